@@ -1,0 +1,135 @@
+//! From `frond.toml` as written to an app as resolved: the header, the components and the query's defaults.
+
+use std::path::Path;
+use std::time::Duration;
+
+use frond_root::{Floor, PartitionKey};
+use serde_spanned::Spanned;
+
+use super::{App, limits, source};
+use crate::component::Component;
+use crate::error::AppError;
+use crate::manifest::{Kind, Manifest, QueryTable, Share, Text};
+
+const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The longest name, in bytes: it stands in progress lines and metrics.
+const MAX_NAME: usize = 100;
+
+/// Resolves the app in the folder `dir`.
+///
+/// # Errors
+/// The first thing that is wrong, with its place.
+pub(super) fn resolve(dir: &Path, text: &Text) -> Result<App, AppError> {
+    let manifest = text.parse()?;
+    refuse_grants(text, &manifest)?;
+    let limits = limits::resolve(text, &manifest.limits)?;
+    let (order, merge) = manifest.merge.split();
+    let component = |role, table| Component::resolve(text, role, dir, table);
+    let leaf = component("leaf", &manifest.leaf)?;
+    let merge = component("merge", &merge)?;
+    let split = manifest.split.as_ref();
+    agree_on_split(text, &manifest.source.kind, split.map(Spanned::span))?;
+    Ok(App {
+        dir: dir.to_path_buf(),
+        name: name(text, dir, manifest.name)?,
+        content_type: content_type(text, manifest.content_type)?,
+        leaf,
+        merge,
+        split: split.map(|table| component("split", table.get_ref())).transpose()?,
+        order,
+        source: source::resolve(text, dir, manifest.source, limits.partition)?,
+        deadline: deadline(text, &manifest.query)?,
+        floor: floor(text, manifest.query.floor)?,
+        required: manifest.query.require.into_iter().map(PartitionKey::from).collect(),
+        limits,
+    })
+}
+
+fn refuse_grants(text: &Text, manifest: &Manifest) -> Result<(), AppError> {
+    let Some(grant) = manifest.grants.keys().min_by_key(|key| key.span().start) else {
+        return Ok(());
+    };
+    let hint = "plugins run with none: no files, no network, no environment; remove the key";
+    Err(text.refuse(grant.span().start, format!("grants.{grant}"), "no grants can be given yet", hint))
+}
+
+fn agree_on_split(text: &Text, kind: &Spanned<Kind>, section: Option<std::ops::Range<usize>>) -> Result<(), AppError> {
+    match (*kind.get_ref(), section) {
+        (Kind::Split, None) => Err(text.refuse(
+            kind.span().start,
+            "source.kind",
+            "\"split\" needs a component that splits",
+            "add a [split] section with its `component`",
+        )),
+        (Kind::Split, Some(_)) | (_, None) => Ok(()),
+        (kind, Some(section)) => Err(text.refuse(
+            section.start,
+            "split",
+            format!("a source of the kind \"{}\" runs no split component", kind.name()),
+            "remove the section, or set source.kind = \"split\"",
+        )),
+    }
+}
+
+fn name(text: &Text, dir: &Path, written: Option<Spanned<String>>) -> Result<String, AppError> {
+    let Some(name) = written else {
+        let folder = dir.canonicalize().ok();
+        let folder = folder.as_deref().and_then(Path::file_name);
+        return Ok(folder.map_or_else(|| "app".to_owned(), |name| name.to_string_lossy().into_owned()));
+    };
+    let wrong = if name.get_ref().trim().is_empty() {
+        "the name is empty".to_owned()
+    } else if name.get_ref().len() > MAX_NAME {
+        format!("the name is longer than {MAX_NAME} bytes")
+    } else if name.get_ref().contains(char::is_control) {
+        "the name has control characters in it".to_owned()
+    } else {
+        return Ok(name.into_inner());
+    };
+    Err(text.refuse(name.span().start, "name", wrong, "leave the key out to use the folder's name"))
+}
+
+fn content_type(text: &Text, written: Option<Spanned<String>>) -> Result<String, AppError> {
+    let Some(written) = written else {
+        return Ok(DEFAULT_CONTENT_TYPE.to_owned());
+    };
+    let visible = |c: char| c == ' ' || c.is_ascii_graphic();
+    let halves = written.get_ref().split_once('/');
+    let is_type = halves.is_some_and(|(kind, rest)| !kind.is_empty() && !rest.is_empty());
+    if is_type && written.get_ref().chars().all(visible) {
+        return Ok(written.into_inner());
+    }
+    let wrong = format!("`{}` is not a media type", written.get_ref().escape_debug());
+    Err(text.refuse(written.span().start, "content-type", wrong, "such as application/json or text/plain"))
+}
+
+fn deadline(text: &Text, query: &QueryTable) -> Result<Duration, AppError> {
+    match &query.deadline {
+        None => Ok(DEFAULT_DEADLINE),
+        Some(written) if written.get_ref().0.is_zero() => Err(text.refuse(
+            written.span().start,
+            "query.deadline",
+            "no query can be answered in no time",
+            "write a duration above 0, such as \"10s\"",
+        )),
+        Some(written) => Ok(written.get_ref().0),
+    }
+}
+
+fn floor(text: &Text, written: Option<Spanned<Share>>) -> Result<Floor, AppError> {
+    let Some(written) = written else {
+        return Ok(Floor::All);
+    };
+    let floor = written.get_ref().0;
+    match floor {
+        Floor::AtLeast(fraction) if !(fraction > 0.0 && fraction <= 1.0) => Err(text.refuse(
+            written.span().start,
+            "query.floor",
+            format!("{fraction} is not above 0 and at most 1"),
+            "a floor is a fraction of the work, \"all\" or \"best-effort\"; 90 % is 0.9",
+        )),
+        _ => Ok(floor),
+    }
+}

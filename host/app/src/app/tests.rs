@@ -1,0 +1,294 @@
+//! What is filled in, and what is refused because it contradicts itself.
+
+use std::path::Path;
+use std::time::Duration;
+
+use frond_root::{Floor, MergeOrder};
+
+use super::App;
+use crate::limits::Limits;
+use crate::source::{CutMode, PieceSize, Source};
+use crate::testing::{COMPONENTS, Folder, refused};
+
+const QUERY: &str = "[source]\nkind = \"query\"\n";
+
+/// An app with `before` in front of its sections.
+fn headed(before: &str) -> Folder {
+    let folder = Folder::new();
+    folder.write("frond.toml", format!("{before}\n{COMPONENTS}{QUERY}"));
+    folder
+}
+
+fn refused_head(before: &str) -> String {
+    let folder = headed(before);
+    folder.show(&folder.load().unwrap_err())
+}
+
+#[test]
+fn what_is_not_written_has_its_default() {
+    let folder = Folder::app(QUERY);
+    let app = folder.load().unwrap();
+    assert_eq!(app.dir, folder.dir());
+    assert_eq!(app.name, folder.dir().file_name().unwrap().to_str().unwrap());
+    assert_eq!(app.content_type, "application/octet-stream");
+    assert_eq!((app.order, app.floor), (MergeOrder::Any, Floor::All));
+    assert_eq!(app.deadline, Duration::from_secs(10));
+    assert_eq!(app.limits, Limits::default());
+    assert!(app.required.is_empty() && app.split.is_none());
+    insta::assert_debug_snapshot!(app.limits);
+}
+
+#[test]
+fn what_is_written_is_taken() {
+    let folder = Folder::new();
+    folder.write("frond.toml", include_str!("tests/full.toml"));
+    let app = folder.load().unwrap();
+    assert_eq!((app.name.as_str(), app.content_type.as_str()), ("wordcount", "application/json"));
+    assert_eq!((app.order, app.floor), (MergeOrder::Partition, Floor::AtLeast(0.9)));
+    assert_eq!(app.deadline, Duration::from_millis(2500));
+    assert_eq!(app.required, ["a.txt".into(), "b.txt".into()]);
+    assert_eq!(app.leaf.build.as_deref(), Some("make"));
+    assert_eq!(app.leaf.sha256, Some([0xAB; 32]));
+    assert_eq!(app.merge.path, Path::new("/opt/merge.wasm"));
+    let Source::Files { globs, piece, cut, .. } = &app.source else { panic!("{:?}", app.source) };
+    assert_eq!(globs, &["a.txt", "data/**/*.txt"]);
+    assert_eq!((*piece, *cut), (PieceSize::Bytes(1 << 20), CutMode::Bytes));
+    insta::assert_debug_snapshot!(app.limits);
+}
+
+#[test]
+fn an_app_is_its_folder_or_its_file() {
+    let folder = headed("name = \"one\"");
+    for path in [folder.dir().to_path_buf(), folder.path("frond.toml")] {
+        let app = App::load(&path).unwrap();
+        assert_eq!((app.name.as_str(), app.dir.as_path()), ("one", folder.dir()));
+        assert_eq!(app.leaf.path, folder.path("leaf.wasm"));
+        assert_eq!(app.leaf.at.to_string(), format!("{}:3: leaf.component", folder.path("frond.toml").display()));
+    }
+}
+
+#[test]
+fn where_there_is_no_app_it_is_said() {
+    let folder = Folder::new();
+    let refused = |path: &str| folder.show(&App::load(&folder.path(path)).unwrap_err());
+    std::fs::create_dir(folder.path("empty")).unwrap();
+    insta::assert_snapshot!(refused("empty"), @r"
+    no app at `APP/empty`: the folder has no frond.toml
+    (give the folder that holds the app's frond.toml)
+    ");
+    insta::assert_snapshot!(refused("nowhere"), @r"
+    no app at `APP/nowhere`: there is no such file or folder
+    (give the folder that holds the app's frond.toml)
+    ");
+    insta::assert_snapshot!(refused("empty/frond.toml"), @r"
+    no app at `APP/empty/frond.toml`: there is no such file or folder
+    (give the folder that holds the app's frond.toml)
+    ");
+}
+
+#[test]
+fn names_and_media_types_are_checked() {
+    insta::assert_snapshot!(refused_head("name = \" \""), @r"
+    APP/frond.toml:1: name: the name is empty
+    (leave the key out to use the folder's name)
+    ");
+    insta::assert_snapshot!(refused_head("name = \"a\\u001b[2J\""), @r"
+    APP/frond.toml:1: name: the name has control characters in it
+    (leave the key out to use the folder's name)
+    ");
+    insta::assert_snapshot!(refused_head(&format!("name = \"{}\"", "a".repeat(101))), @r"
+    APP/frond.toml:1: name: the name is longer than 100 bytes
+    (leave the key out to use the folder's name)
+    ");
+    insta::assert_snapshot!(refused_head("content-type = \"json\""), @r"
+    APP/frond.toml:1: content-type: `json` is not a media type
+    (such as application/json or text/plain)
+    ");
+    insta::assert_snapshot!(refused_head("content-type = \"text/plain\\r\\nX: y\""), @r"
+    APP/frond.toml:1: content-type: `text/plain\r\nX: y` is not a media type
+    (such as application/json or text/plain)
+    ");
+}
+
+#[test]
+fn a_floor_is_a_fraction_above_nothing() {
+    let floor = |written: &str| refused(&format!("{QUERY}[query]\nfloor = {written}\n"));
+    insta::assert_snapshot!(floor("0"), @r#"
+    APP/frond.toml:8: query.floor: 0 is not above 0 and at most 1
+    (a floor is a fraction of the work, "all" or "best-effort"; 90 % is 0.9)
+    "#);
+    insta::assert_snapshot!(floor("90"), @r#"
+    APP/frond.toml:8: query.floor: 90 is not above 0 and at most 1
+    (a floor is a fraction of the work, "all" or "best-effort"; 90 % is 0.9)
+    "#);
+    insta::assert_snapshot!(floor("-0.5"), @r#"
+    APP/frond.toml:8: query.floor: -0.5 is not above 0 and at most 1
+    (a floor is a fraction of the work, "all" or "best-effort"; 90 % is 0.9)
+    "#);
+    insta::assert_snapshot!(floor("nan"), @r#"
+    APP/frond.toml:8: query.floor: NaN is not above 0 and at most 1
+    (a floor is a fraction of the work, "all" or "best-effort"; 90 % is 0.9)
+    "#);
+    assert_eq!(floor("1"), "accepted");
+    assert_eq!(floor("0.001"), "accepted");
+    assert_eq!(floor("\"best-effort\""), "accepted");
+}
+
+#[test]
+fn a_deadline_is_above_nothing() {
+    insta::assert_snapshot!(refused(&format!("{QUERY}[query]\ndeadline = \"0s\"\n")), @r#"
+    APP/frond.toml:8: query.deadline: no query can be answered in no time
+    (write a duration above 0, such as "10s")
+    "#);
+}
+
+#[test]
+fn limits_leave_room_to_run() {
+    let limit = |written: &str| refused(&format!("{QUERY}[limits]\n{written}\n"));
+    insta::assert_snapshot!(limit("leaf.memory = 0"), @r"
+    APP/frond.toml:8: limits.leaf.memory: nothing can run under a limit of 0
+    (only `fuel` takes 0 for no limit; leave the key out for the default)
+    ");
+    insta::assert_snapshot!(limit("merge.memory = \"5GiB\""), @r#"
+    APP/frond.toml:8: limits.merge.memory: more than 4 GiB, all that a guest can address
+    (write at most "4GiB")
+    "#);
+    insta::assert_snapshot!(limit("split.output = \"0 B\""), @r"
+    APP/frond.toml:8: limits.split.output: nothing can run under a limit of 0
+    (only `fuel` takes 0 for no limit; leave the key out for the default)
+    ");
+    insta::assert_snapshot!(limit("leaf.host-calls = 0"), @r"
+    APP/frond.toml:8: limits.leaf.host-calls: nothing can run under a limit of 0
+    (only `fuel` takes 0 for no limit; leave the key out for the default)
+    ");
+    insta::assert_snapshot!(limit("leaf.time = \"0ms\""), @r"
+    APP/frond.toml:8: limits.leaf.time: nothing can run under a limit of 0
+    (leave the key out for no limit but the deadline)
+    ");
+    insta::assert_snapshot!(limit("leaf.partition = 0"), @r"
+    APP/frond.toml:8: limits.leaf.partition: nothing can run under a limit of 0
+    (only `fuel` takes 0 for no limit; leave the key out for the default)
+    ");
+    insta::assert_snapshot!(limit("merge.partials = 0"), @r"
+    APP/frond.toml:8: limits.merge.partials: nothing can run under a limit of 0
+    (only `fuel` takes 0 for no limit; leave the key out for the default)
+    ");
+    assert_eq!(limit("leaf = { fuel = 0, memory = \"4GiB\", log = 0 }"), "accepted");
+}
+
+#[test]
+fn zero_fuel_is_unmetered() {
+    let app = Folder::app(&format!("{QUERY}[limits.leaf]\nfuel = 0\n")).load().unwrap();
+    assert_eq!((app.limits.leaf.fuel, app.limits.merge.fuel), (None, Some(10_000_000_000)));
+}
+
+#[test]
+fn no_grant_can_be_given() {
+    insta::assert_snapshot!(refused(&format!("{QUERY}[grants]\n\nhttp = [\"example.com\"]\ndirs = [\"/\"]\n")), @r"
+    APP/frond.toml:9: grants.http: no grants can be given yet
+    (plugins run with none: no files, no network, no environment; remove the key)
+    ");
+    assert_eq!(refused(&format!("{QUERY}[grants]\n")), "accepted");
+}
+
+#[test]
+fn a_split_component_is_there_if_and_only_if_it_runs() {
+    insta::assert_snapshot!(refused("[source]\nkind = \"split\"\n"), @r#"
+    APP/frond.toml:6: source.kind: "split" needs a component that splits
+    (add a [split] section with its `component`)
+    "#);
+    insta::assert_snapshot!(refused(&format!("[split]\ncomponent = \"split.wasm\"\n{QUERY}")), @r#"
+    APP/frond.toml:5: split: a source of the kind "query" runs no split component
+    (remove the section, or set source.kind = "split")
+    "#);
+    let app = Folder::app("[split]\ncomponent = \"split.wasm\"\n[source]\nkind = \"split\"\n").load().unwrap();
+    assert_eq!(app.components().count(), 3);
+}
+
+#[test]
+fn a_source_has_the_keys_of_its_kind_and_no_others() {
+    insta::assert_snapshot!(refused("[source]\nkind = \"files\"\n"), @r#"APP/frond.toml:6: source.kind: the kind "files" needs the key `glob`"#);
+    insta::assert_snapshot!(refused("[source]\nkind = \"range\"\nstart = 1\n"), @r#"APP/frond.toml:6: source.kind: the kind "range" needs the key `end`"#);
+    insta::assert_snapshot!(refused("[source]\nkind = \"files\"\nglob = \"*\"\nstep = 4\n"), @r#"
+    APP/frond.toml:8: source.step: not a key of the kind "files"
+    (it belongs to "range")
+    "#);
+    insta::assert_snapshot!(refused("[source]\nkind = \"range\"\nstart = 1\nend = 2\ncut = \"lines\"\n"), @r#"
+    APP/frond.toml:9: source.cut: not a key of the kind "range"
+    (it belongs to "files" and "stdin")
+    "#);
+}
+
+#[test]
+fn globs_and_pieces_are_not_empty() {
+    insta::assert_snapshot!(refused("[source]\nkind = \"files\"\nglob = []\n"), @r#"
+    APP/frond.toml:7: source.glob: there are no globs in the list
+    (such as "data/**/*.txt", relative to frond.toml)
+    "#);
+    insta::assert_snapshot!(refused("[source]\nkind = \"files\"\nglob = [\"a\", \"\"]\n"), @r#"
+    APP/frond.toml:7: source.glob: a glob is empty
+    (such as "data/**/*.txt", relative to frond.toml)
+    "#);
+    insta::assert_snapshot!(refused("[source]\nkind = \"stdin\"\npiece-size = 0\n"), @r#"
+    APP/frond.toml:7: source.piece-size: pieces of 0 bytes never get to the end
+    (write a size above 0, or "auto")
+    "#);
+    insta::assert_snapshot!(refused("[source]\nkind = \"stdin\"\npiece-size = \"17MiB\"\n"), @r"
+    APP/frond.toml:7: source.piece-size: pieces of 17 MiB are larger than a partition may be
+    (limits.leaf.partition is 16 MiB: raise it, or make the pieces smaller)
+    ");
+    assert_eq!(
+        refused("[source]\nkind = \"stdin\"\npiece-size = \"17MiB\"\n[limits.leaf]\npartition = \"17MiB\"\n"),
+        "accepted"
+    );
+}
+
+#[test]
+fn a_range_goes_forward_in_steps() {
+    insta::assert_snapshot!(refused("[source]\nkind = \"range\"\nstart = 3\nend = 2\n"), @r"
+    APP/frond.toml:8: source.end: the range ends at 2, before its start at 3
+    (a range holds its start, and not its end)
+    ");
+    insta::assert_snapshot!(refused("[source]\nkind = \"range\"\nstart = 1\nend = 2\nstep = 0\n"), @r#"
+    APP/frond.toml:9: source.step: a step of 0 never gets to the end
+    (write a whole number above 0, or "auto")
+    "#);
+    insta::assert_snapshot!(refused("[source]\nkind = \"range\"\nstart = 1\nend = 2\nstep = -1\n"), @r#"
+    APP/frond.toml:9: source.step: a step of -1 never gets to the end
+    (write a whole number above 0, or "auto")
+    "#);
+    assert_eq!(refused("[source]\nkind = \"range\"\nstart = 2\nend = 2\n"), "accepted");
+}
+
+#[test]
+fn a_list_s_entries_are_whole_and_unlike() {
+    let list = |entries: &str| refused(&format!("[source]\nkind = \"list\"\npartitions = [\n{entries}\n]\n"));
+    insta::assert_snapshot!(list(""), @r#"
+    APP/frond.toml:7: source.partitions: the list is empty
+    (such as { key = "a", file = "data/a.csv" })
+    "#);
+    insta::assert_snapshot!(list("{ key = \"a\", data = \"1\" },\n{ key = \"a\", data = \"2\" },"), @r"
+    APP/frond.toml:9: source.partitions[1].key: the key `a` is already on line 8
+    (keys name what is missing from an answer, so each must be unique)
+    ");
+    insta::assert_snapshot!(list("{ key = \"a\" },"), @r#"
+    APP/frond.toml:8: source.partitions[0]: the partition `a` has neither `data` nor `file`
+    (give it one of them; data = "" is empty)
+    "#);
+    insta::assert_snapshot!(list("{ key = \"a\", data = \"1\", file = \"a.csv\" },"), @r"
+    APP/frond.toml:8: source.partitions[0]: the partition `a` has both `data` and `file`
+    (remove one of them)
+    ");
+    insta::assert_snapshot!(list("{ key = \"\", data = \"1\" },"), @"APP/frond.toml:8: source.partitions[0].key: the key is empty");
+    insta::assert_snapshot!(list("{ key = \"a\", data = \"1\", weight = 0 },"), @r"
+    APP/frond.toml:8: source.partitions[0].weight: a partition that weighs 0 could be missing unseen
+    (weigh it 1 or more, or leave the key out to weigh its bytes)
+    ");
+    insta::assert_snapshot!(
+        refused("[limits.leaf]\npartition = 2\n[source]\nkind = \"list\"\npartitions = [{ key = \"a\", data = \"123\" }]\n"),
+        @r"
+    APP/frond.toml:9: source.partitions[0].data: 3 bytes are more than a partition may have: 2 bytes
+    (raise limits.leaf.partition)
+    "
+    );
+}

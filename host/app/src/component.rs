@@ -1,0 +1,159 @@
+//! A wasm file that an app names: found, checked against its pin, and complained about where it is written.
+
+use std::fmt::Display;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{AppError, Complaint, Place};
+use crate::manifest::{ComponentTable, Text};
+
+#[cfg(test)]
+mod tests;
+
+/// A component as `frond.toml` names it. Its file may not exist yet: see [`Component::check`].
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// The file, usable from the current folder.
+    pub path: PathBuf,
+    /// The SHA-256 that the file must have, when it is pinned.
+    pub sha256: Option<[u8; 32]>,
+    /// The command that builds it, run in the app's folder.
+    pub build: Option<String>,
+    /// Where its file is named.
+    pub at: Place,
+    pin_at: Option<Place>,
+    build_at: Option<Place>,
+    app: PathBuf,
+}
+
+impl Component {
+    /// Resolves the section `role` of an app in the folder `dir`.
+    pub(crate) fn resolve(text: &Text, role: &str, dir: &Path, table: &ComponentTable) -> Result<Self, AppError> {
+        let key = |name| format!("{role}.{name}");
+        let named = &table.component;
+        if named.get_ref().trim().is_empty() {
+            let hint = "write the wasm file's path, relative to frond.toml";
+            return Err(text.refuse(named.span().start, key("component"), "the path is empty", hint));
+        }
+        let empty_build = table.build.as_ref().filter(|one| one.get_ref().trim().is_empty());
+        if let Some(build) = empty_build {
+            let hint = "leave the key out when there is nothing to build";
+            return Err(text.refuse(build.span().start, key("build"), "the command is empty", hint));
+        }
+        let pin = |written: &serde_spanned::Spanned<String>| {
+            digest(written.get_ref()).ok_or_else(|| {
+                let found = format!("expected 64 hexadecimal digits, found `{written}`");
+                text.refuse(written.span().start, key("sha256"), found, "as `sha256sum` prints them")
+            })
+        };
+        Ok(Self {
+            path: under(dir, named.get_ref()),
+            sha256: table.sha256.as_ref().map(pin).transpose()?,
+            build: table.build.as_ref().map(|one| one.get_ref().clone()),
+            at: text.place(named.span().start, key("component")),
+            pin_at: table.sha256.as_ref().map(|one| text.place(one.span().start, key("sha256"))),
+            build_at: table.build.as_ref().map(|one| text.place(one.span().start, key("build"))),
+            app: dir.to_path_buf(),
+        })
+    }
+
+    /// Checks that its file is there.
+    ///
+    /// # Errors
+    /// Where it is named, and how to get it: `frond build`, when it has a build command.
+    pub fn check(&self) -> Result<(), AppError> {
+        let path = self.path.display();
+        match fs::metadata(&self.path) {
+            Ok(found) if found.is_file() => Ok(()),
+            Ok(_) => Err(self.complain(format!("`{path}` is not a file"), "name the wasm file itself", None)),
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+                Err(self.complain(format!("there is no file `{path}`"), self.remedy(), None))
+            }
+            Err(cause) => Err(self.complain(format!("cannot read `{path}`"), "", Some(cause))),
+        }
+    }
+
+    /// Its bytes, after [`Component::check`] and [`Component::verify`].
+    ///
+    /// # Errors
+    /// As theirs, and when reading fails.
+    pub fn read(&self) -> Result<Vec<u8>, AppError> {
+        self.check()?;
+        let bytes = fs::read(&self.path)
+            .map_err(|cause| self.complain(format!("cannot read `{}`", self.path.display()), "", Some(cause)))?;
+        self.verify(&bytes)?;
+        Ok(bytes)
+    }
+
+    /// Checks `bytes` against the pin; anything goes without one.
+    ///
+    /// # Errors
+    /// The digest that is pinned, and the one that was found.
+    pub fn verify(&self, bytes: &[u8]) -> Result<(), AppError> {
+        let Some(expected) = &self.sha256 else {
+            return Ok(());
+        };
+        let found: [u8; 32] = Sha256::digest(bytes).into();
+        if found == *expected {
+            return Ok(());
+        }
+        let text = format!(
+            "`{}` is not the file that is pinned\n expected {}\n found    {}",
+            self.path.display(),
+            hex(expected),
+            hex(&found)
+        );
+        Err(AppError::Manifest {
+            at: self.pin_at.clone().unwrap_or_else(|| self.at.clone()),
+            complaint: Complaint::new(text, "pin the new digest if you trust the file"),
+            cause: None,
+        })
+    }
+
+    /// A complaint about what the file is, such as "exports merge-partials, not process-partition". A hint may follow
+    /// in `why` on a line of its own.
+    pub fn misfit(&self, why: impl Display) -> AppError {
+        self.complain(format!("`{}`: {why}", self.path.display()), "", None)
+    }
+
+    /// Where its build command is written, if it has one.
+    pub(crate) fn build_at(&self) -> Option<&Place> {
+        self.build_at.as_ref()
+    }
+
+    fn remedy(&self) -> String {
+        if self.build.is_some() {
+            format!("run `frond build {}`", self.app.display())
+        } else {
+            "correct the path, which is relative to frond.toml, or give the key `build` a command that makes the file"
+                .to_owned()
+        }
+    }
+
+    fn complain(&self, text: String, hint: impl Into<String>, cause: Option<std::io::Error>) -> AppError {
+        AppError::Manifest { at: self.at.clone(), complaint: Complaint::new(text, hint), cause }
+    }
+}
+
+/// The file `name` of the folder `dir`, without a `./` where `dir` is the current folder.
+pub(crate) fn under(dir: &Path, name: &str) -> PathBuf {
+    if dir == Path::new(".") { PathBuf::from(name) } else { dir.join(name) }
+}
+
+fn digest(text: &str) -> Option<[u8; 32]> {
+    let nibbles: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
+    let bytes: Vec<u8> = nibbles?
+        .chunks(2)
+        .filter_map(|pair| match pair {
+            [high, low] => u8::try_from(high * 16 + low).ok(),
+            _ => None,
+        })
+        .collect();
+    (text.len() == 64).then(|| bytes.try_into().ok()).flatten()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,28 @@
+//! An app as files: a folder with a `frond.toml`, its components and, often, its data.
+//!
+//! 1. `manifest`: `frond.toml` as written, every value with the place where it stands.
+//! 2. [`app`]: the same as resolved: defaults filled in, contradictions refused.
+//! 3. [`component`]: the wasm files that it names: built, found, checked against their pins.
+//! 4. [`source`]: its work, cut into the partitions of a plan.
+//!
+//! [`size`] reads sizes and durations as people write them; [`limits`] is what guest calls may take; [`error`] says
+//! what is wrong, where, and what to do about it.
+//!
+//! Nothing here runs a component or knows what is in one.
+#![cfg_attr(test, allow(clippy::indexing_slicing))]
+
+pub mod app;
+pub mod component;
+pub mod error;
+pub mod limits;
+mod manifest;
+pub mod size;
+pub mod source;
+#[cfg(test)]
+mod testing;
+
+pub use app::App;
+pub use component::Component;
+pub use error::{AppError, Place};
+pub use limits::{CallLimits, Limits};
+pub use source::{Cut, CutMode, Inputs, PieceSize, Source};

@@ -1,0 +1,173 @@
+//! `frond.toml` as written. Nothing is filled in or compared here; every value keeps its place for later complaints.
+
+use frond_root::MergeOrder;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_spanned::Spanned;
+use std::collections::BTreeMap;
+
+use crate::source::{CutMode, PieceSize};
+
+mod text;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use text::Text;
+pub(crate) use values::{Globs, Share, Size, Step, Time};
+
+/// The whole file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(crate) struct Manifest {
+    pub(crate) name: Option<Spanned<String>>,
+    pub(crate) content_type: Option<Spanned<String>>,
+    pub(crate) leaf: ComponentTable,
+    pub(crate) merge: MergeTable,
+    pub(crate) split: Option<Spanned<ComponentTable>>,
+    pub(crate) source: SourceTable,
+    #[serde(default)]
+    pub(crate) query: QueryTable,
+    #[serde(default)]
+    pub(crate) limits: LimitsTable,
+    #[serde(default)]
+    pub(crate) grants: BTreeMap<Spanned<String>, IgnoredAny>,
+}
+
+/// `[leaf]` or `[split]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(crate) struct ComponentTable {
+    pub(crate) component: Spanned<String>,
+    pub(crate) sha256: Option<Spanned<String>>,
+    pub(crate) build: Option<Spanned<String>>,
+}
+
+/// `[merge]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(crate) struct MergeTable {
+    // Not a flattened `ComponentTable`: flattening loses places and the refusal of unknown keys.
+    pub(crate) component: Spanned<String>,
+    pub(crate) sha256: Option<Spanned<String>>,
+    pub(crate) build: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(crate) order: MergeOrder,
+}
+
+impl MergeTable {
+    /// Its order, and the keys that it shares with the others.
+    pub(crate) fn split(self) -> (MergeOrder, ComponentTable) {
+        let shared = ComponentTable { component: self.component, sha256: self.sha256, build: self.build };
+        (self.order, shared)
+    }
+}
+
+/// `[source]`: the keys of every kind; which of them belong to this one is checked when it is resolved.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(crate) struct SourceTable {
+    pub(crate) kind: Spanned<Kind>,
+    pub(crate) glob: Option<Spanned<Globs>>,
+    pub(crate) piece_size: Option<Spanned<PieceSize>>,
+    pub(crate) cut: Option<Spanned<CutMode>>,
+    pub(crate) partitions: Option<Spanned<Vec<ListedTable>>>,
+    pub(crate) start: Option<Spanned<i64>>,
+    pub(crate) end: Option<Spanned<i64>>,
+    pub(crate) step: Option<Spanned<Step>>,
+}
+
+/// Where an app's partitions come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    List,
+    Files,
+    Stdin,
+    Range,
+    Query,
+    Split,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Files => "files",
+            Self::Stdin => "stdin",
+            Self::Range => "range",
+            Self::Query => "query",
+            Self::Split => "split",
+        }
+    }
+}
+
+/// One of `source.partitions`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(crate) struct ListedTable {
+    pub(crate) key: Spanned<String>,
+    pub(crate) data: Option<Spanned<String>>,
+    pub(crate) file: Option<Spanned<String>>,
+    pub(crate) weight: Option<Spanned<u64>>,
+}
+
+/// `[query]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "a table")]
+pub(crate) struct QueryTable {
+    pub(crate) deadline: Option<Spanned<Time>>,
+    pub(crate) floor: Option<Spanned<Share>>,
+    pub(crate) require: Vec<String>,
+}
+
+/// `[limits]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "a table")]
+pub(crate) struct LimitsTable {
+    pub(crate) deterministic: bool,
+    pub(crate) leaf: LeafLimits,
+    pub(crate) merge: MergeLimits,
+    pub(crate) split: SplitLimits,
+}
+
+/// `[limits.leaf]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "a table")]
+pub(crate) struct LeafLimits {
+    pub(crate) fuel: Option<u64>,
+    pub(crate) memory: Option<Spanned<Size>>,
+    pub(crate) table_elements: Option<Spanned<u64>>,
+    pub(crate) output: Option<Spanned<Size>>,
+    pub(crate) log: Option<Spanned<Size>>,
+    pub(crate) host_calls: Option<Spanned<u64>>,
+    pub(crate) time: Option<Spanned<Time>>,
+    pub(crate) partition: Option<Spanned<Size>>,
+}
+
+/// `[limits.merge]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "a table")]
+pub(crate) struct MergeLimits {
+    pub(crate) fuel: Option<u64>,
+    pub(crate) memory: Option<Spanned<Size>>,
+    pub(crate) table_elements: Option<Spanned<u64>>,
+    pub(crate) output: Option<Spanned<Size>>,
+    pub(crate) log: Option<Spanned<Size>>,
+    pub(crate) host_calls: Option<Spanned<u64>>,
+    pub(crate) partials: Option<Spanned<Size>>,
+}
+
+/// `[limits.split]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "a table")]
+pub(crate) struct SplitLimits {
+    pub(crate) fuel: Option<u64>,
+    pub(crate) memory: Option<Spanned<Size>>,
+    pub(crate) table_elements: Option<Spanned<u64>>,
+    pub(crate) output: Option<Spanned<Size>>,
+    pub(crate) log: Option<Spanned<Size>>,
+    pub(crate) host_calls: Option<Spanned<u64>>,
+    pub(crate) time: Option<Spanned<Time>>,
+}

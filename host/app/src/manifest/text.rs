@@ -1,0 +1,182 @@
+//! The text of `frond.toml`: which line a place is on, and what the parser's complaints mean.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::de::{DeTable, DeValue};
+
+use super::Manifest;
+use crate::error::{AppError, Complaint, Place};
+
+/// A `frond.toml`, read.
+pub(crate) struct Text {
+    file: Arc<Path>,
+    text: String,
+    /// Where each line ends, so that finding a line does not read the text again.
+    line_ends: Vec<usize>,
+}
+
+impl Text {
+    /// # Errors
+    /// When it is not UTF-8, with the line.
+    pub(crate) fn new(file: Arc<Path>, bytes: Vec<u8>) -> Result<Self, AppError> {
+        let newline = |(at, byte): (usize, &u8)| (*byte == b'\n').then_some(at);
+        let line_ends = bytes.iter().enumerate().filter_map(newline).collect();
+        let (text, wrong) = match String::from_utf8(bytes) {
+            Ok(text) => (text, None),
+            Err(error) => (String::new(), Some(error.utf8_error().valid_up_to())),
+        };
+        let text = Self { file, text, line_ends };
+        match wrong {
+            None => Ok(text),
+            Some(at) => Err(text.refuse(at, "", "not UTF-8, which TOML has to be", "")),
+        }
+    }
+
+    /// The place of the byte at `offset`.
+    pub(crate) fn place(&self, offset: usize, key: impl Into<String>) -> Place {
+        Place {
+            file: Arc::clone(&self.file),
+            line: self.line_ends.partition_point(|end| *end < offset) + 1,
+            key: key.into(),
+        }
+    }
+
+    /// A complaint about the byte at `offset`.
+    pub(crate) fn refuse(
+        &self,
+        offset: usize,
+        key: impl Into<String>,
+        text: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> AppError {
+        AppError::Manifest { at: self.place(offset, key), complaint: Complaint::new(text, hint), cause: None }
+    }
+
+    /// Reads it as written.
+    ///
+    /// # Errors
+    /// When it is not TOML, lacks a key, has an unknown one, or one of the wrong type.
+    pub(crate) fn parse(&self) -> Result<Manifest, AppError> {
+        toml::from_str(&self.text).map_err(|error| {
+            let span = error.span().unwrap_or_default();
+            let key =
+                DeTable::parse(&self.text).ok().and_then(|table| key_of(table.get_ref(), &span)).unwrap_or_default();
+            AppError::Manifest {
+                complaint: explain(error.message(), &key),
+                at: self.place(span.start, key),
+                cause: None,
+            }
+        })
+    }
+}
+
+/// The key whose name or value is at `span`, with its sections.
+fn key_of(table: &DeTable<'_>, span: &Range<usize>) -> Option<String> {
+    table.iter().find_map(|(key, value)| {
+        if key.span() == *span || value.span() == *span {
+            return Some(key.get_ref().to_string());
+        }
+        let below = match value.get_ref() {
+            DeValue::Table(table) => format!(".{}", key_of(table, span)?),
+            DeValue::Array(items) => items.iter().enumerate().find_map(|(at, item)| match item.get_ref() {
+                _ if item.span() == *span => Some(format!("[{at}]")),
+                DeValue::Table(table) => Some(format!("[{at}].{}", key_of(table, span)?)),
+                _ => None,
+            })?,
+            _ => return None,
+        };
+        Some(format!("{}{below}", key.get_ref()))
+    })
+}
+
+/// The parser's message, in our words where it is one that we know.
+fn explain(message: &str, key: &str) -> Complaint {
+    let quoted: Vec<_> = message.split('`').skip(1).step_by(2).collect();
+    if let Some((unknown, known)) = quoted.split_first() {
+        if message.starts_with("unknown field") {
+            return Complaint::new("unknown key", choices(unknown, known));
+        }
+        if message.starts_with("unknown variant") {
+            return Complaint::new(format!("`{unknown}` is not a value of this key"), choices(unknown, known));
+        }
+        if message.starts_with("missing field") {
+            return missing(unknown, key);
+        }
+    }
+    // What an enum is told that is neither; none of ours is written as a table.
+    if message == "wanted string or table" {
+        return Complaint::new("expected a string", "");
+    }
+    let wrong = ["invalid type: ", "invalid value: "]
+        .iter()
+        .find_map(|start| message.strip_prefix(start))
+        .and_then(|rest| rest.rsplit_once(", expected "));
+    if let Some((found, expected)) = wrong {
+        return Complaint::new(format!("expected {}, found {found}", in_words(expected)), "");
+    }
+    match message.split_once("\n(") {
+        Some((text, hint)) => Complaint::new(text, hint.trim_end_matches(')')),
+        None => Complaint::new(message.replace('\n', ", "), ""),
+    }
+}
+
+fn missing(field: &str, key: &str) -> Complaint {
+    if key.is_empty() {
+        return Complaint::new(
+            format!("there is no [{field}] section"),
+            "an app has at least the sections [leaf], [merge] and [source]",
+        );
+    }
+    Complaint::new(format!("the key `{field}` is missing"), "")
+}
+
+/// Rust's names for types, as people say them.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "u64" => "a whole number, 0 or more",
+        "i64" => "a whole number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        other => other,
+    }
+}
+
+/// What may be written instead of `unknown`, the closest first.
+fn choices(unknown: &str, known: &[&str]) -> String {
+    let all = known.iter().map(|one| format!("`{one}`")).collect::<Vec<_>>().join(", ");
+    match closest(unknown, known) {
+        Some(closest) => format!("did you mean `{closest}`? known here: {all}"),
+        None => format!("known here: {all}"),
+    }
+}
+
+/// The known word that `word` is most likely a slip of: at most a third of its letters differ.
+fn closest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|one| (distance(&word.replace('_', "-"), one), *one))
+        .filter(|(distance, one)| *distance <= one.len().max(word.len()).div_ceil(3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, one)| one)
+}
+
+/// The edits (of one letter) that make one word the other: Levenshtein's distance, by rows.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (above, a) in from.chars().enumerate() {
+        let mut diagonal = above;
+        let mut left = above + 1;
+        for (cell, b) in row.iter_mut().skip(1).zip(to.chars()) {
+            let edited = (diagonal + usize::from(a != b)).min(left + 1).min(*cell + 1);
+            diagonal = std::mem::replace(cell, edited);
+            left = edited;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = above + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}

@@ -1,0 +1,191 @@
+//! Values of `frond.toml` that may be written in more than one way, each read by a visitor that says what it expects.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use frond_root::Floor;
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+
+use crate::size::{parse_duration, parse_size};
+use crate::source::PieceSize;
+
+/// A number of bytes: `4096` or `"4KiB"`.
+#[derive(Clone, Copy)]
+pub(crate) struct Size(pub(crate) u64);
+
+/// A duration: `"1m30s"`.
+#[derive(Clone, Copy)]
+pub(crate) struct Time(pub(crate) Duration);
+
+/// A floor, its fraction still unchecked: `"all"`, `"best-effort"` or `0.9`.
+#[derive(Clone, Copy)]
+pub(crate) struct Share(pub(crate) Floor);
+
+/// One glob or several.
+pub(crate) struct Globs(pub(crate) Vec<String>);
+
+/// The length of a range's pieces, still unchecked; `None` is `"auto"`.
+#[derive(Clone, Copy)]
+pub(crate) struct Step(pub(crate) Option<i64>);
+
+/// A value that a text or a number can stand for. What a form does not take falls through to "expected …, found …".
+trait Forms: Sized {
+    const EXPECTED: &'static str;
+    const TAKES_LISTS: bool = false;
+
+    fn from_text(_text: &str) -> Option<Result<Self, String>> {
+        None
+    }
+
+    fn from_whole(_number: i64) -> Option<Result<Self, String>> {
+        None
+    }
+
+    fn from_fraction(_number: f64) -> Option<Self> {
+        None
+    }
+
+    fn from_list(_texts: Vec<String>) -> Option<Self> {
+        None
+    }
+}
+
+struct Reader<T>(PhantomData<T>);
+
+impl<'de, T: Forms> Visitor<'de> for Reader<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        T::from_text(text).ok_or_else(|| E::invalid_type(serde::de::Unexpected::Str(text), &self))?.map_err(E::custom)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
+        T::from_whole(number)
+            .ok_or_else(|| E::invalid_type(serde::de::Unexpected::Signed(number), &self))?
+            .map_err(E::custom)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
+        match i64::try_from(number) {
+            Ok(number) => self.visit_i64(number),
+            Err(_) => Err(E::invalid_value(serde::de::Unexpected::Unsigned(number), &self)),
+        }
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
+        T::from_fraction(number).ok_or_else(|| E::invalid_type(serde::de::Unexpected::Float(number), &self))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<T, A::Error> {
+        if !T::TAKES_LISTS {
+            return Err(A::Error::invalid_type(serde::de::Unexpected::Seq, &self));
+        }
+        let mut texts = Vec::new();
+        while let Some(text) = seq.next_element()? {
+            texts.push(text);
+        }
+        T::from_list(texts).ok_or_else(|| A::Error::invalid_type(serde::de::Unexpected::Seq, &self))
+    }
+}
+
+fn bytes(number: i64) -> Result<u64, String> {
+    u64::try_from(number).map_err(|_| format!("`{number}` is not a size\n(a size is 0 bytes or more)"))
+}
+
+impl Forms for Size {
+    const EXPECTED: &'static str = "a size such as \"64MiB\", or a number of bytes";
+
+    fn from_text(text: &str) -> Option<Result<Self, String>> {
+        Some(parse_size(text).map(Self).map_err(|error| error.to_string()))
+    }
+
+    fn from_whole(number: i64) -> Option<Result<Self, String>> {
+        Some(bytes(number).map(Self))
+    }
+}
+
+impl Forms for PieceSize {
+    const EXPECTED: &'static str = "\"auto\", a size such as \"1MiB\", or a number of bytes";
+
+    fn from_text(text: &str) -> Option<Result<Self, String>> {
+        Some(text.parse().map_err(|error: crate::size::UnitError| error.to_string()))
+    }
+
+    fn from_whole(number: i64) -> Option<Result<Self, String>> {
+        Some(bytes(number).map(Self::Bytes))
+    }
+}
+
+impl Forms for Time {
+    const EXPECTED: &'static str = "a duration such as \"500ms\", \"2s\" or \"1m30s\"";
+
+    fn from_text(text: &str) -> Option<Result<Self, String>> {
+        Some(parse_duration(text).map(Self).map_err(|error| error.to_string()))
+    }
+}
+
+impl Forms for Share {
+    const EXPECTED: &'static str = "\"all\", \"best-effort\", or a fraction above 0 and at most 1";
+
+    fn from_text(text: &str) -> Option<Result<Self, String>> {
+        Some(match text {
+            "all" => Ok(Self(Floor::All)),
+            "best-effort" => Ok(Self(Floor::BestEffort)),
+            _ => Err(format!("`{text}` is not a floor\n(write {})", Self::EXPECTED)),
+        })
+    }
+
+    fn from_whole(number: i64) -> Option<Result<Self, String>> {
+        // Only 1 is in range; any other is out of it however it is rounded.
+        Some(Ok(Self(Floor::AtLeast(number as f64))))
+    }
+
+    fn from_fraction(number: f64) -> Option<Self> {
+        Some(Self(Floor::AtLeast(number)))
+    }
+}
+
+impl Forms for Globs {
+    const EXPECTED: &'static str = "a glob such as \"data/**/*.txt\", or a list of them";
+    const TAKES_LISTS: bool = true;
+
+    fn from_text(text: &str) -> Option<Result<Self, String>> {
+        Some(Ok(Self(vec![text.to_owned()])))
+    }
+
+    fn from_list(texts: Vec<String>) -> Option<Self> {
+        Some(Self(texts))
+    }
+}
+
+impl Forms for Step {
+    const EXPECTED: &'static str = "\"auto\", or a whole number above 0";
+
+    fn from_text(text: &str) -> Option<Result<Self, String>> {
+        Some(match text {
+            "auto" => Ok(Self(None)),
+            _ => Err(format!("`{text}` is not a step\n(write {})", Self::EXPECTED)),
+        })
+    }
+
+    fn from_whole(number: i64) -> Option<Result<Self, String>> {
+        Some(Ok(Self(Some(number))))
+    }
+}
+
+macro_rules! deserialize_forms {
+    ($($value:ty),*) => {$(
+        impl<'de> Deserialize<'de> for $value {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                from.deserialize_any(Reader(PhantomData))
+            }
+        }
+    )*};
+}
+
+deserialize_forms!(Size, PieceSize, Time, Share, Globs, Step);

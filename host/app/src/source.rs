@@ -1,0 +1,347 @@
+//! Where an app's partitions come from: its work, cut when a query asks for it. Contents are read when leaves run.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use bytes::Bytes;
+use frond_root::plan::MAX_PARTITIONS;
+use frond_root::{Error, Partition, PartitionKey};
+use serde::Deserialize;
+
+use crate::app::App;
+use crate::error::{AppError, Complaint, Origin, Place};
+use crate::size::{UnitError, parse_size, show_size};
+
+mod caller;
+mod content;
+mod cut;
+mod files;
+mod list;
+mod range;
+mod stdin;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use cut::{MAX_PIECE, MIN_PIECE, PIECES_PER_SLOT, auto_piece};
+pub use range::{STEPS_PER_SLOT, auto_step};
+pub use stdin::{MAX_STDIN, STDIN_PIECE};
+
+/// Where an app's partitions come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The partitions that `frond.toml` lists.
+    List(Vec<Listed>),
+    /// Files, the large ones cut into pieces.
+    Files {
+        /// Globs, files and folders, relative to the app's folder.
+        globs: Vec<String>,
+        /// How large the pieces are.
+        piece: PieceSize,
+        /// Where files may be cut.
+        cut: CutMode,
+        /// Where the globs are written.
+        at: Place,
+    },
+    /// What the caller pipes in, cut into pieces.
+    Stdin {
+        /// How large the pieces are.
+        piece: PieceSize,
+        /// Where it may be cut.
+        cut: CutMode,
+    },
+    /// The whole numbers from `start` up to and without `end`, cut into pieces.
+    Range {
+        /// The first number.
+        start: i64,
+        /// The number after the last, at least `start`.
+        end: i64,
+        /// How many numbers a piece has, at least 1; `None` is automatic.
+        step: Option<u64>,
+        /// Where the step is written, or else the start.
+        at: Place,
+    },
+    /// Whatever partitions the query brings with it.
+    Query,
+    /// What the app's split component makes of the query.
+    Split,
+}
+
+impl Source {
+    /// The kind, as `frond.toml` spells it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::List(_) => "list",
+            Self::Files { .. } => "files",
+            Self::Stdin { .. } => "stdin",
+            Self::Range { .. } => "range",
+            Self::Query => "query",
+            Self::Split => "split",
+        }
+    }
+}
+
+/// One partition that `frond.toml` lists.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its key, unique in the list.
+    pub key: PartitionKey,
+    /// What its leaf reads.
+    pub content: ListedContent,
+    /// Its weight, at least 1; `None` weighs its bytes.
+    pub weight: Option<u64>,
+    /// Where its content is written.
+    pub at: Place,
+}
+
+/// A listed partition's content.
+#[derive(Clone, Debug)]
+pub enum ListedContent {
+    /// Written in `frond.toml` itself.
+    Inline(Bytes),
+    /// In a file, usable from the current folder.
+    File(PathBuf),
+}
+
+/// How large pieces are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum PieceSize {
+    /// By the amount of work and the slots: see [`auto_piece`].
+    #[default]
+    Auto,
+    /// At most this many bytes, at least 1; a longer line makes a longer piece.
+    Bytes(u64),
+}
+
+impl PieceSize {
+    /// Itself when pieces of this size fit the partition `limit`, or else what is wrong and the remedy.
+    pub(crate) fn check(self, limit: u64) -> Result<Self, (String, String)> {
+        match self {
+            Self::Bytes(0) => Err((
+                "pieces of 0 bytes never get to the end".to_owned(),
+                "write a size above 0, or \"auto\"".to_owned(),
+            )),
+            Self::Bytes(bytes) if bytes > limit => Err((
+                format!("pieces of {} are larger than a partition may be", show_size(bytes)),
+                format!("limits.leaf.partition is {}: raise it, or make the pieces smaller", show_size(limit)),
+            )),
+            fits => Ok(fits),
+        }
+    }
+}
+
+impl FromStr for PieceSize {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        match text.trim() {
+            "auto" => Ok(Self::Auto),
+            size => parse_size(size).map(Self::Bytes),
+        }
+    }
+}
+
+impl fmt::Display for PieceSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Bytes(bytes) => f.write_str(&show_size(*bytes)),
+        }
+    }
+}
+
+/// Where content may be cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CutMode {
+    /// After line feeds only.
+    #[default]
+    Lines,
+    /// Anywhere.
+    Bytes,
+}
+
+/// What a query brings to the cutting of its work.
+pub struct Inputs<'a> {
+    /// The query as the caller sent it.
+    pub query: &'a [u8],
+    /// Leaves that may run at once: automatic sizes depend on it.
+    pub slots: usize,
+    /// Replaces the app's size of pieces.
+    pub piece_size: Option<PieceSize>,
+    /// A glob, file or folder, relative to the current folder, that replaces the app's source; `-` is stdin.
+    pub input: Option<&'a str>,
+    /// What is piped in; needed by [`Source::Stdin`] and the input `-`.
+    pub stdin: Option<Box<dyn Read + Send>>,
+}
+
+impl<'a> Inputs<'a> {
+    /// A query that brings nothing else.
+    #[must_use]
+    pub fn new(query: &'a [u8], slots: usize) -> Self {
+        Self { query, slots, piece_size: None, input: None, stdin: None }
+    }
+}
+
+impl fmt::Debug for Inputs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inputs")
+            .field("query", &self.query.len())
+            .field("slots", &self.slots)
+            .field("piece_size", &self.piece_size)
+            .field("input", &self.input)
+            .field("stdin", &self.stdin.is_some())
+            .finish()
+    }
+}
+
+/// A query's work after the cut.
+#[derive(Debug)]
+pub enum Cut {
+    /// The partitions, in order, with unique keys, each within the app's partition limit.
+    Ready {
+        /// The partitions.
+        partitions: Vec<Partition>,
+        /// The query that leaves and merges get.
+        query: Bytes,
+    },
+    /// The split component has to cut it: see [`App::from_split`].
+    Split {
+        /// The query that the split, leaves and merges get.
+        query: Bytes,
+        /// About how many partitions to ask for.
+        wanted: u32,
+    },
+}
+
+/// How content is to be cut into pieces.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cutting {
+    pub(crate) piece: PieceSize,
+    pub(crate) mode: CutMode,
+    pub(crate) slots: usize,
+    /// The bytes that a partition may have.
+    pub(crate) limit: u64,
+}
+
+impl App {
+    /// Cuts a query's work into partitions. Blocks: it walks folders, looks into large files and drains stdin.
+    ///
+    /// # Errors
+    /// [`AppError::Query`] when the query brings the partitions, and wrong ones; [`AppError::Input`] when the caller's
+    /// input, or [`AppError::Manifest`] when the app's, is missing, unreadable, or cannot be cut.
+    pub fn partitions(&self, inputs: Inputs<'_>) -> Result<Cut, AppError> {
+        let cutting = self.cutting(&inputs)?;
+        let query = Bytes::copy_from_slice(inputs.query);
+        let partitions = match (inputs.input, &self.source) {
+            (Some("-"), _) | (None, Source::Stdin { .. }) => stdin::partitions(inputs.stdin, cutting)?,
+            (Some(input), _) => files::partitions(Path::new("."), &[input], &Origin::Caller, cutting)?,
+            (None, Source::Files { globs, at, .. }) => {
+                files::partitions(&self.dir, globs, &Origin::Written(at.clone()), cutting)?
+            }
+            (None, Source::List(listed)) => list::partitions(listed, self.limits.partition)?,
+            (None, Source::Range { start, end, step, at }) => {
+                range::partitions(*start..*end, *step, inputs.slots, &Origin::Written(at.clone()))?
+            }
+            (None, Source::Query) => {
+                let (query, partitions) = caller::partitions(inputs.query, self.limits.partition)?;
+                return Ok(Cut::Ready { partitions, query });
+            }
+            (None, Source::Split) => {
+                let wanted = PIECES_PER_SLOT.saturating_mul(inputs.slots.max(1) as u64);
+                let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+                return Ok(Cut::Split { query, wanted });
+            }
+        };
+        Ok(Cut::Ready { partitions, query })
+    }
+
+    /// The partitions that the split component returned, as pairs of a key and its content.
+    ///
+    /// # Errors
+    /// An empty or doubled key, too large a content, too many partitions; all point at the component.
+    pub fn from_split<T: Into<Bytes>>(
+        &self,
+        pieces: impl IntoIterator<Item = (String, T)>,
+    ) -> Result<Vec<Partition>, AppError> {
+        let component = self.split.as_ref().unwrap_or(&self.leaf);
+        let pieces = pieces.into_iter().map(|(key, data)| (key, data.into(), None));
+        checked(pieces, self.limits.partition).map_err(|wrong| component.misfit(wrong))
+    }
+
+    fn cutting(&self, inputs: &Inputs<'_>) -> Result<Cutting, AppError> {
+        let (piece, mode) = match &self.source {
+            Source::Files { piece, cut, .. } | Source::Stdin { piece, cut } => (*piece, *cut),
+            other if inputs.piece_size.is_some() && inputs.input.is_none() => {
+                let text = format!("a source of the kind \"{}\" is not cut into pieces of a size", other.kind());
+                return Err(Origin::Caller.refuse(text, "leave the piece size out"));
+            }
+            _ => (PieceSize::Auto, CutMode::Lines),
+        };
+        let limit = self.limits.partition;
+        let piece = inputs.piece_size.unwrap_or(piece).check(limit);
+        Ok(Cutting {
+            piece: piece.map_err(|(text, hint)| Origin::Caller.refuse(text, hint))?,
+            mode,
+            slots: inputs.slots,
+            limit,
+        })
+    }
+}
+
+/// Partitions made by someone else, each a key, a content and perhaps a weight: checked.
+fn checked(
+    pieces: impl Iterator<Item = (String, Bytes, Option<u64>)>,
+    limit: u64,
+) -> Result<Vec<Partition>, Complaint> {
+    let mut partitions = Vec::new();
+    let mut keys = HashSet::new();
+    for (at, (key, data, weight)) in pieces.enumerate() {
+        let key = PartitionKey::from(key);
+        let size = data.len();
+        if key.as_str().is_empty() {
+            return Err(Complaint::new(format!("the partition at index {at} has an empty key"), ""));
+        }
+        if size as u64 > limit {
+            let text = format!("the partition `{key}` has {size} bytes, more than the {} allowed", show_size(limit));
+            return Err(Complaint::new(text, "make it smaller, or raise limits.leaf.partition"));
+        }
+        if weight == Some(0) {
+            let text = format!("the partition `{key}` weighs 0, and could be missing unseen");
+            return Err(Complaint::new(text, "weigh it 1 or more, or leave the weight out to weigh its bytes"));
+        }
+        if !keys.insert(key.clone()) {
+            return Err(split_hint(&Error::DuplicateKey(key)));
+        }
+        let partition = Partition::new(key, data);
+        partitions.push(match weight {
+            Some(weight) => partition.weighing(weight),
+            None => partition,
+        });
+        few_enough(partitions.len()).map_err(|error| split_hint(&error))?;
+    }
+    Ok(partitions)
+}
+
+/// # Errors
+/// The root's own, before a plan that it would refuse is made.
+fn few_enough(count: usize) -> Result<(), Error> {
+    if count > MAX_PARTITIONS {
+        return Err(Error::TooManyPartitions { count, limit: MAX_PARTITIONS });
+    }
+    Ok(())
+}
+
+/// The root's error as a complaint, its hint apart.
+fn split_hint(error: &Error) -> Complaint {
+    let text = error.to_string();
+    match text.split_once("\n(") {
+        Some((text, hint)) => Complaint::new(text, hint.strip_suffix(')').unwrap_or(hint)),
+        None => Complaint::new(text, ""),
+    }
+}

@@ -1,0 +1,90 @@
+//! The source `query`: the caller's body holds the query and the partitions, as JSON.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+use frond_root::Partition;
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::checked;
+use crate::error::AppError;
+
+#[cfg(test)]
+mod tests;
+
+const SHAPE: &str = "this app takes {\"query\": any JSON, \"partitions\": \
+                     [{\"key\": \"a\", \"data\": a string or any JSON, \"weight\": 1}]}; `weight` may be left out";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body<'a> {
+    #[serde(borrow)]
+    query: &'a RawValue,
+    #[serde(borrow)]
+    partitions: Vec<Object<Given<'a>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given<'a> {
+    #[serde(borrow)]
+    key: Cow<'a, str>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+    weight: Option<u64>,
+}
+
+/// A derived struct alone would take an array of its fields as well.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Fields(PhantomData)).map(Self)
+    }
+}
+
+struct Fields<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+/// The inner query, its JSON exactly as written, and the partitions. A string's content is its text; any other JSON is
+/// its text as written.
+pub(super) fn partitions(body: &[u8], limit: u64) -> Result<(Bytes, Vec<Partition>), AppError> {
+    let text = std::str::from_utf8(body)
+        .map_err(|error| AppError::query(format!("the query is not UTF-8 at byte {}", error.valid_up_to()), SHAPE))?;
+    let Object(body): Object<Body<'_>> = serde_json::from_str(text).map_err(|error| wrong(&error))?;
+    let mut given = Vec::with_capacity(body.partitions.len());
+    for Object(one) in body.partitions {
+        given.push((one.key.into_owned(), content(one.data)?, one.weight));
+    }
+    let partitions = checked(given.into_iter(), limit).map_err(|complaint| AppError::Query { complaint })?;
+    Ok((Bytes::copy_from_slice(body.query.get().as_bytes()), partitions))
+}
+
+fn content(data: &RawValue) -> Result<Bytes, AppError> {
+    let text = data.get();
+    if text.starts_with('"') {
+        let text: String = serde_json::from_str(text).map_err(|error| wrong(&error))?;
+        return Ok(Bytes::from(text));
+    }
+    Ok(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+fn wrong(error: &serde_json::Error) -> AppError {
+    AppError::query(format!("the query does not fit: {error}"), SHAPE)
+}

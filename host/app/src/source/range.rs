@@ -1,0 +1,48 @@
+//! A range of whole numbers, in pieces of a step. Each partition's content is the JSON `{"start":a,"end":b}`.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use frond_root::Partition;
+
+use super::{few_enough, split_hint};
+use crate::error::{AppError, Origin};
+
+#[cfg(test)]
+mod tests;
+
+/// Pieces for each slot, when the step is automatic. More than [`super::PIECES_PER_SLOT`]: a piece of a range costs
+/// nothing to make or hold, and the work behind its numbers is often uneven.
+pub const STEPS_PER_SLOT: u64 = 16;
+
+/// The automatic step for a range of `length` numbers: about [`STEPS_PER_SLOT`] pieces for each slot. At least 1.
+#[must_use]
+pub fn auto_step(length: u64, slots: usize) -> u64 {
+    length.div_ceil(STEPS_PER_SLOT.saturating_mul(slots.max(1) as u64)).max(1)
+}
+
+/// Pieces of `step` numbers, the last perhaps shorter, with keys `a..b` and weighed by their numbers.
+pub(super) fn partitions(
+    range: Range<i64>,
+    step: Option<u64>,
+    slots: usize,
+    origin: &Origin,
+) -> Result<Vec<Partition>, AppError> {
+    // At most 2^64 − 1 even from end to end, so that nothing below overflows.
+    let length = range.end.abs_diff(range.start);
+    let step = step.unwrap_or_else(|| auto_step(length, slots)).max(1);
+    let count = length.div_ceil(step);
+    few_enough(usize::try_from(count).unwrap_or(usize::MAX)).map_err(|error| {
+        let complaint = split_hint(&error);
+        origin.refuse(complaint.text, "raise source.step, or leave it out")
+    })?;
+    let piece = |index: u64| {
+        let from = index * step;
+        let len = step.min(length - from);
+        let start = range.start.saturating_add_unsigned(from);
+        let end = start.saturating_add_unsigned(len);
+        let data = format!("{{\"start\":{start},\"end\":{end}}}");
+        Partition::new(format!("{start}..{end}"), Bytes::from(data)).weighing(len)
+    };
+    Ok((0..count).map(piece).collect())
+}

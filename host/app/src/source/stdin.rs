@@ -1,0 +1,120 @@
+//! What is piped in, cut as it comes and held in memory until its leaves have run.
+
+use std::io::{self, Read};
+
+use bytes::Bytes;
+use frond_root::Partition;
+
+use super::{CutMode, Cutting, PieceSize, few_enough, split_hint};
+use crate::error::{AppError, Origin};
+use crate::size::show_size;
+
+#[cfg(test)]
+mod tests;
+
+/// The most bytes that are taken: they are all in memory at once, since a leaf may be tried again.
+pub const MAX_STDIN: u64 = 1 << 30;
+
+/// The automatic size of pieces. The total is not known when the first is cut, so it does not depend on it.
+pub const STDIN_PIECE: u64 = 1 << 20;
+
+/// Read at once beyond a piece, while its last line goes on.
+const BLOCK: u64 = 64 << 10;
+
+/// Pieces with keys `stdin#OFFSET+LEN`; none for an empty input.
+pub(super) fn partitions(input: Option<Box<dyn Read + Send>>, cutting: Cutting) -> Result<Vec<Partition>, AppError> {
+    let Some(input) = input else {
+        let text = "the query reads stdin, but nothing is piped in";
+        return Err(Origin::Caller.refuse(text, "pipe the data in, or name a file as the input"));
+    };
+    drain(input, cutting, MAX_STDIN)
+}
+
+fn drain(input: impl Read, cutting: Cutting, most: u64) -> Result<Vec<Partition>, AppError> {
+    let piece = match cutting.piece {
+        PieceSize::Auto => STDIN_PIECE.min(cutting.limit),
+        PieceSize::Bytes(bytes) => bytes.min(cutting.limit),
+    };
+    // Limits are sizes of memory, so they fit.
+    let piece = usize::try_from(piece).unwrap_or(usize::MAX).max(1);
+    let mut stream = Stream { input, held: Vec::new(), taken: 0, most, ended: false };
+    let mut partitions = Vec::new();
+    loop {
+        stream.fill(piece)?;
+        let offset = stream.taken - stream.held.len() as u64;
+        let len = match cutting.mode {
+            _ if stream.ended && stream.held.len() <= piece => stream.held.len(),
+            CutMode::Bytes => piece,
+            CutMode::Lines => stream.line_end(piece, offset, cutting.limit)?,
+        };
+        if len == 0 {
+            return Ok(partitions);
+        }
+        let rest = stream.held.split_off(len);
+        let data = Bytes::from(std::mem::replace(&mut stream.held, rest).into_boxed_slice());
+        partitions.push(Partition::new(format!("stdin#{offset}+{len}"), data));
+        few_enough(partitions.len()).map_err(|error| {
+            let complaint = split_hint(&error);
+            Origin::Caller.refuse(complaint.text, complaint.hint)
+        })?;
+    }
+}
+
+/// The input, and what of it is read but not yet cut off.
+struct Stream<R> {
+    input: R,
+    held: Vec<u8>,
+    taken: u64,
+    most: u64,
+    ended: bool,
+}
+
+impl<R: Read> Stream<R> {
+    /// Reads until `len` bytes are held, or the input ends.
+    fn fill(&mut self, len: usize) -> Result<(), AppError> {
+        let wanted = len.saturating_sub(self.held.len()) as u64;
+        if wanted == 0 || self.ended {
+            return Ok(());
+        }
+        let more = self.input.by_ref().take(wanted).read_to_end(&mut self.held).map_err(unreadable)?;
+        self.ended = (more as u64) < wanted;
+        self.taken += more as u64;
+        if self.taken > self.most {
+            let text = format!("more than {} are piped in", show_size(self.most));
+            return Err(
+                Origin::Caller.refuse(text, "write it to a file, and name that as the input: files are not held")
+            );
+        }
+        Ok(())
+    }
+
+    /// The length up to the last line end within `piece` bytes, or else up to the first one after them, or the end.
+    fn line_end(&mut self, piece: usize, offset: u64, limit: u64) -> Result<usize, AppError> {
+        let newline = |byte: &u8| *byte == b'\n';
+        let within = self.held.get(..piece).unwrap_or(&self.held);
+        if let Some(at) = within.iter().rposition(newline) {
+            return Ok(at + 1);
+        }
+        let mut searched = within.len();
+        loop {
+            let after = self.held.get(searched..).unwrap_or_default();
+            let found = after.iter().position(newline).map(|at| searched + at + 1);
+            let end = found.unwrap_or(self.held.len());
+            if end as u64 > limit {
+                let limit = show_size(limit);
+                let text = format!("the line at byte {offset} of stdin is longer than a partition may be: {limit}");
+                let hint = "raise limits.leaf.partition, or set source.cut = \"bytes\" to cut within lines";
+                return Err(Origin::Caller.refuse(text, hint));
+            }
+            if found.is_some() || self.ended {
+                return Ok(end);
+            }
+            searched = end;
+            self.fill(end.saturating_add(usize::try_from(BLOCK).unwrap_or_default()))?;
+        }
+    }
+}
+
+fn unreadable(cause: io::Error) -> AppError {
+    Origin::Caller.failed("cannot read stdin", "", cause)
+}

@@ -1,0 +1,143 @@
+//! Which files a glob leads to.
+
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::symlink;
+
+use super::{Found, expand};
+use crate::error::{Origin, Place};
+use crate::testing::Folder;
+
+/// A folder with the usual and the unusual in it.
+fn folder() -> Folder {
+    let folder = Folder::new();
+    for name in [
+        "a.txt",
+        "b.csv",
+        "data/a.txt",
+        "data/b.txt",
+        "data/deep/er/c.txt",
+        "data.txt/x",
+        "data-2/a.txt",
+        ".hidden.txt",
+        ".git/a.txt",
+        "data/.cache/a.txt",
+        "we[i]rd.txt",
+        "weird.txt",
+        "{x}/y.txt",
+    ] {
+        folder.write(name, "x");
+    }
+    symlink("../a.txt", folder.path("data/link.txt")).unwrap();
+    symlink("..", folder.path("data/up")).unwrap();
+    folder
+}
+
+fn found(folder: &Folder, globs: &[&str]) -> String {
+    let origin =
+        Origin::Written(Place { file: folder.path("frond.toml").into(), line: 7, key: "source.glob".to_owned() });
+    match expand(folder.dir(), globs, &origin) {
+        Ok(found) => found.iter().map(Found::key).collect::<Vec<_>>().join(" "),
+        Err(error) => folder.show(&error),
+    }
+}
+
+#[test]
+fn wildcards_stay_in_their_component_and_skip_what_is_hidden() {
+    let folder = folder();
+    insta::assert_snapshot!(found(&folder, &["*.txt"]), @"a.txt we[i]rd.txt weird.txt");
+    insta::assert_snapshot!(found(&folder, &["data/*"]), @"data/a.txt data/b.txt data/link.txt");
+    insta::assert_snapshot!(found(&folder, &["*/?.txt"]), @"data/a.txt data/b.txt data-2/a.txt {x}/y.txt");
+    insta::assert_snapshot!(found(&folder, &["{a,b}.{txt,csv}"]), @"a.txt b.csv");
+    insta::assert_snapshot!(found(&folder, &["data/[!a].txt"]), @"data/b.txt");
+}
+
+#[test]
+fn two_stars_cross_folders_but_not_links_to_them() {
+    let folder = folder();
+    insta::assert_snapshot!(found(&folder, &["**/*.txt"]), @"a.txt data/a.txt data/b.txt data/deep/er/c.txt data/link.txt data-2/a.txt we[i]rd.txt weird.txt {x}/y.txt");
+    insta::assert_snapshot!(found(&folder, &["data/**"]), @"data/a.txt data/b.txt data/deep/er/c.txt data/link.txt");
+    insta::assert_snapshot!(found(&folder, &["data/**/c.txt"]), @"data/deep/er/c.txt");
+}
+
+#[test]
+fn what_is_hidden_is_found_by_a_dot() {
+    let folder = folder();
+    insta::assert_snapshot!(found(&folder, &[".*.txt"]), @".hidden.txt");
+    insta::assert_snapshot!(found(&folder, &[".git/*"]), @".git/a.txt");
+    insta::assert_snapshot!(found(&folder, &["**/.cache/*"]), @"data/.cache/a.txt");
+    insta::assert_snapshot!(found(&folder, &[".git/a.txt"]), @".git/a.txt");
+}
+
+#[test]
+fn a_folder_is_all_that_is_below_it() {
+    let folder = folder();
+    insta::assert_snapshot!(found(&folder, &["data"]), @"data/a.txt data/b.txt data/deep/er/c.txt data/link.txt");
+    insta::assert_snapshot!(found(&folder, &["./data/"]), @"data/a.txt data/b.txt data/deep/er/c.txt data/link.txt");
+    insta::assert_snapshot!(found(&folder, &["data/up/data-2"]), @"data/up/data-2/a.txt");
+    insta::assert_snapshot!(found(&folder, &["data/../data-2"]), @"data/../data-2/a.txt");
+    insta::assert_snapshot!(found(&folder, &["."]), @"a.txt b.csv data/a.txt data/b.txt data/deep/er/c.txt data/link.txt data-2/a.txt data.txt/x we[i]rd.txt weird.txt {x}/y.txt");
+}
+
+#[test]
+fn a_name_that_exists_is_no_glob() {
+    let folder = folder();
+    insta::assert_snapshot!(found(&folder, &["we[i]rd.txt"]), @"we[i]rd.txt");
+    insta::assert_snapshot!(found(&folder, &["{x}"]), @"{x}/y.txt");
+    insta::assert_snapshot!(found(&folder, &["\\{x\\}/*"]), @r"APP/frond.toml:7: source.glob: `\{x}/*` is not a glob: unopened alternate group; missing '{' (maybe escape '}' with '[}]'?)");
+}
+
+#[test]
+fn a_file_that_two_globs_lead_to_is_found_once() {
+    let folder = folder();
+    insta::assert_snapshot!(found(&folder, &["b.csv", "*.txt", "./a.txt", "a.*"]), @"a.txt b.csv we[i]rd.txt weird.txt");
+}
+
+#[test]
+fn an_absolute_glob_gives_absolute_names() {
+    let folder = folder();
+    let glob = folder.path("data/[ab].txt");
+    let names = found(&folder, &[glob.to_str().unwrap()]);
+    insta::assert_snapshot!(names.replace(folder.dir().to_str().unwrap(), "APP"), @"APP/data/a.txt APP/data/b.txt");
+}
+
+#[test]
+fn a_glob_that_finds_nothing_is_refused() {
+    let folder = folder();
+    insta::assert_snapshot!(found(&folder, &["*.txt", "*.json"]), @r"
+    APP/frond.toml:7: source.glob: no file matches `*.json` in `APP`
+    (paths start from the app's folder; `*` matches neither a `/` nor a leading dot, `**` matches folders)
+    ");
+    insta::assert_snapshot!(found(&folder, &["nowhere/*.txt"]), @r"
+    APP/frond.toml:7: source.glob: no file matches `nowhere/*.txt` in `APP`
+    (paths start from the app's folder; `*` matches neither a `/` nor a leading dot, `**` matches folders)
+    ");
+    insta::assert_snapshot!(found(&folder, &["a.txt/*.txt"]), @r"
+    APP/frond.toml:7: source.glob: no file matches `a.txt/*.txt` in `APP`
+    (paths start from the app's folder; `*` matches neither a `/` nor a leading dot, `**` matches folders)
+    ");
+    insta::assert_snapshot!(found(&folder, &["missing.txt"]), @r"
+    APP/frond.toml:7: source.glob: no file matches `missing.txt` in `APP`
+    (paths start from the app's folder; `*` matches neither a `/` nor a leading dot, `**` matches folders)
+    ");
+    std::fs::create_dir(folder.path("empty")).unwrap();
+    insta::assert_snapshot!(found(&folder, &["empty"]), @r"
+    APP/frond.toml:7: source.glob: no file matches `empty` in `APP`
+    (paths start from the app's folder; `*` matches neither a `/` nor a leading dot, `**` matches folders)
+    ");
+}
+
+#[test]
+fn what_is_no_glob_is_refused() {
+    let folder = folder();
+    insta::assert_snapshot!(found(&folder, &["data/[a"]), @"APP/frond.toml:7: source.glob: `data/[a` is not a glob: unclosed character class; missing ']'");
+    insta::assert_snapshot!(found(&folder, &["data/{a"]), @"APP/frond.toml:7: source.glob: `data/{a` is not a glob: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)");
+}
+
+#[test]
+fn names_that_are_not_utf_8_stay_apart() {
+    let folder = Folder::new();
+    for name in [&b"a\xff"[..], b"a\xfe", b"a\\\xff", "aé".as_bytes()] {
+        std::fs::write(folder.dir().join(std::ffi::OsString::from_vec(name.to_vec())), "x").unwrap();
+    }
+    insta::assert_snapshot!(found(&folder, &["a*"]), @r"a\\\xFF aé a\xFE a\xFF");
+}

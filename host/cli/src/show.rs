@@ -1,0 +1,21 @@
+//! What people see of a query. Every view is made from the event stream or the answer's coverage, nothing else:
+//!
+//! - [`progress`]: while it runs, on stderr;
+//! - [`summary`]: the verdict at its end, with [`totals`] for `--stats`;
+//! - [`explain`]: a recorded query looked at again: [`model`] → [`waterfall`] and tables.
+//!
+//! Views write to a [`page`], which makes every foreign text safe for a terminal and keeps lines within its width.
+
+pub mod explain;
+pub mod look;
+pub mod model;
+pub mod page;
+pub mod progress;
+pub mod summary;
+pub mod text;
+pub mod totals;
+pub mod trouble;
+pub mod waterfall;
+
+#[cfg(test)]
+pub(crate) mod fixtures;

@@ -1,0 +1,152 @@
+//! Numbers over many: quantiles, stragglers, how busy slots were.
+
+use std::collections::BTreeMap;
+
+use super::{Fate, Lane, Model};
+use crate::show::text::share;
+
+/// An attempt that took this many times the median is a straggler, as in the root's coverage.
+const STRAGGLER: f64 = 2.0;
+/// The most stragglers that are named.
+const MAX_STRAGGLERS: usize = 5;
+
+/// The quantiles of some times, in microseconds.
+///
+/// By nearest rank: the p-quantile of n sorted values is the one at position ⌈p·n⌉, a value that did occur (Hyndman
+/// and Fan 1996, "Sample Quantiles in Statistical Packages", definition 1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quantiles {
+    /// How many values.
+    pub n: u64,
+    /// Half are at most this.
+    pub p50: u64,
+    /// Nine in ten are at most this.
+    pub p90: u64,
+    /// 99 in a hundred are at most this.
+    pub p99: u64,
+    /// All are at most this.
+    pub max: u64,
+}
+
+impl Quantiles {
+    /// The quantiles of `values`; `None` of nothing.
+    #[must_use]
+    pub fn of(mut values: Vec<u64>) -> Option<Self> {
+        values.sort_unstable();
+        let rank = |percent: usize| {
+            let rank = values.len().saturating_mul(percent).div_ceil(100);
+            values.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+        };
+        Some(Self {
+            n: values.len() as u64,
+            p50: rank(50),
+            p90: rank(90),
+            p99: rank(99),
+            max: *values.last()?,
+        })
+    }
+}
+
+/// A partition whose attempt took far longer than the median.
+#[derive(Clone, Debug)]
+pub struct Straggler<'a> {
+    /// The partition.
+    pub lane: &'a Lane,
+    /// How long its slowest attempt ran.
+    pub time: u64,
+    /// That over the median of the attempts that succeeded.
+    pub times_median: f64,
+    /// True when it was cut off: it would have taken longer still.
+    pub cut_off: bool,
+}
+
+/// How busy one slot was between the plan and the gather's end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Slot {
+    /// Which one.
+    pub slot: u32,
+    /// How many attempts it ran.
+    pub attempts: u64,
+    /// The time it was busy.
+    pub busy: u64,
+    /// That over all the time there was, 0 to 1.
+    pub share: f64,
+}
+
+impl Model {
+    /// How long the attempts ran that succeeded.
+    #[must_use]
+    pub fn leaf_times(&self) -> Option<Quantiles> {
+        let succeeded = self.attempts().iter().filter(|one| matches!(one.fate, Fate::Used | Fate::Discarded));
+        Quantiles::of(succeeded.map(super::Attempt::time).collect())
+    }
+
+    /// How long attempts waited for a slot.
+    #[must_use]
+    pub fn queue_times(&self) -> Option<Quantiles> {
+        let waits = self.attempts().iter().map(|one| one.start.saturating_sub(one.queued));
+        Quantiles::of(waits.collect())
+    }
+
+    /// How long the merges ran that ended.
+    #[must_use]
+    pub fn fold_times(&self) -> Option<Quantiles> {
+        let times = self.folds.iter().filter_map(|fold| Some(fold.end?.saturating_sub(fold.start)));
+        Quantiles::of(times.collect())
+    }
+
+    /// The partitions that took at least twice the median, slowest first, and how many more there are than are named.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a ratio of times")]
+    pub fn stragglers(&self) -> (Vec<Straggler<'_>>, u64) {
+        let Some(median) = self.leaf_times().map(|times| times.p50).filter(|median| *median > 0) else {
+            return (Vec::new(), 0);
+        };
+        let mut found: Vec<_> = self
+            .lanes
+            .iter()
+            .filter_map(|lane| {
+                let slowest = self
+                    .attempts_of(lane)
+                    .iter()
+                    .filter(|one| !matches!(one.fate, Fate::Failed(_)))
+                    .max_by_key(|one| one.time())?;
+                let times_median = slowest.time() as f64 / median as f64;
+                (times_median >= STRAGGLER).then(|| Straggler {
+                    lane,
+                    time: slowest.time(),
+                    times_median,
+                    cut_off: matches!(slowest.fate, Fate::CutOff | Fate::Open),
+                })
+            })
+            .collect();
+        found.sort_by_key(|one| (std::cmp::Reverse(one.time), one.lane.index));
+        let more = found.len().saturating_sub(MAX_STRAGGLERS);
+        found.truncate(MAX_STRAGGLERS);
+        (found, more as u64)
+    }
+
+    /// How busy each slot was that ran anything, by slot.
+    #[must_use]
+    pub fn slots(&self) -> Vec<Slot> {
+        let from = self.scattered();
+        let to = self.gather_end.map_or(self.until(), |(at, _)| at);
+        let window = to.saturating_sub(from);
+        let mut slots: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+        for one in self.attempts() {
+            let busy = one.end.min(to).saturating_sub(one.start.max(from));
+            let slot = slots.entry(one.slot).or_default();
+            slot.0 += 1;
+            slot.1 = slot.1.saturating_add(busy);
+        }
+        slots
+            .into_iter()
+            .map(|(slot, (attempts, busy))| Slot {
+                slot,
+                attempts,
+                busy,
+                share: if window == 0 { 0.0 } else { share(busy.min(window), window) },
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,205 @@
+//! The one place through which views reach a terminal: it sanitises, colours, wraps, and keeps lines within the width.
+
+use anstyle::{AnsiColor, Effects, Style};
+
+use super::look::Look;
+use super::text;
+
+/// What a piece of a line means; a colour only where there is one, never the only sign of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tone {
+    /// Text like any other.
+    #[default]
+    Plain,
+    /// A heading.
+    Strong,
+    /// What matters less.
+    Dim,
+    /// Whole.
+    Good,
+    /// Not whole.
+    Warn,
+    /// Failed.
+    Bad,
+}
+
+impl Tone {
+    fn style(self) -> Style {
+        let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
+        match self {
+            Self::Plain => Style::new(),
+            Self::Strong => Style::new().effects(Effects::BOLD),
+            Self::Dim => Style::new().effects(Effects::DIMMED),
+            Self::Good => colour(AnsiColor::Green),
+            Self::Warn => colour(AnsiColor::Yellow),
+            Self::Bad => colour(AnsiColor::Red),
+        }
+    }
+}
+
+/// Pieces of text, side by side.
+#[derive(Clone, Debug, Default)]
+pub struct Line {
+    spans: Vec<(Tone, String)>,
+}
+
+impl Line {
+    /// An empty line.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The line with plain `text` after it.
+    #[must_use]
+    pub fn put(self, text: impl Into<String>) -> Self {
+        self.tone(Tone::Plain, text)
+    }
+
+    /// The line with `text` of a `tone` after it.
+    #[must_use]
+    pub fn tone(mut self, tone: Tone, text: impl Into<String>) -> Self {
+        self.spans.push((tone, text.into()));
+        self
+    }
+}
+
+/// Lines of text that are safe to print.
+#[derive(Debug)]
+pub struct Page {
+    look: Look,
+    text: String,
+}
+
+impl Page {
+    /// An empty page.
+    #[must_use]
+    pub fn new(look: Look) -> Self {
+        Self {
+            look,
+            text: String::new(),
+        }
+    }
+
+    /// The columns of a line.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.look.width
+    }
+
+    /// Foreign text as it will be printed: safe, of at most `limit` characters, in the terminal's character set. What
+    /// is measured for alignment must have gone through this.
+    #[must_use]
+    pub fn foreign(&self, foreign: &str, limit: usize) -> String {
+        let safe = text::sanitise(foreign, limit);
+        if self.look.unicode {
+            safe
+        } else {
+            text::ascii(&safe).into_owned()
+        }
+    }
+
+    /// Adds an empty line.
+    pub fn blank(&mut self) {
+        self.text.push('\n');
+    }
+
+    /// Adds one line; what does not fit is cut off with a `…`.
+    pub fn line(&mut self, line: Line) {
+        let mut used = 0;
+        for (tone, raw) in line.spans {
+            let room = self.look.width.saturating_sub(used);
+            let span = self.foreign(&raw, self.look.width * 4);
+            let cut = self.cut(&span, room);
+            used += text::columns(&cut);
+            self.paint(tone, &cut);
+            if cut != span {
+                break;
+            }
+        }
+        self.trim_end();
+        self.text.push('\n');
+    }
+
+    /// Adds a line that is continued, `indent` columns in, on as many lines as it needs.
+    pub fn wrapped(&mut self, indent: usize, line: Line) {
+        let indent = indent.min(self.look.width / 2);
+        let mut row = Line::new();
+        let mut used = 0;
+        for (tone, raw) in line.spans {
+            let span = self.foreign(&raw, raw.len().saturating_mul(10));
+            for word in span.split_inclusive(' ') {
+                for piece in self.pieces(word, self.look.width - indent) {
+                    let wide = text::columns(&piece);
+                    if used + text::columns(piece.trim_end()) > self.look.width && used > indent {
+                        self.line(std::mem::take(&mut row));
+                        row = Line::new().put(" ".repeat(indent));
+                        used = indent;
+                    }
+                    used += wide;
+                    row = row.tone(tone, piece);
+                }
+            }
+        }
+        self.line(row);
+    }
+
+    /// The finished text.
+    #[must_use]
+    pub fn into_text(self) -> String {
+        self.text
+    }
+
+    /// A word as it is, or in pieces of at most `width` columns.
+    fn pieces(&self, word: &str, width: usize) -> Vec<String> {
+        if text::columns(word.trim_end()) <= width {
+            return vec![word.to_owned()];
+        }
+        let mut pieces = vec![String::new()];
+        for char in word.chars() {
+            if let Some(last) = pieces.last_mut() {
+                last.push(char);
+                if text::columns(last) > width && last.pop().is_some() {
+                    pieces.push(char.to_string());
+                }
+            }
+        }
+        pieces
+    }
+
+    fn cut(&self, span: &str, room: usize) -> String {
+        if text::columns(span) <= room {
+            return span.to_owned();
+        }
+        let more = if self.look.unicode { '…' } else { '~' };
+        let mut cut = String::new();
+        for char in span.chars() {
+            cut.push(char);
+            if text::columns(&cut) >= room {
+                break;
+            }
+        }
+        while text::columns(&cut) >= room && cut.pop().is_some() {}
+        if room > 0 {
+            cut.push(more);
+        }
+        cut
+    }
+
+    fn paint(&mut self, tone: Tone, text: &str) {
+        if self.look.colour && tone != Tone::Plain && !text.trim().is_empty() {
+            let style = tone.style();
+            self.text.push_str(&format!("{style}{text}{style:#}"));
+        } else {
+            self.text.push_str(text);
+        }
+    }
+
+    fn trim_end(&mut self) {
+        let len = self.text.trim_end_matches(' ').len();
+        self.text.truncate(len);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! What is seen of a query while it runs, on stderr. The query's own task only updates a [`board`] or fills a bounded
+//! buffer; a thread of ours does the writing, so that a slow terminal never slows a query down.
+
+pub mod bar;
+pub mod board;
+pub mod lines;
+mod outbox;
+
+use std::io::Write;
+use std::sync::Arc;
+
+use frond_root::Listener;
+use indicatif::ProgressDrawTarget;
+
+use super::look::{self, Look};
+use bar::Bar;
+use lines::{Json, Lines};
+
+/// In mode `auto` without a terminal, a query that is over by then is not worth a line. In microseconds.
+const QUIET: u64 = 2_000_000;
+
+/// `--progress`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Mode {
+    /// `bar` on a terminal; elsewhere `lines`, and only once a query has taken 2 s.
+    #[default]
+    Auto,
+    /// One line and the slowest leaves, drawn over and over.
+    Bar,
+    /// A line at the start, at failures, at each tenth, at the end.
+    Lines,
+    /// Each event as a line of JSON.
+    Json,
+    /// Nothing.
+    None,
+}
+
+trait View: Listener {
+    fn finish(&self);
+}
+
+/// One query's progress display.
+#[derive(Default)]
+pub struct Progress {
+    view: Option<Arc<dyn View>>,
+}
+
+impl Progress {
+    /// Shows one query on stderr.
+    #[must_use]
+    pub fn stderr(mode: Mode) -> Self {
+        let drawable = look::stderr_is_drawable();
+        let bar = || Self::of(Bar::new(Look::stderr, ProgressDrawTarget::stderr_with_hz(20)));
+        match mode {
+            Mode::None => Self::default(),
+            Mode::Bar | Mode::Auto if drawable => bar(),
+            Mode::Auto => Self::lines(std::io::stderr(), QUIET),
+            // Drawing over is impossible, and nothing would be a surprise.
+            Mode::Bar | Mode::Lines => Self::lines(std::io::stderr(), 0),
+            Mode::Json => Self::json(std::io::stderr()),
+        }
+    }
+
+    fn lines(out: impl Write + Send + 'static, quiet: u64) -> Self {
+        Self::of(Lines::new(out, Look::stderr().unicode, quiet))
+    }
+
+    fn json(out: impl Write + Send + 'static) -> Self {
+        Self::of(Json::new(out))
+    }
+
+    fn of(view: impl View + 'static) -> Self {
+        Self {
+            view: Some(Arc::new(view)),
+        }
+    }
+
+    /// What to give to the query's events; `None` when nothing is to be shown.
+    #[must_use]
+    pub fn listener(&self) -> Option<Arc<dyn Listener>> {
+        let view = self.view.clone()?;
+        Some(view)
+    }
+
+    /// Takes the bar away, or writes out what is buffered; nothing is shown afterwards. Call it before anything else is
+    /// printed. Dropping does it as well.
+    pub fn finish(&self) {
+        if let Some(view) = &self.view {
+            view.finish();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,318 @@
+//! The verdict at a query's end: how much is in the answer, what is missing and why, where the time went.
+
+use std::path::Path;
+
+use frond_root::answer::Missing;
+use frond_root::{Answer, Coverage, Reason, Status};
+
+use super::look::Look;
+use super::page::{Line, Page, Tone};
+use super::text::{self, MAX_KEY, MAX_TEXT, count, millis, percent, plural};
+use super::totals::Sums;
+use super::trouble::Excerpt;
+
+/// The most missing partitions that are listed.
+const MAX_LISTED: usize = 5;
+/// The most stragglers that are listed.
+const MAX_STRAGGLERS: usize = 5;
+/// The width of the first column: the longest label is `required`.
+const LABEL: usize = 9;
+
+/// What is judged: an answer without its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Verdict<'a> {
+    /// `complete`, `partial` or `failed`.
+    pub outcome: &'a str,
+    /// Why it failed, if it did.
+    pub reason: Option<&'a Reason>,
+    /// The account.
+    pub coverage: &'a Coverage,
+}
+
+impl<'a> From<&'a Answer> for Verdict<'a> {
+    fn from(answer: &'a Answer) -> Self {
+        Self {
+            outcome: answer.outcome(),
+            reason: match answer {
+                Answer::Failed { reason, .. } => Some(reason),
+                _ => None,
+            },
+            coverage: answer.coverage(),
+        }
+    }
+}
+
+/// What else to tell.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras<'a> {
+    /// `--stats`: attempts, what they used, stragglers.
+    pub stats: Option<Sums>,
+    /// Where the query was recorded, if it was: what is missing can be looked into there.
+    pub recorded: Option<&'a Path>,
+}
+
+/// The verdict as text, to be printed to stderr.
+#[must_use]
+pub fn summary(verdict: Verdict<'_>, extras: Extras<'_>, look: Look) -> String {
+    let mut page = Page::new(look);
+    verdict_rows(&mut page, verdict, true);
+    if let Some(sums) = extras.stats {
+        stats(&mut page, verdict.coverage, sums);
+    }
+    if !verdict.coverage.complete {
+        hint(&mut page, extras.recorded);
+    }
+    page.into_text()
+}
+
+/// The rows that a recorded query's explanation shows as well.
+pub(super) fn verdict_rows(page: &mut Page, verdict: Verdict<'_>, with_details: bool) {
+    let coverage = verdict.coverage;
+    headline(page, verdict);
+    required_rows(page, coverage);
+    missing_rows(page, coverage);
+    let lists_all = coverage.missing.len() <= MAX_LISTED && coverage.missing_omitted == 0;
+    if !coverage.failures.is_empty() && !(lists_all && coverage.attempts.retries == 0) {
+        let slugs = text::slugs(&coverage.failures);
+        row(page, "failures", Tone::Plain, &format!("{slugs}   (attempts, also those tried again)"));
+    }
+    if with_details {
+        first_details(page, verdict);
+    }
+    times(page, coverage);
+}
+
+fn row(page: &mut Page, label: &str, tone: Tone, text: &str) {
+    page.wrapped(LABEL, Line::new().tone(tone, text::pad(label, LABEL)).put(text));
+}
+
+fn headline(page: &mut Page, verdict: Verdict<'_>) {
+    let coverage = verdict.coverage;
+    let tone = match verdict.outcome {
+        "complete" => Tone::Good,
+        "partial" => Tone::Warn,
+        _ => Tone::Bad,
+    };
+    let mut label = verdict.outcome;
+    if let Some(reason) = verdict.reason {
+        row(page, label, tone, &text::sanitise(&reason.to_string(), MAX_TEXT));
+        label = "";
+    }
+    let words = format!(
+        "{}, in {} of {}   ({})",
+        covered(coverage),
+        millis(coverage.timings.total),
+        millis(coverage.timings.deadline),
+        text::floor(coverage.floor),
+    );
+    row(page, label, tone, &words);
+}
+
+fn covered(coverage: &Coverage) -> String {
+    let tally = coverage.partitions;
+    if tally.planned == 0 {
+        return if coverage.complete || coverage.fraction > 0.0 {
+            "the plan has no partitions".to_owned()
+        } else {
+            "the plan was not ready".to_owned()
+        };
+    }
+    let there = tally.succeeded.saturating_add(tally.skipped);
+    let partitions = plural(tally.planned, "partition", "partitions");
+    let mut parts = vec![match tally.skipped {
+        0 => format!("{} of {partitions}", count(there)),
+        skipped => format!("{} of {partitions} ({} with nothing to do)", count(there), count(skipped)),
+    }];
+    if tally.degraded > 0 {
+        parts.push(format!("{} more in part", count(tally.degraded)));
+    }
+    if there < tally.planned {
+        parts.push(format!("{} by weight", percent(coverage.fraction)));
+    }
+    parts.join(", ")
+}
+
+fn required_rows(page: &mut Page, coverage: &Coverage) {
+    let lost = &coverage.required_missing;
+    if lost.is_empty() {
+        return;
+    }
+    let mut keys: Vec<_> = lost
+        .iter()
+        .take(MAX_LISTED)
+        .map(|key| page.foreign(key.as_str(), MAX_KEY))
+        .collect();
+    if lost.len() > keys.len() {
+        keys.push(format!("and {} more", count((lost.len() - keys.len()) as u64)));
+    }
+    row(page, "required", Tone::Bad, &format!("but missing: {}", keys.join(", ")));
+}
+
+fn missing_rows(page: &mut Page, coverage: &Coverage) {
+    let listed: Vec<_> = coverage.missing.iter().take(MAX_LISTED).collect();
+    let keys: Vec<_> = listed
+        .iter()
+        .map(|one| text::fit(&page.foreign(one.key.as_str(), MAX_KEY), page.width() / 3))
+        .collect();
+    let wide = keys.iter().map(|key| text::columns(key)).max().unwrap_or(0);
+    let states: Vec<_> = listed.iter().map(|one| state(one)).collect();
+    let state_wide = states.iter().map(|state| text::columns(state)).max().unwrap_or(0);
+    let mut label = "missing";
+    for ((one, key), state) in listed.iter().zip(&keys).zip(&states) {
+        let line = Line::new()
+            .tone(Tone::Warn, text::pad(label, LABEL))
+            .put(format!("{}   {}   ", text::pad(key, wide), text::pad(state, state_wide)))
+            .put(why(one));
+        page.wrapped(LABEL + 2, line);
+        label = "";
+    }
+    let more = (coverage.missing.len() - listed.len()) as u64;
+    let more = more.saturating_add(coverage.missing_omitted);
+    if more > 0 {
+        let rest = if coverage.missing_omitted == 0 {
+            "(see --format json)".to_owned()
+        } else {
+            format!("(--format json names the first {})", count(coverage.missing.len() as u64))
+        };
+        row(page, label, Tone::Warn, &format!("and {} more {rest}", count(more)));
+    }
+}
+
+fn state(one: &Missing) -> String {
+    match one.status {
+        Status::Degraded => format!("degraded to {}", percent(one.share)),
+        status => text::status(status).to_owned(),
+    }
+}
+
+fn why(one: &Missing) -> String {
+    let what = match (&one.failure, one.slug) {
+        (Some(failure), Some(slug)) if failure.kind == slug => {
+            format!("{slug}: {}", text::sanitise(&failure.message, MAX_TEXT))
+        }
+        (_, Some(slug)) if one.status == Status::TimedOut => format!("{slug}: still running when it was cut off"),
+        (_, Some(slug)) => slug.to_string(),
+        (_, None) => String::new(),
+    };
+    match one.attempts {
+        0 | 1 => what,
+        attempts => format!("{what} (after {attempts} attempts)"),
+    }
+}
+
+/// The backtrace and log of the failure that ended the query, or of the first missing partition that has any.
+fn first_details(page: &mut Page, verdict: Verdict<'_>) {
+    let of_query = match verdict.reason {
+        Some(Reason::Merge(failure)) => Some(("the merge", failure)),
+        Some(Reason::InvalidQuery(failure)) => Some(("the query", failure)),
+        _ => None,
+    };
+    let of_leaves = verdict
+        .coverage
+        .missing
+        .iter()
+        .filter_map(|one| Some((one.key.as_str(), one.failure.as_ref()?)));
+    let found = of_query
+        .into_iter()
+        .chain(of_leaves)
+        .map(|(place, failure)| (place, failure.kind, Excerpt::of(failure)))
+        .find(|(.., excerpt)| excerpt.has_details());
+    if let Some((place, kind, excerpt)) = found {
+        let place = page.foreign(place, MAX_KEY);
+        row(page, "first", Tone::Plain, &format!("{kind} of {place}"));
+        excerpt.details(page, LABEL);
+    }
+}
+
+fn times(page: &mut Page, coverage: &Coverage) {
+    let times = coverage.timings;
+    let parts = [
+        ("plan", times.plan),
+        ("gather", times.gather),
+        ("merge", times.merge),
+        ("reserve", times.reserve),
+    ];
+    let parts = parts.map(|(name, ms)| format!("{name} {}", millis(ms)));
+    row(page, "time", Tone::Plain, &parts.join(" · "));
+}
+
+fn stats(page: &mut Page, coverage: &Coverage, sums: Sums) {
+    let attempts = coverage.attempts;
+    let mut parts = vec![plural(attempts.started, "started", "started")];
+    let kinds = [
+        (attempts.retries, "retry", "retries"),
+        (attempts.hedges, "hedge", "hedges"),
+        (attempts.hedge_wins, "hedge that won", "hedges that won"),
+        (attempts.discarded, "result discarded", "results discarded"),
+    ];
+    let occurred = kinds.iter().filter(|(number, ..)| *number > 0);
+    parts.extend(occurred.map(|(number, one, many)| plural(*number, one, many)));
+    row(page, "attempts", Tone::Plain, &parts.join(" · "));
+    let times = coverage.timings;
+    let slot_time = format!("used {} · wasted {}", millis(times.leaf_used), millis(times.leaf_wasted));
+    row(page, "leaves", Tone::Plain, &format!("{slot_time}{}", usage(sums)));
+    row(page, "rate", Tone::Plain, &rate(coverage));
+    if sums.folds > 0 {
+        let merges = plural(sums.folds, "merge", "merges");
+        row(page, "merged", Tone::Plain, &format!("{merges} of {}", text::bytes(sums.folded)));
+    }
+    stragglers(page, coverage);
+}
+
+fn usage(sums: Sums) -> String {
+    let used = sums.leaves;
+    let mut parts = String::new();
+    if used.fuel > 0 {
+        parts.push_str(&format!(" · fuel {}", text::big(used.fuel)));
+    }
+    if used.memory > 0 {
+        parts.push_str(&format!(" · memory up to {}", text::bytes(used.memory)));
+    }
+    parts.push_str(&format!(" · output {}", text::bytes(used.output)));
+    if used.log > 0 {
+        parts.push_str(&format!(" · log {}", text::bytes(used.log)));
+    }
+    parts
+}
+
+/// Weight is bytes unless the app says otherwise, so it is told as a number of its own.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate, for display; the cast saturates"
+)]
+fn rate(coverage: &Coverage) -> String {
+    let seconds = (coverage.timings.gather / 1e3).max(1e-6);
+    let per_second = |number: u64| text::big((number as f64 / seconds) as u64);
+    format!(
+        "{} partitions/s · {} weight/s, over the gather",
+        per_second(coverage.partitions.succeeded),
+        per_second(coverage.covered)
+    )
+}
+
+fn stragglers(page: &mut Page, coverage: &Coverage) {
+    let mut label = "slowest";
+    for one in coverage.stragglers.iter().take(MAX_STRAGGLERS) {
+        let key = page.foreign(one.key.as_str(), MAX_KEY);
+        let words = format!("{key}   {}, {} median", millis(one.ms), text::times(one.times_median));
+        row(page, label, Tone::Plain, &words);
+        label = "";
+    }
+    let more = coverage.stragglers.len().saturating_sub(MAX_STRAGGLERS) as u64;
+    if more > 0 {
+        row(page, label, Tone::Plain, &format!("and {more} more"));
+    }
+}
+
+fn hint(page: &mut Page, recorded: Option<&Path>) {
+    let words = match recorded {
+        Some(path) => format!("frond explain {}", text::sanitise(&path.to_string_lossy(), MAX_TEXT)),
+        None => "run it again with --record FILE, then `frond explain FILE`".to_owned(),
+    };
+    row(page, "look", Tone::Dim, &words);
+}
+
+#[cfg(test)]
+mod tests;

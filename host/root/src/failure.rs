@@ -1,0 +1,176 @@
+//! Why a guest call did not give a result. A `Failure` is data inside an answer; an [`Error`] stops a query before
+//! it has one.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::PartitionKey;
+
+/// The closed list of failures. Its slugs are spelled the same in JSON, events, exit tables and docs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// The guest says that the query is wrong, whatever the partition: it ends the query.
+    InvalidQuery,
+    /// The partition's content is wrong, or is no longer what was planned.
+    InvalidPartition,
+    /// Something passing went wrong; may be tried again.
+    Unavailable,
+    /// The guest trapped: a panic, an abort, an exit, a fault of its own.
+    Trap,
+    /// The call used up its fuel.
+    OutOfFuel,
+    /// The call asked for more memory or table elements than it may have.
+    OutOfMemory,
+    /// The call was still running when its time was up.
+    OutOfTime,
+    /// The result is larger than the limit.
+    OutputTooLarge,
+    /// The guest used something that it has not been granted, or used a host call beyond its budget.
+    HostCallDenied,
+    /// The component does not fit the contract.
+    Incompatible,
+    /// The runner had no room for the attempt; may be tried again.
+    Overloaded,
+    /// The query ended before this attempt did.
+    Cancelled,
+    /// The runner went away with the attempt; may be tried again.
+    Lost,
+}
+
+impl FailureKind {
+    /// Every kind, in the order of the documentation's table.
+    pub const ALL: [Self; 13] = [
+        Self::InvalidQuery,
+        Self::InvalidPartition,
+        Self::Unavailable,
+        Self::Trap,
+        Self::OutOfFuel,
+        Self::OutOfMemory,
+        Self::OutOfTime,
+        Self::OutputTooLarge,
+        Self::HostCallDenied,
+        Self::Incompatible,
+        Self::Overloaded,
+        Self::Cancelled,
+        Self::Lost,
+    ];
+
+    /// The spelling used everywhere outside the code.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::InvalidQuery => "invalid-query",
+            Self::InvalidPartition => "invalid-partition",
+            Self::Unavailable => "unavailable",
+            Self::Trap => "trap",
+            Self::OutOfFuel => "out-of-fuel",
+            Self::OutOfMemory => "out-of-memory",
+            Self::OutOfTime => "out-of-time",
+            Self::OutputTooLarge => "output-too-large",
+            Self::HostCallDenied => "host-call-denied",
+            Self::Incompatible => "incompatible",
+            Self::Overloaded => "overloaded",
+            Self::Cancelled => "cancelled",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// True when another attempt may end differently. All others are deterministic or final.
+    #[must_use]
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Overloaded | Self::Lost)
+    }
+
+    /// True when the call was cut off in the midst of its work, so that what it emitted so far may count.
+    #[must_use]
+    pub fn is_cut_off(self) -> bool {
+        matches!(self, Self::OutOfTime | Self::OutOfFuel | Self::Cancelled)
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.slug())
+    }
+}
+
+/// One failed guest call, with what its author needs to find out why.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of failure; decides what the root does next.
+    pub kind: FailureKind,
+    /// What happened, in words: lower case, no full stop.
+    pub message: String,
+    /// The guest's functions on the stack, innermost first; empty when it did not trap.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backtrace: Vec<String>,
+    /// The last lines that the guest wrote to stdout and stderr.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
+}
+
+impl Failure {
+    /// A failure with neither backtrace nor log.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            backtrace: Vec::new(),
+            log: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What stops a query before it can have an answer: a mistake in what was asked for, never a leaf's failure.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Two partitions have one key.
+    #[error("two partitions have the key `{0}`\n(keys name what is missing from an answer, so each must be unique)")]
+    DuplicateKey(PartitionKey),
+    /// More partitions than a plan may hold.
+    #[error("{count} partitions are more than the {limit} that one query may have\n(make the pieces larger)")]
+    TooManyPartitions {
+        /// How many there are.
+        count: usize,
+        /// The limit, [`crate::plan::MAX_PARTITIONS`].
+        limit: usize,
+    },
+    /// A required key that no partition has.
+    #[error("the required partition `{key}` is not among those planned\n(there are: {known})")]
+    UnknownRequired {
+        /// The key that was asked for.
+        key: PartitionKey,
+        /// Some of the keys that there are.
+        known: String,
+    },
+    /// The worst case of partials held at once does not fit the merge's memory.
+    #[error(
+        "{slots} slots × {output} bytes of output × 1.5 exceed the {memory} bytes that partials may take\n\
+         (lower limits.leaf.output or the slots, or raise limits.merge.partials)"
+    )]
+    PartialsTooLarge {
+        /// Leaves that run at once.
+        slots: usize,
+        /// The largest partial, in bytes.
+        output: u64,
+        /// The bytes that held partials may take.
+        memory: u64,
+    },
+    /// The query could not be cut into partitions: the source is missing or unreadable.
+    #[error("{0}")]
+    Source(String),
+    /// The split component failed.
+    #[error("the split component failed")]
+    Split(#[source] Box<Failure>),
+}

@@ -1,0 +1,353 @@
+//! The loop from the first claim to the last partial that is waited for.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until};
+
+use super::Course;
+use super::merging::{Folded, Folds};
+use crate::answer::Status;
+use crate::event::EventKind;
+use crate::failure::Failure;
+use crate::gather::{Action, Demand, Gather};
+use crate::merge::{Partials, Urgency};
+use crate::plan::Plan;
+use crate::request::MergeOrder;
+use crate::scatter::{COOL_DOWN, Report, Scatter, Window};
+
+/// With no fold running and no partial arriving for this long, what is there is folded.
+const IDLE_FOLD: Duration = Duration::from_millis(20);
+/// How often listeners hear of leaves that began while none ends.
+const NEWS: Duration = Duration::from_millis(100);
+
+/// What the gather leaves to the merge.
+pub(super) struct Gathered {
+    pub(super) gather: Gather,
+    pub(super) partials: Partials,
+    pub(super) folds: Folds,
+    pub(super) merge_failure: Option<Failure>,
+}
+
+enum Signal {
+    Woken,
+    Timer,
+    Folded(Result<Folded, Failure>),
+    Cancelled,
+}
+
+struct Gathering<'a> {
+    course: &'a Course,
+    scatter: Arc<Scatter>,
+    gather: Gather,
+    partials: Partials,
+    folds: Folds,
+    retries: BinaryHeap<Reverse<(Instant, u32, u32)>>,
+    reports: Vec<Report>,
+    actions: Vec<Action>,
+    /// When what is there is folded, however little it is.
+    idle_at: Option<Instant>,
+    /// That moment has passed, and nothing has come since.
+    idle: bool,
+    cool_until: Option<Instant>,
+    held: bool,
+    merge_failure: Option<Failure>,
+}
+
+/// Closes the scatter however the gather ends, a dropped future included.
+struct CloseOnDrop(Arc<Scatter>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> Gathered {
+    let request = &course.request;
+    let scatter = Scatter::new(
+        plan.clone(),
+        request.query.clone(),
+        Window {
+            slots: request.slots,
+            leaf_deadline: course.budget.leaf_deadline,
+            leaf_time: request.leaf_time,
+            heaviest_first: request.order == MergeOrder::Any,
+        },
+    );
+    let _close = CloseOnDrop(scatter.clone());
+    let mut gathering = Gathering {
+        gather: Gather::new(request.id, plan, demand, course.budget),
+        partials: Partials::new(request.order, request.partials_memory),
+        folds: Folds::new(request.slots),
+        course,
+        scatter,
+        retries: BinaryHeap::new(),
+        reports: Vec::new(),
+        actions: Vec::new(),
+        idle_at: None,
+        idle: false,
+        cool_until: None,
+        held: false,
+        merge_failure: None,
+    };
+    gathering.run().await;
+    Gathered {
+        gather: gathering.gather,
+        partials: gathering.partials,
+        folds: gathering.folds,
+        merge_failure: gathering.merge_failure,
+    }
+}
+
+impl Gathering<'_> {
+    async fn run(&mut self) {
+        self.course.root.runner.attach(self.scatter.clone());
+        self.look();
+        while self.gather.ended_why().is_none() {
+            let signal = self.next().await;
+            self.handle(signal);
+        }
+        let why = self.gather.ended_why();
+        self.course.emit(|| EventKind::GatherEnded {
+            why: why.unwrap_or(crate::event::GatherEnd::AllSettled),
+        });
+    }
+
+    async fn next(&mut self) -> Signal {
+        let now = Instant::now();
+        if self.cool_until.is_none_or(|until| until <= now) {
+            self.cool_until = None;
+            if self.scatter.arm() {
+                return Signal::Woken;
+            }
+        }
+        let timer = self.timer(now);
+        tokio::select! {
+            // A cancel is never starved by a stream of reports.
+            biased;
+            () = self.course.cancel.cancelled(), if self.may_cancel() => Signal::Cancelled,
+            () = self.scatter.woken() => Signal::Woken,
+            Some(folded) = self.folds.next() => Signal::Folded(folded),
+            () = sleep_until(timer) => Signal::Timer,
+        }
+    }
+
+    fn may_cancel(&self) -> bool {
+        !self.scatter.is_closed()
+    }
+
+    fn timer(&self, now: Instant) -> Instant {
+        let news = self.course.root.events.wanted().then(|| now + NEWS);
+        let retry = self.retries.peek().map(|Reverse((at, ..))| *at);
+        [self.gather.timer(), self.idle_at, news, retry, self.cool_until]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(self.course.budget.gather_deadline)
+    }
+
+    fn handle(&mut self, signal: Signal) {
+        // What has already arrived counts, whatever is now to stop the gather.
+        self.take_reports();
+        match signal {
+            Signal::Woken | Signal::Timer => {}
+            Signal::Folded(folded) => self.folded(folded),
+            Signal::Cancelled => self.gather.cancel(Instant::now(), &mut self.actions),
+        }
+        self.look();
+    }
+
+    fn look(&mut self) {
+        let now = Instant::now();
+        if self.gather.is_ending(now) {
+            self.take_last_emissions();
+        }
+        self.gather.look(now, &mut self.actions);
+        self.perform();
+        self.start_due_retries(now);
+        self.start_folds(now);
+        self.hold_or_release();
+    }
+
+    fn take_reports(&mut self) {
+        let mut reports = std::mem::take(&mut self.reports);
+        self.scatter.drain(&mut reports);
+        if !reports.is_empty() {
+            self.cool_until = Some(Instant::now() + COOL_DOWN);
+        }
+        for report in reports.drain(..) {
+            self.take_report(report);
+        }
+        self.reports = reports;
+    }
+
+    fn take_report(&mut self, report: Report) {
+        self.tell(&report);
+        match report {
+            Report::Started { partition, at, .. } => self.gather.started(partition, at),
+            Report::Ended {
+                partition,
+                started,
+                at,
+                outcome,
+                ..
+            } => {
+                // Taken in any case: what a leaf emitted before it succeeded must not be held for the rest of the query.
+                let emission = self.scatter.take_emission(partition);
+                let (ran, actions) = (at.saturating_duration_since(started), &mut self.actions);
+                self.gather.ended(partition, ran, outcome, emission, Instant::now(), actions);
+                self.perform();
+            }
+        }
+    }
+
+    fn tell(&self, report: &Report) {
+        let events = &self.course.root.events;
+        if !events.wanted() {
+            return;
+        }
+        let since = |at: &Instant| at.saturating_duration_since(self.course.start);
+        match report {
+            Report::Started {
+                partition,
+                attempt,
+                slot,
+                at,
+            } => events.emit(since(at), || EventKind::AttemptStarted {
+                partition: *partition,
+                key: self.key(*partition),
+                attempt: *attempt,
+                slot: *slot,
+            }),
+            Report::Ended {
+                partition,
+                attempt,
+                slot,
+                at,
+                outcome,
+                ..
+            } => events.emit(since(at), || EventKind::AttemptEnded {
+                partition: *partition,
+                attempt: *attempt,
+                slot: *slot,
+                failure: outcome.result.as_ref().err().map(|failure| (**failure).clone()),
+                usage: outcome.usage,
+            }),
+        }
+    }
+
+    fn key(&self, partition: u32) -> crate::ids::PartitionKey {
+        let plan = self.scatter.plan();
+        plan.get(partition)
+            .map_or_else(|| "?".into(), |partition| partition.key.clone())
+    }
+
+    fn take_last_emissions(&mut self) {
+        let running: Vec<u32> = self.gather.running().collect();
+        for partition in running {
+            if let Some(emission) = self.scatter.take_emission(partition) {
+                self.gather.cut_off(partition, emission, &mut self.actions);
+            }
+        }
+    }
+
+    fn perform(&mut self) {
+        for action in std::mem::take(&mut self.actions) {
+            match action {
+                Action::Merge { partition, partial } => self.arrived(partition, partial),
+                Action::Retry { partition, attempt, at } => {
+                    self.course.emit(|| EventKind::RetryScheduled {
+                        partition,
+                        attempt,
+                        start: self.course.micros(at),
+                    });
+                    self.retries.push(Reverse((at, partition, attempt)));
+                }
+                Action::Missing {
+                    partition,
+                    status,
+                    slug,
+                } => {
+                    if status != Status::Degraded {
+                        self.partials.skip(partition);
+                    }
+                    self.course.emit(|| EventKind::PartitionMissing {
+                        partition,
+                        key: self.key(partition),
+                        status,
+                        slug,
+                    });
+                }
+                Action::FloorReached { fraction } => self.course.emit(|| EventKind::FloorReached { fraction }),
+                Action::Close => self.scatter.close(),
+            }
+        }
+    }
+
+    fn arrived(&mut self, partition: u32, partial: Bytes) {
+        let now = Instant::now();
+        self.idle_at = Some(now + IDLE_FOLD);
+        self.idle = false;
+        self.partials.add(partition, partial);
+        self.gather.arrived(now);
+    }
+
+    fn start_due_retries(&mut self, now: Instant) {
+        let mut due = false;
+        while let Some(Reverse((_, partition, attempt))) = self.retries.peek().copied().filter(|one| one.0.0 <= now) {
+            self.retries.pop();
+            self.scatter.again(partition, attempt);
+            due = true;
+        }
+        if due {
+            self.course.root.runner.nudge();
+        }
+    }
+
+    fn start_folds(&mut self, now: Instant) {
+        // Its timer runs once, as there may be nothing to fold: in order, neighbours may still be missing.
+        if self.idle_at.take_if(|at| *at <= now).is_some() {
+            self.idle = true;
+        }
+        let urgency = match self.idle || self.held || self.partials.is_full() {
+            true => Urgency::Any,
+            false => Urgency::Full,
+        };
+        if self.merge_failure.is_none() && self.gather.ended_why().is_none() {
+            self.folds.start(self.course, &mut self.partials, urgency);
+        }
+    }
+
+    fn folded(&mut self, folded: Result<Folded, Failure>) {
+        if let Err(failure) = self.folds.take(self.course, &mut self.partials, folded) {
+            self.merge_failure.get_or_insert(failure);
+            self.gather.merge_failed(Instant::now(), &mut self.actions);
+        }
+    }
+
+    /// Over its memory, the gather lets no more leaves begin until folds have made room. When none is under way, none
+    /// can be: the one partial that is left is large, or those that lie between are still to come. Then holding on
+    /// would be waiting for nothing.
+    fn hold_or_release(&mut self) {
+        let short = match self.held {
+            false => self.partials.is_full(),
+            true => !self.partials.has_room(),
+        };
+        let hold = short && self.partials.folding() > 0;
+        if hold != self.held {
+            self.held = hold;
+            self.scatter.hold(hold);
+            self.course.emit(|| EventKind::Held {
+                held: hold,
+                bytes: self.partials.held(),
+            });
+            if !hold {
+                self.course.root.runner.nudge();
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Folds: started by the gather while leaves still run, and after it until one partial is left; then the finish.
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+use tokio::time::timeout_at;
+
+use super::{Course, query_of};
+use crate::answer::Reason;
+use crate::event::{EventKind, Usage};
+use crate::failure::{Failure, FailureKind};
+use crate::gather::Gather;
+use crate::merge::{Partials, Place, Urgency};
+use crate::runner::{Covered, Merged, Merging};
+
+/// The most folds of one query that run at once.
+const MAX_FOLDS: usize = 4;
+
+/// One fold that has ended.
+pub(super) struct Folded {
+    fold: u32,
+    place: Place,
+    freed: u64,
+    result: Merged,
+}
+
+/// The folds under way. Dropping them stops their guests.
+pub(super) struct Folds {
+    running: JoinSet<Folded>,
+    most: usize,
+    begun: u32,
+}
+
+impl Folds {
+    pub(super) fn new(slots: usize) -> Self {
+        Self {
+            running: JoinSet::new(),
+            most: slots.clamp(1, MAX_FOLDS),
+            begun: 0,
+        }
+    }
+
+    /// Starts all folds that are worth their call and find room.
+    pub(super) fn start(&mut self, course: &Course, partials: &mut Partials, urgency: Urgency) {
+        while self.running.len() < self.most
+            && let Some(next) = partials.next_fold(urgency)
+        {
+            let (fold, freed, place) = (self.begun, next.bytes(), next.place);
+            self.begun += 1;
+            course.emit(|| EventKind::FoldStarted {
+                fold,
+                inputs: u32::try_from(next.inputs.len()).unwrap_or(u32::MAX),
+                bytes: freed,
+            });
+            let until = course.budget.merge_deadline;
+            let call = course.root.merger.merge(query_of(course), next.inputs, until);
+            let bounded = within(course, call);
+            self.running.spawn(async move {
+                Folded {
+                    fold,
+                    place,
+                    freed,
+                    result: bounded.await,
+                }
+            });
+        }
+    }
+
+    /// The next fold to end; `None` when none runs, a failure when its task was lost.
+    pub(super) async fn next(&mut self) -> Option<Result<Folded, Failure>> {
+        let ended = self.running.join_next().await?;
+        Some(ended.map_err(|lost| Failure::new(FailureKind::Lost, format!("a merge was lost: {lost}"))))
+    }
+
+    /// Puts a fold's result into the tree, or says why there is none.
+    pub(super) fn take(
+        &mut self,
+        course: &Course,
+        partials: &mut Partials,
+        folded: Result<Folded, Failure>,
+    ) -> Result<(), Failure> {
+        let folded = folded?;
+        let (result, failure) = match folded.result {
+            Ok((bytes, _)) => (bytes, None),
+            Err(failure) => (Bytes::new(), Some(*failure)),
+        };
+        course.emit(|| EventKind::FoldEnded {
+            fold: folded.fold,
+            bytes: result.len() as u64,
+            failure: failure.clone(),
+        });
+        partials.folded(folded.place, result, folded.freed);
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+/// Folds what is left into one, and makes the answer of it.
+pub(super) async fn finish(
+    course: &Course,
+    gather: &Gather,
+    complete: bool,
+    mut partials: Partials,
+    mut folds: Folds,
+) -> Result<Bytes, Reason> {
+    loop {
+        folds.start(course, &mut partials, Urgency::Any);
+        match folds.next().await {
+            Some(folded) => folds.take(course, &mut partials, folded).map_err(reason)?,
+            None => break,
+        }
+    }
+    course.emit(|| EventKind::FinishStarted {});
+    let covered = Covered {
+        planned: gather.planned(),
+        covered: gather.covered(),
+        complete,
+    };
+    let until = course.budget.merge_deadline;
+    let call = course
+        .root
+        .merger
+        .finish(query_of(course), partials.into_last(), covered, until);
+    within(course, call)
+        .await
+        .map(|(body, _)| body)
+        .map_err(|failure| reason(*failure))
+}
+
+/// A merge's failure as the query's.
+pub(super) fn reason(failure: Failure) -> Reason {
+    match failure.kind {
+        FailureKind::InvalidQuery => Reason::InvalidQuery(failure),
+        _ => Reason::Merge(failure),
+    }
+}
+
+/// The merger ends its calls in time by itself; should it not, the answer leaves all the same.
+fn within(course: &Course, call: Merging) -> impl Future<Output = Result<(Bytes, Usage), Box<Failure>>> + use<> {
+    let until = course.budget.merge_deadline;
+    async move {
+        timeout_at(until, call).await.unwrap_or_else(|_| {
+            let late = Failure::new(FailureKind::OutOfTime, "the merge was still running when its time was up");
+            Err(Box::new(late))
+        })
+    }
+}

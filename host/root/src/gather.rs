@@ -1,0 +1,354 @@
+//! What is enough, what is late, what is tried again. Decisions only: it is told what happened and when, and answers
+//! with what to do. It has no clock, no task and no lock.
+
+mod account;
+mod ending;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::answer::{MAX_MISSING, Status};
+use crate::attempt::{Emission, Outcome};
+use crate::event::GatherEnd;
+use crate::failure::{Failure, FailureKind};
+use crate::ids::QueryId;
+use crate::plan::Plan;
+use crate::policy::budget::Budget;
+use crate::policy::retry::{self, RetryBudget};
+use crate::request::Floor;
+
+/// What the flow must do next.
+#[derive(Debug)]
+pub enum Action {
+    /// Hand this partial to the merge.
+    Merge {
+        /// The partition's index.
+        partition: u32,
+        /// Its partial.
+        partial: Bytes,
+    },
+    /// Try again.
+    Retry {
+        /// The partition's index.
+        partition: u32,
+        /// The coming attempt.
+        attempt: u32,
+        /// Not before this.
+        at: Instant,
+    },
+    /// This partition will not come.
+    Missing {
+        /// Its index.
+        partition: u32,
+        /// What became of it.
+        status: Status,
+        /// The slug of its last failure.
+        slug: Option<FailureKind>,
+    },
+    /// Enough is there.
+    FloorReached {
+        /// The covered share of the weight.
+        fraction: f64,
+    },
+    /// Stop all leaves: nothing more is wanted of them.
+    Close,
+}
+
+/// Where one partition stands.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cell {
+    settled: Option<Status>,
+    share: f64,
+    attempts: u16,
+    running: u16,
+    kind: Option<FailureKind>,
+}
+
+/// What must be in the answer.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    /// The floor.
+    pub floor: Floor,
+    /// Indexes that must be there.
+    pub required: BTreeSet<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Gathering,
+    Draining { why: GatherEnd, until: Instant },
+    Ended { why: GatherEnd },
+}
+
+/// The state of one query's gather.
+#[derive(Debug)]
+pub struct Gather {
+    query: QueryId,
+    plan: Arc<Plan>,
+    demand: Demand,
+    budget: Budget,
+    cells: Vec<Cell>,
+    open: u64,
+    open_weight: u64,
+    covered: u64,
+    running: u64,
+    required_open: u64,
+    required_lost: bool,
+    phase: Phase,
+    floor_reached: bool,
+    wait_until: Option<Instant>,
+    invalid_query: Option<Failure>,
+    retries: RetryBudget,
+    details: BTreeMap<u32, Box<Failure>>,
+    account: account::Account,
+}
+
+impl Gather {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub fn new(query: QueryId, plan: Arc<Plan>, demand: Demand, budget: Budget) -> Self {
+        let open = plan.len() as u64;
+        Self {
+            query,
+            cells: vec![Cell::default(); plan.len()],
+            open,
+            open_weight: plan.weight(),
+            covered: 0,
+            running: 0,
+            required_open: demand.required.len() as u64,
+            required_lost: false,
+            phase: Phase::Gathering,
+            floor_reached: false,
+            wait_until: None,
+            invalid_query: None,
+            retries: RetryBudget::default(),
+            details: BTreeMap::new(),
+            account: account::Account::default(),
+            plan,
+            demand,
+            budget,
+        }
+    }
+
+    /// A leaf began.
+    pub fn started(&mut self, partition: u32, at: Instant) {
+        let Some(cell) = self.cells.get_mut(partition as usize) else {
+            return;
+        };
+        cell.attempts += 1;
+        cell.running += 1;
+        self.running += 1;
+        self.retries.attempt(at);
+        self.account.attempts.started += 1;
+    }
+
+    /// A leaf ended after `ran`; `emission` is what it had handed over if it failed.
+    pub fn ended(
+        &mut self,
+        partition: u32,
+        ran: Duration,
+        outcome: Outcome,
+        emission: Option<Emission>,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(cell) = self.cells.get_mut(partition as usize) else {
+            return;
+        };
+        cell.running = cell.running.saturating_sub(1);
+        let (settled, running) = (cell.settled.is_some(), cell.running);
+        self.running = self.running.saturating_sub(1);
+        if settled || self.ended_why().is_some() {
+            self.account.discarded(ran, outcome.result.is_ok());
+            return;
+        }
+        match outcome.result {
+            Ok(partial) => {
+                self.account.used(partition, ran);
+                self.settle(partition, Status::Succeeded, 1.0);
+                actions.push(Action::Merge { partition, partial });
+            }
+            Err(mut failure) => {
+                if self.is_late() && failure.kind == FailureKind::Cancelled {
+                    failure.kind = FailureKind::OutOfTime;
+                }
+                self.account.failed(failure.kind);
+                match self.failed(partition, failure, emission, running, now, actions) {
+                    true => self.account.used_in_part(ran),
+                    false => self.account.wasted(ran),
+                }
+            }
+        }
+    }
+
+    /// True when what the failed attempt had emitted counts.
+    fn failed(
+        &mut self,
+        partition: u32,
+        failure: Box<Failure>,
+        emission: Option<Emission>,
+        others: u16,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        if failure.kind == FailureKind::InvalidQuery {
+            self.invalid_query.get_or_insert_with(|| (*failure).clone());
+        }
+        let kind = failure.kind;
+        self.remember(partition, failure);
+        if others > 0 {
+            return false;
+        }
+        if kind.is_passing() && self.phase == Phase::Gathering && self.retry(partition, now, actions) {
+            return false;
+        }
+        match emission.filter(|_| kind.is_cut_off()) {
+            Some(emission) => {
+                self.degrade(partition, emission, actions);
+                true
+            }
+            None => {
+                self.miss(partition, status_of(kind), actions);
+                false
+            }
+        }
+    }
+
+    fn retry(&mut self, partition: u32, now: Instant, actions: &mut Vec<Action>) -> bool {
+        let Some(cell) = self.cells.get(partition as usize) else {
+            return false;
+        };
+        let attempt = u32::from(cell.attempts) + 1;
+        let at = now + retry::pause(&self.query, partition, attempt);
+        let granted = attempt <= retry::MAX_ATTEMPTS
+            && at + crate::attempt::MIN_TIME < self.budget.leaf_deadline
+            && self.retries.spend(now);
+        if granted {
+            self.account.attempts.retries += 1;
+            actions.push(Action::Retry {
+                partition,
+                attempt,
+                at,
+            });
+        }
+        granted
+    }
+
+    fn degrade(&mut self, partition: u32, emission: Emission, actions: &mut Vec<Action>) {
+        // A guest's number may be anything; what is not a number stands for nothing.
+        let share = match emission.done.is_nan() {
+            true => 0.0,
+            false => emission.done.clamp(0.0, 1.0),
+        };
+        self.settle(partition, Status::Degraded, share);
+        actions.push(Action::Merge {
+            partition,
+            partial: emission.partial,
+        });
+        self.note_missing(partition, Status::Degraded, actions);
+    }
+
+    fn miss(&mut self, partition: u32, status: Status, actions: &mut Vec<Action>) {
+        self.settle(partition, status, 0.0);
+        self.note_missing(partition, status, actions);
+    }
+
+    fn note_missing(&self, partition: u32, status: Status, actions: &mut Vec<Action>) {
+        actions.push(Action::Missing {
+            partition,
+            status,
+            slug: self.cells.get(partition as usize).and_then(|cell| cell.kind),
+        });
+    }
+
+    fn settle(&mut self, partition: u32, status: Status, share: f64) {
+        let Some(cell) = self.cells.get_mut(partition as usize) else {
+            return;
+        };
+        cell.settled = Some(status);
+        cell.share = share;
+        if status == Status::Succeeded {
+            self.details.remove(&partition);
+        }
+        let weight = self.plan.get(partition).map_or(0, |one| one.weight);
+        self.open -= 1;
+        self.open_weight = self.open_weight.saturating_sub(weight);
+        self.covered += match status {
+            Status::Succeeded | Status::Skipped => weight,
+            _ => (weight as f64 * share) as u64,
+        };
+        if self.demand.required.contains(&partition) {
+            self.required_open -= 1;
+            self.required_lost |= status != Status::Succeeded;
+        }
+    }
+
+    fn remember(&mut self, partition: u32, failure: Box<Failure>) {
+        if let Some(cell) = self.cells.get_mut(partition as usize) {
+            cell.kind = Some(failure.kind);
+        }
+        self.details.insert(partition, failure);
+        if self.details.len() > MAX_MISSING {
+            self.details.pop_last();
+        }
+    }
+
+    /// The covered share of the planned weight; 1 for an empty plan.
+    #[must_use]
+    pub fn fraction(&self) -> f64 {
+        match self.plan.weight() {
+            0 => 1.0,
+            planned => self.covered as f64 / planned as f64,
+        }
+    }
+
+    /// The planned weight.
+    #[must_use]
+    pub fn planned(&self) -> u64 {
+        self.plan.weight()
+    }
+
+    /// The weight in the answer.
+    #[must_use]
+    pub fn covered(&self) -> u64 {
+        self.covered
+    }
+
+    /// The leaf's complaint about the query, if there was one.
+    #[must_use]
+    pub fn invalid_query(&self) -> Option<&Failure> {
+        self.invalid_query.as_ref()
+    }
+
+    /// True when the floor is reached and every required partition is there.
+    #[must_use]
+    pub fn is_enough(&self) -> bool {
+        let something = self.covered > 0 || self.plan.is_empty();
+        something && self.required_open == 0 && !self.required_lost && self.covered >= self.floor_weight()
+    }
+
+    fn floor_weight(&self) -> u64 {
+        match self.demand.floor {
+            Floor::All => self.plan.weight(),
+            Floor::AtLeast(least) => at_least(least, self.plan.weight()),
+            Floor::BestEffort => 0,
+        }
+    }
+}
+
+/// The least whole amount that is `least` of `all`. The product's rounding must not ask for one more: 0.7 of 10 is 7.
+fn at_least(least: f64, all: u64) -> u64 {
+    (least * all as f64 * (1.0 - 1e-12)).ceil() as u64
+}
+
+fn status_of(kind: FailureKind) -> Status {
+    match kind {
+        FailureKind::OutOfTime => Status::TimedOut,
+        FailureKind::Cancelled => Status::Cancelled,
+        _ => Status::Failed,
+    }
+}

@@ -1,0 +1,144 @@
+//! The closed-sum account of a gather, for the coverage report.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::answer::{Attempts, Coverage, MAX_MISSING, Missing, Status, Straggler, Tally, Timings, millis};
+use crate::failure::{Failure, FailureKind};
+use crate::gather::Gather;
+
+/// A partition that took this many times the median is a straggler.
+const STRAGGLER: f64 = 2.0;
+/// The most stragglers that a report names.
+const MAX_STRAGGLERS: usize = 10;
+
+/// What is counted while the gather goes on.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    pub(super) attempts: Attempts,
+    failures: BTreeMap<FailureKind, u64>,
+    used: Duration,
+    wasted: Duration,
+    took: Vec<(u32, f32)>,
+}
+
+impl Account {
+    pub(super) fn used(&mut self, partition: u32, ran: Duration) {
+        self.used += ran;
+        self.took.push((partition, ran.as_secs_f32()));
+    }
+
+    pub(super) fn used_in_part(&mut self, ran: Duration) {
+        self.used += ran;
+    }
+
+    pub(super) fn wasted(&mut self, ran: Duration) {
+        self.wasted += ran;
+    }
+
+    pub(super) fn failed(&mut self, kind: FailureKind) {
+        *self.failures.entry(kind).or_default() += 1;
+    }
+
+    pub(super) fn discarded(&mut self, ran: Duration, succeeded: bool) {
+        self.wasted += ran;
+        self.attempts.discarded += u64::from(succeeded);
+    }
+}
+
+impl Gather {
+    /// The account as it stands. Times but those of leaves are the caller's.
+    #[must_use]
+    pub fn coverage(&self, timings: Timings) -> Coverage {
+        let (mut partitions, mut weight) = (Tally::default(), Tally::default());
+        for (cell, partition) in self.cells.iter().zip(self.plan.partitions()) {
+            let status = cell.settled.unwrap_or(Status::NotStarted);
+            partitions.add(status, 1);
+            weight.add(status, partition.weight);
+        }
+        let missing = self.missing();
+        let absent = partitions.planned - partitions.succeeded - partitions.skipped;
+        Coverage {
+            query: self.query,
+            complete: partitions.is_complete(),
+            fraction: self.fraction(),
+            floor: self.demand.floor,
+            required_missing: self.required_missing(),
+            partitions,
+            weight,
+            covered: self.covered,
+            missing_omitted: absent - missing.len() as u64,
+            missing,
+            failures: self.account.failures.clone(),
+            attempts: self.account.attempts,
+            timings: Timings {
+                leaf_used: millis(self.account.used),
+                leaf_wasted: millis(self.account.wasted),
+                ..timings
+            },
+            stragglers: self.stragglers(),
+        }
+    }
+
+    fn missing(&self) -> Vec<Missing> {
+        let cells = (0_u32..).zip(self.cells.iter().zip(self.plan.partitions()));
+        cells
+            .filter_map(|(index, (cell, partition))| {
+                let status = cell.settled.unwrap_or(Status::NotStarted);
+                let missing = !matches!(status, Status::Succeeded | Status::Skipped);
+                missing.then(|| Missing {
+                    key: partition.key.clone(),
+                    index,
+                    weight: partition.weight,
+                    status,
+                    share: cell.share,
+                    attempts: u32::from(cell.attempts),
+                    slug: cell.kind,
+                    failure: self.detail(index, cell.kind),
+                })
+            })
+            .take(MAX_MISSING)
+            .collect()
+    }
+
+    /// The last failure in full: not that of an earlier attempt when the last one was cut off unheard.
+    fn detail(&self, index: u32, kind: Option<FailureKind>) -> Option<Failure> {
+        let failure = self.details.get(&index)?;
+        (Some(failure.kind) == kind).then(|| (**failure).clone())
+    }
+
+    fn required_missing(&self) -> Vec<crate::ids::PartitionKey> {
+        let lost = |index: &&u32| {
+            self.cells
+                .get(**index as usize)
+                .is_none_or(|cell| cell.settled != Some(Status::Succeeded))
+        };
+        self.demand
+            .required
+            .iter()
+            .filter(lost)
+            .filter_map(|index| self.plan.get(*index))
+            .map(|partition| partition.key.clone())
+            .collect()
+    }
+
+    fn stragglers(&self) -> Vec<Straggler> {
+        let mut took = self.account.took.clone();
+        took.sort_by(|one, other| other.1.total_cmp(&one.1));
+        let Some(median) = took.get(took.len() / 2).map(|(_, time)| f64::from(*time)) else {
+            return Vec::new();
+        };
+        took.iter()
+            .map(|(index, time)| (index, f64::from(*time)))
+            .take_while(|(_, time)| median > 0.0 && *time >= STRAGGLER * median)
+            .take(MAX_STRAGGLERS)
+            .filter_map(|(index, time)| {
+                Some(Straggler {
+                    key: self.plan.get(*index)?.key.clone(),
+                    ms: (time * 1e6).round() / 1e3,
+                    times_median: (time / median * 100.0).round() / 100.0,
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,40 @@
+//! The flow of a query, in the order of its steps:
+//!
+//! 1. [`request`]: what is asked, and the promises: a deadline, a floor, required partitions.
+//! 2. [`plan`]: the work cut into weighed partitions.
+//! 3. [`scatter`]: the window of partitions that runners claim attempts from, and report to.
+//! 4. [`attempt`]: one try at one partition, from claim to outcome.
+//! 5. [`gather`]: what is enough, what is late, what is tried again: decisions, without a clock of their own.
+//! 6. [`merge`]: which partials are folded together, and when.
+//! 7. [`answer`]: what comes out, with the account of what did not.
+//!
+//! [`flow`] runs the steps; [`event`] tells what happens; [`policy`] holds the formulas; [`runner`] is the seam
+//! behind which leaves run, in this process or elsewhere.
+//!
+//! Nothing here opens a socket or a database, reads a file, or knows what WebAssembly is.
+#![cfg_attr(test, allow(clippy::indexing_slicing))]
+
+pub mod answer;
+pub mod attempt;
+pub mod event;
+pub mod failure;
+pub mod flow;
+pub mod gather;
+pub mod ids;
+pub mod merge;
+pub mod plan;
+pub mod policy;
+pub mod request;
+pub mod runner;
+pub mod scatter;
+
+pub use answer::{Answer, Coverage, Reason, Status};
+pub use attempt::{Attempt, Emission, Outcome};
+pub use event::{Event, EventKind, Events, Listener, Usage};
+pub use failure::{Error, Failure, FailureKind};
+pub use flow::{Cancel, Root};
+pub use ids::{PartitionKey, QueryId};
+pub use plan::{Content, Partition, Plan};
+pub use request::{Floor, MergeOrder, Request};
+pub use runner::{LeafRunner, Merger};
+pub use scatter::Scatter;

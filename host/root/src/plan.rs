@@ -1,0 +1,176 @@
+//! What will be scattered: the partitions, checked, in order, with their weights. Pure.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::failure::{Error, Failure};
+use crate::ids::PartitionKey;
+
+/// The most partitions that one query may have. Bounds what a plan can take: about 100 bytes each.
+pub const MAX_PARTITIONS: usize = 1_000_000;
+
+/// The most that one partition may weigh, 16 Ti: the weights of a whole plan add up without overflow.
+pub const MAX_WEIGHT: u64 = 1 << 44;
+
+/// A partition's content, read when its leaf runs and not before.
+pub trait Content: Send + Sync + Debug {
+    /// Its size in bytes.
+    fn size(&self) -> u64;
+
+    /// The `len` bytes from `offset`, fewer only where the content ends.
+    ///
+    /// # Errors
+    /// `invalid-partition` when the content is no longer what was planned, `unavailable` when reading failed.
+    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, Failure>;
+
+    /// All of it. Callers check [`Content::size`] against their limit first.
+    ///
+    /// # Errors
+    /// As [`Content::read`].
+    fn whole(&self) -> Result<Bytes, Failure>;
+}
+
+impl Content for Bytes {
+    fn size(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, Failure> {
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(self.len());
+        let to = from.saturating_add(len).min(self.len());
+        Ok(self.slice(from..to).to_vec())
+    }
+
+    fn whole(&self) -> Result<Bytes, Failure> {
+        Ok(self.clone())
+    }
+}
+
+/// One piece of a query's work.
+#[derive(Clone, Debug)]
+pub struct Partition {
+    /// Its stable name.
+    pub key: PartitionKey,
+    /// Its share of the work: bytes, unless the app says otherwise. A plan counts it as 1 to [`MAX_WEIGHT`].
+    pub weight: u64,
+    /// What its leaf reads.
+    pub content: Arc<dyn Content>,
+}
+
+impl Partition {
+    /// A partition weighed by its content's bytes (an empty one weighs 1, so that it is not invisible).
+    pub fn new(key: impl Into<PartitionKey>, content: impl Content + 'static) -> Self {
+        let weight = content.size().max(1);
+        Self {
+            key: key.into(),
+            weight,
+            content: Arc::new(content),
+        }
+    }
+
+    /// The same with a weight of its own; 0 counts as 1.
+    #[must_use]
+    pub fn weighing(mut self, weight: u64) -> Self {
+        self.weight = weight.max(1);
+        self
+    }
+}
+
+/// The partitions of one query. A partition's index is its position here.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    partitions: Vec<Partition>,
+    weight: u64,
+}
+
+impl Plan {
+    /// Checks that keys are unique and that there are not too many.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateKey`], [`Error::TooManyPartitions`].
+    pub fn new(mut partitions: Vec<Partition>) -> Result<Self, Error> {
+        if partitions.len() > MAX_PARTITIONS {
+            return Err(Error::TooManyPartitions {
+                count: partitions.len(),
+                limit: MAX_PARTITIONS,
+            });
+        }
+        let mut keys = HashSet::with_capacity(partitions.len());
+        if let Some(twice) = partitions.iter().find(|one| !keys.insert(&one.key)) {
+            return Err(Error::DuplicateKey(twice.key.clone()));
+        }
+        for one in &mut partitions {
+            one.weight = one.weight.clamp(1, MAX_WEIGHT);
+        }
+        let weight = partitions.iter().map(|one| one.weight).sum();
+        Ok(Self { partitions, weight })
+    }
+
+    /// The partitions, by index.
+    #[must_use]
+    pub fn partitions(&self) -> &[Partition] {
+        &self.partitions
+    }
+
+    /// The partition at `index`.
+    #[must_use]
+    pub fn get(&self, index: u32) -> Option<&Partition> {
+        self.partitions.get(index as usize)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.partitions.len()
+    }
+
+    /// True for a plan without partitions: its answer is what `finish` makes of nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.partitions.is_empty()
+    }
+
+    /// The sum of the weights.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        self.weight
+    }
+
+    /// The indexes of the required keys.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRequired`] for a key that no partition has.
+    pub fn required(&self, keys: &[PartitionKey]) -> Result<Vec<u32>, Error> {
+        keys.iter().map(|key| self.index_of(key)).collect()
+    }
+
+    fn index_of(&self, key: &PartitionKey) -> Result<u32, Error> {
+        (0_u32..)
+            .zip(&self.partitions)
+            .find(|(_, one)| one.key == *key)
+            .map(|(index, _)| index)
+            .ok_or_else(|| Error::UnknownRequired {
+                key: key.clone(),
+                known: self.some_keys(),
+            })
+    }
+
+    fn some_keys(&self) -> String {
+        let mut known: Vec<_> = self
+            .partitions
+            .iter()
+            .take(8)
+            .map(|one| format!("`{}`", one.key))
+            .collect();
+        if self.partitions.len() > known.len() {
+            known.push(format!("and {} more", self.partitions.len() - known.len()));
+        }
+        if known.is_empty() {
+            known.push("none".to_owned());
+        }
+        known.join(", ")
+    }
+}

@@ -1,0 +1,5 @@
+//! The formulas, as pure functions and small counters with names. Nothing here reads a clock.
+
+pub mod budget;
+pub mod retry;
+pub mod wait;

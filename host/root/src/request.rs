@@ -1,0 +1,81 @@
+//! What is asked: the query's bytes and the promises to keep while it is answered.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{PartitionKey, QueryId};
+
+/// How much of the planned weight an answer must stand on.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Floor {
+    /// Everything, or the query fails.
+    #[default]
+    All,
+    /// At least this fraction of the weight, above 0 and at most 1. Once it is reached, the gather waits adaptively.
+    AtLeast(f64),
+    /// Anything above nothing, gathered until the deadline.
+    BestEffort,
+}
+
+/// Whether partials may be folded in any order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MergeOrder {
+    /// The merge is commutative: partials are folded as they arrive.
+    #[default]
+    Any,
+    /// Partials are folded in the order of their partitions.
+    Partition,
+}
+
+/// One query to answer.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its id, in every event.
+    pub id: QueryId,
+    /// The app's name, for displays.
+    pub app: String,
+    /// The query itself, opaque to the root.
+    pub query: Bytes,
+    /// From the start of planning to the answer.
+    pub deadline: Duration,
+    /// How much must be there.
+    pub floor: Floor,
+    /// Partitions that must be there whatever the floor says.
+    pub required: Vec<PartitionKey>,
+    /// The order of the merge.
+    pub order: MergeOrder,
+    /// Leaves that may run at once, at least 1.
+    pub slots: usize,
+    /// One attempt's own limit, within the deadline.
+    pub leaf_time: Option<Duration>,
+    /// The largest partial that a leaf may return, in bytes.
+    pub leaf_output: u64,
+    /// What partials held for merging may take, in bytes, each charged at 1.5 times its size.
+    pub partials_memory: u64,
+    /// The 99th percentile of this app's past merges of this size, when known.
+    pub merge_p99: Option<Duration>,
+}
+
+impl Request {
+    /// A request with the defaults of `frond.toml`.
+    pub fn new(app: impl Into<String>, query: impl Into<Bytes>) -> Self {
+        Self {
+            id: QueryId::new(),
+            app: app.into(),
+            query: query.into(),
+            deadline: Duration::from_secs(10),
+            floor: Floor::All,
+            required: Vec::new(),
+            order: MergeOrder::Any,
+            slots: 1,
+            leaf_time: None,
+            leaf_output: 4 << 20,
+            partials_memory: 256 << 20,
+            merge_p99: None,
+        }
+    }
+}

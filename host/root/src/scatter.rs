@@ -1,0 +1,306 @@
+//! The window between a query and those who run its leaves: runners claim attempts from it and report to it.
+//!
+//! Claims and reports are made for leaves of ten microseconds: a claim is an atomic index, a report a push, and the
+//! query's task is woken at most once per [`COOL_DOWN`], or at once when there is nothing left to claim or await.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::attempt::{Attempt, Emission, MIN_TIME, Outcome};
+use crate::plan::Plan;
+
+/// The least time between two wake-ups of the query's task while leaves still run.
+pub const COOL_DOWN: Duration = Duration::from_millis(1);
+
+/// What runners tell the query.
+#[derive(Debug)]
+pub enum Report {
+    /// A leaf began.
+    Started {
+        /// The partition's index.
+        partition: u32,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// The slot that it runs on.
+        slot: u32,
+        /// When.
+        at: Instant,
+    },
+    /// A leaf ended.
+    Ended {
+        /// The partition's index.
+        partition: u32,
+        /// The attempt.
+        attempt: u32,
+        /// The slot.
+        slot: u32,
+        /// When it began.
+        started: Instant,
+        /// When it ended.
+        at: Instant,
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+type Hook = Box<dyn Fn() + Send + Sync>;
+
+/// A query's partitions on their way through the leaves.
+pub struct Scatter {
+    plan: Arc<Plan>,
+    query: Bytes,
+    window: usize,
+    leaf_deadline: Instant,
+    leaf_time: Option<Duration>,
+    order: Option<Vec<u32>>,
+    next: AtomicUsize,
+    again: Mutex<VecDeque<(u32, u32)>>,
+    again_len: AtomicUsize,
+    running: AtomicUsize,
+    held: AtomicBool,
+    closed: AtomicBool,
+    reports: Mutex<Vec<Report>>,
+    armed: AtomicBool,
+    wake: Notify,
+    emitted: Mutex<HashMap<u32, Emission>>,
+    on_close: Mutex<Vec<Hook>>,
+}
+
+impl fmt::Debug for Scatter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scatter")
+            .field("partitions", &self.plan.len())
+            .field("running", &self.running())
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a query lets its leaves have.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// Leaves at once.
+    pub slots: usize,
+    /// When the last leaf is cut off.
+    pub leaf_deadline: Instant,
+    /// One attempt's own limit.
+    pub leaf_time: Option<Duration>,
+    /// True to start the heaviest partitions first, so that none of them starts last.
+    pub heaviest_first: bool,
+}
+
+impl Scatter {
+    /// All of `plan`, to be claimed within `window`.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, query: Bytes, window: Window) -> Arc<Self> {
+        let order = window.heaviest_first.then(|| heaviest_first(&plan)).flatten();
+        Arc::new(Self {
+            plan,
+            query,
+            window: window.slots.max(1),
+            leaf_deadline: window.leaf_deadline,
+            leaf_time: window.leaf_time,
+            order,
+            next: AtomicUsize::new(0),
+            again: Mutex::default(),
+            again_len: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
+            held: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            reports: Mutex::default(),
+            armed: AtomicBool::new(true),
+            wake: Notify::new(),
+            emitted: Mutex::default(),
+            on_close: Mutex::default(),
+        })
+    }
+
+    /// The partitions.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The query's bytes.
+    #[must_use]
+    pub fn query(&self) -> &Bytes {
+        &self.query
+    }
+
+    /// Leaves that run now.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::SeqCst)
+    }
+
+    /// True once nothing more may start and all that runs must stop.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Claims the next attempt for `slot`, or nothing: the window is full, all is claimed, leaves are held back, the
+    /// query is over, or too little time is left.
+    #[must_use]
+    pub fn claim(self: &Arc<Self>, slot: u32, now: Instant) -> Option<Attempt> {
+        if self.is_closed() || self.held.load(Ordering::SeqCst) || now + MIN_TIME >= self.leaf_deadline {
+            return None;
+        }
+        let (partition, attempt) = self.reserve()?;
+        lock(&self.reports).push(Report::Started {
+            partition,
+            attempt,
+            slot,
+            at: now,
+        });
+        Some(Attempt::new(self.clone(), partition, attempt, slot, now))
+    }
+
+    /// Takes a place in the window and a partition to fill it. The count of places never passes the window, not for a
+    /// moment: another slot that is free at that moment would find no place, and nobody would ask again.
+    fn reserve(&self) -> Option<(u32, u32)> {
+        loop {
+            let free = |running: usize| (running < self.window).then_some(running + 1);
+            self.running.fetch_update(Ordering::SeqCst, Ordering::SeqCst, free).ok()?;
+            if let Some(taken) = self.take() {
+                return Some(taken);
+            }
+            self.running.fetch_sub(1, Ordering::SeqCst);
+            // A retry may have been refused to another slot for the place that was just held in vain.
+            if !self.is_claimable() {
+                return None;
+            }
+        }
+    }
+
+    fn take(&self) -> Option<(u32, u32)> {
+        if self.again_len.load(Ordering::SeqCst) > 0
+            && let Some(retry) = lock(&self.again).pop_front()
+        {
+            self.again_len.fetch_sub(1, Ordering::SeqCst);
+            return Some(retry);
+        }
+        if self.next.load(Ordering::SeqCst) >= self.plan.len() {
+            return None;
+        }
+        let at = self.next.fetch_add(1, Ordering::SeqCst);
+        let index = match &self.order {
+            Some(order) => *order.get(at)?,
+            None => u32::try_from(at).ok().filter(|_| at < self.plan.len())?,
+        };
+        Some((index, 1))
+    }
+
+    /// When an attempt begun at `started` must have ended.
+    #[must_use]
+    pub fn deadline_of(&self, started: Instant) -> Instant {
+        match self.leaf_time {
+            Some(time) => started
+                .checked_add(time)
+                .map_or(self.leaf_deadline, |at| at.min(self.leaf_deadline)),
+            None => self.leaf_deadline,
+        }
+    }
+
+    /// Takes a runner's report, and wakes the query's task when it is due.
+    pub(crate) fn report(&self, report: Report) {
+        lock(&self.reports).push(report);
+        let running = self.running.fetch_sub(1, Ordering::SeqCst) - 1;
+        let idle = running == 0 && !self.is_claimable();
+        if idle || self.armed.swap(false, Ordering::SeqCst) {
+            self.wake.notify_one();
+        }
+    }
+
+    fn is_claimable(&self) -> bool {
+        let left = self.next.load(Ordering::SeqCst) < self.plan.len() || self.again_len.load(Ordering::SeqCst) > 0;
+        left && !self.is_closed() && !self.held.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn emit(&self, partition: u32, emission: Emission) {
+        if !self.is_closed() {
+            lock(&self.emitted).insert(partition, emission);
+        }
+    }
+
+    /// The last emission of `partition`, once.
+    pub(crate) fn take_emission(&self, partition: u32) -> Option<Emission> {
+        lock(&self.emitted).remove(&partition)
+    }
+
+    /// All reports since the last call, oldest first.
+    pub(crate) fn drain(&self, into: &mut Vec<Report>) {
+        debug_assert!(into.is_empty());
+        std::mem::swap(&mut *lock(&self.reports), into);
+    }
+
+    /// Lets the next report wake the task again; true when some came before this call.
+    pub(crate) fn arm(&self) -> bool {
+        self.armed.store(true, Ordering::SeqCst);
+        lock(&self.reports)
+            .iter()
+            .any(|report| matches!(report, Report::Ended { .. }))
+    }
+
+    /// Resolves when a report is due to be read.
+    pub(crate) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Puts a partition back, as attempt `attempt`.
+    pub(crate) fn again(&self, partition: u32, attempt: u32) {
+        self.again_len.fetch_add(1, Ordering::SeqCst);
+        lock(&self.again).push_back((partition, attempt));
+    }
+
+    /// Holds leaves back, or lets them go on. Those that run are not touched.
+    pub(crate) fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::SeqCst);
+    }
+
+    /// Nothing more starts, and all that runs is told to stop.
+    pub fn close(&self) {
+        if !self.closed.swap(true, Ordering::SeqCst) {
+            // A hook may come back to this scatter: the lock is let go of first.
+            let hooks = std::mem::take(&mut *lock(&self.on_close));
+            for hook in hooks {
+                hook();
+            }
+        }
+    }
+
+    /// Calls `hook` when the query closes; at once if it has.
+    pub fn on_close(&self, hook: impl Fn() + Send + Sync + 'static) {
+        let mut hooks = lock(&self.on_close);
+        if self.is_closed() {
+            drop(hooks);
+            hook();
+        } else {
+            hooks.push(Box::new(hook));
+        }
+    }
+}
+
+/// The indexes by falling weight, or `None` when all weigh the same.
+fn heaviest_first(plan: &Plan) -> Option<Vec<u32>> {
+    let weight = |index: &u32| plan.get(*index).map_or(0, |one| one.weight);
+    let mut order: Vec<u32> = (0_u32..).take(plan.len()).collect();
+    let first = order.first().map(weight)?;
+    if order.iter().all(|index| weight(index) == first) {
+        return None;
+    }
+    order.sort_by_key(|index| std::cmp::Reverse(weight(index)));
+    Some(order)
+}
+
+/// A poisoned lock is taken all the same: every critical section here leaves its value whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

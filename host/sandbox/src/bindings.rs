@@ -1,0 +1,69 @@
+//! The contract's types as the host lowers and lifts them. Lists that a guest returns stay in its memory until their
+//! size is known to be within limits. `wit/world.wit` is what these must agree with; wasmtime checks it at each load.
+
+use bytes::Bytes;
+use frond_root::{Failure, FailureKind, Partition};
+use wasmtime::component::{ComponentType, Lift, Lower, WasmList};
+
+use crate::stop::clip;
+
+/// The contract's package and version.
+pub(crate) const VERSION: &str = "0.1.0";
+
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(crate) struct PartitionIn<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) index: u32,
+    pub(crate) data: &'a [u8],
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct PartitionOut {
+    key: String,
+    #[expect(dead_code, reason = "the plan numbers the partitions itself")]
+    index: u32,
+    data: Vec<u8>,
+}
+
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(crate) struct CoverageIn {
+    pub(crate) planned: u64,
+    pub(crate) covered: u64,
+    pub(crate) complete: bool,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+pub(crate) enum FailureOut {
+    #[component(name = "invalid-query")]
+    InvalidQuery(String),
+    #[component(name = "invalid-partition")]
+    InvalidPartition(String),
+    #[component(name = "unavailable")]
+    Unavailable(String),
+}
+
+/// What `process`, `merge` and `finish` return.
+pub(crate) type BytesOut = (Result<WasmList<u8>, FailureOut>,);
+/// What `split` returns.
+pub(crate) type PartitionsOut = (Result<Vec<PartitionOut>, FailureOut>,);
+
+impl From<PartitionOut> for Partition {
+    fn from(out: PartitionOut) -> Self {
+        Self::new(clip(&out.key), Bytes::from(out.data))
+    }
+}
+
+impl From<FailureOut> for Failure {
+    fn from(out: FailureOut) -> Self {
+        let (kind, text) = match out {
+            FailureOut::InvalidQuery(text) => (FailureKind::InvalidQuery, text),
+            FailureOut::InvalidPartition(text) => (FailureKind::InvalidPartition, text),
+            FailureOut::Unavailable(text) => (FailureKind::Unavailable, text),
+        };
+        Self::new(kind, clip(&text))
+    }
+}

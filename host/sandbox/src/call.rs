@@ -1,0 +1,177 @@
+//! One call: a fresh store and instance, run under limits until it ends or is ended, then thrown away.
+
+use std::task::Waker;
+use std::time::Instant;
+
+use bytes::Bytes;
+use frond_root::{Failure, Usage};
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower};
+use wasmtime::{CallHook, Store, UpdateDeadline};
+
+use crate::bindings::BytesOut;
+use crate::clock::Watch;
+use crate::component::Plugin;
+use crate::host::{Caller, Host, Seed};
+use crate::limits::Limits;
+use crate::park;
+use crate::stop::{Stop, classify};
+
+/// What one call needs.
+pub(crate) struct Call<'a> {
+    pub(crate) plugin: &'a Plugin,
+    pub(crate) limits: &'a Limits,
+    pub(crate) deadline: Instant,
+    pub(crate) seed: Option<Seed>,
+    pub(crate) watch: &'a Watch,
+    pub(crate) waker: &'a Waker,
+}
+
+/// What one call came to.
+pub(crate) struct Called<T> {
+    pub(crate) result: Result<T, Box<Failure>>,
+    pub(crate) usage: Usage,
+    pub(crate) caller: Caller,
+}
+
+/// The running guest, as the work of a call sees it.
+pub(crate) struct Running<'a> {
+    pub(crate) store: &'a mut Store<Host>,
+    pub(crate) instance: Instance,
+}
+
+impl Running<'_> {
+    /// Calls an export.
+    pub(crate) async fn call<P, R>(&mut self, export: &ComponentExportIndex, params: P) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let func = self.instance.get_typed_func::<P, R>(&mut *self.store, export)?;
+        func.call_async(&mut *self.store, params).await
+    }
+
+    /// Calls an export that returns bytes, and copies them out if they are within the limit.
+    pub(crate) async fn call_for_bytes<P>(
+        &mut self,
+        export: &ComponentExportIndex,
+        params: P,
+    ) -> wasmtime::Result<Result<Bytes, Failure>>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+    {
+        let (returned,): BytesOut = self.call(export, params).await?;
+        let list = match returned {
+            Ok(list) => list,
+            Err(failure) => return Ok(Err(failure.into())),
+        };
+        let (size, limit) = (list.len() as u64, self.store.data().limits.output);
+        if size > limit {
+            return Err(Stop::Output {
+                what: "returned a result",
+                size,
+                limit,
+            }
+            .into());
+        }
+        Ok(Ok(Bytes::copy_from_slice(list.as_le_slice(&*self.store))))
+    }
+}
+
+impl Call<'_> {
+    /// Runs `work` in a fresh instance.
+    pub(crate) fn run<T>(
+        &self,
+        caller: Caller,
+        work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
+    ) -> Called<T> {
+        let mut store = self.store(caller);
+        self.watch.set(self.deadline);
+        let ended = self.ready(&mut store).and_then(|()| self.drive(&mut store, work));
+        self.watch.clear();
+        let usage = self.usage(&store);
+        let mut result = match ended {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(failure)) => Err(Box::new(failure)),
+            Err(error) => Err(Box::new(classify(&error))),
+        };
+        let host = store.into_data();
+        if let (Err(failure), Some(log)) = (&mut result, host.log()) {
+            failure.log = log.lines();
+        }
+        Called {
+            result,
+            usage,
+            caller: host.caller,
+        }
+    }
+
+    fn drive<T>(
+        &self,
+        store: &mut Store<Host>,
+        work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
+    ) -> wasmtime::Result<Result<T, Failure>> {
+        // The guest's state is inside the future while it runs; what stops it must be asked from outside.
+        let stopped = store.data().caller.stopper();
+        let future = async {
+            let instance = self.plugin.pre.instantiate_async(&mut *store).await?;
+            work(Running { store, instance }).await
+        };
+        park::run(future, self.waker, self.deadline, stopped)?
+    }
+
+    fn store(&self, caller: Caller) -> Store<Host> {
+        let host = Host::new(*self.limits, caller, self.deadline, self.seed);
+        Store::new(self.plugin.engine(), host)
+    }
+
+    fn ready(&self, store: &mut Store<Host>) -> wasmtime::Result<()> {
+        if self.limits.fuel > 0 {
+            store.set_fuel(self.limits.fuel)?;
+        }
+        store.limiter(|host| &mut host.meter);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|store| {
+            let host = store.data();
+            if host.caller.is_stopped() {
+                Err(Stop::Cancelled.into())
+            } else if Instant::now() >= host.deadline {
+                Err(Stop::Time.into())
+            } else {
+                Ok(UpdateDeadline::Continue(1))
+            }
+        });
+        store.call_hook(|mut store, hook| match hook {
+            CallHook::CallingHost => count(store.data_mut()),
+            _ => Ok(()),
+        });
+        // One host call may not make the host allocate more than the guest itself may hold.
+        store.set_hostcall_fuel(usize::try_from(self.limits.memory).unwrap_or(usize::MAX));
+        store.set_max_component_handles(crate::host::MAX_RESOURCES);
+        Ok(())
+    }
+
+    fn usage(&self, store: &Store<Host>) -> Usage {
+        let fuel = match self.limits.fuel {
+            0 => 0,
+            given => given.saturating_sub(store.get_fuel().unwrap_or(given)),
+        };
+        let host = store.data();
+        Usage {
+            fuel,
+            memory: host.meter.memory(),
+            output: 0,
+            log: host.log().map_or(0, crate::log::Log::written),
+        }
+    }
+}
+
+fn count(host: &mut Host) -> wasmtime::Result<()> {
+    host.host_calls += 1;
+    if host.host_calls > host.limits.host_calls {
+        return Err(Stop::HostCalls {
+            limit: host.limits.host_calls,
+        }
+        .into());
+    }
+    Ok(())
+}

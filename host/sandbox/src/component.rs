@@ -1,0 +1,191 @@
+//! A guest, loaded: its digest, its compiled code, what it exports.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
+
+use crate::engine::Sandbox;
+use crate::host::Host;
+use crate::inspect::{MAX_SIZE, Misfit, Role, Surface, surface};
+use crate::linker::linker;
+use crate::stop::clip;
+
+/// Why a component could not be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// Its file could not be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[source] std::io::Error),
+    /// It is not what its role needs.
+    #[error("{0}")]
+    Misfit(#[from] Misfit),
+    /// The engine could not be set up.
+    #[error("the sandbox could not be set up: {0}")]
+    Engine(String),
+}
+
+/// Where a component's code came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was compiled now.
+    Compiled,
+    /// It was compiled earlier, and loaded from the cache.
+    Cached,
+}
+
+/// A component that is ready to be instantiated: checked, compiled and linked.
+pub struct Plugin {
+    pub(crate) pre: InstancePre<Host>,
+    engine: Engine,
+    digest: [u8; 32],
+    origin: Origin,
+    pulls: bool,
+    process: Option<ComponentExportIndex>,
+    merge: Option<(ComponentExportIndex, ComponentExportIndex)>,
+    split: Option<ComponentExportIndex>,
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin")
+            .field("digest", &hex(&self.digest))
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads a component's file, no further than the largest one allowed.
+///
+/// # Errors
+/// [`LoadError::Unreadable`], or [`Misfit::TooLarge`].
+pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    let file = File::open(path).map_err(LoadError::Unreadable)?;
+    let found = file.metadata().map_err(LoadError::Unreadable)?;
+    if !found.is_file() {
+        let other = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file");
+        return Err(LoadError::Unreadable(other));
+    }
+    if found.len() > MAX_SIZE {
+        return Err(Misfit::TooLarge { size: found.len() }.into());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or(0));
+    file.take(MAX_SIZE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(LoadError::Unreadable)?;
+    Ok(bytes)
+}
+
+impl Plugin {
+    /// Loads a component for `role`; `metered` guests get fuel.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load(sandbox: &Sandbox, bytes: &[u8], role: Role, metered: bool) -> Result<Self, LoadError> {
+        let surface = surface(bytes)?;
+        surface.fits(role)?;
+        let digest: [u8; 32] = Sha256::digest(bytes).into();
+        let engine = sandbox.engine(metered).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
+        let (component, origin) = compiled(sandbox, &engine, bytes, &hex(&digest))?;
+        Self::link(&engine, &component, &surface, digest, origin)
+    }
+
+    fn link(
+        engine: &Engine,
+        component: &Component,
+        surface: &Surface,
+        digest: [u8; 32],
+        origin: Origin,
+    ) -> Result<Self, LoadError> {
+        let incompatible = |error: wasmtime::Error| Misfit::Incompatible(clip(&format!("{error:#}")));
+        let linker = linker(engine).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
+        let pre = linker.instantiate_pre(component).map_err(incompatible)?;
+        let export = |role: Role, name: &str| {
+            let (_, interface) = component.get_export(None, &role.export())?;
+            component.get_export(Some(&interface), name).map(|(_, index)| index)
+        };
+        Ok(Self {
+            process: export(Role::Leaf, "process"),
+            merge: export(Role::Merge, "merge").zip(export(Role::Merge, "finish")),
+            split: export(Role::Split, "split"),
+            pre,
+            engine: engine.clone(),
+            digest,
+            origin,
+            pulls: surface.pulls(),
+        })
+    }
+
+    /// The SHA-256 of the component's bytes, in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        hex(&self.digest)
+    }
+
+    /// Whether it was compiled or found compiled.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// True when it pulls its partition through `source`.
+    #[must_use]
+    pub fn pulls(&self) -> bool {
+        self.pulls
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn process(&self) -> Result<&ComponentExportIndex, Misfit> {
+        self.process.as_ref().ok_or_else(|| lacks(Role::Leaf))
+    }
+
+    pub(crate) fn merge(&self) -> Result<&(ComponentExportIndex, ComponentExportIndex), Misfit> {
+        self.merge.as_ref().ok_or_else(|| lacks(Role::Merge))
+    }
+
+    pub(crate) fn split(&self) -> Result<&ComponentExportIndex, Misfit> {
+        self.split.as_ref().ok_or_else(|| lacks(Role::Split))
+    }
+}
+
+fn lacks(role: Role) -> Misfit {
+    Misfit::Incompatible(format!("{} lacks a function", role.export()))
+}
+
+fn compiled(
+    sandbox: &Sandbox,
+    engine: &Engine,
+    bytes: &[u8],
+    digest: &str,
+) -> Result<(Component, Origin), LoadError> {
+    if let Some(component) = sandbox.cache().and_then(|cache| cache.load(engine, digest)) {
+        return Ok((component, Origin::Cached));
+    }
+    let _one_at_a_time = sandbox.compiling();
+    if let Some(component) = sandbox.cache().and_then(|cache| cache.load(engine, digest)) {
+        return Ok((component, Origin::Cached));
+    }
+    let component = Component::new(engine, bytes).map_err(|error| Misfit::Broken(clip(&format!("{error:#}"))))?;
+    if let Some(cache) = sandbox.cache() {
+        let kept = component
+            .serialize()
+            .map_err(|error| error.to_string())
+            .and_then(|code| cache.store(engine, digest, &code).map_err(|error| error.to_string()));
+        if let Err(error) = kept {
+            sandbox.warn(format!("the compiled component could not be cached: {error}"));
+        }
+    }
+    Ok((component, Origin::Compiled))
+}
+
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,166 @@
+//! The engines: one that meters fuel and one that does not, each with its pool, made when first wanted.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
+
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::limits::Limits;
+
+/// Wasm may use this much of a call's stack.
+const WASM_STACK: usize = 512 << 10;
+/// A call's whole stack; what wasm cannot use is for host functions.
+const STACK: usize = 2 << 20;
+/// Memory that stays with a pool slot: resetting it costs a copy of the dirtied pages, not a page fault each.
+const KEEP_MEMORY: usize = 1 << 20;
+/// The same for tables.
+const KEEP_TABLE: usize = 64 << 10;
+/// Core instances of one component: a componentize-py guest has 14.
+const CORE_INSTANCES: u32 = 32;
+/// Memories of one component: a QuickJS guest has 3.
+const MEMORIES: u32 = 4;
+/// Tables of one component.
+const TABLES: u32 = 16;
+/// Calls beside the leaves: merges and splits.
+const OTHER_CALLS: u32 = 8;
+
+/// What a sandbox is sized by.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Leaves at once.
+    pub slots: usize,
+    /// The limits that calls will be made under; pools are sized by the largest.
+    pub limits: Vec<Limits>,
+    /// Where compiled components are kept; `None` keeps none.
+    pub cache: Option<PathBuf>,
+}
+
+/// Everything that guests run in.
+pub struct Sandbox {
+    settings: Settings,
+    clock: Clock,
+    cache: Option<Cache>,
+    metered: Mutex<Option<Engine>>,
+    unmetered: Mutex<Option<Engine>>,
+    compiling: Mutex<()>,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl Sandbox {
+    /// A sandbox without engines yet.
+    ///
+    /// # Errors
+    /// When the clock's thread cannot be started. A cache that cannot be used is a warning.
+    pub fn new(settings: Settings) -> std::io::Result<Self> {
+        let mut warnings = Vec::new();
+        let cache = settings.cache.as_ref().and_then(|dir| match Cache::open(dir) {
+            Ok(cache) => Some(cache),
+            Err(error) => {
+                warnings.push(format!("components are compiled anew each time: {}: {error}", dir.display()));
+                None
+            }
+        });
+        Ok(Self {
+            settings,
+            clock: Clock::new()?,
+            cache,
+            metered: Mutex::default(),
+            unmetered: Mutex::default(),
+            compiling: Mutex::default(),
+            warnings: Mutex::new(warnings),
+        })
+    }
+
+    /// What interrupts guests.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
+    }
+
+    /// Compilers use every core by themselves: one runs at a time.
+    pub(crate) fn compiling(&self) -> MutexGuard<'_, ()> {
+        lock(&self.compiling)
+    }
+
+    pub(crate) fn warn(&self, warning: String) {
+        lock(&self.warnings).push(warning);
+    }
+
+    /// What works less well than it should, since the last call.
+    #[must_use]
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.warnings))
+    }
+
+    pub(crate) fn engine(&self, metered: bool) -> wasmtime::Result<Engine> {
+        let mut made = lock(if metered { &self.metered } else { &self.unmetered });
+        if let Some(engine) = &*made {
+            return Ok(engine.clone());
+        }
+        let engine = self.make(metered)?;
+        self.clock.add(&engine);
+        *made = Some(engine.clone());
+        Ok(engine)
+    }
+
+    /// A pool if the machine lets us have one.
+    fn make(&self, metered: bool) -> wasmtime::Result<Engine> {
+        let mut config = config(metered);
+        config.allocation_strategy(self.pool());
+        match Engine::new(&config) {
+            Ok(engine) => Ok(engine),
+            Err(error) => {
+                self.warn(format!("without an instance pool each leaf starts about five times slower: {error:#}"));
+                Engine::new(&self::config(metered))
+            }
+        }
+    }
+
+    fn pool(&self) -> PoolingAllocationConfig {
+        let most = |of: fn(&Limits) -> u64| self.settings.limits.iter().map(of).max().unwrap_or(0);
+        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let calls = u32::try_from(self.settings.slots).unwrap_or(u32::MAX / 64).min(1 << 12) + OTHER_CALLS;
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_component_instances(calls)
+            .max_core_instances_per_component(CORE_INSTANCES)
+            .total_core_instances(calls * CORE_INSTANCES)
+            .max_memories_per_component(MEMORIES)
+            .total_memories(calls * MEMORIES)
+            .max_tables_per_component(TABLES)
+            .total_tables(calls * TABLES)
+            .total_stacks(calls)
+            .max_memory_size(size(most(|limits| limits.memory)))
+            .table_elements(size(most(|limits| limits.table_elements)))
+            .max_component_instance_size(4 << 20)
+            .max_core_instance_size(4 << 20)
+            .max_unused_warm_slots(calls)
+            .linear_memory_keep_resident(KEEP_MEMORY)
+            .table_keep_resident(KEEP_TABLE)
+            .pagemap_scan(Enabled::Auto);
+        pool
+    }
+}
+
+fn config(metered: bool) -> Config {
+    let mut config = Config::new();
+    config
+        .consume_fuel(metered)
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .wasm_component_model(true)
+        .relaxed_simd_deterministic(true)
+        .memory_init_cow(true)
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(STACK);
+    config
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

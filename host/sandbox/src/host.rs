@@ -1,0 +1,180 @@
+//! What stands behind one guest: the state of its store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use frond_root::{Attempt, Content};
+use rand::SeedableRng;
+use rand::rngs::ChaCha12Rng;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+
+use crate::limits::{Limits, Meter};
+use crate::log::Log;
+
+/// The most resources (streams, pollables, …) that a guest may hold at once.
+pub(crate) const MAX_RESOURCES: usize = 1024;
+/// The most random bytes that one call gives.
+const MAX_RANDOM: u64 = 1 << 20;
+/// What a deterministic guest's clocks start from: 2000-01-01T00:00:00Z.
+const EPOCH: Duration = Duration::from_secs(946_684_800);
+
+/// Stops a call that no scatter stands behind: a merge, a split.
+#[derive(Debug, Default)]
+pub(crate) struct Flag {
+    stopped: AtomicBool,
+    thread: std::sync::OnceLock<Thread>,
+}
+
+impl Flag {
+    /// The call now runs on this thread.
+    pub(crate) fn here(&self) {
+        // A flag serves one call, so this is the first and only time.
+        let _ = self.thread.set(std::thread::current());
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
+/// For whom a guest runs.
+#[derive(Debug)]
+pub(crate) enum Caller {
+    Leaf(Attempt),
+    Other(Arc<Flag>),
+}
+
+impl Caller {
+    pub(crate) fn is_stopped(&self) -> bool {
+        match self {
+            Self::Leaf(attempt) => attempt.scatter().is_closed(),
+            Self::Other(flag) => flag.stopped.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Asks the same without holding the caller.
+    pub(crate) fn stopper(&self) -> impl Fn() -> bool + use<> {
+        let (scatter, flag) = match self {
+            Self::Leaf(attempt) => (Some(attempt.scatter().clone()), None),
+            Self::Other(flag) => (None, Some(flag.clone())),
+        };
+        move || {
+            scatter.as_ref().is_some_and(|scatter| scatter.is_closed())
+                || flag.as_ref().is_some_and(|flag| flag.stopped.load(Ordering::SeqCst))
+        }
+    }
+
+    pub(crate) fn content(&self) -> Option<&Arc<dyn Content>> {
+        match self {
+            Self::Leaf(attempt) => attempt.partition().map(|partition| &partition.content),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+/// The seed of a deterministic call: a digest of its query and partition.
+pub(crate) type Seed = [u8; 32];
+
+/// The state of one call's store.
+pub(crate) struct Host {
+    pub(crate) meter: Meter,
+    pub(crate) limits: Limits,
+    pub(crate) caller: Caller,
+    pub(crate) deadline: Instant,
+    pub(crate) host_calls: u64,
+    log: Option<Log>,
+    seed: Option<Seed>,
+    wasi: Option<WasiCtx>,
+    table: ResourceTable,
+}
+
+impl Host {
+    pub(crate) fn new(limits: Limits, caller: Caller, deadline: Instant, seed: Option<Seed>) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_RESOURCES);
+        Self {
+            meter: Meter::new(&limits),
+            limits,
+            caller,
+            deadline,
+            host_calls: 0,
+            log: None,
+            seed,
+            wasi: None,
+            table,
+        }
+    }
+
+    /// What the guest wrote, if it wrote.
+    pub(crate) fn log(&self) -> Option<&Log> {
+        self.log.as_ref()
+    }
+}
+
+impl WasiView for Host {
+    /// Most leaves never ask for WASI: its state is only made for those that do.
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let (log, seed, limit) = (&mut self.log, self.seed, self.limits.log);
+        let wasi = self.wasi.get_or_insert_with(|| {
+            let log = log.insert(Log::new(limit));
+            nothing_granted(log, seed)
+        });
+        WasiCtxView {
+            ctx: wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// WASI with nothing granted: no arguments, environment, files or network; only the log, clocks and randomness.
+fn nothing_granted(log: &Log, seed: Option<Seed>) -> WasiCtx {
+    let mut builder = WasiCtx::builder();
+    builder
+        .stdout(log.clone())
+        .stderr(log.clone())
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .max_random_size(MAX_RANDOM);
+    if let Some(seed) = seed {
+        let mut low = [0; 16];
+        low.copy_from_slice(seed.first_chunk::<16>().unwrap_or(&[0; 16]));
+        builder
+            .secure_random(ChaCha12Rng::from_seed(seed))
+            .insecure_random(ChaCha12Rng::from_seed(seed))
+            .insecure_random_seed(u128::from_le_bytes(low))
+            .wall_clock(Steps::default())
+            .monotonic_clock(Steps::default());
+    }
+    builder.build()
+}
+
+/// A clock that is a microsecond later at each look.
+#[derive(Debug, Default)]
+struct Steps(AtomicU64);
+
+impl HostWallClock for Steps {
+    fn resolution(&self) -> Duration {
+        Duration::from_micros(1)
+    }
+
+    fn now(&self) -> Duration {
+        EPOCH + Duration::from_micros(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl HostMonotonicClock for Steps {
+    fn resolution(&self) -> u64 {
+        1000
+    }
+
+    fn now(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) * 1000
+    }
+}

@@ -1,0 +1,238 @@
+//! What a component is, read from its own imports and exports before anything is compiled.
+
+use std::fmt;
+
+use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
+
+use crate::bindings::VERSION;
+use crate::stop::clip;
+
+/// The largest component that is looked at.
+pub const MAX_SIZE: u64 = 64 << 20;
+/// The most imports and exports that are looked at.
+const MAX_NAMES: usize = 10_000;
+
+/// What a component is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Exports `process-partition`.
+    Leaf,
+    /// Exports `merge-partials`.
+    Merge,
+    /// Exports `split-query`.
+    Split,
+}
+
+impl Role {
+    /// The interface that it must export.
+    #[must_use]
+    pub fn interface(self) -> &'static str {
+        match self {
+            Self::Leaf => "process-partition",
+            Self::Merge => "merge-partials",
+            Self::Split => "split-query",
+        }
+    }
+
+    /// The interface's full name, with package and version.
+    #[must_use]
+    pub fn export(self) -> String {
+        format!("frond:plugin/{}@{VERSION}", self.interface())
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Leaf => "leaf",
+            Self::Merge => "merge",
+            Self::Split => "split",
+        })
+    }
+}
+
+/// Why a file is not a component that can take the role.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Misfit {
+    /// Larger than [`MAX_SIZE`].
+    #[error("is {size} bytes large, the limit is {MAX_SIZE}\n(build it in release mode and without debug information)")]
+    TooLarge {
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// Empty.
+    #[error("is empty\n(build it again)")]
+    Empty,
+    /// Does not begin as wasm does.
+    #[error("is not WebAssembly: it begins with {0}\n(a leaf is a component, such as cargo builds for wasm32-wasip2)")]
+    NotWasm(String),
+    /// A core module.
+    #[error(
+        "is a core module, not a component\n\
+         (build it for wasm32-wasip2, or wrap it with `wasm-tools component new`)"
+    )]
+    CoreModule,
+    /// Ends too early, or is broken otherwise.
+    #[error("is broken: {0}\n(was it copied whole? build it again)")]
+    Broken(String),
+    /// Exports another interface of the contract, or none.
+    #[error("does not export {wanted}, it exports {found}\n({hint})")]
+    WrongExport {
+        /// What the role needs.
+        wanted: String,
+        /// What there is.
+        found: String,
+        /// What to do.
+        hint: String,
+    },
+    /// Exports the right interface of another version.
+    #[error(
+        "exports {interface}@{found}, this host speaks {VERSION}\n\
+         (build it against version {VERSION} of the contract)"
+    )]
+    OtherVersion {
+        /// The interface.
+        interface: String,
+        /// The component's version.
+        found: String,
+    },
+    /// Imports what no guest gets.
+    #[error(
+        "imports {0}, which this host does not offer\n\
+         (a guest may import WASI 0.2's cli, clocks, filesystem, io, random and sockets, and frond:plugin@{VERSION})"
+    )]
+    UnknownImport(String),
+    /// wasmtime refuses it.
+    #[error("does not fit the contract: {0}\n(build it against version {VERSION} of the contract)")]
+    Incompatible(String),
+}
+
+/// The names on a component's surface.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Surface {
+    /// Imported interfaces, with package and version.
+    pub imports: Vec<String>,
+    /// Exported interfaces, with package and version.
+    pub exports: Vec<String>,
+}
+
+/// Reads the surface of a component's bytes, without compiling it.
+///
+/// # Errors
+/// When it is not a component, too large, or broken.
+pub fn surface(bytes: &[u8]) -> Result<Surface, Misfit> {
+    let size = bytes.len() as u64;
+    if size > MAX_SIZE {
+        return Err(Misfit::TooLarge { size });
+    }
+    if bytes.is_empty() {
+        return Err(Misfit::Empty);
+    }
+    if !bytes.starts_with(b"\0asm") {
+        let head = String::from_utf8_lossy(bytes.get(..8).unwrap_or(bytes)).into_owned();
+        return Err(Misfit::NotWasm(format!("{head:?}")));
+    }
+    read(bytes)
+}
+
+fn read(bytes: &[u8]) -> Result<Surface, Misfit> {
+    let broken = |error: wasmparser::BinaryReaderError| Misfit::Broken(clip(&error.to_string()));
+    let (mut surface, mut depth) = (Surface::default(), 0_u32);
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(broken)? {
+            Payload::Version { encoding, .. } => {
+                if depth == 0 && encoding == Encoding::Module {
+                    return Err(Misfit::CoreModule);
+                }
+                depth += 1;
+            }
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                for import in section {
+                    note(&mut surface.imports, import.map_err(broken)?.name.name)?;
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                for export in section {
+                    let export = export.map_err(broken)?;
+                    if export.kind == ComponentExternalKind::Instance {
+                        note(&mut surface.exports, export.name.name)?;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(surface)
+}
+
+fn note(names: &mut Vec<String>, name: &str) -> Result<(), Misfit> {
+    if names.len() >= MAX_NAMES {
+        return Err(Misfit::Broken(format!("more than {MAX_NAMES} imports or exports")));
+    }
+    names.push(clip(name));
+    Ok(())
+}
+
+impl Surface {
+    /// Checks that a component with this surface can take the role.
+    ///
+    /// # Errors
+    /// The first thing that differs.
+    pub fn fits(&self, role: Role) -> Result<(), Misfit> {
+        let wanted = role.export();
+        if !self.exports.contains(&wanted) {
+            return Err(self.wrong_export(role, wanted));
+        }
+        match self.imports.iter().find(|name| !is_offered(name)) {
+            Some(unknown) => Err(Misfit::UnknownImport(unknown.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn wrong_export(&self, role: Role, wanted: String) -> Misfit {
+        let stem = format!("frond:plugin/{}@", role.interface());
+        if let Some(found) = self.exports.iter().find_map(|name| name.strip_prefix(&stem)) {
+            return Misfit::OtherVersion {
+                interface: format!("frond:plugin/{}", role.interface()),
+                found: found.to_owned(),
+            };
+        }
+        let found: Vec<&str> = self.exports.iter().take(8).map(String::as_str).collect();
+        let other = [Role::Leaf, Role::Merge, Role::Split]
+            .into_iter()
+            .find(|other| self.exports.contains(&other.export()));
+        let hint = match other {
+            Some(other) => format!("it is a {other} component: name it under [{other}], and a {role} component here"),
+            None => "in Rust, `frond_plugin::leaf!`, `merger!` and `splitter!` export these interfaces".to_owned(),
+        };
+        Misfit::WrongExport {
+            wanted,
+            found: match found.is_empty() {
+                true => "no interface".to_owned(),
+                false => found.join(", "),
+            },
+            hint,
+        }
+    }
+
+    /// True for a guest that pulls its partition: it gets an empty list instead of the content.
+    #[must_use]
+    pub fn pulls(&self) -> bool {
+        self.imports.iter().any(|name| name.starts_with("frond:plugin/source@"))
+    }
+}
+
+fn is_offered(name: &str) -> bool {
+    let ours = ["types", "control", "source"];
+    if let Some(rest) = name.strip_prefix("frond:plugin/") {
+        return ours.iter().any(|one| rest == format!("{one}@{VERSION}"));
+    }
+    let wasi = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
+    name.contains("@0.2.")
+        && name
+            .strip_prefix("wasi:")
+            .and_then(|rest| rest.split('/').next())
+            .is_some_and(|package| wasi.contains(&package))
+}

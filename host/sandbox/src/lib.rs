@@ -1,0 +1,32 @@
+//! One guest call, run safely. Everything that a guest can do is bounded here, and every way in which it can end is
+//! one of the failure slugs, decided by type.
+//!
+//! - [`engine`]: the compiler and the pools, sized from our limits. [`clock`]: what interrupts guests in time.
+//! - [`component`]: a guest loaded: checked ([`inspect`]), compiled, [`cache`]d, linked.
+//! - [`limits`] and [`call`]: one call in a fresh instance under limits.
+//! - [`slots`]: the threads that leaves run on. [`merger`]: merges and splits, on threads of their own.
+//!
+//! This is the only crate that names wasmtime.
+
+mod bindings;
+mod cache;
+pub mod call;
+pub mod clock;
+pub mod component;
+pub mod engine;
+mod host;
+pub mod inspect;
+pub mod limits;
+mod linker;
+mod log;
+pub mod merger;
+mod park;
+pub mod slots;
+mod stop;
+
+pub use component::{LoadError, Plugin};
+pub use engine::{Sandbox, Settings};
+pub use inspect::Role;
+pub use limits::Limits;
+pub use merger::{Guests, MergeHost, SplitHost};
+pub use slots::{LeafHost, Slots};

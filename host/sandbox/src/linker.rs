@@ -1,0 +1,64 @@
+//! What a guest may import: WASI 0.2 with nothing granted, and the contract's `control` and `source`.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use frond_root::Emission;
+use wasmtime::component::{Linker, WasmList};
+use wasmtime::{Engine, StoreContextMut};
+
+use crate::host::{Caller, Host};
+use crate::stop::Stop;
+
+/// The most bytes that one `source.read` gives.
+const MAX_READ: u32 = 16 << 20;
+
+/// The linker of every guest.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    let mut control = linker.instance("frond:plugin/control@0.1.0")?;
+    control.func_wrap("remaining-ms", |store: StoreContextMut<'_, Host>, (): ()| {
+        let left = store.data().deadline.saturating_duration_since(Instant::now());
+        Ok((u64::try_from(left.as_millis()).unwrap_or(u64::MAX),))
+    })?;
+    control.func_wrap("emit-partial", emit_partial)?;
+    let mut source = linker.instance("frond:plugin/source@0.1.0")?;
+    source.func_wrap("size", |store: StoreContextMut<'_, Host>, (): ()| {
+        Ok((store.data().caller.content().map_or(0, |content| content.size()),))
+    })?;
+    source.func_wrap("read", |store: StoreContextMut<'_, Host>, (offset, len): (u64, u32)| {
+        let Some(content) = store.data().caller.content() else {
+            return Ok((Vec::new(),));
+        };
+        let left = content.size().saturating_sub(offset);
+        let len = u64::from(len.min(MAX_READ)).min(left);
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        Ok((content.read(offset, len).map_err(Stop::Content)?,))
+    })?;
+    Ok(linker)
+}
+
+fn emit_partial(
+    store: StoreContextMut<'_, Host>,
+    (partial, done): (WasmList<u8>, f64),
+) -> wasmtime::Result<()> {
+    let host = store.data();
+    let (size, limit) = (partial.len() as u64, host.limits.output);
+    if size > limit {
+        return Err(Stop::Output {
+            what: "emitted a partial",
+            size,
+            limit,
+        }
+        .into());
+    }
+    if !(0.0..=1.0).contains(&done) {
+        return Err(Stop::Misuse("emitted a partial whose share is not between 0 and 1").into());
+    }
+    if let Caller::Leaf(attempt) = &host.caller {
+        let partial = Bytes::copy_from_slice(partial.as_le_slice(&store));
+        attempt.emit(Emission { partial, done });
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! Merges and splits: single calls, on threads of their own, so that none waits for a slot behind a leaf.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use frond_root::runner::{Covered, Merged, Merging};
+use frond_root::{Failure, FailureKind, Merger, Partition, Usage};
+
+use crate::bindings::{CoverageIn, PartitionsOut};
+use crate::call::{Call, Called, Running};
+use crate::clock::Clock;
+use crate::component::Plugin;
+use crate::host::{Caller, Flag};
+use crate::limits::Limits;
+use crate::park;
+
+/// A guest that is called one call at a time, off the leaf threads.
+#[derive(Clone)]
+pub struct Guests {
+    clock: Clock,
+    plugin: Arc<Plugin>,
+    limits: Limits,
+}
+
+impl Guests {
+    /// Calls of `plugin` under `limits`.
+    #[must_use]
+    pub fn new(clock: &Clock, plugin: Arc<Plugin>, limits: Limits) -> Self {
+        Self {
+            clock: clock.clone(),
+            plugin,
+            limits,
+        }
+    }
+
+    /// Runs `work` in a fresh instance on a thread of its own. Dropping the future stops the guest.
+    fn call<T, W>(
+        &self,
+        until: Instant,
+        work: W,
+    ) -> impl Future<Output = Result<(T, Usage), Box<Failure>>> + use<T, W> + Send + 'static
+    where
+        T: Send + 'static,
+        W: AsyncFnOnce(Running<'_>, &Plugin) -> wasmtime::Result<Result<T, Failure>> + Send + 'static,
+    {
+        let (guests, flag) = (self.clone(), Arc::new(Flag::default()));
+        let stop = StopOnDrop {
+            flag: flag.clone(),
+            clock: self.clock.clone(),
+        };
+        let task = tokio::task::spawn_blocking(move || {
+            flag.here();
+            let (watch, waker) = (guests.clock.watch(), park::waker());
+            let call = Call {
+                plugin: &guests.plugin,
+                limits: &guests.limits,
+                deadline: until,
+                seed: None,
+                watch: &watch,
+                waker: &waker,
+            };
+            let Called { result, usage, .. } =
+                call.run(Caller::Other(flag), async |running| work(running, &guests.plugin).await);
+            result.map(|value| (value, usage))
+        });
+        async move {
+            let _stop = stop;
+            task.await.unwrap_or_else(|lost| {
+                let message = format!("its thread was lost: {lost}");
+                Err(Box::new(Failure::new(FailureKind::Lost, message)))
+            })
+        }
+    }
+}
+
+/// Stops the guest of a future that is dropped.
+struct StopOnDrop {
+    flag: Arc<Flag>,
+    clock: Clock,
+}
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.flag.stop();
+        self.clock.bump();
+    }
+}
+
+/// Runs an app's merge component.
+#[derive(Clone)]
+pub struct MergeHost(pub Guests);
+
+impl Merger for MergeHost {
+    fn merge(&self, query: Bytes, partials: Vec<Bytes>, until: tokio::time::Instant) -> Merging {
+        let call = self.0.call(until.into_std(), async move |mut running: Running<'_>, plugin: &Plugin| {
+            let (merge, _) = plugin.merge().map_err(wasmtime::Error::from)?;
+            let lists: Vec<&[u8]> = partials.iter().map(|partial| &**partial).collect();
+            running.call_for_bytes(merge, (&*query, &*lists)).await
+        });
+        Box::pin(async move { sized(call.await) })
+    }
+
+    fn finish(
+        &self,
+        query: Bytes,
+        merged: Option<Bytes>,
+        covered: Covered,
+        until: tokio::time::Instant,
+    ) -> Merging {
+        let call = self.0.call(until.into_std(), async move |mut running: Running<'_>, plugin: &Plugin| {
+            let (_, finish) = plugin.merge().map_err(wasmtime::Error::from)?;
+            let coverage = CoverageIn {
+                planned: covered.planned,
+                covered: covered.covered,
+                complete: covered.complete,
+            };
+            running.call_for_bytes(finish, (&*query, merged.as_deref(), coverage)).await
+        });
+        Box::pin(async move { sized(call.await) })
+    }
+}
+
+fn sized(merged: Merged) -> Merged {
+    merged.map(|(bytes, usage)| {
+        let output = bytes.len() as u64;
+        (bytes, Usage { output, ..usage })
+    })
+}
+
+/// Runs an app's split component.
+#[derive(Clone)]
+pub struct SplitHost(pub Guests);
+
+impl SplitHost {
+    /// Cuts a query's work into about `wanted` partitions, by `until`.
+    ///
+    /// # Errors
+    /// How the guest failed.
+    pub async fn split(&self, query: Bytes, wanted: u32, until: Instant) -> Result<Vec<Partition>, Box<Failure>> {
+        let call = self.0.call(until, async move |mut running: Running<'_>, plugin: &Plugin| {
+            let split = plugin.split().map_err(wasmtime::Error::from)?;
+            let (returned,): PartitionsOut = running.call(split, (&*query, wanted)).await?;
+            Ok(returned
+                .map(|partitions| partitions.into_iter().map(Partition::from).collect())
+                .map_err(Failure::from))
+        });
+        call.await.map(|(partitions, _)| partitions)
+    }
+}
+

@@ -1,0 +1,53 @@
+//! Runs a guest call's future on this thread. Wasm runs to its end within one poll; only a host call that waits makes
+//! it pending, and then the thread sleeps until it is woken, stopped, or out of time: the limit on host calls that
+//! neither epoch nor fuel can see.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Instant;
+
+use crate::stop::Stop;
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Wakes the current thread. Made once a thread, as it allocates.
+pub(crate) fn waker() -> Waker {
+    Waker::from(Arc::new(Unpark(thread::current())))
+}
+
+/// The future's output, or why it was given up.
+pub(crate) fn run<T>(
+    future: impl Future<Output = T>,
+    waker: &Waker,
+    deadline: Instant,
+    stopped: impl Fn() -> bool,
+) -> Result<T, Stop> {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Ok(output);
+        }
+        if stopped() {
+            return Err(Stop::Cancelled);
+        }
+        let now = Instant::now();
+        if now >= deadline {
+            return Err(Stop::Time);
+        }
+        thread::park_timeout(deadline - now);
+    }
+}

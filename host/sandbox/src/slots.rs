@@ -1,0 +1,283 @@
+//! The threads that leaves run on. Wasm keeps its thread busy, so leaves have threads of their own, apart from timers
+//! and the gather; a thread takes leaf after leaf from one query without a hand-over, and moves to the next query
+//! after [`TURN`].
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use frond_root::{Attempt, Failure, FailureKind, LeafRunner, Outcome, Scatter, Usage};
+use sha2::{Digest, Sha256};
+
+use crate::bindings::PartitionIn;
+use crate::call::{Call, Called};
+use crate::clock::{Clock, Watch};
+use crate::component::Plugin;
+use crate::host::{Caller, Seed};
+use crate::limits::Limits;
+use crate::park;
+
+/// How long a thread stays with one query while others wait.
+const TURN: Duration = Duration::from_millis(1);
+
+/// A pool of leaf threads, shared by all queries of the process.
+#[derive(Clone)]
+pub struct Slots(Arc<Shared>);
+
+struct Shared {
+    clock: Clock,
+    queries: Mutex<Queries>,
+    changed: Condvar,
+    threads: Mutex<Vec<Thread>>,
+    /// Bumped whenever a thread that found nothing should look again.
+    version: AtomicU64,
+}
+
+#[derive(Default)]
+struct Queries {
+    attached: Vec<Arc<Query>>,
+    next: usize,
+    stopping: bool,
+}
+
+/// One query's leaves.
+struct Query {
+    scatter: Arc<Scatter>,
+    plugin: Arc<Plugin>,
+    limits: Limits,
+    deterministic: bool,
+}
+
+/// Stops the threads when the last user of the pool is gone.
+pub(crate) struct Stop(Arc<Shared>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        lock(&self.0.queries).stopping = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Slots {
+    /// Starts `count` leaf threads. Host calls that wait are served by `runtime`.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start(count: usize, clock: &Clock, runtime: &tokio::runtime::Handle) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            clock: clock.clone(),
+            queries: Mutex::default(),
+            changed: Condvar::new(),
+            threads: Mutex::default(),
+            version: AtomicU64::new(0),
+        });
+        for slot in (0_u32..).take(count.max(1)) {
+            let (weak, runtime, watch) = (Arc::downgrade(&shared), runtime.clone(), clock.watch());
+            let thread = thread::Builder::new()
+                .name(format!("frond-leaf-{slot}"))
+                .spawn(move || {
+                    let _host_calls_wait_on = runtime.enter();
+                    let worker = Worker {
+                        slot,
+                        watch,
+                        waker: park::waker(),
+                    };
+                    if let Some(shared) = weak.upgrade() {
+                        worker.run(&shared);
+                    }
+                })?;
+            lock(&shared.threads).push(thread.thread().clone());
+        }
+        Ok(Self(shared))
+    }
+
+    /// Ends the threads once they have nothing to do; leaves that run are not stopped.
+    pub fn stop(&self) {
+        drop(Stop(self.0.clone()));
+    }
+}
+
+impl Shared {
+    fn nudge(&self) {
+        let queries = lock(&self.queries);
+        self.version.fetch_add(1, Ordering::SeqCst);
+        drop(queries);
+        self.changed.notify_all();
+    }
+
+    /// A query has closed: its guests are asked to stop, those that wait in a host call included.
+    fn stop_guests(&self) {
+        self.clock.bump();
+        for thread in &*lock(&self.threads) {
+            thread.unpark();
+        }
+        self.nudge();
+    }
+
+    /// The next attempt of any query, each in turn; sleeps while there is none. `None` when the pool stops.
+    fn next(&self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
+        let mut queries = lock(&self.queries);
+        loop {
+            if queries.stopping {
+                return None;
+            }
+            queries.attached.retain(|query| !query.scatter.is_closed());
+            let count = queries.attached.len();
+            for step in 0..count {
+                let at = (queries.next + step) % count;
+                let Some(query) = queries.attached.get(at).cloned() else {
+                    continue;
+                };
+                if let Some(attempt) = query.scatter.claim(slot, now()) {
+                    queries.next = at + 1;
+                    return Some((query, attempt));
+                }
+            }
+            queries = self.changed.wait(queries).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// One leaf thread.
+struct Worker {
+    slot: u32,
+    watch: Watch,
+    waker: Waker,
+}
+
+impl Worker {
+    fn run(&self, shared: &Shared) {
+        while let Some((query, attempt)) = shared.next(self.slot) {
+            self.turn(&query, attempt);
+        }
+    }
+
+    /// Leaf after leaf of one query, for a turn.
+    fn turn(&self, query: &Query, first: Attempt) {
+        let until = Instant::now() + TURN;
+        let mut next = Some(first);
+        while let Some(attempt) = next {
+            self.leaf(query, attempt);
+            let now = now();
+            next = (now.into_std() < until).then(|| query.scatter.claim(self.slot, now)).flatten();
+        }
+    }
+
+    fn leaf(&self, query: &Query, attempt: Attempt) {
+        let data = match content(query, &attempt) {
+            Ok(data) => data,
+            Err(failure) => {
+                let result = Err(Box::new(failure));
+                let usage = Usage::default();
+                return attempt.end(Outcome { result, usage }, now());
+            }
+        };
+        let called = self.call(query, attempt, &data);
+        let output = called.result.as_ref().map_or(0, |partial| partial.len() as u64);
+        let usage = Usage { output, ..called.usage };
+        if let Caller::Leaf(attempt) = called.caller {
+            let result = called.result;
+            attempt.end(Outcome { result, usage }, now());
+        }
+    }
+
+    fn call(&self, query: &Query, attempt: Attempt, data: &Bytes) -> Called<Bytes> {
+        let scatter = query.scatter.clone();
+        let index = attempt.index();
+        let key = scatter.plan().get(index).map_or("", |partition| partition.key.as_str());
+        let call = Call {
+            plugin: &query.plugin,
+            limits: &query.limits,
+            deadline: attempt.deadline().into_std(),
+            seed: query.deterministic.then(|| seed(scatter.query(), key)),
+            watch: &self.watch,
+            waker: &self.waker,
+        };
+        call.run(Caller::Leaf(attempt), async |mut running| {
+            let export = query.plugin.process().map_err(wasmtime::Error::from)?;
+            let partition = PartitionIn { key, index, data };
+            running.call_for_bytes(export, (&**scatter.query(), partition)).await
+        })
+    }
+}
+
+/// The partition's bytes, unless its guest pulls them.
+fn content(query: &Query, attempt: &Attempt) -> Result<Bytes, Failure> {
+    let Some(partition) = attempt.partition() else {
+        return Err(Failure::new(FailureKind::InvalidPartition, "is not in the plan"));
+    };
+    if query.plugin.pulls() {
+        return Ok(Bytes::new());
+    }
+    let (size, limit) = (partition.content.size(), query.limits.partition);
+    if size > limit {
+        let message = format!("has {size} bytes, the limit is {limit} for a leaf that does not import `source`");
+        return Err(Failure::new(FailureKind::InvalidPartition, message));
+    }
+    partition.content.whole()
+}
+
+fn seed(query: &[u8], key: &str) -> Seed {
+    let mut hasher = Sha256::new();
+    hasher.update((query.len() as u64).to_le_bytes());
+    hasher.update(query);
+    hasher.update(key);
+    hasher.finalize().into()
+}
+
+/// Runs one app's leaves on the shared threads.
+#[derive(Clone)]
+pub struct LeafHost {
+    slots: Slots,
+    plugin: Arc<Plugin>,
+    limits: Limits,
+    deterministic: bool,
+}
+
+impl LeafHost {
+    /// Leaves of `plugin` under `limits`; `deterministic` seeds their clocks and randomness by query and partition.
+    #[must_use]
+    pub fn new(slots: Slots, plugin: Arc<Plugin>, limits: Limits, deterministic: bool) -> Self {
+        Self {
+            slots,
+            plugin,
+            limits,
+            deterministic,
+        }
+    }
+}
+
+impl LeafRunner for LeafHost {
+    fn attach(&self, scatter: Arc<Scatter>) {
+        let shared = Arc::downgrade(&self.slots.0);
+        scatter.on_close(move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.stop_guests();
+            }
+        });
+        let query = Arc::new(Query {
+            scatter,
+            plugin: self.plugin.clone(),
+            limits: self.limits,
+            deterministic: self.deterministic,
+        });
+        lock(&self.slots.0.queries).attached.push(query);
+        self.slots.0.nudge();
+    }
+
+    fn nudge(&self) {
+        self.slots.0.nudge();
+    }
+}
+
+/// The real clock: leaves run in real time.
+fn now() -> tokio::time::Instant {
+    Instant::now().into()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,105 @@
+//! Why a call ended without a result: from wasmtime's error to one of the failure slugs, by type and never by text.
+
+use frond_root::{Failure, FailureKind};
+use rustc_demangle::demangle;
+use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use crate::log::sanitise;
+
+/// The most frames of a backtrace that a failure carries.
+const MAX_FRAMES: usize = 16;
+/// The most bytes of a guest's own message that a failure carries.
+const MAX_MESSAGE: usize = 4096;
+
+/// What the host itself stops a guest for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    #[error("still running when its time was up")]
+    Time,
+    #[error("the query ended while it was running")]
+    Cancelled,
+    #[error("asked for {wanted} bytes of memory, the limit is {limit}")]
+    Memory { wanted: u64, limit: u64 },
+    #[error("asked for {wanted} table elements, the limit is {limit}")]
+    Tables { wanted: u64, limit: u64 },
+    #[error("{what} of {size} bytes, the limit is {limit}")]
+    Output { what: &'static str, size: u64, limit: u64 },
+    #[error("made more than {limit} calls to the host")]
+    HostCalls { limit: u64 },
+    #[error("{0}")]
+    Misuse(&'static str),
+    #[error("{0}")]
+    Content(Failure),
+}
+
+impl Stop {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Time => FailureKind::OutOfTime,
+            Self::Cancelled => FailureKind::Cancelled,
+            Self::Memory { .. } | Self::Tables { .. } => FailureKind::OutOfMemory,
+            Self::Output { .. } => FailureKind::OutputTooLarge,
+            Self::HostCalls { .. } => FailureKind::HostCallDenied,
+            Self::Misuse(_) => FailureKind::Trap,
+            Self::Content(failure) => failure.kind,
+        }
+    }
+}
+
+/// The failure that `error` stands for.
+pub(crate) fn classify(error: &wasmtime::Error) -> Failure {
+    let (kind, message) = if let Some(stop) = error.downcast_ref::<Stop>() {
+        match stop {
+            Stop::Content(failure) => return failure.clone(),
+            _ => (stop.kind(), stop.to_string()),
+        }
+    } else if let Some(exit) = error.downcast_ref::<I32Exit>() {
+        (FailureKind::Trap, format!("called exit({})", exit.0))
+    } else if let Some(trap) = error.downcast_ref::<Trap>() {
+        of_trap(*trap)
+    } else {
+        (FailureKind::Trap, clip(&error.root_cause().to_string()))
+    };
+    Failure {
+        backtrace: backtrace(error),
+        ..Failure::new(kind, message)
+    }
+}
+
+fn of_trap(trap: Trap) -> (FailureKind, String) {
+    match trap {
+        Trap::OutOfFuel => (FailureKind::OutOfFuel, "used up its fuel".to_owned()),
+        Trap::Interrupt => (FailureKind::OutOfTime, Stop::Time.to_string()),
+        Trap::UnreachableCodeReached => (
+            FailureKind::Trap,
+            "panicked or aborted (wasm `unreachable` instruction executed)".to_owned(),
+        ),
+        other => (FailureKind::Trap, other.to_string()),
+    }
+}
+
+/// The guest's functions, innermost first, by their demangled names.
+fn backtrace(error: &wasmtime::Error) -> Vec<String> {
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else {
+        return Vec::new();
+    };
+    let name = |frame: &wasmtime::FrameInfo| match frame.func_name() {
+        Some(name) => clip(&format!("{:#}", demangle(name))),
+        None => format!("function {}", frame.func_index()),
+    };
+    trace.frames().iter().take(MAX_FRAMES).map(name).collect()
+}
+
+/// Text of a guest's, made safe to show and bounded.
+pub(crate) fn clip(text: &str) -> String {
+    let mut end = text.len().min(MAX_MESSAGE);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut clean = sanitise(text.get(..end).unwrap_or_default());
+    if end < text.len() {
+        clean.push('…');
+    }
+    clean
+}

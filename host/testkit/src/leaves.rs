@@ -1,0 +1,237 @@
+//! A leaf runner whose leaves follow a script.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use frond_root::{Attempt, Emission, FailureKind, LeafRunner, Outcome, Scatter, Usage};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::script::{End, Script, Turn};
+
+/// One attempt that began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// The partition's index.
+    pub index: u32,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// When.
+    pub at: Instant,
+}
+
+/// What a runner has seen so far.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Leaves that run now.
+    pub running: usize,
+    /// The most that ever ran at once.
+    pub most: usize,
+    /// The attempts that began, in order.
+    pub begun: Vec<Begun>,
+    /// Attempts that stopped because their query was closed.
+    pub stopped: usize,
+    /// Attempts that stopped because their time was up.
+    pub overran: usize,
+}
+
+impl Counts {
+    /// How many attempts each partition had.
+    #[must_use]
+    pub fn attempts(&self) -> BTreeMap<u32, u32> {
+        let mut attempts = BTreeMap::new();
+        for begun in &self.begun {
+            *attempts.entry(begun.index).or_default() += 1;
+        }
+        attempts
+    }
+
+    /// How many attempts partition `index` had.
+    #[must_use]
+    pub fn attempts_at(&self, index: u32) -> u32 {
+        self.attempts().get(&index).copied().unwrap_or(0)
+    }
+}
+
+#[derive(Default)]
+struct State {
+    attached: Vec<(Arc<Scatter>, watch::Receiver<bool>)>,
+    busy: BTreeSet<u32>,
+    counts: Counts,
+}
+
+struct Shared {
+    script: Script,
+    slots: u32,
+    state: Mutex<State>,
+}
+
+/// Runs leaves as tasks that follow a script.
+pub struct Leaves(Arc<Shared>);
+
+impl Leaves {
+    /// As many slots as any query asks for.
+    #[must_use]
+    pub fn new(script: Script) -> Self {
+        Self::with_slots(script, 1 << 20)
+    }
+
+    /// So many slots for all queries together.
+    #[must_use]
+    pub fn with_slots(script: Script, slots: u32) -> Self {
+        Self(Arc::new(Shared {
+            script,
+            slots,
+            state: Mutex::default(),
+        }))
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.0.state.lock().unwrap().counts.clone()
+    }
+
+    /// Leaves that run now.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.0.state.lock().unwrap().counts.running
+    }
+
+    /// True when every query that was taken on has been closed.
+    #[must_use]
+    pub fn all_closed(&self) -> bool {
+        let state = self.0.state.lock().unwrap();
+        state.attached.iter().all(|(scatter, _)| scatter.is_closed())
+    }
+}
+
+impl LeafRunner for Leaves {
+    fn attach(&self, scatter: Arc<Scatter>) {
+        let (close, closed) = watch::channel(false);
+        scatter.on_close(move || {
+            close.send_replace(true);
+        });
+        self.0.state.lock().unwrap().attached.push((scatter, closed));
+        fill(&self.0);
+    }
+
+    fn nudge(&self) {
+        fill(&self.0);
+    }
+}
+
+/// An attempt on its slot, with what tells it to stop.
+struct Claim {
+    attempt: Attempt,
+    slot: u32,
+    closed: watch::Receiver<bool>,
+}
+
+fn fill(shared: &Arc<Shared>) {
+    while let Some(claim) = claim(shared) {
+        let turn = shared.script.turn(claim.attempt.index(), claim.attempt.number());
+        tokio::spawn(play(shared.clone(), claim, turn));
+    }
+}
+
+fn claim(shared: &Shared) -> Option<Claim> {
+    let mut state = shared.state.lock().unwrap();
+    let slot = (0..shared.slots).find(|slot| !state.busy.contains(slot))?;
+    let now = Instant::now();
+    let (attempt, closed) = state
+        .attached
+        .iter()
+        .find_map(|(scatter, closed)| Some((scatter.claim(slot, now)?, closed.clone())))?;
+    state.busy.insert(slot);
+    let counts = &mut state.counts;
+    counts.running += 1;
+    counts.most = counts.most.max(counts.running);
+    counts.begun.push(Begun {
+        index: attempt.index(),
+        attempt: attempt.number(),
+        at: now,
+    });
+    Some(Claim { attempt, slot, closed })
+}
+
+/// Why an attempt ended.
+enum Way {
+    ByItself,
+    Closed,
+    Overran,
+}
+
+async fn play(shared: Arc<Shared>, claim: Claim, turn: Turn) {
+    let Claim { attempt, slot, closed } = claim;
+    let way = tokio::select! {
+        // A leaf that is done when it is told to stop is done.
+        biased;
+        () = work(&attempt, &turn) => Way::ByItself,
+        way = told(closed, attempt.deadline(), turn.lateness) => way,
+    };
+    {
+        // Before the report, so that whoever hears of the end finds it counted.
+        let mut state = shared.state.lock().unwrap();
+        state.busy.remove(&slot);
+        state.counts.running -= 1;
+        state.counts.stopped += usize::from(matches!(way, Way::Closed));
+        state.counts.overran += usize::from(matches!(way, Way::Overran));
+    }
+    report(attempt, &turn, &way);
+    fill(&shared);
+}
+
+async fn work(attempt: &Attempt, turn: &Turn) {
+    let start = Instant::now();
+    for (after, partial, done) in &turn.emissions {
+        sleep_until(start + *after).await;
+        attempt.emit(Emission {
+            partial: partial.clone(),
+            done: *done,
+        });
+    }
+    match turn.end {
+        End::Never => pending().await,
+        _ if turn.after.is_zero() => {}
+        _ => sleep_until(start + turn.after).await,
+    }
+}
+
+async fn told(mut closed: watch::Receiver<bool>, deadline: Instant, lateness: Option<Duration>) -> Way {
+    let Some(lateness) = lateness else {
+        return pending().await;
+    };
+    let way = tokio::select! {
+        _ = closed.wait_for(|closed| *closed) => Way::Closed,
+        () = sleep_until(deadline) => Way::Overran,
+    };
+    if !lateness.is_zero() {
+        sleep(lateness).await;
+    }
+    way
+}
+
+fn report(attempt: Attempt, turn: &Turn, way: &Way) {
+    let outcome = match (way, &turn.end) {
+        (Way::Closed, _) => Outcome::failed(FailureKind::Cancelled, "the query was over"),
+        (Way::Overran, _) => Outcome::failed(FailureKind::OutOfTime, "its time was up"),
+        (Way::ByItself, End::Lost | End::Never) => return drop(attempt),
+        (Way::ByItself, End::Failure(kind)) => Outcome::failed(*kind, "scripted"),
+        (Way::ByItself, End::Partial(partial)) => {
+            let index = || Bytes::from(attempt.index().to_string());
+            let partial = partial.clone().unwrap_or_else(index);
+            Outcome {
+                usage: Usage {
+                    output: partial.len() as u64,
+                    ..Usage::default()
+                },
+                result: Ok(partial),
+            }
+        }
+    };
+    attempt.end(outcome, Instant::now());
+}

@@ -1,0 +1,25 @@
+//! For tests only: leaves and merges that follow a script, what is needed to ask a query of them, and the rules that
+//! keep the source tree tidy.
+//!
+//! Made for paused time (`#[tokio::test(start_paused = true)]`): a script says when things happen, to the millisecond,
+//! and a test of minutes takes none.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a mistake in a test's set-up should stop the test where it is"
+)]
+
+pub mod leaves;
+pub mod merges;
+pub mod record;
+pub mod script;
+pub mod stage;
+pub mod tidy;
+
+pub use leaves::{Begun, Counts, Leaves};
+pub use merges::{Fold, Merges};
+pub use record::Record;
+pub use script::{Script, Turn};
+pub use stage::{Stage, ms, plan, plan_weighing, request};

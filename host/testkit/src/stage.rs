@@ -1,0 +1,103 @@
+//! All that a query needs around it, and short ways to make one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use frond_root::flow::{self, Cancel, Root};
+use frond_root::{Answer, Events, Partition, Plan, Request};
+use tokio::time::sleep;
+
+use crate::leaves::Leaves;
+use crate::merges::Merges;
+use crate::record::Record;
+use crate::script::Script;
+
+/// Milliseconds.
+#[must_use]
+pub const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// So many partitions, with the keys `p0`, `p1`, …, each weighing 1.
+#[must_use]
+pub fn plan(partitions: usize) -> Plan {
+    plan_weighing(&vec![1; partitions])
+}
+
+/// Partitions of these weights, with the keys `p0`, `p1`, ….
+#[must_use]
+pub fn plan_weighing(weights: &[u64]) -> Plan {
+    let one = |(index, weight): (usize, &u64)| Partition::new(format!("p{index}"), Bytes::new()).weighing(*weight);
+    Plan::new(weights.iter().enumerate().map(one).collect()).unwrap()
+}
+
+/// A request with a deadline of one second, four slots, and small partials.
+#[must_use]
+pub fn request() -> Request {
+    Request {
+        deadline: ms(1000),
+        slots: 4,
+        leaf_output: 1 << 10,
+        partials_memory: 1 << 20,
+        ..Request::new("test", "query")
+    }
+}
+
+/// Leaves, a merge and a listener, for one query or several.
+pub struct Stage {
+    /// The leaves.
+    pub leaves: Arc<Leaves>,
+    /// The merge.
+    pub merges: Merges,
+    /// What happened.
+    pub record: Record,
+}
+
+impl Stage {
+    /// These leaves, with a merge that sorts.
+    #[must_use]
+    pub fn new(script: Script) -> Self {
+        Self::with(script, Merges::sorted())
+    }
+
+    /// These leaves and this merge.
+    #[must_use]
+    pub fn with(script: Script, merges: Merges) -> Self {
+        Self {
+            leaves: Arc::new(Leaves::new(script)),
+            merges,
+            record: Record::default(),
+        }
+    }
+
+    /// As the flow wants it.
+    #[must_use]
+    pub fn root(&self) -> Root {
+        Root {
+            runner: self.leaves.clone(),
+            merger: Arc::new(self.merges.clone()),
+            events: Events::new(vec![Arc::new(self.record.clone())]),
+        }
+    }
+
+    /// Asks.
+    pub async fn ask(&self, request: Request, plan: Plan) -> Answer {
+        self.ask_with(request, plan, Cancel::default()).await
+    }
+
+    /// Asks, and cancels after a while.
+    pub async fn ask_and_cancel(&self, request: Request, plan: Plan, after: Duration) -> Answer {
+        let cancel = Cancel::default();
+        let later = cancel.clone();
+        tokio::spawn(async move {
+            sleep(after).await;
+            later.cancel();
+        });
+        self.ask_with(request, plan, cancel).await
+    }
+
+    async fn ask_with(&self, request: Request, plan: Plan, cancel: Cancel) -> Answer {
+        flow::run(request, async { Ok(plan) }, self.root(), cancel).await.unwrap()
+    }
+}

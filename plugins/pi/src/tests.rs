@@ -1,0 +1,71 @@
+//! The estimate is near pi, and the same however the range is cut.
+
+use frond_plugin::{Coverage, Failure, Partition};
+use proptest::prelude::*;
+
+use super::{Query, Sampled, answer, merge, process, sample};
+
+const WHOLE: Coverage = Coverage { planned: 1000, covered: 1000, complete: true };
+
+fn partition(data: &str) -> Partition {
+    Partition { key: "0".to_owned(), index: 0, data: data.as_bytes().to_vec() }
+}
+
+#[test]
+fn a_million_points_estimate_pi() {
+    for seed in 0..4 {
+        let answer = answer(sample(seed, 0..1_000_000), WHOLE);
+        let (pi, error) = (answer.pi.unwrap(), answer.std_error.unwrap());
+        assert!((0.0016..0.0017).contains(&error), "{error}");
+        assert!((pi - std::f64::consts::PI).abs() < 3.0 * error, "{pi} ± {error}");
+    }
+}
+
+#[test]
+fn seeds_take_other_points() {
+    assert_ne!(sample(1, 0..100_000).hits, sample(2, 0..100_000).hits);
+}
+
+#[test]
+fn a_leaf_samples_its_range() {
+    let sampled = process(Query { seed: 1 }, partition(r#"{"start": 5, "end": 10000005}"#)).unwrap();
+    assert_eq!(sampled, sample(1, 5..10_000_005));
+    let none = process(Query { seed: 1 }, partition(r#"{"start": 5, "end": 5}"#)).unwrap();
+    assert_eq!(none, Sampled::default());
+}
+
+#[test]
+fn a_partition_that_is_no_range_is_refused() {
+    let reason = |data| match process(Query { seed: 1 }, partition(data)) {
+        Err(Failure::InvalidPartition(reason)) => reason,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reason(r#"{"start": 5, "end": 4}"#), "the range 5..4 ends before it starts");
+    assert_eq!(reason("5"), "partition 0 cannot be read: invalid type: integer `5`, expected struct Span at line 1 column 1");
+}
+
+#[test]
+fn the_answer_says_what_stands_behind_it() {
+    let coverage = Coverage { planned: 1000, covered: 100, complete: false };
+    let json = serde_json::to_string(&answer(Sampled { samples: 100, hits: 80 }, coverage)).unwrap();
+    assert_eq!(json, r#"{"pi":3.2,"std-error":0.16,"samples":100,"hits":80,"planned":1000,"complete":false}"#);
+    let json = serde_json::to_string(&answer(Sampled::default(), coverage)).unwrap();
+    assert_eq!(json, r#"{"pi":null,"std-error":null,"samples":0,"hits":0,"planned":1000,"complete":false}"#);
+}
+
+proptest! {
+    #[test]
+    fn cuts_and_grouping_do_not_matter(
+        mut cuts in prop::collection::vec(0..5000_u64, 0..8),
+        grouped in 0..8_usize,
+        seed: u64,
+    ) {
+        cuts.extend([0, 5000]);
+        cuts.sort_unstable();
+        let parts: Vec<_> = cuts.windows(2).map(|cut| sample(seed, cut[0]..cut[1])).collect();
+        let query = Query { seed };
+        let (left, right) = parts.split_at(grouped.min(parts.len()));
+        let halves = [right, left].map(|half| merge(query, half.to_vec()).unwrap());
+        prop_assert_eq!(merge(query, halves.to_vec()).unwrap(), sample(seed, 0..5000));
+    }
+}

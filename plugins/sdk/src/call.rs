@@ -1,0 +1,66 @@
+//! What the macros expand to: decode the arguments, call the author's function, encode its result.
+
+use crate::{Coverage, Decode, Encode, Failure, Partition};
+
+#[cfg(test)]
+mod tests;
+
+/// Mentions an exported type, so that natively, where nothing is exported, its functions do not count as unused.
+pub fn exported<T>() {}
+
+/// Calls a leaf.
+pub fn process<Q: Decode, P: Encode>(
+    process: impl FnOnce(Q, Partition) -> Result<P, Failure>,
+    query: Vec<u8>,
+    partition: Partition,
+) -> Result<Vec<u8>, Failure> {
+    encoded("the partial", process(decoded(query)?, partition)?)
+}
+
+/// Calls a merge.
+pub fn merge<Q: Decode, P: Decode + Encode>(
+    merge: impl FnOnce(Q, Vec<P>) -> Result<P, Failure>,
+    query: Vec<u8>,
+    partials: Vec<Vec<u8>>,
+) -> Result<Vec<u8>, Failure> {
+    let query = decoded(query)?;
+    let mut values = Vec::with_capacity(partials.len());
+    for (position, bytes) in partials.into_iter().enumerate() {
+        values.push(partial(bytes, || format!("partial {position}"))?);
+    }
+    encoded("the merged partial", merge(query, values)?)
+}
+
+/// Calls a finish.
+pub fn finish<Q: Decode, P: Decode, A: Encode>(
+    finish: impl FnOnce(Q, Option<P>, Coverage) -> Result<A, Failure>,
+    query: Vec<u8>,
+    merged: Option<Vec<u8>>,
+    coverage: Coverage,
+) -> Result<Vec<u8>, Failure> {
+    let query = decoded(query)?;
+    let merged = merged.map(|bytes| partial(bytes, || "the merged partial".to_owned())).transpose()?;
+    encoded("the answer", finish(query, merged, coverage)?)
+}
+
+/// Calls a split.
+pub fn split<Q: Decode>(
+    split: impl FnOnce(Q, u32) -> Result<Vec<Partition>, Failure>,
+    query: Vec<u8>,
+    wanted: u32,
+) -> Result<Vec<Partition>, Failure> {
+    split(decoded(query)?, wanted)
+}
+
+fn decoded<Q: Decode>(query: Vec<u8>) -> Result<Q, Failure> {
+    Q::decode(query).map_err(Failure::InvalidQuery)
+}
+
+fn partial<P: Decode>(bytes: Vec<u8>, what: impl FnOnce() -> String) -> Result<P, Failure> {
+    P::decode(bytes).map_err(|error| Failure::InvalidPartition(format!("{} cannot be read: {error}", what())))
+}
+
+/// A value that cannot be written is the plugin's mistake about this content, so it is never tried again.
+pub(crate) fn encoded(what: &str, value: impl Encode) -> Result<Vec<u8>, Failure> {
+    value.encode().map_err(|error| Failure::InvalidPartition(format!("{what} cannot be written: {error}")))
+}

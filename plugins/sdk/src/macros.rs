@@ -1,0 +1,78 @@
+//! The three macros that turn functions into a component's exports.
+
+/// Makes `fn(query: Q, partition: Partition) -> Result<P, Failure>` the component's leaf.
+///
+/// `Q` is anything that [`Decode`](crate::Decode)s, `P` anything that [`Encode`](crate::Encode)s.
+#[macro_export]
+macro_rules! leaf {
+    ($process:path) => {
+        const _: () = {
+            struct Leaf;
+            impl $crate::__leaf::exports::frond::plugin::process_partition::Guest for Leaf {
+                fn process(
+                    query: ::std::vec::Vec<u8>,
+                    partition: $crate::Partition,
+                ) -> ::std::result::Result<::std::vec::Vec<u8>, $crate::Failure> {
+                    $crate::call::process($process, query, partition)
+                }
+            }
+            const _: fn() = $crate::call::exported::<Leaf>;
+            #[cfg(target_family = "wasm")]
+            $crate::__leaf::export!(Leaf with_types_in $crate::__leaf);
+        };
+    };
+}
+
+/// Makes two functions the component's merge module:
+/// `fn(query: Q, partials: Vec<P>) -> Result<P, Failure>` and
+/// `fn(query: Q, merged: Option<P>, coverage: Coverage) -> Result<A, Failure>`.
+///
+/// The first must be associative, and commutative too unless the app declares its merge ordered. It takes leaves'
+/// partials and its own results alike, so both are of one form.
+#[macro_export]
+macro_rules! merger {
+    ($merge:path, $finish:path) => {
+        const _: () = {
+            struct Merger;
+            impl $crate::__merger::exports::frond::plugin::merge_partials::Guest for Merger {
+                fn merge(
+                    query: ::std::vec::Vec<u8>,
+                    partials: ::std::vec::Vec<::std::vec::Vec<u8>>,
+                ) -> ::std::result::Result<::std::vec::Vec<u8>, $crate::Failure> {
+                    $crate::call::merge($merge, query, partials)
+                }
+                fn finish(
+                    query: ::std::vec::Vec<u8>,
+                    merged: ::std::option::Option<::std::vec::Vec<u8>>,
+                    coverage: $crate::Coverage,
+                ) -> ::std::result::Result<::std::vec::Vec<u8>, $crate::Failure> {
+                    $crate::call::finish($finish, query, merged, coverage)
+                }
+            }
+            const _: fn() = $crate::call::exported::<Merger>;
+            #[cfg(target_family = "wasm")]
+            $crate::__merger::export!(Merger with_types_in $crate::__merger);
+        };
+    };
+}
+
+/// Makes `fn(query: Q, wanted: u32) -> Result<Vec<Partition>, Failure>` the component's split module.
+#[macro_export]
+macro_rules! splitter {
+    ($split:path) => {
+        const _: () = {
+            struct Splitter;
+            impl $crate::__splitter::exports::frond::plugin::split_query::Guest for Splitter {
+                fn split(
+                    query: ::std::vec::Vec<u8>,
+                    wanted: u32,
+                ) -> ::std::result::Result<::std::vec::Vec<$crate::Partition>, $crate::Failure> {
+                    $crate::call::split($split, query, wanted)
+                }
+            }
+            const _: fn() = $crate::call::exported::<Splitter>;
+            #[cfg(target_family = "wasm")]
+            $crate::__splitter::export!(Splitter with_types_in $crate::__splitter);
+        };
+    };
+}

@@ -1,0 +1,203 @@
+//! The partial: words with their counts, as bytes that are ready to travel and to merge.
+//!
+//! Each entry is the word's length, its bytes, and its count; lengths and counts are little-endian base 128 (LEB128). The
+//! entries are in the order of the words, each word once. So two partials merge by reading both from the front, and equal
+//! counts are equal bytes.
+//!
+//! That order is not the alphabet's but the one that costs least: by [`Head`], then by bytes.
+
+use std::cmp::Ordering;
+
+use frond_plugin::{Decode, Encode};
+
+use crate::head::Head;
+
+#[cfg(test)]
+mod tests;
+
+/// Words with their counts, each word once and in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    bytes: Vec<u8>,
+}
+
+impl Counts {
+    /// The words and their counts.
+    pub fn entries(&self) -> Entries<'_> {
+        Entries { rest: &self.bytes }
+    }
+
+    /// The counts added up. Merges neighbours in rounds, so that each entry is copied log n times.
+    pub fn merge(mut parts: Vec<Self>) -> Self {
+        while parts.len() > 1 {
+            let mut merged = Vec::with_capacity(parts.len().div_ceil(2));
+            let mut rest = parts.into_iter();
+            while let Some(left) = rest.next() {
+                merged.push(match rest.next() {
+                    Some(right) => left.merge_two(right),
+                    None => left,
+                });
+            }
+            parts = merged;
+        }
+        parts.pop().unwrap_or_default()
+    }
+
+    fn merge_two(self, other: Self) -> Self {
+        if self.bytes.is_empty() {
+            return other;
+        }
+        if other.bytes.is_empty() {
+            return self;
+        }
+        let mut merged = Writer::with_capacity(self.bytes.len() + other.bytes.len());
+        let (mut lefts, mut rights) = (self.entries(), other.entries());
+        let (mut left, mut right) = (lefts.next(), rights.next());
+        while let (Some(a), Some(b)) = (left, right) {
+            let order = a.cmp_word(&b);
+            merged.push(match order {
+                Ordering::Less => a,
+                Ordering::Greater => b,
+                Ordering::Equal => Entry { count: a.count.saturating_add(b.count), ..a },
+            });
+            if order.is_le() {
+                left = lefts.next();
+            }
+            if order.is_ge() {
+                right = rights.next();
+            }
+        }
+        let rest = left.into_iter().chain(lefts).chain(right).chain(rights);
+        rest.for_each(|entry| merged.push(entry));
+        merged.finish()
+    }
+}
+
+/// A word and its count.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The word's bytes.
+    pub word: &'a [u8],
+    /// How often it occurs.
+    pub count: u64,
+    /// The first 16 bytes, which most comparisons and copies need nothing beyond.
+    head: Head,
+}
+
+impl<'a> Entry<'a> {
+    /// An entry of these bytes.
+    pub fn new(word: &'a [u8], count: u64) -> Self {
+        Self { word, count, head: Head::of(word, word.len()) }
+    }
+
+    /// The order of entries.
+    #[inline]
+    pub fn cmp_word(&self, other: &Self) -> Ordering {
+        let order = self.head.cmp(&other.head);
+        if order.is_eq() && self.word.len().max(other.word.len()) > 16 {
+            return self.word.cmp(other.word);
+        }
+        order
+    }
+}
+
+impl Decode for Counts {
+    fn decode(bytes: Vec<u8>) -> Result<Self, String> {
+        let counts = Self { bytes };
+        let mut entries = counts.entries();
+        let mut last = Entry::new(b"", 0);
+        while !entries.rest.is_empty() {
+            let at = counts.bytes.len() - entries.rest.len();
+            match entries.next() {
+                Some(entry) if last.cmp_word(&entry).is_lt() => last = entry,
+                Some(_) => return Err(format!("the word at byte {at} is out of order")),
+                None => return Err(format!("no whole entry at byte {at}")),
+            }
+        }
+        Ok(counts)
+    }
+}
+
+impl Encode for Counts {
+    fn encode(self) -> Result<Vec<u8>, String> {
+        Ok(self.bytes)
+    }
+}
+
+/// Reads entries from the front.
+#[derive(Clone, Debug)]
+pub struct Entries<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Entry<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (length, from_word) = integer(self.rest)?;
+        let (word, rest) = from_word.split_at_checked(usize::try_from(length).ok()?)?;
+        let (count, rest) = integer(rest)?;
+        self.rest = rest;
+        Some(Entry { word, count, head: Head::of(from_word, word.len()) })
+    }
+}
+
+/// The integer that `bytes` begin with, and what follows it.
+#[inline]
+fn integer(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (first, rest) = bytes.split_first()?;
+    if *first < 0x80 {
+        return Some((u64::from(*first), rest));
+    }
+    let mut value = 0;
+    let mut rest = bytes;
+    for shift in (0..64).step_by(7) {
+        let (byte, after) = rest.split_first()?;
+        value |= u64::from(byte & 0x7f) << shift;
+        rest = after;
+        if byte & 0x80 == 0 {
+            return Some((value, rest));
+        }
+    }
+    None
+}
+
+/// Writes entries one after the other, which the caller gives in order.
+pub struct Writer {
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    /// A writer with room for this many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes) }
+    }
+
+    /// Writes the next entry, whose word comes after those before it.
+    #[inline]
+    pub fn push(&mut self, entry: Entry<'_>) {
+        self.integer(entry.word.len() as u64);
+        if entry.word.len() > 16 {
+            self.bytes.extend_from_slice(entry.word);
+        } else {
+            self.bytes.extend_from_slice(&entry.head.to_bytes());
+            self.bytes.truncate(self.bytes.len() - 16 + entry.word.len());
+        }
+        self.integer(entry.count);
+    }
+
+    #[inline]
+    fn integer(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.bytes.push(value as u8);
+    }
+
+    /// What was written.
+    pub fn finish(self) -> Counts {
+        Counts { bytes: self.bytes }
+    }
+}

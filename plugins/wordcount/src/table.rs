@@ -1,0 +1,102 @@
+//! Counts words in memory. Words of up to 16 bytes are heads; longer ones are byte strings, which are copied when they are
+//! first seen.
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+
+use crate::counts::{Counts, Entry, Writer};
+use crate::head::Head;
+
+#[cfg(test)]
+mod tests;
+
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    word: Head,
+    /// 0 in an empty slot.
+    count: u64,
+}
+
+/// How often each word was seen: open addressing with linear probing for short words, at most half full.
+pub struct Table {
+    slots: Vec<Slot>,
+    used: usize,
+    /// Takes a hash's highest bits, as many as number the slots.
+    shift: u32,
+    long: HashMap<Box<[u8]>, u64, FixedState>,
+}
+
+impl Table {
+    /// An empty table, sized for text of this many bytes: large enough to grow seldom, small enough to clear quickly.
+    pub fn for_text(bytes: usize) -> Self {
+        Self::with_slots((bytes / 32).clamp(64, 8192).next_power_of_two())
+    }
+
+    fn with_slots(slots: usize) -> Self {
+        let shift = 64 - slots.trailing_zeros();
+        Self { slots: vec![Slot::default(); slots], used: 0, shift, long: HashMap::default() }
+    }
+
+    /// Counts a short word once.
+    #[inline(always)]
+    pub fn add(&mut self, word: Head) {
+        let slot = self.slot(word);
+        slot.count += 1;
+        if slot.count == 1 {
+            slot.word = word;
+            self.used += 1;
+            if self.used * 2 > self.slots.len() {
+                self.grow();
+            }
+        }
+    }
+
+    /// Counts a word of any length once.
+    pub fn add_bytes(&mut self, word: &[u8]) {
+        if word.len() <= 16 {
+            self.add(Head::of(word, word.len()));
+        } else if let Some(count) = self.long.get_mut(word) {
+            *count += 1;
+        } else {
+            self.long.insert(word.into(), 1);
+        }
+    }
+
+    /// The word's slot, or the empty one where it belongs. There always is one, as half of the slots are empty.
+    #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "the mask keeps the index below the power of two that is the length")]
+    fn slot(&mut self, word: Head) -> &mut Slot {
+        let mask = self.slots.len() - 1;
+        let mut at = (word.hash() >> self.shift) as usize & mask;
+        while self.slots[at].word != word && self.slots[at].count != 0 {
+            at = (at + 1) & mask;
+        }
+        &mut self.slots[at]
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let mut larger = Self::with_slots(self.slots.len() * 2);
+        for slot in self.slots.iter().filter(|slot| slot.count > 0) {
+            *larger.slot(slot.word) = *slot;
+        }
+        self.slots = larger.slots;
+        self.shift = larger.shift;
+    }
+
+    /// What was counted, in the words' order.
+    pub fn into_counts(self) -> Counts {
+        let mut short: Vec<_> = self.slots.into_iter().filter(|slot| slot.count > 0).collect();
+        short.sort_unstable_by_key(|slot| slot.word);
+        let mut short_counts = Writer::with_capacity(short.len() * 10);
+        for Slot { word, count } in short {
+            short_counts.push(Entry::new(word.to_bytes().get(..word.length()).unwrap_or_default(), count));
+        }
+        let mut long: Vec<_> = self.long.iter().map(|(word, count)| Entry::new(word, *count)).collect();
+        long.sort_unstable_by(Entry::cmp_word);
+        let mut long_counts = Writer::with_capacity(long.len() * 32);
+        long.into_iter().for_each(|entry| long_counts.push(entry));
+        Counts::merge(vec![short_counts.finish(), long_counts.finish()])
+    }
+}
