@@ -1,6 +1,7 @@
 //! An app as resolved: what `frond.toml` says, with the defaults filled in and the contradictions refused.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -60,10 +61,8 @@ impl App {
         let no_app = |why, cause| AppError::NoApp { path: dir.to_path_buf(), why, cause };
         // Before it is read: what is there may be a named pipe.
         if !file.is_file() {
-            let why = match dir.is_dir() {
-                true => "the folder has no frond.toml",
-                false => "there is no such file or folder",
-            };
+            let folder = dir.is_dir();
+            let why = if folder { "the folder has no frond.toml" } else { "there is no such file or folder" };
             return Err(no_app(why, None));
         }
         let bytes = fs::read(&file).map_err(|cause| no_app("its frond.toml cannot be read", Some(cause)))?;
@@ -99,8 +98,8 @@ impl App {
     }
 
     fn run(&self, component: &Component, command: &str) -> Result<(), AppError> {
-        // A build that reads stdin would swallow the query's input.
-        let status = Command::new("sh").args(["-c", command]).current_dir(&self.dir).stdin(Stdio::null()).status();
+        // A build that reads stdin would swallow the query's input, and one that writes to stdout would spoil its answer.
+        let status = Command::new("sh").args(["-c", command]).current_dir(&self.dir).stdin(Stdio::null()).stdout(io::stderr()).status();
         match status {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => {
@@ -115,7 +114,7 @@ impl App {
     }
 }
 
-fn built_wrong(component: &Component, text: String, hint: &str, cause: Option<std::io::Error>) -> AppError {
+fn built_wrong(component: &Component, text: String, hint: &str, cause: Option<io::Error>) -> AppError {
     AppError::Manifest {
         at: component.build_at().unwrap_or(&component.at).clone(),
         complaint: Complaint::new(text, hint),

@@ -123,7 +123,8 @@ fn unit_of_time(text: &str, unit: &str) -> Result<u64, UnitError> {
 #[must_use]
 pub fn show_size(bytes: u64) -> String {
     let whole = |(name, unit): &(&str, u64)| {
-        (name.ends_with("iB") && bytes >= *unit && bytes % unit == 0).then(|| format!("{} {name}", bytes / unit))
+        (name.ends_with("iB") && bytes >= *unit && bytes.is_multiple_of(*unit))
+            .then(|| format!("{} {name}", bytes / unit))
     };
     SIZES.iter().rev().find_map(whole).unwrap_or_else(|| format!("{bytes} bytes"))
 }

@@ -24,7 +24,7 @@ impl Folder {
     /// A folder with a `frond.toml` of [`COMPONENTS`] and `rest`.
     pub(crate) fn app(rest: &str) -> Self {
         let folder = Self::new();
-        folder.write("frond.toml", &format!("{COMPONENTS}{rest}"));
+        folder.write("frond.toml", format!("{COMPONENTS}{rest}"));
         folder
     }
 

@@ -1,4 +1,50 @@
-//! The parts of the command line that can be used, and tested, without a terminal.
+//! The command line, as a library that needs no terminal: [`args`] is parsed, [`run`] runs a verb, [`exit`] says how it
+//! went. [`wire`] is the one place where all crates meet.
 
+pub mod args;
+mod build;
+pub mod exit;
+mod explain;
+mod query;
 pub mod record;
 pub mod show;
+pub mod wire;
+
+use args::{Cli, Verb};
+use exit::Exit;
+use frond_app::AppError;
+use show::text::sanitise;
+
+/// Longer chains are not for people.
+const MAX_TEXT: usize = 16 << 10;
+
+/// Runs what the command line asks for.
+///
+/// # Errors
+/// What stopped it before it could end by itself.
+pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
+    match &cli.verb {
+        Verb::Query(args) => query::run(args),
+        Verb::Build(args) => build::run(args),
+        Verb::Explain(args) => explain::run(args),
+    }
+}
+
+/// Prints the error and its causes to stderr, and gives the exit code that it stands for.
+#[must_use]
+pub fn report(error: &anyhow::Error) -> Exit {
+    eprintln!("error: {}", shown(&error.to_string()));
+    for cause in error.chain().skip(1) {
+        eprintln!("  because: {}", shown(&cause.to_string()));
+    }
+    match error.downcast_ref::<AppError>() {
+        Some(wrong) if wrong.is_query() => Exit::InvalidQuery,
+        _ => Exit::Usage,
+    }
+}
+
+/// Line by line, without what could drive the terminal: names of files and guests are not ours.
+fn shown(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| sanitise(line, MAX_TEXT)).collect();
+    lines.join("\n")
+}

@@ -1,2 +1,19 @@
-//! x
-fn main() {}
+//! The binary `frond`: parse, run, say what went wrong, exit.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use frond_cli::args::Cli;
+use frond_cli::{exit::Exit, report, run};
+
+fn main() -> ExitCode {
+    let exit = match Cli::try_parse() {
+        Ok(cli) => run(&cli).unwrap_or_else(|error| report(&error)),
+        Err(error) => {
+            // Help and version go to stdout and are no error; what cannot be printed cannot be reported either.
+            let _ = error.print();
+            if error.use_stderr() { Exit::Usage } else { Exit::Whole }
+        }
+    };
+    exit.into()
+}

@@ -148,7 +148,9 @@ pub enum RecordError {
         why: String,
     },
     /// A later frond wrote it.
-    #[error("{path} has format version {found}, and this frond reads versions up to {FORMAT_VERSION}\n(use the frond that recorded it, or a later one)")]
+    #[error(
+        "{path} has format version {found}, and this frond reads versions up to {FORMAT_VERSION}\n(use the frond that recorded it, or a later one)"
+    )]
     Newer {
         /// The file.
         path: String,
@@ -201,12 +203,7 @@ pub fn read(path: &Path, take: impl FnMut(Event)) -> Result<Ending, RecordError>
 /// # Errors
 /// As [`read`].
 pub fn read_from(from: impl BufRead, name: &str, mut take: impl FnMut(Event)) -> Result<Ending, RecordError> {
-    let mut lines = Lines {
-        from,
-        name,
-        line: Vec::new(),
-        number: 0,
-    };
+    let mut lines = Lines { from, name, line: Vec::new(), number: 0 };
     let mut is_over = false;
     while let Some(is_whole) = lines.next()? {
         if lines.number > MAX_EVENTS {
@@ -248,10 +245,9 @@ impl<R: BufRead> Lines<'_, R> {
     fn next(&mut self) -> Result<Option<bool>, RecordError> {
         self.line.clear();
         let mut limited = (&mut self.from).take(MAX_LINE + 1);
-        let read = limited.read_until(b'\n', &mut self.line).map_err(|source| RecordError::Io {
-            path: self.name.to_owned(),
-            source,
-        })?;
+        let read = limited
+            .read_until(b'\n', &mut self.line)
+            .map_err(|source| RecordError::Io { path: self.name.to_owned(), source })?;
         if read == 0 {
             return Ok(None);
         }
@@ -273,10 +269,9 @@ impl<R: BufRead> Lines<'_, R> {
             return Err(self.not_a_recording("it does not begin with query-started"));
         }
         match opening.version {
-            Some(version) if version > u64::from(FORMAT_VERSION) => Err(RecordError::Newer {
-                path: self.name.to_owned(),
-                found: version,
-            }),
+            Some(version) if version > u64::from(FORMAT_VERSION) => {
+                Err(RecordError::Newer { path: self.name.to_owned(), found: version })
+            }
             _ => self.parse(),
         }
     }
@@ -294,18 +289,11 @@ impl<R: BufRead> Lines<'_, R> {
     }
 
     fn wrong(&self, why: String) -> RecordError {
-        RecordError::Line {
-            path: self.name.to_owned(),
-            line: self.number,
-            why,
-        }
+        RecordError::Line { path: self.name.to_owned(), line: self.number, why }
     }
 
     fn not_a_recording(&self, why: &str) -> RecordError {
-        RecordError::NotARecording {
-            path: self.name.to_owned(),
-            why: why.to_owned(),
-        }
+        RecordError::NotARecording { path: self.name.to_owned(), why: why.to_owned() }
     }
 }
 

@@ -82,6 +82,8 @@ pub enum Reason {
     Deadline,
     /// It was cancelled before enough had arrived.
     Cancelled,
+    /// The split failed.
+    Split(Failure),
     /// A merge or the finish failed.
     Merge(Failure),
 }
@@ -93,6 +95,7 @@ impl fmt::Display for Reason {
             Self::BelowFloor => f.write_str("too little arrived to answer"),
             Self::Deadline => f.write_str("nothing arrived before the deadline"),
             Self::Cancelled => f.write_str("cancelled before enough had arrived"),
+            Self::Split(failure) => write!(f, "the split failed: {failure}"),
             Self::Merge(failure) => write!(f, "the merge failed: {failure}"),
         }
     }

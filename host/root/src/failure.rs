@@ -168,9 +168,9 @@ pub enum Error {
         memory: u64,
     },
     /// The query could not be cut into partitions: the source is missing or unreadable.
-    #[error("{0}")]
-    Source(String),
-    /// The split component failed.
-    #[error("the split component failed")]
-    Split(#[source] Box<Failure>),
+    #[error("the query's work could not be cut")]
+    Source(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The split component failed: the query then ends as [`crate::Reason::Split`].
+    #[error("the split failed: {0}")]
+    Split(Box<Failure>),
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::answer::{Answer, Coverage, Reason, Timings, millis};
 use crate::event::{EventKind, Events, FORMAT_VERSION, GatherEnd};
-use crate::failure::{Error, Failure};
+use crate::failure::{Error, Failure, FailureKind};
 use crate::gather::{Demand, Gather};
 use crate::plan::Plan;
 use crate::policy::budget::Budget;
@@ -158,6 +158,10 @@ where
     course.gathered = course.planned;
     let answer = match plan {
         Ok(Ok(plan)) => scatter_and_gather(&mut course, Arc::new(plan)).await,
+        Ok(Err(Error::Split(failure))) => Ok(Answer::Failed {
+            reason: split_reason(*failure),
+            coverage: unplanned(&course),
+        }),
         Ok(Err(error)) => Err(error),
         Err(reason) => Ok(Answer::Failed {
             reason,
@@ -169,6 +173,14 @@ where
         Err(_) => course.refused(),
     }
     answer
+}
+
+/// A split's failure as the query's.
+fn split_reason(failure: Failure) -> Reason {
+    match failure.kind {
+        FailureKind::InvalidQuery => Reason::InvalidQuery(failure),
+        _ => Reason::Split(failure),
+    }
 }
 
 /// The worst case of what is held at once is known before anything runs.
@@ -198,6 +210,9 @@ fn unplanned(course: &Course) -> Box<Coverage> {
 }
 
 async fn scatter_and_gather(course: &mut Course, plan: Arc<Plan>) -> Result<Answer, Error> {
+    if let Some(query) = plan.query() {
+        course.request.query = query.clone();
+    }
     let demand = Demand {
         floor: course.request.floor,
         required: plan.required(&course.request.required)?.into_iter().collect(),
@@ -225,7 +240,7 @@ async fn conclude(course: &Course, gathered: Gathered) -> Answer {
         coverage.complete &= reason.is_none();
         Box::new(coverage)
     };
-    if let Some(reason) = refusal(&gather, merge_failure) {
+    if let Some(reason) = refusal(course, &gather, merge_failure) {
         let coverage = coverage(Some(&reason));
         return Answer::Failed { reason, coverage };
     }
@@ -247,7 +262,7 @@ async fn conclude(course: &Course, gathered: Gathered) -> Answer {
 }
 
 /// Why what was gathered makes no answer, if it does not.
-fn refusal(gather: &Gather, merge_failure: Option<Failure>) -> Option<Reason> {
+fn refusal(course: &Course, gather: &Gather, merge_failure: Option<Failure>) -> Option<Reason> {
     if let Some(failure) = gather.invalid_query() {
         return Some(Reason::InvalidQuery(failure.clone()));
     }
@@ -257,9 +272,11 @@ fn refusal(gather: &Gather, merge_failure: Option<Failure>) -> Option<Reason> {
     if gather.is_enough() {
         return None;
     }
+    // However the last leaves put it, when they were all cut off it was the deadline.
+    let late = course.start + course.gathered >= course.budget.leaf_deadline;
     Some(match gather.ended_why() {
         Some(GatherEnd::Cancelled) => Reason::Cancelled,
-        Some(GatherEnd::Deadline) if gather.covered() == 0 => Reason::Deadline,
+        _ if late && !gather.has_something() => Reason::Deadline,
         _ => Reason::BelowFloor,
     })
 }

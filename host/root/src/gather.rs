@@ -94,7 +94,10 @@ pub struct Gather {
     cells: Vec<Cell>,
     open: u64,
     open_weight: u64,
-    covered: u64,
+    /// The weight of partitions that succeeded.
+    whole: u64,
+    /// The shares of degraded ones, added before they are rounded: of a weight of 1 no share is whole.
+    shares: f64,
     running: u64,
     required_open: u64,
     required_lost: bool,
@@ -117,7 +120,8 @@ impl Gather {
             cells: vec![Cell::default(); plan.len()],
             open,
             open_weight: plan.weight(),
-            covered: 0,
+            whole: 0,
+            shares: 0.0,
             running: 0,
             required_open: demand.required.len() as u64,
             required_lost: false,
@@ -277,10 +281,10 @@ impl Gather {
         let weight = self.plan.get(partition).map_or(0, |one| one.weight);
         self.open -= 1;
         self.open_weight = self.open_weight.saturating_sub(weight);
-        self.covered += match status {
-            Status::Succeeded | Status::Skipped => weight,
-            _ => (weight as f64 * share) as u64,
-        };
+        match status {
+            Status::Succeeded | Status::Skipped => self.whole += weight,
+            _ => self.shares += weight as f64 * share,
+        }
         if self.demand.required.contains(&partition) {
             self.required_open -= 1;
             self.required_lost |= status != Status::Succeeded;
@@ -302,7 +306,7 @@ impl Gather {
     pub fn fraction(&self) -> f64 {
         match self.plan.weight() {
             0 => 1.0,
-            planned => self.covered as f64 / planned as f64,
+            planned => (self.whole as f64 + self.shares) / planned as f64,
         }
     }
 
@@ -315,7 +319,13 @@ impl Gather {
     /// The weight in the answer.
     #[must_use]
     pub fn covered(&self) -> u64 {
-        self.covered
+        self.whole + self.shares as u64
+    }
+
+    /// True when anything is in the answer, however little.
+    #[must_use]
+    pub fn has_something(&self) -> bool {
+        self.whole > 0 || self.shares > 0.0
     }
 
     /// The leaf's complaint about the query, if there was one.
@@ -327,8 +337,8 @@ impl Gather {
     /// True when the floor is reached and every required partition is there.
     #[must_use]
     pub fn is_enough(&self) -> bool {
-        let something = self.covered > 0 || self.plan.is_empty();
-        something && self.required_open == 0 && !self.required_lost && self.covered >= self.floor_weight()
+        let something = self.has_something() || self.plan.is_empty();
+        something && self.required_open == 0 && !self.required_lost && self.covered() >= self.floor_weight()
     }
 
     fn floor_weight(&self) -> u64 {

@@ -103,7 +103,7 @@ impl Partials {
     pub fn next_fold(&mut self, urgency: Urgency) -> Option<Fold> {
         let fold = match &mut self.tree {
             Tree::Any(levels) => levels.next_fold(urgency, self.folding > 0),
-            Tree::Ordered(runs) => runs.next_fold(urgency),
+            Tree::Ordered(runs) => runs.next_fold(urgency, self.folding > 0),
         }?;
         self.folding += 1;
         self.ready -= fold.inputs.len();

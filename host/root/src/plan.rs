@@ -84,6 +84,7 @@ impl Partition {
 pub struct Plan {
     partitions: Vec<Partition>,
     weight: u64,
+    query: Option<Bytes>,
 }
 
 impl Plan {
@@ -106,7 +107,20 @@ impl Plan {
             one.weight = one.weight.clamp(1, MAX_WEIGHT);
         }
         let weight = partitions.iter().map(|one| one.weight).sum();
-        Ok(Self { partitions, weight })
+        Ok(Self { partitions, weight, query: None })
+    }
+
+    /// The same for a query that brought its partitions along: leaves and merges get `query` in its place.
+    #[must_use]
+    pub fn asking(mut self, query: Bytes) -> Self {
+        self.query = Some(query);
+        self
+    }
+
+    /// What leaves and merges get in the place of the request's query, if anything.
+    #[must_use]
+    pub fn query(&self) -> Option<&Bytes> {
+        self.query.as_ref()
     }
 
     /// The partitions, by index.

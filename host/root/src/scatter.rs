@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +59,7 @@ pub struct Scatter {
     window: usize,
     leaf_deadline: Instant,
     leaf_time: Option<Duration>,
+    unread_limit: u64,
     order: Option<Vec<u32>>,
     next: AtomicUsize,
     again: Mutex<VecDeque<(u32, u32)>>,
@@ -67,6 +68,8 @@ pub struct Scatter {
     held: AtomicBool,
     closed: AtomicBool,
     reports: Mutex<Vec<Report>>,
+    /// Bytes of the partials among them.
+    unread: AtomicU64,
     armed: AtomicBool,
     wake: Notify,
     emitted: Mutex<HashMap<u32, Emission>>,
@@ -92,6 +95,8 @@ pub struct Window {
     pub leaf_deadline: Instant,
     /// One attempt's own limit.
     pub leaf_time: Option<Duration>,
+    /// Bytes of partials that may wait to be read before no more leaves begin.
+    pub unread: u64,
     /// True to start the heaviest partitions first, so that none of them starts last.
     pub heaviest_first: bool,
 }
@@ -107,6 +112,7 @@ impl Scatter {
             window: window.slots.max(1),
             leaf_deadline: window.leaf_deadline,
             leaf_time: window.leaf_time,
+            unread_limit: window.unread,
             order,
             next: AtomicUsize::new(0),
             again: Mutex::default(),
@@ -115,6 +121,7 @@ impl Scatter {
             held: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             reports: Mutex::default(),
+            unread: AtomicU64::new(0),
             armed: AtomicBool::new(true),
             wake: Notify::new(),
             emitted: Mutex::default(),
@@ -150,7 +157,7 @@ impl Scatter {
     /// query is over, or too little time is left.
     #[must_use]
     pub fn claim(self: &Arc<Self>, slot: u32, now: Instant) -> Option<Attempt> {
-        if self.is_closed() || self.held.load(Ordering::SeqCst) || now + MIN_TIME >= self.leaf_deadline {
+        if !self.is_open() || now + MIN_TIME >= self.leaf_deadline {
             return None;
         }
         let (partition, attempt) = self.reserve()?;
@@ -211,17 +218,34 @@ impl Scatter {
 
     /// Takes a runner's report, and wakes the query's task when it is due.
     pub(crate) fn report(&self, report: Report) {
-        lock(&self.reports).push(report);
+        self.keep(report);
         let running = self.running.fetch_sub(1, Ordering::SeqCst) - 1;
         let idle = running == 0 && !self.is_claimable();
-        if idle || self.armed.swap(false, Ordering::SeqCst) {
+        if idle || self.is_unread_full() || self.armed.swap(false, Ordering::SeqCst) {
             self.wake.notify_one();
         }
     }
 
+    fn keep(&self, report: Report) {
+        let mut reports = lock(&self.reports);
+        if let Report::Ended { outcome, .. } = &report {
+            let bytes = outcome.result.as_ref().map_or(0, Bytes::len) as u64;
+            self.unread.fetch_add(bytes, Ordering::SeqCst);
+        }
+        reports.push(report);
+    }
+
+    fn is_unread_full(&self) -> bool {
+        self.unread.load(Ordering::SeqCst) > self.unread_limit
+    }
+
+    fn is_open(&self) -> bool {
+        !self.is_closed() && !self.held.load(Ordering::SeqCst) && !self.is_unread_full()
+    }
+
     fn is_claimable(&self) -> bool {
         let left = self.next.load(Ordering::SeqCst) < self.plan.len() || self.again_len.load(Ordering::SeqCst) > 0;
-        left && !self.is_closed() && !self.held.load(Ordering::SeqCst)
+        left && self.is_open()
     }
 
     pub(crate) fn emit(&self, partition: u32, emission: Emission) {
@@ -235,10 +259,12 @@ impl Scatter {
         lock(&self.emitted).remove(&partition)
     }
 
-    /// All reports since the last call, oldest first.
-    pub(crate) fn drain(&self, into: &mut Vec<Report>) {
+    /// All reports since the last call, oldest first. True when claims were refused until they were read.
+    pub(crate) fn drain(&self, into: &mut Vec<Report>) -> bool {
         debug_assert!(into.is_empty());
-        std::mem::swap(&mut *lock(&self.reports), into);
+        let mut reports = lock(&self.reports);
+        std::mem::swap(&mut *reports, into);
+        self.unread.swap(0, Ordering::SeqCst) > self.unread_limit
     }
 
     /// Lets the next report wake the task again; true when some came before this call.

@@ -2,7 +2,7 @@
 //! size is known to be within limits. `wit/world.wit` is what these must agree with; wasmtime checks it at each load.
 
 use bytes::Bytes;
-use frond_root::{Failure, FailureKind, Partition};
+use frond_root::{Failure, FailureKind};
 use wasmtime::component::{ComponentType, Lift, Lower, WasmList};
 
 use crate::stop::clip;
@@ -51,9 +51,9 @@ pub(crate) type BytesOut = (Result<WasmList<u8>, FailureOut>,);
 /// What `split` returns.
 pub(crate) type PartitionsOut = (Result<Vec<PartitionOut>, FailureOut>,);
 
-impl From<PartitionOut> for Partition {
+impl From<PartitionOut> for (String, Bytes) {
     fn from(out: PartitionOut) -> Self {
-        Self::new(clip(&out.key), Bytes::from(out.data))
+        (clip(&out.key), Bytes::from(out.data))
     }
 }
 

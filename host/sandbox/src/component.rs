@@ -81,13 +81,13 @@ pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
 }
 
 impl Plugin {
-    /// Loads a component for `role`; `metered` guests get fuel.
+    /// Loads a component for `roles`; `metered` guests get fuel.
     ///
     /// # Errors
     /// See [`LoadError`].
-    pub fn load(sandbox: &Sandbox, bytes: &[u8], role: Role, metered: bool) -> Result<Self, LoadError> {
+    pub fn load(sandbox: &Sandbox, bytes: &[u8], roles: &[Role], metered: bool) -> Result<Self, LoadError> {
         let surface = surface(bytes)?;
-        surface.fits(role)?;
+        roles.iter().try_for_each(|role| surface.fits(*role))?;
         let digest: [u8; 32] = Sha256::digest(bytes).into();
         let engine = sandbox.engine(metered).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
         let (component, origin) = compiled(sandbox, &engine, bytes, &hex(&digest))?;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use frond_root::runner::{Covered, Merged, Merging};
-use frond_root::{Failure, FailureKind, Merger, Partition, Usage};
+use frond_root::{Failure, FailureKind, Merger, Usage};
 
 use crate::bindings::{CoverageIn, PartitionsOut};
 use crate::call::{Call, Called, Running};
@@ -134,16 +134,16 @@ fn sized(merged: Merged) -> Merged {
 pub struct SplitHost(pub Guests);
 
 impl SplitHost {
-    /// Cuts a query's work into about `wanted` partitions, by `until`.
+    /// Cuts a query's work into about `wanted` partitions, by `until`: keys and contents.
     ///
     /// # Errors
     /// How the guest failed.
-    pub async fn split(&self, query: Bytes, wanted: u32, until: Instant) -> Result<Vec<Partition>, Box<Failure>> {
+    pub async fn split(&self, query: Bytes, wanted: u32, until: Instant) -> Result<Vec<(String, Bytes)>, Box<Failure>> {
         let call = self.0.call(until, async move |mut running: Running<'_>, plugin: &Plugin| {
             let split = plugin.split().map_err(wasmtime::Error::from)?;
             let (returned,): PartitionsOut = running.call(split, (&*query, wanted)).await?;
             Ok(returned
-                .map(|partitions| partitions.into_iter().map(Partition::from).collect())
+                .map(|partitions| partitions.into_iter().map(Into::into).collect())
                 .map_err(Failure::from))
         });
         call.await.map(|(partitions, _)| partitions)

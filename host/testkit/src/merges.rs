@@ -69,7 +69,7 @@ impl Merges {
     #[must_use]
     pub fn sorted() -> Self {
         Self::by(|partials| {
-            let mut words: Vec<&str> = partials.iter().flat_map(|partial| words(partial)).collect();
+            let mut words: Vec<&str> = partials.iter().flat_map(words).collect();
             words.sort_by_key(|word| (word.len(), *word));
             Bytes::from(words.join(" "))
         })
@@ -79,7 +79,7 @@ impl Merges {
     #[must_use]
     pub fn joined() -> Self {
         Self::by(|partials| {
-            let words: Vec<&str> = partials.iter().flat_map(|partial| words(partial)).collect();
+            let words: Vec<&str> = partials.iter().flat_map(words).collect();
             Bytes::from(words.join(" "))
         })
     }

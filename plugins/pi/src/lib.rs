@@ -5,7 +5,7 @@
 //! Everything up to the answer is integers, so the answer is the same however the range is cut and the partials are grouped.
 //!
 //! Query: `{"seed": 1}`; another seed takes other points.
-//! Answer: `{"pi": 3.14…, "std-error": 0.0005, "samples": 10000000, "hits": 7853…, "planned": 10000000, "complete": true}`.
+//! Answer: `{"pi": 3.14…, "std-error": 0.0005, "samples": 10000000, "hits": 785…, "planned": 10000000, "complete": true}`.
 //! An estimate from only some of the samples is a good one with a larger standard error, so nothing is scaled; the answer
 //! says how many samples were planned. Without any sample, `pi` and `std-error` are null.
 //!
@@ -39,8 +39,8 @@ fn default_seed() -> u64 {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Span {
-    start: u64,
-    end: u64,
+    start: i64,
+    end: i64,
 }
 
 /// What a leaf found, and what several found together.
@@ -78,12 +78,14 @@ fn process(query: Query, mut partition: Partition) -> Result<Sampled, Failure> {
     if start > end {
         return Err(Failure::InvalidPartition(format!("the range {start}..{end} ends before it starts")));
     }
+    let planned = end.abs_diff(start);
     let mut sampled = Sampled::default();
-    while start + sampled.samples < end {
-        let from = start + sampled.samples;
-        sampled = sampled.and(sample(query.seed, from..end.min(from.saturating_add(BLOCK))));
-        if sampled.samples < end - start {
-            emit_partial(sampled, sampled.samples as f64 / (end - start) as f64)?;
+    while sampled.samples < planned {
+        let from = start.wrapping_add_unsigned(sampled.samples);
+        let block = BLOCK.min(planned - sampled.samples);
+        sampled = sampled.and(sample(query.seed, from..from.wrapping_add_unsigned(block)));
+        if sampled.samples < planned {
+            emit_partial(sampled, sampled.samples as f64 / planned as f64)?;
         }
     }
     Ok(sampled)
@@ -105,15 +107,15 @@ impl Sampled {
 }
 
 /// Takes the points of these integers.
-pub fn sample(seed: u64, range: Range<u64>) -> Sampled {
-    let samples = range.end.saturating_sub(range.start);
-    let hits = range.map(|integer| u64::from(hit(seed, integer))).sum();
+pub fn sample(seed: u64, range: Range<i64>) -> Sampled {
+    let samples = if range.is_empty() { 0 } else { range.end.abs_diff(range.start) };
+    let stream = splitmix64(seed);
+    let hits = range.map(|integer| u64::from(hit(splitmix64(stream.wrapping_add_signed(integer))))).sum();
     Sampled { samples, hits }
 }
 
-/// Whether an integer's point, on a grid of 2³¹ × 2³¹, lies inside the quarter circle. The squares' sum fits 64 bits.
-fn hit(seed: u64, integer: u64) -> bool {
-    let hash = splitmix64(splitmix64(seed).wrapping_add(integer));
+/// Whether a hash's point, on a grid of 2³¹ × 2³¹, lies inside the quarter circle. The squares' sum fits 64 bits.
+fn hit(hash: u64) -> bool {
     let (x, y) = (hash >> 33, hash & 0x7fff_ffff);
     x * x + y * y < 1 << 62
 }

@@ -53,7 +53,7 @@ pub fn split<Q: Decode>(
 }
 
 fn decoded<Q: Decode>(query: Vec<u8>) -> Result<Q, Failure> {
-    Q::decode(query).map_err(Failure::InvalidQuery)
+    Q::decode_query(query).map_err(Failure::InvalidQuery)
 }
 
 fn partial<P: Decode>(bytes: Vec<u8>, what: impl FnOnce() -> String) -> Result<P, Failure> {

@@ -10,6 +10,12 @@ mod tests;
 pub trait Decode: Sized {
     /// Reads a value from the whole of `bytes`. The error says what is wrong and where, for whoever wrote the bytes.
     fn decode(bytes: Vec<u8>) -> Result<Self, String>;
+
+    /// Reads a query. A query that was left out has no bytes; where queries are JSON that means `{}`, so that one whose
+    /// fields all have defaults may be left out.
+    fn decode_query(bytes: Vec<u8>) -> Result<Self, String> {
+        Self::decode(bytes)
+    }
 }
 
 /// What a plugin's functions may return: every serde type, as JSON; [`Raw`]; and types with a form of their own.
@@ -21,6 +27,14 @@ pub trait Encode {
 impl<T: DeserializeOwned> Decode for T {
     fn decode(bytes: Vec<u8>) -> Result<Self, String> {
         serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+    }
+
+    /// `()` has no fields, and is JSON's null.
+    fn decode_query(bytes: Vec<u8>) -> Result<Self, String> {
+        if !bytes.is_empty() {
+            return Self::decode(bytes);
+        }
+        Self::decode(b"{}".to_vec()).or_else(|error| Self::decode(b"null".to_vec()).map_err(|_| error))
     }
 }
 

@@ -63,8 +63,8 @@ mod macros;
 mod partition;
 pub mod source;
 
+pub use bindings::{Coverage, Failure, Partition};
 #[doc(hidden)]
 pub use bindings::{leaf as __leaf, merger as __merger, splitter as __splitter};
-pub use bindings::{Coverage, Failure, Partition};
 pub use codec::{Decode, Encode, Raw};
 pub use control::{emit_partial, remaining};

@@ -18,7 +18,7 @@ macro_rules! leaf {
             }
             const _: fn() = $crate::call::exported::<Leaf>;
             #[cfg(target_family = "wasm")]
-            $crate::__leaf::export!(Leaf with_types_in $crate::__leaf);
+    $crate::__leaf::export!(Leaf with_types_in $crate::__leaf);
         };
     };
 }
@@ -51,7 +51,7 @@ macro_rules! merger {
             }
             const _: fn() = $crate::call::exported::<Merger>;
             #[cfg(target_family = "wasm")]
-            $crate::__merger::export!(Merger with_types_in $crate::__merger);
+    $crate::__merger::export!(Merger with_types_in $crate::__merger);
         };
     };
 }
@@ -72,7 +72,7 @@ macro_rules! splitter {
             }
             const _: fn() = $crate::call::exported::<Splitter>;
             #[cfg(target_family = "wasm")]
-            $crate::__splitter::export!(Splitter with_types_in $crate::__splitter);
+    $crate::__splitter::export!(Splitter with_types_in $crate::__splitter);
         };
     };
 }

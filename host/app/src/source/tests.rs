@@ -38,8 +38,8 @@ fn a_list_s_file_is_there_and_fits() {
                 { key = \"a\", data = \"\" },\n{ key = \"b\", file = \"b.csv\" },\n]\n";
     let folder = Folder::app(list);
     insta::assert_snapshot!(refused(&folder, Inputs::new(b"", 1)), @r"
-    APP/frond.toml:11: source.partitions[1].file: cannot read `APP/b.csv`
-    caused by: No such file or directory (os error 2)
+    APP/frond.toml:11: source.partitions[1].file: there is no file `APP/b.csv`
+    (paths are relative to frond.toml)
     ");
     folder.write("b.csv", [b'x'; 1025]);
     insta::assert_snapshot!(refused(&folder, Inputs::new(b"", 1)), @r#"
@@ -135,10 +135,10 @@ fn an_input_replaces_the_source() {
     let given = |piece_size| Inputs { input: input.to_str(), piece_size, ..Inputs::new(b"", 1) };
     let shown =
         |folder: &Folder, inputs| table(&folder.cut(inputs).unwrap()).replace(folder.dir().to_str().unwrap(), "APP");
-    insta::assert_snapshot!(shown(&folder, given(None)), @r#"APP/given/a.txt (4) "a\nb\n""#);
+    insta::assert_snapshot!(shown(&folder, given(None)), @r#"APP/given/a.txt (6) "abc\nd\n""#);
     insta::assert_snapshot!(shown(&folder, given(Some(PieceSize::Bytes(5)))), @r#"
-    APP/given/a.txt#0+2 (2) "a\n"
-    APP/given/a.txt#2+2 (2) "b\n"
+    APP/given/a.txt#0+4 (4) "abc\n"
+    APP/given/a.txt#4+2 (2) "d\n"
     "#);
     let dash = Inputs { input: Some("-"), ..with_stdin(1, "a\n") };
     insta::assert_snapshot!(shown(&folder, dash), @r#"stdin#0+2 (2) "a\n""#);
@@ -148,8 +148,8 @@ fn an_input_replaces_the_source() {
         format!("{}[source]\nkind = \"files\"\nglob = \"x\"\ncut = \"bytes\"\n", crate::testing::COMPONENTS),
     );
     insta::assert_snapshot!(shown(&folder, given(Some(PieceSize::Bytes(5)))), @r#"
-    APP/given/a.txt#0+2 (2) "a\n"
-    APP/given/a.txt#2+2 (2) "b\n"
+    APP/given/a.txt#0+3 (3) "abc"
+    APP/given/a.txt#3+3 (3) "\nd\n"
     "#);
     folder = Folder::app("[source]\nkind = \"query\"\n");
     let nowhere = Inputs { input: Some("no/such/*.file"), ..Inputs::new(b"", 1) };
@@ -157,6 +157,20 @@ fn an_input_replaces_the_source() {
     no file matches `no/such/*.file` in the current folder
     (paths start from the current folder; `*` matches neither a `/` nor a leading dot, `**` matches folders)
     ");
+}
+
+#[test]
+fn an_input_starts_from_the_current_folder() {
+    let folder = Folder::app("[source]\nkind = \"query\"\n");
+    // Tests run in their crate's folder.
+    for input in ["Cargo.toml", "./Cargo.toml", "Cargo.*", "[C]argo.toml"] {
+        let partitions = folder.cut(Inputs { input: Some(input), ..Inputs::new(b"", 1) }).unwrap();
+        let keys: Vec<_> = partitions.iter().map(|one| one.key.as_str()).collect();
+        assert_eq!(keys, ["Cargo.toml"], "{input}");
+    }
+    let partitions = folder.cut(Inputs { input: Some("src/size"), ..Inputs::new(b"", 1) }).unwrap();
+    assert_eq!(partitions[0].key.as_str(), "src/size/tests.rs");
+    assert!(partitions[0].content.whole().unwrap().starts_with(b"//!"));
 }
 
 #[test]

@@ -85,7 +85,8 @@ fn a_recording_without_an_end_is_told() {
 
 #[test]
 fn what_is_not_a_recording_is_refused() {
-    let errors = ["", "\n", "{}\n", "hello\n", "\u{0}\u{1}PNG", "{\"event\":\"planned\",\"at\":1}\n"].map(|text| check(text).1);
+    let errors =
+        ["", "\n", "{}\n", "hello\n", "\u{0}\u{1}PNG", "{\"event\":\"planned\",\"at\":1}\n"].map(|text| check(text).1);
     insta::assert_debug_snapshot!(errors, @r#"
     [
         Err(

@@ -69,11 +69,7 @@ fn outcome(page: &mut Page, model: &Model, ending: Ending) {
     if let Some(end) = &model.end {
         verdict_rows(
             page,
-            Verdict {
-                outcome: &end.outcome,
-                reason: end.reason.as_ref(),
-                coverage: &end.coverage,
-            },
+            Verdict { outcome: &end.outcome, reason: end.reason.as_ref(), coverage: &end.coverage },
             // What the events tell of has its place further down; the failure of a finish only stands here.
             model.troubles.is_empty(),
         );

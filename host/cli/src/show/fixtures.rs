@@ -54,34 +54,12 @@ impl Stream {
     }
 
     pub(crate) fn start(self, ms: u64, partition: u32, attempt: u32, slot: u32) -> Self {
-        self.at(
-            ms,
-            EventKind::AttemptStarted {
-                partition,
-                key: key(partition),
-                attempt,
-                slot,
-            },
-        )
+        self.at(ms, EventKind::AttemptStarted { partition, key: key(partition), attempt, slot })
     }
 
     pub(crate) fn end(self, ms: u64, partition: u32, attempt: u32, slot: u32, failure: Option<Failure>) -> Self {
-        let usage = Usage {
-            fuel: 1_300_000,
-            memory: 9 << 20,
-            output: 2048,
-            log: 0,
-        };
-        self.at(
-            ms,
-            EventKind::AttemptEnded {
-                partition,
-                attempt,
-                slot,
-                failure,
-                usage,
-            },
-        )
+        let usage = Usage { fuel: 1_300_000, memory: 9 << 20, output: 2048, log: 0 };
+        self.at(ms, EventKind::AttemptEnded { partition, attempt, slot, failure, usage })
     }
 
     pub(crate) fn leaf(self, from: u64, to: u64, partition: u32, slot: u32) -> Self {
@@ -89,47 +67,18 @@ impl Stream {
     }
 
     pub(crate) fn retry(self, ms: u64, partition: u32, attempt: u32, start: u64) -> Self {
-        self.at(
-            ms,
-            EventKind::RetryScheduled {
-                partition,
-                attempt,
-                start: start * 1000,
-            },
-        )
+        self.at(ms, EventKind::RetryScheduled { partition, attempt, start: start * 1000 })
     }
 
     pub(crate) fn missing(self, ms: u64, partition: u32, status: Status, slug: Option<FailureKind>) -> Self {
-        self.at(
-            ms,
-            EventKind::PartitionMissing {
-                partition,
-                key: key(partition),
-                status,
-                slug,
-            },
-        )
+        self.at(ms, EventKind::PartitionMissing { partition, key: key(partition), status, slug })
     }
 
     pub(crate) fn fold(mut self, from: u64, to: u64, inputs: u32, failure: Option<Failure>) -> Self {
         let fold = self.folds;
         self.folds += 1;
-        self.at(
-            from,
-            EventKind::FoldStarted {
-                fold,
-                inputs,
-                bytes: u64::from(inputs) * 2048,
-            },
-        )
-        .at(
-            to,
-            EventKind::FoldEnded {
-                fold,
-                bytes: 2048,
-                failure,
-            },
-        )
+        self.at(from, EventKind::FoldStarted { fold, inputs, bytes: u64::from(inputs) * 2048 })
+            .at(to, EventKind::FoldEnded { fold, bytes: 2048, failure })
     }
 
     pub(crate) fn gathered(self, ms: u64, why: GatherEnd) -> Self {
@@ -143,14 +92,7 @@ impl Stream {
     pub(crate) fn over(self, ms: u64, outcome: &str, reason: Option<Reason>, coverage: Coverage) -> Self {
         let coverage = Box::new(coverage);
         let outcome = outcome.to_owned();
-        self.at(
-            ms,
-            EventKind::QueryEnded {
-                outcome,
-                reason,
-                coverage,
-            },
-        )
+        self.at(ms, EventKind::QueryEnded { outcome, reason, coverage })
     }
 }
 
@@ -191,10 +133,7 @@ pub(crate) fn coverage(partitions: u64, total: f64, missing: Vec<Missing>) -> Co
         missing,
         missing_omitted: 0,
         failures,
-        attempts: Attempts {
-            started: partitions,
-            ..Attempts::default()
-        },
+        attempts: Attempts { started: partitions, ..Attempts::default() },
         timings: Timings {
             deadline: 2000.0,
             reserve: 200.0,
@@ -223,19 +162,12 @@ pub(crate) fn missing(partition: u32, status: Status, failure: Option<Failure>) 
 }
 
 fn cut_off() -> Failure {
-    Failure::new(
-        FailureKind::OutOfTime,
-        "still running after 1.79 s, cut off at the gather's end",
-    )
+    Failure::new(FailureKind::OutOfTime, "still running after 1.79 s, cut off at the gather's end")
 }
 
 pub(crate) fn complete() -> Stream {
     let mut coverage = coverage(5, 97.0, Vec::new());
-    coverage.stragglers.push(Straggler {
-        key: key(4),
-        ms: 71.0,
-        times_median: 2.73,
-    });
+    coverage.stragglers.push(Straggler { key: key(4), ms: 71.0, times_median: 2.73 });
     Stream::new(5, Floor::AtLeast(0.6))
         .leaf(2, 28, 0, 0)
         .leaf(2, 20, 1, 1)
@@ -303,10 +235,12 @@ pub(crate) fn below_floor() -> Stream {
     let mut stream = Stream::new(5, Floor::AtLeast(0.6)).leaf(2, 9, 4, 3);
     for partition in 0..3_u32 {
         let end = 10 + u64::from(partition) * 8;
-        stream = stream
-            .start(2, partition, 1, partition)
-            .end(end, partition, 1, partition, Some(trap()))
-            .missing(end, partition, Status::Failed, Some(FailureKind::Trap));
+        stream = stream.start(2, partition, 1, partition).end(end, partition, 1, partition, Some(trap())).missing(
+            end,
+            partition,
+            Status::Failed,
+            Some(FailureKind::Trap),
+        );
     }
     stream
         .start(10, 3, 1, 3)
@@ -327,10 +261,12 @@ pub(crate) fn merge_failed() -> Stream {
 }
 
 pub(crate) fn empty() -> Stream {
-    Stream::new(0, Floor::All)
-        .gathered(1, GatherEnd::AllSettled)
-        .finish(1)
-        .over(3, "complete", None, coverage(0, 5.0, Vec::new()))
+    Stream::new(0, Floor::All).gathered(1, GatherEnd::AllSettled).finish(1).over(
+        3,
+        "complete",
+        None,
+        coverage(0, 5.0, Vec::new()),
+    )
 }
 
 /// Partition `n` runs 10 to 20 ms on one of 4 slots; every 500th traps, one stalls.
@@ -344,9 +280,7 @@ pub(crate) fn many(partitions: u32) -> Stream {
         let to = from + 10 + u64::from(partition * 7919 % 11) + if partition == 77 { 150 } else { 0 };
         free[slot as usize] = to;
         let failure = (partition % 500 == 250).then(trap);
-        stream = stream
-            .start(from, partition, 1, slot)
-            .end(to, partition, 1, slot, failure.clone());
+        stream = stream.start(from, partition, 1, slot).end(to, partition, 1, slot, failure.clone());
         if let Some(failure) = failure {
             stream = stream.missing(to, partition, Status::Failed, Some(FailureKind::Trap));
             lost.push(missing(partition, Status::Failed, Some(failure)));
@@ -355,10 +289,7 @@ pub(crate) fn many(partitions: u32) -> Stream {
     let end = free.into_iter().max().expect("four slots");
     lost.truncate(100);
     let account = coverage(partitions.into(), end as f64 + 5.0, lost);
-    stream
-        .gathered(end, GatherEnd::AllSettled)
-        .finish(end)
-        .over(end + 5, "partial", None, account)
+    stream.gathered(end, GatherEnd::AllSettled).finish(end).over(end + 5, "partial", None, account)
 }
 
 /// What every view owes to a terminal: no escape but our own colours, no line wider than it is.

@@ -27,11 +27,7 @@ impl Look {
     /// Black and white Unicode, `width` columns wide.
     #[must_use]
     pub fn plain(width: usize) -> Self {
-        Self {
-            width: width.clamp(MIN_WIDTH, MAX_WIDTH),
-            unicode: true,
-            colour: false,
-        }
+        Self { width: width.clamp(MIN_WIDTH, MAX_WIDTH), unicode: true, colour: false }
     }
 
     /// What stderr can show.

@@ -198,9 +198,7 @@ impl Model {
     #[must_use]
     pub fn attempts_of(&self, lane: &Lane) -> &[Attempt] {
         let first = lane.first as usize;
-        self.attempts
-            .get(first..first.saturating_add(lane.count as usize))
-            .unwrap_or_default()
+        self.attempts.get(first..first.saturating_add(lane.count as usize)).unwrap_or_default()
     }
 
     /// The lane of a partition.
@@ -232,9 +230,8 @@ impl Model {
     /// How many partitions are known to have succeeded, or to be missing.
     #[must_use]
     pub fn settled(&self) -> u64 {
-        let settled = |lane: &&Lane| {
-            lane.missing.is_some() || self.attempts_of(lane).iter().any(|one| one.fate == Fate::Used)
-        };
+        let settled =
+            |lane: &&Lane| lane.missing.is_some() || self.attempts_of(lane).iter().any(|one| one.fate == Fate::Used);
         self.lanes.iter().filter(settled).count() as u64
     }
 }

@@ -75,10 +75,7 @@ impl Page {
     /// An empty page.
     #[must_use]
     pub fn new(look: Look) -> Self {
-        Self {
-            look,
-            text: String::new(),
-        }
+        Self { look, text: String::new() }
     }
 
     /// The columns of a line.
@@ -92,11 +89,7 @@ impl Page {
     #[must_use]
     pub fn foreign(&self, foreign: &str, limit: usize) -> String {
         let safe = text::sanitise(foreign, limit);
-        if self.look.unicode {
-            safe
-        } else {
-            text::ascii(&safe).into_owned()
-        }
+        if self.look.unicode { safe } else { text::ascii(&safe).into_owned() }
     }
 
     /// Adds an empty line.

@@ -70,9 +70,7 @@ impl Progress {
     }
 
     fn of(view: impl View + 'static) -> Self {
-        Self {
-            view: Some(Arc::new(view)),
-        }
+        Self { view: Some(Arc::new(view)) }
     }
 
     /// What to give to the query's events; `None` when nothing is to be shown.

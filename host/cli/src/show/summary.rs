@@ -71,8 +71,10 @@ pub(super) fn verdict_rows(page: &mut Page, verdict: Verdict<'_>, with_details: 
     headline(page, verdict);
     required_rows(page, coverage);
     missing_rows(page, coverage);
-    let lists_all = coverage.missing.len() <= MAX_LISTED && coverage.missing_omitted == 0;
-    if !coverage.failures.is_empty() && !(lists_all && coverage.attempts.retries == 0) {
+    // With every missing partition listed and none tried again, the list has said it all.
+    let listed = coverage.missing.len() <= MAX_LISTED && coverage.missing_omitted == 0;
+    let more = !listed || coverage.attempts.retries > 0;
+    if more && !coverage.failures.is_empty() {
         let slugs = text::slugs(&coverage.failures);
         row(page, "failures", Tone::Plain, &format!("{slugs}   (attempts, also those tried again)"));
     }
@@ -114,7 +116,7 @@ fn covered(coverage: &Coverage) -> String {
         return if coverage.complete || coverage.fraction > 0.0 {
             "the plan has no partitions".to_owned()
         } else {
-            "the plan was not ready".to_owned()
+            "nothing was planned".to_owned()
         };
     }
     let there = tally.succeeded.saturating_add(tally.skipped);
@@ -137,11 +139,7 @@ fn required_rows(page: &mut Page, coverage: &Coverage) {
     if lost.is_empty() {
         return;
     }
-    let mut keys: Vec<_> = lost
-        .iter()
-        .take(MAX_LISTED)
-        .map(|key| page.foreign(key.as_str(), MAX_KEY))
-        .collect();
+    let mut keys: Vec<_> = lost.iter().take(MAX_LISTED).map(|key| page.foreign(key.as_str(), MAX_KEY)).collect();
     if lost.len() > keys.len() {
         keys.push(format!("and {} more", count((lost.len() - keys.len()) as u64)));
     }
@@ -150,10 +148,8 @@ fn required_rows(page: &mut Page, coverage: &Coverage) {
 
 fn missing_rows(page: &mut Page, coverage: &Coverage) {
     let listed: Vec<_> = coverage.missing.iter().take(MAX_LISTED).collect();
-    let keys: Vec<_> = listed
-        .iter()
-        .map(|one| text::fit(&page.foreign(one.key.as_str(), MAX_KEY), page.width() / 3))
-        .collect();
+    let keys: Vec<_> =
+        listed.iter().map(|one| text::fit(&page.foreign(one.key.as_str(), MAX_KEY), page.width() / 3)).collect();
     let wide = keys.iter().map(|key| text::columns(key)).max().unwrap_or(0);
     let states: Vec<_> = listed.iter().map(|one| state(one)).collect();
     let state_wide = states.iter().map(|state| text::columns(state)).max().unwrap_or(0);
@@ -205,13 +201,10 @@ fn first_details(page: &mut Page, verdict: Verdict<'_>) {
     let of_query = match verdict.reason {
         Some(Reason::Merge(failure)) => Some(("the merge", failure)),
         Some(Reason::InvalidQuery(failure)) => Some(("the query", failure)),
+        Some(Reason::Split(failure)) => Some(("the split", failure)),
         _ => None,
     };
-    let of_leaves = verdict
-        .coverage
-        .missing
-        .iter()
-        .filter_map(|one| Some((one.key.as_str(), one.failure.as_ref()?)));
+    let of_leaves = verdict.coverage.missing.iter().filter_map(|one| Some((one.key.as_str(), one.failure.as_ref()?)));
     let found = of_query
         .into_iter()
         .chain(of_leaves)
@@ -226,12 +219,7 @@ fn first_details(page: &mut Page, verdict: Verdict<'_>) {
 
 fn times(page: &mut Page, coverage: &Coverage) {
     let times = coverage.timings;
-    let parts = [
-        ("plan", times.plan),
-        ("gather", times.gather),
-        ("merge", times.merge),
-        ("reserve", times.reserve),
-    ];
+    let parts = [("plan", times.plan), ("gather", times.gather), ("merge", times.merge), ("reserve", times.reserve)];
     let parts = parts.map(|(name, ms)| format!("{name} {}", millis(ms)));
     row(page, "time", Tone::Plain, &parts.join(" · "));
 }

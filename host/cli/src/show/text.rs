@@ -173,11 +173,7 @@ pub fn percent(share: f64) -> String {
     // The small addend undoes that 0.29 × 1000 is 289.999….
     let tenths = (share * 1e3 + 1e-6).floor();
     let tenths = if share < 1.0 { tenths.min(999.0) } else { tenths };
-    if tenths % 10.0 == 0.0 {
-        format!("{:.0} %", tenths / 10.0)
-    } else {
-        format!("{:.1} %", tenths / 10.0)
-    }
+    if tenths % 10.0 == 0.0 { format!("{:.0} %", tenths / 10.0) } else { format!("{:.1} %", tenths / 10.0) }
 }
 
 /// The share that `part` is of `whole`; 1 for a part of nothing.
@@ -230,11 +226,7 @@ pub fn bytes(number: u64) -> String {
         value /= 1024.0;
         unit = next;
     }
-    if unit == "B" {
-        format!("{number} B")
-    } else {
-        format!("{value:.1} {unit}")
-    }
+    if unit == "B" { format!("{number} B") } else { format!("{value:.1} {unit}") }
 }
 
 /// A big number that is not bytes: `812`, `1.3 M`, `2.0 G`.
@@ -250,11 +242,7 @@ pub fn big(number: u64) -> String {
         value /= 1000.0;
         unit = next;
     }
-    if unit.is_empty() {
-        number.to_string()
-    } else {
-        format!("{value:.1}{unit}")
-    }
+    if unit.is_empty() { number.to_string() } else { format!("{value:.1}{unit}") }
 }
 
 /// Unix milliseconds as a date and a time of day in UTC. The calendar's arithmetic is `civil_from_days` of Howard
@@ -269,11 +257,7 @@ pub fn date(unix_ms: u64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let mut text = format!("{year:04}-{month:02}-{day:02}");
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
@@ -308,10 +292,7 @@ pub fn status(status: Status) -> &'static str {
 /// Slugs with how often each occurred: `2 trap · 1 lost`.
 #[must_use]
 pub fn slugs<'a>(counts: impl IntoIterator<Item = (&'a FailureKind, &'a u64)>) -> String {
-    let parts: Vec<_> = counts
-        .into_iter()
-        .map(|(kind, number)| format!("{} {kind}", count(*number)))
-        .collect();
+    let parts: Vec<_> = counts.into_iter().map(|(kind, number)| format!("{} {kind}", count(*number))).collect();
     parts.join(" · ")
 }
 

@@ -53,10 +53,7 @@ struct Row {
 
 impl Row {
     fn new(axis: Axis) -> Self {
-        Self {
-            cells: vec![' '; axis.columns],
-            axis,
-        }
+        Self { cells: vec![' '; axis.columns], axis }
     }
 
     fn paint(&mut self, glyph: char, from: u64, to: u64) {
@@ -120,16 +117,7 @@ pub fn waterfall(page: &mut Page, model: &Model) {
     let keys = sections.iter().flat_map(|section| &section.lanes).map(|lane| text::columns(&lane.key));
     let label = keys.max().unwrap_or(0).max(9).min((page.width() / 4).max(6));
     let columns = page.width().saturating_sub(label + note_wide + 4).max(8);
-    let chart = Chart {
-        model,
-        axis: Axis {
-            span: span(model),
-            columns,
-        },
-        label,
-        median,
-        deadlines: deadlines(model),
-    };
+    let chart = Chart { model, axis: Axis { span: span(model), columns }, label, median, deadlines: deadlines(model) };
     for section in &sections {
         chart.section(page, section);
     }

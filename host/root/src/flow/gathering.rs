@@ -21,6 +21,8 @@ use crate::scatter::{COOL_DOWN, Report, Scatter, Window};
 
 /// With no fold running and no partial arriving for this long, what is there is folded.
 const IDLE_FOLD: Duration = Duration::from_millis(20);
+/// Partials that have come but not been read may take this part of the memory for partials, beside it.
+const UNREAD_SHARE: u64 = 8;
 /// How often listeners hear of leaves that began while none ends.
 const NEWS: Duration = Duration::from_millis(100);
 
@@ -54,6 +56,8 @@ struct Gathering<'a> {
     idle: bool,
     cool_until: Option<Instant>,
     held: bool,
+    /// Claims were refused for reports that have been read since.
+    refused: bool,
     merge_failure: Option<Failure>,
 }
 
@@ -75,6 +79,7 @@ pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> 
             slots: request.slots,
             leaf_deadline: course.budget.leaf_deadline,
             leaf_time: request.leaf_time,
+            unread: request.partials_memory / UNREAD_SHARE,
             heaviest_first: request.order == MergeOrder::Any,
         },
     );
@@ -92,6 +97,7 @@ pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> 
         idle: false,
         cool_until: None,
         held: false,
+        refused: false,
         merge_failure: None,
     };
     gathering.run().await;
@@ -175,7 +181,7 @@ impl Gathering<'_> {
 
     fn take_reports(&mut self) {
         let mut reports = std::mem::take(&mut self.reports);
-        self.scatter.drain(&mut reports);
+        self.refused |= self.scatter.drain(&mut reports);
         if !reports.is_empty() {
             self.cool_until = Some(Instant::now() + COOL_DOWN);
         }
@@ -345,9 +351,11 @@ impl Gathering<'_> {
                 held: hold,
                 bytes: self.partials.held(),
             });
-            if !hold {
-                self.course.root.runner.nudge();
-            }
+            self.refused |= !hold;
+        }
+        if self.refused && !self.held {
+            self.refused = false;
+            self.course.root.runner.nudge();
         }
     }
 }

@@ -66,7 +66,7 @@ impl Gather {
             required_missing: self.required_missing(),
             partitions,
             weight,
-            covered: self.covered,
+            covered: self.covered(),
             missing_omitted: absent - missing.len() as u64,
             missing,
             failures: self.account.failures.clone(),

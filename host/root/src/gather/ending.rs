@@ -35,10 +35,12 @@ impl Gather {
         if self.open == 0 {
             return Some(GatherEnd::AllSettled);
         }
-        if self.required_lost || self.covered + self.open_weight < self.floor_weight() {
+        // Once leaves are cut off for the time, it is the time that ends the query, and they are about to say so.
+        let late = now >= self.budget.leaf_deadline;
+        if !late && (self.required_lost || self.covered() + self.open_weight < self.floor_weight()) {
             return Some(GatherEnd::OutOfReach);
         }
-        if now >= self.budget.gather_deadline || (now >= self.budget.leaf_deadline && self.running == 0) {
+        if now >= self.budget.gather_deadline || (late && self.running == 0) {
             return Some(GatherEnd::Deadline);
         }
         if self.is_enough() && !std::mem::replace(&mut self.floor_reached, true) {

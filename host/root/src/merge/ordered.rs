@@ -1,6 +1,9 @@
 //! The tree for an ordered merge: only neighbours are folded, so that the result is in the order of the partitions.
+//!
+//! A run is folded with runs of its level or below, a level being how often its leaves make eight. Low levels come
+//! first: what they make of themselves is handled less often than what a large neighbour makes of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -10,9 +13,19 @@ use super::{FAN_IN, Fold, Place, Urgency, batch};
 #[derive(Debug)]
 struct Run {
     end: u32,
-    level: u8,
+    /// Partials of leaves in it; 0 when empty.
+    leaves: u32,
     state: State,
 }
+
+impl Run {
+    fn level(&self) -> u32 {
+        self.leaves.max(1).ilog(FAN_IN as u32)
+    }
+}
+
+/// Above all levels: neighbours of any size.
+const ANY_LEVEL: u32 = u32::MAX;
 
 #[derive(Debug)]
 enum State {
@@ -28,14 +41,14 @@ enum State {
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     runs: BTreeMap<u32, Run>,
-    /// Where a full fold may have become possible.
-    touched: Vec<u32>,
+    /// Where a full fold may have become possible: levels and starts of runs.
+    touched: BTreeSet<(u32, u32)>,
 }
 
 impl Runs {
     pub(super) fn add(&mut self, partition: u32, partial: Bytes) {
-        self.insert(partition, partition + 1, 0, State::Ready(partial));
-        self.touched.push(partition);
+        self.insert(partition, partition + 1, 1, State::Ready(partial));
+        self.touched.insert((0, partition));
     }
 
     pub(super) fn skip(&mut self, partition: u32) {
@@ -54,49 +67,54 @@ impl Runs {
             self.runs.remove(&(partition + 1));
         }
         self.insert(from, end, 0, State::Empty);
-        self.touched.push(from);
+        // It stands between neighbours of any level, and takes that of the lower one.
+        let level = |run: Option<&Run>| run.map_or(0, Run::level);
+        let before = level(self.runs.range(..from).next_back().map(|(_, run)| run));
+        self.touched.insert((before.min(level(self.runs.get(&end))), from));
     }
 
-    fn insert(&mut self, from: u32, end: u32, level: u8, state: State) {
-        self.runs.insert(from, Run { end, level, state });
+    fn insert(&mut self, from: u32, end: u32, leaves: u32, state: State) {
+        self.runs.insert(from, Run { end, leaves, state });
     }
 
-    pub(super) fn next_fold(&mut self, urgency: Urgency) -> Option<Fold> {
-        while let Some(at) = self.touched.last().copied() {
-            if let Some((from, level)) = self.full_around(at) {
+    pub(super) fn next_fold(&mut self, urgency: Urgency, folding: bool) -> Option<Fold> {
+        while let Some((level, at)) = self.touched.first().copied() {
+            if let Some(from) = self.full_around(at, level) {
                 return self.take(from, level);
             }
-            self.touched.pop();
+            self.touched.pop_first();
         }
         match urgency {
-            Urgency::Full => None,
-            Urgency::Any => self.first_pair().and_then(|from| self.take(from, u8::MAX)),
+            // What is being folded may make a full fold with what is left.
+            Urgency::Any if !folding => self.first_pair().and_then(|from| self.take(from, ANY_LEVEL)),
+            _ => None,
         }
     }
 
-    /// The start and the level of a full fold around the run at `at`.
-    fn full_around(&self, at: u32) -> Option<(u32, u8)> {
-        let level = self.runs.get(&at)?.level;
+    /// The start of a full fold of runs up to `level` with the one at `at` among them.
+    fn full_around(&self, at: u32, level: u32) -> Option<u32> {
+        let here = self.runs.get(&at)?;
+        let mut room = FAN_IN - usize::from(matches!(here.state, State::Ready(_)));
         let mut from = at;
-        // A fold's worth, with at most one empty run before each.
-        for (start, run) in self.runs.range(..at).rev().take(2 * FAN_IN) {
-            let adjacent = run.end == from && run.level <= level;
-            if !adjacent || matches!(run.state, State::Folding) {
+        for (start, run) in self.runs.range(..at).rev() {
+            let usable = run.end == from && run.level() <= level && !matches!(run.state, State::Folding);
+            if !usable || room == 0 {
                 break;
             }
+            room -= usize::from(matches!(run.state, State::Ready(_)));
             from = *start;
         }
-        self.neighbours(from, level).1.then_some((from, level))
+        self.neighbours(from, level).1.then_some(from)
     }
 
     /// How many runs from `from` on may be folded together, and whether they make a full fold.
-    fn neighbours(&self, from: u32, level: u8) -> (usize, bool) {
+    fn neighbours(&self, from: u32, level: u32) -> (usize, bool) {
         let mut end = from;
         let ready = self
             .runs
             .range(from..)
             .map_while(|(start, run)| {
-                let usable = *start == end && run.level <= level;
+                let usable = *start == end && run.level() <= level;
                 end = run.end;
                 match (&run.state, usable) {
                     (State::Ready(partial), true) => Some(Some(partial.len())),
@@ -114,34 +132,33 @@ impl Runs {
             .iter()
             .filter(|(_, run)| matches!(run.state, State::Ready(_)))
             .map(|(start, _)| *start)
-            .find(|start| self.neighbours(*start, u8::MAX).0 >= 2)
+            .find(|start| self.neighbours(*start, ANY_LEVEL).0 >= 2)
     }
 
     /// Takes the fold that starts at `from`, of runs up to `level`, leaving a placeholder.
-    fn take(&mut self, from: u32, level: u8) -> Option<Fold> {
+    fn take(&mut self, from: u32, level: u32) -> Option<Fold> {
         let (count, _) = self.neighbours(from, level);
         let mut inputs = Vec::with_capacity(count);
-        let (mut end, mut top) = (from, 0);
+        let (mut end, mut leaves) = (from, 0);
         while inputs.len() < count {
             let run = self.runs.remove(&end)?;
             end = run.end;
             if let State::Ready(partial) = run.state {
-                top = top.max(run.level);
+                leaves += run.leaves;
                 inputs.push(partial);
             }
         }
-        let level = top.saturating_add(1);
-        self.insert(from, end, level, State::Folding);
+        self.insert(from, end, leaves, State::Folding);
         Some(Fold {
             inputs,
-            place: Place { lo: from, level },
+            place: Place { lo: from, level: 0 },
         })
     }
 
     pub(super) fn folded(&mut self, place: Place, result: Bytes) {
         if let Some(run) = self.runs.get_mut(&place.lo) {
             run.state = State::Ready(result);
-            self.touched.push(place.lo);
+            self.touched.insert((run.level(), place.lo));
         }
     }
 

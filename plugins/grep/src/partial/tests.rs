@@ -32,10 +32,9 @@ fn lines() -> impl Strategy<Value = Vec<String>> {
 
 /// The leaves of two files in pieces and of one whole, in some order.
 fn leaves() -> impl Strategy<Value = Vec<Partial>> {
-    (lines(), lines(), "[ab\n]{0,9}").prop_map(|(one, two, whole)| {
-        [pieces("one", &one), pieces("two", &two), vec![leaf("whole", &whole)]].concat()
-    })
-    .prop_shuffle()
+    (lines(), lines(), "[ab\n]{0,9}")
+        .prop_map(|(one, two, whole)| [pieces("one", &one), pieces("two", &two), vec![leaf("whole", &whole)]].concat())
+        .prop_shuffle()
 }
 
 fn merge(partials: &[Partial]) -> Partial {

@@ -45,9 +45,8 @@ fn no_partial_merges_to_the_identity() {
 
 #[test]
 fn finish_may_answer_with_text() {
-    let finish = |(): (), merged: Option<u64>, coverage: Coverage| {
-        Ok(Raw::from(format!("{merged:?} of {}", coverage.planned)))
-    };
+    let finish =
+        |(): (), merged: Option<u64>, coverage: Coverage| Ok(Raw::from(format!("{merged:?} of {}", coverage.planned)));
     let answer = super::finish(finish, b"null".to_vec(), Some(b"3".to_vec()), COVERAGE);
     assert_eq!(answer.unwrap(), b"Some(3) of 4");
     let answer = super::finish(finish, b"null".to_vec(), None, COVERAGE);

@@ -64,6 +64,20 @@ fn a_value_without_json_says_why() {
     assert_eq!(map.encode(), Err("key must be a string".to_owned()));
 }
 
+#[test]
+fn a_query_that_is_left_out_has_its_defaults() {
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Query {
+        #[serde(default)]
+        top: u32,
+    }
+    assert_eq!(Query::decode_query(Vec::new()), Ok(Query { top: 0 }));
+    assert_eq!(<()>::decode_query(Vec::new()), Ok(()));
+    assert_eq!(Raw::decode_query(Vec::new()), Ok(Raw(Vec::new())));
+    let error = Sample::decode_query(Vec::new()).unwrap_err();
+    assert_eq!(error, "missing field `name` at line 1 column 2");
+}
+
 proptest! {
     #[test]
     fn json_round_trips(name in ".*", counts in prop::collection::vec(any::<u64>(), 0..8)) {

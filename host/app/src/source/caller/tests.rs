@@ -39,10 +39,13 @@ fn what_does_not_fit_is_the_query_s_fault() {
     (this app takes {"query": any JSON, "partitions": [{"key": "a", "data": a string or any JSON, "weight": 1}]}; `weight` may be left out)
     "#);
     insta::assert_snapshot!(refused(b"[]"), @r"
-    the query does not fit: invalid length 0, expected an object at line 1 column 2
+    the query does not fit: invalid type: sequence, expected an object at line 1 column 0
     (SHAPE)
     ");
-    insta::assert_snapshot!(refused(br#"{"query": 1, "partitions": [["a", 1, 1]]}"#), @"");
+    insta::assert_snapshot!(refused(br#"{"query": 1, "partitions": [["a", 1, 1]]}"#), @r"
+    the query does not fit: invalid type: sequence, expected an object at line 1 column 28
+    (SHAPE)
+    ");
     insta::assert_snapshot!(refused(b"{\"query\": \xff}"), @r"
     the query is not UTF-8 at byte 10
     (SHAPE)

@@ -84,11 +84,11 @@ fn what_cannot_be_read_again_is_not_even_opened() {
     assert!(Command::new("mkfifo").arg(folder.path("data/pipe")).status().unwrap().success());
     insta::assert_snapshot!(refused(&folder, "data/*", CUTTING), @r"
     `APP/data/pipe` is a named pipe, not a regular file
-    (only regular files can be read again when a leaf is retried)
+    (only regular files can be read again when a leaf is retried; pipe anything else in, with the input `-`)
     ");
     insta::assert_snapshot!(refused(&folder, "/dev/null", CUTTING), @r"
     `/dev/null` is a device, not a regular file
-    (only regular files can be read again when a leaf is retried)
+    (only regular files can be read again when a leaf is retried; pipe anything else in, with the input `-`)
     ");
 }
 

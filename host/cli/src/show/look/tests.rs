@@ -21,12 +21,7 @@ fn a_senseless_width_is_not_followed() {
 #[test]
 fn the_locale_decides_on_unicode() {
     let with = |pairs: &'static [(&str, &str)]| {
-        is_utf8(|name| {
-            pairs
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| (*value).to_owned())
-        })
+        is_utf8(|name| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
     };
     assert!(with(&[("LANG", "en_GB.UTF-8")]));
     assert!(with(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8")]));

@@ -32,12 +32,7 @@ impl Builder {
         self.model.last = self.model.last.max(at);
         match &event.kind {
             EventKind::QueryStarted { .. } => self.started(event),
-            EventKind::Planned {
-                partitions,
-                weight,
-                leaf_deadline,
-                gather_deadline,
-            } => {
+            EventKind::Planned { partitions, weight, leaf_deadline, gather_deadline } => {
                 let planned = Planned {
                     at,
                     partitions: *partitions,
@@ -48,19 +43,10 @@ impl Builder {
                 self.model.odd += u64::from(self.model.planned.replace(planned).is_some());
             }
             EventKind::AttemptStarted { .. } | EventKind::AttemptEnded { .. } => self.attempt(event),
-            EventKind::RetryScheduled {
-                partition,
-                attempt,
-                start,
-            } => {
+            EventKind::RetryScheduled { partition, attempt, start } => {
                 self.retries.insert((*partition, *attempt), *start);
             }
-            EventKind::PartitionMissing {
-                partition,
-                key,
-                status,
-                slug,
-            } => {
+            EventKind::PartitionMissing { partition, key, status, slug } => {
                 self.lane(*partition, Some(key)).missing = Some((*status, *slug));
             }
             EventKind::FoldStarted { .. } | EventKind::FoldEnded { .. } => self.fold(event),
@@ -103,16 +89,7 @@ impl Builder {
     }
 
     fn started(&mut self, event: &Event) {
-        let EventKind::QueryStarted {
-            query,
-            app,
-            deadline,
-            slots,
-            floor,
-            unix_ms,
-            ..
-        } = &event.kind
-        else {
+        let EventKind::QueryStarted { query, app, deadline, slots, floor, unix_ms, .. } = &event.kind else {
             return;
         };
         let head = Head {
@@ -129,10 +106,8 @@ impl Builder {
     fn lane(&mut self, partition: u32, key: Option<&PartitionKey>) -> &mut Lane {
         self.lanes.entry(partition).or_insert_with(|| Lane {
             index: partition,
-            key: key.map_or_else(
-                || format!("partition {partition}").into(),
-                |key| sanitise(key.as_str(), MAX_KEY).into(),
-            ),
+            key: key
+                .map_or_else(|| format!("partition {partition}").into(), |key| sanitise(key.as_str(), MAX_KEY).into()),
             missing: None,
             first: 0,
             count: 0,
@@ -141,19 +116,10 @@ impl Builder {
 
     fn attempt(&mut self, event: &Event) {
         match &event.kind {
-            EventKind::AttemptStarted {
-                partition,
-                key,
-                attempt,
-                slot,
-            } => self.attempt_started(event.at, (*partition, *attempt), *slot, key),
-            EventKind::AttemptEnded {
-                partition,
-                attempt,
-                failure,
-                usage,
-                ..
-            } => {
+            EventKind::AttemptStarted { partition, key, attempt, slot } => {
+                self.attempt_started(event.at, (*partition, *attempt), *slot, key)
+            }
+            EventKind::AttemptEnded { partition, attempt, failure, usage, .. } => {
                 add_usage(&mut self.model.usage, *usage);
                 self.attempt_ended(event.at, (*partition, *attempt), failure.as_ref());
             }
@@ -206,12 +172,7 @@ impl Builder {
     fn trouble(&mut self, failure: &Failure, place: impl FnOnce() -> String) {
         self.troubles
             .entry(failure.kind)
-            .or_insert_with(|| Trouble {
-                kind: failure.kind,
-                count: 0,
-                place: place(),
-                example: Excerpt::of(failure),
-            })
+            .or_insert_with(|| Trouble { kind: failure.kind, count: 0, place: place(), example: Excerpt::of(failure) })
             .count += 1;
     }
 
@@ -258,12 +219,7 @@ impl Builder {
     }
 
     fn ended(&mut self, event: &Event) {
-        let EventKind::QueryEnded {
-            outcome,
-            reason,
-            coverage,
-        } = &event.kind
-        else {
+        let EventKind::QueryEnded { outcome, reason, coverage } = &event.kind else {
             return;
         };
         let end = End {

@@ -37,13 +37,7 @@ impl Quantiles {
             let rank = values.len().saturating_mul(percent).div_ceil(100);
             values.get(rank.saturating_sub(1)).copied().unwrap_or_default()
         };
-        Some(Self {
-            n: values.len() as u64,
-            p50: rank(50),
-            p90: rank(90),
-            p99: rank(99),
-            max: *values.last()?,
-        })
+        Some(Self { n: values.len() as u64, p50: rank(50), p90: rank(90), p99: rank(99), max: *values.last()? })
     }
 }
 

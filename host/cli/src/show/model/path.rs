@@ -39,11 +39,7 @@ impl Path {
     fn step(&mut self, what: impl Into<String>, to: u64) {
         let to = to.min(self.end);
         if to > self.now {
-            self.steps.push(Step {
-                what: what.into(),
-                from: self.now,
-                to,
-            });
+            self.steps.push(Step { what: what.into(), from: self.now, to });
             self.now = to;
         }
     }
@@ -53,11 +49,7 @@ impl Model {
     /// The critical path; empty when nothing took any time.
     #[must_use]
     pub fn critical_path(&self) -> Vec<Step> {
-        let mut path = Path {
-            steps: Vec::new(),
-            now: 0,
-            end: self.until(),
-        };
+        let mut path = Path { steps: Vec::new(), now: 0, end: self.until() };
         if let Some(planned) = self.planned {
             path.step("plan", planned.at);
             self.gather_steps(&mut path);
@@ -70,18 +62,18 @@ impl Model {
         path.steps
     }
 
-    /// The attempt that the gather's end waited for: when it ended because time was up, the one that had been running
-    /// longest; otherwise the last to end.
+    /// The attempt that the gather's end waited for, or still waits for: when it ended because time was up, the one that
+    /// had been running longest; otherwise the last to end.
     #[must_use]
     pub fn last_waited_for(&self) -> Option<&Attempt> {
-        let (end, why) = self.gather_end.unwrap_or((self.until(), GatherEnd::AllSettled));
+        let end = self.gather_end.map_or(self.until(), |(at, _)| at);
         let in_time = || self.attempts().iter().filter(move |one| one.start <= end);
         let cut_off = in_time().filter(|one| matches!(one.fate, Fate::CutOff | Fate::Open));
         let longest = cut_off.min_by_key(|one| (one.start, one.partition));
         let last = || in_time().filter(|one| one.end <= end).max_by_key(|one| (one.end, one.time()));
-        match why {
-            GatherEnd::Deadline | GatherEnd::WaitOver | GatherEnd::Cancelled => longest.or_else(last),
-            _ => last(),
+        match self.gather_end {
+            None | Some((_, GatherEnd::Deadline | GatherEnd::WaitOver | GatherEnd::Cancelled)) => longest.or_else(last),
+            Some(_) => last(),
         }
     }
 
@@ -135,11 +127,7 @@ impl Model {
 }
 
 fn run_of(key: &str, one: &Attempt) -> String {
-    let again = if one.number > 1 {
-        format!(", attempt {}", one.number)
-    } else {
-        String::new()
-    };
+    let again = if one.number > 1 { format!(", attempt {}", one.number) } else { String::new() };
     match one.fate {
         Fate::Used | Fate::Discarded => format!("{key} runs{again}"),
         Fate::Failed(kind) => format!("{key} runs{again}, and fails: {kind}"),

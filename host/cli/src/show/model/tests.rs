@@ -113,6 +113,16 @@ fn the_path_of_a_stalled_query_goes_through_the_stalled_leaf() {
 }
 
 #[test]
+fn the_path_of_an_unfinished_query_goes_through_what_runs_longest() {
+    let stream = Stream::new(3, Floor::All).start(2, 1, 1, 1).leaf(2, 9, 0, 0).leaf(10, 14, 2, 0);
+    insta::assert_snapshot!(check_path(&stream), @r"
+       0      1000  plan
+    1000      2000  South East waits for a slot
+    2000     14000  South East runs, still
+    ");
+}
+
+#[test]
 fn the_path_of_a_retried_partition_shows_every_try() {
     insta::assert_snapshot!(check_path(&retried()), @r"
          0      1000  plan

@@ -5,12 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn widest(text: &str) -> usize {
-    anstream::adapter::strip_str(text)
-        .to_string()
-        .lines()
-        .map(text::columns)
-        .max()
-        .unwrap_or(0)
+    anstream::adapter::strip_str(text).to_string().lines().map(text::columns).max().unwrap_or(0)
 }
 
 #[test]
@@ -32,20 +27,14 @@ fn wrapping_keeps_every_word() {
 
 #[test]
 fn colour_is_ours_and_escapes_of_others_are_shown() {
-    let mut page = Page::new(Look {
-        colour: true,
-        ..Look::plain(40)
-    });
+    let mut page = Page::new(Look { colour: true, ..Look::plain(40) });
     page.line(Line::new().tone(Tone::Bad, "failed \u{1b}[2J").put(" x"));
     assert_eq!(page.into_text(), "\u{1b}[31mfailed \\u{1b}[2J\u{1b}[0m x\n");
 }
 
 #[test]
 fn without_unicode_everything_is_ascii() {
-    let mut page = Page::new(Look {
-        unicode: false,
-        ..Look::plain(40)
-    });
+    let mut page = Page::new(Look { unicode: false, ..Look::plain(40) });
     page.line(Line::new().put("Köln ██▒ ").put("é".repeat(40)));
     let text = page.into_text();
     assert!(text.is_ascii(), "{text}");

@@ -89,25 +89,15 @@ impl Picture {
     #[must_use]
     pub fn render(&self, look: Look) -> String {
         // The last column stays free: terminals differ in when they wrap.
-        let mut page = Page::new(Look {
-            width: look.width.saturating_sub(1),
-            ..look
-        });
+        let mut page = Page::new(Look { width: look.width.saturating_sub(1), ..look });
         page.line(self.headline(&page));
         let wide = page.width() / 2;
-        let keys: Vec<_> = self
-            .leaves
-            .iter()
-            .map(|leaf| fit(&page.foreign(leaf.key.as_str(), MAX_KEY), wide))
-            .collect();
+        let keys: Vec<_> =
+            self.leaves.iter().map(|leaf| fit(&page.foreign(leaf.key.as_str(), MAX_KEY), wide)).collect();
         let wide = keys.iter().map(|key| text::columns(key)).max().unwrap_or(0);
         for (leaf, key) in self.leaves.iter().zip(&keys) {
             let time = pad_left(&duration(self.now.saturating_sub(leaf.start)), 12);
-            let again = if leaf.attempt > 1 {
-                format!("   attempt {}", leaf.attempt)
-            } else {
-                String::new()
-            };
+            let again = if leaf.attempt > 1 { format!("   attempt {}", leaf.attempt) } else { String::new() };
             page.line(Line::new().put(format!("  {}{time}{again}", pad(key, wide))));
         }
         if self.more > 0 {
@@ -166,9 +156,8 @@ impl Bar {
     pub fn new(look: impl Fn() -> Look + Send + 'static, target: ProgressDrawTarget) -> Self {
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("progress".to_owned())
-            .spawn(move || draw(&of_thread, look, target));
+        let thread =
+            std::thread::Builder::new().name("progress".to_owned()).spawn(move || draw(&of_thread, look, target));
         Self {
             shared,
             // Without a thread there is no display, which is no reason to have no answer.
@@ -216,7 +205,6 @@ fn draw(shared: &Shared, look: impl Fn() -> Look, target: ProgressDrawTarget) {
         // Writing to a terminal may block: not with the lock that the query's task takes.
         drop(state);
         bar.set_message(picture.render(look()));
-        bar.tick();
         state = shared.state();
     }
     drop(state);

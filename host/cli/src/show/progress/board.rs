@@ -71,25 +71,11 @@ impl Board {
                 self.planned = *partitions;
                 self.phase = Phase::Gathering;
             }
-            EventKind::AttemptStarted {
-                partition,
-                key,
-                attempt,
-                ..
-            } => {
-                let leaf = Leaf {
-                    key: key.clone(),
-                    attempt: *attempt,
-                    start: event.at,
-                };
+            EventKind::AttemptStarted { partition, key, attempt, .. } => {
+                let leaf = Leaf { key: key.clone(), attempt: *attempt, start: event.at };
                 self.running.insert((*partition, *attempt), leaf);
             }
-            EventKind::AttemptEnded {
-                partition,
-                attempt,
-                failure,
-                ..
-            } => {
+            EventKind::AttemptEnded { partition, attempt, failure, .. } => {
                 self.running.remove(&(*partition, *attempt));
                 match failure {
                     None if self.phase == Phase::Gathering => _ = self.succeeded.insert(*partition),

@@ -76,27 +76,18 @@ impl State {
     /// Takes an event; what there is to say about it.
     fn tell(&mut self, event: &Event) -> Option<String> {
         let words = match &event.kind {
-            EventKind::AttemptEnded {
-                partition,
-                attempt,
-                failure: Some(failure),
-                ..
-            } => self.failed(*partition, *attempt, failure),
-            EventKind::RetryScheduled {
-                partition,
-                attempt,
-                start,
-            } if self.board.retries < MAX_FAILURES => {
+            EventKind::AttemptEnded { partition, attempt, failure: Some(failure), .. } => {
+                self.failed(*partition, *attempt, failure)
+            }
+            EventKind::RetryScheduled { partition, attempt, start } if self.board.retries < MAX_FAILURES => {
                 let known = self.failed.as_ref().filter(|(of, _)| of == partition);
                 let key = known.map_or_else(|| format!("partition {partition}"), |(_, key)| key.clone());
                 Some(format!("{key}, attempt {attempt}, will start at {}", duration(*start)))
             }
             EventKind::GatherEnded { .. } => Some("the gather has ended, merging".to_owned()),
-            EventKind::QueryEnded { outcome, coverage, .. } => Some(format!(
-                "{}, {} covered",
-                sanitise(outcome, MAX_KEY),
-                percent(coverage.fraction)
-            )),
+            EventKind::QueryEnded { outcome, coverage, .. } => {
+                Some(format!("{}, {} covered", sanitise(outcome, MAX_KEY), percent(coverage.fraction)))
+            }
             _ => None,
         };
         self.board.take(event);
@@ -159,9 +150,7 @@ impl Json {
     /// Writes to `out`.
     #[must_use]
     pub fn new(out: impl Write + Send + 'static) -> Self {
-        Self {
-            outbox: Outbox::new(out, |missed| format!(r#"{{"event":"missed","count":{missed}}}"#)),
-        }
+        Self { outbox: Outbox::new(out, |missed| format!(r#"{{"event":"missed","count":{missed}}}"#)) }
     }
 }
 

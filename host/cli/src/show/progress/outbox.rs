@@ -35,19 +35,10 @@ impl Shared {
 
 impl Outbox {
     pub(super) fn new(out: impl Write + Send + 'static, missed: fn(u64) -> String) -> Self {
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            missed,
-        });
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), missed });
         let of_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("progress".to_owned())
-            .spawn(move || write(&of_thread, out));
-        Self {
-            shared,
-            thread: Mutex::new(thread.ok()),
-        }
+        let thread = std::thread::Builder::new().name("progress".to_owned()).spawn(move || write(&of_thread, out));
+        Self { shared, thread: Mutex::new(thread.ok()) }
     }
 
     /// Adds a line. One that is `vital` comes through even when there is no room.

@@ -5,23 +5,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::show::fixtures::arbitrary::*;
 use crate::show::fixtures::*;
-use frond_root::{Event, EventKind, Failure, FailureKind, Listener, Usage};
 use crate::show::totals::Totals;
+use frond_root::{Event, EventKind, Failure, FailureKind, Listener, Usage};
 
 fn of_end(event: &Event, extras: Extras<'_>, look: Look) -> String {
-    let EventKind::QueryEnded {
-        outcome,
-        reason,
-        coverage,
-    } = &event.kind
-    else {
+    let EventKind::QueryEnded { outcome, reason, coverage } = &event.kind else {
         panic!("not an end: {event:?}");
     };
-    let verdict = Verdict {
-        outcome,
-        reason: reason.as_ref(),
-        coverage,
-    };
+    let verdict = Verdict { outcome, reason: reason.as_ref(), coverage };
     summary(verdict, extras, look)
 }
 
@@ -106,10 +97,18 @@ fn a_plan_that_was_too_late_is_not_an_empty_plan() {
     let stream = Stream::default().over(1800, "failed", Some(Reason::Deadline), account);
     insta::assert_snapshot!(check(&stream), @r"
     failed   nothing arrived before the deadline
-             the plan was not ready, in 1.80 s of 2.00 s   (floor 60 %)
+             nothing was planned, in 1.80 s of 2.00 s   (floor 60 %)
     time     plan 1.0 ms · gather 1.79 s · merge 3.0 ms · reserve 200 ms
     look     run it again with --record FILE, then `frond explain FILE`
     ");
+}
+
+#[test]
+fn a_failed_split_shows_what_its_author_needs() {
+    let mut account = coverage(0, 20.0, Vec::new());
+    (account.complete, account.fraction) = (false, 0.0);
+    let stream = Stream::default().over(20, "failed", Some(Reason::Split(trap())), account);
+    assert!(check(&stream).contains("first    trap of the split\n           0: rail_leaf"));
 }
 
 #[test]
@@ -159,10 +158,7 @@ fn stats_tell_what_leaves_used() {
     let stream = complete();
     let totals = Totals::default();
     stream.events.iter().for_each(|event| totals.event(event));
-    let extras = Extras {
-        stats: Some(totals.sums()),
-        ..Extras::default()
-    };
+    let extras = Extras { stats: Some(totals.sums()), ..Extras::default() };
     let text = of_end(stream.events.last().expect("an end"), extras, Look::plain(100));
     insta::assert_snapshot!(text, @r"
     complete 5 of 5 partitions, in 97.0 ms of 2.00 s   (floor 60 %)
@@ -180,10 +176,7 @@ fn stats_tell_what_leaves_used() {
 #[test]
 fn a_recorded_query_says_how_to_look_into_it() {
     let stream = stalled();
-    let extras = Extras {
-        recorded: Some(Path::new("run\u{1b}.ndjson")),
-        stats: None,
-    };
+    let extras = Extras { recorded: Some(Path::new("run\u{1b}.ndjson")), stats: None };
     let text = of_end(stream.events.last().expect("an end"), extras, Look::plain(100));
     assert!(text.ends_with("look     frond explain run\\u{1b}.ndjson\n"), "{text}");
 }
@@ -200,10 +193,7 @@ fn keys_and_messages_cannot_drive_the_terminal() {
 
 #[test]
 fn without_unicode_the_words_are_the_same() {
-    let look = Look {
-        unicode: false,
-        ..Look::plain(100)
-    };
+    let look = Look { unicode: false, ..Look::plain(100) };
     let stream = stalled();
     let text = of_end(stream.events.last().expect("an end"), Extras::default(), look);
     assert!(text.is_ascii(), "{text}");

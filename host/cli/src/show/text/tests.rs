@@ -75,7 +75,7 @@ fn counts_and_sizes_are_legible() {
     assert_eq!(bytes(4096), "4.0 KiB");
     assert_eq!(bytes(u64::MAX), "16.0 EiB");
     assert_eq!(big(1_300_000), "1.3 M");
-    assert_eq!(times(3.14), "3.1×");
+    assert_eq!(times(3.12), "3.1×");
     assert_eq!(times(1e300), ">1,000,000×");
 }
 

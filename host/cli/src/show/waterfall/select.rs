@@ -31,7 +31,8 @@ pub fn sections(model: &Model) -> Vec<Section<'_>> {
             more: model.partitions() - model.lanes.len() as u64,
         }];
     }
-    let (mut failed, mut others): (Vec<&Lane>, Vec<&Lane>) = model.lanes.iter().partition(|lane| has_failed(model, lane));
+    let (mut failed, mut others): (Vec<&Lane>, Vec<&Lane>) =
+        model.lanes.iter().partition(|lane| has_failed(model, lane));
     let time = |lane: &Lane| model.attempts_of(lane).iter().map(|one| u128::from(one.time())).sum::<u128>();
     // Those that never ran have the least to show.
     failed.sort_by_cached_key(|lane| (model.attempts_of(lane).is_empty(), lane.index));
@@ -42,11 +43,7 @@ pub fn sections(model: &Model) -> Vec<Section<'_>> {
     let shown = (failed.len() + others.len()) as u64;
     let heading = |what: &str, shown: usize, all: usize| Some(format!("{what}: {} of {}", shown, count(all as u64)));
     let sections = [
-        Section {
-            heading: heading("missing or failed", failed.len(), failures),
-            lanes: failed,
-            more: 0,
-        },
+        Section { heading: heading("missing or failed", failed.len(), failures), lanes: failed, more: 0 },
         Section {
             heading: heading("slowest of the others", others.len(), rest),
             lanes: others,

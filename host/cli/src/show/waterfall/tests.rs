@@ -62,7 +62,8 @@ fn retries_share_their_partitions_lane() {
 
 #[test]
 fn attempts_that_overlap_have_rows_of_their_own() {
-    let stream = Stream::new(1, Floor::All).start(2, 0, 1, 0).start(40, 0, 2, 1).end(60, 0, 2, 1, None).end(80, 0, 1, 0, None);
+    let stream =
+        Stream::new(1, Floor::All).start(2, 0, 1, 0).start(40, 0, 2, 1).end(60, 0, 2, 1, None).end(80, 0, 1, 0, None);
     insta::assert_snapshot!(check(&stream, Look::plain(60)), @r"
     London     ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒  78.0 ms, …2 attempts
                ·············████████
@@ -76,10 +77,7 @@ fn attempts_that_overlap_have_rows_of_their_own() {
 
 #[test]
 fn ascii_has_signs_for_everything() {
-    let look = Look {
-        unicode: false,
-        ..Look::plain(70)
-    };
+    let look = Look { unicode: false, ..Look::plain(70) };
     let text = check(&below_floor(), look);
     assert!(text.is_ascii(), "{text}");
     insta::assert_snapshot!(text, @r"

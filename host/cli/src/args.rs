@@ -1,0 +1,145 @@
+//! The command line as written.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use frond_app::PieceSize;
+use frond_app::size::parse_duration;
+use frond_root::Floor;
+
+use crate::show::progress::Mode;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   the answer is whole
+  3   the answer is partial, and above the floor
+  4   no answer: too little, or not what is required, arrived
+  5   no answer: nothing arrived before the deadline
+  6   no answer: the merge or the split failed
+  64  the command line, the app or its input is wrong
+  65  a plugin refused the query
+  70  a bug in Frond, or a machine that does not let it work
+  130 interrupted twice";
+
+/// Scatter-gather over WebAssembly leaves: cuts a query's work into partitions, runs a sandboxed leaf on each, gathers
+/// until the deadline, merges, and answers with an exact account of what is missing.
+#[derive(Debug, Parser)]
+#[command(name = "frond", version, after_help = "Example:\n  frond query examples/rail '{\"from\":\"London\",\"budget\":60}'")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Asks an app a query, and prints the answer.
+    Query(Box<QueryArgs>),
+    /// Runs an app's build commands, and checks the components they make.
+    Build(BuildArgs),
+    /// Explains a recorded query: waterfall, critical path, stragglers, quantiles.
+    Explain(ExplainArgs),
+}
+
+/// `frond query`.
+#[derive(Debug, Args)]
+#[command(after_help = format!("{EXIT_CODES}\n\nExamples:\n  \
+    frond query examples/rail '{{\"from\":\"London\",\"budget\":60}}' --deadline 500ms --floor 0.6\n  \
+    frond query examples/grep '{{\"pattern\":\"unsafe\"}}' --input 'src/**/*.rs' --stats\n  \
+    frond query examples/wordcount @query.json --input - < book.txt"))]
+pub struct QueryArgs {
+    /// The app: a folder with a frond.toml.
+    #[arg(value_name = "APP")]
+    pub app: PathBuf,
+
+    /// The query's bytes; `@FILE` reads them from a file, `-` from stdin. Empty if left out.
+    #[arg(value_name = "QUERY | @FILE | -")]
+    pub query: Option<OsString>,
+
+    /// From the start to the answer, such as 500ms or 2s [default: the app's].
+    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+    pub deadline: Option<Duration>,
+
+    /// What an answer must stand on: `all`, `best-effort`, or a share of the weight such as 0.8 or 80% [default: the app's].
+    #[arg(long, value_parser = parse_floor, value_name = "FLOOR")]
+    pub floor: Option<Floor>,
+
+    /// A partition without which there is no answer; may be given more than once. Adds to the app's.
+    #[arg(long, value_name = "KEY")]
+    pub require: Vec<String>,
+
+    /// Leaves at once [default: the number of cores].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "N")]
+    pub slots: Option<u16>,
+
+    /// How large the pieces of files are, such as 1MiB, or `auto` [default: the app's].
+    #[arg(long, value_name = "SIZE")]
+    pub piece_size: Option<PieceSize>,
+
+    /// A glob, file or folder that replaces the app's source; `-` is stdin.
+    #[arg(long, value_name = "GLOB")]
+    pub input: Option<String>,
+
+    /// Runs the app's build commands first.
+    #[arg(long)]
+    pub build: bool,
+
+    /// `answer` prints the answer's bytes, `json` an envelope with the answer, its coverage and timings.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+
+    /// What is shown on stderr while the query runs.
+    #[arg(long, value_enum, default_value_t)]
+    pub progress: Mode,
+
+    /// Adds attempts, fuel, memory and stragglers to the summary on stderr.
+    #[arg(long)]
+    pub stats: bool,
+
+    /// Writes everything that happens to a file, for `frond explain`.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+}
+
+/// How the answer is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Its bytes, as the app made them.
+    #[default]
+    Answer,
+    /// One JSON object with the answer, the outcome and the coverage report.
+    Json,
+}
+
+/// `frond build`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  frond build examples/rail")]
+pub struct BuildArgs {
+    /// The app: a folder with a frond.toml.
+    pub app: PathBuf,
+}
+
+/// `frond explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  frond query examples/rail '{\"from\":\"London\",\"budget\":60}' --record run.ndjson\n  \
+                        frond explain run.ndjson")]
+pub struct ExplainArgs {
+    /// A file that `frond query --record` wrote.
+    pub file: PathBuf,
+}
+
+fn parse_floor(text: &str) -> Result<Floor, String> {
+    let share = match text.strip_suffix('%') {
+        Some(percent) => percent.trim().parse::<f64>().map(|percent| percent / 100.0),
+        None => text.parse::<f64>(),
+    };
+    match (text, share) {
+        ("all", _) => Ok(Floor::All),
+        ("best-effort", _) => Ok(Floor::BestEffort),
+        (_, Ok(share)) if share > 0.0 && share <= 1.0 => Ok(Floor::AtLeast(share)),
+        _ => Err("write `all`, `best-effort`, or a share above 0 and at most 1, such as 0.8 or 80%".to_owned()),
+    }
+}

@@ -1,0 +1,50 @@
+//! What the process's exit code says.
+
+use std::process::ExitCode;
+
+use frond_root::{Answer, Reason};
+
+/// The exit codes. `frond query --help` and the README list them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done; a query's answer is whole.
+    Whole = 0,
+    /// The answer is partial, and above the floor.
+    Partial = 3,
+    /// No answer: too little, or not what is required, arrived.
+    BelowFloor = 4,
+    /// No answer: nothing arrived before the deadline.
+    Deadline = 5,
+    /// No answer: the merge or the split failed.
+    Plugin = 6,
+    /// The command line, the app or its input is wrong.
+    Usage = 64,
+    /// A plugin refused the query.
+    InvalidQuery = 65,
+    /// A bug in Frond, or a machine that does not let it work.
+    Bug = 70,
+    /// Interrupted twice.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl From<&Answer> for Exit {
+    fn from(answer: &Answer) -> Self {
+        match answer {
+            Answer::Complete { .. } => Self::Whole,
+            Answer::Partial { .. } => Self::Partial,
+            Answer::Failed { reason, .. } => match reason {
+                Reason::InvalidQuery(_) => Self::InvalidQuery,
+                Reason::BelowFloor | Reason::Cancelled => Self::BelowFloor,
+                Reason::Deadline => Self::Deadline,
+                Reason::Split(_) | Reason::Merge(_) => Self::Plugin,
+            },
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The gather's decisions, asked for one by one: it has no clock and no task of its own.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use frond_root::answer::Timings;
+use frond_root::event::GatherEnd;
+use frond_root::gather::{Action, Demand, Gather};
+use frond_root::policy::budget::Budget;
+use frond_root::{Emission, FailureKind, Floor, Outcome, QueryId, Status, Usage};
+use frond_testkit::{ms, plan};
+use tokio::time::Instant;
+
+use crate::parts;
+
+struct Desk {
+    gather: Gather,
+    start: Instant,
+    actions: Vec<Action>,
+}
+
+impl Desk {
+    fn new(partitions: usize, floor: Floor) -> Self {
+        let start = Instant::now();
+        let demand = Demand {
+            floor,
+            required: BTreeSet::new(),
+        };
+        let budget = Budget::new(start, ms(1000), None);
+        Self {
+            gather: Gather::new(QueryId::new(), Arc::new(plan(partitions)), demand, budget),
+            start,
+            actions: Vec::new(),
+        }
+    }
+
+    fn started(&mut self, partition: u32, at: u64) {
+        self.gather.started(partition, self.start + ms(at));
+    }
+
+    fn ended(&mut self, partition: u32, at: u64, outcome: Outcome, emission: Option<Emission>) -> Vec<Action> {
+        let now = self.start + ms(at);
+        self.gather.ended(partition, ms(1), outcome, emission, now, &mut self.actions);
+        std::mem::take(&mut self.actions)
+    }
+
+    fn look(&mut self, at: u64) -> Vec<Action> {
+        self.gather.look(self.start + ms(at), &mut self.actions);
+        std::mem::take(&mut self.actions)
+    }
+}
+
+fn partial() -> Outcome {
+    Outcome {
+        result: Ok(Bytes::from_static(b"1")),
+        usage: Usage::default(),
+    }
+}
+
+fn failed(kind: FailureKind) -> Outcome {
+    Outcome::failed(kind, "scripted")
+}
+
+#[test]
+fn an_error_does_not_finish_a_partition_while_another_attempt_of_it_lives() {
+    for kind in [FailureKind::Trap, FailureKind::Unavailable] {
+        let mut desk = Desk::new(1, Floor::All);
+        desk.started(0, 0);
+        desk.started(0, 10);
+        assert!(desk.ended(0, 20, failed(kind), None).is_empty(), "{kind}");
+        assert!(desk.look(20).is_empty());
+        let actions = desk.ended(0, 30, partial(), None);
+        assert!(matches!(actions[..], [Action::Merge { partition: 0, .. }]), "{actions:?}");
+        desk.look(30);
+        assert_eq!(desk.gather.ended_why(), Some(GatherEnd::AllSettled));
+    }
+}
+
+#[test]
+fn the_first_success_wins_and_the_second_is_discarded() {
+    let mut desk = Desk::new(2, Floor::All);
+    desk.started(0, 0);
+    desk.started(0, 0);
+    desk.started(1, 0);
+    assert_eq!(desk.ended(0, 20, partial(), None).len(), 1);
+    assert!(desk.ended(0, 21, partial(), None).is_empty());
+    let coverage = desk.gather.coverage(Timings::default());
+    assert_eq!(coverage.attempts.discarded, 1);
+    assert_eq!((coverage.timings.leaf_used, coverage.timings.leaf_wasted), (1.0, 1.0));
+}
+
+#[test]
+fn the_gather_ends_by_steps() {
+    let mut desk = Desk::new(3, Floor::AtLeast(0.3));
+    desk.started(0, 0);
+    desk.started(1, 0);
+    desk.ended(0, 100, partial(), None);
+    desk.gather.arrived(desk.start + ms(100));
+    let actions = desk.look(100);
+    assert!(matches!(actions[..], [Action::FloorReached { .. }]), "{actions:?}");
+    // Two of three may be missing and two are: half of the 795 ms left is waited.
+    assert_eq!(desk.gather.timer(), Some(desk.start + ms(100) + ms(795) / 2));
+    assert!(desk.look(497).is_empty());
+    let actions = desk.look(498);
+    assert!(matches!(actions[..], [Action::Close]), "{actions:?}");
+    assert_eq!(desk.gather.ended_why(), None);
+    let actions = desk.look(508);
+    assert_eq!(actions.iter().filter(|action| matches!(action, Action::Missing { .. })).count(), 2);
+    assert_eq!(desk.gather.ended_why(), Some(GatherEnd::WaitOver));
+    assert_eq!(desk.gather.timer(), None);
+    assert_eq!(parts(&desk.gather.coverage(Timings::default())), [1, 0, 0, 1, 0, 1]);
+}
+
+#[test]
+fn with_nothing_running_there_is_nothing_to_wait_for_beyond_the_leaves_deadline() {
+    let mut desk = Desk::new(2, Floor::BestEffort);
+    desk.started(0, 0);
+    desk.ended(0, 100, partial(), None);
+    assert_eq!(desk.gather.timer(), Some(desk.start + ms(885)));
+    desk.look(885);
+    assert_eq!(desk.gather.ended_why(), Some(GatherEnd::Deadline));
+}
+
+#[test]
+fn what_comes_after_the_end_changes_nothing() {
+    let mut desk = Desk::new(2, Floor::BestEffort);
+    desk.started(0, 0);
+    desk.started(1, 0);
+    desk.ended(0, 100, partial(), None);
+    desk.look(895);
+    desk.look(895);
+    assert_eq!(desk.gather.ended_why(), Some(GatherEnd::Deadline));
+    let before = parts(&desk.gather.coverage(Timings::default()));
+    assert!(desk.ended(1, 896, partial(), None).is_empty());
+    assert!(desk.look(2000).is_empty());
+    let after = desk.gather.coverage(Timings::default());
+    assert_eq!(before, parts(&after));
+    assert_eq!(after.attempts.discarded, 1);
+}
+
+#[test]
+fn an_emission_is_taken_from_a_leaf_that_runs_and_from_no_other() {
+    let emission = || Emission {
+        partial: Bytes::from_static(b"7"),
+        done: 0.5,
+    };
+    let mut desk = Desk::new(3, Floor::BestEffort);
+    desk.started(0, 0);
+    desk.started(1, 0);
+    desk.ended(0, 10, partial(), None);
+    for partition in 0..3 {
+        desk.gather.cut_off(partition, emission(), &mut desk.actions);
+    }
+    let [
+        Action::Merge { partition: 1, .. },
+        Action::Missing {
+            partition: 1,
+            status: Status::Degraded,
+            slug: Some(FailureKind::OutOfTime),
+        },
+    ] = desk.actions[..]
+    else {
+        panic!("{:?}", desk.actions);
+    };
+}
+
+#[test]
+fn a_retry_is_announced_with_its_number_and_its_time() {
+    let mut desk = Desk::new(1, Floor::All);
+    desk.started(0, 0);
+    let actions = desk.ended(0, 100, failed(FailureKind::Unavailable), None);
+    let [Action::Retry { partition: 0, attempt: 2, at }] = actions[..] else {
+        panic!("{actions:?}");
+    };
+    let pause = at - desk.start - ms(100);
+    assert!((ms(5)..=ms(10)).contains(&pause), "{pause:?}");
+    // The partition is open still: nothing is missing yet.
+    assert!(desk.look(100).is_empty());
+}

@@ -1,0 +1,152 @@
+//! Failures that end a query early, and what they leave of it.
+
+use frond_root::{EventKind, FailureKind, Floor, Reason};
+use frond_testkit::{Script, Stage, Turn, ms, plan, request};
+use tokio::time::Instant;
+
+use crate::{parts, reason};
+
+#[tokio::test(start_paused = true)]
+async fn a_query_that_needs_all_fails_at_the_first_loss() {
+    let stage = Stage::new(Script::all(Turn::succeed().after(ms(200))).at(1, Turn::fail(FailureKind::Trap).after(ms(50))));
+    let start = Instant::now();
+    let answer = stage.ask(request(), plan(12)).await;
+    assert_eq!(reason(&answer), &Reason::BelowFloor);
+    assert!(start.elapsed() < ms(80), "{:?}", start.elapsed());
+    // One trapped, four run (one of them began in its place), seven are queued: none of them goes on.
+    assert_eq!(parts(answer.coverage()), [0, 0, 1, 0, 11, 0]);
+    assert_eq!(stage.leaves.counts().stopped, 4);
+    assert_eq!(stage.leaves.running(), 0);
+    assert_eq!(stage.leaves.counts().begun.len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_floor_out_of_reach_ends_the_query_at_once() {
+    let stage = Stage::new(Script::by(|index, _| match index < 4 {
+        true => Turn::fail(FailureKind::OutOfMemory).after(ms(10 * u64::from(index + 1))),
+        false => Turn::succeed().after(ms(500)),
+    }));
+    let mut request = request();
+    request.floor = Floor::AtLeast(0.7);
+    request.slots = 10;
+    let start = Instant::now();
+    let answer = stage.ask(request, plan(10)).await;
+    assert_eq!(reason(&answer), &Reason::BelowFloor);
+    assert!((ms(40)..ms(70)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert_eq!(parts(answer.coverage()), [0, 0, 4, 0, 6, 0]);
+    assert_eq!(answer.coverage().failures[&FailureKind::OutOfMemory], 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_required_partition_that_is_lost_ends_the_query_whatever_the_floor() {
+    let stage = Stage::new(Script::all(Turn::succeed().after(ms(300))).at(2, Turn::fail(FailureKind::Trap).after(ms(20))));
+    let mut request = request();
+    request.floor = Floor::BestEffort;
+    request.required = vec!["p2".into(), "p0".into()];
+    let start = Instant::now();
+    let answer = stage.ask(request, plan(6)).await;
+    assert_eq!(reason(&answer), &Reason::BelowFloor);
+    assert!(start.elapsed() < ms(50));
+    let missing: Vec<_> = answer.coverage().required_missing.iter().map(|key| key.as_str()).collect();
+    assert_eq!(missing, ["p0", "p2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_required_partition_is_waited_for_beyond_the_floor() {
+    let stage = Stage::new(Script::all(Turn::succeed()).at(0, Turn::succeed().after(ms(700))));
+    let mut request = request();
+    request.floor = Floor::AtLeast(0.5);
+    request.required = vec!["p0".into()];
+    let answer = stage.ask(request, plan(10)).await;
+    assert!(answer.coverage().complete);
+    assert!(answer.coverage().required_missing.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_required_partition_that_is_late_makes_a_failure() {
+    let stage = Stage::new(Script::all(Turn::succeed()).at(0, Turn::never()));
+    let mut request = request();
+    request.floor = Floor::BestEffort;
+    request.required = vec!["p0".into()];
+    let answer = stage.ask(request, plan(10)).await;
+    assert_eq!(reason(&answer), &Reason::BelowFloor);
+    assert_eq!(answer.coverage().required_missing, ["p0".into()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_query_that_a_leaf_calls_wrong_ends_at_once() {
+    let stage = Stage::new(
+        Script::all(Turn::never()).at(1, Turn::fail(FailureKind::InvalidQuery).after(ms(30))),
+    );
+    let mut request = request();
+    request.floor = Floor::BestEffort;
+    let start = Instant::now();
+    let answer = stage.ask(request, plan(100)).await;
+    let Reason::InvalidQuery(failure) = reason(&answer) else {
+        panic!("{answer:?}");
+    };
+    assert_eq!(failure.kind, FailureKind::InvalidQuery);
+    assert!(start.elapsed() < ms(60));
+    assert_eq!(stage.leaves.running(), 0);
+    assert_eq!(stage.leaves.counts().begun.len(), 5);
+    assert_eq!(parts(answer.coverage()), [0, 0, 1, 0, 99, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leaf_that_does_not_stop_is_waited_for_no_longer_than_the_grace() {
+    let stage = Stage::new(
+        Script::all(Turn::never().deaf()).at(0, Turn::fail(FailureKind::Trap).after(ms(50))),
+    );
+    let start = Instant::now();
+    let answer = stage.ask(request(), plan(4)).await;
+    assert!((ms(50)..ms(62)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert_eq!(parts(answer.coverage()), [0, 0, 1, 0, 3, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn missing_partitions_are_named_up_to_a_limit_that_is_told() {
+    let stage = Stage::new(Script::by(|index, _| match index % 2 {
+        0 => Turn::fail(FailureKind::Trap),
+        _ => Turn::succeed(),
+    }));
+    let mut request = request();
+    request.floor = Floor::BestEffort;
+    let answer = stage.ask(request, plan(500)).await;
+    let coverage = answer.coverage();
+    assert_eq!(coverage.missing.len(), 100);
+    assert_eq!(coverage.missing_omitted, 150);
+    let indexes: Vec<u32> = coverage.missing.iter().map(|one| one.index).collect();
+    assert_eq!(indexes, Vec::from_iter((0..200).step_by(2)));
+    assert!(coverage.missing.iter().all(|one| one.failure.is_some()));
+    assert_eq!(coverage.failures[&FailureKind::Trap], 250);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_in_full_is_that_of_the_last_attempt_or_none() {
+    // The second attempt is cut off at the end: what the first one said is not why it is missing.
+    let stage = Stage::new(
+        Script::all(Turn::succeed())
+            .at(0, Turn::never().deaf())
+            .at_attempt(0, 1, Turn::lost().after(ms(10))),
+    );
+    let mut request = request();
+    request.floor = Floor::BestEffort;
+    let answer = stage.ask(request, plan(4)).await;
+    let missing = &answer.coverage().missing[0];
+    assert_eq!((missing.attempts, missing.slug), (2, Some(FailureKind::OutOfTime)));
+    assert_eq!(missing.failure, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_missing_partition_is_told_as_an_event_once() {
+    let stage = Stage::new(Script::all(Turn::never()).at(0, Turn::succeed()).at(1, Turn::fail(FailureKind::Trap)));
+    let mut request = request();
+    request.floor = Floor::BestEffort;
+    stage.ask(request, plan(8)).await;
+    let mut told = stage.record.all(|event| match &event.kind {
+        EventKind::PartitionMissing { partition, .. } => Some(*partition),
+        _ => None,
+    });
+    told.sort_unstable();
+    assert_eq!(told, Vec::from_iter(1..8));
+}

@@ -1,0 +1,118 @@
+//! Partials held for merging are bounded: leaves are held back for them, and never for nothing.
+
+use bytes::Bytes;
+use frond_root::{Answer, EventKind, Floor, MergeOrder, Request};
+use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, request};
+
+const PARTIAL: usize = 1000;
+
+/// Folds any number of partials into one of the same size.
+fn shrinking() -> Merges {
+    Merges::by(|partials| partials[0].clone())
+}
+
+/// Folds partials into one as large as all of them.
+fn growing() -> Merges {
+    Merges::by(|partials| Bytes::from(partials.concat()))
+}
+
+/// Room for eight partials, charged at one and a half.
+fn tight(slots: usize) -> Request {
+    let mut request = request();
+    request.slots = slots;
+    request.leaf_output = PARTIAL as u64;
+    request.partials_memory = 12_000;
+    request
+}
+
+fn big() -> Turn {
+    Turn::give(vec![b'x'; PARTIAL])
+}
+
+fn holds(stage: &Stage) -> Vec<(bool, u64)> {
+    stage.record.all(|event| match event.kind {
+        EventKind::Held { held, bytes } => Some((held, bytes)),
+        _ => None,
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn leaves_are_held_back_until_folds_have_made_room() {
+    let stage = Stage::with(Script::all(big().after(ms(2))), shrinking().taking(ms(20)));
+    let mut request = tight(4);
+    request.deadline = ms(60_000);
+    let answer = stage.ask(request, plan(300)).await;
+    assert!(matches!(answer, Answer::Complete { .. }));
+    let holds = holds(&stage);
+    assert!(holds.len() >= 4, "{holds:?}");
+    for pair in holds.chunks(2) {
+        assert!(pair[0].0 && pair.get(1).is_none_or(|release| !release.0), "{holds:?}");
+    }
+    // Above the limit by no more than what was running when it was passed, and ended before the next look.
+    let most = holds.iter().map(|(_, bytes)| *bytes).max().unwrap();
+    assert!(most <= 8000 + 2 * 4 * PARTIAL as u64, "{most}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_stays_bounded_while_merges_are_slow() {
+    let stage = Stage::with(Script::all(big().after(ms(1))), shrinking().taking(ms(50)));
+    let mut request = tight(8);
+    request.deadline = ms(600_000);
+    stage.ask(request, plan(500)).await;
+    let folds = stage.merges.folds();
+    let mut held: Vec<u64> = Vec::new();
+    let mut now = 0_i64;
+    let mut changes: Vec<_> = folds
+        .iter()
+        .flat_map(|fold| [(fold.began, 0), (fold.ended.unwrap(), 1 - fold.inputs.len() as i64)])
+        .collect();
+    let begun = stage.leaves.counts().begun;
+    changes.extend(begun.iter().map(|leaf| (leaf.at + ms(1), 1)));
+    changes.sort();
+    for (_, change) in changes {
+        now += change;
+        held.push(now.try_into().unwrap());
+    }
+    assert!(*held.iter().max().unwrap() <= 8 + 2 * 8, "{:?}", held.iter().max());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merge_that_does_not_shrink_is_never_waited_for_in_vain() {
+    for order in [MergeOrder::Any, MergeOrder::Partition] {
+        let stage = Stage::with(Script::all(big().after(ms(2))), growing());
+        let mut request = tight(4);
+        request.order = order;
+        let answer = stage.ask(request, plan(40)).await;
+        assert!(matches!(answer, Answer::Complete { .. }), "{order:?}: {answer:?}");
+        assert_eq!(answer.body().unwrap().len(), 40 * PARTIAL);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_in_an_ordered_merge_is_never_held_back_for_its_own_sake() {
+    // What lies between the partials that fill the memory is tried again when it is full: holding the leaves back then
+    // would be waiting for what is held back.
+    let stage = Stage::with(
+        Script::by(|index, attempt| match (index % 2, attempt) {
+            (1, 1) if index < 20 => Turn::fail(frond_root::FailureKind::Unavailable).after(ms(1)),
+            _ => big().after(ms(1)),
+        }),
+        shrinking(),
+    );
+    let mut request = tight(4);
+    request.order = MergeOrder::Partition;
+    let answer = stage.ask(request, plan(40)).await;
+    assert!(matches!(answer, Answer::Complete { .. }), "{answer:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn leaves_are_let_go_on_when_a_fold_is_over_however_late() {
+    let stage = Stage::with(Script::all(big()), shrinking().taking(ms(100)));
+    let mut request = tight(8);
+    request.floor = Floor::BestEffort;
+    request.deadline = ms(5000);
+    let answer = stage.ask(request, plan(100)).await;
+    assert!(matches!(answer, Answer::Complete { .. }), "{:?}", answer.coverage());
+    let holds = holds(&stage);
+    assert!(holds.iter().filter(|(held, _)| *held).count() >= 2, "{holds:?}");
+}

@@ -1,0 +1,227 @@
+//! Laws of the merge trees, for any order of arrivals and of folds.
+
+use bytes::Bytes;
+use frond_root::MergeOrder;
+use frond_root::merge::{FAN_IN, FOLD_BYTES, Fold, Partials, Urgency};
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+/// A tree with the folds that are under way, and what they cost.
+struct Bench {
+    partials: Partials,
+    running: Vec<Fold>,
+    folds: usize,
+    inputs: usize,
+    /// How often any leaf's partial was folded, summed over the leaves.
+    handled: usize,
+}
+
+impl Bench {
+    fn new(order: MergeOrder) -> Self {
+        Self {
+            partials: Partials::new(order, u64::MAX),
+            running: Vec::new(),
+            folds: 0,
+            inputs: 0,
+            handled: 0,
+        }
+    }
+
+    fn begin(&mut self, urgency: Urgency) -> bool {
+        let Some(fold) = self.partials.next_fold(urgency) else {
+            return false;
+        };
+        assert!((2..=FAN_IN).contains(&fold.inputs.len()), "{fold:?}");
+        self.folds += 1;
+        self.inputs += fold.inputs.len();
+        self.handled += fold.inputs.iter().map(|input| leaves(input).len()).sum::<usize>();
+        self.running.push(fold);
+        true
+    }
+
+    fn end(&mut self, which: &Index) {
+        if !self.running.is_empty() {
+            let fold = self.running.swap_remove(which.index(self.running.len()));
+            let freed = fold.bytes();
+            let joined: Vec<&[u8]> = fold.inputs.iter().map(|input| &input[..]).collect();
+            self.partials.folded(fold.place, Bytes::from(joined.concat()), freed);
+        }
+    }
+
+    fn finish(&mut self, whichs: &[Index]) {
+        let mut whichs = whichs.iter().cycle();
+        loop {
+            while self.begin(Urgency::Any) {}
+            if self.running.is_empty() {
+                break;
+            }
+            self.end(whichs.next().unwrap());
+        }
+    }
+}
+
+/// Three bytes each.
+fn leaf(index: u32) -> Bytes {
+    Bytes::copy_from_slice(&index.to_be_bytes()[1..])
+}
+
+fn leaves(partial: &Bytes) -> Vec<u32> {
+    let one = |bytes: &[u8]| u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]);
+    partial.chunks(3).map(one).collect()
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Arrive,
+    Begin(Urgency),
+    End(Index),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Arrive),
+        3 => Just(Step::Begin(Urgency::Full)),
+        1 => Just(Step::Begin(Urgency::Any)),
+        2 => any::<Index>().prop_map(Step::End),
+    ]
+}
+
+fn arrivals() -> impl Strategy<Value = Vec<(u32, bool)>> {
+    (0_u32..150, 0.0..1.0_f64)
+        .prop_flat_map(|(count, there)| {
+            let indexes = Just(Vec::from_iter(0..count)).prop_shuffle();
+            let there = proptest::collection::vec(proptest::bool::weighted(there), count as usize);
+            (indexes, there)
+        })
+        .prop_map(|(indexes, there)| indexes.into_iter().zip(there).collect())
+}
+
+fn order() -> impl Strategy<Value = MergeOrder> {
+    prop_oneof![Just(MergeOrder::Any), Just(MergeOrder::Partition)]
+}
+
+fn arrive(bench: &mut Bench, (index, there): (u32, bool)) {
+    match there {
+        true => bench.partials.add(index, leaf(index)),
+        false => bench.partials.skip(index),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_last_one_holds_each_partial_once_and_in_order(
+        order in order(),
+        arrivals in arrivals(),
+        steps in proptest::collection::vec(step(), 0..600),
+        whichs in proptest::collection::vec(any::<Index>(), 1..20),
+    ) {
+        let mut bench = Bench::new(order);
+        let mut coming = arrivals.iter().copied();
+        for step in steps {
+            match step {
+                Step::Arrive => if let Some(arrival) = coming.next() {
+                    arrive(&mut bench, arrival);
+                },
+                Step::Begin(urgency) => { bench.begin(urgency); }
+                Step::End(which) => bench.end(&which),
+            }
+        }
+        coming.for_each(|arrival| arrive(&mut bench, arrival));
+        bench.finish(&whichs);
+
+        let mut there: Vec<u32> = arrivals.iter().filter(|one| one.1).map(|one| one.0).collect();
+        there.sort_unstable();
+        prop_assert_eq!(bench.partials.ready(), there.len().min(1));
+        prop_assert_eq!(bench.partials.folding(), 0);
+        prop_assert_eq!(bench.partials.held(), 3 * there.len() as u64);
+        // n partials become one: each fold of k leaves k − 1 fewer.
+        prop_assert_eq!(bench.inputs - bench.folds, there.len().saturating_sub(1));
+        let mut got = bench.partials.into_last().map_or_else(Vec::new, |last| leaves(&last));
+        if order == MergeOrder::Any {
+            got.sort_unstable();
+        }
+        prop_assert_eq!(got, there);
+    }
+
+    #[test]
+    fn partials_that_come_faster_than_they_are_folded_go_through_few_folds(
+        order in order(),
+        arrivals in arrivals(),
+        whichs in proptest::collection::vec(any::<Index>(), 1..20),
+        at_once in 1_usize..5,
+    ) {
+        let mut bench = Bench::new(order);
+        for (arrival, which) in arrivals.iter().zip(whichs.iter().cycle()) {
+            arrive(&mut bench, *arrival);
+            while bench.running.len() < at_once && bench.begin(Urgency::Full) {}
+            if bench.running.len() == at_once {
+                bench.end(which);
+            }
+        }
+        bench.finish(&whichs);
+        let n = arrivals.iter().filter(|one| one.1).count();
+        let depth = (n.max(1) as f64).log(FAN_IN as f64).ceil() as usize;
+        prop_assert!(bench.handled <= n * (depth + 3), "{n} partials were folded {} times", bench.handled);
+    }
+}
+
+#[test]
+fn partials_are_folded_by_eights() {
+    for order in [MergeOrder::Any, MergeOrder::Partition] {
+        let mut bench = Bench::new(order);
+        for index in 0..7 {
+            bench.partials.add(index, leaf(index));
+        }
+        assert!(!bench.begin(Urgency::Full), "{order:?}");
+        bench.partials.add(7, leaf(7));
+        assert!(bench.begin(Urgency::Full), "{order:?}");
+        assert!(!bench.begin(Urgency::Any), "{order:?}");
+    }
+}
+
+#[test]
+fn large_partials_are_folded_before_there_are_eight() {
+    let half = Bytes::from(vec![0; FOLD_BYTES / 2]);
+    for order in [MergeOrder::Any, MergeOrder::Partition] {
+        let mut partials = Partials::new(order, u64::MAX);
+        partials.add(0, half.clone());
+        assert!(partials.next_fold(Urgency::Full).is_none());
+        partials.add(1, half.clone());
+        partials.add(2, half.clone());
+        let fold = partials.next_fold(Urgency::Full).unwrap();
+        assert_eq!(fold.inputs.len(), 2);
+        assert_eq!(fold.bytes(), FOLD_BYTES as u64);
+    }
+}
+
+#[test]
+fn neighbours_are_found_over_any_number_of_missing_partitions() {
+    let mut bench = Bench::new(MergeOrder::Partition);
+    for index in 0..8 {
+        bench.partials.add(index * 1000, leaf(index * 1000));
+    }
+    assert!(!bench.begin(Urgency::Any));
+    for index in (0..7000).rev().filter(|index| index % 1000 != 0) {
+        bench.partials.skip(index);
+    }
+    assert!(bench.begin(Urgency::Full));
+    assert_eq!(bench.running[0].inputs.len(), 8);
+}
+
+#[test]
+fn full_is_told_by_what_is_held_and_what_merging_it_takes() {
+    let mut partials = Partials::new(MergeOrder::Any, 300);
+    for index in 0..2 {
+        partials.add(index, Bytes::from(vec![0; 100]));
+    }
+    assert!(!partials.is_full() && !partials.has_room());
+    partials.add(2, Bytes::from_static(b"0"));
+    assert!(partials.is_full());
+    let fold = partials.next_fold(Urgency::Any).unwrap();
+    assert!(partials.is_full());
+    let freed = fold.bytes();
+    partials.folded(fold.place, Bytes::from(vec![0; 100]), freed);
+    assert!(partials.has_room() && partials.held() == 100);
+}

@@ -1,0 +1,129 @@
+//! The window between a query and its runners.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use frond_root::scatter::{Scatter, Window};
+use frond_root::{Answer, MergeOrder, Outcome, Plan};
+use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, plan_weighing, request};
+use tokio::time::Instant;
+
+fn scatter(plan: Plan, slots: usize, heaviest_first: bool) -> Arc<Scatter> {
+    let window = Window {
+        slots,
+        leaf_deadline: Instant::now() + ms(60_000),
+        leaf_time: None,
+        unread: 1 << 20,
+        heaviest_first,
+    };
+    Scatter::new(Arc::new(plan), Bytes::new(), window)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_window_is_filled_and_never_passed() {
+    for slots in [1, 2, 7, 64] {
+        let stage = Stage::new(Script::by(|index, _| Turn::succeed().after(ms(1 + u64::from(index) % 5))));
+        let mut request = request();
+        request.slots = slots;
+        stage.ask(request, plan(200)).await;
+        assert_eq!(stage.leaves.counts().most, slots);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_partitions_are_answered() {
+    for order in [MergeOrder::Any, MergeOrder::Partition] {
+        let count = Merges::by(|partials| {
+            let count = |partial: &Bytes| std::str::from_utf8(partial).unwrap().parse::<u64>().unwrap();
+            Bytes::from(partials.iter().map(count).sum::<u64>().to_string())
+        });
+        let stage = Stage::with(Script::all(Turn::give("1")), count);
+        let mut request = request();
+        request.order = order;
+        request.slots = 16;
+        let answer = stage.ask(request, plan(100_000)).await;
+        assert!(matches!(answer, Answer::Complete { .. }));
+        assert_eq!(answer.body().unwrap(), "100000");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_heaviest_partitions_start_first_unless_the_order_matters() {
+    for (order, first) in [(MergeOrder::Any, [3, 1, 0]), (MergeOrder::Partition, [0, 1, 2])] {
+        let stage = Stage::new(Script::all(Turn::succeed().after(ms(5))));
+        let mut request = request();
+        request.slots = 1;
+        request.order = order;
+        stage.ask(request, plan_weighing(&[2, 3, 1, 9])).await;
+        let begun: Vec<u32> = stage.leaves.counts().begun.iter().map(|one| one.index).collect();
+        assert_eq!(begun[..3], first, "{order:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_too_little_time_left_nothing_starts() {
+    let window = scatter(plan(1), 1, false);
+    assert!(window.claim(0, Instant::now() + ms(59_998)).is_none());
+    assert!(window.claim(0, Instant::now() + ms(59_997)).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_closed_gives_nothing_and_tells_at_once() {
+    let window = scatter(plan(4), 4, false);
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = |told: &Arc<AtomicUsize>| {
+        let told = told.clone();
+        move || {
+            told.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    let held = window.claim(0, Instant::now()).unwrap();
+    window.on_close(count(&told));
+    // A hook may look at, and hook itself onto, what is being closed.
+    let (again, inner) = (Arc::downgrade(&window), count(&told));
+    let inner = Arc::new(inner);
+    window.on_close(move || {
+        let inner = inner.clone();
+        again.upgrade().unwrap().on_close(move || inner());
+    });
+    window.close();
+    window.close();
+    assert_eq!(told.load(Ordering::SeqCst), 2);
+    assert!(held.scatter().is_closed());
+    assert!(window.claim(0, Instant::now()).is_none());
+    window.on_close(count(&told));
+    assert_eq!(told.load(Ordering::SeqCst), 3);
+}
+
+/// Many threads, each a slot that asks once when it is free and not again, as a parked one would: if a claim were ever
+/// refused though there is a place, all would stop with work left.
+#[test]
+fn a_free_place_is_never_refused_to_the_last_who_asks() {
+    for round in 0..200 {
+        let slots = 1 + round % 2;
+        let window = scatter(plan(400), slots, false);
+        let done = AtomicUsize::new(0);
+        let most = AtomicUsize::new(0);
+        std::thread::scope(|threads| {
+            for slot in 0..4_u32 {
+                let (window, done, most) = (&window, &done, &most);
+                threads.spawn(move || {
+                    while let Some(attempt) = window.claim(slot, Instant::now()) {
+                        most.fetch_max(window.running(), Ordering::SeqCst);
+                        attempt.end(
+                            Outcome {
+                                result: Ok(Bytes::new()),
+                                usage: frond_root::Usage::default(),
+                            },
+                            Instant::now(),
+                        );
+                        done.fetch_add(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert_eq!(done.load(Ordering::SeqCst), 400, "round {round}");
+        assert!(most.load(Ordering::SeqCst) <= slots, "round {round}");
+    }
+}

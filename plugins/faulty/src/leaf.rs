@@ -1,0 +1,249 @@
+//! What the leaf does on command.
+
+use std::hint::black_box;
+use std::io::Write;
+use std::time::Duration;
+
+use frond_plugin::{Failure, Raw, emit_partial, source};
+use serde_json::json;
+
+use crate::outside;
+use crate::partial::{Output, Partial};
+
+/// More than any output limit: 16 MiB.
+pub const HUGE: usize = 16 << 20;
+
+/// How many bytes a flood of the log has.
+const FLOOD: usize = 100 << 20;
+
+/// What a leaf returns.
+pub type Result = std::result::Result<Output<Partial>, Failure>;
+
+/// What a command gets: its partition's key and its number, 0 if it has none.
+#[derive(Clone, Copy)]
+pub struct Order<'a> {
+    key: &'a str,
+    number: u64,
+}
+
+/// A command's name, and what it does.
+pub type Command = (&'static str, fn(Order<'_>) -> Result);
+
+/// The commands. Those with a number are written `name:number`.
+pub const COMMANDS: &[Command] = &[
+    ("ok", ok),
+    // Dies at once.
+    ("trap", |_| trap()),
+    ("panic", |order| panic(order.key)),
+    ("abort", |_| abort()),
+    ("exit", |_| exit()),
+    ("recurse", |_| recurse()),
+    ("recurse-wide", |_| recurse_wide()),
+    // Takes time: in the guest, in the host, or between them.
+    ("spin", |_| spin()),
+    ("burn", burn),
+    ("sleep", |_| sleep()),
+    ("sleep-ms", sleep_ms),
+    ("poll-forever", |_| outside::poll_forever()),
+    ("read-source-forever", |_| read_source_forever()),
+    // Takes memory.
+    ("grow-memory", |_| grow_memory()),
+    ("grow-memory-quietly", |_| outside::grow_memory_quietly()),
+    ("allocate-mib", allocate_mib),
+    // Says too much.
+    ("flood-stdout", flood_stdout),
+    ("flood-stderr", |order| flood_stderr().and_then(|()| ok(order))),
+    ("huge-output", |_| Ok(Output::Bytes(HUGE))),
+    ("output-bytes", |order| Ok(Output::Bytes(order.number as usize))),
+    ("huge-emit", huge_emit),
+    ("emit-flood", emit_flood),
+    ("emit-bad-done", emit_bad_done),
+    // Fails as the contract allows.
+    ("invalid-query", |_| Err(Failure::invalid_query("as the query asked"))),
+    ("invalid-partition", |_| Err(Failure::invalid_partition("as the query asked"))),
+    ("unavailable", |_| Err(Failure::unavailable("as the query asked"))),
+    // Hands over a half, then does not finish.
+    ("emit-then-spin", |order| emit_half(order).and_then(|()| spin())),
+    ("emit-then-trap", |order| emit_half(order).and_then(|()| trap())),
+    // Reports what it sees.
+    ("clock", |order| report(order, outside::clock())),
+    ("env", |order| report(order, outside::everything())),
+    ("remaining", |order| report(order, json!({ "remaining-ms": frond_plugin::remaining().as_millis() as u64 }))),
+    ("read-source", read_source),
+    ("read-source-huge-len", read_source_huge_len),
+];
+
+/// Runs a command, written as `name` or `name:number`; any other is `ok`.
+pub fn obey(command: &str, key: &str) -> Result {
+    let (name, number) = command.split_once(':').unwrap_or((command, "0"));
+    let order = Order { key, number: number.parse().unwrap_or(0) };
+    let run = COMMANDS.iter().find(|(known, _)| *known == name).map_or(ok as fn(Order<'_>) -> Result, |(_, run)| *run);
+    run(order)
+}
+
+fn ok(order: Order<'_>) -> Result {
+    Ok(Output::Value(Partial::one(order.key)))
+}
+
+fn report(order: Order<'_>, report: serde_json::Value) -> Result {
+    Ok(Output::Value(Partial::report(order.key, report)))
+}
+
+/// Executes `unreachable`, without a word.
+pub fn trap() -> ! {
+    #[cfg(target_family = "wasm")]
+    core::arch::wasm32::unreachable();
+    #[cfg(not(target_family = "wasm"))]
+    outside::sandbox_only()
+}
+
+/// Panics with a message.
+#[expect(clippy::panic, reason = "that is the command")]
+pub fn panic(key: &str) -> ! {
+    panic!("as the query asked for {key}")
+}
+
+/// Aborts.
+pub fn abort() -> ! {
+    std::process::abort()
+}
+
+/// Leaves the program with 3.
+pub fn exit() -> ! {
+    std::process::exit(3)
+}
+
+/// Runs forever without a host call.
+pub fn spin() -> ! {
+    loop {
+        black_box(());
+    }
+}
+
+/// `burn:N` runs through N million rounds of a loop, then succeeds: work without a clock.
+fn burn(order: Order<'_>) -> Result {
+    for round in 0..order.number * 1_000_000 {
+        black_box(round);
+    }
+    ok(order)
+}
+
+/// Sleeps for an hour, in one host call.
+pub fn sleep() -> ! {
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+fn sleep_ms(order: Order<'_>) -> Result {
+    std::thread::sleep(Duration::from_millis(order.number));
+    ok(order)
+}
+
+/// Calls itself until the stack is used up. The array and what follows the call keep it from becoming a loop.
+pub fn recurse() -> ! {
+    fn deeper(depth: u64) -> u64 {
+        let frame = black_box([depth; 64]);
+        let below = if black_box(true) { deeper(depth + 1) } else { 0 };
+        below + frame.iter().sum::<u64>()
+    }
+    black_box(deeper(0));
+    spin()
+}
+
+/// Calls itself with frames so large that the guest's own stack, in its memory, is used up before the host's.
+fn recurse_wide() -> ! {
+    fn deeper(depth: u64) -> u64 {
+        let frame = black_box([depth; 4096]);
+        let below = if black_box(true) { deeper(depth + 1) } else { 0 };
+        below + frame.iter().sum::<u64>()
+    }
+    black_box(deeper(0));
+    spin()
+}
+
+/// Allocates and touches memory, 1 MiB at a time, until there is none.
+pub fn grow_memory() -> ! {
+    let mut held = Vec::new();
+    loop {
+        held.push(black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+/// `allocate-mib:N` allocates and touches N MiB, then succeeds.
+fn allocate_mib(order: Order<'_>) -> Result {
+    black_box(vec![1_u8; (order.number as usize) << 20]);
+    ok(order)
+}
+
+/// What a terminal must not be shown raw, and lines of every length.
+fn flood(mut log: impl Write) {
+    let long = "long line ".repeat(10_000);
+    let mut written = 0;
+    for number in 0_u64.. {
+        let line = match number % 4 {
+            0 => format!("\x1b[2J\x1b[1;31mline {number}\x1b]0;title\x07\r\n"),
+            1 => format!("line {number}: {long}\n"),
+            2 => format!("line {number} \u{202e}\u{7}\0without an end"),
+            _ => format!("\nline {number}\n"),
+        };
+        if written > FLOOD || log.write_all(line.as_bytes()).is_err() {
+            break;
+        }
+        written += line.len();
+    }
+}
+
+fn flood_stdout(order: Order<'_>) -> Result {
+    flood(std::io::stdout());
+    ok(order)
+}
+
+/// Writes 100 MiB of lines to the log.
+pub fn flood_stderr() -> std::result::Result<(), Failure> {
+    flood(std::io::stderr());
+    Ok(())
+}
+
+fn huge_emit(order: Order<'_>) -> Result {
+    emit_partial(Raw(vec![b'x'; HUGE]), 0.5)?;
+    ok(order)
+}
+
+fn emit_flood(order: Order<'_>) -> Result {
+    for number in 0..1_000_000 {
+        emit_partial(Partial::one(order.key), f64::from(number) / 1e6)?;
+    }
+    ok(order)
+}
+
+fn emit_bad_done(order: Order<'_>) -> Result {
+    for done in [f64::NAN, f64::INFINITY, -1.0, 7.0] {
+        emit_partial(Partial::one(order.key), done)?;
+    }
+    ok(order)
+}
+
+fn emit_half(order: Order<'_>) -> std::result::Result<(), Failure> {
+    emit_partial(Partial::one(order.key), 0.5)
+}
+
+fn read_source(order: Order<'_>) -> Result {
+    let (mut sum, mut read) = (0_u64, 0);
+    let mut reader = source::reader();
+    while let Some(piece) = reader.next_piece() {
+        sum += piece.iter().copied().map(u64::from).sum::<u64>();
+        read += piece.len();
+    }
+    report(order, json!({ "sum": sum, "read": read, "size": source::size() }))
+}
+
+fn read_source_huge_len(order: Order<'_>) -> Result {
+    report(order, json!({ "read": source::read(0, u32::MAX).len(), "size": source::size() }))
+}
+
+fn read_source_forever() -> ! {
+    loop {
+        black_box(source::read(0, 16));
+    }
+}

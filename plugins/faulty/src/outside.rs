@@ -1,0 +1,105 @@
+//! What the leaf asks of the world outside, and what it gets.
+
+use std::collections::BTreeMap;
+use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
+
+use serde_json::{Value, json};
+
+/// Wall clock, monotonic clock and randomness: under `deterministic = true` the same in every run.
+pub fn clock() -> Value {
+    #[cfg(target_family = "wasm")]
+    {
+        let now = wasip2::clocks::wall_clock::now();
+        json!({
+            "now_ms": now.seconds * 1000 + u64::from(now.nanoseconds / 1_000_000),
+            "mono_ns": wasip2::clocks::monotonic_clock::now(),
+            "random": wasip2::random::random::get_random_u64(),
+            "insecure": wasip2::random::insecure::get_insecure_random_u64(),
+        })
+    }
+    #[cfg(not(target_family = "wasm"))]
+    sandbox_only()
+}
+
+/// Waits for no time at all, again and again: host calls that each make and drop a resource.
+pub fn poll_forever() -> ! {
+    #[cfg(target_family = "wasm")]
+    loop {
+        wasip2::clocks::monotonic_clock::subscribe_duration(0).block();
+    }
+    #[cfg(not(target_family = "wasm"))]
+    sandbox_only()
+}
+
+/// Asks for more memory forever and never minds a refusal.
+pub fn grow_memory_quietly() -> ! {
+    #[cfg(target_family = "wasm")]
+    loop {
+        std::hint::black_box(core::arch::wasm32::memory_grow::<0>(16));
+    }
+    #[cfg(not(target_family = "wasm"))]
+    sandbox_only()
+}
+
+/// Commands that would harm the machine natively, or mean nothing there.
+#[cfg(not(target_family = "wasm"))]
+#[expect(clippy::panic, reason = "a test that gets here is wrong")]
+pub fn sandbox_only() -> ! {
+    panic!("this command only runs in a sandbox")
+}
+
+/// Tries what a leaf without grants must not be able to do, and lists what succeeded: `{}` is nothing.
+pub fn everything() -> Value {
+    let attempts = [("env", env()), ("read", read()), ("written", written()), ("network", network())];
+    let succeeded: BTreeMap<_, _> = attempts.into_iter().filter(|(_, found)| !found.is_empty()).collect();
+    json!(succeeded)
+}
+
+/// Environment variables, arguments, and standard input.
+fn env() -> Vec<String> {
+    let mut found: Vec<String> = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+    found.extend(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()));
+    let mut input = String::new();
+    if std::io::stdin().read_line(&mut input).is_ok_and(|size| size > 0) {
+        found.push(format!("stdin: {input}"));
+    }
+    found
+}
+
+/// Folders and files.
+fn read() -> Vec<String> {
+    let paths = ["/", ".", "..", "/tmp", "/proc", "/proc/self/environ", "/etc/passwd", "/etc/hosts", "/dev/urandom"];
+    let readable = |path: &&&str| std::fs::read_dir(path).is_ok() || std::fs::File::open(path).is_ok();
+    paths.iter().filter(readable).map(|path| (*path).to_owned()).collect()
+}
+
+/// Files that could be written, which are removed again.
+fn written() -> Vec<String> {
+    let paths = ["/frond-faulty", "frond-faulty", "/tmp/frond-faulty"];
+    let writable = |path: &&&str| std::fs::write(path, "faulty").is_ok();
+    let found = paths.iter().filter(writable).map(|path| (*path).to_owned()).collect();
+    for path in paths {
+        let _ = std::fs::remove_file(path);
+    }
+    found
+}
+
+/// Connections, listeners, and names.
+fn network() -> Vec<String> {
+    let mut found = Vec::new();
+    for address in ["127.0.0.1:80", "127.0.0.1:22", "[::1]:80", "169.254.169.254:80"] {
+        if TcpStream::connect(address).is_ok() {
+            found.push(format!("connected to {address}"));
+        }
+    }
+    if TcpListener::bind("127.0.0.1:0").is_ok() {
+        found.push("listens to TCP".to_owned());
+    }
+    if UdpSocket::bind("127.0.0.1:0").is_ok() {
+        found.push("listens to UDP".to_owned());
+    }
+    if "localhost:80".to_socket_addrs().is_ok_and(|mut addresses| addresses.next().is_some()) {
+        found.push("resolved localhost".to_owned());
+    }
+    found
+}
