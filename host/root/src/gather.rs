@@ -55,7 +55,10 @@ pub enum Action {
         fraction: f64,
     },
     /// Stop all leaves: nothing more is wanted of them.
-    Close,
+    Close {
+        /// True when they took too long.
+        late: bool,
+    },
 }
 
 /// Where one partition stands.
@@ -338,21 +341,23 @@ impl Gather {
     #[must_use]
     pub fn is_enough(&self) -> bool {
         let something = self.has_something() || self.plan.is_empty();
-        something && self.required_open == 0 && !self.required_lost && self.covered() >= self.floor_weight()
+        something && self.required_open == 0 && !self.required_lost && self.reaches_floor(0)
     }
 
-    fn floor_weight(&self) -> u64 {
+    /// True when the floor is reached, were `more` to come. What was cut off is not everything, however much of it came.
+    fn reaches_floor(&self, more: u64) -> bool {
+        let whole = self.whole + more;
         match self.demand.floor {
-            Floor::All => self.plan.weight(),
-            Floor::AtLeast(least) => at_least(least, self.plan.weight()),
-            Floor::BestEffort => 0,
+            Floor::All => whole >= self.plan.weight(),
+            Floor::AtLeast(least) => whole as f64 + self.shares >= share_of(least, self.plan.weight()),
+            Floor::BestEffort => true,
         }
     }
 }
 
-/// The least whole amount that is `least` of `all`. The product's rounding must not ask for one more: 0.7 of 10 is 7.
-fn at_least(least: f64, all: u64) -> u64 {
-    (least * all as f64 * (1.0 - 1e-12)).ceil() as u64
+/// The part `least` of `all`, less what the product's rounding may have added: 0.7 of 10 is 7, and no more.
+fn share_of(least: f64, all: u64) -> f64 {
+    least * all as f64 * (1.0 - 1e-12)
 }
 
 fn status_of(kind: FailureKind) -> Status {

@@ -67,6 +67,7 @@ pub struct Scatter {
     running: AtomicUsize,
     held: AtomicBool,
     closed: AtomicBool,
+    late: AtomicBool,
     reports: Mutex<Vec<Report>>,
     /// Bytes of the partials among them.
     unread: AtomicU64,
@@ -120,6 +121,7 @@ impl Scatter {
             running: AtomicUsize::new(0),
             held: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            late: AtomicBool::new(false),
             reports: Mutex::default(),
             unread: AtomicU64::new(0),
             armed: AtomicBool::new(true),
@@ -289,6 +291,18 @@ impl Scatter {
     /// Holds leaves back, or lets them go on. Those that run are not touched.
     pub(crate) fn hold(&self, held: bool) {
         self.held.store(held, Ordering::SeqCst);
+    }
+
+    /// As [`Scatter::close`], for leaves that took too long: what stops them is time, not a cancel.
+    pub fn close_late(&self) {
+        self.late.store(!self.is_closed(), Ordering::SeqCst);
+        self.close();
+    }
+
+    /// True when it was closed because time was up.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.late.load(Ordering::SeqCst)
     }
 
     /// Nothing more starts, and all that runs is told to stop.

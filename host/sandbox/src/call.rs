@@ -132,12 +132,10 @@ impl Call<'_> {
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|store| {
             let host = store.data();
-            if host.caller.is_stopped() {
-                Err(Stop::Cancelled.into())
-            } else if Instant::now() >= host.deadline {
-                Err(Stop::Time.into())
-            } else {
-                Ok(UpdateDeadline::Continue(1))
+            match host.caller.stopped() {
+                Some(stop) => Err(stop.into()),
+                None if Instant::now() >= host.deadline => Err(Stop::Time.into()),
+                None => Ok(UpdateDeadline::Continue(1)),
             }
         });
         store.call_hook(|mut store, hook| match hook {

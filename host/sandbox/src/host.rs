@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use frond_root::{Attempt, Content};
+use frond_root::{Attempt, Content, Scatter};
 use rand::SeedableRng;
 use rand::rngs::ChaCha12Rng;
 use wasmtime::component::ResourceTable;
@@ -13,6 +13,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, Was
 
 use crate::limits::{Limits, Meter};
 use crate::log::Log;
+use crate::stop::Stop;
 
 /// The most resources (streams, pollables, …) that a guest may hold at once.
 pub(crate) const MAX_RESOURCES: usize = 1024;
@@ -35,12 +36,20 @@ impl Flag {
         let _ = self.thread.set(std::thread::current());
     }
 
+    fn stopped(&self) -> Option<Stop> {
+        self.stopped.load(Ordering::SeqCst).then_some(Stop::Cancelled)
+    }
+
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.get() {
             thread.unpark();
         }
     }
+}
+
+fn closed(scatter: &Scatter) -> Option<Stop> {
+    scatter.is_closed().then(|| if scatter.is_late() { Stop::Late } else { Stop::Cancelled })
 }
 
 /// For whom a guest runs.
@@ -51,22 +60,23 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
-    pub(crate) fn is_stopped(&self) -> bool {
+    /// Why the call must stop, if it must.
+    pub(crate) fn stopped(&self) -> Option<Stop> {
         match self {
-            Self::Leaf(attempt) => attempt.scatter().is_closed(),
-            Self::Other(flag) => flag.stopped.load(Ordering::SeqCst),
+            Self::Leaf(attempt) => closed(attempt.scatter()),
+            Self::Other(flag) => flag.stopped(),
         }
     }
 
     /// Asks the same without holding the caller.
-    pub(crate) fn stopper(&self) -> impl Fn() -> bool + use<> {
+    pub(crate) fn stopper(&self) -> impl Fn() -> Option<Stop> + use<> {
         let (scatter, flag) = match self {
             Self::Leaf(attempt) => (Some(attempt.scatter().clone()), None),
             Self::Other(flag) => (None, Some(flag.clone())),
         };
-        move || {
-            scatter.as_ref().is_some_and(|scatter| scatter.is_closed())
-                || flag.as_ref().is_some_and(|flag| flag.stopped.load(Ordering::SeqCst))
+        move || match (&scatter, &flag) {
+            (Some(scatter), _) => closed(scatter),
+            (None, flag) => flag.as_ref().and_then(|flag| flag.stopped()),
         }
     }
 

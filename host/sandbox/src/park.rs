@@ -33,7 +33,7 @@ pub(crate) fn run<T>(
     future: impl Future<Output = T>,
     waker: &Waker,
     deadline: Instant,
-    stopped: impl Fn() -> bool,
+    stopped: impl Fn() -> Option<Stop>,
 ) -> Result<T, Stop> {
     let mut future = pin!(future);
     let mut context = Context::from_waker(waker);
@@ -41,8 +41,8 @@ pub(crate) fn run<T>(
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Ok(output);
         }
-        if stopped() {
-            return Err(Stop::Cancelled);
+        if let Some(stop) = stopped() {
+            return Err(stop);
         }
         let now = Instant::now();
         if now >= deadline {

@@ -17,7 +17,9 @@ const MAX_MESSAGE: usize = 4096;
 pub(crate) enum Stop {
     #[error("still running when its time was up")]
     Time,
-    #[error("the query ended while it was running")]
+    #[error("still running when the query stopped waiting for it")]
+    Late,
+    #[error("the query was cancelled while it was running")]
     Cancelled,
     #[error("asked for {wanted} bytes of memory, the limit is {limit}")]
     Memory { wanted: u64, limit: u64 },
@@ -36,7 +38,7 @@ pub(crate) enum Stop {
 impl Stop {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Time => FailureKind::OutOfTime,
+            Self::Time | Self::Late => FailureKind::OutOfTime,
             Self::Cancelled => FailureKind::Cancelled,
             Self::Memory { .. } | Self::Tables { .. } => FailureKind::OutOfMemory,
             Self::Output { .. } => FailureKind::OutputTooLarge,

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 mod tests;
 
-/// How many samples a leaf takes between two hand-overs: some tens of milliseconds of work.
-pub const BLOCK: u64 = 1 << 22;
+/// How many samples a leaf takes between two hand-overs: some milliseconds of work.
+pub const BLOCK: u64 = 1 << 20;
 
 /// What a client asks.
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -289,7 +289,8 @@ impl Gathering<'_> {
                     });
                 }
                 Action::FloorReached { fraction } => self.course.emit(|| EventKind::FloorReached { fraction }),
-                Action::Close => self.scatter.close(),
+                Action::Close { late: true } => self.scatter.close_late(),
+                Action::Close { late: false } => self.scatter.close(),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Action, Gather, Phase, at_least};
+use super::{Action, Gather, Phase, share_of};
 use crate::answer::Status;
 use crate::attempt::Emission;
 use crate::event::GatherEnd;
@@ -37,7 +37,7 @@ impl Gather {
         }
         // Once leaves are cut off for the time, it is the time that ends the query, and they are about to say so.
         let late = now >= self.budget.leaf_deadline;
-        if !late && (self.required_lost || self.covered() + self.open_weight < self.floor_weight()) {
+        if !late && (self.required_lost || !self.reaches_floor(self.open_weight)) {
             return Some(GatherEnd::OutOfReach);
         }
         if now >= self.budget.gather_deadline || (late && self.running == 0) {
@@ -60,7 +60,7 @@ impl Gather {
             && self.open > 0
         {
             let count = self.plan.len() as u64;
-            let allowed = count.saturating_sub(at_least(least, count));
+            let allowed = count.saturating_sub(share_of(least, count).ceil() as u64);
             let left = self.budget.gather_deadline.saturating_duration_since(now);
             self.wait_until = Some(now + adaptive_wait(left, self.open, allowed, MIN_FACTOR, MAX_FACTOR));
         }
@@ -87,7 +87,7 @@ impl Gather {
         // What is left after the gather's deadline belongs to the merge.
         let until = (now + self.budget.grace).min(self.budget.gather_deadline).max(now);
         self.phase = Phase::Draining { why, until };
-        actions.push(Action::Close);
+        actions.push(Action::Close { late: is_late(why) });
     }
 
     /// Settles all that is open, and ends.
@@ -113,7 +113,7 @@ impl Gather {
             self.miss(index, status, actions);
         }
         self.phase = Phase::Ended { why };
-        actions.push(Action::Close);
+        actions.push(Action::Close { late });
     }
 
     /// Settles a partition that is still running as `degraded`; to be called before the gather ends by its deadline.

@@ -103,7 +103,7 @@ fn the_gather_ends_by_steps() {
     assert_eq!(desk.gather.timer(), Some(desk.start + ms(100) + ms(795) / 2));
     assert!(desk.look(497).is_empty());
     let actions = desk.look(498);
-    assert!(matches!(actions[..], [Action::Close]), "{actions:?}");
+    assert!(matches!(actions[..], [Action::Close { .. }]), "{actions:?}");
     assert_eq!(desk.gather.ended_why(), None);
     let actions = desk.look(508);
     assert_eq!(actions.iter().filter(|action| matches!(action, Action::Missing { .. })).count(), 2);

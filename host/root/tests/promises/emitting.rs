@@ -109,6 +109,15 @@ async fn shares_reach_the_floor_but_do_not_replace_a_required_partition() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_cut_off_is_not_everything_however_much_of_it_came() {
+    let stage = Stage::new(Script::all(Turn::succeed()).at(1, Turn::never().emitting(ms(10), "70", 1.0)));
+    let answer = stage.ask(request(), plan(3)).await;
+    assert_eq!(reason(&answer), &Reason::BelowFloor);
+    assert_eq!(parts(answer.coverage()), [2, 1, 0, 0, 0, 0]);
+    assert!(!answer.coverage().complete);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_share_that_is_no_share_is_brought_within_bounds() {
     for (done, share) in [(f64::NAN, 0.0), (-3.0, 0.0), (7.0, 1.0), (f64::INFINITY, 1.0)] {
         let stage = Stage::new(Script::all(Turn::succeed()).at(1, Turn::never().emitting(ms(10), "70", done)));

@@ -83,7 +83,7 @@ fn part() -> impl Strategy<Value = Part> {
         1 => Just(Play::Fail(FailureKind::Unavailable)),
     ];
     let after = prop_oneof![3 => 0_u64..5, 2 => 0_u64..60, 1 => 0_u64..400];
-    let emit = proptest::option::weighted(0.3, (0_u64..60, 0.0..1.0_f64));
+    let emit = proptest::option::weighted(0.3, (0_u64..60, 0.0..=1.0_f64));
     let lateness = prop_oneof![6 => Just(Some(0)), 2 => (0..=LATENESS).prop_map(Some), 1 => Just(None)];
     (play, after, emit, lateness).prop_map(|(play, after, emit, lateness)| Part {
         play,

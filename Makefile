@@ -1,0 +1,66 @@
+# The one task runner. `make demo` and `make test` set up all they need; both work on a fresh clone.
+#
+#   make demo      the main job on real data: the rail query whole, then with one region stalled
+#   make test      every check and every test
+#   make bench     the figures of BENCHMARKS.md, measured on this machine
+#   make plugins   the guests, built for wasm32-wasip2
+#   make lint      format, clippy, docs
+
+.DEFAULT_GOAL := demo
+.PHONY: demo test bench plugins lint setup host
+
+# Guests have a target folder of their own, so that they and the host never wait for each other's locks, and so that
+# the components are where the examples' frond.toml names them, whatever CARGO_TARGET_DIR says.
+GUEST := cargo build --quiet --profile guest --target wasm32-wasip2 --target-dir target/plugins
+GUESTS := frond-faulty frond-grep frond-pi frond-rail-leaf frond-rail-merge frond-wordcount
+# The benchmarks bring other runtimes along for comparison; nothing else needs them.
+ALL := --workspace --exclude frond-bench
+FROND := cargo run --quiet --release --bin frond --
+
+RAIL := {"from":"London","budget":60}
+STALLED := {"from":"London","budget":60,"stall":"Scotland"}
+RUNS := target/demo
+
+setup:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust through rustup (https://rustup.rs)"; exit 1; }
+	@.ci/add-wasm-target wasm32-wasip2
+
+plugins: setup
+	@echo "== building the guests for wasm32-wasip2"
+	@$(GUEST) $(addprefix -p ,$(GUESTS))
+
+host:
+	@echo "== building frond (the first time takes some minutes: wasmtime is large)"
+	@cargo build --release
+
+demo: plugins host
+	@mkdir -p $(RUNS)
+	@echo
+	@echo "== all direct trains from London for up to 60 pounds, asked of five regions at once"
+	@echo '   frond query examples/rail '"'"'$(RAIL)'"'" 
+	@$(FROND) query examples/rail '$(RAIL)' --stats --record $(RUNS)/whole.ndjson >$(RUNS)/whole.json
+	@printf '   answer (%s bytes) in $(RUNS)/whole.json, its nearest and its farthest:\n' "$$(wc -c <$(RUNS)/whole.json)"
+	@tr '{' '\n' <$(RUNS)/whole.json | grep '"station"' | sed -n '1,3p;$$p' | sed 's/^/     {/;s/},*\(\].*\)*$$/}/'
+	@echo
+	@$(FROND) explain $(RUNS)/whole.ndjson
+	@echo
+	@echo "== the same with one region that never answers: four regions before the deadline, exit code 3"
+	@echo '   frond query examples/rail '"'"'$(STALLED)'"'" 
+	@$(FROND) query examples/rail '$(STALLED)' --stats --record $(RUNS)/stalled.ndjson >$(RUNS)/stalled.json; \
+	  code=$$?; echo "   exit code $$code"; test $$code -eq 3
+	@grep -o '"complete":false.*' $(RUNS)/stalled.json | sed 's/^/   the answer says: /'
+	@echo
+	@$(FROND) explain $(RUNS)/stalled.ndjson
+
+lint: setup
+	@echo "== format, clippy, docs"
+	@cargo fmt --all --check
+	@cargo clippy --quiet --release $(ALL) --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --no-deps $(ALL)
+
+test: plugins lint
+	@echo "== tests"
+	@cargo test --release $(ALL)
+
+bench: plugins
+	@cargo run --release -p frond-bench -- all
