@@ -30,6 +30,13 @@ impl Default for QueryId {
     }
 }
 
+/// An id from elsewhere, or one that is the same in every run of a test.
+impl From<u128> for QueryId {
+    fn from(bits: u128) -> Self {
+        Self(bits)
+    }
+}
+
 impl fmt::Display for QueryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)

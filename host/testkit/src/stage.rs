@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::flow::{self, Cancel, Root};
-use frond_root::{Answer, Events, Partition, Plan, Request};
+use frond_root::{Answer, Events, Partition, Plan, QueryId, Request};
 use tokio::time::sleep;
 
 use crate::leaves::Leaves;
@@ -36,6 +36,8 @@ pub fn plan_weighing(weights: &[u64]) -> Plan {
 #[must_use]
 pub fn request() -> Request {
     Request {
+        // The jitter of retries depends on it.
+        id: QueryId::from(1),
         deadline: ms(1000),
         slots: 4,
         leaf_output: 1 << 10,

@@ -41,7 +41,23 @@ impl Bench {
 
     fn end(&mut self, which: &Index) {
         if !self.running.is_empty() {
-            let fold = self.running.swap_remove(which.index(self.running.len()));
+            self.end_at(which.index(self.running.len()));
+        }
+    }
+
+    fn finish_first(&mut self) {
+        loop {
+            while self.begin(Urgency::Any) {}
+            if self.running.is_empty() {
+                break;
+            }
+            self.end_at(0);
+        }
+    }
+
+    fn end_at(&mut self, at: usize) {
+        {
+            let fold = self.running.swap_remove(at);
             let freed = fold.bytes();
             let joined: Vec<&[u8]> = fold.inputs.iter().map(|input| &input[..]).collect();
             self.partials.folded(fold.place, Bytes::from(joined.concat()), freed);
@@ -224,4 +240,31 @@ fn full_is_told_by_what_is_held_and_what_merging_it_takes() {
     let freed = fold.bytes();
     partials.folded(fold.place, Bytes::from(vec![0; 100]), freed);
     assert!(partials.has_room() && partials.held() == 100);
+}
+
+#[test]
+fn measure() {
+    for (order, n) in [(MergeOrder::Partition, 512), (MergeOrder::Partition, 4096), (MergeOrder::Partition, 32768), (MergeOrder::Any, 32768)] {
+        for at_once in [1, 4] {
+            let mut indexes: Vec<u32> = (0..n).collect();
+            let mut seed = 88172645463325252_u64;
+            for i in (1..indexes.len()).rev() {
+                seed ^= seed << 13; seed ^= seed >> 7; seed ^= seed << 17;
+                indexes.swap(i, (seed % (i as u64 + 1)) as usize);
+            }
+            for random in [true, false] {
+                let mut bench = Bench::new(order);
+                let mut list = indexes.clone();
+                if !random { list.sort_unstable(); }
+                for index in list {
+                    arrive(&mut bench, (index, true));
+                    while bench.running.len() < at_once && bench.begin(Urgency::Full) {}
+                    if bench.running.len() == at_once { bench.end_at(0); }
+                }
+                let before = bench.folds;
+                bench.finish_first();
+                eprintln!("{order:?} n {n} at_once {at_once} random {random}: handled/n {:.2} folds {} tail {}", bench.handled as f64 / f64::from(n), bench.folds, bench.folds - before);
+            }
+        }
+    }
 }
