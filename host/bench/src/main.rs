@@ -1,1 +1,106 @@
-fn main(){}
+//! Measures Frond: against the floor that wasmtime sets, against native code, and against its peers.
+//!
+//! `frond-bench all` runs every section; `frond-bench overhead data` some. `--quick` takes few rounds of less work,
+//! to see that everything runs: its figures mean little. Times are in seconds unless a column says otherwise; every
+//! figure is a median over rounds in which all entrants took turns.
+
+mod compute;
+mod data;
+mod deadline;
+mod executors;
+mod floor;
+mod guests;
+mod machine;
+mod measure;
+mod overhead;
+mod peers;
+mod report;
+mod rig;
+mod scaling;
+mod settings;
+mod start;
+mod work;
+
+use std::process::ExitCode;
+
+use anyhow::{anyhow, bail};
+
+use guests::Guests;
+use report::Report;
+
+/// What a section needs.
+pub(crate) struct Bench {
+    report: Report,
+    guests: Guests,
+    quick: bool,
+}
+
+impl Bench {
+    /// So many rounds, or few in a quick run.
+    fn rounds(&self, count: usize) -> usize {
+        if self.quick { count.min(3) } else { count }
+    }
+}
+
+type Section = (&'static str, fn(&mut Bench) -> anyhow::Result<()>);
+
+const SECTIONS: [Section; 9] = [
+    ("overhead", overhead::run),
+    ("compute", compute::run),
+    ("scaling", scaling::run),
+    ("data", data::run),
+    ("deadline", deadline::run),
+    ("executors", executors::run),
+    ("start", start::run),
+    ("peers", peers::run),
+    // Not part of `all`: it compares settings that have been chosen since.
+    ("settings", settings::run),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> anyhow::Result<()> {
+    if let [first, rest @ ..] = arguments
+        && first == scaling::CHILD
+    {
+        return scaling::child(rest);
+    }
+    let quick = arguments.iter().any(|argument| argument == "--quick");
+    let sections = sections(arguments.iter().filter(|argument| *argument != "--quick"))?;
+    let mut bench = Bench { report: Report::default(), guests: Guests::build()?, quick };
+    for fact in machine::facts() {
+        println!("- {fact}");
+    }
+    for (_, section) in sections {
+        section(&mut bench)?;
+        eprintln!("load average: {}", machine::load());
+    }
+    bench.report.summary();
+    Ok(())
+}
+
+fn sections<'a>(names: impl Iterator<Item = &'a String>) -> anyhow::Result<Vec<Section>> {
+    let mut chosen = Vec::new();
+    for name in names {
+        if name == "all" {
+            chosen.extend(SECTIONS.iter().filter(|(name, _)| *name != "settings"));
+            continue;
+        }
+        let found = SECTIONS.iter().find(|(known, _)| known == name);
+        chosen.push(*found.ok_or_else(|| anyhow!("there is no section `{name}`"))?);
+    }
+    if chosen.is_empty() {
+        let known: Vec<&str> = SECTIONS.iter().map(|(name, _)| *name).collect();
+        bail!("name the sections to run: all, or some of {}", known.join(", "));
+    }
+    Ok(chosen)
+}

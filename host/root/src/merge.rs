@@ -13,6 +13,8 @@ pub const FAN_IN: usize = 8;
 /// Partials of this many bytes together are folded though they are fewer than [`FAN_IN`]. A call's input stops growing
 /// at the first partial that passes it, so that it fits the merge's memory.
 pub const FOLD_BYTES: usize = 8 << 20;
+/// A fold of no more than this costs little but its call.
+const SMALL: usize = 256 << 10;
 /// Held partials are charged at this many times their size, as a merge holds its input and its output.
 const CHARGE: (u64, u64) = (3, 2);
 
@@ -21,7 +23,9 @@ const CHARGE: (u64, u64) = (3, 2);
 pub enum Urgency {
     /// Only a full one: [`FAN_IN`] partials or [`FOLD_BYTES`].
     Full,
-    /// Any two partials: nothing else is to do, memory is short, or the gather is over.
+    /// Any two partials of about a size, as nothing else is to do.
+    Idle,
+    /// Any two partials: memory is short, or the gather is over.
     Any,
 }
 
@@ -166,15 +170,43 @@ impl Partials {
     }
 }
 
-/// How many of `sizes` make one fold: up to [`FAN_IN`], no more once [`FOLD_BYTES`] are passed, but at least two.
-fn batch(sizes: impl Iterator<Item = usize>) -> (usize, bool) {
-    let (mut count, mut bytes) = (0, 0_usize);
-    for size in sizes.take(FAN_IN) {
-        if count >= 2 && bytes >= FOLD_BYTES {
-            break;
+/// What one call would fold of some partials: the first [`FAN_IN`] of them, no more once [`FOLD_BYTES`] are passed, but
+/// at least two.
+struct Batch {
+    count: usize,
+    bytes: usize,
+    largest: usize,
+}
+
+impl Batch {
+    fn of(sizes: impl Iterator<Item = usize>) -> Self {
+        let mut batch = Self {
+            count: 0,
+            bytes: 0,
+            largest: 0,
+        };
+        for size in sizes.take(FAN_IN) {
+            if batch.is_heavy() {
+                break;
+            }
+            batch.count += 1;
+            batch.bytes = batch.bytes.saturating_add(size);
+            batch.largest = batch.largest.max(size);
         }
-        count += 1;
-        bytes = bytes.saturating_add(size);
+        batch
     }
-    (count, count == FAN_IN || (count >= 2 && bytes >= FOLD_BYTES))
+
+    fn is_full(&self) -> bool {
+        self.count == FAN_IN || self.is_heavy()
+    }
+
+    fn is_heavy(&self) -> bool {
+        self.count >= 2 && self.bytes >= FOLD_BYTES
+    }
+
+    /// True unless one large partial would be folded again for the sake of a few small ones. What is folded evenly
+    /// grows by a third each time, so that nothing is folded more than a few times for each doubling.
+    fn is_even(&self) -> bool {
+        self.bytes <= SMALL || self.largest <= self.bytes - self.bytes / 4
+    }
 }

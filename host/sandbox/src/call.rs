@@ -1,5 +1,6 @@
 //! One call: a fresh store and instance, run under limits until it ends or is ended, then thrown away.
 
+use std::sync::atomic::{Ordering, fence};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -130,6 +131,11 @@ impl Call<'_> {
         }
         store.limiter(|host| &mut host.meter);
         store.set_epoch_deadline(1);
+        // The epoch may have been bumped for this very call just before: nobody would bump it again.
+        fence(Ordering::SeqCst);
+        if let Some(stop) = store.data().caller.stopped() {
+            return Err(stop.into());
+        }
         store.epoch_deadline_callback(|store| {
             let host = store.data();
             match host.caller.stopped() {

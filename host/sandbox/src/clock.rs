@@ -4,7 +4,7 @@
 //! It is bumped when a deadline comes, when a query is cancelled, and never otherwise, so that an idle or a punctual
 //! host does no work for it. Counting ticks instead is late by up to ten of them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -105,6 +105,8 @@ impl Shared {
     }
 
     fn bump(&self) {
+        // Whoever sees the epoch that follows also sees why: wasmtime counts it without any ordering.
+        fence(Ordering::SeqCst);
         lock(&self.engines).retain(|engine| match engine.upgrade() {
             Some(engine) => {
                 engine.increment_epoch();

@@ -105,7 +105,7 @@ impl Plugin {
         let linker = linker(engine).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
         let pre = linker.instantiate_pre(component).map_err(incompatible)?;
         let export = |role: Role, name: &str| {
-            let (_, interface) = component.get_export(None, &role.export())?;
+            let (_, interface) = component.get_export(None, role.export())?;
             component.get_export(Some(&interface), name).map(|(_, index)| index)
         };
         Ok(Self {

@@ -64,7 +64,7 @@ impl Meter {
 }
 
 impl ResourceLimiter for Meter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let wanted = self.memory.saturating_add(desired.saturating_sub(current) as u64);
         if wanted > self.max_memory {
             return Err(Stop::Memory {
@@ -73,19 +73,19 @@ impl ResourceLimiter for Meter {
             }
             .into());
         }
-        self.memory = wanted;
-        Ok(true)
-    }
-
-    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        Err(Stop::Memory {
-            wanted: self.memory,
-            limit: self.max_memory,
+        // Beyond what the guest itself declares, it expects to be refused.
+        let fits = maximum.is_none_or(|maximum| desired <= maximum);
+        if fits {
+            self.memory = wanted;
         }
-        .into())
+        Ok(fits)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        Err(grow("memory", &error))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let wanted = self.tables.saturating_add(desired.saturating_sub(current) as u64);
         if wanted > self.max_tables {
             return Err(Stop::Tables {
@@ -94,15 +94,19 @@ impl ResourceLimiter for Meter {
             }
             .into());
         }
-        self.tables = wanted;
-        Ok(true)
+        let fits = maximum.is_none_or(|maximum| desired <= maximum);
+        if fits {
+            self.tables = wanted;
+        }
+        Ok(fits)
     }
 
-    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        Err(Stop::Tables {
-            wanted: self.tables,
-            limit: self.max_tables,
-        }
-        .into())
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        Err(grow("a table", &error))
     }
+}
+
+fn grow(what: &'static str, error: &wasmtime::Error) -> wasmtime::Error {
+    let why = error.to_string();
+    Stop::Growth { what, why }.into()
 }

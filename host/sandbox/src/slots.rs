@@ -2,7 +2,7 @@
 //! and the gather; a thread takes leaf after leaf from one query without a hand-over, and moves to the next query
 //! after [`TURN`].
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::thread::{self, Thread};
@@ -23,17 +23,19 @@ use crate::park;
 /// How long a thread stays with one query while others wait.
 const TURN: Duration = Duration::from_millis(1);
 
-/// A pool of leaf threads, shared by all queries of the process.
+/// A pool of leaf threads, shared by all queries of the process. The threads end when the last clone is dropped, each
+/// once the leaf that it runs has ended.
 #[derive(Clone)]
-pub struct Slots(Arc<Shared>);
+pub struct Slots(Arc<Owner>);
+
+/// What the threads do not hold, so that it can tell them that nobody wants them any more.
+struct Owner(Arc<Shared>);
 
 struct Shared {
     clock: Clock,
     queries: Mutex<Queries>,
     changed: Condvar,
     threads: Mutex<Vec<Thread>>,
-    /// Bumped whenever a thread that found nothing should look again.
-    version: AtomicU64,
 }
 
 #[derive(Default)]
@@ -51,12 +53,14 @@ struct Query {
     deterministic: bool,
 }
 
-/// Stops the threads when the last user of the pool is gone.
-pub(crate) struct Stop(Arc<Shared>);
-
-impl Drop for Stop {
+impl Drop for Owner {
     fn drop(&mut self) {
-        lock(&self.0.queries).stopping = true;
+        let mut queries = lock(&self.0.queries);
+        queries.stopping = true;
+        // Nobody is left to run them. Their own end may come back here, so the lock is let go of first.
+        let attached = std::mem::take(&mut queries.attached);
+        drop(queries);
+        drop(attached);
         self.0.changed.notify_all();
     }
 }
@@ -72,39 +76,27 @@ impl Slots {
             queries: Mutex::default(),
             changed: Condvar::new(),
             threads: Mutex::default(),
-            version: AtomicU64::new(0),
         });
+        // Made first: should a thread not start, those that did are told to end.
+        let slots = Self(Arc::new(Owner(shared.clone())));
         for slot in (0_u32..).take(count.max(1)) {
-            let (weak, runtime, watch) = (Arc::downgrade(&shared), runtime.clone(), clock.watch());
+            let (shared, runtime) = (shared.clone(), runtime.clone());
             let thread = thread::Builder::new()
                 .name(format!("frond-leaf-{slot}"))
                 .spawn(move || {
                     let _host_calls_wait_on = runtime.enter();
-                    let worker = Worker {
-                        slot,
-                        watch,
-                        waker: park::waker(),
-                    };
-                    if let Some(shared) = weak.upgrade() {
-                        worker.run(&shared);
-                    }
+                    Worker::new(slot, &shared.clock).run(&shared);
                 })?;
-            lock(&shared.threads).push(thread.thread().clone());
+            lock(&slots.0.0.threads).push(thread.thread().clone());
         }
-        Ok(Self(shared))
-    }
-
-    /// Ends the threads once they have nothing to do; leaves that run are not stopped.
-    pub fn stop(&self) {
-        drop(Stop(self.0.clone()));
+        Ok(slots)
     }
 }
 
 impl Shared {
     fn nudge(&self) {
-        let queries = lock(&self.queries);
-        self.version.fetch_add(1, Ordering::SeqCst);
-        drop(queries);
+        // Under the lock, so that a thread that has just found nothing is already waiting.
+        let _queries = lock(&self.queries);
         self.changed.notify_all();
     }
 
@@ -149,9 +141,22 @@ struct Worker {
 }
 
 impl Worker {
+    /// On the thread that it is for.
+    fn new(slot: u32, clock: &Clock) -> Self {
+        Self {
+            slot,
+            watch: clock.watch(),
+            waker: park::waker(),
+        }
+    }
+
     fn run(&self, shared: &Shared) {
         while let Some((query, attempt)) = shared.next(self.slot) {
-            self.turn(&query, attempt);
+            // A bug of ours, or of a source's, costs its attempt, which is then `lost`, and not the slot.
+            let turn = AssertUnwindSafe(|| self.turn(&query, attempt));
+            if panic::catch_unwind(turn).is_err() {
+                self.watch.clear();
+            }
         }
     }
 
@@ -252,7 +257,7 @@ impl LeafHost {
 
 impl LeafRunner for LeafHost {
     fn attach(&self, scatter: Arc<Scatter>) {
-        let shared = Arc::downgrade(&self.slots.0);
+        let shared = Arc::downgrade(&self.slots.0.0);
         scatter.on_close(move || {
             if let Some(shared) = shared.upgrade() {
                 shared.stop_guests();
@@ -264,12 +269,12 @@ impl LeafRunner for LeafHost {
             limits: self.limits,
             deterministic: self.deterministic,
         });
-        lock(&self.slots.0.queries).attached.push(query);
-        self.slots.0.nudge();
+        lock(&self.slots.0.0.queries).attached.push(query);
+        self.slots.0.0.nudge();
     }
 
     fn nudge(&self) {
-        self.slots.0.nudge();
+        self.slots.0.0.nudge();
     }
 }
 

@@ -2,9 +2,10 @@
 
 use frond_root::{Failure, FailureKind};
 use rustc_demangle::demangle;
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+use crate::inspect::Misfit;
 use crate::log::sanitise;
 
 /// The most frames of a backtrace that a failure carries.
@@ -25,6 +26,8 @@ pub(crate) enum Stop {
     Memory { wanted: u64, limit: u64 },
     #[error("asked for {wanted} table elements, the limit is {limit}")]
     Tables { wanted: u64, limit: u64 },
+    #[error("{what} could not grow: {why}")]
+    Growth { what: &'static str, why: String },
     #[error("{what} of {size} bytes, the limit is {limit}")]
     Output { what: &'static str, size: u64, limit: u64 },
     #[error("made more than {limit} calls to the host")]
@@ -40,7 +43,7 @@ impl Stop {
         match self {
             Self::Time | Self::Late => FailureKind::OutOfTime,
             Self::Cancelled => FailureKind::Cancelled,
-            Self::Memory { .. } | Self::Tables { .. } => FailureKind::OutOfMemory,
+            Self::Memory { .. } | Self::Tables { .. } | Self::Growth { .. } => FailureKind::OutOfMemory,
             Self::Output { .. } => FailureKind::OutputTooLarge,
             Self::HostCalls { .. } => FailureKind::HostCallDenied,
             Self::Misuse(_) => FailureKind::Trap,
@@ -60,6 +63,10 @@ pub(crate) fn classify(error: &wasmtime::Error) -> Failure {
         (FailureKind::Trap, format!("called exit({})", exit.0))
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
         of_trap(*trap)
+    } else if let Some(misfit) = error.downcast_ref::<Misfit>() {
+        (FailureKind::Incompatible, misfit.to_string())
+    } else if error.is::<PoolConcurrencyLimitError>() {
+        (FailureKind::Overloaded, "found no free place in the instance pool".to_owned())
     } else {
         (FailureKind::Trap, clip(&error.root_cause().to_string()))
     };

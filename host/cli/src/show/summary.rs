@@ -59,7 +59,7 @@ pub fn summary(verdict: Verdict<'_>, extras: Extras<'_>, look: Look) -> String {
     if let Some(sums) = extras.stats {
         stats(&mut page, verdict.coverage, sums);
     }
-    if !verdict.coverage.complete {
+    if !verdict.coverage.complete && !is_refused(verdict) {
         hint(&mut page, extras.recorded);
     }
     page.into_text()
@@ -69,6 +69,21 @@ pub fn summary(verdict: Verdict<'_>, extras: Extras<'_>, look: Look) -> String {
 pub(super) fn verdict_rows(page: &mut Page, verdict: Verdict<'_>, with_details: bool) {
     let coverage = verdict.coverage;
     headline(page, verdict);
+    // Every partition of a refused query is missing for the reason above.
+    if !is_refused(verdict) {
+        account_rows(page, coverage);
+    }
+    if with_details {
+        first_details(page, verdict);
+    }
+    times(page, coverage);
+}
+
+fn is_refused(verdict: Verdict<'_>) -> bool {
+    matches!(verdict.reason, Some(Reason::InvalidQuery(_)))
+}
+
+fn account_rows(page: &mut Page, coverage: &Coverage) {
     required_rows(page, coverage);
     missing_rows(page, coverage);
     // With every missing partition listed and none tried again, the list has said it all.
@@ -78,10 +93,6 @@ pub(super) fn verdict_rows(page: &mut Page, verdict: Verdict<'_>, with_details: 
         let slugs = text::slugs(&coverage.failures);
         row(page, "failures", Tone::Plain, &format!("{slugs}   (attempts, also those tried again)"));
     }
-    if with_details {
-        first_details(page, verdict);
-    }
-    times(page, coverage);
 }
 
 fn row(page: &mut Page, label: &str, tone: Tone, text: &str) {

@@ -320,9 +320,10 @@ impl Gathering<'_> {
         if self.idle_at.take_if(|at| *at <= now).is_some() {
             self.idle = true;
         }
-        let urgency = match self.idle || self.held || self.partials.is_full() {
-            true => Urgency::Any,
-            false => Urgency::Full,
+        let urgency = match (self.held || self.partials.is_full(), self.idle) {
+            (true, _) => Urgency::Any,
+            (false, true) => Urgency::Idle,
+            (false, false) => Urgency::Full,
         };
         if self.merge_failure.is_none() && self.gather.ended_why().is_none() {
             self.folds.start(self.course, &mut self.partials, urgency);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{Fold, Place, Urgency, batch};
+use super::{Batch, Fold, Place, Urgency};
 
 /// `levels[k]` holds results of about 8ᵏ leaves each, oldest first.
 #[derive(Debug, Default)]
@@ -26,23 +26,24 @@ impl Levels {
         let full = self
             .levels
             .iter()
-            .position(|queue| batch(queue.iter().map(Bytes::len)).1);
+            .position(|queue| Batch::of(queue.iter().map(Bytes::len)).is_full());
         match (full, urgency) {
             (Some(level), _) => {
                 let queue = self.levels.get_mut(level)?;
-                let (count, _) = batch(queue.iter().map(Bytes::len));
+                let count = Batch::of(queue.iter().map(Bytes::len)).count;
                 let inputs = queue.drain(..count).collect();
                 Some(fold(inputs, level + 1))
             }
-            (None, Urgency::Any) if !folding => self.lowest(),
+            (None, Urgency::Idle | Urgency::Any) if !folding => self.lowest(urgency),
             _ => None,
         }
     }
 
     /// Up to a fold's worth of the lowest levels: the results that have been folded least.
-    fn lowest(&mut self) -> Option<Fold> {
-        let (count, _) = batch(self.levels.iter().flatten().map(Bytes::len));
-        if count < 2 {
+    fn lowest(&mut self, urgency: Urgency) -> Option<Fold> {
+        let batch = Batch::of(self.levels.iter().flatten().map(Bytes::len));
+        let count = batch.count;
+        if count < 2 || (urgency == Urgency::Idle && !batch.is_even()) {
             return None;
         }
         let (mut inputs, mut top) = (Vec::with_capacity(count), 0);

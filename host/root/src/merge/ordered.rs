@@ -1,13 +1,14 @@
 //! The tree for an ordered merge: only neighbours are folded, so that the result is in the order of the partitions.
 //!
-//! A run is folded with runs of its level or below, a level being how often its leaves make eight. Low levels come
-//! first: what they make of themselves is handled less often than what a large neighbour makes of them.
+//! Partitions stand in blocks of [`FAN_IN`], those in blocks of blocks, and so on. A block is folded when all of it is
+//! settled. So each partial is folded about log₈(n) times whatever the order of arrival, and a partition that is late
+//! keeps its neighbours waiting, but nobody else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::{FAN_IN, Fold, Place, Urgency, batch};
+use super::{Batch, FAN_IN, Fold, Place, Urgency};
 
 /// What stands for the partitions from a run's key up to its `end`.
 #[derive(Debug)]
@@ -24,9 +25,6 @@ impl Run {
     }
 }
 
-/// Above all levels: neighbours of any size.
-const ANY_LEVEL: u32 = u32::MAX;
-
 #[derive(Debug)]
 enum State {
     /// A partial.
@@ -41,7 +39,7 @@ enum State {
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     runs: BTreeMap<u32, Run>,
-    /// Where a full fold may have become possible: levels and starts of runs.
+    /// Where a block may have become whole, by level: what is low is folded first.
     touched: BTreeSet<(u32, u32)>,
 }
 
@@ -67,10 +65,7 @@ impl Runs {
             self.runs.remove(&(partition + 1));
         }
         self.insert(from, end, 0, State::Empty);
-        // It stands between neighbours of any level, and takes that of the lower one.
-        let level = |run: Option<&Run>| run.map_or(0, Run::level);
-        let before = level(self.runs.range(..from).next_back().map(|(_, run)| run));
-        self.touched.insert((before.min(level(self.runs.get(&end))), from));
+        self.touched.insert((0, partition));
     }
 
     fn insert(&mut self, from: u32, end: u32, leaves: u32, state: State) {
@@ -78,37 +73,65 @@ impl Runs {
     }
 
     pub(super) fn next_fold(&mut self, urgency: Urgency, folding: bool) -> Option<Fold> {
-        while let Some((level, at)) = self.touched.first().copied() {
-            if let Some(from) = self.full_around(at, level) {
-                return self.take(from, level);
+        while let Some((_, at)) = self.touched.first().copied() {
+            if let Some((from, count)) = self.whole_block(at).or_else(|| self.heavy(at)) {
+                return self.take(from, count);
             }
             self.touched.pop_first();
         }
-        match urgency {
-            // What is being folded may make a full fold with what is left.
-            Urgency::Any if !folding => self.first_pair().and_then(|from| self.take(from, ANY_LEVEL)),
-            _ => None,
+        // What is being folded may make a full fold with what is left.
+        if urgency == Urgency::Full || folding {
+            return None;
         }
+        let (from, level) = self.lowest_pair()?;
+        let batch = self.neighbours(from, level);
+        let worth = urgency == Urgency::Any || batch.is_even();
+        worth.then(|| self.take(from, batch.count)).flatten()
     }
 
-    /// The start of a full fold of runs up to `level` with the one at `at` among them.
-    fn full_around(&self, at: u32, level: u32) -> Option<u32> {
-        let here = self.runs.get(&at)?;
-        let mut room = FAN_IN - usize::from(matches!(here.state, State::Ready(_)));
-        let mut from = at;
-        for (start, run) in self.runs.range(..at).rev() {
-            let usable = run.end == from && run.level() <= level && !matches!(run.state, State::Folding);
-            if !usable || room == 0 {
-                break;
+    /// The smallest block around `at` that is settled and holds two partials or more: where they start, and how many
+    /// to fold.
+    fn whole_block(&self, at: u32) -> Option<(u32, usize)> {
+        let mut size = FAN_IN as u32;
+        loop {
+            let first = at / size * size;
+            let (from, ready) = self.settled(first, first.saturating_add(size))?;
+            if ready > 1 {
+                return Some((from, self.neighbours(from, u32::MAX).count.min(ready)));
             }
-            room -= usize::from(matches!(run.state, State::Ready(_)));
-            from = *start;
+            size = size.checked_mul(FAN_IN as u32)?;
         }
-        self.neighbours(from, level).1.then_some(from)
     }
 
-    /// How many runs from `from` on may be folded together, and whether they make a full fold.
-    fn neighbours(&self, from: u32, level: u32) -> (usize, bool) {
+    /// The start of the run at `first` and the partials from there to `end`; `None` unless all there is settled.
+    fn settled(&self, first: u32, end: u32) -> Option<(u32, usize)> {
+        let (from, _) = self.runs.range(..=first).next_back()?;
+        let (mut next, mut ready) = (*from, 0);
+        for (start, run) in self.runs.range(from..) {
+            if *start != next || matches!(run.state, State::Folding) {
+                return None;
+            }
+            ready += usize::from(matches!(run.state, State::Ready(_)));
+            next = run.end;
+            if next >= end {
+                return Some((*from, ready));
+            }
+        }
+        None
+    }
+
+    /// Partials at `at` that are a fold's worth by their bytes alone.
+    fn heavy(&self, at: u32) -> Option<(u32, usize)> {
+        let before = self.runs.range(..at).next_back();
+        let before = before.filter(|(_, run)| run.end == at).map(|(start, _)| *start);
+        [before, Some(at)].into_iter().flatten().find_map(|from| {
+            let batch = self.neighbours(from, u32::MAX);
+            (batch.is_heavy() && batch.is_even()).then_some((from, batch.count))
+        })
+    }
+
+    /// The runs from `from` on, up to `level`, that may be folded together.
+    fn neighbours(&self, from: u32, level: u32) -> Batch {
         let mut end = from;
         let ready = self
             .runs
@@ -123,21 +146,36 @@ impl Runs {
                 }
             })
             .flatten();
-        batch(ready)
+        Batch::of(ready)
     }
 
-    /// The first two partials with nothing but empty runs between them.
-    fn first_pair(&self) -> Option<u32> {
-        self.runs
-            .iter()
-            .filter(|(_, run)| matches!(run.state, State::Ready(_)))
-            .map(|(start, _)| *start)
-            .find(|start| self.neighbours(*start, ANY_LEVEL).0 >= 2)
+    /// The first of the two neighbours that have been folded least, and the higher of their levels.
+    fn lowest_pair(&self) -> Option<(u32, u32)> {
+        let mut last: Option<(u32, u32)> = None;
+        let mut next = 0;
+        let pairs = self.runs.iter().filter_map(|(start, run)| {
+            let before = last.filter(|_| *start == next);
+            next = run.end;
+            match run.state {
+                State::Ready(_) => {
+                    last = Some((*start, run.level()));
+                    before.map(|(from, level)| (from, level.max(run.level())))
+                }
+                State::Empty => {
+                    last = before;
+                    None
+                }
+                State::Folding => {
+                    last = None;
+                    None
+                }
+            }
+        });
+        pairs.min_by_key(|(_, level)| *level)
     }
 
-    /// Takes the fold that starts at `from`, of runs up to `level`, leaving a placeholder.
-    fn take(&mut self, from: u32, level: u32) -> Option<Fold> {
-        let (count, _) = self.neighbours(from, level);
+    /// Takes `count` partials from `from` on, leaving a placeholder.
+    fn take(&mut self, from: u32, count: usize) -> Option<Fold> {
         let mut inputs = Vec::with_capacity(count);
         let (mut end, mut leaves) = (from, 0);
         while inputs.len() < count {
@@ -158,7 +196,9 @@ impl Runs {
     pub(super) fn folded(&mut self, place: Place, result: Bytes) {
         if let Some(run) = self.runs.get_mut(&place.lo) {
             run.state = State::Ready(result);
-            self.touched.insert((run.level(), place.lo));
+            // It may reach over the border of two blocks.
+            let level = run.level();
+            self.touched.extend([(level, place.lo), (level, run.end - 1)]);
         }
     }
 

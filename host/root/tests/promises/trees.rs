@@ -45,23 +45,11 @@ impl Bench {
         }
     }
 
-    fn finish_first(&mut self) {
-        loop {
-            while self.begin(Urgency::Any) {}
-            if self.running.is_empty() {
-                break;
-            }
-            self.end_at(0);
-        }
-    }
-
     fn end_at(&mut self, at: usize) {
-        {
-            let fold = self.running.swap_remove(at);
-            let freed = fold.bytes();
-            let joined: Vec<&[u8]> = fold.inputs.iter().map(|input| &input[..]).collect();
-            self.partials.folded(fold.place, Bytes::from(joined.concat()), freed);
-        }
+        let fold = self.running.swap_remove(at);
+        let freed = fold.bytes();
+        let joined: Vec<&[u8]> = fold.inputs.iter().map(|input| &input[..]).collect();
+        self.partials.folded(fold.place, Bytes::from(joined.concat()), freed);
     }
 
     fn finish(&mut self, whichs: &[Index]) {
@@ -71,7 +59,10 @@ impl Bench {
             if self.running.is_empty() {
                 break;
             }
-            self.end(whichs.next().unwrap());
+            match whichs.next() {
+                Some(which) => self.end(which),
+                None => self.end_at(0),
+            }
         }
     }
 }
@@ -97,6 +88,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => Just(Step::Arrive),
         3 => Just(Step::Begin(Urgency::Full)),
+        1 => Just(Step::Begin(Urgency::Idle)),
         1 => Just(Step::Begin(Urgency::Any)),
         2 => any::<Index>().prop_map(Step::End),
     ]
@@ -222,8 +214,12 @@ fn neighbours_are_found_over_any_number_of_missing_partitions() {
     for index in (0..7000).rev().filter(|index| index % 1000 != 0) {
         bench.partials.skip(index);
     }
+    // Five of them stand in the first block of 8⁴, the others in the second, which is not whole.
     assert!(bench.begin(Urgency::Full));
-    assert_eq!(bench.running[0].inputs.len(), 8);
+    assert_eq!(bench.running[0].inputs.len(), 5);
+    bench.finish(&[]);
+    let last = bench.partials.into_last().unwrap();
+    assert_eq!(leaves(&last), Vec::from_iter((0..8).map(|index| index * 1000)));
 }
 
 #[test]
@@ -243,28 +239,32 @@ fn full_is_told_by_what_is_held_and_what_merging_it_takes() {
 }
 
 #[test]
-fn measure() {
-    for (order, n) in [(MergeOrder::Partition, 512), (MergeOrder::Partition, 4096), (MergeOrder::Partition, 32768), (MergeOrder::Any, 32768)] {
-        for at_once in [1, 4] {
-            let mut indexes: Vec<u32> = (0..n).collect();
-            let mut seed = 88172645463325252_u64;
-            for i in (1..indexes.len()).rev() {
-                seed ^= seed << 13; seed ^= seed >> 7; seed ^= seed << 17;
-                indexes.swap(i, (seed % (i as u64 + 1)) as usize);
-            }
-            for random in [true, false] {
-                let mut bench = Bench::new(order);
-                let mut list = indexes.clone();
-                if !random { list.sort_unstable(); }
-                for index in list {
-                    arrive(&mut bench, (index, true));
-                    while bench.running.len() < at_once && bench.begin(Urgency::Full) {}
-                    if bench.running.len() == at_once { bench.end_at(0); }
+fn thousands_are_folded_as_often_as_the_tree_is_deep_whatever_comes_first() {
+    let orders: [fn(u32) -> u32; 3] = [|index| index, |index| 4095 - index, |index| index * 2467 % 4096];
+    for order in [MergeOrder::Any, MergeOrder::Partition] {
+        for shuffle in orders {
+            let mut bench = Bench::new(order);
+            for index in 0..4096 {
+                arrive(&mut bench, (shuffle(index), true));
+                while bench.running.len() < 4 && bench.begin(Urgency::Full) {}
+                if bench.running.len() == 4 {
+                    bench.end_at(0);
                 }
-                let before = bench.folds;
-                bench.finish_first();
-                eprintln!("{order:?} n {n} at_once {at_once} random {random}: handled/n {:.2} folds {} tail {}", bench.handled as f64 / f64::from(n), bench.folds, bench.folds - before);
             }
+            bench.finish(&[]);
+            // 8⁴ leaves.
+            assert!(bench.handled <= 4096 * 4 + 4096 / 2, "{order:?}: {}", bench.handled);
         }
+    }
+}
+
+#[test]
+fn idle_time_is_not_spent_on_one_large_partial_again_and_again() {
+    for order in [MergeOrder::Any, MergeOrder::Partition] {
+        let mut bench = Bench::new(order);
+        bench.partials.add(0, Bytes::from(vec![0; 3 << 20]));
+        bench.partials.add(1, leaf(1));
+        assert!(bench.partials.next_fold(Urgency::Idle).is_none(), "{order:?}");
+        assert!(bench.partials.next_fold(Urgency::Any).is_some(), "{order:?}");
     }
 }

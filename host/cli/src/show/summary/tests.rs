@@ -112,6 +112,19 @@ fn a_failed_split_shows_what_its_author_needs() {
 }
 
 #[test]
+fn a_refused_query_does_not_list_what_it_never_asked() {
+    let reason = Reason::InvalidQuery(Failure::new(FailureKind::InvalidQuery, "expected value at line 1 column 1"));
+    let stream = below_floor();
+    let Some(EventKind::QueryEnded { coverage, .. }) = stream.events.last().map(|event| &event.kind) else {
+        panic!("no end");
+    };
+    let verdict = Verdict { outcome: "failed", reason: Some(&reason), coverage };
+    let text = summary(verdict, Extras::default(), Look::plain(100));
+    assert!(text.contains("invalid-query: expected value at line 1 column 1"), "{text}");
+    assert!(!text.contains("missing") && !text.contains("look "), "{text}");
+}
+
+#[test]
 fn many_missing_partitions_are_counted() {
     insta::assert_snapshot!(check(&many(10_000)), @r"
     partial  9,980 of 10,000 partitions, 99.8 % by weight, in 37.65 s of 2.00 s   (floor 60 %)

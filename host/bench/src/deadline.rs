@@ -1,0 +1,135 @@
+//! How late a leaf that never ends is stopped, and what the clock that stops it costs.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use bytes::Bytes;
+use frond_root::{Event, EventKind, Listener, Partition, Request};
+use frond_sandbox::Limits;
+
+use crate::Bench;
+use crate::machine::{cores, thread_cpu, threads};
+use crate::measure::quantile;
+use crate::report::{Bound, figure};
+use crate::rig::{Merge, Rig};
+use crate::work::{QUERY, add_samples, keep_first, partitions, spans};
+
+/// A leaf's time limit here.
+const LEAF_TIME: Duration = Duration::from_millis(5);
+
+pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
+    bench.report.section("Deadlines");
+    let count = if bench.quick { 40 } else { 400 };
+    let mut rows = Vec::new();
+    for slots in [1, 2] {
+        let limits = Limits { fuel: 1 << 50, ..Limits::default() };
+        let rig = Rig::new(&bench.guests.faulty, slots, limits)?;
+        late(bench, &rig, &format!("{slots} slots"), count, &mut rows)?;
+        let busy = Busy::every_core();
+        late(bench, &rig, &format!("{slots} slots, every core busy"), count, &mut rows)?;
+        drop(busy);
+    }
+    bench.report.table(&["a spinning leaf, stopped after its limit", "p50 ms", "p99 ms", "worst ms"], &rows);
+    clock(bench)
+}
+
+fn late(bench: &mut Bench, rig: &Rig, name: &str, count: usize, rows: &mut Vec<Vec<String>>) -> anyhow::Result<()> {
+    let late = lateness(rig, count)?;
+    ensure!(late.len() == count, "{} of {count} leaves were stopped", late.len());
+    let at = |q| quantile(late.clone(), q);
+    rows.push(vec![name.to_owned(), figure(at(0.5)), figure(at(0.99)), figure(at(1.0))]);
+    let what = format!("lateness of a deadline, p99, {name}");
+    bench.report.target(what, at(0.99), "ms", Bound::AtMost(5.0));
+    Ok(())
+}
+
+/// Milliseconds from each leaf's deadline to its end.
+fn lateness(rig: &Rig, count: usize) -> anyhow::Result<Vec<f64>> {
+    let query = Bytes::from_static(br#"{"fault":"spin"}"#);
+    let leaf = |index| Partition::new(format!("spin-{index}"), Bytes::new());
+    let ends = Arc::new(Ends::default());
+    let request = Request { leaf_time: Some(LEAF_TIME), ..rig.request(&query) };
+    rig.answer(request, (0..count).map(leaf).collect(), Merge::Native(keep_first), vec![ends.clone()])?;
+    let ends = ends.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let micros = ends.iter().filter_map(|(started, ended)| Some((*ended)?.saturating_sub(*started)));
+    Ok(micros.map(|micros| micros as f64 / 1e3 - LEAF_TIME.as_secs_f64() * 1e3).collect())
+}
+
+/// When each partition's leaf began and ended, in microseconds.
+#[derive(Default)]
+struct Ends(Mutex<Vec<(u64, Option<u64>)>>);
+
+impl Listener for Ends {
+    fn event(&self, event: &Event) {
+        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &event.kind {
+            EventKind::AttemptStarted { partition, .. } => {
+                let at = *partition as usize;
+                if ends.len() <= at {
+                    ends.resize(at + 1, (0, None));
+                }
+                if let Some(one) = ends.get_mut(at) {
+                    *one = (event.at, None);
+                }
+            }
+            EventKind::AttemptEnded { partition, .. } => {
+                if let Some(one) = ends.get_mut(*partition as usize) {
+                    one.1 = Some(event.at);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A thread on every core that never rests, until dropped.
+pub(crate) struct Busy(Arc<AtomicBool>);
+
+impl Busy {
+    pub(crate) fn every_core() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        for _ in 0..cores() {
+            let stop = stop.clone();
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        Self(stop)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The clock thread's CPU in a second without leaves, and in a second of leaves without pause.
+fn clock(bench: &mut Bench) -> anyhow::Result<()> {
+    let rig = Rig::new(&bench.guests.pi, 2, Limits::default())?;
+    let tasks = spans(1000, 1);
+    let clock = threads("frond-clock");
+    let during = |work: &dyn Fn() -> anyhow::Result<()>| -> anyhow::Result<f64> {
+        let (start, before) = (Instant::now(), thread_cpu(&clock));
+        while start.elapsed() < Duration::from_secs(1) {
+            work()?;
+        }
+        Ok((thread_cpu(&clock) - before).as_secs_f64() / start.elapsed().as_secs_f64())
+    };
+    let idle = during(&|| {
+        thread::sleep(Duration::from_millis(100));
+        Ok(())
+    })?;
+    let busy = during(&|| rig.ask(&QUERY, partitions(&tasks), Merge::Native(add_samples)).map(drop))?;
+    let percent = |share: f64| format!("{:.3} %", share * 100.0);
+    let rows = [vec!["idle".to_owned(), percent(idle)], vec!["leaves without pause".to_owned(), percent(busy)]];
+    bench.report.table(&["the clock thread", "of a core"], &rows);
+    bench.report.target("the clock thread, idle", idle * 100.0, "% of a core", Bound::AtMost(0.1));
+    bench.report.target("the clock thread, busy", busy * 100.0, "% of a core", Bound::AtMost(1.0));
+    Ok(())
+}

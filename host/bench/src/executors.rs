@@ -1,0 +1,155 @@
+//! Where leaves should run so that timers and the gather stay punctual: on the runtime's own threads as fibers, on
+//! threads of their own, or on such threads with less priority.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use frond_sandbox::Limits;
+use rustix::process::{Pid, setpriority_process};
+use tokio::runtime::Runtime;
+
+use crate::Bench;
+use crate::floor::{Floor, Meters};
+use crate::machine::{cores, threads};
+use crate::measure::quantile;
+use crate::report::{Bound, figure, times};
+use crate::rig::{Merge, Rig, runtime};
+use crate::work::{QUERY, add_samples, partitions, spans};
+
+/// What the timer task waits for, again and again.
+const TICK: Duration = Duration::from_millis(1);
+/// Samples of pi a leaf: some milliseconds.
+const SAMPLES: u64 = 1 << 20;
+
+/// How late timers were, in milliseconds, and how many leaves ended meanwhile.
+struct Seen {
+    late: Vec<f64>,
+    leaves: u64,
+    seconds: f64,
+}
+
+pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
+    bench.report.section("Executors: timers on the runtime while every core runs leaves");
+    let time = Duration::from_secs(if bench.quick { 1 } else { 5 });
+    let idle = watched(&runtime()?, time, |_| Ok(()))?;
+    let whole = fibers(bench, time, false)?;
+    let sliced = fibers(bench, time, true)?;
+    let own = own_threads(bench, time, &|_| Ok(()))?;
+    let nice = own_threads(bench, time, &|thread| Ok(setpriority_process(Pid::from_raw(thread), 19)?))?;
+    let batch = own_threads(bench, time, &|thread| {
+        setpriority_process(Pid::from_raw(thread), 19)?;
+        let set = Command::new("chrt").args(["-b", "-p", "0", &thread.to_string()]).status();
+        set.context("chrt cannot be run")?.success().then_some(()).context("chrt failed")
+    });
+    let rate = |seen: &Seen| seen.leaves as f64 / seen.seconds;
+    let row = |name: &str, seen: &Seen| {
+        let at = |q| figure(quantile(seen.late.clone(), q));
+        vec![name.to_owned(), at(0.5), at(0.99), at(1.0), times(rate(seen) / rate(&own))]
+    };
+    let mut rows = vec![
+        row("no leaves", &idle),
+        row("fibers on the runtime's threads, no time slices", &whole),
+        row("fibers on the runtime's threads, slices of 1 ms", &sliced),
+        row("own threads", &own),
+        row("own threads, nice 19", &nice),
+    ];
+    match &batch {
+        Ok(batch) => rows.push(row("own threads, nice 19, SCHED_BATCH", batch)),
+        Err(error) => bench.report.note(&format!("SCHED_BATCH: skipped, {error:#}")),
+    }
+    bench.report.table(&["a timer of 1 ms, late by", "p50 ms", "p99 ms", "worst ms", "leaves a second"], &rows);
+    let late = quantile(own.late.clone(), 0.99);
+    bench.report.target("timers beside saturated slots, p99 (the runtime rounds up to 1 ms)", late, "ms", Bound::AtMost(5.0));
+    Ok(())
+}
+
+/// Watches a timer on `runtime` for a while; `work` starts what runs meanwhile and counts what it has done.
+fn watched(
+    runtime: &Runtime,
+    time: Duration,
+    work: impl FnOnce(Arc<Meanwhile>) -> anyhow::Result<()>,
+) -> anyhow::Result<Seen> {
+    let meanwhile = Arc::new(Meanwhile::default());
+    work(meanwhile.clone())?;
+    let start = Instant::now();
+    let timer = runtime.spawn(async move {
+        let mut late = Vec::new();
+        while start.elapsed() < time {
+            let due = Instant::now() + TICK;
+            tokio::time::sleep_until(due.into()).await;
+            late.push(due.elapsed().as_secs_f64() * 1e3);
+        }
+        late
+    });
+    let late = runtime.block_on(timer)?;
+    let leaves = meanwhile.leaves.load(Ordering::SeqCst);
+    meanwhile.stop.store(true, Ordering::SeqCst);
+    Ok(Seen { late, leaves, seconds: start.elapsed().as_secs_f64() })
+}
+
+#[derive(Default)]
+struct Meanwhile {
+    stop: AtomicBool,
+    leaves: AtomicU64,
+}
+
+/// As many tasks as cores, each running leaf after leaf on the runtime itself.
+fn fibers(bench: &Bench, time: Duration, slices: bool) -> anyhow::Result<Seen> {
+    let runtime = runtime()?;
+    let floor = Arc::new(Floor::new(&bench.guests.pi, Meters::Both, Limits::default())?);
+    let task = Arc::new(spans(1, SAMPLES));
+    watched(&runtime, time, |meanwhile| {
+        if slices {
+            let (engine, stop) = (floor.engine.clone(), meanwhile.clone());
+            std::thread::spawn(move || {
+                while !stop.stop.load(Ordering::SeqCst) {
+                    std::thread::sleep(TICK);
+                    engine.increment_epoch();
+                }
+            });
+        }
+        for _ in 0..cores() {
+            let (floor, task, meanwhile) = (floor.clone(), task.clone(), meanwhile.clone());
+            runtime.spawn(async move {
+                while !meanwhile.stop.load(Ordering::SeqCst) {
+                    for task in task.iter() {
+                        if floor.leaf_on_fiber(&QUERY, task, slices).await.is_ok() {
+                            meanwhile.leaves.fetch_add(1, Ordering::SeqCst);
+                        }
+                    }
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+        Ok(())
+    })
+}
+
+/// As many slots as cores, saturated by queries; `prepare` is told each leaf thread's id.
+fn own_threads(bench: &Bench, time: Duration, prepare: &dyn Fn(i32) -> anyhow::Result<()>) -> anyhow::Result<Seen> {
+    let others = threads("frond-leaf-");
+    let rig = Arc::new(Rig::new(&bench.guests.pi, cores(), Limits::default())?);
+    for thread in threads("frond-leaf-").into_iter().filter(|thread| !others.contains(thread)) {
+        prepare(thread)?;
+    }
+    let mut asking = None;
+    let seen = watched(&rig.runtime, time, |meanwhile| {
+        let rig = rig.clone();
+        asking = Some(std::thread::spawn(move || -> anyhow::Result<()> {
+            let tasks = spans(4 * cores(), SAMPLES);
+            while !meanwhile.stop.load(Ordering::SeqCst) {
+                rig.ask(&QUERY, partitions(&tasks), Merge::Native(add_samples))?;
+                meanwhile.leaves.fetch_add(tasks.len() as u64, Ordering::SeqCst);
+            }
+            Ok(())
+        }));
+        Ok(())
+    });
+    if let Some(asking) = asking {
+        asking.join().ok().context("the asking thread panicked")??;
+    }
+    seen
+}

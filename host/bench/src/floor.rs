@@ -1,0 +1,205 @@
+//! The floor: a leaf's call as one would write it by hand over bare wasmtime, with the same component, limits and
+//! pool. What Frond takes beyond this is its own.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use anyhow::{Context as _, anyhow};
+use bytes::Bytes;
+use frond_sandbox::Limits;
+use wasmtime::component::{Component, ComponentExportIndex, ComponentType, InstancePre, Lift, Linker, Lower, WasmList};
+use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store, StoreContextMut, StoreLimits, StoreLimitsBuilder};
+
+const PROCESS: &str = "frond:plugin/process-partition@0.1.0";
+/// Calls at once that the pool has room for.
+const CALLS: u32 = 16;
+
+/// What guests are compiled to check while they run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Meters {
+    Both,
+    Fuel,
+    Epoch,
+    None,
+}
+
+impl Meters {
+    pub(crate) fn fuel(self) -> bool {
+        matches!(self, Self::Both | Self::Fuel)
+    }
+
+    pub(crate) fn epoch(self) -> bool {
+        matches!(self, Self::Both | Self::Epoch)
+    }
+}
+
+/// The engine's settings, as Frond's are.
+pub(crate) fn config(meters: Meters, limits: &Limits) -> Config {
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(CALLS)
+        .max_core_instances_per_component(32)
+        .total_core_instances(CALLS * 32)
+        .max_memories_per_component(4)
+        .total_memories(CALLS * 4)
+        .max_tables_per_component(16)
+        .total_tables(CALLS * 16)
+        .total_stacks(CALLS)
+        .max_memory_size(size(limits.memory))
+        .table_elements(size(limits.table_elements))
+        .max_component_instance_size(4 << 20)
+        .max_core_instance_size(4 << 20)
+        .max_unused_warm_slots(CALLS)
+        .linear_memory_keep_resident(1 << 20)
+        .table_keep_resident(64 << 10)
+        .pagemap_scan(Enabled::Auto);
+    let mut config = Config::new();
+    config
+        .consume_fuel(meters.fuel())
+        .epoch_interruption(meters.epoch())
+        .concurrency_support(false)
+        .max_wasm_stack(512 << 10)
+        .async_stack_size(2 << 20)
+        .allocation_strategy(pool);
+    config
+}
+
+struct State {
+    limits: StoreLimits,
+    data: Bytes,
+}
+
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+struct PartitionIn<'a> {
+    key: &'a str,
+    index: u32,
+    data: &'a [u8],
+}
+
+#[derive(ComponentType, Lift, Debug)]
+#[component(variant)]
+#[expect(dead_code, reason = "read through Debug only")]
+enum FailureOut {
+    #[component(name = "invalid-query")]
+    InvalidQuery(String),
+    #[component(name = "invalid-partition")]
+    InvalidPartition(String),
+    #[component(name = "unavailable")]
+    Unavailable(String),
+}
+
+type Params<'a> = (&'a [u8], PartitionIn<'a>);
+type BytesOut = (Result<WasmList<u8>, FailureOut>,);
+
+/// One leaf's input.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub(crate) key: String,
+    pub(crate) index: u32,
+    pub(crate) data: Bytes,
+}
+
+/// A leaf component, ready to be called.
+pub(crate) struct Floor {
+    pub(crate) engine: Engine,
+    pre: InstancePre<State>,
+    process: ComponentExportIndex,
+    limits: Limits,
+    meters: Meters,
+    pulls: bool,
+}
+
+impl Floor {
+    pub(crate) fn new(component: &[u8], meters: Meters, limits: Limits) -> anyhow::Result<Self> {
+        Self::with(&config(meters, &limits), component, meters, limits)
+    }
+
+    /// A floor on an engine with settings of its own, which must have `meters`.
+    pub(crate) fn with(config: &Config, component: &[u8], meters: Meters, limits: Limits) -> anyhow::Result<Self> {
+        let engine = Engine::new(config)?;
+        let component = Component::new(&engine, component)?;
+        let (_, interface) = component.get_export(None, PROCESS).context("the component is no leaf")?;
+        let (_, process) = component.get_export(Some(&interface), "process").context("the component is no leaf")?;
+        let names = component.component_type();
+        let pulls = names.imports(&engine).any(|(name, _)| name.starts_with("frond:plugin/source@"));
+        let pre = linker(&engine, &component)?.instantiate_pre(&component)?;
+        Ok(Self { engine, pre, process, limits, meters, pulls })
+    }
+
+    /// Calls the leaf in a fresh instance, on this thread.
+    pub(crate) fn leaf(&self, query: &[u8], task: &Task) -> anyhow::Result<Bytes> {
+        let mut store = self.store(task)?;
+        let instance = self.pre.instantiate(&mut store)?;
+        let process = instance.get_typed_func::<Params<'_>, BytesOut>(&mut store, &self.process)?;
+        let returned = process.call(&mut store, self.params(query, task))?;
+        taken(&store, returned)
+    }
+
+    /// The same on a fiber, to be polled. With `slice` it lets others run whenever the epoch moves.
+    pub(crate) async fn leaf_on_fiber(&self, query: &[u8], task: &Task, slice: bool) -> anyhow::Result<Bytes> {
+        let mut store = self.store(task)?;
+        if slice {
+            store.epoch_deadline_async_yield_and_update(1);
+        }
+        let instance = self.pre.instantiate_async(&mut store).await?;
+        let process = instance.get_typed_func::<Params<'_>, BytesOut>(&mut store, &self.process)?;
+        let returned = process.call_async(&mut store, self.params(query, task)).await?;
+        taken(&store, returned)
+    }
+
+    fn store(&self, task: &Task) -> anyhow::Result<Store<State>> {
+        let memory = usize::try_from(self.limits.memory)?;
+        let elements = usize::try_from(self.limits.table_elements)?;
+        let limits = StoreLimitsBuilder::new().memory_size(memory).table_elements(elements).build();
+        let data = if self.pulls { task.data.clone() } else { Bytes::new() };
+        let mut store = Store::new(&self.engine, State { limits, data });
+        store.limiter(|state| &mut state.limits);
+        if self.meters.fuel() {
+            store.set_fuel(self.limits.fuel)?;
+        }
+        if self.meters.epoch() {
+            store.set_epoch_deadline(1);
+        }
+        Ok(store)
+    }
+
+    fn params<'a>(&self, query: &'a [u8], task: &'a Task) -> Params<'a> {
+        let data: &[u8] = if self.pulls { &[] } else { &task.data };
+        (query, PartitionIn { key: &task.key, index: task.index, data })
+    }
+}
+
+fn taken(store: &Store<State>, (returned,): BytesOut) -> anyhow::Result<Bytes> {
+    let list = returned.map_err(|failure| anyhow!("the leaf failed: {failure:?}"))?;
+    Ok(Bytes::copy_from_slice(list.as_le_slice(store)))
+}
+
+/// The contract's host functions; every other import is a trap.
+fn linker(engine: &Engine, component: &Component) -> anyhow::Result<Linker<State>> {
+    let mut linker: Linker<State> = Linker::new(engine);
+    let mut control = linker.instance("frond:plugin/control@0.1.0")?;
+    control.func_wrap("emit-partial", |_: StoreContextMut<'_, State>, _: (WasmList<u8>, f64)| Ok(()))?;
+    let mut source = linker.instance("frond:plugin/source@0.1.0")?;
+    source.func_wrap("size", |store: StoreContextMut<'_, State>, (): ()| Ok((store.data().data.len() as u64,)))?;
+    source.func_wrap("read", |store: StoreContextMut<'_, State>, (offset, len): (u64, u32)| {
+        let data = &store.data().data;
+        let from = usize::try_from(offset)?.min(data.len());
+        let to = from.saturating_add(len as usize).min(data.len());
+        Ok((data.slice(from..to).to_vec(),))
+    })?;
+    linker.define_unknown_imports_as_traps(component)?;
+    Ok(linker)
+}
+
+/// Polls a future until it is ready, on this thread.
+pub(crate) fn poll_on<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
+}

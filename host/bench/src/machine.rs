@@ -1,0 +1,75 @@
+//! What this process and its threads have used, as Linux tells it.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+/// Resident memory now, in MiB.
+pub(crate) fn resident() -> f64 {
+    status("VmRSS:") as f64 / 1024.0
+}
+
+fn status(key: &str) -> u64 {
+    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(key));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// Page faults of this process so far that needed no disk.
+pub(crate) fn page_faults() -> u64 {
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = text.rsplit(')').next().unwrap_or_default();
+    after_name.split_whitespace().nth(7).and_then(|field| field.parse().ok()).unwrap_or(0)
+}
+
+/// Ids of this process's threads whose name begins so.
+pub(crate) fn threads(name: &str) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc/self/task") else { return Vec::new() };
+    let named = |id: &i32| {
+        let found = fs::read_to_string(format!("/proc/self/task/{id}/comm")).unwrap_or_default();
+        found.starts_with(name)
+    };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter(named).collect()
+}
+
+/// CPU time of these threads so far.
+pub(crate) fn thread_cpu(ids: &[i32]) -> Duration {
+    let one = |id: &i32| -> u64 {
+        let text = fs::read_to_string(format!("/proc/self/task/{id}/schedstat")).unwrap_or_default();
+        text.split_whitespace().next().and_then(|field| field.parse().ok()).unwrap_or(0)
+    };
+    Duration::from_nanos(ids.iter().map(one).sum())
+}
+
+/// Cores that this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What the figures were measured on, one fact a line.
+pub(crate) fn facts() -> Vec<String> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let info = read("/proc/cpuinfo");
+    let model = |key: &str| {
+        let line = info.lines().find(|line| line.starts_with(key));
+        line.and_then(|line| line.split(':').nth(1)).map_or("?", str::trim).to_owned()
+    };
+    vec![
+        format!("CPU: {} (model {}), {} cores", model("model name"), model("model\t"), cores()),
+        format!("kernel: {}", read("/proc/sys/kernel/osrelease").trim()),
+        format!("huge pages: {}", read("/sys/kernel/mm/transparent_hugepage/enabled").trim()),
+        format!("compiler: {}", output("rustc", &["--version"])),
+        format!("load average at the start: {}", load()),
+    ]
+}
+
+/// The machine's load average over a minute: above about 0.3 before a run, others disturb it.
+pub(crate) fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().unwrap_or("?").to_owned()
+}
+
+fn output(program: &str, arguments: &[&str]) -> String {
+    let ran = Command::new(program).args(arguments).output();
+    ran.map_or_else(|_| "?".to_owned(), |ran| String::from_utf8_lossy(&ran.stdout).trim().to_owned())
+}

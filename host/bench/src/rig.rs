@@ -1,0 +1,143 @@
+//! Frond, set up as its command line sets it up: a sandbox, leaf threads, and the root's flow on a runtime.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use frond_root::flow::{self, Cancel, Root};
+use frond_root::runner::{Covered, Merging};
+use frond_root::{Answer, Events, LeafRunner, Listener, Merger, Partition, Plan, Request, Usage};
+use frond_sandbox::{Guests, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
+
+/// Folds partials.
+pub(crate) type Fold = fn(Vec<Bytes>) -> anyhow::Result<Bytes>;
+
+/// How a query's partials are merged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Merge {
+    /// By the component, as an app's are.
+    Component,
+    /// By native code, where it is the leaves that are measured.
+    Native(Fold),
+}
+
+/// One component, ready to be asked.
+pub(crate) struct Rig {
+    pub(crate) runtime: Runtime,
+    pub(crate) limits: Limits,
+    sandbox: Sandbox,
+    plugin: Arc<Plugin>,
+    slots: Slots,
+    count: usize,
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.slots.stop();
+    }
+}
+
+/// Two threads, as the command line has.
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?)
+}
+
+impl Rig {
+    /// `component` as leaf, on `count` slots; fuel 0 runs it unmetered.
+    pub(crate) fn new(component: &[u8], count: usize, limits: Limits) -> anyhow::Result<Self> {
+        let runtime = runtime()?;
+        let sandbox = Sandbox::new(Settings { slots: count, limits: vec![limits, merge_limits(&limits)], cache: None })?;
+        let plugin = Arc::new(Plugin::load(&sandbox, component, &[Role::Leaf], limits.fuel > 0)?);
+        let slots = Slots::start(count, sandbox.clock(), runtime.handle())?;
+        let rig = Self { runtime, limits, sandbox, plugin, slots, count };
+        match rig.sandbox.take_warnings().first() {
+            Some(warning) => bail!("{warning}"),
+            None => Ok(rig),
+        }
+    }
+
+    /// A request of this rig's slots and limits.
+    pub(crate) fn request(&self, query: &Bytes) -> Request {
+        let partials = (self.count as u64).saturating_mul(self.limits.output).saturating_mul(8);
+        Request {
+            deadline: Duration::from_secs(600),
+            slots: self.count,
+            leaf_output: self.limits.output,
+            partials_memory: partials.max(256 << 20),
+            ..Request::new("bench", query.clone())
+        }
+    }
+
+    /// Asks, and gives the whole answer's body.
+    ///
+    /// # Errors
+    /// An answer that is not whole.
+    pub(crate) fn ask(&self, query: &Bytes, partitions: Vec<Partition>, merge: Merge) -> anyhow::Result<Bytes> {
+        match self.answer(self.request(query), partitions, merge, Vec::new())? {
+            Answer::Complete { body, .. } => Ok(body),
+            other => bail!("the answer is {}: {:?}", other.outcome(), other.coverage()),
+        }
+    }
+
+    /// Asks, whatever comes of it.
+    pub(crate) fn answer(
+        &self,
+        request: Request,
+        partitions: Vec<Partition>,
+        merge: Merge,
+        listeners: Vec<Arc<dyn Listener>>,
+    ) -> anyhow::Result<Answer> {
+        let leaves = LeafHost::new(self.slots.clone(), self.plugin.clone(), self.limits, false);
+        let merger: Arc<dyn Merger> = match merge {
+            Merge::Native(fold) => Arc::new(NativeMerge(fold)),
+            Merge::Component => {
+                let limits = merge_limits(&self.limits);
+                Arc::new(MergeHost(Guests::new(self.sandbox.clock(), self.plugin.clone(), limits)))
+            }
+        };
+        let root = Root { runner: Arc::new(leaves) as Arc<dyn LeafRunner>, merger, events: Events::new(listeners) };
+        let asked = async move { flow::run(request, async { Plan::new(partitions) }, root, Cancel::default()).await };
+        let answer = self.runtime.block_on(self.runtime.spawn(asked)).context("the query's task was lost")?;
+        Ok(answer?)
+    }
+}
+
+/// What an app's merge may take by default, beside a leaf's limits.
+fn merge_limits(leaf: &Limits) -> Limits {
+    let fuel = if leaf.fuel == 0 { 0 } else { 10_000_000_000 };
+    Limits { fuel, memory: leaf.memory.max(256 << 20), output: 64 << 20, ..*leaf }
+}
+
+struct NativeMerge(Fold);
+
+impl NativeMerge {
+    /// Off the runtime's threads, where a large fold would hold up the gather.
+    fn fold(&self, partials: Vec<Bytes>) -> Merging {
+        let fold = self.0;
+        let small = partials.iter().map(Bytes::len).sum::<usize>() < 64 << 10;
+        Box::pin(async move {
+            let folded = if small {
+                fold(partials)
+            } else {
+                tokio::task::spawn_blocking(move || fold(partials)).await.unwrap_or_else(|lost| Err(lost.into()))
+            };
+            let failed = |error: anyhow::Error| {
+                Box::new(frond_root::Failure::new(frond_root::FailureKind::Lost, error.to_string()))
+            };
+            folded.map(|bytes| (bytes, Usage::default())).map_err(failed)
+        })
+    }
+}
+
+impl Merger for NativeMerge {
+    fn merge(&self, _: Bytes, partials: Vec<Bytes>, _: Instant) -> Merging {
+        self.fold(partials)
+    }
+
+    fn finish(&self, _: Bytes, merged: Option<Bytes>, _: Covered, _: Instant) -> Merging {
+        Box::pin(async move { Ok((merged.unwrap_or_default(), Usage::default())) })
+    }
+}

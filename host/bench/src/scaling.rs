@@ -1,0 +1,129 @@
+//! Two slots against one, and what leaves ask of the kernel: a leaf that changes a page table stops the other cores.
+
+use std::process::Command;
+use std::thread;
+
+use anyhow::{Context, ensure};
+use frond_sandbox::Limits;
+
+use crate::Bench;
+use crate::floor::{Floor, Meters, Task};
+use crate::machine::page_faults;
+use crate::measure::{Entrant, Series, rounds};
+use crate::report::{Bound, figure, times, us};
+use crate::rig::{Merge, Rig};
+use crate::work::{QUERY, add_samples, partitions, spans};
+
+/// The hidden verb under which this program runs leaves for `strace` to watch.
+pub(crate) const CHILD: &str = "run-leaves";
+
+/// Samples of pi that take about a millisecond in a metered guest.
+const MILLISECOND: u64 = 250_000;
+
+pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
+    bench.report.section("Scaling: one slot and two");
+    let count = if bench.quick { 500 } else { 4000 };
+    measure(bench, "trivial leaves", spans(count, 1))?;
+    measure(bench, "leaves of about 1 ms", spans(count / 10, MILLISECOND))?;
+    kernel(bench)
+}
+
+fn measure(bench: &mut Bench, name: &str, tasks: Vec<Task>) -> anyhow::Result<()> {
+    let floor = Floor::new(&bench.guests.pi, Meters::Both, Limits::default())?;
+    let rigs = [1, 2].map(|slots| Rig::new(&bench.guests.pi, slots, Limits::default()));
+    let [one, two] = rigs;
+    let (one, two) = (one?, two?);
+    let ask = |rig: &Rig, merge| rig.ask(&QUERY, partitions(&tasks), merge).map(drop);
+    let native = Merge::Native(add_samples);
+    let series = rounds(
+        bench.rounds(15),
+        [
+            Entrant::new("bare wasmtime, 1 thread", || on_threads(&floor, &tasks, 1)),
+            Entrant::new("bare wasmtime, 2 threads", || on_threads(&floor, &tasks, 2)),
+            Entrant::new("Frond, 1 slot, merge native", || ask(&one, native)),
+            Entrant::new("Frond, 2 slots, merge native", || ask(&two, native)),
+            Entrant::new("Frond, 1 slot, merge component", || ask(&one, Merge::Component)),
+            Entrant::new("Frond, 2 slots, merge component", || ask(&two, Merge::Component)),
+        ],
+    )?;
+    let [bare_one, bare_two, native_one, native_two, full_one, full_two] = &series;
+    let each = |seconds: f64| us(seconds / tasks.len() as f64);
+    let row = |(one, base): (&Series, &Series)| {
+        vec![one.name.clone(), each(one.wall()), each(one.cpu()), times(base.times(one))]
+    };
+    let bases = [bare_one, bare_one, native_one, native_one, full_one, full_one];
+    let rows: Vec<Vec<String>> = series.iter().zip(bases).map(row).collect();
+    bench.report.table(&[name, "wall µs/leaf", "CPU µs/leaf", "throughput"], &rows);
+    let report = &mut bench.report;
+    report.target(format!("{name}: 2 threads of bare wasmtime"), bare_one.times(bare_two), "×", Bound::AtLeast(1.7));
+    report.target(format!("{name}: 2 slots"), native_one.times(native_two), "×", Bound::AtLeast(1.7));
+    report.target(format!("{name}: 2 slots, with merges"), full_one.times(full_two), "×", Bound::AtLeast(1.7));
+    Ok(())
+}
+
+/// The floor on threads, each with its own share of the leaves.
+fn on_threads(floor: &Floor, tasks: &[Task], threads: usize) -> anyhow::Result<()> {
+    thread::scope(|scope| {
+        let share = |part: &'_ [Task]| part.iter().try_for_each(|task| floor.leaf(&QUERY, task).map(drop));
+        let running: Vec<_> =
+            tasks.chunks(tasks.len().div_ceil(threads)).map(|part| scope.spawn(move || share(part))).collect();
+        running.into_iter().try_for_each(|one| one.join().ok().context("a thread panicked")?)
+    })
+}
+
+/// System calls and page faults of a leaf: the difference between a long run and a short one.
+fn kernel(bench: &mut Bench) -> anyhow::Result<()> {
+    let rig = Rig::new(&bench.guests.pi, 1, Limits::default())?;
+    let tasks = spans(1000, 1);
+    let ask = || rig.ask(&QUERY, partitions(&tasks), Merge::Native(add_samples)).map(drop);
+    ask()?;
+    let before = page_faults();
+    ask()?;
+    let faults = (page_faults() - before) as f64 / tasks.len() as f64;
+    bench.report.note(&format!("Page faults a leaf: {}.", figure(faults)));
+    let (Some(few), Some(many)) = (system_calls(1000)?, system_calls(3000)?) else {
+        bench.report.note("System calls a leaf: skipped, as strace is not here or may not trace.");
+        return Ok(());
+    };
+    let mut rows = Vec::new();
+    for (name, count) in &many {
+        let less = few.iter().find(|(other, _)| other == name).map_or(0, |(_, count)| *count);
+        let each = count.saturating_sub(less) as f64 / 2000.0;
+        if each >= 0.01 {
+            rows.push(vec![name.clone(), figure(each)]);
+        }
+    }
+    bench.report.table(&["system call", "a leaf"], &rows);
+    let changing = |name: &&(String, u64)| ["mprotect", "madvise", "munmap", "mmap"].contains(&name.0.as_str());
+    let sum = |counts: &[(String, u64)]| counts.iter().filter(changing).map(|(_, count)| *count).sum::<u64>();
+    let each = sum(&many).saturating_sub(sum(&few)) as f64 / 2000.0;
+    bench.report.target("calls that change page tables, a trivial leaf", each, "", Bound::AtMost(0.01));
+    Ok(())
+}
+
+/// How often each system call was made by a process that runs `leaves` trivial leaves.
+fn system_calls(leaves: usize) -> anyhow::Result<Option<Vec<(String, u64)>>> {
+    let kept = tempfile::NamedTempFile::new()?;
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-c", "-o"]).arg(kept.path()).arg(std::env::current_exe()?);
+    let Ok(ran) = strace.args([CHILD, &leaves.to_string()]).output() else { return Ok(None) };
+    if !ran.status.success() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(kept.path())?;
+    let counts = text.lines().filter_map(|line| {
+        let mut fields = line.split_whitespace();
+        let calls = fields.nth(3)?.parse().ok()?;
+        let name = fields.next_back()?;
+        (name != "total").then(|| (name.to_owned(), calls))
+    });
+    Ok(Some(counts.collect()))
+}
+
+/// Runs `leaves` trivial leaves on one slot, and nothing else.
+pub(crate) fn child(arguments: &[String]) -> anyhow::Result<()> {
+    let leaves: usize = arguments.first().context("how many leaves?")?.parse()?;
+    ensure!(leaves <= 1_000_000, "too many leaves");
+    let rig = Rig::new(&crate::guests::Guests::build()?.pi, 1, Limits::default())?;
+    rig.ask(&QUERY, partitions(&spans(leaves, 1)), Merge::Native(add_samples)).map(drop)
+}

@@ -1,0 +1,59 @@
+//! How long a component takes until it is ready: compiled, and found compiled in the cache.
+
+use std::time::Instant;
+
+use frond_sandbox::component::Origin;
+use frond_sandbox::{Limits, Plugin, Role, Sandbox, Settings};
+
+use crate::Bench;
+use crate::measure::median;
+use crate::report::{Bound, ms};
+
+pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
+    bench.report.section("Start: a component made ready");
+    let cache = tempfile::tempdir()?;
+    let (pi, wordcount) = (bench.guests.pi.clone(), bench.guests.wordcount.clone());
+    let guests = [("pi", &wordcount, &pi), ("wordcount", &pi, &wordcount)];
+    let mut rows = Vec::new();
+    for (name, first, component) in guests {
+        let (mut compiled, mut cached, mut engines) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..bench.rounds(5) {
+            let dir = cache.path().join(format!("{name}-{round}"));
+            let settings = Settings { slots: 2, limits: vec![Limits::default()], cache: Some(dir) };
+            compiled.push(load(&settings, first, component, Origin::Compiled)?.1);
+            for _ in 0..bench.rounds(10) {
+                let (engine, load) = load(&settings, first, component, Origin::Cached)?;
+                engines.push(engine);
+                cached.push(load);
+            }
+        }
+        let [compiled, cached, engine] = [compiled, cached, engines].map(|all| median(all.into_iter()));
+        rows.push(vec![
+            name.to_owned(),
+            format!("{}", component.len() / 1024),
+            ms(compiled),
+            ms(cached),
+            ms(engine),
+        ]);
+        let what = format!("{name}: ready from the cache");
+        bench.report.target(what, cached * 1e3, "ms", Bound::AtMost(1.0));
+    }
+    bench.report.table(
+        &["component", "KiB", "compiled, ms", "from the cache, ms", "first of a process, with its engine, ms"],
+        &rows,
+    );
+    Ok(())
+}
+
+/// Seconds that a sandbox's first component took, its engine included, and then the one to be measured.
+fn load(settings: &Settings, first: &[u8], component: &[u8], wanted: Origin) -> anyhow::Result<(f64, f64)> {
+    let start = Instant::now();
+    let sandbox = Sandbox::new(settings.clone())?;
+    Plugin::load(&sandbox, first, &[Role::Leaf], true)?;
+    let engine = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    let plugin = Plugin::load(&sandbox, component, &[Role::Leaf], true)?;
+    let load = start.elapsed().as_secs_f64();
+    anyhow::ensure!(plugin.origin() == wanted, "the component was {:?}", plugin.origin());
+    Ok((engine, load))
+}

@@ -1,0 +1,134 @@
+//! Components that are none, or do not fit.
+
+use std::fs::{self, File};
+
+use insta::assert_snapshot;
+
+use crate::kit::{Folder, outcome, plugin};
+
+const QUERY: &str = r#"{"query":{},"partitions":[{"key":"ok-1","data":""}]}"#;
+
+/// An app whose leaf is `app/leaf.wasm`, yet to be made, with a merge that fits.
+fn app() -> Folder {
+    let folder = Folder::new();
+    folder.link_plugin("faulty");
+    let toml = "[leaf]\ncomponent = \"leaf.wasm\"\n[merge]\ncomponent = \"faulty.wasm\"\n[source]\nkind = \"query\"\n";
+    folder.write("app/frond.toml", toml);
+    folder
+}
+
+fn asked(folder: &Folder) -> String {
+    outcome(&folder.frond("query app").arg(QUERY).run())
+}
+
+/// What becomes of a query to an app with these bytes as its leaf.
+fn with_leaf(bytes: impl AsRef<[u8]>) -> String {
+    let folder = app();
+    folder.write("app/leaf.wasm", bytes);
+    asked(&folder)
+}
+
+fn with_component(text: &str) -> String {
+    with_leaf(wat::parse_str(text).expect("the text is a component"))
+}
+
+#[test]
+fn text() {
+    assert_snapshot!(with_leaf("fn main() {}"), @"");
+}
+
+#[test]
+fn terminal_escapes() {
+    assert_snapshot!(with_leaf("\x1b[2J\x1b]0;t\x07"), @"");
+}
+
+#[test]
+fn an_empty_file() {
+    assert_snapshot!(with_leaf(""), @"");
+}
+
+#[test]
+fn a_core_module() {
+    assert_snapshot!(with_component("(module)"), @"");
+}
+
+#[test]
+fn a_component_without_exports() {
+    assert_snapshot!(with_component("(component)"), @"");
+}
+
+#[test]
+fn a_merge_as_the_leaf() {
+    assert_snapshot!(with_leaf(fs::read(plugin("rail_merge")).unwrap()), @"");
+}
+
+#[test]
+fn a_leaf_of_another_version_of_the_contract() {
+    let component = r#"(component
+        (instance $leaf)
+        (export "frond:plugin/process-partition@0.2.0" (instance $leaf)))"#;
+    assert_snapshot!(with_component(component), @"");
+}
+
+#[test]
+fn a_leaf_that_wants_http() {
+    let component = r#"(component
+        (import "wasi:http/outgoing-handler@0.2.0" (instance))
+        (instance $leaf)
+        (export "frond:plugin/process-partition@0.1.0" (instance $leaf)))"#;
+    assert_snapshot!(with_component(component), @"");
+}
+
+#[test]
+fn a_leaf_whose_interface_is_empty() {
+    let component = r#"(component
+        (instance $leaf)
+        (export "frond:plugin/process-partition@0.1.0" (instance $leaf)))"#;
+    assert_snapshot!(with_component(component), @"");
+}
+
+#[test]
+fn half_a_component() {
+    let whole = fs::read(plugin("rail_leaf")).unwrap();
+    assert_snapshot!(with_leaf(&whole[..whole.len() / 2]), @"");
+}
+
+#[test]
+fn a_header_and_nothing_more() {
+    assert_snapshot!(with_leaf(b"\0asm\x0d\0\x01\0"), @"");
+}
+
+#[test]
+fn a_file_of_200_mib() {
+    let folder = app();
+    let file = File::create(folder.path("app/leaf.wasm")).unwrap();
+    file.set_len(200 << 20).unwrap();
+    assert_snapshot!(asked(&folder), @"");
+}
+
+#[test]
+fn a_folder() {
+    let folder = app();
+    fs::create_dir(folder.path("app/leaf.wasm")).unwrap();
+    assert_snapshot!(asked(&folder), @"");
+}
+
+#[test]
+fn a_link_to_nothing() {
+    let folder = app();
+    std::os::unix::fs::symlink("gone.wasm", folder.path("app/leaf.wasm")).unwrap();
+    assert_snapshot!(asked(&folder), @"");
+}
+
+#[test]
+fn another_file_than_the_one_that_is_pinned() {
+    let folder = Folder::new();
+    let pin = "0".repeat(64);
+    let component = r#"(component (instance $leaf) (export "frond:plugin/process-partition@0.1.0" (instance $leaf)))"#;
+    folder.write("app/leaf.wasm", wat::parse_str(component).unwrap());
+    let toml = format!(
+        "[leaf]\ncomponent = \"leaf.wasm\"\nsha256 = \"{pin}\"\n[merge]\ncomponent = \"leaf.wasm\"\n[source]\nkind = \"query\"\n"
+    );
+    folder.write("app/frond.toml", toml);
+    assert_snapshot!(asked(&folder), @"");
+}

@@ -1,0 +1,81 @@
+//! `frond explain` on what is no recording, or not a whole one.
+
+use std::fs;
+
+use insta::assert_snapshot;
+
+use crate::kit::{Folder, outcome};
+
+/// What is said of a file with this content.
+fn explained(content: impl AsRef<[u8]>) -> String {
+    let folder = Folder::new();
+    folder.write("run.ndjson", content);
+    outcome(&folder.frond("explain run.ndjson").run())
+}
+
+/// A recording of a small query.
+fn recorded() -> String {
+    let folder = Folder::with_app("pi", "[source]\nkind = \"range\"\nstart = 0\nend = 10\nstep = 5");
+    folder.frond("query app {} --record run.ndjson").run().expect(0);
+    fs::read_to_string(folder.path("run.ndjson")).unwrap()
+}
+
+#[test]
+fn a_file_that_is_missing() {
+    assert_snapshot!(outcome(&Folder::new().frond("explain run.ndjson").run()), @"");
+}
+
+#[test]
+fn a_folder() {
+    assert_snapshot!(outcome(&Folder::new().frond("explain .").run()), @"");
+}
+
+#[test]
+fn an_empty_file() {
+    assert_snapshot!(explained(""), @"");
+}
+
+#[test]
+fn a_file_that_is_something_else() {
+    assert_snapshot!(explained("# Notes\n\nNothing in here.\n"), @"");
+}
+
+#[test]
+fn bytes_that_are_not_text() {
+    assert_snapshot!(explained([0xff_u8; 100]), @"");
+}
+
+#[test]
+fn a_newer_version() {
+    let newer = recorded().replace(r#""version":1"#, r#""version":2"#);
+    assert_snapshot!(explained(newer), @"");
+}
+
+#[test]
+fn garbage_in_the_middle() {
+    let recording = recorded();
+    let lines: Vec<_> = recording.lines().collect();
+    let broken = format!("{}\n{}\n{{\"at\":}}\n{}\n", lines[0], lines[1], lines[2]);
+    assert_snapshot!(explained(broken), @"");
+}
+
+#[test]
+fn a_recording_that_ends_within_a_line_is_explained_as_far_as_it_goes() {
+    let recording = recorded();
+    let folder = Folder::new();
+    folder.write("run.ndjson", &recording[..recording.len() - 40]);
+    let ended = folder.frond("explain run.ndjson").run().expect(0);
+    assert!(ended.out().contains("app"), "{}", ended.out());
+    assert_snapshot!(outcome(&ended), @"");
+}
+
+#[test]
+fn a_recording_without_its_end_is_explained_as_far_as_it_goes() {
+    let recording = recorded();
+    let planned: Vec<_> = recording.lines().take(3).collect();
+    let folder = Folder::new();
+    folder.write("run.ndjson", planned.join("\n") + "\n");
+    let ended = folder.frond("explain run.ndjson").run().expect(0);
+    assert!(ended.out().contains("app"), "{}", ended.out());
+    assert_snapshot!(outcome(&ended), @"");
+}

@@ -1,0 +1,243 @@
+//! What these tests share: the binary, run and watched; folders with apps in them; the plugins that `make plugins` built.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stop the test where it is, and no test needs all of them"
+)]
+
+pub mod folder;
+pub mod redact;
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+pub use folder::Folder;
+#[allow(unused_imports, reason = "not every test takes snapshots")]
+pub use redact::{lasting, outcome, plain};
+
+/// Nothing here takes a tenth of this: whoever waits longer hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The workspace's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the workspace's root")
+}
+
+/// Where compiled components are kept between tests, so that each is compiled once.
+pub fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
+}
+
+/// A built plugin, by its file's name without `.wasm`.
+pub fn plugin(name: &str) -> PathBuf {
+    let path = root().join("target/plugins/wasm32-wasip2/guest").join(format!("{name}.wasm"));
+    assert!(path.is_file(), "the plugin {name}.wasm is not built: run `make plugins`");
+    path
+}
+
+/// True where a missing tool is an error, and not a reason to skip.
+pub fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true")
+}
+
+/// Says that a test is skipped, past the capture of its output.
+pub fn skip(why: &str) {
+    writeln!(std::io::stderr(), "skipped: {why}").unwrap();
+}
+
+/// Skips what needs something that is not there; fails in CI, where it has to be.
+pub fn skip_without(what: &str, remedy: &str) {
+    assert!(!is_ci(), "{what} is missing: {remedy}");
+    skip(&format!("{what} is missing: {remedy}"));
+}
+
+/// A run of the binary, to be.
+pub struct Frond {
+    command: Command,
+    input: Option<Vec<u8>>,
+}
+
+/// `frond` with these arguments, at the workspace's root, with an empty stdin and a terminal's worth of nothing.
+pub fn frond<T: AsRef<OsStr>>(args: impl IntoIterator<Item = T>) -> Frond {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_frond"));
+    command.args(args).current_dir(root()).env("FROND_CACHE", cache());
+    for unset in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "LANG", "LC_CTYPE"] {
+        command.env_remove(unset);
+    }
+    command.env("LC_ALL", "C.UTF-8").env("TERM", "dumb").env("COLUMNS", "160");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Frond { command, input: None }
+}
+
+impl Frond {
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    pub fn args<T: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = T>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    pub fn dir(mut self, dir: &Path) -> Self {
+        self.command.current_dir(dir);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// What is piped in.
+    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.input = Some(bytes.into());
+        self.command.stdin(Stdio::piped());
+        self
+    }
+
+    /// Where stdout goes instead of into [`Ended::stdout`].
+    pub fn stdout(mut self, to: impl Into<Stdio>) -> Self {
+        self.command.stdout(to);
+        self
+    }
+
+    pub fn run(self) -> Ended {
+        self.start().end()
+    }
+
+    pub fn start(mut self) -> Running {
+        let mut child = self.command.spawn().expect("the binary starts");
+        if let (Some(mut pipe), Some(bytes)) = (child.stdin.take(), self.input) {
+            // A process that does not want its input closes the pipe, and is right to.
+            thread::spawn(move || drop(pipe.write_all(&bytes)));
+        }
+        let stdout = child.stdout.take().map(|mut pipe| {
+            thread::spawn(move || {
+                let mut bytes = Vec::new();
+                pipe.read_to_end(&mut bytes).expect("stdout can be read");
+                bytes
+            })
+        });
+        let lines = lines(child.stderr.take().expect("stderr is piped"));
+        Running { child, stdout, lines, seen: Vec::new() }
+    }
+}
+
+fn lines(pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        let mut pipe = BufReader::new(pipe);
+        loop {
+            let mut line = Vec::new();
+            let read = pipe.read_until(b'\n', &mut line).expect("stderr can be read");
+            if read == 0 || sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// The binary, running.
+pub struct Running {
+    child: Child,
+    stdout: Option<JoinHandle<Vec<u8>>>,
+    lines: Receiver<Vec<u8>>,
+    seen: Vec<u8>,
+}
+
+impl Running {
+    /// Waits for a line on stderr that has `text` in it.
+    pub fn wait_for(&mut self, text: &str) -> &mut Self {
+        loop {
+            match self.next_line() {
+                Some(line) if line.contains(text) => return self,
+                Some(_) => {}
+                None => panic!("stderr ended before `{text}` came:\n{}", String::from_utf8_lossy(&self.seen)),
+            }
+        }
+    }
+
+    /// Sends an interrupt, as Ctrl-C does.
+    pub fn interrupt(&mut self) -> &mut Self {
+        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(sent.expect("`kill` runs").success(), "the process was gone before it could be interrupted");
+        self
+    }
+
+    pub fn end(mut self) -> Ended {
+        while self.next_line().is_some() {}
+        let code = self.child.wait().expect("the process ends").code();
+        let stdout = self.stdout.take().map(|thread| thread.join().expect("stdout was read"));
+        Ended { code, stdout: stdout.unwrap_or_default(), stderr: std::mem::take(&mut self.seen) }
+    }
+
+    fn next_line(&mut self) -> Option<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => {
+                self.seen.extend_from_slice(&line);
+                Some(String::from_utf8_lossy(&line).into_owned())
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => {
+                let _ = self.child.kill();
+                panic!("nothing more came on stderr, nor did it end:\n{}", String::from_utf8_lossy(&self.seen));
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Ended {
+    /// `None` if a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Ended {
+    /// Fails unless it ended with this code.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "\nstdout: {}\nstderr: {}", self.out(), self.err());
+        self
+    }
+
+    pub fn out(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    pub fn err(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+
+    /// Stdout as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.out()))
+    }
+
+    /// The events that `--progress json` wrote to stderr.
+    pub fn events(&self) -> Vec<serde_json::Value> {
+        self.err().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+}

@@ -1,0 +1,178 @@
+//! What crates may depend on: each outside technology has its fence, and of ours, few know each other.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::{Complaint, Text, texts};
+
+/// Technologies by the beginning of their crates' names, with the folders of `host` that may name them.
+const FENCES: [(&str, &[&str]); 24] = [
+    ("wasmtime", &["sandbox"]),
+    ("wasmparser", &["sandbox"]),
+    ("wasm-encoder", &["sandbox"]),
+    ("wit-component", &["sandbox"]),
+    ("cranelift", &["sandbox"]),
+    ("wat", &["sandbox"]),
+    ("wit-bindgen", &[]),
+    ("wasip", &[]),
+    ("axum", &["server"]),
+    ("hyper", &["server"]),
+    ("tower", &["server"]),
+    ("sqlx", &["jobs"]),
+    ("rusqlite", &["jobs"]),
+    ("libsqlite3", &["jobs"]),
+    ("postgres", &["jobs"]),
+    ("tokio-postgres", &["jobs"]),
+    ("async-nats", &["broker"]),
+    ("nats", &["broker"]),
+    ("reqwest", &["cli"]),
+    ("ureq", &["cli"]),
+    ("anyhow", &["cli"]),
+    ("clap", &["cli"]),
+    ("ctrlc", &["cli"]),
+    ("indicatif", &["cli"]),
+];
+
+/// The crates of `host` by their folders, with those that each may depend on outside its tests.
+const KNOWN: [(&str, &[&str]); 8] = [
+    ("root", &[]),
+    ("sandbox", &["frond-root"]),
+    ("app", &["frond-root"]),
+    ("jobs", &["frond-root"]),
+    ("broker", &["frond-root"]),
+    ("server", &["frond-root", "frond-app", "frond-jobs"]),
+    (
+        "cli",
+        &[
+            "frond-root",
+            "frond-sandbox",
+            "frond-app",
+            "frond-jobs",
+            "frond-broker",
+            "frond-server",
+        ],
+    ),
+    ("testkit", &["frond-root"]),
+];
+
+/// One line of a manifest's dependencies.
+struct Dependency {
+    name: String,
+    line: usize,
+    for_tests: bool,
+}
+
+/// Technologies outside their fences, tests included: what a test needs of one belongs to that crate's tests.
+#[must_use]
+pub fn fences(root: &Path) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    for manifest in manifests(root) {
+        let Some(("host", member)) = manifest.member() else {
+            continue;
+        };
+        for dependency in dependencies(&manifest) {
+            let fence = FENCES.iter().find(|(technology, _)| is_of(&dependency.name, technology));
+            let Some((technology, allowed)) = fence.filter(|(_, allowed)| !allowed.contains(&member)) else {
+                continue;
+            };
+            let home = match allowed.first() {
+                Some(home) => format!("it belongs behind a seam of host/{home}"),
+                None => "it is for guests, in plugins".to_owned(),
+            };
+            complaints.push(manifest.complain(
+                dependency.line,
+                format!("`{}` is outside the fence of {technology}", dependency.name),
+                home,
+            ));
+        }
+    }
+    complaints
+}
+
+/// Crates of ours that depend on ones they should not know.
+#[must_use]
+pub fn acquaintances(root: &Path) -> Vec<Complaint> {
+    manifests(root).flat_map(|manifest| strangers(&manifest)).collect()
+}
+
+fn strangers(manifest: &Text) -> Vec<Complaint> {
+    let Some((parent, member)) = manifest.member() else {
+        return Vec::new();
+    };
+    let known = KNOWN.iter().find(|(name, _)| *name == member).map(|(_, known)| *known);
+    if parent == "host" && known.is_none() {
+        let rule = format!("the crate in host/{member} has no place among the others");
+        return vec![manifest.complain(1, rule, "say in host/testkit/src/tidy/manifests.rs whom it may know")];
+    }
+    let is_host = |name: &str| KNOWN.iter().any(|(folder, _)| name == format!("frond-{folder}"));
+    let allowed = |name: &str| match parent {
+        "host" => known.is_some_and(|known| known.contains(&name)),
+        _ => !is_host(name),
+    };
+    dependencies(manifest)
+        .into_iter()
+        .filter(|one| !one.for_tests && one.name.starts_with("frond-") && !allowed(&one.name))
+        .map(|one| {
+            let rule = format!("{parent}/{member} must not know `{}`", one.name);
+            manifest.complain(one.line, rule, "pass a value or a trait of frond-root instead; only host/cli wires")
+        })
+        .collect()
+}
+
+/// `wasmtime` stands for `wasmtime-wasi` too, but `wat` not for `watch`.
+fn is_of(name: &str, technology: &str) -> bool {
+    let rest = name.strip_prefix(technology);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']) || rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+fn manifests(root: &Path) -> impl Iterator<Item = Text> {
+    texts(root).filter(|text| text.path.ends_with("Cargo.toml") && text.path.components().count() == 3)
+}
+
+fn dependencies(manifest: &Text) -> Vec<Dependency> {
+    let table: Table = manifest.text.parse().expect("a manifest is TOML");
+    let mut found = Vec::new();
+    collect(&table, manifest, &mut found);
+    let targets = table.get("target").and_then(Value::as_table).into_iter().flatten();
+    for (_, target) in targets {
+        if let Some(target) = target.as_table() {
+            collect(target, manifest, &mut found);
+        }
+    }
+    found
+}
+
+fn collect(table: &Table, manifest: &Text, found: &mut Vec<Dependency>) {
+    for kind in ["dependencies", "build-dependencies", "dev-dependencies"] {
+        let Some(dependencies) = table.get(kind).and_then(Value::as_table) else {
+            continue;
+        };
+        for (name, value) in dependencies {
+            let package = value.get("package").and_then(Value::as_str);
+            found.push(Dependency {
+                name: package.unwrap_or(name).to_owned(),
+                line: line_of(&manifest.text, name, kind),
+                for_tests: kind == "dev-dependencies",
+            });
+        }
+    }
+}
+
+/// The line on which `name` stands, within the section that ends in `kind`.
+fn line_of(text: &str, name: &str, kind: &str) -> usize {
+    let mut inside = false;
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(section) = line.strip_prefix('[') {
+            let section = section.trim_end_matches(']');
+            inside = section.ends_with(kind) && (kind != "dependencies" || !section.ends_with("-dependencies"));
+            if section.ends_with(&format!("{kind}.{name}")) {
+                return number + 1;
+            }
+        } else if inside && line.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(['.', '='])) {
+            return number + 1;
+        }
+    }
+    1
+}

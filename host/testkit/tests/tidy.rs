@@ -1,0 +1,179 @@
+//! The tree is tidy; and each rule can fail.
+
+use std::path::{Path, PathBuf};
+
+use frond_testkit::tidy::{self, Complaint};
+use tempfile::TempDir;
+
+type Rule = fn(&Path) -> Vec<Complaint>;
+
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn tree(files: &[(&str, &str)]) -> TempDir {
+    let tree = TempDir::new().unwrap();
+    for (path, text) in files {
+        let path = tree.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    tree
+}
+
+/// Where `rule` complains, as `file:line`.
+fn found(rule: Rule, files: &[(&str, &str)]) -> Vec<String> {
+    let place = |one: Complaint| {
+        assert!(!one.rule.is_empty() && !one.remedy.is_empty());
+        format!("{}:{}", one.file.display(), one.line)
+    };
+    rule(tree(files).path()).into_iter().map(place).collect()
+}
+
+fn manifest(lines: &str) -> String {
+    format!("[package]\nname = \"frond-test\"\n\n{lines}\n")
+}
+
+#[test]
+fn this_tree_is_tidy() {
+    let complaints = tidy::all(&project());
+    let lines: Vec<String> = complaints.iter().map(ToString::to_string).collect();
+    assert!(lines.is_empty(), "{} complaints:\n{}", lines.len(), lines.join("\n"));
+}
+
+#[test]
+fn a_complaint_says_where_what_and_what_to_do() {
+    let tree = tree(&[("host/app/src/lib.rs", "use a::b;\n")]);
+    let complaints = tidy::openings(tree.path());
+    assert_eq!(
+        complaints[0].to_string(),
+        "host/app/src/lib.rs:1: the file does not say what it is for\n  \
+         (open it with `//!` and a sentence on what the file is for)"
+    );
+}
+
+#[test]
+fn a_technology_is_kept_within_its_fence() {
+    let with = |folder: &str, lines: &str| found(tidy::fences, &[(&format!("host/{folder}/Cargo.toml"), &manifest(lines))]);
+    assert_eq!(with("app", "[dependencies]\nwasmtime-wasi = \"1\""), ["host/app/Cargo.toml:5"]);
+    assert_eq!(with("root", "[dev-dependencies]\naxum.workspace = true"), ["host/root/Cargo.toml:5"]);
+    assert_eq!(with("server", "[dependencies]\nsqlx = { version = \"1\" }"), ["host/server/Cargo.toml:5"]);
+    assert_eq!(with("server", "[dependencies.rusqlite]\nversion = \"1\""), ["host/server/Cargo.toml:4"]);
+    assert_eq!(with("jobs", "[target.'cfg(unix)'.dependencies]\nasync-nats = \"1\""), ["host/jobs/Cargo.toml:5"]);
+    assert_eq!(with("app", "[dependencies]\nengine = { package = \"wasmtime\", version = \"1\" }"), ["host/app/Cargo.toml:5"]);
+    assert_eq!(with("cli", "[build-dependencies]\nwit-bindgen = \"1\""), ["host/cli/Cargo.toml:5"]);
+    let inside = [("sandbox", "wasmtime"), ("server", "axum"), ("jobs", "sqlx"), ("broker", "async-nats"), ("app", "watch")];
+    for (folder, technology) in inside {
+        assert!(with(folder, &format!("[dependencies]\n{technology} = \"1\"")).is_empty(), "{technology}");
+    }
+    assert!(found(tidy::fences, &[("plugins/x/Cargo.toml", &manifest("[dependencies]\nwasip2 = \"1\""))]).is_empty());
+}
+
+#[test]
+fn crates_know_only_whom_they_should() {
+    let knows = |folder: &str, other: &str| {
+        let lines = format!("[dependencies]\n{other}.workspace = true");
+        found(tidy::acquaintances, &[(&format!("{folder}/Cargo.toml"), &manifest(&lines))])
+    };
+    let refused = [
+        ("host/root", "frond-app"),
+        ("host/root", "frond-testkit"),
+        ("host/sandbox", "frond-app"),
+        ("host/app", "frond-sandbox"),
+        ("host/jobs", "frond-broker"),
+        ("host/server", "frond-sandbox"),
+        ("host/cli", "frond-testkit"),
+        ("plugins/grep", "frond-root"),
+    ];
+    for (folder, other) in refused {
+        assert_eq!(knows(folder, other), [format!("{folder}/Cargo.toml:5")], "{other}");
+    }
+    let allowed = [
+        ("host/sandbox", "frond-root"),
+        ("host/server", "frond-jobs"),
+        ("host/cli", "frond-sandbox"),
+        ("plugins/grep", "frond-plugin"),
+    ];
+    for (folder, other) in allowed {
+        assert!(knows(folder, other).is_empty(), "{folder} {other}");
+    }
+    let for_tests = manifest("[dependencies]\nbytes = \"1\"\n[dev-dependencies]\nfrond-testkit.workspace = true");
+    assert!(found(tidy::acquaintances, &[("host/root/Cargo.toml", &for_tests)]).is_empty());
+    assert_eq!(knows("host/elsewhere", "bytes"), ["host/elsewhere/Cargo.toml:1"]);
+}
+
+#[test]
+fn a_source_is_no_longer_than_it_may_be() {
+    let lines = |count: usize| "//!\n".repeat(count);
+    let long = lines(401);
+    assert_eq!(found(tidy::lengths, &[("host/app/src/a.rs", &long)]), ["host/app/src/a.rs:401"]);
+    assert_eq!(found(tidy::lengths, &[("plugins/grep/src/lib.rs", &long)]), ["plugins/grep/src/lib.rs:401"]);
+    for exempt in ["host/app/src/a/tests.rs", "host/app/tests/a.rs", "host/app/src/tests/data.rs", "host/target/a/b.rs"] {
+        assert!(found(tidy::lengths, &[(exempt, &long)]).is_empty(), "{exempt}");
+    }
+    assert!(found(tidy::lengths, &[("host/app/src/a.rs", &lines(400))]).is_empty());
+}
+
+#[test]
+fn a_source_says_first_what_it_is_for() {
+    for path in ["host/app/src/a.rs", "plugins/grep/src/tests.rs", "host/app/tests/a.rs", "host/app/build.rs"] {
+        assert_eq!(found(tidy::openings, &[(path, "\n//! Late.\n")]), [format!("{path}:1")]);
+        assert!(found(tidy::openings, &[(path, "//! In time.\n")]).is_empty());
+    }
+}
+
+#[test]
+fn time_is_kept_where_it_is_kept() {
+    let with = |folder: &str, code: &str| found(tidy::clocks, &[(&format!("host/{folder}/src/a.rs"), &format!("//!\n{code}"))]);
+    let tokio = [
+        "use tokio::time::Instant;",
+        "use tokio::{sync::Notify, time};",
+        "use tokio::{time::{sleep, Instant}, sync};",
+        "    let now = tokio::time::Instant::now();",
+        "fn f(until: Option<tokio::time::Instant>) {}",
+    ];
+    for code in tokio {
+        assert_eq!(with("app", code), ["host/app/src/a.rs:2"], "{code}");
+        assert!(with("root", code).is_empty(), "{code}");
+        assert!(with("jobs", code).is_empty(), "{code}");
+    }
+    assert_eq!(with("server", "use tokio::{\n    sync::Notify,\n    time::Instant,\n};"), ["host/server/src/a.rs:4"]);
+    let system = [
+        "use std::time::Instant;",
+        "use std::time::{Duration, Instant};",
+        "use std::{sync::Arc, time::{Duration, Instant}};",
+        "    let start = std::time::Instant::now();",
+    ];
+    for code in system {
+        assert_eq!(with("root", code), ["host/root/src/a.rs:2"], "{code}");
+        assert!(with("app", code).is_empty(), "{code}");
+    }
+    let innocent = [
+        "// tokio::time and std::time::Instant",
+        "    let text = \"tokio::time\";",
+        "use std::time::{Duration, SystemTime};\nuse tokio::{sync, task};",
+        "fn time(tokio: u8) {}",
+    ];
+    for code in innocent {
+        assert!(with("app", code).is_empty() && with("root", code).is_empty(), "{code}");
+    }
+}
+
+#[test]
+fn no_text_names_a_place_on_one_machine() {
+    let with = |name: &str, text: &str| found(tidy::places, &[(name, text)]);
+    // In two parts, as the rule reads this file too.
+    for folder in [concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/ho", "me/"), concat!("/Us", "ers/")] {
+        for line in [format!("{folder}x"), format!("see `{folder}x`"), format!("a=\"{folder}x\""), format!("({folder})")] {
+            assert_eq!(with("README.md", &format!("\n{line}\n")), ["README.md:2"], "{line}");
+        }
+        let relative = format!("host{folder}src and ../..{folder} and $HOME{folder}");
+        assert!(with("host/README.md", &relative.replace("$HOME", "~")).is_empty(), "{relative}");
+    }
+    let registry = concat!("see https://index.", "crates.io/x");
+    assert_eq!(with("docs/a.txt", registry), ["docs/a.txt:1"]);
+    for skipped in ["Cargo.lock", "target/a.txt", ".git/config", ".tools/a", "examples/a/node_modules/b.js"] {
+        assert!(with(skipped, registry).is_empty(), "{skipped}");
+    }
+    assert!(with("README.md", "https://docs.rs/frond and https://crates.io").is_empty());
+}
