@@ -240,6 +240,11 @@ impl App {
         let query = Bytes::copy_from_slice(inputs.query);
         let partitions = match (inputs.input, &self.source) {
             (Some("-"), _) | (None, Source::Stdin { .. }) => stdin::partitions(inputs.stdin, cutting)?,
+            (Some(""), _) => {
+                return Err(
+                    Origin::Caller.refuse("the input is empty", "name a file, a folder or a glob, or `-` for stdin")
+                );
+            }
             (Some(input), _) => files::partitions(Path::new("."), &[input], &Origin::Caller, cutting)?,
             (None, Source::Files { globs, at, .. }) => {
                 files::partitions(&self.dir, globs, &Origin::Written(at.clone()), cutting)?

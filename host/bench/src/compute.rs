@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use frond_sandbox::Limits;
-use frond_wordcount::{Counts, scan};
+use wordcount::{Counts, scan};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
@@ -70,7 +70,7 @@ fn samples(bench: &mut Bench, [one, two]: &[ThreadPool; 2]) -> anyhow::Result<()
     let tasks = spans(PIECES as usize, each);
     let component = bench.guests.pi.clone();
     let sample = |pool: &ThreadPool| {
-        let one = |index| frond_pi::sample(1, span(index, each));
+        let one = |index| pi::sample(1, span(index, each));
         let sum = pool.install(|| (0..PIECES).into_par_iter().map(one).reduce(Default::default, |a, b| a.and(b)));
         std::hint::black_box(sum);
     };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use bytes::Bytes;
-use frond_root::{Event, EventKind, Listener, Partition, Request};
+use frond_root::{Event, EventKind, Floor, Listener, Partition, Request};
 use frond_sandbox::Limits;
 
 use crate::Bench;
@@ -51,7 +51,7 @@ fn lateness(rig: &Rig, count: usize) -> anyhow::Result<Vec<f64>> {
     let query = Bytes::from_static(br#"{"fault":"spin"}"#);
     let leaf = |index| Partition::new(format!("spin-{index}"), Bytes::new());
     let ends = Arc::new(Ends::default());
-    let request = Request { leaf_time: Some(LEAF_TIME), ..rig.request(&query) };
+    let request = Request { leaf_time: Some(LEAF_TIME), floor: Floor::BestEffort, ..rig.request(&query) };
     rig.answer(request, (0..count).map(leaf).collect(), Merge::Native(keep_first), vec![ends.clone()])?;
     let ends = ends.0.lock().unwrap_or_else(PoisonError::into_inner);
     let micros = ends.iter().filter_map(|(started, ended)| Some((*ended)?.saturating_sub(*started)));

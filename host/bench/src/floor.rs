@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use bytes::Bytes;
 use frond_sandbox::Limits;
 use wasmtime::component::{Component, ComponentExportIndex, ComponentType, InstancePre, Lift, Linker, Lower, WasmList};
@@ -34,8 +34,16 @@ impl Meters {
     }
 }
 
+/// Memory that stays with a pool's slot in Frond's engines, in bytes.
+pub(crate) const KEEP: usize = 1 << 20;
+
 /// The engine's settings, as Frond's are.
 pub(crate) fn config(meters: Meters, limits: &Limits) -> Config {
+    keeping(KEEP, meters, limits)
+}
+
+/// The same with `keep` bytes of memory that stay with a pool's slot.
+pub(crate) fn keeping(keep: usize, meters: Meters, limits: &Limits) -> Config {
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(CALLS)
@@ -51,7 +59,7 @@ pub(crate) fn config(meters: Meters, limits: &Limits) -> Config {
         .max_component_instance_size(4 << 20)
         .max_core_instance_size(4 << 20)
         .max_unused_warm_slots(CALLS)
-        .linear_memory_keep_resident(1 << 20)
+        .linear_memory_keep_resident(keep)
         .table_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);
     let mut config = Config::new();
@@ -118,10 +126,14 @@ impl Floor {
 
     /// A floor on an engine with settings of its own, which must have `meters`.
     pub(crate) fn with(config: &Config, component: &[u8], meters: Meters, limits: Limits) -> anyhow::Result<Self> {
+        Self::ready(config, component, meters, limits).map_err(plain)
+    }
+
+    fn ready(config: &Config, component: &[u8], meters: Meters, limits: Limits) -> wasmtime::Result<Self> {
         let engine = Engine::new(config)?;
         let component = Component::new(&engine, component)?;
-        let (_, interface) = component.get_export(None, PROCESS).context("the component is no leaf")?;
-        let (_, process) = component.get_export(Some(&interface), "process").context("the component is no leaf")?;
+        let (_, interface) = component.get_export(None, PROCESS).ok_or_else(no_leaf)?;
+        let (_, process) = component.get_export(Some(&interface), "process").ok_or_else(no_leaf)?;
         let names = component.component_type();
         let pulls = names.imports(&engine).any(|(name, _)| name.starts_with("frond:plugin/source@"));
         let pre = linker(&engine, &component)?.instantiate_pre(&component)?;
@@ -130,6 +142,10 @@ impl Floor {
 
     /// Calls the leaf in a fresh instance, on this thread.
     pub(crate) fn leaf(&self, query: &[u8], task: &Task) -> anyhow::Result<Bytes> {
+        self.call(query, task).map_err(plain)
+    }
+
+    fn call(&self, query: &[u8], task: &Task) -> wasmtime::Result<Bytes> {
         let mut store = self.store(task)?;
         let instance = self.pre.instantiate(&mut store)?;
         let process = instance.get_typed_func::<Params<'_>, BytesOut>(&mut store, &self.process)?;
@@ -139,6 +155,10 @@ impl Floor {
 
     /// The same on a fiber, to be polled. With `slice` it lets others run whenever the epoch moves.
     pub(crate) async fn leaf_on_fiber(&self, query: &[u8], task: &Task, slice: bool) -> anyhow::Result<Bytes> {
+        self.call_on_fiber(query, task, slice).await.map_err(plain)
+    }
+
+    async fn call_on_fiber(&self, query: &[u8], task: &Task, slice: bool) -> wasmtime::Result<Bytes> {
         let mut store = self.store(task)?;
         if slice {
             store.epoch_deadline_async_yield_and_update(1);
@@ -149,7 +169,7 @@ impl Floor {
         taken(&store, returned)
     }
 
-    fn store(&self, task: &Task) -> anyhow::Result<Store<State>> {
+    fn store(&self, task: &Task) -> wasmtime::Result<Store<State>> {
         let memory = usize::try_from(self.limits.memory)?;
         let elements = usize::try_from(self.limits.table_elements)?;
         let limits = StoreLimitsBuilder::new().memory_size(memory).table_elements(elements).build();
@@ -171,13 +191,21 @@ impl Floor {
     }
 }
 
-fn taken(store: &Store<State>, (returned,): BytesOut) -> anyhow::Result<Bytes> {
-    let list = returned.map_err(|failure| anyhow!("the leaf failed: {failure:?}"))?;
+fn no_leaf() -> wasmtime::Error {
+    wasmtime::Error::msg("the component is no leaf")
+}
+
+fn plain(error: wasmtime::Error) -> anyhow::Error {
+    anyhow!("{error:?}")
+}
+
+fn taken(store: &Store<State>, (returned,): BytesOut) -> wasmtime::Result<Bytes> {
+    let list = returned.map_err(|failure| wasmtime::Error::msg(format!("the leaf failed: {failure:?}")))?;
     Ok(Bytes::copy_from_slice(list.as_le_slice(store)))
 }
 
 /// The contract's host functions; every other import is a trap.
-fn linker(engine: &Engine, component: &Component) -> anyhow::Result<Linker<State>> {
+fn linker(engine: &Engine, component: &Component) -> wasmtime::Result<Linker<State>> {
     let mut linker: Linker<State> = Linker::new(engine);
     let mut control = linker.instance("frond:plugin/control@0.1.0")?;
     control.func_wrap("emit-partial", |_: StoreContextMut<'_, State>, _: (WasmList<u8>, f64)| Ok(()))?;

@@ -34,12 +34,6 @@ pub(crate) struct Rig {
     count: usize,
 }
 
-impl Drop for Rig {
-    fn drop(&mut self) {
-        self.slots.stop();
-    }
-}
-
 /// Two threads, as the command line has.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?)

@@ -1,16 +1,17 @@
 //! Settings of the engine beside those that Frond uses, to see what each is worth.
 
 use anyhow::ensure;
+use bytes::Bytes;
 use frond_sandbox::Limits;
 use wasmtime::{Config, Inlining, OptLevel, RegallocAlgorithm};
 
 use crate::Bench;
 use crate::compute::{PIECES, in_turn, piece};
-use crate::floor::{Floor, Meters, Task, config};
+use crate::floor::{Floor, Meters, Task, config, keeping};
 use crate::measure::{Entrant, Series, rounds};
-use crate::report::{ms, times};
+use crate::report::{times, us};
 use crate::rig::Fold;
-use crate::work::{add_counts, add_samples, spans, texts};
+use crate::work::{add_counts, add_samples, keep_first, spans, texts};
 
 type Change = (&'static str, Meters, fn(&mut Config));
 
@@ -41,7 +42,57 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let (words, pi) = (bench.guests.wordcount.clone(), bench.guests.pi.clone());
     table(bench, "word count", &words, &texts, add_counts)?;
     table(bench, "samples of pi", &pi, &spans(PIECES as usize, 250_000), add_samples)?;
-    table(bench, "1,000 trivial leaves", &pi, &spans(1000, 1), add_samples)
+    table(bench, "1,000 trivial leaves", &pi, &spans(1000, 1), add_samples)?;
+    kept(bench)
+}
+
+/// How much memory should stay with a pool's slot.
+fn kept(bench: &mut Bench) -> anyhow::Result<()> {
+    let guests = &bench.guests;
+    let (list, pull, pi) = (guests.intake_list.clone(), guests.intake_pull.clone(), guests.pi.clone());
+    let intake = |mib: usize, count: u32| -> Vec<Task> {
+        let data = Bytes::from(vec![7; mib << 20]);
+        (0..count).map(|index| Task { key: format!("{index}"), index, data: data.clone() }).collect()
+    };
+    keep_table(bench, "trivial leaves", &pi, &spans(1000, 1))?;
+    keep_table(bench, "a list of 256 KiB", &list, &intake(1, 200).into_iter().map(quarter).collect::<Vec<_>>())?;
+    keep_table(bench, "a list of 1 MiB", &list, &intake(1, 200))?;
+    keep_table(bench, "a list of 4 MiB", &list, &intake(4, 50))?;
+    keep_table(bench, "a list of 16 MiB", &list, &intake(16, 12))?;
+    keep_table(bench, "1 MiB pulled", &pull, &intake(1, 200))?;
+    keep_table(bench, "64 MiB pulled", &pull, &intake(64, 4))
+}
+
+fn quarter(task: Task) -> Task {
+    Task { data: task.data.slice(..task.data.len() / 4), ..task }
+}
+
+fn keep_table(bench: &mut Bench, title: &str, component: &[u8], tasks: &[Task]) -> anyhow::Result<()> {
+    let limits = Limits { memory: 256 << 20, partition: 128 << 20, ..Limits::default() };
+    let sizes = [64 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20, 32 << 20];
+    let mut floors = Vec::new();
+    for keep in sizes {
+        floors.push(Floor::with(&keeping(keep, Meters::Both, &limits), component, Meters::Both, limits)?);
+    }
+    let mut floors = floors.iter();
+    let entrants = sizes.map(|keep| {
+        let floor = floors.next();
+        Entrant::new(format!("{title}, {} KiB kept", keep >> 10), move || match floor {
+            Some(floor) => in_turn(floor, tasks, keep_first).map(drop),
+            None => Ok(()),
+        })
+    });
+    let series = rounds(bench.rounds(9), entrants)?;
+    report(bench, title, tasks.len(), &series);
+    Ok(())
+}
+
+fn report(bench: &Bench, title: &str, leaves: usize, series: &[Series]) {
+    let Some(base) = series.first() else { return };
+    let each = |seconds: f64| us(seconds / leaves as f64);
+    let row = |one: &Series| vec![one.name.clone(), each(one.wall()), each(one.cpu()), times(one.cpu_times(base))];
+    let rows: Vec<Vec<String>> = series.iter().map(row).collect();
+    bench.report.table(&[title, "wall µs/leaf", "CPU µs/leaf", "CPU ratio"], &rows);
 }
 
 fn table(bench: &mut Bench, title: &str, component: &[u8], tasks: &[Task], fold: Fold) -> anyhow::Result<()> {
@@ -61,9 +112,6 @@ fn table(bench: &mut Bench, title: &str, component: &[u8], tasks: &[Task], fold:
         })
     });
     let series = rounds(bench.rounds(9), entrants)?;
-    let [base, ..] = &series;
-    let row = |one: &Series| vec![one.name.clone(), ms(one.wall()), ms(one.cpu()), times(one.cpu_times(base))];
-    let rows: Vec<Vec<String>> = series.iter().map(row).collect();
-    bench.report.table(&[title, "wall ms", "CPU ms", "CPU ratio"], &rows);
+    report(bench, title, tasks.len(), &series);
     Ok(())
 }

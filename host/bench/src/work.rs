@@ -6,9 +6,10 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
-use frond_pi::Sampled;
+use frond_plugin::{Decode, Encode};
 use frond_root::Partition;
-use frond_wordcount::{Counts, counts};
+use pi::Sampled;
+use wordcount::{Counts, counts};
 
 use crate::floor::Task;
 
@@ -49,7 +50,6 @@ pub(crate) fn add_samples(partials: Vec<Bytes>) -> anyhow::Result<Bytes> {
 
 /// Adds up counts, as wordcount's merge does.
 pub(crate) fn add_counts(partials: Vec<Bytes>) -> anyhow::Result<Bytes> {
-    use frond_plugin::{Decode, Encode};
     let parts: Result<Vec<Counts>, String> = partials.into_iter().map(|one| Counts::decode(one.into())).collect();
     let merged = Counts::merge(parts.map_err(anyhow::Error::msg)?);
     Ok(merged.encode().map_err(anyhow::Error::msg)?.into())

@@ -19,14 +19,18 @@ Exit codes:
   5   no answer: nothing arrived before the deadline
   6   no answer: the merge or the split failed
   64  the command line, the app or its input is wrong
-  65  a plugin refused the query
+  65  a plugin, or the app's source, refused the query
   70  a bug in Frond, or a machine that does not let it work
   130 interrupted twice";
 
 /// Scatter-gather over WebAssembly leaves: cuts a query's work into partitions, runs a sandboxed leaf on each, gathers
 /// until the deadline, merges, and answers with an exact account of what is missing.
 #[derive(Debug, Parser)]
-#[command(name = "frond", version, after_help = "Example:\n  frond query examples/rail '{\"from\":\"London\",\"budget\":60}'")]
+#[command(
+    name = "frond",
+    version,
+    after_help = "Example:\n  frond query examples/rail '{\"from\":\"London\",\"budget\":60}'"
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -60,7 +64,7 @@ pub struct QueryArgs {
     pub query: Option<OsString>,
 
     /// From the start to the answer, such as 500ms or 2s [default: the app's].
-    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+    #[arg(long, value_parser = parse_deadline, value_name = "TIME")]
     pub deadline: Option<Duration>,
 
     /// What an answer must stand on: `all`, `best-effort`, or a share of the weight such as 0.8 or 80% [default: the app's].
@@ -124,11 +128,20 @@ pub struct BuildArgs {
 
 /// `frond explain`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  frond query examples/rail '{\"from\":\"London\",\"budget\":60}' --record run.ndjson\n  \
-                        frond explain run.ndjson")]
+#[command(
+    after_help = "Example:\n  frond query examples/rail '{\"from\":\"London\",\"budget\":60}' --record run.ndjson\n  \
+                        frond explain run.ndjson"
+)]
 pub struct ExplainArgs {
     /// A file that `frond query --record` wrote.
     pub file: PathBuf,
+}
+
+fn parse_deadline(text: &str) -> Result<Duration, String> {
+    match parse_duration(text).map_err(|error| error.to_string())? {
+        Duration::ZERO => Err("no query can be answered in no time".to_owned()),
+        time => Ok(time),
+    }
 }
 
 fn parse_floor(text: &str) -> Result<Floor, String> {

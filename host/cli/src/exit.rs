@@ -20,12 +20,23 @@ pub enum Exit {
     Plugin = 6,
     /// The command line, the app or its input is wrong.
     Usage = 64,
-    /// A plugin refused the query.
+    /// A plugin, or the app's source, refused the query.
     InvalidQuery = 65,
     /// A bug in Frond, or a machine that does not let it work.
     Bug = 70,
     /// Interrupted twice.
     Interrupted = 130,
+}
+
+/// What neither the command line nor the app can be blamed for. As a context, it makes an error end with [`Exit::Bug`].
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Machine(pub(crate) String);
+
+impl Machine {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
 }
 
 impl From<Exit> for ExitCode {

@@ -11,7 +11,7 @@ pub mod show;
 pub mod wire;
 
 use args::{Cli, Verb};
-use exit::Exit;
+use exit::{Exit, Machine};
 use frond_app::AppError;
 use show::text::sanitise;
 
@@ -39,6 +39,7 @@ pub fn report(error: &anyhow::Error) -> Exit {
     }
     match error.downcast_ref::<AppError>() {
         Some(wrong) if wrong.is_query() => Exit::InvalidQuery,
+        _ if error.is::<Machine>() => Exit::Bug,
         _ => Exit::Usage,
     }
 }

@@ -16,7 +16,7 @@ use frond_sandbox::SplitHost;
 use tokio::runtime::Runtime;
 
 use crate::args::{Format, QueryArgs};
-use crate::exit::Exit;
+use crate::exit::{Exit, Machine};
 use crate::record::Recorder;
 use crate::show::look::Look;
 use crate::show::progress::{Mode, Progress};
@@ -52,7 +52,7 @@ fn runtime() -> anyhow::Result<Runtime> {
         .worker_threads(2)
         .enable_time()
         .build()
-        .context("the runtime could not be started")
+        .context(Machine::new("the runtime could not be started"))
 }
 
 fn slots(args: &QueryArgs) -> usize {
@@ -124,11 +124,7 @@ struct Asked<'a> {
 fn ask(runtime: &Runtime, asked: Asked<'_>) -> anyhow::Result<Answer> {
     let cancel = Cancel::default();
     cancel_on_interrupt(cancel.clone())?;
-    let root = Root {
-        runner: asked.wired.runner,
-        merger: asked.wired.merger,
-        events: asked.views.events(),
-    };
+    let root = Root { runner: asked.wired.runner, merger: asked.wired.merger, events: asked.views.events() };
     let cutting = Cutting {
         app: Arc::new(asked.app),
         input: asked.args.input.clone(),
@@ -140,9 +136,13 @@ fn ask(runtime: &Runtime, asked: Asked<'_>) -> anyhow::Result<Answer> {
     };
     let request = asked.request;
     let task = runtime.spawn(async move { flow::run(request, cutting.plan(), root, cancel).await });
-    let answer = runtime.block_on(task).context("the query's task was lost")?;
+    let answer = runtime.block_on(task).context(Machine::new("the query's task was lost"))?;
     answer.map_err(|error| match error {
-        Error::Source(source) => anyhow::Error::from_boxed(source),
+        // By its own type again: it decides the exit code.
+        Error::Source(source) => match source.downcast::<AppError>() {
+            Ok(wrong) => anyhow::Error::new(*wrong),
+            Err(lost) => anyhow::Error::from_boxed(lost).context(Machine::new("the query's work could not be cut")),
+        },
         other => other.into(),
     })
 }
@@ -156,7 +156,7 @@ fn cancel_on_interrupt(cancel: Cancel) -> anyhow::Result<()> {
         }
         cancel.cancel();
     })
-    .context("interrupts could not be taken over")
+    .context(Machine::new("interrupts could not be taken over"))
 }
 
 /// A query's work on its way to a plan.
@@ -173,9 +173,8 @@ struct Cutting {
 impl Cutting {
     async fn plan(self) -> Result<Plan, Error> {
         let (app, query, split, until) = (self.app.clone(), self.query.clone(), self.split.clone(), self.until);
-        let cut = tokio::task::spawn_blocking(move || self.cut())
-            .await
-            .map_err(|lost| Error::Source(Box::new(lost)))?;
+        let cut =
+            tokio::task::spawn_blocking(move || self.cut()).await.map_err(|lost| Error::Source(Box::new(lost)))?;
         match cut.map_err(source)? {
             Cut::Ready { partitions, query: inner } if inner != query => Ok(Plan::new(partitions)?.asking(inner)),
             Cut::Ready { partitions, .. } => Plan::new(partitions),
@@ -225,15 +224,13 @@ fn finish(args: &QueryArgs, answer: Answer, views: &Views) -> anyhow::Result<Exi
     print(&printed)?;
     let told = args.stats || !matches!(answer, Answer::Complete { .. }) || std::io::stderr().is_terminal();
     if told && args.progress != Mode::Json {
-        let extras = Extras {
-            stats: views.totals.as_ref().map(|totals| totals.sums()),
-            recorded: args.record.as_deref(),
-        };
+        let extras =
+            Extras { stats: views.totals.as_ref().map(|totals| totals.sums()), recorded: args.record.as_deref() };
         eprint!("{}", summary(Verdict::from(&answer), extras, Look::stderr()));
     }
     if let (Some(recorder), Some(path)) = (&views.recorder, &args.record) {
         let kept = recorder.finish();
-        kept.with_context(|| format!("the recording `{}` is incomplete", path.display()))?;
+        kept.with_context(|| Machine::new(format!("the recording `{}` is incomplete", path.display())))?;
     }
     Ok(Exit::from(&answer))
 }
@@ -247,7 +244,9 @@ fn print(bytes: &[u8]) -> anyhow::Result<()> {
         Some(_) => Ok(()),
     });
     match written.and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("the answer could not be written"),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context(Machine::new("the answer could not be written"))
+        }
         _ => Ok(()),
     }
 }

@@ -8,8 +8,12 @@ use anyhow::Context;
 use frond_app::{App, AppError, CallLimits, Component};
 use frond_root::{LeafRunner, Merger};
 use frond_sandbox::component::Origin;
-use frond_sandbox::{Guests, LeafHost, Limits, LoadError, MergeHost, Plugin, Role, Sandbox, Settings, Slots, SplitHost};
+use frond_sandbox::{
+    Guests, LeafHost, Limits, LoadError, MergeHost, Plugin, Role, Sandbox, Settings, Slots, SplitHost,
+};
 use tokio::runtime::Handle;
+
+use crate::exit::Machine;
 
 /// An app that is ready for queries.
 pub struct Wired {
@@ -32,22 +36,15 @@ pub struct Wired {
 pub fn wire(app: &App, slots: usize, runtime: &Handle) -> anyhow::Result<Wired> {
     let (leaf, merge, split) = (&app.limits.leaf, &app.limits.merge, &app.limits.split);
     let limits = |of: &CallLimits| limits(of, app.limits.partition);
-    let settings = Settings {
-        slots,
-        limits: vec![limits(leaf), limits(merge), limits(split)],
-        cache: cache_dir(),
-    };
-    let sandbox = Sandbox::new(settings).context("the sandbox could not be started")?;
-    let mut loader = Loader {
-        sandbox: &sandbox,
-        compiled: Vec::new(),
-        loaded: Vec::new(),
-    };
+    let settings = Settings { slots, limits: vec![limits(leaf), limits(merge), limits(split)], cache: cache_dir() };
+    let sandbox = Sandbox::new(settings).context(Machine::new("the sandbox could not be started"))?;
+    let mut loader = Loader { sandbox: &sandbox, compiled: Vec::new(), loaded: Vec::new() };
     let leaves = loader.load(app, &app.leaf, Role::Leaf, leaf)?;
     let merges = loader.load(app, &app.merge, Role::Merge, merge)?;
     let splits = app.split.as_ref().map(|component| loader.load(app, component, Role::Split, split));
     let compiled = loader.compiled;
-    let pool = Slots::start(slots, sandbox.clock(), runtime).context("the leaf threads could not be started")?;
+    let pool =
+        Slots::start(slots, sandbox.clock(), runtime).context(Machine::new("the leaf threads could not be started"))?;
     let guests = |plugin, of| Guests::new(sandbox.clock(), plugin, limits(of));
     Ok(Wired {
         runner: Arc::new(LeafHost::new(pool, leaves, limits(leaf), app.limits.deterministic)),

@@ -1,6 +1,12 @@
 //! The examples, as they are documented: every case under `examples/*/cases` answers what it says, every command of a
 //! README runs, and every README is short.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests stop the test where it is")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stop the test where it is"
+)]
 
 mod kit;
 
@@ -45,7 +51,8 @@ struct Expect {
 
 #[test]
 fn every_case_answers_what_it_says() {
-    let wrong: Vec<String> = examples().iter().flat_map(|example| cases(example)).filter_map(|case| fails(&case)).collect();
+    let wrong: Vec<String> =
+        examples().iter().flat_map(|example| cases(example)).filter_map(|case| fails(&case)).collect();
     assert!(wrong.is_empty(), "{} cases fail\n\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -70,7 +77,8 @@ fn every_command_of_a_readme_runs() {
     for example in examples() {
         let readme = fs::read_to_string(example.join("README.md")).unwrap();
         // What is piped in is a file of the reader's.
-        let commands = readme.lines().filter_map(|line| line.strip_prefix("    frond ")).filter(|one| !one.contains(" < "));
+        let commands =
+            readme.lines().filter_map(|line| line.strip_prefix("    frond ")).filter(|one| !one.contains(" < "));
         let mut tried = 0;
         for command in commands {
             let ended = shell(command);
@@ -145,13 +153,20 @@ fn differences(file: &Path, expect: &Expect, run: &Ended, recording: &Path) -> R
     }
     let answer = match (&expect.answer, &expect.answer_file) {
         (Some(answer), None) => Some(answer.clone().into_bytes()),
-        (None, Some(named)) => Some(fs::read(beside(file, named)).map_err(|error| format!("{}: {error}", named.display()))?),
+        (None, Some(named)) => {
+            Some(fs::read(beside(file, named)).map_err(|error| format!("{}: {error}", named.display()))?)
+        }
         (None, None) => None,
         (Some(_), Some(_)) => return Err("expects both an `answer` and an `answer-file`".to_owned()),
     };
     match answer {
         Some(answer) if !is_same(&answer, &run.stdout) => {
-            writeln!(wrong, "  the answer differs (- expected, + found)\n{}", diff(&shown(&answer), &shown(&run.stdout))).unwrap();
+            writeln!(
+                wrong,
+                "  the answer differs (- expected, + found)\n{}",
+                diff(&shown(&answer), &shown(&run.stdout))
+            )
+            .unwrap();
         }
         None if matches!(expect.exit, 0 | 3) => wrong.push_str("  the case has no `answer`, but expects one\n"),
         None if !run.stdout.is_empty() => wrong.push_str("  there is an answer where none is expected\n"),
@@ -164,7 +179,8 @@ fn differences(file: &Path, expect: &Expect, run: &Ended, recording: &Path) -> R
 
 /// Where the recorded coverage is not what the case expects, or does not add up.
 fn uncovered(expect: &toml::Table, recording: &str) -> Result<String, String> {
-    let last: Value = recording.lines().last().and_then(|line| serde_json::from_str(line).ok()).ok_or("an empty recording")?;
+    let last: Value =
+        recording.lines().last().and_then(|line| serde_json::from_str(line).ok()).ok_or("an empty recording")?;
     let tally = last["coverage"]["partitions"].as_object().ok_or("the recording ends without its coverage")?;
     let mut wrong = String::new();
     let parts: u64 = tally.iter().filter(|(key, _)| *key != "planned").filter_map(|(_, count)| count.as_u64()).sum();

@@ -26,10 +26,7 @@ pub struct Outcome {
 impl Outcome {
     /// A failure of the given kind that used nothing.
     pub fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self {
-            result: Err(Box::new(Failure::new(kind, message))),
-            usage: Usage::default(),
-        }
+        Self { result: Err(Box::new(Failure::new(kind, message))), usage: Usage::default() }
     }
 }
 
@@ -55,14 +52,7 @@ pub struct Attempt {
 
 impl Attempt {
     pub(crate) fn new(scatter: Arc<Scatter>, partition: u32, number: u32, slot: u32, started: Instant) -> Self {
-        Self {
-            scatter,
-            partition,
-            number,
-            slot,
-            started,
-            ended: false,
-        }
+        Self { scatter, partition, number, slot, started, ended: false }
     }
 
     /// The query's bytes.

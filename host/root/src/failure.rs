@@ -114,12 +114,7 @@ pub struct Failure {
 impl Failure {
     /// A failure with neither backtrace nor log.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            backtrace: Vec::new(),
-            log: Vec::new(),
-        }
+        Self { kind, message: message.into(), backtrace: Vec::new(), log: Vec::new() }
     }
 }
 

@@ -118,11 +118,7 @@ impl Course {
 
     /// Whoever saw the query start sees it end, even when it ends in an [`Error`].
     fn refused(&self) {
-        self.emit(|| EventKind::QueryEnded {
-            outcome: "failed".to_owned(),
-            reason: None,
-            coverage: unplanned(self),
-        });
+        self.emit(|| EventKind::QueryEnded { outcome: "failed".to_owned(), reason: None, coverage: unplanned(self) });
     }
 }
 
@@ -158,15 +154,11 @@ where
     course.gathered = course.planned;
     let answer = match plan {
         Ok(Ok(plan)) => scatter_and_gather(&mut course, Arc::new(plan)).await,
-        Ok(Err(Error::Split(failure))) => Ok(Answer::Failed {
-            reason: split_reason(*failure),
-            coverage: unplanned(&course),
-        }),
+        Ok(Err(Error::Split(failure))) => {
+            Ok(Answer::Failed { reason: split_reason(*failure), coverage: unplanned(&course) })
+        }
         Ok(Err(error)) => Err(error),
-        Err(reason) => Ok(Answer::Failed {
-            reason,
-            coverage: unplanned(&course),
-        }),
+        Err(reason) => Ok(Answer::Failed { reason, coverage: unplanned(&course) }),
     };
     match &answer {
         Ok(answer) => course.ended(answer),
@@ -199,10 +191,7 @@ fn check_partials(request: &Request) -> Result<(), Error> {
 /// The account of a query without a plan: nothing is known to be complete.
 fn unplanned(course: &Course) -> Box<Coverage> {
     let nothing = Arc::new(Plan::default());
-    let demand = Demand {
-        floor: course.request.floor,
-        required: std::collections::BTreeSet::new(),
-    };
+    let demand = Demand { floor: course.request.floor, required: std::collections::BTreeSet::new() };
     let mut coverage = Gather::new(course.request.id, nothing, demand, course.budget).coverage(course.timings());
     coverage.complete = false;
     coverage.fraction = 0.0;
@@ -229,12 +218,7 @@ async fn scatter_and_gather(course: &mut Course, plan: Arc<Plan>) -> Result<Answ
 }
 
 async fn conclude(course: &Course, gathered: Gathered) -> Answer {
-    let Gathered {
-        gather,
-        partials,
-        folds,
-        merge_failure,
-    } = gathered;
+    let Gathered { gather, partials, folds, merge_failure } = gathered;
     let coverage = |reason: Option<&Reason>| -> Box<Coverage> {
         let mut coverage = gather.coverage(course.timings());
         coverage.complete &= reason.is_none();
@@ -246,14 +230,8 @@ async fn conclude(course: &Course, gathered: Gathered) -> Answer {
     }
     let complete = gather.coverage(Timings::default()).complete;
     match merging::finish(course, &gather, complete, partials, folds).await {
-        Ok(body) if complete => Answer::Complete {
-            body,
-            coverage: coverage(None),
-        },
-        Ok(body) => Answer::Partial {
-            body,
-            coverage: coverage(None),
-        },
+        Ok(body) if complete => Answer::Complete { body, coverage: coverage(None) },
+        Ok(body) => Answer::Partial { body, coverage: coverage(None) },
         Err(reason) => {
             let coverage = coverage(Some(&reason));
             Answer::Failed { reason, coverage }

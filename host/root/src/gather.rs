@@ -236,11 +236,7 @@ impl Gather {
             && self.retries.spend(now);
         if granted {
             self.account.attempts.retries += 1;
-            actions.push(Action::Retry {
-                partition,
-                attempt,
-                at,
-            });
+            actions.push(Action::Retry { partition, attempt, at });
         }
         granted
     }
@@ -252,10 +248,7 @@ impl Gather {
             false => emission.done.clamp(0.0, 1.0),
         };
         self.settle(partition, Status::Degraded, share);
-        actions.push(Action::Merge {
-            partition,
-            partial: emission.partial,
-        });
+        actions.push(Action::Merge { partition, partial: emission.partial });
         self.note_missing(partition, Status::Degraded, actions);
     }
 

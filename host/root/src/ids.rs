@@ -15,9 +15,7 @@ impl QueryId {
     /// A fresh id: 48 bits of Unix milliseconds, then 80 random bits.
     #[must_use]
     pub fn new() -> Self {
-        let millis = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_millis());
+        let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let random = RandomState::new();
         let bits = (u128::from(random.hash_one(0_u8)) << 64) | u128::from(random.hash_one(1_u8));
         Self((millis << 80) | (bits >> 48))
@@ -58,9 +56,7 @@ impl Serialize for QueryId {
 impl<'de> Deserialize<'de> for QueryId {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        u128::from_str_radix(&text, 16)
-            .map(Self)
-            .map_err(serde::de::Error::custom)
+        u128::from_str_radix(&text, 16).map(Self).map_err(serde::de::Error::custom)
     }
 }
 

@@ -77,13 +77,7 @@ impl Partials {
             MergeOrder::Any => Tree::Any(any::Levels::default()),
             MergeOrder::Partition => Tree::Ordered(ordered::Runs::default()),
         };
-        Self {
-            tree,
-            held: 0,
-            ready: 0,
-            folding: 0,
-            limit,
-        }
+        Self { tree, held: 0, ready: 0, folding: 0, limit }
     }
 
     /// A leaf's partial has come.
@@ -180,11 +174,7 @@ struct Batch {
 
 impl Batch {
     fn of(sizes: impl Iterator<Item = usize>) -> Self {
-        let mut batch = Self {
-            count: 0,
-            bytes: 0,
-            largest: 0,
-        };
+        let mut batch = Self { count: 0, bytes: 0, largest: 0 };
         for size in sizes.take(FAN_IN) {
             if batch.is_heavy() {
                 break;

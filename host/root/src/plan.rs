@@ -64,11 +64,7 @@ impl Partition {
     /// A partition weighed by its content's bytes (an empty one weighs 1, so that it is not invisible).
     pub fn new(key: impl Into<PartitionKey>, content: impl Content + 'static) -> Self {
         let weight = content.size().max(1);
-        Self {
-            key: key.into(),
-            weight,
-            content: Arc::new(content),
-        }
+        Self { key: key.into(), weight, content: Arc::new(content) }
     }
 
     /// The same with a weight of its own; 0 counts as 1.
@@ -94,10 +90,7 @@ impl Plan {
     /// [`Error::DuplicateKey`], [`Error::TooManyPartitions`].
     pub fn new(mut partitions: Vec<Partition>) -> Result<Self, Error> {
         if partitions.len() > MAX_PARTITIONS {
-            return Err(Error::TooManyPartitions {
-                count: partitions.len(),
-                limit: MAX_PARTITIONS,
-            });
+            return Err(Error::TooManyPartitions { count: partitions.len(), limit: MAX_PARTITIONS });
         }
         let mut keys = HashSet::with_capacity(partitions.len());
         if let Some(twice) = partitions.iter().find(|one| !keys.insert(&one.key)) {
@@ -166,19 +159,11 @@ impl Plan {
             .zip(&self.partitions)
             .find(|(_, one)| one.key == *key)
             .map(|(index, _)| index)
-            .ok_or_else(|| Error::UnknownRequired {
-                key: key.clone(),
-                known: self.some_keys(),
-            })
+            .ok_or_else(|| Error::UnknownRequired { key: key.clone(), known: self.some_keys() })
     }
 
     fn some_keys(&self) -> String {
-        let mut known: Vec<_> = self
-            .partitions
-            .iter()
-            .take(8)
-            .map(|one| format!("`{}`", one.key))
-            .collect();
+        let mut known: Vec<_> = self.partitions.iter().take(8).map(|one| format!("`{}`", one.key)).collect();
         if self.partitions.len() > known.len() {
             known.push(format!("and {} more", self.partitions.len() - known.len()));
         }

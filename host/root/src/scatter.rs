@@ -163,12 +163,7 @@ impl Scatter {
             return None;
         }
         let (partition, attempt) = self.reserve()?;
-        lock(&self.reports).push(Report::Started {
-            partition,
-            attempt,
-            slot,
-            at: now,
-        });
+        lock(&self.reports).push(Report::Started { partition, attempt, slot, at: now });
         Some(Attempt::new(self.clone(), partition, attempt, slot, now))
     }
 
@@ -211,9 +206,7 @@ impl Scatter {
     #[must_use]
     pub fn deadline_of(&self, started: Instant) -> Instant {
         match self.leaf_time {
-            Some(time) => started
-                .checked_add(time)
-                .map_or(self.leaf_deadline, |at| at.min(self.leaf_deadline)),
+            Some(time) => started.checked_add(time).map_or(self.leaf_deadline, |at| at.min(self.leaf_deadline)),
             None => self.leaf_deadline,
         }
     }
@@ -272,9 +265,7 @@ impl Scatter {
     /// Lets the next report wake the task again; true when some came before this call.
     pub(crate) fn arm(&self) -> bool {
         self.armed.store(true, Ordering::SeqCst);
-        lock(&self.reports)
-            .iter()
-            .any(|report| matches!(report, Report::Ended { .. }))
+        lock(&self.reports).iter().any(|report| matches!(report, Report::Ended { .. }))
     }
 
     /// Resolves when a report is due to be read.

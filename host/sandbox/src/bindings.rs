@@ -27,6 +27,13 @@ pub(crate) struct PartitionOut {
     data: Vec<u8>,
 }
 
+impl PartitionOut {
+    /// What it takes, in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        (self.key.len() + self.data.len()) as u64
+    }
+}
+
 #[derive(ComponentType, Lower, Clone, Copy)]
 #[component(record)]
 pub(crate) struct CoverageIn {

@@ -3,14 +3,19 @@
 //! wasmtime trusts what it deserialises, so only a folder that nobody else can write to is used, and a file in it is
 //! only ever made by renaming what this process compiled. Nothing of a user's or from a network is ever loaded.
 
-use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+/// What is hashed at once.
+const CHUNK: usize = 256 << 10;
+/// What follows the compiled code: a mark, its size, and its checksum.
+const TRAILER: usize = 24;
 
 /// A folder of compiled components.
 #[derive(Clone, Debug)]
@@ -47,12 +52,12 @@ impl Cache {
         let path = self.path(engine, digest);
         let found = fs::symlink_metadata(&path).ok()?;
         let own = found.is_file() && found.uid() == rustix::process::geteuid().as_raw();
-        if !own || found.mode() & 0o022 != 0 {
+        if !own || found.mode() & 0o022 != 0 || !is_whole(&path, found.len()).unwrap_or(false) {
             return None;
         }
         #[expect(
             unsafe_code,
-            reason = "the file is this user's own, in a folder that nobody else can write to, made by `store`"
+            reason = "the file is this user's own, in a folder that nobody else can write to, and is as `store` made it"
         )]
         let loaded = unsafe { Component::deserialize_file(engine, &path) };
         loaded.ok()
@@ -62,8 +67,58 @@ impl Cache {
     pub(crate) fn store(&self, engine: &Engine, digest: &str, compiled: &[u8]) -> io::Result<()> {
         let path = self.path(engine, digest);
         let mut temporary = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.dir)?;
+        let mut sum = Checksum::default();
+        compiled.chunks(CHUNK).for_each(|chunk| sum.add(chunk));
         temporary.write_all(compiled)?;
+        temporary.write_all(&sum.trailer())?;
         temporary.persist(path)?;
         Ok(())
+    }
+}
+
+/// True when the file ends with the checksum of the rest. wasmtime looks no further than at the headers: a file that a
+/// full disk or a crash has damaged would be run.
+fn is_whole(path: &Path, size: u64) -> io::Result<bool> {
+    let Some(mut left) = size.checked_sub(TRAILER as u64) else {
+        return Ok(false);
+    };
+    let (mut file, mut sum, mut chunk) = (File::open(path)?, Checksum::default(), vec![0; CHUNK]);
+    while left > 0 {
+        let length = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let part = chunk.get_mut(..length).unwrap_or_default();
+        file.read_exact(part)?;
+        sum.add(part);
+        left -= length as u64;
+    }
+    let mut trailer = [0; TRAILER];
+    file.read_exact(&mut trailer)?;
+    Ok(trailer == sum.trailer())
+}
+
+/// Against accidents only: whoever can write to the folder could as well write a right one. Fast, as it is taken of
+/// every component at every start.
+struct Checksum(foldhash::quality::FoldHasher<'static>, u64);
+
+impl Default for Checksum {
+    fn default() -> Self {
+        Self(foldhash::quality::FixedState::with_seed(0).build_hasher(), 0)
+    }
+}
+
+impl Checksum {
+    /// All chunks but the last are [`CHUNK`] bytes long.
+    fn add(&mut self, chunk: &[u8]) {
+        self.0.write(chunk);
+        self.1 += chunk.len() as u64;
+    }
+
+    /// wasmtime does not mind it behind its own format, whose header says where everything is.
+    fn trailer(&self) -> [u8; TRAILER] {
+        let mut trailer = *b"frond\x01\0\0________________";
+        let (_, counts) = trailer.split_at_mut(8);
+        let (size, sum) = counts.split_at_mut(8);
+        size.copy_from_slice(&self.1.to_le_bytes());
+        sum.copy_from_slice(&self.0.finish().to_le_bytes());
+        trailer
     }
 }

@@ -65,16 +65,17 @@ impl Running<'_> {
             Ok(list) => list,
             Err(failure) => return Ok(Err(failure.into())),
         };
-        let (size, limit) = (list.len() as u64, self.store.data().limits.output);
-        if size > limit {
-            return Err(Stop::Output {
-                what: "returned a result",
-                size,
-                limit,
-            }
-            .into());
-        }
+        self.within_output(list.len() as u64)?;
         Ok(Ok(Bytes::copy_from_slice(list.as_le_slice(&*self.store))))
+    }
+
+    /// Refuses a result that is larger than the limit.
+    pub(crate) fn within_output(&self, size: u64) -> Result<(), Stop> {
+        let limit = self.store.data().limits.output;
+        match size <= limit {
+            true => Ok(()),
+            false => Err(Stop::Output { what: "returned a result", size, limit }),
+        }
     }
 }
 
@@ -99,11 +100,7 @@ impl Call<'_> {
         if let (Err(failure), Some(log)) = (&mut result, host.log()) {
             failure.log = log.lines();
         }
-        Called {
-            result,
-            usage,
-            caller: host.caller,
-        }
+        Called { result, usage, caller: host.caller }
     }
 
     fn drive<T>(
@@ -160,22 +157,14 @@ impl Call<'_> {
             given => given.saturating_sub(store.get_fuel().unwrap_or(given)),
         };
         let host = store.data();
-        Usage {
-            fuel,
-            memory: host.meter.memory(),
-            output: 0,
-            log: host.log().map_or(0, crate::log::Log::written),
-        }
+        Usage { fuel, memory: host.meter.memory(), output: 0, log: host.log().map_or(0, crate::log::Log::written) }
     }
 }
 
 fn count(host: &mut Host) -> wasmtime::Result<()> {
     host.host_calls += 1;
     if host.host_calls > host.limits.host_calls {
-        return Err(Stop::HostCalls {
-            limit: host.limits.host_calls,
-        }
-        .into());
+        return Err(Stop::HostCalls { limit: host.limits.host_calls }.into());
     }
     Ok(())
 }

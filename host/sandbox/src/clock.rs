@@ -46,9 +46,7 @@ impl Clock {
             thread: Mutex::default(),
         });
         let weak = Arc::downgrade(&shared);
-        let handle = thread::Builder::new()
-            .name("frond-clock".to_owned())
-            .spawn(move || run(&weak))?;
+        let handle = thread::Builder::new().name("frond-clock".to_owned()).spawn(move || run(&weak))?;
         *lock(&shared.thread) = Some(handle.thread().clone());
         Ok(Self(shared))
     }
@@ -64,10 +62,7 @@ impl Clock {
         let mut watched = lock(&self.0.watched);
         watched.retain(|one| one.strong_count() > 0);
         watched.push(Arc::downgrade(&deadline));
-        Watch {
-            clock: self.clone(),
-            deadline,
-        }
+        Watch { clock: self.clone(), deadline }
     }
 
     /// Lets every running guest ask, now, whether it should stop.

@@ -3,15 +3,18 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
 use crate::engine::Sandbox;
 use crate::host::Host;
-use crate::inspect::{MAX_SIZE, Misfit, Role, Surface, surface};
+use crate::inspect::{MAX_SIZE, Misfit, Role, surface};
 use crate::linker::linker;
+use crate::shape;
 use crate::stop::clip;
 
 /// Why a component could not be loaded.
@@ -45,6 +48,7 @@ pub struct Plugin {
     digest: [u8; 32],
     origin: Origin,
     pulls: bool,
+    others: Arc<Semaphore>,
     process: Option<ComponentExportIndex>,
     merge: Option<(ComponentExportIndex, ComponentExportIndex)>,
     split: Option<ComponentExportIndex>,
@@ -74,9 +78,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
         return Err(Misfit::TooLarge { size: found.len() }.into());
     }
     let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or(0));
-    file.take(MAX_SIZE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(LoadError::Unreadable)?;
+    file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(LoadError::Unreadable)?;
     Ok(bytes)
 }
 
@@ -91,32 +93,25 @@ impl Plugin {
         let digest: [u8; 32] = Sha256::digest(bytes).into();
         let engine = sandbox.engine(metered).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
         let (component, origin) = compiled(sandbox, &engine, bytes, &hex(&digest))?;
-        Self::link(&engine, &component, &surface, digest, origin)
-    }
-
-    fn link(
-        engine: &Engine,
-        component: &Component,
-        surface: &Surface,
-        digest: [u8; 32],
-        origin: Origin,
-    ) -> Result<Self, LoadError> {
         let incompatible = |error: wasmtime::Error| Misfit::Incompatible(clip(&format!("{error:#}")));
-        let linker = linker(engine).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
-        let pre = linker.instantiate_pre(component).map_err(incompatible)?;
-        let export = |role: Role, name: &str| {
-            let (_, interface) = component.get_export(None, role.export())?;
-            component.get_export(Some(&interface), name).map(|(_, index)| index)
+        let linker = linker(&engine).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
+        let pre = linker.instantiate_pre(&component).map_err(incompatible)?;
+        let export = |role: Role, name| match shape::export(&component, role, name) {
+            Ok(index) => Ok(Some(index)),
+            Err(misfit) if roles.contains(&role) => Err(misfit),
+            Err(_) => Ok(None),
         };
+        let (merge, finish) = (export(Role::Merge, "merge")?, export(Role::Merge, "finish")?);
         Ok(Self {
-            process: export(Role::Leaf, "process"),
-            merge: export(Role::Merge, "merge").zip(export(Role::Merge, "finish")),
-            split: export(Role::Split, "split"),
+            process: export(Role::Leaf, "process")?,
+            merge: merge.zip(finish),
+            split: export(Role::Split, "split")?,
             pre,
-            engine: engine.clone(),
+            engine,
             digest,
             origin,
             pulls: surface.pulls(),
+            others: sandbox.others().clone(),
         })
     }
 
@@ -142,6 +137,11 @@ impl Plugin {
         &self.engine
     }
 
+    /// The places for calls beside the leaves.
+    pub(crate) fn others(&self) -> &Arc<Semaphore> {
+        &self.others
+    }
+
     pub(crate) fn process(&self) -> Result<&ComponentExportIndex, Misfit> {
         self.process.as_ref().ok_or_else(|| lacks(Role::Leaf))
     }
@@ -156,15 +156,10 @@ impl Plugin {
 }
 
 fn lacks(role: Role) -> Misfit {
-    Misfit::Incompatible(format!("{} lacks a function", role.export()))
+    Misfit::Incompatible(format!("it is not a {role} component"))
 }
 
-fn compiled(
-    sandbox: &Sandbox,
-    engine: &Engine,
-    bytes: &[u8],
-    digest: &str,
-) -> Result<(Component, Origin), LoadError> {
+fn compiled(sandbox: &Sandbox, engine: &Engine, bytes: &[u8], digest: &str) -> Result<(Component, Origin), LoadError> {
     if let Some(component) = sandbox.cache().and_then(|cache| cache.load(engine, digest)) {
         return Ok((component, Origin::Cached));
     }
@@ -172,7 +167,7 @@ fn compiled(
     if let Some(component) = sandbox.cache().and_then(|cache| cache.load(engine, digest)) {
         return Ok((component, Origin::Cached));
     }
-    let component = Component::new(engine, bytes).map_err(|error| Misfit::Broken(clip(&format!("{error:#}"))))?;
+    let component = Component::new(engine, bytes).map_err(|error| refused(bytes, &error))?;
     if let Some(cache) = sandbox.cache() {
         let kept = component
             .serialize()
@@ -183,6 +178,15 @@ fn compiled(
         }
     }
     Ok((component, Origin::Compiled))
+}
+
+/// Why wasmtime does not compile it: it is no valid component, or it is one that no pool has room for.
+fn refused(bytes: &[u8], error: &wasmtime::Error) -> Misfit {
+    let why = clip(&format!("{error:#}"));
+    match wasmparser::validate(bytes) {
+        Ok(_) => Misfit::TooDemanding(why),
+        Err(_) => Misfit::Broken(why),
+    }
 }
 
 /// Lower-case hexadecimal.

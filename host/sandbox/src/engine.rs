@@ -1,8 +1,9 @@
 //! The engines: one that meters fuel and one that does not, each with its pool, made when first wanted.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 
 use crate::cache::Cache;
@@ -23,7 +24,7 @@ const CORE_INSTANCES: u32 = 32;
 const MEMORIES: u32 = 4;
 /// Tables of one component.
 const TABLES: u32 = 16;
-/// Calls beside the leaves: merges and splits.
+/// Calls beside the leaves, of all queries together: merges and splits. More than that wait.
 const OTHER_CALLS: u32 = 8;
 
 /// What a sandbox is sized by.
@@ -44,6 +45,8 @@ pub struct Sandbox {
     cache: Option<Cache>,
     metered: Mutex<Option<Engine>>,
     unmetered: Mutex<Option<Engine>>,
+    /// Places for calls beside the leaves.
+    others: Arc<Semaphore>,
     compiling: Mutex<()>,
     warnings: Mutex<Vec<String>>,
 }
@@ -68,6 +71,7 @@ impl Sandbox {
             cache,
             metered: Mutex::default(),
             unmetered: Mutex::default(),
+            others: Arc::new(Semaphore::new(OTHER_CALLS as usize)),
             compiling: Mutex::default(),
             warnings: Mutex::new(warnings),
         })
@@ -81,6 +85,11 @@ impl Sandbox {
 
     pub(crate) fn cache(&self) -> Option<&Cache> {
         self.cache.as_ref()
+    }
+
+    /// What a merge or a split must hold while it runs: the pools have no room for more.
+    pub(crate) fn others(&self) -> &Arc<Semaphore> {
+        &self.others
     }
 
     /// Compilers use every core by themselves: one runs at a time.
@@ -117,13 +126,26 @@ impl Sandbox {
             Ok(engine) => Ok(engine),
             Err(error) => {
                 self.warn(format!("without an instance pool each leaf starts about five times slower: {error:#}"));
-                Engine::new(&self::config(metered))
+                Engine::new(&self.frugal(metered))
             }
         }
     }
 
+    /// Where there is no address space for a pool, there may be none for 4 GiB and guard pages a memory either.
+    fn frugal(&self, metered: bool) -> Config {
+        let mut config = config(metered);
+        config
+            .memory_reservation(self.most(|limits| limits.memory))
+            .memory_reservation_for_growth(0)
+            .memory_guard_size(64 << 10);
+        config
+    }
+
+    fn most(&self, of: fn(&Limits) -> u64) -> u64 {
+        self.settings.limits.iter().map(of).max().unwrap_or(0)
+    }
+
     fn pool(&self) -> PoolingAllocationConfig {
-        let most = |of: fn(&Limits) -> u64| self.settings.limits.iter().map(of).max().unwrap_or(0);
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         let calls = u32::try_from(self.settings.slots).unwrap_or(u32::MAX / 64).min(1 << 12) + OTHER_CALLS;
         let mut pool = PoolingAllocationConfig::new();
@@ -131,12 +153,14 @@ impl Sandbox {
             .max_core_instances_per_component(CORE_INSTANCES)
             .total_core_instances(calls * CORE_INSTANCES)
             .max_memories_per_component(MEMORIES)
+            .max_memories_per_module(MEMORIES)
             .total_memories(calls * MEMORIES)
             .max_tables_per_component(TABLES)
+            .max_tables_per_module(TABLES)
             .total_tables(calls * TABLES)
             .total_stacks(calls)
-            .max_memory_size(size(most(|limits| limits.memory)))
-            .table_elements(size(most(|limits| limits.table_elements)))
+            .max_memory_size(size(self.most(|limits| limits.memory)))
+            .table_elements(size(self.most(|limits| limits.table_elements)))
             .max_component_instance_size(4 << 20)
             .max_core_instance_size(4 << 20)
             .max_unused_warm_slots(calls)

@@ -108,17 +108,7 @@ impl Host {
     pub(crate) fn new(limits: Limits, caller: Caller, deadline: Instant, seed: Option<Seed>) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
-        Self {
-            meter: Meter::new(&limits),
-            limits,
-            caller,
-            deadline,
-            host_calls: 0,
-            log: None,
-            seed,
-            wasi: None,
-            table,
-        }
+        Self { meter: Meter::new(&limits), limits, caller, deadline, host_calls: 0, log: None, seed, wasi: None, table }
     }
 
     /// What the guest wrote, if it wrote.
@@ -135,10 +125,7 @@ impl WasiView for Host {
             let log = log.insert(Log::new(limit));
             nothing_granted(log, seed)
         });
-        WasiCtxView {
-            ctx: wasi,
-            table: &mut self.table,
-        }
+        WasiCtxView { ctx: wasi, table: &mut self.table }
     }
 }
 

@@ -12,6 +12,9 @@ pub const MAX_SIZE: u64 = 64 << 20;
 /// The most imports and exports that are looked at.
 const MAX_NAMES: usize = 10_000;
 
+/// The deepest that components may be nested: each level costs a compiler kilobytes, and a file a few bytes.
+const MAX_DEPTH: u32 = 100;
+
 /// What a component is wanted for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
@@ -103,6 +106,9 @@ pub enum Misfit {
          (a guest may import WASI 0.2's cli, clocks, filesystem, io, random and sockets, and frond:plugin@{VERSION})"
     )]
     UnknownImport(String),
+    /// Asks for more than the limits, or than any component gets.
+    #[error("needs more than a call may have: {0}\n(raise the limits in frond.toml, or build it to need less)")]
+    TooDemanding(String),
     /// wasmtime refuses it.
     #[error("does not fit the contract: {0}\n(build it against version {VERSION} of the contract)")]
     Incompatible(String),
@@ -146,6 +152,9 @@ fn read(bytes: &[u8]) -> Result<Surface, Misfit> {
                     return Err(Misfit::CoreModule);
                 }
                 depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(Misfit::Broken(format!("it is nested more than {MAX_DEPTH} deep")));
+                }
             }
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 1 => {
@@ -169,7 +178,7 @@ fn read(bytes: &[u8]) -> Result<Surface, Misfit> {
 
 fn note(names: &mut Vec<String>, name: &str) -> Result<(), Misfit> {
     if names.len() >= MAX_NAMES {
-        return Err(Misfit::Broken(format!("more than {MAX_NAMES} imports or exports")));
+        return Err(Misfit::Broken(format!("it has more than {MAX_NAMES} imports or exports")));
     }
     names.push(clip(name));
     Ok(())
@@ -200,9 +209,8 @@ impl Surface {
             };
         }
         let found: Vec<&str> = self.exports.iter().take(8).map(String::as_str).collect();
-        let other = [Role::Leaf, Role::Merge, Role::Split]
-            .into_iter()
-            .find(|other| self.exports.contains(&other.export()));
+        let other =
+            [Role::Leaf, Role::Merge, Role::Split].into_iter().find(|other| self.exports.contains(&other.export()));
         let hint = match other {
             Some(other) => format!("it is a {other} component: name it under [{other}], and a {role} component here"),
             None => "in Rust, `frond_plugin::leaf!`, `merger!` and `splitter!` export these interfaces".to_owned(),

@@ -21,6 +21,7 @@ mod linker;
 mod log;
 pub mod merger;
 mod park;
+mod shape;
 pub mod slots;
 mod stop;
 

@@ -49,12 +49,7 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            memory: 0,
-            tables: 0,
-            max_memory: limits.memory,
-            max_tables: limits.table_elements,
-        }
+        Self { memory: 0, tables: 0, max_memory: limits.memory, max_tables: limits.table_elements }
     }
 
     /// Linear memory held, in bytes. It never shrinks within a call, so this is also the peak.
@@ -67,11 +62,7 @@ impl ResourceLimiter for Meter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let wanted = self.memory.saturating_add(desired.saturating_sub(current) as u64);
         if wanted > self.max_memory {
-            return Err(Stop::Memory {
-                wanted,
-                limit: self.max_memory,
-            }
-            .into());
+            return Err(Stop::Memory { wanted, limit: self.max_memory }.into());
         }
         // Beyond what the guest itself declares, it expects to be refused.
         let fits = maximum.is_none_or(|maximum| desired <= maximum);
@@ -88,11 +79,7 @@ impl ResourceLimiter for Meter {
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let wanted = self.tables.saturating_add(desired.saturating_sub(current) as u64);
         if wanted > self.max_tables {
-            return Err(Stop::Tables {
-                wanted,
-                limit: self.max_tables,
-            }
-            .into());
+            return Err(Stop::Tables { wanted, limit: self.max_tables }.into());
         }
         let fits = maximum.is_none_or(|maximum| desired <= maximum);
         if fits {

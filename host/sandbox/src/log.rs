@@ -82,7 +82,8 @@ fn line_of(line: &str) -> String {
 /// Replaces control characters and those that reorder text by visible escapes; line feeds and tabs stay.
 pub(crate) fn sanitise(text: &str) -> String {
     let hidden = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        (c.is_control() && c != '\n' && c != '\t')
+            || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {

@@ -7,8 +7,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use frond_root::runner::{Covered, Merged, Merging};
 use frond_root::{Failure, FailureKind, Merger, Usage};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::bindings::{CoverageIn, PartitionsOut};
+use crate::bindings::{CoverageIn, PartitionOut, PartitionsOut};
 use crate::call::{Call, Called, Running};
 use crate::clock::Clock;
 use crate::component::Plugin;
@@ -16,7 +17,7 @@ use crate::host::{Caller, Flag};
 use crate::limits::Limits;
 use crate::park;
 
-/// A guest that is called one call at a time, off the leaf threads.
+/// A guest that is called off the leaf threads.
 #[derive(Clone)]
 pub struct Guests {
     clock: Clock,
@@ -28,14 +29,11 @@ impl Guests {
     /// Calls of `plugin` under `limits`.
     #[must_use]
     pub fn new(clock: &Clock, plugin: Arc<Plugin>, limits: Limits) -> Self {
-        Self {
-            clock: clock.clone(),
-            plugin,
-            limits,
-        }
+        Self { clock: clock.clone(), plugin, limits }
     }
 
-    /// Runs `work` in a fresh instance on a thread of its own. Dropping the future stops the guest.
+    /// Runs `work` in a fresh instance on a thread of its own, once there is a place for it. Dropping the future stops
+    /// the guest.
     fn call<T, W>(
         &self,
         until: Instant,
@@ -46,11 +44,8 @@ impl Guests {
         W: AsyncFnOnce(Running<'_>, &Plugin) -> wasmtime::Result<Result<T, Failure>> + Send + 'static,
     {
         let (guests, flag) = (self.clone(), Arc::new(Flag::default()));
-        let stop = StopOnDrop {
-            flag: flag.clone(),
-            clock: self.clock.clone(),
-        };
-        let task = tokio::task::spawn_blocking(move || {
+        let stop = StopOnDrop { flag: flag.clone(), clock: self.clock.clone() };
+        let blocking = move |place: OwnedSemaphorePermit| {
             flag.here();
             let (watch, waker) = (guests.clock.watch(), park::waker());
             let call = Call {
@@ -63,14 +58,30 @@ impl Guests {
             };
             let Called { result, usage, .. } =
                 call.run(Caller::Other(flag), async |running| work(running, &guests.plugin).await);
+            drop(place);
             result.map(|value| (value, usage))
-        });
+        };
+        let others = self.plugin.others().clone();
         async move {
             let _stop = stop;
+            let place = place(others, until).await?;
+            let task = tokio::task::spawn_blocking(move || blocking(place));
             task.await.unwrap_or_else(|lost| {
                 let message = format!("its thread was lost: {lost}");
                 Err(Box::new(Failure::new(FailureKind::Lost, message)))
             })
+        }
+    }
+}
+
+/// A place to run at, first come, first served.
+async fn place(others: Arc<Semaphore>, until: Instant) -> Result<OwnedSemaphorePermit, Box<Failure>> {
+    // It is never closed, so the time is all that it can fail for.
+    match tokio::time::timeout_at(until.into(), others.acquire_owned()).await {
+        Ok(Ok(place)) => Ok(place),
+        _ => {
+            let message = "still waiting for a free place when its time was up";
+            Err(Box::new(Failure::new(FailureKind::OutOfTime, message)))
         }
     }
 }
@@ -102,20 +113,11 @@ impl Merger for MergeHost {
         Box::pin(async move { sized(call.await) })
     }
 
-    fn finish(
-        &self,
-        query: Bytes,
-        merged: Option<Bytes>,
-        covered: Covered,
-        until: tokio::time::Instant,
-    ) -> Merging {
+    fn finish(&self, query: Bytes, merged: Option<Bytes>, covered: Covered, until: tokio::time::Instant) -> Merging {
         let call = self.0.call(until.into_std(), async move |mut running: Running<'_>, plugin: &Plugin| {
             let (_, finish) = plugin.merge().map_err(wasmtime::Error::from)?;
-            let coverage = CoverageIn {
-                planned: covered.planned,
-                covered: covered.covered,
-                complete: covered.complete,
-            };
+            let coverage =
+                CoverageIn { planned: covered.planned, covered: covered.covered, complete: covered.complete };
             running.call_for_bytes(finish, (&*query, merged.as_deref(), coverage)).await
         });
         Box::pin(async move { sized(call.await) })
@@ -142,11 +144,11 @@ impl SplitHost {
         let call = self.0.call(until, async move |mut running: Running<'_>, plugin: &Plugin| {
             let split = plugin.split().map_err(wasmtime::Error::from)?;
             let (returned,): PartitionsOut = running.call(split, (&*query, wanted)).await?;
-            Ok(returned
-                .map(|partitions| partitions.into_iter().map(Into::into).collect())
-                .map_err(Failure::from))
+            if let Ok(partitions) = &returned {
+                running.within_output(partitions.iter().map(PartitionOut::size).sum())?;
+            }
+            Ok(returned.map(|partitions| partitions.into_iter().map(Into::into).collect()).map_err(Failure::from))
         });
         call.await.map(|(partitions, _)| partitions)
     }
 }
-

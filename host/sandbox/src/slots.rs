@@ -81,12 +81,10 @@ impl Slots {
         let slots = Self(Arc::new(Owner(shared.clone())));
         for slot in (0_u32..).take(count.max(1)) {
             let (shared, runtime) = (shared.clone(), runtime.clone());
-            let thread = thread::Builder::new()
-                .name(format!("frond-leaf-{slot}"))
-                .spawn(move || {
-                    let _host_calls_wait_on = runtime.enter();
-                    Worker::new(slot, &shared.clock).run(&shared);
-                })?;
+            let thread = thread::Builder::new().name(format!("frond-leaf-{slot}")).spawn(move || {
+                let _host_calls_wait_on = runtime.enter();
+                Worker::new(slot, &shared.clock).run(&shared);
+            })?;
             lock(&slots.0.0.threads).push(thread.thread().clone());
         }
         Ok(slots)
@@ -143,11 +141,7 @@ struct Worker {
 impl Worker {
     /// On the thread that it is for.
     fn new(slot: u32, clock: &Clock) -> Self {
-        Self {
-            slot,
-            watch: clock.watch(),
-            waker: park::waker(),
-        }
+        Self { slot, watch: clock.watch(), waker: park::waker() }
     }
 
     fn run(&self, shared: &Shared) {
@@ -246,12 +240,7 @@ impl LeafHost {
     /// Leaves of `plugin` under `limits`; `deterministic` seeds their clocks and randomness by query and partition.
     #[must_use]
     pub fn new(slots: Slots, plugin: Arc<Plugin>, limits: Limits, deterministic: bool) -> Self {
-        Self {
-            slots,
-            plugin,
-            limits,
-            deterministic,
-        }
+        Self { slots, plugin, limits, deterministic }
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) fn classify(error: &wasmtime::Error) -> Failure {
             _ => (stop.kind(), stop.to_string()),
         }
     } else if let Some(exit) = error.downcast_ref::<I32Exit>() {
-        (FailureKind::Trap, format!("called exit({})", exit.0))
+        (FailureKind::Trap, exited(exit))
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
         of_trap(*trap)
     } else if let Some(misfit) = error.downcast_ref::<Misfit>() {
@@ -70,9 +70,14 @@ pub(crate) fn classify(error: &wasmtime::Error) -> Failure {
     } else {
         (FailureKind::Trap, clip(&error.root_cause().to_string()))
     };
-    Failure {
-        backtrace: backtrace(error),
-        ..Failure::new(kind, message)
+    Failure { backtrace: backtrace(error), ..Failure::new(kind, message) }
+}
+
+/// WASI 0.2 tells a success from a failure and no more: whatever its code was, the host sees 1.
+fn exited(exit: &I32Exit) -> String {
+    match exit.0 {
+        0 => "called exit with success".to_owned(),
+        _ => "called exit with a failure".to_owned(),
     }
 }
 
@@ -80,10 +85,9 @@ fn of_trap(trap: Trap) -> (FailureKind, String) {
     match trap {
         Trap::OutOfFuel => (FailureKind::OutOfFuel, "used up its fuel".to_owned()),
         Trap::Interrupt => (FailureKind::OutOfTime, Stop::Time.to_string()),
-        Trap::UnreachableCodeReached => (
-            FailureKind::Trap,
-            "panicked or aborted (wasm `unreachable` instruction executed)".to_owned(),
-        ),
+        Trap::UnreachableCodeReached => {
+            (FailureKind::Trap, "panicked or aborted (wasm `unreachable` instruction executed)".to_owned())
+        }
         other => (FailureKind::Trap, other.to_string()),
     }
 }

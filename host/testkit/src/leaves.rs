@@ -82,11 +82,7 @@ impl Leaves {
     /// So many slots for all queries together.
     #[must_use]
     pub fn with_slots(script: Script, slots: u32) -> Self {
-        Self(Arc::new(Shared {
-            script,
-            slots,
-            state: Mutex::default(),
-        }))
+        Self(Arc::new(Shared { script, slots, state: Mutex::default() }))
     }
 
     /// What has happened so far.
@@ -142,19 +138,13 @@ fn claim(shared: &Shared) -> Option<Claim> {
     let mut state = shared.state.lock().unwrap();
     let slot = (0..shared.slots).find(|slot| !state.busy.contains(slot))?;
     let now = Instant::now();
-    let (attempt, closed) = state
-        .attached
-        .iter()
-        .find_map(|(scatter, closed)| Some((scatter.claim(slot, now)?, closed.clone())))?;
+    let (attempt, closed) =
+        state.attached.iter().find_map(|(scatter, closed)| Some((scatter.claim(slot, now)?, closed.clone())))?;
     state.busy.insert(slot);
     let counts = &mut state.counts;
     counts.running += 1;
     counts.most = counts.most.max(counts.running);
-    counts.begun.push(Begun {
-        index: attempt.index(),
-        attempt: attempt.number(),
-        at: now,
-    });
+    counts.begun.push(Begun { index: attempt.index(), attempt: attempt.number(), at: now });
     Some(Claim { attempt, slot, closed })
 }
 
@@ -189,10 +179,7 @@ async fn work(attempt: &Attempt, turn: &Turn) {
     let start = Instant::now();
     for (after, partial, done) in &turn.emissions {
         sleep_until(start + *after).await;
-        attempt.emit(Emission {
-            partial: partial.clone(),
-            done: *done,
-        });
+        attempt.emit(Emission { partial: partial.clone(), done: *done });
     }
     match turn.end {
         End::Never => pending().await,
@@ -224,13 +211,7 @@ fn report(attempt: Attempt, turn: &Turn, way: &Way) {
         (Way::ByItself, End::Partial(partial)) => {
             let index = || Bytes::from(attempt.index().to_string());
             let partial = partial.clone().unwrap_or_else(index);
-            Outcome {
-                usage: Usage {
-                    output: partial.len() as u64,
-                    ..Usage::default()
-                },
-                result: Ok(partial),
-            }
+            Outcome { usage: Usage { output: partial.len() as u64, ..Usage::default() }, result: Ok(partial) }
         }
     };
     attempt.end(outcome, Instant::now());

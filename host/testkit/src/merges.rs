@@ -148,12 +148,7 @@ impl Merges {
         let mut state = self.state.lock().unwrap();
         let deepest = inputs.iter().filter_map(|input| state.depths.get(input)).max();
         let depth = deepest.copied().unwrap_or(0) + 1;
-        state.folds.push(Fold {
-            inputs: inputs.to_vec(),
-            depth,
-            began: Instant::now(),
-            ended: None,
-        });
+        state.folds.push(Fold { inputs: inputs.to_vec(), depth, began: Instant::now(), ended: None });
         state.folds.len() - 1
     }
 

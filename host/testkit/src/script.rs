@@ -32,12 +32,7 @@ pub struct Turn {
 
 impl Turn {
     fn ending(end: End) -> Self {
-        Self {
-            emissions: Vec::new(),
-            after: Duration::ZERO,
-            end,
-            lateness: Some(Duration::ZERO),
-        }
+        Self { emissions: Vec::new(), after: Duration::ZERO, end, lateness: Some(Duration::ZERO) }
     }
 
     /// Succeeds with the partition's index as its partial.
@@ -118,10 +113,7 @@ impl Script {
     /// A function of the partition's index and the attempt's number, which is 1 for the first.
     #[must_use]
     pub fn by(play: impl Fn(u32, u32) -> Turn + Send + Sync + 'static) -> Self {
-        Self {
-            play: Arc::new(play),
-            exceptions: BTreeMap::new(),
-        }
+        Self { play: Arc::new(play), exceptions: BTreeMap::new() }
     }
 
     /// All attempts at partition `index` do this instead.

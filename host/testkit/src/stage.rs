@@ -66,11 +66,7 @@ impl Stage {
     /// These leaves and this merge.
     #[must_use]
     pub fn with(script: Script, merges: Merges) -> Self {
-        Self {
-            leaves: Arc::new(Leaves::new(script)),
-            merges,
-            record: Record::default(),
-        }
+        Self { leaves: Arc::new(Leaves::new(script)), merges, record: Record::default() }
     }
 
     /// As the flow wants it.

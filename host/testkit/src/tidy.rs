@@ -28,12 +28,7 @@ pub struct Complaint {
 
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            line,
-            rule,
-            remedy,
-        } = self;
+        let Self { file, line, rule, remedy } = self;
         write!(f, "{}:{line}: {rule}\n  ({remedy})", file.display())
     }
 }
@@ -47,12 +42,7 @@ struct Text {
 
 impl Text {
     fn complain(&self, line: usize, rule: impl Into<String>, remedy: impl Into<String>) -> Complaint {
-        Complaint {
-            file: self.path.clone(),
-            line,
-            rule: rule.into(),
-            remedy: remedy.into(),
-        }
+        Complaint { file: self.path.clone(), line, rule: rule.into(), remedy: remedy.into() }
     }
 
     /// The folder under `host` or `plugins` that it is in.

@@ -68,3 +68,8 @@ pub use bindings::{Coverage, Failure, Partition};
 pub use bindings::{leaf as __leaf, merger as __merger, splitter as __splitter};
 pub use codec::{Decode, Encode, Raw};
 pub use control::{emit_partial, remaining};
+
+/// The README's plugin must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

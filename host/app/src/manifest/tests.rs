@@ -127,7 +127,7 @@ fn sizes_durations_floors_and_steps_say_what_they_take() {
     APP/frond.toml:8: limits.leaf.memory: `M` in `64M` is not a unit of size
     (the units are B, KB, MB, GB, TB and KiB, MiB, GiB, TiB)
     ");
-    insta::assert_snapshot!(refused("[source]\nkind = \"query\"\n[limits.leaf]\noutput = [1]\n"), @r#"APP/frond.toml:8: limits.leaf.output: expected a size such as "64MiB", or a number of bytes, found sequence"#);
+    insta::assert_snapshot!(refused("[source]\nkind = \"query\"\n[limits.leaf]\noutput = [1]\n"), @r#"APP/frond.toml:8: limits.leaf.output: expected a size such as "64MiB", or a number of bytes, found a list"#);
     insta::assert_snapshot!(refused("[source]\nkind = \"query\"\n[query]\ndeadline = 10\n"), @r#"APP/frond.toml:8: query.deadline: expected a duration such as "500ms", "2s" or "1m30s", found integer `10`"#);
     insta::assert_snapshot!(refused("[source]\nkind = \"query\"\n[query]\ndeadline = \"10\"\n"), @r"
     APP/frond.toml:8: query.deadline: `10` is not a duration
@@ -137,7 +137,7 @@ fn sizes_durations_floors_and_steps_say_what_they_take() {
     APP/frond.toml:8: query.floor: `some` is not a floor
     (write "all", "best-effort", or a fraction above 0 and at most 1)
     "#);
-    insta::assert_snapshot!(refused("[source]\nkind = \"query\"\n[query]\nfloor = [0.5]\n"), @r#"APP/frond.toml:8: query.floor: expected "all", "best-effort", or a fraction above 0 and at most 1, found sequence"#);
+    insta::assert_snapshot!(refused("[source]\nkind = \"query\"\n[query]\nfloor = [0.5]\n"), @r#"APP/frond.toml:8: query.floor: expected "all", "best-effort", or a fraction above 0 and at most 1, found a list"#);
     insta::assert_snapshot!(refused("[source]\nkind = \"range\"\nstart = 0\nend = 2\nstep = \"large\"\n"), @r#"
     APP/frond.toml:9: source.step: `large` is not a step
     (write "auto", or a whole number above 0)

@@ -114,7 +114,7 @@ fn explain(message: &str, key: &str) -> Complaint {
         .find_map(|start| message.strip_prefix(start))
         .and_then(|rest| rest.rsplit_once(", expected "));
     if let Some((found, expected)) = wrong {
-        return Complaint::new(format!("expected {}, found {found}", in_words(expected)), "");
+        return Complaint::new(format!("expected {}, found {}", in_words(expected), in_words(found)), "");
     }
     match message.split_once("\n(") {
         Some((text, hint)) => Complaint::new(text, hint.trim_end_matches(')')),
@@ -138,8 +138,8 @@ fn in_words(expected: &str) -> &str {
         "u64" => "a whole number, 0 or more",
         "i64" => "a whole number",
         "a boolean" => "true or false",
-        "a sequence" => "a list",
-        "a map" => "a table",
+        "a sequence" | "sequence" => "a list",
+        "a map" | "map" => "a table",
         other => other,
     }
 }

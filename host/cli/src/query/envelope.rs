@@ -59,3 +59,6 @@ pub(super) fn envelope(answer: &Answer) -> serde_json::Result<Bytes> {
     line.push(b'\n');
     Ok(line.into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
+use frond_app::size::show_size;
 use frond_app::{App, Source};
 
 use crate::args::QueryArgs;
@@ -25,14 +26,17 @@ pub(super) fn query(args: &QueryArgs, app: &App) -> anyhow::Result<Bytes> {
     match query.as_bytes() {
         b"-" => {
             if reads_stdin(args.input.as_deref(), app) {
-                bail!("both the query and the partitions would be read from stdin\n(give the query as an argument or as @FILE)");
+                bail!(
+                    "both the query and the partitions would be read from stdin\n(give the query as an argument or as @FILE)"
+                );
             }
             read(std::io::stdin(), "stdin")
         }
+        b"@" => bail!("`@` is not followed by the name of a file\n(such as @query.json)"),
         [b'@', path @ ..] => {
             let path = Path::new(std::ffi::OsStr::from_bytes(path));
             let file = File::open(path).with_context(|| format!("cannot read the query from `{}`", path.display()))?;
-            read(file, &path.display().to_string())
+            read(file, &format!("`{}`", path.display()))
         }
         bytes => Ok(Bytes::copy_from_slice(bytes)),
     }
@@ -54,7 +58,10 @@ fn read(from: impl Read, name: &str) -> anyhow::Result<Bytes> {
     let read = from.take(MAX_QUERY + 1).read_to_end(&mut bytes);
     read.with_context(|| format!("cannot read the query from {name}"))?;
     if bytes.len() as u64 > MAX_QUERY {
-        bail!("the query in {name} is larger than {MAX_QUERY} bytes\n(let the app's source bring the content: --input)");
+        bail!(
+            "the query in {name} is larger than {}\n(let the app's source bring the content: --input)",
+            show_size(MAX_QUERY)
+        );
     }
     Ok(bytes.into())
 }

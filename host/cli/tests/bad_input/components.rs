@@ -34,32 +34,56 @@ fn with_component(text: &str) -> String {
 
 #[test]
 fn text() {
-    assert_snapshot!(with_leaf("fn main() {}"), @"");
+    assert_snapshot!(with_leaf("fn main() {}"), @r#"
+    exit 64
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: is not WebAssembly: it begins with "fn main("
+    (a leaf is a component, such as cargo builds for wasm32-wasip2)
+    "#);
 }
 
 #[test]
 fn terminal_escapes() {
-    assert_snapshot!(with_leaf("\x1b[2J\x1b]0;t\x07"), @"");
+    assert_snapshot!(with_leaf("\x1b[2J\x1b]0;t\x07"), @r#"
+    exit 64
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: is not WebAssembly: it begins with "\u{1b}[2J\u{1b}]0;"
+    (a leaf is a component, such as cargo builds for wasm32-wasip2)
+    "#);
 }
 
 #[test]
 fn an_empty_file() {
-    assert_snapshot!(with_leaf(""), @"");
+    assert_snapshot!(with_leaf(""), @"
+    exit 64
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: is empty
+    (build it again)
+    ");
 }
 
 #[test]
 fn a_core_module() {
-    assert_snapshot!(with_component("(module)"), @"");
+    assert_snapshot!(with_component("(module)"), @"
+    exit 64
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: is a core module, not a component
+    (build it for wasm32-wasip2, or wrap it with `wasm-tools component new`)
+    ");
 }
 
 #[test]
 fn a_component_without_exports() {
-    assert_snapshot!(with_component("(component)"), @"");
+    assert_snapshot!(with_component("(component)"), @"
+    exit 64
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: does not export frond:plugin/process-partition@0.1.0, it exports no interface
+    (in Rust, `frond_plugin::leaf!`, `merger!` and `splitter!` export these interfaces)
+    ");
 }
 
 #[test]
 fn a_merge_as_the_leaf() {
-    assert_snapshot!(with_leaf(fs::read(plugin("rail_merge")).unwrap()), @"");
+    assert_snapshot!(with_leaf(fs::read(plugin("rail_merge")).unwrap()), @"
+    exit 64
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: does not export frond:plugin/process-partition@0.1.0, it exports frond:plugin/merge-partials@0.1.0
+    (it is a merge component: name it under [merge], and a leaf component here)
+    ");
 }
 
 #[test]
@@ -67,7 +91,11 @@ fn a_leaf_of_another_version_of_the_contract() {
     let component = r#"(component
         (instance $leaf)
         (export "frond:plugin/process-partition@0.2.0" (instance $leaf)))"#;
-    assert_snapshot!(with_component(component), @"");
+    assert_snapshot!(with_component(component), @"
+    exit 64
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: exports frond:plugin/process-partition@0.2.0, this host speaks 0.1.0
+    (build it against version 0.1.0 of the contract)
+    ");
 }
 
 #[test]
@@ -76,7 +104,11 @@ fn a_leaf_that_wants_http() {
         (import "wasi:http/outgoing-handler@0.2.0" (instance))
         (instance $leaf)
         (export "frond:plugin/process-partition@0.1.0" (instance $leaf)))"#;
-    assert_snapshot!(with_component(component), @"");
+    assert_snapshot!(with_component(component), @"
+    exit 64
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: imports wasi:http/outgoing-handler@0.2.0, which this host does not offer
+    (a guest may import WASI 0.2's cli, clocks, filesystem, io, random and sockets, and frond:plugin@0.1.0)
+    ");
 }
 
 #[test]
@@ -84,18 +116,34 @@ fn a_leaf_whose_interface_is_empty() {
     let component = r#"(component
         (instance $leaf)
         (export "frond:plugin/process-partition@0.1.0" (instance $leaf)))"#;
-    assert_snapshot!(with_component(component), @"");
+    assert_snapshot!(with_component(component), @r"
+    exit 4
+    failed   too little arrived to answer
+             0 of 1 partition, 0 % by weight, in [time] of [time]   (floor: all)
+    missing  ok-1   failed   incompatible: does not fit the contract: frond:plugin/process-partition@0.1.0 lacks a function\n(build it against version 0.1.0 of the
+               contract)
+    time     plan [time] · gather [time] · merge [time] · reserve [time]
+    look     run it again with --record FILE, then `frond explain FILE`
+    ");
 }
 
 #[test]
 fn half_a_component() {
     let whole = fs::read(plugin("rail_leaf")).unwrap();
-    assert_snapshot!(with_leaf(&whole[..whole.len() / 2]), @"");
+    assert_snapshot!(with_leaf(&whole[..whole.len() / 2]), @"
+    exit 64
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: is broken: unexpected end-of-file (at offset 0x1f199)
+    (was it copied whole? build it again)
+    ");
 }
 
 #[test]
 fn a_header_and_nothing_more() {
-    assert_snapshot!(with_leaf(b"\0asm\x0d\0\x01\0"), @"");
+    assert_snapshot!(with_leaf(b"\0asm\x0d\0\x01\0"), @"
+    exit 64
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: does not export frond:plugin/process-partition@0.1.0, it exports no interface
+    (in Rust, `frond_plugin::leaf!`, `merger!` and `splitter!` export these interfaces)
+    ");
 }
 
 #[test]
@@ -103,21 +151,33 @@ fn a_file_of_200_mib() {
     let folder = app();
     let file = File::create(folder.path("app/leaf.wasm")).unwrap();
     file.set_len(200 << 20).unwrap();
-    assert_snapshot!(asked(&folder), @"");
+    assert_snapshot!(asked(&folder), @"
+    exit 64
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: is 209715200 bytes large, the limit is 67108864
+    (build it in release mode and without debug information)
+    ");
 }
 
 #[test]
 fn a_folder() {
     let folder = app();
     fs::create_dir(folder.path("app/leaf.wasm")).unwrap();
-    assert_snapshot!(asked(&folder), @"");
+    assert_snapshot!(asked(&folder), @"
+    exit 64
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm` is not a file
+    (name the wasm file itself)
+    ");
 }
 
 #[test]
 fn a_link_to_nothing() {
     let folder = app();
     std::os::unix::fs::symlink("gone.wasm", folder.path("app/leaf.wasm")).unwrap();
-    assert_snapshot!(asked(&folder), @"");
+    assert_snapshot!(asked(&folder), @"
+    exit 64
+    error: app/frond.toml:2: leaf.component: there is no file `app/leaf.wasm`
+    (correct the path, which is relative to frond.toml, or give the key `build` a command that makes the file)
+    ");
 }
 
 #[test]
@@ -130,5 +190,11 @@ fn another_file_than_the_one_that_is_pinned() {
         "[leaf]\ncomponent = \"leaf.wasm\"\nsha256 = \"{pin}\"\n[merge]\ncomponent = \"leaf.wasm\"\n[source]\nkind = \"query\"\n"
     );
     folder.write("app/frond.toml", toml);
-    assert_snapshot!(asked(&folder), @"");
+    assert_snapshot!(asked(&folder), @"
+    exit 64
+    error: app/frond.toml:3: leaf.sha256: `app/leaf.wasm` is not the file that is pinned
+     expected 0000000000000000000000000000000000000000000000000000000000000000
+     found    bb84c58c0940fd7d1f4fa0edbe17f1bbae580107fac0bed2cc0d543318bfbb24
+    (pin the new digest if you trust the file)
+    ");
 }

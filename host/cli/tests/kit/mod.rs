@@ -20,9 +20,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-pub use folder::Folder;
-#[allow(unused_imports, reason = "not every test takes snapshots")]
-pub use redact::{lasting, outcome, plain};
+#[allow(unused_imports, reason = "no test needs all of them")]
+pub use {
+    folder::Folder,
+    redact::{lasting, outcome, plain},
+};
 
 /// Nothing here takes a tenth of this: whoever waits longer hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -51,7 +53,7 @@ pub fn is_ci() -> bool {
 
 /// Says that a test is skipped, past the capture of its output.
 pub fn skip(why: &str) {
-    writeln!(std::io::stderr(), "skipped: {why}").unwrap();
+    std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes()).unwrap();
 }
 
 /// Skips what needs something that is not there; fails in CI, where it has to be.
@@ -103,6 +105,11 @@ impl Frond {
     pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.input = Some(bytes.into());
         self.command.stdin(Stdio::piped());
+        self
+    }
+
+    pub fn stdin(mut self, from: impl Into<Stdio>) -> Self {
+        self.command.stdin(from);
         self
     }
 

@@ -40,7 +40,8 @@ pub fn lasting(mut json: Value) -> Value {
 }
 
 fn redact(value: &mut Value, key: &str) {
-    let is_time = matches!(key, "timings" | "at" | "unix_ms" | "leaf_deadline" | "gather_deadline" | "ms" | "times_median");
+    let is_time =
+        matches!(key, "timings" | "at" | "unix_ms" | "leaf_deadline" | "gather_deadline" | "ms" | "times_median");
     match value {
         Value::Object(fields) => {
             for (name, field) in fields {

@@ -118,9 +118,7 @@ impl Gathering<'_> {
             self.handle(signal);
         }
         let why = self.gather.ended_why();
-        self.course.emit(|| EventKind::GatherEnded {
-            why: why.unwrap_or(crate::event::GatherEnd::AllSettled),
-        });
+        self.course.emit(|| EventKind::GatherEnded { why: why.unwrap_or(crate::event::GatherEnd::AllSettled) });
     }
 
     async fn next(&mut self) -> Signal {
@@ -195,13 +193,7 @@ impl Gathering<'_> {
         self.tell(&report);
         match report {
             Report::Started { partition, at, .. } => self.gather.started(partition, at),
-            Report::Ended {
-                partition,
-                started,
-                at,
-                outcome,
-                ..
-            } => {
+            Report::Ended { partition, started, at, outcome, .. } => {
                 // Taken in any case: what a leaf emitted before it succeeded must not be held for the rest of the query.
                 let emission = self.scatter.take_emission(partition);
                 let (ran, actions) = (at.saturating_duration_since(started), &mut self.actions);
@@ -218,38 +210,27 @@ impl Gathering<'_> {
         }
         let since = |at: &Instant| at.saturating_duration_since(self.course.start);
         match report {
-            Report::Started {
-                partition,
-                attempt,
-                slot,
-                at,
-            } => events.emit(since(at), || EventKind::AttemptStarted {
+            Report::Started { partition, attempt, slot, at } => events.emit(since(at), || EventKind::AttemptStarted {
                 partition: *partition,
                 key: self.key(*partition),
                 attempt: *attempt,
                 slot: *slot,
             }),
-            Report::Ended {
-                partition,
-                attempt,
-                slot,
-                at,
-                outcome,
-                ..
-            } => events.emit(since(at), || EventKind::AttemptEnded {
-                partition: *partition,
-                attempt: *attempt,
-                slot: *slot,
-                failure: outcome.result.as_ref().err().map(|failure| (**failure).clone()),
-                usage: outcome.usage,
-            }),
+            Report::Ended { partition, attempt, slot, at, outcome, .. } => {
+                events.emit(since(at), || EventKind::AttemptEnded {
+                    partition: *partition,
+                    attempt: *attempt,
+                    slot: *slot,
+                    failure: outcome.result.as_ref().err().map(|failure| (**failure).clone()),
+                    usage: outcome.usage,
+                })
+            }
         }
     }
 
     fn key(&self, partition: u32) -> crate::ids::PartitionKey {
         let plan = self.scatter.plan();
-        plan.get(partition)
-            .map_or_else(|| "?".into(), |partition| partition.key.clone())
+        plan.get(partition).map_or_else(|| "?".into(), |partition| partition.key.clone())
     }
 
     fn take_last_emissions(&mut self) {
@@ -273,11 +254,7 @@ impl Gathering<'_> {
                     });
                     self.retries.push(Reverse((at, partition, attempt)));
                 }
-                Action::Missing {
-                    partition,
-                    status,
-                    slug,
-                } => {
+                Action::Missing { partition, status, slug } => {
                     if status != Status::Degraded {
                         self.partials.skip(partition);
                     }
@@ -349,10 +326,7 @@ impl Gathering<'_> {
         if hold != self.held {
             self.held = hold;
             self.scatter.hold(hold);
-            self.course.emit(|| EventKind::Held {
-                held: hold,
-                bytes: self.partials.held(),
-            });
+            self.course.emit(|| EventKind::Held { held: hold, bytes: self.partials.held() });
             self.refused |= !hold;
         }
         if self.refused && !self.held {

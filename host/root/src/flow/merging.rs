@@ -32,11 +32,7 @@ pub(super) struct Folds {
 
 impl Folds {
     pub(super) fn new(slots: usize) -> Self {
-        Self {
-            running: JoinSet::new(),
-            most: slots.clamp(1, MAX_FOLDS),
-            begun: 0,
-        }
+        Self { running: JoinSet::new(), most: slots.clamp(1, MAX_FOLDS), begun: 0 }
     }
 
     /// Starts all folds that are worth their call and find room.
@@ -54,14 +50,7 @@ impl Folds {
             let until = course.budget.merge_deadline;
             let call = course.root.merger.merge(query_of(course), next.inputs, until);
             let bounded = within(course, call);
-            self.running.spawn(async move {
-                Folded {
-                    fold,
-                    place,
-                    freed,
-                    result: bounded.await,
-                }
-            });
+            self.running.spawn(async move { Folded { fold, place, freed, result: bounded.await } });
         }
     }
 
@@ -109,20 +98,10 @@ pub(super) async fn finish(
         }
     }
     course.emit(|| EventKind::FinishStarted {});
-    let covered = Covered {
-        planned: gather.planned(),
-        covered: gather.covered(),
-        complete,
-    };
+    let covered = Covered { planned: gather.planned(), covered: gather.covered(), complete };
     let until = course.budget.merge_deadline;
-    let call = course
-        .root
-        .merger
-        .finish(query_of(course), partials.into_last(), covered, until);
-    within(course, call)
-        .await
-        .map(|(body, _)| body)
-        .map_err(|failure| reason(*failure))
+    let call = course.root.merger.finish(query_of(course), partials.into_last(), covered, until);
+    within(course, call).await.map(|(body, _)| body).map_err(|failure| reason(*failure))
 }
 
 /// A merge's failure as the query's.

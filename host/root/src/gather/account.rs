@@ -108,11 +108,8 @@ impl Gather {
     }
 
     fn required_missing(&self) -> Vec<crate::ids::PartitionKey> {
-        let lost = |index: &&u32| {
-            self.cells
-                .get(**index as usize)
-                .is_none_or(|cell| cell.settled != Some(Status::Succeeded))
-        };
+        let lost =
+            |index: &&u32| self.cells.get(**index as usize).is_none_or(|cell| cell.settled != Some(Status::Succeeded));
         self.demand
             .required
             .iter()

@@ -44,13 +44,9 @@ impl Gather {
             return Some(GatherEnd::Deadline);
         }
         if self.is_enough() && !std::mem::replace(&mut self.floor_reached, true) {
-            actions.push(Action::FloorReached {
-                fraction: self.fraction(),
-            });
+            actions.push(Action::FloorReached { fraction: self.fraction() });
         }
-        self.wait_until
-            .filter(|until| now >= *until)
-            .map(|_| GatherEnd::WaitOver)
+        self.wait_until.filter(|until| now >= *until).map(|_| GatherEnd::WaitOver)
     }
 
     /// Arms the adaptive wait anew; to be called when a partial has arrived.
@@ -118,10 +114,7 @@ impl Gather {
 
     /// Settles a partition that is still running as `degraded`; to be called before the gather ends by its deadline.
     pub fn cut_off(&mut self, partition: u32, emission: Emission, actions: &mut Vec<Action>) {
-        let open = self
-            .cells
-            .get_mut(partition as usize)
-            .filter(|cell| cell.settled.is_none() && cell.running > 0);
+        let open = self.cells.get_mut(partition as usize).filter(|cell| cell.settled.is_none() && cell.running > 0);
         if let Some(cell) = open {
             cell.kind = Some(FailureKind::OutOfTime);
             self.degrade(partition, emission, actions);
@@ -145,11 +138,7 @@ impl Gather {
             Phase::Gathering => {
                 // Leaves that run tell when they end; with none, there is nothing to wait for beyond their deadline.
                 let leaf = (self.running == 0).then_some(self.budget.leaf_deadline);
-                [leaf, self.wait_until]
-                    .into_iter()
-                    .flatten()
-                    .chain([self.budget.gather_deadline])
-                    .min()
+                [leaf, self.wait_until].into_iter().flatten().chain([self.budget.gather_deadline]).min()
             }
         }
     }

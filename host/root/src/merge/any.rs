@@ -23,10 +23,7 @@ impl Levels {
     }
 
     pub(super) fn next_fold(&mut self, urgency: Urgency, folding: bool) -> Option<Fold> {
-        let full = self
-            .levels
-            .iter()
-            .position(|queue| Batch::of(queue.iter().map(Bytes::len)).is_full());
+        let full = self.levels.iter().position(|queue| Batch::of(queue.iter().map(Bytes::len)).is_full());
         match (full, urgency) {
             (Some(level), _) => {
                 let queue = self.levels.get_mut(level)?;
@@ -64,9 +61,6 @@ impl Levels {
 }
 
 fn fold(inputs: Vec<Bytes>, level: usize) -> Fold {
-    let place = Place {
-        lo: 0,
-        level: u8::try_from(level).unwrap_or(u8::MAX),
-    };
+    let place = Place { lo: 0, level: u8::try_from(level).unwrap_or(u8::MAX) };
     Fold { inputs, place }
 }

@@ -187,10 +187,7 @@ impl Runs {
             }
         }
         self.insert(from, end, leaves, State::Folding);
-        Some(Fold {
-            inputs,
-            place: Place { lo: from, level: 0 },
-        })
+        Some(Fold { inputs, place: Place { lo: from, level: 0 } })
     }
 
     pub(super) fn folded(&mut self, place: Place, result: Bytes) {

@@ -47,14 +47,7 @@ impl Budget {
         let reply = (deadline / 50).clamp(MIN_REPLY, MAX_REPLY).min(deadline / 4);
         let merge_deadline = end - reply;
         let gather_deadline = merge_deadline - reserve;
-        Self {
-            leaf_deadline: gather_deadline - grace,
-            gather_deadline,
-            merge_deadline,
-            deadline: end,
-            reserve,
-            grace,
-        }
+        Self { leaf_deadline: gather_deadline - grace, gather_deadline, merge_deadline, deadline: end, reserve, grace }
     }
 }
 

@@ -65,11 +65,7 @@ impl RetryBudget {
             }
             _ => {
                 self.forget(now);
-                self.buckets.push_back(Bucket {
-                    from: now,
-                    attempts,
-                    retries,
-                });
+                self.buckets.push_back(Bucket { from: now, attempts, retries });
             }
         }
     }

@@ -103,10 +103,7 @@ async fn two_queries_on_one_runner_end_each_on_its_own() {
     let stage = Stage::new(Script::by(|index, _| Turn::succeed().after(ms(100 + 10 * u64::from(index)))));
     let mut other = request();
     other.floor = Floor::BestEffort;
-    let (first, second) = tokio::join!(
-        stage.ask(request(), plan(8)),
-        stage.ask_and_cancel(other, plan(8), ms(105)),
-    );
+    let (first, second) = tokio::join!(stage.ask(request(), plan(8)), stage.ask_and_cancel(other, plan(8), ms(105)),);
     assert!(matches!(first, Answer::Complete { .. }));
     assert_eq!(words(&second), [0]);
 }

@@ -23,10 +23,7 @@ struct Desk {
 impl Desk {
     fn new(partitions: usize, floor: Floor) -> Self {
         let start = Instant::now();
-        let demand = Demand {
-            floor,
-            required: BTreeSet::new(),
-        };
+        let demand = Demand { floor, required: BTreeSet::new() };
         let budget = Budget::new(start, ms(1000), None);
         Self {
             gather: Gather::new(QueryId::new(), Arc::new(plan(partitions)), demand, budget),
@@ -52,10 +49,7 @@ impl Desk {
 }
 
 fn partial() -> Outcome {
-    Outcome {
-        result: Ok(Bytes::from_static(b"1")),
-        usage: Usage::default(),
-    }
+    Outcome { result: Ok(Bytes::from_static(b"1")), usage: Usage::default() }
 }
 
 fn failed(kind: FailureKind) -> Outcome {
@@ -141,10 +135,7 @@ fn what_comes_after_the_end_changes_nothing() {
 
 #[test]
 fn an_emission_is_taken_from_a_leaf_that_runs_and_from_no_other() {
-    let emission = || Emission {
-        partial: Bytes::from_static(b"7"),
-        done: 0.5,
-    };
+    let emission = || Emission { partial: Bytes::from_static(b"7"), done: 0.5 };
     let mut desk = Desk::new(3, Floor::BestEffort);
     desk.started(0, 0);
     desk.started(1, 0);
@@ -154,11 +145,7 @@ fn an_emission_is_taken_from_a_leaf_that_runs_and_from_no_other() {
     }
     let [
         Action::Merge { partition: 1, .. },
-        Action::Missing {
-            partition: 1,
-            status: Status::Degraded,
-            slug: Some(FailureKind::OutOfTime),
-        },
+        Action::Missing { partition: 1, status: Status::Degraded, slug: Some(FailureKind::OutOfTime) },
     ] = desk.actions[..]
     else {
         panic!("{:?}", desk.actions);

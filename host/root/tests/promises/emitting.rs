@@ -1,5 +1,8 @@
 //! What a leaf handed over before it was cut off counts, with its share; and only then.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use frond_root::{Answer, FailureKind, Floor, MergeOrder, Reason};
 use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, plan_weighing, request};
 
@@ -76,11 +79,11 @@ async fn a_leaf_that_broke_leaves_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn an_emission_of_an_attempt_that_failed_is_not_that_of_the_next() {
-    let stage = Stage::new(
-        Script::all(Turn::succeed())
-            .at(0, Turn::never())
-            .at_attempt(0, 1, Turn::fail(FailureKind::Unavailable).after(ms(20)).emitting(ms(10), "70", 0.9)),
-    );
+    let stage = Stage::new(Script::all(Turn::succeed()).at(0, Turn::never()).at_attempt(
+        0,
+        1,
+        Turn::fail(FailureKind::Unavailable).after(ms(20)).emitting(ms(10), "70", 0.9),
+    ));
     let answer = stage.ask(best_effort(), plan(2)).await;
     assert_eq!(words(&answer), [1]);
     assert_eq!(parts(answer.coverage()), [1, 0, 0, 1, 0, 0]);
@@ -93,6 +96,34 @@ async fn a_success_replaces_what_was_emitted_before_it() {
     let answer = stage.ask(best_effort(), plan(3)).await;
     assert_eq!(words(&answer), [0, 1, 2]);
     assert!(answer.coverage().complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_emitted_before_a_success_is_not_held_on_to() {
+    /// Bytes that tell when they are let go of.
+    struct Kept(#[expect(dead_code, reason = "it is counted")] Arc<()>);
+    impl AsRef<[u8]> for Kept {
+        fn as_ref(&self) -> &[u8] {
+            b"70"
+        }
+    }
+    let alive = Arc::new(());
+    let kept = alive.clone();
+    let script = Script::by(move |index, attempt| match (index, attempt) {
+        (0, 1) => Turn::succeed().after(ms(20)).emitting(ms(10), Bytes::from_owner(Kept(kept.clone())), 0.9),
+        _ => Turn::succeed().after(ms(500)),
+    });
+    let stage = Stage::new(script);
+    let later = alive.clone();
+    let count = tokio::spawn(async move {
+        tokio::time::sleep(ms(15)).await;
+        let before = Arc::strong_count(&later);
+        tokio::time::sleep(ms(100)).await;
+        (before, Arc::strong_count(&later))
+    });
+    stage.ask(best_effort(), plan(2)).await;
+    // Held by this test three times over, and by the emission in between.
+    assert_eq!(count.await.unwrap(), (4, 3));
 }
 
 #[tokio::test(start_paused = true)]

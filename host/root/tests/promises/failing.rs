@@ -8,7 +8,8 @@ use crate::{parts, reason};
 
 #[tokio::test(start_paused = true)]
 async fn a_query_that_needs_all_fails_at_the_first_loss() {
-    let stage = Stage::new(Script::all(Turn::succeed().after(ms(200))).at(1, Turn::fail(FailureKind::Trap).after(ms(50))));
+    let stage =
+        Stage::new(Script::all(Turn::succeed().after(ms(200))).at(1, Turn::fail(FailureKind::Trap).after(ms(50))));
     let start = Instant::now();
     let answer = stage.ask(request(), plan(12)).await;
     assert_eq!(reason(&answer), &Reason::BelowFloor);
@@ -39,7 +40,8 @@ async fn a_floor_out_of_reach_ends_the_query_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_required_partition_that_is_lost_ends_the_query_whatever_the_floor() {
-    let stage = Stage::new(Script::all(Turn::succeed().after(ms(300))).at(2, Turn::fail(FailureKind::Trap).after(ms(20))));
+    let stage =
+        Stage::new(Script::all(Turn::succeed().after(ms(300))).at(2, Turn::fail(FailureKind::Trap).after(ms(20))));
     let mut request = request();
     request.floor = Floor::BestEffort;
     request.required = vec!["p2".into(), "p0".into()];
@@ -75,9 +77,7 @@ async fn a_required_partition_that_is_late_makes_a_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn a_query_that_a_leaf_calls_wrong_ends_at_once() {
-    let stage = Stage::new(
-        Script::all(Turn::never()).at(1, Turn::fail(FailureKind::InvalidQuery).after(ms(30))),
-    );
+    let stage = Stage::new(Script::all(Turn::never()).at(1, Turn::fail(FailureKind::InvalidQuery).after(ms(30))));
     let mut request = request();
     request.floor = Floor::BestEffort;
     let start = Instant::now();
@@ -94,9 +94,7 @@ async fn a_query_that_a_leaf_calls_wrong_ends_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_leaf_that_does_not_stop_is_waited_for_no_longer_than_the_grace() {
-    let stage = Stage::new(
-        Script::all(Turn::never().deaf()).at(0, Turn::fail(FailureKind::Trap).after(ms(50))),
-    );
+    let stage = Stage::new(Script::all(Turn::never().deaf()).at(0, Turn::fail(FailureKind::Trap).after(ms(50))));
     let start = Instant::now();
     let answer = stage.ask(request(), plan(4)).await;
     assert!((ms(50)..ms(62)).contains(&start.elapsed()), "{:?}", start.elapsed());
@@ -124,11 +122,11 @@ async fn missing_partitions_are_named_up_to_a_limit_that_is_told() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_in_full_is_that_of_the_last_attempt_or_none() {
     // The second attempt is cut off at the end: what the first one said is not why it is missing.
-    let stage = Stage::new(
-        Script::all(Turn::succeed())
-            .at(0, Turn::never().deaf())
-            .at_attempt(0, 1, Turn::lost().after(ms(10))),
-    );
+    let stage = Stage::new(Script::all(Turn::succeed()).at(0, Turn::never().deaf()).at_attempt(
+        0,
+        1,
+        Turn::lost().after(ms(10)),
+    ));
     let mut request = request();
     request.floor = Floor::BestEffort;
     let answer = stage.ask(request, plan(4)).await;

@@ -43,12 +43,5 @@ fn reason(answer: &Answer) -> &Reason {
 fn parts(coverage: &Coverage) -> [u64; 6] {
     let tally = coverage.partitions;
     assert!(tally.is_closed() && coverage.weight.is_closed(), "{coverage:?}");
-    [
-        tally.succeeded,
-        tally.degraded,
-        tally.failed,
-        tally.timed_out,
-        tally.cancelled,
-        tally.not_started,
-    ]
+    [tally.succeeded, tally.degraded, tally.failed, tally.timed_out, tally.cancelled, tally.not_started]
 }

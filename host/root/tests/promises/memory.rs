@@ -62,10 +62,8 @@ async fn what_is_held_stays_bounded_while_merges_are_slow() {
     let folds = stage.merges.folds();
     let mut held: Vec<u64> = Vec::new();
     let mut now = 0_i64;
-    let mut changes: Vec<_> = folds
-        .iter()
-        .flat_map(|fold| [(fold.began, 0), (fold.ended.unwrap(), 1 - fold.inputs.len() as i64)])
-        .collect();
+    let mut changes: Vec<_> =
+        folds.iter().flat_map(|fold| [(fold.began, 0), (fold.ended.unwrap(), 1 - fold.inputs.len() as i64)]).collect();
     let begun = stage.leaves.counts().begun;
     changes.extend(begun.iter().map(|leaf| (leaf.at + ms(1), 1)));
     changes.sort();

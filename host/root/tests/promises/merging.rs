@@ -33,10 +33,7 @@ async fn a_merge_that_fails_ends_the_query_with_its_coverage() {
 
 #[tokio::test(start_paused = true)]
 async fn a_merge_may_call_the_query_wrong() {
-    let stage = Stage::with(
-        Script::all(Turn::succeed()),
-        Merges::sorted().failing_at(0, FailureKind::InvalidQuery),
-    );
+    let stage = Stage::with(Script::all(Turn::succeed()), Merges::sorted().failing_at(0, FailureKind::InvalidQuery));
     let answer = stage.ask(request(), plan(4)).await;
     assert!(matches!(reason(&answer), Reason::InvalidQuery(_)));
 }
@@ -59,10 +56,7 @@ async fn a_merge_that_hangs_does_not_keep_the_answer_beyond_the_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn a_finish_that_fails_is_a_failure_with_coverage() {
-    let stage = Stage::with(
-        Script::all(Turn::succeed()),
-        Merges::sorted().finish_failing(FailureKind::OutOfMemory),
-    );
+    let stage = Stage::with(Script::all(Turn::succeed()), Merges::sorted().finish_failing(FailureKind::OutOfMemory));
     let answer = stage.ask(request(), plan(4)).await;
     assert!(matches!(reason(&answer), Reason::Merge(failure) if failure.kind == FailureKind::OutOfMemory));
     assert_eq!(parts(answer.coverage())[0], 4);
@@ -80,9 +74,7 @@ async fn partials_are_folded_while_leaves_still_run() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pair_is_folded_when_nothing_else_arrives() {
-    let stage = Stage::new(
-        Script::all(Turn::succeed().after(ms(10))).at(2, Turn::succeed().after(ms(500))),
-    );
+    let stage = Stage::new(Script::all(Turn::succeed().after(ms(10))).at(2, Turn::succeed().after(ms(500))));
     stage.ask(request(), plan(3)).await;
     let folds = stage.merges.folds();
     assert_eq!(folds.len(), 2);
@@ -139,10 +131,7 @@ async fn an_ordered_merge_sees_partials_in_the_order_of_partitions() {
 #[tokio::test(start_paused = true)]
 async fn an_ordered_merge_with_a_gap_waits_without_spinning() {
     // Partials 0 and 2 are there, but not adjacent: there is nothing to fold, and nothing to do until 1 comes.
-    let stage = Stage::with(
-        Script::all(Turn::succeed()).at(1, Turn::succeed().after(ms(800))),
-        Merges::joined(),
-    );
+    let stage = Stage::with(Script::all(Turn::succeed()).at(1, Turn::succeed().after(ms(800))), Merges::joined());
     let mut request = request();
     request.order = MergeOrder::Partition;
     let answer = stage.ask(request, plan(3)).await;

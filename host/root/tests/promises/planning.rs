@@ -89,7 +89,8 @@ fn content_is_read_within_its_bounds() {
     use frond_root::Content;
     let content = Bytes::from_static(b"hello");
     assert_eq!(content.size(), 5);
-    for (offset, len, text) in [(0, 5, "hello"), (1, 3, "ell"), (3, 100, "lo"), (5, 1, ""), (u64::MAX, usize::MAX, "")] {
+    for (offset, len, text) in [(0, 5, "hello"), (1, 3, "ell"), (3, 100, "lo"), (5, 1, ""), (u64::MAX, usize::MAX, "")]
+    {
         assert_eq!(content.read(offset, len).unwrap(), text.as_bytes());
     }
     assert_eq!(Partition::new("empty", Bytes::new()).weight, 1);

@@ -12,12 +12,7 @@ async fn some_of_everything() -> (Coverage, Stage) {
             .at(3, Turn::never())
             .at_attempt(5, 1, Turn::fail(FailureKind::Unavailable).after(ms(10))),
     );
-    let request = Request {
-        floor: Floor::BestEffort,
-        required: vec!["p0".into()],
-        slots: 8,
-        ..request()
-    };
+    let request = Request { floor: Floor::BestEffort, required: vec!["p0".into()], slots: 8, ..request() };
     let answer = stage.ask(request, plan_weighing(&[50, 40, 30, 20, 10, 10])).await;
     (answer.coverage().clone(), stage)
 }
@@ -26,10 +21,7 @@ async fn some_of_everything() -> (Coverage, Stage) {
 async fn coverage_as_json() {
     let (mut coverage, _) = some_of_everything().await;
     // The rest of it is the same each time.
-    coverage.timings = Timings {
-        deadline: 1000.0,
-        ..Timings::default()
-    };
+    coverage.timings = Timings { deadline: 1000.0, ..Timings::default() };
     let mut json = serde_json::to_value(&coverage).unwrap();
     json["query"] = "…".into();
     insta::assert_snapshot!(serde_json::to_string_pretty(&json).unwrap());
@@ -68,7 +60,9 @@ async fn events_as_json() {
             continue;
         }
         json["at"] = 0.into();
-        for (field, value) in [("query", "…".into()), ("unix_ms", 0.into()), ("start", 0.into()), ("coverage", "…".into())] {
+        for (field, value) in
+            [("query", "…".into()), ("unix_ms", 0.into()), ("start", 0.into()), ("coverage", "…".into())]
+        {
             if let Some(here) = json.get_mut(field) {
                 *here = value;
             }
@@ -128,16 +122,7 @@ fn reasons_as_json() {
 #[tokio::test(start_paused = true)]
 async fn times_in_the_report_add_up() {
     let (coverage, _) = some_of_everything().await;
-    let Timings {
-        deadline,
-        reserve,
-        plan,
-        gather,
-        merge,
-        total,
-        leaf_used,
-        leaf_wasted,
-    } = coverage.timings;
+    let Timings { deadline, reserve, plan, gather, merge, total, leaf_used, leaf_wasted } = coverage.timings;
     assert_eq!((deadline, reserve), (1000.0, 100.0));
     assert!((plan + gather + merge - total).abs() < 0.01);
     assert!(total < deadline && gather >= 880.0, "{:?}", coverage.timings);

@@ -13,9 +13,7 @@ const PASSING: [FailureKind; 3] = [FailureKind::Unavailable, FailureKind::Overlo
 
 fn first_two_fail(kind: FailureKind) -> Script {
     let fail = Turn::fail(kind).after(ms(5));
-    Script::all(Turn::succeed())
-        .at_attempt(0, 1, fail.clone())
-        .at_attempt(0, 2, fail)
+    Script::all(Turn::succeed()).at_attempt(0, 1, fail.clone()).at_attempt(0, 2, fail)
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,9 +97,8 @@ async fn retries_are_a_tenth_of_the_attempts_or_a_few() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_tried_again_when_it_could_not_end_in_time() {
     // The leaves of a second end by 0.885 s.
-    let stage = Stage::new(
-        Script::all(Turn::succeed()).at_attempt(0, 1, Turn::fail(FailureKind::Unavailable).after(ms(880))),
-    );
+    let stage =
+        Stage::new(Script::all(Turn::succeed()).at_attempt(0, 1, Turn::fail(FailureKind::Unavailable).after(ms(880))));
     let start = Instant::now();
     let answer = stage.ask(request(), plan(2)).await;
     assert_eq!(stage.leaves.counts().attempts_at(0), 1);

@@ -85,25 +85,15 @@ fn part() -> impl Strategy<Value = Part> {
     let after = prop_oneof![3 => 0_u64..5, 2 => 0_u64..60, 1 => 0_u64..400];
     let emit = proptest::option::weighted(0.3, (0_u64..60, 0.0..=1.0_f64));
     let lateness = prop_oneof![6 => Just(Some(0)), 2 => (0..=LATENESS).prop_map(Some), 1 => Just(None)];
-    (play, after, emit, lateness).prop_map(|(play, after, emit, lateness)| Part {
-        play,
-        after,
-        emit,
-        lateness,
-    })
+    (play, after, emit, lateness).prop_map(|(play, after, emit, lateness)| Part { play, after, emit, lateness })
 }
 
 fn case() -> impl Strategy<Value = Case> {
     let count = prop_oneof![8 => 0_usize..30, 1 => 120_usize..160];
     let weight = prop_oneof![Just(1_u64), 1_u64..20, 1_u64..1_000_000_000];
-    let partitions = count.prop_flat_map(move |count| {
-        proptest::collection::vec((weight.clone(), [part(), part(), part()]), count)
-    });
-    let floor = prop_oneof![
-        Just(Floor::All),
-        Just(Floor::BestEffort),
-        (0.01..=1.0_f64).prop_map(Floor::AtLeast)
-    ];
+    let partitions =
+        count.prop_flat_map(move |count| proptest::collection::vec((weight.clone(), [part(), part(), part()]), count));
+    let floor = prop_oneof![Just(Floor::All), Just(Floor::BestEffort), (0.01..=1.0_f64).prop_map(Floor::AtLeast)];
     let order = prop_oneof![Just(MergeOrder::Any), Just(MergeOrder::Partition)];
     let flow = (
         1_usize..9,
@@ -113,11 +103,7 @@ fn case() -> impl Strategy<Value = Case> {
         proptest::option::weighted(0.2, 0_u64..300),
         prop_oneof![Just(1 << 20), 15_u64..60],
     );
-    let merge = (
-        0_u64..4,
-        proptest::option::weighted(0.1, 0_usize..6),
-        proptest::option::weighted(0.05, 0_usize..6),
-    );
+    let merge = (0_u64..4, proptest::option::weighted(0.1, 0_usize..6), proptest::option::weighted(0.05, 0_usize..6));
     let required = prop_oneof![3 => Just(Vec::new()), 1 => proptest::collection::vec(0_u32..30, 0..3)];
     (partitions, floor, required, order, flow, merge).prop_map(|(partitions, floor, required, order, flow, merge)| {
         let count = partitions.len() as u32;
@@ -186,11 +172,7 @@ struct Trial {
 }
 
 fn act(case: Case) -> Trial {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let stage = case.stage();
         let start = Instant::now();
@@ -207,12 +189,7 @@ fn act(case: Case) -> Trial {
         let deaf = case.partitions.iter().flat_map(|one| &one.1).any(|part| part.lateness.is_none());
         assert!(deaf || stage.leaves.running() == 0, "leaves run after the answer");
         assert_eq!(stage.leaves.counts().begun.len(), begun, "leaves began after the answer");
-        Trial {
-            case,
-            stage,
-            answer,
-            took,
-        }
+        Trial { case, stage, answer, took }
     })
 }
 
@@ -269,7 +246,8 @@ impl Trial {
     fn check_missing(&self) {
         let coverage = self.answer.coverage();
         let statuses = self.statuses();
-        let absent: Vec<u32> = (0..).zip(&statuses).filter(|one| *one.1 != Status::Succeeded).map(|one| one.0).collect();
+        let absent: Vec<u32> =
+            (0..).zip(&statuses).filter(|one| *one.1 != Status::Succeeded).map(|one| one.0).collect();
         let named: Vec<u32> = coverage.missing.iter().map(|one| one.index).collect();
         assert_eq!(named, absent[..absent.len().min(MAX_MISSING)]);
         assert_eq!(coverage.missing_omitted, (absent.len() - named.len()) as u64);

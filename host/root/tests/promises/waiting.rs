@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use frond_root::policy::wait::{MAX_FACTOR, MIN_FACTOR, adaptive_wait};
 use frond_root::{Answer, EventKind, Floor};
-use frond_testkit::{Script, Stage, Turn, ms, plan, request};
+use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, request};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
@@ -132,8 +132,9 @@ async fn a_leaf_that_ends_well_while_it_is_told_to_stop_counts() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_ends_at_the_last_moment_leaves_the_merge_its_reserve() {
     // A short reserve, a long grace, and a leaf that does not stop: the grace must not eat the reserve.
-    for arrival in 960..985 {
-        let stage = Stage::new(Script::all(Turn::never().deaf()).at(0, Turn::succeed().after(ms(arrival)).deaf()));
+    for arrival in 960..989 {
+        let script = Script::all(Turn::never().deaf()).at(0, Turn::succeed().after(ms(arrival)).deaf());
+        let stage = Stage::with(script, Merges::sorted().finishing_after(ms(3)));
         let mut request = request();
         request.merge_p99 = Some(ms(1));
         request.floor = Floor::AtLeast(0.5);

@@ -10,13 +10,8 @@ use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, plan_weighing, reques
 use tokio::time::Instant;
 
 fn scatter(plan: Plan, slots: usize, heaviest_first: bool) -> Arc<Scatter> {
-    let window = Window {
-        slots,
-        leaf_deadline: Instant::now() + ms(60_000),
-        leaf_time: None,
-        unread: 1 << 20,
-        heaviest_first,
-    };
+    let window =
+        Window { slots, leaf_deadline: Instant::now() + ms(60_000), leaf_time: None, unread: 1 << 20, heaviest_first };
     Scatter::new(Arc::new(plan), Bytes::new(), window)
 }
 
@@ -112,10 +107,7 @@ fn a_free_place_is_never_refused_to_the_last_who_asks() {
                     while let Some(attempt) = window.claim(slot, Instant::now()) {
                         most.fetch_max(window.running(), Ordering::SeqCst);
                         attempt.end(
-                            Outcome {
-                                result: Ok(Bytes::new()),
-                                usage: frond_root::Usage::default(),
-                            },
+                            Outcome { result: Ok(Bytes::new()), usage: frond_root::Usage::default() },
                             Instant::now(),
                         );
                         done.fetch_add(1, Ordering::SeqCst);

@@ -6,8 +6,9 @@ use super::{Complaint, Text, sources};
 
 /// The most lines that a source may have, tests apart.
 const MAX_LINES: usize = 400;
-/// The members of `host` that may keep time.
-const TIMEKEEPERS: [&str; 3] = ["root", "jobs", "testkit"];
+/// The members of `host` that may keep time. The sandbox is one of them for a timeout around calls that wait in the
+/// host, where no epoch reaches them; testkit and bench serve those that are.
+const TIMEKEEPERS: [&str; 5] = ["root", "jobs", "sandbox", "testkit", "bench"];
 
 /// Sources that are too long.
 #[must_use]
@@ -46,18 +47,21 @@ fn clocks_of(source: &Text) -> Vec<Complaint> {
     let Some(("host", member)) = source.member() else {
         return Vec::new();
     };
-    let is_named = |path: &[String], name: &[&str]| path.len() >= name.len() && path.iter().zip(name).all(|(a, b)| a == b);
+    let is_named =
+        |path: &[String], name: &[&str]| path.len() >= name.len() && path.iter().zip(name).all(|(a, b)| a == b);
     let mut complaints = Vec::new();
     for (line, path) in paths(&source.text) {
         if !TIMEKEEPERS.contains(&member) && !source.is_test() && is_named(&path, &["tokio", "time"]) {
-            let remedy = "let the root keep time: take an instant, or `frond_root`'s deadline, as a value";
-            complaints.push(source.complain(line, "`tokio::time` is for root and jobs", remedy));
+            let remedy = "let the root keep time: take the instant that something must end by as a value";
+            complaints.push(source.complain(line, "`tokio::time` is for those who keep time", remedy));
         }
         if member == "root" && is_named(&path, &["std", "time", "Instant"]) {
             let remedy = "use `tokio::time::Instant`, which stands still when tests pause it";
             complaints.push(source.complain(line, "`std::time::Instant` is not for the root", remedy));
         }
     }
+    // One line may name several things of one kind.
+    complaints.dedup();
     complaints
 }
 

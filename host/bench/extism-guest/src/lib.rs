@@ -1,0 +1,59 @@
+//! The work that is compared, as an Extism plugin: the trivial task, and the words of a text with the same code that
+//! Frond's leaf and merge are made of.
+
+use extism_pdk::{Error, FnResult, Json, plugin_fn};
+use frond_plugin::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+use wordcount::{Counts, scan};
+
+/// A range of integers.
+#[derive(Deserialize)]
+pub struct Span {
+    start: i64,
+    end: i64,
+}
+
+/// What pi's leaf returns.
+#[derive(Serialize)]
+pub struct Sampled {
+    samples: u64,
+    hits: u64,
+}
+
+/// The trivial task: as pi's leaf, it reads a range of one integer from JSON, hashes it, and writes JSON.
+#[plugin_fn]
+pub fn sample(Json(span): Json<Span>) -> FnResult<Json<Sampled>> {
+    let hits = (span.start..span.end).map(|integer| u64::from(hit(splitmix64(integer.cast_unsigned())))).sum();
+    Ok(Json(Sampled { samples: span.end.abs_diff(span.start), hits }))
+}
+
+/// The words of a text.
+#[plugin_fn]
+pub fn count(text: Vec<u8>) -> FnResult<Vec<u8>> {
+    Ok(scan::count(&text).encode().map_err(Error::msg)?)
+}
+
+/// Counts, each with its length in eight bytes before it, added up.
+#[plugin_fn]
+pub fn merge(parts: Vec<u8>) -> FnResult<Vec<u8>> {
+    let mut rest = parts.as_slice();
+    let mut all = Vec::new();
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let (part, next) = after.split_at(usize::try_from(u64::from_le_bytes(*length))?);
+        all.push(Counts::decode(part.to_vec()).map_err(Error::msg)?);
+        rest = next;
+    }
+    Ok(Counts::merge(all).encode().map_err(Error::msg)?)
+}
+
+fn hit(hash: u64) -> bool {
+    let (x, y) = (hash >> 33, hash & 0x7fff_ffff);
+    x * x + y * y < 1 << 62
+}
+
+fn splitmix64(value: u64) -> u64 {
+    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,103 @@
+//! `--format json`: one object with the answer, the outcome and the account.
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::kit::{Ended, lasting};
+use crate::{faulty, rail};
+
+/// The envelope, without times and ids, after a look at its sums.
+fn envelope(ended: &Ended) -> String {
+    let json = ended.json();
+    assert!(ended.stdout.ends_with(b"}\n"), "one line");
+    let coverage = &json["coverage"];
+    for tally in ["partitions", "weight"] {
+        let parts = coverage[tally].as_object().unwrap();
+        let sum: u64 =
+            parts.iter().filter(|(part, _)| *part != "planned").map(|(_, count)| count.as_u64().unwrap()).sum();
+        assert_eq!(coverage[tally]["planned"], sum, "{tally} do not add up");
+    }
+    let timings = &coverage["timings"];
+    assert!(timings["total"].as_f64() < timings["deadline"].as_f64(), "late: {timings}");
+    serde_json::to_string_pretty(&lasting(json)).unwrap()
+}
+
+#[test]
+fn of_a_whole_answer() {
+    let ended = faulty(&json!({}), &["ok-1"]).args(["--format", "json"]).run().expect(0);
+    assert_snapshot!(envelope(&ended));
+}
+
+#[test]
+fn of_a_partial_answer() {
+    let keys = ["ok-1", "invalid-partition-1", "sleep-1", "emit-then-spin-1"];
+    let args = ["--format", "json", "--slots", "4", "--deadline", "2s"];
+    let mut json =
+        faulty(&json!({ "faults": { "emit-then-spin-1": "emit-then-spin" } }), &keys).args(args).run().expect(3).json();
+    // Fuel or time, whichever is up first.
+    let last = json["coverage"]["missing"].as_array_mut().unwrap().pop().unwrap();
+    assert_eq!(last["status"], "degraded", "{last}");
+    assert_eq!(last["share"], 0.5);
+    assert_eq!(json["answer"]["count"], 2);
+    assert_snapshot!(serde_json::to_string_pretty(&lasting(json["coverage"]["missing"].take())).unwrap());
+}
+
+#[test]
+fn of_a_failure() {
+    let ended = faulty(&json!({}), &["invalid-partition-1"]).args(["--format", "json"]).run().expect(4);
+    assert_snapshot!(envelope(&ended));
+}
+
+#[test]
+fn of_a_merge_that_trapped() {
+    let ended = faulty(&json!({ "merge-fault": "trap" }), &["ok-1", "ok-2"]).args(["--format", "json"]).run().expect(6);
+    let json = ended.json();
+    assert_eq!(json["outcome"], "failed");
+    assert_eq!(json["reason"], "merge");
+    assert_eq!(json["failure"]["kind"], "trap");
+    assert_eq!(json["answer"], Value::Null);
+    assert_eq!(json["coverage"]["complete"], false);
+}
+
+#[test]
+fn slugs_are_those_of_the_documentation() {
+    let keys = [
+        "trap-1",
+        "panic-1",
+        "exit-1",
+        "recurse-1",
+        "grow-memory-1",
+        "huge-output-1",
+        "invalid-partition-1",
+        "unavailable-1",
+        "spin-1",
+    ];
+    let json = faulty(&json!({}), &keys).args(["--format", "json", "--deadline", "20s"]).run().expect(4).json();
+    let missing = json["coverage"]["missing"].as_array().unwrap();
+    let told: String =
+        missing.iter().map(|one| format!("{} {}: {}\n", one["key"], one["slug"], one["attempts"])).collect();
+    assert_snapshot!(told, @r#"
+    "trap-1" "trap": 1
+    "panic-1" "trap": 1
+    "exit-1" "trap": 1
+    "recurse-1" "trap": 1
+    "grow-memory-1" "out-of-memory": 1
+    "huge-output-1" "output-too-large": 1
+    "invalid-partition-1" "invalid-partition": 1
+    "unavailable-1" "unavailable": 3
+    "spin-1" "out-of-fuel": 1
+    "#);
+}
+
+#[test]
+fn the_answer_is_json_where_it_is_json() {
+    let json = rail(None).args(["--format", "json"]).run().expect(0).json();
+    assert!(json["answer"]["destinations"].is_array());
+}
+
+#[test]
+fn the_answer_is_a_string_where_it_is_text() {
+    let json =
+        faulty(&json!({ "finish-fault": "huge-output" }), &["ok-1"]).args(["--format", "json"]).run().expect(0).json();
+    assert_eq!(json["answer"].as_str().map(str::len), Some(16 << 20));
+}

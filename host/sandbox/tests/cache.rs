@@ -1,0 +1,175 @@
+//! Compiled components on disk: found again, told apart, and never run when they are damaged.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stop where it is wrong"
+)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use frond_sandbox::component::Origin;
+use frond_sandbox::{Limits, Role, Settings};
+use tempfile::TempDir;
+
+use common::{Host, PATIENCE, guest, wat};
+
+fn folder() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+/// A process with its cache there.
+fn host(dir: &Path) -> Host {
+    Host::with(Settings { slots: 1, limits: vec![Limits::default()], cache: Some(dir.to_owned()) })
+}
+
+fn load(dir: &Path, metered: bool) -> Origin {
+    host(dir).plugin(&wat::leaf("", wat::OK), &[Role::Leaf], metered).origin()
+}
+
+/// The compiled components in a folder, and nothing else may be there.
+fn compiled(dir: &Path) -> Vec<PathBuf> {
+    let files: Vec<_> = fs::read_dir(dir).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.iter().all(|file| file.extension().is_some_and(|one| one == "cwasm")), "{files:?}");
+    files
+}
+
+#[test]
+fn the_second_load_finds_what_the_first_compiled() {
+    let dir = folder();
+    assert_eq!((load(dir.path(), true), load(dir.path(), true)), (Origin::Compiled, Origin::Cached));
+    assert_eq!(compiled(dir.path()).len(), 1);
+    let mode = fs::metadata(&compiled(dir.path())[0]).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0);
+}
+
+#[test]
+fn another_engine_does_not_take_it() {
+    let dir = folder();
+    assert_eq!((load(dir.path(), true), load(dir.path(), false)), (Origin::Compiled, Origin::Compiled));
+    assert_eq!((load(dir.path(), true), load(dir.path(), false)), (Origin::Cached, Origin::Cached));
+    // As if a file had been written for this engine by one with other settings.
+    let files = compiled(dir.path());
+    fs::copy(&files[0], &files[1]).unwrap();
+    let loads = [load(dir.path(), true), load(dir.path(), false)];
+    assert!(loads.contains(&Origin::Compiled), "{loads:?}");
+}
+
+#[test]
+fn damaged_files_are_compiled_anew() {
+    let dir = folder();
+    load(dir.path(), true);
+    let file = &compiled(dir.path())[0];
+    let whole = fs::read(file).unwrap();
+    let check = |damaged: &[u8], what: &str| {
+        fs::write(file, damaged).unwrap();
+        assert_eq!(load(dir.path(), true), Origin::Compiled, "{what}");
+        assert_eq!(load(dir.path(), true), Origin::Cached, "{what}");
+        assert_eq!(fs::read(file).unwrap().len(), whole.len(), "{what}");
+    };
+    for length in [0, 1, 23, 24, 64, 4096, whole.len() / 2, whole.len() - 25, whole.len() - 24, whole.len() - 1] {
+        check(&whole[..length], &format!("cut to {length} bytes"));
+    }
+    for part in 0..16 {
+        let mut damaged = whole.clone();
+        let at = whole.len() * part / 16 + part;
+        damaged[at] ^= 1 << (part % 8);
+        check(&damaged, &format!("one bit of byte {at}"));
+    }
+    check(&[whole.as_slice(), b"more"].concat(), "longer");
+    check(&vec![0; whole.len()], "zeros");
+    check(b"\x7fELF and nothing more of it than the name", "not even a header");
+}
+
+#[test]
+fn what_others_could_have_written_is_not_used() {
+    let dir = folder();
+    load(dir.path(), true);
+    let file = compiled(dir.path())[0].clone();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o664)).unwrap();
+    assert_eq!(load(dir.path(), true), Origin::Compiled);
+    // A link is not followed, wherever it leads.
+    let elsewhere = folder();
+    let moved = elsewhere.path().join("moved.cwasm");
+    fs::rename(&file, &moved).unwrap();
+    symlink(&moved, &file).unwrap();
+    assert_eq!(load(dir.path(), true), Origin::Compiled);
+    assert_eq!(load(dir.path(), true), Origin::Cached);
+}
+
+/// A folder that cannot be used is a warning, and everything works without it.
+fn check_warns(dir: &Path, why: &str) {
+    let host = host(dir);
+    let warnings = host.sandbox.take_warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("components are compiled anew each time: "), "{warnings:?}");
+    assert!(warnings[0].ends_with(why), "{warnings:?}");
+    for _ in 0..2 {
+        assert_eq!(host.plugin(&wat::leaf("", wat::OK), &[Role::Leaf], true).origin(), Origin::Compiled);
+    }
+    assert!(host.sandbox.take_warnings().is_empty());
+}
+
+#[test]
+fn a_folder_that_cannot_be_trusted_is_a_warning_and_no_cache() {
+    let dir = folder();
+    let open = dir.path().join("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    check_warns(&open, "not a folder that only this user can write to");
+    assert!(compiled(&open).is_empty());
+    let link = dir.path().join("link");
+    symlink(folder().path(), &link).unwrap();
+    check_warns(&link, "File exists (os error 17)");
+    let own = folder();
+    let link = dir.path().join("other");
+    symlink(own.path(), &link).unwrap();
+    check_warns(&link, "not a folder that only this user can write to");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_a_warning_and_no_cache() {
+    let dir = folder();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    check_warns(&file.join("below"), "Not a directory (os error 20)");
+    check_warns(Path::new("/proc/frond"), "No such file or directory (os error 2)");
+}
+
+#[test]
+fn a_folder_that_goes_away_is_a_warning() {
+    let dir = folder();
+    let host = host(&dir.path().join("cache"));
+    fs::remove_dir(dir.path().join("cache")).unwrap();
+    assert_eq!(host.plugin(&wat::leaf("", wat::OK), &[Role::Leaf], true).origin(), Origin::Compiled);
+    let warnings = host.sandbox.take_warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("the compiled component could not be cached: "), "{warnings:?}");
+}
+
+#[test]
+fn a_cached_component_runs_as_a_compiled_one() {
+    let dir = folder();
+    let wasm = guest("faulty");
+    let usage = || {
+        let host = host(dir.path());
+        let app = host.leaf(&wasm, Limits::default());
+        app.obey(&host, "burn:1", PATIENCE).usage()
+    };
+    assert_eq!(usage(), usage());
+    // The first makes the engine.
+    let (host, wasm) = (host(dir.path()), guest("pi"));
+    host.plugin(&wasm, &[Role::Leaf], true);
+    let load = || {
+        let begun = Instant::now();
+        assert_eq!(host.plugin(&wasm, &[Role::Leaf], true).origin(), Origin::Cached);
+        begun.elapsed()
+    };
+    let best = (0..50).map(|_| load()).min().unwrap();
+    println!("a cached component is ready after {best:?}");
+}

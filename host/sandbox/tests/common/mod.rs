@@ -1,0 +1,281 @@
+//! What every test here needs: real guests, a sandbox to run them in, and short ways to ask.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stop the test where it is, and no test needs all of them"
+)]
+
+pub(crate) mod wat;
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use frond_root::flow::{self, Cancel, Root};
+use frond_root::runner::{Covered, Merging};
+use frond_root::{
+    Answer, EventKind, Events, Failure, Floor, LeafRunner, Merger, Partition, Plan, Request, Scatter, Usage,
+};
+use frond_sandbox::{Guests, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
+use frond_testkit::Record;
+use tokio::runtime::Runtime;
+
+/// Nothing here takes a tenth of this: whoever waits longer hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Fuel that no test lives to see the end of.
+pub(crate) const ENDLESS: u64 = u64::MAX / 2;
+
+/// A guest that `make plugins` built.
+pub(crate) fn guest(name: &str) -> Vec<u8> {
+    let path = format!("{}/../../target/plugins/wasm32-wasip2/guest/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
+    fs::read(path).unwrap_or_else(|error| panic!("the guest `{name}` is missing, run `make plugins`: {error}"))
+}
+
+/// Compiled components, shared by all tests.
+pub(crate) fn cache() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("components")
+}
+
+/// Milliseconds.
+pub(crate) const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub(crate) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap()
+}
+
+/// One process's sandbox and slots.
+pub(crate) struct Host {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) slots: Slots,
+    pub(crate) count: usize,
+    pub(crate) runtime: Runtime,
+}
+
+impl Host {
+    /// So many slots, and pools for `limits` and the default ones.
+    pub(crate) fn new(count: usize, limits: Limits) -> Self {
+        Self::with(Settings { slots: count, limits: vec![limits, Limits::default()], cache: Some(cache()) })
+    }
+
+    pub(crate) fn with(settings: Settings) -> Self {
+        let (runtime, count) = (runtime(), settings.slots);
+        let sandbox = Sandbox::new(settings).unwrap();
+        let slots = Slots::start(count, sandbox.clock(), runtime.handle()).unwrap();
+        Self { sandbox, slots, count, runtime }
+    }
+
+    pub(crate) fn plugin(&self, wasm: &[u8], roles: &[Role], metered: bool) -> Arc<Plugin> {
+        Arc::new(Plugin::load(&self.sandbox, wasm, roles, metered).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    /// A leaf under `limits`, whose partials are joined line by line.
+    pub(crate) fn leaf(&self, wasm: &[u8], limits: Limits) -> App {
+        let plugin = self.plugin(wasm, &[Role::Leaf], limits.fuel > 0);
+        App {
+            leaves: LeafHost::new(self.slots.clone(), plugin, limits, false),
+            merger: Arc::new(Lines),
+            limits,
+            slots: self.count,
+        }
+    }
+
+    /// The faulty guest as leaf under `limits` and as merge under `merge`.
+    pub(crate) fn faulty(&self, limits: Limits, merge: Limits) -> App {
+        let wasm = guest("faulty");
+        let merges = self.plugin(&wasm, &[Role::Merge], merge.fuel > 0);
+        App {
+            merger: Arc::new(MergeHost(Guests::new(self.sandbox.clock(), merges, merge))),
+            ..self.leaf(&wasm, limits)
+        }
+    }
+}
+
+/// An app that can be asked.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) leaves: LeafHost,
+    pub(crate) merger: Arc<dyn Merger>,
+    pub(crate) limits: Limits,
+    pub(crate) slots: usize,
+}
+
+impl App {
+    /// A request that takes what it gets, within ten seconds.
+    pub(crate) fn request(&self, query: &str) -> Request {
+        Request {
+            deadline: Duration::from_secs(10),
+            floor: Floor::BestEffort,
+            slots: self.slots,
+            leaf_output: self.limits.output,
+            partials_memory: 1 << 30,
+            ..Request::new("test", query.to_owned())
+        }
+    }
+
+    /// Asks.
+    pub(crate) async fn ask(&self, request: Request, plan: Plan) -> Asked {
+        let (record, seen) = (Record::default(), Seen::of(self));
+        let root = Root { events: Events::new(vec![Arc::new(record.clone())]), ..self.root(&seen) };
+        let answer = flow::run(request, async { Ok(plan) }, root, Cancel::default()).await.unwrap();
+        Asked { answer, record, seen }
+    }
+
+    /// As the flow wants it, with nobody listening.
+    pub(crate) fn root(&self, seen: &Arc<Seen>) -> Root {
+        Root { runner: seen.clone(), merger: self.merger.clone(), events: Events::default() }
+    }
+
+    /// What becomes of one leaf.
+    pub(crate) fn call(&self, host: &Host, query: &str, partition: Partition) -> Asked {
+        let plan = Plan::new(vec![partition]).unwrap();
+        host.runtime.block_on(self.ask(self.request(query), plan))
+    }
+
+    /// What becomes of one leaf that does what `command` says, within `time`.
+    pub(crate) fn obey(&self, host: &Host, command: &str, time: Duration) -> Asked {
+        let request = Request { leaf_time: Some(time), ..self.request(&format!(r#"{{"fault": "{command}"}}"#)) };
+        let plan = Plan::new(vec![Partition::new("a", Bytes::new())]).unwrap();
+        host.runtime.block_on(self.ask(request, plan))
+    }
+}
+
+/// Leaves whose query can be looked at from outside.
+pub(crate) struct Seen {
+    leaves: LeafHost,
+    scatter: Mutex<Option<Arc<Scatter>>>,
+}
+
+impl Seen {
+    pub(crate) fn of(app: &App) -> Arc<Self> {
+        Arc::new(Self { leaves: app.leaves.clone(), scatter: Mutex::default() })
+    }
+
+    /// Leaves of the query that run now.
+    pub(crate) fn running(&self) -> usize {
+        self.scatter.lock().unwrap().as_ref().map_or(0, |scatter| scatter.running())
+    }
+
+    /// Lets go of the query.
+    pub(crate) fn take(&self) -> Option<Arc<Scatter>> {
+        self.scatter.lock().unwrap().take()
+    }
+}
+
+impl LeafRunner for Seen {
+    fn attach(&self, scatter: Arc<Scatter>) {
+        *self.scatter.lock().unwrap() = Some(scatter.clone());
+        self.leaves.attach(scatter);
+    }
+
+    fn nudge(&self) {
+        self.leaves.nudge();
+    }
+}
+
+/// What came of a query.
+pub(crate) struct Asked {
+    pub(crate) answer: Answer,
+    pub(crate) record: Record,
+    pub(crate) seen: Arc<Seen>,
+}
+
+impl Asked {
+    /// How the first leaf to end ended.
+    pub(crate) fn first(&self) -> (Option<Failure>, Usage) {
+        let ended = self.record.all(|event| match &event.kind {
+            EventKind::AttemptEnded { failure, usage, .. } => Some((failure.clone(), *usage)),
+            _ => None,
+        });
+        ended.into_iter().next().expect("a leaf that ended")
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        self.first().1
+    }
+
+    pub(crate) fn failure(&self) -> Failure {
+        self.first().0.expect("a leaf that failed")
+    }
+
+    /// The slug of the first leaf to end; `ok` for a success.
+    pub(crate) fn slug(&self) -> &'static str {
+        self.first().0.map_or("ok", |failure| failure.kind.slug())
+    }
+
+    pub(crate) fn body(&self) -> &Bytes {
+        self.answer.body().unwrap_or_else(|| panic!("an answer: {:?}", self.answer))
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(self.body()).unwrap()
+    }
+
+    /// True when the answer left before its deadline.
+    pub(crate) fn is_in_time(&self) -> bool {
+        let timings = self.answer.coverage().timings;
+        timings.total < timings.deadline
+    }
+}
+
+/// A plan of empty partitions.
+pub(crate) fn plan<K: Into<String>>(keys: impl IntoIterator<Item = K>) -> Plan {
+    let one = |key: K| Partition::new(key.into().as_str(), Bytes::new());
+    Plan::new(keys.into_iter().map(one).collect()).unwrap()
+}
+
+/// A merge outside of any sandbox: partials are lines.
+#[derive(Debug)]
+pub(crate) struct Lines;
+
+impl Merger for Lines {
+    fn merge(&self, _: Bytes, partials: Vec<Bytes>, _: tokio::time::Instant) -> Merging {
+        Box::pin(async move { Ok((partials.join(&b'\n').into(), Usage::default())) })
+    }
+
+    fn finish(&self, _: Bytes, merged: Option<Bytes>, _: Covered, _: tokio::time::Instant) -> Merging {
+        Box::pin(async move { Ok((merged.unwrap_or_default(), Usage::default())) })
+    }
+}
+
+/// What `ask` gives when its answer leaves before the deadline and nothing runs on behind it. A machine that is busy with
+/// other things may be late now and then, and not each time.
+pub(crate) fn in_time(ask: impl Fn() -> Asked) -> Asked {
+    for _ in 0..20 {
+        let asked = ask();
+        wait_until("no leaf runs", || asked.seen.running() == 0);
+        if asked.is_in_time() {
+            return asked;
+        }
+    }
+    panic!("late each time")
+}
+
+/// Asks again and again until `holds`, and gives up on a hang.
+pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "still waiting until {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Lets no other test of this file run beside the caller's.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A line of `/proc/self/status`, in kilobytes.
+pub(crate) fn status_kb(name: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}

@@ -1,0 +1,189 @@
+//! Whatever guests do, answers leave before their deadlines and nothing runs on behind them.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop where it is wrong")]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use frond_root::flow::{self, Cancel};
+use frond_root::{Answer, Error, Floor, Plan, Reason, Request};
+use frond_sandbox::{Guests, Limits, Role, SplitHost};
+use frond_testkit::Record;
+
+use common::{App, Asked, ENDLESS, Host, PATIENCE, Seen, alone, guest, in_time, ms, plan, wait_until};
+
+const DEADLINE: Duration = ms(200);
+/// As many calls as the pools have room for: the slots, and eight others.
+const SLOTS: usize = 2;
+const PLACES: usize = SLOTS + 8;
+
+fn endless(fuel: u64) -> Limits {
+    Limits { fuel, host_calls: u64::MAX, ..Limits::default() }
+}
+
+fn request(app: &App, query: &str) -> Request {
+    Request { deadline: DEADLINE, ..app.request(query) }
+}
+
+fn ask(host: &Host, app: &App, query: &str, keys: &[&str]) -> Asked {
+    in_time(|| host.runtime.block_on(app.ask(request(app, query), plan(keys.iter().copied()))))
+}
+
+#[test]
+fn leaves_that_never_end_are_stopped() {
+    let _alone = alone();
+    for fuel in [ENDLESS, 0] {
+        let limits = endless(fuel);
+        let host = Host::new(SLOTS, limits);
+        let app = host.faulty(limits, limits);
+        for command in ["spin", "sleep", "poll-forever", "read-source-forever", "emit-then-spin"] {
+            let asked = ask(&host, &app, "{}", &[&format!("{command}-1"), &format!("{command}-2"), "ok-1"]);
+            let tally = asked.answer.coverage().partitions;
+            assert!(tally.is_closed() && tally.timed_out + tally.degraded > 0, "{command}: {tally:?}");
+            assert!(tally.succeeded <= 1 && tally.failed == 0, "{command}: {tally:?}");
+        }
+    }
+}
+
+#[test]
+fn a_leaf_that_takes_ever_more_memory_is_stopped() {
+    let _alone = alone();
+    // By its limit, or by the time, whichever comes first.
+    let limits = Limits { memory: 1 << 30, ..endless(ENDLESS) };
+    let host = Host::new(SLOTS, limits);
+    let asked = ask(&host, &host.faulty(limits, Limits::default()), "{}", &["grow-memory-1", "grow-memory-2", "ok-1"]);
+    let tally = asked.answer.coverage().partitions;
+    assert!(tally.is_closed() && tally.succeeded <= 1 && tally.failed + tally.timed_out > 0, "{tally:?}");
+}
+
+#[test]
+fn merges_and_finishes_that_never_end_are_stopped() {
+    let _alone = alone();
+    let keys: Vec<String> = (0..40).map(|number| format!("ok-{number}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    for fuel in [ENDLESS, 0] {
+        let limits = endless(fuel);
+        let host = Host::new(SLOTS, limits);
+        let app = host.faulty(limits, limits);
+        for query in ["merge-fault", "finish-fault"] {
+            for command in ["spin", "sleep"] {
+                let asked = ask(&host, &app, &format!(r#"{{"{query}": "{command}"}}"#), &keys);
+                match &asked.answer {
+                    Answer::Failed { reason: Reason::Merge(failure), coverage } => {
+                        assert_eq!(failure.kind.slug(), "out-of-time", "{query} {command}");
+                        assert_eq!(coverage.partitions.succeeded, 40);
+                    }
+                    other => panic!("{query} {command}: {other:?}"),
+                }
+            }
+        }
+        assert_nothing_runs(host);
+    }
+}
+
+#[test]
+fn splits_that_never_end_are_stopped() {
+    let _alone = alone();
+    let limits = endless(ENDLESS);
+    let host = Host::new(SLOTS, limits);
+    let app = host.faulty(limits, limits);
+    let plugin = host.plugin(&guest("faulty"), &[Role::Split], true);
+    let splits = SplitHost(Guests::new(host.sandbox.clock(), plugin, limits));
+    for command in ["spin", "sleep"] {
+        let query = format!(r#"{{"split-fault": "{command}"}}"#);
+        let asked = in_time(|| {
+            let planning = async {
+                let until = Instant::now() + DEADLINE;
+                let failure = splits.split(Bytes::from(query.clone()), 4, until).await.unwrap_err();
+                Err::<Plan, _>(Error::Split(failure))
+            };
+            let (record, seen) = (Record::default(), Seen::of(&app));
+            let asked = flow::run(request(&app, &query), planning, app.root(&seen), Cancel::default());
+            let answer = host.runtime.block_on(asked).unwrap();
+            Asked { answer, record, seen }
+        });
+        let answer = asked.answer;
+        assert!(matches!(answer, Answer::Failed { reason: Reason::Deadline, .. }), "{command}: {answer:?}");
+    }
+    assert_nothing_runs(host);
+}
+
+/// The end of the runtime waits for merges and splits that still run.
+fn assert_nothing_runs(host: Host) {
+    let begun = Instant::now();
+    host.runtime.shutdown_timeout(PATIENCE);
+    assert!(begun.elapsed() < PATIENCE);
+}
+
+/// Asks, and gives up as soon as `leaves` of them run.
+fn give_up(host: &Host, app: &App, query: &str, keys: &[&str], leaves: usize) {
+    let seen = Seen::of(app);
+    let request = Request { deadline: PATIENCE * 10, ..app.request(query) };
+    let (plan, root) = (plan(keys.iter().copied()), app.root(&seen));
+    let asked = host.runtime.spawn(flow::run(request, async { Ok(plan) }, root, Cancel::default()));
+    wait_until("all leaves run", || seen.running() == leaves);
+    asked.abort();
+    wait_until("no leaf runs", || seen.running() == 0);
+}
+
+#[test]
+fn a_query_that_is_dropped_stops_its_leaves_and_frees_their_places() {
+    let _alone = alone();
+    let limits = endless(ENDLESS);
+    let host = Host::new(SLOTS, limits);
+    let app = host.faulty(limits, limits);
+    for command in ["sleep", "spin", "poll-forever"] {
+        for _ in 0..PLACES {
+            give_up(&host, &app, &format!(r#"{{"fault": "{command}"}}"#), &["a", "b"], 2);
+        }
+    }
+    let asked = ask(&host, &app, "{}", &["ok-1", "ok-2"]);
+    assert_eq!(asked.answer.outcome(), "complete");
+}
+
+#[test]
+fn a_query_that_is_dropped_stops_its_merges_and_frees_their_places() {
+    let _alone = alone();
+    let limits = endless(ENDLESS);
+    let host = Host::new(SLOTS, limits);
+    let app = host.faulty(limits, limits);
+    let keys: Vec<String> = (0..40).map(|number| format!("ok-{number}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).chain(["sleep-1"]).collect();
+    for command in ["sleep", "spin"] {
+        for _ in 0..PLACES {
+            // One leaf is left, and merges have begun: they cannot end before they are stopped.
+            give_up(&host, &app, &format!(r#"{{"merge-fault": "{command}"}}"#), &keys, 1);
+        }
+    }
+    let asked = ask(&host, &app, "{}", &["ok-1", "ok-2"]);
+    assert_eq!(asked.answer.outcome(), "complete");
+    assert_nothing_runs(host);
+}
+
+#[test]
+fn a_query_that_is_cancelled_stops_its_guests_and_answers_with_what_is_there() {
+    let _alone = alone();
+    let limits = endless(ENDLESS);
+    let host = Host::new(SLOTS, limits);
+    let app = host.faulty(limits, Limits::default());
+    for command in ["sleep-1", "spin-1"] {
+        let (cancel, seen) = (Cancel::default(), Seen::of(&app));
+        let request = Request { deadline: PATIENCE * 10, floor: Floor::BestEffort, ..app.request("{}") };
+        let (plan, root) = (plan(["ok-1", "ok-2", command]), app.root(&seen));
+        let asked = host.runtime.spawn(flow::run(request, async { Ok(plan) }, root, cancel.clone()));
+        wait_until("the last leaf runs", || {
+            seen.take().is_some_and(|scatter| {
+                // Both others are done when nothing but the last is left to run.
+                wait_until("one leaf is left", || scatter.running() == 1);
+                true
+            })
+        });
+        cancel.cancel();
+        let answer = host.runtime.block_on(asked).unwrap().unwrap();
+        let coverage = answer.coverage();
+        assert!(coverage.partitions.is_closed());
+        assert_eq!(coverage.partitions.succeeded + coverage.partitions.cancelled + coverage.partitions.not_started, 3);
+        assert!(coverage.partitions.cancelled >= 1, "{command}: {coverage:?}");
+    }
+}

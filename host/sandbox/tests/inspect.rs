@@ -1,0 +1,199 @@
+//! What is loaded may be anything: nothing of it brings the host down, and each refusal says what is wrong.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stop where it is wrong"
+)]
+
+mod common;
+
+use std::fs::File;
+
+use bytes::Bytes;
+use frond_root::Partition;
+use frond_sandbox::inspect::{MAX_SIZE, Misfit, surface};
+use frond_sandbox::{Limits, LoadError, Plugin, Role, Settings};
+use proptest::prelude::*;
+
+use common::{Host, guest, wat};
+
+const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
+
+const SMALL: Limits = Limits {
+    fuel: 100_000,
+    memory: 1 << 20,
+    table_elements: 100,
+    output: 1000,
+    log: 1000,
+    partition: 1000,
+    host_calls: 100,
+};
+
+/// A host that keeps nothing of what it is given here.
+fn host(limits: Limits) -> Host {
+    Host::with(Settings { slots: 1, limits: vec![limits], cache: None })
+}
+
+fn load(host: &Host, wasm: &[u8]) -> Result<Plugin, LoadError> {
+    Plugin::load(&host.sandbox, wasm, &[Role::Leaf], true)
+}
+
+fn leb(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = (value & 0x7f) as u8;
+        value >>= 7;
+        if value == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+fn section(id: u8, content: &[u8]) -> Vec<u8> {
+    [&[id], leb(content.len()).as_slice(), content].concat()
+}
+
+fn component(sections: &[Vec<u8>]) -> Vec<u8> {
+    [HEADER, sections.concat().as_slice()].concat()
+}
+
+/// A component that imports functions of these names, and exports what a leaf must.
+fn importing<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut count = 0;
+    let mut imports = Vec::new();
+    for name in names {
+        imports.extend([&[0], leb(name.len()).as_slice(), name, &[1, 0]].concat());
+        count += 1;
+    }
+    let name = b"frond:plugin/process-partition@0.1.0";
+    let export = [&[1, 0], leb(name.len()).as_slice(), name, &[5, 0, 0]].concat();
+    component(&[section(10, &[leb(count), imports].concat()), section(11, &export)])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 5000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_looked_at_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = surface(&bytes);
+        let _ = surface(&[HEADER, &bytes].concat());
+        let _ = surface(&[b"\0asm\x01\0\0\0", bytes.as_slice()].concat());
+        for id in 0..12 {
+            let _ = surface(&component(&[section(id, &bytes)]));
+        }
+    }
+}
+
+#[test]
+fn a_component_cut_anywhere_is_refused() {
+    let host = host(Limits::default());
+    let wasm = guest("faulty");
+    for length in (0..wasm.len()).step_by(97) {
+        // Until the end of its exports it still has a surface, and is no component all the same.
+        let _ = surface(&wasm[..length]);
+        if length % (97 * 16) == 0 {
+            assert!(load(&host, &wasm[..length]).is_err(), "{length}");
+        }
+    }
+    // Between two of the names and remarks at its end, it can be cut.
+    let small = wat::leaf("", wat::OK);
+    let whole: Vec<usize> = (0..small.len()).filter(|length| load(&host, &small[..*length]).is_ok()).collect();
+    assert!(whole.len() <= 2 && whole.iter().all(|length| *length > small.len() / 2), "{whole:?}");
+}
+
+#[test]
+fn a_component_with_flipped_bits_is_refused_or_runs_in_bounds() {
+    let host = host(SMALL);
+    let small = wat::leaf("(memory 1) (table 1 funcref)", wat::OK);
+    let mut ran = 0;
+    for bit in 0..small.len() * 8 {
+        let mut flipped = small.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let _ = surface(&flipped);
+        if bit % 7 == 0 && load(&host, &flipped).is_ok() {
+            let asked = host.leaf(&flipped, SMALL).call(&host, "", Partition::new("a", Bytes::new()));
+            assert!(asked.answer.coverage().partitions.is_closed());
+            ran += 1;
+        }
+    }
+    assert!(ran > 0);
+    let wasm = guest("faulty");
+    for sample in 0..400 {
+        let mut flipped = wasm.clone();
+        flipped[sample * (wasm.len() / 400)] ^= 1 << (sample % 8);
+        let _ = surface(&flipped);
+        if sample % 40 == 0 {
+            let _ = load(&host, &flipped);
+        }
+    }
+}
+
+#[test]
+fn endless_lists_of_imports_are_refused() {
+    let names: Vec<Vec<u8>> = (0..100_000).map(|number| format!("a{number}").into_bytes()).collect();
+    let wasm = importing(names.iter().map(Vec::as_slice));
+    assert_eq!(surface(&wasm), Err(Misfit::Broken("it has more than 10000 imports or exports".to_owned())));
+    let host = host(Limits::default());
+    assert!(load(&host, &wasm).is_err());
+    // A count that the bytes do not bear out.
+    let lies = component(&[section(10, &[0xff, 0xff, 0xff, 0xff, 0x0f])]);
+    assert!(matches!(surface(&lies), Err(Misfit::Broken(_))));
+}
+
+#[test]
+fn deeply_nested_components_are_refused() {
+    let nested = |depth: usize| {
+        // Built from the inside, back to front.
+        let mut backwards: Vec<u8> = HEADER.iter().rev().copied().collect();
+        for _ in 0..depth {
+            let size = leb(backwards.len());
+            backwards.extend(size.iter().rev());
+            backwards.push(4);
+            backwards.extend(HEADER.iter().rev());
+        }
+        backwards.reverse();
+        backwards
+    };
+    assert!(surface(&nested(99)).is_ok());
+    let host = host(Limits::default());
+    for depth in [100, 100_000] {
+        let refused = Err(Misfit::Broken("it is nested more than 100 deep".to_owned()));
+        assert_eq!(surface(&nested(depth)), refused);
+        assert!(load(&host, &nested(depth)).is_err());
+    }
+}
+
+#[test]
+fn names_cannot_drive_a_terminal() {
+    let name = "evil\x1b[2J\u{202e}name\r\u{7}";
+    let wasm = importing([name.as_bytes()]);
+    let found = surface(&wasm).unwrap();
+    assert_eq!(found.imports, [r"evil\u{1b}[2J\u{202e}name\r\u{7}"]);
+    let host = host(Limits::default());
+    let error = load(&host, &wasm).unwrap_err().to_string();
+    let first = error.lines().next().unwrap();
+    assert!(first.contains(r"evil\u{1b}") && !first.contains(|c: char| c.is_control()), "{first:?}");
+    for misfit in [surface(b"\x1b[2J not wasm"), surface(b"\0asm\x1b[2J not wasm")] {
+        let text = misfit.unwrap_err().to_string();
+        assert!(!text.contains('\x1b'), "{text:?}");
+    }
+}
+
+#[test]
+fn a_file_beyond_the_limit_is_refused_by_its_size() {
+    let large = component(&[section(0, &vec![0; 100 << 20])]);
+    let size = large.len() as u64;
+    assert_eq!(surface(&large), Err(Misfit::TooLarge { size }));
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = dir.path().join("large.wasm");
+    // Without a byte on the disk: it is not read.
+    File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    let error = frond_sandbox::component::read(&path).unwrap_err();
+    assert!(matches!(error, LoadError::Misfit(Misfit::TooLarge { size }) if size == 1 << 40), "{error}");
+    File::create(&path).unwrap().set_len(MAX_SIZE).unwrap();
+    assert_eq!(frond_sandbox::component::read(&path).unwrap().len() as u64, MAX_SIZE);
+    assert!(matches!(frond_sandbox::component::read(dir.path()), Err(LoadError::Unreadable(_))));
+}

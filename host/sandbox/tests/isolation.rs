@@ -1,0 +1,116 @@
+//! Queries of one process share slots, pools and an engine, and never each other's fate.
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop where it is wrong")]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use frond_root::flow::{self, Cancel};
+use frond_root::{EventKind, Floor, Request};
+use frond_sandbox::Limits;
+
+use common::{App, ENDLESS, Host, PATIENCE, Seen, alone, ms, plan};
+
+/// How often the victim is stopped.
+const ROUNDS: usize = 1000;
+
+/// Asks for leaves that work for a while, in the guest and in the host, until told to end. Each must succeed at once.
+async fn neighbour(app: App, done: Arc<AtomicBool>) -> usize {
+    let mut rounds = 0;
+    while !done.load(Ordering::SeqCst) {
+        let request = Request { deadline: PATIENCE, floor: Floor::All, slots: 2, ..app.request("{}") };
+        let asked = app.ask(request, plan(["burn:3-1", "sleep-ms:2-1", "ok-1", "burn:1-2"])).await;
+        let failures = asked.record.all(|event| match &event.kind {
+            EventKind::AttemptEnded { failure, .. } => failure.clone(),
+            _ => None,
+        });
+        assert_eq!((asked.answer.outcome(), failures), ("complete", vec![]));
+        assert_eq!(asked.json()["count"], 4);
+        rounds += 1;
+    }
+    rounds
+}
+
+/// Lets `victim` run beside neighbours on the same slots; how often those were answered meanwhile.
+fn beside(host: &Host, app: &App, victim: impl Future<Output = ()> + Send + 'static) -> usize {
+    let done = Arc::new(AtomicBool::new(false));
+    let neighbours = [(); 2].map(|()| host.runtime.spawn(neighbour(app.clone(), done.clone())));
+    let ended = host.runtime.block_on(host.runtime.spawn(victim));
+    done.store(true, Ordering::SeqCst);
+    ended.unwrap();
+    neighbours.into_iter().map(|one| host.runtime.block_on(one).unwrap()).sum()
+}
+
+fn stage() -> (Host, App) {
+    let limits = Limits { fuel: ENDLESS, ..Limits::default() };
+    let host = Host::new(4, limits);
+    let app = host.faulty(limits, Limits::default());
+    (host, app)
+}
+
+#[test]
+fn a_neighbour_of_leaves_that_are_always_stopped_at_their_deadline_is_never_harmed() {
+    let _alone = alone();
+    let (host, app) = stage();
+    let victim = app.clone();
+    let rounds = beside(&host, &app, async move {
+        for round in 0..ROUNDS {
+            let query = format!(r#"{{"fault": "{}"}}"#, ["spin", "sleep"][round % 2]);
+            let request = Request { deadline: ms(12), slots: 1, ..victim.request(&query) };
+            let asked = victim.ask(request, plan(["a", "b"])).await;
+            let tally = asked.answer.coverage().partitions;
+            assert_eq!((asked.answer.body(), tally.succeeded), (None, 0));
+            assert!(tally.is_closed());
+        }
+    });
+    assert!(rounds > 100, "{rounds}");
+}
+
+#[test]
+fn a_neighbour_of_cancelled_queries_is_never_harmed() {
+    let _alone = alone();
+    let (host, app) = stage();
+    let victim = app.clone();
+    let rounds = beside(&host, &app, async move {
+        for round in 0..ROUNDS {
+            let query = format!(r#"{{"fault": "{}"}}"#, ["spin", "sleep", "poll-forever"][round % 3]);
+            let request = Request { deadline: PATIENCE, slots: 2, ..victim.request(&query) };
+            let (cancel, seen) = (Cancel::default(), Seen::of(&victim));
+            let (later, running) = (cancel.clone(), seen.clone());
+            let cancelling = tokio::spawn(async move {
+                while running.running() == 0 {
+                    tokio::task::yield_now().await;
+                }
+                later.cancel();
+            });
+            let plan = plan(["a", "b", "c"]);
+            let answer = flow::run(request, async { Ok(plan) }, victim.root(&seen), cancel).await.unwrap();
+            cancelling.await.unwrap();
+            let tally = answer.coverage().partitions;
+            assert_eq!(tally.cancelled + tally.not_started, 3, "{tally:?}");
+        }
+    });
+    assert!(rounds > 10, "{rounds}");
+}
+
+#[test]
+fn short_and_long_deadlines_keep_apart_on_one_engine() {
+    let _alone = alone();
+    let (host, app) = stage();
+    let ask = |deadline: Duration| {
+        let app = app.clone();
+        host.runtime.spawn(async move {
+            let request = Request { deadline, slots: 1, ..app.request(r#"{"fault": "spin"}"#) };
+            app.ask(request, plan(["a"])).await
+        })
+    };
+    let asked = [ms(40), ms(80), ms(160), ms(320)].map(ask).map(|asked| host.runtime.block_on(asked).unwrap());
+    for asked in asked {
+        // Each ran for most of its own time, and not for the shortest: only the merge's reserve was kept back.
+        let timings = asked.answer.coverage().timings;
+        assert!(timings.total > timings.deadline / 2.0, "{timings:?}");
+        assert_eq!(asked.answer.coverage().partitions.timed_out, 1);
+    }
+}
