@@ -99,7 +99,12 @@ impl App {
 
     fn run(&self, component: &Component, command: &str) -> Result<(), AppError> {
         // A build that reads stdin would swallow the query's input, and one that writes to stdout would spoil its answer.
-        let status = Command::new("sh").args(["-c", command]).current_dir(&self.dir).stdin(Stdio::null()).stdout(io::stderr()).status();
+        let status = Command::new("sh")
+            .args(["-c", command])
+            .current_dir(&self.dir)
+            .stdin(Stdio::null())
+            .stdout(io::stderr())
+            .status();
         match status {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => {

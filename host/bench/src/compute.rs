@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use frond_sandbox::Limits;
-use wordcount::{Counts, scan};
 use rayon::ThreadPool;
 use rayon::prelude::*;
+use wordcount::{Counts, scan};
 
 use crate::Bench;
 use crate::floor::{Floor, Meters, Task};

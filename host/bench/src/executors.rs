@@ -62,7 +62,12 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     }
     bench.report.table(&["a timer of 1 ms, late by", "p50 ms", "p99 ms", "worst ms", "leaves a second"], &rows);
     let late = quantile(own.late.clone(), 0.99);
-    bench.report.target("timers beside saturated slots, p99 (the runtime rounds up to 1 ms)", late, "ms", Bound::AtMost(5.0));
+    bench.report.target(
+        "timers beside saturated slots, p99 (the runtime rounds up to 1 ms)",
+        late,
+        "ms",
+        Bound::AtMost(5.0),
+    );
     Ok(())
 }
 

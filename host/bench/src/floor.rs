@@ -9,7 +9,9 @@ use anyhow::anyhow;
 use bytes::Bytes;
 use frond_sandbox::Limits;
 use wasmtime::component::{Component, ComponentExportIndex, ComponentType, InstancePre, Lift, Linker, Lower, WasmList};
-use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store, StoreContextMut, StoreLimits, StoreLimitsBuilder};
+use wasmtime::{
+    Config, Enabled, Engine, PoolingAllocationConfig, Store, StoreContextMut, StoreLimits, StoreLimitsBuilder,
+};
 
 const PROCESS: &str = "frond:plugin/process-partition@0.1.0";
 /// Calls at once that the pool has room for.

@@ -28,13 +28,7 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
             }
         }
         let [compiled, cached, engine] = [compiled, cached, engines].map(|all| median(all.into_iter()));
-        rows.push(vec![
-            name.to_owned(),
-            format!("{}", component.len() / 1024),
-            ms(compiled),
-            ms(cached),
-            ms(engine),
-        ]);
+        rows.push(vec![name.to_owned(), format!("{}", component.len() / 1024), ms(compiled), ms(cached), ms(engine)]);
         let what = format!("{name}: ready from the cache");
         bench.report.target(what, cached * 1e3, "ms", Bound::AtMost(1.0));
     }

@@ -8,7 +8,8 @@ use frond_cli::{exit::Exit, report, run};
 
 fn main() -> ExitCode {
     let exit = match Cli::try_parse() {
-        Ok(cli) => run(&cli).unwrap_or_else(|error| report(&error)),
+        // The panic has been told on stderr already.
+        Ok(cli) => std::panic::catch_unwind(|| run(&cli).unwrap_or_else(|error| report(&error))).unwrap_or(Exit::Bug),
         Err(error) => {
             // Help and version go to stdout and are no error; what cannot be printed cannot be reported either.
             let _ = error.print();

@@ -200,7 +200,12 @@ pub struct Missing {
     pub failure: Option<Failure>,
 }
 
-/// A partition that took far longer than the median.
+/// A partition that took this many times the median is a straggler.
+pub const STRAGGLER_TIMES: f64 = 2.0;
+/// In milliseconds: what took less is no straggler, however short the others were.
+pub const STRAGGLER_MS: f64 = 1.0;
+
+/// A partition that took far longer than the median: at least [`STRAGGLER_TIMES`] it, and [`STRAGGLER_MS`].
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Straggler {
     /// Its key.

@@ -1,5 +1,5 @@
-//! Which partials are folded together, and when. The tree is of fan-in [`FAN_IN`]: each partial is folded about
-//! log₈(n) times, whatever the order in which partials arrive.
+//! Which partials are folded together, and when. The tree is of fan-in [`FAN_IN`], up to [`MAX_FAN_IN`] for
+//! tiny partials: each partial is folded about log₈(n) times, whatever the order in which partials arrive.
 
 mod any;
 mod ordered;
@@ -8,8 +8,14 @@ use bytes::Bytes;
 
 use crate::request::MergeOrder;
 
-/// Partials folded in one call.
+/// Partials folded in one call, once they are [`WORTH`] it.
 pub const FAN_IN: usize = 8;
+/// The most partials folded in one call. A call costs about as much as a small leaf, so that folding tiny partials by
+/// eights would take an eighth of all time.
+pub const MAX_FAN_IN: usize = 64;
+/// With so many bytes, the fold itself and not its call is what costs: then narrow folds, which overlap with leaves and
+/// with each other, are better than wide ones.
+pub const WORTH: usize = 64 << 10;
 /// Partials of this many bytes together are folded though they are fewer than [`FAN_IN`]. A call's input stops growing
 /// at the first partial that passes it, so that it fits the merge's memory.
 pub const FOLD_BYTES: usize = 8 << 20;
@@ -21,7 +27,7 @@ const CHARGE: (u64, u64) = (3, 2);
 /// When a fold is worth its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
-    /// Only a full one: [`FAN_IN`] partials or [`FOLD_BYTES`].
+    /// Only a full one: [`FAN_IN`] partials that are [`WORTH`] it, [`MAX_FAN_IN`], or [`FOLD_BYTES`].
     Full,
     /// Any two partials of about a size, as nothing else is to do.
     Idle,
@@ -164,19 +170,19 @@ impl Partials {
     }
 }
 
-/// What one call would fold of some partials: the first [`FAN_IN`] of them, no more once [`FOLD_BYTES`] are passed, but
-/// at least two.
+/// What one call would fold of some partials: the first `most` of them, no more once they are enough, but at least two.
 struct Batch {
     count: usize,
     bytes: usize,
     largest: usize,
+    most: usize,
 }
 
 impl Batch {
-    fn of(sizes: impl Iterator<Item = usize>) -> Self {
-        let mut batch = Self { count: 0, bytes: 0, largest: 0 };
-        for size in sizes.take(FAN_IN) {
-            if batch.is_heavy() {
+    fn of(sizes: impl Iterator<Item = usize>, most: usize) -> Self {
+        let mut batch = Self { count: 0, bytes: 0, largest: 0, most };
+        for size in sizes {
+            if batch.is_full() {
                 break;
             }
             batch.count += 1;
@@ -187,7 +193,7 @@ impl Batch {
     }
 
     fn is_full(&self) -> bool {
-        self.count == FAN_IN || self.is_heavy()
+        self.count == self.most || (self.count >= FAN_IN && self.bytes >= WORTH) || self.is_heavy()
     }
 
     fn is_heavy(&self) -> bool {

@@ -151,6 +151,8 @@ impl Call<'_> {
         Ok(())
     }
 
+    /// What the call used. A guest that is interrupted has its fuel in a register since it last called or returned from
+    /// a function: of a loop that is stopped by time only what came before it is known.
     fn usage(&self, store: &Store<Host>) -> Usage {
         let fuel = match self.limits.fuel {
             0 => 0,

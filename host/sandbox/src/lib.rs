@@ -2,7 +2,7 @@
 //! one of the failure slugs, decided by type.
 //!
 //! - [`engine`]: the compiler and the pools, sized from our limits. [`clock`]: what interrupts guests in time.
-//! - [`component`]: a guest loaded: checked ([`inspect`]), compiled, [`cache`]d, linked.
+//! - [`component`]: a guest loaded: checked ([`inspect`]), compiled, cached, linked.
 //! - [`limits`] and [`call`]: one call in a fresh instance under limits.
 //! - [`slots`]: the threads that leaves run on. [`merger`]: merges and splits, on threads of their own.
 //!

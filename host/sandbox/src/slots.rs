@@ -1,6 +1,6 @@
 //! The threads that leaves run on. Wasm keeps its thread busy, so leaves have threads of their own, apart from timers
 //! and the gather; a thread takes leaf after leaf from one query without a hand-over, and moves to the next query
-//! after [`TURN`].
+//! after a millisecond.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,10 @@
 //! Ten thousand misbehaving leaves in one query: each gets its slug, the account adds up, and memory stays bounded.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop where it is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stop where it is wrong"
+)]
 
 mod common;
 

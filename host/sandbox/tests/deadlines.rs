@@ -1,17 +1,24 @@
 //! Whatever guests do, answers leave before their deadlines and nothing runs on behind them.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop where it is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stop where it is wrong"
+)]
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use frond_root::flow::{self, Cancel};
-use frond_root::{Answer, Error, Floor, Plan, Reason, Request};
+use frond_root::{Answer, Content, Error, Failure, Floor, Partition, Plan, Reason, Request};
 use frond_sandbox::{Guests, Limits, Role, SplitHost};
 use frond_testkit::Record;
 
-use common::{App, Asked, ENDLESS, Host, PATIENCE, Seen, alone, guest, in_time, ms, plan, wait_until};
+use common::{App, Asked, ENDLESS, Host, PATIENCE, Seen, alone, guest, in_time, ms, plan, wait_until, wat};
 
 const DEADLINE: Duration = ms(200);
 /// As many calls as the pools have room for: the slots, and eight others.
@@ -186,4 +193,45 @@ fn a_query_that_is_cancelled_stops_its_guests_and_answers_with_what_is_there() {
         assert_eq!(coverage.partitions.succeeded + coverage.partitions.cancelled + coverage.partitions.not_started, 3);
         assert!(coverage.partitions.cancelled >= 1, "{command}: {coverage:?}");
     }
+}
+
+/// Content whose query is over by the time that it is read.
+#[derive(Debug)]
+struct TooLate {
+    cancel: Cancel,
+    over: Arc<AtomicBool>,
+}
+
+impl Content for TooLate {
+    fn size(&self) -> u64 {
+        1
+    }
+
+    fn read(&self, _: u64, _: usize) -> Result<Vec<u8>, Failure> {
+        self.whole().map(Vec::from)
+    }
+
+    fn whole(&self) -> Result<Bytes, Failure> {
+        self.cancel.cancel();
+        wait_until("the query is over", || self.over.load(Ordering::SeqCst));
+        Ok(Bytes::new())
+    }
+}
+
+#[test]
+fn a_leaf_whose_query_ends_just_before_it_begins_does_not_run_on() {
+    let _alone = alone();
+    let limits = endless(ENDLESS);
+    let host = Host::new(1, limits);
+    let app = host.leaf(&wat::leaf("", "(loop (br 0)) unreachable"), limits);
+    let (cancel, over, seen) = (Cancel::default(), Arc::new(AtomicBool::new(false)), Seen::of(&app));
+    let content = TooLate { cancel: cancel.clone(), over: over.clone() };
+    let plan = Plan::new(vec![Partition::new("a", content)]).unwrap();
+    let request = Request { deadline: PATIENCE * 10, ..app.request("") };
+    let asked = flow::run(request, async { Ok(plan) }, app.root(&seen), cancel);
+    let answer = host.runtime.block_on(host.runtime.spawn(asked)).unwrap().unwrap();
+    assert_eq!(answer.outcome(), "failed");
+    assert_eq!(seen.running(), 1);
+    over.store(true, Ordering::SeqCst);
+    wait_until("no leaf runs", || seen.running() == 0);
 }

@@ -1,5 +1,5 @@
 //! Queries of one process share slots, pools and an engine, and never each other's fate.
-#![allow(clippy::unwrap_used, reason = "helpers of tests stop where it is wrong")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests stop where it is wrong")]
 
 mod common;
 

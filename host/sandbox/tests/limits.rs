@@ -1,5 +1,10 @@
 //! Limits that hold whatever a component is made of: leaves written as text, as no compiler would.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop where it is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stop where it is wrong"
+)]
 
 mod common;
 

@@ -1,5 +1,10 @@
 //! Places in the instance pool: never too few for what runs, and nothing fails where there is no pool at all.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop where it is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stop where it is wrong"
+)]
 
 mod common;
 

@@ -136,12 +136,7 @@ fn val_type(of: &wasmparser::ValType) -> anyhow::Result<ValType> {
 }
 
 /// Calls `function` on each input, on as many threads as cores, and gives the outputs in order.
-fn on_threads(
-    compiled: &CompiledPlugin,
-    function: &str,
-    inputs: &[&[u8]],
-    life: Life,
-) -> anyhow::Result<Vec<Vec<u8>>> {
+fn on_threads(compiled: &CompiledPlugin, function: &str, inputs: &[&[u8]], life: Life) -> anyhow::Result<Vec<Vec<u8>>> {
     let share = inputs.len().div_ceil(cores()).max(1);
     thread::scope(|scope| {
         let part = |part| scope.spawn(move || one_thread(compiled, function, part, life));
@@ -154,12 +149,7 @@ fn on_threads(
     })
 }
 
-fn one_thread(
-    compiled: &CompiledPlugin,
-    function: &str,
-    inputs: &[&[u8]],
-    life: Life,
-) -> anyhow::Result<Vec<Vec<u8>>> {
+fn one_thread(compiled: &CompiledPlugin, function: &str, inputs: &[&[u8]], life: Life) -> anyhow::Result<Vec<Vec<u8>>> {
     let mut kept = match life {
         Life::Fresh => None,
         Life::Reused => Some(taken(compiled)?),

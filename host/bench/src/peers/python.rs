@@ -15,8 +15,11 @@ use crate::measure::{Entrant, Series, rounds};
 use crate::report::{Bound, ms, times, us};
 
 /// A framework, how often its tasks take Frond's, and its word count Frond's, that is wanted.
-const PEERS: [(&str, &str, Option<f64>, Option<f64>); 3] =
-    [("pool", "multiprocessing", None, None), ("ray", "Ray", Some(50.0), Some(3.0)), ("dask", "Dask", Some(50.0), None)];
+const PEERS: [(&str, &str, Option<f64>, Option<f64>); 3] = [
+    ("pool", "multiprocessing", None, None),
+    ("ray", "Ray", Some(50.0), Some(3.0)),
+    ("dask", "Dask", Some(50.0), None),
+];
 
 pub(super) fn run(bench: &mut Bench, ours: &Ours) -> anyhow::Result<()> {
     let python = match python() {

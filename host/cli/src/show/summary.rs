@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use frond_root::answer::Missing;
-use frond_root::{Answer, Coverage, Reason, Status};
+use frond_root::{Answer, Coverage, FailureKind, Reason, Status};
 
 use super::look::Look;
 use super::page::{Line, Page, Tone};
@@ -216,6 +216,8 @@ fn first_details(page: &mut Page, verdict: Verdict<'_>) {
         _ => None,
     };
     let of_leaves = verdict.coverage.missing.iter().filter_map(|one| Some((one.key.as_str(), one.failure.as_ref()?)));
+    // What was cancelled is a consequence; where it was at that moment explains nothing.
+    let of_leaves = of_leaves.filter(|(_, failure)| failure.kind != FailureKind::Cancelled);
     let found = of_query
         .into_iter()
         .chain(of_leaves)

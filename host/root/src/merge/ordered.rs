@@ -146,7 +146,7 @@ impl Runs {
                 }
             })
             .flatten();
-        Batch::of(ready)
+        Batch::of(ready, FAN_IN)
     }
 
     /// The first of the two neighbours that have been folded least, and the higher of their levels.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use frond_root::MergeOrder;
-use frond_root::merge::{FAN_IN, FOLD_BYTES, Fold, Partials, Urgency};
+use frond_root::merge::{FAN_IN, FOLD_BYTES, Fold, MAX_FAN_IN, Partials, Urgency, WORTH};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -25,7 +25,7 @@ impl Bench {
         let Some(fold) = self.partials.next_fold(urgency) else {
             return false;
         };
-        assert!((2..=FAN_IN).contains(&fold.inputs.len()), "{fold:?}");
+        assert!((2..=MAX_FAN_IN).contains(&fold.inputs.len()), "{fold:?}");
         self.folds += 1;
         self.inputs += fold.inputs.len();
         self.handled += fold.inputs.iter().map(|input| leaves(input).len()).sum::<usize>();
@@ -172,18 +172,24 @@ proptest! {
     }
 }
 
-#[test]
-fn partials_are_folded_by_eights() {
-    for order in [MergeOrder::Any, MergeOrder::Partition] {
-        let mut bench = Bench::new(order);
-        for index in 0..7 {
-            bench.partials.add(index, leaf(index));
+/// The first fold that is full, of partials of `size` bytes that come one by one.
+fn first_full(order: MergeOrder, size: usize) -> usize {
+    let mut partials = Partials::new(order, u64::MAX);
+    for index in 0.. {
+        partials.add(index, Bytes::from(vec![0; size]));
+        if let Some(fold) = partials.next_fold(Urgency::Full) {
+            return fold.inputs.len();
         }
-        assert!(!bench.begin(Urgency::Full), "{order:?}");
-        bench.partials.add(7, leaf(7));
-        assert!(bench.begin(Urgency::Full), "{order:?}");
-        assert!(!bench.begin(Urgency::Any), "{order:?}");
     }
+    unreachable!("the tree never folds")
+}
+
+#[test]
+fn partials_are_folded_by_eights_and_tiny_ones_by_sixty_fours() {
+    assert_eq!(first_full(MergeOrder::Any, WORTH / FAN_IN), FAN_IN);
+    assert_eq!(first_full(MergeOrder::Any, 1), MAX_FAN_IN);
+    assert_eq!(first_full(MergeOrder::Partition, 1), FAN_IN);
+    assert_eq!(first_full(MergeOrder::Any, WORTH / 16), 16);
 }
 
 #[test]

@@ -245,8 +245,8 @@ impl Merger for Lines {
     }
 }
 
-/// What `ask` gives when its answer leaves before the deadline and nothing runs on behind it. A machine that is busy with
-/// other things may be late now and then, and not each time.
+/// What `ask` gives when its answer leaves before the deadline and nothing runs on behind it. A machine that is busy
+/// with other things may be late now and then, and not each time.
 pub(crate) fn in_time(ask: impl Fn() -> Asked) -> Asked {
     for _ in 0..20 {
         let asked = ask();

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use frond_root::answer::{STRAGGLER_MS, STRAGGLER_TIMES};
+
 use super::{Fate, Lane, Model};
 use crate::show::text::share;
 
-/// An attempt that took this many times the median is a straggler, as in the root's coverage.
-const STRAGGLER: f64 = 2.0;
 /// The most stragglers that are named.
 const MAX_STRAGGLERS: usize = 5;
 
@@ -106,7 +106,8 @@ impl Model {
                     .filter(|one| !matches!(one.fate, Fate::Failed(_)))
                     .max_by_key(|one| one.time())?;
                 let times_median = slowest.time() as f64 / median as f64;
-                (times_median >= STRAGGLER).then(|| Straggler {
+                let long = slowest.time() as f64 >= STRAGGLER_MS * 1e3;
+                (times_median >= STRAGGLER_TIMES && long).then(|| Straggler {
                     lane,
                     time: slowest.time(),
                     times_median,
