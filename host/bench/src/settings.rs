@@ -59,6 +59,8 @@ fn kept(bench: &mut Bench) -> anyhow::Result<()> {
     keep_table(bench, "a list of 1 MiB", &list, &intake(1, 200))?;
     keep_table(bench, "a list of 4 MiB", &list, &intake(4, 50))?;
     keep_table(bench, "a list of 16 MiB", &list, &intake(16, 12))?;
+    let mixed: Vec<Task> = intake(16, 1).into_iter().chain(intake(0, 100)).collect();
+    keep_table(bench, "one list of 16 MiB, then 100 empty ones", &list, &mixed)?;
     keep_table(bench, "1 MiB pulled", &pull, &intake(1, 200))?;
     keep_table(bench, "64 MiB pulled", &pull, &intake(64, 4))
 }
