@@ -24,7 +24,10 @@ const TICK: Duration = Duration::from_millis(1);
 /// Samples of pi a leaf: some milliseconds.
 const SAMPLES: u64 = 1 << 20;
 
+type Executor = fn(&Bench, Duration) -> anyhow::Result<Seen>;
+
 /// How late timers were, in milliseconds, and how many leaves ended meanwhile.
+#[derive(Default)]
 struct Seen {
     late: Vec<f64>,
     leaves: u64,
@@ -33,33 +36,28 @@ struct Seen {
 
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.report.section("Executors: timers on the runtime while every core runs leaves");
-    let time = Duration::from_secs(if bench.quick { 1 } else { 5 });
-    let idle = watched(&runtime()?, time, |_| Ok(()))?;
-    let whole = fibers(bench, time, false)?;
-    let sliced = fibers(bench, time, true)?;
-    let own = own_threads(bench, time, &|_| Ok(()))?;
-    let nice = own_threads(bench, time, &|thread| Ok(setpriority_process(Pid::from_raw(thread), 19)?))?;
-    let batch = own_threads(bench, time, &|thread| {
-        setpriority_process(Pid::from_raw(thread), 19)?;
-        let set = Command::new("chrt").args(["-b", "-p", "0", &thread.to_string()]).status();
-        set.context("chrt cannot be run")?.success().then_some(()).context("chrt failed")
-    });
+    let time = Duration::from_millis(if bench.quick { 500 } else { 2000 });
+    let all: [Executor; 6] = [idle, whole, sliced, own, nice, batch];
+    let mut seen = all.map(|_| Seen::default());
+    for _ in 0..bench.rounds(4) {
+        for (kind, seen) in all.iter().zip(&mut seen) {
+            seen.add(kind(bench, time)?);
+        }
+    }
+    let [idle, whole, sliced, own, nice, batch] = seen;
     let rate = |seen: &Seen| seen.leaves as f64 / seen.seconds;
     let row = |name: &str, seen: &Seen| {
         let at = |q| figure(quantile(seen.late.clone(), q));
         vec![name.to_owned(), at(0.5), at(0.99), at(1.0), times(rate(seen) / rate(&own))]
     };
-    let mut rows = vec![
+    let rows = [
         row("no leaves", &idle),
         row("fibers on the runtime's threads, no time slices", &whole),
         row("fibers on the runtime's threads, slices of 1 ms", &sliced),
         row("own threads", &own),
         row("own threads, nice 19", &nice),
+        row("own threads, nice 19, SCHED_BATCH", &batch),
     ];
-    match &batch {
-        Ok(batch) => rows.push(row("own threads, nice 19, SCHED_BATCH", batch)),
-        Err(error) => bench.report.note(&format!("SCHED_BATCH: skipped, {error:#}")),
-    }
     bench.report.table(&["a timer of 1 ms, late by", "p50 ms", "p99 ms", "worst ms", "leaves a second"], &rows);
     let late = quantile(own.late.clone(), 0.99);
     bench.report.target(
@@ -69,6 +67,42 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
         Bound::AtMost(5.0),
     );
     Ok(())
+}
+
+impl Seen {
+    fn add(&mut self, more: Self) {
+        self.late.extend(more.late);
+        self.leaves += more.leaves;
+        self.seconds += more.seconds;
+    }
+}
+
+fn idle(_: &Bench, time: Duration) -> anyhow::Result<Seen> {
+    watched(&runtime()?, time, |_| Ok(()))
+}
+
+fn whole(bench: &Bench, time: Duration) -> anyhow::Result<Seen> {
+    fibers(bench, time, false)
+}
+
+fn sliced(bench: &Bench, time: Duration) -> anyhow::Result<Seen> {
+    fibers(bench, time, true)
+}
+
+fn own(bench: &Bench, time: Duration) -> anyhow::Result<Seen> {
+    own_threads(bench, time, &|_| Ok(()))
+}
+
+fn nice(bench: &Bench, time: Duration) -> anyhow::Result<Seen> {
+    own_threads(bench, time, &|thread| Ok(setpriority_process(Pid::from_raw(thread), 19)?))
+}
+
+fn batch(bench: &Bench, time: Duration) -> anyhow::Result<Seen> {
+    own_threads(bench, time, &|thread| {
+        setpriority_process(Pid::from_raw(thread), 19)?;
+        let set = Command::new("chrt").args(["-b", "-p", "0", &thread.to_string()]).status();
+        set.context("chrt cannot be run")?.success().then_some(()).context("chrt failed")
+    })
 }
 
 /// Watches a timer on `runtime` for a while; `work` starts what runs meanwhile and counts what it has done.
@@ -144,7 +178,7 @@ fn own_threads(bench: &Bench, time: Duration, prepare: &dyn Fn(i32) -> anyhow::R
     let seen = watched(&rig.runtime, time, |meanwhile| {
         let rig = rig.clone();
         asking = Some(std::thread::spawn(move || -> anyhow::Result<()> {
-            let tasks = spans(4 * cores(), SAMPLES);
+            let tasks = spans(32 * cores(), SAMPLES);
             while !meanwhile.stop.load(Ordering::SeqCst) {
                 rig.ask(&QUERY, partitions(&tasks), Merge::Native(add_samples))?;
                 meanwhile.leaves.fetch_add(tasks.len() as u64, Ordering::SeqCst);

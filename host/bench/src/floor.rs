@@ -37,7 +37,7 @@ impl Meters {
 }
 
 /// Memory that stays with a pool's slot in Frond's engines, in bytes.
-pub(crate) const KEEP: usize = 1 << 20;
+pub(crate) const KEEP: usize = (1 << 20) + (256 << 10);
 
 /// The engine's settings, as Frond's are.
 pub(crate) fn config(meters: Meters, limits: &Limits) -> Config {

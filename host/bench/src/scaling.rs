@@ -4,15 +4,18 @@ use std::process::Command;
 use std::thread;
 
 use anyhow::{Context, ensure};
+use bytes::Bytes;
+use frond_root::Partition;
 use frond_sandbox::Limits;
 
 use crate::Bench;
 use crate::floor::{Floor, Meters, Task};
+use crate::guests::Guests;
 use crate::machine::page_faults;
 use crate::measure::{Entrant, Series, rounds};
 use crate::report::{Bound, figure, times, us};
 use crate::rig::{Merge, Rig};
-use crate::work::{QUERY, add_samples, partitions, spans};
+use crate::work::{QUERY, add_samples, keep_first, partitions, spans};
 
 /// The hidden verb under which this program runs leaves for `strace` to watch.
 pub(crate) const CHILD: &str = "run-leaves";
@@ -29,7 +32,9 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
 }
 
 fn measure(bench: &mut Bench, name: &str, tasks: Vec<Task>) -> anyhow::Result<()> {
-    let floor = Floor::new(&bench.guests.pi, Meters::Both, Limits::default())?;
+    let floor = || Floor::new(&bench.guests.pi, Meters::Both, Limits::default());
+    let (shared, own) = (floor()?, [floor()?, floor()?]);
+    let [own_first, own_second] = &own;
     let rigs = [1, 2].map(|slots| Rig::new(&bench.guests.pi, slots, Limits::default()));
     let [one, two] = rigs;
     let (one, two) = (one?, two?);
@@ -38,20 +43,21 @@ fn measure(bench: &mut Bench, name: &str, tasks: Vec<Task>) -> anyhow::Result<()
     let series = rounds(
         bench.rounds(15),
         [
-            Entrant::new("bare wasmtime, 1 thread", || on_threads(&floor, &tasks, 1)),
-            Entrant::new("bare wasmtime, 2 threads", || on_threads(&floor, &tasks, 2)),
+            Entrant::new("bare wasmtime, 1 thread", || on_threads(&[&shared], &tasks)),
+            Entrant::new("bare wasmtime, 2 threads", || on_threads(&[&shared, &shared], &tasks)),
+            Entrant::new("bare wasmtime, 2 threads, an engine each", || on_threads(&[own_first, own_second], &tasks)),
             Entrant::new("Frond, 1 slot, merge native", || ask(&one, native)),
             Entrant::new("Frond, 2 slots, merge native", || ask(&two, native)),
             Entrant::new("Frond, 1 slot, merge component", || ask(&one, Merge::Component)),
             Entrant::new("Frond, 2 slots, merge component", || ask(&two, Merge::Component)),
         ],
     )?;
-    let [bare_one, bare_two, native_one, native_two, full_one, full_two] = &series;
+    let [bare_one, bare_two, _, native_one, native_two, full_one, full_two] = &series;
     let each = |seconds: f64| us(seconds / tasks.len() as f64);
     let row = |(one, base): (&Series, &Series)| {
         vec![one.name.clone(), each(one.wall()), each(one.cpu()), times(base.times(one))]
     };
-    let bases = [bare_one, bare_one, native_one, native_one, full_one, full_one];
+    let bases = [bare_one, bare_one, bare_one, native_one, native_one, full_one, full_one];
     let rows: Vec<Vec<String>> = series.iter().zip(bases).map(row).collect();
     bench.report.table(&[name, "wall µs/leaf", "CPU µs/leaf", "throughput"], &rows);
     let report = &mut bench.report;
@@ -61,12 +67,13 @@ fn measure(bench: &mut Bench, name: &str, tasks: Vec<Task>) -> anyhow::Result<()
     Ok(())
 }
 
-/// The floor on threads, each with its own share of the leaves.
-fn on_threads(floor: &Floor, tasks: &[Task], threads: usize) -> anyhow::Result<()> {
+/// A floor on a thread for each of `floors`, with its own share of the leaves.
+fn on_threads(floors: &[&Floor], tasks: &[Task]) -> anyhow::Result<()> {
     thread::scope(|scope| {
-        let share = |part: &'_ [Task]| part.iter().try_for_each(|task| floor.leaf(&QUERY, task).map(drop));
-        let running: Vec<_> =
-            tasks.chunks(tasks.len().div_ceil(threads)).map(|part| scope.spawn(move || share(part))).collect();
+        let mut running = Vec::new();
+        for (part, floor) in tasks.chunks(tasks.len().div_ceil(floors.len())).zip(floors) {
+            running.push(scope.spawn(move || part.iter().try_for_each(|task| floor.leaf(&QUERY, task).map(drop))));
+        }
         running.into_iter().try_for_each(|one| one.join().ok().context("a thread panicked")?)
     })
 }
@@ -120,10 +127,22 @@ fn system_calls(leaves: usize) -> anyhow::Result<Option<Vec<(String, u64)>>> {
     Ok(Some(counts.collect()))
 }
 
-/// Runs `leaves` trivial leaves on one slot, and nothing else.
+/// Runs leaves on one slot, and nothing else: `leaves` trivial ones, or as many that pull `mib` MiB.
 pub(crate) fn child(arguments: &[String]) -> anyhow::Result<()> {
-    let leaves: usize = arguments.first().context("how many leaves?")?.parse()?;
+    let number = |at: usize| arguments.get(at).map(|text| text.parse::<usize>()).transpose();
+    let leaves = number(0)?.context("how many leaves?")?;
     ensure!(leaves <= 1_000_000, "too many leaves");
-    let rig = Rig::new(&crate::guests::Guests::build()?.pi, 1, Limits::default())?;
-    rig.ask(&QUERY, partitions(&spans(leaves, 1)), Merge::Native(add_samples)).map(drop)
+    let guests = Guests::build()?;
+    match number(1)? {
+        None => {
+            let rig = Rig::new(&guests.pi, 1, Limits::default())?;
+            rig.ask(&QUERY, partitions(&spans(leaves, 1)), Merge::Native(add_samples)).map(drop)
+        }
+        Some(mib) => {
+            let rig = Rig::new(&guests.intake_pull, 1, Limits::default())?;
+            let data = Bytes::from(vec![7; mib << 20]);
+            let plan = (0..leaves).map(|index| Partition::new(format!("{index}"), data.clone()));
+            rig.ask(&QUERY, plan.collect(), Merge::Native(keep_first)).map(drop)
+        }
+    }
 }

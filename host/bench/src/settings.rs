@@ -71,7 +71,7 @@ fn quarter(task: Task) -> Task {
 
 fn keep_table(bench: &mut Bench, title: &str, component: &[u8], tasks: &[Task]) -> anyhow::Result<()> {
     let limits = Limits { memory: 256 << 20, partition: 128 << 20, ..Limits::default() };
-    let sizes = [64 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20, 32 << 20];
+    let sizes = [64 << 10, 1 << 20, 1280 << 10, 2 << 20, 4 << 20, 32 << 20];
     let mut floors = Vec::new();
     for keep in sizes {
         floors.push(Floor::with(&keeping(keep, Meters::Both, &limits), component, Meters::Both, limits)?);

@@ -86,7 +86,7 @@ fn text(words: &[String], size: usize, random: &mut Random) -> String {
     let mut text = String::with_capacity(size);
     for place in 1_u64.. {
         let mut word = random.pick(words).to_owned();
-        if random.next() % 32 == 0 {
+        if random.next().is_multiple_of(32) {
             word.extend(random.pick(words).chars().filter(|letter| letter.is_alphanumeric()));
         }
         if text.len() + word.len() + 1 > size {

@@ -14,8 +14,10 @@ use crate::limits::Limits;
 const WASM_STACK: usize = 512 << 10;
 /// A call's whole stack; what wasm cannot use is for host functions.
 const STACK: usize = 2 << 20;
-/// Memory that stays with a pool slot: resetting it costs a copy of the dirtied pages, not a page fault each.
-const KEEP_MEMORY: usize = 1 << 20;
+/// Memory that stays with a pool slot: resetting it costs a copy of the dirtied pages, not a page fault each. Room for
+/// one piece of 1 MiB and what a guest has beside it. Much more would make every later leaf in the slot pay for it: what
+/// has stayed is reset after each call, dirtied by it or not.
+const KEEP_MEMORY: usize = (1 << 20) + (256 << 10);
 /// The same for tables.
 const KEEP_TABLE: usize = 64 << 10;
 /// Core instances of one component: a componentize-py guest has 14.
