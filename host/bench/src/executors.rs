@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use frond_root::{Event, EventKind, Listener};
 use frond_sandbox::Limits;
 use rustix::process::{Pid, setpriority_process};
 use tokio::runtime::Runtime;
@@ -135,6 +136,15 @@ struct Meanwhile {
     leaves: AtomicU64,
 }
 
+/// Counts leaves as they end, not query by query.
+impl Listener for Meanwhile {
+    fn event(&self, event: &Event) {
+        if matches!(event.kind, EventKind::AttemptEnded { .. }) {
+            self.leaves.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
 /// As many tasks as cores, each running leaf after leaf on the runtime itself.
 fn fibers(bench: &Bench, time: Duration, slices: bool) -> anyhow::Result<Seen> {
     let runtime = runtime()?;
@@ -180,8 +190,8 @@ fn own_threads(bench: &Bench, time: Duration, prepare: &dyn Fn(i32) -> anyhow::R
         asking = Some(std::thread::spawn(move || -> anyhow::Result<()> {
             let tasks = spans(32 * cores(), SAMPLES);
             while !meanwhile.stop.load(Ordering::SeqCst) {
-                rig.ask(&QUERY, partitions(&tasks), Merge::Native(add_samples))?;
-                meanwhile.leaves.fetch_add(tasks.len() as u64, Ordering::SeqCst);
+                let (request, merge) = (rig.request(&QUERY), Merge::Native(add_samples));
+                rig.answer(request, partitions(&tasks), merge, vec![meanwhile.clone()])?;
             }
             Ok(())
         }));
