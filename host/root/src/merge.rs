@@ -31,7 +31,7 @@ pub enum Urgency {
     Full,
     /// Any two partials of about a size, as nothing else is to do.
     Idle,
-    /// Any two partials: memory is short, or the gather is over.
+    /// Any two partials, all in one call where they fit it: memory is short, or the gather is over.
     Any,
 }
 

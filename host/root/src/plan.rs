@@ -24,7 +24,7 @@ pub trait Content: Send + Sync + Debug {
     ///
     /// # Errors
     /// `invalid-partition` when the content is no longer what was planned, `unavailable` when reading failed.
-    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, Failure>;
+    fn read(&self, offset: u64, len: usize) -> Result<Bytes, Failure>;
 
     /// All of it. Callers check [`Content::size`] against their limit first.
     ///
@@ -38,10 +38,10 @@ impl Content for Bytes {
         self.len() as u64
     }
 
-    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, Failure> {
+    fn read(&self, offset: u64, len: usize) -> Result<Bytes, Failure> {
         let from = usize::try_from(offset).unwrap_or(usize::MAX).min(self.len());
         let to = from.saturating_add(len).min(self.len());
-        Ok(self.slice(from..to).to_vec())
+        Ok(self.slice(from..to))
     }
 
     fn whole(&self) -> Result<Bytes, Failure> {

@@ -29,7 +29,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     })?;
     source.func_wrap("read", |store: StoreContextMut<'_, Host>, (offset, len): (u64, u32)| {
         let Some(content) = store.data().caller.content() else {
-            return Ok((Vec::new(),));
+            return Ok((Bytes::new(),));
         };
         let left = content.size().saturating_sub(offset);
         let len = u64::from(len.min(MAX_READ)).min(left);

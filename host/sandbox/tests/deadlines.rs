@@ -207,8 +207,8 @@ impl Content for TooLate {
         1
     }
 
-    fn read(&self, _: u64, _: usize) -> Result<Vec<u8>, Failure> {
-        self.whole().map(Vec::from)
+    fn read(&self, _: u64, _: usize) -> Result<Bytes, Failure> {
+        self.whole()
     }
 
     fn whole(&self) -> Result<Bytes, Failure> {

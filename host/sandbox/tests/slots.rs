@@ -61,7 +61,7 @@ impl Content for Panics {
         1
     }
 
-    fn read(&self, _: u64, _: usize) -> Result<Vec<u8>, Failure> {
+    fn read(&self, _: u64, _: usize) -> Result<Bytes, Failure> {
         panic!("as the test wants")
     }
 

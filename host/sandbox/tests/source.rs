@@ -61,9 +61,9 @@ impl Content for Fails {
         4 << 20
     }
 
-    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, Failure> {
+    fn read(&self, offset: u64, len: usize) -> Result<Bytes, Failure> {
         match offset < 1 << 20 {
-            true => Ok(vec![0; len]),
+            true => Ok(vec![0; len].into()),
             false => Err(self.failure()),
         }
     }

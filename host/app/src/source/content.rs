@@ -145,13 +145,13 @@ impl Content for Piece {
         self.span.len
     }
 
-    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, Failure> {
+    fn read(&self, offset: u64, len: usize) -> Result<Bytes, Failure> {
         let left = self.span.len.saturating_sub(offset);
         let len = usize::try_from(left).unwrap_or(usize::MAX).min(len);
-        self.file.read(self.span.offset.saturating_add(offset), len)
+        self.file.read(self.span.offset.saturating_add(offset), len).map(Bytes::from)
     }
 
     fn whole(&self) -> Result<Bytes, Failure> {
-        Content::read(self, 0, usize::MAX).map(Bytes::from)
+        Content::read(self, 0, usize::MAX)
     }
 }

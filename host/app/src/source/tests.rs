@@ -204,6 +204,6 @@ fn every_cut_is_a_plan() {
     let folder = Folder::app("[source]\nkind = \"stdin\"\npiece-size = 2\n");
     let plan = Plan::new(folder.cut(with_stdin(1, "a\nb\nc\n")).unwrap()).unwrap();
     assert_eq!((plan.len(), plan.weight()), (3, 6));
-    assert_eq!(plan.partitions()[1].content.read(1, 9).unwrap(), b"\n");
+    assert_eq!(plan.partitions()[1].content.read(1, 9).unwrap(), &b"\n"[..]);
     assert_eq!(Bytes::from_static(b"ab").size(), 2);
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{Batch, Fold, MAX_FAN_IN, Place, Urgency};
+use super::{Batch, FOLD_BYTES, Fold, MAX_FAN_IN, Place, Urgency};
 
 /// `levels[k]` holds results of at least 8ᵏ leaves each, but for those folded early, oldest first.
 #[derive(Debug, Default)]
@@ -23,6 +23,12 @@ impl Levels {
     }
 
     pub(super) fn next_fold(&mut self, urgency: Urgency, folding: bool) -> Option<Fold> {
+        if urgency == Urgency::Any
+            && !folding
+            && let Some(last) = self.last()
+        {
+            return Some(last);
+        }
         let full = self.levels.iter().position(|queue| Batch::of(queue.iter().map(Bytes::len), MAX_FAN_IN).is_full());
         match (full, urgency) {
             (Some(level), _) => {
@@ -34,6 +40,16 @@ impl Levels {
             (None, Urgency::Idle | Urgency::Any) if !folding => self.lowest(urgency),
             _ => None,
         }
+    }
+
+    /// Everything, if one call may take it: when nothing else runs, two folds one after the other take longer.
+    fn last(&mut self) -> Option<Fold> {
+        let (mut count, mut bytes) = (0, 0);
+        for partial in self.levels.iter().flatten() {
+            (count, bytes) = (count + 1, bytes + partial.len());
+        }
+        let whole = (2..=MAX_FAN_IN).contains(&count) && bytes <= FOLD_BYTES;
+        whole.then(|| fold(self.levels.iter_mut().flat_map(|queue| queue.drain(..)).collect(), self.levels.len()))
     }
 
     /// Up to a fold's worth of the lowest levels: the results that have been folded least.

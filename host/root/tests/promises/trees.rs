@@ -271,3 +271,12 @@ fn idle_time_is_not_spent_on_one_large_partial_again_and_again() {
         assert!(bench.partials.next_fold(Urgency::Any).is_some(), "{order:?}");
     }
 }
+
+#[test]
+fn when_the_gather_is_over_what_is_left_is_folded_in_one_call() {
+    let mut bench = Bench::new(MergeOrder::Any);
+    for index in 0..FAN_IN as u32 + 3 {
+        bench.partials.add(index, Bytes::from(vec![0; WORTH]));
+    }
+    assert!(bench.partials.next_fold(Urgency::Any).is_some_and(|fold| fold.inputs.len() == FAN_IN + 3));
+}

@@ -156,7 +156,7 @@ fn a_piece_is_read_in_parts() {
     folder.write("a", "one\ntwo\nthree\nfour\n");
     let piece = &cut(&folder, "a", CUTTING).unwrap()[1];
     assert_eq!(piece.key.as_str(), "a#4+4");
-    let read = |offset, len| String::from_utf8(piece.content.read(offset, len).unwrap()).unwrap();
+    let read = |offset, len| String::from_utf8(piece.content.read(offset, len).unwrap().to_vec()).unwrap();
     assert_eq!(
         (read(0, 2), read(2, 100), read(4, 1), read(99, 1)),
         ("tw".into(), "o\n".into(), String::new(), String::new())
