@@ -11,6 +11,10 @@ use frond_root::Floor;
 
 use crate::show::progress::Mode;
 
+mod test;
+
+pub use test::{TestArgs, TestFormat};
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0   the answer is whole
@@ -44,6 +48,8 @@ pub enum Verb {
     Query(Box<QueryArgs>),
     /// Runs an app's build commands, and checks the components they make.
     Build(BuildArgs),
+    /// Tests a plugin or an app under exactly the limits of production: its cases, and the laws of its merge.
+    Test(Box<TestArgs>),
     /// Explains a recorded query: waterfall, critical path, stragglers, quantiles.
     Explain(ExplainArgs),
 }

@@ -9,6 +9,7 @@ mod loading;
 mod query;
 pub mod record;
 pub mod show;
+mod test;
 
 use args::{Cli, Verb};
 use exit::{Exit, Machine};
@@ -27,6 +28,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
     match &cli.verb {
         Verb::Query(args) => query::run(args),
         Verb::Build(args) => build::run(args),
+        Verb::Test(args) => test::run(args),
         Verb::Explain(args) => explain::run(args),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use frond_app::{App, Package};
 use frond_root::{Events, LeafRunner, Merger, Root};
-use frond_sandbox::{LeafHost, MergeHost, Slots, SplitHost};
+use frond_sandbox::{Leaf, LeafHost, MergeHost, Slots, SplitHost};
 use tokio::runtime::Handle;
 
 use crate::error::{RunError, Why};
@@ -41,15 +41,23 @@ impl Components {
     /// # Errors
     /// A machine that lets no threads start.
     pub fn wire(&self, app: &App, slots: usize, runtime: &Handle) -> Result<Wired, RunError> {
+        let without = || RunError::machine("the app was not wired", Why("it was loaded without a leaf or a merge"));
+        self.wire_with(app, self.leaf.clone().ok_or_else(without)?, slots, runtime)
+    }
+
+    /// The same with another leaf: under other limits, say.
+    ///
+    /// # Errors
+    /// As [`Components::wire`].
+    pub fn wire_with(&self, app: &App, leaf: Leaf, slots: usize, runtime: &Handle) -> Result<Wired, RunError> {
         let threads = |error| RunError::machine("the leaf threads could not be started", error);
         let pool = Slots::start(slots, self.sandbox.clock(), runtime).map_err(threads)?;
-        let (Some(leaf), Some(merge)) = (&self.leaf, &self.merge) else {
-            return Err(RunError::machine("the app was not wired", Why("it was loaded without a leaf or a merge")));
-        };
+        let without = || RunError::machine("the app was not wired", Why("it was loaded without a merge"));
+        let merge = self.merge.as_ref().ok_or_else(without)?;
         Ok(Wired {
             app: Arc::new(app.clone()),
             slots,
-            runner: Arc::new(LeafHost::new(pool, leaf.clone())),
+            runner: Arc::new(LeafHost::new(pool, leaf)),
             merger: Arc::new(MergeHost(merge.clone())),
             split: self.split.clone().map(SplitHost),
         })
