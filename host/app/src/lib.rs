@@ -2,6 +2,7 @@
 //!
 //! 1. `manifest`: `frond.toml` as written, every value with the place where it stands.
 //! 2. [`app`]: the same as resolved: defaults filled in, contradictions refused.
+//!    [`package`]: an app, or a part of one that is tested by itself.
 //! 3. [`component`]: the wasm files that it names: built, found, checked against their pins.
 //! 4. [`source`]: its work, cut into the partitions of a plan.
 //!
@@ -16,6 +17,7 @@ pub mod component;
 pub mod error;
 pub mod limits;
 mod manifest;
+pub mod package;
 pub mod size;
 pub mod source;
 #[cfg(test)]
@@ -25,4 +27,5 @@ pub use app::App;
 pub use component::Component;
 pub use error::{AppError, Place};
 pub use limits::{CallLimits, Limits};
+pub use package::Package;
 pub use source::{Cut, CutMode, Inputs, PieceSize, Source};

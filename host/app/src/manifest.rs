@@ -23,10 +23,10 @@ pub(crate) use values::{Globs, Share, Size, Step, Time};
 pub(crate) struct Manifest {
     pub(crate) name: Option<Spanned<String>>,
     pub(crate) content_type: Option<Spanned<String>>,
-    pub(crate) leaf: ComponentTable,
-    pub(crate) merge: MergeTable,
+    pub(crate) leaf: Option<ComponentTable>,
+    pub(crate) merge: Option<MergeTable>,
     pub(crate) split: Option<Spanned<ComponentTable>>,
-    pub(crate) source: SourceTable,
+    pub(crate) source: Option<SourceTable>,
     #[serde(default)]
     pub(crate) query: QueryTable,
     #[serde(default)]

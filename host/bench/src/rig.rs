@@ -8,7 +8,7 @@ use bytes::Bytes;
 use frond_root::flow::{self, Cancel, Root};
 use frond_root::runner::{Covered, Merging};
 use frond_root::{Answer, Events, LeafRunner, Listener, Merger, Partition, Plan, Request, Usage};
-use frond_sandbox::{Guests, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
+use frond_sandbox::{Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
@@ -85,7 +85,10 @@ impl Rig {
         merge: Merge,
         listeners: Vec<Arc<dyn Listener>>,
     ) -> anyhow::Result<Answer> {
-        let leaves = LeafHost::new(self.slots.clone(), self.plugin.clone(), self.limits, false);
+        let leaves = LeafHost::new(
+            self.slots.clone(),
+            Leaf { plugin: self.plugin.clone(), limits: self.limits, deterministic: false },
+        );
         let merger: Arc<dyn Merger> = match merge {
             Merge::Native(fold) => Arc::new(NativeMerge(fold)),
             Merge::Component => {

@@ -1,24 +1,25 @@
-//! `frond build`: an app's build commands, and a look at what they made.
+//! `frond build`: a package's build commands, and a look at what they made.
 
-use frond_app::App;
+use frond_app::Package;
+use frond_run::load;
 
 use crate::args::BuildArgs;
 use crate::exit::Exit;
-use crate::wire;
+use crate::loading;
+use crate::show::progress::Mode;
 
 /// Runs the verb.
 ///
 /// # Errors
 /// A command that fails, and a component that is missing or does not fit afterwards.
 pub(crate) fn run(args: &BuildArgs) -> anyhow::Result<Exit> {
-    let app = App::load(&args.app)?;
-    let commands = app.build()?;
+    let package = Package::load(&args.app)?;
+    let commands = package.build()?;
     if commands == 0 {
         eprintln!("{} has no build commands; its components are checked as they are", args.app.display());
     }
-    for (path, took) in wire::check(&app)? {
-        eprintln!("compiled {} in {:.2} s", path.display(), took.as_secs_f64());
-    }
-    eprintln!("{}: the components fit", app.name);
+    let components = loading::loaded(Mode::Auto, |tell| load(&package, 1, tell))?;
+    components.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    eprintln!("{}: the components fit", package.name);
     Ok(Exit::Whole)
 }

@@ -1,18 +1,19 @@
 //! The command line, as a library that needs no terminal: [`args`] is parsed, [`run`] runs a verb, [`exit`] says how it
-//! went. [`wire`] is the one place where all crates meet.
+//! went.
 
 pub mod args;
 mod build;
 pub mod exit;
 mod explain;
+mod loading;
 mod query;
 pub mod record;
 pub mod show;
-pub mod wire;
 
 use args::{Cli, Verb};
 use exit::{Exit, Machine};
 use frond_app::AppError;
+use frond_run::RunError;
 use show::text::sanitise;
 
 /// Longer chains are not for people.
@@ -37,7 +38,12 @@ pub fn report(error: &anyhow::Error) -> Exit {
     for cause in error.chain().skip(1) {
         eprintln!("  because: {}", shown(&cause.to_string()));
     }
-    match error.downcast_ref::<AppError>() {
+    let app = match error.downcast_ref::<RunError>() {
+        Some(RunError::Machine { .. }) => return Exit::Bug,
+        Some(RunError::App(wrong)) => Some(wrong),
+        _ => error.downcast_ref::<AppError>(),
+    };
+    match app {
         Some(wrong) if wrong.is_query() => Exit::InvalidQuery,
         _ if error.is::<Machine>() => Exit::Bug,
         _ => Exit::Usage,

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use frond_app::{App, Cut, Inputs, PieceSize};
 use frond_root::runner::{Covered, Merging};
 use frond_root::{Answer, Cancel, Events, LeafRunner, Merger, Partition, Plan, Request, Root, Usage, flow};
-use frond_sandbox::{Guests, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
+use frond_sandbox::{Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use tokio::runtime::Runtime;
@@ -59,7 +59,7 @@ static RIG: LazyLock<Rig> = LazyLock::new(|| {
         let leaf = load(leaf, Role::Leaf);
         let runner = |slots| -> Arc<dyn LeafRunner> {
             let slots = Slots::start(slots, sandbox.clock(), runtime.handle()).unwrap();
-            Arc::new(LeafHost::new(slots, leaf.clone(), limits(), false))
+            Arc::new(LeafHost::new(slots, Leaf { plugin: leaf.clone(), limits: limits(), deterministic: false }))
         };
         let guests = Guests::new(sandbox.clock(), load(merge, Role::Merge), limits());
         Guest { runners: (1..=SLOTS).map(runner).collect(), merger: MergeHost(guests) }

@@ -250,7 +250,8 @@ impl Scatter {
     }
 
     /// The last emission of `partition`, once.
-    pub(crate) fn take_emission(&self, partition: u32) -> Option<Emission> {
+    #[must_use]
+    pub fn take_emission(&self, partition: u32) -> Option<Emission> {
         lock(&self.emitted).remove(&partition)
     }
 

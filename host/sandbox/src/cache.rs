@@ -63,6 +63,11 @@ impl Cache {
         loaded.ok()
     }
 
+    /// True when there is compiled code for a component; whether it is whole is seen when it is loaded.
+    pub(crate) fn has(&self, engine: &Engine, digest: &str) -> bool {
+        self.path(engine, digest).is_file()
+    }
+
     /// Keeps a compiled component. It appears whole or not at all.
     pub(crate) fn store(&self, engine: &Engine, digest: &str, compiled: &[u8]) -> io::Result<()> {
         let path = self.path(engine, digest);

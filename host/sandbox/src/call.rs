@@ -14,6 +14,7 @@ use crate::clock::Watch;
 use crate::component::Plugin;
 use crate::host::{Caller, Host, Seed};
 use crate::limits::Limits;
+use crate::log::Log;
 use crate::park;
 use crate::stop::{Stop, classify};
 
@@ -32,6 +33,8 @@ pub(crate) struct Called<T> {
     pub(crate) result: Result<T, Box<Failure>>,
     pub(crate) usage: Usage,
     pub(crate) caller: Caller,
+    /// What the guest wrote, if it wrote.
+    pub(crate) log: Option<Log>,
 }
 
 /// The running guest, as the work of a call sees it.
@@ -97,10 +100,11 @@ impl Call<'_> {
             Err(error) => Err(Box::new(classify(&error))),
         };
         let host = store.into_data();
-        if let (Err(failure), Some(log)) = (&mut result, host.log()) {
+        let log = host.log().cloned();
+        if let (Err(failure), Some(log)) = (&mut result, &log) {
             failure.log = log.lines();
         }
-        Called { result, usage, caller: host.caller }
+        Called { result, usage, caller: host.caller, log }
     }
 
     fn drive<T>(
@@ -159,7 +163,7 @@ impl Call<'_> {
             given => given.saturating_sub(store.get_fuel().unwrap_or(given)),
         };
         let host = store.data();
-        Usage { fuel, memory: host.meter.memory(), output: 0, log: host.log().map_or(0, crate::log::Log::written) }
+        Usage { fuel, memory: host.meter.memory(), output: 0, log: host.log().map_or(0, Log::written) }
     }
 }
 

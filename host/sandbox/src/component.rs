@@ -115,6 +115,13 @@ impl Plugin {
         })
     }
 
+    /// True when [`Plugin::load`] would not have to compile.
+    pub fn is_cached(sandbox: &Sandbox, bytes: &[u8], metered: bool) -> bool {
+        let digest = hex(&Sha256::digest(bytes));
+        let engine = sandbox.engine(metered).ok();
+        engine.zip(sandbox.cache()).is_some_and(|(engine, cache)| cache.has(&engine, &digest))
+    }
+
     /// The SHA-256 of the component's bytes, in hexadecimal.
     #[must_use]
     pub fn digest(&self) -> String {

@@ -4,7 +4,8 @@
 //! - [`engine`]: the compiler and the pools, sized from our limits. [`clock`]: what interrupts guests in time.
 //! - [`component`]: a guest loaded: checked ([`inspect`]), compiled, cached, linked.
 //! - [`limits`] and [`call`]: one call in a fresh instance under limits.
-//! - [`slots`]: the threads that leaves run on. [`merger`]: merges and splits, on threads of their own.
+//! - [`leaf`]: one leaf call. [`slots`]: the threads that leaves run on. [`merger`]: merges and splits, on threads of
+//!   their own. [`trial`]: any of these calls made alone, for those who test a plugin.
 //!
 //! This is the only crate that names wasmtime.
 
@@ -16,6 +17,7 @@ pub mod component;
 pub mod engine;
 mod host;
 pub mod inspect;
+pub mod leaf;
 pub mod limits;
 mod linker;
 mod log;
@@ -24,10 +26,13 @@ mod park;
 mod shape;
 pub mod slots;
 mod stop;
+pub mod trial;
 
 pub use component::{LoadError, Plugin};
 pub use engine::{Sandbox, Settings};
 pub use inspect::Role;
+pub use leaf::Leaf;
 pub use limits::Limits;
 pub use merger::{Guests, MergeHost, SplitHost};
 pub use slots::{LeafHost, Slots};
+pub use trial::{Trial, Trials};

@@ -32,6 +32,30 @@ impl Guests {
         Self { clock: clock.clone(), plugin, limits }
     }
 
+    /// Runs `work` in a fresh instance on this thread.
+    pub(crate) fn call_here<T>(
+        &self,
+        until: Instant,
+        flag: Arc<Flag>,
+        work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
+    ) -> Called<T> {
+        flag.here();
+        let (watch, waker) = (self.clock.watch(), park::waker());
+        let call = Call {
+            plugin: &self.plugin,
+            limits: &self.limits,
+            deadline: until,
+            seed: None,
+            watch: &watch,
+            waker: &waker,
+        };
+        call.run(Caller::Other(flag), work)
+    }
+
+    pub(crate) fn plugin(&self) -> &Plugin {
+        &self.plugin
+    }
+
     /// Runs `work` in a fresh instance on a thread of its own, once there is a place for it. Dropping the future stops
     /// the guest.
     fn call<T, W>(
@@ -46,18 +70,8 @@ impl Guests {
         let (guests, flag) = (self.clone(), Arc::new(Flag::default()));
         let stop = StopOnDrop { flag: flag.clone(), clock: self.clock.clone() };
         let blocking = move |place: OwnedSemaphorePermit| {
-            flag.here();
-            let (watch, waker) = (guests.clock.watch(), park::waker());
-            let call = Call {
-                plugin: &guests.plugin,
-                limits: &guests.limits,
-                deadline: until,
-                seed: None,
-                watch: &watch,
-                waker: &waker,
-            };
             let Called { result, usage, .. } =
-                call.run(Caller::Other(flag), async |running| work(running, &guests.plugin).await);
+                guests.call_here(until, flag, async |running| work(running, guests.plugin()).await);
             drop(place);
             result.map(|value| (value, usage))
         };
@@ -105,23 +119,58 @@ pub struct MergeHost(pub Guests);
 
 impl Merger for MergeHost {
     fn merge(&self, query: Bytes, partials: Vec<Bytes>, until: tokio::time::Instant) -> Merging {
-        let call = self.0.call(until.into_std(), async move |mut running: Running<'_>, plugin: &Plugin| {
-            let (merge, _) = plugin.merge().map_err(wasmtime::Error::from)?;
-            let lists: Vec<&[u8]> = partials.iter().map(|partial| &**partial).collect();
-            running.call_for_bytes(merge, (&*query, &*lists)).await
+        let call = self.0.call(until.into_std(), async move |running: Running<'_>, plugin: &Plugin| {
+            merge(running, plugin, &query, &partials).await
         });
         Box::pin(async move { sized(call.await) })
     }
 
     fn finish(&self, query: Bytes, merged: Option<Bytes>, covered: Covered, until: tokio::time::Instant) -> Merging {
-        let call = self.0.call(until.into_std(), async move |mut running: Running<'_>, plugin: &Plugin| {
-            let (_, finish) = plugin.merge().map_err(wasmtime::Error::from)?;
-            let coverage =
-                CoverageIn { planned: covered.planned, covered: covered.covered, complete: covered.complete };
-            running.call_for_bytes(finish, (&*query, merged.as_deref(), coverage)).await
+        let call = self.0.call(until.into_std(), async move |running: Running<'_>, plugin: &Plugin| {
+            finish(running, plugin, &query, merged.as_deref(), covered).await
         });
         Box::pin(async move { sized(call.await) })
     }
+}
+
+/// Calls `merge`.
+pub(crate) async fn merge(
+    mut running: Running<'_>,
+    plugin: &Plugin,
+    query: &[u8],
+    partials: &[Bytes],
+) -> wasmtime::Result<Result<Bytes, Failure>> {
+    let (merge, _) = plugin.merge().map_err(wasmtime::Error::from)?;
+    let lists: Vec<&[u8]> = partials.iter().map(|partial| &**partial).collect();
+    running.call_for_bytes(merge, (query, &*lists)).await
+}
+
+/// Calls `finish`.
+pub(crate) async fn finish(
+    mut running: Running<'_>,
+    plugin: &Plugin,
+    query: &[u8],
+    merged: Option<&[u8]>,
+    covered: Covered,
+) -> wasmtime::Result<Result<Bytes, Failure>> {
+    let (_, finish) = plugin.merge().map_err(wasmtime::Error::from)?;
+    let coverage = CoverageIn { planned: covered.planned, covered: covered.covered, complete: covered.complete };
+    running.call_for_bytes(finish, (query, merged, coverage)).await
+}
+
+/// Calls `split`: keys and contents.
+pub(crate) async fn split(
+    mut running: Running<'_>,
+    plugin: &Plugin,
+    query: &[u8],
+    wanted: u32,
+) -> wasmtime::Result<Result<Vec<(String, Bytes)>, Failure>> {
+    let split = plugin.split().map_err(wasmtime::Error::from)?;
+    let (returned,): PartitionsOut = running.call(split, (query, wanted)).await?;
+    if let Ok(partitions) = &returned {
+        running.within_output(partitions.iter().map(PartitionOut::size).sum())?;
+    }
+    Ok(returned.map(|partitions| partitions.into_iter().map(Into::into).collect()).map_err(Failure::from))
 }
 
 fn sized(merged: Merged) -> Merged {
@@ -141,13 +190,8 @@ impl SplitHost {
     /// # Errors
     /// How the guest failed.
     pub async fn split(&self, query: Bytes, wanted: u32, until: Instant) -> Result<Vec<(String, Bytes)>, Box<Failure>> {
-        let call = self.0.call(until, async move |mut running: Running<'_>, plugin: &Plugin| {
-            let split = plugin.split().map_err(wasmtime::Error::from)?;
-            let (returned,): PartitionsOut = running.call(split, (&*query, wanted)).await?;
-            if let Ok(partitions) = &returned {
-                running.within_output(partitions.iter().map(PartitionOut::size).sum())?;
-            }
-            Ok(returned.map(|partitions| partitions.into_iter().map(Into::into).collect()).map_err(Failure::from))
+        let call = self.0.call(until, async move |running: Running<'_>, plugin: &Plugin| {
+            split(running, plugin, &query, wanted).await
         });
         call.await.map(|(partitions, _)| partitions)
     }

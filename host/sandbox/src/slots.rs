@@ -8,16 +8,11 @@ use std::task::Waker;
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use frond_root::{Attempt, Failure, FailureKind, LeafRunner, Outcome, Scatter, Usage};
-use sha2::{Digest, Sha256};
+use frond_root::{Attempt, LeafRunner, Outcome, Scatter, Usage};
 
-use crate::bindings::PartitionIn;
-use crate::call::{Call, Called};
 use crate::clock::{Clock, Watch};
-use crate::component::Plugin;
-use crate::host::{Caller, Seed};
-use crate::limits::Limits;
+use crate::host::Caller;
+use crate::leaf::Leaf;
 use crate::park;
 
 /// How long a thread stays with one query while others wait.
@@ -48,9 +43,7 @@ struct Queries {
 /// One query's leaves.
 struct Query {
     scatter: Arc<Scatter>,
-    plugin: Arc<Plugin>,
-    limits: Limits,
-    deterministic: bool,
+    leaf: Leaf,
 }
 
 impl Drop for Owner {
@@ -166,15 +159,8 @@ impl Worker {
     }
 
     fn leaf(&self, query: &Query, attempt: Attempt) {
-        let data = match content(query, &attempt) {
-            Ok(data) => data,
-            Err(failure) => {
-                let result = Err(Box::new(failure));
-                let usage = Usage::default();
-                return attempt.end(Outcome { result, usage }, now());
-            }
-        };
-        let called = self.call(query, attempt, &data);
+        let index = attempt.index();
+        let called = query.leaf.call(attempt, index, &self.watch, &self.waker);
         let output = called.result.as_ref().map_or(0, |partial| partial.len() as u64);
         let usage = Usage { output, ..called.usage };
         if let Caller::Leaf(attempt) = called.caller {
@@ -182,65 +168,20 @@ impl Worker {
             attempt.end(Outcome { result, usage }, now());
         }
     }
-
-    fn call(&self, query: &Query, attempt: Attempt, data: &Bytes) -> Called<Bytes> {
-        let scatter = query.scatter.clone();
-        let index = attempt.index();
-        let key = scatter.plan().get(index).map_or("", |partition| partition.key.as_str());
-        let call = Call {
-            plugin: &query.plugin,
-            limits: &query.limits,
-            deadline: attempt.deadline().into_std(),
-            seed: query.deterministic.then(|| seed(scatter.query(), key)),
-            watch: &self.watch,
-            waker: &self.waker,
-        };
-        call.run(Caller::Leaf(attempt), async |mut running| {
-            let export = query.plugin.process().map_err(wasmtime::Error::from)?;
-            let partition = PartitionIn { key, index, data };
-            running.call_for_bytes(export, (&**scatter.query(), partition)).await
-        })
-    }
-}
-
-/// The partition's bytes, unless its guest pulls them.
-fn content(query: &Query, attempt: &Attempt) -> Result<Bytes, Failure> {
-    let Some(partition) = attempt.partition() else {
-        return Err(Failure::new(FailureKind::InvalidPartition, "is not in the plan"));
-    };
-    if query.plugin.pulls() {
-        return Ok(Bytes::new());
-    }
-    let (size, limit) = (partition.content.size(), query.limits.partition);
-    if size > limit {
-        let message = format!("has {size} bytes, the limit is {limit} for a leaf that does not import `source`");
-        return Err(Failure::new(FailureKind::InvalidPartition, message));
-    }
-    partition.content.whole()
-}
-
-fn seed(query: &[u8], key: &str) -> Seed {
-    let mut hasher = Sha256::new();
-    hasher.update((query.len() as u64).to_le_bytes());
-    hasher.update(query);
-    hasher.update(key);
-    hasher.finalize().into()
 }
 
 /// Runs one app's leaves on the shared threads.
 #[derive(Clone)]
 pub struct LeafHost {
     slots: Slots,
-    plugin: Arc<Plugin>,
-    limits: Limits,
-    deterministic: bool,
+    leaf: Leaf,
 }
 
 impl LeafHost {
-    /// Leaves of `plugin` under `limits`; `deterministic` seeds their clocks and randomness by query and partition.
+    /// Leaves on shared threads.
     #[must_use]
-    pub fn new(slots: Slots, plugin: Arc<Plugin>, limits: Limits, deterministic: bool) -> Self {
-        Self { slots, plugin, limits, deterministic }
+    pub fn new(slots: Slots, leaf: Leaf) -> Self {
+        Self { slots, leaf }
     }
 }
 
@@ -252,12 +193,7 @@ impl LeafRunner for LeafHost {
                 shared.stop_guests();
             }
         });
-        let query = Arc::new(Query {
-            scatter,
-            plugin: self.plugin.clone(),
-            limits: self.limits,
-            deterministic: self.deterministic,
-        });
+        let query = Arc::new(Query { scatter, leaf: self.leaf.clone() });
         lock(&self.slots.0.0.queries).attached.push(query);
         self.slots.0.0.nudge();
     }

@@ -6,7 +6,7 @@ mod common;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use frond_root::Request;
-use frond_sandbox::{LeafHost, Limits, Role};
+use frond_sandbox::{Leaf, LeafHost, Limits, Role};
 use serde_json::{Value, json};
 
 use common::{App, Host, guest, plan};
@@ -14,7 +14,7 @@ use common::{App, Host, guest, plan};
 fn app(host: &Host, deterministic: bool) -> App {
     let plugin = host.plugin(&guest("faulty"), &[Role::Leaf], true);
     App {
-        leaves: LeafHost::new(host.slots.clone(), plugin, Limits::default(), deterministic),
+        leaves: LeafHost::new(host.slots.clone(), Leaf { plugin, limits: Limits::default(), deterministic }),
         ..host.faulty(Limits::default(), Limits::default())
     }
 }

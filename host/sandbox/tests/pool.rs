@@ -62,7 +62,10 @@ fn more_leaves_than_places_are_overloaded_and_tried_again() {
     let mut app = host.faulty(Limits::default(), Limits::default());
     let many = Slots::start(24, host.sandbox.clock(), host.runtime.handle()).unwrap();
     let plugin = host.plugin(&common::guest("faulty"), &[frond_sandbox::Role::Leaf], true);
-    app.leaves = frond_sandbox::LeafHost::new(many, plugin, Limits::default(), false);
+    app.leaves = frond_sandbox::LeafHost::new(
+        many,
+        frond_sandbox::Leaf { plugin, limits: Limits::default(), deterministic: false },
+    );
     let request = Request { slots: 24, ..app.request("{}") };
     let asked = host.runtime.block_on(app.ask(request, plan((0..24).map(|number| format!("sleep-ms:300-{number}")))));
     let failures = asked.record.all(|event| match &event.kind {

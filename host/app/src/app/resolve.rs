@@ -6,10 +6,11 @@ use std::time::Duration;
 use frond_root::{Floor, PartitionKey};
 use serde_spanned::Spanned;
 
-use super::{App, limits, source};
+use super::{limits, source};
 use crate::component::Component;
 use crate::error::AppError;
-use crate::manifest::{Kind, Manifest, QueryTable, Share, Text};
+use crate::manifest::{Kind, Manifest, MergeTable, QueryTable, Share, Text};
+use crate::package::Package;
 
 const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
@@ -17,29 +18,32 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 /// The longest name, in bytes: it stands in progress lines and metrics.
 const MAX_NAME: usize = 100;
 
-/// Resolves the app in the folder `dir`.
+/// Resolves the package in the folder `dir`.
 ///
 /// # Errors
 /// The first thing that is wrong, with its place.
-pub(super) fn resolve(dir: &Path, text: &Text) -> Result<App, AppError> {
+pub(crate) fn resolve(dir: &Path, text: &Text) -> Result<Package, AppError> {
     let manifest = text.parse()?;
     refuse_grants(text, &manifest)?;
     let limits = limits::resolve(text, &manifest.limits)?;
-    let (order, merge) = manifest.merge.split();
+    let (order, merge) = manifest.merge.map(MergeTable::split).unzip();
     let component = |role, table| Component::resolve(text, role, dir, table);
-    let leaf = component("leaf", &manifest.leaf)?;
-    let merge = component("merge", &merge)?;
+    let leaf = manifest.leaf.as_ref().map(|table| component("leaf", table)).transpose()?;
+    let merge = merge.as_ref().map(|table| component("merge", table)).transpose()?;
     let split = manifest.split.as_ref();
-    agree_on_split(text, &manifest.source.kind, split.map(Spanned::span))?;
-    Ok(App {
+    if let Some(source) = &manifest.source {
+        agree_on_split(text, &source.kind, split.map(Spanned::span))?;
+    }
+    let source = manifest.source.map(|table| source::resolve(text, dir, table, limits.partition));
+    Ok(Package {
         dir: dir.to_path_buf(),
         name: name(text, dir, manifest.name)?,
         content_type: content_type(text, manifest.content_type)?,
         leaf,
         merge,
         split: split.map(|table| component("split", table.get_ref())).transpose()?,
-        order,
-        source: source::resolve(text, dir, manifest.source, limits.partition)?,
+        order: order.unwrap_or_default(),
+        source: source.transpose()?,
         deadline: deadline(text, &manifest.query)?,
         floor: floor(text, manifest.query.floor)?,
         required: manifest.query.require.into_iter().map(PartitionKey::from).collect(),

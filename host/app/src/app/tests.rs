@@ -7,6 +7,7 @@ use frond_root::{Floor, MergeOrder};
 
 use super::App;
 use crate::limits::Limits;
+use crate::package::Package;
 use crate::source::{CutMode, PieceSize, Source};
 use crate::testing::{COMPONENTS, Folder, refused};
 
@@ -202,7 +203,7 @@ fn a_split_component_is_there_if_and_only_if_it_runs() {
     (remove the section, or set source.kind = "split")
     "#);
     let app = Folder::app("[split]\ncomponent = \"split.wasm\"\n[source]\nkind = \"split\"\n").load().unwrap();
-    assert_eq!(app.components().count(), 3);
+    assert_eq!(Package::from(&app).components().count(), 3);
 }
 
 #[test]

@@ -124,10 +124,7 @@ fn explain(message: &str, key: &str) -> Complaint {
 
 fn missing(field: &str, key: &str) -> Complaint {
     if key.is_empty() {
-        return Complaint::new(
-            format!("there is no [{field}] section"),
-            "an app has at least the sections [leaf], [merge] and [source]",
-        );
+        return Complaint::new(format!("there is no [{field}] section"), "");
     }
     Complaint::new(format!("the key `{field}` is missing"), "")
 }

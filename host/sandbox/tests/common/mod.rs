@@ -21,7 +21,7 @@ use frond_root::runner::{Covered, Merging};
 use frond_root::{
     Answer, EventKind, Events, Failure, Floor, LeafRunner, Merger, Partition, Plan, Request, Scatter, Usage,
 };
-use frond_sandbox::{Guests, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
+use frond_sandbox::{Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
 use frond_testkit::Record;
 use tokio::runtime::Runtime;
 
@@ -80,7 +80,7 @@ impl Host {
     pub(crate) fn leaf(&self, wasm: &[u8], limits: Limits) -> App {
         let plugin = self.plugin(wasm, &[Role::Leaf], limits.fuel > 0);
         App {
-            leaves: LeafHost::new(self.slots.clone(), plugin, limits, false),
+            leaves: LeafHost::new(self.slots.clone(), Leaf { plugin, limits, deterministic: false }),
             merger: Arc::new(Lines),
             limits,
             slots: self.count,

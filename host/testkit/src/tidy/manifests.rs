@@ -39,14 +39,28 @@ const FENCES: [(&str, &[&str]); 24] = [
 const UNFENCED: &str = "bench";
 
 /// The crates of `host` by their folders, with those that each may depend on outside its tests.
-const KNOWN: [(&str, &[&str]); 9] = [
+const KNOWN: [(&str, &[&str]); 11] = [
     ("root", &[]),
     ("sandbox", &["frond-root"]),
     ("app", &["frond-root"]),
+    ("run", &["frond-root", "frond-sandbox", "frond-app"]),
+    ("test", &["frond-root", "frond-sandbox", "frond-app", "frond-run"]),
     ("jobs", &["frond-root"]),
     ("broker", &["frond-root"]),
-    ("server", &["frond-root", "frond-app", "frond-jobs"]),
-    ("cli", &["frond-root", "frond-sandbox", "frond-app", "frond-jobs", "frond-broker", "frond-server"]),
+    ("server", &["frond-root", "frond-app", "frond-run", "frond-test", "frond-jobs"]),
+    (
+        "cli",
+        &[
+            "frond-root",
+            "frond-sandbox",
+            "frond-app",
+            "frond-run",
+            "frond-test",
+            "frond-jobs",
+            "frond-broker",
+            "frond-server",
+        ],
+    ),
     ("testkit", &["frond-root"]),
     ("bench", &["frond-root", "frond-sandbox", "frond-app", "frond-plugin", "frond-pi", "frond-wordcount"]),
 ];

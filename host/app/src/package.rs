@@ -1,0 +1,170 @@
+//! What a `frond.toml` describes, whole or not: an app lacks nothing, a plugin that is written and tested by itself has
+//! its leaf, or its merge, and no more.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use frond_root::{Floor, MergeOrder, PartitionKey};
+
+use crate::app::{App, resolve};
+use crate::component::{Component, under};
+use crate::error::{AppError, Complaint, Place};
+use crate::limits::Limits;
+use crate::manifest::Text;
+use crate::source::Source;
+
+/// As [`App`], with what may be missing.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the fields are those of `App`")]
+pub struct Package {
+    pub dir: PathBuf,
+    pub name: String,
+    pub content_type: String,
+    pub leaf: Option<Component>,
+    pub merge: Option<Component>,
+    pub split: Option<Component>,
+    pub order: MergeOrder,
+    pub source: Option<Source>,
+    pub deadline: Duration,
+    pub floor: Floor,
+    pub required: Vec<PartitionKey>,
+    pub limits: Limits,
+}
+
+impl From<&App> for Package {
+    fn from(app: &App) -> Self {
+        let app = app.clone();
+        Self {
+            dir: app.dir,
+            name: app.name,
+            content_type: app.content_type,
+            leaf: Some(app.leaf),
+            merge: Some(app.merge),
+            split: app.split,
+            order: app.order,
+            source: Some(app.source),
+            deadline: app.deadline,
+            floor: app.floor,
+            required: app.required,
+            limits: app.limits,
+        }
+    }
+}
+
+impl Package {
+    /// Reads a package from its folder, or from the path of its `frond.toml`. Its components and data may be missing.
+    ///
+    /// # Errors
+    /// When there is none, or its `frond.toml` is wrong: with the line, the key and the remedy.
+    pub fn load(dir: &Path) -> Result<Self, AppError> {
+        let file = if dir.is_dir() { under(dir, "frond.toml") } else { dir.to_path_buf() };
+        let no_app = |why, cause| AppError::NoApp { path: dir.to_path_buf(), why, cause };
+        // Before it is read: what is there may be a named pipe.
+        if !file.is_file() {
+            let folder = dir.is_dir();
+            let why = if folder { "the folder has no frond.toml" } else { "there is no such file or folder" };
+            return Err(no_app(why, None));
+        }
+        let bytes = fs::read(&file).map_err(|cause| no_app("its frond.toml cannot be read", Some(cause)))?;
+        let text = Text::new(Arc::from(file.as_path()), bytes)?;
+        let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        resolve::resolve(dir, &text)
+    }
+
+    /// The whole app that it is.
+    ///
+    /// # Errors
+    /// The first section that it lacks.
+    pub fn app(self) -> Result<App, AppError> {
+        let file: Arc<Path> = under(&self.dir, "frond.toml").into();
+        let lacks = |section: &str| AppError::Manifest {
+            at: Place { file: file.clone(), line: 1, key: String::new() },
+            complaint: Complaint::new(
+                format!("there is no [{section}] section"),
+                "an app has at least the sections [leaf], [merge] and [source]",
+            ),
+            cause: None,
+        };
+        Ok(App {
+            leaf: self.leaf.ok_or_else(|| lacks("leaf"))?,
+            merge: self.merge.ok_or_else(|| lacks("merge"))?,
+            source: self.source.ok_or_else(|| lacks("source"))?,
+            dir: self.dir,
+            name: self.name,
+            content_type: self.content_type,
+            split: self.split,
+            order: self.order,
+            deadline: self.deadline,
+            floor: self.floor,
+            required: self.required,
+            limits: self.limits,
+        })
+    }
+
+    /// Its components: leaf, merge and, where there is one, split.
+    pub fn components(&self) -> impl Iterator<Item = &Component> {
+        [&self.leaf, &self.merge, &self.split].into_iter().flatten()
+    }
+
+    /// Runs each build command once, in the package's folder, with this process's stderr as its output. Returns how many
+    /// ran. What a command that fails was to make is removed: nobody shall take the file of an earlier build for it.
+    ///
+    /// # Errors
+    /// When a command fails, or a component is missing after its command succeeded.
+    pub fn build(&self) -> Result<usize, AppError> {
+        let mut done: Vec<&str> = Vec::new();
+        for component in self.components() {
+            if let Some(command) = component.build.as_deref().filter(|one| !done.contains(one)) {
+                self.run(component, command).inspect_err(|_| self.discard(command))?;
+                done.push(command);
+            }
+        }
+        for component in self.components().filter(|one| one.build.is_some()) {
+            component.check().map_err(|_| {
+                let text = format!("the command succeeded, but there is no file `{}`", component.path.display());
+                built_wrong(component, text, "make `build` and `component` name the same file", None)
+            })?;
+        }
+        Ok(done.len())
+    }
+
+    fn run(&self, component: &Component, command: &str) -> Result<(), AppError> {
+        // A build that reads stdin would swallow the query's input, and one that writes to stdout would spoil its answer.
+        let status = Command::new("sh")
+            .args(["-c", command])
+            .current_dir(&self.dir)
+            .stdin(Stdio::null())
+            .stdout(io::stderr())
+            .status();
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => {
+                let text = format!("the command failed with {status}: {command}");
+                Err(built_wrong(component, text, "its own output is above", None))
+            }
+            Err(cause) => {
+                let text = format!("the command could not be started: {command}");
+                Err(built_wrong(component, text, "", Some(cause)))
+            }
+        }
+    }
+
+    fn discard(&self, command: &str) {
+        for component in self.components().filter(|one| one.build.as_deref() == Some(command)) {
+            // It may never have been there.
+            let _ = fs::remove_file(&component.path);
+        }
+    }
+}
+
+fn built_wrong(component: &Component, text: String, hint: &str, cause: Option<io::Error>) -> AppError {
+    AppError::Manifest {
+        at: component.build_at().unwrap_or(&component.at).clone(),
+        complaint: Complaint::new(text, hint),
+        cause,
+    }
+}

@@ -1,0 +1,58 @@
+//! What is seen while components are loaded: compiling a large one takes a minute.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::time::Duration;
+
+use frond_app::size::show_size;
+use frond_run::load::Tell;
+use frond_run::{Loading, RunError};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::show::look;
+use crate::show::progress::Mode;
+use crate::show::text::sanitise;
+
+/// Small components are compiled before anyone has read that they are, in bytes.
+const LARGE: u64 = 1 << 20;
+const MAX_PATH: usize = 4096;
+
+/// Runs `load`, which tells what it does, and shows that.
+pub(crate) fn loaded<T>(mode: Mode, load: impl FnOnce(Tell<'_>) -> Result<T, RunError>) -> Result<T, RunError> {
+    let quiet = matches!(mode, Mode::None | Mode::Json);
+    let spinner = RefCell::new(None::<ProgressBar>);
+    load(&|loading| {
+        if quiet {
+            return;
+        }
+        match loading {
+            Loading::Compiling { path, size } => *spinner.borrow_mut() = compiling(path, size),
+            Loading::Compiled { path, took } => {
+                if let Some(spinner) = spinner.borrow_mut().take() {
+                    spinner.finish_and_clear();
+                }
+                eprintln!("compiled {} in {:.2} s", shown(path), took.as_secs_f64());
+            }
+        }
+    })
+}
+
+fn compiling(path: &Path, size: u64) -> Option<ProgressBar> {
+    let text = format!("compiling {} ({}); it is kept for the next time", shown(path), show_size(size));
+    if !look::stderr_is_drawable() {
+        if size >= LARGE {
+            eprintln!("{text}");
+        }
+        return None;
+    }
+    let spinner = ProgressBar::new_spinner().with_message(text);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        spinner.set_style(style);
+    }
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    Some(spinner)
+}
+
+fn shown(path: &Path) -> String {
+    sanitise(&path.display().to_string(), MAX_PATH)
+}

@@ -1,0 +1,131 @@
+//! One query, from its bytes to its answer.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use frond_app::{App, AppError, Cut, Inputs, PieceSize};
+use frond_root::{Answer, Cancel, Error, Events, Plan, Request, flow};
+use frond_sandbox::SplitHost;
+
+use crate::error::{RunError, Why};
+use crate::wire::Wired;
+
+/// A query, and where its work comes from.
+pub struct Question {
+    /// What is asked, and the promises to keep: see [`request`].
+    pub request: Request,
+    /// A glob, file or folder that replaces the app's source; `-` is stdin.
+    pub input: Option<String>,
+    /// How large the pieces of files are, unless the app shall say.
+    pub piece_size: Option<PieceSize>,
+    /// Where a source that reads stdin reads; nothing for one that must not.
+    pub stdin: Option<Box<dyn Read + Send>>,
+    /// Sees the plan once the query is cut.
+    pub planned: Option<Box<dyn FnOnce(&Plan) + Send>>,
+}
+
+impl Question {
+    /// A query of the app's own source.
+    #[must_use]
+    pub fn new(request: Request) -> Self {
+        Self { request, input: None, piece_size: None, stdin: None, planned: None }
+    }
+}
+
+/// A request with the app's promises and limits.
+#[must_use]
+pub fn request(app: &App, query: &Bytes, slots: usize) -> Request {
+    let worst = (slots as u64).saturating_mul(app.limits.leaf.output).saturating_mul(3) / 2;
+    let partials = match app.limits.partials == frond_app::Limits::default().partials {
+        // A default that a machine with many cores would refuse to start with serves nobody.
+        true => app.limits.partials.max(worst.saturating_mul(2)),
+        false => app.limits.partials,
+    };
+    Request {
+        deadline: app.deadline,
+        floor: app.floor,
+        required: app.required.clone(),
+        order: app.order,
+        slots,
+        leaf_time: app.limits.leaf.time,
+        leaf_output: app.limits.leaf.output,
+        partials_memory: partials,
+        ..Request::new(app.name.clone(), query.clone())
+    }
+}
+
+/// Asks the query. Needs a tokio runtime; `cancel` ends it early with what is there.
+///
+/// # Errors
+/// What stops the query before it can have an answer.
+pub async fn ask(wired: &Wired, question: Question, events: Events, cancel: Cancel) -> Result<Answer, RunError> {
+    let Question { request, input, piece_size, stdin, planned } = question;
+    let cutting = Cutting {
+        app: wired.app.clone(),
+        query: request.query.clone(),
+        slots: request.slots,
+        split: wired.split.clone(),
+        until: Instant::now() + request.deadline,
+        input,
+        piece_size,
+        stdin,
+    };
+    let plan = async move {
+        let plan = cutting.plan().await?;
+        if let Some(planned) = planned {
+            planned(&plan);
+        }
+        Ok(plan)
+    };
+    let root = wired.root(events);
+    let task = tokio::spawn(async move { flow::run(request, plan, root, cancel).await });
+    let answer = task.await.map_err(|lost| RunError::machine("the query's task was lost", lost))?;
+    Ok(answer?)
+}
+
+/// A query's work on its way to a plan.
+struct Cutting {
+    app: Arc<App>,
+    query: Bytes,
+    slots: usize,
+    split: Option<SplitHost>,
+    until: Instant,
+    input: Option<String>,
+    piece_size: Option<PieceSize>,
+    stdin: Option<Box<dyn Read + Send>>,
+}
+
+impl Cutting {
+    async fn plan(self) -> Result<Plan, Error> {
+        let (app, query, split, until) = (self.app.clone(), self.query.clone(), self.split.clone(), self.until);
+        let cut =
+            tokio::task::spawn_blocking(move || self.cut()).await.map_err(|lost| Error::Source(Box::new(lost)))?;
+        match cut.map_err(source)? {
+            Cut::Ready { partitions, query: inner } if inner != query => Ok(Plan::new(partitions)?.asking(inner)),
+            Cut::Ready { partitions, .. } => Plan::new(partitions),
+            Cut::Split { query, wanted } => {
+                let Some(split) = split else {
+                    return Err(Error::Source(Box::new(Why("the app has no split component"))));
+                };
+                let pieces = split.split(query, wanted, until).await.map_err(Error::Split)?;
+                Plan::new(app.from_split(pieces).map_err(source)?)
+            }
+        }
+    }
+
+    fn cut(self) -> Result<Cut, AppError> {
+        self.app.partitions(Inputs {
+            query: &self.query,
+            slots: self.slots,
+            piece_size: self.piece_size,
+            input: self.input.as_deref(),
+            stdin: self.stdin,
+        })
+    }
+}
+
+fn source(error: AppError) -> Error {
+    Error::Source(Box::new(error))
+}

@@ -1,0 +1,17 @@
+//! An app, run. Here, and nowhere else, an app's files meet the sandbox and the root:
+//!
+//! 1. [`load`]: a package's components, compiled or from the cache, under the limits of its `frond.toml`.
+//! 2. [`wire`]: the same behind the root's seams, with slots to run leaves on.
+//! 3. [`ask`]: one query: cut, scattered, gathered, merged, answered.
+//!
+//! The command line, the tests of a plugin and the server all come through here, so that all of them run the same thing.
+
+pub mod ask;
+pub mod error;
+pub mod load;
+pub mod wire;
+
+pub use ask::{Question, ask, request};
+pub use error::RunError;
+pub use load::{Components, Loading, load};
+pub use wire::{Wired, wire};

@@ -1,0 +1,148 @@
+//! A package's components, ready to be called.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use frond_app::{AppError, CallLimits, Component, Package};
+use frond_sandbox::component::{Origin, read};
+use frond_sandbox::{Guests, Leaf, Limits, LoadError, Plugin, Role, Sandbox, Settings, Trials};
+
+use crate::error::RunError;
+
+/// What is told while components are loaded: compiling a large one takes a minute.
+#[derive(Clone, Copy, Debug)]
+pub enum Loading<'a> {
+    /// A component is not in the cache, and is compiled now.
+    Compiling {
+        /// Its file.
+        path: &'a Path,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// It has been compiled.
+    Compiled {
+        /// Its file.
+        path: &'a Path,
+        /// How long that took.
+        took: Duration,
+    },
+}
+
+/// Hears of it.
+pub type Tell<'a> = &'a dyn Fn(Loading<'_>);
+
+/// Components that are ready to be called.
+pub struct Components {
+    /// What runs on a partition.
+    pub leaf: Option<Leaf>,
+    /// What folds partials.
+    pub merge: Option<Guests>,
+    /// What cuts queries.
+    pub split: Option<Guests>,
+    /// Makes calls one at a time.
+    pub trials: Trials,
+    /// What works less well than it should.
+    pub warnings: Vec<String>,
+    pub(crate) sandbox: Sandbox,
+}
+
+/// Loads the components that a package has. The pools are sized for `slots` leaves at once.
+///
+/// # Errors
+/// A component that is missing or does not fit, as the package's own error; a machine that does not let it run.
+pub fn load(package: &Package, slots: usize, tell: Tell<'_>) -> Result<Components, RunError> {
+    let of = &package.limits;
+    let limits = |of: &CallLimits| limits(of, package.limits.partition);
+    let settings =
+        Settings { slots, limits: vec![limits(&of.leaf), limits(&of.merge), limits(&of.split)], cache: cache_dir() };
+    let sandbox =
+        Sandbox::new(settings).map_err(|error| RunError::machine("the sandbox could not be started", error))?;
+    let mut loader = Loader { package, sandbox: &sandbox, tell, loaded: Vec::new() };
+    let leaf = loader.load(package.leaf.as_ref(), Role::Leaf, &of.leaf)?;
+    let merge = loader.load(package.merge.as_ref(), Role::Merge, &of.merge)?;
+    let split = loader.load(package.split.as_ref(), Role::Split, &of.split)?;
+    let guests = |plugin, of| Guests::new(sandbox.clock(), plugin, limits(of));
+    Ok(Components {
+        leaf: leaf.map(|plugin| Leaf { plugin, limits: limits(&of.leaf), deterministic: of.deterministic }),
+        merge: merge.map(|plugin| guests(plugin, &of.merge)),
+        split: split.map(|plugin| guests(plugin, &of.split)),
+        trials: Trials::new(sandbox.clock()),
+        warnings: sandbox.take_warnings(),
+        sandbox,
+    })
+}
+
+struct Loader<'a> {
+    package: &'a Package,
+    sandbox: &'a Sandbox,
+    tell: Tell<'a>,
+    loaded: Vec<(PathBuf, bool, Arc<Plugin>)>,
+}
+
+impl Loader<'_> {
+    fn load(
+        &mut self,
+        component: Option<&Component>,
+        role: Role,
+        of: &CallLimits,
+    ) -> Result<Option<Arc<Plugin>>, AppError> {
+        let Some(component) = component else { return Ok(None) };
+        component.check()?;
+        let metered = of.fuel.is_some();
+        let same = |one: &&(PathBuf, bool, _)| one.0 == component.path && one.1 == metered;
+        if let Some((_, _, plugin)) = self.loaded.iter().find(same) {
+            return Ok(Some(plugin.clone()));
+        }
+        let plugin = Arc::new(self.fresh(component, &self.roles(component, role), metered)?);
+        self.loaded.push((component.path.clone(), metered, plugin.clone()));
+        Ok(Some(plugin))
+    }
+
+    fn fresh(&self, component: &Component, roles: &[Role], metered: bool) -> Result<Plugin, AppError> {
+        let misfit = |error: LoadError| component.misfit(error);
+        let bytes = read(&component.path).map_err(misfit)?;
+        component.verify(&bytes)?;
+        let (path, start) = (component.path.as_path(), Instant::now());
+        if !Plugin::is_cached(self.sandbox, &bytes, metered) {
+            (self.tell)(Loading::Compiling { path, size: bytes.len() as u64 });
+        }
+        let plugin = Plugin::load(self.sandbox, &bytes, roles, metered).map_err(misfit)?;
+        if plugin.origin() == Origin::Compiled {
+            (self.tell)(Loading::Compiled { path, took: start.elapsed() });
+        }
+        Ok(plugin)
+    }
+
+    /// What one file is wanted for: a component may take several roles.
+    fn roles(&self, component: &Component, first: Role) -> Vec<Role> {
+        let package = self.package;
+        let all = [(Role::Leaf, &package.leaf), (Role::Merge, &package.merge), (Role::Split, &package.split)];
+        let same = |other: &Option<Component>| other.as_ref().is_some_and(|other| other.path == component.path);
+        let others = all.into_iter().filter(|(role, other)| *role != first && same(other));
+        [first].into_iter().chain(others.map(|(role, _)| role)).collect()
+    }
+}
+
+/// An app's limits as the sandbox takes them.
+#[must_use]
+pub fn limits(of: &CallLimits, partition: u64) -> Limits {
+    Limits {
+        fuel: of.fuel.unwrap_or(0),
+        memory: of.memory,
+        table_elements: of.table_elements,
+        output: of.output,
+        log: of.log,
+        partition,
+        host_calls: of.host_calls,
+    }
+}
+
+/// Where compiled components are kept: `FROND_CACHE`, or the user's cache folder; nowhere without a home.
+#[must_use]
+pub fn cache_dir() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("FROND_CACHE")
+        .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("frond")))
+        .or_else(|| set("HOME").map(|dir| dir.join(".cache/frond")))
+}

@@ -1,0 +1,79 @@
+//! One leaf call: from a claimed attempt to what the guest made of it.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::Bytes;
+use frond_root::{Attempt, Failure, FailureKind, Usage};
+use sha2::{Digest, Sha256};
+
+use crate::bindings::PartitionIn;
+use crate::call::{Call, Called};
+use crate::clock::Watch;
+use crate::component::Plugin;
+use crate::host::{Caller, Seed};
+use crate::limits::Limits;
+
+/// A component as leaf, and what its calls are given.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    /// The component.
+    pub plugin: Arc<Plugin>,
+    /// What one call may use.
+    pub limits: Limits,
+    /// Whether clocks and randomness are seeded by query and partition.
+    pub deterministic: bool,
+}
+
+impl Leaf {
+    /// Runs one attempt on this thread; the guest is told that its partition is number `index`. Whoever calls ends the
+    /// attempt.
+    pub(crate) fn call(&self, attempt: Attempt, index: u32, watch: &Watch, waker: &Waker) -> Called<Bytes> {
+        let data = match self.content(&attempt) {
+            Ok(data) => data,
+            Err(failure) => {
+                let (result, usage) = (Err(Box::new(failure)), Usage::default());
+                return Called { result, usage, caller: Caller::Leaf(attempt), log: None };
+            }
+        };
+        let scatter = attempt.scatter().clone();
+        let key = scatter.plan().get(attempt.index()).map_or("", |partition| partition.key.as_str());
+        let call = Call {
+            plugin: &self.plugin,
+            limits: &self.limits,
+            deadline: attempt.deadline().into_std(),
+            seed: self.deterministic.then(|| seed(scatter.query(), key)),
+            watch,
+            waker,
+        };
+        call.run(Caller::Leaf(attempt), async |mut running| {
+            let export = self.plugin.process().map_err(wasmtime::Error::from)?;
+            let partition = PartitionIn { key, index, data: &data };
+            running.call_for_bytes(export, (&**scatter.query(), partition)).await
+        })
+    }
+
+    /// The partition's bytes, unless its guest pulls them.
+    fn content(&self, attempt: &Attempt) -> Result<Bytes, Failure> {
+        let Some(partition) = attempt.partition() else {
+            return Err(Failure::new(FailureKind::InvalidPartition, "is not in the plan"));
+        };
+        if self.plugin.pulls() {
+            return Ok(Bytes::new());
+        }
+        let (size, limit) = (partition.content.size(), self.limits.partition);
+        if size > limit {
+            let message = format!("has {size} bytes, the limit is {limit} for a leaf that does not import `source`");
+            return Err(Failure::new(FailureKind::InvalidPartition, message));
+        }
+        partition.content.whole()
+    }
+}
+
+fn seed(query: &[u8], key: &str) -> Seed {
+    let mut hasher = Sha256::new();
+    hasher.update((query.len() as u64).to_le_bytes());
+    hasher.update(query);
+    hasher.update(key);
+    hasher.finalize().into()
+}

@@ -1,0 +1,135 @@
+//! Calls made alone, on the caller's thread, through the very code that production calls go through, with everything
+//! that is to be known of each.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use frond_root::runner::Covered;
+use frond_root::scatter::Window;
+use frond_root::{Emission, Error, Failure, FailureKind, Outcome, Partition, Plan, Scatter, Usage};
+
+use crate::call::Called;
+use crate::clock::Clock;
+use crate::host::Caller;
+use crate::leaf::Leaf;
+use crate::log::Log;
+use crate::merger::{Guests, finish, merge, split};
+use crate::park;
+
+/// What one call came to.
+#[derive(Debug)]
+pub struct Trial<T = Bytes> {
+    /// The result, or how the call failed.
+    pub result: Result<T, Box<Failure>>,
+    /// What it used. `output` is the result's size in bytes.
+    pub usage: Usage,
+    /// The last lines that it wrote to stdout and stderr.
+    pub log: Vec<String>,
+    /// From before the instance was made until the result was copied out.
+    pub took: Duration,
+    /// What a leaf last handed over with `emit-partial`.
+    pub emitted: Option<Emission>,
+}
+
+/// Makes calls one at a time. Host calls that wait need a tokio runtime entered on this thread.
+#[derive(Clone)]
+pub struct Trials {
+    clock: Clock,
+}
+
+impl Trials {
+    /// Calls that `clock` interrupts.
+    #[must_use]
+    pub fn new(clock: &Clock) -> Self {
+        Self { clock: clock.clone() }
+    }
+
+    /// A leaf's call on one partition, of which it is told that it is number `index`.
+    ///
+    /// # Errors
+    /// A plan that cannot be: see [`Plan::new`].
+    pub fn leaf(
+        &self,
+        leaf: &Leaf,
+        query: &Bytes,
+        (index, partition): (u32, Partition),
+        time: Duration,
+    ) -> Result<Trial, Error> {
+        let start = Instant::now();
+        let plan = Arc::new(Plan::new(vec![partition])?);
+        let window = Window {
+            slots: 1,
+            leaf_deadline: (start + time).into(),
+            leaf_time: None,
+            unread: u64::MAX,
+            heaviest_first: false,
+        };
+        let scatter = Scatter::new(plan, query.clone(), window);
+        let Some(attempt) = scatter.claim(0, start.into()) else {
+            let message = "the time limit is too short for a leaf to start";
+            return Ok(Trial::failed(Failure::new(FailureKind::OutOfTime, message)));
+        };
+        let (watch, waker) = (self.clock.watch(), park::waker());
+        let mut called = leaf.call(attempt, index, &watch, &waker);
+        let caller = std::mem::replace(&mut called.caller, Caller::Other(Arc::default()));
+        if let Caller::Leaf(attempt) = caller {
+            attempt.end(Outcome::failed(FailureKind::Cancelled, "the trial is over"), Instant::now().into());
+        }
+        let size = |partial: &Bytes| partial.len() as u64;
+        Ok(Trial { emitted: scatter.take_emission(0), ..Trial::of(called, start, size) })
+    }
+
+    /// A call of `merge`.
+    pub fn merge(&self, guests: &Guests, query: &[u8], partials: &[Bytes], time: Duration) -> Trial {
+        let (start, plugin) = (Instant::now(), guests.plugin());
+        let call = async |running: crate::call::Running<'_>| merge(running, plugin, query, partials).await;
+        Trial::of(guests.call_here(start + time, Arc::default(), call), start, |merged| merged.len() as u64)
+    }
+
+    /// A call of `finish`.
+    pub fn finish(
+        &self,
+        guests: &Guests,
+        query: &[u8],
+        merged: Option<&[u8]>,
+        covered: Covered,
+        time: Duration,
+    ) -> Trial {
+        let (start, plugin) = (Instant::now(), guests.plugin());
+        let call = async |running: crate::call::Running<'_>| finish(running, plugin, query, merged, covered).await;
+        Trial::of(guests.call_here(start + time, Arc::default(), call), start, |answer| answer.len() as u64)
+    }
+
+    /// A call of `split`: keys and contents.
+    pub fn split(&self, guests: &Guests, query: &[u8], wanted: u32, time: Duration) -> Trial<Vec<(String, Bytes)>> {
+        let (start, plugin) = (Instant::now(), guests.plugin());
+        let call = async |running: crate::call::Running<'_>| split(running, plugin, query, wanted).await;
+        let size =
+            |pieces: &Vec<(String, Bytes)>| pieces.iter().map(|(key, data)| (key.len() + data.len()) as u64).sum();
+        Trial::of(guests.call_here(start + time, Arc::default(), call), start, size)
+    }
+}
+
+impl<T> Trial<T> {
+    fn failed(failure: Failure) -> Self {
+        Self {
+            result: Err(Box::new(failure)),
+            usage: Usage::default(),
+            log: Vec::new(),
+            took: Duration::ZERO,
+            emitted: None,
+        }
+    }
+
+    fn of(called: Called<T>, start: Instant, size: impl Fn(&T) -> u64) -> Self {
+        let output = called.result.as_ref().map_or(0, size);
+        Self {
+            usage: Usage { output, ..called.usage },
+            log: called.log.as_ref().map(Log::lines).unwrap_or_default(),
+            took: start.elapsed(),
+            emitted: None,
+            result: called.result,
+        }
+    }
+}

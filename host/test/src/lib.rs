@@ -1,0 +1,1 @@
+//! Plugins tested by themselves.
