@@ -54,7 +54,7 @@ impl Running<'_> {
         func.call_async(&mut *self.store, params).await
     }
 
-    /// Calls an export that returns bytes, and copies them out if they are within the limit.
+    /// Calls an export that returns bytes, and refuses more of them than the limit.
     pub(crate) async fn call_for_bytes<P>(
         &mut self,
         export: &ComponentExportIndex,
@@ -64,12 +64,12 @@ impl Running<'_> {
         P: ComponentNamedList + Lower + Send + Sync,
     {
         let (returned,): BytesOut = self.call(export, params).await?;
-        let list = match returned {
-            Ok(list) => list,
+        let bytes = match returned {
+            Ok(bytes) => bytes,
             Err(failure) => return Ok(Err(failure.into())),
         };
-        self.within_output(list.len() as u64)?;
-        Ok(Ok(Bytes::copy_from_slice(list.as_le_slice(&*self.store))))
+        self.within_output(bytes.len() as u64)?;
+        Ok(Ok(bytes.into()))
     }
 
     /// Refuses a result that is larger than the limit.
