@@ -37,7 +37,7 @@ pub fn junit(package: &str, cases: &[Tried], laws: &[LawTried]) -> Result<String
 
 fn status(verdict: &Verdict) -> TestCaseStatus {
     match verdict {
-        Verdict::Passed | Verdict::Blessed => TestCaseStatus::success(),
+        Verdict::Passed | Verdict::Blessed | Verdict::Shown { .. } => TestCaseStatus::success(),
         Verdict::Failed { wrong } => {
             let first = wrong.first().map_or("", |one| one.what.as_str());
             let all: Vec<String> =

@@ -8,7 +8,7 @@
 //! - *growth*: what is merged is not larger than what went in.
 //! - *determinism*: a leaf makes the same bytes of the same partition, so that a retry or a hedge changes no answer.
 
-mod partials;
+pub(crate) mod partials;
 mod tree;
 
 use std::collections::HashSet;

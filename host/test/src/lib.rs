@@ -5,7 +5,8 @@
 //! 2. [`tester`]: the package's components, ready to be called one call at a time.
 //! 3. [`trial`](mod@trial): a case, tried. [`expect`]: what came, held against what was expected.
 //! 4. [`laws`]: what a merge and a leaf must keep so that the root may fold in any tree and try again.
-//! 5. [`inject`]: faults put in their way. [`junit`]: the outcome for a build server.
+//! 5. [`inject`]: faults put in their way. [`junit`]: the outcome for a build server. [`bless`]: expectations rewritten.
+//! 6. [`measure`]: what calls cost. [`capture`]: failed calls of production kept, and made again.
 //!
 //! ```no_run
 //! use frond_test::Tester;
@@ -19,11 +20,13 @@
 //! ```
 
 pub mod bless;
+pub mod capture;
 pub mod case;
 pub mod expect;
 pub mod inject;
 pub mod junit;
 pub mod laws;
+pub mod measure;
 pub mod suite;
 pub mod tester;
 pub mod trial;

@@ -1,5 +1,6 @@
 //! A case, tried: one call alone, or one query of the whole app.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +36,11 @@ pub enum Verdict {
     },
     /// Its expectation was rewritten from what came.
     Blessed,
+    /// Nothing was compared: what came under a fault is shown.
+    Shown {
+        /// It, in a phrase.
+        what: String,
+    },
 }
 
 /// A case, tried.
@@ -158,6 +164,8 @@ pub struct Came {
     pub partitions: Option<Value>,
     /// The keys that a split returned.
     pub keys: Option<Vec<String>>,
+    /// A query's failed attempts by slug, those that were tried again included.
+    pub failures: BTreeMap<FailureKind, u64>,
     limits: Limits,
     time: Duration,
 }
@@ -173,6 +181,7 @@ impl Came {
             outcome: None,
             partitions: None,
             keys: None,
+            failures: BTreeMap::new(),
             limits,
             time,
         }
@@ -191,6 +200,17 @@ impl Came {
         }
         text.push('\n');
         text
+    }
+
+    /// The outcome in a phrase.
+    fn phrase(&self) -> String {
+        let ended = match (&self.result, self.outcome) {
+            (Err(without), _) => without.text(),
+            (Ok(_), Some(outcome)) => outcome.to_owned(),
+            (Ok(bytes), None) => format!("{} bytes", bytes.len()),
+        };
+        let slugs: Vec<String> = self.failures.iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
+        if slugs.is_empty() { ended } else { format!("{ended}; leaves: {}", slugs.join(", ")) }
     }
 
     fn headroom(&self) -> Vec<Headroom> {
@@ -227,7 +247,7 @@ impl Tester {
     #[must_use]
     pub fn show_case(&self, case: &Case) -> Tried {
         match self.come(case) {
-            Ok(came) => tried(case, Verdict::Passed, came),
+            Ok(came) => tried(case, Verdict::Shown { what: came.phrase() }, came),
             Err(fixture) => broken(&case.name, case.call.name(), fixture),
         }
     }
@@ -336,6 +356,7 @@ fn answered(answer: &Answer, usage: Usage, limits: Limits, time: Duration) -> Ca
         outcome: Some(answer.outcome()),
         partitions: serde_json::to_value(coverage.partitions).ok(),
         keys: None,
+        failures: coverage.failures.clone(),
         limits,
         time,
     }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use frond_app::Limits;
-use frond_test::trial::Headroom;
 use frond_test::{LawTried, Tried, Verdict};
 use serde::Serialize;
 
@@ -24,6 +23,7 @@ pub struct Sums {
     failed: u64,
     broken: u64,
     blessed: u64,
+    shown: u64,
     laws_hold: u64,
     laws_broken: u64,
     ms: f64,
@@ -40,6 +40,7 @@ impl Sums {
                 Verdict::Failed { .. } => &mut sums.failed,
                 Verdict::Broken { .. } => &mut sums.broken,
                 Verdict::Blessed => &mut sums.blessed,
+                Verdict::Shown { .. } => &mut sums.shown,
             } += 1;
         }
         sums.laws_hold = laws.iter().filter(|one| one.holds()).count() as u64;
@@ -76,6 +77,7 @@ pub fn case(tried: &Tried, width: usize, look: Look) -> String {
         Verdict::Failed { .. } => (Tone::Bad, "FAIL"),
         Verdict::Broken { .. } => (Tone::Warn, "BROKEN"),
         Verdict::Blessed => (Tone::Warn, "BLESSED"),
+        Verdict::Shown { .. } => (Tone::Plain, "SHOWN"),
     };
     let mut page = Page::new(look);
     let mut line = Line::new().tone(tone, pad_left(word, 8)).put(format!(
@@ -83,11 +85,15 @@ pub fn case(tried: &Tried, width: usize, look: Look) -> String {
         pad(tried.call, 6),
         pad(&page.foreign(&tried.name, MAX_NAME), width.min(MAX_NAME))
     ));
+    if let Verdict::Shown { what } = &tried.verdict {
+        page.wrapped(width.min(MAX_NAME) + 20, line.put(format!("  {what}")));
+        return page.into_text();
+    }
     if tried.came.is_some() {
         line = line.put(format!("  {}", pad_left(&millis(tried.ms), 8)));
         for one in &tried.headroom {
             let tone = if one.share() > 0.9 { Tone::Warn } else { Tone::Dim };
-            line = line.tone(tone, format!("  {} {}", one.of, pad_left(&percent(one.share()), 6)));
+            line = line.tone(tone, format!("  {} {}", one.of, pad_left(&percent(one.share()).replace(' ', ""), 5)));
         }
     }
     page.line(line);
@@ -133,7 +139,7 @@ pub fn failures(cases: &[Tried], laws: &[LawTried], limits: &Limits, look: Look)
                     diff(&mut page, one.diff.as_deref().unwrap_or_default());
                 }
             }
-            Verdict::Passed | Verdict::Blessed => {}
+            Verdict::Passed | Verdict::Blessed | Verdict::Shown { .. } => {}
         }
         details(&mut page, tried, limits);
     }
@@ -183,6 +189,10 @@ fn diff(page: &mut Page, text: &str) {
 pub fn sums(sums: &Sums, look: Look) -> String {
     let mut page = Page::new(look);
     page.blank();
+    if sums.shown > 0 {
+        page.line(Line::new().put(plural(sums.shown, "outcome shown", "outcomes shown")));
+        return page.into_text();
+    }
     let tone = if sums.is_good() { Tone::Good } else { Tone::Bad };
     let mut line = Line::new().tone(tone, format!("{} passed, {} failed", count(sums.passed), count(sums.failed)));
     for (number, word) in [(sums.broken, "broken"), (sums.blessed, "blessed")] {
@@ -199,10 +209,4 @@ pub fn sums(sums: &Sums, look: Look) -> String {
     }
     page.line(line.tone(Tone::Dim, format!("   in {}", millis(sums.ms))));
     page.into_text()
-}
-
-/// The share of each limit that was used, as one phrase.
-#[must_use]
-pub fn headroom(all: &[Headroom]) -> String {
-    all.iter().map(|one| format!("{} {}", one.of, percent(one.share()))).collect::<Vec<_>>().join(" · ")
 }

@@ -59,7 +59,7 @@ pub(crate) fn of(tester: &Tester, suite: &Suite) -> Vec<Group> {
                 }
             }
             Call::Query(promises) => {
-                for (index, partition) in (0_u32..).zip(cut(tester, case, promises)) {
+                for (index, partition) in (0_u32..).zip(cut(tester, case, promises, MAX_PARTIALS)) {
                     group.leaf(tester, partition.key.clone().as_str(), (index, partition));
                 }
             }
@@ -100,8 +100,8 @@ impl Group {
     }
 }
 
-/// The partitions that the app cuts for a case's query.
-fn cut(tester: &Tester, case: &Case, promises: &Promises) -> Vec<Partition> {
+/// The partitions that the app cuts for a case's query, no more than `most` of them.
+pub(crate) fn cut(tester: &Tester, case: &Case, promises: &Promises, most: usize) -> Vec<Partition> {
     let Ok(app) = tester.package.clone().app() else {
         return Vec::new();
     };
@@ -111,7 +111,7 @@ fn cut(tester: &Tester, case: &Case, promises: &Promises) -> Vec<Partition> {
     let (send, receive) = mpsc::channel();
     let planned = move |plan: Plan| {
         // Only the plan is wanted: a query without partitions costs nothing. Nobody else reads the channel.
-        let _ = send.send(plan.partitions().iter().take(MAX_PARTIALS).cloned().collect());
+        let _ = send.send(plan.partitions().iter().take(most).cloned().collect());
         Plan::new(Vec::new()).map_err(Error::from)
     };
     let question = Question {
