@@ -5,7 +5,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
-use frond_root::{Failure, Usage};
+use frond_root::{Failure, FailureKind, Usage};
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower};
 use wasmtime::{CallHook, Store, UpdateDeadline};
 
@@ -16,7 +16,7 @@ use crate::host::{Caller, Host, Seed};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::park;
-use crate::stop::{Stop, classify};
+use crate::stop::{PANICKED, Stop, classify, last_words};
 
 /// What one call needs.
 pub(crate) struct Call<'a> {
@@ -103,6 +103,12 @@ impl Call<'_> {
         let log = host.log().cloned();
         if let (Err(failure), Some(log)) = (&mut result, &log) {
             failure.log = log.lines();
+            if failure.kind == FailureKind::Trap
+                && let Some(words) = last_words(&failure.log)
+            {
+                let what = if failure.message.starts_with(PANICKED) { PANICKED } else { &failure.message };
+                failure.message = format!("{what}: {words}");
+            }
         }
         Called { result, usage, caller: host.caller, log }
     }

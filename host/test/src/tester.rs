@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_app::Package;
-use frond_root::policy::budget::Budget;
+use frond_root::policy::budget::{leaf_time, merge_time};
 use frond_root::{Partition, PartitionKey};
 use frond_run::load::Tell;
 use frond_run::{Components, RunError, load};
@@ -101,22 +101,15 @@ impl Tester {
 
     /// What a leaf has in a query that starts it at once: its own limit, or else what the deadline leaves to leaves.
     pub(crate) fn leaf_time(&self, by: &Lower) -> Duration {
-        let budget = self.budget();
-        let time = budget.0;
+        let time = leaf_time(self.package.deadline);
         let own = self.package.limits.leaf.time.unwrap_or(time).min(time);
         by.time.map_or(own, |lower| own.min(lower.0))
     }
 
     /// What a merge has when the gather has used all of its own time.
     pub(crate) fn merge_time(&self, by: &Lower) -> Duration {
-        let time = self.budget().1;
+        let time = merge_time(self.package.deadline);
         by.time.map_or(time, |lower| time.min(lower.0))
-    }
-
-    fn budget(&self) -> (Duration, Duration) {
-        let start = tokio::time::Instant::now();
-        let budget = Budget::new(start, self.package.deadline, None);
-        (budget.leaf_deadline - start, budget.merge_deadline - budget.gather_deadline)
     }
 }
 
