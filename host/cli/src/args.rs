@@ -11,6 +11,10 @@ use frond_root::Floor;
 
 use crate::show::progress::Mode;
 
+mod inspect;
+
+pub use inspect::{InspectArgs, Shown};
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0   the answer is whole
@@ -46,6 +50,8 @@ pub enum Verb {
     Build(BuildArgs),
     /// Explains a recorded query: waterfall, critical path, stragglers, quantiles.
     Explain(ExplainArgs),
+    /// Says what a component is: what it fits, asks for and is made of, and how it differs from the contract.
+    Inspect(InspectArgs),
 }
 
 /// `frond query`.

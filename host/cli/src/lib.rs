@@ -5,6 +5,7 @@ pub mod args;
 mod build;
 pub mod exit;
 mod explain;
+mod inspect;
 mod loading;
 mod query;
 pub mod record;
@@ -28,6 +29,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Verb::Query(args) => query::run(args),
         Verb::Build(args) => build::run(args),
         Verb::Explain(args) => explain::run(args),
+        Verb::Inspect(args) => inspect::run(args),
     }
 }
 
