@@ -12,12 +12,14 @@ use frond_root::Floor;
 use crate::show::progress::Mode;
 
 mod bench;
+mod inspect;
 mod replay;
 mod test;
 
 pub use bench::BenchArgs;
+pub use inspect::{InspectArgs, Shown};
 pub use replay::ReplayArgs;
-pub use test::{TestArgs, TestFormat};
+pub use test::TestArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -60,6 +62,8 @@ pub enum Verb {
     Replay(ReplayArgs),
     /// Explains a recorded query: waterfall, critical path, stragglers, quantiles.
     Explain(ExplainArgs),
+    /// Says what a component is: what it fits, asks for and is made of, and how it differs from the contract.
+    Inspect(InspectArgs),
 }
 
 /// `frond query`.

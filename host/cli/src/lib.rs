@@ -6,6 +6,7 @@ mod bench;
 mod build;
 pub mod exit;
 mod explain;
+mod inspect;
 mod loading;
 mod query;
 pub mod record;
@@ -34,6 +35,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Verb::Bench(args) => bench::run(args),
         Verb::Replay(args) => replay::run(args),
         Verb::Explain(args) => explain::run(args),
+        Verb::Inspect(args) => inspect::run(args),
     }
 }
 

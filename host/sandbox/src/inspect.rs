@@ -7,6 +7,14 @@ use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
 use crate::bindings::VERSION;
 use crate::stop::clip;
 
+mod contract;
+mod differ;
+mod parts;
+pub mod report;
+mod types;
+
+pub use report::{Report, digest, report};
+
 /// The largest component that is looked at.
 pub const MAX_SIZE: u64 = 64 << 20;
 /// The most imports and exports that are looked at.
