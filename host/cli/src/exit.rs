@@ -10,6 +10,8 @@ use frond_root::{Answer, Reason};
 pub enum Exit {
     /// Done; a query's answer is whole.
     Whole = 0,
+    /// A test failed, a law does not hold, or a component does not fit.
+    Failed = 1,
     /// The answer is partial, and above the floor.
     Partial = 3,
     /// No answer: too little, or not what is required, arrived.

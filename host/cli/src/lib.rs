@@ -2,13 +2,16 @@
 //! went.
 
 pub mod args;
+mod bench;
 mod build;
 pub mod exit;
 mod explain;
 mod loading;
 mod query;
 pub mod record;
+mod replay;
 pub mod show;
+mod test;
 
 use args::{Cli, Verb};
 use exit::{Exit, Machine};
@@ -27,6 +30,9 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
     match &cli.verb {
         Verb::Query(args) => query::run(args),
         Verb::Build(args) => build::run(args),
+        Verb::Test(args) => test::run(args),
+        Verb::Bench(args) => bench::run(args),
+        Verb::Replay(args) => replay::run(args),
         Verb::Explain(args) => explain::run(args),
     }
 }

@@ -12,7 +12,7 @@ use wasmtime::component::{ComponentType, Lift, Lower};
 use crate::stop::clip;
 
 /// The contract's package and version.
-pub(crate) const VERSION: &str = "0.1.0";
+pub const VERSION: &str = "0.1.0";
 
 #[derive(ComponentType, Lower, Clone, Copy)]
 #[component(record)]

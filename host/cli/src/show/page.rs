@@ -130,7 +130,8 @@ impl Page {
                         used = indent;
                     }
                     used += wide;
-                    row = row.tone(tone, piece);
+                    // A space at the very end of a line would cost the word before it its last letter.
+                    row = row.tone(tone, if used > self.look.width { piece.trim_end().to_owned() } else { piece });
                 }
             }
         }
