@@ -17,7 +17,7 @@ uint32_t km_from_charing_cross(double lat, double lon) {
     lon = radians(lon);
     double across = sin((lat - from_lat) / 2.0), along = sin((lon - from_lon) / 2.0);
     double share = across * across + cos(from_lat) * cos(lat) * (along * along);
-    return (uint32_t)round(2.0 * EARTH_RADIUS_KM * asin(sqrt(fmin(share, 1.0))));
+    return (uint32_t)round(2.0 * EARTH_RADIUS_KM * asin(sqrt(fmin(fmax(share, 0.0), 1.0))));
 }
 
 // The part of `rest` before the next `end`, or all of it; `rest` becomes what follows.

@@ -4,6 +4,8 @@ import { invalidQuery } from "./failure.js";
 import { decode } from "./text.js";
 
 const FIELDS = ["from", "budget", "depart", "arrive-by", "stall"];
+const STRING = /"[^"\\]*(?:\\.[^"\\]*)*"/gs;
+const WHOLE = /^[0-9]+$/;
 const CLOCK = /^([01][0-9]|2[0-3]):([0-5][0-9])$/;
 
 /** Reads a query as strictly as the leaf in Rust does. Times are minutes since midnight. Throws `invalid-query`. */
@@ -30,24 +32,35 @@ export function parseQuery(bytes) {
 
 /** The members of a JSON object, with NaN for every number that is not written as a whole one. */
 function object(bytes) {
-  let text, fields;
+  let text;
   try {
     text = decode(bytes);
-    fields = JSON.parse(text, (_, value, { source }) =>
-      typeof value === "number" && !/^[0-9]+$/.test(source) ? NaN : value,
-    );
-  } catch (error) {
-    throw invalidQuery(error.message);
+  } catch {
+    throw invalidQuery("the query is not text");
   }
+  const bare = text.replace(STRING, "");
+  // Deep nesting would overflow the interpreter's stack, which cannot be caught here: the leaf would end as `trap`.
+  if (count(bare, /[[{]/g) > 1) throw invalidQuery("a query has no lists and objects in it");
+  const fields = json(text);
   if (fields === null || typeof fields !== "object" || Array.isArray(fields)) {
     throw invalidQuery("the query is not a JSON object");
   }
-  // Of several members with one name JSON.parse takes the last. In an object without others in it, the strings that are
-  // followed by a colon are the names.
-  const names = [...text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)].filter((string) => string[1]);
-  const flat = Object.values(fields).every((value) => value === null || typeof value !== "object");
-  if (flat && names.length > Object.keys(fields).length) throw invalidQuery("duplicate field");
+  // Of several members with one name JSON.parse keeps the last.
+  if (count(bare, /:/g) > Object.keys(fields).length) throw invalidQuery("duplicate field");
   return fields;
+}
+
+function json(text) {
+  const whole = (_, value, { source }) => (typeof value === "number" && !WHOLE.test(source) ? NaN : value);
+  try {
+    return JSON.parse(text, whole);
+  } catch (error) {
+    throw invalidQuery(error.message);
+  }
+}
+
+function count(text, pattern) {
+  return (text.match(pattern) ?? []).length;
 }
 
 function budget(value) {
@@ -58,8 +71,9 @@ function budget(value) {
 }
 
 function string(value) {
-  // JSON.parse lets half of a surrogate pair pass.
-  if (typeof value !== "string" || !value.isWellFormed()) throw invalidQuery(`${value} is not a string`);
+  if (typeof value !== "string") throw invalidQuery(`\`${value}\` is not a string`);
+  // JSON.parse lets it pass.
+  if (!value.isWellFormed()) throw invalidQuery("a string has half of a surrogate pair in it");
   return value;
 }
 

@@ -20,7 +20,7 @@ export function kmFromCharingCross(latDegrees, longDegrees) {
   const across = Math.sin((lat - FROM_LAT) / 2);
   const along = Math.sin((long - FROM_LONG) / 2);
   const share = across * across + Math.cos(FROM_LAT) * Math.cos(lat) * (along * along);
-  return Math.round(2 * EARTH_RADIUS_KM * Math.asin(Math.sqrt(Math.min(share, 1))));
+  return Math.round(2 * EARTH_RADIUS_KM * Math.asin(Math.sqrt(Math.min(Math.max(share, 0), 1))));
 }
 
 function radians(degrees) {

@@ -31,7 +31,8 @@ def understood(text: bytes) -> Query:
     try:
         return parse_query(text)
     except ValueError as error:
-        raise Err(Failure_InvalidQuery(str(error))) from None
+        # The reason may quote what only Python takes for a string: half of a surrogate pair.
+        raise Err(Failure_InvalidQuery(str(error).encode(errors="replace").decode())) from None
 
 
 def services(table: bytes) -> list[Service]:

@@ -35,7 +35,7 @@ class Service(NamedTuple):
         across, along = math.sin((lat - FROM_LAT) / 2), math.sin((long - FROM_LONG) / 2)
         share = across * across + math.cos(FROM_LAT) * math.cos(lat) * (along * along)
         # Not `round`, which takes halves to the even neighbour.
-        return math.floor(2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(share, 1.0))) + 0.5)
+        return math.floor(2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(max(share, 0.0), 1.0))) + 0.5)
 
 
 def parse_table(table: str) -> list[Service]:
