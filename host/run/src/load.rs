@@ -64,7 +64,12 @@ pub fn load(package: &Package, slots: usize, tell: Tell<'_>) -> Result<Component
     let split = loader.load(package.split.as_ref(), Role::Split, &of.split)?;
     let guests = |plugin, of| Guests::new(sandbox.clock(), plugin, limits(of));
     Ok(Components {
-        leaf: leaf.map(|plugin| Leaf { plugin, limits: limits(&of.leaf), deterministic: of.deterministic }),
+        leaf: leaf.map(|plugin| Leaf {
+            plugin,
+            limits: limits(&of.leaf),
+            deterministic: of.deterministic,
+            grants: Arc::default(),
+        }),
         merge: merge.map(|plugin| guests(plugin, &of.merge)),
         split: split.map(|plugin| guests(plugin, &of.split)),
         trials: Trials::new(sandbox.clock()),
