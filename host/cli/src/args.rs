@@ -12,10 +12,14 @@ use frond_root::Floor;
 use crate::show::progress::Mode;
 
 mod bench;
+mod doctor;
+mod new;
 mod replay;
 mod test;
 
 pub use bench::BenchArgs;
+pub use doctor::DoctorArgs;
+pub use new::{Kind, Language, NewArgs};
 pub use replay::ReplayArgs;
 pub use test::{TestArgs, TestFormat};
 
@@ -50,6 +54,8 @@ pub struct Cli {
 pub enum Verb {
     /// Asks an app a query, and prints the answer.
     Query(Box<QueryArgs>),
+    /// Makes a folder with an app or a plugin in it, in one of four languages, that builds and passes its cases at once.
+    New(NewArgs),
     /// Runs an app's build commands, and checks the components they make.
     Build(BuildArgs),
     /// Tests a plugin or an app under exactly the limits of production: its cases, and the laws of its merge.
@@ -60,6 +66,8 @@ pub enum Verb {
     Replay(ReplayArgs),
     /// Explains a recorded query: waterfall, critical path, stragglers, quantiles.
     Explain(ExplainArgs),
+    /// Says what this machine lacks to build plugins in each language, and to run them fast.
+    Doctor(DoctorArgs),
 }
 
 /// `frond query`.
