@@ -74,6 +74,15 @@ fn a_granted_host_is_asked() {
 }
 
 #[test]
+fn an_address_of_the_sixth_version_is_granted_as_it_is_written() {
+    // Not every machine has one.
+    let Ok(server) = Server::at("[::1]:0") else { return };
+    let host = host();
+    assert_eq!(ask(&host, only(grant(&server)), &format!("http:{}", server.url("/ok"))).slug(), "ok");
+    assert_eq!(ask(&host, Grants::default(), &format!("http:{}", server.url("/ok"))).slug(), "host-call-denied");
+}
+
+#[test]
 fn bodies_are_sent_and_read_whole() {
     let (host, server) = (host(), Server::start());
     let grants = only(HttpGrant { methods: vec!["POST".to_owned()], ..grant(&server) });
