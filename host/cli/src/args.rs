@@ -12,8 +12,10 @@ use frond_root::Floor;
 use crate::show::progress::Mode;
 
 mod inspect;
+mod run_test;
 
 pub use inspect::{InspectArgs, Shown};
+pub use run_test::RunTestArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -52,6 +54,8 @@ pub enum Verb {
     Explain(ExplainArgs),
     /// Says what a component is: what it fits, asks for and is made of, and how it differs from the contract.
     Inspect(InspectArgs),
+    /// Runs the test binary of a guest's crate in the sandbox: a runner for `cargo test` and nextest.
+    RunTest(RunTestArgs),
 }
 
 /// `frond query`.

@@ -10,8 +10,8 @@ use frond_root::{Answer, Reason};
 pub enum Exit {
     /// Done; a query's answer is whole.
     Whole = 0,
-    /// `frond inspect`: the component does not fit.
-    Misfit = 1,
+    /// No query: a component that does not fit, or a test that failed.
+    Failed = 1,
     /// The answer is partial, and above the floor.
     Partial = 3,
     /// No answer: too little, or not what is required, arrived.

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
         Shown::Json => envelope::envelope(&looked)?,
     };
     print(&text)?;
-    Ok(if looked.iter().all(Looked::fits) { Exit::Whole } else { Exit::Misfit })
+    Ok(if looked.iter().all(Looked::fits) { Exit::Whole } else { Exit::Failed })
 }
 
 /// A file to look at.

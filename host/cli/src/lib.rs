@@ -9,6 +9,7 @@ mod inspect;
 mod loading;
 mod query;
 pub mod record;
+mod run_test;
 pub mod show;
 
 use args::{Cli, Verb};
@@ -30,6 +31,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Verb::Build(args) => build::run(args),
         Verb::Explain(args) => explain::run(args),
         Verb::Inspect(args) => inspect::run(args),
+        Verb::RunTest(args) => run_test::run(args),
     }
 }
 

@@ -9,7 +9,7 @@ use frond_root::{Attempt, Content, Scatter};
 use rand::SeedableRng;
 use rand::rngs::ChaCha12Rng;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::limits::{Limits, Meter};
 use crate::log::Log;
@@ -111,6 +111,11 @@ impl Host {
         Self { meter: Meter::new(&limits), limits, caller, deadline, host_calls: 0, log: None, seed, wasi: None, table }
     }
 
+    /// WASI's state for a guest that gets another than the others.
+    pub(crate) fn give(&mut self, wasi: WasiCtx) {
+        self.wasi = Some(wasi);
+    }
+
     /// What the guest wrote, if it wrote.
     pub(crate) fn log(&self) -> Option<&Log> {
         self.log.as_ref()
@@ -123,14 +128,14 @@ impl WasiView for Host {
         let (log, seed, limit) = (&mut self.log, self.seed, self.limits.log);
         let wasi = self.wasi.get_or_insert_with(|| {
             let log = log.insert(Log::new(limit));
-            nothing_granted(log, seed)
+            nothing_granted(log, seed).build()
         });
         WasiCtxView { ctx: wasi, table: &mut self.table }
     }
 }
 
 /// WASI with nothing granted: no arguments, environment, files or network; only the log, clocks and randomness.
-fn nothing_granted(log: &Log, seed: Option<Seed>) -> WasiCtx {
+pub(crate) fn nothing_granted(log: &Log, seed: Option<Seed>) -> WasiCtxBuilder {
     let mut builder = WasiCtx::builder();
     builder
         .stdout(log.clone())
@@ -149,7 +154,7 @@ fn nothing_granted(log: &Log, seed: Option<Seed>) -> WasiCtx {
             .wall_clock(Steps::default())
             .monotonic_clock(Steps::default());
     }
-    builder.build()
+    builder
 }
 
 /// A clock that is a microsecond later at each look.
