@@ -27,5 +27,6 @@ pub use app::App;
 pub use component::Component;
 pub use error::{AppError, Place};
 pub use limits::{CallLimits, Limits};
+pub use manifest::{Share, Size, Time};
 pub use package::Package;
 pub use source::{Cut, CutMode, Inputs, PieceSize, Source};

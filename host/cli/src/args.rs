@@ -11,11 +11,17 @@ use frond_root::Floor;
 
 use crate::show::progress::Mode;
 
+mod bench;
 mod inspect;
+mod replay;
 mod run_test;
+mod test;
 
+pub use bench::BenchArgs;
 pub use inspect::{InspectArgs, Shown};
+pub use replay::ReplayArgs;
 pub use run_test::RunTestArgs;
+pub use test::TestArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -50,6 +56,12 @@ pub enum Verb {
     Query(Box<QueryArgs>),
     /// Runs an app's build commands, and checks the components they make.
     Build(BuildArgs),
+    /// Tests a plugin or an app under exactly the limits of production: its cases, and the laws of its merge.
+    Test(Box<TestArgs>),
+    /// Measures a plugin's cases: fuel, time, memory, throughput.
+    Bench(Box<BenchArgs>),
+    /// Makes a call again that failed in production, from what --capture-failures kept.
+    Replay(ReplayArgs),
     /// Explains a recorded query: waterfall, critical path, stragglers, quantiles.
     Explain(ExplainArgs),
     /// Says what a component is: what it fits, asks for and is made of, and how it differs from the contract.
@@ -116,6 +128,10 @@ pub struct QueryArgs {
     /// Writes everything that happens to a file, for `frond explain`.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+
+    /// Keeps each partition that failed as a folder below this one, for `frond replay`: at most 100.
+    #[arg(long, value_name = "DIR")]
+    pub capture_failures: Option<PathBuf>,
 }
 
 /// How the answer is printed.

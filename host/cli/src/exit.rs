@@ -10,7 +10,7 @@ use frond_root::{Answer, Reason};
 pub enum Exit {
     /// Done; a query's answer is whole.
     Whole = 0,
-    /// No query: a component that does not fit, or a test that failed.
+    /// A test failed, a law does not hold, or a component does not fit.
     Failed = 1,
     /// The answer is partial, and above the floor.
     Partial = 3,

@@ -2,6 +2,7 @@
 //! went.
 
 pub mod args;
+mod bench;
 mod build;
 pub mod exit;
 mod explain;
@@ -9,8 +10,10 @@ mod inspect;
 mod loading;
 mod query;
 pub mod record;
+mod replay;
 mod run_test;
 pub mod show;
+mod test;
 
 use args::{Cli, Verb};
 use exit::{Exit, Machine};
@@ -29,6 +32,9 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
     match &cli.verb {
         Verb::Query(args) => query::run(args),
         Verb::Build(args) => build::run(args),
+        Verb::Test(args) => test::run(args),
+        Verb::Bench(args) => bench::run(args),
+        Verb::Replay(args) => replay::run(args),
         Verb::Explain(args) => explain::run(args),
         Verb::Inspect(args) => inspect::run(args),
         Verb::RunTest(args) => run_test::run(args),

@@ -29,6 +29,7 @@ pub mod slots;
 mod stop;
 pub mod trial;
 
+pub use bindings::VERSION as CONTRACT;
 pub use component::{LoadError, Plugin};
 pub use engine::{Sandbox, Settings};
 pub use inspect::Role;
