@@ -16,6 +16,7 @@ mod doctor;
 mod inspect;
 mod new;
 mod replay;
+mod run_test;
 mod test;
 
 pub use bench::BenchArgs;
@@ -23,6 +24,7 @@ pub use doctor::DoctorArgs;
 pub use inspect::{InspectArgs, Shown};
 pub use new::{Kind, Language, NewArgs};
 pub use replay::ReplayArgs;
+pub use run_test::RunTestArgs;
 pub use test::TestArgs;
 
 const EXIT_CODES: &str = "\
@@ -72,6 +74,8 @@ pub enum Verb {
     Inspect(InspectArgs),
     /// Says what this machine lacks to build plugins in each language, and to run them fast.
     Doctor(DoctorArgs),
+    /// Runs the test binary of a guest's crate in the sandbox: a runner for `cargo test` and nextest.
+    RunTest(RunTestArgs),
 }
 
 /// `frond query`.

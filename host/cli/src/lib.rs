@@ -13,6 +13,7 @@ mod new;
 mod query;
 pub mod record;
 mod replay;
+mod run_test;
 pub mod show;
 mod test;
 
@@ -40,6 +41,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Verb::Explain(args) => explain::run(args),
         Verb::Inspect(args) => inspect::run(args),
         Verb::Doctor(args) => doctor::run(args),
+        Verb::RunTest(args) => run_test::run(args),
     }
 }
 

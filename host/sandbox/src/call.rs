@@ -91,9 +91,20 @@ impl Call<'_> {
         caller: Caller,
         work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
     ) -> Called<T> {
+        self.run_with(caller, |_| Ok(()), work)
+    }
+
+    /// The same with a store that `prepare` has seen before.
+    pub(crate) fn run_with<T>(
+        &self,
+        caller: Caller,
+        prepare: impl FnOnce(&mut Store<Host>) -> wasmtime::Result<()>,
+        work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
+    ) -> Called<T> {
         let mut store = self.store(caller);
         self.watch.set(self.deadline);
-        let ended = self.ready(&mut store).and_then(|()| self.drive(&mut store, work));
+        let ended =
+            self.ready(&mut store).and_then(|()| prepare(&mut store)).and_then(|()| self.drive(&mut store, work));
         self.watch.clear();
         let usage = self.usage(&store);
         let host = store.into_data();

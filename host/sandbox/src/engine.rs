@@ -89,6 +89,16 @@ impl Sandbox {
         self.cache.as_ref()
     }
 
+    /// Removes all but the `keep` components that were compiled last from the cache: for those that are built again and
+    /// again. A file that another process has removed meanwhile is no loss.
+    pub fn prune_cache(&self, keep: usize) {
+        if let Some(Err(error)) = self.cache.as_ref().map(|cache| cache.prune(keep))
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            self.warn(format!("old compiled components stay in the cache: {error}"));
+        }
+    }
+
     /// What a merge or a split must hold while it runs: the pools have no room for more.
     pub(crate) fn others(&self) -> &Arc<Semaphore> {
         &self.others

@@ -203,6 +203,14 @@ impl Surface {
         if !self.exports.contains(&wanted) {
             return Err(self.wrong_export(role, wanted));
         }
+        self.offered()
+    }
+
+    /// Checks that all that it imports is there for guests.
+    ///
+    /// # Errors
+    /// The first import that is not.
+    pub(crate) fn offered(&self) -> Result<(), Misfit> {
         match self.imports.iter().find(|name| !is_offered(name)) {
             Some(unknown) => Err(Misfit::UnknownImport(unknown.clone())),
             None => Ok(()),
