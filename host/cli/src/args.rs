@@ -13,15 +13,17 @@ use crate::show::progress::Mode;
 
 mod bench;
 mod doctor;
+mod inspect;
 mod new;
 mod replay;
 mod test;
 
 pub use bench::BenchArgs;
 pub use doctor::DoctorArgs;
+pub use inspect::{InspectArgs, Shown};
 pub use new::{Kind, Language, NewArgs};
 pub use replay::ReplayArgs;
-pub use test::{TestArgs, TestFormat};
+pub use test::TestArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -68,6 +70,8 @@ pub enum Verb {
     Explain(ExplainArgs),
     /// Says what this machine lacks to build plugins in each language, and to run them fast.
     Doctor(DoctorArgs),
+    /// Says what a component is: what it fits, asks for and is made of, and how it differs from the contract.
+    Inspect(InspectArgs),
 }
 
 /// `frond query`.

@@ -8,7 +8,7 @@ use frond_test::measure::Measured;
 use frond_test::{Case, Suite, Tester, tester};
 use serde::Serialize;
 
-use crate::args::{BenchArgs, TestFormat};
+use crate::args::{BenchArgs, Shown};
 use crate::exit::Exit;
 use crate::loading;
 use crate::show::bench as show;
@@ -37,10 +37,10 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
         None => None,
     };
     match args.format {
-        TestFormat::Text => {
+        Shown::Text => {
             print!("{}", show::table(&tester.package.name, &measured, other.as_deref(), Look::stdout()));
         }
-        TestFormat::Json => {
+        Shown::Json => {
             let package = tester.package.name.as_str();
             let report = Report { version: 1, package, measured: &measured, other: other.as_deref() };
             println!("{}", serde_json::to_string(&report)?);

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use crate::args::{DoctorArgs, Language, TestFormat};
+use crate::args::{DoctorArgs, Language, Shown};
 use crate::exit::Exit;
 use crate::show::look::Look;
 use crate::show::page::{Line, Page, Tone};
@@ -69,8 +69,8 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Exit> {
     let languages: Vec<_> = languages.into_iter().map(Readiness::new).collect();
     let report = Report { version: 1, machine: machine::examine()?, languages };
     let text = match args.format {
-        TestFormat::Text => shown(&report, Look::stdout()),
-        TestFormat::Json => serde_json::to_string(&report)? + "\n",
+        Shown::Text => shown(&report, Look::stdout()),
+        Shown::Json => serde_json::to_string(&report)? + "\n",
     };
     // A reader that has gone away has had enough.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use frond_root::{Answer, Reason};
 
-/// The exit codes. `frond query --help` and the README list them.
+/// The exit codes. The README and the help of the verbs list them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Exit {

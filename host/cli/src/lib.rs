@@ -7,6 +7,7 @@ mod build;
 mod doctor;
 pub mod exit;
 mod explain;
+mod inspect;
 mod loading;
 mod new;
 mod query;
@@ -38,6 +39,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Verb::Replay(args) => replay::run(args),
         Verb::Explain(args) => explain::run(args),
         Verb::Doctor(args) => doctor::run(args),
+        Verb::Inspect(args) => inspect::run(args),
     }
 }
 

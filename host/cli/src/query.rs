@@ -182,7 +182,7 @@ fn tell_laws(args: &QueryArgs, laws: Laws) {
 }
 
 /// Writes the answer. A reader that has gone away, such as `head`, has had enough: that is no error.
-fn print(bytes: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn print(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let written = out.write_all(bytes).and_then(|()| match bytes.last() {
         Some(b'\n') | None => Ok(()),

@@ -11,7 +11,7 @@ use frond_run::laws::{self, Laws};
 use frond_test::{Case, LawTried, Suite, Tester, Tried, Verdict, bless, junit, tester};
 use serde::Serialize;
 
-use crate::args::{TestArgs, TestFormat};
+use crate::args::{Shown, TestArgs};
 use crate::exit::{Exit, Machine};
 use crate::loading;
 use crate::show::look::Look;
@@ -40,7 +40,7 @@ fn once(args: &TestArgs) -> anyhow::Result<Exit> {
     let suite = Suite::read(&dir, args.filter.as_deref())
         .with_context(|| format!("cannot read the cases in `{}`", dir.join("cases").display()))?;
     let tester = loading::loaded(Mode::Auto, |tell| Tester::load(package, tell))?;
-    let out = Out { text: args.format == TestFormat::Text, look: Look::stdout() };
+    let out = Out { text: args.format == Shown::Text, look: Look::stdout() };
     out.say(&show::head(&tester.package.name, suite.cases.len(), out.look));
     if suite.cases.is_empty() {
         eprintln!("{}", no_cases(&dir, args));
@@ -128,7 +128,7 @@ struct Report<'a> {
 }
 
 fn report(args: &TestArgs, name: &str, cases: &[Tried], laws: &[LawTried], sums: &Sums) -> anyhow::Result<()> {
-    if args.format == TestFormat::Json {
+    if args.format == Shown::Json {
         let report = Report { version: 1, package: name, cases, laws, sums };
         println!("{}", serde_json::to_string(&report)?);
     }

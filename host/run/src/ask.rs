@@ -12,6 +12,9 @@ use frond_sandbox::SplitHost;
 use crate::error::{RunError, Why};
 use crate::wire::Wired;
 
+/// Sees a plan, and may put another in its place.
+pub type Replan = Box<dyn FnOnce(Plan) -> Result<Plan, Error> + Send>;
+
 /// A query, and where its work comes from.
 pub struct Question {
     /// What is asked, and the promises to keep: see [`request`].
@@ -23,7 +26,7 @@ pub struct Question {
     /// Where a source that reads stdin reads; nothing for one that must not.
     pub stdin: Option<Box<dyn Read + Send>>,
     /// Sees the plan once the query is cut, and may put another in its place.
-    pub planned: Option<Box<dyn FnOnce(Plan) -> Result<Plan, Error> + Send>>,
+    pub planned: Option<Replan>,
 }
 
 impl Question {

@@ -14,7 +14,7 @@ pub mod laws;
 pub mod load;
 pub mod wire;
 
-pub use ask::{Question, ask, request};
+pub use ask::{Question, Replan, ask, request};
 pub use error::RunError;
 pub use load::{Components, Loading, load};
 pub use wire::{Wired, wire};

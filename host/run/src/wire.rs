@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use frond_app::{App, Package};
-use frond_root::policy::budget::Budget;
+use frond_root::policy::budget::leaf_time;
 use frond_root::{Events, LeafRunner, Merger, Root};
 use frond_sandbox::{Leaf, LeafHost, MergeHost, Slots, SplitHost};
 use tokio::runtime::Handle;
@@ -77,8 +77,7 @@ impl Wired {
     /// What a leaf that starts at once has: its own limit, or else what the app's deadline leaves to leaves.
     #[must_use]
     pub fn leaf_time(&self) -> Duration {
-        let start = tokio::time::Instant::now();
-        let time = Budget::new(start, self.app.deadline, None).leaf_deadline - start;
+        let time = leaf_time(self.app.deadline);
         self.app.limits.leaf.time.map_or(time, |own| own.min(time))
     }
 

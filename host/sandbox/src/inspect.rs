@@ -7,6 +7,14 @@ use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
 use crate::bindings::VERSION;
 use crate::stop::clip;
 
+mod contract;
+mod differ;
+mod parts;
+pub mod report;
+mod types;
+
+pub use report::{Report, digest, report};
+
 /// The largest component that is looked at.
 pub const MAX_SIZE: u64 = 64 << 20;
 /// The most imports and exports that are looked at.
@@ -103,7 +111,8 @@ pub enum Misfit {
     /// Imports what no guest gets.
     #[error(
         "imports {0}, which this host does not offer\n\
-         (a guest may import WASI 0.2's cli, clocks, filesystem, io, random and sockets, and frond:plugin@{VERSION})"
+         (a guest may import WASI 0.2's cli, clocks, config, filesystem, http, io, random and sockets, and \
+         frond:plugin@{VERSION})"
     )]
     UnknownImport(String),
     /// Asks for more than the limits, or than any component gets.
@@ -237,7 +246,7 @@ fn is_offered(name: &str) -> bool {
     if let Some(rest) = name.strip_prefix("frond:plugin/") {
         return ours.iter().any(|one| rest == format!("{one}@{VERSION}"));
     }
-    let wasi = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
+    let wasi = ["cli", "clocks", "config", "filesystem", "http", "io", "random", "sockets"];
     name.contains("@0.2.")
         && name
             .strip_prefix("wasi:")

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use frond_root::FailureKind;
 use toml_edit::{DocumentMut, Item, Table, value};
 
+use crate::came::{Came, Without};
 use crate::case::Case;
 use crate::expect::{Form, shown};
-use crate::trial::{Came, Tried, Verdict, Without};
+use crate::trial::{Tried, Verdict};
 
 /// Rewrites the expectation of a case that failed, or that expects nothing yet. What is compared as JSON stays JSON.
 ///

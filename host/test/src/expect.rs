@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
+use crate::came::Came;
 use crate::case::{Beside, Fixture};
-use crate::trial::Came;
 
 /// Lines of a diff beside those that differ.
 const CONTEXT: usize = 2;

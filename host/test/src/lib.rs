@@ -3,7 +3,7 @@
 //!
 //! 1. [`case`]: a case as its file says it. [`suite`]: a package and its cases.
 //! 2. [`tester`]: the package's components, ready to be called one call at a time.
-//! 3. [`trial`](mod@trial): a case, tried. [`expect`]: what came, held against what was expected.
+//! 3. [`trial`](mod@trial): a case, tried; [`came`] is what came of it. [`expect`]: what came, held against what was expected.
 //! 4. [`laws`]: what a merge and a leaf must keep so that the root may fold in any tree and try again.
 //! 5. [`inject`]: faults put in their way. [`junit`]: the outcome for a build server. [`bless`]: expectations rewritten.
 //! 6. [`measure`]: what calls cost. [`capture`]: failed calls of production kept, and made again.
@@ -20,6 +20,7 @@
 //! ```
 
 pub mod bless;
+pub mod came;
 pub mod capture;
 pub mod case;
 pub mod expect;

@@ -1,11 +1,12 @@
 //! A package's components, ready to be called one call at a time.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use frond_app::Package;
-use frond_root::policy::budget::Budget;
+use frond_root::policy::budget::{leaf_time, merge_time};
 use frond_root::{Partition, PartitionKey};
 use frond_run::load::Tell;
 use frond_run::{Components, RunError, load};
@@ -92,7 +93,10 @@ impl Tester {
 
     /// The leaf under other limits, with faults in its way.
     pub(crate) fn faulty(&self, leaf: &Leaf, limits: Limits, faults: &[Fault]) -> Result<Leaf, Fixture> {
-        Ok(Leaf { limits: inject::limits(faults, limits), ..leaf.clone() })
+        let mut grants = (*leaf.grants).clone();
+        inject::grants(faults, &mut grants);
+        let limits = inject::limits(faults, limits);
+        Ok(Leaf { limits, grants: Arc::new(grants), ..leaf.clone() })
     }
 
     pub(crate) fn trials(&self) -> &Trials {
@@ -101,22 +105,15 @@ impl Tester {
 
     /// What a leaf has in a query that starts it at once: its own limit, or else what the deadline leaves to leaves.
     pub(crate) fn leaf_time(&self, by: &Lower) -> Duration {
-        let budget = self.budget();
-        let time = budget.0;
+        let time = leaf_time(self.package.deadline);
         let own = self.package.limits.leaf.time.unwrap_or(time).min(time);
         by.time.map_or(own, |lower| own.min(lower.0))
     }
 
     /// What a merge has when the gather has used all of its own time.
     pub(crate) fn merge_time(&self, by: &Lower) -> Duration {
-        let time = self.budget().1;
+        let time = merge_time(self.package.deadline);
         by.time.map_or(time, |lower| time.min(lower.0))
-    }
-
-    fn budget(&self) -> (Duration, Duration) {
-        let start = tokio::time::Instant::now();
-        let budget = Budget::new(start, self.package.deadline, None);
-        (budget.leaf_deadline - start, budget.merge_deadline - budget.gather_deadline)
     }
 }
 

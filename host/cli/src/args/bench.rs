@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::TestFormat;
+use super::Shown;
 
 /// `frond bench`.
 #[derive(Debug, Args)]
@@ -43,5 +43,5 @@ pub struct BenchArgs {
 
     /// How the figures are printed.
     #[arg(long, value_enum, default_value_t)]
-    pub format: TestFormat,
+    pub format: Shown,
 }

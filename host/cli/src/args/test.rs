@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use frond_test::Fault;
+
+use super::Shown;
 
 /// `frond test`.
 #[derive(Debug, Args)]
@@ -61,19 +63,9 @@ pub struct TestArgs {
 
     /// How the outcome is printed.
     #[arg(long, value_enum, default_value_t)]
-    pub format: TestFormat,
+    pub format: Shown,
 
     /// Writes the outcome as JUnit XML too.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-}
-
-/// How the outcome of tests is printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum TestFormat {
-    /// A line a case, failures in full at the end.
-    #[default]
-    Text,
-    /// One JSON object.
-    Json,
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use bytes::Bytes;
-use frond_root::{Answer, Error, Plan};
-use frond_run::Wired;
+use frond_root::{Answer, Plan};
+use frond_run::{Replan, Wired};
 use frond_test::capture;
 
 use crate::exit::Machine;
@@ -17,7 +17,7 @@ pub(super) struct Planned(Arc<OnceLock<Plan>>);
 
 impl Planned {
     /// What a question does with its plan.
-    pub(super) fn hook(&self) -> Box<dyn FnOnce(Plan) -> Result<Plan, Error> + Send> {
+    pub(super) fn hook(&self) -> Replan {
         let kept = self.clone();
         Box::new(move |plan| {
             // A query is cut once.

@@ -22,7 +22,10 @@ pub fn advice(kind: FailureKind, call: &str, limits: &Limits) -> Option<String> 
         }
         FailureKind::OutOfMemory => {
             let now = show_size(own.memory);
-            format!("{}: raise it, or let the leaf import `source` and pull its partition in pieces", raise("memory", now))
+            format!(
+                "{}: raise it, or let the leaf import `source` and pull its partition in pieces",
+                raise("memory", now)
+            )
         }
         FailureKind::OutputTooLarge => {
             format!("{}: raise it, or return less: a summary, the best few", raise("output", show_size(own.output)))
@@ -31,11 +34,9 @@ pub fn advice(kind: FailureKind, call: &str, limits: &Limits) -> Option<String> 
             "raise the deadline, cut the work into smaller partitions, or hand over what is there with `emit-partial`"
                 .to_owned()
         }
-        FailureKind::Trap => {
-            "the log above has the guest's own message; build with function names (strip = \"debuginfo\") for a backtrace"
-                .to_owned()
+        FailureKind::HostCallDenied => {
+            "grant it under [grants] in frond.toml, or raise limits.leaf.host-calls".to_owned()
         }
-        FailureKind::HostCallDenied => "grant it under [grants] in frond.toml, or raise limits.leaf.host-calls".to_owned(),
         FailureKind::Incompatible => "frond inspect FILE says what differs from the contract".to_owned(),
         _ => return None,
     })

@@ -129,9 +129,10 @@ impl Page {
                         row = Line::new().put(" ".repeat(indent));
                         used = indent;
                     }
+                    // A space at the end of a line needs no room.
+                    let fits = used + wide <= self.look.width;
                     used += wide;
-                    // A space at the very end of a line would cost the word before it its last letter.
-                    row = row.tone(tone, if used > self.look.width { piece.trim_end().to_owned() } else { piece });
+                    row = row.tone(tone, if fits { piece.as_str() } else { piece.trim_end() });
                 }
             }
         }

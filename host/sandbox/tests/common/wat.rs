@@ -35,7 +35,12 @@ pub(crate) const OK: &str = "(i32.const 16)";
 
 /// The same with `imports` of the component, and `lowered` to give them to the core module.
 pub(crate) fn with_imports(imports: &str, lowered: &str, core: &str, body: &str) -> Vec<u8> {
-    let text = format!(
+    assemble(&text(imports, lowered, core, body))
+}
+
+/// The same as text.
+pub(crate) fn text(imports: &str, lowered: &str, core: &str, body: &str) -> String {
+    format!(
         r#"(component
             {imports}
             (core module $libc
@@ -69,8 +74,7 @@ pub(crate) fn with_imports(imports: &str, lowered: &str, core: &str, body: &str)
         },
         types = TYPES,
         export = export("process-partition@0.1.0"),
-    );
-    assemble(&text)
+    )
 }
 
 /// The contract's types, as every component that exports them must name them.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc;
 
 use bytes::Bytes;
-use frond_root::{Cancel, Error, Events, FailureKind, Partition, PartitionKey, Plan};
+use frond_root::{Cancel, Events, FailureKind, Partition, PartitionKey, Plan};
 use frond_run::{Question, ask, request};
 
 use crate::case::{Call, Case, Lower, Promises};
@@ -113,7 +113,7 @@ pub(crate) fn cut(tester: &Tester, case: &Case, promises: &Promises, most: usize
     let planned = move |plan: Plan| {
         // Only the plan is wanted: a query without partitions costs nothing. Nobody else reads the channel.
         let _ = send.send(plan.partitions().iter().take(most).cloned().collect());
-        Plan::new(Vec::new()).map_err(Error::from)
+        Plan::new(Vec::new())
     };
     let question = Question {
         input: promises.input.clone(),
