@@ -4,21 +4,25 @@
 use super::scaffold::File;
 
 macro_rules! source {
-    ($name:literal) => {
-        ($name, include_str!(concat!("../../../../plugins/sdk/src/", $name)))
+    ($path:literal) => {
+        ($path, include_str!(concat!("../../../../plugins/sdk/", $path)))
     };
 }
 
-pub(super) const SOURCES: [(&str, &str); 9] = [
-    source!("bindings.rs"),
-    source!("call.rs"),
-    source!("codec.rs"),
-    source!("control.rs"),
-    source!("failure.rs"),
-    source!("lib.rs"),
-    source!("macros.rs"),
-    source!("partition.rs"),
-    source!("source.rs"),
+pub(super) const SOURCES: [(&str, &str); 13] = [
+    source!("src/bindings.rs"),
+    source!("src/call.rs"),
+    source!("src/codec.rs"),
+    source!("src/config.rs"),
+    source!("src/control.rs"),
+    source!("src/failure.rs"),
+    source!("src/http.rs"),
+    source!("src/http/send.rs"),
+    source!("src/lib.rs"),
+    source!("src/macros.rs"),
+    source!("src/partition.rs"),
+    source!("src/source.rs"),
+    source!("wit/outside.wit"),
 ];
 
 /// What only makes sense in Frond's own repository: tests, which stand in files of their own, and its README.
@@ -28,10 +32,10 @@ const OWN: [&str; 2] = [
 ];
 
 pub(super) fn files() -> impl Iterator<Item = File> {
-    SOURCES.iter().map(|(name, text)| {
+    SOURCES.iter().map(|(path, text)| {
         let text = OWN.iter().fold((*text).to_owned(), |text, own| text.replace(own, ""));
         // Where the contract is, seen from the crate.
         let text = text.replace("\"../../wit\"", "\"../wit\"");
-        File { path: format!("frond-plugin/src/{name}").into(), text }
+        File { path: format!("frond-plugin/{path}").into(), text }
     })
 }

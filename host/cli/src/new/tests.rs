@@ -41,12 +41,21 @@ fn no_file_is_written_twice() {
     }
 }
 
+/// The files of a folder, tests apart, from the crate's own folder.
+fn files_in(folder: &Path, from: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let named = |path: PathBuf| match path.is_dir() {
+        true => files_in(&path, from),
+        false => vec![path.strip_prefix(from).unwrap().to_str().unwrap().to_owned()],
+    };
+    entries.filter(|path| !path.ends_with("tests.rs")).flat_map(named).collect()
+}
+
 #[test]
 fn the_crate_for_plugins_is_there_whole() {
-    let folder = fs::read_dir(root().join("plugins/sdk/src")).unwrap().map(|entry| entry.unwrap());
-    let files = folder.filter(|entry| entry.file_type().unwrap().is_file());
-    let expected: BTreeSet<_> = files.map(|entry| entry.file_name().into_string().unwrap()).collect();
-    assert_eq!(sdk::SOURCES.iter().map(|(name, _)| (*name).to_owned()).collect::<BTreeSet<_>>(), expected);
+    let sdk = root().join("plugins/sdk");
+    let expected: BTreeSet<_> = ["src", "wit"].iter().flat_map(|folder| files_in(&sdk.join(folder), &sdk)).collect();
+    assert_eq!(sdk::SOURCES.iter().map(|(path, _)| (*path).to_owned()).collect::<BTreeSet<_>>(), expected);
     for file in sdk::files() {
         for own in ["README", "mod tests", "../../"] {
             assert!(!file.text.contains(own), "{} still has `{own}`", file.path.display());
