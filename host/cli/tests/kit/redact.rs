@@ -6,7 +6,10 @@ use super::Ended;
 
 /// Without times, and without the lines that only the first run of a component writes.
 pub fn plain(text: &str) -> String {
-    let lasting = |line: &&str| !(line.starts_with("compiled ") && line.ends_with(" s"));
+    let lasting = |line: &&str| {
+        let (begins, ends) = (|text| line.starts_with(text), |text| line.ends_with(text));
+        !(begins("compiled ") && ends(" s") || begins("compiling ") && ends("it is kept for the next time"))
+    };
     text.lines().filter(lasting).map(|line| timeless(line).trim_end().to_owned() + "\n").collect()
 }
 
