@@ -1,4 +1,5 @@
 //! `frond inspect` from outside: what is said of components that fit, that do not, and that are hostile.
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop where it is wrong")]
 
 mod kit;
 
@@ -189,97 +190,7 @@ fn json_is_of_version_1() {
     let mut found = folder.frond("inspect leaf.wasm --format json --no-compile").run().expect(0).json();
     found["components"][0]["sha256"].as_str().filter(|digest| digest.len() == 64).unwrap();
     found["components"][0]["sha256"] = json!("…");
-    assert_snapshot!(serde_json::to_string_pretty(&found).unwrap(), @r#"
-    {
-      "components": [
-        {
-          "compiled": {
-            "state": "not-asked"
-          },
-          "core_modules": 1,
-          "custom_sections": {
-            "items": [
-              {
-                "count": 2,
-                "name": "component-name",
-                "size": 108
-              },
-              {
-                "count": 1,
-                "name": "name",
-                "size": 4
-              }
-            ],
-            "more": 0
-          },
-          "debug_info": 0,
-          "exports": {
-            "items": [
-              "frond:plugin/process-partition@0.1.0"
-            ],
-            "more": 0
-          },
-          "file": "leaf.wasm",
-          "fits": true,
-          "function_names": false,
-          "imports": {
-            "items": [],
-            "more": 0
-          },
-          "inner_components": 1,
-          "instance": {
-            "core_instances": 1,
-            "known": true,
-            "memories": 1,
-            "memory_max": 1048576,
-            "memory_min": 262144,
-            "table_min": 3,
-            "tables": 1
-          },
-          "may_use": [],
-          "named": [],
-          "packages": {
-            "items": [
-              "frond:plugin@0.1.0"
-            ],
-            "more": 0
-          },
-          "producers": {
-            "items": [],
-            "more": 0
-          },
-          "roles": [
-            {
-              "fits": true,
-              "role": "leaf"
-            },
-            {
-              "fits": false,
-              "role": "merge",
-              "why": {
-                "hint": "in Rust, `frond_plugin::leaf!`, `merger!` and `splitter!` export these interfaces",
-                "kind": "not-exported",
-                "text": "does not export frond:plugin/merge-partials@0.1.0"
-              }
-            },
-            {
-              "fits": false,
-              "role": "split",
-              "why": {
-                "hint": "in Rust, `frond_plugin::leaf!`, `merger!` and `splitter!` export these interfaces",
-                "kind": "not-exported",
-                "text": "does not export frond:plugin/split-query@0.1.0"
-              }
-            }
-          ],
-          "sha256": "…",
-          "size": 664
-        }
-      ],
-      "fits": true,
-      "version": 1
-    }
-    "#);
+    assert_snapshot!(serde_json::to_string_pretty(&found).unwrap());
 }
 
 #[test]

@@ -1,4 +1,10 @@
 //! `frond run-test` as the runner of a crate's tests: with cargo test, with nextest, and by itself.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stop where it is wrong"
+)]
 
 mod kit;
 

@@ -13,6 +13,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, 
 
 use crate::limits::{Limits, Meter};
 use crate::log::Log;
+use crate::profile::Probe;
 use crate::stop::Stop;
 
 /// The most resources (streams, pollables, …) that a guest may hold at once.
@@ -98,6 +99,8 @@ pub(crate) struct Host {
     pub(crate) caller: Caller,
     pub(crate) deadline: Instant,
     pub(crate) host_calls: u64,
+    /// What takes samples of the call.
+    pub(crate) probe: Option<Arc<Probe>>,
     log: Option<Log>,
     seed: Option<Seed>,
     wasi: Option<WasiCtx>,
@@ -108,7 +111,18 @@ impl Host {
     pub(crate) fn new(limits: Limits, caller: Caller, deadline: Instant, seed: Option<Seed>) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
-        Self { meter: Meter::new(&limits), limits, caller, deadline, host_calls: 0, log: None, seed, wasi: None, table }
+        Self {
+            meter: Meter::new(&limits),
+            limits,
+            caller,
+            deadline,
+            host_calls: 0,
+            probe: None,
+            log: None,
+            seed,
+            wasi: None,
+            table,
+        }
     }
 
     /// WASI's state for a guest that gets another than the others.
