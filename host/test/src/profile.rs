@@ -196,7 +196,10 @@ impl Stacks {
         let read: Firefox = serde_json::from_slice(firefox)?;
         let thread = read.threads.first().ok_or(ReadError::Bounds("the thread"))?;
         let name = |index: &usize| thread.string_array.get(*index).cloned().ok_or(ReadError::Bounds("a name"));
-        let functions = thread.func_table.name.iter().map(name).collect::<Result<_, _>>()?;
+        let functions = thread.func_table.name.iter().map(name).collect::<Result<Vec<_>, _>>()?;
+        if thread.frame_table.func.iter().any(|function| *function >= functions.len()) {
+            return Err(ReadError::Bounds("a function"));
+        }
         let mut samples = Vec::with_capacity(thread.samples.stack.len());
         for (stack, weight) in thread.samples.stack.iter().zip(&thread.samples.weights) {
             samples.push((thread.functions_of(*stack)?, weight.unwrap_or(0)));
