@@ -6,6 +6,7 @@ use frond_sandbox::component::Origin;
 use frond_sandbox::{Limits, Plugin, Role, Sandbox, Settings};
 
 use crate::Bench;
+use crate::guests::top;
 use crate::measure::median;
 use crate::report::{Bound, ms};
 
@@ -13,11 +14,16 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.report.section("Start: a component made ready");
     let cache = tempfile::tempdir()?;
     let (pi, wordcount) = (bench.guests.pi.clone(), bench.guests.wordcount.clone());
-    let guests = [("pi", &wordcount, &pi), ("wordcount", &pi, &wordcount)];
+    let mut guests = vec![("pi", &wordcount, &pi, 1.0), ("wordcount", &pi, &wordcount, 1.0)];
+    // An interpreter is large; it is built by `make guests-python`, and left out where it is not.
+    let python = std::fs::read(top().join("target/plugins/python/rail_leaf.wasm")).ok();
+    guests.extend(python.as_ref().map(|python| ("rail in Python", &pi, python, 30.0)));
     let mut rows = Vec::new();
-    for (name, first, component) in guests {
+    for (name, first, component, most) in guests {
         let (mut compiled, mut cached, mut engines) = (Vec::new(), Vec::new(), Vec::new());
-        for round in 0..bench.rounds(5) {
+        // Compiling an interpreter takes most of a minute.
+        let rounds = if component.len() > 4 << 20 { 1 } else { bench.rounds(5) };
+        for round in 0..rounds {
             let dir = cache.path().join(format!("{name}-{round}"));
             let settings = Settings { slots: 2, limits: vec![Limits::default()], cache: Some(dir) };
             compiled.push(load(&settings, first, component, Origin::Compiled)?.1);
@@ -30,7 +36,7 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
         let [compiled, cached, engine] = [compiled, cached, engines].map(|all| median(all.into_iter()));
         rows.push(vec![name.to_owned(), format!("{}", component.len() / 1024), ms(compiled), ms(cached), ms(engine)]);
         let what = format!("{name}: ready from the cache");
-        bench.report.target(what, cached * 1e3, "ms", Bound::AtMost(1.0));
+        bench.report.target(what, cached * 1e3, "ms", Bound::AtMost(most));
     }
     bench.report.table(
         &["component", "KiB", "compiled, ms", "from the cache, ms", "first of a process, with its engine, ms"],

@@ -160,18 +160,31 @@ impl Call<'_> {
         if let Some(stop) = store.data().caller.stopped() {
             return Err(stop.into());
         }
-        store.epoch_deadline_callback(|store| {
+        store.epoch_deadline_callback(|mut store| {
             let host = store.data();
             match host.caller.stopped() {
-                Some(stop) => Err(stop.into()),
-                None if Instant::now() >= host.deadline => Err(Stop::Time.into()),
-                None => Ok(UpdateDeadline::Continue(1)),
+                Some(stop) => return Err(stop.into()),
+                None if Instant::now() >= host.deadline => return Err(Stop::Time.into()),
+                None => {}
             }
+            if let Some(probe) = host.probe.clone() {
+                probe.look(&mut store);
+            }
+            Ok(UpdateDeadline::Continue(1))
         });
         store.call_hook(|mut store, hook| match hook {
-            CallHook::CallingHost => count(store.data_mut()),
+            CallHook::CallingHost => {
+                if let Some(probe) = store.data().probe.clone() {
+                    probe.leaves_wasm(store.get_fuel().unwrap_or(u64::MAX));
+                }
+                count(store.data_mut())
+            }
             _ => Ok(()),
         });
+        if let Some(probe) = self.watch.probe() {
+            store.data_mut().probe = Some(probe.clone());
+            probe.begin(self.plugin, store);
+        }
         // One host call may not make the host allocate more than the guest itself may hold.
         store.set_hostcall_fuel(usize::try_from(self.limits.memory).unwrap_or(usize::MAX));
         store.set_max_component_handles(crate::host::MAX_RESOURCES);

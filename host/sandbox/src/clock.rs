@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Engine, EngineWeak};
 
+use crate::profile::Probe;
+
 /// How soon the epoch is bumped again while a call is past its deadline: covers a store that had not yet set its own
 /// epoch when the first bump came.
 const AGAIN: Duration = Duration::from_millis(1);
@@ -34,6 +36,8 @@ struct Shared {
 pub(crate) struct Watch {
     clock: Clock,
     deadline: Arc<AtomicU64>,
+    /// What takes samples of its calls.
+    probe: Option<Arc<Probe>>,
 }
 
 impl Clock {
@@ -62,7 +66,7 @@ impl Clock {
         let mut watched = lock(&self.0.watched);
         watched.retain(|one| one.strong_count() > 0);
         watched.push(Arc::downgrade(&deadline));
-        Watch { clock: self.clone(), deadline }
+        Watch { clock: self.clone(), deadline, probe: None }
     }
 
     /// Lets every running guest ask, now, whether it should stop.
@@ -72,6 +76,15 @@ impl Clock {
 }
 
 impl Watch {
+    /// The same, with samples taken of its calls.
+    pub(crate) fn sampled(self, probe: Option<Arc<Probe>>) -> Self {
+        Self { probe, ..self }
+    }
+
+    pub(crate) fn probe(&self) -> Option<&Arc<Probe>> {
+        self.probe.as_ref()
+    }
+
     /// A call begins that must end by `deadline`.
     pub(crate) fn set(&self, deadline: Instant) {
         let at = self.clock.0.nanos(deadline);

@@ -16,6 +16,7 @@ use crate::grants::{Directory, Granted, Grants};
 use crate::http::Http;
 use crate::limits::{Limits, Meter};
 use crate::log::Log;
+use crate::profile::Probe;
 use crate::refusal::Refusal;
 use crate::stop::Stop;
 
@@ -103,6 +104,8 @@ pub(crate) struct Host {
     pub(crate) deadline: Instant,
     pub(crate) host_calls: u64,
     pub(crate) granted: Granted,
+    /// What takes samples of the call.
+    pub(crate) probe: Option<Arc<Probe>>,
     log: Option<Log>,
     seed: Option<Seed>,
     refusal: Option<Refusal>,
@@ -122,6 +125,7 @@ impl Host {
             deadline,
             host_calls: 0,
             granted,
+            probe: None,
             log: None,
             seed,
             refusal: None,

@@ -9,6 +9,7 @@ use crate::stop::clip;
 
 mod contract;
 mod differ;
+mod fit;
 mod parts;
 pub mod report;
 mod types;

@@ -5,7 +5,8 @@
 //! - [`component`]: a guest loaded: checked ([`inspect`]), compiled, cached, linked.
 //! - [`limits`] and [`call`]: one call in a fresh instance under limits. [`grants`]: what it may use beyond computing.
 //! - [`leaf`]: one leaf call. [`slots`]: the threads that leaves run on. [`merger`]: merges and splits, on threads of
-//!   their own. [`trial`]: any of these calls made alone, for those who test a plugin. [`program`]: a test binary, run.
+//!   their own. [`trial`]: any of these calls made alone, for those who test a plugin. [`profile`]: samples of them.
+//!   [`program`]: a test binary, run.
 //!
 //! This is the only crate that names wasmtime.
 
@@ -26,6 +27,7 @@ mod linker;
 mod log;
 pub mod merger;
 mod park;
+pub mod profile;
 pub mod program;
 mod refusal;
 mod shape;

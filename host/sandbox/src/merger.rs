@@ -17,6 +17,7 @@ use crate::grants::{Granted, Grants};
 use crate::host::{Caller, Flag};
 use crate::limits::Limits;
 use crate::park;
+use crate::profile::Probe;
 
 /// A guest that is called off the leaf threads.
 #[derive(Clone)]
@@ -45,10 +46,11 @@ impl Guests {
         &self,
         until: Instant,
         flag: Arc<Flag>,
+        probe: Option<Arc<Probe>>,
         work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
     ) -> Called<T> {
         flag.here();
-        let (watch, waker) = (self.clock.watch(), park::waker());
+        let (watch, waker) = (self.clock.watch().sampled(probe), park::waker());
         let call = Call {
             plugin: &self.plugin,
             limits: &self.limits,
@@ -94,7 +96,7 @@ impl Guests {
         let stop = StopOnDrop { flag: flag.clone(), clock: self.clock.clone() };
         let blocking = move |place: OwnedSemaphorePermit| {
             let Called { result, usage, .. } =
-                guests.call_here(until, flag, async |running| work(running, guests.plugin()).await);
+                guests.call_here(until, flag, None, async |running| work(running, guests.plugin()).await);
             drop(place);
             result.map(|value| (value, usage))
         };

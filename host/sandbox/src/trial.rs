@@ -1,7 +1,7 @@
 //! Calls made alone, on the caller's thread, through the very code that production calls go through, with everything
 //! that is to be known of each.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use crate::leaf::Leaf;
 use crate::log::Log;
 use crate::merger::{Guests, finish, merge, split};
 use crate::park;
+use crate::profile::{Probe, Profile, ProfileError, Sampling, Ticker};
 
 /// What one call came to.
 #[derive(Debug)]
@@ -36,13 +37,39 @@ pub struct Trial<T = Bytes> {
 #[derive(Clone)]
 pub struct Trials {
     clock: Clock,
+    /// What takes samples of the calls that are made now.
+    probe: Arc<Mutex<Option<Arc<Probe>>>>,
 }
 
 impl Trials {
     /// Calls that `clock` interrupts.
     #[must_use]
     pub fn new(clock: &Clock) -> Self {
-        Self { clock: clock.clone() }
+        Self { clock: clock.clone(), probe: Arc::default() }
+    }
+
+    /// What `calls` gives, and a profile of the calls that it makes with these trials, which must all be of one
+    /// component; several of them make one profile of many samples. `name` is what the profile is called.
+    pub fn profiled<T>(
+        &self,
+        name: &str,
+        sampling: Sampling,
+        calls: impl FnOnce() -> T,
+    ) -> (T, Result<Profile, ProfileError>) {
+        let probe = Arc::new(Probe::new(&self.clock, name, sampling));
+        let ticker = Ticker::start(&probe);
+        *self.probe.lock().unwrap_or_else(PoisonError::into_inner) = Some(probe.clone());
+        let came = calls();
+        *self.probe.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let profile = match ticker {
+            Ok(_) => probe.finish(),
+            Err(error) => Err(ProfileError::Engine(error.to_string())),
+        };
+        (came, profile)
+    }
+
+    fn probe(&self) -> Option<Arc<Probe>> {
+        self.probe.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A leaf's call on one partition, of which it is told that it is number `index`.
@@ -70,7 +97,7 @@ impl Trials {
             let message = "the time limit is too short for a leaf to start";
             return Ok(Trial::failed(Failure::new(FailureKind::OutOfTime, message)));
         };
-        let (watch, waker) = (self.clock.watch(), park::waker());
+        let (watch, waker) = (self.clock.watch().sampled(self.probe()), park::waker());
         let mut called = leaf.call(attempt, index, &watch, &waker);
         let caller = std::mem::replace(&mut called.caller, Caller::Other(Arc::default()));
         if let Caller::Leaf(attempt) = caller {
@@ -84,7 +111,9 @@ impl Trials {
     pub fn merge(&self, guests: &Guests, query: &[u8], partials: &[Bytes], time: Duration) -> Trial {
         let (start, plugin) = (Instant::now(), guests.plugin());
         let call = async |running: crate::call::Running<'_>| merge(running, plugin, query, partials).await;
-        Trial::of(guests.call_here(start + time, Arc::default(), call), start, |merged| merged.len() as u64)
+        Trial::of(guests.call_here(start + time, Arc::default(), self.probe(), call), start, |merged| {
+            merged.len() as u64
+        })
     }
 
     /// A call of `finish`.
@@ -98,7 +127,9 @@ impl Trials {
     ) -> Trial {
         let (start, plugin) = (Instant::now(), guests.plugin());
         let call = async |running: crate::call::Running<'_>| finish(running, plugin, query, merged, covered).await;
-        Trial::of(guests.call_here(start + time, Arc::default(), call), start, |answer| answer.len() as u64)
+        Trial::of(guests.call_here(start + time, Arc::default(), self.probe(), call), start, |answer| {
+            answer.len() as u64
+        })
     }
 
     /// A call of `split`: keys and contents.
@@ -107,7 +138,7 @@ impl Trials {
         let call = async |running: crate::call::Running<'_>| split(running, plugin, query, wanted).await;
         let size =
             |pieces: &Vec<(String, Bytes)>| pieces.iter().map(|(key, data)| (key.len() + data.len()) as u64).sum();
-        Trial::of(guests.call_here(start + time, Arc::default(), call), start, size)
+        Trial::of(guests.call_here(start + time, Arc::default(), self.probe(), call), start, size)
     }
 }
 

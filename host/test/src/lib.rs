@@ -6,7 +6,7 @@
 //! 3. [`trial`](mod@trial): a case, tried; [`came`] is what came of it. [`expect`]: what came, held against what was expected.
 //! 4. [`laws`]: what a merge and a leaf must keep so that the root may fold in any tree and try again.
 //! 5. [`inject`]: faults put in their way. [`junit`]: the outcome for a build server. [`bless`]: expectations rewritten.
-//! 6. [`measure`]: what calls cost. [`capture`]: failed calls of production kept, and made again.
+//! 6. [`measure`]: what calls cost. [`profile`]: where. [`capture`]: failed calls of production kept, and made again.
 //!
 //! ```no_run
 //! use frond_test::Tester;
@@ -28,6 +28,7 @@ pub mod inject;
 pub mod junit;
 pub mod laws;
 pub mod measure;
+pub mod profile;
 pub mod suite;
 pub mod tester;
 pub mod trial;

@@ -59,11 +59,11 @@ impl Measured {
 }
 
 /// One call of a run.
-struct Once {
+pub(crate) struct Once {
     took: Duration,
     fuel: u64,
     memory: u64,
-    result: Result<Bytes, String>,
+    pub(crate) result: Result<Bytes, String>,
 }
 
 impl Tester {
@@ -72,13 +72,7 @@ impl Tester {
     /// # Errors
     /// A case that this package cannot try.
     pub fn measure(&self, case: &Case, runs: u64) -> Result<Measured, Fixture> {
-        let partitions = match &case.call {
-            Call::Leaf { key, index, data } => {
-                vec![(*index, Partition::new(PartitionKey::from(key.as_str()), data.clone()))]
-            }
-            Call::Query(promises) => (0_u32..).zip(cut(self, case, promises, MAX_PARTITIONS)).collect(),
-            _ => Vec::new(),
-        };
+        let partitions = self.leaf_calls(case);
         let mut measured = Measured {
             name: case.name.clone(),
             call: case.call.name(),
@@ -111,7 +105,18 @@ impl Tester {
         Ok(measured)
     }
 
-    fn run_once(&self, case: &Case, partitions: &[(u32, Partition)]) -> Result<Vec<Once>, Fixture> {
+    /// What a case's leaves are called on.
+    pub(crate) fn leaf_calls(&self, case: &Case) -> Vec<(u32, Partition)> {
+        match &case.call {
+            Call::Leaf { key, index, data } => {
+                vec![(*index, Partition::new(PartitionKey::from(key.as_str()), data.clone()))]
+            }
+            Call::Query(promises) => (0_u32..).zip(cut(self, case, promises, MAX_PARTITIONS)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn run_once(&self, case: &Case, partitions: &[(u32, Partition)]) -> Result<Vec<Once>, Fixture> {
         if partitions.is_empty() {
             let came = self.come(case)?;
             return Ok(vec![Once {

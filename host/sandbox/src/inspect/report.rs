@@ -3,21 +3,17 @@
 //! and safe to print.
 
 use sha2::{Digest, Sha256};
-use wasmparser::component_types::ComponentEntityType;
-use wasmparser::types::{Types, TypesRef};
 use wasmparser::{Parser, Payload, Validator};
 
+pub use super::fit::{Fit, Mismatch, MismatchKind};
 pub use super::parts::Demand;
 
-use super::types::Reader;
-use super::{Misfit, Role, Surface, contract, differ, parts, surface};
-use crate::bindings::VERSION;
+use super::fit::Look;
+use super::{Misfit, Role, parts, surface};
 use crate::component::hex;
 use crate::log::sanitise;
 use crate::stop::clip;
 
-/// The package of the contract.
-const PACKAGE: &str = "frond:plugin";
 /// The most characters of one name.
 const MAX_NAME: usize = 200;
 /// The most imports, exports and packages that are listed.
@@ -67,69 +63,6 @@ pub struct Section {
     pub count: u64,
     /// Their size in bytes.
     pub size: u64,
-}
-
-/// How a component does not fit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MismatchKind {
-    /// It does not export the interface.
-    NotExported,
-    /// It exports it of another version of the contract.
-    OtherVersion,
-    /// It exports an interface of the same name of somebody else's.
-    OtherPackage,
-    /// It exports it with other types.
-    OtherType,
-    /// It imports what no guest gets.
-    UnknownImport,
-    /// It imports a part of the contract with other types.
-    OtherImport,
-    /// It fits by its types, and the engine refuses it.
-    Refused,
-}
-
-impl MismatchKind {
-    /// As it is spelled for programs.
-    #[must_use]
-    pub fn slug(self) -> &'static str {
-        match self {
-            Self::NotExported => "not-exported",
-            Self::OtherVersion => "other-version",
-            Self::OtherPackage => "other-package",
-            Self::OtherType => "other-type",
-            Self::UnknownImport => "unknown-import",
-            Self::OtherImport => "other-import",
-            Self::Refused => "refused",
-        }
-    }
-}
-
-/// The first item that differs from the contract, with what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mismatch {
-    /// Of which kind the difference is.
-    pub kind: MismatchKind,
-    /// The item, with both sides and both versions.
-    pub text: String,
-    /// The remedy.
-    pub hint: String,
-}
-
-impl Mismatch {
-    /// With what is shown of text that may be a guest's.
-    #[must_use]
-    pub fn new(kind: MismatchKind, text: &str, hint: impl Into<String>) -> Self {
-        Self { kind, text: clip(text), hint: hint.into() }
-    }
-}
-
-/// Whether a component can take a role.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fit {
-    /// The role.
-    pub role: Role,
-    /// Why it cannot take it; `None` when it can.
-    pub mismatch: Option<Mismatch>,
 }
 
 /// What a component may use of the world outside, by what it imports. That it imports it does not prove that it uses it.
@@ -289,144 +222,4 @@ fn packages<'a>(names: impl Iterator<Item = &'a String>) -> Listed<String> {
         }
     }
     found
-}
-
-/// A component beside the contract.
-struct Look<'a> {
-    surface: &'a Surface,
-    types: &'a Types,
-}
-
-impl Look<'_> {
-    fn roles(&self) -> Vec<Fit> {
-        let fit = |role| Fit { role, mismatch: self.export(role).or_else(|| self.imports(role)) };
-        [Role::Leaf, Role::Merge, Role::Split].into_iter().map(fit).collect()
-    }
-
-    /// How what it exports for `role` differs from the contract.
-    fn export(&self, role: Role) -> Option<Mismatch> {
-        let (interface, wanted) = (role.interface(), role.export());
-        if self.surface.exports.contains(&wanted) {
-            let how =
-                self.differs(interface, self.types.as_ref().component_item_for_export(&wanted).map(|item| item.ty))?;
-            let text = format!("exports {wanted}, and {how}\n{}", versions(VERSION));
-            let hint =
-                format!("it was built against another text of the contract: take wit/world.wit of {PACKAGE}@{VERSION}");
-            return Some(Mismatch::new(MismatchKind::OtherType, &text, hint));
-        }
-        let named = self.surface.exports.iter().find_map(|export| {
-            let (package, rest) = export.split_once('/')?;
-            let (name, version) = rest.split_once('@').unwrap_or((rest, ""));
-            (name == interface).then_some((export, package, version))
-        });
-        let Some((export, package, version)) = named else {
-            return Some(self.absent(role, &wanted));
-        };
-        let types = self.types.as_ref();
-        let how = self.differs(interface, types.component_item_for_export(export).map(|item| item.ty));
-        if package != PACKAGE {
-            let text = format!("exports {export}, which is not {wanted}: the name is the same, the package is not");
-            let hint = format!("export the interface of {PACKAGE}@{VERSION}: names alone promise nothing");
-            return Some(Mismatch::new(MismatchKind::OtherPackage, &text, hint));
-        }
-        let how = how.unwrap_or_else(|| "its functions are the same".to_owned());
-        let text = format!("exports {export}, this host speaks {wanted}: {how}\n{}", versions(version));
-        let hint = format!("build it against version {VERSION} of the contract");
-        Some(Mismatch::new(MismatchKind::OtherVersion, &text, hint))
-    }
-
-    fn absent(&self, role: Role, wanted: &str) -> Mismatch {
-        let function = match role {
-            Role::Leaf => "process",
-            Role::Merge => "merge",
-            Role::Split => "split",
-        };
-        let is_program = self.surface.exports.iter().any(|export| export.starts_with("wasi:cli/run@"));
-        let hint = match self.types.as_ref().component_item_for_export(function) {
-            _ if is_program => {
-                "it is a program with a `main`: a plugin is a library, in Rust a crate whose crate-type is cdylib"
-                    .to_owned()
-            }
-            Some(_) => format!("it exports `{function}` by itself: it belongs into the interface {wanted}"),
-            None => "in Rust, `frond_plugin::leaf!`, `merger!` and `splitter!` export these interfaces".to_owned(),
-        };
-        Mismatch::new(MismatchKind::NotExported, &format!("does not export {wanted}"), hint)
-    }
-
-    /// What it imports that no guest gets, or not so.
-    fn imports(&self, role: Role) -> Option<Mismatch> {
-        if let Err(Misfit::UnknownImport(import)) = self.surface.fits(role) {
-            let text = match import.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@')) {
-                Some((_, version)) => {
-                    format!("imports {import}, this host speaks version {VERSION}\n{}", versions(version))
-                }
-                None => format!("imports {import}, which this host does not offer"),
-            };
-            let hint = match import.starts_with(PACKAGE) {
-                true => format!("build it against version {VERSION} of the contract"),
-                false => "build it without what needs that, or compose it with a component that offers it".to_owned(),
-            };
-            return Some(Mismatch::new(MismatchKind::UnknownImport, &text, hint));
-        }
-        ["control", "source"].into_iter().find_map(|interface| {
-            let full = format!("{PACKAGE}/{interface}@{VERSION}");
-            let item = self.types.as_ref().component_item_for_import(&full)?;
-            let how = self.differs_of_import(interface, item.ty)?;
-            let text = format!("imports {full}, and {how}\n{}", versions(VERSION));
-            let hint =
-                format!("it was built against another text of the contract: take wit/world.wit of {PACKAGE}@{VERSION}");
-            Some(Mismatch::new(MismatchKind::OtherImport, &text, hint))
-        })
-    }
-
-    /// The first function of the contract's interface that an exported instance lacks, or has with another type.
-    fn differs(&self, interface: &str, found: Option<ComponentEntityType>) -> Option<String> {
-        let types = self.types.as_ref();
-        let Some(ComponentEntityType::Instance(id)) = found else {
-            return Some(format!("{interface} is not an interface"));
-        };
-        let exports = &types.get(id)?.exports;
-        contract::interface(interface)?.into_iter().find_map(|(function, wanted)| {
-            let Some(item) = exports.get(function) else {
-                return Some(format!("{interface}.{function} is missing: the contract says `{wanted}`"));
-            };
-            self.function(interface, function, &wanted, item.ty, types)
-        })
-    }
-
-    /// The same for an imported instance, which may leave functions out, and may ask for none besides.
-    fn differs_of_import(&self, interface: &str, found: ComponentEntityType) -> Option<String> {
-        let types = self.types.as_ref();
-        let ComponentEntityType::Instance(id) = found else {
-            return Some(format!("{interface} is not an interface"));
-        };
-        let contract = contract::interface(interface)?;
-        types.get(id)?.exports.iter().find_map(|(function, item)| {
-            let Some((_, wanted)) = contract.iter().find(|(name, _)| name == function) else {
-                let is_type = matches!(item.ty, ComponentEntityType::Type { .. });
-                return (!is_type).then(|| format!("{interface}.{} is none of the contract's", name(function)));
-            };
-            self.function(interface, function, wanted, item.ty, types)
-        })
-    }
-
-    fn function(
-        &self,
-        interface: &str,
-        function: &str,
-        wanted: &super::types::Func,
-        found: ComponentEntityType,
-        types: TypesRef<'_>,
-    ) -> Option<String> {
-        let ComponentEntityType::Func(id) = found else {
-            return Some(format!("{interface}.{function} is not a function"));
-        };
-        let found = Reader::new(types).func(id)?;
-        differ::func(wanted, &found).map(|how| format!("{interface}.{function}: {how}"))
-    }
-}
-
-fn versions(found: &str) -> String {
-    let found = if found.is_empty() { "without a version".to_owned() } else { format!("{PACKAGE}@{found}") };
-    format!("the component: {found} · this host: {PACKAGE}@{VERSION}")
 }

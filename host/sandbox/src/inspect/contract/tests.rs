@@ -1,3 +1,5 @@
+//! The contract as it is written down here, held against the one that guests are built with.
+
 use wit_parser::{Resolve, Type as Wit, TypeDefKind};
 
 use super::interface;

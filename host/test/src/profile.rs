@@ -1,0 +1,227 @@
+//! Where calls spend what they cost: samples of a guest's functions, for people to look at in the Firefox profiler or in
+//! speedscope, and the hottest functions by name.
+//!
+//! Two formats, because speedscope does not read the one that the sandbox writes: of Firefox's it only knows that of the
+//! profiler that Firefox had before 2018 (`src/import/index.ts` there, which looks for `systemHost.name`).
+
+use frond_sandbox::profile::{Profile, Sampling};
+use serde::{Deserialize, Serialize};
+
+use crate::case::{Case, Fixture};
+use crate::tester::Tester;
+
+#[cfg(test)]
+mod tests;
+
+impl Tester {
+    /// A profile of a case's calls, made `runs` times: of its leaves, if it is a query.
+    ///
+    /// # Errors
+    /// A case that this package cannot try, a call that fails, and a guest that cannot be sampled so.
+    pub fn profile(&self, case: &Case, sampling: Sampling, runs: u64) -> Result<Profile, Fixture> {
+        let partitions = self.leaf_calls(case);
+        let (came, profile) = self.trials().profiled(&case.name, sampling, || {
+            (0..runs.max(1)).try_for_each(|_| {
+                let calls = self.run_once(case, &partitions)?;
+                let failed = calls.into_iter().find_map(|one| one.result.err());
+                failed.map_or(Ok(()), |failure| Err(Fixture::new(format!("a call failed: {failure}"))))
+            })
+        });
+        came?;
+        profile.map_err(|error| Fixture::new(error.to_string()))
+    }
+}
+
+/// Why a profile cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// It is no JSON of the form that is expected.
+    #[error("is not in the format of the Firefox profiler: {0}")]
+    Json(#[from] serde_json::Error),
+    /// One of its tables points outside of another.
+    #[error("is not in the format of the Firefox profiler: {0} is out of bounds")]
+    Bounds(&'static str),
+}
+
+/// One function's part in a profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hot {
+    /// The function's name.
+    pub name: String,
+    /// The weight of the samples in the function itself.
+    pub own: u64,
+    /// The weight of those in it, or in what it called.
+    pub total: u64,
+}
+
+/// The functions of a profile, those with the most weight of their own first.
+///
+/// # Errors
+/// A profile that cannot be read.
+pub fn hottest(profile: &Profile) -> Result<Vec<Hot>, ReadError> {
+    let stacks = Stacks::read(&profile.firefox)?;
+    let mut all: Vec<Hot> = stacks.functions.iter().map(|name| Hot { name: name.clone(), own: 0, total: 0 }).collect();
+    for (stack, weight) in &stacks.samples {
+        let mut seen = stack.clone();
+        seen.sort_unstable();
+        seen.dedup();
+        for function in seen {
+            if let Some(hot) = all.get_mut(function) {
+                hot.total += weight;
+            }
+        }
+        if let Some(hot) = stack.last().and_then(|innermost| all.get_mut(*innermost)) {
+            hot.own += weight;
+        }
+    }
+    all.retain(|hot| hot.total > 0);
+    all.sort_by(|a, b| (b.own, b.total).cmp(&(a.own, a.total)).then_with(|| a.name.cmp(&b.name)));
+    Ok(all)
+}
+
+/// The profile in speedscope's own format, as <https://www.speedscope.app> documents it.
+///
+/// # Errors
+/// A profile that cannot be read.
+pub fn speedscope(profile: &Profile, name: &str) -> Result<Vec<u8>, ReadError> {
+    let stacks = Stacks::read(&profile.firefox)?;
+    let weights: Vec<u64> = stacks.samples.iter().map(|(_, weight)| *weight).collect();
+    let file = SpeedscopeFile {
+        schema: "https://www.speedscope.app/file-format-schema.json",
+        exporter: concat!("frond ", env!("CARGO_PKG_VERSION")),
+        name,
+        active_profile_index: 0,
+        shared: Shared { frames: stacks.functions.iter().map(|name| SpeedscopeFrame { name }).collect() },
+        profiles: [SpeedscopeProfile {
+            kind: "sampled",
+            name,
+            unit: match profile.sampling {
+                Sampling::Clock(_) => "microseconds",
+                Sampling::Fuel(_) => "none",
+            },
+            start_value: 0,
+            end_value: weights.iter().sum(),
+            samples: stacks.samples.iter().map(|(stack, _)| stack.as_slice()).collect(),
+            weights,
+        }],
+    };
+    Ok(serde_json::to_vec(&file)?)
+}
+
+#[derive(Serialize)]
+struct SpeedscopeFile<'a> {
+    #[serde(rename = "$schema")]
+    schema: &'a str,
+    exporter: &'a str,
+    name: &'a str,
+    #[serde(rename = "activeProfileIndex")]
+    active_profile_index: u64,
+    shared: Shared<'a>,
+    profiles: [SpeedscopeProfile<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Shared<'a> {
+    frames: Vec<SpeedscopeFrame<'a>>,
+}
+
+#[derive(Serialize)]
+struct SpeedscopeFrame<'a> {
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct SpeedscopeProfile<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    name: &'a str,
+    unit: &'a str,
+    #[serde(rename = "startValue")]
+    start_value: u64,
+    #[serde(rename = "endValue")]
+    end_value: u64,
+    samples: Vec<&'a [usize]>,
+    weights: Vec<u64>,
+}
+
+/// A profile's samples, each with the functions on its stack, outermost first, and its weight.
+struct Stacks {
+    functions: Vec<String>,
+    samples: Vec<(Vec<usize>, u64)>,
+}
+
+/// What is read of the "processed profile format", version 55, as wasmtime 48 writes it.
+#[derive(Deserialize)]
+struct Firefox {
+    threads: Vec<Thread>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Thread {
+    samples: Samples,
+    stack_table: StackTable,
+    frame_table: FrameTable,
+    func_table: FuncTable,
+    string_array: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Samples {
+    stack: Vec<Option<usize>>,
+    #[serde(rename = "threadCPUDelta")]
+    weights: Vec<Option<u64>>,
+}
+
+#[derive(Deserialize)]
+struct StackTable {
+    prefix: Vec<Option<usize>>,
+    frame: Vec<usize>,
+}
+
+#[derive(Deserialize)]
+struct FrameTable {
+    func: Vec<usize>,
+}
+
+#[derive(Deserialize)]
+struct FuncTable {
+    name: Vec<usize>,
+}
+
+impl Stacks {
+    fn read(firefox: &[u8]) -> Result<Self, ReadError> {
+        let read: Firefox = serde_json::from_slice(firefox)?;
+        let thread = read.threads.first().ok_or(ReadError::Bounds("the thread"))?;
+        let name = |index: &usize| thread.string_array.get(*index).cloned().ok_or(ReadError::Bounds("a name"));
+        let functions = thread.func_table.name.iter().map(name).collect::<Result<Vec<_>, _>>()?;
+        if thread.frame_table.func.iter().any(|function| *function >= functions.len()) {
+            return Err(ReadError::Bounds("a function"));
+        }
+        let mut samples = Vec::with_capacity(thread.samples.stack.len());
+        for (stack, weight) in thread.samples.stack.iter().zip(&thread.samples.weights) {
+            samples.push((thread.functions_of(*stack)?, weight.unwrap_or(0)));
+        }
+        Ok(Self { functions, samples })
+    }
+}
+
+impl Thread {
+    /// The functions on a stack, outermost first.
+    fn functions_of(&self, mut at: Option<usize>) -> Result<Vec<usize>, ReadError> {
+        let mut found = Vec::new();
+        while let Some(index) = at {
+            let frame = self.stack_table.frame.get(index).ok_or(ReadError::Bounds("a stack"))?;
+            found.push(*self.frame_table.func.get(*frame).ok_or(ReadError::Bounds("a frame"))?);
+            at = *self.stack_table.prefix.get(index).ok_or(ReadError::Bounds("a stack"))?;
+            // A prefix always stands before what it is a prefix of: else this would have no end.
+            if at.is_some_and(|before| before >= index) {
+                return Err(ReadError::Bounds("a stack's prefix"));
+            }
+        }
+        found.reverse();
+        Ok(found)
+    }
+}
