@@ -67,7 +67,12 @@ find_clang() {
 
 command -v cargo >/dev/null || missing "a Rust toolchain" "install it through rustup: https://rustup.rs"
 bindgen=$tools/wit-bindgen-$BINDGEN
-[ -x "$bindgen/bin/wit-bindgen" ] || get_bindgen
+if [ "$(wit-bindgen --version 2>/dev/null)" = "wit-bindgen-cli $BINDGEN" ]; then
+  generate=wit-bindgen
+else
+  [ -x "$bindgen/bin/wit-bindgen" ] || get_bindgen
+  generate=$bindgen/bin/wit-bindgen
+fi
 
 if [ -n "${WASI_SDK_PATH:-}" ]; then
   clang=$WASI_SDK_PATH/bin/clang sysroot='' flags='' libraries=''
@@ -90,7 +95,7 @@ fi
 
 generated=$(mktemp -d "$tools/generated.XXXXXX")
 trap 'rm -rf "$generated"' EXIT
-"$bindgen/bin/wit-bindgen" c "$wit" --world "$world" --rename-world plugin --out-dir "$generated" 2>"$generated/log" || { cat "$generated/log" >&2; exit 1; }
+"$generate" c "$wit" --world "$world" --rename-world plugin --out-dir "$generated" 2>"$generated/log" || { cat "$generated/log" >&2; exit 1; }
 # shellcheck disable=SC2086
 "$clang" --target=wasm32-wasip2 ${sysroot:+"--sysroot=$sysroot"} -mexec-model=reactor -Wl,--strip-debug,--stack-first,-z,stack-size=1048576,--initial-memory=16777216 -std=gnu17 -O2 -Wall -Wextra -Werror \
   -I"$generated" -I. $flags "$@" "$generated/plugin.c" "$generated/plugin_component_type.o" $libraries -o "$output"

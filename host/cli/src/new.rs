@@ -67,7 +67,7 @@ fn told(args: &NewArgs, checks: &[Check]) -> String {
         Kind::Leaf => "a leaf, and its cases",
         Kind::Merge => "a merge, and its cases",
     };
-    let mut text = format!("made `{name}` in {lang}: {what}\n\nneeds {}\n", scaffold::needs(lang));
+    let mut text = format!("made `{name}` in {lang}: {what}\n\nneeds {}\n", scaffold::needs(lang).replace('\n', " "));
     for missing in checks.iter().filter(|check| !check.ok) {
         text += &format!("  {} is missing: {}\n", missing.name, missing.remedy);
     }

@@ -10,8 +10,9 @@ const MAX_NAME: usize = 64;
 /// `frond new`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What is made counts lines that are longer than the query says, the same in every language, and can be mixed: a leaf in one
-language with the merge of another. It has its cases beside it, and needs nothing of this repository.
+What is made counts lines that are longer than the query says, the same in every language, so that
+languages can be mixed: a leaf in one with the merge of another. It has its cases beside it, and
+needs nothing of Frond's repository.
 
 Examples:
   frond new lines --lang python
@@ -35,13 +36,13 @@ pub struct NewArgs {
 /// A language that plugins can be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Language {
-    /// Compiled; smallest and fastest, with Frond's own crate for plugins.
+    /// Compiled, with Frond's own crate for plugins.
     Rust,
     /// CPython: 18 MB, all of the language, and most of its library.
     Python,
     /// QuickJS: 1.6 MB, the language without a browser.
     Javascript,
-    /// Compiled with clang.
+    /// Compiled with clang: small and fast, and all by hand.
     C,
 }
 

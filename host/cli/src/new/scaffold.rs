@@ -186,8 +186,8 @@ pub(crate) fn needs(lang: Language) -> &'static str {
         Language::Python => "Python 3.10 or later with venv (Debian: python3, python3-venv)",
         Language::Javascript => "Node.js 18 or later with npm (Debian: nodejs, npm)",
         Language::C => {
-            "a Rust toolchain, whose linker is used, and clang 19 or later with its library for wasm32 (Debian: clang-19, \
-             libclang-rt-19-dev-wasm32), or a WASI SDK that WASI_SDK_PATH names"
+            "a Rust toolchain, whose linker is used, and clang 19 or later with its library for wasm32\n\
+             (Debian: clang-19, libclang-rt-19-dev-wasm32), or a WASI SDK that WASI_SDK_PATH names"
         }
     }
 }
@@ -198,14 +198,17 @@ fn about(lang: Language) -> &'static str {
             "`frond-plugin/` is Frond's crate for plugins, `wit/world.wit` the contract. `cargo test` runs the functions natively."
         }
         Language::Python => {
-            "`wit/world.wit` is the contract; `build.sh` makes the component with componentize-py, which it gets into `.tools`."
+            "`wit/world.wit` is the contract; `build.sh` makes the component with componentize-py. It gets that into `.tools`, or\n\
+             into the folder that FROND_TOOLS names, which several plugins may share."
         }
         Language::Javascript => {
-            "`wit/world.wit` is the contract; `build.sh` makes the component with componentize-qjs, which it gets into `.tools`.\n\
+            "`wit/world.wit` is the contract; `build.sh` makes the component with componentize-qjs. It gets that into `.tools`, or\n\
+             into the folder that FROND_TOOLS names, which several plugins may share.\n\
              The engine is QuickJS: `text.js` stands in for TextDecoder and TextEncoder, and there is no console."
         }
         Language::C => {
-            "`wit/world.wit` is the contract; `build.sh` makes the component, with bindings (`plugin.h`) that it generates."
+            "`wit/world.wit` is the contract; `build.sh` makes the component, with bindings (`plugin.h`) that it generates. What\n\
+             that takes it gets into `.tools`, or into the folder that FROND_TOOLS names, which several plugins may share."
         }
     }
 }
