@@ -4,10 +4,11 @@
 #   make test      every check and every test
 #   make bench     the figures of BENCHMARKS.md, measured on this machine
 #   make plugins   the guests, built for wasm32-wasip2
+#   make languages the rail leaf in Python, JavaScript and C; also one by one, as make guests-python
 #   make lint      format, clippy, docs
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test bench plugins lint setup host tools
+.PHONY: demo test bench plugins lint setup host tools languages guests-python guests-javascript guests-c
 
 # Guests have a target folder of their own, so that they and the host never wait for each other's locks, and so that
 # the components are where the examples' frond.toml names them, whatever CARGO_TARGET_DIR says.
@@ -29,6 +30,27 @@ setup:
 plugins: setup
 	@echo "== building the guests for wasm32-wasip2"
 	@$(GUEST) $(addprefix -p ,$(GUESTS))
+
+# The rail leaf in other languages. Each build.sh gets the language's own tools into .tools; what only a package manager can
+# install, .ci/build-leaf does. A language whose tools cannot be had is skipped aloud, and on CI an error.
+languages: guests-c guests-javascript guests-python
+
+guests-c: target/plugins/c/rail_leaf.wasm
+guests-javascript: target/plugins/javascript/rail_leaf.wasm
+guests-python: target/plugins/python/rail_leaf.wasm
+
+RAIL_C := rail_leaf.c query.c service.c json.c
+WIT := $(wildcard wit/*.wit)
+
+target/plugins/c/rail_leaf.wasm: $(wildcard plugins/rail-c/*) $(WIT)
+	@.ci/build-leaf c $(CURDIR)/$@ leaf $(RAIL_C)
+
+target/plugins/javascript/rail_leaf.wasm: $(wildcard plugins/rail-javascript/*.* plugins/rail-javascript/wit/*.wit \
+  plugins/rail-javascript/wit/deps/*.wit) $(WIT)
+	@FROND_WIT=wit .ci/build-leaf javascript $(CURDIR)/$@ rail-leaf rail_leaf.js
+
+target/plugins/python/rail_leaf.wasm: $(wildcard plugins/rail-python/*.*) $(WIT)
+	@.ci/build-leaf python $(CURDIR)/$@ whole-leaf rail_leaf.py
 
 host:
 	@echo "== building frond (the first time takes some minutes: wasmtime is large)"
@@ -66,7 +88,7 @@ tools:
 	  (apt-get install -y -q ripgrep || (apt-get update -q && apt-get install -y -q ripgrep)) >/dev/null; \
 	fi || true
 
-test: plugins lint tools
+test: plugins languages lint tools
 	@echo "== tests"
 	@cargo test --quiet --release $(ALL) --doc
 	@cargo test --release $(ALL) --lib --bins --tests

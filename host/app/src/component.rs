@@ -59,6 +59,20 @@ impl Component {
         })
     }
 
+    /// A component that no `frond.toml` names.
+    #[must_use]
+    pub fn file(path: &Path) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            sha256: None,
+            build: None,
+            at: Place { file: path.into(), line: 0, key: String::new() },
+            pin_at: None,
+            build_at: None,
+            app: path.parent().unwrap_or(Path::new("")).to_path_buf(),
+        }
+    }
+
     /// Checks that its file is there.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub struct Place {
     /// The `frond.toml`, as its app was named.
     pub file: Arc<Path>,
-    /// The line, from 1.
+    /// The line, from 1; 0 for the file as a whole.
     pub line: usize,
     /// The key with its sections, such as `leaf.component`; empty where there is none.
     pub key: String,
@@ -18,7 +18,10 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.line)?;
+        write!(f, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+        }
         if self.key.is_empty() {
             return Ok(());
         }

@@ -29,5 +29,6 @@ pub use component::Component;
 pub use error::{AppError, Place};
 pub use grants::{Directory, Grants, HostPattern, HttpGrant, Ports};
 pub use limits::{CallLimits, Limits};
+pub use manifest::{Share, Size, Time};
 pub use package::Package;
 pub use source::{Cut, CutMode, Inputs, PieceSize, Source};

@@ -14,7 +14,8 @@ mod values;
 mod tests;
 
 pub(crate) use text::Text;
-pub(crate) use values::{Globs, Share, Size, Step, Time};
+pub(crate) use values::{Globs, Step};
+pub use values::{Share, Size, Time};
 
 /// The whole file.
 #[derive(Deserialize)]

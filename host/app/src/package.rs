@@ -78,6 +78,27 @@ impl Package {
         resolve::resolve(dir, &text)
     }
 
+    /// A component by itself, under the default limits. The caller says which roles it can take.
+    #[must_use]
+    pub fn of(path: &Path, leaf: bool, merge: bool, split: bool) -> Self {
+        let component = |wanted: bool| wanted.then(|| Component::file(path));
+        Self {
+            dir: path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf(),
+            name: path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+            content_type: resolve::DEFAULT_CONTENT_TYPE.to_owned(),
+            leaf: component(leaf),
+            merge: component(merge),
+            split: component(split),
+            order: MergeOrder::Any,
+            source: None,
+            deadline: resolve::DEFAULT_DEADLINE,
+            floor: Floor::All,
+            required: Vec::new(),
+            limits: Limits::default(),
+            grants: Grants::default(),
+        }
+    }
+
     /// The whole app that it is.
     ///
     /// # Errors

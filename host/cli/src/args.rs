@@ -11,6 +11,22 @@ use frond_root::Floor;
 
 use crate::show::progress::Mode;
 
+mod bench;
+mod doctor;
+mod inspect;
+mod new;
+mod replay;
+mod run_test;
+mod test;
+
+pub use bench::BenchArgs;
+pub use doctor::DoctorArgs;
+pub use inspect::{InspectArgs, Shown};
+pub use new::{Kind, Language, NewArgs};
+pub use replay::ReplayArgs;
+pub use run_test::RunTestArgs;
+pub use test::TestArgs;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0   the answer is whole
@@ -42,10 +58,24 @@ pub struct Cli {
 pub enum Verb {
     /// Asks an app a query, and prints the answer.
     Query(Box<QueryArgs>),
+    /// Makes a folder with an app or a plugin in it, in one of four languages, that builds and passes its cases at once.
+    New(NewArgs),
     /// Runs an app's build commands, and checks the components they make.
     Build(BuildArgs),
+    /// Tests a plugin or an app under exactly the limits of production: its cases, and the laws of its merge.
+    Test(Box<TestArgs>),
+    /// Measures a plugin's cases: fuel, time, memory, throughput.
+    Bench(Box<BenchArgs>),
+    /// Makes a call again that failed in production, from what --capture-failures kept.
+    Replay(ReplayArgs),
     /// Explains a recorded query: waterfall, critical path, stragglers, quantiles.
     Explain(ExplainArgs),
+    /// Says what a component is: what it fits, asks for and is made of, and how it differs from the contract.
+    Inspect(InspectArgs),
+    /// Says what this machine lacks to build plugins in each language, and to run them fast.
+    Doctor(DoctorArgs),
+    /// Runs the test binary of a guest's crate in the sandbox: a runner for `cargo test` and nextest.
+    RunTest(RunTestArgs),
 }
 
 /// `frond query`.
@@ -106,6 +136,10 @@ pub struct QueryArgs {
     /// Writes everything that happens to a file, for `frond explain`.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+
+    /// Keeps each partition that failed as a folder below this one, for `frond replay`: at most 100.
+    #[arg(long, value_name = "DIR")]
+    pub capture_failures: Option<PathBuf>,
 }
 
 /// How the answer is printed.

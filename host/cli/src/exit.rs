@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use frond_root::{Answer, Reason};
 
-/// The exit codes. `frond query --help` and the README list them.
+/// The exit codes. The README and the help of the verbs list them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Exit {
     /// Done; a query's answer is whole.
     Whole = 0,
+    /// A test failed, a law does not hold, or a component does not fit.
+    Failed = 1,
     /// The answer is partial, and above the floor.
     Partial = 3,
     /// No answer: too little, or not what is required, arrived.

@@ -1,5 +1,6 @@
 //! `frond query`: one query against an app on this machine.
 
+mod capture;
 mod envelope;
 mod input;
 
@@ -11,9 +12,11 @@ use anyhow::Context;
 use bytes::Bytes;
 use frond_app::App;
 use frond_root::{Answer, Cancel, Events, Listener, PartitionKey, Request};
+use frond_run::laws::Laws;
 use frond_run::{Question, Wired, ask, request, wire};
 use tokio::runtime::Runtime;
 
+use self::capture::Planned;
 use crate::args::{Format, QueryArgs};
 use crate::exit::{Exit, Machine};
 use crate::loading;
@@ -39,10 +42,16 @@ pub(crate) fn run(args: &QueryArgs) -> anyhow::Result<Exit> {
     warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     let request = promises(args, &app, &query, slots);
     let views = Views::open(args)?;
-    let answer = ask_it(&runtime, args, &wired, request, &views);
+    let planned = Planned::default();
+    let answer = ask_it(&runtime, args, &wired, request, &views, &planned);
     // A guest that is stuck in unbounded host work would otherwise hold the process up at its end.
     runtime.shutdown_background();
-    finish(args, answer?, &views)
+    let answer = answer?;
+    let exit = finish(args, &answer, &views, wired.laws)?;
+    if let Some(dir) = &args.capture_failures {
+        capture::keep(dir, &wired, &planned, &query, &answer)?;
+    }
+    Ok(exit)
 }
 
 /// Two threads are enough: leaves and merges have their own.
@@ -106,6 +115,7 @@ fn ask_it(
     wired: &Wired,
     request: Request,
     views: &Views,
+    planned: &Planned,
 ) -> anyhow::Result<Answer> {
     let cancel = Cancel::default();
     cancel_on_interrupt(cancel.clone())?;
@@ -114,6 +124,7 @@ fn ask_it(
         input: args.input.clone(),
         piece_size: args.piece_size,
         stdin: input::reads_stdin(args.input.as_deref(), &wired.app).then(stdin),
+        planned: args.capture_failures.is_some().then(|| planned.hook()),
         ..Question::new(request)
     };
     Ok(runtime.block_on(ask(wired, question, views.events(), cancel))?)
@@ -131,28 +142,47 @@ fn cancel_on_interrupt(cancel: Cancel) -> anyhow::Result<()> {
     .context(Machine::new("interrupts could not be taken over"))
 }
 
-fn finish(args: &QueryArgs, answer: Answer, views: &Views) -> anyhow::Result<Exit> {
+fn finish(args: &QueryArgs, answer: &Answer, views: &Views, laws: Laws) -> anyhow::Result<Exit> {
     views.progress.finish();
     let printed = match args.format {
         Format::Answer => answer.body().cloned().unwrap_or_default(),
-        Format::Json => envelope::envelope(&answer)?,
+        Format::Json => envelope::envelope(answer, laws)?,
     };
     print(&printed)?;
     let told = args.stats || !matches!(answer, Answer::Complete { .. }) || std::io::stderr().is_terminal();
     if told && args.progress != Mode::Json {
         let extras =
             Extras { stats: views.totals.as_ref().map(|totals| totals.sums()), recorded: args.record.as_deref() };
-        eprint!("{}", summary(Verdict::from(&answer), extras, Look::stderr()));
+        eprint!("{}", summary(Verdict::from(answer), extras, Look::stderr()));
     }
     if let (Some(recorder), Some(path)) = (&views.recorder, &args.record) {
         let kept = recorder.finish();
         kept.with_context(|| Machine::new(format!("the recording `{}` is incomplete", path.display())))?;
     }
-    Ok(Exit::from(&answer))
+    let seen = args.stats || std::io::stderr().is_terminal();
+    if !matches!(args.progress, Mode::None | Mode::Json) && (seen || laws == Laws::Broken) {
+        tell_laws(args, laws);
+    }
+    Ok(Exit::from(answer))
+}
+
+fn tell_laws(args: &QueryArgs, laws: Laws) {
+    let app = args.app.display();
+    match laws {
+        Laws::Hold => {}
+        Laws::Broken => eprintln!(
+            "warning: a law of this app's merge or leaf does not hold: its answers may differ from run to run\n\
+             (frond test {app} says which)"
+        ),
+        Laws::Unchecked => eprintln!(
+            "note: nobody has checked yet that this app's answers are the same in any order of arrival\n\
+             (frond test {app} does)"
+        ),
+    }
 }
 
 /// Writes the answer. A reader that has gone away, such as `head`, has had enough: that is no error.
-fn print(bytes: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn print(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let written = out.write_all(bytes).and_then(|()| match bytes.last() {
         Some(b'\n') | None => Ok(()),

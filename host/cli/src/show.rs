@@ -6,12 +6,16 @@
 //!
 //! Views write to a [`page`], which makes every foreign text safe for a terminal and keeps lines within its width.
 
+pub mod advice;
+pub mod bench;
 pub mod explain;
 pub mod look;
 pub mod model;
 pub mod page;
 pub mod progress;
+pub mod replay;
 pub mod summary;
+pub mod tests;
 pub mod text;
 pub mod totals;
 pub mod trouble;

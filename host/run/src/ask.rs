@@ -12,6 +12,9 @@ use frond_sandbox::SplitHost;
 use crate::error::{RunError, Why};
 use crate::wire::Wired;
 
+/// Sees a plan, and may put another in its place.
+pub type Replan = Box<dyn FnOnce(Plan) -> Result<Plan, Error> + Send>;
+
 /// A query, and where its work comes from.
 pub struct Question {
     /// What is asked, and the promises to keep: see [`request`].
@@ -22,8 +25,8 @@ pub struct Question {
     pub piece_size: Option<PieceSize>,
     /// Where a source that reads stdin reads; nothing for one that must not.
     pub stdin: Option<Box<dyn Read + Send>>,
-    /// Sees the plan once the query is cut.
-    pub planned: Option<Box<dyn FnOnce(&Plan) + Send>>,
+    /// Sees the plan once the query is cut, and may put another in its place.
+    pub planned: Option<Replan>,
 }
 
 impl Question {
@@ -74,10 +77,10 @@ pub async fn ask(wired: &Wired, question: Question, events: Events, cancel: Canc
     };
     let plan = async move {
         let plan = cutting.plan().await?;
-        if let Some(planned) = planned {
-            planned(&plan);
+        match planned {
+            Some(planned) => planned(plan),
+            None => Ok(plan),
         }
-        Ok(plan)
     };
     let root = wired.root(events);
     let task = tokio::spawn(async move { flow::run(request, plan, root, cancel).await });

@@ -1,13 +1,16 @@
 //! Loaded components behind the root's seams.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use frond_app::{App, Package};
+use frond_root::policy::budget::leaf_time;
 use frond_root::{Events, LeafRunner, Merger, Root};
-use frond_sandbox::{LeafHost, MergeHost, Slots, SplitHost};
+use frond_sandbox::{Leaf, LeafHost, MergeHost, Slots, SplitHost};
 use tokio::runtime::Handle;
 
 use crate::error::{RunError, Why};
+use crate::laws::{Laws, known};
 use crate::load::{Components, Tell, load};
 
 /// An app that is ready for queries.
@@ -17,6 +20,10 @@ pub struct Wired {
     pub app: Arc<App>,
     /// Leaves at once.
     pub slots: usize,
+    /// Its leaf, and what its calls are given.
+    pub leaf: Leaf,
+    /// What is known of its laws.
+    pub laws: Laws,
     /// Runs its leaves.
     pub runner: Arc<dyn LeafRunner>,
     /// Folds its partials.
@@ -41,15 +48,25 @@ impl Components {
     /// # Errors
     /// A machine that lets no threads start.
     pub fn wire(&self, app: &App, slots: usize, runtime: &Handle) -> Result<Wired, RunError> {
+        let without = || RunError::machine("the app was not wired", Why("it was loaded without a leaf or a merge"));
+        self.wire_with(app, self.leaf.clone().ok_or_else(without)?, slots, runtime)
+    }
+
+    /// The same with another leaf: under other limits, say.
+    ///
+    /// # Errors
+    /// As [`Components::wire`].
+    pub fn wire_with(&self, app: &App, leaf: Leaf, slots: usize, runtime: &Handle) -> Result<Wired, RunError> {
         let threads = |error| RunError::machine("the leaf threads could not be started", error);
         let pool = Slots::start(slots, self.sandbox.clock(), runtime).map_err(threads)?;
-        let (Some(leaf), Some(merge)) = (&self.leaf, &self.merge) else {
-            return Err(RunError::machine("the app was not wired", Why("it was loaded without a leaf or a merge")));
-        };
+        let without = || RunError::machine("the app was not wired", Why("it was loaded without a merge"));
+        let merge = self.merge.as_ref().ok_or_else(without)?;
         Ok(Wired {
             app: Arc::new(app.clone()),
             slots,
+            laws: self.laws_key(app.order).map_or(Laws::Unchecked, |key| known(&key)),
             runner: Arc::new(LeafHost::new(pool, leaf.clone())),
+            leaf,
             merger: Arc::new(MergeHost(merge.clone())),
             split: self.split.clone().map(SplitHost),
         })
@@ -57,6 +74,13 @@ impl Components {
 }
 
 impl Wired {
+    /// What a leaf that starts at once has: its own limit, or else what the app's deadline leaves to leaves.
+    #[must_use]
+    pub fn leaf_time(&self) -> Duration {
+        let time = leaf_time(self.app.deadline);
+        self.app.limits.leaf.time.map_or(time, |own| own.min(time))
+    }
+
     pub(crate) fn root(&self, events: Events) -> Root {
         Root { runner: self.runner.clone(), merger: self.merger.clone(), events }
     }

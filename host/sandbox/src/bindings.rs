@@ -1,14 +1,18 @@
-//! The contract's types as the host lowers and lifts them. Lists that a guest returns stay in its memory until their
-//! size is known to be within limits. `wit/world.wit` is what these must agree with; wasmtime checks it at each load.
+//! The contract's types as the host lowers and lifts them. `wit/world.wit` is what these must agree with; wasmtime checks
+//! it at each load.
+//!
+//! What a guest returns is copied as it is lifted, and only then measured: wasmtime runs the guest's post-return before
+//! it hands the result over, and from then on the memory that the result lay in is free, and may hold anything. A copy is
+//! never larger than the guest's memory.
 
 use bytes::Bytes;
 use frond_root::{Failure, FailureKind};
-use wasmtime::component::{ComponentType, Lift, Lower, WasmList};
+use wasmtime::component::{ComponentType, Lift, Lower};
 
 use crate::stop::clip;
 
 /// The contract's package and version.
-pub(crate) const VERSION: &str = "0.1.0";
+pub const VERSION: &str = "0.1.0";
 
 #[derive(ComponentType, Lower, Clone, Copy)]
 #[component(record)]
@@ -54,7 +58,7 @@ pub(crate) enum FailureOut {
 }
 
 /// What `process`, `merge` and `finish` return.
-pub(crate) type BytesOut = (Result<WasmList<u8>, FailureOut>,);
+pub(crate) type BytesOut = (Result<Vec<u8>, FailureOut>,);
 /// What `split` returns.
 pub(crate) type PartitionsOut = (Result<Vec<PartitionOut>, FailureOut>,);
 

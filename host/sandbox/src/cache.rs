@@ -68,6 +68,20 @@ impl Cache {
         self.path(engine, digest).is_file()
     }
 
+    /// Removes all but the `keep` components that were kept last. What is mapped into memory stays usable.
+    pub(crate) fn prune(&self, keep: usize) -> io::Result<()> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let made = entry.metadata().and_then(|found| found.modified());
+            if let (Ok(made), true) = (made, entry.path().extension().is_some_and(|end| end == "cwasm")) {
+                found.push((made, entry.path()));
+            }
+        }
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.iter().skip(keep).try_for_each(|(_, path)| fs::remove_file(path))
+    }
+
     /// Keeps a compiled component. It appears whole or not at all.
     pub(crate) fn store(&self, engine: &Engine, digest: &str, compiled: &[u8]) -> io::Result<()> {
         let path = self.path(engine, digest);

@@ -17,7 +17,7 @@ use crate::host::{Caller, Host, Seed};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::park;
-use crate::stop::{Stop, classify};
+use crate::stop::{PANICKED, Stop, classify, last_words};
 
 /// What one call needs.
 pub(crate) struct Call<'a> {
@@ -56,7 +56,7 @@ impl Running<'_> {
         func.call_async(&mut *self.store, params).await
     }
 
-    /// Calls an export that returns bytes, and copies them out if they are within the limit.
+    /// Calls an export that returns bytes, and refuses more of them than the limit.
     pub(crate) async fn call_for_bytes<P>(
         &mut self,
         export: &ComponentExportIndex,
@@ -66,12 +66,12 @@ impl Running<'_> {
         P: ComponentNamedList + Lower + Send + Sync,
     {
         let (returned,): BytesOut = self.call(export, params).await?;
-        let list = match returned {
-            Ok(list) => list,
+        let bytes = match returned {
+            Ok(bytes) => bytes,
             Err(failure) => return Ok(Err(failure.into())),
         };
-        self.within_output(list.len() as u64)?;
-        Ok(Ok(Bytes::copy_from_slice(list.as_le_slice(&*self.store))))
+        self.within_output(bytes.len() as u64)?;
+        Ok(Ok(bytes.into()))
     }
 
     /// Refuses a result that is larger than the limit.
@@ -91,9 +91,20 @@ impl Call<'_> {
         caller: Caller,
         work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
     ) -> Called<T> {
+        self.run_with(caller, |_| Ok(()), work)
+    }
+
+    /// The same with a store that `prepare` has seen before.
+    pub(crate) fn run_with<T>(
+        &self,
+        caller: Caller,
+        prepare: impl FnOnce(&mut Store<Host>) -> wasmtime::Result<()>,
+        work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
+    ) -> Called<T> {
         let mut store = self.store(caller);
         self.watch.set(self.deadline);
-        let ended = self.ready(&mut store).and_then(|()| self.drive(&mut store, work));
+        let ended =
+            self.ready(&mut store).and_then(|()| prepare(&mut store)).and_then(|()| self.drive(&mut store, work));
         self.watch.clear();
         let usage = self.usage(&store);
         let host = store.into_data();
@@ -109,6 +120,12 @@ impl Call<'_> {
         let log = host.log().cloned();
         if let (Err(failure), Some(log)) = (&mut result, &log) {
             failure.log = log.lines();
+            if failure.kind == FailureKind::Trap
+                && let Some(words) = last_words(&failure.log)
+            {
+                let what = if failure.message.starts_with(PANICKED) { PANICKED } else { &failure.message };
+                failure.message = format!("{what}: {words}");
+            }
         }
         Called { result, usage, caller: host.caller, log }
     }

@@ -197,6 +197,6 @@ fn refused(bytes: &[u8], error: &wasmtime::Error) -> Misfit {
 }
 
 /// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -89,6 +89,16 @@ impl Sandbox {
         self.cache.as_ref()
     }
 
+    /// Removes all but the `keep` components that were compiled last from the cache: for those that are built again and
+    /// again. A file that another process has removed meanwhile is no loss.
+    pub fn prune_cache(&self, keep: usize) {
+        if let Some(Err(error)) = self.cache.as_ref().map(|cache| cache.prune(keep))
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            self.warn(format!("old compiled components stay in the cache: {error}"));
+        }
+    }
+
     /// What a merge or a split must hold while it runs: the pools have no room for more.
     pub(crate) fn others(&self) -> &Arc<Semaphore> {
         &self.others
@@ -107,6 +117,14 @@ impl Sandbox {
     #[must_use]
     pub fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut *lock(&self.warnings))
+    }
+
+    /// Makes the engine for metered calls now and not with the first component, so that its warnings can be taken.
+    ///
+    /// # Errors
+    /// When this machine cannot run one.
+    pub fn prepare(&self) -> std::io::Result<()> {
+        self.engine(true).map(|_| ()).map_err(|error| std::io::Error::other(format!("{error:#}")))
     }
 
     pub(crate) fn engine(&self, metered: bool) -> wasmtime::Result<Engine> {

@@ -150,6 +150,11 @@ impl Host {
         }
     }
 
+    /// WASI's state for a guest that gets another than the others.
+    pub(crate) fn give(&mut self, wasi: WasiCtx) {
+        self.wasi = Some(wasi);
+    }
+
     /// What the guest wrote, if it wrote.
     pub(crate) fn log(&self) -> Option<&Log> {
         self.log.as_ref()
@@ -196,7 +201,7 @@ fn grant(builder: &mut WasiCtxBuilder, grants: &Grants, refusal: &mut Option<Ref
 }
 
 /// WASI with nothing granted: no arguments, environment, files or network; only the log, clocks and randomness.
-fn nothing_granted(log: &Log, seed: Option<Seed>) -> WasiCtxBuilder {
+pub(crate) fn nothing_granted(log: &Log, seed: Option<Seed>) -> WasiCtxBuilder {
     let mut builder = WasiCtx::builder();
     builder
         .stdout(log.clone())

@@ -7,6 +7,14 @@ use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
 use crate::bindings::VERSION;
 use crate::stop::clip;
 
+mod contract;
+mod differ;
+mod parts;
+pub mod report;
+mod types;
+
+pub use report::{Report, digest, report};
+
 /// The largest component that is looked at.
 pub const MAX_SIZE: u64 = 64 << 20;
 /// The most imports and exports that are looked at.
@@ -195,6 +203,14 @@ impl Surface {
         if !self.exports.contains(&wanted) {
             return Err(self.wrong_export(role, wanted));
         }
+        self.offered()
+    }
+
+    /// Checks that all that it imports is there for guests.
+    ///
+    /// # Errors
+    /// The first import that is not.
+    pub(crate) fn offered(&self) -> Result<(), Misfit> {
         match self.imports.iter().find(|name| !is_offered(name)) {
             Some(unknown) => Err(Misfit::UnknownImport(unknown.clone())),
             None => Ok(()),

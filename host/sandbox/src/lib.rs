@@ -5,7 +5,7 @@
 //! - [`component`]: a guest loaded: checked ([`inspect`]), compiled, cached, linked.
 //! - [`limits`] and [`call`]: one call in a fresh instance under limits. [`grants`]: what it may use beyond computing.
 //! - [`leaf`]: one leaf call. [`slots`]: the threads that leaves run on. [`merger`]: merges and splits, on threads of
-//!   their own. [`trial`]: any of these calls made alone, for those who test a plugin.
+//!   their own. [`trial`]: any of these calls made alone, for those who test a plugin. [`program`]: a test binary, run.
 //!
 //! This is the only crate that names wasmtime.
 
@@ -26,12 +26,14 @@ mod linker;
 mod log;
 pub mod merger;
 mod park;
+pub mod program;
 mod refusal;
 mod shape;
 pub mod slots;
 mod stop;
 pub mod trial;
 
+pub use bindings::VERSION as CONTRACT;
 pub use component::{LoadError, Plugin};
 pub use engine::{Sandbox, Settings};
 pub use grants::Grants;

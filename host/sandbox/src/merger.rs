@@ -61,8 +61,22 @@ impl Guests {
         call.run(Caller::Other(flag), work)
     }
 
-    pub(crate) fn plugin(&self) -> &Plugin {
+    /// The component.
+    #[must_use]
+    pub fn plugin(&self) -> &Plugin {
         &self.plugin
+    }
+
+    /// What one call may use.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The same under other limits.
+    #[must_use]
+    pub fn under(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Runs `work` in a fresh instance on a thread of its own, once there is a place for it. Dropping the future stops

@@ -8,6 +8,8 @@ use wasmtime_wasi::I32Exit;
 use crate::inspect::Misfit;
 use crate::log::sanitise;
 
+/// A trap that a guest makes on purpose.
+pub(crate) const PANICKED: &str = "panicked or aborted";
 /// The most frames of a backtrace that a failure carries.
 const MAX_FRAMES: usize = 16;
 /// The most bytes of a guest's own message that a failure carries.
@@ -73,6 +75,21 @@ pub(crate) fn classify(error: &wasmtime::Error) -> Failure {
     Failure { backtrace: backtrace(error), ..Failure::new(kind, message) }
 }
 
+/// What a guest said last before it trapped: of a Rust panic the place and the message, else the last line, which is
+/// where Python, JavaScript and C runtimes name the error.
+pub(crate) fn last_words(log: &[String]) -> Option<String> {
+    let place = log.iter().rposition(|line| line.contains("panicked at "));
+    let words = match place {
+        Some(at) => {
+            let (_, place) = log.get(at)?.split_once("panicked at ")?;
+            let message = log.get(at + 1).map_or("", |line| line.trim());
+            format!("{} {message}", place.trim_end())
+        }
+        None => log.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty())?.to_owned(),
+    };
+    Some(clip(words.trim()))
+}
+
 /// WASI 0.2 tells a success from a failure and no more: whatever its code was, the host sees 1.
 fn exited(exit: &I32Exit) -> String {
     match exit.0 {
@@ -86,7 +103,7 @@ fn of_trap(trap: Trap) -> (FailureKind, String) {
         Trap::OutOfFuel => (FailureKind::OutOfFuel, "used up its fuel".to_owned()),
         Trap::Interrupt => (FailureKind::OutOfTime, Stop::Time.to_string()),
         Trap::UnreachableCodeReached => {
-            (FailureKind::Trap, "panicked or aborted (wasm `unreachable` instruction executed)".to_owned())
+            (FailureKind::Trap, format!("{PANICKED} (wasm `unreachable` instruction executed)"))
         }
         other => (FailureKind::Trap, other.to_string()),
     }

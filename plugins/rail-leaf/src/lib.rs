@@ -86,7 +86,7 @@ pub fn process(query: Query, region: Partition) -> Result<Partial, Failure> {
 }
 
 fn fits(query: &Query, service: &Service) -> bool {
-    let arrives = query.depart.minutes() + service.minutes;
+    let arrives = query.depart.minutes().saturating_add(service.minutes);
     // A budget beyond what fits in pence is beyond every fare.
     service.pence <= query.budget.saturating_mul(100)
         && query.arrive_by.is_none_or(|latest| arrives <= latest.minutes())

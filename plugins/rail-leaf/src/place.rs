@@ -17,5 +17,6 @@ pub(crate) fn exact_km(lat: f64, long: f64) -> f64 {
     let (lat, long) = (lat.to_radians(), long.to_radians());
     let across = ((lat - from_lat) / 2.0).sin().powi(2);
     let along = from_lat.cos() * lat.cos() * ((long - from_long) / 2.0).sin().powi(2);
-    2.0 * EARTH_RADIUS_KM * (across + along).sqrt().asin()
+    // The sum may be a little below 0 or above 1, of which there is no root or no arc sine.
+    2.0 * EARTH_RADIUS_KM * (across + along).clamp(0.0, 1.0).sqrt().asin()
 }

@@ -42,8 +42,8 @@ fn service(line: &str) -> Result<Service, String> {
     Ok(Service {
         station: station.to_owned(),
         crs: crs.to_owned(),
-        lat: number("lat", lat)?,
-        long: number("long", long)?,
+        lat: degrees("lat", lat)?,
+        long: degrees("long", long)?,
         terminal: terminal.to_owned(),
         operator: operator.to_owned(),
         minutes: number("minutes", minutes)?,
@@ -52,7 +52,16 @@ fn service(line: &str) -> Result<Service, String> {
 }
 
 fn number<T: FromStr>(name: &str, text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("{name} `{text}` is not a number"))
+    text.parse().map_err(|_| no_number(name, text))
+}
+
+/// Rust reads `inf` and `nan` too, which are no places.
+fn degrees(name: &str, text: &str) -> Result<f64, String> {
+    number(name, text).and_then(|value: f64| if value.is_finite() { Ok(value) } else { Err(no_number(name, text)) })
+}
+
+fn no_number(name: &str, text: &str) -> String {
+    format!("{name} `{text}` is not a number")
 }
 
 /// Cut at the point rather than read as a float, so that no fare is ever a penny off.

@@ -75,6 +75,15 @@ fn an_arrival_after_midnight_is_too_late() {
 }
 
 #[test]
+fn the_edges_of_what_a_table_may_say_are_computed_without_surprise() {
+    let far = format!("{TABLE}Antipodes,ANT,-51.5074,179.8722,PAD,GWR,4294967295,42949672.95\n");
+    let ask_far = |query: &str| ask(query, &far).unwrap().destinations.pop().unwrap();
+    let found = ask_far(r#"{"from":"London","budget":4294967295}"#);
+    assert_eq!((found.minutes, found.pence, found.km), (u32::MAX, u32::MAX, 20015));
+    assert_eq!(ask_far(r#"{"from":"London","budget":4294967295,"arrive-by":"23:59"}"#).station, "Swansea");
+}
+
+#[test]
 fn a_query_that_no_region_can_answer_is_refused() {
     check_refusal(r#"{"from":"Leeds","budget":60}"#, TABLE, "query: unknown variant `Leeds`, expected `London`");
     check_refusal(r#"{"from":"London"}"#, TABLE, "query: missing field `budget`");
@@ -99,6 +108,8 @@ fn a_bad_line_is_named() {
     check("Slough,SLO,51.51", "3 fields where there should be 8");
     check("", "1 fields where there should be 8");
     check("Slough,SLO,north,-0.59,PAD,GWR,15,8.30", "lat `north` is not a number");
+    check("Slough,SLO,nan,-0.59,PAD,GWR,15,8.30", "lat `nan` is not a number");
+    check("Slough,SLO,51.51,1e999,PAD,GWR,15,8.30", "long `1e999` is not a number");
     check("Slough,SLO,51.51,-0.59,PAD,GWR,soon,8.30", "minutes `soon` is not a number");
     for fare in ["8", "8.3", "8.300", "-8.30", "8.+3", ".", "99999999.00"] {
         let line = format!("Slough,SLO,51.51,-0.59,PAD,GWR,15,{fare}");

@@ -12,8 +12,8 @@ use crate::error::AppError;
 use crate::manifest::{Kind, MergeTable, QueryTable, Share, Text};
 use crate::package::Package;
 
-const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
-const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
+pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The longest name, in bytes: it stands in progress lines and metrics.
 const MAX_NAME: usize = 100;

@@ -11,16 +11,16 @@ use crate::size::{parse_duration, parse_size};
 use crate::source::PieceSize;
 
 /// A number of bytes: `4096` or `"4KiB"`.
-#[derive(Clone, Copy)]
-pub(crate) struct Size(pub(crate) u64);
+#[derive(Clone, Copy, Debug)]
+pub struct Size(pub u64);
 
 /// A duration: `"1m30s"`.
-#[derive(Clone, Copy)]
-pub(crate) struct Time(pub(crate) Duration);
+#[derive(Clone, Copy, Debug)]
+pub struct Time(pub Duration);
 
 /// A floor, its fraction still unchecked: `"all"`, `"best-effort"` or `0.9`.
-#[derive(Clone, Copy)]
-pub(crate) struct Share(pub(crate) Floor);
+#[derive(Clone, Copy, Debug)]
+pub struct Share(pub Floor);
 
 /// One glob or several.
 pub(crate) struct Globs(pub(crate) Vec<String>);

@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use frond_root::{Answer, Coverage, Reason};
+use frond_run::laws::Laws;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -20,6 +21,8 @@ struct Envelope<'a> {
     /// The answer: as it is when it is JSON, as a string when it is text, else under `base64`.
     answer: Option<Body<'a>>,
     coverage: &'a Coverage,
+    /// Whether the laws of the app's merge and leaf hold: `hold`, `broken` or `unchecked`.
+    laws: &'static str,
 }
 
 #[derive(Serialize)]
@@ -44,7 +47,7 @@ impl<'a> From<&'a Bytes> for Body<'a> {
 ///
 /// # Errors
 /// When it cannot be serialised.
-pub(super) fn envelope(answer: &Answer) -> serde_json::Result<Bytes> {
+pub(super) fn envelope(answer: &Answer, laws: Laws) -> serde_json::Result<Bytes> {
     let envelope = Envelope {
         version: VERSION,
         outcome: answer.outcome(),
@@ -54,6 +57,11 @@ pub(super) fn envelope(answer: &Answer) -> serde_json::Result<Bytes> {
         },
         answer: answer.body().map(Body::from),
         coverage: answer.coverage(),
+        laws: match laws {
+            Laws::Hold => "hold",
+            Laws::Broken => "broken",
+            Laws::Unchecked => "unchecked",
+        },
     };
     let mut line = serde_json::to_vec(&envelope)?;
     line.push(b'\n');

@@ -129,8 +129,10 @@ impl Page {
                         row = Line::new().put(" ".repeat(indent));
                         used = indent;
                     }
+                    // A space at the end of a line needs no room.
+                    let fits = used + wide <= self.look.width;
                     used += wide;
-                    row = row.tone(tone, piece);
+                    row = row.tone(tone, if fits { piece.as_str() } else { piece.trim_end() });
                 }
             }
         }

@@ -38,7 +38,7 @@ fn an_unknown_verb() {
     exit 64
     error: unrecognized subcommand 'qurey'
 
-      tip: a similar subcommand exists: 'query'
+      tip: some similar subcommands exist: 'replay', 'query'
 
     Usage: frond <COMMAND>
 

@@ -51,6 +51,20 @@ impl Budget {
     }
 }
 
+/// What a leaf that starts at once has of a deadline.
+#[must_use]
+pub fn leaf_time(deadline: Duration) -> Duration {
+    let start = Instant::now();
+    Budget::new(start, deadline, None).leaf_deadline - start
+}
+
+/// What a merge has of a deadline when the gather has used all of its own time.
+#[must_use]
+pub fn merge_time(deadline: Duration) -> Duration {
+    let budget = Budget::new(Instant::now(), deadline, None);
+    budget.merge_deadline - budget.gather_deadline
+}
+
 /// What to keep for merging: `clamp(1.5 × p99, 5 ms, 0.30 · D)`; without a measurement 10 % of `D`, at most 5 s.
 #[must_use]
 pub fn merge_reserve(deadline: Duration, p99: Option<Duration>) -> Duration {

@@ -6,12 +6,41 @@ pub(crate) fn leaf(core: &str, body: &str) -> Vec<u8> {
     with_imports("", "", core, body)
 }
 
+/// A leaf that returns `partial`, and writes over it in its post-return, as an allocator does with what is freed.
+pub(crate) fn freeing(partial: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(component
+            (core module $main
+                (memory (export "memory") 1)
+                (data (i32.const 16) "\00\00\00\00\00\04\00\00\{len:02x}\00\00\00")
+                (data (i32.const 1024) "{partial}")
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 32768))
+                (func (export "process") (param i32 i32 i32 i32 i32 i32 i32) (result i32) (i32.const 16))
+                (func (export "free") (param i32) (memory.fill (i32.const 0) (i32.const 255) (i32.const 4096))))
+            (core instance $main (instantiate $main))
+            {TYPES}
+            (func $process (param "query" (list u8)) (param "partition" $partition)
+                (result (result (list u8) (error $failure)))
+                (canon lift (core func $main "process")
+                    (memory $main "memory") (realloc (func $main "realloc")) (post-return (func $main "free"))))
+            {export})"#,
+        len = partial.len(),
+        export = export("process-partition@0.1.0"),
+    );
+    assemble(&text)
+}
+
 /// What `process` returns for an empty partial.
 pub(crate) const OK: &str = "(i32.const 16)";
 
 /// The same with `imports` of the component, and `lowered` to give them to the core module.
 pub(crate) fn with_imports(imports: &str, lowered: &str, core: &str, body: &str) -> Vec<u8> {
-    let text = format!(
+    assemble(&text(imports, lowered, core, body))
+}
+
+/// The same as text.
+pub(crate) fn text(imports: &str, lowered: &str, core: &str, body: &str) -> String {
+    format!(
         r#"(component
             {imports}
             (core module $libc
@@ -45,8 +74,7 @@ pub(crate) fn with_imports(imports: &str, lowered: &str, core: &str, body: &str)
         },
         types = TYPES,
         export = export("process-partition@0.1.0"),
-    );
-    assemble(&text)
+    )
 }
 
 /// The contract's types, as every component that exports them must name them.

@@ -7,11 +7,12 @@ use toml::{Table, Value};
 use super::{Complaint, Text, texts};
 
 /// Technologies by the beginning of their crates' names, with the folders of `host` that may name them.
-const FENCES: [(&str, &[&str]); 26] = [
+const FENCES: [(&str, &[&str]); 27] = [
     ("wasmtime", &["sandbox"]),
     ("wasmparser", &["sandbox"]),
     ("wasm-encoder", &["sandbox"]),
     ("wit-component", &["sandbox"]),
+    ("wit-parser", &["sandbox"]),
     ("cranelift", &["sandbox"]),
     // Tests of the command line write bad components with it.
     ("wat", &["sandbox", "cli"]),

@@ -9,6 +9,13 @@ fn widest(text: &str) -> usize {
 }
 
 #[test]
+fn a_word_that_ends_a_line_keeps_its_last_letter() {
+    let mut page = Page::new(Look::plain(20));
+    page.wrapped(0, Line::new().put("twelve chars eight8x and more"));
+    assert_eq!(page.into_text(), "twelve chars eight8x\nand more\n");
+}
+
+#[test]
 fn a_long_line_is_cut_off_and_says_so() {
     let mut page = Page::new(Look::plain(40));
     page.line(Line::new().put("a".repeat(30)).put("b".repeat(30)).put("c"));

@@ -158,7 +158,7 @@ fn degraded_and_retried_partitions_say_so() {
     account.partitions.succeeded -= 1;
     let stream = Stream::default().over(1810, "partial", None, account);
     insta::assert_snapshot!(check(&stream), @r"
-    partial  4 of 5 partitions (1 with nothing to do), 1 more in part, 80 % by weight, in 1.81 s of 2.0…
+    partial  4 of 5 partitions (1 with nothing to do), 1 more in part, 80 % by weight, in 1.81 s of 2.00
              s   (floor 60 %)
     missing  South East   degraded to 40 %   out-of-time: time was up (after 3 attempts)
     time     plan 1.0 ms · gather 1.80 s · merge 3.0 ms · reserve 200 ms

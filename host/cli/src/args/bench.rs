@@ -1,0 +1,47 @@
+//! `frond bench` as written.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Shown;
+
+/// `frond bench`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Fuel is the same on every machine: compare two builds by it. Times are of this machine, now.
+
+Examples:
+  frond bench examples/wordcount
+  frond bench my-leaf --input book.txt --query '{\"top\": 5}'
+  frond bench old.wasm --input book.txt --compare new.wasm
+  frond bench examples/wordcount --filter top-60 --profile profile.json")]
+pub struct BenchArgs {
+    /// A folder with a frond.toml, or a component's file.
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+
+    /// Measures the leaf on this file as one partition, instead of the cases.
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+
+    /// The query for --input.
+    #[arg(long, value_name = "QUERY", requires = "input", default_value = "")]
+    pub query: String,
+
+    /// Only the cases whose name contains this.
+    #[arg(long, value_name = "TEXT", conflicts_with = "input")]
+    pub filter: Option<String>,
+
+    /// How often each is run.
+    #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub runs: u64,
+
+    /// Measures another package or component on the same, and shows the difference.
+    #[arg(long, value_name = "OTHER")]
+    pub compare: Option<PathBuf>,
+
+    /// How the figures are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Shown,
+}

@@ -1,0 +1,40 @@
+//! `frond inspect`, as written.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// `frond inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes:
+  0   it fits: a file at least one role, a component of an app the role that its frond.toml gives it
+  1   it does not fit: what differs first is said, with both sides
+  64  there is no such file, or it cannot be read
+
+Examples:
+  frond inspect target/wasm32-wasip2/release/lines.wasm
+  frond inspect examples/rail --format json")]
+pub struct InspectArgs {
+    /// A component's .wasm file, or the folder of an app or a plugin, for each of its components.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// `text` is for people, `json` one object with a version for programs.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Shown,
+
+    /// Only looks at what the file says: does not compile what fits.
+    #[arg(long)]
+    pub no_compile: bool,
+}
+
+/// How something is shown on stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Shown {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}

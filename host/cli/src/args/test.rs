@@ -1,0 +1,71 @@
+//! `frond test` as written.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use frond_test::Fault;
+
+use super::Shown;
+
+/// `frond test`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Cases are files `cases/*.toml`: what they give says what they call.
+  partition = \"…\"   the leaf           partials = [\"…\", …]   the merge
+  merged = \"…\"      the finish         wanted = 8            the split
+  none of these     the whole app, as `frond query` would ask it
+All take `query`, `limits` (lower ones only) and `inject`; [expect] takes text, json, file, text-file, json-file,
+snapshot, failure, reason, message, log, max-fuel, max-memory, outcome, coverage, keys, emitted.
+
+Exit codes:
+  0   all passed
+  1   something failed, or a law does not hold
+  64  the package or a case is wrong
+
+Examples:
+  frond test examples/rail
+  frond test my-plugin --build --watch
+  frond test my-plugin.wasm --filter empty --bless
+  frond test examples/wordcount --inject out-of-fuel-at=100_000 --inject truncate-partition")]
+pub struct TestArgs {
+    /// A folder with a frond.toml (an app, or a plugin with only [leaf] or [merge]), or a component's file.
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+
+    /// Only the cases whose name contains this.
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+
+    /// Runs the build commands first.
+    #[arg(long)]
+    pub build: bool,
+
+    /// Rewrites what failing cases expect from what comes.
+    #[arg(long, conflicts_with = "inject")]
+    pub bless: bool,
+
+    /// Tests again whenever a file of the package changes (with --build: builds again too).
+    #[arg(long, conflicts_with_all = ["bless", "junit"])]
+    pub watch: bool,
+
+    /// Shows what each case comes to under a fault: oom-at=SIZE, out-of-fuel-at=N, truncate-partition[=SIZE],
+    /// unavailable, deny-http, slow-host=HOST:TIME. Nothing is compared. May be given more than once.
+    #[arg(long, value_name = "FAULT")]
+    pub inject: Vec<Fault>,
+
+    /// Leaves the laws of merge and leaf out.
+    #[arg(long)]
+    pub no_laws: bool,
+
+    /// Decides the shuffles and trees that laws are checked with.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// How the outcome is printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Shown,
+
+    /// Writes the outcome as JUnit XML too.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+}

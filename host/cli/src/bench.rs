@@ -1,0 +1,87 @@
+//! `frond bench`: what a plugin's calls cost.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use frond_test::case::Call;
+use frond_test::measure::Measured;
+use frond_test::{Case, Suite, Tester, tester};
+use serde::Serialize;
+
+use crate::args::{BenchArgs, Shown};
+use crate::exit::Exit;
+use crate::loading;
+use crate::show::bench as show;
+use crate::show::look::Look;
+use crate::show::progress::Mode;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    version: u32,
+    package: &'a str,
+    measured: &'a [Measured],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other: Option<&'a [Measured]>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A package that is wrong, or a case that cannot be tried.
+pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
+    let tester = open(&args.path)?;
+    let cases = cases(args, &tester)?;
+    let measured = measure(&tester, &cases, args.runs)?;
+    let other = match &args.compare {
+        Some(path) => Some(measure(&open(path)?, &cases, args.runs)?),
+        None => None,
+    };
+    match args.format {
+        Shown::Text => {
+            print!("{}", show::table(&tester.package.name, &measured, other.as_deref(), Look::stdout()));
+        }
+        Shown::Json => {
+            let package = tester.package.name.as_str();
+            let report = Report { version: 1, package, measured: &measured, other: other.as_deref() };
+            println!("{}", serde_json::to_string(&report)?);
+        }
+    }
+    let failed = measured.iter().chain(other.iter().flatten()).any(|one| one.failed.is_some());
+    Ok(if failed { Exit::Failed } else { Exit::Whole })
+}
+
+fn open(path: &Path) -> anyhow::Result<Tester> {
+    let package = tester::package(path)?;
+    Ok(loading::loaded(Mode::Auto, |tell| Tester::load(package, tell))?)
+}
+
+fn cases(args: &BenchArgs, tester: &Tester) -> anyhow::Result<Vec<Case>> {
+    if let Some(path) = &args.input {
+        let data = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let key = path.display().to_string();
+        return Ok(vec![Case {
+            name: path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+            file: path.clone(),
+            call: Call::Leaf { key, index: 0, data: data.into() },
+            query: args.query.clone().into_bytes().into(),
+            lower: Default::default(),
+            inject: Vec::new(),
+            expect: Default::default(),
+        }]);
+    }
+    let dir = &tester.package.dir;
+    let suite = Suite::read(dir, args.filter.as_deref())
+        .with_context(|| format!("cannot read the cases in `{}`", dir.join("cases").display()))?;
+    // A case that is to fail has no cost worth knowing.
+    let whole = |case: &Case| case.expect.failure.is_none() && case.expect.reason.is_none() && case.inject.is_empty();
+    let cases: Vec<Case> = suite.cases.into_iter().filter_map(|(_, case)| case.ok().filter(whole)).collect();
+    if cases.is_empty() {
+        bail!("there is nothing to measure in `{}`\n(write cases/*.toml, or name a file with --input)", dir.display());
+    }
+    Ok(cases)
+}
+
+fn measure(tester: &Tester, cases: &[Case], runs: u64) -> anyhow::Result<Vec<Measured>> {
+    let one = |case: &Case| tester.measure(case, runs).with_context(|| format!("case `{}`", case.name));
+    cases.iter().map(one).collect()
+}

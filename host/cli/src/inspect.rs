@@ -1,0 +1,189 @@
+//! `frond inspect`: what a component is, and what it fits.
+
+mod envelope;
+mod view;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use frond_app::{CallLimits, Limits, Package};
+use frond_run::load::{cache_dir, limits};
+use frond_sandbox::component::{Origin, read};
+use frond_sandbox::inspect::report::{Mismatch, MismatchKind};
+use frond_sandbox::inspect::{Misfit, Report, digest, report};
+use frond_sandbox::{LoadError, Plugin, Role, Sandbox, Settings};
+
+use crate::args::{InspectArgs, Shown};
+use crate::exit::{Exit, Machine};
+use crate::query::print;
+use crate::show::look::Look;
+
+/// Runs the verb.
+///
+/// # Errors
+/// A file that is not there or cannot be read.
+pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
+    let (targets, of) = targets(&args.file)?;
+    let sandbox = if args.no_compile { None } else { Some(sandbox(&of)?) };
+    let mut looked = Vec::new();
+    for target in targets {
+        looked.push(look(target, sandbox.as_ref())?);
+    }
+    let text = match args.format {
+        Shown::Text => view::view(&looked, Look::stdout()).into_bytes(),
+        Shown::Json => envelope::envelope(&looked)?,
+    };
+    print(&text)?;
+    Ok(if looked.iter().all(Looked::fits) { Exit::Whole } else { Exit::Failed })
+}
+
+/// A file to look at.
+struct Target {
+    path: PathBuf,
+    /// The roles that an app gives it, with their limits.
+    named: Vec<Role>,
+    limits: CallLimits,
+    component: Option<frond_app::Component>,
+}
+
+/// One file, looked at.
+struct Looked {
+    path: PathBuf,
+    named: Vec<Role>,
+    size: u64,
+    digest: Option<String>,
+    report: Result<Report, Misfit>,
+    compiled: Compiled,
+    /// The least of the limits of what it is named as.
+    limits: CallLimits,
+}
+
+/// What came of compiling it.
+enum Compiled {
+    /// Nobody asked for it.
+    NotAsked,
+    /// It fits nothing, so there is no reason to.
+    NoUse,
+    /// It is compiled, and linked.
+    Done { origin: Origin, took: Duration },
+    /// Its types fit, and it is refused all the same: the reason is with its roles.
+    Refused,
+}
+
+impl Looked {
+    /// True when it can be what it is wanted for.
+    fn fits(&self) -> bool {
+        let Ok(report) = &self.report else { return false };
+        let fitting: Vec<Role> = report.fits().collect();
+        match self.named.is_empty() {
+            true => !fitting.is_empty(),
+            false => self.named.iter().all(|role| fitting.contains(role)),
+        }
+    }
+}
+
+fn targets(file: &Path) -> anyhow::Result<(Vec<Target>, Limits)> {
+    let is_package = file.is_dir() || file.file_name().is_some_and(|name| name == "frond.toml");
+    if !is_package {
+        // Before it is opened: what is there may be a named pipe.
+        let found = fs::metadata(file).with_context(|| unreadable(file))?;
+        if !found.is_file() {
+            return Err(anyhow!("it is not a regular file")).with_context(|| unreadable(file));
+        }
+        let of = Limits::default();
+        let one = Target { path: file.to_owned(), named: Vec::new(), limits: of.leaf, component: None };
+        return Ok((vec![one], of));
+    }
+    let package = Package::load(file)?;
+    let of = package.limits;
+    let named = [(Role::Leaf, &package.leaf, of.leaf), (Role::Merge, &package.merge, of.merge)];
+    let split = (Role::Split, &package.split, of.split);
+    let mut targets: Vec<Target> = Vec::new();
+    for (role, component, limits) in named.into_iter().chain([split]) {
+        let Some(component) = component else { continue };
+        component.check()?;
+        match targets.iter_mut().find(|target| target.path == component.path) {
+            Some(target) => target.named.push(role),
+            None => targets.push(Target {
+                path: component.path.clone(),
+                named: vec![role],
+                limits,
+                component: Some(component.clone()),
+            }),
+        }
+    }
+    if targets.is_empty() {
+        let text = format!("`{}` names no component", file.display());
+        return Err(anyhow!("{text}\n(a frond.toml names them in [leaf], [merge] and [split])"));
+    }
+    Ok((targets, of))
+}
+
+fn unreadable(path: &Path) -> String {
+    format!("cannot read `{}`\n(give a component's .wasm file, or an app's folder)", path.display())
+}
+
+fn sandbox(of: &Limits) -> anyhow::Result<Sandbox> {
+    let all = [of.leaf, of.merge, of.split].map(|call| limits(&call, of.partition));
+    let settings = Settings { slots: 1, limits: all.to_vec(), cache: cache_dir() };
+    Sandbox::new(settings).context(Machine::new("the sandbox could not be started"))
+}
+
+fn look(target: Target, sandbox: Option<&Sandbox>) -> anyhow::Result<Looked> {
+    let Target { path, named, limits, component } = target;
+    let bytes = match read(&path) {
+        Ok(bytes) => bytes,
+        Err(LoadError::Misfit(misfit)) => {
+            let size = if let Misfit::TooLarge { size } = misfit { size } else { 0 };
+            let (digest, compiled) = (None, Compiled::NoUse);
+            return Ok(Looked { path, named, size, digest, report: Err(misfit), compiled, limits });
+        }
+        Err(LoadError::Unreadable(error)) => {
+            return Err(anyhow::Error::new(error).context(unreadable(&path)));
+        }
+        Err(other) => return Err(other.into()),
+    };
+    if let Some(component) = component {
+        component.verify(&bytes)?;
+    }
+    let mut report = report(&bytes);
+    let compiled = match (&mut report, sandbox) {
+        (_, None) => Compiled::NotAsked,
+        (Ok(report), Some(sandbox)) => compile(report, &bytes, sandbox, limits.fuel.is_some())?,
+        (Err(_), Some(_)) => Compiled::NoUse,
+    };
+    Ok(Looked { size: bytes.len() as u64, digest: Some(digest(&bytes)), path, named, report, compiled, limits })
+}
+
+/// Compiles and links what fits by its types; what does not, gets no compiler to see.
+fn compile(report: &mut Report, bytes: &[u8], sandbox: &Sandbox, metered: bool) -> anyhow::Result<Compiled> {
+    let roles: Vec<Role> = report.fits().collect();
+    if roles.is_empty() {
+        return Ok(Compiled::NoUse);
+    }
+    let start = Instant::now();
+    let loaded = Plugin::load(sandbox, bytes, &roles, metered);
+    let took = start.elapsed();
+    sandbox.take_warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+    match loaded {
+        Ok(plugin) => Ok(Compiled::Done { origin: plugin.origin(), took }),
+        Err(LoadError::Misfit(misfit)) => {
+            let (text, hint) = halves(&misfit.to_string());
+            for fit in report.roles.iter_mut().filter(|fit| fit.mismatch.is_none()) {
+                fit.mismatch = Some(Mismatch::new(MismatchKind::Refused, &text, hint.clone()));
+            }
+            Ok(Compiled::Refused)
+        }
+        Err(other) => Err(anyhow::Error::new(other).context(Machine::new("it could not be compiled"))),
+    }
+}
+
+/// What is wrong, and the remedy, which such errors have in parentheses on a line of its own.
+fn halves(text: &str) -> (String, String) {
+    match text.rsplit_once("\n(") {
+        Some((text, hint)) => (text.to_owned(), hint.trim_end_matches(')').to_owned()),
+        None => (text.to_owned(), String::new()),
+    }
+}

@@ -1,0 +1,186 @@
+//! `frond run-test`: the runner of a guest crate's own tests, for `cargo test` and nextest.
+
+mod passed;
+
+use std::io::{IsTerminal, Write};
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use frond_app::size::{parse_duration, parse_size, show_size};
+use frond_app::{CallLimits, Limits};
+use frond_root::{Failure, FailureKind};
+use frond_run::load::{cache_dir, limits};
+use frond_sandbox::component::{Origin, read};
+use frond_sandbox::program::{Console, Program, Sink};
+use frond_sandbox::{LoadError, Sandbox, Settings};
+
+use crate::args::RunTestArgs;
+use crate::exit::{Exit, Machine};
+use crate::query::runtime;
+use crate::show::look::Look;
+use crate::show::page::{Line, Page, Tone};
+use passed::Passed;
+
+/// How long a program may run when nobody says: what hangs shall not hang forever.
+const TIME: Duration = Duration::from_secs(60);
+/// Compiled test binaries that are kept: each build makes a new one, of many megabytes.
+const KEPT: usize = 16;
+/// The most frames of a backtrace that are shown.
+const MAX_FRAMES: usize = 10;
+
+/// Runs the verb.
+///
+/// # Errors
+/// A file that cannot be read or is no program, and a variable that is wrong.
+pub(crate) fn run(args: &RunTestArgs) -> anyhow::Result<Exit> {
+    let (of, time) = limits_of_tests()?;
+    let call = limits(&of, Limits::default().partition);
+    let named = |error: LoadError| match error {
+        LoadError::Engine(_) => anyhow::Error::new(error).context(Machine::new("the program could not be compiled")),
+        other => anyhow!("`{}`: {other}", args.file.display()),
+    };
+    let bytes = read(&args.file).map_err(named)?;
+    let cache = cache_dir().map(|dir| dir.join("tests"));
+    let sandbox = Sandbox::new(Settings { slots: 1, limits: vec![call], cache })
+        .context(Machine::new("the sandbox could not be started"))?;
+    let program = Program::load(&sandbox, &bytes, of.fuel.is_some()).map_err(named)?;
+    if program.origin() == Origin::Compiled {
+        sandbox.prune_cache(KEPT);
+    }
+    sandbox.take_warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+    let runtime = runtime()?;
+    let guard = runtime.enter();
+    let (ended, _) = program.run(&sandbox, &call, console(args), time);
+    drop(guard);
+    // A reader that has gone away has had enough.
+    let _ = std::io::stdout().flush();
+    runtime.shutdown_background();
+    match ended {
+        Ok(0) => Ok(Exit::Whole),
+        Ok(_) => Ok(Exit::Failed),
+        Err(failure) => {
+            let is_one = args.args.iter().any(|arg| arg == "--exact");
+            eprint!("{}", stopped(&failure, hint(failure.kind, &of, time, is_one)));
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+fn console(args: &RunTestArgs) -> Console {
+    let sink = |is_terminal: bool, to: Sink| -> Sink { if is_terminal { Box::new(Passed::new(to)) } else { to } };
+    let name = args.file.file_name().map_or_else(|| "test".to_owned(), |name| name.to_string_lossy().into_owned());
+    let of_the_harness = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok().filter(|name| name.starts_with("RUST_TEST_"))?, value.into_string().ok()?))
+    };
+    let mut env: Vec<(String, String)> = std::env::vars_os().filter_map(of_the_harness).collect();
+    if !env.iter().any(|(name, _)| name == "RUST_TEST_NOCAPTURE") {
+        env.push(("RUST_TEST_NOCAPTURE".to_owned(), "1".to_owned()));
+    }
+    Console {
+        args: std::iter::once(name).chain(args.args.iter().cloned()).collect(),
+        env,
+        stdout: sink(std::io::stdout().is_terminal(), Box::new(std::io::stdout())),
+        stderr: sink(std::io::stderr().is_terminal(), Box::new(std::io::stderr())),
+    }
+}
+
+/// A leaf's limits, unless the environment has others.
+fn limits_of_tests() -> anyhow::Result<(CallLimits, Duration)> {
+    let number = |text: &str| {
+        let digits = text.replace('_', "");
+        u64::from_str(&digits)
+            .map_err(|error| format!("{error}\n(write a number such as 1_000_000_000, or 0 for no limit)"))
+    };
+    let default = Limits::default().leaf;
+    let fuel = variable("FROND_TEST_FUEL", number)?;
+    let memory = variable("FROND_TEST_MEMORY", |text| parse_size(text).map_err(|error| error.to_string()))?;
+    let time = variable("FROND_TEST_TIME", |text| parse_duration(text).map_err(|error| error.to_string()))?;
+    let limits = CallLimits {
+        fuel: fuel.map_or(default.fuel, |fuel| (fuel > 0).then_some(fuel)),
+        memory: memory.unwrap_or(default.memory).min(frond_app::limits::MAX_MEMORY),
+        ..default
+    };
+    Ok((limits, time.unwrap_or(TIME)))
+}
+
+fn variable<T>(name: &str, parse: impl Fn(&str) -> Result<T, String>) -> anyhow::Result<Option<T>> {
+    match std::env::var(name) {
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Ok(text) if text.trim().is_empty() => Ok(None),
+        Ok(text) => {
+            let parsed = parse(text.trim());
+            parsed.map(Some).map_err(|error| anyhow!("the variable {name}: {error}"))
+        }
+        Err(error) => Err(anyhow!("the variable {name} cannot be read: {error}")),
+    }
+}
+
+/// Why the program was stopped: the slug, the message, where it was, and what may help.
+fn stopped(failure: &Failure, hint: Option<String>) -> String {
+    let mut page = Page::new(Look::stderr());
+    page.blank();
+    let head = Line::new().tone(Tone::Bad, "stopped: ").put(format!("{}: {}", failure.kind, failure.message));
+    page.wrapped(4, head);
+    let frames = of_interest(&failure.backtrace);
+    for (number, frame) in frames.iter().take(MAX_FRAMES).enumerate() {
+        page.wrapped(6, Line::new().put(format!("{number:>4}: {frame}")));
+    }
+    if let Some(hint) = hint {
+        page.wrapped(0, Line::new().put(format!("({hint})")));
+    }
+    page.into_text()
+}
+
+/// The frames between what every panic and every allocation goes through, and what calls every test; all of them, if
+/// that leaves none.
+fn of_interest(backtrace: &[String]) -> &[String] {
+    let ways_out = [
+        "core::panick",
+        "std::panick",
+        "rust_panic",
+        "__rust_",
+        "__rustc",
+        "abort",
+        "std::process",
+        "std::sys",
+        "std::rt",
+        "alloc::",
+        "malloc",
+        "sbrk",
+        "core::result::unwrap_failed",
+        "core::option::unwrap_failed",
+        "core::option::expect_failed",
+    ];
+    let is_way_out = |frame: &&String| ways_out.iter().any(|part| frame.contains(part)) && !frame.contains("::tests::");
+    let after = backtrace.iter().take_while(is_way_out).count();
+    let is_harness = |frame: &String| frame.starts_with("test::") || frame.contains("core::ops::function::FnOnce");
+    let inner = backtrace.get(after..).unwrap_or_default();
+    let end = inner.iter().position(is_harness).unwrap_or(inner.len());
+    match inner.get(..end) {
+        Some(frames) if !frames.is_empty() => frames,
+        _ => backtrace,
+    }
+}
+
+fn hint(kind: FailureKind, of: &CallLimits, time: Duration, is_one: bool) -> Option<String> {
+    Some(match kind {
+        FailureKind::Trap if is_one => return None,
+        FailureKind::Trap => {
+            "a panic cannot be caught here, so no test after this one has run; `cargo nextest run` runs each by itself"
+                .to_owned()
+        }
+        FailureKind::OutOfFuel => {
+            let fuel = of.fuel.unwrap_or(0);
+            format!("the limit is {fuel}, as for a leaf: FROND_TEST_FUEL=… sets another, 0 none")
+        }
+        FailureKind::OutOfMemory => {
+            format!("the limit is {}, as for a leaf: FROND_TEST_MEMORY=… sets another", show_size(of.memory))
+        }
+        FailureKind::OutOfTime => format!("the limit is {time:?}: FROND_TEST_TIME=… sets another"),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

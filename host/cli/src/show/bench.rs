@@ -1,0 +1,65 @@
+//! The cost of calls as a table, and beside another's.
+
+use frond_test::measure::Measured;
+
+use super::look::Look;
+use super::page::{Line, Page, Tone};
+use super::text::{big, bytes, millis, pad, pad_left};
+
+/// The widest that names are set.
+const MAX_NAME: usize = 32;
+
+/// A line a case; with another's figures a second one below it.
+#[must_use]
+pub fn table(package: &str, measured: &[Measured], other: Option<&[Measured]>, look: Look) -> String {
+    let mut page = Page::new(look);
+    let width = measured.iter().map(|one| one.name.chars().count()).max().unwrap_or(0).clamp(4, MAX_NAME);
+    page.line(Line::new().tone(Tone::Strong, package));
+    let columns = ["calls", "in", "fuel", "fuel/byte", "median", "min", "in/s", "memory"];
+    let head: String = columns.iter().map(|name| format!(" {}", pad_left(name, 9))).collect();
+    page.line(Line::new().tone(Tone::Dim, format!("  {}{head}", pad("case", width))));
+    for (at, one) in measured.iter().enumerate() {
+        row(&mut page, &one.name, width, one);
+        if let Some(other) = other.and_then(|other| other.get(at)) {
+            row(&mut page, "  other", width, other);
+            compared(&mut page, width, one, other);
+        }
+    }
+    page.into_text()
+}
+
+fn row(page: &mut Page, name: &str, width: usize, one: &Measured) {
+    let name = page.foreign(name, MAX_NAME);
+    let lead = format!("  {}", pad(&name, width));
+    if let Some(failed) = &one.failed {
+        page.wrapped(width + 4, Line::new().put(lead).tone(Tone::Bad, format!("  failed: {failed}")));
+        return;
+    }
+    let per_byte = if one.input > 0 && one.fuel > 0 { format!("{:.1}", one.fuel_per_byte()) } else { "–".to_owned() };
+    let columns = [
+        big(one.calls),
+        bytes(one.input),
+        if one.fuel > 0 { big(one.fuel) } else { "–".to_owned() },
+        per_byte,
+        millis(one.ms_median),
+        millis(one.ms_min),
+        bytes(one.throughput() as u64),
+        bytes(one.memory),
+    ];
+    let cells: String = columns.iter().map(|cell| format!(" {}", pad_left(cell, 9))).collect();
+    page.line(Line::new().put(lead).put(cells));
+}
+
+fn compared(page: &mut Page, width: usize, one: &Measured, other: &Measured) {
+    if one.failed.is_some() || other.failed.is_some() {
+        return;
+    }
+    let ratio =
+        |of: f64, to: f64| if to > 0.0 { format!("{:+.1} %", (of / to - 1.0) * 100.0) } else { "–".to_owned() };
+    let fuel = ratio(other.fuel as f64, one.fuel as f64);
+    let time = ratio(other.ms_median, one.ms_median);
+    let same = if one.results == other.results { "the same results" } else { "OTHER RESULTS" };
+    let tone = if one.results == other.results { Tone::Dim } else { Tone::Warn };
+    let text = format!("  {}  fuel {fuel}, time {time}, {same}", pad("", width));
+    page.line(Line::new().tone(tone, text));
+}

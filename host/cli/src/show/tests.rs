@@ -1,0 +1,217 @@
+//! The outcome of tests: a line a case, then every failure in full, then the sums.
+
+use std::time::Duration;
+
+use frond_app::Limits;
+use frond_test::{LawTried, Tried, Verdict};
+use serde::Serialize;
+
+use super::advice::advice;
+use super::look::Look;
+use super::page::{Line, Page, Tone};
+use super::text::{count, millis, pad, pad_left, percent, plural};
+use super::trouble::Excerpt;
+use crate::test::is_bad;
+
+/// The widest that names are set.
+const MAX_NAME: usize = 40;
+
+/// How many of each there were.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Sums {
+    passed: u64,
+    failed: u64,
+    broken: u64,
+    blessed: u64,
+    shown: u64,
+    laws_hold: u64,
+    laws_broken: u64,
+    ms: f64,
+}
+
+impl Sums {
+    /// Counts.
+    #[must_use]
+    pub fn of(cases: &[Tried], laws: &[LawTried], took: Duration) -> Self {
+        let mut sums = Self { ms: frond_root::answer::millis(took), ..Self::default() };
+        for tried in cases {
+            *match tried.verdict {
+                Verdict::Passed => &mut sums.passed,
+                Verdict::Failed { .. } => &mut sums.failed,
+                Verdict::Broken { .. } => &mut sums.broken,
+                Verdict::Blessed => &mut sums.blessed,
+                Verdict::Shown { .. } => &mut sums.shown,
+            } += 1;
+        }
+        sums.laws_hold = laws.iter().filter(|one| one.holds()).count() as u64;
+        sums.laws_broken = laws.iter().filter(|one| one.broken.is_some()).count() as u64;
+        sums
+    }
+
+    /// True when nothing failed.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.failed + self.broken + self.laws_broken == 0
+    }
+
+    /// True when nothing is wrong but cases themselves.
+    #[must_use]
+    pub fn only_broken(&self) -> bool {
+        self.failed + self.laws_broken == 0
+    }
+}
+
+/// What is tested.
+#[must_use]
+pub fn head(package: &str, cases: usize, look: Look) -> String {
+    let mut page = Page::new(look);
+    page.line(Line::new().tone(Tone::Strong, package).put(format!(": {}", plural(cases as u64, "case", "cases"))));
+    page.into_text()
+}
+
+/// One case's line: verdict, name, time, and what it used of its limits.
+#[must_use]
+pub fn case(tried: &Tried, width: usize, look: Look) -> String {
+    let (tone, word) = match tried.verdict {
+        Verdict::Passed => (Tone::Good, "PASS"),
+        Verdict::Failed { .. } => (Tone::Bad, "FAIL"),
+        Verdict::Broken { .. } => (Tone::Warn, "BROKEN"),
+        Verdict::Blessed => (Tone::Warn, "BLESSED"),
+        Verdict::Shown { .. } => (Tone::Plain, "SHOWN"),
+    };
+    let mut page = Page::new(look);
+    let mut line = Line::new().tone(tone, pad_left(word, 8)).put(format!(
+        "  {}  {}",
+        pad(tried.call, 6),
+        pad(&page.foreign(&tried.name, MAX_NAME), width.min(MAX_NAME))
+    ));
+    if let Verdict::Shown { what } = &tried.verdict {
+        page.wrapped(width.min(MAX_NAME) + 20, line.put(format!("  {what}")));
+        return page.into_text();
+    }
+    if tried.came.is_some() {
+        line = line.put(format!("  {}", pad_left(&millis(tried.ms), 8)));
+        for one in &tried.headroom {
+            let tone = if one.share() > 0.9 { Tone::Warn } else { Tone::Dim };
+            let of = match one.of {
+                "memory" => "mem",
+                "output" => "out",
+                of => of,
+            };
+            line = line.tone(tone, format!("  {of} {}", pad_left(&percent(one.share()).replace(' ', ""), 5)));
+        }
+    }
+    page.line(line);
+    page.into_text()
+}
+
+/// A line a law.
+#[must_use]
+pub fn laws(laws: &[LawTried], look: Look) -> String {
+    let mut page = Page::new(look);
+    for tried in laws {
+        let (tone, word) = match (&tried.broken, tried.checked) {
+            (Some(_), _) => (Tone::Bad, "BROKEN"),
+            (None, 0) => (Tone::Dim, "–"),
+            (None, _) => (Tone::Good, "HOLDS"),
+        };
+        let seen = match tried.checked {
+            0 if tried.broken.is_none() => "no case makes the partials to check it on".to_owned(),
+            seen => plural(seen, "check", "checks"),
+        };
+        page.line(
+            Line::new()
+                .tone(tone, pad_left(word, 8))
+                .put(format!("  law     {}", pad(&tried.law.to_string(), 14)))
+                .tone(Tone::Dim, format!("  {seen}")),
+        );
+    }
+    page.into_text()
+}
+
+/// Every failure in full.
+#[must_use]
+pub fn failures(cases: &[Tried], laws: &[LawTried], limits: &Limits, look: Look) -> String {
+    let mut page = Page::new(look);
+    for tried in cases.iter().filter(|one| is_bad(&one.verdict)) {
+        page.blank();
+        page.line(Line::new().tone(Tone::Strong, format!("{} ({})", tried.name, tried.call)));
+        match &tried.verdict {
+            Verdict::Broken { why } => told(&mut page, &format!("the case itself is wrong: {why}")),
+            Verdict::Failed { wrong } => {
+                for one in wrong {
+                    told(&mut page, &one.what);
+                    diff(&mut page, one.diff.as_deref().unwrap_or_default());
+                }
+            }
+            Verdict::Passed | Verdict::Blessed | Verdict::Shown { .. } => {}
+        }
+        details(&mut page, tried, limits);
+    }
+    for tried in laws {
+        if let Some(broken) = &tried.broken {
+            page.blank();
+            page.line(Line::new().tone(Tone::Strong, format!("law: {}", tried.law)));
+            diff(&mut page, &broken.what);
+            diff(&mut page, &broken.diff);
+        }
+    }
+    page.into_text()
+}
+
+fn details(page: &mut Page, tried: &Tried, limits: &Limits) {
+    if let Some(failure) = &tried.failure {
+        Excerpt::of(failure).details(page, 4);
+        if let Some(advice) = advice(failure.kind, tried.call, limits) {
+            page.wrapped(4, Line::new().tone(Tone::Dim, format!("    ({advice})")));
+        }
+    } else {
+        for line in tried.log.iter().rev().take(5).rev() {
+            page.wrapped(10, Line::new().tone(Tone::Dim, "    log: ").put(line));
+        }
+    }
+}
+
+fn told(page: &mut Page, text: &str) {
+    for line in text.lines() {
+        page.wrapped(4, Line::new().put(format!("  {line}")));
+    }
+}
+
+fn diff(page: &mut Page, text: &str) {
+    for line in text.lines() {
+        let tone = match line.chars().next() {
+            Some('-') => Tone::Bad,
+            Some('+') => Tone::Good,
+            _ => Tone::Dim,
+        };
+        page.wrapped(6, Line::new().put("    ").tone(tone, line));
+    }
+}
+
+/// The last line.
+#[must_use]
+pub fn sums(sums: &Sums, look: Look) -> String {
+    let mut page = Page::new(look);
+    page.blank();
+    if sums.shown > 0 {
+        page.line(Line::new().put(plural(sums.shown, "outcome shown", "outcomes shown")));
+        return page.into_text();
+    }
+    let tone = if sums.is_good() { Tone::Good } else { Tone::Bad };
+    let mut line = Line::new().tone(tone, format!("{} passed, {} failed", count(sums.passed), count(sums.failed)));
+    for (number, word) in [(sums.broken, "broken"), (sums.blessed, "blessed")] {
+        if number > 0 {
+            line = line.tone(Tone::Warn, format!(", {} {word}", count(number)));
+        }
+    }
+    if sums.laws_hold + sums.laws_broken > 0 {
+        let held = plural(sums.laws_hold, "law holds", "laws hold");
+        line = line.put(format!("; {held}"));
+        if sums.laws_broken > 0 {
+            line = line.tone(Tone::Bad, format!(", {} broken", count(sums.laws_broken)));
+        }
+    }
+    page.line(line.tone(Tone::Dim, format!("   in {}", millis(sums.ms))));
+    page.into_text()
+}

@@ -1,0 +1,146 @@
+//! `frond test`: a package's cases, and the laws of its merge and leaf, under the limits of production.
+
+mod watch;
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use frond_run::laws::{self, Laws};
+use frond_test::{Case, LawTried, Suite, Tester, Tried, Verdict, bless, junit, tester};
+use serde::Serialize;
+
+use crate::args::{Shown, TestArgs};
+use crate::exit::{Exit, Machine};
+use crate::loading;
+use crate::show::look::Look;
+use crate::show::progress::Mode;
+use crate::show::tests::{self as show, Sums};
+
+/// Runs the verb.
+///
+/// # Errors
+/// A package that is wrong, or cannot be built.
+pub(crate) fn run(args: &TestArgs) -> anyhow::Result<Exit> {
+    if args.watch {
+        return watch::run(args);
+    }
+    once(args)
+}
+
+/// One run of all cases.
+fn once(args: &TestArgs) -> anyhow::Result<Exit> {
+    let start = Instant::now();
+    let package = tester::package(&args.path)?;
+    if args.build {
+        package.build()?;
+    }
+    let dir = package.dir.clone();
+    let suite = Suite::read(&dir, args.filter.as_deref())
+        .with_context(|| format!("cannot read the cases in `{}`", dir.join("cases").display()))?;
+    let tester = loading::loaded(Mode::Auto, |tell| Tester::load(package, tell))?;
+    let out = Out { text: args.format == Shown::Text, look: Look::stdout() };
+    out.say(&show::head(&tester.package.name, suite.cases.len(), out.look));
+    if suite.cases.is_empty() {
+        eprintln!("{}", no_cases(&dir, args));
+    }
+    let cases = try_cases(args, &tester, &suite, &out)?;
+    let tried_laws = if args.no_laws || !args.inject.is_empty() { Vec::new() } else { tester.laws(&suite, args.seed) };
+    out.say(&show::laws(&tried_laws, out.look));
+    out.say(&show::failures(&cases, &tried_laws, &tester.package.limits, out.look));
+    remember(&tester, args, &tried_laws);
+    let sums = Sums::of(&cases, &tried_laws, start.elapsed());
+    report(args, &tester.package.name, &cases, &tried_laws, &sums)?;
+    out.say(&show::sums(&sums, out.look));
+    Ok(if !args.inject.is_empty() || sums.is_good() {
+        Exit::Whole
+    } else if sums.only_broken() {
+        Exit::Usage
+    } else {
+        Exit::Failed
+    })
+}
+
+/// Where text goes, if it is wanted. A reader that has gone away has had enough.
+struct Out {
+    text: bool,
+    look: Look,
+}
+
+impl Out {
+    fn say(&self, text: &str) {
+        if self.text {
+            let mut out = std::io::stdout().lock();
+            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        }
+    }
+}
+
+fn try_cases(args: &TestArgs, tester: &Tester, suite: &Suite, out: &Out) -> anyhow::Result<Vec<Tried>> {
+    let mut all = Vec::new();
+    let width = suite.cases.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    for (name, case) in &suite.cases {
+        let mut tried = match case {
+            Ok(case) if args.inject.is_empty() => tester.try_case(case),
+            Ok(case) => tester.show_case(&Case { inject: args.inject.clone(), ..case.clone() }),
+            Err(fixture) => frond_test::trial::broken(name, "?", fixture.clone()),
+        };
+        if let (true, Ok(case)) = (args.bless, case) {
+            bless::bless(case, &mut tried)
+                .with_context(|| format!("cannot rewrite the expectation of `{}`", case.file.display()))?;
+        }
+        out.say(&show::case(&tried, width, out.look));
+        all.push(tried);
+    }
+    Ok(all)
+}
+
+fn no_cases(dir: &Path, args: &TestArgs) -> String {
+    match &args.filter {
+        Some(filter) => format!("no case in `{}` has `{filter}` in its name", dir.join("cases").display()),
+        None => format!(
+            "there are no cases\n(write `{}`; frond test --help says how)",
+            dir.join("cases/one.toml").display()
+        ),
+    }
+}
+
+/// Whether the laws hold is kept beside the compiled code, so that queries can say when nobody has checked them.
+fn remember(tester: &Tester, args: &TestArgs, tried: &[LawTried]) {
+    let whole = args.filter.is_none() && tried.iter().any(LawTried::holds);
+    let (true, Some(key)) = (whole || tried.iter().any(|one| one.broken.is_some()), tester.laws_key()) else {
+        return;
+    };
+    let holds = tried.iter().all(|one| one.broken.is_none());
+    if let Err(error) = laws::keep(&key, if holds { Laws::Hold } else { Laws::Broken }) {
+        eprintln!("warning: it could not be kept that the laws were checked: {error}");
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    version: u32,
+    package: &'a str,
+    cases: &'a [Tried],
+    laws: &'a [LawTried],
+    sums: &'a Sums,
+}
+
+fn report(args: &TestArgs, name: &str, cases: &[Tried], laws: &[LawTried], sums: &Sums) -> anyhow::Result<()> {
+    if args.format == Shown::Json {
+        let report = Report { version: 1, package: name, cases, laws, sums };
+        println!("{}", serde_json::to_string(&report)?);
+    }
+    if let Some(path) = &args.junit {
+        let xml = junit::junit(name, cases, laws).context(Machine::new("the outcome could not be written as XML"))?;
+        std::fs::write(path, xml).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    Ok(())
+}
+
+/// True for what makes the process fail.
+#[must_use]
+pub(crate) fn is_bad(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Failed { .. } | Verdict::Broken { .. })
+}

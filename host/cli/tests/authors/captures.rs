@@ -1,0 +1,64 @@
+//! Failed calls kept, made again, and turned into cases.
+
+use std::fs;
+
+use crate::{Folder, faulty, frond, test};
+
+fn captured(folder: &Folder, keys: &[&str]) -> Vec<String> {
+    let partitions: Vec<String> = keys.iter().map(|key| format!("{{\"key\":\"{key}\",\"data\":\"x\"}}")).collect();
+    let query = format!("{{\"query\":{{}},\"partitions\":[{}]}}", partitions.join(","));
+    frond(["query", "app"]).arg(query).args(["--capture-failures", "kept"]).dir(folder.dir()).run();
+    let mut names: Vec<String> =
+        fs::read_dir(folder.path("kept")).unwrap().map(|one| one.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name != "components");
+    names.sort();
+    names
+}
+
+#[test]
+fn each_failure_is_kept_and_fails_again_in_the_same_way() {
+    let folder = faulty();
+    let kept = captured(&folder, &["panic-1", "ok-2", "grow-memory-3", "exit-4", "invalid-partition-5"]);
+    assert_eq!(
+        kept,
+        ["0-panic_1-trap", "2-grow_memory_3-out-of-memory", "3-exit_4-trap", "4-invalid_partition_5-invalid-partition"]
+    );
+    for name in &kept {
+        let ended = frond(["replay", &format!("kept/{name}")]).dir(folder.dir()).run().expect(0);
+        assert!(ended.out().contains("reproduced: it fails in the same way"), "{}", ended.out());
+    }
+    let ended = frond(["replay", "kept/0-panic_1-trap"]).dir(folder.dir()).run();
+    assert!(ended.out().contains("as the query asked for panic-1"), "{}", ended.out());
+}
+
+#[test]
+fn a_capture_becomes_a_case() {
+    let folder = faulty();
+    captured(&folder, &["panic-1"]);
+    frond(["replay", "kept/0-panic_1-trap", "--as-case", "app"]).dir(folder.dir()).run().expect(0);
+    let ended = test(&folder, "--no-laws").expect(0);
+    assert!(ended.out().contains("PASS  leaf    panic_1-trap"), "{}", ended.out());
+}
+
+#[test]
+fn another_component_is_tried_in_its_place() {
+    let folder = faulty();
+    captured(&folder, &["panic-1"]);
+    folder.link_plugin("wordcount");
+    let ended = frond(["replay", "kept/0-panic_1-trap", "--component", "app/wordcount.wasm"]).dir(folder.dir()).run();
+    let ended = ended.expect(1);
+    assert!(ended.out().contains("not reproduced"), "{}", ended.out());
+}
+
+#[test]
+fn what_is_no_capture_is_refused() {
+    let folder = faulty();
+    let ended = frond(["replay", "app"]).dir(folder.dir()).run().expect(64);
+    assert!(ended.err().contains("--capture-failures"), "{}", ended.err());
+    captured(&folder, &["panic-1"]);
+    let head = folder.path("kept/0-panic_1-trap/capture.toml");
+    let text = fs::read_to_string(&head).unwrap();
+    fs::write(&head, text.replace("digest = \"", "digest = \"../../")).unwrap();
+    let ended = frond(["replay", "kept/0-panic_1-trap"]).dir(folder.dir()).run().expect(64);
+    assert!(ended.err().contains("its digest is not one"), "{}", ended.err());
+}

@@ -1,0 +1,191 @@
+//! Cases: what they call, what they compare, and how failing plugins and wrong cases are told apart.
+
+use std::fs;
+
+use crate::kit::plain;
+use crate::{faulty, frond, test, told};
+
+#[test]
+fn each_call_is_made_by_what_a_case_gives() {
+    let folder = faulty();
+    folder.write(
+        "app/cases/leaf.toml",
+        "partition = \"\"\nkey = \"a\"\n[expect]\njson = { count = 1, keys = [\"a\"] }\n",
+    );
+    folder.write(
+        "app/cases/merge.toml",
+        "query = '{}'\npartials = ['{\"count\":1,\"keys\":[\"a\"]}', '{\"count\":2,\"keys\":[\"b\"]}']\n\
+         [expect]\njson = { count = 3, keys = [\"a\", \"b\"] }\n",
+    );
+    folder.write(
+        "app/cases/finish.toml",
+        "query = '{}'\nmerged = '{\"count\":1,\"keys\":[]}'\ncovered = { planned = 4, covered = 1 }\n\
+         [expect]\njson = { count = 1, keys = [], planned = 4, covered = 1, complete = false }\n",
+    );
+    folder.write(
+        "app/cases/query.toml",
+        "query = '{\"query\":{},\"partitions\":[{\"key\":\"ok-1\",\"data\":\"\"},{\"key\":\"trap-1\",\"data\":\"\"}]}'\n\
+         [expect]\noutcome = \"partial\"\ncoverage = { planned = 2, succeeded = 1, failed = 1 }\n",
+    );
+    let ended = test(&folder, "--no-laws").expect(0);
+    let out = ended.out();
+    for call in ["leaf    leaf", "merge   merge", "finish  finish", "query   query"] {
+        assert!(out.contains(&format!("PASS  {call}")), "{call}: {out}");
+    }
+    assert!(out.contains("4 passed, 0 failed"), "{out}");
+}
+
+#[test]
+fn a_failing_case_shows_what_differs_and_what_it_used() {
+    let folder = faulty();
+    folder.write(
+        "app/cases/wrong.toml",
+        "partition = \"\"\nkey = \"a\"\n[expect]\njson = { count = 2, keys = [\"a\"] }\n",
+    );
+    let ended = test(&folder, "--no-laws").expect(1);
+    let out = plain(&ended.out());
+    assert!(out.contains("FAIL  leaf    wrong"), "{out}");
+    assert!(out.contains("-   \"count\": 2,") && out.contains("+   \"count\": 1,"), "{out}");
+    assert!(out.contains("fuel") && out.contains("mem") && out.contains("out"), "{out}");
+    assert!(out.trim_end().lines().last().unwrap().starts_with("0 passed, 1 failed"), "{out}");
+}
+
+#[test]
+fn failures_can_be_expected_by_slug_message_and_log() {
+    let folder = faulty();
+    let case = |fault: &str, expect: &str| format!("partition = \"\"\nkey = \"{fault}\"\n[expect]\n{expect}\n");
+    folder.write(
+        "app/cases/panic.toml",
+        case("panic", "failure = \"trap\"\nmessage = \"as the query asked\"\nlog = \"panicked\""),
+    );
+    folder.write("app/cases/memory.toml", case("grow-memory", "failure = \"out-of-memory\""));
+    folder.write("app/cases/other.toml", case("panic", "failure = \"out-of-fuel\""));
+    folder.write("app/cases/words.toml", case("panic", "failure = \"trap\"\nmessage = \"something else\""));
+    folder.write("app/cases/none.toml", case("ok", "failure = \"trap\""));
+    let ended = test(&folder, "--no-laws").expect(1);
+    let out = ended.out();
+    assert!(out.contains("2 passed, 3 failed"), "{out}");
+    assert_eq!(
+        told(&folder, "other")["wrong"][0]["what"].as_str().unwrap().split(':').next().unwrap(),
+        "failed otherwise than with out-of-fuel"
+    );
+    assert_eq!(told(&folder, "none")["wrong"][0]["what"], "succeeded where a failure is expected");
+    assert_eq!(told(&folder, "panic")["verdict"], "passed");
+}
+
+#[test]
+fn limits_are_those_of_the_package_and_a_case_only_lowers_them() {
+    let folder = faulty();
+    let spend = |rest: &str| format!("partition = \"\"\nkey = \"burn:5\"\n{rest}\n");
+    folder.write("app/cases/plenty.toml", spend("[expect]\njson = { count = 1, keys = [\"burn:5\"] }"));
+    folder.write("app/cases/lowered.toml", spend("[limits]\nfuel = 1_000_000\n[expect]\nfailure = \"out-of-fuel\""));
+    folder.write(
+        "app/cases/raised.toml",
+        spend("[limits]\nfuel = 99_000_000_000_000\n[expect]\nmax-fuel = 1000\ntext = \"\""),
+    );
+    test(&folder, "--no-laws --filter plenty").expect(0);
+    test(&folder, "--no-laws --filter lowered").expect(0);
+    let wrong = told(&folder, "raised")["wrong"].to_string();
+    assert!(wrong.contains("more than the 1000 expected"), "{wrong}");
+}
+
+#[test]
+fn a_wrong_case_is_not_a_failing_plugin() {
+    let folder = faulty();
+    folder.write("app/cases/toml.toml", "partition = \n");
+    folder.write("app/cases/unknown.toml", "partitoin = \"\"\n");
+    folder.write("app/cases/two.toml", "partition = \"\"\npartials = []\n[expect]\ntext = \"\"\n");
+    folder.write("app/cases/missing.toml", "partition-file = \"nowhere.txt\"\n[expect]\ntext = \"\"\n");
+    folder.write("app/cases/nothing.toml", "partition = \"\"\nkey = \"a\"\n");
+    folder.write("app/cases/slug.toml", "partition = \"\"\n[expect]\nfailure = \"traps\"\n");
+    let ended = test(&folder, "--no-laws").expect(64);
+    let out = ended.out();
+    assert!(out.contains("0 passed, 0 failed, 6 broken"), "{out}");
+    let why = |name: &str| told(&folder, name)["why"].as_str().unwrap().to_owned();
+    assert!(why("unknown").contains("line 1: unknown field `partitoin`"), "{}", why("unknown"));
+    assert!(why("two").contains("has both `partition` and `partials`"), "{}", why("two"));
+    assert!(why("missing").contains("nowhere.txt"), "{}", why("missing"));
+    assert!(
+        why("nothing").contains("expects nothing") && why("nothing").contains("\"count\": 1"),
+        "{}",
+        why("nothing")
+    );
+    assert!(why("slug").contains("line 3") && why("slug").contains("traps"), "{}", why("slug"));
+}
+
+#[test]
+fn bless_writes_what_comes_and_leaves_the_rest_of_the_case_as_it_is() {
+    let folder = faulty();
+    let case = folder.write(
+        "app/cases/old.toml",
+        "# why this case is here\npartition = \"\"\nkey = \"a\"  # the key\n\n[expect]\njson = { count = 7 }\n",
+    );
+    folder.write("app/cases/new.toml", "partition = \"\"\nkey = \"panic\"\n");
+    folder.write("app/cases/file.toml", "partition = \"\"\nkey = \"b\"\n[expect]\njson-file = \"b.json\"\n");
+    folder.write("app/cases/snap.toml", "partition = \"\"\nkey = \"c\"\n[expect]\nsnapshot = \"c.snap\"\n");
+    test(&folder, "--no-laws").expect(1);
+    let ended = test(&folder, "--no-laws --bless").expect(0);
+    assert!(ended.out().contains("4 blessed"), "{}", ended.out());
+    test(&folder, "--no-laws").expect(0);
+    let text = fs::read_to_string(case).unwrap();
+    assert!(text.starts_with("# why this case is here\npartition = \"\"\nkey = \"a\"  # the key\n"), "{text}");
+    assert!(fs::read_to_string(folder.path("app/cases/new.toml")).unwrap().contains("failure = \"trap\""));
+    assert_eq!(fs::read_to_string(folder.path("app/cases/b.json")).unwrap(), r#"{"count":1,"keys":["b"]}"#);
+}
+
+#[test]
+fn a_component_is_tested_by_itself() {
+    let folder = faulty();
+    folder.write(
+        "app/cases/leaf.toml",
+        "partition = \"\"\nkey = \"a\"\n[expect]\njson = { count = 1, keys = [\"a\"] }\n",
+    );
+    let ended = frond(["test", "app/faulty.wasm", "--no-laws"]).dir(folder.dir()).run().expect(0);
+    assert!(ended.out().contains("1 passed"), "{}", ended.out());
+    folder.write("leaf-only/frond.toml", "[leaf]\ncomponent = \"../app/faulty.wasm\"\n");
+    folder.write(
+        "leaf-only/cases/one.toml",
+        "partition = \"\"\nkey = \"a\"\n[expect]\nmax-fuel = 10_000_000\njson = { count = 1, keys = [\"a\"] }\n",
+    );
+    folder.write("leaf-only/cases/two.toml", "partials = []\n[expect]\ntext = \"\"\n");
+    let ended = frond(["test", "leaf-only"]).dir(folder.dir()).run().expect(64);
+    assert!(ended.out().contains("calls the merge, which this package does not have"), "{}", ended.out());
+}
+
+#[test]
+fn the_outcome_is_json_and_junit_too() {
+    let folder = faulty();
+    folder.write(
+        "app/cases/good.toml",
+        "partition = \"\"\nkey = \"a\"\n[expect]\njson = { count = 1, keys = [\"a\"] }\n",
+    );
+    folder.write("app/cases/bad.toml", "partition = \"\"\nkey = \"panic\"\n[expect]\ntext = \"<&>\"\n");
+    let ended = test(&folder, "--format json --junit out.xml").expect(1);
+    let json = ended.json();
+    assert_eq!(json["version"], 1);
+    assert_eq!((&json["sums"]["passed"], &json["sums"]["failed"]), (&1.into(), &1.into()));
+    assert_eq!(json["cases"][0]["failure"]["kind"], "trap");
+    assert!(json["cases"][1]["headroom"][0]["used"].as_u64().unwrap() > 0);
+    let xml = fs::read_to_string(folder.path("out.xml")).unwrap();
+    assert!(xml.contains("<testsuite name=\"app\"") && xml.contains("failures=\"1\""), "{xml}");
+}
+
+#[test]
+fn nothing_to_test_is_said() {
+    let folder = faulty();
+    let ended = test(&folder, "").expect(0);
+    assert!(ended.err().contains("there are no cases"), "{}", ended.err());
+    let ended = frond(["test", "nowhere"]).dir(folder.dir()).run().expect(64);
+    assert!(ended.err().contains("there is no such file or folder"), "{}", ended.err());
+}
+
+#[test]
+fn what_a_guest_writes_cannot_drive_the_terminal() {
+    let folder = faulty();
+    folder.write(
+        "app/cases/bad.toml",
+        "partition = \"\"\nkey = \"\\u001b[2Jpanic\"\nquery = '{\"fault\":\"panic\"}'\n[expect]\ntext = \"\"\n",
+    );
+    let ended = test(&folder, "--no-laws").expect(1);
+    assert!(!ended.out().contains('\u{1b}'), "{:?}", ended.out());
+}

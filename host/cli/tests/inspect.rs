@@ -1,0 +1,319 @@
+//! `frond inspect` from outside: what is said of components that fit, that do not, and that are hostile.
+
+mod kit;
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+
+use insta::assert_snapshot;
+use kit::{Folder, frond, plain, plugin};
+use serde_json::json;
+
+/// A leaf as small as it can be, with `partition` as its data's type.
+fn leaf(data: &str) -> Vec<u8> {
+    let types = format!(
+        r#"(type $p{{}} (record (field "key" string) (field "index" u32) (field "data" {data})))
+        (type $f{{}} (variant
+            (case "invalid-query" string) (case "invalid-partition" string) (case "unavailable" string)))"#
+    );
+    let text = format!(
+        r#"(component
+            (core module $m
+                (memory (export "memory") 4 16)
+                (table 3 funcref)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 65536))
+                (func (export "process") (param i32 i32 i32 i32 i32 i32 i32) (result i32) (i32.const 16)))
+            (core instance $m (instantiate $m))
+            {outer}
+            (component $named {inner} (export "partition" (type $p1)) (export "failure" (type $f1)))
+            (instance $types (instantiate $named))
+            (alias export $types "partition" (type $partition))
+            (alias export $types "failure" (type $failure))
+            (func $process (param "query" (list u8)) (param "partition" $partition)
+                (result (result (list u8) (error $failure)))
+                (canon lift (core func $m "process") (memory $m "memory") (realloc (func $m "realloc"))))
+            (instance $out (export "partition" (type $partition)) (export "failure" (type $failure))
+                (export "process" (func $process)))
+            (export "frond:plugin/process-partition@0.1.0" (instance $out)))"#,
+        outer = types.replace("{}", "0"),
+        inner = types.replace("{}", "1"),
+    );
+    wat::parse_str(text).unwrap()
+}
+
+/// A leaf that fits.
+fn fitting() -> Vec<u8> {
+    leaf("(list u8)")
+}
+
+/// The exit code and stdout, without times.
+fn shown(folder: &Folder, args: &str) -> String {
+    let ended = folder.frond(args).env("COLUMNS", "120").run();
+    assert!(ended.err().is_empty(), "{}", ended.err());
+    format!("exit {}\n{}", ended.code.unwrap(), plain(&ended.out()))
+}
+
+fn with(bytes: impl AsRef<[u8]>) -> Folder {
+    let folder = Folder::new();
+    folder.write("leaf.wasm", bytes);
+    folder
+}
+
+#[test]
+fn a_component_that_fits() {
+    assert_snapshot!(shown(&with(fitting()), "inspect leaf.wasm --no-compile"), @r#"
+    exit 0
+    leaf.wasm: fits as leaf
+      exports   frond:plugin/process-partition@0.1.0
+      imports   nothing
+      packages  frond:plugin@0.1.0
+      size      664 B (664 bytes)
+      sha256    8da742a9bda2ab86e1cea1660540b8063263f1371088abb67aaed7714d3bd521
+      compiled  no: --no-compile
+      code      1 core module, 1 inner component
+      memory    256.0 KiB at the start in 1 memory, at most 1.0 MiB
+      tables    3 elements in 1 table at the start
+      made by   it does not say
+      names     functions have no names: backtraces show numbers (in Rust, strip = "debuginfo" keeps them)
+      sections  component-name 108 B · name 4 B
+    "#);
+}
+
+#[test]
+fn it_is_compiled_once() {
+    let folder = with(fitting());
+    let cache = folder.path("cache");
+    let state = |args: &str| {
+        let ended = folder.frond(args).env("FROND_CACHE", &cache).run().expect(0);
+        ended.json()["components"][0]["compiled"]["state"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(state("inspect leaf.wasm --format json --no-compile"), "not-asked");
+    assert_eq!(state("inspect leaf.wasm --format json"), "compiled");
+    assert_eq!(state("inspect leaf.wasm --format json"), "cached");
+}
+
+#[test]
+fn a_component_with_another_type() {
+    assert_snapshot!(shown(&with(leaf("string")), "inspect leaf.wasm"), @r#"
+    exit 1
+    leaf.wasm: does not fit
+      not leaf  exports frond:plugin/process-partition@0.1.0, and process-partition.process: parameter 2 `partition`: field
+                `data` is `string`, the contract says `list<u8>`
+                the component: frond:plugin@0.1.0 · this host: frond:plugin@0.1.0
+                (it was built against another text of the contract: take wit/world.wit of frond:plugin@0.1.0)
+      exports   frond:plugin/process-partition@0.1.0
+      imports   nothing
+      packages  frond:plugin@0.1.0
+      size      660 B (660 bytes)
+      sha256    69dc655db6f29d9e167ae7aaf92aabd57039fe8b7446ef20e425ce1dce9ff7f3
+      compiled  no: it fits nothing
+      code      1 core module, 1 inner component
+      memory    256.0 KiB at the start in 1 memory, at most 1.0 MiB
+      tables    3 elements in 1 table at the start
+      made by   it does not say
+      names     functions have no names: backtraces show numbers (in Rust, strip = "debuginfo" keeps them)
+      sections  component-name 108 B · name 4 B
+    "#);
+}
+
+#[test]
+fn a_core_module() {
+    assert_snapshot!(shown(&with(b"\0asm\x01\0\0\0"), "inspect leaf.wasm"), @"
+    exit 1
+    leaf.wasm: is no component that fits
+      why       is a core module, not a component
+                (build it for wasm32-wasip2, or wrap it with `wasm-tools component new`)
+      size      8 B (8 bytes)
+      sha256    93a44bbb96c751218e4c00d479e4c14358122a389acca16205b1e4d0dc5f9476
+      compiled  no: it fits nothing
+    ");
+}
+
+#[test]
+fn a_real_guest_and_a_narrow_terminal() {
+    let ended = frond(["inspect"]).arg(plugin("wordcount")).env("COLUMNS", "40").run().expect(0);
+    assert!(ended.out().lines().all(|line| line.chars().count() <= 40), "{}", ended.out());
+    assert!(ended.out().contains("memory    16.0 MiB at the start"), "{}", ended.out());
+}
+
+#[test]
+fn an_app_is_each_of_its_components_in_the_role_it_is_given() {
+    let folder = Folder::with_app("faulty", "[source]\nkind = \"query\"");
+    let ended = folder.frond("inspect app --format json --no-compile").run().expect(0);
+    let found = ended.json();
+    assert_eq!(found["components"].as_array().unwrap().len(), 1);
+    assert_eq!(found["components"][0]["named"], json!(["leaf", "merge"]));
+    // It fits as a leaf; what it is named as counts.
+    folder.write("app/leaf.wasm", fitting());
+    let toml = "[leaf]\ncomponent = \"leaf.wasm\"\n[merge]\ncomponent = \"leaf.wasm\"\n";
+    folder.write("app/frond.toml", toml);
+    let ended = folder.frond("inspect app --no-compile").run().expect(1);
+    let text = ended.out();
+    assert!(text.starts_with("app/leaf.wasm: does not fit as leaf, merge, as frond.toml names it\n"), "{text}");
+    assert!(text.contains("not merge does not export frond:plugin/merge-partials@0.1.0"), "{text}");
+    // A part of an app will do.
+    folder.write("app/frond.toml", "[leaf]\ncomponent = \"leaf.wasm\"\n");
+    folder.frond("inspect app --no-compile").run().expect(0);
+    folder.frond("inspect app/frond.toml --no-compile").run().expect(0);
+}
+
+#[test]
+fn what_is_not_there_or_cannot_be_read() {
+    let folder = with(fitting());
+    let said = |args: &str| folder.frond(args).run().expect(64).err();
+    assert_snapshot!(said("inspect gone.wasm"), @"
+    error: cannot read `gone.wasm`
+    (give a component's .wasm file, or an app's folder)
+      because: No such file or directory (os error 2)
+    ");
+    fs::create_dir(folder.path("empty")).unwrap();
+    assert_snapshot!(said("inspect empty"), @"
+    error: no app at `empty`: the folder has no frond.toml
+    (give the folder that holds the app's frond.toml)
+    ");
+    assert_snapshot!(said("inspect /dev/null"), @"
+    error: cannot read `/dev/null`
+    (give a component's .wasm file, or an app's folder)
+      because: it is not a regular file
+    ");
+    folder.write("app/frond.toml", "[leaf]\ncomponent = \"gone.wasm\"\n");
+    assert_snapshot!(said("inspect app"), @"
+    error: app/frond.toml:2: leaf.component: there is no file `app/gone.wasm`
+    (correct the path, which is relative to frond.toml, or give the key `build` a command that makes the file)
+    ");
+}
+
+#[test]
+fn json_is_of_version_1() {
+    let folder = with(fitting());
+    let mut found = folder.frond("inspect leaf.wasm --format json --no-compile").run().expect(0).json();
+    found["components"][0]["sha256"].as_str().filter(|digest| digest.len() == 64).unwrap();
+    found["components"][0]["sha256"] = json!("…");
+    assert_snapshot!(serde_json::to_string_pretty(&found).unwrap(), @r#"
+    {
+      "components": [
+        {
+          "compiled": {
+            "state": "not-asked"
+          },
+          "core_modules": 1,
+          "custom_sections": {
+            "items": [
+              {
+                "count": 2,
+                "name": "component-name",
+                "size": 108
+              },
+              {
+                "count": 1,
+                "name": "name",
+                "size": 4
+              }
+            ],
+            "more": 0
+          },
+          "debug_info": 0,
+          "exports": {
+            "items": [
+              "frond:plugin/process-partition@0.1.0"
+            ],
+            "more": 0
+          },
+          "file": "leaf.wasm",
+          "fits": true,
+          "function_names": false,
+          "imports": {
+            "items": [],
+            "more": 0
+          },
+          "inner_components": 1,
+          "instance": {
+            "core_instances": 1,
+            "known": true,
+            "memories": 1,
+            "memory_max": 1048576,
+            "memory_min": 262144,
+            "table_min": 3,
+            "tables": 1
+          },
+          "may_use": [],
+          "named": [],
+          "packages": {
+            "items": [
+              "frond:plugin@0.1.0"
+            ],
+            "more": 0
+          },
+          "producers": {
+            "items": [],
+            "more": 0
+          },
+          "roles": [
+            {
+              "fits": true,
+              "role": "leaf"
+            },
+            {
+              "fits": false,
+              "role": "merge",
+              "why": {
+                "hint": "in Rust, `frond_plugin::leaf!`, `merger!` and `splitter!` export these interfaces",
+                "kind": "not-exported",
+                "text": "does not export frond:plugin/merge-partials@0.1.0"
+              }
+            },
+            {
+              "fits": false,
+              "role": "split",
+              "why": {
+                "hint": "in Rust, `frond_plugin::leaf!`, `merger!` and `splitter!` export these interfaces",
+                "kind": "not-exported",
+                "text": "does not export frond:plugin/split-query@0.1.0"
+              }
+            }
+          ],
+          "sha256": "…",
+          "size": 664
+        }
+      ],
+      "fits": true,
+      "version": 1
+    }
+    "#);
+}
+
+#[test]
+fn a_hostile_component_is_shown_without_harm() {
+    // A name of 90,000 characters, a custom section with escapes as its name, and 5000 imports.
+    let mut text = String::from("(component");
+    for number in 0..5000 {
+        let _ = write!(text, r#"(import "f{number}" (func))"#);
+    }
+    let _ = write!(text, r#"(import "{}" (func)))"#, "x".repeat(90_000));
+    let mut wasm = wat::parse_str(text).unwrap();
+    wasm.extend(b"\0\x0e\x0d\x1b[2J\x1b]0;t\x07\r\n\t");
+    let folder = with(wasm);
+    for args in ["inspect leaf.wasm", "inspect leaf.wasm --format json"] {
+        let ended = folder.frond(args).run().expect(1);
+        let out = ended.out();
+        assert!(out.len() < 20_000, "{}", out.len());
+        assert!(!out.trim_end().contains(|c: char| c.is_control() && c != '\n'), "{out:?}");
+        assert!(out.contains("u{1b}[2J"), "{out}");
+    }
+    let text = folder.frond("inspect leaf.wasm").run().out();
+    assert!(text.contains("and 4,977 more"), "{text}");
+}
+
+#[test]
+fn a_file_beyond_the_limit_is_not_read() {
+    let folder = Folder::new();
+    File::create(folder.path("leaf.wasm")).unwrap().set_len(200 << 20).unwrap();
+    assert_snapshot!(shown(&folder, "inspect leaf.wasm"), @"
+    exit 1
+    leaf.wasm: is no component that fits
+      why       is 209715200 bytes large, the limit is 67108864
+                (build it in release mode and without debug information)
+      size      200.0 MiB (209,715,200 bytes)
+      compiled  no: it fits nothing
+    ");
+}

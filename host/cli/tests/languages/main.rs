@@ -1,0 +1,202 @@
+//! The rail leaf in Python, JavaScript and C gives what the one in Rust gives: the same partials, byte for byte, and the
+//! same refusals.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stop the test where it is"
+)]
+
+mod inputs;
+#[path = "../kit/mod.rs"]
+mod kit;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use frond_root::runner::{Covered, Merging};
+use frond_root::{
+    Answer, Cancel, Events, Failure, FailureKind, Floor, Merger, Partition, Plan, Reason, Request, Root, Usage, flow,
+};
+use frond_sandbox::{Leaf, LeafHost, Limits, Plugin, Role, Sandbox, Settings, Slots};
+use kit::{Folder, frond, root};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+/// No call takes a hundredth of it.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+#[test]
+fn python_answers_as_rust_does() {
+    compare("python");
+}
+
+#[test]
+fn javascript_answers_as_rust_does() {
+    compare("javascript");
+}
+
+#[test]
+fn c_answers_as_rust_does() {
+    compare("c");
+}
+
+fn compare(language: &str) {
+    let path = root().join("target/plugins").join(language).join("rail_leaf.wasm");
+    if !path.is_file() {
+        return kit::skip_without(&format!("the rail leaf in {language}"), &format!("make guests-{language}"));
+    }
+    let mut wrong = Vec::new();
+    let other = Rig::new(&path);
+    wrong.extend(other.differs(&queries(), &regions()));
+    wrong.extend(other.differs(&inputs::refused(), &[("Eastern", inputs::TABLE.into())]));
+    wrong.extend(other.differs(&[inputs::EVERYTHING.into()], &inputs::tables()));
+    wrong.extend(cases_that_differ(&path));
+    assert!(wrong.is_empty(), "{language}: {} differ from Rust\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Every budget with every time.
+fn queries() -> Vec<Vec<u8>> {
+    let with =
+        |budget| inputs::TIMES.map(|times| format!(r#"{{"from":"London","budget":{budget}{times}}}"#).into_bytes());
+    inputs::BUDGETS.iter().flat_map(with).collect()
+}
+
+/// The five regions of the example.
+fn regions() -> Vec<(&'static str, Vec<u8>)> {
+    let files = [
+        ("Eastern", "eastern"),
+        ("North West & Central", "north-west-and-central"),
+        ("Wales & Western", "wales-and-western"),
+        ("Scotland", "scotland"),
+        ("Southern", "southern"),
+    ];
+    let data = root().join("examples/rail/data");
+    files.map(|(region, file)| (region, fs::read(data.join(file).with_extension("csv")).unwrap())).into()
+}
+
+/// One leaf, under the default limits.
+struct Rig {
+    runtime: Runtime,
+    _sandbox: Sandbox,
+    leaves: LeafHost,
+}
+
+static RUST: LazyLock<Rig> = LazyLock::new(|| Rig::new(&kit::plugin("rail_leaf")));
+
+impl Rig {
+    fn new(path: &Path) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let limits = Limits::default();
+        let settings = Settings { slots: 1, limits: vec![limits], cache: Some(kit::cache()) };
+        let sandbox = Sandbox::new(settings).unwrap();
+        let plugin = Arc::new(Plugin::load(&sandbox, &fs::read(path).unwrap(), &[Role::Leaf], true).unwrap());
+        let slots = Slots::start(1, sandbox.clock(), runtime.handle()).unwrap();
+        let leaves = LeafHost::new(slots, Leaf { plugin, limits, deterministic: false, grants: Arc::default() });
+        Self { runtime, _sandbox: sandbox, leaves }
+    }
+
+    /// Where it does not say of a partition what the leaf in Rust says.
+    fn differs(&self, queries: &[Vec<u8>], tables: &[(&str, Vec<u8>)]) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for query in queries {
+            for (key, table) in tables {
+                let (expected, found) = (RUST.said(query, key, table), self.said(query, key, table));
+                if expected != found {
+                    let (query, table) = (query.escape_ascii(), String::from_utf8_lossy(table));
+                    let table: String = table.chars().take(400).collect();
+                    wrong.push(format!("{query}\n{table:?}\n- {expected:?}\n+ {found:?}\n"));
+                }
+            }
+        }
+        wrong
+    }
+
+    fn said(&self, query: &[u8], key: &str, table: &[u8]) -> Result<Bytes, (FailureKind, String)> {
+        let floor = Floor::BestEffort;
+        let request = Request { deadline: DEADLINE, floor, ..Request::new("rail", query.to_vec()) };
+        let root = Root { runner: Arc::new(self.leaves.clone()), merger: Arc::new(Bare), events: Events::default() };
+        let plan = Plan::new(vec![Partition::new(key, Bytes::copy_from_slice(table))]);
+        match self.runtime.block_on(flow::run(request, async { plan }, root, Cancel::default())).unwrap() {
+            Answer::Complete { body, .. } => Ok(body),
+            Answer::Failed { reason: Reason::InvalidQuery(failure), .. } => Err(refusal(failure)),
+            other => Err(refusal(other.coverage().missing[0].failure.clone().unwrap())),
+        }
+    }
+}
+
+/// The slug, and the words where they are the leaf's own and not those of a library.
+fn refusal(failure: Failure) -> (FailureKind, String) {
+    let own = failure.message.starts_with("line ") || failure.message.starts_with("the table");
+    (failure.kind, if own { failure.message } else { String::new() })
+}
+
+/// Ends a query with the partial itself.
+struct Bare;
+
+impl Merger for Bare {
+    fn merge(&self, _: Bytes, _: Vec<Bytes>, _: tokio::time::Instant) -> Merging {
+        unreachable!("there is one partial")
+    }
+
+    fn finish(&self, _: Bytes, merged: Option<Bytes>, _: Covered, _: tokio::time::Instant) -> Merging {
+        Box::pin(async move { Ok((merged.unwrap_or_default(), Usage::default())) })
+    }
+}
+
+/// What the binary did: the exit code, the answer, and, if the case expects anything of them, how the partitions ended.
+/// After a refusal that is a matter of time.
+type Outcome = (Option<i32>, String, Value);
+
+static CASES: LazyLock<Vec<(PathBuf, Outcome)>> = LazyLock::new(|| {
+    let app = root().join("examples/rail");
+    let mut files: Vec<_> = fs::read_dir(app.join("cases")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
+    assert!(!files.is_empty(), "examples/rail has cases");
+    files.into_iter().map(|file| (file.clone(), outcome(&app, &file))).collect()
+});
+
+/// The cases of the example for which this leaf in its place gives something else.
+fn cases_that_differ(leaf: &Path) -> Vec<String> {
+    let folder = Folder::new();
+    let app = copy_of_rail(&folder, leaf);
+    let mut wrong = Vec::new();
+    for (file, expected) in &*CASES {
+        let found = outcome(&app, file);
+        if found != *expected {
+            wrong.push(format!("{}\n- {expected:?}\n+ {found:?}\n", file.display()));
+        }
+    }
+    wrong
+}
+
+/// The example, with another leaf, under its own limits and deadline.
+fn copy_of_rail(folder: &Folder, leaf: &Path) -> PathBuf {
+    let example = root().join("examples/rail");
+    let toml = fs::read_to_string(example.join("frond.toml")).unwrap();
+    let guest = "../../target/plugins/wasm32-wasip2/guest";
+    let toml = toml
+        .replace(&format!("{guest}/rail_leaf.wasm"), leaf.to_str().unwrap())
+        .replace(guest, kit::plugin("rail_merge").parent().unwrap().to_str().unwrap());
+    assert!(toml.contains(leaf.to_str().unwrap()), "the leaf is replaced");
+    folder.write("rail/frond.toml", toml);
+    std::os::unix::fs::symlink(example.join("data"), folder.path("rail/data")).unwrap();
+    folder.path("rail")
+}
+
+fn outcome(app: &Path, case: &Path) -> Outcome {
+    let case: toml::Table = fs::read_to_string(case).unwrap().parse().unwrap();
+    let args = case.get("args").and_then(|args| args.as_array()).cloned().unwrap_or_default();
+    let folder = Folder::new();
+    let recording = folder.path("run.ndjson");
+    let run = frond(["query"]).arg(app).arg(case["query"].as_str().unwrap());
+    let run = run.args(args.iter().map(|arg| arg.as_str().unwrap())).arg("--record").arg(&recording).run();
+    let text = fs::read_to_string(recording).unwrap();
+    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let is_counted = case["expect"].get("coverage").is_some();
+    (run.code, run.out(), if is_counted { last["coverage"]["partitions"].clone() } else { Value::Null })
+}

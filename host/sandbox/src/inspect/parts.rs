@@ -1,0 +1,268 @@
+//! What a component is made of: its modules with the memories and tables that an instance of it gets, and what its
+//! custom sections tell of where it comes from. Only for bytes that have been validated: that bounds its index spaces.
+
+use std::collections::BTreeMap;
+
+use wasmparser::{
+    ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, CustomSectionReader, Encoding,
+    Instance, KnownCustom, MemoryType, Name, Parser, Payload, ProducersSectionReader,
+};
+
+use super::report::{Listed, Producer, Section, name};
+
+/// The most producers that are kept.
+const MAX_PRODUCERS: usize = 32;
+/// The most names of custom sections that are kept.
+const MAX_SECTIONS: usize = 32;
+
+type Read<T> = Result<T, wasmparser::BinaryReaderError>;
+
+/// What an instance needs before it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// Core modules that are instantiated, each time counted.
+    pub instances: u64,
+    /// Memories that are made.
+    pub memories: u64,
+    /// Bytes of memory at the start, summed over all memories.
+    pub memory_min: u64,
+    /// The most bytes that all memories together declare that they may grow to; `None` when one has no maximum.
+    pub memory_max: Option<u64>,
+    /// Tables that are made.
+    pub tables: u64,
+    /// Table elements at the start, summed over all tables.
+    pub table_min: u64,
+    /// False when a module or a component is given from outside, whose needs cannot be seen.
+    pub is_known: bool,
+}
+
+/// Of nothing, and of what cannot be seen.
+const NONE: Demand =
+    Demand { instances: 0, memories: 0, memory_min: 0, memory_max: Some(0), tables: 0, table_min: 0, is_known: true };
+const UNSEEN: Demand = Demand { is_known: false, ..NONE };
+
+impl Demand {
+    fn add(&mut self, other: Self) {
+        self.instances = self.instances.saturating_add(other.instances);
+        self.memories = self.memories.saturating_add(other.memories);
+        self.memory_min = self.memory_min.saturating_add(other.memory_min);
+        self.memory_max = self.memory_max.zip(other.memory_max).map(|(a, b)| a.saturating_add(b));
+        self.tables = self.tables.saturating_add(other.tables);
+        self.table_min = self.table_min.saturating_add(other.table_min);
+        self.is_known &= other.is_known;
+    }
+
+    fn add_memory(&mut self, memory: MemoryType) {
+        let bytes = |pages: u64| pages.checked_shl(memory.page_size_log2.unwrap_or(16)).unwrap_or(u64::MAX);
+        let maximum = memory.maximum.map(bytes);
+        let one = Self { memories: 1, memory_min: bytes(memory.initial), memory_max: maximum, ..NONE };
+        self.add(one);
+    }
+}
+
+/// One component or module that is being read, with its index spaces.
+struct Level {
+    is_module: bool,
+    modules: Vec<Demand>,
+    components: Vec<Demand>,
+    own: Demand,
+}
+
+/// What there is in a component.
+pub(crate) struct Parts {
+    pub(crate) modules: u64,
+    pub(crate) components: u64,
+    pub(crate) demand: Demand,
+    pub(crate) producers: Listed<Producer>,
+    pub(crate) sections: Listed<Section>,
+    pub(crate) has_function_names: bool,
+    pub(crate) debug_info: u64,
+}
+
+/// Reads the parts of a component.
+pub(crate) fn parts(bytes: &[u8]) -> Read<Parts> {
+    let mut walk = Walk {
+        levels: Vec::new(),
+        sections: BTreeMap::new(),
+        more_sections: 0,
+        parts: Parts {
+            modules: 0,
+            components: 0,
+            demand: NONE,
+            producers: Listed::default(),
+            sections: Listed::default(),
+            has_function_names: false,
+            debug_info: 0,
+        },
+    };
+    for payload in Parser::new(0).parse_all(bytes) {
+        walk.see(payload?)?;
+    }
+    let sections = walk.sections.into_iter().map(|(name, (count, size))| Section { name, count, size });
+    walk.parts.sections = Listed { items: sections.collect(), more: walk.more_sections };
+    // The outermost is not inside itself.
+    walk.parts.components = walk.parts.components.saturating_sub(1);
+    Ok(walk.parts)
+}
+
+struct Walk {
+    levels: Vec<Level>,
+    sections: BTreeMap<String, (u64, u64)>,
+    more_sections: u64,
+    parts: Parts,
+}
+
+impl Walk {
+    fn see(&mut self, payload: Payload<'_>) -> Read<()> {
+        match payload {
+            Payload::Version { encoding, .. } => {
+                let is_module = encoding == Encoding::Module;
+                let count = if is_module { &mut self.parts.modules } else { &mut self.parts.components };
+                *count += 1;
+                let own = if is_module { Demand { instances: 1, ..NONE } } else { NONE };
+                self.levels.push(Level { is_module, modules: Vec::new(), components: Vec::new(), own });
+            }
+            Payload::End(_) => self.leave(),
+            Payload::CustomSection(section) => self.custom(&section)?,
+            Payload::ComponentAliasSection(section) => {
+                for alias in section {
+                    self.alias(&alias?);
+                }
+            }
+            other => {
+                if let Some(level) = self.levels.last_mut() {
+                    level.see(other)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        let Some(done) = self.levels.pop() else { return };
+        match self.levels.last_mut() {
+            Some(outer) if done.is_module => outer.modules.push(done.own),
+            Some(outer) => outer.components.push(done.own),
+            None => self.parts.demand = done.own,
+        }
+    }
+
+    fn alias(&mut self, alias: &ComponentAlias<'_>) {
+        let (is_module, demand) = match *alias {
+            ComponentAlias::InstanceExport { kind: ComponentExternalKind::Module, .. } => (true, UNSEEN),
+            ComponentAlias::InstanceExport { kind: ComponentExternalKind::Component, .. } => (false, UNSEEN),
+            ComponentAlias::Outer { kind, count, index } => {
+                let from = self.levels.iter().rev().nth(count as usize);
+                let (is_module, space) = match kind {
+                    ComponentOuterAliasKind::CoreModule => (true, from.map(|level| &level.modules)),
+                    ComponentOuterAliasKind::Component => (false, from.map(|level| &level.components)),
+                    ComponentOuterAliasKind::CoreType | ComponentOuterAliasKind::Type => return,
+                };
+                (is_module, space.and_then(|space| space.get(index as usize)).copied().unwrap_or(UNSEEN))
+            }
+            _ => return,
+        };
+        if let Some(level) = self.levels.last_mut() {
+            let space = if is_module { &mut level.modules } else { &mut level.components };
+            space.push(demand);
+        }
+    }
+
+    fn custom(&mut self, section: &CustomSectionReader<'_>) -> Read<()> {
+        let (key, size) = (name(section.name()), section.data().len() as u64);
+        if section.name().starts_with(".debug_") {
+            self.parts.debug_info += size;
+        }
+        if self.sections.len() < MAX_SECTIONS || self.sections.contains_key(&key) {
+            let (count, sum) = self.sections.entry(key).or_default();
+            (*count, *sum) = (*count + 1, *sum + size);
+        } else {
+            self.more_sections += 1;
+        }
+        // What a custom section holds is nobody's promise: a broken one is passed over.
+        match section.as_known() {
+            KnownCustom::Producers(producers) => drop(self.producers(producers)),
+            KnownCustom::Name(names) => {
+                let functions = |one: Read<Name<'_>>| matches!(one, Ok(Name::Function(map)) if map.count() > 0);
+                self.parts.has_function_names |= names.into_iter().take(16).any(functions);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn producers(&mut self, fields: ProducersSectionReader<'_>) -> Read<()> {
+        let producers = &mut self.parts.producers;
+        for field in fields {
+            let field = field?;
+            for value in field.values {
+                let value = value?;
+                let one = Producer { field: name(field.name), name: name(value.name), version: name(value.version) };
+                if producers.items.contains(&one) {
+                    continue;
+                }
+                match producers.items.len() < MAX_PRODUCERS {
+                    true => producers.items.push(one),
+                    false => producers.more += 1,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Level {
+    fn see(&mut self, payload: Payload<'_>) -> Read<()> {
+        match payload {
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    self.own.add_memory(memory?);
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section {
+                    let elements = table?.ty.initial;
+                    self.own.add(Demand { tables: 1, table_min: elements, ..NONE });
+                }
+            }
+            Payload::InstanceSection(section) => {
+                for instance in section {
+                    if let Instance::Instantiate { module_index, .. } = instance? {
+                        self.own.add(self.modules.get(module_index as usize).copied().unwrap_or(UNSEEN));
+                    }
+                }
+            }
+            Payload::ComponentInstanceSection(section) => {
+                for instance in section {
+                    if let ComponentInstance::Instantiate { component_index, .. } = instance? {
+                        self.own.add(self.components.get(component_index as usize).copied().unwrap_or(UNSEEN));
+                    }
+                }
+            }
+            Payload::ComponentImportSection(section) => {
+                for import in section {
+                    self.enters(import?.ty.kind(), None);
+                }
+            }
+            Payload::ComponentExportSection(section) => {
+                for export in section {
+                    let export = export?;
+                    self.enters(export.kind, Some(export.index));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Imports, and exports too, take a place in their index space.
+    fn enters(&mut self, kind: ComponentExternalKind, index: Option<u32>) {
+        let space = match kind {
+            ComponentExternalKind::Module => &mut self.modules,
+            ComponentExternalKind::Component => &mut self.components,
+            _ => return,
+        };
+        let same = index.and_then(|index| space.get(index as usize)).copied();
+        space.push(same.unwrap_or(UNSEEN));
+    }
+}

@@ -1,0 +1,106 @@
+//! Expectations rewritten from what came: in the case's file, or in the file that it names.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use frond_root::FailureKind;
+use toml_edit::{DocumentMut, Item, Table, value};
+
+use crate::came::{Came, Without};
+use crate::case::Case;
+use crate::expect::{Form, shown};
+use crate::trial::{Tried, Verdict};
+
+/// Rewrites the expectation of a case that failed, or that expects nothing yet. What is compared as JSON stays JSON.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn bless(case: &Case, tried: &mut Tried) -> std::io::Result<bool> {
+    let wrong = matches!(tried.verdict, Verdict::Failed { .. }) || case.expect.is_empty();
+    let Some(came) = tried.came.as_deref().filter(|_| wrong) else {
+        return Ok(false);
+    };
+    let named = case.expect.result.as_ref().and_then(|expected| Some((expected.form, expected.file.clone()?)));
+    match (&came.result, named) {
+        (_, Some((Form::Snapshot, file))) => write(&file, came.snapshot().as_bytes())?,
+        (Ok(bytes), Some((_, file))) => write(&file, bytes)?,
+        (Ok(bytes), None) => edit(&case.file, |expect| expected(expect, bytes, case))?,
+        (Err(without), _) => edit(&case.file, |expect| failed(expect, without))?,
+    }
+    edit(&case.file, |expect| beside(expect, came))?;
+    tried.verdict = Verdict::Blessed;
+    Ok(true)
+}
+
+fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(file, bytes)
+}
+
+/// Changes `[expect]` and leaves everything else as it is written. The file appears whole or not at all.
+fn edit(file: &Path, change: impl FnOnce(&mut Table)) -> std::io::Result<()> {
+    let other = |error: toml_edit::TomlError| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+    let mut text: DocumentMut = fs::read_to_string(file)?.parse().map_err(other)?;
+    let expect = text.entry("expect").or_insert(Item::Table(Table::new()));
+    let Some(table) = expect.as_table_mut() else {
+        let why = "`expect` is not a section of its own: [expect]";
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
+    };
+    change(table);
+    let new: PathBuf = file.with_extension("toml.new");
+    fs::write(&new, text.to_string())?;
+    fs::rename(new, file)
+}
+
+const RESULTS: [&str; 5] = ["text", "json", "file", "text-file", "json-file"];
+const FAILURES: [&str; 3] = ["failure", "reason", "message"];
+
+fn expected(expect: &mut Table, bytes: &Bytes, case: &Case) {
+    FAILURES.iter().for_each(|key| drop(expect.remove(key)));
+    let json = serde_json::from_slice::<serde_json::Value>(bytes).is_ok();
+    let form = case.expect.result.as_ref().map(|expected| expected.form);
+    let key = if json && form != Some(Form::Text) { "json" } else { "text" };
+    RESULTS.iter().filter(|other| **other != key).for_each(|other| drop(expect.remove(other)));
+    expect.insert(key, value(if key == "json" { shown(bytes) } else { String::from_utf8_lossy(bytes).into_owned() }));
+}
+
+fn failed(expect: &mut Table, without: &Without) {
+    RESULTS.iter().for_each(|key| drop(expect.remove(key)));
+    match (without.kind(), without.reason()) {
+        (Some(kind), _) => drop(expect.insert("failure", value(FailureKind::slug(kind)))),
+        (None, Some(reason)) => drop(expect.insert("reason", value(reason))),
+        (None, None) => {}
+    }
+    expect.remove("message");
+}
+
+/// Counts and limits that are expected already.
+fn beside(expect: &mut Table, came: &Came) {
+    let least = |used: u64| i64::try_from(used).unwrap_or(i64::MAX);
+    let raise = |expect: &mut Table, key: &str, used: u64| {
+        if let Some(most) = expect.get(key).and_then(Item::as_integer)
+            && most < least(used)
+        {
+            expect.insert(key, value(least(used)));
+        }
+    };
+    raise(expect, "max-fuel", came.usage.fuel);
+    raise(expect, "max-memory", came.usage.memory);
+    match (expect.contains_key("outcome"), came.outcome) {
+        (true, Some(outcome)) => drop(expect.insert("outcome", value(outcome))),
+        (false, Some("partial")) => drop(expect.insert("outcome", value("partial"))),
+        _ => {}
+    }
+    if let Some(coverage) = expect.get_mut("coverage").and_then(Item::as_table_like_mut) {
+        let names: Vec<String> = coverage.iter().map(|(name, _)| name.to_owned()).collect();
+        for name in names {
+            let found = came.partitions.as_ref().and_then(|counts| counts.get(&name)).and_then(|count| count.as_i64());
+            if let Some(found) = found {
+                coverage.insert(&name, value(found));
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Failed partitions kept as folders, and run again from them: the component, the query, the partition and the limits,
+//! with what the failure said.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use frond_app::size::show_size;
+use frond_root::answer::Missing;
+use frond_root::{Failure, Partition, PartitionKey, Plan};
+use frond_run::{Wired, load};
+use frond_sandbox::{Leaf, Limits, LoadError, Plugin, Role, Sandbox, Settings, Trial, Trials};
+use serde::{Deserialize, Serialize};
+
+/// The version of the form.
+const VERSION: u32 = 1;
+/// The largest partition that is kept, in bytes.
+const MAX_PARTITION: u64 = 256 << 20;
+const HEAD: &str = "capture.toml";
+
+/// What a capture's `capture.toml` says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Capture {
+    /// The version of this form.
+    pub version: u32,
+    /// The app's name.
+    pub app: String,
+    /// The component's SHA-256; its file is `../components/DIGEST.wasm`.
+    pub digest: String,
+    /// The version of the contract that the host spoke.
+    pub contract: String,
+    /// The partition's key.
+    pub key: String,
+    /// Its index.
+    pub index: u32,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// What a leaf that starts at once has, in milliseconds.
+    pub time_ms: u64,
+    /// Whether clocks and randomness were seeded by query and partition. If not, a replay has fresh ones.
+    pub deterministic: bool,
+    /// The limits of the call.
+    pub limits: Bounds,
+    /// How it failed.
+    pub failure: Failure,
+}
+
+/// The limits of a captured call, in the units of `frond.toml`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(missing_docs, reason = "the names are those of `frond.toml`")]
+pub struct Bounds {
+    pub fuel: u64,
+    pub memory: u64,
+    pub table_elements: u64,
+    pub output: u64,
+    pub log: u64,
+    pub partition: u64,
+    pub host_calls: u64,
+}
+
+impl From<Limits> for Bounds {
+    fn from(limits: Limits) -> Self {
+        let Limits { fuel, memory, table_elements, output, log, partition, host_calls } = limits;
+        Self { fuel, memory, table_elements, output, log, partition, host_calls }
+    }
+}
+
+impl From<Bounds> for Limits {
+    fn from(bounds: Bounds) -> Self {
+        let Bounds { fuel, memory, table_elements, output, log, partition, host_calls } = bounds;
+        Self { fuel, memory, table_elements, output, log, partition, host_calls }
+    }
+}
+
+/// Why a capture could not be read or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaptureError {
+    /// Its folder lacks a file, or one cannot be read.
+    #[error("cannot read `{path}`\n(give a folder that --capture-failures wrote)")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+    /// Its head is not one.
+    #[error("`{path}` is not a capture that this version reads: {why}")]
+    NotOne {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The component is not the one that failed.
+    #[error("`{path}` is not the component that failed: its digest is {found}, captured was {wanted}")]
+    OtherComponent {
+        /// The file.
+        path: PathBuf,
+        /// Its digest.
+        found: String,
+        /// The captured one.
+        wanted: String,
+    },
+    /// The component cannot be loaded.
+    #[error("the captured component cannot be loaded")]
+    Load(#[from] LoadError),
+    /// The machine does not let it run.
+    #[error("the sandbox could not be started")]
+    Machine(#[source] io::Error),
+}
+
+/// Keeps one partition that is missing from an answer. Returns its folder; `None` for one that has no failure to
+/// reproduce, or whose content cannot be read any more.
+///
+/// # Errors
+/// What cannot be written.
+pub fn keep(
+    dir: &Path,
+    wired: &Wired,
+    (plan, query): (&Plan, &Bytes),
+    missing: &Missing,
+) -> io::Result<Option<PathBuf>> {
+    let (Some(failure), Some(partition)) = (&missing.failure, plan.get(missing.index)) else {
+        return Ok(None);
+    };
+    let leaf = &wired.leaf;
+    if partition.content.size() > MAX_PARTITION {
+        let size = show_size(MAX_PARTITION);
+        let why = format!("`{}` has more than {size}, the most that a capture keeps", missing.key);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
+    let Ok(content) = partition.content.read(0, usize::MAX) else {
+        return Ok(None);
+    };
+    let digest = leaf.plugin.digest();
+    let components = dir.join("components");
+    fs::create_dir_all(&components)?;
+    let file = components.join(format!("{digest}.wasm"));
+    if !file.exists() {
+        fs::copy(&wired.app.leaf.path, &file)?;
+    }
+    let folder = dir.join(format!("{}-{}-{}", missing.index, name(missing.key.as_str()), failure.kind));
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("query.bin"), plan.query().unwrap_or(query))?;
+    fs::write(folder.join("partition.bin"), &content)?;
+    let capture = Capture {
+        version: VERSION,
+        app: wired.app.name.clone(),
+        digest,
+        contract: frond_sandbox::CONTRACT.to_owned(),
+        key: missing.key.as_str().to_owned(),
+        index: missing.index,
+        attempts: missing.attempts,
+        time_ms: u64::try_from(wired.leaf_time().as_millis()).unwrap_or(u64::MAX),
+        deterministic: leaf.deterministic,
+        limits: leaf.limits.into(),
+        failure: failure.clone(),
+    };
+    let text = toml::to_string(&capture).map_err(io::Error::other)?;
+    fs::write(folder.join(HEAD), text)?;
+    Ok(Some(folder))
+}
+
+/// A key as part of a folder's name.
+fn name(key: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' };
+    key.chars().rev().take(40).collect::<Vec<_>>().into_iter().rev().map(plain).collect()
+}
+
+/// A capture, read back.
+#[derive(Debug)]
+pub struct Replay {
+    /// Its head.
+    pub capture: Capture,
+    /// The query's bytes.
+    pub query: Bytes,
+    /// The partition's bytes.
+    pub partition: Bytes,
+    component: Vec<u8>,
+}
+
+impl Replay {
+    /// Reads a capture from its folder; `component` replaces the captured component, such as one that is mended.
+    ///
+    /// # Errors
+    /// See [`CaptureError`].
+    pub fn read(folder: &Path, component: Option<&Path>) -> Result<Self, CaptureError> {
+        let head = folder.join(HEAD);
+        let bytes =
+            |path: &Path| fs::read(path).map_err(|cause| CaptureError::Unreadable { path: path.to_path_buf(), cause });
+        let text = String::from_utf8_lossy(&bytes(&head)?).into_owned();
+        let not_one = |why: String| CaptureError::NotOne { path: head.clone(), why };
+        let capture: Capture = toml::from_str(&text).map_err(|error| not_one(error.message().to_owned()))?;
+        if capture.version != VERSION {
+            return Err(not_one(format!("it is of version {}, not {VERSION}", capture.version)));
+        }
+        if !capture.digest.chars().all(|c| c.is_ascii_hexdigit()) {
+            return Err(not_one("its digest is not one".to_owned()));
+        }
+        let own = folder.join("../components").join(format!("{}.wasm", capture.digest));
+        Ok(Self {
+            query: bytes(&folder.join("query.bin"))?.into(),
+            partition: bytes(&folder.join("partition.bin"))?.into(),
+            component: frond_sandbox::component::read(component.unwrap_or(&own))?,
+            capture,
+        })
+    }
+
+    /// Makes the call again. The component must be the captured one unless another was given.
+    ///
+    /// # Errors
+    /// See [`CaptureError`].
+    pub fn run(&self, another: bool) -> Result<Trial, CaptureError> {
+        let limits = Limits::from(self.capture.limits);
+        let settings = Settings { slots: 1, limits: vec![limits], cache: load::cache_dir() };
+        let sandbox = Sandbox::new(settings).map_err(CaptureError::Machine)?;
+        let plugin = Plugin::load(&sandbox, &self.component, &[Role::Leaf], limits.fuel > 0)?;
+        if !another && plugin.digest() != self.capture.digest {
+            return Err(CaptureError::OtherComponent {
+                path: PathBuf::from(format!("components/{}.wasm", self.capture.digest)),
+                found: plugin.digest(),
+                wanted: self.capture.digest.clone(),
+            });
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.map_err(CaptureError::Machine)?;
+        let _host_calls_wait_on = runtime.enter();
+        let deterministic = self.capture.deterministic;
+        let leaf = Leaf { plugin: Arc::new(plugin), limits, deterministic, grants: Arc::default() };
+        let partition = Partition::new(PartitionKey::from(self.capture.key.as_str()), self.partition.clone());
+        let time = Duration::from_millis(self.capture.time_ms.max(1));
+        let trial = Trials::new(sandbox.clock()).leaf(&leaf, &self.query, (self.capture.index, partition), time);
+        trial.map_err(|error| CaptureError::NotOne { path: PathBuf::from(HEAD), why: error.to_string() })
+    }
+
+    /// Writes the capture as a case of the package in `dir` that expects this failure. Returns its file.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub fn as_case(&self, dir: &Path) -> io::Result<PathBuf> {
+        let cases = dir.join("cases");
+        fs::create_dir_all(&cases)?;
+        let stem = format!("{}-{}", name(&self.capture.key), self.capture.failure.kind);
+        let beside = |ending: &str| format!("{stem}.{ending}");
+        fs::write(cases.join(beside("query")), &self.query)?;
+        fs::write(cases.join(beside("partition")), &self.partition)?;
+        let mut case = toml::Table::new();
+        let mut put = |key: &str, value: toml::Value| drop(case.insert(key.to_owned(), value));
+        put("query-file", beside("query").into());
+        put("partition-file", beside("partition").into());
+        put("key", self.capture.key.clone().into());
+        put("index", i64::from(self.capture.index).into());
+        let mut expect = toml::Table::new();
+        expect.insert("failure".to_owned(), self.capture.failure.kind.slug().into());
+        put("expect", toml::Value::Table(expect));
+        let file = cases.join(beside("toml"));
+        fs::write(&file, toml::to_string(&case).map_err(io::Error::other)?)?;
+        Ok(file)
+    }
+}

@@ -1,0 +1,276 @@
+//! A case: what is called with what, and what is to come of it. As its file says it, and as it is run.
+//!
+//! What a case calls shows in what it gives: a `partition` goes to the leaf, `partials` to the merge, `merged` to the
+//! finish, `wanted` to the split, and a query with none of these to the whole app.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use frond_app::{PieceSize, Share, Size, Time};
+use frond_root::Floor;
+use frond_root::runner::Covered;
+use serde::Deserialize;
+
+use crate::expect::{Expect, Wanted};
+use crate::inject::Fault;
+
+/// The largest file that a case may name, in bytes.
+const MAX_FILE: u64 = 1 << 30;
+
+/// Something is wrong with a case itself: neither a pass nor a failure of what it tests.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Fixture {
+    /// What is wrong, and what to do about it.
+    pub what: String,
+}
+
+impl Fixture {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into() }
+    }
+}
+
+/// A case, read.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Its file's name, without the ending.
+    pub name: String,
+    /// Its file.
+    pub file: PathBuf,
+    /// What is called.
+    pub call: Call,
+    /// The query's bytes.
+    pub query: Bytes,
+    /// Limits lower than the package's.
+    pub lower: Lower,
+    /// Faults put in its way.
+    pub inject: Vec<Fault>,
+    /// What is to come of it.
+    pub expect: Expect,
+}
+
+/// What a case calls.
+#[derive(Clone, Debug)]
+pub enum Call {
+    /// The leaf, with one partition.
+    Leaf {
+        /// The partition's key.
+        key: String,
+        /// Its index.
+        index: u32,
+        /// Its content.
+        data: Bytes,
+    },
+    /// The merge.
+    Merge {
+        /// What is folded.
+        partials: Vec<Bytes>,
+    },
+    /// The finish.
+    Finish {
+        /// What was merged; `None` when nothing arrived.
+        merged: Option<Bytes>,
+        /// What stands behind it.
+        covered: Covered,
+    },
+    /// The split.
+    Split {
+        /// About how many partitions are wanted.
+        wanted: u32,
+    },
+    /// The whole app, with promises other than its own.
+    Query(Box<Promises>),
+}
+
+impl Call {
+    /// A word for it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Leaf { .. } => "leaf",
+            Self::Merge { .. } => "merge",
+            Self::Finish { .. } => "finish",
+            Self::Split { .. } => "split",
+            Self::Query(_) => "query",
+        }
+    }
+}
+
+/// What a query of the whole app asks for beside the app's own promises.
+#[derive(Clone, Debug, Default)]
+pub struct Promises {
+    /// In the place of the app's deadline.
+    pub deadline: Option<Duration>,
+    /// In the place of its floor.
+    pub floor: Option<Floor>,
+    /// Beside its required partitions.
+    pub require: Vec<String>,
+    /// Leaves at once.
+    pub slots: Option<usize>,
+    /// In the place of its piece size.
+    pub piece_size: Option<PieceSize>,
+    /// In the place of its source: a glob, relative to the case's folder.
+    pub input: Option<String>,
+}
+
+/// Limits that a case lowers. It cannot raise them: what passes here must pass in production.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Lower {
+    /// Fuel.
+    pub fuel: Option<u64>,
+    /// Memory, in bytes.
+    pub memory: Option<Size>,
+    /// The result's size, in bytes.
+    pub output: Option<Size>,
+    /// The call's time.
+    pub time: Option<Time>,
+    /// Calls to the host.
+    pub host_calls: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Written {
+    query: Option<String>,
+    query_file: Option<PathBuf>,
+    partition: Option<String>,
+    partition_file: Option<PathBuf>,
+    key: Option<String>,
+    index: Option<u32>,
+    partials: Option<Vec<String>>,
+    partial_files: Option<Vec<PathBuf>>,
+    merged: Option<String>,
+    merged_file: Option<PathBuf>,
+    covered: Option<CoveredWritten>,
+    wanted: Option<u32>,
+    deadline: Option<Time>,
+    floor: Option<Share>,
+    #[serde(default)]
+    require: Vec<String>,
+    slots: Option<u16>,
+    piece_size: Option<PieceSize>,
+    input: Option<String>,
+    #[serde(default)]
+    limits: Lower,
+    #[serde(default)]
+    inject: Vec<Fault>,
+    #[serde(default)]
+    expect: Wanted,
+}
+
+/// The coverage that a finish is told.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CoveredWritten {
+    planned: u64,
+    covered: u64,
+}
+
+impl Case {
+    /// Reads a case from its file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(file: &Path) -> Result<Self, Fixture> {
+        let text = fs::read_to_string(file).map_err(|error| Fixture::new(format!("cannot be read: {error}")))?;
+        let written: Written = toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(1, |span| text.get(..span.start).unwrap_or("").matches('\n').count() + 1);
+            Fixture::new(format!("line {line}: {}", error.message()))
+        })?;
+        let beside = Beside(file);
+        Ok(Self {
+            name: file.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+            file: file.to_path_buf(),
+            query: beside.either("query", written.query.as_deref(), written.query_file.as_deref())?.unwrap_or_default(),
+            lower: written.limits,
+            inject: written.inject.clone(),
+            expect: Expect::read(&written.expect, file)?,
+            call: call(written, &beside)?,
+        })
+    }
+}
+
+fn call(written: Written, beside: &Beside<'_>) -> Result<Call, Fixture> {
+    let partition = beside.either("partition", written.partition.as_deref(), written.partition_file.as_deref())?;
+    let merged = beside.either("merged", written.merged.as_deref(), written.merged_file.as_deref())?;
+    let partials = beside.partials(written.partials, written.partial_files)?;
+    let given = [
+        ("partition", partition.is_some()),
+        ("partials", partials.is_some()),
+        ("merged", merged.is_some() || written.covered.is_some()),
+        ("wanted", written.wanted.is_some()),
+    ];
+    let named: Vec<&str> = given.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect();
+    if let [first, second, ..] = named[..] {
+        let what = format!("has both `{first}` and `{second}`\n(a case makes one call: give it what that call takes)");
+        return Err(Fixture::new(what));
+    }
+    if let Some(data) = partition {
+        let key = written.key.unwrap_or_else(|| "partition".to_owned());
+        return Ok(Call::Leaf { key, index: written.index.unwrap_or(0), data });
+    }
+    if let Some(partials) = partials {
+        return Ok(Call::Merge { partials });
+    }
+    if merged.is_some() || written.covered.is_some() {
+        let whole = CoveredWritten { planned: 1, covered: 1 };
+        let CoveredWritten { planned, covered } = written.covered.unwrap_or(whole);
+        return Ok(Call::Finish { merged, covered: Covered { planned, covered, complete: covered == planned } });
+    }
+    if let Some(wanted) = written.wanted {
+        return Ok(Call::Split { wanted });
+    }
+    Ok(Call::Query(Box::new(Promises {
+        deadline: written.deadline.map(|time| time.0),
+        floor: written.floor.map(|share| share.0),
+        require: written.require,
+        slots: written.slots.map(usize::from),
+        piece_size: written.piece_size,
+        input: written.input.map(|input| beside.path(Path::new(&input)).display().to_string()),
+    })))
+}
+
+/// Files that a case names, relative to its own.
+pub(crate) struct Beside<'a>(pub(crate) &'a Path);
+
+impl Beside<'_> {
+    pub(crate) fn path(&self, named: &Path) -> PathBuf {
+        self.0.parent().unwrap_or(Path::new(".")).join(named)
+    }
+
+    pub(crate) fn bytes(&self, named: &Path) -> Result<Bytes, Fixture> {
+        let path = self.path(named);
+        let wrong = |error: std::io::Error| Fixture::new(format!("cannot read `{}`: {error}", path.display()));
+        let size = fs::metadata(&path).map_err(wrong)?.len();
+        if size > MAX_FILE {
+            return Err(Fixture::new(format!("`{}` has {size} bytes, more than a case may give", path.display())));
+        }
+        fs::read(&path).map(Bytes::from).map_err(wrong)
+    }
+
+    fn either(&self, name: &str, inline: Option<&str>, file: Option<&Path>) -> Result<Option<Bytes>, Fixture> {
+        match (inline, file) {
+            (Some(_), Some(_)) => Err(Fixture::new(format!("has both `{name}` and `{name}-file`"))),
+            (Some(text), None) => Ok(Some(Bytes::copy_from_slice(text.as_bytes()))),
+            (None, Some(named)) => self.bytes(named).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn partials(
+        &self,
+        inline: Option<Vec<String>>,
+        files: Option<Vec<PathBuf>>,
+    ) -> Result<Option<Vec<Bytes>>, Fixture> {
+        match (inline, files) {
+            (Some(_), Some(_)) => Err(Fixture::new("has both `partials` and `partial-files`")),
+            (Some(texts), None) => Ok(Some(texts.into_iter().map(Bytes::from).collect())),
+            (None, Some(named)) => named.iter().map(|one| self.bytes(one)).collect::<Result<_, _>>().map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! What a case expects, held against what came.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use frond_app::Size;
+use frond_root::FailureKind;
+use serde::Deserialize;
+use serde_json::Value;
+use similar::{ChangeTag, TextDiff};
+
+use crate::came::Came;
+use crate::case::{Beside, Fixture};
+
+/// Lines of a diff beside those that differ.
+const CONTEXT: usize = 2;
+/// The most lines of a diff.
+const MAX_DIFF: usize = 60;
+/// The most bytes of either side that a diff reads.
+const MAX_TEXT: usize = 256 << 10;
+
+/// `[expect]` as written.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Wanted {
+    text: Option<String>,
+    json: Option<toml::Value>,
+    file: Option<PathBuf>,
+    text_file: Option<PathBuf>,
+    json_file: Option<PathBuf>,
+    snapshot: Option<PathBuf>,
+    failure: Option<FailureKind>,
+    reason: Option<String>,
+    message: Option<String>,
+    log: Option<String>,
+    max_fuel: Option<u64>,
+    max_memory: Option<Size>,
+    outcome: Option<String>,
+    coverage: Option<toml::Table>,
+    keys: Option<Vec<String>>,
+    emitted: Option<f64>,
+}
+
+/// What a case expects.
+#[derive(Clone, Debug, Default)]
+pub struct Expect {
+    /// The result, if the case says.
+    pub result: Option<Expected>,
+    /// The failure's slug, if the call is to fail.
+    pub failure: Option<FailureKind>,
+    /// Why a query has no answer: `below-floor`, `deadline`, `cancelled`, `invalid-query`, `split`, `merge`.
+    pub reason: Option<String>,
+    /// What the failure's message must contain.
+    pub message: Option<String>,
+    /// What some line of the log must contain.
+    pub log: Option<String>,
+    /// The most fuel, of the call or of any leaf of the query.
+    pub max_fuel: Option<u64>,
+    /// The most memory, in bytes, likewise.
+    pub max_memory: Option<u64>,
+    /// `complete`, `partial` or `failed`.
+    pub outcome: Option<String>,
+    /// Counts of partitions, by the names of the coverage report.
+    pub coverage: Option<toml::Table>,
+    /// The keys that a split returns.
+    pub keys: Option<Vec<String>>,
+    /// The share that a leaf last emitted a partial for.
+    pub emitted: Option<f64>,
+}
+
+/// An expected result, and where it stands: inline, or in a file.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    /// What it is.
+    pub form: Form,
+    /// Its file; `None` when it stands in the case.
+    pub file: Option<PathBuf>,
+    /// The bytes; `None` for a file that is not there yet.
+    pub bytes: Option<Bytes>,
+}
+
+/// How a result is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Byte by byte, as text.
+    Text,
+    /// As JSON values: spaces and the order of keys do not count.
+    Json,
+    /// Byte by byte.
+    Bytes,
+    /// The rendering of the whole outcome, failures included.
+    Snapshot,
+}
+
+/// One thing that is not as expected.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Wrong {
+    /// In words.
+    pub what: String,
+    /// Line by line, `-` for what was expected and `+` for what came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
+}
+
+impl Wrong {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), diff: None }
+    }
+}
+
+impl Expect {
+    pub(crate) fn read(wanted: &Wanted, case: &Path) -> Result<Self, Fixture> {
+        let expect = Self {
+            result: result(wanted, case)?,
+            failure: wanted.failure,
+            reason: wanted.reason.clone(),
+            message: wanted.message.clone(),
+            log: wanted.log.clone(),
+            max_fuel: wanted.max_fuel,
+            max_memory: wanted.max_memory.map(|size| size.0),
+            outcome: wanted.outcome.clone(),
+            coverage: wanted.coverage.clone(),
+            keys: wanted.keys.clone(),
+            emitted: wanted.emitted,
+        };
+        let fails = expect.failure.is_some() || expect.reason.is_some();
+        if fails && expect.result.as_ref().is_some_and(|result| result.form != Form::Snapshot) {
+            return Err(Fixture::new("expects both a failure and a result"));
+        }
+        Ok(expect)
+    }
+
+    /// True when the case says nothing of what is to come.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.result.is_none()
+            && self.failure.is_none()
+            && self.reason.is_none()
+            && self.outcome.is_none()
+            && self.keys.is_none()
+            && self.emitted.is_none()
+    }
+
+    /// What differs.
+    pub(crate) fn hold(&self, came: &Came) -> Vec<Wrong> {
+        let mut wrong = Vec::new();
+        self.hold_result(came, &mut wrong);
+        self.hold_query(came, &mut wrong);
+        if let Some(text) = &self.log
+            && !came.log.iter().any(|line| line.contains(text.as_str()))
+        {
+            wrong.push(Wrong::new(format!("no line of the log contains `{text}`")));
+        }
+        let over = |what: &str, used: u64, most: Option<u64>, wrong: &mut Vec<Wrong>| {
+            if let Some(most) = most.filter(|most| used > *most) {
+                wrong.push(Wrong::new(format!("used {used} of {what}, more than the {most} expected")));
+            }
+        };
+        over("fuel", came.usage.fuel, self.max_fuel, &mut wrong);
+        over("bytes of memory", came.usage.memory, self.max_memory, &mut wrong);
+        if let Some(share) = self.emitted
+            && came.emitted != Some(share)
+        {
+            let found = came.emitted.map_or("nothing".to_owned(), |share| share.to_string());
+            wrong.push(Wrong::new(format!("emitted {found}, expected a partial for {share}")));
+        }
+        wrong
+    }
+
+    fn hold_result(&self, came: &Came, wrong: &mut Vec<Wrong>) {
+        let fails = self.failure.is_some() || self.reason.is_some();
+        match (&self.result, &came.result) {
+            (Some(expected), _) if expected.form == Form::Snapshot => {
+                let found = came.snapshot();
+                let text = expected.bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+                match text {
+                    None => wrong.push(missing(expected)),
+                    Some(text) if text.trim_end() == found.trim_end() => {}
+                    Some(text) => wrong.push(differs("the snapshot differs", &text, &found)),
+                }
+            }
+            (Some(expected), Ok(found)) => wrong.extend(compare(expected, found)),
+            (_, Err(failure)) if !fails && self.outcome.as_deref() != Some("failed") => {
+                wrong.push(Wrong::new(format!("failed: {}", failure.text())));
+            }
+            (None, Ok(found)) if fails => {
+                let what = Wrong::new("succeeded where a failure is expected");
+                wrong.push(Wrong { diff: Some(indent(&shown(found))), ..what });
+            }
+            _ => {}
+        }
+        if let (Some(kind), Err(failure)) = (self.failure, &came.result)
+            && failure.kind() != Some(kind)
+        {
+            wrong.push(Wrong::new(format!("failed otherwise than with {kind}: {}", failure.text())));
+        }
+        if let (Some(reason), Err(failure)) = (&self.reason, &came.result)
+            && failure.reason() != Some(reason.as_str())
+        {
+            wrong.push(Wrong::new(format!("has no answer for another reason than {reason}: {}", failure.text())));
+        }
+        if let (Some(text), Err(failure)) = (&self.message, &came.result)
+            && !failure.text().contains(text.as_str())
+        {
+            wrong.push(Wrong::new(format!("the message does not contain `{text}`: {}", failure.text())));
+        }
+    }
+
+    fn hold_query(&self, came: &Came, wrong: &mut Vec<Wrong>) {
+        if let Some(outcome) = &self.outcome
+            && came.outcome != Some(outcome.as_str())
+        {
+            let found = came.outcome.unwrap_or("no query");
+            wrong.push(Wrong::new(format!("the outcome is {found}, expected {outcome}")));
+        }
+        // Unasked, a query's answer is to be whole.
+        if self.outcome.is_none() && self.result.is_some() && came.outcome == Some("partial") {
+            wrong.push(Wrong::new("the answer is partial\n(write `outcome = \"partial\"` if that is expected)"));
+        }
+        for (name, expected) in self.coverage.iter().flatten() {
+            let found = came.partitions.as_ref().and_then(|partitions| partitions.get(name)).and_then(Value::as_i64);
+            if found != expected.as_integer() {
+                let found = found.map_or("unknown".to_owned(), |found| found.to_string());
+                wrong.push(Wrong::new(format!("coverage: {name} is {found}, expected {expected}")));
+            }
+        }
+        if let Some(keys) = &self.keys
+            && came.keys.as_ref() != Some(keys)
+        {
+            let found = came.keys.clone().unwrap_or_default();
+            wrong.push(differs("the keys differ", &keys.join("\n"), &found.join("\n")));
+        }
+    }
+}
+
+fn result(wanted: &Wanted, case: &Path) -> Result<Option<Expected>, Fixture> {
+    let inline = |form, text: &String| (form, None, Some(Bytes::copy_from_slice(text.as_bytes())));
+    let file = |form, path: &PathBuf| (form, Some(path.clone()), None);
+    let json = wanted.json.as_ref().map(json).transpose()?;
+    let given = [
+        wanted.text.as_ref().map(|text| inline(Form::Text, text)),
+        json.as_ref().map(|text| inline(Form::Json, text)),
+        wanted.file.as_ref().map(|path| file(Form::Bytes, path)),
+        wanted.text_file.as_ref().map(|path| file(Form::Text, path)),
+        wanted.json_file.as_ref().map(|path| file(Form::Json, path)),
+        wanted.snapshot.as_ref().map(|path| file(Form::Snapshot, path)),
+    ];
+    let mut given = given.into_iter().flatten();
+    let Some((form, path, bytes)) = given.next() else {
+        return Ok(None);
+    };
+    if given.next().is_some() {
+        return Err(Fixture::new("expects more than one of text, json, file, text-file, json-file and snapshot"));
+    }
+    let beside = Beside(case);
+    let bytes = match &path {
+        // One that is not there yet is for `--bless` to write.
+        Some(named) if beside.path(named).exists() => Some(beside.bytes(named)?),
+        Some(_) => None,
+        None => bytes,
+    };
+    Ok(Some(Expected { form, file: path.map(|named| beside.path(&named)), bytes }))
+}
+
+/// A string is JSON's text, anything else the value itself.
+fn json(value: &toml::Value) -> Result<String, Fixture> {
+    let value = match value {
+        toml::Value::String(text) => serde_json::from_str::<Value>(text),
+        other => serde_json::to_value(other),
+    };
+    value.map(|value| value.to_string()).map_err(|error| Fixture::new(format!("`expect.json` is not JSON: {error}")))
+}
+
+fn compare(expected: &Expected, found: &Bytes) -> Option<Wrong> {
+    let Some(bytes) = &expected.bytes else {
+        return Some(missing(expected));
+    };
+    if expected.form == Form::Json {
+        let wanted = serde_json::from_slice::<Value>(bytes);
+        return match (wanted, serde_json::from_slice::<Value>(found)) {
+            (Ok(wanted), Ok(found)) if wanted == found => None,
+            (Ok(_), Ok(_)) => Some(differs("the result differs", &shown(bytes), &shown(found))),
+            (Err(error), _) => Some(Wrong::new(format!("what is expected is not JSON: {error}"))),
+            (_, Err(error)) => {
+                let what = Wrong::new(format!("the result is not JSON: {error}"));
+                Some(Wrong { diff: Some(indent(&shown(found))), ..what })
+            }
+        };
+    }
+    if bytes == found {
+        return None;
+    }
+    let same = shown(bytes) == shown(found);
+    let (bytes, found) = if same { (hex(bytes), hex(found)) } else { (shown(bytes), shown(found)) };
+    Some(differs("the result differs", &bytes, &found))
+}
+
+fn missing(expected: &Expected) -> Wrong {
+    let path = expected.file.as_ref().map_or(String::new(), |path| path.display().to_string());
+    Wrong::new(format!("there is no file `{path}`\n(--bless writes it from what comes)"))
+}
+
+fn differs(what: &str, expected: &str, found: &str) -> Wrong {
+    Wrong { what: format!("{what} (- expected, + found)"), diff: Some(diff(expected, found)) }
+}
+
+/// Bytes for people: JSON set out in lines, text as it is, other bytes in base 64.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    match (serde_json::from_slice::<Value>(bytes), std::str::from_utf8(bytes)) {
+        (Ok(json), _) => serde_json::to_string_pretty(&json).unwrap_or_default(),
+        (_, Ok(text)) => text.to_owned(),
+        _ => format!("base64:{}", BASE64_STANDARD.encode(bytes)),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let lines = bytes.chunks(16).map(|line| line.iter().map(|byte| format!("{byte:02x} ")).collect::<String>());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn indent(text: &str) -> String {
+    let lines: Vec<String> = clip(text).lines().take(MAX_DIFF).map(|line| format!("  {line}\n")).collect();
+    lines.concat()
+}
+
+fn clip(text: &str) -> &str {
+    let mut end = text.len().min(MAX_TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+/// The lines that differ, with a few around them.
+pub(crate) fn diff(expected: &str, found: &str) -> String {
+    let (expected, found) = (clip(expected), clip(found));
+    let diff = TextDiff::from_lines(expected, found);
+    let mut text = String::new();
+    let mut lines = 0;
+    for group in diff.grouped_ops(CONTEXT) {
+        if let Some(first) = group.first() {
+            let _ = writeln!(text, "@ line {}", first.old_range().start + 1);
+        }
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            lines += 1;
+            if lines > MAX_DIFF {
+                text.push_str("… and more\n");
+                return text;
+            }
+            let sign = match change.tag() {
+                ChangeTag::Delete => '-',
+                ChangeTag::Insert => '+',
+                ChangeTag::Equal => ' ',
+            };
+            let _ = writeln!(text, "{sign} {}", change.value().trim_end_matches('\n'));
+        }
+    }
+    text
+}

@@ -1,0 +1,180 @@
+//! Faults for authors: what production does to a plugin on a bad day, on demand.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use frond_app::size::{parse_duration, parse_size};
+use frond_root::{Content, Error, Failure, FailureKind, Partition, Plan};
+use frond_sandbox::{Grants, Limits};
+use serde::{Deserialize, Deserializer};
+
+/// One fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// `oom-at=SIZE`: memory beyond this many bytes is refused.
+    OomAt(u64),
+    /// `out-of-fuel-at=N`: so much fuel and no more.
+    OutOfFuelAt(u64),
+    /// `truncate-partition` or `truncate-partition=SIZE`: the partition ends half-way, or after this many bytes.
+    TruncatePartition(Option<u64>),
+    /// `unavailable`: the partition cannot be read; in a query each one's first attempt fails so, and is tried again.
+    Unavailable,
+    /// `deny-http`: every request is refused.
+    DenyHttp,
+    /// `slow-host=HOST:TIME`: answers of this host take so much longer.
+    SlowHost(String, std::time::Duration),
+}
+
+/// How each fault is written.
+const FORMS: &str =
+    "oom-at=SIZE, out-of-fuel-at=N, truncate-partition[=SIZE], unavailable, deny-http, slow-host=HOST:TIME";
+
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (text, None),
+        };
+        let size = |text: &str| parse_size(text).map_err(|error| error.to_string());
+        match (name, value) {
+            ("oom-at", Some(value)) => Ok(Self::OomAt(size(value)?)),
+            ("out-of-fuel-at", Some(value)) => {
+                let plain = value.replace('_', "").parse();
+                plain.map(Self::OutOfFuelAt).map_err(|_| format!("`{value}` is not a number of units of fuel"))
+            }
+            ("truncate-partition", value) => Ok(Self::TruncatePartition(value.map(size).transpose()?)),
+            ("unavailable", None) => Ok(Self::Unavailable),
+            ("deny-http", None) => Ok(Self::DenyHttp),
+            ("slow-host", Some(value)) => {
+                let (host, time) = value.rsplit_once(':').ok_or("write slow-host=HOST:TIME, such as api:200ms")?;
+                Ok(Self::SlowHost(host.to_owned(), parse_duration(time).map_err(|error| error.to_string())?))
+            }
+            _ => Err(format!("`{text}` is not a fault\n(there are: {FORMS})")),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OomAt(bytes) => write!(f, "oom-at={bytes}"),
+            Self::OutOfFuelAt(fuel) => write!(f, "out-of-fuel-at={fuel}"),
+            Self::TruncatePartition(None) => f.write_str("truncate-partition"),
+            Self::TruncatePartition(Some(bytes)) => write!(f, "truncate-partition={bytes}"),
+            Self::Unavailable => f.write_str("unavailable"),
+            Self::DenyHttp => f.write_str("deny-http"),
+            Self::SlowHost(host, time) => write!(f, "slow-host={host}:{}ms", time.as_millis()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Fault {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The limits that a leaf is left with.
+pub(crate) fn limits(faults: &[Fault], limits: Limits) -> Limits {
+    faults.iter().fold(limits, |limits, fault| match fault {
+        Fault::OomAt(bytes) => Limits { memory: limits.memory.min(*bytes), ..limits },
+        // 0 would be no meter at all.
+        Fault::OutOfFuelAt(fuel) if limits.fuel > 0 => Limits { fuel: limits.fuel.min((*fuel).max(1)), ..limits },
+        _ => limits,
+    })
+}
+
+/// What goes wrong with what a leaf is granted.
+pub(crate) fn grants(faults: &[Fault], grants: &mut Grants) {
+    for fault in faults {
+        match fault {
+            Fault::DenyHttp => grants.faults.deny_http = true,
+            Fault::SlowHost(host, time) => grants.faults.slow_host = Some((host.clone(), *time)),
+            _ => {}
+        }
+    }
+}
+
+/// The partition that a leaf is left with; `passing` for a fault that goes away when it is tried again.
+pub(crate) fn partition(faults: &[Fault], partition: Partition, passing: bool) -> Partition {
+    faults.iter().fold(partition, |partition, fault| {
+        let inner = partition.content.clone();
+        let content: Arc<dyn Content> = match fault {
+            Fault::TruncatePartition(size) => {
+                let size = size.unwrap_or(inner.size() / 2).min(inner.size());
+                Arc::new(Truncated { inner, size })
+            }
+            Fault::Unavailable => Arc::new(Unreadable { inner, passing, failed: AtomicBool::new(false) }),
+            _ => return partition,
+        };
+        Partition { content, ..partition }
+    })
+}
+
+/// The plan that a query is left with.
+pub(crate) fn plan(faults: &[Fault], plan: &Plan) -> Result<Plan, Error> {
+    let partitions = plan.partitions().iter().map(|one| partition(faults, one.clone(), true)).collect();
+    let broken = Plan::new(partitions)?;
+    Ok(match plan.query() {
+        Some(query) => broken.asking(query.clone()),
+        None => broken,
+    })
+}
+
+#[derive(Debug)]
+struct Truncated {
+    inner: Arc<dyn Content>,
+    size: u64,
+}
+
+impl Content for Truncated {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read(&self, offset: u64, len: usize) -> Result<Bytes, Failure> {
+        let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        self.inner.read(offset, len.min(left))
+    }
+
+    fn whole(&self) -> Result<Bytes, Failure> {
+        self.read(0, usize::MAX)
+    }
+}
+
+#[derive(Debug)]
+struct Unreadable {
+    inner: Arc<dyn Content>,
+    passing: bool,
+    failed: AtomicBool,
+}
+
+impl Unreadable {
+    fn check(&self) -> Result<(), Failure> {
+        if self.passing && self.failed.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        Err(Failure::new(FailureKind::Unavailable, "the partition could not be read (injected)"))
+    }
+}
+
+impl Content for Unreadable {
+    fn size(&self) -> u64 {
+        self.inner.size()
+    }
+
+    fn read(&self, offset: u64, len: usize) -> Result<Bytes, Failure> {
+        self.check()?;
+        self.inner.read(offset, len)
+    }
+
+    fn whole(&self) -> Result<Bytes, Failure> {
+        self.check()?;
+        self.inner.whole()
+    }
+}

@@ -1,0 +1,283 @@
+//! What a plugin must keep so that the root may fold in any tree, in any order, and try again: checked on the partials
+//! that the package's own leaf makes of its own cases, with the answer that `finish` makes as the judge.
+//!
+//! - *identity*: a partial that is merged alone says the same as before.
+//! - *associativity*: `(a b) c` is `a (b c)`.
+//! - *commutativity*: `a b` is `b a`, unless the app declares its merge ordered.
+//! - *grouping*: any random tree, over any order if order is free, gives the answer of one flat fold.
+//! - *growth*: what is merged is not larger than what went in.
+//! - *determinism*: a leaf makes the same bytes of the same partition, so that a retry or a hedge changes no answer.
+
+pub(crate) mod partials;
+mod tree;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use frond_root::MergeOrder;
+use frond_root::runner::Covered;
+use frond_sandbox::Guests;
+use rand::SeedableRng;
+use rand::rngs::ChaCha12Rng;
+use serde::Serialize;
+
+use crate::case::Lower;
+use crate::expect::{diff, shown};
+use crate::suite::Suite;
+use crate::tester::Tester;
+use partials::Group;
+use tree::Tree;
+
+/// Random trees for each query.
+const TREES: usize = 24;
+/// What a merged partial may have beside its inputs, in bytes: a header, a rounding.
+const SLACK: u64 = 1 << 10;
+/// The most folds that finding a smaller counter-example may take.
+const MAX_SHRINKS: usize = 400;
+
+/// A law.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the module says them")]
+pub enum Law {
+    Determinism,
+    Identity,
+    Associativity,
+    Commutativity,
+    Grouping,
+    Growth,
+}
+
+impl fmt::Display for Law {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Determinism => "determinism",
+            Self::Identity => "identity",
+            Self::Associativity => "associativity",
+            Self::Commutativity => "commutativity",
+            Self::Grouping => "grouping",
+            Self::Growth => "growth",
+        })
+    }
+}
+
+/// A law, tried.
+#[derive(Clone, Debug, Serialize)]
+pub struct LawTried {
+    /// Which.
+    pub law: Law,
+    /// How often it was seen to hold.
+    pub checked: u64,
+    /// The smallest case that was found in which it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broken: Option<Broken>,
+}
+
+/// A counter-example.
+#[derive(Clone, Debug, Serialize)]
+pub struct Broken {
+    /// What was done, and with what.
+    pub what: String,
+    /// What came of the two ways, line by line.
+    pub diff: String,
+}
+
+impl LawTried {
+    fn new(law: Law) -> Self {
+        Self { law, checked: 0, broken: None }
+    }
+
+    /// True when it was seen to hold and never seen broken.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.broken.is_none() && self.checked > 0
+    }
+}
+
+impl Tester {
+    /// Checks the laws of what this package has, on what its cases make. `seed` decides shuffles and trees.
+    #[must_use]
+    pub fn laws(&self, suite: &Suite, seed: u64) -> Vec<LawTried> {
+        let groups = partials::of(self, suite);
+        let mut tried = Vec::new();
+        if self.components.leaf.is_some() {
+            tried.push(determinism(&groups));
+        }
+        let Some(guests) = &self.components.merge else {
+            return tried;
+        };
+        let mut random = ChaCha12Rng::seed_from_u64(seed);
+        let mut laws = Laws::default();
+        for group in &groups {
+            let folding = Folding { tester: self, guests, group, time: self.merge_time(&Lower::default()) };
+            laws.check(&folding, self.package.order, &mut random);
+        }
+        tried.extend(laws.0);
+        tried.retain(|one| one.law != Law::Commutativity || self.package.order == MergeOrder::Any);
+        tried
+    }
+}
+
+fn determinism(groups: &[Group]) -> LawTried {
+    let mut law = LawTried::new(Law::Determinism);
+    for twice in groups.iter().flat_map(|group| &group.twice) {
+        match &twice.differs {
+            None => law.checked += 1,
+            Some((one, other)) if law.broken.is_none() => {
+                law.broken = Some(Broken {
+                    what: format!("the leaf was called twice on `{}`, and did not return the same", twice.name),
+                    diff: diff(&shown(one), &shown(other)),
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    law
+}
+
+/// The laws of a merge, as far as they are checked.
+struct Laws([LawTried; 5]);
+
+impl Default for Laws {
+    fn default() -> Self {
+        let all = [Law::Identity, Law::Associativity, Law::Commutativity, Law::Grouping, Law::Growth];
+        Self(all.map(LawTried::new))
+    }
+}
+
+impl Laws {
+    fn check(&mut self, folding: &Folding<'_>, order: MergeOrder, random: &mut ChaCha12Rng) {
+        let Self([identity, associativity, commutativity, grouping, growth]) = self;
+        let count = folding.group.partials.len();
+        let one = Tree::One;
+        for at in 0..count.min(8) {
+            folding.same(identity, &one(at), &Tree::Fold(vec![one(at)]));
+        }
+        for at in 0..count.saturating_sub(2).min(8) {
+            let (a, b, c) = (one(at), one(at + 1), one(at + 2));
+            let left = Tree::Fold(vec![Tree::Fold(vec![a.clone(), b.clone()]), c.clone()]);
+            let right = Tree::Fold(vec![a, Tree::Fold(vec![b, c])]);
+            folding.same(associativity, &left, &right);
+        }
+        let free = order == MergeOrder::Any;
+        if free {
+            for at in 0..count.saturating_sub(1).min(8) {
+                let (a, b) = (one(at), one(at + 1));
+                folding.same(commutativity, &Tree::Fold(vec![a.clone(), b.clone()]), &Tree::Fold(vec![b, a]));
+            }
+        }
+        if count > 1 {
+            let mut seen = HashSet::new();
+            for _ in 0..TREES {
+                let tree = Tree::random(count, free, random);
+                if seen.insert(tree.clone()) {
+                    folding.same(grouping, &tree.flat(), &tree);
+                }
+            }
+            folding.grows(growth);
+        }
+    }
+}
+
+/// One query's partials, and the merge that folds them.
+struct Folding<'a> {
+    tester: &'a Tester,
+    guests: &'a Guests,
+    group: &'a Group,
+    time: Duration,
+}
+
+/// What `finish` makes of a tree, or how the merge fails: two failures of one kind are the same.
+type Said = Result<Bytes, String>;
+
+impl Folding<'_> {
+    fn fold(&self, tree: &Tree) -> Said {
+        match tree {
+            Tree::One(at) => Ok(self.group.partials.get(*at).map(|one| one.bytes.clone()).unwrap_or_default()),
+            Tree::Fold(children) => {
+                let inputs: Result<Vec<Bytes>, String> = children.iter().map(|child| self.fold(child)).collect();
+                let trial = self.tester.trials().merge(self.guests, &self.group.query, &inputs?, self.time);
+                trial.result.map_err(|failure| failure.to_string())
+            }
+        }
+    }
+
+    fn say(&self, tree: &Tree) -> Said {
+        let merged = self.fold(tree)?;
+        let weight = tree.leaves().len() as u64;
+        let covered = Covered { planned: weight, covered: weight, complete: true };
+        let query = &self.group.query;
+        let trial = self.tester.trials().finish(self.guests, query, Some(&merged), covered, self.time);
+        trial.result.map_err(|failure| failure.to_string())
+    }
+
+    /// Two trees over the same partials must say the same.
+    fn same(&self, law: &mut LawTried, one: &Tree, other: &Tree) {
+        let _host_calls_wait_on = self.tester.runtime.enter();
+        if law.broken.is_some() {
+            return;
+        }
+        if self.say(one) == self.say(other) {
+            law.checked += 1;
+            return;
+        }
+        let (one, other) = match law.law {
+            Law::Grouping => self.shrink(other.clone()),
+            _ => (one.clone(), other.clone()),
+        };
+        let name = |at: usize| self.group.partials.get(at).map_or("?", |partial| partial.name.as_str());
+        let (left, right) = (self.say(&one), self.say(&other));
+        let text = |said: &Said| match said {
+            Ok(bytes) => shown(bytes),
+            Err(failure) => failure.clone(),
+        };
+        law.broken = Some(Broken {
+            what: format!(
+                "- {}\n+ {}\n  of the query {}, where {}",
+                one.shown(),
+                other.shown(),
+                shown(&self.group.query),
+                one.leaves().iter().map(|at| format!("{at} is `{}`", name(*at))).collect::<Vec<_>>().join(", "),
+            ),
+            diff: diff(&text(&left), &text(&right)),
+        });
+    }
+
+    /// The smallest tree found that still says something else than its flat fold.
+    fn shrink(&self, mut tree: Tree) -> (Tree, Tree) {
+        let mut left = MAX_SHRINKS;
+        'again: loop {
+            for simpler in tree.simpler() {
+                if left == 0 {
+                    break 'again;
+                }
+                left -= 1;
+                if self.say(&simpler) != self.say(&simpler.flat()) {
+                    tree = simpler;
+                    continue 'again;
+                }
+            }
+            break;
+        }
+        (tree.flat(), tree)
+    }
+
+    fn grows(&self, law: &mut LawTried) {
+        let count = self.group.partials.len();
+        let all = Tree::Fold((0..count).map(Tree::One).collect());
+        let into: u64 = self.group.partials.iter().map(|one| one.bytes.len() as u64).sum();
+        let _host_calls_wait_on = self.tester.runtime.enter();
+        match self.fold(&all) {
+            Ok(merged) if merged.len() as u64 > into + SLACK && law.broken.is_none() => {
+                law.broken = Some(Broken {
+                    what: format!("{count} partials of {into} bytes together were merged into {} bytes", merged.len()),
+                    diff: String::new(),
+                });
+            }
+            Ok(_) => law.checked += 1,
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! A package's components, ready to be called one call at a time.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use frond_app::Package;
+use frond_root::policy::budget::{leaf_time, merge_time};
+use frond_root::{Partition, PartitionKey};
+use frond_run::load::Tell;
+use frond_run::{Components, RunError, load};
+use frond_sandbox::component::read;
+use frond_sandbox::inspect::surface;
+use frond_sandbox::{Leaf, Limits, LoadError, Role, Trial, Trials};
+use tokio::runtime::Runtime;
+
+use crate::case::{Fixture, Lower};
+use crate::inject::{self, Fault};
+
+/// Tests one package.
+pub struct Tester {
+    /// What its `frond.toml` says; a bare component is under the default limits.
+    pub package: Package,
+    pub(crate) components: Components,
+    pub(crate) runtime: Runtime,
+    pub(crate) slots: usize,
+}
+
+impl Tester {
+    /// Loads a package from its folder or `frond.toml`, or a component by itself from its file.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn open(path: &Path) -> Result<Self, RunError> {
+        Self::load(package(path)?, &|_| {})
+    }
+
+    /// Loads a package's components, and says what it does.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn load(package: Package, tell: Tell<'_>) -> Result<Self, RunError> {
+        let slots = std::thread::available_parallelism().map_or(1, usize::from);
+        let components = load(&package, slots, tell)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|error| RunError::machine("the runtime could not be started", error))?;
+        Ok(Self { package, components, runtime, slots })
+    }
+
+    /// Calls the leaf on one partition.
+    ///
+    /// # Errors
+    /// A package without a leaf.
+    pub fn leaf(&self, query: &[u8], key: &str, data: &[u8]) -> Result<Trial, Fixture> {
+        let Some(leaf) = &self.components.leaf else {
+            return Err(Fixture::new("this package has no leaf"));
+        };
+        let partition = Partition::new(PartitionKey::from(key), Bytes::copy_from_slice(data));
+        self.call_leaf(leaf, &Bytes::copy_from_slice(query), (0, partition), self.leaf_time(&Lower::default()))
+    }
+
+    /// Calls the merge.
+    ///
+    /// # Errors
+    /// A package without a merge.
+    pub fn merge(&self, query: &[u8], partials: &[Bytes]) -> Result<Trial, Fixture> {
+        let Some(guests) = &self.components.merge else {
+            return Err(Fixture::new("this package has no merge"));
+        };
+        Ok(self.trials().merge(guests, query, partials, self.merge_time(&Lower::default())))
+    }
+
+    /// What the laws of this package are checked for.
+    #[must_use]
+    pub fn laws_key(&self) -> Option<frond_run::laws::Key> {
+        self.components.laws_key(self.package.order)
+    }
+
+    pub(crate) fn call_leaf(
+        &self,
+        leaf: &Leaf,
+        query: &Bytes,
+        partition: (u32, Partition),
+        time: Duration,
+    ) -> Result<Trial, Fixture> {
+        let _host_calls_wait_on = self.runtime.enter();
+        self.trials().leaf(leaf, query, partition, time).map_err(|error| Fixture::new(error.to_string()))
+    }
+
+    /// The leaf under other limits, with faults in its way.
+    pub(crate) fn faulty(&self, leaf: &Leaf, limits: Limits, faults: &[Fault]) -> Result<Leaf, Fixture> {
+        let mut grants = (*leaf.grants).clone();
+        inject::grants(faults, &mut grants);
+        let limits = inject::limits(faults, limits);
+        Ok(Leaf { limits, grants: Arc::new(grants), ..leaf.clone() })
+    }
+
+    pub(crate) fn trials(&self) -> &Trials {
+        &self.components.trials
+    }
+
+    /// What a leaf has in a query that starts it at once: its own limit, or else what the deadline leaves to leaves.
+    pub(crate) fn leaf_time(&self, by: &Lower) -> Duration {
+        let time = leaf_time(self.package.deadline);
+        let own = self.package.limits.leaf.time.unwrap_or(time).min(time);
+        by.time.map_or(own, |lower| own.min(lower.0))
+    }
+
+    /// What a merge has when the gather has used all of its own time.
+    pub(crate) fn merge_time(&self, by: &Lower) -> Duration {
+        let time = merge_time(self.package.deadline);
+        by.time.map_or(time, |lower| time.min(lower.0))
+    }
+}
+
+/// The package at `path`: a folder, a `frond.toml`, or a component's file.
+///
+/// # Errors
+/// When there is none, or a component that can take no role.
+pub fn package(path: &Path) -> Result<Package, RunError> {
+    if path.is_dir() || path.extension().is_some_and(|ending| ending == "toml") || !path.exists() {
+        return Ok(Package::load(path)?);
+    }
+    let component = frond_app::Component::file(path);
+    let misfit = |error: LoadError| RunError::App(component.misfit(error));
+    let surface = read(path).and_then(|bytes| Ok(surface(&bytes)?)).map_err(misfit)?;
+    let has = |role| surface.fits(role).is_ok();
+    let (leaf, merge, split) = (has(Role::Leaf), has(Role::Merge), has(Role::Split));
+    if !(leaf || merge || split) {
+        // Says what it is instead.
+        surface.fits(Role::Leaf).map_err(|error| misfit(error.into()))?;
+    }
+    Ok(Package::of(path, leaf, merge, split))
+}

@@ -1,0 +1,285 @@
+//! A case, tried: one call alone, or one query of the whole app.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use frond_root::{Answer, Cancel, Event, EventKind, Events, Failure, Listener, Partition, PartitionKey, Usage};
+use frond_run::{Question, RunError, ask, request};
+use frond_sandbox::{Guests, Leaf, Limits, Trial};
+use serde::Serialize;
+
+use crate::came::{Came, Headroom, Without};
+use crate::case::{Call, Case, Fixture, Lower, Promises};
+use crate::expect::Wrong;
+use crate::inject;
+use crate::tester::Tester;
+
+/// How a case ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "verdict")]
+pub enum Verdict {
+    /// As expected.
+    Passed,
+    /// Not as expected.
+    Failed {
+        /// What differs.
+        wrong: Vec<Wrong>,
+    },
+    /// The case itself is wrong, and says nothing about the plugin.
+    Broken {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Its expectation was rewritten from what came.
+    Blessed,
+    /// Nothing was compared: what came under a fault is shown.
+    Shown {
+        /// It, in a phrase.
+        what: String,
+    },
+}
+
+/// A case, tried.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tried {
+    /// The case's name.
+    pub name: String,
+    /// What it calls.
+    pub call: &'static str,
+    /// How it ended.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// How long the call took, in milliseconds.
+    pub ms: f64,
+    /// What it used of its limits; of a query the leaf that used most.
+    pub headroom: Vec<Headroom>,
+    /// The failure that came, expected or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The last lines that it wrote.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
+    /// What came, for whoever wants to keep it.
+    #[serde(skip)]
+    pub came: Option<Box<Came>>,
+}
+
+impl Tester {
+    /// Tries a case, and holds what came against what it expects.
+    #[must_use]
+    pub fn try_case(&self, case: &Case) -> Tried {
+        match self.come(case) {
+            Ok(came) => {
+                let wrong = case.expect.hold(&came);
+                let verdict = match (case.expect.is_empty(), wrong.is_empty()) {
+                    (true, _) => Verdict::Broken { why: nothing_expected(&came) },
+                    (false, true) => Verdict::Passed,
+                    (false, false) => Verdict::Failed { wrong },
+                };
+                tried(case, verdict, came)
+            }
+            Err(fixture) => broken(&case.name, case.call.name(), fixture),
+        }
+    }
+
+    /// Makes a case's call and takes whatever comes: for faults, whose outcome is to be seen.
+    #[must_use]
+    pub fn show_case(&self, case: &Case) -> Tried {
+        match self.come(case) {
+            Ok(came) => tried(case, Verdict::Shown { what: came.phrase() }, came),
+            Err(fixture) => broken(&case.name, case.call.name(), fixture),
+        }
+    }
+
+    /// Makes the case's call.
+    ///
+    /// # Errors
+    /// A case that this package cannot try.
+    pub fn come(&self, case: &Case) -> Result<Came, Fixture> {
+        let _host_calls_wait_on = self.runtime.enter();
+        let lacks = |role: &str| Fixture::new(format!("calls the {role}, which this package does not have"));
+        match &case.call {
+            Call::Leaf { key, index, data } => {
+                let leaf = self.lowered(self.components.leaf.as_ref().ok_or_else(|| lacks("leaf"))?, case)?;
+                let partition = Partition::new(PartitionKey::from(key.as_str()), data.clone());
+                let partition = inject::partition(&case.inject, partition, false);
+                let time = self.leaf_time(&case.lower);
+                let trial = self.call_leaf(&leaf, &case.query, (*index, partition), time)?;
+                Ok(Came::of(trial, leaf.limits, time))
+            }
+            Call::Merge { partials } => {
+                let guests = self.guests(self.components.merge.as_ref(), &case.lower).ok_or_else(|| lacks("merge"))?;
+                let time = self.merge_time(&case.lower);
+                Ok(Came::of(self.trials().merge(&guests, &case.query, partials, time), *guests.limits(), time))
+            }
+            Call::Finish { merged, covered } => {
+                let guests = self.guests(self.components.merge.as_ref(), &case.lower).ok_or_else(|| lacks("merge"))?;
+                let time = self.merge_time(&case.lower);
+                let trial = self.trials().finish(&guests, &case.query, merged.as_deref(), *covered, time);
+                Ok(Came::of(trial, *guests.limits(), time))
+            }
+            Call::Split { wanted } => {
+                let guests = self.guests(self.components.split.as_ref(), &case.lower).ok_or_else(|| lacks("split"))?;
+                let time = self.leaf_time(&case.lower);
+                let trial = self.trials().split(&guests, &case.query, *wanted, time);
+                let keys = trial.result.as_ref().ok().map(|pieces| pieces.iter().map(|one| one.0.clone()).collect());
+                let result = trial.result.map(|pieces| pieces.into_iter().flat_map(|(_, data)| data).collect());
+                let Trial { usage, log, took, emitted, .. } = trial;
+                let trial = Trial { result, usage, log, took, emitted };
+                Ok(Came { keys, ..Came::of(trial, *guests.limits(), time) })
+            }
+            Call::Query(promises) => self.query(case, promises),
+        }
+    }
+
+    fn lowered(&self, leaf: &Leaf, case: &Case) -> Result<Leaf, Fixture> {
+        let limits = lower(leaf.limits, &case.lower);
+        if leaf.limits.fuel == 0 && case.lower.fuel.is_some() {
+            return Err(Fixture::new("lowers the fuel of a leaf that is not metered\n(set limits.leaf.fuel)"));
+        }
+        self.faulty(leaf, limits, &case.inject)
+    }
+
+    fn guests(&self, guests: Option<&Guests>, by: &Lower) -> Option<Guests> {
+        guests.map(|guests| guests.clone().under(lower(*guests.limits(), by)))
+    }
+
+    fn query(&self, case: &Case, promises: &Promises) -> Result<Came, Fixture> {
+        let app = self.package.clone().app().map_err(|wrong| {
+            let hint = "give it a `partition`, `partials`, `merged` or `wanted` to call one component";
+            Fixture::new(format!("asks the whole app, but {wrong}\n({hint})"))
+        })?;
+        let Some(leaf) = &self.components.leaf else {
+            return Err(Fixture::new("calls the leaf, which this package does not have"));
+        };
+        let leaf = self.lowered(leaf, case)?;
+        let slots = promises.slots.unwrap_or(self.slots);
+        let limits = leaf.limits;
+        let wrong = |error: RunError| Fixture::new(chain(&error));
+        let wired = self.components.wire_with(&app, leaf, slots, self.runtime.handle()).map_err(wrong)?;
+        let own = request(&app, &case.query, slots);
+        let mut required = own.required.clone();
+        required.extend(promises.require.iter().map(|key| PartitionKey::from(key.as_str())));
+        let asked = frond_root::Request {
+            deadline: promises.deadline.unwrap_or(own.deadline),
+            floor: promises.floor.unwrap_or(own.floor),
+            required,
+            ..own
+        };
+        let (deadline, faults) = (asked.deadline, case.inject.clone());
+        let question = Question {
+            input: promises.input.clone(),
+            piece_size: promises.piece_size,
+            planned: Some(Box::new(move |plan| inject::plan(&faults, &plan))),
+            ..Question::new(asked)
+        };
+        let most = Arc::new(Most::default());
+        let events = Events::new(vec![most.clone()]);
+        let answer = self.runtime.block_on(ask(&wired, question, events, Cancel::default())).map_err(wrong)?;
+        Ok(answered(&answer, most.usage(), limits, deadline))
+    }
+}
+
+fn answered(answer: &Answer, usage: Usage, limits: Limits, time: Duration) -> Came {
+    let coverage = answer.coverage();
+    let first = coverage.missing.iter().find_map(|one| one.failure.as_ref());
+    Came {
+        result: match answer {
+            Answer::Failed { reason, .. } => Err(Without::Query(reason.clone())),
+            Answer::Complete { body, .. } | Answer::Partial { body, .. } => Ok(body.clone()),
+        },
+        usage,
+        log: first.map(|failure| failure.log.clone()).unwrap_or_default(),
+        took: Duration::from_secs_f64(coverage.timings.total / 1e3),
+        emitted: None,
+        outcome: Some(answer.outcome()),
+        partitions: serde_json::to_value(coverage.partitions).ok(),
+        keys: None,
+        failures: coverage.failures.clone(),
+        limits,
+        time,
+    }
+}
+
+fn tried(case: &Case, verdict: Verdict, came: Came) -> Tried {
+    Tried {
+        name: case.name.clone(),
+        call: case.call.name(),
+        verdict,
+        ms: frond_root::answer::millis(came.took),
+        headroom: came.headroom(),
+        failure: came.result.as_ref().err().and_then(Without::failure).cloned(),
+        log: came.log.clone(),
+        came: Some(Box::new(came)),
+    }
+}
+
+/// A case that could not be tried.
+#[must_use]
+pub fn broken(name: &str, call: &'static str, fixture: Fixture) -> Tried {
+    Tried {
+        name: name.to_owned(),
+        call,
+        verdict: Verdict::Broken { why: fixture.what },
+        ms: 0.0,
+        headroom: Vec::new(),
+        failure: None,
+        log: Vec::new(),
+        came: None,
+    }
+}
+
+fn nothing_expected(came: &Came) -> String {
+    let shown = came.snapshot();
+    let mut lines: Vec<&str> = shown.lines().take(6).collect();
+    if shown.lines().count() > lines.len() {
+        lines.push("…");
+    }
+    format!("expects nothing\n(add text, json, a file or a failure under [expect]; what came is\n{})", lines.join("\n"))
+}
+
+/// An error with its causes, in one text.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}\nbecause: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+fn lower(limits: Limits, by: &Lower) -> Limits {
+    let least = |own: u64, lower: Option<u64>| lower.map_or(own, |lower| own.min(lower));
+    Limits {
+        fuel: if limits.fuel == 0 { 0 } else { least(limits.fuel, by.fuel.map(|fuel| fuel.max(1))) },
+        memory: least(limits.memory, by.memory.map(|size| size.0)),
+        output: least(limits.output, by.output.map(|size| size.0)),
+        host_calls: least(limits.host_calls, by.host_calls),
+        ..limits
+    }
+}
+
+/// The most that any leaf of a query used.
+#[derive(Default)]
+struct Most(Mutex<Usage>);
+
+impl Most {
+    fn usage(&self) -> Usage {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listener for Most {
+    fn event(&self, event: &Event) {
+        if let EventKind::AttemptEnded { usage, .. } = &event.kind {
+            let mut most = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *most = Usage {
+                fuel: most.fuel.max(usage.fuel),
+                memory: most.memory.max(usage.memory),
+                output: most.output.max(usage.output),
+                log: most.log.max(usage.log),
+            };
+        }
+    }
+}

@@ -1,0 +1,22 @@
+// What the client asks.
+#ifndef QUERY_H
+#define QUERY_H
+
+#include "json.h"
+
+// Times are minutes since midnight.
+struct query {
+    uint64_t budget;
+    uint64_t depart;
+    bool has_arrive_by;
+    uint64_t arrive_by;
+    bool has_stall;
+    struct buffer stall;
+};
+
+// Reads a query as strictly as the leaf in Rust does. When it is wrong, returns false and appends the reason to `why`.
+// Either way the query is to be freed.
+bool query_parse(struct query *query, const uint8_t *bytes, size_t len, struct buffer *why);
+void query_free(struct query *query);
+
+#endif
