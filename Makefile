@@ -13,8 +13,8 @@
 # Guests have a target folder of their own, so that they and the host never wait for each other's locks, and so that
 # the components are where the examples' frond.toml names them, whatever CARGO_TARGET_DIR says.
 GUEST := cargo build --quiet --profile guest --target wasm32-wasip2 --target-dir target/plugins
-GUESTS := frond-faulty frond-grep frond-intake-list frond-intake-pull frond-pi frond-rail-leaf frond-rail-merge \
-  frond-wordcount
+GUESTS := frond-faulty frond-grep frond-intake-list frond-intake-pull frond-pi frond-prices \
+  frond-rail-leaf frond-rail-merge frond-wordcount
 # The benchmarks bring other runtimes along for comparison; nothing else needs them.
 ALL := --workspace --exclude frond-bench
 FROND := cargo run --quiet --release --bin frond --

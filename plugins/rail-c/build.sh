@@ -92,6 +92,6 @@ generated=$(mktemp -d "$tools/generated.XXXXXX")
 trap 'rm -rf "$generated"' EXIT
 "$bindgen/bin/wit-bindgen" c "$wit" --world "$world" --rename-world plugin --out-dir "$generated" 2>"$generated/log" || { cat "$generated/log" >&2; exit 1; }
 # shellcheck disable=SC2086
-"$clang" --target=wasm32-wasip2 ${sysroot:+"--sysroot=$sysroot"} -mexec-model=reactor -Wl,--strip-debug -std=gnu17 -O2 -Wall -Wextra -Werror \
+"$clang" --target=wasm32-wasip2 ${sysroot:+"--sysroot=$sysroot"} -mexec-model=reactor -Wl,--strip-debug,--stack-first,-z,stack-size=1048576,--initial-memory=16777216 -std=gnu17 -O2 -Wall -Wextra -Werror \
   -I"$generated" -I. $flags "$@" "$generated/plugin.c" "$generated/plugin_component_type.o" $libraries -o "$output"
 say "$output: $(wc -c <"$output") bytes"

@@ -34,21 +34,28 @@ void buffer_format(struct buffer *to, const char *format, ...) {
     to->len += (size_t)len;
 }
 
+static void put_escape(struct buffer *to, unsigned char byte) {
+    static const char names[] = "btn?fr"; // backspace to carriage return
+    if (byte == '"' || byte == '\\') {
+        buffer_format(to, "\\%c", byte);
+    } else if (byte >= '\b' && byte <= '\r' && byte != '\v') {
+        buffer_format(to, "\\%c", names[byte - '\b']);
+    } else {
+        buffer_format(to, "\\u%04x", byte);
+    }
+}
+
 void buffer_string(struct buffer *to, struct text text) {
-    static const char plain[] = "btn?fr"; // backspace to carriage return
+    size_t begin = 0; // of what needs no escape
     buffer_bytes(to, "\"", 1);
     for (size_t i = 0; i < text.len; i++) {
         unsigned char byte = (unsigned char)text.at[i];
-        if (byte == '"' || byte == '\\') {
-            buffer_format(to, "\\%c", byte);
-        } else if (byte >= '\b' && byte <= '\r' && byte != '\v') {
-            buffer_format(to, "\\%c", plain[byte - '\b']);
-        } else if (byte < ' ') {
-            buffer_format(to, "\\u%04x", byte);
-        } else {
-            buffer_bytes(to, &text.at[i], 1);
-        }
+        if (byte >= ' ' && byte != '"' && byte != '\\') continue;
+        buffer_bytes(to, text.at + begin, i - begin);
+        begin = i + 1;
+        put_escape(to, byte);
     }
+    if (begin < text.len) buffer_bytes(to, text.at + begin, text.len - begin);
     buffer_bytes(to, "\"", 1);
 }
 

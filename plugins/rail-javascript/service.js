@@ -32,7 +32,7 @@ function radians(degrees) {
  * the line.
  */
 export function parseTable(table) {
-  const lines = table.split(/\r?\n/);
+  const lines = table.replaceAll("\r\n", "\n").split("\n");
   if (lines.at(-1) === "") lines.pop();
   const numbered = lines.map((line, at) => [at + 1, line]).filter(([, line]) => !line.startsWith("#"));
   if (numbered.length === 0) throw invalidPartition(`the table has no header \`${HEADER}\``);

@@ -2,7 +2,8 @@
 # Builds a Python plugin: sh build.sh WORLD OUTPUT SOURCE.py
 #
 # WORLD is one of wit/world.wit: whole-leaf, merger, splitter, or plugin for a leaf and its merge in one component. The
-# source may import modules beside it, and of Python's own library what needs no threads and no sockets.
+# source may import modules beside it, and of Python's own library what needs no threads and no sockets; but only where it
+# is loaded, not later: there are no files in the component, only what was loaded as it was built.
 # There must be Python 3.10 or later with venv. The first run gets componentize-py into .tools/python: 70 MB, from PyPI.
 # FROND_TOOLS and FROND_WIT name other folders than .tools and wit. Exit code 69: something must be installed first.
 set -eu

@@ -7,10 +7,12 @@ use frond_root::{Floor, MergeOrder, PartitionKey};
 
 use crate::component::Component;
 use crate::error::AppError;
+use crate::grants::Grants;
 use crate::limits::Limits;
 use crate::package::Package;
 use crate::source::Source;
 
+mod grants;
 mod limits;
 pub(crate) mod resolve;
 mod source;
@@ -43,6 +45,8 @@ pub struct App {
     pub floor: Floor,
     /// Partitions that must be in every answer.
     pub required: Vec<PartitionKey>,
+    /// What its leaf and its split may use beyond computing.
+    pub grants: Grants,
     /// What its guests may take.
     pub limits: Limits,
 }

@@ -6,8 +6,8 @@
 //! 3. [`component`]: the wasm files that it names: built, found, checked against their pins.
 //! 4. [`source`]: its work, cut into the partitions of a plan.
 //!
-//! [`size`] reads sizes and durations as people write them; [`limits`] is what guest calls may take; [`error`] says
-//! what is wrong, where, and what to do about it.
+//! [`size`] reads sizes and durations as people write them; [`limits`] is what guest calls may take, [`grants`] what they
+//! may use beyond computing; [`error`] says what is wrong, where, and what to do about it.
 //!
 //! Nothing here runs a component or knows what is in one.
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
@@ -15,6 +15,7 @@
 pub mod app;
 pub mod component;
 pub mod error;
+pub mod grants;
 pub mod limits;
 mod manifest;
 pub mod package;
@@ -26,6 +27,7 @@ mod testing;
 pub use app::App;
 pub use component::Component;
 pub use error::{AppError, Place};
+pub use grants::{Directory, Grants, HostPattern, HttpGrant, Ports};
 pub use limits::{CallLimits, Limits};
 pub use manifest::{Share, Size, Time};
 pub use package::Package;

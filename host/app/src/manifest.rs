@@ -2,7 +2,6 @@
 
 use frond_root::MergeOrder;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_spanned::Spanned;
 use std::collections::BTreeMap;
 
@@ -33,7 +32,7 @@ pub(crate) struct Manifest {
     #[serde(default)]
     pub(crate) limits: LimitsTable,
     #[serde(default)]
-    pub(crate) grants: BTreeMap<Spanned<String>, IgnoredAny>,
+    pub(crate) grants: GrantsTable,
 }
 
 /// `[leaf]` or `[split]`.
@@ -171,4 +170,34 @@ pub(crate) struct SplitLimits {
     pub(crate) log: Option<Spanned<Size>>,
     pub(crate) host_calls: Option<Spanned<u64>>,
     pub(crate) time: Option<Spanned<Time>>,
+}
+
+/// `[grants]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "a table")]
+pub(crate) struct GrantsTable {
+    pub(crate) directories: Vec<DirectoryTable>,
+    pub(crate) env: Vec<Spanned<String>>,
+    pub(crate) config: BTreeMap<Spanned<String>, String>,
+    pub(crate) http: Vec<HttpTable>,
+}
+
+/// One of `grants.directories`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(crate) struct DirectoryTable {
+    pub(crate) host: Spanned<String>,
+    pub(crate) guest: Spanned<String>,
+}
+
+/// One of `grants.http`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(crate) struct HttpTable {
+    pub(crate) host: Spanned<String>,
+    pub(crate) methods: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(crate) time: Option<Spanned<Time>>,
+    pub(crate) body: Option<Spanned<Size>>,
+    #[serde(default)]
+    pub(crate) private: bool,
 }

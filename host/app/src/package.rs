@@ -13,6 +13,7 @@ use frond_root::{Floor, MergeOrder, PartitionKey};
 use crate::app::{App, resolve};
 use crate::component::{Component, under};
 use crate::error::{AppError, Complaint, Place};
+use crate::grants::Grants;
 use crate::limits::Limits;
 use crate::manifest::Text;
 use crate::source::Source;
@@ -32,6 +33,7 @@ pub struct Package {
     pub deadline: Duration,
     pub floor: Floor,
     pub required: Vec<PartitionKey>,
+    pub grants: Grants,
     pub limits: Limits,
 }
 
@@ -50,6 +52,7 @@ impl From<&App> for Package {
             deadline: app.deadline,
             floor: app.floor,
             required: app.required,
+            grants: app.grants,
             limits: app.limits,
         }
     }
@@ -92,6 +95,7 @@ impl Package {
             floor: Floor::All,
             required: Vec::new(),
             limits: Limits::default(),
+            grants: Grants::default(),
         }
     }
 
@@ -121,6 +125,7 @@ impl Package {
             deadline: self.deadline,
             floor: self.floor,
             required: self.required,
+            grants: self.grants,
             limits: self.limits,
         })
     }

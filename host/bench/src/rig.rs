@@ -87,7 +87,7 @@ impl Rig {
     ) -> anyhow::Result<Answer> {
         let leaves = LeafHost::new(
             self.slots.clone(),
-            Leaf { plugin: self.plugin.clone(), limits: self.limits, deterministic: false },
+            Leaf { plugin: self.plugin.clone(), limits: self.limits, deterministic: false, grants: Arc::default() },
         );
         let merger: Arc<dyn Merger> = match merge {
             Merge::Native(fold) => Arc::new(NativeMerge(fold)),

@@ -12,13 +12,17 @@ use frond_root::Floor;
 use crate::show::progress::Mode;
 
 mod bench;
+mod doctor;
 mod inspect;
+mod new;
 mod replay;
 mod run_test;
 mod test;
 
 pub use bench::BenchArgs;
+pub use doctor::DoctorArgs;
 pub use inspect::{InspectArgs, Shown};
+pub use new::{Kind, Language, NewArgs};
 pub use replay::ReplayArgs;
 pub use run_test::RunTestArgs;
 pub use test::TestArgs;
@@ -54,6 +58,8 @@ pub struct Cli {
 pub enum Verb {
     /// Asks an app a query, and prints the answer.
     Query(Box<QueryArgs>),
+    /// Makes a folder with an app or a plugin in it, in one of four languages, that builds and passes its cases at once.
+    New(NewArgs),
     /// Runs an app's build commands, and checks the components they make.
     Build(BuildArgs),
     /// Tests a plugin or an app under exactly the limits of production: its cases, and the laws of its merge.
@@ -66,6 +72,8 @@ pub enum Verb {
     Explain(ExplainArgs),
     /// Says what a component is: what it fits, asks for and is made of, and how it differs from the contract.
     Inspect(InspectArgs),
+    /// Says what this machine lacks to build plugins in each language, and to run them fast.
+    Doctor(DoctorArgs),
     /// Runs the test binary of a guest's crate in the sandbox: a runner for `cargo test` and nextest.
     RunTest(RunTestArgs),
 }

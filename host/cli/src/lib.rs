@@ -4,10 +4,12 @@
 pub mod args;
 mod bench;
 mod build;
+mod doctor;
 pub mod exit;
 mod explain;
 mod inspect;
 mod loading;
+mod new;
 mod query;
 pub mod record;
 mod replay;
@@ -31,12 +33,14 @@ const MAX_TEXT: usize = 16 << 10;
 pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
     match &cli.verb {
         Verb::Query(args) => query::run(args),
+        Verb::New(args) => new::run(args),
         Verb::Build(args) => build::run(args),
         Verb::Test(args) => test::run(args),
         Verb::Bench(args) => bench::run(args),
         Verb::Replay(args) => replay::run(args),
         Verb::Explain(args) => explain::run(args),
         Verb::Inspect(args) => inspect::run(args),
+        Verb::Doctor(args) => doctor::run(args),
         Verb::RunTest(args) => run_test::run(args),
     }
 }

@@ -1,5 +1,11 @@
 //! `frond inspect` from outside: what is said of components that fit, that do not, and that are hostile.
-#![allow(clippy::unwrap_used, reason = "helpers of tests stop where it is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stop the test where it is"
+)]
 
 mod kit;
 
@@ -185,6 +191,7 @@ fn what_is_not_there_or_cannot_be_read() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the whole object is to be seen")]
 fn json_is_of_version_1() {
     let folder = with(fitting());
     let mut found = folder.frond("inspect leaf.wasm --format json --no-compile").run().expect(0).json();

@@ -59,7 +59,10 @@ static RIG: LazyLock<Rig> = LazyLock::new(|| {
         let leaf = load(leaf, Role::Leaf);
         let runner = |slots| -> Arc<dyn LeafRunner> {
             let slots = Slots::start(slots, sandbox.clock(), runtime.handle()).unwrap();
-            Arc::new(LeafHost::new(slots, Leaf { plugin: leaf.clone(), limits: limits(), deterministic: false }))
+            Arc::new(LeafHost::new(
+                slots,
+                Leaf { plugin: leaf.clone(), limits: limits(), deterministic: false, grants: Arc::default() },
+            ))
         };
         let guests = Guests::new(sandbox.clock(), load(merge, Role::Merge), limits());
         Guest { runners: (1..=SLOTS).map(runner).collect(), merger: MergeHost(guests) }

@@ -2,8 +2,9 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
-    reason = "helpers of tests stop where it is wrong"
+    reason = "helpers of tests stop the test where it is"
 )]
 
 mod kit;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use frond_app::{AppError, CallLimits, Component, Package};
 use frond_sandbox::component::{Origin, read};
+use frond_sandbox::grants::{Directory, Faults, Grants, HostPattern, HttpGrant, Ports};
 use frond_sandbox::{Guests, Leaf, Limits, LoadError, Plugin, Role, Sandbox, Settings, Trials};
 
 use crate::error::RunError;
@@ -63,12 +64,19 @@ pub fn load(package: &Package, slots: usize, tell: Tell<'_>) -> Result<Component
     let merge = loader.load(package.merge.as_ref(), Role::Merge, &of.merge)?;
     let split = loader.load(package.split.as_ref(), Role::Split, &of.split)?;
     let guests = |plugin, of| Guests::new(sandbox.clock(), plugin, limits(of));
+    let (grants, unset) = grants(&package.grants, |name| std::env::var(name).ok());
+    let grants = Arc::new(grants);
     Ok(Components {
-        leaf: leaf.map(|plugin| Leaf { plugin, limits: limits(&of.leaf), deterministic: of.deterministic }),
+        leaf: leaf.map(|plugin| Leaf {
+            plugin,
+            limits: limits(&of.leaf),
+            deterministic: of.deterministic,
+            grants: grants.clone(),
+        }),
         merge: merge.map(|plugin| guests(plugin, &of.merge)),
-        split: split.map(|plugin| guests(plugin, &of.split)),
+        split: split.map(|plugin| guests(plugin, &of.split).granting(&grants)),
         trials: Trials::new(sandbox.clock()),
-        warnings: sandbox.take_warnings(),
+        warnings: sandbox.take_warnings().into_iter().chain(unset).collect(),
         sandbox,
     })
 }
@@ -135,6 +143,45 @@ pub fn limits(of: &CallLimits, partition: u64) -> Limits {
         log: of.log,
         partition,
         host_calls: of.host_calls,
+    }
+}
+
+/// An app's grants as the sandbox takes them, with the values that `env` has, and a warning for each that it has not.
+fn grants(of: &frond_app::Grants, env: impl Fn(&str) -> Option<String>) -> (Grants, Vec<String>) {
+    let (set, unset): (Vec<_>, Vec<_>) =
+        of.env.iter().map(|name| (name, env(name))).partition(|(_, value)| value.is_some());
+    let warn =
+        |(name, _): (&String, _)| format!("the environment variable {name} is granted, and is not set to any text");
+    let grants = Grants {
+        directories: of.directories.iter().map(directory).collect(),
+        env: set.into_iter().filter_map(|(name, value)| Some((name.clone(), value?))).collect(),
+        config: of.config.clone(),
+        http: of.http.iter().map(http).collect(),
+        faults: Faults::default(),
+    };
+    (grants, unset.into_iter().map(warn).collect())
+}
+
+fn directory(of: &frond_app::Directory) -> Directory {
+    Directory { host: of.host.clone(), guest: of.guest.clone() }
+}
+
+fn http(of: &frond_app::HttpGrant) -> HttpGrant {
+    HttpGrant {
+        host: match &of.host {
+            frond_app::HostPattern::Name(name) => HostPattern::Name(name.clone()),
+            frond_app::HostPattern::Below(name) => HostPattern::Below(name.clone()),
+            frond_app::HostPattern::Address(address) => HostPattern::Address(*address),
+        },
+        ports: match of.ports {
+            frond_app::Ports::Web => Ports::Web,
+            frond_app::Ports::One(port) => Ports::One(port),
+            frond_app::Ports::Any => Ports::Any,
+        },
+        methods: of.methods.clone(),
+        time: of.time,
+        body: of.body,
+        private: of.private,
     }
 }
 

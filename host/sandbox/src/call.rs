@@ -12,6 +12,7 @@ use wasmtime::{CallHook, Store, UpdateDeadline};
 use crate::bindings::BytesOut;
 use crate::clock::Watch;
 use crate::component::Plugin;
+use crate::grants::Granted;
 use crate::host::{Caller, Host, Seed};
 use crate::limits::Limits;
 use crate::log::Log;
@@ -24,6 +25,7 @@ pub(crate) struct Call<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) deadline: Instant,
     pub(crate) seed: Option<Seed>,
+    pub(crate) granted: Granted,
     pub(crate) watch: &'a Watch,
     pub(crate) waker: &'a Waker,
 }
@@ -105,12 +107,16 @@ impl Call<'_> {
             self.ready(&mut store).and_then(|()| prepare(&mut store)).and_then(|()| self.drive(&mut store, work));
         self.watch.clear();
         let usage = self.usage(&store);
+        let host = store.into_data();
         let mut result = match ended {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(failure)) => Err(Box::new(failure)),
-            Err(error) => Err(Box::new(classify(&error))),
+            Ok(Err(failure)) => Err(Box::new(host.explain(failure))),
+            Err(error) => Err(Box::new(match classify(&error) {
+                // It may have panicked over what it was refused; nothing else that stops it is a consequence of that.
+                failure if failure.kind == FailureKind::Trap => host.explain(failure),
+                failure => failure,
+            })),
         };
-        let host = store.into_data();
         let log = host.log().cloned();
         if let (Err(failure), Some(log)) = (&mut result, &log) {
             failure.log = log.lines();
@@ -139,7 +145,7 @@ impl Call<'_> {
     }
 
     fn store(&self, caller: Caller) -> Store<Host> {
-        let host = Host::new(*self.limits, caller, self.deadline, self.seed);
+        let host = Host::new(*self.limits, caller, self.deadline, self.seed, self.granted.clone());
         Store::new(self.plugin.engine(), host)
     }
 

@@ -119,6 +119,14 @@ impl Sandbox {
         std::mem::take(&mut *lock(&self.warnings))
     }
 
+    /// Makes the engine for metered calls now and not with the first component, so that its warnings can be taken.
+    ///
+    /// # Errors
+    /// When this machine cannot run one.
+    pub fn prepare(&self) -> std::io::Result<()> {
+        self.engine(true).map(|_| ()).map_err(|error| std::io::Error::other(format!("{error:#}")))
+    }
+
     pub(crate) fn engine(&self, metered: bool) -> wasmtime::Result<Engine> {
         let mut made = lock(if metered { &self.metered } else { &self.unmetered });
         if let Some(engine) = &*made {

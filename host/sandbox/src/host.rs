@@ -5,15 +5,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use frond_root::{Attempt, Content, Scatter};
+use frond_root::{Attempt, Content, Failure, Scatter};
 use rand::SeedableRng;
 use rand::rngs::ChaCha12Rng;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
+use crate::grants::{Directory, Granted, Grants};
+use crate::http::Http;
 use crate::limits::{Limits, Meter};
 use crate::log::Log;
 use crate::profile::Probe;
+use crate::refusal::Refusal;
 use crate::stop::Stop;
 
 /// The most resources (streams, pollables, …) that a guest may hold at once.
@@ -101,14 +105,17 @@ pub(crate) struct Host {
     pub(crate) host_calls: u64,
     /// What takes samples of the call.
     pub(crate) probe: Option<Arc<Probe>>,
+    pub(crate) granted: Granted,
     log: Option<Log>,
     seed: Option<Seed>,
+    refusal: Option<Refusal>,
     wasi: Option<WasiCtx>,
+    http: Option<Box<Http>>,
     table: ResourceTable,
 }
 
 impl Host {
-    pub(crate) fn new(limits: Limits, caller: Caller, deadline: Instant, seed: Option<Seed>) -> Self {
+    pub(crate) fn new(limits: Limits, caller: Caller, deadline: Instant, seed: Option<Seed>, granted: Granted) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
         Self {
@@ -117,11 +124,33 @@ impl Host {
             caller,
             deadline,
             host_calls: 0,
+            granted,
             probe: None,
             log: None,
             seed,
+            refusal: None,
             wasi: None,
+            http: None,
             table,
+        }
+    }
+
+    /// What the guest holds of the host's.
+    pub(crate) fn table(&self) -> &ResourceTable {
+        &self.table
+    }
+
+    /// Notes that the guest was refused `what`, and the remedy.
+    pub(crate) fn refuse(&mut self, what: &str, remedy: &str) {
+        let remedy = self.granted.remedy(remedy.to_owned());
+        self.refusal.get_or_insert_default().record(what, &remedy);
+    }
+
+    /// How a call that failed by itself has failed in truth.
+    pub(crate) fn explain(&self, failure: Failure) -> Failure {
+        match &self.refusal {
+            Some(refusal) => refusal.explain(failure),
+            None => failure,
         }
     }
 
@@ -139,12 +168,39 @@ impl Host {
 impl WasiView for Host {
     /// Most leaves never ask for WASI: its state is only made for those that do.
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let (log, seed, limit) = (&mut self.log, self.seed, self.limits.log);
-        let wasi = self.wasi.get_or_insert_with(|| {
-            let log = log.insert(Log::new(limit));
-            nothing_granted(log, seed).build()
+        let Self { log, limits, seed, granted, refusal, wasi, table, .. } = self;
+        let ctx = wasi.get_or_insert_with(|| {
+            let mut builder = nothing_granted(log.insert(Log::new(limits.log)), *seed);
+            if let Some(grants) = granted.get() {
+                grant(&mut builder, grants, refusal);
+            }
+            builder.build()
         });
-        WasiCtxView { ctx: wasi, table: &mut self.table }
+        WasiCtxView { ctx, table }
+    }
+}
+
+impl WasiHttpView for Host {
+    /// And still fewer ask for HTTP.
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let Self { granted, refusal, deadline, http, table, .. } = self;
+        let Http { ctx, hooks } = &mut **http.get_or_insert_with(|| {
+            let refusal = refusal.get_or_insert_default().clone();
+            Box::new(Http::new(granted.clone(), refusal, *deadline))
+        });
+        WasiHttpCtxView { hooks, table, ctx }
+    }
+}
+
+/// The files and the environment variables that are granted.
+fn grant(builder: &mut WasiCtxBuilder, grants: &Grants, refusal: &mut Option<Refusal>) {
+    builder.envs(&grants.env);
+    for Directory { host, guest } in &grants.directories {
+        // It was there when the app was loaded.
+        if let Err(error) = builder.preopened_dir(host, guest, FsPerms::ReadOnly) {
+            let what = format!("the folder granted as {guest} cannot be opened: {error}");
+            refusal.get_or_insert_default().record(&what, "see to the folder, or remove the grant from frond.toml");
+        }
     }
 }
 

@@ -112,7 +112,8 @@ pub enum Misfit {
     /// Imports what no guest gets.
     #[error(
         "imports {0}, which this host does not offer\n\
-         (a guest may import WASI 0.2's cli, clocks, filesystem, io, random and sockets, and frond:plugin@{VERSION})"
+         (a guest may import WASI 0.2's cli, clocks, config, filesystem, http, io, random and sockets, and \
+         frond:plugin@{VERSION})"
     )]
     UnknownImport(String),
     /// Asks for more than the limits, or than any component gets.
@@ -254,7 +255,7 @@ fn is_offered(name: &str) -> bool {
     if let Some(rest) = name.strip_prefix("frond:plugin/") {
         return ours.iter().any(|one| rest == format!("{one}@{VERSION}"));
     }
-    let wasi = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
+    let wasi = ["cli", "clocks", "config", "filesystem", "http", "io", "random", "sockets"];
     name.contains("@0.2.")
         && name
             .strip_prefix("wasi:")

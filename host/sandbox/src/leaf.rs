@@ -11,6 +11,7 @@ use crate::bindings::PartitionIn;
 use crate::call::{Call, Called};
 use crate::clock::Watch;
 use crate::component::Plugin;
+use crate::grants::{Granted, Grants};
 use crate::host::{Caller, Seed};
 use crate::limits::Limits;
 
@@ -23,6 +24,8 @@ pub struct Leaf {
     pub limits: Limits,
     /// Whether clocks and randomness are seeded by query and partition.
     pub deterministic: bool,
+    /// What its calls may use beyond computing.
+    pub grants: Arc<Grants>,
 }
 
 impl Leaf {
@@ -43,6 +46,7 @@ impl Leaf {
             limits: &self.limits,
             deadline: attempt.deadline().into_std(),
             seed: self.deterministic.then(|| seed(scatter.query(), key)),
+            granted: Granted::from(&self.grants),
             watch,
             waker,
         };

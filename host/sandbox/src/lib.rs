@@ -3,20 +3,23 @@
 //!
 //! - [`engine`]: the compiler and the pools, sized from our limits. [`clock`]: what interrupts guests in time.
 //! - [`component`]: a guest loaded: checked ([`inspect`]), compiled, cached, linked.
-//! - [`limits`] and [`call`]: one call in a fresh instance under limits.
+//! - [`limits`] and [`call`]: one call in a fresh instance under limits. [`grants`]: what it may use beyond computing.
 //! - [`leaf`]: one leaf call. [`slots`]: the threads that leaves run on. [`merger`]: merges and splits, on threads of
 //!   their own. [`trial`]: any of these calls made alone, for those who test a plugin. [`profile`]: samples of them.
 //!   [`program`]: a test binary, run.
 //!
 //! This is the only crate that names wasmtime.
 
+mod address;
 mod bindings;
 mod cache;
 pub mod call;
 pub mod clock;
 pub mod component;
 pub mod engine;
+pub mod grants;
 mod host;
+mod http;
 pub mod inspect;
 pub mod leaf;
 pub mod limits;
@@ -26,6 +29,7 @@ pub mod merger;
 mod park;
 pub mod profile;
 pub mod program;
+mod refusal;
 mod shape;
 pub mod slots;
 mod stop;
@@ -34,6 +38,7 @@ pub mod trial;
 pub use bindings::VERSION as CONTRACT;
 pub use component::{LoadError, Plugin};
 pub use engine::{Sandbox, Settings};
+pub use grants::Grants;
 pub use inspect::Role;
 pub use leaf::Leaf;
 pub use limits::Limits;

@@ -1,14 +1,17 @@
-//! What a guest may import: WASI 0.2 with nothing granted, and the contract's `control` and `source`.
+//! What a guest may import: WASI 0.2, `wasi:http` and `wasi:config`, behind which is what was granted, and the contract's
+//! `control` and `source`.
 
 use std::time::Instant;
 
 use bytes::Bytes;
 use frond_root::Emission;
-use wasmtime::component::{Linker, WasmList};
+use wasmtime::component::{ComponentType, Linker, Lower, WasmList};
 use wasmtime::{Engine, StoreContextMut};
 
 use crate::host::{Caller, Host};
 use crate::stop::Stop;
+
+mod replaced;
 
 /// The most bytes that one `source.read` gives.
 const MAX_READ: u32 = 16 << 20;
@@ -17,6 +20,9 @@ const MAX_READ: u32 = 16 << 20;
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    replaced::replace(&mut linker)?;
+    config(&mut linker)?;
     let mut control = linker.instance("frond:plugin/control@0.1.0")?;
     control.func_wrap("remaining-ms", |store: StoreContextMut<'_, Host>, (): ()| {
         let left = store.data().deadline.saturating_duration_since(Instant::now());
@@ -37,6 +43,30 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
         Ok((content.read(offset, len).map_err(Stop::Content)?,))
     })?;
     Ok(linker)
+}
+
+/// What `wasi:config/store` can fail with. It does not.
+#[derive(ComponentType, Lower)]
+#[component(variant)]
+#[expect(dead_code, reason = "the type is the interface's")]
+enum ConfigError {
+    #[component(name = "upstream")]
+    Upstream(String),
+    #[component(name = "io")]
+    Io(String),
+}
+
+/// The granted values, in the order of their keys: one that differs from call to call would be a source of chance.
+fn config(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    let mut store = linker.instance("wasi:config/store@0.2.0-rc.1")?;
+    store.func_wrap("get", |store: StoreContextMut<'_, Host>, (key,): (String,)| {
+        let value = store.data().granted.get().and_then(|grants| grants.config.get(&key));
+        Ok((Ok::<_, ConfigError>(value.cloned()),))
+    })?;
+    store.func_wrap("get-all", |store: StoreContextMut<'_, Host>, (): ()| {
+        let values = store.data().granted.get().map(|grants| grants.config.clone());
+        Ok((Ok::<_, ConfigError>(values.into_iter().flatten().collect::<Vec<(String, String)>>()),))
+    })
 }
 
 fn emit_partial(store: StoreContextMut<'_, Host>, (partial, done): (WasmList<u8>, f64)) -> wasmtime::Result<()> {

@@ -13,6 +13,7 @@ use crate::bindings::{CoverageIn, PartitionOut, PartitionsOut};
 use crate::call::{Call, Called, Running};
 use crate::clock::Clock;
 use crate::component::Plugin;
+use crate::grants::{Granted, Grants};
 use crate::host::{Caller, Flag};
 use crate::limits::Limits;
 use crate::park;
@@ -24,13 +25,20 @@ pub struct Guests {
     clock: Clock,
     plugin: Arc<Plugin>,
     limits: Limits,
+    granted: Granted,
 }
 
 impl Guests {
-    /// Calls of `plugin` under `limits`.
+    /// Calls of `plugin` under `limits`, with nothing granted.
     #[must_use]
     pub fn new(clock: &Clock, plugin: Arc<Plugin>, limits: Limits) -> Self {
-        Self { clock: clock.clone(), plugin, limits }
+        Self { clock: clock.clone(), plugin, limits, granted: Granted::Never }
+    }
+
+    /// The same with `grants`: for a split. What merges partials has no business outside.
+    #[must_use]
+    pub fn granting(self, grants: &Arc<Grants>) -> Self {
+        Self { granted: Granted::from(grants), ..self }
     }
 
     /// Runs `work` in a fresh instance on this thread.
@@ -48,6 +56,7 @@ impl Guests {
             limits: &self.limits,
             deadline: until,
             seed: None,
+            granted: self.granted.clone(),
             watch: &watch,
             waker: &waker,
         };

@@ -49,5 +49,9 @@ pub(crate) fn run<T>(
             return Err(Stop::Time);
         }
         thread::park_timeout(deadline - now);
+        // Asked before the future is: a runtime that ends with its query wakes what waits for it, in vain.
+        if let Some(stop) = stopped() {
+            return Err(stop);
+        }
     }
 }

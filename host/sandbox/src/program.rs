@@ -18,6 +18,7 @@ use wasmtime_wasi::{I32Exit, async_trait};
 use crate::call::{Call, Running};
 use crate::component::{LoadError, Origin, Plugin};
 use crate::engine::Sandbox;
+use crate::grants::Granted;
 use crate::host::{Caller, nothing_granted};
 use crate::inspect::{Misfit, surface};
 use crate::limits::Limits;
@@ -92,6 +93,7 @@ impl Program {
             plugin: &self.plugin,
             limits,
             deadline: Instant::now() + time,
+            granted: Granted::Nothing,
             seed: None,
             watch: &watch,
             waker: &waker,

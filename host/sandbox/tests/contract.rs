@@ -58,7 +58,7 @@ fn what_does_not_fit_is_named() {
         ("only imports", import("wasi:cli/environment@0.2.0", "(instance)"), Role::Leaf),
         ("a leaf as merge", wat::leaf("", wat::OK), Role::Merge),
         ("a splitter as leaf", wat::splitter(1, 1), Role::Leaf),
-        ("HTTP", leaf(r#"(import "wasi:http/types@0.2.0" (instance))"#), Role::Leaf),
+        ("a key-value store", leaf(r#"(import "wasi:keyvalue/store@0.2.0-draft" (instance))"#), Role::Leaf),
         ("WASI 0.3", leaf(r#"(import "wasi:cli/stdout@0.3.0" (instance))"#), Role::Leaf),
         ("a later control", leaf(r#"(import "frond:plugin/control@0.2.0" (instance))"#), Role::Leaf),
         ("an unknown interface", leaf(r#"(import "frond:plugin/network@0.1.0" (instance))"#), Role::Leaf),

@@ -1,20 +1,26 @@
-//! Nothing is granted: no environment, files or network; and what `deterministic` makes of clocks and randomness.
+//! Nothing is granted unless it is: no environment, files or network; and what `deterministic` makes of clocks and
+//! randomness.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests stop where it is wrong")]
 
 mod common;
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use frond_root::Request;
-use frond_sandbox::{Leaf, LeafHost, Limits, Role};
+use frond_sandbox::grants::Directory;
+use frond_sandbox::{Grants, Leaf, LeafHost, Limits, Role};
 use serde_json::{Value, json};
 
-use common::{App, Host, guest, plan};
+use common::{App, Host, PATIENCE, guest, plan};
 
 fn app(host: &Host, deterministic: bool) -> App {
     let plugin = host.plugin(&guest("faulty"), &[Role::Leaf], true);
     App {
-        leaves: LeafHost::new(host.slots.clone(), Leaf { plugin, limits: Limits::default(), deterministic }),
+        leaves: LeafHost::new(
+            host.slots.clone(),
+            Leaf { plugin, limits: Limits::default(), deterministic, grants: Arc::default() },
+        ),
         ..host.faulty(Limits::default(), Limits::default())
     }
 }
@@ -56,4 +62,66 @@ fn deterministic_leaves_see_what_their_query_and_partition_give() {
     assert_ne!(first[0]["random"], other[0]["random"]);
     assert_ne!(first[0]["insecure"], first[1]["insecure"]);
     assert_eq!(first[0]["now_ms"], first[1]["now_ms"]);
+}
+
+/// A folder with a file, beside one that is not granted, and with ways out of it.
+fn folders() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(path("granted/below")).unwrap();
+    std::fs::write(path("granted/below/fares.csv"), "York,60").unwrap();
+    std::fs::write(path("secret"), "secret").unwrap();
+    std::os::unix::fs::symlink(path("secret"), path("granted/absolute")).unwrap();
+    std::os::unix::fs::symlink("../secret", path("granted/relative")).unwrap();
+    std::os::unix::fs::symlink("..", path("granted/up")).unwrap();
+    std::os::unix::fs::symlink("below/fares.csv", path("granted/inside")).unwrap();
+    folder
+}
+
+#[test]
+fn a_granted_folder_is_read_and_nothing_else() {
+    let (host, folder) = (Host::new(1, Limits::default()), folders());
+    let directory = Directory { host: folder.path().join("granted"), guest: "/data".to_owned() };
+    let app = host.granted(Grants { directories: vec![directory], ..Grants::default() });
+    let files = |path: &str| app.obey(&host, &format!("files:{path}"), PATIENCE).report();
+    let readable = |content: Value| {
+        json!({
+            "read": content, "listed": true, "write": false, "append": false, "create": false, "create-dir": false,
+            "rename": false, "link": false, "remove": false, "remove-dir": false,
+        })
+    };
+    assert_eq!(files("/data/below/fares.csv"), readable(json!("York,60")));
+    assert_eq!(files("/data/inside"), readable(json!("York,60")));
+    for outside in ["/data/absolute", "/data/relative", "/data/nowhere"] {
+        assert_eq!(files(outside), readable(Value::Null), "{outside}");
+    }
+    for outside in ["/data/../secret", "/data/up/secret", "/secret", "/etc/passwd", "/data/below/../../secret"] {
+        assert_eq!(files(outside)["read"], Value::Null, "{outside}");
+        assert_eq!(files(outside)["remove-dir"], false, "{outside}");
+    }
+    assert_eq!(std::fs::read_to_string(folder.path().join("granted/below/fares.csv")).unwrap(), "York,60");
+    assert_eq!(std::fs::read_dir(folder.path().join("granted")).unwrap().count(), 5);
+}
+
+#[test]
+fn a_granted_folder_that_has_gone_is_named() {
+    let (host, folder) = (Host::new(1, Limits::default()), folders());
+    let directory = Directory { host: folder.path().join("gone"), guest: "/data".to_owned() };
+    let app = host.granted(Grants { directories: vec![directory], ..Grants::default() });
+    let failure = app.obey(&host, "panic", PATIENCE).failure();
+    assert_eq!(failure.kind.slug(), "host-call-denied");
+    assert!(failure.message.starts_with("the folder granted as /data cannot be opened: "), "{failure}");
+}
+
+#[test]
+fn granted_values_are_seen_and_no_others() {
+    let host = Host::new(1, Limits::default());
+    let pairs = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let grants =
+        Grants { env: vec![pairs("LANG", "en_GB")], config: [pairs("currency", "GBP")].into(), ..Grants::default() };
+    let granted = host.granted(grants);
+    let config = |app: &App, key: &str| app.obey(&host, &format!("config:{key}"), PATIENCE).report();
+    assert_eq!(config(&granted, "currency"), json!({ "value": "GBP", "env": { "LANG": "en_GB" } }));
+    assert_eq!(config(&granted, "other"), json!({ "value": null, "env": { "LANG": "en_GB" } }));
+    assert_eq!(config(&host.granted(Grants::default()), "currency"), json!({ "value": null, "env": {} }));
 }

@@ -64,7 +64,12 @@ fn more_leaves_than_places_are_overloaded_and_tried_again() {
     let plugin = host.plugin(&common::guest("faulty"), &[frond_sandbox::Role::Leaf], true);
     app.leaves = frond_sandbox::LeafHost::new(
         many,
-        frond_sandbox::Leaf { plugin, limits: Limits::default(), deterministic: false },
+        frond_sandbox::Leaf {
+            plugin,
+            limits: Limits::default(),
+            deterministic: false,
+            grants: std::sync::Arc::default(),
+        },
     );
     let request = Request { slots: 24, ..app.request("{}") };
     let asked = host.runtime.block_on(app.ask(request, plan((0..24).map(|number| format!("sleep-ms:300-{number}")))));

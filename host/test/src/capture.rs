@@ -232,7 +232,8 @@ impl Replay {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(CaptureError::Machine)?;
         let _host_calls_wait_on = runtime.enter();
-        let leaf = Leaf { plugin: Arc::new(plugin), limits, deterministic: self.capture.deterministic };
+        let deterministic = self.capture.deterministic;
+        let leaf = Leaf { plugin: Arc::new(plugin), limits, deterministic, grants: Arc::default() };
         let partition = Partition::new(PartitionKey::from(self.capture.key.as_str()), self.partition.clone());
         let time = Duration::from_millis(self.capture.time_ms.max(1));
         let trial = Trials::new(sandbox.clock()).leaf(&leaf, &self.query, (self.capture.index, partition), time);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use frond_app::size::{parse_duration, parse_size};
 use frond_root::{Content, Error, Failure, FailureKind, Partition, Plan};
-use frond_sandbox::Limits;
+use frond_sandbox::{Grants, Limits};
 use serde::{Deserialize, Deserializer};
 
 /// One fault.
@@ -87,6 +87,17 @@ pub(crate) fn limits(faults: &[Fault], limits: Limits) -> Limits {
         Fault::OutOfFuelAt(fuel) if limits.fuel > 0 => Limits { fuel: limits.fuel.min((*fuel).max(1)), ..limits },
         _ => limits,
     })
+}
+
+/// What goes wrong with what a leaf is granted.
+pub(crate) fn grants(faults: &[Fault], grants: &mut Grants) {
+    for fault in faults {
+        match fault {
+            Fault::DenyHttp => grants.faults.deny_http = true,
+            Fault::SlowHost(host, time) => grants.faults.slow_host = Some((host.clone(), *time)),
+            _ => {}
+        }
+    }
 }
 
 /// The partition that a leaf is left with; `passing` for a fault that goes away when it is tried again.

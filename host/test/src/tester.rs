@@ -1,6 +1,7 @@
 //! A package's components, ready to be called one call at a time.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -92,7 +93,10 @@ impl Tester {
 
     /// The leaf under other limits, with faults in its way.
     pub(crate) fn faulty(&self, leaf: &Leaf, limits: Limits, faults: &[Fault]) -> Result<Leaf, Fixture> {
-        Ok(Leaf { limits: inject::limits(faults, limits), ..leaf.clone() })
+        let mut grants = (*leaf.grants).clone();
+        inject::grants(faults, &mut grants);
+        let limits = inject::limits(faults, limits);
+        Ok(Leaf { limits, grants: Arc::new(grants), ..leaf.clone() })
     }
 
     pub(crate) fn trials(&self) -> &Trials {

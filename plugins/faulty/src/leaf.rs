@@ -24,12 +24,13 @@ pub type Result = std::result::Result<Output<Partial>, Failure>;
 pub struct Order<'a> {
     key: &'a str,
     number: u64,
+    text: &'a str,
 }
 
 /// A command's name, and what it does.
 pub type Command = (&'static str, fn(Order<'_>) -> Result);
 
-/// The commands. Those with a number are written `name:number`.
+/// The commands. Those with a number are written `name:number`, those with a text `name:text`.
 pub const COMMANDS: &[Command] = &[
     ("ok", ok),
     // Dies at once.
@@ -68,6 +69,14 @@ pub const COMMANDS: &[Command] = &[
     // Reports what it sees.
     ("clock", |order| report(order, outside::clock())),
     ("env", |order| report(order, outside::everything())),
+    ("files", |order| report(order, outside::files(order.text))),
+    ("config", |order| report(order, outside::config(order.text))),
+    ("sockets", |order| outside::socket().and_then(|()| ok(order))),
+    // Asks over HTTP: of its text, the words are a method, a URL, and how many bytes to send.
+    ("http", |order| report(order, outside::http(order.text)?)),
+    ("http-quietly", |order| report(order, outside::http_quietly(order.text))),
+    ("http-panic", |order| http_panic(order)),
+    ("http-invalid", |order| http_invalid(order)),
     ("remaining", |order| report(order, json!({ "remaining-ms": frond_plugin::remaining().as_millis() as u64 }))),
     ("read-source", read_source),
     ("read-source-huge-len", read_source_huge_len),
@@ -75,8 +84,8 @@ pub const COMMANDS: &[Command] = &[
 
 /// Runs a command, written as `name` or `name:number`; any other is `ok`.
 pub fn obey(command: &str, key: &str) -> Result {
-    let (name, number) = command.split_once(':').unwrap_or((command, "0"));
-    let order = Order { key, number: number.parse().unwrap_or(0) };
+    let (name, text) = command.split_once(':').unwrap_or((command, "0"));
+    let order = Order { key, number: text.parse().unwrap_or(0), text };
     let run = COMMANDS.iter().find(|(known, _)| *known == name).map_or(ok as fn(Order<'_>) -> Result, |(_, run)| *run);
     run(order)
 }
@@ -222,6 +231,19 @@ fn emit_bad_done(order: Order<'_>) -> Result {
         emit_partial(Partial::one(order.key), done)?;
     }
     ok(order)
+}
+
+#[expect(clippy::panic, reason = "that is the command")]
+fn http_panic(order: Order<'_>) -> Result {
+    match outside::http(order.text) {
+        Ok(answer) => report(order, answer),
+        Err(failure) => panic!("over {failure:?}"),
+    }
+}
+
+fn http_invalid(order: Order<'_>) -> Result {
+    let answer = outside::http(order.text).map_err(|failure| Failure::invalid_query(format!("{failure:?}")))?;
+    report(order, answer)
 }
 
 fn emit_half(order: Order<'_>) -> std::result::Result<(), Failure> {

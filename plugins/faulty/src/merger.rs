@@ -1,9 +1,10 @@
 //! What merge, finish and split do on command. Merge knows one more, `lie`: it drops its first partial, so that the answer
-//! depends on the grouping.
+//! depends on the grouping. All know `http:`, as the leaf does.
 
 use frond_plugin::Failure;
 
 use crate::leaf;
+use crate::outside;
 use crate::partial::Output;
 
 /// A command's name, and what it does.
@@ -30,6 +31,9 @@ pub const COMMANDS: &[Command] = &[
 pub fn obey<T>(fault: Option<&str>, honest: impl FnOnce() -> T) -> Result<Output<T>, Failure> {
     if fault == Some("huge-output") {
         return Ok(Output::Bytes(leaf::HUGE));
+    }
+    if let Some(words) = fault.and_then(|fault| fault.strip_prefix("http:")) {
+        outside::http(words)?;
     }
     if let Some((_, run)) = COMMANDS.iter().find(|(name, _)| Some(*name) == fault) {
         run()?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 
+use frond_plugin::{Failure, config, http};
 use serde_json::{Value, json};
 
 /// Wall clock, monotonic clock and randomness: under `deterministic = true` the same in every run.
@@ -39,6 +40,64 @@ pub fn grow_memory_quietly() -> ! {
     }
     #[cfg(not(target_family = "wasm"))]
     sandbox_only()
+}
+
+/// Sends a request, and reports its answer: `METHOD URL SIZE`, of which method and size may be left out.
+pub fn http(words: &str) -> Result<Value, Failure> {
+    Ok(shown(&request(words).send()?))
+}
+
+/// The same, and a success whatever comes of it.
+pub fn http_quietly(words: &str) -> Value {
+    match request(words).send() {
+        Ok(answer) => shown(&answer),
+        Err(error) => json!({ "error": format!("{error:?}") }),
+    }
+}
+
+fn request(words: &str) -> http::Request {
+    let words: Vec<&str> = words.split(' ').collect();
+    let (method, url, size) = match *words.as_slice() {
+        [method, url, size] => (method, url, size.parse().unwrap_or(0)),
+        [method, url] => (method, url, 0),
+        _ => ("GET", words.first().copied().unwrap_or_default(), 0),
+    };
+    http::Request::new(method, url).header("x-faulty", "yes").body(vec![b'x'; size])
+}
+
+fn shown(answer: &http::Response) -> Value {
+    let text = String::from_utf8_lossy(answer.body.get(..200).unwrap_or(&answer.body)).into_owned();
+    json!({ "status": answer.status, "size": answer.body.len(), "body": text, "location": answer.header("location") })
+}
+
+/// A configured value, and the environment variables that there are.
+pub fn config(key: &str) -> Value {
+    let env: BTreeMap<_, _> = std::env::vars().collect();
+    json!({ "value": config::get(key), "env": env })
+}
+
+/// Connects a socket, which nobody is granted.
+pub fn socket() -> Result<(), Failure> {
+    TcpStream::connect("127.0.0.1:80").map(drop).map_err(Failure::unavailable)
+}
+
+/// What can be done to the file at `path`, and with what beside it.
+pub fn files(path: &str) -> Value {
+    let can = |done: std::io::Result<()>| done.is_ok();
+    let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
+    let beside = format!("{folder}/faulty");
+    json!({
+        "read": std::fs::read_to_string(path).ok(),
+        "listed": std::fs::read_dir(folder).is_ok(),
+        "write": can(std::fs::write(path, "x")),
+        "append": can(std::fs::OpenOptions::new().append(true).open(path).map(drop)),
+        "create": can(std::fs::write(&beside, "x")),
+        "create-dir": can(std::fs::create_dir(&beside)),
+        "rename": can(std::fs::rename(path, &beside)),
+        "link": can(std::fs::hard_link(path, &beside)),
+        "remove": can(std::fs::remove_file(path)),
+        "remove-dir": can(std::fs::remove_dir_all(folder)),
+    })
 }
 
 /// Commands that would harm the machine natively, or mean nothing there.

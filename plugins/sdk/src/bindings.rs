@@ -34,3 +34,9 @@ pub mod splitter {
         with: { "frond:plugin/types@0.1.0": crate::bindings::leaf::frond::plugin::types },
     });
 }
+
+#[cfg(target_family = "wasm")]
+#[allow(missing_docs, unsafe_code, unreachable_pub, reason = "generated")]
+pub(crate) mod outside {
+    wit_bindgen::generate!({ path: "wit", world: "outside", generate_all });
+}

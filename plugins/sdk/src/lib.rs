@@ -40,8 +40,9 @@
 //! [`Encode`]. A query that cannot be decoded ends the whole query as [`Failure::InvalidQuery`], with the place in it.
 //!
 //! A leaf that wants to know how long it has, or to hand over what it has so far, calls [`remaining`] and
-//! [`emit_partial`]. A leaf whose partitions may be larger than its memory reads them through [`source`]. A component
-//! that calls none of these imports none of them.
+//! [`emit_partial`]. A leaf whose partitions may be larger than its memory reads them through [`source`]. What its app
+//! grants it, a leaf or a split reaches through [`http`] and [`config`], and files and environment variables as ever,
+//! through `std`. A component that calls none of these imports none of them.
 //!
 //! # Building
 //!
@@ -57,8 +58,10 @@ mod bindings;
 #[doc(hidden)]
 pub mod call;
 mod codec;
+pub mod config;
 mod control;
 mod failure;
+pub mod http;
 mod macros;
 mod partition;
 pub mod source;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use frond_root::{Floor, PartitionKey};
 use serde_spanned::Spanned;
 
-use super::{limits, source};
+use super::{grants, limits, source};
 use crate::component::Component;
 use crate::error::AppError;
-use crate::manifest::{Kind, Manifest, MergeTable, QueryTable, Share, Text};
+use crate::manifest::{Kind, MergeTable, QueryTable, Share, Text};
 use crate::package::Package;
 
 pub(crate) const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
@@ -24,7 +24,6 @@ const MAX_NAME: usize = 100;
 /// The first thing that is wrong, with its place.
 pub(crate) fn resolve(dir: &Path, text: &Text) -> Result<Package, AppError> {
     let manifest = text.parse()?;
-    refuse_grants(text, &manifest)?;
     let limits = limits::resolve(text, &manifest.limits)?;
     let (order, merge) = manifest.merge.map(MergeTable::split).unzip();
     let component = |role, table| Component::resolve(text, role, dir, table);
@@ -47,16 +46,9 @@ pub(crate) fn resolve(dir: &Path, text: &Text) -> Result<Package, AppError> {
         deadline: deadline(text, &manifest.query)?,
         floor: floor(text, manifest.query.floor)?,
         required: manifest.query.require.into_iter().map(PartitionKey::from).collect(),
+        grants: grants::resolve(text, dir, manifest.grants)?,
         limits,
     })
-}
-
-fn refuse_grants(text: &Text, manifest: &Manifest) -> Result<(), AppError> {
-    let Some(grant) = manifest.grants.keys().min_by_key(|key| key.span().start) else {
-        return Ok(());
-    };
-    let hint = "plugins run with none: no files, no network, no environment; remove the key";
-    Err(text.refuse(grant.span().start, format!("grants.{grant}"), "no grants can be given yet", hint))
 }
 
 fn agree_on_split(text: &Text, kind: &Spanned<Kind>, section: Option<std::ops::Range<usize>>) -> Result<(), AppError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use frond_root::{Floor, MergeOrder};
 
 use super::App;
+use crate::grants::{Directory, Grants};
 use crate::limits::Limits;
 use crate::package::Package;
 use crate::source::{CutMode, PieceSize, Source};
@@ -183,13 +184,63 @@ fn zero_fuel_is_unmetered() {
     assert_eq!((app.limits.leaf.fuel, app.limits.merge.fuel), (None, Some(10_000_000_000)));
 }
 
+/// An app with `grants`, and with a folder `data` and a file `file`.
+fn granting(grants: &str) -> Folder {
+    let folder = Folder::app(&format!("{QUERY}{grants}"));
+    folder.write("data/a.csv", "1");
+    folder.write("file", "1");
+    folder
+}
+
 #[test]
-fn no_grant_can_be_given() {
-    insta::assert_snapshot!(refused(&format!("{QUERY}[grants]\n\nhttp = [\"example.com\"]\ndirs = [\"/\"]\n")), @r"
-    APP/frond.toml:9: grants.http: no grants can be given yet
-    (plugins run with none: no files, no network, no environment; remove the key)
-    ");
-    assert_eq!(refused(&format!("{QUERY}[grants]\n")), "accepted");
+fn grants_are_taken_with_their_defaults() {
+    assert_eq!(granting("").load().unwrap().grants, Grants::default());
+    assert_eq!(granting("[grants]\n").load().unwrap().grants, Grants::default());
+    let folder = granting(include_str!("tests/grants.toml"));
+    let grants = folder.load().unwrap().grants;
+    assert_eq!(grants.directories, [Directory { host: folder.path("data"), guest: "/data".to_owned() }]);
+    assert_eq!((grants.env.as_slice(), &grants.config["currency"]), (&["LANG".to_owned()][..], &"GBP".to_owned()));
+    insta::assert_debug_snapshot!(grants.http);
+}
+
+#[test]
+fn grants_that_cannot_be_are_refused() {
+    let refused = |grants: &str| {
+        let folder = granting(grants);
+        folder.load().map_or_else(|error| folder.show(&error), |_| "accepted".to_owned())
+    };
+    let http = |rest: &str| refused(&format!("[[grants.http]]\n{rest}\n"));
+    let directory = |host: &str, guest: &str| {
+        refused(&format!("[grants]\ndirectories = [{{ host = \"{host}\", guest = \"{guest}\" }}]\n"))
+    };
+    let cases = [
+        refused("[grants]\nfiles = [\"data\"]\n"),
+        refused("[grants]\nenv = \"LANG\"\n"),
+        refused("[grants]\nenv = [\"LANG=C\"]\n"),
+        refused("[grants.config]\nretries = 3\n"),
+        refused("[grants.http]\nhost = \"a.example\"\n"),
+        refused("[grants]\ndirectories = [{ host = \"data\" }]\n"),
+        directory("nowhere", "/data"),
+        directory("file", "/data"),
+        directory(" ", "/data"),
+        directory("data", "data"),
+        directory("data", "/a/../b"),
+        refused(
+            "[grants]\ndirectories = [\n{ host = \"data\", guest = \"/a\" },\n{ host = \".\", guest = \"/a\" },\n]\n",
+        ),
+        http("methods = [\"GET\"]"),
+        http("host = \"https://a.example/\""),
+        http("host = \"*\""),
+        http("host = \"a.example\"\nmethod = \"GET\""),
+        http("host = \"a.example\"\nmethods = []"),
+        http("host = \"a.example\"\nmethods = [\"GET\", \"post\"]"),
+        http("host = \"a.example\"\nmethods = [\"CONNECT\"]"),
+        http("host = \"a.example\"\ntime = \"0s\""),
+        http("host = \"a.example\"\ntime = 5"),
+        http("host = \"a.example\"\nbody = 0"),
+        http("host = \"a.example\"\nprivate = \"yes\""),
+    ];
+    insta::assert_snapshot!(cases.join("\n\n"));
 }
 
 #[test]

@@ -93,7 +93,12 @@ pub fn case(tried: &Tried, width: usize, look: Look) -> String {
         line = line.put(format!("  {}", pad_left(&millis(tried.ms), 8)));
         for one in &tried.headroom {
             let tone = if one.share() > 0.9 { Tone::Warn } else { Tone::Dim };
-            line = line.tone(tone, format!("  {} {}", one.of, pad_left(&percent(one.share()).replace(' ', ""), 5)));
+            let of = match one.of {
+                "memory" => "mem",
+                "output" => "out",
+                of => of,
+            };
+            line = line.tone(tone, format!("  {of} {}", pad_left(&percent(one.share()).replace(' ', ""), 5)));
         }
     }
     page.line(line);

@@ -46,7 +46,7 @@ fn a_failing_case_shows_what_differs_and_what_it_used() {
     let out = plain(&ended.out());
     assert!(out.contains("FAIL  leaf    wrong"), "{out}");
     assert!(out.contains("-   \"count\": 2,") && out.contains("+   \"count\": 1,"), "{out}");
-    assert!(out.contains("fuel") && out.contains("memory") && out.contains("output"), "{out}");
+    assert!(out.contains("fuel") && out.contains("mem") && out.contains("out"), "{out}");
     assert!(out.trim_end().lines().last().unwrap().starts_with("0 passed, 1 failed"), "{out}");
 }
 

@@ -80,8 +80,8 @@ fn grants_that_cannot_be_given() {
     let toml = "[leaf]\ncomponent = \"a.wasm\"\n[merge]\ncomponent = \"a.wasm\"\n[source]\nkind = \"query\"\n[grants]\nfiles = [\"data\"]\n";
     assert_snapshot!(asked(toml), @"
     exit 64
-    error: app/frond.toml:8: grants.files: no grants can be given yet
-    (plugins run with none: no files, no network, no environment; remove the key)
+    error: app/frond.toml:8: grants.files: unknown key
+    (known here: `directories`, `env`, `config`, `http`)
     ");
 }
 

@@ -99,15 +99,15 @@ fn a_leaf_of_another_version_of_the_contract() {
 }
 
 #[test]
-fn a_leaf_that_wants_http() {
+fn a_leaf_that_wants_a_store() {
     let component = r#"(component
-        (import "wasi:http/outgoing-handler@0.2.0" (instance))
+        (import "wasi:keyvalue/store@0.2.0-draft" (instance))
         (instance $leaf)
         (export "frond:plugin/process-partition@0.1.0" (instance $leaf)))"#;
     assert_snapshot!(with_component(component), @"
     exit 64
-    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: imports wasi:http/outgoing-handler@0.2.0, which this host does not offer
-    (a guest may import WASI 0.2's cli, clocks, filesystem, io, random and sockets, and frond:plugin@0.1.0)
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: imports wasi:keyvalue/store@0.2.0-draft, which this host does not offer
+    (a guest may import WASI 0.2's cli, clocks, config, filesystem, http, io, random and sockets, and frond:plugin@0.1.0)
     ");
 }
 

@@ -7,9 +7,11 @@ use super::Ended;
 /// Without times, and without the lines that only the first run of a component writes.
 pub fn plain(text: &str) -> String {
     let lasting = |line: &&str| {
-        let first_run = line.starts_with("compiled ") && line.ends_with(" s");
+        let (begins, ends) = (|text| line.starts_with(text), |text| line.ends_with(text));
+        let first_run =
+            begins("compiled ") && ends(" s") || begins("compiling ") && ends("it is kept for the next time");
         // Another test may have checked them.
-        let laws = line.starts_with("note: nobody has checked") || line.starts_with("(frond test ");
+        let laws = begins("note: nobody has checked") || begins("(frond test ");
         !first_run && !laws
     };
     text.lines().filter(lasting).map(|line| timeless(line).trim_end().to_owned() + "\n").collect()

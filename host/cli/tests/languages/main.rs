@@ -96,7 +96,7 @@ impl Rig {
         let sandbox = Sandbox::new(settings).unwrap();
         let plugin = Arc::new(Plugin::load(&sandbox, &fs::read(path).unwrap(), &[Role::Leaf], true).unwrap());
         let slots = Slots::start(1, sandbox.clock(), runtime.handle()).unwrap();
-        let leaves = LeafHost::new(slots, Leaf { plugin, limits, deterministic: false });
+        let leaves = LeafHost::new(slots, Leaf { plugin, limits, deterministic: false, grants: Arc::default() });
         Self { runtime, _sandbox: sandbox, leaves }
     }
 

@@ -8,6 +8,7 @@
     reason = "helpers of tests stop the test where it is, and no test needs all of them"
 )]
 
+pub(crate) mod server;
 pub(crate) mod wat;
 
 use std::fs;
@@ -21,7 +22,7 @@ use frond_root::runner::{Covered, Merging};
 use frond_root::{
     Answer, EventKind, Events, Failure, Floor, LeafRunner, Merger, Partition, Plan, Request, Scatter, Usage,
 };
-use frond_sandbox::{Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
+use frond_sandbox::{Grants, Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
 use frond_testkit::Record;
 use tokio::runtime::Runtime;
 
@@ -48,7 +49,7 @@ pub(crate) const fn ms(millis: u64) -> Duration {
 }
 
 pub(crate) fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
 /// One process's sandbox and slots.
@@ -80,11 +81,22 @@ impl Host {
     pub(crate) fn leaf(&self, wasm: &[u8], limits: Limits) -> App {
         let plugin = self.plugin(wasm, &[Role::Leaf], limits.fuel > 0);
         App {
-            leaves: LeafHost::new(self.slots.clone(), Leaf { plugin, limits, deterministic: false }),
+            leaves: LeafHost::new(
+                self.slots.clone(),
+                Leaf { plugin, limits, deterministic: false, grants: Arc::default() },
+            ),
             merger: Arc::new(Lines),
             limits,
             slots: self.count,
         }
+    }
+
+    /// The faulty guest as leaf with `grants`.
+    pub(crate) fn granted(&self, grants: Grants) -> App {
+        let app = self.faulty(Limits::default(), Limits::default());
+        let plugin = self.plugin(&guest("faulty"), &[Role::Leaf], true);
+        let leaf = Leaf { plugin, limits: Limits::default(), deterministic: false, grants: Arc::new(grants) };
+        App { leaves: LeafHost::new(self.slots.clone(), leaf), ..app }
     }
 
     /// The faulty guest as leaf under `limits` and as merge under `merge`.
@@ -216,6 +228,12 @@ impl Asked {
 
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(self.body()).unwrap()
+    }
+
+    /// What the only leaf, `a`, reports.
+    pub(crate) fn report(&self) -> serde_json::Value {
+        assert_eq!(self.slug(), "ok", "{:?}", self.first().0);
+        self.json()["reports"]["a"].clone()
     }
 
     /// True when the answer left before its deadline.

@@ -53,7 +53,8 @@ pub(crate) fn of(tester: &Tester, suite: &Suite) -> Vec<Group> {
                 let partition = Partition::new(PartitionKey::from(key.as_str()), data.clone());
                 group.leaf(tester, &case.name, (*index, partition));
             }
-            Call::Merge { partials } => {
+            // Bytes that the merge is to refuse are no partials.
+            Call::Merge { partials } if case.expect.failure.is_none() => {
                 for (at, bytes) in partials.iter().enumerate() {
                     group.add(format!("{} {at}", case.name), bytes.clone());
                 }
@@ -63,7 +64,7 @@ pub(crate) fn of(tester: &Tester, suite: &Suite) -> Vec<Group> {
                     group.leaf(tester, partition.key.clone().as_str(), (index, partition));
                 }
             }
-            Call::Finish { .. } | Call::Split { .. } => {}
+            Call::Merge { .. } | Call::Finish { .. } | Call::Split { .. } => {}
         }
     }
     groups.into_values().collect()

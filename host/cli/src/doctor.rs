@@ -1,0 +1,106 @@
+//! `frond doctor`: what this machine lacks to build plugins and to run them fast, and how to get it.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::args::{DoctorArgs, Language, Shown};
+use crate::exit::Exit;
+use crate::show::look::Look;
+use crate::show::page::{Line, Page, Tone};
+use crate::show::text::pad;
+
+mod languages;
+mod machine;
+mod tools;
+
+pub(crate) use languages::of;
+use machine::Machine;
+
+/// Columns of what is checked.
+const NAME: usize = 20;
+
+/// Something that must be there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Check {
+    /// What it is.
+    pub(crate) name: &'static str,
+    /// Whether it is there, and new enough.
+    pub(crate) ok: bool,
+    /// What was found.
+    pub(crate) found: String,
+    /// What to do when it is not there.
+    pub(crate) remedy: String,
+}
+
+impl Check {
+    fn new(name: &'static str, ok: bool, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { name, ok, found: found.into(), remedy: remedy.into() }
+    }
+}
+
+#[derive(Serialize)]
+struct Report {
+    version: u32,
+    languages: Vec<Readiness>,
+    machine: Machine,
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    language: &'static str,
+    ready: bool,
+    checks: Vec<Check>,
+}
+
+impl Readiness {
+    fn new(lang: Language) -> Self {
+        let checks = of(lang);
+        Self { language: lang.slug(), ready: checks.iter().all(|check| check.ok), checks }
+    }
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// None but a clock that cannot be started.
+pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Exit> {
+    let languages = args.lang.map_or_else(|| Language::ALL.to_vec(), |lang| vec![lang]);
+    let languages: Vec<_> = languages.into_iter().map(Readiness::new).collect();
+    let report = Report { version: 1, machine: machine::examine()?, languages };
+    let text = match args.format {
+        Shown::Text => shown(&report, Look::stdout()),
+        Shown::Json => serde_json::to_string(&report)? + "\n",
+    };
+    // A reader that has gone away has had enough.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    // The first is Rust, or the one that was asked for.
+    let ready = report.languages.first().is_some_and(|first| first.ready);
+    Ok(if ready { Exit::Whole } else { Exit::Failed })
+}
+
+fn shown(report: &Report, look: Look) -> String {
+    let mut page = Page::new(look);
+    for one in &report.languages {
+        let (tone, verdict) = if one.ready { (Tone::Good, "ready") } else { (Tone::Warn, "not ready") };
+        let line = Line::new().tone(Tone::Strong, pad(one.language, NAME)).put("  ").tone(tone, verdict);
+        page.line(line);
+        one.checks.iter().for_each(|check| row(&mut page, check));
+    }
+    page.line(Line::new().tone(Tone::Strong, "machine"));
+    report.machine.checks().iter().for_each(|check| row(&mut page, check));
+    for warning in &report.machine.warnings {
+        page.wrapped(NAME + 2, Line::new().put("  ").tone(Tone::Warn, pad("warning", NAME - 2)).put("  ").put(warning));
+    }
+    page.into_text()
+}
+
+fn row(page: &mut Page, check: &Check) {
+    let line = Line::new().put("  ").put(pad(check.name, NAME - 2)).put("  ");
+    let line = match check.ok {
+        true => line.put(&check.found),
+        false if check.found.is_empty() => line.tone(Tone::Bad, "missing").put(": ").put(&check.remedy),
+        false => line.put(format!("{} ", check.found)).tone(Tone::Bad, "will not do").put(": ").put(&check.remedy),
+    };
+    page.wrapped(NAME + 2, line);
+}

@@ -1,0 +1,68 @@
+//! What makes runs fast: cores, a place for compiled components, address space for the pool of instances.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use frond_run::load::cache_dir;
+use frond_sandbox::{Limits, Sandbox, Settings};
+use serde::Serialize;
+
+use super::Check;
+use crate::exit;
+use crate::show::text::bytes;
+
+/// The machine, as runs find it.
+#[derive(Debug, Serialize)]
+pub(super) struct Machine {
+    cores: usize,
+    cache: Cache,
+    /// What works less well than it should.
+    pub(super) warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Cache {
+    path: Option<PathBuf>,
+    components: usize,
+    bytes: u64,
+}
+
+/// Looks at the machine, as a query with one leaf a core would.
+///
+/// # Errors
+/// When not even a thread can be started.
+pub(super) fn examine() -> anyhow::Result<Machine> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let path = cache_dir();
+    let settings = Settings { slots: cores, limits: vec![Limits::default()], cache: path.clone() };
+    let sandbox = Sandbox::new(settings).context(exit::Machine::new("the sandbox could not be started"))?;
+    sandbox.prepare().context(exit::Machine::new("the sandbox could not be started"))?;
+    let (components, bytes) = path.as_deref().map_or((0, 0), kept);
+    Ok(Machine { cores, cache: Cache { path, components, bytes }, warnings: sandbox.take_warnings() })
+}
+
+/// How many compiled components there are, and what they take.
+fn kept(dir: &Path) -> (usize, u64) {
+    let entries = dir.read_dir().into_iter().flatten().flatten();
+    let compiled = entries.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "cwasm"));
+    let sizes: Vec<u64> = compiled.filter_map(|entry| entry.metadata().ok()).map(|found| found.len()).collect();
+    (sizes.len(), sizes.iter().sum())
+}
+
+impl Machine {
+    /// As lines of the report.
+    pub(super) fn checks(&self) -> Vec<Check> {
+        let Cache { path, components, bytes: size } = &self.cache;
+        let place = path.as_ref().map(|path| path.display().to_string());
+        let kept = place.map(|place| format!("{place}: {components} components, {}", bytes(*size)));
+        let no_place = "set FROND_CACHE: without it components are compiled at each start";
+        let mut checks = vec![
+            Check::new("cores", true, self.cores.to_string(), ""),
+            Check::new("cache", kept.is_some(), kept.unwrap_or_default(), no_place),
+        ];
+        if self.warnings.is_empty() {
+            checks.push(Check::new("instance pool", true, "there is room for it", ""));
+        }
+        checks
+    }
+}

@@ -1,0 +1,91 @@
+//! `frond new`: a folder with a plugin in it that builds and passes its cases at once.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use crate::args::{Kind, Language, NewArgs};
+use crate::doctor::{self, Check};
+use crate::exit::Exit;
+
+mod scaffold;
+mod sdk;
+#[cfg(test)]
+mod tests;
+
+use scaffold::File;
+
+/// Runs the verb.
+///
+/// # Errors
+/// A folder that exists already, or cannot be made.
+pub(crate) fn run(args: &NewArgs) -> anyhow::Result<Exit> {
+    let dir = Path::new(&args.name);
+    make(dir, &scaffold::files(&args.name, args.lang, args.kind))?;
+    eprint!("{}", told(args, &doctor::of(args.lang)));
+    Ok(Exit::Whole)
+}
+
+/// Makes the folder with the files, or nothing at all.
+fn make(dir: &Path, files: &[File]) -> anyhow::Result<()> {
+    match fs::create_dir(dir) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            bail!("`{}` exists already\n(choose another name, or remove it first)", dir.display())
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot make the folder `{}`", dir.display())),
+    }
+    let written = files.iter().try_for_each(|file| write(dir, file));
+    if written.is_err() {
+        // It was made a moment ago, and has nothing in it but what is in the binary too.
+        let _ = fs::remove_dir_all(dir);
+    }
+    written
+}
+
+fn write(dir: &Path, file: &File) -> anyhow::Result<()> {
+    let path = dir.join(&file.path);
+    let save = || -> io::Result<()> {
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::write(&path, &file.text)?;
+        if file.text.starts_with("#!") {
+            fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+        }
+        Ok(())
+    };
+    save().with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// What there is now, what it needs, and what to do next.
+fn told(args: &NewArgs, checks: &[Check]) -> String {
+    let (name, lang) = (&args.name, args.lang);
+    let what = match args.kind {
+        Kind::App => "an app: a leaf and its merge in one component, cases, and some data",
+        Kind::Leaf => "a leaf, and its cases",
+        Kind::Merge => "a merge, and its cases",
+    };
+    let mut text = format!("made `{name}` in {lang}: {what}\n\nneeds {}\n", scaffold::needs(lang));
+    for missing in checks.iter().filter(|check| !check.ok) {
+        text += &format!("  {} is missing: {}\n", missing.name, missing.remedy);
+    }
+    if checks.iter().all(|check| check.ok) {
+        text += "  which is all there\n";
+    }
+    text += &format!("\nnext\n  frond build {name}{}\n  frond test {name}\n", first_build(lang));
+    if args.kind == Kind::App {
+        text += &format!("  frond query {name} '{{\"longer-than\": 20}}'\n");
+    }
+    text
+}
+
+fn first_build(lang: Language) -> &'static str {
+    match lang {
+        Language::Rust => "",
+        Language::Python => "      # the first time it gets componentize-py into .tools: 70 MB",
+        Language::Javascript => "      # the first time it gets componentize-qjs into .tools: 40 MB",
+        Language::C => "      # the first time it gets wit-bindgen and wasi-libc into .tools: a minute or two",
+    }
+}

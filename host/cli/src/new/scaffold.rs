@@ -1,0 +1,211 @@
+//! The files of what `frond new` makes. They are kept as files, under `templates`; what is used by Frond itself too, such
+//! as the contract and the build scripts, is taken from where it is used.
+
+use std::path::PathBuf;
+
+use crate::args::{Kind, Language};
+
+use super::sdk;
+
+/// A file to be written, relative to the new folder.
+pub(crate) struct File {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
+}
+
+/// Paths and texts.
+type Templates = &'static [(&'static str, &'static str)];
+
+macro_rules! template {
+    ($path:literal) => {
+        include_str!(concat!("templates/", $path))
+    };
+}
+
+macro_rules! plugin {
+    ($path:literal) => {
+        include_str!(concat!("../../../../plugins/", $path))
+    };
+}
+
+const SHARED: Templates = &[(".gitignore", template!("shared/gitignore"))];
+const CONTRACT: Templates = &[("wit/world.wit", include_str!("../../../../wit/world.wit"))];
+
+const APP: Templates = &[
+    ("frond.toml", template!("shared/app.toml")),
+    ("data/fronds.txt", template!("shared/data/fronds.txt")),
+    ("data/leaves.txt", template!("shared/data/leaves.txt")),
+    ("cases/app-answers.toml", template!("shared/cases/app-answers.toml")),
+];
+const LEAF: Templates = &[("frond.toml", template!("shared/leaf.toml"))];
+const MERGE: Templates = &[("frond.toml", template!("shared/merge.toml"))];
+
+const LEAF_CASES: Templates = &[
+    ("cases/leaf-counts.toml", template!("shared/cases/leaf-counts.toml")),
+    ("cases/leaf-finds-nothing.toml", template!("shared/cases/leaf-finds-nothing.toml")),
+    ("cases/leaf-refuses.toml", template!("shared/cases/leaf-refuses.toml")),
+];
+const MERGE_CASES: Templates = &[
+    ("cases/merge-adds.toml", template!("shared/cases/merge-adds.toml")),
+    ("cases/merge-refuses.toml", template!("shared/cases/merge-refuses.toml")),
+    ("cases/finish-without-partials.toml", template!("shared/cases/finish-without-partials.toml")),
+];
+
+/// What a language adds: for every kind, for the leaf, for the merge, and for both together.
+struct Sources {
+    always: Templates,
+    leaf: Templates,
+    merge: Templates,
+    both: Templates,
+}
+
+const RUST: Sources = Sources {
+    always: &[
+        ("Cargo.toml", template!("rust/Cargo.toml.txt")),
+        (".cargo/config.toml", template!("rust/config.toml")),
+        ("src/lib.rs", template!("rust/lib.rs")),
+        ("frond-plugin/Cargo.toml", template!("rust/frond-plugin.toml.txt")),
+    ],
+    leaf: &[("src/leaf.rs", template!("rust/leaf.rs"))],
+    merge: &[("src/merge.rs", template!("rust/merge.rs"))],
+    both: &[],
+};
+
+const PYTHON: Sources = Sources {
+    always: &[("build.sh", plugin!("rail-python/build.sh"))],
+    leaf: &[("leaf.py", template!("python/leaf.py"))],
+    merge: &[("merge.py", template!("python/merge.py"))],
+    both: &[("app.py", template!("python/app.py"))],
+};
+
+const JAVASCRIPT: Sources = Sources {
+    always: &[
+        ("build.sh", plugin!("rail-javascript/build.sh")),
+        ("failure.js", plugin!("rail-javascript/failure.js")),
+        ("text.js", plugin!("rail-javascript/text.js")),
+    ],
+    leaf: &[("leaf.js", template!("javascript/leaf.js"))],
+    merge: &[("merge.js", template!("javascript/merge.js"))],
+    both: &[("app.js", template!("javascript/app.js"))],
+};
+
+const C: Sources = Sources {
+    always: &[
+        ("build.sh", plugin!("rail-c/build.sh")),
+        ("json.c", plugin!("rail-c/json.c")),
+        ("json.h", plugin!("rail-c/json.h")),
+    ],
+    leaf: &[("leaf.c", template!("c/leaf.c"))],
+    merge: &[("merge.c", template!("c/merge.c"))],
+    both: &[],
+};
+
+/// Everything in the new folder.
+pub(crate) fn files(name: &str, lang: Language, kind: Kind) -> Vec<File> {
+    let sources = match lang {
+        Language::Rust => RUST,
+        Language::Python => PYTHON,
+        Language::Javascript => JAVASCRIPT,
+        Language::C => C,
+    };
+    let (leaf, merge) = (kind != Kind::Merge, kind != Kind::Leaf);
+    let package = match kind {
+        Kind::App => APP,
+        Kind::Leaf => LEAF,
+        Kind::Merge => MERGE,
+    };
+    let mut templates: Vec<_> = [SHARED, CONTRACT, package, sources.always].concat();
+    let parts = [
+        (leaf, LEAF_CASES),
+        (merge, MERGE_CASES),
+        (leaf, sources.leaf),
+        (merge, sources.merge),
+        (leaf && merge, sources.both),
+    ];
+    templates.extend(parts.into_iter().filter(|(wanted, _)| *wanted).flat_map(|(_, part)| part));
+    let mut files: Vec<File> = templates
+        .into_iter()
+        .map(|(path, text)| File { path: path.into(), text: filled(text, name, lang, kind) })
+        .collect();
+    files.push(File { path: "README.md".into(), text: filled(template!("shared/README.md"), name, lang, kind) });
+    if lang == Language::Rust {
+        files.extend(sdk::files());
+    }
+    files
+}
+
+fn filled(text: &str, name: &str, lang: Language, kind: Kind) -> String {
+    let modules = match kind {
+        Kind::App => "mod leaf;\nmod merge;",
+        Kind::Leaf => "mod leaf;",
+        Kind::Merge => "mod merge;",
+    };
+    let what = match kind {
+        Kind::App => "A leaf counts those of one partition, and a merge adds the counts up.",
+        Kind::Leaf => "This is the leaf, which counts those of one partition.",
+        Kind::Merge => "This is the merge, which adds counts up.",
+    };
+    let query = if kind == Kind::App { "    frond query . '{\"longer-than\": 20}'\n" } else { "" };
+    text.replace("{{name}}", name)
+        .replace("{{version}}", env!("CARGO_PKG_VERSION"))
+        .replace("{{component}}", component(lang))
+        .replace("{{build}}", build(lang, kind))
+        .replace("{{modules}}", modules)
+        .replace("{{what}}", what)
+        .replace("{{query}}", query)
+        .replace("{{files}}", about(lang))
+        .replace("{{needs}}", &format!("It needs {}.", needs(lang)))
+}
+
+fn component(lang: Language) -> &'static str {
+    match lang {
+        Language::Rust => "target/wasm32-wasip2/release/plugin.wasm",
+        Language::Python | Language::Javascript | Language::C => "plugin.wasm",
+    }
+}
+
+fn build(lang: Language, kind: Kind) -> &'static str {
+    match (lang, kind) {
+        (Language::Rust, _) => "cargo build --release --target wasm32-wasip2 --target-dir target",
+        (Language::Python, Kind::App) => "sh build.sh plugin plugin.wasm app.py",
+        (Language::Python, Kind::Leaf) => "sh build.sh whole-leaf plugin.wasm leaf.py",
+        (Language::Python, Kind::Merge) => "sh build.sh merger plugin.wasm merge.py",
+        (Language::Javascript, Kind::App) => "sh build.sh plugin plugin.wasm app.js",
+        (Language::Javascript, Kind::Leaf) => "sh build.sh whole-leaf plugin.wasm leaf.js",
+        (Language::Javascript, Kind::Merge) => "sh build.sh merger plugin.wasm merge.js",
+        (Language::C, Kind::App) => "sh build.sh plugin plugin.wasm leaf.c merge.c json.c",
+        (Language::C, Kind::Leaf) => "sh build.sh leaf plugin.wasm leaf.c json.c",
+        (Language::C, Kind::Merge) => "sh build.sh merger plugin.wasm merge.c json.c",
+    }
+}
+
+/// What a language's plugins need on the machine.
+pub(crate) fn needs(lang: Language) -> &'static str {
+    match lang {
+        Language::Rust => "a Rust toolchain with the target wasm32-wasip2 (`rustup target add wasm32-wasip2`)",
+        Language::Python => "Python 3.10 or later with venv (Debian: python3, python3-venv)",
+        Language::Javascript => "Node.js 18 or later with npm (Debian: nodejs, npm)",
+        Language::C => {
+            "a Rust toolchain, whose linker is used, and clang 19 or later with its library for wasm32 (Debian: clang-19, \
+             libclang-rt-19-dev-wasm32), or a WASI SDK that WASI_SDK_PATH names"
+        }
+    }
+}
+
+fn about(lang: Language) -> &'static str {
+    match lang {
+        Language::Rust => {
+            "`frond-plugin/` is Frond's crate for plugins, `wit/world.wit` the contract. `cargo test` runs the functions natively."
+        }
+        Language::Python => {
+            "`wit/world.wit` is the contract; `build.sh` makes the component with componentize-py, which it gets into `.tools`."
+        }
+        Language::Javascript => {
+            "`wit/world.wit` is the contract; `build.sh` makes the component with componentize-qjs, which it gets into `.tools`.\n\
+             The engine is QuickJS: `text.js` stands in for TextDecoder and TextEncoder, and there is no console."
+        }
+        Language::C => {
+            "`wit/world.wit` is the contract; `build.sh` makes the component, with bindings (`plugin.h`) that it generates."
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Frond's crate for plugins in Rust, which is on no registry: its sources are in the binary, and written beside what
+//! uses them.
+
+use super::scaffold::File;
+
+macro_rules! source {
+    ($path:literal) => {
+        ($path, include_str!(concat!("../../../../plugins/sdk/", $path)))
+    };
+}
+
+pub(super) const SOURCES: [(&str, &str); 13] = [
+    source!("src/bindings.rs"),
+    source!("src/call.rs"),
+    source!("src/codec.rs"),
+    source!("src/config.rs"),
+    source!("src/control.rs"),
+    source!("src/failure.rs"),
+    source!("src/http.rs"),
+    source!("src/http/send.rs"),
+    source!("src/lib.rs"),
+    source!("src/macros.rs"),
+    source!("src/partition.rs"),
+    source!("src/source.rs"),
+    source!("wit/outside.wit"),
+];
+
+/// What only makes sense in Frond's own repository: tests, which stand in files of their own, and its README.
+const OWN: [&str; 2] = [
+    "#[cfg(test)]\nmod tests;\n",
+    "/// The README's plugin must compile.\n#[cfg(doctest)]\n#[doc = include_str!(\"../../../README.md\")]\nstruct Readme;\n",
+];
+
+pub(super) fn files() -> impl Iterator<Item = File> {
+    SOURCES.iter().map(|(path, text)| {
+        let text = OWN.iter().fold((*text).to_owned(), |text, own| text.replace(own, ""));
+        // Where the contract is, seen from the crate.
+        let text = text.replace("\"../../wit\"", "\"../wit\"");
+        File { path: format!("frond-plugin/{path}").into(), text }
+    })
+}

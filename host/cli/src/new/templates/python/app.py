@@ -1,0 +1,6 @@
+"""What the component exports: both roles, in one component."""
+
+from leaf import ProcessPartition
+from merge import MergePartials
+
+__all__ = ["MergePartials", "ProcessPartition"]

@@ -1,0 +1,176 @@
+//! Outbound HTTP: what a guest asks of `wasi:http` is admitted by its grants, sent, and bounded. The steps:
+//!
+//! 1. `admit`, here: which grant a request falls under, before anything leaves this process.
+//! 2. [`connect`]: the name resolved, its addresses checked, and one of those very addresses connected to; TLS.
+//! 3. [`exchange`]: the request sent, the answer's head awaited.
+//! 4. [`body`]: both bodies counted as they pass.
+//!
+//! Nothing is followed, retried, pooled or kept between calls. Everything ends with its call: the store's end aborts the
+//! tasks that work for it.
+
+mod body;
+mod connect;
+mod exchange;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::uri::Scheme;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks};
+
+use crate::grants::{Granted, HttpGrant, Lacking, Target};
+use crate::refusal::{Refusal, quoted};
+use exchange::{Exchange, Sending};
+
+/// Requests that one call may have open at once.
+const MAX_OPEN: usize = 16;
+/// The most bytes of one set of headers that a guest makes, as they lie in memory.
+const FIELDS: usize = 32 << 10;
+/// The most bytes of a request's body that wait in the host for each request.
+const CHUNK: usize = 32 << 10;
+
+/// What stands behind one call's HTTP. Made when a guest first asks for it.
+pub(crate) struct Http {
+    pub(crate) ctx: WasiHttpCtx,
+    pub(crate) hooks: Hooks,
+}
+
+impl Http {
+    pub(crate) fn new(granted: Granted, refusal: Refusal, deadline: Instant) -> Self {
+        let mut ctx = WasiHttpCtx::new();
+        ctx.set_field_size_limit(FIELDS);
+        let open = Arc::new(Semaphore::new(MAX_OPEN));
+        Self { ctx, hooks: Hooks { granted, refusal, deadline, open } }
+    }
+}
+
+/// Decides what becomes of a request.
+pub(crate) struct Hooks {
+    granted: Granted,
+    refusal: Refusal,
+    deadline: Instant,
+    open: Arc<Semaphore>,
+}
+
+impl WasiHttpHooks for Hooks {
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Sending {
+        match self.admit(&request) {
+            Ok((exchange, permit)) => Box::new(exchange.run(request, options.unwrap_or_default(), permit)),
+            Err(error) => Box::new(async move { Err(error) }),
+        }
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
+    }
+
+    fn p2_error_from_hyper(&mut self, _: &hyper::Error) -> ErrorCode {
+        ErrorCode::HttpProtocolError
+    }
+
+    fn p2_error_from_connect(&mut self, _: &std::io::Error) -> ErrorCode {
+        ErrorCode::DestinationUnavailable
+    }
+
+    fn p2_error_from_tls(&mut self, _: &std::io::Error) -> ErrorCode {
+        ErrorCode::TlsProtocolError
+    }
+}
+
+impl Hooks {
+    fn admit(&self, request: &http::Request<WasiBody>) -> Result<(Exchange, OwnedSemaphorePermit), Error> {
+        let uri = request.uri();
+        let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
+        // Whoever is asked must be who is written, also for those who read the request on its way.
+        if authority.as_str().contains('@') || authority.host().is_empty() {
+            return Err(Error::HttpRequestUriInvalid);
+        }
+        let tls = uri.scheme() == Some(&Scheme::HTTPS);
+        let port = match (authority.port_u16(), tls) {
+            (Some(port), _) => port,
+            // What stands there is none.
+            (None, _) if authority.as_str() != authority.host() => return Err(Error::HttpRequestUriInvalid),
+            (None, true) => 443,
+            (None, false) => 80,
+        };
+        let target = Target::read(authority.host());
+        let asked = quoted(&format!("{} {}://{authority}", request.method(), if tls { "https" } else { "http" }));
+        let refuse = |why: &str, remedy: String, error: Error| {
+            self.refusal.record(&format!("asked for {asked}, {why}"), &self.granted.remedy(remedy));
+            error
+        };
+        let faults = self.granted.get().map(|grants| &grants.faults);
+        if faults.is_some_and(|faults| faults.deny_http) {
+            let remedy = "the faults of this test deny all HTTP".to_owned();
+            return Err(refuse("which is denied on purpose", remedy, Error::HttpRequestDenied));
+        }
+        let grant = self.granted.http(&target, port, request.method().as_str()).map_err(|lacking| {
+            let (why, remedy) = explain(&lacking, &target, port, request.method().as_str());
+            refuse(&why, remedy, Error::HttpRequestDenied)
+        })?;
+        let Ok(permit) = self.open.clone().try_acquire_owned() else {
+            let why = format!("while {MAX_OPEN} requests were open, which is the most");
+            let remedy = "let it read or drop the answers that it has".to_owned();
+            return Err(refuse(&why, remedy, Error::ConnectionLimitReached));
+        };
+        let called = |name: &String| target.is_called(name);
+        let slow = faults.and_then(|faults| faults.slow_host.as_ref()).filter(|(name, _)| called(name));
+        let resolved = faults.and_then(|faults| faults.resolve.iter().find(|(name, _)| called(name)));
+        let exchange = Exchange {
+            asked,
+            tls,
+            port,
+            until: until(grant, self.deadline),
+            body: grant.body,
+            private: grant.private,
+            delay: slow.map(|(_, delay)| *delay),
+            resolved: resolved.map(|(_, addresses)| addresses.clone()),
+            target,
+            refusal: self.refusal.clone(),
+        };
+        Ok((exchange, permit))
+    }
+}
+
+fn until(grant: &HttpGrant, deadline: Instant) -> Instant {
+    grant.time.and_then(|time| Instant::now().checked_add(time)).map_or(deadline, |end| end.min(deadline))
+}
+
+/// Why a request is not granted, and what to write into `frond.toml`.
+fn explain(lacking: &Lacking<'_>, target: &Target, port: u16, method: &str) -> (String, String) {
+    let target = quoted(&target.to_string());
+    let host = if matches!(port, 80 | 443) { target } else { format!("{target}:{port}") };
+    let methods = if matches!(method, "GET" | "HEAD") { String::new() } else { format!(", methods = [\"{method}\"]") };
+    let add = format!("add to frond.toml: [[grants.http]] with host = \"{host}\"{methods}");
+    match lacking {
+        Lacking::Host => ("and no grant names that host".to_owned(), add),
+        Lacking::Port(_) => (format!("and the grant of that host does not include port {port}"), add),
+        Lacking::Method(grant) => (
+            format!("and the grant of that host allows only {}", grant.methods.join(" and ")),
+            format!("add \"{}\" to its methods in frond.toml", quoted(method)),
+        ),
+    }
+}
+
+/// What a guest is told of an error that it met while it read an answer.
+pub(crate) fn code_of(error: &wasmtime::Error) -> Option<ErrorCode> {
+    if let Some(code) = error.downcast_ref::<ErrorCode>() {
+        return Some(code.clone());
+    }
+    Some(match error.downcast_ref::<Error>()? {
+        Error::HttpResponseTimeout => ErrorCode::HttpResponseTimeout,
+        Error::HttpResponseBodySize(size) => ErrorCode::HttpResponseBodySize(*size),
+        Error::HttpResponseIncomplete => ErrorCode::HttpResponseIncomplete,
+        Error::ConnectionTerminated => ErrorCode::ConnectionTerminated,
+        _ => ErrorCode::HttpProtocolError,
+    })
+}

@@ -1,0 +1,195 @@
+//! From a host's name to a connection: resolved once, checked, and connected to the very address that was checked, so
+//! that no second resolution can lead elsewhere.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout_at;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use wasmtime_wasi_http::Error;
+
+use super::exchange::Exchange;
+use crate::address::is_public;
+use crate::grants::Target;
+
+#[cfg(test)]
+mod tests;
+
+/// Names that are looked up at once, by all calls together: the system's resolver cannot be interrupted, and holds a
+/// thread of the runtime for as long as it likes.
+static LOOKUPS: Semaphore = Semaphore::const_new(32);
+
+/// How servers prove who they are: by the roots that browsers trust.
+static TLS: LazyLock<Result<TlsConnector, rustls::Error>> =
+    LazyLock::new(|| connector(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }));
+
+fn connector(roots: RootCertStore) -> Result<TlsConnector, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let mut config = builder.with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// A connection, in clear or not.
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Connects to where `exchange` is for.
+pub(super) async fn connect(exchange: &Exchange, by: Instant) -> Result<Stream, Error> {
+    let addresses = addresses(exchange).await?;
+    let stream = first(&addresses, by).await?;
+    // Requests are small, and nobody waits for more to send.
+    let _ = stream.set_nodelay(true);
+    if !exchange.tls {
+        return Ok(Stream::Plain(stream));
+    }
+    let connector = TLS.as_ref().map_err(|_| Error::ConfigurationError)?;
+    Ok(Stream::Tls(Box::new(secured(connector, &exchange.target, stream).await?)))
+}
+
+/// TLS, with a server that proves to be the one that is asked for.
+async fn secured(connector: &TlsConnector, target: &Target, stream: TcpStream) -> Result<TlsStream<TcpStream>, Error> {
+    let name = match target {
+        Target::Name(name) => ServerName::try_from(name.clone()).map_err(|_| Error::HttpRequestUriInvalid)?,
+        Target::Address(address) => ServerName::from(*address),
+    };
+    connector.connect(name, stream).await.map_err(|error| of_tls(&error))
+}
+
+/// Where the host may be reached: the address that is asked for, or those of its name that are public.
+async fn addresses(exchange: &Exchange) -> Result<Vec<SocketAddr>, Error> {
+    let port = exchange.port;
+    let name = match &exchange.target {
+        // It is granted as it is written.
+        Target::Address(address) => return Ok(vec![SocketAddr::new(*address, port)]),
+        Target::Name(name) => name,
+    };
+    let found = match &exchange.resolved {
+        Some(addresses) => addresses.iter().map(|address| SocketAddr::new(*address, port)).collect(),
+        None => resolve(name.clone(), port).await?,
+    };
+    allowed(&found, exchange.private).map_err(|private| match private {
+        Some(private) => {
+            exchange.refuse_address(private);
+            Error::DestinationIpProhibited
+        }
+        None => unresolved(None),
+    })
+}
+
+/// Those of a name's addresses that may be connected to; else one that may not be, if there is any.
+fn allowed(found: &[SocketAddr], private: bool) -> Result<Vec<SocketAddr>, Option<IpAddr>> {
+    let may = |address: &&SocketAddr| private || is_public(address.ip());
+    let allowed: Vec<SocketAddr> = found.iter().filter(may).copied().collect();
+    match allowed.is_empty() {
+        false => Ok(allowed),
+        true => Err(found.first().map(SocketAddr::ip)),
+    }
+}
+
+async fn resolve(name: String, port: u16) -> Result<Vec<SocketAddr>, Error> {
+    // It is never closed.
+    let place = LOOKUPS.acquire().await.map_err(|_| Error::DnsTimeout)?;
+    let lookup = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        (name.as_str(), port).to_socket_addrs().map(Vec::from_iter)
+    });
+    let found = lookup.await.map_err(|_| Error::DnsTimeout)?;
+    found.map_err(|error| unresolved(Some(&error)))
+}
+
+fn unresolved(error: Option<&io::Error>) -> Error {
+    Error::DnsError { rcode: error.map(ToString::to_string), info_code: None }
+}
+
+/// The first address that answers. Each has an equal share of the time that is left.
+async fn first(addresses: &[SocketAddr], by: Instant) -> Result<TcpStream, Error> {
+    let mut last = Error::ConnectionTimeout;
+    for (tried, address) in (0..).zip(addresses) {
+        let rest = u32::try_from(addresses.len()).unwrap_or(u32::MAX).saturating_sub(tried).max(1);
+        let now = Instant::now();
+        let share = now + by.saturating_duration_since(now) / rest;
+        match timeout_at(share.into(), TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = of_connect(&error),
+            Err(_) => last = Error::ConnectionTimeout,
+        }
+    }
+    Err(last)
+}
+
+fn of_connect(error: &io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => Error::ConnectionRefused,
+        ErrorKind::TimedOut => Error::ConnectionTimeout,
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Error::DestinationIpUnroutable,
+        _ => Error::DestinationUnavailable,
+    }
+}
+
+fn of_tls(error: &io::Error) -> Error {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    match cause {
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+            Error::TlsCertificateError
+        }
+        Some(_) => Error::TlsProtocolError,
+        None => Error::ConnectionTerminated,
+    }
+}
+
+impl Exchange {
+    fn refuse_address(&self, address: IpAddr) {
+        let why = format!(
+            "asked for {}, and {} resolves to {address}, which is not a public address",
+            self.asked, self.target
+        );
+        self.refusal
+            .record(&why, "add private = true to its [[grants.http]] in frond.toml, or grant the address itself");
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! One request and its answer, on a connection of its own.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Body;
+use hyper::client::conn::http1;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{sleep, timeout_at};
+use wasmtime_wasi::runtime::spawn;
+use wasmtime_wasi_http::io::TokioIo;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+
+use super::body::{Limit, Limited};
+use super::connect::{Stream, connect};
+use crate::grants::Target;
+use crate::refusal::Refusal;
+
+/// The most bytes of an answer's head, and those of its body that wait in the host.
+const BUFFER: usize = 32 << 10;
+/// The most headers of an answer.
+const MAX_HEADERS: usize = 100;
+
+/// An answer, and the work that brings its body.
+type Answered = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+/// What `wasi:http` awaits.
+pub(super) type Sending = Box<dyn Future<Output = Result<Answered, Error>> + Send>;
+
+/// A request that was admitted.
+pub(super) struct Exchange {
+    /// What was asked for, in words.
+    pub(super) asked: String,
+    pub(super) target: Target,
+    pub(super) port: u16,
+    pub(super) tls: bool,
+    /// When it must be over.
+    pub(super) until: Instant,
+    /// The most bytes of either body.
+    pub(super) body: u64,
+    pub(super) private: bool,
+    pub(super) delay: Option<Duration>,
+    /// Instead of what the system resolves.
+    pub(super) resolved: Option<Vec<IpAddr>>,
+    pub(super) refusal: Refusal,
+}
+
+impl Exchange {
+    pub(super) async fn run(
+        self,
+        request: http::Request<WasiBody>,
+        options: RequestOptions,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Answered, Error> {
+        let until = self.until.into();
+        timeout_at(until, self.answer(request, options, permit)).await.map_err(|_| Error::HttpResponseTimeout)?
+    }
+
+    async fn answer(
+        self,
+        request: http::Request<WasiBody>,
+        options: RequestOptions,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Answered, Error> {
+        if let Some(delay) = self.delay {
+            sleep(delay).await;
+        }
+        let connect_by = options.connect_timeout.map_or(self.until, |time| self.by(time));
+        let connected = timeout_at(connect_by.into(), connect(&self, connect_by)).await;
+        let stream = connected.map_err(|_| Error::ConnectionTimeout)??;
+        let answer_by = options.first_byte_timeout.map_or(self.until, |time| self.by(time));
+        let sent = timeout_at(answer_by.into(), self.send(stream, request, permit)).await;
+        let (answer, connection) = sent.map_err(|_| Error::ConnectionReadTimeout)??;
+        let size = answer.body().size_hint().lower();
+        if size > self.body {
+            self.refuse_body("the answer to");
+            return Err(Error::HttpResponseBodySize(Some(size)));
+        }
+        let limit = self.limit("the answer to", Error::HttpResponseBodySize);
+        let (until, idle) = (self.until, options.between_bytes_timeout);
+        let answer = answer.map(|body| Limited::new(body.map_err(of_hyper), limit).until(until, idle).boxed_unsync());
+        Ok((answer, Box::new(connection)))
+    }
+
+    /// The answer's head, and the connection that is still at work for its body.
+    async fn send(
+        &self,
+        stream: Stream,
+        request: http::Request<WasiBody>,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(http::Response<hyper::body::Incoming>, impl Future<Output = Result<(), Error>> + Send + use<>), Error>
+    {
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(BUFFER).max_headers(MAX_HEADERS);
+        let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(of_hyper)?;
+        let connection = spawn(async move {
+            let _open = permit;
+            connection.await
+        });
+        let answer = sender.send_request(self.prepared(request)?).await.map_err(of_hyper)?;
+        Ok((answer, async move { connection.await.map_err(of_hyper) }))
+    }
+
+    /// As it is sent: to a server, not through a proxy, with its body counted.
+    fn prepared(
+        &self,
+        request: http::Request<WasiBody>,
+    ) -> Result<http::Request<UnsyncBoxBody<bytes::Bytes, Error>>, Error> {
+        let (mut parts, body) = request.into_parts();
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        parts.uri = path.parse().map_err(|_| Error::HttpRequestUriInvalid)?;
+        let limit = self.limit("the body of", Error::HttpRequestBodySize);
+        Ok(http::Request::from_parts(parts, Limited::new(body, limit).boxed_unsync()))
+    }
+
+    fn by(&self, time: Duration) -> Instant {
+        Instant::now().checked_add(time).map_or(self.until, |end| end.min(self.until))
+    }
+
+    fn limit(&self, what: &'static str, error: fn(Option<u64>) -> Error) -> Limit {
+        let (asked, body, refusal) = (self.asked.clone(), self.body, self.refusal.clone());
+        let over = move || {
+            refuse_body(&refusal, what, &asked, body);
+            error(Some(body))
+        };
+        Limit { left: body, over: Box::new(over) }
+    }
+
+    fn refuse_body(&self, what: &str) {
+        refuse_body(&self.refusal, what, &self.asked, self.body);
+    }
+}
+
+fn refuse_body(refusal: &Refusal, what: &str, asked: &str, limit: u64) {
+    let why = format!("{what} {asked} is larger than the {limit} bytes that are granted");
+    refusal.record(&why, "raise `body` of its [[grants.http]] in frond.toml");
+}
+
+/// hyper's error as WASI's: by its own type where there is one, as for a body of ours that is too large.
+fn of_hyper(error: hyper::Error) -> Error {
+    let ours = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<Error>());
+    match ours {
+        Some(Error::HttpRequestBodySize(size)) => Error::HttpRequestBodySize(*size),
+        _ if error.is_parse_too_large() => Error::HttpResponseHeaderSectionSize(None),
+        _ if error.is_incomplete_message() => Error::HttpResponseIncomplete,
+        _ if error.is_closed() => Error::ConnectionTerminated,
+        _ => Error::Hyper(error),
+    }
+}

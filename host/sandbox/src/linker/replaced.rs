@@ -1,0 +1,74 @@
+//! The few functions of WASI that are ours: sockets, whose refusal is noted, and what a guest is told of errors.
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::ResolveAddressStream;
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily, Network};
+use wasmtime_wasi::p2::bindings::sockets::tcp::TcpSocket;
+use wasmtime_wasi::p2::bindings::sockets::udp::UdpSocket;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode as HttpCode;
+
+use crate::host::Host;
+use crate::http::code_of;
+use crate::refusal::quoted;
+
+/// The version under which WASI's implementation offers its interfaces: what is replaced must be named as it is there.
+/// Under another one these functions would be additions that nobody calls, and the tests of refusals would fail.
+const WASI: &str = "0.2.12";
+
+/// Puts ours in the place of WASI's.
+pub(super) fn replace(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    sockets(linker)?;
+    errors(linker)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// Nobody is granted sockets. WASI would refuse them as well, but say nothing to us, or make them first.
+fn sockets(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    const REMEDY: &str = "sockets are never granted: use wasi:http, with [[grants.http]] in frond.toml";
+    type Family = (IpAddressFamily,);
+    let interface = |name: &str| format!("wasi:sockets/{name}@{WASI}");
+    linker.instance(&interface("tcp-create-socket"))?.func_wrap(
+        "create-tcp-socket",
+        |mut store: StoreContextMut<'_, Host>, _: Family| -> wasmtime::Result<(Result<Resource<TcpSocket>, _>,)> {
+            store.data_mut().refuse("asked for a TCP socket", REMEDY);
+            Ok((Err(ErrorCode::AccessDenied),))
+        },
+    )?;
+    linker.instance(&interface("udp-create-socket"))?.func_wrap(
+        "create-udp-socket",
+        |mut store: StoreContextMut<'_, Host>, _: Family| -> wasmtime::Result<(Result<Resource<UdpSocket>, _>,)> {
+            store.data_mut().refuse("asked for a UDP socket", REMEDY);
+            Ok((Err(ErrorCode::AccessDenied),))
+        },
+    )?;
+    linker.instance(&interface("ip-name-lookup"))?.func_wrap(
+        "resolve-addresses",
+        |mut store: StoreContextMut<'_, Host>,
+         (_, name): (Resource<Network>, String)|
+         -> wasmtime::Result<(Result<Resource<ResolveAddressStream>, _>,)> {
+            let what = format!("asked for the addresses of {}", quoted(&name));
+            store.data_mut().refuse(&what, REMEDY);
+            Ok((Err(ErrorCode::PermanentResolverFailure),))
+        },
+    )
+}
+
+/// WASI's own `to-debug-string` gives the host's backtrace away, where the environment asks for backtraces, and its
+/// `http-error-code` does not know the errors of bodies.
+fn errors(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    linker.instance(&format!("wasi:io/error@{WASI}"))?.func_wrap(
+        "[method]error.to-debug-string",
+        |store: StoreContextMut<'_, Host>, (error,): (Resource<wasmtime::Error>,)| {
+            Ok((store.data().table().get(&error)?.to_string(),))
+        },
+    )?;
+    linker.instance(&format!("wasi:http/types@{WASI}"))?.func_wrap(
+        "http-error-code",
+        |store: StoreContextMut<'_, Host>,
+         (error,): (Resource<wasmtime::Error>,)|
+         -> wasmtime::Result<(Option<HttpCode>,)> { Ok((code_of(store.data().table().get(&error)?),)) },
+    )
+}

@@ -1,0 +1,14 @@
+//! Values that the app gives its leaf and its split: `[grants.config]` of its `frond.toml`.
+//!
+//! A component that calls anything here imports `wasi:config/store`. Natively (in a test) there are no values.
+
+/// The value of `key`, if the app grants one.
+pub fn get(key: &str) -> Option<String> {
+    #[cfg(target_family = "wasm")]
+    return crate::bindings::outside::wasi::config::store::get(key).ok().flatten();
+    #[cfg(not(target_family = "wasm"))]
+    {
+        let _ = key;
+        None
+    }
+}
