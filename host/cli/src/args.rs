@@ -19,7 +19,7 @@ mod replay;
 mod run_test;
 mod test;
 
-pub use bench::BenchArgs;
+pub use bench::{BenchArgs, ProfileBy};
 pub use doctor::DoctorArgs;
 pub use inspect::{InspectArgs, Shown};
 pub use new::{Kind, Language, NewArgs};

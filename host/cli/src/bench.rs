@@ -1,14 +1,17 @@
 //! `frond bench`: what a plugin's calls cost.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
+use frond_sandbox::profile::Sampling;
 use frond_test::case::Call;
 use frond_test::measure::Measured;
+use frond_test::profile::{hottest, speedscope};
 use frond_test::{Case, Suite, Tester, tester};
 use serde::Serialize;
 
-use crate::args::{BenchArgs, Shown};
+use crate::args::{BenchArgs, ProfileBy, Shown};
 use crate::exit::Exit;
 use crate::loading;
 use crate::show::bench as show;
@@ -46,8 +49,30 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
             println!("{}", serde_json::to_string(&report)?);
         }
     }
+    if let (Some(file), Some(case)) = (&args.profile, cases.first()) {
+        profile(args, &tester, case, file)?;
+    }
     let failed = measured.iter().chain(other.iter().flatten()).any(|one| one.failed.is_some());
     Ok(if failed { Exit::Failed } else { Exit::Whole })
+}
+
+/// A sample each millisecond, or each 100,000 units of fuel: about as many.
+fn profile(args: &BenchArgs, tester: &Tester, case: &Case, file: &Path) -> anyhow::Result<()> {
+    let sampling = match args.profile_by {
+        ProfileBy::Fuel => Sampling::Fuel(100_000),
+        ProfileBy::Time => Sampling::Clock(Duration::from_millis(1)),
+    };
+    let profile = tester.profile(case, sampling, args.runs).with_context(|| format!("case `{}`", case.name))?;
+    let bytes = match file.to_string_lossy().ends_with(".speedscope.json") {
+        true => speedscope(&profile, &case.name)?,
+        false => profile.firefox.clone(),
+    };
+    std::fs::write(file, bytes).with_context(|| format!("cannot write `{}`", file.display()))?;
+    if args.format == Shown::Text {
+        print!("{}", show::hottest(&case.name, &profile, &hottest(&profile)?, Look::stdout()));
+        println!("the profile is in {}", file.display());
+    }
+    Ok(())
 }
 
 fn open(path: &Path) -> anyhow::Result<Tester> {

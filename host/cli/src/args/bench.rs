@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::Shown;
 
@@ -41,7 +41,26 @@ pub struct BenchArgs {
     #[arg(long, value_name = "OTHER")]
     pub compare: Option<PathBuf>,
 
+    /// Writes a profile of the first case's calls, with the guest's function names: for profiler.firefox.com, or for
+    /// speedscope.app if the name ends in .speedscope.json. The hottest functions are printed.
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+
+    /// What a profile's samples stand for: fuel is the same in every run.
+    #[arg(long, value_enum, default_value_t, requires = "profile")]
+    pub profile_by: ProfileBy,
+
     /// How the figures are printed.
     #[arg(long, value_enum, default_value_t)]
     pub format: Shown,
+}
+
+/// What the samples of a profile stand for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProfileBy {
+    /// Units of fuel.
+    #[default]
+    Fuel,
+    /// Time on this machine.
+    Time,
 }

@@ -1,11 +1,15 @@
 //! The cost of calls as a table, and beside another's.
 
+use frond_sandbox::profile::Profile;
 use frond_test::measure::Measured;
+use frond_test::profile::Hot;
 
 use super::look::Look;
 use super::page::{Line, Page, Tone};
-use super::text::{big, bytes, millis, pad, pad_left};
+use super::text::{big, bytes, millis, pad, pad_left, percent, plural, share};
 
+/// The most functions that are listed.
+const MAX_HOT: usize = 10;
 /// The widest that names are set.
 const MAX_NAME: usize = 32;
 
@@ -62,4 +66,20 @@ fn compared(page: &mut Page, width: usize, one: &Measured, other: &Measured) {
     let tone = if one.results == other.results { Tone::Dim } else { Tone::Warn };
     let text = format!("  {}  fuel {fuel}, time {time}, {same}", pad("", width));
     page.line(Line::new().tone(tone, text));
+}
+
+/// The functions that cost most by themselves.
+#[must_use]
+pub fn hottest(case: &str, profile: &Profile, hot: &[Hot], look: Look) -> String {
+    let mut page = Page::new(look);
+    let whole: u64 = hot.iter().map(|one| one.own).sum();
+    page.blank();
+    let samples = plural(profile.samples, "sample", "samples");
+    page.line(Line::new().tone(Tone::Strong, format!("{case}: {samples}")));
+    page.line(Line::new().tone(Tone::Dim, format!(" {} {}  function", pad_left("own", 9), pad_left("total", 9))));
+    for one in hot.iter().filter(|one| one.own > 0).take(MAX_HOT) {
+        let part = |weight: u64| pad_left(&percent(share(weight, whole)), 9);
+        page.line(Line::new().put(format!(" {} {}  {}", part(one.own), part(one.total), one.name)));
+    }
+    page.into_text()
 }

@@ -38,3 +38,16 @@ fn two_components_are_compared_on_the_same_input() {
     let ended = frond(["bench", "app/wordcount.wasm", "--input", "nowhere"]).dir(folder.dir()).run().expect(64);
     assert!(ended.err().contains("cannot read `nowhere`"), "{}", ended.err());
 }
+
+#[test]
+fn a_profile_names_the_guests_functions() {
+    let folder = faulty();
+    folder.write("app/cases/burn.toml", "partition = \"\"\nkey = \"burn:5\"\n[expect]\nmax-fuel = 1\ntext = \"\"\n");
+    for file in ["out.json", "out.speedscope.json"] {
+        let bench = frond(["bench", "app", "--runs", "2", "--profile", file]).dir(folder.dir()).run().expect(0);
+        assert!(bench.out().contains("faulty::leaf"), "{}", bench.out());
+        let text = std::fs::read_to_string(folder.path(file)).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap();
+        assert!(text.contains("faulty::leaf"));
+    }
+}
