@@ -60,7 +60,8 @@ impl Program {
     pub fn load(sandbox: &Sandbox, bytes: &[u8], metered: bool) -> Result<Self, LoadError> {
         let surface = surface(bytes)?;
         if !surface.exports.iter().any(|export| export.starts_with(RUN)) {
-            let found: Vec<&str> = surface.exports.iter().take(8).map(String::as_str).collect();
+            let mut found: Vec<&str> = surface.exports.iter().take(8).map(String::as_str).collect();
+            found.sort_unstable();
             let found = if found.is_empty() { "no interface".to_owned() } else { found.join(", ") };
             let hint = "it is no program: a test binary is one, and so is any crate with a `main`".to_owned();
             return Err(Misfit::WrongExport { wanted: format!("{RUN}x"), found, hint }.into());

@@ -49,7 +49,7 @@ fn rig(fuel: u64) -> Rig {
     let plugin = Plugin::load(&sandbox, &wasm, &[Role::Leaf, Role::Merge], fuel > 0).unwrap();
     let plugin = std::sync::Arc::new(plugin);
     Rig {
-        leaf: Leaf { plugin: plugin.clone(), limits, deterministic: true },
+        leaf: Leaf { plugin: plugin.clone(), limits, deterministic: true, grants: std::sync::Arc::default() },
         merge: Guests::new(sandbox.clock(), plugin, limits),
         trials: Trials::new(sandbox.clock()),
         _sandbox: sandbox,

@@ -18,10 +18,17 @@ fn no_verb() {
     Usage: frond <COMMAND>
 
     Commands:
-      query    Asks an app a query, and prints the answer
-      build    Runs an app's build commands, and checks the components they make
-      explain  Explains a recorded query: waterfall, critical path, stragglers, quantiles
-      help     Print this message or the help of the given subcommand(s)
+      query     Asks an app a query, and prints the answer
+      new       Makes a folder with an app or a plugin in it, in one of four languages, that builds and passes its cases at once
+      build     Runs an app's build commands, and checks the components they make
+      test      Tests a plugin or an app under exactly the limits of production: its cases, and the laws of its merge
+      bench     Measures a plugin's cases: fuel, time, memory, throughput
+      replay    Makes a call again that failed in production, from what --capture-failures kept
+      explain   Explains a recorded query: waterfall, critical path, stragglers, quantiles
+      inspect   Says what a component is: what it fits, asks for and is made of, and how it differs from the contract
+      doctor    Says what this machine lacks to build plugins in each language, and to run them fast
+      run-test  Runs the test binary of a guest's crate in the sandbox: a runner for `cargo test` and nextest
+      help      Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help

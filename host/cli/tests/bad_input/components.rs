@@ -126,9 +126,13 @@ fn a_leaf_whose_interface_is_empty() {
 #[test]
 fn half_a_component() {
     let whole = fs::read(plugin("rail_leaf")).unwrap();
-    assert_snapshot!(with_leaf(&whole[..whole.len() / 2]), @"
+    // Where it is cut depends on the size of the build.
+    let said = with_leaf(&whole[..whole.len() / 2]);
+    let (before, offset) = said.split_once("0x").unwrap();
+    let after = offset.trim_start_matches(|digit: char| digit.is_ascii_hexdigit());
+    assert_snapshot!(format!("{before}[offset]{after}"), @"
     exit 64
-    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: is broken: unexpected end-of-file (at offset 0x1f199)
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: is broken: unexpected end-of-file (at offset [offset])
     (was it copied whole? build it again)
     ");
 }
