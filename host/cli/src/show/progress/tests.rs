@@ -184,10 +184,16 @@ fn a_stuck_reader_does_not_block_the_query_and_is_told_what_it_missed() {
     drop(held);
     progress.finish();
     let text = sink.text();
-    let missed = text.lines().find(|line| line.contains("\"missed\"")).expect("a missed line");
-    let missed: serde_json::Value = serde_json::from_str(missed).expect("JSON");
-    let told = text.lines().count() as u64 - 1;
-    assert_eq!(told + missed["count"].as_u64().expect("a count"), stream.events.len() as u64);
+    // More than one gap, if the writer came to its first batch when the buffer was full already.
+    let gaps: Vec<serde_json::Value> = text
+        .lines()
+        .filter(|line| line.contains("\"missed\""))
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert!(!gaps.is_empty(), "nothing was missed");
+    let missed: u64 = gaps.iter().map(|gap| gap["count"].as_u64().expect("a count")).sum();
+    let told = (text.lines().count() - gaps.len()) as u64;
+    assert_eq!(told + missed, stream.events.len() as u64);
     assert!(text.lines().last().expect("a line").contains("query-ended"));
 }
 
