@@ -191,7 +191,6 @@ fn what_is_not_there_or_cannot_be_read() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "the whole object is to be seen")]
 fn json_is_of_version_1() {
     let folder = with(fitting());
     let mut found = folder.frond("inspect leaf.wasm --format json --no-compile").run().expect(0).json();
