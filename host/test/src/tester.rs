@@ -31,7 +31,7 @@ impl Tester {
     /// Loads a package from its folder or `frond.toml`, or a component by itself from its file.
     ///
     /// # Errors
-    /// As [`load`].
+    /// As [`load()`].
     pub fn open(path: &Path) -> Result<Self, RunError> {
         Self::load(package(path)?, &|_| {})
     }
@@ -39,7 +39,7 @@ impl Tester {
     /// Loads a package's components, and says what it does.
     ///
     /// # Errors
-    /// As [`load`].
+    /// As [`load()`].
     pub fn load(package: Package, tell: Tell<'_>) -> Result<Self, RunError> {
         let slots = std::thread::available_parallelism().map_or(1, usize::from);
         let components = load(&package, slots, tell)?;

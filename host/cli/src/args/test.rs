@@ -28,7 +28,7 @@ Examples:
   frond test my-plugin.wasm --filter empty --bless
   frond test examples/wordcount --inject out-of-fuel-at=100_000 --inject truncate-partition")]
 pub struct TestArgs {
-    /// A folder with a frond.toml (an app, or a plugin with only [leaf] or [merge]), or a component's file.
+    /// A folder with a frond.toml (an app, or a plugin with only its leaf or its merge), or a component's file.
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
 
