@@ -1,8 +1,8 @@
 //! An app, run. Here, and nowhere else, an app's files meet the sandbox and the root:
 //!
-//! 1. [`load`]: a package's components, compiled or from the cache, under the limits of its `frond.toml`.
-//! 2. [`wire`]: the same behind the root's seams, with slots to run leaves on.
-//! 3. [`ask`]: one query: cut, scattered, gathered, merged, answered.
+//! 1. [`load`](mod@load): a package's components, compiled or from the cache, under the limits of its `frond.toml`.
+//! 2. [`wire`](mod@wire): the same behind the root's seams, with slots to run leaves on.
+//! 3. [`ask`](mod@ask): one query: cut, scattered, gathered, merged, answered.
 //!
 //! [`laws`] is what is known of an app's merge: whether its answers depend on the order of arrival.
 //!

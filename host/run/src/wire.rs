@@ -35,7 +35,7 @@ pub struct Wired {
 /// Loads an app's components, and starts its slots. Host calls that wait are served by `runtime`.
 ///
 /// # Errors
-/// As [`load`], and a machine that lets no threads start.
+/// As [`load()`], and a machine that lets no threads start.
 pub fn wire(app: &App, slots: usize, runtime: &Handle, tell: Tell<'_>) -> Result<(Wired, Vec<String>), RunError> {
     let components = load(&Package::from(app), slots, tell)?;
     let wired = components.wire(app, slots, runtime)?;
