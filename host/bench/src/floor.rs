@@ -101,7 +101,7 @@ enum FailureOut {
 }
 
 type Params<'a> = (&'a [u8], PartitionIn<'a>);
-type BytesOut = (Result<WasmList<u8>, FailureOut>,);
+type BytesOut = (Result<Vec<u8>, FailureOut>,);
 
 /// One leaf's input.
 #[derive(Clone, Debug)]
@@ -152,7 +152,7 @@ impl Floor {
         let instance = self.pre.instantiate(&mut store)?;
         let process = instance.get_typed_func::<Params<'_>, BytesOut>(&mut store, &self.process)?;
         let returned = process.call(&mut store, self.params(query, task))?;
-        taken(&store, returned)
+        taken(returned)
     }
 
     /// The same on a fiber, to be polled. With `slice` it lets others run whenever the epoch moves.
@@ -168,7 +168,7 @@ impl Floor {
         let instance = self.pre.instantiate_async(&mut store).await?;
         let process = instance.get_typed_func::<Params<'_>, BytesOut>(&mut store, &self.process)?;
         let returned = process.call_async(&mut store, self.params(query, task)).await?;
-        taken(&store, returned)
+        taken(returned)
     }
 
     fn store(&self, task: &Task) -> wasmtime::Result<Store<State>> {
@@ -201,9 +201,9 @@ fn plain(error: wasmtime::Error) -> anyhow::Error {
     anyhow!("{error:?}")
 }
 
-fn taken(store: &Store<State>, (returned,): BytesOut) -> wasmtime::Result<Bytes> {
-    let list = returned.map_err(|failure| wasmtime::Error::msg(format!("the leaf failed: {failure:?}")))?;
-    Ok(Bytes::copy_from_slice(list.as_le_slice(store)))
+/// The result is copied while it is lifted: afterwards the guest has freed it.
+fn taken((returned,): BytesOut) -> wasmtime::Result<Bytes> {
+    returned.map(Bytes::from).map_err(|failure| wasmtime::Error::msg(format!("the leaf failed: {failure:?}")))
 }
 
 /// The contract's host functions; every other import is a trap.
