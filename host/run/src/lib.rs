@@ -4,6 +4,7 @@
 //! 2. [`wire`](mod@wire): the same behind the root's seams, with slots to run leaves on.
 //! 3. [`ask`](mod@ask): one query: cut, scattered, gathered, merged, answered.
 //!
+//! [`machine`] is what the apps of a process share.
 //! [`laws`] is what is known of an app's merge: whether its answers depend on the order of arrival.
 //!
 //! The command line, the tests of a plugin and the server all come through here, so that all of them run the same thing.
@@ -12,9 +13,11 @@ pub mod ask;
 pub mod error;
 pub mod laws;
 pub mod load;
+pub mod machine;
 pub mod wire;
 
 pub use ask::{Question, Replan, ask, request};
 pub use error::RunError;
 pub use load::{Components, Loading, load};
+pub use machine::Machine;
 pub use wire::{Wired, wire};

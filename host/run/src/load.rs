@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use frond_app::{AppError, CallLimits, Component, Package};
 use frond_sandbox::component::{Origin, read};
 use frond_sandbox::grants::{Directory, Faults, Grants, HostPattern, HttpGrant, Ports};
-use frond_sandbox::{Guests, Leaf, Limits, LoadError, Plugin, Role, Sandbox, Settings, Trials};
+use frond_sandbox::{Guests, Leaf, Limits, LoadError, Plugin, Role, Sandbox, Trials};
 
 use crate::error::RunError;
+use crate::machine::Machine;
 
 /// What is told while components are loaded: compiling a large one takes a minute.
 #[derive(Clone, Copy, Debug)]
@@ -45,40 +46,47 @@ pub struct Components {
     pub trials: Trials,
     /// What works less well than it should.
     pub warnings: Vec<String>,
-    pub(crate) sandbox: Sandbox,
+    pub(crate) sandbox: Arc<Sandbox>,
 }
 
-/// Loads the components that a package has. The pools are sized for `slots` leaves at once.
+/// Loads the components that a package has, on a machine of their own with `slots` leaves at once.
 ///
 /// # Errors
 /// A component that is missing or does not fit, as the package's own error; a machine that does not let it run.
 pub fn load(package: &Package, slots: usize, tell: Tell<'_>) -> Result<Components, RunError> {
-    let of = &package.limits;
-    let limits = |of: &CallLimits| limits(of, package.limits.partition);
-    let settings =
-        Settings { slots, limits: vec![limits(&of.leaf), limits(&of.merge), limits(&of.split)], cache: cache_dir() };
-    let sandbox =
-        Sandbox::new(settings).map_err(|error| RunError::machine("the sandbox could not be started", error))?;
-    let mut loader = Loader { package, sandbox: &sandbox, tell, loaded: Vec::new() };
-    let leaf = loader.load(package.leaf.as_ref(), Role::Leaf, &of.leaf)?;
-    let merge = loader.load(package.merge.as_ref(), Role::Merge, &of.merge)?;
-    let split = loader.load(package.split.as_ref(), Role::Split, &of.split)?;
-    let guests = |plugin, of| Guests::new(sandbox.clock(), plugin, limits(of));
-    let (grants, unset) = grants(&package.grants, |name| std::env::var(name).ok());
-    let grants = Arc::new(grants);
-    Ok(Components {
-        leaf: leaf.map(|plugin| Leaf {
-            plugin,
-            limits: limits(&of.leaf),
-            deterministic: of.deterministic,
-            grants: grants.clone(),
-        }),
-        merge: merge.map(|plugin| guests(plugin, &of.merge)),
-        split: split.map(|plugin| guests(plugin, &of.split).granting(&grants)),
-        trials: Trials::new(sandbox.clock()),
-        warnings: sandbox.take_warnings().into_iter().chain(unset).collect(),
-        sandbox,
-    })
+    Machine::new(slots)?.load(package, tell)
+}
+
+impl Machine {
+    /// Loads the components that a package has.
+    ///
+    /// # Errors
+    /// As [`load()`].
+    pub fn load(&self, package: &Package, tell: Tell<'_>) -> Result<Components, RunError> {
+        let of = &package.limits;
+        let limits = |of: &CallLimits| limits(of, package.limits.partition);
+        let sandbox = self.sandbox(&[limits(&of.leaf), limits(&of.merge), limits(&of.split)]);
+        let mut loader = Loader { package, sandbox: &sandbox, tell, loaded: Vec::new() };
+        let leaf = loader.load(package.leaf.as_ref(), Role::Leaf, &of.leaf)?;
+        let merge = loader.load(package.merge.as_ref(), Role::Merge, &of.merge)?;
+        let split = loader.load(package.split.as_ref(), Role::Split, &of.split)?;
+        let guests = |plugin, of| Guests::new(sandbox.clock(), plugin, limits(of));
+        let (grants, unset) = grants(&package.grants, |name| std::env::var(name).ok());
+        let grants = Arc::new(grants);
+        Ok(Components {
+            leaf: leaf.map(|plugin| Leaf {
+                plugin,
+                limits: limits(&of.leaf),
+                deterministic: of.deterministic,
+                grants: grants.clone(),
+            }),
+            merge: merge.map(|plugin| guests(plugin, &of.merge)),
+            split: split.map(|plugin| guests(plugin, &of.split).granting(&grants)),
+            trials: Trials::new(sandbox.clock()),
+            warnings: sandbox.take_warnings().into_iter().chain(unset).collect(),
+            sandbox,
+        })
+    }
 }
 
 struct Loader<'a> {

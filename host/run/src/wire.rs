@@ -6,12 +6,13 @@ use std::time::Duration;
 use frond_app::{App, Package};
 use frond_root::policy::budget::leaf_time;
 use frond_root::{Events, LeafRunner, Merger, Root};
-use frond_sandbox::{Leaf, LeafHost, MergeHost, Slots, SplitHost};
+use frond_sandbox::{Leaf, LeafHost, MergeHost, Sandbox, Slots, SplitHost};
 use tokio::runtime::Handle;
 
 use crate::error::{RunError, Why};
 use crate::laws::{Laws, known};
 use crate::load::{Components, Tell, load};
+use crate::machine::Machine;
 
 /// An app that is ready for queries.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ pub struct Wired {
     pub merger: Arc<dyn Merger>,
     /// Cuts its queries, if it has a component for that.
     pub split: Option<SplitHost>,
+    /// While it is there, other apps that need pools of its size share it.
+    _sandbox: Arc<Sandbox>,
 }
 
 /// Loads an app's components, and starts its slots. Host calls that wait are served by `runtime`.
@@ -58,7 +61,19 @@ impl Components {
     /// As [`Components::wire`].
     pub fn wire_with(&self, app: &App, leaf: Leaf, slots: usize, runtime: &Handle) -> Result<Wired, RunError> {
         let threads = |error| RunError::machine("the leaf threads could not be started", error);
-        let pool = Slots::start(slots, self.sandbox.clock(), runtime).map_err(threads)?;
+        self.wired(app, leaf, slots, Slots::start(slots, self.sandbox.clock(), runtime).map_err(threads)?)
+    }
+
+    /// The same on threads that other apps run on, too: those of the machine that loaded the components.
+    ///
+    /// # Errors
+    /// Components without a leaf or a merge.
+    pub fn wire_on(&self, app: &App, machine: &Machine, threads: &Slots) -> Result<Wired, RunError> {
+        let without = || RunError::machine("the app was not wired", Why("it was loaded without a leaf"));
+        self.wired(app, self.leaf.clone().ok_or_else(without)?, machine.slots(), threads.clone())
+    }
+
+    fn wired(&self, app: &App, leaf: Leaf, slots: usize, pool: Slots) -> Result<Wired, RunError> {
         let without = || RunError::machine("the app was not wired", Why("it was loaded without a merge"));
         let merge = self.merge.as_ref().ok_or_else(without)?;
         Ok(Wired {
@@ -69,6 +84,7 @@ impl Components {
             leaf,
             merger: Arc::new(MergeHost(merge.clone())),
             split: self.split.clone().map(SplitHost),
+            _sandbox: self.sandbox.clone(),
         })
     }
 }

@@ -41,7 +41,11 @@ pub(crate) struct Watch {
 }
 
 impl Clock {
-    pub(crate) fn new() -> std::io::Result<Self> {
+    /// A clock without engines yet.
+    ///
+    /// # Errors
+    /// When its thread cannot be started.
+    pub fn start() -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             base: Instant::now(),
             engines: Mutex::default(),

@@ -26,8 +26,11 @@ const CORE_INSTANCES: u32 = 32;
 const MEMORIES: u32 = 4;
 /// Tables of one component.
 const TABLES: u32 = 16;
-/// Calls beside the leaves, of all queries together: merges and splits. More than that wait.
-const OTHER_CALLS: u32 = 8;
+/// The fewest calls beside the leaves that there is room for, of all queries together: merges and splits. As many as slots
+/// where those are more; yet more of them wait.
+const OTHER_CALLS: usize = 8;
+/// The most calls at once that a pool is sized for.
+const MOST_CALLS: usize = 1 << 12;
 
 /// What a sandbox is sized by.
 #[derive(Clone, Debug)]
@@ -38,6 +41,13 @@ pub struct Settings {
     pub limits: Vec<Limits>,
     /// Where compiled components are kept; `None` keeps none.
     pub cache: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Calls at once beside the leaves.
+    fn others(&self) -> usize {
+        self.slots.clamp(OTHER_CALLS, MOST_CALLS)
+    }
 }
 
 /// Everything that guests run in.
@@ -54,11 +64,17 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// A sandbox without engines yet.
+    /// A sandbox without engines yet, with a clock of its own.
     ///
     /// # Errors
     /// When the clock's thread cannot be started. A cache that cannot be used is a warning.
     pub fn new(settings: Settings) -> std::io::Result<Self> {
+        Ok(Self::timed(settings, &Clock::start()?))
+    }
+
+    /// The same with a clock that other sandboxes have too, so that their guests can run on the same threads.
+    #[must_use]
+    pub fn timed(settings: Settings, clock: &Clock) -> Self {
         let mut warnings = Vec::new();
         let cache = settings.cache.as_ref().and_then(|dir| match Cache::open(dir) {
             Ok(cache) => Some(cache),
@@ -67,16 +83,16 @@ impl Sandbox {
                 None
             }
         });
-        Ok(Self {
+        Self {
+            others: Arc::new(Semaphore::new(settings.others())),
             settings,
-            clock: Clock::new()?,
+            clock: clock.clone(),
             cache,
             metered: Mutex::default(),
             unmetered: Mutex::default(),
-            others: Arc::new(Semaphore::new(OTHER_CALLS as usize)),
             compiling: Mutex::default(),
             warnings: Mutex::new(warnings),
-        })
+        }
     }
 
     /// What interrupts guests.
@@ -167,7 +183,8 @@ impl Sandbox {
 
     fn pool(&self) -> PoolingAllocationConfig {
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        let calls = u32::try_from(self.settings.slots).unwrap_or(u32::MAX / 64).min(1 << 12) + OTHER_CALLS;
+        let calls = self.settings.slots.min(MOST_CALLS) + self.settings.others();
+        let calls = u32::try_from(calls).unwrap_or(u32::MAX / 64);
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(calls)
             .max_core_instances_per_component(CORE_INSTANCES)

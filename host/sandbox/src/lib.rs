@@ -36,6 +36,7 @@ mod stop;
 pub mod trial;
 
 pub use bindings::VERSION as CONTRACT;
+pub use clock::Clock;
 pub use component::{LoadError, Plugin};
 pub use engine::{Sandbox, Settings};
 pub use grants::Grants;

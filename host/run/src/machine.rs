@@ -1,0 +1,65 @@
+//! What all apps of a process share: the clock that interrupts guests, and engines with their pools, by size.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use frond_sandbox::{Clock, Limits, Sandbox, Settings, Slots};
+use tokio::runtime::Handle;
+
+use crate::error::RunError;
+use crate::load::cache_dir;
+
+/// Runs guests of any number of apps. Apps whose limits need pools of one size share an engine; it goes with the last of
+/// them.
+pub struct Machine {
+    slots: usize,
+    clock: Clock,
+    sandboxes: Mutex<Vec<(Size, Weak<Sandbox>)>>,
+}
+
+/// What a pool is sized by: bytes of memory and table elements, each rounded up to a power of two.
+type Size = (u64, u64);
+
+impl Machine {
+    /// One with room for `slots` leaves at once.
+    ///
+    /// # Errors
+    /// When the clock's thread cannot be started.
+    pub fn new(slots: usize) -> Result<Self, RunError> {
+        let clock = Clock::start().map_err(|error| RunError::machine("the sandbox could not be started", error))?;
+        Ok(Self { slots, clock, sandboxes: Mutex::default() })
+    }
+
+    /// Leaves at once.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// Starts the threads that leaves run on, for all apps that are wired to them.
+    ///
+    /// # Errors
+    /// A machine that lets no threads start.
+    pub fn start(&self, runtime: &Handle) -> Result<Slots, RunError> {
+        Slots::start(self.slots, &self.clock, runtime)
+            .map_err(|error| RunError::machine("the leaf threads could not be started", error))
+    }
+
+    /// A sandbox with room for calls under each of `limits`.
+    pub(crate) fn sandbox(&self, limits: &[Limits]) -> Arc<Sandbox> {
+        let most = |of: fn(&Limits) -> u64| {
+            let most = limits.iter().map(of).max().unwrap_or(0);
+            most.checked_next_power_of_two().unwrap_or(most)
+        };
+        let size = (most(|of| of.memory), most(|of| of.table_elements));
+        let mut sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        sandboxes.retain(|(_, sandbox)| sandbox.strong_count() > 0);
+        if let Some(sandbox) = sandboxes.iter().find(|one| one.0 == size).and_then(|one| one.1.upgrade()) {
+            return sandbox;
+        }
+        let limits = vec![Limits { memory: size.0, table_elements: size.1, ..Limits::default() }];
+        let settings = Settings { slots: self.slots, limits, cache: cache_dir() };
+        let sandbox = Arc::new(Sandbox::timed(settings, &self.clock));
+        sandboxes.push((size, Arc::downgrade(&sandbox)));
+        sandbox
+    }
+}
