@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Coverage, Reason, Status};
 use crate::failure::{Failure, FailureKind};
 use crate::ids::{PartitionKey, QueryId};
 use crate::request::Floor;
+use crate::runner::Covered;
 
 /// The version of the recorded form. A reader refuses a newer one.
 pub const FORMAT_VERSION: u32 = 1;
@@ -98,6 +100,9 @@ pub enum EventKind {
         attempt: u32,
         /// The slot that it runs on.
         slot: u32,
+        /// The partition's weight; 0 in recordings that do not tell it.
+        #[serde(default)]
+        weight: u64,
     },
     /// A leaf ended.
     AttemptEnded {
@@ -186,17 +191,38 @@ pub trait Listener: Send + Sync {
     fn event(&self, event: &Event);
 }
 
+/// Who wants to know what the answer would be by now, while leaves still run. What there is is merged and finished for
+/// it, beside the query's own merges; a preview that fails, or that would be too large for one merge, is left out.
+pub trait Preview: Send + Sync {
+    /// The shortest time between two.
+    fn every(&self) -> Duration;
+
+    /// Takes one: the answer so far, and what is in it, as of `since_start`.
+    fn take(&self, since_start: Duration, body: Bytes, covered: Covered);
+}
+
 /// The listeners of one query. Events are only made when there is one.
 #[derive(Clone, Default)]
 pub struct Events {
     listeners: Vec<Arc<dyn Listener>>,
+    preview: Option<Arc<dyn Preview>>,
 }
 
 impl Events {
     /// Sends every event to each of `listeners`.
     #[must_use]
     pub fn new(listeners: Vec<Arc<dyn Listener>>) -> Self {
-        Self { listeners }
+        Self { listeners, preview: None }
+    }
+
+    /// The same, with previews of the answer for `preview`.
+    #[must_use]
+    pub fn previewing(self, preview: Arc<dyn Preview>) -> Self {
+        Self { preview: Some(preview), ..self }
+    }
+
+    pub(crate) fn preview(&self) -> Option<&Arc<dyn Preview>> {
+        self.preview.as_ref()
     }
 
     /// True when an event would be seen.

@@ -4,6 +4,7 @@
 
 mod gathering;
 mod merging;
+mod preview;
 
 use std::future::Future;
 use std::sync::Arc;

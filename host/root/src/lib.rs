@@ -30,7 +30,7 @@ pub mod scatter;
 
 pub use answer::{Answer, Coverage, Reason, Status};
 pub use attempt::{Attempt, Emission, Outcome};
-pub use event::{Event, EventKind, Events, Listener, Usage};
+pub use event::{Event, EventKind, Events, Listener, Preview, Usage};
 pub use failure::{Error, Failure, FailureKind};
 pub use flow::{Cancel, Root};
 pub use ids::{PartitionKey, QueryId};

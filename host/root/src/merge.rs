@@ -159,6 +159,15 @@ impl Partials {
         self.held.saturating_mul(CHARGE.0) / CHARGE.1
     }
 
+    /// All that is held and not being folded, in the order in which it may be merged.
+    #[must_use]
+    pub fn peek(&self) -> Vec<Bytes> {
+        match &self.tree {
+            Tree::Any(levels) => levels.peek(),
+            Tree::Ordered(runs) => runs.peek(),
+        }
+    }
+
     /// The one that is left when all is folded; `None` when nothing ever came.
     #[must_use]
     pub fn into_last(self) -> Option<Bytes> {

@@ -54,7 +54,7 @@ impl Stream {
     }
 
     pub(crate) fn start(self, ms: u64, partition: u32, attempt: u32, slot: u32) -> Self {
-        self.at(ms, EventKind::AttemptStarted { partition, key: key(partition), attempt, slot })
+        self.at(ms, EventKind::AttemptStarted { partition, key: key(partition), attempt, slot, weight: 1 })
     }
 
     pub(crate) fn end(self, ms: u64, partition: u32, attempt: u32, slot: u32, failure: Option<Failure>) -> Self {

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Course;
 use super::merging::{Folded, Folds};
+use super::preview::Previews;
 use crate::answer::Status;
 use crate::event::EventKind;
 use crate::failure::Failure;
@@ -17,6 +18,7 @@ use crate::gather::{Action, Demand, Gather};
 use crate::merge::{Partials, Urgency};
 use crate::plan::Plan;
 use crate::request::MergeOrder;
+use crate::runner::Covered;
 use crate::scatter::{COOL_DOWN, Report, Scatter, Window};
 
 /// With no fold running and no partial arriving for this long, what is there is folded.
@@ -38,6 +40,7 @@ enum Signal {
     Woken,
     Timer,
     Folded(Result<Folded, Failure>),
+    Previewed(Duration),
     Cancelled,
 }
 
@@ -47,6 +50,7 @@ struct Gathering<'a> {
     gather: Gather,
     partials: Partials,
     folds: Folds,
+    previews: Previews,
     retries: BinaryHeap<Reverse<(Instant, u32, u32)>>,
     reports: Vec<Report>,
     actions: Vec<Action>,
@@ -88,6 +92,7 @@ pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> 
         gather: Gather::new(request.id, plan, demand, course.budget),
         partials: Partials::new(request.order, request.partials_memory),
         folds: Folds::new(request.slots),
+        previews: Previews::new(course),
         course,
         scatter,
         retries: BinaryHeap::new(),
@@ -136,6 +141,7 @@ impl Gathering<'_> {
             () = self.course.cancel.cancelled(), if self.may_cancel() => Signal::Cancelled,
             () = self.scatter.woken() => Signal::Woken,
             Some(folded) = self.folds.next() => Signal::Folded(folded),
+            Some(took) = self.previews.ended() => Signal::Previewed(took),
             () = sleep_until(timer) => Signal::Timer,
         }
     }
@@ -147,7 +153,11 @@ impl Gathering<'_> {
     fn timer(&self, now: Instant) -> Instant {
         let news = self.course.root.events.wanted().then(|| now + NEWS);
         let retry = self.retries.peek().map(|Reverse((at, ..))| *at);
-        [self.gather.timer(), self.idle_at, news, retry, self.cool_until]
+        // Nothing new to show is no reason to wake, and while folds run their end is.
+        let covered = self.gather.covered();
+        let showable = self.partials.folding() == 0 && !self.held;
+        let preview = self.previews.due().filter(|due| showable && self.previews.is_due(*due, covered));
+        [self.gather.timer(), self.idle_at, news, retry, self.cool_until, preview]
             .into_iter()
             .flatten()
             .min()
@@ -160,6 +170,7 @@ impl Gathering<'_> {
         match signal {
             Signal::Woken | Signal::Timer => {}
             Signal::Folded(folded) => self.folded(folded),
+            Signal::Previewed(took) => self.previews.later(took),
             Signal::Cancelled => self.gather.cancel(Instant::now(), &mut self.actions),
         }
         self.look();
@@ -215,6 +226,7 @@ impl Gathering<'_> {
                 key: self.key(*partition),
                 attempt: *attempt,
                 slot: *slot,
+                weight: self.scatter.plan().get(*partition).map_or(0, |partition| partition.weight),
             }),
             Report::Ended { partition, attempt, slot, at, outcome, .. } => {
                 events.emit(since(at), || EventKind::AttemptEnded {
@@ -302,9 +314,23 @@ impl Gathering<'_> {
             (false, true) => Urgency::Idle,
             (false, false) => Urgency::Full,
         };
-        if self.merge_failure.is_none() && self.gather.ended_why().is_none() {
+        if self.merge_failure.is_none() && self.gather.ended_why().is_none() && !self.preview(now) {
             self.folds.start(self.course, &mut self.partials, urgency);
         }
+    }
+
+    /// Makes a preview if one is due. True while folds have to wait for that.
+    fn preview(&mut self, now: Instant) -> bool {
+        let covered = self.gather.covered();
+        if self.held || !self.previews.is_due(now, covered) {
+            return false;
+        }
+        let free = self.partials.folding() == 0;
+        if free {
+            let covered = Covered { planned: self.gather.planned(), covered, complete: false };
+            self.previews.start(self.course, &self.partials, covered);
+        }
+        !free
     }
 
     fn folded(&mut self, folded: Result<Folded, Failure>) {

@@ -71,6 +71,10 @@ impl Levels {
         Some(fold(inputs, top + 1))
     }
 
+    pub(super) fn peek(&self) -> Vec<Bytes> {
+        self.levels.iter().flatten().cloned().collect()
+    }
+
     pub(super) fn into_last(self) -> Option<Bytes> {
         self.levels.into_iter().flatten().next()
     }

@@ -199,6 +199,14 @@ impl Runs {
         }
     }
 
+    pub(super) fn peek(&self) -> Vec<Bytes> {
+        let ready = self.runs.values().filter_map(|run| match &run.state {
+            State::Ready(partial) => Some(partial.clone()),
+            _ => None,
+        });
+        ready.collect()
+    }
+
     pub(super) fn into_last(self) -> Option<Bytes> {
         self.runs.into_values().find_map(|run| match run.state {
             State::Ready(partial) => Some(partial),

@@ -116,7 +116,7 @@ impl Builder {
 
     fn attempt(&mut self, event: &Event) {
         match &event.kind {
-            EventKind::AttemptStarted { partition, key, attempt, slot } => {
+            EventKind::AttemptStarted { partition, key, attempt, slot, .. } => {
                 self.attempt_started(event.at, (*partition, *attempt), *slot, key)
             }
             EventKind::AttemptEnded { partition, attempt, failure, usage, .. } => {
