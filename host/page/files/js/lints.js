@@ -62,6 +62,10 @@ function shapeLints(model, figures, add) {
   } else if (partitions > 0 && partitions < slots) {
     add("info", `${plural(partitions, "partition", "partitions")} for ${count(slots)} slots: some had nothing to do`, "cut the source finer");
   }
+  const heaviest = [...model.lanes.values()].reduce((most, lane) => (lane.weight > (most?.weight ?? 0) ? lane : most), null);
+  if (heaviest && partitions >= 4 && heaviest.weight / model.planned.weight >= 0.5) {
+    add("info", `partitions are uneven: ${heaviest.key} has ${percent(heaviest.weight / model.planned.weight)} of the weight`, "cut the source finer");
+  }
   if (figures.leaf && figures.leaf.n >= 100 && figures.median < TINY_US) {
     add("info", `leaves are tiny: the median call took ${duration(figures.median)}`, "cut the source coarser: a call has a price of its own");
   }

@@ -166,7 +166,7 @@ const TAKES = {
 function attemptStarted(model, event, at) {
   const id = `${event.partition}/${event.attempt}`;
   const lane = model.lane(event.partition, event.key);
-  if (event.weight !== undefined) lane.weight = event.weight;
+  if (event.weight > 0) lane.weight = event.weight;
   const queued = model.retries.get(id) ?? model.scattered();
   model.retries.delete(id);
   if (model.running.has(id)) {
