@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use frond_page::Standalone;
@@ -40,7 +40,7 @@ fn html(args: &ExplainArgs) -> anyhow::Result<()> {
         ));
     }
     let page = page(&args.file)?;
-    if output == PathBuf::from("-") {
+    if output == Path::new("-") {
         return print(page.as_bytes());
     }
     fs::write(&output, page).with_context(|| format!("cannot write the page to `{}`", output.display()))?;

@@ -1,5 +1,7 @@
 //! A page is written where it is wanted, and never over the recording.
 
+use std::path::PathBuf;
+
 use super::*;
 use crate::record::Recorder;
 use crate::show::fixtures::stalled;

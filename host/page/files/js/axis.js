@@ -2,6 +2,8 @@
 
 import { duration } from "./format.js";
 
+// The axis ends a little after the query does, so that what happens last is seen.
+const ROOM = 1.008;
 // What is off the view is drawn this far beyond its edge, in percent: browsers dislike boxes of a million pixels.
 const BEYOND = 5;
 
@@ -15,7 +17,7 @@ export class Axis {
 
   // Takes the span of the whole query; a view that was zoomed into stays where it is.
   fit(span) {
-    this.span = Math.max(1, span);
+    this.span = Math.max(1, span) * ROOM;
     if (!this.zoomed) {
       this.from = 0;
       this.to = this.span;
@@ -45,7 +47,7 @@ export class Axis {
 
   reset() {
     this.zoomed = false;
-    this.fit(this.span);
+    this.fit(this.span / ROOM);
   }
 
   // Where a moment stands, in percent of the view.
@@ -68,7 +70,7 @@ export class Axis {
     while (power * 10 < least) power *= 10;
     const step = [1, 2, 5, 10].map((digit) => digit * power).find((one) => one >= least) ?? least;
     const ticks = [];
-    for (let at = Math.ceil(this.from / step) * step; at <= this.to; at += step) {
+    for (let at = Math.ceil(this.from / step) * step; at <= this.to / (this.zoomed ? 1 : ROOM); at += step) {
       ticks.push({ at, label: at === 0 ? "0" : tickLabel(at, step) });
     }
     return ticks;

@@ -21,7 +21,8 @@ export function headDraw(root, model, id) {
   fill(root, [
     h("div", { class: "query-title" }, h("h1", { tabindex: "-1" }, title), state, h("code", { class: "query-id" }, head ? head.query : visible(id, 40))),
     h("p", { class: "verdict" }, end ? headline(end.coverage) : running(model)),
-    end ? reasonBlock(end.reason) : null,
+    // What the events tell of has its place further down; the failure of a finish only stands here.
+    end ? reasonBlock(end.reason, model.troubles.size === 0) : null,
     h("p", { class: "muted" }, parts.filter((part) => part).join(" · ")),
     end ? facts([...timeFacts(end.coverage), ["used", usageWords(model.usage, big)], ["gather ended", model.gatherEnd ? WHY[model.gatherEnd.why] ?? model.gatherEnd.why : null]]) : null,
   ]);

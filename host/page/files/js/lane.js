@@ -25,6 +25,11 @@ function bar(axis, kind, from, to, title) {
   return box && h("span", { class: `bar bar-${kind}`, style: box, title });
 }
 
+// True when two attempts ran at the same time.
+export function overlaps(attempts) {
+  return attempts.some((one, index) => index > 0 && one.start < attempts[index - 1].end);
+}
+
 // Attempts that overlap in time go on rows of their own: the first is the lane's, the others are drawn thin below it.
 function pack(attempts) {
   const rows = [];

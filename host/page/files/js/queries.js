@@ -24,8 +24,8 @@ function listView(root, { params }) {
   const outcomes = h("select", { id: "filter-outcome", onchange: (event) => choose("outcome", event.target.value) }, options(OUTCOMES, chosen.outcome, "every outcome"));
   const heads = ["outcome", "app", "coverage", "#took", "#of", "started", "query"];
   fill(root, h("h1", { tabindex: "-1" }, "Queries"), h("div", { class: "filters" }, [
-    h("label", { for: "filter-app" }, "App"), apps, h("label", { for: "filter-outcome" }, "Outcome"), outcomes,
-  ]), h("div", { class: "table queries" }, h("table", {}, h("thead", {}, h("tr", {}, heads.map((head) =>
+    h("span", {}, h("label", { for: "filter-app" }, "App"), apps), h("span", {}, h("label", { for: "filter-outcome" }, "Outcome"), outcomes),
+  ]), h("div", { class: "table queries", tabindex: "0", role: "region", "aria-label": "queries" }, h("table", {}, h("thead", {}, h("tr", {}, heads.map((head) =>
     h("th", { scope: "col", class: head.startsWith("#") ? "number" : null }, head.replace("#", ""))))), body)), empty);
 
   function choose(name, value) {

@@ -1,6 +1,6 @@
 // Light, dark, or as the system says. The choice is kept where the browser allows it.
 
-import { h } from "./dom.js";
+import { fill, h } from "./dom.js";
 
 const KEY = "frond-theme";
 const NEXT = { auto: "light", light: "dark", dark: "auto" };
@@ -24,7 +24,7 @@ export function themeButton() {
   const button = h("button", { type: "button", class: "quiet theme" });
   const show = () => {
     apply(theme);
-    button.textContent = `theme: ${theme}`;
+    fill(button, h("span", { class: "wide-only" }, "theme: "), theme);
     button.setAttribute("aria-label", `theme: ${theme}; change to ${NEXT[theme]}`);
   };
   button.addEventListener("click", () => {

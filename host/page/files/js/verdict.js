@@ -36,10 +36,10 @@ export function headline(coverage) {
 }
 
 // Why a query failed, with the plugin's own words, frames and log.
-export function reasonBlock(reason) {
+export function reasonBlock(reason, withDetails = true) {
   if (!reason) return null;
   const failure = typeof reason === "object" ? reason.failure : null;
-  return h("div", { class: "reason" }, h("p", { class: "is-bad" }, visible(reasonWords(reason), 2000)), failure ? failureDetails(failure) : null);
+  return h("div", { class: "reason" }, h("p", { class: "is-bad" }, visible(reasonWords(reason), 2000)), failure && withDetails ? failureDetails(failure) : null);
 }
 
 // The covered share as a bar, by weight, each part with a pattern of its own, and the floor as a mark.
@@ -145,7 +145,8 @@ export function usageWords(usage, big) {
 // A failed call, told so that its author can find out why: the frames, innermost first, and what it wrote.
 export function failureDetails(failure) {
   const frames = failure.backtrace ?? [];
-  const log = failure.log ?? [];
+  const log = [...(failure.log ?? [])];
+  while (log[0]?.trim() === "") log.shift();
   if (frames.length === 0 && log.length === 0) return null;
   return h("div", { class: "details" }, [
     frames.length > 0

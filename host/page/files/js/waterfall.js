@@ -4,7 +4,7 @@ import { fill, h } from "./dom.js";
 import { Axis, deadlinesOf, spanOf } from "./axis.js";
 import { sections } from "./figures.js";
 import { count, duration } from "./format.js";
-import { laneBars, laneNote, otherRows, pathBars } from "./lane.js";
+import { laneBars, laneNote, otherRows, overlaps, pathBars } from "./lane.js";
 
 // As in the style sheet: a row's height, and from which width on labels stand above their bars.
 const ROW = 26;
@@ -124,7 +124,7 @@ export class Waterfall {
 
   drawLegend() {
     const key = (kind, words) => h("span", { class: "key" }, h("span", { class: `bar bar-${kind}` }), words);
-    const hedged = [...this.items].some((item) => item.lane && item.lane.attempts.length > 1);
+    const hedged = this.items.some((item) => item.lane && overlaps(item.lane.attempts));
     const deadlines = deadlinesOf(this.model);
     const list = (some) => some.map(({ kind, at }) => `${kind} ${duration(at)}`).join(", ");
     const drawn = deadlines.filter(({ at }) => at <= this.axis.span);

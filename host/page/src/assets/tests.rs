@@ -46,7 +46,9 @@ fn the_page_works_under_a_strict_policy() {
     for (name, _, text) in FILES {
         // The namespace of SVG is a name, and is not fetched.
         let text = text.replace("http://www.w3.org/2000/svg", "");
-        for foreign in ["http://", "https://", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
+        for foreign in
+            ["http://", "https://", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("]
+        {
             assert!(!text.contains(foreign), "{name}: {foreign}");
         }
     }

@@ -3,7 +3,11 @@
 use super::*;
 
 fn modules() -> impl Iterator<Item = (usize, &'static str, &'static str)> {
-    FILES.into_iter().enumerate().filter(|(_, (_, kind, _))| *kind == JS).map(|(place, (name, _, text))| (place, name, text))
+    FILES
+        .into_iter()
+        .enumerate()
+        .filter(|(_, (_, kind, _))| *kind == JS)
+        .map(|(place, (name, _, text))| (place, name, text))
 }
 
 #[test]
@@ -36,7 +40,8 @@ fn what_is_imported_is_exported_by_an_earlier_file() {
 fn a_bundle_has_what_its_entry_needs_and_no_more() {
     let script = bundle("js/explain.js");
     for (_, name, _) in modules() {
-        let server_only = ["api", "login", "feed", "apps", "console", "queries", "query", "main", "router", "commands", "answer"];
+        let server_only =
+            ["api", "login", "feed", "apps", "console", "queries", "query", "main", "router", "commands", "answer"];
         let stem = name.trim_start_matches("js/").trim_end_matches(".js");
         assert_eq!(script.contains(&format!("const {} = ", variable(name))), !server_only.contains(&stem), "{name}");
     }
