@@ -169,12 +169,21 @@ pub struct BuildArgs {
 /// `frond explain`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  frond query examples/rail '{\"from\":\"London\",\"budget\":60}' --record run.ndjson\n  \
-                        frond explain run.ndjson"
+    after_help = "Examples:\n  frond query examples/rail '{\"from\":\"London\",\"budget\":60}' --record run.ndjson\n  \
+                        frond explain run.ndjson\n  \
+                        frond explain --html run.ndjson --output run.html"
 )]
 pub struct ExplainArgs {
     /// A file that `frond query --record` wrote.
     pub file: PathBuf,
+
+    /// Writes a page for a browser instead: one file that needs no server, no network and nothing beside it.
+    #[arg(long)]
+    pub html: bool,
+
+    /// Where the page is written; `-` is stdout [default: beside the recording, with the extension html].
+    #[arg(long, value_name = "FILE", requires = "html")]
+    pub output: Option<PathBuf>,
 }
 
 fn parse_deadline(text: &str) -> Result<Duration, String> {
