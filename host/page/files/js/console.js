@@ -59,7 +59,7 @@ class Console {
       }
     });
     this.form.addEventListener("input", () => this.remember());
-    this.result = h("div", { class: "result", "aria-live": "polite" }, h("p", { class: "muted placeholder" }, "The answer will stand here, beside its coverage."));
+    this.result = h("div", { class: "result" }, h("p", { class: "muted placeholder" }, "The answer will stand here, beside its coverage."));
     this.element = h("div", { class: "console" }, this.form, this.result);
   }
 
@@ -159,7 +159,7 @@ class Console {
     const app = this.apps.find((one) => one.name === this.app.value);
     const verdict = panel("Coverage", {}, [
       h("p", { class: "badges" }, outcomeBadge(outcome, coverage), this.link()),
-      h("p", { class: "verdict" }, headline(coverage)),
+      h("p", { class: "verdict", role: "status" }, headline(coverage)),
       reason ? reasonBlock(failure ? { reason, failure } : reason) : null,
       coverageBar(coverage),
       missingTable(coverage, null),
