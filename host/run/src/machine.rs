@@ -40,7 +40,15 @@ impl Machine {
     /// # Errors
     /// A machine that lets no threads start.
     pub fn start(&self, runtime: &Handle) -> Result<Slots, RunError> {
-        Slots::start(self.slots, &self.clock, runtime)
+        self.start_with(runtime, false)
+    }
+
+    /// The same; with `back`, the threads step back for all else that runs on the machine.
+    ///
+    /// # Errors
+    /// As [`Machine::start`].
+    pub fn start_with(&self, runtime: &Handle, back: bool) -> Result<Slots, RunError> {
+        Slots::start_with(self.slots, &self.clock, runtime, back)
             .map_err(|error| RunError::machine("the leaf threads could not be started", error))
     }
 

@@ -1,0 +1,537 @@
+//! Recent queries, those that run included, with what happened to each: bounded in number and in memory. Whoever watches
+//! one reads what is kept, at their own pace: nobody who is slow holds up a query, or misses what is still kept.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use frond_root::answer::millis;
+use frond_root::runner::Covered;
+use frond_root::{
+    Answer, Cancel, Coverage, Event, EventKind, Floor, Listener, PartitionKey, Preview, QueryId, Request,
+};
+use serde::Serialize;
+use tokio::sync::{Notify, broadcast};
+use utoipa::ToSchema;
+
+use crate::apps::Version;
+use crate::reply::word;
+
+/// The most events of one query that are kept, beside those that it has but one of.
+const MAX_EVENTS: usize = 200_000;
+/// The most bytes of a query, and of an answer, that are kept to be shown.
+const MAX_SHOWN: usize = 64 << 10;
+/// What an event takes, about, beside its texts.
+const EVENT_BYTES: usize = size_of::<Event>() + 64;
+/// Beginnings and ends that somebody who watches all queries may be behind.
+const NEWS: usize = 1024;
+
+/// The queries, newest last.
+pub(crate) struct Recent {
+    queries: Mutex<VecDeque<Arc<Recorded>>>,
+    most: usize,
+    memory: usize,
+    used: Arc<AtomicUsize>,
+    running: Arc<AtomicUsize>,
+    total: AtomicU64,
+    news: broadcast::Sender<Arc<Recorded>>,
+}
+
+/// One query, as far as it is known.
+pub(crate) struct Recorded {
+    pub(crate) id: QueryId,
+    pub(crate) app: String,
+    pub(crate) version: u64,
+    pub(crate) content_type: String,
+    pub(crate) cancel: Cancel,
+    query: Bytes,
+    query_bytes: usize,
+    floor: Floor,
+    required: Vec<PartitionKey>,
+    deadline: Duration,
+    slots: usize,
+    started: SystemTime,
+    state: Mutex<State>,
+    changed: Notify,
+    used: Arc<AtomicUsize>,
+    running: Arc<AtomicUsize>,
+    /// What its events take, in bytes.
+    bytes: AtomicUsize,
+}
+
+#[derive(Default)]
+struct State {
+    events: Vec<Event>,
+    missed: u64,
+    counts: Counts,
+    weight: u64,
+    covered: u64,
+    /// When the attempt on each slot began, its partition and that one's weight.
+    on_slots: Vec<Option<(u64, u32, PartitionKey, u64)>>,
+    slowest: Option<Slowest>,
+    preview: Option<SoFar>,
+    end: Option<End>,
+}
+
+/// What the answer would have been at some moment.
+#[derive(Clone)]
+pub(crate) struct SoFar {
+    pub(crate) at: Duration,
+    pub(crate) body: Bytes,
+    pub(crate) fraction: f64,
+}
+
+/// The attempt that took longest.
+#[derive(Clone, Debug)]
+pub(crate) struct Slowest {
+    pub(crate) key: PartitionKey,
+    pub(crate) ms: f64,
+}
+
+/// Partitions, counted while a query runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Counts {
+    /// In the plan.
+    pub planned: u64,
+    /// Those that are in the answer, or will never be.
+    pub settled: u64,
+    /// Attempts under way.
+    pub running: u64,
+    /// Settled without a success.
+    pub missing: u64,
+}
+
+struct End {
+    took: Duration,
+    outcome: &'static str,
+    reason: Option<&'static str>,
+    coverage: Option<Box<Coverage>>,
+    answer: Option<(Bytes, usize)>,
+}
+
+impl Recent {
+    pub(crate) fn new(most: usize, memory: usize) -> Self {
+        Self {
+            queries: Mutex::default(),
+            most,
+            memory,
+            used: Arc::default(),
+            running: Arc::default(),
+            total: AtomicU64::new(0),
+            news: broadcast::Sender::new(NEWS),
+        }
+    }
+
+    /// A query begins.
+    pub(crate) fn begin(&self, request: &Request, version: &Version, cancel: &Cancel) -> Arc<Recorded> {
+        let recorded = Arc::new(Recorded {
+            id: request.id,
+            app: request.app.clone(),
+            version: version.number,
+            content_type: version.wired.app.content_type.clone(),
+            cancel: cancel.clone(),
+            query: shown(&request.query),
+            query_bytes: request.query.len(),
+            floor: request.floor,
+            required: request.required.clone(),
+            deadline: request.deadline,
+            slots: request.slots,
+            started: SystemTime::now(),
+            state: Mutex::default(),
+            changed: Notify::new(),
+            used: self.used.clone(),
+            running: self.running.clone(),
+            bytes: AtomicUsize::new(0),
+        });
+        self.running.fetch_add(1, Ordering::Relaxed);
+        self.total.fetch_add(1, Ordering::Relaxed);
+        let mut queries = lock(&self.queries);
+        queries.push_back(recorded.clone());
+        self.forget(&mut queries);
+        drop(queries);
+        self.tell(&recorded);
+        recorded
+    }
+
+    /// A query has begun, or ended.
+    pub(crate) fn tell(&self, recorded: &Arc<Recorded>) {
+        // Nobody may be listening.
+        let _ = self.news.send(recorded.clone());
+    }
+
+    /// Hears of each query that begins or ends.
+    pub(crate) fn news(&self) -> broadcast::Receiver<Arc<Recorded>> {
+        self.news.subscribe()
+    }
+
+    /// Those that ended go first, the oldest first; those that run are kept.
+    fn forget(&self, queries: &mut VecDeque<Arc<Recorded>>) {
+        while queries.len() > self.most || self.used.load(Ordering::Relaxed) > self.memory {
+            let Some(at) = queries.iter().position(|one| lock(&one.state).end.is_some()) else { return };
+            queries.remove(at);
+        }
+    }
+
+    /// The query with this id.
+    pub(crate) fn get(&self, id: QueryId) -> Option<Arc<Recorded>> {
+        lock(&self.queries).iter().rev().find(|one| one.id == id).cloned()
+    }
+
+    /// The newest queries of an app, or of all, with an outcome, or with any.
+    pub(crate) fn list(&self, app: Option<&str>, outcome: Option<&str>, limit: usize) -> Vec<Summary> {
+        let queries: Vec<_> =
+            lock(&self.queries).iter().rev().filter(|one| app.is_none_or(|app| one.app == app)).cloned().collect();
+        let summaries = queries.iter().map(|one| one.summary());
+        let wanted =
+            summaries.filter(|one| outcome.is_none_or(|outcome| one.outcome == Some(outcome) || one.state == outcome));
+        wanted.take(limit).collect()
+    }
+
+    /// Those that run.
+    pub(crate) fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// Those that run, to be named.
+    pub(crate) fn unfinished(&self) -> Vec<Arc<Recorded>> {
+        lock(&self.queries).iter().filter(|one| lock(&one.state).end.is_none()).cloned().collect()
+    }
+
+    /// All that ever began.
+    pub(crate) fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// What the kept events take, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+/// One query in a list.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Summary {
+    /// Its id: 32 hexadecimal digits.
+    #[schema(value_type = String)]
+    pub id: QueryId,
+    /// The app that was asked.
+    pub app: String,
+    /// The app's version that answers.
+    pub version: u64,
+    /// `running` or `ended`.
+    pub state: &'static str,
+    /// `complete`, `partial` or `failed`, once it has ended.
+    pub outcome: Option<&'static str>,
+    /// Why it failed, if it did.
+    pub reason: Option<&'static str>,
+    /// When it began, in Unix milliseconds.
+    pub started_unix_ms: u64,
+    /// How long it took, in milliseconds.
+    pub took_ms: Option<f64>,
+    /// How long it may take, in milliseconds.
+    pub deadline_ms: f64,
+    /// Leaves at once.
+    pub slots: usize,
+    /// The share of the weight that has come, 0 to 1.
+    pub fraction: f64,
+    /// Its partitions.
+    pub partitions: Counts,
+    /// Its events so far.
+    pub events: u64,
+}
+
+impl Recorded {
+    /// What a list says of it.
+    pub(crate) fn summary(&self) -> Summary {
+        let state = lock(&self.state);
+        let end = state.end.as_ref();
+        let coverage = end.and_then(|end| end.coverage.as_ref());
+        let so_far = if state.weight == 0 { 0.0 } else { state.covered as f64 / state.weight as f64 };
+        Summary {
+            id: self.id,
+            app: self.app.clone(),
+            version: self.version,
+            state: if end.is_some() { "ended" } else { "running" },
+            outcome: end.map(|end| end.outcome),
+            reason: end.and_then(|end| end.reason),
+            started_unix_ms: unix_ms(self.started),
+            took_ms: end.map(|end| millis(end.took)),
+            deadline_ms: millis(self.deadline),
+            slots: self.slots,
+            fraction: coverage.map_or(so_far, |coverage| coverage.fraction),
+            partitions: state.counts,
+            events: state.events.len() as u64 + state.missed,
+        }
+    }
+
+    /// All that is known of it, but for its events.
+    pub(crate) fn detail(&self) -> Detail {
+        let summary = self.summary();
+        let state = lock(&self.state);
+        let end = state.end.as_ref();
+        Detail {
+            summary,
+            query: Shown::of(&self.query, self.query_bytes),
+            floor: floor_word(self.floor),
+            require: self.required.iter().map(ToString::to_string).collect(),
+            coverage: end.and_then(|end| end.coverage.clone()),
+            answer: end.and_then(|end| end.answer.as_ref()).map(|(body, bytes)| Shown::of(body, *bytes)),
+            content_type: self.content_type.clone(),
+        }
+    }
+
+    /// The attempt that took longest.
+    pub(crate) fn slowest(&self) -> Option<Slowest> {
+        lock(&self.state).slowest.clone()
+    }
+
+    /// Its partitions and the covered share, by weight.
+    pub(crate) fn progress(&self) -> (Counts, f64) {
+        let state = lock(&self.state);
+        let fraction = if state.weight == 0 { 0.0 } else { state.covered as f64 / state.weight as f64 };
+        (state.counts, fraction)
+    }
+
+    /// The newest preview of its answer, taken away.
+    pub(crate) fn take_preview(&self) -> Option<SoFar> {
+        lock(&self.state).preview.take()
+    }
+
+    /// The kept events from number `from` on, at most `most` of them; how many were not kept; and whether more may come.
+    pub(crate) fn events(&self, from: usize, most: usize) -> (Vec<Event>, u64, bool) {
+        let state = lock(&self.state);
+        let rest = state.events.get(from..).unwrap_or_default();
+        let events: Vec<_> = rest.iter().take(most).cloned().collect();
+        let more = state.end.is_none() || rest.len() > events.len();
+        (events, state.missed, more)
+    }
+
+    /// Waits for news. Whoever asks has to look again before, as news that came earlier are not told.
+    pub(crate) fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// It has an answer, or an account of why not.
+    pub(crate) fn answered(&self, answer: &Answer) {
+        let reason = match answer {
+            Answer::Failed { reason, .. } => Some(word(reason)),
+            _ => None,
+        };
+        let kept = answer.body().map(|body| (shown(body), body.len()));
+        let coverage = Some(Box::new(answer.coverage().clone()));
+        self.end(End { took: self.age(), outcome: answer.outcome(), reason, coverage, answer: kept });
+    }
+
+    /// It was refused before it could have an answer.
+    pub(crate) fn refused(&self) {
+        self.end(End { took: self.age(), outcome: "failed", reason: Some("refused"), coverage: None, answer: None });
+    }
+
+    fn age(&self) -> Duration {
+        self.started.elapsed().unwrap_or_default()
+    }
+
+    fn end(&self, end: End) {
+        let mut state = lock(&self.state);
+        if state.end.is_none() {
+            state.counts.running = 0;
+            state.end = Some(end);
+            self.running.fetch_sub(1, Ordering::Relaxed);
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        self.used.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+        if lock(&self.state).end.is_none() {
+            self.running.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Listener for Recorded {
+    fn event(&self, event: &Event) {
+        let bytes = EVENT_BYTES + texts(event);
+        let mut state = lock(&self.state);
+        state.count(event);
+        let repeats = matches!(
+            event.kind,
+            EventKind::AttemptStarted { .. }
+                | EventKind::AttemptEnded { .. }
+                | EventKind::PartitionMissing { .. }
+                | EventKind::RetryScheduled { .. }
+                | EventKind::FoldStarted { .. }
+                | EventKind::FoldEnded { .. }
+        );
+        if repeats && state.events.len() >= MAX_EVENTS {
+            state.missed += 1;
+            return;
+        }
+        state.events.push(event.clone());
+        drop(state);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+        self.changed.notify_waiters();
+    }
+}
+
+/// The least time between two previews of an answer.
+const PREVIEW: Duration = Duration::from_millis(250);
+
+impl Preview for Recorded {
+    fn every(&self) -> Duration {
+        PREVIEW
+    }
+
+    fn take(&self, since_start: Duration, body: Bytes, covered: Covered) {
+        let fraction = if covered.planned == 0 { 0.0 } else { covered.covered as f64 / covered.planned as f64 };
+        lock(&self.state).preview = Some(SoFar { at: since_start, body, fraction });
+        self.changed.notify_waiters();
+    }
+}
+
+impl State {
+    fn count(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::Planned { partitions, weight, .. } => {
+                (self.counts.planned, self.weight) = (*partitions, *weight);
+            }
+            EventKind::AttemptStarted { partition, key, slot, weight, .. } => {
+                let slot = *slot as usize;
+                if self.on_slots.len() <= slot {
+                    self.on_slots.resize(slot + 1, None);
+                }
+                if let Some(place) = self.on_slots.get_mut(slot) {
+                    *place = Some((event.at, *partition, key.clone(), *weight));
+                }
+                self.counts.running += 1;
+            }
+            EventKind::AttemptEnded { slot, failure, .. } => {
+                self.counts.running = self.counts.running.saturating_sub(1);
+                let Some((began, _, key, weight)) = self.on_slots.get_mut(*slot as usize).and_then(Option::take) else {
+                    return;
+                };
+                let ms = event.at.saturating_sub(began) as f64 / 1e3;
+                if self.slowest.as_ref().is_none_or(|slowest| ms > slowest.ms) {
+                    self.slowest = Some(Slowest { key, ms });
+                }
+                if failure.is_none() {
+                    self.counts.settled += 1;
+                    self.covered += weight;
+                }
+            }
+            EventKind::PartitionMissing { .. } => {
+                self.counts.settled += 1;
+                self.counts.missing += 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// All that is known of a query, but for its events.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Detail {
+    #[serde(flatten)]
+    summary: Summary,
+    /// What was asked.
+    query: Shown,
+    /// `all`, `best-effort`, or a share of the weight.
+    floor: String,
+    /// Partitions without which there is no answer.
+    require: Vec<String>,
+    /// The account, once it has ended.
+    #[schema(value_type = Option<Object>)]
+    coverage: Option<Box<Coverage>>,
+    /// The answer, if there is one.
+    answer: Option<Shown>,
+    /// The media type of the answer.
+    content_type: String,
+}
+
+/// Bytes, to be looked at: as text where they are text.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Shown {
+    /// The bytes as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    /// The bytes as base64, where they are no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+    /// How many there are.
+    bytes: usize,
+    /// True when only the first of them are here.
+    cut: bool,
+}
+
+impl Shown {
+    fn of(kept: &Bytes, bytes: usize) -> Self {
+        use base64::Engine;
+        let cut = kept.len() < bytes;
+        let text = match std::str::from_utf8(kept) {
+            Ok(text) => Some(text.to_owned()),
+            // A character may have been cut in two.
+            Err(error) if cut && error.error_len().is_none() => {
+                kept.get(..error.valid_up_to()).map(|valid| String::from_utf8_lossy(valid).into_owned())
+            }
+            Err(_) => None,
+        };
+        let base64 = text.is_none().then(|| base64::prelude::BASE64_STANDARD.encode(kept));
+        Self { text, base64, bytes, cut }
+    }
+}
+
+/// A floor as it is written.
+pub(crate) fn floor_word(floor: Floor) -> String {
+    match floor {
+        Floor::All => "all".to_owned(),
+        Floor::BestEffort => "best-effort".to_owned(),
+        Floor::AtLeast(share) => share.to_string(),
+    }
+}
+
+/// What is kept of bytes. Copied, so that a short beginning does not keep the whole.
+fn shown(bytes: &Bytes) -> Bytes {
+    match bytes.get(..MAX_SHOWN) {
+        Some(first) => Bytes::copy_from_slice(first),
+        None => bytes.clone(),
+    }
+}
+
+/// The bytes of an event's texts.
+fn texts(event: &Event) -> usize {
+    match &event.kind {
+        EventKind::AttemptStarted { key, .. } | EventKind::PartitionMissing { key, .. } => key.as_str().len(),
+        EventKind::AttemptEnded { failure: Some(failure), .. }
+        | EventKind::FoldEnded { failure: Some(failure), .. } => {
+            let lines = failure.log.iter().chain(&failure.backtrace).map(|line| line.len() + size_of::<String>());
+            failure.message.len() + lines.sum::<usize>()
+        }
+        EventKind::QueryEnded { coverage, .. } => {
+            let each = coverage.missing.iter().map(|one| {
+                one.failure
+                    .as_ref()
+                    .map_or(0, |failure| failure.log.iter().map(String::len).sum::<usize>() + failure.message.len())
+                    + 256
+            });
+            each.sum()
+        }
+        _ => 0,
+    }
+}
+
+pub(crate) fn unix_ms(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
