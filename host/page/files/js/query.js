@@ -56,7 +56,8 @@ async function read(path, signal, run, errors) {
       const parsed = JSON.parse(data);
       if (event === "missed") run.model.missed += parsed.count;
       else events.push(parsed);
-      over ||= event === "query-ended";
+      // What was not kept may have been the end.
+      over ||= event === "query-ended" || event === "missed";
     }
     run.push(events);
     return over;
