@@ -111,8 +111,12 @@ struct Cutting {
 impl Cutting {
     async fn plan(self) -> Result<Plan, Error> {
         let (app, query, split, until) = (self.app.clone(), self.query.clone(), self.split.clone(), self.until);
-        let cut =
-            tokio::task::spawn_blocking(move || self.cut()).await.map_err(|lost| Error::Source(Box::new(lost)))?;
+        let cut = match self.input.is_none() && app.source.is_quick(query.len()) {
+            true => self.cut(),
+            false => {
+                tokio::task::spawn_blocking(move || self.cut()).await.map_err(|lost| Error::Source(Box::new(lost)))?
+            }
+        };
         match cut.map_err(source)? {
             Cut::Ready { partitions, query: inner } if inner != query => Ok(Plan::new(partitions)?.asking(inner)),
             Cut::Ready { partitions, .. } => Plan::new(partitions),
