@@ -25,6 +25,7 @@ export class Problem extends Error {
     this.status = status;
     this.detail = body.detail ?? "";
     this.slug = body.slug ?? null;
+    this.reason = body.reason ?? null;
     this.query = body.query ?? null;
     this.coverage = body.coverage ?? null;
   }
@@ -105,9 +106,11 @@ export class StreamParser {
   }
 }
 
-// Follows a stream until `take` returns true for its messages; a stream that breaks off is taken up where it ended.
+// Follows a stream to its end, which is one after `take` has returned true for its messages; a stream that breaks off before
+// is taken up where it ended.
 export async function follow(path, { signal, take, state }) {
   let last = null;
+  let over = false;
   for (let failures = 0; !signal.aborted; failures += 1) {
     try {
       const headers = last === null ? {} : { "Last-Event-ID": last };
@@ -115,12 +118,13 @@ export async function follow(path, { signal, take, state }) {
         failures = 0;
         state?.("open");
         last = found.reduce((id, one) => one.id ?? id, last);
-        if (take(found)) return;
+        over = take(found) || over;
       }
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof Problem && error.status >= 400 && error.status < 500) throw error;
     }
+    if (over) return;
     state?.("lost");
     await new Promise((resolve) => setTimeout(resolve, PAUSES[Math.min(failures, PAUSES.length - 1)]));
   }

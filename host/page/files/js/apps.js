@@ -45,10 +45,14 @@ function load(root, path, draw, take) {
   const abort = new AbortController();
   const errors = h("div", {});
   root.append(errors);
-  get(path, abort.signal).then(draw).catch((error) => {
+  const fetchAll = () => get(path, abort.signal).then(draw).catch((error) => {
     if (!abort.signal.aborted) fill(errors, notice("bad", visible(error.message), h("p", {}, visible(error.detail ?? ""))));
   });
-  const silence = listen(({ event, data }) => event === "app" && take(data));
+  fetchAll();
+  const silence = listen(({ event, data }) => {
+    if (event === "app") take(data);
+    if (event === "again") fetchAll();
+  });
   return () => {
     abort.abort();
     silence();

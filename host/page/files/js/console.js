@@ -4,7 +4,7 @@ import { get, messages } from "./api.js";
 import { answerView } from "./answer.js";
 import { apiPath, asCli, asCurl } from "./commands.js";
 import { copyButton, facts, fill, h, notice, panel } from "./dom.js";
-import { duration, visible } from "./format.js";
+import { duration, reasonWords, visible } from "./format.js";
 import { href, note } from "./router.js";
 import { coverageBar, failureDetails, headline, missingTable, outcomeBadge, progressBar, reasonBlock, timeFacts } from "./verdict.js";
 
@@ -59,7 +59,7 @@ class Console {
       }
     });
     this.form.addEventListener("input", () => this.remember());
-    this.result = h("div", { class: "result", "aria-live": "polite" }, h("p", { class: "muted placeholder" }, "The answer will stand here, beside its coverage."));
+    this.result = h("div", { class: "result" }, h("p", { class: "muted placeholder" }, "The answer will stand here, beside its coverage."));
     this.element = h("div", { class: "console" }, this.form, this.result);
   }
 
@@ -159,7 +159,7 @@ class Console {
     const app = this.apps.find((one) => one.name === this.app.value);
     const verdict = panel("Coverage", {}, [
       h("p", { class: "badges" }, outcomeBadge(outcome, coverage), this.link()),
-      h("p", { class: "verdict" }, headline(coverage)),
+      h("p", { class: "verdict", role: "status" }, headline(coverage)),
       reason ? reasonBlock(failure ? { reason, failure } : reason) : null,
       coverageBar(coverage),
       missingTable(coverage, null),
@@ -173,7 +173,7 @@ class Console {
   problem(error) {
     const { coverage, slug, failure } = error;
     if (error.query && this.state) this.state.id = error.query;
-    const title = [slug ? h("code", { class: "slug" }, visible(slug)) : null, " ", visible(error.message)];
+    const title = [slug ? h("code", { class: "slug" }, visible(slug)) : null, " ", error.reason ? reasonWords(error.reason) : visible(error.message)];
     const detail = error.detail ? h("pre", { class: "message" }, visible(error.detail, 4000).replaceAll("\\n", "\n")) : null;
     const account = coverage ? panel("Coverage", {}, outcomeBadge("failed", coverage), h("p", { class: "verdict" }, headline(coverage)), coverageBar(coverage), missingTable(coverage, null), facts(timeFacts(coverage))) : null;
     fill(this.result, notice("bad", title, detail, failure ? failureDetails(failure) : null, this.link()), account);

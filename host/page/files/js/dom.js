@@ -79,10 +79,10 @@ export function table(heads, rows, attributes = {}) {
   const cell = (content, index) => h("td", { class: numeric[index] ? "number" : null }, content);
   return h(
     "div",
-    { class: "table", tabindex: "0", role: "region", "aria-label": attributes.label ?? "table" },
+    { class: "table" },
     h(
       "table",
-      {},
+      { "aria-label": attributes.label ?? null },
       h("thead", {}, h("tr", {}, heads.map((head, index) =>
         h("th", { scope: "col", class: numeric[index] ? "number" : null }, head.replace(/^#/, ""))))),
       h("tbody", {}, rows.map((row) => h("tr", {}, row.map(cell)))),

@@ -9,8 +9,9 @@ const WHY = {
   "out-of-reach": "the floor is out of reach", "invalid-query": "a leaf refused the query", "merge-failed": "a merge failed", cancelled: "cancelled",
 };
 
-// Draws the head of `model`; `id` names the query until its first event has come.
-export function headDraw(root, model, id) {
+// Draws the head of `model`; `id` names the query until its first event has come, `reason` says why it failed if the events
+// do not.
+export function headDraw(root, model, id, reason = null) {
   const { head, end, planned } = model;
   const title = head ? head.app : "query";
   const state = end || model.live ? outcomeBadge(end ? end.outcome : null, end ? end.coverage : null) : null;
@@ -22,7 +23,7 @@ export function headDraw(root, model, id) {
     h("div", { class: "query-title" }, h("h1", { tabindex: "-1" }, title), state, h("code", { class: "query-id" }, head ? head.query : visible(id, 40))),
     h("p", { class: "verdict" }, end ? headline(end.coverage) : running(model)),
     // What the events tell of has its place further down; the failure of a finish only stands here.
-    end ? reasonBlock(end.reason, model.troubles.size === 0) : null,
+    end ? reasonBlock(end.reason ?? reason, model.troubles.size === 0) : null,
     h("p", { class: "muted" }, parts.filter((part) => part).join(" · ")),
     end ? facts([...timeFacts(end.coverage), ["used", usageWords(model.usage, big)], ["gather ended", model.gatherEnd ? WHY[model.gatherEnd.why] ?? model.gatherEnd.why : null]]) : null,
   ]);

@@ -4,7 +4,7 @@ import { forgetToken, get, hasToken } from "./api.js";
 import { appsView } from "./apps.js";
 import { consoleView } from "./console.js";
 import { fill, h, notice } from "./dom.js";
-import { listen, watchState } from "./feed.js";
+import { watchState } from "./feed.js";
 import { plural, visible } from "./format.js";
 import { queriesView } from "./queries.js";
 import { route } from "./router.js";
@@ -50,7 +50,6 @@ document.getElementById("skip").addEventListener("click", (event) => {
 document.getElementById("tools").append(themeButton());
 route(show);
 get("v1/server").then(drawServer).catch(() => {});
-listen(() => {});
 watchState((state) => {
   const line = document.getElementById("connection");
   line.hidden = state !== "lost";

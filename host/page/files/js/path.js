@@ -81,8 +81,8 @@ function mergeSteps(model, path) {
   const after = folds.filter((fold) => fold.end === null || fold.end > path.now);
   for (const [index, fold] of after.entries()) {
     if (index === MAX_FOLDS) {
-      const ends = after.map((one) => one.end ?? 0);
-      path.step("merge", plural(after.length - index, "more merge", "more merges"), Math.max(...ends));
+      const last = after.reduce((end, one) => Math.max(end, one.end ?? 0), 0);
+      path.step("merge", plural(after.length - index, "more merge", "more merges"), last);
       break;
     }
     path.step("wait", "merge waits", fold.start);

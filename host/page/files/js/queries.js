@@ -49,11 +49,13 @@ function listView(root, { params }) {
   }
   const later = () => (frame ??= requestAnimationFrame(draw));
   const abort = new AbortController();
-  get(`v1/queries?limit=${MOST}`, abort.signal).then(({ queries }) => {
-    queries.forEach((one) => rows.has(one.id) || rows.set(one.id, one));
+  const fetchAll = () => get(`v1/queries?limit=${MOST}`, abort.signal).then(({ queries }) => {
+    queries.forEach((one) => rows.get(one.id)?.state === "ended" || rows.set(one.id, one));
     draw();
   }).catch((error) => abort.signal.aborted || fill(empty, notice("bad", visible(error.message), h("p", {}, visible(error.detail ?? "")))));
+  fetchAll();
   const silence = listen(({ event, data }) => {
+    if (event === "again") fetchAll();
     if (event !== "query") return;
     rows.set(data.id, data);
     later();

@@ -3,7 +3,7 @@
 import { follow, get, Problem, request } from "./api.js";
 import { answerView, save } from "./answer.js";
 import { copyButton, fill, h, notice, panel } from "./dom.js";
-import { bytes, date, duration, floorWords, plural, visible, visibleLines } from "./format.js";
+import { bytes, date, floorWords, plural, visible, visibleLines } from "./format.js";
 import { chosenOf, Run } from "./run.js";
 import { href, note } from "./router.js";
 import { asCli, asCurl } from "./commands.js";
@@ -19,13 +19,15 @@ export function queryView(root, { rest: [id], params }) {
   const errors = h("div", {});
   const asked = h("div", { class: "panels" });
   const change = (chosen) => note(["queries", id], chosen);
-  const run = new Run({ change, head: (model) => headDraw(head, model, id) }, chosenOf(params));
+  const run = new Run({ change, head: (model) => headDraw(head, model, id, run.reason) }, chosenOf(params));
   fill(root, h("nav", { class: "crumbs", "aria-label": "breadcrumb" }, h("a", { href: href(["queries"]) }, "Queries")), head, actions, errors, run.element, asked);
   const fail = (error) => {
     if (!signal.aborted) fill(errors, notice("bad", visible(error.message), h("p", {}, visible(error.detail ?? ""))));
   };
   const load = () => get(path, signal).then((one) => {
     drawActions(actions, one, path, fail);
+    run.reason = one.reason;
+    run.dirty = true;
     fill(asked, askedPanel(one), answerPanel(one));
     return one;
   });
@@ -54,7 +56,8 @@ async function read(path, signal, run, errors) {
       const parsed = JSON.parse(data);
       if (event === "missed") run.model.missed += parsed.count;
       else events.push(parsed);
-      over ||= event === "query-ended";
+      // What was not kept may have been the end.
+      over ||= event === "query-ended" || event === "missed";
     }
     run.push(events);
     return over;
@@ -71,8 +74,7 @@ async function read(path, signal, run, errors) {
 
 function drawActions(root, one, path, fail) {
   const text = one.query ? one.query.text : null;
-  const asking = { app: one.app, body: text ?? "", deadline: duration(one.deadline_ms * 1000).replace(" ", "").replace("µs", "us"), floor: floorParam(one.floor), require: one.require ?? [] };
-  asking.deadline = `${one.deadline_ms}ms`;
+  const asking = { app: one.app, body: text ?? "", deadline: `${one.deadline_ms}ms`, floor: floorParam(one.floor), require: one.require ?? [] };
   const cancel = h("button", { type: "button", class: "danger", onclick: () => {
     cancel.disabled = true;
     request(path, { method: "DELETE" }).catch(fail);

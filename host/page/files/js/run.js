@@ -26,6 +26,7 @@ export class Run {
     this.queue = [];
     this.taken = 0;
     this.app = null;
+    this.reason = null;
     this.live = false;
     this.clock = null;
     this.drawnAt = 0;

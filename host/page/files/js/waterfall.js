@@ -29,14 +29,14 @@ export class Waterfall {
     this.ruler = h("div", { class: "wf-plot wf-ruler" });
     this.pathRow = h("div", { class: "wf-plot" });
     this.pathNote = h("div", { class: "wf-note" });
-    const head = h("div", { class: "wf-head" }, [
-      h("div", { class: "wf-row wf-axis", "aria-hidden": "true" }, h("div", { class: "wf-label" }), this.ruler, h("div", { class: "wf-note" })),
+    const head = h("div", { class: "wf-head", "aria-hidden": "true" }, [
+      h("div", { class: "wf-row wf-axis" }, h("div", { class: "wf-label" }), this.ruler, h("div", { class: "wf-note" })),
       h("div", { class: "wf-row" }, h("div", { class: "wf-label" }, "critical path"), this.pathRow, this.pathNote),
     ]);
     this.grid = h("div", { class: "wf-grid", "aria-hidden": "true" });
-    this.rows = h("div", { class: "wf-rows" });
+    this.rows = h("div", { class: "wf-rows", role: "rowgroup" });
     this.body = h("div", { class: "wf-body", onclick: (event) => this.clicked(event) }, this.grid, this.rows);
-    this.foot = h("div", { class: "wf-foot" });
+    this.foot = h("div", { class: "wf-foot", role: "rowgroup" });
     this.scroller = h(
       "div",
       {
@@ -173,7 +173,7 @@ export class Waterfall {
   }
 
   row(label, bars, note, title) {
-    return h("div", { class: "wf-row" }, [
+    return h("div", { class: "wf-row", role: "row" }, [
       h("div", { class: "wf-label", role: "rowheader", title }, h("bdi", {}, label)),
       h("div", { class: "wf-plot", role: "gridcell" }, bars),
       h("div", { class: "wf-note", role: "gridcell" }, note),
