@@ -204,7 +204,7 @@ fn begin(
             traces.query(&recorded, parent);
         }
         drop(held);
-        server.recent.tell(&recorded);
+        server.recent.tidy();
         server.ended.notify_waiters();
         // Nobody may be waiting any more.
         let _ = send.send(outcome);

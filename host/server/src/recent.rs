@@ -13,7 +13,7 @@ use frond_root::{
     Answer, Cancel, Coverage, Event, EventKind, Floor, Listener, PartitionKey, Preview, QueryId, Request,
 };
 use serde::Serialize;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::Notify;
 use utoipa::ToSchema;
 
 use crate::apps::Version;
@@ -25,8 +25,8 @@ const MAX_EVENTS: usize = 200_000;
 const MAX_SHOWN: usize = 64 << 10;
 /// What an event takes, about, beside its texts.
 const EVENT_BYTES: usize = size_of::<Event>() + 64;
-/// Beginnings and ends that somebody who watches all queries may be behind.
-const NEWS: usize = 1024;
+/// With this many times the memory that recent queries may take, those that run no longer keep what repeats.
+const RUNNING_SHARE: usize = 2;
 
 /// The queries, newest last.
 pub(crate) struct Recent {
@@ -36,7 +36,15 @@ pub(crate) struct Recent {
     used: Arc<AtomicUsize>,
     running: Arc<AtomicUsize>,
     total: AtomicU64,
-    news: broadcast::Sender<Arc<Recorded>>,
+    /// Beginnings and ends, counted; and ends alone.
+    counted: Arc<Mutex<Seen>>,
+}
+
+/// How much of the news somebody has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    change: u64,
+    end: u64,
 }
 
 /// One query, as far as it is known.
@@ -59,6 +67,12 @@ pub(crate) struct Recorded {
     running: Arc<AtomicUsize>,
     /// What its events take, in bytes.
     bytes: AtomicUsize,
+    /// What the events of all queries may take before those that run keep less.
+    most: usize,
+    counted: Arc<Mutex<Seen>>,
+    /// Which change its last was, and which end its own.
+    change: AtomicU64,
+    end: AtomicU64,
 }
 
 #[derive(Default)]
@@ -120,7 +134,7 @@ impl Recent {
             used: Arc::default(),
             running: Arc::default(),
             total: AtomicU64::new(0),
-            news: broadcast::Sender::new(NEWS),
+            counted: Arc::default(),
         }
     }
 
@@ -144,26 +158,42 @@ impl Recent {
             used: self.used.clone(),
             running: self.running.clone(),
             bytes: AtomicUsize::new(0),
+            most: self.memory.saturating_mul(RUNNING_SHARE),
+            counted: self.counted.clone(),
+            change: AtomicU64::new(0),
+            end: AtomicU64::new(0),
         });
         self.running.fetch_add(1, Ordering::Relaxed);
         self.total.fetch_add(1, Ordering::Relaxed);
         let mut queries = lock(&self.queries);
         queries.push_back(recorded.clone());
         self.forget(&mut queries);
-        drop(queries);
-        self.tell(&recorded);
+        recorded.changed_now(false);
         recorded
     }
 
-    /// A query has begun, or ended.
-    pub(crate) fn tell(&self, recorded: &Arc<Recorded>) {
-        // Nobody may be listening.
-        let _ = self.news.send(recorded.clone());
+    /// A query has ended: there may be more than are kept.
+    pub(crate) fn tidy(&self) {
+        self.forget(&mut lock(&self.queries));
     }
 
-    /// Hears of each query that begins or ends.
-    pub(crate) fn news(&self) -> broadcast::Receiver<Arc<Recorded>> {
-        self.news.subscribe()
+    /// What began or ended since `seen`, the oldest first and at most `most` of it; how many ends are not among it; and
+    /// what has been seen then.
+    pub(crate) fn since(&self, seen: Seen, most: usize) -> (Vec<Summary>, u64, Seen) {
+        let now = self.seen();
+        if now == seen {
+            return (Vec::new(), 0, now);
+        }
+        let news = |one: &&Arc<Recorded>| one.change.load(Ordering::SeqCst) > seen.change;
+        let newest: Vec<_> = lock(&self.queries).iter().rev().filter(news).take(most).cloned().collect();
+        let ended = newest.iter().filter(|one| one.end.load(Ordering::SeqCst) > seen.end).count() as u64;
+        let missed = now.end.saturating_sub(seen.end).saturating_sub(ended);
+        (newest.iter().rev().map(|one| one.summary()).collect(), missed, now)
+    }
+
+    /// What there is to be seen now.
+    pub(crate) fn seen(&self) -> Seen {
+        *lock(&self.counted)
     }
 
     /// Those that ended go first, the oldest first; those that run are kept.
@@ -329,6 +359,17 @@ impl Recorded {
         self.end(End { took: self.age(), outcome: "failed", reason: Some("refused"), coverage: None, answer: None });
     }
 
+    /// Counts a change and says which it is, in one step: whoever has seen the count can see which it was.
+    fn changed_now(&self, ends: bool) {
+        let mut counted = lock(&self.counted);
+        counted.change += 1;
+        self.change.store(counted.change, Ordering::SeqCst);
+        if ends {
+            counted.end += 1;
+            self.end.store(counted.end, Ordering::SeqCst);
+        }
+    }
+
     fn age(&self) -> Duration {
         self.started.elapsed().unwrap_or_default()
     }
@@ -339,6 +380,7 @@ impl Recorded {
             state.counts.running = 0;
             state.end = Some(end);
             self.running.fetch_sub(1, Ordering::Relaxed);
+            self.changed_now(true);
         }
         drop(state);
         self.changed.notify_waiters();
@@ -368,7 +410,8 @@ impl Listener for Recorded {
                 | EventKind::FoldStarted { .. }
                 | EventKind::FoldEnded { .. }
         );
-        if repeats && state.events.len() >= MAX_EVENTS {
+        let full = state.events.len() >= MAX_EVENTS || self.used.load(Ordering::Relaxed) > self.most;
+        if repeats && full {
             state.missed += 1;
             return;
         }

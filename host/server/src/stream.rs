@@ -1,6 +1,7 @@
 //! Event streams: a query while it is answered, a query's events, and the news of all. Each reads what is kept at its own
 //! pace, a few times a second, so that any number of listeners costs the queries nothing.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +12,23 @@ use frond_root::{Answer, QueryId};
 use frond_run::envelope::{Body, envelope};
 use futures_util::stream::{self, Stream};
 use serde::Serialize;
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Interval;
 
+use crate::apps::AppView;
 use crate::query::Asked;
-use crate::recent::{Counts, Recorded, SoFar};
+use crate::recent::{Counts, Recorded, Seen, SoFar};
 use crate::reply::Problem;
 use crate::server::Server;
+use crate::views;
 
 /// The least time between two reports of progress.
 const PACE: Duration = Duration::from_millis(100);
-/// How often running queries are told of to those who watch all.
-const NEWS: Duration = Duration::from_millis(500);
+/// How often those who watch all are told what is new.
+const NEWS: Duration = Duration::from_millis(250);
+/// Queries of which they are told at once; of more that ended, only how many.
+const AT_ONCE: usize = 40;
 /// Events that are sent at once.
 const BATCH: usize = 500;
 
@@ -204,37 +211,57 @@ impl Reader {
     }
 }
 
-/// All queries and apps, as they change.
+/// All queries and apps, as they change: a few times a second what is new, however much that was.
 pub(crate) fn news(server: Arc<Server>) -> Response {
-    let (queries, apps) = (server.recent.news(), server.apps.changes());
-    let tick = tokio::time::interval(NEWS);
-    streaming(stream::unfold(
-        (server, queries, apps, tick, Vec::new()),
-        |(server, mut queries, mut apps, mut tick, mut queue)| async move {
-            loop {
-                if let Some(event) = queue.pop() {
-                    return Some((Ok(event), (server, queries, apps, tick, queue)));
-                }
-                let missed = |count| event("missed", &Missed { count });
-                tokio::select! {
-                    news = queries.recv() => match news {
-                        Ok(recorded) => queue.push(event("query", &recorded.summary())),
-                        Err(RecvError::Lagged(count)) => queue.push(missed(count)),
-                        Err(RecvError::Closed) => return None,
-                    },
-                    news = apps.recv() => match news {
-                        Ok(app) => queue.push(event("app", &crate::views::of(&server, app))),
-                        Err(RecvError::Lagged(count)) => queue.push(missed(count)),
-                        Err(RecvError::Closed) => return None,
-                    },
-                    _ = tick.tick() => {
-                        if server.is_stopping() && server.recent.running() == 0 {
-                            return None;
-                        }
-                        queue.extend(server.recent.unfinished().iter().take(BATCH).map(|one| event("query", &one.summary())));
+    let (seen, apps) = (server.recent.seen(), server.apps.changes());
+    let watch = Watch { server, apps, seen, tick: tokio::time::interval(NEWS), queue: VecDeque::new() };
+    streaming(stream::unfold(watch, |mut watch| async move {
+        let event = watch.next().await?;
+        Some((Ok(event), watch))
+    }))
+}
+
+struct Watch {
+    server: Arc<Server>,
+    apps: broadcast::Receiver<AppView>,
+    seen: Seen,
+    tick: Interval,
+    queue: VecDeque<Event>,
+}
+
+impl Watch {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                return Some(event);
+            }
+            tokio::select! {
+                news = self.apps.recv() => match news {
+                    Ok(app) => return Some(event("app", &views::of(&self.server, app))),
+                    Err(RecvError::Lagged(count)) => return Some(event("missed", &Missed { count })),
+                    Err(RecvError::Closed) => return None,
+                },
+                _ = self.tick.tick() => {
+                    if self.server.is_stopping() && self.server.recent.running() == 0 {
+                        return None;
                     }
+                    self.look();
                 }
             }
-        },
-    ))
+        }
+    }
+
+    /// What began, what runs, what ended.
+    fn look(&mut self) {
+        let running = self.server.recent.unfinished();
+        let (news, missed, seen) = self.server.recent.since(self.seen, AT_ONCE);
+        self.seen = seen;
+        let told = |id| news.iter().any(|one| one.id == id);
+        let running = running.iter().filter(|one| !told(one.id)).take(AT_ONCE).map(|one| one.summary());
+        let summaries: Vec<_> = running.collect::<Vec<_>>().into_iter().chain(news.iter().cloned()).collect();
+        self.queue.extend(summaries.iter().map(|one| event("query", one)));
+        if missed > 0 {
+            self.queue.push_back(event("missed", &Missed { count: missed }));
+        }
+    }
 }
