@@ -18,6 +18,9 @@ pub mod wire;
 
 pub use ask::{Question, Replan, ask, request};
 pub use error::RunError;
+pub use frond_sandbox::Role;
+pub use frond_sandbox::Slots;
+pub use frond_sandbox::inspect::MAX_SIZE;
 pub use load::{Components, Loading, load};
 pub use machine::Machine;
 pub use wire::{Wired, wire};

@@ -1,1 +1,3 @@
 //! The HTTP root.
+
+pub mod apps;
