@@ -73,7 +73,16 @@ impl Package {
             return Err(no_app(why, None));
         }
         let bytes = fs::read(&file).map_err(|cause| no_app("its frond.toml cannot be read", Some(cause)))?;
-        let text = Text::new(Arc::from(file.as_path()), bytes)?;
+        Self::read(&file, bytes)
+    }
+
+    /// The package that the text of a `frond.toml` describes, read from `file` now or earlier: what it names is relative to
+    /// that.
+    ///
+    /// # Errors
+    /// When it is wrong: with the line, the key and the remedy.
+    pub fn read(file: &Path, text: Vec<u8>) -> Result<Self, AppError> {
+        let text = Text::new(Arc::from(file), text)?;
         let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         resolve::resolve(dir, &text)
     }

@@ -1,8 +1,10 @@
 //! `frond serve`: every app of a folder, over HTTP.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
+use frond_server::apps::Registry;
 use frond_server::config::LogFormat;
 use frond_server::{Config, CutOff, Order, Starting};
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,6 +14,8 @@ use tracing_subscriber::EnvFilter;
 use crate::args::ServeArgs;
 use crate::exit::{Exit, Machine};
 use crate::query::print;
+use crate::show::text::{plural, sanitise};
+use crate::{MAX_TEXT, shown};
 
 /// Orders that wait for the server.
 const ORDERS: usize = 8;
@@ -53,19 +57,14 @@ fn log(config: &Config) -> anyhow::Result<()> {
 
 async fn serve(args: &ServeArgs, config: Config) -> anyhow::Result<CutOff> {
     let dir = args.dir.as_path();
-    eprintln!("loading the apps in {}", dir.display());
-    let starting = Starting::new(dir, config).await?;
-    for (app, wrong) in starting.apps() {
-        match wrong {
-            None => eprintln!("  {app}"),
-            Some(wrong) => eprintln!("  {app}: not served: {}", wrong.replace('\n', "\n    ")),
-        }
-    }
+    let starting = Starting::start(dir, config).await?;
     println!("listening on {}", starting.url());
+    let telling = tokio::spawn(tell(starting.apps(), dir.to_path_buf()));
     let (send, orders) = mpsc::channel(ORDERS);
     let signals = tokio::spawn(signals(send, args.config.clone(), Overrides::of(args)));
     let cut_off = starting.serve(orders).await;
     signals.abort();
+    telling.abort();
     for query in &cut_off.queries {
         eprintln!("cut off: query {query}");
     }
@@ -73,6 +72,21 @@ async fn serve(args: &ServeArgs, config: Config) -> anyhow::Result<CutOff> {
         eprintln!("cut off: {} connections", cut_off.connections);
     }
     Ok(cut_off)
+}
+
+/// Says which apps there are, once each has been looked at.
+async fn tell(apps: Arc<Registry>, dir: PathBuf) {
+    apps.ready().await;
+    let all = apps.apps();
+    eprintln!("{} in {}", plural(all.len() as u64, "app", "apps"), dir.display());
+    for app in all {
+        match app.wrong() {
+            None => eprintln!("  {}", sanitise(&app.name, MAX_TEXT)),
+            Some(wrong) => {
+                eprintln!("  {}: not served: {}", sanitise(&app.name, MAX_TEXT), shown(&wrong).replace('\n', "\n    "))
+            }
+        }
+    }
 }
 
 /// What the command line says whatever a file that is read again says.
@@ -97,11 +111,7 @@ impl Overrides {
 }
 
 /// Signals as orders: the first to end stops, the second quits.
-async fn signals(
-    orders: mpsc::Sender<Order>,
-    config: Option<std::path::PathBuf>,
-    overrides: Overrides,
-) -> anyhow::Result<()> {
+async fn signals(orders: mpsc::Sender<Order>, config: Option<PathBuf>, overrides: Overrides) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;

@@ -6,7 +6,6 @@
 //!
 //! Views write to a [`page`], which makes every foreign text safe for a terminal and keeps lines within its width.
 
-pub mod advice;
 pub mod bench;
 pub mod explain;
 pub mod look;

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use frond_app::{AppError, CallLimits, Component, Package};
 use frond_sandbox::component::{Origin, read};
 use frond_sandbox::grants::{Directory, Faults, Grants, HostPattern, HttpGrant, Ports};
+use frond_sandbox::inspect::surface;
 use frond_sandbox::{Guests, Leaf, Limits, LoadError, Plugin, Role, Sandbox, Trials};
 
 use crate::error::RunError;
@@ -34,7 +36,11 @@ pub enum Loading<'a> {
 /// Hears of it.
 pub type Tell<'a> = &'a dyn Fn(Loading<'_>);
 
+/// Gives a component's bytes.
+pub type Fetch<'a> = &'a dyn Fn(&Component) -> Result<Bytes, AppError>;
+
 /// Components that are ready to be called.
+#[derive(Clone)]
 pub struct Components {
     /// What runs on a partition.
     pub leaf: Option<Leaf>,
@@ -63,10 +69,19 @@ impl Machine {
     /// # Errors
     /// As [`load()`].
     pub fn load(&self, package: &Package, tell: Tell<'_>) -> Result<Components, RunError> {
+        self.load_from(package, &from_file, tell)
+    }
+
+    /// The same of bytes that `fetch` gives: those of a file are asked for once, however many roles it plays. A pin in the
+    /// package holds for whatever is fetched.
+    ///
+    /// # Errors
+    /// As [`load()`], and those of `fetch`.
+    pub fn load_from(&self, package: &Package, fetch: Fetch<'_>, tell: Tell<'_>) -> Result<Components, RunError> {
         let of = &package.limits;
         let limits = |of: &CallLimits| limits(of, package.limits.partition);
         let sandbox = self.sandbox(&[limits(&of.leaf), limits(&of.merge), limits(&of.split)]);
-        let mut loader = Loader { package, sandbox: &sandbox, tell, loaded: Vec::new() };
+        let mut loader = Loader { package, sandbox: &sandbox, fetch, tell, loaded: Vec::new() };
         let leaf = loader.load(package.leaf.as_ref(), Role::Leaf, &of.leaf)?;
         let merge = loader.load(package.merge.as_ref(), Role::Merge, &of.merge)?;
         let split = loader.load(package.split.as_ref(), Role::Split, &of.split)?;
@@ -92,6 +107,7 @@ impl Machine {
 struct Loader<'a> {
     package: &'a Package,
     sandbox: &'a Sandbox,
+    fetch: Fetch<'a>,
     tell: Tell<'a>,
     loaded: Vec<(PathBuf, bool, Arc<Plugin>)>,
 }
@@ -104,7 +120,6 @@ impl Loader<'_> {
         of: &CallLimits,
     ) -> Result<Option<Arc<Plugin>>, AppError> {
         let Some(component) = component else { return Ok(None) };
-        component.check()?;
         let metered = of.fuel.is_some();
         let same = |one: &&(PathBuf, bool, _)| one.0 == component.path && one.1 == metered;
         if let Some((_, _, plugin)) = self.loaded.iter().find(same) {
@@ -117,8 +132,11 @@ impl Loader<'_> {
 
     fn fresh(&self, component: &Component, roles: &[Role], metered: bool) -> Result<Plugin, AppError> {
         let misfit = |error: LoadError| component.misfit(error);
-        let bytes = read(&component.path).map_err(misfit)?;
+        let bytes = (self.fetch)(component)?;
         component.verify(&bytes)?;
+        // Before anyone is told of a compilation: what does not fit is not compiled.
+        let fits = |bytes| surface(bytes).and_then(|surface| roles.iter().try_for_each(|role| surface.fits(*role)));
+        fits(&bytes).map_err(|wrong| misfit(wrong.into()))?;
         let (path, start) = (component.path.as_path(), Instant::now());
         if !Plugin::is_cached(self.sandbox, &bytes, metered) {
             (self.tell)(Loading::Compiling { path, size: bytes.len() as u64 });
@@ -138,6 +156,15 @@ impl Loader<'_> {
         let others = all.into_iter().filter(|(role, other)| *role != first && same(other));
         [first].into_iter().chain(others.map(|(role, _)| role)).collect()
     }
+}
+
+/// A component as its file has it.
+///
+/// # Errors
+/// A file that is not there, cannot be read, or is too large for a component.
+pub fn from_file(component: &Component) -> Result<Bytes, AppError> {
+    component.check()?;
+    read(&component.path).map(Bytes::from).map_err(|error| component.misfit(error))
 }
 
 /// An app's limits as the sandbox takes them.

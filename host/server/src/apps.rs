@@ -1,97 +1,310 @@
-//! Stand-in until the registry is merged.
-#![allow(missing_docs, clippy::unwrap_used, unused)]
-use bytes::Bytes;
-use frond_run::{Machine, Slots};
-use serde::Serialize;
+//! The apps that are served, and how they change while they are.
+//!
+//! 1. `folder`: what there is: app folders, `frond.toml`s, components, by their digests. `watch`: being told of changes.
+//! 2. `keeper`: the one thread that takes up changes; `inbox`: what waits for it. `kept`: one app as it has it.
+//! 3. `candidate`: what may become a version. `check`: validated, compiled, tried on its cases; `canary`: on one partition.
+//! 4. `ledger`: what an app served, serves, and may go back to; `state`: where that is kept, with every component.
+//! 5. [`Version`]: what queries are asked of; [`AppView`]: an app as clients see it; [`ChangeError`]: why it stays as it is.
+//!
+//! Whatever is refused leaves in place what served before. A query keeps the version that it was asked of.
+
+mod canary;
+mod candidate;
+mod check;
+mod digest;
+mod error;
+mod folder;
+mod inbox;
+mod keeper;
+mod kept;
+mod ledger;
+mod state;
+mod version;
+mod view;
+mod watch;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
+pub use frond_run::Role;
+use frond_run::{Machine, RunError, Slots};
 use tokio::runtime::Handle;
-pub struct Version {
-    pub number: u64,
-    pub wired: frond_run::Wired,
+use tokio::sync::{broadcast, oneshot, watch as latest};
+
+use crate::config::Config;
+pub use error::{ChangeError, OpenError, Stage, StateError};
+use folder::Root;
+use inbox::{Inbox, Order, Wish};
+use keeper::Keeper;
+use state::State;
+pub use version::{Checks, Example, Origin, Part, Version, VersionView};
+pub use view::{AppView, CallView, Change, GrantsView, Health, LimitsView, Refused};
+
+/// Changes that a slow reader may be behind; of more it is told how many it missed.
+const CHANGES: usize = 256;
+/// The largest query that is remembered for the next canary, in bytes.
+const MAX_REMEMBERED: usize = 64 << 10;
+
+/// What the apps may take, and where they are kept.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The largest component that is taken, in bytes.
+    pub component_bytes: u64,
+    /// What all cases of an app may take together when it changes.
+    pub case_time: Duration,
+    /// The versions of an app that are kept, at least 1.
+    pub history: usize,
+    /// Where uploaded components and the versions of apps are kept.
+    pub state: PathBuf,
+    /// Whether files are watched. Without it, changes are taken up by [`Registry::reload`] alone.
+    pub watch: bool,
 }
-impl Version {
-    pub fn digest(&self, _: Role) -> Option<String> {
-        None
+
+impl Settings {
+    /// What a server's settings say of it.
+    #[must_use]
+    pub fn of(config: &Config, dir: &Path) -> Self {
+        let defaults = Self::new(dir);
+        Self {
+            component_bytes: config.limits.component.0,
+            state: config.state.clone().unwrap_or(defaults.state),
+            watch: config.watch,
+            ..defaults
+        }
+    }
+
+    /// The defaults for apps in `dir`.
+    #[must_use]
+    pub fn new(dir: &Path) -> Self {
+        Self {
+            component_bytes: 64 << 20,
+            case_time: Duration::from_secs(30),
+            history: 10,
+            state: dir.join(".frond"),
+            watch: true,
+        }
     }
 }
-#[derive(Clone, Copy)]
-pub enum Role {
-    Leaf,
-    Merge,
-    Split,
-}
-#[derive(Clone, Serialize, utoipa::ToSchema)]
-pub struct AppView {
-    pub name: String,
-}
-impl AppView {
-    pub fn why(&self) -> String {
-        String::new()
-    }
-    pub fn wrong(&self) -> Option<String> {
-        None
-    }
-}
-#[derive(Debug, thiserror::Error)]
-pub enum ChangeError {
-    #[error("no")]
-    NotFound,
-    #[error("no")]
-    Refused {},
-    #[error("no")]
-    NoVersion,
-}
+
+/// What all apps of the process run on.
+#[derive(Clone)]
 pub struct Host {
+    /// Engines, and the clock that interrupts guests.
     pub machine: Arc<Machine>,
+    /// The threads that leaves run on.
     pub threads: Slots,
+    /// What serves host calls, and runs the canary.
     pub runtime: Handle,
 }
-pub struct Settings;
-impl Settings {
-    pub fn of(_: &crate::Config, _: &Path) -> Self {
-        Self
+
+/// One app, for those who ask it.
+struct Slot {
+    current: ArcSwapOption<Version>,
+    remembered: ArcSwapOption<Bytes>,
+    view: ArcSwap<AppView>,
+}
+
+/// What the keeper and everyone else share.
+struct Shared {
+    settings: Settings,
+    host: Host,
+    inbox: Arc<Inbox>,
+    apps: ArcSwap<BTreeMap<String, Arc<Slot>>>,
+    changes: broadcast::Sender<AppView>,
+    /// Whether everything that was there at the start has been taken up.
+    ready: latest::Sender<bool>,
+    /// Apps that wait for the keeper, the one that it works on included.
+    waiting: AtomicUsize,
+}
+
+impl Shared {
+    /// Only the keeper adds and removes: nothing is lost between reading and writing the map.
+    fn add(&self, name: &str) -> Arc<Slot> {
+        let slot = Arc::new(Slot {
+            current: ArcSwapOption::empty(),
+            remembered: ArcSwapOption::empty(),
+            view: ArcSwap::from_pointee(AppView::new(name)),
+        });
+        let mut apps = BTreeMap::clone(&self.apps.load());
+        apps.insert(name.to_owned(), slot.clone());
+        self.apps.store(Arc::new(apps));
+        self.publish(&slot, AppView::new(name));
+        slot
+    }
+
+    fn remove(&self, name: &str) {
+        let mut apps = BTreeMap::clone(&self.apps.load());
+        let gone = apps.remove(name);
+        self.apps.store(Arc::new(apps));
+        if let Some(slot) = gone {
+            self.publish(&slot, AppView { health: Health::Gone, ..AppView::new(name) });
+        }
+    }
+
+    fn publish(&self, slot: &Slot, view: AppView) {
+        slot.view.store(Arc::new(view.clone()));
+        // Nobody may be listening.
+        let _ = self.changes.send(view);
     }
 }
-pub struct Registry(std::collections::BTreeMap<String, Arc<Version>>, tokio::sync::broadcast::Sender<AppView>);
+
+/// The apps below a folder, each with the version that serves.
+pub struct Registry {
+    shared: Arc<Shared>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+}
+
 impl Registry {
-    pub async fn open(dir: &Path, _: Settings, host: Host) -> Result<Arc<Self>, std::io::Error> {
-        let mut all = std::collections::BTreeMap::new();
-        for entry in std::fs::read_dir(dir).unwrap().flatten() {
-            if let Ok(app) = frond_app::App::load(&entry.path()) {
-                if let Ok(parts) = host.machine.load(&frond_app::Package::from(&app), &|_| {}) {
-                    let wired = parts.wire_on(&app, &host.machine, &host.threads).unwrap();
-                    all.insert(app.name.clone(), Arc::new(Version { number: 1, wired }));
-                }
-            }
-        }
-        Ok(Arc::new(Self(all, tokio::sync::broadcast::Sender::new(8))))
+    /// Serves the apps in `dir`: every folder in it that has a `frond.toml`, or `dir` itself if it has one. Comes back when
+    /// each has been checked once; those that are broken are there, and say so.
+    ///
+    /// # Errors
+    /// A folder of apps that cannot be read, a state folder that cannot be used, a machine that starts no thread.
+    pub async fn open(dir: &Path, settings: Settings, host: Host) -> Result<Arc<Self>, OpenError> {
+        let registry = Self::start(dir, settings, host)?;
+        registry.ready().await;
+        Ok(registry)
     }
+
+    /// As [`Registry::open`], and comes back at once: the apps come up one after the other.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start(dir: &Path, settings: Settings, host: Host) -> Result<Arc<Self>, OpenError> {
+        let root = Root::at(dir).map_err(|cause| OpenError::Folder { path: dir.to_path_buf(), cause })?;
+        let state = State::open(&settings.state)?;
+        let shared = Arc::new(Shared {
+            inbox: Arc::new(Inbox::new(settings.component_bytes)),
+            settings,
+            host,
+            apps: ArcSwap::default(),
+            changes: broadcast::Sender::new(CHANGES),
+            ready: latest::Sender::new(false),
+            waiting: AtomicUsize::new(0),
+        });
+        let keeper = Keeper::new(shared.clone(), root, state);
+        let thread = thread::Builder::new().name("frond-apps".to_owned()).spawn(move || keeper.run());
+        let thread =
+            thread.map_err(|error| RunError::machine("the thread that keeps apps could not be started", error))?;
+        Ok(Arc::new(Self { shared, keeper: Mutex::new(Some(thread)) }))
+    }
+
+    /// Comes back when everything that was there at the start has been checked once.
+    pub async fn ready(&self) {
+        // It cannot fail while `self` holds the sender.
+        let _ = self.shared.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    /// True when everything that was there at the start has been checked once.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        *self.shared.ready.borrow()
+    }
+
+    /// The version of an app that serves now. Takes no lock.
+    #[must_use]
     pub fn current(&self, app: &str) -> Option<Arc<Version>> {
-        self.0.get(app).cloned()
+        self.shared.apps.load().get(app)?.current.load_full()
     }
-    pub fn app(&self, app: &str) -> Option<AppView> {
-        self.0.contains_key(app).then(|| AppView { name: app.to_owned() })
+
+    /// An app as clients see it.
+    #[must_use]
+    pub fn app(&self, name: &str) -> Option<AppView> {
+        self.shared.apps.load().get(name).map(|slot| AppView::clone(&slot.view.load()))
     }
+
+    /// All apps, by name.
+    #[must_use]
     pub fn apps(&self) -> Vec<AppView> {
-        self.0.keys().map(|name| AppView { name: name.clone() }).collect()
+        self.shared.apps.load().values().map(|slot| AppView::clone(&slot.view.load())).collect()
     }
-    pub fn changes(&self) -> tokio::sync::broadcast::Receiver<AppView> {
-        self.1.subscribe()
+
+    /// Every app that changes from now on, at each step. A reader that is too slow is told how many it missed.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<AppView> {
+        self.shared.changes.subscribe()
     }
-    pub fn remember(&self, _: &Version, _: &Bytes) {}
+
+    /// Serves `component` in a role of an app, once it has passed every check. What is asked for is done even if nobody
+    /// waits for it any more.
+    ///
+    /// # Errors
+    /// See [`ChangeError`]: what served before then still does.
+    pub async fn put(&self, app: &str, role: Role, component: Bytes) -> Result<Arc<Version>, ChangeError> {
+        let (size, limit) = (component.len() as u64, self.shared.settings.component_bytes);
+        if size > limit {
+            return Err(ChangeError::TooLarge { size, limit });
+        }
+        self.ask(app, Wish::Put(role, component)).await
+    }
+
+    /// Serves the component that the app's folder names again, once it has passed every check. Without an upload nothing
+    /// changes.
+    ///
+    /// # Errors
+    /// See [`ChangeError`].
+    pub async fn delete(&self, app: &str, role: Role) -> Result<Arc<Version>, ChangeError> {
+        self.ask(app, Wish::Delete(role)).await
+    }
+
+    /// Serves the version that served before, until the app's folder changes or something is uploaded. It is not tried
+    /// again: it was when it first served.
+    ///
+    /// # Errors
+    /// See [`ChangeError`].
+    pub async fn rollback(&self, app: &str) -> Result<Arc<Version>, ChangeError> {
+        self.ask(app, Wish::Rollback).await
+    }
+
+    async fn ask(&self, app: &str, wish: Wish) -> Result<Arc<Version>, ChangeError> {
+        if !self.shared.apps.load().contains_key(app) {
+            return Err(ChangeError::NotFound);
+        }
+        let (reply, came) = oneshot::channel();
+        self.shared.inbox.order(Order { app: app.to_owned(), wish, reply })?;
+        came.await.unwrap_or(Err(ChangeError::Stopping))
+    }
+
+    /// Keeps the last query that `version` answered whole: the next version is asked one partition of it before it serves.
+    pub fn remember(&self, version: &Version, query: &Bytes) {
+        if query.len() > MAX_REMEMBERED {
+            return;
+        }
+        if let Some(slot) = self.shared.apps.load().get(&version.wired.app.name) {
+            slot.remembered.store(Some(Arc::new(query.clone())));
+        }
+    }
+
+    /// Looks at everything again; what was refused is checked again.
+    pub fn reload(&self) {
+        self.shared.inbox.reload();
+    }
+
+    /// Changes that are being checked, or wait for it.
+    #[must_use]
     pub fn compiling(&self) -> usize {
-        0
+        self.shared.waiting.load(Ordering::Relaxed) + self.shared.inbox.orders()
     }
-    pub async fn put(&self, _: &str, _: Role, _: Bytes) -> Result<Arc<Version>, ChangeError> {
-        Err(ChangeError::NotFound)
+
+    /// Changes nothing any more. Comes back when what was under way has ended; what serves still does.
+    pub async fn close(&self) {
+        self.shared.inbox.close();
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(keeper) = keeper {
+            // It catches the panics of what it runs.
+            let _ = tokio::task::spawn_blocking(move || keeper.join()).await;
+        }
     }
-    pub async fn delete(&self, _: &str, _: Role) -> Result<Arc<Version>, ChangeError> {
-        Err(ChangeError::NotFound)
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.shared.inbox.close();
     }
-    pub async fn rollback(&self, _: &str) -> Result<Arc<Version>, ChangeError> {
-        Err(ChangeError::NotFound)
-    }
-    pub fn reload(&self) {}
-    pub async fn close(&self) {}
 }

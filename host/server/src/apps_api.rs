@@ -156,6 +156,8 @@ fn problem(app: &str, error: ChangeError) -> Problem {
     match error {
         ChangeError::NotFound => no_app(app),
         ChangeError::Refused { .. } => Problem::refused(error.to_string()),
+        ChangeError::TooLarge { .. } => Problem::too_large(error.to_string()),
+        ChangeError::Busy => Problem::overloaded(error.to_string(), std::time::Duration::from_secs(5)),
         other => Problem::conflict(other.to_string()),
     }
 }

@@ -29,9 +29,10 @@ pub(crate) async fn healthz() -> &'static str {
     tag = "server"
 )]
 pub(crate) async fn readyz(State(server): State<Arc<Server>>) -> Response {
-    match server.is_stopping() {
-        true => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response(),
-        false => "ready\n".into_response(),
+    match (server.is_stopping(), server.apps.is_ready()) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response(),
+        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "loading apps\n").into_response(),
+        (false, true) => "ready\n".into_response(),
     }
 }
 

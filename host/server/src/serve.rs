@@ -10,7 +10,7 @@ use frond_run::{Machine, RunError};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use crate::apps::{Host, Registry};
+use crate::apps::{Host, OpenError, Registry};
 use crate::config::{Config, ConfigError};
 use crate::listen::Listener;
 use crate::router::router;
@@ -31,8 +31,8 @@ pub enum ServeError {
     #[error(transparent)]
     Run(#[from] RunError),
     /// The apps cannot be looked at.
-    #[error("{0}")]
-    Apps(String),
+    #[error(transparent)]
+    Apps(#[from] OpenError),
 }
 
 /// What a running server is told.
@@ -66,6 +66,16 @@ impl Starting {
     /// # Errors
     /// See [`ServeError`]. An app that is broken is none: the others are served.
     pub async fn new(dir: &Path, config: Config) -> Result<Self, ServeError> {
+        let starting = Self::start(dir, config).await?;
+        starting.server.apps.ready().await;
+        Ok(starting)
+    }
+
+    /// Listens, while the apps below `dir` are still being loaded, one after the other.
+    ///
+    /// # Errors
+    /// As [`Starting::new`].
+    pub async fn start(dir: &Path, config: Config) -> Result<Self, ServeError> {
         config.check()?;
         let listener = Listener::bind(&config).await?;
         let traces = config.traces.as_deref().map(Traces::start).transpose();
@@ -73,8 +83,7 @@ impl Starting {
         let machine = Arc::new(Machine::new(config.slots)?);
         let threads = machine.start_with(&Handle::current(), config.leaves_step_back)?;
         let host = Host { machine, threads: threads.clone(), runtime: Handle::current() };
-        let apps = Registry::open(dir, crate::apps::Settings::of(&config, dir), host).await;
-        let apps = apps.map_err(|error| ServeError::Apps(crate::reply::chain(&error)))?;
+        let apps = Registry::start(dir, crate::apps::Settings::of(&config, dir), host)?;
         let server = Arc::new(Server::new(config, apps, threads, traces));
         Ok(Self { server, listener })
     }
@@ -91,14 +100,10 @@ impl Starting {
         format!("{}://{}", if self.listener.is_secure() { "https" } else { "http" }, self.address())
     }
 
-    /// The apps that there are, each with what is wrong with it, if anything is.
+    /// The apps that it serves.
     #[must_use]
-    pub fn apps(&self) -> Vec<(String, Option<String>)> {
-        let named = |app: crate::apps::AppView| {
-            let wrong = app.wrong();
-            (app.name, wrong)
-        };
-        self.server.apps.apps().into_iter().map(named).collect()
+    pub fn apps(&self) -> Arc<Registry> {
+        self.server.apps.clone()
     }
 
     /// Serves until it is told to stop. Says what was cut off.

@@ -6,6 +6,7 @@
 //! 3. [`trial`](mod@trial): a case, tried; [`came`] is what came of it. [`expect`]: what came, held against what was expected.
 //! 4. [`laws`]: what a merge and a leaf must keep so that the root may fold in any tree and try again.
 //! 5. [`inject`]: faults put in their way. [`junit`]: the outcome for a build server. [`bless`]: expectations rewritten.
+//!    [`told`] is a failed case in words, and [`advice`] what can be done about it.
 //! 6. [`measure`]: what calls cost. [`profile`]: where. [`capture`]: failed calls of production kept, and made again.
 //!
 //! ```no_run
@@ -19,6 +20,7 @@
 //! # }
 //! ```
 
+pub mod advice;
 pub mod bless;
 pub mod came;
 pub mod capture;
@@ -31,6 +33,7 @@ pub mod measure;
 pub mod profile;
 pub mod suite;
 pub mod tester;
+pub mod told;
 pub mod trial;
 
 pub use case::{Case, Fixture};

@@ -43,6 +43,15 @@ impl Tester {
     pub fn load(package: Package, tell: Tell<'_>) -> Result<Self, RunError> {
         let slots = std::thread::available_parallelism().map_or(1, usize::from);
         let components = load(&package, slots, tell)?;
+        Self::over(package, components, slots)
+    }
+
+    /// Tests components that have been loaded: those that are to serve, say. Queries run on threads of their own, `slots`
+    /// leaves at once.
+    ///
+    /// # Errors
+    /// A machine that lets no runtime start.
+    pub fn over(package: Package, components: Components, slots: usize) -> Result<Self, RunError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()

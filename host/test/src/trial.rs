@@ -82,6 +82,26 @@ impl Tester {
         }
     }
 
+    /// The same in no more than `left`. `None` when a case had not passed by then, and was to have longer.
+    #[must_use]
+    pub fn try_case_within(&self, case: &Case, left: Duration) -> Option<Tried> {
+        let mut sooner = case.clone();
+        let own = match &mut sooner.call {
+            Call::Query(promises) => {
+                let own = promises.deadline.unwrap_or(self.package.deadline);
+                promises.deadline = Some(own.min(left));
+                own
+            }
+            Call::Leaf { .. } | Call::Split { .. } => self.leaf_time(&case.lower),
+            Call::Merge { .. } | Call::Finish { .. } => self.merge_time(&case.lower),
+        };
+        if own > left && !matches!(case.call, Call::Query(_)) {
+            sooner.lower.time = Some(frond_app::Time(left));
+        }
+        let tried = self.try_case(&sooner);
+        (own <= left || tried.verdict == Verdict::Passed).then_some(tried)
+    }
+
     /// Makes a case's call and takes whatever comes: for faults, whose outcome is to be seen.
     #[must_use]
     pub fn show_case(&self, case: &Case) -> Tried {

@@ -2,9 +2,9 @@
 
 use frond_app::Limits;
 use frond_sandbox::Trial;
+use frond_test::advice::advice;
 use frond_test::capture::Capture;
 
-use super::advice::advice;
 use super::look::Look;
 use super::page::{Line, Page, Tone};
 use super::text::{big, bytes, millis};

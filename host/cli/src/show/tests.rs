@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use frond_app::Limits;
+use frond_test::advice::advice;
 use frond_test::{LawTried, Tried, Verdict};
 use serde::Serialize;
 
-use super::advice::advice;
 use super::look::Look;
 use super::page::{Line, Page, Tone};
 use super::text::{count, millis, pad, pad_left, percent, plural};

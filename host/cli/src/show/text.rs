@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use frond_root::{FailureKind, Floor, Status};
+pub use frond_test::told::count;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The most characters shown of one piece of foreign text: a message, a line of a log.
@@ -192,21 +193,6 @@ pub fn times(factor: f64) -> String {
         _ => ">1,000,000×".to_owned(),
     }
 }
-
-/// A count with its thousands apart: `10,000`.
-#[must_use]
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// A count and its noun: `1 retry`, `2 retries`.
 #[must_use]
 pub fn plural(number: u64, one: &str, many: &str) -> String {

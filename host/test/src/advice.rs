@@ -4,7 +4,7 @@ use frond_app::Limits;
 use frond_app::size::show_size;
 use frond_root::FailureKind;
 
-use super::text::count;
+use crate::told::count;
 
 /// The remedy, where there is a general one. `call` is `leaf`, `merge`, `finish`, `split` or `query`.
 #[must_use]

@@ -1,0 +1,173 @@
+//! What may become a version: the text of a `frond.toml` and the very bytes of the components, all in hand, so that what is
+//! checked is what will serve, whatever happens to the files meanwhile.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use frond_app::{AppError, Component, Package};
+use frond_run::Role;
+use frond_run::load::from_file;
+
+use super::digest::Digest;
+use super::error::{Refusal, Stage};
+use super::folder::Look;
+use super::ledger::{Entry, Held, Identity, Parts, Uploads};
+use super::state::{Kind, State};
+
+/// The roles, in the order in which they are read.
+const ROLES: [Role; 3] = [Role::Leaf, Role::Merge, Role::Split];
+
+/// All that a version is made of.
+pub(crate) struct Candidate {
+    pub(crate) package: Package,
+    pub(crate) manifest: (Digest, Bytes),
+    pub(crate) parts: Parts,
+    /// The components' bytes, by the paths that `package` gives them.
+    bytes: Vec<(PathBuf, Bytes)>,
+    uploads: Uploads,
+}
+
+/// Where an uploaded component comes from: what is being uploaded, or what is kept.
+pub(crate) type Given<'a> = Option<(Digest, &'a Bytes)>;
+
+impl Candidate {
+    /// What the folder and `uploads` make. What `given` holds is not kept yet.
+    ///
+    /// # Errors
+    /// What is wrong with the folder, or missing.
+    pub(crate) fn of(
+        app: &str,
+        look: &Look,
+        uploads: Uploads,
+        given: Given<'_>,
+        state: &State,
+    ) -> Result<Self, Refusal> {
+        let manifest = look.manifest.clone().map_err(|why| Refusal::told(Stage::Validating, why))?;
+        let read = |component: &Component, role| match uploads.get(role) {
+            Some(digest) => uploaded(digest, given, state).map(|bytes| (digest, bytes)),
+            None => {
+                let bytes = from_file(component).map_err(|error| invalid(&error))?;
+                Ok((Digest::of(&bytes), bytes))
+            }
+        };
+        Self::collect(app, &look.dir, manifest, uploads, read)
+    }
+
+    /// A version that was served before.
+    ///
+    /// # Errors
+    /// What is not kept any more.
+    pub(crate) fn kept(app: &str, dir: &Path, entry: &Entry, state: &State) -> Result<Self, Refusal> {
+        let lost = |error| Refusal::new(Stage::Validating, &error);
+        let text = state.load(Kind::Manifest, &entry.manifest).map_err(lost)?;
+        let read = |_: &Component, role| {
+            let held = entry.parts.get(role).ok_or_else(|| {
+                Refusal::told(Stage::Validating, format!("the version {} has no {role} component", entry.number))
+            })?;
+            Ok((held.digest, state.load(Kind::Component, &held.digest).map_err(lost)?))
+        };
+        Self::collect(app, dir, (entry.manifest, text), entry.parts.uploads(), read)
+    }
+
+    fn collect(
+        app: &str,
+        dir: &Path,
+        manifest: (Digest, Bytes),
+        uploads: Uploads,
+        read: impl Fn(&Component, Role) -> Result<(Digest, Bytes), Refusal>,
+    ) -> Result<Self, Refusal> {
+        let mut package =
+            Package::read(&dir.join("frond.toml"), manifest.1.to_vec()).map_err(|error| invalid(&error))?;
+        // An app goes by its folder's name, which is there even while its frond.toml cannot be read.
+        app.clone_into(&mut package.name);
+        package.clone().app().map_err(|error| invalid(&error))?;
+        let (mut held, mut all) = ([None; 3], Vec::new());
+        for (role, held) in ROLES.into_iter().zip(&mut held) {
+            let Some(component) = component(&mut package, role) else {
+                if uploads.get(role).is_some() {
+                    return Err(needless(role, &dir.join("frond.toml")));
+                }
+                continue;
+            };
+            let uploaded = uploads.get(role).is_some();
+            // One file that plays two roles is read once: twice it could be two.
+            let same = all.iter().find(|(path, _): &&(PathBuf, Bytes)| !uploaded && *path == component.path);
+            let (digest, bytes) = match same {
+                Some((_, bytes)) => (Digest::of(bytes), bytes.clone()),
+                None => read(component, role)?,
+            };
+            if uploaded {
+                // Only a name, for what is wrong with it: there is no such file.
+                component.path = PathBuf::from(format!("uploaded {role}"));
+            }
+            *held = Some(Held { digest, bytes: bytes.len() as u64, uploaded });
+            all.push((component.path.clone(), bytes));
+        }
+        let [Some(leaf), Some(merge), split] = held else {
+            return Err(Refusal::told(Stage::Validating, "an app has at least a leaf and a merge".to_owned()));
+        };
+        Ok(Self { package, manifest, parts: Parts { leaf, merge, split }, bytes: all, uploads })
+    }
+
+    /// What makes it the same as another.
+    pub(crate) fn identity(&self) -> Identity {
+        let Parts { leaf, merge, split } = self.parts;
+        let split = split.map(|held| held.digest);
+        Identity { manifest: self.manifest.0, leaf: leaf.digest, merge: merge.digest, split }
+    }
+
+    /// The uploads that it is made with.
+    pub(crate) fn uploads(&self) -> Uploads {
+        self.uploads
+    }
+
+    /// The bytes of a component of its package.
+    ///
+    /// # Errors
+    /// One of another package.
+    pub(crate) fn fetch(&self, component: &Component) -> Result<Bytes, AppError> {
+        let found = self.bytes.iter().find(|(path, _)| *path == component.path);
+        found.map(|(_, bytes)| bytes.clone()).ok_or_else(|| component.misfit("was not read"))
+    }
+
+    /// Keeps all that it is made of.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn store(&self, state: &mut State) -> Result<(), super::error::StateError> {
+        state.store(Kind::Manifest, &self.manifest.0, &self.manifest.1)?;
+        for (_, bytes) in &self.bytes {
+            state.store(Kind::Component, &Digest::of(bytes), bytes)?;
+        }
+        Ok(())
+    }
+}
+
+fn component(package: &mut Package, role: Role) -> Option<&mut Component> {
+    match role {
+        Role::Leaf => package.leaf.as_mut(),
+        Role::Merge => package.merge.as_mut(),
+        Role::Split => package.split.as_mut(),
+    }
+}
+
+fn uploaded(digest: Digest, given: Given<'_>, state: &State) -> Result<Bytes, Refusal> {
+    match given {
+        Some((same, bytes)) if same == digest => Ok(bytes.clone()),
+        _ => state.load(Kind::Component, &digest).map_err(|error| Refusal::new(Stage::Validating, &error)),
+    }
+}
+
+fn invalid(error: &AppError) -> Refusal {
+    Refusal::new(Stage::Validating, error)
+}
+
+/// An app without a split has no use for one.
+fn needless(role: Role, file: &Path) -> Refusal {
+    let text = format!(
+        "{}: the app has no {role} component, so an uploaded one would never run\n\
+         (set source.kind = \"split\" and add a [split] section to its frond.toml, or take the upload away)",
+        file.display()
+    );
+    Refusal::told(Stage::Validating, text)
+}

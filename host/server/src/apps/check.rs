@@ -1,0 +1,181 @@
+//! What a candidate goes through before it serves: validated, compiled, tried on its cases, asked one partition.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use frond_run::{Components, Loading, RunError, Wired};
+use frond_test::told::told;
+use frond_test::{Suite, Tester, Tried, Verdict};
+
+use super::Host;
+use super::canary;
+use super::candidate::Candidate;
+use super::error::{Refusal, Stage};
+use super::inbox::Inbox;
+use super::version::Example;
+
+/// The most examples that are shown, and the longest query of one in bytes.
+const MAX_EXAMPLES: usize = 20;
+const MAX_EXAMPLE: usize = 4 << 10;
+/// The most failed cases that are told in full.
+const MAX_TOLD: usize = 5;
+
+/// Hears how far a check got, and with what.
+pub(crate) type Tell<'a> = &'a dyn Fn(Stage, String);
+
+/// What a check needs beside its candidate.
+pub(crate) struct Checker<'a> {
+    pub(crate) host: &'a Host,
+    /// What all cases may take together.
+    pub(crate) case_time: Duration,
+    /// The last query that was answered whole.
+    pub(crate) remembered: Option<Bytes>,
+    pub(crate) inbox: &'a Inbox,
+    pub(crate) tell: Tell<'a>,
+}
+
+/// A candidate that can serve.
+pub(crate) struct Loaded {
+    pub(crate) wired: Wired,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) examples: Vec<Example>,
+    components: Components,
+    suite: Suite,
+}
+
+/// How a candidate did.
+pub(crate) struct Passed {
+    pub(crate) cases: String,
+    pub(crate) canary: String,
+}
+
+impl Checker<'_> {
+    /// Validates and compiles: all that one needs that has passed the other checks before.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub(crate) fn load(&self, candidate: &Candidate) -> Result<Loaded, Refusal> {
+        let stage = std::cell::Cell::new(Stage::Validating);
+        (self.tell)(Stage::Validating, "looking at frond.toml and the components".to_owned());
+        let tell = |loading: Loading<'_>| {
+            if let Loading::Compiling { path, size } = loading {
+                stage.set(Stage::Compiling);
+                let size = frond_app::size::show_size(size);
+                (self.tell)(Stage::Compiling, format!("compiling `{}` ({size})", path.display()));
+            }
+        };
+        let refuse = |error: RunError| Refusal::new(stage.get(), &error);
+        let package = &candidate.package;
+        let app = package.clone().app().map_err(|error| refuse(error.into()))?;
+        let fetch = |component: &frond_app::Component| candidate.fetch(component);
+        let components = self.host.machine.load_from(package, &fetch, &tell).map_err(refuse)?;
+        let wired = components.wire_on(&app, &self.host.machine, &self.host.threads).map_err(refuse)?;
+        let suite = Suite::read(&app.dir, None).map_err(|cause| {
+            let folder = app.dir.join("cases");
+            Refusal::told(
+                Stage::Testing,
+                format!("cannot read the cases in `{}`\n  because: {cause}", folder.display()),
+            )
+        })?;
+        let warnings = components.warnings.clone();
+        Ok(Loaded { examples: examples(&suite), wired, warnings, components, suite })
+    }
+
+    /// Tries it on its cases, then on one partition.
+    ///
+    /// # Errors
+    /// What fails.
+    pub(crate) fn pass(&self, candidate: &Candidate, loaded: &Loaded) -> Result<Passed, Refusal> {
+        let tried = self.cases(candidate, loaded)?;
+        let cases = if tried.is_empty() { "none".to_owned() } else { format!("{} passed", tried.len()) };
+        let query = self.remembered.clone().or_else(|| first_whole(loaded, &tried));
+        let Some(query) = query else {
+            let canary = "skipped: no query has been answered yet, and no case asks the whole app".to_owned();
+            return Ok(Passed { cases, canary });
+        };
+        (self.tell)(Stage::Canary, "asking one partition".to_owned());
+        let canary = canary::ask_one(self.host, &loaded.wired, query, self.case_time, self.inbox)?;
+        Ok(Passed { cases, canary })
+    }
+
+    fn cases(&self, candidate: &Candidate, loaded: &Loaded) -> Result<Vec<Tried>, Refusal> {
+        let refuse = |text: String| Refusal::told(Stage::Testing, text);
+        let total = loaded.suite.cases.len();
+        if total == 0 {
+            return Ok(Vec::new());
+        }
+        let slots = self.host.machine.slots();
+        let tester = Tester::over(candidate.package.clone(), loaded.components.clone(), slots)
+            .map_err(|error| Refusal::new(Stage::Testing, &error))?;
+        let until = Instant::now() + self.case_time;
+        let mut all = Vec::new();
+        for (number, (name, case)) in loaded.suite.cases.iter().enumerate() {
+            if self.inbox.is_closing() {
+                return Err(refuse("the server is stopping".to_owned()));
+            }
+            (self.tell)(Stage::Testing, format!("case {} of {total}: {name}", number + 1));
+            let left = until.saturating_duration_since(Instant::now());
+            let tried = match case {
+                _ if left.is_zero() => None,
+                Ok(case) => tester.try_case_within(case, left),
+                Err(fixture) => Some(frond_test::trial::broken(name, "?", fixture.clone())),
+            };
+            let Some(tried) = tried else { return Err(refuse(too_long(self.case_time, number, total, name))) };
+            all.push(tried);
+        }
+        match failures(&all, &candidate.package.limits) {
+            Some(text) => Err(refuse(text)),
+            None => Ok(all),
+        }
+    }
+}
+
+/// Every failure as `frond test` tells it, those of cases that are wrong themselves named as such.
+fn failures(all: &[Tried], limits: &frond_app::Limits) -> Option<String> {
+    let count = |is: fn(&Verdict) -> bool| all.iter().filter(|one| is(&one.verdict)).count();
+    let (failed, broken) =
+        (count(|one| matches!(one, Verdict::Failed { .. })), count(|one| matches!(one, Verdict::Broken { .. })));
+    if failed + broken == 0 {
+        return None;
+    }
+    let bad = |one: &&Tried| matches!(one.verdict, Verdict::Failed { .. } | Verdict::Broken { .. });
+    let mut texts: Vec<String> = all.iter().filter(bad).take(MAX_TOLD).map(|one| told(one, limits)).collect();
+    if failed + broken > MAX_TOLD {
+        texts.push(format!("and {} more", failed + broken - MAX_TOLD));
+    }
+    let mut sums = format!("{} passed, {failed} failed", all.len() - failed - broken);
+    if broken > 0 {
+        sums.push_str(&format!(", {broken} broken"));
+    }
+    Some(format!("{sums}\n{}", texts.join("\n")))
+}
+
+fn too_long(time: Duration, done: usize, total: usize, name: &str) -> String {
+    format!(
+        "the cases take longer than the {} s that all of them have: {done} of {total} were through when `{name}` was \
+         to end\n(make them smaller, or give them more time in the server's settings)",
+        time.as_secs_f64()
+    )
+}
+
+/// The query of the first case of the whole app that was answered whole: one that fails on purpose says nothing of others.
+fn first_whole(loaded: &Loaded, tried: &[Tried]) -> Option<Bytes> {
+    let was_whole = |one: &Tried| one.came.as_ref().is_some_and(|came| came.outcome == Some("complete"));
+    let named = tried.iter().zip(&loaded.suite.cases).filter(|(tried, _)| was_whole(tried));
+    named.filter_map(|(_, (_, case))| case.as_ref().ok()).find_map(|case| match &case.call {
+        frond_test::case::Call::Query(promises) if promises.input.is_none() && case.inject.is_empty() => {
+            Some(case.query.clone())
+        }
+        _ => None,
+    })
+}
+
+fn examples(suite: &Suite) -> Vec<Example> {
+    let text = |(name, case): &(String, Result<frond_test::Case, frond_test::Fixture>)| {
+        let case = case.as_ref().ok()?;
+        let whole = matches!(case.call, frond_test::case::Call::Query(_)) && case.query.len() <= MAX_EXAMPLE;
+        let query = std::str::from_utf8(&case.query).ok().filter(|_| whole)?;
+        Some(Example { name: name.clone(), query: query.to_owned() })
+    };
+    suite.cases.iter().filter_map(text).take(MAX_EXAMPLES).collect()
+}

@@ -1,0 +1,328 @@
+//! What there is: app folders, what each one's `frond.toml` says, and which bytes its components have.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use frond_app::source::ListedContent;
+use frond_app::{AppError, Component, Package, Source};
+use frond_run::{MAX_SIZE, Role};
+
+use super::digest::{Digest, Digesting};
+use super::ledger::{Identity, Uploads};
+
+/// The most apps that one server has.
+const MAX_APPS: usize = 1000;
+/// The longest name of an app, in bytes: it stands in addresses and metrics.
+const MAX_NAME: usize = 100;
+/// The largest `frond.toml`, in bytes: its list may hold partitions.
+const MAX_MANIFEST: u64 = 16 << 20;
+/// The most files beside an app's components that are looked at.
+const MAX_BESIDE: usize = 10_000;
+/// A file that was changed less than so long ago may be changed again without its times telling.
+const RACY: Duration = Duration::from_secs(2);
+/// What is read at once.
+const CHUNK: usize = 64 << 10;
+
+/// Where apps are.
+#[derive(Clone, Debug)]
+pub(crate) enum Root {
+    /// One app's own folder.
+    One(String, PathBuf),
+    /// A folder of app folders.
+    Many(PathBuf),
+}
+
+impl Root {
+    /// A folder with a `frond.toml` is one app, for as long as the server lives; any other holds apps.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub(crate) fn at(dir: &Path) -> io::Result<Self> {
+        if dir.join("frond.toml").is_file() {
+            let folder = dir.canonicalize()?;
+            let name = folder.file_name().and_then(|name| name.to_str()).filter(|name| name.len() <= MAX_NAME);
+            return Ok(Self::One(name.unwrap_or("app").to_owned(), dir.to_path_buf()));
+        }
+        fs::read_dir(dir)?;
+        Ok(Self::Many(dir.to_path_buf()))
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        match self {
+            Self::One(_, dir) | Self::Many(dir) => dir,
+        }
+    }
+
+    /// The app folders that there are now, by name, and what is wrong with folders that are left out.
+    ///
+    /// # Errors
+    /// A folder that cannot be listed: nothing is known then, least of all that apps are gone.
+    pub(crate) fn apps(&self) -> io::Result<(BTreeMap<String, PathBuf>, Vec<String>)> {
+        let mut found = BTreeMap::new();
+        let mut left_out = Vec::new();
+        let dir = match self {
+            Self::One(name, dir) => {
+                if has_manifest(dir)? {
+                    found.insert(name.clone(), dir.clone());
+                }
+                return Ok((found, left_out));
+            }
+            Self::Many(dir) => dir,
+        };
+        for entry in fs::read_dir(dir)? {
+            let path = entry?.path();
+            let Some(name) = path.file_name() else { continue };
+            if name.as_encoded_bytes().starts_with(b".") || !has_manifest(&path).unwrap_or(true) {
+                continue;
+            }
+            let fits = |name: &&str| name.len() <= MAX_NAME && !name.contains(char::is_control);
+            match name.to_str().filter(fits) {
+                Some(name) if found.len() < MAX_APPS => {
+                    found.insert(name.to_owned(), path);
+                }
+                Some(_) => left_out.push(format!("`{}`: there are more than {MAX_APPS} apps", path.display())),
+                None => left_out.push(format!(
+                    "`{}`: an app's name is UTF-8 without control characters, of at most {MAX_NAME} bytes",
+                    path.display()
+                )),
+            }
+        }
+        Ok((found, left_out))
+    }
+}
+
+/// Whether the folder has a `frond.toml`. Anything but its certain absence counts as there.
+fn has_manifest(dir: &Path) -> io::Result<bool> {
+    match fs::metadata(dir.join("frond.toml")) {
+        Ok(found) => Ok(found.is_file()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A component's file, as it is now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Found {
+    pub(crate) path: PathBuf,
+    /// `None` for a file that is not there or cannot be read.
+    pub(crate) digest: Option<Digest>,
+}
+
+/// An app's folder, as it is now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Look {
+    pub(crate) dir: PathBuf,
+    /// The text of its `frond.toml`, or why there is none.
+    pub(crate) manifest: Result<(Digest, Bytes), String>,
+    /// Why the text is no app, where it is none: as the command line says it.
+    pub(crate) wrong: Option<String>,
+    /// The components that it names.
+    pub(crate) leaf: Option<Found>,
+    pub(crate) merge: Option<Found>,
+    pub(crate) split: Option<Found>,
+    /// What else the checks depend on: cases, and the files of listed partitions, by their sizes and times.
+    beside: Digest,
+    /// Where a change would be seen.
+    pub(crate) places: Vec<PathBuf>,
+}
+
+impl Look {
+    /// Looks at an app's folder.
+    pub(crate) fn at(dir: &Path, seen: &mut Seen) -> Self {
+        let file = dir.join("frond.toml");
+        let manifest = read_manifest(&file);
+        let package = manifest.as_ref().ok().map(|(_, text)| Package::read(&file, text.to_vec()));
+        let mut look = Self {
+            dir: dir.to_path_buf(),
+            manifest,
+            wrong: None,
+            leaf: None,
+            merge: None,
+            split: None,
+            beside: Digesting::default().finish(),
+            places: vec![dir.to_path_buf()],
+        };
+        let mut beside = Digesting::default();
+        let cases = dir.join("cases");
+        stamps(&cases, &mut beside, &mut look.places, &mut 0);
+        match package {
+            Some(Ok(package)) => look.take(&package, &mut beside, seen),
+            Some(Err(error)) => look.wrong = Some(super::error::chain(&error)),
+            None => {}
+        }
+        look.beside = beside.finish();
+        look.places.sort();
+        look.places.dedup();
+        look
+    }
+
+    fn take(&mut self, package: &Package, beside: &mut Digesting, seen: &mut Seen) {
+        let mut found = |component: &Option<Component>| {
+            let path = &component.as_ref()?.path;
+            watch(path, &mut self.places);
+            Some(Found { path: path.clone(), digest: seen.digest(path).ok() })
+        };
+        self.leaf = found(&package.leaf);
+        self.merge = found(&package.merge);
+        self.split = found(&package.split);
+        if let Some(Source::List(listed)) = &package.source {
+            for one in listed.iter().take(MAX_BESIDE) {
+                if let ListedContent::File(path) = &one.content {
+                    watch(path, &mut self.places);
+                    stamp(path, beside);
+                }
+            }
+        }
+        self.wrong = package.clone().app().err().map(|error: AppError| super::error::chain(&error));
+    }
+
+    pub(crate) fn component(&self, role: Role) -> Option<&Found> {
+        match role {
+            Role::Leaf => self.leaf.as_ref(),
+            Role::Merge => self.merge.as_ref(),
+            Role::Split => self.split.as_ref(),
+        }
+    }
+
+    /// The version that the folder and `uploads` make; `None` where something is missing.
+    pub(crate) fn identity(&self, uploads: &Uploads) -> Option<Identity> {
+        let digest = |role| uploads.get(role).or_else(|| self.component(role)?.digest);
+        if self.wrong.is_some() {
+            return None;
+        }
+        let manifest = self.manifest.as_ref().ok()?.0;
+        let split = match &self.split {
+            Some(_) => Some(digest(Role::Split)?),
+            None => None,
+        };
+        Some(Identity { manifest, leaf: digest(Role::Leaf)?, merge: digest(Role::Merge)?, split })
+    }
+}
+
+fn read_manifest(file: &Path) -> Result<(Digest, Bytes), String> {
+    let read = || {
+        let mut text = Vec::new();
+        if !fs::metadata(file)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
+        File::open(file)?.take(MAX_MANIFEST + 1).read_to_end(&mut text)?;
+        if text.len() as u64 > MAX_MANIFEST {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {MAX_MANIFEST} bytes")));
+        }
+        Ok(text)
+    };
+    let text = read().map_err(|error| format!("`{}` cannot be read\n  because: {error}", file.display()))?;
+    Ok((Digest::of(&text), text.into()))
+}
+
+/// The folder in which a change of `path` would be seen: its own, and that of the file that a link leads to; while there is
+/// none, the closest that there is.
+fn watch(path: &Path, places: &mut Vec<PathBuf>) {
+    let real = path.canonicalize().ok();
+    for path in [Some(path), real.as_deref()].into_iter().flatten() {
+        let mut folders = path.ancestors().skip(1);
+        let here =
+            |folder: &Path| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_path_buf() };
+        if let Some(folder) = folders.find(|folder| here(folder).is_dir()) {
+            places.push(here(folder));
+        }
+    }
+}
+
+/// Adds the sizes and times of all files below a folder, and the folders.
+fn stamps(folder: &Path, to: &mut Digesting, places: &mut Vec<PathBuf>, count: &mut usize) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    places.push(folder.to_path_buf());
+    let mut paths: Vec<PathBuf> = entries.take(MAX_BESIDE).flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        *count += 1;
+        if *count > MAX_BESIDE {
+            return;
+        }
+        // A link to a folder could lead back here.
+        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir()) {
+            stamps(&path, to, places, count);
+        } else {
+            stamp(&path, to);
+        }
+    }
+}
+
+fn stamp(path: &Path, to: &mut Digesting) {
+    to.add_whole(path.as_os_str().as_encoded_bytes());
+    if let Ok(found) = fs::metadata(path) {
+        to.add_whole(format!("{:?}", Stamp::of(&found)).as_bytes());
+    }
+}
+
+/// What tells that a file is the one that was read before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Stamp {
+    file: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(found: &Metadata) -> Self {
+        Self {
+            file: (found.dev(), found.ino()),
+            size: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
+
+    /// Whether a change after it was read would show in its times.
+    fn is_settled(&self) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let changed = u64::try_from(self.changed.0).map(Duration::from_secs).unwrap_or_default();
+        now > changed + RACY
+    }
+}
+
+/// Digests of files that have been read, so that looking again costs no reading.
+#[derive(Default)]
+pub(crate) struct Seen(HashMap<PathBuf, (Stamp, Digest)>);
+
+impl Seen {
+    fn digest(&mut self, path: &Path) -> io::Result<Digest> {
+        let stamp = Stamp::of(&fs::metadata(path)?);
+        match self.0.get(path) {
+            Some((same, digest)) if *same == stamp => Ok(*digest),
+            _ => {
+                let digest = digest(path)?;
+                if stamp.is_settled() {
+                    self.0.insert(path.to_path_buf(), (stamp, digest));
+                }
+                Ok(digest)
+            }
+        }
+    }
+
+    /// Forgets files that no app names any more.
+    pub(crate) fn retain(&mut self, named: impl Fn(&Path) -> bool) {
+        self.0.retain(|path, _| named(path));
+    }
+}
+
+fn digest(path: &Path) -> io::Result<Digest> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    let (mut file, mut digesting, mut chunk) =
+        (File::open(path)?.take(MAX_SIZE + 1), Digesting::default(), vec![0; CHUNK]);
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(digesting.finish()),
+            read => digesting.add(chunk.get(..read).unwrap_or_default()),
+        }
+    }
+}

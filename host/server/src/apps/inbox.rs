@@ -1,0 +1,180 @@
+//! What waits for the keeper: that something changed, and what somebody asked for. Bounded, and never waited on while a
+//! lock is held.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use frond_root::Cancel;
+use frond_run::Role;
+use tokio::sync::oneshot;
+
+use super::error::ChangeError;
+use super::version::Version;
+
+/// The most changes that may wait.
+const MAX_ORDERS: usize = 16;
+/// The bytes that components of waiting changes may have, in largest components.
+const MAX_LARGE: u64 = 4;
+
+/// What is asked for.
+pub(crate) enum Wish {
+    /// This component in this role.
+    Put(Role, Bytes),
+    /// The folder's own component in this role.
+    Delete(Role),
+    /// The version before.
+    Rollback,
+}
+
+/// A change that somebody waits for.
+pub(crate) struct Order {
+    pub(crate) app: String,
+    pub(crate) wish: Wish,
+    pub(crate) reply: oneshot::Sender<Result<Arc<Version>, ChangeError>>,
+}
+
+impl Order {
+    fn bytes(&self) -> u64 {
+        match &self.wish {
+            Wish::Put(_, bytes) => bytes.len() as u64,
+            Wish::Delete(_) | Wish::Rollback => 0,
+        }
+    }
+}
+
+/// Why the keeper is to do something.
+pub(crate) enum Signal {
+    /// The server ends.
+    Close,
+    /// Everything is to be looked at again, what was refused included.
+    Reload,
+    /// Something may have changed.
+    Changed,
+    /// Somebody waits.
+    Order(Order),
+    /// Nothing came.
+    Idle,
+}
+
+#[derive(Default)]
+struct Waiting {
+    closing: bool,
+    reload: bool,
+    changed: bool,
+    orders: VecDeque<Order>,
+    canary: Option<Cancel>,
+}
+
+/// It is filled by anyone, and emptied by the keeper.
+pub(crate) struct Inbox {
+    waiting: Mutex<Waiting>,
+    woken: Condvar,
+    most_bytes: u64,
+}
+
+impl Inbox {
+    /// One for components of up to so many bytes.
+    pub(crate) fn new(component_bytes: u64) -> Self {
+        let most_bytes = component_bytes.saturating_mul(MAX_LARGE);
+        Self { waiting: Mutex::default(), woken: Condvar::new(), most_bytes }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, what: impl FnOnce(&mut Waiting)) {
+        what(&mut self.lock());
+        self.woken.notify_all();
+    }
+
+    pub(crate) fn changed(&self) {
+        self.tell(|waiting| waiting.changed = true);
+    }
+
+    pub(crate) fn reload(&self) {
+        self.tell(|waiting| waiting.reload = true);
+    }
+
+    /// Ends the keeper, and the canary that it waits for.
+    pub(crate) fn close(&self) {
+        self.tell(|waiting| {
+            waiting.closing = true;
+            waiting.orders.clear();
+            if let Some(canary) = &waiting.canary {
+                canary.cancel();
+            }
+        });
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.lock().closing
+    }
+
+    pub(crate) fn cancel_when_closing(&self, canary: Option<Cancel>) {
+        let mut waiting = self.lock();
+        if let (true, Some(canary)) = (waiting.closing, &canary) {
+            canary.cancel();
+        }
+        waiting.canary = canary;
+    }
+
+    /// Takes an order.
+    ///
+    /// # Errors
+    /// Too many that wait, or a server that ends.
+    pub(crate) fn order(&self, order: Order) -> Result<(), ChangeError> {
+        let mut waiting = self.lock();
+        let bytes: u64 = waiting.orders.iter().map(Order::bytes).sum();
+        if waiting.closing {
+            return Err(ChangeError::Stopping);
+        }
+        if waiting.orders.len() >= MAX_ORDERS || bytes.saturating_add(order.bytes()) > self.most_bytes {
+            return Err(ChangeError::Busy);
+        }
+        waiting.orders.push_back(order);
+        drop(waiting);
+        self.woken.notify_all();
+        Ok(())
+    }
+
+    /// Orders that wait.
+    pub(crate) fn orders(&self) -> usize {
+        self.lock().orders.len()
+    }
+
+    /// Whether something changed since this was last asked.
+    pub(crate) fn take_changed(&self) -> bool {
+        std::mem::take(&mut self.lock().changed)
+    }
+
+    /// The next signal, waited for no longer than until `until`. While files are `settling`, further changes and orders
+    /// wait until they are still.
+    pub(crate) fn next(&self, until: Option<Instant>, settling: bool) -> Signal {
+        let mut waiting = self.lock();
+        loop {
+            if waiting.closing {
+                return Signal::Close;
+            }
+            if std::mem::take(&mut waiting.reload) {
+                return Signal::Reload;
+            }
+            if !settling {
+                if std::mem::take(&mut waiting.changed) {
+                    return Signal::Changed;
+                }
+                if let Some(order) = waiting.orders.pop_front() {
+                    return Signal::Order(order);
+                }
+            }
+            waiting = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => self.woken.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return Signal::Idle,
+                Some(left) => self.woken.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! One app, as the keeper has it: what it serves, what is remembered of it, and what was refused.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use frond_run::Role;
+
+use super::candidate::{Candidate, Given};
+use super::check::{Checker, Loaded, Passed};
+use super::digest::Digest;
+use super::error::{ChangeError, Refusal, Stage, chain};
+use super::folder::Look;
+use super::inbox::Wish;
+use super::ledger::{Decision, Entry, Fresh, Ledger, Uploads};
+use super::state::State;
+use super::version::{Version, VersionView};
+use super::view::{AppView, Change, Refused, unix_ms};
+use super::{Shared, Slot};
+
+/// An app.
+pub(crate) struct Kept {
+    name: String,
+    slot: Arc<Slot>,
+    /// What is remembered; or why that cannot be read, and then nothing of the app is changed.
+    ledger: Result<Ledger, String>,
+    /// Whether what served last was taken up again.
+    is_revived: bool,
+    /// What was looked at when the folder was last refused: the same is not checked twice.
+    refused_look: Option<(Arc<Look>, Uploads)>,
+    refused: Option<Refused>,
+    /// The files changed while they were read.
+    outrun: bool,
+}
+
+impl Kept {
+    /// An app whose folder has come.
+    pub(crate) fn open(name: &str, slot: Arc<Slot>, state: &State) -> Self {
+        let ledger = state.ledger(name).map(|ledger| ledger.unwrap_or_else(|| Ledger::new(name)));
+        Self {
+            name: name.to_owned(),
+            slot,
+            ledger: ledger.map_err(|error| chain(&error)),
+            is_revived: false,
+            refused_look: None,
+            refused: None,
+            outrun: false,
+        }
+    }
+
+    /// What was refused is to be checked again.
+    pub(crate) fn forget_refusal(&mut self) {
+        self.refused_look = None;
+    }
+
+    /// Whether the files have changed since they were seen: they are to be looked at again.
+    pub(crate) fn is_outrun(&self) -> bool {
+        self.outrun
+    }
+
+    /// Takes up what was seen of its folder. True when another version serves.
+    pub(crate) fn follow(&mut self, look: &Arc<Look>, shared: &Shared, state: &mut State) -> bool {
+        self.outrun = false;
+        if let Err(wrong) = &self.ledger {
+            let refusal = Refusal::told(Stage::Validating, wrong.clone());
+            self.refuse(&refusal, shared);
+            return false;
+        }
+        self.revive(look, shared, state);
+        let Ok(ledger) = &mut self.ledger else { return false };
+        let uploads = ledger.uploads();
+        let serves = self.slot.current.load().is_some();
+        match look.identity(&uploads).map(|wanted| ledger.decide(&wanted)) {
+            Some(Decision::Serves) if serves => {
+                ledger.settle();
+                let ledger = ledger.clone();
+                self.keep(&ledger, state);
+                self.accept(shared);
+                return false;
+            }
+            Some(Decision::RolledBack) if serves => {
+                self.accept(shared);
+                return false;
+            }
+            _ => {}
+        }
+        if self.refused_look.as_ref().is_some_and(|(seen, with)| seen == look && *with == uploads) {
+            return false;
+        }
+        match self.change(look, uploads, None, shared, state) {
+            Ok(_) => true,
+            Err(_) if shared.inbox.is_closing() => false,
+            Err(refusal) => {
+                if !self.outrun {
+                    self.refused_look = Some((look.clone(), uploads));
+                    self.refuse(&refusal, shared);
+                }
+                false
+            }
+        }
+    }
+
+    /// Does what somebody asks for.
+    pub(crate) fn obey(
+        &mut self,
+        wish: Wish,
+        look: &Arc<Look>,
+        shared: &Shared,
+        state: &mut State,
+    ) -> Result<Arc<Version>, ChangeError> {
+        let ledger = match &self.ledger {
+            Ok(ledger) => ledger.clone(),
+            Err(wrong) => return Err(Refusal::told(Stage::Validating, wrong.clone()).into()),
+        };
+        self.revive(look, shared, state);
+        let done = match wish {
+            Wish::Put(role, bytes) => self.put(role, &bytes, ledger.uploads(), look, shared, state),
+            Wish::Delete(role) if ledger.uploads().get(role).is_none() => {
+                return self.slot.current.load_full().ok_or(ChangeError::NotFound);
+            }
+            Wish::Delete(role) => self.change(look, ledger.uploads().with(role, None), None, shared, state),
+            Wish::Rollback => {
+                let Some(before) = ledger.before().cloned() else {
+                    return Err(ChangeError::NoVersion { app: self.name.clone() });
+                };
+                self.roll_back(&before, ledger, look, shared, state)
+            }
+        };
+        done.map_err(|refusal| {
+            self.refuse(&refusal, shared);
+            refusal.into()
+        })
+    }
+
+    fn put(
+        &mut self,
+        role: Role,
+        bytes: &Bytes,
+        uploads: Uploads,
+        look: &Arc<Look>,
+        shared: &Shared,
+        state: &mut State,
+    ) -> Result<Arc<Version>, Refusal> {
+        let digest = Digest::of(bytes);
+        self.change(look, uploads.with(role, Some(digest)), Some((digest, bytes)), shared, state)
+    }
+
+    /// What served when the server last ended serves again, whatever the folder has come to be.
+    fn revive(&mut self, look: &Look, shared: &Shared, state: &State) {
+        if std::mem::replace(&mut self.is_revived, true) {
+            return;
+        }
+        let Some(entry) = self.ledger.as_ref().ok().and_then(Ledger::current).cloned() else { return };
+        if let Err(refusal) = self.load_kept(&entry, look, shared, state) {
+            tracing::warn!(
+                app = self.name,
+                version = entry.number,
+                "what served last cannot be served again: {refusal}"
+            );
+        }
+    }
+
+    fn load_kept(&self, entry: &Entry, look: &Look, shared: &Shared, state: &State) -> Result<Arc<Version>, Refusal> {
+        let candidate = Candidate::kept(&self.name, &look.dir, entry, state)?;
+        let loaded = self.checked(shared, |checker| checker.load(&candidate))?;
+        Ok(self.install(loaded, entry, shared))
+    }
+
+    fn roll_back(
+        &mut self,
+        before: &Entry,
+        mut ledger: Ledger,
+        look: &Look,
+        shared: &Shared,
+        state: &mut State,
+    ) -> Result<Arc<Version>, Refusal> {
+        let candidate = Candidate::kept(&self.name, &look.dir, before, state)?;
+        // It has passed its checks: going back must not hang on what may be the matter now.
+        let loaded = self.checked(shared, |checker| checker.load(&candidate))?;
+        ledger.roll_back(look.identity(&candidate.uploads()), unix_ms());
+        self.record(ledger, state)?;
+        self.enter(loaded, shared)
+    }
+
+    /// Checks what the folder and `uploads` make, and serves it.
+    fn change(
+        &mut self,
+        look: &Arc<Look>,
+        uploads: Uploads,
+        given: Given<'_>,
+        shared: &Shared,
+        state: &mut State,
+    ) -> Result<Arc<Version>, Refusal> {
+        let candidate = Candidate::of(&self.name, look, uploads, given, state)?;
+        self.outrun = look.identity(&uploads).as_ref().is_some_and(|seen| {
+            // What is uploaded is as good as seen; what was read of the folder has to be what was seen there.
+            *seen != candidate.identity()
+        });
+        if self.outrun {
+            let text = "its files were changed while they were read\n(try again when they are all written)";
+            return Err(Refusal::told(Stage::Validating, text.to_owned()));
+        }
+        let mut ledger = self.ledger.clone().map_err(|wrong| Refusal::told(Stage::Validating, wrong))?;
+        let serving = self.slot.current.load_full();
+        if let Some(version) = serving.filter(|version| version.identity == candidate.identity()) {
+            return self.stay(&version, &candidate, ledger, shared, state);
+        }
+        let (loaded, passed) = self.checked(shared, |checker| {
+            let loaded = checker.load(&candidate)?;
+            let passed = checker.pass(&candidate, &loaded)?;
+            Ok((loaded, passed))
+        })?;
+        let Passed { cases, canary } = passed;
+        let fresh = Fresh { manifest: candidate.manifest.0, parts: candidate.parts, cases, canary };
+        let unkept = |error| Refusal::new(Stage::Canary, &error);
+        candidate.store(state).map_err(unkept)?;
+        ledger.serve(fresh, uploads, unix_ms(), shared.settings.history);
+        self.record(ledger, state)?;
+        self.enter(loaded, shared)
+    }
+
+    /// The same components from elsewhere are no new version.
+    fn stay(
+        &mut self,
+        version: &Version,
+        candidate: &Candidate,
+        mut ledger: Ledger,
+        shared: &Shared,
+        state: &mut State,
+    ) -> Result<Arc<Version>, Refusal> {
+        let checks = version.view.checks.clone();
+        let fresh = Fresh {
+            manifest: candidate.manifest.0,
+            parts: candidate.parts,
+            cases: checks.cases,
+            canary: checks.canary,
+        };
+        candidate.store(state).map_err(|error| Refusal::new(Stage::Validating, &error))?;
+        ledger.serve(fresh, candidate.uploads(), unix_ms(), shared.settings.history);
+        self.record(ledger, state)?;
+        let Some(entry) = self.ledger.as_ref().ok().and_then(Ledger::current) else { return Err(lost()) };
+        let same = Arc::new(Version {
+            number: entry.number,
+            wired: version.wired.clone(),
+            view: VersionView::from(entry),
+            warnings: version.warnings.clone(),
+            examples: version.examples.clone(),
+            identity: entry.identity(),
+        });
+        self.slot.current.store(Some(same.clone()));
+        self.accept(shared);
+        Ok(same)
+    }
+
+    /// What is remembered is written before it is served: a server that ends between the two has lost nothing.
+    fn record(&mut self, ledger: Ledger, state: &mut State) -> Result<(), Refusal> {
+        state.keep(&ledger).map_err(|error| Refusal::new(Stage::Canary, &error))?;
+        self.ledger = Ok(ledger);
+        Ok(())
+    }
+
+    /// Writes down what changes nothing that serves. What cannot be written will be found out again.
+    fn keep(&self, ledger: &Ledger, state: &mut State) {
+        if state.ledger(&self.name).is_ok_and(|kept| kept.as_ref() == Some(ledger)) {
+            return;
+        }
+        if let Err(error) = state.keep(ledger) {
+            tracing::warn!(app = self.name, "{}", chain(&error));
+        }
+    }
+
+    fn enter(&mut self, loaded: Loaded, shared: &Shared) -> Result<Arc<Version>, Refusal> {
+        let Some(entry) = self.ledger.as_ref().ok().and_then(Ledger::current).cloned() else { return Err(lost()) };
+        let version = self.install(loaded, &entry, shared);
+        self.accept(shared);
+        tracing::info!(app = self.name, version = version.number, "serves");
+        Ok(version)
+    }
+
+    fn install(&self, loaded: Loaded, entry: &Entry, shared: &Shared) -> Arc<Version> {
+        let Loaded { wired, warnings, examples, .. } = loaded;
+        let view = VersionView::from(entry);
+        let identity = entry.identity();
+        let version = Arc::new(Version { number: entry.number, wired, view, warnings, examples, identity });
+        self.slot.current.store(Some(version.clone()));
+        self.publish(None, shared);
+        version
+    }
+
+    /// Runs part of a check. A bug of ours in it costs the change, and not the keeper.
+    fn checked<T>(&self, shared: &Shared, work: impl FnOnce(&Checker<'_>) -> Result<T, Refusal>) -> Result<T, Refusal> {
+        let since_unix_ms = unix_ms();
+        let tell = |stage, text| self.publish(Some(Change { stage, since_unix_ms, text }), shared);
+        let checker = Checker {
+            host: &shared.host,
+            case_time: shared.settings.case_time,
+            remembered: self.slot.remembered.load().as_deref().cloned(),
+            inbox: &shared.inbox,
+            tell: &tell,
+        };
+        panic::catch_unwind(AssertUnwindSafe(|| work(&checker))).unwrap_or_else(|_| {
+            let text = "the check panicked: that is a bug in Frond\n(its message is in the server's log)";
+            Err(Refusal::told(Stage::Validating, text.to_owned()))
+        })
+    }
+
+    /// Nothing is wrong with it, and nothing is being done to it.
+    fn accept(&mut self, shared: &Shared) {
+        self.refused = None;
+        self.refused_look = None;
+        self.publish(None, shared);
+    }
+
+    fn refuse(&mut self, refusal: &Refusal, shared: &Shared) {
+        let Refusal { stage, text } = refusal;
+        tracing::warn!(app = self.name, ?stage, "a change is refused, what served before stays: {text}");
+        self.refused = Some(Refused::now(refusal));
+        self.publish(None, shared);
+    }
+
+    fn publish(&self, change: Option<Change>, shared: &Shared) {
+        let version = self.slot.current.load_full();
+        let ledger = self.ledger.as_ref().ok();
+        let view = AppView::of(&self.name, version.as_deref(), ledger, change, self.refused.clone());
+        shared.publish(&self.slot, view);
+    }
+}
+
+fn lost() -> Refusal {
+    Refusal::told(Stage::Validating, "the version was lost before it served: that is a bug in Frond".to_owned())
+}

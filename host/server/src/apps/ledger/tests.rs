@@ -1,0 +1,1 @@
+//! Random changes of an app, good and bad: what serves is always the last good version.

@@ -1,0 +1,259 @@
+//! The folder in which the server keeps what it served: components and `frond.toml`s by their digests, and a ledger for
+//! each app. A file appears whole or not at all.
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use super::error::StateError;
+use super::ledger::Ledger;
+
+/// The version of the ledgers' form. Another one is refused, never guessed at.
+const FORMAT: u32 = 1;
+/// Apps whose folders are gone, and of which is still known what they served: a folder may come back.
+const MAX_GONE: usize = 32;
+/// The largest ledger that is read, in bytes.
+const MAX_LEDGER: u64 = 4 << 20;
+/// What a file is called until it is whole.
+const UNFINISHED: &str = ".new-";
+
+/// The state folder, held by this server alone.
+pub(crate) struct State {
+    dir: PathBuf,
+    made: u64,
+    /// What each app's ledger needs, by the ledger's file; `None` of one that cannot be read.
+    needed: HashMap<String, Option<Vec<Digest>>>,
+    _lock: File,
+}
+
+/// A ledger's file.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    format: u32,
+    ledger: Ledger,
+}
+
+/// As much of a file as tells whether the rest can be understood.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+impl State {
+    /// Opens or makes the folder.
+    ///
+    /// # Errors
+    /// One that cannot be used, or that another server uses.
+    pub(crate) fn open(dir: &Path) -> Result<Self, StateError> {
+        let made =
+            |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error("make", path));
+        made(dir)?;
+        let path = dir.join("lock");
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let lock = lock.map_err(io_error("open", &path))?;
+        let found = fs::metadata(dir).map_err(io_error("look at", dir))?;
+        let own = lock.metadata().map_err(io_error("look at", &path))?.uid();
+        if found.mode() & 0o022 != 0 || found.uid() != own {
+            return Err(StateError::Open { path: dir.to_path_buf() });
+        }
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StateError::Taken { path: dir.to_path_buf() }),
+            Err(TryLockError::Error(cause)) => return Err(io_error("lock", &path)(cause)),
+        }
+        let mut state = Self { dir: dir.to_path_buf(), made: 0, needed: HashMap::new(), _lock: lock };
+        for folder in [Kind::Component, Kind::Manifest].map(Kind::folder).into_iter().chain(["apps"]) {
+            let folder = state.dir.join(folder);
+            made(&folder)?;
+            remove(&folder, |name| name.starts_with(UNFINISHED))?;
+        }
+        state.take_stock()?;
+        Ok(state)
+    }
+
+    /// What is kept of an app, if anything is.
+    ///
+    /// # Errors
+    /// A file that cannot be read or understood.
+    pub(crate) fn ledger(&self, app: &str) -> Result<Option<Ledger>, StateError> {
+        let path = self.dir.join("apps").join(file_of(app));
+        match read_ledger(&path) {
+            Ok(ledger) if ledger.app == app => Ok(Some(ledger)),
+            Ok(ledger) => Err(StateError::Strange { path, why: format!("it is of the app `{}`", ledger.app) }),
+            Err(StateError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps an app's ledger.
+    ///
+    /// # Errors
+    /// When it cannot be written; the one before is then still there.
+    pub(crate) fn keep(&mut self, ledger: &Ledger) -> Result<(), StateError> {
+        let (folder, name) = (self.dir.join("apps"), file_of(&ledger.app));
+        let written = Written { format: FORMAT, ledger: ledger.clone() };
+        let path = folder.join(&name);
+        let text = toml::to_string(&written)
+            .map_err(|error| StateError::Strange { path: path.clone(), why: error.to_string() })?;
+        self.write(&folder, &name, text.as_bytes())?;
+        self.needed.insert(name, Some(ledger.needs().collect()));
+        Ok(())
+    }
+
+    /// Keeps a component or a `frond.toml` under its digest.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn store(&mut self, kind: Kind, digest: &Digest, bytes: &[u8]) -> Result<(), StateError> {
+        if self.load(kind, digest).is_ok() {
+            return Ok(());
+        }
+        self.write(&self.dir.join(kind.folder()), &kind.name(digest), bytes)
+    }
+
+    /// What is kept under a digest.
+    ///
+    /// # Errors
+    /// When it is not there, or not what it was.
+    pub(crate) fn load(&self, kind: Kind, digest: &Digest) -> Result<Bytes, StateError> {
+        let path = self.dir.join(kind.folder()).join(kind.name(digest));
+        let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+        if Digest::of(&bytes) != *digest {
+            return Err(StateError::Strange { path, why: "it is not what its name says".to_owned() });
+        }
+        Ok(bytes.into())
+    }
+
+    /// Removes what no app needs any more, and all that is known of apps that have been gone for long. `present` are those
+    /// that there are. While a ledger cannot be read nothing is removed: it may need anything.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub(crate) fn collect<'a>(&mut self, present: impl Iterator<Item = &'a str>) -> Result<(), StateError> {
+        if self.needed.values().any(Option::is_none) {
+            return Ok(());
+        }
+        self.forget_gone(&present.map(file_of).collect::<Vec<_>>())?;
+        let needed: Vec<&Digest> = self.needed.values().flatten().flatten().collect();
+        for kind in [Kind::Component, Kind::Manifest] {
+            remove(&self.dir.join(kind.folder()), |name| {
+                let digest = name.strip_suffix(kind.ending()).and_then(|stem| stem.parse::<Digest>().ok());
+                digest.is_some_and(|digest| !needed.contains(&&digest))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn forget_gone(&mut self, present: &[String]) -> Result<(), StateError> {
+        let folder = self.dir.join("apps");
+        let age = |name: &String| fs::metadata(folder.join(name)).and_then(|found| found.modified()).ok();
+        let mut gone: Vec<(Option<SystemTime>, String)> =
+            self.needed.keys().filter(|name| !present.contains(name)).map(|name| (age(name), name.clone())).collect();
+        gone.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, name) in gone.into_iter().skip(MAX_GONE) {
+            let path = folder.join(&name);
+            fs::remove_file(&path).map_err(io_error("remove", &path))?;
+            self.needed.remove(&name);
+        }
+        Ok(())
+    }
+
+    /// Reads every ledger once, to know what they need.
+    fn take_stock(&mut self) -> Result<(), StateError> {
+        let folder = self.dir.join("apps");
+        for entry in fs::read_dir(&folder).map_err(io_error("list", &folder))? {
+            let path = entry.map_err(io_error("list", &folder))?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).filter(|name| name.ends_with(".toml"));
+            if let Some(name) = name {
+                let needs = read_ledger(&path).ok().map(|ledger| ledger.needs().collect());
+                self.needed.insert(name.to_owned(), needs);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StateError> {
+        self.made += 1;
+        let (unfinished, path) = (folder.join(format!("{UNFINISHED}{}", self.made)), folder.join(name));
+        let written = || {
+            let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&unfinished, &path)?;
+            // Only with its folder is a new name on the disk.
+            File::open(folder)?.sync_all()
+        };
+        written().map_err(io_error("write", &path))
+    }
+}
+
+/// What is kept by its digest.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Component,
+    Manifest,
+}
+
+impl Kind {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Component => "components",
+            Self::Manifest => "manifests",
+        }
+    }
+
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Component => ".wasm",
+            Self::Manifest => ".toml",
+        }
+    }
+
+    fn name(self, digest: &Digest) -> String {
+        format!("{digest}{}", self.ending())
+    }
+}
+
+fn read_ledger(path: &Path) -> Result<Ledger, StateError> {
+    let strange = |why: String| StateError::Strange { path: path.to_path_buf(), why };
+    let mut text = String::new();
+    let file = File::open(path).map_err(io_error("read", path))?;
+    file.take(MAX_LEDGER).read_to_string(&mut text).map_err(io_error("read", path))?;
+    let format: Format = toml::from_str(&text).map_err(|error| strange(error.message().to_owned()))?;
+    if format.format != FORMAT {
+        return Err(strange(format!("it has the format {}, this Frond reads {FORMAT}", format.format)));
+    }
+    let written: Written = toml::from_str(&text).map_err(|error| strange(error.message().to_owned()))?;
+    Ok(written.ledger)
+}
+
+/// The file of an app's ledger. A name can be anything that a folder is called: its digest tells apart what cannot be
+/// written, or what some file systems take for the same.
+fn file_of(app: &str) -> String {
+    let readable = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c.to_ascii_lowercase() } else { '_' };
+    let stem: String = app.chars().take(40).map(readable).collect();
+    let digest = Digest::of(app.as_bytes()).to_string();
+    format!("{stem}.{}.toml", digest.get(..16).unwrap_or_default())
+}
+
+fn remove(folder: &Path, is_old: impl Fn(&str) -> bool) -> Result<(), StateError> {
+    for entry in fs::read_dir(folder).map_err(io_error("list", folder))? {
+        let path = entry.map_err(io_error("list", folder))?.path();
+        if path.file_name().and_then(|name| name.to_str()).is_some_and(&is_old) {
+            fs::remove_file(&path).map_err(io_error("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
+    let path = path.to_path_buf();
+    move |cause| StateError::Io { what, path, cause }
+}

@@ -1,0 +1,77 @@
+//! A case that did not pass, in plain words: for places that are no terminal.
+
+use std::fmt::Write;
+
+use frond_app::Limits;
+use frond_root::Failure;
+
+use crate::advice::advice;
+use crate::trial::{Tried, Verdict};
+
+/// The most frames of a backtrace that are told.
+const MAX_FRAMES: usize = 5;
+/// The most lines of a guest's log that are told: the last ones.
+const MAX_LOG: usize = 5;
+
+/// What is wrong with a case, line by line; empty for one that passed.
+#[must_use]
+pub fn told(tried: &Tried, limits: &Limits) -> String {
+    let mut text = String::new();
+    match &tried.verdict {
+        Verdict::Broken { why } => add(&mut text, 2, &format!("the case itself is wrong: {why}")),
+        Verdict::Failed { wrong } => {
+            for one in wrong {
+                add(&mut text, 2, &one.what);
+                add(&mut text, 4, one.diff.as_deref().unwrap_or_default());
+            }
+        }
+        Verdict::Passed | Verdict::Blessed | Verdict::Shown { .. } => return text,
+    }
+    match &tried.failure {
+        Some(failure) => {
+            add(&mut text, 4, &details(failure));
+            if let Some(advice) = advice(failure.kind, tried.call, limits) {
+                add(&mut text, 4, &format!("({advice})"));
+            }
+        }
+        None => add(&mut text, 4, &log(&tried.log)),
+    }
+    format!("{} ({})\n{}", tried.name, tried.call, text.trim_end())
+}
+
+/// A failure's innermost frames and its guest's last lines.
+#[must_use]
+pub fn details(failure: &Failure) -> String {
+    let mut text = String::new();
+    for (number, frame) in failure.backtrace.iter().take(MAX_FRAMES).enumerate() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{number:>3}: {frame}");
+    }
+    text.push_str(&log(&failure.log));
+    text
+}
+
+fn log(lines: &[String]) -> String {
+    let last = lines.iter().skip(lines.len().saturating_sub(MAX_LOG));
+    last.map(|line| format!("log: {line}\n")).collect()
+}
+
+fn add(text: &mut String, indent: usize, more: &str) {
+    for line in more.lines() {
+        let _ = writeln!(text, "{:indent$}{line}", "");
+    }
+}
+
+/// A number for people to read: `1,234,567`.
+#[must_use]
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
