@@ -97,5 +97,5 @@ test: plugins languages lint tools browser-tools
 	@cargo test --quiet --release $(ALL) --doc
 	@cargo test --release $(ALL) --lib --bins --tests
 
-bench: plugins
+bench: plugins host
 	@cargo run --release -p frond-bench -- all
