@@ -4,9 +4,11 @@
 
 mod kit;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use kit::{frond, root, skip_without};
 
@@ -41,7 +43,7 @@ fn browser() -> Option<Browser> {
 
 impl Browser {
     /// Runs a script of `host/page/tests`, and stops the test with its report unless everything holds.
-    fn run(&self, script: &str, args: &[&Path]) {
+    fn run(&self, script: &str, args: &[impl AsRef<OsStr>]) {
         let output = Command::new("node")
             .arg(root().join("host/page/tests").join(script))
             .args(args)
@@ -100,11 +102,89 @@ fn a_recording_is_explained_by_one_file_in_a_browser() {
 
 /// The pi of `examples`, cut into 10,000 partitions.
 fn many_partitions(folder: &Path) -> PathBuf {
-    let app = folder.join("pi");
-    fs::create_dir(&app).unwrap();
-    let plugins = root().join("target/plugins");
-    let text = fs::read_to_string(root().join("examples/pi/frond.toml")).unwrap();
-    let text = text.replace("step = \"auto\"", "step = 10_000");
-    fs::write(app.join("frond.toml"), text.replace("../../target/plugins", plugins.to_str().unwrap())).unwrap();
+    let app = copied(folder, "pi");
+    let manifest = app.join("frond.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("step = \"auto\"", "step = 10_000")).unwrap();
     app
+}
+
+/// One of `examples`, copied into `folder` with its data.
+fn copied(folder: &Path, name: &str) -> PathBuf {
+    let app = folder.join(name);
+    copy(&root().join("examples").join(name), &app);
+    let manifest = app.join("frond.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let plugins = root().join("target/plugins");
+    fs::write(&manifest, text.replace("../../target/plugins", plugins.to_str().unwrap())).unwrap();
+    app
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// `frond serve`, on a free port.
+struct Serving {
+    child: Child,
+    url: String,
+}
+
+impl Serving {
+    /// Serves the apps in `dir`, with these settings; what it logs goes to `log`.
+    fn start(dir: &Path, settings: &str, log: &Path) -> Self {
+        let config = log.with_extension("toml");
+        fs::write(&config, settings).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_frond"))
+            .args(["serve".as_ref(), dir.as_os_str(), "--listen".as_ref(), "127.0.0.1:0".as_ref()])
+            .args(["--config".as_ref(), config.as_os_str()])
+            .env("FROND_CACHE", kit::cache())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(log).unwrap())
+            .spawn()
+            .expect("the binary starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("listening on ").map(|url| format!("{}/", url.trim_end_matches('/')));
+        let Some(url) = url else {
+            let _ = child.kill();
+            panic!("it does not listen: {line}{}", fs::read_to_string(log).unwrap());
+        };
+        Self { child, url }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_server_is_asked_and_watched_in_a_browser() {
+    let Some(browser) = browser() else {
+        return;
+    };
+    let made = tempfile::tempdir().unwrap();
+    let apps = made.path().join("apps");
+    copied(&apps, "rail");
+    copied(&apps, "faulty");
+    many_partitions(&apps);
+    let state = |name: &str| format!("state = '{}'\nslots = 2\n", made.path().join(name).display());
+    let open = Serving::start(&apps, &state("open"), &made.path().join("open.log"));
+    let token = frond(["token", "page"]).run().expect(0);
+    let secret = token.err().lines().find_map(|line| Some(line.split_once("kept nowhere: ")?.1.trim().to_owned()));
+    let settings = format!("{}{}", state("guarded"), token.out());
+    let guarded = Serving::start(&apps, &settings, &made.path().join("guarded.log"));
+    browser.run("served.mjs", &[open.url.as_str(), guarded.url.as_str(), &secret.expect("a token")]);
 }

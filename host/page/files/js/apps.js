@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { badge, facts, fill, h, notice, panel, table } from "./dom.js";
 import { listen } from "./feed.js";
+import { problemNotice } from "./verdict.js";
 import { ago, big, bytes, count, duration, floorWords, plural, visible, visibleLines } from "./format.js";
 import { href } from "./router.js";
 
@@ -46,7 +47,7 @@ function load(root, path, draw, take) {
   const errors = h("div", {});
   root.append(errors);
   const fetchAll = () => get(path, abort.signal).then(draw).catch((error) => {
-    if (!abort.signal.aborted) fill(errors, notice("bad", visible(error.message), h("p", {}, visible(error.detail ?? ""))));
+    if (!abort.signal.aborted) fill(errors, problemNotice(error));
   });
   fetchAll();
   const silence = listen(({ event, data }) => {
@@ -70,7 +71,7 @@ function lawsBadge(app) {
 
 function card(app) {
   const name = h("a", { href: href(["apps", app.name]) }, visible(app.name, 120));
-  const words = app.deadline_ms === null ? [] : [
+  const words = (app.deadline_ms ?? null) === null ? [] : [
     `source: ${app.source}`, `order: ${app.order}`, `deadline ${duration(app.deadline_ms * 1000)}`, floorWords(app.floor),
     app.serving ? `version ${app.serving.number}` : null,
   ];
@@ -99,7 +100,7 @@ function details(app) {
       h("p", { class: "muted" }, app.serving ? `version ${app.serving.number} goes on serving` : "nothing serves")) : null,
     (app.warnings ?? []).map((text) => notice("warn", visible(text))),
     h("div", { class: "panels" }, [
-      app.deadline_ms === null ? null : panel("Promises", {}, facts([
+      (app.deadline_ms ?? null) === null ? null : panel("Promises", {}, facts([
         ["answer", visible(app.content_type)], ["source", app.source], ["order of partials", app.order],
         ["deadline", duration(app.deadline_ms * 1000)], ["floor", floorWords(app.floor)],
         ["required", app.require && app.require.length > 0 ? app.require.map((key) => visible(key, 120)).join(", ") : "none"],

@@ -4,7 +4,7 @@ import { get, messages } from "./api.js";
 import { answerView } from "./answer.js";
 import { apiPath, asCli, asCurl } from "./commands.js";
 import { copyButton, facts, fill, h, notice, panel } from "./dom.js";
-import { duration, reasonWords, visible } from "./format.js";
+import { duration, reasonWords, visible, visibleLines } from "./format.js";
 import { href, note } from "./router.js";
 import { coverageBar, failureDetails, headline, missingTable, outcomeBadge, progressBar, reasonBlock, timeFacts } from "./verdict.js";
 
@@ -35,7 +35,7 @@ class Console {
     this.floor = h("input", { id: "floor", spellcheck: "false", value: params.get("floor") ?? "", list: "floors", "aria-describedby": "floor-hint" });
     this.require = h("input", { id: "require", spellcheck: "false", value: params.getAll("require").join(", "), "aria-describedby": "require-hint" });
     this.ask = h("button", { class: "primary", title: "Ctrl and Enter" }, "Ask");
-    this.cancel = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => this.asking?.abort() }, "stop waiting");
+    this.cancel = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => this.asking?.abort() }, "cancel");
     const floors = h("datalist", { id: "floors" }, ["all", "best-effort", "0.8"].map((value) => h("option", { value })));
     this.form = h("form", { class: "panel ask", "aria-label": "query" }, [
       h("div", { class: "fields" }, field("app", "App", this.app), this.exampleField),
@@ -126,7 +126,7 @@ class Console {
       if (!over) this.problem({ message: "the connection broke off before the answer" });
     } catch (error) {
       if (this.asking !== asking) return;
-      if (asking.signal.aborted) fill(this.result, notice("info", "No longer waited for", this.link()));
+      if (asking.signal.aborted) fill(this.result, notice("info", "Cancelled", this.link()));
       else this.problem(error);
     } finally {
       if (this.asking === asking) this.cancel.hidden = true;
@@ -174,13 +174,13 @@ class Console {
     const { coverage, slug, failure } = error;
     if (error.query && this.state) this.state.id = error.query;
     const title = [slug ? h("code", { class: "slug" }, visible(slug)) : null, " ", error.reason ? reasonWords(error.reason) : visible(error.message)];
-    const detail = error.detail ? h("pre", { class: "message" }, visible(error.detail, 4000).replaceAll("\\n", "\n")) : null;
+    const detail = error.detail ? h("pre", { class: "message" }, visibleLines(error.detail)) : null;
     const account = coverage ? panel("Coverage", {}, outcomeBadge("failed", coverage), h("p", { class: "verdict" }, headline(coverage)), coverageBar(coverage), missingTable(coverage, null), facts(timeFacts(coverage))) : null;
     fill(this.result, notice("bad", title, detail, failure ? failureDetails(failure) : null, this.link()), account);
   }
 
+  // A query goes on when people turn to its waterfall: the server would end one whose client is gone.
   stop() {
     this.abort.abort();
-    this.asking?.abort();
   }
 }

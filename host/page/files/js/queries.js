@@ -6,6 +6,7 @@ import { listen } from "./feed.js";
 import { ago, count, duration, percent, visible } from "./format.js";
 import { href, note } from "./router.js";
 import { queryView } from "./query.js";
+import { problemNotice } from "./verdict.js";
 
 const MOST = 200;
 const OUTCOMES = ["running", "complete", "partial", "failed"];
@@ -52,7 +53,7 @@ function listView(root, { params }) {
   const fetchAll = () => get(`v1/queries?limit=${MOST}`, abort.signal).then(({ queries }) => {
     queries.forEach((one) => rows.get(one.id)?.state === "ended" || rows.set(one.id, one));
     draw();
-  }).catch((error) => abort.signal.aborted || fill(empty, notice("bad", visible(error.message), h("p", {}, visible(error.detail ?? "")))));
+  }).catch((error) => abort.signal.aborted || fill(empty, problemNotice(error)));
   fetchAll();
   const silence = listen(({ event, data }) => {
     if (event === "again") fetchAll();

@@ -8,6 +8,7 @@ import { chosenOf, Run } from "./run.js";
 import { href, note } from "./router.js";
 import { asCli, asCurl } from "./commands.js";
 import { headDraw } from "./head.js";
+import { problemNotice } from "./verdict.js";
 
 // Shows the query; returns what ends it.
 export function queryView(root, { rest: [id], params }) {
@@ -22,23 +23,24 @@ export function queryView(root, { rest: [id], params }) {
   const run = new Run({ change, head: (model) => headDraw(head, model, id, run.reason) }, chosenOf(params));
   fill(root, h("nav", { class: "crumbs", "aria-label": "breadcrumb" }, h("a", { href: href(["queries"]) }, "Queries")), head, actions, errors, run.element, asked);
   const fail = (error) => {
-    if (!signal.aborted) fill(errors, notice("bad", visible(error.message), h("p", {}, visible(error.detail ?? ""))));
+    if (!signal.aborted) fill(errors, problemNotice(error));
   };
-  const load = () => get(path, signal).then((one) => {
+  const load = async () => {
+    const one = await get(path, signal);
     drawActions(actions, one, path, fail);
     run.reason = one.reason;
-    run.dirty = true;
     fill(asked, askedPanel(one), answerPanel(one));
-    return one;
-  });
-  load().then((one) => {
-    get(`v1/apps/${encodeURIComponent(one.app)}`, signal).then((app) => {
-      run.app = app;
-      run.dirty = true;
-    }).catch(() => {});
-    return read(path, signal, run, errors).then(load);
-  }).catch((error) => {
-    if (error instanceof Problem && error.status === 404) run.element.hidden = true;
+    // The app's limits and laws are for what stands out; a query can outlive its app.
+    run.app = await get(`v1/apps/${encodeURIComponent(one.app)}`, signal).catch(() => null);
+    run.dirty = true;
+  };
+  load().catch(fail);
+  read(path, signal, run, errors).then(load).catch((error) => {
+    if (error instanceof Problem && error.status === 404) {
+      run.stop();
+      run.element.hidden = true;
+      fill(head, h("h1", { tabindex: "-1" }, "No such query"));
+    }
     fail(error);
   });
   return () => {
@@ -107,8 +109,19 @@ function askedPanel(one) {
   return panel("Query", {}, body, cut, h("p", { class: "muted" }, facts.filter((fact) => fact).join(" · ")));
 }
 
+// The answer's text or bytes; JSON that is all there is laid out.
+function bodyOf({ answer, content_type: type }) {
+  if (typeof answer.text !== "string") return { base64: answer.base64 ?? "" };
+  if (answer.cut || !/\bjson\b/.test(type ?? "")) return answer.text;
+  try {
+    return JSON.parse(answer.text);
+  } catch {
+    return answer.text;
+  }
+}
+
 function answerPanel(one) {
   if (!one.answer) return one.state === "running" ? null : panel("Answer", {}, h("p", { class: "muted" }, "There is none."));
   const cut = one.answer.cut ? h("p", { class: "muted" }, `the first part of ${bytes(one.answer.bytes)}`) : null;
-  return panel("Answer", {}, cut, answerView(one.answer.body, { type: one.content_type ?? undefined, name: `${one.id}.answer` }));
+  return panel("Answer", {}, cut, answerView(bodyOf(one), { type: one.content_type ?? undefined, name: `${one.id}.answer` }));
 }

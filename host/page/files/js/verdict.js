@@ -1,11 +1,16 @@
 // The verdict: how much is in the answer, what is missing and why, where the time went. The terminal's words.
 
-import { badge, h, table } from "./dom.js";
+import { badge, h, notice, table } from "./dom.js";
 import { bytes, count, floorWords, millis, percent, plural, reasonWords, statusWords, visible, visibleLines } from "./format.js";
 
 const LISTED = 10;
 const KINDS = { complete: "good", partial: "warn", failed: "bad" };
 const PARTS = ["succeeded", "skipped", "degraded", "failed", "timed_out", "cancelled", "not_started"];
+
+// What the server, or the way to it, refused.
+export function problemNotice(error) {
+  return notice("bad", visible(error.message), h("p", { class: "message" }, visibleLines(error.detail ?? "")));
+}
 
 // The outcome as a badge: `complete`, `partial 37 of 40, 97 % by weight`, `failed`.
 export function outcomeBadge(outcome, coverage) {
