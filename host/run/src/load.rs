@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use frond_app::size::{parse_size, show_size};
 use frond_app::{AppError, CallLimits, Component, Package};
 use frond_sandbox::component::{Origin, read};
 use frond_sandbox::grants::{Directory, Faults, Grants, HostPattern, HttpGrant, Ports};
-use frond_sandbox::{Guests, Leaf, Limits, LoadError, Plugin, Role, Sandbox, Settings, Trials};
+use frond_sandbox::{CACHE_SIZE, Guests, Leaf, Limits, LoadError, Plugin, Role, Sandbox, Settings, Trials};
 
 use crate::error::RunError;
 
@@ -57,8 +58,7 @@ pub fn load(package: &Package, slots: usize, tell: Tell<'_>) -> Result<Component
     let limits = |of: &CallLimits| limits(of, package.limits.partition);
     let settings =
         Settings { slots, limits: vec![limits(&of.leaf), limits(&of.merge), limits(&of.split)], cache: cache_dir() };
-    let sandbox =
-        Sandbox::new(settings).map_err(|error| RunError::machine("the sandbox could not be started", error))?;
+    let sandbox = sandbox(settings).map_err(|error| RunError::machine("the sandbox could not be started", error))?;
     let mut loader = Loader { package, sandbox: &sandbox, tell, loaded: Vec::new() };
     let leaf = loader.load(package.leaf.as_ref(), Role::Leaf, &of.leaf)?;
     let merge = loader.load(package.merge.as_ref(), Role::Merge, &of.merge)?;
@@ -183,6 +183,36 @@ fn http(of: &frond_app::HttpGrant) -> HttpGrant {
         body: of.body,
         private: of.private,
     }
+}
+
+/// A sandbox whose cache is bounded as `FROND_CACHE_SIZE` says.
+///
+/// # Errors
+/// As [`Sandbox::new`].
+pub fn sandbox(settings: Settings) -> std::io::Result<Sandbox> {
+    let sandbox = Sandbox::new(settings)?;
+    match cache_size() {
+        Ok(size) => Ok(sandbox.bounding_cache(size)),
+        Err(why) => {
+            sandbox.warn(why);
+            Ok(sandbox)
+        }
+    }
+}
+
+/// How much the cache may hold, in bytes: `FROND_CACHE_SIZE`, or the default.
+///
+/// # Errors
+/// Why the variable is not taken, and what is instead.
+pub fn cache_size() -> Result<u64, String> {
+    let text = std::env::var_os("FROND_CACHE_SIZE").unwrap_or_default();
+    let text = text.to_string_lossy();
+    if text.is_empty() {
+        return Ok(CACHE_SIZE);
+    }
+    parse_size(&text).map_err(|error| {
+        format!("FROND_CACHE_SIZE is not taken, and the cache holds {} at most: {error}", show_size(CACHE_SIZE))
+    })
 }
 
 /// Where compiled components are kept: `FROND_CACHE`, or the user's cache folder; nowhere without a home.
