@@ -6,7 +6,7 @@ use frond_sandbox::{Clock, Limits, Sandbox, Settings, Slots};
 use tokio::runtime::Handle;
 
 use crate::error::RunError;
-use crate::load::cache_dir;
+use crate::load::{bounded, cache_dir};
 
 /// Runs guests of any number of apps. Apps whose limits need pools of one size share an engine; it goes with the last of
 /// them.
@@ -66,7 +66,7 @@ impl Machine {
         }
         let limits = vec![Limits { memory: size.0, table_elements: size.1, ..Limits::default() }];
         let settings = Settings { slots: self.slots, limits, cache: cache_dir() };
-        let sandbox = Arc::new(Sandbox::timed(settings, &self.clock));
+        let sandbox = Arc::new(bounded(Sandbox::timed(settings, &self.clock)));
         sandboxes.push((size, Arc::downgrade(&sandbox)));
         sandbox
     }
