@@ -31,7 +31,8 @@ const FENCES: [(&str, &[&str]); 27] = [
     ("tokio-postgres", &["jobs"]),
     ("async-nats", &["broker"]),
     ("nats", &["broker"]),
-    ("reqwest", &[]),
+    // Traces are sent with it, and tests of the server ask with it.
+    ("reqwest", &["server"]),
     ("ureq", &[]),
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),

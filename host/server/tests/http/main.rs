@@ -1,0 +1,23 @@
+//! The server as clients find it: real requests, to a real server in the test's own process.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stop the test where it is"
+)]
+
+mod access;
+mod answers;
+mod bodies;
+mod clients;
+mod common;
+mod hostile;
+mod observing;
+mod pages;
+mod raw;
+mod reload;
+mod stopping;
+mod streams;
+mod tls;
+mod watching;

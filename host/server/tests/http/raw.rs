@@ -1,0 +1,51 @@
+//! A client that says exactly what it is told to, and no more.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::common::{Served, within};
+
+/// A connection.
+pub(crate) struct Raw(TcpStream);
+
+impl Raw {
+    pub(crate) async fn to(served: &Served) -> Self {
+        Self(TcpStream::connect(served.address()).await.unwrap())
+    }
+
+    /// Sends bytes. The server may have hung up.
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.0.write_all(bytes.as_ref()).await;
+    }
+
+    /// Says that nothing more will come, and goes on listening.
+    pub(crate) async fn end(&mut self) {
+        self.0.shutdown().await.unwrap();
+    }
+
+    /// All that comes until the server hangs up.
+    pub(crate) async fn rest(mut self) -> String {
+        let mut bytes = Vec::new();
+        // A server that hangs up on what it does not want to read resets the connection.
+        let _ = within(self.0.read_to_end(&mut bytes)).await;
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// All that comes up to and with `text`.
+    pub(crate) async fn until(&mut self, text: &str) -> String {
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains(text) {
+            let mut byte = [0];
+            let read = within(self.0.read(&mut byte)).await.unwrap();
+            assert!(read > 0, "hung up before `{text}`: {}", String::from_utf8_lossy(&seen));
+            seen.push(byte[0]);
+        }
+        String::from_utf8_lossy(&seen).into_owned()
+    }
+}
+
+/// The status of a reply.
+pub(crate) fn status(reply: &str) -> u16 {
+    let code = reply.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
+    code.unwrap_or_else(|| panic!("no reply: {reply:?}")).parse().unwrap()
+}

@@ -1,0 +1,157 @@
+//! HTTPS, with a certificate made for the test: both versions of HTTP, and those who do not speak it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use bytes::Bytes;
+use frond_server::config::{Config, Time, Tls};
+use frond_server::{ServeError, Starting};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::{TlsConnector, rustls};
+
+use crate::common::{Served, apps, by_key, config, within};
+use crate::raw::{Raw, status};
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = base64::prelude::BASE64_STANDARD.encode(der);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+/// Writes a certificate for `localhost` with its key into a folder.
+fn certify(folder: &Path, name: &str) -> (Tls, CertificateDer<'static>) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let tls = Tls { certificate: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}.key")) };
+    std::fs::write(&tls.certificate, pem("CERTIFICATE", made.cert.der())).unwrap();
+    std::fs::write(&tls.key, pem("PRIVATE KEY", &made.signing_key.serialize_der())).unwrap();
+    (tls, made.cert.der().clone())
+}
+
+async fn secure(more: Config) -> (Served, CertificateDer<'static>) {
+    let folder = apps();
+    let (tls, certificate) = certify(folder.path(), "server");
+    let served = Served::of(folder, Config { tls: Some(tls), ..more }).await;
+    assert!(served.url.starts_with("https://"), "{}", served.url);
+    (served, certificate)
+}
+
+async fn connect(served: &Served, certificate: CertificateDer<'static>, version: &[u8]) -> TlsStream<TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut client = client.with_root_certificates(roots).with_no_client_auth();
+    client.alpn_protocols = vec![version.to_vec()];
+    let tcp = TcpStream::connect(served.address()).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = within(TlsConnector::from(Arc::new(client)).connect(name, tcp)).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(version));
+    stream
+}
+
+fn asking(host: &str) -> http::Request<Full<Bytes>> {
+    let body = Full::new(Bytes::from(by_key(&["ok-0", "ok-1"])));
+    let request = http::Request::post(format!("https://{host}/v1/apps/caller/query"));
+    request.header("host", host).body(body).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_versions_of_http_are_spoken_over_tls() {
+    let (served, certificate) = secure(config()).await;
+    let io = TokioIo::new(connect(&served, certificate.clone(), b"http/1.1").await);
+    let (mut sender, connection) = http1::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let reply = within(sender.send_request(asking("localhost"))).await.unwrap();
+    assert_eq!((reply.status(), reply.version()), (http::StatusCode::OK, http::Version::HTTP_11));
+
+    let io = TokioIo::new(connect(&served, certificate, b"h2").await);
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    let mut request = asking("localhost");
+    request.headers_mut().remove("host");
+    let reply = within(sender.send_request(request)).await.unwrap();
+    assert_eq!((reply.status(), reply.version()), (http::StatusCode::OK, http::Version::HTTP_2));
+    assert_eq!(reply.headers()["frond-complete"], "true");
+    let body = reply.into_body().collect().await.unwrap().to_bytes();
+    assert!(std::str::from_utf8(&body).unwrap().contains("\"count\":2"));
+    // The name stands in the address, where there is no header for it.
+    let mut request = asking("evil.example");
+    request.headers_mut().remove("host");
+    let reply = within(sender.send_request(request)).await.unwrap();
+    assert_eq!(reply.status(), http::StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_2_is_spoken_without_tls_too_and_a_cancelled_stream_cancels_its_leaves() {
+    let served = Served::new().await;
+    let tcp = TcpStream::connect(served.address()).await.unwrap();
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await.unwrap();
+    tokio::spawn(connection);
+    let ask = |keys: &[&str]| {
+        let body = Full::new(Bytes::from(by_key(keys)));
+        http::Request::post(format!("{}/v1/apps/caller/query", served.url)).body(body).unwrap()
+    };
+    let spinning = sender.send_request(ask(&["spin"]));
+    let spinning = tokio::spawn(spinning);
+    served.leaves(1).await;
+    // Others on the same connection are answered meanwhile, and go on when one is given up.
+    assert_eq!(within(sender.send_request(ask(&["ok"]))).await.unwrap().status(), 200);
+    spinning.abort();
+    served.leaves(0).await;
+    assert_eq!(within(sender.send_request(ask(&["ok"]))).await.unwrap().status(), 200);
+    let head = http::Request::get(format!("{}/healthz", served.url)).header("x-large", "x".repeat(60_000));
+    let large = within(sender.send_request(head.body(Full::default()).unwrap())).await;
+    assert!(large.is_err() || large.is_ok_and(|reply| reply.status() == 431));
+    served.idle().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_agree_on_tls_is_cut_off() {
+    let mut impatient = config();
+    impatient.limits.header_time = Time(Duration::from_millis(200));
+    let (served, certificate) = secure(impatient).await;
+    for said in ["", "\x16\x03\x01", "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"] {
+        let mut raw = Raw::to(&served).await;
+        raw.send(said).await;
+        let reply = raw.rest().await;
+        assert!(!reply.contains("HTTP/1.1 200"), "{reply}");
+    }
+    // Agreed, and then silent.
+    let mut stream = connect(&served, certificate, b"http/1.1").await;
+    let mut rest = Vec::new();
+    let _ = within(tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest)).await;
+    let rest = String::from_utf8_lossy(&rest);
+    assert!(rest.is_empty() || status(&rest) == 408, "{rest}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_no_certificate_are_named() {
+    let folder = apps();
+    let (good, _) = certify(folder.path(), "good");
+    let (other, _) = certify(folder.path(), "other");
+    let text = folder.path().join("text.pem");
+    std::fs::write(&text, "not a certificate").unwrap();
+    let gone = folder.path().join("gone.pem");
+    for (certificate, key, named) in [
+        (&gone, &good.key, "gone.pem"),
+        (&text, &good.key, "text.pem"),
+        (&good.certificate, &gone, "gone.pem"),
+        (&good.certificate, &text, "text.pem"),
+        (&good.certificate, &other.key, "good.pem"),
+    ] {
+        let tls = Tls { certificate: certificate.clone(), key: key.clone() };
+        let Err(ServeError::Config(error)) = Starting::new(folder.path(), Config { tls: Some(tls), ..config() }).await
+        else {
+            panic!("it started with {named}");
+        };
+        assert!(error.to_string().contains(named), "{error}");
+    }
+}
