@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::apps::{AppView, ChangeError, Role, Version};
-use crate::params;
+use crate::params::{self, Named};
 use crate::reply::Problem;
 use crate::server::Server;
 use crate::views::{self, Served};
@@ -39,7 +39,7 @@ pub(crate) async fn list(State(server): State<Arc<Server>>) -> Json<Apps> {
     ),
     tag = "apps"
 )]
-pub(crate) async fn get(State(server): State<Arc<Server>>, Path(app): Path<String>) -> Result<Json<Served>, Problem> {
+pub(crate) async fn get(State(server): State<Arc<Server>>, Named(app): Named<String>) -> Result<Json<Served>, Problem> {
     let view: AppView = server.apps.app(&app).ok_or_else(|| no_app(&app))?;
     Ok(Json(views::of(&server, view)))
 }
@@ -77,11 +77,11 @@ pub(crate) struct Changed {
 )]
 pub(crate) async fn put(
     State(server): State<Arc<Server>>,
-    Path((app, role)): Path<(String, String)>,
+    Named((app, role)): Named<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Changed>, Problem> {
-    let named = named(&role)?;
+    let named = role_of(&role)?;
     let settings = server.settings();
     let limits = &settings.config.limits;
     let component = params::body(&headers, body, limits.component.0, limits.body_time.0).await?;
@@ -104,9 +104,9 @@ pub(crate) async fn put(
 )]
 pub(crate) async fn delete(
     State(server): State<Arc<Server>>,
-    Path((app, role)): Path<(String, String)>,
+    Named((app, role)): Named<(String, String)>,
 ) -> Result<Json<Changed>, Problem> {
-    let named = named(&role)?;
+    let named = role_of(&role)?;
     let version = server.apps.delete(&app, named).await.map_err(|error| problem(&app, error))?;
     Ok(Json(changed(app, &version, Some((named, role)))))
 }
@@ -127,13 +127,13 @@ pub(crate) async fn delete(
 )]
 pub(crate) async fn rollback(
     State(server): State<Arc<Server>>,
-    Path(app): Path<String>,
+    Named(app): Named<String>,
 ) -> Result<Json<Changed>, Problem> {
     let version = server.apps.rollback(&app).await.map_err(|error| problem(&app, error))?;
     Ok(Json(changed(app, &version, None)))
 }
 
-fn named(role: &str) -> Result<Role, Problem> {
+fn role_of(role: &str) -> Result<Role, Problem> {
     match role {
         "leaf" => Ok(Role::Leaf),
         "merge" => Ok(Role::Merge),

@@ -65,7 +65,7 @@ impl Gate {
             return Ok(anybody.clone());
         }
         let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let Some(token) = token.and_then(|value| value.strip_prefix("Bearer ")) else {
+        let Some(token) = token.and_then(bearer) else {
             return Err(Problem::unauthorized(
                 "this server asks for a token\n(send the header `Authorization: Bearer …`)",
             ));
@@ -148,6 +148,12 @@ fn holder(token: &Token) -> Holder {
         places: Arc::new(Semaphore::new(token.concurrency.min(Semaphore::MAX_PERMITS))),
         rate: Some(RateLimiter::direct(Quota::per_second(rate).allow_burst(burst))),
     }
+}
+
+/// The token of an `Authorization` header. The scheme's case is the client's choice: RFC 9110, section 11.1.
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
 /// True for a host that is this machine, whatever the port.

@@ -9,7 +9,7 @@ use frond_app::size::{parse_duration, parse_size, show_size};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A server's settings. Every key has a default; an unknown one is an error.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// Where it listens.
@@ -59,7 +59,7 @@ impl Default for Config {
 }
 
 /// What clients may take: each of it bounded.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
     /// A query's bytes, partitions that it brings along included.
@@ -146,7 +146,7 @@ pub enum Role {
 }
 
 /// Files in PEM form.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Tls {
     /// The certificate, followed by those that vouch for it.
@@ -156,7 +156,7 @@ pub struct Tls {
 }
 
 /// Logs go to stderr.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Log {
     /// `text`, or `json`: an object a line.
@@ -217,10 +217,41 @@ impl Config {
             .map_err(|cause| ConfigError::Unreadable { path: path.to_path_buf(), cause })?;
         let wrong = |text: String| ConfigError::Wrong { path: path.to_path_buf(), text };
         let mut config: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
-        let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        // Whole paths: what `--print-config` writes means the same wherever it is kept.
+        let whole = std::path::absolute(path).map_err(|cause| ConfigError::Unreadable { path: path.to_path_buf(), cause })?;
+        let folder = whole.parent().unwrap_or(Path::new("/")).to_path_buf();
         config.state = config.state.map(|path| folder.join(path));
         config.tls = config.tls.map(|tls| Tls { certificate: folder.join(tls.certificate), key: folder.join(tls.key) });
         Ok(config)
+    }
+
+    /// What a running server cannot change is taken from `old` again. Returns the keys that would have changed.
+    pub(crate) fn fix(&mut self, old: &Self) -> Vec<&'static str> {
+        fn keep<T: PartialEq + Clone>(changed: &mut Vec<&'static str>, key: &'static str, new: &mut T, old: &T) {
+            if new != old {
+                changed.push(key);
+                new.clone_from(old);
+            }
+        }
+        let mut changed = Vec::new();
+        let keys = &mut changed;
+        keep(keys, "listen", &mut self.listen, &old.listen);
+        keep(keys, "slots", &mut self.slots, &old.slots);
+        keep(keys, "leaves-step-back", &mut self.leaves_step_back, &old.leaves_step_back);
+        keep(keys, "state", &mut self.state, &old.state);
+        keep(keys, "watch", &mut self.watch, &old.watch);
+        keep(keys, "tls", &mut self.tls, &old.tls);
+        keep(keys, "traces", &mut self.traces, &old.traces);
+        keep(keys, "log", &mut self.log, &old.log);
+        let (new, old) = (&mut self.limits, &old.limits);
+        keep(keys, "limits.component", &mut new.component, &old.component);
+        keep(keys, "limits.headers", &mut new.headers, &old.headers);
+        keep(keys, "limits.connections", &mut new.connections, &old.connections);
+        keep(keys, "limits.header-time", &mut new.header_time, &old.header_time);
+        keep(keys, "limits.read-time", &mut new.read_time, &old.read_time);
+        keep(keys, "limits.recent", &mut new.recent, &old.recent);
+        keep(keys, "limits.recent-memory", &mut new.recent_memory, &old.recent_memory);
+        changed
     }
 
     /// Checks what no key can say by itself.
@@ -288,13 +319,19 @@ impl Size {
 
 impl Serialize for Size {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&show_size(self.0).replace(' ', ""))
+        // Whole units alone are shown as such: nothing is rounded.
+        to.serialize_str(&show_size(self.0).replace(" bytes", "B").replace(' ', ""))
     }
 }
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(&format_args!("{}ms", self.0.as_millis()))
+        let (seconds, nanos) = (self.0.as_secs(), self.0.subsec_nanos());
+        match nanos {
+            0 => to.collect_str(&format_args!("{seconds}s")),
+            _ if nanos % 1_000_000 == 0 => to.collect_str(&format_args!("{}ms", self.0.as_millis())),
+            _ => to.collect_str(&format_args!("{}ns", self.0.as_nanos())),
+        }
     }
 }
 

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::{FromRequestParts, Path};
 use bytes::{Bytes, BytesMut};
 use frond_app::size::{parse_duration, show_size};
 use frond_root::{Floor, PartitionKey};
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
 
 use crate::reply::Problem;
 
@@ -18,6 +20,18 @@ pub(crate) const ENVELOPE: &str = "application/vnd.frond+json";
 pub(crate) const EVENTS: &str = "text/event-stream";
 /// The most partitions that one request may require.
 const MAX_REQUIRED: usize = 1000;
+
+/// The parts of an address that are names. Bytes that are no text are nobody's name.
+pub(crate) struct Named<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut http::request::Parts, state: &S) -> Result<Self, Problem> {
+        let named = Path::<T>::from_request_parts(parts, state).await;
+        named.map(|Path(names)| Self(names)).map_err(|_| Problem::not_found("the address has a name that is no UTF-8"))
+    }
+}
 
 /// The promises that a query asks for, in place of the app's.
 #[derive(Debug, Default, PartialEq)]

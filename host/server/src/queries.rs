@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use frond_root::QueryId;
@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Uri};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::params::{Form, pairs};
+use crate::params::{Form, Named, pairs};
 use crate::recent::{Detail, Recorded, Summary};
 use crate::reply::Problem;
 use crate::server::Server;
@@ -77,7 +77,7 @@ pub(crate) async fn list(State(server): State<Arc<Server>>, uri: Uri) -> Result<
     ),
     tag = "queries"
 )]
-pub(crate) async fn get(State(server): State<Arc<Server>>, Path(id): Path<String>) -> Result<Json<Detail>, Problem> {
+pub(crate) async fn get(State(server): State<Arc<Server>>, Named(id): Named<String>) -> Result<Json<Detail>, Problem> {
     Ok(Json(known(&server, &id)?.detail()))
 }
 
@@ -97,7 +97,7 @@ pub(crate) async fn get(State(server): State<Arc<Server>>, Path(id): Path<String
 )]
 pub(crate) async fn events(
     State(server): State<Arc<Server>>,
-    Path(id): Path<String>,
+    Named(id): Named<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let recorded = known(&server, &id)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use crate::admission::Ticket;
 use crate::apps::Version;
 use crate::auth::Holder;
-use crate::params::{self, ENVELOPE, Form, Promises};
+use crate::params::{self, ENVELOPE, Form, Named, Promises};
 use crate::recent::Recorded;
 use crate::reply::{Problem, account};
 use crate::server::Server;
@@ -97,7 +97,7 @@ struct Held {
 pub(crate) async fn ask(
     State(server): State<Arc<Server>>,
     Extension(holder): Extension<Arc<Holder>>,
-    Path(app): Path<String>,
+    Named(app): Named<String>,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
@@ -285,7 +285,7 @@ async fn whole(mut asked: Asked, form: Form) -> Response {
     ),
     tag = "queries"
 )]
-pub(crate) async fn cancel(State(server): State<Arc<Server>>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn cancel(State(server): State<Arc<Server>>, Named(id): Named<String>) -> Result<Response, Problem> {
     let recorded = crate::queries::known(&server, &id)?;
     recorded.cancel.cancel();
     Ok((http::StatusCode::ACCEPTED, Json(Cancelled { id: recorded.id })).into_response())

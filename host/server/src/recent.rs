@@ -33,6 +33,9 @@ pub(crate) struct Recent {
     queries: Mutex<VecDeque<Arc<Recorded>>>,
     most: usize,
     memory: usize,
+    /// The bytes of those that are in the list.
+    kept: AtomicUsize,
+    /// The bytes of all, those included that somebody still reads.
     used: Arc<AtomicUsize>,
     running: Arc<AtomicUsize>,
     total: AtomicU64,
@@ -131,6 +134,7 @@ impl Recent {
             queries: Mutex::default(),
             most,
             memory,
+            kept: AtomicUsize::new(0),
             used: Arc::default(),
             running: Arc::default(),
             total: AtomicU64::new(0),

@@ -35,14 +35,13 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
     let open = OpenApiRouter::new().routes(routes!(health::healthz)).routes(routes!(health::readyz));
     let (router, described) = guarded.merge(open).split_for_parts();
     let described: Arc<str> = described.to_json().unwrap_or_default().into();
-    let settings = server.settings();
     router
         .route("/openapi.json", axum::routing::get(move || openapi::json(described.clone())))
         .merge(page::routes())
         .fallback(async || Problem::not_found("there is nothing at this address\n(/openapi.json lists what there is)"))
         .method_not_allowed_fallback(async || Problem::not_allowed())
         .layer(from_fn_with_state(server.clone(), outermost))
-        .layer(cors(&settings.config.cors))
+        .layer(cors(server.clone()))
         .with_state(server.clone())
 }
 
@@ -82,12 +81,14 @@ async fn outermost(State(server): State<Arc<Server>>, request: Request, next: Ne
     response
 }
 
-/// Web pages elsewhere that may read replies: those that are named, and no others.
-fn cors(origins: &[String]) -> CorsLayer {
-    let origins: Vec<_> = origins.iter().filter_map(|one| HeaderValue::try_from(one).ok()).collect();
+/// Web pages elsewhere that may read replies: those that the settings of the moment name, and no others.
+fn cors(server: Arc<Server>) -> CorsLayer {
+    let named = move |origin: &HeaderValue, _: &http::request::Parts| {
+        server.settings().config.cors.iter().any(|one| one.as_bytes() == origin.as_bytes())
+    };
     let exposed = ["frond-query", "frond-complete", "frond-coverage", "server-timing", "retry-after"];
     CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
+        .allow_origin(AllowOrigin::predicate(named))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers(AllowHeaders::list([
             http::header::AUTHORIZATION,

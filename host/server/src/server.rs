@@ -58,18 +58,12 @@ impl Server {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts other settings in force. Where the server listens, its slots and its memory stay as they are.
-    pub(crate) fn reload(&self, config: Config) -> Result<(), ConfigError> {
+    /// Puts other settings in force: tokens, origins, and the limits of what is asked. The others stay as they are, and
+    /// are judged so: where the server listens is not where a file says by now.
+    pub(crate) fn reload(&self, mut config: Config) -> Result<(), ConfigError> {
+        let changed = config.fix(&self.settings().config);
         config.check()?;
-        let old = self.settings();
-        let fixed = [
-            ("listen", config.listen != old.config.listen),
-            ("slots", config.slots != old.config.slots),
-            ("limits.connections", config.limits.connections != old.config.limits.connections),
-            ("limits.recent", config.limits.recent != old.config.limits.recent),
-            ("traces", config.traces != old.config.traces),
-        ];
-        for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {
+        for key in changed {
             tracing::warn!(key, "changes with a restart, not with a reload");
         }
         self.admission.allow(config.limits.queries);
