@@ -35,7 +35,7 @@ use bytes::Bytes;
 pub use frond_run::Role;
 use frond_run::{Machine, RunError, Slots};
 use tokio::runtime::Handle;
-use tokio::sync::{broadcast, oneshot, watch as latest};
+use tokio::sync::{broadcast, oneshot};
 
 pub use error::{ChangeError, OpenError, Stage, StateError};
 use folder::Root;
@@ -104,8 +104,6 @@ struct Shared {
     inbox: Arc<Inbox>,
     apps: ArcSwap<BTreeMap<String, Arc<Slot>>>,
     changes: broadcast::Sender<AppView>,
-    /// Whether everything that was there at the start has been taken up.
-    ready: latest::Sender<bool>,
     /// Apps that wait for the keeper, the one that it works on included.
     waiting: AtomicUsize,
 }
@@ -155,7 +153,7 @@ impl Registry {
     /// A folder of apps that cannot be read, a state folder that cannot be used, a machine that starts no thread.
     pub async fn open(dir: &Path, settings: Settings, host: Host) -> Result<Arc<Self>, OpenError> {
         let registry = Self::start(dir, settings, host)?;
-        registry.ready().await;
+        registry.settled().await;
         Ok(registry)
     }
 
@@ -172,7 +170,6 @@ impl Registry {
             host,
             apps: ArcSwap::default(),
             changes: broadcast::Sender::new(CHANGES),
-            ready: latest::Sender::new(false),
             waiting: AtomicUsize::new(0),
         });
         let keeper = Keeper::new(shared.clone(), root, state);
@@ -182,10 +179,10 @@ impl Registry {
         Ok(Arc::new(Self { shared, keeper: Mutex::new(Some(thread)) }))
     }
 
-    /// Comes back when everything that was there at the start has been checked once.
-    pub async fn ready(&self) {
-        // It cannot fail while `self` holds the sender.
-        let _ = self.shared.ready.subscribe().wait_for(|ready| *ready).await;
+    /// Comes back when nothing is left to do of all that was told or asked so far. What files have just come to be may not
+    /// have been told yet: see [`Registry::reload`].
+    pub async fn settled(&self) {
+        self.shared.inbox.settled().await;
     }
 
     /// The version of an app that serves now. Takes no lock.
