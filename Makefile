@@ -8,7 +8,7 @@
 #   make lint      format, clippy, docs
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test bench plugins lint setup host tools languages guests-python guests-javascript guests-c
+.PHONY: demo test bench plugins lint setup host tools browser-tools languages guests-python guests-javascript guests-c
 
 # Guests have a target folder of their own, so that they and the host never wait for each other's locks, and so that
 # the components are where the examples' frond.toml names them, whatever CARGO_TARGET_DIR says.
@@ -88,10 +88,14 @@ tools:
 	  (apt-get install -y -q ripgrep || (apt-get update -q && apt-get install -y -q ripgrep)) >/dev/null; \
 	fi || true
 
-test: plugins languages lint tools
+# Node, Chromium and what drives it, for the tests of the page. Without them those are skipped aloud, on CI an error.
+browser-tools:
+	@.ci/install-browser
+
+test: plugins languages lint tools browser-tools
 	@echo "== tests"
 	@cargo test --quiet --release $(ALL) --doc
 	@cargo test --release $(ALL) --lib --bins --tests
 
-bench: plugins
+bench: plugins host
 	@cargo run --release -p frond-bench -- all

@@ -31,6 +31,11 @@ pub use cut::{MAX_PIECE, MIN_PIECE, PIECES_PER_SLOT, auto_piece};
 pub use range::{STEPS_PER_SLOT, auto_step};
 pub use stdin::{MAX_STDIN, STDIN_PIECE};
 
+/// So many partitions are cut in some microseconds.
+const QUICK_PARTITIONS: usize = 64;
+/// A query of so many bytes is read in some microseconds.
+const QUICK_BYTES: usize = 16 << 10;
+
 /// Where an app's partitions come from.
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -82,6 +87,23 @@ impl Source {
             Self::Range { .. } => "range",
             Self::Query => "query",
             Self::Split => "split",
+        }
+    }
+
+    /// True when cutting it for a query of `query` bytes reads no file and takes some microseconds: not worth a thread of
+    /// its own.
+    #[must_use]
+    pub fn is_quick(&self, query: usize) -> bool {
+        match self {
+            Self::List(listed) => {
+                let inline = |one: &Listed| matches!(one.content, ListedContent::Inline(_));
+                listed.len() <= QUICK_PARTITIONS && listed.iter().all(inline)
+            }
+            Self::Range { start, end, step, .. } => {
+                step.is_none_or(|step| end.abs_diff(*start) / step.max(1) <= QUICK_PARTITIONS as u64)
+            }
+            Self::Query | Self::Split => query <= QUICK_BYTES,
+            Self::Files { .. } | Self::Stdin { .. } => false,
         }
     }
 }

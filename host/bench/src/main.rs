@@ -10,6 +10,7 @@ mod deadline;
 mod executors;
 mod floor;
 mod guests;
+mod http;
 mod machine;
 mod measure;
 mod overhead;
@@ -44,7 +45,7 @@ impl Bench {
 
 type Section = (&'static str, fn(&mut Bench) -> anyhow::Result<()>);
 
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 10] = [
     ("overhead", overhead::run),
     ("compute", compute::run),
     ("scaling", scaling::run),
@@ -53,6 +54,7 @@ const SECTIONS: [Section; 9] = [
     ("executors", executors::run),
     ("start", start::run),
     ("peers", peers::run),
+    ("http", http::run),
     // Not part of `all`: it compares settings that have been chosen since.
     ("settings", settings::run),
 ];
@@ -73,6 +75,9 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
         && first == scaling::CHILD
     {
         return scaling::child(rest);
+    }
+    if arguments.first().is_some_and(|first| first == http::AXUM) {
+        return http::be_axum(&Guests::build()?.pi);
     }
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let sections = sections(arguments.iter().filter(|argument| *argument != "--quick"))?;

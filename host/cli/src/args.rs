@@ -17,6 +17,7 @@ mod inspect;
 mod new;
 mod replay;
 mod run_test;
+mod serve;
 mod test;
 
 pub use bench::{BenchArgs, ProfileBy};
@@ -25,6 +26,7 @@ pub use inspect::{InspectArgs, Shown};
 pub use new::{Kind, Language, NewArgs};
 pub use replay::ReplayArgs;
 pub use run_test::RunTestArgs;
+pub use serve::{ServeArgs, TokenArgs, TokenRole};
 pub use test::TestArgs;
 
 const EXIT_CODES: &str = "\
@@ -58,6 +60,10 @@ pub struct Cli {
 pub enum Verb {
     /// Asks an app a query, and prints the answer.
     Query(Box<QueryArgs>),
+    /// Serves every app of a folder over HTTP, with a page to look at them.
+    Serve(ServeArgs),
+    /// Makes a token for a server, and the lines that let the server know it.
+    Token(TokenArgs),
     /// Makes a folder with an app or a plugin in it, in one of four languages, that builds and passes its cases at once.
     New(NewArgs),
     /// Runs an app's build commands, and checks the components they make.
@@ -163,12 +169,21 @@ pub struct BuildArgs {
 /// `frond explain`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  frond query examples/rail '{\"from\":\"London\",\"budget\":60}' --record run.ndjson\n  \
-                        frond explain run.ndjson"
+    after_help = "Examples:\n  frond query examples/rail '{\"from\":\"London\",\"budget\":60}' --record run.ndjson\n  \
+                        frond explain run.ndjson\n  \
+                        frond explain --html run.ndjson --output run.html"
 )]
 pub struct ExplainArgs {
     /// A file that `frond query --record` wrote.
     pub file: PathBuf,
+
+    /// Writes a page for a browser instead: one file that needs no server, no network and nothing beside it.
+    #[arg(long)]
+    pub html: bool,
+
+    /// Where the page is written; `-` is stdout [default: beside the recording, with the extension html].
+    #[arg(long, value_name = "FILE", requires = "html")]
+    pub output: Option<PathBuf>,
 }
 
 fn parse_deadline(text: &str) -> Result<Duration, String> {
@@ -179,14 +194,5 @@ fn parse_deadline(text: &str) -> Result<Duration, String> {
 }
 
 fn parse_floor(text: &str) -> Result<Floor, String> {
-    let share = match text.strip_suffix('%') {
-        Some(percent) => percent.trim().parse::<f64>().map(|percent| percent / 100.0),
-        None => text.parse::<f64>(),
-    };
-    match (text, share) {
-        ("all", _) => Ok(Floor::All),
-        ("best-effort", _) => Ok(Floor::BestEffort),
-        (_, Ok(share)) if share > 0.0 && share <= 1.0 => Ok(Floor::AtLeast(share)),
-        _ => Err("write `all`, `best-effort`, or a share above 0 and at most 1, such as 0.8 or 80%".to_owned()),
-    }
+    text.parse()
 }

@@ -1,19 +1,82 @@
-//! `frond explain`: a recorded query in the terminal.
+//! `frond explain`: a recorded query in the terminal, or as a page in a file of its own.
 
+use std::fs;
 use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use frond_page::Standalone;
+use frond_root::{Event, EventKind};
 
 use crate::args::ExplainArgs;
 use crate::exit::Exit;
+use crate::query::print;
+use crate::record;
 use crate::show::explain;
 use crate::show::look::Look;
+use crate::show::text::{MAX_KEY, sanitise};
 
 /// Runs the verb.
 ///
 /// # Errors
-/// A file that is missing or is no recording.
+/// A file that is missing or is no recording; a page that cannot be written.
 pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<Exit> {
-    let text = explain::file(&args.file, Look::stdout())?;
-    // A reader that has gone away, such as `head`, has had enough.
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    if args.html {
+        html(args)?;
+    } else {
+        let text = explain::file(&args.file, Look::stdout())?;
+        // A reader that has gone away, such as `head`, has had enough.
+        let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    }
     Ok(Exit::Whole)
 }
+
+fn html(args: &ExplainArgs) -> anyhow::Result<()> {
+    let output = args.output.clone().unwrap_or_else(|| args.file.with_extension("html"));
+    if output == args.file {
+        return Err(anyhow!(
+            "the page would take the place of the recording {}\n(name another file with --output)",
+            args.file.display()
+        ));
+    }
+    let page = page(&args.file)?;
+    if output == Path::new("-") {
+        return print(page.as_bytes());
+    }
+    fs::write(&output, page).with_context(|| format!("cannot write the page to `{}`", output.display()))?;
+    eprintln!("wrote {}", output.display());
+    Ok(())
+}
+
+/// The page of the recording at `path`. Events are written anew, so that only what was understood is in it.
+fn page(path: &Path) -> anyhow::Result<String> {
+    let mut page: Option<Standalone> = None;
+    let mut wrong = None;
+    record::read(path, |event| {
+        if wrong.is_none() {
+            let page = page.get_or_insert_with(|| Standalone::new(&title(&event)));
+            wrong = add(page, &event).err();
+        }
+    })?;
+    if let Some(error) = wrong {
+        return Err(error.context(format!(
+            "{} is too large for one page\n(`frond explain {0}` shows it in the terminal)",
+            path.display()
+        )));
+    }
+    Ok(page.unwrap_or_else(|| Standalone::new("Frond")).finish())
+}
+
+fn add(page: &mut Standalone, event: &Event) -> anyhow::Result<()> {
+    Ok(page.event(&serde_json::to_string(event)?)?)
+}
+
+fn title(event: &Event) -> String {
+    match &event.kind {
+        EventKind::QueryStarted { app, query, .. } => format!("{} · {query} · Frond", sanitise(app, MAX_KEY)),
+        _ => "Frond".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

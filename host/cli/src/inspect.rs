@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use frond_app::{CallLimits, Limits, Package};
-use frond_run::load::{cache_dir, limits};
+use frond_run::load::{self, cache_dir, limits};
 use frond_sandbox::component::{Origin, read};
 use frond_sandbox::inspect::report::{Mismatch, MismatchKind};
 use frond_sandbox::inspect::{Misfit, Report, digest, report};
@@ -128,7 +128,7 @@ fn unreadable(path: &Path) -> String {
 fn sandbox(of: &Limits) -> anyhow::Result<Sandbox> {
     let all = [of.leaf, of.merge, of.split].map(|call| limits(&call, of.partition));
     let settings = Settings { slots: 1, limits: all.to_vec(), cache: cache_dir() };
-    Sandbox::new(settings).context(Machine::new("the sandbox could not be started"))
+    load::sandbox(settings).context(Machine::new("the sandbox could not be started"))
 }
 
 fn look(target: Target, sandbox: Option<&Sandbox>) -> anyhow::Result<Looked> {

@@ -14,8 +14,10 @@ mod query;
 pub mod record;
 mod replay;
 mod run_test;
+mod serve;
 pub mod show;
 mod test;
+mod token;
 
 use args::{Cli, Verb};
 use exit::{Exit, Machine};
@@ -33,6 +35,8 @@ const MAX_TEXT: usize = 16 << 10;
 pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
     match &cli.verb {
         Verb::Query(args) => query::run(args),
+        Verb::Serve(args) => serve::run(args),
+        Verb::Token(args) => token::run(args),
         Verb::New(args) => new::run(args),
         Verb::Build(args) => build::run(args),
         Verb::Test(args) => test::run(args),

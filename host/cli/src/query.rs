@@ -1,7 +1,6 @@
 //! `frond query`: one query against an app on this machine.
 
 mod capture;
-mod envelope;
 mod input;
 
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -13,7 +12,7 @@ use bytes::Bytes;
 use frond_app::App;
 use frond_root::{Answer, Cancel, Events, Listener, PartitionKey, Request};
 use frond_run::laws::Laws;
-use frond_run::{Question, Wired, ask, request, wire};
+use frond_run::{Question, Wired, ask, envelope, request, wire};
 use tokio::runtime::Runtime;
 
 use self::capture::Planned;
@@ -146,7 +145,7 @@ fn finish(args: &QueryArgs, answer: &Answer, views: &Views, laws: Laws) -> anyho
     views.progress.finish();
     let printed = match args.format {
         Format::Answer => answer.body().cloned().unwrap_or_default(),
-        Format::Json => envelope::envelope(answer, laws)?,
+        Format::Json => envelope(answer, laws)?,
     };
     print(&printed)?;
     let told = args.stats || !matches!(answer, Answer::Complete { .. }) || std::io::stderr().is_terminal();

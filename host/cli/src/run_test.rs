@@ -10,16 +10,17 @@ use anyhow::{Context, anyhow};
 use frond_app::size::{parse_duration, parse_size, show_size};
 use frond_app::{CallLimits, Limits};
 use frond_root::{Failure, FailureKind};
-use frond_run::load::{cache_dir, limits};
+use frond_run::load::{self, cache_dir, limits};
 use frond_sandbox::component::{Origin, read};
 use frond_sandbox::program::{Console, Program, Sink};
-use frond_sandbox::{LoadError, Sandbox, Settings};
+use frond_sandbox::{LoadError, Settings};
 
 use crate::args::RunTestArgs;
 use crate::exit::{Exit, Machine};
 use crate::query::runtime;
 use crate::show::look::Look;
 use crate::show::page::{Line, Page, Tone};
+use crate::show::trouble::of_interest;
 use passed::Passed;
 
 /// How long a program may run when nobody says: what hangs shall not hang forever.
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &RunTestArgs) -> anyhow::Result<Exit> {
     };
     let bytes = read(&args.file).map_err(named)?;
     let cache = cache_dir().map(|dir| dir.join("tests"));
-    let sandbox = Sandbox::new(Settings { slots: 1, limits: vec![call], cache })
+    let sandbox = load::sandbox(Settings { slots: 1, limits: vec![call], cache })
         .context(Machine::new("the sandbox could not be started"))?;
     let program = Program::load(&sandbox, &bytes, of.fuel.is_some()).map_err(named)?;
     if program.origin() == Origin::Compiled {
@@ -130,37 +131,6 @@ fn stopped(failure: &Failure, hint: Option<String>) -> String {
         page.wrapped(0, Line::new().put(format!("({hint})")));
     }
     page.into_text()
-}
-
-/// The frames between what every panic and every allocation goes through, and what calls every test; all of them, if
-/// that leaves none.
-fn of_interest(backtrace: &[String]) -> &[String] {
-    let ways_out = [
-        "core::panick",
-        "std::panick",
-        "rust_panic",
-        "__rust_",
-        "__rustc",
-        "abort",
-        "std::process",
-        "std::sys",
-        "std::rt",
-        "alloc::",
-        "malloc",
-        "sbrk",
-        "core::result::unwrap_failed",
-        "core::option::unwrap_failed",
-        "core::option::expect_failed",
-    ];
-    let is_way_out = |frame: &&String| ways_out.iter().any(|part| frame.contains(part)) && !frame.contains("::tests::");
-    let after = backtrace.iter().take_while(is_way_out).count();
-    let is_harness = |frame: &String| frame.starts_with("test::") || frame.contains("core::ops::function::FnOnce");
-    let inner = backtrace.get(after..).unwrap_or_default();
-    let end = inner.iter().position(is_harness).unwrap_or(inner.len());
-    match inner.get(..end) {
-        Some(frames) if !frames.is_empty() => frames,
-        _ => backtrace,
-    }
 }
 
 fn hint(kind: FailureKind, of: &CallLimits, time: Duration, is_one: bool) -> Option<String> {

@@ -100,6 +100,32 @@ fn it_is_compiled_once() {
 }
 
 #[test]
+fn the_cache_holds_as_much_as_it_is_told_to() {
+    let folder = with(fitting());
+    let cache = folder.path("cache");
+    folder.write("other.wasm", [fitting(), b"\0\x06\x05other".to_vec()].concat());
+    let state = |name: &str, size: &str| {
+        let run = folder.frond(&format!("inspect {name} --format json")).env("FROND_CACHE", &cache);
+        let ended = run.env("FROND_CACHE_SIZE", size).run().expect(0);
+        ended.json()["components"][0]["compiled"]["state"].as_str().unwrap().to_owned()
+    };
+    // The second makes room for itself, and an empty variable is none.
+    assert_eq!(
+        ["leaf.wasm", "other.wasm", "other.wasm"].map(|name| state(name, "1")),
+        ["compiled", "compiled", "cached"]
+    );
+    assert_eq!(["leaf.wasm", "other.wasm", "leaf.wasm"].map(|name| state(name, "")), ["compiled", "cached", "cached"]);
+    folder.write("app/frond.toml", "[leaf]\ncomponent = \"../leaf.wasm\"\n");
+    let ended = folder.frond("build app").env("FROND_CACHE", &cache).env("FROND_CACHE_SIZE", "lots").run().expect(0);
+    assert_snapshot!(plain(&ended.err()), @"
+    app has no build commands; its components are checked as they are
+    warning: FROND_CACHE_SIZE is not taken, and the cache holds 2 GiB at most: `lots` is not a size
+    (write a number of bytes, or one with a unit: 4KiB, 64MiB, 1GB)
+    app: the components fit
+    ");
+}
+
+#[test]
 fn a_component_with_another_type() {
     assert_snapshot!(shown(&with(leaf("string")), "inspect leaf.wasm"), @r#"
     exit 1

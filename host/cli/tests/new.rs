@@ -67,17 +67,8 @@ fn share_target(dir: &Path) {
     std::os::unix::fs::symlink(shared, dir.join("target")).unwrap();
 }
 
-/// False, aloud, where the language cannot be built.
-fn is_ready(lang: &str) -> bool {
-    let doctor = frond(["doctor", "--lang", lang]).run();
-    if doctor.code != Some(0) {
-        kit::skip_without(&format!("what plugins in {lang} need"), &format!("\n{}", doctor.out()));
-    }
-    doctor.code == Some(0)
-}
-
 fn check(lang: &str, kinds: &[&str]) {
-    if !is_ready(lang) {
+    if !kit::can_build(lang) {
         return;
     }
     let place = Place::new();
@@ -113,7 +104,7 @@ fn in_python() {
 
 #[test]
 fn a_leaf_in_one_language_has_its_merge_in_another() {
-    if !is_ready("c") || !is_ready("javascript") {
+    if !kit::can_build("c") || !kit::can_build("javascript") {
         return;
     }
     let place = Place::new();
@@ -129,7 +120,7 @@ fn a_leaf_in_one_language_has_its_merge_in_another() {
 
 #[test]
 fn what_a_toolchain_says_is_passed_on() {
-    if !is_ready("c") {
+    if !kit::can_build("c") {
         return;
     }
     let place = Place::new();

@@ -1,5 +1,6 @@
 //! What is asked: the query's bytes and the promises to keep while it is answered.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +19,24 @@ pub enum Floor {
     AtLeast(f64),
     /// Anything above nothing, gathered until the deadline.
     BestEffort,
+}
+
+/// As it is written: `all`, `best-effort`, or a share such as `0.8` or `80%`.
+impl FromStr for Floor {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let share = match text.strip_suffix('%') {
+            Some(percent) => percent.trim().parse::<f64>().map(|percent| percent / 100.0),
+            None => text.parse::<f64>(),
+        };
+        match (text, share) {
+            ("all", _) => Ok(Self::All),
+            ("best-effort", _) => Ok(Self::BestEffort),
+            (_, Ok(share)) if share > 0.0 && share <= 1.0 => Ok(Self::AtLeast(share)),
+            _ => Err("write `all`, `best-effort`, or a share above 0 and at most 1, such as 0.8 or 80%".to_owned()),
+        }
+    }
 }
 
 /// Whether partials may be folded in any order.

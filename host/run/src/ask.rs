@@ -59,11 +59,22 @@ pub fn request(app: &App, query: &Bytes, slots: usize) -> Request {
     }
 }
 
-/// Asks the query. Needs a tokio runtime; `cancel` ends it early with what is there.
+/// Asks the query in a task of its own, which goes on should nobody wait for it. Needs a tokio runtime; `cancel` ends it
+/// early with what is there.
 ///
 /// # Errors
 /// What stops the query before it can have an answer.
 pub async fn ask(wired: &Wired, question: Question, events: Events, cancel: Cancel) -> Result<Answer, RunError> {
+    let wired = wired.clone();
+    let task = tokio::spawn(async move { answer(&wired, question, events, cancel).await });
+    task.await.map_err(|lost| RunError::machine("the query's task was lost", lost))?
+}
+
+/// The same within the caller's own task: dropping the future stops the query.
+///
+/// # Errors
+/// What stops the query before it can have an answer.
+pub async fn answer(wired: &Wired, question: Question, events: Events, cancel: Cancel) -> Result<Answer, RunError> {
     let Question { request, input, piece_size, stdin, planned } = question;
     let cutting = Cutting {
         app: wired.app.clone(),
@@ -82,10 +93,7 @@ pub async fn ask(wired: &Wired, question: Question, events: Events, cancel: Canc
             None => Ok(plan),
         }
     };
-    let root = wired.root(events);
-    let task = tokio::spawn(async move { flow::run(request, plan, root, cancel).await });
-    let answer = task.await.map_err(|lost| RunError::machine("the query's task was lost", lost))?;
-    Ok(answer?)
+    Ok(flow::run(request, plan, wired.root(events), cancel).await?)
 }
 
 /// A query's work on its way to a plan.
@@ -103,8 +111,12 @@ struct Cutting {
 impl Cutting {
     async fn plan(self) -> Result<Plan, Error> {
         let (app, query, split, until) = (self.app.clone(), self.query.clone(), self.split.clone(), self.until);
-        let cut =
-            tokio::task::spawn_blocking(move || self.cut()).await.map_err(|lost| Error::Source(Box::new(lost)))?;
+        let cut = match self.input.is_none() && app.source.is_quick(query.len()) {
+            true => self.cut(),
+            false => {
+                tokio::task::spawn_blocking(move || self.cut()).await.map_err(|lost| Error::Source(Box::new(lost)))?
+            }
+        };
         match cut.map_err(source)? {
             Cut::Ready { partitions, query: inner } if inner != query => Ok(Plan::new(partitions)?.asking(inner)),
             Cut::Ready { partitions, .. } => Plan::new(partitions),

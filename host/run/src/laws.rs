@@ -19,6 +19,18 @@ pub enum Laws {
     Unchecked,
 }
 
+impl Laws {
+    /// The same as a word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Broken => "broken",
+            Self::Unchecked => "unchecked",
+        }
+    }
+}
+
 /// What laws are checked for: a leaf and a merge by their digests, and the order in which partials are folded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(String);

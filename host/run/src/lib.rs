@@ -10,13 +10,15 @@
 //! The command line, the tests of a plugin and the server all come through here, so that all of them run the same thing.
 
 pub mod ask;
+pub mod envelope;
 pub mod error;
 pub mod laws;
 pub mod load;
 pub mod machine;
 pub mod wire;
 
-pub use ask::{Question, Replan, ask, request};
+pub use ask::{Question, Replan, answer, ask, request};
+pub use envelope::envelope;
 pub use error::RunError;
 pub use frond_sandbox::Role;
 pub use frond_sandbox::Slots;

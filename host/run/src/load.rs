@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use frond_app::size::{parse_size, show_size};
 use frond_app::{AppError, CallLimits, Component, Package};
 use frond_sandbox::component::{Origin, read};
 use frond_sandbox::grants::{Directory, Faults, Grants, HostPattern, HttpGrant, Ports};
 use frond_sandbox::inspect::surface;
-use frond_sandbox::{Guests, Leaf, Limits, LoadError, Plugin, Role, Sandbox, Trials};
+use frond_sandbox::{CACHE_SIZE, Guests, Leaf, Limits, LoadError, Plugin, Role, Sandbox, Settings, Trials};
 
 use crate::error::RunError;
 use crate::machine::Machine;
@@ -218,6 +219,40 @@ fn http(of: &frond_app::HttpGrant) -> HttpGrant {
         body: of.body,
         private: of.private,
     }
+}
+
+/// A sandbox whose cache is bounded as `FROND_CACHE_SIZE` says.
+///
+/// # Errors
+/// As [`Sandbox::new`].
+pub fn sandbox(settings: Settings) -> std::io::Result<Sandbox> {
+    Ok(bounded(Sandbox::new(settings)?))
+}
+
+/// The same of a sandbox that there is.
+pub(crate) fn bounded(sandbox: Sandbox) -> Sandbox {
+    match cache_size() {
+        Ok(size) => sandbox.bounding_cache(size),
+        Err(why) => {
+            sandbox.warn(why);
+            sandbox
+        }
+    }
+}
+
+/// How much the cache may hold, in bytes: `FROND_CACHE_SIZE`, or the default.
+///
+/// # Errors
+/// Why the variable is not taken, and what is instead.
+pub fn cache_size() -> Result<u64, String> {
+    let text = std::env::var_os("FROND_CACHE_SIZE").unwrap_or_default();
+    let text = text.to_string_lossy();
+    if text.is_empty() {
+        return Ok(CACHE_SIZE);
+    }
+    parse_size(&text).map_err(|error| {
+        format!("FROND_CACHE_SIZE is not taken, and the cache holds {} at most: {error}", show_size(CACHE_SIZE))
+    })
 }
 
 /// Where compiled components are kept: `FROND_CACHE`, or the user's cache folder; nowhere without a home.

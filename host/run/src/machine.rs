@@ -6,7 +6,7 @@ use frond_sandbox::{Clock, Limits, Sandbox, Settings, Slots};
 use tokio::runtime::Handle;
 
 use crate::error::RunError;
-use crate::load::cache_dir;
+use crate::load::{bounded, cache_dir};
 
 /// Runs guests of any number of apps. Apps whose limits need pools of one size share an engine; it goes with the last of
 /// them.
@@ -40,7 +40,15 @@ impl Machine {
     /// # Errors
     /// A machine that lets no threads start.
     pub fn start(&self, runtime: &Handle) -> Result<Slots, RunError> {
-        Slots::start(self.slots, &self.clock, runtime)
+        self.start_with(runtime, false)
+    }
+
+    /// The same; with `back`, the threads step back for all else that runs on the machine.
+    ///
+    /// # Errors
+    /// As [`Machine::start`].
+    pub fn start_with(&self, runtime: &Handle, back: bool) -> Result<Slots, RunError> {
+        Slots::start_with(self.slots, &self.clock, runtime, back)
             .map_err(|error| RunError::machine("the leaf threads could not be started", error))
     }
 
@@ -58,7 +66,7 @@ impl Machine {
         }
         let limits = vec![Limits { memory: size.0, table_elements: size.1, ..Limits::default() }];
         let settings = Settings { slots: self.slots, limits, cache: cache_dir() };
-        let sandbox = Arc::new(Sandbox::timed(settings, &self.clock));
+        let sandbox = Arc::new(bounded(Sandbox::timed(settings, &self.clock)));
         sandboxes.push((size, Arc::downgrade(&sandbox)));
         sandbox
     }

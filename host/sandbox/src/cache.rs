@@ -2,12 +2,16 @@
 //!
 //! wasmtime trusts what it deserialises, so only a folder that nobody else can write to is used, and a file in it is
 //! only ever made by renaming what this process compiled. Nothing of a user's or from a network is ever loaded.
+//!
+//! What was used longest ago goes when there is more than may be kept. Processes need no lock for that: a file that goes
+//! while another one looks at it is compiled anew there, and what is mapped into memory stays usable.
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -16,11 +20,26 @@ use wasmtime::component::Component;
 const CHUNK: usize = 256 << 10;
 /// What follows the compiled code: a mark, its size, and its checksum.
 const TRAILER: usize = 24;
+/// How much is kept when nobody says: fifty builds of a Python plugin, each of which is another component.
+pub const CACHE_SIZE: u64 = 2 << 30;
+/// What a file that is being written is called at first.
+const UNFINISHED: &str = ".new-";
+/// Nobody writes a file for so long: whoever began to was killed.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// A folder of compiled components.
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     dir: PathBuf,
+    /// The most bytes that are kept.
+    size: u64,
+}
+
+/// A compiled component in the folder.
+struct Kept {
+    used: SystemTime,
+    size: u64,
+    path: PathBuf,
 }
 
 impl Cache {
@@ -38,7 +57,12 @@ impl Cache {
                 "not a folder that only this user can write to",
             ));
         }
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self { dir: dir.to_owned(), size: CACHE_SIZE })
+    }
+
+    /// The same folder with another bound.
+    pub(crate) fn bounded(self, size: u64) -> Self {
+        Self { size, ..self }
     }
 
     fn path(&self, engine: &Engine, digest: &str) -> PathBuf {
@@ -60,6 +84,8 @@ impl Cache {
             reason = "the file is this user's own, in a folder that nobody else can write to, and is as `store` made it"
         )]
         let loaded = unsafe { Component::deserialize_file(engine, &path) };
+        // That it was used decides what is evicted; where that cannot be noted, it was made when it was made.
+        let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
         loaded.ok()
     }
 
@@ -68,30 +94,71 @@ impl Cache {
         self.path(engine, digest).is_file()
     }
 
-    /// Removes all but the `keep` components that were kept last. What is mapped into memory stays usable.
+    /// Removes all but the `keep` components that were used last.
     pub(crate) fn prune(&self, keep: usize) -> io::Result<()> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
-            let entry = entry?;
-            let made = entry.metadata().and_then(|found| found.modified());
-            if let (Ok(made), true) = (made, entry.path().extension().is_some_and(|end| end == "cwasm")) {
-                found.push((made, entry.path()));
+        self.kept()?.iter().skip(keep).try_for_each(|kept| remove(&kept.path))
+    }
+
+    /// Removes what was used longest ago until the rest is within the bound. The component with this digest stays,
+    /// whatever its size: it is wanted now.
+    pub(crate) fn evict(&self, engine: &Engine, digest: &str) -> io::Result<()> {
+        let newest = self.path(engine, digest);
+        let mut kept = self.kept()?;
+        // A clock that was set back must not make it the oldest.
+        kept.sort_by_key(|one| one.path != newest);
+        let mut total = 0_u64;
+        for one in &kept {
+            total = total.saturating_add(one.size);
+            if total > self.size && one.path != newest {
+                remove(&one.path)?;
             }
         }
-        found.sort_unstable_by(|a, b| b.cmp(a));
-        found.iter().skip(keep).try_for_each(|(_, path)| fs::remove_file(path))
+        Ok(())
+    }
+
+    /// What there is, the last used first. Removes what was begun and never finished.
+    fn kept(&self) -> io::Result<Vec<Kept>> {
+        let mut all = Vec::new();
+        let entries = match fs::read_dir(&self.dir) {
+            // The whole folder is gone, and with it what could be too much.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(all),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            // Another process may have removed it since.
+            let Ok(found) = entry.metadata() else { continue };
+            let (Ok(used), path) = (found.modified(), entry.path()) else { continue };
+            if path.extension().is_some_and(|end| end == "cwasm") {
+                all.push(Kept { used, size: found.len(), path });
+            } else if entry.file_name().to_string_lossy().starts_with(UNFINISHED)
+                && used.elapsed().is_ok_and(|age| age > ABANDONED)
+            {
+                remove(&path)?;
+            }
+        }
+        all.sort_unstable_by_key(|one| std::cmp::Reverse(one.used));
+        Ok(all)
     }
 
     /// Keeps a compiled component. It appears whole or not at all.
     pub(crate) fn store(&self, engine: &Engine, digest: &str, compiled: &[u8]) -> io::Result<()> {
         let path = self.path(engine, digest);
-        let mut temporary = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.dir)?;
+        let mut temporary = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.dir)?;
         let mut sum = Checksum::default();
         compiled.chunks(CHUNK).for_each(|chunk| sum.add(chunk));
         temporary.write_all(compiled)?;
         temporary.write_all(&sum.trailer())?;
         temporary.persist(path)?;
         Ok(())
+    }
+}
+
+/// Removes a file. That another process was faster is no error.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

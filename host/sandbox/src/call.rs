@@ -17,7 +17,8 @@ use crate::host::{Caller, Host, Seed};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::park;
-use crate::stop::{PANICKED, Stop, classify, last_words};
+use crate::stop::{Stop, classify};
+use crate::words;
 
 /// What one call needs.
 pub(crate) struct Call<'a> {
@@ -108,25 +109,19 @@ impl Call<'_> {
         self.watch.clear();
         let usage = self.usage(&store);
         let host = store.into_data();
-        let mut result = match ended {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(failure)) => Err(Box::new(host.explain(failure))),
-            Err(error) => Err(Box::new(match classify(&error) {
-                // It may have panicked over what it was refused; nothing else that stops it is a consequence of that.
-                failure if failure.kind == FailureKind::Trap => host.explain(failure),
-                failure => failure,
-            })),
-        };
         let log = host.log().cloned();
-        if let (Err(failure), Some(log)) = (&mut result, &log) {
-            failure.log = log.lines();
-            if failure.kind == FailureKind::Trap
-                && let Some(words) = last_words(&failure.log)
-            {
-                let what = if failure.message.starts_with(PANICKED) { PANICKED } else { &failure.message };
-                failure.message = format!("{what}: {words}");
+        let result = match ended {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(failure)) => Err(Box::new(host.explain(Failure { log: lines(log.as_ref()), ..failure }))),
+            Err(error) => {
+                let failure = Failure { log: lines(log.as_ref()), ..classify(&error) };
+                Err(Box::new(match failure.kind {
+                    // It may have panicked over what it was refused; nothing else that stops it is a consequence of that.
+                    FailureKind::Trap => host.explain(words::tell(failure)),
+                    _ => failure,
+                }))
             }
-        }
+        };
         Called { result, usage, caller: host.caller, log }
     }
 
@@ -201,6 +196,10 @@ impl Call<'_> {
         let host = store.data();
         Usage { fuel, memory: host.meter.memory(), output: 0, log: host.log().map_or(0, Log::written) }
     }
+}
+
+fn lines(log: Option<&Log>) -> Vec<String> {
+    log.map(Log::lines).unwrap_or_default()
 }
 
 fn count(host: &mut Host) -> wasmtime::Result<()> {

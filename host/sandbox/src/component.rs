@@ -183,6 +183,9 @@ fn compiled(sandbox: &Sandbox, engine: &Engine, bytes: &[u8], digest: &str) -> R
         if let Err(error) = kept {
             sandbox.warn(format!("the compiled component could not be cached: {error}"));
         }
+        if let Err(error) = cache.evict(engine, digest) {
+            sandbox.warn(format!("old compiled components stay in the cache: {error}"));
+        }
     }
     Ok((component, Origin::Compiled))
 }

@@ -101,16 +101,21 @@ impl Sandbox {
         &self.clock
     }
 
+    /// Bounds the cache, in bytes, by another size than [`CACHE_SIZE`](crate::CACHE_SIZE). It is kept to whenever a
+    /// component is compiled; the one compiled last always stays.
+    #[must_use]
+    pub fn bounding_cache(self, size: u64) -> Self {
+        Self { cache: self.cache.map(|cache| cache.bounded(size)), ..self }
+    }
+
     pub(crate) fn cache(&self) -> Option<&Cache> {
         self.cache.as_ref()
     }
 
-    /// Removes all but the `keep` components that were compiled last from the cache: for those that are built again and
-    /// again. A file that another process has removed meanwhile is no loss.
+    /// Removes all but the `keep` components that were used last from the cache: for those that are built again and
+    /// again.
     pub fn prune_cache(&self, keep: usize) {
-        if let Some(Err(error)) = self.cache.as_ref().map(|cache| cache.prune(keep))
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
+        if let Some(Err(error)) = self.cache.as_ref().map(|cache| cache.prune(keep)) {
             self.warn(format!("old compiled components stay in the cache: {error}"));
         }
     }
@@ -125,7 +130,8 @@ impl Sandbox {
         lock(&self.compiling)
     }
 
-    pub(crate) fn warn(&self, warning: String) {
+    /// Adds to what works less well than it should.
+    pub fn warn(&self, warning: String) {
         lock(&self.warnings).push(warning);
     }
 

@@ -34,8 +34,10 @@ mod shape;
 pub mod slots;
 mod stop;
 pub mod trial;
+mod words;
 
 pub use bindings::VERSION as CONTRACT;
+pub use cache::CACHE_SIZE;
 pub use clock::Clock;
 pub use component::{LoadError, Plugin};
 pub use engine::{Sandbox, Settings};

@@ -3,6 +3,7 @@
 //! after a millisecond.
 
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::thread::{self, Thread};
@@ -31,6 +32,7 @@ struct Shared {
     queries: Mutex<Queries>,
     changed: Condvar,
     threads: Mutex<Vec<Thread>>,
+    running: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -64,11 +66,25 @@ impl Slots {
     /// # Errors
     /// When a thread cannot be started.
     pub fn start(count: usize, clock: &Clock, runtime: &tokio::runtime::Handle) -> std::io::Result<Self> {
+        Self::start_with(count, clock, runtime, false)
+    }
+
+    /// The same; with `back`, the threads step back for all else that runs on the machine, other processes included.
+    ///
+    /// # Errors
+    /// As [`Slots::start`].
+    pub fn start_with(
+        count: usize,
+        clock: &Clock,
+        runtime: &tokio::runtime::Handle,
+        back: bool,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             clock: clock.clone(),
             queries: Mutex::default(),
             changed: Condvar::new(),
             threads: Mutex::default(),
+            running: AtomicUsize::new(0),
         });
         // Made first: should a thread not start, those that did are told to end.
         let slots = Self(Arc::new(Owner(shared.clone())));
@@ -76,11 +92,20 @@ impl Slots {
             let (shared, runtime) = (shared.clone(), runtime.clone());
             let thread = thread::Builder::new().name(format!("frond-leaf-{slot}")).spawn(move || {
                 let _host_calls_wait_on = runtime.enter();
+                if back {
+                    step_back();
+                }
                 Worker::new(slot, &shared.clock).run(&shared);
             })?;
             lock(&slots.0.0.threads).push(thread.thread().clone());
         }
         Ok(slots)
+    }
+
+    /// Threads that run leaves now.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.0.0.running.load(Ordering::Relaxed)
     }
 }
 
@@ -139,11 +164,13 @@ impl Worker {
 
     fn run(&self, shared: &Shared) {
         while let Some((query, attempt)) = shared.next(self.slot) {
+            shared.running.fetch_add(1, Ordering::Relaxed);
             // A bug of ours, or of a source's, costs its attempt, which is then `lost`, and not the slot.
             let turn = AssertUnwindSafe(|| self.turn(&query, attempt));
             if panic::catch_unwind(turn).is_err() {
                 self.watch.clear();
             }
+            shared.running.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -201,6 +228,12 @@ impl LeafRunner for LeafHost {
     fn nudge(&self) {
         self.slots.0.0.nudge();
     }
+}
+
+/// Gives this thread the least share of a busy core. Where that cannot be, it has an ordinary one.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
 }
 
 /// The real clock: leaves run in real time.

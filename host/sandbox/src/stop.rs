@@ -11,7 +11,7 @@ use crate::log::sanitise;
 /// A trap that a guest makes on purpose.
 pub(crate) const PANICKED: &str = "panicked or aborted";
 /// The most frames of a backtrace that a failure carries.
-const MAX_FRAMES: usize = 16;
+const MAX_FRAMES: usize = 32;
 /// The most bytes of a guest's own message that a failure carries.
 const MAX_MESSAGE: usize = 4096;
 
@@ -75,21 +75,6 @@ pub(crate) fn classify(error: &wasmtime::Error) -> Failure {
     Failure { backtrace: backtrace(error), ..Failure::new(kind, message) }
 }
 
-/// What a guest said last before it trapped: of a Rust panic the place and the message, else the last line, which is
-/// where Python, JavaScript and C runtimes name the error.
-pub(crate) fn last_words(log: &[String]) -> Option<String> {
-    let place = log.iter().rposition(|line| line.contains("panicked at "));
-    let words = match place {
-        Some(at) => {
-            let (_, place) = log.get(at)?.split_once("panicked at ")?;
-            let message = log.get(at + 1).map_or("", |line| line.trim());
-            format!("{} {message}", place.trim_end())
-        }
-        None => log.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty())?.to_owned(),
-    };
-    Some(clip(words.trim()))
-}
-
 /// WASI 0.2 tells a success from a failure and no more: whatever its code was, the host sees 1.
 fn exited(exit: &I32Exit) -> String {
     match exit.0 {
@@ -104,6 +89,13 @@ fn of_trap(trap: Trap) -> (FailureKind, String) {
         Trap::Interrupt => (FailureKind::OutOfTime, Stop::Time.to_string()),
         Trap::UnreachableCodeReached => {
             (FailureKind::Trap, format!("{PANICKED} (wasm `unreachable` instruction executed)"))
+        }
+        Trap::StackOverflow => {
+            (FailureKind::Trap, format!("{trap}: functions call each other too deeply, or without end"))
+        }
+        Trap::MemoryOutOfBounds => (FailureKind::Trap, format!("{trap}: a wrong pointer, or a stack that is used up")),
+        Trap::IndirectCallToNull | Trap::TableOutOfBounds | Trap::BadSignature => {
+            (FailureKind::Trap, format!("{trap}: called what is no function of that type, such as a null pointer"))
         }
         other => (FailureKind::Trap, other.to_string()),
     }

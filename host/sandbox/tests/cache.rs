@@ -8,10 +8,10 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use frond_sandbox::component::Origin;
 use frond_sandbox::{Limits, Role, Settings};
@@ -172,4 +172,96 @@ fn a_cached_component_runs_as_a_compiled_one() {
     };
     let best = (0..50).map(|_| load()).min().unwrap();
     println!("a cached component is ready after {best:?}");
+}
+
+/// A process whose cache there holds so many bytes.
+fn bounded(dir: &Path, size: u64) -> Host {
+    let mut host = host(dir);
+    host.sandbox = host.sandbox.bounding_cache(size);
+    host
+}
+
+/// A leaf like the others, but another component: `number` is in it.
+fn numbered(number: usize) -> Vec<u8> {
+    wat::leaf(&format!("(global $number i32 (i32.const {number}))"), wat::OK)
+}
+
+/// As if it had been used so many hours ago.
+fn age(path: &Path, hours: u64) {
+    let then = SystemTime::now() - Duration::from_secs(3600 * hours);
+    File::open(path).unwrap().set_modified(then).unwrap();
+}
+
+#[test]
+fn what_was_used_longest_ago_makes_room() {
+    let dir = folder();
+    let load = |host: &Host, number: usize| host.plugin(&numbered(number), &[Role::Leaf], true).origin();
+    assert_eq!(load(&host(dir.path()), 0), Origin::Compiled);
+    let size = fs::metadata(&compiled(dir.path())[0]).unwrap().len();
+    // Room for three.
+    let host = bounded(dir.path(), 3 * size + size / 2);
+    assert_eq!([1, 2].map(|number| load(&host, number)), [Origin::Compiled; 2]);
+    compiled(dir.path()).iter().for_each(|path| age(path, 2));
+    assert_eq!([0, 2].map(|number| load(&host, number)), [Origin::Cached; 2]);
+    assert_eq!(load(&host, 3), Origin::Compiled);
+    assert_eq!(compiled(dir.path()).len(), 3);
+    assert_eq!([0, 2, 3].map(|number| load(&host, number)), [Origin::Cached; 3]);
+    assert_eq!(load(&host, 1), Origin::Compiled, "it was used longest ago");
+    assert!(host.sandbox.take_warnings().is_empty());
+}
+
+#[test]
+fn what_was_just_compiled_stays_even_where_there_is_no_room() {
+    let dir = folder();
+    for number in 0..3 {
+        let host = bounded(dir.path(), 0);
+        assert_eq!(host.plugin(&numbered(number), &[Role::Leaf], true).origin(), Origin::Compiled);
+        assert_eq!(host.plugin(&numbered(number), &[Role::Leaf], true).origin(), Origin::Cached);
+        assert_eq!(compiled(dir.path()).len(), 1);
+    }
+    // Nor does a clock that was set back make it the oldest.
+    age(&compiled(dir.path())[0], 0);
+    File::open(&compiled(dir.path())[0]).unwrap().set_modified(SystemTime::now() + Duration::from_secs(7200)).unwrap();
+    let host = bounded(dir.path(), 1);
+    host.plugin(&numbered(3), &[Role::Leaf], true);
+    assert_eq!(host.plugin(&numbered(3), &[Role::Leaf], true).origin(), Origin::Cached);
+}
+
+#[test]
+fn files_that_were_never_finished_are_removed_and_others_left_alone() {
+    let dir = folder();
+    let new = |name: &str, hours| {
+        fs::write(dir.path().join(name), "half").unwrap();
+        age(&dir.path().join(name), hours);
+    };
+    new(".new-killed", 2);
+    new(".new-running", 0);
+    new("not-ours", 48);
+    load(dir.path(), true);
+    let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    names.retain(|name| !name.to_string_lossy().ends_with(".cwasm"));
+    names.sort();
+    assert_eq!(names, [".new-running", "not-ours"]);
+}
+
+#[test]
+fn many_processes_may_evict_at_once() {
+    let dir = folder();
+    // Room for two of the eight that four hosts, as four processes, load in other orders; each works whatever is gone.
+    load(dir.path(), true);
+    let size = fs::metadata(&compiled(dir.path())[0]).unwrap().len();
+    std::thread::scope(|scope| {
+        for process in 0..4 {
+            let path = dir.path();
+            scope.spawn(move || {
+                let host = bounded(path, 2 * size + size / 2);
+                for round in 0..24 {
+                    host.plugin(&numbered((round * (process * 2 + 1)) % 8), &[Role::Leaf], true);
+                }
+                assert_eq!(host.sandbox.take_warnings(), [""; 0]);
+            });
+        }
+    });
+    // Whoever compiled last has seen all others' files, or they have seen its.
+    assert!((1..=3).contains(&compiled(dir.path()).len()), "{:?}", compiled(dir.path()));
 }

@@ -37,6 +37,7 @@ use frond_run::{Machine, RunError, Slots};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, oneshot};
 
+use crate::config::Config;
 pub use error::{ChangeError, OpenError, Stage, StateError};
 use folder::Root;
 use inbox::{Inbox, Order, Wish};
@@ -66,6 +67,18 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What a server's settings say of it.
+    #[must_use]
+    pub fn of(config: &Config, dir: &Path) -> Self {
+        let defaults = Self::new(dir);
+        Self {
+            component_bytes: config.limits.component.0,
+            state: config.state.clone().unwrap_or(defaults.state),
+            watch: config.watch,
+            ..defaults
+        }
+    }
+
     /// The defaults for apps in `dir`.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
@@ -183,6 +196,12 @@ impl Registry {
     /// have been told yet: see [`Registry::reload`].
     pub async fn settled(&self) {
         self.shared.inbox.settled().await;
+    }
+
+    /// True when everything that was there at the start has been checked once.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        *self.shared.ready.borrow()
     }
 
     /// The version of an app that serves now. Takes no lock.

@@ -1,3 +1,36 @@
-//! The HTTP root.
+//! The HTTP root. A request's way, from file to file:
+//!
+//! 1. `listen`: connections, as many as are allowed.
+//! 2. `router`: which address leads where; `auth`: who asks, and how often.
+//! 3. `params`: what is asked for beside the body.
+//! 4. `admission`: whether it can be answered in time beside what runs.
+//! 5. `query`: the query, asked of the app's version of that moment, in a task of its own.
+//! 6. `reply`: what the client is answered. The only file with status codes. `stream`: the same as a stream of events.
+//!
+//! [`apps`] is what is served, and how that changes while it is; `recent` the queries that can be looked at; `metrics` and
+//! `traces` what others collect of them; `serve` the server's life, and `config` what it is told.
 
+mod admission;
 pub mod apps;
+mod apps_api;
+pub mod auth;
+pub mod config;
+mod health;
+mod listen;
+mod metrics;
+mod openapi;
+mod page;
+mod params;
+mod queries;
+mod query;
+mod recent;
+mod reply;
+mod router;
+mod serve;
+mod server;
+mod stream;
+mod traces;
+mod views;
+
+pub use config::{Config, ConfigError};
+pub use serve::{CutOff, Order, ServeError, Starting};

@@ -12,7 +12,7 @@ use frond_app::size::show_size;
 use frond_root::answer::Missing;
 use frond_root::{Failure, Partition, PartitionKey, Plan};
 use frond_run::{Wired, load};
-use frond_sandbox::{Leaf, Limits, LoadError, Plugin, Role, Sandbox, Settings, Trial, Trials};
+use frond_sandbox::{Leaf, Limits, LoadError, Plugin, Role, Settings, Trial, Trials};
 use serde::{Deserialize, Serialize};
 
 /// The version of the form.
@@ -220,7 +220,7 @@ impl Replay {
     pub fn run(&self, another: bool) -> Result<Trial, CaptureError> {
         let limits = Limits::from(self.capture.limits);
         let settings = Settings { slots: 1, limits: vec![limits], cache: load::cache_dir() };
-        let sandbox = Sandbox::new(settings).map_err(CaptureError::Machine)?;
+        let sandbox = load::sandbox(settings).map_err(CaptureError::Machine)?;
         let plugin = Plugin::load(&sandbox, &self.component, &[Role::Leaf], limits.fuel > 0)?;
         if !another && plugin.digest() != self.capture.digest {
             return Err(CaptureError::OtherComponent {

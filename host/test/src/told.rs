@@ -30,7 +30,7 @@ pub fn told(tried: &Tried, limits: &Limits) -> String {
     match &tried.failure {
         Some(failure) => {
             add(&mut text, 4, &details(failure));
-            if let Some(advice) = advice(failure.kind, tried.call, limits) {
+            if let Some(advice) = advice(failure, tried.call, limits, &tried.headroom) {
                 add(&mut text, 4, &format!("({advice})"));
             }
         }
@@ -74,4 +74,14 @@ pub fn count(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// A time in milliseconds, for people to read.
+#[must_use]
+pub fn millis(ms: f64) -> String {
+    match ms {
+        0.0..100.0 => format!("{ms:.1} ms"),
+        100.0..1000.0 => format!("{ms:.0} ms"),
+        _ => format!("{:.2} s", ms / 1e3),
+    }
 }

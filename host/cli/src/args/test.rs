@@ -21,6 +21,7 @@ Exit codes:
   0   all passed
   1   something failed, or a law does not hold
   64  the package or a case is wrong
+  130 --watch was interrupted in the midst of a run; between two it ends as the last one did
 
 Examples:
   frond test examples/rail

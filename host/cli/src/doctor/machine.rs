@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use frond_run::load::cache_dir;
-use frond_sandbox::{Limits, Sandbox, Settings};
+use frond_app::size::show_size;
+use frond_run::load::{self, cache_dir, cache_size};
+use frond_sandbox::{CACHE_SIZE, Limits, Settings};
 use serde::Serialize;
 
 use super::Check;
@@ -25,6 +26,8 @@ struct Cache {
     path: Option<PathBuf>,
     components: usize,
     bytes: u64,
+    /// The most that stays there.
+    limit: u64,
 }
 
 /// Looks at the machine, as a query with one leaf a core would.
@@ -35,10 +38,14 @@ pub(super) fn examine() -> anyhow::Result<Machine> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let path = cache_dir();
     let settings = Settings { slots: cores, limits: vec![Limits::default()], cache: path.clone() };
-    let sandbox = Sandbox::new(settings).context(exit::Machine::new("the sandbox could not be started"))?;
+    let sandbox = load::sandbox(settings).context(exit::Machine::new("the sandbox could not be started"))?;
     sandbox.prepare().context(exit::Machine::new("the sandbox could not be started"))?;
     let (components, bytes) = path.as_deref().map_or((0, 0), kept);
-    Ok(Machine { cores, cache: Cache { path, components, bytes }, warnings: sandbox.take_warnings() })
+    Ok(Machine {
+        cores,
+        cache: Cache { path, components, bytes, limit: cache_size().unwrap_or(CACHE_SIZE) },
+        warnings: sandbox.take_warnings(),
+    })
 }
 
 /// How many compiled components there are, and what they take.
@@ -52,9 +59,11 @@ fn kept(dir: &Path) -> (usize, u64) {
 impl Machine {
     /// As lines of the report.
     pub(super) fn checks(&self) -> Vec<Check> {
-        let Cache { path, components, bytes: size } = &self.cache;
+        let Cache { path, components, bytes: size, limit } = &self.cache;
         let place = path.as_ref().map(|path| path.display().to_string());
-        let kept = place.map(|place| format!("{place}: {components} components, {}", bytes(*size)));
+        let kept = place.map(|place| {
+            format!("{place}: {components} components, {} of at most {}", bytes(*size), show_size(*limit))
+        });
         let no_place = "set FROND_CACHE: without it components are compiled at each start";
         let mut checks = vec![
             Check::new("cores", true, self.cores.to_string(), ""),

@@ -27,7 +27,7 @@ pub fn replayed(capture: &Capture, trial: &Trial, limits: &Limits, look: Look) -
         Err(failure) => {
             page.wrapped(10, Line::new().put("now       ").tone(Tone::Bad, failure.to_string()));
             Excerpt::of(failure).details(&mut page, 10);
-            if let Some(advice) = advice(failure.kind, "leaf", limits) {
+            if let Some(advice) = advice(failure, "leaf", limits, &[]) {
                 page.wrapped(10, Line::new().tone(Tone::Dim, format!("          ({advice})")));
             }
         }

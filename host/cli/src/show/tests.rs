@@ -162,7 +162,7 @@ pub fn failures(cases: &[Tried], laws: &[LawTried], limits: &Limits, look: Look)
 fn details(page: &mut Page, tried: &Tried, limits: &Limits) {
     if let Some(failure) = &tried.failure {
         Excerpt::of(failure).details(page, 4);
-        if let Some(advice) = advice(failure.kind, tried.call, limits) {
+        if let Some(advice) = advice(failure, tried.call, limits, &tried.headroom) {
             page.wrapped(4, Line::new().tone(Tone::Dim, format!("    ({advice})")));
         }
     } else {

@@ -8,7 +8,9 @@ use super::text::{MAX_TEXT, plural, sanitise};
 /// The most frames of a backtrace that are shown.
 const MAX_FRAMES: usize = 5;
 /// The most lines of a guest's log that are shown: the last ones.
-const MAX_LOG: usize = 5;
+const MAX_LOG: usize = 8;
+/// How the names of CPython's own functions begin, and those of what runs it.
+const PYTHON: [&str; 3] = ["_Py", "Py", "componentize_py_runtime::"];
 
 /// A failure of bounded size, safe to print.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,12 +32,15 @@ impl Excerpt {
     #[must_use]
     pub fn of(failure: &Failure) -> Self {
         let safe = |line: &String| sanitise(line, MAX_TEXT);
-        let more_log = failure.log.len().saturating_sub(MAX_LOG);
+        // Runtimes set their last words off with blank lines.
+        let log: Vec<&String> = failure.log.iter().filter(|line| !line.trim().is_empty()).collect();
+        let more_log = log.len().saturating_sub(MAX_LOG);
+        let all = legible(of_interest(&failure.backtrace));
         Self {
             message: sanitise(&failure.message, MAX_TEXT),
-            frames: failure.backtrace.iter().take(MAX_FRAMES).map(safe).collect(),
-            more_frames: failure.backtrace.len().saturating_sub(MAX_FRAMES) as u64,
-            log: failure.log.iter().skip(more_log).map(safe).collect(),
+            frames: all.iter().take(MAX_FRAMES).map(safe).collect(),
+            more_frames: all.len().saturating_sub(MAX_FRAMES) as u64,
+            log: log.into_iter().skip(more_log).map(safe).collect(),
             more_log: more_log as u64,
         }
     }
@@ -64,4 +69,60 @@ impl Excerpt {
             page.wrapped(indent + 6, Line::new().tone(Tone::Dim, format!("{lead}log: ")).put(line));
         }
     }
+}
+
+/// The frames between what every panic and every allocation goes through, and what calls every test; all of them, if
+/// that leaves none.
+pub(crate) fn of_interest(backtrace: &[String]) -> &[String] {
+    let ways_out = [
+        "core::panick",
+        "std::panick",
+        "rust_panic",
+        "__rust_",
+        "__rustc",
+        "std::process",
+        "std::sys",
+        "std::rt",
+        "alloc::",
+        "core::result::unwrap_failed",
+        "core::option::unwrap_failed",
+        "core::option::expect_failed",
+    ];
+    let libc =
+        ["abort", "__assert_fail", "exit_exit", "_Exit", "exit", "sbrk", "malloc", "dlmalloc", "calloc", "realloc"];
+    let is_way_out = |frame: &&String| {
+        libc.contains(&frame.as_str())
+            || ways_out.iter().any(|part| frame.contains(part)) && !frame.contains("::tests::")
+    };
+    let after = backtrace.iter().take_while(is_way_out).count();
+    let is_harness = |frame: &String| frame.starts_with("test::") || frame.contains("core::ops::function::FnOnce");
+    let inner = backtrace.get(after..).unwrap_or_default();
+    let end = inner.iter().position(is_harness).unwrap_or(inner.len());
+    match inner.get(..end) {
+        Some(frames) if !frames.is_empty() => frames,
+        _ => backtrace,
+    }
+}
+
+/// Without what tells nobody anything: an interpreter's own functions, and numbers in the place of names.
+fn legible(frames: &[String]) -> Vec<String> {
+    let is_python = frames.iter().any(|frame| frame.starts_with("_PyE"));
+    let is_inside = |frame: &String| is_python && PYTHON.iter().any(|begin| frame.starts_with(begin));
+    let python = frames.iter().position(is_inside);
+    let own = frames.get(..python.unwrap_or(frames.len())).unwrap_or_default();
+    let mut all = Vec::new();
+    for run in own.chunk_by(|a, b| is_nameless(a) && is_nameless(b)) {
+        match run {
+            [first, _, ..] if is_nameless(first) => all.push(format!("{} functions without names", run.len())),
+            _ => all.extend(run.iter().cloned()),
+        }
+    }
+    if python.is_some() {
+        all.push("Python, which does not say what it was at (print to sys.stderr where you are)".to_owned());
+    }
+    all
+}
+
+fn is_nameless(frame: &str) -> bool {
+    frame.strip_prefix("function ").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }

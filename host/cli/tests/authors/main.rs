@@ -13,6 +13,7 @@ mod cases;
 mod costs;
 mod faults;
 mod laws;
+mod watching;
 
 #[path = "../kit/mod.rs"]
 mod kit;

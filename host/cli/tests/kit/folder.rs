@@ -43,6 +43,13 @@ impl Folder {
         std::os::unix::fs::symlink(plugin(name), self.path(&format!("app/{name}.wasm"))).unwrap();
     }
 
+    /// The same in the place of what is there now.
+    pub fn link_again(&self, name: &str) {
+        let new = self.path("new.wasm");
+        std::os::unix::fs::symlink(plugin(name), &new).unwrap();
+        fs::rename(new, self.path(&format!("app/{name}.wasm"))).unwrap();
+    }
+
     /// `frond` with arguments that are separated by spaces, inside the folder.
     pub fn frond(&self, args: &str) -> Frond {
         frond(args.split_whitespace()).dir(self.dir())

@@ -10,6 +10,7 @@
 )]
 
 pub mod folder;
+pub mod hostile;
 pub mod redact;
 
 use std::ffi::OsStr;
@@ -60,6 +61,15 @@ pub fn skip(why: &str) {
 pub fn skip_without(what: &str, remedy: &str) {
     assert!(!is_ci(), "{what} is missing: {remedy}");
     skip(&format!("{what} is missing: {remedy}"));
+}
+
+/// False, aloud, where the language cannot be built.
+pub fn can_build(lang: &str) -> bool {
+    let doctor = frond(["doctor", "--lang", lang]).run();
+    if doctor.code != Some(0) {
+        skip_without(&format!("what plugins in {lang} need"), &format!("\n{}", doctor.out()));
+    }
+    doctor.code == Some(0)
 }
 
 /// A run of the binary, to be.

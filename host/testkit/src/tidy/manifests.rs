@@ -43,15 +43,16 @@ const FENCES: [(&str, &[&str]); 27] = [
 const UNFENCED: &str = "bench";
 
 /// The crates of `host` by their folders, with those that each may depend on outside its tests.
-const KNOWN: [(&str, &[&str]); 11] = [
+const KNOWN: [(&str, &[&str]); 12] = [
     ("root", &[]),
     ("sandbox", &["frond-root"]),
     ("app", &["frond-root"]),
     ("run", &["frond-root", "frond-sandbox", "frond-app"]),
     ("test", &["frond-root", "frond-sandbox", "frond-app", "frond-run"]),
+    ("page", &[]),
     ("jobs", &["frond-root"]),
     ("broker", &["frond-root"]),
-    ("server", &["frond-root", "frond-app", "frond-run", "frond-test", "frond-jobs"]),
+    ("server", &["frond-root", "frond-app", "frond-run", "frond-test", "frond-jobs", "frond-page"]),
     (
         "cli",
         &[
@@ -62,6 +63,7 @@ const KNOWN: [(&str, &[&str]); 11] = [
             "frond-test",
             "frond-jobs",
             "frond-broker",
+            "frond-page",
             "frond-server",
         ],
     ),

@@ -1,12 +1,13 @@
-//! `--format json`: one object with the answer, the outcome and the whole coverage report.
+//! An answer for programs: one object with the answer, the outcome and the whole coverage report.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use frond_root::{Answer, Coverage, Reason};
-use frond_run::laws::Laws;
 use serde::Serialize;
 use serde_json::value::RawValue;
+
+use crate::laws::Laws;
 
 /// The version of this form: raised when a field changes its meaning or goes.
 const VERSION: u32 = 1;
@@ -25,12 +26,19 @@ struct Envelope<'a> {
     laws: &'static str,
 }
 
-#[derive(Serialize)]
+/// A guest's bytes: as they are when they are JSON, as a string when they are text, else under `base64`.
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
-enum Body<'a> {
+pub enum Body<'a> {
+    /// JSON.
     Json(&'a RawValue),
+    /// Text that is no JSON.
     Text(&'a str),
-    Bytes { base64: String },
+    /// Anything else.
+    Bytes {
+        /// The bytes, in base64.
+        base64: String,
+    },
 }
 
 impl<'a> From<&'a Bytes> for Body<'a> {
@@ -47,7 +55,7 @@ impl<'a> From<&'a Bytes> for Body<'a> {
 ///
 /// # Errors
 /// When it cannot be serialised.
-pub(super) fn envelope(answer: &Answer, laws: Laws) -> serde_json::Result<Bytes> {
+pub fn envelope(answer: &Answer, laws: Laws) -> serde_json::Result<Bytes> {
     let envelope = Envelope {
         version: VERSION,
         outcome: answer.outcome(),
@@ -57,11 +65,7 @@ pub(super) fn envelope(answer: &Answer, laws: Laws) -> serde_json::Result<Bytes>
         },
         answer: answer.body().map(Body::from),
         coverage: answer.coverage(),
-        laws: match laws {
-            Laws::Hold => "hold",
-            Laws::Broken => "broken",
-            Laws::Unchecked => "unchecked",
-        },
+        laws: laws.word(),
     };
     let mut line = serde_json::to_vec(&envelope)?;
     line.push(b'\n');

@@ -1,0 +1,153 @@
+//! Servers, each a process of its own: Frond, `wasmtime serve`, and a handler on axum that makes an instance a request.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use axum::Router;
+use axum::routing::{get, post};
+use bytes::Bytes;
+use frond_sandbox::Limits;
+
+use crate::floor::{Floor, Meters, Task};
+use crate::guests::top;
+use crate::work::spans;
+
+/// How this program is told to be the handler on axum.
+pub(crate) const AXUM: &str = "http-axum";
+
+/// A server that ends when it is dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    _dir: Option<tempfile::TempDir>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// Its resident memory, in MiB.
+    pub(crate) fn resident(&self) -> f64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+    }
+}
+
+/// An app that asks `pi` for `samples` in one partition or more.
+pub(crate) struct App<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) partitions: u64,
+    pub(crate) samples: u64,
+    pub(crate) deadline: &'a str,
+}
+
+/// `frond serve` with these apps.
+pub(crate) fn frond(component: &[u8], apps: &[App<'_>]) -> anyhow::Result<Server> {
+    let dir = tempfile::tempdir()?;
+    fs::write(dir.path().join("pi.wasm"), component)?;
+    let settings = dir.path().join("server.toml");
+    fs::write(&settings, "[log]\nlevel = \"error\"\n[limits]\nqueries = 512\n")?;
+    for app in apps {
+        let folder = dir.path().join("apps").join(app.name);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("frond.toml"), manifest(app))?;
+    }
+    let mut command = Command::new(top().join("target/release/frond"));
+    command.arg("serve").arg(dir.path().join("apps")).arg("--config").arg(settings).args(["--listen", "127.0.0.1:0"]);
+    started(command.stdout(Stdio::piped()).stderr(Stdio::null()), Some(dir))
+}
+
+fn manifest(app: &App<'_>) -> String {
+    let (end, step) = (app.partitions * app.samples, app.samples);
+    format!(
+        "[leaf]\ncomponent = \"../../pi.wasm\"\n[merge]\ncomponent = \"../../pi.wasm\"\n\
+         [source]\nkind = \"range\"\nstart = 0\nend = {end}\nstep = {step}\n[query]\ndeadline = \"{}\"\n",
+        app.deadline
+    )
+}
+
+/// The handler on axum, as a process of its own.
+pub(crate) fn axum() -> anyhow::Result<Server> {
+    let mut command = Command::new(std::env::current_exe()?);
+    started(command.arg(AXUM).stdout(Stdio::piped()), None)
+}
+
+/// `wasmtime serve`, if it is there: with its pool, and an instance a request.
+pub(crate) fn wasmtime() -> anyhow::Result<Option<Server>> {
+    let program = top().join(".tools/wasmtime/bin/wasmtime");
+    if !program.exists() {
+        return Ok(None);
+    }
+    let mut command = Command::new(program);
+    command.args(["serve", "-O", "pooling-allocator=y", "-W", "epoch-interruption=y,timeout=2s,fuel=1000000000"]);
+    command.args(["--max-instance-reuse-count", "1", "--addr", "127.0.0.1:0"]).arg(guest()?);
+    started(command.stderr(Stdio::piped()).stdout(Stdio::null()), None).map(Some)
+}
+
+fn guest() -> anyhow::Result<PathBuf> {
+    let target = top().join("target/plugins-http");
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(top().join("host/bench/http-guest")).args([
+        "build",
+        "--quiet",
+        "--release",
+        "--target",
+        "wasm32-wasip2",
+    ]);
+    cargo.arg("--target-dir").arg(&target);
+    ensure!(
+        cargo.status().context("cargo cannot be run")?.success(),
+        "the guest for wasmtime serve could not be built"
+    );
+    Ok(target.join("wasm32-wasip2/release/http_guest.wasm"))
+}
+
+/// Waits until a server has said where it listens.
+fn started(command: &mut Command, dir: Option<tempfile::TempDir>) -> anyhow::Result<Server> {
+    let name = Path::new(command.get_program()).display().to_string();
+    let mut child = command.spawn().with_context(|| format!("`{name}` cannot be run"))?;
+    let lines: Box<dyn std::io::Read + Send> = match (child.stdout.take(), child.stderr.take()) {
+        (Some(out), _) => Box::new(out),
+        (None, Some(err)) => Box::new(err),
+        (None, None) => anyhow::bail!("`{name}` says nothing"),
+    };
+    let mut lines = BufReader::new(lines).lines();
+    let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        let (_, rest) = line.split_once("http://")?;
+        rest.trim_end_matches('/').parse().ok()
+    });
+    // What it says from now on must not fill a pipe that nobody reads.
+    std::thread::spawn(move || lines.for_each(drop));
+    let address = address.with_context(|| format!("`{name}` did not start"))?;
+    Ok(Server { child, address, _dir: dir })
+}
+
+/// Is the handler on axum, until it is killed.
+pub(crate) fn be_axum(component: &[u8]) -> anyhow::Result<()> {
+    let floor = Arc::new(Floor::new(component, Meters::Both, Limits::default())?);
+    let task = spans(1, 1).into_iter().next().context("no task")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        println!("listening on http://{}", listener.local_addr()?);
+        let app = Router::new()
+            .route("/empty", get(async || "ok\n"))
+            .route("/", post(async move |body: Bytes| leaf(&floor, &task, &body)));
+        axum::serve(listener, app).await?;
+        Ok(())
+    })
+}
+
+fn leaf(floor: &Floor, task: &Task, query: &[u8]) -> Result<Bytes, http::StatusCode> {
+    floor.leaf(query, task).map_err(|_| http::StatusCode::INTERNAL_SERVER_ERROR)
+}

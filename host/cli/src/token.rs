@@ -1,0 +1,24 @@
+//! `frond token`: a fresh token for a server, and the lines that let the server know it.
+
+use frond_server::auth::fresh_token;
+use frond_server::config::Role;
+
+use crate::args::{TokenArgs, TokenRole};
+use crate::exit::Exit;
+use crate::query::print;
+
+/// Runs the verb.
+///
+/// # Errors
+/// When stdout cannot be written to.
+pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<Exit> {
+    let role = match args.role {
+        TokenRole::Query => Role::Query,
+        TokenRole::Admin => Role::Admin,
+    };
+    let (token, lines) = fresh_token(&args.name, role);
+    print(lines.as_bytes())?;
+    eprintln!("the token, shown this once and kept nowhere: {token}");
+    eprintln!("(what was printed to stdout goes into the server's settings: frond serve DIR --config FILE)");
+    Ok(Exit::Whole)
+}

@@ -1,0 +1,127 @@
+//! What the author of a plugin in Python, JavaScript or C is told when it ends badly: what, where in their source, the last
+//! lines that it wrote, and what to do. `sandbox/tests/ends.rs` has the same for Rust.
+//!
+//! The leaves are beside this file. Each stands in the place of the one that `frond new` makes, and is built as that is.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stop the test where it is"
+)]
+
+#[path = "../kit/mod.rs"]
+mod kit;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+use kit::{Folder, frond, plain, root};
+
+/// A command of the leaf, and what its case lowers.
+type Command = (&'static str, &'static str);
+
+/// What every leaf obeys: the ends that the sandbox and the contract make.
+const COMMON: [Command; 8] = [
+    ("spin", "fuel = 20_000_000"),
+    ("grow", ""),
+    ("huge-output", ""),
+    ("huge-emit", ""),
+    ("call-forever", "host-calls = 1000"),
+    ("invalid-query", ""),
+    ("invalid-partition", ""),
+    ("unavailable", ""),
+];
+
+#[test]
+fn in_python() {
+    let own = ["throw", "throw-in-library", "open-file", "recurse", "grow-beyond", "wrong-type", "exit", "abort"];
+    check("python", "leaf.py", &own.map(|name| (name, "")), &[("sleep", "time = \"50ms\"")]);
+}
+
+#[test]
+fn in_javascript() {
+    let own = ["throw", "use-console", "recurse", "throw-text", "throw-object", "wrong-type"];
+    check("javascript", "leaf.js", &own.map(|name| (name, "")), &[]);
+}
+
+#[test]
+fn in_c() {
+    let own = ["assert", "abort", "exit", "call-null", "write-beyond", "recurse"];
+    check("c", "leaf.c", &own.map(|name| (name, "")), &[("sleep", "time = \"50ms\"")]);
+}
+
+fn check(lang: &str, source: &str, own: &[Command], timed: &[Command]) {
+    if !kit::can_build(lang) {
+        return;
+    }
+    let leaf = built(lang, source);
+    let told: String = own.iter().chain(timed).chain(&COMMON).map(|command| told(&leaf, command)).collect();
+    insta::assert_snapshot!(lang, told);
+}
+
+/// What `frond test` says of one command.
+fn told(leaf: &Path, (command, lower): &Command) -> String {
+    let folder = Folder::new();
+    folder.write("leaf/frond.toml", format!("[leaf]\ncomponent = \"{}\"\n", leaf.display()));
+    let case =
+        format!("query = \"{command}\"\npartition = \"\"\nkey = \"b\"\n[limits]\n{lower}\n[expect]\ntext = \"\"\n");
+    folder.write(&format!("leaf/cases/{command}.toml"), case);
+    let ended = folder.frond("test leaf").env("COLUMNS", "120").run().expect(1);
+    let out = numberless(&plain(&ended.out()));
+    let (_, failure) = out.split_once("\n\n").unwrap();
+    let (failure, _) = failure.rsplit_once("\n\n").unwrap();
+    format!("{failure}\n\n")
+}
+
+/// With `#` for every number of more than four digits in a row: addresses and sizes that other builds would change.
+fn numberless(text: &str) -> String {
+    let mut plain = String::new();
+    for piece in text.split_inclusive(|c: char| !c.is_ascii_digit()) {
+        let digits = piece.chars().take_while(char::is_ascii_digit).count();
+        match digits > 4 {
+            true => write!(plain, "#{}", &piece[digits..]).unwrap(),
+            false => plain.push_str(piece),
+        }
+    }
+    plain
+}
+
+/// The leaf, built anew only if its source, what builds it, or the tools have changed.
+fn built(lang: &str, source: &str) -> PathBuf {
+    let folder = Folder::new();
+    folder.frond(&format!("new leaf --lang {lang} --kind leaf")).run().expect(0);
+    let own = root().join("host/cli/tests/stops").join(source);
+    fs::copy(own, folder.path("leaf").join(source)).unwrap();
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stops");
+    let path = kept.join(format!("{lang}-{:016x}.wasm", digest(&folder.path("leaf"), lang)));
+    if !path.is_file() {
+        folder.frond("build leaf").env("FROND_TOOLS", root().join(".tools")).run().expect(0);
+        fs::create_dir_all(&kept).unwrap();
+        let old = fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap());
+        old.filter(|entry| entry.file_name().to_string_lossy().starts_with(&format!("{lang}-")))
+            .for_each(|entry| fs::remove_file(entry.path()).unwrap());
+        fs::rename(folder.path("leaf/plugin.wasm"), &path).unwrap();
+    }
+    path
+}
+
+/// Of everything that a build reads, and of the versions of the tools that are not named in it.
+fn digest(dir: &Path, lang: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    frond(["doctor", "--format", "json", "--lang", lang]).run().json()["languages"].to_string().hash(&mut hasher);
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let mut entries: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        entries.sort();
+        for path in entries {
+            match path.is_dir() {
+                true => folders.push(path),
+                false => (path.strip_prefix(dir).unwrap(), fs::read(&path).unwrap()).hash(&mut hasher),
+            }
+        }
+    }
+    hasher.finish()
+}

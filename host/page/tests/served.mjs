@@ -1,0 +1,189 @@
+// The page of a running server: node served.mjs URL [URL-OF-ONE-WITH-A-TOKEN TOKEN]. It serves the apps `rail`, `faulty` and
+// `pi`, the last cut into 10,000 partitions.
+
+import { check, longestPause, runAll, same, test, texts, until } from "./browser.mjs";
+
+const [base, guarded, token] = process.argv.slice(2);
+const RAIL = '{"from":"London","budget":60}';
+const STALLED = '{"from":"London","budget":60,"stall":"Scotland"}';
+const SLOW = JSON.stringify({ query: {}, partitions: ["ok-1", "sleep-ms:300", "sleep-ms:2500", "trap"].map((key) => ({ key, data: "" })) });
+
+const hash = (path, params = {}) => `${base}#/${path}${Object.keys(params).length > 0 ? `?${new URLSearchParams(params)}` : ""}`;
+
+async function console_(page, app, params) {
+  await page.goto(hash(`console/${app}`, params));
+  await until("the apps", async () => (await page.$$("#app option")).length > 0);
+}
+
+// Asks in the console, and waits for what comes of it.
+async function ask(page, app, params) {
+  await console_(page, app, params);
+  await page.click(".ask .primary");
+  await until("an end", () => page.$(".result .panel[aria-label=Coverage], .result .notice-bad"));
+}
+
+// Asks without waiting for the end; gives the query's id.
+async function begin(page, app, body, params = {}) {
+  await console_(page, app, { body, ...params });
+  await page.click(".ask .primary");
+  const link = await until("the query", () => page.$(".result a[href^='#/queries/']"));
+  return (await link.getAttribute("href")).slice("#/queries/".length);
+}
+
+async function openQuery(page, id) {
+  await page.goto(hash(`queries/${id}`));
+  await until("the waterfall", () => page.$(".wf-rows .wf-row"));
+}
+
+test("apps stand with their health, limits, plugins and laws", async (page) => {
+  await page.goto(base);
+  await until("the apps", () => page.$(".card"));
+  const cards = await texts(page, ".card");
+  check(cards.some((text) => text.startsWith("rail serving laws ")), cards.join(" | "));
+  await page.click(".card h2 a:text-is('rail')");
+  await until("the app", () => page.$("section[aria-label=Limits]"));
+  check((await texts(page, "section[aria-label=Limits] tr")).some((text) => text.startsWith("fuel ")), "limits");
+  check((await texts(page, "section[aria-label=Plugins] tr")).some((text) => /^leaf [0-9a-f]{12} /.test(text)), "plugins");
+});
+
+test("the console answers, with the coverage beside the answer", async (page) => {
+  await ask(page, "rail", { body: RAIL });
+  same(await texts(page, ".result .badge"), ["complete"], "the badge");
+  check((await texts(page, ".result .verdict"))[0].startsWith("5 of 5 partitions, in "), "the verdict");
+  check((await texts(page, ".result .code"))[0].includes('"destinations"'), "the answer");
+});
+
+test("a partial answer says what is missing", async (page) => {
+  await ask(page, "rail", { body: STALLED, floor: "0.55" });
+  check(/^partial 4 of 5, .* by weight$/.test((await texts(page, ".result .badge"))[0]), "the badge");
+  check((await texts(page, ".missing tbody tr"))[0].startsWith("Scotland timed out out-of-time"), "the missing partition");
+});
+
+test("a query below its floor has no answer, but an account", async (page) => {
+  await ask(page, "rail", { body: STALLED, floor: "0.99", deadline: "400ms" });
+  check((await texts(page, ".result")).join(" ").includes("too little arrived to answer"), "it says why");
+  check((await texts(page, ".result .missing tbody tr"))[0].startsWith("Scotland "), "the missing partition");
+});
+
+test("a bad query is refused in the plugin's own words", async (page) => {
+  await ask(page, "rail", { body: '{"from":"Nowhere","budget":60}' });
+  const [result] = await texts(page, ".result");
+  check(result.includes("invalid-query") && result.includes("Nowhere"), result);
+});
+
+test("a bad deadline is refused with what to write instead", async (page) => {
+  await ask(page, "rail", { body: RAIL, deadline: "soon" });
+  const [notice] = await texts(page, ".result .notice-bad");
+  check(notice.includes("deadline"), notice);
+});
+
+test("a query is asked again by curl and by the command line", async (page, context) => {
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await console_(page, "rail", { body: "{\"from\":\"King's Lynn\"}", deadline: "500ms", floor: "0.8", require: "Scotland" });
+  const copied = async (label) => {
+    await page.click(`.ask button:text-is('${label}')`);
+    return page.evaluate(() => navigator.clipboard.readText());
+  };
+  const curl = await copied("copy as curl");
+  check(curl.startsWith("curl ") && curl.includes("/v1/apps/rail/query?deadline=500ms&floor=0.8&require=Scotland"), curl);
+  same(await copied("copy as CLI"), `frond query rail '{"from":"King'\\''s Lynn"}' --deadline 500ms --floor 0.8 --require Scotland`, "the command");
+});
+
+test("the waterfall moves while a query runs, and ends with it", async (page) => {
+  const id = await begin(page, "faulty", SLOW, { deadline: "6s" });
+  await openQuery(page, id);
+  await until("a running leaf", () => page.$(".bar-open"));
+  same(await texts(page, ".query-title .badge"), ["running"], "the badge while it runs");
+  const [before] = await texts(page, ".query-head .verdict");
+  await page.waitForTimeout(300);
+  check((await texts(page, ".query-head .verdict"))[0] !== before, "its clock runs");
+  await until("the end", async () => (await texts(page, ".query-title .badge"))[0].startsWith("partial 3 of 4"));
+  check(!(await page.$(".bar-open")) && (await page.$(".bar-failed")), "what ran has ended, what failed is marked");
+  await until("the answer", () => page.$("section[aria-label=Answer] .code"));
+});
+
+test("a running query is cancelled, and answers with what is there", async (page) => {
+  const id = await begin(page, "faulty", SLOW, { deadline: "20s" });
+  await openQuery(page, id);
+  await page.click("button:text-is('cancel')");
+  await until("the end", async () => /^(partial|failed)/.test((await texts(page, ".query-title .badge"))[0]));
+  check((await texts(page, ".coverage-key")).join(" ").includes("cancelled"), "what was cancelled is counted");
+});
+
+test("the list of queries follows what happens", async (page, context) => {
+  await page.goto(hash("queries"));
+  await until("the list", () => page.$(".queries, .notice"));
+  const id = await begin(await context.newPage(), "faulty", SLOW, { deadline: "6s" });
+  const state = async () => (await texts(page, `tr[data-id="${id}"] .badge`))[0];
+  await until("the query in the list", async () => (await state()) === "running");
+  await until("its end", async () => (await state()) === "partial");
+  await page.selectOption("#filter-outcome", "failed");
+  check(!(await page.$(`tr[data-id="${id}"]`)), "the filter leaves it out");
+  check(page.url().endsWith("outcome=failed"), page.url());
+});
+
+test("each view comes back by its URL", async (page) => {
+  await ask(page, "rail", { body: STALLED, floor: "0.55" });
+  const link = await page.getAttribute(".result a[href^='#/queries/']", "href");
+  await page.goto(`${base}${link}?partition=3`);
+  await until("the partition", async () => (await texts(page, ".partition h2"))[0] === "Partition Scotland");
+  await page.reload();
+  await until("the partition again", async () => (await texts(page, ".partition h2"))[0] === "Partition Scotland");
+  await page.goBack();
+  await until("the console", () => page.$("#body"));
+  same(await page.inputValue("#body"), STALLED, "what was asked");
+});
+
+test("10,000 partitions arrive without a freeze", async (page) => {
+  const id = await begin(page, "pi", '{"seed":1}', { deadline: "60s" });
+  const pause = await longestPause(page, async () => {
+    await openQuery(page, id);
+    await until("the end", async () => (await texts(page, ".query-title .badge"))[0] === "complete");
+  });
+  check(pause < 500, `it did not draw for ${pause.toFixed(0)} ms`);
+  check((await texts(page, ".query-head .verdict"))[0].startsWith("10,000 of 10,000 partitions"), "the verdict");
+});
+
+test("everything comes from the server itself, under its policy", async (page, context) => {
+  const foreign = [];
+  context.on("request", (request) => new URL(request.url()).origin === new URL(base).origin || foreign.push(request.url()));
+  const response = await page.goto(base);
+  check((response.headers()["content-security-policy"] ?? "").includes("default-src 'self'"), "the policy");
+  for (const view of ["apps/rail", "console/rail", "queries"]) {
+    await page.goto(hash(view));
+    await until(view, () => page.$("h1"));
+  }
+  same(foreign, [], "requests elsewhere");
+});
+
+test("the keyboard is enough to ask and to look", async (page) => {
+  await page.goto(hash("console/rail"));
+  await until("the apps", async () => (await page.$$("#app option")).length > 0);
+  await page.fill("#body", STALLED);
+  await page.fill("#floor", "0.55");
+  await page.keyboard.press("Control+Enter");
+  await until("the answer", () => page.$(".result .missing"));
+  await page.focus(".result a[href^='#/queries/']");
+  await page.keyboard.press("Enter");
+  await until("the waterfall", () => page.$(".wf-rows .wf-row"));
+  await page.focus(".wf-scroll");
+  for (const key of ["End", "ArrowUp", "Enter"]) await page.keyboard.press(key);
+  await until("the partition", async () => (await texts(page, ".partition h2"))[0] === "Partition Scotland");
+});
+
+if (guarded) {
+  test("a token is asked for, refused when it is wrong, and kept for the tab", async (page) => {
+    await page.goto(guarded);
+    await page.fill("#token", "wrong");
+    await page.keyboard.press("Enter");
+    await until("the refusal", async () => (await texts(page, ".field-error"))[0]?.includes("does not know"));
+    await page.fill("#token", token);
+    await page.keyboard.press("Enter");
+    await until("the apps", () => page.$(".card"));
+    await page.reload();
+    await until("the apps again", () => page.$(".card"));
+    check(!(await page.$("dialog")), "it is not asked for again");
+  });
+}
+
+await runAll();

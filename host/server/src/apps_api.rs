@@ -1,0 +1,163 @@
+//! `/v1/apps`: what is served, and changes of it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use http::HeaderMap;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::apps::{AppView, ChangeError, Role, Version};
+use crate::params;
+use crate::reply::Problem;
+use crate::server::Server;
+use crate::views::{self, Served};
+
+/// The apps that are served.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Apps {
+    /// By name.
+    apps: Vec<Served>,
+}
+
+/// The apps that there are, with their health, plugins, limits and laws.
+#[utoipa::path(get, path = "/v1/apps", responses((status = 200, description = "The apps", body = Apps)), tag = "apps")]
+pub(crate) async fn list(State(server): State<Arc<Server>>) -> Json<Apps> {
+    Json(Apps { apps: server.apps.apps().into_iter().map(|app| views::of(&server, app)).collect() })
+}
+
+/// One app: what it is, what serves, and why its last change was refused, if it was.
+#[utoipa::path(
+    get,
+    path = "/v1/apps/{app}",
+    params(("app" = String, Path, description = "The app's name")),
+    responses(
+        (status = 200, description = "The app", body = Served),
+        (status = 404, description = "There is no such app", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "apps"
+)]
+pub(crate) async fn get(State(server): State<Arc<Server>>, Path(app): Path<String>) -> Result<Json<Served>, Problem> {
+    let view: AppView = server.apps.app(&app).ok_or_else(|| no_app(&app))?;
+    Ok(Json(views::of(&server, view)))
+}
+
+/// What a change made.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Changed {
+    /// The app.
+    app: String,
+    /// The number of the version that serves now.
+    version: u64,
+    /// The role that was changed, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
+    /// The SHA-256 of the component in that role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+}
+
+/// Puts a component in a role. It is checked, compiled, tested with the app's cases and tried on one partition; then it
+/// serves. If any of that fails, what was there stays.
+#[utoipa::path(
+    put,
+    path = "/v1/apps/{app}/{role}",
+    params(("app" = String, Path, description = "The app's name"), ("role" = String, Path, description = "`leaf`, `merge` or `split`")),
+    request_body(content = Vec<u8>, content_type = "application/wasm", description = "The component"),
+    responses(
+        (status = 200, description = "It serves", body = Changed),
+        (status = 403, description = "That takes an admin's token", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such app, or role", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The component is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "It was refused: what was there still serves", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "apps"
+)]
+pub(crate) async fn put(
+    State(server): State<Arc<Server>>,
+    Path((app, role)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Changed>, Problem> {
+    let named = named(&role)?;
+    let settings = server.settings();
+    let limits = &settings.config.limits;
+    let component = params::body(&headers, body, limits.component.0, limits.body_time.0).await?;
+    let version = server.apps.put(&app, named, component).await.map_err(|error| problem(&app, error))?;
+    Ok(Json(changed(app, &version, Some((named, role)))))
+}
+
+/// Takes an uploaded component away: the one that the app's folder names serves again.
+#[utoipa::path(
+    delete,
+    path = "/v1/apps/{app}/{role}",
+    params(("app" = String, Path, description = "The app's name"), ("role" = String, Path, description = "`leaf`, `merge` or `split`")),
+    responses(
+        (status = 200, description = "The folder's own component serves", body = Changed),
+        (status = 403, description = "That takes an admin's token", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such app or role, or nothing was uploaded for it", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "It was refused: what was there still serves", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "apps"
+)]
+pub(crate) async fn delete(
+    State(server): State<Arc<Server>>,
+    Path((app, role)): Path<(String, String)>,
+) -> Result<Json<Changed>, Problem> {
+    let named = named(&role)?;
+    let version = server.apps.delete(&app, named).await.map_err(|error| problem(&app, error))?;
+    Ok(Json(changed(app, &version, Some((named, role)))))
+}
+
+/// Serves the version before.
+#[utoipa::path(
+    post,
+    path = "/v1/apps/{app}/rollback",
+    params(("app" = String, Path, description = "The app's name")),
+    responses(
+        (status = 200, description = "It serves", body = Changed),
+        (status = 403, description = "That takes an admin's token", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such app", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "There is no version before", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "It was refused: what was there still serves", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "apps"
+)]
+pub(crate) async fn rollback(
+    State(server): State<Arc<Server>>,
+    Path(app): Path<String>,
+) -> Result<Json<Changed>, Problem> {
+    let version = server.apps.rollback(&app).await.map_err(|error| problem(&app, error))?;
+    Ok(Json(changed(app, &version, None)))
+}
+
+fn named(role: &str) -> Result<Role, Problem> {
+    match role {
+        "leaf" => Ok(Role::Leaf),
+        "merge" => Ok(Role::Merge),
+        "split" => Ok(Role::Split),
+        _ => Err(Problem::not_found("an app has the roles leaf, merge and split")),
+    }
+}
+
+fn changed(app: String, version: &Version, role: Option<(Role, String)>) -> Changed {
+    let digest = role.as_ref().and_then(|(role, _)| version.digest(*role));
+    Changed { app, version: version.number, role: role.map(|(_, name)| name), digest }
+}
+
+fn no_app(app: &str) -> Problem {
+    let app: String = app.chars().take(80).collect();
+    Problem::not_found(format!("there is no app `{}`\n(GET /v1/apps lists those that there are)", app.escape_debug()))
+}
+
+fn problem(app: &str, error: ChangeError) -> Problem {
+    match error {
+        ChangeError::NotFound => no_app(app),
+        ChangeError::Refused { .. } => Problem::refused(error.to_string()),
+        ChangeError::TooLarge { .. } => Problem::too_large(error.to_string()),
+        ChangeError::Busy => Problem::overloaded(error.to_string(), std::time::Duration::from_secs(5)),
+        other => Problem::conflict(other.to_string()),
+    }
+}

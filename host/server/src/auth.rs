@@ -1,0 +1,202 @@
+//! Who asks: bearer tokens with a role, of which only hashes are kept; how much each may ask; and, where there are no
+//! tokens, that the request really is for this machine.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::{HeaderMap, Method, Uri};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::{Config, Role, Token};
+use crate::reply::Problem;
+
+/// The bytes of a fresh token, before it is spelled.
+const TOKEN_BYTES: usize = 32;
+
+/// Everyone who may ask.
+pub(crate) struct Gate {
+    holders: Vec<([u8; 32], Arc<Holder>)>,
+    /// Who asks where there are no tokens.
+    anybody: Option<Arc<Holder>>,
+    /// True when only names of this machine may be asked for: a page elsewhere could have its own name lead here.
+    local_names: bool,
+    origins: Vec<String>,
+}
+
+/// One who may ask, and how much.
+pub(crate) struct Holder {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    places: Arc<Semaphore>,
+    rate: Option<DefaultDirectRateLimiter>,
+}
+
+impl Gate {
+    pub(crate) fn new(config: &Config) -> Self {
+        let holders = config.tokens.iter().filter_map(|token| Some((digest(&token.sha256)?, Arc::new(holder(token)))));
+        let anybody = Holder {
+            name: "anybody".to_owned(),
+            role: Role::Admin,
+            places: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            rate: None,
+        };
+        Self {
+            holders: holders.collect(),
+            anybody: config.tokens.is_empty().then(|| Arc::new(anybody)),
+            local_names: config.tokens.is_empty() && config.listen.ip().is_loopback(),
+            origins: config.cors.clone(),
+        }
+    }
+
+    /// True when a token is asked for.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.anybody.is_none()
+    }
+
+    /// Who sends this request.
+    pub(crate) fn holder(&self, headers: &HeaderMap) -> Result<Arc<Holder>, Problem> {
+        if let Some(anybody) = &self.anybody {
+            return Ok(anybody.clone());
+        }
+        let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let Some(token) = token.and_then(|value| value.strip_prefix("Bearer ")) else {
+            return Err(Problem::unauthorized(
+                "this server asks for a token\n(send the header `Authorization: Bearer …`)",
+            ));
+        };
+        let hash: [u8; 32] = Sha256::digest(token.trim().as_bytes()).into();
+        // All are compared, each in constant time, so that time tells nothing of them.
+        let found = self.holders.iter().fold(None, |found, (known, holder)| match bool::from(known.ct_eq(&hash)) {
+            true => Some(holder),
+            false => found,
+        });
+        found.cloned().ok_or_else(|| {
+            Problem::unauthorized("this token is not known here\n(`frond token NAME` makes one; its line goes into the server's settings)")
+        })
+    }
+
+    /// Refuses what a web page elsewhere would have a browser ask.
+    pub(crate) fn same_site(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+        let host = headers
+            .get(HOST)
+            .and_then(|value| value.to_str().ok())
+            .or_else(|| uri.authority().map(http::uri::Authority::as_str));
+        if self.local_names && !host.is_some_and(is_local) {
+            return Err(Problem::forbidden(
+                "this server is asked for by a name that is not this machine's\n(ask for 127.0.0.1 or localhost, or give the server tokens)",
+            ));
+        }
+        let Some(origin) =
+            headers.get(ORIGIN).filter(|_| !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS))
+        else {
+            return Ok(());
+        };
+        let origin = origin.to_str().unwrap_or("");
+        let own = origin.split_once("://").is_some_and(|(_, site)| Some(site) == host);
+        if own || self.origins.iter().any(|one| one == origin) {
+            return Ok(());
+        }
+        Err(Problem::forbidden(format!(
+            "web pages of `{}` may not ask this server\n(name the origin under `cors` in the server's settings)",
+            origin.escape_debug()
+        )))
+    }
+}
+
+impl Holder {
+    /// Refuses who may not do as much.
+    pub(crate) fn may(&self, role: Role) -> Result<(), Problem> {
+        if self.role >= role {
+            return Ok(());
+        }
+        Err(Problem::forbidden(format!(
+            "the token of `{}` may ask, and not change apps\n(that takes an admin's token)",
+            self.name
+        )))
+    }
+
+    /// Counts a request.
+    pub(crate) fn count(&self) -> Result<(), Problem> {
+        let Some(rate) = &self.rate else { return Ok(()) };
+        rate.check().map_err(|wait| {
+            let wait = wait.wait_time_from(DefaultClock::default().now());
+            Problem::too_many(format!("the token of `{}` has made more requests than it may", self.name), wait)
+        })
+    }
+
+    /// A place among the queries that it may ask at once.
+    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.places.clone().try_acquire_owned().map_err(|_| {
+            let text = format!("the token of `{}` has as many queries running as it may", self.name);
+            Problem::too_many(text, Duration::from_secs(1))
+        })
+    }
+}
+
+fn holder(token: &Token) -> Holder {
+    let rate = NonZeroU32::new(token.rate).unwrap_or(NonZeroU32::MIN);
+    let burst = rate.saturating_mul(NonZeroU32::MIN.saturating_add(1));
+    Holder {
+        name: token.name.clone(),
+        role: token.role,
+        places: Arc::new(Semaphore::new(token.concurrency.min(Semaphore::MAX_PERMITS))),
+        rate: Some(RateLimiter::direct(Quota::per_second(rate).allow_burst(burst))),
+    }
+}
+
+/// True for a host that is this machine, whatever the port.
+fn is_local(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The bytes of a spelled SHA-256.
+pub(crate) fn digest(spelled: &str) -> Option<[u8; 32]> {
+    let bytes = spelled.as_bytes();
+    if bytes.len() != 64 || !bytes.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let mut digest = [0; 32];
+    for (byte, pair) in digest.iter_mut().zip(bytes.chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
+}
+
+/// A fresh token, and the lines that let a server know it: 256 random bits, so that a plain hash keeps it.
+#[must_use]
+pub fn fresh_token(name: &str, role: Role) -> (String, String) {
+    let bytes: [u8; TOKEN_BYTES] = rand::random();
+    let token = format!("frond_{}", hex(&bytes));
+    let sha256 = hex(&Sha256::digest(token.as_bytes()));
+    let role = match role {
+        Role::Query => "query",
+        Role::Admin => "admin",
+    };
+    let name = toml::Value::from(name);
+    (token, format!("[[token]]\nname = {name}\nrole = \"{role}\"\nsha256 = \"{sha256}\"\n"))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

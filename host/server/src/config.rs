@@ -1,0 +1,319 @@
+//! What a server is told: `frond-server.toml`, with its defaults. Sizes are written as `16MiB`, times as `30s`.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use frond_app::size::{parse_duration, parse_size, show_size};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A server's settings. Every key has a default; an unknown one is an error.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Serves anybody who can reach it, though it can be reached from elsewhere and has no tokens.
+    pub insecure: bool,
+    /// Leaves at once; by default as many as there are cores.
+    pub slots: usize,
+    /// Leaf threads step back for everything else on the machine: health checks stay fast while leaves keep every core busy.
+    pub leaves_step_back: bool,
+    /// Where uploaded components and the versions of apps are kept; by default `.frond` in the served folder.
+    pub state: Option<PathBuf>,
+    /// Whether changed files are picked up while serving.
+    pub watch: bool,
+    /// What clients may take.
+    pub limits: Limits,
+    /// Who may ask. Without any, anybody on this machine.
+    #[serde(rename = "token")]
+    pub tokens: Vec<Token>,
+    /// A certificate and its key, for HTTPS.
+    pub tls: Option<Tls>,
+    /// Web pages elsewhere that may ask, by their origins, such as `https://example.com`.
+    pub cors: Vec<String>,
+    /// Where traces go: the base address of an OTLP receiver over HTTP, such as `http://127.0.0.1:4318`.
+    pub traces: Option<String>,
+    /// How much is logged, and in which form.
+    pub log: Log,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7300)),
+            insecure: false,
+            slots: std::thread::available_parallelism().map_or(1, usize::from),
+            leaves_step_back: true,
+            state: None,
+            watch: true,
+            limits: Limits::default(),
+            tokens: Vec::new(),
+            tls: None,
+            cors: Vec::new(),
+            traces: None,
+            log: Log::default(),
+        }
+    }
+}
+
+/// What clients may take: each of it bounded.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// A query's bytes, partitions that it brings along included.
+    pub query: Size,
+    /// An uploaded component's bytes.
+    pub component: Size,
+    /// A request's head, in bytes.
+    pub headers: Size,
+    /// Connections at once.
+    pub connections: usize,
+    /// Queries at once.
+    pub queries: usize,
+    /// The longest deadline that a query may ask for.
+    pub deadline: Time,
+    /// How long a client may take to send a request's head.
+    pub header_time: Time,
+    /// How long a client may take to send a request's body.
+    pub body_time: Time,
+    /// How long a client may leave what it is sent unread.
+    pub read_time: Time,
+    /// Recent queries that are kept to be looked at.
+    pub recent: usize,
+    /// Memory for the events of recent queries, in bytes.
+    pub recent_memory: Size,
+    /// How long queries may go on after the server was told to stop.
+    pub drain: Time,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            query: Size(16 << 20),
+            component: Size(64 << 20),
+            headers: Size(32 << 10),
+            connections: 1024,
+            queries: 256,
+            deadline: Time(Duration::from_secs(600)),
+            header_time: Time(Duration::from_secs(10)),
+            body_time: Time(Duration::from_secs(30)),
+            read_time: Time(Duration::from_secs(30)),
+            recent: 200,
+            recent_memory: Size(64 << 20),
+            drain: Time(Duration::from_secs(30)),
+        }
+    }
+}
+
+/// Somebody who may ask.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Token {
+    /// Who it was given to; in logs and metrics.
+    pub name: String,
+    /// What it allows.
+    pub role: Role,
+    /// The SHA-256 of the token: 64 hexadecimal digits. The token itself is kept nowhere.
+    pub sha256: String,
+    /// Queries at once.
+    #[serde(default = "Token::concurrency")]
+    pub concurrency: usize,
+    /// Requests a second, over time; twice as many at once.
+    #[serde(default = "Token::rate")]
+    pub rate: u32,
+}
+
+impl Token {
+    fn concurrency() -> usize {
+        64
+    }
+
+    fn rate() -> u32 {
+        1000
+    }
+}
+
+/// What a token allows. An admin may do what a query token may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Asking, and looking at apps and queries.
+    Query,
+    /// Changing apps, too.
+    Admin,
+}
+
+/// Files in PEM form.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Tls {
+    /// The certificate, followed by those that vouch for it.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Logs go to stderr.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Log {
+    /// `text`, or `json`: an object a line.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`; `info` has a line for each query.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+/// The form of logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Why a server cannot be started as it was told.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{}: {text}", path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line.
+        text: String,
+    },
+    /// The settings do not go together.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Config {
+    /// Reads settings from a file. Paths in them are relative to its folder.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a key that is wrong: with its line.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|cause| ConfigError::Unreadable { path: path.to_path_buf(), cause })?;
+        let wrong = |text: String| ConfigError::Wrong { path: path.to_path_buf(), text };
+        let mut config: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        config.state = config.state.map(|path| folder.join(path));
+        config.tls = config.tls.map(|tls| Tls { certificate: folder.join(tls.certificate), key: folder.join(tls.key) });
+        Ok(config)
+    }
+
+    /// Checks what no key can say by itself.
+    ///
+    /// # Errors
+    /// An address that others can reach, without tokens; tokens and limits that make no sense.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |text: String| Err(ConfigError::Refused(text));
+        if !self.listen.ip().is_loopback() && self.tokens.is_empty() && !self.insecure {
+            return refuse(format!(
+                "{} can be reached from other machines, and there are no tokens: anybody could ask, and replace plugins\n\
+                 (make one with `frond token NAME`, listen on 127.0.0.1, or say --insecure and let anybody do so)",
+                self.listen
+            ));
+        }
+        for token in &self.tokens {
+            if crate::auth::digest(&token.sha256).is_none() {
+                return refuse(format!(
+                    "the token `{}` has a sha256 that is not 64 hexadecimal digits\n(`frond token NAME` makes one)",
+                    token.name
+                ));
+            }
+            if token.concurrency == 0 || token.rate == 0 {
+                return refuse(format!("the token `{}` allows nothing: its concurrency or rate is 0", token.name));
+            }
+        }
+        let limits = &self.limits;
+        let counts = [
+            ("slots", self.slots),
+            ("limits.connections", limits.connections),
+            ("limits.queries", limits.queries),
+            ("limits.recent", limits.recent),
+        ];
+        if let Some((key, _)) = counts.iter().find(|(_, count)| *count == 0) {
+            return refuse(format!("{key} is 0: nothing could be served"));
+        }
+        match limits.headers.0 {
+            0..8192 => refuse("limits.headers is less than the 8KiB that ordinary clients send".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A number of bytes, written as `16MiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+/// A time, written as `30s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time(pub Duration);
+
+impl Size {
+    /// The bytes, as a length in memory.
+    #[must_use]
+    pub fn len(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+
+    /// True for nothing.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&show_size(self.0).replace(' ', ""))
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{}ms", self.0.as_millis()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        parsed(from, parse_size).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        parsed(from, parse_duration).map(Self)
+    }
+}
+
+fn parsed<'de, D: Deserializer<'de>, T, E: Display>(from: D, parse: fn(&str) -> Result<T, E>) -> Result<T, D::Error> {
+    let text = String::deserialize(from)?;
+    parse(&text).map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+//! Connections: taken as many at once as are allowed, with TLS if there is a certificate, each with a limit on how long
+//! its client may be silent; closed when the server stops.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::config::{Config, ConfigError, Limits, Tls};
+use crate::server::Server;
+
+/// How long the listener rests when the system has no more file descriptors.
+const REST: Duration = Duration::from_millis(50);
+/// What a client is told for whom there is no room.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+/// Clients for whom there is no room, and who are being told so.
+const TURNED_AWAY: usize = 64;
+/// How long a client may take to be told, or to agree on TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A connection without traffic is asked whether it still stands after this time.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Where the server listens.
+pub(crate) struct Listener {
+    tcp: TcpListener,
+    tls: Option<TlsAcceptor>,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Listens, and reads the certificate.
+    ///
+    /// # Errors
+    /// An address that is taken, or not this machine's; a certificate that is none.
+    pub(crate) async fn bind(config: &Config) -> Result<Self, ConfigError> {
+        let tls = config.tls.as_ref().map(acceptor).transpose()?;
+        let bound = TcpListener::bind(config.listen).await;
+        let refuse = |error: io::Error| {
+            let hint = match error.kind() {
+                io::ErrorKind::AddrInUse => "\n(another process listens there; --listen 127.0.0.1:0 takes a free port)",
+                io::ErrorKind::PermissionDenied => "\n(ports below 1024 take more rights)",
+                io::ErrorKind::AddrNotAvailable => "\n(this machine does not have the address)",
+                _ => "",
+            };
+            ConfigError::Refused(format!("cannot listen on {}: {error}{hint}", config.listen))
+        };
+        let tcp = bound.map_err(refuse)?;
+        let address = tcp.local_addr().map_err(refuse)?;
+        Ok(Self { tcp, tls, address })
+    }
+
+    /// Where it listens, the port included.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// True with TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Takes connections until `stop`, then lets those that are busy end. Returns what watches over them.
+    pub(crate) async fn run(self, server: Arc<Server>, app: Router, stop: impl Future<Output = ()>) -> Connections {
+        let limits = server.settings().config.limits.clone();
+        let places = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+        let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
+        let mut connections = Connections { tasks: JoinSet::new(), graceful: GracefulShutdown::new() };
+        let http = Arc::new(http(&limits));
+        tokio::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = &mut stop => return connections,
+                Some(_) = connections.tasks.join_next() => continue,
+                accepted = self.tcp.accept() => accepted,
+            };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) if is_of_one(&error) => continue,
+                Err(error) => {
+                    tracing::warn!(%error, "no connection could be taken");
+                    tokio::time::sleep(REST).await;
+                    continue;
+                }
+            };
+            let Ok(place) = places.clone().try_acquire_owned() else {
+                if let Ok(permit) = turned_away.clone().try_acquire_owned() {
+                    connections.tasks.spawn(turn_away(stream, permit));
+                }
+                continue;
+            };
+            settle(&stream, limits.read_time.0);
+            let one = Connection { http: http.clone(), app: app.clone(), server: server.clone(), _place: place };
+            let (tls, watcher) = (self.tls.clone(), connections.graceful.watcher());
+            connections.tasks.spawn(one.serve(stream, tls, watcher));
+        }
+    }
+}
+
+/// The connections that still stand.
+pub(crate) struct Connections {
+    tasks: JoinSet<()>,
+    graceful: GracefulShutdown,
+}
+
+impl Connections {
+    /// Closes those that are idle, and waits for the others; those that take longer are cut off. How many those were.
+    pub(crate) async fn close(mut self, within: Duration) -> usize {
+        let waiting = tokio::time::timeout(within, self.graceful.shutdown());
+        let in_time = waiting.await.is_ok();
+        // A task that has just ended has not been joined yet.
+        while self.tasks.try_join_next().is_some() {}
+        let left = if in_time { 0 } else { self.tasks.len() };
+        self.tasks.shutdown().await;
+        left
+    }
+}
+
+/// One connection, to be served.
+struct Connection {
+    http: Arc<Builder<TokioExecutor>>,
+    app: Router,
+    server: Arc<Server>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream, tls: Option<TlsAcceptor>, watcher: Watcher) {
+        self.server.metrics.connections(1);
+        match tls {
+            None => self.talk(stream, watcher).await,
+            Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                Ok(Ok(stream)) => self.talk(stream, watcher).await,
+                Ok(Err(error)) => tracing::debug!(%error, "no TLS could be agreed on"),
+                Err(_) => tracing::debug!("a client took too long to agree on TLS"),
+            },
+        }
+        self.server.metrics.connections(-1);
+    }
+
+    async fn talk(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, watcher: Watcher) {
+        let service = TowerToHyperService::new(self.app.clone());
+        let talk = self.http.serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = watcher.watch(talk.into_owned()).await {
+            tracing::debug!(error, "a connection broke off");
+        }
+    }
+}
+
+fn http(limits: &Limits) -> Builder<TokioExecutor> {
+    let mut http = Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_time.0)
+        .max_buf_size(limits.headers.len().max(8192))
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.headers.0).unwrap_or(u32::MAX))
+        .max_concurrent_streams(128)
+        .keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(limits.header_time.0);
+    http
+}
+
+/// A client that vanishes, or that reads nothing, is given up after `patience`: the system does that on its own.
+fn settle(stream: &TcpStream, patience: Duration) {
+    let socket = SockRef::from(stream);
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE));
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(patience));
+    #[cfg(not(target_os = "linux"))]
+    let _ = patience;
+}
+
+async fn turn_away(mut stream: TcpStream, _permit: OwnedSemaphorePermit) {
+    let telling = async {
+        stream.write_all(FULL).await?;
+        stream.shutdown().await
+    };
+    let _ = tokio::time::timeout(HANDSHAKE, telling).await;
+}
+
+/// True for errors of the one connection, not of the listener.
+fn is_of_one(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
+}
+
+fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ConfigError> {
+    let wrong = |path: &std::path::Path, why: String| ConfigError::Wrong { path: path.to_path_buf(), text: why };
+    let read = CertificateDer::pem_file_iter(&tls.certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates =
+        read.map_err(|error| wrong(&tls.certificate, format!("is no certificate in PEM form: {error}")))?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key)
+        .map_err(|error| wrong(&tls.key, format!("is no private key in PEM form: {error}")))?;
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| wrong(&tls.certificate, error.to_string()))?;
+    let config = config.with_no_client_auth().with_single_cert(certificates, key);
+    let mut config = config.map_err(|error| wrong(&tls.certificate, format!("does not go with its key: {error}")))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

@@ -1,0 +1,393 @@
+//! `/metrics`: what is counted and timed, for Prometheus. Every query's events are counted here, so that each query is
+//! accounted for, whatever became of it and of its client.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use frond_root::{Answer, Event, EventKind, FailureKind, Listener, Request};
+use frond_run::RunError;
+use http::header::CONTENT_TYPE;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+mod gauges;
+
+use gauges::Gauges;
+
+use crate::reply::word;
+use crate::server::Server;
+
+/// Upper bounds of times, in seconds.
+const TIMES: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+/// Upper bounds of how late an answer is, in seconds.
+const LATE: [f64; 9] = [0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 1.0];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct App {
+    app: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Outcome {
+    app: String,
+    outcome: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Slug {
+    app: String,
+    slug: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Reply {
+    route: String,
+    method: &'static str,
+    status: u16,
+}
+
+type Histograms = Family<App, Histogram, fn() -> Histogram>;
+
+/// All that is counted.
+pub(crate) struct Metrics {
+    registry: Registry,
+    queries: Family<Outcome, Counter>,
+    begun: Family<App, Counter>,
+    refused: Family<Kind, Counter>,
+    query_seconds: Histograms,
+    overshoot: Histograms,
+    leaves: Family<Slug, Counter>,
+    leaf_seconds: Histograms,
+    folds: Family<Slug, Counter>,
+    partitions: Family<Slug, Counter>,
+    events: Family<Kind, Counter>,
+    replies: Family<Reply, Counter>,
+    gauges: Gauges,
+    apps: Mutex<std::collections::HashMap<String, Arc<Counted>>>,
+}
+
+/// One app's counters, looked up once.
+struct Counted {
+    app: String,
+    begun: Counter,
+    query_seconds: Histogram,
+    overshoot: Histogram,
+    leaf_seconds: Histogram,
+    succeeded: Counter,
+    failed: [Counter; FailureKind::ALL.len()],
+    folds: Counter,
+    ends: Mutex<Sums>,
+}
+
+/// How an app's queries went.
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
+pub(crate) struct Sums {
+    /// Taken on.
+    total: u64,
+    /// Under way.
+    running: u64,
+    /// Whole.
+    complete: u64,
+    /// Above the floor.
+    partial: u64,
+    /// Without an answer.
+    failed: u64,
+}
+
+/// Counts one query's events.
+pub(crate) struct Metering {
+    counted: Arc<Counted>,
+    queries: Family<Outcome, Counter>,
+    folds: Family<Slug, Counter>,
+    partitions: Family<Slug, Counter>,
+    kinds: Family<Kind, Counter>,
+    state: Mutex<Tally>,
+}
+
+#[derive(Default)]
+struct Tally {
+    /// Events by kind.
+    kinds: [u64; KINDS.len()],
+    /// When the attempt on each slot began.
+    began: Vec<Option<u64>>,
+}
+
+const KINDS: [&str; 13] = [
+    "query-started",
+    "planned",
+    "attempt-started",
+    "attempt-ended",
+    "retry-scheduled",
+    "partition-missing",
+    "fold-started",
+    "fold-ended",
+    "floor-reached",
+    "held",
+    "gather-ended",
+    "finish-started",
+    "query-ended",
+];
+
+fn kind(kind: &EventKind) -> usize {
+    match kind {
+        EventKind::QueryStarted { .. } => 0,
+        EventKind::Planned { .. } => 1,
+        EventKind::AttemptStarted { .. } => 2,
+        EventKind::AttemptEnded { .. } => 3,
+        EventKind::RetryScheduled { .. } => 4,
+        EventKind::PartitionMissing { .. } => 5,
+        EventKind::FoldStarted { .. } => 6,
+        EventKind::FoldEnded { .. } => 7,
+        EventKind::FloorReached { .. } => 8,
+        EventKind::Held { .. } => 9,
+        EventKind::GatherEnded { .. } => 10,
+        EventKind::FinishStarted {} => 11,
+        EventKind::QueryEnded { .. } => 12,
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("frond");
+        let times: fn() -> Histogram = || Histogram::new(TIMES);
+        let late: fn() -> Histogram = || Histogram::new(LATE);
+        let metrics = Self {
+            queries: Family::default(),
+            begun: Family::default(),
+            refused: Family::default(),
+            query_seconds: Family::new_with_constructor(times),
+            overshoot: Family::new_with_constructor(late),
+            leaves: Family::default(),
+            leaf_seconds: Family::new_with_constructor(times),
+            folds: Family::default(),
+            partitions: Family::default(),
+            events: Family::default(),
+            replies: Family::default(),
+            gauges: Gauges::new(&mut registry),
+            apps: Mutex::default(),
+            registry: Registry::default(),
+        };
+        registry.register("queries", "Queries that ended, by outcome and reason", metrics.queries.clone());
+        registry.register("queries_begun", "Queries that were taken on", metrics.begun.clone());
+        registry.register("requests_refused", "Queries that were not taken on, by slug", metrics.refused.clone());
+        registry.register_with_unit(
+            "query",
+            "From a query's start to its answer",
+            Unit::Seconds,
+            metrics.query_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "deadline_overshoot",
+            "How long after its deadline a query ended; 0 for those in time",
+            Unit::Seconds,
+            metrics.overshoot.clone(),
+        );
+        registry.register("leaves", "Leaf attempts that ended, by slug, or ok", metrics.leaves.clone());
+        registry.register_with_unit("leaf", "A leaf attempt", Unit::Seconds, metrics.leaf_seconds.clone());
+        registry.register("folds", "Merges that ended, by slug, or ok", metrics.folds.clone());
+        registry.register(
+            "partitions",
+            "Partitions of ended queries, by what became of them",
+            metrics.partitions.clone(),
+        );
+        registry.register("events", "Events, by kind", metrics.events.clone());
+        registry.register("http_replies", "Replies over HTTP", metrics.replies.clone());
+        Self { registry, ..metrics }
+    }
+
+    /// A request for a query was refused.
+    pub(crate) fn refused(&self, slug: &'static str) {
+        self.refused.get_or_create(&Kind { kind: slug }).inc();
+    }
+
+    /// A request was replied to.
+    pub(crate) fn replied(&self, route: &str, method: &http::Method, status: u16) {
+        let method = match *method {
+            http::Method::GET => "GET",
+            http::Method::POST => "POST",
+            http::Method::PUT => "PUT",
+            http::Method::DELETE => "DELETE",
+            http::Method::HEAD => "HEAD",
+            _ => "other",
+        };
+        self.replies.get_or_create(&Reply { route: route.to_owned(), method, status }).inc();
+    }
+
+    /// One more connection, or one less.
+    pub(crate) fn connections(&self, by: i64) {
+        self.gauges.connections.inc_by(by);
+    }
+
+    /// How an app's queries went.
+    pub(crate) fn sums(&self, app: &str) -> Sums {
+        let apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(counted) = apps.get(app).cloned() else { return Sums::default() };
+        drop(apps);
+        let ends = counted.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let total = counted.begun.get();
+        Sums { total, running: total.saturating_sub(ends.complete + ends.partial + ends.failed), ..*ends }
+    }
+
+    /// Counts what happens to a query that has been taken on.
+    pub(crate) fn query(&self, request: &Request) -> Arc<Metering> {
+        let counted = self.counted(&request.app);
+        counted.begun.inc();
+        Arc::new(Metering {
+            counted,
+            queries: self.queries.clone(),
+            folds: self.folds.clone(),
+            partitions: self.partitions.clone(),
+            kinds: self.events.clone(),
+            state: Mutex::default(),
+        })
+    }
+
+    fn counted(&self, app: &str) -> Arc<Counted> {
+        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counted) = apps.get(app) {
+            return counted.clone();
+        }
+        let label = App { app: app.to_owned() };
+        let slug = |slug| Slug { app: app.to_owned(), slug };
+        let counted = Arc::new(Counted {
+            app: app.to_owned(),
+            begun: self.begun.get_or_create_owned(&label),
+            query_seconds: self.query_seconds.get_or_create_owned(&label),
+            overshoot: self.overshoot.get_or_create_owned(&label),
+            leaf_seconds: self.leaf_seconds.get_or_create_owned(&label),
+            succeeded: self.leaves.get_or_create_owned(&slug("ok")),
+            failed: FailureKind::ALL.map(|kind| self.leaves.get_or_create_owned(&slug(kind.slug()))),
+            folds: self.folds.get_or_create_owned(&slug("ok")),
+            ends: Mutex::default(),
+        });
+        apps.insert(app.to_owned(), counted.clone());
+        counted
+    }
+
+    fn text(&self, server: &Server) -> Result<String, std::fmt::Error> {
+        self.gauges.read(server);
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Listener for Metering {
+    fn event(&self, event: &Event) {
+        let mut tally = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = tally.kinds.get_mut(kind(&event.kind)) {
+            *count += 1;
+        }
+        match &event.kind {
+            EventKind::AttemptStarted { slot, .. } => {
+                let slot = *slot as usize;
+                if tally.began.len() <= slot {
+                    tally.began.resize(slot + 1, None);
+                }
+                if let Some(began) = tally.began.get_mut(slot) {
+                    *began = Some(event.at);
+                }
+            }
+            EventKind::AttemptEnded { slot, failure, .. } => {
+                let began = tally.began.get_mut(*slot as usize).and_then(Option::take);
+                if let Some(began) = began {
+                    self.counted.leaf_seconds.observe(event.at.saturating_sub(began) as f64 / 1e6);
+                }
+                match failure {
+                    None => self.counted.succeeded.inc(),
+                    Some(failure) => self.counted.failed.get(failure.kind as usize).map_or(0, Counter::inc),
+                };
+            }
+            EventKind::FoldEnded { failure: None, .. } => {
+                self.counted.folds.inc();
+            }
+            EventKind::FoldEnded { failure: Some(failure), .. } => {
+                self.folds.get_or_create(&Slug { app: self.counted.app.clone(), slug: failure.kind.slug() }).inc();
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Metering {
+    /// The query ended so.
+    pub(crate) fn ended(&self, outcome: &Result<Answer, RunError>, deadline: Duration) {
+        let app = &self.counted.app;
+        let (word, reason) = match outcome {
+            Ok(Answer::Failed { reason, .. }) => ("failed", word(reason)),
+            Ok(answer) => (answer.outcome(), ""),
+            Err(_) => ("failed", "refused"),
+        };
+        {
+            let mut ends = self.counted.ends.lock().unwrap_or_else(PoisonError::into_inner);
+            match word {
+                "complete" => ends.complete += 1,
+                "partial" => ends.partial += 1,
+                _ => ends.failed += 1,
+            }
+        }
+        self.queries.get_or_create(&Outcome { app: app.clone(), outcome: word, reason }).inc();
+        if let Ok(answer) = outcome {
+            let coverage = answer.coverage();
+            let took = coverage.timings.total / 1e3;
+            self.counted.query_seconds.observe(took);
+            self.counted.overshoot.observe((took - deadline.as_secs_f64()).max(0.0));
+            let of = &coverage.partitions;
+            let parts = [
+                ("succeeded", of.succeeded),
+                ("skipped", of.skipped),
+                ("degraded", of.degraded),
+                ("failed", of.failed),
+                ("timed-out", of.timed_out),
+                ("cancelled", of.cancelled),
+                ("not-started", of.not_started),
+            ];
+            for (slug, count) in parts.into_iter().filter(|(_, count)| *count > 0) {
+                self.partitions.get_or_create(&Slug { app: app.clone(), slug }).inc_by(count);
+            }
+        }
+        let tally = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for (kind, count) in KINDS.iter().zip(tally.kinds).filter(|(_, count)| *count > 0) {
+            self.kinds.get_or_create(&Kind { kind }).inc_by(count);
+        }
+    }
+}
+
+/// What is counted and timed, as Prometheus reads it.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((status = 200, description = "OpenMetrics text", content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8")),
+    tag = "server"
+)]
+pub(crate) async fn metrics(State(server): State<Arc<Server>>) -> Response {
+    let text = server.metrics.text(&server).unwrap_or_default();
+    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+}
+
+/// Kinds of failure stand in the order of [`FailureKind::ALL`].
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_counted_by_their_place() {
+        for (place, kind) in FailureKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What a request asks for beside its body: promises in its address, the form of the answer in its headers.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use frond_app::size::{parse_duration, show_size};
+use frond_root::{Floor, PartitionKey};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
+use http_body_util::BodyExt;
+
+use crate::reply::Problem;
+
+/// The media type of the envelope.
+pub(crate) const ENVELOPE: &str = "application/vnd.frond+json";
+/// The media type of event streams.
+pub(crate) const EVENTS: &str = "text/event-stream";
+/// The most partitions that one request may require.
+const MAX_REQUIRED: usize = 1000;
+
+/// The promises that a query asks for, in place of the app's.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Promises {
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) floor: Option<Floor>,
+    pub(crate) required: Vec<PartitionKey>,
+}
+
+impl Promises {
+    /// Reads the part of an address after its `?`. An unknown name is an error: a promise that is misspelled would be
+    /// one that is not kept.
+    pub(crate) fn read(query: Option<&str>, longest: Duration) -> Result<Self, Problem> {
+        let mut promises = Self::default();
+        for (name, value) in pairs(query)? {
+            match name.as_str() {
+                "deadline" if promises.deadline.is_none() => promises.deadline = Some(deadline(&value, longest)?),
+                "floor" if promises.floor.is_none() => {
+                    let floor = value.parse::<Floor>().map_err(|why| wrong("floor", &value, &why))?;
+                    promises.floor = Some(floor);
+                }
+                "require" if promises.required.len() < MAX_REQUIRED => {
+                    promises.required.push(PartitionKey::from(value.as_str()));
+                }
+                "require" => {
+                    return Err(Problem::bad_request(format!("more than {MAX_REQUIRED} partitions are required")));
+                }
+                "deadline" | "floor" => return Err(Problem::bad_request(format!("`{name}` is given twice"))),
+                _ => {
+                    let known = "(there are deadline, floor and require)";
+                    let text = format!("there is no parameter `{}`\n{known}", name.escape_debug());
+                    return Err(Problem::bad_request(text));
+                }
+            }
+        }
+        Ok(promises)
+    }
+}
+
+fn deadline(value: &str, longest: Duration) -> Result<Duration, Problem> {
+    let time = parse_duration(value).map_err(|error| wrong("deadline", value, &error.to_string()))?;
+    if time.is_zero() {
+        return Err(wrong("deadline", value, "no query can be answered in no time"));
+    }
+    if time > longest {
+        let why = format!("the longest that this server allows is {}s", longest.as_secs_f64());
+        return Err(wrong("deadline", value, &why));
+    }
+    Ok(time)
+}
+
+fn wrong(name: &str, value: &str, why: &str) -> Problem {
+    let value: String = value.chars().take(80).collect();
+    Problem::bad_request(format!("`{name}={}`: {why}", value.escape_debug()))
+}
+
+/// The names and values after an address's `?`, decoded.
+pub(crate) fn pairs(query: Option<&str>) -> Result<Vec<(String, String)>, Problem> {
+    let uri = format!("/?{}", query.unwrap_or(""));
+    let uri = uri.parse().map_err(|_| Problem::bad_request("the address is not one"))?;
+    let read = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri);
+    read.map(|pairs| pairs.0).map_err(|error| Problem::bad_request(format!("the address cannot be read: {error}")))
+}
+
+/// The form in which an answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// The app's own bytes.
+    Answer,
+    /// With its coverage, as JSON.
+    Envelope,
+    /// With all that happens until then.
+    Stream,
+}
+
+impl Form {
+    /// The first form that the client names; the app's bytes when it names none.
+    pub(crate) fn wanted(headers: &HeaderMap) -> Self {
+        let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let mut types =
+            accepted.flat_map(|value| value.split(',')).map(|one| one.split(';').next().unwrap_or("").trim());
+        let named = types.find_map(|one| match one.to_ascii_lowercase().as_str() {
+            ENVELOPE => Some(Self::Envelope),
+            EVENTS => Some(Self::Stream),
+            _ => None,
+        });
+        named.unwrap_or(Self::Answer)
+    }
+}
+
+/// A body is taken as it is: what would have to be unpacked first is refused.
+pub(crate) fn plain(headers: &HeaderMap) -> Result<(), Problem> {
+    let text =
+        |name| headers.get(name).map(HeaderValue::to_str).and_then(Result::ok).unwrap_or("").to_ascii_lowercase();
+    let encoding = text(CONTENT_ENCODING);
+    if !matches!(encoding.as_str(), "" | "identity") {
+        return Err(Problem::unsupported(format!(
+            "the body is packed as `{}`\n(send it as it is, without Content-Encoding)",
+            encoding.escape_debug()
+        )));
+    }
+    if text(CONTENT_TYPE).starts_with("multipart/") {
+        return Err(Problem::unsupported(
+            "the body is a form with parts\n(the body itself is what is wanted, such as with curl --data-binary)",
+        ));
+    }
+    Ok(())
+}
+
+/// A request's body, if it comes in time and is not larger than `limit`.
+pub(crate) async fn body(headers: &HeaderMap, body: Body, limit: u64, time: Duration) -> Result<Bytes, Problem> {
+    plain(headers)?;
+    let too_large = || Problem::too_large(format!("the body is larger than the {} that are allowed", show_size(limit)));
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > limit) {
+        return Err(too_large());
+    }
+    let read = async {
+        let (mut body, mut first, mut rest) = (body, Bytes::new(), BytesMut::new());
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Problem::bad_request("the body ended before it was whole"))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if (first.len() + rest.len() + data.len()) as u64 > limit {
+                return Err(too_large());
+            }
+            match (first.is_empty(), rest.is_empty()) {
+                (true, true) => first = data,
+                _ => {
+                    rest.extend_from_slice(&std::mem::take(&mut first));
+                    rest.extend_from_slice(&data);
+                }
+            }
+        }
+        Ok(if rest.is_empty() { first } else { rest.freeze() })
+    };
+    let late = |_| Problem::timed_out(format!("the body did not come within {}s", time.as_secs_f64()));
+    tokio::time::timeout(time, read).await.map_err(late)?
+}
+
+#[cfg(test)]
+mod tests;

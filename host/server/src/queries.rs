@@ -1,0 +1,148 @@
+//! `/v1/queries`: recent queries, those that run included, and what happened to each.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use frond_root::QueryId;
+use futures_util::stream;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Uri};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::params::{Form, pairs};
+use crate::recent::{Detail, Recorded, Summary};
+use crate::reply::Problem;
+use crate::server::Server;
+use crate::stream::events as event_stream;
+
+/// How many queries a list has, unless it is asked for fewer.
+const LIST: usize = 50;
+/// Events that are written at once.
+const BATCH: usize = 500;
+
+/// Recent queries.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Queries {
+    /// The newest first.
+    queries: Vec<Summary>,
+}
+
+/// Recent queries, those that run included, the newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/queries",
+    params(
+        ("app" = Option<String>, Query, description = "Only those of this app"),
+        ("outcome" = Option<String>, Query, description = "Only those that are `running`, or ended as `complete`, `partial` or `failed`"),
+        ("limit" = Option<u32>, Query, description = "The most to list; 50 unless given"),
+    ),
+    responses(
+        (status = 200, description = "The queries", body = Queries),
+        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "queries"
+)]
+pub(crate) async fn list(State(server): State<Arc<Server>>, uri: Uri) -> Result<Json<Queries>, Problem> {
+    let (mut app, mut outcome, mut limit) = (None, None, LIST);
+    for (name, value) in pairs(uri.query())? {
+        match name.as_str() {
+            "app" => app = Some(value),
+            "outcome" if matches!(value.as_str(), "running" | "complete" | "partial" | "failed") => {
+                outcome = Some(value)
+            }
+            "outcome" => return Err(Problem::bad_request("`outcome` is running, complete, partial or failed")),
+            "limit" => {
+                let bad = |_| Problem::bad_request("`limit` is a number of queries");
+                limit = value.parse::<u32>().map_err(bad)? as usize;
+            }
+            _ => return Err(Problem::bad_request("there are the parameters app, outcome and limit")),
+        }
+    }
+    Ok(Json(Queries { queries: server.recent.list(app.as_deref(), outcome.as_deref(), limit) }))
+}
+
+/// One query: what was asked, how it went, and what is missing from its answer.
+#[utoipa::path(
+    get,
+    path = "/v1/queries/{id}",
+    params(("id" = String, Path, description = "The query's id")),
+    responses(
+        (status = 200, description = "The query", body = Detail),
+        (status = 404, description = "It is not known, or no longer", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "queries"
+)]
+pub(crate) async fn get(State(server): State<Arc<Server>>, Path(id): Path<String>) -> Result<Json<Detail>, Problem> {
+    Ok(Json(known(&server, &id)?.detail()))
+}
+
+/// A query's events, a JSON object a line, as `frond query --record` writes them; or live, as a stream of events.
+#[utoipa::path(
+    get,
+    path = "/v1/queries/{id}/events",
+    params(
+        ("id" = String, Path, description = "The query's id"),
+        ("last-event-id" = Option<String>, Header, description = "The number of the last event that is known: a stream goes on after it"),
+    ),
+    responses(
+        (status = 200, description = "The events", content_type = "application/x-ndjson"),
+        (status = 404, description = "The query is not known, or no longer", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "queries"
+)]
+pub(crate) async fn events(
+    State(server): State<Arc<Server>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let recorded = known(&server, &id)?;
+    if Form::wanted(&headers) == Form::Stream {
+        let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        return Ok(event_stream(recorded, last.map_or(0, |last| last.saturating_add(1))));
+    }
+    let lines = stream::unfold((recorded, 0), |(recorded, from)| async move {
+        let (events, _, _) = recorded.events(from, BATCH);
+        if events.is_empty() {
+            return None;
+        }
+        let next = from + events.len();
+        Some((Ok::<_, std::convert::Infallible>(lines(&events)), (recorded, next)))
+    });
+    let mut response = Body::from_stream(lines).into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    Ok(response)
+}
+
+fn lines(events: &[frond_root::Event]) -> Bytes {
+    let mut text = Vec::new();
+    for event in events {
+        // Events are made of what can be written.
+        let _ = serde_json::to_writer(&mut text, event);
+        text.push(b'\n');
+    }
+    text.into()
+}
+
+/// The query that `id` names.
+pub(crate) fn known(server: &Server, id: &str) -> Result<Arc<Recorded>, Problem> {
+    let parsed = Some(id).filter(|id| id.len() == 32).and_then(|id| u128::from_str_radix(id, 16).ok());
+    parsed.and_then(|id| server.recent.get(QueryId::from(id))).ok_or_else(|| {
+        Problem::not_found("this query is not known here, or no longer\n(GET /v1/queries lists the recent ones)")
+    })
+}
+
+/// All queries and apps, as they change: a stream of events.
+#[utoipa::path(
+    get,
+    path = "/v1/events",
+    responses((status = 200, description = "Events `query`, `app` and `missed`", content_type = "text/event-stream")),
+    tag = "server"
+)]
+pub(crate) async fn news(State(server): State<Arc<Server>>) -> Response {
+    crate::stream::news(server)
+}

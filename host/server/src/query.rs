@@ -1,0 +1,300 @@
+//! `POST /v1/apps/{app}/query`: one query, from its request to its answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use bytes::Bytes;
+use frond_root::policy::budget::Budget;
+use frond_root::{Answer, Cancel, Events, Listener, Preview, QueryId, Request};
+use frond_run::{Question, RunError, answer, envelope, request};
+use http::header::{CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue, Uri};
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use utoipa::ToSchema;
+
+use crate::admission::Ticket;
+use crate::apps::Version;
+use crate::auth::Holder;
+use crate::params::{self, ENVELOPE, Form, Promises};
+use crate::recent::Recorded;
+use crate::reply::{Problem, account};
+use crate::server::Server;
+use crate::stream;
+use crate::traces::Parent;
+
+/// A query that has been taken on.
+pub(crate) struct Asked {
+    pub(crate) id: QueryId,
+    pub(crate) recorded: Arc<Recorded>,
+    pub(crate) version: Arc<Version>,
+    /// Comes when it ends.
+    pub(crate) outcome: oneshot::Receiver<Result<Answer, RunError>>,
+    /// Cancels it when it is dropped: nobody waits any more.
+    pub(crate) waiting: CancelOnDrop,
+}
+
+/// Cancels a query that nobody waits for.
+pub(crate) struct CancelOnDrop(Option<Cancel>);
+
+impl CancelOnDrop {
+    /// It has ended: there is nothing to cancel.
+    pub(crate) fn defuse(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(cancel) = &self.0 {
+            cancel.cancel();
+        }
+    }
+}
+
+/// What a query holds while it runs.
+struct Held {
+    _ticket: Ticket,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Asks an app a query.
+///
+/// The body is the query's bytes, as the app takes them.
+#[utoipa::path(
+    post,
+    path = "/v1/apps/{app}/query",
+    params(
+        ("app" = String, Path, description = "The app's name"),
+        ("deadline" = Option<String>, Query, description = "From the request to the answer, such as `500ms` or `2s`; by default the app's", example = "2s"),
+        ("floor" = Option<String>, Query, description = "What an answer must stand on: `all`, `best-effort`, or a share of the weight such as `0.8` or `80%`; by default the app's", example = "best-effort"),
+        ("require" = Option<Vec<String>>, Query, description = "Partitions without which there is no answer; adds to the app's"),
+    ),
+    request_body(content = String, content_type = "application/octet-stream", description = "The query"),
+    responses(
+        (status = 200, description = "The answer, as the app made it, or in the envelope with `Accept: application/vnd.frond+json`, or as a stream of events with `Accept: text/event-stream`. The header `frond-complete` says whether all of it is there.", content_type = "*/*",
+            headers(("frond-query" = String, description = "The query's id"), ("frond-complete" = bool, description = "Whether every partition is in the answer"), ("frond-coverage" = String, description = "The share of the weight; partitions in the answer/planned"), ("server-timing" = String, description = "Where the time went"))),
+        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "A token is missing", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token, or the page that asks, may not", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such app", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not come in time", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The query is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body is packed, or a form", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "A plugin, or the app's source, refuses the query", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "This client asks too much", body = Problem, content_type = "application/problem+json"),
+        (status = 500, description = "The app's source, or the server, is at fault", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "The merge or the split failed", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "More is asked than can be answered in time, or the app has no version that could answer", body = Problem, content_type = "application/problem+json"),
+        (status = 504, description = "Too little arrived in time: with the account of it", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "queries"
+)]
+pub(crate) async fn ask(
+    State(server): State<Arc<Server>>,
+    Extension(holder): Extension<Arc<Holder>>,
+    Path(app): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let form = Form::wanted(&headers);
+    let asked = match take_on(&server, &holder, &app, &uri, &headers, body, form).await {
+        Ok(asked) => asked,
+        Err(problem) => {
+            server.metrics.refused(problem.slug());
+            return problem.into_response();
+        }
+    };
+    match form {
+        Form::Stream => stream::answer(asked),
+        Form::Answer | Form::Envelope => whole(asked, form).await,
+    }
+}
+
+/// Checks what was asked, and begins.
+async fn take_on(
+    server: &Arc<Server>,
+    holder: &Holder,
+    app: &str,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: Body,
+    form: Form,
+) -> Result<Asked, Problem> {
+    let settings = server.settings();
+    let limits = &settings.config.limits;
+    let promises = Promises::read(uri.query(), limits.deadline.0)?;
+    let version = version(server, app)?;
+    let place = holder.place()?;
+    let query = params::body(headers, body, limits.query.0, limits.body_time.0).await?;
+    if server.is_stopping() {
+        return Err(Problem::overloaded("the server is stopping", Duration::from_secs(5)));
+    }
+    let request = promised(&version, query, promises, limits.deadline.0);
+    let budget = Budget::new(Instant::now().into(), request.deadline, None);
+    let gather = budget.gather_deadline.saturating_duration_since(Instant::now().into());
+    let ticket = server
+        .admission
+        .admit(app, gather)
+        .map_err(|after| Problem::overloaded("more is being asked than can be answered in time", after))?;
+    let parent = server.traces.as_ref().and_then(|_| Parent::of(headers));
+    Ok(begin(server, version, request, Held { _ticket: ticket, _place: place }, form, parent))
+}
+
+/// The version of an app that answers now.
+pub(crate) fn version(server: &Server, app: &str) -> Result<Arc<Version>, Problem> {
+    server.apps.current(app).ok_or_else(|| match server.apps.app(app) {
+        Some(view) => Problem::broken(format!("the app `{app}` has no version that could answer{}", view.why())),
+        None => Problem::not_found(format!(
+            "there is no app `{}`\n(GET /v1/apps lists those that there are)",
+            app.chars().take(80).collect::<String>().escape_debug()
+        )),
+    })
+}
+
+fn promised(version: &Version, query: Bytes, promises: Promises, longest: Duration) -> Request {
+    let app = &version.wired.app;
+    let mut request = request(app, &query, version.wired.slots);
+    request.deadline = promises.deadline.unwrap_or(request.deadline).min(longest);
+    request.floor = promises.floor.unwrap_or(request.floor);
+    request.required.extend(promises.required);
+    request
+}
+
+/// Lets the query run, in a task of its own: it is accounted for whether or not anybody waits for it.
+fn begin(
+    server: &Arc<Server>,
+    version: Arc<Version>,
+    request: Request,
+    held: Held,
+    form: Form,
+    parent: Option<Parent>,
+) -> Asked {
+    let (id, cancel) = (request.id, Cancel::default());
+    let recorded = server.recent.begin(&request, &version, &cancel);
+    let metering = server.metrics.query(&request);
+    let events = Events::new(vec![recorded.clone() as Arc<dyn Listener>, metering.clone()]);
+    let events = match form {
+        Form::Stream => events.previewing(recorded.clone() as Arc<dyn Preview>),
+        Form::Answer | Form::Envelope => events,
+    };
+    let (send, outcome) = oneshot::channel();
+    let (waiting, task) = (CancelOnDrop(Some(cancel.clone())), (server.clone(), version.clone(), recorded.clone()));
+    tokio::spawn(async move {
+        let (server, version, recorded) = task;
+        let (deadline, query) = (request.deadline, request.query.clone());
+        let outcome = answer(&version.wired, Question::new(request), events, cancel).await;
+        match &outcome {
+            Ok(answer) => {
+                recorded.answered(answer);
+                server.settle(&version, &recorded, answer, &query);
+            }
+            Err(error) => {
+                recorded.refused();
+                tracing::warn!(query = %id, app = recorded.app, error = crate::reply::chain(error), "query refused");
+            }
+        }
+        metering.ended(&outcome, deadline);
+        if let Some(traces) = &server.traces {
+            traces.query(&recorded, parent);
+        }
+        drop(held);
+        server.recent.tidy();
+        server.ended.notify_waiters();
+        // Nobody may be waiting any more.
+        let _ = send.send(outcome);
+    });
+    Asked { id, recorded, version, outcome, waiting }
+}
+
+impl Server {
+    /// What an answer teaches, and the line that the log has of it.
+    fn settle(&self, version: &Version, recorded: &Recorded, answer: &Answer, query: &Bytes) {
+        let coverage = answer.coverage();
+        let times = &coverage.timings;
+        let took = Duration::from_secs_f64((times.leaf_used + times.leaf_wasted).max(0.0) / 1e3);
+        self.admission.learn(&recorded.app, took);
+        if let Answer::Complete { .. } = answer {
+            self.apps.remember(version, query);
+        }
+        let reason = match answer {
+            Answer::Failed { reason, .. } => Some(crate::reply::word(reason)),
+            _ => None,
+        };
+        tracing::info!(
+            query = %recorded.id,
+            app = recorded.app,
+            version = version.number,
+            outcome = answer.outcome(),
+            reason,
+            fraction = coverage.fraction,
+            partitions = coverage.partitions.planned,
+            took_ms = times.total,
+            "query"
+        );
+    }
+}
+
+/// The answer in one piece.
+async fn whole(mut asked: Asked, form: Form) -> Response {
+    let outcome = (&mut asked.outcome).await;
+    asked.waiting.defuse();
+    let answer = match outcome {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => return Problem::from(&error).about(asked.id).into_response(),
+        Err(_) => return Problem::lost().about(asked.id).into_response(),
+    };
+    let slowest = asked.recorded.slowest();
+    if let (Answer::Failed { reason, coverage }, Form::Answer) = (&answer, form) {
+        return Problem::unanswered(reason, coverage).slowest(slowest).into_response();
+    }
+    let (content_type, body) = match form {
+        Form::Answer => (asked.version.wired.app.content_type.as_str(), answer.body().cloned().unwrap_or_default()),
+        _ => match envelope(&answer, asked.version.wired.laws) {
+            Ok(body) => (ENVELOPE, body),
+            Err(error) => return Problem::bug(format!("the envelope could not be made: {error}")).into_response(),
+        },
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = crate::reply::status(&answer);
+    let headers = response.headers_mut();
+    let octets = HeaderValue::from_static("application/octet-stream");
+    headers.insert(CONTENT_TYPE, HeaderValue::try_from(content_type).unwrap_or(octets));
+    // What a plugin makes is data: a browser is not to guess that it is a page.
+    headers.insert(
+        HeaderName::from_static("content-security-policy"),
+        HeaderValue::from_static("sandbox; default-src 'none'"),
+    );
+    account(headers, answer.coverage(), slowest.as_ref());
+    response
+}
+
+/// Cancels a query: it answers with what is there.
+#[utoipa::path(
+    delete,
+    path = "/v1/queries/{id}",
+    params(("id" = String, Path, description = "The query's id")),
+    responses(
+        (status = 202, description = "It will end soon", body = Cancelled),
+        (status = 404, description = "It is not known, or no longer", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "queries"
+)]
+pub(crate) async fn cancel(State(server): State<Arc<Server>>, Path(id): Path<String>) -> Result<Response, Problem> {
+    let recorded = crate::queries::known(&server, &id)?;
+    recorded.cancel.cancel();
+    Ok((http::StatusCode::ACCEPTED, Json(Cancelled { id: recorded.id })).into_response())
+}
+
+/// A query that is being cancelled.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Cancelled {
+    /// Its id.
+    #[schema(value_type = String)]
+    id: QueryId,
+}

@@ -1,0 +1,377 @@
+//! Recent queries, those that run included, with what happened to each: bounded in number and in memory. Whoever watches
+//! one reads what is kept, at their own pace: nobody who is slow holds up a query, or misses what is still kept.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use frond_root::answer::millis;
+use frond_root::runner::Covered;
+use frond_root::{Answer, Cancel, Event, EventKind, Floor, Listener, PartitionKey, Preview, QueryId, Request};
+use tokio::sync::Notify;
+
+mod state;
+mod views;
+
+use state::{End, State, texts};
+pub(crate) use state::{Slowest, SoFar};
+pub(crate) use views::{Counts, Detail, Shown, Summary, floor_word};
+
+use crate::apps::Version;
+use crate::reply::word;
+
+/// The most events of one query that are kept, beside those that it has but one of.
+const MAX_EVENTS: usize = 200_000;
+/// The most bytes of a query, and of an answer, that are kept to be shown.
+const MAX_SHOWN: usize = 64 << 10;
+/// What an event takes, about, beside its texts.
+const EVENT_BYTES: usize = size_of::<Event>() + 64;
+/// With this many times the memory that recent queries may take, those that run no longer keep what repeats.
+const RUNNING_SHARE: usize = 2;
+
+/// The queries, newest last.
+pub(crate) struct Recent {
+    queries: Mutex<VecDeque<Arc<Recorded>>>,
+    most: usize,
+    memory: usize,
+    used: Arc<AtomicUsize>,
+    running: Arc<AtomicUsize>,
+    total: AtomicU64,
+    /// Beginnings and ends, counted; and ends alone.
+    counted: Arc<Mutex<Seen>>,
+}
+
+/// How much of the news somebody has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    change: u64,
+    end: u64,
+}
+
+/// One query, as far as it is known.
+pub(crate) struct Recorded {
+    pub(crate) id: QueryId,
+    pub(crate) app: String,
+    pub(crate) version: u64,
+    pub(crate) content_type: String,
+    pub(crate) cancel: Cancel,
+    query: Bytes,
+    query_bytes: usize,
+    floor: Floor,
+    required: Vec<PartitionKey>,
+    deadline: Duration,
+    slots: usize,
+    started: SystemTime,
+    state: Mutex<State>,
+    changed: Notify,
+    used: Arc<AtomicUsize>,
+    running: Arc<AtomicUsize>,
+    /// What its events take, in bytes.
+    bytes: AtomicUsize,
+    /// What the events of all queries may take before those that run keep less.
+    most: usize,
+    counted: Arc<Mutex<Seen>>,
+    /// Which change its last was, and which end its own.
+    change: AtomicU64,
+    end: AtomicU64,
+}
+
+impl Recent {
+    pub(crate) fn new(most: usize, memory: usize) -> Self {
+        Self {
+            queries: Mutex::default(),
+            most,
+            memory,
+            used: Arc::default(),
+            running: Arc::default(),
+            total: AtomicU64::new(0),
+            counted: Arc::default(),
+        }
+    }
+
+    /// A query begins.
+    pub(crate) fn begin(&self, request: &Request, version: &Version, cancel: &Cancel) -> Arc<Recorded> {
+        let recorded = Arc::new(Recorded {
+            id: request.id,
+            app: request.app.clone(),
+            version: version.number,
+            content_type: version.wired.app.content_type.clone(),
+            cancel: cancel.clone(),
+            query: shown(&request.query),
+            query_bytes: request.query.len(),
+            floor: request.floor,
+            required: request.required.clone(),
+            deadline: request.deadline,
+            slots: request.slots,
+            started: SystemTime::now(),
+            state: Mutex::default(),
+            changed: Notify::new(),
+            used: self.used.clone(),
+            running: self.running.clone(),
+            bytes: AtomicUsize::new(0),
+            most: self.memory.saturating_mul(RUNNING_SHARE),
+            counted: self.counted.clone(),
+            change: AtomicU64::new(0),
+            end: AtomicU64::new(0),
+        });
+        self.running.fetch_add(1, Ordering::Relaxed);
+        self.total.fetch_add(1, Ordering::Relaxed);
+        let mut queries = lock(&self.queries);
+        queries.push_back(recorded.clone());
+        self.forget(&mut queries);
+        recorded.changed_now(false);
+        recorded
+    }
+
+    /// A query has ended: there may be more than are kept.
+    pub(crate) fn tidy(&self) {
+        self.forget(&mut lock(&self.queries));
+    }
+
+    /// What began or ended since `seen`, the oldest first and at most `most` of it; how many ends are not among it; and
+    /// what has been seen then.
+    pub(crate) fn since(&self, seen: Seen, most: usize) -> (Vec<Summary>, u64, Seen) {
+        let now = self.seen();
+        if now == seen {
+            return (Vec::new(), 0, now);
+        }
+        let news = |one: &&Arc<Recorded>| one.change.load(Ordering::SeqCst) > seen.change;
+        let newest: Vec<_> = lock(&self.queries).iter().rev().filter(news).take(most).cloned().collect();
+        let ended = newest.iter().filter(|one| one.end.load(Ordering::SeqCst) > seen.end).count() as u64;
+        let missed = now.end.saturating_sub(seen.end).saturating_sub(ended);
+        (newest.iter().rev().map(|one| one.summary()).collect(), missed, now)
+    }
+
+    /// What there is to be seen now.
+    pub(crate) fn seen(&self) -> Seen {
+        *lock(&self.counted)
+    }
+
+    /// Those that ended go first, the oldest first; those that run are kept.
+    fn forget(&self, queries: &mut VecDeque<Arc<Recorded>>) {
+        while queries.len() > self.most || self.used.load(Ordering::Relaxed) > self.memory {
+            let Some(at) = queries.iter().position(|one| lock(&one.state).end.is_some()) else { return };
+            queries.remove(at);
+        }
+    }
+
+    /// The query with this id.
+    pub(crate) fn get(&self, id: QueryId) -> Option<Arc<Recorded>> {
+        lock(&self.queries).iter().rev().find(|one| one.id == id).cloned()
+    }
+
+    /// The newest queries of an app, or of all, with an outcome, or with any.
+    pub(crate) fn list(&self, app: Option<&str>, outcome: Option<&str>, limit: usize) -> Vec<Summary> {
+        let queries: Vec<_> =
+            lock(&self.queries).iter().rev().filter(|one| app.is_none_or(|app| one.app == app)).cloned().collect();
+        let summaries = queries.iter().map(|one| one.summary());
+        let wanted =
+            summaries.filter(|one| outcome.is_none_or(|outcome| one.outcome == Some(outcome) || one.state == outcome));
+        wanted.take(limit).collect()
+    }
+
+    /// Those that run.
+    pub(crate) fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// Those that run, to be named.
+    pub(crate) fn unfinished(&self) -> Vec<Arc<Recorded>> {
+        lock(&self.queries).iter().filter(|one| lock(&one.state).end.is_none()).cloned().collect()
+    }
+
+    /// All that ever began.
+    pub(crate) fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// What the kept events take, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+impl Recorded {
+    /// What a list says of it.
+    pub(crate) fn summary(&self) -> Summary {
+        let state = lock(&self.state);
+        let end = state.end.as_ref();
+        let coverage = end.and_then(|end| end.coverage.as_ref());
+        Summary {
+            id: self.id,
+            app: self.app.clone(),
+            version: self.version,
+            state: if end.is_some() { "ended" } else { "running" },
+            outcome: end.map(|end| end.outcome),
+            reason: end.and_then(|end| end.reason),
+            started_unix_ms: unix_ms(self.started),
+            took_ms: end.map(|end| millis(end.took)),
+            deadline_ms: millis(self.deadline),
+            slots: self.slots,
+            fraction: coverage.map_or(state.fraction(), |coverage| coverage.fraction),
+            partitions: state.counts,
+            events: state.events.len() as u64 + state.missed,
+        }
+    }
+
+    /// All that is known of it, but for its events.
+    pub(crate) fn detail(&self) -> Detail {
+        let summary = self.summary();
+        let state = lock(&self.state);
+        let end = state.end.as_ref();
+        Detail {
+            summary,
+            query: Shown::of(&self.query, self.query_bytes),
+            floor: floor_word(self.floor),
+            require: self.required.iter().map(ToString::to_string).collect(),
+            coverage: end.and_then(|end| end.coverage.clone()),
+            answer: end.and_then(|end| end.answer.as_ref()).map(|(body, bytes)| Shown::of(body, *bytes)),
+            content_type: self.content_type.clone(),
+        }
+    }
+
+    /// The attempt that took longest.
+    pub(crate) fn slowest(&self) -> Option<Slowest> {
+        lock(&self.state).slowest.clone()
+    }
+
+    /// Its partitions and the covered share, by weight.
+    pub(crate) fn progress(&self) -> (Counts, f64) {
+        let state = lock(&self.state);
+        (state.counts, state.fraction())
+    }
+
+    /// The newest preview of its answer, taken away.
+    pub(crate) fn take_preview(&self) -> Option<SoFar> {
+        lock(&self.state).preview.take()
+    }
+
+    /// The kept events from number `from` on, at most `most` of them; how many were not kept; and whether more may come.
+    pub(crate) fn events(&self, from: usize, most: usize) -> (Vec<Event>, u64, bool) {
+        let state = lock(&self.state);
+        let rest = state.events.get(from..).unwrap_or_default();
+        let events: Vec<_> = rest.iter().take(most).cloned().collect();
+        let more = state.end.is_none() || rest.len() > events.len();
+        (events, state.missed, more)
+    }
+
+    /// Waits for news. Whoever asks has to look again before, as news that came earlier are not told.
+    pub(crate) fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// It has an answer, or an account of why not.
+    pub(crate) fn answered(&self, answer: &Answer) {
+        let reason = match answer {
+            Answer::Failed { reason, .. } => Some(word(reason)),
+            _ => None,
+        };
+        let kept = answer.body().map(|body| (shown(body), body.len()));
+        let coverage = Some(Box::new(answer.coverage().clone()));
+        self.end(End { took: self.age(), outcome: answer.outcome(), reason, coverage, answer: kept });
+    }
+
+    /// It was refused before it could have an answer.
+    pub(crate) fn refused(&self) {
+        self.end(End { took: self.age(), outcome: "failed", reason: Some("refused"), coverage: None, answer: None });
+    }
+
+    /// Counts a change and says which it is, in one step: whoever has seen the count can see which it was.
+    fn changed_now(&self, ends: bool) {
+        let mut counted = lock(&self.counted);
+        counted.change += 1;
+        self.change.store(counted.change, Ordering::SeqCst);
+        if ends {
+            counted.end += 1;
+            self.end.store(counted.end, Ordering::SeqCst);
+        }
+    }
+
+    fn age(&self) -> Duration {
+        self.started.elapsed().unwrap_or_default()
+    }
+
+    fn end(&self, end: End) {
+        let mut state = lock(&self.state);
+        if state.end.is_none() {
+            state.counts.running = 0;
+            state.end = Some(end);
+            self.running.fetch_sub(1, Ordering::Relaxed);
+            self.changed_now(true);
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        self.used.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+        if lock(&self.state).end.is_none() {
+            self.running.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Listener for Recorded {
+    fn event(&self, event: &Event) {
+        let bytes = EVENT_BYTES + texts(event);
+        let mut state = lock(&self.state);
+        state.count(event);
+        let repeats = matches!(
+            event.kind,
+            EventKind::AttemptStarted { .. }
+                | EventKind::AttemptEnded { .. }
+                | EventKind::PartitionMissing { .. }
+                | EventKind::RetryScheduled { .. }
+                | EventKind::FoldStarted { .. }
+                | EventKind::FoldEnded { .. }
+        );
+        let full = state.events.len() >= MAX_EVENTS || self.used.load(Ordering::Relaxed) > self.most;
+        if repeats && full {
+            state.missed += 1;
+            return;
+        }
+        state.events.push(event.clone());
+        drop(state);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+        self.changed.notify_waiters();
+    }
+}
+
+/// The least time between two previews of an answer.
+const PREVIEW: Duration = Duration::from_millis(250);
+
+impl Preview for Recorded {
+    fn every(&self) -> Duration {
+        PREVIEW
+    }
+
+    fn take(&self, since_start: Duration, body: Bytes, covered: Covered) {
+        let fraction = if covered.planned == 0 { 0.0 } else { covered.covered as f64 / covered.planned as f64 };
+        lock(&self.state).preview = Some(SoFar { at: since_start, body, fraction });
+        self.changed.notify_waiters();
+    }
+}
+
+/// What is kept of bytes. Copied, so that a short beginning does not keep the whole.
+fn shown(bytes: &Bytes) -> Bytes {
+    match bytes.get(..MAX_SHOWN) {
+        Some(first) => Bytes::copy_from_slice(first),
+        None => bytes.clone(),
+    }
+}
+
+pub(crate) fn unix_ms(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

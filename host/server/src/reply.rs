@@ -1,0 +1,293 @@
+//! What clients are answered: the only file with status codes.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use frond_root::{Answer, Coverage, Error, QueryId, Reason};
+use frond_run::RunError;
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::recent::Slowest;
+
+/// So much of a key is in a header.
+const MAX_KEY: usize = 64;
+
+/// The media type of problems: RFC 9457.
+pub(crate) const PROBLEM: &str = "application/problem+json";
+
+/// Why there is no answer, as RFC 9457 has it, with what Frond knows beyond that.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// Always `about:blank`: `slug` tells problems apart.
+    #[serde(rename = "type")]
+    kind: Kind,
+    /// The status in words.
+    title: &'static str,
+    /// The status code.
+    status: u16,
+    /// What happened, where, and what to do.
+    detail: String,
+    /// The failure's slug, or another word for what is wrong.
+    slug: &'static str,
+    /// The query, if one began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    query: Option<Box<QueryId>>,
+    /// Why the query has no answer: `below-floor`, `deadline`, `cancelled`, `invalid-query`, `split` or `merge`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    /// The account of what arrived and what did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    coverage: Option<Box<Coverage>>,
+    /// In seconds.
+    #[serde(skip)]
+    retry_after: Option<u32>,
+    #[serde(skip)]
+    slowest: Option<Box<Slowest>>,
+}
+
+/// The type of all problems.
+#[derive(Debug, Serialize, ToSchema)]
+enum Kind {
+    #[serde(rename = "about:blank")]
+    Blank,
+}
+
+/// Whole seconds, and not at once.
+fn seconds(time: Duration) -> u32 {
+    let whole = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    u32::try_from(whole.max(1)).unwrap_or(u32::MAX)
+}
+
+impl Problem {
+    fn new(status: StatusCode, slug: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::Blank,
+            title: status.canonical_reason().unwrap_or("error"),
+            status: status.as_u16(),
+            detail: detail.into(),
+            slug,
+            query: None,
+            reason: None,
+            coverage: None,
+            retry_after: None,
+            slowest: None,
+        }
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
+    }
+
+    pub(crate) fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    }
+
+    pub(crate) fn not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "not-allowed",
+            "this address does not take this method\n(/openapi.json says what it takes)",
+        )
+    }
+
+    pub(crate) fn timed_out(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "slow-client", detail)
+    }
+
+    pub(crate) fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    }
+
+    pub(crate) fn unsupported(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported", detail)
+    }
+
+    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    pub(crate) fn refused(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "incompatible", detail)
+    }
+
+    /// One client asks too much.
+    pub(crate) fn too_many(detail: impl Into<String>, after: Duration) -> Self {
+        Self { retry_after: Some(seconds(after)), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", detail) }
+    }
+
+    /// All clients together ask too much.
+    pub(crate) fn overloaded(detail: impl Into<String>, after: Duration) -> Self {
+        Self { retry_after: Some(seconds(after)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail) }
+    }
+
+    /// The app is there, and has no version that could answer.
+    pub(crate) fn broken(detail: impl Into<String>) -> Self {
+        Self { retry_after: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
+    }
+
+    /// The query's task is gone.
+    pub(crate) fn lost() -> Self {
+        Self::internal("lost", "the query was lost\n(this is a bug in Frond, or a machine without memory)")
+    }
+
+    /// Frond is at fault.
+    pub(crate) fn bug(detail: impl Into<String>) -> Self {
+        Self::internal("internal", detail)
+    }
+
+    fn internal(slug: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, slug, detail)
+    }
+
+    pub(crate) fn about(self, query: QueryId) -> Self {
+        Self { query: Some(Box::new(query)), ..self }
+    }
+
+    /// A query that has no answer.
+    pub(crate) fn unanswered(reason: &Reason, coverage: &Coverage) -> Self {
+        let (status, slug) = match reason {
+            Reason::InvalidQuery(failure) => (StatusCode::UNPROCESSABLE_ENTITY, failure.kind.slug()),
+            Reason::BelowFloor => (StatusCode::GATEWAY_TIMEOUT, worst(coverage)),
+            Reason::Deadline => (StatusCode::GATEWAY_TIMEOUT, "out-of-time"),
+            Reason::Cancelled => (StatusCode::GATEWAY_TIMEOUT, "cancelled"),
+            Reason::Split(failure) | Reason::Merge(failure) => (StatusCode::BAD_GATEWAY, failure.kind.slug()),
+        };
+        let problem = Self::new(status, slug, reason.to_string());
+        Self { reason: Some(word(reason)), coverage: Some(Box::new(coverage.clone())), ..problem.about(coverage.query) }
+    }
+
+    pub(crate) fn slowest(self, slowest: Option<Slowest>) -> Self {
+        Self { slowest: slowest.map(Box::new), ..self }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    pub(crate) fn slug(&self) -> &'static str {
+        self.slug
+    }
+}
+
+/// The slug that most attempts failed with: what to look at first.
+fn worst(coverage: &Coverage) -> &'static str {
+    let most = coverage.failures.iter().max_by_key(|(_, count)| **count);
+    most.map_or("out-of-time", |(kind, _)| kind.slug())
+}
+
+/// A reason as a word.
+pub(crate) fn word(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::InvalidQuery(_) => "invalid-query",
+        Reason::BelowFloor => "below-floor",
+        Reason::Deadline => "deadline",
+        Reason::Cancelled => "cancelled",
+        Reason::Split(_) => "split",
+        Reason::Merge(_) => "merge",
+    }
+}
+
+/// What stopped a query before it could have an answer.
+impl From<&RunError> for Problem {
+    fn from(error: &RunError) -> Self {
+        let detail = chain(error);
+        match error {
+            RunError::App(app) if app.is_query() => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-query", detail)
+            }
+            RunError::App(_) => Self::internal("unavailable", detail),
+            RunError::Query(Error::UnknownRequired { .. }) => Self::bad_request(detail),
+            RunError::Query(Error::DuplicateKey(_) | Error::TooManyPartitions { .. }) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-query", detail)
+            }
+            _ => Self::internal("internal", detail),
+        }
+    }
+}
+
+/// An error with all of its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str("\n  because: ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
+        if let Some(after) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(after));
+        }
+        if self.status == StatusCode::UNAUTHORIZED.as_u16() {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(query) = &self.query
+            && let Ok(value) = HeaderValue::try_from(query.to_string())
+        {
+            headers.insert("frond-query", value);
+        }
+        if let Some(coverage) = &self.coverage {
+            account(headers, coverage, self.slowest.as_deref());
+        }
+        response
+    }
+}
+
+/// The headers that say how much of an answer it is, and where the time went.
+pub(crate) fn account(headers: &mut http::HeaderMap, coverage: &Coverage, slowest: Option<&Slowest>) {
+    let mut set = |name: &'static str, text: String| {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(name, value);
+        }
+    };
+    let partitions = &coverage.partitions;
+    let succeeded = partitions.succeeded + partitions.skipped;
+    set("frond-query", coverage.query.to_string());
+    set("frond-complete", coverage.complete.to_string());
+    set("frond-coverage", format!("{:.4}; {succeeded}/{}", coverage.fraction, partitions.planned));
+    let times = &coverage.timings;
+    let mut timing = format!("plan;dur={:.3}, scatter;dur={:.3}", times.plan, times.gather);
+    if let Some(slowest) = slowest {
+        let plain = |c: &char| (c.is_ascii_graphic() || *c == ' ') && !matches!(c, '"' | '\\');
+        let key: String = slowest.key.as_str().chars().filter(plain).take(MAX_KEY).collect();
+        // Writing to a string does not fail.
+        let _ = write!(timing, ", slowest;dur={:.3};desc=\"{key}\"", slowest.ms);
+    }
+    let _ = write!(timing, ", merge;dur={:.3}", times.merge);
+    set("server-timing", timing);
+}
+
+/// The status of an answer that there is.
+pub(crate) fn status(answer: &Answer) -> StatusCode {
+    match answer {
+        Answer::Complete { .. } | Answer::Partial { .. } => StatusCode::OK,
+        Answer::Failed { reason, coverage } => Problem::unanswered(reason, coverage).status(),
+    }
+}

@@ -1,0 +1,98 @@
+//! Which address leads where, and what every request passes on its way: who asks, how often, and from which page.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Method};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::config::Role;
+use crate::reply::Problem;
+use crate::server::Server;
+use crate::{apps_api, health, metrics, openapi, page, queries, query};
+
+/// All addresses.
+pub(crate) fn router(server: &Arc<Server>) -> Router {
+    let guarded = OpenApiRouter::with_openapi(openapi::head())
+        .routes(routes!(query::ask))
+        .routes(routes!(queries::list))
+        .routes(routes!(queries::get, query::cancel))
+        .routes(routes!(queries::events))
+        .routes(routes!(queries::news))
+        .routes(routes!(apps_api::list))
+        .routes(routes!(apps_api::get))
+        .routes(routes!(apps_api::put, apps_api::delete))
+        .routes(routes!(apps_api::rollback))
+        .routes(routes!(health::about))
+        .routes(routes!(metrics::metrics))
+        .layer(from_fn_with_state(server.clone(), guard));
+    let open = OpenApiRouter::new().routes(routes!(health::healthz)).routes(routes!(health::readyz));
+    let (router, described) = guarded.merge(open).split_for_parts();
+    let described: Arc<str> = described.to_json().unwrap_or_default().into();
+    let settings = server.settings();
+    router
+        .route("/openapi.json", axum::routing::get(move || openapi::json(described.clone())))
+        .merge(page::routes())
+        .fallback(async || Problem::not_found("there is nothing at this address\n(/openapi.json lists what there is)"))
+        .method_not_allowed_fallback(async || Problem::not_allowed())
+        .layer(from_fn_with_state(server.clone(), outermost))
+        .layer(cors(&settings.config.cors))
+        .with_state(server.clone())
+}
+
+/// Lets in who may, as often as they may.
+async fn guard(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
+    let settings = server.settings();
+    let holder = match settings.gate.holder(request.headers()) {
+        Ok(holder) => holder,
+        Err(problem) => return problem.into_response(),
+    };
+    let changes =
+        matches!(*request.method(), Method::PUT | Method::DELETE) || request.uri().path().ends_with("/rollback");
+    let cancels = request.uri().path().starts_with("/v1/queries/");
+    let role = if changes && !cancels { Role::Admin } else { Role::Query };
+    if let Err(problem) = holder.may(role).and_then(|()| holder.count()) {
+        return problem.into_response();
+    }
+    request.extensions_mut().insert(holder);
+    next.run(request).await
+}
+
+/// What every reply gets, and every request must stand.
+async fn outermost(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
+    let method = request.method().clone();
+    let same_site = server.settings().gate.same_site(&method, request.uri(), request.headers());
+    let mut response = match same_site {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer"));
+    headers.insert(HeaderName::from_static("x-frame-options"), HeaderValue::from_static("DENY"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    server.metrics.replied(&route, &method, response.status().as_u16());
+    response
+}
+
+/// Web pages elsewhere that may read replies: those that are named, and no others.
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins: Vec<_> = origins.iter().filter_map(|one| HeaderValue::try_from(one).ok()).collect();
+    let exposed = ["frond-query", "frond-complete", "frond-coverage", "server-timing", "retry-after"];
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers(AllowHeaders::list([
+            http::header::AUTHORIZATION,
+            http::header::CONTENT_TYPE,
+            http::header::ACCEPT,
+        ]))
+        .expose_headers(ExposeHeaders::list(exposed.map(HeaderName::from_static)))
+}

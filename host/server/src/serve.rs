@@ -1,0 +1,169 @@
+//! A server's life: it starts, takes settings anew when it is told to, and stops in three steps: it takes nothing new on,
+//! lets what runs end, and gives up, by name, what takes too long.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use frond_run::{Machine, RunError};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::apps::{Host, OpenError, Registry};
+use crate::config::{Config, ConfigError};
+use crate::listen::Listener;
+use crate::router::router;
+use crate::server::Server;
+use crate::traces::Traces;
+
+/// How long connections may take to close when their queries have ended.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// It was told what cannot be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The machine does not let it.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The apps cannot be looked at.
+    #[error(transparent)]
+    Apps(#[from] OpenError),
+}
+
+/// What a running server is told.
+pub enum Order {
+    /// Stop: let queries end within the time for that.
+    Stop,
+    /// Stop now.
+    Quit,
+    /// Take these settings.
+    Reload(Box<Config>),
+}
+
+/// A server that listens, and has not begun to serve.
+pub struct Starting {
+    server: Arc<Server>,
+    listener: Listener,
+}
+
+/// What was cut off when the server stopped.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct CutOff {
+    /// Queries, by id and app.
+    pub queries: Vec<String>,
+    /// Connections.
+    pub connections: usize,
+}
+
+impl Starting {
+    /// Loads the apps below `dir`, and listens.
+    ///
+    /// # Errors
+    /// See [`ServeError`]. An app that is broken is none: the others are served.
+    pub async fn new(dir: &Path, config: Config) -> Result<Self, ServeError> {
+        let starting = Self::start(dir, config).await?;
+        starting.server.apps.ready().await;
+        Ok(starting)
+    }
+
+    /// Listens, while the apps below `dir` are still being loaded, one after the other.
+    ///
+    /// # Errors
+    /// As [`Starting::new`].
+    pub async fn start(dir: &Path, config: Config) -> Result<Self, ServeError> {
+        config.check()?;
+        let listener = Listener::bind(&config).await?;
+        let traces = config.traces.as_deref().map(Traces::start).transpose();
+        let traces = traces.map_err(|error| ConfigError::Refused(format!("`traces` is no OTLP receiver: {error}")))?;
+        let machine = Arc::new(Machine::new(config.slots)?);
+        let threads = machine.start_with(&Handle::current(), config.leaves_step_back)?;
+        let host = Host { machine, threads: threads.clone(), runtime: Handle::current() };
+        let apps = Registry::start(dir, crate::apps::Settings::of(&config, dir), host)?;
+        let server = Arc::new(Server::new(config, apps, threads, traces));
+        Ok(Self { server, listener })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// Where it listens, as an address for browsers.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.listener.is_secure() { "https" } else { "http" }, self.address())
+    }
+
+    /// The apps that it serves.
+    #[must_use]
+    pub fn apps(&self) -> Arc<Registry> {
+        self.server.apps.clone()
+    }
+
+    /// Serves until it is told to stop. Says what was cut off.
+    pub async fn serve(self, mut orders: mpsc::Receiver<Order>) -> CutOff {
+        let Self { server, listener } = self;
+        let app = router(&server);
+        let stop = async {
+            loop {
+                match orders.recv().await {
+                    Some(Order::Reload(config)) => reload(&server, *config),
+                    Some(Order::Stop) => return Duration::MAX,
+                    Some(Order::Quit) | None => return Duration::ZERO,
+                }
+            }
+        };
+        let (patience, told) = tokio::sync::oneshot::channel();
+        let until = async {
+            let _ = patience.send(stop.await);
+            server.stop();
+        };
+        let connections = listener.run(server.clone(), app, until).await;
+        let patience = told.await.unwrap_or_default().min(server.settings().config.limits.drain.0);
+        tracing::info!(running = server.recent.running(), "stopping");
+        let queries = drain(&server, patience, &mut orders).await;
+        let connections = connections.close(if patience.is_zero() { Duration::ZERO } else { CLOSING }).await;
+        server.apps.close().await;
+        CutOff { queries, connections }
+    }
+}
+
+fn reload(server: &Server, config: Config) {
+    match server.reload(config) {
+        Ok(()) => {
+            server.apps.reload();
+            tracing::info!("settings taken anew");
+        }
+        Err(error) => tracing::error!(%error, "the new settings are refused: the old ones stay"),
+    }
+}
+
+/// Waits for queries to end, for so long; then cancels them. Names those that were cut off.
+async fn drain(server: &Server, patience: Duration, orders: &mut mpsc::Receiver<Order>) -> Vec<String> {
+    let ended = async {
+        loop {
+            let ended = server.ended.notified();
+            if server.recent.running() == 0 {
+                return;
+            }
+            ended.await;
+        }
+    };
+    tokio::select! {
+        () = ended => return Vec::new(),
+        () = tokio::time::sleep(patience) => {}
+        Some(Order::Quit) = orders.recv() => {}
+    }
+    let unfinished = server.recent.unfinished();
+    for query in &unfinished {
+        query.cancel.cancel();
+        tracing::warn!(query = %query.id, app = query.app, "cut off");
+    }
+    unfinished.iter().map(|query| format!("{} of {}", query.id, query.app)).collect()
+}

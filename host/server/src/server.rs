@@ -1,0 +1,95 @@
+//! What a running server is: its apps, the queries it has answered, and who may ask how much.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use frond_run::Slots;
+use tokio::sync::Notify;
+
+use crate::admission::Admission;
+use crate::apps::Registry;
+use crate::auth::Gate;
+use crate::config::{Config, ConfigError};
+use crate::metrics::Metrics;
+use crate::recent::Recent;
+use crate::traces::Traces;
+
+/// Everything that requests share.
+pub(crate) struct Server {
+    pub(crate) apps: Arc<Registry>,
+    pub(crate) recent: Recent,
+    pub(crate) admission: Admission,
+    pub(crate) metrics: Metrics,
+    pub(crate) traces: Option<Traces>,
+    threads: Slots,
+    pub(crate) started: SystemTime,
+    settings: RwLock<Arc<Settings>>,
+    stopping: AtomicBool,
+    /// A query has ended.
+    pub(crate) ended: Notify,
+}
+
+/// What a reload replaces: who may ask, and how much.
+pub(crate) struct Settings {
+    pub(crate) config: Config,
+    pub(crate) gate: Gate,
+}
+
+impl Server {
+    pub(crate) fn new(config: Config, apps: Arc<Registry>, threads: Slots, traces: Option<Traces>) -> Self {
+        let recent = Recent::new(config.limits.recent, config.limits.recent_memory.len());
+        Self {
+            recent,
+            admission: Admission::new(config.slots, config.limits.queries),
+            metrics: Metrics::new(),
+            traces,
+            apps,
+            threads,
+            started: SystemTime::now(),
+            settings: RwLock::new(Arc::new(Settings { gate: Gate::new(&config), config })),
+            stopping: AtomicBool::new(false),
+            ended: Notify::new(),
+        }
+    }
+
+    /// The settings of this moment.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts other settings in force. Where the server listens, its slots and its memory stay as they are.
+    pub(crate) fn reload(&self, config: Config) -> Result<(), ConfigError> {
+        config.check()?;
+        let old = self.settings();
+        let fixed = [
+            ("listen", config.listen != old.config.listen),
+            ("slots", config.slots != old.config.slots),
+            ("limits.connections", config.limits.connections != old.config.limits.connections),
+            ("limits.recent", config.limits.recent != old.config.limits.recent),
+            ("traces", config.traces != old.config.traces),
+        ];
+        for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {
+            tracing::warn!(key, "changes with a restart, not with a reload");
+        }
+        self.admission.allow(config.limits.queries);
+        let settings = Settings { gate: Gate::new(&config), config };
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        Ok(())
+    }
+
+    /// Leaves that run now.
+    pub(crate) fn leaves_running(&self) -> usize {
+        self.threads.running()
+    }
+
+    /// New queries are refused from now on.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    /// True once the server was told to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+}

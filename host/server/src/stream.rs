@@ -1,0 +1,267 @@
+//! Event streams: a query while it is answered, a query's events, and the news of all. Each reads what is kept at its own
+//! pace, a few times a second, so that any number of listeners costs the queries nothing.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use frond_root::{Answer, QueryId};
+use frond_run::envelope::{Body, envelope};
+use futures_util::stream::{self, Stream};
+use serde::Serialize;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Interval;
+
+use crate::apps::AppView;
+use crate::query::Asked;
+use crate::recent::{Counts, Recorded, Seen, SoFar};
+use crate::reply::Problem;
+use crate::server::Server;
+use crate::views;
+
+/// The least time between two reports of progress.
+const PACE: Duration = Duration::from_millis(100);
+/// How often those who watch all are told what is new.
+const NEWS: Duration = Duration::from_millis(250);
+/// Queries of which they are told at once; of more that ended, only how many.
+const AT_ONCE: usize = 40;
+/// Events that are sent at once.
+const BATCH: usize = 500;
+
+fn streaming(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response();
+    // What stands between might hold events back until there are more.
+    response.headers_mut().insert("x-accel-buffering", http::HeaderValue::from_static("no"));
+    response
+}
+
+fn event(name: &str, data: &impl Serialize) -> Event {
+    let data = serde_json::to_string(data).unwrap_or_default();
+    Event::default().event(name).data(data)
+}
+
+#[derive(Serialize)]
+struct Begun<'a> {
+    query: QueryId,
+    app: &'a str,
+}
+
+#[derive(Serialize)]
+struct Progress {
+    /// Microseconds since the query began.
+    at: u64,
+    partitions: Counts,
+    fraction: f64,
+}
+
+#[derive(Serialize)]
+struct Partial<'a> {
+    at: u64,
+    fraction: f64,
+    answer: Body<'a>,
+}
+
+/// What the client is still to be told.
+enum Step {
+    Begin,
+    Run { told: Option<Counts> },
+    Done,
+}
+
+/// A query, told while it runs: its id, its progress, what the answer would be so far, and the answer. Ends it when the
+/// client goes away.
+pub(crate) fn answer(asked: Asked) -> Response {
+    let start = tokio::time::Instant::now();
+    let recorded = asked.recorded.clone();
+    let mut response = streaming(stream::unfold((asked, Step::Begin), move |(mut asked, step)| async move {
+        match step {
+            Step::Done => None,
+            Step::Begin => {
+                let begun = event("query", &Begun { query: asked.id, app: &asked.recorded.app });
+                Some((Ok(begun), (asked, Step::Run { told: None })))
+            }
+            Step::Run { told } => {
+                let (said, next) = next(&mut asked, told, start).await;
+                Some((Ok(said), (asked, next)))
+            }
+        }
+    }));
+    if let Ok(id) = http::HeaderValue::try_from(recorded.id.to_string()) {
+        response.headers_mut().insert("frond-query", id);
+    }
+    response
+}
+
+async fn next(asked: &mut Asked, told: Option<Counts>, start: tokio::time::Instant) -> (Event, Step) {
+    let recorded = asked.recorded.clone();
+    let pace = tokio::time::sleep(if told.is_some() { PACE } else { Duration::ZERO });
+    tokio::pin!(pace);
+    let mut waited = false;
+    loop {
+        let changed = recorded.changed();
+        if waited {
+            if let Some(so_far) = recorded.take_preview() {
+                return (partial(&so_far), Step::Run { told });
+            }
+            let (counts, fraction) = recorded.progress();
+            if told != Some(counts) {
+                let at = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+                return (
+                    event("progress", &Progress { at, partitions: counts, fraction }),
+                    Step::Run { told: Some(counts) },
+                );
+            }
+        }
+        tokio::select! {
+            // The answer is not kept waiting by news of its progress.
+            biased;
+            outcome = &mut asked.outcome => {
+                asked.waiting.defuse();
+                return (last(asked, outcome.ok()), Step::Done);
+            }
+            () = &mut pace, if !waited => waited = true,
+            () = changed, if waited => {}
+        }
+    }
+}
+
+fn partial(so_far: &SoFar) -> Event {
+    let at = u64::try_from(so_far.at.as_micros()).unwrap_or(u64::MAX);
+    event("partial", &Partial { at, fraction: so_far.fraction, answer: Body::from(&so_far.body) })
+}
+
+fn last(asked: &Asked, outcome: Option<Result<Answer, frond_run::RunError>>) -> Event {
+    let problem = match outcome {
+        Some(Ok(answer)) => match envelope(&answer, asked.version.wired.laws) {
+            Ok(envelope) => {
+                let text = String::from_utf8_lossy(&envelope);
+                return Event::default().event("answer").data(text.trim_end());
+            }
+            Err(error) => Problem::bug(format!("the envelope could not be made: {error}")),
+        },
+        Some(Err(error)) => Problem::from(&error),
+        None => Problem::lost(),
+    };
+    event("problem", &problem.about(asked.id))
+}
+
+/// A query's events from number `from` on, live until it ends.
+pub(crate) fn events(recorded: Arc<Recorded>, from: usize) -> Response {
+    streaming(stream::unfold(
+        Reader { recorded, next: from, queue: Vec::new().into_iter(), ended: false },
+        |mut reader| async move {
+            let event = reader.read().await?;
+            Some((Ok(event), reader))
+        },
+    ))
+}
+
+struct Reader {
+    recorded: Arc<Recorded>,
+    next: usize,
+    queue: std::vec::IntoIter<Event>,
+    ended: bool,
+}
+
+#[derive(Serialize)]
+struct Missed {
+    count: u64,
+}
+
+impl Reader {
+    async fn read(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.queue.next() {
+                return Some(event);
+            }
+            if self.ended {
+                return None;
+            }
+            let recorded = self.recorded.clone();
+            let changed = recorded.changed();
+            let (events, missed, more) = recorded.events(self.next, BATCH);
+            let first = self.next;
+            self.next += events.len();
+            let mut queue: Vec<_> = events
+                .iter()
+                .zip(first..)
+                .map(|(one, number)| {
+                    let name = serde_json::to_value(one)
+                        .ok()
+                        .and_then(|value| value.get("event")?.as_str().map(str::to_owned));
+                    event(name.as_deref().unwrap_or("message"), one).id(number.to_string())
+                })
+                .collect();
+            if !more {
+                self.ended = true;
+                if missed > 0 {
+                    queue.push(event("missed", &Missed { count: missed }));
+                }
+            } else if queue.is_empty() {
+                changed.await;
+                // Others that follow at once come in the same batch.
+                tokio::time::sleep(PACE).await;
+            }
+            self.queue = queue.into_iter();
+        }
+    }
+}
+
+/// All queries and apps, as they change: a few times a second what is new, however much that was.
+pub(crate) fn news(server: Arc<Server>) -> Response {
+    let (seen, apps) = (server.recent.seen(), server.apps.changes());
+    let watch = Watch { server, apps, seen, tick: tokio::time::interval(NEWS), queue: VecDeque::new() };
+    streaming(stream::unfold(watch, |mut watch| async move {
+        let event = watch.next().await?;
+        Some((Ok(event), watch))
+    }))
+}
+
+struct Watch {
+    server: Arc<Server>,
+    apps: broadcast::Receiver<AppView>,
+    seen: Seen,
+    tick: Interval,
+    queue: VecDeque<Event>,
+}
+
+impl Watch {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                return Some(event);
+            }
+            tokio::select! {
+                news = self.apps.recv() => match news {
+                    Ok(app) => return Some(event("app", &views::of(&self.server, app))),
+                    Err(RecvError::Lagged(count)) => return Some(event("missed", &Missed { count })),
+                    Err(RecvError::Closed) => return None,
+                },
+                _ = self.tick.tick() => {
+                    if self.server.is_stopping() && self.server.recent.running() == 0 {
+                        return None;
+                    }
+                    self.look();
+                }
+            }
+        }
+    }
+
+    /// What began, what runs, what ended.
+    fn look(&mut self) {
+        let running = self.server.recent.unfinished();
+        let (news, missed, seen) = self.server.recent.since(self.seen, AT_ONCE);
+        self.seen = seen;
+        let told = |id| news.iter().any(|one| one.id == id);
+        let running = running.iter().filter(|one| !told(one.id)).take(AT_ONCE).map(|one| one.summary());
+        let summaries: Vec<_> = running.collect::<Vec<_>>().into_iter().chain(news.iter().cloned()).collect();
+        self.queue.extend(summaries.iter().map(|one| event("query", one)));
+        if missed > 0 {
+            self.queue.push_back(event("missed", &Missed { count: missed }));
+        }
+    }
+}
