@@ -166,7 +166,7 @@ impl Registry {
     /// A folder of apps that cannot be read, a state folder that cannot be used, a machine that starts no thread.
     pub async fn open(dir: &Path, settings: Settings, host: Host) -> Result<Arc<Self>, OpenError> {
         let registry = Self::start(dir, settings, host)?;
-        registry.settled().await;
+        registry.ready().await;
         Ok(registry)
     }
 
@@ -198,10 +198,15 @@ impl Registry {
         self.shared.inbox.settled().await;
     }
 
+    /// Comes back when everything that was there at the start has been checked once.
+    pub async fn ready(&self) {
+        self.shared.inbox.ready().await;
+    }
+
     /// True when everything that was there at the start has been checked once.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        *self.shared.ready.borrow()
+        self.shared.inbox.is_ready()
     }
 
     /// The version of an app that serves now. Takes no lock.

@@ -19,6 +19,9 @@ const MAX_ORDERS: usize = 16;
 /// The bytes that components of waiting changes may have, in largest components.
 const MAX_LARGE: u64 = 4;
 
+/// The first question whether anything is left to do.
+const START: u64 = 1;
+
 /// What is asked for.
 pub(crate) enum Wish {
     /// This component in this role.
@@ -66,7 +69,7 @@ struct Waiting {
     changed: bool,
     orders: VecDeque<Order>,
     canary: Option<Cancel>,
-    /// How often somebody has asked to be told when nothing is left to do.
+    /// How often somebody has asked to be told when nothing is left to do; the first to ask is the start.
     asked: u64,
 }
 
@@ -83,7 +86,8 @@ impl Inbox {
     /// One for components of up to so many bytes.
     pub(crate) fn new(component_bytes: u64) -> Self {
         let most_bytes = component_bytes.saturating_mul(MAX_LARGE);
-        Self { waiting: Mutex::default(), woken: Condvar::new(), most_bytes, idle: watch::Sender::new(0) }
+        let waiting = Mutex::new(Waiting { asked: START, ..Waiting::default() });
+        Self { waiting, woken: Condvar::new(), most_bytes, idle: watch::Sender::new(0) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -118,8 +122,21 @@ impl Inbox {
     /// Comes back when nothing is left to do of all that has been told so far, or nothing will be done any more.
     pub(crate) async fn settled(&self) {
         let mine = self.ask();
+        self.answered(mine).await;
+    }
+
+    /// Comes back when nothing is left to do of what there was at the start.
+    pub(crate) async fn ready(&self) {
+        self.answered(START).await;
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        *self.idle.borrow() >= START
+    }
+
+    async fn answered(&self, question: u64) {
         // It cannot fail while `self` holds the sender.
-        let _ = self.idle.subscribe().wait_for(|answered| *answered >= mine).await;
+        let _ = self.idle.subscribe().wait_for(|answered| *answered >= question).await;
     }
 
     fn ask(&self) -> u64 {
