@@ -262,3 +262,19 @@ async fn an_app_goes_by_its_folder_whatever_it_calls_itself() {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.".contains(c);
     assert!(kept.len() == 1 && kept[0].chars().all(plain), "{kept:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_are_too_many_folders_to_watch_they_are_looked_at() {
+    let apps = Apps::with_pi();
+    let one = |number| {
+        fs::create_dir_all(apps.path(&format!("pi/data/{number}"))).unwrap();
+        format!("{{ key = \"{number}\", file = \"data/{number}/part\" }}")
+    };
+    let list: Vec<String> = (0..4200).map(one).collect();
+    let source = format!("kind = \"list\"\npartitions = [{}]", list.join(", "));
+    let manifest = PI.replace("kind = \"range\"\nstart = 0\nend = 1000", &source);
+    apps.write("pi/frond.toml", manifest.as_bytes());
+    let mut served = apps.serve().await;
+    apps.write("pi/leaf.wasm", &marked("pi", 1));
+    served.version("pi", 2).await;
+}
