@@ -128,10 +128,10 @@ async fn a_stream_tells_progress_then_the_answer() {
     assert!(names.contains(&"progress"), "{names:?}");
     let so_far: Vec<_> =
         told.iter().filter(|(name, _)| name == "partial").map(|(_, data)| data["answer"]["count"].clone()).collect();
-    assert!(so_far.iter().all(|count| count == 2), "{so_far:?}");
+    assert!(so_far.iter().all(|count| count.as_u64().is_some_and(|count| count <= 3)), "{so_far:?}");
     assert_eq!(told[0].1["query"].as_str(), reply.header("frond-query").as_deref());
     let last = &told.last().unwrap().1;
-    assert_eq!((&last["outcome"], &last["answer"]["count"]), (&"partial".into(), &2.into()), "{last}");
+    assert_eq!((&last["outcome"], &last["answer"]["count"]), (&"partial".into(), &3.into()), "{last}");
     let refused = server.ask(&["ok-1"], "?require=nobody", STREAM).await;
     assert_eq!(events(&refused.text()).last().unwrap().0, "problem");
 }
