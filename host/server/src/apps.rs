@@ -35,7 +35,7 @@ use bytes::Bytes;
 pub use frond_run::Role;
 use frond_run::{Machine, RunError, Slots};
 use tokio::runtime::Handle;
-use tokio::sync::{broadcast, oneshot, watch as latest};
+use tokio::sync::{broadcast, oneshot};
 
 use crate::config::Config;
 pub use error::{ChangeError, OpenError, Stage, StateError};
@@ -117,8 +117,6 @@ struct Shared {
     inbox: Arc<Inbox>,
     apps: ArcSwap<BTreeMap<String, Arc<Slot>>>,
     changes: broadcast::Sender<AppView>,
-    /// Whether everything that was there at the start has been taken up.
-    ready: latest::Sender<bool>,
     /// Apps that wait for the keeper, the one that it works on included.
     waiting: AtomicUsize,
 }
@@ -185,7 +183,6 @@ impl Registry {
             host,
             apps: ArcSwap::default(),
             changes: broadcast::Sender::new(CHANGES),
-            ready: latest::Sender::new(false),
             waiting: AtomicUsize::new(0),
         });
         let keeper = Keeper::new(shared.clone(), root, state);
@@ -195,16 +192,21 @@ impl Registry {
         Ok(Arc::new(Self { shared, keeper: Mutex::new(Some(thread)) }))
     }
 
+    /// Comes back when nothing is left to do of all that was told or asked so far. What files have just come to be may not
+    /// have been told yet: see [`Registry::reload`].
+    pub async fn settled(&self) {
+        self.shared.inbox.settled().await;
+    }
+
     /// Comes back when everything that was there at the start has been checked once.
     pub async fn ready(&self) {
-        // It cannot fail while `self` holds the sender.
-        let _ = self.shared.ready.subscribe().wait_for(|ready| *ready).await;
+        self.shared.inbox.ready().await;
     }
 
     /// True when everything that was there at the start has been checked once.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        *self.shared.ready.borrow()
+        self.shared.inbox.is_ready()
     }
 
     /// The version of an app that serves now. Takes no lock.

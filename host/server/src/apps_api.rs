@@ -89,7 +89,7 @@ pub(crate) async fn put(
     Ok(Json(changed(app, &version, Some((named, role)))))
 }
 
-/// Takes an uploaded component away: the one that the app's folder names serves again.
+/// Takes an uploaded component away: the one that the app's folder names serves again. Without an upload nothing changes.
 #[utoipa::path(
     delete,
     path = "/v1/apps/{app}/{role}",
@@ -97,7 +97,7 @@ pub(crate) async fn put(
     responses(
         (status = 200, description = "The folder's own component serves", body = Changed),
         (status = 403, description = "That takes an admin's token", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such app or role, or nothing was uploaded for it", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such app, or role", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "It was refused: what was there still serves", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "apps"

@@ -218,7 +218,8 @@ impl Config {
         let wrong = |text: String| ConfigError::Wrong { path: path.to_path_buf(), text };
         let mut config: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
         // Whole paths: what `--print-config` writes means the same wherever it is kept.
-        let whole = std::path::absolute(path).map_err(|cause| ConfigError::Unreadable { path: path.to_path_buf(), cause })?;
+        let whole =
+            std::path::absolute(path).map_err(|cause| ConfigError::Unreadable { path: path.to_path_buf(), cause })?;
         let folder = whole.parent().unwrap_or(Path::new("/")).to_path_buf();
         config.state = config.state.map(|path| folder.join(path));
         config.tls = config.tls.map(|tls| Tls { certificate: folder.join(tls.certificate), key: folder.join(tls.key) });

@@ -21,6 +21,7 @@ mod metrics;
 mod openapi;
 mod page;
 mod params;
+mod prompt;
 mod queries;
 mod query;
 mod recent;

@@ -12,7 +12,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -22,6 +22,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::{Config, ConfigError, Limits, Tls};
+use crate::prompt::Prompt;
 use crate::server::Server;
 
 /// How long the listener rests when the system has no more file descriptors.
@@ -31,8 +32,10 @@ const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 /// Clients for whom there is no room, and who are being told so.
 const TURNED_AWAY: usize = 64;
-/// How long a client may take to be told, or to agree on TLS.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a client for whom there is no room may take to ask, and then to be told.
+const TELLING: Duration = Duration::from_secs(1);
+/// The most that is read of what such a client asks.
+const UNHEARD: u64 = 64 << 10;
 /// A connection without traffic is asked whether it still stands after this time.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
@@ -106,7 +109,13 @@ impl Listener {
                 continue;
             };
             settle(&stream, limits.read_time.0);
-            let one = Connection { http: http.clone(), app: app.clone(), server: server.clone(), _place: place };
+            let one = Connection {
+                http: http.clone(),
+                app: app.clone(),
+                server: server.clone(),
+                patience: limits.header_time.0,
+                _place: place,
+            };
             let (tls, watcher) = (self.tls.clone(), connections.graceful.watcher());
             connections.tasks.spawn(one.serve(stream, tls, watcher));
         }
@@ -137,6 +146,8 @@ struct Connection {
     http: Arc<Builder<TokioExecutor>>,
     app: Router,
     server: Arc<Server>,
+    /// How long a client may take to agree on TLS, and to begin.
+    patience: Duration,
     _place: OwnedSemaphorePermit,
 }
 
@@ -145,7 +156,7 @@ impl Connection {
         self.server.metrics.connections(1);
         match tls {
             None => self.talk(stream, watcher).await,
-            Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+            Some(tls) => match tokio::time::timeout(self.patience, tls.accept(stream)).await {
                 Ok(Ok(stream)) => self.talk(stream, watcher).await,
                 Ok(Err(error)) => tracing::debug!(%error, "no TLS could be agreed on"),
                 Err(_) => tracing::debug!("a client took too long to agree on TLS"),
@@ -156,7 +167,7 @@ impl Connection {
 
     async fn talk(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, watcher: Watcher) {
         let service = TowerToHyperService::new(self.app.clone());
-        let talk = self.http.serve_connection(TokioIo::new(stream), service);
+        let talk = self.http.serve_connection(TokioIo::new(Prompt::new(stream, self.patience)), service);
         if let Err(error) = watcher.watch(talk.into_owned()).await {
             tracing::debug!(error, "a connection broke off");
         }
@@ -189,12 +200,16 @@ fn settle(stream: &TcpStream, patience: Duration) {
     let _ = patience;
 }
 
+/// Clients believe a reply only after they have asked; and to close on what they are still sending would take the reply
+/// back before they have read it.
 async fn turn_away(mut stream: TcpStream, _permit: OwnedSemaphorePermit) {
+    let _ = tokio::time::timeout(TELLING, stream.readable()).await;
     let telling = async {
         stream.write_all(FULL).await?;
-        stream.shutdown().await
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(UNHEARD), &mut tokio::io::sink()).await
     };
-    let _ = tokio::time::timeout(HANDSHAKE, telling).await;
+    let _ = tokio::time::timeout(TELLING, telling).await;
 }
 
 /// True for errors of the one connection, not of the listener.

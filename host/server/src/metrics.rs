@@ -1,7 +1,6 @@
 //! `/metrics`: what is counted and timed, for Prometheus. Every query's events are counted here, so that each query is
 //! accounted for, whatever became of it and of its client.
 
-use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,11 +13,14 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+mod gauges;
+
+use gauges::Gauges;
 
 use crate::reply::word;
 use crate::server::Server;
@@ -76,20 +78,6 @@ pub(crate) struct Metrics {
     replies: Family<Reply, Counter>,
     gauges: Gauges,
     apps: Mutex<std::collections::HashMap<String, Arc<Counted>>>,
-}
-
-/// What is read when it is asked for.
-struct Gauges {
-    running: Gauge,
-    leaves_running: Gauge,
-    slots: Gauge,
-    compiling: Gauge,
-    ahead: Gauge<f64, AtomicU64>,
-    recent_bytes: Gauge,
-    resident: Gauge,
-    files: Gauge,
-    threads: Gauge,
-    connections: Gauge<i64, AtomicI64>,
 }
 
 /// One app's counters, looked up once.
@@ -337,12 +325,13 @@ impl Listener for Metering {
 
 impl Metering {
     /// The query ended so.
-    pub(crate) fn ended(&self, outcome: &Result<Answer, RunError>, deadline: Duration) {
+    pub(crate) fn ended(&self, outcome: Option<&Result<Answer, RunError>>, deadline: Duration) {
         let app = &self.counted.app;
         let (word, reason) = match outcome {
-            Ok(Answer::Failed { reason, .. }) => ("failed", word(reason)),
-            Ok(answer) => (answer.outcome(), ""),
-            Err(_) => ("failed", "refused"),
+            Some(Ok(Answer::Failed { reason, .. })) => ("failed", word(reason)),
+            Some(Ok(answer)) => (answer.outcome(), ""),
+            Some(Err(_)) => ("failed", "refused"),
+            None => ("failed", "lost"),
         };
         {
             let mut ends = self.counted.ends.lock().unwrap_or_else(PoisonError::into_inner);
@@ -353,7 +342,7 @@ impl Metering {
             }
         }
         self.queries.get_or_create(&Outcome { app: app.clone(), outcome: word, reason }).inc();
-        if let Ok(answer) = outcome {
+        if let Some(Ok(answer)) = outcome {
             let coverage = answer.coverage();
             let took = coverage.timings.total / 1e3;
             self.counted.query_seconds.observe(took);
@@ -375,60 +364,6 @@ impl Metering {
         let tally = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         for (kind, count) in KINDS.iter().zip(tally.kinds).filter(|(_, count)| *count > 0) {
             self.kinds.get_or_create(&Kind { kind }).inc_by(count);
-        }
-    }
-}
-
-impl Gauges {
-    fn new(registry: &mut Registry) -> Self {
-        let gauges = Self {
-            running: Gauge::default(),
-            leaves_running: Gauge::default(),
-            slots: Gauge::default(),
-            compiling: Gauge::default(),
-            ahead: Gauge::default(),
-            recent_bytes: Gauge::default(),
-            resident: Gauge::default(),
-            files: Gauge::default(),
-            threads: Gauge::default(),
-            connections: Gauge::default(),
-        };
-        registry.register("queries_running", "Queries under way", gauges.running.clone());
-        registry.register("leaves_running", "Leaves under way", gauges.leaves_running.clone());
-        registry.register("slots", "Leaves at once", gauges.slots.clone());
-        registry.register("compile_queue", "Components that are compiled, or wait for it", gauges.compiling.clone());
-        registry.register(
-            "admission_ahead_seconds",
-            "Slot time that queries under way are expected to take",
-            gauges.ahead.clone(),
-        );
-        registry.register("recent_bytes", "Memory that the events of recent queries take", gauges.recent_bytes.clone());
-        registry.register("resident_bytes", "The process's resident memory", gauges.resident.clone());
-        registry.register("open_files", "The process's open file descriptors", gauges.files.clone());
-        registry.register("threads", "The process's threads", gauges.threads.clone());
-        registry.register("http_connections", "Connections", gauges.connections.clone());
-        gauges
-    }
-
-    fn read(&self, server: &Server) {
-        let int = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.running.set(int(server.recent.running()));
-        self.leaves_running.set(int(server.leaves_running()));
-        self.slots.set(int(server.settings().config.slots));
-        self.compiling.set(int(server.apps.compiling()));
-        self.ahead.set(server.admission.ahead().as_secs_f64());
-        self.recent_bytes.set(int(server.recent.memory()));
-        // Linux tells; elsewhere these stay 0.
-        if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
-            let field = |name: &str| {
-                let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-                line.split_whitespace().next()?.parse::<i64>().ok()
-            };
-            self.resident.set(field("VmRSS:").unwrap_or(0) * 1024);
-            self.threads.set(field("Threads:").unwrap_or(0));
-        }
-        if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
-            self.files.set(int(files.count()));
         }
     }
 }

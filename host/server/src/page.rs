@@ -33,7 +33,7 @@ async fn file(uri: Uri, headers: HeaderMap) -> Response {
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     // Asked for each time, and sent only when it has changed: a new server has a new page.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    if let Ok(tag) = HeaderValue::from_str(&asset.etag) {
+    if let Ok(tag) = HeaderValue::from_str(asset.etag) {
         headers.insert(ETAG, tag);
     }
     response

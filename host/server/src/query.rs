@@ -1,5 +1,6 @@
 //! `POST /v1/apps/{app}/query`: one query, from its request to its answer.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use frond_root::policy::budget::Budget;
 use frond_root::{Answer, Cancel, Events, Listener, Preview, QueryId, Request};
 use frond_run::{Question, RunError, answer, envelope, request};
+use futures_util::FutureExt;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Uri};
 use serde::Serialize;
@@ -188,18 +190,24 @@ fn begin(
     tokio::spawn(async move {
         let (server, version, recorded) = task;
         let (deadline, query) = (request.deadline, request.query.clone());
-        let outcome = answer(&version.wired, Question::new(request), events, cancel).await;
+        let asking = answer(&version.wired, Question::new(request), events, cancel);
+        // A query that would bring its task down is accounted for, too: else the server would wait for it at its end.
+        let outcome = AssertUnwindSafe(asking).catch_unwind().await.ok();
         match &outcome {
-            Ok(answer) => {
+            Some(Ok(answer)) => {
                 recorded.answered(answer);
                 server.settle(&version, &recorded, answer, &query);
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 recorded.refused();
                 tracing::warn!(query = %id, app = recorded.app, error = crate::reply::chain(error), "query refused");
             }
+            None => {
+                recorded.refused();
+                tracing::error!(query = %id, app = recorded.app, "the query was lost: this is a bug in Frond");
+            }
         }
-        metering.ended(&outcome, deadline);
+        metering.ended(outcome.as_ref(), deadline);
         if let Some(traces) = &server.traces {
             traces.query(&recorded, parent);
         }
@@ -207,7 +215,7 @@ fn begin(
         server.recent.tidy();
         server.ended.notify_waiters();
         // Nobody may be waiting any more.
-        let _ = send.send(outcome);
+        let _ = outcome.map(|outcome| send.send(outcome));
     });
     Asked { id, recorded, version, outcome, waiting }
 }

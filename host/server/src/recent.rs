@@ -2,19 +2,22 @@
 //! one reads what is kept, at their own pace: nobody who is slow holds up a query, or misses what is still kept.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use frond_root::answer::millis;
 use frond_root::runner::Covered;
-use frond_root::{
-    Answer, Cancel, Coverage, Event, EventKind, Floor, Listener, PartitionKey, Preview, QueryId, Request,
-};
-use serde::Serialize;
+use frond_root::{Answer, Cancel, Event, EventKind, Floor, Listener, PartitionKey, Preview, QueryId, Request};
 use tokio::sync::Notify;
-use utoipa::ToSchema;
+
+mod state;
+mod views;
+
+use state::{End, State, account_bytes, texts};
+pub(crate) use state::{Slowest, SoFar};
+pub(crate) use views::{Counts, Detail, Shown, Summary, floor_word};
 
 use crate::apps::Version;
 use crate::reply::word;
@@ -33,14 +36,30 @@ pub(crate) struct Recent {
     queries: Mutex<VecDeque<Arc<Recorded>>>,
     most: usize,
     memory: usize,
-    /// The bytes of those that are in the list.
-    kept: AtomicUsize,
-    /// The bytes of all, those included that somebody still reads.
-    used: Arc<AtomicUsize>,
+    used: Arc<Used>,
     running: Arc<AtomicUsize>,
     total: AtomicU64,
     /// Beginnings and ends, counted; and ends alone.
     counted: Arc<Mutex<Seen>>,
+}
+
+/// What queries take, in bytes.
+#[derive(Default)]
+struct Used {
+    all: AtomicUsize,
+    /// Of those that are not listed any more, and that somebody still reads.
+    forgotten: AtomicUsize,
+}
+
+impl Used {
+    fn all(&self) -> usize {
+        self.all.load(Ordering::Relaxed)
+    }
+
+    /// Of those that are listed: to forget more of them would not free what somebody reads.
+    fn listed(&self) -> usize {
+        self.all().saturating_sub(self.forgotten.load(Ordering::Relaxed))
+    }
 }
 
 /// How much of the news somebody has seen.
@@ -66,66 +85,18 @@ pub(crate) struct Recorded {
     started: SystemTime,
     state: Mutex<State>,
     changed: Notify,
-    used: Arc<AtomicUsize>,
+    used: Arc<Used>,
     running: Arc<AtomicUsize>,
-    /// What its events take, in bytes.
+    /// What is kept of it, in bytes.
     bytes: AtomicUsize,
-    /// What the events of all queries may take before those that run keep less.
+    /// It is not listed any more.
+    forgotten: AtomicBool,
+    /// What all queries may take before those that run keep less.
     most: usize,
     counted: Arc<Mutex<Seen>>,
     /// Which change its last was, and which end its own.
     change: AtomicU64,
     end: AtomicU64,
-}
-
-#[derive(Default)]
-struct State {
-    events: Vec<Event>,
-    missed: u64,
-    counts: Counts,
-    weight: u64,
-    covered: u64,
-    /// When the attempt on each slot began, its partition and that one's weight.
-    on_slots: Vec<Option<(u64, u32, PartitionKey, u64)>>,
-    slowest: Option<Slowest>,
-    preview: Option<SoFar>,
-    end: Option<End>,
-}
-
-/// What the answer would have been at some moment.
-#[derive(Clone)]
-pub(crate) struct SoFar {
-    pub(crate) at: Duration,
-    pub(crate) body: Bytes,
-    pub(crate) fraction: f64,
-}
-
-/// The attempt that took longest.
-#[derive(Clone, Debug)]
-pub(crate) struct Slowest {
-    pub(crate) key: PartitionKey,
-    pub(crate) ms: f64,
-}
-
-/// Partitions, counted while a query runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct Counts {
-    /// In the plan.
-    pub planned: u64,
-    /// Those that are in the answer, or will never be.
-    pub settled: u64,
-    /// Attempts under way.
-    pub running: u64,
-    /// Settled without a success.
-    pub missing: u64,
-}
-
-struct End {
-    took: Duration,
-    outcome: &'static str,
-    reason: Option<&'static str>,
-    coverage: Option<Box<Coverage>>,
-    answer: Option<(Bytes, usize)>,
 }
 
 impl Recent {
@@ -134,7 +105,6 @@ impl Recent {
             queries: Mutex::default(),
             most,
             memory,
-            kept: AtomicUsize::new(0),
             used: Arc::default(),
             running: Arc::default(),
             total: AtomicU64::new(0),
@@ -162,6 +132,7 @@ impl Recent {
             used: self.used.clone(),
             running: self.running.clone(),
             bytes: AtomicUsize::new(0),
+            forgotten: AtomicBool::new(false),
             most: self.memory.saturating_mul(RUNNING_SHARE),
             counted: self.counted.clone(),
             change: AtomicU64::new(0),
@@ -169,6 +140,7 @@ impl Recent {
         });
         self.running.fetch_add(1, Ordering::Relaxed);
         self.total.fetch_add(1, Ordering::Relaxed);
+        recorded.takes(size_of::<Recorded>() + recorded.query.len());
         let mut queries = lock(&self.queries);
         queries.push_back(recorded.clone());
         self.forget(&mut queries);
@@ -202,9 +174,13 @@ impl Recent {
 
     /// Those that ended go first, the oldest first; those that run are kept.
     fn forget(&self, queries: &mut VecDeque<Arc<Recorded>>) {
-        while queries.len() > self.most || self.used.load(Ordering::Relaxed) > self.memory {
+        while queries.len() > self.most || self.used.listed() > self.memory {
             let Some(at) = queries.iter().position(|one| lock(&one.state).end.is_some()) else { return };
-            queries.remove(at);
+            if let Some(one) = queries.remove(at) {
+                // It has ended: its bytes do not change any more.
+                one.forgotten.store(true, Ordering::Relaxed);
+                self.used.forgotten.fetch_add(one.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
         }
     }
 
@@ -238,42 +214,10 @@ impl Recent {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// What the kept events take, in bytes.
+    /// What they take, in bytes, those included that somebody still reads.
     pub(crate) fn memory(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
+        self.used.all()
     }
-}
-
-/// One query in a list.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct Summary {
-    /// Its id: 32 hexadecimal digits.
-    #[schema(value_type = String)]
-    pub id: QueryId,
-    /// The app that was asked.
-    pub app: String,
-    /// The app's version that answers.
-    pub version: u64,
-    /// `running` or `ended`.
-    pub state: &'static str,
-    /// `complete`, `partial` or `failed`, once it has ended.
-    pub outcome: Option<&'static str>,
-    /// Why it failed, if it did.
-    pub reason: Option<&'static str>,
-    /// When it began, in Unix milliseconds.
-    pub started_unix_ms: u64,
-    /// How long it took, in milliseconds.
-    pub took_ms: Option<f64>,
-    /// How long it may take, in milliseconds.
-    pub deadline_ms: f64,
-    /// Leaves at once.
-    pub slots: usize,
-    /// The share of the weight that has come, 0 to 1.
-    pub fraction: f64,
-    /// Its partitions.
-    pub partitions: Counts,
-    /// Its events so far.
-    pub events: u64,
 }
 
 impl Recorded {
@@ -282,7 +226,6 @@ impl Recorded {
         let state = lock(&self.state);
         let end = state.end.as_ref();
         let coverage = end.and_then(|end| end.coverage.as_ref());
-        let so_far = if state.weight == 0 { 0.0 } else { state.covered as f64 / state.weight as f64 };
         Summary {
             id: self.id,
             app: self.app.clone(),
@@ -294,7 +237,7 @@ impl Recorded {
             took_ms: end.map(|end| millis(end.took)),
             deadline_ms: millis(self.deadline),
             slots: self.slots,
-            fraction: coverage.map_or(so_far, |coverage| coverage.fraction),
+            fraction: coverage.map_or(state.fraction(), |coverage| coverage.fraction),
             partitions: state.counts,
             events: state.events.len() as u64 + state.missed,
         }
@@ -324,8 +267,7 @@ impl Recorded {
     /// Its partitions and the covered share, by weight.
     pub(crate) fn progress(&self) -> (Counts, f64) {
         let state = lock(&self.state);
-        let fraction = if state.weight == 0 { 0.0 } else { state.covered as f64 / state.weight as f64 };
-        (state.counts, fraction)
+        (state.counts, state.fraction())
     }
 
     /// The newest preview of its answer, taken away.
@@ -378,7 +320,15 @@ impl Recorded {
         self.started.elapsed().unwrap_or_default()
     }
 
+    fn takes(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.used.all.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     fn end(&self, end: End) {
+        let answer = end.answer.as_ref().map_or(0, |(kept, _)| kept.len());
+        // The account is in the last event, too, which says how large it is.
+        self.takes(answer + end.coverage.as_ref().map_or(0, |coverage| account_bytes(coverage)));
         let mut state = lock(&self.state);
         if state.end.is_none() {
             state.counts.running = 0;
@@ -393,7 +343,11 @@ impl Recorded {
 
 impl Drop for Recorded {
     fn drop(&mut self) {
-        self.used.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+        let bytes = *self.bytes.get_mut();
+        self.used.all.fetch_sub(bytes, Ordering::Relaxed);
+        if *self.forgotten.get_mut() {
+            self.used.forgotten.fetch_sub(bytes, Ordering::Relaxed);
+        }
         if lock(&self.state).end.is_none() {
             self.running.fetch_sub(1, Ordering::Relaxed);
         }
@@ -414,15 +368,14 @@ impl Listener for Recorded {
                 | EventKind::FoldStarted { .. }
                 | EventKind::FoldEnded { .. }
         );
-        let full = state.events.len() >= MAX_EVENTS || self.used.load(Ordering::Relaxed) > self.most;
+        let full = state.events.len() >= MAX_EVENTS || self.used.all() > self.most;
         if repeats && full {
             state.missed += 1;
             return;
         }
         state.events.push(event.clone());
         drop(state);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.used.fetch_add(bytes, Ordering::Relaxed);
+        self.takes(bytes);
         self.changed.notify_waiters();
     }
 }
@@ -442,133 +395,11 @@ impl Preview for Recorded {
     }
 }
 
-impl State {
-    fn count(&mut self, event: &Event) {
-        match &event.kind {
-            EventKind::Planned { partitions, weight, .. } => {
-                (self.counts.planned, self.weight) = (*partitions, *weight);
-            }
-            EventKind::AttemptStarted { partition, key, slot, weight, .. } => {
-                let slot = *slot as usize;
-                if self.on_slots.len() <= slot {
-                    self.on_slots.resize(slot + 1, None);
-                }
-                if let Some(place) = self.on_slots.get_mut(slot) {
-                    *place = Some((event.at, *partition, key.clone(), *weight));
-                }
-                self.counts.running += 1;
-            }
-            EventKind::AttemptEnded { slot, failure, .. } => {
-                self.counts.running = self.counts.running.saturating_sub(1);
-                let Some((began, _, key, weight)) = self.on_slots.get_mut(*slot as usize).and_then(Option::take) else {
-                    return;
-                };
-                let ms = event.at.saturating_sub(began) as f64 / 1e3;
-                if self.slowest.as_ref().is_none_or(|slowest| ms > slowest.ms) {
-                    self.slowest = Some(Slowest { key, ms });
-                }
-                if failure.is_none() {
-                    self.counts.settled += 1;
-                    self.covered += weight;
-                }
-            }
-            EventKind::PartitionMissing { .. } => {
-                self.counts.settled += 1;
-                self.counts.missing += 1;
-            }
-            _ => {}
-        }
-    }
-}
-
-/// All that is known of a query, but for its events.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Detail {
-    #[serde(flatten)]
-    summary: Summary,
-    /// What was asked.
-    query: Shown,
-    /// `all`, `best-effort`, or a share of the weight.
-    floor: String,
-    /// Partitions without which there is no answer.
-    require: Vec<String>,
-    /// The account, once it has ended.
-    #[schema(value_type = Option<Object>)]
-    coverage: Option<Box<Coverage>>,
-    /// The answer, if there is one.
-    answer: Option<Shown>,
-    /// The media type of the answer.
-    content_type: String,
-}
-
-/// Bytes, to be looked at: as text where they are text.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Shown {
-    /// The bytes as text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
-    /// The bytes as base64, where they are no text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    base64: Option<String>,
-    /// How many there are.
-    bytes: usize,
-    /// True when only the first of them are here.
-    cut: bool,
-}
-
-impl Shown {
-    fn of(kept: &Bytes, bytes: usize) -> Self {
-        use base64::Engine;
-        let cut = kept.len() < bytes;
-        let text = match std::str::from_utf8(kept) {
-            Ok(text) => Some(text.to_owned()),
-            // A character may have been cut in two.
-            Err(error) if cut && error.error_len().is_none() => {
-                kept.get(..error.valid_up_to()).map(|valid| String::from_utf8_lossy(valid).into_owned())
-            }
-            Err(_) => None,
-        };
-        let base64 = text.is_none().then(|| base64::prelude::BASE64_STANDARD.encode(kept));
-        Self { text, base64, bytes, cut }
-    }
-}
-
-/// A floor as it is written.
-pub(crate) fn floor_word(floor: Floor) -> String {
-    match floor {
-        Floor::All => "all".to_owned(),
-        Floor::BestEffort => "best-effort".to_owned(),
-        Floor::AtLeast(share) => share.to_string(),
-    }
-}
-
 /// What is kept of bytes. Copied, so that a short beginning does not keep the whole.
 fn shown(bytes: &Bytes) -> Bytes {
     match bytes.get(..MAX_SHOWN) {
         Some(first) => Bytes::copy_from_slice(first),
         None => bytes.clone(),
-    }
-}
-
-/// The bytes of an event's texts.
-fn texts(event: &Event) -> usize {
-    match &event.kind {
-        EventKind::AttemptStarted { key, .. } | EventKind::PartitionMissing { key, .. } => key.as_str().len(),
-        EventKind::AttemptEnded { failure: Some(failure), .. }
-        | EventKind::FoldEnded { failure: Some(failure), .. } => {
-            let lines = failure.log.iter().chain(&failure.backtrace).map(|line| line.len() + size_of::<String>());
-            failure.message.len() + lines.sum::<usize>()
-        }
-        EventKind::QueryEnded { coverage, .. } => {
-            let each = coverage.missing.iter().map(|one| {
-                one.failure
-                    .as_ref()
-                    .map_or(0, |failure| failure.log.iter().map(String::len).sum::<usize>() + failure.message.len())
-                    + 256
-            });
-            each.sum()
-        }
-        _ => 0,
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) const PROBLEM: &str = "application/problem+json";
 pub(crate) struct Problem {
     /// Always `about:blank`: `slug` tells problems apart.
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: Kind,
     /// The status in words.
     title: &'static str,
     /// The status code.
@@ -37,7 +37,7 @@ pub(crate) struct Problem {
     /// The query, if one began.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
-    query: Option<QueryId>,
+    query: Option<Box<QueryId>>,
     /// Why the query has no answer: `below-floor`, `deadline`, `cancelled`, `invalid-query`, `split` or `merge`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
@@ -45,16 +45,30 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     coverage: Option<Box<Coverage>>,
+    /// In seconds.
     #[serde(skip)]
-    retry_after: Option<Duration>,
+    retry_after: Option<u32>,
     #[serde(skip)]
-    slowest: Option<Slowest>,
+    slowest: Option<Box<Slowest>>,
+}
+
+/// The type of all problems.
+#[derive(Debug, Serialize, ToSchema)]
+enum Kind {
+    #[serde(rename = "about:blank")]
+    Blank,
+}
+
+/// Whole seconds, and not at once.
+fn seconds(time: Duration) -> u32 {
+    let whole = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    u32::try_from(whole.max(1)).unwrap_or(u32::MAX)
 }
 
 impl Problem {
     fn new(status: StatusCode, slug: &'static str, detail: impl Into<String>) -> Self {
         Self {
-            kind: "about:blank",
+            kind: Kind::Blank,
             title: status.canonical_reason().unwrap_or("error"),
             status: status.as_u16(),
             detail: detail.into(),
@@ -113,20 +127,17 @@ impl Problem {
 
     /// One client asks too much.
     pub(crate) fn too_many(detail: impl Into<String>, after: Duration) -> Self {
-        Self { retry_after: Some(after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", detail) }
+        Self { retry_after: Some(seconds(after)), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", detail) }
     }
 
     /// All clients together ask too much.
     pub(crate) fn overloaded(detail: impl Into<String>, after: Duration) -> Self {
-        Self { retry_after: Some(after), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail) }
+        Self { retry_after: Some(seconds(after)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail) }
     }
 
     /// The app is there, and has no version that could answer.
     pub(crate) fn broken(detail: impl Into<String>) -> Self {
-        Self {
-            retry_after: Some(Duration::from_secs(5)),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
-        }
+        Self { retry_after: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
     }
 
     /// The query's task is gone.
@@ -144,7 +155,7 @@ impl Problem {
     }
 
     pub(crate) fn about(self, query: QueryId) -> Self {
-        Self { query: Some(query), ..self }
+        Self { query: Some(Box::new(query)), ..self }
     }
 
     /// A query that has no answer.
@@ -161,7 +172,7 @@ impl Problem {
     }
 
     pub(crate) fn slowest(self, slowest: Option<Slowest>) -> Self {
-        Self { slowest, ..self }
+        Self { slowest: slowest.map(Box::new), ..self }
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -232,20 +243,18 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
         if let Some(after) = self.retry_after {
-            // In whole seconds, and not at once.
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            headers.insert(RETRY_AFTER, HeaderValue::from(after));
         }
         if self.status == StatusCode::UNAUTHORIZED.as_u16() {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(query) = self.query
+        if let Some(query) = &self.query
             && let Ok(value) = HeaderValue::try_from(query.to_string())
         {
             headers.insert("frond-query", value);
         }
         if let Some(coverage) = &self.coverage {
-            account(headers, coverage, self.slowest.as_ref());
+            account(headers, coverage, self.slowest.as_deref());
         }
         response
     }

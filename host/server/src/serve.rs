@@ -130,6 +130,9 @@ impl Starting {
         let queries = drain(&server, patience, &mut orders).await;
         let connections = connections.close(if patience.is_zero() { Duration::ZERO } else { CLOSING }).await;
         server.apps.close().await;
+        if let Some(traces) = &server.traces {
+            traces.close(patience.min(CLOSING)).await;
+        }
         CutOff { queries, connections }
     }
 }
@@ -155,10 +158,20 @@ async fn drain(server: &Server, patience: Duration, orders: &mut mpsc::Receiver<
             ended.await;
         }
     };
+    let quit = async {
+        // Whoever could give orders may be gone: then time alone ends the wait.
+        loop {
+            match orders.recv().await {
+                Some(Order::Quit) => return,
+                Some(Order::Stop | Order::Reload(_)) => {}
+                None => std::future::pending().await,
+            }
+        }
+    };
     tokio::select! {
         () = ended => return Vec::new(),
         () = tokio::time::sleep(patience) => {}
-        Some(Order::Quit) = orders.recv() => {}
+        () = quit => {}
     }
     let unfinished = server.recent.unfinished();
     for query in &unfinished {

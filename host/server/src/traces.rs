@@ -1,8 +1,8 @@
 //! Traces, for those who collect them over OTLP: a query as a tree of spans, made of its recorded events when it has
 //! ended. What cannot be sent is dropped, and counted in the log: a query never waits for a collector.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use frond_root::{Event, EventKind};
@@ -13,6 +13,7 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::recent::Recorded;
 
@@ -25,9 +26,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends traces.
 pub(crate) struct Traces {
-    queue: mpsc::Sender<(Arc<Recorded>, Option<Parent>)>,
+    /// Taken away when no more are to come.
+    queue: Mutex<Option<Queue>>,
+    sending: Mutex<Option<JoinHandle<()>>>,
     dropped: Arc<AtomicU64>,
 }
+
+type Queue = mpsc::Sender<(Arc<Recorded>, Option<Parent>)>;
 
 /// The span that a query is part of, as the client's `traceparent` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +76,7 @@ impl Traces {
         let (queue, mut waiting) = mpsc::channel::<(Arc<Recorded>, Option<Parent>)>(QUEUE);
         let dropped = Arc::new(AtomicU64::new(0));
         let lost = dropped.clone();
-        tokio::spawn(async move {
+        let sending = tokio::spawn(async move {
             while let Some((recorded, parent)) = waiting.recv().await {
                 if let Err(error) = exporter.export(spans(&recorded, parent)).await {
                     let lost = lost.fetch_add(1, Ordering::Relaxed) + 1;
@@ -79,13 +84,25 @@ impl Traces {
                 }
             }
         });
-        Ok(Self { queue, dropped })
+        Ok(Self { queue: Mutex::new(Some(queue)), sending: Mutex::new(Some(sending)), dropped })
     }
 
     /// A query has ended.
     pub(crate) fn query(&self, recorded: &Arc<Recorded>, parent: Option<Parent>) {
-        if self.queue.try_send((recorded.clone(), parent)).is_err() {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.as_ref().is_none_or(|queue| queue.try_send((recorded.clone(), parent)).is_err()) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes no more, and sends what waits, for so long.
+    pub(crate) async fn close(&self, within: Duration) {
+        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut sending) = sending else { return };
+        if tokio::time::timeout(within, &mut sending).await.is_err() {
+            tracing::warn!("the collector of traces took too long: some are lost");
+            sending.abort();
         }
     }
 }

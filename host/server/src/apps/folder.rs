@@ -58,42 +58,60 @@ impl Root {
         }
     }
 
-    /// The app folders that there are now, by name, and what is wrong with folders that are left out.
+    /// What is in it now.
     ///
     /// # Errors
     /// A folder that cannot be listed: nothing is known then, least of all that apps are gone.
-    pub(crate) fn apps(&self) -> io::Result<(BTreeMap<String, PathBuf>, Vec<String>)> {
-        let mut found = BTreeMap::new();
-        let mut left_out = Vec::new();
+    pub(crate) fn list(&self) -> io::Result<Listing> {
+        let mut listing = Listing::default();
+        let found = &mut listing.apps;
         let dir = match self {
             Self::One(name, dir) => {
                 if has_manifest(dir)? {
                     found.insert(name.clone(), dir.clone());
                 }
-                return Ok((found, left_out));
+                return Ok(listing);
             }
             Self::Many(dir) => dir,
         };
         for entry in fs::read_dir(dir)? {
             let path = entry?.path();
             let Some(name) = path.file_name() else { continue };
-            if name.as_encoded_bytes().starts_with(b".") || !has_manifest(&path).unwrap_or(true) {
+            if name.as_encoded_bytes().starts_with(b".") || !path.is_dir() {
+                continue;
+            }
+            if !has_manifest(&path).unwrap_or(true) {
+                // It may become an app: a folder comes before what is in it.
+                if listing.others.len() < MAX_APPS {
+                    listing.others.push(path);
+                }
                 continue;
             }
             let fits = |name: &&str| name.len() <= MAX_NAME && !name.contains(char::is_control);
-            match name.to_str().filter(fits) {
+            let wrong = match name.to_str().filter(fits) {
                 Some(name) if found.len() < MAX_APPS => {
                     found.insert(name.to_owned(), path);
+                    continue;
                 }
-                Some(_) => left_out.push(format!("`{}`: there are more than {MAX_APPS} apps", path.display())),
-                None => left_out.push(format!(
-                    "`{}`: an app's name is UTF-8 without control characters, of at most {MAX_NAME} bytes",
-                    path.display()
-                )),
-            }
+                Some(_) => format!("there are more than {MAX_APPS} apps"),
+                None => format!("an app's name is UTF-8 without control characters, of at most {MAX_NAME} bytes"),
+            };
+            listing.left_out.push(format!("`{}`: {wrong}", path.display()));
         }
-        Ok((found, left_out))
+        listing.others.sort();
+        Ok(listing)
     }
+}
+
+/// What a folder of apps has in it.
+#[derive(Default)]
+pub(crate) struct Listing {
+    /// App folders, by name.
+    pub(crate) apps: BTreeMap<String, PathBuf>,
+    /// Folders that are no apps, as far as they are watched.
+    pub(crate) others: Vec<PathBuf>,
+    /// What is wrong with those that are left out.
+    pub(crate) left_out: Vec<String>,
 }
 
 /// Whether the folder has a `frond.toml`. Anything but its certain absence counts as there.

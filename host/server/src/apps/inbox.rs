@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use frond_root::Cancel;
 use frond_run::Role;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::error::ChangeError;
 use super::version::Version;
@@ -18,6 +18,9 @@ use super::version::Version;
 const MAX_ORDERS: usize = 16;
 /// The bytes that components of waiting changes may have, in largest components.
 const MAX_LARGE: u64 = 4;
+
+/// The first question whether anything is left to do.
+const START: u64 = 1;
 
 /// What is asked for.
 pub(crate) enum Wish {
@@ -66,6 +69,8 @@ struct Waiting {
     changed: bool,
     orders: VecDeque<Order>,
     canary: Option<Cancel>,
+    /// How often somebody has asked to be told when nothing is left to do; the first to ask is the start.
+    asked: u64,
 }
 
 /// It is filled by anyone, and emptied by the keeper.
@@ -73,13 +78,16 @@ pub(crate) struct Inbox {
     waiting: Mutex<Waiting>,
     woken: Condvar,
     most_bytes: u64,
+    /// Up to which of these questions the answer is yes.
+    idle: watch::Sender<u64>,
 }
 
 impl Inbox {
     /// One for components of up to so many bytes.
     pub(crate) fn new(component_bytes: u64) -> Self {
         let most_bytes = component_bytes.saturating_mul(MAX_LARGE);
-        Self { waiting: Mutex::default(), woken: Condvar::new(), most_bytes }
+        let waiting = Mutex::new(Waiting { asked: START, ..Waiting::default() });
+        Self { waiting, woken: Condvar::new(), most_bytes, idle: watch::Sender::new(0) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -108,6 +116,34 @@ impl Inbox {
                 canary.cancel();
             }
         });
+        self.idle.send_replace(u64::MAX);
+    }
+
+    /// Comes back when nothing is left to do of all that has been told so far, or nothing will be done any more.
+    pub(crate) async fn settled(&self) {
+        let mine = self.ask();
+        self.answered(mine).await;
+    }
+
+    /// Comes back when nothing is left to do of what there was at the start.
+    pub(crate) async fn ready(&self) {
+        self.answered(START).await;
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        *self.idle.borrow() >= START
+    }
+
+    async fn answered(&self, question: u64) {
+        // It cannot fail while `self` holds the sender.
+        let _ = self.idle.subscribe().wait_for(|answered| *answered >= question).await;
+    }
+
+    fn ask(&self) -> u64 {
+        let mut waiting = self.lock();
+        waiting.asked += 1;
+        self.woken.notify_all();
+        waiting.asked
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -151,9 +187,8 @@ impl Inbox {
         std::mem::take(&mut self.lock().changed)
     }
 
-    /// The next signal, waited for no longer than until `until`. While files are `settling`, further changes and orders
-    /// wait until they are still.
-    pub(crate) fn next(&self, until: Option<Instant>, settling: bool) -> Signal {
+    /// The next signal, waited for as `until` says.
+    pub(crate) fn next(&self, until: Until) -> Signal {
         let mut waiting = self.lock();
         loop {
             if waiting.closing {
@@ -162,7 +197,8 @@ impl Inbox {
             if std::mem::take(&mut waiting.reload) {
                 return Signal::Reload;
             }
-            if !settling {
+            // Further changes and orders wait until files are still.
+            if !matches!(until, Until::Still(_)) {
                 if std::mem::take(&mut waiting.changed) {
                     return Signal::Changed;
                 }
@@ -170,11 +206,30 @@ impl Inbox {
                     return Signal::Order(order);
                 }
             }
-            waiting = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+            let at = match until {
+                Until::Now => return Signal::Idle,
+                Until::Still(at) => Some(at),
+                Until::Told(at) => {
+                    self.idle.send_replace(waiting.asked);
+                    at
+                }
+            };
+            waiting = match at.map(|at| at.saturating_duration_since(Instant::now())) {
                 None => self.woken.wait(waiting).unwrap_or_else(PoisonError::into_inner),
                 Some(Duration::ZERO) => return Signal::Idle,
                 Some(left) => self.woken.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0,
             };
         }
     }
+}
+
+/// How long the keeper waits.
+#[derive(Clone, Copy)]
+pub(crate) enum Until {
+    /// It has something to do, and only asks whether something else comes first.
+    Now,
+    /// Files are to be still until then.
+    Still(Instant),
+    /// It has nothing to do until it is told, or until then.
+    Told(Option<Instant>),
 }

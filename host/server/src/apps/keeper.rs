@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use super::folder::{Look, Root, Seen};
-use super::inbox::Signal;
+use super::folder::{Listing, Look, Root, Seen};
+use super::inbox::{Signal, Until};
 use super::kept::Kept;
 use super::state::State;
 use super::watch::{POLL, Watch};
@@ -21,13 +21,27 @@ const STILL: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What was seen of all apps.
-type Looks = BTreeMap<String, Arc<Look>>;
+#[derive(Clone, PartialEq, Default)]
+struct Looks {
+    apps: BTreeMap<String, Arc<Look>>,
+    /// Folders that may become apps.
+    others: Vec<PathBuf>,
+}
 
 /// Files that change.
 struct Settling {
     since: Instant,
     until: Instant,
     last: Option<Looks>,
+}
+
+/// However the keeper ends: nobody shall wait for it then.
+struct Closing(Arc<Shared>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.inbox.close();
+    }
 }
 
 /// All that the thread has to itself.
@@ -57,7 +71,7 @@ impl Keeper {
             apps: BTreeMap::new(),
             watch: Watch::Off,
             seen: Seen::default(),
-            looks: Looks::new(),
+            looks: Looks::default(),
             said: Vec::new(),
             settling: None,
             blind: false,
@@ -67,6 +81,7 @@ impl Keeper {
 
     /// Until the inbox closes.
     pub(crate) fn run(mut self) {
+        let _closing = Closing(self.shared.clone());
         if self.shared.settings.watch {
             let (watch, wrong) = Watch::start(&self.shared.inbox);
             self.watch = watch;
@@ -77,10 +92,7 @@ impl Keeper {
         self.take(looks);
         loop {
             self.count(0);
-            if self.waiting.is_empty() && self.settling.is_none() {
-                self.shared.ready.send_replace(true);
-            }
-            match self.shared.inbox.next(self.until(), self.settling.is_some()) {
+            match self.shared.inbox.next(self.until()) {
                 Signal::Close => return,
                 Signal::Reload => {
                     self.apps.values_mut().for_each(Kept::forget_refusal);
@@ -104,13 +116,14 @@ impl Keeper {
         }
     }
 
-    /// When there is something to do without being told.
-    fn until(&self) -> Option<Instant> {
+    fn until(&self) -> Until {
         match &self.settling {
-            Some(settling) => Some(settling.until),
-            None if !self.waiting.is_empty() => Some(Instant::now()),
-            None if self.blind => Some(Instant::now() + POLL),
-            None => self.watch.patience().map(|patience| Instant::now() + patience),
+            Some(settling) => Until::Still(settling.until),
+            None if !self.waiting.is_empty() => Until::Now,
+            None => {
+                let patience = if self.blind { Some(POLL) } else { self.watch.patience() };
+                Until::Told(patience.map(|patience| Instant::now() + patience))
+            }
         }
     }
 
@@ -120,8 +133,9 @@ impl Keeper {
 
     /// Something may have changed: waits for files to be still, unless all is as it was.
     fn stir(&mut self) {
+        let was_blind = self.blind;
         let looks = self.look();
-        if self.settling.is_none() && looks.as_ref() == Some(&self.looks) {
+        if self.settling.is_none() && !was_blind && looks.as_ref() == Some(&self.looks) {
             return;
         }
         let now = Instant::now();
@@ -147,13 +161,13 @@ impl Keeper {
 
     /// Looks at every app. `None` when it cannot be said which there are.
     fn look(&mut self) -> Option<Looks> {
-        let found = self.root.apps();
+        let found = self.root.list();
         self.blind = found.is_err();
         match found {
-            Ok((folders, left_out)) => {
+            Ok(Listing { apps, others, left_out }) => {
                 left_out.into_iter().for_each(|wrong| self.warn(Some(wrong)));
                 let look = |(name, dir): (String, PathBuf)| (name, Arc::new(Look::at(&dir, &mut self.seen)));
-                Some(folders.into_iter().map(look).collect())
+                Some(Looks { apps: apps.into_iter().map(look).collect(), others })
             }
             Err(error) => {
                 let dir = self.root.dir().display();
@@ -165,32 +179,33 @@ impl Keeper {
 
     /// Takes up what was seen.
     fn take(&mut self, looks: Looks) {
-        let gone: Vec<String> = self.apps.keys().filter(|name| !looks.contains_key(*name)).cloned().collect();
+        let gone: Vec<String> = self.apps.keys().filter(|name| !looks.apps.contains_key(*name)).cloned().collect();
         for name in gone {
             self.apps.remove(&name);
             self.waiting.retain(|one| *one != name);
             self.shared.remove(&name);
             tracing::info!(app = name, "its folder has gone, and so has the app");
         }
-        for (name, look) in &looks {
+        for (name, look) in &looks.apps {
             let is_new = !self.apps.contains_key(name);
             if is_new {
                 let slot = self.shared.add(name);
                 let kept = Kept::open(name, slot, &self.state);
                 self.apps.insert(name.clone(), kept);
             }
-            if (is_new || self.looks.get(name) != Some(look)) && !self.waiting.contains(name) {
+            if (is_new || self.looks.apps.get(name) != Some(look)) && !self.waiting.contains(name) {
                 self.waiting.push_back(name.clone());
             }
         }
         self.looks = looks;
         let named = |path: &Path| {
             let is = |found: &Option<super::folder::Found>| found.as_ref().is_some_and(|found| found.path == path);
-            self.looks.values().any(|look| is(&look.leaf) || is(&look.merge) || is(&look.split))
+            self.looks.apps.values().any(|look| is(&look.leaf) || is(&look.merge) || is(&look.split))
         };
         self.seen.retain(named);
-        let places = self.looks.values().flat_map(|look| look.places.iter().map(|path| path.as_path()));
-        let (fresh, wrong) = self.watch.follow(places.chain([self.root.dir()]));
+        let places = self.looks.apps.values().flat_map(|look| look.places.iter().map(|path| path.as_path()));
+        let others = self.looks.others.iter().map(PathBuf::as_path);
+        let (fresh, wrong) = self.watch.follow(places.chain(others).chain([self.root.dir()]));
         self.warn(wrong);
         if fresh {
             // What happened before it was watched was not told.
@@ -199,7 +214,7 @@ impl Keeper {
     }
 
     fn bring(&mut self, name: &str) {
-        let (Some(kept), Some(look)) = (self.apps.get_mut(name), self.looks.get(name)) else { return };
+        let (Some(kept), Some(look)) = (self.apps.get_mut(name), self.looks.apps.get(name)) else { return };
         let look = look.clone();
         if kept.follow(&look, &self.shared, &mut self.state) {
             self.collect();
@@ -211,9 +226,9 @@ impl Keeper {
 
     fn obey(&mut self, order: super::inbox::Order) {
         let super::inbox::Order { app, wish, reply } = order;
-        let result = match (self.apps.get_mut(&app), self.looks.get(&app)) {
+        let result = match (self.apps.get_mut(&app), self.looks.apps.get(&app)) {
             (Some(kept), Some(look)) => {
-                let look = look.clone();
+                let look = Arc::new(Look::at(&look.dir, &mut self.seen));
                 kept.obey(wish, &look, &self.shared, &mut self.state)
             }
             _ => Err(super::ChangeError::NotFound),

@@ -271,8 +271,8 @@ impl Kept {
 
     fn enter(&mut self, loaded: Loaded, shared: &Shared) -> Result<Arc<Version>, Refusal> {
         let Some(entry) = self.ledger.as_ref().ok().and_then(Ledger::current).cloned() else { return Err(lost()) };
+        (self.refused, self.refused_look) = (None, None);
         let version = self.install(loaded, &entry, shared);
-        self.accept(shared);
         tracing::info!(app = self.name, version = version.number, "serves");
         Ok(version)
     }

@@ -176,7 +176,9 @@ async fn a_name_that_was_made_to_lead_here_leads_nowhere() {
     let served = Served::new().await;
     let port = served.address().rsplit_once(':').unwrap().1.to_owned();
     let ask = |host: String| send(served.request(Method::GET, "/v1/apps").header("host", host));
-    for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", "evil.example@127.0.0.1", ""] {
+    for host in
+        ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", "evil.example@127.0.0.1", ""]
+    {
         for host in [host.to_owned(), format!("{host}:{port}")] {
             ask(host).await.problem(403, "forbidden", "not this machine's");
         }

@@ -134,7 +134,7 @@ async fn what_a_plugin_or_the_source_refuses_is_422() {
 async fn a_merge_or_split_at_fault_is_502() {
     let served = Served::new().await;
     for fault in ["merge-fault", "finish-fault"] {
-        for (way, slug) in [("trap", "trap"), ("panic", "trap"), ("huge-output", "output-too-large")] {
+        for (way, slug) in [("trap", "trap"), ("panic", "trap"), ("exit", "trap"), ("recurse", "trap")] {
             let mut query = json!({});
             query[fault] = json!(way);
             let reply = served.ask("caller", asking(&query, &["ok-0", "ok-1", "ok-2"])).await;
@@ -178,7 +178,8 @@ async fn what_is_not_there_is_404() {
     let long = "n".repeat(5000);
     let detail = served.ask(&long, "").await.problem(404, "not-found", "there is no app")["detail"].to_string();
     assert!(detail.len() < 300, "{detail}");
-    for path in ["/v1", "/v1/", "/v1/apps/caller/", "/v1/apps/caller/query/", "/V1/apps", "//v1/apps", "/page/none.js"] {
+    for path in ["/v1", "/v1/", "/v1/apps/caller/", "/v1/apps/caller/query/", "/V1/apps", "//v1/apps", "/page/none.js"]
+    {
         served.get(path).await.expect(404).problem(404, "not-found", "");
     }
     for id in ["0", "x", &"0".repeat(32), &"f".repeat(32), &"z".repeat(32), &format!("+{}", "0".repeat(31))] {
@@ -253,8 +254,18 @@ async fn queries_that_would_not_fit_beside_those_that_run_are_refused() {
 async fn a_guest_that_floods_or_lies_costs_its_own_partition_only() {
     let served = Served::new().await;
     let keys = [
-        "ok-0", "trap-1", "abort-2", "exit-3", "recurse-4", "huge-output-5", "flood-stdout-6", "grow-memory-7",
-        "huge-emit-8", "emit-bad-done-9", "flood-stderr-10", "invalid-partition-11",
+        "ok-0",
+        "trap-1",
+        "abort-2",
+        "exit-3",
+        "recurse-4",
+        "huge-output-5",
+        "flood-stdout-6",
+        "grow-memory-7",
+        "huge-emit-8",
+        "emit-bad-done-9",
+        "flood-stderr-10",
+        "invalid-partition-11",
     ];
     let reply = send(served.query("caller", by_key(&keys)).header("accept", ENVELOPE)).await.expect(200).json();
     closed(&reply["coverage"]);

@@ -130,7 +130,8 @@ impl Served {
 
     /// Asks an app; `app` may bring parameters along.
     pub(crate) fn query(&self, app: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
-        let (app, parameters) = app.split_once('?').map_or((app, String::new()), |(app, rest)| (app, format!("?{rest}")));
+        let (app, parameters) =
+            app.split_once('?').map_or((app, String::new()), |(app, rest)| (app, format!("?{rest}")));
         self.request(Method::POST, &format!("/v1/apps/{app}/query{parameters}")).body(body)
     }
 
@@ -327,8 +328,7 @@ impl Stream {
 /// A block of a stream; comments alone are none.
 fn parse(block: &str) -> Option<Told> {
     let field = |name: &str| {
-        let lines: Vec<_> =
-            block.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).collect();
+        let lines: Vec<_> = block.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
     };
     let data = field("data")?;

@@ -9,7 +9,8 @@ use crate::raw::{Raw, status};
 
 /// Parts of an address: ordinary ones, and ones made by chance.
 fn part() -> impl Strategy<Value = String> {
-    let known = ["v1", "apps", "caller", "query", "queries", "events", "metrics", "page", "rollback", "leaf", "", "..", "%2f"];
+    let known =
+        ["v1", "apps", "caller", "query", "queries", "events", "metrics", "page", "rollback", "leaf", "", "..", "%2f"];
     prop_oneof![
         3 => prop::sample::select(known.to_vec()).prop_map(str::to_owned),
         1 => "[!-~&&[^ ?#]]{1,30}",
@@ -25,8 +26,17 @@ fn parameter() -> impl Strategy<Value = String> {
 
 fn header() -> impl Strategy<Value = String> {
     let names = [
-        "accept", "content-type", "content-encoding", "authorization", "origin", "last-event-id", "traceparent",
-        "if-none-match", "expect", "x-forwarded-for", "cookie",
+        "accept",
+        "content-type",
+        "content-encoding",
+        "authorization",
+        "origin",
+        "last-event-id",
+        "traceparent",
+        "if-none-match",
+        "expect",
+        "x-forwarded-for",
+        "cookie",
     ];
     let known = ["application/vnd.frond+json", "text/event-stream", "*/*", "Bearer x", "gzip", "100-continue", "0"];
     let value = prop_oneof![prop::sample::select(known.to_vec()).prop_map(str::to_owned), "[ -~]{0,60}"];
@@ -53,7 +63,8 @@ fn request() -> impl Strategy<Value = String> {
 fn whatever_is_asked_is_answered() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let served = runtime.block_on(Served::new());
-    let mut runner = TestRunner::new(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() });
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() });
     let outcome = runner.run(&request(), |request| {
         // News do not end.
         prop_assume!(!request.contains("/v1/events"));

@@ -1,6 +1,7 @@
 //! What others collect: traces over OTLP, and metrics in which every query is accounted for.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::post;
@@ -27,6 +28,8 @@ async fn collector() -> (String, mpsc::UnboundedReceiver<Vec<Span>>) {
         };
         assert!(named("service.name"));
         let scopes = resources.into_iter().flat_map(|resource| resource.scope_spans);
+        // A collector takes its time.
+        tokio::time::sleep(Duration::from_millis(10)).await;
         let _ = sender.send(scopes.flat_map(|scope| scope.spans).collect::<Vec<_>>());
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -62,9 +65,9 @@ async fn a_query_is_a_tree_of_spans_below_the_clients() {
         assert!(span.start_time_unix_nano >= root.start_time_unix_nano, "{span:?}");
         assert!(span.end_time_unix_nano <= root.end_time_unix_nano, "{span:?}");
     }
-    let failed = named("leaf").into_iter().filter(|span| {
-        span.status.as_ref().is_some_and(|status| status.code == StatusCode::Error as i32)
-    });
+    let failed = named("leaf")
+        .into_iter()
+        .filter(|span| span.status.as_ref().is_some_and(|status| status.code == StatusCode::Error as i32));
     assert_eq!(failed.count(), 1);
 
     // Without a parent the query is the root of its own trace, and a failed one says so.

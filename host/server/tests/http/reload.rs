@@ -1,7 +1,7 @@
 //! Settings taken anew while serving: tokens and limits; and what they must not be able to change.
 
-use frond_server::config::{Config, Role, Size};
 use frond_server::Order;
+use frond_server::config::{Config, Role, Size};
 use reqwest::Method;
 
 use crate::common::{Served, by_key, config, send, token, within};

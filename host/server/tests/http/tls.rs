@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
 use bytes::Bytes;
 use frond_server::config::{Config, Time, Tls};
 use frond_server::{ServeError, Starting};
@@ -20,18 +19,12 @@ use tokio_rustls::{TlsConnector, rustls};
 use crate::common::{Served, apps, by_key, config, within};
 use crate::raw::{Raw, status};
 
-fn pem(label: &str, der: &[u8]) -> String {
-    let text = base64::prelude::BASE64_STANDARD.encode(der);
-    let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
-}
-
 /// Writes a certificate for `localhost` with its key into a folder.
 fn certify(folder: &Path, name: &str) -> (Tls, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let tls = Tls { certificate: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}.key")) };
-    std::fs::write(&tls.certificate, pem("CERTIFICATE", made.cert.der())).unwrap();
-    std::fs::write(&tls.key, pem("PRIVATE KEY", &made.signing_key.serialize_der())).unwrap();
+    std::fs::write(&tls.certificate, made.cert.pem()).unwrap();
+    std::fs::write(&tls.key, made.signing_key.serialize_pem()).unwrap();
     (tls, made.cert.der().clone())
 }
 

@@ -117,7 +117,9 @@ async fn events_are_a_recording() {
     let reply = served.get(&format!("/v1/queries/{id}/events")).await.expect(200);
     assert_eq!(reply.header("content-type"), "application/x-ndjson");
     let read = events(&reply.text());
-    assert!(matches!(&read[0].kind, EventKind::QueryStarted { query, app, .. } if query.to_string() == id && app == "caller"));
+    assert!(
+        matches!(&read[0].kind, EventKind::QueryStarted { query, app, .. } if query.to_string() == id && app == "caller")
+    );
     let EventKind::QueryEnded { coverage, .. } = &read.last().unwrap().kind else { panic!("{:?}", read.last()) };
     assert_eq!(coverage.partitions.succeeded, 2);
     let of = |wanted: fn(&EventKind) -> bool| read.iter().filter(|event| wanted(&event.kind)).count();
@@ -199,7 +201,7 @@ async fn recent_queries_are_bounded_in_memory() {
     let long = asking(&json!({ "padding": "x".repeat(60 << 10) }), &["ok"]);
     for _ in 0..20 {
         served.ask("caller", long.clone()).await.expect(200);
-        assert!(served.metric("frond_recent_bytes", &[]).await <= f64::from(300 << 10));
+        served.until("frond_recent_bytes", &[], |bytes| bytes <= f64::from(300 << 10)).await;
     }
     let kept = ids(&served.json("/v1/queries").await).len();
     assert!((1..=4).contains(&kept), "{kept}");
@@ -218,8 +220,7 @@ async fn recent_queries_are_bounded_in_memory() {
     let kept = told.len() - 1;
     let count = missed.data["count"].as_u64().unwrap();
     assert!(count > 5000 && told[kept - 1].name == "query-ended", "{kept} and {count}");
-    served.idle().await;
-    assert!(served.metric("frond_recent_bytes", &[]).await <= f64::from(300 << 10));
+    served.until("frond_recent_bytes", &[], |bytes| bytes <= f64::from(300 << 10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,8 +7,8 @@ use super::{Complaint, Text, sources};
 /// The most lines that a source may have, tests apart.
 const MAX_LINES: usize = 400;
 /// The members of `host` that may keep time. The sandbox is one of them for a timeout around calls that wait in the
-/// host, where no epoch reaches them; testkit and bench serve those that are.
-const TIMEKEEPERS: [&str; 5] = ["root", "jobs", "sandbox", "testkit", "bench"];
+/// host, where no epoch reaches them; the server for its clients, who may be slow; testkit and bench serve those that are.
+const TIMEKEEPERS: [&str; 6] = ["root", "jobs", "sandbox", "server", "testkit", "bench"];
 
 /// Sources that are too long.
 #[must_use]

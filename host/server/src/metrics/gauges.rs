@@ -1,0 +1,76 @@
+//! What is read when it is asked for: what is under way, and what the process takes.
+
+use std::sync::atomic::{AtomicI64, AtomicU64};
+
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::server::Server;
+
+/// What is read when it is asked for.
+pub(super) struct Gauges {
+    running: Gauge,
+    leaves_running: Gauge,
+    slots: Gauge,
+    compiling: Gauge,
+    ahead: Gauge<f64, AtomicU64>,
+    recent_bytes: Gauge,
+    resident: Gauge,
+    files: Gauge,
+    threads: Gauge,
+    pub(super) connections: Gauge<i64, AtomicI64>,
+}
+
+impl Gauges {
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        let gauges = Self {
+            running: Gauge::default(),
+            leaves_running: Gauge::default(),
+            slots: Gauge::default(),
+            compiling: Gauge::default(),
+            ahead: Gauge::default(),
+            recent_bytes: Gauge::default(),
+            resident: Gauge::default(),
+            files: Gauge::default(),
+            threads: Gauge::default(),
+            connections: Gauge::default(),
+        };
+        registry.register("queries_running", "Queries under way", gauges.running.clone());
+        registry.register("leaves_running", "Leaves under way", gauges.leaves_running.clone());
+        registry.register("slots", "Leaves at once", gauges.slots.clone());
+        registry.register("compile_queue", "Components that are compiled, or wait for it", gauges.compiling.clone());
+        registry.register(
+            "admission_ahead_seconds",
+            "Slot time that queries under way are expected to take",
+            gauges.ahead.clone(),
+        );
+        registry.register("recent_bytes", "Memory that the events of recent queries take", gauges.recent_bytes.clone());
+        registry.register("resident_bytes", "The process's resident memory", gauges.resident.clone());
+        registry.register("open_files", "The process's open file descriptors", gauges.files.clone());
+        registry.register("threads", "The process's threads", gauges.threads.clone());
+        registry.register("http_connections", "Connections", gauges.connections.clone());
+        gauges
+    }
+
+    pub(super) fn read(&self, server: &Server) {
+        let int = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.running.set(int(server.recent.running()));
+        self.leaves_running.set(int(server.leaves_running()));
+        self.slots.set(int(server.settings().config.slots));
+        self.compiling.set(int(server.apps.compiling()));
+        self.ahead.set(server.admission.ahead().as_secs_f64());
+        self.recent_bytes.set(int(server.recent.memory()));
+        // Linux tells; elsewhere these stay 0.
+        if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
+            let field = |name: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+                line.split_whitespace().next()?.parse::<i64>().ok()
+            };
+            self.resident.set(field("VmRSS:").unwrap_or(0) * 1024);
+            self.threads.set(field("Threads:").unwrap_or(0));
+        }
+        if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+            self.files.set(int(files.count()));
+        }
+    }
+}
