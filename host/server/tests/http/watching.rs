@@ -57,7 +57,7 @@ async fn a_query_can_be_looked_at_while_it_runs_and_after() {
     assert_eq!((&detail["floor"], &detail["require"]), (&json!("0.1"), &json!(["ok-0"])));
     assert_eq!((&detail["deadline_ms"], &detail["fraction"]), (&json!(20_000.0), &json!(0.5)));
     let running = served.json("/v1/queries?outcome=running").await;
-    assert_eq!(ids(&running), [id.clone()]);
+    assert_eq!(ids(&running), std::slice::from_ref(&id));
 
     let cancelled = send(served.request(Method::DELETE, &format!("/v1/queries/{id}"))).await.expect(202);
     assert_eq!(cancelled.json(), json!({ "id": id }));
