@@ -19,6 +19,8 @@ fn no_verb() {
 
     Commands:
       query     Asks an app a query, and prints the answer
+      serve     Serves every app of a folder over HTTP, with a page to look at them
+      token     Makes a token for a server, and the lines that let the server know it
       new       Makes a folder with an app or a plugin in it, in one of four languages, that builds and passes its cases at once
       build     Runs an app's build commands, and checks the components they make
       test      Tests a plugin or an app under exactly the limits of production: its cases, and the laws of its merge
