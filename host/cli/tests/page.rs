@@ -6,11 +6,16 @@ mod kit;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use kit::{frond, root, skip_without};
+
+/// How long a server may take to look at its apps, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What drives the browser.
 struct Browser {
@@ -159,7 +164,26 @@ impl Serving {
             let _ = child.kill();
             panic!("it does not listen: {line}{}", fs::read_to_string(log).unwrap());
         };
-        Self { child, url }
+        let serving = Self { child, url };
+        serving.until_ready();
+        serving
+    }
+
+    /// It listens before its apps have been looked at.
+    fn until_ready(&self) {
+        let address = self.url.trim_start_matches("http://").trim_end_matches('/');
+        let start = Instant::now();
+        loop {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+            let mut reply = String::new();
+            stream.read_to_string(&mut reply).unwrap();
+            if reply.starts_with("HTTP/1.1 200") {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{reply}");
+            std::thread::yield_now();
+        }
     }
 }
 

@@ -203,7 +203,7 @@ fn settle(stream: &TcpStream, patience: Duration) {
 /// Clients believe a reply only after they have asked; and to close on what they are still sending would take the reply
 /// back before they have read it.
 async fn turn_away(mut stream: TcpStream, _permit: OwnedSemaphorePermit) {
-    let _ = tokio::time::timeout(TELLING, stream.readable()).await;
+    let _ = tokio::time::timeout(TELLING, stream.peek(&mut [0])).await;
     let telling = async {
         stream.write_all(FULL).await?;
         stream.shutdown().await?;

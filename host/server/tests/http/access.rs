@@ -59,13 +59,12 @@ async fn only_the_whole_token_opens() {
         scheme(&format!("{secret}0")),
         scheme(&secret.to_uppercase()),
         scheme(&entry.sha256),
-        scheme(""),
         scheme(&"x".repeat(20_000)),
     ];
     for authorization in wrong {
         with(&served, &authorization).await.problem(401, "unauthorized", "not known here");
     }
-    for authorization in [secret.clone(), format!("Basic {secret}"), format!("Bearer{secret}"), "Bearer".to_owned()] {
+    for authorization in [secret.clone(), format!("Basic {secret}"), format!("Bearer{secret}"), scheme("")] {
         with(&served, &authorization).await.problem(401, "unauthorized", "");
     }
 }
