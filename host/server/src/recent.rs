@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use frond_root::answer::millis;
-use frond_root::runner::Covered;
-use frond_root::{Answer, Cancel, Event, EventKind, Floor, Listener, PartitionKey, Preview, QueryId, Request};
+use frond_root::{Answer, Cancel, Event, EventKind, Floor, Listener, PartitionKey, QueryId, Request};
 use tokio::sync::Notify;
 
+mod preview;
 mod state;
 mod views;
 
@@ -376,21 +376,6 @@ impl Listener for Recorded {
         state.events.push(event.clone());
         drop(state);
         self.takes(bytes);
-        self.changed.notify_waiters();
-    }
-}
-
-/// The least time between two previews of an answer.
-const PREVIEW: Duration = Duration::from_millis(250);
-
-impl Preview for Recorded {
-    fn every(&self) -> Duration {
-        PREVIEW
-    }
-
-    fn take(&self, since_start: Duration, body: Bytes, covered: Covered) {
-        let fraction = if covered.planned == 0 { 0.0 } else { covered.covered as f64 / covered.planned as f64 };
-        lock(&self.state).preview = Some(SoFar { at: since_start, body, fraction });
         self.changed.notify_waiters();
     }
 }

@@ -1,0 +1,24 @@
+//! What the answer would be by now: the newest is kept, for whoever reads the stream.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use frond_root::Preview;
+use frond_root::runner::Covered;
+
+use super::{Recorded, SoFar, lock};
+
+/// The least time between two previews of an answer.
+const PREVIEW: Duration = Duration::from_millis(250);
+
+impl Preview for Recorded {
+    fn every(&self) -> Duration {
+        PREVIEW
+    }
+
+    fn take(&self, since_start: Duration, body: Bytes, covered: Covered) {
+        let fraction = if covered.planned == 0 { 0.0 } else { covered.covered as f64 / covered.planned as f64 };
+        lock(&self.state).preview = Some(SoFar { at: since_start, body, fraction });
+        self.changed.notify_waiters();
+    }
+}
