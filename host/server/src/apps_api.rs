@@ -68,10 +68,14 @@ pub(crate) struct Changed {
     request_body(content = Vec<u8>, content_type = "application/wasm", description = "The component"),
     responses(
         (status = 200, description = "It serves", body = Changed),
-        (status = 403, description = "That takes an admin's token", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The component did not come whole", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The component did not come in time", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The server is stopping", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such app, or role", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The component is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The component is packed, or a form", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "It was refused: what was there still serves", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many changes wait", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "apps"
 )]
@@ -96,9 +100,10 @@ pub(crate) async fn put(
     params(("app" = String, Path, description = "The app's name"), ("role" = String, Path, description = "`leaf`, `merge` or `split`")),
     responses(
         (status = 200, description = "The folder's own component serves", body = Changed),
-        (status = 403, description = "That takes an admin's token", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The server is stopping", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such app, or role", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "It was refused: what was there still serves", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many changes wait", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "apps"
 )]
@@ -118,10 +123,10 @@ pub(crate) async fn delete(
     params(("app" = String, Path, description = "The app's name")),
     responses(
         (status = 200, description = "It serves", body = Changed),
-        (status = 403, description = "That takes an admin's token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such app", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "There is no version before", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "There is no version before, or the server is stopping", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "It was refused: what was there still serves", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many changes wait", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "apps"
 )]

@@ -90,7 +90,10 @@ pub(crate) async fn get(State(server): State<Arc<Server>>, Named(id): Named<Stri
         ("last-event-id" = Option<String>, Header, description = "The number of the last event that is known: a stream goes on after it"),
     ),
     responses(
-        (status = 200, description = "The events", content_type = "application/x-ndjson"),
+        (status = 200, description = "The events: one a line, or each as the data of an event of the stream", content(
+            (crate::openapi::Event = "application/x-ndjson"),
+            (crate::openapi::Event = "text/event-stream"),
+        )),
         (status = 404, description = "The query is not known, or no longer", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "queries"

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use frond_root::{Answer, Coverage, Error, QueryId, Reason};
+use frond_root::{Answer, Coverage, Error, FailureKind, QueryId, Reason};
 use frond_run::RunError;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
@@ -43,7 +43,7 @@ pub(crate) struct Problem {
     reason: Option<&'static str>,
     /// The account of what arrived and what did not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::openapi::Coverage>)]
     coverage: Option<Box<Coverage>>,
     /// In seconds.
     #[serde(skip)]
@@ -184,9 +184,9 @@ impl Problem {
     }
 }
 
-/// The slug that most attempts failed with: what to look at first.
+/// The slug that most attempts failed with: what to look at first. Leaves are cancelled because others failed.
 fn worst(coverage: &Coverage) -> &'static str {
-    let most = coverage.failures.iter().max_by_key(|(_, count)| **count);
+    let most = coverage.failures.iter().max_by_key(|(kind, count)| (**kind != FailureKind::Cancelled, **count));
     most.map_or("out-of-time", |(kind, _)| kind.slug())
 }
 

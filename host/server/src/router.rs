@@ -34,7 +34,7 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .layer(from_fn_with_state(server.clone(), guard));
     let open = OpenApiRouter::new().routes(routes!(health::healthz)).routes(routes!(health::readyz));
     let (router, described) = guarded.merge(open).split_for_parts();
-    let described: Arc<str> = described.to_json().unwrap_or_default().into();
+    let described: Arc<str> = openapi::text(&described).unwrap_or_default().into();
     router
         .route("/openapi.json", axum::routing::get(move || openapi::json(described.clone())))
         .merge(page::routes())

@@ -62,7 +62,7 @@ pub(crate) struct Detail {
     /// Partitions without which there is no answer.
     pub(super) require: Vec<String>,
     /// The account, once it has ended.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::openapi::Coverage>)]
     pub(super) coverage: Option<Box<Coverage>>,
     /// The answer, if there is one.
     pub(super) answer: Option<Shown>,

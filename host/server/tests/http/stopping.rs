@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::net::TcpStream;
 
 use crate::common::{Served, Stream, apps, by_key, config, send, within};
-use crate::raw::Raw;
+use crate::raw::{Raw, status};
 
 /// Waits until the server takes no connections.
 async fn deaf(address: &str) {
@@ -21,19 +21,31 @@ async fn deaf(address: &str) {
     .await;
 }
 
+/// Asks on a connection whether the server is ready, until it says this.
+async fn ready(standing: &mut Raw, word: &str) {
+    loop {
+        standing.send("GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+        standing.until("\r\n\r\n").await;
+        if standing.until("\n").await == word {
+            return;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_runs_is_answered_and_nothing_new_is_taken_on() {
     let served = Served::new().await;
     let mut asked = Stream::open(served.query("caller", by_key(&["ok-0", "spin-1"]))).await;
     let id = asked.header("frond-query");
     asked.next_named("partial").await;
-    // A connection that stands already.
-    served.get("/readyz").await.expect(200);
+    let mut standing = Raw::to(&served).await;
+    ready(&mut standing, "ready\n").await;
     served.order(Order::Stop).await;
-    within(async { while served.get("/readyz").await.status != 503 {} }).await;
-    let refused = served.ask("caller", by_key(&["ok"])).await;
-    assert_eq!(refused.header("retry-after"), "5");
-    refused.problem(503, "overloaded", "the server is stopping");
+    ready(&mut standing, "stopping\n").await;
+    standing.send("POST /v1/apps/caller/query HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}").await;
+    let refused = standing.until("the server is stopping").await;
+    assert_eq!(status(&refused), 503);
+    assert!(refused.contains("retry-after: 5"), "{refused}");
     deaf(served.address()).await;
     send(served.request(Method::DELETE, &format!("/v1/queries/{id}"))).await.expect(202);
     assert_eq!(asked.next_named("answer").await.data["answer"]["count"], 1);
