@@ -14,10 +14,8 @@ use utoipa::{PartialSchema, ToSchema};
 /// What is described by hand.
 const SCHEMAS: &str = include_str!("openapi/schemas.json");
 /// What any request may be told.
-const ANY: [(&str, &str); 2] = [
-    ("403", "The token allows less, or a page or a name elsewhere asks"),
-    ("431", "The request's head is too large"),
-];
+const ANY: [(&str, &str); 2] =
+    [("403", "The token allows less, or a page or a name elsewhere asks"), ("431", "The request's head is too large")];
 /// What requests may be told that ask for a token.
 const GUARDED: [(&str, &str); 2] = [("401", "A token is missing, or unknown"), ("429", "This client asks too much")];
 

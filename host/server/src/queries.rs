@@ -22,8 +22,25 @@ use crate::stream::events as event_stream;
 
 /// How many queries a list has, unless it is asked for fewer.
 const LIST: usize = 50;
+/// The most that one may be asked for.
+const MOST: usize = 1000;
 /// Events that are written at once.
 const BATCH: usize = 500;
+
+/// How a query may stand, in the words of addresses.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+#[expect(dead_code, reason = "it only describes what addresses may say")]
+enum Standing {
+    Running,
+    Complete,
+    Partial,
+    Failed,
+}
+
+impl Standing {
+    const WORDS: [&str; 4] = ["running", "complete", "partial", "failed"];
+}
 
 /// Recent queries.
 #[derive(Serialize, ToSchema)]
@@ -38,8 +55,8 @@ pub(crate) struct Queries {
     path = "/v1/queries",
     params(
         ("app" = Option<String>, Query, description = "Only those of this app"),
-        ("outcome" = Option<String>, Query, description = "Only those that are `running`, or ended as `complete`, `partial` or `failed`"),
-        ("limit" = Option<u32>, Query, description = "The most to list; 50 unless given"),
+        ("outcome" = Option<Standing>, Query, description = "Only those that are running, or ended so"),
+        ("limit" = Option<u32>, Query, description = "The most to list; 50 unless given", minimum = 1, maximum = 1000),
     ),
     responses(
         (status = 200, description = "The queries", body = Queries),
@@ -48,22 +65,21 @@ pub(crate) struct Queries {
     tag = "queries"
 )]
 pub(crate) async fn list(State(server): State<Arc<Server>>, uri: Uri) -> Result<Json<Queries>, Problem> {
-    let (mut app, mut outcome, mut limit) = (None, None, LIST);
+    let (mut app, mut outcome, mut limit) = (None, None, None);
     for (name, value) in pairs(uri.query())? {
         match name.as_str() {
-            "app" => app = Some(value),
-            "outcome" if matches!(value.as_str(), "running" | "complete" | "partial" | "failed") => {
-                outcome = Some(value)
+            "app" if app.is_none() => app = Some(value),
+            "outcome" if outcome.is_none() && Standing::WORDS.contains(&value.as_str()) => outcome = Some(value),
+            "outcome" => return Err(Problem::bad_request("`outcome` is, once, running, complete, partial or failed")),
+            "limit" if limit.is_none() => {
+                let number = value.parse::<usize>().ok().filter(|number| (1..=MOST).contains(number));
+                let wrong = || Problem::bad_request(format!("`limit` is 1 to {MOST} queries"));
+                limit = Some(number.ok_or_else(wrong)?);
             }
-            "outcome" => return Err(Problem::bad_request("`outcome` is running, complete, partial or failed")),
-            "limit" => {
-                let bad = |_| Problem::bad_request("`limit` is a number of queries");
-                limit = value.parse::<u32>().map_err(bad)? as usize;
-            }
-            _ => return Err(Problem::bad_request("there are the parameters app, outcome and limit")),
+            _ => return Err(Problem::bad_request("there are the parameters app, outcome and limit, each once")),
         }
     }
-    Ok(Json(Queries { queries: server.recent.list(app.as_deref(), outcome.as_deref(), limit) }))
+    Ok(Json(Queries { queries: server.recent.list(app.as_deref(), outcome.as_deref(), limit.unwrap_or(LIST)) }))
 }
 
 /// One query: what was asked, how it went, and what is missing from its answer.

@@ -79,7 +79,7 @@ struct Held {
     request_body(content = String, content_type = "application/octet-stream", description = "The query"),
     responses(
         (status = 200, description = "The answer, as the app made it, or in the envelope with `Accept: application/vnd.frond+json`, or as a stream of events with `Accept: text/event-stream`. The header `frond-complete` says whether all of it is there.", content(
-                (String = "*/*"),
+                (serde_json::Value = "*/*"),
                 (crate::openapi::Envelope = "application/vnd.frond+json"),
                 (String = "text/event-stream"),
             ),
@@ -89,11 +89,11 @@ struct Held {
         (status = 408, description = "The body did not come in time", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The query is too large", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "The body is packed, or a form", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A plugin, or the app's source, refuses the query", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "A plugin, or the app's source, refuses the query", content((Problem = "application/problem+json"), (crate::openapi::Envelope = "application/vnd.frond+json"))),
         (status = 500, description = "The app's source, or the server, is at fault", body = Problem, content_type = "application/problem+json"),
-        (status = 502, description = "The merge or the split failed", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "The merge or the split failed", content((Problem = "application/problem+json"), (crate::openapi::Envelope = "application/vnd.frond+json"))),
         (status = 503, description = "More is asked than can be answered in time, or the app has no version that could answer", body = Problem, content_type = "application/problem+json"),
-        (status = 504, description = "Too little arrived in time: with the account of it", body = Problem, content_type = "application/problem+json"),
+        (status = 504, description = "Too little arrived in time: with the account of it", content((Problem = "application/problem+json"), (crate::openapi::Envelope = "application/vnd.frond+json"))),
     ),
     tag = "queries"
 )]

@@ -12,6 +12,7 @@ mod answers;
 mod bodies;
 mod clients;
 mod common;
+mod description;
 mod hostile;
 mod observing;
 mod pages;

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::common::{Served, Stream, apps, by_key, config, send, within};
+use crate::common::{Served, Stream, apps, by_key, config, within};
 use crate::raw::{Raw, status};
 
 /// Waits until the server takes no connections.
@@ -43,11 +43,12 @@ async fn what_runs_is_answered_and_nothing_new_is_taken_on() {
     served.order(Order::Stop).await;
     ready(&mut standing, "stopping\n").await;
     standing.send("POST /v1/apps/caller/query HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}").await;
-    let refused = standing.until("the server is stopping").await;
+    let refused = standing.until("the server is stopping").await + &standing.until("}").await;
     assert_eq!(status(&refused), 503);
     assert!(refused.contains("retry-after: 5"), "{refused}");
     deaf(served.address()).await;
-    send(served.request(Method::DELETE, &format!("/v1/queries/{id}"))).await.expect(202);
+    standing.send(format!("DELETE /v1/queries/{id} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
+    assert_eq!(status(&standing.until("\r\n\r\n").await), 202);
     assert_eq!(asked.next_named("answer").await.data["answer"]["count"], 1);
     assert_eq!(served.ended().await, CutOff::default());
 }

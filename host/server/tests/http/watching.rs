@@ -37,7 +37,9 @@ async fn queries_are_listed_newest_first() {
     assert_eq!(ids(&served.json("/v1/queries?outcome=failed").await), [asked[2].clone()]);
     assert_eq!(ids(&served.json("/v1/queries?app=caller&outcome=complete&limit=1").await), [asked[1].clone()]);
     assert!(ids(&served.json("/v1/queries?app=nobody").await).is_empty());
-    for wrong in ["limit=-1", "limit=x", "outcome=great", "page=2"] {
+    for wrong in
+        ["limit=-1", "limit=0", "limit=1001", "limit=x", "outcome=great", "page=2", "app=a&app=b", "limit=1&limit=2"]
+    {
         served.get(&format!("/v1/queries?{wrong}")).await.problem(400, "bad-request", "");
     }
 }
