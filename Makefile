@@ -2,13 +2,14 @@
 #
 #   make demo      the main job on real data: the rail query whole, then with one region stalled
 #   make test      every check and every test
+#   make soak      a server under everything at once, for ten minutes (FROND_SOAK_SECONDS=60 for one)
 #   make bench     the figures of BENCHMARKS.md, measured on this machine
 #   make plugins   the guests, built for wasm32-wasip2
 #   make languages the rail leaf in Python, JavaScript and C; also one by one, as make guests-python
 #   make lint      format, clippy, docs
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test bench plugins lint setup host tools browser-tools languages guests-python guests-javascript guests-c
+.PHONY: demo test soak bench plugins lint setup host tools browser-tools api-tools languages guests-python guests-javascript guests-c
 
 # Guests have a target folder of their own, so that they and the host never wait for each other's locks, and so that
 # the components are where the examples' frond.toml names them, whatever CARGO_TARGET_DIR says.
@@ -92,10 +93,17 @@ tools:
 browser-tools:
 	@.ci/install-browser
 
-test: plugins languages lint tools browser-tools
+# What holds the server to its description. Without it that is skipped aloud, on CI an error.
+api-tools:
+	@.ci/install-schemathesis
+
+test: plugins languages lint tools browser-tools api-tools
 	@echo "== tests"
 	@cargo test --quiet --release $(ALL) --doc
 	@cargo test --release $(ALL) --lib --bins --tests
+
+soak: plugins
+	@FROND_SOAK_SECONDS=$${FROND_SOAK_SECONDS:-600} cargo test --release $(ALL) --test soak -- --nocapture
 
 bench: plugins host
 	@cargo run --release -p frond-bench -- all

@@ -32,7 +32,7 @@ const FENCES: [(&str, &[&str]); 27] = [
     ("async-nats", &["broker"]),
     ("nats", &["broker"]),
     // Traces are sent with it, and tests of the server ask with it.
-    ("reqwest", &["server"]),
+    ("reqwest", &["server", "cli"]),
     ("ureq", &[]),
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),

@@ -1,0 +1,152 @@
+//! The server: the real binary, with apps that obey their queries.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::kit::{Folder, cache, plugin};
+
+/// Nothing here takes a tenth of this.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Connections and files that come and go by themselves.
+const FILES: u64 = 4;
+
+/// The server.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) url: String,
+    client: reqwest::Client,
+    folder: Folder,
+}
+
+/// What it holds.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "all of it is printed")]
+pub(crate) struct State {
+    pub(crate) resident: u64,
+    pub(crate) files: u64,
+    pub(crate) threads: u64,
+    pub(crate) leaves: u64,
+}
+
+/// Its metrics, as text.
+pub(crate) struct Metrics(String);
+
+impl Metrics {
+    /// The sum of a metric's samples that have all of these labels.
+    pub(crate) fn sum(&self, name: &str, labels: &[&str]) -> f64 {
+        let samples = self.0.lines().filter(|line| {
+            let rest = line.strip_prefix(name).unwrap_or("");
+            rest.starts_with([' ', '{']) && labels.iter().all(|label| rest.contains(label))
+        });
+        samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    fn whole(&self, name: &str) -> u64 {
+        self.sum(name, &[]) as u64
+    }
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let folder = Folder::new();
+        for app in ["steady", "changing"] {
+            std::fs::create_dir_all(folder.path(&format!("apps/{app}"))).unwrap();
+            std::fs::copy(plugin("faulty"), folder.path(&format!("apps/{app}/faulty.wasm"))).unwrap();
+            folder.write(&format!("apps/{app}/frond.toml"), manifest(0));
+        }
+        let mut child = Command::new(env!("CARGO_BIN_EXE_frond"))
+            .args(["serve", "apps", "--listen", "127.0.0.1:0"])
+            .current_dir(folder.dir())
+            .env("FROND_CACHE", cache())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(folder.path("log")).unwrap())
+            .spawn()
+            .expect("the binary starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("listening on ").expect("it says where it listens").to_owned();
+        Self { child, url, client: client(), folder }
+    }
+
+    pub(crate) async fn ready(&self) {
+        self.until("it is ready", async || {
+            let asked = self.client.get(format!("{}/readyz", self.url)).send().await;
+            asked.is_ok_and(|reply| reply.status() == 200)
+        })
+        .await;
+    }
+
+    async fn until(&self, what: &str, is: impl AsyncFn() -> bool) {
+        let waiting = async {
+            while !is().await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            let log = std::fs::read_to_string(self.folder.path("log")).unwrap();
+            panic!("never was this so: {what}\n{:?}\n{log}", self.state().await);
+        }
+    }
+
+    pub(crate) async fn metrics(&self) -> Metrics {
+        let reply = self.client.get(format!("{}/metrics", self.url)).send().await.expect("it answers");
+        Metrics(reply.text().await.expect("metrics are text"))
+    }
+
+    pub(crate) async fn state(&self) -> State {
+        let metrics = self.metrics().await;
+        State {
+            resident: metrics.whole("frond_resident_bytes"),
+            files: metrics.whole("frond_open_files"),
+            threads: metrics.whole("frond_threads"),
+            leaves: metrics.whole("frond_leaves_running"),
+        }
+    }
+
+    /// Waits until nothing runs, and nothing is open that was not when it was `new`.
+    pub(crate) async fn idle(&self, new: &State) -> State {
+        self.until("nothing runs", async || {
+            let metrics = self.metrics().await;
+            metrics.sum("frond_queries_running", &[]) + metrics.sum("frond_leaves_running", &[]) == 0.0
+        })
+        .await;
+        self.until("files and threads are as before", async || {
+            let state = self.state().await;
+            state.files <= new.files + FILES && state.threads <= new.threads + FILES
+        })
+        .await;
+        self.state().await
+    }
+
+    /// Stops it as a service manager would.
+    pub(crate) fn stop(mut self) {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+        let ended = self.child.wait().unwrap();
+        let log = std::fs::read_to_string(self.folder.path("log")).unwrap();
+        assert!(ended.success(), "{ended}\n{log}");
+        assert!(!log.contains("panicked"), "{log}");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// An app's manifest; each number makes another one.
+pub(crate) fn manifest(number: u64) -> String {
+    let component = "component = \"faulty.wasm\"";
+    format!(
+        "content-type = \"application/json\"\n# {number}\n[leaf]\n{component}\n[merge]\n{component}\n[source]\nkind = \"query\"\n\
+         [limits.leaf]\nfuel = 0\n[query]\ndeadline = \"10s\"\nfloor = \"best-effort\"\n"
+    )
+}
