@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use frond_server::apps::Registry;
-use frond_server::config::LogFormat;
+use frond_server::config::{LogFormat, LogLevel};
 use frond_server::{Config, CutOff, Order, Starting};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
 
 use crate::args::ServeArgs;
 use crate::exit::{Exit, Machine};
@@ -44,10 +44,13 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
 }
 
 fn log(config: &Config) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log.level).with_context(|| {
-        format!("`log.level = \"{}\"` is no level\n(write error, warn, info or debug)", config.log.level)
-    })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let level = match config.log.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
     let set = match config.log.format {
         LogFormat::Json => log.json().flatten_event(true).try_init(),
         LogFormat::Text => log.with_ansi(crate::show::look::Look::stderr().colour).try_init(),
@@ -57,11 +60,13 @@ fn log(config: &Config) -> anyhow::Result<()> {
 
 async fn serve(args: &ServeArgs, config: Config) -> anyhow::Result<CutOff> {
     let dir = args.dir.as_path();
+    // Whoever reads where it listens may send a signal at once.
+    let signals = Signals::new().context(Machine::new("signals cannot be heard"))?;
     let starting = Starting::start(dir, config).await?;
-    println!("listening on {}", starting.url());
+    print(format!("listening on {}\n", starting.url()).as_bytes())?;
     let telling = tokio::spawn(tell(starting.apps(), dir.to_path_buf()));
     let (send, orders) = mpsc::channel(ORDERS);
-    let signals = tokio::spawn(signals(send, args.config.clone(), Overrides::of(args)));
+    let signals = tokio::spawn(signals.pass_on(send, args.config.clone(), Overrides::of(args)));
     let cut_off = starting.serve(orders).await;
     signals.abort();
     telling.abort();
@@ -110,25 +115,41 @@ impl Overrides {
     }
 }
 
-/// Signals as orders: the first to end stops, the second quits.
-async fn signals(orders: mpsc::Sender<Order>, config: Option<PathBuf>, overrides: Overrides) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut stopping = false;
-    loop {
-        let order = tokio::select! {
-            _ = interrupt.recv() => if stopping { Order::Quit } else { Order::Stop },
-            _ = terminate.recv() => if stopping { Order::Quit } else { Order::Stop },
-            _ = hangup.recv() => match overrides.read(config.as_deref()) {
-                Ok(config) => Order::Reload(Box::new(config)),
-                Err(error) => {
-                    tracing::error!("the settings cannot be read again, the old ones stay: {error:#}");
-                    continue;
-                }
-            },
-        };
-        stopping |= matches!(order, Order::Stop);
-        orders.send(order).await?;
+/// What a server is told by signals.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Signals as orders: the first to end stops, the second quits.
+    async fn pass_on(mut self, orders: mpsc::Sender<Order>, config: Option<PathBuf>, overrides: Overrides) {
+        let mut stopping = false;
+        loop {
+            let order = tokio::select! {
+                _ = self.interrupt.recv() => if stopping { Order::Quit } else { Order::Stop },
+                _ = self.terminate.recv() => if stopping { Order::Quit } else { Order::Stop },
+                _ = self.hangup.recv() => match overrides.read(config.as_deref()) {
+                    Ok(config) => Order::Reload(Box::new(config)),
+                    Err(error) => {
+                        tracing::error!("the settings cannot be read again, the old ones stay: {error:#}");
+                        continue;
+                    }
+                },
+            };
+            stopping |= matches!(order, Order::Stop);
+            if orders.send(order).await.is_err() {
+                return;
+            }
+        }
     }
 }

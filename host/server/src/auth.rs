@@ -18,6 +18,8 @@ use crate::reply::Problem;
 
 /// The bytes of a fresh token, before it is spelled.
 const TOKEN_BYTES: usize = 32;
+/// What every token begins with.
+const PREFIX: &str = "frond_";
 
 /// Everyone who may ask.
 pub(crate) struct Gate {
@@ -184,7 +186,7 @@ pub(crate) fn digest(spelled: &str) -> Option<[u8; 32]> {
 #[must_use]
 pub fn fresh_token(name: &str, role: Role) -> (String, String) {
     let bytes: [u8; TOKEN_BYTES] = rand::random();
-    let token = format!("frond_{}", hex(&bytes));
+    let token = format!("{PREFIX}{}", hex(&bytes));
     let sha256 = hex(&Sha256::digest(token.as_bytes()));
     let role = match role {
         Role::Query => "query",
@@ -192,6 +194,19 @@ pub fn fresh_token(name: &str, role: Role) -> (String, String) {
     };
     let name = toml::Value::from(name);
     (token, format!("[[token]]\nname = {name}\nrole = \"{role}\"\nsha256 = \"{sha256}\"\n"))
+}
+
+/// A text in which no token can be read.
+pub(crate) fn without_tokens(text: &str) -> String {
+    let mut parts = text.split(PREFIX);
+    let mut shown = parts.next().unwrap_or("").to_owned();
+    for part in parts {
+        shown.push_str(PREFIX);
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+        shown.push_str(if rest.len() == part.len() { "" } else { "…" });
+        shown.push_str(rest);
+    }
+    shown
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -1,12 +1,13 @@
 //! What a server is told: `frond-server.toml`, with its defaults. Sizes are written as `16MiB`, times as `30s`.
 
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use frond_app::size::{parse_duration, parse_size, show_size};
+use frond_app::size::show_size;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::auth::{digest, without_tokens};
 
 /// A server's settings. Every key has a default; an unknown one is an error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +28,8 @@ pub struct Config {
     /// What clients may take.
     pub limits: Limits,
     /// Who may ask. Without any, anybody on this machine.
-    #[serde(rename = "token")]
+    // Left out when there are none: the lines of `frond token` can follow what `--print-config` wrote.
+    #[serde(rename = "token", skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<Token>,
     /// A certificate and its key, for HTTPS.
     pub tls: Option<Tls>,
@@ -161,13 +163,13 @@ pub struct Tls {
 pub struct Log {
     /// `text`, or `json`: an object a line.
     pub format: LogFormat,
-    /// `error`, `warn`, `info`, `debug`; `info` has a line for each query.
-    pub level: String,
+    /// How much: each level with those above it.
+    pub level: LogLevel,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info".to_owned() }
+        Self { format: LogFormat::Text, level: LogLevel::Info }
     }
 }
 
@@ -179,6 +181,20 @@ pub enum LogFormat {
     Text,
     /// For machines.
     Json,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// What failed.
+    Error,
+    /// What somebody should look at.
+    Warn,
+    /// A line for each query.
+    Info,
+    /// What connections do, too.
+    Debug,
 }
 
 /// Why a server cannot be started as it was told.
@@ -216,7 +232,9 @@ impl Config {
         let text = std::fs::read_to_string(path)
             .map_err(|cause| ConfigError::Unreadable { path: path.to_path_buf(), cause })?;
         let wrong = |text: String| ConfigError::Wrong { path: path.to_path_buf(), text };
-        let mut config: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
+        // The line that is wrong is shown, and may be one with a token in it.
+        let mut config: Self =
+            toml::from_str(&text).map_err(|error| wrong(without_tokens(error.to_string().trim_end())))?;
         // Whole paths: what `--print-config` writes means the same wherever it is kept.
         let whole =
             std::path::absolute(path).map_err(|cause| ConfigError::Unreadable { path: path.to_path_buf(), cause })?;
@@ -268,8 +286,8 @@ impl Config {
                 self.listen
             ));
         }
-        for token in &self.tokens {
-            if crate::auth::digest(&token.sha256).is_none() {
+        for (index, token) in self.tokens.iter().enumerate() {
+            if digest(&token.sha256).is_none() {
                 return refuse(format!(
                     "the token `{}` has a sha256 that is not 64 hexadecimal digits\n(`frond token NAME` makes one)",
                     token.name
@@ -277,6 +295,13 @@ impl Config {
             }
             if token.concurrency == 0 || token.rate == 0 {
                 return refuse(format!("the token `{}` allows nothing: its concurrency or rate is 0", token.name));
+            }
+            let same = |other: &&Token| other.sha256.eq_ignore_ascii_case(&token.sha256);
+            if let Some(other) = self.tokens.iter().take(index).find(same) {
+                return refuse(format!(
+                    "`{}` and `{}` have one token: who asks could not be told\n(`frond token NAME` makes one for each)",
+                    other.name, token.name
+                ));
             }
         }
         let limits = &self.limits;
@@ -338,19 +363,14 @@ impl Serialize for Time {
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        parsed(from, parse_size).map(Self)
+        frond_app::Size::deserialize(from).map(|size| Self(size.0))
     }
 }
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        parsed(from, parse_duration).map(Self)
+        frond_app::Time::deserialize(from).map(|time| Self(time.0))
     }
-}
-
-fn parsed<'de, D: Deserializer<'de>, T, E: Display>(from: D, parse: fn(&str) -> Result<T, E>) -> Result<T, D::Error> {
-    let text = String::deserialize(from)?;
-    parse(&text).map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

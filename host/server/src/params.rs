@@ -18,8 +18,12 @@ use crate::reply::Problem;
 pub(crate) const ENVELOPE: &str = "application/vnd.frond+json";
 /// The media type of event streams.
 pub(crate) const EVENTS: &str = "text/event-stream";
+/// What the media type of a form with parts begins with.
+const MULTIPART: &[u8] = b"multipart/";
 /// The most partitions that one request may require.
 const MAX_REQUIRED: usize = 1000;
+/// So much of a value is shown when it is refused.
+const MAX_VALUE: usize = 80;
 
 /// The parts of an address that are names. Bytes that are no text are nobody's name.
 pub(crate) struct Named<T>(pub(crate) T);
@@ -62,6 +66,7 @@ impl Promises {
                 "deadline" | "floor" => return Err(Problem::bad_request(format!("`{name}` is given twice"))),
                 _ => {
                     let known = "(there are deadline, floor and require)";
+                    let name: String = name.chars().take(MAX_VALUE).collect();
                     let text = format!("there is no parameter `{}`\n{known}", name.escape_debug());
                     return Err(Problem::bad_request(text));
                 }
@@ -72,7 +77,12 @@ impl Promises {
 }
 
 fn deadline(value: &str, longest: Duration) -> Result<Duration, Problem> {
-    let time = parse_duration(value).map_err(|error| wrong("deadline", value, &error.to_string()))?;
+    if value.len() > MAX_VALUE {
+        return Err(wrong("deadline", value, "no time is written at such length"));
+    }
+    // What is refused is repeated by the refusal.
+    let time = parse_duration(&value.escape_debug().to_string());
+    let time = time.map_err(|error| wrong("deadline", value, &error.to_string()))?;
     if time.is_zero() {
         return Err(wrong("deadline", value, "no query can be answered in no time"));
     }
@@ -84,7 +94,7 @@ fn deadline(value: &str, longest: Duration) -> Result<Duration, Problem> {
 }
 
 fn wrong(name: &str, value: &str, why: &str) -> Problem {
-    let value: String = value.chars().take(80).collect();
+    let value: String = value.chars().take(MAX_VALUE).collect();
     Problem::bad_request(format!("`{name}={}`: {why}", value.escape_debug()))
 }
 
@@ -124,16 +134,16 @@ impl Form {
 
 /// A body is taken as it is: what would have to be unpacked first is refused.
 pub(crate) fn plain(headers: &HeaderMap) -> Result<(), Problem> {
-    let text =
-        |name| headers.get(name).map(HeaderValue::to_str).and_then(Result::ok).unwrap_or("").to_ascii_lowercase();
-    let encoding = text(CONTENT_ENCODING);
-    if !matches!(encoding.as_str(), "" | "identity") {
+    let is_plain =
+        |encoding: &HeaderValue| matches!(encoding.as_bytes().to_ascii_lowercase().as_slice(), b"" | b"identity");
+    if let Some(encoding) = headers.get_all(CONTENT_ENCODING).iter().find(|encoding| !is_plain(encoding)) {
         return Err(Problem::unsupported(format!(
             "the body is packed as `{}`\n(send it as it is, without Content-Encoding)",
-            encoding.escape_debug()
+            encoding.as_bytes().escape_ascii()
         )));
     }
-    if text(CONTENT_TYPE).starts_with("multipart/") {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..MULTIPART.len()));
+    if kind.is_some_and(|kind| kind.eq_ignore_ascii_case(MULTIPART)) {
         return Err(Problem::unsupported(
             "the body is a form with parts\n(the body itself is what is wanted, such as with curl --data-binary)",
         ));

@@ -179,7 +179,7 @@ fn begin(
     parent: Option<Parent>,
 ) -> Asked {
     let (id, cancel) = (request.id, Cancel::default());
-    let recorded = server.recent.begin(&request, &version, &cancel);
+    let recorded = server.recent.begin(&request, version.number, &version.wired.app.content_type, &cancel);
     let metering = server.metrics.query(&request);
     let events = Events::new(vec![recorded.clone() as Arc<dyn Listener>, metering.clone()]);
     let events = match form {

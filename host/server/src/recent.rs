@@ -19,7 +19,6 @@ use state::{End, State, account_bytes, texts};
 pub(crate) use state::{Slowest, SoFar};
 pub(crate) use views::{Counts, Detail, Shown, Summary, floor_word};
 
-use crate::apps::Version;
 use crate::reply::word;
 
 /// The most events of one query that are kept, beside those that it has but one of.
@@ -112,13 +111,13 @@ impl Recent {
         }
     }
 
-    /// A query begins.
-    pub(crate) fn begin(&self, request: &Request, version: &Version, cancel: &Cancel) -> Arc<Recorded> {
+    /// A query begins, at a version whose answers are of this type.
+    pub(crate) fn begin(&self, request: &Request, version: u64, answers: &str, cancel: &Cancel) -> Arc<Recorded> {
         let recorded = Arc::new(Recorded {
             id: request.id,
             app: request.app.clone(),
-            version: version.number,
-            content_type: version.wired.app.content_type.clone(),
+            version,
+            content_type: answers.to_owned(),
             cancel: cancel.clone(),
             query: shown(&request.query),
             query_bytes: request.query.len(),

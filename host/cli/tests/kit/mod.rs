@@ -186,10 +186,20 @@ impl Running {
         }
     }
 
+    /// What stderr has had so far, as far as somebody waited for it.
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&self.seen).into_owned()
+    }
+
     /// Sends an interrupt, as Ctrl-C does.
     pub fn interrupt(&mut self) -> &mut Self {
-        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
-        assert!(sent.expect("`kill` runs").success(), "the process was gone before it could be interrupted");
+        self.signal("INT")
+    }
+
+    /// Sends a signal, by its name without `SIG`.
+    pub fn signal(&mut self, name: &str) -> &mut Self {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.expect("`kill` runs").success(), "the process was gone before it got the signal {name}");
         self
     }
 

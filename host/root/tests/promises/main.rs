@@ -16,6 +16,7 @@ mod memory;
 mod merging;
 mod outcome;
 mod planning;
+mod previewing;
 mod report;
 mod retrying;
 mod scripts;

@@ -1,1 +1,268 @@
-//! Tests.
+//! Tokens, what they allow, and who asks without one.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A token, and the entry that lets a server know it.
+fn token(name: &str, role: Role) -> (String, Token) {
+    let (token, lines) = fresh_token(name, role);
+    let config: Config = toml::from_str(&lines).unwrap();
+    (token, config.tokens[0].clone())
+}
+
+fn gate(tokens: Vec<Token>) -> Gate {
+    Gate::new(&Config { tokens, ..Config::default() })
+}
+
+fn headers(pairs: &[(http::HeaderName, &str)]) -> HeaderMap {
+    pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+}
+
+fn asks(gate: &Gate, authorization: &str) -> Result<Arc<Holder>, Problem> {
+    gate.holder(&headers(&[(AUTHORIZATION, authorization)]))
+}
+
+/// What a client that is refused is told.
+fn told(problem: &Problem) -> String {
+    serde_json::to_value(problem).unwrap()["detail"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_hash_is_64_hexadecimal_digits_and_nothing_else() {
+    let spelled = "00ff".repeat(16);
+    assert_eq!(digest(&spelled), digest(&spelled.to_uppercase()));
+    assert_eq!(digest(&spelled).unwrap()[..3], [0, 255, 0]);
+    let wrong = [
+        String::new(),
+        "0".repeat(63),
+        "0".repeat(65),
+        format!("{}g", "0".repeat(63)),
+        format!("+{}", "0".repeat(63)),
+        format!(" {}", "0".repeat(63)),
+        format!("0x{}", "0".repeat(62)),
+        "é".repeat(32),
+        "٠".repeat(32),
+    ];
+    for spelled in wrong {
+        assert_eq!(digest(&spelled), None, "{spelled}");
+    }
+}
+
+#[test]
+fn every_holder_is_told_apart_wherever_their_token_stands() {
+    let made: Vec<_> =
+        (0..20).map(|i| token(&format!("t{i}"), if i % 3 == 0 { Role::Admin } else { Role::Query })).collect();
+    let gate = gate(made.iter().map(|(_, entry)| entry.clone()).collect());
+    for (secret, entry) in &made {
+        let holder = asks(&gate, &format!("Bearer {secret}")).ok().unwrap();
+        assert_eq!((&holder.name, holder.role), (&entry.name, entry.role));
+    }
+}
+
+#[test]
+fn hashes_that_differ_in_one_bit_are_two() {
+    let secret = "the token";
+    let hash: [u8; 32] = Sha256::digest(secret).into();
+    for bit in 0..256 {
+        let mut other = hash;
+        other[bit / 8] ^= 1 << (bit % 8);
+        let (_, entry) = token("other", Role::Admin);
+        let gate = gate(vec![Token { sha256: hex(&other), ..entry }]);
+        assert!(asks(&gate, &format!("Bearer {secret}")).is_err(), "bit {bit}");
+    }
+}
+
+#[test]
+fn the_scheme_may_be_written_in_any_case_and_must_be_there() {
+    let (secret, entry) = token("one", Role::Query);
+    let gate = gate(vec![entry.clone()]);
+    for scheme in ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer ", "Bearer   "] {
+        assert!(asks(&gate, &format!("{scheme} {secret}")).is_ok(), "{scheme}");
+    }
+    for wrong in ["", "Bearer", "Bearer ", &secret, &format!("Basic {secret}"), &format!("Bearer{secret}")] {
+        assert!(asks(&gate, wrong).is_err(), "{wrong}");
+    }
+    assert!(asks(&gate, &format!("Bearer {}", entry.sha256)).is_err(), "the hash opens nothing");
+    assert!(asks(&gate, &format!("Bearer {secret} {secret}")).is_err());
+    assert!(gate.holder(&HeaderMap::new()).is_err());
+    let mut bytes = HeaderMap::new();
+    bytes.insert(AUTHORIZATION, http::HeaderValue::from_bytes(b"Bearer \xff\xfe").unwrap());
+    assert!(gate.holder(&bytes).is_err());
+}
+
+#[test]
+fn who_is_refused_is_not_told_what_they_sent() {
+    let (_, entry) = token("dashboard", Role::Query);
+    let (other, _) = token("other", Role::Query);
+    let problem = asks(&gate(vec![entry.clone()]), &format!("Bearer {other}")).err().unwrap();
+    assert_eq!((problem.status().as_u16(), problem.slug()), (401, "unauthorized"));
+    let told = told(&problem);
+    assert!(!told.contains(&other) && !told.contains(&entry.sha256) && !told.contains("dashboard"), "{told}");
+}
+
+#[test]
+fn an_admin_may_what_others_may_and_not_the_other_way_round() {
+    let role = |role| holder(&token("x", role).1);
+    for (has, wants, may) in [
+        (Role::Query, Role::Query, true),
+        (Role::Query, Role::Admin, false),
+        (Role::Admin, Role::Query, true),
+        (Role::Admin, Role::Admin, true),
+    ] {
+        assert_eq!(role(has).may(wants).is_ok(), may, "{has:?} {wants:?}");
+    }
+    let problem = role(Role::Query).may(Role::Admin).err().unwrap();
+    assert_eq!(problem.status().as_u16(), 403);
+    assert!(told(&problem).contains("takes an admin's token"));
+}
+
+#[test]
+fn without_tokens_anybody_may_everything_as_often_as_they_like() {
+    let gate = gate(Vec::new());
+    assert!(!gate.is_closed());
+    let anybody = asks(&gate, "Bearer whatever").ok().unwrap();
+    assert!(anybody.may(Role::Admin).is_ok());
+    let places: Vec<_> = (0..10_000).map(|_| anybody.place().ok().unwrap()).collect();
+    assert!((0..10_000).all(|_| anybody.count().is_ok()));
+    drop(places);
+}
+
+#[test]
+fn a_token_whose_hash_is_wrong_lets_nobody_in_and_does_not_open_the_server() {
+    let (secret, entry) = token("one", Role::Admin);
+    let gate = gate(vec![Token { sha256: "x".to_owned(), ..entry }]);
+    assert!(gate.is_closed());
+    assert!(asks(&gate, &format!("Bearer {secret}")).is_err() && asks(&gate, "Bearer x").is_err());
+}
+
+#[test]
+fn as_many_queries_run_at_once_as_are_allowed() {
+    let holder = holder(&Token { concurrency: 2, ..token("one", Role::Query).1 });
+    let (first, second) = (holder.place().ok().unwrap(), holder.place().ok().unwrap());
+    let problem = holder.place().err().unwrap();
+    assert_eq!((problem.status().as_u16(), problem.slug()), (429, "overloaded"));
+    drop(first);
+    let third = holder.place().ok().unwrap();
+    assert!(holder.place().is_err());
+    drop((second, third));
+}
+
+#[test]
+fn requests_beyond_the_rate_are_refused_and_told_when_to_come_again() {
+    let holder = holder(&Token { rate: 1, ..token("one", Role::Query).1 });
+    assert!(holder.count().is_ok() && holder.count().is_ok(), "twice as many at once");
+    // A machine that stands still for seconds lets some more pass.
+    let problem = (0..1000).find_map(|_| holder.count().err()).unwrap();
+    assert_eq!((problem.status().as_u16(), problem.slug()), (429, "overloaded"));
+    let response = axum::response::IntoResponse::into_response(problem);
+    assert_eq!(response.headers()["retry-after"], "1");
+}
+
+#[test]
+fn the_largest_numbers_are_no_trouble() {
+    let holder = holder(&Token { rate: u32::MAX, concurrency: usize::MAX, ..token("one", Role::Query).1 });
+    assert!(holder.count().is_ok() && holder.place().is_ok());
+}
+
+#[test]
+fn only_names_of_this_machine_are_local() {
+    for host in ["localhost", "LocalHost:1", "127.0.0.1", "127.255.1.2:7300", "[::1]", "[::1]:7300"] {
+        assert!(is_local(host), "{host}");
+    }
+    for host in [
+        "",
+        ":",
+        ":7300",
+        "localhost.",
+        "localhost.evil.example",
+        "evil.example:80",
+        "127.0.0.1.evil.example",
+        "127.0.0.1:x",
+        "127.1",
+        "0.0.0.0",
+        "[::]",
+        "[::ffff:10.0.0.1]",
+        "10.0.0.1:7300",
+        "localhost:80:80",
+        "user@localhost",
+        "localhost/",
+    ] {
+        assert!(!is_local(host), "{host}");
+    }
+}
+
+#[test]
+fn a_page_elsewhere_may_read_and_not_change_unless_it_is_named() {
+    let config = Config { cors: vec!["https://page.example".to_owned()], ..Config::default() };
+    let (closed, open) = (gate(vec![token("one", Role::Query).1]), Gate::new(&config));
+    let uri = Uri::from_static("/v1/apps/a/query");
+    let asks = |gate: &Gate, method: &Method, origin: &str| {
+        gate.same_site(method, &uri, &headers(&[(HOST, "localhost:7300"), (ORIGIN, origin)])).is_ok()
+    };
+    for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
+        assert!(asks(&open, &method, "https://evil.example"), "{method}");
+    }
+    for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+        for gate in [&open, &closed] {
+            assert!(!asks(gate, &method, "https://evil.example"), "{method}");
+            assert!(!asks(gate, &method, "null"), "{method}");
+            assert!(!asks(gate, &method, "http://localhost:7300.evil.example"), "{method}");
+            assert!(asks(gate, &method, "http://localhost:7300"), "{method}");
+        }
+        assert!(asks(&open, &method, "https://page.example"), "{method}");
+        assert!(!asks(&closed, &method, "https://page.example"), "{method}");
+    }
+}
+
+#[test]
+fn http_2_names_the_host_in_the_address() {
+    let open = gate(Vec::new());
+    let asks = |uri: &'static str| open.same_site(&Method::GET, &Uri::from_static(uri), &HeaderMap::new()).is_ok();
+    assert!(asks("http://localhost:7300/v1/apps"));
+    assert!(!asks("http://evil.example/v1/apps"));
+    assert!(!asks("/v1/apps"), "no name is no name of this machine");
+}
+
+#[test]
+fn a_fresh_token_is_long_and_its_lines_are_settings() {
+    let ((first, entry), (second, _)) = (token("a \"name\"\n", Role::Admin), token("a \"name\"\n", Role::Admin));
+    assert_ne!(first, second);
+    assert_eq!(first.len(), PREFIX.len() + 2 * TOKEN_BYTES);
+    assert_eq!((entry.name.as_str(), entry.role), ("a \"name\"\n", Role::Admin));
+    assert_eq!(digest(&entry.sha256), Some(Sha256::digest(first).into()));
+}
+
+proptest! {
+    #[test]
+    fn a_hash_that_was_spelled_is_read_again(bytes: [u8; 32]) {
+        prop_assert_eq!(digest(&hex(&bytes)), Some(bytes));
+    }
+
+    #[test]
+    fn no_text_as_a_hash_or_a_host_or_a_header_brings_it_down(text in ".{0,80}") {
+        let _ = (digest(&text), is_local(&text), bearer(&text));
+        if let Ok(value) = http::HeaderValue::from_str(&text) {
+            let gate = gate(vec![token("one", Role::Query).1]);
+            let pairs = [(AUTHORIZATION, value.clone()), (HOST, value.clone()), (ORIGIN, value)];
+            let headers: HeaderMap = pairs.into_iter().collect();
+            prop_assert!(gate.holder(&headers).is_err());
+            let _ = gate.same_site(&Method::POST, &Uri::from_static("/"), &headers);
+        }
+    }
+
+    #[test]
+    fn a_token_in_a_text_cannot_be_read(before in ".{0,20}", bytes: [u8; 32], after in "[^0-9a-fA-F].{0,20}|") {
+        let secret = format!("{PREFIX}{}", hex(&bytes));
+        let shown = without_tokens(&format!("{before}{secret}{after}{secret}"));
+        prop_assert!(!shown.contains(&secret[PREFIX.len()..]), "{}", shown);
+        prop_assert!(shown.starts_with(&before) && shown.contains(&after));
+    }
+
+    #[test]
+    fn a_text_without_a_token_is_left_alone(text in "([^f]|frond|frond_serve | frond_-){0,20}") {
+        let own = text.replace("frond_", "frond-");
+        prop_assert_eq!(without_tokens(&own), own.as_str());
+        prop_assert_eq!(without_tokens("`frond_server`"), "`frond_server`");
+    }
+}

@@ -1,1 +1,373 @@
-//! Tests.
+//! Settings as files: what is refused and how, what is printed, and what a running server takes anew.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Settings with every key in them, none of which has its default.
+fn full() -> Config {
+    toml::from_str(FULL).unwrap()
+}
+
+const FULL: &str = r#"
+listen = "127.0.0.2:1"
+insecure = true
+slots = 3
+leaves-step-back = false
+state = "/state"
+watch = false
+cors = ["https://page.example"]
+traces = "http://127.0.0.1:4318"
+
+[limits]
+query = "1KiB"
+component = "2KiB"
+headers = "9KiB"
+connections = 4
+queries = 5
+deadline = "6s"
+header-time = "7s"
+body-time = "8s"
+read-time = "9s"
+recent = 10
+recent-memory = "11KiB"
+drain = "12s"
+
+[[token]]
+name = "one"
+role = "admin"
+sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+concurrency = 13
+rate = 14
+
+[tls]
+certificate = "/certificate.pem"
+key = "/key.pem"
+
+[log]
+format = "json"
+level = "debug"
+"#;
+
+/// Every key with its value, tables within tables as `outer.inner`.
+fn keys(config: &Config) -> BTreeMap<String, toml::Value> {
+    fn walk(prefix: &str, value: toml::Value, all: &mut BTreeMap<String, toml::Value>) {
+        match value {
+            toml::Value::Table(table) if prefix != "tls" && prefix != "log" => {
+                for (key, value) in table {
+                    let key = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
+                    walk(&key, value, all);
+                }
+            }
+            value => drop(all.insert(prefix.to_owned(), value)),
+        }
+    }
+    let mut all = BTreeMap::new();
+    walk("", toml::Value::try_from(config).unwrap(), &mut all);
+    all
+}
+
+/// What is wrong with a text, as it is told.
+#[track_caller]
+fn wrong(text: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("server.toml");
+    std::fs::write(&path, text).unwrap();
+    let error = Config::read(&path).expect_err("it is wrong").to_string();
+    error.strip_prefix(&format!("{}: ", path.display())).expect("the file is named").to_owned()
+}
+
+/// Why settings are refused as a whole.
+#[track_caller]
+fn refused(change: impl Fn(&mut Config)) -> String {
+    let mut config = full();
+    config.check().unwrap();
+    change(&mut config);
+    config.check().expect_err("it is refused").to_string()
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    assert_eq!(toml::from_str::<Config>("").unwrap(), Config::default());
+    assert_eq!(toml::from_str::<Config>("[limits]\n[log]\n").unwrap(), Config::default());
+    Config::default().check().unwrap();
+}
+
+#[test]
+fn no_key_of_these_tests_has_its_default() {
+    let (full, default) = (keys(&full()), keys(&Config::default()));
+    for (key, value) in &full {
+        assert_ne!(default.get(key), Some(value), "{key}");
+    }
+    let missing: Vec<_> = default.keys().filter(|key| !full.contains_key(*key)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_those_that_there_are() {
+    for (table, known) in
+        [("", "`leaves-step-back`"), ("limits", "`header-time`"), ("log", "`level`"), ("tls", "`key`")]
+    {
+        let head = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
+        let told = wrong(&format!("{head}surprise = 1\n"));
+        let line = if table.is_empty() { "line 1" } else { "line 2" };
+        for part in [line, "unknown field `surprise`", known] {
+            assert!(told.contains(part), "{table}: {told}");
+        }
+    }
+    let told = wrong("[[token]]\nname = \"one\"\nrole = \"query\"\nsha265 = \"\"\n");
+    assert!(told.contains("line 4") && told.contains("unknown field `sha265`") && told.contains("`sha256`"), "{told}");
+}
+
+#[test]
+fn a_key_that_is_given_twice_is_an_error() {
+    assert!(wrong("slots = 1\nslots = 2\n").contains("line 2"));
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_told_with_its_line() {
+    let lines: Vec<_> = FULL.lines().collect();
+    let mut tried = 0;
+    for (at, line) in lines.iter().enumerate() {
+        let Some((key, _)) = line.split_once(" = ") else { continue };
+        for other in ["1979-05-27", "{}", "-1", "[[[]]]", "1.5", "nan"] {
+            let changed = format!("{key} = {other}");
+            let mut lines = lines.clone();
+            lines[at] = &changed;
+            let told = wrong(&lines.join("\n"));
+            assert!(told.contains(&format!("line {}", at + 1)) && told.contains(&changed), "{changed}: {told}");
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 6 * FULL.matches(" = ").count());
+}
+
+#[test]
+fn a_value_that_is_none_is_told_what_one_looks_like() {
+    for (text, hint) in [
+        ("listen = \"localhost\"", "invalid socket address"),
+        ("limits.query = \"64M\"", "the units are B, KB"),
+        ("limits.query = \"lots\"", "write a number of bytes"),
+        ("limits.query = true", "expected a size such as \"64MiB\""),
+        ("limits.drain = \"30\"", "write a number with a unit"),
+        ("limits.drain = 30", "expected a duration such as"),
+        ("limits.drain = \"2 weeks\"", "the units are ns, us, ms"),
+        ("limits.deadline = \"400d\"", "more than a year"),
+        ("log.level = \"loud\"", "expected one of `error`, `warn`, `info`, `debug`"),
+        ("log.format = \"xml\"", "expected `text` or `json`"),
+        ("[[token]]\nname = \"one\"\nrole = \"root\"\nsha256 = \"\"", "expected `query` or `admin`"),
+        ("[[token]]\nname = \"one\"\nrole = \"query\"", "missing field `sha256`"),
+        ("[tls]\nkey = \"key.pem\"", "missing field `certificate`"),
+    ] {
+        let told = wrong(text);
+        assert!(told.contains(hint), "{text}: {told}");
+    }
+}
+
+#[test]
+fn sizes_may_be_bare_numbers() {
+    let config: Config = toml::from_str("[limits]\nquery = 0\nrecent-memory = 1_000\n").unwrap();
+    assert_eq!((config.limits.query, config.limits.recent_memory), (Size(0), Size(1000)));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = folder.path().join("none.toml");
+    let error = Config::read(&none).unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot read `{}`", none.display()));
+    assert!(std::error::Error::source(&error).is_some());
+    let latin = folder.path().join("latin.toml");
+    std::fs::write(&latin, b"state = \"caf\xe9\"\n").unwrap();
+    assert!(matches!(Config::read(&latin), Err(ConfigError::Unreadable { .. })));
+    assert!(matches!(Config::read(folder.path()), Err(ConfigError::Unreadable { .. })));
+}
+
+#[test]
+fn paths_are_relative_to_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("server.toml");
+    std::fs::write(&path, "state = \"state\"\n[tls]\ncertificate = \"/abs/c.pem\"\nkey = \"../k.pem\"\n").unwrap();
+    let config = Config::read(&path).unwrap();
+    let tls = Tls { certificate: "/abs/c.pem".into(), key: folder.path().join("../k.pem") };
+    assert_eq!((config.state, config.tls), (Some(folder.path().join("state")), Some(tls)));
+}
+
+#[test]
+fn a_line_with_a_token_in_it_is_not_shown() {
+    let (token, _) = crate::auth::fresh_token("one", Role::Query);
+    for text in [
+        format!("token = \"{token}\""),
+        format!("[[token]]\ntoken = \"{token}\""),
+        format!("[[token]]\nname = \"one\"\nrole = \"{token}\""),
+        format!("{token} = 1"),
+        format!("{token}"),
+    ] {
+        let told = wrong(&text);
+        assert!(!told.contains(&token[6..]) && told.contains("frond_…"), "{told}");
+    }
+    let told = refused(|config| config.tokens[0].sha256.clone_from(&token));
+    assert!(!told.contains(&token[6..]) && told.contains("`one`"), "{told}");
+}
+
+#[test]
+fn a_server_that_others_reach_has_tokens_or_is_told_to_do_without() {
+    let reachable = ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "[2001:db8::1]:1"];
+    for listen in reachable {
+        let listen: SocketAddr = listen.parse().unwrap();
+        let with = |tokens: &[Token], insecure| {
+            Config { listen, insecure, tokens: tokens.to_vec(), ..Config::default() }.check().is_ok()
+        };
+        let tokens = full().tokens;
+        assert!(!with(&[], false) && with(&tokens, false) && with(&[], true), "{listen}");
+    }
+    for listen in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1"] {
+        Config { listen: listen.parse().unwrap(), ..Config::default() }.check().unwrap();
+    }
+}
+
+#[test]
+fn what_would_serve_nothing_is_refused_by_name() {
+    assert!(refused(|config| config.slots = 0).contains("slots is 0"));
+    assert!(refused(|config| config.limits.connections = 0).contains("limits.connections is 0"));
+    assert!(refused(|config| config.limits.queries = 0).contains("limits.queries is 0"));
+    assert!(refused(|config| config.limits.recent = 0).contains("limits.recent is 0"));
+    assert!(refused(|config| config.limits.headers = Size(8191)).contains("limits.headers"));
+    assert!(refused(|config| config.tokens[0].rate = 0).contains("`one` allows nothing"));
+    assert!(refused(|config| config.tokens[0].concurrency = 0).contains("`one` allows nothing"));
+    let mut least = full();
+    (least.limits.headers, least.limits.recent) = (Size(8192), 1);
+    least.check().unwrap();
+}
+
+#[test]
+fn two_holders_of_one_token_are_refused() {
+    let twice = |config: &mut Config| {
+        let second = Token {
+            name: "two".to_owned(),
+            sha256: config.tokens[0].sha256.to_uppercase(),
+            ..config.tokens[0].clone()
+        };
+        config.tokens[0].sha256 = "ab".repeat(32);
+        config.tokens.push(Token { sha256: "AB".repeat(32), ..second });
+    };
+    let told = refused(twice);
+    assert!(told.contains("`one` and `two` have one token"), "{told}");
+    // One who changes tokens holds two for a while.
+    let mut renewed = full();
+    renewed.tokens.push(Token { sha256: "1".repeat(64), ..renewed.tokens[0].clone() });
+    renewed.check().unwrap();
+}
+
+#[test]
+fn a_reload_takes_what_it_may_and_says_what_it_may_not() {
+    let (old, mut taken) = (Config::default(), full());
+    let changed = taken.fix(&old);
+    assert_eq!(
+        changed,
+        [
+            "listen",
+            "slots",
+            "leaves-step-back",
+            "state",
+            "watch",
+            "tls",
+            "traces",
+            "log",
+            "limits.component",
+            "limits.headers",
+            "limits.connections",
+            "limits.header-time",
+            "limits.read-time",
+            "limits.recent",
+            "limits.recent-memory"
+        ]
+    );
+    let (old, new, taken) = (keys(&old), keys(&full()), keys(&taken));
+    for key in new.keys() {
+        let from = if changed.contains(&key.as_str()) { &old } else { &new };
+        assert_eq!(taken.get(key), from.get(key), "{key}");
+    }
+}
+
+#[test]
+fn a_reload_of_the_same_changes_nothing() {
+    let mut same = full();
+    assert!(same.fix(&full()).is_empty());
+    assert_eq!(same, full());
+}
+
+#[test]
+fn an_empty_list_of_tokens_is_not_printed() {
+    let text = toml::to_string(&Config::default()).unwrap();
+    let (_, lines) = crate::auth::fresh_token("one", Role::Query);
+    assert_eq!(toml::from_str::<Config>(&format!("{text}{lines}")).unwrap().tokens.len(), 1, "{text}");
+}
+
+fn time() -> impl Strategy<Value = Time> {
+    let nanos = prop_oneof![
+        0..=365 * 24 * 3600 * 1_000_000_000_u64,
+        (0..100_000_u64).prop_map(|ms| ms * 1_000_000),
+        (0..100_000_u64).prop_map(|s| s * 1_000_000_000),
+    ];
+    nanos.prop_map(|nanos| Time(Duration::from_nanos(nanos)))
+}
+
+fn size() -> impl Strategy<Value = Size> {
+    prop_oneof![any::<u64>(), (0..1000_u64, 0..50).prop_map(|(bytes, by)| bytes << by)].prop_map(Size)
+}
+
+prop_compose! {
+    fn config()(
+        listen: SocketAddr,
+        flags: [bool; 3],
+        sizes in [size(), size(), size(), size()],
+        times in [time(), time(), time(), time(), time()],
+        counts in [0..=u32::MAX as usize, 0..=9, 0..=9],
+        texts in [".{0,12}", ".{0,12}", ".{0,12}"],
+        tokens in prop::collection::vec((".{0,12}", ".{0,12}", any::<u32>(), any::<bool>()), 0..3),
+        parts: [bool; 4],
+    ) -> Config {
+        let [query, component, headers, recent_memory] = sizes;
+        let [deadline, header_time, body_time, read_time, drain] = times;
+        let [slots, connections, queries] = counts;
+        let [path, origin, address] = texts;
+        let limits = Limits {
+            query, component, headers, connections, queries, deadline, header_time, body_time, read_time,
+            recent: queries, recent_memory, drain,
+        };
+        let token = |(name, sha256, rate, admin)| Token {
+            name, sha256, rate, concurrency: slots, role: if admin { Role::Admin } else { Role::Query },
+        };
+        let format = if parts[3] { LogFormat::Json } else { LogFormat::Text };
+        Config {
+            listen, slots, limits,
+            insecure: flags[0], leaves_step_back: flags[1], watch: flags[2],
+            state: parts[0].then(|| PathBuf::from(&path)),
+            tokens: tokens.into_iter().map(token).collect(),
+            tls: parts[1].then(|| Tls { certificate: path.clone().into(), key: origin.clone().into() }),
+            cors: vec![origin],
+            traces: parts[2].then_some(address),
+            log: Log { format, level: LogLevel::Warn },
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_printed_is_read_as_the_same(config in config()) {
+        let text = toml::to_string(&config).unwrap();
+        // Flow labels of an address are not written down.
+        let listen = config.listen.to_string().parse().unwrap();
+        prop_assert_eq!(toml::from_str::<Config>(&text).unwrap(), Config { listen, ..config });
+    }
+
+    #[test]
+    fn no_settings_bring_the_check_or_a_reload_down(mut one in config(), other in config()) {
+        let _ = one.check();
+        one.fix(&other);
+        prop_assert_eq!(one.fix(&other), Vec::<&str>::new());
+    }
+}

@@ -1,1 +1,271 @@
-//! Tests.
+//! Parameters, headers and bodies: what is read, what is refused, and that nothing brings it down.
+
+use std::convert::Infallible;
+
+use futures_util::stream;
+use proptest::prelude::*;
+
+use super::*;
+
+const LONGEST: Duration = Duration::from_secs(60);
+
+fn read(query: &str) -> Result<Promises, Problem> {
+    Promises::read(Some(query), LONGEST)
+}
+
+/// Status and detail of a refusal.
+fn told(problem: &Problem) -> (u16, String) {
+    let problem = serde_json::to_value(problem).unwrap();
+    (problem["status"].as_u64().unwrap() as u16, problem["detail"].as_str().unwrap().to_owned())
+}
+
+#[track_caller]
+fn refused(query: &str) -> String {
+    let (status, detail) = told(&read(query).expect_err(query));
+    assert_eq!(status, 400, "{query}");
+    detail
+}
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        headers.append(*name, value.parse().unwrap());
+    }
+    headers
+}
+
+/// A text as part of an address, every byte of it escaped.
+fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
+#[test]
+fn nothing_that_is_asked_for_is_nothing_promised() {
+    for query in [None, Some(""), Some("&"), Some("&&&")] {
+        assert_eq!(Promises::read(query, LONGEST).ok(), Some(Promises::default()), "{query:?}");
+    }
+}
+
+#[test]
+fn promises_are_read() {
+    let promises = read("deadline=1m&floor=80%25&require=a&require=b&require=a").ok().unwrap();
+    let required: Vec<_> = promises.required.iter().map(PartitionKey::as_str).collect();
+    assert_eq!((promises.deadline, promises.floor), (Some(LONGEST), Some(Floor::AtLeast(0.8))));
+    assert_eq!(required, ["a", "b", "a"]);
+    for (text, floor) in [
+        ("all", Floor::All),
+        ("best-effort", Floor::BestEffort),
+        ("1", Floor::AtLeast(1.0)),
+        ("1e-9", Floor::AtLeast(1e-9)),
+    ] {
+        assert_eq!(read(&format!("floor={text}")).ok().unwrap().floor, Some(floor), "{text}");
+    }
+    assert_eq!(read("deadline=1ns").ok().unwrap().deadline, Some(Duration::from_nanos(1)));
+}
+
+#[test]
+fn a_wrong_promise_is_told_with_what_it_should_be() {
+    for (query, hint) in [
+        ("deadline=", "is not a duration"),
+        ("deadline", "is not a duration"),
+        ("deadline=5", "write a number with a unit"),
+        ("deadline=-1s", "is not a duration"),
+        ("deadline=0s", "no time"),
+        ("deadline=0.1ns", "no time"),
+        ("deadline=61s", "the longest that this server allows is 60s"),
+        ("deadline=60000000001ns", "the longest that this server allows is 60s"),
+        ("deadline=9999999d", "more than a year"),
+        ("floor=", "write `all`"),
+        ("floor=0", "write `all`"),
+        ("floor=1.01", "write `all`"),
+        ("floor=-0.5", "write `all`"),
+        ("floor=NaN", "write `all`"),
+        ("floor=inf", "write `all`"),
+        ("floor=ALL", "write `all`"),
+        ("floor=101%25", "write `all`"),
+        ("deadline=1s&deadline=1s", "`deadline` is given twice"),
+        ("floor=all&floor=all", "`floor` is given twice"),
+        ("dedline=1s", "there are deadline, floor and require"),
+        ("Deadline=1s", "there is no parameter `Deadline`"),
+        ("=1s", "there is no parameter ``"),
+        ("deadline=1s;floor=all", "is not a unit of time"),
+    ] {
+        let detail = refused(query);
+        assert!(detail.contains(hint), "{query}: {detail}");
+    }
+}
+
+#[test]
+fn more_than_enough_partitions_are_refused() {
+    let many = |count: usize| vec!["require=a"; count].join("&");
+    assert_eq!(read(&many(MAX_REQUIRED)).ok().unwrap().required.len(), MAX_REQUIRED);
+    assert!(refused(&many(MAX_REQUIRED + 1)).contains("more than 1000 partitions"));
+}
+
+#[test]
+fn names_and_values_are_unescaped_once() {
+    let required = |query: &str| read(query).ok().unwrap().required[0].as_str().to_owned();
+    for (query, key) in [
+        ("require=", ""),
+        ("require", ""),
+        ("require=a+b", "a b"),
+        ("require=a%2Bb", "a+b"),
+        ("require=a%26floor%3Dall", "a&floor=all"),
+        ("require=a=b", "a=b"),
+        ("require=%2525", "%25"),
+        ("require=%zz%", "%zz%"),
+        ("require=%C3%A9", "é"),
+        ("require=%00%0a", "\0\n"),
+        ("require=a%2fb/c?d", "a/b/c?d"),
+        ("%72equire=a", "a"),
+    ] {
+        assert_eq!(required(query), key, "{query}");
+    }
+    // Bytes that are no text cannot be a key's.
+    assert_eq!(required("require=%ff"), "\u{fffd}");
+}
+
+#[test]
+fn what_is_refused_is_shown_short_and_harmless() {
+    let long = refused(&format!("deadline={}", "9".repeat(10_000)));
+    assert!(long.contains("no time is written at such length") && long.len() < 200, "{long}");
+    assert!(refused(&format!("floor={}", "9".repeat(10_000))).len() < 300);
+    assert!(refused(&format!("{}=1", "x".repeat(10_000))).len() < 300);
+    for query in
+        ["deadline=%1b[31m%e2%80%ae", "deadline=1%1b[31m%e2%80%ae", "floor=%1b[31m%e2%80%ae", "%1b[31m%e2%80%ae=1"]
+    {
+        let detail = refused(query);
+        assert!(!detail.contains(['\u{1b}', '\u{202e}']) && detail.contains("\\u{202e}"), "{detail}");
+    }
+}
+
+#[test]
+fn the_first_form_that_is_named_is_the_one() {
+    for (accept, form) in [
+        (&[][..], Form::Answer),
+        (&["*/*"], Form::Answer),
+        (&["application/json"], Form::Answer),
+        (&["application/vnd.frond+json"], Form::Envelope),
+        (&["Application/Vnd.Frond+JSON; q=0.1"], Form::Envelope),
+        (&["text/event-stream"], Form::Stream),
+        (&["text/html, text/event-stream;q=0.9, application/vnd.frond+json"], Form::Stream),
+        (&["text/html", "application/vnd.frond+json", "text/event-stream"], Form::Envelope),
+        (&["text/event-streams", "xapplication/vnd.frond+json", ",,;;,"], Form::Answer),
+    ] {
+        let pairs: Vec<_> = accept.iter().map(|value| ("accept", *value)).collect();
+        assert_eq!(Form::wanted(&headers(&pairs)), form, "{accept:?}");
+    }
+}
+
+#[test]
+fn what_would_have_to_be_unpacked_is_refused() {
+    for taken in [
+        &[][..],
+        &[("content-encoding", "identity")],
+        &[("content-encoding", "Identity")],
+        &[("content-type", "application/x-www-form-urlencoded")],
+        &[("content-type", "text/plain; multipart/form-data")],
+    ] {
+        assert!(plain(&headers(taken)).is_ok(), "{taken:?}");
+    }
+    for refused in [
+        &[("content-encoding", "gzip")][..],
+        &[("content-encoding", "identity, gzip")],
+        &[("content-encoding", "identity"), ("content-encoding", "br")],
+        &[("content-encoding", "é")],
+        &[("content-type", "multipart/form-data; boundary=x")],
+        &[("content-type", "Multipart/Mixed")],
+    ] {
+        let problem = plain(&headers(refused)).expect_err("packed");
+        assert_eq!(told(&problem).0, 415, "{refused:?}");
+    }
+}
+
+fn pieces(pieces: &[&'static str]) -> Body {
+    let pieces: Vec<Result<_, Infallible>> =
+        pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
+    Body::from_stream(stream::iter(pieces))
+}
+
+#[tokio::test]
+async fn a_body_is_taken_whole_in_as_many_pieces_as_it_comes() {
+    for (said, whole) in
+        [(&[][..], ""), (&["abc"], "abc"), (&["ab", "c"], "abc"), (&["", "a", "", "b", "c"], "abc"), (&["", ""], "")]
+    {
+        let read = body(&HeaderMap::new(), pieces(said), 3, LONGEST).await;
+        assert_eq!(read.ok().unwrap(), whole, "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_whether_or_not_it_says_so() {
+    for said in [&["abcd"][..], &["abc", "d"], &["a", "b", "c", "d"]] {
+        let problem = body(&HeaderMap::new(), pieces(said), 3, LONGEST).await.expect_err("too large");
+        assert_eq!(
+            told(&problem),
+            (413, "the body is larger than the 3 bytes that are allowed".to_owned()),
+            "{said:?}"
+        );
+    }
+    // Nothing of it is read: it would never come.
+    let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+    let problem = body(&headers(&[("content-length", "4")]), never, 3, LONGEST).await.expect_err("too large");
+    assert_eq!(told(&problem).0, 413);
+    let lying = headers(&[("content-length", "1")]);
+    assert_eq!(told(&body(&lying, pieces(&["abcd"]), 3, LONGEST).await.expect_err("too large")).0, 413);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_in_time_is_given_up() {
+    let start = tokio::time::Instant::now();
+    let slow = stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Some((Ok::<_, Infallible>(Bytes::from_static(b"a")), ()))
+    });
+    let problem = body(&HeaderMap::new(), Body::from_stream(slow), 1000, Duration::from_millis(2500)).await;
+    assert_eq!(told(&problem.expect_err("late")), (408, "the body did not come within 2.5s".to_owned()));
+    assert_eq!(start.elapsed(), Duration::from_millis(2500));
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_refused() {
+    let broken = stream::iter([Ok(Bytes::from_static(b"a")), Err(std::io::Error::other("gone"))]);
+    let problem = body(&HeaderMap::new(), Body::from_stream(broken), 1000, LONGEST).await.expect_err("broken");
+    assert_eq!(told(&problem), (400, "the body ended before it was whole".to_owned()));
+}
+
+proptest! {
+    #[test]
+    fn no_address_brings_it_down(
+        query in prop_oneof![".*", "((deadline|floor|require|[a-z]*)[=&%+;]?[0-9a-zA-Z%.+&=-]{0,8}){0,6}"],
+    ) {
+        if let Err(problem) = read(&query) {
+            let (status, detail) = told(&problem);
+            prop_assert_eq!(status, 400);
+            prop_assert!(!detail.is_empty() && detail.len() < 10_000, "{}", detail);
+        }
+    }
+
+    #[test]
+    fn every_key_can_be_required(keys in prop::collection::vec(".*", 0..5)) {
+        let query: Vec<_> = keys.iter().map(|key| format!("require={}", escaped(key))).collect();
+        let promises = read(&query.join("&")).ok().unwrap();
+        let required: Vec<_> = promises.required.iter().map(PartitionKey::as_str).collect();
+        prop_assert_eq!(required, keys);
+    }
+
+    #[test]
+    fn every_deadline_within_the_longest_is_taken_as_it_is(nanos in 1..=60_000_000_000_u64) {
+        let deadline = read(&format!("deadline={nanos}ns")).ok().unwrap().deadline;
+        prop_assert_eq!(deadline, Some(Duration::from_nanos(nanos)));
+    }
+
+    #[test]
+    fn no_header_brings_it_down(value in prop::collection::vec(any::<u8>(), 0..60)) {
+        if let Ok(value) = HeaderValue::from_bytes(&value) {
+            let names = [ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE];
+            let headers: HeaderMap = names.into_iter().map(|name| (name, value.clone())).collect();
+            let _ = (Form::wanted(&headers), plain(&headers));
+        }
+    }
+}
