@@ -168,4 +168,7 @@ pub enum Error {
     /// The split component failed: the query then ends as [`crate::Reason::Split`].
     #[error("the split failed: {0}")]
     Split(Box<Failure>),
+    /// Partials could not be kept, or recalled: the query goes on where it was once they can.
+    #[error("the partials could not be kept: {0}")]
+    Journal(Box<Failure>),
 }

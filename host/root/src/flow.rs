@@ -3,6 +3,7 @@
 //! The loop's `select!` only names what happened; [`Gather`] decides; the actions are performed here.
 
 mod gathering;
+mod journaling;
 mod merging;
 mod preview;
 
@@ -18,6 +19,7 @@ use crate::answer::{Answer, Coverage, Reason, Timings, millis};
 use crate::event::{EventKind, Events, FORMAT_VERSION, GatherEnd};
 use crate::failure::{Error, Failure, FailureKind};
 use crate::gather::{Demand, Gather};
+use crate::journal::Journal;
 use crate::plan::Plan;
 use crate::policy::budget::Budget;
 use crate::request::Request;
@@ -34,6 +36,8 @@ pub struct Root {
     pub merger: Arc<dyn Merger>,
     /// Sees what happens.
     pub events: Events,
+    /// Keeps its partials, if they are to outlive this process.
+    pub journal: Option<Arc<dyn Journal>>,
 }
 
 /// Ends a query early. Clones share one state.
@@ -213,13 +217,16 @@ async fn scatter_and_gather(course: &mut Course, plan: Arc<Plan>) -> Result<Answ
         leaf_deadline: course.micros(course.budget.leaf_deadline),
         gather_deadline: course.micros(course.budget.gather_deadline),
     });
-    let gathered = gathering::gather(course, plan, demand).await;
+    let mut gathered = gathering::gather(course, plan, demand).await;
     course.gathered = course.start.elapsed();
+    if let Some(failure) = gathered.journal_failure.take() {
+        return Err(Error::Journal(Box::new(failure)));
+    }
     Ok(conclude(course, gathered).await)
 }
 
 async fn conclude(course: &Course, gathered: Gathered) -> Answer {
-    let Gathered { gather, partials, folds, merge_failure } = gathered;
+    let Gathered { gather, partials, folds, merge_failure, .. } = gathered;
     let coverage = |reason: Option<&Reason>| -> Box<Coverage> {
         let mut coverage = gather.coverage(course.timings());
         coverage.complete &= reason.is_none();

@@ -153,6 +153,15 @@ impl Gather {
         self.account.attempts.started += 1;
     }
 
+    /// The partial of an earlier run, which the journal had.
+    pub fn recalled(&mut self, partition: u32, partial: Bytes, actions: &mut Vec<Action>) {
+        let open = self.cells.get(partition as usize).is_some_and(|cell| cell.settled.is_none());
+        if open && self.ended_why().is_none() {
+            self.settle(partition, Status::Succeeded, 1.0);
+            actions.push(Action::Merge { partition, partial });
+        }
+    }
+
     /// A leaf ended after `ran`; `emission` is what it had handed over if it failed.
     pub fn ended(
         &mut self,

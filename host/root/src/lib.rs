@@ -9,7 +9,7 @@
 //! 7. [`answer`]: what comes out, with the account of what did not.
 //!
 //! [`flow`] runs the steps; [`event`] tells what happens; [`policy`] holds the formulas; [`runner`] is the seam
-//! behind which leaves run, in this process or elsewhere.
+//! behind which leaves run, in this process or elsewhere, and [`journal`] that behind which partials outlive it.
 //!
 //! Nothing here opens a socket or a database, reads a file, or knows what WebAssembly is.
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
@@ -21,6 +21,7 @@ pub mod failure;
 pub mod flow;
 pub mod gather;
 pub mod ids;
+pub mod journal;
 pub mod merge;
 pub mod plan;
 pub mod policy;
@@ -34,6 +35,7 @@ pub use event::{Event, EventKind, Events, Listener, Preview, Usage};
 pub use failure::{Error, Failure, FailureKind};
 pub use flow::{Cancel, Root};
 pub use ids::{PartitionKey, QueryId};
+pub use journal::Journal;
 pub use plan::{Content, Partition, Plan};
 pub use request::{Floor, MergeOrder, Request};
 pub use runner::{LeafRunner, Merger};

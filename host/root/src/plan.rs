@@ -1,6 +1,6 @@
 //! What will be scattered: the partitions, checked, in order, with their weights. Pure.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -81,6 +81,7 @@ pub struct Plan {
     partitions: Vec<Partition>,
     weight: u64,
     query: Option<Bytes>,
+    kept: BTreeSet<u32>,
 }
 
 impl Plan {
@@ -100,7 +101,7 @@ impl Plan {
             one.weight = one.weight.clamp(1, MAX_WEIGHT);
         }
         let weight = partitions.iter().map(|one| one.weight).sum();
-        Ok(Self { partitions, weight, query: None })
+        Ok(Self { partitions, weight, query: None, kept: BTreeSet::new() })
     }
 
     /// The same for a query that brought its partitions along: leaves and merges get `query` in its place.
@@ -108,6 +109,26 @@ impl Plan {
     pub fn asking(mut self, query: Bytes) -> Self {
         self.query = Some(query);
         self
+    }
+
+    /// The same for a query that goes on after an interruption: the journal has the partials of these indexes.
+    #[must_use]
+    pub fn keeping(mut self, kept: BTreeSet<u32>) -> Self {
+        self.kept = kept;
+        self.kept.split_off(&u32::try_from(self.partitions.len()).unwrap_or(u32::MAX));
+        self
+    }
+
+    /// How many partials the journal has.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// True when the journal has the partial of this index.
+    #[must_use]
+    pub fn is_kept(&self, index: u32) -> bool {
+        self.kept.contains(&index)
     }
 
     /// What leaves and merges get in the place of the request's query, if anything.

@@ -61,6 +61,8 @@ pub struct Scatter {
     leaf_time: Option<Duration>,
     unread_limit: u64,
     order: Option<Vec<u32>>,
+    /// How many there are to claim.
+    count: usize,
     next: AtomicUsize,
     again: Mutex<VecDeque<(u32, u32)>>,
     again_len: AtomicUsize,
@@ -106,7 +108,8 @@ impl Scatter {
     /// All of `plan`, to be claimed within `window`.
     #[must_use]
     pub fn new(plan: Arc<Plan>, query: Bytes, window: Window) -> Arc<Self> {
-        let order = window.heaviest_first.then(|| heaviest_first(&plan)).flatten();
+        let order = order(&plan, window.heaviest_first);
+        let count = order.as_ref().map_or(plan.len(), Vec::len);
         Arc::new(Self {
             plan,
             query,
@@ -115,6 +118,7 @@ impl Scatter {
             leaf_time: window.leaf_time,
             unread_limit: window.unread,
             order,
+            count,
             next: AtomicUsize::new(0),
             again: Mutex::default(),
             again_len: AtomicUsize::new(0),
@@ -191,13 +195,13 @@ impl Scatter {
             self.again_len.fetch_sub(1, Ordering::SeqCst);
             return Some(retry);
         }
-        if self.next.load(Ordering::SeqCst) >= self.plan.len() {
+        if self.next.load(Ordering::SeqCst) >= self.count {
             return None;
         }
         let at = self.next.fetch_add(1, Ordering::SeqCst);
         let index = match &self.order {
             Some(order) => *order.get(at)?,
-            None => u32::try_from(at).ok().filter(|_| at < self.plan.len())?,
+            None => u32::try_from(at).ok().filter(|_| at < self.count)?,
         };
         Some((index, 1))
     }
@@ -239,7 +243,7 @@ impl Scatter {
     }
 
     fn is_claimable(&self) -> bool {
-        let left = self.next.load(Ordering::SeqCst) < self.plan.len() || self.again_len.load(Ordering::SeqCst) > 0;
+        let left = self.next.load(Ordering::SeqCst) < self.count || self.again_len.load(Ordering::SeqCst) > 0;
         left && self.is_open()
     }
 
@@ -318,6 +322,17 @@ impl Scatter {
             hooks.push(Box::new(hook));
         }
     }
+}
+
+/// The indexes to claim, if they are not simply all of them: those that no journal has, the heaviest first if asked for.
+fn order(plan: &Plan, heavy_first: bool) -> Option<Vec<u32>> {
+    let order = heavy_first.then(|| heaviest_first(plan)).flatten();
+    if plan.kept() == 0 {
+        return order;
+    }
+    let mut order = order.unwrap_or_else(|| (0_u32..).take(plan.len()).collect());
+    order.retain(|index| !plan.is_kept(*index));
+    Some(order)
 }
 
 /// The indexes by falling weight, or `None` when all weigh the same.

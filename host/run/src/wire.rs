@@ -98,6 +98,6 @@ impl Wired {
     }
 
     pub(crate) fn root(&self, events: Events) -> Root {
-        Root { runner: self.runner.clone(), merger: self.merger.clone(), events }
+        Root { runner: self.runner.clone(), merger: self.merger.clone(), events, journal: None }
     }
 }

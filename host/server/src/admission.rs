@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use frond_root::policy::admission::{Load, admit};
 
@@ -16,11 +16,19 @@ pub(crate) struct Admission {
 struct State {
     most: usize,
     next: u64,
-    /// Slot time of a query, by app: a moving average.
-    costs: HashMap<String, Duration>,
+    /// By app.
+    costs: HashMap<String, Cost>,
     /// Queries under way by how long their gather may take, with what they are expected to cost.
     running: BTreeMap<(Duration, u64), Duration>,
     ahead: Duration,
+}
+
+/// What queries of an app cost.
+struct Cost {
+    /// Slot time, a moving average.
+    mean: Duration,
+    /// When one was last taken on.
+    heard: Instant,
 }
 
 /// A query that was taken on. Dropped when it has ended.
@@ -47,11 +55,23 @@ impl Admission {
     /// Takes a query on that must be gathered within `budget`, or says after which time there may be room.
     pub(crate) fn admit(&self, app: &str, budget: Duration) -> Result<Ticket, Duration> {
         let mut state = lock(&self.state);
-        let cost = state.costs.get(app).copied().unwrap_or_default();
+        let now = Instant::now();
+        let known = state.costs.get(app);
+        let cost = known.map_or(Duration::ZERO, |known| known.mean);
+        let unheard = known.map_or(Duration::ZERO, |known| now.saturating_duration_since(known.heard));
         let shortest = state.running.keys().next().map(|(budget, _)| *budget);
-        let load =
-            Load { running: state.running.len(), most: state.most, ahead: state.ahead, shortest, slots: self.slots };
+        let load = Load {
+            running: state.running.len(),
+            most: state.most,
+            ahead: state.ahead,
+            shortest,
+            slots: self.slots,
+            unheard,
+        };
         admit(&load, cost, budget)?;
+        if let Some(known) = state.costs.get_mut(app) {
+            known.heard = now;
+        }
         state.next += 1;
         let key = (budget, state.next);
         state.running.insert(key, cost);
@@ -63,9 +83,9 @@ impl Admission {
     pub(crate) fn learn(&self, app: &str, took: Duration) {
         let mut state = lock(&self.state);
         match state.costs.get_mut(app) {
-            Some(cost) => *cost = cost.mul_f64(1.0 - WEIGHT) + took.mul_f64(WEIGHT),
+            Some(cost) => cost.mean = cost.mean.mul_f64(1.0 - WEIGHT) + took.mul_f64(WEIGHT),
             None => {
-                state.costs.insert(app.to_owned(), took);
+                state.costs.insert(app.to_owned(), Cost { mean: took, heard: Instant::now() });
             }
         }
     }

@@ -76,6 +76,7 @@ impl Stage {
             runner: self.leaves.clone(),
             merger: Arc::new(self.merges.clone()),
             events: Events::new(vec![Arc::new(self.record.clone())]),
+            journal: None,
         }
     }
 

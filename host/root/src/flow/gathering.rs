@@ -1,5 +1,7 @@
 //! The loop from the first claim to the last partial that is waited for.
 
+mod telling;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
@@ -9,12 +11,15 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
 use super::Course;
+use super::journaling::{Journaling, News};
 use super::merging::{Folded, Folds};
 use super::preview::Previews;
 use crate::answer::Status;
+use crate::attempt::{Emission, Outcome};
 use crate::event::EventKind;
 use crate::failure::Failure;
 use crate::gather::{Action, Demand, Gather};
+use crate::journal::Kept;
 use crate::merge::{Partials, Urgency};
 use crate::plan::Plan;
 use crate::request::MergeOrder;
@@ -34,6 +39,7 @@ pub(super) struct Gathered {
     pub(super) partials: Partials,
     pub(super) folds: Folds,
     pub(super) merge_failure: Option<Failure>,
+    pub(super) journal_failure: Option<Failure>,
 }
 
 enum Signal {
@@ -41,6 +47,7 @@ enum Signal {
     Timer,
     Folded(Result<Folded, Failure>),
     Previewed(Duration),
+    Journaled(News),
     Cancelled,
 }
 
@@ -51,6 +58,7 @@ struct Gathering<'a> {
     partials: Partials,
     folds: Folds,
     previews: Previews,
+    journal: Journaling,
     retries: BinaryHeap<Reverse<(Instant, u32, u32)>>,
     reports: Vec<Report>,
     actions: Vec<Action>,
@@ -63,6 +71,7 @@ struct Gathering<'a> {
     /// Claims were refused for reports that have been read since.
     refused: bool,
     merge_failure: Option<Failure>,
+    journal_failure: Option<Failure>,
 }
 
 /// Closes the scatter however the gather ends, a dropped future included.
@@ -89,6 +98,7 @@ pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> 
     );
     let _close = CloseOnDrop(scatter.clone());
     let mut gathering = Gathering {
+        journal: Journaling::new(course, &plan),
         gather: Gather::new(request.id, plan, demand, course.budget),
         partials: Partials::new(request.order, request.partials_memory),
         folds: Folds::new(request.slots),
@@ -104,6 +114,7 @@ pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> 
         held: false,
         refused: false,
         merge_failure: None,
+        journal_failure: None,
     };
     gathering.run().await;
     Gathered {
@@ -111,6 +122,7 @@ pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> 
         partials: gathering.partials,
         folds: gathering.folds,
         merge_failure: gathering.merge_failure,
+        journal_failure: gathering.journal_failure,
     }
 }
 
@@ -142,6 +154,7 @@ impl Gathering<'_> {
             () = self.scatter.woken() => Signal::Woken,
             Some(folded) = self.folds.next() => Signal::Folded(folded),
             Some(took) = self.previews.ended() => Signal::Previewed(took),
+            news = self.journal.next() => Signal::Journaled(news),
             () = sleep_until(timer) => Signal::Timer,
         }
     }
@@ -171,6 +184,7 @@ impl Gathering<'_> {
             Signal::Woken | Signal::Timer => {}
             Signal::Folded(folded) => self.folded(folded),
             Signal::Previewed(took) => self.previews.later(took),
+            Signal::Journaled(news) => self.journaled(news),
             Signal::Cancelled => self.gather.cancel(Instant::now(), &mut self.actions),
         }
         self.look();
@@ -186,6 +200,7 @@ impl Gathering<'_> {
         self.start_due_retries(now);
         self.start_folds(now);
         self.hold_or_release();
+        self.journal.start(!self.held && self.partials.has_room());
     }
 
     fn take_reports(&mut self) {
@@ -204,45 +219,47 @@ impl Gathering<'_> {
         self.tell(&report);
         match report {
             Report::Started { partition, at, .. } => self.gather.started(partition, at),
-            Report::Ended { partition, started, at, outcome, .. } => {
+            Report::Ended { partition, attempt, started, at, outcome, .. } => {
                 // Taken in any case: what a leaf emitted before it succeeded must not be held for the rest of the query.
                 let emission = self.scatter.take_emission(partition);
-                let (ran, actions) = (at.saturating_duration_since(started), &mut self.actions);
-                self.gather.ended(partition, ran, outcome, emission, Instant::now(), actions);
+                let ran = at.saturating_duration_since(started);
+                match outcome.result {
+                    Ok(partial) => {
+                        let kept = Kept { partition, attempt, ran, partial };
+                        if let Some(kept) = self.journal.take(kept) {
+                            self.succeeded(kept);
+                        }
+                    }
+                    Err(_) => self.ended(partition, ran, outcome, emission),
+                }
+            }
+        }
+    }
+
+    fn succeeded(&mut self, kept: Kept) {
+        let outcome = Outcome { result: Ok(kept.partial), usage: crate::event::Usage::default() };
+        self.ended(kept.partition, kept.ran, outcome, None);
+    }
+
+    fn ended(&mut self, partition: u32, ran: Duration, outcome: Outcome, emission: Option<Emission>) {
+        self.gather.ended(partition, ran, outcome, emission, Instant::now(), &mut self.actions);
+        self.perform();
+    }
+
+    fn journaled(&mut self, news: News) {
+        match news {
+            News::Kept(kept) => kept.into_iter().for_each(|one| self.succeeded(one)),
+            News::Recalled(partials) => {
+                for (partition, partial) in partials {
+                    self.gather.recalled(partition, partial, &mut self.actions);
+                }
                 self.perform();
             }
-        }
-    }
-
-    fn tell(&self, report: &Report) {
-        let events = &self.course.root.events;
-        if !events.wanted() {
-            return;
-        }
-        let since = |at: &Instant| at.saturating_duration_since(self.course.start);
-        match report {
-            Report::Started { partition, attempt, slot, at } => events.emit(since(at), || EventKind::AttemptStarted {
-                partition: *partition,
-                key: self.key(*partition),
-                attempt: *attempt,
-                slot: *slot,
-                weight: self.scatter.plan().get(*partition).map_or(0, |partition| partition.weight),
-            }),
-            Report::Ended { partition, attempt, slot, at, outcome, .. } => {
-                events.emit(since(at), || EventKind::AttemptEnded {
-                    partition: *partition,
-                    attempt: *attempt,
-                    slot: *slot,
-                    failure: outcome.result.as_ref().err().map(|failure| (**failure).clone()),
-                    usage: outcome.usage,
-                })
+            News::Failed(failure) => {
+                self.journal_failure.get_or_insert(failure);
+                self.gather.cancel(Instant::now(), &mut self.actions);
             }
         }
-    }
-
-    fn key(&self, partition: u32) -> crate::ids::PartitionKey {
-        let plan = self.scatter.plan();
-        plan.get(partition).map_or_else(|| "?".into(), |partition| partition.key.clone())
     }
 
     fn take_last_emissions(&mut self) {
@@ -348,7 +365,8 @@ impl Gathering<'_> {
             false => self.partials.is_full(),
             true => !self.partials.has_room(),
         };
-        let hold = short && self.partials.folding() > 0;
+        let unkept = self.journal.held() > self.course.request.partials_memory / UNREAD_SHARE;
+        let hold = unkept || (short && self.partials.folding() > 0);
         if hold != self.held {
             self.held = hold;
             self.scatter.hold(hold);

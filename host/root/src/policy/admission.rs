@@ -15,6 +15,8 @@ pub struct Load {
     pub shortest: Option<Duration>,
     /// Leaves at once.
     pub slots: usize,
+    /// How long no query of the same app has been taken on.
+    pub unheard: Duration,
 }
 
 /// Takes a query on that is expected to cost `cost` of slot time and has `budget` until its gather ends. Queries take
@@ -30,12 +32,15 @@ pub fn admit(load: &Load, cost: Duration, budget: Duration) -> Result<(), Durati
         return Err(all.max(AGAIN));
     }
     // A host that does nothing else takes on what it can: its deadline says how much of an answer that makes.
-    if load.running > 0 && all > time {
+    // An expectation that keeps all queries of an app out would never be put right.
+    if load.running > 0 && all > time && load.unheard < HEARING {
         return Err((all - time).max(AGAIN));
     }
     Ok(())
 }
 
+/// So often a query of each app is taken on, whatever it is expected to cost.
+const HEARING: Duration = Duration::from_secs(1);
 /// The shortest wait that is advised.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -57,7 +62,7 @@ mod tests {
         ) {
             let (mut ahead, mut shortest, mut running) = (Duration::ZERO, None::<Duration>, 0);
             for (cost, budget) in costs {
-                let load = Load { running, most: 20, ahead, shortest, slots };
+                let load = Load { running, most: 20, ahead, shortest, slots, unheard: Duration::ZERO };
                 if admit(&load, cost, budget).is_ok() {
                     ahead += cost;
                     shortest = Some(shortest.map_or(budget, |one| one.min(budget)));
@@ -73,14 +78,23 @@ mod tests {
 
     #[test]
     fn an_idle_host_takes_on_anything() {
-        let idle = Load { running: 0, most: 1, ahead: Duration::ZERO, shortest: None, slots: 1 };
+        let idle =
+            Load { running: 0, most: 1, ahead: Duration::ZERO, shortest: None, slots: 1, unheard: Duration::ZERO };
         assert_eq!(admit(&idle, Duration::from_secs(100), Duration::from_millis(1)), Ok(()));
+    }
+
+    #[test]
+    fn an_app_that_is_thought_too_dear_is_heard_now_and_then() {
+        let second = Duration::from_secs(1);
+        let load = |unheard| Load { running: 1, most: 2, ahead: second, shortest: Some(second), slots: 1, unheard };
+        assert_eq!(admit(&load(second / 2), 100 * second, second), Err(100 * second));
+        assert_eq!(admit(&load(second), 100 * second, second), Ok(()));
     }
 
     #[test]
     fn a_full_host_says_when_to_come_again() {
         let second = Duration::from_secs(1);
-        let full = Load { running: 1, most: 1, ahead: second, shortest: Some(second), slots: 1 };
+        let full = Load { running: 1, most: 1, ahead: second, shortest: Some(second), slots: 1, unheard: 2 * second };
         assert_eq!(admit(&full, second, 10 * second), Err(2 * second));
     }
 }

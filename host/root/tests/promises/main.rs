@@ -12,6 +12,7 @@ mod decisions;
 mod emitting;
 mod failing;
 mod formulas;
+mod journaling;
 mod memory;
 mod merging;
 mod outcome;

@@ -142,7 +142,7 @@ impl App {
 
     /// As the flow wants it, with nobody listening.
     pub(crate) fn root(&self, seen: &Arc<Seen>) -> Root {
-        Root { runner: seen.clone(), merger: self.merger.clone(), events: Events::default() }
+        Root { runner: seen.clone(), merger: self.merger.clone(), events: Events::default(), journal: None }
     }
 
     /// What becomes of one leaf.

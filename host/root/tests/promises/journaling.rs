@@ -1,0 +1,174 @@
+//! What is kept before it counts, and what an interrupted query goes on from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use frond_root::journal::{Journal, Keeping, Kept, Recalling};
+use frond_root::{Answer, Cancel, Error, Failure, FailureKind, MergeOrder, Reason, Request, Root, flow};
+use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, request};
+use proptest::prelude::*;
+use tokio::time::sleep;
+
+use crate::{parts, reason, words};
+
+/// A journal in memory.
+#[derive(Clone, Default)]
+struct Notes {
+    kept: Arc<Mutex<BTreeMap<u32, Bytes>>>,
+    batches: Arc<Mutex<Vec<usize>>>,
+    takes: Duration,
+    /// From this batch on it fails.
+    fails: Option<usize>,
+    /// How many partials it recalls at once.
+    page: usize,
+}
+
+impl Notes {
+    fn taking(takes: Duration) -> Self {
+        Self { takes, page: 3, ..Self::default() }
+    }
+
+    /// With partials from before: what the stage's leaves return for these.
+    fn with(indexes: &BTreeSet<u32>) -> Self {
+        let notes = Self::taking(ms(2));
+        *notes.kept.lock().unwrap() = indexes.iter().map(|index| (*index, Bytes::from(index.to_string()))).collect();
+        notes
+    }
+
+    fn indexes(&self) -> BTreeSet<u32> {
+        self.kept.lock().unwrap().keys().copied().collect()
+    }
+}
+
+impl Journal for Notes {
+    fn keep(&self, partials: Vec<Kept>) -> Keeping {
+        let notes = self.clone();
+        Box::pin(async move {
+            sleep(notes.takes).await;
+            let batch = notes.batches.lock().unwrap().len();
+            if notes.fails.is_some_and(|from| batch >= from) {
+                return Err(Failure::new(FailureKind::Unavailable, "the disk is full"));
+            }
+            notes.batches.lock().unwrap().push(partials.len());
+            for one in partials {
+                let twice = notes.kept.lock().unwrap().insert(one.partition, one.partial);
+                assert!(twice.is_none(), "partition {} is kept twice", one.partition);
+            }
+            Ok(())
+        })
+    }
+
+    fn recall(&self, after: Option<u32>, _bytes: u64) -> Recalling {
+        let kept = self.kept.lock().unwrap();
+        let from = after.map_or(0, |after| after + 1);
+        let page = kept.range(from..).take(self.page).map(|(index, bytes)| (*index, bytes.clone())).collect();
+        Box::pin(async move { Ok(page) })
+    }
+}
+
+fn joined() -> Stage {
+    Stage::with(
+        Script::by(|index, _| Turn::give(index.to_string()).after(ms(1 + u64::from(index) % 7))),
+        Merges::joined(),
+    )
+}
+
+async fn run(
+    stage: &Stage,
+    request: Request,
+    count: usize,
+    notes: &Notes,
+    kept: &BTreeSet<u32>,
+) -> Result<Answer, Error> {
+    let root = Root { journal: Some(Arc::new(notes.clone())), ..stage.root() };
+    let plan = plan(count).keeping(kept.clone());
+    flow::run(request, async { Ok(plan) }, root, Cancel::default()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_the_answer_was_kept_first_and_once() {
+    let (stage, notes) = (Stage::new(Script::all(Turn::succeed().after(ms(1)))), Notes::taking(ms(5)));
+    let answer = run(&stage, request(), 100, &notes, &BTreeSet::new()).await.unwrap();
+    assert!(matches!(answer, Answer::Complete { .. }));
+    assert_eq!((words(&answer).len(), notes.indexes().len()), (100, 100));
+    // What comes while a batch is being kept is the next.
+    assert!(notes.batches.lock().unwrap().len() < 60, "{:?}", notes.batches);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_kept_in_time_does_not_count() {
+    let (stage, notes) = (Stage::new(Script::all(Turn::succeed())), Notes::taking(ms(3_600_000)));
+    let answer = run(&stage, request(), 4, &notes, &BTreeSet::new()).await.unwrap();
+    assert!(matches!(reason(&answer), Reason::Deadline | Reason::BelowFloor));
+    assert_eq!(parts(answer.coverage())[0], 0);
+    assert!(notes.indexes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_fails_ends_the_query_and_its_leaves() {
+    let stage = Stage::new(Script::by(|index, _| Turn::succeed().after(ms(u64::from(index)))));
+    let notes = Notes { fails: Some(2), ..Notes::taking(ms(1)) };
+    let ended = run(&stage, request(), 1000, &notes, &BTreeSet::new()).await;
+    let Err(Error::Journal(failure)) = ended else { panic!("{ended:?}") };
+    assert_eq!(failure.message, "the disk is full");
+    assert!(stage.leaves.all_closed() && stage.leaves.counts().begun.len() < 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_is_not_kept_runs_again() {
+    let kept = BTreeSet::from([0, 2, 3, 9, 41]);
+    let (stage, notes) = (joined(), Notes::with(&kept));
+    let answer = run(&stage, request(), 42, &notes, &kept).await.unwrap();
+    assert!(matches!(answer, Answer::Complete { .. }));
+    let begun: BTreeSet<u32> = stage.leaves.counts().begun.iter().map(|one| one.index).collect();
+    assert_eq!(begun.len(), 37);
+    assert!(begun.is_disjoint(&kept));
+    assert_eq!(answer.coverage().attempts.started, 37);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_query_of_which_all_is_kept_runs_nothing() {
+    let kept: BTreeSet<u32> = (0..10).collect();
+    let (stage, notes) = (joined(), Notes::with(&kept));
+    let answer = run(&stage, request(), 10, &notes, &kept).await.unwrap();
+    assert!(matches!(answer, Answer::Complete { .. }));
+    assert!(stage.leaves.counts().begun.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_lost_what_it_kept_is_found_out() {
+    let (stage, notes) = (joined(), Notes::with(&BTreeSet::from([1])));
+    let ended = run(&stage, request(), 10, &notes, &BTreeSet::from([1, 2])).await;
+    let Err(Error::Journal(failure)) = ended else { panic!("{ended:?}") };
+    assert_eq!(failure.kind, FailureKind::Lost);
+}
+
+fn answered(order: MergeOrder, count: usize, kept: &BTreeSet<u32>) -> Bytes {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let merges = if order == MergeOrder::Any { Merges::sorted() } else { Merges::joined() };
+        let script = Script::by(|index, _| Turn::give(index.to_string()).after(ms(1 + u64::from(index) % 7)));
+        let notes = Notes::with(kept);
+        let request = Request { order, ..request() };
+        let answer = run(&Stage::with(script, merges), request, count, &notes, kept).await.unwrap();
+        assert_eq!(notes.indexes().len(), count);
+        answer.body().unwrap().clone()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn an_interruption_changes_no_answer(
+        ordered: bool,
+        count in 1_usize..120,
+        kept in proptest::collection::btree_set(0_u32..120, 0..120),
+    ) {
+        let kept: BTreeSet<u32> = kept.into_iter().filter(|index| (*index as usize) < count).collect();
+        let order = if ordered { MergeOrder::Partition } else { MergeOrder::Any };
+        prop_assert_eq!(answered(order, count, &kept), answered(order, count, &BTreeSet::new()));
+    }
+}
