@@ -49,7 +49,7 @@ CREATE TABLE jobs (
 
 CREATE UNIQUE INDEX jobs_by_key ON jobs (idem_scope, idem_key) WHERE idem_key IS NOT NULL;
 CREATE INDEX jobs_by_state ON jobs (state, queued);
-CREATE INDEX jobs_by_expiry ON jobs (expires) WHERE expires IS NOT NULL;
+CREATE INDEX jobs_by_expiry ON jobs (state, expires);
 CREATE INDEX jobs_by_app ON jobs (app, version, finished) WHERE outcome = 'succeeded';
 CREATE INDEX jobs_by_blob ON jobs (result_blob) WHERE result_blob IS NOT NULL;
 

@@ -58,8 +58,9 @@ impl Default for Options {
 
 /// The store. When it is dropped, it waits for what it was asked to write, and lets other processes have the folder.
 pub struct SqliteStore {
-    writer: Writer,
+    // Dropped before the writer, who puts the log back into the database if nobody else is there.
     readers: Readers,
+    writer: Writer,
     blobs: Arc<Blobs>,
     database: PathBuf,
     options: Options,
@@ -80,7 +81,7 @@ impl SqliteStore {
         let readers = (0..options.readers.max(1)).map(|_| place.reader()).collect::<Stored<Vec<_>>>()?;
         let blobs = Arc::new(Blobs::open(place.blobs)?);
         let writer = Writer::start(Pen::new(connection, pages), place.lock)?;
-        Ok(Self { writer, readers: Readers::new(readers), blobs, database: place.database, options })
+        Ok(Self { readers: Readers::new(readers), writer, blobs, database: place.database, options })
     }
 
     async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Stored<T> + Send + 'static) -> Stored<T> {

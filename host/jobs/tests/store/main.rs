@@ -33,6 +33,11 @@ macro_rules! on_both {
 mod ending;
 mod forgetting;
 mod kit;
+#[cfg(feature = "postgres")]
+mod on_postgres;
+mod on_sqlite;
 mod owning;
 mod results;
+#[cfg(feature = "postgres")]
+mod server;
 mod submitting;

@@ -14,6 +14,7 @@ on_both!(
     a_plan_that_is_too_large_is_refused,
     the_first_result_of_a_partition_counts,
     a_failure_is_a_result,
+    many_results_are_kept_by_one_call,
     results_are_counted_and_weighed,
     a_result_of_no_partition_is_refused_with_its_company,
     results_that_come_at_once_are_all_there,
@@ -98,6 +99,19 @@ async fn a_failure_is_a_result(bench: Bench) {
     let row = rows(&store, job).await.remove(0);
     assert_eq!((row.state, row.failure.unwrap().message.as_str()), (PartitionState::Failed, "trap 0"));
     assert!(store.partials(job, None, 1000).await.unwrap().is_empty());
+}
+
+async fn many_results_are_kept_by_one_call(bench: Bench) {
+    let store = bench.store();
+    let (job, epoch) = running(&store, 12_000).await;
+    let mut results: Vec<_> = (0..12_000).map(done).collect();
+    // Far from the first ones, which count.
+    results.extend((0..10).map(failed));
+    let kept = store.accept(job, epoch, results).await.unwrap();
+    assert_eq!((kept.fresh.len(), kept.discarded), (12_000, 10));
+    assert!(kept.fresh.is_sorted());
+    let counts = get(&store, job).await.counts;
+    assert_eq!((counts.done, counts.failed, counts.settled_weight), (12_000, 0, 120_000));
 }
 
 async fn results_are_counted_and_weighed(bench: Bench) {

@@ -10,7 +10,7 @@ use crate::store::{Stored, TOMBSTONE_MS};
 /// Makes a tombstone of one job whose time is over. Returns the bytes that go with it; `None` when there is no such job.
 pub(super) fn expire(connection: &Connection, now: UnixMs) -> Stored<Option<u64>> {
     let mut select = connection
-        .prepare_cached(&format!("SELECT {HEAD} FROM jobs WHERE expires <= ?1 AND state <> 'expired' LIMIT 1"))?;
+        .prepare_cached(&format!("SELECT {HEAD} FROM jobs WHERE state IN ('succeeded', 'partial', 'failed', 'cancelled') AND expires <= ?1 LIMIT 1"))?;
     let mut rows = select.query([sql(now.0)])?;
     let Some(head) = rows.next()?.map(head_of).transpose()? else {
         return Ok(None);
