@@ -1,0 +1,29 @@
+//! The versions of the schema, each a file in `migrations/`. A file that was released is never changed: the next change
+//! is the next file, and goes into the list here.
+
+use refinery::{Migration, Runner};
+
+use crate::store::{StoreError, Stored, cause};
+
+/// Where refinery keeps which versions were applied.
+pub(crate) const TABLE: &str = "refinery_schema_history";
+
+pub(crate) const SQLITE: [(&str, &str); 1] = [("V1__jobs", include_str!("../migrations/sqlite/V1__jobs.sql"))];
+
+#[cfg(feature = "postgres")]
+pub(crate) const POSTGRES: [(&str, &str); 1] = [("V1__jobs", include_str!("../migrations/postgres/V1__jobs.sql"))];
+
+/// What brings a database to the latest version. It keeps no lock of its own: the caller must.
+pub(crate) fn runner(files: &[(&str, &str)]) -> Stored<Runner> {
+    let migrations: Result<Vec<_>, _> = files.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect();
+    Ok(Runner::new(&migrations.map_err(|error| StoreError::Other(cause(error)))?))
+}
+
+/// Refuses a database of a version that these files do not reach.
+pub(crate) fn check(files: &[(&str, &str)], found: i64) -> Stored<()> {
+    let known = u32::try_from(files.len()).unwrap_or(u32::MAX);
+    match u32::try_from(found).unwrap_or(u32::MAX) {
+        found if found > known => Err(StoreError::Newer { found, known }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,146 @@
+//! What is kept of jobs, as one narrow trait. Two implementations pass one suite: [`sqlite`] and `postgres`.
+
+use async_trait::async_trait;
+
+use crate::job::{JobId, UnixMs};
+
+mod error;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+mod rows;
+mod rules;
+pub mod sqlite;
+mod types;
+
+pub(crate) use error::cause;
+pub use error::{Cause, StoreError};
+pub use types::{
+    Accepted, AcceptedNow, Apps, Asked, CancelKind, Counts, Ended, EventPage, Filter, Idempotency, Job, JobResult,
+    NewJob, Outcome, Page, Partial, PartitionPage, PartitionRow, PartitionState, Past, Place, Planned,
+    PlannedPartition, Submitted, Swept, Taken, Told, Usage,
+};
+
+/// A store's answer.
+pub type Stored<T> = Result<T, StoreError>;
+
+/// The durable store of jobs.
+///
+/// What returned `Ok` is durable: it is there after the process was killed. What a store loses when the power fails, if
+/// anything, its own docs say. A future that is dropped may or may not have had its effect; so may one that ends as
+/// [`StoreError::Unavailable`]: ask [`JobStore::get`].
+///
+/// Methods that take an `epoch` are for the job's owner, who got it from [`JobStore::take`]. Each of them ends as
+/// [`StoreError::Fenced`], without an effect, as soon as the job has another owner, or none: because the owner has
+/// released or ended it itself, or because it was taken by another after the lease had lapsed.
+///
+/// Every method that names a job ends as [`StoreError::NotFound`] when there is no such job, and all but
+/// [`JobStore::get`] as [`StoreError::Expired`] when there is only its tombstone.
+#[async_trait]
+pub trait JobStore: Send + Sync {
+    /// Keeps a job and queues it. A job with the same idempotency key of the same caller, or with the same id, is
+    /// returned in its place, not fresh; so this can be tried again.
+    ///
+    /// # Errors
+    /// [`StoreError::KeyReused`] when the key was used for a request with another fingerprint.
+    async fn submit(&self, job: NewJob) -> Stored<Submitted>;
+
+    /// The job, also as a tombstone.
+    async fn get(&self, id: JobId) -> Stored<Job>;
+
+    /// What the job was asked, and what its plan made of that. Not part of [`Job`], as it may be large.
+    async fn asked(&self, id: JobId) -> Stored<Asked>;
+
+    /// Jobs that pass the filter, newest first, tombstones included.
+    async fn list(&self, filter: &Filter, page: Page) -> Stored<Vec<Job>>;
+
+    /// Takes a job for `owner` until `lease_until`, under a new epoch: one that is queued, or whose owner has let its
+    /// lease lapse. First the app that has the least at work for its weight (jobs under a lease, divided by the weight of
+    /// the job that waits); then the job that has been waiting longest. `None` when no job of these apps waits.
+    ///
+    /// A job that was planned comes back `running`, to go on with; one that was not, `planning`. It may have been asked
+    /// to stop in the meantime: see [`Job::cancel`].
+    async fn take(&self, owner: &str, apps: &Apps, now: UnixMs, lease_until: UnixMs) -> Stored<Option<Taken>>;
+
+    /// Keeps the job until `lease_until`, and tells what others want of it.
+    async fn renew(&self, id: JobId, epoch: u64, lease_until: UnixMs) -> Stored<Told>;
+
+    /// Gives the job back to the queue, at the place that it had there.
+    async fn release(&self, id: JobId, epoch: u64) -> Stored<()>;
+
+    /// Keeps the plan, whole or not at all; the job then runs. Keys are taken to be unique, as in `frond_root::Plan`.
+    ///
+    /// # Errors
+    /// [`StoreError::Illegal`] when there is a plan: it is never made again. [`StoreError::TooLarge`] for more
+    /// than [`frond_root::plan::MAX_PARTITIONS`].
+    async fn plan(&self, id: JobId, epoch: u64, planned: Planned) -> Stored<()>;
+
+    /// Partitions by index, with what became of them.
+    async fn partitions(&self, id: JobId, page: &PartitionPage) -> Stored<Vec<PartitionRow>>;
+
+    /// Keeps results. The first one of a partition counts; later ones are discarded, and counted in the answer. Failures
+    /// are results too: only [`JobStore::redrive`] makes room for another.
+    ///
+    /// # Errors
+    /// [`StoreError::NoPartition`] when one names a partition that is not in the plan: then none is kept.
+    async fn accept(&self, id: JobId, epoch: u64, results: Vec<Accepted>) -> Stored<AcceptedNow>;
+
+    /// Accepted partials of partitions beyond the index `after`, in the order of the partitions: as many as `max_bytes`
+    /// hold, but at least one; empty when there are no more.
+    async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> Stored<Vec<Partial>>;
+
+    /// Says that no more partials are waited for: the job is `merging`.
+    async fn merge(&self, id: JobId, epoch: u64) -> Stored<()>;
+
+    /// Ends the job, with all that is to be kept of its end.
+    ///
+    /// # Errors
+    /// [`StoreError::Illegal`] for an answer of a job that is not `merging`. Failing and cancelling need no merge.
+    async fn finish(&self, id: JobId, epoch: u64, ended: Ended) -> Stored<Job>;
+
+    /// The answer; `None` when there is none, or none yet.
+    async fn result(&self, id: JobId) -> Stored<Option<JobResult>>;
+
+    /// Stops a job. One that waits has ended when this returns, whatever partials it has; one that is at work is told
+    /// when it renews its lease, and again when it is told otherwise: the latest `keep_partial` counts.
+    ///
+    /// # Errors
+    /// [`StoreError::Illegal`], late, when the job has ended.
+    async fn cancel(&self, id: JobId, keep_partial: bool, now: UnixMs) -> Stored<Job>;
+
+    /// Queues an ended job again, for what failed or is missing: its failed partitions are pending again, and its answer
+    /// and coverage are gone. What has been accepted, degraded partials included, stays.
+    ///
+    /// # Errors
+    /// [`StoreError::Illegal`] unless the job ended as partial, failed or cancelled.
+    async fn redrive(&self, id: JobId, now: UnixMs) -> Stored<Job>;
+
+    /// Keeps the job's answer for `retention_ms` from its end.
+    async fn retain(&self, id: JobId, retention_ms: u64) -> Stored<Job>;
+
+    /// Adds events, each one line of JSON, numbered from 1. Only the latest are kept, 10,000 unless the store was told
+    /// otherwise.
+    async fn append(&self, id: JobId, epoch: u64, lines: Vec<String>) -> Stored<()>;
+
+    /// The job's events that come after the number `after` (0: from the first), at most `limit`, and how many of those are
+    /// no longer kept.
+    async fn events(&self, id: JobId, after: u64, limit: u32) -> Stored<EventPage>;
+
+    /// What succeeded jobs of this version of an app took, the latest first: what an estimate can stand on.
+    async fn history(&self, app: &str, version: &str, limit: u32) -> Stored<Vec<Past>>;
+
+    /// Forgets what was promised to be kept only until `now`: jobs become tombstones, tombstones go 30 days later. Their
+    /// idempotency keys are free again. Repeats nothing and can be stopped anywhere.
+    async fn sweep(&self, now: UnixMs) -> Stored<Swept>;
+
+    /// What the store takes.
+    async fn usage(&self) -> Stored<Usage>;
+}
+
+/// How long a tombstone stays, in milliseconds.
+pub const TOMBSTONE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// The most jobs, partitions, events or past jobs that one call returns, whatever limit it is given.
+pub const MAX_PAGE: u32 = 10_000;
+
+/// The events kept of a job, unless the store is told otherwise.
+pub const EVENTS_KEPT: u64 = 10_000;

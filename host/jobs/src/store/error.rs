@@ -1,0 +1,99 @@
+//! What can go wrong between a caller and a store.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use crate::job::{IllegalMove, JobId};
+
+/// What the database said. Shared, as one failed transaction may be the end of many calls.
+pub type Cause = Arc<dyn Error + Send + Sync>;
+
+/// Why a store did not do what it was asked. Except for [`StoreError::Unavailable`], nothing has changed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no such job.
+    #[error("there is no job {0}\n(a job is forgotten 30 days after its answer has expired)")]
+    NotFound(JobId),
+    /// There was one, and its answer's time is over.
+    #[error("job {0} has expired\n(its answer was kept for its retention; submit it again for another)")]
+    Expired(JobId),
+    /// The caller does not hold the job.
+    #[error(
+        "the job has been given to another, or back: its epoch is {epoch} now\n\
+         (drop what you hold of it: who has that epoch goes on with it)"
+    )]
+    Fenced {
+        /// The epoch of the latest owner.
+        epoch: u64,
+    },
+    /// The job is not where that can be done with it.
+    #[error(transparent)]
+    Illegal(#[from] IllegalMove),
+    /// The plan has no such partition.
+    #[error("the job has no partition {index}\n(there are {partitions}, counted from 0)")]
+    NoPartition {
+        /// What was named.
+        index: u32,
+        /// How many there are.
+        partitions: u64,
+    },
+    /// An idempotency key came with another request than before.
+    #[error("the idempotency key belongs to another request\n(a new request needs a new key)")]
+    KeyReused,
+    /// There is no room.
+    #[error("the store of jobs is full\n(make room on its disk or raise its quota; jobs make room when they expire)")]
+    Full,
+    /// The store can be read, but not written.
+    #[error("the store of jobs cannot be written\n(look at the permissions of its folder and files)")]
+    ReadOnly,
+    /// The database is away or too busy, for now: the call may or may not have had its effect.
+    #[error("the store of jobs cannot be reached\n(this passes: look at the job, and try again)")]
+    Unavailable(#[source] Cause),
+    /// What is there is not what was written.
+    #[error("the store of jobs is damaged, or is something else\n(put it aside, or bring back a copy)")]
+    Corrupt(#[source] Cause),
+    /// A newer Frond has been here.
+    #[error("the store of jobs is of version {found}, and this Frond knows versions to {known}\n(update Frond)")]
+    Newer {
+        /// The version of the store.
+        found: u32,
+        /// The latest that is known.
+        known: u32,
+    },
+    /// Something exceeds what can be kept.
+    #[error("{what} of {size} exceeds the {limit} that the store of jobs takes")]
+    TooLarge {
+        /// What.
+        what: &'static str,
+        /// How large or how many.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// What should not happen.
+    #[error("the store of jobs failed")]
+    Other(#[source] Cause),
+}
+
+impl StoreError {
+    /// True when the call was refused for what it asked of which job: the store itself is well.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::NotFound(_)
+                | Self::Expired(_)
+                | Self::Fenced { .. }
+                | Self::Illegal(_)
+                | Self::NoPartition { .. }
+                | Self::KeyReused
+                | Self::TooLarge { .. }
+        )
+    }
+}
+
+/// What went wrong, in words or as another error.
+pub(crate) fn cause(of: impl Into<Box<dyn Error + Send + Sync>>) -> Cause {
+    Arc::from(of.into())
+}

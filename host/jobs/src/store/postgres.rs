@@ -1,0 +1,232 @@
+//! The store that several roots share: a PostgreSQL database, 14 or later. As many processes as there are may have it
+//! open; the first one that comes makes the tables, or brings them to the latest version.
+//!
+//! What returned is on the server's disk, as far as the server is set to wait for that (`synchronous_commit`). Large
+//! bytes stay in their rows, to [`MAX_BYTES`]; larger ones are refused. Texts that contain a NUL character are refused as
+//! well: PostgreSQL does not keep them.
+//!
+//! Connections are not encrypted: keep the database on the same host, in a private network, or behind a tunnel.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use deadpool_postgres::{Object, Pool};
+use tokio_postgres::IsolationLevel;
+
+use crate::job::{JobId, UnixMs};
+
+use super::rules::unsigned;
+use super::{
+    Accepted, AcceptedNow, Apps, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, Page,
+    Partial, PartitionPage, PartitionRow, Past, Planned, StoreError, Stored, Submitted, Swept, Taken, Told, Usage,
+};
+
+mod connect;
+mod fault;
+mod jobs;
+mod owner;
+mod results;
+mod sweep;
+
+/// The largest query, partial, piece of a plan, or answer: 256 MiB.
+pub const MAX_BYTES: u64 = 256 << 20;
+
+/// How a store is kept.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The connections that this process may have, at least 1.
+    pub connections: usize,
+    /// How long a statement may take, and how long it may wait for another's locks: a call may be several.
+    pub statement_timeout: Duration,
+    /// The events kept of each job.
+    pub events_kept: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { connections: 8, statement_timeout: Duration::from_secs(30), events_kept: EVENTS_KEPT }
+    }
+}
+
+/// The store.
+pub struct PostgresStore {
+    pool: Pool,
+    options: Options,
+}
+
+impl PostgresStore {
+    /// Opens the store in the database that `config` names: a URL, or words as `host=… dbname=…`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the server does not answer; [`StoreError::Newer`] for a database of a newer Frond;
+    /// [`StoreError::ReadOnly`] for a standby, or without the rights that are needed.
+    pub async fn open(config: &str, options: Options) -> Stored<Self> {
+        let pool = connect::pool(config, &options)?;
+        connect::migrate(pool.get().await?).await?;
+        Ok(Self { pool, options })
+    }
+
+    async fn client(&self) -> Stored<Object> {
+        Ok(self.pool.get().await?)
+    }
+}
+
+/// Does `$work` with a transaction that it can name, and commits.
+macro_rules! write {
+    ($store:expr, |$transaction:ident| $work:expr) => {{
+        let mut client = $store.client().await?;
+        let $transaction = client.transaction().await?;
+        let done = $work.await?;
+        $transaction.commit().await?;
+        Ok(done)
+    }};
+}
+
+/// Does `$work` with a transaction that it can name, and that sees one moment.
+macro_rules! read {
+    ($store:expr, |$transaction:ident| $work:expr) => {{
+        let mut client = $store.client().await?;
+        let reading = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
+        let $transaction = reading.start().await?;
+        let read = $work.await?;
+        $transaction.commit().await?;
+        Ok(read)
+    }};
+}
+
+#[async_trait]
+impl JobStore for PostgresStore {
+    async fn submit(&self, job: NewJob) -> Stored<Submitted> {
+        fits("a query", job.query.len())?;
+        write!(self, |transaction| jobs::submit(&transaction, &job))
+    }
+
+    async fn get(&self, id: JobId) -> Stored<Job> {
+        read!(self, |transaction| jobs::get(&transaction, id))
+    }
+
+    async fn asked(&self, id: JobId) -> Stored<Asked> {
+        read!(self, |transaction| jobs::asked(&transaction, id))
+    }
+
+    async fn list(&self, filter: &Filter, page: Page) -> Stored<Vec<Job>> {
+        read!(self, |transaction| jobs::list(&transaction, filter, page))
+    }
+
+    async fn take(&self, owner: &str, apps: &Apps, now: UnixMs, lease_until: UnixMs) -> Stored<Option<Taken>> {
+        // A row that another changed while it was looked at falls out, and the next one is not looked at in its place.
+        for _ in 0..TRIES {
+            let taken: Stored<_> = write!(self, |transaction| owner::take(&transaction, owner, apps, now, lease_until));
+            match taken? {
+                Some(taken) => return Ok(Some(taken)),
+                None if !self.is_waiting(apps, now).await? => return Ok(None),
+                None => {}
+            }
+        }
+        Ok(None)
+    }
+
+    async fn renew(&self, id: JobId, epoch: u64, lease_until: UnixMs) -> Stored<Told> {
+        write!(self, |transaction| owner::renew(&transaction, id, epoch, lease_until))
+    }
+
+    async fn release(&self, id: JobId, epoch: u64) -> Stored<()> {
+        write!(self, |transaction| owner::release(&transaction, id, epoch))
+    }
+
+    async fn plan(&self, id: JobId, epoch: u64, planned: Planned) -> Stored<()> {
+        write!(self, |transaction| owner::plan(&transaction, id, epoch, &planned))
+    }
+
+    async fn partitions(&self, id: JobId, page: &PartitionPage) -> Stored<Vec<PartitionRow>> {
+        read!(self, |transaction| owner::partitions(&transaction, id, page))
+    }
+
+    async fn accept(&self, id: JobId, epoch: u64, results: Vec<Accepted>) -> Stored<AcceptedNow> {
+        write!(self, |transaction| results::accept(&transaction, id, epoch, &results))
+    }
+
+    async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> Stored<Vec<Partial>> {
+        read!(self, |transaction| results::partials(&transaction, id, after, max_bytes))
+    }
+
+    async fn merge(&self, id: JobId, epoch: u64) -> Stored<()> {
+        write!(self, |transaction| owner::merge(&transaction, id, epoch))
+    }
+
+    async fn finish(&self, id: JobId, epoch: u64, ended: Ended) -> Stored<Job> {
+        fits("an answer", ended.result.as_ref().map_or(0, bytes::Bytes::len))?;
+        write!(self, |transaction| owner::finish(&transaction, id, epoch, &ended))
+    }
+
+    async fn result(&self, id: JobId) -> Stored<Option<JobResult>> {
+        read!(self, |transaction| jobs::result(&transaction, id))
+    }
+
+    async fn cancel(&self, id: JobId, keep_partial: bool, now: UnixMs) -> Stored<Job> {
+        write!(self, |transaction| jobs::cancel(&transaction, id, keep_partial, now))
+    }
+
+    async fn redrive(&self, id: JobId, now: UnixMs) -> Stored<Job> {
+        write!(self, |transaction| jobs::redrive(&transaction, id, now))
+    }
+
+    async fn retain(&self, id: JobId, retention_ms: u64) -> Stored<Job> {
+        write!(self, |transaction| jobs::retain(&transaction, id, retention_ms))
+    }
+
+    async fn append(&self, id: JobId, epoch: u64, lines: Vec<String>) -> Stored<()> {
+        write!(self, |transaction| owner::append(&transaction, id, epoch, &lines, self.options.events_kept))
+    }
+
+    async fn events(&self, id: JobId, after: u64, limit: u32) -> Stored<EventPage> {
+        read!(self, |transaction| jobs::events(&transaction, id, after, limit))
+    }
+
+    async fn history(&self, app: &str, version: &str, limit: u32) -> Stored<Vec<Past>> {
+        read!(self, |transaction| jobs::history(&transaction, app, version, limit))
+    }
+
+    async fn sweep(&self, now: UnixMs) -> Stored<Swept> {
+        let mut swept = Swept::default();
+        // A transaction each, so that nobody waits long for a row.
+        loop {
+            let expired: Stored<_> = write!(self, |transaction| sweep::expire(&transaction, now));
+            let Some(bytes) = expired? else { break };
+            swept.expired += 1;
+            swept.bytes += bytes;
+        }
+        let forgotten: Stored<_> = write!(self, |transaction| sweep::forget(&transaction, now));
+        swept.forgotten = forgotten?;
+        Ok(swept)
+    }
+
+    async fn usage(&self) -> Stored<Usage> {
+        let client = self.client().await?;
+        let row = client
+            .query_one(
+                "SELECT pg_total_relation_size('jobs') + pg_total_relation_size('partitions') \
+                 + pg_total_relation_size('events'), (SELECT count(*) FROM jobs)",
+                &[],
+            )
+            .await?;
+        Ok(Usage { bytes: unsigned(row.try_get(0)?), jobs: unsigned(row.try_get(1)?) })
+    }
+}
+
+/// How often a taker looks again when others were quicker.
+const TRIES: u32 = 16;
+
+impl PostgresStore {
+    async fn is_waiting(&self, apps: &Apps, now: UnixMs) -> Stored<bool> {
+        read!(self, |transaction| owner::is_waiting(&transaction, apps, now))
+    }
+}
+
+/// Refuses what is too large for a row.
+fn fits(what: &'static str, size: usize) -> Stored<()> {
+    match size as u64 {
+        size if size > MAX_BYTES => Err(StoreError::TooLarge { what, size, limit: MAX_BYTES }),
+        _ => Ok(()),
+    }
+}

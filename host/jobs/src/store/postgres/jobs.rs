@@ -1,0 +1,182 @@
+//! Jobs as rows: taken in, found, listed, stopped, queued again.
+
+use deadpool_postgres::Transaction;
+
+use crate::job::{End, JobId, JobState, Move, UnixMs};
+use crate::store::rows::{Columns, HEAD, JOB, PAST, damaged, head_of, job_of, past_of};
+use crate::store::rules::{Head, scope, sql};
+use crate::store::{
+    Asked, EventPage, Filter, Job, JobResult, MAX_PAGE, NewJob, Page, Past, StoreError, Stored, Submitted, cause,
+};
+
+use super::fault::{execute, row, rows};
+
+/// What decides about the job. With `lock`, nobody else changes it until the transaction is through.
+pub(super) async fn head(transaction: &Transaction<'_>, id: JobId, lock: bool) -> Stored<Head> {
+    let lock = if lock { "FOR UPDATE" } else { "" };
+    let found = row(transaction, &format!("SELECT {HEAD} FROM jobs WHERE id = $1 {lock}"), &[&id.to_string()]).await?;
+    found.map_or(Err(StoreError::NotFound(id)), |row| head_of(&row))
+}
+
+/// Refuses when a write that carried the epoch found no row.
+pub(super) fn fenced(changed: u64, head: &Head) -> Stored<()> {
+    match changed {
+        0 => Err(StoreError::Fenced { epoch: head.epoch }),
+        _ => Ok(()),
+    }
+}
+
+pub(super) async fn get(transaction: &Transaction<'_>, id: JobId) -> Stored<Job> {
+    let found = row(transaction, &format!("SELECT {JOB} FROM jobs WHERE id = $1"), &[&id.to_string()]).await?;
+    found.map_or(Err(StoreError::NotFound(id)), |row| job_of(&row))
+}
+
+pub(super) async fn submit(transaction: &Transaction<'_>, new: &NewJob) -> Stored<Submitted> {
+    // What stands in the way of the row may go before it is found: a sweep frees keys.
+    for _ in 0..3 {
+        if insert(transaction, new).await? {
+            return Ok(Submitted { job: get(transaction, new.id).await?, fresh: true });
+        }
+        if let Some(id) = known(transaction, new).await? {
+            return Ok(Submitted { job: get(transaction, id).await?, fresh: false });
+        }
+        match get(transaction, new.id).await {
+            Ok(job) => return Ok(Submitted { job, fresh: false }),
+            Err(StoreError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(StoreError::Unavailable(cause("others change the same job at the same time")))
+}
+
+/// The job of an earlier request with the same key.
+async fn known(transaction: &Transaction<'_>, new: &NewJob) -> Stored<Option<JobId>> {
+    let Some(key) = &new.idempotency else {
+        return Ok(None);
+    };
+    let select = "SELECT id, idem_print FROM jobs WHERE idem_scope = $1 AND idem_key = $2";
+    let Some(row) = row(transaction, select, &[&scope(new), &key.key]).await? else {
+        return Ok(None);
+    };
+    match row.maybe_bytes("idem_print")?.as_ref() == Some(&key.fingerprint) {
+        true => Ok(Some(row.word("id")?)),
+        false => Err(StoreError::KeyReused),
+    }
+}
+
+/// False when a job with the same id or key is there.
+async fn insert(transaction: &Transaction<'_>, new: &NewJob) -> Stored<bool> {
+    let key = new.idempotency.as_ref();
+    let state = JobState::Submitted.next(Move::Queue)?;
+    let json = |error| StoreError::Other(cause(error));
+    let changed = execute(
+        transaction,
+        "INSERT INTO jobs (id, state, app, version, floor, required, run_timeout_ms, retention_ms, share, caller, \
+         created, queued, idem_scope, idem_key, idem_print, query) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING",
+        &[
+            &new.id.to_string(),
+            &state.slug(),
+            &new.app,
+            &new.version,
+            &serde_json::to_string(&new.floor).map_err(json)?,
+            &serde_json::to_string(&new.required).map_err(json)?,
+            &sql(new.run_timeout_ms),
+            &sql(new.retention_ms),
+            &i64::from(new.weight.max(1)),
+            &new.caller,
+            &sql(new.created.0),
+            &key.map(|_| scope(new)),
+            &key.map(|key| &key.key),
+            &key.map(|key| &*key.fingerprint),
+            &&*new.query,
+        ],
+    )
+    .await?;
+    Ok(changed == 1)
+}
+
+pub(super) async fn asked(transaction: &Transaction<'_>, id: JobId) -> Stored<Asked> {
+    let head = head(transaction, id, false).await?.live()?;
+    let found = row(transaction, "SELECT query, planned_query FROM jobs WHERE num = $1", &[&head.num]).await?;
+    let row = found.ok_or(StoreError::NotFound(id))?;
+    let query = row.maybe_bytes("query")?.ok_or_else(|| damaged("query"))?;
+    Ok(Asked { query, planned: row.maybe_bytes("planned_query")? })
+}
+
+pub(super) async fn list(transaction: &Transaction<'_>, filter: &Filter, page: Page) -> Stored<Vec<Job>> {
+    let states: Vec<_> = filter.states.iter().map(|state| state.slug()).collect();
+    let select = format!(
+        "SELECT {JOB} FROM jobs WHERE ($1::text IS NULL OR app = $1) AND ($2::text IS NULL OR caller = $2) \
+         AND ($3::text[] IS NULL OR state = ANY ($3)) AND ($4::text IS NULL OR id < $4) ORDER BY id DESC LIMIT $5"
+    );
+    let states = (!states.is_empty()).then_some(states);
+    let after = page.after.map(|id| id.to_string());
+    let limit = i64::from(page.limit.min(MAX_PAGE));
+    let found = rows(transaction, &select, &[&filter.app, &filter.caller, &states, &after, &limit]).await?;
+    found.iter().map(job_of).collect()
+}
+
+pub(super) async fn cancel(transaction: &Transaction<'_>, id: JobId, keep: bool, now: UnixMs) -> Stored<Job> {
+    let head = head(transaction, id, true).await?.live()?;
+    let cancelled = head.next(Move::End(End::Cancelled))?;
+    let keep = i64::from(keep);
+    if head.state.is_held() {
+        execute(transaction, "UPDATE jobs SET cancel = $2 WHERE num = $1", &[&head.num, &keep]).await?;
+    } else {
+        let end = "UPDATE jobs SET state = $2, outcome = $2, cancel = $3, finished = $4, expires = $4 + retention_ms \
+             WHERE num = $1";
+        execute(transaction, end, &[&head.num, &cancelled.slug(), &keep, &sql(now.0)]).await?;
+    }
+    get(transaction, id).await
+}
+
+pub(super) async fn redrive(transaction: &Transaction<'_>, id: JobId, now: UnixMs) -> Stored<Job> {
+    let head = head(transaction, id, true).await?.live()?;
+    let queued = head.next(Move::Redrive)?;
+    let reset = "UPDATE partitions SET state = 'pending', attempts = 0, run_ms = 0, failure = NULL \
+         WHERE job = $1 AND state = 'failed'";
+    execute(transaction, reset, &[&head.num]).await?;
+    let again = "UPDATE jobs SET state = $2, queued = $3, failed = 0, outcome = NULL, started = NULL, \
+         finished = NULL, expires = NULL, cancel = NULL, reason = NULL, coverage = NULL, content_type = NULL, \
+         result_size = NULL, result = NULL WHERE num = $1";
+    execute(transaction, again, &[&head.num, &queued.slug(), &sql(now.0)]).await?;
+    get(transaction, id).await
+}
+
+pub(super) async fn retain(transaction: &Transaction<'_>, id: JobId, retention_ms: u64) -> Stored<Job> {
+    let head = head(transaction, id, true).await?.live()?;
+    let update = "UPDATE jobs SET retention_ms = $2, expires = finished + $2 WHERE num = $1";
+    execute(transaction, update, &[&head.num, &sql(retention_ms)]).await?;
+    get(transaction, id).await
+}
+
+pub(super) async fn result(transaction: &Transaction<'_>, id: JobId) -> Stored<Option<JobResult>> {
+    let head = head(transaction, id, false).await?.live()?;
+    let select = "SELECT content_type, result FROM jobs WHERE num = $1 AND result_size IS NOT NULL";
+    let Some(row) = row(transaction, select, &[&head.num]).await? else {
+        return Ok(None);
+    };
+    let bytes = row.maybe_bytes("result")?.ok_or_else(|| damaged("result"))?;
+    Ok(Some(JobResult { bytes, content_type: row.maybe_text("content_type")? }))
+}
+
+pub(super) async fn events(transaction: &Transaction<'_>, id: JobId, after: u64, limit: u32) -> Stored<EventPage> {
+    let head = head(transaction, id, false).await?.live()?;
+    let first = row(transaction, "SELECT min(seq) AS first FROM events WHERE job = $1", &[&head.num]).await?;
+    let first = first.map(|row| row.time("first")).transpose()?.flatten();
+    let select = "SELECT seq, line FROM events WHERE job = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+    let limit = i64::from(limit.min(MAX_PAGE));
+    let found = rows(transaction, select, &[&head.num, &sql(after), &limit]).await?;
+    let events = found.iter().map(|row| Ok((row.count("seq")?, row.text("line")?))).collect::<Stored<_>>()?;
+    Ok(EventPage { events, missed: first.map_or(0, |first| first.0.saturating_sub(1).saturating_sub(after)) })
+}
+
+pub(super) async fn history(transaction: &Transaction<'_>, app: &str, version: &str, limit: u32) -> Stored<Vec<Past>> {
+    let select = format!(
+        "SELECT {PAST} FROM jobs WHERE app = $1 AND version = $2 AND outcome = 'succeeded' \
+         ORDER BY finished DESC, id DESC LIMIT $3"
+    );
+    let found = rows(transaction, &select, &[&app, &version, &i64::from(limit.min(MAX_PAGE))]).await?;
+    found.iter().map(past_of).collect()
+}

@@ -1,0 +1,198 @@
+//! What a job's owner does with it, from taking it to its end. Every write carries the owner's epoch.
+
+use deadpool_postgres::Transaction;
+
+use crate::job::{JobId, Move, UnixMs};
+use crate::store::rows::{Columns, HEAD, PARTITION, cancel_of, damaged, head_of, partition_of};
+use crate::store::rules::{check_plan, sql};
+use crate::store::{
+    Apps, Ended, Job, MAX_PAGE, PartitionPage, PartitionRow, Place, Planned, PlannedPartition, StoreError, Stored,
+    Taken, Told,
+};
+
+use super::fault::{Values, execute, row, rows};
+use super::jobs::{fenced, get, head};
+use super::results::chunks;
+use super::{MAX_BYTES, fits};
+
+/// Whose turn it could be: `$1` is the time, `$2` and `$3` name the apps.
+const WAITING: &str = "(state = 'queued' OR (state IN ('planning', 'running', 'merging') AND lease_until <= $1)) \
+     AND ($2::text[] IS NULL OR (app = ANY ($2)) = $3)";
+
+fn names(apps: &Apps) -> (Option<&[String]>, bool) {
+    match apps {
+        Apps::All => (None, true),
+        Apps::Only(names) => (Some(names), true),
+        Apps::Except(names) => (Some(names), false),
+    }
+}
+
+/// Takes the job whose turn it is. Rows that others are at are left out, so that nobody waits for anybody; what is due
+/// to each app is therefore only about right while many take at once.
+pub(super) async fn take(
+    transaction: &Transaction<'_>,
+    owner: &str,
+    apps: &Apps,
+    now: UnixMs,
+    lease_until: UnixMs,
+) -> Stored<Option<Taken>> {
+    let (names, only) = names(apps);
+    let select = format!(
+        "WITH held (held_app, held) AS (SELECT app, count(*) FROM jobs \
+             WHERE state IN ('planning', 'running', 'merging') AND lease_until > $1 GROUP BY app) \
+         SELECT {HEAD} FROM jobs LEFT JOIN held ON held_app = app WHERE {WAITING} \
+         ORDER BY COALESCE(held, 0)::float8 / share, queued, id LIMIT 1 FOR UPDATE OF jobs SKIP LOCKED"
+    );
+    let Some(waiting) = row(transaction, &select, &[&sql(now.0), &names, &only]).await? else {
+        return Ok(None);
+    };
+    let head = head_of(&waiting)?;
+    let epoch = head.epoch + 1;
+    let update = "UPDATE jobs SET state = $3, owner = $4, epoch = $5, lease_until = $6, \
+         started = COALESCE(started, $7) WHERE num = $1 AND epoch = $2";
+    let (until, state) = (sql(lease_until.0), head.taken()?.slug());
+    let values: Values = &[&head.num, &sql(head.epoch), &state, &owner, &sql(epoch), &until, &sql(now.0)];
+    fenced(execute(transaction, update, values).await?, &head)?;
+    Ok(Some(Taken { job: get(transaction, head.id).await?, epoch }))
+}
+
+/// True when a job waits, be somebody at it or not.
+pub(super) async fn is_waiting(transaction: &Transaction<'_>, apps: &Apps, now: UnixMs) -> Stored<bool> {
+    let (names, only) = names(apps);
+    let select = format!("SELECT 1 FROM jobs WHERE {WAITING} LIMIT 1");
+    Ok(row(transaction, &select, &[&sql(now.0), &names, &only]).await?.is_some())
+}
+
+pub(super) async fn renew(transaction: &Transaction<'_>, id: JobId, epoch: u64, lease_until: UnixMs) -> Stored<Told> {
+    let head = head(transaction, id, true).await?.held_by(epoch)?;
+    let update = "UPDATE jobs SET lease_until = $3 WHERE num = $1 AND epoch = $2 RETURNING cancel";
+    let told = row(transaction, update, &[&head.num, &sql(epoch), &sql(lease_until.0)]).await?;
+    let told = told.ok_or(StoreError::Fenced { epoch: head.epoch })?;
+    Ok(Told { cancel: cancel_of(&told)? })
+}
+
+pub(super) async fn release(transaction: &Transaction<'_>, id: JobId, epoch: u64) -> Stored<()> {
+    let head = head(transaction, id, true).await?.held_by(epoch)?;
+    let queued = head.next(Move::Requeue)?.slug();
+    let update = "UPDATE jobs SET state = $3, owner = NULL, lease_until = NULL WHERE num = $1 AND epoch = $2";
+    fenced(execute(transaction, update, &[&head.num, &sql(epoch), &queued]).await?, &head)
+}
+
+pub(super) async fn plan(transaction: &Transaction<'_>, id: JobId, epoch: u64, planned: &Planned) -> Stored<()> {
+    let head = head(transaction, id, true).await?.held_by(epoch)?;
+    let running = head.next(Move::Run)?.slug();
+    let weight = check_plan(planned)?;
+    fits("a planned query", planned.query.as_ref().map_or(0, bytes::Bytes::len))?;
+    for one in &planned.partitions {
+        fits("a piece of a plan", size(one))?;
+    }
+    let mut first = 0_i64;
+    for chunk in chunks(&planned.partitions, size) {
+        insert(transaction, head.num, first, chunk).await?;
+        first += sql(chunk.len() as u64);
+    }
+    let update = "UPDATE jobs SET state = $3, planned = 1, planned_query = $4, partitions = $5, weight = $6 \
+         WHERE num = $1 AND epoch = $2";
+    let query = planned.query.as_deref();
+    let values: Values = &[&head.num, &sql(epoch), &running, &query, &first, &sql(weight)];
+    fenced(execute(transaction, update, values).await?, &head)
+}
+
+fn size(partition: &PlannedPartition) -> usize {
+    match &partition.place {
+        Place::Inline(bytes) => bytes.len(),
+        Place::Elsewhere(text) => text.len(),
+    }
+}
+
+async fn insert(transaction: &Transaction<'_>, job: i64, first: i64, chunk: &[PlannedPartition]) -> Stored<()> {
+    let indexes: Vec<i64> = (first..).take(chunk.len()).collect();
+    let keys: Vec<_> = chunk.iter().map(|one| one.key.as_str()).collect();
+    let weights: Vec<_> = chunk.iter().map(|one| sql(one.weight)).collect();
+    let texts: Vec<_> = chunk
+        .iter()
+        .map(|one| match &one.place {
+            Place::Elsewhere(text) => Some(text.as_str()),
+            Place::Inline(_) => None,
+        })
+        .collect();
+    let bytes: Vec<_> = chunk
+        .iter()
+        .map(|one| match &one.place {
+            Place::Elsewhere(_) => None,
+            Place::Inline(bytes) => Some(&**bytes),
+        })
+        .collect();
+    let sql = "INSERT INTO partitions (job, idx, key, weight, elsewhere, inline) \
+         SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::bytea[])";
+    execute(transaction, sql, &[&job, &indexes, &keys, &weights, &texts, &bytes]).await?;
+    Ok(())
+}
+
+pub(super) async fn partitions(
+    transaction: &Transaction<'_>,
+    id: JobId,
+    page: &PartitionPage,
+) -> Stored<Vec<PartitionRow>> {
+    let head = head(transaction, id, false).await?.live()?;
+    let states: Vec<_> = page.states.iter().map(|state| state.slug()).collect();
+    let states = (!states.is_empty()).then_some(states);
+    let select = format!(
+        "SELECT {PARTITION} FROM partitions WHERE job = $1 AND idx > $2 \
+         AND ($3::text[] IS NULL OR state = ANY ($3)) ORDER BY idx LIMIT $4"
+    );
+    let (after, limit) = (page.after.map_or(-1, i64::from), i64::from(page.limit.min(MAX_PAGE)));
+    let found = rows(transaction, &select, &[&head.num, &after, &states, &limit]).await?;
+    found.iter().map(partition_of).collect()
+}
+
+pub(super) async fn merge(transaction: &Transaction<'_>, id: JobId, epoch: u64) -> Stored<()> {
+    let head = head(transaction, id, true).await?.held_by(epoch)?;
+    let merging = head.next(Move::Merge)?.slug();
+    let update = "UPDATE jobs SET state = $3 WHERE num = $1 AND epoch = $2";
+    fenced(execute(transaction, update, &[&head.num, &sql(epoch), &merging]).await?, &head)
+}
+
+pub(super) async fn finish(transaction: &Transaction<'_>, id: JobId, epoch: u64, ended: &Ended) -> Stored<Job> {
+    let head = head(transaction, id, true).await?.held_by(epoch)?;
+    let state = head.next(Move::End(ended.end))?.slug();
+    let result = ended.result.as_deref();
+    let update = "UPDATE jobs SET state = $3, outcome = $3, owner = NULL, lease_until = NULL, finished = $4, \
+         expires = $4 + retention_ms, reason = $5, coverage = $6, content_type = $7, result_size = $8, result = $9 \
+         WHERE num = $1 AND epoch = $2";
+    let values: Values = &[
+        &head.num,
+        &sql(epoch),
+        &state,
+        &sql(ended.now.0),
+        &ended.reason.as_ref().map(ToString::to_string),
+        &ended.coverage.to_string(),
+        &ended.content_type,
+        &result.map(|bytes| sql(bytes.len() as u64)),
+        &result,
+    ];
+    fenced(execute(transaction, update, values).await?, &head)?;
+    get(transaction, id).await
+}
+
+pub(super) async fn append(
+    transaction: &Transaction<'_>,
+    id: JobId,
+    epoch: u64,
+    lines: &[String],
+    kept: u64,
+) -> Stored<()> {
+    let head = head(transaction, id, true).await?.held_by(epoch)?;
+    let count = sql(lines.len() as u64);
+    let update = "UPDATE jobs SET last_event = last_event + $3 WHERE num = $1 AND epoch = $2 RETURNING last_event";
+    let last = row(transaction, update, &[&head.num, &sql(epoch), &count]).await?;
+    let last = last.ok_or_else(|| damaged("last_event"))?.int("last_event")?;
+    let numbers: Vec<_> = (last - count + 1..=last).collect();
+    let insert = "INSERT INTO events (job, seq, line) SELECT $1, * FROM unnest($2::bigint[], $3::text[])";
+    execute(transaction, insert, &[&head.num, &numbers, &lines]).await?;
+    let drop = "DELETE FROM events WHERE job = $1 AND seq <= $2";
+    execute(transaction, drop, &[&head.num, &(last - sql(kept))]).await?;
+    Ok(())
+}
+
+const _: () = assert!(MAX_BYTES < 1 << 30, "a message to the server has at most 1 GiB");

@@ -1,0 +1,154 @@
+//! Partitions' results: kept, and read again.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use deadpool_postgres::Transaction;
+
+use crate::job::JobId;
+use crate::store::rows::{Columns, damaged};
+use crate::store::rules::{MOST, sql};
+use crate::store::{Accepted, AcceptedNow, MAX_PAGE, Outcome, Partial, PartitionState, StoreError, Stored, cause};
+
+use super::fault::{Values, execute, rows};
+use super::fits;
+use super::jobs::{fenced, head};
+
+/// The most rows, and about the most bytes, that one statement carries.
+const CHUNK: (usize, usize) = (10_000, 32 << 20);
+
+/// `all` in pieces of a size that one statement carries. One that is larger goes alone.
+pub(super) fn chunks<T>(all: &[T], size: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
+    let mut rest = all;
+    std::iter::from_fn(move || {
+        let mut bytes = 0_usize;
+        let fits = |(count, one): &(usize, &T)| {
+            bytes = bytes.saturating_add(size(one));
+            *count == 0 || (*count < CHUNK.0 && bytes <= CHUNK.1)
+        };
+        let count = rest.iter().enumerate().take_while(fits).count();
+        let (chunk, left) = rest.split_at_checked(count)?;
+        rest = left;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+fn partial(result: &Accepted) -> Option<&Bytes> {
+    match &result.outcome {
+        Outcome::Done(bytes) | Outcome::Degraded(bytes) => Some(bytes),
+        Outcome::Failed(_) => None,
+    }
+}
+
+fn state(result: &Accepted) -> PartitionState {
+    match result.outcome {
+        Outcome::Done(_) => PartitionState::Done,
+        Outcome::Degraded(_) => PartitionState::Degraded,
+        Outcome::Failed(_) => PartitionState::Failed,
+    }
+}
+
+/// Keeps results, the first of each partition.
+pub(super) async fn accept(
+    transaction: &Transaction<'_>,
+    id: JobId,
+    epoch: u64,
+    results: &[Accepted],
+) -> Stored<AcceptedNow> {
+    let size = |one: &Accepted| partial(one).map_or(0, Bytes::len);
+    for one in results {
+        fits("a partial", size(one))?;
+    }
+    let head = head(transaction, id, true).await?.held_by(epoch)?;
+    head.has(results.iter().map(|one| one.index))?;
+    let mut kept = AcceptedNow::default();
+    let (mut done, mut degraded, mut failed, mut settled, mut leaf_ms) = (0_i64, 0_i64, 0_i64, 0_u64, 0_u64);
+    for chunk in chunks(results, size) {
+        // An update takes any of several rows for one partition: it should be the first.
+        let mut firsts: HashMap<u32, &Accepted> = HashMap::with_capacity(chunk.len());
+        for one in chunk {
+            firsts.entry(one.index).or_insert(one);
+        }
+        for (index, weight) in update(transaction, head.num, &firsts).await? {
+            let one = firsts.get(&index).ok_or_else(|| damaged("idx"))?;
+            kept.fresh.push(index);
+            leaf_ms = leaf_ms.saturating_add(one.run_ms);
+            match one.outcome {
+                Outcome::Failed(_) => failed += 1,
+                Outcome::Degraded(_) => (degraded, settled) = (degraded + 1, settled.saturating_add(weight)),
+                Outcome::Done(_) => (done, settled) = (done + 1, settled.saturating_add(weight)),
+            }
+        }
+    }
+    let count = "UPDATE jobs SET done = done + $3, degraded = degraded + $4, failed = failed + $5, \
+         settled_weight = LEAST(settled_weight + $6, $8), leaf_ms = LEAST(leaf_ms + $7, $8) \
+         WHERE num = $1 AND epoch = $2";
+    let values: Values = &[&head.num, &sql(head.epoch), &done, &degraded, &failed, &sql(settled), &sql(leaf_ms), &MOST];
+    fenced(execute(transaction, count, values).await?, &head)?;
+    kept.discarded = u32::try_from(results.len() - kept.fresh.len()).unwrap_or(u32::MAX);
+    kept.fresh.sort_unstable();
+    Ok(kept)
+}
+
+/// Writes results to partitions that have none. Returns those, with their weights.
+async fn update(transaction: &Transaction<'_>, job: i64, results: &HashMap<u32, &Accepted>) -> Stored<Vec<(u32, u64)>> {
+    let all: Vec<&Accepted> = results.values().copied().collect();
+    let indexes: Vec<_> = all.iter().map(|one| i64::from(one.index)).collect();
+    let states: Vec<_> = all.iter().map(|one| state(one).slug()).collect();
+    let attempts: Vec<_> = all.iter().map(|one| i64::from(one.attempt)).collect();
+    let times: Vec<_> = all.iter().map(|one| sql(one.run_ms)).collect();
+    let failures: Vec<_> = all.iter().map(|one| failure(one)).collect::<Stored<_>>()?;
+    let sizes: Vec<_> = all.iter().map(|one| partial(one).map(|bytes| sql(bytes.len() as u64))).collect();
+    let partials: Vec<_> = all.iter().map(|one| partial(one).map(|bytes| &**bytes)).collect();
+    let update = "UPDATE partitions SET state = new.state, attempts = new.attempts, run_ms = new.run_ms, \
+         failure = new.failure, size = new.size, partial = new.partial \
+         FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[], $8::bytea[]) \
+         AS new (idx, state, attempts, run_ms, failure, size, partial) \
+         WHERE job = $1 AND partitions.idx = new.idx AND partitions.state = 'pending' \
+         RETURNING partitions.idx, partitions.weight";
+    let values: Values = &[&job, &indexes, &states, &attempts, &times, &failures, &sizes, &partials];
+    let fresh = rows(transaction, update, values).await?;
+    fresh.iter().map(|row| Ok((row.index("idx")?, row.count("weight")?))).collect()
+}
+
+fn failure(result: &Accepted) -> Stored<Option<String>> {
+    match &result.outcome {
+        Outcome::Failed(failure) => {
+            serde_json::to_string(failure).map(Some).map_err(|error| StoreError::Other(cause(error)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Partials beyond `after`, as many as `max_bytes` hold, but at least one.
+pub(super) async fn partials(
+    transaction: &Transaction<'_>,
+    id: JobId,
+    after: Option<u32>,
+    max_bytes: u64,
+) -> Stored<Vec<Partial>> {
+    let head = head(transaction, id, false).await?.live()?;
+    let after = after.map_or(-1, i64::from);
+    let sizes = "SELECT idx, size FROM partitions WHERE job = $1 AND idx > $2 AND state IN ('done', 'degraded') \
+         ORDER BY idx LIMIT $3";
+    let (mut last, mut total) = (None, 0_u64);
+    for row in rows(transaction, sizes, &[&head.num, &after, &i64::from(MAX_PAGE)]).await? {
+        total = total.saturating_add(row.count("size")?);
+        if total > max_bytes && last.is_some() {
+            break;
+        }
+        last = Some(row.int("idx")?);
+    }
+    let Some(last) = last else {
+        return Ok(Vec::new());
+    };
+    let select = "SELECT idx, state, partial FROM partitions \
+         WHERE job = $1 AND idx > $2 AND idx <= $3 AND state IN ('done', 'degraded') ORDER BY idx";
+    let found = rows(transaction, select, &[&head.num, &after, &last]).await?;
+    let partial = |row: &tokio_postgres::Row| {
+        let bytes = row.maybe_bytes("partial")?.ok_or_else(|| damaged("partial"))?;
+        let degraded = row.text("state")? == PartitionState::Degraded.slug();
+        Ok(Partial { index: row.index("idx")?, bytes, degraded })
+    };
+    found.iter().map(partial).collect()
+}

@@ -1,0 +1,157 @@
+//! Rows as both databases give them, made into values: one place that says what a column means.
+
+use std::str::FromStr;
+
+use bytes::Bytes;
+use frond_root::PartitionKey;
+use serde::de::DeserializeOwned;
+
+use crate::job::{JobId, JobState, UnixMs};
+
+use super::error::cause;
+use super::rules::{Head, unsigned};
+use super::{CancelKind, Counts, Job, PartitionRow, PartitionState, Past, Place, StoreError, Stored};
+
+/// What a job is made of.
+pub(crate) const JOB: &str = "id, state, app, version, floor, required, run_timeout_ms, retention_ms, share, caller, \
+     created, started, finished, expires, owner, epoch, lease_until, cancel, planned, partitions, weight, done, degraded, \
+     failed, settled_weight, reason, coverage";
+
+/// What decides about a job.
+pub(crate) const HEAD: &str = "id, num, state, epoch, planned, partitions";
+
+/// What a partition is made of.
+pub(crate) const PARTITION: &str = "idx, key, weight, elsewhere, inline, state, attempts, run_ms, failure";
+
+/// What is kept of a job's cost.
+pub(crate) const PAST: &str = "id, partitions, weight, started, finished, leaf_ms";
+
+/// A row of either database.
+pub(crate) trait Columns {
+    fn maybe_int(&self, column: &str) -> Stored<Option<i64>>;
+    fn maybe_text(&self, column: &str) -> Stored<Option<String>>;
+    fn maybe_bytes(&self, column: &str) -> Stored<Option<Bytes>>;
+
+    fn int(&self, column: &str) -> Stored<i64> {
+        self.maybe_int(column)?.ok_or_else(|| damaged(column))
+    }
+
+    fn count(&self, column: &str) -> Stored<u64> {
+        self.int(column).map(unsigned)
+    }
+
+    fn index(&self, column: &str) -> Stored<u32> {
+        u32::try_from(self.int(column)?).map_err(|_| damaged(column))
+    }
+
+    fn text(&self, column: &str) -> Stored<String> {
+        self.maybe_text(column)?.ok_or_else(|| damaged(column))
+    }
+
+    fn time(&self, column: &str) -> Stored<Option<UnixMs>> {
+        Ok(self.maybe_int(column)?.map(|ms| UnixMs(unsigned(ms))))
+    }
+
+    fn word<T: FromStr>(&self, column: &str) -> Stored<T> {
+        self.text(column)?.parse().map_err(|_| damaged(column))
+    }
+
+    fn json<T: DeserializeOwned>(&self, column: &str) -> Stored<T> {
+        serde_json::from_str(&self.text(column)?).map_err(|_| damaged(column))
+    }
+
+    fn maybe_json<T: DeserializeOwned>(&self, column: &str) -> Stored<Option<T>> {
+        let text = self.maybe_text(column)?;
+        text.map(|text| serde_json::from_str(&text).map_err(|_| damaged(column))).transpose()
+    }
+}
+
+pub(crate) fn damaged(what: &str) -> StoreError {
+    StoreError::Corrupt(cause(format!("`{what}` is not as it was written")))
+}
+
+/// The job of a row with the columns [`JOB`].
+pub(crate) fn job_of(row: &impl Columns) -> Stored<Job> {
+    Ok(Job {
+        id: row.word("id")?,
+        state: row.word("state")?,
+        app: row.text("app")?,
+        version: row.text("version")?,
+        floor: row.json("floor")?,
+        required: row.json("required")?,
+        run_timeout_ms: row.count("run_timeout_ms")?,
+        retention_ms: row.count("retention_ms")?,
+        weight: row.index("share")?,
+        caller: row.maybe_text("caller")?,
+        created: row.time("created")?.unwrap_or_default(),
+        started: row.time("started")?,
+        finished: row.time("finished")?,
+        expires: row.time("expires")?,
+        owner: row.maybe_text("owner")?,
+        epoch: row.count("epoch")?,
+        lease_until: row.time("lease_until")?,
+        cancel: cancel_of(row)?,
+        planned: row.int("planned")? != 0,
+        counts: Counts {
+            partitions: row.count("partitions")?,
+            weight: row.count("weight")?,
+            done: row.count("done")?,
+            degraded: row.count("degraded")?,
+            failed: row.count("failed")?,
+            settled_weight: row.count("settled_weight")?,
+        },
+        reason: row.maybe_json("reason")?,
+        coverage: row.maybe_json("coverage")?,
+    })
+}
+
+/// How the job of a row with the column `cancel` was asked to stop.
+pub(crate) fn cancel_of(row: &impl Columns) -> Stored<Option<CancelKind>> {
+    Ok(row.maybe_int("cancel")?.map(|keep| CancelKind { keep_partial: keep != 0 }))
+}
+
+/// The head of a row with the columns [`HEAD`].
+pub(crate) fn head_of(row: &impl Columns) -> Stored<Head> {
+    Ok(Head {
+        id: row.word::<JobId>("id")?,
+        num: row.int("num")?,
+        state: row.word::<JobState>("state")?,
+        epoch: row.count("epoch")?,
+        planned: row.int("planned")? != 0,
+        partitions: row.count("partitions")?,
+    })
+}
+
+/// The partition of a row with the columns [`PARTITION`].
+pub(crate) fn partition_of(row: &impl Columns) -> Stored<PartitionRow> {
+    let state = row.text("state")?;
+    let place = match row.maybe_text("elsewhere")? {
+        Some(text) => Place::Elsewhere(text),
+        None => Place::Inline(row.maybe_bytes("inline")?.ok_or_else(|| damaged("inline"))?),
+    };
+    Ok(PartitionRow {
+        index: row.index("idx")?,
+        key: PartitionKey::from(row.text("key")?),
+        weight: row.count("weight")?,
+        place,
+        state: PartitionState::ALL.into_iter().find(|one| one.slug() == state).ok_or_else(|| damaged("state"))?,
+        attempts: row.index("attempts")?,
+        run_ms: row.count("run_ms")?,
+        failure: row.maybe_json("failure")?,
+    })
+}
+
+/// The past job of a row with the columns [`PAST`].
+pub(crate) fn past_of(row: &impl Columns) -> Stored<Past> {
+    let finished = row.time("finished")?.unwrap_or_default();
+    let (weight, leaf_ms) = (row.count("weight")?, row.count("leaf_ms")?);
+    Ok(Past {
+        id: row.word("id")?,
+        partitions: row.count("partitions")?,
+        weight,
+        run_ms: finished.since(row.time("started")?.unwrap_or(finished)),
+        leaf_ms,
+        leaf_ms_per_weight: if weight == 0 { 0.0 } else { leaf_ms as f64 / weight as f64 },
+        finished,
+    })
+}

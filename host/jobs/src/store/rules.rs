@@ -1,0 +1,84 @@
+//! What both stores decide by: who may do what with a job as its row stands. Pure.
+
+use frond_root::plan::MAX_PARTITIONS;
+
+use crate::job::{JobId, JobState, Move};
+
+use super::{NewJob, Planned, StoreError, Stored};
+
+/// What of a job's row decides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    pub(crate) id: JobId,
+    /// The row's number, by which other tables refer to it.
+    pub(crate) num: i64,
+    pub(crate) state: JobState,
+    pub(crate) epoch: u64,
+    pub(crate) planned: bool,
+    pub(crate) partitions: u64,
+}
+
+impl Head {
+    /// The head, unless it is a tombstone's.
+    pub(crate) fn live(self) -> Stored<Self> {
+        match self.state {
+            JobState::Expired => Err(StoreError::Expired(self.id)),
+            _ => Ok(self),
+        }
+    }
+
+    /// The head, if `epoch` holds the job.
+    pub(crate) fn held_by(self, epoch: u64) -> Stored<Self> {
+        let head = self.live()?;
+        match head.state.is_held() && head.epoch == epoch {
+            true => Ok(head),
+            false => Err(StoreError::Fenced { epoch: head.epoch }),
+        }
+    }
+
+    /// Where `by` leads.
+    pub(crate) fn next(&self, by: Move) -> Stored<JobState> {
+        Ok(self.state.next(by)?)
+    }
+
+    /// Where taking the job leads. A lease that has lapsed puts it back to the queue first.
+    pub(crate) fn taken(&self) -> Stored<JobState> {
+        let queued = if self.state.is_held() { self.next(Move::Requeue)? } else { self.state };
+        Ok(queued.next(Move::Start { planned: self.planned })?)
+    }
+
+    /// Refuses partitions that are not in the plan.
+    pub(crate) fn has(&self, indexes: impl IntoIterator<Item = u32>) -> Stored<()> {
+        match indexes.into_iter().find(|index| u64::from(*index) >= self.partitions) {
+            Some(index) => Err(StoreError::NoPartition { index, partitions: self.partitions }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The largest number that is kept; larger ones become it. Two of them can be added.
+pub(crate) const MOST: i64 = i64::MAX / 4;
+
+/// A number as databases keep it. Ours are far below [`MOST`], but for times that mean "never".
+pub(crate) fn sql(number: u64) -> i64 {
+    i64::try_from(number).map_or(MOST, |number| number.min(MOST))
+}
+
+/// A number as it was kept.
+pub(crate) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// Whose idempotency keys a job's key stands among. No name of a caller is like that of none.
+pub(crate) fn scope(new: &NewJob) -> String {
+    new.caller.as_ref().map_or_else(String::new, |caller| format!("={caller}"))
+}
+
+/// The weight of a plan.
+pub(crate) fn check_plan(planned: &Planned) -> Stored<u64> {
+    let (size, limit) = (planned.partitions.len() as u64, MAX_PARTITIONS as u64);
+    if size > limit {
+        return Err(StoreError::TooLarge { what: "a plan's number of partitions", size, limit });
+    }
+    Ok(planned.partitions.iter().fold(0_u64, |sum, one| sum.saturating_add(one.weight)))
+}

@@ -1,0 +1,241 @@
+//! The store of one root: a folder with a database, `jobs.db`, and files for large bytes, `blobs/ab/ab…`, named by their
+//! SHA-256. Only one process at a time has it open.
+//!
+//! What returned is there after the process was killed. When the machine loses power, what a client was promised is
+//! there too: submissions, plans, ends, cancels, redrives (`synchronous=FULL`). The latest results, events, leases and
+//! moves may be gone (`synchronous=NORMAL`): always those since some moment, never some of them, so that the job is
+//! where it was at that moment, and the partitions whose results are gone run again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use tokio::task::spawn_blocking;
+
+use crate::job::{JobId, UnixMs};
+
+use super::rules::unsigned;
+use super::{
+    Accepted, AcceptedNow, Apps, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, Page,
+    Partial, PartitionPage, PartitionRow, Past, Planned, StoreError, Stored, Submitted, Swept, Taken, Told, Usage,
+    cause,
+};
+
+mod blobs;
+mod fault;
+mod jobs;
+mod open;
+mod owner;
+mod readers;
+mod results;
+mod sweep;
+mod writer;
+
+use blobs::Blobs;
+use readers::Readers;
+use results::Handed;
+use writer::{Care, Pen, Writer};
+
+/// How a store is kept.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The most bytes that it may take, large files included; `None` for as many as the disk has. Calls that end jobs may
+    /// take 16 MiB more, so that a full store can be emptied.
+    pub max_bytes: Option<u64>,
+    /// The events kept of each job.
+    pub events_kept: u64,
+    /// The connections that read, at least 1.
+    pub readers: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_bytes: None, events_kept: EVENTS_KEPT, readers: 3 }
+    }
+}
+
+/// The store. When it is dropped, it waits for what it was asked to write, and lets other processes have the folder.
+pub struct SqliteStore {
+    // Dropped before the writer, who puts the log back into the database if nobody else is there.
+    readers: Readers,
+    writer: Writer,
+    blobs: Arc<Blobs>,
+    database: PathBuf,
+    options: Options,
+}
+
+impl SqliteStore {
+    /// Opens the store in `folder`, which is made if it is not there, for its owner only. Blocks for a moment.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] while another process has it open; [`StoreError::Corrupt`] for a file that is damaged or
+    /// something else, [`StoreError::Newer`] for one of a newer Frond, [`StoreError::ReadOnly`] and [`StoreError::Full`]
+    /// when it cannot be written.
+    pub fn open(folder: &Path, options: Options) -> Stored<Self> {
+        let place = open::Place::claim(folder)?;
+        let connection = place.writer()?;
+        let size = unsigned(connection.query_row("PRAGMA page_size", [], |row| row.get(0))?);
+        let pages = options.max_bytes.map(|bytes| (bytes / size.max(1)).max(1));
+        let readers = (0..options.readers.max(1)).map(|_| place.reader()).collect::<Stored<Vec<_>>>()?;
+        let blobs = Arc::new(Blobs::open(place.blobs)?);
+        let writer = Writer::start(Pen::new(connection, pages), place.lock)?;
+        Ok(Self { readers: Readers::new(readers), writer, blobs, database: place.database, options })
+    }
+
+    async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Stored<T> + Send + 'static) -> Stored<T> {
+        self.readers.read(work).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        care: Care,
+        work: impl FnOnce(&Connection) -> Stored<T> + Send + 'static,
+    ) -> Stored<T> {
+        self.writer.write(care, work).await
+    }
+
+    /// Does what may write large files, on a thread for what blocks.
+    async fn stowing<T: Send + 'static>(
+        &self,
+        bytes: u64,
+        work: impl FnOnce(&Blobs) -> Stored<T> + Send + 'static,
+    ) -> Stored<T> {
+        if bytes == 0 {
+            return work(&self.blobs);
+        }
+        let (blobs, database, quota) = (Arc::clone(&self.blobs), self.database.clone(), self.options.max_bytes);
+        let stowing = spawn_blocking(move || {
+            let all = size_of(&database).saturating_add(blobs.bytes()).saturating_add(bytes);
+            if quota.is_some_and(|quota| all > quota) {
+                return Err(StoreError::Full);
+            }
+            work(&blobs)
+        });
+        stowing.await.map_err(|error| StoreError::Other(cause(error)))?
+    }
+}
+
+fn size_of(file: &Path) -> u64 {
+    fs::metadata(file).map_or(0, |file| file.len())
+}
+
+#[async_trait]
+impl JobStore for SqliteStore {
+    async fn submit(&self, job: NewJob) -> Stored<Submitted> {
+        self.write(Care::PROMISE, move |connection| jobs::submit(connection, &job)).await
+    }
+
+    async fn get(&self, id: JobId) -> Stored<Job> {
+        self.read(move |connection| jobs::get(connection, id)).await
+    }
+
+    async fn asked(&self, id: JobId) -> Stored<Asked> {
+        self.read(move |connection| jobs::asked(connection, id)).await
+    }
+
+    async fn list(&self, filter: &Filter, page: Page) -> Stored<Vec<Job>> {
+        let filter = filter.clone();
+        self.read(move |connection| jobs::list(connection, &filter, page)).await
+    }
+
+    async fn take(&self, owner: &str, apps: &Apps, now: UnixMs, lease_until: UnixMs) -> Stored<Option<Taken>> {
+        let (owner, apps) = (owner.to_owned(), apps.clone());
+        self.write(Care::PASS, move |connection| owner::take(connection, &owner, &apps, now, lease_until)).await
+    }
+
+    async fn renew(&self, id: JobId, epoch: u64, lease_until: UnixMs) -> Stored<Told> {
+        self.write(Care::PASS, move |connection| owner::renew(connection, id, epoch, lease_until)).await
+    }
+
+    async fn release(&self, id: JobId, epoch: u64) -> Stored<()> {
+        self.write(Care::PASS, move |connection| owner::release(connection, id, epoch)).await
+    }
+
+    async fn plan(&self, id: JobId, epoch: u64, planned: Planned) -> Stored<()> {
+        self.write(Care::PROMISE, move |connection| owner::plan(connection, id, epoch, &planned)).await
+    }
+
+    async fn partitions(&self, id: JobId, page: &PartitionPage) -> Stored<Vec<PartitionRow>> {
+        let page = page.clone();
+        self.read(move |connection| owner::partitions(connection, id, &page)).await
+    }
+
+    async fn accept(&self, id: JobId, epoch: u64, results: Vec<Accepted>) -> Stored<AcceptedNow> {
+        let large = results::large(&results);
+        let handed = self.stowing(large, move |blobs| Handed::new(blobs, id, epoch, results)).await?;
+        self.writer.accept(handed).await
+    }
+
+    async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> Stored<Vec<Partial>> {
+        let blobs = Arc::clone(&self.blobs);
+        self.read(move |connection| results::partials(connection, &blobs, id, after, max_bytes)).await
+    }
+
+    async fn merge(&self, id: JobId, epoch: u64) -> Stored<()> {
+        self.write(Care::PASS, move |connection| owner::merge(connection, id, epoch)).await
+    }
+
+    async fn finish(&self, id: JobId, epoch: u64, ended: Ended) -> Stored<Job> {
+        let result = ended.result.clone();
+        let large = result.as_ref().map_or(0, blobs::large);
+        let stowed = self.stowing(large, move |blobs| result.map(|bytes| blobs.take(bytes)).transpose()).await?;
+        self.write(Care::END, move |connection| owner::finish(connection, id, epoch, &ended, stowed.as_ref())).await
+    }
+
+    async fn result(&self, id: JobId) -> Stored<Option<JobResult>> {
+        let blobs = Arc::clone(&self.blobs);
+        self.read(move |connection| jobs::result(connection, &blobs, id)).await
+    }
+
+    async fn cancel(&self, id: JobId, keep_partial: bool, now: UnixMs) -> Stored<Job> {
+        self.write(Care::END, move |connection| jobs::cancel(connection, id, keep_partial, now)).await
+    }
+
+    async fn redrive(&self, id: JobId, now: UnixMs) -> Stored<Job> {
+        self.write(Care::END, move |connection| jobs::redrive(connection, id, now)).await
+    }
+
+    async fn retain(&self, id: JobId, retention_ms: u64) -> Stored<Job> {
+        self.write(Care::END, move |connection| jobs::retain(connection, id, retention_ms)).await
+    }
+
+    async fn append(&self, id: JobId, epoch: u64, lines: Vec<String>) -> Stored<()> {
+        let kept = self.options.events_kept;
+        self.write(Care::GROW, move |connection| owner::append(connection, id, epoch, &lines, kept)).await
+    }
+
+    async fn events(&self, id: JobId, after: u64, limit: u32) -> Stored<EventPage> {
+        self.read(move |connection| jobs::events(connection, id, after, limit)).await
+    }
+
+    async fn history(&self, app: &str, version: &str, limit: u32) -> Stored<Vec<Past>> {
+        let (app, version) = (app.to_owned(), version.to_owned());
+        self.read(move |connection| jobs::history(connection, &app, &version, limit)).await
+    }
+
+    async fn sweep(&self, now: UnixMs) -> Stored<Swept> {
+        let mut swept = Swept::default();
+        // A transaction each, so that others come in between. It is on the disk before a file goes.
+        while let Some(bytes) = self.write(Care::END, move |connection| sweep::expire(connection, now)).await? {
+            swept.expired += 1;
+            swept.bytes += bytes;
+        }
+        swept.forgotten = self.write(Care::END, move |connection| sweep::forget(connection, now)).await?;
+        let blobs = Arc::clone(&self.blobs);
+        let sweeping = move |connection: &Connection| blobs.sweep(|digest| sweep::is_used(connection, digest));
+        swept.blobs_removed = self.read(sweeping).await?;
+        Ok(swept)
+    }
+
+    async fn usage(&self) -> Stored<Usage> {
+        let (blobs, database) = (Arc::clone(&self.blobs), self.database.clone());
+        self.read(move |connection| {
+            let log = database.with_extension("db-wal");
+            let bytes = size_of(&database) + size_of(&log) + blobs.bytes();
+            Ok(Usage { bytes, jobs: unsigned(jobs::count(connection)?) })
+        })
+        .await
+    }
+}

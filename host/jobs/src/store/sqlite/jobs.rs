@@ -1,0 +1,221 @@
+//! Jobs as rows: taken in, found, listed, stopped, queued again.
+
+use rusqlite::{Connection, OptionalExtension, named_params, params};
+
+use crate::job::{End, JobId, JobState, Move, UnixMs};
+use crate::store::rows::{Columns, HEAD, JOB, PAST, damaged, head_of, job_of, past_of};
+use crate::store::rules::{Head, scope, sql, unsigned};
+use crate::store::{
+    Asked, EventPage, Filter, Idempotency, Job, JobResult, MAX_PAGE, NewJob, Page, Past, StoreError, Stored, Submitted,
+    cause,
+};
+
+use super::blobs::Blobs;
+
+/// What decides about the job.
+pub(super) fn head(connection: &Connection, id: JobId) -> Stored<Head> {
+    let mut select = connection.prepare_cached(&format!("SELECT {HEAD} FROM jobs WHERE id = ?1"))?;
+    let mut rows = select.query([id.to_string()])?;
+    rows.next()?.map_or(Err(StoreError::NotFound(id)), head_of)
+}
+
+/// Refuses when a write that carried the epoch found no row.
+pub(super) fn fenced(changed: usize, head: &Head) -> Stored<()> {
+    match changed {
+        0 => Err(StoreError::Fenced { epoch: head.epoch }),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn get(connection: &Connection, id: JobId) -> Stored<Job> {
+    let mut select = connection.prepare_cached(&format!("SELECT {JOB} FROM jobs WHERE id = ?1"))?;
+    let mut rows = select.query([id.to_string()])?;
+    rows.next()?.map_or(Err(StoreError::NotFound(id)), job_of)
+}
+
+pub(super) fn submit(connection: &Connection, new: &NewJob) -> Stored<Submitted> {
+    let earlier = match &new.idempotency {
+        Some(key) => known(connection, new, key)?,
+        None => None,
+    };
+    if let Some(id) = earlier {
+        return Ok(Submitted { job: get(connection, id)?, fresh: false });
+    }
+    match get(connection, new.id) {
+        Ok(job) => return Ok(Submitted { job, fresh: false }),
+        Err(StoreError::NotFound(_)) => {}
+        Err(error) => return Err(error),
+    }
+    insert(connection, new)?;
+    Ok(Submitted { job: get(connection, new.id)?, fresh: true })
+}
+
+/// The job of an earlier request with the same key.
+fn known(connection: &Connection, new: &NewJob, key: &Idempotency) -> Stored<Option<JobId>> {
+    let mut select =
+        connection.prepare_cached("SELECT id, idem_print FROM jobs WHERE idem_scope = ?1 AND idem_key = ?2")?;
+    let mut rows = select.query(params![scope(new), key.key])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    match row.maybe_bytes("idem_print")?.as_ref() == Some(&key.fingerprint) {
+        true => Ok(Some(row.word("id")?)),
+        false => Err(StoreError::KeyReused),
+    }
+}
+
+fn insert(connection: &Connection, new: &NewJob) -> Stored<()> {
+    let key = new.idempotency.as_ref();
+    let state = JobState::Submitted.next(Move::Queue)?;
+    let json = |error| StoreError::Other(cause(error));
+    connection
+        .prepare_cached(
+            "INSERT INTO jobs (id, state, app, version, floor, required, run_timeout_ms, retention_ms, share, caller, \
+             created, queued, idem_scope, idem_key, idem_print, query) VALUES (:id, :state, :app, :version, :floor, \
+             :required, :run_timeout_ms, :retention_ms, :share, :caller, :created, :created, :scope, :key, :print, :query)",
+        )?
+        .execute(named_params! {
+            ":id": new.id.to_string(),
+            ":state": state.slug(),
+            ":app": new.app,
+            ":version": new.version,
+            ":floor": serde_json::to_string(&new.floor).map_err(json)?,
+            ":required": serde_json::to_string(&new.required).map_err(json)?,
+            ":run_timeout_ms": sql(new.run_timeout_ms),
+            ":retention_ms": sql(new.retention_ms),
+            ":share": new.weight.max(1),
+            ":caller": new.caller,
+            ":created": sql(new.created.0),
+            ":scope": key.map(|_| scope(new)),
+            ":key": key.map(|key| &key.key),
+            ":print": key.map(|key| &*key.fingerprint),
+            ":query": &*new.query,
+        })?;
+    Ok(())
+}
+
+pub(super) fn asked(connection: &Connection, id: JobId) -> Stored<Asked> {
+    let mut select = connection.prepare_cached("SELECT id, state, query, planned_query FROM jobs WHERE id = ?1")?;
+    let mut rows = select.query([id.to_string()])?;
+    let row = rows.next()?.ok_or(StoreError::NotFound(id))?;
+    if row.word::<JobState>("state")? == JobState::Expired {
+        return Err(StoreError::Expired(id));
+    }
+    let query = row.maybe_bytes("query")?.ok_or_else(|| damaged("query"))?;
+    Ok(Asked { query, planned: row.maybe_bytes("planned_query")? })
+}
+
+pub(super) fn list(connection: &Connection, filter: &Filter, page: Page) -> Stored<Vec<Job>> {
+    let states: Vec<_> = filter.states.iter().map(|state| state.slug()).collect();
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT {JOB} FROM jobs WHERE (?1 IS NULL OR app = ?1) AND (?2 IS NULL OR caller = ?2) \
+         AND (?3 IS NULL OR state IN (SELECT value FROM json_each(?3))) AND (?4 IS NULL OR id < ?4) \
+         ORDER BY id DESC LIMIT ?5"
+    ))?;
+    let mut rows = select.query(params![
+        filter.app,
+        filter.caller,
+        (!states.is_empty()).then(|| serde_json::json!(states).to_string()),
+        page.after.map(|id| id.to_string()),
+        page.limit.min(MAX_PAGE),
+    ])?;
+    let mut jobs = Vec::new();
+    while let Some(row) = rows.next()? {
+        jobs.push(job_of(row)?);
+    }
+    Ok(jobs)
+}
+
+pub(super) fn cancel(connection: &Connection, id: JobId, keep_partial: bool, now: UnixMs) -> Stored<Job> {
+    let head = head(connection, id)?.live()?;
+    let cancelled = head.next(Move::End(End::Cancelled))?;
+    if head.state.is_held() {
+        connection.execute("UPDATE jobs SET cancel = ?2 WHERE num = ?1", params![head.num, keep_partial])?;
+    } else {
+        connection.execute(
+            "UPDATE jobs SET state = ?2, outcome = ?2, cancel = ?3, finished = ?4, expires = ?4 + retention_ms \
+             WHERE num = ?1",
+            params![head.num, cancelled.slug(), keep_partial, sql(now.0)],
+        )?;
+    }
+    get(connection, id)
+}
+
+pub(super) fn redrive(connection: &Connection, id: JobId, now: UnixMs) -> Stored<Job> {
+    let head = head(connection, id)?.live()?;
+    let queued = head.next(Move::Redrive)?;
+    connection.execute(
+        "UPDATE partitions SET state = 'pending', attempts = 0, run_ms = 0, failure = NULL \
+         WHERE job = ?1 AND state = 'failed'",
+        [head.num],
+    )?;
+    connection.execute(
+        "UPDATE jobs SET state = ?2, queued = ?3, failed = 0, outcome = NULL, started = NULL, finished = NULL, \
+         expires = NULL, cancel = NULL, reason = NULL, coverage = NULL, content_type = NULL, result_size = NULL, \
+         result_blob = NULL, result = NULL WHERE num = ?1",
+        params![head.num, queued.slug(), sql(now.0)],
+    )?;
+    get(connection, id)
+}
+
+pub(super) fn retain(connection: &Connection, id: JobId, retention_ms: u64) -> Stored<Job> {
+    let head = head(connection, id)?.live()?;
+    connection.execute(
+        "UPDATE jobs SET retention_ms = ?2, expires = finished + ?2 WHERE num = ?1",
+        params![head.num, sql(retention_ms)],
+    )?;
+    get(connection, id)
+}
+
+pub(super) fn result(connection: &Connection, blobs: &Blobs, id: JobId) -> Stored<Option<JobResult>> {
+    // One moment for both: a redrive could come between.
+    let transaction = connection.unchecked_transaction()?;
+    let head = head(&transaction, id)?.live()?;
+    let mut select =
+        transaction.prepare_cached("SELECT content_type, result_size, result_blob, result FROM jobs WHERE num = ?1")?;
+    let mut rows = select.query([head.num])?;
+    let row = rows.next()?.ok_or(StoreError::NotFound(id))?;
+    if row.maybe_int("result_size")?.is_none() {
+        return Ok(None);
+    }
+    let bytes = match row.maybe_text("result_blob")? {
+        Some(digest) => blobs.read(&digest)?,
+        None => row.maybe_bytes("result")?.ok_or_else(|| damaged("result"))?,
+    };
+    Ok(Some(JobResult { bytes, content_type: row.maybe_text("content_type")? }))
+}
+
+pub(super) fn events(connection: &Connection, id: JobId, after: u64, limit: u32) -> Stored<EventPage> {
+    let transaction = connection.unchecked_transaction()?;
+    let head = head(&transaction, id)?.live()?;
+    let first: Option<i64> =
+        transaction.query_row("SELECT min(seq) FROM events WHERE job = ?1", [head.num], |row| row.get(0))?;
+    let mut select =
+        transaction.prepare_cached("SELECT seq, line FROM events WHERE job = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")?;
+    let mut rows = select.query(params![head.num, sql(after), limit.min(MAX_PAGE)])?;
+    let mut page = EventPage::default();
+    if let Some(first) = first {
+        page.missed = unsigned(first).saturating_sub(1).saturating_sub(after);
+    }
+    while let Some(row) = rows.next()? {
+        page.events.push((row.count("seq")?, row.text("line")?));
+    }
+    Ok(page)
+}
+
+pub(super) fn history(connection: &Connection, app: &str, version: &str, limit: u32) -> Stored<Vec<Past>> {
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT {PAST} FROM jobs WHERE app = ?1 AND version = ?2 AND outcome = 'succeeded' \
+         ORDER BY finished DESC, id DESC LIMIT ?3"
+    ))?;
+    let mut rows = select.query(params![app, version, limit.min(MAX_PAGE)])?;
+    let mut past = Vec::new();
+    while let Some(row) = rows.next()? {
+        past.push(past_of(row)?);
+    }
+    Ok(past)
+}
+
+pub(super) fn count(connection: &Connection) -> Stored<i64> {
+    Ok(connection.query_row("SELECT count(*) FROM jobs", [], |row| row.get(0)).optional()?.unwrap_or(0))
+}

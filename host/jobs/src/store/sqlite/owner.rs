@@ -1,0 +1,179 @@
+//! What a job's owner does with it, from taking it to its end. Every write carries the owner's epoch.
+
+use rusqlite::{Connection, params};
+
+use crate::job::{JobId, Move, UnixMs};
+use crate::store::rows::{HEAD, PARTITION, cancel_of, head_of, partition_of};
+use crate::store::rules::{Head, check_plan, sql};
+use crate::store::{
+    Apps, Ended, Job, MAX_PAGE, PartitionPage, PartitionRow, Place, Planned, StoreError, Stored, Taken, Told,
+};
+
+use super::blobs::Stowed;
+use super::jobs::{fenced, get, head};
+
+pub(super) fn take(
+    connection: &Connection,
+    owner: &str,
+    apps: &Apps,
+    now: UnixMs,
+    lease_until: UnixMs,
+) -> Stored<Option<Taken>> {
+    let Some(head) = next_waiting(connection, apps, now)? else {
+        return Ok(None);
+    };
+    let epoch = head.epoch + 1;
+    let changed = connection.execute(
+        "UPDATE jobs SET state = ?3, owner = ?4, epoch = ?5, lease_until = ?6, started = COALESCE(started, ?7) \
+         WHERE num = ?1 AND epoch = ?2",
+        params![head.num, sql(head.epoch), head.taken()?.slug(), owner, sql(epoch), sql(lease_until.0), sql(now.0)],
+    )?;
+    fenced(changed, &head)?;
+    Ok(Some(Taken { job: get(connection, head.id)?, epoch }))
+}
+
+/// The job whose turn it is.
+fn next_waiting(connection: &Connection, apps: &Apps, now: UnixMs) -> Stored<Option<Head>> {
+    let (names, only) = match apps {
+        Apps::All => (None, true),
+        Apps::Only(names) => (Some(serde_json::json!(names).to_string()), true),
+        Apps::Except(names) => (Some(serde_json::json!(names).to_string()), false),
+    };
+    let mut select = connection.prepare_cached(&format!(
+        "WITH held (held_app, held) AS (SELECT app, count(*) FROM jobs \
+             WHERE state IN ('planning', 'running', 'merging') AND lease_until > ?1 GROUP BY app) \
+         SELECT {HEAD} FROM jobs LEFT JOIN held ON held_app = app \
+         WHERE (state = 'queued' OR (state IN ('planning', 'running', 'merging') AND lease_until <= ?1)) \
+           AND (?2 IS NULL OR (app IN (SELECT value FROM json_each(?2))) = ?3) \
+         ORDER BY CAST(COALESCE(held, 0) AS REAL) / share, queued, id LIMIT 1"
+    ))?;
+    let mut rows = select.query(params![sql(now.0), names, only])?;
+    rows.next()?.map(head_of).transpose()
+}
+
+pub(super) fn renew(connection: &Connection, id: JobId, epoch: u64, lease_until: UnixMs) -> Stored<Told> {
+    let head = head(connection, id)?.held_by(epoch)?;
+    let mut update =
+        connection.prepare_cached("UPDATE jobs SET lease_until = ?3 WHERE num = ?1 AND epoch = ?2 RETURNING cancel")?;
+    let mut rows = update.query(params![head.num, sql(epoch), sql(lease_until.0)])?;
+    let cancel = rows.next()?.map(cancel_of).ok_or(StoreError::Fenced { epoch: head.epoch })??;
+    while rows.next()?.is_some() {}
+    Ok(Told { cancel })
+}
+
+pub(super) fn release(connection: &Connection, id: JobId, epoch: u64) -> Stored<()> {
+    let head = head(connection, id)?.held_by(epoch)?;
+    let changed = connection.execute(
+        "UPDATE jobs SET state = ?3, owner = NULL, lease_until = NULL WHERE num = ?1 AND epoch = ?2",
+        params![head.num, sql(epoch), head.next(Move::Requeue)?.slug()],
+    )?;
+    fenced(changed, &head)
+}
+
+pub(super) fn plan(connection: &Connection, id: JobId, epoch: u64, planned: &Planned) -> Stored<()> {
+    let head = head(connection, id)?.held_by(epoch)?;
+    let running = head.next(Move::Run)?;
+    let weight = check_plan(planned)?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO partitions (job, idx, key, weight, elsewhere, inline) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for (index, partition) in (0_u32..).zip(&planned.partitions) {
+        let (elsewhere, inline) = match &partition.place {
+            Place::Elsewhere(text) => (Some(text), None),
+            Place::Inline(bytes) => (None, Some(&**bytes)),
+        };
+        insert.execute(params![head.num, index, partition.key.as_str(), sql(partition.weight), elsewhere, inline])?;
+    }
+    let changed = connection.execute(
+        "UPDATE jobs SET state = ?3, planned = 1, planned_query = ?4, partitions = ?5, weight = ?6 \
+         WHERE num = ?1 AND epoch = ?2",
+        params![
+            head.num,
+            sql(epoch),
+            running.slug(),
+            planned.query.as_deref(),
+            sql(planned.partitions.len() as u64),
+            sql(weight)
+        ],
+    )?;
+    fenced(changed, &head)
+}
+
+pub(super) fn partitions(connection: &Connection, id: JobId, page: &PartitionPage) -> Stored<Vec<PartitionRow>> {
+    let transaction = connection.unchecked_transaction()?;
+    let head = head(&transaction, id)?.live()?;
+    let states: Vec<_> = page.states.iter().map(|state| state.slug()).collect();
+    let mut select = transaction.prepare_cached(&format!(
+        "SELECT {PARTITION} FROM partitions WHERE job = ?1 AND idx > ?2 \
+         AND (?3 IS NULL OR state IN (SELECT value FROM json_each(?3))) ORDER BY idx LIMIT ?4"
+    ))?;
+    let mut rows = select.query(params![
+        head.num,
+        page.after.map_or(-1, i64::from),
+        (!states.is_empty()).then(|| serde_json::json!(states).to_string()),
+        page.limit.min(MAX_PAGE),
+    ])?;
+    let mut partitions = Vec::new();
+    while let Some(row) = rows.next()? {
+        partitions.push(partition_of(row)?);
+    }
+    Ok(partitions)
+}
+
+pub(super) fn merge(connection: &Connection, id: JobId, epoch: u64) -> Stored<()> {
+    let head = head(connection, id)?.held_by(epoch)?;
+    let changed = connection.execute(
+        "UPDATE jobs SET state = ?3 WHERE num = ?1 AND epoch = ?2",
+        params![head.num, sql(epoch), head.next(Move::Merge)?.slug()],
+    )?;
+    fenced(changed, &head)
+}
+
+/// Ends the job; `result` is what of `ended` may be in a file.
+pub(super) fn finish(
+    connection: &Connection,
+    id: JobId,
+    epoch: u64,
+    ended: &Ended,
+    result: Option<&Stowed>,
+) -> Stored<Job> {
+    let head = head(connection, id)?.held_by(epoch)?;
+    let state = head.next(Move::End(ended.end))?;
+    let json = |value: &serde_json::Value| value.to_string();
+    let changed = connection.execute(
+        "UPDATE jobs SET state = ?3, outcome = ?3, owner = NULL, lease_until = NULL, finished = ?4, \
+         expires = ?4 + retention_ms, reason = ?5, coverage = ?6, content_type = ?7, result_size = ?8, \
+         result_blob = ?9, result = ?10 WHERE num = ?1 AND epoch = ?2",
+        params![
+            head.num,
+            sql(epoch),
+            state.slug(),
+            sql(ended.now.0),
+            ended.reason.as_ref().map(json),
+            json(&ended.coverage),
+            ended.content_type,
+            ended.result.as_ref().map(|bytes| sql(bytes.len() as u64)),
+            result.and_then(Stowed::digest),
+            result.and_then(Stowed::inline),
+        ],
+    )?;
+    fenced(changed, &head)?;
+    get(connection, id)
+}
+
+pub(super) fn append(connection: &Connection, id: JobId, epoch: u64, lines: &[String], kept: u64) -> Stored<()> {
+    let head = head(connection, id)?.held_by(epoch)?;
+    let last: i64 = connection.query_row(
+        "UPDATE jobs SET last_event = last_event + ?3 WHERE num = ?1 AND epoch = ?2 RETURNING last_event",
+        params![head.num, sql(epoch), sql(lines.len() as u64)],
+        |row| row.get(0),
+    )?;
+    let first = last - sql(lines.len() as u64) + 1;
+    let mut insert = connection.prepare_cached("INSERT INTO events (job, seq, line) VALUES (?1, ?2, ?3)")?;
+    for (number, line) in (first..).zip(lines) {
+        insert.execute(params![head.num, number, line])?;
+    }
+    let mut drop = connection.prepare_cached("DELETE FROM events WHERE job = ?1 AND seq <= ?2")?;
+    drop.execute(params![head.num, last - sql(kept)])?;
+    Ok(())
+}

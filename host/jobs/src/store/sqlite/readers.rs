@@ -1,0 +1,41 @@
+//! Connections that only read, each used by one call at a time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use crate::store::{Stored, cause};
+
+use super::StoreError;
+
+pub(super) struct Readers {
+    free: Arc<Mutex<Vec<Connection>>>,
+    places: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(super) fn new(connections: Vec<Connection>) -> Self {
+        let places = Arc::new(Semaphore::new(connections.len()));
+        Self { free: Arc::new(Mutex::new(connections)), places }
+    }
+
+    /// Does `work` on a thread for what blocks. What it reads is as of one moment only if it opens a transaction.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Stored<T> + Send + 'static,
+    ) -> Stored<T> {
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|error| StoreError::Other(cause(error)))?;
+        let free = Arc::clone(&self.free);
+        let reading = spawn_blocking(move || {
+            let connection = free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let connection = connection.ok_or_else(|| StoreError::Other(cause("a connection is missing")))?;
+            let read = work(&connection);
+            free.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            drop(place);
+            read
+        });
+        reading.await.map_err(|error| StoreError::Other(cause(error)))?
+    }
+}

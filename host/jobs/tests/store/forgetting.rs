@@ -1,0 +1,116 @@
+//! What goes when its time is over, and what does not.
+
+use bytes::Bytes;
+use frond_jobs::store::{Ended, Filter, NewJob, Page, TOMBSTONE_MS};
+use frond_jobs::{End, JobState};
+
+use crate::kit::{Bench, at, done, ended, get, id, job, key, name, over, plan, running, take};
+
+on_both!(
+    a_job_whose_time_is_over_leaves_a_tombstone,
+    a_tombstone_goes_in_time,
+    what_still_runs_is_not_swept,
+    a_key_is_free_again_when_its_job_expires,
+    the_answer_of_another_with_the_same_bytes_stays,
+    what_is_kept_is_told,
+    sweeps_at_once_count_each_job_once,
+);
+
+async fn a_job_whose_time_is_over_leaves_a_tombstone(bench: Bench) {
+    let store = bench.store();
+    let job = over(&store, vec![done(0), done(1)], End::Succeeded).await;
+    assert_eq!(store.sweep(at(1099)).await.unwrap().expired, 0);
+    assert!(store.result(job).await.unwrap().is_some());
+    let swept = store.sweep(at(1100)).await.unwrap();
+    // The query, what the plan made of it, two partials, the answer.
+    let bytes = "query 1".len() + "planned".len() + 2 * "partial 0".len() + "answer".len();
+    assert_eq!((swept.expired, swept.forgotten, swept.bytes), (1, 0, bytes as u64));
+    let stone = get(&store, job).await;
+    assert_eq!((stone.state, stone.expires, stone.finished), (JobState::Expired, Some(at(1100)), Some(at(100))));
+    assert_eq!((stone.coverage, stone.reason, stone.counts.done), (None, None, 2));
+    let listed = store.list(&Filter::default(), Page { after: None, limit: 9 }).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(name(&store.result(job).await), "expired");
+    assert_eq!(name(&store.asked(job).await), "expired");
+    assert_eq!(name(&store.events(job, 0, 1).await), "expired");
+    assert_eq!(name(&store.partials(job, None, 1).await), "expired");
+    assert_eq!(name(&store.cancel(job, false, at(1200)).await), "expired");
+    assert_eq!(name(&store.redrive(job, at(1200)).await), "expired");
+    assert_eq!(name(&store.retain(job, 1).await), "expired");
+    assert_eq!(name(&store.renew(job, 1, at(1200)).await), "expired");
+    assert_eq!(store.sweep(at(1200)).await.unwrap().expired, 0);
+}
+
+async fn a_tombstone_goes_in_time(bench: Bench) {
+    let store = bench.store();
+    let job = over(&store, vec![done(0)], End::Succeeded).await;
+    store.sweep(at(2000)).await.unwrap();
+    assert_eq!(store.sweep(at(2000 + TOMBSTONE_MS - 1)).await.unwrap().forgotten, 0);
+    assert_eq!(store.sweep(at(2000 + TOMBSTONE_MS)).await.unwrap().forgotten, 1);
+    assert_eq!(name(&store.get(job).await), "not found");
+    assert_eq!(store.usage().await.unwrap().jobs, 0);
+}
+
+async fn what_still_runs_is_not_swept(bench: Bench) {
+    let store = bench.store();
+    let (running, _) = running(&store, 1).await;
+    store.submit(job(2)).await.unwrap();
+    assert_eq!(store.sweep(at(1 << 50)).await.unwrap().expired, 0);
+    assert_eq!(get(&store, running).await.state, JobState::Running);
+    // Nor what runs again.
+    store.cancel(id(2), false, at(10)).await.unwrap();
+    store.redrive(id(2), at(20)).await.unwrap();
+    assert_eq!(store.sweep(at(1 << 50)).await.unwrap().expired, 0);
+}
+
+async fn a_key_is_free_again_when_its_job_expires(bench: Bench) {
+    let store = bench.store();
+    let with_key = |number| NewJob { idempotency: key("k", "print"), ..job(number) };
+    store.submit(with_key(1)).await.unwrap();
+    store.cancel(id(1), false, at(10)).await.unwrap();
+    assert!(!store.submit(with_key(2)).await.unwrap().fresh);
+    store.sweep(at(9999)).await.unwrap();
+    assert!(store.submit(with_key(2)).await.unwrap().fresh);
+}
+
+async fn the_answer_of_another_with_the_same_bytes_stays(bench: Bench) {
+    let store = bench.store();
+    let large = Bytes::from(vec![3; 2 << 20]);
+    for number in 1..=2 {
+        store.submit(NewJob { retention_ms: 1000 * number, ..job(number) }).await.unwrap();
+        let taken = take(&store, 10).await.unwrap();
+        store.plan(taken.job.id, taken.epoch, plan(0)).await.unwrap();
+        store.merge(taken.job.id, taken.epoch).await.unwrap();
+        let end = Ended { result: Some(large.clone()), ..ended(End::Succeeded, 100) };
+        store.finish(taken.job.id, taken.epoch, end).await.unwrap();
+    }
+    let swept = store.sweep(at(1500)).await.unwrap();
+    assert_eq!((swept.expired, swept.blobs_removed), (1, 0));
+    assert_eq!(name(&store.result(id(1)).await), "expired");
+    assert!(store.result(id(2)).await.unwrap().unwrap().bytes == large);
+    assert_eq!(store.sweep(at(2500)).await.unwrap().expired, 1);
+}
+
+async fn what_is_kept_is_told(bench: Bench) {
+    let store = bench.store();
+    assert_eq!(store.usage().await.unwrap().jobs, 0);
+    for number in 1..=3 {
+        store.submit(job(number)).await.unwrap();
+    }
+    let usage = store.usage().await.unwrap();
+    assert_eq!(usage.jobs, 3);
+    assert!(usage.bytes > 0);
+}
+
+async fn sweeps_at_once_count_each_job_once(bench: Bench) {
+    for number in 1..=20 {
+        bench.store().submit(job(number)).await.unwrap();
+        bench.store().cancel(id(number), false, at(number)).await.unwrap();
+    }
+    let mut sweeping = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let store = bench.store();
+        sweeping.spawn(async move { store.sweep(at(9999)).await.unwrap().expired });
+    }
+    assert_eq!(sweeping.join_all().await.iter().sum::<u64>(), 20);
+}

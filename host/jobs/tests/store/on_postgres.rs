@@ -1,0 +1,186 @@
+//! What only PostgreSQL can do wrong: several processes, and a server that is elsewhere.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use frond_jobs::postgres::{MAX_BYTES, Options, PostgresStore};
+use frond_jobs::store::{Apps, Ended, NewJob, Outcome};
+use frond_jobs::{End, JobStore, StoreError};
+use tokio_postgres::NoTls;
+
+use crate::kit::{at, done, ended, id, job, name, plan, result, running};
+use crate::server::Database;
+
+/// A database of one's own, or the end of the test.
+macro_rules! database {
+    ($how:ident) => {
+        match Database::$how().await {
+            Some(database) => database,
+            None => return,
+        }
+    };
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_start_at_once_make_the_tables_once() {
+    let database = Arc::new(database!(empty));
+    let mut opening = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let database = Arc::clone(&database);
+        opening.spawn(async move { database.open(9).await.unwrap().usage().await.unwrap().jobs });
+    }
+    assert_eq!(opening.join_all().await, [0, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_frond_is_refused() {
+    let database = database!(new);
+    database.run("INSERT INTO refinery_schema_history VALUES (99, 'later', '2030-01-01T00:00:00Z', '1')").await;
+    let refused = database.open(9).await.map(|_| ());
+    assert!(matches!(refused, Err(StoreError::Newer { found: 99, known: 1 })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unavailable() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("host=127.0.0.1 port={closed} user=frond dbname=frond");
+    assert_eq!(name(&PostgresStore::open(&url, Options::default()).await.map(|_| ())), "unavailable");
+}
+
+#[tokio::test]
+async fn lost_connections_pass() {
+    let database = database!(new);
+    let store = database.open(9).await.unwrap();
+    store.submit(job(1)).await.unwrap();
+    database.hang_up().await;
+    let found = loop {
+        match store.get(id(1)).await {
+            Err(StoreError::Unavailable(_)) => {}
+            other => break other.unwrap(),
+        }
+    };
+    assert_eq!(found.id, id(1));
+}
+
+#[tokio::test]
+async fn who_waits_too_long_for_another_gives_up() {
+    let database = database!(new);
+    let options = Options { statement_timeout: Duration::from_millis(50), ..Options::default() };
+    let store = PostgresStore::open(&database.url(), options).await.unwrap();
+    let (mut other, connection) = tokio_postgres::connect(&database.url(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let transaction = other.transaction().await.unwrap();
+    transaction.batch_execute("LOCK TABLE jobs").await.unwrap();
+    assert_eq!(name(&store.submit(job(1)).await), "unavailable");
+    transaction.rollback().await.unwrap();
+    assert!(store.submit(job(1)).await.unwrap().fresh);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_is_read_only() {
+    let database = database!(new);
+    let store = database.open(9).await.unwrap();
+    store.submit(job(1)).await.unwrap();
+    database.forbid_writes().await;
+    let found = loop {
+        match store.get(id(1)).await {
+            Err(StoreError::Unavailable(_)) => {}
+            other => break other.unwrap(),
+        }
+    };
+    assert_eq!(found.id, id(1));
+    let refused = loop {
+        match store.submit(job(2)).await {
+            Err(StoreError::Unavailable(_)) => {}
+            other => break other,
+        }
+    };
+    assert_eq!(name(&refused), "read only");
+    assert_eq!(name(&database.open(9).await.map(|_| ())), "read only");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn takers_in_several_processes_never_get_the_same_job() {
+    const JOBS: u64 = 40;
+    let database = database!(new);
+    let mut takers = tokio::task::JoinSet::new();
+    for taker in 0..4 {
+        let store = database.open(9).await.unwrap();
+        if taker == 0 {
+            for number in 1..=JOBS {
+                store.submit(job(number)).await.unwrap();
+            }
+        }
+        takers.spawn(async move {
+            let mut mine = Vec::new();
+            while let Some(taken) = store.take("taker", &Apps::All, at(100), at(9999)).await.unwrap() {
+                mine.push(taken.job.id);
+            }
+            mine
+        });
+    }
+    let all = takers.join_all().await.concat();
+    assert_eq!((all.len() as u64, all.iter().collect::<HashSet<_>>().len() as u64), (JOBS, JOBS));
+}
+
+#[tokio::test]
+async fn an_owner_in_another_process_is_fenced() {
+    let database = database!(new);
+    let first: Arc<dyn JobStore> = Arc::new(database.open(9).await.unwrap());
+    let second = database.open(9).await.unwrap();
+    let (job, stale) = running(&first, 2).await;
+    let taken = second.take("second", &Apps::All, at(5000), at(6000)).await.unwrap().unwrap();
+    assert_eq!(name(&first.accept(job, stale, vec![done(0)]).await), "fenced");
+    second.accept(job, taken.epoch, vec![done(0)]).await.unwrap();
+    assert_eq!(name(&first.finish(job, stale, ended(End::Failed, 5500)).await), "fenced");
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_a_row_is_refused() {
+    let database = database!(new);
+    let store: Arc<dyn JobStore> = Arc::new(database.open(9).await.unwrap());
+    let large = Bytes::from(vec![0; usize::try_from(MAX_BYTES).unwrap() + 1]);
+    let (job, epoch) = running(&store, 1).await;
+    assert_eq!(name(&store.submit(NewJob { query: large.clone(), ..crate::kit::job(2) }).await), "too large");
+    let partial = result(0, Outcome::Done(large.clone()));
+    assert_eq!(name(&store.accept(job, epoch, vec![partial]).await), "too large");
+    store.merge(job, epoch).await.unwrap();
+    let end = Ended { result: Some(large), ..ended(End::Succeeded, 50) };
+    assert_eq!(name(&store.finish(job, epoch, end).await), "too large");
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_leaves_its_connection_in_order() {
+    let database = database!(new);
+    let options = Options { connections: 1, ..Options::default() };
+    let store: Arc<dyn JobStore> = Arc::new(PostgresStore::open(&database.url(), options).await.unwrap());
+    let (job, epoch) = running(&store, 64).await;
+    for index in 0..64 {
+        let mut accepting = store.accept(job, epoch, vec![done(index)]);
+        // Further each time, so that it is dropped in every state that it has.
+        for _ in 0..index {
+            let poll = std::future::poll_fn(|context| std::task::Poll::Ready(accepting.as_mut().poll(context)));
+            if poll.await.is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    let kept = store.get(job).await.unwrap().counts.done;
+    let now = store.accept(job, epoch, (0..64).map(done).collect()).await.unwrap();
+    assert_eq!(kept + now.fresh.len() as u64, 64);
+}
+
+#[tokio::test]
+async fn a_text_that_postgres_does_not_keep_is_refused() {
+    let database = database!(new);
+    let store: Arc<dyn JobStore> = Arc::new(database.open(9).await.unwrap());
+    let (job, epoch) = crate::kit::planning(&store).await;
+    let mut planned = plan(2);
+    planned.partitions[1].key = "a\0b".into();
+    assert!(matches!(store.plan(job, epoch, planned).await, Err(StoreError::Other(_))));
+    assert_eq!(store.get(job).await.unwrap().counts.partitions, 0);
+    store.plan(job, epoch, plan(2)).await.unwrap();
+}

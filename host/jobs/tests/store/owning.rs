@@ -1,0 +1,244 @@
+//! Who holds a job, and what others can do to it meanwhile: nothing.
+
+use std::collections::HashSet;
+
+use frond_jobs::store::{Apps, CancelKind, NewJob, PartitionState};
+use frond_jobs::{End, JobState, JobStore};
+use std::sync::Arc;
+
+use crate::kit::{Bench, at, done, ended, get, id, job, job_of, name, plan, planning, rows, running, take};
+
+on_both!(
+    a_job_is_taken_once,
+    the_one_that_waits_longest_is_taken_first,
+    apps_take_turns_by_their_weight,
+    only_the_apps_that_are_asked_for_are_taken,
+    takers_at_once_never_get_the_same_job,
+    a_lapsed_lease_lets_another_go_on_with_the_plan,
+    a_lapsed_lease_lets_another_plan,
+    a_lease_that_is_renewed_does_not_lapse,
+    what_is_given_back_keeps_its_place,
+    every_write_of_an_owner_that_was_given_up_is_refused,
+    every_write_of_an_owner_that_is_through_is_refused,
+    moves_in_the_wrong_order_are_refused,
+    an_owner_is_told_to_stop_until_it_does,
+    who_takes_over_knows_that_it_should_stop,
+    what_an_owner_had_is_there_after_a_restart,
+);
+
+async fn a_job_is_taken_once(bench: Bench) {
+    let store = bench.store();
+    assert_eq!(take(&store, 1).await, None);
+    store.submit(job(1)).await.unwrap();
+    let taken = take(&store, 10).await.unwrap();
+    assert_eq!((taken.job.state, taken.epoch, taken.job.epoch), (JobState::Planning, 1, 1));
+    assert_eq!((taken.job.owner.as_deref(), taken.job.lease_until), (Some("owner"), Some(at(1010))));
+    assert_eq!(taken.job.started, Some(at(10)));
+    assert_eq!(get(&store, id(1)).await, taken.job);
+    assert_eq!(take(&store, 1009).await, None);
+}
+
+async fn the_one_that_waits_longest_is_taken_first(bench: Bench) {
+    let store = bench.store();
+    for number in [2, 3, 1] {
+        store.submit(job(number)).await.unwrap();
+    }
+    for number in 1..=3 {
+        assert_eq!(take(&store, 10).await.unwrap().job.id, id(number));
+    }
+}
+
+async fn apps_take_turns_by_their_weight(bench: Bench) {
+    let store = bench.store();
+    for number in 1..=6 {
+        store.submit(NewJob { weight: 2, ..job_of(number, "heavy") }).await.unwrap();
+        store.submit(job_of(100 + number, "light")).await.unwrap();
+    }
+    let mut apps = Vec::new();
+    for _ in 0..9 {
+        apps.push(take(&store, 200).await.unwrap().job.app);
+    }
+    // The oldest wins a tie; then each has what is due to it: 2 to 1.
+    assert_eq!(apps, ["heavy", "light", "heavy", "heavy", "light", "heavy", "heavy", "light", "heavy"]);
+}
+
+async fn only_the_apps_that_are_asked_for_are_taken(bench: Bench) {
+    let store = bench.store();
+    for (number, app) in [(1, "a"), (2, "b"), (3, "c")] {
+        store.submit(job_of(number, app)).await.unwrap();
+    }
+    let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let taken = async |apps: Apps| store.take("owner", &apps, at(9), at(99)).await.unwrap().map(|taken| taken.job.app);
+    assert_eq!(taken(Apps::Only(list(&[]))).await, None);
+    assert_eq!(taken(Apps::Only(list(&["b", "z"]))).await.as_deref(), Some("b"));
+    assert_eq!(taken(Apps::Only(list(&["b", "z"]))).await, None);
+    assert_eq!(taken(Apps::Except(list(&["a", "b"]))).await.as_deref(), Some("c"));
+    assert_eq!(taken(Apps::Except(list(&["a"]))).await, None);
+    assert_eq!(taken(Apps::Except(list(&[]))).await.as_deref(), Some("a"));
+}
+
+async fn takers_at_once_never_get_the_same_job(bench: Bench) {
+    const JOBS: u64 = 60;
+    for number in 1..=JOBS {
+        bench.store().submit(job(number)).await.unwrap();
+    }
+    let mut takers = tokio::task::JoinSet::new();
+    for taker in 0..6 {
+        let store = bench.store();
+        takers.spawn(async move {
+            let mut mine = Vec::new();
+            while let Some(taken) = store.take(&format!("taker {taker}"), &Apps::All, at(100), at(9999)).await.unwrap()
+            {
+                assert_eq!(taken.epoch, 1);
+                mine.push(taken.job.id);
+            }
+            mine
+        });
+    }
+    let all = takers.join_all().await.concat();
+    assert_eq!(all.len() as u64, JOBS);
+    assert_eq!(all.iter().collect::<HashSet<_>>().len() as u64, JOBS);
+}
+
+async fn a_lapsed_lease_lets_another_go_on_with_the_plan(bench: Bench) {
+    let store = bench.store();
+    let (job, epoch) = running(&store, 3).await;
+    store.accept(job, epoch, vec![done(1)]).await.unwrap();
+    let until = get(&store, job).await.lease_until.unwrap();
+    let next = store.take("next", &Apps::All, until, at(9000)).await.unwrap().unwrap();
+    assert_eq!((next.job.id, next.job.state, next.epoch), (job, JobState::Running, epoch + 1));
+    assert_eq!(next.job.started, Some(at(10)));
+    let states: Vec<_> = rows(&store, job).await.iter().map(|row| row.state).collect();
+    assert_eq!(states, [PartitionState::Pending, PartitionState::Done, PartitionState::Pending]);
+    assert_eq!(store.asked(job).await.unwrap().planned.as_deref(), Some(&b"planned"[..]));
+    // And it comes to an end.
+    store.accept(job, next.epoch, vec![done(0), done(2)]).await.unwrap();
+    store.merge(job, next.epoch).await.unwrap();
+    store.finish(job, next.epoch, ended(End::Succeeded, 2000)).await.unwrap();
+}
+
+async fn a_lapsed_lease_lets_another_plan(bench: Bench) {
+    let store = bench.store();
+    let (job, epoch) = planning(&store).await;
+    let next = take(&store, 5000).await.unwrap();
+    assert_eq!((next.job.state, next.epoch), (JobState::Planning, epoch + 1));
+    store.plan(job, next.epoch, plan(1)).await.unwrap();
+}
+
+async fn a_lease_that_is_renewed_does_not_lapse(bench: Bench) {
+    let store = bench.store();
+    let (job, epoch) = planning(&store).await;
+    store.renew(job, epoch, at(5000)).await.unwrap();
+    assert_eq!(get(&store, job).await.lease_until, Some(at(5000)));
+    assert_eq!(take(&store, 4999).await, None);
+    assert!(take(&store, 5000).await.is_some());
+}
+
+async fn what_is_given_back_keeps_its_place(bench: Bench) {
+    let store = bench.store();
+    let (first, epoch) = running(&store, 2).await;
+    store.submit(job(2)).await.unwrap();
+    store.release(first, epoch).await.unwrap();
+    let back = get(&store, first).await;
+    assert_eq!((back.state, back.owner, back.lease_until), (JobState::Queued, None, None));
+    let again = take(&store, 20).await.unwrap();
+    assert_eq!((again.job.id, again.job.state, again.epoch), (first, JobState::Running, 2));
+}
+
+/// Tries everything that an owner can do. All of it is refused, and leaves no trace.
+async fn refused(store: &Arc<dyn JobStore>, job: frond_jobs::JobId, epoch: u64) {
+    let before = (get(store, job).await, rows(store, job).await, store.events(job, 0, 100).await.unwrap());
+    assert_eq!(name(&store.renew(job, epoch, at(9000)).await), "fenced");
+    assert_eq!(name(&store.release(job, epoch).await), "fenced");
+    assert_eq!(name(&store.plan(job, epoch, plan(3)).await), "fenced");
+    assert_eq!(name(&store.accept(job, epoch, vec![done(0)]).await), "fenced");
+    assert_eq!(name(&store.accept(job, epoch, Vec::new()).await), "fenced");
+    assert_eq!(name(&store.merge(job, epoch).await), "fenced");
+    assert_eq!(name(&store.append(job, epoch, vec!["{}".to_owned()]).await), "fenced");
+    for end in End::ALL {
+        assert_eq!(name(&store.finish(job, epoch, ended(end, 50)).await), "fenced");
+    }
+    let after = (get(store, job).await, rows(store, job).await, store.events(job, 0, 100).await.unwrap());
+    assert_eq!(before, after);
+}
+
+async fn every_write_of_an_owner_that_was_given_up_is_refused(bench: Bench) {
+    let store = bench.store();
+    let (job, stale) = planning(&store).await;
+    let next = take(&store, 5000).await.unwrap().epoch;
+    refused(&store, job, stale).await;
+    store.plan(job, next, plan(2)).await.unwrap();
+    refused(&store, job, stale).await;
+    // Nor one that is yet to come.
+    refused(&store, job, next + 1).await;
+    store.merge(job, next).await.unwrap();
+    refused(&store, job, stale).await;
+}
+
+async fn every_write_of_an_owner_that_is_through_is_refused(bench: Bench) {
+    let store = bench.store();
+    let (job, epoch) = running(&store, 2).await;
+    store.release(job, epoch).await.unwrap();
+    refused(&store, job, epoch).await;
+    let epoch = take(&store, 20).await.unwrap().epoch;
+    store.finish(job, epoch, ended(End::Failed, 30)).await.unwrap();
+    refused(&store, job, epoch).await;
+    store.redrive(job, at(40)).await.unwrap();
+    refused(&store, job, epoch).await;
+    store.cancel(job, false, at(50)).await.unwrap();
+    refused(&store, job, epoch).await;
+}
+
+async fn moves_in_the_wrong_order_are_refused(bench: Bench) {
+    let store = bench.store();
+    let (job, epoch) = planning(&store).await;
+    assert_eq!(name(&store.merge(job, epoch).await), "illegal");
+    assert_eq!(name(&store.finish(job, epoch, ended(End::Succeeded, 20)).await), "illegal");
+    assert_eq!(name(&store.redrive(job, at(20)).await), "illegal");
+    store.plan(job, epoch, plan(2)).await.unwrap();
+    assert_eq!(name(&store.plan(job, epoch, plan(3)).await), "illegal");
+    assert_eq!(rows(&store, job).await.len(), 2);
+    assert_eq!(name(&store.finish(job, epoch, ended(End::Partial, 20)).await), "illegal");
+    store.merge(job, epoch).await.unwrap();
+    assert_eq!(name(&store.merge(job, epoch).await), "illegal");
+    assert_eq!(name(&store.plan(job, epoch, plan(3)).await), "illegal");
+}
+
+async fn an_owner_is_told_to_stop_until_it_does(bench: Bench) {
+    let store = bench.store();
+    let (job, epoch) = running(&store, 2).await;
+    assert_eq!(store.renew(job, epoch, at(2000)).await.unwrap().cancel, None);
+    let told = store.cancel(job, true, at(20)).await.unwrap();
+    assert_eq!((told.state, told.cancel), (JobState::Running, Some(CancelKind { keep_partial: true })));
+    for _ in 0..2 {
+        let told = store.renew(job, epoch, at(2000)).await.unwrap();
+        assert_eq!(told.cancel, Some(CancelKind { keep_partial: true }));
+    }
+    store.cancel(job, false, at(30)).await.unwrap();
+    assert_eq!(store.renew(job, epoch, at(2000)).await.unwrap().cancel, Some(CancelKind { keep_partial: false }));
+    let over = store.finish(job, epoch, ended(End::Cancelled, 40)).await.unwrap();
+    assert_eq!((over.state, over.cancel), (JobState::Cancelled, Some(CancelKind { keep_partial: false })));
+}
+
+async fn who_takes_over_knows_that_it_should_stop(bench: Bench) {
+    let store = bench.store();
+    let (job, epoch) = running(&store, 2).await;
+    store.cancel(job, true, at(20)).await.unwrap();
+    store.release(job, epoch).await.unwrap();
+    let next = take(&store, 30).await.unwrap();
+    assert_eq!(next.job.cancel, Some(CancelKind { keep_partial: true }));
+}
+
+async fn what_an_owner_had_is_there_after_a_restart(mut bench: Bench) {
+    let (job, epoch) = running(&bench.store(), 3).await;
+    bench.store().accept(job, epoch, vec![done(2)]).await.unwrap();
+    bench.store().append(job, epoch, vec!["{\"a\":1}".to_owned()]).await.unwrap();
+    let before = (get(&bench.store(), job).await, rows(&bench.store(), job).await);
+    bench.reopen().await;
+    let store = bench.store();
+    assert_eq!((get(&store, job).await, rows(&store, job).await), before);
+    assert_eq!(store.events(job, 0, 9).await.unwrap().events, [(1, "{\"a\":1}".to_owned())]);
+    assert_eq!(store.partials(job, None, 99).await.unwrap().len(), 1);
+    // The owner goes on, in the new process.
+    store.accept(job, epoch, vec![done(0)]).await.unwrap();
+}
