@@ -27,6 +27,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+pub use content::reopen;
 pub use cut::{MAX_PIECE, MIN_PIECE, PIECES_PER_SLOT, auto_piece};
 pub use range::{STEPS_PER_SLOT, auto_step};
 pub use stdin::{MAX_STDIN, STDIN_PIECE};

@@ -96,7 +96,12 @@ impl Rig {
                 Arc::new(MergeHost(Guests::new(self.sandbox.clock(), self.plugin.clone(), limits)))
             }
         };
-        let root = Root { runner: Arc::new(leaves) as Arc<dyn LeafRunner>, merger, events: Events::new(listeners) };
+        let root = Root {
+            runner: Arc::new(leaves) as Arc<dyn LeafRunner>,
+            merger,
+            events: Events::new(listeners),
+            journal: None,
+        };
         let asked = async move { flow::run(request, async { Plan::new(partitions) }, root, Cancel::default()).await };
         let answer = self.runtime.block_on(self.runtime.spawn(asked)).context("the query's task was lost")?;
         Ok(answer?)

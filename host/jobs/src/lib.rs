@@ -4,20 +4,28 @@
 //! 2. [`store`]: what is kept of jobs, as one trait, [`JobStore`], with its types and errors.
 //! 3. [`sqlite`]: the store of one root, a folder on its disk.
 //! 4. `postgres`: the store that several roots share.
+//! 5. [`work`]: what runs a job's leaves and merges, behind a seam.
+//! 6. [`processor`]: takes jobs and sees them through; `course` is one job's way.
 //!
 //! The database is the only durable truth: whoever plans, runs and merges holds a lease on the job, and every write of
 //! such an owner carries the epoch of that lease, so that an owner that was given up cannot disturb its successor.
 //!
-//! Nothing here runs a leaf, opens a port, or asks what time it is: wall-clock times are passed in.
+//! Nothing here knows what a leaf is made of, or opens a port. Stores have no clock: wall-clock times are passed in.
 
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
 
+pub mod clock;
+mod course;
 pub mod job;
 mod migrations;
+pub mod processor;
 pub mod store;
+pub mod work;
 
 pub use job::{End, IllegalMove, JobId, JobState, Move, UnixMs};
 #[cfg(feature = "postgres")]
 pub use store::postgres;
+pub use processor::{Bell, Processor};
 pub use store::sqlite;
 pub use store::{Job, JobStore, StoreError};
+pub use work::{Worker, Workshop};

@@ -31,6 +31,12 @@ pub trait Content: Send + Sync + Debug {
     /// # Errors
     /// As [`Content::read`].
     fn whole(&self) -> Result<Bytes, Failure>;
+
+    /// Where it can be found again by another process, as whoever planned it writes such places; `None` for content that
+    /// is nowhere but here.
+    fn place(&self) -> Option<String> {
+        None
+    }
 }
 
 impl Content for Bytes {

@@ -77,6 +77,8 @@ pub struct Request {
     pub partials_memory: u64,
     /// The 99th percentile of this app's past merges of this size, when known.
     pub merge_p99: Option<Duration>,
+    /// True for work that waits while other queries have any.
+    pub background: bool,
 }
 
 impl Request {
@@ -95,6 +97,7 @@ impl Request {
             leaf_output: 4 << 20,
             partials_memory: 256 << 20,
             merge_p99: None,
+            background: false,
         }
     }
 }

@@ -57,6 +57,7 @@ pub struct Scatter {
     plan: Arc<Plan>,
     query: Bytes,
     window: usize,
+    background: bool,
     leaf_deadline: Instant,
     leaf_time: Option<Duration>,
     unread_limit: u64,
@@ -102,6 +103,8 @@ pub struct Window {
     pub unread: u64,
     /// True to start the heaviest partitions first, so that none of them starts last.
     pub heaviest_first: bool,
+    /// True for work that waits while others have any.
+    pub background: bool,
 }
 
 impl Scatter {
@@ -114,6 +117,7 @@ impl Scatter {
             plan,
             query,
             window: window.slots.max(1),
+            background: window.background,
             leaf_deadline: window.leaf_deadline,
             leaf_time: window.leaf_time,
             unread_limit: window.unread,
@@ -145,6 +149,12 @@ impl Scatter {
     #[must_use]
     pub fn query(&self) -> &Bytes {
         &self.query
+    }
+
+    /// True for work that waits while other queries have any.
+    #[must_use]
+    pub fn is_background(&self) -> bool {
+        self.background
     }
 
     /// Leaves that run now.

@@ -42,6 +42,20 @@ struct Queries {
     stopping: bool,
 }
 
+impl Queries {
+    fn claim(&mut self, slot: u32, background: bool) -> Option<(Arc<Query>, Attempt)> {
+        let count = self.attached.len();
+        (0..count).find_map(|step| {
+            let at = (self.next + step) % count;
+            let query = self.attached.get(at).filter(|query| query.scatter.is_background() == background)?;
+            let attempt = query.scatter.claim(slot, now())?;
+            let query = query.clone();
+            self.next = at + 1;
+            Some((query, attempt))
+        })
+    }
+}
+
 /// One query's leaves.
 struct Query {
     scatter: Arc<Scatter>,
@@ -125,7 +139,8 @@ impl Shared {
         self.nudge();
     }
 
-    /// The next attempt of any query, each in turn; sleeps while there is none. `None` when the pool stops.
+    /// The next attempt of any query, each in turn, those in the background only when no other has one; sleeps while there
+    /// is none. `None` when the pool stops.
     fn next(&self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
         let mut queries = lock(&self.queries);
         loop {
@@ -133,16 +148,8 @@ impl Shared {
                 return None;
             }
             queries.attached.retain(|query| !query.scatter.is_closed());
-            let count = queries.attached.len();
-            for step in 0..count {
-                let at = (queries.next + step) % count;
-                let Some(query) = queries.attached.get(at).cloned() else {
-                    continue;
-                };
-                if let Some(attempt) = query.scatter.claim(slot, now()) {
-                    queries.next = at + 1;
-                    return Some((query, attempt));
-                }
+            if let Some(next) = queries.claim(slot, false).or_else(|| queries.claim(slot, true)) {
+                return Some(next);
             }
             queries = self.changed.wait(queries).unwrap_or_else(PoisonError::into_inner);
         }

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use frond_root::{Content, Failure, FailureKind};
+use serde::{Deserialize, Serialize};
 
 use super::cut::Span;
 
 /// A regular file as it was when it was planned.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Planned {
     path: Box<Path>,
     stamp: Stamp,
@@ -20,7 +21,7 @@ pub(super) struct Planned {
 
 /// What tells a file from what it was. Blind to a change that keeps the size and falls into the same tick of the file
 /// system's clock.
-#[derive(PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Stamp {
     size: u64,
     modified: (i64, i64),
@@ -154,4 +155,30 @@ impl Content for Piece {
     fn whole(&self) -> Result<Bytes, Failure> {
         Content::read(self, 0, usize::MAX)
     }
+
+    fn place(&self) -> Option<String> {
+        // Whoever goes on with it may stand elsewhere.
+        let path = std::path::absolute(&self.file.path).ok()?.into_boxed_path();
+        let file = Planned { path, stamp: self.file.stamp };
+        serde_json::to_string(&Place { file, offset: self.span.offset, len: self.span.len }).ok()
+    }
+}
+
+/// A piece as it is written down.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    file: Planned,
+    offset: u64,
+    len: u64,
+}
+
+/// The content at a place that [`Content::place`] wrote, which must be as it was planned.
+///
+/// # Errors
+/// `invalid-partition` for a text that is no place.
+pub fn reopen(place: &str) -> Result<impl Content + use<>, Failure> {
+    let place = serde_json::from_str::<Place>(place);
+    let wrong = |error| Failure::new(FailureKind::InvalidPartition, format!("the place of a partition is none: {error}"));
+    let Place { file, offset, len } = place.map_err(wrong)?;
+    Ok(Piece::new(&Arc::new(file), Span { offset, len }))
 }

@@ -211,7 +211,9 @@ impl One {
                 tokio::time::timeout(PATIENCE, request.send()).await.expect("an answer in time").expect("an answer");
             let status = reply.status().as_u16();
             let text = reply.text().await.unwrap();
-            assert!(matches!(status, 200 | 503 | 504), "{command}: {status} {text}");
+            // Beside so many others the merge, too, may run out of time: it has a tenth of what the query has.
+            let late = status == 502 && text.contains("out-of-time");
+            assert!(late || matches!(status, 200 | 503 | 504), "{command}: {status} {text}");
             let told: Value = serde_json::from_str(&text).unwrap();
             if status != 503 {
                 let sum = &told["coverage"]["partitions"];

@@ -94,6 +94,7 @@ pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> 
             leaf_time: request.leaf_time,
             unread: request.partials_memory / UNREAD_SHARE,
             heaviest_first: request.order == MergeOrder::Any,
+            background: request.background,
         },
     );
     let _close = CloseOnDrop(scatter.clone());

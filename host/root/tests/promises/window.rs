@@ -11,7 +11,14 @@ use tokio::time::Instant;
 
 fn scatter(plan: Plan, slots: usize, heaviest_first: bool) -> Arc<Scatter> {
     let window =
-        Window { slots, leaf_deadline: Instant::now() + ms(60_000), leaf_time: None, unread: 1 << 20, heaviest_first };
+        Window {
+            slots,
+            leaf_deadline: Instant::now() + ms(60_000),
+            leaf_time: None,
+            unread: 1 << 20,
+            heaviest_first,
+            background: false,
+        };
     Scatter::new(Arc::new(plan), Bytes::new(), window)
 }
 

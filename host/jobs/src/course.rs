@@ -1,0 +1,237 @@
+//! One job with its owner: planned, or taken up where it was left; run; merged; ended.
+
+mod diary;
+mod hold;
+mod kept;
+mod plan;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use frond_root::{Answer, Cancel, Error, Events, Journal, Plan, Request, Root, flow};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::clock::unix_ms;
+use crate::job::{End, JobId, JobState};
+use crate::processor::{Bell, Processor};
+use crate::store::{Accepted, Ended, Job, JobStore, Outcome, StoreError, Taken};
+use crate::work::{Worker, Workshop};
+
+use diary::Diary;
+use hold::Hold;
+use kept::Kept;
+
+/// What a job has that comes back when its time is over: for what is kept to be merged.
+const LAST: Duration = Duration::from_secs(10);
+
+/// Why an owner parts from a job that has not ended.
+#[derive(Debug)]
+pub(crate) enum Parted {
+    /// The processor stops.
+    Stopped,
+    /// It is another's.
+    Fenced,
+    /// The store does not do what it should.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Parted {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Fenced { .. } | StoreError::NotFound(_) | StoreError::Expired(_) => Self::Fenced,
+            error => Self::Store(error),
+        }
+    }
+}
+
+/// A job on its course.
+pub(crate) struct Course {
+    job: Job,
+    hold: Hold,
+    workshop: Arc<dyn Workshop>,
+    stop: watch::Receiver<bool>,
+}
+
+/// How the flow of a job ended.
+enum Flow {
+    Answered(Answer),
+    Refused(Error),
+}
+
+impl Course {
+    pub(crate) fn new(processor: &Processor, taken: Taken, stop: watch::Receiver<bool>) -> Self {
+        let bell: Bell = processor.bell.clone();
+        let hold = Hold::new(processor.store.clone(), &taken, processor.settings.lease, bell);
+        Self { job: taken.job, hold, workshop: processor.workshop.clone(), stop }
+    }
+
+    pub(crate) fn id(&self) -> JobId {
+        self.job.id
+    }
+
+    /// Sees the job through.
+    pub(crate) async fn run(mut self) -> Result<JobState, Parted> {
+        let diary = Arc::new(Diary::default());
+        let cancel = Cancel::default();
+        let (mut stop, hold) = (self.stop.clone(), self.hold.clone());
+        if let Some(kind) = self.job.cancel {
+            hold.asked_to_stop(kind, &cancel);
+        }
+        let parted = {
+            let work = self.work(&diary, &cancel);
+            tokio::select! {
+                // Whoever has lost the job does nothing more with it.
+                biased;
+                parted = hold.tend(&diary, &cancel) => parted,
+                _ = stop.wait_for(|stop| *stop) => Parted::Stopped,
+                ended = work => return ended,
+            }
+        };
+        if let Parted::Stopped = parted {
+            hold.write(&diary).await;
+            hold.release().await?;
+        }
+        Err(parted)
+    }
+
+    async fn work(&mut self, diary: &Arc<Diary>, cancel: &Cancel) -> Result<JobState, Parted> {
+        let Some(worker) = self.workshop.app(&self.job.app) else {
+            // It went between the taking and now.
+            self.hold.release().await?;
+            return Err(Parted::Stopped);
+        };
+        if self.job.planned && worker.version() != self.job.version {
+            let text = "the app has another version than the one that began the job: what it kept cannot be merged\n\
+                        (submit the job again)";
+            return self.fail(json!({ "reason": "incompatible", "detail": text })).await;
+        }
+        let asked = self.hold.insist(async |store| store.asked(self.job.id).await).await?;
+        let request = self.request(&*worker, &asked.query);
+        let plan = match self.planned(&*worker, &request).await? {
+            Ok(plan) => plan,
+            Err(error) => return self.end(&*worker, diary, Flow::Refused(error)).await,
+        };
+        let journal: Arc<dyn Journal> = Arc::new(Kept::new(self.hold.clone(), self.job.id));
+        let root = Root { journal: Some(journal), ..worker.root(Events::new(vec![diary.clone()])) };
+        let flow = match flow::run(request, async { Ok(plan) }, root, cancel.clone()).await {
+            Ok(answer) => Flow::Answered(answer),
+            Err(error) => Flow::Refused(error),
+        };
+        if let (Flow::Refused(Error::Journal(_)), Some(error)) = (&flow, self.hold.broken()) {
+            return Err(error.into());
+        }
+        self.end(&*worker, diary, flow).await
+    }
+
+    /// The app's request with the job's promises, and what is left of its time.
+    fn request(&self, worker: &dyn Worker, query: &bytes::Bytes) -> Request {
+        let ran = self.job.started.map_or(0, |started| unix_ms().since(started));
+        let left = Duration::from_millis(self.job.run_timeout_ms.saturating_sub(ran));
+        let app = worker.request(query);
+        Request {
+            id: self.job.id.query(),
+            deadline: left.max(LAST),
+            floor: self.job.floor,
+            required: self.job.required.clone(),
+            background: true,
+            ..app
+        }
+    }
+
+    /// The plan: made now, or that which was.
+    async fn planned(&self, worker: &dyn Worker, request: &Request) -> Result<Result<Plan, Error>, Parted> {
+        if self.job.planned {
+            return plan::recalled(&self.hold, self.job.id, worker).await.map(Ok);
+        }
+        let plan = match worker.plan(request).await {
+            Ok(plan) => plan,
+            Err(error) => return Ok(Err(error)),
+        };
+        match plan.required(&request.required) {
+            Ok(_) => plan::kept(&self.hold, self.job.id, &plan).await.map(|kept| kept.map(|()| plan)),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn end(&self, worker: &dyn Worker, diary: &Diary, flow: Flow) -> Result<JobState, Parted> {
+        let answer = match flow {
+            Flow::Answered(answer) => answer,
+            Flow::Refused(Error::Split(failure)) => {
+                return self.fail(json!({ "reason": "split", "failure": *failure })).await;
+            }
+            Flow::Refused(error) => return self.fail(json!({ "reason": "refused", "detail": chain(&error) })).await,
+        };
+        let id = self.job.id;
+        let failed = diary.failed();
+        let failed: Vec<Accepted> = failed
+            .into_iter()
+            .map(|(index, attempt, failure)| Accepted { index, attempt, run_ms: 0, outcome: Outcome::Failed(failure) })
+            .collect();
+        let epoch = self.hold.epoch();
+        if !failed.is_empty() {
+            self.hold.insist(async |store| store.accept(id, epoch, failed.clone()).await).await?;
+        }
+        self.hold.write(diary).await;
+        let ended = self.ended(worker, &answer);
+        if matches!(ended.end, End::Succeeded | End::Partial) {
+            match self.hold.insist(async |store| store.merge(id, epoch).await).await {
+                // Its answer may be there from an end that could not be told.
+                Ok(()) | Err(StoreError::Illegal(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.hold.insist(async |store| store.finish(id, epoch, ended.clone()).await).await?.state)
+    }
+
+    /// What is kept of an answer.
+    fn ended(&self, worker: &dyn Worker, answer: &Answer) -> Ended {
+        let stopped = self.hold.stopped();
+        let whole = matches!(answer, Answer::Complete { .. });
+        let (end, wanted) = match (answer, stopped) {
+            (Answer::Complete { .. }, _) => (End::Succeeded, true),
+            (_, Some(kind)) => (End::Cancelled, kind.keep_partial),
+            (Answer::Partial { .. }, None) => (End::Partial, true),
+            (Answer::Failed { .. }, None) => (End::Failed, false),
+        };
+        let reason = match answer {
+            Answer::Failed { reason, .. } => serde_json::to_value(reason).ok(),
+            _ if end == End::Cancelled => Some(json!({ "reason": "cancelled" })),
+            _ => None,
+        };
+        Ended {
+            end,
+            reason,
+            coverage: serde_json::to_value(answer.coverage()).unwrap_or(Value::Null),
+            result: answer.body().filter(|_| wanted || whole).cloned(),
+            content_type: Some(worker.content_type()),
+            now: unix_ms(),
+        }
+    }
+
+    async fn fail(&self, reason: Value) -> Result<JobState, Parted> {
+        let (id, epoch) = (self.job.id, self.hold.epoch());
+        let end = if self.hold.stopped().is_some() { End::Cancelled } else { End::Failed };
+        let ended = Ended {
+            end,
+            reason: Some(reason),
+            coverage: Value::Null,
+            result: None,
+            content_type: None,
+            now: unix_ms(),
+        };
+        Ok(self.hold.insist(async |store| store.finish(id, epoch, ended.clone()).await).await?.state)
+    }
+}
+
+/// An error with all of its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str("\n  because: ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

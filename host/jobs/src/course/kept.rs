@@ -1,0 +1,56 @@
+//! A job's journal: partials are accepted by the store before they count.
+
+use bytes::Bytes;
+use frond_root::journal::{Journal, Keeping, Kept as Partial, Recalling};
+use frond_root::{Failure, FailureKind};
+
+use super::hold::Hold;
+use crate::job::JobId;
+use crate::store::{Accepted, JobStore, Outcome, StoreError};
+
+/// The journal of one job.
+pub(super) struct Kept {
+    hold: Hold,
+    id: JobId,
+}
+
+impl Kept {
+    pub(super) fn new(hold: Hold, id: JobId) -> Self {
+        Self { hold, id }
+    }
+}
+
+fn failed(hold: &Hold, error: StoreError) -> Failure {
+    let failure = Failure::new(FailureKind::Lost, error.to_string());
+    hold.breaks(error);
+    failure
+}
+
+impl Journal for Kept {
+    fn keep(&self, partials: Vec<Partial>) -> Keeping {
+        let (hold, id) = (self.hold.clone(), self.id);
+        let results: Vec<Accepted> = partials
+            .into_iter()
+            .map(|one| Accepted {
+                index: one.partition,
+                attempt: one.attempt,
+                run_ms: u64::try_from(one.ran.as_millis()).unwrap_or(u64::MAX),
+                outcome: Outcome::Done(one.partial),
+            })
+            .collect();
+        Box::pin(async move {
+            let epoch = hold.epoch();
+            let accepted = hold.insist(async |store| store.accept(id, epoch, results.clone()).await).await;
+            accepted.map(drop).map_err(|error| failed(&hold, error))
+        })
+    }
+
+    fn recall(&self, after: Option<u32>, bytes: u64) -> Recalling {
+        let (hold, id) = (self.hold.clone(), self.id);
+        Box::pin(async move {
+            let partials = hold.insist(async |store| store.partials(id, after, bytes).await).await;
+            let partials = partials.map_err(|error| failed(&hold, error))?;
+            Ok(partials.into_iter().map(|one| (one.index, one.bytes)).collect::<Vec<(u32, Bytes)>>())
+        })
+    }
+}

@@ -1,0 +1,91 @@
+//! A job's plan, written down once and read again by whoever goes on with the job.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use frond_root::{Content, Error, Partition, Plan};
+
+use super::Parted;
+use super::hold::Hold;
+use crate::job::JobId;
+use crate::store::{JobStore, PartitionPage, PartitionRow, PartitionState, Place, Planned, PlannedPartition};
+use crate::work::Worker;
+
+/// Partitions read at once.
+const PAGE: u32 = 5_000;
+
+/// Writes a plan down.
+pub(super) async fn kept(hold: &Hold, id: JobId, plan: &Plan) -> Result<Result<(), Error>, Parted> {
+    let partitions: Result<Vec<_>, _> = plan.partitions().iter().map(planned).collect();
+    let partitions = match partitions {
+        Ok(partitions) => partitions,
+        Err(error) => return Ok(Err(error)),
+    };
+    let planned = Planned { query: plan.query().cloned(), partitions };
+    let epoch = hold.epoch();
+    hold.insist(async |store| store.plan(id, epoch, planned.clone()).await).await?;
+    Ok(Ok(()))
+}
+
+fn planned(partition: &Partition) -> Result<PlannedPartition, Error> {
+    let place = match partition.content.place() {
+        Some(place) => Place::Elsewhere(place),
+        None => Place::Inline(partition.content.whole().map_err(|failure| Error::Source(Box::new(failure)))?),
+    };
+    Ok(PlannedPartition { key: partition.key.clone(), weight: partition.weight, place })
+}
+
+/// Reads it again.
+pub(super) async fn recalled(hold: &Hold, id: JobId, worker: &dyn Worker) -> Result<Plan, Parted> {
+    let (mut partitions, mut kept) = (Vec::new(), BTreeSet::new());
+    let mut after = None;
+    loop {
+        let page = PartitionPage { after, limit: PAGE, states: Vec::new() };
+        let rows = hold.insist(async |store| store.partitions(id, &page).await).await?;
+        let Some(last) = rows.last() else { break };
+        after = Some(last.index);
+        for row in rows {
+            if matches!(row.state, PartitionState::Done | PartitionState::Degraded) {
+                kept.insert(row.index);
+            }
+            partitions.push(partition(row, worker));
+        }
+    }
+    let asked = hold.insist(async |store| store.asked(id).await).await?;
+    // It was a plan before.
+    let plan = Plan::new(partitions).unwrap_or_default();
+    let plan = match asked.planned {
+        Some(query) => plan.asking(query),
+        None => plan,
+    };
+    Ok(plan.keeping(kept))
+}
+
+fn partition(row: PartitionRow, worker: &dyn Worker) -> Partition {
+    let content: Arc<dyn Content> = match row.place {
+        Place::Inline(bytes) => Arc::new(bytes),
+        Place::Elsewhere(place) => match worker.content(&place) {
+            Ok(content) => content,
+            Err(failure) => Arc::new(Gone(failure)),
+        },
+    };
+    Partition { key: row.key, weight: row.weight, content }
+}
+
+/// A content that cannot be found again: its leaf fails.
+#[derive(Debug)]
+struct Gone(frond_root::Failure);
+
+impl Content for Gone {
+    fn size(&self) -> u64 {
+        0
+    }
+
+    fn read(&self, _offset: u64, _len: usize) -> Result<bytes::Bytes, frond_root::Failure> {
+        Err(self.0.clone())
+    }
+
+    fn whole(&self) -> Result<bytes::Bytes, frond_root::Failure> {
+        Err(self.0.clone())
+    }
+}

@@ -1,0 +1,119 @@
+//! Takes jobs from the store, as many at once as it may, and sees each through to its end. Any number of processors share
+//! a store: a job is one owner's, by lease and epoch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::clock::unix_ms;
+use crate::course::{Course, Parted};
+use crate::store::{Apps, JobStore, Stored, Taken};
+use crate::work::Workshop;
+
+/// How a processor works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// By what others know it: unique among the processors of a store.
+    pub owner: String,
+    /// Jobs at once.
+    pub at_once: usize,
+    /// How long a job stays with a processor that is not heard of.
+    pub lease: Duration,
+    /// How often the store is asked for jobs that nobody announced.
+    pub poll: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            owner: format!("{}-{}", std::process::id(), frond_root::QueryId::new()),
+            at_once: 2,
+            lease: Duration::from_secs(15),
+            poll: Duration::from_millis(500),
+        }
+    }
+}
+
+/// What a processor and those who submit and cancel in its process share.
+#[derive(Clone, Default)]
+pub struct Bell(Arc<Notify>);
+
+impl Bell {
+    /// There is news in the store.
+    pub fn ring(&self) {
+        self.0.notify_waiters();
+    }
+
+    pub(crate) async fn rung(&self) {
+        self.0.notified().await;
+    }
+}
+
+/// Runs jobs.
+pub struct Processor {
+    /// Where they are.
+    pub store: Arc<dyn JobStore>,
+    /// What runs them.
+    pub workshop: Arc<dyn Workshop>,
+    /// How.
+    pub settings: Settings,
+    /// Rung when there is news.
+    pub bell: Bell,
+}
+
+impl Processor {
+    /// Takes jobs until `stop` says so; then gives back those that run, with all that they have.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut jobs = JoinSet::new();
+        loop {
+            let rung = self.bell.rung();
+            tokio::pin!(rung);
+            // From here on no ring is missed.
+            rung.as_mut().enable();
+            self.take_all(&mut jobs, &stop).await;
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(_) = jobs.join_next() => {}
+                () = rung => {}
+                () = tokio::time::sleep(self.settings.poll) => {}
+            }
+        }
+        while jobs.join_next().await.is_some() {}
+    }
+
+    async fn take_all(&self, jobs: &mut JoinSet<()>, stop: &watch::Receiver<bool>) {
+        while jobs.len() < self.settings.at_once && !*stop.borrow() {
+            match self.take().await {
+                Ok(Some(taken)) => {
+                    let course = Course::new(self, taken, stop.clone());
+                    jobs.spawn(async move {
+                        let id = course.id();
+                        match course.run().await {
+                            Ok(state) => tracing::info!(job = %id, %state, "job ended"),
+                            Err(Parted::Stopped) => tracing::info!(job = %id, "job given back"),
+                            Err(Parted::Fenced) => tracing::warn!(job = %id, "job lost to another processor"),
+                            Err(Parted::Store(error)) => tracing::error!(job = %id, %error, "job left alone"),
+                        }
+                    });
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "no jobs can be taken");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn take(&self) -> Stored<Option<Taken>> {
+        let apps = self.workshop.apps();
+        if apps.is_empty() {
+            return Ok(None);
+        }
+        let now = unix_ms();
+        let until = now.plus(u64::try_from(self.settings.lease.as_millis()).unwrap_or(u64::MAX));
+        self.store.take(&self.settings.owner, &Apps::Only(apps), now, until).await
+    }
+}
