@@ -6,9 +6,10 @@
 #   make plugins   the guests, built for wasm32-wasip2
 #   make languages the rail leaf in Python, JavaScript and C; also one by one, as make guests-python
 #   make lint      format, clippy, docs
+#   make fuzz      every parser of what others write, on random input; takes a nightly compiler and cargo-fuzz
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test bench plugins lint setup host tools browser-tools languages guests-python guests-javascript guests-c
+.PHONY: demo test bench fuzz plugins lint setup host tools browser-tools languages guests-python guests-javascript guests-c
 
 # Guests have a target folder of their own, so that they and the host never wait for each other's locks, and so that
 # the components are where the examples' frond.toml names them, whatever CARGO_TARGET_DIR says.
@@ -96,6 +97,11 @@ test: plugins languages lint tools browser-tools
 	@echo "== tests"
 	@cargo test --quiet --release $(ALL) --doc
 	@cargo test --release $(ALL) --lib --bins --tests
+
+# The tests try the same inputs, fewer of them: make fuzz SECONDS=600 tries each target for so long.
+SECONDS := 60
+fuzz:
+	@.ci/fuzz $(SECONDS)
 
 bench: plugins host
 	@cargo run --release -p frond-bench -- all
