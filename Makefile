@@ -7,9 +7,10 @@
 #   make plugins   the guests, built for wasm32-wasip2
 #   make languages the rail leaf in Python, JavaScript and C; also one by one, as make guests-python
 #   make lint      format, clippy, docs
+#   make fuzz      every parser of what others write, on random input; takes a nightly compiler and cargo-fuzz
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test soak bench plugins lint setup host tools browser-tools api-tools languages guests-python guests-javascript guests-c
+.PHONY: demo test soak bench fuzz plugins lint setup host tools browser-tools api-tools languages guests-python guests-javascript guests-c
 
 # Guests have a target folder of their own, so that they and the host never wait for each other's locks, and so that
 # the components are where the examples' frond.toml names them, whatever CARGO_TARGET_DIR says.
@@ -104,6 +105,11 @@ test: plugins languages lint tools browser-tools api-tools
 
 soak: plugins
 	@FROND_SOAK_SECONDS=$${FROND_SOAK_SECONDS:-600} cargo test --release $(ALL) --test soak -- --nocapture
+
+# The tests try the same inputs, fewer of them: make fuzz SECONDS=600 tries each target for so long.
+SECONDS := 60
+fuzz:
+	@.ci/fuzz $(SECONDS)
 
 bench: plugins host
 	@cargo run --release -p frond-bench -- all

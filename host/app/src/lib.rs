@@ -15,6 +15,8 @@
 pub mod app;
 pub mod component;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod grants;
 pub mod limits;
 mod manifest;

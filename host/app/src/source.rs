@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::error::{AppError, Complaint, Origin, Place};
 use crate::size::{UnitError, parse_size, show_size};
 
-mod caller;
+pub(crate) mod caller;
 mod content;
 mod cut;
 mod files;

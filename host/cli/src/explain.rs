@@ -50,21 +50,34 @@ fn html(args: &ExplainArgs) -> anyhow::Result<()> {
 
 /// The page of the recording at `path`. Events are written anew, so that only what was understood is in it.
 fn page(path: &Path) -> anyhow::Result<String> {
-    let mut page: Option<Standalone> = None;
-    let mut wrong = None;
-    record::read(path, |event| {
-        if wrong.is_none() {
-            let page = page.get_or_insert_with(|| Standalone::new(&title(&event)));
-            wrong = add(page, &event).err();
+    let mut sheet = Sheet::default();
+    record::read(path, |event| sheet.take(&event))?;
+    sheet.finish().with_context(|| {
+        format!("{} is too large for one page\n(`frond explain {0}` shows it in the terminal)", path.display())
+    })
+}
+
+/// A page, event by event.
+#[derive(Default)]
+pub(crate) struct Sheet {
+    page: Option<Standalone>,
+    wrong: Option<anyhow::Error>,
+}
+
+impl Sheet {
+    pub(crate) fn take(&mut self, event: &Event) {
+        if self.wrong.is_none() {
+            let page = self.page.get_or_insert_with(|| Standalone::new(&title(event)));
+            self.wrong = add(page, event).err();
         }
-    })?;
-    if let Some(error) = wrong {
-        return Err(error.context(format!(
-            "{} is too large for one page\n(`frond explain {0}` shows it in the terminal)",
-            path.display()
-        )));
     }
-    Ok(page.unwrap_or_else(|| Standalone::new("Frond")).finish())
+
+    pub(crate) fn finish(self) -> anyhow::Result<String> {
+        match self.wrong {
+            Some(error) => Err(error),
+            None => Ok(self.page.unwrap_or_else(|| Standalone::new("Frond")).finish()),
+        }
+    }
 }
 
 fn add(page: &mut Standalone, event: &Event) -> anyhow::Result<()> {

@@ -7,6 +7,8 @@ mod build;
 mod doctor;
 pub mod exit;
 mod explain;
+#[doc(hidden)]
+pub mod fuzzing;
 mod inspect;
 mod loading;
 mod new;

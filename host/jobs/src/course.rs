@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::clock::unix_ms;
 use crate::job::{End, JobId, JobState};
 use crate::processor::{Bell, Processor};
-use crate::store::{Accepted, Ended, Job, JobStore, Outcome, StoreError, Taken};
+use crate::store::{Accepted, Ended, Job, Outcome, StoreError, Taken};
 use crate::work::{Worker, Workshop};
 
 use diary::Diary;
@@ -106,7 +106,7 @@ impl Course {
                         (submit the job again)";
             return self.fail(json!({ "reason": "incompatible", "detail": text })).await;
         }
-        let asked = self.hold.insist(async |store| store.asked(self.job.id).await).await?;
+        let asked = self.hold.insist(|store| store.asked(self.job.id)).await?;
         let request = self.request(&*worker, &asked.query);
         let plan = match self.planned(&*worker, &request).await? {
             Ok(plan) => plan,
@@ -170,18 +170,18 @@ impl Course {
             .collect();
         let epoch = self.hold.epoch();
         if !failed.is_empty() {
-            self.hold.insist(async |store| store.accept(id, epoch, failed.clone()).await).await?;
+            self.hold.insist(|store| store.accept(id, epoch, failed.clone())).await?;
         }
         self.hold.write(diary).await;
         let ended = self.ended(worker, &answer);
         if matches!(ended.end, End::Succeeded | End::Partial) {
-            match self.hold.insist(async |store| store.merge(id, epoch).await).await {
+            match self.hold.insist(|store| store.merge(id, epoch)).await {
                 // Its answer may be there from an end that could not be told.
                 Ok(()) | Err(StoreError::Illegal(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(self.hold.insist(async |store| store.finish(id, epoch, ended.clone()).await).await?.state)
+        Ok(self.hold.insist(|store| store.finish(id, epoch, ended.clone())).await?.state)
     }
 
     /// What is kept of an answer.
@@ -220,7 +220,7 @@ impl Course {
             content_type: None,
             now: unix_ms(),
         };
-        Ok(self.hold.insist(async |store| store.finish(id, epoch, ended.clone()).await).await?.state)
+        Ok(self.hold.insist(|store| store.finish(id, epoch, ended.clone())).await?.state)
     }
 }
 

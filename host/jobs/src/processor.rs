@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
@@ -46,8 +47,8 @@ impl Bell {
         self.0.notify_waiters();
     }
 
-    pub(crate) async fn rung(&self) {
-        self.0.notified().await;
+    pub(crate) fn rung(&self) -> Notified<'_> {
+        self.0.notified()
     }
 }
 

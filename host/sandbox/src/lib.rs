@@ -17,6 +17,8 @@ pub mod call;
 pub mod clock;
 pub mod component;
 pub mod engine;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod grants;
 mod host;
 mod http;

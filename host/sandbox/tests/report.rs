@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use frond_sandbox::Role;
 use frond_sandbox::inspect::report::{Ask, Demand, Mismatch, MismatchKind, Report};
 use frond_sandbox::inspect::{Misfit, report};
+use frond_testkit::almost;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
@@ -394,5 +395,10 @@ proptest! {
         let index = at.index(wasm.len());
         wasm[index] = to;
         let _ = report(&wasm);
+    }
+
+    #[test]
+    fn components_with_several_changes(bytes in almost([wat::leaf("(memory 1)", wat::OK), guest("rail_leaf")])) {
+        frond_sandbox::fuzzing::component(&bytes);
     }
 }

@@ -231,10 +231,15 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|cause| ConfigError::Unreadable { path: path.to_path_buf(), cause })?;
+        Self::parse(&text, path)
+    }
+
+    /// The settings that a file at `path` has as its text.
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let wrong = |text: String| ConfigError::Wrong { path: path.to_path_buf(), text };
         // The line that is wrong is shown, and may be one with a token in it.
         let mut config: Self =
-            toml::from_str(&text).map_err(|error| wrong(without_tokens(error.to_string().trim_end())))?;
+            toml::from_str(text).map_err(|error| wrong(without_tokens(error.to_string().trim_end())))?;
         // Whole paths: what `--print-config` writes means the same wherever it is kept.
         let whole =
             std::path::absolute(path).map_err(|cause| ConfigError::Unreadable { path: path.to_path_buf(), cause })?;

@@ -15,6 +15,8 @@ pub mod apps;
 mod apps_api;
 pub mod auth;
 pub mod config;
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod listen;
 mod metrics;

@@ -121,8 +121,7 @@ pub(crate) async fn events(
 ) -> Result<Response, Problem> {
     let recorded = known(&server, &id)?;
     if Form::wanted(&headers) == Form::Stream {
-        let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        return Ok(event_stream(recorded, last.map_or(0, |last| last.saturating_add(1))));
+        return Ok(event_stream(recorded, unseen(&headers)));
     }
     let lines = stream::unfold((recorded, 0), |(recorded, from)| async move {
         let (events, _, _) = recorded.events(from, BATCH);
@@ -135,6 +134,12 @@ pub(crate) async fn events(
     let mut response = Body::from_stream(lines).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     Ok(response)
+}
+
+/// The number of the first event that a client does not know: a stream that broke off goes on there.
+pub(crate) fn unseen(headers: &HeaderMap) -> usize {
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    last.map_or(0, |last| last.saturating_add(1))
 }
 
 fn lines(events: &[frond_root::Event]) -> Bytes {

@@ -1,5 +1,5 @@
-//! For tests only: leaves and merges that follow a script, what is needed to ask a query of them, and the rules that
-//! keep the source tree tidy.
+//! For tests only: leaves and merges that follow a script, what is needed to ask a query of them, inputs that are almost
+//! valid, and the rules that keep the source tree tidy.
 //!
 //! Made for paused time (`#[tokio::test(start_paused = true)]`): a script says when things happen, to the millisecond,
 //! and a test of minutes takes none.
@@ -11,6 +11,7 @@
     reason = "a mistake in a test's set-up should stop the test where it is"
 )]
 
+pub mod almost;
 pub mod leaves;
 pub mod merges;
 pub mod record;
@@ -18,6 +19,7 @@ pub mod script;
 pub mod stage;
 pub mod tidy;
 
+pub use almost::almost;
 pub use leaves::{Begun, Counts, Leaves};
 pub use merges::{Fold, Merges};
 pub use record::Record;

@@ -64,7 +64,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
 
 /// The inner query, its JSON exactly as written, and the partitions. A string's content is its text; any other JSON is
 /// its text as written.
-pub(super) fn partitions(body: &[u8], limit: u64) -> Result<(Bytes, Vec<Partition>), AppError> {
+pub(crate) fn partitions(body: &[u8], limit: u64) -> Result<(Bytes, Vec<Partition>), AppError> {
     let text = std::str::from_utf8(body)
         .map_err(|error| AppError::query(format!("the query is not UTF-8 at byte {}", error.valid_up_to()), SHAPE))?;
     let Object(body): Object<Body<'_>> = serde_json::from_str(text).map_err(|error| wrong(&error))?;

@@ -1,6 +1,8 @@
 //! An owner's hold on a job: its lease, renewed while it works; what others want of the job; and calls to the store that
 //! are repeated until it can be reached.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +20,9 @@ use crate::store::{CancelKind, JobStore, StoreError, Stored, Taken};
 const BEAT: Duration = Duration::from_millis(500);
 /// Pauses between calls to a store that cannot be reached: from this, doubled, to that.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// A call to a store, under way.
+type Calling<'s, T> = Pin<Box<dyn Future<Output = Stored<T>> + Send + 's>>;
 
 /// A hold on a job.
 #[derive(Clone)]
@@ -68,10 +73,11 @@ impl Hold {
     }
 
     /// Calls the store until it can be reached and has room. Whoever loses the job meanwhile is stopped by [`Hold::tend`].
-    pub(super) async fn insist<T>(&self, call: impl AsyncFn(&dyn JobStore) -> Stored<T>) -> Stored<T> {
+    pub(super) async fn insist<'s, T>(&'s self, call: impl Fn(&'s dyn JobStore) -> Calling<'s, T> + Send) -> Stored<T> {
         let mut pause = PAUSES.0;
         loop {
-            match call(&*self.0.store).await {
+            let called = call(&*self.0.store).await;
+            match called {
                 Err(error @ (StoreError::Unavailable(_) | StoreError::Full | StoreError::ReadOnly)) => {
                     tracing::warn!(job = %self.0.id, %error, "waiting for the store of jobs");
                     sleep(pause).await;

@@ -6,7 +6,7 @@ use frond_root::{Failure, FailureKind};
 
 use super::hold::Hold;
 use crate::job::JobId;
-use crate::store::{Accepted, JobStore, Outcome, StoreError};
+use crate::store::{Accepted, Outcome, StoreError};
 
 /// The journal of one job.
 pub(super) struct Kept {
@@ -40,7 +40,7 @@ impl Journal for Kept {
             .collect();
         Box::pin(async move {
             let epoch = hold.epoch();
-            let accepted = hold.insist(async |store| store.accept(id, epoch, results.clone()).await).await;
+            let accepted = hold.insist(|store| store.accept(id, epoch, results.clone())).await;
             accepted.map(drop).map_err(|error| failed(&hold, error))
         })
     }
@@ -48,7 +48,7 @@ impl Journal for Kept {
     fn recall(&self, after: Option<u32>, bytes: u64) -> Recalling {
         let (hold, id) = (self.hold.clone(), self.id);
         Box::pin(async move {
-            let partials = hold.insist(async |store| store.partials(id, after, bytes).await).await;
+            let partials = hold.insist(|store| store.partials(id, after, bytes)).await;
             let partials = partials.map_err(|error| failed(&hold, error))?;
             Ok(partials.into_iter().map(|one| (one.index, one.bytes)).collect::<Vec<(u32, Bytes)>>())
         })

@@ -8,7 +8,7 @@ use frond_root::{Content, Error, Partition, Plan};
 use super::Parted;
 use super::hold::Hold;
 use crate::job::JobId;
-use crate::store::{JobStore, PartitionPage, PartitionRow, PartitionState, Place, Planned, PlannedPartition};
+use crate::store::{PartitionPage, PartitionRow, PartitionState, Place, Planned, PlannedPartition};
 use crate::work::Worker;
 
 /// Partitions read at once.
@@ -23,7 +23,7 @@ pub(super) async fn kept(hold: &Hold, id: JobId, plan: &Plan) -> Result<Result<(
     };
     let planned = Planned { query: plan.query().cloned(), partitions };
     let epoch = hold.epoch();
-    hold.insist(async |store| store.plan(id, epoch, planned.clone()).await).await?;
+    hold.insist(|store| store.plan(id, epoch, planned.clone())).await?;
     Ok(Ok(()))
 }
 
@@ -41,7 +41,7 @@ pub(super) async fn recalled(hold: &Hold, id: JobId, worker: &dyn Worker) -> Res
     let mut after = None;
     loop {
         let page = PartitionPage { after, limit: PAGE, states: Vec::new() };
-        let rows = hold.insist(async |store| store.partitions(id, &page).await).await?;
+        let rows = hold.insist(|store| store.partitions(id, &page)).await?;
         let Some(last) = rows.last() else { break };
         after = Some(last.index);
         for row in rows {
@@ -51,7 +51,7 @@ pub(super) async fn recalled(hold: &Hold, id: JobId, worker: &dyn Worker) -> Res
             partitions.push(partition(row, worker));
         }
     }
-    let asked = hold.insist(async |store| store.asked(id).await).await?;
+    let asked = hold.insist(|store| store.asked(id)).await?;
     // It was a plan before.
     let plan = Plan::new(partitions).unwrap_or_default();
     let plan = match asked.planned {

@@ -203,7 +203,7 @@ fn a_line_with_a_token_in_it_is_not_shown() {
         format!("[[token]]\ntoken = \"{token}\""),
         format!("[[token]]\nname = \"one\"\nrole = \"{token}\""),
         format!("{token} = 1"),
-        format!("{token}"),
+        token.clone(),
     ] {
         let told = wrong(&text);
         assert!(!told.contains(&token[6..]) && told.contains("frond_…"), "{told}");

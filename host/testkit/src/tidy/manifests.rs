@@ -44,7 +44,7 @@ const FENCES: [(&str, &[&str]); 27] = [
 const UNFENCED: &str = "bench";
 
 /// The crates of `host` by their folders, with those that each may depend on outside its tests.
-const KNOWN: [(&str, &[&str]); 12] = [
+const KNOWN: [(&str, &[&str]); 13] = [
     ("root", &[]),
     ("sandbox", &["frond-root"]),
     ("app", &["frond-root"]),
@@ -69,6 +69,7 @@ const KNOWN: [(&str, &[&str]); 12] = [
         ],
     ),
     ("testkit", &["frond-root"]),
+    ("fuzz", &["frond-app", "frond-sandbox", "frond-server"]),
     ("bench", &["frond-root", "frond-sandbox", "frond-app", "frond-plugin", "frond-pi", "frond-wordcount"]),
 ];
 

@@ -1,0 +1,87 @@
+//! What `host/fuzz` does with any bytes, and the tests here with bytes that are almost valid: nothing that stands in a
+//! server's settings, or in the address and the headers of a request, brings it down.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use frond_root::{Cancel, Event, EventKind, Listener, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+
+use crate::auth::Gate;
+use crate::config::Config;
+use crate::params::{Form, Promises, plain};
+use crate::queries::unseen;
+use crate::recent::Recent;
+use crate::traces::Parent;
+
+/// Events of the query that is read.
+const EVENTS: usize = 5;
+
+/// Bytes as a server's settings.
+pub fn config(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let path = Path::new("/apps/server.toml");
+    match Config::parse(text, path) {
+        Ok(mut config) => {
+            let _ = config.check();
+            assert_eq!(
+                Gate::new(&config).is_closed(),
+                !config.tokens.is_empty(),
+                "a token that is wrong opens nothing"
+            );
+            let printed = toml::to_string(&config);
+            assert_eq!(printed.ok().and_then(|text| Config::parse(&text, path).ok()).as_ref(), Some(&config));
+            config.fix(&Config::default());
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// Bytes as the part of an address after its `?`.
+pub fn parameters(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let longest = Duration::from_secs(60);
+    match Promises::read(Some(text), longest) {
+        Ok(promises) => {
+            assert!(promises.deadline.is_none_or(|deadline| !deadline.is_zero() && deadline <= longest));
+        }
+        Err(problem) => assert_eq!(problem.status(), 400),
+    }
+}
+
+/// Bytes as lines of headers, `name: value`: those that are none are left out, as they do not pass hyper.
+pub fn headers(bytes: &[u8]) {
+    let headers: HeaderMap = bytes.split(|byte| *byte == b'\n').filter_map(header).collect();
+    let open = Gate::new(&Config::default());
+    let _ = (open.holder(&headers).is_ok(), open.same_site(&Method::POST, &Uri::from_static("/"), &headers).is_ok());
+    let _ = (Form::wanted(&headers), plain(&headers).is_ok(), Parent::of(&headers).is_some());
+    resume(unseen(&headers));
+}
+
+fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    let (name, value) = line.split_at_checked(colon)?;
+    Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value.get(1..)?.trim_ascii()).ok()?))
+}
+
+/// Reads a query's events from any number on: those after it, and then the end.
+fn resume(from: usize) {
+    let recent = Recent::new(1, 1 << 20);
+    let recorded = recent.begin(&Request::new("app", Bytes::new()), 1, "text/plain", &Cancel::default());
+    (0..EVENTS as u64).for_each(|at| recorded.event(&Event { at, kind: EventKind::FinishStarted {} }));
+    recorded.refused();
+    let (mut next, mut read) = (from, 0);
+    loop {
+        let (events, missed, more) = recorded.events(next, 2);
+        assert!(missed == 0 && events.first().is_none_or(|first| first.at == next as u64));
+        (next, read) = (next + events.len(), read + events.len());
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(read, EVENTS.saturating_sub(from));
+}
+
+#[cfg(test)]
+mod tests;
