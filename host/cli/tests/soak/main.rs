@@ -11,6 +11,7 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
+mod crashes;
 mod crowd;
 mod server;
 

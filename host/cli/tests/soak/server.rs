@@ -29,6 +29,23 @@ pub(crate) struct State {
     pub(crate) leaves: u64,
 }
 
+fn serve(folder: &Folder) -> (Child, String) {
+    let log = std::fs::File::options().create(true).append(true).open(folder.path("log")).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_frond"))
+        .args(["serve", "apps", "--listen", "127.0.0.1:0", "--config", "settings.toml"])
+        .current_dir(folder.dir())
+        .env("FROND_CACHE", cache())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .expect("the binary starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let url = line.trim().strip_prefix("listening on ").expect("it says where it listens").to_owned();
+    (child, url)
+}
+
 /// Its metrics, as text.
 pub(crate) struct Metrics(String);
 
@@ -48,6 +65,7 @@ impl Metrics {
 }
 
 impl Server {
+    /// With two apps that obey.
     pub(crate) fn start() -> Self {
         let folder = Folder::new();
         for app in ["steady", "changing"] {
@@ -55,19 +73,31 @@ impl Server {
             std::fs::copy(plugin("faulty"), folder.path(&format!("apps/{app}/faulty.wasm"))).unwrap();
             folder.write(&format!("apps/{app}/frond.toml"), manifest(0));
         }
-        let mut child = Command::new(env!("CARGO_BIN_EXE_frond"))
-            .args(["serve", "apps", "--listen", "127.0.0.1:0"])
-            .current_dir(folder.dir())
-            .env("FROND_CACHE", cache())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(folder.path("log")).unwrap())
-            .spawn()
-            .expect("the binary starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("listening on ").expect("it says where it listens").to_owned();
+        Self::of(folder, "")
+    }
+
+    /// With the apps of the folder, and these settings.
+    pub(crate) fn of(folder: Folder, settings: &str) -> Self {
+        folder.write("settings.toml", settings);
+        let (child, url) = serve(&folder);
         Self { child, url, client: client(), folder }
+    }
+
+    /// Kills it, as nothing can be prepared for, and starts it again.
+    pub(crate) fn kill_and_start(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        (self.child, self.url) = serve(&self.folder);
+    }
+
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Asks, and reads JSON.
+    pub(crate) async fn json(&self, request: reqwest::RequestBuilder) -> serde_json::Value {
+        let text = request.send().await.expect("it answers").text().await.expect("JSON is text");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
     pub(crate) async fn ready(&self) {
