@@ -52,7 +52,7 @@ fn one_partition(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
         Some(wasmtime) => all.push(("wasmtime serve", wasmtime, post("/", QUERY))),
         None => bench
             .report
-            .note("`wasmtime serve`: skipped, as it is not in .tools/wasmtime (cargo install wasmtime-cli --version 48.0.8 --root .tools/wasmtime)."),
+            .note("`wasmtime serve`: skipped, as it is not in .tools/wasmtime (cargo install wasmtime-cli --version 48.0.8 --locked --root .tools/wasmtime)."),
     }
     let time = seconds(bench, 2);
     let mut rows = Vec::new();

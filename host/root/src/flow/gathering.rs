@@ -3,7 +3,7 @@
 mod telling;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +59,7 @@ struct Gathering<'a> {
     folds: Folds,
     previews: Previews,
     journal: Journaling,
+    live: BTreeMap<u32, (u32, u32)>,
     retries: BinaryHeap<Reverse<(Instant, u32, u32)>>,
     reports: Vec<Report>,
     actions: Vec<Action>,
@@ -100,6 +101,7 @@ pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> 
     let _close = CloseOnDrop(scatter.clone());
     let mut gathering = Gathering {
         journal: Journaling::new(course, &plan),
+        live: BTreeMap::new(),
         gather: Gather::new(request.id, plan, demand, course.budget),
         partials: Partials::new(request.order, request.partials_memory),
         folds: Folds::new(request.slots),
@@ -136,6 +138,7 @@ impl Gathering<'_> {
             self.handle(signal);
         }
         let why = self.gather.ended_why();
+        self.tell_of_the_rest();
         self.course.emit(|| EventKind::GatherEnded { why: why.unwrap_or(crate::event::GatherEnd::AllSettled) });
     }
 

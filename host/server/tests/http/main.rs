@@ -14,6 +14,7 @@ mod clients;
 mod common;
 mod description;
 mod hostile;
+mod jobs;
 mod observing;
 mod pages;
 mod raw;

@@ -212,7 +212,7 @@ async fn recent_queries_are_bounded_in_memory() {
     let keys: Vec<_> = keys.iter().map(String::as_str).collect();
     let mut stream = Stream::open(served.query("caller", by_key(&[keys.as_slice(), &["spin"]].concat()))).await;
     let id = stream.header("frond-query");
-    served.until("frond_leaves_running", &[], |running| running == 1.0).await;
+    served.until("frond_leaves_total", &["slug=\"ok\""], |ended| ended == 5020.0).await;
     let watching = Stream::open(served.request(Method::GET, &format!("/v1/queries/{id}/events"))).await;
     send(served.request(Method::DELETE, &format!("/v1/queries/{id}"))).await.expect(202);
     assert_eq!(stream.next_named("answer").await.data["answer"]["count"], 5000);

@@ -3,16 +3,25 @@
 use tokio::time::Instant;
 
 use super::Gathering;
-use crate::event::EventKind;
+use crate::event::{EventKind, Usage};
+use crate::failure::{Failure, FailureKind};
 use crate::ids::PartitionKey;
 use crate::scatter::Report;
 
 impl Gathering<'_> {
-    pub(super) fn tell(&self, report: &Report) {
-        let events = &self.course.root.events;
-        if !events.wanted() {
+    pub(super) fn tell(&mut self, report: &Report) {
+        if !self.course.root.events.wanted() {
             return;
         }
+        match report {
+            Report::Started { partition, attempt, slot, .. } => {
+                self.live.insert(*partition, (*attempt, *slot));
+            }
+            Report::Ended { partition, .. } => {
+                self.live.remove(partition);
+            }
+        }
+        let events = &self.course.root.events;
         let since = |at: &Instant| at.saturating_duration_since(self.course.start);
         match report {
             Report::Started { partition, attempt, slot, at } => events.emit(since(at), || EventKind::AttemptStarted {
@@ -31,6 +40,20 @@ impl Gathering<'_> {
                     usage: outcome.usage,
                 })
             }
+        }
+    }
+
+    /// Leaves that did not stop in time have an end, too: nobody waits for them any longer.
+    pub(super) fn tell_of_the_rest(&mut self) {
+        let kind = if self.scatter.is_late() { FailureKind::OutOfTime } else { FailureKind::Cancelled };
+        for (partition, (attempt, slot)) in std::mem::take(&mut self.live) {
+            self.course.emit(|| EventKind::AttemptEnded {
+                partition,
+                attempt,
+                slot,
+                failure: Some(Failure::new(kind, "had not stopped when the gather ended")),
+                usage: Usage::default(),
+            });
         }
     }
 

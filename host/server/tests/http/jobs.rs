@@ -1,0 +1,257 @@
+//! Jobs over HTTP: accepted, followed, fetched, stopped, gone on with.
+
+use std::time::Duration;
+
+use frond_server::Order;
+use frond_server::config::{Config, JobRole, Role, Time};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::common::{Reply, Served, Stream, apps, asking, by_key, config, send, token};
+
+/// Settings under which a job that is left is soon taken up again.
+fn brisk() -> Config {
+    let mut config = config();
+    config.jobs.lease = Time(Duration::from_secs(1));
+    config
+}
+
+async fn submit(served: &Served, app: &str, body: impl Into<reqwest::Body>) -> Value {
+    let (app, rest) = app.split_once('?').map_or((app, String::new()), |(app, rest)| (app, format!("?{rest}")));
+    send(served.request(Method::POST, &format!("/v1/apps/{app}/jobs{rest}")).body(body)).await.expect(202).json()
+}
+
+fn id(job: &Value) -> &str {
+    job["id"].as_str().unwrap_or_else(|| panic!("{job}"))
+}
+
+/// The job once it has ended.
+async fn ended(served: &Served, job: &Value) -> Value {
+    loop {
+        let job = served.json(&format!("/v1/jobs/{}?wait=30s", id(job))).await;
+        if !job["finished_unix_ms"].is_null() {
+            return job;
+        }
+    }
+}
+
+async fn result(served: &Served, job: &Value) -> Reply {
+    served.get(&format!("/v1/jobs/{}/result", id(job))).await
+}
+
+/// Waits until so many partitions are in.
+async fn done(served: &Served, job: &Value, count: u64) -> Value {
+    loop {
+        let job = served.json(&format!("/v1/jobs/{}", id(job))).await;
+        if job["partitions"]["done"].as_u64().unwrap() >= count {
+            return job;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_gives_the_answer_of_a_query() {
+    let served = Served::new().await;
+    let body = by_key(&["ok-0", "ok-1", "ok-2", "trap-3"]);
+    let request = served.request(Method::POST, "/v1/apps/caller/jobs").body(body.clone());
+    let reply = send(request).await.expect(202);
+    let job = reply.json();
+    assert_eq!(reply.header("location"), format!("/v1/jobs/{}", id(&job)));
+    let job = ended(&served, &job).await;
+    assert_eq!((&job["state"], &job["epoch"]), (&json!("partial"), &json!(1)));
+    let counted = json!({ "planned": 4, "done": 3, "degraded": 0, "failed": 1, "pending": 0 });
+    assert_eq!(job["partitions"], counted);
+    assert_eq!(job["coverage"]["missing"][0]["slug"], "trap");
+    let (job, query) = (result(&served, &job).await.expect(200), served.ask("caller", body).await.expect(200));
+    assert_eq!((&job.body, job.header("frond-complete")), (&query.body, "false"));
+    assert_eq!(job.header("frond-coverage"), query.header("frond-coverage"));
+    assert_eq!(job.header("content-type"), "application/json");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_waits_a_little_has_it_at_once() {
+    let served = Served::new().await;
+    let request = served.request(Method::POST, "/v1/apps/caller/jobs").header("prefer", "respond-async, wait=30");
+    let job = send(request.body(by_key(&["ok"]))).await.expect(200).json();
+    assert_eq!((&job["state"], &job["poll_after_ms"]), (&json!("succeeded"), &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_request_again_is_the_same_job() {
+    let served = Served::new().await;
+    let ask = |body: String| {
+        let request = served.request(Method::POST, "/v1/apps/caller/jobs").header("idempotency-key", "tuesday");
+        send(request.body(body))
+    };
+    let first = ask(by_key(&["ok"])).await.expect(202).json();
+    let again = ask(by_key(&["ok"])).await.expect(200).json();
+    assert_eq!(first["id"], again["id"]);
+    ask(by_key(&["other"])).await.problem(422, "key-reused", "another request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_there_can_be_had_before_the_rest_is() {
+    let served = Served::with(brisk()).await;
+    let job = submit(&served, "caller", by_key(&["ok-0", "ok-1", "spin"])).await;
+    let running = done(&served, &job, 2).await;
+    assert_eq!((&running["state"], &running["fraction"]), (&json!("running"), &json!(2.0 / 3.0)));
+    result(&served, &job).await.problem(409, "not-ended", "partial");
+    let partial = served.get(&format!("/v1/jobs/{}/partial", id(&job))).await.expect(200);
+    assert_eq!((&partial.json()["count"], partial.header("frond-complete")), (&json!(2), "false"));
+    assert_eq!(partial.header("frond-coverage"), "0.6667; 2/3");
+    let path = format!("/v1/jobs/{}?keep-partial=true", id(&job));
+    send(served.request(Method::DELETE, &path)).await.expect(202);
+    let job = ended(&served, &job).await;
+    assert_eq!(job["state"], "cancelled");
+    assert_eq!(result(&served, &job).await.expect(200).json()["count"], 2);
+    send(served.request(Method::DELETE, &path)).await.problem(409, "conflict", "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_nobody_wants_stops_its_leaves() {
+    let served = Served::with(brisk()).await;
+    let job = submit(&served, "caller", by_key(&["spin-0", "spin-1"])).await;
+    served.leaves(2).await;
+    send(served.request(Method::DELETE, &format!("/v1/jobs/{}", id(&job)))).await.expect(202);
+    served.leaves(0).await;
+    assert_eq!(ended(&served, &job).await["state"], "cancelled");
+    result(&served, &job).await.problem(404, "not-found", "without an answer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redrive_runs_only_what_failed() {
+    let served = Served::new().await;
+    let job = submit(&served, "strict", by_key(&["ok-0", "trap-1"])).await;
+    let job = ended(&served, &job).await;
+    assert_eq!(job["state"], "failed");
+    result(&served, &job).await.problem(504, "trap", "too little arrived");
+    send(served.request(Method::POST, &format!("/v1/jobs/{}/redrive", id(&job)))).await.expect(202);
+    let again = ended(&served, &job).await;
+    assert_eq!((&again["state"], &again["epoch"]), (&json!("failed"), &json!(2)));
+    let whole = submit(&served, "strict", by_key(&["ok"])).await;
+    ended(&served, &whole).await;
+    let redrive = served.request(Method::POST, &format!("/v1/jobs/{}/redrive", id(&whole)));
+    send(redrive).await.problem(409, "conflict", "nothing of it is missing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_kept_and_followed_to_the_end() {
+    let served = Served::new().await;
+    let job = submit(&served, "caller", by_key(&["ok-0", "ok-1"])).await;
+    let path = format!("/v1/jobs/{}/events", id(&job));
+    let live = Stream::open(served.request(Method::GET, &path)).await.rest().await;
+    let names: Vec<_> = live.iter().map(|event| event.name.clone()).collect();
+    assert_eq!((names.first().unwrap().as_str(), names.last().unwrap().as_str()), ("query-started", "end"));
+    let lines = served.get(&path).await.expect(200);
+    assert_eq!((lines.header("content-type"), lines.text().lines().count()), ("application/x-ndjson", names.len() - 1));
+    let rest = Stream::open(served.request(Method::GET, &path).header("last-event-id", "3")).await.rest().await;
+    assert_eq!(rest.len(), names.len() - 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_gives_its_jobs_back_and_the_next_goes_on() {
+    let folder = apps();
+    let place = folder.path().to_path_buf();
+    let served = Served::of(folder, brisk()).await;
+    let job = submit(&served, "caller", by_key(&["ok-0", "ok-1", "spin"])).await;
+    done(&served, &job, 2).await;
+    served.order(Order::Stop).await;
+    let (task, folder) = (served.task, served.folder);
+    task.await.unwrap();
+    assert_eq!(folder.path(), place);
+    let served = Served::of(folder, brisk()).await;
+    served.leaves(1).await;
+    let running = done(&served, &job, 2).await;
+    assert_eq!((&running["state"], &running["epoch"]), (&json!("running"), &json!(2)));
+    let path = format!("/v1/jobs/{}?keep-partial=true", id(&job));
+    send(served.request(Method::DELETE, &path)).await.expect(202);
+    let job = ended(&served, &job).await;
+    assert_eq!(result(&served, &job).await.expect(200).json()["count"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_go_before_jobs() {
+    let mut config = brisk();
+    config.slots = 1;
+    let served = Served::with(config).await;
+    let many: Vec<String> = (0..200).map(|index| format!("sleep-ms:5-{index}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let job = submit(&served, "caller", asking(&json!({ "fault": "sleep-ms:5" }), &many)).await;
+    done(&served, &job, 1).await;
+    // One slot: a query gets it as soon as the leaf of the job that has it ends.
+    for _ in 0..5 {
+        served.ask("caller", by_key(&["ok-0", "ok-1"])).await.expect(200);
+    }
+    assert_eq!(served.json(&format!("/v1/jobs/{}", id(&job))).await["state"], "running");
+    send(served.request(Method::DELETE, &format!("/v1/jobs/{}", id(&job)))).await.expect(202);
+    assert_eq!(ended(&served, &job).await["state"], "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_listed_and_kept_for_as_long_as_is_said() {
+    let served = Served::new().await;
+    let mut ids = Vec::new();
+    for app in ["caller", "strict", "caller"] {
+        let job = submit(&served, app, by_key(&["ok"])).await;
+        ids.insert(0, id(&ended(&served, &job).await).to_owned());
+    }
+    let listed = |list: &Value| -> Vec<String> {
+        list["jobs"].as_array().unwrap().iter().map(|job| id(job).to_owned()).collect()
+    };
+    let all = served.json("/v1/jobs").await;
+    assert_eq!((listed(&all), &all["next"]), (ids.clone(), &Value::Null));
+    let first = served.json("/v1/jobs?limit=2").await;
+    assert_eq!(listed(&first), ids[..2]);
+    let after = first["next"].as_str().unwrap();
+    assert_eq!(listed(&served.json(&format!("/v1/jobs?limit=2&after={after}")).await), ids[2..]);
+    assert_eq!(listed(&served.json("/v1/jobs?app=strict&state=succeeded,failed").await), ids[1..2]);
+    for wrong in ["state=happy", "limit=0", "after=x", "app=a&app=b", "page=1"] {
+        served.get(&format!("/v1/jobs?{wrong}")).await.problem(400, "bad-request", "");
+    }
+    let change = |body: &str| {
+        let request = served.request(Method::PATCH, &format!("/v1/jobs/{}", ids[0]));
+        send(request.body(body.to_owned()))
+    };
+    let changed = change(r#"{"retention":"1h"}"#).await.expect(200).json();
+    let kept = changed["expires_unix_ms"].as_u64().unwrap() - changed["finished_unix_ms"].as_u64().unwrap();
+    assert_eq!(kept, 3_600_000);
+    for wrong in ["", "{}", r#"{"retention":"0s"}"#, r#"{"retention":"900d"}"#, r#"{"retention":"1h","x":1}"#] {
+        change(wrong).await.problem(400, "bad-request", "retention");
+    }
+    for unknown in ["0", "00000000000000000000000000000001"] {
+        served.get(&format!("/v1/jobs/{unknown}")).await.problem(404, "not-found", "no ");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_wrongly_is_no_job() {
+    let served = Served::new().await;
+    for wrong in ["floor=much", "timeout=0s", "timeout=9999h", "retention=x", "weight=0", "weight=1&weight=2", "x=1"] {
+        let request = served.request(Method::POST, &format!("/v1/apps/caller/jobs?{wrong}")).body("{}");
+        send(request).await.problem(400, "bad-request", "");
+    }
+    send(served.request(Method::POST, "/v1/apps/nobody/jobs").body("{}")).await.problem(404, "not-found", "nobody");
+    let job = submit(&served, "caller", "no JSON").await;
+    let job = ended(&served, &job).await;
+    assert_eq!(job["state"], "failed");
+    result(&served, &job).await.problem(422, "incompatible", "does not fit");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_say_what_a_server_does_of_jobs_and_tokens_who_may_ask() {
+    let mut without = config();
+    without.jobs.role = JobRole::None;
+    let served = Served::with(without).await;
+    for path in ["/v1/jobs", "/v1/jobs/00000000000000000000000000000001"] {
+        served.get(path).await.problem(404, "not-found", "takes no jobs");
+    }
+    let (secret, entry) = token("asker", Role::Query);
+    let served = Served::with(Config { tokens: vec![entry], ..brisk() }).await;
+    send(served.request(Method::POST, "/v1/apps/caller/jobs").body("{}")).await.expect(401);
+    let served = served.holding(&secret);
+    let job = submit(&served, "caller", by_key(&["spin"])).await;
+    assert_eq!(job["caller"], "asker");
+    send(served.request(Method::DELETE, &format!("/v1/jobs/{}", id(&job)))).await.expect(202);
+    assert_eq!(ended(&served, &job).await["state"], "cancelled");
+}
