@@ -14,6 +14,8 @@ use crate::model::{Job, Kind, Model, Said};
 /// How many jobs there are, and apps.
 const JOBS: u64 = 4;
 const APPS: u8 = 2;
+/// Stands for the job that was taken last.
+const LAST: u64 = 0;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -43,13 +45,14 @@ enum Epoch {
 }
 
 fn ops() -> impl Strategy<Value = Op> {
-    let job = || 1..=JOBS;
+    // Mostly the one that was taken last, so that jobs come to an end.
+    let job = || prop_oneof![3 => Just(LAST), 1 => 1..=JOBS];
     let epoch = || prop_oneof![9 => Just(Epoch::Own), 1 => Just(Epoch::Stale), 1 => Just(Epoch::Future)];
     let kind = prop_oneof![4 => Just(Kind::Done), 1 => Just(Kind::Degraded), 2 => Just(Kind::Failed)];
     let results = prop::collection::vec((0_u32..5, kind), 0..6);
     let end = prop::sample::select(End::ALL.to_vec());
     prop_oneof![
-        6 => (job(), 0..APPS, 1_u32..4, prop::option::of(0_u8..2), 0_u8..2)
+        6 => (1..=JOBS, 0..APPS, 1_u32..4, prop::option::of(0_u8..2), 0_u8..2)
             .prop_map(|(job, app, share, key, print)| Op::Submit { job, app, share, key, print }),
         8 => (prop::option::of(0..APPS), 1_u64..300).prop_map(|(app, lease)| Op::Take { app, lease }),
         3 => (job(), epoch(), 1_u64..300).prop_map(|(job, epoch, lease)| Op::Renew { job, epoch, lease }),
@@ -73,6 +76,7 @@ struct Run {
     bench: Bench,
     model: Model,
     now: u64,
+    last: u64,
 }
 
 fn said<T, U>(answer: Result<T, StoreError>, map: impl FnOnce(T) -> U) -> Said<U> {
@@ -100,10 +104,32 @@ impl Run {
         }
     }
 
+    /// The same for the job that it stands for.
+    fn settle(&self, mut op: Op) -> Op {
+        match &mut op {
+            Op::Renew { job, .. }
+            | Op::Release { job, .. }
+            | Op::Plan { job, .. }
+            | Op::Accept { job, .. }
+            | Op::Merge { job, .. }
+            | Op::Finish { job, .. }
+            | Op::Cancel { job, .. }
+            | Op::Redrive { job }
+            | Op::Retain { job, .. }
+            | Op::Append { job, .. }
+                if *job == LAST =>
+            {
+                *job = self.last;
+            }
+            _ => {}
+        }
+        op
+    }
+
     async fn step(&mut self, op: Op) {
         let store = self.bench.store();
         let now = self.now;
-        match op {
+        match self.settle(op) {
             Op::Submit { job: number, app, share, key, print } => {
                 let real = said(store.submit(new(number, app, share, key, print, now)).await, |submitted| {
                     ((submitted.job.id), submitted.fresh)
@@ -116,6 +142,7 @@ impl Run {
                 let real = store.take("owner", &apps, at(now), at(now + lease)).await.unwrap();
                 let said = self.model.take(app, now, now + lease);
                 assert_eq!(real.as_ref().map(|taken| taken.job.id), said.map(id));
+                self.last = said.unwrap_or(self.last);
                 if let (Some(taken), Some(number)) = (real, said) {
                     assert_eq!(taken.epoch, self.model.jobs[&number].epoch);
                 }
@@ -280,11 +307,11 @@ fn modelled(app: u8, share: u32, key: Option<u8>, print: u8, now: u64) -> Job {
 fn check<B: Future<Output = Option<Bench>>>(cases: u32, bench: impl Fn() -> B) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let sequences = prop::collection::vec(ops(), 1..80);
+    let sequences = prop::collection::vec(ops(), 1..120);
     let checked = TestRunner::new(config).run(&sequences, |ops| {
         runtime.block_on(async {
             let Some(bench) = bench().await else { return };
-            let mut run = Run { bench, model: Model::default(), now: 1000 };
+            let mut run = Run { bench, model: Model::default(), now: 1000, last: 1 };
             for op in ops {
                 match op {
                     Op::Reopen => run.bench.reopen().await,
