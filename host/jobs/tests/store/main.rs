@@ -33,10 +33,12 @@ macro_rules! on_both {
 mod ending;
 mod forgetting;
 mod kit;
+mod model;
 #[cfg(feature = "postgres")]
 mod on_postgres;
 mod on_sqlite;
 mod owning;
+mod random;
 mod results;
 #[cfg(feature = "postgres")]
 mod server;

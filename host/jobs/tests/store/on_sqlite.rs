@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use frond_jobs::sqlite::{Options, SqliteStore};
-use frond_jobs::store::{NewJob, Outcome};
+use frond_jobs::store::{Ended, NewJob, Outcome};
 use frond_jobs::{End, JobState, JobStore, StoreError};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -199,6 +199,19 @@ async fn a_file_goes_after_the_last_row_that_refers_to_it() {
     assert_eq!((swept.expired, swept.blobs_removed), (1, 1));
     assert!(blobs(&path).is_empty());
     assert!(store.usage().await.unwrap().bytes < before - (1 << 20));
+}
+
+#[tokio::test]
+async fn the_file_of_an_answer_goes_when_its_job_is_redriven() {
+    let (_folder, path) = folder();
+    let store = open(&path);
+    let (job, epoch) = running(&store, 1).await;
+    store.merge(job, epoch).await.unwrap();
+    let end = Ended { result: Some(large(1)), ..ended(End::Partial, 100) };
+    store.finish(job, epoch, end).await.unwrap();
+    assert_eq!(store.sweep(at(200)).await.unwrap().blobs_removed, 0);
+    store.redrive(job, at(300)).await.unwrap();
+    assert_eq!(store.sweep(at(400)).await.unwrap().blobs_removed, 1);
 }
 
 #[tokio::test]

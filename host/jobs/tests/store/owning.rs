@@ -14,6 +14,8 @@ on_both!(
     apps_take_turns_by_their_weight,
     only_the_apps_that_are_asked_for_are_taken,
     takers_at_once_never_get_the_same_job,
+    a_cancel_and_a_take_at_once_agree,
+    of_two_who_end_a_job_at_once_one_does,
     a_lapsed_lease_lets_another_go_on_with_the_plan,
     a_lapsed_lease_lets_another_plan,
     a_lease_that_is_renewed_does_not_lapse,
@@ -98,6 +100,40 @@ async fn takers_at_once_never_get_the_same_job(bench: Bench) {
     let all = takers.join_all().await.concat();
     assert_eq!(all.len() as u64, JOBS);
     assert_eq!(all.iter().collect::<HashSet<_>>().len() as u64, JOBS);
+}
+
+async fn a_cancel_and_a_take_at_once_agree(bench: Bench) {
+    for number in 1..=40 {
+        bench.store().submit(job(number)).await.unwrap();
+        let (canceller, taker) = (bench.store(), bench.store());
+        let cancelling = tokio::spawn(async move { canceller.cancel(id(number), false, at(100)).await.unwrap() });
+        let taking = tokio::spawn(async move { take(&taker, 100).await });
+        let (cancelled, taken) = (cancelling.await.unwrap(), taking.await.unwrap());
+        match taken {
+            None => assert_eq!(cancelled.state, JobState::Cancelled),
+            Some(taken) => {
+                assert_eq!(cancelled.state, JobState::Planning);
+                let told = bench.store().renew(id(number), taken.epoch, at(9000)).await.unwrap();
+                assert_eq!(told.cancel, Some(CancelKind { keep_partial: false }));
+            }
+        }
+    }
+}
+
+async fn of_two_who_end_a_job_at_once_one_does(bench: Bench) {
+    for number in 1..=20 {
+        bench.store().submit(job(number)).await.unwrap();
+        let epoch = take(&bench.store(), 100).await.unwrap().epoch;
+        let mut ending = tokio::task::JoinSet::new();
+        for end in [End::Failed, End::Cancelled] {
+            let store = bench.store();
+            ending.spawn(async move { store.finish(id(number), epoch, ended(end, 200)).await });
+        }
+        let mut all = ending.join_all().await;
+        all.sort_by_key(Result::is_err);
+        assert_eq!(get(&bench.store(), id(number)).await, *all[0].as_ref().unwrap());
+        assert_eq!(name(&all[1]), "fenced");
+    }
 }
 
 async fn a_lapsed_lease_lets_another_go_on_with_the_plan(bench: Bench) {

@@ -14,6 +14,9 @@ use super::fault::{Values, execute, rows};
 use super::fits;
 use super::jobs::{fenced, head};
 
+#[cfg(test)]
+mod tests;
+
 /// The most rows, and about the most bytes, that one statement carries.
 const CHUNK: (usize, usize) = (10_000, 32 << 20);
 

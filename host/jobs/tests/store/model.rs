@@ -1,0 +1,261 @@
+//! A store as simple as it can be, in memory: what the real ones are compared with. Written from the trait's docs, not
+//! from the stores; it knows nothing of `JobState::next`.
+
+use std::collections::BTreeMap;
+
+use frond_jobs::store::TOMBSTONE_MS;
+use frond_jobs::{End, JobState};
+
+use crate::kit::EVENTS;
+
+/// An answer, or the name of an error.
+pub(crate) type Said<T> = Result<T, &'static str>;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Done,
+    Degraded,
+    Failed,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) app: u8,
+    pub(crate) share: u64,
+    pub(crate) state: JobState,
+    pub(crate) epoch: u64,
+    pub(crate) lease: u64,
+    pub(crate) plan: Option<Vec<Option<Kind>>>,
+    pub(crate) queued: u64,
+    pub(crate) started: Option<u64>,
+    pub(crate) finished: Option<u64>,
+    pub(crate) expires: Option<u64>,
+    pub(crate) retention: u64,
+    pub(crate) cancel: Option<bool>,
+    pub(crate) has_result: bool,
+    pub(crate) outcome: Option<JobState>,
+    pub(crate) key: Option<u8>,
+    pub(crate) print: u8,
+    pub(crate) events: u64,
+}
+
+impl Job {
+    fn is_held(&self) -> bool {
+        [JobState::Planning, JobState::Running, JobState::Merging].contains(&self.state)
+    }
+
+    fn is_over(&self) -> bool {
+        [JobState::Succeeded, JobState::Partial, JobState::Failed, JobState::Cancelled].contains(&self.state)
+    }
+
+    pub(crate) fn count(&self, kind: Kind) -> u64 {
+        self.plan.iter().flatten().filter(|result| **result == Some(kind)).count() as u64
+    }
+
+    /// The numbers of the events that are kept.
+    pub(crate) fn kept(&self) -> Vec<u64> {
+        match self.state {
+            JobState::Expired => Vec::new(),
+            _ => (self.events.saturating_sub(EVENTS) + 1..=self.events).collect(),
+        }
+    }
+}
+
+/// The store: jobs by their numbers, of which later ones are newer.
+#[derive(Default)]
+pub(crate) struct Model {
+    pub(crate) jobs: BTreeMap<u64, Job>,
+}
+
+impl Model {
+    fn live(&mut self, job: u64) -> Said<&mut Job> {
+        let job = self.jobs.get_mut(&job).ok_or("not found")?;
+        if job.state == JobState::Expired { Err("expired") } else { Ok(job) }
+    }
+
+    fn held(&mut self, job: u64, epoch: u64) -> Said<&mut Job> {
+        let job = self.live(job)?;
+        if job.is_held() && job.epoch == epoch { Ok(job) } else { Err("fenced") }
+    }
+
+    /// The number of the job, and whether it is fresh.
+    pub(crate) fn submit(&mut self, number: u64, new: Job) -> Said<(u64, bool)> {
+        if let Some(key) = new.key {
+            if let Some((known, job)) = self.jobs.iter().find(|(_, job)| job.key == Some(key)) {
+                return if job.print == new.print { Ok((*known, false)) } else { Err("key reused") };
+            }
+        }
+        if self.jobs.contains_key(&number) {
+            return Ok((number, false));
+        }
+        self.jobs.insert(number, new);
+        Ok((number, true))
+    }
+
+    pub(crate) fn take(&mut self, apps: Option<u8>, now: u64, until: u64) -> Option<u64> {
+        let at_work = |app: u8| {
+            let held = self.jobs.values().filter(|job| job.app == app && job.is_held() && job.lease > now);
+            held.count() as f64
+        };
+        let waits = |job: &Job| job.state == JobState::Queued || (job.is_held() && job.lease <= now);
+        let mut waiting: Vec<_> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| waits(job) && apps.is_none_or(|app| app == job.app))
+            .map(|(number, job)| (at_work(job.app) / job.share as f64, job.queued, *number))
+            .collect();
+        waiting.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        let number = waiting.first()?.2;
+        let job = self.jobs.get_mut(&number).unwrap();
+        job.epoch += 1;
+        job.lease = until;
+        job.started = job.started.or(Some(now));
+        job.state = if job.plan.is_some() { JobState::Running } else { JobState::Planning };
+        Some(number)
+    }
+
+    pub(crate) fn renew(&mut self, job: u64, epoch: u64, until: u64) -> Said<Option<bool>> {
+        let job = self.held(job, epoch)?;
+        job.lease = until;
+        Ok(job.cancel)
+    }
+
+    pub(crate) fn release(&mut self, job: u64, epoch: u64) -> Said<()> {
+        self.held(job, epoch)?.state = JobState::Queued;
+        Ok(())
+    }
+
+    pub(crate) fn plan(&mut self, job: u64, epoch: u64, partitions: usize) -> Said<()> {
+        let job = self.held(job, epoch)?;
+        if job.state != JobState::Planning {
+            return Err("illegal");
+        }
+        job.plan = Some(vec![None; partitions]);
+        job.state = JobState::Running;
+        Ok(())
+    }
+
+    /// Which were fresh, and how many were not.
+    pub(crate) fn accept(&mut self, job: u64, epoch: u64, results: &[(u32, Kind)]) -> Said<(Vec<u32>, u32)> {
+        let job = self.held(job, epoch)?;
+        let none = &mut Vec::new();
+        let plan = job.plan.as_mut().unwrap_or(none);
+        if results.iter().any(|(index, _)| *index as usize >= plan.len()) {
+            return Err("no partition");
+        }
+        let (mut fresh, mut discarded) = (Vec::new(), 0);
+        for (index, kind) in results {
+            match &mut plan[*index as usize] {
+                Some(_) => discarded += 1,
+                free => {
+                    *free = Some(*kind);
+                    fresh.push(*index);
+                }
+            }
+        }
+        fresh.sort_unstable();
+        Ok((fresh, discarded))
+    }
+
+    pub(crate) fn merge(&mut self, job: u64, epoch: u64) -> Said<()> {
+        let job = self.held(job, epoch)?;
+        if job.state != JobState::Running {
+            return Err("illegal");
+        }
+        job.state = JobState::Merging;
+        Ok(())
+    }
+
+    pub(crate) fn finish(&mut self, job: u64, epoch: u64, end: End, now: u64) -> Said<()> {
+        let job = self.held(job, epoch)?;
+        let (state, needs_merge) = match end {
+            End::Succeeded => (JobState::Succeeded, true),
+            End::Partial => (JobState::Partial, true),
+            End::Failed => (JobState::Failed, false),
+            End::Cancelled => (JobState::Cancelled, false),
+        };
+        if needs_merge && job.state != JobState::Merging {
+            return Err("illegal");
+        }
+        job.state = state;
+        job.outcome = Some(state);
+        job.has_result = needs_merge;
+        job.finished = Some(now);
+        job.expires = Some(now + job.retention);
+        Ok(())
+    }
+
+    pub(crate) fn cancel(&mut self, job: u64, keep: bool, now: u64) -> Said<()> {
+        let job = self.live(job)?;
+        if job.is_over() {
+            return Err("late");
+        }
+        job.cancel = Some(keep);
+        if !job.is_held() {
+            job.state = JobState::Cancelled;
+            job.outcome = Some(JobState::Cancelled);
+            job.finished = Some(now);
+            job.expires = Some(now + job.retention);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn redrive(&mut self, job: u64, now: u64) -> Said<()> {
+        let job = self.live(job)?;
+        match job.state {
+            JobState::Succeeded => return Err("late"),
+            _ if !job.is_over() => return Err("illegal"),
+            _ => {}
+        }
+        for result in job.plan.iter_mut().flatten() {
+            if *result == Some(Kind::Failed) {
+                *result = None;
+            }
+        }
+        job.state = JobState::Queued;
+        job.queued = now;
+        (job.started, job.finished, job.expires, job.cancel, job.outcome) = (None, None, None, None, None);
+        job.has_result = false;
+        Ok(())
+    }
+
+    pub(crate) fn retain(&mut self, job: u64, ms: u64) -> Said<()> {
+        let job = self.live(job)?;
+        job.retention = ms;
+        job.expires = job.finished.map(|finished| finished + ms);
+        Ok(())
+    }
+
+    pub(crate) fn append(&mut self, job: u64, epoch: u64, count: u64) -> Said<()> {
+        self.held(job, epoch)?.events += count;
+        Ok(())
+    }
+
+    /// How many expired, and how many were forgotten.
+    pub(crate) fn sweep(&mut self, now: u64) -> (u64, u64) {
+        let mut expired = 0;
+        for job in self.jobs.values_mut() {
+            if job.is_over() && job.expires.unwrap() <= now {
+                expired += 1;
+                job.state = JobState::Expired;
+                job.expires = Some(now);
+                (job.key, job.cancel, job.has_result) = (None, None, false);
+            }
+        }
+        let before = self.jobs.len();
+        self.jobs.retain(|_, job| job.state != JobState::Expired || job.expires.unwrap() + TOMBSTONE_MS > now);
+        (expired, (before - self.jobs.len()) as u64)
+    }
+
+    /// Jobs that succeeded, tombstones among them, the latest first.
+    pub(crate) fn succeeded(&self, app: u8) -> Vec<u64> {
+        let mut all: Vec<_> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| job.app == app && job.outcome == Some(JobState::Succeeded))
+            .map(|(number, job)| (job.finished.unwrap(), *number))
+            .collect();
+        all.sort_unstable();
+        all.into_iter().rev().map(|(_, number)| number).collect()
+    }
+}

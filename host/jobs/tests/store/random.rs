@@ -1,0 +1,337 @@
+//! Whatever is done in whatever order, the stores do what the model does.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use frond_jobs::store::{Accepted, Apps, Filter, Idempotency, NewJob, Outcome, Page, PartitionState, TOMBSTONE_MS};
+use frond_jobs::{End, JobState, JobStore, StoreError};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::kit::{Bench, at, degraded, done, ended, failed, id, job, name, plan, rows};
+use crate::model::{Job, Kind, Model, Said};
+
+/// How many jobs there are, and apps.
+const JOBS: u64 = 4;
+const APPS: u8 = 2;
+/// Stands for the job that was taken last.
+const LAST: u64 = 0;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Submit { job: u64, app: u8, share: u32, key: Option<u8>, print: u8 },
+    Take { app: Option<u8>, lease: u64 },
+    Renew { job: u64, epoch: Epoch, lease: u64 },
+    Release { job: u64, epoch: Epoch },
+    Plan { job: u64, epoch: Epoch, partitions: usize },
+    Accept { job: u64, epoch: Epoch, results: Vec<(u32, Kind)> },
+    Merge { job: u64, epoch: Epoch },
+    Finish { job: u64, epoch: Epoch, end: End },
+    Cancel { job: u64, keep: bool },
+    Redrive { job: u64 },
+    Retain { job: u64, ms: u64 },
+    Append { job: u64, epoch: Epoch, count: u64 },
+    Wait { ms: u64 },
+    Sweep,
+    Reopen,
+}
+
+/// Which epoch a write carries, by the job's own.
+#[derive(Clone, Copy, Debug)]
+enum Epoch {
+    Own,
+    Stale,
+    Future,
+}
+
+fn ops() -> impl Strategy<Value = Op> {
+    // Mostly the one that was taken last, so that jobs come to an end.
+    let job = || prop_oneof![3 => Just(LAST), 1 => 1..=JOBS];
+    let epoch = || prop_oneof![9 => Just(Epoch::Own), 1 => Just(Epoch::Stale), 1 => Just(Epoch::Future)];
+    let kind = prop_oneof![4 => Just(Kind::Done), 1 => Just(Kind::Degraded), 2 => Just(Kind::Failed)];
+    let results = prop::collection::vec((0_u32..5, kind), 0..6);
+    let end = prop::sample::select(End::ALL.to_vec());
+    prop_oneof![
+        6 => (1..=JOBS, 0..APPS, 1_u32..4, prop::option::of(0_u8..2), 0_u8..2)
+            .prop_map(|(job, app, share, key, print)| Op::Submit { job, app, share, key, print }),
+        8 => (prop::option::of(0..APPS), 1_u64..300).prop_map(|(app, lease)| Op::Take { app, lease }),
+        3 => (job(), epoch(), 1_u64..300).prop_map(|(job, epoch, lease)| Op::Renew { job, epoch, lease }),
+        2 => (job(), epoch()).prop_map(|(job, epoch)| Op::Release { job, epoch }),
+        8 => (job(), epoch(), 0_usize..5).prop_map(|(job, epoch, partitions)| Op::Plan { job, epoch, partitions }),
+        10 => (job(), epoch(), results).prop_map(|(job, epoch, results)| Op::Accept { job, epoch, results }),
+        5 => (job(), epoch()).prop_map(|(job, epoch)| Op::Merge { job, epoch }),
+        6 => (job(), epoch(), end).prop_map(|(job, epoch, end)| Op::Finish { job, epoch, end }),
+        2 => (job(), any::<bool>()).prop_map(|(job, keep)| Op::Cancel { job, keep }),
+        3 => job().prop_map(|job| Op::Redrive { job }),
+        1 => (job(), 0_u64..500).prop_map(|(job, ms)| Op::Retain { job, ms }),
+        3 => (job(), epoch(), 0_u64..40).prop_map(|(job, epoch, count)| Op::Append { job, epoch, count }),
+        3 => (1_u64..200).prop_map(|ms| Op::Wait { ms }),
+        1 => Just(Op::Wait { ms: TOMBSTONE_MS }),
+        2 => Just(Op::Sweep),
+        1 => Just(Op::Reopen),
+    ]
+}
+
+struct Run {
+    bench: Bench,
+    model: Model,
+    now: u64,
+    last: u64,
+}
+
+fn said<T, U>(answer: Result<T, StoreError>, map: impl FnOnce(T) -> U) -> Said<U> {
+    match answer {
+        Ok(value) => Ok(map(value)),
+        Err(error) => Err(name(&Err::<(), _>(error))),
+    }
+}
+
+fn accepted((index, kind): &(u32, Kind)) -> Accepted {
+    match kind {
+        Kind::Done => done(*index),
+        Kind::Degraded => degraded(*index),
+        Kind::Failed => failed(*index),
+    }
+}
+
+impl Run {
+    fn epoch(&self, job: u64, epoch: Epoch) -> u64 {
+        let own = self.model.jobs.get(&job).map_or(1, |job| job.epoch);
+        match epoch {
+            Epoch::Own => own,
+            Epoch::Stale => own.saturating_sub(1),
+            Epoch::Future => own + 1,
+        }
+    }
+
+    /// The same for the job that it stands for.
+    fn settle(&self, mut op: Op) -> Op {
+        match &mut op {
+            Op::Renew { job, .. }
+            | Op::Release { job, .. }
+            | Op::Plan { job, .. }
+            | Op::Accept { job, .. }
+            | Op::Merge { job, .. }
+            | Op::Finish { job, .. }
+            | Op::Cancel { job, .. }
+            | Op::Redrive { job }
+            | Op::Retain { job, .. }
+            | Op::Append { job, .. }
+                if *job == LAST =>
+            {
+                *job = self.last;
+            }
+            _ => {}
+        }
+        op
+    }
+
+    async fn step(&mut self, op: Op) {
+        let store = self.bench.store();
+        let now = self.now;
+        match self.settle(op) {
+            Op::Submit { job: number, app, share, key, print } => {
+                let real = said(store.submit(new(number, app, share, key, print, now)).await, |submitted| {
+                    ((submitted.job.id), submitted.fresh)
+                });
+                let said = self.model.submit(number, modelled(app, share, key, print, now));
+                assert_eq!(real, said.map(|(number, fresh)| (id(number), fresh)));
+            }
+            Op::Take { app, lease } => {
+                let apps = app.map_or(Apps::All, |app| Apps::Only(vec![format!("app {app}")]));
+                let real = store.take("owner", &apps, at(now), at(now + lease)).await.unwrap();
+                let said = self.model.take(app, now, now + lease);
+                assert_eq!(real.as_ref().map(|taken| taken.job.id), said.map(id));
+                self.last = said.unwrap_or(self.last);
+                if let (Some(taken), Some(number)) = (real, said) {
+                    assert_eq!(taken.epoch, self.model.jobs[&number].epoch);
+                }
+            }
+            Op::Renew { job, epoch, lease } => {
+                let epoch = self.epoch(job, epoch);
+                let real = store.renew(id(job), epoch, at(now + lease)).await;
+                let real = said(real, |told| told.cancel.map(|cancel| cancel.keep_partial));
+                assert_eq!(real, self.model.renew(job, epoch, now + lease));
+            }
+            Op::Release { job, epoch } => {
+                let epoch = self.epoch(job, epoch);
+                assert_eq!(said(store.release(id(job), epoch).await, |()| ()), self.model.release(job, epoch));
+            }
+            Op::Plan { job, epoch, partitions } => {
+                let epoch = self.epoch(job, epoch);
+                let real = said(store.plan(id(job), epoch, plan(partitions)).await, |()| ());
+                assert_eq!(real, self.model.plan(job, epoch, partitions));
+            }
+            Op::Accept { job, epoch, results } => {
+                let epoch = self.epoch(job, epoch);
+                let all = results.iter().map(accepted).collect();
+                let real = said(store.accept(id(job), epoch, all).await, |kept| (kept.fresh, kept.discarded));
+                assert_eq!(real, self.model.accept(job, epoch, &results));
+            }
+            Op::Merge { job, epoch } => {
+                let epoch = self.epoch(job, epoch);
+                assert_eq!(said(store.merge(id(job), epoch).await, |()| ()), self.model.merge(job, epoch));
+            }
+            Op::Finish { job, epoch, end } => {
+                let epoch = self.epoch(job, epoch);
+                let real = said(store.finish(id(job), epoch, ended(end, now)).await, |_| ());
+                assert_eq!(real, self.model.finish(job, epoch, end, now));
+            }
+            other => self.step_of_others(&store, other).await,
+        }
+    }
+
+    /// What others than owners do.
+    async fn step_of_others(&mut self, store: &Arc<dyn JobStore>, op: Op) {
+        let now = self.now;
+        match op {
+            Op::Cancel { job, keep } => {
+                let real = said(store.cancel(id(job), keep, at(now)).await, |_| ());
+                assert_eq!(real, self.model.cancel(job, keep, now));
+            }
+            Op::Redrive { job } => {
+                let real = said(store.redrive(id(job), at(now)).await, |_| ());
+                assert_eq!(real, self.model.redrive(job, now));
+            }
+            Op::Retain { job, ms } => {
+                assert_eq!(said(store.retain(id(job), ms).await, |_| ()), self.model.retain(job, ms));
+            }
+            Op::Append { job, epoch, count } => {
+                let epoch = self.epoch(job, epoch);
+                let lines = (0..count).map(|line| format!("{line}")).collect();
+                let real = said(store.append(id(job), epoch, lines).await, |()| ());
+                assert_eq!(real, self.model.append(job, epoch, count));
+            }
+            Op::Wait { ms } => self.now += ms,
+            Op::Sweep => {
+                let swept = store.sweep(at(now)).await.unwrap();
+                assert_eq!((swept.expired, swept.forgotten), self.model.sweep(now));
+            }
+            _ => {}
+        }
+    }
+
+    /// Compares all that can be seen.
+    async fn compare(&self) {
+        let store = self.bench.store();
+        assert_eq!(store.usage().await.unwrap().jobs, self.model.jobs.len() as u64);
+        let listed = store.list(&Filter::default(), Page { after: None, limit: 9 }).await.unwrap();
+        let numbers: Vec<_> = self.model.jobs.keys().rev().map(|number| id(*number)).collect();
+        assert_eq!(listed.iter().map(|job| job.id).collect::<Vec<_>>(), numbers);
+        for (found, (number, job)) in listed.iter().rev().zip(&self.model.jobs) {
+            assert_eq!(found, &store.get(id(*number)).await.unwrap());
+            compare_job(found, job);
+            if job.state != JobState::Expired {
+                self.compare_parts(&store, *number, job).await;
+            }
+        }
+        for app in 0..APPS {
+            let past = store.history(&format!("app {app}"), "v1", 9).await.unwrap();
+            let numbers: Vec<_> = self.model.succeeded(app).into_iter().map(id).collect();
+            assert_eq!(past.iter().map(|one| one.id).collect::<Vec<_>>(), numbers);
+        }
+    }
+
+    async fn compare_parts(&self, store: &Arc<dyn JobStore>, number: u64, job: &Job) {
+        assert_eq!(store.result(id(number)).await.unwrap().is_some(), job.has_result);
+        let states: Vec<_> = rows(store, id(number)).await.iter().map(|row| row.state).collect();
+        let plan = job.plan.clone().unwrap_or_default();
+        let expected: Vec<_> = plan
+            .iter()
+            .map(|result| match result {
+                None => PartitionState::Pending,
+                Some(Kind::Done) => PartitionState::Done,
+                Some(Kind::Degraded) => PartitionState::Degraded,
+                Some(Kind::Failed) => PartitionState::Failed,
+            })
+            .collect();
+        assert_eq!(states, expected);
+        let partials = store.partials(id(number), None, u64::MAX).await.unwrap();
+        let found: Vec<_> = partials.iter().map(|one| (one.index, one.bytes.clone(), one.degraded)).collect();
+        let expected: Vec<_> = (0_u32..)
+            .zip(&plan)
+            .filter_map(|(index, result)| match accepted(&(index, (*result)?)).outcome {
+                Outcome::Done(bytes) => Some((index, bytes, false)),
+                Outcome::Degraded(bytes) => Some((index, bytes, true)),
+                Outcome::Failed(_) => None,
+            })
+            .collect();
+        assert_eq!(found, expected);
+        let page = store.events(id(number), 0, 1000).await.unwrap();
+        let kept = job.kept();
+        assert_eq!(page.events.iter().map(|(number, _)| *number).collect::<Vec<_>>(), kept);
+        assert_eq!(page.missed, kept.first().map_or(0, |first| first - 1));
+    }
+}
+
+fn compare_job(found: &frond_jobs::Job, job: &Job) {
+    assert_eq!((found.state, found.epoch, found.planned), (job.state, job.epoch, job.plan.is_some()));
+    let times = [found.started, found.finished, found.expires].map(|time| time.map(|time| time.0));
+    assert_eq!(times, [job.started, job.finished, job.expires]);
+    assert_eq!(found.cancel.map(|cancel| cancel.keep_partial), job.cancel);
+    let held = found.state.is_held();
+    assert_eq!((found.owner.is_some(), found.lease_until), (held, held.then_some(at(job.lease))));
+    let counts = [found.counts.done, found.counts.degraded, found.counts.failed];
+    assert_eq!(counts, [Kind::Done, Kind::Degraded, Kind::Failed].map(|kind| job.count(kind)));
+    assert_eq!(found.counts.settled_weight, 10 * (counts[0] + counts[1]));
+}
+
+fn new(number: u64, app: u8, share: u32, key: Option<u8>, print: u8, now: u64) -> NewJob {
+    let idempotency = key.map(|key| Idempotency { key: format!("key {key}"), fingerprint: Bytes::from(vec![print]) });
+    NewJob { app: format!("app {app}"), weight: share, idempotency, created: at(now), retention_ms: 100, ..job(number) }
+}
+
+fn modelled(app: u8, share: u32, key: Option<u8>, print: u8, now: u64) -> Job {
+    Job {
+        app,
+        share: u64::from(share),
+        state: JobState::Queued,
+        epoch: 0,
+        lease: 0,
+        plan: None,
+        queued: now,
+        started: None,
+        finished: None,
+        expires: None,
+        retention: 100,
+        cancel: None,
+        has_result: false,
+        outcome: None,
+        key,
+        print,
+        events: 0,
+    }
+}
+
+/// Tries `cases` random sequences. `bench` is `None` where there is no such store.
+fn check<B: Future<Output = Option<Bench>>>(cases: u32, bench: impl Fn() -> B) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let sequences = prop::collection::vec(ops(), 1..120);
+    let checked = TestRunner::new(config).run(&sequences, |ops| {
+        runtime.block_on(async {
+            let Some(bench) = bench().await else { return };
+            let mut run = Run { bench, model: Model::default(), now: 1000, last: 1 };
+            for op in ops {
+                match op {
+                    Op::Reopen => run.bench.reopen().await,
+                    op => run.step(op).await,
+                }
+                run.compare().await;
+            }
+        });
+        Ok(())
+    });
+    checked.unwrap();
+}
+
+#[test]
+fn sqlite_does_what_the_model_does() {
+    check(48, || async { Some(Bench::sqlite()) });
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn postgres_does_what_the_model_does() {
+    check(12, Bench::postgres);
+}
