@@ -23,9 +23,9 @@ pub mod store;
 pub mod work;
 
 pub use job::{End, IllegalMove, JobId, JobState, Move, UnixMs};
+pub use processor::{Bell, Processor};
 #[cfg(feature = "postgres")]
 pub use store::postgres;
-pub use processor::{Bell, Processor};
 pub use store::sqlite;
 pub use store::{Job, JobStore, StoreError};
 pub use work::{Worker, Workshop};

@@ -178,7 +178,8 @@ struct Place {
 /// `invalid-partition` for a text that is no place.
 pub fn reopen(place: &str) -> Result<impl Content + use<>, Failure> {
     let place = serde_json::from_str::<Place>(place);
-    let wrong = |error| Failure::new(FailureKind::InvalidPartition, format!("the place of a partition is none: {error}"));
+    let wrong =
+        |error| Failure::new(FailureKind::InvalidPartition, format!("the place of a partition is none: {error}"));
     let Place { file, offset, len } = place.map_err(wrong)?;
     Ok(Piece::new(&Arc::new(file), Span { offset, len }))
 }

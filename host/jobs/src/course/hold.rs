@@ -110,7 +110,9 @@ impl Hold {
                         self.asked_to_stop(kind, cancel);
                     }
                 }
-                Err(StoreError::Fenced { .. } | StoreError::NotFound(_) | StoreError::Expired(_)) => return Parted::Fenced,
+                Err(StoreError::Fenced { .. } | StoreError::NotFound(_) | StoreError::Expired(_)) => {
+                    return Parted::Fenced;
+                }
                 // Whoever cannot renew its lease must be gone before another takes the job.
                 Err(error) if Instant::now() >= until => return Parted::Store(error),
                 Err(error) => tracing::warn!(job = %self.0.id, %error, "the lease could not be renewed"),

@@ -10,15 +10,14 @@ use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, plan_weighing, reques
 use tokio::time::Instant;
 
 fn scatter(plan: Plan, slots: usize, heaviest_first: bool) -> Arc<Scatter> {
-    let window =
-        Window {
-            slots,
-            leaf_deadline: Instant::now() + ms(60_000),
-            leaf_time: None,
-            unread: 1 << 20,
-            heaviest_first,
-            background: false,
-        };
+    let window = Window {
+        slots,
+        leaf_deadline: Instant::now() + ms(60_000),
+        leaf_time: None,
+        unread: 1 << 20,
+        heaviest_first,
+        background: false,
+    };
     Scatter::new(Arc::new(plan), Bytes::new(), window)
 }
 
