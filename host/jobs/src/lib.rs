@@ -5,7 +5,8 @@
 //! 3. [`sqlite`]: the store of one root, a folder on its disk.
 //! 4. `postgres`: the store that several roots share.
 //! 5. [`work`]: what runs a job's leaves and merges, behind a seam.
-//! 6. [`processor`]: takes jobs and sees them through; `course` is one job's way.
+//! 6. [`eta`]: when a job is likely to end. [`partial`]: what its answer would be by now.
+//! 7. [`processor`]: takes jobs and sees them through; `course` is one job's way.
 //!
 //! The database is the only durable truth: whoever plans, runs and merges holds a lease on the job, and every write of
 //! such an owner carries the epoch of that lease, so that an owner that was given up cannot disturb its successor.
@@ -16,8 +17,10 @@
 
 pub mod clock;
 mod course;
+pub mod eta;
 pub mod job;
 mod migrations;
+pub mod partial;
 pub mod processor;
 pub mod store;
 pub mod work;

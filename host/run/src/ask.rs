@@ -75,6 +75,15 @@ pub async fn ask(wired: &Wired, question: Question, events: Events, cancel: Canc
 /// # Errors
 /// What stops the query before it can have an answer.
 pub async fn answer(wired: &Wired, question: Question, events: Events, cancel: Cancel) -> Result<Answer, RunError> {
+    let request = question.request.clone();
+    Ok(flow::run(request, plan(wired, question), wired.root(events), cancel).await?)
+}
+
+/// Cuts a query.
+///
+/// # Errors
+/// What stops it before it is scattered.
+pub async fn plan(wired: &Wired, question: Question) -> Result<Plan, Error> {
     let Question { request, input, piece_size, stdin, planned } = question;
     let cutting = Cutting {
         app: wired.app.clone(),
@@ -86,14 +95,11 @@ pub async fn answer(wired: &Wired, question: Question, events: Events, cancel: C
         piece_size,
         stdin,
     };
-    let plan = async move {
-        let plan = cutting.plan().await?;
-        match planned {
-            Some(planned) => planned(plan),
-            None => Ok(plan),
-        }
-    };
-    Ok(flow::run(request, plan, wired.root(events), cancel).await?)
+    let plan = cutting.plan().await?;
+    match planned {
+        Some(planned) => planned(plan),
+        None => Ok(plan),
+    }
 }
 
 /// A query's work on its way to a plan.

@@ -17,7 +17,7 @@ pub mod load;
 pub mod machine;
 pub mod wire;
 
-pub use ask::{Question, Replan, answer, ask, request};
+pub use ask::{Question, Replan, answer, ask, plan, request};
 pub use envelope::envelope;
 pub use error::RunError;
 pub use frond_sandbox::Role;

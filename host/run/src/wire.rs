@@ -97,7 +97,9 @@ impl Wired {
         self.app.limits.leaf.time.map_or(time, |own| own.min(time))
     }
 
-    pub(crate) fn root(&self, events: Events) -> Root {
+    /// Behind the root's seams, with these listeners and no journal.
+    #[must_use]
+    pub fn root(&self, events: Events) -> Root {
         Root { runner: self.runner.clone(), merger: self.merger.clone(), events, journal: None }
     }
 }

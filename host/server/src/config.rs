@@ -27,6 +27,8 @@ pub struct Config {
     pub watch: bool,
     /// What clients may take.
     pub limits: Limits,
+    /// Work that outlives its request.
+    pub jobs: Jobs,
     /// Who may ask. Without any, anybody on this machine.
     // Left out when there are none: the lines of `frond token` can follow what `--print-config` wrote.
     #[serde(rename = "token", skip_serializing_if = "Vec::is_empty")]
@@ -51,6 +53,7 @@ impl Default for Config {
             state: None,
             watch: true,
             limits: Limits::default(),
+            jobs: Jobs::default(),
             tokens: Vec::new(),
             tls: None,
             cors: Vec::new(),
@@ -106,6 +109,72 @@ impl Default for Limits {
             recent_memory: Size(64 << 20),
             drain: Time(Duration::from_secs(30)),
         }
+    }
+}
+
+/// Work that outlives its request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Jobs {
+    /// What this server does of it.
+    pub role: JobRole,
+    /// Where jobs are kept: a folder, within the state's if it is not a whole path, or the URL of a PostgreSQL database
+    /// that several servers share. `jobs` unless given.
+    pub store: Option<String>,
+    /// Jobs that run at once.
+    pub at_once: usize,
+    /// Jobs of one app, and of one token, that have not ended.
+    pub waiting: u32,
+    /// How long a job stays with a server that is not heard of, before another goes on with it.
+    pub lease: Time,
+    /// The longest that a job may run.
+    pub timeout: Time,
+    /// The longest that its answer is kept.
+    pub retention: Time,
+    /// What the folder may take.
+    pub quota: Option<Size>,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self {
+            role: JobRole::All,
+            store: None,
+            at_once: 2,
+            waiting: 1000,
+            lease: Time(Duration::from_secs(15)),
+            timeout: Time(Duration::from_secs(24 * 3600)),
+            retention: Time(Duration::from_secs(7 * 24 * 3600)),
+            quota: None,
+        }
+    }
+}
+
+/// What a server does of jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobRole {
+    /// Nothing.
+    None,
+    /// It accepts them, and gives their answers.
+    Dispatcher,
+    /// It runs them.
+    Processor,
+    /// Both.
+    All,
+}
+
+impl JobRole {
+    /// True for a server that accepts jobs.
+    #[must_use]
+    pub fn dispatches(self) -> bool {
+        matches!(self, Self::Dispatcher | Self::All)
+    }
+
+    /// True for one that runs them.
+    #[must_use]
+    pub fn processes(self) -> bool {
+        matches!(self, Self::Processor | Self::All)
     }
 }
 
@@ -267,6 +336,7 @@ impl Config {
         keep(keys, "tls", &mut self.tls, &old.tls);
         keep(keys, "traces", &mut self.traces, &old.traces);
         keep(keys, "log", &mut self.log, &old.log);
+        keep(keys, "jobs", &mut self.jobs, &old.jobs);
         let (new, old) = (&mut self.limits, &old.limits);
         keep(keys, "limits.component", &mut new.component, &old.component);
         keep(keys, "limits.headers", &mut new.headers, &old.headers);

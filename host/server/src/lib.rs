@@ -18,6 +18,7 @@ pub mod config;
 #[doc(hidden)]
 pub mod fuzzing;
 mod health;
+mod jobs;
 mod listen;
 mod metrics;
 mod openapi;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use frond_root::{Answer, Coverage, Error, FailureKind, QueryId, Reason};
+use frond_jobs::StoreError;
+use frond_root::{Answer, Coverage, Error, Failure, FailureKind, QueryId, Reason};
 use frond_run::RunError;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
@@ -140,6 +141,16 @@ impl Problem {
         Self { retry_after: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
     }
 
+    /// The job has not ended.
+    pub(crate) fn not_ended(detail: impl Into<String>, after: Duration) -> Self {
+        Self { retry_after: Some(seconds(after)), ..Self::new(StatusCode::CONFLICT, "not-ended", detail) }
+    }
+
+    /// A merge beside the query's own failed.
+    pub(crate) fn unmerged(failure: &Failure) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, failure.kind.slug(), failure.to_string())
+    }
+
     /// The query's task is gone.
     pub(crate) fn lost() -> Self {
         Self::internal("lost", "the query was lost\n(this is a bug in Frond, or a machine without memory)")
@@ -218,6 +229,31 @@ impl From<&RunError> for Problem {
             _ => Self::internal("internal", detail),
         }
     }
+}
+
+/// What the store of jobs says.
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let detail = chain(&error);
+        let (status, slug, after) = match error {
+            StoreError::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", None),
+            StoreError::Expired(_) => (StatusCode::GONE, "expired", None),
+            StoreError::Illegal(_) | StoreError::Fenced { .. } => (StatusCode::CONFLICT, "conflict", None),
+            StoreError::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "key-reused", None),
+            StoreError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", None),
+            StoreError::Full => (StatusCode::INSUFFICIENT_STORAGE, "overloaded", None),
+            StoreError::Unavailable(_) | StoreError::ReadOnly => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", Some(2))
+            }
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal", None),
+        };
+        Self { retry_after: after, ..Self::new(status, slug, detail) }
+    }
+}
+
+/// Makes a reply one that says: accepted, not done.
+pub(crate) fn accepted(response: &mut Response) {
+    *response.status_mut() = StatusCode::ACCEPTED;
 }
 
 /// An error with all of its causes.

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use crate::config::Role;
 use crate::reply::Problem;
 use crate::server::Server;
-use crate::{apps_api, health, metrics, openapi, page, queries, query};
+use crate::{apps_api, health, jobs, metrics, openapi, page, queries, query};
 
 /// All addresses.
 pub(crate) fn router(server: &Arc<Server>) -> Router {
@@ -25,6 +25,13 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .routes(routes!(queries::get, query::cancel))
         .routes(routes!(queries::events))
         .routes(routes!(queries::news))
+        .routes(routes!(jobs::submit))
+        .routes(routes!(jobs::api::list))
+        .routes(routes!(jobs::api::get, jobs::api::cancel, jobs::api::change))
+        .routes(routes!(jobs::api::result))
+        .routes(routes!(jobs::api::partial))
+        .routes(routes!(jobs::api::events))
+        .routes(routes!(jobs::api::redrive))
         .routes(routes!(apps_api::list))
         .routes(routes!(apps_api::get))
         .routes(routes!(apps_api::put, apps_api::delete))
@@ -54,7 +61,7 @@ async fn guard(State(server): State<Arc<Server>>, mut request: Request, next: Ne
     };
     let changes =
         matches!(*request.method(), Method::PUT | Method::DELETE) || request.uri().path().ends_with("/rollback");
-    let cancels = request.uri().path().starts_with("/v1/queries/");
+    let cancels = ["/v1/queries/", "/v1/jobs/"].iter().any(|path| request.uri().path().starts_with(path));
     let role = if changes && !cancels { Role::Admin } else { Role::Query };
     if let Err(problem) = holder.may(role).and_then(|()| holder.count()) {
         return problem.into_response();
@@ -86,14 +93,17 @@ fn cors(server: Arc<Server>) -> CorsLayer {
     let named = move |origin: &HeaderValue, _: &http::request::Parts| {
         server.settings().config.cors.iter().any(|one| one.as_bytes() == origin.as_bytes())
     };
-    let exposed = ["frond-query", "frond-complete", "frond-coverage", "server-timing", "retry-after"];
+    let exposed =
+        ["frond-query", "frond-job", "location", "frond-complete", "frond-coverage", "server-timing", "retry-after"];
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(named))
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH])
         .allow_headers(AllowHeaders::list([
             http::header::AUTHORIZATION,
             http::header::CONTENT_TYPE,
             http::header::ACCEPT,
+            HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("prefer"),
         ]))
         .expose_headers(ExposeHeaders::list(exposed.map(HeaderName::from_static)))
 }

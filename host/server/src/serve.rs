@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::apps::{Host, OpenError, Registry};
 use crate::config::{Config, ConfigError};
+use crate::jobs::Jobs;
 use crate::listen::Listener;
 use crate::router::router;
 use crate::server::Server;
@@ -33,6 +34,9 @@ pub enum ServeError {
     /// The apps cannot be looked at.
     #[error(transparent)]
     Apps(#[from] OpenError),
+    /// The store of jobs cannot be opened.
+    #[error(transparent)]
+    Jobs(#[from] frond_jobs::StoreError),
 }
 
 /// What a running server is told.
@@ -84,7 +88,9 @@ impl Starting {
         let threads = machine.start_with(&Handle::current(), config.leaves_step_back)?;
         let host = Host { machine, threads: threads.clone(), runtime: Handle::current() };
         let apps = Registry::start(dir, crate::apps::Settings::of(&config, dir), host)?;
-        let server = Arc::new(Server::new(config, apps, threads, traces));
+        let state = crate::apps::Settings::of(&config, dir).state;
+        let jobs = Jobs::start(&config.jobs, &state, &apps, config.slots).await?;
+        let server = Arc::new(Server::new(config, apps, threads, traces, jobs));
         Ok(Self { server, listener })
     }
 
@@ -129,6 +135,9 @@ impl Starting {
         tracing::info!(running = server.recent.running(), "stopping");
         let queries = drain(&server, patience, &mut orders).await;
         let connections = connections.close(if patience.is_zero() { Duration::ZERO } else { CLOSING }).await;
+        if let Some(jobs) = &server.jobs {
+            jobs.close(CLOSING).await;
+        }
         server.apps.close().await;
         if let Some(traces) = &server.traces {
             traces.close(patience.min(CLOSING)).await;

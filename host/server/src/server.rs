@@ -11,6 +11,7 @@ use crate::admission::Admission;
 use crate::apps::Registry;
 use crate::auth::Gate;
 use crate::config::{Config, ConfigError};
+use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::recent::Recent;
 use crate::traces::Traces;
@@ -22,6 +23,7 @@ pub(crate) struct Server {
     pub(crate) admission: Admission,
     pub(crate) metrics: Metrics,
     pub(crate) traces: Option<Traces>,
+    pub(crate) jobs: Option<Arc<Jobs>>,
     threads: Slots,
     pub(crate) started: SystemTime,
     settings: RwLock<Arc<Settings>>,
@@ -37,13 +39,20 @@ pub(crate) struct Settings {
 }
 
 impl Server {
-    pub(crate) fn new(config: Config, apps: Arc<Registry>, threads: Slots, traces: Option<Traces>) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        apps: Arc<Registry>,
+        threads: Slots,
+        traces: Option<Traces>,
+        jobs: Option<Jobs>,
+    ) -> Self {
         let recent = Recent::new(config.limits.recent, config.limits.recent_memory.len());
         Self {
             recent,
             admission: Admission::new(config.slots, config.limits.queries),
             metrics: Metrics::new(),
             traces,
+            jobs: jobs.map(Arc::new),
             apps,
             threads,
             started: SystemTime::now(),

@@ -48,10 +48,6 @@ impl Hold {
         self.0.epoch
     }
 
-    pub(super) fn store(&self) -> &dyn JobStore {
-        &*self.0.store
-    }
-
     /// How the job was asked to stop, if it was.
     pub(super) fn stopped(&self) -> Option<CancelKind> {
         *lock(&self.0.stopped)

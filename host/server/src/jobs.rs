@@ -1,0 +1,105 @@
+//! Jobs: work that outlives a request. Here they are accepted, looked at and fetched; `frond_jobs` keeps and runs them.
+
+pub(crate) mod api;
+mod follow;
+mod submit;
+mod views;
+mod work;
+
+pub(crate) use submit::{__path_submit, submit};
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use frond_jobs::clock::unix_ms;
+use frond_jobs::processor::{Bell, Processor, Settings};
+use frond_jobs::{JobStore, StoreError, postgres, sqlite};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::apps::Registry;
+use crate::config::{JobRole, Jobs as JobsConfig};
+
+/// How often what has expired is swept.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// The jobs of this server.
+pub(crate) struct Jobs {
+    pub(crate) store: Arc<dyn JobStore>,
+    pub(crate) bell: Bell,
+    pub(crate) config: JobsConfig,
+    pub(crate) slots: usize,
+    stop: watch::Sender<bool>,
+    tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Jobs {
+    /// Opens the store, and starts to work; nothing for a server without jobs. `state` is the folder for what it keeps.
+    pub(crate) async fn start(
+        config: &JobsConfig,
+        state: &Path,
+        apps: &Arc<Registry>,
+        slots: usize,
+    ) -> Result<Option<Self>, StoreError> {
+        if config.role == JobRole::None {
+            return Ok(None);
+        }
+        let store = open(config, state).await?;
+        let (stop, stopped) = watch::channel(false);
+        let bell = Bell::default();
+        let mut tasks = vec![tokio::spawn(sweep(store.clone(), stopped.clone()))];
+        if config.role.processes() {
+            let settings = Settings { at_once: config.at_once, lease: config.lease.0, ..Settings::default() };
+            let workshop = Arc::new(work::Apps(apps.clone()));
+            let processor = Processor { store: store.clone(), workshop, settings, bell: bell.clone() };
+            tasks.push(tokio::spawn(processor.run(stopped)));
+        }
+        Ok(Some(Self { store, bell, config: config.clone(), slots, stop, tasks: std::sync::Mutex::new(tasks) }))
+    }
+
+    /// Gives back the jobs that run: whoever takes them goes on where they are.
+    pub(crate) async fn close(&self, within: Duration) {
+        self.stop.send_replace(true);
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let all = async {
+            for task in tasks {
+                let _ = task.await;
+            }
+        };
+        if tokio::time::timeout(within, all).await.is_err() {
+            tracing::warn!("jobs were not given back in time: they go on once their leases are over");
+        }
+    }
+}
+
+async fn open(config: &JobsConfig, state: &Path) -> Result<Arc<dyn JobStore>, StoreError> {
+    match &config.store {
+        Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+            Ok(Arc::new(postgres::PostgresStore::open(url, postgres::Options::default()).await?))
+        }
+        place => {
+            let folder = place.as_ref().map_or_else(|| state.join("jobs"), |place| state.join(place));
+            let options =
+                sqlite::Options { max_bytes: config.quota.map(|quota| quota.0), ..sqlite::Options::default() };
+            let opened = tokio::task::spawn_blocking(move || sqlite::SqliteStore::open(&folder, options)).await;
+            let lost = |lost| StoreError::Other(Arc::new(lost));
+            Ok(Arc::new(opened.map_err(lost)??))
+        }
+    }
+}
+
+/// Forgets what was promised to be kept only until now.
+async fn sweep(store: Arc<dyn JobStore>, mut stop: watch::Receiver<bool>) {
+    loop {
+        match store.sweep(unix_ms()).await {
+            Ok(swept) if swept.expired > 0 => tracing::info!(jobs = swept.expired, bytes = swept.bytes, "jobs expired"),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "expired jobs could not be swept"),
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(SWEEP) => {}
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! What clients ask of jobs that were submitted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use frond_app::size::parse_duration;
+use frond_jobs::partial::{PartialError, so_far};
+use frond_jobs::store::{Filter, Job, Page};
+use frond_jobs::{JobId, JobState, Workshop};
+use frond_root::{Coverage, Events, Reason};
+use http::header::{CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue, Uri};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::views::View;
+use super::{Jobs, follow, work};
+use crate::params::{Form, Named, pairs};
+use crate::reply::{Problem, accepted, account};
+use crate::server::Server;
+
+/// Jobs of the same app that an estimate looks at.
+const HISTORY: u32 = 50;
+/// How many a list has, and the most that one may be asked for.
+const LIST: (u32, u32) = (50, 1000);
+
+/// Jobs.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct List {
+    /// The newest first.
+    jobs: Vec<View>,
+    /// To be given as `after` for the next ones; nothing when there are no more.
+    next: Option<String>,
+}
+
+/// The server's jobs.
+pub(super) fn jobs(server: &Server) -> Result<&Arc<Jobs>, Problem> {
+    let without = || Problem::not_found("this server takes no jobs\n(`jobs.role` in its settings is none)");
+    server.jobs.as_ref().ok_or_else(without)
+}
+
+fn named(id: &str) -> Result<JobId, Problem> {
+    id.parse().map_err(|_| Problem::not_found("there is no such job\n(an id has 32 hexadecimal digits)"))
+}
+
+/// A job as clients see it, with an estimate.
+pub(super) async fn view(jobs: &Jobs, job: Job) -> View {
+    let history = match job.state.is_ended() {
+        true => Vec::new(),
+        // An estimate is worth less than the rest.
+        false => jobs.store.history(&job.app, &job.version, HISTORY).await.unwrap_or_default(),
+    };
+    View::new(job, &history, jobs.slots)
+}
+
+/// Jobs, the newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs",
+    params(
+        ("app" = Option<String>, Query, description = "Only those of this app"),
+        ("state" = Option<String>, Query, description = "Only those in one of these states, separated by commas"),
+        ("after" = Option<String>, Query, description = "Those that come after this one: `next` of the list before"),
+        ("limit" = Option<u32>, Query, description = "The most to list; 50 unless given", minimum = 1, maximum = 1000),
+    ),
+    responses(
+        (status = 200, description = "The jobs", body = List),
+        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "This server takes no jobs", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "jobs"
+)]
+pub(crate) async fn list(State(server): State<Arc<Server>>, uri: Uri) -> Result<Json<List>, Problem> {
+    let jobs = jobs(&server)?;
+    let (filter, page) = wanted(uri.query())?;
+    let found = jobs.store.list(&filter, page).await?;
+    let next = found.last().filter(|_| found.len() == page.limit as usize).map(|job| job.id.to_string());
+    let mut listed = Vec::with_capacity(found.len());
+    for job in found {
+        listed.push(view(jobs, job).await);
+    }
+    Ok(Json(List { jobs: listed, next }))
+}
+
+fn wanted(query: Option<&str>) -> Result<(Filter, Page), Problem> {
+    let (mut filter, mut after, mut limit) = (Filter::default(), None, None);
+    for (name, value) in pairs(query)? {
+        match name.as_str() {
+            "app" if filter.app.is_none() => filter.app = Some(value),
+            "state" if filter.states.is_empty() => {
+                let states: Result<Vec<JobState>, String> = value.split(',').map(str::parse).collect();
+                filter.states = states.map_err(Problem::bad_request)?;
+            }
+            "after" if after.is_none() => after = Some(value.parse::<JobId>().map_err(Problem::bad_request)?),
+            "limit" if limit.is_none() => {
+                let number = value.parse::<u32>().ok().filter(|number| (1..=LIST.1).contains(number));
+                let wrong = || Problem::bad_request(format!("`limit` is 1 to {} jobs", LIST.1));
+                limit = Some(number.ok_or_else(wrong)?);
+            }
+            _ => return Err(Problem::bad_request("there are the parameters app, state, after and limit, each once")),
+        }
+    }
+    Ok((filter, Page { after, limit: limit.unwrap_or(LIST.0) }))
+}
+
+/// One job: where it is, how far, and when it is likely to end.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}",
+    params(
+        ("id" = String, Path, description = "The job's id"),
+        ("wait" = Option<String>, Query, description = "Answers once it has ended, or after this time", example = "1s"),
+    ),
+    responses(
+        (status = 200, description = "The job; its tombstone when it has expired", body = View),
+        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "jobs"
+)]
+pub(crate) async fn get(
+    State(server): State<Arc<Server>>,
+    Named(id): Named<String>,
+    uri: Uri,
+) -> Result<Json<View>, Problem> {
+    let jobs = jobs(&server)?;
+    let mut time = None;
+    for (name, value) in pairs(uri.query())? {
+        let known = name == "wait" && time.is_none();
+        let wrong = || Problem::bad_request("there is the parameter wait, once: a time such as 10s");
+        time = Some(parse_duration(&value).ok().filter(|_| known).ok_or_else(wrong)?);
+    }
+    let job = jobs.store.get(named(&id)?).await?;
+    let job = follow::ended_within(jobs, job, time.unwrap_or(Duration::ZERO)).await?;
+    Ok(Json(view(jobs, job).await))
+}
+
+/// A job's answer.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}/result",
+    params(("id" = String, Path, description = "The job's id")),
+    responses(
+        (status = 200, description = "The answer, as the app made it; `frond-complete` says whether all of it is there", content((serde_json::Value = "*/*"))),
+        (status = 404, description = "There is no such job, or it was cancelled without an answer", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has not ended", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "Its answer has expired", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "It was refused", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "Its merge or split failed", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
+        (status = 504, description = "Too little arrived", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "jobs"
+)]
+pub(crate) async fn result(State(server): State<Arc<Server>>, Named(id): Named<String>) -> Result<Response, Problem> {
+    let jobs = jobs(&server)?;
+    let job = jobs.store.get(named(&id)?).await?;
+    if !job.state.is_ended() {
+        let text =
+            format!("job {id} is {}: it has no answer yet\n(GET /v1/jobs/{id}/partial has what is there)", job.state);
+        return Err(Problem::not_ended(text, Duration::from_secs(1)));
+    }
+    let coverage = job.coverage.clone().and_then(|told| serde_json::from_value::<Coverage>(told).ok());
+    let Some(result) = jobs.store.result(job.id).await? else {
+        return Err(unanswered(&job, coverage.as_ref()));
+    };
+    let mut response = answer(result.bytes, result.content_type.as_deref(), &id);
+    if let Some(coverage) = &coverage {
+        account(response.headers_mut(), coverage, None);
+    }
+    Ok(response)
+}
+
+/// Why a job that has ended has no answer.
+fn unanswered(job: &Job, coverage: Option<&Coverage>) -> Problem {
+    let reason = job.reason.clone().and_then(|told| serde_json::from_value::<Reason>(told).ok());
+    match (reason, coverage, job.state) {
+        (_, _, JobState::Cancelled) => Problem::not_found("the job was cancelled, without an answer"),
+        (Some(reason), Some(coverage), _) => Problem::unanswered(&reason, coverage),
+        _ => {
+            let detail = job.reason.as_ref().and_then(|told| {
+                let detail = told.get("detail").or_else(|| told.get("failure")?.get("message"))?;
+                detail.as_str().map(str::to_owned)
+            });
+            Problem::refused(detail.unwrap_or_else(|| "the job has no answer".to_owned()))
+        }
+    }
+}
+
+fn answer(body: Bytes, content_type: Option<&str>, id: &str) -> Response {
+    let mut response = Response::new(Body::from(body));
+    let headers = response.headers_mut();
+    let octets = HeaderValue::from_static("application/octet-stream");
+    let kind = content_type.and_then(|kind| HeaderValue::try_from(kind).ok()).unwrap_or(octets);
+    headers.insert(CONTENT_TYPE, kind);
+    headers.insert(
+        HeaderName::from_static("content-security-policy"),
+        HeaderValue::from_static("sandbox; default-src 'none'"),
+    );
+    if let Ok(id) = HeaderValue::try_from(id) {
+        headers.insert("frond-job", id);
+    }
+    response
+}
+
+/// What a job's answer would be by now.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}/partial",
+    params(("id" = String, Path, description = "The job's id")),
+    responses(
+        (status = 200, description = "What is accepted so far, merged; `frond-coverage` says how much that is", content((serde_json::Value = "*/*"))),
+        (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Its app has another version by now", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It has expired", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "What is there could not be merged", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "jobs"
+)]
+pub(crate) async fn partial(State(server): State<Arc<Server>>, Named(id): Named<String>) -> Result<Response, Problem> {
+    let jobs = jobs(&server)?;
+    let job = jobs.store.get(named(&id)?).await?;
+    let worker = work::Apps(server.apps.clone()).app(&job.app).filter(|worker| worker.version() == job.version);
+    let Some(worker) = worker else {
+        return Err(Problem::conflict("the app has another version than the job: what is there cannot be merged"));
+    };
+    let root = worker.root(Events::default());
+    let so_far = so_far(&*jobs.store, &job, &*root.merger).await.map_err(|error| match error {
+        PartialError::Store(error) => Problem::from(error),
+        PartialError::Merge(failure) => Problem::unmerged(&failure),
+    })?;
+    let mut response = answer(so_far.body, Some(&worker.content_type()), &id);
+    let headers = response.headers_mut();
+    headers.insert("frond-complete", HeaderValue::from_static("false"));
+    let text = format!("{:.4}; {}/{}", so_far.fraction, so_far.partials, job.counts.partitions);
+    if let Ok(text) = HeaderValue::try_from(text) {
+        headers.insert("frond-coverage", text);
+    }
+    Ok(response)
+}
+
+/// What happened to a job: a JSON object a line, or live, as a stream of events.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}/events",
+    params(
+        ("id" = String, Path, description = "The job's id"),
+        ("last-event-id" = Option<String>, Header, description = "The number of the last event that is known: a stream goes on after it"),
+    ),
+    responses(
+        (status = 200, description = "The events", content(
+            (crate::openapi::Event = "application/x-ndjson"),
+            (crate::openapi::Event = "text/event-stream"),
+        )),
+        (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It has expired", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "jobs"
+)]
+pub(crate) async fn events(
+    State(server): State<Arc<Server>>,
+    Named(id): Named<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let jobs = jobs(&server)?;
+    let id = named(&id)?;
+    // That it is there is known before anything is sent.
+    jobs.store.events(id, 0, 1).await?;
+    if Form::wanted(&headers) == Form::Stream {
+        let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        return Ok(follow::live(jobs.clone(), id, last.unwrap_or(0)));
+    }
+    Ok(follow::lines(jobs.clone(), id))
+}
+
+/// Stops a job.
+#[utoipa::path(
+    delete,
+    path = "/v1/jobs/{id}",
+    params(
+        ("id" = String, Path, description = "The job's id"),
+        ("keep-partial" = Option<bool>, Query, description = "Whether what is there is made into an answer"),
+    ),
+    responses(
+        (status = 202, description = "It has ended, or will soon", body = View),
+        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has ended", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It has expired", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "jobs"
+)]
+pub(crate) async fn cancel(
+    State(server): State<Arc<Server>>,
+    Named(id): Named<String>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let jobs = jobs(&server)?;
+    let mut keep = None;
+    for (name, value) in pairs(uri.query())? {
+        keep = match (name.as_str(), value.as_str(), keep) {
+            ("keep-partial", "" | "true", None) => Some(true),
+            ("keep-partial", "false", None) => Some(false),
+            _ => return Err(Problem::bad_request("there is the parameter keep-partial, once: true or false")),
+        };
+    }
+    let job = jobs.store.cancel(named(&id)?, keep.unwrap_or(false), frond_jobs::clock::unix_ms()).await?;
+    jobs.bell.ring();
+    let mut response = Json(view(jobs, job).await).into_response();
+    accepted(&mut response);
+    Ok(response)
+}
+
+/// Runs what failed or is missing of a job that has ended.
+#[utoipa::path(
+    post,
+    path = "/v1/jobs/{id}/redrive",
+    params(("id" = String, Path, description = "The job's id")),
+    responses(
+        (status = 202, description = "It waits to go on", body = View),
+        (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has not ended, or nothing of it is missing", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It has expired", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "jobs"
+)]
+pub(crate) async fn redrive(State(server): State<Arc<Server>>, Named(id): Named<String>) -> Result<Response, Problem> {
+    let jobs = jobs(&server)?;
+    let job = jobs.store.redrive(named(&id)?, frond_jobs::clock::unix_ms()).await?;
+    jobs.bell.ring();
+    let mut response = Json(view(jobs, job).await).into_response();
+    accepted(&mut response);
+    Ok(response)
+}
+
+/// What can be changed of a job.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Change {
+    /// How long its answer is kept, from its end.
+    #[schema(example = "48h")]
+    retention: String,
+}
+
+/// Changes how long a job's answer is kept.
+#[utoipa::path(
+    patch,
+    path = "/v1/jobs/{id}",
+    params(("id" = String, Path, description = "The job's id")),
+    request_body(content = Change, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The job", body = View),
+        (status = 400, description = "The body is not what it should be", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not come in time", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It has expired", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body is packed, or a form", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "jobs"
+)]
+pub(crate) async fn change(
+    State(server): State<Arc<Server>>,
+    Named(id): Named<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<View>, Problem> {
+    let jobs = jobs(&server)?;
+    let settings = server.settings();
+    let body = crate::params::body(&headers, body, 4 << 10, settings.config.limits.body_time.0).await?;
+    let wrong = |why: String| Problem::bad_request(format!("{why}\n(such as {{\"retention\": \"48h\"}})"));
+    let change: Change = serde_json::from_slice(&body).map_err(|error| wrong(error.to_string()))?;
+    let retention = parse_duration(&change.retention).map_err(|error| wrong(error.to_string()))?;
+    let most = jobs.config.retention.0;
+    if retention > most || retention.is_zero() {
+        return Err(wrong(format!("`retention` is above 0 and at most {}s", most.as_secs())));
+    }
+    let ms = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
+    let job = jobs.store.retain(named(&id)?, ms).await?;
+    Ok(Json(view(jobs, job).await))
+}

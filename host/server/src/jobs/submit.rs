@@ -1,0 +1,226 @@
+//! A job is accepted: durable before it is answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use bytes::Bytes;
+use frond_app::size::parse_duration;
+use frond_jobs::JobState;
+use frond_jobs::clock::unix_ms;
+use frond_jobs::store::{Filter, Idempotency, NewJob, Page};
+use frond_root::{Floor, PartitionKey, QueryId};
+use http::header::LOCATION;
+use http::{HeaderMap, HeaderValue, Uri};
+use sha2::{Digest, Sha256};
+
+use super::api::{jobs, view};
+use super::follow::ended_within;
+use super::views::View;
+use super::{Jobs, work};
+use crate::apps::Version;
+use crate::auth::Holder;
+use crate::params::{self, Named, pairs};
+use crate::reply::{Problem, accepted};
+use crate::server::Server;
+
+/// The longest idempotency key.
+const MAX_KEY: usize = 255;
+/// The most partitions that one request may require.
+const MAX_REQUIRED: usize = 1000;
+
+/// What a job is asked for beside its query.
+#[derive(Default)]
+struct Terms {
+    floor: Option<Floor>,
+    required: Vec<PartitionKey>,
+    timeout: Option<Duration>,
+    retention: Option<Duration>,
+    weight: Option<u32>,
+}
+
+impl Terms {
+    fn read(query: Option<&str>) -> Result<Self, Problem> {
+        let mut terms = Self::default();
+        for (name, value) in pairs(query)? {
+            let wrong = |why: &str| Problem::bad_request(format!("`{name}={}`: {why}", value.escape_debug()));
+            let time = || parse_duration(&value).map_err(|error| wrong(&error.to_string()));
+            match name.as_str() {
+                "floor" if terms.floor.is_none() => {
+                    terms.floor = Some(value.parse().map_err(|why: String| wrong(&why))?)
+                }
+                "require" if terms.required.len() < MAX_REQUIRED => terms.required.push(value.as_str().into()),
+                "timeout" if terms.timeout.is_none() => terms.timeout = Some(time()?),
+                "retention" if terms.retention.is_none() => terms.retention = Some(time()?),
+                "weight" if terms.weight.is_none() => {
+                    let weight = value.parse().ok().filter(|weight| (1..=1000).contains(weight));
+                    terms.weight = Some(weight.ok_or_else(|| wrong("a weight is 1 to 1000"))?);
+                }
+                _ => {
+                    let text =
+                        "there are the parameters floor, require, timeout, retention and weight, all but require once";
+                    return Err(Problem::bad_request(text));
+                }
+            }
+        }
+        Ok(terms)
+    }
+}
+
+/// Submits a job: its query is answered in the server's own time, and the answer is kept.
+#[utoipa::path(
+    post,
+    path = "/v1/apps/{app}/jobs",
+    params(
+        ("app" = String, Path, description = "The app's name"),
+        ("floor" = Option<String>, Query, description = "How much of the answer must be there", example = "best-effort"),
+        ("require" = Option<Vec<String>>, Query, description = "Partitions that must be in the answer", explode = true),
+        ("timeout" = Option<String>, Query, description = "How long it may run", example = "1h"),
+        ("retention" = Option<String>, Query, description = "How long its answer is kept", example = "24h"),
+        ("weight" = Option<u32>, Query, description = "Its app's share beside others: twice the weight, twice the jobs at once", minimum = 1, maximum = 1000),
+        ("idempotency-key" = Option<String>, Header, description = "The same key again, with the same request, gives the same job"),
+        ("prefer" = Option<String>, Header, description = "`wait=10`: answers once it has ended, if it does within so many seconds"),
+    ),
+    request_body(content = String, content_type = "application/octet-stream", description = "The query"),
+    responses(
+        (status = 200, description = "It was there before, or has ended while the client waited", body = View),
+        (status = 202, description = "It is accepted, and will not be lost", body = View, headers(("location" = String, description = "Where the job is"))),
+        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such app, or this server takes no jobs", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not come in time", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The query is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body is packed, or a form", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The idempotency key belongs to another request", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot be reached, or the server is stopping", body = Problem, content_type = "application/problem+json"),
+        (status = 507, description = "The store is full", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "jobs"
+)]
+pub(crate) async fn submit(
+    State(server): State<Arc<Server>>,
+    Extension(holder): Extension<Arc<Holder>>,
+    Named(app): Named<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let jobs = jobs(&server)?;
+    if !jobs.config.role.dispatches() {
+        return Err(Problem::not_found(
+            "this server runs jobs, and takes none\n(ask one whose role is dispatcher or all)",
+        ));
+    }
+    let terms = Terms::read(uri.query())?;
+    let version = crate::query::version(&server, &app)?;
+    let settings = server.settings();
+    let limits = &settings.config.limits;
+    let query = params::body(&headers, body, limits.query.0, limits.body_time.0).await?;
+    if server.is_stopping() {
+        return Err(Problem::overloaded("the server is stopping", Duration::from_secs(5)));
+    }
+    let caller = settings.gate.is_closed().then(|| holder.name.clone());
+    room(jobs, &app, caller.as_deref()).await?;
+    let new = new_job(jobs, &version, app, query, terms, caller, &headers)?;
+    let submitted = jobs.store.submit(new).await?;
+    jobs.bell.ring();
+    let (id, fresh) = (submitted.job.id, submitted.fresh);
+    let job = match wait(&headers) {
+        Some(time) => ended_within(jobs, submitted.job, time).await?,
+        None => submitted.job,
+    };
+    let done = !fresh || job.state.is_ended();
+    let mut response = Json(view(jobs, job).await).into_response();
+    if !done {
+        accepted(&mut response);
+    }
+    if let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{id}")) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+fn new_job(
+    jobs: &Jobs,
+    version: &Version,
+    app: String,
+    query: Bytes,
+    terms: Terms,
+    caller: Option<String>,
+    headers: &HeaderMap,
+) -> Result<NewJob, Problem> {
+    let config = &jobs.config;
+    let own = &version.wired.app;
+    let mut required = own.required.clone();
+    let longer = |name: &str, asked: Option<Duration>, most: Duration| match asked {
+        Some(asked) if asked > most || asked.is_zero() => {
+            Err(Problem::bad_request(format!("`{name}` is above 0 and at most {}s", most.as_secs())))
+        }
+        asked => Ok(u64::try_from(asked.unwrap_or(most).as_millis()).unwrap_or(u64::MAX)),
+    };
+    let run_timeout_ms = longer("timeout", terms.timeout, config.timeout.0)?;
+    let retention_ms = longer("retention", terms.retention, config.retention.0)?;
+    let floor = terms.floor.unwrap_or(own.floor);
+    required.extend(terms.required);
+    let idempotency = match headers.get("idempotency-key").map(|key| key.to_str().unwrap_or("")) {
+        Some(key) if key.is_empty() || key.len() > MAX_KEY => {
+            return Err(Problem::bad_request(format!("an idempotency key is a text of at most {MAX_KEY} bytes")));
+        }
+        key => key.map(|key| Idempotency {
+            key: key.to_owned(),
+            fingerprint: fingerprint(&app, &query, &format!("{floor:?} {required:?} {run_timeout_ms} {retention_ms}")),
+        }),
+    };
+    Ok(NewJob {
+        id: QueryId::new().into(),
+        app,
+        version: work::digest(version),
+        query,
+        floor,
+        required,
+        run_timeout_ms,
+        retention_ms,
+        weight: terms.weight.unwrap_or(1),
+        caller,
+        idempotency,
+        created: unix_ms(),
+    })
+}
+
+/// A digest of a request: the parts are told apart by their lengths.
+fn fingerprint(app: &str, query: &Bytes, terms: &str) -> Bytes {
+    let mut digest = Sha256::new();
+    for part in [app.as_bytes(), query, terms.as_bytes()] {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    }
+    Bytes::copy_from_slice(&digest.finalize())
+}
+
+/// Refuses more jobs than may wait, of an app and of a token.
+async fn room(jobs: &Jobs, app: &str, caller: Option<&str>) -> Result<(), Problem> {
+    let most = jobs.config.waiting;
+    let states = JobState::ALL.into_iter().filter(|state| !state.is_ended()).collect::<Vec<_>>();
+    let of_app = Filter { app: Some(app.to_owned()), states: states.clone(), caller: None };
+    let of_caller = caller.map(|caller| Filter { app: None, states, caller: Some(caller.to_owned()) });
+    for filter in [Some(of_app), of_caller].into_iter().flatten() {
+        let found = jobs.store.list(&filter, Page { after: None, limit: most }).await?;
+        if found.len() >= most as usize {
+            let whose = if filter.app.is_some() { "of this app" } else { "of this token" };
+            let text = format!(
+                "{most} jobs {whose} have not ended: more are not taken\n(`jobs.waiting` in the server's settings)"
+            );
+            return Err(Problem::too_many(text, Duration::from_secs(10)));
+        }
+    }
+    Ok(())
+}
+
+/// How long the client wants to wait: RFC 7240.
+fn wait(headers: &HeaderMap) -> Option<Duration> {
+    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let mut each = preferences.flat_map(|value| value.split([',', ';'])).map(str::trim);
+    each.find_map(|one| one.strip_prefix("wait=")?.trim_matches('"').parse().ok().map(Duration::from_secs))
+}

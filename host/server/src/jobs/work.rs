@@ -1,0 +1,61 @@
+//! The server's apps behind the seam of jobs.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use frond_jobs::{Worker, Workshop};
+use frond_root::{Content, Error, Events, Failure, Plan, Request, Root};
+use frond_run::{Question, Role};
+
+use crate::apps::{Registry, Version};
+
+/// All that are served.
+pub(super) struct Apps(pub(super) Arc<Registry>);
+
+impl Workshop for Apps {
+    fn apps(&self) -> Vec<String> {
+        let names = self.0.apps().into_iter().map(|app| app.name);
+        names.filter(|name| self.0.current(name).is_some()).collect()
+    }
+
+    fn app(&self, name: &str) -> Option<Arc<dyn Worker>> {
+        self.0.current(name).map(|version| Arc::new(Serving(version)) as Arc<dyn Worker>)
+    }
+}
+
+/// A version that serves.
+pub(super) struct Serving(pub(super) Arc<Version>);
+
+/// The digests of a version's components, as one text.
+pub(super) fn digest(version: &Version) -> String {
+    let digests = [Role::Leaf, Role::Merge, Role::Split].map(|role| version.digest(role).unwrap_or_default());
+    digests.join(".")
+}
+
+#[async_trait]
+impl Worker for Serving {
+    fn version(&self) -> String {
+        digest(&self.0)
+    }
+
+    fn content_type(&self) -> String {
+        self.0.wired.app.content_type.clone()
+    }
+
+    fn request(&self, query: &Bytes) -> Request {
+        frond_run::request(&self.0.wired.app, query, self.0.wired.slots)
+    }
+
+    async fn plan(&self, request: &Request) -> Result<Plan, Error> {
+        frond_run::plan(&self.0.wired, Question::new(request.clone())).await
+    }
+
+    fn content(&self, place: &str) -> Result<Arc<dyn Content>, Failure> {
+        frond_app::source::reopen(place).map(|content| Arc::new(content) as Arc<dyn Content>)
+    }
+
+    fn root(&self, events: Events) -> Root {
+        self.0.wired.root(events)
+    }
+}
