@@ -14,6 +14,7 @@ use crate::show::progress::Mode;
 mod bench;
 mod doctor;
 mod inspect;
+mod jobs;
 mod new;
 mod replay;
 mod run_test;
@@ -23,6 +24,9 @@ mod test;
 pub use bench::{BenchArgs, ProfileBy};
 pub use doctor::DoctorArgs;
 pub use inspect::{InspectArgs, Shown};
+pub use jobs::{
+    CancelArgs, JobsArgs, JobsVerb, ListArgs, RedriveArgs, Remote, ResultArgs, ShowArgs, SubmitArgs, WatchArgs,
+};
 pub use new::{Kind, Language, NewArgs};
 pub use replay::ReplayArgs;
 pub use run_test::RunTestArgs;
@@ -62,6 +66,8 @@ pub enum Verb {
     Query(Box<QueryArgs>),
     /// Serves every app of a folder over HTTP, with a page to look at them.
     Serve(ServeArgs),
+    /// Asks a server for work that outlives the request: submits, watches and cancels jobs, and gets their answers.
+    Jobs(JobsArgs),
     /// Makes a token for a server, and the lines that let the server know it.
     Token(TokenArgs),
     /// Makes a folder with an app or a plugin in it, in one of four languages, that builds and passes its cases at once.

@@ -24,9 +24,11 @@ pub enum Exit {
     Usage = 64,
     /// A plugin, or the app's source, refused the query.
     InvalidQuery = 65,
+    /// A server cannot be reached or takes nothing on now, or a job has not ended in time: try again later.
+    Unavailable = 69,
     /// A bug in Frond, or a machine that does not let it work.
     Bug = 70,
-    /// Interrupted twice.
+    /// Interrupted: a query twice, who watches a job once.
     Interrupted = 130,
 }
 
@@ -52,12 +54,18 @@ impl From<&Answer> for Exit {
         match answer {
             Answer::Complete { .. } => Self::Whole,
             Answer::Partial { .. } => Self::Partial,
-            Answer::Failed { reason, .. } => match reason {
-                Reason::InvalidQuery(_) => Self::InvalidQuery,
-                Reason::BelowFloor | Reason::Cancelled => Self::BelowFloor,
-                Reason::Deadline => Self::Deadline,
-                Reason::Split(_) | Reason::Merge(_) => Self::Plugin,
-            },
+            Answer::Failed { reason, .. } => Self::from(reason),
+        }
+    }
+}
+
+impl From<&Reason> for Exit {
+    fn from(reason: &Reason) -> Self {
+        match reason {
+            Reason::InvalidQuery(_) => Self::InvalidQuery,
+            Reason::BelowFloor | Reason::Cancelled => Self::BelowFloor,
+            Reason::Deadline => Self::Deadline,
+            Reason::Split(_) | Reason::Merge(_) => Self::Plugin,
         }
     }
 }

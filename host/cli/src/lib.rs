@@ -10,6 +10,7 @@ mod explain;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inspect;
+mod jobs;
 mod loading;
 mod new;
 mod query;
@@ -25,6 +26,7 @@ use args::{Cli, Verb};
 use exit::{Exit, Machine};
 use frond_app::AppError;
 use frond_run::RunError;
+use jobs::Trouble;
 use show::text::sanitise;
 
 /// Longer chains are not for people.
@@ -38,6 +40,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
     match &cli.verb {
         Verb::Query(args) => query::run(args),
         Verb::Serve(args) => serve::run(args),
+        Verb::Jobs(args) => jobs::run(args),
         Verb::Token(args) => token::run(args),
         Verb::New(args) => new::run(args),
         Verb::Build(args) => build::run(args),
@@ -57,6 +60,9 @@ pub fn report(error: &anyhow::Error) -> Exit {
     eprintln!("error: {}", shown(&error.to_string()));
     for cause in error.chain().skip(1) {
         eprintln!("  because: {}", shown(&cause.to_string()));
+    }
+    if let Some(trouble) = error.downcast_ref::<Trouble>() {
+        return trouble.exit();
     }
     let app = match error.downcast_ref::<RunError>() {
         Some(RunError::Machine { .. }) => return Exit::Bug,

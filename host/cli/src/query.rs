@@ -1,7 +1,7 @@
 //! `frond query`: one query against an app on this machine.
 
 mod capture;
-mod input;
+pub(crate) mod input;
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::Arc;

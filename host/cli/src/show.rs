@@ -2,12 +2,14 @@
 //!
 //! - [`progress`]: while it runs, on stderr;
 //! - [`summary`]: the verdict at its end, with [`totals`] for `--stats`;
+//! - `jobs`: jobs of a server, listed, whole, and watched;
 //! - [`explain`]: a recorded query looked at again: [`model`] → [`waterfall`] and tables.
 //!
 //! Views write to a [`page`], which makes every foreign text safe for a terminal and keeps lines within its width.
 
 pub mod bench;
 pub mod explain;
+pub(crate) mod jobs;
 pub mod look;
 pub mod model;
 pub mod page;

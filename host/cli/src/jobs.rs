@@ -1,0 +1,119 @@
+//! `frond jobs`: work that a server does in its own time. In the order of reading: [`client`] asks the server, [`trouble`]
+//! says what may come of that, [`job`] is what it tells of a job, [`watching`] follows one; then the verbs.
+
+mod answer;
+mod client;
+pub(crate) mod job;
+mod submit;
+mod trouble;
+mod watching;
+
+use anyhow::Context;
+use reqwest::Method;
+
+use self::client::Client;
+use self::job::{Job, List};
+pub(crate) use self::trouble::Trouble;
+use crate::args::{CancelArgs, JobsArgs, JobsVerb, ListArgs, RedriveArgs, ShowArgs, Shown};
+use crate::exit::{Exit, Machine};
+use crate::query::{print, runtime};
+use crate::show::jobs;
+use crate::show::look::Look;
+
+/// Runs the verb.
+///
+/// # Errors
+/// A wrong command line, and [`Trouble`] with the server.
+pub(crate) fn run(args: &JobsArgs) -> anyhow::Result<Exit> {
+    let client = Client::open(&args.remote)?;
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
+        match &args.verb {
+            JobsVerb::Submit(args) => submit::submit(&client, args).await,
+            JobsVerb::List(args) => list(&client, args).await,
+            JobsVerb::Show(args) => show(&client, args).await,
+            JobsVerb::Watch(args) => watching::watch(&client, args).await,
+            JobsVerb::Result(args) => answer::result(&client, args).await,
+            JobsVerb::Cancel(args) => cancel(&client, args).await,
+            JobsVerb::Redrive(args) => redrive(&client, args).await,
+        }
+    });
+    runtime.shutdown_background();
+    ended
+}
+
+async fn list(client: &Client, args: &ListArgs) -> anyhow::Result<Exit> {
+    let mut query = vec![("limit", args.limit.to_string())];
+    query.extend(args.app.iter().map(|app| ("app", app.clone())));
+    if !args.state.is_empty() {
+        let states: Vec<_> = args.state.iter().map(|state| state.slug()).collect();
+        query.push(("state", states.join(",")));
+    }
+    query.extend(args.after.iter().map(|id| ("after", id.to_string())));
+    let told = client.json::<List>(Method::GET, &["v1", "jobs"], &query).await?;
+    if args.format == Shown::Json {
+        return line(&told.text);
+    }
+    print(jobs::table(&told.value.jobs, unix_ms(), Look::stdout()).as_bytes())?;
+    match told.value.next {
+        Some(next) => eprintln!("there may be more (--after {next}, or a higher --limit)"),
+        None if told.value.jobs.is_empty() => eprintln!("there are no such jobs"),
+        None => {}
+    }
+    Ok(Exit::Whole)
+}
+
+async fn show(client: &Client, args: &ShowArgs) -> anyhow::Result<Exit> {
+    let told = client.job(args.id).await?;
+    match args.format {
+        Shown::Json => line(&told.text),
+        Shown::Text => {
+            print(jobs::whole(&told.value, unix_ms(), Look::stdout()).as_bytes())?;
+            Ok(Exit::Whole)
+        }
+    }
+}
+
+async fn cancel(client: &Client, args: &CancelArgs) -> anyhow::Result<Exit> {
+    let id = args.id.to_string();
+    let query: &[_] = if args.keep_partial { &[("keep-partial", "true".to_owned())] } else { &[] };
+    let job = client.json::<Job>(Method::DELETE, &["v1", "jobs", &id], query).await?.value;
+    if job.state.is_ended() {
+        eprintln!("the job is {}", job.state);
+    } else {
+        eprintln!("the job will end soon\n({} waits for that)", client.command("watch", args.id));
+    }
+    Ok(Exit::Whole)
+}
+
+async fn redrive(client: &Client, args: &RedriveArgs) -> anyhow::Result<Exit> {
+    let id = args.id.to_string();
+    let job = client.json::<Job>(Method::POST, &["v1", "jobs", &id, "redrive"], &[]).await?.value;
+    eprintln!("the job is {}\n({} shows how it goes on)", job.state, client.command("watch", args.id));
+    Ok(Exit::Whole)
+}
+
+/// Prints what the server said as one line.
+fn line(text: &str) -> anyhow::Result<Exit> {
+    print(format!("{text}\n").as_bytes())?;
+    Ok(Exit::Whole)
+}
+
+/// The time of day, for ages; a clock before 1970 makes everything new.
+fn unix_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Hears Ctrl-C and SIGTERM from now on: they no longer end the process.
+fn interrupts() -> anyhow::Result<impl AsyncFnOnce()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let heard = || Ok::<_, std::io::Error>((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?));
+    let (mut interrupt, mut terminate) = heard().context(Machine::new("interrupts could not be taken over"))?;
+    Ok(async move || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,212 @@
+//! Requests to a server: where it is, who asks, and what comes back.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::Read;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use frond_jobs::JobId;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, RequestBuilder, Response, Url};
+use serde::de::DeserializeOwned;
+
+use super::Trouble;
+use super::job::Job;
+use crate::args::Remote;
+use crate::exit::Machine;
+
+/// Where `frond serve` listens.
+const DEFAULT: &str = "http://127.0.0.1:7300";
+/// So long a server may take to be there at all.
+const CONNECT: Duration = Duration::from_secs(10);
+/// So long a server may say nothing: longer than it waits for anything by itself.
+const SILENCE: Duration = Duration::from_secs(120);
+/// The most of a reply that is not an answer.
+const MAX_REPLY: usize = 256 << 20;
+/// The longest token, in bytes.
+const MAX_TOKEN: u64 = 8 << 10;
+
+/// A server, and who asks it.
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    /// True when the command line named the server: then whoever goes on must name it again.
+    named: bool,
+}
+
+/// A reply as it came, and as it is understood.
+pub(super) struct Told<T> {
+    pub(super) text: String,
+    pub(super) value: T,
+}
+
+impl Client {
+    /// Makes ready to ask; nothing is sent yet.
+    pub(super) fn open(remote: &Remote) -> anyhow::Result<Self> {
+        let from_env = || std::env::var("FROND_SERVER").ok().filter(|text| !text.is_empty());
+        let text = remote.server.clone().or_else(from_env).unwrap_or_else(|| DEFAULT.to_owned());
+        let base = address(&text)?;
+        let mut headers = HeaderMap::new();
+        if let Some(token) = token(remote)? {
+            headers.insert(AUTHORIZATION, token);
+        }
+        let http = reqwest::Client::builder()
+            // What is asked is where it was said to be: a token goes nowhere else.
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .default_headers(headers)
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .build()
+            .context(Machine::new("requests cannot be made on this machine"))?;
+        Ok(Self { http, base, named: remote.server.is_some() })
+    }
+
+    /// The command line that goes on with a job.
+    pub(super) fn command(&self, verb: &str, id: JobId) -> String {
+        let server = if self.named { format!(" --server {}", self.at()) } else { String::new() };
+        format!("`frond jobs {verb} {id}{server}`")
+    }
+
+    fn at(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// A request below the server's address.
+    pub(super) fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.http.request(method, url)
+    }
+
+    /// Sends a request; the reply's head, if it is not an error.
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Trouble> {
+        let reply = request.send().await.map_err(|error| self.trouble(&error))?;
+        let status = reply.status();
+        if status.is_success() {
+            return Ok(reply);
+        }
+        let after = reply.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = self.body(reply).await?;
+        Err(Trouble::of_reply(self.at(), status, after, &body))
+    }
+
+    /// A request without a body, and its reply in JSON.
+    pub(super) async fn json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<Told<T>, Trouble> {
+        self.told(self.request(method, path, query)).await
+    }
+
+    /// Any request, and its reply in JSON.
+    pub(super) async fn told<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Told<T>, Trouble> {
+        let reply = self.send(request.header(ACCEPT, HeaderValue::from_static("application/json"))).await?;
+        let status = reply.status();
+        let body = self.body(reply).await?;
+        let foreign = |error| Trouble::of_json(self.at(), status, &error);
+        let value = serde_json::from_slice(&body).map_err(foreign)?;
+        // A line of its own, whatever was sent.
+        let text = serde_json::from_slice::<serde_json::Value>(&body).map_err(foreign)?.to_string();
+        Ok(Told { text, value })
+    }
+
+    /// A job as it is.
+    pub(super) async fn job(&self, id: JobId) -> Result<Told<Job>, Trouble> {
+        self.json(Method::GET, &["v1", "jobs", &id.to_string()], &[]).await
+    }
+
+    /// The next piece of a reply's body.
+    pub(super) async fn piece(&self, reply: &mut Response) -> Result<Option<Bytes>, Trouble> {
+        reply.chunk().await.map_err(|error| self.trouble(&error))
+    }
+
+    async fn body(&self, mut reply: Response) -> Result<Vec<u8>, Trouble> {
+        let mut body = Vec::new();
+        while let Some(piece) = self.piece(&mut reply).await? {
+            if body.len() + piece.len() > MAX_REPLY {
+                let what = "its reply does not end".to_owned();
+                return Err(Trouble::Foreign { at: self.at().to_owned(), what, status: reply.status().as_u16() });
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(body)
+    }
+
+    fn trouble(&self, error: &reqwest::Error) -> Trouble {
+        let at = self.at().to_owned();
+        let why = innermost(error);
+        if error.is_connect() {
+            return Trouble::Unreachable { at, why };
+        }
+        Trouble::CutShort { at, why, hint: "try again; the server's log may say more".to_owned() }
+    }
+}
+
+/// What the network says, without who passed it on.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut last: &dyn Error = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    if error.is_timeout() { "it took too long".to_owned() } else { last.to_string() }
+}
+
+/// The server's address as it was written.
+fn address(text: &str) -> anyhow::Result<Url> {
+    let example = "(such as http://127.0.0.1:7300)";
+    // Without a scheme, the name before a port would be taken for one.
+    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let url = Url::parse(&whole).with_context(|| format!("`{text}` is not a server's address\n{example}"))?;
+    match url.scheme() {
+        "http" if !url.username().is_empty() || url.password().is_some() => {
+            bail!("a server's address has no user and no password\n(a token goes into FROND_TOKEN or a --token-file)")
+        }
+        "http" if url.query().is_some() || url.fragment().is_some() => {
+            bail!("`{text}` is more than a server's address\n{example}")
+        }
+        "http" => Ok(url),
+        "https" => bail!(
+            "`{text}`: this program speaks no TLS\n(give it an http address: that of a proxy here that speaks it, \
+             such as stunnel, or of a tunnel made with `ssh -L 7300:127.0.0.1:7300 HOST`)"
+        ),
+        scheme => bail!("`{text}`: servers are not asked over {scheme}\n{example}"),
+    }
+}
+
+/// The header that says who asks.
+fn token(remote: &Remote) -> anyhow::Result<Option<HeaderValue>> {
+    let (text, place) = match &remote.token_file {
+        Some(path) => {
+            let place = format!("`{}`", path.display());
+            let mut text = String::new();
+            let read = File::open(path).and_then(|file| file.take(MAX_TOKEN).read_to_string(&mut text));
+            read.with_context(|| format!("cannot read the token from {place}"))?;
+            (text, place)
+        }
+        None => match std::env::var_os("FROND_TOKEN").filter(|text| !text.is_empty()) {
+            Some(text) => (text.to_string_lossy().into_owned(), "FROND_TOKEN".to_owned()),
+            None => return Ok(None),
+        },
+    };
+    let text = text.trim();
+    let is_token = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let header = HeaderValue::try_from(format!("Bearer {text}")).ok().filter(|_| is_token);
+    let Some(mut header) = header else {
+        bail!("{place} does not hold a token\n(one line, as `frond token NAME` shows it)");
+    };
+    header.set_sensitive(true);
+    Ok(Some(header))
+}
+
+#[cfg(test)]
+mod tests;

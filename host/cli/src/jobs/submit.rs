@@ -1,0 +1,107 @@
+//! `frond jobs submit`.
+
+use std::time::Instant;
+
+use frond_jobs::JobId;
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+
+use super::client::Client;
+use super::job::Job;
+use super::watching::{self, End};
+use super::{Trouble, answer, line};
+use crate::args::SubmitArgs;
+use crate::exit::Exit;
+use crate::query::input;
+use crate::show::jobs::watch::Display;
+
+/// Submits, and goes on as far as was asked for.
+pub(super) async fn submit(client: &Client, args: &SubmitArgs) -> anyhow::Result<Exit> {
+    let query = input::bytes(args.query.as_deref(), "let the app's source bring the content")?;
+    let mut request = client.request(Method::POST, &["v1", "apps", &args.app, "jobs"], &terms(args)).body(query);
+    request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    if let Some(key) = &args.key {
+        request = request.header("idempotency-key", key);
+    }
+    let job = client.told::<Job>(request).await.map_err(|trouble| unknown(trouble, args))?.value;
+    if args.watch {
+        eprintln!("job {}", job.id);
+        return watched(client, job.id).await;
+    }
+    line(&job.id.to_string())?;
+    match args.wait {
+        Some(longest) => {
+            let until = longest.and_then(|longest| Instant::now().checked_add(longest));
+            waited(client, job.id, until).await
+        }
+        None => Ok(Exit::Whole),
+    }
+}
+
+fn terms(args: &SubmitArgs) -> Vec<(&'static str, String)> {
+    let weight = args.weight.map(|weight| weight.to_string());
+    let one = [
+        ("floor", args.floor.clone()),
+        ("timeout", args.timeout.clone()),
+        ("retention", args.retention.clone()),
+        ("weight", weight),
+    ];
+    let mut terms: Vec<_> = one.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    terms.extend(args.require.iter().map(|key| ("require", key.clone())));
+    terms
+}
+
+/// A reply that did not come says nothing of whether the job was taken.
+fn unknown(trouble: Trouble, args: &SubmitArgs) -> Trouble {
+    match trouble {
+        Trouble::CutShort { at, why, .. } => {
+            let hint = match args.key {
+                Some(_) => "it may have taken the job: the same command line again gives that one",
+                None => "it may have taken the job: `frond jobs list` tells; with --key, asking again is safe",
+            };
+            Trouble::CutShort { at, why, hint: hint.to_owned() }
+        }
+        other => other,
+    }
+}
+
+async fn watched(client: &Client, id: JobId) -> anyhow::Result<Exit> {
+    let ended = watching::until_interrupted(client, id, async {
+        let mut display = Display::stderr();
+        match watching::follow(client, id, None, &mut display).await? {
+            End::Ended(job) => {
+                watching::verdict(client, &job, &mut display);
+                // A cancelled job may have an answer, of what had arrived.
+                match answer::fetch(client, id, "result", None).await {
+                    Ok(exit) => Ok(exit),
+                    Err(error) if has_none(&error) => Ok(job.exit()),
+                    Err(error) => Err(error),
+                }
+            }
+            End::NotYet(job) => Ok(job.exit()),
+        }
+    });
+    ended.await
+}
+
+/// The server has said all there is to say of it already.
+fn has_none(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<Trouble>(), Some(trouble @ Trouble::Refused(_)) if !trouble.is_passing())
+}
+
+async fn waited(client: &Client, id: JobId, until: Option<Instant>) -> anyhow::Result<Exit> {
+    let ended = watching::until_interrupted(client, id, async {
+        let mut display = Display::quiet();
+        match watching::follow(client, id, until, &mut display).await? {
+            End::Ended(job) => {
+                watching::verdict(client, &job, &mut display);
+                Ok(job.exit())
+            }
+            End::NotYet(job) => {
+                eprintln!("the job is {}: it has not ended yet\n({} goes on)", job.state, client.command("watch", id));
+                Ok(Exit::Unavailable)
+            }
+        }
+    });
+    ended.await
+}

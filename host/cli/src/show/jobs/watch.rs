@@ -1,0 +1,208 @@
+//! A job while it is watched: a line that is drawn over on a terminal, lines elsewhere, JSON for programs.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::time::Duration;
+
+use frond_jobs::JobState;
+
+use super::{left, progress};
+use crate::jobs::job::{Job, Partitions};
+use crate::query::print;
+use crate::show::look::{self, Look};
+use crate::show::page::{Line, Page, Tone};
+use crate::show::text::{self, MAX_KEY, MAX_TEXT, count, percent, sanitise};
+
+/// The columns of the bar proper.
+const BAR: u64 = 20;
+
+/// What is seen of a job.
+pub(crate) struct Display(View);
+
+enum View {
+    Bar(Bar),
+    Lines(Lines),
+    Json { last: String, away: bool },
+    Quiet,
+}
+
+impl Display {
+    /// On stderr: a bar on a terminal, else a line when there is something to say.
+    pub(crate) fn stderr() -> Self {
+        if look::stderr_is_drawable() {
+            return Self(View::Bar(Bar::new(ProgressDrawTarget::stderr_with_hz(20))));
+        }
+        Self(View::Lines(Lines::default()))
+    }
+
+    /// Each new state as a line on stdout.
+    pub(crate) fn json() -> Self {
+        Self(View::Json { last: String::new(), away: false })
+    }
+
+    /// Nothing before the end.
+    pub(crate) fn quiet() -> Self {
+        Self(View::Quiet)
+    }
+
+    /// Shows the job, which the server told as `text`.
+    pub(crate) fn show(&mut self, job: &Job, text: &str) {
+        match &mut self.0 {
+            View::Bar(bar) => bar.show(job),
+            View::Lines(lines) => lines.show(job).into_iter().for_each(|line| say(&line)),
+            View::Json { last, away } => {
+                if std::mem::take(away) {
+                    say("the server is there again");
+                }
+                if last != text {
+                    text.clone_into(last);
+                    // A reader that is gone has had enough, and who watches ends with the job.
+                    let _ = print(format!("{text}\n").as_bytes());
+                }
+            }
+            View::Quiet => {}
+        }
+    }
+
+    /// Shows that the server cannot be asked.
+    pub(crate) fn away(&mut self, why: &str) {
+        let told = match &mut self.0 {
+            View::Bar(bar) => return bar.away(why),
+            View::Lines(lines) => std::mem::replace(&mut lines.away, true),
+            View::Json { away, .. } => std::mem::replace(away, true),
+            View::Quiet => true,
+        };
+        if !told {
+            say(&format!("the server is away: {}; asking again", sanitise(why, MAX_TEXT)));
+        }
+    }
+
+    /// Shows no more; true when people are to be told how it ended.
+    pub(crate) fn finish(&mut self) -> bool {
+        if let View::Bar(bar) = &self.0 {
+            bar.bar.finish_and_clear();
+        }
+        !matches!(self.0, View::Json { .. })
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+fn say(words: &str) {
+    let line = format!("frond: {words}");
+    eprintln!("{}", if Look::stderr().unicode { line } else { text::ascii(&line).into_owned() });
+}
+
+struct Bar {
+    bar: ProgressBar,
+    last: Option<Job>,
+}
+
+impl Bar {
+    fn new(target: ProgressDrawTarget) -> Self {
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{msg}") {
+            bar.set_style(style);
+        }
+        // The terminal's width may change between two replies.
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Self { bar, last: None }
+    }
+
+    fn show(&mut self, job: &Job) {
+        self.bar.set_message(picture(job, None, Look::stderr()));
+        self.last = Some(job.clone());
+    }
+
+    fn away(&mut self, why: &str) {
+        let picture = match &self.last {
+            Some(job) => picture(job, Some(why), Look::stderr()),
+            None => format!("the server is away: {}", sanitise(why, MAX_TEXT)),
+        };
+        self.bar.set_message(picture);
+    }
+}
+
+/// The job in one line, without its end; `away` says why it may be otherwise by now.
+fn picture(job: &Job, away: Option<&str>, look: Look) -> String {
+    // The last column stays free: terminals differ in when they wrap.
+    let mut page = Page::new(Look { width: look.width.saturating_sub(1), ..look });
+    let app = page.foreign(&job.app, MAX_KEY);
+    let mut line = Line::new().tone(Tone::Strong, format!("{}  ", text::fit(&app, 24)));
+    let Partitions { planned, done, degraded, failed } = job.partitions;
+    line = match job.state {
+        JobState::Running if planned > 0 => {
+            let filled = done.min(planned).saturating_mul(BAR) / planned;
+            let columns = |sign: &str, number: u64| sign.repeat(usize::try_from(number).unwrap_or(0));
+            let figures = format!("  {}/{} partitions, {}", count(done), count(planned), percent(job.fraction));
+            line.tone(Tone::Good, columns("█", filled)).tone(Tone::Dim, columns("·", BAR - filled)).put(figures)
+        }
+        state => line.put(state.to_string()),
+    };
+    if let Some(why) = away {
+        line = line.tone(Tone::Warn, format!(" · the server is away: {}; asking again", sanitise(why, MAX_TEXT)));
+    } else if let Some(eta) = &job.eta {
+        line = line.put(format!(" · {}", left(eta)));
+    }
+    if job.cancelling {
+        line = line.tone(Tone::Warn, " · cancelling");
+    }
+    if degraded > 0 {
+        line = line.tone(Tone::Warn, format!(" · {} in part", count(degraded)));
+    }
+    if failed > 0 {
+        line = line.tone(Tone::Bad, format!(" · {} failed", count(failed)));
+    }
+    page.line(line);
+    page.into_text().trim_end_matches('\n').to_owned()
+}
+
+/// A line at the beginning, at each change of state and each tenth.
+#[derive(Default)]
+struct Lines {
+    state: Option<JobState>,
+    tenths: u64,
+    epoch: u64,
+    cancelling: bool,
+    away: bool,
+}
+
+impl Lines {
+    /// What there is to say of the job as it is now.
+    fn show(&mut self, job: &Job) -> Vec<String> {
+        let mut lines = Vec::new();
+        if std::mem::take(&mut self.away) {
+            lines.push("the server is there again".to_owned());
+        }
+        let app = sanitise(&job.app, MAX_KEY);
+        if std::mem::replace(&mut self.epoch, job.epoch) < job.epoch && self.state.is_some() && job.epoch > 1 {
+            lines.push(format!("{app}: taken on again, where it was"));
+        }
+        if !std::mem::replace(&mut self.cancelling, job.cancelling) && job.cancelling {
+            lines.push(format!("{app}: being cancelled"));
+        }
+        let tenths = job.partitions.done.saturating_mul(10) / job.partitions.planned.max(1);
+        let is_new = self.state.replace(job.state) != Some(job.state);
+        // The end is told in full by whoever watches.
+        let is_further = std::mem::replace(&mut self.tenths, tenths) < tenths;
+        if (is_new || is_further) && !job.state.is_ended() {
+            let estimate = job.eta.as_ref().map(|eta| format!(" · {}", left(eta))).unwrap_or_default();
+            lines.push(format!("{app}: {}{estimate}", standing(job)));
+        }
+        lines
+    }
+}
+
+fn standing(job: &Job) -> String {
+    match job.state {
+        JobState::Queued | JobState::Planning if job.partitions.planned == 0 => progress(job),
+        JobState::Running => progress(job),
+        state => format!("{state}, {}", progress(job)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
