@@ -89,7 +89,15 @@ pub(crate) fn wasmtime() -> anyhow::Result<Option<Server>> {
         return Ok(None);
     }
     let mut command = Command::new(program);
-    command.args(["serve", "-S", "cli", "-O", "pooling-allocator=y", "-W", "epoch-interruption=y,timeout=2s,fuel=1000000000"]);
+    command.args([
+        "serve",
+        "-S",
+        "cli",
+        "-O",
+        "pooling-allocator=y",
+        "-W",
+        "epoch-interruption=y,timeout=2s,fuel=1000000000",
+    ]);
     command.args(["--max-instance-reuse-count", "1", "--addr", "127.0.0.1:0"]).arg(guest()?);
     started(command.stderr(Stdio::piped()).stdout(Stdio::null()), None).map(Some)
 }

@@ -134,7 +134,7 @@ pub(crate) fn whole(job: &Job, now: u64, look: Look) -> String {
         false => format!("{} ({} ago)", text::date(at), rough(now - at)),
     };
     row(&mut page, "job", &job.id.to_string());
-    row(&mut page, "app", &page.foreign(&job.app, MAX_KEY));
+    row(&mut page, "app", &text::sanitise(&job.app, MAX_KEY));
     row(&mut page, "state", &state(job));
     row(&mut page, "submitted", &moment(job.created_unix_ms));
     let times =
@@ -156,10 +156,10 @@ pub(crate) fn whole(job: &Job, now: u64, look: Look) -> String {
         row(&mut page, "taken on", &format!("{} times: it was interrupted in between", count(job.epoch)));
     }
     if let Some(caller) = &job.caller {
-        row(&mut page, "asked by", &page.foreign(caller, MAX_KEY));
+        row(&mut page, "asked by", &text::sanitise(caller, MAX_KEY));
     }
     if !job.version.is_empty() {
-        row(&mut page, "version", &page.foreign(&job.version, MAX_TEXT));
+        row(&mut page, "version", &text::sanitise(&job.version, MAX_TEXT));
     }
     if job.state.is_ended() {
         page.blank();

@@ -20,6 +20,7 @@ fn no_verb() {
     Commands:
       query     Asks an app a query, and prints the answer
       serve     Serves every app of a folder over HTTP, with a page to look at them
+      jobs      Asks a server for work that outlives the request: submits, watches and cancels jobs, and gets their answers
       token     Makes a token for a server, and the lines that let the server know it
       new       Makes a folder with an app or a plugin in it, in one of four languages, that builds and passes its cases at once
       build     Runs an app's build commands, and checks the components they make

@@ -119,7 +119,12 @@ impl Rig {
     fn said(&self, query: &[u8], key: &str, table: &[u8]) -> Result<Bytes, (FailureKind, String)> {
         let floor = Floor::BestEffort;
         let request = Request { deadline: DEADLINE, floor, ..Request::new("rail", query.to_vec()) };
-        let root = Root { runner: Arc::new(self.leaves.clone()), merger: Arc::new(Bare), events: Events::default() };
+        let root = Root {
+            runner: Arc::new(self.leaves.clone()),
+            merger: Arc::new(Bare),
+            events: Events::default(),
+            journal: None,
+        };
         let plan = Plan::new(vec![Partition::new(key, Bytes::copy_from_slice(table))]);
         match self.runtime.block_on(flow::run(request, async { plan }, root, Cancel::default())).unwrap() {
             Answer::Complete { body, .. } => Ok(body),

@@ -344,6 +344,16 @@ prop_compose! {
         let format = if parts[3] { LogFormat::Json } else { LogFormat::Text };
         Config {
             listen, slots, limits,
+            jobs: Jobs {
+                role: if parts[0] { JobRole::All } else { JobRole::Processor },
+                store: parts[1].then(|| path.clone()),
+                at_once: queries,
+                waiting: 7,
+                lease: drain,
+                timeout: deadline,
+                retention: read_time,
+                quota: parts[2].then_some(query),
+            },
             insecure: flags[0], leaves_step_back: flags[1], watch: flags[2],
             state: parts[0].then(|| PathBuf::from(&path)),
             tokens: tokens.into_iter().map(token).collect(),

@@ -65,6 +65,10 @@ async fn the_server_does_what_its_description_says_and_nothing_else() {
     let ran = tokio::task::spawn_blocking(move || run(&schemathesis, folder.path(), &url)).await.unwrap();
     let report = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{report}{}", String::from_utf8_lossy(&ran.stderr));
-    assert!(report.contains("14 selected / 15 total") && report.contains("No issues found"), "{report}");
+    let described = report.lines().find_map(|line| line.trim().strip_prefix("Operations:")).expect("what was tested");
+    let numbers: Vec<u32> = described.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    // All but the news.
+    assert!(matches!(numbers[..], [selected, total] if selected > 20 && selected + 1 == total), "{report}");
+    assert!(report.contains("No issues found"), "{report}");
     served.json("/v1/server").await;
 }

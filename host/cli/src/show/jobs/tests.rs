@@ -1,1 +1,107 @@
-//! Tests.
+//! Jobs in words.
+
+use frond_root::Status;
+use insta::assert_snapshot;
+use serde_json::json;
+
+use super::*;
+use crate::jobs::job::tests::job;
+use crate::show::fixtures::{coverage, missing, trap};
+
+/// Ten seconds after the jobs here began.
+const NOW: u64 = 1_790_000_010_000;
+
+fn some() -> Vec<Job> {
+    let none = json!({ "planned": 0, "done": 0 });
+    vec![
+        job(json!({ "state": "queued", "partitions": none, "fraction": 0.0, "eta": null, "eta_missing": "it is new" })),
+        job(json!({})),
+        job(json!({ "cancelling": true, "app": "prices-of-everything-that-can-be-bought" })),
+        job(json!({ "state": "merging", "fraction": 0.9999, "partitions": { "planned": 12_000, "done": 11_999 } })),
+        job(json!({ "state": "succeeded", "fraction": 1.0, "eta": null, "finished_unix_ms": NOW - 7000,
+            "partitions": { "planned": 40, "done": 40 } })),
+        job(json!({ "state": "failed", "eta": null, "finished_unix_ms": NOW - 200_000_000, "app": "evil\u{1b}[2J" })),
+        job(json!({ "state": "expired", "eta": null, "finished_unix_ms": NOW - 3_700_000 })),
+    ]
+}
+
+#[test]
+fn jobs_are_a_table() {
+    assert_snapshot!(table(&some(), NOW, Look::plain(120)), @"");
+}
+
+#[test]
+fn no_jobs_are_no_table() {
+    assert_eq!(table(&[], NOW, Look::plain(80)), "");
+}
+
+#[test]
+fn a_narrow_table_is_cut_and_not_wrapped() {
+    for width in [20, 40, 60] {
+        for line in table(&some(), NOW, Look::plain(width)).lines() {
+            assert!(text::columns(line) <= width, "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_running_job_in_full() {
+    assert_snapshot!(whole(&job(json!({ "caller": "dashboard", "epoch": 2 })), NOW, Look::plain(100)), @"");
+}
+
+#[test]
+fn a_job_without_an_estimate_says_why() {
+    let job = job(json!({ "eta": null, "eta_missing": "too little of it is done" }));
+    assert!(whole(&job, NOW, Look::plain(100)).contains("left       not known: too little of it is done\n"));
+}
+
+#[test]
+fn a_partial_answer_in_full_names_what_is_missing() {
+    let stalled = missing(2, Status::TimedOut, None);
+    let coverage = coverage(5, 1800.0, vec![stalled, missing(3, Status::Failed, Some(trap()))]);
+    let ended = json!({
+        "state": "partial", "eta": null, "finished_unix_ms": NOW - 2000, "expires_unix_ms": NOW + 7 * 86_400_000,
+        "coverage": coverage, "fraction": 0.6,
+    });
+    assert_snapshot!(whole(&job(ended), NOW, Look::plain(100)), @"");
+}
+
+#[test]
+fn an_end_without_an_account_says_why() {
+    let ended = |state: &str, reason| ending(&job(json!({ "state": state, "reason": reason })), Look::plain(100));
+    assert_snapshot!(ended("failed", json!({ "reason": "refused", "detail": "two partitions are called `a`" })), @"");
+    assert_snapshot!(ended("failed", json!(null)), @"");
+    assert_snapshot!(ended("cancelled", json!({ "reason": "cancelled" })), @"");
+    assert_snapshot!(ended("expired", json!(null)), @"");
+    assert_snapshot!(ended("succeeded", json!(null)), @"");
+}
+
+#[test]
+fn estimates_say_what_they_stand_on() {
+    let eta = |basis: &str| Eta { p50_ms: 12_400, p90_ms: 95_000, basis: basis.to_owned() };
+    assert_eq!(left(&eta("history")), "about 12 s left");
+    assert_eq!(
+        likely(&eta("history")),
+        "about 12 s; nine times in ten within 1 min 35 s, as earlier jobs of the app went"
+    );
+    assert_eq!(likely(&eta("progress")), "about 12 s; nine times in ten within 1 min 35 s, at the pace so far");
+    assert_eq!(likely(&eta("new")), "about 12 s; nine times in ten within 1 min 35 s");
+}
+
+#[test]
+fn times_are_as_exact_as_one_can_read() {
+    let all = [(0, "<1 s"), (999, "<1 s"), (1000, "1 s"), (59_999, "59 s"), (60_000, "1 min 00 s")];
+    for (ms, text) in all {
+        assert_eq!(rough(ms), text);
+    }
+    assert_eq!(rough(3_600_000), "1 h 00 min");
+    assert_eq!(rough(7 * 86_400_000 - 1), "6 d 23 h");
+    assert_eq!(rough(u64::MAX), "213503982334 d 14 h");
+}
+
+#[test]
+fn a_clock_that_is_behind_makes_nothing_negative() {
+    let early = whole(&job(json!({})), 0, Look::plain(100));
+    assert!(early.contains("submitted  2026-09-21 14:13:20 UTC (in "), "{early}");
+    assert!(table(&some(), 0, Look::plain(120)).contains("ended <1 s ago"));
+}

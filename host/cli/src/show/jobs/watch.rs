@@ -19,7 +19,7 @@ const BAR: u64 = 20;
 pub(crate) struct Display(View);
 
 enum View {
-    Bar(Bar),
+    Bar(Box<Bar>),
     Lines(Lines),
     Json { last: String, away: bool },
     Quiet,
@@ -29,7 +29,7 @@ impl Display {
     /// On stderr: a bar on a terminal, else a line when there is something to say.
     pub(crate) fn stderr() -> Self {
         if look::stderr_is_drawable() {
-            return Self(View::Bar(Bar::new(ProgressDrawTarget::stderr_with_hz(20))));
+            return Self(View::Bar(Box::new(Bar::new(ProgressDrawTarget::stderr_with_hz(20)))));
         }
         Self(View::Lines(Lines::default()))
     }

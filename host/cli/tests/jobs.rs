@@ -1,0 +1,457 @@
+//! `frond jobs` from outside, against the real `frond serve`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stop the test where it is"
+)]
+
+mod kit;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use kit::{Ended, Folder, Frond, Running, frond, outcome};
+
+/// What is served does not change by itself; a server that is killed is given up after a second.
+const SETTINGS: &str = "watch = false\nslots = 2\n[jobs]\nlease = \"1s\"\n";
+/// An id that nothing has.
+const NOBODY: &str = "0199f2c41d0a7b3c8e5f60718293a4b5";
+
+/// A folder with one app, whose leaves do what their partitions' keys say.
+fn apps() -> Folder {
+    apps_with("")
+}
+
+fn apps_with(grants: &str) -> Folder {
+    let query = "[query]\ndeadline = \"100s\"\nfloor = \"best-effort\"";
+    let app = format!(
+        "content-type = \"text/plain\"\n[source]\nkind = \"query\"\n\n{query}\n\n[limits.leaf]\nfuel = 0\n{grants}"
+    );
+    let folder = Folder::with_app("faulty", app.split_once('\n').unwrap().1);
+    folder.write("server.toml", SETTINGS);
+    folder
+}
+
+/// Partitions with these keys.
+fn by_key(keys: &[&str]) -> String {
+    by_fault(&json!({}), keys)
+}
+
+fn by_fault(query: &Value, keys: &[&str]) -> String {
+    let partitions: Vec<_> = keys.iter().map(|key| json!({ "key": key, "data": "" })).collect();
+    json!({ "query": query, "partitions": partitions }).to_string()
+}
+
+/// Many partitions, each of which takes a while.
+fn slow(count: usize, ms: u64) -> String {
+    let keys: Vec<_> = (0..count).map(|index| format!("part-{index:03}")).collect();
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    by_fault(&json!({ "fault": format!("sleep-ms:{ms}") }), &keys)
+}
+
+/// A server that listens.
+struct Server {
+    running: Running,
+    address: String,
+}
+
+impl Server {
+    fn of(folder: &Folder) -> Self {
+        Self::at(folder, "127.0.0.1:0")
+    }
+
+    fn at(folder: &Folder, address: &str) -> Self {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let args = format!("serve . --config server.toml --listen {address}");
+        let mut running = folder.frond(&args).stdout(writer).start();
+        let mut line = String::new();
+        BufReader::new(reader).read_line(&mut line).unwrap();
+        let Some(address) = line.trim().strip_prefix("listening on http://") else {
+            panic!("it does not listen: {line}{}", running.end().err());
+        };
+        running.wait_for(" in .");
+        Self { address: address.to_owned(), running }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    fn jobs<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Frond {
+        frond(["jobs"]).args(args).env("FROND_SERVER", self.url())
+    }
+
+    fn run(&self, args: &str) -> Ended {
+        self.jobs(args.split_whitespace()).run()
+    }
+
+    /// Submits, and gives the id.
+    fn submit(&self, query: &str, args: &str) -> String {
+        let ended = self.jobs(["submit", "app", query]).args(args.split_whitespace()).run().expect(0);
+        let id = ended.out();
+        assert_eq!((id.len(), ended.err().as_str()), (33, ""));
+        id.trim().to_owned()
+    }
+
+    fn show(&self, id: &str) -> Value {
+        self.run(&format!("show {id} --format json")).expect(0).json()
+    }
+
+    /// Waits for the job.
+    fn ended(&self, id: &str, code: i32) -> Value {
+        self.run(&format!("watch {id}")).expect(code);
+        self.show(id)
+    }
+}
+
+/// What `frond query` answers.
+fn asked(folder: &Folder, query: &str) -> Ended {
+    folder.frond("query app").arg(query).run()
+}
+
+#[test]
+fn a_job_answers_as_a_query_does() {
+    let folder = apps();
+    let server = Server::of(&folder);
+    for (keys, code) in [(&["ok-1", "ok-2", "ok-3"][..], 0), (&["ok-1", "trap-1"], 3)] {
+        let query = by_key(keys);
+        let id = server.submit(&query, "");
+        let watched = server.run(&format!("watch {id}")).expect(code);
+        assert_eq!(watched.out(), "");
+        let result = server.run(&format!("result {id}")).expect(code);
+        assert_eq!(result.out(), asked(&folder, &query).expect(code).out());
+        let file = folder.path("answer");
+        server.jobs(["result", &id, "--output", file.to_str().unwrap()]).run().expect(code);
+        assert_eq!(std::fs::read(file).unwrap(), result.stdout);
+    }
+}
+
+#[test]
+fn submit_can_go_on_to_the_answer() {
+    let folder = apps();
+    let server = Server::of(&folder);
+    let query = folder.write("query.json", by_key(&["ok-1", "ok-2"]));
+    let told =
+        server.jobs(["submit", "app", "-", "--watch"]).stdin(std::fs::File::open(&query).unwrap()).run().expect(0);
+    assert_eq!(told.out(), asked(&folder, &by_key(&["ok-1", "ok-2"])).out());
+    let told = told.err();
+    assert!(told.starts_with("job ") && told.contains("complete 2 of 2 partitions"), "{told}");
+    let named = format!("@{}", query.display());
+    let waited = server.jobs(["submit", "app", &named, "--wait"]).run().expect(0);
+    assert_eq!(waited.out().len(), 33, "{}", waited.out());
+}
+
+#[test]
+fn an_end_has_the_exit_code_of_a_query() {
+    let folder = apps();
+    let server = Server::of(&folder);
+    let refused = by_fault(&json!({ "fault": "invalid-query" }), &["a"]);
+    let unmerged = by_fault(&json!({ "finish-fault": "trap" }), &["ok-1"]);
+    let cases = [
+        (by_key(&["ok-1"]), "", 0),
+        (by_key(&["ok-1", "trap-1"]), "", 3),
+        (by_key(&["ok-1", "trap-1"]), "--floor all", 4),
+        (by_key(&["ok-1", "trap-1"]), "--floor 0.5", 3),
+        (by_key(&["ok-1", "trap-1"]), "--require trap-1", 4),
+        (unmerged, "", 6),
+        (refused, "", 65),
+        ("no json".to_owned(), "", 65),
+    ];
+    for (query, args, code) in cases {
+        let submit = |how: &str| server.jobs(["submit", "app", &query]).args(args.split_whitespace()).arg(how).run();
+        let watched = submit("--watch").expect(code);
+        assert_eq!(watched.out().is_empty(), code >= 4, "{args}: {}", watched.out());
+        let waited = submit("--wait").expect(code);
+        let id = waited.out().trim().to_owned();
+        server.run(&format!("watch {id}")).expect(code);
+        let result = server.run(&format!("result {id}"));
+        // The server no longer knows a refusal of what was never planned from others.
+        assert!(result.code == Some(code) || query == "no json", "{code}: {}", outcome(&result));
+    }
+}
+
+#[test]
+fn the_same_key_is_the_same_job() {
+    let folder = apps();
+    let server = Server::of(&folder);
+    let query = by_key(&["ok-1"]);
+    let id = server.submit(&query, "--key nightly-1");
+    assert_eq!(server.submit(&query, "--key nightly-1"), id);
+    assert_ne!(server.submit(&query, "--key nightly-2"), id);
+    assert_ne!(server.submit(&query, ""), id);
+    let other = server.jobs(["submit", "app", "{}", "--key", "nightly-1"]).run().expect(64);
+    assert_eq!(other.out(), "");
+    assert!(other.err().contains("key"), "{}", other.err());
+}
+
+#[test]
+fn waiting_ends_when_it_was_to() {
+    let folder = apps();
+    let server = Server::of(&folder);
+    let waited = server.jobs(["submit", "app", &by_key(&["sleep-1"]), "--wait", "300ms"]).run().expect(69);
+    let id = waited.out().trim().to_owned();
+    let told = waited.err();
+    assert!(told.contains("it has not ended yet") && told.contains(&format!("frond jobs watch {id}")), "{told}");
+    assert_eq!(server.show(&id)["state"], "running");
+}
+
+#[test]
+fn what_there_is_can_be_had_before_the_end() {
+    let folder = apps();
+    let server = Server::of(&folder);
+    let id = server.submit(&by_key(&["ok-1", "sleep-1"]), "");
+    while server.show(&id)["partitions"]["done"] != 1 {}
+    let early = server.run(&format!("result {id}")).expect(64);
+    assert!(early.err().contains("is running"), "{}", early.err());
+    let partial = server.run(&format!("result {id} --partial")).expect(3);
+    assert_eq!(partial.json()["keys"], json!(["ok-1"]));
+    assert_snapshot!(partial.err(), @"the answer is partial: 1 of 2 partitions
+    ");
+}
+
+#[test]
+fn a_cancelled_job_ends_with_or_without_what_there_is() {
+    let folder = apps();
+    let server = Server::of(&folder);
+    for (args, code) in [("", 64), ("--keep-partial", 3)] {
+        let id = server.submit(&by_key(&["ok-1", "sleep-1"]), "");
+        while server.show(&id)["partitions"]["done"] != 1 {}
+        server.run(&format!("cancel {id} {args}")).expect(0);
+        assert_eq!(server.ended(&id, 4)["state"], "cancelled");
+        let result = server.run(&format!("result {id}")).expect(code);
+        if code == 3 {
+            assert_eq!(result.json()["keys"], json!(["ok-1"]));
+        }
+        server.run(&format!("cancel {id}")).expect(64);
+    }
+}
+
+/// Speaks HTTP once it is told to; until then it hangs up.
+fn moody() -> (u16, Arc<AtomicBool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let good = Arc::new(AtomicBool::new(false));
+    let mood = Arc::clone(&good);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            if mood.load(Ordering::SeqCst) {
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi");
+            }
+        }
+    });
+    (port, good)
+}
+
+#[test]
+fn a_failed_job_is_run_again_where_it_failed() {
+    let (port, good) = moody();
+    let folder = apps_with(&format!("[[grants.http]]\nhost = \"127.0.0.1:{port}\""));
+    let server = Server::of(&folder);
+    let faults = json!({ "faults": { "outside": format!("http:GET http://127.0.0.1:{port}/") } });
+    let query = by_fault(&faults, &["ok-1", "outside"]);
+    let id = server.submit(&query, "--floor all");
+    let told = server.run(&format!("watch {id}")).expect(4).err();
+    assert!(told.contains(&format!("`frond jobs redrive {id}` runs again what is missing")), "{told}");
+    good.store(true, Ordering::SeqCst);
+    let told = server.run(&format!("redrive {id}")).expect(0).err();
+    assert!(told.contains("the job is "), "{told}");
+    let job = server.ended(&id, 0);
+    assert_eq!((job["state"].as_str(), &job["partitions"]["done"]), (Some("succeeded"), &json!(2)));
+    assert_eq!(server.run(&format!("result {id}")).expect(0).out(), asked(&folder, &query).expect(0).out());
+    // Nothing is missing any more.
+    server.run(&format!("redrive {id}")).expect(64);
+}
+
+#[test]
+fn jobs_are_listed_and_shown() {
+    let folder = apps();
+    let server = Server::of(&folder);
+    assert_snapshot!(outcome(&server.run("list")), @"
+    exit 0
+    there are no such jobs
+    ");
+    let whole = server.submit(&by_key(&["ok-1"]), "--wait");
+    let partial = server.jobs(["submit", "app", &by_key(&["ok-1", "trap-1"]), "--wait"]).run().expect(3);
+    let partial = partial.out().trim().to_owned();
+    let running = server.submit(&by_key(&["sleep-1"]), "");
+    while server.show(&running)["state"] != "running" {}
+    let ids = |args: &str| {
+        let table = server.run(&format!("list {args}")).expect(0).out();
+        table.lines().skip(1).map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(""), [running.clone(), partial.clone(), whole.clone()]);
+    assert_eq!(ids("--app app"), ids(""));
+    assert!(ids("--app other").is_empty());
+    assert_eq!(ids("--state running"), [running.clone()]);
+    assert_eq!(ids("--state succeeded,partial"), [partial.clone(), whole.clone()]);
+    assert_eq!(ids(&format!("--after {running}")), [partial.clone(), whole.clone()]);
+    let first = server.run("list --limit 1").expect(0);
+    assert!(first.err().contains(&format!("there may be more (--after {running}")), "{}", first.err());
+    let json = server.run("list --format json").expect(0).json();
+    assert_eq!(json["jobs"][2]["id"], whole.as_str());
+    let shown = server.run(&format!("show {partial}")).expect(0).out();
+    for part in ["state      partial\n", "partial  1 of 2 partitions", "missing  trap-1   failed   trap"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let row = server.run("list --state partial").expect(0).out();
+    assert!(row.contains("app  partial   1/2") && row.contains(" ago"), "{row}");
+}
+
+#[test]
+fn what_is_asked_wrongly_is_told() {
+    let folder = apps();
+    let server = Server::of(&folder);
+    let told = |args: &str| outcome(&server.run(args)).replace(&server.url(), "[url]");
+    for verb in ["show", "watch", "result", "result --partial", "cancel", "redrive"] {
+        let told = told(&format!("{verb} {NOBODY}"));
+        assert!(told.starts_with("exit 64\nerror: ") && told.contains(NOBODY), "{verb}: {told}");
+    }
+    assert!(told("submit other {}").starts_with("exit 64\nerror: "), "{}", told("submit other {}"));
+    assert_snapshot!(told("show 0199f2"), @"");
+    assert_snapshot!(told("list --state runing"), @"");
+    assert_snapshot!(told("submit examples/rail {}"), @"");
+    assert_snapshot!(told("submit app {} --weight 0"), @"");
+    assert_snapshot!(told("submit app {} --timeout 0s"), @"");
+    assert_snapshot!(told("submit app {} --retention 1000d"), @"");
+    assert_snapshot!(told("submit app {} --wait app"), @"");
+    assert_snapshot!(told("submit app {} --wait 1s --watch"), @"");
+    assert_snapshot!(told("submit app {} --key ü"), @"");
+    assert_snapshot!(told("submit app @nowhere.json"), @"");
+    assert_snapshot!(told("wacth 0199f2"), @"");
+    assert!(told("submit app {} --timeout 300d").starts_with("exit 64\nerror: `timeout`"));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let folder = Folder::new();
+    let told = |args: &str| {
+        let ended = folder.frond(&format!("jobs {args}")).run();
+        outcome(&ended).replace(&address, "[address]")
+    };
+    assert_snapshot!(told(&format!("list --server {address}")), @"");
+    for verb in ["show", "watch", "result", "cancel", "redrive"] {
+        assert!(told(&format!("{verb} {NOBODY} --server {address}")).starts_with("exit 69\n"), "{verb}");
+    }
+    assert_snapshot!(told("list --server https://frond.example"), @"");
+    assert_snapshot!(told("list --server http://"), @"");
+    assert_snapshot!(told("list --token-file nowhere"), @"");
+    folder.write("empty", "\n");
+    assert_snapshot!(told("list --token-file empty"), @"");
+}
+
+#[test]
+fn what_is_no_server_of_ours_is_told_as_such() {
+    let (port, good) = moody();
+    good.store(true, Ordering::SeqCst);
+    let ended = frond(["jobs", "list", "--server", &format!("127.0.0.1:{port}")]).run();
+    assert_snapshot!(outcome(&ended).replace(&port.to_string(), "[port]"), @"");
+    good.store(false, Ordering::SeqCst);
+    let ended = frond(["jobs", "list", "--server", &format!("127.0.0.1:{port}")]).run().expect(69);
+    assert!(ended.err().contains("did not answer to the end"), "{}", ended.err());
+    let ended = frond(["jobs", "submit", "app", "--server", &format!("127.0.0.1:{port}")]).run().expect(69);
+    assert!(ended.err().contains("it may have taken the job"), "{}", ended.err());
+}
+
+#[test]
+fn a_server_without_jobs_says_so() {
+    let folder = apps();
+    folder.write("server.toml", "[jobs]\nrole = \"none\"\n");
+    let server = Server::of(&folder);
+    assert_snapshot!(outcome(&server.run("submit app {}")), @"");
+    assert_snapshot!(outcome(&server.run("list")), @"");
+}
+
+#[test]
+fn a_token_opens_the_server() {
+    let folder = apps();
+    let made = frond(["token", "one"]).run().expect(0);
+    let secret = made.err().lines().next().unwrap().rsplit(' ').next().unwrap().to_owned();
+    folder.write("server.toml", format!("{SETTINGS}{}", made.out()));
+    folder.write("token", format!("{secret}\n"));
+    folder.write("wrong", format!("{}\n", secret.replace(|c: char| c.is_ascii_digit(), "0")));
+    let server = Server::of(&folder);
+    let list = || server.jobs(["list"]).dir(folder.dir());
+    assert_snapshot!(outcome(&list().run()), @"");
+    let wrong = list().args(["--token-file", "wrong"]).run().expect(64);
+    assert!(wrong.err().contains("token"), "{}", wrong.err());
+    list().env("FROND_TOKEN", &secret).run().expect(0);
+    // What is named wins over what is around.
+    list().args(["--token-file", "token"]).env("FROND_TOKEN", "x").run().expect(0);
+}
+
+#[test]
+fn an_interrupt_leaves_the_job() {
+    let folder = apps();
+    let server = Server::of(&folder);
+    let id = server.submit(&slow(20, 200), "");
+    for signal in ["INT", "TERM"] {
+        let mut watching = server.jobs(["watch", &id]).start();
+        watching.wait_for("partitions").signal(signal);
+        let ended = watching.end().expect(130);
+        let told = ended.err();
+        let hint = format!("no longer watched: the job goes on\n(`frond jobs watch {id}` watches it again");
+        assert!(told.contains(&hint), "{told}");
+    }
+    let json = server.ended(&id, 0);
+    assert_eq!(json["partitions"]["done"], 20);
+    let mut submitting = server.jobs(["submit", "app", &by_key(&["sleep-1"]), "--watch"]).start();
+    submitting.wait_for("1 partition").interrupt();
+    let ended = submitting.end().expect(130);
+    assert_eq!(ended.out(), "");
+    let id = ended.err().lines().next().unwrap().trim_start_matches("job ").to_owned();
+    assert_eq!(server.show(&id)["state"], "running");
+}
+
+#[test]
+fn a_watch_survives_the_server() {
+    let folder = apps();
+    let mut server = Server::of(&folder);
+    let query = slow(40, 100);
+    let id = server.submit(&query, "");
+    let mut text = server.jobs(["watch", &id]).start();
+    let json = server.jobs(["watch", &id, "--format", "json"]).start();
+    text.wait_for("8 of 40");
+    server.running.signal("KILL");
+    text.wait_for("the server is away: ");
+    let address = server.address.clone();
+    drop(server);
+    let server = Server::at(&folder, &address);
+    text.wait_for("the server is there again");
+    let text = text.end().expect(0).err();
+    assert!(text.contains("app: taken on again, where it was"), "{text}");
+    assert!(text.contains("complete 40 of 40 partitions"), "{text}");
+    let json = json.end().expect(0);
+    let views: Vec<Value> = json.out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let done: Vec<_> = views.iter().map(|view| view["partitions"]["done"].as_u64().unwrap()).collect();
+    assert!(done.is_sorted() && done.len() > 3, "{done:?}");
+    assert_eq!(views.last().unwrap()["state"], "succeeded");
+    assert!(json.err().contains("the server is there again"), "{}", json.err());
+    // What was done before is not done again: it is told where it was.
+    assert_eq!(server.run(&format!("result {id}")).expect(0).out(), asked(&folder, &query).expect(0).out());
+}
+
+#[test]
+fn a_server_that_stops_gives_its_jobs_to_the_next() {
+    let folder = apps();
+    let mut server = Server::of(&folder);
+    let query = slow(20, 100);
+    let id = server.submit(&query, "");
+    while server.show(&id)["partitions"]["done"].as_u64() < Some(4) {}
+    server.running.signal("TERM");
+    server.running.end();
+    let server = Server::of(&folder);
+    assert_eq!(server.ended(&id, 0)["partitions"]["done"], 20);
+    assert_eq!(server.run(&format!("result {id}")).expect(0).out(), asked(&folder, &query).expect(0).out());
+}
