@@ -291,7 +291,7 @@ fn jobs_are_listed_and_shown() {
     assert_eq!(ids(""), [running.clone(), partial.clone(), whole.clone()]);
     assert_eq!(ids("--app app"), ids(""));
     assert!(ids("--app other").is_empty());
-    assert_eq!(ids("--state running"), [running.clone()]);
+    assert_eq!(ids("--state running"), std::slice::from_ref(&running));
     assert_eq!(ids("--state succeeded,partial"), [partial.clone(), whole.clone()]);
     assert_eq!(ids(&format!("--after {running}")), [partial.clone(), whole.clone()]);
     let first = server.run("list --limit 1").expect(0);
