@@ -39,13 +39,20 @@ pub struct Options {
     pub connections: usize,
     /// How long a statement may take, and how long it may wait for another's locks: a call may be several.
     pub statement_timeout: Duration,
+    /// How long to wait for the server to answer a new connection, and for a connection to be free.
+    pub connect_timeout: Duration,
     /// The events kept of each job.
     pub events_kept: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connections: 8, statement_timeout: Duration::from_secs(30), events_kept: EVENTS_KEPT }
+        Self {
+            connections: 8,
+            statement_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            events_kept: EVENTS_KEPT,
+        }
     }
 }
 
