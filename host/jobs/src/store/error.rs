@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use crate::job::{IllegalMove, JobId};
 
+#[cfg(test)]
+mod tests;
+
 /// What the database said. Shared, as one failed transaction may be the end of many calls.
 pub type Cause = Arc<dyn Error + Send + Sync>;
 
@@ -62,17 +65,17 @@ pub enum StoreError {
         known: u32,
     },
     /// Something exceeds what can be kept.
-    #[error("{what} of {size} exceeds the {limit} that the store of jobs takes")]
+    #[error("{size} {what} exceed the {limit} that the store of jobs takes\n(cut the work into smaller pieces)")]
     TooLarge {
-        /// What.
+        /// What is counted, as "bytes of an answer".
         what: &'static str,
-        /// How large or how many.
+        /// How many.
         size: u64,
         /// The limit.
         limit: u64,
     },
     /// What should not happen.
-    #[error("the store of jobs failed")]
+    #[error("the store of jobs failed\n(its database said what none should say: look at its log)")]
     Other(#[source] Cause),
 }
 

@@ -1,5 +1,6 @@
-//! The store that several roots share: a PostgreSQL database, 14 or later. As many processes as there are may have it
-//! open; the first one that comes makes the tables, or brings them to the latest version.
+//! The store that several roots share: a PostgreSQL database of its own, 14 or later. As many processes as there are may
+//! have it open; the first one that comes makes the tables, or brings them to the latest version. They connect to the
+//! server itself: a pooler that shares connections between transactions would take their settings away.
 //!
 //! What returned is on the server's disk, as far as the server is set to wait for that (`synchronous_commit`). Large
 //! bytes stay in their rows, to [`MAX_BYTES`]; larger ones are refused. Texts that contain a NUL character are refused as
@@ -38,13 +39,20 @@ pub struct Options {
     pub connections: usize,
     /// How long a statement may take, and how long it may wait for another's locks: a call may be several.
     pub statement_timeout: Duration,
+    /// How long to wait for the server to answer a new connection, and for a connection to be free.
+    pub connect_timeout: Duration,
     /// The events kept of each job.
     pub events_kept: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connections: 8, statement_timeout: Duration::from_secs(30), events_kept: EVENTS_KEPT }
+        Self {
+            connections: 8,
+            statement_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            events_kept: EVENTS_KEPT,
+        }
     }
 }
 
@@ -72,10 +80,11 @@ impl PostgresStore {
 }
 
 /// Does `$work` with a transaction that it can name, and commits.
-macro_rules! write {
+macro_rules! writing {
     ($store:expr, |$transaction:ident| $work:expr) => {{
         let mut client = $store.client().await?;
-        let $transaction = client.transaction().await?;
+        let writing = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+        let $transaction = writing.start().await?;
         let done = $work.await?;
         $transaction.commit().await?;
         Ok(done)
@@ -83,7 +92,7 @@ macro_rules! write {
 }
 
 /// Does `$work` with a transaction that it can name, and that sees one moment.
-macro_rules! read {
+macro_rules! reading {
     ($store:expr, |$transaction:ident| $work:expr) => {{
         let mut client = $store.client().await?;
         let reading = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
@@ -97,26 +106,27 @@ macro_rules! read {
 #[async_trait]
 impl JobStore for PostgresStore {
     async fn submit(&self, job: NewJob) -> Stored<Submitted> {
-        fits("a query", job.query.len())?;
-        write!(self, |transaction| jobs::submit(&transaction, &job))
+        fits("bytes of a query", job.query.len())?;
+        writing!(self, |transaction| jobs::submit(&transaction, &job))
     }
 
     async fn get(&self, id: JobId) -> Stored<Job> {
-        read!(self, |transaction| jobs::get(&transaction, id))
+        reading!(self, |transaction| jobs::get(&transaction, id))
     }
 
     async fn asked(&self, id: JobId) -> Stored<Asked> {
-        read!(self, |transaction| jobs::asked(&transaction, id))
+        reading!(self, |transaction| jobs::asked(&transaction, id))
     }
 
     async fn list(&self, filter: &Filter, page: Page) -> Stored<Vec<Job>> {
-        read!(self, |transaction| jobs::list(&transaction, filter, page))
+        reading!(self, |transaction| jobs::list(&transaction, filter, page))
     }
 
     async fn take(&self, owner: &str, apps: &Apps, now: UnixMs, lease_until: UnixMs) -> Stored<Option<Taken>> {
         // A row that another changed while it was looked at falls out, and the next one is not looked at in its place.
         for _ in 0..TRIES {
-            let taken: Stored<_> = write!(self, |transaction| owner::take(&transaction, owner, apps, now, lease_until));
+            let taken: Stored<_> =
+                writing!(self, |transaction| owner::take(&transaction, owner, apps, now, lease_until));
             match taken? {
                 Some(taken) => return Ok(Some(taken)),
                 None if !self.is_waiting(apps, now).await? => return Ok(None),
@@ -127,76 +137,76 @@ impl JobStore for PostgresStore {
     }
 
     async fn renew(&self, id: JobId, epoch: u64, lease_until: UnixMs) -> Stored<Told> {
-        write!(self, |transaction| owner::renew(&transaction, id, epoch, lease_until))
+        writing!(self, |transaction| owner::renew(&transaction, id, epoch, lease_until))
     }
 
     async fn release(&self, id: JobId, epoch: u64) -> Stored<()> {
-        write!(self, |transaction| owner::release(&transaction, id, epoch))
+        writing!(self, |transaction| owner::release(&transaction, id, epoch))
     }
 
     async fn plan(&self, id: JobId, epoch: u64, planned: Planned) -> Stored<()> {
-        write!(self, |transaction| owner::plan(&transaction, id, epoch, &planned))
+        writing!(self, |transaction| owner::plan(&transaction, id, epoch, &planned))
     }
 
     async fn partitions(&self, id: JobId, page: &PartitionPage) -> Stored<Vec<PartitionRow>> {
-        read!(self, |transaction| owner::partitions(&transaction, id, page))
+        reading!(self, |transaction| owner::partitions(&transaction, id, page))
     }
 
     async fn accept(&self, id: JobId, epoch: u64, results: Vec<Accepted>) -> Stored<AcceptedNow> {
-        write!(self, |transaction| results::accept(&transaction, id, epoch, &results))
+        writing!(self, |transaction| results::accept(&transaction, id, epoch, &results))
     }
 
     async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> Stored<Vec<Partial>> {
-        read!(self, |transaction| results::partials(&transaction, id, after, max_bytes))
+        reading!(self, |transaction| results::partials(&transaction, id, after, max_bytes))
     }
 
     async fn merge(&self, id: JobId, epoch: u64) -> Stored<()> {
-        write!(self, |transaction| owner::merge(&transaction, id, epoch))
+        writing!(self, |transaction| owner::merge(&transaction, id, epoch))
     }
 
     async fn finish(&self, id: JobId, epoch: u64, ended: Ended) -> Stored<Job> {
-        fits("an answer", ended.result.as_ref().map_or(0, bytes::Bytes::len))?;
-        write!(self, |transaction| owner::finish(&transaction, id, epoch, &ended))
+        fits("bytes of an answer", ended.result.as_ref().map_or(0, bytes::Bytes::len))?;
+        writing!(self, |transaction| owner::finish(&transaction, id, epoch, &ended))
     }
 
     async fn result(&self, id: JobId) -> Stored<Option<JobResult>> {
-        read!(self, |transaction| jobs::result(&transaction, id))
+        reading!(self, |transaction| jobs::result(&transaction, id))
     }
 
     async fn cancel(&self, id: JobId, keep_partial: bool, now: UnixMs) -> Stored<Job> {
-        write!(self, |transaction| jobs::cancel(&transaction, id, keep_partial, now))
+        writing!(self, |transaction| jobs::cancel(&transaction, id, keep_partial, now))
     }
 
     async fn redrive(&self, id: JobId, now: UnixMs) -> Stored<Job> {
-        write!(self, |transaction| jobs::redrive(&transaction, id, now))
+        writing!(self, |transaction| jobs::redrive(&transaction, id, now))
     }
 
     async fn retain(&self, id: JobId, retention_ms: u64) -> Stored<Job> {
-        write!(self, |transaction| jobs::retain(&transaction, id, retention_ms))
+        writing!(self, |transaction| jobs::retain(&transaction, id, retention_ms))
     }
 
     async fn append(&self, id: JobId, epoch: u64, lines: Vec<String>) -> Stored<()> {
-        write!(self, |transaction| owner::append(&transaction, id, epoch, &lines, self.options.events_kept))
+        writing!(self, |transaction| owner::append(&transaction, id, epoch, &lines, self.options.events_kept))
     }
 
     async fn events(&self, id: JobId, after: u64, limit: u32) -> Stored<EventPage> {
-        read!(self, |transaction| jobs::events(&transaction, id, after, limit))
+        reading!(self, |transaction| jobs::events(&transaction, id, after, limit))
     }
 
     async fn history(&self, app: &str, version: &str, limit: u32) -> Stored<Vec<Past>> {
-        read!(self, |transaction| jobs::history(&transaction, app, version, limit))
+        reading!(self, |transaction| jobs::history(&transaction, app, version, limit))
     }
 
     async fn sweep(&self, now: UnixMs) -> Stored<Swept> {
         let mut swept = Swept::default();
         // A transaction each, so that nobody waits long for a row.
         loop {
-            let expired: Stored<_> = write!(self, |transaction| sweep::expire(&transaction, now));
+            let expired: Stored<_> = writing!(self, |transaction| sweep::expire(&transaction, now));
             let Some(bytes) = expired? else { break };
             swept.expired += 1;
             swept.bytes += bytes;
         }
-        let forgotten: Stored<_> = write!(self, |transaction| sweep::forget(&transaction, now));
+        let forgotten: Stored<_> = writing!(self, |transaction| sweep::forget(&transaction, now));
         swept.forgotten = forgotten?;
         Ok(swept)
     }
@@ -219,7 +229,7 @@ const TRIES: u32 = 16;
 
 impl PostgresStore {
     async fn is_waiting(&self, apps: &Apps, now: UnixMs) -> Stored<bool> {
-        read!(self, |transaction| owner::is_waiting(&transaction, apps, now))
+        reading!(self, |transaction| owner::is_waiting(&transaction, apps, now))
     }
 }
 

@@ -78,7 +78,7 @@ pub(crate) fn scope(new: &NewJob) -> String {
 pub(crate) fn check_plan(planned: &Planned) -> Stored<u64> {
     let (size, limit) = (planned.partitions.len() as u64, MAX_PARTITIONS as u64);
     if size > limit {
-        return Err(StoreError::TooLarge { what: "a plan's number of partitions", size, limit });
+        return Err(StoreError::TooLarge { what: "partitions of a plan", size, limit });
     }
     Ok(planned.partitions.iter().fold(0_u64, |sum, one| sum.saturating_add(one.weight)))
 }

@@ -80,10 +80,9 @@ impl Model {
 
     /// The number of the job, and whether it is fresh.
     pub(crate) fn submit(&mut self, number: u64, new: Job) -> Said<(u64, bool)> {
-        if let Some(key) = new.key {
-            if let Some((known, job)) = self.jobs.iter().find(|(_, job)| job.key == Some(key)) {
-                return if job.print == new.print { Ok((*known, false)) } else { Err("key reused") };
-            }
+        let known = self.jobs.iter().find(|(_, job)| job.key.is_some() && job.key == new.key);
+        if let Some((known, job)) = known {
+            return if job.print == new.print { Ok((*known, false)) } else { Err("key reused") };
         }
         if self.jobs.contains_key(&number) {
             return Ok((number, false));

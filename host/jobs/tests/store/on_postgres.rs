@@ -67,7 +67,7 @@ async fn lost_connections_pass() {
 #[tokio::test]
 async fn who_waits_too_long_for_another_gives_up() {
     let database = database!(new);
-    let options = Options { statement_timeout: Duration::from_millis(50), ..Options::default() };
+    let options = Options { statement_timeout: Duration::from_secs(2), ..Options::default() };
     let store = PostgresStore::open(&database.url(), options).await.unwrap();
     let (mut other, connection) = tokio_postgres::connect(&database.url(), NoTls).await.unwrap();
     tokio::spawn(connection);

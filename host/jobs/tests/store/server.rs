@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use frond_jobs::StoreError;
 use frond_jobs::postgres::{Options, PostgresStore};
@@ -79,8 +80,10 @@ impl Database {
     }
 }
 
+/// With patience: others may keep this machine busy.
 fn options(events_kept: u64) -> Options {
-    Options { events_kept, ..Options::default() }
+    let long = Duration::from_secs(300);
+    Options { events_kept, statement_timeout: long, connect_timeout: long, ..Options::default() }
 }
 
 struct Server {

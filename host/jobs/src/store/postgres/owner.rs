@@ -82,9 +82,9 @@ pub(super) async fn plan(transaction: &Transaction<'_>, id: JobId, epoch: u64, p
     let head = head(transaction, id, true).await?.held_by(epoch)?;
     let running = head.next(Move::Run)?.slug();
     let weight = check_plan(planned)?;
-    fits("a planned query", planned.query.as_ref().map_or(0, bytes::Bytes::len))?;
+    fits("bytes of a planned query", planned.query.as_ref().map_or(0, bytes::Bytes::len))?;
     for one in &planned.partitions {
-        fits("a piece of a plan", size(one))?;
+        fits("bytes of a piece of a plan", size(one))?;
     }
     let mut first = 0_i64;
     for chunk in chunks(&planned.partitions, size) {

@@ -60,7 +60,7 @@ pub(super) async fn accept(
 ) -> Stored<AcceptedNow> {
     let size = |one: &Accepted| partial(one).map_or(0, Bytes::len);
     for one in results {
-        fits("a partial", size(one))?;
+        fits("bytes of a partial", size(one))?;
     }
     let head = head(transaction, id, true).await?.held_by(epoch)?;
     head.has(results.iter().map(|one| one.index))?;

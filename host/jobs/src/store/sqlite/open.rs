@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::migrations;
 use crate::store::{StoreError, Stored, cause};
 
-use super::blobs::make_folder;
+use super::blobs::{make_folder, sync_folder};
 use super::fault::{in_migration, on_disk};
 
 /// What tells our files from other databases: "Frnd".
@@ -46,6 +46,12 @@ impl Place {
         // A file that says so is not written, not even by a user who could.
         if file.metadata().map_err(on_disk)?.permissions().readonly() {
             return Err(StoreError::ReadOnly);
+        }
+        // A database that was just made is not lost with its folder's entry, nor the folder with its parent's.
+        sync_folder(folder)?;
+        if let Some(parent) = folder.canonicalize().map_err(on_disk)?.parent() {
+            // Not everybody may open it.
+            let _ = sync_folder(parent);
         }
         Ok(Self { database, blobs: folder.join("blobs"), lock })
     }
