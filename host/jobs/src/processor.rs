@@ -31,7 +31,7 @@ impl Default for Settings {
         Self {
             owner: format!("{}-{}", std::process::id(), frond_root::QueryId::new()),
             at_once: 2,
-            lease: Duration::from_secs(15),
+            lease: Duration::from_secs(30),
             poll: Duration::from_millis(500),
         }
     }

@@ -36,7 +36,7 @@ impl Default for Jobs {
             store: None,
             at_once: 2,
             waiting: 1000,
-            lease: Time(Duration::from_secs(15)),
+            lease: Time(Duration::from_secs(30)),
             timeout: Time(Duration::from_secs(24 * 3600)),
             retention: Time(Duration::from_secs(7 * 24 * 3600)),
             quota: None,
