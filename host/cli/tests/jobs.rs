@@ -96,7 +96,7 @@ impl Server {
     fn submit(&self, query: &str, args: &str) -> String {
         let ended = self.jobs(["submit", "app", query]).args(args.split_whitespace()).run().expect(0);
         let id = ended.out();
-        assert_eq!((id.len(), ended.err().as_str()), (33, ""));
+        assert_eq!(id.len(), 33, "{id}{}", ended.err());
         id.trim().to_owned()
     }
 
@@ -316,17 +316,81 @@ fn what_is_asked_wrongly_is_told() {
         assert!(told.starts_with("exit 64\nerror: ") && told.contains(NOBODY), "{verb}: {told}");
     }
     assert!(told("submit other {}").starts_with("exit 64\nerror: "), "{}", told("submit other {}"));
-    assert_snapshot!(told("show 0199f2"), @"");
-    assert_snapshot!(told("list --state runing"), @"");
-    assert_snapshot!(told("submit examples/rail {}"), @"");
-    assert_snapshot!(told("submit app {} --weight 0"), @"");
-    assert_snapshot!(told("submit app {} --timeout 0s"), @"");
-    assert_snapshot!(told("submit app {} --retention 1000d"), @"");
-    assert_snapshot!(told("submit app {} --wait app"), @"");
-    assert_snapshot!(told("submit app {} --wait 1s --watch"), @"");
-    assert_snapshot!(told("submit app {} --key ü"), @"");
-    assert_snapshot!(told("submit app @nowhere.json"), @"");
-    assert_snapshot!(told("wacth 0199f2"), @"");
+    assert_snapshot!(told("show 0199f2"), @"
+    exit 64
+    error: invalid value '0199f2' for '<ID>': `0199f2` is not a job's id
+    (an id has 32 hexadecimal digits)
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(told("list --state runing"), @"
+    exit 64
+    error: invalid value 'runing' for '--state <STATE>': `runing` is not a job's state
+    (known: submitted, queued, planning, running, merging, succeeded, partial, failed, cancelled, expired)
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(told("submit examples/rail {}"), @"
+    exit 64
+    error: invalid value 'examples/rail' for '<APP>': this is a path, and the server knows apps by their names
+    (give the name alone, such as rail)
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(told("submit app {} --weight 0"), @"
+    exit 64
+    error: invalid value '0' for '--weight <N>': 0 is not in 1..=1000
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(told("submit app {} --timeout 0s"), @"
+    exit 64
+    error: invalid value '0s' for '--timeout <TIME>': this is no time at all
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(told("submit app {} --retention 1000d"), @"
+    exit 64
+    error: invalid value '1000d' for '--retention <TIME>': `1000d` is more than a year
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(told("submit app {} --wait app"), @"
+    exit 64
+    error: invalid value 'app' for '--wait [<TIME>]': `app` is not a duration
+    (write a number with a unit: 500ms, 2s, 1m30s)
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(told("submit app {} --wait 1s --watch"), @"
+    exit 64
+    error: the argument '--wait [<TIME>]' cannot be used with '--watch'
+
+    Usage: frond jobs submit --wait [<TIME>] <APP> <QUERY | @FILE | ->
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(told("submit app {} --key ü"), @"
+    exit 64
+    error: invalid value 'ü' for '--key <KEY>': a key is 1 to 255 letters, digits and signs of ASCII
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(told("submit app @nowhere.json"), @"
+    exit 64
+    error: cannot read the query from `nowhere.json`
+      because: No such file or directory (os error 2)
+    ");
+    assert_snapshot!(told("wacth 0199f2"), @"
+    exit 64
+    error: unrecognized subcommand 'wacth'
+
+      tip: a similar subcommand exists: 'watch'
+
+    Usage: frond jobs [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
     assert!(told("submit app {} --timeout 300d").starts_with("exit 64\nerror: `timeout`"));
 }
 
@@ -340,15 +404,36 @@ fn a_server_that_is_not_there_is_named() {
         let ended = folder.frond(&format!("jobs {args}")).run();
         outcome(&ended).replace(&address, "[address]")
     };
-    assert_snapshot!(told(&format!("list --server {address}")), @"");
+    assert_snapshot!(told(&format!("list --server {address}")), @"
+    exit 69
+    error: there is no server at http://[address]: Connection refused (os error 111)
+    (start one with `frond serve DIR`, or name another with --server or FROND_SERVER)
+    ");
     for verb in ["show", "watch", "result", "cancel", "redrive"] {
         assert!(told(&format!("{verb} {NOBODY} --server {address}")).starts_with("exit 69\n"), "{verb}");
     }
-    assert_snapshot!(told("list --server https://frond.example"), @"");
-    assert_snapshot!(told("list --server http://"), @"");
-    assert_snapshot!(told("list --token-file nowhere"), @"");
+    assert_snapshot!(told("list --server https://frond.example"), @"
+    exit 64
+    error: `https://frond.example`: this program speaks no TLS
+    (give it an http address: that of a proxy here that speaks it, such as stunnel, or of a tunnel made with `ssh -L 7300:127.0.0.1:7300 HOST`)
+    ");
+    assert_snapshot!(told("list --server http://"), @"
+    exit 64
+    error: `http://` is not a server's address
+    (such as http://127.0.0.1:7300)
+      because: empty host
+    ");
+    assert_snapshot!(told("list --token-file nowhere"), @"
+    exit 64
+    error: cannot read the token from `nowhere`
+      because: No such file or directory (os error 2)
+    ");
     folder.write("empty", "\n");
-    assert_snapshot!(told("list --token-file empty"), @"");
+    assert_snapshot!(told("list --token-file empty"), @"
+    exit 64
+    error: `empty` does not hold a token
+    (one line, as `frond token NAME` shows it)
+    ");
 }
 
 #[test]
@@ -356,7 +441,11 @@ fn what_is_no_server_of_ours_is_told_as_such() {
     let (port, good) = moody();
     good.store(true, Ordering::SeqCst);
     let ended = frond(["jobs", "list", "--server", &format!("127.0.0.1:{port}")]).run();
-    assert_snapshot!(outcome(&ended).replace(&port.to_string(), "[port]"), @"");
+    assert_snapshot!(outcome(&ended).replace(&port.to_string(), "[port]"), @"
+    exit 64
+    error: what is at http://127.0.0.1:[port] does not answer as Frond does: expected value at line 1 column 1
+    (is it a server of Frond, of this version or later?)
+    ");
     good.store(false, Ordering::SeqCst);
     let ended = frond(["jobs", "list", "--server", &format!("127.0.0.1:{port}")]).run().expect(69);
     assert!(ended.err().contains("did not answer to the end"), "{}", ended.err());
@@ -369,8 +458,16 @@ fn a_server_without_jobs_says_so() {
     let folder = apps();
     folder.write("server.toml", "[jobs]\nrole = \"none\"\n");
     let server = Server::of(&folder);
-    assert_snapshot!(outcome(&server.run("submit app {}")), @"");
-    assert_snapshot!(outcome(&server.run("list")), @"");
+    assert_snapshot!(outcome(&server.run("submit app {}")), @"
+    exit 64
+    error: this server takes no jobs
+    (`jobs.role` in its settings is none)
+    ");
+    assert_snapshot!(outcome(&server.run("list")), @"
+    exit 64
+    error: this server takes no jobs
+    (`jobs.role` in its settings is none)
+    ");
 }
 
 #[test]
@@ -383,7 +480,12 @@ fn a_token_opens_the_server() {
     folder.write("wrong", format!("{}\n", secret.replace(|c: char| c.is_ascii_digit(), "0")));
     let server = Server::of(&folder);
     let list = || server.jobs(["list"]).dir(folder.dir());
-    assert_snapshot!(outcome(&list().run()), @"");
+    assert_snapshot!(outcome(&list().run()), @"
+    exit 64
+    error: this server asks for a token
+    (send the header `Authorization: Bearer …`)
+    (frond jobs takes it from FROND_TOKEN, or with --token-file)
+    ");
     let wrong = list().args(["--token-file", "wrong"]).run().expect(64);
     assert!(wrong.err().contains("token"), "{}", wrong.err());
     list().env("FROND_TOKEN", &secret).run().expect(0);

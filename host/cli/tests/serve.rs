@@ -466,6 +466,14 @@ fn the_settings_in_force_are_printed() {
     recent-memory = "64MiB"
     drain = "30s"
 
+    [jobs]
+    role = "all"
+    at-once = 2
+    waiting = 1000
+    lease = "30s"
+    timeout = "86400s"
+    retention = "604800s"
+
     [log]
     format = "text"
     level = "info"
@@ -516,7 +524,7 @@ fn an_unknown_key() {
       |
     2 | lisen = "127.0.0.1:0"
       | ^^^^^
-    unknown field `lisen`, expected one of `listen`, `insecure`, `slots`, `leaves-step-back`, `state`, `watch`, `limits`, `token`, `tls`, `cors`, `traces`, `log`
+    unknown field `lisen`, expected one of `listen`, `insecure`, `slots`, `leaves-step-back`, `state`, `watch`, `limits`, `jobs`, `token`, `tls`, `cors`, `traces`, `log`
     "#);
 }
 

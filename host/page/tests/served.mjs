@@ -167,8 +167,12 @@ test("the keyboard is enough to ask and to look", async (page) => {
   await page.keyboard.press("Enter");
   await until("the waterfall", () => page.$(".wf-rows .wf-row"));
   await page.focus(".wf-scroll");
-  for (const key of ["End", "ArrowUp", "Enter"]) await page.keyboard.press(key);
-  await until("the partition", async () => (await texts(page, ".partition h2"))[0] === "Partition Scotland");
+  await page.keyboard.press("End");
+  // Rows stand in the order in which leaves began: Scotland's is one of the last.
+  await until("the partition", async () => {
+    for (const key of ["ArrowUp", "Enter"]) await page.keyboard.press(key);
+    return (await texts(page, ".partition h2"))[0] === "Partition Scotland";
+  });
 });
 
 if (guarded) {

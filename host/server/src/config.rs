@@ -274,7 +274,15 @@ impl Config {
         keep(keys, "tls", &mut self.tls, &old.tls);
         keep(keys, "traces", &mut self.traces, &old.traces);
         keep(keys, "log", &mut self.log, &old.log);
-        keep(keys, "jobs", &mut self.jobs, &old.jobs);
+        let (new, jobs) = (&mut self.jobs, &old.jobs);
+        keep(keys, "jobs.role", &mut new.role, &jobs.role);
+        keep(keys, "jobs.store", &mut new.store, &jobs.store);
+        keep(keys, "jobs.at-once", &mut new.at_once, &jobs.at_once);
+        keep(keys, "jobs.waiting", &mut new.waiting, &jobs.waiting);
+        keep(keys, "jobs.lease", &mut new.lease, &jobs.lease);
+        keep(keys, "jobs.timeout", &mut new.timeout, &jobs.timeout);
+        keep(keys, "jobs.retention", &mut new.retention, &jobs.retention);
+        keep(keys, "jobs.quota", &mut new.quota, &jobs.quota);
         let (new, old) = (&mut self.limits, &old.limits);
         keep(keys, "limits.component", &mut new.component, &old.component);
         keep(keys, "limits.headers", &mut new.headers, &old.headers);

@@ -46,7 +46,9 @@ fn too_little_is_4_and_there_is_no_answer() {
 
 #[test]
 fn a_required_partition_that_is_missing_is_4() {
-    let ended = faulty(&json!({}), &["ok-1", "invalid-partition-1"]).args(["--require", "invalid-partition-1"]).run();
+    // One after the other: the failure would cancel the other.
+    let one = ["--require", "invalid-partition-1", "--slots", "1"];
+    let ended = faulty(&json!({}), &["ok-1", "invalid-partition-1"]).args(one).run();
     assert_snapshot!(outcome(&ended), @"
     exit 4
     failed   too little arrived to answer

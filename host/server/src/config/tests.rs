@@ -35,6 +35,16 @@ recent = 10
 recent-memory = "11KiB"
 drain = "12s"
 
+[jobs]
+role = "dispatcher"
+store = "elsewhere"
+at-once = 15
+waiting = 16
+lease = "17s"
+timeout = "18s"
+retention = "19s"
+quota = "20KiB"
+
 [[token]]
 name = "one"
 role = "admin"
@@ -276,6 +286,14 @@ fn a_reload_takes_what_it_may_and_says_what_it_may_not() {
             "tls",
             "traces",
             "log",
+            "jobs.role",
+            "jobs.store",
+            "jobs.at-once",
+            "jobs.waiting",
+            "jobs.lease",
+            "jobs.timeout",
+            "jobs.retention",
+            "jobs.quota",
             "limits.component",
             "limits.headers",
             "limits.connections",

@@ -27,7 +27,16 @@ fn some() -> Vec<Job> {
 
 #[test]
 fn jobs_are_a_table() {
-    assert_snapshot!(table(&some(), NOW, Look::plain(120)), @"");
+    assert_snapshot!(table(&some(), NOW, Look::plain(120)), @r"
+    id                                app                       state                         done   share  when           …
+    0199f2c41d0a7b3c8e5f60718293a4b5  rail                      queued                           -       -  submitted 10 s …
+    0199f2c41d0a7b3c8e5f60718293a4b5  rail                      running                      12/40    30 %  about 12 s left…
+    0199f2c41d0a7b3c8e5f60718293a4b5  prices-of-e…an-be-bought  running, cancelling          12/40    30 %  about 12 s left…
+    0199f2c41d0a7b3c8e5f60718293a4b5  rail                      merging              11,999/12,000  99.9 %  about 12 s left…
+    0199f2c41d0a7b3c8e5f60718293a4b5  rail                      succeeded                    40/40   100 %  ended 7 s ago  …
+    0199f2c41d0a7b3c8e5f60718293a4b5  evil\u{1b}[2J             failed                       12/40    30 %  ended 2 d 07 h …
+    0199f2c41d0a7b3c8e5f60718293a4b5  rail                      expired                      12/40    30 %  ended 1 h 01 mi…
+    ");
 }
 
 #[test]
@@ -46,7 +55,18 @@ fn a_narrow_table_is_cut_and_not_wrapped() {
 
 #[test]
 fn a_running_job_in_full() {
-    assert_snapshot!(whole(&job(json!({ "caller": "dashboard", "epoch": 2 })), NOW, Look::plain(100)), @"");
+    assert_snapshot!(whole(&job(json!({ "caller": "dashboard", "epoch": 2 })), NOW, Look::plain(100)), @"
+    job        0199f2c41d0a7b3c8e5f60718293a4b5
+    app        rail
+    state      running
+    submitted  2026-09-21 14:13:20 UTC (10 s ago)
+    started    2026-09-21 14:13:21 UTC (9 s ago)
+    progress   12 of 40 partitions, 30 %
+    left       about 12 s; nine times in ten within 30 s, at the pace so far
+    taken on   2 times: it was interrupted in between
+    asked by   dashboard
+    version    one
+    ");
 }
 
 #[test]
@@ -63,17 +83,40 @@ fn a_partial_answer_in_full_names_what_is_missing() {
         "state": "partial", "eta": null, "finished_unix_ms": NOW - 2000, "expires_unix_ms": NOW + 7 * 86_400_000,
         "coverage": coverage, "fraction": 0.6,
     });
-    assert_snapshot!(whole(&job(ended), NOW, Look::plain(100)), @"");
+    assert_snapshot!(whole(&job(ended), NOW, Look::plain(100)), @r"
+    job        0199f2c41d0a7b3c8e5f60718293a4b5
+    app        rail
+    state      partial
+    submitted  2026-09-21 14:13:20 UTC (10 s ago)
+    started    2026-09-21 14:13:21 UTC (9 s ago)
+    ended      2026-09-21 14:13:28 UTC (2 s ago)
+    kept until 2026-09-28 14:13:30 UTC (in 7 d 00 h)
+    version    one
+
+    partial  3 of 5 partitions, 60 % by weight, in 1.80 s of 2.00 s   (floor 60 %)
+    missing  Scotland   timed out
+             Wales      failed      trap: wasm trap: unreachable instruction executed
+    first    trap of Wales
+               0: rail_leaf::parse::level_0
+               1: rail_leaf::parse::level_1
+               2: rail_leaf::parse::level_2
+               3: rail_leaf::parse::level_3
+               4: rail_leaf::parse::level_4
+                  and 2 more frames
+             log: reading 3 columns
+             log: panicked at src/lib.rs:42: \u{1b}[31mno column 4
+    time     plan 1.0 ms · gather 1.79 s · merge 3.0 ms · reserve 200 ms
+    ");
 }
 
 #[test]
 fn an_end_without_an_account_says_why() {
     let ended = |state: &str, reason| ending(&job(json!({ "state": state, "reason": reason })), Look::plain(100));
-    assert_snapshot!(ended("failed", json!({ "reason": "refused", "detail": "two partitions are called `a`" })), @"");
-    assert_snapshot!(ended("failed", json!(null)), @"");
-    assert_snapshot!(ended("cancelled", json!({ "reason": "cancelled" })), @"");
-    assert_snapshot!(ended("expired", json!(null)), @"");
-    assert_snapshot!(ended("succeeded", json!(null)), @"");
+    assert_snapshot!(ended("failed", json!({ "reason": "refused", "detail": "two partitions are called `a`" })), @"failed: two partitions are called `a`");
+    assert_snapshot!(ended("failed", json!(null)), @"failed: 12 of 40 partitions, 30 %");
+    assert_snapshot!(ended("cancelled", json!({ "reason": "cancelled" })), @"cancelled");
+    assert_snapshot!(ended("expired", json!(null)), @"expired: its answer was kept as long as was promised, and is gone");
+    assert_snapshot!(ended("succeeded", json!(null)), @"complete: 12 of 40 partitions, 30 %");
 }
 
 #[test]
