@@ -165,14 +165,11 @@ test("the keyboard is enough to ask and to look", async (page) => {
   await until("the answer", () => page.$(".result .missing"));
   await page.focus(".result a[href^='#/queries/']");
   await page.keyboard.press("Enter");
-  await until("the waterfall", () => page.$(".wf-rows .wf-row"));
+  // All of it: rows come as their events do.
+  await until("the waterfall", async () => (await texts(page, ".wf-row")).some((row) => row.startsWith("finish")));
   await page.focus(".wf-scroll");
-  await page.keyboard.press("End");
-  // Rows stand in the order in which leaves began: Scotland's is one of the last.
-  await until("the partition", async () => {
-    for (const key of ["ArrowUp", "Enter"]) await page.keyboard.press(key);
-    return (await texts(page, ".partition h2"))[0] === "Partition Scotland";
-  });
+  for (const key of ["End", "ArrowUp", "Enter"]) await page.keyboard.press(key);
+  await until("the partition", async () => (await texts(page, ".partition h2"))[0] === "Partition Scotland");
 });
 
 if (guarded) {
