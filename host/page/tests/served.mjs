@@ -165,10 +165,12 @@ test("the keyboard is enough to ask and to look", async (page) => {
   await until("the answer", () => page.$(".result .missing"));
   await page.focus(".result a[href^='#/queries/']");
   await page.keyboard.press("Enter");
-  // All of it: rows come as their events do.
+  await until("the end", async () => (await texts(page, ".query-title .badge"))[0].startsWith("partial 4 of 5"));
   await until("the waterfall", async () => (await texts(page, ".wf-row")).some((row) => row.startsWith("finish")));
   await page.focus(".wf-scroll");
-  for (const key of ["End", "ArrowUp", "Enter"]) await page.keyboard.press(key);
+  await page.keyboard.press("End");
+  await until("the last row", async () => (await texts(page, ".wf-active"))[0]?.includes("Southern"));
+  for (const key of ["ArrowUp", "Enter"]) await page.keyboard.press(key);
   await until("the partition", async () => (await texts(page, ".partition h2"))[0] === "Partition Scotland");
 });
 

@@ -78,12 +78,15 @@ export class Waterfall {
     this.critical = new Set(path.filter((step) => step.kind === "run").map((step) => step.partition));
     this.axis.fit(spanOf(model));
     const found = sections(model, this.all);
+    const active = this.items?.[this.active];
     this.items = found.flatMap(({ heading, lanes, more }) => [
       ...(heading ? [{ heading }] : []),
       ...lanes.map((lane) => ({ lane })),
       ...(more > 0 ? [{ more: `and ${count(more)} more` }] : []),
     ]);
-    this.active = this.items.findIndex((item) => item.lane && item.lane.index === this.selected);
+    // Whoever goes through the rows by the keyboard stays on theirs while more arrive.
+    const at = active?.lane ? active.lane.index : this.selected;
+    this.active = this.items.findIndex((item) => item.lane && item.lane.index === at);
     const folded = model.lanes.size > 40;
     this.toggle.hidden = !folded;
     this.toggle.textContent = this.all ? "show only failed and slowest" : `show all ${count(model.lanes.size)} partitions`;
