@@ -8,6 +8,8 @@ mod submit;
 mod trouble;
 mod watching;
 
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use reqwest::Method;
 
@@ -18,7 +20,7 @@ use crate::args::{CancelArgs, JobsArgs, JobsVerb, ListArgs, RedriveArgs, ShowArg
 use crate::exit::{Exit, Machine};
 use crate::query::{print, runtime};
 use crate::show::jobs;
-use crate::show::look::Look;
+use crate::show::look::{Look, MAX_WIDTH};
 
 /// Runs the verb.
 ///
@@ -54,7 +56,10 @@ async fn list(client: &Client, args: &ListArgs) -> anyhow::Result<Exit> {
     if args.format == Shown::Json {
         return line(&told.text);
     }
-    print(jobs::table(&told.value.jobs, unix_ms(), Look::stdout()).as_bytes())?;
+    // What is piped is for other programs, which have no width.
+    let look = Look::stdout();
+    let width = if std::io::stdout().is_terminal() { look.width } else { MAX_WIDTH };
+    print(jobs::table(&told.value.jobs, unix_ms(), Look { width, ..look }).as_bytes())?;
     match told.value.next {
         Some(next) => eprintln!("there may be more (--after {next}, or a higher --limit)"),
         None if told.value.jobs.is_empty() => eprintln!("there are no such jobs"),

@@ -316,6 +316,14 @@ fn what_is_asked_wrongly_is_told() {
         assert!(told.starts_with("exit 64\nerror: ") && told.contains(NOBODY), "{verb}: {told}");
     }
     assert!(told("submit other {}").starts_with("exit 64\nerror: "), "{}", told("submit other {}"));
+    assert!(told("submit app {} --timeout 300d").starts_with("exit 64\nerror: `timeout`"));
+    let unknown = server.jobs(["submit", "app", &by_key(&["ok-1"]), "--require", "nobody", "--wait"]).run().expect(65);
+    assert!(unknown.err().contains("failed: ") && unknown.err().contains("nobody"), "{}", unknown.err());
+}
+
+#[test]
+fn jobs_and_states_that_are_none() {
+    let told = |args: &str| outcome(&frond(["jobs"]).args(args.split_whitespace()).run());
     assert_snapshot!(told("show 0199f2"), @"
     exit 64
     error: invalid value '0199f2' for '<ID>': `0199f2` is not a job's id
@@ -330,6 +338,21 @@ fn what_is_asked_wrongly_is_told() {
 
     For more information, try '--help'.
     ");
+    assert_snapshot!(told("wacth 0199f2"), @"
+    exit 64
+    error: unrecognized subcommand 'wacth'
+
+      tip: a similar subcommand exists: 'watch'
+
+    Usage: frond jobs [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn submissions_that_make_no_sense() {
+    let told = |args: &str| outcome(&frond(["jobs"]).args(args.split_whitespace()).run());
     assert_snapshot!(told("submit examples/rail {}"), @"
     exit 64
     error: invalid value 'examples/rail' for '<APP>': this is a path, and the server knows apps by their names
@@ -381,17 +404,6 @@ fn what_is_asked_wrongly_is_told() {
     error: cannot read the query from `nowhere.json`
       because: No such file or directory (os error 2)
     ");
-    assert_snapshot!(told("wacth 0199f2"), @"
-    exit 64
-    error: unrecognized subcommand 'wacth'
-
-      tip: a similar subcommand exists: 'watch'
-
-    Usage: frond jobs [OPTIONS] <COMMAND>
-
-    For more information, try '--help'.
-    ");
-    assert!(told("submit app {} --timeout 300d").starts_with("exit 64\nerror: `timeout`"));
 }
 
 #[test]
@@ -443,7 +455,7 @@ fn what_is_no_server_of_ours_is_told_as_such() {
     let ended = frond(["jobs", "list", "--server", &format!("127.0.0.1:{port}")]).run();
     assert_snapshot!(outcome(&ended).replace(&port.to_string(), "[port]"), @"
     exit 64
-    error: what is at http://127.0.0.1:[port] does not answer as Frond does: expected value at line 1 column 1
+    error: what is at http://127.0.0.1:[port] does not answer as Frond does: its reply is other JSON, or none: expected value at line 1 column 1
     (is it a server of Frond, of this version or later?)
     ");
     good.store(false, Ordering::SeqCst);
@@ -520,11 +532,12 @@ fn an_interrupt_leaves_the_job() {
 fn a_watch_survives_the_server() {
     let folder = apps();
     let mut server = Server::of(&folder);
-    let query = slow(40, 100);
+    let query = slow(80, 100);
     let id = server.submit(&query, "");
     let mut text = server.jobs(["watch", &id]).start();
     let json = server.jobs(["watch", &id, "--format", "json"]).start();
-    text.wait_for("8 of 40");
+    text.wait_for(" of 80 partitions");
+    while server.show(&id)["partitions"]["done"].as_u64() < Some(4) {}
     server.running.signal("KILL");
     text.wait_for("the server is away: ");
     let address = server.address.clone();
@@ -533,7 +546,7 @@ fn a_watch_survives_the_server() {
     text.wait_for("the server is there again");
     let text = text.end().expect(0).err();
     assert!(text.contains("app: taken on again, where it was"), "{text}");
-    assert!(text.contains("complete 40 of 40 partitions"), "{text}");
+    assert!(text.contains("complete 80 of 80 partitions"), "{text}");
     let json = json.end().expect(0);
     let views: Vec<Value> = json.out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let done: Vec<_> = views.iter().map(|view| view["partitions"]["done"].as_u64().unwrap()).collect();

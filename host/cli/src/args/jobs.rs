@@ -45,11 +45,11 @@ pub struct JobsArgs {
 #[derive(Clone, Debug, Args)]
 pub struct Remote {
     /// The server [default: FROND_SERVER, else http://127.0.0.1:7300].
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Server")]
     pub server: Option<String>,
 
     /// A file with nothing but the token in it [default: the token in FROND_TOKEN, if there is one].
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Server")]
     pub token_file: Option<PathBuf>,
 }
 

@@ -79,7 +79,11 @@ impl Trouble {
 
     /// A reply that should have been JSON of ours.
     pub(super) fn of_json(at: &str, status: StatusCode, error: &serde_json::Error) -> Self {
-        Self::Foreign { at: at.to_owned(), what: error.to_string(), status: status.as_u16() }
+        Self::Foreign {
+            at: at.to_owned(),
+            what: format!("its reply is other JSON, or none: {error}"),
+            status: status.as_u16(),
+        }
     }
 
     fn told(&self) -> String {

@@ -34,7 +34,7 @@ pub(crate) fn table(jobs: &[Job], now: u64, look: Look) -> String {
             3 | 4 => text::pad_left(cell, *wide),
             _ => text::pad(cell, *wide),
         });
-        padded.collect::<Vec<_>>().join("  ")
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     page.line(Line::new().tone(Tone::Dim, line(&head)));
     for (job, row) in jobs.iter().zip(&rows) {
@@ -77,7 +77,10 @@ fn when(job: &Job, now: u64) -> String {
 
 /// An estimate in few words.
 pub(crate) fn left(eta: &Eta) -> String {
-    format!("about {} left", rough(eta.p50_ms))
+    match eta.p50_ms {
+        0..1000 => "less than 1 s left".to_owned(),
+        ms => format!("about {} left", rough(ms)),
+    }
 }
 
 /// An estimate with what it is worth.

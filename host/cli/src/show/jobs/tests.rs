@@ -27,15 +27,15 @@ fn some() -> Vec<Job> {
 
 #[test]
 fn jobs_are_a_table() {
-    assert_snapshot!(table(&some(), NOW, Look::plain(120)), @r"
-    id                                app                       state                         done   share  when           …
-    0199f2c41d0a7b3c8e5f60718293a4b5  rail                      queued                           -       -  submitted 10 s …
-    0199f2c41d0a7b3c8e5f60718293a4b5  rail                      running                      12/40    30 %  about 12 s left…
-    0199f2c41d0a7b3c8e5f60718293a4b5  prices-of-e…an-be-bought  running, cancelling          12/40    30 %  about 12 s left…
-    0199f2c41d0a7b3c8e5f60718293a4b5  rail                      merging              11,999/12,000  99.9 %  about 12 s left…
-    0199f2c41d0a7b3c8e5f60718293a4b5  rail                      succeeded                    40/40   100 %  ended 7 s ago  …
-    0199f2c41d0a7b3c8e5f60718293a4b5  evil\u{1b}[2J             failed                       12/40    30 %  ended 2 d 07 h …
-    0199f2c41d0a7b3c8e5f60718293a4b5  rail                      expired                      12/40    30 %  ended 1 h 01 mi…
+    assert_snapshot!(table(&some(), NOW, Look::plain(140)), @r"
+    id                                app                       state                         done   share  when
+    0199f2c41d0a7b3c8e5f60718293a4b5  rail                      queued                           -       -  submitted 10 s ago
+    0199f2c41d0a7b3c8e5f60718293a4b5  rail                      running                      12/40    30 %  about 12 s left
+    0199f2c41d0a7b3c8e5f60718293a4b5  prices-of-e…an-be-bought  running, cancelling          12/40    30 %  about 12 s left
+    0199f2c41d0a7b3c8e5f60718293a4b5  rail                      merging              11,999/12,000  99.9 %  about 12 s left
+    0199f2c41d0a7b3c8e5f60718293a4b5  rail                      succeeded                    40/40   100 %  ended 7 s ago
+    0199f2c41d0a7b3c8e5f60718293a4b5  evil\u{1b}[2J             failed                       12/40    30 %  ended 2 d 07 h ago
+    0199f2c41d0a7b3c8e5f60718293a4b5  rail                      expired                      12/40    30 %  ended 1 h 01 min ago
     ");
 }
 
@@ -123,6 +123,7 @@ fn an_end_without_an_account_says_why() {
 fn estimates_say_what_they_stand_on() {
     let eta = |basis: &str| Eta { p50_ms: 12_400, p90_ms: 95_000, basis: basis.to_owned() };
     assert_eq!(left(&eta("history")), "about 12 s left");
+    assert_eq!(left(&Eta { p50_ms: 999, ..eta("progress") }), "less than 1 s left");
     assert_eq!(
         likely(&eta("history")),
         "about 12 s; nine times in ten within 1 min 35 s, as earlier jobs of the app went"

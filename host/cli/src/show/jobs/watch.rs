@@ -143,7 +143,7 @@ fn picture(job: &Job, away: Option<&str>, look: Look) -> String {
         state => line.put(state.to_string()),
     };
     if let Some(why) = away {
-        line = line.tone(Tone::Warn, format!(" · the server is away: {}; asking again", sanitise(why, MAX_TEXT)));
+        line = line.tone(Tone::Warn, format!(" · the server is away, asking again: {}", sanitise(why, MAX_TEXT)));
     } else if let Some(eta) = &job.eta {
         line = line.put(format!(" · {}", left(eta)));
     }

@@ -27,7 +27,7 @@ fn a_picture_says_how_far_it_is_and_how_long_it_takes() {
 fn a_picture_of_a_server_that_is_away_promises_nothing() {
     assert_eq!(
         plain(json!({}), Some("Connection refused")),
-        "rail  ██████··············  12/40 partitions, 30 % · the server is away: Connection refused; asking again"
+        "rail  ██████··············  12/40 partitions, 30 % · the server is away, asking again: Connection refused"
     );
 }
 
