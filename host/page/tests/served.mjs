@@ -49,20 +49,20 @@ test("apps stand with their health, limits, plugins and laws", async (page) => {
 test("the console answers, with the coverage beside the answer", async (page) => {
   await ask(page, "rail", { body: RAIL });
   same(await texts(page, ".result .badge"), ["complete"], "the badge");
-  check((await texts(page, ".result .verdict"))[0].startsWith("5 of 5 partitions, in "), "the verdict");
-  check((await texts(page, ".result .code"))[0].includes('"destinations"'), "the answer");
+  check((await texts(page, ".result .verdict"))[0]?.startsWith("5 of 5 partitions, in "), "the verdict");
+  check((await texts(page, ".result .code"))[0]?.includes('"destinations"'), "the answer");
 });
 
 test("a partial answer says what is missing", async (page) => {
   await ask(page, "rail", { body: STALLED, floor: "0.55" });
   check(/^partial 4 of 5, .* by weight$/.test((await texts(page, ".result .badge"))[0]), "the badge");
-  check((await texts(page, ".missing tbody tr"))[0].startsWith("Scotland timed out out-of-time"), "the missing partition");
+  check((await texts(page, ".missing tbody tr"))[0]?.startsWith("Scotland timed out out-of-time"), "the missing partition");
 });
 
 test("a query below its floor has no answer, but an account", async (page) => {
   await ask(page, "rail", { body: STALLED, floor: "0.99", deadline: "400ms" });
   check((await texts(page, ".result")).join(" ").includes("too little arrived to answer"), "it says why");
-  check((await texts(page, ".result .missing tbody tr"))[0].startsWith("Scotland "), "the missing partition");
+  check((await texts(page, ".result .missing tbody tr"))[0]?.startsWith("Scotland "), "the missing partition");
 });
 
 test("a bad query is refused in the plugin's own words", async (page) => {
@@ -97,7 +97,7 @@ test("the waterfall moves while a query runs, and ends with it", async (page) =>
   const [before] = await texts(page, ".query-head .verdict");
   await page.waitForTimeout(300);
   check((await texts(page, ".query-head .verdict"))[0] !== before, "its clock runs");
-  await until("the end", async () => (await texts(page, ".query-title .badge"))[0].startsWith("partial 3 of 4"));
+  await until("the end", async () => (await texts(page, ".query-title .badge"))[0]?.startsWith("partial 3 of 4"));
   check(!(await page.$(".bar-open")) && (await page.$(".bar-failed")), "what ran has ended, what failed is marked");
   await until("the answer", () => page.$("section[aria-label=Answer] .code"));
 });
@@ -141,7 +141,7 @@ test("10,000 partitions arrive without a freeze", async (page) => {
     await until("the end", async () => (await texts(page, ".query-title .badge"))[0] === "complete");
   });
   check(pause < 500, `it did not draw for ${pause.toFixed(0)} ms`);
-  check((await texts(page, ".query-head .verdict"))[0].startsWith("10,000 of 10,000 partitions"), "the verdict");
+  check((await texts(page, ".query-head .verdict"))[0]?.startsWith("10,000 of 10,000 partitions"), "the verdict");
 });
 
 test("everything comes from the server itself, under its policy", async (page, context) => {
@@ -165,7 +165,7 @@ test("the keyboard is enough to ask and to look", async (page) => {
   await until("the answer", () => page.$(".result .missing"));
   await page.focus(".result a[href^='#/queries/']");
   await page.keyboard.press("Enter");
-  await until("the end", async () => (await texts(page, ".query-title .badge"))[0].startsWith("partial 4 of 5"));
+  await until("the end", async () => (await texts(page, ".query-title .badge"))[0]?.startsWith("partial 4 of 5"));
   await until("the waterfall", async () => (await texts(page, ".wf-row")).some((row) => row.startsWith("finish")));
   await page.focus(".wf-scroll");
   await page.keyboard.press("End");
