@@ -11,7 +11,7 @@ use anyhow::Context;
 use crate::Bench;
 use crate::report::{Bound, figure, ms, times};
 
-use load::{Loaded, closed, get, open, post};
+use load::{Loaded, closed, get, open, paced, post};
 use servers::{App, Server};
 
 pub(crate) use servers::{AXUM, be_axum};
@@ -87,11 +87,12 @@ fn one_partition(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
 fn health(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
     let time = seconds(bench, 8);
     let mut rows = Vec::new();
-    let idle = open(frond.address, &get("/healthz"), 1, 100.0, time)?;
+    let pause = Duration::from_millis(10);
+    let idle = paced(frond.address, &get("/healthz"), pause, time)?;
     let busy = std::thread::scope(|scope| {
         let load = scope.spawn(|| closed(frond.address, &query(&BUSY), 4, time + Duration::from_secs(1)));
         std::thread::sleep(Duration::from_millis(300));
-        let busy = open(frond.address, &get("/healthz"), 1, 100.0, time);
+        let busy = paced(frond.address, &get("/healthz"), pause, time);
         let load = load.join().map_err(|_| anyhow::anyhow!("a client was lost"))??;
         Ok::<_, anyhow::Error>((busy?, load))
     })?;
@@ -122,6 +123,7 @@ fn overload(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
             name.to_owned(),
             figure(loaded.rate()),
             figure(100.0 * loaded.share_refused()),
+            figure(100.0 * loaded.share_missed()),
             ms(loaded.answered(0.5)),
             ms(loaded.answered(0.99)),
             ms(loaded.refused(0.99)),
@@ -134,6 +136,7 @@ fn overload(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
             "queries of 20 ms, deadline 250 ms",
             "answered a second",
             "refused %",
+            "missed %",
             "p50 ms",
             "p99 ms",
             "refusal p99 ms",

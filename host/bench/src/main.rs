@@ -27,7 +27,12 @@ use std::process::ExitCode;
 use anyhow::{anyhow, bail};
 
 use guests::Guests;
+use mimalloc::MiMalloc;
 use report::Report;
+
+/// As in `frond` itself.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What a section needs.
 pub(crate) struct Bench {

@@ -252,7 +252,9 @@ impl Scatter {
         !self.is_closed() && !self.held.load(Ordering::SeqCst) && !self.is_unread_full()
     }
 
-    fn is_claimable(&self) -> bool {
+    /// True while there is something to claim, whether or not the window has room for it.
+    #[must_use]
+    pub fn is_claimable(&self) -> bool {
         let left = self.next.load(Ordering::SeqCst) < self.count || self.again_len.load(Ordering::SeqCst) > 0;
         left && self.is_open()
     }

@@ -28,7 +28,8 @@ pub(crate) struct Call<'a> {
     pub(crate) seed: Option<Seed>,
     pub(crate) granted: Granted,
     pub(crate) watch: &'a Watch,
-    pub(crate) waker: &'a Waker,
+    /// Of the thread; without one the call must not wait.
+    pub(crate) waker: Option<&'a Waker>,
 }
 
 /// What one call came to.

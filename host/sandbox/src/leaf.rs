@@ -48,7 +48,7 @@ impl Leaf {
             seed: self.deterministic.then(|| seed(scatter.query(), key)),
             granted: Granted::from(&self.grants),
             watch,
-            waker,
+            waker: Some(waker),
         };
         call.run(Caller::Leaf(attempt), async |mut running| {
             let export = self.plugin.process().map_err(wasmtime::Error::from)?;

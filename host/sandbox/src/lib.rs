@@ -12,6 +12,7 @@
 
 mod address;
 mod bindings;
+mod brief;
 mod cache;
 pub mod call;
 pub mod clock;

@@ -1,7 +1,9 @@
 //! Merges and splits: single calls, on threads of their own, so that none waits for a slot behind a leaf.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,8 +12,9 @@ use frond_root::{Failure, FailureKind, Merger, Usage};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::bindings::{CoverageIn, PartitionOut, PartitionsOut};
+use crate::brief::{self, Brevity};
 use crate::call::{Call, Called, Running};
-use crate::clock::Clock;
+use crate::clock::{Clock, Watch};
 use crate::component::Plugin;
 use crate::grants::{Granted, Grants};
 use crate::host::{Caller, Flag};
@@ -26,13 +29,14 @@ pub struct Guests {
     plugin: Arc<Plugin>,
     limits: Limits,
     granted: Granted,
+    brevity: Arc<Brevity>,
 }
 
 impl Guests {
     /// Calls of `plugin` under `limits`, with nothing granted.
     #[must_use]
     pub fn new(clock: &Clock, plugin: Arc<Plugin>, limits: Limits) -> Self {
-        Self { clock: clock.clone(), plugin, limits, granted: Granted::Never }
+        Self { clock: clock.clone(), plugin, limits, granted: Granted::Never, brevity: Arc::default() }
     }
 
     /// The same with `grants`: for a split. What merges partials has no business outside.
@@ -41,7 +45,7 @@ impl Guests {
         Self { granted: Granted::from(grants), ..self }
     }
 
-    /// Runs `work` in a fresh instance on this thread.
+    /// Runs `work` in a fresh instance on this thread, which may sleep.
     pub(crate) fn call_here<T>(
         &self,
         until: Instant,
@@ -51,16 +55,34 @@ impl Guests {
     ) -> Called<T> {
         flag.here();
         let (watch, waker) = (self.clock.watch().sampled(probe), park::waker());
-        let call = Call {
-            plugin: &self.plugin,
-            limits: &self.limits,
-            deadline: until,
-            seed: None,
-            granted: self.granted.clone(),
-            watch: &watch,
-            waker: &waker,
-        };
-        call.run(Caller::Other(flag), work)
+        self.prepared(until, &watch, Some(&waker)).run(Caller::Other(flag), work)
+    }
+
+    fn prepared<'a>(&'a self, until: Instant, watch: &'a Watch, waker: Option<&'a Waker>) -> Call<'a> {
+        let granted = self.granted.clone();
+        Call { plugin: &self.plugin, limits: &self.limits, deadline: until, seed: None, granted, watch, waker }
+    }
+
+    /// The same as a call that is likely to be brief, on a thread that must not sleep: nothing, if it was not brief.
+    fn call_at_once<T>(
+        &self,
+        until: Instant,
+        flag: &Arc<Flag>,
+        work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
+    ) -> Option<Called<T>> {
+        if !self.brevity.is_likely() {
+            return None;
+        }
+        let began = Instant::now();
+        let watch = self.clock.watch();
+        let call =
+            || self.prepared(until.min(began + brief::AT_MOST), &watch, None).run(Caller::Other(flag.clone()), work);
+        // A bug of ours is met again on the other thread, and told there.
+        let called = catch_unwind(AssertUnwindSafe(call));
+        self.brevity.learn(began.elapsed());
+        called
+            .ok()
+            .filter(|called| called.result.as_ref().err().is_none_or(|failure| failure.kind != FailureKind::OutOfTime))
     }
 
     /// The component.
@@ -81,31 +103,43 @@ impl Guests {
         Self { limits, ..self }
     }
 
-    /// Runs `work` in a fresh instance on a thread of its own, once there is a place for it. Dropping the future stops
-    /// the guest.
+    /// Runs `work`, which takes `size` bytes in, in a fresh instance once there is a place for it: on a thread of its own,
+    /// unless it is brief. Dropping the future stops the guest.
     fn call<T, W>(
         &self,
         until: Instant,
+        size: usize,
         work: W,
     ) -> impl Future<Output = Result<(T, Usage), Box<Failure>>> + use<T, W> + Send + 'static
     where
         T: Send + 'static,
-        W: AsyncFnOnce(Running<'_>, &Plugin) -> wasmtime::Result<Result<T, Failure>> + Send + 'static,
+        W: AsyncFn(Running<'_>, &Plugin) -> wasmtime::Result<Result<T, Failure>> + Send + 'static,
     {
         let (guests, flag) = (self.clone(), Arc::new(Flag::default()));
-        let stop = StopOnDrop { flag: flag.clone(), clock: self.clock.clone() };
-        let blocking = move |place: OwnedSemaphorePermit| {
-            let Called { result, usage, .. } =
-                guests.call_here(until, flag, None, async |running| work(running, guests.plugin()).await);
-            drop(place);
-            result.map(|value| (value, usage))
-        };
-        let others = self.plugin.others().clone();
+        let stop = StopOnDrop { flag: flag.clone(), clock: self.clock.clone(), ended: false };
+        let may_be_brief = size <= brief::SMALL && matches!(self.granted, Granted::Never);
         async move {
-            let _stop = stop;
-            let place = place(others, until).await?;
-            let task = tokio::task::spawn_blocking(move || blocking(place));
-            task.await.unwrap_or_else(|lost| {
+            let place = place(guests.plugin.others().clone(), until).await?;
+            if may_be_brief {
+                let at_once = async |running: Running<'_>| work(running, guests.plugin()).await;
+                if let Some(Called { result, usage, .. }) = guests.call_at_once(until, &flag, at_once) {
+                    stop.disarm();
+                    return result.map(|value| (value, usage));
+                }
+            }
+            let task = tokio::task::spawn_blocking(move || {
+                let began = Instant::now();
+                let Called { result, usage, .. } =
+                    guests.call_here(until, flag, None, async |running| work(running, guests.plugin()).await);
+                if may_be_brief {
+                    guests.brevity.learn(began.elapsed());
+                }
+                drop(place);
+                result.map(|value| (value, usage))
+            });
+            let ended = task.await;
+            stop.disarm();
+            ended.unwrap_or_else(|lost| {
                 let message = format!("its thread was lost: {lost}");
                 Err(Box::new(Failure::new(FailureKind::Lost, message)))
             })
@@ -125,16 +159,25 @@ async fn place(others: Arc<Semaphore>, until: Instant) -> Result<OwnedSemaphoreP
     }
 }
 
-/// Stops the guest of a future that is dropped.
+/// Stops the guest of a future that is dropped before it has ended.
 struct StopOnDrop {
     flag: Arc<Flag>,
     clock: Clock,
+    ended: bool,
+}
+
+impl StopOnDrop {
+    fn disarm(mut self) {
+        self.ended = true;
+    }
 }
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.flag.stop();
-        self.clock.bump();
+        if !self.ended {
+            self.flag.stop();
+            self.clock.bump();
+        }
     }
 }
 
@@ -144,14 +187,16 @@ pub struct MergeHost(pub Guests);
 
 impl Merger for MergeHost {
     fn merge(&self, query: Bytes, partials: Vec<Bytes>, until: tokio::time::Instant) -> Merging {
-        let call = self.0.call(until.into_std(), async move |running: Running<'_>, plugin: &Plugin| {
+        let size = query.len() + partials.iter().map(Bytes::len).sum::<usize>();
+        let call = self.0.call(until.into_std(), size, async move |running: Running<'_>, plugin: &Plugin| {
             merge(running, plugin, &query, &partials).await
         });
         Box::pin(async move { sized(call.await) })
     }
 
     fn finish(&self, query: Bytes, merged: Option<Bytes>, covered: Covered, until: tokio::time::Instant) -> Merging {
-        let call = self.0.call(until.into_std(), async move |running: Running<'_>, plugin: &Plugin| {
+        let size = query.len() + merged.as_ref().map_or(0, Bytes::len);
+        let call = self.0.call(until.into_std(), size, async move |running: Running<'_>, plugin: &Plugin| {
             finish(running, plugin, &query, merged.as_deref(), covered).await
         });
         Box::pin(async move { sized(call.await) })
@@ -215,7 +260,8 @@ impl SplitHost {
     /// # Errors
     /// How the guest failed.
     pub async fn split(&self, query: Bytes, wanted: u32, until: Instant) -> Result<Vec<(String, Bytes)>, Box<Failure>> {
-        let call = self.0.call(until, async move |running: Running<'_>, plugin: &Plugin| {
+        let size = query.len();
+        let call = self.0.call(until, size, async move |running: Running<'_>, plugin: &Plugin| {
             split(running, plugin, &query, wanted).await
         });
         call.await.map(|(partitions, _)| partitions)

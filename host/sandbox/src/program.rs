@@ -97,7 +97,7 @@ impl Program {
             granted: Granted::Nothing,
             seed: None,
             watch: &watch,
-            waker: &waker,
+            waker: Some(&waker),
         };
         let mut wasi = nothing_granted(&Log::new(0), None);
         wasi.args(&console.args)

@@ -39,6 +39,8 @@ struct Shared {
 struct Queries {
     attached: Vec<Arc<Query>>,
     next: usize,
+    /// Threads that wait for something to claim.
+    idle: usize,
     stopping: bool,
 }
 
@@ -53,6 +55,10 @@ impl Queries {
             self.next = at + 1;
             Some((query, attempt))
         })
+    }
+
+    fn has_more(&self) -> bool {
+        self.attached.iter().any(|query| query.scatter.is_claimable())
     }
 }
 
@@ -124,19 +130,25 @@ impl Slots {
 }
 
 impl Shared {
+    /// Wakes one thread, if one waits. It wakes the next, should it leave something to claim.
     fn nudge(&self) {
-        // Under the lock, so that a thread that has just found nothing is already waiting.
-        let _queries = lock(&self.queries);
-        self.changed.notify_all();
+        // A thread that has just found nothing holds the lock until it waits.
+        if lock(&self.queries).idle > 0 {
+            self.changed.notify_one();
+        }
     }
 
     /// A query has closed: its guests are asked to stop, those that wait in a host call included.
-    fn stop_guests(&self) {
-        self.clock.bump();
-        for thread in &*lock(&self.threads) {
-            thread.unpark();
+    fn closed(&self, guests: bool) {
+        if guests {
+            self.clock.bump();
+            for thread in &*lock(&self.threads) {
+                thread.unpark();
+            }
         }
-        self.nudge();
+        // Their own end may come back here, so the lock is let go of first.
+        let gone: Vec<_> = lock(&self.queries).attached.extract_if(.., |query| query.scatter.is_closed()).collect();
+        drop(gone);
     }
 
     /// The next attempt of any query, each in turn, those in the background only when no other has one; sleeps while there
@@ -147,11 +159,17 @@ impl Shared {
             if queries.stopping {
                 return None;
             }
-            queries.attached.retain(|query| !query.scatter.is_closed());
             if let Some(next) = queries.claim(slot, false).or_else(|| queries.claim(slot, true)) {
+                let more = queries.idle > 0 && queries.has_more();
+                drop(queries);
+                if more {
+                    self.changed.notify_one();
+                }
                 return Some(next);
             }
+            queries.idle += 1;
             queries = self.changed.wait(queries).unwrap_or_else(PoisonError::into_inner);
+            queries.idle -= 1;
         }
     }
 }
@@ -221,14 +239,16 @@ impl LeafHost {
 
 impl LeafRunner for LeafHost {
     fn attach(&self, scatter: Arc<Scatter>) {
+        let query = Arc::new(Query { scatter: scatter.clone(), leaf: self.leaf.clone() });
+        lock(&self.slots.0.0.queries).attached.push(query);
         let shared = Arc::downgrade(&self.slots.0.0);
+        let closing = Arc::downgrade(&scatter);
         scatter.on_close(move || {
             if let Some(shared) = shared.upgrade() {
-                shared.stop_guests();
+                // A leaf that is claimed from now on looks before it starts.
+                shared.closed(closing.upgrade().is_none_or(|scatter| scatter.running() > 0));
             }
         });
-        let query = Arc::new(Query { scatter, leaf: self.leaf.clone() });
-        lock(&self.slots.0.0.queries).attached.push(query);
         self.slots.0.0.nudge();
     }
 

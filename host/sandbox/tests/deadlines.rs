@@ -89,6 +89,27 @@ fn merges_and_finishes_that_never_end_are_stopped() {
     }
 }
 
+/// Brief calls are made where they are wanted: one that then is not brief must come to the same.
+#[test]
+fn merges_that_were_brief_before_are_stopped_and_told_all_the_same() {
+    let _alone = alone();
+    let limits = endless(ENDLESS);
+    let host = Host::new(SLOTS, limits);
+    let app = host.faulty(limits, limits);
+    let slug = |query: &str| match ask(&host, &app, query, &["ok-1", "ok-2"]).answer {
+        Answer::Failed { reason: Reason::Merge(failure), .. } => failure.kind.slug(),
+        Answer::Failed { reason, .. } => panic!("{query}: {reason:?}"),
+        Answer::Complete { .. } | Answer::Partial { .. } => "ok",
+    };
+    for (command, told) in [("spin", "out-of-time"), ("sleep", "out-of-time"), ("trap", "trap"), ("ok", "ok")] {
+        for _ in 0..20 {
+            assert_eq!(slug("{}"), "ok");
+        }
+        assert_eq!(slug(&format!(r#"{{"finish-fault": "{command}"}}"#)), told);
+    }
+    assert_nothing_runs(host);
+}
+
 #[test]
 fn splits_that_never_end_are_stopped() {
     let _alone = alone();

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use bytes::Bytes;
+use frond_root::policy::admission::whole_cost;
 use frond_root::policy::budget::Budget;
 use frond_root::{Answer, Cancel, Events, Listener, Preview, QueryId, Request};
 use frond_run::{Question, RunError, answer, envelope, request};
@@ -226,8 +227,9 @@ impl Server {
     fn settle(&self, version: &Version, recorded: &Recorded, answer: &Answer, query: &Bytes) {
         let coverage = answer.coverage();
         let times = &coverage.timings;
-        let took = Duration::from_secs_f64((times.leaf_used + times.leaf_wasted).max(0.0) / 1e3);
-        self.admission.learn(&recorded.app, took);
+        if let Some(cost) = whole_cost(coverage) {
+            self.admission.learn(&recorded.app, cost);
+        }
         if let Answer::Complete { .. } = answer {
             self.apps.remember(version, query);
         }

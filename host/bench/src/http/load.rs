@@ -1,5 +1,6 @@
 //! Clients: connections that ask again and again, as fast as they are answered or on a schedule.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,10 @@ use crate::measure::quantile;
 pub(crate) struct Loaded {
     /// How long requests that were answered with 200 took, in seconds.
     answered: Vec<f64>,
-    /// How long the others took.
+    /// How long requests that were not taken on took: 429 and 503.
     refused: Vec<f64>,
+    /// How long the others took: taken on, and then without an answer.
+    missed: Vec<f64>,
     /// Requests without a reply.
     pub(crate) failed: usize,
     /// How long it went on, in seconds.
@@ -40,13 +43,23 @@ impl Loaded {
 
     /// The share of replies that were refusals.
     pub(crate) fn share_refused(&self) -> f64 {
-        let all = self.answered.len() + self.refused.len();
-        if all == 0 { 0.0 } else { self.refused.len() as f64 / all as f64 }
+        self.share(&self.refused)
+    }
+
+    /// The share of replies to what was taken on, but not answered.
+    pub(crate) fn share_missed(&self) -> f64 {
+        self.share(&self.missed)
+    }
+
+    fn share(&self, some: &[f64]) -> f64 {
+        let all = self.answered.len() + self.refused.len() + self.missed.len();
+        if all == 0 { 0.0 } else { some.len() as f64 / all as f64 }
     }
 
     fn add(&mut self, other: Self) {
         self.answered.extend(other.answered);
         self.refused.extend(other.refused);
+        self.missed.extend(other.missed);
         self.failed += other.failed;
     }
 }
@@ -160,8 +173,27 @@ fn run(
         }
         anyhow::Ok(all)
     })?;
-    if loaded.answered.is_empty() && loaded.refused.is_empty() {
+    if loaded.answered.is_empty() && loaded.refused.is_empty() && loaded.missed.is_empty() {
         bail!("not one of the requests got a reply");
+    }
+    Ok(loaded)
+}
+
+/// A request every `pause` for `time`, on one connection of a thread that does nothing else: a runtime's timers would be the
+/// half of what is measured.
+pub(crate) fn paced(address: SocketAddr, request: &[u8], pause: Duration, time: Duration) -> anyhow::Result<Loaded> {
+    let mut stream = std::net::TcpStream::connect(address).context("cannot connect")?;
+    stream.set_nodelay(true)?;
+    let (start, mut buffer) = (Instant::now(), vec![0; 64 << 10]);
+    let mut loaded = Loaded { time: time.as_secs_f64(), ..Loaded::default() };
+    while start.elapsed() < time {
+        std::thread::sleep(pause);
+        let began = Instant::now();
+        stream.write_all(request)?;
+        // A reply of some hundred bytes comes in one piece.
+        let read = stream.read(&mut buffer)?;
+        ensure!(buffer.get(..read).is_some_and(|reply| reply.starts_with(b"HTTP/1.1 200")), "not a reply of 200");
+        loaded.answered.push(began.elapsed().as_secs_f64());
     }
     Ok(loaded)
 }
@@ -179,7 +211,8 @@ async fn one(mut client: Client, request: Vec<u8>, start: Instant, time: Duratio
         }
         match client.ask(&request).await {
             Ok(200) => loaded.answered.push(began.elapsed().as_secs_f64()),
-            Ok(_) => loaded.refused.push(began.elapsed().as_secs_f64()),
+            Ok(429 | 503) => loaded.refused.push(began.elapsed().as_secs_f64()),
+            Ok(_) => loaded.missed.push(began.elapsed().as_secs_f64()),
             Err(_) => {
                 loaded.failed += 1;
                 return loaded;
