@@ -1,8 +1,10 @@
 //! The HTTP root: one-partition queries beside `wasmtime serve` and a bare handler on axum, health checks while leaves keep
 //! every core busy, more queries than can be answered, and what watching costs.
 
-mod load;
-mod servers;
+pub(crate) mod load;
+pub(crate) mod servers;
+mod swap;
+pub(crate) mod talk;
 
 use std::time::Duration;
 
@@ -33,7 +35,8 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     one_partition(bench, &frond)?;
     health(bench, &frond)?;
     overload(bench, &frond)?;
-    watching(bench, &frond)
+    watching(bench, &frond)?;
+    swap::run(bench, &frond)
 }
 
 fn seconds(bench: &Bench, seconds: u64) -> Duration {
@@ -157,6 +160,7 @@ fn overload(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
         "×",
         Bound::AtMost(1.0),
     );
+    bench.report.target("overload: taken on and not answered", 100.0 * over.share_missed(), "%", Bound::AtMost(1.0));
     bench.report.target("overload: more memory", held - before, "MiB", Bound::AtMost(64.0));
     Ok(())
 }

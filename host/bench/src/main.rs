@@ -11,6 +11,7 @@ mod executors;
 mod floor;
 mod guests;
 mod http;
+mod jobs;
 mod machine;
 mod measure;
 mod overhead;
@@ -50,7 +51,7 @@ impl Bench {
 
 type Section = (&'static str, fn(&mut Bench) -> anyhow::Result<()>);
 
-const SECTIONS: [Section; 10] = [
+const SECTIONS: [Section; 11] = [
     ("overhead", overhead::run),
     ("compute", compute::run),
     ("scaling", scaling::run),
@@ -60,6 +61,7 @@ const SECTIONS: [Section; 10] = [
     ("start", start::run),
     ("peers", peers::run),
     ("http", http::run),
+    ("jobs", jobs::run),
     // Not part of `all`: it compares settings that have been chosen since.
     ("settings", settings::run),
 ];

@@ -24,7 +24,7 @@ pub(crate) const AXUM: &str = "http-axum";
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
-    _dir: Option<tempfile::TempDir>,
+    dir: Option<tempfile::TempDir>,
 }
 
 impl Drop for Server {
@@ -35,6 +35,23 @@ impl Drop for Server {
 }
 
 impl Server {
+    /// Kills it, as a crash would, and starts another on the same folder.
+    pub(crate) fn again(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        let dir = self.dir.take().context("it has no folder")?;
+        *self = serve(dir)?;
+        Ok(())
+    }
+
+    /// Puts another component in the place of an app's, while it serves.
+    pub(crate) fn replace(&self, app: &App<'_>, component: &[u8]) -> anyhow::Result<()> {
+        let dir = self.dir.as_ref().context("it has no folder")?.path();
+        // A rename, so that nobody ever reads a half.
+        fs::write(dir.join("new.wasm"), component)?;
+        fs::rename(dir.join("new.wasm"), dir.join("apps").join(app.name).join("pi.wasm")).context("cannot rename")
+    }
+
     /// Its resident memory, in MiB.
     pub(crate) fn resident(&self) -> f64 {
         let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
@@ -54,23 +71,28 @@ pub(crate) struct App<'a> {
 /// `frond serve` with these apps.
 pub(crate) fn frond(component: &[u8], apps: &[App<'_>]) -> anyhow::Result<Server> {
     let dir = tempfile::tempdir()?;
-    fs::write(dir.path().join("pi.wasm"), component)?;
     let settings = dir.path().join("server.toml");
     fs::write(&settings, "[log]\nlevel = \"error\"\n[limits]\nqueries = 512\n")?;
     for app in apps {
         let folder = dir.path().join("apps").join(app.name);
         fs::create_dir_all(&folder)?;
+        fs::write(folder.join("pi.wasm"), component)?;
         fs::write(folder.join("frond.toml"), manifest(app))?;
     }
+    serve(dir)
+}
+
+fn serve(dir: tempfile::TempDir) -> anyhow::Result<Server> {
     let mut command = Command::new(top().join("target/release/frond"));
-    command.arg("serve").arg(dir.path().join("apps")).arg("--config").arg(settings).args(["--listen", "127.0.0.1:0"]);
+    command.arg("serve").arg(dir.path().join("apps")).arg("--config").arg(dir.path().join("server.toml"));
+    command.args(["--listen", "127.0.0.1:0"]);
     started(command.stdout(Stdio::piped()).stderr(Stdio::null()), Some(dir))
 }
 
 fn manifest(app: &App<'_>) -> String {
     let (end, step) = (app.partitions * app.samples, app.samples);
     format!(
-        "[leaf]\ncomponent = \"../../pi.wasm\"\n[merge]\ncomponent = \"../../pi.wasm\"\n\
+        "[leaf]\ncomponent = \"pi.wasm\"\n[merge]\ncomponent = \"pi.wasm\"\n\
          [source]\nkind = \"range\"\nstart = 0\nend = {end}\nstep = {step}\n[query]\ndeadline = \"{}\"\n",
         app.deadline
     )
@@ -137,7 +159,7 @@ fn started(command: &mut Command, dir: Option<tempfile::TempDir>) -> anyhow::Res
     // What it says from now on must not fill a pipe that nobody reads.
     std::thread::spawn(move || lines.for_each(drop));
     let address = address.with_context(|| format!("`{name}` did not start"))?;
-    Ok(Server { child, address, _dir: dir })
+    Ok(Server { child, address, dir })
 }
 
 /// Is the handler on axum, until it is killed.

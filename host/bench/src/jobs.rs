@@ -1,0 +1,177 @@
+//! Jobs: what it costs that a partition is kept before it counts, how good the expected end is while a job runs, how soon
+//! work goes on after kill -9, and what queries feel of a job beside them.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use crate::Bench;
+use crate::http::load::{closed, post};
+use crate::http::servers::{self, App, Server};
+use crate::http::talk::{json, talk};
+use crate::measure::{median, quantile};
+use crate::report::{Bound, figure, ms};
+
+const QUERY: &[u8] = b"{\"seed\":1}";
+const DURABLE: [(&str, u64); 3] = [("k1", 1_000), ("k10", 10_000), ("k100", 100_000)];
+/// About six seconds on two cores.
+const LONG: App<'_> = App { name: "long", partitions: 600, samples: 1_500_000, deadline: "60s" };
+const ONE: App<'_> = App { name: "one", partitions: 1, samples: 1, deadline: "2s" };
+
+pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
+    bench.report.section("Jobs: through HTTP, the server's process beside this one");
+    durable(bench)?;
+    let mut server = servers::frond(&bench.guests.pi, &[LONG, ONE]).context("frond serve")?;
+    expected(bench, &server)?;
+    beside(bench, &server)?;
+    killed(bench, &mut server)
+}
+
+fn submit(address: SocketAddr, app: &str) -> anyhow::Result<String> {
+    let job = json(address, "POST", &format!("/v1/apps/{app}/jobs"), QUERY)?;
+    Ok(job["id"].as_str().context("a job without an id")?.to_owned())
+}
+
+fn look(address: SocketAddr, id: &str) -> anyhow::Result<Value> {
+    json(address, "GET", &format!("/v1/jobs/{id}"), b"")
+}
+
+fn ended(address: SocketAddr, id: &str) -> anyhow::Result<Value> {
+    loop {
+        let job = json(address, "GET", &format!("/v1/jobs/{id}?wait=30s"), b"")?;
+        if !job["finished_unix_ms"].is_null() {
+            ensure!(job["state"] == "succeeded", "a job that did not succeed: {job}");
+            return Ok(job);
+        }
+    }
+}
+
+/// Seconds from its begin to its end, and when it began.
+fn span(job: &Value) -> anyhow::Result<(f64, f64)> {
+    let at = |key: &str| job[key].as_f64().map(|ms| ms / 1e3).context("a job without its times");
+    let began = at("started_unix_ms")?;
+    Ok((at("finished_unix_ms")? - began, began))
+}
+
+fn durable(bench: &mut Bench) -> anyhow::Result<()> {
+    let apps = DURABLE.map(|(name, partitions)| App { name, partitions, samples: 1, deadline: "60s" });
+    let count = if bench.quick { 1 } else { DURABLE.len() };
+    let server = servers::frond(&bench.guests.pi, &apps).context("frond serve")?;
+    let mut rows = Vec::new();
+    for (app, partitions) in DURABLE.into_iter().take(count) {
+        let (mut plain, mut kept) = (Vec::new(), Vec::new());
+        for _ in 0..bench.rounds(3) {
+            let start = Instant::now();
+            talk(server.address, "POST", &format!("/v1/apps/{app}/query"), QUERY)?;
+            plain.push(start.elapsed().as_secs_f64());
+            let job = ended(server.address, &submit(server.address, app)?)?;
+            kept.push(span(&job)?.0);
+        }
+        let (plain, kept) = (median(plain), median(kept));
+        let each = |seconds: f64| figure(seconds * 1e6 / partitions as f64);
+        let resident = format!("{:.0}", server.resident());
+        rows.push(vec![partitions.to_string(), each(plain), each(kept), each(kept - plain), resident]);
+    }
+    let head = ["trivial partitions", "a query, µs each", "a job, µs each", "for keeping it", "resident MiB"];
+    bench.report.table(&head, &rows);
+    bench.report.note("SQLite as it comes: every batch of partials is synced to disk before any of it counts.");
+    Ok(())
+}
+
+/// What was expected of a job while it ran: when, the rest at the median, and at the 90th percentile, in seconds.
+struct Expected(f64, f64, f64);
+
+fn watch(address: SocketAddr, id: &str) -> anyhow::Result<(Vec<Expected>, f64)> {
+    let (mut all, mut began) = (Vec::new(), None);
+    loop {
+        let (now, job) = (Instant::now(), look(address, id)?);
+        if !job["finished_unix_ms"].is_null() {
+            let took = span(&job)?.0;
+            return Ok((all, took));
+        }
+        if !job["started_unix_ms"].is_null() {
+            let since = now.duration_since(*began.get_or_insert(now)).as_secs_f64();
+            if let Some((p50, p90)) = job["eta"]["p50_ms"].as_f64().zip(job["eta"]["p90_ms"].as_f64()) {
+                all.push(Expected(since, p50 / 1e3, p90 / 1e3));
+            }
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn expected(bench: &mut Bench, server: &Server) -> anyhow::Result<()> {
+    let (mut rows, mut near, mut held) = (Vec::new(), Vec::new(), Vec::new());
+    for run in 0..bench.rounds(5) {
+        let (all, took) = watch(server.address, &submit(server.address, LONG.name)?)?;
+        let late: Vec<_> = all.iter().filter(|Expected(at, ..)| *at >= took / 2.0).collect();
+        let errors: Vec<f64> = late.iter().map(|Expected(at, p50, _)| (at + p50 - took).abs() / took).collect();
+        let share = |some: usize| some as f64 / late.len().max(1) as f64;
+        let within = share(errors.iter().filter(|error| **error <= 0.2).count());
+        let holds = share(late.iter().filter(|Expected(at, _, p90)| at + p90 >= took).count());
+        near.push(within);
+        held.push(holds);
+        rows.push(vec![
+            (run + 1).to_string(),
+            format!("{took:.2}"),
+            all.len().to_string(),
+            figure(100.0 * quantile(errors.clone(), 0.5)),
+            figure(100.0 * quantile(errors, 1.0)),
+            figure(100.0 * holds),
+        ]);
+    }
+    let head = ["run", "took s", "looks", "median error %", "worst error %", "p90 held %"];
+    bench.report.note("The expected end from halfway on; errors as shares of the whole time.");
+    bench.report.table(&head, &rows);
+    bench.report.target("expected end within 20 % from halfway on, share", median(near), "", Bound::AtLeast(0.95));
+    bench.report.target("the end no later than its p90, share", median(held), "", Bound::AtLeast(0.85));
+    Ok(())
+}
+
+fn beside(bench: &mut Bench, server: &Server) -> anyhow::Result<()> {
+    let (time, request) = (Duration::from_secs(if bench.quick { 1 } else { 4 }), post("/v1/apps/one/query", "{\"seed\":1}"));
+    let alone = closed(server.address, &request, 2, time)?;
+    let id = submit(server.address, LONG.name)?;
+    while look(server.address, &id)?["state"] != "running" {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let beside = closed(server.address, &request, 2, time)?;
+    ended(server.address, &id)?;
+    let row = |name: &str, loaded: &crate::http::load::Loaded| {
+        vec![name.to_owned(), figure(loaded.rate()), ms(loaded.answered(0.5)), ms(loaded.answered(0.99))]
+    };
+    let rows = [row("alone", &alone), row("a job beside them", &beside)];
+    bench.report.table(&["queries on two connections", "a second", "p50 ms", "p99 ms"], &rows);
+    Ok(())
+}
+
+/// From the start of a server whose predecessor was killed to the first partition that it adds, and the work done twice.
+fn killed(bench: &mut Bench, server: &mut Server) -> anyhow::Result<()> {
+    let (mut ready, mut resumed, mut twice) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..bench.rounds(3) {
+        let id = submit(server.address, LONG.name)?;
+        let done = |server: &Server| anyhow::Ok(look(server.address, &id)?["partitions"]["done"].as_u64().unwrap_or(0));
+        while done(server)? < LONG.partitions / 3 {
+            thread::sleep(Duration::from_millis(10));
+        }
+        let start = Instant::now();
+        server.again()?;
+        ready.push(start.elapsed().as_secs_f64());
+        let before = done(server)?;
+        while done(server)? <= before {
+            thread::sleep(Duration::from_millis(1));
+        }
+        resumed.push(start.elapsed().as_secs_f64());
+        let attempts = ended(server.address, &id)?["attempts"].as_u64().context("a job without its attempts")?;
+        twice.push((attempts.saturating_sub(LONG.partitions)) as f64 / LONG.partitions as f64);
+    }
+    let rows = [
+        vec!["the new server listens".to_owned(), ms(median(ready))],
+        vec!["it has added a partition".to_owned(), ms(median(resumed))],
+    ];
+    bench.report.table(&["after kill -9", "ms"], &rows);
+    bench.report.note(&format!("Work done twice: {} % of the job's.", figure(100.0 * median(twice))));
+    Ok(())
+}
