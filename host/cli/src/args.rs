@@ -30,7 +30,7 @@ pub use jobs::{
 pub use new::{Kind, Language, NewArgs};
 pub use replay::ReplayArgs;
 pub use run_test::RunTestArgs;
-pub use serve::{ServeArgs, TokenArgs, TokenRole};
+pub use serve::{ServeArgs, ServeRole, TokenArgs, TokenRole};
 pub use test::TestArgs;
 
 const EXIT_CODES: &str = "\

@@ -1,20 +1,23 @@
-//! `frond jobs`: work that a server does in its own time. In the order of reading: [`client`] asks the server, [`trouble`]
-//! says what may come of that, [`job`] is what it tells of a job, [`watching`] follows one; then the verbs.
+//! `frond jobs`: work that a server does in its own time. In the order of reading: [`client`] asks the server, which may be
+//! one of this process's own ([`local`]), [`trouble`] says what may come of that, [`job`] is what it tells of a job,
+//! [`watching`] follows one; then the verbs.
 
 mod answer;
 mod client;
 pub(crate) mod job;
+mod local;
 mod submit;
 mod trouble;
 mod watching;
 
 use std::io::IsTerminal;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use reqwest::Method;
 
 use self::client::Client;
 use self::job::{Job, List};
+use self::local::Local;
 pub(crate) use self::trouble::Trouble;
 use crate::args::{CancelArgs, JobsArgs, JobsVerb, ListArgs, RedriveArgs, ShowArgs, Shown};
 use crate::exit::{Exit, Machine};
@@ -27,21 +30,34 @@ use crate::show::look::{Look, MAX_WIDTH};
 /// # Errors
 /// A wrong command line, and [`Trouble`] with the server.
 pub(crate) fn run(args: &JobsArgs) -> anyhow::Result<Exit> {
-    let client = Client::open(&args.remote)?;
+    let remote = &args.remote;
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
-        match &args.verb {
-            JobsVerb::Submit(args) => submit::submit(&client, args).await,
-            JobsVerb::List(args) => list(&client, args).await,
-            JobsVerb::Show(args) => show(&client, args).await,
-            JobsVerb::Watch(args) => watching::watch(&client, args).await,
-            JobsVerb::Result(args) => answer::result(&client, args).await,
-            JobsVerb::Cancel(args) => cancel(&client, args).await,
-            JobsVerb::Redrive(args) => redrive(&client, args).await,
+        let Some(dir) = &remote.local else {
+            return ask(&Client::open(remote)?, &args.verb).await;
+        };
+        if remote.server.is_some() || remote.token_file.is_some() {
+            bail!("--local does without a server, and without a token for one\n(give --local, or --server)");
         }
+        let local = Local::start(dir, &args.verb).await?;
+        let ended = ask(&Client::of_local(&local, dir)?, &args.verb).await;
+        local.end().await;
+        ended
     });
     runtime.shutdown_background();
     ended
+}
+
+async fn ask(client: &Client, verb: &JobsVerb) -> anyhow::Result<Exit> {
+    match verb {
+        JobsVerb::Submit(args) => submit::submit(client, args).await,
+        JobsVerb::List(args) => list(client, args).await,
+        JobsVerb::Show(args) => show(client, args).await,
+        JobsVerb::Watch(args) => watching::watch(client, args).await,
+        JobsVerb::Result(args) => answer::result(client, args).await,
+        JobsVerb::Cancel(args) => cancel(client, args).await,
+        JobsVerb::Redrive(args) => redrive(client, args).await,
+    }
 }
 
 async fn list(client: &Client, args: &ListArgs) -> anyhow::Result<Exit> {

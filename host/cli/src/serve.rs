@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use frond_server::apps::Registry;
-use frond_server::config::{LogFormat, LogLevel};
+use frond_server::config::{JobRole, LogFormat, LogLevel};
 use frond_server::{Config, CutOff, Order, Starting};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::level_filters::LevelFilter;
 
-use crate::args::ServeArgs;
+use crate::args::{ServeArgs, ServeRole};
 use crate::exit::{Exit, Machine};
 use crate::query::print;
 use crate::show::text::{plural, sanitise};
@@ -99,11 +99,17 @@ struct Overrides {
     listen: Option<std::net::SocketAddr>,
     slots: Option<usize>,
     insecure: bool,
+    role: Option<JobRole>,
 }
 
 impl Overrides {
     fn of(args: &ServeArgs) -> Self {
-        Self { listen: args.listen, slots: args.slots.map(usize::from), insecure: args.insecure }
+        let role = args.role.map(|role| match role {
+            ServeRole::Dispatcher => JobRole::Dispatcher,
+            ServeRole::Processor => JobRole::Processor,
+            ServeRole::All => JobRole::All,
+        });
+        Self { listen: args.listen, slots: args.slots.map(usize::from), insecure: args.insecure, role }
     }
 
     fn read(&self, path: Option<&Path>) -> anyhow::Result<Config> {
@@ -111,6 +117,7 @@ impl Overrides {
         config.listen = self.listen.unwrap_or(config.listen);
         config.slots = self.slots.unwrap_or(config.slots);
         config.insecure |= self.insecure;
+        config.jobs.role = self.role.unwrap_or(config.jobs.role);
         Ok(config)
     }
 }

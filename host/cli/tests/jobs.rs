@@ -570,3 +570,106 @@ fn a_server_that_stops_gives_its_jobs_to_the_next() {
     assert_eq!(server.ended(&id, 0)["partitions"]["done"], 20);
     assert_eq!(server.run(&format!("result {id}")).expect(0).out(), asked(&folder, &query).expect(0).out());
 }
+
+/// `frond jobs` without a server, on the jobs of the folder that it is in.
+fn local(folder: &Folder, args: &str) -> Frond {
+    folder.frond(&format!("jobs {args} --local ."))
+}
+
+fn shown(folder: &Folder, id: &str) -> Value {
+    local(folder, &format!("show {id} --format json")).run().expect(0).json()
+}
+
+/// Submits, and gives the id.
+fn submitted(folder: &Folder, query: &str) -> String {
+    let ended = local(folder, "submit app").arg(query).run().expect(0);
+    assert!(ended.err().contains(" --local .` runs it)"), "{}", ended.err());
+    ended.out().trim().to_owned()
+}
+
+#[test]
+fn jobs_need_no_server() {
+    let folder = apps();
+    let query = by_key(&["ok-1", "ok-2"]);
+    let (id, other) = (submitted(&folder, &query), submitted(&folder, &by_key(&["ok-3", "trap-1"])));
+    assert_eq!(shown(&folder, &id)["state"], "queued");
+    local(&folder, &format!("result {id}")).run().expect(64);
+    local(&folder, &format!("watch {id}")).run().expect(0);
+    let whole = asked(&folder, &query).expect(0).out();
+    assert_eq!(local(&folder, &format!("result {id}")).run().expect(0).out(), whole);
+    local(&folder, &format!("watch {other}")).run().expect(3);
+    assert_eq!(shown(&folder, &other)["partitions"]["failed"], 1);
+    let again = local(&folder, &format!("redrive {other}")).run().expect(0);
+    assert!(again.err().contains(&format!("`frond jobs watch {other} --local .`")), "{}", again.err());
+    local(&folder, &format!("cancel {other}")).run().expect(0);
+    let listed = local(&folder, "list --format json").run().expect(0).json();
+    let states: Vec<_> = listed["jobs"].as_array().unwrap().iter().map(|job| job["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["cancelled", "succeeded"]);
+    assert_eq!(local(&folder, "submit app --watch").arg(&query).run().expect(0).out(), whole);
+}
+
+#[test]
+fn jobs_that_nobody_serves_are_refused_as_a_server_would() {
+    let folder = apps();
+    let unknown = local(&folder, "submit nobody").run().expect(64);
+    assert!(unknown.err().contains("there is no app `nobody`"), "{}", unknown.err());
+    local(&folder, &format!("show {NOBODY}")).run().expect(64);
+    let both = folder.frond("jobs list --local . --server http://127.0.0.1:1").run().expect(64);
+    assert!(both.err().contains("--local does without a server"), "{}", both.err());
+    let nowhere = folder.frond("jobs list --local nowhere").run().expect(64);
+    assert!(nowhere.err().contains("`nowhere`"), "{}", nowhere.err());
+}
+
+#[test]
+fn a_job_without_a_server_goes_on_after_its_process_was_killed() {
+    let folder = apps();
+    let query = slow(300, 50);
+    let id = submitted(&folder, &query);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut running = local(&folder, &format!("watch {id} --format json")).stdout(writer).start();
+    let done = |job: &Value| job["partitions"]["done"].as_u64().unwrap();
+    let mut states = BufReader::new(reader).lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let before = states.by_ref().map(|job| done(&job)).find(|done| *done >= 3).expect("it runs");
+    running.signal("KILL");
+    assert_eq!(running.end().code, None);
+    let left = shown(&folder, &id);
+    assert_eq!((&left["state"], &left["finished_unix_ms"]), (&json!("running"), &Value::Null), "{left}");
+    assert!(done(&left) >= before, "what was told is lost: {left}");
+    let watched = local(&folder, &format!("watch {id}")).run().expect(0);
+    assert!(watched.err().contains("complete"), "{}", watched.err());
+    let ended = shown(&folder, &id);
+    assert_eq!((&ended["epoch"], done(&ended)), (&json!(2), 300), "{ended}");
+    let attempts = ended["attempts"].as_u64().unwrap();
+    assert!(attempts < 600, "what was there was run again: {attempts} attempts");
+    assert_eq!(local(&folder, &format!("result {id}")).run().expect(0).out(), asked(&folder, &query).expect(0).out());
+}
+
+#[test]
+fn an_interrupt_leaves_such_a_job_where_it_is() {
+    let folder = apps();
+    let id = submitted(&folder, &by_key(&["ok-1", "spin"]));
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut running = local(&folder, &format!("watch {id} --format json")).stdout(writer).start();
+    let mut states = BufReader::new(reader).lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    states.by_ref().find(|job| job["partitions"]["done"] == 1).expect("it runs");
+    running.interrupt();
+    let ended = running.end().expect(130);
+    assert!(ended.err().contains("the job waits: what has arrived is kept"), "{}", ended.err());
+    let left = shown(&folder, &id);
+    assert_eq!((&left["state"], &left["partitions"]["done"]), (&json!("queued"), &json!(1)));
+}
+
+#[test]
+fn a_server_and_a_process_without_one_keep_out_of_each_others_way() {
+    let folder = apps();
+    let query = by_key(&["ok-1", "ok-2"]);
+    let id = submitted(&folder, &query);
+    let server = Server::of(&folder);
+    for verb in ["list", &format!("watch {id}")] {
+        let refused = local(&folder, verb).run().expect(69);
+        assert!(refused.err().contains("another process is at work on the jobs of `.`"), "{}", refused.err());
+    }
+    // What was submitted without it is its own now.
+    assert_eq!(server.ended(&id, 0)["state"], "succeeded");
+    assert_eq!(server.run(&format!("result {id}")).expect(0).out(), asked(&folder, &query).expect(0).out());
+}

@@ -509,6 +509,24 @@ fn tokens_can_be_added_to_what_was_printed() {
     assert_eq!(read["token"].as_array().unwrap().len(), 2);
 }
 
+#[test]
+fn the_command_line_says_what_is_done_of_jobs_whatever_the_settings_say() {
+    let folder = Folder::new();
+    folder.write("server.toml", "[jobs]\nrole = \"none\"\n");
+    let role = |more: &str| {
+        let printed =
+            folder.frond(&format!("serve . --config server.toml {more} --print-config")).run().expect(0).out();
+        let read: toml::Table = printed.parse().unwrap();
+        read["jobs"]["role"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(role(""), "none");
+    for named in ["dispatcher", "processor", "all"] {
+        assert_eq!(role(&format!("--role {named}")), named);
+    }
+    let wrong = folder.frond("serve . --role boss --print-config").run().expect(64);
+    assert!(wrong.err().contains("dispatcher, processor, all"), "{}", wrong.err());
+}
+
 /// How it refuses to start with these settings.
 fn refusal(settings: &str) -> String {
     let folder = Folder::new();

@@ -16,7 +16,7 @@ use crate::clock::unix_ms;
 use crate::job::{End, JobId, JobState};
 use crate::processor::{Bell, Processor};
 use crate::store::{Accepted, Ended, Job, Outcome, StoreError, Taken};
-use crate::work::{Worker, Workshop};
+use crate::work::{NoVersion, Worker, Workshop};
 
 use diary::Diary;
 use hold::Hold;
@@ -96,16 +96,21 @@ impl Course {
     }
 
     async fn work(&mut self, diary: &Arc<Diary>, cancel: &Cancel) -> Result<JobState, Parted> {
-        let Some(worker) = self.workshop.app(&self.job.app) else {
-            // It went between the taking and now.
-            self.hold.release().await?;
-            return Err(Parted::Stopped);
+        let worker = match self.worker().await {
+            Ok(worker) => worker,
+            Err(NoVersion::NoApp) => {
+                // It went between the taking and now.
+                self.hold.release().await?;
+                return Err(Parted::Stopped);
+            }
+            Err(NoVersion::Lost(why)) => {
+                let text = format!(
+                    "the job cannot go on: it began with a version of its app that is gone: {why}\n\
+                     (put its frond.toml and its components back and redrive the job, or submit it again)"
+                );
+                return self.fail(json!({ "reason": "incompatible", "detail": text })).await;
+            }
         };
-        if self.job.planned && worker.version() != self.job.version {
-            let text = "the app has another version than the one that began the job: what it kept cannot be merged\n\
-                        (submit the job again)";
-            return self.fail(json!({ "reason": "incompatible", "detail": text })).await;
-        }
         let asked = self.hold.insist(|store| store.asked(self.job.id)).await?;
         let request = self.request(&*worker, &asked.query);
         let plan = match self.planned(&*worker, &request).await? {
@@ -124,6 +129,14 @@ impl Course {
         self.end(&*worker, diary, flow).await
     }
 
+    /// The version that planned the job; the latest when it has no plan.
+    async fn worker(&self) -> Result<Arc<dyn Worker>, NoVersion> {
+        match self.job.planned {
+            true => self.workshop.version(&self.job.app, &self.job.version).await,
+            false => self.workshop.app(&self.job.app).ok_or(NoVersion::NoApp),
+        }
+    }
+
     /// The app's request with the job's promises, and what is left of its time.
     fn request(&self, worker: &dyn Worker, query: &bytes::Bytes) -> Request {
         let ran = self.job.started.map_or(0, |started| unix_ms().since(started));
@@ -131,7 +144,7 @@ impl Course {
         let app = worker.request(query);
         Request {
             id: self.job.id.query(),
-            deadline: left.max(LAST),
+            deadline: if self.job.planned { left.max(LAST) } else { left },
             floor: self.job.floor,
             required: self.job.required.clone(),
             background: true,
@@ -149,7 +162,7 @@ impl Course {
             Err(error) => return Ok(Err(error)),
         };
         match plan.required(&request.required) {
-            Ok(_) => plan::kept(&self.hold, self.job.id, &plan).await.map(|kept| kept.map(|()| plan)),
+            Ok(_) => plan::kept(&self.hold, self.job.id, &plan, worker.version()).await.map(|kept| kept.map(|()| plan)),
             Err(error) => Ok(Err(error)),
         }
     }

@@ -30,5 +30,5 @@ pub use processor::{Bell, Processor};
 #[cfg(feature = "postgres")]
 pub use store::postgres;
 pub use store::sqlite;
-pub use store::{Job, JobStore, StoreError};
-pub use work::{Worker, Workshop};
+pub use store::{CountedStore, Job, JobStore, StoreError, Tally};
+pub use work::{NoVersion, Worker, Workshop};

@@ -8,10 +8,16 @@ use crate::store::{StoreError, Stored, cause};
 /// Where refinery keeps which versions were applied.
 pub(crate) const TABLE: &str = "refinery_schema_history";
 
-pub(crate) const SQLITE: [(&str, &str); 1] = [("V1__jobs", include_str!("../migrations/sqlite/V1__jobs.sql"))];
+pub(crate) const SQLITE: [(&str, &str); 2] = [
+    ("V1__jobs", include_str!("../migrations/sqlite/V1__jobs.sql")),
+    ("V2__attempts", include_str!("../migrations/sqlite/V2__attempts.sql")),
+];
 
 #[cfg(feature = "postgres")]
-pub(crate) const POSTGRES: [(&str, &str); 1] = [("V1__jobs", include_str!("../migrations/postgres/V1__jobs.sql"))];
+pub(crate) const POSTGRES: [(&str, &str); 2] = [
+    ("V1__jobs", include_str!("../migrations/postgres/V1__jobs.sql")),
+    ("V2__attempts", include_str!("../migrations/postgres/V2__attempts.sql")),
+];
 
 /// What brings a database to the latest version. It keeps no lock of its own: the caller must.
 pub(crate) fn runner(files: &[(&str, &str)]) -> Stored<Runner> {

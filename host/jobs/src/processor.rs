@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::unix_ms;
 use crate::course::{Course, Parted};
-use crate::store::{Apps, JobStore, Stored, Taken};
+use crate::store::{Apps, JobStore, Stored, Taken, Tally};
 use crate::work::Workshop;
 
 /// How a processor works.
@@ -62,6 +62,8 @@ pub struct Processor {
     pub settings: Settings,
     /// Rung when there is news.
     pub bell: Bell,
+    /// Counts the jobs that it loses.
+    pub tally: Arc<Tally>,
 }
 
 impl Processor {
@@ -88,13 +90,16 @@ impl Processor {
         while jobs.len() < self.settings.at_once && !*stop.borrow() {
             match self.take().await {
                 Ok(Some(taken)) => {
-                    let course = Course::new(self, taken, stop.clone());
+                    let (course, tally) = (Course::new(self, taken, stop.clone()), self.tally.clone());
                     jobs.spawn(async move {
                         let id = course.id();
                         match course.run().await {
                             Ok(state) => tracing::info!(job = %id, %state, "job ended"),
                             Err(Parted::Stopped) => tracing::info!(job = %id, "job given back"),
-                            Err(Parted::Fenced) => tracing::warn!(job = %id, "job lost to another processor"),
+                            Err(Parted::Fenced) => {
+                                tally.lose();
+                                tracing::warn!(job = %id, "job lost to another processor");
+                            }
                             Err(Parted::Store(error)) => tracing::error!(job = %id, %error, "job left alone"),
                         }
                     });

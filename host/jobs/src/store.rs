@@ -4,6 +4,8 @@ use async_trait::async_trait;
 
 use crate::job::{JobId, UnixMs};
 
+mod accounts;
+mod counted;
 mod error;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -12,12 +14,14 @@ mod rules;
 pub mod sqlite;
 mod types;
 
+pub use accounts::{Past, Swept, Usage};
+pub use counted::{CountedStore, Tally};
 pub(crate) use error::cause;
 pub use error::{Cause, StoreError};
 pub use types::{
     Accepted, AcceptedNow, Apps, Asked, CancelKind, Counts, Ended, EventPage, Filter, Idempotency, Job, JobResult,
-    NewJob, Outcome, Page, Partial, PartitionPage, PartitionRow, PartitionState, Past, Place, Planned,
-    PlannedPartition, Submitted, Swept, Taken, Told, Usage,
+    NewJob, News, Outcome, Page, Partial, PartitionPage, PartitionRow, PartitionState, Place, Planned,
+    PlannedPartition, Submitted, Taken, Told,
 };
 
 /// A store's answer.
@@ -117,9 +121,9 @@ pub trait JobStore: Send + Sync {
     /// Keeps the job's answer for `retention_ms` from its end.
     async fn retain(&self, id: JobId, retention_ms: u64) -> Stored<Job>;
 
-    /// Adds events, each one line of JSON, numbered from 1. Only the latest are kept, 10,000 unless the store was told
-    /// otherwise.
-    async fn append(&self, id: JobId, epoch: u64, lines: Vec<String>) -> Stored<()>;
+    /// Keeps what the owner tells of its work: events, of which only the latest are kept, 10,000 unless the store was told
+    /// otherwise, and counts.
+    async fn append(&self, id: JobId, epoch: u64, news: News) -> Stored<()>;
 
     /// The job's events that come after the number `after` (0: from the first), at most `limit`, and how many of those are
     /// no longer kept.

@@ -7,18 +7,36 @@ use bytes::Bytes;
 use frond_root::{Content, Error, Events, Failure, Plan, Request, Root};
 
 /// The apps of this process.
+#[async_trait]
 pub trait Workshop: Send + Sync {
     /// The names of those that can run jobs now.
     fn apps(&self) -> Vec<String>;
 
     /// One of them, as it is now.
     fn app(&self, name: &str) -> Option<Arc<dyn Worker>>;
+
+    /// The version of one of them that [`Worker::version`] named so: what work began with, and goes on with.
+    ///
+    /// # Errors
+    /// See [`NoVersion`].
+    async fn version(&self, name: &str, version: &str) -> Result<Arc<dyn Worker>, NoVersion>;
+}
+
+/// Why work cannot go on with a version of an app.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NoVersion {
+    /// The app is not here: others may have it.
+    #[error("the app is not here")]
+    NoApp,
+    /// The version is lost, in these words.
+    #[error("{0}")]
+    Lost(String),
 }
 
 /// A version of an app.
 #[async_trait]
 pub trait Worker: Send + Sync {
-    /// The digest of its components, as text.
+    /// What tells it from the app's other versions, in every process that serves it.
     fn version(&self) -> String;
 
     /// What its answers are written in, as HTTP names it.

@@ -4,7 +4,7 @@
 //! 2. `keeper`: the one thread that takes up changes; `inbox`: what waits for it. `kept`: one app as it has it.
 //! 3. `candidate`: what may become a version. `check`: validated, compiled, tried on its cases; `canary`: on one partition.
 //! 4. `ledger`: what an app served, serves, and may go back to; `state`: where that is kept, with every component.
-//! 5. [`Version`]: what queries are asked of; [`AppView`]: an app as clients see it; [`ChangeError`]: why it stays as it is.
+//! 5. `recall`: older versions, for work that began with them. [`Version`]: what queries are asked of; [`AppView`]: an app as clients see it; [`ChangeError`]: why it stays as it is.
 //!
 //! Whatever is refused leaves in place what served before. A query keeps the version that it was asked of.
 
@@ -18,6 +18,7 @@ mod inbox;
 mod keeper;
 mod kept;
 mod ledger;
+mod recall;
 mod state;
 mod version;
 mod view;
@@ -38,10 +39,11 @@ use tokio::runtime::Handle;
 use tokio::sync::{broadcast, oneshot};
 
 use crate::config::Config;
-pub use error::{ChangeError, OpenError, Stage, StateError};
+pub use error::{ChangeError, OpenError, RecallError, Stage, StateError};
 use folder::Root;
 use inbox::{Inbox, Order, Wish};
 use keeper::Keeper;
+use recall::Recalled;
 use state::State;
 pub use version::{Checks, Example, Origin, Part, Version, VersionView};
 pub use view::{AppView, CallView, Change, GrantsView, Health, LimitsView, Refused};
@@ -119,6 +121,7 @@ struct Shared {
     changes: broadcast::Sender<AppView>,
     /// Apps that wait for the keeper, the one that it works on included.
     waiting: AtomicUsize,
+    recalled: Recalled,
 }
 
 impl Shared {
@@ -184,6 +187,7 @@ impl Registry {
             apps: ArcSwap::default(),
             changes: broadcast::Sender::new(CHANGES),
             waiting: AtomicUsize::new(0),
+            recalled: Recalled::default(),
         });
         let keeper = Keeper::new(shared.clone(), root, state);
         let thread = thread::Builder::new().name("frond-apps".to_owned()).spawn(move || keeper.run());
@@ -213,6 +217,21 @@ impl Registry {
     #[must_use]
     pub fn current(&self, app: &str) -> Option<Arc<Version>> {
         self.shared.apps.load().get(app)?.current.load_full()
+    }
+
+    /// The version of an app with this [`Version::id`], for work that began with it: also one that no longer serves, as long
+    /// as it is kept.
+    ///
+    /// # Errors
+    /// See [`RecallError`].
+    pub async fn version(&self, app: &str, id: &str) -> Result<Arc<Version>, RecallError> {
+        let current = self.current(app).ok_or(RecallError::NoApp)?;
+        if current.id() == id {
+            return Ok(current);
+        }
+        let (shared, app, id) = (self.shared.clone(), app.to_owned(), id.to_owned());
+        let recalling = move || recall::recall(&shared, &app, &current.wired.app.dir, &id);
+        tokio::task::spawn_blocking(recalling).await.unwrap_or(Err(RecallError::Lost))
     }
 
     /// An app as clients see it.

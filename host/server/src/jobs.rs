@@ -6,7 +6,8 @@ mod submit;
 mod views;
 mod work;
 
-pub(crate) use submit::{__path_submit, submit};
+pub(crate) use submit::{__path_submit, instead, submit};
+pub(crate) use views::View;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use frond_jobs::clock::unix_ms;
 use frond_jobs::processor::{Bell, Processor, Settings};
-use frond_jobs::{JobStore, StoreError, postgres, sqlite};
+use frond_jobs::{CountedStore, JobStore, StoreError, Tally, postgres, sqlite};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -28,6 +29,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 pub(crate) struct Jobs {
     pub(crate) store: Arc<dyn JobStore>,
     pub(crate) bell: Bell,
+    pub(crate) tally: Arc<Tally>,
     pub(crate) config: JobsConfig,
     pub(crate) slots: usize,
     stop: watch::Sender<bool>,
@@ -45,17 +47,19 @@ impl Jobs {
         if config.role == JobRole::None {
             return Ok(None);
         }
-        let store = open(config, state).await?;
+        let tally = Arc::new(Tally::default());
+        let store: Arc<dyn JobStore> = Arc::new(CountedStore::new(open(config, state).await?, tally.clone()));
         let (stop, stopped) = watch::channel(false);
         let bell = Bell::default();
         let mut tasks = vec![tokio::spawn(sweep(store.clone(), stopped.clone()))];
         if config.role.processes() {
             let settings = Settings { at_once: config.at_once, lease: config.lease.0, ..Settings::default() };
             let workshop = Arc::new(work::Apps(apps.clone()));
-            let processor = Processor { store: store.clone(), workshop, settings, bell: bell.clone() };
+            let (store, bell, tally) = (store.clone(), bell.clone(), tally.clone());
+            let processor = Processor { store, workshop, settings, bell, tally };
             tasks.push(tokio::spawn(processor.run(stopped)));
         }
-        Ok(Some(Self { store, bell, config: config.clone(), slots, stop, tasks: std::sync::Mutex::new(tasks) }))
+        Ok(Some(Self { store, bell, tally, config: config.clone(), slots, stop, tasks: std::sync::Mutex::new(tasks) }))
     }
 
     /// Gives back the jobs that run: whoever takes them goes on where they are.

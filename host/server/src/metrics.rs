@@ -19,8 +19,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 mod gauges;
+mod jobs;
 
 use gauges::Gauges;
+use jobs::JobMetrics;
 
 use crate::reply::word;
 use crate::server::Server;
@@ -77,6 +79,7 @@ pub(crate) struct Metrics {
     events: Family<Kind, Counter>,
     replies: Family<Reply, Counter>,
     gauges: Gauges,
+    jobs: JobMetrics,
     apps: Mutex<std::collections::HashMap<String, Arc<Counted>>>,
 }
 
@@ -178,6 +181,7 @@ impl Metrics {
             events: Family::default(),
             replies: Family::default(),
             gauges: Gauges::new(&mut registry),
+            jobs: JobMetrics::new(&mut registry),
             apps: Mutex::default(),
             registry: Registry::default(),
         };
@@ -199,11 +203,8 @@ impl Metrics {
         registry.register("leaves", "Leaf attempts that ended, by slug, or ok", metrics.leaves.clone());
         registry.register_with_unit("leaf", "A leaf attempt", Unit::Seconds, metrics.leaf_seconds.clone());
         registry.register("folds", "Merges that ended, by slug, or ok", metrics.folds.clone());
-        registry.register(
-            "partitions",
-            "Partitions of ended queries, by what became of them",
-            metrics.partitions.clone(),
-        );
+        let partitions = "Partitions of ended queries, by what became of them";
+        registry.register("partitions", partitions, metrics.partitions.clone());
         registry.register("events", "Events, by kind", metrics.events.clone());
         registry.register("http_replies", "Replies over HTTP", metrics.replies.clone());
         Self { registry, ..metrics }
@@ -278,8 +279,11 @@ impl Metrics {
         counted
     }
 
-    fn text(&self, server: &Server) -> Result<String, std::fmt::Error> {
+    async fn text(&self, server: &Server) -> Result<String, std::fmt::Error> {
         self.gauges.read(server);
+        if let Some(jobs) = &server.jobs {
+            self.jobs.read(jobs).await;
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
@@ -376,7 +380,7 @@ impl Metering {
     tag = "server"
 )]
 pub(crate) async fn metrics(State(server): State<Arc<Server>>) -> Response {
-    let text = server.metrics.text(&server).unwrap_or_default();
+    let text = server.metrics.text(&server).await.unwrap_or_default();
     ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
 }
 

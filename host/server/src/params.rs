@@ -98,6 +98,48 @@ fn wrong(name: &str, value: &str, why: &str) -> Problem {
     Problem::bad_request(format!("`{name}={}`: {why}", value.escape_debug()))
 }
 
+/// What a client would rather have than not: RFC 7240.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Preferences {
+    /// It does not wait for the answer.
+    pub(crate) respond_async: bool,
+    /// So long it waits.
+    pub(crate) wait: Option<Duration>,
+}
+
+impl Preferences {
+    /// Reads them. Those that are not known, or make no sense, do not count; of two the first does.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+        let mut preferences = Self::default();
+        for one in values.flat_map(|value| value.split(',')) {
+            // What follows a semicolon says more of a preference; of these there is no more to say.
+            let one = one.split(';').next().unwrap_or("");
+            let (name, value) = one.split_once('=').unwrap_or((one, ""));
+            match name.trim().to_ascii_lowercase().as_str() {
+                "respond-async" => preferences.respond_async = true,
+                "wait" if preferences.wait.is_none() => {
+                    preferences.wait = value.trim().trim_matches('"').parse().ok().map(Duration::from_secs);
+                }
+                _ => {}
+            }
+        }
+        preferences
+    }
+
+    /// Says in a reply what was done as the client would have it.
+    pub(crate) fn applied(&self, headers: &mut HeaderMap) {
+        let respond = self.respond_async.then(|| "respond-async".to_owned());
+        let wait = self.wait.map(|wait| format!("wait={}", wait.as_secs()));
+        let applied: Vec<String> = respond.into_iter().chain(wait).collect();
+        if let Ok(value) = HeaderValue::try_from(applied.join(", "))
+            && !value.is_empty()
+        {
+            headers.insert("preference-applied", value);
+        }
+    }
+}
+
 /// The names and values after an address's `?`, decoded.
 pub(crate) fn pairs(query: Option<&str>) -> Result<Vec<(String, String)>, Problem> {
     let uri = format!("/?{}", query.unwrap_or(""));

@@ -76,15 +76,21 @@ struct Held {
         ("deadline" = Option<String>, Query, description = "From the request to the answer, such as `500ms` or `2s`; by default the app's", example = "2s"),
         ("floor" = Option<String>, Query, description = "What an answer must stand on: `all`, `best-effort`, or a share of the weight such as `0.8` or `80%`; by default the app's", example = "best-effort"),
         ("require" = Option<Vec<String>>, Query, description = "Partitions without which there is no answer; adds to the app's"),
+        ("prefer" = Option<String>, Header, description = "`respond-async`: the query becomes a job, whose timeout is `deadline`; with `wait=10`, answers once that has ended, if it does within so many seconds. Ignored by a server that takes no jobs"),
+        ("idempotency-key" = Option<String>, Header, description = "With `respond-async`: the same key again, with the same request, gives the same job"),
     ),
     request_body(content = String, content_type = "application/octet-stream", description = "The query"),
     responses(
-        (status = 200, description = "The answer, as the app made it, or in the envelope with `Accept: application/vnd.frond+json`, or as a stream of events with `Accept: text/event-stream`. The header `frond-complete` says whether all of it is there.", content(
+        (status = 200, description = "The answer, as the app made it, or in the envelope with `Accept: application/vnd.frond+json`, or as a stream of events with `Accept: text/event-stream`; the job that it has become, when that was there before or has ended by now. The header `frond-complete` says whether all of it is there.", content(
                 (serde_json::Value = "*/*"),
                 (crate::openapi::Envelope = "application/vnd.frond+json"),
                 (String = "text/event-stream"),
             ),
             headers(("frond-query" = String, description = "The query's id"), ("frond-complete" = bool, description = "Whether every partition is in the answer"), ("frond-coverage" = String, description = "The share of the weight; partitions in the answer/planned"), ("server-timing" = String, description = "Where the time went"))),
+        (status = 202, description = "It has become a job, which will not be lost", body = crate::jobs::View, headers(
+            ("location" = String, description = "Where the job is"),
+            ("preference-applied" = String, description = "Those of the preferences that counted"),
+        )),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such app", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "The body did not come in time", body = Problem, content_type = "application/problem+json"),
@@ -95,6 +101,7 @@ struct Held {
         (status = 502, description = "The merge or the split failed", content((Problem = "application/problem+json"), (crate::openapi::Envelope = "application/vnd.frond+json"))),
         (status = 503, description = "More is asked than can be answered in time, or the app has no version that could answer", body = Problem, content_type = "application/problem+json"),
         (status = 504, description = "Too little arrived in time: with the account of it", content((Problem = "application/problem+json"), (crate::openapi::Envelope = "application/vnd.frond+json"))),
+        (status = 507, description = "It should become a job, and the store of jobs is full", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "queries"
 )]
@@ -104,15 +111,19 @@ pub(crate) async fn ask(
     Named(app): Named<String>,
     uri: Uri,
     headers: HeaderMap,
-    body: Body,
+    mut body: Body,
 ) -> Response {
     let form = Form::wanted(&headers);
+    let refused = |problem: Problem| {
+        server.metrics.refused(problem.slug());
+        problem.into_response()
+    };
+    if let Some(job) = crate::jobs::instead(&server, &holder, &app, &uri, &headers, &mut body).await {
+        return job.unwrap_or_else(refused);
+    }
     let asked = match take_on(&server, &holder, &app, &uri, &headers, body, form).await {
         Ok(asked) => asked,
-        Err(problem) => {
-            server.metrics.refused(problem.slug());
-            return problem.into_response();
-        }
+        Err(problem) => return refused(problem),
     };
     match form {
         Form::Stream => stream::answer(asked),

@@ -93,8 +93,16 @@ fn cors(server: Arc<Server>) -> CorsLayer {
     let named = move |origin: &HeaderValue, _: &http::request::Parts| {
         server.settings().config.cors.iter().any(|one| one.as_bytes() == origin.as_bytes())
     };
-    let exposed =
-        ["frond-query", "frond-job", "location", "frond-complete", "frond-coverage", "server-timing", "retry-after"];
+    let exposed = [
+        "frond-query",
+        "frond-job",
+        "location",
+        "frond-complete",
+        "frond-coverage",
+        "server-timing",
+        "retry-after",
+        "preference-applied",
+    ];
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(named))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH])

@@ -1,5 +1,5 @@
 //! For tests only: leaves and merges that follow a script, what is needed to ask a query of them, inputs that are almost
-//! valid, and the rules that keep the source tree tidy.
+//! valid, a PostgreSQL server, and the rules that keep the source tree tidy.
 //!
 //! Made for paused time (`#[tokio::test(start_paused = true)]`): a script says when things happen, to the millisecond,
 //! and a test of minutes takes none.
@@ -14,6 +14,7 @@
 pub mod almost;
 pub mod leaves;
 pub mod merges;
+pub mod postgres;
 pub mod record;
 pub mod script;
 pub mod stage;
@@ -22,6 +23,7 @@ pub mod tidy;
 pub use almost::almost;
 pub use leaves::{Begun, Counts, Leaves};
 pub use merges::{Fold, Merges};
+pub use postgres::Postgres;
 pub use record::Record;
 pub use script::{Script, Turn};
 pub use stage::{Stage, ms, plan, plan_weighing, request};

@@ -30,7 +30,8 @@ Of all of them:
 #[command(after_help = format!("{EXIT_CODES}\n\nExamples:\n  \
     frond jobs submit rail '{{\"from\":\"London\",\"budget\":60}}' --watch\n  \
     ID=$(frond jobs submit rail @query.json --timeout 2h)\n  \
-    frond jobs watch $ID && frond jobs result $ID --output answer.json"))]
+    frond jobs watch $ID && frond jobs result $ID --output answer.json\n  \
+    frond jobs submit rail @query.json --watch --local examples > answer.json      # no server"))]
 pub struct JobsArgs {
     /// Whom to ask.
     #[command(flatten)]
@@ -51,6 +52,11 @@ pub struct Remote {
     /// A file with nothing but the token in it [default: the token in FROND_TOKEN, if there is one].
     #[arg(long, global = true, value_name = "FILE", help_heading = "Server")]
     pub token_file: Option<PathBuf>,
+
+    /// Without a server: the jobs that `frond serve DIR` would keep. `watch`, and `submit` with --watch or --wait, then run
+    /// what waits in this process, until their job has ended; stopped or killed, they go on where they were.
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Server")]
+    pub local: Option<PathBuf>,
 }
 
 /// The verbs of `frond jobs`.
@@ -166,8 +172,11 @@ pub struct ShowArgs {
 /// `frond jobs watch`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Ctrl-C stops watching, and leaves the job alone. A server that goes away for a while is waited for.\n\n\
-    Example:\n  frond jobs watch 0199f2c41d0a7b3c8e5f60718293a4b5"
+    after_help = "Ctrl-C stops watching, and leaves the job alone. A server that goes away for a while is waited for.\n\
+    With --local, the jobs that wait are run until this one has ended; Ctrl-C then leaves it as far as it is.\n\n\
+    Examples:\n  \
+    frond jobs watch 0199f2c41d0a7b3c8e5f60718293a4b5\n  \
+    frond jobs watch 0199f2c41d0a7b3c8e5f60718293a4b5 --local examples"
 )]
 pub struct WatchArgs {
     /// The job.

@@ -10,7 +10,8 @@ use clap::{Args, ValueEnum};
 #[command(after_help = "Examples:\n  \
     frond serve examples\n  \
     curl --data '{\"from\":\"London\",\"budget\":60}' 'http://127.0.0.1:7300/v1/apps/rail/query?deadline=1s'\n  \
-    frond serve apps --config frond-server.toml --listen 0.0.0.0:7300\n\n\
+    frond serve apps --config frond-server.toml --listen 0.0.0.0:7300\n  \
+    frond serve apps --config shared.toml --role processor      # jobs.store there is a PostgreSQL database\n\n\
     Ctrl-C or SIGTERM: takes nothing new on, lets queries end for up to limits.drain; once more: quits.\n\
     SIGHUP: reads the settings and looks at the apps again.")]
 pub struct ServeArgs {
@@ -30,6 +31,10 @@ pub struct ServeArgs {
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "N")]
     pub slots: Option<u16>,
 
+    /// What it does of jobs, whatever the settings say [default: all].
+    #[arg(long, value_enum)]
+    pub role: Option<ServeRole>,
+
     /// Serves anybody who can reach it: whoever can may ask any app, replace its plugins, and read what others asked.
     #[arg(long)]
     pub insecure: bool,
@@ -37,6 +42,17 @@ pub struct ServeArgs {
     /// Prints the settings that would be in force, as a file for --config, and ends.
     #[arg(long)]
     pub print_config: bool,
+}
+
+/// What a server does of jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ServeRole {
+    /// Accepts them, gives their answers, and leaves it to others to run them.
+    Dispatcher,
+    /// Runs them, and accepts none.
+    Processor,
+    /// Both.
+    All,
 }
 
 /// `frond token`.

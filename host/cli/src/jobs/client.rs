@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::Trouble;
 use super::job::Job;
+use super::local::Local;
 use crate::args::Remote;
 use crate::exit::Machine;
 
@@ -32,8 +34,10 @@ const MAX_TOKEN: u64 = 8 << 10;
 pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
-    /// True when the command line named the server: then whoever goes on must name it again.
-    named: bool,
+    /// What the command line said of where to ask: whoever goes on must say it again.
+    named: String,
+    /// True when nothing goes on once this process has ended.
+    pub(super) is_local: bool,
 }
 
 /// A reply as it came, and as it is understood.
@@ -48,8 +52,21 @@ impl Client {
         let from_env = || std::env::var("FROND_SERVER").ok().filter(|text| !text.is_empty());
         let text = remote.server.clone().or_else(from_env).unwrap_or_else(|| DEFAULT.to_owned());
         let base = address(&text)?;
+        let named = match remote.server {
+            Some(_) => format!(" --server {}", base.as_str().trim_end_matches('/')),
+            None => String::new(),
+        };
+        Self::to(base, named, token(remote)?, false)
+    }
+
+    /// The same for the server of this process, for the folder of apps `dir`.
+    pub(super) fn of_local(local: &Local, dir: &Path) -> anyhow::Result<Self> {
+        Self::to(address(&local.url)?, format!(" --local {}", word(dir)), bearer(&local.token), true)
+    }
+
+    fn to(base: Url, named: String, token: Option<HeaderValue>, is_local: bool) -> anyhow::Result<Self> {
         let mut headers = HeaderMap::new();
-        if let Some(token) = token(remote)? {
+        if let Some(token) = token {
             headers.insert(AUTHORIZATION, token);
         }
         let http = reqwest::Client::builder()
@@ -61,13 +78,12 @@ impl Client {
             .read_timeout(SILENCE)
             .build()
             .context(Machine::new("requests cannot be made on this machine"))?;
-        Ok(Self { http, base, named: remote.server.is_some() })
+        Ok(Self { http, base, named, is_local })
     }
 
     /// The command line that goes on with a job.
     pub(super) fn command(&self, verb: &str, id: JobId) -> String {
-        let server = if self.named { format!(" --server {}", self.at()) } else { String::new() };
-        format!("`frond jobs {verb} {id}{server}`")
+        format!("`frond jobs {verb} {id}{}`", self.named)
     }
 
     fn at(&self) -> &str {
@@ -198,14 +214,27 @@ fn token(remote: &Remote) -> anyhow::Result<Option<HeaderValue>> {
             None => return Ok(None),
         },
     };
-    let text = text.trim();
-    let is_token = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-    let header = HeaderValue::try_from(format!("Bearer {text}")).ok().filter(|_| is_token);
-    let Some(mut header) = header else {
+    let Some(header) = bearer(text.trim()) else {
         bail!("{place} does not hold a token\n(one line, as `frond token NAME` shows it)");
     };
-    header.set_sensitive(true);
     Ok(Some(header))
+}
+
+fn bearer(token: &str) -> Option<HeaderValue> {
+    let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    let mut header = HeaderValue::try_from(format!("Bearer {token}")).ok().filter(|_| is_token)?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+/// A path as a shell takes it for one word.
+fn word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,@%=:".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
 }
 
 #[cfg(test)]

@@ -34,7 +34,12 @@ pub(super) async fn submit(client: &Client, args: &SubmitArgs) -> anyhow::Result
             let until = longest.and_then(|longest| Instant::now().checked_add(longest));
             waited(client, job.id, until).await
         }
-        None => Ok(Exit::Whole),
+        None => {
+            if client.is_local {
+                eprintln!("the job waits\n({} runs it)", client.command("watch", job.id));
+            }
+            Ok(Exit::Whole)
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What may go wrong between us and a server, and the exit codes that stand for it.
 
+use std::path::PathBuf;
+
 use reqwest::StatusCode;
 use serde::Deserialize;
 
@@ -30,6 +32,15 @@ pub(crate) enum Trouble {
         why: String,
         /// What to do.
         hint: String,
+    },
+    /// Somebody else is at work in a folder of apps.
+    #[error(
+        "another process is at work on the jobs of `{}`\n(a server: ask it with --server; or frond jobs --local: try again when that has ended)",
+        dir.display()
+    )]
+    Taken {
+        /// The folder.
+        dir: PathBuf,
     },
     /// The server says no.
     #[error("{}", self.told())]
@@ -105,6 +116,7 @@ impl Trouble {
         let text = match self {
             Self::Unreachable { why, .. } | Self::CutShort { why, .. } => why,
             Self::Refused(problem) => &problem.detail,
+            Self::Taken { .. } => "another process is at work",
             Self::Foreign { what, .. } => what,
         };
         text.lines().next().unwrap_or_default().to_owned()
@@ -118,7 +130,7 @@ impl Trouble {
     /// The exit code that stands for it.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Unreachable { .. } | Self::CutShort { .. } => Exit::Unavailable,
+            Self::Unreachable { .. } | Self::CutShort { .. } | Self::Taken { .. } => Exit::Unavailable,
             Self::Refused(problem) => problem.exit(),
             // A proxy may be there while the server is not.
             Self::Foreign { status: 502..=504, .. } => Exit::Unavailable,

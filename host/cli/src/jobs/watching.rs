@@ -64,11 +64,11 @@ pub(super) async fn until_interrupted(
         () = interrupted() => {}
     }
     // What `work` showed went with it.
-    eprintln!(
-        "no longer watched: the job goes on\n({} watches it again, {} stops it)",
-        client.command("watch", id),
-        client.command("cancel", id)
-    );
+    let (watch, cancel) = (client.command("watch", id), client.command("cancel", id));
+    match client.is_local {
+        true => eprintln!("the job waits: what has arrived is kept\n({watch} goes on with it, {cancel} ends it)"),
+        false => eprintln!("no longer watched: the job goes on\n({watch} watches it again, {cancel} stops it)"),
+    }
     Ok(Exit::Interrupted)
 }
 

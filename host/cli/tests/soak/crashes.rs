@@ -1,9 +1,12 @@
-//! A job whose server is killed again and again, at moments that nobody chose: nothing is lost, nothing counts twice, and
-//! the answer is that of a query that nobody disturbed. A few times in `make test`, fifty in `make soak`.
+//! Jobs whose servers are killed and frozen, and whose database goes away, at moments that nobody chose: nothing is lost,
+//! nothing counts twice, and the answer is that of a query that nobody disturbed. A few times in `make test`, many in
+//! `make soak`. Of each of these faults it is known that it happened while the job was under way.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
+use frond_testkit::Postgres;
 use serde_json::Value;
 
 use crate::kit::{Folder, frond, plugin};
@@ -13,18 +16,17 @@ use crate::server::{Server, client};
 const PARTITIONS: usize = 2_000;
 /// Bytes of each.
 const PIECE: usize = 96 << 10;
-/// A job stays with a server that is gone for so long.
-const SETTINGS: &str = "[jobs]\nlease = \"1s\"\n";
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-fn kills() -> usize {
+/// So many in `make test`, so many in `make soak`.
+fn faults(few: usize, many: usize) -> usize {
     let soaks = std::env::var("FROND_SOAK_SECONDS").is_ok();
-    if soaks { 50 } else { 5 }
+    if soaks { many } else { few }
 }
 
 /// Word counts of a text in many pieces: all are one file, as far as the disk is concerned.
-fn app() -> Folder {
+fn app() -> Arc<Folder> {
     let folder = Folder::new();
     let text = include_str!("../../../../examples/wordcount/data/sonnet-18.txt");
     let text: String = text.lines().cycle().take(PIECE / 40).fold(String::new(), |mut all, line| {
@@ -43,7 +45,23 @@ fn app() -> Folder {
         "content-type = \"application/json\"\n[leaf]\n{component}\n[merge]\n{component}\n{source}\n[query]\ndeadline = \"120s\"\nfloor = \"all\"\n"
     );
     folder.write("apps/words/frond.toml", manifest);
-    folder
+    Arc::new(folder)
+}
+
+/// The answer of a query that nobody disturbs.
+fn undisturbed(folder: &Folder) -> Vec<u8> {
+    frond(["query", "apps/words", "{}"]).dir(folder.dir()).run().expect(0).stdout
+}
+
+/// Settings of a server by this name, whose jobs stay with it for a second when it is gone.
+fn settings(name: &str, database: Option<&Postgres>) -> String {
+    let store = database.map_or(String::new(), |database| format!("store = \"{}\"\n", database.url("postgres")));
+    format!("state = \"{name}\"\n[jobs]\nlease = \"1s\"\n{store}")
+}
+
+async fn submit(server: &Server) -> String {
+    let submitted = server.json(client().post(format!("{}/v1/apps/words/jobs", server.url)).body("{}")).await;
+    submitted["id"].as_str().unwrap_or_else(|| panic!("{submitted}")).to_owned()
 }
 
 async fn job(server: &Server, id: &str) -> Value {
@@ -70,35 +88,137 @@ async fn until(server: &Server, id: &str, wanted: usize) -> Option<usize> {
     tokio::time::timeout(PATIENCE, waiting).await.expect("the job goes on")
 }
 
+/// Waits for the job's end: it has succeeded, each partition is in it once, and its answer is `whole`.
+async fn ends_well(server: &Server, id: &str, whole: &[u8]) -> Value {
+    until(server, id, PARTITIONS + 1).await;
+    let ended = job(server, id).await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    assert_eq!((count(&ended, "done"), count(&ended, "pending")), (PARTITIONS, 0), "{ended}");
+    assert_eq!(ended["coverage"]["complete"], true, "{ended}");
+    let result = client().get(format!("{}/v1/jobs/{id}/result", server.url)).send().await.unwrap();
+    assert!(result.bytes().await.unwrap() == whole, "the answer is not that of a query");
+    ended
+}
+
+/// What is done to a server, or to what it counts on.
+trait Fault {
+    async fn strike(&mut self, server: &mut Server, number: usize);
+}
+
+/// It is killed.
+struct Kill;
+
+impl Fault for Kill {
+    async fn strike(&mut self, server: &mut Server, _: usize) {
+        server.kill_and_start();
+        server.ready().await;
+    }
+}
+
+/// It is killed, and every third time its database goes away instead, and comes back.
+struct KillOrCutOff<'a>(&'a Postgres);
+
+impl Fault for KillOrCutOff<'_> {
+    async fn strike(&mut self, server: &mut Server, number: usize) {
+        if number % 3 != 1 {
+            return Kill.strike(server, number).await;
+        }
+        let before = cut_off(server).await;
+        self.0.stop();
+        server.until("it says that its store is away", async || status(server).await == 503).await;
+        server.until("its processor has met that", async || cut_off(server).await > before).await;
+        self.0.start_again();
+        server.until("its store is back", async || status(server).await == 200).await;
+    }
+}
+
+async fn status(server: &Server) -> u16 {
+    let asked = client().get(format!("{}/v1/jobs?limit=1", server.url)).send().await.expect("it answers");
+    asked.status().as_u16()
+}
+
+/// How often a processor's calls did not reach the store.
+async fn cut_off(server: &Server) -> f64 {
+    let metrics = server.metrics().await;
+    let met = ["accept", "append", "renew", "take"].map(|call| {
+        let call = format!("call=\"{call}\"");
+        metrics.sum("frond_jobs_store_errors_total", &[&call, "error=\"unavailable\""])
+    });
+    met.iter().sum()
+}
+
+/// Runs a job under so many faults.
+async fn outlives(mut server: Server, mut fault: impl Fault, faults: usize, whole: &[u8]) -> Value {
+    server.ready().await;
+    let id = submit(&server).await;
+    let (mut struck, mut before) = (0, 0);
+    let step = PARTITIONS / (faults + 2);
+    while struck < faults {
+        // Not at the same distance from a commit each time.
+        let Some(done) = until(&server, &id, before + 1 + (struck * 7919) % step).await else { break };
+        assert!(done >= before, "what was accepted is lost: {done} of {before}");
+        fault.strike(&mut server, struck).await;
+        let kept = count(&job(&server, &id).await, "done");
+        assert!(kept >= done, "what was told is lost: {kept} of {done}");
+        (struck, before) = (struck + 1, kept);
+    }
+    let ended = ends_well(&server, &id, whole).await;
+    println!("faults: {struck}; owners: {}", ended["epoch"]);
+    assert!(struck * 2 >= faults, "the job ended too soon: it met {struck} faults");
+    assert!(ended["epoch"].as_u64().unwrap() > 1, "{ended}");
+    server.stop();
+    ended
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_outlives_its_server_however_often_that_is_killed() {
     let folder = app();
-    let whole = frond(["query", "apps/words", "{}"]).dir(folder.dir()).run().expect(0).stdout;
-    let mut server = Server::of(folder, SETTINGS);
-    server.ready().await;
-    let submitted = server.json(client().post(format!("{}/v1/apps/words/jobs", server.url)).body("{}")).await;
-    let id = submitted["id"].as_str().unwrap_or_else(|| panic!("{submitted}")).to_owned();
-    let (mut killed, mut before) = (0, 0);
-    let step = PARTITIONS / (kills() + 2);
-    while killed < kills() {
-        // Not at the same distance from a commit each time.
-        let Some(done) = until(&server, &id, before + 1 + (killed * 7919) % step).await else { break };
-        assert!(done >= before, "what was accepted is lost: {done} of {before}");
-        server.kill_and_start();
-        server.ready().await;
-        let kept = count(&job(&server, &id).await, "done");
-        assert!(kept >= done, "what was told is lost: {kept} of {done}");
-        (killed, before) = (killed + 1, kept);
+    let whole = undisturbed(&folder);
+    let server = Server::of(&folder, "server", &settings("kept", None));
+    outlives(server, Kill, faults(5, 50), &whole).await;
+    assert!(folder.path("kept/jobs").is_dir());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_outlives_its_server_and_its_database() {
+    let Some(database) = Postgres::start() else { return };
+    let folder = app();
+    let whole = undisturbed(&folder);
+    let server = Server::of(&folder, "server", &settings("kept", Some(&database)));
+    outlives(server, KillOrCutOff(&database), faults(5, 50), &whole).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_that_was_frozen_past_its_lease_cannot_disturb_its_successor() {
+    let Some(database) = Postgres::start() else { return };
+    let folder = app();
+    let whole = undisturbed(&folder);
+    let mut first = Server::of(&folder, "first", &settings("first", Some(&database)));
+    first.ready().await;
+    let id = submit(&first).await;
+    let done = until(&first, &id, 10).await.expect("the job is under way");
+    first.freeze().await;
+    let second = Server::of(&folder, "second", &settings("second", Some(&database)));
+    second.ready().await;
+    let taken = until(&second, &id, done + 10).await;
+    let over = job(&second, &id).await;
+    println!("taken over by epoch {} with {taken:?} partitions in", over["epoch"]);
+    assert!(over["epoch"].as_u64().unwrap() > 1, "{over}");
+    first.thaw();
+    first
+        .until("it knows that the job is another's", async || {
+            first.metrics().await.sum("frond_jobs_leases_lost_total", &[]) >= 1.0
+        })
+        .await;
+    let late = first.metrics().await.sum("frond_jobs_store_errors_total", &["error=\"fenced\""]);
+    assert!(late >= 1.0 && first.log().contains("job lost to another processor"), "{late}\n{}", first.log());
+    ends_well(&second, &id, &whole).await;
+    let mut accepted = 0.0;
+    for server in [&first, &second] {
+        accepted += server.metrics().await.sum("frond_jobs_partials_accepted_total", &[]);
     }
-    until(&server, &id, PARTITIONS + 1).await;
-    let ended = job(&server, &id).await;
-    println!("killed {killed} times; owners: {}", ended["epoch"]);
-    assert_eq!(ended["state"], "succeeded", "{ended}");
-    assert_eq!((count(&ended, "done"), count(&ended, "pending")), (PARTITIONS, 0), "{ended}");
-    assert!(killed * 2 >= kills(), "the job ended too soon: it was killed {killed} times");
-    assert!(ended["epoch"].as_u64().unwrap() > 1 && ended["coverage"]["complete"] == true, "{ended}");
-    let result = client().get(format!("{}/v1/jobs/{id}/result", server.url)).send().await.unwrap();
-    assert_eq!(result.bytes().await.unwrap(), whole);
-    assert!(server.folder().path("apps/.frond/jobs").is_dir());
-    server.stop();
+    assert!(accepted <= PARTITIONS as f64, "some partition was accepted twice: {accepted}");
+    assert!(second.metrics().await.sum("frond_jobs_resumed_total", &[]) >= 1.0);
+    first.stop();
+    second.stop();
 }

@@ -1,13 +1,20 @@
-//! The server: the real binary, with apps that obey their queries.
+//! The server: the real binary, which can be killed, frozen and started again.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::kit::{Folder, cache, plugin};
 
 /// Nothing here takes a tenth of this.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two looks at whether threads have gone: those that wait for work end after ten seconds without any, and a look
+/// gives one of them work.
+const LOOKS: Duration = Duration::from_secs(3);
 /// Connections and files that come and go by themselves.
 const FILES: u64 = 4;
 
@@ -16,7 +23,8 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
     client: reqwest::Client,
-    folder: Folder,
+    folder: Arc<Folder>,
+    name: String,
 }
 
 /// What it holds.
@@ -29,10 +37,10 @@ pub(crate) struct State {
     pub(crate) leaves: u64,
 }
 
-fn serve(folder: &Folder) -> (Child, String) {
-    let log = std::fs::File::options().create(true).append(true).open(folder.path("log")).unwrap();
+fn serve(folder: &Folder, name: &str) -> (Child, String) {
+    let log = std::fs::File::options().create(true).append(true).open(folder.path(&format!("{name}.log"))).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_frond"))
-        .args(["serve", "apps", "--listen", "127.0.0.1:0", "--config", "settings.toml"])
+        .args(["serve", "apps", "--listen", "127.0.0.1:0", "--config", &format!("{name}.toml")])
         .current_dir(folder.dir())
         .env("FROND_CACHE", cache())
         .stdin(Stdio::null())
@@ -73,25 +81,47 @@ impl Server {
             std::fs::copy(plugin("faulty"), folder.path(&format!("apps/{app}/faulty.wasm"))).unwrap();
             folder.write(&format!("apps/{app}/frond.toml"), manifest(0));
         }
-        Self::of(folder, "")
+        Self::of(&Arc::new(folder), "server", "")
     }
 
-    /// With the apps of the folder, and these settings.
-    pub(crate) fn of(folder: Folder, settings: &str) -> Self {
-        folder.write("settings.toml", settings);
-        let (child, url) = serve(&folder);
-        Self { child, url, client: client(), folder }
+    /// One of those that serve the apps of the folder, with these settings, by its name.
+    pub(crate) fn of(folder: &Arc<Folder>, name: &str, settings: &str) -> Self {
+        folder.write(&format!("{name}.toml"), settings);
+        let (child, url) = serve(folder, name);
+        Self { child, url, client: client(), folder: folder.clone(), name: name.to_owned() }
     }
 
     /// Kills it, as nothing can be prepared for, and starts it again.
     pub(crate) fn kill_and_start(&mut self) {
         self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        (self.child, self.url) = serve(&self.folder);
+        let ended = self.child.wait().unwrap();
+        assert_eq!(ended.signal(), Some(Signal::KILL.as_raw()), "it ended by itself: {ended}\n{}", self.log());
+        (self.child, self.url) = serve(&self.folder, &self.name);
     }
 
-    pub(crate) fn folder(&self) -> &Folder {
-        &self.folder
+    /// Lets none of its threads run any more. Comes back when none does.
+    pub(crate) async fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let stat = format!("/proc/{}/stat", self.child.id());
+        self.until("it is frozen", async || {
+            let stat = std::fs::read_to_string(&stat).unwrap();
+            stat.rsplit(") ").next().unwrap().starts_with('T')
+        })
+        .await;
+    }
+
+    /// Lets it run again. Connections that it has kept are too old for it by then.
+    pub(crate) fn thaw(&mut self) {
+        self.client = client();
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path(&format!("{}.log", self.name))).unwrap()
     }
 
     /// Asks, and reads JSON.
@@ -108,15 +138,20 @@ impl Server {
         .await;
     }
 
-    async fn until(&self, what: &str, is: impl AsyncFn() -> bool) {
+    pub(crate) async fn until(&self, what: &str, is: impl AsyncFn() -> bool) {
+        self.until_at(Duration::from_millis(20), what, is).await;
+    }
+
+    async fn until_at(&self, pace: Duration, what: &str, is: impl AsyncFn() -> bool) {
         let waiting = async {
             while !is().await {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(pace).await;
             }
         };
         if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            let log = std::fs::read_to_string(self.folder.path("log")).unwrap();
-            panic!("never was this so: {what}\n{:?}\n{log}", self.state().await);
+            // It may not answer any more.
+            let state = tokio::time::timeout(Duration::from_secs(5), self.state()).await.ok();
+            panic!("never was this so: {what}\n{state:?}\n{}", self.log());
         }
     }
 
@@ -142,7 +177,7 @@ impl Server {
             metrics.sum("frond_queries_running", &[]) + metrics.sum("frond_leaves_running", &[]) == 0.0
         })
         .await;
-        self.until("files and threads are as before", async || {
+        self.until_at(LOOKS, "files and threads are as before", async || {
             let state = self.state().await;
             state.files <= new.files + FILES && state.threads <= new.threads + FILES
         })
@@ -152,10 +187,9 @@ impl Server {
 
     /// Stops it as a service manager would.
     pub(crate) fn stop(mut self) {
-        let process = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         let ended = self.child.wait().unwrap();
-        let log = std::fs::read_to_string(self.folder.path("log")).unwrap();
+        let log = self.log();
         assert!(ended.success(), "{ended}\n{log}");
         assert!(!log.contains("panicked"), "{log}");
     }

@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use frond_root::{Event, EventKind, Failure, Listener, Status};
 
+use crate::store::News;
+
 /// Events that wait to be written. A store that is away for longer loses the later ones.
 const WAITING: usize = 10_000;
 /// Failures that are kept until the end; partitions beyond count as pending, and run again all the same.
@@ -20,12 +22,28 @@ struct Pages {
     /// The last failure of partitions that have not succeeded.
     failures: BTreeMap<u32, (u32, Failure)>,
     failed: Vec<u32>,
+    /// Attempts since the last call.
+    attempts: u64,
+    /// Partitions that failed, and have no other attempt before them.
+    failing: u64,
 }
 
 impl Diary {
-    /// The lines since the last call.
-    pub(super) fn take(&self) -> Vec<String> {
-        self.with(|pages| std::mem::take(&mut pages.lines))
+    /// What came since the last call; nothing when that is nothing new.
+    pub(super) fn take(&self) -> Option<News> {
+        self.with(|pages| {
+            let news = News {
+                lines: std::mem::take(&mut pages.lines),
+                attempts: std::mem::take(&mut pages.attempts),
+                failing: pages.failing,
+            };
+            (!news.lines.is_empty() || news.attempts > 0).then_some(news)
+        })
+    }
+
+    /// So many attempts could not be told.
+    pub(super) fn untold(&self, attempts: u64) {
+        self.with(|pages| pages.attempts += attempts);
     }
 
     /// The partitions that failed, with the attempt that was the last.
@@ -46,6 +64,7 @@ impl Listener for Diary {
     fn event(&self, event: &Event) {
         self.with(|pages| {
             match &event.kind {
+                EventKind::AttemptStarted { .. } => pages.attempts += 1,
                 EventKind::AttemptEnded { partition, failure: None, .. } => {
                     pages.failures.remove(partition);
                 }
@@ -54,7 +73,10 @@ impl Listener for Diary {
                 {
                     pages.failures.insert(*partition, (*attempt, failure.clone()));
                 }
-                EventKind::PartitionMissing { partition, status: Status::Failed, .. } => pages.failed.push(*partition),
+                EventKind::PartitionMissing { partition, status: Status::Failed, .. } => {
+                    pages.failed.push(*partition);
+                    pages.failing += 1;
+                }
                 _ => {}
             }
             if pages.lines.len() < WAITING

@@ -118,11 +118,10 @@ impl Hold {
 
     /// Writes the events that have come. Those that cannot be written are lost: they are news, and no result.
     pub(super) async fn write(&self, diary: &Diary) {
-        let lines = diary.take();
-        if lines.is_empty() {
-            return;
-        }
-        if let Err(error) = self.0.store.append(self.0.id, self.0.epoch, lines).await {
+        let Some(news) = diary.take() else { return };
+        let attempts = news.attempts;
+        if let Err(error) = self.0.store.append(self.0.id, self.0.epoch, news).await {
+            diary.untold(attempts);
             tracing::debug!(job = %self.0.id, %error, "events were not kept");
         }
     }

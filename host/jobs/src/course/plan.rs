@@ -14,14 +14,14 @@ use crate::work::Worker;
 /// Partitions read at once.
 const PAGE: u32 = 5_000;
 
-/// Writes a plan down.
-pub(super) async fn kept(hold: &Hold, id: JobId, plan: &Plan) -> Result<Result<(), Error>, Parted> {
+/// Writes a plan down, and which version of the app made it.
+pub(super) async fn kept(hold: &Hold, id: JobId, plan: &Plan, version: String) -> Result<Result<(), Error>, Parted> {
     let partitions: Result<Vec<_>, _> = plan.partitions().iter().map(planned).collect();
     let partitions = match partitions {
         Ok(partitions) => partitions,
         Err(error) => return Ok(Err(error)),
     };
-    let planned = Planned { query: plan.query().cloned(), partitions };
+    let planned = Planned { version, query: plan.query().cloned(), partitions };
     let epoch = hold.epoch();
     hold.insist(|store| store.plan(id, epoch, planned.clone())).await?;
     Ok(Ok(()))

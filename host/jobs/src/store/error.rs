@@ -80,6 +80,32 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Its kind, as a word for metrics.
+    #[must_use]
+    pub fn slug(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "not-found",
+            Self::Expired(_) => "expired",
+            Self::Fenced { .. } => "fenced",
+            Self::Illegal(_) => "illegal",
+            Self::NoPartition { .. } => "no-partition",
+            Self::KeyReused => "key-reused",
+            Self::Full => "full",
+            Self::ReadOnly => "read-only",
+            Self::Unavailable(_) => "unavailable",
+            Self::Corrupt(_) => "corrupt",
+            Self::Newer { .. } => "newer",
+            Self::TooLarge { .. } => "too-large",
+            Self::Other(_) => "other",
+        }
+    }
+
+    /// True when something is the matter, with the store or with who calls it; false for what clients may ask wrongly.
+    #[must_use]
+    pub(crate) fn is_fault(&self) -> bool {
+        !self.is_refusal() || matches!(self, Self::Fenced { .. } | Self::NoPartition { .. })
+    }
+
     /// True when the call was refused for what it asked of which job: the store itself is well.
     #[must_use]
     pub fn is_refusal(&self) -> bool {

@@ -16,10 +16,12 @@ use tokio_postgres::IsolationLevel;
 
 use crate::job::{JobId, UnixMs};
 
+use super::rows::{USAGE, count_jobs};
 use super::rules::unsigned;
 use super::{
-    Accepted, AcceptedNow, Apps, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, Page,
-    Partial, PartitionPage, PartitionRow, Past, Planned, StoreError, Stored, Submitted, Swept, Taken, Told, Usage,
+    Accepted, AcceptedNow, Apps, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, News,
+    Page, Partial, PartitionPage, PartitionRow, Past, Planned, StoreError, Stored, Submitted, Swept, Taken, Told,
+    Usage,
 };
 
 mod connect;
@@ -185,8 +187,8 @@ impl JobStore for PostgresStore {
         writing!(self, |transaction| jobs::retain(&transaction, id, retention_ms))
     }
 
-    async fn append(&self, id: JobId, epoch: u64, lines: Vec<String>) -> Stored<()> {
-        writing!(self, |transaction| owner::append(&transaction, id, epoch, &lines, self.options.events_kept))
+    async fn append(&self, id: JobId, epoch: u64, news: News) -> Stored<()> {
+        writing!(self, |transaction| owner::append(&transaction, id, epoch, &news, self.options.events_kept))
     }
 
     async fn events(&self, id: JobId, after: u64, limit: u32) -> Stored<EventPage> {
@@ -213,14 +215,14 @@ impl JobStore for PostgresStore {
 
     async fn usage(&self) -> Stored<Usage> {
         let client = self.client().await?;
-        let row = client
-            .query_one(
-                "SELECT pg_total_relation_size('jobs') + pg_total_relation_size('partitions') \
-                 + pg_total_relation_size('events'), (SELECT count(*) FROM jobs)",
-                &[],
-            )
-            .await?;
-        Ok(Usage { bytes: unsigned(row.try_get(0)?), jobs: unsigned(row.try_get(1)?) })
+        let size = "SELECT pg_total_relation_size('jobs') + pg_total_relation_size('partitions') \
+             + pg_total_relation_size('events')";
+        let bytes = unsigned(client.query_one(size, &[]).await?.try_get(0)?);
+        let mut usage = Usage { bytes, ..Usage::default() };
+        for row in client.query(USAGE, &[]).await? {
+            count_jobs(&mut usage, &row)?;
+        }
+        Ok(usage)
     }
 }
 

@@ -10,18 +10,21 @@ use crate::job::{JobId, JobState, UnixMs};
 
 use super::error::cause;
 use super::rules::{Head, unsigned};
-use super::{CancelKind, Counts, Job, PartitionRow, PartitionState, Past, Place, StoreError, Stored};
+use super::{CancelKind, Counts, Job, PartitionRow, PartitionState, Past, Place, StoreError, Stored, Usage};
 
 /// What a job is made of.
 pub(crate) const JOB: &str = "id, state, app, version, floor, required, run_timeout_ms, retention_ms, share, caller, \
      created, started, finished, expires, owner, epoch, lease_until, cancel, planned, partitions, weight, done, degraded, \
-     failed, settled_weight, reason, coverage";
+     failed, settled_weight, attempts, failing, reason, coverage";
 
 /// What decides about a job.
 pub(crate) const HEAD: &str = "id, num, state, epoch, planned, partitions";
 
 /// What a partition is made of.
 pub(crate) const PARTITION: &str = "idx, key, weight, elsewhere, inline, state, attempts, run_ms, failure";
+
+/// Jobs, counted.
+pub(crate) const USAGE: &str = "SELECT state, count(*) AS jobs, min(queued) AS oldest FROM jobs GROUP BY state";
 
 /// What is kept of a job's cost.
 pub(crate) const PAST: &str = "id, partitions, weight, started, finished, leaf_ms";
@@ -99,6 +102,8 @@ pub(crate) fn job_of(row: &impl Columns) -> Stored<Job> {
             degraded: row.count("degraded")?,
             failed: row.count("failed")?,
             settled_weight: row.count("settled_weight")?,
+            attempts: row.count("attempts")?,
+            failing: row.count("failing")?,
         },
         reason: row.maybe_json("reason")?,
         coverage: row.maybe_json("coverage")?,
@@ -139,6 +144,18 @@ pub(crate) fn partition_of(row: &impl Columns) -> Stored<PartitionRow> {
         run_ms: row.count("run_ms")?,
         failure: row.maybe_json("failure")?,
     })
+}
+
+/// Adds what a row of [`USAGE`] says.
+pub(crate) fn count_jobs(usage: &mut Usage, row: &impl Columns) -> Stored<()> {
+    let state = row.word::<JobState>("state")?;
+    let jobs = row.count("jobs")?;
+    usage.jobs += jobs;
+    usage.states.insert(state, jobs);
+    if state == JobState::Queued {
+        usage.oldest_queued = row.time("oldest")?;
+    }
+    Ok(())
 }
 
 /// The past job of a row with the columns [`PAST`].

@@ -18,9 +18,9 @@ use crate::job::{JobId, UnixMs};
 
 use super::rules::unsigned;
 use super::{
-    Accepted, AcceptedNow, Apps, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, Page,
-    Partial, PartitionPage, PartitionRow, Past, Planned, StoreError, Stored, Submitted, Swept, Taken, Told, Usage,
-    cause,
+    Accepted, AcceptedNow, Apps, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, News,
+    Page, Partial, PartitionPage, PartitionRow, Past, Planned, StoreError, Stored, Submitted, Swept, Taken, Told,
+    Usage, cause,
 };
 
 mod blobs;
@@ -201,9 +201,9 @@ impl JobStore for SqliteStore {
         self.write(Care::END, move |connection| jobs::retain(connection, id, retention_ms)).await
     }
 
-    async fn append(&self, id: JobId, epoch: u64, lines: Vec<String>) -> Stored<()> {
+    async fn append(&self, id: JobId, epoch: u64, news: News) -> Stored<()> {
         let kept = self.options.events_kept;
-        self.write(Care::GROW, move |connection| owner::append(connection, id, epoch, &lines, kept)).await
+        self.write(Care::GROW, move |connection| owner::append(connection, id, epoch, &news, kept)).await
     }
 
     async fn events(&self, id: JobId, after: u64, limit: u32) -> Stored<EventPage> {
@@ -234,7 +234,7 @@ impl JobStore for SqliteStore {
         self.read(move |connection| {
             let log = database.with_extension("db-wal");
             let bytes = size_of(&database) + size_of(&log) + blobs.bytes();
-            Ok(Usage { bytes, jobs: unsigned(jobs::count(connection)?) })
+            jobs::usage(connection, bytes)
         })
         .await
     }

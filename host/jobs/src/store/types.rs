@@ -14,7 +14,7 @@ pub struct NewJob {
     pub id: JobId,
     /// The app's name.
     pub app: String,
-    /// The digest of the app's components, as text: which version of the app it is.
+    /// Which version of the app it was submitted to.
     pub version: String,
     /// The query itself.
     pub query: Bytes,
@@ -63,7 +63,7 @@ pub struct Job {
     pub state: JobState,
     /// The app's name.
     pub app: String,
-    /// The version of the app.
+    /// The version of the app that planned it; before that, the one that it was submitted to.
     pub version: String,
     /// How much must be there.
     pub floor: Floor,
@@ -127,6 +127,22 @@ pub struct Counts {
     pub failed: u64,
     /// The weight of those that are done or degraded.
     pub settled_weight: u64,
+    /// Attempts of leaves that began, all owners' together, as far as these have told.
+    pub attempts: u64,
+    /// Those that have failed with the owner of the moment, as far as that has told: it may turn out otherwise. 0 once the
+    /// job has ended.
+    pub failing: u64,
+}
+
+/// What an owner tells of its work while it is at it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct News {
+    /// Events, each one line of JSON, to be numbered from 1.
+    pub lines: Vec<String>,
+    /// Attempts of leaves that began since it last told.
+    pub attempts: u64,
+    /// Partitions that have failed by now.
+    pub failing: u64,
 }
 
 /// How a job was asked to stop.
@@ -186,6 +202,8 @@ pub struct Told {
 /// A plan.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Planned {
+    /// The version of the app that made it: the job's from now on.
+    pub version: String,
     /// What leaves and merges get in the place of the query, if anything.
     pub query: Option<Bytes>,
     /// The partitions, by index.
@@ -351,45 +369,4 @@ pub struct EventPage {
     pub events: Vec<(u64, String)>,
     /// How many between `after` and the first of them are no longer kept.
     pub missed: u64,
-}
-
-/// What a succeeded job took.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Past {
-    /// The job.
-    pub id: JobId,
-    /// How many partitions.
-    pub partitions: u64,
-    /// Their weight.
-    pub weight: u64,
-    /// From its start to its end.
-    pub run_ms: u64,
-    /// The time of all leaves whose results were accepted.
-    pub leaf_ms: u64,
-    /// The same by unit of weight; 0 for an empty plan.
-    pub leaf_ms_per_weight: f64,
-    /// When it ended.
-    pub finished: UnixMs,
-}
-
-/// What a sweep removed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Swept {
-    /// Jobs that became tombstones.
-    pub expired: u64,
-    /// Tombstones that went.
-    pub forgotten: u64,
-    /// Files that belonged to no job.
-    pub blobs_removed: u64,
-    /// The bytes of queries, partials and answers of jobs that expired.
-    pub bytes: u64,
-}
-
-/// What a store takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Usage {
-    /// Bytes on disk.
-    pub bytes: u64,
-    /// Jobs, tombstones included.
-    pub jobs: u64,
 }

@@ -1,7 +1,7 @@
 //! Ends, and what comes after them.
 
 use bytes::Bytes;
-use frond_jobs::store::{Counts, Ended, NewJob, PartitionState};
+use frond_jobs::store::{Counts, Ended, NewJob, News, PartitionState};
 use frond_jobs::{End, JobState};
 use serde_json::json;
 
@@ -21,6 +21,7 @@ on_both!(
     a_redrive_needs_something_that_is_missing,
     a_job_that_was_never_planned_is_planned_after_its_redrive,
     retention_is_changed_before_and_after_the_end,
+    what_an_owner_tells_of_its_work_adds_up,
     events_are_numbered_and_read_page_by_page,
     only_the_latest_events_are_kept,
     history_tells_what_succeeded_jobs_took,
@@ -102,7 +103,7 @@ async fn a_redrive_runs_only_what_failed_or_is_missing(bench: Bench) {
     assert_eq!((redriven.state, redriven.planned, redriven.cancel), (JobState::Queued, true, None));
     assert_eq!((redriven.started, redriven.finished, redriven.expires), (None, None, None));
     assert_eq!((redriven.coverage, redriven.reason), (None, None));
-    let expected = Counts { partitions: 4, weight: 40, done: 1, degraded: 1, failed: 0, settled_weight: 20 };
+    let expected = Counts { partitions: 4, weight: 40, done: 1, degraded: 1, settled_weight: 20, ..Counts::default() };
     assert_eq!(redriven.counts, expected);
     assert_eq!(store.result(job).await.unwrap(), None);
     let row = rows(&store, job).await.remove(1);
@@ -145,8 +146,30 @@ async fn retention_is_changed_before_and_after_the_end(bench: Bench) {
     assert_eq!(get(&store, job).await.retention_ms, 1);
 }
 
-fn lines(numbers: std::ops::RangeInclusive<u64>) -> Vec<String> {
-    numbers.map(|number| format!("{{\"n\":{number}}}")).collect()
+fn lines(numbers: std::ops::RangeInclusive<u64>) -> News {
+    News { lines: numbers.map(|number| format!("{{\"n\":{number}}}")).collect(), ..News::default() }
+}
+
+async fn what_an_owner_tells_of_its_work_adds_up(bench: Bench) {
+    let store = bench.store();
+    let (job, epoch) = running(&store, 3).await;
+    let counts = async || {
+        let counts = get(&store, job).await.counts;
+        (counts.attempts, counts.failing, counts.failed)
+    };
+    assert_eq!(counts().await, (0, 0, 0));
+    store.append(job, epoch, News { attempts: 3, failing: 1, ..lines(1..=1) }).await.unwrap();
+    store.append(job, epoch, News { attempts: 2, failing: 2, ..News::default() }).await.unwrap();
+    assert_eq!(counts().await, (5, 2, 0));
+    // Whoever goes on tries again what failed for its predecessor.
+    store.release(job, epoch).await.unwrap();
+    let epoch = take(&store, 60).await.unwrap().epoch;
+    assert_eq!(counts().await, (5, 0, 0));
+    store.append(job, epoch, News { attempts: u64::MAX / 4, failing: 1, ..News::default() }).await.unwrap();
+    store.accept(job, epoch, vec![done(0), failed(1)]).await.unwrap();
+    store.finish(job, epoch, ended(End::Failed, 100)).await.unwrap();
+    let (attempts, failing, failed) = counts().await;
+    assert!(attempts > 1 << 60 && (failing, failed) == (0, 1), "{attempts} {failing} {failed}");
 }
 
 async fn events_are_numbered_and_read_page_by_page(bench: Bench) {
@@ -155,7 +178,7 @@ async fn events_are_numbered_and_read_page_by_page(bench: Bench) {
     let none = store.events(job, 0, 10).await.unwrap();
     assert!(none.events.is_empty() && none.missed == 0);
     store.append(job, epoch, lines(1..=3)).await.unwrap();
-    store.append(job, epoch, Vec::new()).await.unwrap();
+    store.append(job, epoch, News::default()).await.unwrap();
     store.append(job, epoch, lines(4..=5)).await.unwrap();
     let page = store.events(job, 0, 2).await.unwrap();
     assert_eq!(page.events, [(1, "{\"n\":1}".to_owned()), (2, "{\"n\":2}".to_owned())]);

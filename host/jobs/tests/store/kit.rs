@@ -113,7 +113,8 @@ pub(crate) fn plan(count: usize) -> Planned {
             Place::Inline(Bytes::from("here"))
         },
     };
-    Planned { query: Some(Bytes::from("planned")), partitions: (0..count).map(partition).collect() }
+    let version = "v1".to_owned();
+    Planned { version, query: Some(Bytes::from("planned")), partitions: (0..count).map(partition).collect() }
 }
 
 pub(crate) fn result(index: u32, outcome: Outcome) -> Accepted {

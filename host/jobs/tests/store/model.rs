@@ -68,6 +68,14 @@ pub(crate) struct Model {
 }
 
 impl Model {
+    pub(crate) fn states(&self) -> BTreeMap<JobState, u64> {
+        let mut states = BTreeMap::new();
+        for job in self.jobs.values() {
+            *states.entry(job.state).or_default() += 1;
+        }
+        states
+    }
+
     fn live(&mut self, job: u64) -> Said<&mut Job> {
         let job = self.jobs.get_mut(&job).ok_or("not found")?;
         if job.state == JobState::Expired { Err("expired") } else { Ok(job) }

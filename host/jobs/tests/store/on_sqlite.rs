@@ -125,7 +125,7 @@ async fn a_file_of_a_newer_frond_is_refused() {
         .unwrap();
     drop(connection);
     let refused = SqliteStore::open(&path, Options::default()).map(|_| ());
-    assert!(matches!(refused, Err(StoreError::Newer { found: 7, known: 1 })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Newer { found: 7, known: 2 })), "{refused:?}");
 }
 
 #[tokio::test]

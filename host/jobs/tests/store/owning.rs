@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use frond_jobs::store::{Apps, CancelKind, NewJob, PartitionState};
+use frond_jobs::store::{Apps, CancelKind, NewJob, News, PartitionState, Planned};
 use frond_jobs::{End, JobState, JobStore};
 use std::sync::Arc;
 
@@ -190,7 +190,7 @@ async fn refused(store: &Arc<dyn JobStore>, job: frond_jobs::JobId, epoch: u64) 
     assert_eq!(name(&store.accept(job, epoch, vec![done(0)]).await), "fenced");
     assert_eq!(name(&store.accept(job, epoch, Vec::new()).await), "fenced");
     assert_eq!(name(&store.merge(job, epoch).await), "fenced");
-    assert_eq!(name(&store.append(job, epoch, vec!["{}".to_owned()]).await), "fenced");
+    assert_eq!(name(&store.append(job, epoch, news("{}")).await), "fenced");
     for end in End::ALL {
         assert_eq!(name(&store.finish(job, epoch, ended(end, 50)).await), "fenced");
     }
@@ -231,7 +231,8 @@ async fn moves_in_the_wrong_order_are_refused(bench: Bench) {
     assert_eq!(name(&store.merge(job, epoch).await), "illegal");
     assert_eq!(name(&store.finish(job, epoch, ended(End::Succeeded, 20)).await), "illegal");
     assert_eq!(name(&store.redrive(job, at(20)).await), "illegal");
-    store.plan(job, epoch, plan(2)).await.unwrap();
+    store.plan(job, epoch, Planned { version: "v2".to_owned(), ..plan(2) }).await.unwrap();
+    assert_eq!(store.get(job).await.unwrap().version, "v2");
     assert_eq!(name(&store.plan(job, epoch, plan(3)).await), "illegal");
     assert_eq!(rows(&store, job).await.len(), 2);
     assert_eq!(name(&store.finish(job, epoch, ended(End::Partial, 20)).await), "illegal");
@@ -268,7 +269,7 @@ async fn who_takes_over_knows_that_it_should_stop(bench: Bench) {
 async fn what_an_owner_had_is_there_after_a_restart(mut bench: Bench) {
     let (job, epoch) = running(&bench.store(), 3).await;
     bench.store().accept(job, epoch, vec![done(2)]).await.unwrap();
-    bench.store().append(job, epoch, vec!["{\"a\":1}".to_owned()]).await.unwrap();
+    bench.store().append(job, epoch, news("{\"a\":1}")).await.unwrap();
     let before = (get(&bench.store(), job).await, rows(&bench.store(), job).await);
     bench.reopen().await;
     let store = bench.store();
@@ -277,4 +278,8 @@ async fn what_an_owner_had_is_there_after_a_restart(mut bench: Bench) {
     assert_eq!(store.partials(job, None, 99).await.unwrap().len(), 1);
     // The owner goes on, in the new process.
     store.accept(job, epoch, vec![done(0)]).await.unwrap();
+}
+
+fn news(line: &str) -> News {
+    News { lines: vec![line.to_owned()], ..News::default() }
 }

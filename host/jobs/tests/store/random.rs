@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use frond_jobs::store::{Accepted, Apps, Filter, Idempotency, NewJob, Outcome, Page, PartitionState, TOMBSTONE_MS};
+use frond_jobs::store::{
+    Accepted, Apps, Filter, Idempotency, NewJob, News, Outcome, Page, PartitionState, TOMBSTONE_MS,
+};
 use frond_jobs::{End, JobState, JobStore, StoreError};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -199,7 +201,8 @@ impl Run {
             Op::Append { job, epoch, count } => {
                 let epoch = self.epoch(job, epoch);
                 let lines = (0..count).map(|line| format!("{line}")).collect();
-                let real = said(store.append(id(job), epoch, lines).await, |()| ());
+                let news = News { lines, ..News::default() };
+                let real = said(store.append(id(job), epoch, news).await, |()| ());
                 assert_eq!(real, self.model.append(job, epoch, count));
             }
             Op::Wait { ms } => self.now += ms,
@@ -214,7 +217,10 @@ impl Run {
     /// Compares all that can be seen.
     async fn compare(&self) {
         let store = self.bench.store();
-        assert_eq!(store.usage().await.unwrap().jobs, self.model.jobs.len() as u64);
+        let usage = store.usage().await.unwrap();
+        assert_eq!((usage.jobs, &usage.states), (self.model.jobs.len() as u64, &self.model.states()));
+        let queued = self.model.jobs.values().filter(|job| job.state == JobState::Queued).map(|job| at(job.queued));
+        assert_eq!(usage.oldest_queued, queued.min());
         let listed = store.list(&Filter::default(), Page { after: None, limit: 9 }).await.unwrap();
         let numbers: Vec<_> = self.model.jobs.keys().rev().map(|number| id(*number)).collect();
         assert_eq!(listed.iter().map(|job| job.id).collect::<Vec<_>>(), numbers);

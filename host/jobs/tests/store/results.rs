@@ -71,7 +71,7 @@ async fn a_plan_that_is_too_large_is_refused(bench: Bench) {
     let store = bench.store();
     let (job, epoch) = planning(&store).await;
     let one = plan(1).partitions.remove(0);
-    let planned = Planned { query: None, partitions: vec![one; MAX_PARTITIONS + 1] };
+    let planned = Planned { version: String::new(), query: None, partitions: vec![one; MAX_PARTITIONS + 1] };
     assert_eq!(name(&store.plan(job, epoch, planned).await), "too large");
     assert_eq!(get(&store, job).await.state, JobState::Planning);
 }
@@ -120,7 +120,8 @@ async fn results_are_counted_and_weighed(bench: Bench) {
     store.accept(job, epoch, vec![done(0), failed(1)]).await.unwrap();
     store.accept(job, epoch, vec![degraded(2), done(3), done(3)]).await.unwrap();
     let counts = get(&store, job).await.counts;
-    let expected = Counts { partitions: 5, weight: 50, done: 2, degraded: 1, failed: 1, settled_weight: 30 };
+    let expected =
+        Counts { partitions: 5, weight: 50, done: 2, degraded: 1, failed: 1, settled_weight: 30, ..Counts::default() };
     assert_eq!(counts, expected);
 }
 

@@ -1,19 +1,12 @@
-//! A PostgreSQL server for tests: made when the first of them needs it, with nothing kept, and gone with this process
-//! however that ends.
+//! A PostgreSQL server for tests, started when the first of them needs it, and a database of its own for each.
 
-use std::fs;
-use std::io::Write;
-use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use frond_jobs::StoreError;
 use frond_jobs::postgres::{Options, PostgresStore};
-use tempfile::TempDir;
+use frond_testkit::Postgres;
 use tokio::sync::Mutex;
 use tokio_postgres::NoTls;
 
@@ -86,16 +79,11 @@ fn options(events_kept: u64) -> Options {
     Options { events_kept, statement_timeout: long, connect_timeout: long, ..Options::default() }
 }
 
-struct Server {
-    port: u16,
-    // Both live as long as the process.
-    _folder: TempDir,
-    _guard: Child,
-}
+struct Server(Postgres);
 
 impl Server {
     fn url(&self, database: &str) -> String {
-        format!("host=127.0.0.1 port={} user=frond dbname={database}", self.port)
+        self.0.url(database)
     }
 
     async fn run(&self, sql: &str) {
@@ -122,91 +110,8 @@ async fn run(url: &str, sql: &str) -> Result<(), tokio_postgres::Error> {
     done
 }
 
+/// One for all tests.
 fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    SERVER.get_or_init(|| programs().map(|programs| start(&programs))).as_ref()
-}
-
-/// The folder of the server's programs.
-fn programs() -> Option<PathBuf> {
-    let told = Command::new("pg_config").arg("--bindir").output().ok();
-    let told = told.filter(|told| told.status.success()).map(|told| String::from_utf8_lossy(&told.stdout).into_owned());
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut folders: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
-    folders.sort();
-    folders.extend(told.map(|folder| PathBuf::from(folder.trim())));
-    let found = folders.into_iter().rev().find(|folder| folder.join("initdb").exists());
-    if found.is_none() {
-        assert!(
-            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-            "PostgreSQL is missing: apt-get install postgresql"
-        );
-        // Past the harness, which shows nothing of tests that pass.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: PostgreSQL is missing (apt-get install postgresql)");
-    }
-    found
-}
-
-fn start(programs: &Path) -> Server {
-    let folder = tempfile::Builder::new().prefix("frond-pg-").tempdir().unwrap();
-    // The server refuses to run as root: then as the user that its package has made.
-    let user = (id("-u", None) == Some(0)).then(|| {
-        let (Some(user), Some(group)) = (id("-u", Some("postgres")), id("-g", Some("postgres"))) else {
-            panic!("PostgreSQL does not run as root, and there is no user `postgres`")
-        };
-        chown(folder.path(), Some(user), Some(group)).unwrap();
-        (user, group)
-    });
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-    let data = folder.path().join("data");
-    let initdb = ["--username=frond", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"];
-    must(as_user(user, &programs.join("initdb")).args(initdb).arg("--pgdata").arg(&data));
-    // Somebody else may get the port between its choice and its use.
-    let port = (0..5).find_map(|_| listen(programs, user, &data, folder.path()));
-    let guard = guard(programs, user, &data, folder.path());
-    Server { port: port.expect("the server did not start"), _folder: folder, _guard: guard }
-}
-
-fn listen(programs: &Path, user: Option<(u32, u32)>, data: &Path, sockets: &Path) -> Option<u16> {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let settings = format!(
-        "-p {port} -k {} -c listen_addresses=127.0.0.1 -c fsync=off -c full_page_writes=off \
-         -c synchronous_commit=off -c max_connections=200",
-        sockets.display()
-    );
-    let mut start = as_user(user, &programs.join("pg_ctl"));
-    start.args(["--wait", "--silent", "--log"]).arg(sockets.join("log")).arg("--pgdata").arg(data);
-    let started = start.arg("--options").arg(settings).arg("start").stdout(Stdio::null()).status().unwrap();
-    started.success().then_some(port)
-}
-
-/// A process that stops the server and removes its folder when its input ends: when this process ends, even by a panic
-/// or a kill.
-fn guard(programs: &Path, user: Option<(u32, u32)>, data: &Path, folder: &Path) -> Child {
-    let script = "trap '' INT TERM HUP; cat; \"$1\" --mode=immediate --silent --pgdata \"$2\" stop; rm -rf \"$3\"";
-    let mut guard = as_user(user, Path::new("sh"));
-    guard.args(["-c", script, "sh"]).arg(programs.join("pg_ctl")).arg(data).arg(folder);
-    guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
-
-fn as_user(user: Option<(u32, u32)>, program: &Path) -> Command {
-    let Some((user, group)) = user else {
-        let mut command = Command::new(program);
-        command.current_dir(std::env::temp_dir());
-        return command;
-    };
-    let mut command = Command::new("setpriv");
-    command.arg(format!("--reuid={user}")).arg(format!("--regid={group}")).arg("--clear-groups").arg(program);
-    command.current_dir(std::env::temp_dir());
-    command
-}
-
-fn id(which: &str, name: Option<&str>) -> Option<u32> {
-    let told = Command::new("id").arg(which).args(name).output().ok()?;
-    String::from_utf8_lossy(&told.stdout).trim().parse().ok()
-}
-
-fn must(command: &mut Command) {
-    let done = command.output().unwrap();
-    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+    SERVER.get_or_init(|| Postgres::start().map(Server)).as_ref()
 }

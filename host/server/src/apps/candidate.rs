@@ -12,7 +12,7 @@ use super::digest::Digest;
 use super::error::{Refusal, Stage};
 use super::folder::Look;
 use super::ledger::{Entry, Held, Identity, Parts, Uploads};
-use super::state::{Kind, State};
+use super::state::{Kind, Shelf, State};
 
 /// The roles, in the order in which they are read.
 const ROLES: [Role; 3] = [Role::Leaf, Role::Merge, Role::Split];
@@ -40,11 +40,11 @@ impl Candidate {
         look: &Look,
         uploads: Uploads,
         given: Given<'_>,
-        state: &State,
+        shelf: &Shelf,
     ) -> Result<Self, Refusal> {
         let manifest = look.manifest.clone().map_err(|why| Refusal::told(Stage::Validating, why))?;
         let read = |component: &Component, role| match uploads.get(role) {
-            Some(digest) => uploaded(digest, given, state).map(|bytes| (digest, bytes)),
+            Some(digest) => uploaded(digest, given, shelf).map(|bytes| (digest, bytes)),
             None => {
                 let bytes = from_file(component).map_err(|error| invalid(&error))?;
                 Ok((Digest::of(&bytes), bytes))
@@ -57,14 +57,14 @@ impl Candidate {
     ///
     /// # Errors
     /// What is not kept any more.
-    pub(crate) fn kept(app: &str, dir: &Path, entry: &Entry, state: &State) -> Result<Self, Refusal> {
+    pub(crate) fn kept(app: &str, dir: &Path, entry: &Entry, shelf: &Shelf) -> Result<Self, Refusal> {
         let lost = |error| Refusal::new(Stage::Validating, &error);
-        let text = state.load(Kind::Manifest, &entry.manifest).map_err(lost)?;
+        let text = shelf.load(Kind::Manifest, &entry.manifest).map_err(lost)?;
         let read = |_: &Component, role| {
             let held = entry.parts.get(role).ok_or_else(|| {
                 Refusal::told(Stage::Validating, format!("the version {} has no {role} component", entry.number))
             })?;
-            Ok((held.digest, state.load(Kind::Component, &held.digest).map_err(lost)?))
+            Ok((held.digest, shelf.load(Kind::Component, &held.digest).map_err(lost)?))
         };
         Self::collect(app, dir, (entry.manifest, text), entry.parts.uploads(), read)
     }
@@ -151,10 +151,10 @@ fn component(package: &mut Package, role: Role) -> Option<&mut Component> {
     }
 }
 
-fn uploaded(digest: Digest, given: Given<'_>, state: &State) -> Result<Bytes, Refusal> {
+fn uploaded(digest: Digest, given: Given<'_>, shelf: &Shelf) -> Result<Bytes, Refusal> {
     match given {
         Some((same, bytes)) if same == digest => Ok(bytes.clone()),
-        _ => state.load(Kind::Component, &digest).map_err(|error| Refusal::new(Stage::Validating, &error)),
+        _ => shelf.load(Kind::Component, &digest).map_err(|error| Refusal::new(Stage::Validating, &error)),
     }
 }
 

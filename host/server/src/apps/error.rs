@@ -106,6 +106,37 @@ impl From<Refusal> for ChangeError {
     }
 }
 
+/// Why a version that no longer serves cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecallError {
+    /// The app is not there, or has no version that could serve.
+    #[error("the app is not served")]
+    NoApp,
+    /// It was forgotten, or never served here.
+    #[error("of `{app}`, this server keeps the {history} latest versions, and that one is not among them")]
+    NotKept {
+        /// The app.
+        app: String,
+        /// How many are kept.
+        history: usize,
+    },
+    /// What is kept cannot be read.
+    #[error("what is kept of the app's versions cannot be read")]
+    Unread(#[source] StateError),
+    /// It cannot be loaded any more.
+    #[error("version {number} cannot be loaded again: {why}")]
+    Refused {
+        /// Its number.
+        number: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// Loading it panicked.
+    #[error("loading the version panicked: that is a bug in Frond\n(its message is in the server's log)")]
+    Lost,
+}
+
 /// Why no app can be served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -36,7 +36,7 @@ pub(crate) struct Kept {
 impl Kept {
     /// An app whose folder has come.
     pub(crate) fn open(name: &str, slot: Arc<Slot>, state: &State) -> Self {
-        let ledger = state.ledger(name).map(|ledger| ledger.unwrap_or_else(|| Ledger::new(name)));
+        let ledger = state.shelf.ledger(name).map(|ledger| ledger.unwrap_or_else(|| Ledger::new(name)));
         Self {
             name: name.to_owned(),
             slot,
@@ -161,7 +161,7 @@ impl Kept {
     }
 
     fn load_kept(&self, entry: &Entry, look: &Look, shared: &Shared, state: &State) -> Result<Arc<Version>, Refusal> {
-        let candidate = Candidate::kept(&self.name, &look.dir, entry, state)?;
+        let candidate = Candidate::kept(&self.name, &look.dir, entry, &state.shelf)?;
         let loaded = self.checked(shared, |checker| checker.load(&candidate))?;
         Ok(self.install(loaded, entry, shared))
     }
@@ -174,7 +174,7 @@ impl Kept {
         shared: &Shared,
         state: &mut State,
     ) -> Result<Arc<Version>, Refusal> {
-        let candidate = Candidate::kept(&self.name, &look.dir, before, state)?;
+        let candidate = Candidate::kept(&self.name, &look.dir, before, &state.shelf)?;
         // It has passed its checks: going back must not hang on what may be the matter now.
         let loaded = self.checked(shared, |checker| checker.load(&candidate))?;
         ledger.roll_back(look.identity(&candidate.uploads()), unix_ms());
@@ -191,7 +191,7 @@ impl Kept {
         shared: &Shared,
         state: &mut State,
     ) -> Result<Arc<Version>, Refusal> {
-        let candidate = Candidate::of(&self.name, look, uploads, given, state)?;
+        let candidate = Candidate::of(&self.name, look, uploads, given, &state.shelf)?;
         self.outrun = look.identity(&uploads).as_ref().is_some_and(|seen| {
             // What is uploaded is as good as seen; what was read of the folder has to be what was seen there.
             *seen != candidate.identity()
@@ -261,7 +261,7 @@ impl Kept {
 
     /// Writes down what changes nothing that serves. What cannot be written will be found out again.
     fn keep(&self, ledger: &Ledger, state: &mut State) {
-        if state.ledger(&self.name).is_ok_and(|kept| kept.as_ref() == Some(ledger)) {
+        if state.shelf.ledger(&self.name).is_ok_and(|kept| kept.as_ref() == Some(ledger)) {
             return;
         }
         if let Err(error) = state.keep(ledger) {

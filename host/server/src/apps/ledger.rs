@@ -3,7 +3,7 @@
 use frond_run::Role;
 use serde::{Deserialize, Serialize};
 
-use super::digest::Digest;
+use super::digest::{Digest, Digesting};
 
 #[cfg(test)]
 mod tests;
@@ -17,6 +17,17 @@ pub(crate) struct Identity {
     pub(crate) merge: Digest,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) split: Option<Digest>,
+}
+
+impl Identity {
+    /// A name for it, of 64 characters.
+    pub(crate) fn id(&self) -> String {
+        let mut digest = Digesting::default();
+        for part in [Some(&self.manifest), Some(&self.leaf), Some(&self.merge), self.split.as_ref()] {
+            digest.add_whole(part.map(ToString::to_string).unwrap_or_default().as_bytes());
+        }
+        digest.finish().to_string()
+    }
 }
 
 /// Components that were uploaded, and take the place of those that the folder names.

@@ -24,9 +24,14 @@ const MAX_LEDGER: u64 = 4 << 20;
 /// What a file is called until it is whole.
 const UNFINISHED: &str = ".new-";
 
+/// The state folder, to be read by anyone, while whoever holds it writes.
+pub(crate) struct Shelf {
+    dir: PathBuf,
+}
+
 /// The state folder, held by this server alone.
 pub(crate) struct State {
-    dir: PathBuf,
+    pub(crate) shelf: Shelf,
     made: u64,
     /// What each app's ledger needs, by the ledger's file; `None` of one that cannot be read.
     needed: HashMap<String, Option<Vec<Digest>>>,
@@ -38,6 +43,39 @@ pub(crate) struct State {
 struct Written {
     format: u32,
     ledger: Ledger,
+}
+
+impl Shelf {
+    pub(crate) fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_path_buf() }
+    }
+
+    /// What is kept of an app, if anything is.
+    ///
+    /// # Errors
+    /// A file that cannot be read or understood.
+    pub(crate) fn ledger(&self, app: &str) -> Result<Option<Ledger>, StateError> {
+        let path = self.dir.join("apps").join(file_of(app));
+        match read_ledger(&path) {
+            Ok(ledger) if ledger.app == app => Ok(Some(ledger)),
+            Ok(ledger) => Err(StateError::Strange { path, why: format!("it is of the app `{}`", ledger.app) }),
+            Err(StateError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is kept under a digest.
+    ///
+    /// # Errors
+    /// When it is not there, or not what it was.
+    pub(crate) fn load(&self, kind: Kind, digest: &Digest) -> Result<Bytes, StateError> {
+        let path = self.dir.join(kind.folder()).join(kind.name(digest));
+        let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+        if Digest::of(&bytes) != *digest {
+            return Err(StateError::Strange { path, why: "it is not what its name says".to_owned() });
+        }
+        Ok(bytes.into())
+    }
 }
 
 /// As much of a file as tells whether the rest can be understood.
@@ -68,9 +106,9 @@ impl State {
             Err(TryLockError::WouldBlock) => return Err(StateError::Taken { path: dir.to_path_buf() }),
             Err(TryLockError::Error(cause)) => return Err(io_error("lock", &path)(cause)),
         }
-        let mut state = Self { dir: dir.to_path_buf(), made: 0, needed: HashMap::new(), _lock: lock };
+        let mut state = Self { shelf: Shelf::at(dir), made: 0, needed: HashMap::new(), _lock: lock };
         for folder in [Kind::Component, Kind::Manifest].map(Kind::folder).into_iter().chain(["apps"]) {
-            let folder = state.dir.join(folder);
+            let folder = state.shelf.dir.join(folder);
             made(&folder)?;
             remove(&folder, |name| name.starts_with(UNFINISHED))?;
         }
@@ -78,26 +116,12 @@ impl State {
         Ok(state)
     }
 
-    /// What is kept of an app, if anything is.
-    ///
-    /// # Errors
-    /// A file that cannot be read or understood.
-    pub(crate) fn ledger(&self, app: &str) -> Result<Option<Ledger>, StateError> {
-        let path = self.dir.join("apps").join(file_of(app));
-        match read_ledger(&path) {
-            Ok(ledger) if ledger.app == app => Ok(Some(ledger)),
-            Ok(ledger) => Err(StateError::Strange { path, why: format!("it is of the app `{}`", ledger.app) }),
-            Err(StateError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Keeps an app's ledger.
     ///
     /// # Errors
     /// When it cannot be written; the one before is then still there.
     pub(crate) fn keep(&mut self, ledger: &Ledger) -> Result<(), StateError> {
-        let (folder, name) = (self.dir.join("apps"), file_of(&ledger.app));
+        let (folder, name) = (self.shelf.dir.join("apps"), file_of(&ledger.app));
         let written = Written { format: FORMAT, ledger: ledger.clone() };
         let path = folder.join(&name);
         let text = toml::to_string(&written)
@@ -112,23 +136,10 @@ impl State {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn store(&mut self, kind: Kind, digest: &Digest, bytes: &[u8]) -> Result<(), StateError> {
-        if self.load(kind, digest).is_ok() {
+        if self.shelf.load(kind, digest).is_ok() {
             return Ok(());
         }
-        self.write(&self.dir.join(kind.folder()), &kind.name(digest), bytes)
-    }
-
-    /// What is kept under a digest.
-    ///
-    /// # Errors
-    /// When it is not there, or not what it was.
-    pub(crate) fn load(&self, kind: Kind, digest: &Digest) -> Result<Bytes, StateError> {
-        let path = self.dir.join(kind.folder()).join(kind.name(digest));
-        let bytes = fs::read(&path).map_err(io_error("read", &path))?;
-        if Digest::of(&bytes) != *digest {
-            return Err(StateError::Strange { path, why: "it is not what its name says".to_owned() });
-        }
-        Ok(bytes.into())
+        self.write(&self.shelf.dir.join(kind.folder()), &kind.name(digest), bytes)
     }
 
     /// Removes what no app needs any more, and all that is known of apps that have been gone for long. `present` are those
@@ -143,7 +154,7 @@ impl State {
         self.forget_gone(&present.map(file_of).collect::<Vec<_>>())?;
         let needed: Vec<&Digest> = self.needed.values().flatten().flatten().collect();
         for kind in [Kind::Component, Kind::Manifest] {
-            remove(&self.dir.join(kind.folder()), |name| {
+            remove(&self.shelf.dir.join(kind.folder()), |name| {
                 let digest = name.strip_suffix(kind.ending()).and_then(|stem| stem.parse::<Digest>().ok());
                 digest.is_some_and(|digest| !needed.contains(&&digest))
             })?;
@@ -152,7 +163,7 @@ impl State {
     }
 
     fn forget_gone(&mut self, present: &[String]) -> Result<(), StateError> {
-        let folder = self.dir.join("apps");
+        let folder = self.shelf.dir.join("apps");
         let age = |name: &String| fs::metadata(folder.join(name)).and_then(|found| found.modified()).ok();
         let mut gone: Vec<(Option<SystemTime>, String)> =
             self.needed.keys().filter(|name| !present.contains(name)).map(|name| (age(name), name.clone())).collect();
@@ -167,7 +178,7 @@ impl State {
 
     /// Reads every ledger once, to know what they need.
     fn take_stock(&mut self) -> Result<(), StateError> {
-        let folder = self.dir.join("apps");
+        let folder = self.shelf.dir.join("apps");
         for entry in fs::read_dir(&folder).map_err(io_error("list", &folder))? {
             let path = entry.map_err(io_error("list", &folder))?.path();
             let name = path.file_name().and_then(|name| name.to_str()).filter(|name| name.ends_with(".toml"));

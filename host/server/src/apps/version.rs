@@ -22,6 +22,13 @@ pub struct Version {
 }
 
 impl Version {
+    /// What tells it from every other version of its app, wherever that is served: the same for the same `frond.toml` and
+    /// the same components.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.identity.id()
+    }
+
     /// The SHA-256 of the component in a role, in hexadecimal.
     #[must_use]
     pub fn digest(&self, role: Role) -> Option<String> {

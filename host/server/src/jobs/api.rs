@@ -217,7 +217,7 @@ fn answer(body: Bytes, content_type: Option<&str>, id: &str) -> Response {
     responses(
         (status = 200, description = "What is accepted so far, merged; `frond-coverage` says how much that is", content((serde_json::Value = "*/*"))),
         (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "Its app has another version by now", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The version of the app that it goes by is not kept here", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "It has expired", body = Problem, content_type = "application/problem+json"),
         (status = 502, description = "What is there could not be merged", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
@@ -227,10 +227,10 @@ fn answer(body: Bytes, content_type: Option<&str>, id: &str) -> Response {
 pub(crate) async fn partial(State(server): State<Arc<Server>>, Named(id): Named<String>) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;
     let job = jobs.store.get(named(&id)?).await?;
-    let worker = work::Apps(server.apps.clone()).app(&job.app).filter(|worker| worker.version() == job.version);
-    let Some(worker) = worker else {
-        return Err(Problem::conflict("the app has another version than the job: what is there cannot be merged"));
-    };
+    let worker = work::Apps(server.apps.clone())
+        .version(&job.app, &job.version)
+        .await
+        .map_err(|why| Problem::conflict(format!("the version of the app that the job goes by is not here: {why}")))?;
     let root = worker.root(Events::default());
     let so_far = so_far(&*jobs.store, &job, &*root.merger).await.map_err(|error| match error {
         PartialError::Store(error) => Problem::from(error),

@@ -20,7 +20,7 @@ use super::Jobs;
 /// How often the store is asked.
 const PACE: Duration = Duration::from_millis(200);
 /// The longest that one request waits.
-const LONGEST: Duration = Duration::from_secs(60);
+pub(super) const LONGEST: Duration = Duration::from_secs(60);
 /// Events that are read at once.
 const BATCH: u32 = 500;
 

@@ -17,13 +17,13 @@ use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, Uri};
 use sha2::{Digest, Sha256};
 
+use super::Jobs;
 use super::api::{jobs, view};
-use super::follow::ended_within;
+use super::follow::{LONGEST, ended_within};
 use super::views::View;
-use super::{Jobs, work};
 use crate::apps::Version;
 use crate::auth::Holder;
-use crate::params::{self, Named, pairs};
+use crate::params::{self, Named, Preferences, Promises, pairs};
 use crate::reply::{Problem, accepted};
 use crate::server::Server;
 
@@ -34,7 +34,7 @@ const MAX_REQUIRED: usize = 1000;
 
 /// What a job is asked for beside its query.
 #[derive(Default)]
-struct Terms {
+pub(crate) struct Terms {
     floor: Option<Floor>,
     required: Vec<PartitionKey>,
     timeout: Option<Duration>,
@@ -68,6 +68,12 @@ impl Terms {
         }
         Ok(terms)
     }
+
+    /// The terms of a query that is to be a job: its deadline is the job's timeout.
+    fn of_query(query: Option<&str>, jobs: &Jobs) -> Result<Self, Problem> {
+        let Promises { deadline, floor, required } = Promises::read(query, jobs.config.timeout.0)?;
+        Ok(Self { floor, required, timeout: deadline, ..Self::default() })
+    }
 }
 
 /// Submits a job: its query is answered in the server's own time, and the answer is kept.
@@ -87,7 +93,10 @@ impl Terms {
     request_body(content = String, content_type = "application/octet-stream", description = "The query"),
     responses(
         (status = 200, description = "It was there before, or has ended while the client waited", body = View),
-        (status = 202, description = "It is accepted, and will not be lost", body = View, headers(("location" = String, description = "Where the job is"))),
+        (status = 202, description = "It is accepted, and will not be lost", body = View, headers(
+            ("location" = String, description = "Where the job is"),
+            ("preference-applied" = String, description = "Those of the preferences that counted"),
+        )),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such app, or this server takes no jobs", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "The body did not come in time", body = Problem, content_type = "application/problem+json"),
@@ -114,28 +123,60 @@ pub(crate) async fn submit(
         ));
     }
     let terms = Terms::read(uri.query())?;
-    let version = crate::query::version(&server, &app)?;
+    accept(&server, jobs, &holder, app, terms, &headers, body).await
+}
+
+/// A query that is to be a job, as its client prefers; nothing where no jobs are taken: a preference is no demand.
+pub(crate) async fn instead(
+    server: &Server,
+    holder: &Holder,
+    app: &str,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &mut Body,
+) -> Option<Result<Response, Problem>> {
+    let jobs = server.jobs.as_ref().filter(|jobs| jobs.config.role.dispatches())?;
+    if !Preferences::of(headers).respond_async {
+        return None;
+    }
+    let terms = match Terms::of_query(uri.query(), jobs) {
+        Ok(terms) => terms,
+        Err(problem) => return Some(Err(problem)),
+    };
+    Some(accept(server, jobs, holder, app.to_owned(), terms, headers, std::mem::take(body)).await)
+}
+
+async fn accept(
+    server: &Server,
+    jobs: &Jobs,
+    holder: &Holder,
+    app: String,
+    terms: Terms,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let version = crate::query::version(server, &app)?;
     let settings = server.settings();
     let limits = &settings.config.limits;
-    let query = params::body(&headers, body, limits.query.0, limits.body_time.0).await?;
+    let query = params::body(headers, body, limits.query.0, limits.body_time.0).await?;
     if server.is_stopping() {
         return Err(Problem::overloaded("the server is stopping", Duration::from_secs(5)));
     }
     let caller = settings.gate.is_closed().then(|| holder.name.clone());
     room(jobs, &app, caller.as_deref()).await?;
-    let new = new_job(jobs, &version, app, query, terms, caller, &headers)?;
+    let new = new_job(jobs, &version, app, query, terms, caller, headers)?;
     let submitted = jobs.store.submit(new).await?;
     jobs.bell.ring();
     let (id, fresh) = (submitted.job.id, submitted.fresh);
-    let job = match wait(&headers) {
-        Some(time) => ended_within(jobs, submitted.job, time).await?,
-        None => submitted.job,
-    };
+    let mut preferences = Preferences::of(headers);
+    preferences.wait = preferences.wait.map(|wait| wait.min(LONGEST));
+    let job = ended_within(jobs, submitted.job, preferences.wait.unwrap_or_default()).await?;
     let done = !fresh || job.state.is_ended();
     let mut response = Json(view(jobs, job).await).into_response();
     if !done {
         accepted(&mut response);
     }
+    preferences.applied(response.headers_mut());
     if let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{id}")) {
         response.headers_mut().insert(LOCATION, location);
     }
@@ -176,7 +217,7 @@ fn new_job(
     Ok(NewJob {
         id: QueryId::new().into(),
         app,
-        version: work::digest(version),
+        version: version.id(),
         query,
         floor,
         required,
@@ -216,11 +257,4 @@ async fn room(jobs: &Jobs, app: &str, caller: Option<&str>) -> Result<(), Proble
         }
     }
     Ok(())
-}
-
-/// How long the client wants to wait: RFC 7240.
-fn wait(headers: &HeaderMap) -> Option<Duration> {
-    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    let mut each = preferences.flat_map(|value| value.split([',', ';'])).map(str::trim);
-    each.find_map(|one| one.strip_prefix("wait=")?.trim_matches('"').parse().ok().map(Duration::from_secs))
 }

@@ -19,7 +19,8 @@ pub(crate) struct View {
     pub(super) id: String,
     /// The app's name.
     app: String,
-    /// The digests of the app's components when it was submitted.
+    /// A digest of the `frond.toml` and the components that it goes by to its end: those that planned it, and before it has
+    /// a plan those that it was submitted to.
     version: String,
     /// `queued`, `planning`, `running`, `merging`; `succeeded`, `partial`, `failed` or `cancelled`; `expired`.
     #[schema(value_type = String)]
@@ -46,6 +47,8 @@ pub(crate) struct View {
     poll_after_ms: Option<u64>,
     /// Whether it was asked to stop.
     cancelling: bool,
+    /// Attempts of its leaves so far; those that were lost with a server may be missing.
+    attempts: u64,
     /// How often it was taken: more than once after an interruption.
     epoch: u64,
     /// Why it ended as it did.
@@ -85,7 +88,7 @@ struct Partitions {
     done: u64,
     /// Those of which a part is in.
     degraded: u64,
-    /// Those that failed; told at the end.
+    /// Those that failed, for now while it runs: whoever goes on with it after an interruption tries them again.
     failed: u64,
     /// Those that are still to come.
     pending: u64,
@@ -103,7 +106,9 @@ struct Weight {
 impl View {
     pub(super) fn new(job: Job, history: &[Past], slots: usize) -> Self {
         let likely = eta(&job, history, slots, unix_ms());
-        let Counts { partitions, weight, done, degraded, failed, settled_weight } = job.counts;
+        let Counts { partitions, weight, done, degraded, failed, settled_weight, attempts, failing } = job.counts;
+        // Between the two may be a moment in which a partition that failed for now is in.
+        let failed = failed.max(failing).min(partitions.saturating_sub(done + degraded));
         let poll = likely.map_or(POLL_MS.0 * 4, |eta| (eta.p50_ms / 10).clamp(POLL_MS.0, POLL_MS.1));
         let ms = |time: Option<UnixMs>| time.map(|time| time.0);
         Self {
@@ -128,6 +133,7 @@ impl View {
             eta_missing: likely.err(),
             poll_after_ms: (!job.state.is_ended()).then_some(poll),
             cancelling: job.cancel.is_some() && !job.state.is_ended(),
+            attempts,
             epoch: job.epoch,
             reason: job.reason,
             coverage: job.coverage.filter(|coverage| !coverage.is_null()),

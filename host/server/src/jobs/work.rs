@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use frond_jobs::{Worker, Workshop};
+use frond_jobs::{NoVersion, Worker, Workshop};
 use frond_root::{Content, Error, Events, Failure, Plan, Request, Root};
-use frond_run::{Question, Role};
+use frond_run::Question;
 
-use crate::apps::{Registry, Version};
+use crate::apps::{RecallError, Registry, Version};
+use crate::reply::chain;
 
 /// All that are served.
 pub(super) struct Apps(pub(super) Arc<Registry>);
 
+#[async_trait]
 impl Workshop for Apps {
     fn apps(&self) -> Vec<String> {
         let names = self.0.apps().into_iter().map(|app| app.name);
@@ -22,21 +24,23 @@ impl Workshop for Apps {
     fn app(&self, name: &str) -> Option<Arc<dyn Worker>> {
         self.0.current(name).map(|version| Arc::new(Serving(version)) as Arc<dyn Worker>)
     }
+
+    async fn version(&self, name: &str, version: &str) -> Result<Arc<dyn Worker>, NoVersion> {
+        match self.0.version(name, version).await {
+            Ok(version) => Ok(Arc::new(Serving(version))),
+            Err(RecallError::NoApp) => Err(NoVersion::NoApp),
+            Err(error) => Err(NoVersion::Lost(chain(&error))),
+        }
+    }
 }
 
-/// A version that serves.
+/// A version, to work with.
 pub(super) struct Serving(pub(super) Arc<Version>);
-
-/// The digests of a version's components, as one text.
-pub(super) fn digest(version: &Version) -> String {
-    let digests = [Role::Leaf, Role::Merge, Role::Split].map(|role| version.digest(role).unwrap_or_default());
-    digests.join(".")
-}
 
 #[async_trait]
 impl Worker for Serving {
     fn version(&self) -> String {
-        digest(&self.0)
+        self.0.id()
     }
 
     fn content_type(&self) -> String {

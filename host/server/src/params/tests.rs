@@ -269,3 +269,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn preferences_that_make_sense_count() {
+    let prefers = |values: &[&str]| {
+        let pairs: Vec<_> = values.iter().map(|value| ("prefer", *value)).collect();
+        let Preferences { respond_async, wait } = Preferences::of(&headers(&pairs));
+        (respond_async, wait.map(|wait| wait.as_secs()))
+    };
+    assert_eq!(prefers(&[]), (false, None));
+    assert_eq!(prefers(&["respond-async, wait=10"]), (true, Some(10)));
+    assert_eq!(prefers(&["Wait = \"5\"", "Respond-Async; now=yes"]), (true, Some(5)));
+    assert_eq!(prefers(&["wait=1, wait=2"]), (false, Some(1)));
+    assert_eq!(prefers(&["wait=soon, respond-asynchronously", "return=minimal; wait=3"]), (false, None));
+}
+
+#[test]
+fn what_was_applied_is_said() {
+    let applied = |respond_async, wait| {
+        let mut told = HeaderMap::new();
+        Preferences { respond_async, wait }.applied(&mut told);
+        told.get("preference-applied").map(|value| value.to_str().unwrap().to_owned())
+    };
+    assert_eq!(applied(false, None), None);
+    assert_eq!(applied(true, None).unwrap(), "respond-async");
+    assert_eq!(applied(true, Some(Duration::from_secs(7))).unwrap(), "respond-async, wait=7");
+}

@@ -6,8 +6,9 @@ use frond_server::Order;
 use frond_server::config::{Config, JobRole, Role, Time};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::common::{Reply, Served, Stream, apps, asking, by_key, config, send, token};
+use crate::common::{Reply, Served, Stream, apps, asking, by_key, config, send, token, within};
 
 /// Settings under which a job that is left is soon taken up again.
 fn brisk() -> Config {
@@ -73,8 +74,55 @@ async fn a_job_gives_the_answer_of_a_query() {
 async fn a_client_that_waits_a_little_has_it_at_once() {
     let served = Served::new().await;
     let request = served.request(Method::POST, "/v1/apps/caller/jobs").header("prefer", "respond-async, wait=30");
-    let job = send(request.body(by_key(&["ok"]))).await.expect(200).json();
+    let reply = send(request.body(by_key(&["ok"]))).await.expect(200);
+    let job = reply.json();
     assert_eq!((&job["state"], &job["poll_after_ms"]), (&json!("succeeded"), &Value::Null));
+    assert_eq!(reply.header("preference-applied"), "respond-async, wait=30");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_whose_client_does_not_wait_is_a_job() {
+    let served = Served::new().await;
+    let body = by_key(&["ok-0", "trap-1"]);
+    let ask = |app: &str, prefer: &str, body: &str| {
+        let request = served.query(app, body.to_owned()).header("prefer", prefer.to_owned());
+        send(request.header("idempotency-key", "monday").header("accept", crate::common::EVENTS))
+    };
+    let reply = ask("caller?floor=0.1", "respond-async", &body).await.expect(202);
+    let job = reply.json();
+    assert_eq!(reply.header("location"), format!("/v1/jobs/{}", id(&job)));
+    assert_eq!(reply.header("preference-applied"), "respond-async");
+    assert_eq!(ended(&served, &job).await["state"], "partial");
+    let reply = ask("caller?floor=0.1", "respond-async, wait=600", &body).await.expect(200);
+    assert_eq!((id(&reply.json()), reply.header("preference-applied")), (id(&job), "respond-async, wait=60"));
+    let again = served.request(Method::POST, "/v1/apps/caller/jobs?floor=0.1").body(body.clone());
+    let again = send(again.header("idempotency-key", "monday")).await.expect(200);
+    assert_eq!((id(&again.json()), again.header("preference-applied")), (id(&job), ""));
+    ask("caller?floor=0.2", "respond-async", &body).await.problem(422, "key-reused", "another request");
+    ask("caller?deadline=9999h", "respond-async", &body).await.problem(400, "bad-request", "deadline");
+    ask("caller?weight=2", "respond-async", &body).await.problem(400, "bad-request", "weight");
+    ask("nobody", "respond-async", &body).await.problem(404, "not-found", "nobody");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_of_such_a_query_is_the_time_that_its_job_has() {
+    let served = Served::with(brisk()).await;
+    let request = served.query("caller?deadline=200ms", by_key(&["spin-0"]));
+    let job = send(request.header("prefer", "respond-async")).await.expect(202).json();
+    assert_eq!(ended(&served, &job).await["state"], "failed");
+    result(&served, &job).await.problem(504, "out-of-time", "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_jobs_are_taken_the_preference_does_not_count() {
+    for role in [JobRole::None, JobRole::Processor] {
+        let mut config = config();
+        config.jobs.role = role;
+        let served = Served::with(config).await;
+        let request = served.query("caller", by_key(&["ok"])).header("prefer", "respond-async");
+        let reply = send(request).await.expect(200);
+        assert_eq!((reply.header("frond-complete"), reply.header("preference-applied")), ("true", ""));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,6 +184,59 @@ async fn a_redrive_runs_only_what_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_fails_is_counted_while_the_rest_runs() {
+    let served = Served::with(brisk()).await;
+    let job = submit(&served, "caller", by_key(&["ok-0", "trap-1", "spin-2"])).await;
+    let running = loop {
+        let job = served.json(&format!("/v1/jobs/{}", id(&job))).await;
+        if job["partitions"]["failed"] == 1 {
+            break job;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!((&running["state"], &running["finished_unix_ms"]), (&json!("running"), &Value::Null));
+    assert!(running["attempts"].as_u64().unwrap() >= 2, "{running}");
+    let folder = stopped(served).await;
+    let served = Served::of(folder, brisk()).await;
+    served.leaves(1).await;
+    let path = format!("/v1/jobs/{}?keep-partial=true", id(&job));
+    send(served.request(Method::DELETE, &path)).await.expect(202);
+    let over = ended(&served, &job).await;
+    let counted = json!({ "planned": 3, "done": 1, "degraded": 0, "failed": 1, "pending": 1 });
+    assert_eq!((&over["partitions"], &over["state"]), (&counted, &json!("cancelled")));
+    // Whoever goes on with a job tries again what failed.
+    assert!(over["attempts"].as_u64().unwrap() >= 5, "{over}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_tell_of_jobs() {
+    let served = Served::with(brisk()).await;
+    assert_eq!(served.metric("frond_jobs_store_up", &[]).await, 1.0);
+    let whole = submit(&served, "caller", by_key(&["ok-0", "ok-1"])).await;
+    ended(&served, &whole).await;
+    let running = submit(&served, "caller", by_key(&["ok-2", "spin"])).await;
+    done(&served, &running, 1).await;
+    let kept = served.metric("frond_jobs_partials_accepted_total", &[]).await;
+    let states =
+        [served.metric("frond_jobs", &["\"succeeded\""]).await, served.metric("frond_jobs", &["\"running\""]).await];
+    assert_eq!((kept, states), (3.0, [1.0, 1.0]));
+    assert_eq!(served.metric("frond_jobs_oldest_waiting_seconds", &[]).await, 0.0);
+    assert!(served.metric("frond_jobs_store_bytes", &[]).await > 0.0);
+    let mut idle = brisk();
+    idle.jobs.role = JobRole::Dispatcher;
+    let served = Served::of(stopped(served).await, idle).await;
+    served.until("frond_jobs_oldest_waiting_seconds", &[], |age| age > 0.0).await;
+    assert_eq!(served.metric("frond_jobs", &["\"queued\""]).await, 1.0);
+    let served = Served::of(stopped(served).await, brisk()).await;
+    served.until("frond_jobs_resumed_total", &[], |resumed| resumed == 1.0).await;
+    for none in ["frond_jobs_leases_lost_total", "frond_jobs_store_errors_total", "frond_jobs_results_late_total"] {
+        assert_eq!(served.metric(none, &[]).await, 0.0, "{none}");
+    }
+    send(served.request(Method::DELETE, &format!("/v1/jobs/{}", id(&running)))).await.expect(202);
+    ended(&served, &running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_are_kept_and_followed_to_the_end() {
     let served = Served::new().await;
     let job = submit(&served, "caller", by_key(&["ok-0", "ok-1"])).await;
@@ -156,9 +257,7 @@ async fn a_server_that_stops_gives_its_jobs_back_and_the_next_goes_on() {
     let served = Served::of(folder, brisk()).await;
     let job = submit(&served, "caller", by_key(&["ok-0", "ok-1", "spin"])).await;
     done(&served, &job, 2).await;
-    served.order(Order::Stop).await;
-    let (task, folder) = (served.task, served.folder);
-    task.await.unwrap();
+    let folder = stopped(served).await;
     assert_eq!(folder.path(), place);
     let served = Served::of(folder, brisk()).await;
     served.leaves(1).await;
@@ -168,6 +267,72 @@ async fn a_server_that_stops_gives_its_jobs_back_and_the_next_goes_on() {
     send(served.request(Method::DELETE, &path)).await.expect(202);
     let job = ended(&served, &job).await;
     assert_eq!(result(&served, &job).await.expect(200).json()["count"], 2);
+}
+
+/// The folder of a server that was told to stop.
+async fn stopped(served: Served) -> TempDir {
+    served.order(Order::Stop).await;
+    let (task, folder) = (served.task, served.folder);
+    within(task).await.unwrap();
+    folder
+}
+
+/// Makes the `number`th other version of the app `caller`, whose answers are of another type.
+fn change(folder: &TempDir, number: usize) {
+    let path = folder.path().join("caller/frond.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let rest = text.split_once('\n').unwrap().1;
+    std::fs::write(path, format!("content-type = \"text/x-{number}\"\n{rest}")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_goes_on_with_the_version_that_it_began_with() {
+    let served = Served::with(brisk()).await;
+    let job = submit(&served, "caller", by_key(&["ok-0", "ok-1", "spin"])).await;
+    let began = done(&served, &job, 2).await;
+    let folder = stopped(served).await;
+    change(&folder, 1);
+    let served = Served::of(folder, brisk()).await;
+    let query = served.ask("caller", by_key(&["ok"])).await.expect(200);
+    assert_eq!(query.header("content-type"), "text/x-1");
+    served.leaves(1).await;
+    let running = done(&served, &job, 2).await;
+    assert_eq!((&running["state"], &running["epoch"]), (&json!("running"), &json!(2)));
+    assert_eq!(running["version"], began["version"]);
+    let partial = served.get(&format!("/v1/jobs/{}/partial", id(&job))).await.expect(200);
+    assert_eq!((&partial.json()["count"], partial.header("content-type")), (&json!(2), "application/json"));
+    send(served.request(Method::DELETE, &format!("/v1/jobs/{}?keep-partial=true", id(&job)))).await.expect(202);
+    let job = ended(&served, &job).await;
+    let answer = result(&served, &job).await.expect(200);
+    assert_eq!((&answer.json()["count"], answer.header("content-type")), (&json!(2), "application/json"));
+    let new = submit(&served, "caller", by_key(&["ok"])).await;
+    assert_ne!(new["version"], began["version"]);
+    let new = ended(&served, &new).await;
+    assert_eq!(result(&served, &new).await.expect(200).header("content-type"), "text/x-1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_version_is_no_longer_kept_says_so() {
+    let served = Served::with(brisk()).await;
+    let job = submit(&served, "caller", by_key(&["ok-0", "spin"])).await;
+    done(&served, &job, 1).await;
+    let mut folder = stopped(served).await;
+    // Those that only accept jobs leave this one alone, while ten versions follow each other.
+    let mut idle = brisk();
+    idle.jobs.role = JobRole::Dispatcher;
+    for number in 1..=10 {
+        change(&folder, number);
+        let served = Served::of(folder, idle.clone()).await;
+        let app = served.json("/v1/apps/caller").await;
+        assert_eq!(app["serving"]["number"], number + 1, "{app}");
+        folder = stopped(served).await;
+    }
+    let served = Served::of(folder, brisk()).await;
+    let job = ended(&served, &job).await;
+    assert_eq!((&job["state"], &job["reason"]["reason"]), (&json!("failed"), &json!("incompatible")));
+    let problem = result(&served, &job).await.problem(422, "incompatible", "keeps the 10 latest versions");
+    assert!(problem["detail"].as_str().unwrap().contains("redrive the job, or submit it again"), "{problem}");
+    served.get(&format!("/v1/jobs/{}/partial", id(&job))).await.problem(409, "conflict", "not among them");
 }
 
 #[tokio::test(flavor = "multi_thread")]

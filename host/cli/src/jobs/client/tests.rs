@@ -46,7 +46,7 @@ fn a_password_in_an_address_is_not_shown() {
 
 #[test]
 fn what_is_asked_is_below_the_address_with_every_sign_kept() {
-    let remote = Remote { server: Some("http://proxy/frond/".to_owned()), token_file: None };
+    let remote = Remote { server: Some("http://proxy/frond/".to_owned()), token_file: None, local: None };
     let client = Client::open(&remote).unwrap();
     let request = client.request(Method::POST, &["v1", "apps", "a b/ü?", "jobs"], &[("require", "x&y=z".to_owned())]);
     let url = request.build().unwrap().url().to_string();
@@ -56,10 +56,17 @@ fn what_is_asked_is_below_the_address_with_every_sign_kept() {
 #[test]
 fn whoever_goes_on_names_the_server_again_if_it_was_named() {
     let id: JobId = "0199f2c41d0a7b3c8e5f60718293a4b5".parse().unwrap();
-    let remote = Remote { server: Some("localhost:1".to_owned()), token_file: None };
+    let remote = Remote { server: Some("localhost:1".to_owned()), token_file: None, local: None };
     let client = Client::open(&remote).unwrap();
     assert_eq!(
         client.command("watch", id),
         "`frond jobs watch 0199f2c41d0a7b3c8e5f60718293a4b5 --server http://localhost:1`"
     );
+}
+
+#[test]
+fn a_path_is_told_as_a_shell_takes_it() {
+    for (path, told) in [("apps", "apps"), ("/a/b-1.2", "/a/b-1.2"), ("my apps", "'my apps'"), ("it's", r"'it'\''s'")] {
+        assert_eq!(word(Path::new(path)), told);
+    }
 }

@@ -137,7 +137,7 @@ pub(super) async fn redrive(transaction: &Transaction<'_>, id: JobId, now: UnixM
     let reset = "UPDATE partitions SET state = 'pending', attempts = 0, run_ms = 0, failure = NULL \
          WHERE job = $1 AND state = 'failed'";
     execute(transaction, reset, &[&head.num]).await?;
-    let again = "UPDATE jobs SET state = $2, queued = $3, failed = 0, outcome = NULL, started = NULL, \
+    let again = "UPDATE jobs SET state = $2, queued = $3, failed = 0, failing = 0, outcome = NULL, started = NULL, \
          finished = NULL, expires = NULL, cancel = NULL, reason = NULL, coverage = NULL, content_type = NULL, \
          result_size = NULL, result = NULL WHERE num = $1";
     execute(transaction, again, &[&head.num, &queued.slug(), &sql(now.0)]).await?;

@@ -6,8 +6,8 @@ use crate::job::{JobId, Move, UnixMs};
 use crate::store::rows::{Columns, HEAD, PARTITION, cancel_of, damaged, head_of, partition_of};
 use crate::store::rules::{check_plan, sql};
 use crate::store::{
-    Apps, Ended, Job, MAX_PAGE, PartitionPage, PartitionRow, Place, Planned, PlannedPartition, StoreError, Stored,
-    Taken, Told,
+    Apps, Ended, Job, MAX_PAGE, News, PartitionPage, PartitionRow, Place, Planned, PlannedPartition, StoreError,
+    Stored, Taken, Told,
 };
 
 use super::fault::{Values, execute, row, rows};
@@ -49,7 +49,7 @@ pub(super) async fn take(
     let head = head_of(&waiting)?;
     let epoch = head.epoch + 1;
     let update = "UPDATE jobs SET state = $3, owner = $4, epoch = $5, lease_until = $6, \
-         started = COALESCE(started, $7) WHERE num = $1 AND epoch = $2";
+         started = COALESCE(started, $7), failing = 0 WHERE num = $1 AND epoch = $2";
     let (until, state) = (sql(lease_until.0), head.taken()?.slug());
     let values: Values = &[&head.num, &sql(head.epoch), &state, &owner, &sql(epoch), &until, &sql(now.0)];
     fenced(execute(transaction, update, values).await?, &head)?;
@@ -91,10 +91,10 @@ pub(super) async fn plan(transaction: &Transaction<'_>, id: JobId, epoch: u64, p
         insert(transaction, head.num, first, chunk).await?;
         first += sql(chunk.len() as u64);
     }
-    let update = "UPDATE jobs SET state = $3, planned = 1, planned_query = $4, partitions = $5, weight = $6 \
+    let update = "UPDATE jobs SET state = $3, planned = 1, planned_query = $4, partitions = $5, weight = $6, version = $7 \
          WHERE num = $1 AND epoch = $2";
     let query = planned.query.as_deref();
-    let values: Values = &[&head.num, &sql(epoch), &running, &query, &first, &sql(weight)];
+    let values: Values = &[&head.num, &sql(epoch), &running, &query, &first, &sql(weight), &planned.version];
     fenced(execute(transaction, update, values).await?, &head)
 }
 
@@ -157,7 +157,7 @@ pub(super) async fn finish(transaction: &Transaction<'_>, id: JobId, epoch: u64,
     let head = head(transaction, id, true).await?.held_by(epoch)?;
     let state = head.next(Move::End(ended.end))?.slug();
     let result = ended.result.as_deref();
-    let update = "UPDATE jobs SET state = $3, outcome = $3, owner = NULL, lease_until = NULL, finished = $4, \
+    let update = "UPDATE jobs SET state = $3, outcome = $3, owner = NULL, lease_until = NULL, failing = 0, finished = $4, \
          expires = $4 + retention_ms, reason = $5, coverage = $6, content_type = $7, result_size = $8, result = $9 \
          WHERE num = $1 AND epoch = $2";
     let values: Values = &[
@@ -175,17 +175,14 @@ pub(super) async fn finish(transaction: &Transaction<'_>, id: JobId, epoch: u64,
     get(transaction, id).await
 }
 
-pub(super) async fn append(
-    transaction: &Transaction<'_>,
-    id: JobId,
-    epoch: u64,
-    lines: &[String],
-    kept: u64,
-) -> Stored<()> {
+pub(super) async fn append(transaction: &Transaction<'_>, id: JobId, epoch: u64, news: &News, kept: u64) -> Stored<()> {
     let head = head(transaction, id, true).await?.held_by(epoch)?;
+    let News { lines, attempts, failing } = news;
     let count = sql(lines.len() as u64);
-    let update = "UPDATE jobs SET last_event = last_event + $3 WHERE num = $1 AND epoch = $2 RETURNING last_event";
-    let last = row(transaction, update, &[&head.num, &sql(epoch), &count]).await?;
+    let update = "UPDATE jobs SET last_event = last_event + $3, attempts = attempts + $4, failing = $5 \
+         WHERE num = $1 AND epoch = $2 RETURNING last_event";
+    let values: Values = &[&head.num, &sql(epoch), &count, &sql(*attempts), &sql(*failing)];
+    let last = row(transaction, update, values).await?;
     let last = last.ok_or_else(|| damaged("last_event"))?.int("last_event")?;
     let numbers: Vec<_> = (last - count + 1..=last).collect();
     let insert = "INSERT INTO events (job, seq, line) SELECT $1, * FROM unnest($2::bigint[], $3::text[])";

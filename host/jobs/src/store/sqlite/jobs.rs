@@ -1,13 +1,13 @@
 //! Jobs as rows: taken in, found, listed, stopped, queued again.
 
-use rusqlite::{Connection, OptionalExtension, named_params, params};
+use rusqlite::{Connection, named_params, params};
 
 use crate::job::{End, JobId, JobState, Move, UnixMs};
-use crate::store::rows::{Columns, HEAD, JOB, PAST, damaged, head_of, job_of, past_of};
+use crate::store::rows::{Columns, HEAD, JOB, PAST, USAGE, count_jobs, damaged, head_of, job_of, past_of};
 use crate::store::rules::{Head, scope, sql, unsigned};
 use crate::store::{
     Asked, EventPage, Filter, Idempotency, Job, JobResult, MAX_PAGE, NewJob, Page, Past, StoreError, Stored, Submitted,
-    cause,
+    Usage, cause,
 };
 
 use super::blobs::Blobs;
@@ -150,7 +150,7 @@ pub(super) fn redrive(connection: &Connection, id: JobId, now: UnixMs) -> Stored
         [head.num],
     )?;
     connection.execute(
-        "UPDATE jobs SET state = ?2, queued = ?3, failed = 0, outcome = NULL, started = NULL, finished = NULL, \
+        "UPDATE jobs SET state = ?2, queued = ?3, failed = 0, failing = 0, outcome = NULL, started = NULL, finished = NULL, \
          expires = NULL, cancel = NULL, reason = NULL, coverage = NULL, content_type = NULL, result_size = NULL, \
          result_blob = NULL, result = NULL WHERE num = ?1",
         params![head.num, queued.slug(), sql(now.0)],
@@ -216,6 +216,12 @@ pub(super) fn history(connection: &Connection, app: &str, version: &str, limit: 
     Ok(past)
 }
 
-pub(super) fn count(connection: &Connection) -> Stored<i64> {
-    Ok(connection.query_row("SELECT count(*) FROM jobs", [], |row| row.get(0)).optional()?.unwrap_or(0))
+pub(super) fn usage(connection: &Connection, bytes: u64) -> Stored<Usage> {
+    let mut select = connection.prepare_cached(USAGE)?;
+    let mut rows = select.query([])?;
+    let mut usage = Usage { bytes, ..Usage::default() };
+    while let Some(row) = rows.next()? {
+        count_jobs(&mut usage, row)?;
+    }
+    Ok(usage)
 }

@@ -4,9 +4,9 @@ use rusqlite::{Connection, params};
 
 use crate::job::{JobId, Move, UnixMs};
 use crate::store::rows::{HEAD, PARTITION, cancel_of, head_of, partition_of};
-use crate::store::rules::{Head, check_plan, sql};
+use crate::store::rules::{Head, MOST, check_plan, sql};
 use crate::store::{
-    Apps, Ended, Job, MAX_PAGE, PartitionPage, PartitionRow, Place, Planned, StoreError, Stored, Taken, Told,
+    Apps, Ended, Job, MAX_PAGE, News, PartitionPage, PartitionRow, Place, Planned, StoreError, Stored, Taken, Told,
 };
 
 use super::blobs::Stowed;
@@ -24,7 +24,8 @@ pub(super) fn take(
     };
     let epoch = head.epoch + 1;
     let changed = connection.execute(
-        "UPDATE jobs SET state = ?3, owner = ?4, epoch = ?5, lease_until = ?6, started = COALESCE(started, ?7) \
+        "UPDATE jobs SET state = ?3, owner = ?4, epoch = ?5, lease_until = ?6, started = COALESCE(started, ?7), \
+         failing = 0 \
          WHERE num = ?1 AND epoch = ?2",
         params![head.num, sql(head.epoch), head.taken()?.slug(), owner, sql(epoch), sql(lease_until.0), sql(now.0)],
     )?;
@@ -85,7 +86,7 @@ pub(super) fn plan(connection: &Connection, id: JobId, epoch: u64, planned: &Pla
         insert.execute(params![head.num, index, partition.key.as_str(), sql(partition.weight), elsewhere, inline])?;
     }
     let changed = connection.execute(
-        "UPDATE jobs SET state = ?3, planned = 1, planned_query = ?4, partitions = ?5, weight = ?6 \
+        "UPDATE jobs SET state = ?3, planned = 1, planned_query = ?4, partitions = ?5, weight = ?6, version = ?7 \
          WHERE num = ?1 AND epoch = ?2",
         params![
             head.num,
@@ -93,7 +94,8 @@ pub(super) fn plan(connection: &Connection, id: JobId, epoch: u64, planned: &Pla
             running.slug(),
             planned.query.as_deref(),
             sql(planned.partitions.len() as u64),
-            sql(weight)
+            sql(weight),
+            planned.version,
         ],
     )?;
     fenced(changed, &head)
@@ -141,7 +143,7 @@ pub(super) fn finish(
     let state = head.next(Move::End(ended.end))?;
     let json = |value: &serde_json::Value| value.to_string();
     let changed = connection.execute(
-        "UPDATE jobs SET state = ?3, outcome = ?3, owner = NULL, lease_until = NULL, finished = ?4, \
+        "UPDATE jobs SET state = ?3, outcome = ?3, owner = NULL, lease_until = NULL, failing = 0, finished = ?4, \
          expires = ?4 + retention_ms, reason = ?5, coverage = ?6, content_type = ?7, result_size = ?8, \
          result_blob = ?9, result = ?10 WHERE num = ?1 AND epoch = ?2",
         params![
@@ -161,14 +163,17 @@ pub(super) fn finish(
     get(connection, id)
 }
 
-pub(super) fn append(connection: &Connection, id: JobId, epoch: u64, lines: &[String], kept: u64) -> Stored<()> {
+pub(super) fn append(connection: &Connection, id: JobId, epoch: u64, news: &News, kept: u64) -> Stored<()> {
     let head = head(connection, id)?.held_by(epoch)?;
+    let News { lines, attempts, failing } = news;
+    let count = sql(lines.len() as u64);
     let last: i64 = connection.query_row(
-        "UPDATE jobs SET last_event = last_event + ?3 WHERE num = ?1 AND epoch = ?2 RETURNING last_event",
-        params![head.num, sql(epoch), sql(lines.len() as u64)],
+        "UPDATE jobs SET last_event = last_event + ?3, attempts = min(attempts + ?4, ?6), failing = ?5 \
+         WHERE num = ?1 AND epoch = ?2 RETURNING last_event",
+        params![head.num, sql(epoch), count, sql(*attempts), sql(*failing), MOST],
         |row| row.get(0),
     )?;
-    let first = last - sql(lines.len() as u64) + 1;
+    let first = last - count + 1;
     let mut insert = connection.prepare_cached("INSERT INTO events (job, seq, line) VALUES (?1, ?2, ?3)")?;
     for (number, line) in (first..).zip(lines) {
         insert.execute(params![head.num, number, line])?;

@@ -60,7 +60,7 @@ fn is_good(digest: Digest) -> bool {
 impl World {
     fn open(dir: &Path, folder: (u8, u8)) -> Self {
         let state = State::open(dir).unwrap();
-        let ledger = |app| state.ledger(app).unwrap().unwrap_or_else(|| Ledger::new(app));
+        let ledger = |app| state.shelf.ledger(app).unwrap().unwrap_or_else(|| Ledger::new(app));
         Self { ledger: ledger("app"), other: ledger("other"), folder, state }
     }
 
@@ -137,8 +137,8 @@ impl World {
             .collect();
         assert_eq!(kept, needed);
         for entry in self.ledger.versions() {
-            self.state.load(Kind::Manifest, &entry.manifest).unwrap();
-            self.state.load(Kind::Component, &entry.parts.leaf.digest).unwrap();
+            self.state.shelf.load(Kind::Manifest, &entry.manifest).unwrap();
+            self.state.shelf.load(Kind::Component, &entry.parts.leaf.digest).unwrap();
         }
     }
 }

@@ -1,0 +1,184 @@
+//! A store that counts what comes of its calls, for those who watch over it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::job::{JobId, UnixMs};
+
+use super::{
+    Accepted, AcceptedNow, Apps, Asked, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, News, Outcome,
+    Page, Partial, PartitionPage, PartitionRow, Past, Planned, Stored, Submitted, Swept, Taken, Told, Usage,
+};
+
+/// What was counted since the process began.
+#[derive(Default)]
+pub struct Tally {
+    accepted: AtomicU64,
+    late: AtomicU64,
+    resumed: AtomicU64,
+    lost: AtomicU64,
+    errors: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+}
+
+impl Tally {
+    /// Partials that were accepted.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Results of partitions that had one already.
+    #[must_use]
+    pub fn late(&self) -> u64 {
+        self.late.load(Ordering::Relaxed)
+    }
+
+    /// Jobs that were taken with a plan of an earlier owner.
+    #[must_use]
+    pub fn resumed(&self) -> u64 {
+        self.resumed.load(Ordering::Relaxed)
+    }
+
+    /// Jobs that were lost to another owner while they were worked on.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Calls that failed, by call and [`super::StoreError::slug`]. What clients ask wrongly is not counted.
+    #[must_use]
+    pub fn errors(&self) -> BTreeMap<(&'static str, &'static str), u64> {
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn lose(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn of<T>(&self, call: &'static str, outcome: Stored<T>) -> Stored<T> {
+        if let Err(error) = &outcome
+            && error.is_fault()
+        {
+            let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+            *errors.entry((call, error.slug())).or_default() += 1;
+        }
+        outcome
+    }
+}
+
+/// Any store, counted.
+pub struct CountedStore {
+    store: Arc<dyn JobStore>,
+    tally: Arc<Tally>,
+}
+
+impl CountedStore {
+    /// Counts the calls to `store` from now on.
+    pub fn new(store: Arc<dyn JobStore>, tally: Arc<Tally>) -> Self {
+        Self { store, tally }
+    }
+}
+
+#[async_trait]
+impl JobStore for CountedStore {
+    async fn submit(&self, job: NewJob) -> Stored<Submitted> {
+        self.tally.of("submit", self.store.submit(job).await)
+    }
+
+    async fn get(&self, id: JobId) -> Stored<Job> {
+        self.tally.of("get", self.store.get(id).await)
+    }
+
+    async fn asked(&self, id: JobId) -> Stored<Asked> {
+        self.tally.of("asked", self.store.asked(id).await)
+    }
+
+    async fn list(&self, filter: &Filter, page: Page) -> Stored<Vec<Job>> {
+        self.tally.of("list", self.store.list(filter, page).await)
+    }
+
+    async fn take(&self, owner: &str, apps: &Apps, now: UnixMs, lease_until: UnixMs) -> Stored<Option<Taken>> {
+        let taken = self.tally.of("take", self.store.take(owner, apps, now, lease_until).await)?;
+        if taken.as_ref().is_some_and(|taken| taken.job.planned) {
+            self.tally.resumed.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(taken)
+    }
+
+    async fn renew(&self, id: JobId, epoch: u64, lease_until: UnixMs) -> Stored<Told> {
+        self.tally.of("renew", self.store.renew(id, epoch, lease_until).await)
+    }
+
+    async fn release(&self, id: JobId, epoch: u64) -> Stored<()> {
+        self.tally.of("release", self.store.release(id, epoch).await)
+    }
+
+    async fn plan(&self, id: JobId, epoch: u64, planned: Planned) -> Stored<()> {
+        self.tally.of("plan", self.store.plan(id, epoch, planned).await)
+    }
+
+    async fn partitions(&self, id: JobId, page: &PartitionPage) -> Stored<Vec<PartitionRow>> {
+        self.tally.of("partitions", self.store.partitions(id, page).await)
+    }
+
+    async fn accept(&self, id: JobId, epoch: u64, results: Vec<Accepted>) -> Stored<AcceptedNow> {
+        let without = results.iter().filter(|one| matches!(one.outcome, Outcome::Failed(_)));
+        let without: BTreeSet<u32> = without.map(|one| one.index).collect();
+        let kept = self.tally.of("accept", self.store.accept(id, epoch, results).await)?;
+        let partials = kept.fresh.iter().filter(|index| !without.contains(index)).count();
+        self.tally.accepted.fetch_add(partials as u64, Ordering::Relaxed);
+        self.tally.late.fetch_add(u64::from(kept.discarded), Ordering::Relaxed);
+        Ok(kept)
+    }
+
+    async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> Stored<Vec<Partial>> {
+        self.tally.of("partials", self.store.partials(id, after, max_bytes).await)
+    }
+
+    async fn merge(&self, id: JobId, epoch: u64) -> Stored<()> {
+        self.tally.of("merge", self.store.merge(id, epoch).await)
+    }
+
+    async fn finish(&self, id: JobId, epoch: u64, ended: Ended) -> Stored<Job> {
+        self.tally.of("finish", self.store.finish(id, epoch, ended).await)
+    }
+
+    async fn result(&self, id: JobId) -> Stored<Option<JobResult>> {
+        self.tally.of("result", self.store.result(id).await)
+    }
+
+    async fn cancel(&self, id: JobId, keep_partial: bool, now: UnixMs) -> Stored<Job> {
+        self.tally.of("cancel", self.store.cancel(id, keep_partial, now).await)
+    }
+
+    async fn redrive(&self, id: JobId, now: UnixMs) -> Stored<Job> {
+        self.tally.of("redrive", self.store.redrive(id, now).await)
+    }
+
+    async fn retain(&self, id: JobId, retention_ms: u64) -> Stored<Job> {
+        self.tally.of("retain", self.store.retain(id, retention_ms).await)
+    }
+
+    async fn append(&self, id: JobId, epoch: u64, news: News) -> Stored<()> {
+        self.tally.of("append", self.store.append(id, epoch, news).await)
+    }
+
+    async fn events(&self, id: JobId, after: u64, limit: u32) -> Stored<EventPage> {
+        self.tally.of("events", self.store.events(id, after, limit).await)
+    }
+
+    async fn history(&self, app: &str, version: &str, limit: u32) -> Stored<Vec<Past>> {
+        self.tally.of("history", self.store.history(app, version, limit).await)
+    }
+
+    async fn sweep(&self, now: UnixMs) -> Stored<Swept> {
+        self.tally.of("sweep", self.store.sweep(now).await)
+    }
+
+    async fn usage(&self) -> Stored<Usage> {
+        self.tally.of("usage", self.store.usage().await)
+    }
+}

@@ -1,0 +1,92 @@
+//! What is counted of jobs. What the store keeps is asked when it is to be told, and is the same on every server that
+//! shares it; the rest is this server's own.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use frond_jobs::clock::unix_ms;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::jobs::Jobs;
+
+/// A store that takes longer is as good as away.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct State {
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Call {
+    call: &'static str,
+    error: &'static str,
+}
+
+/// All of it.
+#[derive(Default)]
+pub(super) struct JobMetrics {
+    jobs: Family<State, Gauge>,
+    oldest: Gauge<f64, AtomicU64>,
+    bytes: Gauge,
+    up: Gauge,
+    accepted: Counter,
+    late: Counter,
+    resumed: Counter,
+    lost: Counter,
+    errors: Family<Call, Counter>,
+}
+
+impl JobMetrics {
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        let of = Self::default();
+        registry.register("jobs", "Jobs that the store keeps, by state; none while it is away", of.jobs.clone());
+        registry.register_with_unit(
+            "jobs_oldest_waiting",
+            "How long the job waits that has been waiting longest to be taken; 0 when none does",
+            Unit::Seconds,
+            of.oldest.clone(),
+        );
+        registry.register("jobs_store_bytes", "What the store of jobs takes on disk", of.bytes.clone());
+        registry.register("jobs_store_up", "1 while the store of jobs answers, 0 while it is away", of.up.clone());
+        let accepted = "Partials that were kept and counted from then on";
+        registry.register("jobs_partials_accepted", accepted, of.accepted.clone());
+        registry.register("jobs_results_late", "Results of partitions that had one, dropped", of.late.clone());
+        registry.register("jobs_resumed", "Jobs taken up where an earlier owner had left them", of.resumed.clone());
+        registry.register("jobs_leases_lost", "Jobs lost to another owner while at work", of.lost.clone());
+        registry.register(
+            "jobs_store_errors",
+            "Calls to the store of jobs that failed; fenced ones are writes of an owner that was given up, refused",
+            of.errors.clone(),
+        );
+        of
+    }
+
+    pub(super) async fn read(&self, jobs: &Jobs) {
+        let set = |counter: &Counter, value: u64| counter.inner().store(value, Ordering::Relaxed);
+        let tally = &jobs.tally;
+        let usage = tokio::time::timeout(PATIENCE, jobs.store.usage()).await;
+        self.jobs.clear();
+        self.oldest.set(0.0);
+        self.up.set(i64::from(matches!(usage, Ok(Ok(_)))));
+        if let Ok(Ok(usage)) = usage {
+            let int = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+            for (state, count) in &usage.states {
+                self.jobs.get_or_create(&State { state: state.slug() }).set(int(*count));
+            }
+            self.oldest.set(usage.oldest_queued.map_or(0.0, |since| unix_ms().since(since) as f64 / 1e3));
+            self.bytes.set(int(usage.bytes));
+        }
+        set(&self.accepted, tally.accepted());
+        set(&self.late, tally.late());
+        set(&self.resumed, tally.resumed());
+        set(&self.lost, tally.lost());
+        for ((call, error), count) in tally.errors() {
+            set(&self.errors.get_or_create(&Call { call, error }), count);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! A PostgreSQL server for tests: nothing is kept of it, and it is gone with the process that started it, however that
+//! ends. It can be stopped, and started again with what it had.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+/// A server of one's own.
+pub struct Postgres {
+    programs: PathBuf,
+    user: Option<(u32, u32)>,
+    port: u16,
+    folder: TempDir,
+    // Lives as long as the process.
+    _guard: Child,
+}
+
+impl Postgres {
+    /// Starts one on a free port of this machine. `None`, aloud, when there is no PostgreSQL here; on CI that is a failure.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        let programs = programs()?;
+        let folder = tempfile::Builder::new().prefix("frond-pg-").tempdir().unwrap();
+        // The server refuses to run as root: then as the user that its package has made.
+        let user = (id("-u", None) == Some(0)).then(|| {
+            let (Some(user), Some(group)) = (id("-u", Some("postgres")), id("-g", Some("postgres"))) else {
+                panic!("PostgreSQL does not run as root, and there is no user `postgres`")
+            };
+            chown(folder.path(), Some(user), Some(group)).unwrap();
+            (user, group)
+        });
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let data = folder.path().join("data");
+        let initdb = ["--username=frond", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"];
+        must(as_user(user, &programs.join("initdb")).args(initdb).arg("--pgdata").arg(&data));
+        let guard = guard(&programs, user, &data, folder.path());
+        let mut server = Self { programs, user, port: 0, folder, _guard: guard };
+        // Somebody else may get the port between its choice and its use.
+        let started = (0..5).any(|_| {
+            server.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            server.listen()
+        });
+        assert!(started, "the server did not start:\n{}", server.log());
+        Some(server)
+    }
+
+    /// How a database of it is reached.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://frond@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Ends it, and every connection to it: nobody is waited for.
+    pub fn stop(&self) {
+        must(self.control().args(["--wait", "--mode=fast", "--silent", "stop"]));
+    }
+
+    /// Starts it again where it was, after [`Postgres::stop`].
+    pub fn start_again(&self) {
+        assert!(self.listen(), "the server did not start again:\n{}", self.log());
+    }
+
+    fn control(&self) -> Command {
+        let mut control = as_user(self.user, &self.programs.join("pg_ctl"));
+        control.arg("--pgdata").arg(self.folder.path().join("data"));
+        control
+    }
+
+    fn listen(&self) -> bool {
+        let settings = format!(
+            "-p {} -k {} -c listen_addresses=127.0.0.1 -c fsync=off -c full_page_writes=off \
+             -c synchronous_commit=off -c max_connections=200",
+            self.port,
+            self.folder.path().display()
+        );
+        let mut start = self.control();
+        start.args(["--wait", "--silent", "--log"]).arg(self.folder.path().join("log"));
+        start.arg("--options").arg(settings).arg("start").stdout(Stdio::null()).status().unwrap().success()
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+/// The folder of the server's programs.
+fn programs() -> Option<PathBuf> {
+    let told = Command::new("pg_config").arg("--bindir").output().ok();
+    let told = told.filter(|told| told.status.success()).map(|told| String::from_utf8_lossy(&told.stdout).into_owned());
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut folders: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
+    folders.sort();
+    folders.extend(told.map(|folder| PathBuf::from(folder.trim())));
+    let found = folders.into_iter().rev().find(|folder| folder.join("initdb").exists());
+    if found.is_none() {
+        assert!(
+            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+            "PostgreSQL is missing: apt-get install postgresql"
+        );
+        // Past the harness, which shows nothing of tests that pass.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: PostgreSQL is missing (apt-get install postgresql)");
+    }
+    found
+}
+
+/// A process that stops the server and removes its folder when its input ends: when this process ends, even by a panic
+/// or a kill.
+fn guard(programs: &Path, user: Option<(u32, u32)>, data: &Path, folder: &Path) -> Child {
+    let script = "trap '' INT TERM HUP; cat; \"$1\" --mode=immediate --silent --pgdata \"$2\" stop; rm -rf \"$3\"";
+    let mut guard = as_user(user, Path::new("sh"));
+    guard.args(["-c", script, "sh"]).arg(programs.join("pg_ctl")).arg(data).arg(folder);
+    guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn as_user(user: Option<(u32, u32)>, program: &Path) -> Command {
+    let Some((user, group)) = user else {
+        let mut command = Command::new(program);
+        command.current_dir(std::env::temp_dir());
+        return command;
+    };
+    let mut command = Command::new("setpriv");
+    command.arg(format!("--reuid={user}")).arg(format!("--regid={group}")).arg("--clear-groups").arg(program);
+    command.current_dir(std::env::temp_dir());
+    command
+}
+
+fn id(which: &str, name: Option<&str>) -> Option<u32> {
+    let told = Command::new("id").arg(which).args(name).output().ok()?;
+    String::from_utf8_lossy(&told.stdout).trim().parse().ok()
+}
+
+fn must(command: &mut Command) {
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
