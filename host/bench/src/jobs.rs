@@ -70,7 +70,7 @@ fn durable(bench: &mut Bench) -> anyhow::Result<()> {
             let job = ended(server.address, &submit(server.address, app)?)?;
             kept.push(span(&job)?.0);
         }
-        let (plain, kept) = (median(plain), median(kept));
+        let (plain, kept) = (median(plain.into_iter()), median(kept.into_iter()));
         let each = |seconds: f64| figure(seconds * 1e6 / partitions as f64);
         let resident = format!("{:.0}", server.resident());
         rows.push(vec![partitions.to_string(), each(plain), each(kept), each(kept - plain), resident]);
@@ -125,8 +125,8 @@ fn expected(bench: &mut Bench, server: &Server) -> anyhow::Result<()> {
     let head = ["run", "took s", "looks", "median error %", "worst error %", "p90 held %"];
     bench.report.note("The expected end from halfway on; errors as shares of the whole time.");
     bench.report.table(&head, &rows);
-    bench.report.target("expected end within 20 % from halfway on, share", median(near), "", Bound::AtLeast(0.95));
-    bench.report.target("the end no later than its p90, share", median(held), "", Bound::AtLeast(0.85));
+    bench.report.target("expected end within 20 % from halfway on, share", median(near.into_iter()), "", Bound::AtLeast(0.95));
+    bench.report.target("the end no later than its p90, share", median(held.into_iter()), "", Bound::AtLeast(0.85));
     Ok(())
 }
 
@@ -168,10 +168,10 @@ fn killed(bench: &mut Bench, server: &mut Server) -> anyhow::Result<()> {
         twice.push((attempts.saturating_sub(LONG.partitions)) as f64 / LONG.partitions as f64);
     }
     let rows = [
-        vec!["the new server listens".to_owned(), ms(median(ready))],
-        vec!["it has added a partition".to_owned(), ms(median(resumed))],
+        vec!["the new server listens".to_owned(), ms(median(ready.into_iter()))],
+        vec!["it has added a partition".to_owned(), ms(median(resumed.into_iter()))],
     ];
     bench.report.table(&["after kill -9", "ms"], &rows);
-    bench.report.note(&format!("Work done twice: {} % of the job's.", figure(100.0 * median(twice))));
+    bench.report.note(&format!("Work done twice: {} % of the job's.", figure(100.0 * median(twice.into_iter()))));
     Ok(())
 }
