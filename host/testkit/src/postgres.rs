@@ -16,8 +16,15 @@ pub struct Postgres {
     user: Option<(u32, u32)>,
     port: u16,
     folder: TempDir,
-    // Lives as long as the process.
-    _guard: Child,
+    guard: Child,
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // Its input ends: it stops the server, and then the folder goes.
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
+    }
 }
 
 impl Postgres {
@@ -39,7 +46,7 @@ impl Postgres {
         let initdb = ["--username=frond", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"];
         must(as_user(user, &programs.join("initdb")).args(initdb).arg("--pgdata").arg(&data));
         let guard = guard(&programs, user, &data, folder.path());
-        let mut server = Self { programs, user, port: 0, folder, _guard: guard };
+        let mut server = Self { programs, user, port: 0, folder, guard };
         // Somebody else may get the port between its choice and its use.
         let started = (0..5).any(|_| {
             server.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

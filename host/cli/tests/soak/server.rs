@@ -126,7 +126,8 @@ impl Server {
 
     /// Asks, and reads JSON.
     pub(crate) async fn json(&self, request: reqwest::RequestBuilder) -> serde_json::Value {
-        let text = request.send().await.expect("it answers").text().await.expect("JSON is text");
+        let reply = request.send().await.unwrap_or_else(|error| panic!("it does not answer: {error}\n{}", self.log()));
+        let text = reply.text().await.expect("JSON is text");
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
