@@ -76,6 +76,7 @@ impl SqliteStore {
     pub fn open(folder: &Path, options: Options) -> Stored<Self> {
         let place = open::Place::claim(folder)?;
         let connection = place.writer()?;
+        owner::forget_all(&connection)?;
         let size = unsigned(connection.query_row("PRAGMA page_size", [], |row| row.get(0))?);
         let pages = options.max_bytes.map(|bytes| (bytes / size.max(1)).max(1));
         let readers = (0..options.readers.max(1)).map(|_| place.reader()).collect::<Stored<Vec<_>>>()?;

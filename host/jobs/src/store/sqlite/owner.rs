@@ -52,6 +52,15 @@ fn next_waiting(connection: &Connection, apps: &Apps, now: UnixMs) -> Stored<Opt
     rows.next()?.map(head_of).transpose()
 }
 
+/// Lets all leases lapse: whoever had one had this folder, and with it is gone.
+pub(super) fn forget_all(connection: &Connection) -> Stored<()> {
+    connection.execute(
+        "UPDATE jobs SET lease_until = 0 WHERE state IN ('planning', 'running', 'merging') AND lease_until > 0",
+        [],
+    )?;
+    Ok(())
+}
+
 pub(super) fn renew(connection: &Connection, id: JobId, epoch: u64, lease_until: UnixMs) -> Stored<Told> {
     let head = head(connection, id)?.held_by(epoch)?;
     let mut update =
