@@ -1,5 +1,9 @@
 //! What a leaf costs beyond the floor, and whether that stays the same for many leaves.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use frond_root::{Event, Listener};
+
 use crate::Bench;
 use crate::floor::{Floor, Meters, poll_on};
 use crate::machine::resident;
@@ -15,7 +19,47 @@ const LEAVES: usize = 1000;
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.report.section("Overhead: trivial leaves, one slot");
     against_floor(bench)?;
+    recorded(bench)?;
     flat(bench)
+}
+
+/// Keeps every event, as a recording does.
+#[derive(Default)]
+struct Recording(Mutex<Vec<Event>>);
+
+impl Listener for Recording {
+    fn event(&self, event: &Event) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+    }
+}
+
+/// What it costs that somebody records a query.
+fn recorded(bench: &mut Bench) -> anyhow::Result<()> {
+    let tasks = spans(LEAVES, 1);
+    let rig = Rig::new(&bench.guests.pi, 1, Limits::default())?;
+    let recording = Arc::new(Recording::default());
+    let ask = |listeners| rig.answer(rig.request(&QUERY), partitions(&tasks), Merge::Component, listeners).map(drop);
+    let series = rounds(
+        bench.rounds(40),
+        [
+            Entrant::new("nobody listens", || ask(Vec::new())),
+            Entrant::new("every event is kept", || {
+                recording.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                ask(vec![recording.clone()])
+            }),
+        ],
+    )?;
+    let [quiet, heard] = &series;
+    let events = recording.0.lock().unwrap_or_else(PoisonError::into_inner).len();
+    let row = |one: &Series| vec![one.name.clone(), us(one.wall() / LEAVES as f64), times(one.times(quiet))];
+    bench.report.table(&["1,000 leaves", "wall µs/leaf", "wall ratio"], &[row(quiet), row(heard)]);
+    let each = (heard.wall() - quiet.wall()).max(0.0) / events.max(1) as f64;
+    bench.report.note(&format!(
+        "{events} events; each costs {} µs, {} % of a leaf.",
+        us(each),
+        crate::report::figure(100.0 * each * LEAVES as f64 / quiet.wall())
+    ));
+    Ok(())
 }
 
 fn against_floor(bench: &mut Bench) -> anyhow::Result<()> {

@@ -174,6 +174,55 @@ test("the keyboard is enough to ask and to look", async (page) => {
   await until("the partition", async () => (await texts(page, ".partition h2"))[0] === "Partition Scotland");
 });
 
+// Submits a job; gives its id.
+async function submitted(page, app, body, params = "") {
+  await page.goto(base);
+  return page.evaluate(async ([path, text]) => (await (await fetch(path, { method: "POST", body: text })).json()).id, [`v1/apps/${app}/jobs${params}`, body]);
+}
+
+const jobIs = (page, word) => until(`the job ${word}`, async () => (await texts(page, ".query-title .badge"))[0]?.startsWith(word));
+const byKeys = (keys) => JSON.stringify({ query: {}, partitions: keys.map((key) => ({ key, data: "" })) });
+
+test("a query is run as a job, listed, and its result shown", async (page) => {
+  await console_(page, "rail", { body: RAIL });
+  await page.click("#as-job");
+  await jobIs(page, "succeeded");
+  check((await texts(page, ".query-head .verdict"))[0]?.startsWith("5 of 5 partitions"), "the progress");
+  await page.click("button:text-is('result')");
+  await until("the result", async () => (await texts(page, "section[aria-label=Result] .code"))[0]?.includes('"destinations"'));
+  const id = page.url().split("/").pop();
+  await page.goto(hash("jobs", { state: "succeeded", app: "rail" }));
+  const row = await until("its row", () => page.$(`tr[data-id="${id}"]`));
+  check((await row.innerText()).includes("succeeded"), "its state");
+  await page.fill("#filter-app", "nobody");
+  await page.keyboard.press("Enter");
+  await until("no job", async () => (await texts(page, ".notice"))[0]?.startsWith("No job fits"));
+});
+
+test("a job is looked at while it runs, cancelled, and what is missing run again", async (page) => {
+  page.on("dialog", (dialog) => dialog.accept());
+  const long = await submitted(page, "faulty", byKeys(["ok-1", "sleep"]), "?floor=best-effort");
+  await page.goto(hash(`jobs/${long}`));
+  await jobIs(page, "running");
+  await until("one of two", async () => (await texts(page, ".query-head .verdict"))[0]?.startsWith("1 of 2"));
+  await page.click("button:text-is('result so far')");
+  await until("the partial", () => page.$("section[aria-label='Result so far'] .code"));
+  await page.click("button:text-is('cancel')");
+  await jobIs(page, "cancelled");
+  const partial = await submitted(page, "faulty", byKeys(["ok-1", "trap"]), "?floor=best-effort");
+  await page.goto(hash(`jobs/${partial}`));
+  await jobIs(page, "partial");
+  check((await texts(page, "section[aria-label=Coverage] .missing tbody tr"))[0]?.startsWith("trap "), "what is missing");
+  await page.click("button:text-is('run what is missing')");
+  await until("another turn", async () => (await texts(page, "section[aria-label=Progress] dd")).some((text) => text.startsWith("2 times")));
+  await jobIs(page, "partial");
+});
+
+test("a job that is not there is told", async (page) => {
+  await page.goto(hash(`jobs/${"0".repeat(32)}`));
+  await until("the problem", async () => (await texts(page, "h1"))[0] === "No such job");
+});
+
 if (guarded) {
   test("a token is asked for, refused when it is wrong, and kept for the tab", async (page) => {
     await page.goto(guarded);

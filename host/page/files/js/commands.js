@@ -15,6 +15,11 @@ export function apiPath({ app, deadline, floor, require }) {
   return `v1/apps/${encodeURIComponent(app)}/query${text ? `?${text}` : ""}`;
 }
 
+// The same for a job, which has no deadline.
+export function jobPath(asking) {
+  return apiPath({ ...asking, deadline: "" }).replace(/\/query(?=$|\?)/, "/jobs");
+}
+
 // For curl; the token is left for the shell to fill in.
 export function asCurl(asking, withToken = sessionStorage.getItem("frond-token") !== null) {
   const url = new URL(apiPath(asking), new URL(".", document.baseURI)).href;

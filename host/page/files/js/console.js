@@ -1,8 +1,8 @@
 // The console: a query, its deadline and floor; the answer beside its coverage, while it comes and when it is there.
 
-import { get, messages } from "./api.js";
+import { get, messages, request } from "./api.js";
 import { answerView } from "./answer.js";
-import { apiPath, asCli, asCurl } from "./commands.js";
+import { apiPath, asCli, asCurl, jobPath } from "./commands.js";
 import { copyButton, facts, fill, h, notice, panel } from "./dom.js";
 import { duration, reasonWords, visible, visibleLines } from "./format.js";
 import { href, note } from "./router.js";
@@ -46,7 +46,7 @@ class Console {
         field("require", "Required partitions", this.require, "keys, with commas between them"),
       ]),
       floors,
-      h("div", { class: "actions" }, this.ask, this.cancel, copyButton("copy as curl", () => asCurl(this.values())), copyButton("copy as CLI", () => asCli(this.values()))),
+      h("div", { class: "actions" }, this.ask, this.cancel, h("button", { type: "button", class: "quiet", id: "as-job", title: "it goes on when this page is closed", onclick: () => this.submit() }, "run as a job"), copyButton("copy as curl", () => asCurl(this.values())), copyButton("copy as CLI", () => asCli(this.values()))),
     ]);
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -131,6 +131,15 @@ class Console {
     } finally {
       if (this.asking === asking) this.cancel.hidden = true;
     }
+  }
+
+  // Hands the query over as a job, and turns to it.
+  submit() {
+    const values = this.values();
+    const options = { method: "POST", body: values.body, headers: { "Content-Type": "application/octet-stream" } };
+    request(jobPath(values), options).then((reply) => reply.json()).then((job) => {
+      location.hash = href(["jobs", job.id]);
+    }).catch((error) => this.problem(error));
   }
 
   // Takes one message; true for the last.

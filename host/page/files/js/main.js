@@ -6,11 +6,12 @@ import { consoleView } from "./console.js";
 import { fill, h, notice } from "./dom.js";
 import { watchState } from "./feed.js";
 import { plural, visible } from "./format.js";
+import { jobsView } from "./jobs.js";
 import { queriesView } from "./queries.js";
 import { route } from "./router.js";
 import { themeButton } from "./theme.js";
 
-const VIEWS = { apps: appsView, console: consoleView, queries: queriesView };
+const VIEWS = { apps: appsView, console: consoleView, queries: queriesView, jobs: jobsView };
 const root = document.getElementById("view");
 let leave = () => {};
 let shown = null;
