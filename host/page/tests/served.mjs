@@ -200,7 +200,6 @@ test("a query is run as a job, listed, and its result shown", async (page) => {
 });
 
 test("a job is looked at while it runs, cancelled, and what is missing run again", async (page) => {
-  page.on("dialog", (dialog) => dialog.accept());
   const long = await submitted(page, "faulty", byKeys(["ok-1", "sleep"]), "?floor=best-effort");
   await page.goto(hash(`jobs/${long}`));
   await jobIs(page, "running");
@@ -208,12 +207,14 @@ test("a job is looked at while it runs, cancelled, and what is missing run again
   await page.click("button:text-is('result so far')");
   await until("the partial", () => page.$("section[aria-label='Result so far'] .code"));
   await page.click("button:text-is('cancel')");
+  await page.click("button:text-is('really? there will be no result')");
   await jobIs(page, "cancelled");
   const partial = await submitted(page, "faulty", byKeys(["ok-1", "trap"]), "?floor=best-effort");
   await page.goto(hash(`jobs/${partial}`));
   await jobIs(page, "partial");
   check((await texts(page, "section[aria-label=Coverage] .missing tbody tr"))[0]?.startsWith("trap "), "what is missing");
   await page.click("button:text-is('run what is missing')");
+  await page.click("button:has-text('really run')");
   await until("another turn", async () => (await texts(page, "section[aria-label=Progress] dd")).some((text) => text.startsWith("2 times")));
   await jobIs(page, "partial");
 });

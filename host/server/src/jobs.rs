@@ -88,7 +88,11 @@ async fn open(config: &JobsConfig, state: &Path) -> Result<Arc<dyn JobStore>, St
                 sqlite::Options { max_bytes: config.quota.map(|quota| quota.0), ..sqlite::Options::default() };
             let opened = tokio::task::spawn_blocking(move || sqlite::SqliteStore::open(&folder, options)).await;
             let lost = |lost| StoreError::Other(Arc::new(lost));
-            Ok(Arc::new(opened.map_err(lost)??))
+            let store = opened.map_err(lost)??;
+            if let Err(error) = store.lapse().await {
+                tracing::warn!(%error, "jobs of the last run wait until their leases lapse");
+            }
+            Ok(Arc::new(store))
         }
     }
 }

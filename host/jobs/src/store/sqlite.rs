@@ -76,13 +76,21 @@ impl SqliteStore {
     pub fn open(folder: &Path, options: Options) -> Stored<Self> {
         let place = open::Place::claim(folder)?;
         let connection = place.writer()?;
-        owner::forget_all(&connection)?;
         let size = unsigned(connection.query_row("PRAGMA page_size", [], |row| row.get(0))?);
         let pages = options.max_bytes.map(|bytes| (bytes / size.max(1)).max(1));
         let readers = (0..options.readers.max(1)).map(|_| place.reader()).collect::<Stored<Vec<_>>>()?;
         let blobs = Arc::new(Blobs::open(place.blobs)?);
         let writer = Writer::start(Pen::new(connection, pages), place.lock)?;
         Ok(Self { readers: Readers::new(readers), writer, blobs, database: place.database, options })
+    }
+
+    /// Lets all leases lapse, so that what a process had that is gone is taken up at once: only one has the folder open.
+    /// For whoever opens it, before it takes a job.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be written.
+    pub async fn lapse(&self) -> Stored<()> {
+        self.write(Care::PASS, owner::lapse).await
     }
 
     async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Stored<T> + Send + 'static) -> Stored<T> {

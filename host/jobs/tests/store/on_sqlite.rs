@@ -56,6 +56,20 @@ async fn only_the_owner_can_read_it() {
 }
 
 #[tokio::test]
+async fn what_a_killed_process_had_is_taken_up_at_once_when_leases_are_let_lapse() {
+    let (_folder, path) = folder();
+    let (job, epoch) = running(&open(&path), 2).await;
+    let store = SqliteStore::open(&path, Options::default()).unwrap();
+    store.lapse().await.unwrap();
+    let store: Arc<dyn JobStore> = Arc::new(store);
+    let next = take(&store, 11).await.unwrap();
+    assert_eq!((next.job.id, next.epoch), (job, epoch + 1));
+    assert_eq!(name(&store.accept(job, epoch, vec![done(0)]).await), "fenced");
+    // Whoever has it now keeps it.
+    assert!(take(&store, 12).await.is_none());
+}
+
+#[tokio::test]
 async fn it_is_open_once_at_a_time() {
     let (_folder, path) = folder();
     let store = open(&path);

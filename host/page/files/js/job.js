@@ -100,22 +100,36 @@ function coveragePanel(job) {
   return panel("Coverage", {}, h("p", { class: "verdict" }, headline(job.coverage)), coverageBar(job.coverage), missingTable(job.coverage, null), facts(timeFacts(job.coverage)));
 }
 
-function actionsOf(job, act, show) {
-  const button = (words, kind, does) => h("button", { type: "button", class: kind, onclick: async (event) => {
+function button(words, kind, does) {
+  return h("button", { type: "button", class: kind, onclick: async (event) => {
     event.target.disabled = true;
     await does();
     event.target.disabled = false;
   } }, words);
-  const sure = (words, does) => async () => confirm(words) && does();
+}
+
+// A button that asks back: what it does, it does when it is pressed again, within some seconds.
+function sureButton(words, question, kind, does) {
+  let asked = null;
+  const ask = () => {
+    clearTimeout(asked);
+    asked = setTimeout(() => { asked = null; one.textContent = words; }, 5000);
+    one.textContent = question;
+  };
+  const one = button(words, kind, async () => (asked === null ? ask() : does()));
+  return one;
+}
+
+function actionsOf(job, act, show) {
   const ended = job.finished_unix_ms !== null;
   const answered = job.state === "succeeded" || job.state === "partial" || job.state === "cancelled";
   const lacks = ended && job.state !== "succeeded" && job.state !== "expired";
   return [
     ended ? null : button("result so far", "quiet", () => show("partial", "Result so far")),
     ended && answered ? button("result", "quiet", () => show("result", "Result")) : null,
-    ended ? null : button("cancel, keep what is there", "quiet", sure("Cancel this job? What has arrived becomes its result.", () => act("DELETE", "?keep-partial=true"))),
-    ended ? null : button("cancel", "danger", sure("Cancel this job, without a result?", () => act("DELETE", ""))),
-    lacks ? button("run what is missing", "quiet", sure("Run the partitions of this job again that failed or are missing?", () => act("POST", "/redrive"))) : null,
+    ended ? null : sureButton("cancel, keep what is there", "really? what has arrived becomes its result", "quiet", () => act("DELETE", "?keep-partial=true")),
+    ended ? null : sureButton("cancel", "really? there will be no result", "danger", () => act("DELETE", "")),
+    lacks ? sureButton("run what is missing", "really run what failed or is missing again?", "quiet", () => act("POST", "/redrive")) : null,
   ];
 }
 

@@ -52,8 +52,8 @@ fn next_waiting(connection: &Connection, apps: &Apps, now: UnixMs) -> Stored<Opt
     rows.next()?.map(head_of).transpose()
 }
 
-/// Lets all leases lapse: whoever had one had this folder, and with it is gone.
-pub(super) fn forget_all(connection: &Connection) -> Stored<()> {
+/// Lets all leases lapse.
+pub(super) fn lapse(connection: &Connection) -> Stored<()> {
     connection.execute(
         "UPDATE jobs SET lease_until = 0 WHERE state IN ('planning', 'running', 'merging') AND lease_until > 0",
         [],
