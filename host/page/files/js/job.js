@@ -39,7 +39,8 @@ export function jobView(root, { rest: [id] }) {
   const head = h("header", { class: "query-head" });
   const actions = h("div", { class: "actions" });
   const [errors, account, answer] = [h("div", {}), h("div", { class: "panels" }), h("div", { class: "panels" })];
-  fill(root, h("nav", { class: "crumbs", "aria-label": "breadcrumb" }, h("a", { href: href(["jobs"]) }, "Jobs")), head, actions, errors, account, answer);
+  const crumbs = h("nav", { class: "crumbs", "aria-label": "breadcrumb" }, h("a", { href: href(["jobs"]) }, "Jobs"));
+  fill(root, h("div", { class: "job" }, crumbs, head, actions, errors, account, answer));
   const fail = (error) => {
     if (signal.aborted) return;
     if (error instanceof Problem && (error.status === 404 || error.status === 410)) fill(head, h("h1", { tabindex: "-1" }, error.status === 404 ? "No such job" : "This job has expired"));
