@@ -40,8 +40,10 @@ fn what_is_imported_is_exported_by_an_earlier_file() {
 fn a_bundle_has_what_its_entry_needs_and_no_more() {
     let script = bundle("js/explain.js");
     for (_, name, _) in modules() {
-        let server_only =
-            ["api", "login", "feed", "apps", "console", "queries", "query", "main", "router", "commands", "answer"];
+        let server_only = [
+            "api", "login", "feed", "apps", "console", "queries", "query", "jobs", "job", "main", "router", "commands",
+            "answer",
+        ];
         let stem = name.trim_start_matches("js/").trim_end_matches(".js");
         assert_eq!(script.contains(&format!("const {} = ", variable(name))), !server_only.contains(&stem), "{name}");
     }
