@@ -68,7 +68,8 @@ fn without_the_grant_every_leaf_says_what_is_missing() {
     let component = plugin("prices").display().to_string();
     folder.write("frond.toml", rest.replace("../../target/plugins/wasm32-wasip2/guest/prices.wasm", &component));
     let operators = Operators::start(&[]);
-    let ended = operators.ask(&folder.dir().display().to_string(), "0.8").expect(4);
+    // With a floor, the first failures would cancel the rest.
+    let ended = operators.ask(&folder.dir().display().to_string(), "best-effort").expect(4);
     let missing: Vec<Value> = ended.json()["coverage"]["missing"].as_array().unwrap().clone();
     assert_eq!(missing.len(), 5);
     let host = operators.api.strip_prefix("http://").unwrap();
