@@ -8,6 +8,7 @@ use wordcount::{Counts, scan};
 
 use crate::Bench;
 use crate::floor::{Floor, Meters, Task};
+use crate::machine::on_one_core;
 use crate::measure::{Entrant, Series, rounds};
 use crate::report::{Bound, ms, times};
 use crate::rig::{Fold, Merge, Rig};
@@ -145,6 +146,7 @@ fn two_threads(bench: &mut Bench, kernel: &Kernel<'_>) -> anyhow::Result<()> {
     let rigs = [rig(1, limits())?, rig(2, limits())?, rig(1, unmetered())?, rig(2, unmetered())?];
     let [one, two, one_plain, two_plain] = &rigs;
     let asked = |name, rig| Entrant::new(name, move || ask(rig, kernel, Merge::Component));
+    let confined = |name, rig| Entrant::new(name, move || on_one_core(|| ask(rig, kernel, Merge::Component)));
     let series = rounds(
         bench.rounds(9),
         [
@@ -158,17 +160,23 @@ fn two_threads(bench: &mut Bench, kernel: &Kernel<'_>) -> anyhow::Result<()> {
             }),
             asked("Frond, 2 slots: fuel and epoch", two),
             asked("Frond, 1 slot: fuel and epoch", one),
+            confined("Frond, 1 slot on one core: fuel and epoch", one),
             asked("Frond, 2 slots: epoch", two_plain),
             asked("Frond, 1 slot: epoch", one_plain),
+            confined("Frond, 1 slot on one core: epoch", one_plain),
         ],
     )?;
     table(bench, &format!("{}, with its merges", kernel.name), &series);
-    let [native, _, two, one, two_plain, one_plain] = &series;
+    let [native, native_one, two, _, one, two_plain, _, one_plain] = &series;
     let (report, name) = (&mut bench.report, kernel.name);
-    let efficiency = |one: &Series, two| one.times(two) / 2.0;
-    report.target(format!("{name}: efficiency of 2 slots, metered"), efficiency(one, two), "", Bound::AtLeast(0.95));
-    let plain = efficiency(one_plain, two_plain);
-    report.target(format!("{name}: efficiency of 2 slots, unmetered"), plain, "", Bound::AtLeast(0.95));
+    let mut efficiency = |meters, one: &Series, two| {
+        let name = format!("{name}: efficiency of two cores, {meters}");
+        report.target(name, one.times(two) / 2.0, "", Bound::AtLeast(0.95));
+    };
+    efficiency("metered", one, two);
+    efficiency("unmetered", one_plain, two_plain);
+    let of_native = native_one.times(native) / 2.0;
+    report.note(&format!("Efficiency of two cores for native code in the same rounds: {of_native:.2}."));
     report.target(format!("{name}: over rayon, metered"), two.times(native), "×", Bound::AtMost(1.6));
     report.target(format!("{name}: over rayon, unmetered"), two_plain.times(native), "×", Bound::AtMost(1.25));
     Ok(())

@@ -4,6 +4,10 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use anyhow::Context;
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
 /// Resident memory now, in MiB.
 pub(crate) fn resident() -> f64 {
     status("VmRSS:") as f64 / 1024.0
@@ -39,6 +43,27 @@ pub(crate) fn thread_cpu(ids: &[i32]) -> Duration {
         text.split_whitespace().next().and_then(|field| field.parse().ok()).unwrap_or(0)
     };
     Duration::from_nanos(ids.iter().map(one).sum())
+}
+
+/// Does `work` while all threads of this process share one core; those that start meanwhile do, too.
+///
+/// # Errors
+/// Those of `work`, and a system that does not let it.
+pub(crate) fn on_one_core<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let all = sched_getaffinity(None)?;
+    let first = (0..CpuSet::MAX_CPU).find(|core| all.is_set(*core)).context("no core to run on")?;
+    let mut one = CpuSet::new();
+    one.set(first);
+    let confine = |to: &CpuSet| {
+        for thread in threads("").into_iter().filter_map(Pid::from_raw) {
+            // One that has just ended is not confined.
+            let _ = sched_setaffinity(Some(thread), to);
+        }
+    };
+    confine(&one);
+    let done = work();
+    confine(&all);
+    done
 }
 
 /// Cores that this process may use.

@@ -143,6 +143,12 @@ impl Partials {
         self.held
     }
 
+    /// True when to fold what is held is more than a call.
+    #[must_use]
+    pub fn is_weighty(&self) -> bool {
+        self.held >= WORTH as u64
+    }
+
     /// True when leaves should be held back until folds have freed memory.
     #[must_use]
     pub fn is_full(&self) -> bool {

@@ -11,8 +11,8 @@ use std::time::Duration;
 pub(crate) const SMALL: usize = 64 << 10;
 /// How long a call may keep a thread that serves others.
 pub(crate) const AT_MOST: Duration = Duration::from_millis(1);
-/// A call that took no longer was brief.
-const BRIEF: Duration = Duration::from_micros(250);
+/// A call that took no longer is brief.
+pub(crate) const BRIEF: Duration = Duration::from_micros(250);
 /// So many of them in a row, and the next is taken for one.
 const IN_A_ROW: u32 = 4;
 

@@ -11,7 +11,7 @@ use wasmtime::{CallHook, Store, UpdateDeadline};
 
 use crate::bindings::BytesOut;
 use crate::clock::Watch;
-use crate::component::Plugin;
+use crate::component::{Plugin, Ready};
 use crate::grants::Granted;
 use crate::host::{Caller, Host, Seed};
 use crate::limits::Limits;
@@ -23,6 +23,8 @@ use crate::words;
 /// What one call needs.
 pub(crate) struct Call<'a> {
     pub(crate) plugin: &'a Plugin,
+    /// The same on the engine that it is to run on.
+    pub(crate) ready: &'a Ready,
     pub(crate) limits: &'a Limits,
     pub(crate) deadline: Instant,
     pub(crate) seed: Option<Seed>,
@@ -106,7 +108,7 @@ impl Call<'_> {
         let mut store = self.store(caller);
         self.watch.set(self.deadline);
         let ended =
-            self.ready(&mut store).and_then(|()| prepare(&mut store)).and_then(|()| self.drive(&mut store, work));
+            self.arm(&mut store).and_then(|()| prepare(&mut store)).and_then(|()| self.drive(&mut store, work));
         self.watch.clear();
         let usage = self.usage(&store);
         let host = store.into_data();
@@ -134,7 +136,7 @@ impl Call<'_> {
         // The guest's state is inside the future while it runs; what stops it must be asked from outside.
         let stopped = store.data().caller.stopper();
         let future = async {
-            let instance = self.plugin.pre.instantiate_async(&mut *store).await?;
+            let instance = self.ready.pre.instantiate_async(&mut *store).await?;
             work(Running { store, instance }).await
         };
         park::run(future, self.waker, self.deadline, stopped)?
@@ -142,10 +144,10 @@ impl Call<'_> {
 
     fn store(&self, caller: Caller) -> Store<Host> {
         let host = Host::new(*self.limits, caller, self.deadline, self.seed, self.granted.clone());
-        Store::new(self.plugin.engine(), host)
+        Store::new(self.ready.engine(), host)
     }
 
-    fn ready(&self, store: &mut Store<Host>) -> wasmtime::Result<()> {
+    fn arm(&self, store: &mut Store<Host>) -> wasmtime::Result<()> {
         if self.limits.fuel > 0 {
             store.set_fuel(self.limits.fuel)?;
         }

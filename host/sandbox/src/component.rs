@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -13,6 +14,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 use crate::engine::Sandbox;
 use crate::host::Host;
 use crate::inspect::{MAX_SIZE, Misfit, Role, surface};
+use crate::lanes::Lanes;
 use crate::linker::linker;
 use crate::shape;
 use crate::stop::clip;
@@ -43,12 +45,17 @@ pub enum Origin {
 
 /// A component that is ready to be instantiated: checked, compiled and linked.
 pub struct Plugin {
-    pub(crate) pre: InstancePre<Host>,
-    engine: Engine,
+    shared: Ready,
+    lanes: Lanes,
     digest: [u8; 32],
     origin: Origin,
     pulls: bool,
     others: Arc<Semaphore>,
+}
+
+/// A component on one engine: linked, and its exports found.
+pub(crate) struct Ready {
+    pub(crate) pre: InstancePre<Host>,
     process: Option<ComponentExportIndex>,
     merge: Option<(ComponentExportIndex, ComponentExportIndex)>,
     split: Option<ComponentExportIndex>,
@@ -93,21 +100,9 @@ impl Plugin {
         let digest: [u8; 32] = Sha256::digest(bytes).into();
         let engine = sandbox.engine(metered).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
         let (component, origin) = compiled(sandbox, &engine, bytes, &hex(&digest))?;
-        let incompatible = |error: wasmtime::Error| Misfit::Incompatible(clip(&format!("{error:#}")));
-        let linker = linker(&engine).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
-        let pre = linker.instantiate_pre(&component).map_err(incompatible)?;
-        let export = |role: Role, name| match shape::export(&component, role, name) {
-            Ok(index) => Ok(Some(index)),
-            Err(misfit) if roles.contains(&role) => Err(misfit),
-            Err(_) => Ok(None),
-        };
-        let (merge, finish) = (export(Role::Merge, "merge")?, export(Role::Merge, "finish")?);
         Ok(Self {
-            process: export(Role::Leaf, "process")?,
-            merge: merge.zip(finish),
-            split: export(Role::Split, "split")?,
-            pre,
-            engine,
+            shared: Ready::new(&component, roles)?,
+            lanes: Lanes::new(sandbox.engines(), metered),
             digest,
             origin,
             pulls: surface.pulls(),
@@ -140,13 +135,53 @@ impl Plugin {
         self.pulls
     }
 
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
+    /// Slots that have a copy of it on an engine of their own, as it was called often and briefly there: each takes about
+    /// the memory that its compiled code does.
+    #[must_use]
+    pub fn copies(&self) -> usize {
+        self.lanes.loaded()
+    }
+
+    /// What runs wherever there is no lane of its own.
+    pub(crate) fn shared(&self) -> &Ready {
+        &self.shared
+    }
+
+    /// What runs in a slot.
+    pub(crate) fn on(&self, slot: Option<usize>) -> &Ready {
+        slot.and_then(|slot| self.lanes.get(slot)).unwrap_or(&self.shared)
+    }
+
+    /// A leaf's call took so long in a slot, and is over.
+    pub(crate) fn learn(&self, slot: usize, took: Duration) {
+        self.lanes.learn(slot, took, &self.shared);
     }
 
     /// The places for calls beside the leaves.
     pub(crate) fn others(&self) -> &Arc<Semaphore> {
         &self.others
+    }
+
+}
+
+impl Ready {
+    /// Links a component, which must export what `roles` say.
+    pub(crate) fn new(component: &Component, roles: &[Role]) -> Result<Self, LoadError> {
+        let incompatible = |error: wasmtime::Error| Misfit::Incompatible(clip(&format!("{error:#}")));
+        let linker = linker(component.engine()).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
+        let export = |role: Role, name| match shape::export(component, role, name) {
+            Ok(index) => Ok(Some(index)),
+            Err(misfit) if roles.contains(&role) => Err(misfit),
+            Err(_) => Ok(None),
+        };
+        let pre = linker.instantiate_pre(component).map_err(incompatible)?;
+        let (merge, finish) = (export(Role::Merge, "merge")?, export(Role::Merge, "finish")?);
+        let (process, split) = (export(Role::Leaf, "process")?, export(Role::Split, "split")?);
+        Ok(Self { pre, process, merge: merge.zip(finish), split })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        self.pre.engine()
     }
 
     pub(crate) fn process(&self) -> Result<&ComponentExportIndex, Misfit> {

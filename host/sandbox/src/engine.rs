@@ -1,5 +1,7 @@
-//! The engines: one that meters fuel and one that does not, each with its pool, made when first wanted.
+//! The engines: one that meters fuel and one that does not, each with its pool, made when first wanted; and the same again
+//! for each slot, for components that are called often and briefly ([`lanes`](crate::lanes)).
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -52,15 +54,27 @@ impl Settings {
 
 /// Everything that guests run in.
 pub struct Sandbox {
-    settings: Settings,
-    clock: Clock,
+    engines: Arc<Engines>,
     cache: Option<Cache>,
-    metered: Mutex<Option<Engine>>,
-    unmetered: Mutex<Option<Engine>>,
     /// Places for calls beside the leaves.
     others: Arc<Semaphore>,
     compiling: Mutex<()>,
+}
+
+/// What a sandbox's components run on.
+pub(crate) struct Engines {
+    settings: Settings,
+    clock: Clock,
+    made: Mutex<HashMap<Kind, Engine>>,
     warnings: Mutex<Vec<String>>,
+}
+
+/// Whose an engine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Kind {
+    pub(crate) metered: bool,
+    /// The slot whose leaves alone run on it; without one, whatever runs.
+    pub(crate) slot: Option<usize>,
 }
 
 impl Sandbox {
@@ -85,20 +99,21 @@ impl Sandbox {
         });
         Self {
             others: Arc::new(Semaphore::new(settings.others())),
-            settings,
-            clock: clock.clone(),
+            engines: Arc::new(Engines {
+                settings,
+                clock: clock.clone(),
+                made: Mutex::default(),
+                warnings: Mutex::new(warnings),
+            }),
             cache,
-            metered: Mutex::default(),
-            unmetered: Mutex::default(),
             compiling: Mutex::default(),
-            warnings: Mutex::new(warnings),
         }
     }
 
     /// What interrupts guests.
     #[must_use]
     pub fn clock(&self) -> &Clock {
-        &self.clock
+        &self.engines.clock
     }
 
     /// Bounds the cache, in bytes, by another size than [`CACHE_SIZE`](crate::CACHE_SIZE). It is kept to whenever a
@@ -132,13 +147,13 @@ impl Sandbox {
 
     /// Adds to what works less well than it should.
     pub fn warn(&self, warning: String) {
-        lock(&self.warnings).push(warning);
+        self.engines.warn(warning);
     }
 
     /// What works less well than it should, since the last call.
     #[must_use]
     pub fn take_warnings(&self) -> Vec<String> {
-        std::mem::take(&mut *lock(&self.warnings))
+        std::mem::take(&mut *lock(&self.engines.warnings))
     }
 
     /// Makes the engine for metered calls now and not with the first component, so that its warnings can be taken.
@@ -150,26 +165,46 @@ impl Sandbox {
     }
 
     pub(crate) fn engine(&self, metered: bool) -> wasmtime::Result<Engine> {
-        let mut made = lock(if metered { &self.metered } else { &self.unmetered });
-        if let Some(engine) = &*made {
+        self.engines.get(Kind { metered, slot: None })
+    }
+
+    pub(crate) fn engines(&self) -> &Arc<Engines> {
+        &self.engines
+    }
+}
+
+impl Engines {
+    /// Slots that may have engines of their own: with one slot there is nobody to share with.
+    pub(crate) fn lanes(&self) -> usize {
+        if self.settings.slots > 1 { self.settings.slots.min(MOST_CALLS) } else { 0 }
+    }
+
+    fn warn(&self, warning: String) {
+        lock(&self.warnings).push(warning);
+    }
+
+    pub(crate) fn get(&self, kind: Kind) -> wasmtime::Result<Engine> {
+        let mut made = lock(&self.made);
+        if let Some(engine) = made.get(&kind) {
             return Ok(engine.clone());
         }
-        let engine = self.make(metered)?;
+        let engine = self.make(kind)?;
         self.clock.add(&engine);
-        *made = Some(engine.clone());
+        made.insert(kind, engine.clone());
         Ok(engine)
     }
 
-    /// A pool if the machine lets us have one.
-    fn make(&self, metered: bool) -> wasmtime::Result<Engine> {
-        let mut config = config(metered);
-        config.allocation_strategy(self.pool());
+    /// A pool if the machine lets us have one. A slot that cannot have one shares what there is.
+    fn make(&self, kind: Kind) -> wasmtime::Result<Engine> {
+        let mut config = config(kind.metered);
+        let calls = self.settings.slots.min(MOST_CALLS) + self.settings.others();
+        config.allocation_strategy(self.pool(if kind.slot.is_some() { 1 } else { calls }));
         match Engine::new(&config) {
-            Ok(engine) => Ok(engine),
-            Err(error) => {
+            Err(error) if kind.slot.is_none() => {
                 self.warn(format!("without an instance pool each leaf starts about five times slower: {error:#}"));
-                Engine::new(&self.frugal(metered))
+                Engine::new(&self.frugal(kind.metered))
             }
+            made => made,
         }
     }
 
@@ -187,9 +222,9 @@ impl Sandbox {
         self.settings.limits.iter().map(of).max().unwrap_or(0)
     }
 
-    fn pool(&self) -> PoolingAllocationConfig {
+    /// One for so many calls at once.
+    fn pool(&self, calls: usize) -> PoolingAllocationConfig {
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        let calls = self.settings.slots.min(MOST_CALLS) + self.settings.others();
         let calls = u32::try_from(calls).unwrap_or(u32::MAX / 64);
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(calls)

@@ -1,7 +1,6 @@
 //! One leaf call: from a claimed attempt to what the guest made of it.
 
 use std::sync::Arc;
-use std::task::Waker;
 
 use bytes::Bytes;
 use frond_root::{Attempt, Failure, FailureKind, Usage};
@@ -9,11 +8,11 @@ use sha2::{Digest, Sha256};
 
 use crate::bindings::PartitionIn;
 use crate::call::{Call, Called};
-use crate::clock::Watch;
 use crate::component::Plugin;
 use crate::grants::{Granted, Grants};
 use crate::host::{Caller, Seed};
 use crate::limits::Limits;
+use crate::park::Seat;
 
 /// A component as leaf, and what its calls are given.
 #[derive(Clone, Debug)]
@@ -31,7 +30,7 @@ pub struct Leaf {
 impl Leaf {
     /// Runs one attempt on this thread; the guest is told that its partition is number `index`. Whoever calls ends the
     /// attempt.
-    pub(crate) fn call(&self, attempt: Attempt, index: u32, watch: &Watch, waker: &Waker) -> Called<Bytes> {
+    pub(crate) fn call(&self, attempt: Attempt, index: u32, seat: &Seat) -> Called<Bytes> {
         let data = match self.content(&attempt) {
             Ok(data) => data,
             Err(failure) => {
@@ -41,17 +40,19 @@ impl Leaf {
         };
         let scatter = attempt.scatter().clone();
         let key = scatter.plan().get(attempt.index()).map_or("", |partition| partition.key.as_str());
+        let ready = self.plugin.on(seat.slot);
         let call = Call {
             plugin: &self.plugin,
+            ready,
             limits: &self.limits,
             deadline: attempt.deadline().into_std(),
             seed: self.deterministic.then(|| seed(scatter.query(), key)),
             granted: Granted::from(&self.grants),
-            watch,
-            waker: Some(waker),
+            watch: &seat.watch,
+            waker: Some(&seat.waker),
         };
         call.run(Caller::Leaf(attempt), async |mut running| {
-            let export = self.plugin.process().map_err(wasmtime::Error::from)?;
+            let export = ready.process().map_err(wasmtime::Error::from)?;
             let partition = PartitionIn { key, index, data: &data };
             running.call_for_bytes(export, (&**scatter.query(), partition)).await
         })

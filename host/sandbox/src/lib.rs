@@ -24,6 +24,7 @@ pub mod grants;
 mod host;
 mod http;
 pub mod inspect;
+mod lanes;
 pub mod leaf;
 pub mod limits;
 mod linker;

@@ -60,7 +60,8 @@ impl Guests {
 
     fn prepared<'a>(&'a self, until: Instant, watch: &'a Watch, waker: Option<&'a Waker>) -> Call<'a> {
         let granted = self.granted.clone();
-        Call { plugin: &self.plugin, limits: &self.limits, deadline: until, seed: None, granted, watch, waker }
+        let ready = self.plugin.shared();
+        Call { plugin: &self.plugin, ready, limits: &self.limits, deadline: until, seed: None, granted, watch, waker }
     }
 
     /// The same as a call that is likely to be brief, on a thread that must not sleep: nothing, if it was not brief.
@@ -210,7 +211,7 @@ pub(crate) async fn merge(
     query: &[u8],
     partials: &[Bytes],
 ) -> wasmtime::Result<Result<Bytes, Failure>> {
-    let (merge, _) = plugin.merge().map_err(wasmtime::Error::from)?;
+    let (merge, _) = plugin.shared().merge().map_err(wasmtime::Error::from)?;
     let lists: Vec<&[u8]> = partials.iter().map(|partial| &**partial).collect();
     running.call_for_bytes(merge, (query, &*lists)).await
 }
@@ -223,7 +224,7 @@ pub(crate) async fn finish(
     merged: Option<&[u8]>,
     covered: Covered,
 ) -> wasmtime::Result<Result<Bytes, Failure>> {
-    let (_, finish) = plugin.merge().map_err(wasmtime::Error::from)?;
+    let (_, finish) = plugin.shared().merge().map_err(wasmtime::Error::from)?;
     let coverage = CoverageIn { planned: covered.planned, covered: covered.covered, complete: covered.complete };
     running.call_for_bytes(finish, (query, merged, coverage)).await
 }
@@ -235,7 +236,7 @@ pub(crate) async fn split(
     query: &[u8],
     wanted: u32,
 ) -> wasmtime::Result<Result<Vec<(String, Bytes)>, Failure>> {
-    let split = plugin.split().map_err(wasmtime::Error::from)?;
+    let split = plugin.shared().split().map_err(wasmtime::Error::from)?;
     let (returned,): PartitionsOut = running.call(split, (query, wanted)).await?;
     if let Ok(partitions) = &returned {
         running.within_output(partitions.iter().map(PartitionOut::size).sum())?;

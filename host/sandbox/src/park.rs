@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
+use crate::clock::Watch;
 use crate::stop::Stop;
 
 struct Unpark(Thread);
@@ -21,6 +22,14 @@ impl Wake for Unpark {
     fn wake_by_ref(self: &Arc<Self>) {
         self.0.unpark();
     }
+}
+
+/// Where a thread's calls are made.
+pub(crate) struct Seat {
+    pub(crate) watch: Watch,
+    pub(crate) waker: Waker,
+    /// The slot that the thread is, if it is one.
+    pub(crate) slot: Option<usize>,
 }
 
 /// Wakes the current thread. Made once a thread, as it allocates.

@@ -151,8 +151,8 @@ impl Probe {
         };
         let digest = plugin.digest();
         if state.profiler.is_none() {
-            let component = plugin.pre.component().clone();
-            let profiler = GuestProfiler::new_component(plugin.engine(), &self.name, interval, component, []);
+            let component = plugin.shared().pre.component().clone();
+            let profiler = GuestProfiler::new_component(plugin.shared().engine(), &self.name, interval, component, []);
             state.profiler = Some(profiler.map_err(engine)?);
             state.of = digest;
         } else if state.of != digest {

@@ -68,7 +68,7 @@ impl Program {
         }
         surface.offered()?;
         let plugin = Plugin::load(sandbox, bytes, &[], metered)?;
-        match export(plugin.pre.component()) {
+        match export(plugin.shared().pre.component()) {
             Some(run) => Ok(Self { plugin, run }),
             None => Err(Misfit::Incompatible(format!("{RUN}x lacks the function `run`")).into()),
         }
@@ -92,6 +92,7 @@ impl Program {
         let (watch, waker) = (sandbox.clock().watch(), park::waker());
         let call = Call {
             plugin: &self.plugin,
+            ready: self.plugin.shared(),
             limits,
             deadline: Instant::now() + time,
             granted: Granted::Nothing,

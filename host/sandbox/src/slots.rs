@@ -5,16 +5,15 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use frond_root::{Attempt, LeafRunner, Outcome, Scatter, Usage};
 
-use crate::clock::{Clock, Watch};
+use crate::clock::Clock;
 use crate::host::Caller;
 use crate::leaf::Leaf;
-use crate::park;
+use crate::park::{self, Seat};
 
 /// How long a thread stays with one query while others wait.
 const TURN: Duration = Duration::from_millis(1);
@@ -177,14 +176,14 @@ impl Shared {
 /// One leaf thread.
 struct Worker {
     slot: u32,
-    watch: Watch,
-    waker: Waker,
+    seat: Seat,
 }
 
 impl Worker {
     /// On the thread that it is for.
     fn new(slot: u32, clock: &Clock) -> Self {
-        Self { slot, watch: clock.watch(), waker: park::waker() }
+        let seat = Seat { watch: clock.watch(), waker: park::waker(), slot: usize::try_from(slot).ok() };
+        Self { slot, seat }
     }
 
     fn run(&self, shared: &Shared) {
@@ -193,7 +192,7 @@ impl Worker {
             // A bug of ours, or of a source's, costs its attempt, which is then `lost`, and not the slot.
             let turn = AssertUnwindSafe(|| self.turn(&query, attempt));
             if panic::catch_unwind(turn).is_err() {
-                self.watch.clear();
+                self.seat.watch.clear();
             }
             shared.running.fetch_sub(1, Ordering::Relaxed);
         }
@@ -211,13 +210,17 @@ impl Worker {
     }
 
     fn leaf(&self, query: &Query, attempt: Attempt) {
-        let index = attempt.index();
-        let called = query.leaf.call(attempt, index, &self.watch, &self.waker);
+        let (index, began) = (attempt.index(), Instant::now());
+        let called = query.leaf.call(attempt, index, &self.seat);
+        let took = began.elapsed();
         let output = called.result.as_ref().map_or(0, |partial| partial.len() as u64);
         let usage = Usage { output, ..called.usage };
         if let Caller::Leaf(attempt) = called.caller {
             let result = called.result;
             attempt.end(Outcome { result, usage }, now());
+        }
+        if let Some(slot) = self.seat.slot {
+            query.leaf.plugin.learn(slot, took);
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::host::Caller;
 use crate::leaf::Leaf;
 use crate::log::Log;
 use crate::merger::{Guests, finish, merge, split};
-use crate::park;
+use crate::park::{self, Seat};
 use crate::profile::{Probe, Profile, ProfileError, Sampling, Ticker};
 
 /// What one call came to.
@@ -98,8 +98,8 @@ impl Trials {
             let message = "the time limit is too short for a leaf to start";
             return Ok(Trial::failed(Failure::new(FailureKind::OutOfTime, message)));
         };
-        let (watch, waker) = (self.clock.watch().sampled(self.probe()), park::waker());
-        let mut called = leaf.call(attempt, index, &watch, &waker);
+        let seat = Seat { watch: self.clock.watch().sampled(self.probe()), waker: park::waker(), slot: None };
+        let mut called = leaf.call(attempt, index, &seat);
         let caller = std::mem::replace(&mut called.caller, Caller::Other(Arc::default()));
         if let Caller::Leaf(attempt) = caller {
             attempt.end(Outcome::failed(FailureKind::Cancelled, "the trial is over"), Instant::now().into());

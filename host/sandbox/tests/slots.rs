@@ -12,10 +12,10 @@ use std::fs;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use frond_root::{Content, Failure, Partition, Plan};
-use frond_sandbox::Limits;
+use frond_root::{Content, Failure, Floor, Partition, Plan, Request};
+use frond_sandbox::{Leaf, LeafHost, Limits, Role};
 
-use common::{Host, PATIENCE, alone, guest, plan, wait_until};
+use common::{App, ENDLESS, Host, PATIENCE, alone, guest, ms, plan, wait_until};
 
 /// The process's threads whose names begin so.
 fn threads(prefix: &str) -> usize {
@@ -84,4 +84,32 @@ fn a_panic_of_the_hosts_own_costs_an_attempt_and_not_a_slot() {
     }
     let app = host.faulty(Limits::default(), Limits::default());
     assert_eq!(app.obey(&host, "ok", PATIENCE).slug(), "ok");
+}
+
+#[test]
+fn a_slot_s_own_copy_of_a_component_is_held_to_the_same_limits() {
+    let _alone = alone();
+    let limits = Limits { fuel: ENDLESS, ..Limits::default() };
+    let host = Host::new(2, limits);
+    let plugin = host.plugin(&guest("faulty"), &[Role::Leaf], true);
+    let leaf = Leaf { plugin: plugin.clone(), limits, deterministic: false, grants: Arc::default() };
+    let app = App { leaves: LeafHost::new(host.slots.clone(), leaf), ..host.faulty(limits, limits) };
+    let many = || plan((0..2000).map(|number| format!("ok-{number}")));
+    for _ in 0..50 {
+        let asked = host.runtime.block_on(app.ask(Request { floor: Floor::All, ..app.request("{}") }, many()));
+        assert_eq!(asked.json()["count"], 2000);
+        if plugin.copies() == 2 {
+            break;
+        }
+    }
+    assert_eq!(plugin.copies(), 2, "thousands of brief leaves");
+    for (command, slug) in
+        [("ok", "ok"), ("grow-memory", "out-of-memory"), ("panic", "trap"), ("recurse-wide", "trap"), ("ok", "ok")]
+    {
+        assert_eq!(app.obey(&host, command, PATIENCE).slug(), slug, "{command}");
+    }
+    assert_eq!(app.obey(&host, "spin", ms(50)).slug(), "out-of-time");
+    let spinning = Request { deadline: ms(300), ..app.request("{}") };
+    let asked = host.runtime.block_on(app.ask(spinning, plan(["spin-1", "spin-2"])));
+    assert_eq!(asked.answer.outcome(), "failed");
 }

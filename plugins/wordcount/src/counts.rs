@@ -6,7 +6,8 @@
 //!
 //! That order is not the alphabet's but the one that costs least: by [`Head`], then by bytes.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
 
 use frond_plugin::{Decode, Encode};
 
@@ -27,20 +28,16 @@ impl Counts {
         Entries { rest: &self.bytes }
     }
 
-    /// The counts added up. Merges neighbours in rounds, so that each entry is copied log n times.
-    pub fn merge(mut parts: Vec<Self>) -> Self {
-        while parts.len() > 1 {
-            let mut merged = Vec::with_capacity(parts.len().div_ceil(2));
-            let mut rest = parts.into_iter();
-            while let Some(left) = rest.next() {
-                merged.push(match rest.next() {
-                    Some(right) => left.merge_two(right),
-                    None => left,
-                });
+    /// The counts added up. Merges the two smallest until one is left: so the fewest bytes are copied (Huffman 1952).
+    pub fn merge(parts: Vec<Self>) -> Self {
+        let mut by_size: BinaryHeap<_> = parts.into_iter().map(BySize).collect();
+        while let (Some(BySize(left)), right) = (by_size.pop(), by_size.pop()) {
+            match right {
+                Some(BySize(right)) => by_size.push(BySize(left.merge_two(right))),
+                None => return left,
             }
-            parts = merged;
         }
-        parts.pop().unwrap_or_default()
+        Self::default()
     }
 
     fn merge_two(self, other: Self) -> Self {
@@ -72,6 +69,35 @@ impl Counts {
         merged.finish()
     }
 }
+
+/// The smaller, the greater: a heap gives the greatest.
+struct BySize(Counts);
+
+impl BySize {
+    fn key(&self) -> Reverse<usize> {
+        Reverse(self.0.bytes.len())
+    }
+}
+
+impl Ord for BySize {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for BySize {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for BySize {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for BySize {}
 
 /// A word and its count.
 #[derive(Clone, Copy, Debug)]

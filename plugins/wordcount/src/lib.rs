@@ -11,6 +11,7 @@
 //! Read [`scan`] for how words are found, [`table`] for how they are counted, [`counts`] for what travels.
 
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use frond_plugin::{Coverage, Failure, Partition};
 use serde::{Deserialize, Serialize};
@@ -75,17 +76,19 @@ fn finish(query: Query, merged: Option<Counts>, _: Coverage) -> Result<Answer, F
 
 /// The answer that merged counts give to a query.
 pub fn answer(query: Query, counts: &Counts) -> Answer {
-    let mut ranked: Vec<_> = counts.entries().map(|entry| (Reverse(entry.count), entry.word)).collect();
-    let distinct = ranked.len() as u64;
-    let total = counts.entries().map(|entry| entry.count).fold(0, u64::saturating_add);
-    if query.top < ranked.len() {
-        ranked.select_nth_unstable(query.top);
-        ranked.truncate(query.top);
+    let (mut total, mut distinct) = (0_u64, 0);
+    // The last of the most frequent ones so far is the greatest, and gives way to what is before it.
+    let mut most: BinaryHeap<(Reverse<u64>, &[u8])> = BinaryHeap::new();
+    for entry in counts.entries() {
+        (total, distinct) = (total.saturating_add(entry.count), distinct + 1);
+        let ranked = (Reverse(entry.count), entry.word);
+        if most.len() < query.top {
+            most.push(ranked);
+        } else if let Some(mut last) = most.peek_mut().filter(|last| ranked < **last) {
+            *last = ranked;
+        }
     }
-    ranked.sort_unstable();
-    let words = ranked
-        .into_iter()
-        .map(|(Reverse(count), word)| Word { word: String::from_utf8_lossy(word).into_owned(), count })
-        .collect();
-    Answer { words, total, distinct }
+    let word =
+        |(Reverse(count), word): (_, &[u8])| Word { word: String::from_utf8_lossy(word).into_owned(), count };
+    Answer { words: most.into_sorted_vec().into_iter().map(word).collect(), total, distinct }
 }

@@ -330,7 +330,9 @@ impl Gathering<'_> {
         if self.idle_at.take_if(|at| *at <= now).is_some() {
             self.idle = true;
         }
-        let urgency = match (self.held || self.partials.is_full(), self.idle) {
+        // What is folded while the last leaves run need not be folded after them.
+        let last_wave = self.partials.is_weighty() && !self.scatter.is_claimable();
+        let urgency = match (self.held || self.partials.is_full(), self.idle || last_wave) {
             (true, _) => Urgency::Any,
             (false, true) => Urgency::Idle,
             (false, false) => Urgency::Full,

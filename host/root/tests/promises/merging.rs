@@ -83,6 +83,18 @@ async fn a_pair_is_folded_when_nothing_else_arrives() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn large_partials_are_folded_while_the_last_leaves_run() {
+    let large = |after| Turn::give(vec![b'x'; 64 << 10]).after(after);
+    let stage = Stage::with(Script::all(large(ms(10))).at(3, large(ms(15))), Merges::by(|partials| partials[0].clone()));
+    let mut request = request();
+    request.slots = 4;
+    stage.ask(request, plan(4)).await;
+    let folds = stage.merges.folds();
+    assert_eq!(folds.iter().map(|fold| fold.inputs.len()).collect::<Vec<_>>(), [3, 2]);
+    assert!(folds[0].began < folds[1].began, "the first fold did not wait for the last leaf");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_tree_is_as_deep_as_its_fan_in_makes_it() {
     for (order, fan_in, folds) in [(MergeOrder::Any, 64, 8 + 1), (MergeOrder::Partition, 8, 64 + 8 + 1)] {
         let stage = Stage::with(Script::all(Turn::succeed()), Merges::sorted());
