@@ -2,7 +2,7 @@
 //! microseconds, and a hand-over to another thread and back takes as long again or longer. Once a component has been that
 //! quick some times in a row, it is called where it is wanted, for at most [`AT_MOST`]: a call that would take longer, or
 //! that waits, is dropped and made again on a thread of its own. That is safe as a call with nothing granted has no effect
-//! but its result.
+//! but its result. The same goes for a query's only leaf while no other runs (`slots.rs`).
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

@@ -27,6 +27,8 @@ pub(crate) struct Call<'a> {
     pub(crate) ready: &'a Ready,
     pub(crate) limits: &'a Limits,
     pub(crate) deadline: Instant,
+    /// When the call is given up, if that is before its deadline.
+    pub(crate) until: Instant,
     pub(crate) seed: Option<Seed>,
     pub(crate) granted: Granted,
     pub(crate) watch: &'a Watch,
@@ -106,9 +108,8 @@ impl Call<'_> {
         work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
     ) -> Called<T> {
         let mut store = self.store(caller);
-        self.watch.set(self.deadline);
-        let ended =
-            self.arm(&mut store).and_then(|()| prepare(&mut store)).and_then(|()| self.drive(&mut store, work));
+        self.watch.set(self.until);
+        let ended = self.arm(&mut store).and_then(|()| prepare(&mut store)).and_then(|()| self.drive(&mut store, work));
         self.watch.clear();
         let usage = self.usage(&store);
         let host = store.into_data();
@@ -139,11 +140,12 @@ impl Call<'_> {
             let instance = self.ready.pre.instantiate_async(&mut *store).await?;
             work(Running { store, instance }).await
         };
-        park::run(future, self.waker, self.deadline, stopped)?
+        park::run(future, self.waker, self.until, stopped)?
     }
 
     fn store(&self, caller: Caller) -> Store<Host> {
-        let host = Host::new(*self.limits, caller, self.deadline, self.seed, self.granted.clone());
+        let mut host = Host::new(*self.limits, caller, self.deadline, self.seed, self.granted.clone());
+        host.until = self.until;
         Store::new(self.ready.engine(), host)
     }
 
@@ -162,7 +164,7 @@ impl Call<'_> {
             let host = store.data();
             match host.caller.stopped() {
                 Some(stop) => return Err(stop.into()),
-                None if Instant::now() >= host.deadline => return Err(Stop::Time.into()),
+                None if Instant::now() >= host.until => return Err(Stop::Time.into()),
                 None => {}
             }
             if let Some(probe) = host.probe.clone() {

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
+use crate::brief::Brevity;
 use crate::engine::Sandbox;
 use crate::host::Host;
 use crate::inspect::{MAX_SIZE, Misfit, Role, surface};
@@ -47,6 +48,7 @@ pub enum Origin {
 pub struct Plugin {
     shared: Ready,
     lanes: Lanes,
+    brevity: Brevity,
     digest: [u8; 32],
     origin: Origin,
     pulls: bool,
@@ -103,6 +105,7 @@ impl Plugin {
         Ok(Self {
             shared: Ready::new(&component, roles)?,
             lanes: Lanes::new(sandbox.engines(), metered),
+            brevity: Brevity::default(),
             digest,
             origin,
             pulls: surface.pulls(),
@@ -152,16 +155,23 @@ impl Plugin {
         slot.and_then(|slot| self.lanes.get(slot)).unwrap_or(&self.shared)
     }
 
-    /// A leaf's call took so long in a slot, and is over.
-    pub(crate) fn learn(&self, slot: usize, took: Duration) {
-        self.lanes.learn(slot, took, &self.shared);
+    /// How brief its calls as a leaf were.
+    pub(crate) fn brevity(&self) -> &Brevity {
+        &self.brevity
+    }
+
+    /// A call as a leaf took so long, in a slot or without one, and is over.
+    pub(crate) fn learn(&self, slot: Option<usize>, took: Duration) {
+        self.brevity.learn(took);
+        if let Some(slot) = slot {
+            self.lanes.learn(slot, took, &self.shared);
+        }
     }
 
     /// The places for calls beside the leaves.
     pub(crate) fn others(&self) -> &Arc<Semaphore> {
         &self.others
     }
-
 }
 
 impl Ready {

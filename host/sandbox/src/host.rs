@@ -101,7 +101,10 @@ pub(crate) struct Host {
     pub(crate) meter: Meter,
     pub(crate) limits: Limits,
     pub(crate) caller: Caller,
+    /// As the guest is told.
     pub(crate) deadline: Instant,
+    /// When it is stopped: no later.
+    pub(crate) until: Instant,
     pub(crate) host_calls: u64,
     pub(crate) granted: Granted,
     /// What takes samples of the call.
@@ -123,6 +126,7 @@ impl Host {
             limits,
             caller,
             deadline,
+            until: deadline,
             host_calls: 0,
             granted,
             probe: None,

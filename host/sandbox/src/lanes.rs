@@ -48,7 +48,9 @@ impl Lanes {
 
     /// A call took so long in a slot. Loads what it is to have of its own once that is worth it.
     pub(crate) fn learn(&self, slot: usize, took: Duration, shared: &Ready) {
-        let Some(lane) = self.slots.get(slot).filter(|lane| took <= BRIEF && lane.ready.get().is_none()) else { return };
+        let Some(lane) = self.slots.get(slot).filter(|lane| took <= BRIEF && lane.ready.get().is_none()) else {
+            return;
+        };
         // Only the slot's thread writes it.
         let calls = lane.brief.load(Ordering::Relaxed) + 1;
         lane.brief.store(calls, Ordering::Relaxed);

@@ -1,12 +1,14 @@
 //! One leaf call: from a claimed attempt to what the guest made of it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
-use frond_root::{Attempt, Failure, FailureKind, Usage};
+use frond_root::{Attempt, Failure, FailureKind, Partition, Scatter, Usage};
 use sha2::{Digest, Sha256};
 
 use crate::bindings::PartitionIn;
+use crate::brief;
 use crate::call::{Call, Called};
 use crate::component::Plugin;
 use crate::grants::{Granted, Grants};
@@ -40,22 +42,36 @@ impl Leaf {
         };
         let scatter = attempt.scatter().clone();
         let key = scatter.plan().get(attempt.index()).map_or("", |partition| partition.key.as_str());
-        let ready = self.plugin.on(seat.slot);
+        let (ready, deadline) = (self.plugin.on(seat.slot), attempt.deadline().into_std());
         let call = Call {
             plugin: &self.plugin,
             ready,
             limits: &self.limits,
-            deadline: attempt.deadline().into_std(),
+            deadline,
+            until: if seat.waker.is_some() { deadline } else { deadline.min(Instant::now() + brief::AT_MOST) },
             seed: self.deterministic.then(|| seed(scatter.query(), key)),
             granted: Granted::from(&self.grants),
             watch: &seat.watch,
-            waker: Some(&seat.waker),
+            waker: seat.waker.as_ref(),
         };
         call.run(Caller::Leaf(attempt), async |mut running| {
             let export = ready.process().map_err(wasmtime::Error::from)?;
             let partition = PartitionIn { key, index, data: &data };
             running.call_for_bytes(export, (&**scatter.query(), partition)).await
         })
+    }
+
+    /// True for a call that is likely to be over sooner than another thread would be awake, and that nobody outside would
+    /// notice if it were made twice.
+    pub(crate) fn is_brief(&self, scatter: &Scatter) -> bool {
+        let small = |partition: &Partition| {
+            let size = partition.content.size().saturating_add(scatter.query().len() as u64);
+            size <= brief::SMALL as u64 && partition.content.place().is_none()
+        };
+        self.plugin.brevity().is_likely()
+            && self.grants.is_empty()
+            && scatter.plan().len() == 1
+            && scatter.plan().get(0).is_some_and(small)
     }
 
     /// The partition's bytes, unless its guest pulls them.

@@ -55,13 +55,27 @@ impl Guests {
     ) -> Called<T> {
         flag.here();
         let (watch, waker) = (self.clock.watch().sampled(probe), park::waker());
-        self.prepared(until, &watch, Some(&waker)).run(Caller::Other(flag), work)
+        self.prepared(until, until, &watch, Some(&waker)).run(Caller::Other(flag), work)
     }
 
-    fn prepared<'a>(&'a self, until: Instant, watch: &'a Watch, waker: Option<&'a Waker>) -> Call<'a> {
-        let granted = self.granted.clone();
-        let ready = self.plugin.shared();
-        Call { plugin: &self.plugin, ready, limits: &self.limits, deadline: until, seed: None, granted, watch, waker }
+    fn prepared<'a>(
+        &'a self,
+        deadline: Instant,
+        until: Instant,
+        watch: &'a Watch,
+        waker: Option<&'a Waker>,
+    ) -> Call<'a> {
+        Call {
+            plugin: &self.plugin,
+            ready: self.plugin.shared(),
+            limits: &self.limits,
+            deadline,
+            until,
+            seed: None,
+            granted: self.granted.clone(),
+            watch,
+            waker,
+        }
     }
 
     /// The same as a call that is likely to be brief, on a thread that must not sleep: nothing, if it was not brief.
@@ -76,8 +90,9 @@ impl Guests {
         }
         let began = Instant::now();
         let watch = self.clock.watch();
-        let call =
-            || self.prepared(until.min(began + brief::AT_MOST), &watch, None).run(Caller::Other(flag.clone()), work);
+        let call = || {
+            self.prepared(until, until.min(began + brief::AT_MOST), &watch, None).run(Caller::Other(flag.clone()), work)
+        };
         // A bug of ours is met again on the other thread, and told there.
         let called = catch_unwind(AssertUnwindSafe(call));
         self.brevity.learn(began.elapsed());

@@ -27,7 +27,8 @@ impl Wake for Unpark {
 /// Where a thread's calls are made.
 pub(crate) struct Seat {
     pub(crate) watch: Watch,
-    pub(crate) waker: Waker,
+    /// Without one, the thread must not sleep, and a call is given up after [`AT_MOST`](crate::brief::AT_MOST).
+    pub(crate) waker: Option<Waker>,
     /// The slot that the thread is, if it is one.
     pub(crate) slot: Option<usize>,
 }

@@ -90,11 +90,13 @@ impl Program {
         time: Duration,
     ) -> (Result<i32, Box<Failure>>, Usage) {
         let (watch, waker) = (sandbox.clock().watch(), park::waker());
+        let deadline = Instant::now() + time;
         let call = Call {
             plugin: &self.plugin,
             ready: self.plugin.shared(),
             limits,
-            deadline: Instant::now() + time,
+            deadline,
+            until: deadline,
             granted: Granted::Nothing,
             seed: None,
             watch: &watch,

@@ -1,14 +1,16 @@
 //! The threads that leaves run on. Wasm keeps its thread busy, so leaves have threads of their own, apart from timers
 //! and the gather; a thread takes leaf after leaf from one query without a hand-over, and moves to the next query
-//! after a millisecond.
+//! after a millisecond. A leaf that is likely to be over sooner than a thread would be awake runs where it is asked for, if
+//! nothing else runs: see [`brief`](crate::brief).
 
+use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use frond_root::{Attempt, LeafRunner, Outcome, Scatter, Usage};
+use frond_root::{Attempt, FailureKind, LeafRunner, Outcome, Scatter, Usage};
 
 use crate::clock::Clock;
 use crate::host::Caller;
@@ -31,19 +33,32 @@ struct Shared {
     queries: Mutex<Queries>,
     changed: Condvar,
     threads: Mutex<Vec<Thread>>,
+    /// How many threads there are to be.
+    count: usize,
     running: AtomicUsize,
+    /// Of the one leaf that runs on a thread of its query's.
+    guest_seat: Mutex<Seat>,
 }
 
 #[derive(Default)]
 struct Queries {
     attached: Vec<Arc<Query>>,
     next: usize,
+    /// Attempts that were begun elsewhere and are to be made here.
+    handed: VecDeque<(Arc<Query>, Attempt)>,
     /// Threads that wait for something to claim.
     idle: usize,
+    /// True while a leaf runs on a thread of its query's: in the place of one that waits here.
+    at_once: bool,
     stopping: bool,
 }
 
 impl Queries {
+    fn next(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
+        let handed = self.handed.pop_front();
+        handed.or_else(|| self.claim(slot, false)).or_else(|| self.claim(slot, true))
+    }
+
     fn claim(&mut self, slot: u32, background: bool) -> Option<(Arc<Query>, Attempt)> {
         let count = self.attached.len();
         (0..count).find_map(|step| {
@@ -57,7 +72,7 @@ impl Queries {
     }
 
     fn has_more(&self) -> bool {
-        self.attached.iter().any(|query| query.scatter.is_claimable())
+        !self.handed.is_empty() || self.attached.iter().any(|query| query.scatter.is_claimable())
     }
 }
 
@@ -72,7 +87,7 @@ impl Drop for Owner {
         let mut queries = lock(&self.0.queries);
         queries.stopping = true;
         // Nobody is left to run them. Their own end may come back here, so the lock is let go of first.
-        let attached = std::mem::take(&mut queries.attached);
+        let attached = (std::mem::take(&mut queries.attached), std::mem::take(&mut queries.handed));
         drop(queries);
         drop(attached);
         self.0.changed.notify_all();
@@ -103,7 +118,9 @@ impl Slots {
             queries: Mutex::default(),
             changed: Condvar::new(),
             threads: Mutex::default(),
+            count: count.max(1),
             running: AtomicUsize::new(0),
+            guest_seat: Mutex::new(Seat { watch: clock.watch(), waker: None, slot: None }),
         });
         // Made first: should a thread not start, those that did are told to end.
         let slots = Self(Arc::new(Owner(shared.clone())));
@@ -132,7 +149,8 @@ impl Shared {
     /// Wakes one thread, if one waits. It wakes the next, should it leave something to claim.
     fn nudge(&self) {
         // A thread that has just found nothing holds the lock until it waits.
-        if lock(&self.queries).idle > 0 {
+        let queries = lock(&self.queries);
+        if queries.idle > 0 && queries.has_more() {
             self.changed.notify_one();
         }
     }
@@ -158,7 +176,9 @@ impl Shared {
             if queries.stopping {
                 return None;
             }
-            if let Some(next) = queries.claim(slot, false).or_else(|| queries.claim(slot, true)) {
+            // The last thread that is free leaves its place to the leaf that runs elsewhere.
+            let free = queries.idle > 0 || !queries.at_once;
+            if let Some(next) = free.then(|| queries.next(slot)).flatten() {
                 let more = queries.idle > 0 && queries.has_more();
                 drop(queries);
                 if more {
@@ -173,6 +193,67 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Runs a query's only leaf on this thread if it is likely to be brief and nothing else runs; hands it over to a leaf
+    /// thread if it was not brief.
+    fn at_once(&self, query: &Arc<Query>) {
+        if !query.leaf.is_brief(&query.scatter) || !self.begin_at_once() {
+            return;
+        }
+        let seat = lock(&self.guest_seat);
+        let run = AssertUnwindSafe(|| {
+            let attempt = query.scatter.claim(0, now())?;
+            self.running.fetch_add(1, Ordering::Relaxed);
+            let left = query.run(attempt, &seat);
+            self.running.fetch_sub(1, Ordering::Relaxed);
+            left
+        });
+        // A bug of ours, or of a source's, costs the attempt.
+        let left = panic::catch_unwind(run).unwrap_or_else(|_| {
+            seat.watch.clear();
+            self.running.fetch_sub(1, Ordering::Relaxed);
+            None
+        });
+        drop(seat);
+        let mut queries = lock(&self.queries);
+        queries.at_once = false;
+        if !queries.stopping {
+            queries.handed.extend(left.map(|attempt| (query.clone(), attempt)));
+        }
+    }
+
+    /// True if a leaf may run elsewhere: all threads wait.
+    fn begin_at_once(&self) -> bool {
+        let mut queries = lock(&self.queries);
+        let free = queries.idle == self.count && !queries.at_once && !queries.stopping && queries.handed.is_empty();
+        queries.at_once |= free;
+        free
+    }
+}
+
+impl Query {
+    /// Runs an attempt and ends it. It is given back if it was only given up because its thread must not be kept.
+    fn run(&self, attempt: Attempt, seat: &Seat) -> Option<Attempt> {
+        let (index, began, deadline) = (attempt.index(), Instant::now(), attempt.deadline());
+        let called = self.leaf.call(attempt, index, seat);
+        let took = began.elapsed();
+        let output = called.result.as_ref().map_or(0, |partial| partial.len() as u64);
+        let usage = Usage { output, ..called.usage };
+        let given_up = seat.waker.is_none()
+            && called.result.as_ref().is_err_and(|failure| failure.kind == FailureKind::OutOfTime)
+            && now() < deadline;
+        let mut left = None;
+        if let Caller::Leaf(attempt) = called.caller {
+            match given_up {
+                true => left = Some(attempt),
+                false => attempt.end(Outcome { result: called.result, usage }, now()),
+            }
+        }
+        self.leaf.plugin.learn(seat.slot, took);
+        left
+    }
+}
+
 /// One leaf thread.
 struct Worker {
     slot: u32,
@@ -182,7 +263,7 @@ struct Worker {
 impl Worker {
     /// On the thread that it is for.
     fn new(slot: u32, clock: &Clock) -> Self {
-        let seat = Seat { watch: clock.watch(), waker: park::waker(), slot: usize::try_from(slot).ok() };
+        let seat = Seat { watch: clock.watch(), waker: Some(park::waker()), slot: usize::try_from(slot).ok() };
         Self { slot, seat }
     }
 
@@ -203,24 +284,9 @@ impl Worker {
         let until = Instant::now() + TURN;
         let mut next = Some(first);
         while let Some(attempt) = next {
-            self.leaf(query, attempt);
+            query.run(attempt, &self.seat);
             let now = now();
             next = (now.into_std() < until).then(|| query.scatter.claim(self.slot, now)).flatten();
-        }
-    }
-
-    fn leaf(&self, query: &Query, attempt: Attempt) {
-        let (index, began) = (attempt.index(), Instant::now());
-        let called = query.leaf.call(attempt, index, &self.seat);
-        let took = began.elapsed();
-        let output = called.result.as_ref().map_or(0, |partial| partial.len() as u64);
-        let usage = Usage { output, ..called.usage };
-        if let Caller::Leaf(attempt) = called.caller {
-            let result = called.result;
-            attempt.end(Outcome { result, usage }, now());
-        }
-        if let Some(slot) = self.seat.slot {
-            query.leaf.plugin.learn(slot, took);
         }
     }
 }
@@ -243,7 +309,7 @@ impl LeafHost {
 impl LeafRunner for LeafHost {
     fn attach(&self, scatter: Arc<Scatter>) {
         let query = Arc::new(Query { scatter: scatter.clone(), leaf: self.leaf.clone() });
-        lock(&self.slots.0.0.queries).attached.push(query);
+        lock(&self.slots.0.0.queries).attached.push(query.clone());
         let shared = Arc::downgrade(&self.slots.0.0);
         let closing = Arc::downgrade(&scatter);
         scatter.on_close(move || {
@@ -252,6 +318,7 @@ impl LeafRunner for LeafHost {
                 shared.closed(closing.upgrade().is_none_or(|scatter| scatter.running() > 0));
             }
         });
+        self.slots.0.0.at_once(&query);
         self.slots.0.0.nudge();
     }
 

@@ -98,7 +98,7 @@ impl Trials {
             let message = "the time limit is too short for a leaf to start";
             return Ok(Trial::failed(Failure::new(FailureKind::OutOfTime, message)));
         };
-        let seat = Seat { watch: self.clock.watch().sampled(self.probe()), waker: park::waker(), slot: None };
+        let seat = Seat { watch: self.clock.watch().sampled(self.probe()), waker: Some(park::waker()), slot: None };
         let mut called = leaf.call(attempt, index, &seat);
         let caller = std::mem::replace(&mut called.caller, Caller::Other(Arc::default()));
         if let Caller::Leaf(attempt) = caller {

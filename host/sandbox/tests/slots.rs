@@ -9,7 +9,9 @@
 mod common;
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use frond_root::{Content, Failure, Floor, Partition, Plan, Request};
@@ -77,13 +79,67 @@ fn a_panic_of_the_hosts_own_costs_an_attempt_and_not_a_slot() {
     let (pulling, handed) = (guest("faulty"), guest("wordcount"));
     for wasm in [pulling, handed] {
         let app = host.leaf(&wasm, Limits::default());
-        let partitions = vec![Partition::new("read-source-1", Panics)];
-        let asked = host.runtime.block_on(app.ask(app.request("{}"), Plan::new(partitions).unwrap()));
-        assert_eq!(asked.slug(), "lost");
-        assert_eq!(asked.answer.coverage().attempts.started, 3);
+        for _ in 0..2 {
+            let partitions = vec![Partition::new("read-source-1", Panics)];
+            let asked = host.runtime.block_on(app.ask(app.request("{}"), Plan::new(partitions).unwrap()));
+            assert_eq!(asked.slug(), "lost");
+            assert_eq!(asked.answer.coverage().attempts.started, 3);
+            // The next one panics where its query is.
+            (0..20).for_each(|_| assert_eq!(app.call(&host, "{}", Partition::new("ok", Bytes::new())).slug(), "ok"));
+        }
     }
     let app = host.faulty(Limits::default(), Limits::default());
     assert_eq!(app.obey(&host, "ok", PATIENCE).slug(), "ok");
+}
+
+/// How often the leaf threads have run.
+fn turns() -> u64 {
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    let leaf = |path: &Path| fs::read_to_string(path.join("comm")).is_ok_and(|name| name.starts_with("frond-leaf"));
+    let turns = |path: PathBuf| {
+        let text = fs::read_to_string(path.join("schedstat")).unwrap_or_default();
+        text.split_whitespace().nth(2)?.parse::<u64>().ok()
+    };
+    tasks.filter_map(|task| Some(task.ok()?.path()).filter(|path| leaf(path))).filter_map(turns).sum()
+}
+
+#[test]
+fn a_leaf_that_was_brief_runs_where_it_is_asked_for_and_is_held_to_all_it_is_held_to_elsewhere() {
+    let _alone = alone();
+    let host = Host::new(2, Limits::default());
+    let app = host.faulty(Limits { fuel: ENDLESS, ..Limits::default() }, Limits::default());
+    let obey = |command, time| app.obey(&host, command, time);
+    let brief = || (0..20).for_each(|_| assert_eq!(obey("ok", PATIENCE).slug(), "ok"));
+    wait_until("the leaf threads sleep on", || {
+        let before = turns();
+        brief();
+        turns() == before
+    });
+    let told = obey("remaining", PATIENCE).report()["remaining-ms"].as_u64().unwrap();
+    assert!(told > 1000, "a guest is told its deadline: {told} ms");
+    for (command, time, slug) in [
+        ("sleep-ms:20", PATIENCE, "ok"),
+        ("spin", ms(100), "out-of-time"),
+        ("sleep", ms(100), "out-of-time"),
+        ("panic", PATIENCE, "trap"),
+        ("grow-memory", PATIENCE, "out-of-memory"),
+        ("emit-then-spin", ms(100), "out-of-time"),
+    ] {
+        brief();
+        let start = Instant::now();
+        let asked = obey(command, time);
+        assert_eq!(asked.slug(), slug, "{command}");
+        assert!(slug != "out-of-time" || start.elapsed() >= time, "{command} was given up early");
+    }
+    brief();
+    let many = (0..8).map(|query| {
+        let (app, request) = (app.clone(), Request { floor: Floor::All, ..app.request("{}") });
+        host.runtime.spawn(async move { app.ask(request, plan([format!("sleep-ms:5-{query}")])).await.json() })
+    });
+    let many: Vec<_> = many.collect();
+    for asked in many {
+        assert_eq!(host.runtime.block_on(asked).unwrap()["count"], 1);
+    }
 }
 
 #[test]

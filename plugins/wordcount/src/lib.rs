@@ -88,7 +88,6 @@ pub fn answer(query: Query, counts: &Counts) -> Answer {
             *last = ranked;
         }
     }
-    let word =
-        |(Reverse(count), word): (_, &[u8])| Word { word: String::from_utf8_lossy(word).into_owned(), count };
+    let word = |(Reverse(count), word): (_, &[u8])| Word { word: String::from_utf8_lossy(word).into_owned(), count };
     Answer { words: most.into_sorted_vec().into_iter().map(word).collect(), total, distinct }
 }

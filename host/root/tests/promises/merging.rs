@@ -85,7 +85,8 @@ async fn a_pair_is_folded_when_nothing_else_arrives() {
 #[tokio::test(start_paused = true)]
 async fn large_partials_are_folded_while_the_last_leaves_run() {
     let large = |after| Turn::give(vec![b'x'; 64 << 10]).after(after);
-    let stage = Stage::with(Script::all(large(ms(10))).at(3, large(ms(15))), Merges::by(|partials| partials[0].clone()));
+    let stage =
+        Stage::with(Script::all(large(ms(10))).at(3, large(ms(15))), Merges::by(|partials| partials[0].clone()));
     let mut request = request();
     request.slots = 4;
     stage.ask(request, plan(4)).await;
