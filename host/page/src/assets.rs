@@ -28,7 +28,7 @@ macro_rules! files {
 }
 
 /// Name, media type and text of each file. Modules stand after those that they import.
-pub(crate) const FILES: [(&str, &str, &str); 34] = files![
+pub(crate) const FILES: [(&str, &str, &str); 35] = files![
     ("index.html", HTML),
     ("icon.svg", SVG),
     ("base.css", CSS),
@@ -60,6 +60,7 @@ pub(crate) const FILES: [(&str, &str, &str); 34] = files![
     ("js/console.js", JS),
     ("js/query.js", JS),
     ("js/queries.js", JS),
+    ("js/stints.js", JS),
     ("js/job.js", JS),
     ("js/jobs.js", JS),
     ("js/main.js", JS),

@@ -188,6 +188,7 @@ test("a query is run as a job, listed, and its result shown", async (page) => {
   await page.click("#as-job");
   await jobIs(page, "succeeded");
   check((await texts(page, ".query-head .verdict"))[0]?.startsWith("5 of 5 partitions"), "the progress");
+  await until("its waterfall", async () => (await texts(page, ".wf-rows .wf-label")).length === 5);
   await page.click("button:text-is('result')");
   await until("the result", async () => (await texts(page, "section[aria-label=Result] .code"))[0]?.includes('"destinations"'));
   const id = page.url().split("/").pop();
@@ -217,6 +218,30 @@ test("a job is looked at while it runs, cancelled, and what is missing run again
   await page.click("button:has-text('really run')");
   await until("another turn", async () => (await texts(page, "section[aria-label=Progress] dd")).some((text) => text.startsWith("2 times")));
   await jobIs(page, "partial");
+  const tries = async () => (await texts(page, ".wf-rows .wf-row")).find((row) => row.includes("trap"));
+  await until("both stints in the waterfall", async () => /\d+ attempts/.test(await tries()));
+});
+
+test("the time for which a job was interrupted is cut out of its waterfall", async (page) => {
+  await page.goto(base);
+  const found = await page.evaluate(async () => {
+    const [{ Model }, { Stints }, { Axis, pausesOf, spanOf }] = await Promise.all(["model", "stints", "axis"].map((name) => import(`/page/js/${name}.js`)));
+    const model = new Model();
+    const stints = new Stints(model);
+    const started = (unix) => ({ event: "query-started", at: 0, app: "a", query: "q", deadline: 1e12, slots: 1, floor: "all", unix_ms: unix });
+    const planned = { event: "planned", at: 10, partitions: 3, weight: 3, leaf_deadline: 1e12, gather_deadline: 1e12 };
+    const begins = (partition, at) => ({ event: "attempt-started", at, partition, attempt: 1, slot: 0, key: `p${partition}`, weight: 1 });
+    const ends = (partition, at) => ({ event: "attempt-ended", at, partition, attempt: 1, failure: null, usage: null });
+    const events = [started(1000), planned, begins(0, 10), ends(0, 4e6), begins(1, 4e6), started(3_601_000), planned, begins(1, 20), ends(1, 5e6), begins(2, 5e6), ends(2, 6e6)];
+    for (const event of events) stints.take(event);
+    model.close();
+    const axis = new Axis();
+    axis.fit(spanOf(model), pausesOf(model));
+    const fates = model.ordered().map((lane) => lane.attempts.map((one) => one.fate).join());
+    return { odd: model.odd, fates, pauses: axis.cuts.length, left: axis.span < 15e6, box: axis.box(3_600e6, 3_606e6) !== null, last: axis.ticks(8).at(-1).label };
+  });
+  same(found, { odd: 0, fates: ["used", "cut-off,used", "used"], pauses: 1, left: true, box: true, last: found.last }, "what is drawn");
+  check(found.last.includes("h") || found.last.includes("min"), found.last);
 });
 
 test("a job that is not there is told", async (page) => {

@@ -4,7 +4,10 @@ import { get, Problem, request } from "./api.js";
 import { answerView, save } from "./answer.js";
 import { badge, facts, fill, h, panel } from "./dom.js";
 import { bytes, count, date, duration, percent, reasonWords, visible } from "./format.js";
-import { href } from "./router.js";
+import { href, note } from "./router.js";
+import { readEvents } from "./query.js";
+import { chosenOf, Run } from "./run.js";
+import { Stints } from "./stints.js";
 import { coverageBar, headline, missingTable, problemNotice, timeFacts } from "./verdict.js";
 
 const EVERY = 1000;
@@ -32,15 +35,16 @@ export function etaWords(job) {
 }
 
 // Shows the job; returns what ends it.
-export function jobView(root, { rest: [id] }) {
+export function jobView(root, { rest: [id], params }) {
   const abort = new AbortController();
   const { signal } = abort;
   const path = `v1/jobs/${encodeURIComponent(id)}`;
   const head = h("header", { class: "query-head" });
   const actions = h("div", { class: "actions" });
   const [errors, account, answer] = [h("div", {}), h("div", { class: "panels" }), h("div", { class: "panels" })];
+  const [course, unread] = [h("div", {}), h("div", {})];
   const crumbs = h("nav", { class: "crumbs", "aria-label": "breadcrumb" }, h("a", { href: href(["jobs"]) }, "Jobs"));
-  fill(root, h("div", { class: "job" }, crumbs, head, actions, errors, account, answer));
+  fill(root, h("div", { class: "job" }, crumbs, head, actions, errors, account, answer, unread, course));
   const fail = (error) => {
     if (signal.aborted) return;
     if (error instanceof Problem && (error.status === 404 || error.status === 410)) fill(head, h("h1", { tabindex: "-1" }, error.status === 404 ? "No such job" : "This job has expired"));
@@ -48,11 +52,25 @@ export function jobView(root, { rest: [id] }) {
   };
   let timer = null;
   let state = null;
+  let run = null;
+  // What happened, from the first event on: once a job that was over goes on, its events are read anew.
+  const follow = () => {
+    run?.stop();
+    const change = (chosen) => note(["jobs", id], chosen);
+    const mine = new Run({ change, head: () => {} }, { ...chosenOf(params), pauses: true }, (model) => new Stints(model));
+    run = mine;
+    fill(course, mine.element);
+    readEvents(path, signal, mine, unread, ["end"]).catch((error) => {
+      if (run === mine) fail(error);
+    });
+  };
   const load = () => get(path, signal).then((job) => {
     fill(head, headOf(job));
     fill(account, progressPanel(job), coveragePanel(job));
     if (job.state !== state) fill(actions, actionsOf(job, act, show));
     state = job.state;
+    const goesOn = run !== null && !run.live && job.finished_unix_ms === null;
+    if (job.partitions.planned > 0 && (run === null || goesOn)) follow();
     if (job.finished_unix_ms === null) timer = setTimeout(load, EVERY);
   }).catch(fail);
   const act = (method, what) => {
@@ -69,6 +87,7 @@ export function jobView(root, { rest: [id] }) {
   return () => {
     abort.abort();
     clearTimeout(timer);
+    run?.stop();
   };
 }
 

@@ -57,6 +57,23 @@ export class Model {
     }
   }
 
+  // It goes on after a stop: what ran then has ended with it.
+  resume() {
+    this.close();
+    for (const attempt of this.running.values()) attempt.fate = "cut-off";
+    this.running.clear();
+    this.folding.clear();
+    this.retries.clear();
+    for (const fold of this.folds) fold.end ??= this.last;
+    [this.gatherEnd, this.finish, this.end, this.heldSince] = [null, null, null, null];
+    this.settled = 0;
+    for (const lane of this.lanes.values()) {
+      lane.missing = null;
+      lane.settled = lane.used;
+      this.settled += lane.used ? 1 : 0;
+    }
+  }
+
   // When the query ended, or the last moment heard of.
   until() {
     return this.end ? this.end.at : this.last;

@@ -35,7 +35,7 @@ export function queryView(root, { rest: [id], params }) {
     run.dirty = true;
   };
   load().catch(fail);
-  read(path, signal, run, errors).then(load).catch((error) => {
+  readEvents(path, signal, run, errors).then(load).catch((error) => {
     if (error instanceof Problem && error.status === 404) {
       run.stop();
       run.element.hidden = true;
@@ -49,17 +49,19 @@ export function queryView(root, { rest: [id], params }) {
   };
 }
 
-// Feeds the query's events to `run`, the past ones first, until its end.
-async function read(path, signal, run, errors) {
+// What ends a query's events: what was not kept may have been the end.
+const ENDS = ["query-ended", "missed"];
+
+// Feeds the events of a query or a job to `run`, the past ones first, until one of `ends`.
+export async function readEvents(path, signal, run, errors, ends = ENDS) {
   const take = (found) => {
     const events = [];
     let over = false;
     for (const { event, data } of found) {
       const parsed = JSON.parse(data);
       if (event === "missed") run.model.missed += parsed.count;
-      else events.push(parsed);
-      // What was not kept may have been the end.
-      over ||= event === "query-ended" || event === "missed";
+      else if (event !== "end") events.push(parsed);
+      over ||= ends.includes(event);
     }
     run.push(events);
     return over;

@@ -19,8 +19,9 @@ const EVERY = 60;
 const CALM = 500;
 
 export class Run {
-  // `chosen` has what the URL says; `on.change` hears what to write there, `on.head` draws what stands above.
-  constructor(on, chosen) {
+  // `chosen` has what the URL says, and whether it is a job's: then pauses are cut out, and the account stands elsewhere.
+  // `reader` takes the events for the model; `on.change` hears what to write there, `on.head` draws what stands above.
+  constructor(on, chosen, reader = (model) => model) {
     this.on = on;
     this.model = new Model();
     this.queue = [];
@@ -28,13 +29,14 @@ export class Run {
     this.app = null;
     this.reason = null;
     this.live = false;
+    this.reader = reader(this.model);
     this.clock = null;
     this.drawnAt = 0;
     this.cost = 0;
     this.selected = chosen.partition;
     this.waterfall = new Waterfall({ select: (index) => this.select(index), all: () => this.changed() }, chosen);
     this.notes = h("div", { class: "notes" });
-    this.coverage = h("div", {});
+    this.coverage = h("div", { hidden: chosen.pauses ?? false });
     this.top = h("div", { class: "panels" });
     this.partition = h("div", {});
     this.below = h("div", { class: "below" });
@@ -89,7 +91,7 @@ export class Run {
     const before = this.taken;
     while (this.taken < this.queue.length && performance.now() - start < BUDGET) {
       const end = Math.min(this.queue.length, this.taken + BATCH);
-      for (; this.taken < end; this.taken += 1) this.model.take(this.queue[this.taken]);
+      for (; this.taken < end; this.taken += 1) this.reader.take(this.queue[this.taken]);
     }
     const took = this.taken - before;
     if (this.taken > 10_000 || this.taken === this.queue.length) {

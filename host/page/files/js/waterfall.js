@@ -1,9 +1,9 @@
 // Every partition on one time axis. Only the rows in sight are in the document, so that 10,000 are as quick as ten.
 
 import { fill, h } from "./dom.js";
-import { Axis, deadlinesOf, spanOf } from "./axis.js";
+import { Axis, deadlinesOf, pausesOf, spanOf } from "./axis.js";
 import { sections } from "./figures.js";
-import { count, duration } from "./format.js";
+import { count, duration, plural } from "./format.js";
 import { laneBars, laneNote, otherRows, overlaps, pathBars } from "./lane.js";
 
 // As in the style sheet: a row's height, and from which width on labels stand above their bars.
@@ -12,12 +12,19 @@ const NARROW_ROW = 44;
 const NARROW = 700;
 const BEFORE_AND_AFTER = 6;
 
+// The first of a list, and how many more there are.
+function some(words) {
+  return words.length > 3 ? `${words.slice(0, 3).join(", ")} and ${plural(words.length - 3, "more pause", "more pauses")}` : words.join(", ");
+}
+
 export class Waterfall {
-  // `on` is told of what people choose: `select(partition or null)`, `all(true or false)`.
+  // `on` is told of what people choose: `select(partition or null)`, `all(true or false)`. Pauses are cut out if `chosen.pauses`
+  // says so.
   constructor(on, chosen = {}) {
     this.on = on;
     this.axis = new Axis();
     this.all = chosen.all ?? false;
+    this.cutting = chosen.pauses ?? false;
     this.selected = chosen.partition ?? null;
     this.items = [];
     this.active = -1;
@@ -76,7 +83,7 @@ export class Waterfall {
     this.leaf = figures.leaf;
     this.path = path;
     this.critical = new Set(path.filter((step) => step.kind === "run").map((step) => step.partition));
-    this.axis.fit(spanOf(model));
+    this.axis.fit(spanOf(model), this.cutting ? pausesOf(model) : []);
     const found = sections(model, this.all);
     const active = this.items?.[this.active];
     this.items = found.flatMap(({ heading, lanes, more }) => [
@@ -114,11 +121,13 @@ export class Waterfall {
     const ticks = this.axis.ticks(Math.max(2, Math.floor(plot / 90)));
     const place = (at) => ({ left: `${this.axis.at(at).toFixed(3)}%` });
     fill(this.ruler, ticks.map(({ at, label }) => h("span", { class: "tick", style: place(at) }, label)));
-    const inView = (at) => at >= this.axis.from && at <= this.axis.to;
-    const lines = deadlinesOf(this.model).filter(({ at }) => inView(at));
+    const lines = deadlinesOf(this.model).filter(({ at }) => this.axis.shows(at));
+    const pauses = this.axis.cuts.filter(({ to }) => this.axis.shows(to));
+    const pause = ({ from, to }) => h("span", { class: "line line-pause", style: place(to), title: `nothing ran for ${duration(to - from)}` });
     const now = this.model.live && !this.model.end ? h("span", { class: "line line-now", style: place(this.model.until()) }) : null;
     fill(this.grid, [
       ticks.map(({ at }) => h("span", { class: "line", style: place(at) })),
+      pauses.map(pause),
       lines.map(({ kind, at }) => h("span", { class: `line line-${kind}`, style: place(at), title: `${kind} deadline` })),
       now,
     ]);
@@ -130,13 +139,15 @@ export class Waterfall {
     const hedged = this.items.some((item) => item.lane && overlaps(item.lane.attempts));
     const deadlines = deadlinesOf(this.model);
     const list = (some) => some.map(({ kind, at }) => `${kind} ${duration(at)}`).join(", ");
-    const drawn = deadlines.filter(({ at }) => at <= this.axis.span);
-    const beyond = deadlines.filter(({ at }) => at > this.axis.span);
+    const drawn = deadlines.filter(({ at }) => this.axis.left(at) <= this.axis.span);
+    const beyond = deadlines.filter(({ at }) => this.axis.left(at) > this.axis.span);
+    const pauses = this.axis.cuts.map(({ from, to }) => duration(to - from));
     fill(this.legend, [
       key("queued", "queued"), key("used", "ran"), key("cut-off", "cut off"), key("discarded", "result not used"),
       key("failed", "failed"), key("critical", "critical path"),
       hedged ? h("span", { class: "key" }, "a thin second bar: another attempt at the same time") : null,
       drawn.length > 0 ? h("span", { class: "key" }, h("span", { class: "line-key" }), `deadline: ${list(drawn)}`) : null,
+      pauses.length > 0 ? h("span", { class: "key" }, h("span", { class: "pause-key" }), `cut out, as nothing ran: ${some(pauses)}`) : null,
       beyond.length > 0 ? h("span", { class: "key" }, `deadline beyond the axis: ${list(beyond)}`) : null,
     ]);
   }
