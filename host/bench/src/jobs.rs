@@ -6,14 +6,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use frond_testkit::Postgres;
 use serde_json::Value;
 
 use crate::Bench;
 use crate::http::load::{closed, post};
-use crate::http::servers::{self, App, Server};
+use crate::http::servers::{self, App, Folder, Server};
 use crate::http::talk::{json, talk};
 use crate::measure::{median, quantile};
 use crate::report::{Bound, figure, ms};
+use crate::work::texts;
 
 const QUERY: &[u8] = b"{\"seed\":1}";
 const DURABLE: [(&str, u64); 3] = [("k1", 1_000), ("k10", 10_000), ("k100", 100_000)];
@@ -24,8 +26,9 @@ const ONE: App<'_> = App { name: "one", partitions: 1, samples: 1, deadline: "2s
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.report.section("Jobs: through HTTP, the server's process beside this one");
     durable(bench)?;
-    let mut server = servers::frond(&bench.guests.pi, &[LONG, ONE]).context("frond serve")?;
-    expected(bench, &server)?;
+    let others = if bench.quick { Vec::new() } else { vec![uneven(bench)?, chancy(bench)] };
+    let mut server = servers::frond_with(&bench.guests.pi, &[LONG, ONE], &others, "").context("frond serve")?;
+    expected(bench, &server, &others)?;
     beside(bench, &server)?;
     killed(bench, &mut server)
 }
@@ -57,9 +60,27 @@ fn span(job: &Value) -> anyhow::Result<(f64, f64)> {
 }
 
 fn durable(bench: &mut Bench) -> anyhow::Result<()> {
+    let mut rows = durable_on(bench, "SQLite", "")?;
+    match Postgres::start_durable() {
+        Some(database) => {
+            let settings = format!("[jobs]\nstore = \"{}\"\n", database.url("postgres"));
+            rows.extend(durable_on(bench, "PostgreSQL", &settings)?);
+        }
+        None => bench.report.note("PostgreSQL: skipped, as it is not here."),
+    }
+    let head = ["store", "trivial partitions", "a query, µs each", "a job, µs each", "for keeping it", "resident MiB"];
+    bench.report.table(&head, &rows);
+    bench.report.note(
+        "Both stores as they come: every batch of partials is on disk before any of it counts (SQLite in WAL mode with \
+         `synchronous = FULL`; NORMAL would not keep what it has acknowledged through a loss of power, and cannot be chosen).",
+    );
+    Ok(())
+}
+
+fn durable_on(bench: &Bench, store: &str, settings: &str) -> anyhow::Result<Vec<Vec<String>>> {
     let apps = DURABLE.map(|(name, partitions)| App { name, partitions, samples: 1, deadline: "60s" });
     let count = if bench.quick { 1 } else { DURABLE.len() };
-    let server = servers::frond(&bench.guests.pi, &apps).context("frond serve")?;
+    let server = servers::frond_with(&bench.guests.pi, &apps, &[], settings).context("frond serve")?;
     let mut rows = Vec::new();
     for (app, partitions) in DURABLE.into_iter().take(count) {
         let (mut plain, mut kept) = (Vec::new(), Vec::new());
@@ -73,12 +94,35 @@ fn durable(bench: &mut Bench) -> anyhow::Result<()> {
         let (plain, kept) = (median(plain.into_iter()), median(kept.into_iter()));
         let each = |seconds: f64| figure(seconds * 1e6 / partitions as f64);
         let resident = format!("{:.0}", server.resident());
-        rows.push(vec![partitions.to_string(), each(plain), each(kept), each(kept - plain), resident]);
+        let store = store.to_owned();
+        rows.push(vec![store, partitions.to_string(), each(plain), each(kept), each(kept - plain), resident]);
     }
-    let head = ["trivial partitions", "a query, µs each", "a job, µs each", "for keeping it", "resident MiB"];
-    bench.report.table(&head, &rows);
-    bench.report.note("SQLite as it comes: every batch of partials is synced to disk before any of it counts.");
-    Ok(())
+    Ok(rows)
+}
+
+/// Words of files of which one is up to sixty times as large as another: their weights say so.
+fn uneven(bench: &Bench) -> anyhow::Result<Folder> {
+    let poems = crate::guests::top().join("examples/wordcount/data");
+    let text = texts(1, 8 << 20, &poems)?.into_iter().next().context("no text")?.data;
+    let file = |at: usize| {
+        let size = (128 << 10) << (at * 7 % 13 / 2);
+        (format!("{at:03}.txt"), text.slice(..size.min(text.len())))
+    };
+    let source = "[source]\nkind = \"files\"\nglob = [\"*.txt\"]\npiece-size = \"8MiB\"\ncut = \"lines\"\n";
+    Ok(Folder::new("uneven", &bench.guests.wordcount, source, (0..240).map(file).collect()))
+}
+
+/// Waits that no weight tells of: most are short, some twenty times as long.
+fn chancy(bench: &Bench) -> Folder {
+    let wait = |at: u64| 4 + 80 / (1 + at * 37 % 101 / 5);
+    let one = |at: u64| format!("{{ key = \"sleep-ms:{}-{at}\", data = \"\" }},\n", wait(at));
+    let partitions: String = (0..300).map(one).collect();
+    Folder::new(
+        "chancy",
+        &bench.guests.faulty,
+        &format!("[source]\nkind = \"list\"\npartitions = [\n{partitions}]\n"),
+        Vec::new(),
+    )
 }
 
 /// What was expected of a job while it ran: when, the rest at the median, and at the 90th percentile, in seconds.
@@ -102,11 +146,12 @@ fn watch(address: SocketAddr, id: &str) -> anyhow::Result<(Vec<Expected>, f64)> 
     }
 }
 
-fn expected(bench: &mut Bench, server: &Server) -> anyhow::Result<()> {
+fn expected(bench: &mut Bench, server: &Server, others: &[Folder]) -> anyhow::Result<()> {
+    let apps: Vec<&str> = std::iter::once(LONG.name).chain(others.iter().map(|app| app.name)).collect();
     let (mut rows, mut near, mut held) = (Vec::new(), Vec::new(), Vec::new());
     let mean = |shares: &[f64]| shares.iter().sum::<f64>() / shares.len().max(1) as f64;
-    for run in 0..bench.rounds(5) {
-        let (all, took) = watch(server.address, &submit(server.address, LONG.name)?)?;
+    for (run, app) in (0..bench.rounds(4)).flat_map(|run| apps.iter().map(move |app| (run, *app))) {
+        let (all, took) = watch(server.address, &submit(server.address, app)?)?;
         let late: Vec<_> = all.iter().filter(|Expected(at, ..)| *at >= took / 2.0).collect();
         let errors: Vec<f64> = late.iter().map(|Expected(at, p50, _)| (at + p50 - took).abs() / took).collect();
         let share = |some: usize| some as f64 / late.len().max(1) as f64;
@@ -115,7 +160,7 @@ fn expected(bench: &mut Bench, server: &Server) -> anyhow::Result<()> {
         near.push(within);
         held.push(holds);
         rows.push(vec![
-            (run + 1).to_string(),
+            format!("{app}, run {}", run + 1),
             format!("{took:.2}"),
             all.len().to_string(),
             figure(100.0 * quantile(errors.clone(), 0.5)),
@@ -123,8 +168,11 @@ fn expected(bench: &mut Bench, server: &Server) -> anyhow::Result<()> {
             figure(100.0 * holds),
         ]);
     }
-    let head = ["run", "took s", "looks", "median error %", "worst error %", "p90 held %"];
-    bench.report.note("The expected end from halfway on; errors as shares of the whole time.");
+    let head = ["job", "took s", "looks", "median error %", "worst error %", "p90 held %"];
+    bench.report.note(
+        "The expected end from halfway on; errors as shares of the whole time. *long*: 600 even partitions of samples. *uneven*: \
+         words of 240 files of 128 KiB to 8 MiB, told by their weights. *chancy*: 300 waits of 8 to 84 ms, of which no weight tells.",
+    );
     bench.report.table(&head, &rows);
     bench.report.target("expected end within 20 % from halfway on, share", mean(&near), "", Bound::AtLeast(0.95));
     bench.report.target("the end no later than its p90, share", mean(&held), "", Bound::AtLeast(0.85));

@@ -15,6 +15,7 @@ mod jobs;
 mod machine;
 mod measure;
 mod overhead;
+mod page;
 mod peers;
 mod report;
 mod rig;
@@ -51,7 +52,7 @@ impl Bench {
 
 type Section = (&'static str, fn(&mut Bench) -> anyhow::Result<()>);
 
-const SECTIONS: [Section; 11] = [
+const SECTIONS: [Section; 12] = [
     ("overhead", overhead::run),
     ("compute", compute::run),
     ("scaling", scaling::run),
@@ -62,6 +63,7 @@ const SECTIONS: [Section; 11] = [
     ("peers", peers::run),
     ("http", http::run),
     ("jobs", jobs::run),
+    ("page", page::run),
     // Not part of `all`: it compares settings that have been chosen since.
     ("settings", settings::run),
 ];

@@ -9,8 +9,10 @@
 
 mod kit;
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -68,9 +70,12 @@ impl Server {
     }
 
     fn at(folder: &Folder, address: &str) -> Self {
+        Self::by(folder.frond(&format!("serve . --config server.toml --listen {address}")))
+    }
+
+    fn by(frond: Frond) -> Self {
         let (reader, writer) = std::io::pipe().unwrap();
-        let args = format!("serve . --config server.toml --listen {address}");
-        let mut running = folder.frond(&args).stdout(writer).start();
+        let mut running = frond.stdout(writer).start();
         let mut line = String::new();
         BufReader::new(reader).read_line(&mut line).unwrap();
         let Some(address) = line.trim().strip_prefix("listening on http://") else {
@@ -569,6 +574,32 @@ fn a_server_that_stops_gives_its_jobs_to_the_next() {
     let server = Server::of(&folder);
     assert_eq!(server.ended(&id, 0)["partitions"]["done"], 20);
     assert_eq!(server.run(&format!("result {id}")).expect(0).out(), asked(&folder, &query).expect(0).out());
+}
+
+/// Gives the state's folder a disk of its own with so many MiB, of which a file takes all but some; then becomes what follows.
+const SMALL_DISK: &str = "mkdir -p .frond && mount -t tmpfs -o size=16m,mode=700 none .frond && head -c 13M /dev/zero > .frond/ballast && exec \"$@\"";
+const OWN_MOUNTS: [&str; 3] = ["--user", "--map-root-user", "--mount"];
+
+#[test]
+fn a_disk_that_is_full_is_waited_for_and_nothing_is_lost() {
+    if !Command::new("unshare").args(OWN_MOUNTS).arg("true").status().is_ok_and(|status| status.success()) {
+        return kit::skip("this machine lets nobody have mounts of their own (unshare --user --mount)");
+    }
+    let folder = apps();
+    let serve = folder.frond("serve . --config server.toml --listen 127.0.0.1:0");
+    let disk = OWN_MOUNTS.into_iter().chain(["sh", "-c", SMALL_DISK, "sh"]);
+    let mut server = Server::by(serve.through("unshare", disk));
+    let keys: Vec<_> = (0..20_000).map(|index| format!("ok-{index:05}")).collect();
+    let query = by_key(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    folder.write("query.json", &query);
+    let id = server.submit(&format!("@{}", folder.path("query.json").display()), "");
+    server.running.wait_for("waiting for the store of jobs");
+    assert!(server.show(&id)["finished_unix_ms"].is_null());
+    let ballast = folder.path(".frond/ballast");
+    fs::remove_file(format!("/proc/{}/root{}", server.running.id(), ballast.display())).unwrap();
+    let job = server.ended(&id, 0);
+    assert_eq!((job["partitions"]["done"].as_u64(), job["partitions"]["failed"].as_u64()), (Some(20_000), Some(0)));
+    assert_eq!(server.run(&format!("result {id}")).expect(0).out(), asked(&folder, "@query.json").expect(0).out());
 }
 
 /// `frond jobs` without a server, on the jobs of the folder that it is in.

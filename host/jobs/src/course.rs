@@ -147,7 +147,7 @@ impl Course {
             deadline: if self.job.planned { left.max(LAST) } else { left },
             floor: self.job.floor,
             required: self.job.required.clone(),
-            background: true,
+            background: Some(self.job.weight),
             ..app
         }
     }

@@ -86,13 +86,23 @@ async function run(browser, { name, act, options }) {
   }
 }
 
-// Runs every test, or the ones that `FROND_ONLY` is part of the name of; the exit code says whether all hold.
-export async function runAll() {
+// Starts a browser, and gives it with what ends it.
+export async function launched() {
   const profile = mkdtempSync(join(tmpdir(), "frond-browser-"));
-  const wanted = tests.filter(({ name }) => name.includes(process.env.FROND_ONLY ?? ""));
   // `--user-data-dir` is playwright's to give: it makes a new folder for each start, in the one named here.
   process.env.TMPDIR = profile;
   const browser = await chromium.launch({ executablePath: process.env.FROND_CHROMIUM, headless: true, args: FLAGS });
+  const end = async () => {
+    await browser.close();
+    rmSync(profile, { recursive: true, force: true });
+  };
+  return [browser, end];
+}
+
+// Runs every test, or the ones that `FROND_ONLY` is part of the name of; the exit code says whether all hold.
+export async function runAll() {
+  const wanted = tests.filter(({ name }) => name.includes(process.env.FROND_ONLY ?? ""));
+  const [browser, end] = await launched();
   let failed = 0;
   console.log(`1..${wanted.length}`);
   for (const [index, one] of wanted.entries()) {
@@ -103,7 +113,6 @@ export async function runAll() {
       console.log(`  # ${String(error.message).split("\n").slice(0, 12).join("\n  # ")}`);
     }
   }
-  await browser.close();
-  rmSync(profile, { recursive: true, force: true });
+  await end();
   process.exit(failed > 0 ? 1 : 0);
 }

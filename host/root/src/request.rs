@@ -77,8 +77,9 @@ pub struct Request {
     pub partials_memory: u64,
     /// The 99th percentile of this app's past merges of this size, when known.
     pub merge_p99: Option<Duration>,
-    /// True for work that waits while other queries have any.
-    pub background: bool,
+    /// For work that waits while other queries have any: its share of the slots beside other such work, twice for twice the
+    /// weight. `None` for a query that is waited for.
+    pub background: Option<u32>,
 }
 
 impl Request {
@@ -97,7 +98,7 @@ impl Request {
             leaf_output: 4 << 20,
             partials_memory: 256 << 20,
             merge_p99: None,
-            background: false,
+            background: None,
         }
     }
 }

@@ -57,7 +57,7 @@ pub struct Scatter {
     plan: Arc<Plan>,
     query: Bytes,
     window: usize,
-    background: bool,
+    background: Option<u32>,
     leaf_deadline: Instant,
     leaf_time: Option<Duration>,
     unread_limit: u64,
@@ -103,8 +103,8 @@ pub struct Window {
     pub unread: u64,
     /// True to start the heaviest partitions first, so that none of them starts last.
     pub heaviest_first: bool,
-    /// True for work that waits while others have any.
-    pub background: bool,
+    /// The weight of work that waits while others have any: see [`Request`](crate::Request).
+    pub background: Option<u32>,
 }
 
 impl Scatter {
@@ -151,10 +151,10 @@ impl Scatter {
         &self.query
     }
 
-    /// True for work that waits while other queries have any.
+    /// The weight of work that waits while other queries have any, at least 1.
     #[must_use]
-    pub fn is_background(&self) -> bool {
-        self.background
+    pub fn background(&self) -> Option<u32> {
+        self.background.map(|weight| weight.max(1))
     }
 
     /// Leaves that run now.

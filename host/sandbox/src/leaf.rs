@@ -70,6 +70,7 @@ impl Leaf {
         };
         self.plugin.brevity().is_likely()
             && self.grants.is_empty()
+            && scatter.background().is_none()
             && scatter.plan().len() == 1
             && scatter.plan().get(0).is_some_and(small)
     }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -44,6 +44,8 @@ struct Shared {
 struct Queries {
     attached: Vec<Arc<Query>>,
     next: usize,
+    /// How much the background work that had the last turn had had: see [`Query::had`].
+    served: u64,
     /// Attempts that were begun elsewhere and are to be made here.
     handed: VecDeque<(Arc<Query>, Attempt)>,
     /// Threads that wait for something to claim.
@@ -56,19 +58,31 @@ struct Queries {
 impl Queries {
     fn next(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
         let handed = self.handed.pop_front();
-        handed.or_else(|| self.claim(slot, false)).or_else(|| self.claim(slot, true))
+        handed.or_else(|| self.claim(slot)).or_else(|| self.claim_behind(slot))
     }
 
-    fn claim(&mut self, slot: u32, background: bool) -> Option<(Arc<Query>, Attempt)> {
+    /// Of queries each in turn.
+    fn claim(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
         let count = self.attached.len();
         (0..count).find_map(|step| {
             let at = (self.next + step) % count;
-            let query = self.attached.get(at).filter(|query| query.scatter.is_background() == background)?;
+            let query = self.attached.get(at).filter(|query| query.scatter.background().is_none())?;
             let attempt = query.scatter.claim(slot, now())?;
             let query = query.clone();
             self.next = at + 1;
             Some((query, attempt))
         })
+    }
+
+    /// Of background work that which has had the least for its weight. What had nothing to do meanwhile has no claim to what it
+    /// would have had (start-time fair queueing: Goyal, Vin and Cheng 1996).
+    fn claim_behind(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
+        let behind = |query: &&Arc<Query>| query.scatter.background().is_some() && query.scatter.is_claimable();
+        let mut behind: Vec<_> = self.attached.iter().filter(behind).collect();
+        behind.sort_by_key(|query| query.had.load(Ordering::Relaxed).max(self.served));
+        let (query, attempt) = behind.into_iter().find_map(|query| Some((query, query.scatter.claim(slot, now())?)))?;
+        self.served = query.had.fetch_max(self.served, Ordering::Relaxed).max(self.served);
+        Some((query.clone(), attempt))
     }
 
     fn has_more(&self) -> bool {
@@ -80,6 +94,8 @@ impl Queries {
 struct Query {
     scatter: Arc<Scatter>,
     leaf: Leaf,
+    /// Of background work: nanoseconds of leaves, divided by its weight.
+    had: AtomicU64,
 }
 
 impl Drop for Owner {
@@ -168,7 +184,7 @@ impl Shared {
         drop(gone);
     }
 
-    /// The next attempt of any query, each in turn, those in the background only when no other has one; sleeps while there
+    /// The next attempt of any query, each in turn, background work by its weight and only when no query has one; sleeps while there
     /// is none. `None` when the pool stops.
     fn next(&self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
         let mut queries = lock(&self.queries);
@@ -249,6 +265,10 @@ impl Query {
                 false => attempt.end(Outcome { result: called.result, usage }, now()),
             }
         }
+        if let Some(weight) = self.scatter.background() {
+            let had = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / u64::from(weight);
+            self.had.fetch_add(had, Ordering::Relaxed);
+        }
         self.leaf.plugin.learn(seat.slot, took);
         left
     }
@@ -308,7 +328,7 @@ impl LeafHost {
 
 impl LeafRunner for LeafHost {
     fn attach(&self, scatter: Arc<Scatter>) {
-        let query = Arc::new(Query { scatter: scatter.clone(), leaf: self.leaf.clone() });
+        let query = Arc::new(Query { scatter: scatter.clone(), leaf: self.leaf.clone(), had: AtomicU64::new(0) });
         lock(&self.slots.0.0.queries).attached.push(query.clone());
         let shared = Arc::downgrade(&self.slots.0.0);
         let closing = Arc::downgrade(&scatter);

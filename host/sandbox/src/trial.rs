@@ -91,7 +91,7 @@ impl Trials {
             leaf_time: None,
             unread: u64::MAX,
             heaviest_first: false,
-            background: false,
+            background: None,
         };
         let scatter = Scatter::new(plan, query.clone(), window);
         let Some(attempt) = scatter.claim(0, start.into()) else {

@@ -14,10 +14,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use frond_root::{Content, Failure, Floor, Partition, Plan, Request};
+use frond_root::flow::{self, Cancel, Root};
+use frond_root::{Content, EventKind, Events, Failure, Floor, Partition, Plan, Request};
 use frond_sandbox::{Leaf, LeafHost, Limits, Role};
+use frond_testkit::Record;
 
-use common::{App, ENDLESS, Host, PATIENCE, alone, guest, ms, plan, wait_until};
+use common::{App, ENDLESS, Host, PATIENCE, Seen, alone, guest, ms, plan, wait_until};
 
 /// The process's threads whose names begin so.
 fn threads(prefix: &str) -> usize {
@@ -168,4 +170,29 @@ fn a_slot_s_own_copy_of_a_component_is_held_to_the_same_limits() {
     let spinning = Request { deadline: ms(300), ..app.request("{}") };
     let asked = host.runtime.block_on(app.ask(spinning, plan(["spin-1", "spin-2"])));
     assert_eq!(asked.answer.outcome(), "failed");
+}
+
+#[test]
+fn background_work_shares_a_slot_by_weight_and_waits_for_queries() {
+    let _alone = alone();
+    let host = Host::new(1, Limits::default());
+    let app = host.faulty(Limits::default(), Limits::default());
+    let behind = |weight, partitions: u32| {
+        let (app, record) = (app.clone(), Record::default());
+        let root = Root { events: Events::new(vec![Arc::new(record.clone())]), ..app.root(&Seen::of(&app)) };
+        let request = Request { background: Some(weight), deadline: PATIENCE, ..app.request("{}") };
+        let plan = async move { Ok(plan((0..partitions).map(|number| format!("sleep-ms:1-{weight}-{number}")))) };
+        (host.runtime.spawn(flow::run(request, plan, root, Cancel::default())), record)
+    };
+    let ended =
+        |record: &Record| record.all(|event| matches!(event.kind, EventKind::AttemptEnded { .. }).then_some(())).len();
+    let ((light, seen), (heavy, _)) = (behind(1, 600), behind(3, 300));
+    wait_until("the light one runs", || ended(&seen) > 10);
+    assert_eq!(app.obey(&host, "ok", PATIENCE).slug(), "ok");
+    assert!(ended(&seen) < 300, "a query waits for background work");
+    assert_eq!(host.runtime.block_on(heavy).unwrap().unwrap().outcome(), "complete");
+    // A third of the other's turns, and what is told in batches.
+    let turns = ended(&seen);
+    assert!((60..=200).contains(&turns), "{turns} of 100");
+    assert_eq!(host.runtime.block_on(light).unwrap().unwrap().outcome(), "complete");
 }

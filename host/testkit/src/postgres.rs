@@ -15,6 +15,7 @@ pub struct Postgres {
     programs: PathBuf,
     user: Option<(u32, u32)>,
     port: u16,
+    settings: &'static str,
     folder: TempDir,
     guard: Child,
 }
@@ -31,6 +32,16 @@ impl Postgres {
     /// Starts one on a free port of this machine. `None`, aloud, when there is no PostgreSQL here; on CI that is a failure.
     #[must_use]
     pub fn start() -> Option<Self> {
+        Self::start_with("-c fsync=off -c full_page_writes=off -c synchronous_commit=off")
+    }
+
+    /// The same as it comes, which keeps what it has acknowledged through a loss of power: for measuring.
+    #[must_use]
+    pub fn start_durable() -> Option<Self> {
+        Self::start_with("")
+    }
+
+    fn start_with(settings: &'static str) -> Option<Self> {
         let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("frond-pg-").tempdir().unwrap();
         // The server refuses to run as root: then as the user that its package has made.
@@ -46,7 +57,7 @@ impl Postgres {
         let initdb = ["--username=frond", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"];
         must(as_user(user, &programs.join("initdb")).args(initdb).arg("--pgdata").arg(&data));
         let guard = guard(&programs, user, &data, folder.path());
-        let mut server = Self { programs, user, port: 0, folder, guard };
+        let mut server = Self { programs, user, port: 0, settings, folder, guard };
         // Somebody else may get the port between its choice and its use.
         let started = (0..5).any(|_| {
             server.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -80,10 +91,10 @@ impl Postgres {
 
     fn listen(&self) -> bool {
         let settings = format!(
-            "-p {} -k {} -c listen_addresses=127.0.0.1 -c fsync=off -c full_page_writes=off \
-             -c synchronous_commit=off -c max_connections=200",
+            "-p {} -k {} -c listen_addresses=127.0.0.1 -c max_connections=200 {}",
             self.port,
-            self.folder.path().display()
+            self.folder.path().display(),
+            self.settings
         );
         let mut start = self.control();
         start.args(["--wait", "--silent", "--log"]).arg(self.folder.path().join("log"));

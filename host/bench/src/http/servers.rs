@@ -68,16 +68,50 @@ pub(crate) struct App<'a> {
     pub(crate) deadline: &'a str,
 }
 
+/// Any app: its files by their names.
+pub(crate) struct Folder {
+    pub(crate) name: &'static str,
+    pub(crate) files: Vec<(String, Bytes)>,
+}
+
+impl Folder {
+    /// One component as leaf and merge, with this source and these files beside it.
+    pub(crate) fn new(name: &'static str, component: &[u8], source: &str, data: Vec<(String, Bytes)>) -> Self {
+        let manifest = format!(
+            "[leaf]\ncomponent = \"it.wasm\"\n[merge]\ncomponent = \"it.wasm\"\n[query]\ndeadline = \"60s\"\n{source}"
+        );
+        let own = [("it.wasm", Bytes::copy_from_slice(component)), ("frond.toml", manifest.into())];
+        Self { name, files: own.map(|(name, bytes)| (name.to_owned(), bytes)).into_iter().chain(data).collect() }
+    }
+}
+
 /// `frond serve` with these apps.
 pub(crate) fn frond(component: &[u8], apps: &[App<'_>]) -> anyhow::Result<Server> {
+    frond_with(component, apps, &[], "")
+}
+
+/// The same with other apps beside them, and further settings.
+pub(crate) fn frond_with(
+    component: &[u8],
+    apps: &[App<'_>],
+    others: &[Folder],
+    settings: &str,
+) -> anyhow::Result<Server> {
     let dir = tempfile::tempdir()?;
-    let settings = dir.path().join("server.toml");
-    fs::write(&settings, "[log]\nlevel = \"error\"\n[limits]\nqueries = 512\n")?;
+    let all = format!("[log]\nlevel = \"error\"\n[limits]\nqueries = 512\n{settings}");
+    fs::write(dir.path().join("server.toml"), all)?;
     for app in apps {
         let folder = dir.path().join("apps").join(app.name);
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("pi.wasm"), component)?;
         fs::write(folder.join("frond.toml"), manifest(app))?;
+    }
+    for app in others {
+        let folder = dir.path().join("apps").join(app.name);
+        fs::create_dir_all(&folder)?;
+        for (name, bytes) in &app.files {
+            fs::write(folder.join(name), bytes)?;
+        }
     }
     serve(dir)
 }

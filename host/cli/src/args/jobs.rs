@@ -112,7 +112,7 @@ pub struct SubmitArgs {
     #[arg(long, value_parser = parse_time, value_name = "TIME")]
     pub retention: Option<String>,
 
-    /// Its share beside other apps' jobs [default: 1].
+    /// Its share of the leaf threads beside other jobs, twice for twice the weight [default: 1].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
     pub weight: Option<u32>,
 

@@ -129,6 +129,22 @@ impl Frond {
         self
     }
 
+    /// By another program, which is to become it.
+    pub fn through<T: AsRef<OsStr>>(mut self, program: &str, args: impl IntoIterator<Item = T>) -> Self {
+        let mut outer = Command::new(program);
+        outer.args(args).arg(self.command.get_program()).args(self.command.get_args());
+        outer.current_dir(self.command.get_current_dir().expect("a folder to run in"));
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => outer.env(name, value),
+                None => outer.env_remove(name),
+            };
+        }
+        outer.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command = outer;
+        self
+    }
+
     pub fn run(self) -> Ended {
         self.start().end()
     }
@@ -184,6 +200,10 @@ impl Running {
                 None => panic!("stderr ended before `{text}` came:\n{}", String::from_utf8_lossy(&self.seen)),
             }
         }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What stderr has had so far, as far as somebody waited for it.

@@ -20,8 +20,9 @@ use std::time::Duration;
 use crowd::Crowd;
 use server::{Server, State};
 
-/// How much more a server may hold when it is idle again than when it was new: caches, arenas, what it remembers of queries.
-const SLACK: u64 = 96 << 20;
+/// How much more a server may hold when it is idle again than when it was new: caches, what it remembers of queries, what the
+/// allocator and the pools keep for the next.
+const SLACK: u64 = 128 << 20;
 /// Below this, memory is still on its way to where it stays.
 const SETTLED: Duration = Duration::from_secs(60);
 

@@ -26,7 +26,8 @@ pub struct NewJob {
     pub run_timeout_ms: u64,
     /// How long its answer is kept.
     pub retention_ms: u64,
-    /// Its app's share beside others, at least 1: twice the weight, twice as many jobs at a time. 0 counts as 1.
+    /// Its share beside others, at least 1: twice the weight, twice as many jobs of its app at a time, and twice the time of leaf
+    /// threads. 0 counts as 1.
     pub weight: u32,
     /// The name of the token that asked; `None` where none is needed.
     pub caller: Option<String>,

@@ -16,7 +16,7 @@ fn scatter(plan: Plan, slots: usize, heaviest_first: bool) -> Arc<Scatter> {
         leaf_time: None,
         unread: 1 << 20,
         heaviest_first,
-        background: false,
+        background: None,
     };
     Scatter::new(Arc::new(plan), Bytes::new(), window)
 }

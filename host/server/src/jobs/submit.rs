@@ -86,7 +86,7 @@ impl Terms {
         ("require" = Option<Vec<String>>, Query, description = "Partitions that must be in the answer", explode = true),
         ("timeout" = Option<String>, Query, description = "How long it may run", example = "1h"),
         ("retention" = Option<String>, Query, description = "How long its answer is kept", example = "24h"),
-        ("weight" = Option<u32>, Query, description = "Its app's share beside others: twice the weight, twice the jobs at once", minimum = 1, maximum = 1000),
+        ("weight" = Option<u32>, Query, description = "Its share beside others: twice the weight, twice the jobs of its app at once, and twice the time of the leaf threads", minimum = 1, maximum = 1000),
         ("idempotency-key" = Option<String>, Header, description = "The same key again, with the same request, gives the same job"),
         ("prefer" = Option<String>, Header, description = "`wait=10`: answers once it has ended, if it does within so many seconds"),
     ),

@@ -70,7 +70,10 @@ const KNOWN: [(&str, &[&str]); 13] = [
     ),
     ("testkit", &["frond-root"]),
     ("fuzz", &["frond-app", "frond-sandbox", "frond-server"]),
-    ("bench", &["frond-root", "frond-sandbox", "frond-app", "frond-plugin", "frond-pi", "frond-wordcount"]),
+    (
+        "bench",
+        &["frond-root", "frond-sandbox", "frond-app", "frond-plugin", "frond-pi", "frond-wordcount", "frond-testkit"],
+    ),
 ];
 
 /// One line of a manifest's dependencies.
