@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use axum::Router;
@@ -15,8 +16,11 @@ use frond_sandbox::Limits;
 
 use crate::floor::{Floor, Meters, Task};
 use crate::guests::top;
+use crate::http::talk::talk;
 use crate::work::spans;
 
+/// A server is ready long before.
+const READY: Duration = Duration::from_secs(60);
 /// How this program is told to be the handler on axum.
 pub(crate) const AXUM: &str = "http-axum";
 
@@ -120,7 +124,16 @@ fn serve(dir: tempfile::TempDir) -> anyhow::Result<Server> {
     let mut command = Command::new(top().join("target/release/frond"));
     command.arg("serve").arg(dir.path().join("apps")).arg("--config").arg(dir.path().join("server.toml"));
     command.args(["--listen", "127.0.0.1:0"]);
-    started(command.stdout(Stdio::piped()).stderr(Stdio::null()), Some(dir))
+    let server = started(command.stdout(Stdio::piped()).stderr(Stdio::null()), Some(dir))?;
+    // It listens before it has looked at its apps and opened its store.
+    let start = Instant::now();
+    for path in ["/readyz", "/v1/jobs"] {
+        while let Err(error) = talk(server.address, "GET", path, b"") {
+            ensure!(start.elapsed() < READY, "it was never ready: {error:#}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    Ok(server)
 }
 
 fn manifest(app: &App<'_>) -> String {
