@@ -1,5 +1,5 @@
 //! The engines: one that meters fuel and one that does not, each with its pool, made when first wanted; and the same again
-//! for each slot, for components that are called often and briefly ([`lanes`](crate::lanes)).
+//! for each slot, for components that are called often and briefly (`lanes.rs`).
 
 use std::collections::HashMap;
 use std::path::PathBuf;

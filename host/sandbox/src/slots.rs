@@ -1,7 +1,7 @@
 //! The threads that leaves run on. Wasm keeps its thread busy, so leaves have threads of their own, apart from timers
 //! and the gather; a thread takes leaf after leaf from one query without a hand-over, and moves to the next query
 //! after a millisecond. A leaf that is likely to be over sooner than a thread would be awake runs where it is asked for, if
-//! nothing else runs: see [`brief`](crate::brief).
+//! nothing else runs: see `brief.rs`.
 
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
