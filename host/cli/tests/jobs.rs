@@ -704,3 +704,17 @@ fn a_server_and_a_process_without_one_keep_out_of_each_others_way() {
     assert_eq!(server.ended(&id, 0)["state"], "succeeded");
     assert_eq!(server.run(&format!("result {id}")).expect(0).out(), asked(&folder, &query).expect(0).out());
 }
+
+#[test]
+fn a_store_that_is_damaged_is_named_and_left_as_it_is() {
+    let folder = apps();
+    folder.write(".frond/jobs/jobs.db", [7; 9000]);
+    let ended = folder.frond("serve . --config server.toml --listen 127.0.0.1:0").run().expect(64).err();
+    let told = [
+        "jobs cannot be kept in `./.frond/jobs`",
+        "the store of jobs is damaged",
+        "(put it aside, or bring back a copy)",
+    ];
+    assert!(told.iter().all(|words| ended.contains(words)), "{ended}");
+    assert_eq!(fs::read(folder.path(".frond/jobs/jobs.db")).unwrap(), [7; 9000]);
+}

@@ -181,7 +181,7 @@ fn background_work_shares_a_slot_by_weight_and_waits_for_queries() {
         let (app, record) = (app.clone(), Record::default());
         let root = Root { events: Events::new(vec![Arc::new(record.clone())]), ..app.root(&Seen::of(&app)) };
         let request = Request { background: Some(weight), deadline: PATIENCE, ..app.request("{}") };
-        let plan = async move { Ok(plan((0..partitions).map(|number| format!("sleep-ms:1-{weight}-{number}")))) };
+        let plan = async move { Ok(plan((0..partitions).map(|number| format!("sleep-ms:1-{number}")))) };
         (host.runtime.spawn(flow::run(request, plan, root, Cancel::default())), record)
     };
     let ended =
@@ -191,8 +191,8 @@ fn background_work_shares_a_slot_by_weight_and_waits_for_queries() {
     assert_eq!(app.obey(&host, "ok", PATIENCE).slug(), "ok");
     assert!(ended(&seen) < 300, "a query waits for background work");
     assert_eq!(host.runtime.block_on(heavy).unwrap().unwrap().outcome(), "complete");
-    // A third of the other's turns, and what is told in batches.
+    // A third of the other's turns; both have not begun at once.
     let turns = ended(&seen);
-    assert!((60..=200).contains(&turns), "{turns} of 100");
+    assert!((80..=140).contains(&turns), "{turns} of 100");
     assert_eq!(host.runtime.block_on(light).unwrap().unwrap().outcome(), "complete");
 }

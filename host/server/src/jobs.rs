@@ -9,7 +9,7 @@ mod work;
 pub(crate) use submit::{__path_submit, instead, submit};
 pub(crate) use views::View;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,13 +77,33 @@ impl Jobs {
     }
 }
 
-async fn open(config: &JobsConfig, state: &Path) -> Result<Arc<dyn JobStore>, StoreError> {
-    match &config.store {
-        Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-            Ok(Arc::new(postgres::PostgresStore::open(url, postgres::Options::default()).await?))
+/// Where jobs are kept.
+enum Place<'a> {
+    Database(&'a str),
+    Folder(PathBuf),
+}
+
+impl<'a> Place<'a> {
+    fn of(config: &'a JobsConfig, state: &Path) -> Self {
+        match config.store.as_deref() {
+            Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => Self::Database(url),
+            folder => Self::Folder(state.join(folder.unwrap_or("jobs"))),
         }
-        place => {
-            let folder = place.as_ref().map_or_else(|| state.join("jobs"), |place| state.join(place));
+    }
+}
+
+/// The place for people; a database's URL may have a password.
+pub(crate) fn place(config: &JobsConfig, state: &Path) -> String {
+    match Place::of(config, state) {
+        Place::Database(_) => "the database that `jobs.store` names".to_owned(),
+        Place::Folder(folder) => format!("`{}`", folder.display()),
+    }
+}
+
+async fn open(config: &JobsConfig, state: &Path) -> Result<Arc<dyn JobStore>, StoreError> {
+    match Place::of(config, state) {
+        Place::Database(url) => Ok(Arc::new(postgres::PostgresStore::open(url, postgres::Options::default()).await?)),
+        Place::Folder(folder) => {
             let options =
                 sqlite::Options { max_bytes: config.quota.map(|quota| quota.0), ..sqlite::Options::default() };
             let opened = tokio::task::spawn_blocking(move || sqlite::SqliteStore::open(&folder, options)).await;

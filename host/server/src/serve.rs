@@ -35,8 +35,13 @@ pub enum ServeError {
     #[error(transparent)]
     Apps(#[from] OpenError),
     /// The store of jobs cannot be opened.
-    #[error(transparent)]
-    Jobs(#[from] frond_jobs::StoreError),
+    #[error("jobs cannot be kept in {place}")]
+    Jobs {
+        /// Where they were to be.
+        place: String,
+        /// What is in the way.
+        source: frond_jobs::StoreError,
+    },
 }
 
 /// What a running server is told.
@@ -89,7 +94,8 @@ impl Starting {
         let host = Host { machine, threads: threads.clone(), runtime: Handle::current() };
         let apps = Registry::start(dir, crate::apps::Settings::of(&config, dir), host)?;
         let state = crate::apps::Settings::of(&config, dir).state;
-        let jobs = Jobs::start(&config.jobs, &state, &apps, config.slots).await?;
+        let refused = |source| ServeError::Jobs { place: crate::jobs::place(&config.jobs, &state), source };
+        let jobs = Jobs::start(&config.jobs, &state, &apps, config.slots).await.map_err(refused)?;
         let server = Arc::new(Server::new(config, apps, threads, traces, jobs));
         Ok(Self { server, listener })
     }
