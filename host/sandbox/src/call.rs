@@ -135,7 +135,7 @@ impl Call<'_> {
         work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
     ) -> wasmtime::Result<Result<T, Failure>> {
         // The guest's state is inside the future while it runs; what stops it must be asked from outside.
-        let stopped = store.data().caller.stopper();
+        let stopped = store.data().caller.stopper(self.deadline);
         let future = async {
             let instance = self.ready.pre.instantiate_async(&mut *store).await?;
             work(Running { store, instance }).await
@@ -157,12 +157,12 @@ impl Call<'_> {
         store.set_epoch_deadline(1);
         // The epoch may have been bumped for this very call just before: nobody would bump it again.
         fence(Ordering::SeqCst);
-        if let Some(stop) = store.data().caller.stopped() {
+        if let Some(stop) = store.data().caller.stopped(self.deadline) {
             return Err(stop.into());
         }
         store.epoch_deadline_callback(|mut store| {
             let host = store.data();
-            match host.caller.stopped() {
+            match host.caller.stopped(host.deadline) {
                 Some(stop) => return Err(stop.into()),
                 None if Instant::now() >= host.until => return Err(Stop::Time.into()),
                 None => {}

@@ -53,8 +53,13 @@ impl Flag {
     }
 }
 
-fn closed(scatter: &Scatter) -> Option<Stop> {
-    scatter.is_closed().then(|| if scatter.is_late() { Stop::Late } else { Stop::Cancelled })
+/// The gather may end in the moment that a call's time is up: whichever is noticed first, the reason is the same.
+fn closed(scatter: &Scatter, deadline: Instant) -> Option<Stop> {
+    scatter.is_closed().then(|| match scatter.is_late() {
+        true if Instant::now() >= deadline => Stop::Time,
+        true => Stop::Late,
+        false => Stop::Cancelled,
+    })
 }
 
 /// For whom a guest runs.
@@ -65,22 +70,22 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
-    /// Why the call must stop, if it must.
-    pub(crate) fn stopped(&self) -> Option<Stop> {
+    /// Why the call must stop before its `deadline`, if it must.
+    pub(crate) fn stopped(&self, deadline: Instant) -> Option<Stop> {
         match self {
-            Self::Leaf(attempt) => closed(attempt.scatter()),
+            Self::Leaf(attempt) => closed(attempt.scatter(), deadline),
             Self::Other(flag) => flag.stopped(),
         }
     }
 
     /// Asks the same without holding the caller.
-    pub(crate) fn stopper(&self) -> impl Fn() -> Option<Stop> + use<> {
+    pub(crate) fn stopper(&self, deadline: Instant) -> impl Fn() -> Option<Stop> + use<> {
         let (scatter, flag) = match self {
             Self::Leaf(attempt) => (Some(attempt.scatter().clone()), None),
             Self::Other(flag) => (None, Some(flag.clone())),
         };
         move || match (&scatter, &flag) {
-            (Some(scatter), _) => closed(scatter),
+            (Some(scatter), _) => closed(scatter, deadline),
             (None, flag) => flag.as_ref().and_then(|flag| flag.stopped()),
         }
     }
@@ -252,5 +257,34 @@ impl HostMonotonicClock for Steps {
 
     fn now(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed) * 1000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use frond_root::scatter::Window;
+    use frond_root::{Partition, Plan};
+
+    use super::*;
+
+    #[test]
+    fn a_leaf_whose_time_is_up_is_told_so_whoever_notices_first() {
+        let now = Instant::now();
+        let plan = Plan::new(vec![Partition::new("a", Bytes::new())]).unwrap();
+        let window = Window {
+            slots: 1,
+            leaf_deadline: now.into(),
+            leaf_time: None,
+            unread: u64::MAX,
+            heaviest_first: false,
+            background: None,
+        };
+        let scatter = Scatter::new(Arc::new(plan), Bytes::new(), window);
+        assert!(closed(&scatter, now).is_none());
+        scatter.close_late();
+        assert!(matches!(closed(&scatter, now), Some(Stop::Time)));
+        let later = now + Duration::from_secs(3600);
+        assert!(matches!(closed(&scatter, later), Some(Stop::Late)));
     }
 }
