@@ -69,7 +69,15 @@ fn durable(bench: &mut Bench) -> anyhow::Result<()> {
         }
         None => bench.report.note("PostgreSQL: skipped, as it is not here."),
     }
-    let head = ["store", "trivial partitions", "a query, µs each", "a job, µs each", "for keeping it", "resident MiB"];
+    let head = [
+        "store",
+        "trivial partitions",
+        "a query, µs each",
+        "a job, µs each",
+        "for keeping it",
+        "resident MiB, idle",
+        "after the jobs",
+    ];
     bench.report.table(&head, &rows);
     bench.report.note(
         "Both stores as they come: every batch of partials is on disk before any of it counts (SQLite in WAL mode with \
@@ -81,22 +89,32 @@ fn durable(bench: &mut Bench) -> anyhow::Result<()> {
 fn durable_on(bench: &Bench, store: &str, settings: &str) -> anyhow::Result<Vec<Vec<String>>> {
     let apps = DURABLE.map(|(name, partitions)| App { name, partitions, samples: 1, deadline: "60s" });
     let count = if bench.quick { 1 } else { DURABLE.len() };
-    let server = servers::frond_with(&bench.guests.pi, &apps, &[], settings).context("frond serve")?;
     let mut rows = Vec::new();
     for (app, partitions) in DURABLE.into_iter().take(count) {
+        // A server of its own, whose memory is that of its jobs until it has queries, too.
+        let server = servers::frond_with(&bench.guests.pi, &apps, &[], settings).context("frond serve")?;
         let (mut plain, mut kept) = (Vec::new(), Vec::new());
+        let idle = server.resident();
+        for _ in 0..bench.rounds(3) {
+            kept.push(span(&ended(server.address, &submit(server.address, app)?)?)?.0);
+        }
+        let resident = server.resident();
         for _ in 0..bench.rounds(3) {
             let start = Instant::now();
             talk(server.address, "POST", &format!("/v1/apps/{app}/query"), QUERY)?;
             plain.push(start.elapsed().as_secs_f64());
-            let job = ended(server.address, &submit(server.address, app)?)?;
-            kept.push(span(&job)?.0);
         }
         let (plain, kept) = (median(plain.into_iter()), median(kept.into_iter()));
         let each = |seconds: f64| figure(seconds * 1e6 / partitions as f64);
-        let resident = format!("{:.0}", server.resident());
-        let store = store.to_owned();
-        rows.push(vec![store, partitions.to_string(), each(plain), each(kept), each(kept - plain), resident]);
+        rows.push(vec![
+            store.to_owned(),
+            partitions.to_string(),
+            each(plain),
+            each(kept),
+            each(kept - plain),
+            format!("{idle:.0}"),
+            format!("{resident:.0}"),
+        ]);
     }
     Ok(rows)
 }

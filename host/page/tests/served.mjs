@@ -214,6 +214,13 @@ test("a job is looked at while it runs, cancelled, and what is missing run again
   await page.goto(hash(`jobs/${partial}`));
   await jobIs(page, "partial");
   check((await texts(page, "section[aria-label=Coverage] .missing tbody tr"))[0]?.startsWith("trap "), "what is missing");
+  // The page hears of its second turn only when that is over.
+  await page.route("**/redrive", async (route) => {
+    const response = await route.fetch();
+    const job = async () => (await fetch(new URL(`v1/jobs/${partial}`, base))).json();
+    await until("the second turn's end", async () => ((found) => found.epoch === 2 && found.state === "partial")(await job()));
+    await route.fulfill({ response });
+  });
   await page.click("button:text-is('run what is missing')");
   await page.click("button:has-text('really run')");
   await until("another turn", async () => (await texts(page, "section[aria-label=Progress] dd")).some((text) => text.startsWith("2 times")));

@@ -53,9 +53,11 @@ export function jobView(root, { rest: [id], params }) {
   let timer = null;
   let state = null;
   let run = null;
-  // What happened, from the first event on: once a job that was over goes on, its events are read anew.
-  const follow = () => {
+  let followed = 0;
+  // What happened, from the first event on: once a job that was over went on, its events are read anew.
+  const follow = (epoch) => {
     run?.stop();
+    followed = epoch;
     const change = (chosen) => note(["jobs", id], chosen);
     const mine = new Run({ change, head: () => {} }, { ...chosenOf(params), pauses: true }, (model) => new Stints(model));
     run = mine;
@@ -69,8 +71,9 @@ export function jobView(root, { rest: [id], params }) {
     fill(account, progressPanel(job), coveragePanel(job));
     if (job.state !== state) fill(actions, actionsOf(job, act, show));
     state = job.state;
-    const goesOn = run !== null && !run.live && job.finished_unix_ms === null;
-    if (job.partitions.planned > 0 && (run === null || goesOn)) follow();
+    // It may have gone on and be over again since it was last looked at.
+    const wentOn = run !== null && !run.live && (job.finished_unix_ms === null || job.epoch > followed);
+    if (job.partitions.planned > 0 && (run === null || wentOn)) follow(job.epoch);
     if (job.finished_unix_ms === null) timer = setTimeout(load, EVERY);
   }).catch(fail);
   const act = (method, what) => {
