@@ -16,10 +16,10 @@ use std::time::Duration;
 use frond_jobs::clock::unix_ms;
 use frond_jobs::processor::{Bell, Processor, Settings};
 use frond_jobs::{CountedStore, JobStore, StoreError, Tally, postgres, sqlite};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
-use crate::apps::Registry;
+use crate::apps::{AppView, Registry};
 use crate::config::{JobRole, Jobs as JobsConfig};
 
 /// How often what has expired is swept.
@@ -55,6 +55,7 @@ impl Jobs {
         if config.role.processes() {
             let settings = Settings { at_once: config.at_once, lease: config.lease.0, ..Settings::default() };
             let workshop = Arc::new(work::Apps(apps.clone()));
+            tasks.push(tokio::spawn(announce(apps.changes(), bell.clone(), stopped.clone())));
             let (store, bell, tally) = (store.clone(), bell.clone(), tally.clone());
             let processor = Processor { store, workshop, settings, bell, tally };
             tasks.push(tokio::spawn(processor.run(stopped)));
@@ -113,6 +114,19 @@ async fn open(config: &JobsConfig, state: &Path) -> Result<Arc<dyn JobStore>, St
                 tracing::warn!(%error, "jobs of the last run wait until their leases lapse");
             }
             Ok(Arc::new(store))
+        }
+    }
+}
+
+/// Rings when an app changes: there may be jobs that have waited for it.
+async fn announce(mut changes: broadcast::Receiver<AppView>, bell: Bell, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            change = changes.recv() => match change {
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => bell.ring(),
+                Err(broadcast::error::RecvError::Closed) => return,
+            }
         }
     }
 }
