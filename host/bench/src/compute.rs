@@ -61,9 +61,9 @@ fn words(bench: &mut Bench, [one, two]: &[ThreadPool; 2]) -> anyhow::Result<()> 
 }
 
 /// The whole work as one would write it with rayon: each piece counted, counts merged in a tree.
-pub(crate) fn count_natively(pool: &ThreadPool, tasks: &[Task]) -> Counts {
+pub(crate) fn count_natively(pool: &ThreadPool, tasks: &[Task]) -> Result<Counts, String> {
     let merge = |left, right| Counts::merge(vec![left, right]);
-    pool.install(|| tasks.par_iter().map(|task| scan::count(&task.data)).reduce(Counts::default, merge))
+    pool.install(|| tasks.par_iter().map(|task| Ok(scan::count(&task.data))).try_reduce(Counts::default, merge))
 }
 
 fn samples(bench: &mut Bench, [one, two]: &[ThreadPool; 2]) -> anyhow::Result<()> {

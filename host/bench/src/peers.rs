@@ -54,7 +54,7 @@ impl Ours {
             words: Rig::new(&bench.guests.wordcount, cores(), limits)?,
             unmetered: Rig::new(&bench.guests.wordcount, cores(), Limits { fuel: 0, ..limits })?,
             tasks: spans(TASKS, 1),
-            tally: tally(&count_natively(&pool(cores())?, &texts)),
+            tally: tally(&count_natively(&pool(cores())?, &texts).map_err(anyhow::Error::msg)?),
             texts,
         };
         let answer: serde_json::Value = serde_json::from_slice(&ours.count(&ours.words)?)?;

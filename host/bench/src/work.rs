@@ -51,7 +51,7 @@ pub(crate) fn add_samples(partials: Vec<Bytes>) -> anyhow::Result<Bytes> {
 /// Adds up counts, as wordcount's merge does.
 pub(crate) fn add_counts(partials: Vec<Bytes>) -> anyhow::Result<Bytes> {
     let parts: Result<Vec<Counts>, String> = partials.into_iter().map(|one| Counts::decode(one.into())).collect();
-    let merged = Counts::merge(parts.map_err(anyhow::Error::msg)?);
+    let merged = parts.and_then(Counts::merge).map_err(anyhow::Error::msg)?;
     Ok(merged.encode().map_err(anyhow::Error::msg)?.into())
 }
 

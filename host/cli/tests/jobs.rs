@@ -225,7 +225,7 @@ fn what_there_is_can_be_had_before_the_end() {
 fn a_cancelled_job_ends_with_or_without_what_there_is() {
     let folder = apps();
     let server = Server::of(&folder);
-    for (args, code) in [("", 64), ("--keep-partial", 3)] {
+    for (args, code) in [("", 4), ("--keep-partial", 3)] {
         let id = server.submit(&by_key(&["ok-1", "sleep-1"]), "");
         while server.show(&id)["partitions"]["done"] != 1 {}
         server.run(&format!("cancel {id} {args}")).expect(0);

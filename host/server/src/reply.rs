@@ -98,6 +98,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-found", detail)
     }
 
+    /// Of a job that was cancelled, without an answer.
+    pub(crate) fn cancelled() -> Self {
+        Self { reason: Some("cancelled"), ..Self::not_found("the job was cancelled, without an answer") }
+    }
+
     pub(crate) fn not_allowed() -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,

@@ -4,7 +4,8 @@
 //! entries are in the order of the words, each word once. So two partials merge by reading both from the front, and equal
 //! counts are equal bytes.
 //!
-//! That order is not the alphabet's but the one that costs least: by [`Head`], then by bytes.
+//! That order is not the alphabet's but the one that costs least: by [`Head`], then by bytes. Whether a partial keeps it is
+//! seen when it is read, so that nothing is read twice.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -28,45 +29,90 @@ impl Counts {
         Entries { rest: &self.bytes }
     }
 
-    /// The counts added up. Merges the two smallest until one is left: so the fewest bytes are copied (Huffman 1952).
-    pub fn merge(parts: Vec<Self>) -> Self {
+    /// Gives each entry to `take`, or says why these bytes are no partial.
+    pub fn read<'a>(&'a self, mut take: impl FnMut(Entry<'a>)) -> Result<(), String> {
+        let (mut entries, mut order) = (self.entries(), InOrder::default());
+        for entry in &mut entries {
+            order.see(entry);
+            take(entry);
+        }
+        order.kept()?;
+        entries.end()
+    }
+
+    /// The counts added up, or why one of `parts` is none. Merges the two smallest until one is left: so the fewest bytes
+    /// are copied (Huffman 1952).
+    pub fn merge(parts: Vec<Self>) -> Result<Self, String> {
         let mut by_size: BinaryHeap<_> = parts.into_iter().map(BySize).collect();
         while let (Some(BySize(left)), right) = (by_size.pop(), by_size.pop()) {
             match right {
-                Some(BySize(right)) => by_size.push(BySize(left.merge_two(right))),
-                None => return left,
+                Some(BySize(right)) => by_size.push(BySize(left.merge_two(right)?)),
+                None => return Ok(left),
             }
         }
-        Self::default()
+        Ok(Self::default())
     }
 
-    fn merge_two(self, other: Self) -> Self {
+    fn merge_two(self, other: Self) -> Result<Self, String> {
         if self.bytes.is_empty() {
-            return other;
+            return Ok(other);
         }
         if other.bytes.is_empty() {
-            return self;
+            return Ok(self);
         }
         let mut merged = Writer::with_capacity(self.bytes.len() + other.bytes.len());
+        let mut order = InOrder::default();
+        let mut put = |entry| {
+            order.see(entry);
+            merged.push(entry);
+        };
         let (mut lefts, mut rights) = (self.entries(), other.entries());
         let (mut left, mut right) = (lefts.next(), rights.next());
         while let (Some(a), Some(b)) = (left, right) {
-            let order = a.cmp_word(&b);
-            merged.push(match order {
+            let next = a.cmp_word(&b);
+            put(match next {
                 Ordering::Less => a,
                 Ordering::Greater => b,
                 Ordering::Equal => Entry { count: a.count.saturating_add(b.count), ..a },
             });
-            if order.is_le() {
+            if next.is_le() {
                 left = lefts.next();
             }
-            if order.is_ge() {
+            if next.is_ge() {
                 right = rights.next();
             }
         }
-        let rest = left.into_iter().chain(lefts).chain(right).chain(rights);
-        rest.for_each(|entry| merged.push(entry));
-        merged.finish()
+        let rest = left.into_iter().chain(&mut lefts).chain(right).chain(&mut rights);
+        rest.for_each(put);
+        // Words that are out of order in either are so in what both make.
+        order.kept()?;
+        lefts.end()?;
+        rights.end()?;
+        Ok(merged.finish())
+    }
+}
+
+/// Looks whether words come in order, each once.
+struct InOrder<'a> {
+    last: Entry<'a>,
+    kept: bool,
+}
+
+impl Default for InOrder<'_> {
+    fn default() -> Self {
+        Self { last: Entry::new(b"", 0), kept: true }
+    }
+}
+
+impl<'a> InOrder<'a> {
+    #[inline]
+    fn see(&mut self, entry: Entry<'a>) {
+        self.kept &= self.last.cmp_word(&entry).is_lt();
+        self.last = entry;
+    }
+
+    fn kept(&self) -> Result<(), String> {
+        if self.kept { Ok(()) } else { Err("its words are out of order".to_owned()) }
     }
 }
 
@@ -129,18 +175,7 @@ impl<'a> Entry<'a> {
 
 impl Decode for Counts {
     fn decode(bytes: Vec<u8>) -> Result<Self, String> {
-        let counts = Self { bytes };
-        let mut entries = counts.entries();
-        let mut last = Entry::new(b"", 0);
-        while !entries.rest.is_empty() {
-            let at = counts.bytes.len() - entries.rest.len();
-            match entries.next() {
-                Some(entry) if last.cmp_word(&entry).is_lt() => last = entry,
-                Some(_) => return Err(format!("the word at byte {at} is out of order")),
-                None => return Err(format!("no whole entry at byte {at}")),
-            }
-        }
-        Ok(counts)
+        Ok(Self { bytes })
     }
 }
 
@@ -154,6 +189,16 @@ impl Encode for Counts {
 #[derive(Clone, Debug)]
 pub struct Entries<'a> {
     rest: &'a [u8],
+}
+
+impl Entries<'_> {
+    /// Whether all was read.
+    fn end(self) -> Result<(), String> {
+        match self.rest {
+            [] => Ok(()),
+            rest => Err(format!("no whole entry {} bytes before the end", rest.len())),
+        }
+    }
 }
 
 impl<'a> Iterator for Entries<'a> {

@@ -67,19 +67,19 @@ fn process(_: Query, partition: Partition) -> Result<Counts, Failure> {
 }
 
 fn merge(_: Query, partials: Vec<Counts>) -> Result<Counts, Failure> {
-    Ok(Counts::merge(partials))
+    Counts::merge(partials).map_err(Failure::InvalidPartition)
 }
 
 fn finish(query: Query, merged: Option<Counts>, _: Coverage) -> Result<Answer, Failure> {
-    Ok(answer(query, &merged.unwrap_or_default()))
+    answer(query, &merged.unwrap_or_default()).map_err(Failure::InvalidPartition)
 }
 
-/// The answer that merged counts give to a query.
-pub fn answer(query: Query, counts: &Counts) -> Answer {
+/// The answer that merged counts give to a query, or why they are none.
+pub fn answer(query: Query, counts: &Counts) -> Result<Answer, String> {
     let (mut total, mut distinct) = (0_u64, 0);
     // The last of the most frequent ones so far is the greatest, and gives way to what is before it.
     let mut most: BinaryHeap<(Reverse<u64>, &[u8])> = BinaryHeap::new();
-    for entry in counts.entries() {
+    counts.read(|entry| {
         (total, distinct) = (total.saturating_add(entry.count), distinct + 1);
         let ranked = (Reverse(entry.count), entry.word);
         if most.len() < query.top {
@@ -87,7 +87,7 @@ pub fn answer(query: Query, counts: &Counts) -> Answer {
         } else if let Some(mut last) = most.peek_mut().filter(|last| ranked < **last) {
             *last = ranked;
         }
-    }
+    })?;
     let word = |(Reverse(count), word): (_, &[u8])| Word { word: String::from_utf8_lossy(word).into_owned(), count };
-    Answer { words: most.into_sorted_vec().into_iter().map(word).collect(), total, distinct }
+    Ok(Answer { words: most.into_sorted_vec().into_iter().map(word).collect(), total, distinct })
 }

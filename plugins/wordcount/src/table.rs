@@ -89,14 +89,19 @@ impl Table {
     pub fn into_counts(self) -> Counts {
         let mut short: Vec<_> = self.slots.into_iter().filter(|slot| slot.count > 0).collect();
         short.sort_unstable_by_key(|slot| slot.word);
-        let mut short_counts = Writer::with_capacity(short.len() * 10);
-        for Slot { word, count } in short {
-            short_counts.push(Entry::new(word.to_bytes().get(..word.length()).unwrap_or_default(), count));
-        }
         let mut long: Vec<_> = self.long.iter().map(|(word, count)| Entry::new(word, *count)).collect();
         long.sort_unstable_by(Entry::cmp_word);
-        let mut long_counts = Writer::with_capacity(long.len() * 32);
-        long.into_iter().for_each(|entry| long_counts.push(entry));
-        Counts::merge(vec![short_counts.finish(), long_counts.finish()])
+        let mut counts = Writer::with_capacity(short.len() * 10 + long.len() * 32);
+        let mut long = long.into_iter().peekable();
+        for Slot { word, count } in short {
+            let bytes = word.to_bytes();
+            let entry = Entry::new(bytes.get(..word.length()).unwrap_or_default(), count);
+            while let Some(before) = long.next_if(|one| one.cmp_word(&entry).is_lt()) {
+                counts.push(before);
+            }
+            counts.push(entry);
+        }
+        long.for_each(|entry| counts.push(entry));
+        counts.finish()
     }
 }

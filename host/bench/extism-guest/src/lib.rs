@@ -43,7 +43,7 @@ pub fn merge(parts: Vec<u8>) -> FnResult<Vec<u8>> {
         all.push(Counts::decode(part.to_vec()).map_err(Error::msg)?);
         rest = next;
     }
-    Ok(Counts::merge(all).encode().map_err(Error::msg)?)
+    Ok(Counts::merge(all).and_then(Counts::encode).map_err(Error::msg)?)
 }
 
 fn hit(hash: u64) -> bool {

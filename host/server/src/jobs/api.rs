@@ -181,7 +181,7 @@ pub(crate) async fn result(State(server): State<Arc<Server>>, Named(id): Named<S
 fn unanswered(job: &Job, coverage: Option<&Coverage>) -> Problem {
     let reason = job.reason.clone().and_then(|told| serde_json::from_value::<Reason>(told).ok());
     match (reason, coverage, job.state) {
-        (_, _, JobState::Cancelled) => Problem::not_found("the job was cancelled, without an answer"),
+        (_, _, JobState::Cancelled) => Problem::cancelled(),
         (Some(reason), Some(coverage), _) => Problem::unanswered(&reason, coverage),
         _ => {
             let detail = job.reason.as_ref().and_then(|told| {

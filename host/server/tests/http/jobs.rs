@@ -164,7 +164,8 @@ async fn a_job_that_nobody_wants_stops_its_leaves() {
     send(served.request(Method::DELETE, &format!("/v1/jobs/{}", id(&job)))).await.expect(202);
     served.leaves(0).await;
     assert_eq!(ended(&served, &job).await["state"], "cancelled");
-    result(&served, &job).await.problem(404, "not-found", "without an answer");
+    let problem = result(&served, &job).await.problem(404, "not-found", "without an answer");
+    assert_eq!(problem["reason"], "cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
