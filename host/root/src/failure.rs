@@ -96,6 +96,13 @@ impl fmt::Display for FailureKind {
     }
 }
 
+/// What a leaf did whose time was up.
+pub const TIME_UP: &str = "still running when its time was up";
+/// What a leaf did that the query no longer waited for, as it had enough.
+pub const WAIT_OVER: &str = "still running when the query stopped waiting for it";
+/// What a leaf was stopped for when its query was cancelled.
+pub const CANCELLED: &str = "the query was cancelled while it was running";
+
 /// One failed guest call, with what its author needs to find out why.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Failure {

@@ -1,5 +1,6 @@
 //! Why a call ended without a result: from wasmtime's error to one of the failure slugs, by type and never by text.
 
+use frond_root::failure::{CANCELLED, TIME_UP, WAIT_OVER};
 use frond_root::{Failure, FailureKind};
 use rustc_demangle::demangle;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
@@ -18,11 +19,11 @@ const MAX_MESSAGE: usize = 4096;
 /// What the host itself stops a guest for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Stop {
-    #[error("still running when its time was up")]
+    #[error("{TIME_UP}")]
     Time,
-    #[error("still running when the query stopped waiting for it")]
+    #[error("{WAIT_OVER}")]
     Late,
-    #[error("the query was cancelled while it was running")]
+    #[error("{CANCELLED}")]
     Cancelled,
     #[error("asked for {wanted} bytes of memory, the limit is {limit}")]
     Memory { wanted: u64, limit: u64 },

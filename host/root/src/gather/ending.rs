@@ -6,7 +6,7 @@ use super::{Action, Gather, Phase, share_of};
 use crate::answer::Status;
 use crate::attempt::Emission;
 use crate::event::GatherEnd;
-use crate::failure::FailureKind;
+use crate::failure::{CANCELLED, Failure, FailureKind, TIME_UP, WAIT_OVER};
 use crate::policy::wait::{MAX_FACTOR, MIN_FACTOR, adaptive_wait};
 use crate::request::Floor;
 
@@ -98,7 +98,7 @@ impl Gather {
             }
             let (running, tried) = (cell.running > 0, cell.kind.is_some());
             if running {
-                cell.kind = Some(if late { FailureKind::OutOfTime } else { FailureKind::Cancelled });
+                self.remember(index, unheard(why));
             }
             let status = match (running, tried, late) {
                 (true, _, true) => Status::TimedOut,
@@ -166,6 +166,16 @@ impl Gather {
     pub(super) fn is_late(&self) -> bool {
         matches!(self.phase, Phase::Draining { why, .. } if is_late(why))
     }
+}
+
+/// The failure of a leaf that had not stopped: the one that it has if it stops just in time.
+fn unheard(why: GatherEnd) -> Box<Failure> {
+    let (kind, message) = match why {
+        GatherEnd::Deadline => (FailureKind::OutOfTime, TIME_UP),
+        GatherEnd::WaitOver => (FailureKind::OutOfTime, WAIT_OVER),
+        _ => (FailureKind::Cancelled, CANCELLED),
+    };
+    Box::new(Failure::new(kind, message))
 }
 
 fn is_late(why: GatherEnd) -> bool {

@@ -120,7 +120,7 @@ async fn missing_partitions_are_named_up_to_a_limit_that_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_in_full_is_that_of_the_last_attempt_or_none() {
+async fn a_failure_in_full_is_that_of_the_last_attempt_though_that_was_not_heard_of() {
     // The second attempt is cut off at the end: what the first one said is not why it is missing.
     let stage = Stage::new(Script::all(Turn::succeed()).at(0, Turn::never().deaf()).at_attempt(
         0,
@@ -132,7 +132,8 @@ async fn a_failure_in_full_is_that_of_the_last_attempt_or_none() {
     let answer = stage.ask(request, plan(4)).await;
     let missing = &answer.coverage().missing[0];
     assert_eq!((missing.attempts, missing.slug), (2, Some(FailureKind::OutOfTime)));
-    assert_eq!(missing.failure, None);
+    let failure = missing.failure.as_ref().unwrap();
+    assert_eq!((failure.kind, &*failure.message), (FailureKind::OutOfTime, "still running when its time was up"));
 }
 
 #[tokio::test(start_paused = true)]
