@@ -46,6 +46,15 @@ export function texts(page, selector) {
   return page.$$eval(selector, (found) => found.map((one) => one.innerText.replace(/\s+/g, " ").trim()));
 }
 
+// As wide as reflow asks for without scrolling sideways (WCAG 2.2, 1.4.10).
+export const NARROW = { viewport: { width: 320, height: 800 } };
+
+// Fails unless everything is within the window's width, or within what scrolls by itself.
+export async function fits(page, what) {
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  same(wide, 0, `${what}: pixels beyond the window`);
+}
+
 // The longest time in milliseconds for which the page did not draw while `act` ran.
 export async function longestPause(page, act) {
   await page.evaluate(() => {

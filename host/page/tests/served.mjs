@@ -1,7 +1,7 @@
 // The page of a running server: node served.mjs URL [URL-OF-ONE-WITH-A-TOKEN TOKEN]. It serves the apps `rail`, `faulty` and
 // `pi`, the last cut into 10,000 partitions.
 
-import { check, longestPause, runAll, same, test, texts, until } from "./browser.mjs";
+import { check, fits, longestPause, NARROW, runAll, same, test, texts, until } from "./browser.mjs";
 
 const [base, guarded, token] = process.argv.slice(2);
 const RAIL = '{"from":"London","budget":60}';
@@ -255,6 +255,33 @@ test("a job that is not there is told", async (page) => {
   await page.goto(hash(`jobs/${"0".repeat(32)}`));
   await until("the problem", async () => (await texts(page, "h1"))[0] === "No such job");
 });
+
+test("every view fits a narrow window", async (page) => {
+  await page.goto(base);
+  await until("the apps", () => page.$(".card"));
+  await fits(page, "the apps");
+  await page.goto(hash("apps/faulty"));
+  await until("the app", () => page.$("section[aria-label=Limits]"));
+  await fits(page, "an app");
+  await ask(page, "faulty", { body: byKeys(["ok-1", "trap", "panic", "sleep-ms:30"]) });
+  await fits(page, "the console with an answer");
+  const link = await page.getAttribute(".result a[href^='#/queries/']", "href");
+  await page.goto(`${base}${link}?partition=2`);
+  await until("the partition", () => page.$(".partition"));
+  await until("the answer", () => page.$("section[aria-label=Answer] .code"));
+  await fits(page, "a query with a partition open");
+  await page.goto(hash("queries"));
+  await until("the queries", () => page.$(".queries tbody tr"));
+  await fits(page, "the queries");
+  const id = await submitted(page, "faulty", byKeys(["ok-1", "trap", "sleep-ms:30"]), "?floor=best-effort");
+  await page.goto(hash(`jobs/${id}`));
+  await jobIs(page, "partial");
+  await until("its waterfall", async () => (await texts(page, ".wf-rows .wf-label")).length === 3);
+  await fits(page, "a job");
+  await page.goto(hash("jobs"));
+  await until("the jobs", () => page.$(".queries tbody tr"));
+  await fits(page, "the jobs");
+}, NARROW);
 
 if (guarded) {
   test("a token is asked for, refused when it is wrong, and kept for the tab", async (page) => {
