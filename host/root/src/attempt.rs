@@ -103,14 +103,8 @@ impl Attempt {
 
     fn report(&mut self, outcome: Outcome, now: Instant) {
         if !std::mem::replace(&mut self.ended, true) {
-            self.scatter.report(Report::Ended {
-                partition: self.partition,
-                attempt: self.number,
-                slot: self.slot,
-                started: self.started,
-                at: now,
-                outcome,
-            });
+            let (partition, attempt, slot, started) = (self.partition, self.number, self.slot, self.started);
+            self.scatter.report(slot, Report::Ended { partition, attempt, slot, started, at: now, outcome });
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The window between a query and those who run its leaves: runners claim attempts from it and report to it.
 //!
-//! Claims and reports are made for leaves of ten microseconds: a claim is an atomic index, a report a push, and the
-//! query's task is woken at most once per [`COOL_DOWN`], or at once when there is nothing left to claim or await.
+//! Claims and reports are made for leaves of ten microseconds: a claim is an atomic index, a report a push to a list that
+//! the slot has for itself, and the query's task is woken at most once per [`COOL_DOWN`], or at once when there is nothing left
+//! to claim or await. Slots have no lock in common: who sleeps on one is woken on the core of who had it, and the two may
+//! take turns there for milliseconds though another core idles.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -50,6 +52,29 @@ pub enum Report {
     },
 }
 
+impl Report {
+    fn at(&self) -> Instant {
+        let (Self::Started { at, .. } | Self::Ended { at, .. }) = self;
+        *at
+    }
+
+    /// Of the partial in it.
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Ended { outcome, .. } => outcome.result.as_ref().map_or(0, Bytes::len) as u64,
+            Self::Started { .. } => 0,
+        }
+    }
+}
+
+/// More slots than this share lists.
+const MAX_LISTS: usize = 64;
+
+/// What one slot has told, oldest first; apart from the others in the cache, too.
+#[derive(Default)]
+#[repr(align(128))]
+struct Reports(Mutex<Vec<Report>>);
+
 type Hook = Box<dyn Fn() + Send + Sync>;
 
 /// A query's partitions on their way through the leaves.
@@ -71,7 +96,7 @@ pub struct Scatter {
     held: AtomicBool,
     closed: AtomicBool,
     late: AtomicBool,
-    reports: Mutex<Vec<Report>>,
+    reports: Box<[Reports]>,
     /// Bytes of the partials among them.
     unread: AtomicU64,
     armed: AtomicBool,
@@ -130,7 +155,7 @@ impl Scatter {
             held: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             late: AtomicBool::new(false),
-            reports: Mutex::default(),
+            reports: (0..window.slots.clamp(1, MAX_LISTS)).map(|_| Reports::default()).collect(),
             unread: AtomicU64::new(0),
             armed: AtomicBool::new(true),
             wake: Notify::new(),
@@ -177,7 +202,7 @@ impl Scatter {
             return None;
         }
         let (partition, attempt) = self.reserve()?;
-        lock(&self.reports).push(Report::Started { partition, attempt, slot, at: now });
+        self.keep(slot, Report::Started { partition, attempt, slot, at: now });
         Some(Attempt::new(self.clone(), partition, attempt, slot, now))
     }
 
@@ -226,8 +251,9 @@ impl Scatter {
     }
 
     /// Takes a runner's report, and wakes the query's task when it is due.
-    pub(crate) fn report(&self, report: Report) {
-        self.keep(report);
+    pub(crate) fn report(&self, slot: u32, report: Report) {
+        self.unread.fetch_add(report.bytes(), Ordering::SeqCst);
+        self.keep(slot, report);
         let running = self.running.fetch_sub(1, Ordering::SeqCst) - 1;
         let idle = running == 0 && !self.is_claimable();
         if idle || self.is_unread_full() || self.armed.swap(false, Ordering::SeqCst) {
@@ -235,13 +261,11 @@ impl Scatter {
         }
     }
 
-    fn keep(&self, report: Report) {
-        let mut reports = lock(&self.reports);
-        if let Report::Ended { outcome, .. } = &report {
-            let bytes = outcome.result.as_ref().map_or(0, Bytes::len) as u64;
-            self.unread.fetch_add(bytes, Ordering::SeqCst);
+    fn keep(&self, slot: u32, report: Report) {
+        let at = slot as usize % self.reports.len();
+        if let Some(reports) = self.reports.get(at) {
+            lock(&reports.0).push(report);
         }
-        reports.push(report);
     }
 
     fn is_unread_full(&self) -> bool {
@@ -274,15 +298,19 @@ impl Scatter {
     /// All reports since the last call, oldest first. True when claims were refused until they were read.
     pub(crate) fn drain(&self, into: &mut Vec<Report>) -> bool {
         debug_assert!(into.is_empty());
-        let mut reports = lock(&self.reports);
-        std::mem::swap(&mut *reports, into);
-        self.unread.swap(0, Ordering::SeqCst) > self.unread_limit
+        for reports in &self.reports {
+            into.append(&mut lock(&reports.0));
+        }
+        into.sort_by_key(Report::at);
+        let read = into.iter().map(Report::bytes).sum();
+        self.unread.fetch_sub(read, Ordering::SeqCst) > self.unread_limit
     }
 
     /// Lets the next report wake the task again; true when some came before this call.
     pub(crate) fn arm(&self) -> bool {
         self.armed.store(true, Ordering::SeqCst);
-        lock(&self.reports).iter().any(|report| matches!(report, Report::Ended { .. }))
+        let ended = |report: &Report| matches!(report, Report::Ended { .. });
+        self.reports.iter().any(|reports| lock(&reports.0).iter().any(ended))
     }
 
     /// Resolves when a report is due to be read.

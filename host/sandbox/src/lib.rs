@@ -11,6 +11,7 @@
 //! This is the only crate that names wasmtime.
 
 mod address;
+mod bed;
 mod bindings;
 mod brief;
 mod cache;

@@ -6,12 +6,13 @@
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use frond_root::{Attempt, FailureKind, LeafRunner, Outcome, Scatter, Usage};
 
+use crate::bed::Bed;
 use crate::clock::Clock;
 use crate::host::Caller;
 use crate::leaf::Leaf;
@@ -31,7 +32,6 @@ struct Owner(Arc<Shared>);
 struct Shared {
     clock: Clock,
     queries: Mutex<Queries>,
-    changed: Condvar,
     threads: Mutex<Vec<Thread>>,
     /// How many threads there are to be.
     count: usize,
@@ -48,8 +48,8 @@ struct Queries {
     served: u64,
     /// Attempts that were begun elsewhere and are to be made here.
     handed: VecDeque<(Arc<Query>, Attempt)>,
-    /// Threads that wait for something to claim.
-    idle: usize,
+    /// Of threads that wait for something to claim, the last to have begun to at the end.
+    idle: Vec<Arc<Bed>>,
     /// True while a leaf runs on a thread of its query's: in the place of one that waits here.
     at_once: bool,
     stopping: bool,
@@ -85,6 +85,16 @@ impl Queries {
         Some((query.clone(), attempt))
     }
 
+    /// One that waits, if there is more to claim: one that does not wake where this thread runs, if there is a choice. True
+    /// with it if it has to wake apart from the others: a query of a single leaf is over before two threads get in each
+    /// other's way.
+    fn next_to_wake(&mut self) -> Option<(Arc<Bed>, bool)> {
+        let last = self.idle.len().checked_sub(1).filter(|_| self.has_more())?;
+        let at = self.idle.iter().rposition(|bed| bed.is_elsewhere()).unwrap_or(last);
+        let many = |query: &Arc<Query>| query.scatter.plan().len() > 1 && query.scatter.is_claimable();
+        Some((self.idle.remove(at), self.attached.iter().any(many)))
+    }
+
     fn has_more(&self) -> bool {
         !self.handed.is_empty() || self.attached.iter().any(|query| query.scatter.is_claimable())
     }
@@ -104,9 +114,10 @@ impl Drop for Owner {
         queries.stopping = true;
         // Nobody is left to run them. Their own end may come back here, so the lock is let go of first.
         let attached = (std::mem::take(&mut queries.attached), std::mem::take(&mut queries.handed));
+        let idle = std::mem::take(&mut queries.idle);
         drop(queries);
         drop(attached);
-        self.0.changed.notify_all();
+        idle.iter().for_each(|bed| bed.wake(false));
     }
 }
 
@@ -132,7 +143,6 @@ impl Slots {
         let shared = Arc::new(Shared {
             clock: clock.clone(),
             queries: Mutex::default(),
-            changed: Condvar::new(),
             threads: Mutex::default(),
             count: count.max(1),
             running: AtomicUsize::new(0),
@@ -164,10 +174,10 @@ impl Slots {
 impl Shared {
     /// Wakes one thread, if one waits. It wakes the next, should it leave something to claim.
     fn nudge(&self) {
-        // A thread that has just found nothing holds the lock until it waits.
-        let queries = lock(&self.queries);
-        if queries.idle > 0 && queries.has_more() {
-            self.changed.notify_one();
+        // A thread that has just found nothing holds the lock until it is among those that wait.
+        let next = lock(&self.queries).next_to_wake();
+        if let Some((bed, apart)) = next {
+            bed.wake(apart);
         }
     }
 
@@ -186,25 +196,28 @@ impl Shared {
 
     /// The next attempt of any query, each in turn, background work by its weight and only when no query has one; sleeps while there
     /// is none. `None` when the pool stops.
-    fn next(&self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
+    fn next(&self, slot: u32, bed: &Arc<Bed>) -> Option<(Arc<Query>, Attempt)> {
         let mut queries = lock(&self.queries);
         loop {
             if queries.stopping {
                 return None;
             }
             // The last thread that is free leaves its place to the leaf that runs elsewhere.
-            let free = queries.idle > 0 || !queries.at_once;
+            let free = !queries.idle.is_empty() || !queries.at_once;
             if let Some(next) = free.then(|| queries.next(slot)).flatten() {
-                let more = queries.idle > 0 && queries.has_more();
+                let other = queries.next_to_wake();
                 drop(queries);
-                if more {
-                    self.changed.notify_one();
+                if let Some((bed, apart)) = other {
+                    bed.wake(apart);
                 }
                 return Some(next);
             }
-            queries.idle += 1;
-            queries = self.changed.wait(queries).unwrap_or_else(PoisonError::into_inner);
-            queries.idle -= 1;
+            queries.idle.push(bed.clone());
+            drop(queries);
+            bed.sleep();
+            queries = lock(&self.queries);
+            // Woken by nobody, it is still there.
+            queries.idle.retain(|idle| !Arc::ptr_eq(idle, bed));
         }
     }
 }
@@ -241,7 +254,8 @@ impl Shared {
     /// True if a leaf may run elsewhere: all threads wait.
     fn begin_at_once(&self) -> bool {
         let mut queries = lock(&self.queries);
-        let free = queries.idle == self.count && !queries.at_once && !queries.stopping && queries.handed.is_empty();
+        let free =
+            queries.idle.len() == self.count && !queries.at_once && !queries.stopping && queries.handed.is_empty();
         queries.at_once |= free;
         free
     }
@@ -278,17 +292,18 @@ impl Query {
 struct Worker {
     slot: u32,
     seat: Seat,
+    bed: Arc<Bed>,
 }
 
 impl Worker {
     /// On the thread that it is for.
     fn new(slot: u32, clock: &Clock) -> Self {
         let seat = Seat { watch: clock.watch(), waker: Some(park::waker()), slot: usize::try_from(slot).ok() };
-        Self { slot, seat }
+        Self { slot, seat, bed: Arc::new(Bed::new(slot)) }
     }
 
     fn run(&self, shared: &Shared) {
-        while let Some((query, attempt)) = shared.next(self.slot) {
+        while let Some((query, attempt)) = shared.next(self.slot, &self.bed) {
             shared.running.fetch_add(1, Ordering::Relaxed);
             // A bug of ours, or of a source's, costs its attempt, which is then `lost`, and not the slot.
             let turn = AssertUnwindSafe(|| self.turn(&query, attempt));

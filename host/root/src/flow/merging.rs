@@ -1,5 +1,10 @@
 //! Folds: started by the gather while leaves still run, and after it until one partial is left; then the finish.
 
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
@@ -26,18 +31,20 @@ pub(super) struct Folded {
 /// The folds under way. Dropping them stops their guests.
 pub(super) struct Folds {
     running: JoinSet<Folded>,
+    /// Those that were over as soon as they were begun.
+    ended: VecDeque<Folded>,
     most: usize,
     begun: u32,
 }
 
 impl Folds {
     pub(super) fn new(slots: usize) -> Self {
-        Self { running: JoinSet::new(), most: slots.clamp(1, MAX_FOLDS), begun: 0 }
+        Self { running: JoinSet::new(), ended: VecDeque::new(), most: slots.clamp(1, MAX_FOLDS), begun: 0 }
     }
 
     /// Starts all folds that are worth their call and find room.
     pub(super) fn start(&mut self, course: &Course, partials: &mut Partials, urgency: Urgency) {
-        while self.running.len() < self.most
+        while self.running.len() + self.ended.len() < self.most
             && let Some(next) = partials.next_fold(urgency)
         {
             let (fold, freed, place) = (self.begun, next.bytes(), next.place);
@@ -49,13 +56,20 @@ impl Folds {
             });
             let until = course.budget.merge_deadline;
             let call = course.root.merger.merge(query_of(course), next.inputs, until);
-            let bounded = within(course, call);
-            self.running.spawn(async move { Folded { fold, place, freed, result: bounded.await } });
+            let mut bounded = Box::pin(within(course, call));
+            let folded = move |result| Folded { fold, place, freed, result };
+            match at_once(bounded.as_mut()) {
+                Some(result) => self.ended.push_back(folded(result)),
+                None => drop(self.running.spawn(async move { folded(bounded.await) })),
+            }
         }
     }
 
     /// The next fold to end; `None` when none runs, a failure when its task was lost.
     pub(super) async fn next(&mut self) -> Option<Result<Folded, Failure>> {
+        if let Some(folded) = self.ended.pop_front() {
+            return Some(Ok(folded));
+        }
         let ended = self.running.join_next().await?;
         Some(ended.map_err(|lost| Failure::new(FailureKind::Lost, format!("a merge was lost: {lost}"))))
     }
@@ -109,6 +123,17 @@ pub(super) fn reason(failure: Failure) -> Reason {
     match failure.kind {
         FailureKind::InvalidQuery => Reason::InvalidQuery(failure),
         _ => Reason::Merge(failure),
+    }
+}
+
+/// What a call came to that was over as soon as it was begun: a task of its own would wake a thread, which takes longer and
+/// displaces a leaf.
+fn at_once(call: Pin<&mut impl Future<Output = Merged>>) -> Option<Merged> {
+    let mut context = Context::from_waker(Waker::noop());
+    match catch_unwind(AssertUnwindSafe(|| call.poll(&mut context))) {
+        Ok(Poll::Ready(merged)) => Some(merged),
+        Ok(Poll::Pending) => None,
+        Err(_) => Some(Err(Box::new(Failure::new(FailureKind::Lost, "a merge was lost: it panicked")))),
     }
 }
 

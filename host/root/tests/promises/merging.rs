@@ -54,6 +54,18 @@ async fn a_merge_that_hangs_does_not_keep_the_answer_beyond_the_deadline() {
     }
 }
 
+/// One that is over at once, and one that waits first.
+#[tokio::test(start_paused = true)]
+async fn a_merge_that_panics_is_a_failure_with_coverage() {
+    for takes in [ms(0), ms(5)] {
+        let merges = Merges::by(|_| panic!("on purpose")).taking(takes);
+        let stage = Stage::with(Script::all(Turn::succeed()), merges);
+        let answer = stage.ask(request(), plan(4)).await;
+        assert!(matches!(reason(&answer), Reason::Merge(failure) if failure.kind == FailureKind::Lost));
+        assert_eq!(parts(answer.coverage())[0], 4);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_finish_that_fails_is_a_failure_with_coverage() {
     let stage = Stage::with(Script::all(Turn::succeed()), Merges::sorted().finish_failing(FailureKind::OutOfMemory));

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::scatter::{Scatter, Window};
-use frond_root::{Answer, MergeOrder, Outcome, Plan};
+use frond_root::{Answer, EventKind, MergeOrder, Outcome, Plan};
 use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, plan_weighing, request};
 use tokio::time::Instant;
 
@@ -30,6 +31,23 @@ async fn the_window_is_filled_and_never_passed() {
         stage.ask(request, plan(200)).await;
         assert_eq!(stage.leaves.counts().most, slots);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_many_slots_tell_at_once_is_told_in_the_order_in_which_it_happened() {
+    // Four or five leaves end between two looks of the query's task, in other slots than their neighbours.
+    let stage = Stage::new(Script::by(|index, _| {
+        Turn::succeed().after(Duration::from_micros(200 + u64::from(index * 7 % 90)))
+    }));
+    let mut request = request();
+    request.slots = 5;
+    stage.ask(request, plan(300)).await;
+    let times = stage.record.all(|event| match event.kind {
+        EventKind::AttemptStarted { .. } | EventKind::AttemptEnded { .. } => Some(event.at),
+        _ => None,
+    });
+    assert_eq!(times.len(), 600);
+    assert!(times.is_sorted(), "{times:?}");
 }
 
 #[tokio::test(start_paused = true)]
