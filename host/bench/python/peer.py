@@ -1,8 +1,8 @@
 """The compared work in Python: `peer.py pool|ray|dask WORKERS TEXT...`.
 
 Says `ready VERSION` when its workers are warm. Then each line on stdin, `tasks` or `words`, is one run: 1,000 trivial
-tasks, or the words of all texts counted and merged. It answers with the run's seconds, and for `words` with how many
-words there are and how many different ones.
+tasks added up, or the words of all texts counted and merged. It answers with the run's seconds and two numbers: the
+samples and hits of the tasks, or how many words there are and how many different ones.
 """
 
 import collections
@@ -23,10 +23,17 @@ def splitmix64(value):
     return z ^ (z >> 31)
 
 
+SEED = splitmix64(1)
+
+
 def sample(number):
-    value = splitmix64(number)
+    value = splitmix64((SEED + number) & MASK)
     x, y = value >> 33, value & 0x7FFFFFFF
     return 1, int(x * x + y * y < 1 << 62)
+
+
+def add(samples):
+    return tuple(map(sum, zip(*samples)))
 
 
 def count(path):
@@ -46,7 +53,7 @@ def pool(workers):
     import multiprocessing
 
     workers = multiprocessing.get_context("fork").Pool(workers)
-    tasks = lambda: workers.map(sample, range(TASKS), chunksize=1)
+    tasks = lambda: add(workers.map(sample, range(TASKS), chunksize=1))
     words = lambda texts: merge(workers.imap_unordered(count, texts))
     return platform.python_version(), tasks, words
 
@@ -64,7 +71,7 @@ def ray(workers):
         _node_ip_address="127.0.0.1",
     )
     one, piece = ray.remote(sample), ray.remote(count)
-    tasks = lambda: ray.get([one.remote(number) for number in range(TASKS)])
+    tasks = lambda: add(ray.get([one.remote(number) for number in range(TASKS)]))
     words = lambda texts: merge(ray.get([piece.remote(path) for path in texts]))
     return ray.__version__, tasks, words
 
@@ -76,7 +83,7 @@ def dask(workers):
         n_workers=workers, threads_per_worker=1, dashboard_address=None, host="127.0.0.1", silence_logs="ERROR"
     )
     client = distributed.Client(cluster)
-    tasks = lambda: client.gather(client.map(sample, range(TASKS), pure=False))
+    tasks = lambda: add(client.gather(client.map(sample, range(TASKS), pure=False)))
     words = lambda texts: merge(client.gather(client.map(count, texts, pure=False)))
     return distributed.__version__, tasks, words
 
@@ -91,7 +98,7 @@ def main():
         result = tasks() if line.strip() == "tasks" else words(texts)
         took = time.perf_counter() - start
         if line.strip() == "tasks":
-            print(took, len(result), 0, flush=True)
+            print(took, *result, flush=True)
         else:
             print(took, sum(result.values()), len(result), flush=True)
 

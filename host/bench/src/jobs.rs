@@ -1,5 +1,6 @@
 //! Jobs: what it costs that a partition is kept before it counts, how good the expected end is while a job runs, how soon
 //! work goes on after kill -9, and what queries feel of a job beside them.
+#![allow(clippy::indexing_slicing, reason = "what a JSON value lacks is null")]
 
 use std::net::SocketAddr;
 use std::thread;

@@ -1,5 +1,5 @@
-//! The same work in other frameworks, side by side in the same run: 1,000 trivial tasks, and the words of 64 MiB of
-//! text in 16 parts, merged.
+//! The same work in other frameworks, side by side in the same run: 1,000 trivial tasks, added up, and the words of 64 MiB
+//! of text in 16 parts, merged.
 //!
 //! Each framework does it in the way that its manual shows. Start-up is never counted: workers, pools and compiled
 //! plugins are ready and warm.
@@ -12,6 +12,7 @@ use anyhow::ensure;
 use bytes::Bytes;
 use frond_plugin::Decode;
 use frond_sandbox::Limits;
+use pi::Sampled;
 use wordcount::Counts;
 
 use crate::Bench;
@@ -30,6 +31,8 @@ struct Ours {
     words: Rig,
     unmetered: Rig,
     tasks: Vec<Task>,
+    /// What all tasks together come to.
+    sampled: Sampled,
     texts: Vec<Task>,
     /// Words and different words of the texts.
     tally: (u64, u64),
@@ -54,6 +57,7 @@ impl Ours {
             words: Rig::new(&bench.guests.wordcount, cores(), limits)?,
             unmetered: Rig::new(&bench.guests.wordcount, cores(), Limits { fuel: 0, ..limits })?,
             tasks: spans(TASKS, 1),
+            sampled: pi::sample(1, 0..TASKS as i64),
             tally: tally(&count_natively(&pool(cores())?, &texts).map_err(anyhow::Error::msg)?),
             texts,
         };
@@ -65,7 +69,11 @@ impl Ours {
     }
 
     fn sample(&self) -> anyhow::Result<()> {
-        self.trivial.ask(&QUERY, partitions(&self.tasks), Merge::Component).map(drop)
+        let answer = self.trivial.ask(&QUERY, partitions(&self.tasks), Merge::Component)?;
+        let answer: serde_json::Value = serde_json::from_slice(&answer)?;
+        let hits = answer.get("hits").and_then(serde_json::Value::as_u64);
+        ensure!(hits == Some(self.sampled.hits), "Frond finds {hits:?} hits, native code {:?}", self.sampled);
+        Ok(())
     }
 
     fn count(&self, rig: &Rig) -> anyhow::Result<Bytes> {

@@ -68,7 +68,7 @@ fn measure(bench: &mut Bench, name: &str, tasks: Vec<Task>) -> anyhow::Result<()
 }
 
 /// A floor on a thread for each of `floors`, with its own share of the leaves.
-fn on_threads(floors: &[&Floor], tasks: &[Task]) -> anyhow::Result<()> {
+pub(crate) fn on_threads(floors: &[&Floor], tasks: &[Task]) -> anyhow::Result<()> {
     thread::scope(|scope| {
         let mut running = Vec::new();
         for (part, floor) in tasks.chunks(tasks.len().div_ceil(floors.len())).zip(floors) {
@@ -88,30 +88,40 @@ fn kernel(bench: &mut Bench) -> anyhow::Result<()> {
     ask()?;
     let faults = (page_faults() - before) as f64 / tasks.len() as f64;
     bench.report.note(&format!("Page faults a leaf: {}.", figure(faults)));
-    let (Some(few), Some(many)) = (system_calls(1000)?, system_calls(3000)?) else {
+    let (Some(all), Some(changing)) = (calls_a_leaf(None)?, calls_a_leaf(Some(CHANGING))?) else {
         bench.report.note("System calls a leaf: skipped, as strace is not here or may not trace.");
         return Ok(());
     };
-    let mut rows = Vec::new();
-    for (name, count) in &many {
-        let less = few.iter().find(|(other, _)| other == name).map_or(0, |(_, count)| *count);
-        let each = count.saturating_sub(less) as f64 / 2000.0;
-        if each >= 0.01 {
-            rows.push(vec![name.clone(), figure(each)]);
-        }
-    }
+    let others = all.into_iter().filter(|(name, _)| !CHANGING.split(',').any(|one| one == name));
+    let counts: Vec<_> = others.chain(changing.iter().cloned()).filter(|(_, each)| *each >= 0.01).collect();
+    let rows: Vec<_> = counts.into_iter().map(|(name, each)| vec![name, figure(each)]).collect();
     bench.report.table(&["system call", "a leaf"], &rows);
-    let changing = |name: &&(String, u64)| ["mprotect", "madvise", "munmap", "mmap"].contains(&name.0.as_str());
-    let sum = |counts: &[(String, u64)]| counts.iter().filter(changing).map(|(_, count)| *count).sum::<u64>();
-    let each = sum(&many).saturating_sub(sum(&few)) as f64 / 2000.0;
+    let each = changing.iter().map(|(_, each)| each).sum();
     bench.report.target("calls that change page tables, a trivial leaf", each, "", Bound::AtMost(0.01));
     Ok(())
 }
 
-/// How often each system call was made by a process that runs `leaves` trivial leaves.
-fn system_calls(leaves: usize) -> anyhow::Result<Option<Vec<(String, u64)>>> {
+/// Those that change page tables.
+const CHANGING: &str = "mprotect,madvise,munmap,mmap";
+
+/// How often a trivial leaf makes each system call, or each of `only`. What is traced takes long, and an allocator that
+/// gives memory back after a time then does so in the middle of the run: those are counted with nothing else traced.
+fn calls_a_leaf(only: Option<&str>) -> anyhow::Result<Option<Vec<(String, f64)>>> {
+    let (Some(few), Some(many)) = (system_calls(1000, only)?, system_calls(3000, only)?) else { return Ok(None) };
+    let each = |(name, count): (String, u64)| {
+        let less = few.iter().find(|(other, _)| *other == name).map_or(0, |(_, count)| *count);
+        (name, count.saturating_sub(less) as f64 / 2000.0)
+    };
+    Ok(Some(many.into_iter().map(each).collect()))
+}
+
+/// How often each system call, or each of `only`, was made by a process that runs `leaves` trivial leaves.
+fn system_calls(leaves: usize, only: Option<&str>) -> anyhow::Result<Option<Vec<(String, u64)>>> {
     let kept = tempfile::NamedTempFile::new()?;
     let mut strace = Command::new("strace");
+    if let Some(only) = only {
+        strace.args(["--seccomp-bpf", "-e", &format!("trace={only}")]);
+    }
     strace.args(["-f", "-c", "-o"]).arg(kept.path()).arg(std::env::current_exe()?);
     let Ok(ran) = strace.args([CHILD, &leaves.to_string()]).output() else { return Ok(None) };
     if !ran.status.success() {

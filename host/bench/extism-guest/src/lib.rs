@@ -13,8 +13,8 @@ pub struct Span {
     end: i64,
 }
 
-/// What pi's leaf returns.
-#[derive(Serialize)]
+/// What pi's leaf returns, and its merge.
+#[derive(Default, Deserialize, Serialize)]
 pub struct Sampled {
     samples: u64,
     hits: u64,
@@ -23,8 +23,20 @@ pub struct Sampled {
 /// The trivial task: as pi's leaf, it reads a range of one integer from JSON, hashes it, and writes JSON.
 #[plugin_fn]
 pub fn sample(Json(span): Json<Span>) -> FnResult<Json<Sampled>> {
-    let hits = (span.start..span.end).map(|integer| u64::from(hit(splitmix64(integer.cast_unsigned())))).sum();
+    let stream = splitmix64(1);
+    let hits = (span.start..span.end).map(|integer| u64::from(hit(splitmix64(stream.wrapping_add_signed(integer))))).sum();
     Ok(Json(Sampled { samples: span.end.abs_diff(span.start), hits }))
+}
+
+/// Samples, each with its length in eight bytes before it, added up.
+#[plugin_fn]
+pub fn add(parts: Vec<u8>) -> FnResult<Json<Sampled>> {
+    let mut all = Sampled::default();
+    for part in split(&parts)? {
+        let Sampled { samples, hits } = Decode::decode(part.to_vec()).map_err(Error::msg)?;
+        all = Sampled { samples: all.samples + samples, hits: all.hits + hits };
+    }
+    Ok(Json(all))
 }
 
 /// The words of a text.
@@ -36,14 +48,21 @@ pub fn count(text: Vec<u8>) -> FnResult<Vec<u8>> {
 /// Counts, each with its length in eight bytes before it, added up.
 #[plugin_fn]
 pub fn merge(parts: Vec<u8>) -> FnResult<Vec<u8>> {
-    let mut rest = parts.as_slice();
+    let mut all = Vec::new();
+    for part in split(&parts)? {
+        all.push(Counts::decode(part.to_vec()).map_err(Error::msg)?);
+    }
+    Ok(Counts::merge(all).and_then(Counts::encode).map_err(Error::msg)?)
+}
+
+fn split(mut rest: &[u8]) -> Result<Vec<&[u8]>, Error> {
     let mut all = Vec::new();
     while let Some((length, after)) = rest.split_first_chunk() {
         let (part, next) = after.split_at(usize::try_from(u64::from_le_bytes(*length))?);
-        all.push(Counts::decode(part.to_vec()).map_err(Error::msg)?);
+        all.push(part);
         rest = next;
     }
-    Ok(Counts::merge(all).and_then(Counts::encode).map_err(Error::msg)?)
+    Ok(all)
 }
 
 fn hit(hash: u64) -> bool {

@@ -10,12 +10,17 @@ use anyhow::{Context, anyhow, ensure};
 use extism::{CompiledPlugin, Error, Function, Manifest, Plugin, PluginBuilder, UserData, ValType, Wasm};
 use wasmparser::{CompositeInnerType, Parser, Payload, TypeRef};
 
+use frond_sandbox::Limits;
+use pi::Sampled;
+
 use super::Ours;
 use crate::Bench;
+use crate::floor::{Floor, Meters, Task};
 use crate::guests::top;
 use crate::machine::cores;
 use crate::measure::{Entrant, Series, rounds};
 use crate::report::{Bound, ms, times, us};
+use crate::scaling::on_threads as on_floors;
 
 /// A call's time limit: with one, Extism watches the call as Frond watches its leaves.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -32,12 +37,16 @@ enum Life {
 pub(super) fn run(bench: &mut Bench, ours: &Ours) -> anyhow::Result<()> {
     let compiled = compile()?;
     let trivial = |life| trivial(&compiled, ours, life);
+    let floor = || Floor::new(&bench.guests.pi, Meters::Both, Limits::default());
+    let floors = (0..cores()).map(|_| floor()).collect::<anyhow::Result<Vec<_>>>()?;
+    let floors: Vec<_> = floors.iter().collect();
     let tasks = rounds(
         bench.rounds(15),
         [
             Entrant::new("Frond", || ours.sample()),
             Entrant::new("Extism, a fresh instance each", || trivial(Life::Fresh)),
             Entrant::new("Extism, instances reused", || trivial(Life::Reused)),
+            Entrant::new("bare wasmtime, a fresh instance each, not merged", || on_floors(&floors, &ours.tasks)),
         ],
     )?;
     let words = |life| words(&compiled, ours, life);
@@ -53,7 +62,7 @@ pub(super) fn run(bench: &mut Bench, ours: &Ours) -> anyhow::Result<()> {
     let row = |one: &Series, base: &Series, scale: fn(f64) -> String, parts: f64| {
         vec![one.name.clone(), scale(one.wall() / parts), scale(one.cpu() / parts), times(one.times(base))]
     };
-    let [frond, fresh, reused] = &tasks;
+    let [frond, fresh, reused, _] = &tasks;
     let rows: Vec<_> = tasks.iter().map(|one| row(one, frond, us, super::TASKS as f64)).collect();
     bench.report.table(&["1,000 trivial tasks", "wall µs/task", "CPU µs/task", "to Frond"], &rows);
     let [plain, ..] = &words;
@@ -180,17 +189,24 @@ fn taken(compiled: &CompiledPlugin) -> anyhow::Result<Plugin> {
 }
 
 fn trivial(compiled: &CompiledPlugin, ours: &Ours, life: Life) -> anyhow::Result<()> {
-    let inputs: Vec<&[u8]> = ours.tasks.iter().map(|task| &*task.data).collect();
-    on_threads(compiled, "sample", &inputs, life).map(drop)
+    let added = merged(compiled, ["sample", "add"], &ours.tasks, life)?;
+    let added: Sampled = serde_json::from_slice(&added)?;
+    ensure!(added == ours.sampled, "a peer samples {added:?}, native code {:?}", ours.sampled);
+    Ok(())
 }
 
 fn words(compiled: &CompiledPlugin, ours: &Ours, life: Life) -> anyhow::Result<()> {
-    let inputs: Vec<&[u8]> = ours.texts.iter().map(|task| &*task.data).collect();
+    ours.check(merged(compiled, ["count", "merge"], &ours.texts, life)?)
+}
+
+/// Calls the first of `functions` on each task, and the second on all that they give, each with its length before it.
+fn merged(compiled: &CompiledPlugin, functions: [&str; 2], tasks: &[Task], life: Life) -> anyhow::Result<Vec<u8>> {
+    let [each, all] = functions;
+    let inputs: Vec<&[u8]> = tasks.iter().map(|task| &*task.data).collect();
     let mut parts = Vec::new();
-    for counts in on_threads(compiled, "count", &inputs, life)? {
-        parts.extend((counts.len() as u64).to_le_bytes());
-        parts.extend(counts);
+    for part in on_threads(compiled, each, &inputs, life)? {
+        parts.extend((part.len() as u64).to_le_bytes());
+        parts.extend(part);
     }
-    let merged = on_threads(compiled, "merge", &[&parts], life)?;
-    ours.check(merged.into_iter().next().context("nothing was merged")?)
+    on_threads(compiled, all, &[&parts], life)?.into_iter().next().context("nothing was merged")
 }

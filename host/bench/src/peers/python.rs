@@ -67,7 +67,7 @@ fn compare(
         bench.rounds(9),
         [
             Entrant::new(beside.as_str(), || ours.sample()),
-            Entrant::new(named.as_str(), || peer.ask("tasks", (super::TASKS as u64, 0))),
+            Entrant::new(named.as_str(), || peer.ask("tasks", (ours.sampled.samples, ours.sampled.hits))),
         ],
     )?;
     let words = rounds(
