@@ -39,6 +39,7 @@ mod shape;
 pub mod slots;
 mod stop;
 pub mod trial;
+mod turns;
 mod words;
 
 pub use bindings::VERSION as CONTRACT;

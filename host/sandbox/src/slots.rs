@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::host::Caller;
 use crate::leaf::Leaf;
 use crate::park::{self, Seat};
+use crate::turns::Turns;
 
 /// How long a thread stays with one query while others wait.
 const TURN: Duration = Duration::from_millis(1);
@@ -42,8 +43,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Queries {
-    attached: Vec<Arc<Query>>,
-    next: usize,
+    attached: Turns<Arc<Query>>,
     /// How much the background work that had the last turn had had: see [`Query::had`].
     served: u64,
     /// Attempts that were begun elsewhere and are to be made here.
@@ -63,14 +63,9 @@ impl Queries {
 
     /// Of queries each in turn.
     fn claim(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
-        let count = self.attached.len();
-        (0..count).find_map(|step| {
-            let at = (self.next + step) % count;
-            let query = self.attached.get(at).filter(|query| query.scatter.background().is_none())?;
-            let attempt = query.scatter.claim(slot, now())?;
-            let query = query.clone();
-            self.next = at + 1;
-            Some((query, attempt))
+        self.attached.take(|query| {
+            let first = query.scatter.background().is_none();
+            first.then(|| query.scatter.claim(slot, now())).flatten().map(|attempt| (query.clone(), attempt))
         })
     }
 
@@ -190,7 +185,7 @@ impl Shared {
             }
         }
         // Their own end may come back here, so the lock is let go of first.
-        let gone: Vec<_> = lock(&self.queries).attached.extract_if(.., |query| query.scatter.is_closed()).collect();
+        let gone = lock(&self.queries).attached.remove(|query| query.scatter.is_closed());
         drop(gone);
     }
 

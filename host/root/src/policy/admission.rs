@@ -57,7 +57,7 @@ pub fn whole_cost(coverage: &Coverage) -> Option<Duration> {
 
 /// How much of the time may be taken. Costs are means, and what is expected to end with its deadline misses it half of the
 /// time; more than this waits in vain, as the slots are busy with less.
-pub const SHARE: f64 = 0.6;
+pub const SHARE: f64 = 0.5;
 /// So often a query of each app is taken on, whatever it is expected to cost.
 const HEARING: Duration = Duration::from_secs(1);
 /// The shortest wait that is advised.
