@@ -98,10 +98,14 @@ browser-tools:
 api-tools:
 	@.ci/install-schemathesis
 
-test: plugins languages lint tools browser-tools api-tools
-	@echo "== tests"
-	@cargo test --quiet --release $(ALL) --doc
-	@cargo test --release $(ALL) --lib --bins --tests
+# Every step runs, whatever fails before it; what failed is named last.
+test: plugins languages tools browser-tools api-tools
+	@failed=; \
+	$(MAKE) --no-print-directory lint || failed="$$failed, lint"; \
+	echo "== tests"; \
+	cargo test --quiet --release $(ALL) --doc --no-fail-fast || failed="$$failed, examples in the documentation"; \
+	cargo test --release $(ALL) --lib --bins --tests --no-fail-fast || failed="$$failed, tests (their targets are named above)"; \
+	test -z "$$failed" || { echo "failed: $${failed#, }"; exit 1; }
 
 soak: plugins
 	@FROND_SOAK_SECONDS=$${FROND_SOAK_SECONDS:-600} cargo test --release $(ALL) --test soak -- --nocapture

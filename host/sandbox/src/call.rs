@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use frond_root::{Failure, FailureKind, Usage};
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower};
-use wasmtime::{CallHook, Store, UpdateDeadline};
+use wasmtime::{CallHook, Store, UpdateDeadline, WasmBacktrace};
 
 use crate::bindings::BytesOut;
 use crate::clock::Watch;
@@ -17,7 +17,8 @@ use crate::host::{Caller, Host, Seed};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::park;
-use crate::stop::{Stop, classify};
+use crate::places::Place;
+use crate::stop::{Stop, classify_at};
 use crate::words;
 
 /// What one call needs.
@@ -25,6 +26,9 @@ pub(crate) struct Call<'a> {
     pub(crate) plugin: &'a Plugin,
     /// The same on the engine that it is to run on.
     pub(crate) ready: &'a Ready,
+    /// The call's place in its engine's pool.
+    #[expect(dead_code, reason = "a proof: while it is held, the pool has room")]
+    pub(crate) place: &'a Place,
     pub(crate) limits: &'a Limits,
     pub(crate) deadline: Instant,
     /// When the call is given up, if that is before its deadline.
@@ -118,7 +122,7 @@ impl Call<'_> {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(failure)) => Err(Box::new(host.explain(Failure { log: lines(log.as_ref()), ..failure }))),
             Err(error) => {
-                let failure = Failure { log: lines(log.as_ref()), ..classify(&error) };
+                let failure = Failure { log: lines(log.as_ref()), ..classify_at(&error, host.cut_off_at.as_ref()) };
                 Err(Box::new(match failure.kind {
                     // It may have panicked over what it was refused; nothing else that stops it is a consequence of that.
                     FailureKind::Trap => host.explain(words::tell(failure)),
@@ -178,6 +182,10 @@ impl Call<'_> {
                     probe.leaves_wasm(store.get_fuel().unwrap_or(u64::MAX));
                 }
                 count(store.data_mut())
+            }
+            CallHook::ReturningFromHost if park::is_unwinding() => {
+                store.data_mut().cut_off_at = Some(WasmBacktrace::force_capture(&store));
+                Ok(())
             }
             _ => Ok(()),
         });

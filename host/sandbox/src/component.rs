@@ -3,11 +3,9 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
@@ -17,6 +15,7 @@ use crate::host::Host;
 use crate::inspect::{MAX_SIZE, Misfit, Role, surface};
 use crate::lanes::Lanes;
 use crate::linker::linker;
+use crate::places::{Place, Places};
 use crate::shape;
 use crate::stop::clip;
 
@@ -52,12 +51,14 @@ pub struct Plugin {
     digest: [u8; 32],
     origin: Origin,
     pulls: bool,
-    others: Arc<Semaphore>,
+    others: Places,
 }
 
 /// A component on one engine: linked, and its exports found.
 pub(crate) struct Ready {
     pub(crate) pre: InstancePre<Host>,
+    /// The places that leaves take in its engine's pool.
+    leaves: Places,
     process: Option<ComponentExportIndex>,
     merge: Option<(ComponentExportIndex, ComponentExportIndex)>,
     split: Option<ComponentExportIndex>,
@@ -100,10 +101,10 @@ impl Plugin {
         let surface = surface(bytes)?;
         roles.iter().try_for_each(|role| surface.fits(*role))?;
         let digest: [u8; 32] = Sha256::digest(bytes).into();
-        let engine = sandbox.engine(metered).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
-        let (component, origin) = compiled(sandbox, &engine, bytes, &hex(&digest))?;
+        let pool = sandbox.pool(metered).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
+        let (component, origin) = compiled(sandbox, &pool.engine, bytes, &hex(&digest))?;
         Ok(Self {
-            shared: Ready::new(&component, roles)?,
+            shared: Ready::new(&component, roles, pool.leaves)?,
             lanes: Lanes::new(sandbox.engines(), metered),
             brevity: Brevity::default(),
             digest,
@@ -116,8 +117,8 @@ impl Plugin {
     /// True when [`Plugin::load`] would not have to compile.
     pub fn is_cached(sandbox: &Sandbox, bytes: &[u8], metered: bool) -> bool {
         let digest = hex(&Sha256::digest(bytes));
-        let engine = sandbox.engine(metered).ok();
-        engine.zip(sandbox.cache()).is_some_and(|(engine, cache)| cache.has(&engine, &digest))
+        let pool = sandbox.pool(metered).ok();
+        pool.zip(sandbox.cache()).is_some_and(|(pool, cache)| cache.has(&pool.engine, &digest))
     }
 
     /// The SHA-256 of the component's bytes, in hexadecimal.
@@ -150,9 +151,20 @@ impl Plugin {
         &self.shared
     }
 
-    /// What runs in a slot.
-    pub(crate) fn on(&self, slot: Option<usize>) -> &Ready {
-        slot.and_then(|slot| self.lanes.get(slot)).unwrap_or(&self.shared)
+    /// A leaf's place: on the slot's own engine if it has one that is free, else on the shared one, where `wait` gets it.
+    ///
+    /// # Errors
+    /// Those of `wait`.
+    pub(crate) fn leaf_place<E>(
+        &self,
+        slot: Option<usize>,
+        wait: impl FnOnce(&Places) -> Result<Place, E>,
+    ) -> Result<(&Ready, Place), E> {
+        let own = slot.and_then(|slot| self.lanes.get(slot)).and_then(|ready| Some((ready, ready.leaves.take()?)));
+        match own {
+            Some(own) => Ok(own),
+            None => Ok((&self.shared, wait(&self.shared.leaves)?)),
+        }
     }
 
     /// How brief its calls as a leaf were.
@@ -169,14 +181,14 @@ impl Plugin {
     }
 
     /// The places for calls beside the leaves.
-    pub(crate) fn others(&self) -> &Arc<Semaphore> {
+    pub(crate) fn others(&self) -> &Places {
         &self.others
     }
 }
 
 impl Ready {
     /// Links a component, which must export what `roles` say.
-    pub(crate) fn new(component: &Component, roles: &[Role]) -> Result<Self, LoadError> {
+    pub(crate) fn new(component: &Component, roles: &[Role], leaves: Places) -> Result<Self, LoadError> {
         let incompatible = |error: wasmtime::Error| Misfit::Incompatible(clip(&format!("{error:#}")));
         let linker = linker(component.engine()).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
         let export = |role: Role, name| match shape::export(component, role, name) {
@@ -187,7 +199,7 @@ impl Ready {
         let pre = linker.instantiate_pre(component).map_err(incompatible)?;
         let (merge, finish) = (export(Role::Merge, "merge")?, export(Role::Merge, "finish")?);
         let (process, split) = (export(Role::Leaf, "process")?, export(Role::Split, "split")?);
-        Ok(Self { pre, process, merge: merge.zip(finish), split })
+        Ok(Self { pre, leaves, process, merge: merge.zip(finish), split })
     }
 
     pub(crate) fn engine(&self) -> &Engine {

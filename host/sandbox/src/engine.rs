@@ -1,16 +1,16 @@
 //! The engines: one that meters fuel and one that does not, each with its pool, made when first wanted; and the same again
-//! for each slot, for components that are called often and briefly (`lanes.rs`).
+//! for each slot, for components that are called often and briefly (`lanes.rs`). Calls take places in the pools (`places.rs`).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::limits::Limits;
+use crate::places::Places;
 
 /// Wasm may use this much of a call's stack.
 const WASM_STACK: usize = 512 << 10;
@@ -56,8 +56,8 @@ impl Settings {
 pub struct Sandbox {
     engines: Arc<Engines>,
     cache: Option<Cache>,
-    /// Places for calls beside the leaves.
-    others: Arc<Semaphore>,
+    /// Places for calls beside the leaves, in whichever pool.
+    others: Places,
     compiling: Mutex<()>,
 }
 
@@ -65,8 +65,15 @@ pub struct Sandbox {
 pub(crate) struct Engines {
     settings: Settings,
     clock: Clock,
-    made: Mutex<HashMap<Kind, Engine>>,
+    made: Mutex<HashMap<Kind, Pool>>,
     warnings: Mutex<Vec<String>>,
+}
+
+/// An engine, and the places of its pool that leaves take.
+#[derive(Clone)]
+pub(crate) struct Pool {
+    pub(crate) engine: Engine,
+    pub(crate) leaves: Places,
 }
 
 /// Whose an engine is.
@@ -98,7 +105,7 @@ impl Sandbox {
             }
         });
         Self {
-            others: Arc::new(Semaphore::new(settings.others())),
+            others: Places::new(settings.others()),
             engines: Arc::new(Engines {
                 settings,
                 clock: clock.clone(),
@@ -135,8 +142,8 @@ impl Sandbox {
         }
     }
 
-    /// What a merge or a split must hold while it runs: the pools have no room for more.
-    pub(crate) fn others(&self) -> &Arc<Semaphore> {
+    /// Places for merges, splits, trials and programs.
+    pub(crate) fn others(&self) -> &Places {
         &self.others
     }
 
@@ -161,10 +168,10 @@ impl Sandbox {
     /// # Errors
     /// When this machine cannot run one.
     pub fn prepare(&self) -> std::io::Result<()> {
-        self.engine(true).map(|_| ()).map_err(|error| std::io::Error::other(format!("{error:#}")))
+        self.pool(true).map(|_| ()).map_err(|error| std::io::Error::other(format!("{error:#}")))
     }
 
-    pub(crate) fn engine(&self, metered: bool) -> wasmtime::Result<Engine> {
+    pub(crate) fn pool(&self, metered: bool) -> wasmtime::Result<Pool> {
         self.engines.get(Kind { metered, slot: None })
     }
 
@@ -183,22 +190,27 @@ impl Engines {
         lock(&self.warnings).push(warning);
     }
 
-    pub(crate) fn get(&self, kind: Kind) -> wasmtime::Result<Engine> {
+    pub(crate) fn get(&self, kind: Kind) -> wasmtime::Result<Pool> {
         let mut made = lock(&self.made);
-        if let Some(engine) = made.get(&kind) {
-            return Ok(engine.clone());
+        if let Some(pool) = made.get(&kind) {
+            return Ok(pool.clone());
         }
-        let engine = self.make(kind)?;
-        self.clock.add(&engine);
-        made.insert(kind, engine.clone());
-        Ok(engine)
+        let pool = Pool { engine: self.make(kind)?, leaves: Places::new(self.leaves(kind)) };
+        self.clock.add(&pool.engine);
+        made.insert(kind, pool.clone());
+        Ok(pool)
+    }
+
+    /// How many leaves run at once on an engine: what runs on a slot's own runs there alone.
+    fn leaves(&self, kind: Kind) -> usize {
+        if kind.slot.is_some() { 1 } else { self.settings.slots.clamp(1, MOST_CALLS) }
     }
 
     /// A pool if the machine lets us have one. A slot that cannot have one shares what there is.
     fn make(&self, kind: Kind) -> wasmtime::Result<Engine> {
         let mut config = config(kind.metered);
-        let calls = self.settings.slots.min(MOST_CALLS) + self.settings.others();
-        config.allocation_strategy(self.pool(if kind.slot.is_some() { 1 } else { calls }));
+        let others = if kind.slot.is_some() { 0 } else { self.settings.others() };
+        config.allocation_strategy(self.pool(self.leaves(kind) + others));
         match Engine::new(&config) {
             Err(error) if kind.slot.is_none() => {
                 self.warn(format!("without an instance pool each leaf starts about five times slower: {error:#}"));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use frond_root::{Attempt, Content, Failure, Scatter};
 use rand::SeedableRng;
 use rand::rngs::ChaCha12Rng;
+use wasmtime::WasmBacktrace;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
@@ -78,6 +79,12 @@ impl Caller {
         }
     }
 
+    /// Asks the same of a leaf's scatter without holding an attempt.
+    pub(crate) fn stopper_of(scatter: &Arc<Scatter>, deadline: Instant) -> impl Fn() -> Option<Stop> + use<> {
+        let scatter = scatter.clone();
+        move || closed(&scatter, deadline)
+    }
+
     /// Asks the same without holding the caller.
     pub(crate) fn stopper(&self, deadline: Instant) -> impl Fn() -> Option<Stop> + use<> {
         let (scatter, flag) = match self {
@@ -111,6 +118,8 @@ pub(crate) struct Host {
     /// When it is stopped: no later.
     pub(crate) until: Instant,
     pub(crate) host_calls: u64,
+    /// The guest's frames in the host call in which it was cut off.
+    pub(crate) cut_off_at: Option<WasmBacktrace>,
     pub(crate) granted: Granted,
     /// What takes samples of the call.
     pub(crate) probe: Option<Arc<Probe>>,
@@ -133,6 +142,7 @@ impl Host {
             deadline,
             until: deadline,
             host_calls: 0,
+            cut_off_at: None,
             granted,
             probe: None,
             log: None,

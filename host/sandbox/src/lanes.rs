@@ -51,19 +51,17 @@ impl Lanes {
         let Some(lane) = self.slots.get(slot).filter(|lane| took <= BRIEF && lane.ready.get().is_none()) else {
             return;
         };
-        // Only the slot's thread writes it.
-        let calls = lane.brief.load(Ordering::Relaxed) + 1;
-        lane.brief.store(calls, Ordering::Relaxed);
-        if calls == OFTEN {
+        // Threads of several pools may have the slot's number: exactly one of them makes the count full.
+        if lane.brief.fetch_add(1, Ordering::Relaxed) + 1 == OFTEN {
             lane.ready.get_or_init(|| self.load(slot, shared).ok());
         }
     }
 
     fn load(&self, slot: usize, shared: &Ready) -> wasmtime::Result<Ready> {
-        let engine = self.engines.get(Kind { metered: self.metered, slot: Some(slot) })?;
+        let pool = self.engines.get(Kind { metered: self.metered, slot: Some(slot) })?;
         let code = shared.pre.component().serialize()?;
         #[expect(unsafe_code, reason = "the bytes are those of a component that this process has loaded")]
-        let component = unsafe { Component::deserialize(&engine, code) }?;
-        Ok(Ready::new(&component, &[])?)
+        let component = unsafe { Component::deserialize(&pool.engine, code) }?;
+        Ok(Ready::new(&component, &[], pool.leaves)?)
     }
 }

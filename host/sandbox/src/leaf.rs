@@ -10,11 +10,13 @@ use sha2::{Digest, Sha256};
 use crate::bindings::PartitionIn;
 use crate::brief;
 use crate::call::{Call, Called};
-use crate::component::Plugin;
+use crate::component::{Plugin, Ready};
 use crate::grants::{Granted, Grants};
 use crate::host::{Caller, Seed};
 use crate::limits::Limits;
 use crate::park::Seat;
+use crate::places::{Place, Places};
+use crate::stop::{Stop, classify};
 
 /// A component as leaf, and what its calls are given.
 #[derive(Clone, Debug)]
@@ -30,22 +32,36 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    /// Runs one attempt on this thread; the guest is told that its partition is number `index`. Whoever calls ends the
-    /// attempt.
-    pub(crate) fn call(&self, attempt: Attempt, index: u32, seat: &Seat) -> Called<Bytes> {
+    /// Runs one attempt on this thread, once there is a place for it. The caller ends the attempt.
+    pub(crate) fn call(&self, attempt: Attempt, seat: &Seat) -> Called<Bytes> {
+        let (index, deadline) = (attempt.index(), attempt.deadline().into_std());
+        let stopped = Caller::stopper_of(attempt.scatter(), deadline);
+        let wait = |places: &Places| places.wait(seat.waker.as_ref(), deadline, stopped);
+        match self.plugin.leaf_place(seat.slot, wait) {
+            Ok((ready, place)) => self.call_at((ready, &place), attempt, index, seat),
+            Err(stop) => unbegun(attempt, no_place(stop, seat)),
+        }
+    }
+
+    /// Runs one attempt in a place that the caller holds; the guest is told that its partition is number `index`.
+    pub(crate) fn call_at(
+        &self,
+        (ready, place): (&Ready, &Place),
+        attempt: Attempt,
+        index: u32,
+        seat: &Seat,
+    ) -> Called<Bytes> {
         let data = match self.content(&attempt) {
             Ok(data) => data,
-            Err(failure) => {
-                let (result, usage) = (Err(Box::new(failure)), Usage::default());
-                return Called { result, usage, caller: Caller::Leaf(attempt), log: None };
-            }
+            Err(failure) => return unbegun(attempt, failure),
         };
         let scatter = attempt.scatter().clone();
         let key = scatter.plan().get(attempt.index()).map_or("", |partition| partition.key.as_str());
-        let (ready, deadline) = (self.plugin.on(seat.slot), attempt.deadline().into_std());
+        let deadline = attempt.deadline().into_std();
         let call = Call {
             plugin: &self.plugin,
             ready,
+            place,
             limits: &self.limits,
             deadline,
             until: if seat.waker.is_some() { deadline } else { deadline.min(Instant::now() + brief::AT_MOST) },
@@ -89,6 +105,23 @@ impl Leaf {
             return Err(Failure::new(FailureKind::InvalidPartition, message));
         }
         partition.content.whole()
+    }
+}
+
+/// An attempt that failed before its guest began.
+fn unbegun(attempt: Attempt, failure: Failure) -> Called<Bytes> {
+    let caller = Caller::Leaf(attempt);
+    Called { result: Err(Box::new(failure)), usage: Usage::default(), caller, log: None }
+}
+
+/// The failure of an attempt that got no place. A thread that must not sleep gives its attempt up as if out of time.
+fn no_place(stop: Stop, seat: &Seat) -> Failure {
+    match stop {
+        Stop::Time if seat.waker.is_some() => Failure::new(
+            FailureKind::Overloaded,
+            "still waiting for a free place in the instance pool when its time was up",
+        ),
+        stop => classify(&stop.into()),
     }
 }
 

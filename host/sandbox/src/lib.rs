@@ -32,6 +32,7 @@ mod linker;
 mod log;
 pub mod merger;
 mod park;
+mod places;
 pub mod profile;
 pub mod program;
 mod refusal;

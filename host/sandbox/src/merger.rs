@@ -9,7 +9,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use frond_root::runner::{Covered, Merged, Merging};
 use frond_root::{Failure, FailureKind, Merger, Usage};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::bindings::{CoverageIn, PartitionOut, PartitionsOut};
 use crate::brief::{self, Brevity};
@@ -20,6 +19,7 @@ use crate::grants::{Granted, Grants};
 use crate::host::{Caller, Flag};
 use crate::limits::Limits;
 use crate::park;
+use crate::places::Place;
 use crate::profile::Probe;
 
 /// A guest that is called off the leaf threads.
@@ -49,25 +49,27 @@ impl Guests {
     pub(crate) fn call_here<T>(
         &self,
         until: Instant,
+        place: &Place,
         flag: Arc<Flag>,
         probe: Option<Arc<Probe>>,
         work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
     ) -> Called<T> {
         flag.here();
         let (watch, waker) = (self.clock.watch().sampled(probe), park::waker());
-        self.prepared(until, until, &watch, Some(&waker)).run(Caller::Other(flag), work)
+        self.prepared(until, (until, place), &watch, Some(&waker)).run(Caller::Other(flag), work)
     }
 
     fn prepared<'a>(
         &'a self,
         deadline: Instant,
-        until: Instant,
+        (until, place): (Instant, &'a Place),
         watch: &'a Watch,
         waker: Option<&'a Waker>,
     ) -> Call<'a> {
         Call {
             plugin: &self.plugin,
             ready: self.plugin.shared(),
+            place,
             limits: &self.limits,
             deadline,
             until,
@@ -82,6 +84,7 @@ impl Guests {
     fn call_at_once<T>(
         &self,
         until: Instant,
+        place: &Place,
         flag: &Arc<Flag>,
         work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
     ) -> Option<Called<T>> {
@@ -91,7 +94,8 @@ impl Guests {
         let began = Instant::now();
         let watch = self.clock.watch();
         let call = || {
-            self.prepared(until, until.min(began + brief::AT_MOST), &watch, None).run(Caller::Other(flag.clone()), work)
+            let given_up = until.min(began + brief::AT_MOST);
+            self.prepared(until, (given_up, place), &watch, None).run(Caller::Other(flag.clone()), work)
         };
         // A bug of ours is met again on the other thread, and told there.
         let called = catch_unwind(AssertUnwindSafe(call));
@@ -135,10 +139,10 @@ impl Guests {
         let stop = StopOnDrop { flag: flag.clone(), clock: self.clock.clone(), ended: false };
         let may_be_brief = size <= brief::SMALL && matches!(self.granted, Granted::Never);
         async move {
-            let place = place(guests.plugin.others().clone(), until).await?;
+            let place = guests.plugin.others().wait_until(until).await?;
             if may_be_brief {
                 let at_once = async |running: Running<'_>| work(running, guests.plugin()).await;
-                if let Some(Called { result, usage, .. }) = guests.call_at_once(until, &flag, at_once) {
+                if let Some(Called { result, usage, .. }) = guests.call_at_once(until, &place, &flag, at_once) {
                     stop.disarm();
                     return result.map(|value| (value, usage));
                 }
@@ -146,7 +150,7 @@ impl Guests {
             let task = tokio::task::spawn_blocking(move || {
                 let began = Instant::now();
                 let Called { result, usage, .. } =
-                    guests.call_here(until, flag, None, async |running| work(running, guests.plugin()).await);
+                    guests.call_here(until, &place, flag, None, async |running| work(running, guests.plugin()).await);
                 if may_be_brief {
                     guests.brevity.learn(began.elapsed());
                 }
@@ -159,18 +163,6 @@ impl Guests {
                 let message = format!("its thread was lost: {lost}");
                 Err(Box::new(Failure::new(FailureKind::Lost, message)))
             })
-        }
-    }
-}
-
-/// A place to run at, first come, first served.
-async fn place(others: Arc<Semaphore>, until: Instant) -> Result<OwnedSemaphorePermit, Box<Failure>> {
-    // It is never closed, so the time is all that it can fail for.
-    match tokio::time::timeout_at(until.into(), others.acquire_owned()).await {
-        Ok(Ok(place)) => Ok(place),
-        _ => {
-            let message = "still waiting for a free place when its time was up";
-            Err(Box::new(Failure::new(FailureKind::OutOfTime, message)))
         }
     }
 }

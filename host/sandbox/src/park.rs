@@ -2,8 +2,9 @@
 //! it pending, and then the thread sleeps until it is woken, stopped, or out of time: the limit on host calls that
 //! neither epoch nor fuel can see.
 
+use std::cell::Cell;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -45,7 +46,41 @@ pub(crate) fn run<T>(
     deadline: Instant,
     stopped: impl Fn() -> Option<Stop>,
 ) -> Result<T, Stop> {
-    let mut future = pin!(future);
+    let unwinding = Unwinding;
+    let ended = {
+        let mut future = pin!(future);
+        let ended = drive(future.as_mut(), waker, deadline, stopped);
+        UNWINDING.set(ended.is_err());
+        ended
+    };
+    drop(unwinding);
+    ended
+}
+
+thread_local! {
+    static UNWINDING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// True on a thread that drops the future of a call which it gave up: the guest, which is in a host call, is unwound.
+pub(crate) fn is_unwinding() -> bool {
+    UNWINDING.get()
+}
+
+/// Ends the unwinding, panics included.
+struct Unwinding;
+
+impl Drop for Unwinding {
+    fn drop(&mut self) {
+        UNWINDING.set(false);
+    }
+}
+
+fn drive<T>(
+    mut future: Pin<&mut impl Future<Output = T>>,
+    waker: Option<&Waker>,
+    deadline: Instant,
+    stopped: impl Fn() -> Option<Stop>,
+) -> Result<T, Stop> {
     let mut context = Context::from_waker(waker.unwrap_or(Waker::noop()));
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {

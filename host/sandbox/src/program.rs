@@ -24,6 +24,7 @@ use crate::inspect::{Misfit, surface};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::park;
+use crate::stop::classify;
 
 /// How the name of the interface begins: all versions of WASI 0.2 have the same.
 const RUN: &str = "wasi:cli/run@0.2.";
@@ -91,9 +92,14 @@ impl Program {
     ) -> (Result<i32, Box<Failure>>, Usage) {
         let (watch, waker) = (sandbox.clock().watch(), park::waker());
         let deadline = Instant::now() + time;
+        let place = match self.plugin.others().wait(Some(&waker), deadline, || None) {
+            Ok(place) => place,
+            Err(stop) => return (Err(Box::new(classify(&stop.into()))), Usage::default()),
+        };
         let call = Call {
             plugin: &self.plugin,
             ready: self.plugin.shared(),
+            place: &place,
             limits,
             deadline,
             until: deadline,

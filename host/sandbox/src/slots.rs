@@ -259,8 +259,8 @@ impl Shared {
 impl Query {
     /// Runs an attempt and ends it. It is given back if it was only given up because its thread must not be kept.
     fn run(&self, attempt: Attempt, seat: &Seat) -> Option<Attempt> {
-        let (index, began, deadline) = (attempt.index(), Instant::now(), attempt.deadline());
-        let called = self.leaf.call(attempt, index, seat);
+        let (began, deadline) = (Instant::now(), attempt.deadline());
+        let called = self.leaf.call(attempt, seat);
         let took = began.elapsed();
         let output = called.result.as_ref().map_or(0, |partial| partial.len() as u64);
         let usage = Usage { output, ..called.usage };

@@ -57,6 +57,11 @@ impl Stop {
 
 /// The failure that `error` stands for.
 pub(crate) fn classify(error: &wasmtime::Error) -> Failure {
+    classify_at(error, None)
+}
+
+/// The failure that `error` stands for, of a guest that may have been cut off in a host call, at `cut_off_at`.
+pub(crate) fn classify_at(error: &wasmtime::Error, cut_off_at: Option<&WasmBacktrace>) -> Failure {
     let (kind, message) = if let Some(stop) = error.downcast_ref::<Stop>() {
         match stop {
             Stop::Content(failure) => return failure.clone(),
@@ -73,7 +78,8 @@ pub(crate) fn classify(error: &wasmtime::Error) -> Failure {
     } else {
         (FailureKind::Trap, clip(&error.root_cause().to_string()))
     };
-    Failure { backtrace: backtrace(error), ..Failure::new(kind, message) }
+    let trace = error.downcast_ref::<WasmBacktrace>().or(cut_off_at);
+    Failure { backtrace: trace.map(backtrace).unwrap_or_default(), ..Failure::new(kind, message) }
 }
 
 /// WASI 0.2 tells a success from a failure and no more: whatever its code was, the host sees 1.
@@ -103,10 +109,7 @@ fn of_trap(trap: Trap) -> (FailureKind, String) {
 }
 
 /// The guest's functions, innermost first, by their demangled names.
-fn backtrace(error: &wasmtime::Error) -> Vec<String> {
-    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else {
-        return Vec::new();
-    };
+fn backtrace(trace: &WasmBacktrace) -> Vec<String> {
     let name = |frame: &wasmtime::FrameInfo| match frame.func_name() {
         Some(name) => clip(&format!("{:#}", demangle(name))),
         None => format!("function {}", frame.func_index()),

@@ -9,14 +9,17 @@ use frond_root::runner::Covered;
 use frond_root::scatter::Window;
 use frond_root::{Emission, Error, Failure, FailureKind, Outcome, Partition, Plan, Scatter, Usage};
 
-use crate::call::Called;
+use crate::call::{Called, Running};
 use crate::clock::Clock;
+use crate::component::Plugin;
 use crate::host::Caller;
 use crate::leaf::Leaf;
 use crate::log::Log;
 use crate::merger::{Guests, finish, merge, split};
 use crate::park::{self, Seat};
+use crate::places::Place;
 use crate::profile::{Probe, Profile, ProfileError, Sampling, Ticker};
+use crate::stop::classify;
 
 /// What one call came to.
 #[derive(Debug)]
@@ -83,8 +86,12 @@ impl Trials {
         (index, partition): (u32, Partition),
         time: Duration,
     ) -> Result<Trial, Error> {
-        let start = Instant::now();
         let plan = Arc::new(Plan::new(vec![partition])?);
+        let place = match wait_for_place(&leaf.plugin, time) {
+            Ok(place) => place,
+            Err(failure) => return Ok(Trial::failed(failure)),
+        };
+        let start = Instant::now();
         let window = Window {
             slots: 1,
             leaf_deadline: (start + time).into(),
@@ -99,7 +106,7 @@ impl Trials {
             return Ok(Trial::failed(Failure::new(FailureKind::OutOfTime, message)));
         };
         let seat = Seat { watch: self.clock.watch().sampled(self.probe()), waker: Some(park::waker()), slot: None };
-        let mut called = leaf.call(attempt, index, &seat);
+        let mut called = leaf.call_at((leaf.plugin.shared(), &place), attempt, index, &seat);
         let caller = std::mem::replace(&mut called.caller, Caller::Other(Arc::default()));
         if let Caller::Leaf(attempt) = caller {
             attempt.end(Outcome::failed(FailureKind::Cancelled, "the trial is over"), Instant::now().into());
@@ -110,11 +117,9 @@ impl Trials {
 
     /// A call of `merge`.
     pub fn merge(&self, guests: &Guests, query: &[u8], partials: &[Bytes], time: Duration) -> Trial {
-        let (start, plugin) = (Instant::now(), guests.plugin());
-        let call = async |running: crate::call::Running<'_>| merge(running, plugin, query, partials).await;
-        Trial::of(guests.call_here(start + time, Arc::default(), self.probe(), call), start, |merged| {
-            merged.len() as u64
-        })
+        let plugin = guests.plugin();
+        let call = async |running: Running<'_>| merge(running, plugin, query, partials).await;
+        self.call(guests, time, call, |merged| merged.len() as u64)
     }
 
     /// A call of `finish`.
@@ -126,21 +131,41 @@ impl Trials {
         covered: Covered,
         time: Duration,
     ) -> Trial {
-        let (start, plugin) = (Instant::now(), guests.plugin());
-        let call = async |running: crate::call::Running<'_>| finish(running, plugin, query, merged, covered).await;
-        Trial::of(guests.call_here(start + time, Arc::default(), self.probe(), call), start, |answer| {
-            answer.len() as u64
-        })
+        let plugin = guests.plugin();
+        let call = async |running: Running<'_>| finish(running, plugin, query, merged, covered).await;
+        self.call(guests, time, call, |answer| answer.len() as u64)
     }
 
     /// A call of `split`: keys and contents.
     pub fn split(&self, guests: &Guests, query: &[u8], wanted: u32, time: Duration) -> Trial<Vec<(String, Bytes)>> {
-        let (start, plugin) = (Instant::now(), guests.plugin());
-        let call = async |running: crate::call::Running<'_>| split(running, plugin, query, wanted).await;
+        let plugin = guests.plugin();
+        let call = async |running: Running<'_>| split(running, plugin, query, wanted).await;
         let size =
             |pieces: &Vec<(String, Bytes)>| pieces.iter().map(|(key, data)| (key.len() + data.len()) as u64).sum();
-        Trial::of(guests.call_here(start + time, Arc::default(), self.probe(), call), start, size)
+        self.call(guests, time, call, size)
     }
+
+    /// Runs `work` on this thread; its time begins once there is a place for it.
+    fn call<T>(
+        &self,
+        guests: &Guests,
+        time: Duration,
+        work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
+        size: impl Fn(&T) -> u64,
+    ) -> Trial<T> {
+        let place = match wait_for_place(guests.plugin(), time) {
+            Ok(place) => place,
+            Err(failure) => return Trial::failed(failure),
+        };
+        let start = Instant::now();
+        Trial::of(guests.call_here(start + time, &place, Arc::default(), self.probe(), work), start, size)
+    }
+}
+
+/// Takes a place beside the leaves; gives up after `time`.
+fn wait_for_place(plugin: &Plugin, time: Duration) -> Result<Place, Failure> {
+    let until = Instant::now() + time;
+    plugin.others().wait(Some(&park::waker()), until, || None).map_err(|stop| classify(&stop.into()))
 }
 
 impl<T> Trial<T> {

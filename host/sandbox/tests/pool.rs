@@ -9,11 +9,13 @@
 mod common;
 
 use std::process::Command;
+use std::sync::Arc;
 
+use frond_root::flow::{self, Cancel};
 use frond_root::{EventKind, FailureKind, Floor, Request};
-use frond_sandbox::{Limits, Settings, Slots};
+use frond_sandbox::{Leaf, LeafHost, Limits, Plugin, Role, Settings, Slots};
 
-use common::{Host, PATIENCE, cache, ms, plan};
+use common::{App, Asked, Host, PATIENCE, Seen, cache, ms, plan, wait_until};
 
 #[test]
 fn merges_of_many_queries_wait_for_places_and_none_fails() {
@@ -56,38 +58,92 @@ fn a_merge_that_gets_no_place_in_time_says_so() {
     assert_eq!(after.answer.outcome(), "complete");
 }
 
-#[test]
-fn more_leaves_than_places_are_overloaded_and_tried_again() {
-    let host = Host::new(1, Limits::default());
-    let mut app = host.faulty(Limits::default(), Limits::default());
-    let many = Slots::start(24, host.sandbox.clock(), host.runtime.handle()).unwrap();
-    let plugin = host.plugin(&common::guest("faulty"), &[frond_sandbox::Role::Leaf], true);
-    app.leaves = frond_sandbox::LeafHost::new(
-        many,
-        frond_sandbox::Leaf {
-            plugin,
-            limits: Limits::default(),
-            deterministic: false,
-            grants: std::sync::Arc::default(),
-        },
-    );
-    let request = Request { slots: 24, ..app.request("{}") };
-    let asked = host.runtime.block_on(app.ask(request, plan((0..24).map(|number| format!("sleep-ms:300-{number}")))));
-    let failures = asked.record.all(|event| match &event.kind {
-        EventKind::AttemptEnded { failure, .. } => failure.as_ref().map(|failure| failure.kind),
+/// The faulty guest as leaf on `count` leaf threads of its own, beside those of `host`.
+fn on_other_threads(host: &Host, plugin: &Arc<Plugin>, count: usize) -> App {
+    let limits = Limits::default();
+    let slots = Slots::start(count, host.sandbox.clock(), host.runtime.handle()).unwrap();
+    let leaf = Leaf { plugin: plugin.clone(), limits, deterministic: false, grants: Arc::default() };
+    App { leaves: LeafHost::new(slots, leaf), slots: count, ..host.faulty(limits, limits) }
+}
+
+fn failures(asked: &Asked) -> Vec<(FailureKind, String)> {
+    asked.record.all(|event| match &event.kind {
+        EventKind::AttemptEnded { failure, .. } => {
+            failure.as_ref().map(|failure| (failure.kind, failure.message.clone()))
+        }
         _ => None,
-    });
-    assert!(!failures.is_empty());
-    assert!(failures.iter().all(|kind| *kind == FailureKind::Overloaded), "{failures:?}");
-    assert!(asked.answer.coverage().partitions.succeeded >= 9);
+    })
+}
+
+#[test]
+fn more_leaves_than_places_wait_for_one_and_none_fails() {
+    let host = Host::new(1, Limits::default());
+    let plugin = host.plugin(&common::guest("faulty"), &[Role::Leaf], true);
+    let app = on_other_threads(&host, &plugin, 24);
+    let request = Request { deadline: PATIENCE, ..app.request("{}") };
+    let many = plan((0..48).map(|number| format!("sleep-ms:5-{number}")));
+    let asked = host.runtime.block_on(app.ask(request, many));
+    assert_eq!(failures(&asked), []);
+    assert_eq!(asked.answer.coverage().partitions.succeeded, 48);
+}
+
+#[test]
+fn a_leaf_that_gets_no_place_in_its_time_is_overloaded() {
+    let host = Host::new(1, Limits::default());
+    let plugin = host.plugin(&common::guest("faulty"), &[Role::Leaf], true);
+    let app = on_other_threads(&host, &plugin, 2);
+    // One sleeps in the only place until its time is up; the other waits as long.
+    let request = Request { leaf_time: Some(ms(100)), ..app.request("{}") };
+    let asked = host.runtime.block_on(app.ask(request, plan(["sleep-1", "sleep-2"])));
+    let failures = failures(&asked);
+    assert!(failures.iter().any(|(kind, _)| *kind == FailureKind::OutOfTime), "{failures:?}");
+    for (kind, message) in failures.iter().filter(|(kind, _)| *kind != FailureKind::OutOfTime) {
+        assert_eq!(*kind, FailureKind::Overloaded);
+        assert_eq!(message, "still waiting for a free place in the instance pool when its time was up");
+    }
+}
+
+#[test]
+fn leaves_that_wait_for_a_place_end_with_their_query() {
+    let host = Host::new(1, Limits::default());
+    let plugin = host.plugin(&common::guest("faulty"), &[Role::Leaf], true);
+    let app = on_other_threads(&host, &plugin, 3);
+    let (seen, cancel) = (Seen::of(&app), Cancel::default());
+    let request = Request { deadline: PATIENCE, ..app.request("{}") };
+    let many = async { Ok(plan(["sleep-1", "sleep-2", "sleep-3"])) };
+    let asked = host.runtime.spawn(flow::run(request, many, app.root(&seen), cancel.clone()));
+    wait_until("one sleeps and two wait", || seen.running() == 3);
+    cancel.cancel();
+    assert_eq!(host.runtime.block_on(asked).unwrap().unwrap().coverage().partitions.cancelled, 3);
+    wait_until("no leaf runs", || seen.running() == 0);
+}
+
+#[test]
+fn pools_of_threads_that_share_a_sandbox_do_not_meet_in_a_slot_s_own_engine() {
+    let host = Host::new(2, Limits::default());
+    let plugin = host.plugin(&common::guest("faulty"), &[Role::Leaf], true);
+    let apps: Vec<App> = (0..3).map(|_| on_other_threads(&host, &plugin, 2)).collect();
+    let many = || plan((0..2000).map(|number| format!("ok-{number}")));
+    let ask = |app: &App| {
+        let (app, request) = (app.clone(), Request { deadline: PATIENCE, floor: Floor::All, ..app.request("{}") });
+        host.runtime.spawn(async move { app.ask(request, many()).await })
+    };
+    // Copies for the slots come after some hundred brief calls; then threads with the same number meet.
+    for _ in 0..3 {
+        let asked: Vec<_> = apps.iter().map(ask).collect();
+        for asked in asked {
+            let asked = host.runtime.block_on(asked).unwrap();
+            assert_eq!((failures(&asked), asked.json()["count"].as_u64()), (vec![], Some(2000)));
+        }
+    }
 }
 
 #[test]
 fn a_component_that_no_pool_has_room_for_is_refused_at_once() {
     let small = Limits { memory: 1 << 20, ..Limits::default() };
     let host = Host::with(Settings { slots: 1, limits: vec![small], cache: None });
-    let load = |roles| frond_sandbox::Plugin::load(&host.sandbox, &common::guest("faulty"), roles, true);
-    let error = load(&[frond_sandbox::Role::Leaf]).unwrap_err().to_string();
+    let load = |roles| Plugin::load(&host.sandbox, &common::guest("faulty"), roles, true);
+    let error = load(&[Role::Leaf]).unwrap_err().to_string();
     insta::assert_snapshot!(error);
 }
 

@@ -22,8 +22,8 @@ async fn tokens_are_taken_anew() {
     within(async { while served.get("/v1/server").await.status != 401 {} }).await;
     let served = served.holding(&second);
     served.ask("caller", by_key(&["ok"])).await.expect(200);
-    // Who was let in is not thrown out.
-    assert_eq!(served.metric("frond_leaves_running", &[]).await, 1.0);
+    // A running query outlives its token; the leaf that has just answered may be counted for a moment longer.
+    served.leaves(1).await;
     running.abort();
     served.idle().await;
 }
