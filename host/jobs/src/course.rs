@@ -11,11 +11,11 @@ use std::time::Duration;
 use frond_root::{Answer, Cancel, Error, Events, Journal, Plan, Request, Root, flow};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use crate::clock::unix_ms;
 use crate::job::{End, JobId, JobState};
-use crate::processor::{Bell, Processor};
-use crate::store::{Accepted, Ended, Job, Outcome, StoreError, Taken};
+use crate::processor::Processor;
+use crate::store::{Accepted, Ended, Job, Outcome, StoreError, Taken, chain};
 use crate::work::{NoVersion, Worker, Workshop};
 
 use diary::Diary;
@@ -32,6 +32,8 @@ pub(crate) enum Parted {
     Stopped,
     /// It is another's.
     Fenced,
+    /// The lease could not be renewed in time: it may be another's soon.
+    Lapsed,
     /// The store does not do what it should.
     Store(StoreError),
 }
@@ -45,9 +47,21 @@ impl From<StoreError> for Parted {
     }
 }
 
+/// The moment at which a job was asked for.
+pub(crate) struct Asked {
+    /// When: the lease began no earlier.
+    pub(crate) at: Instant,
+    /// Hears what rang since.
+    pub(crate) bell: watch::Receiver<()>,
+}
+
 /// A job on its course.
 pub(crate) struct Course {
     job: Job,
+    /// When it was taken.
+    taken: Instant,
+    /// How long it had run by then, by the store's clock.
+    ran: Duration,
     hold: Hold,
     workshop: Arc<dyn Workshop>,
     stop: watch::Receiver<bool>,
@@ -60,10 +74,11 @@ enum Flow {
 }
 
 impl Course {
-    pub(crate) fn new(processor: &Processor, taken: Taken, stop: watch::Receiver<bool>) -> Self {
-        let bell: Bell = processor.bell.clone();
-        let hold = Hold::new(processor.store.clone(), &taken, processor.settings.lease, bell);
-        Self { job: taken.job, hold, workshop: processor.workshop.clone(), stop }
+    pub(crate) fn new(processor: &Processor, taken: Taken, asked: Asked, stop: watch::Receiver<bool>) -> Self {
+        let ran = taken.job.started.map_or(0, |started| taken.at.since(started));
+        let (at, ran) = (asked.at, Duration::from_millis(ran));
+        let hold = Hold::new(processor.store.clone(), &taken, processor.settings.lease, asked);
+        Self { job: taken.job, taken: at, ran, hold, workshop: processor.workshop.clone(), stop }
     }
 
     pub(crate) fn id(&self) -> JobId {
@@ -139,8 +154,8 @@ impl Course {
 
     /// The app's request with the job's promises, and what is left of its time.
     fn request(&self, worker: &dyn Worker, query: &bytes::Bytes) -> Request {
-        let ran = self.job.started.map_or(0, |started| unix_ms().since(started));
-        let left = Duration::from_millis(self.job.run_timeout_ms.saturating_sub(ran));
+        let ran = self.ran + self.taken.elapsed();
+        let left = Duration::from_millis(self.job.run_timeout_ms).saturating_sub(ran);
         let app = worker.request(query);
         Request {
             id: self.job.id.query(),
@@ -218,33 +233,13 @@ impl Course {
             coverage: serde_json::to_value(answer.coverage()).unwrap_or(Value::Null),
             result: answer.body().filter(|_| wanted || whole).cloned(),
             content_type: Some(worker.content_type()),
-            now: unix_ms(),
         }
     }
 
     async fn fail(&self, reason: Value) -> Result<JobState, Parted> {
         let (id, epoch) = (self.job.id, self.hold.epoch());
         let end = if self.hold.stopped().is_some() { End::Cancelled } else { End::Failed };
-        let ended = Ended {
-            end,
-            reason: Some(reason),
-            coverage: Value::Null,
-            result: None,
-            content_type: None,
-            now: unix_ms(),
-        };
+        let ended = Ended { end, reason: Some(reason), coverage: Value::Null, result: None, content_type: None };
         Ok(self.hold.insist(|store| store.finish(id, epoch, ended.clone())).await?.state)
     }
-}
-
-/// An error with all of its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str("\n  because: ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }

@@ -11,7 +11,7 @@
 //! The database is the only durable truth: whoever plans, runs and merges holds a lease on the job, and every write of
 //! such an owner carries the epoch of that lease, so that an owner that was given up cannot disturb its successor.
 //!
-//! Nothing here knows what a leaf is made of, or opens a port. Stores have no clock: wall-clock times are passed in.
+//! Nothing here knows what a leaf is made of, or opens a port. A store goes by one clock of its own: no time is passed in.
 
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
 

@@ -4,13 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::futures::Notified;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use crate::clock::unix_ms;
-use crate::course::{Course, Parted};
-use crate::store::{Apps, JobStore, Stored, Taken, Tally};
+use crate::course::{Asked, Course, Parted};
+use crate::store::{Apps, JobStore, Stored, Taken, Tally, chain};
 use crate::work::Workshop;
 
 /// How a processor works.
@@ -37,18 +36,20 @@ impl Default for Settings {
     }
 }
 
-/// What a processor and those who submit and cancel in its process share.
+/// Wake-up of a processor by those who submit and cancel in its process. A ring is heard by every listener, also by one
+/// that is busy while it rings.
 #[derive(Clone, Default)]
-pub struct Bell(Arc<Notify>);
+pub struct Bell(watch::Sender<()>);
 
 impl Bell {
     /// There is news in the store.
     pub fn ring(&self) {
-        self.0.notify_waiters();
+        self.0.send_replace(());
     }
 
-    pub(crate) fn rung(&self) -> Notified<'_> {
-        self.0.notified()
+    /// Hears every ring from now on.
+    pub(crate) fn listen(&self) -> watch::Receiver<()> {
+        self.0.subscribe()
     }
 }
 
@@ -70,16 +71,13 @@ impl Processor {
     /// Takes jobs until `stop` says so; then gives back those that run, with all that they have.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut jobs = JoinSet::new();
+        let mut bell = self.bell.listen();
         loop {
-            let rung = self.bell.rung();
-            tokio::pin!(rung);
-            // From here on no ring is missed.
-            rung.as_mut().enable();
             self.take_all(&mut jobs, &stop).await;
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(_) = jobs.join_next() => {}
-                () = rung => {}
+                _ = bell.changed() => {}
                 () = tokio::time::sleep(self.settings.poll) => {}
             }
         }
@@ -88,9 +86,11 @@ impl Processor {
 
     async fn take_all(&self, jobs: &mut JoinSet<()>, stop: &watch::Receiver<bool>) {
         while jobs.len() < self.settings.at_once && !*stop.borrow() {
+            // Before the job is taken: its lease has begun by then, and no ring for it is missed.
+            let asked = Asked { at: Instant::now(), bell: self.bell.listen() };
             match self.take().await {
                 Ok(Some(taken)) => {
-                    let (course, tally) = (Course::new(self, taken, stop.clone()), self.tally.clone());
+                    let (course, tally) = (Course::new(self, taken, asked, stop.clone()), self.tally.clone());
                     jobs.spawn(async move {
                         let id = course.id();
                         match course.run().await {
@@ -100,13 +100,19 @@ impl Processor {
                                 tally.lose();
                                 tracing::warn!(job = %id, "job lost to another processor");
                             }
-                            Err(Parted::Store(error)) => tracing::error!(job = %id, %error, "job left alone"),
+                            Err(Parted::Store(error)) => {
+                                tracing::error!(job = %id, error = chain(&error), "job left alone");
+                            }
+                            Err(Parted::Lapsed) => {
+                                tally.lose();
+                                tracing::error!(job = %id, "job left alone: its lease could not be renewed in time");
+                            }
                         }
                     });
                 }
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::warn!(%error, "no jobs can be taken");
+                    tracing::warn!(error = chain(&error), "no jobs can be taken");
                     return;
                 }
             }
@@ -118,8 +124,6 @@ impl Processor {
         if apps.is_empty() {
             return Ok(None);
         }
-        let now = unix_ms();
-        let until = now.plus(u64::try_from(self.settings.lease.as_millis()).unwrap_or(u64::MAX));
-        self.store.take(&self.settings.owner, &Apps::Only(apps), now, until).await
+        self.store.take(&self.settings.owner, &Apps::Only(apps), self.settings.lease).await
     }
 }

@@ -1,8 +1,10 @@
 //! What is kept of jobs, as one narrow trait. Two implementations pass one suite: [`sqlite`] and `postgres`.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
-use crate::job::{JobId, UnixMs};
+use crate::job::JobId;
 
 mod accounts;
 mod counted;
@@ -17,7 +19,7 @@ mod types;
 pub use accounts::{Past, Swept, Usage};
 pub use counted::{CountedStore, Tally};
 pub(crate) use error::cause;
-pub use error::{Cause, StoreError};
+pub use error::{Cause, StoreError, chain};
 pub use types::{
     Accepted, AcceptedNow, Apps, Asked, CancelKind, Counts, Ended, EventPage, Filter, Idempotency, Job, JobResult,
     NewJob, News, Outcome, Page, Partial, PartitionPage, PartitionRow, PartitionState, Place, Planned,
@@ -36,6 +38,10 @@ pub type Stored<T> = Result<T, StoreError>;
 /// Methods that take an `epoch` are for the job's owner, who got it from [`JobStore::take`]. Each of them ends as
 /// [`StoreError::Fenced`], without an effect, as soon as the job has another owner, or none: because the owner has
 /// released or ended it itself, or because it was taken by another after the lease had lapsed.
+///
+/// All times are those of one clock, the store's: the database server's where several processes share one, this
+/// process's where it has the store to itself. No caller's clock is ever compared with it, so servers may disagree about
+/// the time.
 ///
 /// Every method that names a job ends as [`StoreError::NotFound`] when there is no such job, and all but
 /// [`JobStore::get`] as [`StoreError::Expired`] when there is only its tombstone.
@@ -57,16 +63,16 @@ pub trait JobStore: Send + Sync {
     /// Jobs that pass the filter, newest first, tombstones included.
     async fn list(&self, filter: &Filter, page: Page) -> Stored<Vec<Job>>;
 
-    /// Takes a job for `owner` until `lease_until`, under a new epoch: one that is queued, or whose owner has let its
+    /// Takes a job for `owner`, for the time of `lease`, under a new epoch: one that is queued, or whose owner has let its
     /// lease lapse. First the app that has the least at work for its weight (jobs under a lease, divided by the weight of
     /// the job that waits); then the job that has been waiting longest. `None` when no job of these apps waits.
     ///
     /// A job that was planned comes back `running`, to go on with; one that was not, `planning`. It may have been asked
     /// to stop in the meantime: see [`Job::cancel`].
-    async fn take(&self, owner: &str, apps: &Apps, now: UnixMs, lease_until: UnixMs) -> Stored<Option<Taken>>;
+    async fn take(&self, owner: &str, apps: &Apps, lease: Duration) -> Stored<Option<Taken>>;
 
-    /// Keeps the job until `lease_until`, and tells what others want of it.
-    async fn renew(&self, id: JobId, epoch: u64, lease_until: UnixMs) -> Stored<Told>;
+    /// Keeps the job for another `lease` from now, and tells what others want of it.
+    async fn renew(&self, id: JobId, epoch: u64, lease: Duration) -> Stored<Told>;
 
     /// Gives the job back to the queue, at the place that it had there.
     async fn release(&self, id: JobId, epoch: u64) -> Stored<()>;
@@ -109,14 +115,14 @@ pub trait JobStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Illegal`], late, when the job has ended.
-    async fn cancel(&self, id: JobId, keep_partial: bool, now: UnixMs) -> Stored<Job>;
+    async fn cancel(&self, id: JobId, keep_partial: bool) -> Stored<Job>;
 
     /// Queues an ended job again, for what failed or is missing: its failed partitions are pending again, and its answer
     /// and coverage are gone. What has been accepted, degraded partials included, stays.
     ///
     /// # Errors
     /// [`StoreError::Illegal`] unless the job ended as partial, failed or cancelled.
-    async fn redrive(&self, id: JobId, now: UnixMs) -> Stored<Job>;
+    async fn redrive(&self, id: JobId) -> Stored<Job>;
 
     /// Keeps the job's answer for `retention_ms` from its end.
     async fn retain(&self, id: JobId, retention_ms: u64) -> Stored<Job>;
@@ -132,9 +138,9 @@ pub trait JobStore: Send + Sync {
     /// What succeeded jobs of this version of an app took, the latest first: what an estimate can stand on.
     async fn history(&self, app: &str, version: &str, limit: u32) -> Stored<Vec<Past>>;
 
-    /// Forgets what was promised to be kept only until `now`: jobs become tombstones, tombstones go 30 days later. Their
+    /// Forgets what was promised to be kept only until now: jobs become tombstones, tombstones go 30 days later. Their
     /// idempotency keys are free again. Repeats nothing and can be stopped anywhere.
-    async fn sweep(&self, now: UnixMs) -> Stored<Swept>;
+    async fn sweep(&self) -> Stored<Swept>;
 
     /// What the store takes.
     async fn usage(&self) -> Stored<Usage>;

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use frond_jobs::clock::unix_ms;
 use frond_jobs::processor::{Bell, Processor, Settings};
 use frond_jobs::{CountedStore, JobStore, StoreError, Tally, postgres, sqlite};
 use tokio::sync::{broadcast, watch};
@@ -134,7 +133,7 @@ async fn announce(mut changes: broadcast::Receiver<AppView>, bell: Bell, mut sto
 /// Forgets what was promised to be kept only until now.
 async fn sweep(store: Arc<dyn JobStore>, mut stop: watch::Receiver<bool>) {
     loop {
-        match store.sweep(unix_ms()).await {
+        match store.sweep().await {
             Ok(swept) if swept.expired > 0 => tracing::info!(jobs = swept.expired, bytes = swept.bytes, "jobs expired"),
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "expired jobs could not be swept"),

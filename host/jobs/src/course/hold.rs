@@ -7,17 +7,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use frond_root::Cancel;
-use tokio::time::{Instant, sleep};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::Parted;
 use super::diary::Diary;
-use crate::clock::unix_ms;
+use super::{Asked, Parted};
 use crate::job::JobId;
-use crate::processor::Bell;
-use crate::store::{CancelKind, JobStore, StoreError, Stored, Taken};
+use crate::store::{CancelKind, JobStore, StoreError, Stored, Taken, cause, chain};
 
-/// How often events are written, and the lease is looked at.
+/// How often events are written, and a lease that could not be renewed is tried again.
 const BEAT: Duration = Duration::from_millis(500);
+/// The part of a lease after which it is renewed, and for which an answer to that is waited for.
+const RENEWED: u32 = 3;
+/// The part of a lease that its owner leaves unused: what runs has stopped by the time that another can take the job.
+const UNUSED: u32 = 10;
 /// Pauses between calls to a store that cannot be reached: from this, doubled, to that.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -33,15 +36,25 @@ struct Held {
     id: JobId,
     epoch: u64,
     lease: Duration,
-    bell: Bell,
+    /// When the lease ends, no later than by the store's account.
+    until: Mutex<Instant>,
+    bell: watch::Receiver<()>,
     stopped: Mutex<Option<CancelKind>>,
     broken: Mutex<Option<StoreError>>,
 }
 
 impl Hold {
-    pub(super) fn new(store: Arc<dyn JobStore>, taken: &Taken, lease: Duration, bell: Bell) -> Self {
-        let (stopped, broken) = (Mutex::new(None), Mutex::new(None));
-        Self(Arc::new(Held { store, id: taken.job.id, epoch: taken.epoch, lease, bell, stopped, broken }))
+    pub(super) fn new(store: Arc<dyn JobStore>, taken: &Taken, lease: Duration, asked: Asked) -> Self {
+        Self(Arc::new(Held {
+            store,
+            id: taken.job.id,
+            epoch: taken.epoch,
+            lease,
+            until: Mutex::new(asked.at + lease),
+            bell: asked.bell,
+            stopped: Mutex::new(None),
+            broken: Mutex::new(None),
+        }))
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -75,7 +88,7 @@ impl Hold {
             let called = call(&*self.0.store).await;
             match called {
                 Err(error @ (StoreError::Unavailable(_) | StoreError::Full | StoreError::ReadOnly)) => {
-                    tracing::warn!(job = %self.0.id, %error, "waiting for the store of jobs");
+                    tracing::warn!(job = %self.0.id, error = chain(&error), "waiting for the store of jobs");
                     sleep(pause).await;
                     pause = (pause * 2).min(PAUSES.1);
                 }
@@ -87,21 +100,44 @@ impl Hold {
     /// Keeps the lease, writes events, and hears what others want, for as long as the job is held; then says why it no
     /// longer is.
     pub(super) async fn tend(&self, diary: &Diary, cancel: &Cancel) -> Parted {
-        let mut until = Instant::now() + self.0.lease;
-        let mut renew = Instant::now() + self.0.lease / 3;
+        tokio::select! {
+            // In this order: a lease that has just been renewed has not lapsed.
+            biased;
+            parted = self.renew(cancel) => parted,
+            // Whatever calls to the store wait for: an owner that is not heard has stopped before another takes the job.
+            () = self.lapse() => Parted::Lapsed,
+            parted = self.write_on(diary) => parted,
+        }
+    }
+
+    /// Waits until the lease is as good as over.
+    async fn lapse(&self) {
+        loop {
+            let last = *lock(&self.0.until) - self.0.lease / UNUSED;
+            if Instant::now() >= last {
+                return;
+            }
+            sleep_until(last).await;
+        }
+    }
+
+    /// Renews the lease in time, and when somebody wants something, until the job is lost.
+    async fn renew(&self, cancel: &Cancel) -> Parted {
+        let (id, epoch, lease) = (self.0.id, self.0.epoch, self.0.lease);
+        let mut bell = self.0.bell.clone();
+        let mut next = *lock(&self.0.until) - lease + lease / RENEWED;
         loop {
             tokio::select! {
-                () = sleep(BEAT) => self.write(diary).await,
-                () = self.0.bell.rung() => renew = Instant::now(),
-            }
-            if Instant::now() < renew {
-                continue;
+                () = sleep_until(next) => {}
+                Ok(()) = bell.changed() => {}
             }
             let asked = Instant::now();
-            let lease = u64::try_from(self.0.lease.as_millis()).unwrap_or(u64::MAX);
-            match self.0.store.renew(self.0.id, self.0.epoch, unix_ms().plus(lease)).await {
+            // Another connection may be heard where this one is silent.
+            let renewed = timeout(lease / RENEWED, self.0.store.renew(id, epoch, lease)).await;
+            match renewed.unwrap_or_else(|_| Err(StoreError::Unavailable(cause("it does not answer")))) {
                 Ok(told) => {
-                    (until, renew) = (asked + self.0.lease, asked + self.0.lease / 3);
+                    *lock(&self.0.until) = asked + lease;
+                    next = asked + lease / RENEWED;
                     if let Some(kind) = told.cancel {
                         self.asked_to_stop(kind, cancel);
                     }
@@ -109,10 +145,18 @@ impl Hold {
                 Err(StoreError::Fenced { .. } | StoreError::NotFound(_) | StoreError::Expired(_)) => {
                     return Parted::Fenced;
                 }
-                // Whoever cannot renew its lease must be gone before another takes the job.
-                Err(error) if Instant::now() >= until => return Parted::Store(error),
-                Err(error) => tracing::warn!(job = %self.0.id, %error, "the lease could not be renewed"),
+                Err(error) => {
+                    tracing::warn!(job = %id, error = chain(&error), "the lease could not be renewed");
+                    next = Instant::now() + BEAT.min(lease / RENEWED);
+                }
             }
+        }
+    }
+
+    async fn write_on(&self, diary: &Diary) -> Parted {
+        loop {
+            sleep(BEAT).await;
+            self.write(diary).await;
         }
     }
 
@@ -122,7 +166,7 @@ impl Hold {
         let attempts = news.attempts;
         if let Err(error) = self.0.store.append(self.0.id, self.0.epoch, news).await {
             diary.untold(attempts);
-            tracing::debug!(job = %self.0.id, %error, "events were not kept");
+            tracing::debug!(job = %self.0.id, error = chain(&error), "events were not kept");
         }
     }
 

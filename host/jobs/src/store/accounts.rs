@@ -47,4 +47,6 @@ pub struct Usage {
     pub states: BTreeMap<JobState, u64>,
     /// Since when the job waits that has been waiting longest to be taken, if one does.
     pub oldest_queued: Option<UnixMs>,
+    /// The store's time when it was asked.
+    pub now: UnixMs,
 }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::job::{JobId, UnixMs};
+use crate::job::JobId;
 
 use super::{
     Accepted, AcceptedNow, Apps, Asked, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, News, Outcome,
@@ -100,16 +101,16 @@ impl JobStore for CountedStore {
         self.tally.of("list", self.store.list(filter, page).await)
     }
 
-    async fn take(&self, owner: &str, apps: &Apps, now: UnixMs, lease_until: UnixMs) -> Stored<Option<Taken>> {
-        let taken = self.tally.of("take", self.store.take(owner, apps, now, lease_until).await)?;
+    async fn take(&self, owner: &str, apps: &Apps, lease: Duration) -> Stored<Option<Taken>> {
+        let taken = self.tally.of("take", self.store.take(owner, apps, lease).await)?;
         if taken.as_ref().is_some_and(|taken| taken.job.planned) {
             self.tally.resumed.fetch_add(1, Ordering::Relaxed);
         }
         Ok(taken)
     }
 
-    async fn renew(&self, id: JobId, epoch: u64, lease_until: UnixMs) -> Stored<Told> {
-        self.tally.of("renew", self.store.renew(id, epoch, lease_until).await)
+    async fn renew(&self, id: JobId, epoch: u64, lease: Duration) -> Stored<Told> {
+        self.tally.of("renew", self.store.renew(id, epoch, lease).await)
     }
 
     async fn release(&self, id: JobId, epoch: u64) -> Stored<()> {
@@ -150,12 +151,12 @@ impl JobStore for CountedStore {
         self.tally.of("result", self.store.result(id).await)
     }
 
-    async fn cancel(&self, id: JobId, keep_partial: bool, now: UnixMs) -> Stored<Job> {
-        self.tally.of("cancel", self.store.cancel(id, keep_partial, now).await)
+    async fn cancel(&self, id: JobId, keep_partial: bool) -> Stored<Job> {
+        self.tally.of("cancel", self.store.cancel(id, keep_partial).await)
     }
 
-    async fn redrive(&self, id: JobId, now: UnixMs) -> Stored<Job> {
-        self.tally.of("redrive", self.store.redrive(id, now).await)
+    async fn redrive(&self, id: JobId) -> Stored<Job> {
+        self.tally.of("redrive", self.store.redrive(id).await)
     }
 
     async fn retain(&self, id: JobId, retention_ms: u64) -> Stored<Job> {
@@ -174,8 +175,8 @@ impl JobStore for CountedStore {
         self.tally.of("history", self.store.history(app, version, limit).await)
     }
 
-    async fn sweep(&self, now: UnixMs) -> Stored<Swept> {
-        self.tally.of("sweep", self.store.sweep(now).await)
+    async fn sweep(&self) -> Stored<Swept> {
+        self.tally.of("sweep", self.store.sweep().await)
     }
 
     async fn usage(&self) -> Stored<Usage> {

@@ -126,3 +126,16 @@ impl StoreError {
 pub(crate) fn cause(of: impl Into<Box<dyn Error + Send + Sync>>) -> Cause {
     Arc::from(of.into())
 }
+
+/// An error with all of its causes, for logs and for what is kept of a job's end.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str("\n  because: ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

@@ -14,10 +14,11 @@ use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
 use tokio_postgres::IsolationLevel;
 
+use crate::clock::SetClock;
 use crate::job::{JobId, UnixMs};
 
 use super::rows::{USAGE, count_jobs};
-use super::rules::unsigned;
+use super::rules::{sql, unsigned};
 use super::{
     Accepted, AcceptedNow, Apps, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, News,
     Page, Partial, PartitionPage, PartitionRow, Past, Planned, StoreError, Stored, Submitted, Swept, Taken, Told,
@@ -45,6 +46,8 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// The events kept of each job.
     pub events_kept: u64,
+    /// The time, where a test sets it; else that of the database's server.
+    pub clock: Option<SetClock>,
 }
 
 impl Default for Options {
@@ -54,6 +57,7 @@ impl Default for Options {
             statement_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             events_kept: EVENTS_KEPT,
+            clock: None,
         }
     }
 }
@@ -74,6 +78,11 @@ impl PostgresStore {
         let pool = connect::pool(config, &options)?;
         connect::migrate(pool.get().await?).await?;
         Ok(Self { pool, options })
+    }
+
+    /// The time that a test has set.
+    fn set(&self) -> Option<i64> {
+        self.options.clock.as_ref().map(|clock| sql(clock.now().0))
     }
 
     async fn client(&self) -> Stored<Object> {
@@ -109,7 +118,7 @@ macro_rules! reading {
 impl JobStore for PostgresStore {
     async fn submit(&self, job: NewJob) -> Stored<Submitted> {
         fits("bytes of a query", job.query.len())?;
-        writing!(self, |transaction| jobs::submit(&transaction, &job))
+        writing!(self, |transaction| jobs::submit(&transaction, &job, self.set()))
     }
 
     async fn get(&self, id: JobId) -> Stored<Job> {
@@ -124,22 +133,22 @@ impl JobStore for PostgresStore {
         reading!(self, |transaction| jobs::list(&transaction, filter, page))
     }
 
-    async fn take(&self, owner: &str, apps: &Apps, now: UnixMs, lease_until: UnixMs) -> Stored<Option<Taken>> {
+    async fn take(&self, owner: &str, apps: &Apps, lease: Duration) -> Stored<Option<Taken>> {
         // A row that another changed while it was looked at falls out, and the next one is not looked at in its place.
         for _ in 0..TRIES {
             let taken: Stored<_> =
-                writing!(self, |transaction| owner::take(&transaction, owner, apps, now, lease_until));
+                writing!(self, |transaction| owner::take(&transaction, owner, apps, lease, self.set()));
             match taken? {
                 Some(taken) => return Ok(Some(taken)),
-                None if !self.is_waiting(apps, now).await? => return Ok(None),
+                None if !self.is_waiting(apps).await? => return Ok(None),
                 None => {}
             }
         }
         Ok(None)
     }
 
-    async fn renew(&self, id: JobId, epoch: u64, lease_until: UnixMs) -> Stored<Told> {
-        writing!(self, |transaction| owner::renew(&transaction, id, epoch, lease_until))
+    async fn renew(&self, id: JobId, epoch: u64, lease: Duration) -> Stored<Told> {
+        writing!(self, |transaction| owner::renew(&transaction, id, epoch, lease, self.set()))
     }
 
     async fn release(&self, id: JobId, epoch: u64) -> Stored<()> {
@@ -168,19 +177,19 @@ impl JobStore for PostgresStore {
 
     async fn finish(&self, id: JobId, epoch: u64, ended: Ended) -> Stored<Job> {
         fits("bytes of an answer", ended.result.as_ref().map_or(0, bytes::Bytes::len))?;
-        writing!(self, |transaction| owner::finish(&transaction, id, epoch, &ended))
+        writing!(self, |transaction| owner::finish(&transaction, id, epoch, &ended, self.set()))
     }
 
     async fn result(&self, id: JobId) -> Stored<Option<JobResult>> {
         reading!(self, |transaction| jobs::result(&transaction, id))
     }
 
-    async fn cancel(&self, id: JobId, keep_partial: bool, now: UnixMs) -> Stored<Job> {
-        writing!(self, |transaction| jobs::cancel(&transaction, id, keep_partial, now))
+    async fn cancel(&self, id: JobId, keep_partial: bool) -> Stored<Job> {
+        writing!(self, |transaction| jobs::cancel(&transaction, id, keep_partial, self.set()))
     }
 
-    async fn redrive(&self, id: JobId, now: UnixMs) -> Stored<Job> {
-        writing!(self, |transaction| jobs::redrive(&transaction, id, now))
+    async fn redrive(&self, id: JobId) -> Stored<Job> {
+        writing!(self, |transaction| jobs::redrive(&transaction, id, self.set()))
     }
 
     async fn retain(&self, id: JobId, retention_ms: u64) -> Stored<Job> {
@@ -199,26 +208,30 @@ impl JobStore for PostgresStore {
         reading!(self, |transaction| jobs::history(&transaction, app, version, limit))
     }
 
-    async fn sweep(&self, now: UnixMs) -> Stored<Swept> {
+    async fn sweep(&self) -> Stored<Swept> {
         let mut swept = Swept::default();
         // A transaction each, so that nobody waits long for a row.
         loop {
-            let expired: Stored<_> = writing!(self, |transaction| sweep::expire(&transaction, now));
+            let expired: Stored<_> = writing!(self, |transaction| sweep::expire(&transaction, self.set()));
             let Some(bytes) = expired? else { break };
             swept.expired += 1;
             swept.bytes += bytes;
         }
-        let forgotten: Stored<_> = writing!(self, |transaction| sweep::forget(&transaction, now));
+        let forgotten: Stored<_> = writing!(self, |transaction| sweep::forget(&transaction, self.set()));
         swept.forgotten = forgotten?;
         Ok(swept)
     }
 
     async fn usage(&self) -> Stored<Usage> {
         let client = self.client().await?;
-        let size = "SELECT pg_total_relation_size('jobs') + pg_total_relation_size('partitions') \
-             + pg_total_relation_size('events')";
-        let bytes = unsigned(client.query_one(size, &[]).await?.try_get(0)?);
-        let mut usage = Usage { bytes, ..Usage::default() };
+        let size = format!(
+            "SELECT pg_total_relation_size('jobs') + pg_total_relation_size('partitions') \
+             + pg_total_relation_size('events'), {}",
+            fault::now(1)
+        );
+        let told = client.query_one(&size, &[&self.set()]).await?;
+        let now = UnixMs(unsigned(told.try_get(1)?));
+        let mut usage = Usage { bytes: unsigned(told.try_get(0)?), now, ..Usage::default() };
         for row in client.query(USAGE, &[]).await? {
             count_jobs(&mut usage, &row)?;
         }
@@ -230,8 +243,8 @@ impl JobStore for PostgresStore {
 const TRIES: u32 = 16;
 
 impl PostgresStore {
-    async fn is_waiting(&self, apps: &Apps, now: UnixMs) -> Stored<bool> {
-        reading!(self, |transaction| owner::is_waiting(&transaction, apps, now))
+    async fn is_waiting(&self, apps: &Apps) -> Stored<bool> {
+        reading!(self, |transaction| owner::is_waiting(&transaction, apps, self.set()))
     }
 }
 

@@ -9,11 +9,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::task::spawn_blocking;
 
+use crate::clock::{SetClock, ms, unix_ms};
 use crate::job::{JobId, UnixMs};
 
 use super::rules::unsigned;
@@ -48,11 +50,13 @@ pub struct Options {
     pub events_kept: u64,
     /// The connections that read, at least 1.
     pub readers: usize,
+    /// The time, where a test sets it; else that of this process.
+    pub clock: Option<SetClock>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_bytes: None, events_kept: EVENTS_KEPT, readers: 3 }
+        Self { max_bytes: None, events_kept: EVENTS_KEPT, readers: 3, clock: None }
     }
 }
 
@@ -91,6 +95,10 @@ impl SqliteStore {
     /// [`StoreError`] when it cannot be written.
     pub async fn lapse(&self) -> Stored<()> {
         self.write(Care::PASS, owner::lapse).await
+    }
+
+    fn now(&self) -> UnixMs {
+        self.options.clock.as_ref().map_or_else(unix_ms, SetClock::now)
     }
 
     async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Stored<T> + Send + 'static) -> Stored<T> {
@@ -133,7 +141,8 @@ fn size_of(file: &Path) -> u64 {
 #[async_trait]
 impl JobStore for SqliteStore {
     async fn submit(&self, job: NewJob) -> Stored<Submitted> {
-        self.write(Care::PROMISE, move |connection| jobs::submit(connection, &job)).await
+        let now = self.now();
+        self.write(Care::PROMISE, move |connection| jobs::submit(connection, &job, now)).await
     }
 
     async fn get(&self, id: JobId) -> Stored<Job> {
@@ -149,13 +158,16 @@ impl JobStore for SqliteStore {
         self.read(move |connection| jobs::list(connection, &filter, page)).await
     }
 
-    async fn take(&self, owner: &str, apps: &Apps, now: UnixMs, lease_until: UnixMs) -> Stored<Option<Taken>> {
+    async fn take(&self, owner: &str, apps: &Apps, lease: Duration) -> Stored<Option<Taken>> {
         let (owner, apps) = (owner.to_owned(), apps.clone());
-        self.write(Care::PASS, move |connection| owner::take(connection, &owner, &apps, now, lease_until)).await
+        let now = self.now();
+        let until = now.plus(ms(lease));
+        self.write(Care::PASS, move |connection| owner::take(connection, &owner, &apps, now, until)).await
     }
 
-    async fn renew(&self, id: JobId, epoch: u64, lease_until: UnixMs) -> Stored<Told> {
-        self.write(Care::PASS, move |connection| owner::renew(connection, id, epoch, lease_until)).await
+    async fn renew(&self, id: JobId, epoch: u64, lease: Duration) -> Stored<Told> {
+        let until = self.now().plus(ms(lease));
+        self.write(Care::PASS, move |connection| owner::renew(connection, id, epoch, until)).await
     }
 
     async fn release(&self, id: JobId, epoch: u64) -> Stored<()> {
@@ -190,7 +202,9 @@ impl JobStore for SqliteStore {
         let result = ended.result.clone();
         let large = result.as_ref().map_or(0, blobs::large);
         let stowed = self.stowing(large, move |blobs| result.map(|bytes| blobs.take(bytes)).transpose()).await?;
-        self.write(Care::END, move |connection| owner::finish(connection, id, epoch, &ended, stowed.as_ref())).await
+        let now = self.now();
+        self.write(Care::END, move |connection| owner::finish(connection, id, epoch, &ended, stowed.as_ref(), now))
+            .await
     }
 
     async fn result(&self, id: JobId) -> Stored<Option<JobResult>> {
@@ -198,11 +212,13 @@ impl JobStore for SqliteStore {
         self.read(move |connection| jobs::result(connection, &blobs, id)).await
     }
 
-    async fn cancel(&self, id: JobId, keep_partial: bool, now: UnixMs) -> Stored<Job> {
+    async fn cancel(&self, id: JobId, keep_partial: bool) -> Stored<Job> {
+        let now = self.now();
         self.write(Care::END, move |connection| jobs::cancel(connection, id, keep_partial, now)).await
     }
 
-    async fn redrive(&self, id: JobId, now: UnixMs) -> Stored<Job> {
+    async fn redrive(&self, id: JobId) -> Stored<Job> {
+        let now = self.now();
         self.write(Care::END, move |connection| jobs::redrive(connection, id, now)).await
     }
 
@@ -224,7 +240,8 @@ impl JobStore for SqliteStore {
         self.read(move |connection| jobs::history(connection, &app, &version, limit)).await
     }
 
-    async fn sweep(&self, now: UnixMs) -> Stored<Swept> {
+    async fn sweep(&self) -> Stored<Swept> {
+        let now = self.now();
         let mut swept = Swept::default();
         // A transaction each, so that others come in between. It is on the disk before a file goes.
         while let Some(bytes) = self.write(Care::END, move |connection| sweep::expire(connection, now)).await? {
@@ -239,11 +256,12 @@ impl JobStore for SqliteStore {
     }
 
     async fn usage(&self) -> Stored<Usage> {
+        let now = self.now();
         let (blobs, database) = (Arc::clone(&self.blobs), self.database.clone());
         self.read(move |connection| {
             let log = database.with_extension("db-wal");
             let bytes = size_of(&database) + size_of(&log) + blobs.bytes();
-            jobs::usage(connection, bytes)
+            jobs::usage(connection, bytes, now)
         })
         .await
     }

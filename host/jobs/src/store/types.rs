@@ -33,8 +33,6 @@ pub struct NewJob {
     pub caller: Option<String>,
     /// By what the same request is known when it comes again.
     pub idempotency: Option<Idempotency>,
-    /// When it was asked for.
-    pub created: UnixMs,
 }
 
 /// By what a request is known when it comes again. Keys of different callers are different.
@@ -191,6 +189,8 @@ pub struct Taken {
     pub job: Job,
     /// What the owner's writes carry.
     pub epoch: u64,
+    /// When it was taken: how long it has run is counted from there on by the owner.
+    pub at: UnixMs,
 }
 
 /// What an owner is told when it renews its lease.
@@ -350,8 +350,6 @@ pub struct Ended {
     pub result: Option<Bytes>,
     /// What the answer is written in, as HTTP names it.
     pub content_type: Option<String>,
-    /// When. Retention counts from here.
-    pub now: UnixMs,
 }
 
 /// A job's answer.

@@ -1,12 +1,13 @@
 //! Ends, and what comes after them.
 
 use bytes::Bytes;
-use frond_jobs::store::{Counts, Ended, NewJob, News, PartitionState};
+use frond_jobs::store::{Counts, Ended, News, PartitionState};
 use frond_jobs::{End, JobState};
 use serde_json::json;
 
 use crate::kit::{
-    Bench, EVENTS, at, degraded, done, ended, failed, get, id, job, name, over, planning, rows, running, take,
+    Bench, EVENTS, answering, at, degraded, done, ended, failed, get, id, job, name, over, planning, rows, running,
+    take,
 };
 
 on_both!(
@@ -59,8 +60,8 @@ async fn a_large_answer_comes_back_whole(mut bench: Bench) {
     let large = Bytes::from(vec![7; 5 << 20]);
     let (job, epoch) = running(&bench.store(), 1).await;
     bench.store().merge(job, epoch).await.unwrap();
-    let end = Ended { result: Some(large.clone()), content_type: None, ..ended(End::Partial, 100) };
-    bench.store().finish(job, epoch, end).await.unwrap();
+    let (end, now) = answering(End::Partial, 100, large.clone());
+    bench.store().finish(job, epoch, (Ended { content_type: None, ..end }, now)).await.unwrap();
     bench.reopen().await;
     let answer = bench.store().result(job).await.unwrap().unwrap();
     assert!(answer.bytes == large && answer.content_type.is_none());
@@ -80,7 +81,7 @@ async fn a_cancelled_job_keeps_what_had_arrived(bench: Bench) {
     let (job, epoch) = running(&store, 2).await;
     store.accept(job, epoch, vec![done(1)]).await.unwrap();
     store.cancel(job, true, at(20)).await.unwrap();
-    let end = Ended { result: Some(Bytes::from("some")), ..ended(End::Cancelled, 100) };
+    let end = answering(End::Cancelled, 100, Bytes::from("some"));
     store.finish(job, epoch, end).await.unwrap();
     assert_eq!(&*store.result(job).await.unwrap().unwrap().bytes, b"some");
 }
@@ -109,7 +110,7 @@ async fn a_redrive_runs_only_what_failed_or_is_missing(bench: Bench) {
     let row = rows(&store, job).await.remove(1);
     assert_eq!((row.state, row.attempts, row.run_ms, row.failure), (PartitionState::Pending, 0, 0, None));
     // It waits behind those that came before its redrive.
-    store.submit(NewJob { created: at(150), ..crate::kit::job(2) }).await.unwrap();
+    store.submit_at(crate::kit::job(2), at(150)).await.unwrap();
     assert_eq!(take(&store, 210).await.unwrap().job.id, id(2));
     let next = take(&store, 220).await.unwrap();
     assert_eq!((next.job.id, next.job.state, next.job.started), (job, JobState::Running, Some(at(220))));

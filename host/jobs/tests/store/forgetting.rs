@@ -1,10 +1,10 @@
 //! What goes when its time is over, and what does not.
 
 use bytes::Bytes;
-use frond_jobs::store::{Ended, Filter, NewJob, Page, TOMBSTONE_MS};
+use frond_jobs::store::{Filter, NewJob, Page, TOMBSTONE_MS};
 use frond_jobs::{End, JobState};
 
-use crate::kit::{Bench, at, done, ended, get, id, job, key, name, over, plan, running, take};
+use crate::kit::{Bench, answering, at, done, get, id, job, key, name, over, plan, running, take};
 
 on_both!(
     a_job_whose_time_is_over_leaves_a_tombstone,
@@ -81,7 +81,7 @@ async fn the_answer_of_another_with_the_same_bytes_stays(bench: Bench) {
         let taken = take(&store, 10).await.unwrap();
         store.plan(taken.job.id, taken.epoch, plan(0)).await.unwrap();
         store.merge(taken.job.id, taken.epoch).await.unwrap();
-        let end = Ended { result: Some(large.clone()), ..ended(End::Succeeded, 100) };
+        let end = answering(End::Succeeded, 100, large.clone());
         store.finish(taken.job.id, taken.epoch, end).await.unwrap();
     }
     let swept = store.sweep(at(1500)).await.unwrap();

@@ -1,12 +1,15 @@
 //! What tests ask for, and the stores that they ask.
 
+use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use frond_jobs::clock::SetClock;
 use frond_jobs::sqlite::{Options, SqliteStore};
 use frond_jobs::store::{
     Accepted, Apps, Ended, Idempotency, Job, NewJob, Outcome, PartitionPage, PartitionRow, Place, Planned,
-    PlannedPartition, Taken,
+    PlannedPartition, Stored, Submitted, Swept, Taken, Told,
 };
 use frond_jobs::{End, JobId, JobStore, StoreError, UnixMs};
 use frond_root::{Failure, FailureKind, Floor, QueryId};
@@ -16,9 +19,78 @@ use tempfile::TempDir;
 /// The events that the stores of tests keep of a job.
 pub(crate) const EVENTS: u64 = 50;
 
+/// A store whose clock is set by each call that a time matters to.
+#[derive(Clone)]
+pub(crate) struct Store {
+    store: Arc<dyn JobStore>,
+    clock: SetClock,
+}
+
+impl Deref for Store {
+    type Target = dyn JobStore;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.store
+    }
+}
+
+impl Store {
+    /// The store that `open` makes with a clock.
+    pub(crate) fn with<S: JobStore + 'static>(open: impl FnOnce(SetClock) -> S) -> Self {
+        let clock = SetClock::default();
+        Self::of(open(clock.clone()), clock)
+    }
+
+    /// The store that was made with the clock.
+    pub(crate) fn of<S: JobStore + 'static>(store: S, clock: SetClock) -> Self {
+        Self { store: Arc::new(store), clock }
+    }
+
+    /// Submits the job, at as many milliseconds as its number is.
+    pub(crate) async fn submit(&self, job: NewJob) -> Stored<Submitted> {
+        let now = number(job.id);
+        self.submit_at(job, at(now)).await
+    }
+
+    pub(crate) async fn submit_at(&self, job: NewJob, now: UnixMs) -> Stored<Submitted> {
+        self.clock.set(now);
+        self.store.submit(job).await
+    }
+
+    pub(crate) async fn take(&self, owner: &str, apps: &Apps, now: UnixMs, until: UnixMs) -> Stored<Option<Taken>> {
+        self.clock.set(now);
+        self.store.take(owner, apps, Duration::from_millis(until.since(now))).await
+    }
+
+    pub(crate) async fn renew(&self, id: JobId, epoch: u64, until: UnixMs) -> Stored<Told> {
+        let lease = Duration::from_millis(until.since(self.clock.now()));
+        self.store.renew(id, epoch, lease).await
+    }
+
+    pub(crate) async fn finish(&self, id: JobId, epoch: u64, (ended, now): (Ended, UnixMs)) -> Stored<Job> {
+        self.clock.set(now);
+        self.store.finish(id, epoch, ended).await
+    }
+
+    pub(crate) async fn cancel(&self, id: JobId, keep_partial: bool, now: UnixMs) -> Stored<Job> {
+        self.clock.set(now);
+        self.store.cancel(id, keep_partial).await
+    }
+
+    pub(crate) async fn redrive(&self, id: JobId, now: UnixMs) -> Stored<Job> {
+        self.clock.set(now);
+        self.store.redrive(id).await
+    }
+
+    pub(crate) async fn sweep(&self, now: UnixMs) -> Stored<Swept> {
+        self.clock.set(now);
+        self.store.sweep().await
+    }
+}
+
 /// A store that can be closed and opened again.
 pub(crate) struct Bench {
-    store: Option<Arc<dyn JobStore>>,
+    store: Option<Store>,
     place: Where,
 }
 
@@ -41,13 +113,13 @@ impl Bench {
         Some(Self { store: Some(postgres(&database).await), place: Where::Database(database) })
     }
 
-    pub(crate) fn store(&self) -> Arc<dyn JobStore> {
-        Arc::clone(self.store.as_ref().unwrap())
+    pub(crate) fn store(&self) -> Store {
+        self.store.clone().unwrap()
     }
 
     pub(crate) async fn reopen(&mut self) {
         let store = self.store.take().unwrap();
-        assert_eq!(Arc::strong_count(&store), 1, "somebody still has the store open");
+        assert_eq!(Arc::strong_count(&store.store), 1, "somebody still has the store open");
         drop(store);
         self.store = Some(match &self.place {
             Where::Folder(folder) => sqlite(folder),
@@ -57,14 +129,14 @@ impl Bench {
     }
 }
 
-fn sqlite(folder: &TempDir) -> Arc<dyn JobStore> {
-    let options = Options { events_kept: EVENTS, ..Options::default() };
-    Arc::new(SqliteStore::open(&folder.path().join("jobs"), options).unwrap())
+fn sqlite(folder: &TempDir) -> Store {
+    let options = |clock| Options { events_kept: EVENTS, clock: Some(clock), ..Options::default() };
+    Store::with(|clock| SqliteStore::open(&folder.path().join("jobs"), options(clock)).unwrap())
 }
 
 #[cfg(feature = "postgres")]
-async fn postgres(database: &crate::server::Database) -> Arc<dyn JobStore> {
-    Arc::new(database.open(EVENTS).await.unwrap())
+async fn postgres(database: &crate::server::Database) -> Store {
+    database.open(EVENTS).await.unwrap()
 }
 
 pub(crate) fn at(ms: u64) -> UnixMs {
@@ -76,7 +148,13 @@ pub(crate) fn id(number: u64) -> JobId {
     JobId::from(QueryId::from(u128::from(number) << 80))
 }
 
-/// The `number`th job, asked for at that millisecond.
+/// The number of such a job.
+fn number(id: JobId) -> u64 {
+    let bits = u128::from_str_radix(&id.to_string(), 16).unwrap();
+    u64::try_from(bits >> 80).unwrap()
+}
+
+/// The `number`th job.
 pub(crate) fn job(number: u64) -> NewJob {
     NewJob {
         id: id(number),
@@ -90,7 +168,6 @@ pub(crate) fn job(number: u64) -> NewJob {
         weight: 1,
         caller: Some("ann".to_owned()),
         idempotency: None,
-        created: at(number),
     }
 }
 
@@ -133,39 +210,45 @@ pub(crate) fn failed(index: u32) -> Accepted {
     result(index, Outcome::Failed(Failure::new(FailureKind::Trap, format!("trap {index}"))))
 }
 
-pub(crate) fn ended(end: End, now: u64) -> Ended {
+pub(crate) fn ended(end: End, now: u64) -> (Ended, UnixMs) {
     let result = matches!(end, End::Succeeded | End::Partial).then(|| Bytes::from("answer"));
-    Ended {
+    let ended = Ended {
         end,
         reason: (end == End::Failed).then(|| json!({"reason": "below-floor"})),
         coverage: json!({"complete": end == End::Succeeded}),
         result,
         content_type: Some("application/json".to_owned()),
-        now: at(now),
-    }
+    };
+    (ended, at(now))
+}
+
+/// The same with another answer.
+pub(crate) fn answering(end: End, now: u64, result: Bytes) -> (Ended, UnixMs) {
+    let (ended, now) = ended(end, now);
+    (Ended { result: Some(result), ..ended }, now)
 }
 
 /// Takes the next job, at `now`, until 1000 ms later.
-pub(crate) async fn take(store: &Arc<dyn JobStore>, now: u64) -> Option<Taken> {
+pub(crate) async fn take(store: &Store, now: u64) -> Option<Taken> {
     store.take("owner", &Apps::All, at(now), at(now + 1000)).await.unwrap()
 }
 
 /// Submits the first job and takes it: it is planning, under the epoch that is returned.
-pub(crate) async fn planning(store: &Arc<dyn JobStore>) -> (JobId, u64) {
+pub(crate) async fn planning(store: &Store) -> (JobId, u64) {
     store.submit(job(1)).await.unwrap();
     let taken = take(store, 10).await.unwrap();
     (taken.job.id, taken.epoch)
 }
 
 /// The same with a plan of `count` partitions: it is running.
-pub(crate) async fn running(store: &Arc<dyn JobStore>, count: usize) -> (JobId, u64) {
+pub(crate) async fn running(store: &Store, count: usize) -> (JobId, u64) {
     let (id, epoch) = planning(store).await;
     store.plan(id, epoch, plan(count)).await.unwrap();
     (id, epoch)
 }
 
 /// The same, ended at 100 ms, with what `results` say.
-pub(crate) async fn over(store: &Arc<dyn JobStore>, results: Vec<Accepted>, end: End) -> JobId {
+pub(crate) async fn over(store: &Store, results: Vec<Accepted>, end: End) -> JobId {
     let (id, epoch) = running(store, results.len()).await;
     store.accept(id, epoch, results).await.unwrap();
     store.merge(id, epoch).await.unwrap();
@@ -173,12 +256,12 @@ pub(crate) async fn over(store: &Arc<dyn JobStore>, results: Vec<Accepted>, end:
     id
 }
 
-pub(crate) async fn rows(store: &Arc<dyn JobStore>, id: JobId) -> Vec<PartitionRow> {
+pub(crate) async fn rows(store: &Store, id: JobId) -> Vec<PartitionRow> {
     let page = PartitionPage { after: None, limit: 1000, states: Vec::new() };
     store.partitions(id, &page).await.unwrap()
 }
 
-pub(crate) async fn get(store: &Arc<dyn JobStore>, id: JobId) -> Job {
+pub(crate) async fn get(store: &Store, id: JobId) -> Job {
     store.get(id).await.unwrap()
 }
 

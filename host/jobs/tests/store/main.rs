@@ -30,6 +30,8 @@ macro_rules! on_both {
     };
 }
 
+#[cfg(feature = "postgres")]
+mod clocks;
 mod ending;
 mod forgetting;
 mod kit;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use frond_jobs::clock::SetClock;
 use frond_jobs::postgres::{MAX_BYTES, Options, PostgresStore};
-use frond_jobs::store::{Apps, Ended, NewJob, Outcome};
+use frond_jobs::store::{Apps, NewJob, Outcome};
 use frond_jobs::{End, JobStore, StoreError};
 use tokio_postgres::NoTls;
 
-use crate::kit::{at, done, ended, id, job, name, plan, result, running};
+use crate::kit::{Store, answering, at, done, ended, id, job, name, plan, result, running};
 use crate::server::Database;
 
 /// A database of one's own, or the end of the test.
@@ -128,7 +129,7 @@ async fn takers_in_several_processes_never_get_the_same_job() {
 #[tokio::test]
 async fn an_owner_in_another_process_is_fenced() {
     let database = database!(new);
-    let first: Arc<dyn JobStore> = Arc::new(database.open(9).await.unwrap());
+    let first = database.open(9).await.unwrap();
     let second = database.open(9).await.unwrap();
     let (job, stale) = running(&first, 2).await;
     let taken = second.take("second", &Apps::All, at(5000), at(6000)).await.unwrap().unwrap();
@@ -140,22 +141,23 @@ async fn an_owner_in_another_process_is_fenced() {
 #[tokio::test]
 async fn what_is_too_large_for_a_row_is_refused() {
     let database = database!(new);
-    let store: Arc<dyn JobStore> = Arc::new(database.open(9).await.unwrap());
+    let store = database.open(9).await.unwrap();
     let large = Bytes::from(vec![0; usize::try_from(MAX_BYTES).unwrap() + 1]);
     let (job, epoch) = running(&store, 1).await;
     assert_eq!(name(&store.submit(NewJob { query: large.clone(), ..crate::kit::job(2) }).await), "too large");
     let partial = result(0, Outcome::Done(large.clone()));
     assert_eq!(name(&store.accept(job, epoch, vec![partial]).await), "too large");
     store.merge(job, epoch).await.unwrap();
-    let end = Ended { result: Some(large), ..ended(End::Succeeded, 50) };
+    let end = answering(End::Succeeded, 50, large);
     assert_eq!(name(&store.finish(job, epoch, end).await), "too large");
 }
 
 #[tokio::test]
 async fn a_call_that_is_dropped_leaves_its_connection_in_order() {
     let database = database!(new);
-    let options = Options { connections: 1, ..Options::default() };
-    let store: Arc<dyn JobStore> = Arc::new(PostgresStore::open(&database.url(), options).await.unwrap());
+    let clock = SetClock::default();
+    let options = Options { connections: 1, clock: Some(clock.clone()), ..Options::default() };
+    let store = Store::of(PostgresStore::open(&database.url(), options).await.unwrap(), clock);
     let (job, epoch) = running(&store, 64).await;
     for index in 0..64 {
         let mut accepting = store.accept(job, epoch, vec![done(index)]);
@@ -176,7 +178,7 @@ async fn a_call_that_is_dropped_leaves_its_connection_in_order() {
 #[tokio::test]
 async fn a_text_that_postgres_does_not_keep_is_refused() {
     let database = database!(new);
-    let store: Arc<dyn JobStore> = Arc::new(database.open(9).await.unwrap());
+    let store = database.open(9).await.unwrap();
     let (job, epoch) = crate::kit::planning(&store).await;
     let mut planned = plan(2);
     planned.partitions[1].key = "a\0b".into();

@@ -5,16 +5,16 @@ use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use bytes::Bytes;
+use frond_jobs::clock::SetClock;
 use frond_jobs::sqlite::{Options, SqliteStore};
-use frond_jobs::store::{Ended, NewJob, Outcome};
+use frond_jobs::store::{NewJob, Outcome};
 use frond_jobs::{End, JobState, JobStore, StoreError};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::kit::{at, done, ended, get, id, job, name, plan, planning, result, rows, running, take};
+use crate::kit::{Store, answering, at, done, ended, get, id, job, name, plan, planning, result, rows, running, take};
 
 fn folder() -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
@@ -22,8 +22,12 @@ fn folder() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-fn open(path: &Path) -> Arc<dyn JobStore> {
-    Arc::new(SqliteStore::open(path, Options::default()).unwrap())
+fn open(path: &Path) -> Store {
+    open_with(path, Options::default())
+}
+
+fn open_with(path: &Path, options: Options) -> Store {
+    Store::with(|clock| SqliteStore::open(path, Options { clock: Some(clock), ..options }).unwrap())
 }
 
 fn refusal(path: &Path) -> &'static str {
@@ -59,9 +63,10 @@ async fn only_the_owner_can_read_it() {
 async fn what_a_killed_process_had_is_taken_up_at_once_when_leases_are_let_lapse() {
     let (_folder, path) = folder();
     let (job, epoch) = running(&open(&path), 2).await;
-    let store = SqliteStore::open(&path, Options::default()).unwrap();
+    let clock = SetClock::default();
+    let store = SqliteStore::open(&path, Options { clock: Some(clock.clone()), ..Options::default() }).unwrap();
     store.lapse().await.unwrap();
-    let store: Arc<dyn JobStore> = Arc::new(store);
+    let store = Store::of(store, clock);
     let next = take(&store, 11).await.unwrap();
     assert_eq!((next.job.id, next.epoch), (job, epoch + 1));
     assert_eq!(name(&store.accept(job, epoch, vec![done(0)]).await), "fenced");
@@ -146,7 +151,7 @@ async fn a_file_of_a_newer_frond_is_refused() {
 async fn a_store_that_is_full_takes_nothing_in_and_can_be_emptied() {
     let (_folder, path) = folder();
     let options = Options { max_bytes: Some(4 << 20), ..Options::default() };
-    let store: Arc<dyn JobStore> = Arc::new(SqliteStore::open(&path, options.clone()).unwrap());
+    let store = open_with(&path, options.clone());
     let (held, epoch) = running(&store, 100).await;
     let fat = |number| NewJob { query: Bytes::from(vec![b'q'; 300_000]), ..job(number) };
     let mut jobs = 2;
@@ -221,7 +226,7 @@ async fn the_file_of_an_answer_goes_when_its_job_is_redriven() {
     let store = open(&path);
     let (job, epoch) = running(&store, 1).await;
     store.merge(job, epoch).await.unwrap();
-    let end = Ended { result: Some(large(1)), ..ended(End::Partial, 100) };
+    let end = answering(End::Partial, 100, large(1));
     store.finish(job, epoch, end).await.unwrap();
     assert_eq!(store.sweep(at(200)).await.unwrap().blobs_removed, 0);
     store.redrive(job, at(300)).await.unwrap();
@@ -248,7 +253,7 @@ async fn sweeps_leave_alone_what_is_being_written() {
     let (job, epoch) = running(&store, 24).await;
     let mut accepting = tokio::task::JoinSet::new();
     for index in 0..24 {
-        let store = Arc::clone(&store);
+        let store = store.clone();
         let partial = result(index, Outcome::Done(large(u8::try_from(index).unwrap() / 2)));
         accepting.spawn(async move { store.accept(job, epoch, vec![partial]).await.unwrap() });
     }
@@ -272,7 +277,7 @@ async fn results_that_come_at_once_share_a_transaction() {
     let alone = log() - start;
     let mut all = tokio::task::JoinSet::new();
     for index in 100..200 {
-        let store = Arc::clone(&store);
+        let store = store.clone();
         all.spawn(async move { store.accept(job, epoch, vec![done(index)]).await.unwrap() });
     }
     while all.join_next().await.is_some() {}
@@ -289,7 +294,7 @@ async fn victim() {
     let (job, epoch) = running(&store, 100_000).await;
     let mut accepting = tokio::task::JoinSet::new();
     for task in 0..8 {
-        let store = Arc::clone(&store);
+        let store = store.clone();
         accepting.spawn(async move {
             for index in (task..100_000).step_by(8) {
                 let partial = if index % 97 == 0 { large(u8::try_from(index % 251).unwrap()) } else { small(index) };

@@ -3,10 +3,9 @@
 use std::collections::HashSet;
 
 use frond_jobs::store::{Apps, CancelKind, NewJob, News, PartitionState, Planned};
-use frond_jobs::{End, JobState, JobStore};
-use std::sync::Arc;
+use frond_jobs::{End, JobState};
 
-use crate::kit::{Bench, at, done, ended, get, id, job, job_of, name, plan, planning, rows, running, take};
+use crate::kit::{Bench, Store, at, done, ended, get, id, job, job_of, name, plan, planning, rows, running, take};
 
 on_both!(
     a_job_is_taken_once,
@@ -182,7 +181,7 @@ async fn what_is_given_back_keeps_its_place(bench: Bench) {
 }
 
 /// Tries everything that an owner can do. All of it is refused, and leaves no trace.
-async fn refused(store: &Arc<dyn JobStore>, job: frond_jobs::JobId, epoch: u64) {
+async fn refused(store: &Store, job: frond_jobs::JobId, epoch: u64) {
     let before = (get(store, job).await, rows(store, job).await, store.events(job, 0, 100).await.unwrap());
     assert_eq!(name(&store.renew(job, epoch, at(9000)).await), "fenced");
     assert_eq!(name(&store.release(job, epoch).await), "fenced");

@@ -1,16 +1,14 @@
 //! Whatever is done in whatever order, the stores do what the model does.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use frond_jobs::store::{
     Accepted, Apps, Filter, Idempotency, NewJob, News, Outcome, Page, PartitionState, TOMBSTONE_MS,
 };
-use frond_jobs::{End, JobState, JobStore, StoreError};
+use frond_jobs::{End, JobState, StoreError};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::kit::{Bench, at, degraded, done, ended, failed, id, job, name, plan, rows};
+use crate::kit::{Bench, Store, at, degraded, done, ended, failed, id, job, name, plan, rows};
 use crate::model::{Job, Kind, Model, Said};
 
 /// How many jobs there are, and apps.
@@ -133,7 +131,7 @@ impl Run {
         let now = self.now;
         match self.settle(op) {
             Op::Submit { job: number, app, share, key, print } => {
-                let real = said(store.submit(new(number, app, share, key, print, now)).await, |submitted| {
+                let real = said(store.submit_at(new(number, app, share, key, print), at(now)).await, |submitted| {
                     ((submitted.job.id), submitted.fresh)
                 });
                 let said = self.model.submit(number, modelled(app, share, key, print, now));
@@ -184,7 +182,7 @@ impl Run {
     }
 
     /// What others than owners do.
-    async fn step_of_others(&mut self, store: &Arc<dyn JobStore>, op: Op) {
+    async fn step_of_others(&mut self, store: &Store, op: Op) {
         let now = self.now;
         match op {
             Op::Cancel { job, keep } => {
@@ -238,7 +236,7 @@ impl Run {
         }
     }
 
-    async fn compare_parts(&self, store: &Arc<dyn JobStore>, number: u64, job: &Job) {
+    async fn compare_parts(&self, store: &Store, number: u64, job: &Job) {
         assert_eq!(store.result(id(number)).await.unwrap().is_some(), job.has_result);
         let states: Vec<_> = rows(store, id(number)).await.iter().map(|row| row.state).collect();
         let plan = job.plan.clone().unwrap_or_default();
@@ -282,9 +280,9 @@ fn compare_job(found: &frond_jobs::Job, job: &Job) {
     assert_eq!(found.counts.settled_weight, 10 * (counts[0] + counts[1]));
 }
 
-fn new(number: u64, app: u8, share: u32, key: Option<u8>, print: u8, now: u64) -> NewJob {
+fn new(number: u64, app: u8, share: u32, key: Option<u8>, print: u8) -> NewJob {
     let idempotency = key.map(|key| Idempotency { key: format!("key {key}"), fingerprint: Bytes::from(vec![print]) });
-    NewJob { app: format!("app {app}"), weight: share, idempotency, created: at(now), retention_ms: 100, ..job(number) }
+    NewJob { app: format!("app {app}"), weight: share, idempotency, retention_ms: 100, ..job(number) }
 }
 
 fn modelled(app: u8, share: u32, key: Option<u8>, print: u8, now: u64) -> Job {

@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use frond_jobs::StoreError;
+use frond_jobs::clock::SetClock;
 use frond_jobs::postgres::{Options, PostgresStore};
 use frond_testkit::Postgres;
 use tokio::sync::Mutex;
 use tokio_postgres::NoTls;
+
+use crate::kit::Store;
 
 /// The database that the others are copied from.
 const TEMPLATE: &str = "frond";
@@ -50,8 +53,10 @@ impl Database {
         self.server.url(&self.name)
     }
 
-    pub(crate) async fn open(&self, events_kept: u64) -> Result<PostgresStore, StoreError> {
-        PostgresStore::open(&self.url(), options(events_kept)).await
+    pub(crate) async fn open(&self, events_kept: u64) -> Result<Store, StoreError> {
+        let clock = SetClock::default();
+        let options = Options { clock: Some(clock.clone()), ..options(events_kept) };
+        Ok(Store::of(PostgresStore::open(&self.url(), options).await?, clock))
     }
 
     /// Does `sql` in this database.
@@ -63,6 +68,22 @@ impl Database {
     pub(crate) async fn forbid_writes(&self) {
         self.server.run(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", self.name)).await;
         self.hang_up().await;
+    }
+
+    /// Sets the clock of this database so many seconds ahead of its server's, for connections from now on; or sets it anew,
+    /// for those that there are.
+    pub(crate) async fn skew(&self, seconds: i64) {
+        let sql = format!(
+            "CREATE SCHEMA IF NOT EXISTS skew; \
+             CREATE TABLE IF NOT EXISTS skew.by (seconds BIGINT); \
+             DELETE FROM skew.by; \
+             INSERT INTO skew.by VALUES ({seconds}); \
+             CREATE OR REPLACE FUNCTION skew.statement_timestamp() RETURNS timestamptz LANGUAGE sql STABLE AS \
+             'SELECT pg_catalog.statement_timestamp() + make_interval(secs => (SELECT seconds FROM skew.by))'; \
+             ALTER DATABASE {} SET search_path = skew, pg_catalog, public",
+            self.name
+        );
+        self.run(&sql).await;
     }
 
     /// Ends all connections to this database, and waits until they have.

@@ -28,7 +28,7 @@ async fn what_is_submitted_is_there_as_it_was_given(bench: Bench) {
     assert!(submitted.fresh);
     let (found, given) = (get(&store, id(1)).await, job(1));
     assert_eq!(submitted.job, found);
-    assert_eq!((found.id, found.state, found.created), (given.id, JobState::Queued, given.created));
+    assert_eq!((found.id, found.state, found.created), (given.id, JobState::Queued, at(1)));
     assert_eq!((&found.app, &found.version, &found.caller), (&given.app, &given.version, &given.caller));
     assert_eq!((found.floor, &found.required), (given.floor, &given.required));
     assert_eq!((found.run_timeout_ms, found.retention_ms, found.weight), (60_000, 1000, 1));

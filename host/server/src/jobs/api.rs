@@ -313,7 +313,7 @@ pub(crate) async fn cancel(
             _ => return Err(Problem::bad_request("there is the parameter keep-partial, once: true or false")),
         };
     }
-    let job = jobs.store.cancel(named(&id)?, keep.unwrap_or(false), frond_jobs::clock::unix_ms()).await?;
+    let job = jobs.store.cancel(named(&id)?, keep.unwrap_or(false)).await?;
     jobs.bell.ring();
     let mut response = Json(view(jobs, job).await).into_response();
     accepted(&mut response);
@@ -336,7 +336,7 @@ pub(crate) async fn cancel(
 )]
 pub(crate) async fn redrive(State(server): State<Arc<Server>>, Named(id): Named<String>) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;
-    let job = jobs.store.redrive(named(&id)?, frond_jobs::clock::unix_ms()).await?;
+    let job = jobs.store.redrive(named(&id)?).await?;
     jobs.bell.ring();
     let mut response = Json(view(jobs, job).await).into_response();
     accepted(&mut response);

@@ -10,7 +10,6 @@ use axum::{Extension, Json};
 use bytes::Bytes;
 use frond_app::size::parse_duration;
 use frond_jobs::JobState;
-use frond_jobs::clock::unix_ms;
 use frond_jobs::store::{Filter, Idempotency, NewJob, Page};
 use frond_root::{Floor, PartitionKey, QueryId};
 use http::header::LOCATION;
@@ -226,7 +225,6 @@ fn new_job(
         weight: terms.weight.unwrap_or(1),
         caller,
         idempotency,
-        created: unix_ms(),
     })
 }
 

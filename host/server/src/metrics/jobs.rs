@@ -4,7 +4,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use frond_jobs::clock::unix_ms;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -57,7 +56,11 @@ impl JobMetrics {
         registry.register("jobs_partials_accepted", accepted, of.accepted.clone());
         registry.register("jobs_results_late", "Results of partitions that had one, dropped", of.late.clone());
         registry.register("jobs_resumed", "Jobs taken up where an earlier owner had left them", of.resumed.clone());
-        registry.register("jobs_leases_lost", "Jobs lost to another owner while at work", of.lost.clone());
+        registry.register(
+            "jobs_leases_lost",
+            "Jobs lost while at work: to another owner, or because the lease could not be renewed",
+            of.lost.clone(),
+        );
         registry.register(
             "jobs_store_errors",
             "Calls to the store of jobs that failed; fenced ones are writes of an owner that was given up, refused",
@@ -78,7 +81,7 @@ impl JobMetrics {
             for (state, count) in &usage.states {
                 self.jobs.get_or_create(&State { state: state.slug() }).set(int(*count));
             }
-            self.oldest.set(usage.oldest_queued.map_or(0.0, |since| unix_ms().since(since) as f64 / 1e3));
+            self.oldest.set(usage.oldest_queued.map_or(0.0, |since| usage.now.since(since) as f64 / 1e3));
             self.bytes.set(int(usage.bytes));
         }
         set(&self.accepted, tally.accepted());

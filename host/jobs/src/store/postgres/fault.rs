@@ -101,6 +101,12 @@ impl Columns for Row {
     }
 }
 
+/// Now, in Unix milliseconds: the database's time, unless a test has set one as the parameter of this number. The time of
+/// the statement, not of its transaction, which may have waited for a row.
+pub(super) fn now(parameter: u8) -> String {
+    format!("COALESCE(${parameter}::bigint, (extract(epoch FROM statement_timestamp()) * 1000)::bigint)")
+}
+
 /// What a statement is given.
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 

@@ -2,14 +2,14 @@
 
 use deadpool_postgres::Transaction;
 
-use crate::job::{End, JobId, JobState, Move, UnixMs};
+use crate::job::{End, JobId, JobState, Move};
 use crate::store::rows::{Columns, HEAD, JOB, PAST, damaged, head_of, job_of, past_of};
 use crate::store::rules::{Head, scope, sql};
 use crate::store::{
     Asked, EventPage, Filter, Job, JobResult, MAX_PAGE, NewJob, Page, Past, StoreError, Stored, Submitted, cause,
 };
 
-use super::fault::{execute, row, rows};
+use super::fault::{execute, now, row, rows};
 
 /// What decides about the job. With `lock`, nobody else changes it until the transaction is through.
 pub(super) async fn head(transaction: &Transaction<'_>, id: JobId, lock: bool) -> Stored<Head> {
@@ -31,10 +31,10 @@ pub(super) async fn get(transaction: &Transaction<'_>, id: JobId) -> Stored<Job>
     found.map_or(Err(StoreError::NotFound(id)), |row| job_of(&row))
 }
 
-pub(super) async fn submit(transaction: &Transaction<'_>, new: &NewJob) -> Stored<Submitted> {
+pub(super) async fn submit(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -> Stored<Submitted> {
     // What stands in the way of the row may go before it is found: a sweep frees keys.
     for _ in 0..3 {
-        if insert(transaction, new).await? {
+        if insert(transaction, new, set).await? {
             return Ok(Submitted { job: get(transaction, new.id).await?, fresh: true });
         }
         if let Some(id) = known(transaction, new).await? {
@@ -65,15 +65,19 @@ async fn known(transaction: &Transaction<'_>, new: &NewJob) -> Stored<Option<Job
 }
 
 /// False when a job with the same id or key is there.
-async fn insert(transaction: &Transaction<'_>, new: &NewJob) -> Stored<bool> {
+async fn insert(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -> Stored<bool> {
     let key = new.idempotency.as_ref();
     let state = JobState::Submitted.next(Move::Queue)?;
     let json = |error| StoreError::Other(cause(error));
-    let changed = execute(
-        transaction,
+    let insert = format!(
         "INSERT INTO jobs (id, state, app, version, floor, required, run_timeout_ms, retention_ms, share, caller, \
          created, queued, idem_scope, idem_key, idem_print, query) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, {now}, {now}, $12, $13, $14, $15) ON CONFLICT DO NOTHING",
+        now = now(11)
+    );
+    let changed = execute(
+        transaction,
+        &insert,
         &[
             &new.id.to_string(),
             &state.slug(),
@@ -85,7 +89,7 @@ async fn insert(transaction: &Transaction<'_>, new: &NewJob) -> Stored<bool> {
             &sql(new.retention_ms),
             &i64::from(new.weight.max(1)),
             &new.caller,
-            &sql(new.created.0),
+            &set,
             &key.map(|_| scope(new)),
             &key.map(|key| &key.key),
             &key.map(|key| &*key.fingerprint),
@@ -117,30 +121,36 @@ pub(super) async fn list(transaction: &Transaction<'_>, filter: &Filter, page: P
     found.iter().map(job_of).collect()
 }
 
-pub(super) async fn cancel(transaction: &Transaction<'_>, id: JobId, keep: bool, now: UnixMs) -> Stored<Job> {
+pub(super) async fn cancel(transaction: &Transaction<'_>, id: JobId, keep: bool, set: Option<i64>) -> Stored<Job> {
     let head = head(transaction, id, true).await?.live()?;
     let cancelled = head.next(Move::End(End::Cancelled))?;
     let keep = i64::from(keep);
     if head.state.is_held() {
         execute(transaction, "UPDATE jobs SET cancel = $2 WHERE num = $1", &[&head.num, &keep]).await?;
     } else {
-        let end = "UPDATE jobs SET state = $2, outcome = $2, cancel = $3, finished = $4, expires = $4 + retention_ms \
-             WHERE num = $1";
-        execute(transaction, end, &[&head.num, &cancelled.slug(), &keep, &sql(now.0)]).await?;
+        let end = format!(
+            "UPDATE jobs SET state = $2, outcome = $2, cancel = $3, finished = {now}, expires = {now} + retention_ms \
+             WHERE num = $1",
+            now = now(4)
+        );
+        execute(transaction, &end, &[&head.num, &cancelled.slug(), &keep, &set]).await?;
     }
     get(transaction, id).await
 }
 
-pub(super) async fn redrive(transaction: &Transaction<'_>, id: JobId, now: UnixMs) -> Stored<Job> {
+pub(super) async fn redrive(transaction: &Transaction<'_>, id: JobId, set: Option<i64>) -> Stored<Job> {
     let head = head(transaction, id, true).await?.live()?;
     let queued = head.next(Move::Redrive)?;
     let reset = "UPDATE partitions SET state = 'pending', attempts = 0, run_ms = 0, failure = NULL \
          WHERE job = $1 AND state = 'failed'";
     execute(transaction, reset, &[&head.num]).await?;
-    let again = "UPDATE jobs SET state = $2, queued = $3, failed = 0, failing = 0, outcome = NULL, started = NULL, \
+    let again = format!(
+        "UPDATE jobs SET state = $2, queued = {}, failed = 0, failing = 0, outcome = NULL, started = NULL, \
          finished = NULL, expires = NULL, cancel = NULL, reason = NULL, coverage = NULL, content_type = NULL, \
-         result_size = NULL, result = NULL WHERE num = $1";
-    execute(transaction, again, &[&head.num, &queued.slug(), &sql(now.0)]).await?;
+         result_size = NULL, result = NULL WHERE num = $1",
+        now(3)
+    );
+    execute(transaction, &again, &[&head.num, &queued.slug(), &set]).await?;
     get(transaction, id).await
 }
 

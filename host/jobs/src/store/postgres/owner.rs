@@ -1,23 +1,31 @@
 //! What a job's owner does with it, from taking it to its end. Every write carries the owner's epoch.
 
+use std::time::Duration;
+
 use deadpool_postgres::Transaction;
 
+use crate::clock::ms;
 use crate::job::{JobId, Move, UnixMs};
 use crate::store::rows::{Columns, HEAD, PARTITION, cancel_of, damaged, head_of, partition_of};
-use crate::store::rules::{check_plan, sql};
+use crate::store::rules::{check_plan, sql, unsigned};
 use crate::store::{
     Apps, Ended, Job, MAX_PAGE, News, PartitionPage, PartitionRow, Place, Planned, PlannedPartition, StoreError,
     Stored, Taken, Told,
 };
 
-use super::fault::{Values, execute, row, rows};
+use super::fault::{Values, execute, now, row, rows};
 use super::jobs::{fenced, get, head};
 use super::results::chunks;
 use super::{MAX_BYTES, fits};
 
-/// Whose turn it could be: `$1` is the time, `$2` and `$3` name the apps.
-const WAITING: &str = "(state = 'queued' OR (state IN ('planning', 'running', 'merging') AND lease_until <= $1)) \
-     AND ($2::text[] IS NULL OR (app = ANY ($2)) = $3)";
+/// Condition for jobs that could be taken: `$1` is the time that a test has set, `$2` and `$3` name the apps.
+fn waiting() -> String {
+    format!(
+        "(state = 'queued' OR (state IN ('planning', 'running', 'merging') AND lease_until <= {})) \
+         AND ($2::text[] IS NULL OR (app = ANY ($2)) = $3)",
+        now(1)
+    )
+}
 
 fn names(apps: &Apps) -> (Option<&[String]>, bool) {
     match apps {
@@ -33,40 +41,53 @@ pub(super) async fn take(
     transaction: &Transaction<'_>,
     owner: &str,
     apps: &Apps,
-    now: UnixMs,
-    lease_until: UnixMs,
+    lease: Duration,
+    set: Option<i64>,
 ) -> Stored<Option<Taken>> {
     let (names, only) = names(apps);
     let select = format!(
         "WITH held (held_app, held) AS (SELECT app, count(*) FROM jobs \
-             WHERE state IN ('planning', 'running', 'merging') AND lease_until > $1 GROUP BY app) \
-         SELECT {HEAD} FROM jobs LEFT JOIN held ON held_app = app WHERE {WAITING} \
-         ORDER BY COALESCE(held, 0)::float8 / share, queued, id LIMIT 1 FOR UPDATE OF jobs SKIP LOCKED"
+             WHERE state IN ('planning', 'running', 'merging') AND lease_until > {now} GROUP BY app) \
+         SELECT {HEAD} FROM jobs LEFT JOIN held ON held_app = app WHERE {waiting} \
+         ORDER BY COALESCE(held, 0)::float8 / share, queued, id LIMIT 1 FOR UPDATE OF jobs SKIP LOCKED",
+        now = now(1),
+        waiting = waiting()
     );
-    let Some(waiting) = row(transaction, &select, &[&sql(now.0), &names, &only]).await? else {
+    let Some(found) = row(transaction, &select, &[&set, &names, &only]).await? else {
         return Ok(None);
     };
-    let head = head_of(&waiting)?;
+    let head = head_of(&found)?;
     let epoch = head.epoch + 1;
-    let update = "UPDATE jobs SET state = $3, owner = $4, epoch = $5, lease_until = $6, \
-         started = COALESCE(started, $7), failing = 0 WHERE num = $1 AND epoch = $2";
-    let (until, state) = (sql(lease_until.0), head.taken()?.slug());
-    let values: Values = &[&head.num, &sql(head.epoch), &state, &owner, &sql(epoch), &until, &sql(now.0)];
-    fenced(execute(transaction, update, values).await?, &head)?;
-    Ok(Some(Taken { job: get(transaction, head.id).await?, epoch }))
+    let update = format!(
+        "UPDATE jobs SET state = $3, owner = $4, epoch = $5, lease_until = {now} + $6::bigint, \
+         started = COALESCE(started, {now}), failing = 0 WHERE num = $1 AND epoch = $2 RETURNING {now} AS at",
+        now = now(7)
+    );
+    let (state, lease) = (head.taken()?.slug(), sql(ms(lease)));
+    let values: Values = &[&head.num, &sql(head.epoch), &state, &owner, &sql(epoch), &lease, &set];
+    let taken = row(transaction, &update, values).await?.ok_or(StoreError::Fenced { epoch: head.epoch })?;
+    let at = UnixMs(unsigned(taken.int("at")?));
+    Ok(Some(Taken { job: get(transaction, head.id).await?, epoch, at }))
 }
 
 /// True when a job waits, be somebody at it or not.
-pub(super) async fn is_waiting(transaction: &Transaction<'_>, apps: &Apps, now: UnixMs) -> Stored<bool> {
+pub(super) async fn is_waiting(transaction: &Transaction<'_>, apps: &Apps, set: Option<i64>) -> Stored<bool> {
     let (names, only) = names(apps);
-    let select = format!("SELECT 1 FROM jobs WHERE {WAITING} LIMIT 1");
-    Ok(row(transaction, &select, &[&sql(now.0), &names, &only]).await?.is_some())
+    let select = format!("SELECT 1 FROM jobs WHERE {} LIMIT 1", waiting());
+    Ok(row(transaction, &select, &[&set, &names, &only]).await?.is_some())
 }
 
-pub(super) async fn renew(transaction: &Transaction<'_>, id: JobId, epoch: u64, lease_until: UnixMs) -> Stored<Told> {
+pub(super) async fn renew(
+    transaction: &Transaction<'_>,
+    id: JobId,
+    epoch: u64,
+    lease: Duration,
+    set: Option<i64>,
+) -> Stored<Told> {
     let head = head(transaction, id, true).await?.held_by(epoch)?;
-    let update = "UPDATE jobs SET lease_until = $3 WHERE num = $1 AND epoch = $2 RETURNING cancel";
-    let told = row(transaction, update, &[&head.num, &sql(epoch), &sql(lease_until.0)]).await?;
+    let update =
+        format!("UPDATE jobs SET lease_until = {} + $3::bigint WHERE num = $1 AND epoch = $2 RETURNING cancel", now(4));
+    let told = row(transaction, &update, &[&head.num, &sql(epoch), &sql(ms(lease)), &set]).await?;
     let told = told.ok_or(StoreError::Fenced { epoch: head.epoch })?;
     Ok(Told { cancel: cancel_of(&told)? })
 }
@@ -153,25 +174,34 @@ pub(super) async fn merge(transaction: &Transaction<'_>, id: JobId, epoch: u64) 
     fenced(execute(transaction, update, &[&head.num, &sql(epoch), &merging]).await?, &head)
 }
 
-pub(super) async fn finish(transaction: &Transaction<'_>, id: JobId, epoch: u64, ended: &Ended) -> Stored<Job> {
+pub(super) async fn finish(
+    transaction: &Transaction<'_>,
+    id: JobId,
+    epoch: u64,
+    ended: &Ended,
+    set: Option<i64>,
+) -> Stored<Job> {
     let head = head(transaction, id, true).await?.held_by(epoch)?;
     let state = head.next(Move::End(ended.end))?.slug();
     let result = ended.result.as_deref();
-    let update = "UPDATE jobs SET state = $3, outcome = $3, owner = NULL, lease_until = NULL, failing = 0, finished = $4, \
-         expires = $4 + retention_ms, reason = $5, coverage = $6, content_type = $7, result_size = $8, result = $9 \
-         WHERE num = $1 AND epoch = $2";
+    let update = format!(
+        "UPDATE jobs SET state = $3, outcome = $3, owner = NULL, lease_until = NULL, failing = 0, finished = {now}, \
+         expires = {now} + retention_ms, reason = $5, coverage = $6, content_type = $7, result_size = $8, result = $9 \
+         WHERE num = $1 AND epoch = $2",
+        now = now(4)
+    );
     let values: Values = &[
         &head.num,
         &sql(epoch),
         &state,
-        &sql(ended.now.0),
+        &set,
         &ended.reason.as_ref().map(ToString::to_string),
         &ended.coverage.to_string(),
         &ended.content_type,
         &result.map(|bytes| sql(bytes.len() as u64)),
         &result,
     ];
-    fenced(execute(transaction, update, values).await?, &head)?;
+    fenced(execute(transaction, &update, values).await?, &head)?;
     get(transaction, id).await
 }
 

@@ -33,7 +33,7 @@ pub(super) fn get(connection: &Connection, id: JobId) -> Stored<Job> {
     rows.next()?.map_or(Err(StoreError::NotFound(id)), job_of)
 }
 
-pub(super) fn submit(connection: &Connection, new: &NewJob) -> Stored<Submitted> {
+pub(super) fn submit(connection: &Connection, new: &NewJob, now: UnixMs) -> Stored<Submitted> {
     let earlier = match &new.idempotency {
         Some(key) => known(connection, new, key)?,
         None => None,
@@ -46,7 +46,7 @@ pub(super) fn submit(connection: &Connection, new: &NewJob) -> Stored<Submitted>
         Err(StoreError::NotFound(_)) => {}
         Err(error) => return Err(error),
     }
-    insert(connection, new)?;
+    insert(connection, new, now)?;
     Ok(Submitted { job: get(connection, new.id)?, fresh: true })
 }
 
@@ -64,7 +64,7 @@ fn known(connection: &Connection, new: &NewJob, key: &Idempotency) -> Stored<Opt
     }
 }
 
-fn insert(connection: &Connection, new: &NewJob) -> Stored<()> {
+fn insert(connection: &Connection, new: &NewJob, now: UnixMs) -> Stored<()> {
     let key = new.idempotency.as_ref();
     let state = JobState::Submitted.next(Move::Queue)?;
     let json = |error| StoreError::Other(cause(error));
@@ -85,7 +85,7 @@ fn insert(connection: &Connection, new: &NewJob) -> Stored<()> {
             ":retention_ms": sql(new.retention_ms),
             ":share": new.weight.max(1),
             ":caller": new.caller,
-            ":created": sql(new.created.0),
+            ":created": sql(now.0),
             ":scope": key.map(|_| scope(new)),
             ":key": key.map(|key| &key.key),
             ":print": key.map(|key| &*key.fingerprint),
@@ -216,10 +216,10 @@ pub(super) fn history(connection: &Connection, app: &str, version: &str, limit: 
     Ok(past)
 }
 
-pub(super) fn usage(connection: &Connection, bytes: u64) -> Stored<Usage> {
+pub(super) fn usage(connection: &Connection, bytes: u64, now: UnixMs) -> Stored<Usage> {
     let mut select = connection.prepare_cached(USAGE)?;
     let mut rows = select.query([])?;
-    let mut usage = Usage { bytes, ..Usage::default() };
+    let mut usage = Usage { bytes, now, ..Usage::default() };
     while let Some(row) = rows.next()? {
         count_jobs(&mut usage, row)?;
     }

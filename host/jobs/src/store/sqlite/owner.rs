@@ -30,7 +30,7 @@ pub(super) fn take(
         params![head.num, sql(head.epoch), head.taken()?.slug(), owner, sql(epoch), sql(lease_until.0), sql(now.0)],
     )?;
     fenced(changed, &head)?;
-    Ok(Some(Taken { job: get(connection, head.id)?, epoch }))
+    Ok(Some(Taken { job: get(connection, head.id)?, epoch, at: now }))
 }
 
 /// The job whose turn it is.
@@ -147,6 +147,7 @@ pub(super) fn finish(
     epoch: u64,
     ended: &Ended,
     result: Option<&Stowed>,
+    now: UnixMs,
 ) -> Stored<Job> {
     let head = head(connection, id)?.held_by(epoch)?;
     let state = head.next(Move::End(ended.end))?;
@@ -159,7 +160,7 @@ pub(super) fn finish(
             head.num,
             sql(epoch),
             state.slug(),
-            sql(ended.now.0),
+            sql(now.0),
             ended.reason.as_ref().map(json),
             json(&ended.coverage),
             ended.content_type,
