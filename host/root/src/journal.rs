@@ -24,7 +24,7 @@ pub struct Kept {
 /// Partials being kept.
 pub type Keeping = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
-/// Partials from before, by index; none when there are no more.
+/// A page of kept partials, ascending by index; empty when there are no more.
 pub type Recalling = Pin<Box<dyn Future<Output = Result<Vec<(u32, Bytes)>, Failure>> + Send>>;
 
 /// Keeps the partials of one query.
@@ -33,6 +33,7 @@ pub trait Journal: Send + Sync {
     /// query as a cancel does.
     fn keep(&self, partials: Vec<Kept>) -> Keeping;
 
-    /// The next partials of those that the plan says are kept, of indexes above `after`, about `bytes` of them.
+    /// Reads the next kept partials with indexes above `after`, about `bytes` of them but at least one. None that the plan
+    /// calls kept is left out; those that this run has kept may be among them, and are ignored.
     fn recall(&self, after: Option<u32>, bytes: u64) -> Recalling;
 }

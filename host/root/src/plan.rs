@@ -137,6 +137,12 @@ impl Plan {
         self.kept.contains(&index)
     }
 
+    /// Indexes of kept partials above `after`, up to and including `last`, ascending.
+    pub(crate) fn kept_within(&self, after: Option<u32>, last: u32) -> impl Iterator<Item = u32> + '_ {
+        let from = after.map_or(0, |after| after.saturating_add(1));
+        self.kept.range(from..).copied().take_while(move |index| *index <= last)
+    }
+
     /// What leaves and merges get in the place of the request's query, if anything.
     #[must_use]
     pub fn query(&self) -> Option<&Bytes> {

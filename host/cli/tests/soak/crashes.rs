@@ -14,8 +14,10 @@ use crate::server::{Server, client};
 
 /// Partitions of the job.
 const PARTITIONS: usize = 2_000;
-/// Bytes of each.
-const PIECE: usize = 96 << 10;
+/// Different words in each: its partial has some 80 KB.
+const WORDS: usize = 8_000;
+/// The memory for partials is a small part of what all of them take, so that going on with a job pauses for it.
+const LIMITS: &str = "[limits.leaf]\noutput = \"256KiB\"\n[limits.merge]\npartials = \"16MiB\"\n";
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -28,9 +30,8 @@ fn faults(few: usize, many: usize) -> usize {
 /// Word counts of a text in many pieces: all are one file, as far as the disk is concerned.
 fn app() -> Arc<Folder> {
     let folder = Folder::new();
-    let text = include_str!("../../../../examples/wordcount/data/sonnet-18.txt");
-    let text: String = text.lines().cycle().take(PIECE / 40).fold(String::new(), |mut all, line| {
-        writeln!(all, "{line}").unwrap();
+    let text = (0..WORDS).fold(String::new(), |mut all, number| {
+        writeln!(all, "w{number:07}").unwrap();
         all
     });
     folder.write("apps/words/data/0000.txt", text);
@@ -42,7 +43,7 @@ fn app() -> Arc<Folder> {
     let component = "component = \"wordcount.wasm\"";
     let source = "[source]\nkind = \"files\"\nglob = [\"data/*.txt\"]\npiece-size = \"1MiB\"\ncut = \"lines\"";
     let manifest = format!(
-        "content-type = \"application/json\"\n[leaf]\n{component}\n[merge]\n{component}\n{source}\n[query]\ndeadline = \"120s\"\nfloor = \"all\"\n"
+        "content-type = \"application/json\"\n[leaf]\n{component}\n[merge]\n{component}\n{source}\n[query]\ndeadline = \"120s\"\nfloor = \"all\"\n{LIMITS}"
     );
     folder.write("apps/words/frond.toml", manifest);
     Arc::new(folder)

@@ -204,7 +204,9 @@ impl Gathering<'_> {
         self.start_due_retries(now);
         self.start_folds(now);
         self.hold_or_release();
-        self.journal.start(!self.held && self.partials.has_room());
+        // As for leaves: without a fold under way nothing makes room, and to wait for it is to wait for ever.
+        let room = self.partials.has_room() || self.partials.folding() == 0;
+        self.journal.start(!self.held && room);
     }
 
     fn take_reports(&mut self) {

@@ -7,18 +7,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Course;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::journal::{Journal, Keeping, Kept, Recalling};
 use crate::plan::Plan;
 
-/// Recalled at once, and kept at once: bytes of partials.
+/// The most bytes of partials recalled at once.
 const BATCH: u64 = 8 << 20;
+/// The part of the memory for partials that one recalled page may take.
+const PAGE_SHARE: u64 = 8;
 
 /// What came of the journal.
 pub(super) enum News {
     /// These are durable now.
     Kept(Vec<Kept>),
-    /// These were before.
+    /// Partials of an earlier run, by index; empty for a page that had only partials of this run.
     Recalled(Vec<(u32, Bytes)>),
     /// It fails.
     Failed(Failure),
@@ -31,16 +33,46 @@ pub(super) struct Journaling {
     held: u64,
     keeping: Option<(Vec<Kept>, Keeping)>,
     recalling: Option<Recalling>,
-    recalled: Option<u32>,
-    /// Partials that are still to be recalled.
+    recall: Recall,
+}
+
+/// What of the plan's kept partials is still to be recalled. A journal also holds what this run has kept since: a page may
+/// have such partials, which count as nothing here.
+struct Recall {
+    plan: Arc<Plan>,
+    page: u64,
+    /// The last index that was recalled.
+    after: Option<u32>,
+    /// Kept partials that have not been recalled.
     left: usize,
 }
 
+impl Recall {
+    /// Checks a page, and takes out what the plan does not call kept. Every kept index up to the page's last must be in it.
+    fn take(&mut self, page: Vec<(u32, Bytes)>) -> Result<Vec<(u32, Bytes)>, Failure> {
+        let lost = || Failure::new(FailureKind::Lost, "the journal has lost partials that it kept");
+        let Some(last) = page.last().map(|(index, _)| *index).filter(|last| self.after.is_none_or(|after| *last > after))
+        else {
+            return Err(lost());
+        };
+        let wanted = self.plan.kept_within(self.after, last);
+        let kept: Vec<_> = page.into_iter().filter(|(index, _)| self.plan.is_kept(*index)).collect();
+        if !kept.iter().map(|(index, _)| *index).eq(wanted) {
+            return Err(lost());
+        }
+        self.after = Some(last);
+        self.left = self.left.saturating_sub(kept.len());
+        Ok(kept)
+    }
+}
+
 impl Journaling {
-    pub(super) fn new(course: &Course, plan: &Plan) -> Self {
+    pub(super) fn new(course: &Course, plan: &Arc<Plan>) -> Self {
         let journal = course.root.journal.clone();
         let left = journal.as_ref().map_or(0, |_| plan.kept());
-        Self { journal, waiting: Vec::new(), held: 0, keeping: None, recalling: None, recalled: None, left }
+        let page = (course.request.partials_memory / PAGE_SHARE).clamp(1, BATCH);
+        let recall = Recall { plan: plan.clone(), page, after: None, left };
+        Self { journal, waiting: Vec::new(), held: 0, keeping: None, recalling: None, recall }
     }
 
     /// Takes a partial on its way; gives it back when there is no journal to go through.
@@ -65,8 +97,8 @@ impl Journaling {
             let batch = std::mem::take(&mut self.waiting);
             self.keeping = Some((batch.clone(), journal.keep(batch)));
         }
-        if self.recalling.is_none() && self.left > 0 && room {
-            self.recalling = Some(journal.recall(self.recalled, BATCH));
+        if self.recalling.is_none() && self.recall.left > 0 && room {
+            self.recalling = Some(journal.recall(self.recall.after, self.recall.page));
         }
     }
 
@@ -99,23 +131,12 @@ impl Journaling {
 
     fn recalled(&mut self, recalled: Result<Vec<(u32, Bytes)>, Failure>) -> News {
         self.recalling = None;
-        match recalled {
-            Ok(partials) if partials.is_empty() => {
-                self.left = 0;
-                News::Failed(Failure::new(
-                    crate::failure::FailureKind::Lost,
-                    "the journal has lost partials that it kept",
-                ))
-            }
-            Ok(partials) => {
-                self.left = self.left.saturating_sub(partials.len());
-                self.recalled = partials.last().map(|(partition, _)| *partition);
-                News::Recalled(partials)
-            }
-            Err(failure) => {
-                self.left = 0;
+        recalled.and_then(|page| self.recall.take(page)).map_or_else(
+            |failure| {
+                self.recall.left = 0;
                 News::Failed(failure)
-            }
-        }
+            },
+            News::Recalled,
+        )
     }
 }

@@ -23,6 +23,8 @@ struct Notes {
     fails: Option<usize>,
     /// How many partials it recalls at once.
     page: usize,
+    /// After which index it was asked to recall, each time.
+    recalls: Arc<Mutex<Vec<Option<u32>>>>,
 }
 
 impl Notes {
@@ -32,8 +34,12 @@ impl Notes {
 
     /// With partials from before: what the stage's leaves return for these.
     fn with(indexes: &BTreeSet<u32>) -> Self {
+        Self::of(indexes, |index| index.to_string())
+    }
+
+    fn of(indexes: &BTreeSet<u32>, partial: impl Fn(u32) -> String) -> Self {
         let notes = Self::taking(ms(2));
-        *notes.kept.lock().unwrap() = indexes.iter().map(|index| (*index, Bytes::from(index.to_string()))).collect();
+        *notes.kept.lock().unwrap() = indexes.iter().map(|index| (*index, Bytes::from(partial(*index)))).collect();
         notes
     }
 
@@ -60,10 +66,18 @@ impl Journal for Notes {
         })
     }
 
-    fn recall(&self, after: Option<u32>, _bytes: u64) -> Recalling {
+    /// As a store does it: from all that is there, what this run has kept among it.
+    fn recall(&self, after: Option<u32>, bytes: u64) -> Recalling {
         let kept = self.kept.lock().unwrap();
         let from = after.map_or(0, |after| after + 1);
-        let page = kept.range(from..).take(self.page).map(|(index, bytes)| (*index, bytes.clone())).collect();
+        let mut total = 0;
+        let fits = |(count, (_, partial)): &(usize, (&u32, &Bytes))| {
+            total += partial.len() as u64;
+            *count == 0 || total <= bytes
+        };
+        let page = kept.range(from..).enumerate().take_while(fits).take(self.page);
+        let page = page.map(|(_, (index, partial))| (*index, partial.clone())).collect();
+        self.recalls.lock().unwrap().push(after);
         Box::pin(async move { Ok(page) })
     }
 }
@@ -158,6 +172,100 @@ fn answered(order: MergeOrder, count: usize, kept: &BTreeSet<u32>) -> Bytes {
     })
 }
 
+/// A query whose partials are larger than the memory for them: recalling pauses while folds make room.
+#[derive(Clone, Debug)]
+struct Heavy {
+    order: MergeOrder,
+    count: usize,
+    kept: BTreeSet<u32>,
+    /// Bytes of a partial.
+    size: usize,
+    /// Bytes that partials may take.
+    memory: u64,
+    /// A page of the journal.
+    page: usize,
+    fold: Duration,
+    /// What a merge returns is as large as all that it got; else as large as one.
+    grows: bool,
+}
+
+impl Heavy {
+    fn partial(&self, index: u32) -> String {
+        format!("{index:0>width$}", width = self.size)
+    }
+
+    fn merges(&self) -> Merges {
+        let merges = match (self.grows, self.order) {
+            (true, MergeOrder::Any) => Merges::sorted(),
+            (true, MergeOrder::Partition) => Merges::joined(),
+            // The last of all.
+            (false, _) => Merges::by(|partials| partials.iter().max().cloned().unwrap_or_default()),
+        };
+        merges.taking(self.fold)
+    }
+
+    /// The answer, and after which indexes the journal was asked.
+    fn answered(&self) -> (Bytes, Vec<Option<u32>>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let this = self.clone();
+            let leaf = move |index, _| Turn::give(this.partial(index)).after(ms(1 + u64::from(index) % 7));
+            let stage = Stage::with(Script::by(leaf), self.merges());
+            let notes = Notes { page: self.page, ..Notes::of(&self.kept, |index| self.partial(index)) };
+            let request = Request {
+                order: self.order,
+                deadline: ms(600_000),
+                leaf_output: self.size as u64,
+                partials_memory: self.memory.max(6 * self.size as u64),
+                ..request()
+            };
+            let answer = run(&stage, request, self.count, &notes, &self.kept).await.unwrap();
+            assert!(matches!(answer, Answer::Complete { .. }), "{:?}", answer.coverage().partitions);
+            assert_eq!(notes.indexes().len(), self.count);
+            let begun = stage.leaves.counts().begun.len();
+            assert_eq!(begun, self.count - self.kept.len(), "what was kept ran again");
+            let recalls = notes.recalls.lock().unwrap().clone();
+            (answer.body().unwrap().clone(), recalls)
+        })
+    }
+}
+
+#[test]
+fn what_is_recalled_late_is_not_taken_for_what_this_run_has_kept() {
+    for order in [MergeOrder::Any, MergeOrder::Partition] {
+        let heavy = Heavy {
+            order,
+            count: 400,
+            kept: (0..400).filter(|index| index % 8 != 0).collect(),
+            size: 1 << 10,
+            memory: 16 << 10,
+            page: 100,
+            fold: ms(20),
+            grows: false,
+        };
+        let (answer, recalls) = heavy.answered();
+        assert_eq!(answer, heavy.partial(399).as_bytes());
+        // All that is kept comes to 350 KiB, of which at most an eighth of the memory comes at once.
+        assert!(recalls.len() >= 175, "{recalls:?}");
+        assert!(recalls.is_sorted() && recalls.iter().collect::<BTreeSet<_>>().len() == recalls.len(), "{recalls:?}");
+    }
+}
+
+fn heavy() -> impl Strategy<Value = Heavy> {
+    let shape = (1_usize..150, proptest::collection::btree_set(0_u32..150, 0..150), 8_usize..2000, 1_u64..40_000);
+    let pace = (1_usize..60, 0_u64..40, any::<bool>(), any::<bool>());
+    (shape, pace).prop_map(|((count, kept, size, memory), (page, fold, ordered, grows))| Heavy {
+        order: if ordered { MergeOrder::Partition } else { MergeOrder::Any },
+        count,
+        kept: kept.into_iter().filter(|index| (*index as usize) < count).collect(),
+        size,
+        memory,
+        page,
+        fold: ms(fold),
+        grows,
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -170,5 +278,11 @@ proptest! {
         let kept: BTreeSet<u32> = kept.into_iter().filter(|index| (*index as usize) < count).collect();
         let order = if ordered { MergeOrder::Partition } else { MergeOrder::Any };
         prop_assert_eq!(answered(order, count, &kept), answered(order, count, &BTreeSet::new()));
+    }
+
+    #[test]
+    fn an_interruption_changes_no_answer_however_little_memory_there_is(heavy in heavy()) {
+        let whole = Heavy { kept: BTreeSet::new(), ..heavy.clone() };
+        prop_assert_eq!(heavy.answered().0, whole.answered().0);
     }
 }
