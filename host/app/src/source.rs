@@ -289,6 +289,17 @@ impl App {
         Ok(Cut::Ready { partitions, query })
     }
 
+    /// Checks the partitions that `query` brings along, if this app takes them from its caller.
+    ///
+    /// # Errors
+    /// [`AppError::Query`] when they are wrong.
+    pub fn check_query(&self, query: &[u8]) -> Result<(), AppError> {
+        match &self.source {
+            Source::Query => caller::partitions(query, self.limits.partition).map(drop),
+            _ => Ok(()),
+        }
+    }
+
     /// The partitions that the split component returned, as pairs of a key and its content.
     ///
     /// # Errors
@@ -334,6 +345,9 @@ fn checked(
         let size = data.len();
         if key.as_str().is_empty() {
             return Err(Complaint::new(format!("the partition at index {at} has an empty key"), ""));
+        }
+        if key.has_nul() {
+            return Err(split_hint(&Error::NulInKey(key)));
         }
         if size as u64 > limit {
             let text = format!("the partition `{key}` has {size} bytes, more than the {} allowed", show_size(limit));

@@ -8,7 +8,7 @@ mod plan;
 use std::sync::Arc;
 use std::time::Duration;
 
-use frond_root::{Answer, Cancel, Error, Events, Journal, Plan, Request, Root, flow};
+use frond_root::{Answer, Cancel, Error, Events, Failure, FailureKind, Journal, Plan, Request, Root, flow};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -67,12 +67,6 @@ pub(crate) struct Course {
     stop: watch::Receiver<bool>,
 }
 
-/// How the flow of a job ended.
-enum Flow {
-    Answered(Answer),
-    Refused(Error),
-}
-
 impl Course {
     pub(crate) fn new(processor: &Processor, taken: Taken, asked: Asked, stop: watch::Receiver<bool>) -> Self {
         let ran = taken.job.started.map_or(0, |started| taken.at.since(started));
@@ -111,6 +105,16 @@ impl Course {
     }
 
     async fn work(&mut self, diary: &Arc<Diary>, cancel: &Cancel) -> Result<JobState, Parted> {
+        match self.see_through(diary, cancel).await {
+            // Another owner would be refused the same.
+            Err(Parted::Store(error)) if error.is_about_content() => {
+                self.fail(json!({ "reason": "refused", "detail": chain(&error) })).await
+            }
+            ended => ended,
+        }
+    }
+
+    async fn see_through(&mut self, diary: &Arc<Diary>, cancel: &Cancel) -> Result<JobState, Parted> {
         let worker = match self.worker().await {
             Ok(worker) => worker,
             Err(NoVersion::NoApp) => {
@@ -127,18 +131,25 @@ impl Course {
             }
         };
         let asked = self.hold.insist(|store| store.asked(self.job.id)).await?;
-        let request = self.request(&*worker, &asked.query);
-        let plan = match self.planned(&*worker, &request).await? {
-            Ok(plan) => plan,
-            Err(error) => return self.end(&*worker, diary, Flow::Refused(error)).await,
-        };
         let journal: Arc<dyn Journal> = Arc::new(Kept::new(self.hold.clone(), self.job.id));
         let root = Root { journal: Some(journal), ..worker.root(Events::new(vec![diary.clone()])) };
-        let flow = match flow::run(request, async { Ok(plan) }, root, cancel.clone()).await {
-            Ok(answer) => Flow::Answered(answer),
-            Err(error) => Flow::Refused(error),
+        let flow = match self.job.planned {
+            true => {
+                let plan = plan::recalled(&self.hold, self.job.id, &*worker).await?;
+                flow::run(self.request(&*worker, &asked.query), async { Ok(plan) }, root, cancel.clone()).await
+            }
+            false => {
+                let request = self.request(&*worker, &asked.query);
+                let mut parted = None;
+                let planning = self.planned(&*worker, &request, &mut parted);
+                let flow = flow::run(request.clone(), planning, root, cancel.clone()).await;
+                if let Some(parted) = parted {
+                    return Err(parted);
+                }
+                flow
+            }
         };
-        if let (Flow::Refused(Error::Journal(_)), Some(error)) = (&flow, self.hold.broken()) {
+        if let (Err(Error::Journal(_)), Some(error)) = (&flow, self.hold.broken()) {
             return Err(error.into());
         }
         self.end(&*worker, diary, flow).await
@@ -167,28 +178,29 @@ impl Course {
         }
     }
 
-    /// The plan: made now, or that which was.
-    async fn planned(&self, worker: &dyn Worker, request: &Request) -> Result<Result<Plan, Error>, Parted> {
-        if self.job.planned {
-            return plan::recalled(&self.hold, self.job.id, worker).await.map(Ok);
-        }
-        let plan = match worker.plan(request).await {
-            Ok(plan) => plan,
-            Err(error) => return Ok(Err(error)),
-        };
-        match plan.required(&request.required) {
-            Ok(_) => plan::kept(&self.hold, self.job.id, &plan, worker.version()).await.map(|kept| kept.map(|()| plan)),
-            Err(error) => Ok(Err(error)),
+    /// Makes the plan and writes it down: under the job's timeout, as all that the flow waits for. Why the job is parted
+    /// from meanwhile, if it is, goes to `parted`.
+    async fn planned(
+        &self,
+        worker: &dyn Worker,
+        request: &Request,
+        parted: &mut Option<Parted>,
+    ) -> Result<Plan, Error> {
+        let plan = worker.plan(request).await?;
+        plan.required(&request.required)?;
+        match plan::kept(&self.hold, self.job.id, &plan, worker.version()).await {
+            Ok(kept) => kept.map(|()| plan),
+            Err(why) => {
+                *parted = Some(why);
+                Err(Error::Journal(Box::new(Failure::new(FailureKind::Lost, "the plan could not be kept"))))
+            }
         }
     }
 
-    async fn end(&self, worker: &dyn Worker, diary: &Diary, flow: Flow) -> Result<JobState, Parted> {
+    async fn end(&self, worker: &dyn Worker, diary: &Diary, flow: Result<Answer, Error>) -> Result<JobState, Parted> {
         let answer = match flow {
-            Flow::Answered(answer) => answer,
-            Flow::Refused(Error::Split(failure)) => {
-                return self.fail(json!({ "reason": "split", "failure": *failure })).await;
-            }
-            Flow::Refused(error) => return self.fail(json!({ "reason": "refused", "detail": chain(&error) })).await,
+            Ok(answer) => answer,
+            Err(error) => return self.fail(json!({ "reason": "refused", "detail": chain(&error) })).await,
         };
         let id = self.job.id;
         let failed = diary.failed();

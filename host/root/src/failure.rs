@@ -140,6 +140,9 @@ pub enum Error {
     /// Two partitions have one key.
     #[error("two partitions have the key `{0}`\n(keys name what is missing from an answer, so each must be unique)")]
     DuplicateKey(PartitionKey),
+    /// A key that not every database, log or terminal can keep.
+    #[error("a partition's key contains a NUL character: `{}`\n(leave it out: keys are texts)", .0.as_str().escape_debug())]
+    NulInKey(PartitionKey),
     /// More partitions than a plan may hold.
     #[error("{count} partitions are more than the {limit} that one query may have\n(make the pieces larger)")]
     TooManyPartitions {

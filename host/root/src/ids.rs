@@ -71,6 +71,12 @@ impl PartitionKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// True for a key that contains a NUL character, which PostgreSQL does not keep.
+    #[must_use]
+    pub fn has_nul(&self) -> bool {
+        self.0.contains('\0')
+    }
 }
 
 impl<T: Into<Arc<str>>> From<T> for PartitionKey {

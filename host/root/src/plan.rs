@@ -91,10 +91,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Checks that keys are unique and that there are not too many.
+    /// Checks that keys are unique texts and that there are not too many.
     ///
     /// # Errors
-    /// [`Error::DuplicateKey`], [`Error::TooManyPartitions`].
+    /// [`Error::DuplicateKey`], [`Error::NulInKey`], [`Error::TooManyPartitions`].
     pub fn new(mut partitions: Vec<Partition>) -> Result<Self, Error> {
         if partitions.len() > MAX_PARTITIONS {
             return Err(Error::TooManyPartitions { count: partitions.len(), limit: MAX_PARTITIONS });
@@ -102,6 +102,9 @@ impl Plan {
         let mut keys = HashSet::with_capacity(partitions.len());
         if let Some(twice) = partitions.iter().find(|one| !keys.insert(&one.key)) {
             return Err(Error::DuplicateKey(twice.key.clone()));
+        }
+        if let Some(wrong) = partitions.iter().find(|one| one.key.has_nul()) {
+            return Err(Error::NulInKey(wrong.key.clone()));
         }
         for one in &mut partitions {
             one.weight = one.weight.clamp(1, MAX_WEIGHT);

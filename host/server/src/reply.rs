@@ -228,7 +228,7 @@ impl From<&RunError> for Problem {
             }
             RunError::App(_) => Self::internal("unavailable", detail),
             RunError::Query(Error::UnknownRequired { .. }) => Self::bad_request(detail),
-            RunError::Query(Error::DuplicateKey(_) | Error::TooManyPartitions { .. }) => {
+            RunError::Query(Error::DuplicateKey(_) | Error::NulInKey(_) | Error::TooManyPartitions { .. }) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-query", detail)
             }
             _ => Self::internal("internal", detail),
@@ -246,6 +246,7 @@ impl From<StoreError> for Problem {
             StoreError::Illegal(_) | StoreError::Fenced { .. } => (StatusCode::CONFLICT, "conflict", None),
             StoreError::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "key-reused", None),
             StoreError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", None),
+            StoreError::Unkeepable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-query", None),
             StoreError::Full => (StatusCode::INSUFFICIENT_STORAGE, "overloaded", None),
             StoreError::Unavailable(_) | StoreError::ReadOnly => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", Some(2))

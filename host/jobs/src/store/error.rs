@@ -74,6 +74,12 @@ pub enum StoreError {
         /// The limit.
         limit: u64,
     },
+    /// A text that the database does not keep: another call with the same text ends the same way.
+    #[error(
+        "the store of jobs cannot keep this text\n\
+         (it contains a NUL character, or one that the encoding of the database lacks)"
+    )]
+    Unkeepable(#[source] Cause),
     /// What should not happen.
     #[error("the store of jobs failed\n(its database said what none should say: look at its log)")]
     Other(#[source] Cause),
@@ -96,6 +102,7 @@ impl StoreError {
             Self::Corrupt(_) => "corrupt",
             Self::Newer { .. } => "newer",
             Self::TooLarge { .. } => "too-large",
+            Self::Unkeepable(_) => "unkeepable",
             Self::Other(_) => "other",
         }
     }
@@ -118,7 +125,14 @@ impl StoreError {
                 | Self::NoPartition { .. }
                 | Self::KeyReused
                 | Self::TooLarge { .. }
+                | Self::Unkeepable(_)
         )
+    }
+
+    /// True when what was to be kept is the reason: the same again would be refused again.
+    #[must_use]
+    pub(crate) fn is_about_content(&self) -> bool {
+        matches!(self, Self::TooLarge { .. } | Self::Unkeepable(_))
     }
 }
 

@@ -281,6 +281,7 @@ pub(crate) fn name<T: std::fmt::Debug>(answer: &Result<T, StoreError>) -> &'stat
         StoreError::Corrupt(_) => "corrupt",
         StoreError::Newer { .. } => "newer",
         StoreError::TooLarge { .. } => "too large",
+        StoreError::Unkeepable(_) => "unkeepable",
         other => panic!("{other}: {other:?}"),
     }
 }

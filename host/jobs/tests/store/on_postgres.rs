@@ -182,7 +182,7 @@ async fn a_text_that_postgres_does_not_keep_is_refused() {
     let (job, epoch) = crate::kit::planning(&store).await;
     let mut planned = plan(2);
     planned.partitions[1].key = "a\0b".into();
-    assert!(matches!(store.plan(job, epoch, planned).await, Err(StoreError::Other(_))));
+    assert!(matches!(store.plan(job, epoch, planned).await, Err(StoreError::Unkeepable(_))));
     assert_eq!(store.get(job).await.unwrap().counts.partitions, 0);
     store.plan(job, epoch, plan(2)).await.unwrap();
 }

@@ -51,7 +51,8 @@ impl Recall {
     /// Checks a page, and takes out what the plan does not call kept. Every kept index up to the page's last must be in it.
     fn take(&mut self, page: Vec<(u32, Bytes)>) -> Result<Vec<(u32, Bytes)>, Failure> {
         let lost = || Failure::new(FailureKind::Lost, "the journal has lost partials that it kept");
-        let Some(last) = page.last().map(|(index, _)| *index).filter(|last| self.after.is_none_or(|after| *last > after))
+        let Some(last) =
+            page.last().map(|(index, _)| *index).filter(|last| self.after.is_none_or(|after| *last > after))
         else {
             return Err(lost());
         };

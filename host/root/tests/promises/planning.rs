@@ -28,6 +28,15 @@ fn two_partitions_with_one_key_are_refused() {
 }
 
 #[test]
+fn a_key_with_a_nul_is_refused() {
+    let error = Plan::new(vec![partition("a"), partition("b\0c")]).unwrap_err();
+    insta::assert_snapshot!(error, @r"
+    a partition's key contains a NUL character: `b\0c`
+    (leave it out: keys are texts)
+    ");
+}
+
+#[test]
 fn too_many_partitions_are_refused() {
     let partitions = vec![partition("a"); MAX_PARTITIONS + 1];
     let error = Plan::new(partitions).unwrap_err();

@@ -12,6 +12,7 @@ use frond_app::size::parse_duration;
 use frond_jobs::JobState;
 use frond_jobs::store::{Filter, Idempotency, NewJob, Page};
 use frond_root::{Floor, PartitionKey, QueryId};
+use frond_run::RunError;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, Uri};
 use sha2::{Digest, Sha256};
@@ -163,6 +164,7 @@ async fn accept(
     }
     let caller = settings.gate.is_closed().then(|| holder.name.clone());
     room(jobs, &app, caller.as_deref()).await?;
+    check_keys(&version, &query, &terms)?;
     let new = new_job(jobs, &version, app, query, terms, caller, headers)?;
     let submitted = jobs.store.submit(new).await?;
     jobs.bell.ring();
@@ -180,6 +182,19 @@ async fn accept(
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)
+}
+
+/// Refuses keys with a NUL character, which a shared store does not keep, before they are a job.
+fn check_keys(version: &Version, query: &[u8], terms: &Terms) -> Result<(), Problem> {
+    if terms.required.iter().any(PartitionKey::has_nul) {
+        return Err(Problem::bad_request("`require` must be a key without a NUL character"));
+    }
+    // What a query brings is cut when its job is planned; only a query that spells a NUL is looked into now.
+    let spelled = [&b"\0"[..], b"\\u0000"].into_iter().any(|nul| query.windows(nul.len()).any(|bytes| bytes == nul));
+    match spelled {
+        true => version.wired.app.check_query(query).map_err(|error| Problem::from(&RunError::from(error))),
+        false => Ok(()),
+    }
 }
 
 fn new_job(

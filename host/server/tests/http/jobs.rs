@@ -398,6 +398,11 @@ async fn what_is_asked_wrongly_is_no_job() {
         send(request).await.problem(400, "bad-request", "");
     }
     send(served.request(Method::POST, "/v1/apps/nobody/jobs").body("{}")).await.problem(404, "not-found", "nobody");
+    for (params, body) in [("", by_key(&["a\0b"])), ("?require=a%00b", by_key(&["a"]))] {
+        let request = served.request(Method::POST, &format!("/v1/apps/caller/jobs{params}")).body(body);
+        let (status, slug) = if params.is_empty() { (422, "invalid-query") } else { (400, "bad-request") };
+        send(request).await.problem(status, slug, "NUL character");
+    }
     let job = submit(&served, "caller", "no JSON").await;
     let job = ended(&served, &job).await;
     assert_eq!(job["state"], "failed");

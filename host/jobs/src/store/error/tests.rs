@@ -22,6 +22,7 @@ fn each_error_says_what_is_wrong_and_what_to_do() {
         StoreError::Corrupt(cause("the source")),
         StoreError::Newer { found: 9, known: 3 },
         StoreError::TooLarge { what: "bytes of an answer", size: 9, limit: 3 },
+        StoreError::Unkeepable(cause("the source")),
         StoreError::Other(cause("the source")),
     ];
     for error in all {
@@ -30,7 +31,10 @@ fn each_error_says_what_is_wrong_and_what_to_do() {
         assert!(what.starts_with(|first: char| first.is_lowercase() || first.is_ascii_digit()), "{text}");
         assert!(!what.ends_with('.') && hint.starts_with('(') && hint.ends_with(')'), "{text}");
         assert!(!text.contains("the source"), "{text}");
-        let source = matches!(error, StoreError::Unavailable(_) | StoreError::Corrupt(_) | StoreError::Other(_));
+        let source = matches!(
+            error,
+            StoreError::Unavailable(_) | StoreError::Corrupt(_) | StoreError::Unkeepable(_) | StoreError::Other(_)
+        );
         assert_eq!(error.source().is_some(), source, "{text}");
     }
 }

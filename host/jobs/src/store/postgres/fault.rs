@@ -43,6 +43,7 @@ enum Fault {
     ReadOnly,
     Unavailable,
     Corrupt,
+    Unkeepable,
     Other,
 }
 
@@ -69,6 +70,8 @@ impl Fault {
             code if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Self::ReadOnly,
             code if *code == SqlState::INSUFFICIENT_PRIVILEGE => Self::ReadOnly,
             code if *code == SqlState::DATA_CORRUPTED || *code == SqlState::INDEX_CORRUPTED => Self::Corrupt,
+            code if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE => Self::Unkeepable,
+            code if *code == SqlState::UNTRANSLATABLE_CHARACTER => Self::Unkeepable,
             // Class 08: the connection.
             code if passing.contains(&code) || code.code().starts_with("08") => Self::Unavailable,
             _ => Self::Other,
@@ -81,6 +84,7 @@ impl Fault {
             Self::ReadOnly => StoreError::ReadOnly,
             Self::Unavailable => StoreError::Unavailable(cause),
             Self::Corrupt => StoreError::Corrupt(cause),
+            Self::Unkeepable => StoreError::Unkeepable(cause),
             Self::Other => StoreError::Other(cause),
         }
     }
