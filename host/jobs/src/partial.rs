@@ -1,16 +1,16 @@
 //! What a job's answer would be by now: what is accepted, merged, with its account.
 
 use bytes::Bytes;
-use frond_root::Failure;
+use frond_root::merge::{Partials, Urgency};
 use frond_root::runner::{Covered, Merger};
+use frond_root::{Events, Failure};
 use tokio::time::{Duration, Instant};
 
 use crate::store::{Job, JobStore, StoreError};
+use crate::work::Worker;
 
-/// Read, and merged, at once: bytes of partials.
+/// Bytes of partials read at once.
 const BATCH: u64 = 8 << 20;
-/// Partials in one merge.
-const FAN_IN: usize = 64;
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -36,40 +36,88 @@ pub struct SoFar {
     pub partials: u64,
 }
 
-/// Merges what `job` has. Ordered merges get partials in the order of their partitions.
+/// Merges what `job` has, in the tree that queries are merged in: each partial is folded some log₈(n) times. Ordered merges
+/// get partials in the order of their partitions.
 ///
 /// # Errors
 /// See [`PartialError`].
-pub async fn so_far(store: &dyn JobStore, job: &Job, merger: &dyn Merger) -> Result<SoFar, PartialError> {
-    let until = Instant::now() + PATIENCE;
+pub async fn so_far(store: &dyn JobStore, job: &Job, worker: &dyn Worker) -> Result<SoFar, PartialError> {
     let asked = store.asked(job.id).await?;
-    let query = asked.planned.unwrap_or(asked.query);
-    let failed = |failure: Box<Failure>| PartialError::Merge(failure);
-    let (mut merged, mut after, mut partials): (Option<Bytes>, Option<u32>, u64) = (None, None, 0);
+    let request = worker.request(&asked.query);
+    let root = worker.root(Events::default());
+    let mut folding = Folding {
+        merger: &*root.merger,
+        query: asked.planned.unwrap_or(asked.query),
+        until: Instant::now() + PATIENCE,
+        tree: Partials::new(request.order, request.partials_memory),
+        next: 0,
+        partials: 0,
+    };
+    let mut after = None;
     loop {
         let page = store.partials(job.id, after, BATCH).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.index);
-        partials += page.len() as u64;
-        let mut page = page.into_iter().map(|one| one.bytes).peekable();
-        while page.peek().is_some() {
-            let mut inputs: Vec<Bytes> = merged.take().into_iter().collect();
-            inputs.extend(page.by_ref().take(FAN_IN));
-            merged = match inputs.len() {
-                1 => inputs.pop(),
-                _ => Some(merger.merge(query.clone(), inputs, until).await.map_err(failed)?.0),
-            };
+        for one in page {
+            folding.add(one.index, one.bytes);
         }
+        folding.fold(false).await?;
     }
     // What was accepted since the job was looked at is in it, too: the account is of now.
     let job = store.get(job.id).await?;
     let counts = job.counts;
+    folding.skip_to(u32::try_from(counts.partitions).unwrap_or(u32::MAX));
     let covered = Covered {
         planned: counts.weight,
         covered: counts.settled_weight.min(counts.weight),
-        complete: job.planned && partials == counts.partitions && counts.degraded == 0,
+        complete: job.planned && folding.partials == counts.partitions && counts.degraded == 0,
     };
-    let body = merger.finish(query, merged, covered, until).await.map_err(failed)?.0;
+    let partials = folding.partials;
+    let body = folding.finish(covered).await?;
     let fraction = if counts.weight == 0 { 0.0 } else { covered.covered as f64 / counts.weight as f64 };
     Ok(SoFar { body, fraction, partials })
+}
+
+/// Partials on their way into one answer.
+struct Folding<'a> {
+    merger: &'a dyn Merger,
+    query: Bytes,
+    until: Instant,
+    tree: Partials,
+    /// The next index that may come.
+    next: u32,
+    partials: u64,
+}
+
+impl Folding<'_> {
+    fn add(&mut self, index: u32, partial: Bytes) {
+        self.skip_to(index);
+        self.tree.add(index, partial);
+        self.next = index.saturating_add(1);
+        self.partials += 1;
+    }
+
+    /// Says that no more partials come before `index`.
+    fn skip_to(&mut self, index: u32) {
+        (self.next..index).for_each(|missing| self.tree.skip(missing));
+        self.next = self.next.max(index);
+    }
+
+    /// Makes the folds that are worth their call; with `all`, those that leave one partial.
+    async fn fold(&mut self, all: bool) -> Result<(), PartialError> {
+        let urgency = if all || self.tree.is_full() { Urgency::Any } else { Urgency::Full };
+        while let Some(fold) = self.tree.next_fold(urgency) {
+            let freed = fold.bytes();
+            let merging = self.merger.merge(self.query.clone(), fold.inputs, self.until);
+            let (merged, _) = merging.await.map_err(PartialError::Merge)?;
+            self.tree.folded(fold.place, merged, freed);
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self, covered: Covered) -> Result<Bytes, PartialError> {
+        self.fold(true).await?;
+        let finishing = self.merger.finish(self.query, self.tree.into_last(), covered, self.until);
+        Ok(finishing.await.map_err(PartialError::Merge)?.0)
+    }
 }

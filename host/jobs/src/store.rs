@@ -9,6 +9,7 @@ use crate::job::JobId;
 mod accounts;
 mod counted;
 mod error;
+mod hooked;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod rows;
@@ -20,6 +21,7 @@ pub use accounts::{Past, Swept, Usage};
 pub use counted::{CountedStore, Tally};
 pub(crate) use error::cause;
 pub use error::{Cause, StoreError, chain};
+pub use hooked::{Hook, HookedStore};
 pub use types::{
     Accepted, AcceptedNow, Apps, Asked, CancelKind, Counts, Ended, EventPage, Filter, Idempotency, Job, JobResult,
     NewJob, News, Outcome, Page, Partial, PartitionPage, PartitionRow, PartitionState, Place, Planned,

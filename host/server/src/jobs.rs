@@ -1,6 +1,7 @@
 //! Jobs: work that outlives a request. Here they are accepted, looked at and fetched; `frond_jobs` keeps and runs them.
 
 pub(crate) mod api;
+mod feed;
 mod follow;
 mod submit;
 mod views;
@@ -18,6 +19,7 @@ use frond_jobs::{CountedStore, JobStore, StoreError, Tally, postgres, sqlite};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
+use self::feed::Feeds;
 use crate::apps::{AppView, Registry};
 use crate::config::{JobRole, Jobs as JobsConfig};
 
@@ -31,6 +33,7 @@ pub(crate) struct Jobs {
     pub(crate) tally: Arc<Tally>,
     pub(crate) config: JobsConfig,
     pub(crate) slots: usize,
+    feeds: Feeds,
     stop: watch::Sender<bool>,
     tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
 }
@@ -59,12 +62,14 @@ impl Jobs {
             let processor = Processor { store, workshop, settings, bell, tally };
             tasks.push(tokio::spawn(processor.run(stopped)));
         }
-        Ok(Some(Self { store, bell, tally, config: config.clone(), slots, stop, tasks: std::sync::Mutex::new(tasks) }))
+        let (feeds, tasks) = (Feeds::default(), std::sync::Mutex::new(tasks));
+        Ok(Some(Self { store, bell, tally, config: config.clone(), slots, feeds, stop, tasks }))
     }
 
     /// Gives back the jobs that run: whoever takes them goes on where they are.
     pub(crate) async fn close(&self, within: Duration) {
         self.stop.send_replace(true);
+        self.feeds.close().await;
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         let all = async {
             for task in tasks {

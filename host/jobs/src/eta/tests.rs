@@ -28,6 +28,7 @@ fn job(partitions: u64, done: u64, started: u64) -> Job {
         cancel: None,
         planned: true,
         counts: Counts { partitions, weight: 10 * partitions, done, settled_weight: 10 * done, ..Counts::default() },
+        events: 0,
         reason: None,
         coverage: None,
     }

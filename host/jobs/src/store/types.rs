@@ -96,6 +96,8 @@ pub struct Job {
     pub planned: bool,
     /// How far it is.
     pub counts: Counts,
+    /// How many events it has had: the number of the last one.
+    pub events: u64,
     /// Why it ended as it did: `frond_root::Reason` as JSON, or what its owner made of it.
     pub reason: Option<Value>,
     /// The account of its answer: `frond_root::Coverage` as JSON.

@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use frond_app::size::parse_duration;
 use frond_jobs::partial::{PartialError, so_far};
 use frond_jobs::store::{Filter, Job, Page};
-use frond_jobs::{JobId, JobState, Workshop};
-use frond_root::{Coverage, Events, Reason};
+use frond_jobs::{JobId, JobState, StoreError, Workshop};
+use frond_root::{Coverage, Reason};
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Uri};
 use serde::{Deserialize, Serialize};
@@ -231,8 +231,7 @@ pub(crate) async fn partial(State(server): State<Arc<Server>>, Named(id): Named<
         .version(&job.app, &job.version)
         .await
         .map_err(|why| Problem::conflict(format!("the version of the app that the job goes by is not here: {why}")))?;
-    let root = worker.root(Events::default());
-    let so_far = so_far(&*jobs.store, &job, &*root.merger).await.map_err(|error| match error {
+    let so_far = so_far(&*jobs.store, &job, &*worker).await.map_err(|error| match error {
         PartialError::Store(error) => Problem::from(error),
         PartialError::Merge(failure) => Problem::unmerged(&failure),
     })?;
@@ -273,12 +272,15 @@ pub(crate) async fn events(
     let jobs = jobs(&server)?;
     let id = named(&id)?;
     // That it is there is known before anything is sent.
-    jobs.store.events(id, 0, 1).await?;
+    let job = jobs.store.get(id).await?;
+    if job.state == JobState::Expired {
+        return Err(StoreError::Expired(id).into());
+    }
     if Form::wanted(&headers) == Form::Stream {
         let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        return Ok(follow::live(jobs.clone(), id, last.unwrap_or(0)));
+        return Ok(follow::live(&jobs.feeds, jobs.store.clone(), &job, last.unwrap_or(0)));
     }
-    Ok(follow::lines(jobs.clone(), id))
+    Ok(follow::lines(jobs.store.clone(), id))
 }
 
 /// Stops a job.

@@ -1,6 +1,5 @@
-//! Waiting for a job, and following what happens to it: the store is asked, so that it does not matter who runs it.
+//! Waiting for a job, and following what happens to it: through the job's feed, so that it does not matter who runs it.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,94 +8,63 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use frond_jobs::store::{EventPage, Job};
-use frond_jobs::{JobId, StoreError};
-use futures_util::stream;
+use frond_jobs::{JobId, JobStore, StoreError};
+use futures_util::{TryStreamExt, stream};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use tokio::time::{Instant, sleep};
+use tokio::time::timeout;
 
 use super::Jobs;
+use super::feed::{Feeds, Follower};
 
-/// How often the store is asked.
-const PACE: Duration = Duration::from_millis(200);
 /// The longest that one request waits.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
-/// Events that are read at once.
+/// The most events that are read at once.
 const BATCH: u32 = 500;
 
 /// The job once it has ended, or as it is after `time`.
-pub(super) async fn ended_within(jobs: &Jobs, mut job: Job, time: Duration) -> Result<Job, StoreError> {
-    let until = Instant::now() + time.min(LONGEST);
-    while !job.state.is_ended() && Instant::now() < until {
-        sleep(PACE.min(until.saturating_duration_since(Instant::now()))).await;
-        job = jobs.store.get(job.id).await?;
+pub(super) async fn ended_within(jobs: &Jobs, job: Job, time: Duration) -> Result<Job, StoreError> {
+    if job.state.is_ended() || time.is_zero() {
+        return Ok(job);
     }
-    Ok(job)
+    let feed = jobs.feeds.of(&jobs.store, &job);
+    timeout(time.min(LONGEST), feed.ended()).await.unwrap_or_else(|_| Ok(feed.job()))
 }
 
-/// Where a follower is.
-struct Follower {
-    jobs: Arc<Jobs>,
-    id: JobId,
-    after: u64,
-    ended: bool,
-}
-
-impl Follower {
-    /// The next events; none at the end of a job, or of what there is when it is not followed.
-    async fn read(&mut self, live: bool) -> Option<EventPage> {
-        loop {
-            // Whether it has ended is asked first: what it wrote before that is then there.
-            let ended = self.jobs.store.get(self.id).await.is_ok_and(|job| job.state.is_ended());
-            let page = self.jobs.store.events(self.id, self.after, BATCH).await.ok()?;
-            if let Some((last, _)) = page.events.last() {
-                self.after = *last;
-                return Some(page);
-            }
-            if ended || !live {
-                return None;
-            }
-            sleep(PACE).await;
-        }
-    }
-}
-
-/// The job's events from the number `after` on, a line each.
-pub(super) fn lines(jobs: Arc<Jobs>, id: JobId) -> Response {
-    let follower = Follower { jobs, id, after: 0, ended: false };
-    let lines = stream::unfold(follower, |mut follower| async move {
-        let page = follower.read(false).await?;
+/// The job's events that are kept, a line each. The body breaks off if the store fails.
+pub(super) fn lines(store: Arc<dyn JobStore>, id: JobId) -> Response {
+    let lines = stream::try_unfold((store, 0), move |(store, after)| async move {
+        let page = store.events(id, after, BATCH).await.inspect_err(|error| broken(id, error))?;
+        let Some((last, _)) = page.events.last() else { return Ok(None) };
+        let after = *last;
         let text: String = page.events.iter().flat_map(|(_, line)| [line.as_str(), "\n"]).collect();
-        Some((Ok::<_, Infallible>(Bytes::from(text)), follower))
+        Ok::<_, StoreError>(Some((Bytes::from(text), (store, after))))
     });
     let mut response = Body::from_stream(lines).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     response
 }
 
-/// The same as a stream of events that goes on until the job has ended.
-pub(super) fn live(jobs: Arc<Jobs>, id: JobId, after: u64) -> Response {
-    let follower = Follower { jobs, id, after, ended: false };
-    let events = stream::unfold((follower, Vec::new().into_iter()), |(mut follower, mut queue)| async move {
-        loop {
-            if let Some(event) = queue.next() {
-                return Some((Ok::<_, Infallible>(event), (follower, queue)));
-            }
-            if follower.ended {
-                return None;
-            }
-            let Some(page) = follower.read(true).await else {
-                follower.ended = true;
-                let end = Event::default().event("end").data("{}");
-                queue = vec![end].into_iter();
-                continue;
-            };
-            queue = told(&page).into_iter();
-        }
+/// The job's events after the number `after`, as a stream that goes on until the job has ended. If the store fails, the
+/// stream breaks off without an `end`: the client comes again with `Last-Event-ID`, and misses nothing.
+pub(super) fn live(feeds: &Feeds, store: Arc<dyn JobStore>, job: &Job, after: u64) -> Response {
+    let follower = Follower { feed: feeds.of(&store, job), store, id: job.id, after };
+    let pages = stream::try_unfold(Some(follower), |follower| async move {
+        let Some(mut follower) = follower else { return Ok(None) };
+        let page = follower.next().await.inspect_err(|error| broken(follower.id, error))?;
+        Ok::<_, StoreError>(Some(match page {
+            Some(page) => (told(&page), Some(follower)),
+            None => (vec![Event::default().event("end").data("{}")], None),
+        }))
     });
+    let events = pages.map_ok(|events| stream::iter(events.into_iter().map(Ok::<_, StoreError>))).try_flatten();
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response();
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
+}
+
+fn broken(id: JobId, error: &StoreError) {
+    tracing::debug!(job = %id, %error, "a stream of events breaks off");
 }
 
 fn told(page: &EventPage) -> Vec<Event> {

@@ -1,0 +1,69 @@
+//! A store whose calls can be counted, held up and failed: for tests of what stands on a store.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::job::JobId;
+
+use super::{
+    Accepted, AcceptedNow, Apps, Asked, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, News, Page,
+    Partial, PartitionPage, PartitionRow, Past, Planned, Stored, Submitted, Swept, Taken, Told, Usage,
+};
+
+/// What happens before a call, which is named as its method: the call is made once this resolves, unless it fails.
+pub type Hook = Box<dyn Fn(&'static str) -> Pin<Box<dyn Future<Output = Stored<()>> + Send>> + Send + Sync>;
+
+/// Any store, with a hook before each call.
+pub struct HookedStore {
+    store: Arc<dyn JobStore>,
+    hook: Hook,
+}
+
+impl HookedStore {
+    /// Runs `hook` before each call to `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn JobStore>, hook: Hook) -> Self {
+        Self { store, hook }
+    }
+}
+
+macro_rules! hooked {
+    ($($name:ident($($value:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl JobStore for HookedStore {
+            $(async fn $name(&self, $($value: $kind),*) -> Stored<$answer> {
+                (self.hook)(stringify!($name)).await?;
+                self.store.$name($($value),*).await
+            })*
+        }
+    };
+}
+
+hooked! {
+    submit(job: NewJob) -> Submitted;
+    get(id: JobId) -> Job;
+    asked(id: JobId) -> Asked;
+    list(filter: &Filter, page: Page) -> Vec<Job>;
+    take(owner: &str, apps: &Apps, lease: Duration) -> Option<Taken>;
+    renew(id: JobId, epoch: u64, lease: Duration) -> Told;
+    release(id: JobId, epoch: u64) -> ();
+    plan(id: JobId, epoch: u64, planned: Planned) -> ();
+    partitions(id: JobId, page: &PartitionPage) -> Vec<PartitionRow>;
+    accept(id: JobId, epoch: u64, results: Vec<Accepted>) -> AcceptedNow;
+    partials(id: JobId, after: Option<u32>, max_bytes: u64) -> Vec<Partial>;
+    merge(id: JobId, epoch: u64) -> ();
+    finish(id: JobId, epoch: u64, ended: Ended) -> Job;
+    result(id: JobId) -> Option<JobResult>;
+    cancel(id: JobId, keep_partial: bool) -> Job;
+    redrive(id: JobId) -> Job;
+    retain(id: JobId, retention_ms: u64) -> Job;
+    append(id: JobId, epoch: u64, news: News) -> ();
+    events(id: JobId, after: u64, limit: u32) -> EventPage;
+    history(app: &str, version: &str, limit: u32) -> Vec<Past>;
+    sweep() -> Swept;
+    usage() -> Usage;
+}

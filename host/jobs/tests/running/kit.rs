@@ -1,0 +1,192 @@
+//! A processor, its apps and its store, in the test's own process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use frond_jobs::processor::{Bell, Processor, Settings};
+use frond_jobs::sqlite::{Options, SqliteStore};
+use frond_jobs::store::{Hook, HookedStore, Job, NewJob};
+use frond_jobs::{JobId, JobStore, NoVersion, Tally, Worker, Workshop};
+use frond_root::{Content, Error, Events, Failure, Floor, Plan, QueryId, Request, Root};
+use frond_testkit::{Merges, Script, Stage, plan, request};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Longer than anything here takes: whoever waits longer hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An app that does what a stage says.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) stage: Arc<Stage>,
+    pub(crate) partitions: usize,
+    pub(crate) request: Request,
+}
+
+impl App {
+    pub(crate) fn new(script: Script, merges: Merges, partitions: usize) -> Self {
+        Self { stage: Arc::new(Stage::with(script, merges)), partitions, request: request() }
+    }
+}
+
+#[async_trait]
+impl Worker for App {
+    fn version(&self) -> String {
+        "v1".to_owned()
+    }
+
+    fn content_type(&self) -> String {
+        "text/plain".to_owned()
+    }
+
+    fn request(&self, query: &Bytes) -> Request {
+        Request { query: query.clone(), ..self.request.clone() }
+    }
+
+    async fn plan(&self, _request: &Request) -> Result<Plan, Error> {
+        Ok(plan(self.partitions))
+    }
+
+    fn content(&self, place: &str) -> Result<Arc<dyn Content>, Failure> {
+        panic!("nothing is elsewhere: {place}")
+    }
+
+    fn root(&self, events: Events) -> Root {
+        Root { events, ..self.stage.root() }
+    }
+}
+
+/// The apps of a process: one.
+pub(crate) struct Apps(pub(crate) Arc<dyn Worker>);
+
+#[async_trait]
+impl Workshop for Apps {
+    fn apps(&self) -> Vec<String> {
+        vec!["app".to_owned()]
+    }
+
+    fn app(&self, _name: &str) -> Option<Arc<dyn Worker>> {
+        Some(self.0.clone())
+    }
+
+    async fn version(&self, _name: &str, _version: &str) -> Result<Arc<dyn Worker>, NoVersion> {
+        Ok(self.0.clone())
+    }
+}
+
+/// A store in a folder of its own.
+pub(crate) struct Bench {
+    pub(crate) store: Arc<dyn JobStore>,
+    _folder: TempDir,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let store = SqliteStore::open(&folder.path().join("jobs"), Options::default()).unwrap();
+        Self { store: Arc::new(store), _folder: folder }
+    }
+
+    /// The same store, with a hook before each call.
+    pub(crate) fn hooked(&self, hook: Hook) -> Arc<dyn JobStore> {
+        Arc::new(HookedStore::new(self.store.clone(), hook))
+    }
+
+    pub(crate) async fn submit(&self) -> JobId {
+        self.store.submit(job()).await.unwrap().job.id
+    }
+
+    /// The job once it has ended.
+    pub(crate) async fn ended(&self, id: JobId) -> Job {
+        let ended = async {
+            loop {
+                let job = self.store.get(id).await.unwrap();
+                if job.state.is_ended() {
+                    return job;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ended).await.expect("the job ends")
+    }
+}
+
+pub(crate) fn job() -> NewJob {
+    NewJob {
+        id: QueryId::new().into(),
+        app: "app".to_owned(),
+        version: "v1".to_owned(),
+        query: Bytes::from_static(b"query"),
+        floor: Floor::BestEffort,
+        required: Vec::new(),
+        run_timeout_ms: 3_600_000,
+        retention_ms: 3_600_000,
+        weight: 1,
+        caller: None,
+        idempotency: None,
+    }
+}
+
+/// A processor at work. Leases are so long that none is renewed unless somebody rings.
+pub(crate) struct Running {
+    pub(crate) bell: Bell,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    pub(crate) fn start(store: Arc<dyn JobStore>, app: Arc<dyn Worker>) -> Self {
+        let bell = Bell::default();
+        let settings = Settings { lease: Duration::from_secs(36_000), ..Settings::default() };
+        let workshop = Arc::new(Apps(app));
+        let processor = Processor { store, workshop, settings, bell: bell.clone(), tally: Arc::new(Tally::default()) };
+        let (stop, stopped) = watch::channel(false);
+        Self { bell, stop, task: tokio::spawn(processor.run(stopped)) }
+    }
+
+    /// Gives jobs back, and stops.
+    pub(crate) async fn stop(self) {
+        self.stop.send_replace(true);
+        tokio::time::timeout(PATIENCE, self.task).await.expect("the processor stops").unwrap();
+    }
+}
+
+/// Holds up the calls of one name until it is opened.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    entered: Arc<watch::Sender<bool>>,
+    open: Arc<watch::Sender<bool>>,
+}
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self { entered: Arc::new(watch::Sender::new(false)), open: Arc::new(watch::Sender::new(false)) }
+    }
+
+    pub(crate) fn hook(&self, name: &'static str) -> Hook {
+        let gate = self.clone();
+        Box::new(move |call| {
+            let gate = gate.clone();
+            Box::pin(async move {
+                if call == name {
+                    gate.entered.send_replace(true);
+                    let _ = gate.open.subscribe().wait_for(|open| *open).await;
+                }
+                Ok(())
+            })
+        })
+    }
+
+    /// Waits until a call is held up.
+    pub(crate) async fn entered(&self) {
+        let mut entered = self.entered.subscribe();
+        tokio::time::timeout(PATIENCE, entered.wait_for(|entered| *entered)).await.expect("it is called").unwrap();
+    }
+
+    pub(crate) fn open(&self) {
+        self.open.send_replace(true);
+    }
+}

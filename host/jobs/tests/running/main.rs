@@ -1,0 +1,13 @@
+//! Jobs with a processor, from being taken to their end, over a store whose calls are held up, counted and failed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a mistake in a test's set-up should stop the test where it is"
+)]
+
+mod kit;
+mod so_far;
+mod waking;

@@ -1,0 +1,246 @@
+//! One reader of the store for each job that is followed on this server, whoever runs it. All followers share what it
+//! reads (fan-out), so that their number costs the store nothing.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use frond_jobs::store::{EventPage, Job};
+use frond_jobs::{JobId, JobState, JobStore, StoreError};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+/// How often the store is asked for news of a job.
+const PACE: Duration = Duration::from_millis(200);
+/// The most events that are read at once.
+const BATCH: u32 = 500;
+/// The most events, and bytes of them, that followers share. Those who are further behind read the store themselves.
+const WINDOW: (usize, usize) = (5_000, 4 << 20);
+
+/// The feeds of a server's followed jobs.
+#[derive(Default)]
+pub(crate) struct Feeds {
+    feeds: Mutex<HashMap<JobId, Weak<Feed>>>,
+    readers: Mutex<JoinSet<()>>,
+}
+
+impl Feeds {
+    /// Returns the feed of a job that was just read from `store`. Its reader lives as long as it has followers.
+    pub(super) fn of(&self, store: &Arc<dyn JobStore>, job: &Job) -> Arc<Feed> {
+        let mut feeds = lock(&self.feeds);
+        let known = feeds.get(&job.id).and_then(Weak::upgrade).filter(|feed| !feed.is_over());
+        if let Some(feed) = known {
+            return feed;
+        }
+        feeds.retain(|_, feed| feed.strong_count() > 0);
+        let feed = Arc::new(Feed::new(job.clone()));
+        if !feed.is_over() {
+            feeds.insert(job.id, Arc::downgrade(&feed));
+            let mut readers = lock(&self.readers);
+            while readers.try_join_next().is_some() {}
+            readers.spawn(read(store.clone(), Arc::downgrade(&feed), job.id, job.events));
+        }
+        feed
+    }
+
+    /// Stops the readers. Followers break off: another server may go on for them.
+    pub(super) async fn close(&self) {
+        let mut readers = std::mem::take(&mut *lock(&self.readers));
+        readers.shutdown().await;
+        let feeds: Vec<_> = lock(&self.feeds).drain().filter_map(|(_, feed)| feed.upgrade()).collect();
+        for feed in feeds {
+            let stopping = Box::<dyn std::error::Error + Send + Sync>::from("the server is stopping");
+            feed.publish(Err(StoreError::Unavailable(stopping.into())));
+        }
+    }
+}
+
+/// What is known of one followed job.
+pub(super) struct Feed {
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+}
+
+struct State {
+    job: Job,
+    /// The number of the event before the first of `events`.
+    start: u64,
+    events: VecDeque<(u64, String)>,
+    bytes: usize,
+    /// Set once nothing more comes: the job has ended, or its store has failed.
+    over: Option<Result<(), StoreError>>,
+}
+
+/// What a feed has for a follower.
+enum Look {
+    Page(EventPage),
+    /// Events that the feed no longer has: the store may.
+    Behind {
+        start: u64,
+    },
+    Nothing,
+    Over(Result<(), StoreError>),
+}
+
+impl Feed {
+    fn new(job: Job) -> Self {
+        let (start, over) = (job.events, job.state.is_ended().then_some(Ok(())));
+        let state = State { job, start, events: VecDeque::new(), bytes: 0, over };
+        Self { state: Mutex::new(state), changed: watch::Sender::new(()) }
+    }
+
+    fn is_over(&self) -> bool {
+        lock(&self.state).over.is_some()
+    }
+
+    /// The job once it has ended.
+    pub(super) async fn ended(&self) -> Result<Job, StoreError> {
+        let mut changed = self.changed.subscribe();
+        loop {
+            {
+                let state = lock(&self.state);
+                if let Some(over) = &state.over {
+                    return over.clone().map(|()| state.job.clone());
+                }
+            }
+            // It cannot fail while `self` holds the sender.
+            let _ = changed.changed().await;
+        }
+    }
+
+    /// The job as it was read last.
+    pub(super) fn job(&self) -> Job {
+        lock(&self.state).job.clone()
+    }
+
+    fn look(&self, after: u64) -> Look {
+        let state = lock(&self.state);
+        if after < state.start {
+            return Look::Behind { start: state.start };
+        }
+        let fresh = state.events.iter().skip_while(|(number, _)| *number <= after);
+        let events: Vec<_> = fresh.take(BATCH as usize).cloned().collect();
+        match (&state.over, events.is_empty()) {
+            (_, false) => Look::Page(EventPage { events, missed: 0 }),
+            (Some(over), true) => Look::Over(over.clone()),
+            (None, true) => Look::Nothing,
+        }
+    }
+
+    /// Takes what was read. True when nothing more comes.
+    fn publish(&self, read: Result<(Job, EventPage), StoreError>) -> bool {
+        let over = {
+            let mut state = lock(&self.state);
+            match read {
+                Ok((job, page)) => state.take(job, page),
+                Err(error) => state.over = Some(Err(error)),
+            }
+            state.over.is_some()
+        };
+        self.changed.send_replace(());
+        over
+    }
+}
+
+impl State {
+    fn take(&mut self, job: Job, page: EventPage) {
+        self.over = match job.state {
+            JobState::Expired => Some(Err(StoreError::Expired(job.id))),
+            // What it wrote before it ended is there by now.
+            state if state.is_ended() && page.events.is_empty() => Some(Ok(())),
+            _ => None,
+        };
+        self.job = job;
+        if page.missed > 0 {
+            self.events.clear();
+            self.bytes = 0;
+            self.start = page.events.first().map_or(self.start, |(first, _)| first.saturating_sub(1));
+        }
+        self.bytes += page.events.iter().map(|(_, line)| line.len()).sum::<usize>();
+        self.events.extend(page.events);
+        while self.events.len() > WINDOW.0 || (self.bytes > WINDOW.1 && self.events.len() > 1) {
+            let Some((number, line)) = self.events.pop_front() else { break };
+            self.bytes -= line.len();
+            self.start = number;
+        }
+    }
+}
+
+/// Reads the store for all followers, until nothing more comes or nobody follows.
+async fn read(store: Arc<dyn JobStore>, feed: Weak<Feed>, id: JobId, mut last: u64) {
+    loop {
+        let read = news(&*store, id, last).await;
+        let full = match &read {
+            Ok((_, page)) => {
+                last = page.events.last().map_or(last, |(number, _)| *number);
+                page.events.len() == BATCH as usize
+            }
+            Err(_) => false,
+        };
+        if feed.upgrade().is_none_or(|feed| feed.publish(read)) {
+            return;
+        }
+        if !full {
+            sleep(PACE).await;
+        }
+    }
+}
+
+/// The job, and its events after `last`.
+async fn news(store: &dyn JobStore, id: JobId, last: u64) -> Result<(Job, EventPage), StoreError> {
+    // Whether it has ended is asked first: what it wrote before that is then there.
+    let job = store.get(id).await?;
+    let page = match job.state != JobState::Expired && job.events > last {
+        true => store.events(id, last, BATCH).await?,
+        false => EventPage::default(),
+    };
+    Ok((job, page))
+}
+
+/// One follower's place in a job's events.
+pub(super) struct Follower {
+    pub(super) store: Arc<dyn JobStore>,
+    pub(super) feed: Arc<Feed>,
+    pub(super) id: JobId,
+    /// The number of the last event that it has.
+    pub(super) after: u64,
+}
+
+impl Follower {
+    /// The next events; none once the job has ended.
+    ///
+    /// # Errors
+    /// The store's: the job goes on, and so may the follower, from where it is.
+    pub(super) async fn next(&mut self) -> Result<Option<EventPage>, StoreError> {
+        let mut changed = self.feed.changed.subscribe();
+        loop {
+            let page = match self.feed.look(self.after) {
+                Look::Page(page) => page,
+                Look::Behind { start } => {
+                    let page = self.store.events(self.id, self.after, BATCH).await?;
+                    if page.events.is_empty() {
+                        self.after = start;
+                        continue;
+                    }
+                    page
+                }
+                Look::Over(over) => return over.map(|()| None),
+                Look::Nothing => {
+                    // It cannot fail while the feed holds the sender.
+                    let _ = changed.changed().await;
+                    continue;
+                }
+            };
+            self.after = page.events.last().map_or(self.after, |(last, _)| *last);
+            return Ok(Some(page));
+        }
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
