@@ -25,7 +25,8 @@ pub use bench::{BenchArgs, ProfileBy};
 pub use doctor::DoctorArgs;
 pub use inspect::{InspectArgs, Shown};
 pub use jobs::{
-    CancelArgs, JobsArgs, JobsVerb, ListArgs, RedriveArgs, Remote, ResultArgs, ShowArgs, SubmitArgs, WatchArgs,
+    CancelArgs, DeleteArgs, JobsArgs, JobsVerb, ListArgs, RedriveArgs, Remote, ResultArgs, ShowArgs, SubmitArgs,
+    WatchArgs,
 };
 pub use new::{Kind, Language, NewArgs};
 pub use replay::ReplayArgs;

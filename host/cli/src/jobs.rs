@@ -19,7 +19,7 @@ use self::client::Client;
 use self::job::{Job, List};
 use self::local::Local;
 pub(crate) use self::trouble::Trouble;
-use crate::args::{CancelArgs, JobsArgs, JobsVerb, ListArgs, RedriveArgs, ShowArgs, Shown};
+use crate::args::{CancelArgs, DeleteArgs, JobsArgs, JobsVerb, ListArgs, RedriveArgs, ShowArgs, Shown};
 use crate::exit::{Exit, Machine};
 use crate::query::{print, runtime};
 use crate::show::jobs;
@@ -56,6 +56,7 @@ async fn ask(client: &Client, verb: &JobsVerb) -> anyhow::Result<Exit> {
         JobsVerb::Watch(args) => watching::watch(client, args).await,
         JobsVerb::Result(args) => answer::result(client, args).await,
         JobsVerb::Cancel(args) => cancel(client, args).await,
+        JobsVerb::Delete(args) => delete(client, args).await,
         JobsVerb::Redrive(args) => redrive(client, args).await,
     }
 }
@@ -104,6 +105,16 @@ async fn cancel(client: &Client, args: &CancelArgs) -> anyhow::Result<Exit> {
     } else {
         eprintln!("the job will end soon\n({} waits for that)", client.command("watch", args.id));
     }
+    Ok(Exit::Whole)
+}
+
+async fn delete(client: &Client, args: &DeleteArgs) -> anyhow::Result<Exit> {
+    for id in &args.ids {
+        let query = [("purge", "true".to_owned())];
+        client.json::<Job>(Method::DELETE, &["v1", "jobs", &id.to_string()], &query).await?;
+    }
+    let jobs = args.ids.len();
+    eprintln!("{jobs} {} deleted", if jobs == 1 { "job is" } else { "jobs are" });
     Ok(Exit::Whole)
 }
 

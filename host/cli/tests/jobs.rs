@@ -277,6 +277,22 @@ fn a_failed_job_is_run_again_where_it_failed() {
 }
 
 #[test]
+fn what_is_deleted_has_no_answer_any_more() {
+    let folder = apps();
+    let server = Server::of(&folder);
+    let (one, other) = (server.submit(&by_key(&["ok-1"]), "--wait"), server.submit(&by_key(&["sleep-1"]), ""));
+    let early = server.run(&format!("delete {other}")).expect(64);
+    assert!(early.err().contains("cancel it first"), "{}", early.err());
+    server.run(&format!("cancel {other}")).expect(0);
+    server.ended(&other, 4);
+    assert_eq!(server.run(&format!("delete {one} {other}")).expect(0).err(), "2 jobs are deleted\n");
+    for id in [one, other] {
+        assert_eq!(server.show(&id)["state"], "expired");
+        server.run(&format!("result {id}")).expect(64);
+    }
+}
+
+#[test]
 fn jobs_are_listed_and_shown() {
     let folder = apps();
     let server = Server::of(&folder);
@@ -316,7 +332,7 @@ fn what_is_asked_wrongly_is_told() {
     let folder = apps();
     let server = Server::of(&folder);
     let told = |args: &str| outcome(&server.run(args)).replace(&server.url(), "[url]");
-    for verb in ["show", "watch", "result", "result --partial", "cancel", "redrive"] {
+    for verb in ["show", "watch", "result", "result --partial", "cancel", "delete", "redrive"] {
         let told = told(&format!("{verb} {NOBODY}"));
         assert!(told.starts_with("exit 64\nerror: ") && told.contains(NOBODY), "{verb}: {told}");
     }

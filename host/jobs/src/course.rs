@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::account::Account;
 use crate::job::{End, JobId, JobState};
 use crate::processor::Processor;
 use crate::store::{Accepted, Ended, Job, Outcome, StoreError, Taken, chain};
@@ -65,14 +66,17 @@ pub(crate) struct Course {
     hold: Hold,
     workshop: Arc<dyn Workshop>,
     stop: watch::Receiver<bool>,
+    /// How many owners in a row may be lost without a result.
+    lives: u32,
 }
 
 impl Course {
     pub(crate) fn new(processor: &Processor, taken: Taken, asked: Asked, stop: watch::Receiver<bool>) -> Self {
         let ran = taken.job.started.map_or(0, |started| taken.at.since(started));
         let (at, ran) = (asked.at, Duration::from_millis(ran));
+        let lives = processor.settings.lives;
         let hold = Hold::new(processor.store.clone(), &taken, processor.settings.lease, asked);
-        Self { job: taken.job, taken: at, ran, hold, workshop: processor.workshop.clone(), stop }
+        Self { job: taken.job, taken: at, ran, hold, workshop: processor.workshop.clone(), stop, lives }
     }
 
     pub(crate) fn id(&self) -> JobId {
@@ -81,7 +85,7 @@ impl Course {
 
     /// Sees the job through.
     pub(crate) async fn run(mut self) -> Result<JobState, Parted> {
-        let diary = Arc::new(Diary::default());
+        let diary = Arc::new(Diary::new(self.job.account.clone()));
         let cancel = Cancel::default();
         let (mut stop, hold) = (self.stop.clone(), self.hold.clone());
         if let Some(kind) = self.job.cancel {
@@ -115,6 +119,14 @@ impl Course {
     }
 
     async fn see_through(&mut self, diary: &Arc<Diary>, cancel: &Cancel) -> Result<JobState, Parted> {
+        if self.job.strikes > u64::from(self.lives) {
+            let text = format!(
+                "the job was lost with its server {} times in a row, and nothing of it was kept in between\n\
+                 (look at the logs: it may be what ends the server; a redrive tries it again)",
+                self.job.strikes - 1
+            );
+            return self.fail(json!({ "reason": "lost", "detail": text })).await;
+        }
         let worker = match self.worker().await {
             Ok(worker) => worker,
             Err(NoVersion::NoApp) => {
@@ -213,7 +225,7 @@ impl Course {
             self.hold.insist(|store| store.accept(id, epoch, failed.clone())).await?;
         }
         self.hold.write(diary).await;
-        let ended = self.ended(worker, &answer);
+        let ended = self.ended(worker, &answer, diary.earlier());
         if matches!(ended.end, End::Succeeded | End::Partial) {
             match self.hold.insist(|store| store.merge(id, epoch)).await {
                 // Its answer may be there from an end that could not be told.
@@ -224,8 +236,8 @@ impl Course {
         Ok(self.hold.insist(|store| store.finish(id, epoch, ended.clone())).await?.state)
     }
 
-    /// What is kept of an answer.
-    fn ended(&self, worker: &dyn Worker, answer: &Answer) -> Ended {
+    /// What is kept of an answer, with the account of all lives.
+    fn ended(&self, worker: &dyn Worker, answer: &Answer, earlier: Account) -> Ended {
         let stopped = self.hold.stopped();
         let whole = matches!(answer, Answer::Complete { .. });
         let (end, wanted) = match (answer, stopped) {
@@ -234,6 +246,8 @@ impl Course {
             (Answer::Partial { .. }, None) => (End::Partial, true),
             (Answer::Failed { .. }, None) => (End::Failed, false),
         };
+        let mut coverage = earlier.completing(answer.coverage().clone());
+        coverage.timings.deadline = self.job.run_timeout_ms as f64;
         let reason = match answer {
             Answer::Failed { reason, .. } => serde_json::to_value(reason).ok(),
             _ if end == End::Cancelled => Some(json!({ "reason": "cancelled" })),
@@ -242,7 +256,7 @@ impl Course {
         Ended {
             end,
             reason,
-            coverage: serde_json::to_value(answer.coverage()).unwrap_or(Value::Null),
+            coverage: serde_json::to_value(coverage).unwrap_or(Value::Null),
             result: answer.body().filter(|_| wanted || whole).cloned(),
             content_type: Some(worker.content_type()),
         }

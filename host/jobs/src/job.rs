@@ -264,7 +264,7 @@ impl fmt::Display for Move {
             Self::End(End::Cancelled) => "cancelled",
             Self::Requeue => "queued again",
             Self::Redrive => "redriven",
-            Self::Expire => "expired",
+            Self::Expire => "deleted",
         })
     }
 }
@@ -289,6 +289,7 @@ impl IllegalMove {
     fn hint(&self) -> &'static str {
         match (self.from, self.by) {
             (JobState::Succeeded, Move::Redrive) => "\n(nothing of it is missing)",
+            (from, Move::Expire) if !from.is_ended() => "\n(cancel it first)",
             (_, Move::Redrive) => "\n(only jobs that ended as partial, failed or cancelled can)",
             (from, _) if from.is_ended() => "\n(it has ended)",
             (JobState::Running | JobState::Merging, Move::Run) => "\n(it has a plan, which is never made again)",

@@ -5,7 +5,7 @@
 //! 3. [`sqlite`]: the store of one root, a folder on its disk.
 //! 4. `postgres`: the store that several roots share.
 //! 5. [`work`]: what runs a job's leaves and merges, behind a seam.
-//! 6. [`eta`]: when a job is likely to end. [`partial`]: what its answer would be by now.
+//! 6. [`eta`]: when a job is likely to end. [`partial`]: what its answer would be by now. [`account`]: its lives, added up.
 //! 7. [`processor`]: takes jobs and sees them through; `course` is one job's way.
 //!
 //! The database is the only durable truth: whoever plans, runs and merges holds a lease on the job, and every write of
@@ -15,6 +15,7 @@
 
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
 
+pub mod account;
 pub mod clock;
 mod course;
 pub mod eta;

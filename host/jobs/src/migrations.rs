@@ -8,15 +8,17 @@ use crate::store::{StoreError, Stored, cause};
 /// Where refinery keeps which versions were applied.
 pub(crate) const TABLE: &str = "refinery_schema_history";
 
-pub(crate) const SQLITE: [(&str, &str); 2] = [
+pub(crate) const SQLITE: [(&str, &str); 3] = [
     ("V1__jobs", include_str!("../migrations/sqlite/V1__jobs.sql")),
     ("V2__attempts", include_str!("../migrations/sqlite/V2__attempts.sql")),
+    ("V3__lives", include_str!("../migrations/sqlite/V3__lives.sql")),
 ];
 
 #[cfg(feature = "postgres")]
-pub(crate) const POSTGRES: [(&str, &str); 2] = [
+pub(crate) const POSTGRES: [(&str, &str); 3] = [
     ("V1__jobs", include_str!("../migrations/postgres/V1__jobs.sql")),
     ("V2__attempts", include_str!("../migrations/postgres/V2__attempts.sql")),
+    ("V3__lives", include_str!("../migrations/postgres/V3__lives.sql")),
 ];
 
 /// What brings a database to the latest version. It keeps no lock of its own: the caller must.

@@ -60,8 +60,9 @@ pub async fn so_far(store: &dyn JobStore, job: &Job, worker: &dyn Worker) -> Res
         after = Some(last.index);
         for one in page {
             folding.add(one.index, one.bytes);
+            // As it comes: of many that are there at once, the tree would fold the first ones again and again.
+            folding.fold(false).await?;
         }
-        folding.fold(false).await?;
     }
     // What was accepted since the job was looked at is in it, too: the account is of now.
     let job = store.get(job.id).await?;

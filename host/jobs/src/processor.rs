@@ -12,6 +12,9 @@ use crate::course::{Asked, Course, Parted};
 use crate::store::{Apps, JobStore, Stored, Taken, Tally, chain};
 use crate::work::Workshop;
 
+/// Owners in a row that a job may lose without a result, unless the processor is told otherwise.
+pub const LIVES: u32 = 5;
+
 /// How a processor works.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -23,6 +26,8 @@ pub struct Settings {
     pub lease: Duration,
     /// How often the store is asked for jobs that nobody announced.
     pub poll: Duration,
+    /// How many owners in a row a job may lose without a result. Then it fails: it may be what ends them.
+    pub lives: u32,
 }
 
 impl Default for Settings {
@@ -32,6 +37,7 @@ impl Default for Settings {
             at_once: 2,
             lease: Duration::from_secs(30),
             poll: Duration::from_millis(500),
+            lives: LIVES,
         }
     }
 }

@@ -49,7 +49,7 @@ pub type Stored<T> = Result<T, StoreError>;
 /// [`JobStore::get`] as [`StoreError::Expired`] when there is only its tombstone.
 #[async_trait]
 pub trait JobStore: Send + Sync {
-    /// Keeps a job and queues it. A job with the same idempotency key of the same caller, or with the same id, is
+    /// Keeps a job and queues it, if the store has room for one: [`StoreError::Full`] else. A job with the same idempotency key of the same caller, or with the same id, is
     /// returned in its place, not fresh; so this can be tried again.
     ///
     /// # Errors
@@ -75,6 +75,9 @@ pub trait JobStore: Send + Sync {
 
     /// Keeps the job for another `lease` from now, and tells what others want of it.
     async fn renew(&self, id: JobId, epoch: u64, lease: Duration) -> Stored<Told>;
+
+    /// Tells what others want of a job that the caller holds, without keeping it any longer.
+    async fn wanted(&self, id: JobId, epoch: u64) -> Stored<Told>;
 
     /// Gives the job back to the queue, at the place that it had there.
     async fn release(&self, id: JobId, epoch: u64) -> Stored<()>;
@@ -103,7 +106,8 @@ pub trait JobStore: Send + Sync {
     /// Says that no more partials are waited for: the job is `merging`.
     async fn merge(&self, id: JobId, epoch: u64) -> Stored<()>;
 
-    /// Ends the job, with all that is to be kept of its end.
+    /// Ends the job, with all that is to be kept of its end. Of one that succeeded nothing is ever tried again: its
+    /// partitions go, with their partials.
     ///
     /// # Errors
     /// [`StoreError::Illegal`] for an answer of a job that is not `merging`. Failing and cancelling need no merge.
@@ -128,6 +132,12 @@ pub trait JobStore: Send + Sync {
 
     /// Keeps the job's answer for `retention_ms` from its end.
     async fn retain(&self, id: JobId, retention_ms: u64) -> Stored<Job>;
+
+    /// Makes a tombstone of an ended job at once, as the sweep does when its time is over.
+    ///
+    /// # Errors
+    /// [`StoreError::Illegal`] unless the job has ended.
+    async fn delete(&self, id: JobId) -> Stored<Job>;
 
     /// Keeps what the owner tells of its work: events, of which only the latest are kept, 10,000 unless the store was told
     /// otherwise, and counts.

@@ -283,6 +283,7 @@ impl Config {
         keep(keys, "jobs.timeout", &mut new.timeout, &jobs.timeout);
         keep(keys, "jobs.retention", &mut new.retention, &jobs.retention);
         keep(keys, "jobs.quota", &mut new.quota, &jobs.quota);
+        keep(keys, "jobs.lives", &mut new.lives, &jobs.lives);
         let (new, old) = (&mut self.limits, &old.limits);
         keep(keys, "limits.component", &mut new.component, &old.component);
         keep(keys, "limits.headers", &mut new.headers, &old.headers);

@@ -1,5 +1,6 @@
 //! Jobs: work that outlives a request. Here they are accepted, looked at and fetched; `frond_jobs` keeps and runs them.
 
+pub(crate) mod answers;
 pub(crate) mod api;
 mod feed;
 mod follow;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use frond_jobs::processor::{Bell, Processor, Settings};
 use frond_jobs::{CountedStore, JobStore, StoreError, Tally, postgres, sqlite};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinHandle;
 
 use self::feed::Feeds;
@@ -25,6 +26,8 @@ use crate::config::{JobRole, Jobs as JobsConfig};
 
 /// How often what has expired is swept.
 const SWEEP: Duration = Duration::from_secs(60);
+/// Partial answers that are made at once: each reads all partials of its job.
+const MERGING: usize = 2;
 
 /// The jobs of this server.
 pub(crate) struct Jobs {
@@ -34,6 +37,8 @@ pub(crate) struct Jobs {
     pub(crate) config: JobsConfig,
     pub(crate) slots: usize,
     feeds: Feeds,
+    /// Partial answers that may be made at once.
+    merging: Semaphore,
     stop: watch::Sender<bool>,
     tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
 }
@@ -55,15 +60,17 @@ impl Jobs {
         let bell = Bell::default();
         let mut tasks = vec![tokio::spawn(sweep(store.clone(), stopped.clone()))];
         if config.role.processes() {
-            let settings = Settings { at_once: config.at_once, lease: config.lease.0, ..Settings::default() };
+            let settings =
+                Settings { at_once: config.at_once, lease: config.lease.0, lives: config.lives, ..Settings::default() };
             let workshop = Arc::new(work::Apps(apps.clone()));
             tasks.push(tokio::spawn(announce(apps.changes(), bell.clone(), stopped.clone())));
             let (store, bell, tally) = (store.clone(), bell.clone(), tally.clone());
             let processor = Processor { store, workshop, settings, bell, tally };
             tasks.push(tokio::spawn(processor.run(stopped)));
         }
-        let (feeds, tasks) = (Feeds::default(), std::sync::Mutex::new(tasks));
-        Ok(Some(Self { store, bell, tally, config: config.clone(), slots, feeds, stop, tasks }))
+        let (feeds, merging) = (Feeds::default(), Semaphore::new(MERGING));
+        let (config, tasks) = (config.clone(), std::sync::Mutex::new(tasks));
+        Ok(Some(Self { store, bell, tally, config, slots, feeds, merging, stop, tasks }))
     }
 
     /// Gives back the jobs that run: whoever takes them goes on where they are.
@@ -107,7 +114,11 @@ pub(crate) fn place(config: &JobsConfig, state: &Path) -> String {
 
 async fn open(config: &JobsConfig, state: &Path) -> Result<Arc<dyn JobStore>, StoreError> {
     match Place::of(config, state) {
-        Place::Database(url) => Ok(Arc::new(postgres::PostgresStore::open(url, postgres::Options::default()).await?)),
+        Place::Database(url) => {
+            let options =
+                postgres::Options { max_bytes: config.quota.map(|quota| quota.0), ..postgres::Options::default() };
+            Ok(Arc::new(postgres::PostgresStore::open(url, options).await?))
+        }
         Place::Folder(folder) => {
             let options =
                 sqlite::Options { max_bytes: config.quota.map(|quota| quota.0), ..sqlite::Options::default() };

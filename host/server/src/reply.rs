@@ -161,6 +161,11 @@ impl Problem {
         Self::internal("lost", "the query was lost\n(this is a bug in Frond, or a machine without memory)")
     }
 
+    /// A job that was given up: its servers were lost, one after the other.
+    pub(crate) fn given_up(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "lost", detail)
+    }
+
     /// Frond is at fault.
     pub(crate) fn bug(detail: impl Into<String>) -> Self {
         Self::internal("internal", detail)
@@ -247,7 +252,7 @@ impl From<StoreError> for Problem {
             StoreError::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "key-reused", None),
             StoreError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", None),
             StoreError::Unkeepable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-query", None),
-            StoreError::Full => (StatusCode::INSUFFICIENT_STORAGE, "overloaded", None),
+            StoreError::Full => (StatusCode::INSUFFICIENT_STORAGE, "store-full", None),
             StoreError::Unavailable(_) | StoreError::ReadOnly => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", Some(2))
             }

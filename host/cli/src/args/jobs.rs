@@ -74,6 +74,8 @@ pub enum JobsVerb {
     Result(ResultArgs),
     /// Stops a job.
     Cancel(CancelArgs),
+    /// Deletes the answers, partials and events of jobs that have ended.
+    Delete(DeleteArgs),
     /// Runs again what is missing from a job that has ended.
     Redrive(RedriveArgs),
 }
@@ -218,6 +220,18 @@ pub struct CancelArgs {
     /// Makes an answer of what has arrived.
     #[arg(long)]
     pub keep_partial: bool,
+}
+
+/// `frond jobs delete`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A job that is deleted is as one whose retention is over: its id is known for another 30 days.\n\n\
+    Example:\n  frond jobs delete 0199f2c41d0a7b3c8e5f60718293a4b5"
+)]
+pub struct DeleteArgs {
+    /// The jobs.
+    #[arg(value_parser = parse_id, value_name = "ID", required = true)]
+    pub ids: Vec<JobId>,
 }
 
 /// `frond jobs redrive`.

@@ -101,7 +101,7 @@ impl Job {
             Some("incompatible") => Exit::Usage,
             Some("refused" | "invalid-query") => Exit::InvalidQuery,
             Some("deadline") => Exit::Deadline,
-            Some("split" | "merge") => Exit::Plugin,
+            Some("split" | "merge" | "lost") => Exit::Plugin,
             _ => Exit::BelowFloor,
         }
     }

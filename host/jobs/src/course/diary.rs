@@ -1,22 +1,26 @@
-//! What happens to a job, on its way to the store; and which partitions failed, and why.
+//! What happens to a job, on its way to the store; which partitions failed, and why; and the account of its lives.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use frond_root::answer::millis;
 use frond_root::{Event, EventKind, Failure, Listener, Status};
+use tokio::time::Instant;
 
+use crate::account::Account;
 use crate::store::News;
 
 /// Events that wait to be written. A store that is away for longer loses the later ones.
 const WAITING: usize = 10_000;
 /// Failures that are kept until the end; partitions beyond count as pending, and run again all the same.
 const FAILURES: usize = 10_000;
+/// How long a job goes on before its account is told though nothing has happened.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// A job's diary.
-#[derive(Default)]
 pub(super) struct Diary(Mutex<Pages>);
 
-#[derive(Default)]
 struct Pages {
     lines: Vec<String>,
     /// The last failure of partitions that have not succeeded.
@@ -26,24 +30,59 @@ struct Pages {
     attempts: u64,
     /// Partitions that failed, and have no other attempt before them.
     failing: u64,
+    /// The account of earlier lives.
+    earlier: Account,
+    /// That of this one.
+    life: Account,
+    began: Instant,
+    told: Instant,
+    /// Attempts under way: when they began, in microseconds.
+    running: BTreeMap<(u32, u32), u64>,
 }
 
 impl Diary {
+    /// The diary of one life of a job, of whose others `earlier` tells.
+    pub(super) fn new(earlier: Account) -> Self {
+        let now = Instant::now();
+        Self(Mutex::new(Pages {
+            lines: Vec::new(),
+            failures: BTreeMap::new(),
+            failed: Vec::new(),
+            attempts: 0,
+            failing: 0,
+            earlier,
+            life: Account::default(),
+            began: now,
+            told: now,
+            running: BTreeMap::new(),
+        }))
+    }
+
     /// What came since the last call; nothing when that is nothing new.
     pub(super) fn take(&self) -> Option<News> {
         self.with(|pages| {
-            let news = News {
+            let quiet = pages.lines.is_empty() && pages.attempts == 0;
+            if quiet && pages.told.elapsed() < QUIET {
+                return None;
+            }
+            pages.told = Instant::now();
+            Some(News {
                 lines: std::mem::take(&mut pages.lines),
                 attempts: std::mem::take(&mut pages.attempts),
                 failing: pages.failing,
-            };
-            (!news.lines.is_empty() || news.attempts > 0).then_some(news)
+                account: Some(pages.account()),
+            })
         })
     }
 
     /// So many attempts could not be told.
     pub(super) fn untold(&self, attempts: u64) {
         self.with(|pages| pages.attempts += attempts);
+    }
+
+    /// The account of the lives before this one.
+    pub(super) fn earlier(&self) -> Account {
+        self.with(|pages| pages.earlier.clone())
     }
 
     /// The partitions that failed, with the attempt that was the last.
@@ -60,11 +99,48 @@ impl Diary {
     }
 }
 
+impl Pages {
+    /// The account of all lives, this one as far as it has come.
+    fn account(&self) -> Account {
+        let mut life = self.life.clone();
+        life.timings.total = millis(self.began.elapsed());
+        life.timings.gather = (life.timings.total - life.timings.plan).max(0.0);
+        let mut all = self.earlier.clone();
+        all.add(&life);
+        all
+    }
+
+    fn count(&mut self, event: &Event) {
+        let life = &mut self.life;
+        match &event.kind {
+            EventKind::Planned { .. } => life.timings.plan = event.at as f64 / 1e3,
+            EventKind::AttemptStarted { partition, attempt, .. } => {
+                self.attempts += 1;
+                life.attempts.started += 1;
+                self.running.insert((*partition, *attempt), event.at);
+            }
+            EventKind::AttemptEnded { partition, attempt, failure, .. } => {
+                let began = self.running.remove(&(*partition, *attempt));
+                let ran = began.map_or(0.0, |began| event.at.saturating_sub(began) as f64 / 1e3);
+                match failure {
+                    None => life.timings.leaf_used += ran,
+                    Some(failure) => {
+                        life.timings.leaf_wasted += ran;
+                        *life.failures.entry(failure.kind).or_default() += 1;
+                    }
+                }
+            }
+            EventKind::RetryScheduled { .. } => life.attempts.retries += 1,
+            _ => {}
+        }
+    }
+}
+
 impl Listener for Diary {
     fn event(&self, event: &Event) {
         self.with(|pages| {
+            pages.count(event);
             match &event.kind {
-                EventKind::AttemptStarted { .. } => pages.attempts += 1,
                 EventKind::AttemptEnded { partition, failure: None, .. } => {
                     pages.failures.remove(partition);
                 }

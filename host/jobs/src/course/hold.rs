@@ -17,6 +17,8 @@ use crate::store::{CancelKind, JobStore, StoreError, Stored, Taken, cause, chain
 
 /// How often events are written, and a lease that could not be renewed is tried again.
 const BEAT: Duration = Duration::from_millis(500);
+/// How often an owner asks what others want of its job.
+const HEARD: Duration = Duration::from_secs(1);
 /// The part of a lease after which it is renewed, and for which an answer to that is waited for.
 const RENEWED: u32 = 3;
 /// The part of a lease that its owner leaves unused: what runs has stopped by the time that another can take the job.
@@ -106,7 +108,28 @@ impl Hold {
             parted = self.renew(cancel) => parted,
             // Whatever calls to the store wait for: an owner that is not heard has stopped before another takes the job.
             () = self.lapse() => Parted::Lapsed,
+            parted = self.hear(cancel) => parted,
             parted = self.write_on(diary) => parted,
+        }
+    }
+
+    /// Hears a cancel by another process, which rings no bell here, long before the lease is renewed. A read for each job
+    /// at work, and no connection that could be lost unnoticed.
+    async fn hear(&self, cancel: &Cancel) -> Parted {
+        loop {
+            sleep(HEARD).await;
+            match self.0.store.wanted(self.0.id, self.0.epoch).await {
+                Ok(told) => {
+                    if let Some(kind) = told.cancel {
+                        self.asked_to_stop(kind, cancel);
+                    }
+                }
+                Err(StoreError::Fenced { .. } | StoreError::NotFound(_) | StoreError::Expired(_)) => {
+                    return Parted::Fenced;
+                }
+                // Whether that is for long, the lease tells.
+                Err(_) => {}
+            }
         }
     }
 

@@ -29,6 +29,9 @@ fn job(partitions: u64, done: u64, started: u64) -> Job {
         planned: true,
         counts: Counts { partitions, weight: 10 * partitions, done, settled_weight: 10 * done, ..Counts::default() },
         events: 0,
+        strikes: 0,
+        account: Default::default(),
+        bytes: 0,
         reason: None,
         coverage: None,
     }

@@ -113,6 +113,10 @@ impl JobStore for CountedStore {
         self.tally.of("renew", self.store.renew(id, epoch, lease).await)
     }
 
+    async fn wanted(&self, id: JobId, epoch: u64) -> Stored<Told> {
+        self.tally.of("wanted", self.store.wanted(id, epoch).await)
+    }
+
     async fn release(&self, id: JobId, epoch: u64) -> Stored<()> {
         self.tally.of("release", self.store.release(id, epoch).await)
     }
@@ -161,6 +165,10 @@ impl JobStore for CountedStore {
 
     async fn retain(&self, id: JobId, retention_ms: u64) -> Stored<Job> {
         self.tally.of("retain", self.store.retain(id, retention_ms).await)
+    }
+
+    async fn delete(&self, id: JobId) -> Stored<Job> {
+        self.tally.of("delete", self.store.delete(id).await)
     }
 
     async fn append(&self, id: JobId, epoch: u64, news: News) -> Stored<()> {

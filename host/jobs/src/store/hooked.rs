@@ -50,6 +50,7 @@ hooked! {
     list(filter: &Filter, page: Page) -> Vec<Job>;
     take(owner: &str, apps: &Apps, lease: Duration) -> Option<Taken>;
     renew(id: JobId, epoch: u64, lease: Duration) -> Told;
+    wanted(id: JobId, epoch: u64) -> Told;
     release(id: JobId, epoch: u64) -> ();
     plan(id: JobId, epoch: u64, planned: Planned) -> ();
     partitions(id: JobId, page: &PartitionPage) -> Vec<PartitionRow>;
@@ -61,6 +62,7 @@ hooked! {
     cancel(id: JobId, keep_partial: bool) -> Job;
     redrive(id: JobId) -> Job;
     retain(id: JobId, retention_ms: u64) -> Job;
+    delete(id: JobId) -> Job;
     append(id: JobId, epoch: u64, news: News) -> ();
     events(id: JobId, after: u64, limit: u32) -> EventPage;
     history(app: &str, version: &str, limit: u32) -> Vec<Past>;

@@ -8,21 +8,23 @@
 //!
 //! Connections are not encrypted: keep the database on the same host, in a private network, or behind a tunnel.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
+use tokio::time::Instant;
 use tokio_postgres::IsolationLevel;
 
 use crate::clock::SetClock;
 use crate::job::{JobId, UnixMs};
 
 use super::rows::{USAGE, count_jobs};
-use super::rules::{sql, unsigned};
+use super::rules::{admit, sql, unsigned};
 use super::{
     Accepted, AcceptedNow, Apps, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, News,
     Page, Partial, PartitionPage, PartitionRow, Past, Planned, StoreError, Stored, Submitted, Swept, Taken, Told,
-    Usage,
+    Usage, chain,
 };
 
 mod connect;
@@ -35,6 +37,9 @@ mod sweep;
 /// The largest query, partial, piece of a plan, or answer: 256 MiB.
 pub const MAX_BYTES: u64 = 256 << 20;
 
+/// How long it is known what jobs take.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// How a store is kept.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -44,6 +49,9 @@ pub struct Options {
     pub statement_timeout: Duration,
     /// How long to wait for the server to answer a new connection, and for a connection to be free.
     pub connect_timeout: Duration,
+    /// The most bytes that jobs may take, not counting their events; `None` for as many as the disk has. New jobs are
+    /// refused a little earlier, so that those that are there can end.
+    pub max_bytes: Option<u64>,
     /// The events kept of each job.
     pub events_kept: u64,
     /// The time, where a test sets it; else that of the database's server.
@@ -56,37 +64,10 @@ impl Default for Options {
             connections: 8,
             statement_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
+            max_bytes: None,
             events_kept: EVENTS_KEPT,
             clock: None,
         }
-    }
-}
-
-/// The store.
-pub struct PostgresStore {
-    pool: Pool,
-    options: Options,
-}
-
-impl PostgresStore {
-    /// Opens the store in the database that `config` names: a URL, or words as `host=… dbname=…`.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] when the server does not answer; [`StoreError::Newer`] for a database of a newer Frond;
-    /// [`StoreError::ReadOnly`] for a standby, or without the rights that are needed.
-    pub async fn open(config: &str, options: Options) -> Stored<Self> {
-        let pool = connect::pool(config, &options)?;
-        connect::migrate(pool.get().await?).await?;
-        Ok(Self { pool, options })
-    }
-
-    /// The time that a test has set.
-    fn set(&self) -> Option<i64> {
-        self.options.clock.as_ref().map(|clock| sql(clock.now().0))
-    }
-
-    async fn client(&self) -> Stored<Object> {
-        Ok(self.pool.get().await?)
     }
 }
 
@@ -114,10 +95,80 @@ macro_rules! reading {
     }};
 }
 
+/// The store.
+pub struct PostgresStore {
+    pool: Pool,
+    options: Options,
+    /// What jobs took when that was last asked.
+    used: Mutex<Option<(Instant, u64)>>,
+}
+
+impl PostgresStore {
+    /// Opens the store in the database that `config` names: a URL, or words as `host=… dbname=…`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the server does not answer; [`StoreError::Newer`] for a database of a newer Frond;
+    /// [`StoreError::ReadOnly`] for a standby, or without the rights that are needed.
+    pub async fn open(config: &str, options: Options) -> Stored<Self> {
+        let pool = connect::pool(config, &options)?;
+        connect::migrate(pool.get().await?).await?;
+        Ok(Self { pool, options, used: Mutex::default() })
+    }
+
+    /// The time that a test has set.
+    fn set(&self) -> Option<i64> {
+        self.options.clock.as_ref().map(|clock| sql(clock.now().0))
+    }
+
+    /// What jobs take, not counting their events: as of now, or a moment ago.
+    async fn used(&self) -> Stored<u64> {
+        let known = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, used)) = known.filter(|(at, _)| at.elapsed() < FRESH) {
+            return Ok(used);
+        }
+        let sum = "SELECT COALESCE(sum(bytes), 0)::bigint FROM jobs";
+        let used = unsigned(self.client().await?.query_one(sum, &[]).await?.try_get(0)?);
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), used));
+        Ok(used)
+    }
+
+    /// Refuses what would be added to a store that has all it may have.
+    async fn grows(&self) -> Stored<()> {
+        match self.options.max_bytes {
+            Some(most) if self.used().await? > most => Err(StoreError::Full),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what nobody can ask for, of one job or of all.
+    async fn trim(&self, id: Option<JobId>) -> Stored<()> {
+        loop {
+            let more: Stored<bool> = writing!(self, |transaction| sweep::trim(&transaction, id));
+            if !more? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The same of a job that has just ended. What fails is left to the sweep.
+    async fn trim_now(&self, id: JobId) {
+        if let Err(error) = self.trim(Some(id)).await {
+            tracing::debug!(job = %id, error = chain(&error), "partials are left to the sweep");
+        }
+    }
+
+    async fn client(&self) -> Stored<Object> {
+        Ok(self.pool.get().await?)
+    }
+}
+
 #[async_trait]
 impl JobStore for PostgresStore {
     async fn submit(&self, job: NewJob) -> Stored<Submitted> {
         fits("bytes of a query", job.query.len())?;
+        if self.options.max_bytes.is_some() {
+            admit(self.used().await?, self.options.max_bytes)?;
+        }
         writing!(self, |transaction| jobs::submit(&transaction, &job, self.set()))
     }
 
@@ -151,11 +202,16 @@ impl JobStore for PostgresStore {
         writing!(self, |transaction| owner::renew(&transaction, id, epoch, lease, self.set()))
     }
 
+    async fn wanted(&self, id: JobId, epoch: u64) -> Stored<Told> {
+        reading!(self, |transaction| owner::wanted(&transaction, id, epoch))
+    }
+
     async fn release(&self, id: JobId, epoch: u64) -> Stored<()> {
         writing!(self, |transaction| owner::release(&transaction, id, epoch))
     }
 
     async fn plan(&self, id: JobId, epoch: u64, planned: Planned) -> Stored<()> {
+        self.grows().await?;
         writing!(self, |transaction| owner::plan(&transaction, id, epoch, &planned))
     }
 
@@ -164,6 +220,7 @@ impl JobStore for PostgresStore {
     }
 
     async fn accept(&self, id: JobId, epoch: u64, results: Vec<Accepted>) -> Stored<AcceptedNow> {
+        self.grows().await?;
         writing!(self, |transaction| results::accept(&transaction, id, epoch, &results))
     }
 
@@ -177,7 +234,10 @@ impl JobStore for PostgresStore {
 
     async fn finish(&self, id: JobId, epoch: u64, ended: Ended) -> Stored<Job> {
         fits("bytes of an answer", ended.result.as_ref().map_or(0, bytes::Bytes::len))?;
-        writing!(self, |transaction| owner::finish(&transaction, id, epoch, &ended, self.set()))
+        let job: Stored<Job> = writing!(self, |transaction| owner::finish(&transaction, id, epoch, &ended, self.set()));
+        let job = job?;
+        self.trim_now(id).await;
+        Ok(job)
     }
 
     async fn result(&self, id: JobId) -> Stored<Option<JobResult>> {
@@ -194,6 +254,13 @@ impl JobStore for PostgresStore {
 
     async fn retain(&self, id: JobId, retention_ms: u64) -> Stored<Job> {
         writing!(self, |transaction| jobs::retain(&transaction, id, retention_ms))
+    }
+
+    async fn delete(&self, id: JobId) -> Stored<Job> {
+        let job: Stored<Job> = writing!(self, |transaction| sweep::delete(&transaction, id, self.set()));
+        let job = job?;
+        self.trim_now(id).await;
+        Ok(job)
     }
 
     async fn append(&self, id: JobId, epoch: u64, news: News) -> Stored<()> {
@@ -217,6 +284,7 @@ impl JobStore for PostgresStore {
             swept.expired += 1;
             swept.bytes += bytes;
         }
+        self.trim(None).await?;
         let forgotten: Stored<_> = writing!(self, |transaction| sweep::forget(&transaction, self.set()));
         swept.forgotten = forgotten?;
         Ok(swept)

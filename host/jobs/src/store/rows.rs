@@ -15,7 +15,7 @@ use super::{CancelKind, Counts, Job, PartitionRow, PartitionState, Past, Place, 
 /// What a job is made of.
 pub(crate) const JOB: &str = "id, state, app, version, floor, required, run_timeout_ms, retention_ms, share, caller, \
      created, started, finished, expires, owner, epoch, lease_until, cancel, planned, partitions, weight, done, degraded, \
-     failed, settled_weight, attempts, failing, last_event, reason, coverage";
+     failed, settled_weight, attempts, failing, last_event, strikes, account, bytes, reason, coverage";
 
 /// What decides about a job.
 pub(crate) const HEAD: &str = "id, num, state, epoch, planned, partitions";
@@ -106,6 +106,9 @@ pub(crate) fn job_of(row: &impl Columns) -> Stored<Job> {
             failing: row.count("failing")?,
         },
         events: row.count("last_event")?,
+        strikes: row.count("strikes")?,
+        account: row.maybe_json("account")?.unwrap_or_default(),
+        bytes: row.count("bytes")?,
         reason: row.maybe_json("reason")?,
         coverage: row.maybe_json("coverage")?,
     })

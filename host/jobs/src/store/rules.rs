@@ -4,7 +4,7 @@ use frond_root::plan::MAX_PARTITIONS;
 
 use crate::job::{JobId, JobState, Move};
 
-use super::{NewJob, Planned, StoreError, Stored};
+use super::{NewJob, Place, Planned, StoreError, Stored};
 
 /// What of a job's row decides.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +72,28 @@ pub(crate) fn unsigned(number: i64) -> u64 {
 /// Whose idempotency keys a job's key stands among. No name of a caller is like that of none.
 pub(crate) fn scope(new: &NewJob) -> String {
     new.caller.as_ref().map_or_else(String::new, |caller| format!("={caller}"))
+}
+
+/// The part of a store's bound that is left to jobs that are there when new ones are no longer taken.
+const HEADROOM: u64 = 16;
+
+/// Refuses a new job when the store takes `used` bytes and may take `most`.
+pub(crate) fn admit(used: u64, most: Option<u64>) -> Stored<()> {
+    match most {
+        Some(most) if used > most - most / HEADROOM => Err(StoreError::Full),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes that a plan takes.
+pub(crate) fn plan_bytes(planned: &Planned) -> u64 {
+    let query = planned.query.as_ref().map_or(0, bytes::Bytes::len) as u64;
+    planned.partitions.iter().fold(query, |sum, one| {
+        sum.saturating_add(match &one.place {
+            Place::Inline(bytes) => bytes.len() as u64,
+            Place::Elsewhere(text) => text.len() as u64,
+        })
+    })
 }
 
 /// The weight of a plan.

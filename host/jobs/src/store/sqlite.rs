@@ -18,7 +18,7 @@ use tokio::task::spawn_blocking;
 use crate::clock::{SetClock, ms, unix_ms};
 use crate::job::{JobId, UnixMs};
 
-use super::rules::unsigned;
+use super::rules::{admit, unsigned};
 use super::{
     Accepted, AcceptedNow, Apps, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, News,
     Page, Partial, PartitionPage, PartitionRow, Past, Planned, StoreError, Stored, Submitted, Swept, Taken, Told,
@@ -97,6 +97,19 @@ impl SqliteStore {
         self.write(Care::PASS, owner::lapse).await
     }
 
+    /// Removes what nobody can ask for, of one job or of all.
+    async fn trim(&self, id: Option<JobId>) -> Stored<()> {
+        while self.write(Care::END, move |connection| sweep::trim(connection, id)).await? {}
+        Ok(())
+    }
+
+    /// The same of a job that has just ended. What fails is left to the sweep.
+    async fn trim_now(&self, id: JobId) {
+        if let Err(error) = self.trim(Some(id)).await {
+            tracing::debug!(job = %id, %error, "partials are left to the sweep");
+        }
+    }
+
     fn now(&self) -> UnixMs {
         self.options.clock.as_ref().map_or_else(unix_ms, SetClock::now)
     }
@@ -141,8 +154,14 @@ fn size_of(file: &Path) -> u64 {
 #[async_trait]
 impl JobStore for SqliteStore {
     async fn submit(&self, job: NewJob) -> Stored<Submitted> {
-        let now = self.now();
-        self.write(Care::PROMISE, move |connection| jobs::submit(connection, &job, now)).await
+        let (now, most, files) = (self.now(), self.options.max_bytes, self.blobs.bytes());
+        self.write(Care::PROMISE, move |connection| {
+            if most.is_some() {
+                admit(sweep::used(connection)?.saturating_add(files), most)?;
+            }
+            jobs::submit(connection, &job, now)
+        })
+        .await
     }
 
     async fn get(&self, id: JobId) -> Stored<Job> {
@@ -168,6 +187,10 @@ impl JobStore for SqliteStore {
     async fn renew(&self, id: JobId, epoch: u64, lease: Duration) -> Stored<Told> {
         let until = self.now().plus(ms(lease));
         self.write(Care::PASS, move |connection| owner::renew(connection, id, epoch, until)).await
+    }
+
+    async fn wanted(&self, id: JobId, epoch: u64) -> Stored<Told> {
+        self.read(move |connection| owner::wanted(connection, id, epoch)).await
     }
 
     async fn release(&self, id: JobId, epoch: u64) -> Stored<()> {
@@ -203,8 +226,10 @@ impl JobStore for SqliteStore {
         let large = result.as_ref().map_or(0, blobs::large);
         let stowed = self.stowing(large, move |blobs| result.map(|bytes| blobs.take(bytes)).transpose()).await?;
         let now = self.now();
-        self.write(Care::END, move |connection| owner::finish(connection, id, epoch, &ended, stowed.as_ref(), now))
-            .await
+        let finish = move |connection: &Connection| owner::finish(connection, id, epoch, &ended, stowed.as_ref(), now);
+        let job = self.write(Care::END, finish).await?;
+        self.trim_now(id).await;
+        Ok(job)
     }
 
     async fn result(&self, id: JobId) -> Stored<Option<JobResult>> {
@@ -226,6 +251,13 @@ impl JobStore for SqliteStore {
         self.write(Care::END, move |connection| jobs::retain(connection, id, retention_ms)).await
     }
 
+    async fn delete(&self, id: JobId) -> Stored<Job> {
+        let now = self.now();
+        let job = self.write(Care::END, move |connection| sweep::delete(connection, id, now)).await?;
+        self.trim_now(id).await;
+        Ok(job)
+    }
+
     async fn append(&self, id: JobId, epoch: u64, news: News) -> Stored<()> {
         let kept = self.options.events_kept;
         self.write(Care::GROW, move |connection| owner::append(connection, id, epoch, &news, kept)).await
@@ -243,12 +275,14 @@ impl JobStore for SqliteStore {
     async fn sweep(&self) -> Stored<Swept> {
         let now = self.now();
         let mut swept = Swept::default();
-        // A transaction each, so that others come in between. It is on the disk before a file goes.
+        // Each in transactions of its own, so that others come in between. It is on the disk before a file goes.
         while let Some(bytes) = self.write(Care::END, move |connection| sweep::expire(connection, now)).await? {
             swept.expired += 1;
             swept.bytes += bytes;
         }
+        self.trim(None).await?;
         swept.forgotten = self.write(Care::END, move |connection| sweep::forget(connection, now)).await?;
+        while self.write(Care::END, sweep::vacuum).await? {}
         let blobs = Arc::clone(&self.blobs);
         let sweeping = move |connection: &Connection| blobs.sweep(|digest| sweep::is_used(connection, digest));
         swept.blobs_removed = self.read(sweeping).await?;

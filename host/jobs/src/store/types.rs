@@ -5,6 +5,7 @@ use frond_root::{Failure, Floor, PartitionKey};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::account::Account;
 use crate::job::{End, JobId, JobState, UnixMs};
 
 /// A job as it is asked for.
@@ -98,6 +99,13 @@ pub struct Job {
     pub counts: Counts,
     /// How many events it has had: the number of the last one.
     pub events: u64,
+    /// How often it was taken since something of it was last kept: owners that are gone without a result, and the one that
+    /// holds it.
+    pub strikes: u64,
+    /// What its owners have told of all its lives.
+    pub account: Account,
+    /// Bytes that are kept of it: query, plan, partials and answer, without its events.
+    pub bytes: u64,
     /// Why it ended as it did: `frond_root::Reason` as JSON, or what its owner made of it.
     pub reason: Option<Value>,
     /// The account of its answer: `frond_root::Coverage` as JSON.
@@ -136,7 +144,7 @@ pub struct Counts {
 }
 
 /// What an owner tells of its work while it is at it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct News {
     /// Events, each one line of JSON, to be numbered from 1.
     pub lines: Vec<String>,
@@ -144,6 +152,8 @@ pub struct News {
     pub attempts: u64,
     /// Partitions that have failed by now.
     pub failing: u64,
+    /// The account of all lives up to now; `None` leaves the one that was told before.
+    pub account: Option<Account>,
 }
 
 /// How a job was asked to stop.

@@ -24,11 +24,13 @@ pub(crate) struct App {
     pub(crate) stage: Arc<Stage>,
     pub(crate) partitions: usize,
     pub(crate) request: Request,
+    /// Planning never ends.
+    pub(crate) hangs: bool,
 }
 
 impl App {
     pub(crate) fn new(script: Script, merges: Merges, partitions: usize) -> Self {
-        Self { stage: Arc::new(Stage::with(script, merges)), partitions, request: request() }
+        Self { stage: Arc::new(Stage::with(script, merges)), partitions, request: request(), hangs: false }
     }
 }
 
@@ -47,6 +49,9 @@ impl Worker for App {
     }
 
     async fn plan(&self, _request: &Request) -> Result<Plan, Error> {
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
         Ok(plan(self.partitions))
     }
 
@@ -80,19 +85,39 @@ impl Workshop for Apps {
 /// A store in a folder of its own.
 pub(crate) struct Bench {
     pub(crate) store: Arc<dyn JobStore>,
+    own: Arc<SqliteStore>,
     _folder: TempDir,
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let store = SqliteStore::open(&folder.path().join("jobs"), Options::default()).unwrap();
-        Self { store: Arc::new(store), _folder: folder }
+        let own = Arc::new(SqliteStore::open(&folder.path().join("jobs"), Options::default()).unwrap());
+        Self { store: own.clone(), own, _folder: folder }
     }
 
     /// The same store, with a hook before each call.
     pub(crate) fn hooked(&self, hook: Hook) -> Arc<dyn JobStore> {
         Arc::new(HookedStore::new(self.store.clone(), hook))
+    }
+
+    /// Lets all leases lapse, as a server that starts does.
+    pub(crate) async fn lapse(&self) {
+        self.own.lapse().await.unwrap();
+    }
+
+    /// The job once it is as it should be.
+    pub(crate) async fn until(&self, id: JobId, is_so: impl Fn(&Job) -> bool) -> Job {
+        let waiting = async {
+            loop {
+                let job = self.store.get(id).await.unwrap();
+                if is_so(&job) {
+                    return job;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("the job goes on")
     }
 
     pub(crate) async fn submit(&self) -> JobId {
@@ -101,16 +126,7 @@ impl Bench {
 
     /// The job once it has ended.
     pub(crate) async fn ended(&self, id: JobId) -> Job {
-        let ended = async {
-            loop {
-                let job = self.store.get(id).await.unwrap();
-                if job.state.is_ended() {
-                    return job;
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, ended).await.expect("the job ends")
+        self.until(id, |job| job.state.is_ended()).await
     }
 }
 
@@ -145,6 +161,12 @@ impl Running {
         let processor = Processor { store, workshop, settings, bell: bell.clone(), tally: Arc::new(Tally::default()) };
         let (stop, stopped) = watch::channel(false);
         Self { bell, stop, task: tokio::spawn(processor.run(stopped)) }
+    }
+
+    /// Ends as a process that is killed does: nothing is given back.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
     }
 
     /// Gives jobs back, and stops.

@@ -9,5 +9,7 @@
 )]
 
 mod kit;
+mod lives;
+mod planning;
 mod so_far;
 mod waking;

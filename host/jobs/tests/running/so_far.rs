@@ -1,9 +1,9 @@
 //! What a job's answer would be by now.
 
 use bytes::Bytes;
+use frond_jobs::JobId;
 use frond_jobs::partial::so_far;
 use frond_jobs::store::{Accepted, Apps, Outcome, Place, Planned, PlannedPartition};
-use frond_jobs::JobId;
 use frond_root::{MergeOrder, Request};
 use frond_testkit::{Merges, Script, Turn};
 

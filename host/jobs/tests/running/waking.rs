@@ -38,6 +38,19 @@ async fn while_the_plan_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn though_another_process_asked_for_it() {
+    let bench = Bench::new();
+    let app = App::new(Script::all(Turn::never()), Merges::sorted(), 3);
+    let running = Running::start(bench.store.clone(), Arc::new(app));
+    let id = bench.submit().await;
+    bench.until(id, |job| job.state == JobState::Running).await;
+    // Nobody rings, and the lease is hours long.
+    bench.store.cancel(id, false).await.unwrap();
+    assert_eq!(bench.ended(id).await.state, JobState::Cancelled);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_does_not_take_events_holds_up_no_cancel() {
     let (bench, gate) = (Bench::new(), Gate::new());
     let app = App::new(Script::all(Turn::never()), Merges::sorted(), 3);

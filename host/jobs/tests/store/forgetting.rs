@@ -4,7 +4,7 @@ use bytes::Bytes;
 use frond_jobs::store::{Filter, NewJob, Page, TOMBSTONE_MS};
 use frond_jobs::{End, JobState};
 
-use crate::kit::{Bench, answering, at, done, get, id, job, key, name, over, plan, running, take};
+use crate::kit::{Bench, answering, at, done, ended, failed, get, id, job, key, name, over, plan, rows, running, take};
 
 on_both!(
     a_job_whose_time_is_over_leaves_a_tombstone,
@@ -14,7 +14,59 @@ on_both!(
     the_answer_of_another_with_the_same_bytes_stays,
     what_is_kept_is_told,
     sweeps_at_once_count_each_job_once,
+    partials_go_with_the_end_of_a_job_that_succeeded,
+    what_is_deleted_is_gone_at_once,
+    what_has_not_ended_is_not_deleted,
 );
+
+async fn partials_go_with_the_end_of_a_job_that_succeeded(bench: Bench) {
+    let store = bench.store();
+    let whole = over(&store, vec![done(0), done(1)], End::Succeeded).await;
+    assert!(rows(&store, whole).await.is_empty());
+    assert!(store.partials(whole, None, 99).await.unwrap().is_empty());
+    let found = get(&store, whole).await;
+    let bytes = "query 1".len() + "planned".len() + "answer".len();
+    assert_eq!((found.counts.done, found.counts.partitions, found.bytes), (2, 2, bytes as u64));
+    assert!(store.result(whole).await.unwrap().is_some());
+    // A redrive goes on from what there is.
+    store.submit(job(2)).await.unwrap();
+    let taken = take(&store, 200).await.unwrap();
+    store.plan(id(2), taken.epoch, plan(2)).await.unwrap();
+    store.accept(id(2), taken.epoch, vec![done(0)]).await.unwrap();
+    store.merge(id(2), taken.epoch).await.unwrap();
+    store.finish(id(2), taken.epoch, ended(End::Partial, 300)).await.unwrap();
+    assert_eq!(store.partials(id(2), None, 99).await.unwrap().len(), 1);
+    let parts = "planned".len() + "file 0".len() + "here".len() + "partial 0".len();
+    let kept = ("query 2".len() + parts) as u64;
+    assert_eq!(get(&store, id(2)).await.bytes, kept + "answer".len() as u64);
+    assert_eq!(store.redrive(id(2), at(400)).await.unwrap().bytes, kept);
+}
+
+async fn what_is_deleted_is_gone_at_once(bench: Bench) {
+    let store = bench.store();
+    let job = over(&store, vec![done(0), failed(1)], End::Partial).await;
+    let stone = store.delete(job).await.unwrap();
+    assert_eq!((stone.state, stone.counts.done, stone.coverage), (JobState::Expired, 1, None));
+    assert_eq!(get(&store, job).await.bytes, 0);
+    for call in [name(&store.delete(job).await), name(&store.result(job).await), name(&store.asked(job).await)] {
+        assert_eq!(call, "expired");
+    }
+    assert_eq!(name(&store.redrive(job, at(200)).await), "expired");
+    assert_eq!(name(&store.delete(id(9)).await), "not found");
+    assert_eq!(store.sweep(at(1 << 40)).await.unwrap().forgotten, 1);
+}
+
+async fn what_has_not_ended_is_not_deleted(bench: Bench) {
+    let store = bench.store();
+    let (running, _) = running(&store, 1).await;
+    store.submit(job(2)).await.unwrap();
+    for job in [running, id(2)] {
+        let refused = store.delete(job).await;
+        assert_eq!(name(&refused), "illegal");
+        assert!(refused.unwrap_err().to_string().contains("cancel it first"));
+    }
+    assert_eq!(rows(&store, running).await.len(), 1);
+}
 
 async fn a_job_whose_time_is_over_leaves_a_tombstone(bench: Bench) {
     let store = bench.store();
@@ -22,8 +74,8 @@ async fn a_job_whose_time_is_over_leaves_a_tombstone(bench: Bench) {
     assert_eq!(store.sweep(at(1099)).await.unwrap().expired, 0);
     assert!(store.result(job).await.unwrap().is_some());
     let swept = store.sweep(at(1100)).await.unwrap();
-    // The query, what the plan made of it, two partials, the answer.
-    let bytes = "query 1".len() + "planned".len() + 2 * "partial 0".len() + "answer".len();
+    // The query, what the plan made of it, the answer: the partials have gone before.
+    let bytes = "query 1".len() + "planned".len() + "answer".len();
     assert_eq!((swept.expired, swept.forgotten, swept.bytes), (1, 0, bytes as u64));
     let stone = get(&store, job).await;
     assert_eq!((stone.state, stone.expires, stone.finished), (JobState::Expired, Some(at(1100)), Some(at(100))));

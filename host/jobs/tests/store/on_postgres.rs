@@ -40,7 +40,7 @@ async fn a_database_of_a_newer_frond_is_refused() {
     let database = database!(new);
     database.run("INSERT INTO refinery_schema_history VALUES (99, 'later', '2030-01-01T00:00:00Z', '1')").await;
     let refused = database.open(9).await.map(|_| ());
-    assert!(matches!(refused, Err(StoreError::Newer { found: 99, known: 2 })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Newer { found: 99, known: 3 })), "{refused:?}");
 }
 
 #[tokio::test]
@@ -173,6 +173,29 @@ async fn a_call_that_is_dropped_leaves_its_connection_in_order() {
     let kept = store.get(job).await.unwrap().counts.done;
     let now = store.accept(job, epoch, (0..64).map(done).collect()).await.unwrap();
     assert_eq!(kept + now.fresh.len() as u64, 64);
+}
+
+#[tokio::test]
+async fn a_store_that_has_all_it_may_have_takes_no_new_jobs() {
+    let database = database!(new);
+    let options = Options { max_bytes: Some(10 << 20), ..Options::default() };
+    let store = PostgresStore::open(&database.url(), options).await.unwrap();
+    let fat = NewJob { query: Bytes::from(vec![b'q'; 10 << 20]), ..crate::kit::job(1) };
+    assert!(store.submit(fat).await.unwrap().fresh);
+    // What jobs take is asked for again after a while.
+    let mut number = 2;
+    let refused = loop {
+        match store.submit(crate::kit::job(number)).await {
+            Ok(_) => number += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, StoreError::Full), "{refused:?}");
+    store.cancel(id(1), false).await.unwrap();
+    store.delete(id(1)).await.unwrap();
+    while store.submit(crate::kit::job(number)).await.is_err() {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

@@ -144,7 +144,7 @@ async fn a_file_of_a_newer_frond_is_refused() {
         .unwrap();
     drop(connection);
     let refused = SqliteStore::open(&path, Options::default()).map(|_| ());
-    assert!(matches!(refused, Err(StoreError::Newer { found: 7, known: 2 })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Newer { found: 7, known: 3 })), "{refused:?}");
 }
 
 #[tokio::test]
@@ -194,6 +194,47 @@ async fn a_sweep_gives_room_back_to_the_disk() {
     store.sweep(at(99_999)).await.unwrap();
     drop(store);
     assert!(!path.join("jobs.db-wal").exists());
+    assert!(open(&path).usage().await.unwrap().bytes < before / 4);
+}
+
+#[tokio::test]
+async fn new_jobs_are_refused_before_those_that_run_have_no_room() {
+    let (_folder, path) = folder();
+    let store = open_with(&path, Options { max_bytes: Some(4 << 20), ..Options::default() });
+    let (held, epoch) = running(&store, 100).await;
+    let partial = |index| result(index, Outcome::Done(Bytes::from(vec![b'p'; 100_000])));
+    let mut index = 0;
+    let mut number = 2;
+    while store.submit(job(number)).await.is_ok() {
+        number += 1;
+        if index < 39 {
+            store.accept(held, epoch, vec![partial(index)]).await.unwrap();
+            index += 1;
+        }
+    }
+    assert_eq!(name(&store.submit(job(number)).await), "full");
+    store.accept(held, epoch, vec![partial(99)]).await.unwrap();
+    // What ends makes room: its partials go with it.
+    store.merge(held, epoch).await.unwrap();
+    store.finish(held, epoch, ended(End::Succeeded, 100)).await.unwrap();
+    assert!(store.submit(job(number)).await.unwrap().fresh);
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_given_back_to_the_disk() {
+    let (_folder, path) = folder();
+    let store = open(&path);
+    let (job, epoch) = running(&store, 60).await;
+    let partial = |index| result(index, Outcome::Done(Bytes::from(vec![b'p'; 500_000])));
+    for index in 0..60 {
+        store.accept(job, epoch, vec![partial(index)]).await.unwrap();
+    }
+    store.finish(job, epoch, ended(End::Failed, 100)).await.unwrap();
+    assert!(get(&store, job).await.bytes > 30_000_000);
+    let before = store.usage().await.unwrap().bytes;
+    store.delete(job).await.unwrap();
+    store.sweep(at(200)).await.unwrap();
+    drop(store);
     assert!(open(&path).usage().await.unwrap().bytes < before / 4);
 }
 

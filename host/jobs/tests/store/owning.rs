@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use frond_jobs::account::Account;
 use frond_jobs::store::{Apps, CancelKind, NewJob, News, PartitionState, Planned};
 use frond_jobs::{End, JobState};
 
@@ -25,7 +26,47 @@ on_both!(
     an_owner_is_told_to_stop_until_it_does,
     who_takes_over_knows_that_it_should_stop,
     what_an_owner_had_is_there_after_a_restart,
+    owners_that_are_lost_without_a_result_are_counted,
+    what_owners_tell_of_their_lives_is_kept,
 );
+
+async fn owners_that_are_lost_without_a_result_are_counted(bench: Bench) {
+    let store = bench.store();
+    let (job, epoch) = planning(&store).await;
+    assert_eq!(get(&store, job).await.strikes, 1);
+    let lost = epoch;
+    let epoch = take(&store, 2000).await.unwrap().epoch;
+    assert_eq!(epoch, lost + 1);
+    assert_eq!(get(&store, job).await.strikes, 2);
+    // A plan is a result; so is a partial; what came too late is none.
+    store.plan(job, epoch, plan(2)).await.unwrap();
+    assert_eq!(get(&store, job).await.strikes, 0);
+    let epoch = take(&store, 4000).await.unwrap().epoch;
+    store.accept(job, epoch, vec![done(0)]).await.unwrap();
+    assert_eq!(get(&store, job).await.strikes, 0);
+    let epoch = take(&store, 6000).await.unwrap().epoch;
+    store.accept(job, epoch, vec![done(0)]).await.unwrap();
+    assert_eq!(get(&store, job).await.strikes, 1);
+    // Who gives a job back is not lost.
+    store.release(job, epoch).await.unwrap();
+    assert_eq!(get(&store, job).await.strikes, 0);
+    let epoch = take(&store, 7000).await.unwrap().epoch;
+    store.finish(job, epoch, ended(End::Failed, 7100)).await.unwrap();
+    assert_eq!(get(&store, job).await.strikes, 1);
+    assert_eq!(store.redrive(job, at(7200)).await.unwrap().strikes, 0);
+}
+
+async fn what_owners_tell_of_their_lives_is_kept(bench: Bench) {
+    let store = bench.store();
+    let (job, epoch) = running(&store, 1).await;
+    let mut account = Account::default();
+    account.attempts.started = 3;
+    account.timings.total = 12.5;
+    store.append(job, epoch, News { account: Some(account.clone()), ..News::default() }).await.unwrap();
+    store.append(job, epoch, News::default()).await.unwrap();
+    assert_eq!(get(&store, job).await.account, account);
+    assert_eq!(take(&store, 5000).await.unwrap().job.account, account);
+}
 
 async fn a_job_is_taken_once(bench: Bench) {
     let store = bench.store();

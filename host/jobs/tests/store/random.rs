@@ -249,7 +249,10 @@ impl Run {
                 Some(Kind::Failed) => PartitionState::Failed,
             })
             .collect();
-        assert_eq!(states, expected);
+        // Of a job that succeeded, nothing is ever tried again.
+        let whole = job.state == JobState::Succeeded;
+        assert_eq!(states, if whole { Vec::new() } else { expected });
+        let plan = if whole { Vec::new() } else { plan };
         let partials = store.partials(id(number), None, u64::MAX).await.unwrap();
         let found: Vec<_> = partials.iter().map(|one| (one.index, one.bytes.clone(), one.degraded)).collect();
         let expected: Vec<_> = (0_u32..)

@@ -25,8 +25,11 @@ pub struct Jobs {
     pub timeout: Time,
     /// The longest that its answer is kept.
     pub retention: Time,
-    /// What the folder may take.
+    /// The most bytes that jobs may take: of the folder, or, in a database, of queries, plans, partials and answers. New
+    /// jobs are refused a sixteenth earlier; those that run wait for room.
     pub quota: Option<Size>,
+    /// How often in a row a job may be lost with its server, without a result in between, before it fails.
+    pub lives: u32,
 }
 
 impl Default for Jobs {
@@ -39,7 +42,8 @@ impl Default for Jobs {
             lease: Time(Duration::from_secs(30)),
             timeout: Time(Duration::from_secs(24 * 3600)),
             retention: Time(Duration::from_secs(7 * 24 * 3600)),
-            quota: None,
+            quota: Some(Size(64 << 30)),
+            lives: frond_jobs::processor::LIVES,
         }
     }
 }

@@ -44,6 +44,7 @@ lease = "17s"
 timeout = "18s"
 retention = "19s"
 quota = "20KiB"
+lives = 21
 
 [[token]]
 name = "one"
@@ -294,6 +295,7 @@ fn a_reload_takes_what_it_may_and_says_what_it_may_not() {
             "jobs.timeout",
             "jobs.retention",
             "jobs.quota",
+            "jobs.lives",
             "limits.component",
             "limits.headers",
             "limits.connections",
@@ -371,6 +373,7 @@ prop_compose! {
                 timeout: deadline,
                 retention: read_time,
                 quota: parts[2].then_some(query),
+                lives: 8,
             },
             insecure: flags[0], leaves_step_back: flags[1], watch: flags[2],
             state: parts[0].then(|| PathBuf::from(&path)),

@@ -4,23 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use frond_app::size::parse_duration;
-use frond_jobs::partial::{PartialError, so_far};
 use frond_jobs::store::{Filter, Job, Page};
-use frond_jobs::{JobId, JobState, StoreError, Workshop};
-use frond_root::{Coverage, Reason};
-use http::header::{CONTENT_TYPE, HeaderName};
-use http::{HeaderMap, HeaderValue, Uri};
+use frond_jobs::{JobId, JobState, StoreError};
+use http::{HeaderMap, Uri};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::views::View;
-use super::{Jobs, follow, work};
+use super::{Jobs, follow};
 use crate::params::{Form, Named, pairs};
-use crate::reply::{Problem, accepted, account};
+use crate::reply::{Problem, accepted};
 use crate::server::Server;
 
 /// Jobs of the same app that an estimate looks at.
@@ -43,7 +40,7 @@ pub(super) fn jobs(server: &Server) -> Result<&Arc<Jobs>, Problem> {
     server.jobs.as_ref().ok_or_else(without)
 }
 
-fn named(id: &str) -> Result<JobId, Problem> {
+pub(super) fn named(id: &str) -> Result<JobId, Problem> {
     id.parse().map_err(|_| Problem::not_found("there is no such job\n(an id has 32 hexadecimal digits)"))
 }
 
@@ -141,110 +138,6 @@ pub(crate) async fn get(
     Ok(Json(view(jobs, job).await))
 }
 
-/// A job's answer.
-#[utoipa::path(
-    get,
-    path = "/v1/jobs/{id}/result",
-    params(("id" = String, Path, description = "The job's id")),
-    responses(
-        (status = 200, description = "The answer, as the app made it; `frond-complete` says whether all of it is there", content((serde_json::Value = "*/*"))),
-        (status = 404, description = "There is no such job, or it was cancelled without an answer", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It has not ended", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "Its answer has expired", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "It was refused", body = Problem, content_type = "application/problem+json"),
-        (status = 502, description = "Its merge or split failed", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
-        (status = 504, description = "Too little arrived", body = Problem, content_type = "application/problem+json"),
-    ),
-    tag = "jobs"
-)]
-pub(crate) async fn result(State(server): State<Arc<Server>>, Named(id): Named<String>) -> Result<Response, Problem> {
-    let jobs = jobs(&server)?;
-    let job = jobs.store.get(named(&id)?).await?;
-    if !job.state.is_ended() {
-        let text =
-            format!("job {id} is {}: it has no answer yet\n(GET /v1/jobs/{id}/partial has what is there)", job.state);
-        return Err(Problem::not_ended(text, Duration::from_secs(1)));
-    }
-    let coverage = job.coverage.clone().and_then(|told| serde_json::from_value::<Coverage>(told).ok());
-    let Some(result) = jobs.store.result(job.id).await? else {
-        return Err(unanswered(&job, coverage.as_ref()));
-    };
-    let mut response = answer(result.bytes, result.content_type.as_deref(), &id);
-    if let Some(coverage) = &coverage {
-        account(response.headers_mut(), coverage, None);
-    }
-    Ok(response)
-}
-
-/// Why a job that has ended has no answer.
-fn unanswered(job: &Job, coverage: Option<&Coverage>) -> Problem {
-    let reason = job.reason.clone().and_then(|told| serde_json::from_value::<Reason>(told).ok());
-    match (reason, coverage, job.state) {
-        (_, _, JobState::Cancelled) => Problem::cancelled(),
-        (Some(reason), Some(coverage), _) => Problem::unanswered(&reason, coverage),
-        _ => {
-            let detail = job.reason.as_ref().and_then(|told| {
-                let detail = told.get("detail").or_else(|| told.get("failure")?.get("message"))?;
-                detail.as_str().map(str::to_owned)
-            });
-            Problem::refused(detail.unwrap_or_else(|| "the job has no answer".to_owned()))
-        }
-    }
-}
-
-fn answer(body: Bytes, content_type: Option<&str>, id: &str) -> Response {
-    let mut response = Response::new(Body::from(body));
-    let headers = response.headers_mut();
-    let octets = HeaderValue::from_static("application/octet-stream");
-    let kind = content_type.and_then(|kind| HeaderValue::try_from(kind).ok()).unwrap_or(octets);
-    headers.insert(CONTENT_TYPE, kind);
-    headers.insert(
-        HeaderName::from_static("content-security-policy"),
-        HeaderValue::from_static("sandbox; default-src 'none'"),
-    );
-    if let Ok(id) = HeaderValue::try_from(id) {
-        headers.insert("frond-job", id);
-    }
-    response
-}
-
-/// What a job's answer would be by now.
-#[utoipa::path(
-    get,
-    path = "/v1/jobs/{id}/partial",
-    params(("id" = String, Path, description = "The job's id")),
-    responses(
-        (status = 200, description = "What is accepted so far, merged; `frond-coverage` says how much that is", content((serde_json::Value = "*/*"))),
-        (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The version of the app that it goes by is not kept here", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It has expired", body = Problem, content_type = "application/problem+json"),
-        (status = 502, description = "What is there could not be merged", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
-    ),
-    tag = "jobs"
-)]
-pub(crate) async fn partial(State(server): State<Arc<Server>>, Named(id): Named<String>) -> Result<Response, Problem> {
-    let jobs = jobs(&server)?;
-    let job = jobs.store.get(named(&id)?).await?;
-    let worker = work::Apps(server.apps.clone())
-        .version(&job.app, &job.version)
-        .await
-        .map_err(|why| Problem::conflict(format!("the version of the app that the job goes by is not here: {why}")))?;
-    let so_far = so_far(&*jobs.store, &job, &*worker).await.map_err(|error| match error {
-        PartialError::Store(error) => Problem::from(error),
-        PartialError::Merge(failure) => Problem::unmerged(&failure),
-    })?;
-    let mut response = answer(so_far.body, Some(&worker.content_type()), &id);
-    let headers = response.headers_mut();
-    headers.insert("frond-complete", HeaderValue::from_static("false"));
-    let text = format!("{:.4}; {}/{}", so_far.fraction, so_far.partials, job.counts.partitions);
-    if let Ok(text) = HeaderValue::try_from(text) {
-        headers.insert("frond-coverage", text);
-    }
-    Ok(response)
-}
-
 /// What happened to a job: a JSON object a line, or live, as a stream of events.
 #[utoipa::path(
     get,
@@ -283,19 +176,21 @@ pub(crate) async fn events(
     Ok(follow::lines(jobs.store.clone(), id))
 }
 
-/// Stops a job.
+/// Stops a job, or deletes what is kept of one that has ended.
 #[utoipa::path(
     delete,
     path = "/v1/jobs/{id}",
     params(
         ("id" = String, Path, description = "The job's id"),
         ("keep-partial" = Option<bool>, Query, description = "Whether what is there is made into an answer"),
+        ("purge" = Option<bool>, Query, description = "Deletes the answer, partials and events of a job that has ended, as if its retention were over: a tombstone is left"),
     ),
     responses(
+        (status = 200, description = "It is deleted: its tombstone", body = View),
         (status = 202, description = "It has ended, or will soon", body = View),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It has ended", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has ended; with `purge`, it has not", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "It has expired", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
     ),
@@ -307,13 +202,32 @@ pub(crate) async fn cancel(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;
-    let mut keep = None;
+    let (mut keep, mut purge) = (None, None);
     for (name, value) in pairs(uri.query())? {
-        keep = match (name.as_str(), value.as_str(), keep) {
-            ("keep-partial", "" | "true", None) => Some(true),
-            ("keep-partial", "false", None) => Some(false),
-            _ => return Err(Problem::bad_request("there is the parameter keep-partial, once: true or false")),
+        let flag = match value.as_str() {
+            "" | "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
         };
+        let known = match name.as_str() {
+            "keep-partial" => Some(&mut keep),
+            "purge" => Some(&mut purge),
+            _ => None,
+        };
+        match (known, flag) {
+            (Some(known @ None), Some(flag)) => *known = Some(flag),
+            _ => {
+                let text = "`keep-partial` and `purge` must be `true` or `false`, each given at most once";
+                return Err(Problem::bad_request(text));
+            }
+        }
+    }
+    if purge == Some(true) {
+        if keep == Some(true) {
+            return Err(Problem::bad_request("`keep-partial` and `purge` exclude each other"));
+        }
+        let job = jobs.store.delete(named(&id)?).await?;
+        return Ok(Json(view(jobs, job).await).into_response());
     }
     let job = jobs.store.cancel(named(&id)?, keep.unwrap_or(false)).await?;
     jobs.bell.ring();

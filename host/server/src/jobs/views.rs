@@ -51,6 +51,8 @@ pub(crate) struct View {
     attempts: u64,
     /// How often it was taken: more than once after an interruption.
     epoch: u64,
+    /// Bytes that are kept of it: query, plan, partials and answer.
+    kept_bytes: u64,
     /// Why it ended as it did.
     #[schema(value_type = Option<Object>)]
     reason: Option<Value>,
@@ -135,6 +137,7 @@ impl View {
             cancelling: job.cancel.is_some() && !job.state.is_ended(),
             attempts,
             epoch: job.epoch,
+            kept_bytes: job.bytes,
             reason: job.reason,
             coverage: job.coverage.filter(|coverage| !coverage.is_null()),
             caller: job.caller,

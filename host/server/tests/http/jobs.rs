@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use frond_server::Order;
-use frond_server::config::{Config, JobRole, Role, Time};
+use frond_server::config::{Config, JobRole, Role, Size, Time};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -388,6 +388,47 @@ async fn jobs_are_listed_and_kept_for_as_long_as_is_said() {
     for unknown in ["0", "00000000000000000000000000000001"] {
         served.get(&format!("/v1/jobs/{unknown}")).await.problem(404, "not-found", "no ");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_leaves_a_tombstone() {
+    let served = Served::with(brisk()).await;
+    let job = submit(&served, "caller", by_key(&["ok-0", "spin"])).await;
+    done(&served, &job, 1).await;
+    let purge = |params: &str| send(served.request(Method::DELETE, &format!("/v1/jobs/{}?{params}", id(&job))));
+    purge("purge=true").await.problem(409, "conflict", "cancel it first");
+    for wrong in ["purge=yes", "purge&purge", "purge&keep-partial", "forget=true"] {
+        purge(wrong).await.problem(400, "bad-request", "purge");
+    }
+    purge("purge=false").await.expect(202);
+    assert!(ended(&served, &job).await["kept_bytes"].as_u64().unwrap() > 0);
+    let stone = purge("purge").await.expect(200).json();
+    assert_eq!((&stone["state"], &stone["kept_bytes"]), (&json!("expired"), &json!(0)));
+    purge("purge=true").await.problem(410, "expired", "");
+    for what in ["result", "partial", "events"] {
+        served.get(&format!("/v1/jobs/{}/{what}", id(&job))).await.problem(410, "expired", "");
+    }
+    assert_eq!(served.json(&format!("/v1/jobs/{}", id(&job))).await["state"], "expired");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_whole_answer_was_merged_from_is_not_kept() {
+    let served = Served::new().await;
+    let job = submit(&served, "caller", by_key(&["ok-0", "ok-1"])).await;
+    ended(&served, &job).await;
+    let partial = served.get(&format!("/v1/jobs/{}/partial", id(&job))).await.expect(200);
+    let whole = result(&served, &job).await.expect(200);
+    assert_eq!((&partial.body, partial.header("frond-complete")), (&whole.body, "true"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_store_takes_no_new_jobs() {
+    let mut config = config();
+    config.jobs.quota = Some(Size(64 << 10));
+    let served = Served::with(config).await;
+    let request = served.request(Method::POST, "/v1/apps/caller/jobs").body(by_key(&["ok"]));
+    send(request).await.problem(507, "store-full", "raise its quota");
+    served.ask("caller", by_key(&["ok"])).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,8 +71,8 @@ async fn insert(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -
     let json = |error| StoreError::Other(cause(error));
     let insert = format!(
         "INSERT INTO jobs (id, state, app, version, floor, required, run_timeout_ms, retention_ms, share, caller, \
-         created, queued, idem_scope, idem_key, idem_print, query) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, {now}, {now}, $12, $13, $14, $15) ON CONFLICT DO NOTHING",
+         created, queued, idem_scope, idem_key, idem_print, query, bytes) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, {now}, {now}, $12, $13, $14, $15::bytea, length($15::bytea)) ON CONFLICT DO NOTHING",
         now = now(11)
     );
     let changed = execute(
@@ -147,7 +147,8 @@ pub(super) async fn redrive(transaction: &Transaction<'_>, id: JobId, set: Optio
     let again = format!(
         "UPDATE jobs SET state = $2, queued = {}, failed = 0, failing = 0, outcome = NULL, started = NULL, \
          finished = NULL, expires = NULL, cancel = NULL, reason = NULL, coverage = NULL, content_type = NULL, \
-         result_size = NULL, result = NULL WHERE num = $1",
+         result_size = NULL, result = NULL, strikes = 0, \
+         bytes = GREATEST(bytes - COALESCE(result_size, 0), 0) WHERE num = $1",
         now(3)
     );
     execute(transaction, &again, &[&head.num, &queued.slug(), &set]).await?;

@@ -7,10 +7,10 @@ use deadpool_postgres::Transaction;
 use crate::clock::ms;
 use crate::job::{JobId, Move, UnixMs};
 use crate::store::rows::{Columns, HEAD, PARTITION, cancel_of, damaged, head_of, partition_of};
-use crate::store::rules::{check_plan, sql, unsigned};
+use crate::store::rules::{MOST, check_plan, plan_bytes, sql, unsigned};
 use crate::store::{
     Apps, Ended, Job, MAX_PAGE, News, PartitionPage, PartitionRow, Place, Planned, PlannedPartition, StoreError,
-    Stored, Taken, Told,
+    Stored, Taken, Told, cause,
 };
 
 use super::fault::{Values, execute, now, row, rows};
@@ -60,7 +60,7 @@ pub(super) async fn take(
     let epoch = head.epoch + 1;
     let update = format!(
         "UPDATE jobs SET state = $3, owner = $4, epoch = $5, lease_until = {now} + $6::bigint, \
-         started = COALESCE(started, {now}), failing = 0 WHERE num = $1 AND epoch = $2 RETURNING {now} AS at",
+         started = COALESCE(started, {now}), failing = 0, strikes = strikes + 1 WHERE num = $1 AND epoch = $2 RETURNING {now} AS at",
         now = now(7)
     );
     let (state, lease) = (head.taken()?.slug(), sql(ms(lease)));
@@ -92,10 +92,18 @@ pub(super) async fn renew(
     Ok(Told { cancel: cancel_of(&told)? })
 }
 
+pub(super) async fn wanted(transaction: &Transaction<'_>, id: JobId, epoch: u64) -> Stored<Told> {
+    let select = format!("SELECT {HEAD}, cancel FROM jobs WHERE id = $1");
+    let found = row(transaction, &select, &[&id.to_string()]).await?.ok_or(StoreError::NotFound(id))?;
+    head_of(&found)?.held_by(epoch)?;
+    Ok(Told { cancel: cancel_of(&found)? })
+}
+
 pub(super) async fn release(transaction: &Transaction<'_>, id: JobId, epoch: u64) -> Stored<()> {
     let head = head(transaction, id, true).await?.held_by(epoch)?;
     let queued = head.next(Move::Requeue)?.slug();
-    let update = "UPDATE jobs SET state = $3, owner = NULL, lease_until = NULL WHERE num = $1 AND epoch = $2";
+    let update = "UPDATE jobs SET state = $3, owner = NULL, lease_until = NULL, strikes = GREATEST(strikes - 1, 0) \
+         WHERE num = $1 AND epoch = $2";
     fenced(execute(transaction, update, &[&head.num, &sql(epoch), &queued]).await?, &head)
 }
 
@@ -112,10 +120,11 @@ pub(super) async fn plan(transaction: &Transaction<'_>, id: JobId, epoch: u64, p
         insert(transaction, head.num, first, chunk).await?;
         first += sql(chunk.len() as u64);
     }
-    let update = "UPDATE jobs SET state = $3, planned = 1, planned_query = $4, partitions = $5, weight = $6, version = $7 \
-         WHERE num = $1 AND epoch = $2";
-    let query = planned.query.as_deref();
-    let values: Values = &[&head.num, &sql(epoch), &running, &query, &first, &sql(weight), &planned.version];
+    let update = "UPDATE jobs SET state = $3, planned = 1, planned_query = $4, partitions = $5, weight = $6, version = $7, \
+         strikes = 0, bytes = LEAST(bytes + $8, $9) WHERE num = $1 AND epoch = $2";
+    let (query, bytes) = (planned.query.as_deref(), sql(plan_bytes(planned)));
+    let values: Values =
+        &[&head.num, &sql(epoch), &running, &query, &first, &sql(weight), &planned.version, &bytes, &MOST];
     fenced(execute(transaction, update, values).await?, &head)
 }
 
@@ -186,8 +195,8 @@ pub(super) async fn finish(
     let result = ended.result.as_deref();
     let update = format!(
         "UPDATE jobs SET state = $3, outcome = $3, owner = NULL, lease_until = NULL, failing = 0, finished = {now}, \
-         expires = {now} + retention_ms, reason = $5, coverage = $6, content_type = $7, result_size = $8, result = $9 \
-         WHERE num = $1 AND epoch = $2",
+         expires = {now} + retention_ms, reason = $5, coverage = $6, content_type = $7, result_size = $8::bigint, result = $9, \
+         bytes = bytes + COALESCE($8::bigint, 0), trimmed = 0 WHERE num = $1 AND epoch = $2",
         now = now(4)
     );
     let values: Values = &[
@@ -207,11 +216,13 @@ pub(super) async fn finish(
 
 pub(super) async fn append(transaction: &Transaction<'_>, id: JobId, epoch: u64, news: &News, kept: u64) -> Stored<()> {
     let head = head(transaction, id, true).await?.held_by(epoch)?;
-    let News { lines, attempts, failing } = news;
+    let News { lines, attempts, failing, account } = news;
+    let account =
+        account.as_ref().map(serde_json::to_string).transpose().map_err(|error| StoreError::Other(cause(error)))?;
     let count = sql(lines.len() as u64);
-    let update = "UPDATE jobs SET last_event = last_event + $3, attempts = attempts + $4, failing = $5 \
-         WHERE num = $1 AND epoch = $2 RETURNING last_event";
-    let values: Values = &[&head.num, &sql(epoch), &count, &sql(*attempts), &sql(*failing)];
+    let update = "UPDATE jobs SET last_event = last_event + $3, attempts = attempts + $4, failing = $5, \
+         account = COALESCE($6, account) WHERE num = $1 AND epoch = $2 RETURNING last_event";
+    let values: Values = &[&head.num, &sql(epoch), &count, &sql(*attempts), &sql(*failing), &account];
     let last = row(transaction, update, values).await?;
     let last = last.ok_or_else(|| damaged("last_event"))?.int("last_event")?;
     let numbers: Vec<_> = (last - count + 1..=last).collect();

@@ -66,6 +66,7 @@ pub(super) async fn accept(
     head.has(results.iter().map(|one| one.index))?;
     let mut kept = AcceptedNow::default();
     let (mut done, mut degraded, mut failed, mut settled, mut leaf_ms) = (0_i64, 0_i64, 0_i64, 0_u64, 0_u64);
+    let mut bytes = 0_u64;
     for chunk in chunks(results, size) {
         // An update takes any of several rows for one partition: it should be the first.
         let mut firsts: HashMap<u32, &Accepted> = HashMap::with_capacity(chunk.len());
@@ -76,6 +77,7 @@ pub(super) async fn accept(
             let one = firsts.get(&index).ok_or_else(|| damaged("idx"))?;
             kept.fresh.push(index);
             leaf_ms = leaf_ms.saturating_add(one.run_ms);
+            bytes = bytes.saturating_add(size(one) as u64);
             match one.outcome {
                 Outcome::Failed(_) => failed += 1,
                 Outcome::Degraded(_) => (degraded, settled) = (degraded + 1, settled.saturating_add(weight)),
@@ -84,9 +86,11 @@ pub(super) async fn accept(
         }
     }
     let count = "UPDATE jobs SET done = done + $3, degraded = degraded + $4, failed = failed + $5, \
-         settled_weight = LEAST(settled_weight + $6, $8), leaf_ms = LEAST(leaf_ms + $7, $8) \
-         WHERE num = $1 AND epoch = $2";
-    let values: Values = &[&head.num, &sql(head.epoch), &done, &degraded, &failed, &sql(settled), &sql(leaf_ms), &MOST];
+         settled_weight = LEAST(settled_weight + $6, $8), leaf_ms = LEAST(leaf_ms + $7, $8), \
+         bytes = LEAST(bytes + $9, $8), strikes = CASE WHEN $10 THEN 0 ELSE strikes END WHERE num = $1 AND epoch = $2";
+    let (epoch, settled, leaf_ms, bytes) = (sql(head.epoch), sql(settled), sql(leaf_ms), sql(bytes));
+    let fresh = !kept.fresh.is_empty();
+    let values: Values = &[&head.num, &epoch, &done, &degraded, &failed, &settled, &leaf_ms, &MOST, &bytes, &fresh];
     fenced(execute(transaction, count, values).await?, &head)?;
     kept.discarded = u32::try_from(results.len() - kept.fresh.len()).unwrap_or(u32::MAX);
     kept.fresh.sort_unstable();

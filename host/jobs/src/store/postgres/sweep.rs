@@ -1,13 +1,18 @@
-//! Forgetting what was promised to be kept only for some time.
+//! Forgetting what was promised to be kept only for some time, and what nobody can ask for any more. The space is the
+//! database's again: it uses it for other rows, and its own vacuum gives the rest back to the disk.
 
 use deadpool_postgres::Transaction;
 
-use crate::job::Move;
+use crate::job::{JobId, JobState, Move};
 use crate::store::rows::{Columns, HEAD, head_of};
-use crate::store::rules::{sql, unsigned};
-use crate::store::{Stored, TOMBSTONE_MS};
+use crate::store::rules::{Head, sql, unsigned};
+use crate::store::{Job, Stored, TOMBSTONE_MS};
 
-use super::fault::{execute, now, row};
+use super::fault::{execute, now, row, rows};
+use super::jobs::{get, head};
+
+/// The most partitions, and about the most bytes of them, that one transaction removes: others write in between.
+const CHUNK: (i64, u64) = (1_000, 32 << 20);
 
 /// Makes a tombstone of one job whose time is over, and that no other process is at. Returns the bytes that go with it;
 /// `None` when there is no such job.
@@ -17,24 +22,70 @@ pub(super) async fn expire(transaction: &Transaction<'_>, set: Option<i64>) -> S
          LIMIT 1 FOR UPDATE SKIP LOCKED",
         now(1)
     );
-    let Some(found) = row(transaction, &select, &[&set]).await? else {
-        return Ok(None);
-    };
-    let head = head_of(&found)?;
+    match row(transaction, &select, &[&set]).await? {
+        Some(found) => entomb(transaction, &head_of(&found)?, set).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Makes a tombstone of an ended job, whose time is not over.
+pub(super) async fn delete(transaction: &Transaction<'_>, id: JobId, set: Option<i64>) -> Stored<Job> {
+    let head = head(transaction, id, true).await?.live()?;
+    entomb(transaction, &head, set).await?;
+    get(transaction, id).await
+}
+
+/// Makes a tombstone of the job: from then on nobody asks for its partitions and events, which [`trim`] removes.
+async fn entomb(transaction: &Transaction<'_>, head: &Head, set: Option<i64>) -> Stored<u64> {
     let expired = head.next(Move::Expire)?.slug();
-    let size = "SELECT (COALESCE(length(query), 0) + COALESCE(length(planned_query), 0) + COALESCE(result_size, 0) \
-         + (SELECT COALESCE(sum(size), 0) FROM partitions WHERE job = $1))::bigint AS bytes FROM jobs WHERE num = $1";
-    let bytes = row(transaction, size, &[&head.num]).await?.map(|row| row.int("bytes")).transpose()?;
-    execute(transaction, "DELETE FROM partitions WHERE job = $1", &[&head.num]).await?;
-    execute(transaction, "DELETE FROM events WHERE job = $1", &[&head.num]).await?;
+    let kept = row(transaction, "SELECT bytes FROM jobs WHERE num = $1", &[&head.num]).await?;
+    let bytes = kept.map(|row| row.int("bytes")).transpose()?;
     let update = format!(
         "UPDATE jobs SET state = $2, expires = {}, cancel = NULL, idem_scope = NULL, idem_key = NULL, \
          idem_print = NULL, reason = NULL, coverage = NULL, content_type = NULL, result_size = NULL, query = NULL, \
-         planned_query = NULL, result = NULL WHERE num = $1",
+         planned_query = NULL, result = NULL, account = NULL, trimmed = 0, \
+         bytes = (SELECT COALESCE(sum(COALESCE(size, 0) + COALESCE(length(inline), 0) + COALESCE(length(elsewhere), 0)), 0) \
+                  FROM partitions WHERE job = $1) WHERE num = $1",
         now(3)
     );
     execute(transaction, &update, &[&head.num, &expired, &set]).await?;
-    Ok(Some(bytes.map_or(0, unsigned)))
+    Ok(bytes.map_or(0, unsigned))
+}
+
+/// Removes some partitions that nobody can ask for: those of a job that succeeded, or of a tombstone. False when there are
+/// no more, or others are at them.
+pub(super) async fn trim(transaction: &Transaction<'_>, id: Option<JobId>) -> Stored<bool> {
+    let select = "SELECT num, state FROM jobs WHERE trimmed = 0 AND state IN ('succeeded', 'expired') \
+         AND ($1::text IS NULL OR id = $1) LIMIT 1 FOR UPDATE SKIP LOCKED";
+    let id = id.map(|id| id.to_string());
+    let Some(found) = row(transaction, select, &[&id]).await? else { return Ok(false) };
+    let (job, state) = (found.int("num")?, found.word::<JobState>("state")?);
+    let Some((last, bytes)) = chunk(transaction, job).await? else {
+        if state == JobState::Expired {
+            execute(transaction, "DELETE FROM events WHERE job = $1", &[&job]).await?;
+        }
+        execute(transaction, "UPDATE jobs SET trimmed = 1 WHERE num = $1", &[&job]).await?;
+        return Ok(true);
+    };
+    execute(transaction, "DELETE FROM partitions WHERE job = $1 AND idx <= $2", &[&job, &last]).await?;
+    let update = "UPDATE jobs SET bytes = GREATEST(bytes - $2, 0) WHERE num = $1";
+    execute(transaction, update, &[&job, &sql(bytes)]).await?;
+    Ok(true)
+}
+
+/// The last index of a job's next partitions to be removed, and their bytes; `None` when it has none.
+async fn chunk(transaction: &Transaction<'_>, job: i64) -> Stored<Option<(i64, u64)>> {
+    let select = "SELECT idx, COALESCE(size, 0) + COALESCE(length(inline), 0) + COALESCE(length(elsewhere), 0) AS bytes \
+         FROM partitions WHERE job = $1 ORDER BY idx LIMIT $2";
+    let (mut last, mut bytes) = (None, 0_u64);
+    for row in rows(transaction, select, &[&job, &CHUNK.0]).await? {
+        last = Some(row.int("idx")?);
+        bytes = bytes.saturating_add(row.count("bytes")?);
+        if bytes >= CHUNK.1 {
+            break;
+        }
+    }
+    Ok(last.map(|last| (last, bytes)))
 }
 
 /// Drops old tombstones. Returns how many.

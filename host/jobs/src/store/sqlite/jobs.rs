@@ -71,8 +71,8 @@ fn insert(connection: &Connection, new: &NewJob, now: UnixMs) -> Stored<()> {
     connection
         .prepare_cached(
             "INSERT INTO jobs (id, state, app, version, floor, required, run_timeout_ms, retention_ms, share, caller, \
-             created, queued, idem_scope, idem_key, idem_print, query) VALUES (:id, :state, :app, :version, :floor, \
-             :required, :run_timeout_ms, :retention_ms, :share, :caller, :created, :created, :scope, :key, :print, :query)",
+             created, queued, idem_scope, idem_key, idem_print, query, bytes) VALUES (:id, :state, :app, :version, :floor, \
+             :required, :run_timeout_ms, :retention_ms, :share, :caller, :created, :created, :scope, :key, :print, :query, length(:query))",
         )?
         .execute(named_params! {
             ":id": new.id.to_string(),
@@ -152,7 +152,8 @@ pub(super) fn redrive(connection: &Connection, id: JobId, now: UnixMs) -> Stored
     connection.execute(
         "UPDATE jobs SET state = ?2, queued = ?3, failed = 0, failing = 0, outcome = NULL, started = NULL, finished = NULL, \
          expires = NULL, cancel = NULL, reason = NULL, coverage = NULL, content_type = NULL, result_size = NULL, \
-         result_blob = NULL, result = NULL WHERE num = ?1",
+         result_blob = NULL, result = NULL, strikes = 0, bytes = max(bytes - COALESCE(result_size, 0), 0) \
+         WHERE num = ?1",
         params![head.num, queued.slug(), sql(now.0)],
     )?;
     get(connection, id)

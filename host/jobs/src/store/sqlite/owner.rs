@@ -4,9 +4,10 @@ use rusqlite::{Connection, params};
 
 use crate::job::{JobId, Move, UnixMs};
 use crate::store::rows::{HEAD, PARTITION, cancel_of, head_of, partition_of};
-use crate::store::rules::{Head, MOST, check_plan, sql};
+use crate::store::rules::{Head, MOST, check_plan, plan_bytes, sql};
 use crate::store::{
     Apps, Ended, Job, MAX_PAGE, News, PartitionPage, PartitionRow, Place, Planned, StoreError, Stored, Taken, Told,
+    cause,
 };
 
 use super::blobs::Stowed;
@@ -25,8 +26,7 @@ pub(super) fn take(
     let epoch = head.epoch + 1;
     let changed = connection.execute(
         "UPDATE jobs SET state = ?3, owner = ?4, epoch = ?5, lease_until = ?6, started = COALESCE(started, ?7), \
-         failing = 0 \
-         WHERE num = ?1 AND epoch = ?2",
+         failing = 0, strikes = strikes + 1 WHERE num = ?1 AND epoch = ?2",
         params![head.num, sql(head.epoch), head.taken()?.slug(), owner, sql(epoch), sql(lease_until.0), sql(now.0)],
     )?;
     fenced(changed, &head)?;
@@ -71,10 +71,19 @@ pub(super) fn renew(connection: &Connection, id: JobId, epoch: u64, lease_until:
     Ok(Told { cancel })
 }
 
+pub(super) fn wanted(connection: &Connection, id: JobId, epoch: u64) -> Stored<Told> {
+    let mut select = connection.prepare_cached(&format!("SELECT {HEAD}, cancel FROM jobs WHERE id = ?1"))?;
+    let mut rows = select.query([id.to_string()])?;
+    let row = rows.next()?.ok_or(StoreError::NotFound(id))?;
+    head_of(row)?.held_by(epoch)?;
+    Ok(Told { cancel: cancel_of(row)? })
+}
+
 pub(super) fn release(connection: &Connection, id: JobId, epoch: u64) -> Stored<()> {
     let head = head(connection, id)?.held_by(epoch)?;
     let changed = connection.execute(
-        "UPDATE jobs SET state = ?3, owner = NULL, lease_until = NULL WHERE num = ?1 AND epoch = ?2",
+        "UPDATE jobs SET state = ?3, owner = NULL, lease_until = NULL, strikes = max(strikes - 1, 0) \
+         WHERE num = ?1 AND epoch = ?2",
         params![head.num, sql(epoch), head.next(Move::Requeue)?.slug()],
     )?;
     fenced(changed, &head)
@@ -95,8 +104,8 @@ pub(super) fn plan(connection: &Connection, id: JobId, epoch: u64, planned: &Pla
         insert.execute(params![head.num, index, partition.key.as_str(), sql(partition.weight), elsewhere, inline])?;
     }
     let changed = connection.execute(
-        "UPDATE jobs SET state = ?3, planned = 1, planned_query = ?4, partitions = ?5, weight = ?6, version = ?7 \
-         WHERE num = ?1 AND epoch = ?2",
+        "UPDATE jobs SET state = ?3, planned = 1, planned_query = ?4, partitions = ?5, weight = ?6, version = ?7, \
+         strikes = 0, bytes = min(bytes + ?8, ?9) WHERE num = ?1 AND epoch = ?2",
         params![
             head.num,
             sql(epoch),
@@ -105,6 +114,8 @@ pub(super) fn plan(connection: &Connection, id: JobId, epoch: u64, planned: &Pla
             sql(planned.partitions.len() as u64),
             sql(weight),
             planned.version,
+            sql(plan_bytes(planned)),
+            MOST,
         ],
     )?;
     fenced(changed, &head)
@@ -155,7 +166,7 @@ pub(super) fn finish(
     let changed = connection.execute(
         "UPDATE jobs SET state = ?3, outcome = ?3, owner = NULL, lease_until = NULL, failing = 0, finished = ?4, \
          expires = ?4 + retention_ms, reason = ?5, coverage = ?6, content_type = ?7, result_size = ?8, \
-         result_blob = ?9, result = ?10 WHERE num = ?1 AND epoch = ?2",
+         result_blob = ?9, result = ?10, bytes = bytes + COALESCE(?8, 0), trimmed = 0 WHERE num = ?1 AND epoch = ?2",
         params![
             head.num,
             sql(epoch),
@@ -175,12 +186,14 @@ pub(super) fn finish(
 
 pub(super) fn append(connection: &Connection, id: JobId, epoch: u64, news: &News, kept: u64) -> Stored<()> {
     let head = head(connection, id)?.held_by(epoch)?;
-    let News { lines, attempts, failing } = news;
+    let News { lines, attempts, failing, account } = news;
+    let account =
+        account.as_ref().map(serde_json::to_string).transpose().map_err(|error| StoreError::Other(cause(error)))?;
     let count = sql(lines.len() as u64);
     let last: i64 = connection.query_row(
-        "UPDATE jobs SET last_event = last_event + ?3, attempts = min(attempts + ?4, ?6), failing = ?5 \
-         WHERE num = ?1 AND epoch = ?2 RETURNING last_event",
-        params![head.num, sql(epoch), count, sql(*attempts), sql(*failing), MOST],
+        "UPDATE jobs SET last_event = last_event + ?3, attempts = min(attempts + ?4, ?6), failing = ?5, \
+         account = COALESCE(?7, account) WHERE num = ?1 AND epoch = ?2 RETURNING last_event",
+        params![head.num, sql(epoch), count, sql(*attempts), sql(*failing), MOST, account],
         |row| row.get(0),
     )?;
     let first = last - count + 1;

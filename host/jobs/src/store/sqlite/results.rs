@@ -107,6 +107,7 @@ pub(super) fn accept(connection: &Connection, handed: &Handed) -> Stored<Stored<
     };
     let mut kept = AcceptedNow::default();
     let (mut done, mut degraded, mut failed, mut settled, mut leaf_ms) = (0_i64, 0_i64, 0_i64, 0_u64, 0_u64);
+    let mut bytes = 0_u64;
     for result in &handed.results {
         let Some(weight) = result.keep(connection, head.num)? else {
             kept.discarded += 1;
@@ -114,6 +115,7 @@ pub(super) fn accept(connection: &Connection, handed: &Handed) -> Stored<Stored<
         };
         kept.fresh.push(result.index);
         leaf_ms = leaf_ms.saturating_add(result.run_ms);
+        bytes = bytes.saturating_add(result.partial.as_ref().map_or(0, |(_, size)| *size as u64));
         match result.state {
             PartitionState::Failed => failed += 1,
             PartitionState::Degraded => (degraded, settled) = (degraded + 1, settled.saturating_add(weight)),
@@ -122,10 +124,13 @@ pub(super) fn accept(connection: &Connection, handed: &Handed) -> Stored<Stored<
     }
     let mut count = connection.prepare_cached(
         "UPDATE jobs SET done = done + ?3, degraded = degraded + ?4, failed = failed + ?5, \
-         settled_weight = min(settled_weight + ?6, ?8), leaf_ms = min(leaf_ms + ?7, ?8) WHERE num = ?1 AND epoch = ?2",
+         settled_weight = min(settled_weight + ?6, ?8), leaf_ms = min(leaf_ms + ?7, ?8), \
+         bytes = min(bytes + ?9, ?8), strikes = CASE WHEN ?10 THEN 0 ELSE strikes END WHERE num = ?1 AND epoch = ?2",
     )?;
-    let (settled, leaf_ms) = (sql(settled), sql(leaf_ms));
-    let changed = count.execute(params![head.num, sql(head.epoch), done, degraded, failed, settled, leaf_ms, MOST])?;
+    let (settled, leaf_ms, bytes) = (sql(settled), sql(leaf_ms), sql(bytes));
+    let (epoch, fresh) = (sql(head.epoch), !kept.fresh.is_empty());
+    let changed =
+        count.execute(params![head.num, epoch, done, degraded, failed, settled, leaf_ms, MOST, bytes, fresh])?;
     fenced(changed, &head)?;
     kept.fresh.sort_unstable();
     Ok(Ok(kept))

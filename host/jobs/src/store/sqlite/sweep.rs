@@ -1,46 +1,112 @@
-//! Forgetting what was promised to be kept only for some time.
+//! Forgetting what was promised to be kept only for some time, and what nobody can ask for any more.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::job::{Move, UnixMs};
-use crate::store::rows::{HEAD, head_of};
-use crate::store::rules::{sql, unsigned};
-use crate::store::{Stored, TOMBSTONE_MS};
+use crate::job::{JobId, JobState, Move, UnixMs};
+use crate::store::rows::{Columns, HEAD, head_of};
+use crate::store::rules::{Head, sql, unsigned};
+use crate::store::{Job, Stored, TOMBSTONE_MS};
+
+use super::jobs::{get, head};
+
+/// The most partitions, and about the most bytes of them, that one transaction removes: others write in between.
+const CHUNK: (u32, u64) = (1_000, 32 << 20);
+/// The most free pages that one transaction gives back to the disk.
+const PAGES: u32 = 4_096;
 
 /// Makes a tombstone of one job whose time is over. Returns the bytes that go with it; `None` when there is no such job.
 pub(super) fn expire(connection: &Connection, now: UnixMs) -> Stored<Option<u64>> {
     let mut select = connection
         .prepare_cached(&format!("SELECT {HEAD} FROM jobs WHERE state IN ('succeeded', 'partial', 'failed', 'cancelled') AND expires <= ?1 LIMIT 1"))?;
     let mut rows = select.query([sql(now.0)])?;
-    let Some(head) = rows.next()?.map(head_of).transpose()? else {
-        return Ok(None);
-    };
+    let due = rows.next()?.map(head_of).transpose()?;
+    due.map(|head| entomb(connection, &head, now)).transpose()
+}
+
+/// Makes a tombstone of an ended job, whose time is not over.
+pub(super) fn delete(connection: &Connection, id: JobId, now: UnixMs) -> Stored<Job> {
+    entomb(connection, &head(connection, id)?.live()?, now)?;
+    get(connection, id)
+}
+
+/// Makes a tombstone of the job: from then on nobody asks for its partitions and events, which [`trim`] removes.
+fn entomb(connection: &Connection, head: &Head, now: UnixMs) -> Stored<u64> {
     let expired = head.next(Move::Expire)?;
-    let bytes: i64 = connection.query_row(
-        "SELECT COALESCE(length(query), 0) + COALESCE(length(planned_query), 0) + COALESCE(result_size, 0) + \
-         (SELECT COALESCE(sum(size), 0) FROM partitions WHERE job = ?1) FROM jobs WHERE num = ?1",
-        [head.num],
-        |row| row.get(0),
-    )?;
-    connection.execute("DELETE FROM partitions WHERE job = ?1", [head.num])?;
-    connection.execute("DELETE FROM events WHERE job = ?1", [head.num])?;
+    let bytes: i64 = connection.query_row("SELECT bytes FROM jobs WHERE num = ?1", [head.num], |row| row.get(0))?;
     connection.execute(
         "UPDATE jobs SET state = ?2, expires = ?3, cancel = NULL, idem_scope = NULL, idem_key = NULL, \
          idem_print = NULL, reason = NULL, coverage = NULL, content_type = NULL, result_size = NULL, \
-         result_blob = NULL, query = NULL, planned_query = NULL, result = NULL WHERE num = ?1",
+         result_blob = NULL, query = NULL, planned_query = NULL, result = NULL, account = NULL, trimmed = 0, \
+         bytes = (SELECT COALESCE(sum(COALESCE(size, 0) + COALESCE(length(inline), 0) + COALESCE(length(elsewhere), 0)), 0) \
+                  FROM partitions WHERE job = ?1) WHERE num = ?1",
         params![head.num, expired.slug(), sql(now.0)],
     )?;
-    Ok(Some(unsigned(bytes)))
+    Ok(unsigned(bytes))
 }
 
-/// Drops old tombstones, and gives free pages back to the disk. Returns how many tombstones.
+/// Removes some partitions that nobody can ask for: those of a job that succeeded, or of a tombstone. False when there are
+/// no more.
+pub(super) fn trim(connection: &Connection, id: Option<JobId>) -> Stored<bool> {
+    let mut select = connection.prepare_cached(
+        "SELECT num, state FROM jobs WHERE trimmed = 0 AND state IN ('succeeded', 'expired') AND (?1 IS NULL OR id = ?1) LIMIT 1",
+    )?;
+    let mut rows = select.query([id.map(|id| id.to_string())])?;
+    let Some(row) = rows.next()? else { return Ok(false) };
+    let (job, state) = (row.int("num")?, row.word::<JobState>("state")?);
+    drop(rows);
+    let Some((last, bytes)) = chunk(connection, job)? else {
+        if state == JobState::Expired {
+            connection.execute("DELETE FROM events WHERE job = ?1", [job])?;
+        }
+        connection.execute("UPDATE jobs SET trimmed = 1 WHERE num = ?1", [job])?;
+        return Ok(true);
+    };
+    connection.execute("DELETE FROM partitions WHERE job = ?1 AND idx <= ?2", params![job, last])?;
+    connection.execute("UPDATE jobs SET bytes = max(bytes - ?2, 0) WHERE num = ?1", params![job, sql(bytes)])?;
+    Ok(true)
+}
+
+/// The last index of a job's next partitions to be removed, and their bytes; `None` when it has none.
+fn chunk(connection: &Connection, job: i64) -> Stored<Option<(u32, u64)>> {
+    let mut select = connection.prepare_cached(
+        "SELECT idx, COALESCE(size, 0) + COALESCE(length(inline), 0) + COALESCE(length(elsewhere), 0) AS bytes \
+         FROM partitions WHERE job = ?1 ORDER BY idx LIMIT ?2",
+    )?;
+    let mut rows = select.query(params![job, CHUNK.0])?;
+    let (mut last, mut bytes) = (None, 0_u64);
+    while let Some(row) = rows.next()? {
+        last = Some(row.index("idx")?);
+        bytes = bytes.saturating_add(row.count("bytes")?);
+        if bytes >= CHUNK.1 {
+            break;
+        }
+    }
+    Ok(last.map(|last| (last, bytes)))
+}
+
+/// Drops old tombstones. Returns how many.
 pub(super) fn forget(connection: &Connection, now: UnixMs) -> Stored<u64> {
     let forgotten = connection
         .execute("DELETE FROM jobs WHERE state = 'expired' AND expires <= ?1", [sql(now.0) - sql(TOMBSTONE_MS)])?;
-    let mut vacuum = connection.prepare("PRAGMA incremental_vacuum")?;
+    Ok(forgotten as u64)
+}
+
+/// Gives some free pages back to the disk. False when there are no more.
+pub(super) fn vacuum(connection: &Connection) -> Stored<bool> {
+    let free = || connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0));
+    let before = free()?;
+    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
     let mut rows = vacuum.query([])?;
     while rows.next()?.is_some() {}
-    Ok(forgotten as u64)
+    let after = free()?;
+    Ok(after > 0 && after < before)
+}
+
+/// Bytes of the database that hold something.
+pub(super) fn used(connection: &Connection) -> Stored<u64> {
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let pages = number("PRAGMA page_count")? - number("PRAGMA freelist_count")?;
+    Ok(unsigned(pages).saturating_mul(unsigned(number("PRAGMA page_size")?)))
 }
 
 /// True when a row refers to the file.

@@ -133,8 +133,7 @@ async fn a_job_that_ends_ends_its_followers() {
     let bench = Bench::new().await;
     let mut follower = bench.follow(0).await;
     bench.write(&["{}"]).await;
-    let ended =
-        Ended { end: End::Failed, reason: None, coverage: Value::Null, result: None, content_type: None };
+    let ended = Ended { end: End::Failed, reason: None, coverage: Value::Null, result: None, content_type: None };
     bench.own.finish(bench.id, bench.epoch, ended).await.unwrap();
     bench.permits.add_permits(2);
     assert_eq!(next(&mut follower).await.unwrap(), Some(vec![1]));

@@ -1,0 +1,59 @@
+//! Planning has the job's time, hears its cancel, and ends the job if it fails.
+
+use std::sync::Arc;
+
+use frond_jobs::store::NewJob;
+use frond_jobs::{JobState, StoreError};
+use frond_testkit::{Merges, Script, Turn};
+
+use crate::kit::{App, Bench, Running, job};
+
+fn app(hangs: bool) -> Arc<App> {
+    Arc::new(App { hangs, ..App::new(Script::all(Turn::succeed()), Merges::sorted(), 3) })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_takes_too_long_ends_the_job() {
+    let bench = Bench::new();
+    let id = bench.store.submit(NewJob { run_timeout_ms: 100, ..job() }).await.unwrap().job.id;
+    let running = Running::start(bench.store.clone(), app(true));
+    let ended = bench.ended(id).await;
+    assert_eq!(ended.state, JobState::Failed);
+    assert_eq!(ended.reason.unwrap()["reason"], "deadline");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_ends_a_job_that_is_being_planned() {
+    let bench = Bench::new();
+    let id = bench.submit().await;
+    let running = Running::start(bench.store.clone(), app(true));
+    bench.until(id, |job| job.state == JobState::Planning).await;
+    bench.store.cancel(id, false).await.unwrap();
+    running.bell.ring();
+    assert_eq!(bench.ended(id).await.state, JobState::Cancelled);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_store_keeps_ends_the_job_with_its_reason() {
+    for refused in ["plan", "accept", "finish"] {
+        let bench = Bench::new();
+        let id = bench.submit().await;
+        let once = Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let hook = move |call| {
+            // The end that tells of it is kept.
+            let refuses = call == refused && once.swap(false, std::sync::atomic::Ordering::SeqCst);
+            let why = Box::<dyn std::error::Error + Send + Sync>::from("invalid byte sequence: 0x00");
+            let outcome = if refuses { Err(StoreError::Unkeepable(why.into())) } else { Ok(()) };
+            Box::pin(async { outcome }) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
+        };
+        let running = Running::start(bench.hooked(Box::new(hook)), app(false));
+        let ended = bench.ended(id).await;
+        assert_eq!((ended.state, ended.epoch), (JobState::Failed, 1), "{refused}");
+        let reason = ended.reason.unwrap();
+        assert_eq!(reason["reason"], "refused");
+        assert!(reason["detail"].as_str().unwrap().contains("invalid byte sequence"), "{reason}");
+        running.stop().await;
+    }
+}

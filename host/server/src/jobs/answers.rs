@@ -1,0 +1,144 @@
+//! A job's answer, and what it would be by now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::Response;
+use frond_jobs::partial::{PartialError, so_far};
+use frond_jobs::store::Job;
+use frond_jobs::{JobState, Workshop};
+use frond_root::{Coverage, Reason};
+use http::HeaderValue;
+use http::header::{CONTENT_TYPE, HeaderName};
+
+use super::api::{jobs, named};
+use super::{Jobs, follow, work};
+use crate::params::Named;
+use crate::reply::{Problem, account};
+use crate::server::Server;
+
+/// A job's answer.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}/result",
+    params(("id" = String, Path, description = "The job's id")),
+    responses(
+        (status = 200, description = "The answer, as the app made it; `frond-complete` says whether all of it is there", content((serde_json::Value = "*/*"))),
+        (status = 404, description = "There is no such job, or it was cancelled without an answer", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It has not ended", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "Its answer has expired", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "It was refused", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "Its merge or split failed", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
+        (status = 504, description = "Too little arrived", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "jobs"
+)]
+pub(crate) async fn result(State(server): State<Arc<Server>>, Named(id): Named<String>) -> Result<Response, Problem> {
+    let jobs = jobs(&server)?;
+    let job = jobs.store.get(named(&id)?).await?;
+    if !job.state.is_ended() {
+        let text =
+            format!("job {id} is {}: it has no answer yet\n(GET /v1/jobs/{id}/partial has what is there)", job.state);
+        return Err(Problem::not_ended(text, Duration::from_secs(1)));
+    }
+    fetched(jobs, &job, &id).await
+}
+
+/// The answer of a job that has ended.
+async fn fetched(jobs: &Jobs, job: &Job, id: &str) -> Result<Response, Problem> {
+    let coverage = job.coverage.clone().and_then(|told| serde_json::from_value::<Coverage>(told).ok());
+    let Some(result) = jobs.store.result(job.id).await? else {
+        return Err(unanswered(job, coverage.as_ref()));
+    };
+    let mut response = answer(result.bytes, result.content_type.as_deref(), id);
+    if let Some(coverage) = &coverage {
+        account(response.headers_mut(), coverage, None);
+    }
+    Ok(response)
+}
+
+/// Why a job that has ended has no answer.
+fn unanswered(job: &Job, coverage: Option<&Coverage>) -> Problem {
+    let reason = job.reason.clone().and_then(|told| serde_json::from_value::<Reason>(told).ok());
+    match (reason, coverage, job.state) {
+        (_, _, JobState::Cancelled) => Problem::cancelled(),
+        (Some(reason), Some(coverage), _) => Problem::unanswered(&reason, coverage),
+        _ => {
+            let detail = job.reason.as_ref().and_then(|told| {
+                let detail = told.get("detail").or_else(|| told.get("failure")?.get("message"))?;
+                detail.as_str().map(str::to_owned)
+            });
+            let detail = detail.unwrap_or_else(|| "the job has no answer".to_owned());
+            let word = job.reason.as_ref().and_then(|told| told.get("reason")?.as_str());
+            if word == Some("lost") { Problem::given_up(detail) } else { Problem::refused(detail) }
+        }
+    }
+}
+
+fn answer(body: Bytes, content_type: Option<&str>, id: &str) -> Response {
+    let mut response = Response::new(Body::from(body));
+    let headers = response.headers_mut();
+    let octets = HeaderValue::from_static("application/octet-stream");
+    let kind = content_type.and_then(|kind| HeaderValue::try_from(kind).ok()).unwrap_or(octets);
+    headers.insert(CONTENT_TYPE, kind);
+    headers.insert(
+        HeaderName::from_static("content-security-policy"),
+        HeaderValue::from_static("sandbox; default-src 'none'"),
+    );
+    if let Ok(id) = HeaderValue::try_from(id) {
+        headers.insert("frond-job", id);
+    }
+    response
+}
+
+/// What a job's answer would be by now.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}/partial",
+    params(("id" = String, Path, description = "The job's id")),
+    responses(
+        (status = 200, description = "What is accepted so far, merged; `frond-coverage` says how much that is", content((serde_json::Value = "*/*"))),
+        (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The version of the app that it goes by is not kept here", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It has expired", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "What is there could not be merged", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "jobs"
+)]
+pub(crate) async fn partial(State(server): State<Arc<Server>>, Named(id): Named<String>) -> Result<Response, Problem> {
+    let jobs = jobs(&server)?;
+    let job = jobs.store.get(named(&id)?).await?;
+    if job.state == JobState::Succeeded {
+        return fetched(jobs, &job, &id).await;
+    }
+    // Each reads and merges all that the job has: a few at a time, whoever asks.
+    let turn = tokio::time::timeout(follow::LONGEST, jobs.merging.acquire()).await;
+    let _turn = turn.map_err(|_| {
+        Problem::overloaded("too many partial answers are being made\n(ask again later)", Duration::from_secs(10))
+    })?;
+    let worker = work::Apps(server.apps.clone())
+        .version(&job.app, &job.version)
+        .await
+        .map_err(|why| Problem::conflict(format!("the version of the app that the job goes by is not here: {why}")))?;
+    let so_far = so_far(&*jobs.store, &job, &*worker).await.map_err(|error| match error {
+        PartialError::Store(error) => Problem::from(error),
+        PartialError::Merge(failure) => Problem::unmerged(&failure),
+    })?;
+    // Its partials go when it succeeds: what was merged may be some of them.
+    let job = jobs.store.get(job.id).await?;
+    if job.state == JobState::Succeeded {
+        return fetched(jobs, &job, &id).await;
+    }
+    let mut response = answer(so_far.body, Some(&worker.content_type()), &id);
+    let headers = response.headers_mut();
+    headers.insert("frond-complete", HeaderValue::from_static("false"));
+    let text = format!("{:.4}; {}/{}", so_far.fraction, so_far.partials, job.counts.partitions);
+    if let Ok(text) = HeaderValue::try_from(text) {
+        headers.insert("frond-coverage", text);
+    }
+    Ok(response)
+}
