@@ -51,10 +51,12 @@ pub const COMMANDS: &[Command] = &[
     ("grow-memory", |_| grow_memory()),
     ("grow-memory-quietly", |_| outside::grow_memory_quietly()),
     ("allocate-mib", allocate_mib),
-    // Says too much.
+    // Says something, or too much.
+    ("say", say),
     ("flood-stdout", flood_stdout),
     ("flood-stderr", |order| flood_stderr().and_then(|()| ok(order))),
     ("huge-output", |_| Ok(Output::Bytes(HUGE))),
+    ("text", |order| Ok(Output::Text(order.text.to_owned()))),
     ("output-bytes", |order| Ok(Output::Bytes(order.number as usize))),
     ("huge-emit", huge_emit),
     ("emit-flood", emit_flood),
@@ -182,6 +184,15 @@ pub fn grow_memory() -> ! {
 /// `allocate-mib:N` allocates and touches N MiB, then succeeds.
 fn allocate_mib(order: Order<'_>) -> Result {
     black_box(vec![1_u8; (order.number as usize) << 20]);
+    ok(order)
+}
+
+/// `say:TEXT` writes a line to stdout and one to stderr, then succeeds.
+fn say(order: Order<'_>) -> Result {
+    let text = order.text;
+    // A log without room is no reason to fail.
+    let _ = writeln!(std::io::stdout(), "said {text}");
+    let _ = writeln!(std::io::stderr(), "muttered {text}");
     ok(order)
 }
 

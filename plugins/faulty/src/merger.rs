@@ -27,10 +27,13 @@ pub const COMMANDS: &[Command] = &[
     ("unavailable", || Err(Failure::unavailable("as the query asked"))),
 ];
 
-/// The honest result, unless `fault` is a command. `huge-output` gives [`leaf::HUGE`] bytes.
+/// The honest result, unless `fault` is a command. `huge-output` gives [`leaf::HUGE`] bytes, `text:TEXT` the text.
 pub fn obey<T>(fault: Option<&str>, honest: impl FnOnce() -> T) -> Result<Output<T>, Failure> {
     if fault == Some("huge-output") {
         return Ok(Output::Bytes(leaf::HUGE));
+    }
+    if let Some(text) = fault.and_then(|fault| fault.strip_prefix("text:")) {
+        return Ok(Output::Text(text.to_owned()));
     }
     if let Some(words) = fault.and_then(|fault| fault.strip_prefix("http:")) {
         outside::http(words)?;

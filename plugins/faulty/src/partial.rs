@@ -71,6 +71,8 @@ pub enum Output<T> {
     Value(T),
     /// This many bytes.
     Bytes(usize),
+    /// This text.
+    Text(String),
 }
 
 impl<T> Output<T> {
@@ -78,7 +80,7 @@ impl<T> Output<T> {
     pub fn value(self) -> Option<T> {
         match self {
             Self::Value(value) => Some(value),
-            Self::Bytes(_) => None,
+            Self::Bytes(_) | Self::Text(_) => None,
         }
     }
 }
@@ -88,6 +90,7 @@ impl<T: Serialize> Encode for Output<T> {
         match self {
             Self::Value(value) => value.encode(),
             Self::Bytes(length) => Ok(vec![b'x'; length]),
+            Self::Text(text) => Ok(text.into_bytes()),
         }
     }
 }

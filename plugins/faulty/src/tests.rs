@@ -23,6 +23,7 @@ fn check(query_json: &str, key: &str, expect: &str) {
         Err(Failure::InvalidPartition(_)) => "invalid-partition",
         Err(Failure::Unavailable(_)) => "unavailable",
         Ok(Output::Bytes(_)) => "bytes",
+        Ok(Output::Text(_)) => "text",
         Ok(Output::Value(_)) => "ok",
     };
     assert_eq!(outcome, expect, "{query_json} {key}");
