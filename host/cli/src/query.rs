@@ -11,6 +11,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use frond_app::App;
 use frond_root::{Answer, Cancel, Events, Listener, PartitionKey, Request};
+use frond_run::envelope::warning;
 use frond_run::laws::Laws;
 use frond_run::{Question, Wired, ask, envelope, request, wire};
 use tokio::runtime::Runtime;
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &QueryArgs) -> anyhow::Result<Exit> {
     // A guest that is stuck in unbounded host work would otherwise hold the process up at its end.
     runtime.shutdown_background();
     let answer = answer?;
-    let exit = finish(args, &answer, &views, wired.laws)?;
+    let exit = finish(args, &answer, &views, &wired)?;
     if let Some(dir) = &args.capture_failures {
         capture::keep(dir, &wired, &planned, &query, &answer)?;
     }
@@ -141,13 +142,18 @@ fn cancel_on_interrupt(cancel: Cancel) -> anyhow::Result<()> {
     .context(Machine::new("interrupts could not be taken over"))
 }
 
-fn finish(args: &QueryArgs, answer: &Answer, views: &Views, laws: Laws) -> anyhow::Result<Exit> {
+fn finish(args: &QueryArgs, answer: &Answer, views: &Views, wired: &Wired) -> anyhow::Result<Exit> {
     views.progress.finish();
+    let laws = wired.laws;
+    let content_type = wired.app.content_type.as_str();
     let printed = match args.format {
         Format::Answer => answer.body().cloned().unwrap_or_default(),
-        Format::Json => envelope(answer, laws)?,
+        Format::Json => envelope(answer, content_type, laws)?,
     };
     print(&printed)?;
+    if let Some(warning) = warning(answer, content_type) {
+        eprintln!("warning: {warning}");
+    }
     let told = args.stats || !matches!(answer, Answer::Complete { .. }) || std::io::stderr().is_terminal();
     if told && args.progress != Mode::Json {
         let extras =

@@ -277,7 +277,7 @@ async fn whole(mut asked: Asked, form: Form) -> Response {
     }
     let (content_type, body) = match form {
         Form::Answer => (asked.version.wired.app.content_type.as_str(), answer.body().cloned().unwrap_or_default()),
-        _ => match envelope(&answer, asked.version.wired.laws) {
+        _ => match envelope(&answer, &asked.version.wired.app.content_type, asked.version.wired.laws) {
             Ok(body) => (ENVELOPE, body),
             Err(error) => return Problem::bug(format!("the envelope could not be made: {error}")).into_response(),
         },

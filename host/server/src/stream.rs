@@ -105,7 +105,7 @@ async fn next(asked: &mut Asked, told: Option<Counts>, start: tokio::time::Insta
         let changed = recorded.changed();
         if waited {
             if let Some(so_far) = recorded.take_preview() {
-                return (partial(&so_far), Step::Run { told });
+                return (partial(&so_far, &asked.version.wired.app.content_type), Step::Run { told });
             }
             let (counts, fraction) = recorded.progress();
             if told != Some(counts) {
@@ -129,14 +129,14 @@ async fn next(asked: &mut Asked, told: Option<Counts>, start: tokio::time::Insta
     }
 }
 
-fn partial(so_far: &SoFar) -> Event {
+fn partial(so_far: &SoFar, content_type: &str) -> Event {
     let at = u64::try_from(so_far.at.as_micros()).unwrap_or(u64::MAX);
-    event("partial", &Partial { at, fraction: so_far.fraction, answer: Body::from(&so_far.body) })
+    event("partial", &Partial { at, fraction: so_far.fraction, answer: Body::of(&so_far.body, content_type) })
 }
 
 fn last(asked: &Asked, outcome: Option<Result<Answer, frond_run::RunError>>) -> Event {
     let problem = match outcome {
-        Some(Ok(answer)) => match envelope(&answer, asked.version.wired.laws) {
+        Some(Ok(answer)) => match envelope(&answer, &asked.version.wired.app.content_type, asked.version.wired.laws) {
             Ok(envelope) => {
                 let text = String::from_utf8_lossy(&envelope);
                 return Event::default().event("answer").data(text.trim_end());

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::kit::{Ended, lasting};
+use crate::kit::{Ended, Folder, Frond, lasting};
 use crate::{faulty, rail};
 
 /// The envelope, without times and ids, after a look at its sums.
@@ -35,7 +35,9 @@ fn of_a_partial_answer() {
     let mut json =
         faulty(&json!({ "faults": { "emit-then-spin-1": "emit-then-spin" } }), &keys).args(args).run().expect(3).json();
     // Fuel or time, whichever is up first.
-    let last = json["coverage"]["missing"].as_array_mut().unwrap().pop().unwrap();
+    let missing = json["coverage"]["missing"].as_array_mut().unwrap();
+    let degraded = missing.iter().position(|one| one["key"] == "emit-then-spin-1").unwrap();
+    let last = missing.remove(degraded);
     assert_eq!(last["status"], "degraded", "{last}");
     assert_eq!(last["share"], 0.5);
     assert_eq!(json["answer"]["count"], 2);
@@ -97,7 +99,51 @@ fn the_answer_is_json_where_it_is_json() {
 
 #[test]
 fn the_answer_is_a_string_where_it_is_text() {
-    let json =
-        faulty(&json!({ "finish-fault": "huge-output" }), &["ok-1"]).args(["--format", "json"]).run().expect(0).json();
+    let folder = Folder::with_app("faulty", "[source]\nkind = \"query\"\n");
+    let query = json!({ "query": { "finish-fault": "huge-output" }, "partitions": [{ "key": "ok-1", "data": "" }] });
+    let json = folder.frond("query app --format json").arg(query.to_string()).run().expect(0).json();
     assert_eq!(json["answer"].as_str().map(str::len), Some(16 << 20));
+    assert_eq!(json["warnings"], Value::Null);
+}
+
+/// An app whose answers are declared to be JSON.
+fn json_app() -> Folder {
+    let folder = Folder::with_app("faulty", "[source]\nkind = \"query\"\n");
+    let toml = std::fs::read_to_string(folder.path("app/frond.toml")).unwrap();
+    folder.write("app/frond.toml", format!("content-type = \"application/json\"\n{toml}"));
+    folder
+}
+
+/// A query of the app whose answer is this text.
+fn answering(folder: &Folder, answer: &str) -> Frond {
+    let query =
+        json!({ "query": { "finish-fault": format!("text:{answer}") }, "partitions": [{ "key": "a", "data": "" }] });
+    folder.frond("query app").arg(query.to_string())
+}
+
+#[test]
+fn an_answer_that_is_set_out_in_lines_stands_on_one() {
+    let folder = json_app();
+    let ended = answering(&folder, "{\n  \"a\": [\n    340282366920938463463374607431768211457\n  ]\n}")
+        .args(["--format", "json"])
+        .run();
+    let text = ended.expect(0).out();
+    assert_eq!(text.matches('\n').count(), 1, "{text}");
+    assert!(text.contains(r#""answer":{"a":[340282366920938463463374607431768211457]},"#), "{text}");
+}
+
+#[test]
+fn an_answer_that_is_not_the_json_it_is_declared_to_be_is_warned_of_and_is_no_string() {
+    let folder = json_app();
+    let answer = r#"{"mean": NaN}"#;
+    let plain = answering(&folder, answer).run().expect(0);
+    assert_eq!(plain.out(), answer);
+    assert!(
+        plain.err().contains("warning: the answer is not JSON, though the app's `content-type` is application/json")
+    );
+    let json = answering(&folder, answer).args(["--format", "json"]).run().expect(0).json();
+    assert_eq!(json["answer"], json!({ "base64": "eyJtZWFuIjogTmFOfQ==" }));
+    assert!(json["warnings"][0].as_str().unwrap().contains("NaN"), "{json}");
+    let whole = answering(&folder, r#"{"mean": 1}"#).args(["--format", "json"]).run().expect(0);
+    assert_eq!((whole.err().as_str(), &whole.json()["warnings"]), ("", &Value::Null));
 }
