@@ -83,9 +83,9 @@ impl Machine {
         let limits = |of: &CallLimits| limits(of, package.limits.partition);
         let sandbox = self.sandbox(&[limits(&of.leaf), limits(&of.merge), limits(&of.split)]);
         let mut loader = Loader { package, sandbox: &sandbox, fetch, tell, loaded: Vec::new() };
-        let leaf = loader.load(package.leaf.as_ref(), Role::Leaf, &of.leaf)?;
-        let merge = loader.load(package.merge.as_ref(), Role::Merge, &of.merge)?;
-        let split = loader.load(package.split.as_ref(), Role::Split, &of.split)?;
+        let leaf = loader.load(package.leaf.as_ref(), &of.leaf)?;
+        let merge = loader.load(package.merge.as_ref(), &of.merge)?;
+        let split = loader.load(package.split.as_ref(), &of.split)?;
         let guests = |plugin, of| Guests::new(sandbox.clock(), plugin, limits(of));
         let (grants, unset) = grants(&package.grants, |name| std::env::var(name).ok());
         let grants = Arc::new(grants);
@@ -114,48 +114,47 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn load(
-        &mut self,
-        component: Option<&Component>,
-        role: Role,
-        of: &CallLimits,
-    ) -> Result<Option<Arc<Plugin>>, AppError> {
+    fn load(&mut self, component: Option<&Component>, of: &CallLimits) -> Result<Option<Arc<Plugin>>, AppError> {
         let Some(component) = component else { return Ok(None) };
         let metered = of.fuel.is_some();
         let same = |one: &&(PathBuf, bool, _)| one.0 == component.path && one.1 == metered;
         if let Some((_, _, plugin)) = self.loaded.iter().find(same) {
             return Ok(Some(plugin.clone()));
         }
-        let plugin = Arc::new(self.fresh(component, &self.roles(component, role), metered)?);
+        let plugin = Arc::new(self.fresh(component, metered)?);
         self.loaded.push((component.path.clone(), metered, plugin.clone()));
         Ok(Some(plugin))
     }
 
-    fn fresh(&self, component: &Component, roles: &[Role], metered: bool) -> Result<Plugin, AppError> {
+    /// Loads a file for all that name it. Each is told by itself what the file lacks for its role, or that its pin differs.
+    fn fresh(&self, component: &Component, metered: bool) -> Result<Plugin, AppError> {
+        let users = self.users(component);
         let misfit = |error: LoadError| component.misfit(error);
         let bytes = (self.fetch)(component)?;
-        component.verify(&bytes)?;
         // Before anyone is told of a compilation: what does not fit is not compiled.
-        let fits = |bytes| surface(bytes).and_then(|surface| roles.iter().try_for_each(|role| surface.fits(*role)));
-        fits(&bytes).map_err(|wrong| misfit(wrong.into()))?;
+        let surface = surface(&bytes).map_err(|wrong| misfit(wrong.into()))?;
+        for (role, user) in &users {
+            user.verify(&bytes)?;
+            surface.fits(*role).map_err(|wrong| user.misfit(LoadError::from(wrong)))?;
+        }
         let (path, start) = (component.path.as_path(), Instant::now());
         if !Plugin::is_cached(self.sandbox, &bytes, metered) {
             (self.tell)(Loading::Compiling { path, size: bytes.len() as u64 });
         }
-        let plugin = Plugin::load(self.sandbox, &bytes, roles, metered).map_err(misfit)?;
+        let plugin = Plugin::load(self.sandbox, &bytes, &[], metered).map_err(misfit)?;
         if plugin.origin() == Origin::Compiled {
             (self.tell)(Loading::Compiled { path, took: start.elapsed() });
         }
+        users.iter().try_for_each(|(role, user)| plugin.plays(*role).map_err(|wrong| user.misfit(wrong)))?;
         Ok(plugin)
     }
 
-    /// What one file is wanted for: a component may take several roles.
-    fn roles(&self, component: &Component, first: Role) -> Vec<Role> {
+    /// The roles that one file is named for, each with what names it: a component may take several.
+    fn users(&self, component: &Component) -> Vec<(Role, &Component)> {
         let package = self.package;
         let all = [(Role::Leaf, &package.leaf), (Role::Merge, &package.merge), (Role::Split, &package.split)];
-        let same = |other: &Option<Component>| other.as_ref().is_some_and(|other| other.path == component.path);
-        let others = all.into_iter().filter(|(role, other)| *role != first && same(other));
-        [first].into_iter().chain(others.map(|(role, _)| role)).collect()
+        let same = all.into_iter().filter_map(|(role, other)| Some((role, other.as_ref()?)));
+        same.filter(|(_, other)| other.path == component.path).collect()
     }
 }
 

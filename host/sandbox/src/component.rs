@@ -59,9 +59,10 @@ pub(crate) struct Ready {
     pub(crate) pre: InstancePre<Host>,
     /// The places that leaves take in its engine's pool.
     leaves: Places,
-    process: Option<ComponentExportIndex>,
-    merge: Option<(ComponentExportIndex, ComponentExportIndex)>,
-    split: Option<ComponentExportIndex>,
+    /// Each export, or what the component lacks for its role.
+    process: Result<ComponentExportIndex, Misfit>,
+    merge: Result<(ComponentExportIndex, ComponentExportIndex), Misfit>,
+    split: Result<ComponentExportIndex, Misfit>,
 }
 
 impl std::fmt::Debug for Plugin {
@@ -112,6 +113,14 @@ impl Plugin {
             pulls: surface.pulls(),
             others: sandbox.others().clone(),
         })
+    }
+
+    /// Checks that it can be called in this role.
+    ///
+    /// # Errors
+    /// What it lacks for that.
+    pub fn plays(&self, role: Role) -> Result<(), LoadError> {
+        Ok(self.shared.plays(role)?)
     }
 
     /// True when [`Plugin::load`] would not have to compile.
@@ -191,15 +200,26 @@ impl Ready {
     pub(crate) fn new(component: &Component, roles: &[Role], leaves: Places) -> Result<Self, LoadError> {
         let incompatible = |error: wasmtime::Error| Misfit::Incompatible(clip(&format!("{error:#}")));
         let linker = linker(component.engine()).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
-        let export = |role: Role, name| match shape::export(component, role, name) {
-            Ok(index) => Ok(Some(index)),
-            Err(misfit) if roles.contains(&role) => Err(misfit),
-            Err(_) => Ok(None),
-        };
+        let export = |role: Role, name| shape::export(component, role, name);
         let pre = linker.instantiate_pre(component).map_err(incompatible)?;
-        let (merge, finish) = (export(Role::Merge, "merge")?, export(Role::Merge, "finish")?);
-        let (process, split) = (export(Role::Leaf, "process")?, export(Role::Split, "split")?);
-        Ok(Self { pre, leaves, process, merge: merge.zip(finish), split })
+        let ready = Self {
+            pre,
+            leaves,
+            process: export(Role::Leaf, "process"),
+            merge: export(Role::Merge, "merge").and_then(|merge| Ok((merge, export(Role::Merge, "finish")?))),
+            split: export(Role::Split, "split"),
+        };
+        roles.iter().try_for_each(|role| ready.plays(*role))?;
+        Ok(ready)
+    }
+
+    /// Checks that the component can be called in this role.
+    fn plays(&self, role: Role) -> Result<(), Misfit> {
+        match role {
+            Role::Leaf => self.process().map(drop),
+            Role::Merge => self.merge().map(drop),
+            Role::Split => self.split().map(drop),
+        }
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -207,20 +227,16 @@ impl Ready {
     }
 
     pub(crate) fn process(&self) -> Result<&ComponentExportIndex, Misfit> {
-        self.process.as_ref().ok_or_else(|| lacks(Role::Leaf))
+        self.process.as_ref().map_err(Clone::clone)
     }
 
     pub(crate) fn merge(&self) -> Result<&(ComponentExportIndex, ComponentExportIndex), Misfit> {
-        self.merge.as_ref().ok_or_else(|| lacks(Role::Merge))
+        self.merge.as_ref().map_err(Clone::clone)
     }
 
     pub(crate) fn split(&self) -> Result<&ComponentExportIndex, Misfit> {
-        self.split.as_ref().ok_or_else(|| lacks(Role::Split))
+        self.split.as_ref().map_err(Clone::clone)
     }
-}
-
-fn lacks(role: Role) -> Misfit {
-    Misfit::Incompatible(format!("it is not a {role} component"))
 }
 
 fn compiled(sandbox: &Sandbox, engine: &Engine, bytes: &[u8], digest: &str) -> Result<(Component, Origin), LoadError> {

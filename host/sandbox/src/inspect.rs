@@ -64,7 +64,7 @@ impl fmt::Display for Role {
 }
 
 /// Why a file is not a component that can take the role.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misfit {
     /// Larger than [`MAX_SIZE`].

@@ -87,6 +87,38 @@ fn a_merge_as_the_leaf() {
 }
 
 #[test]
+fn a_component_that_two_sections_name_is_refused_at_the_one_that_it_does_not_fit() {
+    let folder = Folder::new();
+    folder.link_plugin("rail_leaf");
+    let toml =
+        "[leaf]\ncomponent = \"rail_leaf.wasm\"\n[merge]\ncomponent = \"rail_leaf.wasm\"\n[source]\nkind = \"query\"\n";
+    folder.write("app/frond.toml", toml);
+    assert_snapshot!(asked(&folder), @"
+    exit 64
+    error: app/frond.toml:4: merge.component: `app/rail_leaf.wasm`: does not export frond:plugin/merge-partials@0.1.0, it exports frond:plugin/process-partition@0.1.0
+    (it is a leaf component: name it under [leaf], and a merge component here)
+    ");
+}
+
+#[test]
+fn a_pin_holds_for_the_section_that_has_it() {
+    let folder = Folder::new();
+    folder.link_plugin("faulty");
+    let pin = "0".repeat(64);
+    let toml = format!(
+        "[leaf]\ncomponent = \"faulty.wasm\"\n[merge]\ncomponent = \"faulty.wasm\"\nsha256 = \"{pin}\"\n[source]\nkind = \"query\"\n"
+    );
+    folder.write("app/frond.toml", toml);
+    let told = asked(&folder);
+    assert!(
+        told.starts_with(
+            "exit 64\nerror: app/frond.toml:5: merge.sha256: `app/faulty.wasm` is not the file that is pinned"
+        ),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_leaf_of_another_version_of_the_contract() {
     let component = r#"(component
         (instance $leaf)
