@@ -179,7 +179,7 @@ impl Case {
         let text = fs::read_to_string(file).map_err(|error| Fixture::new(format!("cannot be read: {error}")))?;
         let written: Written = toml::from_str(&text).map_err(|error| {
             let line = error.span().map_or(1, |span| text.get(..span.start).unwrap_or("").matches('\n').count() + 1);
-            Fixture::new(format!("line {line}: {}", error.message()))
+            Fixture::new(format!("line {line}: {}{}", error.message(), too_long(error.message())))
         })?;
         let beside = Beside(file);
         Ok(Self {
@@ -191,6 +191,14 @@ impl Case {
             expect: Expect::read(&written.expect, file)?,
             call: call(written, &beside)?,
         })
+    }
+}
+
+/// What to do about an integer that TOML does not have; nothing for other complaints.
+fn too_long(message: &str) -> &'static str {
+    match message.contains("overflow") || message.contains("as i128") || message.contains("as u128") {
+        true => "\n(integers of TOML have 64 bits: write JSON with longer ones in a string, such as json = \"[…]\")",
+        false => "",
     }
 }
 

@@ -14,6 +14,7 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::came::Came;
 use crate::case::{Beside, Fixture};
+use crate::json::Json;
 
 /// Lines of a diff beside those that differ.
 const CONTEXT: usize = 2;
@@ -268,10 +269,10 @@ fn result(wanted: &Wanted, case: &Path) -> Result<Option<Expected>, Fixture> {
 /// A string is JSON's text, anything else the value itself.
 fn json(value: &toml::Value) -> Result<String, Fixture> {
     let value = match value {
-        toml::Value::String(text) => serde_json::from_str::<Value>(text),
-        other => serde_json::to_value(other),
+        toml::Value::String(text) => Json::read(text.as_bytes()).map(|json| json.pretty()),
+        other => serde_json::to_string(other),
     };
-    value.map(|value| value.to_string()).map_err(|error| Fixture::new(format!("`expect.json` is not JSON: {error}")))
+    value.map_err(|error| Fixture::new(format!("`expect.json` is not JSON: {error}")))
 }
 
 fn compare(expected: &Expected, found: &Bytes) -> Option<Wrong> {
@@ -279,8 +280,7 @@ fn compare(expected: &Expected, found: &Bytes) -> Option<Wrong> {
         return Some(missing(expected));
     };
     if expected.form == Form::Json {
-        let wanted = serde_json::from_slice::<Value>(bytes);
-        return match (wanted, serde_json::from_slice::<Value>(found)) {
+        return match (Json::read(bytes), Json::read(found)) {
             (Ok(wanted), Ok(found)) if wanted == found => None,
             (Ok(_), Ok(_)) => Some(differs("the result differs", &shown(bytes), &shown(found))),
             (Err(error), _) => Some(Wrong::new(format!("what is expected is not JSON: {error}"))),
@@ -309,8 +309,8 @@ fn differs(what: &str, expected: &str, found: &str) -> Wrong {
 
 /// Bytes for people: JSON set out in lines, text as it is, other bytes in base 64.
 pub(crate) fn shown(bytes: &[u8]) -> String {
-    match (serde_json::from_slice::<Value>(bytes), std::str::from_utf8(bytes)) {
-        (Ok(json), _) => serde_json::to_string_pretty(&json).unwrap_or_default(),
+    match (Json::read(bytes), std::str::from_utf8(bytes)) {
+        (Ok(json), _) => json.pretty(),
         (_, Ok(text)) => text.to_owned(),
         _ => format!("base64:{}", BASE64_STANDARD.encode(bytes)),
     }

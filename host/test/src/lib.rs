@@ -27,6 +27,7 @@ pub mod capture;
 pub mod case;
 pub mod expect;
 pub mod inject;
+mod json;
 pub mod junit;
 pub mod laws;
 pub mod measure;

@@ -134,6 +134,54 @@ fn bless_writes_what_comes_and_leaves_the_rest_of_the_case_as_it_is() {
 }
 
 #[test]
+fn integers_beyond_64_bits_are_compared_digit_by_digit() {
+    let folder = faulty();
+    let case = |expect: &str| {
+        format!("partition = \"\"\nkey = \"text:[340282366920938463463374607431768211457]\"\n[expect]\n{expect}\n")
+    };
+    folder.write("app/cases/same.toml", case("json = \"[340282366920938463463374607431768211457]\""));
+    folder.write("app/cases/other.toml", case("json = \"[340282366920938463463374607431768211456]\""));
+    assert_eq!(told(&folder, "same")["verdict"], "passed");
+    let other = told(&folder, "other");
+    assert_eq!(other["verdict"], "failed", "{other}");
+    let diff = other["wrong"][0]["diff"].as_str().unwrap();
+    assert!(diff.contains("-   340282366920938463463374607431768211456"), "{diff}");
+    assert!(diff.contains("+   340282366920938463463374607431768211457"), "{diff}");
+    // TOML itself has no such integers.
+    for (name, integer) in [("toml", "340282366920938463463374607431768211456"), ("i128", "18446744073709551616")] {
+        let file = folder.write(&format!("app/cases/{name}.toml"), case(&format!("json = [{integer}]")));
+        let why = told(&folder, name)["why"].as_str().unwrap().to_owned();
+        assert!(why.contains("line 4") && why.contains("write JSON with longer ones in a string"), "{why}");
+        fs::remove_file(file).unwrap();
+    }
+    test(&folder, "--no-laws --bless").expect(0);
+    test(&folder, "--no-laws").expect(0);
+}
+
+#[test]
+fn bless_says_blessed_only_of_what_then_passes() {
+    let folder = faulty();
+    let query = "query = '{\"query\":{\"fault\":\"invalid-query\"},\"partitions\":[{\"key\":\"a\",\"data\":\"\"}]}'\n";
+    let expect = "# as the plugin says\n[expect]\nfailure = \"invalid-query\"\nreason = \"deadline\"\n";
+    let reason = folder.write("app/cases/reason.toml", format!("{query}{expect}"));
+    let ended = test(&folder, "--no-laws --bless").expect(0);
+    assert!(ended.out().contains("BLESSED"), "{}", ended.out());
+    let text = fs::read_to_string(&reason).unwrap();
+    assert_eq!(text, format!("{query}{}", expect.replace("deadline", "invalid-query")));
+    test(&folder, "--no-laws").expect(0);
+    // What the log is to contain cannot be told from what came.
+    folder.write(
+        "app/cases/log.toml",
+        "partition = \"\"\nkey = \"panic\"\n[expect]\nfailure = \"trap\"\nlog = \"no such line\"\n",
+    );
+    let ended = test(&folder, "--no-laws --bless").expect(1);
+    let wrong = ended.out();
+    assert!(wrong.contains("FAIL") && !wrong.contains("BLESSED"), "{wrong}");
+    assert!(wrong.contains("no line of the log contains `no such line`"), "{wrong}");
+    assert!(wrong.contains("(--bless does not rewrite this: change it in the case's file)"), "{wrong}");
+}
+
+#[test]
 fn a_component_is_tested_by_itself() {
     let folder = faulty();
     folder.write(
