@@ -23,9 +23,10 @@ pub fn junit(package: &str, cases: &[Tried], laws: &[LawTried]) -> Result<String
         suite.add_test_case(case);
     }
     for tried in laws {
-        let status = match &tried.broken {
-            None => TestCaseStatus::success(),
-            Some(broken) => {
+        let status = match (&tried.broken, &tried.failure) {
+            (None, Some(why)) if tried.is_unchecked() => skipped(&format!("not checked, every call failed: {why}")),
+            (None, _) => TestCaseStatus::success(),
+            (Some(broken), _) => {
                 failure(NonSuccessKind::Failure, "does not hold", &format!("{}\n{}", broken.what, broken.diff))
             }
         };
@@ -33,6 +34,12 @@ pub fn junit(package: &str, cases: &[Tried], laws: &[LawTried]) -> Result<String
     }
     report.add_test_suite(suite);
     report.to_string()
+}
+
+fn skipped(message: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(message);
+    status
 }
 
 fn status(verdict: &Verdict) -> TestCaseStatus {

@@ -11,6 +11,7 @@
 pub(crate) mod partials;
 mod tree;
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
@@ -70,6 +71,12 @@ pub struct LawTried {
     pub law: Law,
     /// How often it was seen to hold.
     pub checked: u64,
+    /// How often nothing was seen, as both ways failed alike: what no call returned says nothing of a law.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failed: u64,
+    /// How they failed the first time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
     /// The smallest case that was found in which it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broken: Option<Broken>,
@@ -86,7 +93,7 @@ pub struct Broken {
 
 impl LawTried {
     fn new(law: Law) -> Self {
-        Self { law, checked: 0, broken: None }
+        Self { law, checked: 0, failed: 0, failure: None, broken: None }
     }
 
     /// True when it was seen to hold and never seen broken.
@@ -94,6 +101,29 @@ impl LawTried {
     pub fn holds(&self) -> bool {
         self.broken.is_none() && self.checked > 0
     }
+
+    /// True when there was something to check it on, and every call failed.
+    #[must_use]
+    pub fn is_unchecked(&self) -> bool {
+        self.broken.is_none() && self.checked == 0 && self.failed > 0
+    }
+
+    /// Takes back what was found with a merge that never returned anything: that one way fails says nothing of a law.
+    fn says_nothing(&mut self, failure: &str) {
+        if self.broken.take().is_some() {
+            self.fails(failure.to_owned());
+        }
+    }
+
+    fn fails(&mut self, failure: String) {
+        self.failed += 1;
+        self.failure.get_or_insert(failure);
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Tester {
@@ -110,9 +140,14 @@ impl Tester {
         };
         let mut random = ChaCha12Rng::seed_from_u64(seed);
         let mut laws = Laws::default();
+        let merges = Merges::default();
         for group in &groups {
-            let folding = Folding { tester: self, guests, group, time: self.merge_time(&Lower::default()) };
+            let time = self.merge_time(&Lower::default());
+            let folding = Folding { tester: self, guests, group, time, merges: &merges };
             laws.check(&folding, self.package.order, &mut random);
+        }
+        if let Some(failure) = merges.always_failed() {
+            laws.0.iter_mut().for_each(|law| law.says_nothing(&failure));
         }
         tried.extend(laws.0);
         tried.retain(|one| one.law != Law::Commutativity || self.package.order == MergeOrder::Any);
@@ -187,6 +222,30 @@ struct Folding<'a> {
     guests: &'a Guests,
     group: &'a Group,
     time: Duration,
+    merges: &'a Merges,
+}
+
+/// What came of the merge calls.
+#[derive(Default)]
+struct Merges {
+    succeeded: Cell<u64>,
+    /// How the first one failed that did.
+    failure: RefCell<Option<String>>,
+}
+
+impl Merges {
+    fn take(&self, result: Result<Bytes, String>) -> Result<Bytes, String> {
+        match &result {
+            Ok(_) => self.succeeded.set(self.succeeded.get() + 1),
+            Err(failure) => drop(self.failure.borrow_mut().get_or_insert_with(|| failure.clone())),
+        }
+        result
+    }
+
+    /// How the merge failed, if no call of it ever returned anything.
+    fn always_failed(&self) -> Option<String> {
+        self.failure.borrow().clone().filter(|_| self.succeeded.get() == 0)
+    }
 }
 
 /// What `finish` makes of a tree, or how the merge fails: two failures of one kind are the same.
@@ -199,7 +258,7 @@ impl Folding<'_> {
             Tree::Fold(children) => {
                 let inputs: Result<Vec<Bytes>, String> = children.iter().map(|child| self.fold(child)).collect();
                 let trial = self.tester.trials().merge(self.guests, &self.group.query, &inputs?, self.time);
-                trial.result.map_err(|failure| failure.to_string())
+                self.merges.take(trial.result.map_err(|failure| failure.to_string()))
             }
         }
     }
@@ -219,9 +278,10 @@ impl Folding<'_> {
         if law.broken.is_some() {
             return;
         }
-        if self.say(one) == self.say(other) {
-            law.checked += 1;
-            return;
+        match (self.say(one), self.say(other)) {
+            (Ok(one), Ok(other)) if one == other => return law.checked += 1,
+            (Err(one), Err(other)) if one == other => return law.fails(one),
+            _ => {}
         }
         let (one, other) = match law.law {
             Law::Grouping => self.shrink(other.clone()),
@@ -277,7 +337,7 @@ impl Folding<'_> {
                 });
             }
             Ok(_) => law.checked += 1,
-            Err(_) => {}
+            Err(failure) => law.fails(failure),
         }
     }
 }

@@ -79,3 +79,34 @@ fn an_ordered_merge_owes_no_commutativity() {
     let names: Vec<&str> = json["laws"].as_array().unwrap().iter().map(|one| one["law"].as_str().unwrap()).collect();
     assert!(!names.contains(&"commutativity") && names.contains(&"associativity"), "{names:?}");
 }
+
+#[test]
+fn a_merge_that_fails_each_time_keeps_no_law() {
+    let folder = faulty();
+    for key in ["a", "b", "c"] {
+        let case = format!(
+            "query = '{{\"merge-fault\":\"unavailable\"}}'\npartition = \"\"\nkey = \"{key}\"\n[expect]\n\
+             json = {{ count = 1, keys = [\"{key}\"] }}\n"
+        );
+        folder.write(&format!("app/cases/{key}.toml"), case);
+    }
+    // What is known of a component's laws is kept for all: here it is for this test alone.
+    let alone = |args: &[&str]| frond(args).dir(folder.dir()).env("FROND_CACHE", folder.path("cache")).run();
+    let json = alone(&["test", "app", "--format", "json", "--junit", "out.xml"]).expect(0).json();
+    let checked = |law: &serde_json::Value| (law["checked"].as_u64().unwrap(), law["failed"].as_u64().unwrap_or(0) > 0);
+    let laws = json["laws"].as_array().unwrap();
+    for law in laws {
+        let expect = if law["law"] == "determinism" { (3, false) } else { (0, true) };
+        assert_eq!(checked(law), expect, "{law}");
+    }
+    assert_eq!(json["sums"]["laws_hold"], 1, "{json}");
+    let xml = std::fs::read_to_string(folder.path("out.xml")).unwrap();
+    assert_eq!(xml.matches("<skipped").count(), 5, "{xml}");
+    let text = alone(&["test", "app"]).expect(0).out();
+    let told = "law     commutativity   not checked, every call failed: unavailable: as the query asked";
+    assert!(text.contains(told), "{text}");
+    // Nobody has checked, and a query is told so.
+    let query = r#"{"query":{},"partitions":[{"key":"ok-1","data":""}]}"#;
+    let asked = alone(&["query", "app", query, "--format", "json"]).expect(0).json();
+    assert_eq!(asked["laws"], "unchecked");
+}
