@@ -59,6 +59,12 @@ pub(crate) struct Changed {
     digest: Option<String>,
 }
 
+/// True for what `curl -d @FILE` makes of a component. `--data-binary` sends the same media type, with the file as it is.
+fn is_stripped(headers: &HeaderMap, component: &[u8]) -> bool {
+    let form = |value: &http::HeaderValue| value.as_bytes().starts_with(b"application/x-www-form-urlencoded");
+    headers.get(http::header::CONTENT_TYPE).is_some_and(form) && !component.starts_with(b"\0asm")
+}
+
 /// Puts a component in a role. It is checked, compiled, tested with the app's cases and tried on one partition; then it
 /// serves. If any of that fails, what was there stays.
 #[utoipa::path(
@@ -89,6 +95,12 @@ pub(crate) async fn put(
     let settings = server.settings();
     let limits = &settings.config.limits;
     let component = params::body(&headers, body, limits.component.0, limits.body_time.0).await?;
+    if is_stripped(&headers, &component) {
+        return Err(Problem::refused(
+            "the body is not WebAssembly, and was sent as a form: `curl -d` leaves out line ends and zero bytes\n\
+             (send the file with `-T FILE` or `--data-binary @FILE`)",
+        ));
+    }
     let version = server.apps.put(&app, named, component).await.map_err(|error| problem(&app, error))?;
     Ok(Json(changed(app, &version, Some((named, role)))))
 }

@@ -1,9 +1,11 @@
 //! Requests' bodies: too slow, too large, packed, broken off.
 
-use frond_server::config::{Size, Time};
 use std::time::Duration;
 
-use crate::common::{Served, by_key, config, send};
+use frond_server::config::{Size, Time};
+use reqwest::Method;
+
+use crate::common::{Served, by_key, config, plugin, send};
 use crate::raw::{Raw, status};
 
 async fn small() -> Served {
@@ -102,4 +104,19 @@ async fn a_body_that_breaks_off_asks_nothing() {
     raw.rest().await;
     served.until("frond_http_connections", &[], |connections| connections <= 1.0).await;
     assert_eq!(served.metric("frond_queries_begun_total", &[]).await, 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_that_curl_sent_as_a_form_is_refused_with_the_remedy() {
+    let served = Served::new().await;
+    let put = |body: Vec<u8>| {
+        let form = "application/x-www-form-urlencoded";
+        served.request(Method::PUT, "/v1/apps/caller/leaf").header("content-type", form).body(body)
+    };
+    let component = std::fs::read(plugin("faulty")).unwrap();
+    // `curl -d @FILE` leaves these out.
+    let stripped = component.iter().copied().filter(|byte| !matches!(byte, b'\0' | b'\r' | b'\n')).collect();
+    send(put(stripped)).await.problem(422, "incompatible", "(send the file with `-T FILE` or `--data-binary @FILE`)");
+    // `--data-binary` sends the same media type.
+    send(put(component)).await.expect(200);
 }
