@@ -1,7 +1,6 @@
 //! `frond replay`: a call that failed in production, made again.
 
 use anyhow::Context;
-use frond_app::{CallLimits, Limits};
 use frond_test::capture::Replay;
 
 use crate::args::ReplayArgs;
@@ -16,10 +15,7 @@ use crate::show::replay;
 pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let kept = Replay::read(&args.dir, args.component.as_deref())?;
     let trial = kept.run(args.component.is_some())?;
-    let own = kept.capture.limits;
-    let leaf = CallLimits { fuel: Some(own.fuel), memory: own.memory, output: own.output, ..CallLimits::default() };
-    let limits = Limits { leaf, ..Limits::default() };
-    print!("{}", replay::replayed(&kept.capture, &trial, &limits, Look::stdout()));
+    print!("{}", replay::replayed(&kept.capture, &trial, Look::stdout()));
     if let Some(package) = &args.as_case {
         let written = kept.as_case(package);
         let file = written.with_context(|| format!("cannot write a case to `{}`", package.display()))?;

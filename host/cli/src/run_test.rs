@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use frond_app::size::{parse_duration, parse_size, show_size};
+use frond_app::size::{parse_duration, parse_size};
 use frond_app::{CallLimits, Limits};
 use frond_root::{Failure, FailureKind};
 use frond_run::load::{self, cache_dir, limits};
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &RunTestArgs) -> anyhow::Result<Exit> {
         Ok(_) => Ok(Exit::Failed),
         Err(failure) => {
             let is_one = args.args.iter().any(|arg| arg == "--exact");
-            eprint!("{}", stopped(&failure, hint(failure.kind, &of, time, is_one)));
+            eprint!("{}", stopped(&failure, hint(failure.kind, is_one)));
             Ok(Exit::Failed)
         }
     }
@@ -118,7 +118,7 @@ fn variable<T>(name: &str, parse: impl Fn(&str) -> Result<T, String>) -> anyhow:
 }
 
 /// Why the program was stopped: the slug, the message, where it was, and what may help.
-fn stopped(failure: &Failure, hint: Option<String>) -> String {
+fn stopped(failure: &Failure, hint: Option<&str>) -> String {
     let mut page = Page::new(Look::stderr());
     page.blank();
     let head = Line::new().tone(Tone::Bad, "stopped: ").put(format!("{}: {}", failure.kind, failure.message));
@@ -133,23 +133,14 @@ fn stopped(failure: &Failure, hint: Option<String>) -> String {
     page.into_text()
 }
 
-fn hint(kind: FailureKind, of: &CallLimits, time: Duration, is_one: bool) -> Option<String> {
-    Some(match kind {
-        FailureKind::Trap if is_one => return None,
-        FailureKind::Trap => {
-            "a panic cannot be caught here, so no test after this one has run; `cargo nextest run` runs each by itself"
-                .to_owned()
-        }
-        FailureKind::OutOfFuel => {
-            let fuel = of.fuel.unwrap_or(0);
-            format!("the limit is {fuel}, as for a leaf: FROND_TEST_FUEL=… sets another, 0 none")
-        }
-        FailureKind::OutOfMemory => {
-            format!("the limit is {}, as for a leaf: FROND_TEST_MEMORY=… sets another", show_size(of.memory))
-        }
-        FailureKind::OutOfTime => format!("the limit is {time:?}: FROND_TEST_TIME=… sets another"),
-        _ => return None,
-    })
+/// The remedy that the message does not tell.
+fn hint(kind: FailureKind, is_one: bool) -> Option<&'static str> {
+    match kind {
+        FailureKind::Trap if !is_one => Some(
+            "a panic cannot be caught here, so no test after this one has run; `cargo nextest run` runs each by itself",
+        ),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ fn once(args: &TestArgs) -> anyhow::Result<Exit> {
     let cases = try_cases(args, &tester, &suite, &out)?;
     let tried_laws = if args.no_laws || !args.inject.is_empty() { Vec::new() } else { tester.laws(&suite, args.seed) };
     out.say(&show::laws(&tried_laws, out.look));
-    out.say(&show::failures(&cases, &tried_laws, &tester.package.limits, out.look));
+    out.say(&show::failures(&cases, &tried_laws, out.look));
     remember(&tester, args, &tried_laws);
     let sums = Sums::of(&cases, &tried_laws, start.elapsed());
     report(args, &tester.package.name, &cases, &tried_laws, &sums)?;
@@ -91,6 +91,9 @@ fn try_cases(args: &TestArgs, tester: &Tester, suite: &Suite, out: &Out) -> anyh
                 .with_context(|| format!("cannot rewrite the expectation of `{}`", case.file.display()))?;
         }
         out.say(&show::case(&tried, width, out.look));
+        if args.verbose {
+            out.say(&show::written(&tried, out.look));
+        }
         all.push(tried);
     }
     Ok(all)

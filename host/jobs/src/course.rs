@@ -8,7 +8,9 @@ mod plan;
 use std::sync::Arc;
 use std::time::Duration;
 
-use frond_root::{Answer, Cancel, Error, Events, Failure, FailureKind, Journal, Plan, Request, Root, flow};
+use frond_root::{
+    Answer, Cancel, Error, Events, Failure, FailureKind, Journal, Limit, Plan, Request, Root, Scope, flow,
+};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -183,6 +185,7 @@ impl Course {
         Request {
             id: self.job.id.query(),
             deadline: if self.job.planned { left.max(LAST) } else { left },
+            limit: Some(Limit::time(Scope::Job, Duration::from_millis(self.job.run_timeout_ms))),
             floor: self.job.floor,
             required: self.job.required.clone(),
             background: Some(self.job.weight),

@@ -271,7 +271,8 @@ pub struct Coverage {
     pub weight: Tally,
     /// The weight that is in the answer, the emitted share of degraded partitions included.
     pub covered: u64,
-    /// What is missing, by index, at most [`MAX_MISSING`].
+    /// What is missing, at most [`MAX_MISSING`]: first what failed by itself, then what was late, then what did not
+    /// begin, last what was stopped because of the others; each by index.
     pub missing: Vec<Missing>,
     /// How many more are missing than `missing` names.
     pub missing_omitted: u64,

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::event::Usage;
 use crate::failure::{Failure, FailureKind};
+use crate::limit::Limit;
 use crate::plan::Partition;
 use crate::scatter::{Report, Scatter};
 
@@ -21,12 +22,20 @@ pub struct Outcome {
     pub result: Result<Bytes, Box<Failure>>,
     /// What the call used.
     pub usage: Usage,
+    /// The last lines that a leaf wrote which succeeded; those of one that failed are in its failure.
+    pub log: Vec<String>,
 }
 
 impl Outcome {
+    /// A partial of a leaf that wrote nothing.
+    #[must_use]
+    pub fn succeeded(partial: Bytes, usage: Usage) -> Self {
+        Self { result: Ok(partial), usage, log: Vec::new() }
+    }
+
     /// A failure of the given kind that used nothing.
     pub fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { result: Err(Box::new(Failure::new(kind, message))), usage: Usage::default() }
+        Self { result: Err(Box::new(Failure::new(kind, message))), usage: Usage::default(), log: Vec::new() }
     }
 }
 
@@ -83,6 +92,12 @@ impl Attempt {
     #[must_use]
     pub fn deadline(&self) -> Instant {
         self.scatter.deadline_of(self.started)
+    }
+
+    /// The limit that this moment stands for.
+    #[must_use]
+    pub fn limit(&self) -> Limit {
+        self.scatter.limit_of(self.started)
     }
 
     /// The query's other half: to ask whether it was closed.

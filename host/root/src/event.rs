@@ -15,6 +15,9 @@ use crate::runner::Covered;
 /// The version of the recorded form. A reader refuses a newer one.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// The bytes of lines that the events of one query tell of leaves that succeed; those of later leaves are only counted.
+pub const MAX_LOGS: usize = 64 << 10;
+
 /// One thing that happened.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Event {
@@ -116,6 +119,9 @@ pub enum EventKind {
         failure: Option<Failure>,
         /// What it used.
         usage: Usage,
+        /// The last lines that a leaf wrote which succeeded, within [`MAX_LOGS`] of all of the query's leaves.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        log: Vec<String>,
     },
     /// A failed attempt will be tried again.
     RetryScheduled {

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::PartitionKey;
+use crate::limit::Limit;
 
 /// The closed list of failures. Its slugs are spelled the same in JSON, events, exit tables and docs.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -103,6 +104,32 @@ pub const WAIT_OVER: &str = "still running when the query stopped waiting for it
 /// What a leaf was stopped for when its query was cancelled.
 pub const CANCELLED: &str = "the query was cancelled while it was running";
 
+/// How much a failure explains of a query that has several: what failed by itself before what was stopped for it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Cause {
+    /// It failed, and would again.
+    Own,
+    /// It failed for now: another attempt might have succeeded.
+    Passing,
+    /// Its time was over.
+    Late,
+    /// It did not begin.
+    NotStarted,
+    /// It was stopped because the query ended.
+    Consequence,
+}
+
+impl From<FailureKind> for Cause {
+    fn from(kind: FailureKind) -> Self {
+        match kind {
+            FailureKind::Cancelled => Self::Consequence,
+            FailureKind::OutOfTime => Self::Late,
+            kind if kind.is_passing() => Self::Passing,
+            _ => Self::Own,
+        }
+    }
+}
+
 /// One failed guest call, with what its author needs to find out why.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Failure {
@@ -116,13 +143,38 @@ pub struct Failure {
     /// The last lines that the guest wrote to stdout and stderr.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
+    /// The limit that ended the call, when one did; the message tells it, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
 }
 
 impl Failure {
     /// A failure with neither backtrace nor log.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), backtrace: Vec::new(), log: Vec::new() }
+        Self { kind, message: message.into(), backtrace: Vec::new(), log: Vec::new(), limit: None }
     }
+
+    /// The same failure, ended by `limit`: as data, and in the message, so that every display tells it.
+    #[must_use]
+    pub fn ended_by(self, limit: Limit) -> Self {
+        let own = self.limit.map(told).unwrap_or_default();
+        let what = self.message.strip_suffix(&own).unwrap_or(&self.message);
+        Self { message: format!("{what}{}", told(limit)), limit: Some(limit), ..self }
+    }
+
+    /// The same failure; where time ended it and no limit is known yet, `time` was the limit.
+    #[must_use]
+    pub fn within(self, time: Limit) -> Self {
+        match (self.kind, self.limit) {
+            (FailureKind::OutOfTime, None) => self.ended_by(time),
+            _ => self,
+        }
+    }
+}
+
+/// How a message tells its limit.
+fn told(limit: Limit) -> String {
+    format!(": {limit}")
 }
 
 impl fmt::Display for Failure {

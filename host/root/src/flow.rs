@@ -139,8 +139,9 @@ where
 {
     check_partials(&request)?;
     let start = Instant::now();
+    let own = Budget::new(start, request.deadline, request.merge_p99);
     let mut course = Course {
-        budget: Budget::new(start, request.deadline, request.merge_p99),
+        budget: Budget { limit: request.limit.unwrap_or(own.limit), ..own },
         request,
         start,
         root,
@@ -160,7 +161,8 @@ where
     let answer = match plan {
         Ok(Ok(plan)) => scatter_and_gather(&mut course, Arc::new(plan)).await,
         Ok(Err(Error::Split(failure))) => {
-            Ok(Answer::Failed { reason: split_reason(*failure), coverage: unplanned(&course) })
+            let failure = failure.within(course.budget.limit);
+            Ok(Answer::Failed { reason: split_reason(failure), coverage: unplanned(&course) })
         }
         Ok(Err(error)) => Err(error),
         Err(reason) => Ok(Answer::Failed { reason, coverage: unplanned(&course) }),

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::answer::{MAX_MISSING, Status};
 use crate::attempt::{Emission, Outcome};
 use crate::event::GatherEnd;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Cause, Failure, FailureKind};
 use crate::ids::QueryId;
 use crate::plan::Plan;
 use crate::policy::budget::Budget;
@@ -69,6 +69,8 @@ struct Cell {
     attempts: u16,
     running: u16,
     kind: Option<FailureKind>,
+    /// How much the last failure explains; the key of its details.
+    cause: Option<Cause>,
 }
 
 /// What must be in the answer.
@@ -109,7 +111,8 @@ pub struct Gather {
     wait_until: Option<Instant>,
     invalid_query: Option<Failure>,
     retries: RetryBudget,
-    details: BTreeMap<u32, Box<Failure>>,
+    /// The last failures in full: of the first partitions by cause, then by index, as the account names them.
+    details: BTreeMap<(Cause, u32), Box<Failure>>,
     account: account::Account,
 }
 
@@ -257,12 +260,16 @@ impl Gather {
             false => emission.done.clamp(0.0, 1.0),
         };
         self.settle(partition, Status::Degraded, share);
+        self.explains(partition, Cause::Late);
         actions.push(Action::Merge { partition, partial: emission.partial });
         self.note_missing(partition, Status::Degraded, actions);
     }
 
     fn miss(&mut self, partition: u32, status: Status, actions: &mut Vec<Action>) {
         self.settle(partition, status, 0.0);
+        if status == Status::Failed {
+            self.explains(partition, Cause::Own);
+        }
         self.note_missing(partition, status, actions);
     }
 
@@ -280,8 +287,9 @@ impl Gather {
         };
         cell.settled = Some(status);
         cell.share = share;
-        if status == Status::Succeeded {
-            self.details.remove(&partition);
+        let before = cell.cause;
+        if let (Status::Succeeded, Some(cause)) = (status, before) {
+            self.details.remove(&(cause, partition));
         }
         let weight = self.plan.get(partition).map_or(0, |one| one.weight);
         self.open -= 1;
@@ -297,12 +305,25 @@ impl Gather {
     }
 
     fn remember(&mut self, partition: u32, failure: Box<Failure>) {
-        if let Some(cell) = self.cells.get_mut(partition as usize) {
-            cell.kind = Some(failure.kind);
+        let Some(cell) = self.cells.get_mut(partition as usize) else {
+            return;
+        };
+        let cause = Cause::from(failure.kind);
+        cell.kind = Some(failure.kind);
+        if let Some(before) = cell.cause.replace(cause) {
+            self.details.remove(&(before, partition));
         }
-        self.details.insert(partition, failure);
+        self.details.insert((cause, partition), failure);
         if self.details.len() > MAX_MISSING {
             self.details.pop_last();
+        }
+    }
+
+    /// Files the last failure of a partition under another cause, now that the partition is settled.
+    fn explains(&mut self, partition: u32, cause: Cause) {
+        let before = self.cells.get_mut(partition as usize).and_then(|cell| cell.cause.replace(cause));
+        if let Some(failure) = before.and_then(|before| self.details.remove(&(before, partition))) {
+            self.details.insert((cause, partition), failure);
         }
     }
 

@@ -8,7 +8,7 @@
 //! 6. [`merge`]: which partials are folded together, and when.
 //! 7. [`answer`]: what comes out, with the account of what did not.
 //!
-//! [`flow`] runs the steps; [`event`] tells what happens; [`policy`] holds the formulas; [`runner`] is the seam
+//! [`flow`] runs the steps; [`failure`] and [`limit`] say what ended a call; [`event`] tells what happens; [`policy`] holds the formulas; [`runner`] is the seam
 //! behind which leaves run, in this process or elsewhere, and [`journal`] that behind which partials outlive it.
 //!
 //! Nothing here opens a socket or a database, reads a file, or knows what WebAssembly is.
@@ -22,6 +22,7 @@ pub mod flow;
 pub mod gather;
 pub mod ids;
 pub mod journal;
+pub mod limit;
 pub mod merge;
 pub mod plan;
 pub mod policy;
@@ -36,6 +37,7 @@ pub use failure::{Error, Failure, FailureKind};
 pub use flow::{Cancel, Root};
 pub use ids::{PartitionKey, QueryId};
 pub use journal::Journal;
+pub use limit::{Bound, Limit, LimitKey, Scope};
 pub use plan::{Content, Partition, Plan};
 pub use request::{Floor, MergeOrder, Request};
 pub use runner::{LeafRunner, Merger};

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{PartitionKey, QueryId};
+use crate::limit::Limit;
 
 /// How much of the planned weight an answer must stand on.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -61,6 +62,8 @@ pub struct Request {
     pub query: Bytes,
     /// From the start of planning to the answer.
     pub deadline: Duration,
+    /// The limit that the deadline stands for, when it is not the query's own: a job's timeout.
+    pub limit: Option<Limit>,
     /// How much must be there.
     pub floor: Floor,
     /// Partitions that must be there whatever the floor says.
@@ -90,6 +93,7 @@ impl Request {
             app: app.into(),
             query: query.into(),
             deadline: Duration::from_secs(10),
+            limit: None,
             floor: Floor::All,
             required: Vec::new(),
             order: MergeOrder::Any,

@@ -5,6 +5,8 @@
 //! to claim or await. Slots have no lock in common: who sleeps on one is woken on the core of who had it, and the two may
 //! take turns there for milliseconds though another core idles.
 
+mod order;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -16,7 +18,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::attempt::{Attempt, Emission, MIN_TIME, Outcome};
+use crate::limit::{Limit, Scope};
 use crate::plan::Plan;
+
+use order::order;
 
 /// The least time between two wake-ups of the query's task while leaves still run.
 pub const COOL_DOWN: Duration = Duration::from_millis(1);
@@ -84,6 +89,7 @@ pub struct Scatter {
     window: usize,
     background: Option<u32>,
     leaf_deadline: Instant,
+    limit: Limit,
     leaf_time: Option<Duration>,
     unread_limit: u64,
     order: Option<Vec<u32>>,
@@ -122,6 +128,8 @@ pub struct Window {
     pub slots: usize,
     /// When the last leaf is cut off.
     pub leaf_deadline: Instant,
+    /// The limit that this moment stands for.
+    pub limit: Limit,
     /// One attempt's own limit.
     pub leaf_time: Option<Duration>,
     /// Bytes of partials that may wait to be read before no more leaves begin.
@@ -144,6 +152,7 @@ impl Scatter {
             window: window.slots.max(1),
             background: window.background,
             leaf_deadline: window.leaf_deadline,
+            limit: window.limit,
             leaf_time: window.leaf_time,
             unread_limit: window.unread,
             order,
@@ -247,6 +256,15 @@ impl Scatter {
         match self.leaf_time {
             Some(time) => started.checked_add(time).map_or(self.leaf_deadline, |at| at.min(self.leaf_deadline)),
             None => self.leaf_deadline,
+        }
+    }
+
+    /// The limit that ends an attempt begun at `started` for its time: its own, or the query's deadline.
+    #[must_use]
+    pub fn limit_of(&self, started: Instant) -> Limit {
+        match self.leaf_time {
+            Some(time) if self.deadline_of(started) < self.leaf_deadline => Limit::time(Scope::Leaf, time),
+            _ => self.limit,
         }
     }
 
@@ -362,29 +380,6 @@ impl Scatter {
             hooks.push(Box::new(hook));
         }
     }
-}
-
-/// The indexes to claim, if they are not simply all of them: those that no journal has, the heaviest first if asked for.
-fn order(plan: &Plan, heavy_first: bool) -> Option<Vec<u32>> {
-    let order = heavy_first.then(|| heaviest_first(plan)).flatten();
-    if plan.kept() == 0 {
-        return order;
-    }
-    let mut order = order.unwrap_or_else(|| (0_u32..).take(plan.len()).collect());
-    order.retain(|index| !plan.is_kept(*index));
-    Some(order)
-}
-
-/// The indexes by falling weight, or `None` when all weigh the same.
-fn heaviest_first(plan: &Plan) -> Option<Vec<u32>> {
-    let weight = |index: &u32| plan.get(*index).map_or(0, |one| one.weight);
-    let mut order: Vec<u32> = (0_u32..).take(plan.len()).collect();
-    let first = order.first().map(weight)?;
-    if order.iter().all(|index| weight(index) == first) {
-        return None;
-    }
-    order.sort_by_key(|index| std::cmp::Reverse(weight(index)));
-    Some(order)
 }
 
 /// A poisoned lock is taken all the same: every critical section here leaves its value whole.

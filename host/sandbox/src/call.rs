@@ -5,7 +5,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
-use frond_root::{Failure, FailureKind, Usage};
+use frond_root::{Bound, Failure, FailureKind, Limit, Scope, Usage};
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower};
 use wasmtime::{CallHook, Store, UpdateDeadline, WasmBacktrace};
 
@@ -15,7 +15,7 @@ use crate::component::{Plugin, Ready};
 use crate::grants::Granted;
 use crate::host::{Caller, Host, Seed};
 use crate::limits::Limits;
-use crate::log::Log;
+use crate::log::{Log, Text};
 use crate::park;
 use crate::places::Place;
 use crate::stop::{Stop, classify_at};
@@ -30,7 +30,11 @@ pub(crate) struct Call<'a> {
     #[expect(dead_code, reason = "a proof: while it is held, the pool has room")]
     pub(crate) place: &'a Place,
     pub(crate) limits: &'a Limits,
+    /// Where those are set.
+    pub(crate) scope: Scope,
     pub(crate) deadline: Instant,
+    /// The limit that the deadline stands for, where the caller's caller does not know better.
+    pub(crate) time: Option<Limit>,
     /// When the call is given up, if that is before its deadline.
     pub(crate) until: Instant,
     pub(crate) seed: Option<Seed>,
@@ -86,10 +90,9 @@ impl Running<'_> {
 
     /// Refuses a result that is larger than the limit.
     pub(crate) fn within_output(&self, size: u64) -> Result<(), Stop> {
-        let limit = self.store.data().limits.output;
-        match size <= limit {
+        match size <= self.store.data().limits.output {
             true => Ok(()),
-            false => Err(Stop::Output { what: "returned a result", size, limit }),
+            false => Err(Stop::Output { what: "returned a result", size }),
         }
     }
 }
@@ -120,17 +123,26 @@ impl Call<'_> {
         let log = host.log().cloned();
         let result = match ended {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(failure)) => Err(Box::new(host.explain(Failure { log: lines(log.as_ref()), ..failure }))),
+            Ok(Err(failure)) => Err(Box::new(host.explain(Failure { log: read(log.as_ref()).shown(), ..failure }))),
             Err(error) => {
-                let failure = Failure { log: lines(log.as_ref()), ..classify_at(&error, host.cut_off_at.as_ref()) };
-                Err(Box::new(match failure.kind {
+                let (failure, bound) = classify_at(&error, host.cut_off_at.as_ref());
+                let text = read(log.as_ref());
+                Err(Box::new(match (failure.kind, bound.and_then(|bound| self.limit(bound))) {
                     // It may have panicked over what it was refused; nothing else that stops it is a consequence of that.
-                    FailureKind::Trap => host.explain(words::tell(failure)),
-                    _ => failure,
+                    (FailureKind::Trap, _) => host.explain(words::tell(failure, &text)),
+                    (_, Some(limit)) => Failure { log: text.shown(), ..failure }.ended_by(limit),
+                    (_, None) => Failure { log: text.shown(), ..failure },
                 }))
             }
         };
         Called { result, usage, caller: host.caller, log }
+    }
+
+    fn limit(&self, bound: Bound) -> Option<Limit> {
+        match bound {
+            Bound::Time => self.time,
+            bound => self.limits.limit(self.scope, bound),
+        }
     }
 
     fn drive<T>(
@@ -211,14 +223,14 @@ impl Call<'_> {
     }
 }
 
-fn lines(log: Option<&Log>) -> Vec<String> {
-    log.map(Log::lines).unwrap_or_default()
+fn read(log: Option<&Log>) -> Text {
+    log.map(Log::read).unwrap_or_default()
 }
 
 fn count(host: &mut Host) -> wasmtime::Result<()> {
     host.host_calls += 1;
     if host.host_calls > host.limits.host_calls {
-        return Err(Stop::HostCalls { limit: host.limits.host_calls }.into());
+        return Err(Stop::HostCalls.into());
     }
     Ok(())
 }

@@ -274,7 +274,7 @@ impl HostMonotonicClock for Steps {
 mod tests {
     use bytes::Bytes;
     use frond_root::scatter::Window;
-    use frond_root::{Partition, Plan};
+    use frond_root::{Limit, Partition, Plan, Scope};
 
     use super::*;
 
@@ -285,6 +285,7 @@ mod tests {
         let window = Window {
             slots: 1,
             leaf_deadline: now.into(),
+            limit: Limit::time(Scope::Query, Duration::ZERO),
             leaf_time: None,
             unread: u64::MAX,
             heaviest_first: false,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use frond_root::{Attempt, Failure, FailureKind, Partition, Scatter, Usage};
+use frond_root::{Attempt, Bound, Failure, FailureKind, Limit, Partition, Scatter, Scope, Usage};
 use sha2::{Digest, Sha256};
 
 use crate::bindings::PartitionIn;
@@ -63,7 +63,9 @@ impl Leaf {
             ready,
             place,
             limits: &self.limits,
+            scope: Scope::Leaf,
             deadline,
+            time: Some(attempt.limit()),
             until: if seat.waker.is_some() { deadline } else { deadline.min(Instant::now() + brief::AT_MOST) },
             seed: self.deterministic.then(|| seed(scatter.query(), key)),
             granted: Granted::from(&self.grants),
@@ -101,8 +103,9 @@ impl Leaf {
         }
         let (size, limit) = (partition.content.size(), self.limits.partition);
         if size > limit {
-            let message = format!("has {size} bytes, the limit is {limit} for a leaf that does not import `source`");
-            return Err(Failure::new(FailureKind::InvalidPartition, message));
+            let message = format!("has {size} bytes, too many for a leaf that does not import `source`");
+            let limit = Limit::new(Scope::Leaf, Bound::Partition, limit);
+            return Err(Failure::new(FailureKind::InvalidPartition, message).ended_by(limit));
         }
         partition.content.whole()
     }

@@ -1,5 +1,6 @@
 //! What one call may use, and the meter that holds it to that.
 
+use frond_root::{Bound, Limit, Scope};
 use wasmtime::ResourceLimiter;
 
 use crate::stop::Stop;
@@ -37,6 +38,22 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The limit of `bound`, as set for calls of `scope`. Time is no limit of these.
+    pub(crate) fn limit(&self, scope: Scope, bound: Bound) -> Option<Limit> {
+        let value = match bound {
+            Bound::Fuel => self.fuel,
+            Bound::Memory => self.memory,
+            Bound::TableElements => self.table_elements,
+            Bound::Output => self.output,
+            Bound::HostCalls => self.host_calls,
+            Bound::Partition => self.partition,
+            Bound::Time => return None,
+        };
+        Some(Limit::new(scope, bound, value))
+    }
+}
+
 /// Counts what a store holds, and refuses growth beyond the limits with a typed stop: a guest that only saw −1 would
 /// end in an `unreachable` that looks like a panic.
 #[derive(Debug)]
@@ -62,7 +79,7 @@ impl ResourceLimiter for Meter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let wanted = self.memory.saturating_add(desired.saturating_sub(current) as u64);
         if wanted > self.max_memory {
-            return Err(Stop::Memory { wanted, limit: self.max_memory }.into());
+            return Err(Stop::Memory { wanted }.into());
         }
         // Beyond what the guest itself declares, it expects to be refused.
         let fits = maximum.is_none_or(|maximum| desired <= maximum);
@@ -79,7 +96,7 @@ impl ResourceLimiter for Meter {
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let wanted = self.tables.saturating_add(desired.saturating_sub(current) as u64);
         if wanted > self.max_tables {
-            return Err(Stop::Tables { wanted, limit: self.max_tables }.into());
+            return Err(Stop::Tables { wanted }.into());
         }
         let fits = maximum.is_none_or(|maximum| desired <= maximum);
         if fits {

@@ -71,9 +71,9 @@ fn config(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 
 fn emit_partial(store: StoreContextMut<'_, Host>, (partial, done): (WasmList<u8>, f64)) -> wasmtime::Result<()> {
     let host = store.data();
-    let (size, limit) = (partial.len() as u64, host.limits.output);
-    if size > limit {
-        return Err(Stop::Output { what: "emitted a partial", size, limit }.into());
+    let size = partial.len() as u64;
+    if size > host.limits.output {
+        return Err(Stop::Output { what: "emitted a partial", size }.into());
     }
     if !(0.0..=1.0).contains(&done) {
         return Err(Stop::Misuse("emitted a partial whose share is not between 0 and 1").into());

@@ -17,33 +17,99 @@ const MAX_LINES: usize = 20;
 /// The most bytes of a line; the rest of it is cut.
 const MAX_LINE: usize = 1024;
 
+/// The most bytes that are kept of a line's beginning, and of its end: a runtime writes what was thrown, and where, in a
+/// line of any length.
+const MAX_PART: usize = 4 << 10;
+
 /// The log of one call. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Log(Arc<Mutex<Tail>>);
 
+/// The last lines, each without its middle if it is long.
 #[derive(Debug)]
 struct Tail {
+    /// Lines that are whole, with their ends.
     bytes: VecDeque<u8>,
+    /// The line that is written now.
+    line: Line,
     limit: usize,
     written: u64,
+    /// True once anything was dropped from the front.
+    cut: bool,
+}
+
+/// A line in two parts: its beginning, and the last bytes of what follows.
+#[derive(Debug, Default)]
+struct Line {
+    head: Vec<u8>,
+    rest: VecDeque<u8>,
+    dropped: bool,
+}
+
+impl Line {
+    fn push(&mut self, bytes: &[u8], most: usize) {
+        let (head, rest) = bytes.split_at(bytes.len().min(most.saturating_sub(self.head.len())));
+        self.head.extend_from_slice(head);
+        let drop = (self.rest.len() + rest.len()).saturating_sub(most);
+        self.dropped |= drop > 0;
+        self.rest.drain(..drop.min(self.rest.len()));
+        let kept = rest.len().min(most);
+        self.rest.extend(rest.iter().skip(rest.len() - kept));
+    }
+
+    /// The line, with a sign where its middle is missing.
+    fn parts(&self) -> [&[u8]; 4] {
+        let sign = if self.dropped { "…" } else { "" };
+        let (rest, more) = self.rest.as_slices();
+        [&self.head, sign.as_bytes(), rest, more]
+    }
+
+    fn clear(&mut self) {
+        self.head.clear();
+        self.rest.clear();
+        self.dropped = false;
+    }
+}
+
+impl Tail {
+    fn push(&mut self, bytes: &[u8]) {
+        self.written += bytes.len() as u64;
+        let most = MAX_PART.min(self.limit);
+        let mut rest = bytes;
+        while let Some(at) = memchr::memchr(b'\n', rest) {
+            let (line, after) = rest.split_at(at + 1);
+            self.line.push(line.strip_suffix(b"\n").unwrap_or(line), most);
+            self.end_line();
+            rest = after;
+        }
+        self.line.push(rest, most);
+    }
+
+    fn end_line(&mut self) {
+        for part in self.line.parts() {
+            self.bytes.extend(part);
+        }
+        self.bytes.push_back(b'\n');
+        self.line.clear();
+        let drop = self.bytes.len().saturating_sub(self.limit);
+        self.cut |= drop > 0;
+        self.bytes.drain(..drop);
+    }
 }
 
 impl Log {
     pub(crate) fn new(limit: u64) -> Self {
         Self(Arc::new(Mutex::new(Tail {
             bytes: VecDeque::new(),
+            line: Line::default(),
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
             written: 0,
+            cut: false,
         })))
     }
 
     fn push(&self, bytes: &[u8]) {
-        let mut tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.written += bytes.len() as u64;
-        let kept = bytes.len().min(tail.limit);
-        let drop = (tail.bytes.len() + kept).saturating_sub(tail.limit);
-        tail.bytes.drain(..drop);
-        tail.bytes.extend(bytes.iter().skip(bytes.len() - kept));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
     }
 
     /// Bytes written, those not kept included.
@@ -51,18 +117,50 @@ impl Log {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).written
     }
 
-    /// The last lines, oldest first, without what could drive a terminal.
-    pub(crate) fn lines(&self) -> Vec<String> {
-        let mut tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let cut = tail.written > tail.bytes.len() as u64;
-        let text = String::from_utf8_lossy(tail.bytes.make_contiguous()).into_owned();
-        let lines: Vec<&str> = text.lines().collect();
-        let skipped = lines.len().saturating_sub(MAX_LINES);
+    /// What is kept.
+    pub(crate) fn read(&self) -> Text {
+        let tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (bytes, more) = tail.bytes.as_slices();
+        let mut all = [bytes, more].concat();
+        all.extend(tail.line.parts().concat());
+        let drop = all.len().saturating_sub(tail.limit);
+        let kept = String::from_utf8_lossy(all.get(drop..).unwrap_or_default()).into_owned();
+        Text { lines: kept.lines().map(str::to_owned).collect(), written: tail.written, cut: tail.cut || drop > 0 }
+    }
+}
+
+/// What a call wrote, as far as it is kept.
+#[derive(Debug, Default)]
+pub(crate) struct Text {
+    /// Its lines, oldest first, as they were written: not safe to show.
+    pub(crate) lines: Vec<String>,
+    written: u64,
+    cut: bool,
+}
+
+impl Text {
+    /// What is kept of `text` by a log of the default size.
+    #[cfg(test)]
+    pub(crate) fn of(text: &str) -> Self {
+        let log = Log::new(crate::limits::Limits::default().log);
+        log.push(text.as_bytes());
+        log.read()
+    }
+
+    /// The last lines, oldest first, clipped, and without what could drive a terminal.
+    pub(crate) fn shown(&self) -> Vec<String> {
+        self.shown_before(self.lines.len())
+    }
+
+    /// The last of the lines before number `end`.
+    pub(crate) fn shown_before(&self, end: usize) -> Vec<String> {
+        let end = end.min(self.lines.len());
+        let skipped = end.saturating_sub(MAX_LINES);
         let mut shown = Vec::with_capacity(MAX_LINES + 1);
-        if cut || skipped > 0 {
-            shown.push(format!("… the last of {} bytes:", tail.written));
+        if self.cut || skipped > 0 {
+            shown.push(format!("… the last of {} bytes:", self.written));
         }
-        shown.extend(lines.iter().skip(skipped).map(|line| line_of(line)));
+        shown.extend(self.lines.iter().take(end).skip(skipped).map(|line| line_of(line)));
         shown
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use frond_root::runner::{Covered, Merged, Merging};
-use frond_root::{Failure, FailureKind, Merger, Usage};
+use frond_root::{Failure, FailureKind, Merger, Scope, Usage};
 
 use crate::bindings::{CoverageIn, PartitionOut, PartitionsOut};
 use crate::brief::{self, Brevity};
@@ -48,6 +48,7 @@ impl Guests {
     /// Runs `work` in a fresh instance on this thread, which may sleep.
     pub(crate) fn call_here<T>(
         &self,
+        scope: Scope,
         until: Instant,
         place: &Place,
         flag: Arc<Flag>,
@@ -56,11 +57,12 @@ impl Guests {
     ) -> Called<T> {
         flag.here();
         let (watch, waker) = (self.clock.watch().sampled(probe), park::waker());
-        self.prepared(until, (until, place), &watch, Some(&waker)).run(Caller::Other(flag), work)
+        self.prepared(scope, until, (until, place), &watch, Some(&waker)).run(Caller::Other(flag), work)
     }
 
     fn prepared<'a>(
         &'a self,
+        scope: Scope,
         deadline: Instant,
         (until, place): (Instant, &'a Place),
         watch: &'a Watch,
@@ -71,7 +73,9 @@ impl Guests {
             ready: self.plugin.shared(),
             place,
             limits: &self.limits,
+            scope,
             deadline,
+            time: None,
             until,
             seed: None,
             granted: self.granted.clone(),
@@ -83,6 +87,7 @@ impl Guests {
     /// The same as a call that is likely to be brief, on a thread that must not sleep: nothing, if it was not brief.
     fn call_at_once<T>(
         &self,
+        scope: Scope,
         until: Instant,
         place: &Place,
         flag: &Arc<Flag>,
@@ -95,7 +100,7 @@ impl Guests {
         let watch = self.clock.watch();
         let call = || {
             let given_up = until.min(began + brief::AT_MOST);
-            self.prepared(until, (given_up, place), &watch, None).run(Caller::Other(flag.clone()), work)
+            self.prepared(scope, until, (given_up, place), &watch, None).run(Caller::Other(flag.clone()), work)
         };
         // A bug of ours is met again on the other thread, and told there.
         let called = catch_unwind(AssertUnwindSafe(call));
@@ -127,6 +132,7 @@ impl Guests {
     /// unless it is brief. Dropping the future stops the guest.
     fn call<T, W>(
         &self,
+        scope: Scope,
         until: Instant,
         size: usize,
         work: W,
@@ -142,7 +148,7 @@ impl Guests {
             let place = guests.plugin.others().wait_until(until).await?;
             if may_be_brief {
                 let at_once = async |running: Running<'_>| work(running, guests.plugin()).await;
-                if let Some(Called { result, usage, .. }) = guests.call_at_once(until, &place, &flag, at_once) {
+                if let Some(Called { result, usage, .. }) = guests.call_at_once(scope, until, &place, &flag, at_once) {
                     stop.disarm();
                     return result.map(|value| (value, usage));
                 }
@@ -150,7 +156,9 @@ impl Guests {
             let task = tokio::task::spawn_blocking(move || {
                 let began = Instant::now();
                 let Called { result, usage, .. } =
-                    guests.call_here(until, &place, flag, None, async |running| work(running, guests.plugin()).await);
+                    guests.call_here(scope, until, &place, flag, None, async |running| {
+                        work(running, guests.plugin()).await
+                    });
                 if may_be_brief {
                     guests.brevity.learn(began.elapsed());
                 }
@@ -196,17 +204,19 @@ pub struct MergeHost(pub Guests);
 impl Merger for MergeHost {
     fn merge(&self, query: Bytes, partials: Vec<Bytes>, until: tokio::time::Instant) -> Merging {
         let size = query.len() + partials.iter().map(Bytes::len).sum::<usize>();
-        let call = self.0.call(until.into_std(), size, async move |running: Running<'_>, plugin: &Plugin| {
-            merge(running, plugin, &query, &partials).await
-        });
+        let call =
+            self.0.call(Scope::Merge, until.into_std(), size, async move |running: Running<'_>, plugin: &Plugin| {
+                merge(running, plugin, &query, &partials).await
+            });
         Box::pin(async move { sized(call.await) })
     }
 
     fn finish(&self, query: Bytes, merged: Option<Bytes>, covered: Covered, until: tokio::time::Instant) -> Merging {
         let size = query.len() + merged.as_ref().map_or(0, Bytes::len);
-        let call = self.0.call(until.into_std(), size, async move |running: Running<'_>, plugin: &Plugin| {
-            finish(running, plugin, &query, merged.as_deref(), covered).await
-        });
+        let call =
+            self.0.call(Scope::Merge, until.into_std(), size, async move |running: Running<'_>, plugin: &Plugin| {
+                finish(running, plugin, &query, merged.as_deref(), covered).await
+            });
         Box::pin(async move { sized(call.await) })
     }
 }
@@ -269,7 +279,7 @@ impl SplitHost {
     /// How the guest failed.
     pub async fn split(&self, query: Bytes, wanted: u32, until: Instant) -> Result<Vec<(String, Bytes)>, Box<Failure>> {
         let size = query.len();
-        let call = self.0.call(until, size, async move |running: Running<'_>, plugin: &Plugin| {
+        let call = self.0.call(Scope::Split, until, size, async move |running: Running<'_>, plugin: &Plugin| {
             split(running, plugin, &query, wanted).await
         });
         call.await.map(|(partitions, _)| partitions)

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use frond_root::{Failure, Usage};
+use frond_root::{Failure, Limit, Scope, Usage};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -101,7 +101,9 @@ impl Program {
             ready: self.plugin.shared(),
             place: &place,
             limits,
+            scope: Scope::RunTest,
             deadline,
+            time: Some(Limit::time(Scope::RunTest, time)),
             until: deadline,
             granted: Granted::Nothing,
             seed: None,

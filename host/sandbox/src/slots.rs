@@ -267,11 +267,14 @@ impl Query {
         let given_up = seat.waker.is_none()
             && called.result.as_ref().is_err_and(|failure| failure.kind == FailureKind::OutOfTime)
             && now() < deadline;
+        // What a failed call wrote is in its failure.
+        let wrote = called.log.as_ref().filter(|log| called.result.is_ok() && log.written() > 0);
+        let log = wrote.map(|log| log.read().shown()).unwrap_or_default();
         let mut left = None;
         if let Caller::Leaf(attempt) = called.caller {
             match given_up {
                 true => left = Some(attempt),
-                false => attempt.end(Outcome { result: called.result, usage }, now()),
+                false => attempt.end(Outcome { result: called.result, usage, log }, now()),
             }
         }
         if let Some(weight) = self.scatter.background() {

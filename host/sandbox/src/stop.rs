@@ -1,7 +1,7 @@
 //! Why a call ended without a result: from wasmtime's error to one of the failure slugs, by type and never by text.
 
 use frond_root::failure::{CANCELLED, TIME_UP, WAIT_OVER};
-use frond_root::{Failure, FailureKind};
+use frond_root::{Bound, Failure, FailureKind};
 use rustc_demangle::demangle;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
@@ -25,16 +25,16 @@ pub(crate) enum Stop {
     Late,
     #[error("{CANCELLED}")]
     Cancelled,
-    #[error("asked for {wanted} bytes of memory, the limit is {limit}")]
-    Memory { wanted: u64, limit: u64 },
-    #[error("asked for {wanted} table elements, the limit is {limit}")]
-    Tables { wanted: u64, limit: u64 },
+    #[error("asked for {wanted} bytes of memory")]
+    Memory { wanted: u64 },
+    #[error("asked for {wanted} table elements")]
+    Tables { wanted: u64 },
     #[error("{what} could not grow: {why}")]
     Growth { what: &'static str, why: String },
-    #[error("{what} of {size} bytes, the limit is {limit}")]
-    Output { what: &'static str, size: u64, limit: u64 },
-    #[error("made more than {limit} calls to the host")]
-    HostCalls { limit: u64 },
+    #[error("{what} of {size} bytes")]
+    Output { what: &'static str, size: u64 },
+    #[error("made too many calls to the host")]
+    HostCalls,
     #[error("{0}")]
     Misuse(&'static str),
     #[error("{0}")]
@@ -48,28 +48,50 @@ impl Stop {
             Self::Cancelled => FailureKind::Cancelled,
             Self::Memory { .. } | Self::Tables { .. } | Self::Growth { .. } => FailureKind::OutOfMemory,
             Self::Output { .. } => FailureKind::OutputTooLarge,
-            Self::HostCalls { .. } => FailureKind::HostCallDenied,
+            Self::HostCalls => FailureKind::HostCallDenied,
             Self::Misuse(_) => FailureKind::Trap,
             Self::Content(failure) => failure.kind,
+        }
+    }
+
+    /// What the limit bounds that it was stopped for; `None` when it was stopped for none that is set for it.
+    fn bound(&self) -> Option<Bound> {
+        match self {
+            Self::Time => Some(Bound::Time),
+            Self::Memory { .. } => Some(Bound::Memory),
+            Self::Tables { .. } => Some(Bound::TableElements),
+            Self::Output { .. } => Some(Bound::Output),
+            Self::HostCalls => Some(Bound::HostCalls),
+            Self::Late | Self::Cancelled | Self::Growth { .. } | Self::Misuse(_) | Self::Content(_) => None,
         }
     }
 }
 
 /// The failure that `error` stands for.
 pub(crate) fn classify(error: &wasmtime::Error) -> Failure {
-    classify_at(error, None)
+    classify_at(error, None).0
 }
 
-/// The failure that `error` stands for, of a guest that may have been cut off in a host call, at `cut_off_at`.
-pub(crate) fn classify_at(error: &wasmtime::Error, cut_off_at: Option<&WasmBacktrace>) -> Failure {
+/// The failure that `error` stands for, of a guest that may have been cut off in a host call, at `cut_off_at`; and what the
+/// limit bounds that the call met, if it met one.
+pub(crate) fn classify_at(error: &wasmtime::Error, cut_off_at: Option<&WasmBacktrace>) -> (Failure, Option<Bound>) {
+    let mut bound = None;
     let (kind, message) = if let Some(stop) = error.downcast_ref::<Stop>() {
         match stop {
-            Stop::Content(failure) => return failure.clone(),
-            _ => (stop.kind(), stop.to_string()),
+            Stop::Content(failure) => return (failure.clone(), None),
+            _ => {
+                bound = stop.bound();
+                (stop.kind(), stop.to_string())
+            }
         }
     } else if let Some(exit) = error.downcast_ref::<I32Exit>() {
         (FailureKind::Trap, exited(exit))
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
+        bound = match trap {
+            Trap::OutOfFuel => Some(Bound::Fuel),
+            Trap::Interrupt => Some(Bound::Time),
+            _ => None,
+        };
         of_trap(*trap)
     } else if let Some(misfit) = error.downcast_ref::<Misfit>() {
         (FailureKind::Incompatible, misfit.to_string())
@@ -79,7 +101,8 @@ pub(crate) fn classify_at(error: &wasmtime::Error, cut_off_at: Option<&WasmBackt
         (FailureKind::Trap, clip(&error.root_cause().to_string()))
     };
     let trace = error.downcast_ref::<WasmBacktrace>().or(cut_off_at);
-    Failure { backtrace: trace.map(backtrace).unwrap_or_default(), ..Failure::new(kind, message) }
+    let backtrace = trace.map(backtrace).unwrap_or_default();
+    (Failure { backtrace, ..Failure::new(kind, message) }, bound)
 }
 
 /// WASI 0.2 tells a success from a failure and no more: whatever its code was, the host sees 1.

@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use frond_root::runner::Covered;
 use frond_root::scatter::Window;
-use frond_root::{Emission, Error, Failure, FailureKind, Outcome, Partition, Plan, Scatter, Usage};
+use frond_root::{Emission, Error, Failure, FailureKind, Limit, Outcome, Partition, Plan, Scatter, Scope, Usage};
 
 use crate::call::{Called, Running};
 use crate::clock::Clock;
 use crate::component::Plugin;
 use crate::host::Caller;
 use crate::leaf::Leaf;
-use crate::log::Log;
 use crate::merger::{Guests, finish, merge, split};
 use crate::park::{self, Seat};
 use crate::places::Place;
@@ -95,6 +94,7 @@ impl Trials {
         let window = Window {
             slots: 1,
             leaf_deadline: (start + time).into(),
+            limit: Limit::time(Scope::Query, time),
             leaf_time: None,
             unread: u64::MAX,
             heaviest_first: false,
@@ -119,7 +119,7 @@ impl Trials {
     pub fn merge(&self, guests: &Guests, query: &[u8], partials: &[Bytes], time: Duration) -> Trial {
         let plugin = guests.plugin();
         let call = async |running: Running<'_>| merge(running, plugin, query, partials).await;
-        self.call(guests, time, call, |merged| merged.len() as u64)
+        self.call(Scope::Merge, guests, time, call, |merged| merged.len() as u64)
     }
 
     /// A call of `finish`.
@@ -133,7 +133,7 @@ impl Trials {
     ) -> Trial {
         let plugin = guests.plugin();
         let call = async |running: Running<'_>| finish(running, plugin, query, merged, covered).await;
-        self.call(guests, time, call, |answer| answer.len() as u64)
+        self.call(Scope::Merge, guests, time, call, |answer| answer.len() as u64)
     }
 
     /// A call of `split`: keys and contents.
@@ -142,12 +142,13 @@ impl Trials {
         let call = async |running: Running<'_>| split(running, plugin, query, wanted).await;
         let size =
             |pieces: &Vec<(String, Bytes)>| pieces.iter().map(|(key, data)| (key.len() + data.len()) as u64).sum();
-        self.call(guests, time, call, size)
+        self.call(Scope::Split, guests, time, call, size)
     }
 
     /// Runs `work` on this thread; its time begins once there is a place for it.
     fn call<T>(
         &self,
+        scope: Scope,
         guests: &Guests,
         time: Duration,
         work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
@@ -158,7 +159,7 @@ impl Trials {
             Err(failure) => return Trial::failed(failure),
         };
         let start = Instant::now();
-        Trial::of(guests.call_here(start + time, &place, Arc::default(), self.probe(), work), start, size)
+        Trial::of(guests.call_here(scope, start + time, &place, Arc::default(), self.probe(), work), start, size)
     }
 }
 
@@ -183,7 +184,7 @@ impl<T> Trial<T> {
         let output = called.result.as_ref().map_or(0, size);
         Self {
             usage: Usage { output, ..called.usage },
-            log: called.log.as_ref().map(Log::lines).unwrap_or_default(),
+            log: called.log.as_ref().map(|log| log.read().shown()).unwrap_or_default(),
             took: start.elapsed(),
             emitted: None,
             result: called.result,

@@ -6,6 +6,7 @@
 
 use frond_root::{Failure, FailureKind};
 
+use crate::log::Text;
 use crate::stop::{PANICKED, clip};
 
 /// What Python and JavaScript call what nobody caught.
@@ -30,14 +31,15 @@ struct Words {
     told_from: usize,
 }
 
-/// Puts into a trap what the guest's log says about it.
-pub(crate) fn tell(mut failure: Failure) -> Failure {
-    let log = &failure.log;
+/// Puts into a trap what the guest's log says about it. The log is read as it was written, and clipped only for people.
+pub(crate) fn tell(mut failure: Failure, text: &Text) -> Failure {
+    let log = &text.lines;
     let panic = log.iter().rposition(|line| line.contains("panicked at "));
     let found = panic.and_then(|at| {
-        python(log, at).or_else(|| javascript(log, at)).or_else(|| runtime(&failure, at)).or_else(|| rust(log, at))
+        python(log, at).or_else(|| javascript(log, at)).or_else(|| runtime(&failure, log, at)).or_else(|| rust(log, at))
     });
     let Some(words) = found.or_else(|| assertion(log)) else {
+        failure.log = text.shown();
         return with_last_line(failure);
     };
     let what = if failure.message.starts_with(PANICKED) { words.what } else { &failure.message };
@@ -46,7 +48,7 @@ pub(crate) fn tell(mut failure: Failure) -> Failure {
     if !words.frames.is_empty() {
         failure.backtrace = words.frames;
     }
-    failure.log.truncate(words.told_from);
+    failure.log = text.shown_before(words.told_from);
     while failure.log.last().is_some_and(|line| line.trim().is_empty()) {
         failure.log.pop();
     }
@@ -101,10 +103,25 @@ fn python(log: &[String], panic: usize) -> Option<Words> {
     Some(Words {
         what: UNCAUGHT,
         kind: if raised.starts_with("MemoryError") { FailureKind::OutOfMemory } else { FailureKind::Trap },
-        text: format!("{place}: {raised}"),
+        text: format!("{place}: {raised}{}", remedy(raised)),
         frames: found.iter().map(|frame| format!("{} ({})", frame.function, frame.place)).collect(),
         told_from: at.unwrap_or(panic),
     })
+}
+
+/// How to mend an exception that a plugin in Python raises, and the same code elsewhere does not: modules are found when the
+/// plugin is built, and there is no file to import from afterwards. `strptime` and codecs import theirs when first used.
+fn remedy(raised: &str) -> String {
+    let named = |begin: &str, end: char| raised.strip_prefix(begin).and_then(|rest| rest.split(end).next());
+    let module = named("ModuleNotFoundError: No module named '", '\'').map(str::to_owned);
+    let codec =
+        named("LookupError: unknown encoding: ", ' ').map(|codec| format!("encodings.{}", codec.replace('-', "_")));
+    match module.or(codec) {
+        Some(module) => {
+            format!(" (write `import {module}` at the top of the plugin: modules are found when it is built)")
+        }
+        None => String::new(),
+    }
 }
 
 /// What follows the innermost frame. Where Python has no memory left to print an exception, it dumps the object instead:
@@ -182,11 +199,11 @@ fn quoted(line: &str, key: &str) -> Option<String> {
 
 /// What the runtimes of Python and JavaScript stop over by themselves: a value that is not what the contract says. They are
 /// told by their own functions on the stack; where in the author's source it was, they do not know.
-fn runtime(failure: &Failure, panic: usize) -> Option<Words> {
+fn runtime(failure: &Failure, log: &[String], panic: usize) -> Option<Words> {
     let is_runtime = |frame: &String| frame.starts_with("wit_dylib_") || frame.starts_with("function ");
     let by_runtime = failure.backtrace.iter().any(is_runtime);
-    let (_, place) = failure.log.get(panic)?.split_once("panicked at ")?;
-    let message = failure.log.get(panic + 1)?;
+    let (_, place) = log.get(panic)?.split_once("panicked at ")?;
+    let message = log.get(panic + 1)?;
     // What it could not make sense of above is no better understood here.
     if message.starts_with(JAVASCRIPT_ENDS) || message.starts_with(PYTHON_ENDS) {
         return None;

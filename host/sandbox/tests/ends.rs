@@ -192,7 +192,7 @@ fn a_partition_beyond_the_limit_is_not_handed_over() {
     let asked = app.call(&host, "", Partition::new("a", Bytes::from(vec![1; 1001])));
     insta::assert_snapshot!(
         asked.failure().message,
-        @"has 1001 bytes, the limit is 1000 for a leaf that does not import `source`"
+        @"has 1001 bytes, too many for a leaf that does not import `source`: limits.leaf.partition is 1,000 bytes; raise it with `[limits.leaf] partition = …`"
     );
 }
 

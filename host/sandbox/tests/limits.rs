@@ -51,14 +51,15 @@ fn a_memory_that_grows_on_is_stopped_though_its_guest_never_minds_a_refusal() {
         "(memory 1)",
         &forever("(memory.grow (i32.const 3))"),
         "out-of-memory",
-        "asked for 1114112 bytes of memory, the limit is 1048576",
+        "asked for 1114112 bytes of memory: limits.leaf.memory is 1 MiB; raise it with `[limits.leaf] memory = …`",
     );
 }
 
 #[test]
 fn memories_count_together() {
     // Each is within the limit, their sum is not.
-    let one = "asked for 1114112 bytes of memory, the limit is 1048576";
+    let one =
+        "asked for 1114112 bytes of memory: limits.leaf.memory is 1 MiB; raise it with `[limits.leaf] memory = …`";
     check("(memory 12)", wat::OK, "ok", "");
     check("(memory 13)", wat::OK, "out-of-memory", one);
     check("(memory 6) (memory 7)", wat::OK, "out-of-memory", one);
@@ -85,15 +86,25 @@ fn growth_beyond_what_a_guest_itself_declares_is_refused_as_it_expects() {
 #[test]
 fn a_growth_that_no_memory_can_have_is_stopped() {
     let grow = "(drop (memory.grow (i32.const 65535))) unreachable";
-    check("(memory 1)", grow, "out-of-memory", "asked for 4295229440 bytes of memory, the limit is 1048576");
+    check(
+        "(memory 1)",
+        grow,
+        "out-of-memory",
+        "asked for 4295229440 bytes of memory: limits.leaf.memory is 1 MiB; raise it with `[limits.leaf] memory = …`",
+    );
     let beyond = "(drop (memory.grow (i32.const -1))) unreachable";
-    check("(memory 1)", beyond, "out-of-memory", "asked for 281474976972800 bytes of memory, the limit is 1048576");
+    check(
+        "(memory 1)",
+        beyond,
+        "out-of-memory",
+        "asked for 281474976972800 bytes of memory: limits.leaf.memory is 1 MiB; raise it with `[limits.leaf] memory = …`",
+    );
 }
 
 #[test]
 fn tables_count_together() {
     let grow = forever("(table.grow $t (ref.null func) (i32.const 100))");
-    let message = "asked for 1001 table elements, the limit is 1000";
+    let message = "asked for 1001 table elements: limits.leaf.table-elements is 1,000; raise it with `[limits.leaf] table-elements = …`";
     check("(table $t 1 funcref)", &grow, "out-of-memory", message);
     check("(table 500 funcref) (table 500 funcref)", wat::OK, "ok", "");
     check("(table 500 funcref) (table 501 funcref)", wat::OK, "out-of-memory", message);
@@ -122,7 +133,10 @@ fn host_calls_are_counted() {
     assert_eq!(run(&wasm(1000), SMALL).slug(), "ok");
     let asked = run(&wasm(1001), SMALL);
     assert_eq!(asked.slug(), "host-call-denied");
-    assert_eq!(asked.failure().message, "made more than 1000 calls to the host");
+    assert_eq!(
+        asked.failure().message,
+        "made too many calls to the host: limits.leaf.host-calls is 1,000; raise it with `[limits.leaf] host-calls = …`"
+    );
 }
 
 #[test]

@@ -165,7 +165,7 @@ impl Tree {
                     began.insert((*partition, *attempt), (event.at, key.clone()));
                     continue;
                 }
-                EventKind::AttemptEnded { partition, attempt, failure, usage, slot } => {
+                EventKind::AttemptEnded { partition, attempt, failure, usage, slot, .. } => {
                     let Some((from, key)) = began.remove(&(*partition, *attempt)) else { continue };
                     let attributes = vec![
                         KeyValue::new("frond.partition", key.to_string()),

@@ -1,11 +1,6 @@
 //! What the author of a plugin, or of its app, can do about a failure.
 
-use frond_app::Limits;
-use frond_app::size::show_size;
 use frond_root::{Failure, FailureKind};
-
-use crate::came::Headroom;
-use crate::told::{count, millis};
 
 const RECURSION: &str = "a loop with a list of what is to be done has no such limit as recursion has";
 
@@ -28,43 +23,18 @@ const TRAPS: [(&[&str], &str); 5] = [
     ),
 ];
 
-/// The remedy, where there is a general one. `call` is `leaf`, `merge`, `finish`, `split` or `query`; `case` is what the
-/// limits were that it ran under, where they may be lower than the app's.
+/// The remedy, where there is a general one. How to raise a limit is in the message of the failure that it caused.
 #[must_use]
-pub fn advice(failure: &Failure, call: &str, limits: &Limits, case: &[Headroom]) -> Option<String> {
-    let (section, own) = match call {
-        "merge" | "finish" => ("merge", &limits.merge),
-        "split" => ("split", &limits.split),
-        _ => ("leaf", &limits.leaf),
-    };
-    let raise = |key: &str, now: u64, shown: &dyn Fn(u64) -> String| match case.iter().find(|one| one.of == key) {
-        Some(lower) if lower.limit < now => format!("[limits] {key} of this case is {}", shown(lower.limit)),
-        _ => format!("limits.{section}.{key} in frond.toml is {}", shown(now)),
-    };
+pub fn advice(failure: &Failure) -> Option<String> {
     Some(match failure.kind {
-        FailureKind::OutOfFuel => {
-            let now = raise("fuel", own.fuel.unwrap_or(u64::MAX), &count);
-            format!("{now}: raise it, or cut the work into smaller partitions")
-        }
-        FailureKind::OutOfMemory => {
-            let now = raise("memory", own.memory, &show_size);
-            format!("{now}: raise it, or let the leaf import `source` and pull its partition in pieces")
-        }
-        FailureKind::OutputTooLarge => {
-            format!("{}: raise it, or return less: a summary, the best few", raise("output", own.output, &show_size))
-        }
+        FailureKind::OutOfFuel => "smaller partitions need less fuel each".to_owned(),
+        FailureKind::OutOfMemory => "a leaf that imports `source` can pull its partition in pieces".to_owned(),
+        FailureKind::OutputTooLarge => "a summary, or the best few, is a smaller result".to_owned(),
         FailureKind::OutOfTime => {
-            let time = case
-                .iter()
-                .find(|one| one.of == "time")
-                .map_or_else(String::new, |time| format!("it had {}: ", millis(time.limit as f64 / 1e3)));
-            format!(
-                "{time}raise the deadline, cut the work into smaller partitions, or hand over what is there with \
-                 `emit-partial`"
-            )
+            "smaller partitions take less time each; `emit-partial` hands over what is there".to_owned()
         }
-        FailureKind::HostCallDenied if failure.message.contains("calls to the host") => {
-            format!("limits.{section}.host-calls in frond.toml is the most of them: call less often, or raise it")
+        FailureKind::HostCallDenied if failure.limit.is_some() => {
+            "reads and writes of larger pieces need fewer calls".to_owned()
         }
         FailureKind::HostCallDenied => "grant it under [grants] in frond.toml".to_owned(),
         FailureKind::Incompatible => "frond inspect FILE says what differs from the contract".to_owned(),

@@ -30,6 +30,7 @@ pub mod inject;
 mod json;
 pub mod junit;
 pub mod laws;
+mod limits;
 pub mod measure;
 pub mod profile;
 pub mod suite;

@@ -129,9 +129,8 @@ impl Tester {
         let Some(leaf) = &self.components.leaf else {
             return Err(Fixture::new("calls the leaf, which this package does not have"));
         };
-        let time = self.leaf_time(&Lower::default());
         let once = |one: &(u32, Partition)| {
-            let trial = self.call_leaf(leaf, &case.query, one.clone(), time)?;
+            let trial = self.call_leaf(leaf, &case.query, one.clone(), &Lower::default())?;
             Ok(Once {
                 took: trial.took,
                 fuel: trial.usage.fuel,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_app::Package;
 use frond_root::policy::budget::{leaf_time, merge_time};
-use frond_root::{Partition, PartitionKey};
+use frond_root::{Failure, FailureKind, Limit, Partition, PartitionKey};
 use frond_run::load::Tell;
 use frond_run::{Components, RunError, load};
 use frond_sandbox::component::read;
@@ -69,7 +69,7 @@ impl Tester {
             return Err(Fixture::new("this package has no leaf"));
         };
         let partition = Partition::new(PartitionKey::from(key), Bytes::copy_from_slice(data));
-        self.call_leaf(leaf, &Bytes::copy_from_slice(query), (0, partition), self.leaf_time(&Lower::default()))
+        self.call_leaf(leaf, &Bytes::copy_from_slice(query), (0, partition), &Lower::default())
     }
 
     /// Calls the merge.
@@ -94,10 +94,12 @@ impl Tester {
         leaf: &Leaf,
         query: &Bytes,
         partition: (u32, Partition),
-        time: Duration,
+        by: &Lower,
     ) -> Result<Trial, Fixture> {
         let _host_calls_wait_on = self.runtime.enter();
-        self.trials().leaf(leaf, query, partition, time).map_err(|error| Fixture::new(error.to_string()))
+        let trial = self.trials().leaf(leaf, query, partition, self.leaf_time(by));
+        let time = self.leaf_limit(by);
+        trial.map(|trial| timed(trial, time)).map_err(|error| Fixture::new(error.to_string()))
     }
 
     /// The leaf under other limits, with faults in its way.
@@ -124,6 +126,15 @@ impl Tester {
         let time = merge_time(self.package.deadline);
         by.time.map_or(time, |lower| time.min(lower.0))
     }
+}
+
+/// The trial; one that time ended met this limit.
+fn timed(trial: Trial, time: Limit) -> Trial {
+    let named = |failure: Failure| match failure.kind {
+        FailureKind::OutOfTime => failure.ended_by(time),
+        _ => failure,
+    };
+    Trial { result: trial.result.map_err(|failure| Box::new(named(*failure))), ..trial }
 }
 
 /// The package at `path`: a folder, a `frond.toml`, or a component's file.

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use frond_app::Limits;
 use frond_root::Failure;
+pub use frond_root::limit::grouped as count;
 
 use crate::advice::advice;
 use crate::trial::{Tried, Verdict};
@@ -15,7 +15,7 @@ const MAX_LOG: usize = 5;
 
 /// What is wrong with a case, line by line; empty for one that passed.
 #[must_use]
-pub fn told(tried: &Tried, limits: &Limits) -> String {
+pub fn told(tried: &Tried) -> String {
     let mut text = String::new();
     match &tried.verdict {
         Verdict::Broken { why } => add(&mut text, 2, &format!("the case itself is wrong: {why}")),
@@ -30,7 +30,7 @@ pub fn told(tried: &Tried, limits: &Limits) -> String {
     match &tried.failure {
         Some(failure) => {
             add(&mut text, 4, &details(failure));
-            if let Some(advice) = advice(failure, tried.call, limits, &tried.headroom) {
+            if let Some(advice) = advice(failure) {
                 add(&mut text, 4, &format!("({advice})"));
             }
         }
@@ -60,20 +60,6 @@ fn add(text: &mut String, indent: usize, more: &str) {
     for line in more.lines() {
         let _ = writeln!(text, "{:indent$}{line}", "");
     }
-}
-
-/// A number for people to read: `1,234,567`.
-#[must_use]
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A time in milliseconds, for people to read.

@@ -9,10 +9,14 @@ use frond_sandbox::{Guests, Leaf, Limits, Trial};
 use serde::Serialize;
 
 use crate::came::{Came, Headroom, Without};
-use crate::case::{Call, Case, Fixture, Lower, Promises};
+use crate::case::{Call, Case, Fixture, Promises};
 use crate::expect::Wrong;
 use crate::inject;
+use crate::limits::lower;
 use crate::tester::Tester;
+
+/// The most lines that are kept of what the leaves of a query wrote.
+const MAX_LOG: usize = 40;
 
 /// How a case ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -120,33 +124,39 @@ impl Tester {
         let lacks = |role: &str| Fixture::new(format!("calls the {role}, which this package does not have"));
         match &case.call {
             Call::Leaf { key, index, data } => {
-                let leaf = self.lowered(self.components.leaf.as_ref().ok_or_else(|| lacks("leaf"))?, case)?;
+                let own = self.components.leaf.as_ref().ok_or_else(|| lacks("leaf"))?;
+                let leaf = self.lowered(own, case)?;
                 let partition = Partition::new(PartitionKey::from(key.as_str()), data.clone());
                 let partition = inject::partition(&case.inject, partition, false);
-                let time = self.leaf_time(&case.lower);
-                let trial = self.call_leaf(&leaf, &case.query, (*index, partition), time)?;
-                Ok(Came::of(trial, leaf.limits, time))
+                let trial = self.call_leaf(&leaf, &case.query, (*index, partition), &case.lower)?;
+                let origin = self.origin(&case.call, own.limits, &case.lower, &case.inject);
+                Ok(Came::of(origin.name(trial), leaf.limits, self.leaf_time(&case.lower)))
             }
             Call::Merge { partials } => {
-                let guests = self.guests(self.components.merge.as_ref(), &case.lower).ok_or_else(|| lacks("merge"))?;
+                let own = self.components.merge.as_ref().ok_or_else(|| lacks("merge"))?;
                 let time = self.merge_time(&case.lower);
-                Ok(Came::of(self.trials().merge(&guests, &case.query, partials, time), *guests.limits(), time))
+                let call = |guests: &Guests| self.trials().merge(guests, &case.query, partials, time);
+                Ok(self.of_guests(case, own, time, call))
             }
             Call::Finish { merged, covered } => {
-                let guests = self.guests(self.components.merge.as_ref(), &case.lower).ok_or_else(|| lacks("merge"))?;
+                let own = self.components.merge.as_ref().ok_or_else(|| lacks("merge"))?;
                 let time = self.merge_time(&case.lower);
-                let trial = self.trials().finish(&guests, &case.query, merged.as_deref(), *covered, time);
-                Ok(Came::of(trial, *guests.limits(), time))
+                let call =
+                    |guests: &Guests| self.trials().finish(guests, &case.query, merged.as_deref(), *covered, time);
+                Ok(self.of_guests(case, own, time, call))
             }
             Call::Split { wanted } => {
-                let guests = self.guests(self.components.split.as_ref(), &case.lower).ok_or_else(|| lacks("split"))?;
+                let own = self.components.split.as_ref().ok_or_else(|| lacks("split"))?;
                 let time = self.leaf_time(&case.lower);
-                let trial = self.trials().split(&guests, &case.query, *wanted, time);
-                let keys = trial.result.as_ref().ok().map(|pieces| pieces.iter().map(|one| one.0.clone()).collect());
-                let result = trial.result.map(|pieces| pieces.into_iter().flat_map(|(_, data)| data).collect());
-                let Trial { usage, log, took, emitted, .. } = trial;
-                let trial = Trial { result, usage, log, took, emitted };
-                Ok(Came { keys, ..Came::of(trial, *guests.limits(), time) })
+                let mut keys = None;
+                let came = self.of_guests(case, own, time, |guests| {
+                    let trial = self.trials().split(guests, &case.query, *wanted, time);
+                    keys = trial.result.as_ref().ok().map(|pieces| pieces.iter().map(|one| one.0.clone()).collect());
+                    let result = trial.result.map(|pieces| pieces.into_iter().flat_map(|(_, data)| data).collect());
+                    let Trial { usage, log, took, emitted, .. } = trial;
+                    Trial { result, usage, log, took, emitted }
+                });
+                Ok(Came { keys, ..came })
             }
             Call::Query(promises) => self.query(case, promises),
         }
@@ -160,8 +170,11 @@ impl Tester {
         self.faulty(leaf, limits, &case.inject)
     }
 
-    fn guests(&self, guests: Option<&Guests>, by: &Lower) -> Option<Guests> {
-        guests.map(|guests| guests.clone().under(lower(*guests.limits(), by)))
+    /// A call of guests under the case's limits.
+    fn of_guests(&self, case: &Case, own: &Guests, time: Duration, call: impl FnOnce(&Guests) -> Trial) -> Came {
+        let guests = own.clone().under(lower(*own.limits(), &case.lower));
+        let origin = self.origin(&case.call, *own.limits(), &case.lower, &case.inject);
+        Came::of(origin.name(call(&guests)), *guests.limits(), time)
     }
 
     fn query(&self, case: &Case, promises: &Promises) -> Result<Came, Fixture> {
@@ -193,14 +206,14 @@ impl Tester {
             planned: Some(Box::new(move |plan| inject::plan(&faults, &plan))),
             ..Question::new(asked)
         };
-        let most = Arc::new(Most::default());
-        let events = Events::new(vec![most.clone()]);
+        let leaves = Arc::new(Leaves::default());
+        let events = Events::new(vec![leaves.clone()]);
         let answer = self.runtime.block_on(ask(&wired, question, events, Cancel::default())).map_err(wrong)?;
-        Ok(answered(&answer, most.usage(), limits, deadline))
+        Ok(answered(&answer, leaves.take(), limits, deadline))
     }
 }
 
-fn answered(answer: &Answer, usage: Usage, limits: Limits, time: Duration) -> Came {
+fn answered(answer: &Answer, (usage, written): (Usage, Vec<String>), limits: Limits, time: Duration) -> Came {
     let coverage = answer.coverage();
     let first = coverage.missing.iter().find_map(|one| one.failure.as_ref());
     Came {
@@ -209,7 +222,7 @@ fn answered(answer: &Answer, usage: Usage, limits: Limits, time: Duration) -> Ca
             Answer::Complete { body, .. } | Answer::Partial { body, .. } => Ok(body.clone()),
         },
         usage,
-        log: first.map(|failure| failure.log.clone()).unwrap_or_default(),
+        log: first.map_or(written, |failure| failure.log.clone()),
         took: Duration::from_secs_f64(coverage.timings.total / 1e3),
         emitted: None,
         outcome: Some(answer.outcome()),
@@ -269,37 +282,28 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn lower(limits: Limits, by: &Lower) -> Limits {
-    let least = |own: u64, lower: Option<u64>| lower.map_or(own, |lower| own.min(lower));
-    Limits {
-        fuel: if limits.fuel == 0 { 0 } else { least(limits.fuel, by.fuel.map(|fuel| fuel.max(1))) },
-        memory: least(limits.memory, by.memory.map(|size| size.0)),
-        output: least(limits.output, by.output.map(|size| size.0)),
-        host_calls: least(limits.host_calls, by.host_calls),
-        ..limits
-    }
-}
-
-/// The most that any leaf of a query used.
+/// The most that any leaf of a query used, and what the first of those wrote that succeeded.
 #[derive(Default)]
-struct Most(Mutex<Usage>);
+struct Leaves(Mutex<(Usage, Vec<String>)>);
 
-impl Most {
-    fn usage(&self) -> Usage {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Leaves {
+    fn take(&self) -> (Usage, Vec<String>) {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Listener for Most {
+impl Listener for Leaves {
     fn event(&self, event: &Event) {
-        if let EventKind::AttemptEnded { usage, .. } = &event.kind {
-            let mut most = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let EventKind::AttemptEnded { usage, log, .. } = &event.kind {
+            let mut leaves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let (most, lines) = &mut *leaves;
             *most = Usage {
                 fuel: most.fuel.max(usage.fuel),
                 memory: most.memory.max(usage.memory),
                 output: most.output.max(usage.output),
                 log: most.log.max(usage.log),
             };
+            lines.extend(log.iter().take(MAX_LOG.saturating_sub(lines.len())).cloned());
         }
     }
 }

@@ -211,7 +211,8 @@ fn report(attempt: Attempt, turn: &Turn, way: &Way) {
         (Way::ByItself, End::Partial(partial)) => {
             let index = || Bytes::from(attempt.index().to_string());
             let partial = partial.clone().unwrap_or_else(index);
-            Outcome { usage: Usage { output: partial.len() as u64, ..Usage::default() }, result: Ok(partial) }
+            let usage = Usage { output: partial.len() as u64, ..Usage::default() };
+            Outcome::succeeded(partial, usage)
         }
     };
     attempt.end(outcome, Instant::now());

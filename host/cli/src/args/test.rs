@@ -54,6 +54,10 @@ pub struct TestArgs {
     #[arg(long, value_name = "FAULT")]
     pub inject: Vec<Fault>,
 
+    /// Shows what each passing case wrote to stdout and stderr, too.
+    #[arg(short, long)]
+    pub verbose: bool,
+
     /// Leaves the laws of merge and leaf out.
     #[arg(long)]
     pub no_laws: bool,

@@ -59,7 +59,7 @@ impl Stream {
 
     pub(crate) fn end(self, ms: u64, partition: u32, attempt: u32, slot: u32, failure: Option<Failure>) -> Self {
         let usage = Usage { fuel: 1_300_000, memory: 9 << 20, output: 2048, log: 0 };
-        self.at(ms, EventKind::AttemptEnded { partition, attempt, slot, failure, usage })
+        self.at(ms, EventKind::AttemptEnded { partition, attempt, slot, failure, usage, log: Vec::new() })
     }
 
     pub(crate) fn leaf(self, from: u64, to: u64, partition: u32, slot: u32) -> Self {

@@ -1,6 +1,5 @@
 //! A captured call and what came of making it again.
 
-use frond_app::Limits;
 use frond_sandbox::Trial;
 use frond_test::advice::advice;
 use frond_test::capture::Capture;
@@ -18,7 +17,7 @@ pub fn is_same(capture: &Capture, trial: &Trial) -> bool {
 
 /// What was captured, what came now, and whether that is the same.
 #[must_use]
-pub fn replayed(capture: &Capture, trial: &Trial, limits: &Limits, look: Look) -> String {
+pub fn replayed(capture: &Capture, trial: &Trial, look: Look) -> String {
     let mut page = Page::new(look);
     let head = format!("{}, partition {} `{}`", capture.app, capture.index, capture.key);
     page.line(Line::new().tone(Tone::Strong, head));
@@ -27,7 +26,7 @@ pub fn replayed(capture: &Capture, trial: &Trial, limits: &Limits, look: Look) -
         Err(failure) => {
             page.wrapped(10, Line::new().put("now       ").tone(Tone::Bad, failure.to_string()));
             Excerpt::of(failure).details(&mut page, 10);
-            if let Some(advice) = advice(failure, "leaf", limits, &[]) {
+            if let Some(advice) = advice(failure) {
                 page.wrapped(10, Line::new().tone(Tone::Dim, format!("          ({advice})")));
             }
         }

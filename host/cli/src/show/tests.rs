@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use frond_app::Limits;
 use frond_test::advice::advice;
 use frond_test::{LawTried, Tried, Verdict};
 use serde::Serialize;
@@ -105,6 +104,18 @@ pub fn case(tried: &Tried, width: usize, look: Look) -> String {
     page.into_text()
 }
 
+/// The last lines that a case wrote which is not told among the failures.
+#[must_use]
+pub fn written(tried: &Tried, look: Look) -> String {
+    let mut page = Page::new(look);
+    if !is_bad(&tried.verdict) {
+        for line in &tried.log {
+            page.wrapped(15, Line::new().tone(Tone::Dim, "          log: ").put(line));
+        }
+    }
+    page.into_text()
+}
+
 /// A line a law.
 #[must_use]
 pub fn laws(laws: &[LawTried], look: Look) -> String {
@@ -112,26 +123,27 @@ pub fn laws(laws: &[LawTried], look: Look) -> String {
     for tried in laws {
         let (tone, word) = match (&tried.broken, tried.checked) {
             (Some(_), _) => (Tone::Bad, "BROKEN"),
+            (None, 0) if tried.is_unchecked() => (Tone::Warn, "–"),
             (None, 0) => (Tone::Dim, "–"),
             (None, _) => (Tone::Good, "HOLDS"),
         };
-        let seen = match tried.checked {
-            0 if tried.broken.is_none() => "no case makes the partials to check it on".to_owned(),
-            seen => plural(seen, "check", "checks"),
+        let seen = match (tried.checked, &tried.failure) {
+            (0, Some(failure)) if tried.is_unchecked() => format!("not checked, every call failed: {failure}"),
+            (0, _) if tried.broken.is_none() => "no case makes the partials to check it on".to_owned(),
+            (seen, _) => plural(seen, "check", "checks"),
         };
-        page.line(
-            Line::new()
-                .tone(tone, pad_left(word, 8))
-                .put(format!("  law     {}", pad(&tried.law.to_string(), 14)))
-                .tone(Tone::Dim, format!("  {seen}")),
-        );
+        let line = Line::new()
+            .tone(tone, pad_left(word, 8))
+            .put(format!("  law     {}", pad(&tried.law.to_string(), 14)))
+            .tone(Tone::Dim, format!("  {seen}"));
+        page.wrapped(34, line);
     }
     page.into_text()
 }
 
 /// Every failure in full.
 #[must_use]
-pub fn failures(cases: &[Tried], laws: &[LawTried], limits: &Limits, look: Look) -> String {
+pub fn failures(cases: &[Tried], laws: &[LawTried], look: Look) -> String {
     let mut page = Page::new(look);
     for tried in cases.iter().filter(|one| is_bad(&one.verdict)) {
         page.blank();
@@ -146,7 +158,7 @@ pub fn failures(cases: &[Tried], laws: &[LawTried], limits: &Limits, look: Look)
             }
             Verdict::Passed | Verdict::Blessed | Verdict::Shown { .. } => {}
         }
-        details(&mut page, tried, limits);
+        details(&mut page, tried);
     }
     for tried in laws {
         if let Some(broken) = &tried.broken {
@@ -159,10 +171,10 @@ pub fn failures(cases: &[Tried], laws: &[LawTried], limits: &Limits, look: Look)
     page.into_text()
 }
 
-fn details(page: &mut Page, tried: &Tried, limits: &Limits) {
+fn details(page: &mut Page, tried: &Tried) {
     if let Some(failure) = &tried.failure {
         Excerpt::of(failure).details(page, 4);
-        if let Some(advice) = advice(failure, tried.call, limits, &tried.headroom) {
+        if let Some(advice) = advice(failure) {
             page.wrapped(4, Line::new().tone(Tone::Dim, format!("    ({advice})")));
         }
     } else {

@@ -12,8 +12,10 @@ mod displays;
 mod envelopes;
 mod exits;
 mod interrupts;
+mod limits;
 mod recordings;
 mod streams;
+mod written;
 
 #[path = "../kit/mod.rs"]
 mod kit;

@@ -60,6 +60,8 @@ struct Gathering<'a> {
     previews: Previews,
     journal: Journaling,
     live: BTreeMap<u32, (u32, u32)>,
+    /// Bytes that events have told of what leaves wrote.
+    logged: usize,
     retries: BinaryHeap<Reverse<(Instant, u32, u32)>>,
     reports: Vec<Report>,
     actions: Vec<Action>,
@@ -92,6 +94,7 @@ pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> 
         Window {
             slots: request.slots,
             leaf_deadline: course.budget.leaf_deadline,
+            limit: course.budget.limit,
             leaf_time: request.leaf_time,
             unread: request.partials_memory / UNREAD_SHARE,
             heaviest_first: request.order == MergeOrder::Any,
@@ -102,6 +105,7 @@ pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> 
     let mut gathering = Gathering {
         journal: Journaling::new(course, &plan),
         live: BTreeMap::new(),
+        logged: 0,
         gather: Gather::new(request.id, plan, demand, course.budget),
         partials: Partials::new(request.order, request.partials_memory),
         folds: Folds::new(request.slots),
@@ -243,7 +247,7 @@ impl Gathering<'_> {
     }
 
     fn succeeded(&mut self, kept: Kept) {
-        let outcome = Outcome { result: Ok(kept.partial), usage: crate::event::Usage::default() };
+        let outcome = Outcome::succeeded(kept.partial, crate::event::Usage::default());
         self.ended(kept.partition, kept.ran, outcome, None);
     }
 

@@ -139,11 +139,12 @@ fn at_once(call: Pin<&mut impl Future<Output = Merged>>) -> Option<Merged> {
 
 /// The merger ends its calls in time by itself; should it not, the answer leaves all the same.
 fn within(course: &Course, call: Merging) -> impl Future<Output = Result<(Bytes, Usage), Box<Failure>>> + use<> {
-    let until = course.budget.merge_deadline;
+    let (until, limit) = (course.budget.merge_deadline, course.budget.limit);
     async move {
-        timeout_at(until, call).await.unwrap_or_else(|_| {
+        let called = timeout_at(until, call).await.unwrap_or_else(|_| {
             let late = Failure::new(FailureKind::OutOfTime, "the merge was still running when its time was up");
             Err(Box::new(late))
-        })
+        });
+        called.map_err(|failure| Box::new(failure.within(limit)))
     }
 }

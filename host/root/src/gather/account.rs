@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::answer::{
     Attempts, Coverage, MAX_MISSING, Missing, STRAGGLER_MS, STRAGGLER_TIMES, Status, Straggler, Tally, Timings, millis,
 };
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Cause, Failure, FailureKind};
 use crate::gather::Gather;
 
 /// The most stragglers that a report names.
@@ -80,31 +80,41 @@ impl Gather {
         }
     }
 
+    /// What is missing: first what failed by itself, last what was stopped for it, each by index.
     fn missing(&self) -> Vec<Missing> {
-        let cells = (0_u32..).zip(self.cells.iter().zip(self.plan.partitions()));
-        cells
-            .filter_map(|(index, (cell, partition))| {
-                let status = cell.settled.unwrap_or(Status::NotStarted);
-                let missing = !matches!(status, Status::Succeeded | Status::Skipped);
-                missing.then(|| Missing {
-                    key: partition.key.clone(),
-                    index,
-                    weight: partition.weight,
-                    status,
-                    share: cell.share,
-                    attempts: u32::from(cell.attempts),
-                    slug: cell.kind,
-                    failure: self.detail(index, cell.kind),
-                })
-            })
-            .take(MAX_MISSING)
-            .collect()
+        let absent = |status: Status| !matches!(status, Status::Succeeded | Status::Skipped);
+        let cells = (0_u32..).zip(&self.cells);
+        let mut missing: Vec<(Cause, u32)> = cells
+            .map(|(index, cell)| (index, cell.settled.unwrap_or(Status::NotStarted), cell.cause))
+            .filter(|(_, status, _)| absent(*status))
+            .map(|(index, status, known)| (cause(status, known), index))
+            .collect();
+        if missing.len() > MAX_MISSING {
+            missing.select_nth_unstable(MAX_MISSING);
+            missing.truncate(MAX_MISSING);
+        }
+        missing.sort_unstable();
+        missing.into_iter().filter_map(|(_, index)| self.named(index)).collect()
+    }
+
+    fn named(&self, index: u32) -> Option<Missing> {
+        let (cell, partition) = (self.cells.get(index as usize)?, self.plan.get(index)?);
+        Some(Missing {
+            key: partition.key.clone(),
+            index,
+            weight: partition.weight,
+            status: cell.settled.unwrap_or(Status::NotStarted),
+            share: cell.share,
+            attempts: u32::from(cell.attempts),
+            slug: cell.kind,
+            failure: cell.kind.zip(cell.cause).and_then(|(kind, cause)| self.detail(index, kind, cause)),
+        })
     }
 
     /// The last failure in full: not that of an earlier attempt when the last one was cut off unheard.
-    fn detail(&self, index: u32, kind: Option<FailureKind>) -> Option<Failure> {
-        let failure = self.details.get(&index)?;
-        (Some(failure.kind) == kind).then(|| (**failure).clone())
+    fn detail(&self, index: u32, kind: FailureKind, cause: Cause) -> Option<Failure> {
+        let failure = self.details.get(&(cause, index))?;
+        (failure.kind == kind).then(|| (**failure).clone())
     }
 
     fn required_missing(&self) -> Vec<crate::ids::PartitionKey> {
@@ -137,5 +147,14 @@ impl Gather {
                 })
             })
             .collect()
+    }
+}
+
+/// Why a partition is missing that ended with `status`; `known` is what its last attempt says, if there was one.
+fn cause(status: Status, known: Option<Cause>) -> Cause {
+    match known {
+        Some(cause) => cause,
+        None if status == Status::Cancelled => Cause::Consequence,
+        None => Cause::NotStarted,
     }
 }

@@ -7,6 +7,7 @@ use crate::answer::Status;
 use crate::attempt::Emission;
 use crate::event::GatherEnd;
 use crate::failure::{CANCELLED, Failure, FailureKind, TIME_UP, WAIT_OVER};
+use crate::limit::Limit;
 use crate::policy::wait::{MAX_FACTOR, MIN_FACTOR, adaptive_wait};
 use crate::request::Floor;
 
@@ -98,7 +99,7 @@ impl Gather {
             }
             let (running, tried) = (cell.running > 0, cell.kind.is_some());
             if running {
-                self.remember(index, unheard(why));
+                self.remember(index, unheard(why, self.budget.limit));
             }
             let status = match (running, tried, late) {
                 (true, _, true) => Status::TimedOut,
@@ -169,13 +170,12 @@ impl Gather {
 }
 
 /// The failure of a leaf that had not stopped: the one that it has if it stops just in time.
-fn unheard(why: GatherEnd) -> Box<Failure> {
-    let (kind, message) = match why {
-        GatherEnd::Deadline => (FailureKind::OutOfTime, TIME_UP),
-        GatherEnd::WaitOver => (FailureKind::OutOfTime, WAIT_OVER),
-        _ => (FailureKind::Cancelled, CANCELLED),
-    };
-    Box::new(Failure::new(kind, message))
+fn unheard(why: GatherEnd, deadline: Limit) -> Box<Failure> {
+    Box::new(match why {
+        GatherEnd::Deadline => Failure::new(FailureKind::OutOfTime, TIME_UP).ended_by(deadline),
+        GatherEnd::WaitOver => Failure::new(FailureKind::OutOfTime, WAIT_OVER),
+        _ => Failure::new(FailureKind::Cancelled, CANCELLED),
+    })
 }
 
 fn is_late(why: GatherEnd) -> bool {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::limit::{Limit, Scope};
+
 /// The least that is kept for merging.
 pub const MIN_RESERVE: Duration = Duration::from_millis(5);
 /// The most that is kept for merging while nothing is measured.
@@ -34,6 +36,8 @@ pub struct Budget {
     pub reserve: Duration,
     /// How long cut-off leaves are waited for.
     pub grace: Duration,
+    /// The limit that the deadline is, for those that it ends.
+    pub limit: Limit,
 }
 
 impl Budget {
@@ -47,7 +51,15 @@ impl Budget {
         let reply = (deadline / 50).clamp(MIN_REPLY, MAX_REPLY).min(deadline / 4);
         let merge_deadline = end - reply;
         let gather_deadline = merge_deadline - reserve;
-        Self { leaf_deadline: gather_deadline - grace, gather_deadline, merge_deadline, deadline: end, reserve, grace }
+        Self {
+            leaf_deadline: gather_deadline - grace,
+            gather_deadline,
+            merge_deadline,
+            deadline: end,
+            reserve,
+            grace,
+            limit: Limit::time(Scope::Query, deadline),
+        }
     }
 }
 

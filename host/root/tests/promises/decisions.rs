@@ -49,7 +49,7 @@ impl Desk {
 }
 
 fn partial() -> Outcome {
-    Outcome { result: Ok(Bytes::from_static(b"1")), usage: Usage::default() }
+    Outcome::succeeded(Bytes::from_static(b"1"), Usage::default())
 }
 
 fn failed(kind: FailureKind) -> Outcome {

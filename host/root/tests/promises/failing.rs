@@ -1,6 +1,6 @@
 //! Failures that end a query early, and what they leave of it.
 
-use frond_root::{EventKind, FailureKind, Floor, Reason};
+use frond_root::{EventKind, FailureKind, Floor, Limit, Reason, Scope, Status};
 use frond_testkit::{Script, Stage, Turn, ms, plan, request};
 use tokio::time::Instant;
 
@@ -133,7 +133,10 @@ async fn a_failure_in_full_is_that_of_the_last_attempt_though_that_was_not_heard
     let missing = &answer.coverage().missing[0];
     assert_eq!((missing.attempts, missing.slug), (2, Some(FailureKind::OutOfTime)));
     let failure = missing.failure.as_ref().unwrap();
-    assert_eq!((failure.kind, &*failure.message), (FailureKind::OutOfTime, "still running when its time was up"));
+    assert_eq!(
+        (failure.kind, &*failure.message),
+        (FailureKind::OutOfTime, "still running when its time was up: query.deadline is 1 s")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,4 +151,50 @@ async fn every_missing_partition_is_told_as_an_event_once() {
     });
     told.sort_unstable();
     assert_eq!(told, Vec::from_iter(1..8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_account_names_what_failed_before_what_was_stopped_for_it() {
+    let slow = Script::all(Turn::succeed().after(ms(900)));
+    let stage = Stage::new(slow.at(500, Turn::fail(FailureKind::Trap).after(ms(50))));
+    let mut request = request();
+    request.slots = 1000;
+    let answer = stage.ask(request, plan(900)).await;
+    let coverage = answer.coverage();
+    assert_eq!((coverage.missing.len(), coverage.missing_omitted), (100, 800));
+    let named: Vec<_> = coverage.missing.iter().map(|one| (one.index, one.slug)).collect();
+    assert_eq!(named[0], (500, Some(FailureKind::Trap)));
+    assert_eq!(coverage.missing[0].failure.as_ref().map(|failure| failure.kind), Some(FailureKind::Trap));
+    let stopped: Vec<_> = (0..99).map(|index| (index, Some(FailureKind::Cancelled))).collect();
+    assert_eq!(named[1..], stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_late_comes_after_what_failed_and_before_what_did_not_begin() {
+    let stage = Stage::new(Script::all(Turn::never()).at(1, Turn::fail(FailureKind::InvalidPartition).after(ms(5))));
+    let mut request = request();
+    request.slots = 2;
+    request.floor = Floor::BestEffort;
+    let answer = stage.ask(request, plan(5)).await;
+    let named: Vec<_> = answer.coverage().missing.iter().map(|one| (one.index, one.status)).collect();
+    let late = [(0, Status::TimedOut), (2, Status::TimedOut)];
+    let rest = [(3, Status::NotStarted), (4, Status::NotStarted)];
+    assert_eq!(named, [&[(1, Status::Failed)], &late[..], &rest[..]].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leaf_that_time_ends_names_the_deadline() {
+    let stage = Stage::new(Script::all(Turn::never().deaf()));
+    let mut request = request();
+    request.floor = Floor::BestEffort;
+    let deadline = Limit::time(Scope::Query, request.deadline);
+    let answer = stage.ask(request.clone(), plan(1)).await;
+    let failure = answer.coverage().missing[0].failure.clone().unwrap();
+    assert_eq!(failure.kind, FailureKind::OutOfTime);
+    assert_eq!(failure.limit, Some(deadline), "{failure}");
+    // A job's deadline is its timeout.
+    request.limit = Some(Limit::time(Scope::Job, ms(60_000)));
+    let answer = stage.ask(request, plan(1)).await;
+    let failure = answer.coverage().missing[0].failure.clone().unwrap();
+    assert!(failure.message.ends_with(": job.timeout is 1 min"), "{failure}");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::scatter::{Scatter, Window};
-use frond_root::{Answer, EventKind, MergeOrder, Outcome, Plan};
+use frond_root::{Answer, EventKind, Limit, MergeOrder, Outcome, Plan, Scope};
 use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, plan_weighing, request};
 use tokio::time::Instant;
 
@@ -14,6 +14,7 @@ fn scatter(plan: Plan, slots: usize, heaviest_first: bool) -> Arc<Scatter> {
     let window = Window {
         slots,
         leaf_deadline: Instant::now() + ms(60_000),
+        limit: Limit::time(Scope::Query, ms(60_000)),
         leaf_time: None,
         unread: 1 << 20,
         heaviest_first,
@@ -130,10 +131,7 @@ fn a_free_place_is_never_refused_to_the_last_who_asks() {
                 threads.spawn(move || {
                     while let Some(attempt) = window.claim(slot, Instant::now()) {
                         most.fetch_max(window.running(), Ordering::SeqCst);
-                        attempt.end(
-                            Outcome { result: Ok(Bytes::new()), usage: frond_root::Usage::default() },
-                            Instant::now(),
-                        );
+                        attempt.end(Outcome::succeeded(Bytes::new(), frond_root::Usage::default()), Instant::now());
                         done.fetch_add(1, Ordering::SeqCst);
                     }
                 });

@@ -4,14 +4,15 @@ use frond_root::{Failure, FailureKind};
 use insta::assert_snapshot;
 
 use super::tell;
+use crate::log::Text;
 
 /// The failure of a guest that wrote this and then trapped.
 fn told(log: &str, stack: &[&str]) -> String {
-    let failure = tell(Failure {
-        log: log.lines().map(str::to_owned).collect(),
+    let failure = Failure {
         backtrace: stack.iter().map(|&frame| frame.to_owned()).collect(),
         ..Failure::new(FailureKind::Trap, "panicked or aborted (wasm `unreachable` instruction executed)")
-    });
+    };
+    let failure = tell(failure, &Text::of(log));
     format!("{failure}\n{}\n{}", failure.backtrace.join("\n"), failure.log.join("\n"))
 }
 
@@ -43,6 +44,55 @@ fn of_a_chain_the_last_exception_counts_and_its_first_line() {
     trap: an exception that nobody caught: b.py:2: RuntimeError: one
     second (b.py:2)
     ");
+}
+
+#[test]
+fn a_module_that_was_not_there_at_the_build_comes_with_the_remedy() {
+    let check = |raised: &str, expect: &str| {
+        let log = format!("  File \"/0/leaf.py\", line 7, in process\n{raised}{PYTHON}");
+        let first = told(&log, &[]).lines().next().unwrap_or_default().to_owned();
+        let begin = format!("trap: an exception that nobody caught: leaf.py:7: {raised}");
+        assert_eq!(first.strip_prefix(&begin), Some(expect));
+    };
+    let csv = " (write `import csv` at the top of the plugin: modules are found when it is built)";
+    check("ModuleNotFoundError: No module named 'csv'", csv);
+    let codec = " (write `import encodings.cp1252` at the top of the plugin: modules are found when it is built)";
+    check("LookupError: unknown encoding: cp1252", codec);
+    check("LookupError: list index", "");
+}
+
+/// The first line of what is told, without the middle of long messages.
+fn begins(told: &str, width: usize) -> String {
+    told.lines().next().unwrap_or_default().chars().take(width).collect()
+}
+
+#[test]
+fn a_message_of_any_length_leaves_file_and_line() {
+    for length in [10, 1_000, 3_000, 20_000, 200_000] {
+        let long = "x".repeat(length);
+        let javascript = format!(
+            "\nthread '<unnamed>' (1) panicked at crates/runtime/src/interpreter.rs:51:31:\nFailed to call 'process': \
+             Value(Exception(\nException {{ message: Some(\"{long}\"), stack: Some(\"    at f (/leaf.js:3:9)\\n    \
+             at g (/leaf.js:8:1)\") }}\n)"
+        );
+        let said = told(&javascript, &["function 1", "function 2"]);
+        assert_eq!(begins(&said, 56), "trap: an exception that nobody caught: leaf.js:3:9: xxxx", "{length}");
+        assert_eq!(
+            said.lines().skip(1).take(2).collect::<Vec<_>>(),
+            ["f (leaf.js:3:9)", "g (leaf.js:8:1)"],
+            "{length}"
+        );
+        let python = format!("  File \"/0/leaf.py\", line 7, in process\nValueError: {long}{PYTHON}");
+        let said = told(&python, &[]);
+        assert_eq!(begins(&said, 62), "trap: an exception that nobody caught: leaf.py:7: ValueError: ", "{length}");
+        assert_eq!(said.lines().nth(1), Some("process (leaf.py:7)"), "{length}");
+        let rust = format!(
+            "\nthread '<unnamed>' (1) panicked at src/lib.rs:3:9:\n{long}\nnote: run with `RUST_BACKTRACE=1` …"
+        );
+        let said = told(&rust, &["mine::process"]);
+        assert_eq!(begins(&said, 49), "trap: panicked or aborted: src/lib.rs:3:9: xxxxxx", "{length}");
+        assert!(said.len() < 32 << 10, "{}", said.len());
+    }
 }
 
 #[test]

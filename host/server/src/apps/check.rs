@@ -123,7 +123,7 @@ impl Checker<'_> {
             let Some(tried) = tried else { return Err(refuse(too_long(self.case_time, number, total, name))) };
             all.push(tried);
         }
-        match failures(&all, &candidate.package.limits) {
+        match failures(&all) {
             Some(text) => Err(refuse(text)),
             None => Ok(all),
         }
@@ -131,7 +131,7 @@ impl Checker<'_> {
 }
 
 /// Every failure as `frond test` tells it, those of cases that are wrong themselves named as such.
-fn failures(all: &[Tried], limits: &frond_app::Limits) -> Option<String> {
+fn failures(all: &[Tried]) -> Option<String> {
     let count = |is: fn(&Verdict) -> bool| all.iter().filter(|one| is(&one.verdict)).count();
     let (failed, broken) =
         (count(|one| matches!(one, Verdict::Failed { .. })), count(|one| matches!(one, Verdict::Broken { .. })));
@@ -139,7 +139,7 @@ fn failures(all: &[Tried], limits: &frond_app::Limits) -> Option<String> {
         return None;
     }
     let bad = |one: &&Tried| matches!(one.verdict, Verdict::Failed { .. } | Verdict::Broken { .. });
-    let mut texts: Vec<String> = all.iter().filter(bad).take(MAX_TOLD).map(|one| told(one, limits)).collect();
+    let mut texts: Vec<String> = all.iter().filter(bad).take(MAX_TOLD).map(told).collect();
     if failed + broken > MAX_TOLD {
         texts.push(format!("and {} more", failed + broken - MAX_TOLD));
     }

@@ -98,6 +98,7 @@ pub(super) fn texts(event: &Event) -> usize {
             let lines = failure.log.iter().chain(&failure.backtrace).map(|line| line.len() + size_of::<String>());
             failure.message.len() + lines.sum::<usize>()
         }
+        EventKind::AttemptEnded { log, .. } => log.iter().map(|line| line.len() + size_of::<String>()).sum(),
         EventKind::QueryEnded { coverage, .. } => account_bytes(coverage),
         _ => 0,
     }

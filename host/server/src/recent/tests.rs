@@ -42,7 +42,7 @@ fn started(at: u64, partition: u32, slot: u32) -> Event {
 
 fn ended(at: u64, partition: u32, slot: u32, failure: Option<Failure>) -> Event {
     let usage = Usage::default();
-    Event { at, kind: EventKind::AttemptEnded { partition, attempt: 1, slot, failure, usage } }
+    Event { at, kind: EventKind::AttemptEnded { partition, attempt: 1, slot, failure, usage, log: Vec::new() } }
 }
 
 fn once(kind: EventKind) -> Event {

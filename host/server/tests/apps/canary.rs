@@ -27,17 +27,18 @@ async fn words(order: &str) -> (Apps, Served) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leaf_that_misbehaves_on_the_last_query_is_refused() {
     let failures = [
-        ("trap", "trap"),
-        ("spin", "out-of-fuel"),
-        ("grow-memory", "out-of-memory"),
-        ("sleep", "out-of-time"),
-        ("huge-output", "output-too-large"),
+        ("trap", "trap", ""),
+        ("spin", "out-of-fuel", "limits.leaf.fuel is 300,000,000; raise it with `[limits.leaf] fuel = …`"),
+        ("grow-memory", "out-of-memory", "limits.leaf.memory is 64 MiB"),
+        ("sleep", "out-of-time", "query.deadline is 4 s"),
+        ("huge-output", "output-too-large", "limits.leaf.output is 4 MiB"),
     ];
-    for (order, slug) in failures {
+    for (order, slug, limit) in failures {
         let (_apps, served) = words(order).await;
         let (stage, text) = refusal(served.registry.put("words", Role::Leaf, plugin("faulty")).await);
         assert_eq!(stage, Stage::Canary, "{text}");
         assert!(text.starts_with(&format!("the partition `{order}` failed: {slug}: ")), "{text}");
+        assert!(text.contains(limit), "{text}");
         let view = served.view("words");
         assert_eq!(view.serving.unwrap().number, 1);
         assert_eq!(view.refused.unwrap().error, text);

@@ -84,8 +84,8 @@ impl Group {
         let Some(leaf) = tester.components.leaf.as_ref().filter(|_| self.partials.len() < MAX_PARTIALS) else {
             return;
         };
-        let time = tester.leaf_time(&Lower::default());
-        let call = || tester.call_leaf(leaf, &self.query, (index, partition.clone()), time).map(|trial| trial.result);
+        let by = Lower::default();
+        let call = || tester.call_leaf(leaf, &self.query, (index, partition.clone()), &by).map(|trial| trial.result);
         let Ok(Ok(first)) = call() else {
             return;
         };

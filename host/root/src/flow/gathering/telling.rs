@@ -3,7 +3,8 @@
 use tokio::time::Instant;
 
 use super::Gathering;
-use crate::event::{EventKind, Usage};
+use crate::attempt::Outcome;
+use crate::event::{EventKind, MAX_LOGS, Usage};
 use crate::failure::{Failure, FailureKind};
 use crate::ids::PartitionKey;
 use crate::scatter::Report;
@@ -21,6 +22,10 @@ impl Gathering<'_> {
                 self.live.remove(partition);
             }
         }
+        let log = match report {
+            Report::Ended { outcome, .. } => self.log_of(outcome),
+            Report::Started { .. } => Vec::new(),
+        };
         let events = &self.course.root.events;
         let since = |at: &Instant| at.saturating_duration_since(self.course.start);
         match report {
@@ -38,8 +43,24 @@ impl Gathering<'_> {
                     slot: *slot,
                     failure: outcome.result.as_ref().err().map(|failure| (**failure).clone()),
                     usage: outcome.usage,
+                    log,
                 })
             }
+        }
+    }
+
+    /// What a leaf wrote that succeeded, as long as the events of this query have room for it.
+    fn log_of(&mut self, outcome: &Outcome) -> Vec<String> {
+        if outcome.result.is_err() {
+            return Vec::new();
+        }
+        let bytes = outcome.log.iter().map(String::len).sum::<usize>();
+        match self.logged.checked_add(bytes).filter(|all| *all <= MAX_LOGS) {
+            Some(all) => {
+                self.logged = all;
+                outcome.log.clone()
+            }
+            None => Vec::new(),
         }
     }
 
@@ -53,6 +74,7 @@ impl Gathering<'_> {
                 slot,
                 failure: Some(Failure::new(kind, "had not stopped when the gather ended")),
                 usage: Usage::default(),
+                log: Vec::new(),
             });
         }
     }

@@ -1,0 +1,26 @@
+//! Order in which partitions are claimed.
+
+use crate::plan::Plan;
+
+/// The indexes to claim, if they are not simply all of them: those that no journal has, the heaviest first if asked for.
+pub(super) fn order(plan: &Plan, heavy_first: bool) -> Option<Vec<u32>> {
+    let order = heavy_first.then(|| heaviest_first(plan)).flatten();
+    if plan.kept() == 0 {
+        return order;
+    }
+    let mut order = order.unwrap_or_else(|| (0_u32..).take(plan.len()).collect());
+    order.retain(|index| !plan.is_kept(*index));
+    Some(order)
+}
+
+/// The indexes by falling weight, or `None` when all weigh the same.
+fn heaviest_first(plan: &Plan) -> Option<Vec<u32>> {
+    let weight = |index: &u32| plan.get(*index).map_or(0, |one| one.weight);
+    let mut order: Vec<u32> = (0_u32..).take(plan.len()).collect();
+    let first = order.first().map(weight)?;
+    if order.iter().all(|index| weight(index) == first) {
+        return None;
+    }
+    order.sort_by_key(|index| std::cmp::Reverse(weight(index)));
+    Some(order)
+}
