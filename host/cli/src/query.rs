@@ -156,8 +156,12 @@ fn finish(args: &QueryArgs, answer: &Answer, views: &Views, wired: &Wired) -> an
     }
     let told = args.stats || !matches!(answer, Answer::Complete { .. }) || std::io::stderr().is_terminal();
     if told && args.progress != Mode::Json {
-        let extras =
-            Extras { stats: views.totals.as_ref().map(|totals| totals.sums()), recorded: args.record.as_deref() };
+        let written = views.totals.as_ref().map(|totals| totals.written());
+        let extras = Extras {
+            stats: views.totals.as_ref().map(|totals| totals.sums()),
+            written: written.as_ref(),
+            recorded: args.record.as_deref(),
+        };
         eprint!("{}", summary(Verdict::from(answer), extras, Look::stderr()));
     }
     if let (Some(recorder), Some(path)) = (&views.recorder, &args.record) {

@@ -21,6 +21,7 @@ pub mod text;
 pub mod totals;
 pub mod trouble;
 pub mod waterfall;
+pub mod written;
 
 #[cfg(test)]
 pub(crate) mod fixtures;

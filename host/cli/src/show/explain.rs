@@ -39,6 +39,7 @@ pub fn explain(model: &Model, ending: Ending, look: Look) -> String {
     quantiles(&mut page, model);
     slots(&mut page, model);
     troubles(&mut page, model);
+    written(&mut page, model);
     page.into_text()
 }
 
@@ -226,6 +227,13 @@ fn troubles(page: &mut Page, model: &Model) {
             .put(format!(", first at {}: {}", trouble.place, example.message));
         page.wrapped(4, line);
         example.details(page, 4);
+    }
+}
+
+fn written(page: &mut Page, model: &Model) {
+    if !model.written.is_empty() {
+        heading(page, "written by leaves that succeeded");
+        model.written.rows(page, "", usize::MAX);
     }
 }
 

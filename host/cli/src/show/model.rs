@@ -11,6 +11,7 @@ use frond_root::{Coverage, FailureKind, Floor, Reason, Status, Usage};
 pub use build::Builder;
 
 use super::trouble::Excerpt;
+use super::written::Written;
 
 /// A query.
 #[derive(Debug, Default)]
@@ -39,6 +40,8 @@ pub struct Model {
     pub troubles: Vec<Trouble>,
     /// What all attempts used together; of memory, the most.
     pub usage: Usage,
+    /// What leaves wrote that succeeded.
+    pub written: Written,
     /// The last moment heard of.
     pub last: u64,
     /// How many events were taken.

@@ -10,11 +10,14 @@ use super::page::{Line, Page, Tone};
 use super::text::{self, MAX_KEY, MAX_TEXT, count, millis, percent, plural};
 use super::totals::Sums;
 use super::trouble::Excerpt;
+use super::written::Written;
 
 /// The most missing partitions that are listed.
 const MAX_LISTED: usize = 5;
 /// The most stragglers that are listed.
 const MAX_STRAGGLERS: usize = 5;
+/// The most leaves whose lines are shown.
+const MAX_WRITTEN: usize = 5;
 /// The width of the first column: the longest label is `required`.
 const LABEL: usize = 9;
 
@@ -47,6 +50,8 @@ impl<'a> From<&'a Answer> for Verdict<'a> {
 pub struct Extras<'a> {
     /// `--stats`: attempts, what they used, stragglers.
     pub stats: Option<Sums>,
+    /// `--stats`: what leaves wrote.
+    pub written: Option<&'a Written>,
     /// Where the query was recorded, if it was: what is missing can be looked into there.
     pub recorded: Option<&'a Path>,
 }
@@ -58,6 +63,9 @@ pub fn summary(verdict: Verdict<'_>, extras: Extras<'_>, look: Look) -> String {
     verdict_rows(&mut page, verdict, true);
     if let Some(sums) = extras.stats {
         stats(&mut page, verdict.coverage, sums);
+    }
+    if let Some(written) = extras.written {
+        written.rows(&mut page, &text::pad("log", LABEL), MAX_WRITTEN);
     }
     if !verdict.coverage.complete && !is_refused(verdict) {
         hint(&mut page, extras.recorded);

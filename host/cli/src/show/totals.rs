@@ -5,11 +5,13 @@ use std::sync::{Mutex, PoisonError};
 use frond_root::{Event, EventKind, Listener, Usage};
 
 use super::model::add_usage;
+use super::written::Written;
 
 /// Adds up what attempts and merges used.
 #[derive(Debug, Default)]
 pub struct Totals {
     sums: Mutex<Sums>,
+    written: Mutex<Written>,
 }
 
 /// The sums so far.
@@ -31,8 +33,17 @@ impl Totals {
     }
 }
 
+impl Totals {
+    /// What leaves wrote so far.
+    #[must_use]
+    pub fn written(&self) -> Written {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 impl Listener for Totals {
     fn event(&self, event: &Event) {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).take(event);
         let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
         match &event.kind {
             EventKind::AttemptEnded { usage, .. } => add_usage(&mut sums.leaves, *usage),

@@ -6,6 +6,8 @@ import { visible } from "./format.js";
 const MAX_KEY = 120;
 // So many failures are kept whole; of those after them only the kind and the message.
 const MAX_WHOLE_FAILURES = 500;
+// So many characters are kept of what leaves wrote that succeeded.
+const MAX_LOGS = 1 << 18;
 
 const CUT_OFF = ["cancelled", "out-of-time"];
 
@@ -34,6 +36,7 @@ export class Model {
     this.folding = new Map();
     this.heldSince = null;
     this.wholeFailures = 0;
+    this.logged = 0;
     this.live = false;
   }
 
@@ -200,6 +203,7 @@ function attemptStarted(model, event, at) {
     fate: "open",
     failure: null,
     usage: null,
+    log: [],
   };
   model.running.set(id, attempt);
   model.attempts += 1;
@@ -222,6 +226,7 @@ function attemptEnded(model, event, at) {
   attempt.end = Math.max(at, attempt.start);
   attempt.fate = fate;
   attempt.usage = event.usage ?? null;
+  attempt.log = keptLog(model, event.log);
   if (fate === "used") settle(model, lane);
   if (event.failure) {
     attempt.failure = kept(model, event.failure);
@@ -247,6 +252,12 @@ function kept(model, failure) {
   model.wholeFailures += 1;
   if (model.wholeFailures <= MAX_WHOLE_FAILURES) return failure;
   return { kind: failure.kind, message: visible(failure.message) };
+}
+
+function keptLog(model, log) {
+  if (!Array.isArray(log) || log.length === 0) return [];
+  model.logged += log.reduce((sum, line) => sum + line.length, 0);
+  return model.logged <= MAX_LOGS ? log : [];
 }
 
 function addUsage(model, usage) {

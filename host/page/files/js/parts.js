@@ -1,12 +1,14 @@
 // The panels of a query beside its waterfall: critical path, times, slots, stragglers, failures, lints, one partition.
 
 import { fill, h, panel, sign, table } from "./dom.js";
-import { big, bytes, count, duration, percent, plural, share, times, visible } from "./format.js";
+import { big, bytes, count, duration, percent, plural, share, times, visible, visibleLines } from "./format.js";
 import { timeOf } from "./figures.js";
 import { fateWords } from "./lane.js";
 import { failureDetails } from "./verdict.js";
 
 const MAX_SLOTS = 16;
+// So many leaves have their lines shown.
+const MAX_WRITTEN = 10;
 
 // The steps that made the query take as long as it did.
 export function pathPanel(path, total) {
@@ -81,6 +83,22 @@ export function failuresPanel(model) {
   return panel("Failures", { class: "panel wide" }, h("ul", { class: "plain" }, items));
 }
 
+// Lines that leaves wrote which succeeded.
+export function writtenPanel(model, open) {
+  const wrote = [...model.tries()].filter((one) => one.failure === null && (one.usage?.log ?? 0) > 0);
+  if (wrote.length === 0) return null;
+  const shown = wrote.filter((one) => one.log.length > 0).slice(0, MAX_WRITTEN);
+  const items = shown.map((one) =>
+    h("li", {}, h("button", { type: "button", class: "link", onclick: () => open(one.partition) }, model.lane(one.partition).key), logLines(one.log)));
+  const more = wrote.length - shown.length;
+  const rest = more > 0 ? h("p", { class: "muted" }, shown.length > 0 ? `and ${count(more)} more` : plural(more, "leaf wrote", "leaves wrote")) : null;
+  return panel("Written by leaves that succeeded", { class: "panel wide written" }, h("ul", { class: "plain" }, items), rest);
+}
+
+function logLines(log) {
+  return h("pre", { class: "log" }, log.map((line) => `${visibleLines(line)}\n`));
+}
+
 // What stands out.
 export function lintsPanel(found, isOver) {
   const items = found.map((one) =>
@@ -102,6 +120,7 @@ export function partitionPanel(model, index, close) {
     h("p", { class: "message" }, visible(one.failure.message, 2000)),
     failureDetails(one.failure),
   ]);
+  const logs = lane.attempts.filter((one) => one.log.length > 0).map((one) => [h("h3", {}, `attempt ${one.number}: log`), logLines(one.log)]);
   const state = lane.missing
     ? h("p", { class: "is-warn" }, `missing: ${lane.missing.status.replace("_", " ")}${lane.missing.slug ? ` (${lane.missing.slug})` : ""}`)
     : null;
@@ -109,7 +128,7 @@ export function partitionPanel(model, index, close) {
   const heads = ["#attempt", "#slot", "#queued for", "#began at", "#ran", "and then", "#fuel", "#memory", "#output"];
   const shut = h("button", { type: "button", class: "quiet close", "aria-label": "close the partition", onclick: close }, "close");
   return panel(`Partition ${lane.key}`, { class: "panel wide partition" }, shut, state, weight,
-    rows.length > 0 ? table(heads, rows, { label: "attempts" }) : h("p", { class: "muted" }, "It never ran."), failures);
+    rows.length > 0 ? table(heads, rows, { label: "attempts" }) : h("p", { class: "muted" }, "It never ran."), failures, logs);
 }
 
 // Puts what is there into `root`; what is not leaves no gap.

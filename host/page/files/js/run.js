@@ -7,7 +7,7 @@ import { figuresOf } from "./figures.js";
 import { criticalPath } from "./path.js";
 import { lints } from "./lints.js";
 import { plural } from "./format.js";
-import { failuresPanel, lintsPanel, partitionPanel, pathPanel, place, slotsPanel, stragglersPanel, timesPanel } from "./parts.js";
+import { failuresPanel, lintsPanel, partitionPanel, pathPanel, place, slotsPanel, stragglersPanel, timesPanel, writtenPanel } from "./parts.js";
 import { coverageBar, missingTable, progressBar } from "./verdict.js";
 import { Waterfall } from "./waterfall.js";
 
@@ -125,7 +125,8 @@ export class Run {
     const lost = coverage ? missingTable(coverage, open) : null;
     const missingPanel = lost ? h("section", { class: "panel", "aria-label": "Missing partitions" }, h("h2", {}, "Missing partitions"), lost) : null;
     place(this.top, missingPanel, lintsPanel(lints(model, figures, path, this.app), model.end !== null));
-    place(this.below, pathPanel(path, model.until()), timesPanel(figures), stragglersPanel(figures, open), slotsPanel(model, figures), failuresPanel(model));
+    place(this.below, pathPanel(path, model.until()), timesPanel(figures), stragglersPanel(figures, open), slotsPanel(model, figures), failuresPanel(model),
+      writtenPanel(model, open));
     if (this.selected !== null) this.drawPartition();
   }
 

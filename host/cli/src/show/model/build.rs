@@ -30,6 +30,7 @@ impl Builder {
         let at = event.at;
         self.model.events += 1;
         self.model.last = self.model.last.max(at);
+        self.model.written.take(event);
         match &event.kind {
             EventKind::QueryStarted { .. } => self.started(event),
             EventKind::Planned { partitions, weight, leaf_deadline, gather_deadline } => {

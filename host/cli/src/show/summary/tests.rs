@@ -189,7 +189,7 @@ fn stats_tell_what_leaves_used() {
 #[test]
 fn a_recorded_query_says_how_to_look_into_it() {
     let stream = stalled();
-    let extras = Extras { recorded: Some(Path::new("run\u{1b}.ndjson")), stats: None };
+    let extras = Extras { recorded: Some(Path::new("run\u{1b}.ndjson")), ..Extras::default() };
     let text = of_end(stream.events.last().expect("an end"), extras, Look::plain(100));
     assert!(text.ends_with("look     frond explain run\\u{1b}.ndjson\n"), "{text}");
 }
@@ -222,7 +222,7 @@ proptest! {
         colour: bool,
     ) {
         let stream = Stream::default().over(10, "partial", None, account);
-        let extras = Extras { stats: Some(Sums { leaves: Usage { fuel: u64::MAX, ..Usage::default() }, folds: 1, folded: u64::MAX }), recorded: None };
+        let extras = Extras { stats: Some(Sums { leaves: Usage { fuel: u64::MAX, ..Usage::default() }, folds: 1, folded: u64::MAX }), ..Extras::default() };
         let look = Look { unicode, colour, ..Look::plain(width) };
         let text = of_end(&stream.events[0], extras, look);
         assert_is_safe(&text, look.width);
