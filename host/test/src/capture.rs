@@ -20,6 +20,14 @@ const VERSION: u32 = 1;
 /// The largest partition that is kept, in bytes.
 const MAX_PARTITION: u64 = 256 << 20;
 const HEAD: &str = "capture.toml";
+/// Name of the folder beside captures that has their components.
+pub const COMPONENTS: &str = "components";
+
+/// True for the folder of a capture.
+#[must_use]
+pub fn is_one(folder: &Path) -> bool {
+    folder.join(HEAD).is_file()
+}
 
 /// What a capture's `capture.toml` says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -140,7 +148,7 @@ pub fn keep(
         return Ok(None);
     };
     let digest = leaf.plugin.digest();
-    let components = dir.join("components");
+    let components = dir.join(COMPONENTS);
     fs::create_dir_all(&components)?;
     let file = components.join(format!("{digest}.wasm"));
     if !file.exists() {

@@ -8,18 +8,19 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes:
-  0   it failed again in the same way
-  1   it did not
+  0   every call failed again in the same way
+  1   one did not
 
 Examples:
   frond query examples/faulty '{\"fault\":\"trap\"}' --capture-failures failures
   frond replay failures/0-a-trap
+  frond replay failures/*
   frond replay failures/0-a-trap --component mended.wasm
   frond replay failures/0-a-trap --as-case my-plugin")]
 pub struct ReplayArgs {
-    /// A folder that `frond query --capture-failures` wrote.
-    #[arg(value_name = "DIR")]
-    pub dir: PathBuf,
+    /// Folders that `frond query --capture-failures` wrote: captures, or the folder that holds them.
+    #[arg(value_name = "DIR", required = true)]
+    pub dirs: Vec<PathBuf>,
 
     /// Calls this component instead of the captured one.
     #[arg(long, value_name = "FILE")]

@@ -32,6 +32,23 @@ fn each_failure_is_kept_and_fails_again_in_the_same_way() {
 }
 
 #[test]
+fn all_that_a_shell_names_is_made_again() {
+    let folder = faulty();
+    let kept = captured(&folder, &["panic-1", "ok-2", "exit-3"]);
+    let paths = ["kept/components".to_owned()].into_iter().chain(kept.iter().map(|name| format!("kept/{name}")));
+    let named = frond(["replay"]).args(paths).dir(folder.dir()).run().expect(0).out();
+    let inside = frond(["replay", "kept"]).dir(folder.dir()).run().expect(0).out();
+    for out in [named, inside] {
+        assert_eq!(out.matches("reproduced: it fails in the same way").count(), 2, "{out}");
+        assert!(out.find("partition 0 `panic-1`") < out.find("partition 2 `exit-3`"), "{out}");
+    }
+    folder.link_plugin("wordcount");
+    frond(["replay", "kept", "--component", "app/wordcount.wasm"]).dir(folder.dir()).run().expect(1);
+    let none = frond(["replay", "kept/components", "app"]).dir(folder.dir()).run().expect(64);
+    assert!(none.err().contains("--capture-failures"), "{}", none.err());
+}
+
+#[test]
 fn a_capture_becomes_a_case() {
     let folder = faulty();
     captured(&folder, &["panic-1"]);
