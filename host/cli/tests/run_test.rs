@@ -164,8 +164,7 @@ fn a_test_that_never_ends() {
     let stopped = "exit 1\nstopped: out-of-time: still running when its time was up: FROND_TEST_TIME is 300 ms;";
     assert!(said.starts_with(stopped) && said.contains(": guest::tests::loops"), "{said}");
     let said = alone("tests::sleeps", &[("FROND_TEST_TIME", "300ms")]);
-    let words: Vec<&str> = said.split_whitespace().collect();
-    assert_snapshot!(words.join(" "), @"exit 1 stopped: out-of-time: still running when its time was up: FROND_TEST_TIME is 300 ms; raise it with `FROND_TEST_TIME=…`");
+    assert!(said.starts_with(stopped) && said.contains(": guest::tests::sleeps"), "{said}");
 }
 
 #[test]

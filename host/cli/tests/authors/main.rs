@@ -28,7 +28,7 @@ fn frond<T: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = T>) -> Frond 
 
 /// An app of the plugin that misbehaves on command, whose partitions come with the query.
 fn faulty() -> Folder {
-    let rest = "[source]\nkind = \"query\"\n\n[query]\ndeadline = \"2s\"\nfloor = \"best-effort\"\n";
+    let rest = "[source]\nkind = \"query\"\n\n[query]\ndeadline = \"30s\"\nfloor = \"best-effort\"\n";
     Folder::with_app("faulty", rest)
 }
 

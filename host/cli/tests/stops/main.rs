@@ -89,14 +89,15 @@ fn numberless(text: &str) -> String {
     plain
 }
 
-/// Without the frames of the C library's sleep, which are there or not by where in it the time was up.
+/// Removes the frames of the C library's sleep: how many there are depends on its version. A list of frames that was
+/// clipped because of them loses its last line, too.
 fn sleepless(text: &str) -> String {
     let (mut kept, mut gone) = (String::new(), 0);
     for line in text.lines() {
         let frame =
             line.trim_start().split_once(": ").and_then(|(number, name)| Some((number.parse::<usize>().ok()?, name)));
         match frame {
-            Some((_, "clock_nanosleep" | "sleep" | "nanosleep")) => {
+            Some((_, "poll_method_pollable_block" | "poll_oneoff" | "clock_nanosleep" | "sleep" | "nanosleep")) => {
                 gone += 1;
                 continue;
             }
@@ -104,6 +105,7 @@ fn sleepless(text: &str) -> String {
                 kept.push_str(&line.replacen(&number.to_string(), &(number - gone).to_string(), 1));
             }
             Some(_) => kept.push_str(line),
+            None if gone > 0 && line.trim_start().starts_with("and ") => continue,
             None => {
                 gone = 0;
                 kept.push_str(line);

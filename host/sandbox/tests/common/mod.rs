@@ -120,10 +120,10 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// A request that takes what it gets, within ten seconds.
+    /// A request that takes what it gets, with more time than any machine needs.
     pub(crate) fn request(&self, query: &str) -> Request {
         Request {
-            deadline: Duration::from_secs(10),
+            deadline: PATIENCE,
             floor: Floor::BestEffort,
             slots: self.slots,
             leaf_output: self.limits.output,
