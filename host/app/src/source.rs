@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use bytes::Bytes;
-use frond_root::plan::MAX_PARTITIONS;
+use frond_root::plan::{MAX_PARTITIONS, light_enough};
 use frond_root::{Error, Partition, PartitionKey};
 use serde::Deserialize;
 
@@ -357,6 +357,7 @@ fn checked(
             let text = format!("the partition `{key}` weighs 0, and could be missing unseen");
             return Err(Complaint::new(text, "weigh it 1 or more, or leave the weight out to weigh its bytes"));
         }
+        light_enough(&key, weight.unwrap_or(1)).map_err(|error| split_hint(&error))?;
         if !keys.insert(key.clone()) {
             return Err(split_hint(&Error::DuplicateKey(key)));
         }

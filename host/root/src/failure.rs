@@ -203,6 +203,18 @@ pub enum Error {
         /// The limit, [`crate::plan::MAX_PARTITIONS`].
         limit: usize,
     },
+    /// A partition weighs more than one may.
+    #[error(
+        "the partition `{key}` weighs {weight}, and a weight is 1 to {limit}\n(weigh it in a larger unit, or leave the weight out to weigh its bytes)"
+    )]
+    TooHeavy {
+        /// The partition.
+        key: PartitionKey,
+        /// Its weight.
+        weight: u64,
+        /// The limit, [`crate::plan::MAX_WEIGHT`].
+        limit: u64,
+    },
     /// A required key that no partition has.
     #[error("the required partition `{key}` is not among those planned\n(there are: {known})")]
     UnknownRequired {

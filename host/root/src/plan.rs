@@ -60,7 +60,8 @@ impl Content for Bytes {
 pub struct Partition {
     /// Its stable name.
     pub key: PartitionKey,
-    /// Its share of the work: bytes, unless the app says otherwise. A plan counts it as 1 to [`MAX_WEIGHT`].
+    /// Its share of the work: bytes, unless the app says otherwise. A plan counts 0 as 1, and refuses what is above
+    /// [`MAX_WEIGHT`].
     pub weight: u64,
     /// What its leaf reads.
     pub content: Arc<dyn Content>,
@@ -90,11 +91,22 @@ pub struct Plan {
     kept: BTreeSet<u32>,
 }
 
+/// Refuses a weight above [`MAX_WEIGHT`].
+///
+/// # Errors
+/// [`Error::TooHeavy`].
+pub fn light_enough(key: &PartitionKey, weight: u64) -> Result<(), Error> {
+    match weight {
+        0..=MAX_WEIGHT => Ok(()),
+        _ => Err(Error::TooHeavy { key: key.clone(), weight, limit: MAX_WEIGHT }),
+    }
+}
+
 impl Plan {
-    /// Checks that keys are unique texts and that there are not too many.
+    /// Checks that keys are unique texts, that there are not too many, and that none weighs too much.
     ///
     /// # Errors
-    /// [`Error::DuplicateKey`], [`Error::NulInKey`], [`Error::TooManyPartitions`].
+    /// [`Error::DuplicateKey`], [`Error::NulInKey`], [`Error::TooManyPartitions`], [`Error::TooHeavy`].
     pub fn new(mut partitions: Vec<Partition>) -> Result<Self, Error> {
         if partitions.len() > MAX_PARTITIONS {
             return Err(Error::TooManyPartitions { count: partitions.len(), limit: MAX_PARTITIONS });
@@ -107,7 +119,8 @@ impl Plan {
             return Err(Error::NulInKey(wrong.key.clone()));
         }
         for one in &mut partitions {
-            one.weight = one.weight.clamp(1, MAX_WEIGHT);
+            one.weight = one.weight.max(1);
+            light_enough(&one.key, one.weight)?;
         }
         let weight = partitions.iter().map(|one| one.weight).sum();
         Ok(Self { partitions, weight, query: None, kept: BTreeSet::new() })

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use bytes::Bytes;
+use frond_root::plan::MAX_WEIGHT;
 use serde_spanned::Spanned;
 
 use crate::component::under;
@@ -173,6 +174,11 @@ fn entry(text: &Text, dir: &Path, path: &str, one: ListedTable, limit: u64) -> R
         let wrong = "a partition that weighs 0 could be missing unseen";
         let hint = "weigh it 1 or more, or leave the key out to weigh its bytes";
         return Err(text.refuse(zero.span().start, format!("{path}.weight"), wrong, hint));
+    }
+    if let Some(heavy) = one.weight.as_ref().filter(|weight| *weight.get_ref() > MAX_WEIGHT) {
+        let wrong = format!("a weight is 1 to {MAX_WEIGHT}");
+        let hint = "weigh it in a larger unit, or leave the key out to weigh its bytes";
+        return Err(text.refuse(heavy.span().start, format!("{path}.weight"), wrong, hint));
     }
     Ok(Listed { key: one.key.into_inner().into(), content, weight: one.weight.map(Spanned::into_inner), at })
 }

@@ -336,6 +336,10 @@ fn a_list_s_entries_are_whole_and_unlike() {
     APP/frond.toml:8: source.partitions[0].weight: a partition that weighs 0 could be missing unseen
     (weigh it 1 or more, or leave the key out to weigh its bytes)
     ");
+    insta::assert_snapshot!(list("{ key = \"a\", data = \"1\", weight = 17592186044417 },"), @r"
+    APP/frond.toml:8: source.partitions[0].weight: a weight is 1 to 17592186044416
+    (weigh it in a larger unit, or leave the key out to weigh its bytes)
+    ");
     insta::assert_snapshot!(
         refused("[limits.leaf]\npartition = 2\n[source]\nkind = \"list\"\npartitions = [{ key = \"a\", data = \"123\" }]\n"),
         @r"

@@ -86,11 +86,24 @@ async fn whoever_saw_a_refused_query_start_sees_it_end() {
 fn weights_are_never_nothing_and_always_add_up() {
     let mut light = partition("light");
     light.weight = 0;
-    let heavy = (0..1000).map(|index| partition(&format!("h{index}")).weighing(u64::MAX));
+    let heavy = (0..1000).map(|index| partition(&format!("h{index}")).weighing(MAX_WEIGHT));
     let plan = Plan::new(heavy.chain([light]).collect()).unwrap();
     assert_eq!(plan.get(1000).unwrap().weight, 1);
     assert_eq!(plan.weight(), 1000 * MAX_WEIGHT + 1);
     assert!(MAX_WEIGHT.checked_mul(MAX_PARTITIONS as u64).is_some());
+}
+
+#[test]
+fn a_weight_above_the_largest_is_refused() {
+    for weight in [MAX_WEIGHT + 1, u64::MAX] {
+        let error = Plan::new(vec![partition("a"), partition("b").weighing(weight)]).unwrap_err();
+        assert!(matches!(&error, Error::TooHeavy { key, .. } if key.as_str() == "b"), "{error}");
+    }
+    let error = Plan::new(vec![partition("b").weighing(MAX_WEIGHT + 1)]).unwrap_err();
+    insta::assert_snapshot!(error, @r"
+    the partition `b` weighs 17592186044417, and a weight is 1 to 17592186044416
+    (weigh it in a larger unit, or leave the weight out to weigh its bytes)
+    ");
 }
 
 #[test]

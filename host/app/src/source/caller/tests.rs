@@ -74,6 +74,13 @@ fn what_does_not_fit_is_the_query_s_fault() {
     the partition `a` weighs 0, and could be missing unseen
     (weigh it 1 or more, or leave the weight out to weigh its bytes)
     ");
+    insta::assert_snapshot!(
+        refused(br#"{"query": 1, "partitions": [{"key": "a", "data": 1, "weight": 17592186044417}]}"#),
+        @r"
+    the partition `a` weighs 17592186044417, and a weight is 1 to 17592186044416
+    (weigh it in a larger unit, or leave the weight out to weigh its bytes)
+    "
+    );
     insta::assert_snapshot!(refused(br#"{"query": 1, "partitions": [{"key": "", "data": 1}]}"#), @"the partition at index 0 has an empty key");
     insta::assert_snapshot!(refused(br#"{"query": 1, "partitions": [{"key": "a", "data": 1}, {"key": "a", "data": 2}]}"#), @r"
     two partitions have the key `a`
