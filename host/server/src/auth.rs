@@ -8,7 +8,7 @@ use std::time::Duration;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method, Uri, Version};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -84,12 +84,21 @@ impl Gate {
     }
 
     /// Refuses what a web page elsewhere would have a browser ask.
-    pub(crate) fn same_site(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
-        let host = headers
-            .get(HOST)
-            .and_then(|value| value.to_str().ok())
-            .or_else(|| uri.authority().map(http::uri::Authority::as_str));
-        if self.local_names && !host.is_some_and(is_local) {
+    pub(crate) fn same_site(
+        &self,
+        version: Version,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<(), Problem> {
+        // The address counts before the header, where it has a host: RFC 9112, section 3.2.2.
+        let host = uri
+            .authority()
+            .map(http::uri::Authority::as_str)
+            .or_else(|| headers.get(HOST).and_then(|value| value.to_str().ok()));
+        // Browsers do not speak HTTP/1.0, in which a request may leave the host out.
+        let is_nameless = version <= Version::HTTP_10 && host.is_none();
+        if self.local_names && !is_nameless && !host.is_some_and(is_local) {
             return Err(Problem::forbidden(
                 "this server is asked for by a name that is not this machine's\n(ask for 127.0.0.1 or localhost, or give the server tokens)",
             ));

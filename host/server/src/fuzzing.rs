@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::{Cancel, Event, EventKind, Listener, Request};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 use crate::auth::Gate;
 use crate::config::Config;
@@ -54,8 +54,11 @@ pub fn parameters(bytes: &[u8]) {
 pub fn headers(bytes: &[u8]) {
     let headers: HeaderMap = bytes.split(|byte| *byte == b'\n').filter_map(header).collect();
     let open = Gate::new(&Config::default());
-    let _ = (open.holder(&headers).is_ok(), open.same_site(&Method::POST, &Uri::from_static("/"), &headers).is_ok());
-    let _ = (Form::wanted(&headers), plain(&headers).is_ok(), Parent::of(&headers).is_some());
+    let _ = (
+        open.holder(&headers).is_ok(),
+        open.same_site(Version::HTTP_11, &Method::POST, &Uri::from_static("/"), &headers).is_ok(),
+    );
+    let _ = (Form::wanted(&headers, "text/plain"), plain(&headers).is_ok(), Parent::of(&headers).is_some());
     resume(unseen(&headers));
 }
 

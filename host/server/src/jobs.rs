@@ -5,10 +5,12 @@ pub(crate) mod api;
 mod feed;
 mod follow;
 mod submit;
+mod telemetry;
 mod views;
 mod work;
 
 pub(crate) use submit::{__path_submit, instead, submit};
+pub(crate) use telemetry::Telemetry;
 pub(crate) use views::View;
 
 use std::path::{Path, PathBuf};
@@ -50,6 +52,7 @@ impl Jobs {
         state: &Path,
         apps: &Arc<Registry>,
         slots: usize,
+        telemetry: &Telemetry,
     ) -> Result<Option<Self>, StoreError> {
         if config.role == JobRole::None {
             return Ok(None);
@@ -62,7 +65,7 @@ impl Jobs {
         if config.role.processes() {
             let settings =
                 Settings { at_once: config.at_once, lease: config.lease.0, lives: config.lives, ..Settings::default() };
-            let workshop = Arc::new(work::Apps(apps.clone()));
+            let workshop = Arc::new(work::Apps(apps.clone(), telemetry.clone()));
             tasks.push(tokio::spawn(announce(apps.changes(), bell.clone(), stopped.clone())));
             let (store, bell, tally) = (store.clone(), bell.clone(), tally.clone());
             let processor = Processor { store, workshop, settings, bell, tally };

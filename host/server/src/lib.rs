@@ -1,8 +1,8 @@
 //! The HTTP root. A request's way, from file to file:
 //!
-//! 1. `listen`: connections, as many as are allowed.
-//! 2. `router`: which address leads where; `auth`: who asks, and how often.
-//! 3. `params`: what is asked for beside the body.
+//! 1. `listen`: connections, as many as are allowed; `half_close`: which clients are gone; `drain`: bodies nobody wants.
+//! 2. `router`: which address leads where; `wellformed`: what is ambiguous; `auth`: who asks, and how often.
+//! 3. `params`: what is asked for beside the body; `accept`: in which media type.
 //! 4. `admission`: whether it can be answered in time beside what runs.
 //! 5. `query`: the query, asked of the app's version of that moment, in a task of its own.
 //! 6. `reply`: what the client is answered. The only file with status codes. `stream`: the same as a stream of events.
@@ -10,13 +10,16 @@
 //! [`apps`] is what is served, and how that changes while it is; `recent` the queries that can be looked at; `metrics` and
 //! `traces` what others collect of them; `serve` the server's life, and `config` what it is told.
 
+mod accept;
 mod admission;
 pub mod apps;
 mod apps_api;
 pub mod auth;
 pub mod config;
+mod drain;
 #[doc(hidden)]
 pub mod fuzzing;
+mod half_close;
 mod health;
 mod jobs;
 mod listen;
@@ -35,6 +38,7 @@ mod server;
 mod stream;
 mod traces;
 mod views;
+mod wellformed;
 
 pub use config::{Config, ConfigError};
 pub use serve::{CutOff, Order, ServeError, Starting};

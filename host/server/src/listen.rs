@@ -1,16 +1,24 @@
 //! Connections: taken as many at once as are allowed, with TLS if there is a certificate, each with a limit on how long
 //! its client may be silent; closed when the server stops.
 
+use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use futures_util::future::BoxFuture;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,8 +28,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tower::ServiceExt;
 
 use crate::config::{Config, ConfigError, Limits, Tls};
+use crate::drain::{self, Drained};
+use crate::half_close::{Watched, Wire};
+use crate::params::EVENTS;
 use crate::prompt::Prompt;
 use crate::server::Server;
 
@@ -34,8 +46,6 @@ const FULL: &[u8] =
 const TURNED_AWAY: usize = 64;
 /// How long a client for whom there is no room may take to ask, and then to be told.
 const TELLING: Duration = Duration::from_secs(1);
-/// The most that is read of what such a client asks.
-const UNHEARD: u64 = 64 << 10;
 /// A connection without traffic is asked whether it still stands after this time.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
@@ -153,7 +163,7 @@ struct Connection {
 
 impl Connection {
     async fn serve(self, stream: TcpStream, tls: Option<TlsAcceptor>, watcher: Watcher) {
-        self.server.metrics.connections(1);
+        self.server.telemetry.metrics.connections(1);
         match tls {
             None => self.talk(stream, watcher).await,
             Some(tls) => match tokio::time::timeout(self.patience, tls.accept(stream)).await {
@@ -162,15 +172,62 @@ impl Connection {
                 Err(_) => tracing::debug!("a client took too long to agree on TLS"),
             },
         }
-        self.server.metrics.connections(-1);
+        self.server.telemetry.metrics.connections(-1);
     }
 
     async fn talk(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, watcher: Watcher) {
-        let service = TowerToHyperService::new(self.app.clone());
-        let talk = self.http.serve_connection(TokioIo::new(Prompt::new(stream, self.patience)), service);
-        if let Err(error) = watcher.watch(talk.into_owned()).await {
+        let wire = Wire::new(Prompt::new(stream, self.patience));
+        let service = Exchange { app: self.app.clone(), wire: wire.clone() };
+        let talk = self.http.serve_connection(TokioIo::new(wire.clone()), service);
+        let mut talk = Box::pin(watcher.watch(talk.into_owned()));
+        let ended = poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(ended) = talk.as_mut().poll(cx) {
+                    return Poll::Ready(Some(ended));
+                }
+                match wire.watch(cx) {
+                    Watched::Read => {}
+                    Watched::Nothing => return Poll::Pending,
+                    Watched::Gone(error) => {
+                        tracing::debug!(%error, "a client is gone");
+                        return Poll::Ready(None);
+                    }
+                }
+            }
+        });
+        let ended = ended.await;
+        // What was asked for is cancelled with it.
+        drop(talk);
+        if let Some(Err(error)) = ended {
             tracing::debug!(error, "a connection broke off");
+            wire.linger().await;
         }
+    }
+}
+
+/// The requests of one connection.
+struct Exchange<S> {
+    app: Router,
+    wire: Wire<S>,
+}
+
+impl<S: Send + 'static> Service<Request<Incoming>> for Exchange<S> {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.wire.asked();
+        let matters = Drained::matters(request.version(), request.headers(), request.body());
+        let is_http2 = request.version() == Version::HTTP_2;
+        let request = request.map(|body| if matters { Body::new(Drained::new(body)) } else { Body::new(body) });
+        let (answer, wire) = (self.app.clone().oneshot(request), self.wire.clone());
+        Box::pin(async move {
+            let response = answer.await?;
+            let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+            let is_stream = !is_http2 && kind.is_some_and(|kind| kind.starts_with(EVENTS.as_bytes()));
+            Ok(if is_stream { response.map(|body| Body::new(wire.pulse(body))) } else { response })
+        })
     }
 }
 
@@ -178,6 +235,8 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
     http.http1()
         .timer(TokioTimer::new())
+        // A FIN is told from the end of a client by `half_close`.
+        .half_close(true)
         .header_read_timeout(limits.header_time.0)
         .max_buf_size(limits.headers.len().max(8192))
         .http2()
@@ -207,7 +266,7 @@ async fn turn_away(mut stream: TcpStream, _permit: OwnedSemaphorePermit) {
     let telling = async {
         stream.write_all(FULL).await?;
         stream.shutdown().await?;
-        tokio::io::copy(&mut stream.take(UNHEARD), &mut tokio::io::sink()).await
+        tokio::io::copy(&mut stream.take(drain::MAX_BYTES), &mut tokio::io::sink()).await
     };
     let _ = tokio::time::timeout(TELLING, telling).await;
 }

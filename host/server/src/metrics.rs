@@ -4,11 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
 use frond_root::{Answer, Event, EventKind, FailureKind, Listener, Request};
 use frond_run::RunError;
-use http::header::CONTENT_TYPE;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -20,9 +17,15 @@ use utoipa::ToSchema;
 
 mod gauges;
 mod jobs;
+mod kinds;
+mod text;
+mod traces;
 
 use gauges::Gauges;
 use jobs::JobMetrics;
+use kinds::{KINDS, kind};
+pub(crate) use text::{__path_metrics, metrics};
+use traces::TraceMetrics;
 
 use crate::reply::word;
 use crate::server::Server;
@@ -80,6 +83,7 @@ pub(crate) struct Metrics {
     replies: Family<Reply, Counter>,
     gauges: Gauges,
     jobs: JobMetrics,
+    traces: TraceMetrics,
     apps: Mutex<std::collections::HashMap<String, Arc<Counted>>>,
 }
 
@@ -129,40 +133,6 @@ struct Tally {
     began: Vec<Option<u64>>,
 }
 
-const KINDS: [&str; 13] = [
-    "query-started",
-    "planned",
-    "attempt-started",
-    "attempt-ended",
-    "retry-scheduled",
-    "partition-missing",
-    "fold-started",
-    "fold-ended",
-    "floor-reached",
-    "held",
-    "gather-ended",
-    "finish-started",
-    "query-ended",
-];
-
-fn kind(kind: &EventKind) -> usize {
-    match kind {
-        EventKind::QueryStarted { .. } => 0,
-        EventKind::Planned { .. } => 1,
-        EventKind::AttemptStarted { .. } => 2,
-        EventKind::AttemptEnded { .. } => 3,
-        EventKind::RetryScheduled { .. } => 4,
-        EventKind::PartitionMissing { .. } => 5,
-        EventKind::FoldStarted { .. } => 6,
-        EventKind::FoldEnded { .. } => 7,
-        EventKind::FloorReached { .. } => 8,
-        EventKind::Held { .. } => 9,
-        EventKind::GatherEnded { .. } => 10,
-        EventKind::FinishStarted {} => 11,
-        EventKind::QueryEnded { .. } => 12,
-    }
-}
-
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("frond");
@@ -182,6 +152,7 @@ impl Metrics {
             replies: Family::default(),
             gauges: Gauges::new(&mut registry),
             jobs: JobMetrics::new(&mut registry),
+            traces: TraceMetrics::new(&mut registry),
             apps: Mutex::default(),
             registry: Registry::default(),
         };
@@ -200,12 +171,21 @@ impl Metrics {
             Unit::Seconds,
             metrics.overshoot.clone(),
         );
-        registry.register("leaves", "Leaf attempts that ended, by slug, or ok", metrics.leaves.clone());
-        registry.register_with_unit("leaf", "A leaf attempt", Unit::Seconds, metrics.leaf_seconds.clone());
-        registry.register("folds", "Merges that ended, by slug, or ok", metrics.folds.clone());
+        registry.register(
+            "leaves",
+            "Leaf attempts that ended, of queries and jobs, by slug, or ok",
+            metrics.leaves.clone(),
+        );
+        registry.register_with_unit(
+            "leaf",
+            "A leaf attempt, of a query or a job",
+            Unit::Seconds,
+            metrics.leaf_seconds.clone(),
+        );
+        registry.register("folds", "Merges that ended, of queries and jobs, by slug, or ok", metrics.folds.clone());
         let partitions = "Partitions of ended queries, by what became of them";
         registry.register("partitions", partitions, metrics.partitions.clone());
-        registry.register("events", "Events, by kind", metrics.events.clone());
+        registry.register("events", "Events of queries and jobs, by kind", metrics.events.clone());
         registry.register("http_replies", "Replies over HTTP", metrics.replies.clone());
         Self { registry, ..metrics }
     }
@@ -247,14 +227,23 @@ impl Metrics {
     pub(crate) fn query(&self, request: &Request) -> Arc<Metering> {
         let counted = self.counted(&request.app);
         counted.begun.inc();
-        Arc::new(Metering {
+        Arc::new(self.metering(counted))
+    }
+
+    fn metering(&self, counted: Arc<Counted>) -> Metering {
+        Metering {
             counted,
             queries: self.queries.clone(),
             folds: self.folds.clone(),
             partitions: self.partitions.clone(),
             kinds: self.events.clone(),
             state: Mutex::default(),
-        })
+        }
+    }
+
+    /// Counts what happens to a job of an app.
+    pub(crate) fn job(&self, app: &str) -> Arc<Metering> {
+        Arc::new(self.metering(self.counted(app)))
     }
 
     fn counted(&self, app: &str) -> Arc<Counted> {
@@ -283,6 +272,9 @@ impl Metrics {
         self.gauges.read(server);
         if let Some(jobs) = &server.jobs {
             self.jobs.read(jobs).await;
+        }
+        if let Some(traces) = &server.telemetry.traces {
+            self.traces.read(traces);
         }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -365,23 +357,17 @@ impl Metering {
                 self.partitions.get_or_create(&Slug { app: app.clone(), slug }).inc_by(count);
             }
         }
-        let tally = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        for (kind, count) in KINDS.iter().zip(tally.kinds).filter(|(_, count)| *count > 0) {
+        self.told();
+    }
+
+    /// Adds up what was counted of events, by their kinds.
+    pub(crate) fn told(&self) {
+        let mut tally = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let kinds = std::mem::take(&mut tally.kinds);
+        for (kind, count) in KINDS.iter().zip(kinds).filter(|(_, count)| *count > 0) {
             self.kinds.get_or_create(&Kind { kind }).inc_by(count);
         }
     }
-}
-
-/// What is counted and timed, as Prometheus reads it.
-#[utoipa::path(
-    get,
-    path = "/metrics",
-    responses((status = 200, description = "OpenMetrics text", content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8")),
-    tag = "server"
-)]
-pub(crate) async fn metrics(State(server): State<Arc<Server>>) -> Response {
-    let text = server.metrics.text(&server).await.unwrap_or_default();
-    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
 }
 
 /// Kinds of failure stand in the order of [`FailureKind::ALL`].

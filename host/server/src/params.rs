@@ -7,17 +7,20 @@ use axum::extract::{FromRequestParts, Path};
 use bytes::{Bytes, BytesMut};
 use frond_app::size::{parse_duration, show_size};
 use frond_root::{Floor, PartitionKey};
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
+use crate::accept::preferred;
 use crate::reply::Problem;
 
 /// The media type of the envelope.
 pub(crate) const ENVELOPE: &str = "application/vnd.frond+json";
 /// The media type of event streams.
 pub(crate) const EVENTS: &str = "text/event-stream";
+/// The media type of recordings: a JSON object a line.
+pub(crate) const LINES: &str = "application/x-ndjson";
 /// What the media type of a form with parts begins with.
 const MULTIPART: &[u8] = b"multipart/";
 /// The most partitions that one request may require.
@@ -160,18 +163,20 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// The first form that the client names; the app's bytes when it names none.
-    pub(crate) fn wanted(headers: &HeaderMap) -> Self {
-        let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let mut types =
-            accepted.flat_map(|value| value.split(',')).map(|one| one.split(';').next().unwrap_or("").trim());
-        let named = types.find_map(|one| match one.to_ascii_lowercase().as_str() {
-            ENVELOPE => Some(Self::Envelope),
-            EVENTS => Some(Self::Stream),
-            _ => None,
-        });
-        named.unwrap_or(Self::Answer)
+    /// The form that the client prefers of an answer whose media type is `answer`: that one unless it wants another more.
+    pub(crate) fn wanted(headers: &HeaderMap, answer: &str) -> Self {
+        match preferred(headers, &[answer, ENVELOPE, EVENTS]) {
+            Some(1) => Self::Envelope,
+            Some(2) => Self::Stream,
+            // Who takes neither gets an answer all the same.
+            _ => Self::Answer,
+        }
     }
+}
+
+/// True for a client that would rather follow a recording as a stream of events than have its lines.
+pub(crate) fn wants_stream(headers: &HeaderMap) -> bool {
+    preferred(headers, &[LINES, EVENTS]) == Some(1)
 }
 
 /// A body is taken as it is: what would have to be unpacked first is refused.

@@ -25,6 +25,11 @@ impl<S> Prompt<S> {
         Self { stream, late: Some(Box::pin(tokio::time::sleep(within))), agreed: 0 }
     }
 
+    /// True once the client has begun to speak HTTP/2.
+    pub(crate) fn is_http2(&self) -> bool {
+        self.agreed == PREFACE.len()
+    }
+
     fn look(&mut self, bytes: &[u8]) {
         let rest = PREFACE.get(self.agreed..).unwrap_or_default();
         let same = rest.iter().zip(bytes).take_while(|(one, other)| one == other).count();

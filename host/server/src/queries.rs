@@ -14,9 +14,9 @@ use http::{HeaderMap, HeaderValue, Uri};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::params::{Form, Named, pairs};
+use crate::params::{LINES, Named, pairs, wants_stream};
 use crate::recent::{Detail, Recorded, Summary};
-use crate::reply::Problem;
+use crate::reply::{Problem, nothing_more};
 use crate::server::Server;
 use crate::stream::events as event_stream;
 
@@ -110,6 +110,7 @@ pub(crate) async fn get(State(server): State<Arc<Server>>, Named(id): Named<Stri
             (crate::openapi::Event = "application/x-ndjson"),
             (crate::openapi::Event = "text/event-stream"),
         )),
+        (status = 204, description = "The query has ended, and its last event is known"),
         (status = 404, description = "The query is not known, or no longer", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "queries"
@@ -120,8 +121,13 @@ pub(crate) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let recorded = known(&server, &id)?;
-    if Form::wanted(&headers) == Form::Stream {
-        return Ok(event_stream(recorded, unseen(&headers)));
+    if wants_stream(&headers) {
+        let from = unseen(&headers);
+        // A browser that has seen the end would else ask again every few seconds: only this status stops it.
+        if headers.contains_key(LAST_EVENT_ID) && recorded.is_over_before(from) {
+            return Ok(nothing_more());
+        }
+        return Ok(event_stream(recorded, from));
     }
     let lines = stream::unfold((recorded, 0), |(recorded, from)| async move {
         let (events, _, _) = recorded.events(from, BATCH);
@@ -132,13 +138,16 @@ pub(crate) async fn events(
         Some((Ok::<_, std::convert::Infallible>(lines(&events)), (recorded, next)))
     });
     let mut response = Body::from_stream(lines).into_response();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(LINES));
     Ok(response)
 }
 
+/// Header with the number of the last event that a client knows.
+pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
+
 /// The number of the first event that a client does not know: a stream that broke off goes on there.
 pub(crate) fn unseen(headers: &HeaderMap) -> usize {
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let last = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     last.map_or(0, |last| last.saturating_add(1))
 }
 

@@ -113,21 +113,17 @@ pub(crate) async fn ask(
     headers: HeaderMap,
     mut body: Body,
 ) -> Response {
-    let form = Form::wanted(&headers);
     let refused = |problem: Problem| {
-        server.metrics.refused(problem.slug());
+        server.telemetry.metrics.refused(problem.slug());
         problem.into_response()
     };
     if let Some(job) = crate::jobs::instead(&server, &holder, &app, &uri, &headers, &mut body).await {
         return job.unwrap_or_else(refused);
     }
-    let asked = match take_on(&server, &holder, &app, &uri, &headers, body, form).await {
-        Ok(asked) => asked,
-        Err(problem) => return refused(problem),
-    };
-    match form {
-        Form::Stream => stream::answer(asked),
-        Form::Answer | Form::Envelope => whole(asked, form).await,
+    match take_on(&server, &holder, &app, &uri, &headers, body).await {
+        Ok((asked, Form::Stream)) => stream::answer(asked),
+        Ok((asked, form)) => whole(asked, form).await,
+        Err(problem) => refused(problem),
     }
 }
 
@@ -139,12 +135,12 @@ async fn take_on(
     uri: &Uri,
     headers: &HeaderMap,
     body: Body,
-    form: Form,
-) -> Result<Asked, Problem> {
+) -> Result<(Asked, Form), Problem> {
     let settings = server.settings();
     let limits = &settings.config.limits;
     let promises = Promises::read(uri.query(), limits.deadline.0)?;
     let version = version(server, app)?;
+    let form = Form::wanted(headers, &version.wired.app.content_type);
     let place = holder.place()?;
     let query = params::body(headers, body, limits.query.0, limits.body_time.0).await?;
     if server.is_stopping() {
@@ -157,8 +153,9 @@ async fn take_on(
         .admission
         .admit(app, gather)
         .map_err(|after| Problem::overloaded("more is being asked than can be answered in time", after))?;
-    let parent = server.traces.as_ref().and_then(|_| Parent::of(headers));
-    Ok(begin(server, version, request, Held { _ticket: ticket, _place: place }, form, parent))
+    let parent = Parent::of(headers);
+    let asked = begin(server, version, request, Held { _ticket: ticket, _place: place }, form, parent);
+    Ok((asked, form))
 }
 
 /// The version of an app that answers now.
@@ -192,7 +189,7 @@ fn begin(
 ) -> Asked {
     let (id, cancel) = (request.id, Cancel::default());
     let recorded = server.recent.begin(&request, version.number, &version.wired.app.content_type, &cancel);
-    let metering = server.metrics.query(&request);
+    let metering = server.telemetry.metrics.query(&request);
     let events = Events::new(vec![recorded.clone() as Arc<dyn Listener>, metering.clone()]);
     let events = match form {
         Form::Stream => events.previewing(recorded.clone() as Arc<dyn Preview>),
@@ -203,25 +200,27 @@ fn begin(
     tokio::spawn(async move {
         let (server, version, recorded) = task;
         let (deadline, query) = (request.deadline, request.query.clone());
+        let trace = parent.map(|parent| parent.trace.to_string());
+        let trace = trace.as_deref();
         let asking = answer(&version.wired, Question::new(request), events, cancel);
         // A query that would bring its task down is accounted for, too: else the server would wait for it at its end.
         let outcome = AssertUnwindSafe(asking).catch_unwind().await.ok();
         match &outcome {
             Some(Ok(answer)) => {
                 recorded.answered(answer);
-                server.settle(&version, &recorded, answer, &query);
+                server.settle(&version, &recorded, answer, &query, trace);
             }
             Some(Err(error)) => {
                 recorded.refused();
-                tracing::warn!(query = %id, app = recorded.app, error = crate::reply::chain(error), "query refused");
+                tracing::warn!(query = %id, app = recorded.app, trace, error = crate::reply::chain(error), "query refused");
             }
             None => {
                 recorded.refused();
-                tracing::error!(query = %id, app = recorded.app, "the query was lost: this is a bug in Frond");
+                tracing::error!(query = %id, app = recorded.app, trace, "the query was lost: this is a bug in Frond");
             }
         }
         metering.ended(outcome.as_ref(), deadline);
-        if let Some(traces) = &server.traces {
+        if let Some(traces) = &server.telemetry.traces {
             traces.query(&recorded, parent);
         }
         drop(held);
@@ -235,7 +234,7 @@ fn begin(
 
 impl Server {
     /// What an answer teaches, and the line that the log has of it.
-    fn settle(&self, version: &Version, recorded: &Recorded, answer: &Answer, query: &Bytes) {
+    fn settle(&self, version: &Version, recorded: &Recorded, answer: &Answer, query: &Bytes, trace: Option<&str>) {
         let coverage = answer.coverage();
         let times = &coverage.timings;
         if let Some(cost) = whole_cost(coverage) {
@@ -257,6 +256,7 @@ impl Server {
             fraction = coverage.fraction,
             partitions = coverage.partitions.planned,
             took_ms = times.total,
+            trace,
             "query"
         );
     }

@@ -11,6 +11,7 @@ use frond_root::answer::millis;
 use frond_root::{Answer, Cancel, Event, EventKind, Floor, Listener, PartitionKey, QueryId, Request};
 use tokio::sync::Notify;
 
+mod following;
 mod preview;
 mod state;
 mod views;

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use frond_jobs::StoreError;
 use frond_root::{Answer, Coverage, Error, Failure, FailureKind, QueryId, Reason};
 use frond_run::RunError;
-use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -233,9 +233,9 @@ impl From<&RunError> for Problem {
             }
             RunError::App(_) => Self::internal("unavailable", detail),
             RunError::Query(Error::UnknownRequired { .. }) => Self::bad_request(detail),
-            RunError::Query(Error::DuplicateKey(_) | Error::NulInKey(_) | Error::TooManyPartitions { .. }) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-query", detail)
-            }
+            RunError::Query(
+                Error::DuplicateKey(_) | Error::NulInKey(_) | Error::TooManyPartitions { .. } | Error::TooHeavy { .. },
+            ) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-query", detail),
             _ => Self::internal("internal", detail),
         }
     }
@@ -265,6 +265,23 @@ impl From<StoreError> for Problem {
 /// Makes a reply one that says: accepted, not done.
 pub(crate) fn accepted(response: &mut Response) {
     *response.status_mut() = StatusCode::ACCEPTED;
+}
+
+/// Says which methods an address takes.
+pub(crate) fn allowed(methods: Option<HeaderValue>) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    response.headers_mut().extend(methods.map(|methods| (ALLOW, methods)));
+    response
+}
+
+/// True when the address does not take the request's method.
+pub(crate) fn is_not_allowed(response: &Response) -> bool {
+    response.status() == StatusCode::METHOD_NOT_ALLOWED
+}
+
+/// Tells who follows a stream of events that it is over: browsers do not ask again after this (HTML, "Server-sent events").
+pub(crate) fn nothing_more() -> Response {
+    StatusCode::NO_CONTENT.into_response()
 }
 
 /// An error with all of its causes.

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::Role;
-use crate::reply::Problem;
+use crate::reply::{Problem, allowed, is_not_allowed};
 use crate::server::Server;
-use crate::{apps_api, health, jobs, metrics, openapi, page, queries, query};
+use crate::{apps_api, health, jobs, metrics, openapi, page, queries, query, wellformed};
 
 /// All addresses.
 pub(crate) fn router(server: &Arc<Server>) -> Router {
@@ -49,6 +49,7 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .method_not_allowed_fallback(async || Problem::not_allowed())
         .layer(from_fn_with_state(server.clone(), outermost))
         .layer(cors(server.clone()))
+        .layer(from_fn(options))
         .with_state(server.clone())
 }
 
@@ -74,8 +75,11 @@ async fn guard(State(server): State<Arc<Server>>, mut request: Request, next: Ne
 async fn outermost(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
-    let same_site = server.settings().gate.same_site(&method, request.uri(), request.headers());
-    let mut response = match same_site {
+    let settings = server.settings();
+    let sound = wellformed::check(&request)
+        .and_then(|()| settings.gate.same_site(request.version(), &method, request.uri(), request.headers()));
+    drop(settings);
+    let mut response = match sound {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
@@ -84,8 +88,25 @@ async fn outermost(State(server): State<Arc<Server>>, request: Request, next: Ne
     headers.insert(HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer"));
     headers.insert(HeaderName::from_static("x-frame-options"), HeaderValue::from_static("DENY"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    server.metrics.replied(&route, &method, response.status().as_u16());
+    server.telemetry.metrics.replied(&route, &method, response.status().as_u16());
     response
+}
+
+/// Says which methods an address takes to who asks just that: the layer for web pages elsewhere takes every `OPTIONS` as
+/// theirs. The router tells it to a method that no address takes.
+async fn options(mut request: Request, next: Next) -> Response {
+    let is_plain =
+        *request.method() == Method::OPTIONS && !request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    if !is_plain {
+        return next.run(request).await;
+    }
+    if request.uri().path() == "*" {
+        return allowed(Some(HeaderValue::from_static("GET,HEAD,POST,PUT,PATCH,DELETE")));
+    }
+    *request.method_mut() = Method::from_bytes(b"NONE").unwrap_or(Method::TRACE);
+    let response = next.run(request).await;
+    // The methods are added by the router, on the way out.
+    if is_not_allowed(&response) { allowed(None) } else { response }
 }
 
 /// Web pages elsewhere that may read replies: those that the settings of the moment name, and no others.

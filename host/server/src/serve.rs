@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 
 use crate::apps::{Host, OpenError, Registry};
 use crate::config::{Config, ConfigError};
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, Telemetry};
 use crate::listen::Listener;
+use crate::metrics::Metrics;
 use crate::router::router;
 use crate::server::Server;
 use crate::traces::Traces;
@@ -95,8 +96,9 @@ impl Starting {
         let apps = Registry::start(dir, crate::apps::Settings::of(&config, dir), host)?;
         let state = crate::apps::Settings::of(&config, dir).state;
         let refused = |source| ServeError::Jobs { place: crate::jobs::place(&config.jobs, &state), source };
-        let jobs = Jobs::start(&config.jobs, &state, &apps, config.slots).await.map_err(refused)?;
-        let server = Arc::new(Server::new(config, apps, threads, traces, jobs));
+        let telemetry = Telemetry { metrics: Arc::new(Metrics::new()), traces: traces.map(Arc::new) };
+        let jobs = Jobs::start(&config.jobs, &state, &apps, config.slots, &telemetry).await.map_err(refused)?;
+        let server = Arc::new(Server::new(config, apps, threads, telemetry, jobs));
         Ok(Self { server, listener })
     }
 
@@ -145,7 +147,7 @@ impl Starting {
             jobs.close(CLOSING).await;
         }
         server.apps.close().await;
-        if let Some(traces) = &server.traces {
+        if let Some(traces) = &server.telemetry.traces {
             traces.close(patience.min(CLOSING)).await;
         }
         CutOff { queries, connections }

@@ -11,18 +11,15 @@ use crate::admission::Admission;
 use crate::apps::Registry;
 use crate::auth::Gate;
 use crate::config::{Config, ConfigError};
-use crate::jobs::Jobs;
-use crate::metrics::Metrics;
+use crate::jobs::{Jobs, Telemetry};
 use crate::recent::Recent;
-use crate::traces::Traces;
 
 /// Everything that requests share.
 pub(crate) struct Server {
     pub(crate) apps: Arc<Registry>,
     pub(crate) recent: Recent,
     pub(crate) admission: Admission,
-    pub(crate) metrics: Metrics,
-    pub(crate) traces: Option<Traces>,
+    pub(crate) telemetry: Telemetry,
     pub(crate) jobs: Option<Arc<Jobs>>,
     threads: Slots,
     pub(crate) started: SystemTime,
@@ -43,15 +40,14 @@ impl Server {
         config: Config,
         apps: Arc<Registry>,
         threads: Slots,
-        traces: Option<Traces>,
+        telemetry: Telemetry,
         jobs: Option<Jobs>,
     ) -> Self {
         let recent = Recent::new(config.limits.recent, config.limits.recent_memory.len());
         Self {
             recent,
             admission: Admission::new(config.slots, config.limits.queries),
-            metrics: Metrics::new(),
-            traces,
+            telemetry,
             jobs: jobs.map(Arc::new),
             apps,
             threads,

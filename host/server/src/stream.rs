@@ -10,7 +10,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use frond_root::{Answer, QueryId};
 use frond_run::envelope::{Body, envelope};
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, Stream, StreamExt};
 use serde::Serialize;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -29,11 +29,22 @@ const PACE: Duration = Duration::from_millis(100);
 const NEWS: Duration = Duration::from_millis(250);
 /// Queries of which they are told at once; of more that ended, only how many.
 const AT_ONCE: usize = 40;
+/// Time after which a comment is sent when no event came: proxies keep the connection, and a client that is gone is found.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Time after which a client that lost a stream should ask again.
+const RETRY: Duration = Duration::from_secs(2);
 /// Events that are sent at once.
 const BATCH: usize = 500;
 
-fn streaming(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response();
+/// Events as they come: a hint when to ask again if the stream breaks off, then the events, and a comment (heartbeat)
+/// whenever none came for a while.
+pub(crate) fn streaming<E>(events: impl Stream<Item = Result<Event, E>> + Send + 'static) -> Response
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+{
+    let hint = stream::iter([Ok(Event::default().retry(RETRY))]);
+    let beats = KeepAlive::new().interval(HEARTBEAT);
+    let mut response = Sse::new(hint.chain(events)).keep_alive(beats).into_response();
     // What stands between might hold events back until there are more.
     response.headers_mut().insert("x-accel-buffering", http::HeaderValue::from_static("no"));
     response
@@ -82,7 +93,7 @@ pub(crate) fn answer(asked: Asked) -> Response {
             Step::Done => None,
             Step::Begin => {
                 let begun = event("query", &Begun { query: asked.id, app: &asked.recorded.app });
-                Some((Ok(begun), (asked, Step::Run { told: None })))
+                Some((Ok::<_, Infallible>(begun), (asked, Step::Run { told: None })))
             }
             Step::Run { told } => {
                 let (said, next) = next(&mut asked, told, start).await;
@@ -155,7 +166,7 @@ pub(crate) fn events(recorded: Arc<Recorded>, from: usize) -> Response {
         Reader { recorded, next: from, queue: Vec::new().into_iter(), ended: false },
         |mut reader| async move {
             let event = reader.read().await?;
-            Some((Ok(event), reader))
+            Some((Ok::<_, Infallible>(event), reader))
         },
     ))
 }
@@ -217,7 +228,7 @@ pub(crate) fn news(server: Arc<Server>) -> Response {
     let watch = Watch { server, apps, seen, tick: tokio::time::interval(NEWS), queue: VecDeque::new() };
     streaming(stream::unfold(watch, |mut watch| async move {
         let event = watch.next().await?;
-        Some((Ok(event), watch))
+        Some((Ok::<_, Infallible>(event), watch))
     }))
 }
 

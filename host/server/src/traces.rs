@@ -1,50 +1,92 @@
-//! Traces, for those who collect them over OTLP: a query as a tree of spans, made of its recorded events when it has
-//! ended. What cannot be sent is dropped, and counted in the log: a query never waits for a collector.
+//! Traces over OTLP: a query as a tree of spans, made of its recorded events when it has ended. What cannot be sent is
+//! dropped, and counted: a query never waits for a collector.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use frond_root::{Event, EventKind};
 use http::HeaderMap;
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
-use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
+use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::recent::Recorded;
+mod jobs;
+mod spans;
 
-/// Queries that wait to be sent.
+use crate::recent::Recorded;
+pub(crate) use jobs::Stint;
+use spans::of_query;
+
+/// Traces that wait to be sent.
 const QUEUE: usize = 256;
-/// The most spans of one query; of attempts, the first ones are told.
-const MAX_SPANS: usize = 1000;
+/// Spans that are sent at once.
+const BATCH: usize = 1000;
 /// How long a collector may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends traces.
 pub(crate) struct Traces {
     /// Taken away when no more are to come.
-    queue: Mutex<Option<Queue>>,
+    queue: Mutex<Option<mpsc::Sender<Trace>>>,
     sending: Mutex<Option<JoinHandle<()>>>,
-    dropped: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+    /// Jobs whose clients do not record them: the latest first.
+    unrecorded: Mutex<VecDeque<u128>>,
 }
 
-type Queue = mpsc::Sender<(Arc<Recorded>, Option<Parent>)>;
+/// A trace to be sent.
+enum Trace {
+    Query(Arc<Recorded>, Option<Parent>),
+    Spans(Spans),
+}
+
+/// Spans of a trace, and how many are left out.
+pub(crate) struct Spans {
+    pub(crate) spans: Vec<SpanData>,
+    pub(crate) cut: u64,
+}
+
+/// Spans, counted by what became of them.
+#[derive(Default)]
+pub(crate) struct Counts {
+    sent: AtomicU64,
+    cut: AtomicU64,
+    full: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Counts {
+    /// Those that the collector has taken.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Those that were dropped, by the reason.
+    pub(crate) fn dropped(&self) -> [(&'static str, u64); 3] {
+        [("cut", &self.cut), ("full", &self.full), ("refused", &self.refused)]
+            .map(|(reason, count)| (reason, count.load(Ordering::Relaxed)))
+    }
+}
 
 /// The span that a query is part of, as the client's `traceparent` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Parent {
-    trace: TraceId,
-    span: SpanId,
+    pub(crate) trace: TraceId,
+    pub(crate) span: SpanId,
+    /// Its client records it, and wants what is below recorded.
+    pub(crate) is_sampled: bool,
 }
 
 impl Parent {
-    /// W3C Trace Context, section 3.2: `00-{trace}-{span}-{flags}`.
+    /// W3C Trace Context, section 3.2: `00-{trace}-{span}-{flags}`. Of several headers none counts.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
-        let text = headers.get("traceparent")?.to_str().ok()?;
+        let mut all = headers.get_all("traceparent").iter();
+        let text = all.next().filter(|_| all.next().is_none())?.to_str().ok()?;
         let mut parts = text.split('-');
         let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let lower = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -55,7 +97,8 @@ impl Parent {
             return None;
         }
         let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
-        (trace != TraceId::INVALID && span != SpanId::INVALID).then_some(Self { trace, span })
+        let is_sampled = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?).is_sampled();
+        (trace != TraceId::INVALID && span != SpanId::INVALID).then_some(Self { trace, span, is_sampled })
     }
 }
 
@@ -72,27 +115,36 @@ impl Traces {
             .with_timeout(PATIENCE)
             .build()
             .map_err(|error| error.to_string())?;
-        exporter.set_resource(&Resource::builder().with_service_name("frond").build());
-        let (queue, mut waiting) = mpsc::channel::<(Arc<Recorded>, Option<Parent>)>(QUEUE);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let lost = dropped.clone();
-        let sending = tokio::spawn(async move {
-            while let Some((recorded, parent)) = waiting.recv().await {
-                if let Err(error) = exporter.export(spans(&recorded, parent)).await {
-                    let lost = lost.fetch_add(1, Ordering::Relaxed) + 1;
-                    tracing::warn!(%error, lost, "a trace could not be sent");
-                }
-            }
-        });
-        Ok(Self { queue: Mutex::new(Some(queue)), sending: Mutex::new(Some(sending)), dropped })
+        exporter.set_resource(&resource());
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let counts = Arc::new(Counts::default());
+        let sending = tokio::spawn(send(exporter, waiting, counts.clone()));
+        Ok(Self {
+            queue: Mutex::new(Some(queue)),
+            sending: Mutex::new(Some(sending)),
+            counts,
+            unrecorded: Mutex::default(),
+        })
     }
 
-    /// A query has ended.
+    /// What became of spans so far.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// A query has ended. One whose client does not record it is not recorded here.
     pub(crate) fn query(&self, recorded: &Arc<Recorded>, parent: Option<Parent>) {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.as_ref().is_none_or(|queue| queue.try_send((recorded.clone(), parent)).is_err()) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        if parent.is_some_and(|parent| !parent.is_sampled) {
+            return;
         }
+        if !self.push(Trace::Query(recorded.clone(), parent)) {
+            self.counts.full.fetch_add(recorded.spans(), Ordering::Relaxed);
+        }
+    }
+
+    fn push(&self, trace: Trace) -> bool {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.as_ref().is_some_and(|queue| queue.try_send(trace).is_ok())
     }
 
     /// Takes no more, and sends what waits, for so long.
@@ -107,149 +159,48 @@ impl Traces {
     }
 }
 
-/// A query's spans under construction.
-struct Tree {
-    trace: TraceId,
-    root: SpanId,
-    start: SystemTime,
-    spans: Vec<SpanData>,
+/// What spans are of: this process, told from every other one.
+fn resource() -> Resource {
+    let id: [u8; 16] = rand::random();
+    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    Resource::builder()
+        .with_service_name("frond")
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .with_attribute(KeyValue::new("service.instance.id", hex))
+        .build()
 }
 
-/// A query's tree: the query, its plan, each attempt, each merge, the finish.
-fn spans(recorded: &Recorded, parent: Option<Parent>) -> Vec<SpanData> {
-    let (events, _, _) = recorded.events(0, usize::MAX);
-    let summary = recorded.summary();
-    let start = SystemTime::UNIX_EPOCH + Duration::from_millis(summary.started_unix_ms);
-    let id = u128::from_str_radix(&summary.id.to_string(), 16).unwrap_or(1);
-    let trace = parent.map_or(TraceId::from(id), |parent| parent.trace);
-    let mut tree = Tree { trace, root: span_id(id, 0), start, spans: Vec::new() };
-    let end = events.last().map_or(0, |event| event.at);
-    let mut attributes = vec![
-        KeyValue::new("frond.app", summary.app.clone()),
-        KeyValue::new("frond.query", summary.id.to_string()),
-        KeyValue::new("frond.fraction", summary.fraction),
-        KeyValue::new("frond.partitions", i64::try_from(summary.partitions.planned).unwrap_or(i64::MAX)),
-    ];
-    attributes.extend(summary.outcome.map(|outcome| KeyValue::new("frond.outcome", outcome)));
-    let status = match summary.outcome {
-        Some("failed") => Status::error(summary.reason.unwrap_or("failed")),
-        _ => Status::Ok,
-    };
-    let root = tree.span(&format!("query {}", summary.app), 0, (0, end), attributes, status);
-    let root = SpanData {
-        parent_span_id: parent.map_or(SpanId::INVALID, |parent| parent.span),
-        span_kind: SpanKind::Server,
-        ..root
-    };
-    tree.spans.push(root);
-    tree.children(&events, id, end);
-    tree.spans
-}
-
-impl Tree {
-    fn children(&mut self, events: &[Event], id: u128, end: u64) {
-        let mut began = std::collections::HashMap::new();
-        let mut folds = std::collections::HashMap::new();
-        for (number, event) in (1_u64..).zip(events) {
-            if self.spans.len() >= MAX_SPANS {
-                return;
-            }
-            let (name, from, attributes, failure) = match &event.kind {
-                EventKind::Planned { partitions, .. } => (
-                    "plan".to_owned(),
-                    0,
-                    vec![KeyValue::new("frond.partitions", i64::try_from(*partitions).unwrap_or(i64::MAX))],
-                    None,
-                ),
-                EventKind::AttemptStarted { partition, attempt, key, .. } => {
-                    began.insert((*partition, *attempt), (event.at, key.clone()));
-                    continue;
+/// Sends trace after trace, until no more come.
+async fn send(exporter: SpanExporter, mut waiting: mpsc::Receiver<Trace>, counts: Arc<Counts>) {
+    while let Some(trace) = waiting.recv().await {
+        let Spans { mut spans, cut } = match trace {
+            Trace::Query(recorded, parent) => of_query(&recorded, parent),
+            Trace::Spans(spans) => spans,
+        };
+        counts.cut.fetch_add(cut, Ordering::Relaxed);
+        while !spans.is_empty() {
+            let rest = spans.split_off(spans.len().min(BATCH));
+            let batch = std::mem::replace(&mut spans, rest);
+            let count = batch.len() as u64;
+            match exporter.export(batch).await {
+                Ok(()) => counts.sent.fetch_add(count, Ordering::Relaxed),
+                Err(error) => {
+                    let lost = counts.refused.fetch_add(count, Ordering::Relaxed) + count;
+                    tracing::warn!(%error, lost, "spans could not be sent");
+                    lost
                 }
-                EventKind::AttemptEnded { partition, attempt, failure, usage, slot, .. } => {
-                    let Some((from, key)) = began.remove(&(*partition, *attempt)) else { continue };
-                    let attributes = vec![
-                        KeyValue::new("frond.partition", key.to_string()),
-                        KeyValue::new("frond.attempt", i64::from(*attempt)),
-                        KeyValue::new("frond.slot", i64::from(*slot)),
-                        KeyValue::new("frond.fuel", i64::try_from(usage.fuel).unwrap_or(i64::MAX)),
-                    ];
-                    ("leaf".to_owned(), from, attributes, failure.as_ref())
-                }
-                EventKind::FoldStarted { fold, .. } => {
-                    folds.insert(*fold, event.at);
-                    continue;
-                }
-                EventKind::FoldEnded { fold, failure, .. } => {
-                    let Some(from) = folds.remove(fold) else { continue };
-                    ("merge".to_owned(), from, Vec::new(), failure.as_ref())
-                }
-                EventKind::FinishStarted {} => {
-                    let span = self.child(id, number, "finish", (event.at, end), Vec::new(), Status::Ok);
-                    self.spans.push(span);
-                    continue;
-                }
-                _ => continue,
             };
-            let status = failure.map_or(Status::Ok, |failure| Status::error(failure.to_string()));
-            let span = self.child(id, number, &name, (from, event.at), attributes, status);
-            self.spans.push(span);
         }
     }
-
-    fn child(
-        &self,
-        id: u128,
-        number: u64,
-        name: &str,
-        time: (u64, u64),
-        attributes: Vec<KeyValue>,
-        status: Status,
-    ) -> SpanData {
-        let span = self.span(name, 0, time, attributes, status);
-        let context =
-            SpanContext::new(self.trace, span_id(id, number), TraceFlags::SAMPLED, false, TraceState::default());
-        SpanData { span_context: context, parent_span_id: self.root, ..span }
-    }
-
-    fn span(
-        &self,
-        name: &str,
-        _number: u64,
-        (from, to): (u64, u64),
-        attributes: Vec<KeyValue>,
-        status: Status,
-    ) -> SpanData {
-        SpanData {
-            span_context: SpanContext::new(self.trace, self.root, TraceFlags::SAMPLED, false, TraceState::default()),
-            parent_span_id: SpanId::INVALID,
-            parent_span_is_remote: false,
-            span_kind: SpanKind::Internal,
-            name: name.to_owned().into(),
-            start_time: self.start + Duration::from_micros(from),
-            end_time: self.start + Duration::from_micros(to.max(from)),
-            attributes,
-            dropped_attributes_count: 0,
-            events: SpanEvents::default(),
-            links: SpanLinks::default(),
-            status,
-            instrumentation_scope: InstrumentationScope::builder("frond").build(),
-        }
-    }
-}
-
-/// The id of a query's span number `number`: the query's own random bits, and never 0.
-fn span_id(id: u128, number: u64) -> SpanId {
-    let low = u64::try_from(id & u128::from(u64::MAX)).unwrap_or(1);
-    SpanId::from((low ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).max(1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parent(text: &'static str) -> Option<Parent> {
+    fn parent(text: &str) -> Option<Parent> {
         let mut headers = HeaderMap::new();
-        headers.insert("traceparent", http::HeaderValue::from_static(text));
+        headers.insert("traceparent", text.parse().unwrap());
         Parent::of(&headers)
     }
 
@@ -258,6 +209,20 @@ mod tests {
         let read = parent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").unwrap();
         assert_eq!(read.trace, TraceId::from_hex("0af7651916cd43dd8448eb211c80319c").unwrap());
         assert_eq!(read.span, SpanId::from_hex("b7ad6b7169203331").unwrap());
+        for (flags, sampled) in [("00", false), ("01", true), ("02", false), ("ff", true)] {
+            let text = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+            assert_eq!(parent(&text).unwrap().is_sampled, sampled, "{flags}");
+        }
+    }
+
+    #[test]
+    fn of_several_none_counts() {
+        let mut headers = HeaderMap::new();
+        for span in ["b7ad6b7169203331", "b7ad6b7169203332"] {
+            let text = format!("00-0af7651916cd43dd8448eb211c80319c-{span}-01");
+            headers.append("traceparent", text.parse().unwrap());
+        }
+        assert_eq!(Parent::of(&headers), None);
     }
 
     #[test]

@@ -18,6 +18,6 @@ pub(crate) struct Served {
 
 /// The app with its queries.
 pub(crate) fn of(server: &Server, app: AppView) -> Served {
-    let queries = server.metrics.sums(&app.name);
+    let queries = server.telemetry.metrics.sums(&app.name);
     Served { app, queries }
 }

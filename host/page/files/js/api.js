@@ -62,9 +62,13 @@ export async function get(path, signal) {
   return response.json();
 }
 
+// There is nothing more to follow: the last message is known.
+export class Over extends Error {}
+
 // The messages of an event stream, several at a time as they arrive: `{id, event, data}`.
 export async function* messages(path, options = {}) {
   const response = await request(path, { ...options, headers: { ...options.headers, Accept: "text/event-stream" } });
+  if (response.status === 204) throw new Over();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   const parser = new StreamParser();
   for (;;) {
@@ -121,7 +125,7 @@ export async function follow(path, { signal, take, state }) {
         over = take(found) || over;
       }
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted || error instanceof Over) return;
       if (error instanceof Problem && error.status >= 400 && error.status < 500) throw error;
     }
     if (over) return;

@@ -198,7 +198,7 @@ fn a_page_elsewhere_may_read_and_not_change_unless_it_is_named() {
     let (closed, open) = (gate(vec![token("one", Role::Query).1]), Gate::new(&config));
     let uri = Uri::from_static("/v1/apps/a/query");
     let asks = |gate: &Gate, method: &Method, origin: &str| {
-        gate.same_site(method, &uri, &headers(&[(HOST, "localhost:7300"), (ORIGIN, origin)])).is_ok()
+        gate.same_site(Version::HTTP_11, method, &uri, &headers(&[(HOST, "localhost:7300"), (ORIGIN, origin)])).is_ok()
     };
     for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
         assert!(asks(&open, &method, "https://evil.example"), "{method}");
@@ -218,7 +218,9 @@ fn a_page_elsewhere_may_read_and_not_change_unless_it_is_named() {
 #[test]
 fn http_2_names_the_host_in_the_address() {
     let open = gate(Vec::new());
-    let asks = |uri: &'static str| open.same_site(&Method::GET, &Uri::from_static(uri), &HeaderMap::new()).is_ok();
+    let asks = |uri: &'static str| {
+        open.same_site(Version::HTTP_11, &Method::GET, &Uri::from_static(uri), &HeaderMap::new()).is_ok()
+    };
     assert!(asks("http://localhost:7300/v1/apps"));
     assert!(!asks("http://evil.example/v1/apps"));
     assert!(!asks("/v1/apps"), "no name is no name of this machine");
@@ -247,7 +249,7 @@ proptest! {
             let pairs = [(AUTHORIZATION, value.clone()), (HOST, value.clone()), (ORIGIN, value)];
             let headers: HeaderMap = pairs.into_iter().collect();
             prop_assert!(gate.holder(&headers).is_err());
-            let _ = gate.same_site(&Method::POST, &Uri::from_static("/"), &headers);
+            let _ = gate.same_site(Version::HTTP_11, &Method::POST, &Uri::from_static("/"), &headers);
         }
     }
 

@@ -120,7 +120,7 @@ pub(crate) async fn partial(State(server): State<Arc<Server>>, Named(id): Named<
     let _turn = turn.map_err(|_| {
         Problem::overloaded("too many partial answers are being made\n(ask again later)", Duration::from_secs(10))
     })?;
-    let worker = work::Apps(server.apps.clone())
+    let worker = work::Apps(server.apps.clone(), server.telemetry.clone())
         .version(&job.app, &job.version)
         .await
         .map_err(|why| Problem::conflict(format!("the version of the app that the job goes by is not here: {why}")))?;

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use super::views::View;
 use super::{Jobs, follow};
-use crate::params::{Form, Named, pairs};
+use crate::params::{Named, pairs, wants_stream};
 use crate::reply::{Problem, accepted};
 use crate::server::Server;
 
@@ -130,8 +130,12 @@ pub(crate) async fn get(
     let mut time = None;
     for (name, value) in pairs(uri.query())? {
         let known = name == "wait" && time.is_none();
-        let wrong = || Problem::bad_request("there is the parameter wait, once: a time such as 10s");
-        time = Some(parse_duration(&value).ok().filter(|_| known).ok_or_else(wrong)?);
+        let wrong = || {
+            let longest = follow::LONGEST.as_secs();
+            Problem::bad_request(format!("`wait` must be a duration of at most {longest}s such as `10s`, given once"))
+        };
+        let read = parse_duration(&value).ok().filter(|time| known && *time <= follow::LONGEST);
+        time = Some(read.ok_or_else(wrong)?);
     }
     let job = jobs.store.get(named(&id)?).await?;
     let job = follow::ended_within(jobs, job, time.unwrap_or(Duration::ZERO)).await?;
@@ -151,6 +155,7 @@ pub(crate) async fn get(
             (crate::openapi::Event = "application/x-ndjson"),
             (crate::openapi::Event = "text/event-stream"),
         )),
+        (status = 204, description = "It has ended, and its last event is known"),
         (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "It has expired", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
@@ -169,9 +174,8 @@ pub(crate) async fn events(
     if job.state == JobState::Expired {
         return Err(StoreError::Expired(id).into());
     }
-    if Form::wanted(&headers) == Form::Stream {
-        let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        return Ok(follow::live(&jobs.feeds, jobs.store.clone(), &job, last.unwrap_or(0)));
+    if wants_stream(&headers) {
+        return Ok(follow::stream(jobs, &job, &headers));
     }
     Ok(follow::lines(jobs.store.clone(), id))
 }

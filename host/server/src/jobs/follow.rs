@@ -4,18 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use frond_jobs::store::{EventPage, Job};
 use frond_jobs::{JobId, JobStore, StoreError};
 use futures_util::{TryStreamExt, stream};
-use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 use tokio::time::timeout;
 
 use super::Jobs;
 use super::feed::{Feeds, Follower};
+use crate::params::LINES;
+use crate::queries::LAST_EVENT_ID;
+use crate::reply::nothing_more;
+use crate::stream::streaming;
 
 /// The longest that one request waits.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
@@ -41,8 +45,17 @@ pub(super) fn lines(store: Arc<dyn JobStore>, id: JobId) -> Response {
         Ok::<_, StoreError>(Some((Bytes::from(text), (store, after))))
     });
     let mut response = Body::from_stream(lines).into_response();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(LINES));
     response
+}
+
+/// The job's events after the one that its client knows, or the word that there are no more.
+pub(super) fn stream(jobs: &Jobs, job: &Job, headers: &HeaderMap) -> Response {
+    let last = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match last {
+        Some(last) if job.state.is_ended() && last >= job.events => nothing_more(),
+        last => live(&jobs.feeds, jobs.store.clone(), job, last.unwrap_or(0)),
+    }
 }
 
 /// The job's events after the number `after`, as a stream that goes on until the job has ended. If the store fails, the
@@ -58,9 +71,7 @@ pub(super) fn live(feeds: &Feeds, store: Arc<dyn JobStore>, job: &Job, after: u6
         }))
     });
     let events = pages.map_ok(|events| stream::iter(events.into_iter().map(Ok::<_, StoreError>))).try_flatten();
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response();
-    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
-    response
+    streaming(events)
 }
 
 fn broken(id: JobId, error: &StoreError) {

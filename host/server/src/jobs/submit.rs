@@ -1,7 +1,7 @@
 //! A job is accepted: durable before it is answered.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::extract::State;
@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use bytes::Bytes;
 use frond_app::size::parse_duration;
-use frond_jobs::JobState;
-use frond_jobs::store::{Filter, Idempotency, NewJob, Page};
+use frond_jobs::store::{Filter, Idempotency, NewJob, Page, Submitted};
+use frond_jobs::{JobState, StoreError};
 use frond_root::{Floor, PartitionKey, QueryId};
 use frond_run::RunError;
 use http::header::LOCATION;
@@ -26,6 +26,7 @@ use crate::auth::Holder;
 use crate::params::{self, Named, Preferences, Promises, pairs};
 use crate::reply::{Problem, accepted};
 use crate::server::Server;
+use crate::traces::Parent;
 
 /// The longest idempotency key.
 const MAX_KEY: usize = 255;
@@ -57,7 +58,7 @@ impl Terms {
                 "retention" if terms.retention.is_none() => terms.retention = Some(time()?),
                 "weight" if terms.weight.is_none() => {
                     let weight = value.parse().ok().filter(|weight| (1..=1000).contains(weight));
-                    terms.weight = Some(weight.ok_or_else(|| wrong("a weight is 1 to 1000"))?);
+                    terms.weight = Some(weight.ok_or_else(|| wrong("a weight is a whole number from 1 to 1000"))?);
                 }
                 _ => {
                     let text =
@@ -166,7 +167,7 @@ async fn accept(
     room(jobs, &app, caller.as_deref()).await?;
     check_keys(&version, &query, &terms)?;
     let new = new_job(jobs, &version, app, query, terms, caller, headers)?;
-    let submitted = jobs.store.submit(new).await?;
+    let submitted = submitted(server, jobs, new, Parent::of(headers)).await?;
     jobs.bell.ring();
     let (id, fresh) = (submitted.job.id, submitted.fresh);
     let mut preferences = Preferences::of(headers);
@@ -195,6 +196,25 @@ fn check_keys(version: &Version, query: &[u8], terms: &Terms) -> Result<(), Prob
         true => version.wired.app.check_query(query).map_err(|error| Problem::from(&RunError::from(error))),
         false => Ok(()),
     }
+}
+
+/// Puts a job into the store, and says so to the log and to traces.
+async fn submitted(server: &Server, jobs: &Jobs, new: NewJob, parent: Option<Parent>) -> Result<Submitted, StoreError> {
+    let start = SystemTime::now();
+    let traces = server.telemetry.traces.as_ref();
+    // Whoever takes the job looks for this: it has to be there before.
+    if let Some(traces) = traces.filter(|_| parent.is_some_and(|parent| !parent.is_sampled)) {
+        traces.unrecorded(new.id.query());
+    }
+    let submitted = jobs.store.submit(new).await?;
+    if submitted.fresh {
+        let (job, trace) = (&submitted.job, parent.map(|parent| parent.trace.to_string()));
+        tracing::info!(job = %job.id, app = job.app, trace, "job accepted");
+        if let Some(traces) = traces {
+            traces.accepted(job.id.query(), &job.app, parent, start);
+        }
+    }
+    Ok(submitted)
 }
 
 fn new_job(

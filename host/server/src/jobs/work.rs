@@ -8,11 +8,12 @@ use frond_jobs::{NoVersion, Worker, Workshop};
 use frond_root::{Content, Error, Events, Failure, Plan, Request, Root};
 use frond_run::Question;
 
+use super::telemetry::Telemetry;
 use crate::apps::{RecallError, Registry, Version};
 use crate::reply::chain;
 
-/// All that are served.
-pub(super) struct Apps(pub(super) Arc<Registry>);
+/// All that are served, and where what they do for jobs is counted.
+pub(super) struct Apps(pub(super) Arc<Registry>, pub(super) Telemetry);
 
 #[async_trait]
 impl Workshop for Apps {
@@ -22,12 +23,12 @@ impl Workshop for Apps {
     }
 
     fn app(&self, name: &str) -> Option<Arc<dyn Worker>> {
-        self.0.current(name).map(|version| Arc::new(Serving(version)) as Arc<dyn Worker>)
+        self.0.current(name).map(|version| Arc::new(Serving(version, self.1.clone())) as Arc<dyn Worker>)
     }
 
     async fn version(&self, name: &str, version: &str) -> Result<Arc<dyn Worker>, NoVersion> {
         match self.0.version(name, version).await {
-            Ok(version) => Ok(Arc::new(Serving(version))),
+            Ok(version) => Ok(Arc::new(Serving(version, self.1.clone()))),
             Err(RecallError::NoApp) => Err(NoVersion::NoApp),
             Err(error) => Err(NoVersion::Lost(chain(&error))),
         }
@@ -35,7 +36,7 @@ impl Workshop for Apps {
 }
 
 /// A version, to work with.
-pub(super) struct Serving(pub(super) Arc<Version>);
+pub(super) struct Serving(pub(super) Arc<Version>, pub(super) Telemetry);
 
 #[async_trait]
 impl Worker for Serving {
@@ -60,6 +61,6 @@ impl Worker for Serving {
     }
 
     fn root(&self, events: Events) -> Root {
-        self.0.wired.root(events)
+        self.0.wired.root(self.1.of(&self.0.wired.app.name, events))
     }
 }

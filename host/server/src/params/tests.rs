@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use futures_util::stream;
+use http::header::ACCEPT;
 use proptest::prelude::*;
 
 use super::*;
@@ -140,20 +141,32 @@ fn what_is_refused_is_shown_short_and_harmless() {
 }
 
 #[test]
-fn the_first_form_that_is_named_is_the_one() {
+fn the_form_is_the_one_that_the_client_prefers() {
     for (accept, form) in [
         (&[][..], Form::Answer),
         (&["*/*"], Form::Answer),
         (&["application/json"], Form::Answer),
+        (&["application/json, text/event-stream"], Form::Answer),
+        (&["text/event-stream, application/json;q=0.5"], Form::Stream),
         (&["application/vnd.frond+json"], Form::Envelope),
         (&["Application/Vnd.Frond+JSON; q=0.1"], Form::Envelope),
-        (&["text/event-stream"], Form::Stream),
-        (&["text/html, text/event-stream;q=0.9, application/vnd.frond+json"], Form::Stream),
+        (&["application/vnd.frond+json, */*"], Form::Envelope),
+        (&["text/html, application/vnd.frond+json;q=0.9, */*"], Form::Answer),
+        (&["text/html, text/event-stream;q=0.9, application/vnd.frond+json;q=0.8"], Form::Stream),
         (&["text/html", "application/vnd.frond+json", "text/event-stream"], Form::Envelope),
-        (&["text/event-streams", "xapplication/vnd.frond+json", ",,;;,"], Form::Answer),
+        (&["text/event-streams, xapplication/vnd.frond+json"], Form::Answer),
+        (&["image/png"], Form::Answer),
     ] {
         let pairs: Vec<_> = accept.iter().map(|value| ("accept", *value)).collect();
-        assert_eq!(Form::wanted(&headers(&pairs)), form, "{accept:?}");
+        assert_eq!(Form::wanted(&headers(&pairs), "application/json"), form, "{accept:?}");
+    }
+    // The answers of another app are no JSON.
+    assert_eq!(
+        Form::wanted(&headers(&[("accept", "application/json, text/event-stream")]), "text/plain"),
+        Form::Stream
+    );
+    for (accept, stream) in [("", false), ("*/*", false), ("text/event-stream", true), ("text/*", true)] {
+        assert_eq!(wants_stream(&headers(&[("accept", accept)])), stream, "{accept}");
     }
 }
 
@@ -265,7 +278,7 @@ proptest! {
         if let Ok(value) = HeaderValue::from_bytes(&value) {
             let names = [ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE];
             let headers: HeaderMap = names.into_iter().map(|name| (name, value.clone())).collect();
-            let _ = (Form::wanted(&headers), plain(&headers));
+            let _ = (Form::wanted(&headers, "text/plain"), plain(&headers));
         }
     }
 }

@@ -76,12 +76,20 @@ async fn the_envelope_has_the_whole_account() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_envelope_is_chosen_among_other_types() {
     let served = Served::new().await;
-    for accept in ["text/html, application/vnd.frond+json;q=0.9, */*", "Application/Vnd.Frond+JSON"] {
+    for accept in ["text/html, application/vnd.frond+json, */*;q=0.9", "Application/Vnd.Frond+JSON"] {
         let reply = send(served.query("caller", by_key(&["ok"])).header("accept", accept)).await;
         assert_eq!(reply.expect(200).header("content-type"), ENVELOPE, "{accept}");
     }
-    let reply = send(served.query("caller", by_key(&["ok"])).header("accept", "application/json")).await;
-    assert_eq!(reply.expect(200).header("content-type"), "application/json");
+    // What is preferred to it, or as welcome as a stream, is the answer.
+    for accept in [
+        "application/json",
+        "application/json, text/event-stream",
+        "text/event-stream, application/json",
+        "application/vnd.frond+json;q=0.5, */*",
+    ] {
+        let reply = send(served.query("caller", by_key(&["ok"])).header("accept", accept)).await;
+        assert_eq!(reply.expect(200).header("content-type"), "application/json", "{accept}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

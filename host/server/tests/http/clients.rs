@@ -44,23 +44,6 @@ async fn a_client_that_goes_away_during_the_merge_cancels_it() {
     served.idle().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_hangs_up_half_way_counts_as_gone() {
-    let served = Served::new().await;
-    let body = by_key(&["spin"]);
-    let mut raw = Raw::to(&served).await;
-    let length = body.len();
-    raw.send(format!(
-        "POST /v1/apps/caller/query HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}"
-    ))
-    .await;
-    served.leaves(1).await;
-    raw.end().await;
-    raw.rest().await;
-    served.leaves(0).await;
-    served.idle().await;
-}
-
 async fn impatient() -> Served {
     let mut config = config();
     config.limits.header_time = Time(Duration::from_millis(200));

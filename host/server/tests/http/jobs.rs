@@ -467,3 +467,36 @@ async fn roles_say_what_a_server_does_of_jobs_and_tokens_who_may_ask() {
     send(served.request(Method::DELETE, &format!("/v1/jobs/{}", id(&job)))).await.expect(202);
     assert_eq!(ended(&served, &job).await["state"], "cancelled");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_knows_the_last_event_of_a_job_is_told_that_nothing_more_comes() {
+    let served = Served::with(brisk()).await;
+    let job = submit(&served, "caller", by_key(&["ok"])).await;
+    ended(&served, &job).await;
+    let path = format!("/v1/jobs/{}/events", id(&job));
+    let told = Stream::open(served.request(Method::GET, &path)).await.rest().await;
+    assert_eq!(told.last().unwrap().name, "end");
+    let last = told.iter().filter_map(|one| one.id).max().unwrap();
+    let again = |known: u64| {
+        let request = served.request(Method::GET, &path).header("last-event-id", known.to_string());
+        send(request.header("accept", crate::common::EVENTS))
+    };
+    again(last).await.expect(204);
+    assert!(again(last - 1).await.expect(200).text().contains("query-ended"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_waited_for_no_longer_than_one_may_wait() {
+    let served = Served::with(brisk()).await;
+    let job = submit(&served, "caller", by_key(&["ok"])).await;
+    for wait in ["61s", "1h", "soon", "1s&wait=1s"] {
+        let reply = served.get(&format!("/v1/jobs/{}?wait={wait}", id(&job))).await;
+        reply.problem(400, "bad-request", "`wait` must be a duration of at most 60s");
+    }
+    for weight in ["0", "1001", "18446744073709551616", "-1", "x"] {
+        let request = served.request(Method::POST, &format!("/v1/apps/caller/jobs?weight={weight}")).body("{}");
+        send(request).await.problem(400, "bad-request", "a weight is a whole number from 1 to 1000");
+    }
+    let heavy = r#"{"query":{},"partitions":[{"key":"a","data":"","weight":17592186044417}]}"#;
+    served.ask("caller", heavy).await.problem(422, "invalid-query", "a weight is 1 to 17592186044416");
+}

@@ -1,6 +1,7 @@
 //! What others collect: traces over OTLP, and metrics in which every query is accounted for.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,7 +27,9 @@ async fn collector() -> (String, mpsc::UnboundedReceiver<Vec<Span>>) {
             let attributes = resources[0].resource.as_ref().unwrap().attributes.clone();
             attributes.into_iter().any(|one| one.key == key)
         };
-        assert!(named("service.name"));
+        for name in ["service.name", "service.version", "service.instance.id"] {
+            assert!(named(name), "{name}");
+        }
         let scopes = resources.into_iter().flat_map(|resource| resource.scope_spans);
         // A collector takes its time.
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -77,6 +80,94 @@ async fn a_query_is_a_tree_of_spans_below_the_clients() {
     assert!(root.parent_span_id.is_empty() && hex(&root.trace_id) != trace);
     let status = root.status.as_ref().unwrap();
     assert_eq!((status.code, status.message.as_str()), (StatusCode::Error as i32, "below-floor"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_whose_client_records_nothing_is_not_recorded() {
+    let (url, mut received) = collector().await;
+    let served = Served::with(Config { traces: Some(url), ..config() }).await;
+    for (trace, flags) in [("0af7651916cd43dd8448eb211c80319c", "00"), ("1af7651916cd43dd8448eb211c80319c", "01")] {
+        let request = served.query("caller", by_key(&["ok"]));
+        send(request.header("traceparent", format!("00-{trace}-b7ad6b7169203331-{flags}"))).await.expect(200);
+    }
+    // They are sent in the order in which queries end.
+    let spans = within(received.recv()).await.unwrap();
+    assert_eq!(hex(&spans[0].trace_id), "1af7651916cd43dd8448eb211c80319c");
+    served.order(frond_server::Order::Stop).await;
+    served.ended().await;
+    assert!(received.try_recv().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_span_is_sent_or_counted() {
+    let (url, mut received) = collector().await;
+    let served = Served::with(Config { traces: Some(url), ..config() }).await;
+    let keys: Vec<_> = (0..12_000).map(|index| format!("ok-{index}")).collect();
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    served.ask("caller", by_key(&keys)).await.expect(200);
+    // The root comes last.
+    let mut spans = Vec::new();
+    while spans.last().is_none_or(|span: &Span| !span.parent_span_id.is_empty()) {
+        let batch = within(received.recv()).await.unwrap();
+        assert!(batch.len() <= 1000, "{}", batch.len());
+        spans.extend(batch);
+    }
+    let sent = spans.len() as f64;
+    served.until("frond_trace_spans_sent_total", &[], |counted| counted == sent).await;
+    let dropped = served.metric("frond_trace_spans_dropped_total", &["reason=\"cut\""]).await;
+    // Each leaf, and the query itself, its plan, its finish; merges come on top.
+    assert!(dropped >= 2000.0 && sent + dropped >= 12_003.0, "{sent} {dropped}");
+    let root = format!("{:?}", spans.last().unwrap().attributes);
+    assert!(root.contains("frond.spans.dropped") && root.contains(&format!("IntValue({dropped})")), "{root}");
+    let ids: HashSet<_> = spans.iter().map(|span| span.span_id.clone()).collect();
+    assert_eq!(ids.len(), spans.len());
+    assert_eq!(spans.iter().filter(|span| span.name == "finish").count(), 1);
+}
+
+/// What this process has logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clients_trace_is_in_the_log_whether_or_not_it_is_recorded() {
+    let log = Log::default();
+    let writer = log.clone();
+    // The only test that reads the log: it is the process's.
+    tracing_subscriber::fmt().json().with_writer(move || writer.clone()).init();
+    let served = Served::new().await;
+    for (trace, app, status) in [
+        ("0af7651916cd43dd8448eb211c80319c", "caller", 200),
+        ("1af7651916cd43dd8448eb211c80319c", "strict", 504),
+        ("2af7651916cd43dd8448eb211c80319c", "refused", 422),
+    ] {
+        let (app, body) = if app == "refused" { ("caller", "{".to_owned()) } else { (app, by_key(&["trap", "ok"])) };
+        let request = served.query(app, body);
+        let reply = send(request.header("traceparent", format!("00-{trace}-b7ad6b7169203331-00"))).await.expect(status);
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let line = text.lines().find(|line| line.contains(trace)).unwrap_or_else(|| panic!("{trace}: {text}"));
+        let fields = serde_json::from_str::<serde_json::Value>(line).unwrap()["fields"].clone();
+        assert_eq!((&fields["trace"], &fields["query"]), (&json!(trace), &json!(reply.query())), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_that_the_collector_does_not_take_are_counted() {
+    let served = Served::with(Config { traces: Some("http://127.0.0.1:1".to_owned()), ..config() }).await;
+    served.ask("caller", by_key(&["ok-0", "ok-1"])).await.expect(200);
+    // The query, its plan, two leaves, its finish, and its merges.
+    served.until("frond_trace_spans_dropped_total", &["reason=\"refused\""], |count| count >= 5.0).await;
+    assert_eq!(served.metric("frond_trace_spans_sent_total", &[]).await, 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,4 +316,70 @@ async fn labels_are_written_so_that_they_can_be_read() {
         served.get(path).await.expect(404);
     }
     assert_eq!(served.metric("frond_http_replies_total", &["route=\"other\""]).await, 3.0);
+}
+
+/// The spans that a collector is sent until one has this name.
+async fn until_named(received: &mut mpsc::UnboundedReceiver<Vec<Span>>, name: &str) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    while !spans.iter().any(|span| span.name == name) {
+        spans.extend(within(received.recv()).await.unwrap());
+    }
+    spans
+}
+
+/// Submits a job, and waits for its end. Returns its id.
+async fn job(served: &Served, traceparent: &str) -> String {
+    let request =
+        served.request(reqwest::Method::POST, "/v1/apps/caller/jobs").body(by_key(&["ok-0", "ok-1", "trap-2"]));
+    let job = send(request.header("traceparent", traceparent)).await.expect(202).json();
+    let id = job["id"].as_str().unwrap().to_owned();
+    let ended = served.json(&format!("/v1/jobs/{id}?wait=60s")).await;
+    assert_eq!(ended["state"], "partial", "{ended}");
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_a_trace_of_its_own_linked_with_its_clients() {
+    let (url, mut received) = collector().await;
+    let served = Served::with(Config { traces: Some(url), ..config() }).await;
+    let (trace, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let id = job(&served, &format!("00-{trace}-{parent}-01")).await;
+    let spans = until_named(&mut received, "stint caller").await;
+    let named = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<_>>();
+    let [root] = named("job caller")[..] else { panic!("{spans:?}") };
+    let [submit] = named("submit caller")[..] else { panic!("{spans:?}") };
+    let [stint] = named("stint caller")[..] else { panic!("{spans:?}") };
+    assert_eq!((hex(&root.trace_id), root.parent_span_id.len()), (id.clone(), 0));
+    assert_eq!((hex(&submit.trace_id), hex(&submit.parent_span_id)), (trace.to_owned(), parent.to_owned()));
+    let link = |span: &Span| (hex(&span.links[0].trace_id), hex(&span.links[0].span_id));
+    assert_eq!(link(root), (trace.to_owned(), parent.to_owned()));
+    assert_eq!(link(submit), (id.clone(), hex(&root.span_id)));
+    assert_eq!((&stint.trace_id, &stint.parent_span_id), (&root.trace_id, &root.span_id));
+    assert!(format!("{:?}", stint.attributes).contains(&id), "{stint:?}");
+    for (name, count) in [("plan", 1), ("leaf", 3), ("finish", 1)] {
+        assert_eq!(named(name).len(), count, "{name}: {spans:?}");
+        assert!(named(name).iter().all(|span| span.parent_span_id == stint.span_id), "{name}: {spans:?}");
+    }
+    let ids: HashSet<_> = spans.iter().map(|span| span.span_id.clone()).collect();
+    assert_eq!(ids.len(), spans.len(), "span ids are not unique");
+    // Its leaves are counted, as those of queries are.
+    served.until("frond_leaves_total", &["slug=\"ok\""], |count| count == 2.0).await;
+    assert_eq!(served.metric("frond_leaves_total", &["slug=\"trap\""]).await, 1.0);
+    assert_eq!(served.metric("frond_leaf_seconds_count", &["app=\"caller\""]).await, 3.0);
+    served.until("frond_events_total", &["kind=\"attempt-ended\""], |count| count == 3.0).await;
+    assert_eq!(served.metric("frond_queries_begun_total", &[]).await, 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_client_records_nothing_is_not_recorded() {
+    let (url, mut received) = collector().await;
+    let served = Served::with(Config { traces: Some(url), ..config() }).await;
+    job(&served, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00").await;
+    let id = job(&served, "").await;
+    let spans = until_named(&mut received, "stint caller").await;
+    served.order(frond_server::Order::Stop).await;
+    served.ended().await;
+    assert!(received.try_recv().is_err());
+    assert!(spans.iter().all(|span| hex(&span.trace_id) == id), "{spans:?}");
+    assert!(spans.iter().all(|span| span.links.is_empty()), "{spans:?}");
 }

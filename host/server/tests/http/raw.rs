@@ -18,6 +18,16 @@ impl Raw {
         let _ = self.0.write_all(bytes.as_ref()).await;
     }
 
+    /// Sends bytes. False if the server has hung up.
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).await.is_ok()
+    }
+
+    /// Hangs up at once, as a system does whose process has gone with bytes unread: with a RST.
+    pub(crate) fn reset(self) {
+        self.0.set_zero_linger().unwrap();
+    }
+
     /// Says that nothing more will come, and goes on listening.
     pub(crate) async fn end(&mut self) {
         self.0.shutdown().await.unwrap();
@@ -48,4 +58,10 @@ impl Raw {
 pub(crate) fn status(reply: &str) -> u16 {
     let code = reply.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
     code.unwrap_or_else(|| panic!("no reply: {reply:?}")).parse().unwrap()
+}
+
+/// A request for an app, whole: to `path` below it.
+pub(crate) fn post(path: &str, body: &str) -> String {
+    let length = body.len();
+    format!("POST /v1/apps/{path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}")
 }

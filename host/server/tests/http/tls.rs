@@ -28,7 +28,7 @@ fn certify(folder: &Path, name: &str) -> (Tls, CertificateDer<'static>) {
     (tls, made.cert.der().clone())
 }
 
-async fn secure(more: Config) -> (Served, CertificateDer<'static>) {
+pub(crate) async fn secure(more: Config) -> (Served, CertificateDer<'static>) {
     let folder = apps();
     let (tls, certificate) = certify(folder.path(), "server");
     let served = Served::of(folder, Config { tls: Some(tls), ..more }).await;
@@ -36,7 +36,11 @@ async fn secure(more: Config) -> (Served, CertificateDer<'static>) {
     (served, certificate)
 }
 
-async fn connect(served: &Served, certificate: CertificateDer<'static>, version: &[u8]) -> TlsStream<TcpStream> {
+pub(crate) async fn connect(
+    served: &Served,
+    certificate: CertificateDer<'static>,
+    version: &[u8],
+) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -157,7 +157,7 @@ async fn a_stream_of_events_is_live_and_goes_on_where_it_was_left() {
     assert!(third.rest().await.is_empty());
     // What is no number starts from the beginning.
     assert_eq!(Stream::open(resume("then")).await.rest().await[0].id, Some(0));
-    assert!(Stream::open(resume(&usize::MAX.to_string())).await.rest().await.is_empty());
+    send(resume(&usize::MAX.to_string()).header("accept", crate::common::EVENTS)).await.expect(204);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -310,4 +310,30 @@ async fn a_reloaded_app_is_told_of() {
     });
     assert_eq!(told.await["queries"]["total"], 0);
     served.ask("late", by_key(&["ok"])).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_knows_the_last_event_is_told_that_nothing_more_comes() {
+    let served = Served::new().await;
+    let id = served.ask("caller", by_key(&["ok-0"])).await.expect(200).query();
+    let path = format!("/v1/queries/{id}/events");
+    let told = Stream::open(served.request(Method::GET, &path)).await.rest().await;
+    let last = told.last().unwrap().id.unwrap();
+    // A browser asks again with the number of the last event, every few seconds, until it gets this.
+    let again = |known: u64| {
+        let request = served.request(Method::GET, &path).header("last-event-id", known.to_string());
+        send(request.header("accept", crate::common::EVENTS))
+    };
+    for known in [last, last + 1, u64::MAX] {
+        assert_eq!(again(known).await.expect(204).text(), "");
+    }
+    assert!(again(last - 1).await.expect(200).text().contains("query-ended"));
+    // A query that runs may have more to tell.
+    let mut stream = Stream::open(served.query("caller", by_key(&["spin"]))).await;
+    let id = stream.header("frond-query");
+    stream.next_named("query").await;
+    let request = served.request(Method::GET, &format!("/v1/queries/{id}/events"));
+    let mut follower = Stream::open(request.header("last-event-id", "1000")).await;
+    drop(stream);
+    assert_eq!(follower.next().await, None);
 }

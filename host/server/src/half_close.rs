@@ -1,0 +1,331 @@
+//! Half-closed connections. A client that has shut its sending half still gets its answer; one that is gone cancels what it
+//! asked for.
+//!
+//! TCP tells both with the same FIN, and hyper takes either for the end. Only bytes tell them apart: the system of a client
+//! that has closed its socket refuses them (RST). So once a FIN has come, the server sends the bytes with which its response
+//! begins anyway, `HTTP/1.`, ahead of the response, one at a time and after pauses that grow, and leaves them out of the
+//! response later. A response that streams events has comments between them to the same end (see [`Pulse`]).
+//! HTTP/2 ends streams by frames of its own, and is left alone.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use crate::prompt::Prompt;
+
+/// First bytes of every HTTP/1 response, whatever its minor version and status.
+const OPENING: &[u8] = b"HTTP/1.";
+/// Interim response that may come before the response itself, as hyper writes it.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+/// Comment of an event stream: nothing to its reader.
+const COMMENT: &[u8] = b":\n\n";
+/// Time between the first two probes.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Factor by which pauses between probes grow: they are sent 0, 0.1, 0.6, 3, 16, 78 and 390 s after the FIN.
+const GROWTH: u32 = 5;
+/// Time after which a probe is likely to have been refused, if it is.
+const REFUSAL: Duration = Duration::from_millis(50);
+/// Bytes of later requests that are read while one is answered.
+const AHEAD: usize = 16 << 10;
+/// Bytes read from a client that goes on sending after the connection's end.
+const LINGER_BYTES: u64 = 256 << 10;
+/// Time for that.
+const LINGER_TIME: Duration = Duration::from_secs(1);
+
+/// A connection's stream, shared by hyper, which talks over it, and by what watches whether its client is gone.
+pub(crate) struct Wire<S> {
+    shared: Arc<Mutex<Shared<S>>>,
+    half_closed: Arc<AtomicBool>,
+}
+
+impl<S> Clone for Wire<S> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone(), half_closed: self.half_closed.clone() }
+    }
+}
+
+struct Shared<S> {
+    stream: Prompt<S>,
+    /// Read, and not yet taken by hyper.
+    ahead: BytesMut,
+    /// The client sends nothing more.
+    ended: bool,
+    /// All that hyper wrote has been sent.
+    is_flushed: bool,
+    /// A request is under way whose response has not begun.
+    owes_response: bool,
+    pauses: Pauses,
+    /// A probe was sent, and it was not looked yet whether it was refused.
+    is_unsure: bool,
+    /// Bytes of the response that were sent as probes.
+    sent_ahead: usize,
+}
+
+/// Result of a look at the connection.
+pub(crate) enum Watched {
+    /// Nothing new: the task is woken when there is.
+    Nothing,
+    /// Something was read: hyper may want it.
+    Read,
+    /// The client is gone.
+    Gone(io::Error),
+}
+
+impl<S> Wire<S> {
+    pub(crate) fn new(stream: Prompt<S>) -> Self {
+        let shared = Shared {
+            stream,
+            ahead: BytesMut::new(),
+            ended: false,
+            is_flushed: true,
+            owes_response: false,
+            pauses: Pauses::default(),
+            is_unsure: false,
+            sent_ahead: 0,
+        };
+        Self { shared: Arc::new(Mutex::new(shared)), half_closed: Arc::default() }
+    }
+
+    /// Notes that a request has been read whose response is to come.
+    pub(crate) fn asked(&self) {
+        let mut shared = self.lock();
+        // While the response before is not sent, no byte may come between.
+        shared.owes_response = shared.is_flushed;
+    }
+
+    /// Adds comments to a stream of events once the client has shut its sending half.
+    pub(crate) fn pulse<B>(&self, body: B) -> Pulse<B> {
+        Pulse { body, half_closed: self.half_closed.clone(), pauses: Pauses::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared<S>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// Looks whether the client is still there. To be called when hyper has done what it can.
+    pub(crate) fn watch(&self, cx: &mut Context<'_>) -> Watched {
+        let mut shared = self.lock();
+        if shared.stream.is_http2() {
+            return Watched::Nothing;
+        }
+        match shared.read_ahead(cx) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.half_closed.store(shared.ended, Ordering::Relaxed);
+                return Watched::Read;
+            }
+            Err(error) => return Watched::Gone(error),
+        }
+        match shared.probe(cx) {
+            Poll::Ready(error) => Watched::Gone(error),
+            Poll::Pending => Watched::Nothing,
+        }
+    }
+
+    /// Reads on for a moment after an error, so that the response to it is not lost: a system that closes a connection with
+    /// bytes unread takes back what it has sent (RFC 9112, section 9.6).
+    pub(crate) async fn linger(self) {
+        let mut wire = self;
+        let reading = async {
+            wire.shutdown().await?;
+            tokio::io::copy(&mut wire.take(LINGER_BYTES), &mut tokio::io::sink()).await
+        };
+        let _ = tokio::time::timeout(LINGER_TIME, reading).await;
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
+    /// Reads what hyper does not ask for. True when something came, the end included.
+    fn read_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut came = false;
+        let mut space = [0; 1024];
+        while !self.ended && self.ahead.len() < AHEAD {
+            let mut into = ReadBuf::new(&mut space);
+            if Pin::new(&mut self.stream).poll_read(cx, &mut into)?.is_pending() {
+                break;
+            }
+            self.ended = into.filled().is_empty();
+            self.ahead.extend_from_slice(into.filled());
+            came = true;
+        }
+        Ok(came)
+    }
+
+    /// Sends the next byte of the response ahead of it, when it is time. Ready when the client refuses it.
+    fn probe(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        while self.ended && self.owes_response {
+            ready!(self.pauses.poll_over(cx));
+            // To send nothing says whether what was sent before was refused.
+            let next = OPENING.get(self.sent_ahead..=self.sent_ahead).unwrap_or_default();
+            let byte = if self.is_unsure { &[][..] } else { next };
+            if !self.is_unsure && byte.is_empty() {
+                return Poll::Pending;
+            }
+            match ready!(self.send(cx, byte)) {
+                Ok(count) => self.sent_ahead += count,
+                Err(error) => return Poll::Ready(error),
+            }
+            self.is_unsure = !self.is_unsure;
+            let pause = if self.is_unsure { REFUSAL } else { self.pauses.grown().saturating_sub(REFUSAL) };
+            self.pauses.begin(pause);
+        }
+        Poll::Pending
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let count = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        // What TLS holds back for now is sent with what comes later.
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(count)),
+        }
+    }
+
+    /// Notes that hyper writes: from then on nothing may come between.
+    fn writes(&mut self, bytes: &[u8]) {
+        self.is_flushed = false;
+        self.owes_response &= bytes == CONTINUE;
+    }
+
+    /// Leaves out of what hyper writes the bytes that were sent ahead.
+    fn left_out(&mut self, bytes: &[u8]) -> Option<usize> {
+        let count = self.sent_ahead.min(bytes.len());
+        self.sent_ahead -= count;
+        (count > 0).then_some(count)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut shared = self.lock();
+        if !shared.ahead.is_empty() {
+            let count = shared.ahead.len().min(into.remaining());
+            into.put_slice(shared.ahead.get(..count).unwrap_or_default());
+            shared.ahead.advance(count);
+            return Poll::Ready(Ok(()));
+        }
+        if shared.ended {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut shared.stream).poll_read(cx, into)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut shared = self.lock();
+        shared.writes(bytes);
+        match shared.left_out(bytes) {
+            Some(count) => Poll::Ready(Ok(count)),
+            None => Pin::new(&mut shared.stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut shared = self.lock();
+        let flushed = Pin::new(&mut shared.stream).poll_flush(cx);
+        shared.is_flushed |= flushed.is_ready();
+        flushed
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut shared = self.lock();
+        shared.writes(&[]);
+        Pin::new(&mut shared.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut shared = self.lock();
+        let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
+        let is_all = slices.iter().map(|slice| slice.len()).sum::<usize>() == first.len();
+        shared.writes(if is_all { first } else { &[] });
+        match shared.left_out(first) {
+            Some(count) => Poll::Ready(Ok(count)),
+            None => Pin::new(&mut shared.stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.lock().stream.is_write_vectored()
+    }
+}
+
+/// Pauses between probes. There is none before the first, and they grow.
+#[derive(Default)]
+struct Pauses {
+    over: Option<Pin<Box<Sleep>>>,
+    last: Duration,
+}
+
+impl Pauses {
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.over.as_mut().map_or(Poll::Ready(()), |over| over.as_mut().poll(cx))
+    }
+
+    fn grown(&mut self) -> Duration {
+        self.last = if self.last.is_zero() { FIRST_PAUSE } else { self.last * GROWTH };
+        self.last
+    }
+
+    fn begin(&mut self, pause: Duration) {
+        match &mut self.over {
+            Some(over) => over.as_mut().reset(Instant::now() + pause),
+            None => self.over = Some(Box::pin(tokio::time::sleep(pause))),
+        }
+    }
+}
+
+/// A stream of events, with comments between them once its client has shut its sending half.
+pub(crate) struct Pulse<B> {
+    body: B,
+    half_closed: Arc<AtomicBool>,
+    pauses: Pauses,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Pulse<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            return Poll::Ready(frame);
+        }
+        // The connection's task, which polls this, is the one that reads the end: it comes here after that.
+        if !self.half_closed.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        ready!(self.pauses.poll_over(cx));
+        let pause = self.pauses.grown();
+        self.pauses.begin(pause);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(COMMENT)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // Comments may come on top.
+        SizeHint::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

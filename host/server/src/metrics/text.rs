@@ -1,0 +1,72 @@
+//! `/metrics` as text: OpenMetrics, or the format of Prometheus before it, for whoever asks for that.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+
+use crate::accept::preferred;
+use crate::server::Server;
+
+/// OpenMetrics 1.0.
+const OPEN: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The text format of Prometheus, 0.0.4.
+const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What is counted and timed, as Prometheus reads it.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((status = 200, description = "OpenMetrics text, or with `Accept: text/plain` the text format 0.0.4", content(
+        (String = "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        (String = "text/plain; version=0.0.4; charset=utf-8"),
+    ))),
+    tag = "server"
+)]
+pub(crate) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    let text = server.telemetry.metrics.text(&server).await.unwrap_or_default();
+    match preferred(&headers, &[OPEN, PLAIN]) {
+        Some(1) => ([(CONTENT_TYPE, PLAIN)], plain(&text)).into_response(),
+        _ => ([(CONTENT_TYPE, OPEN)], text).into_response(),
+    }
+}
+
+/// OpenMetrics text in the format 0.0.4. There a family has the name of its samples: that of a counter ends with `_total`.
+fn plain(open: &str) -> String {
+    let kinds = open.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let counters: HashSet<&str> = kinds.filter(|(_, kind)| *kind == "counter").map(|(name, _)| name).collect();
+    let mut text = String::with_capacity(open.len());
+    for line in open.lines() {
+        let described = line.strip_prefix("# ").map(|rest| rest.splitn(3, ' ').collect::<Vec<_>>());
+        // Writing to a string does not fail.
+        let _ = match described.as_deref() {
+            None => writeln!(text, "{line}"),
+            Some([keyword @ ("HELP" | "TYPE"), name, rest]) => {
+                let suffix = if counters.contains(name) { "_total" } else { "" };
+                writeln!(text, "# {keyword} {name}{suffix} {rest}")
+            }
+            // It has no units, and no mark of the end.
+            Some(_) => Ok(()),
+        };
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_named_as_their_samples_are() {
+        let open = "# HELP a_seconds A time.\n# TYPE a_seconds histogram\n# UNIT a_seconds seconds\na_seconds_sum 1.0\n\
+                    a_seconds_count 2\na_seconds_bucket{le=\"+Inf\"} 2\n# HELP b B # b.\n# TYPE b counter\nb_total{x=\"# y\"} 3\n# EOF\n";
+        let expected = "# HELP a_seconds A time.\n# TYPE a_seconds histogram\na_seconds_sum 1.0\na_seconds_count 2\n\
+                        a_seconds_bucket{le=\"+Inf\"} 2\n# HELP b_total B # b.\n# TYPE b_total counter\nb_total{x=\"# y\"} 3\n";
+        assert_eq!(plain(open), expected);
+        assert_eq!(plain("# EOF\n"), "");
+    }
+}

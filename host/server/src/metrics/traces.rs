@@ -1,0 +1,41 @@
+//! What became of spans.
+
+use std::sync::atomic::Ordering;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+use crate::traces::Traces;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+/// Spans, counted by the task that sends them.
+#[derive(Default)]
+pub(super) struct TraceMetrics {
+    sent: Counter,
+    dropped: Family<Reason, Counter>,
+}
+
+impl TraceMetrics {
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        let of = Self::default();
+        registry.register("trace_spans_sent", "Spans that the collector of traces has taken", of.sent.clone());
+        let dropped =
+            "Spans that were not sent: cut (more than one trace has), full (the queue), refused (the collector)";
+        registry.register("trace_spans_dropped", dropped, of.dropped.clone());
+        of
+    }
+
+    pub(super) fn read(&self, traces: &Traces) {
+        let set = |counter: &Counter, value: u64| counter.inner().store(value, Ordering::Relaxed);
+        set(&self.sent, traces.counts().sent());
+        for (reason, count) in traces.counts().dropped() {
+            set(&self.dropped.get_or_create(&Reason { reason }), count);
+        }
+    }
+}

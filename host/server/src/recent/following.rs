@@ -1,0 +1,28 @@
+//! What is asked of a query by those who follow it, and by traces.
+
+use frond_root::EventKind;
+
+use super::{Recorded, lock};
+
+impl Recorded {
+    /// True when it has ended, and has no events from number `from` on.
+    pub(crate) fn is_over_before(&self, from: usize) -> bool {
+        let state = lock(&self.state);
+        state.end.is_some() && from >= state.events.len()
+    }
+
+    /// Spans that its trace has: one of its own, and those of its plan, attempts, merges and finish.
+    pub(crate) fn spans(&self) -> u64 {
+        let has_span = |kind: &EventKind| {
+            matches!(
+                kind,
+                EventKind::Planned { .. }
+                    | EventKind::AttemptEnded { .. }
+                    | EventKind::FoldEnded { .. }
+                    | EventKind::FinishStarted {}
+            )
+        };
+        let state = lock(&self.state);
+        1 + state.missed / 2 + state.events.iter().filter(|event| has_span(&event.kind)).count() as u64
+    }
+}

@@ -1,0 +1,247 @@
+//! Spans made of events: the query, its plan, each attempt, each merge, the finish.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use frond_root::{Event, EventKind, Failure, PartitionKey};
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+
+use super::{Parent, Spans};
+use crate::recent::Recorded;
+
+/// The most spans of one trace.
+const MAX_SPANS: usize = 10_000;
+/// Of those, so many are for others than leaves that succeeded.
+const RESERVED: usize = 1000;
+
+/// Name of an attempt's span.
+const LEAF: &str = "leaf";
+
+/// A query's tree.
+pub(super) fn of_query(recorded: &Recorded, parent: Option<Parent>) -> Spans {
+    let (events, missed, _) = recorded.events(0, usize::MAX);
+    let summary = recorded.summary();
+    let start = SystemTime::UNIX_EPOCH + Duration::from_millis(summary.started_unix_ms);
+    let id = u128::from_str_radix(&summary.id.to_string(), 16).unwrap_or(1);
+    let trace = parent.map_or(TraceId::from(id), |parent| parent.trace);
+    let mut tree = Tree::new(trace, id, 0, start);
+    let end = events.last().map_or(0, |event| event.at);
+    for event in &events {
+        tree.take(event, end);
+    }
+    // Of what was not kept every second event ends something.
+    tree.cut += missed / 2;
+    let mut attributes = vec![
+        KeyValue::new("frond.app", summary.app.clone()),
+        KeyValue::new("frond.query", summary.id.to_string()),
+        KeyValue::new("frond.fraction", summary.fraction),
+        KeyValue::new("frond.partitions", int(summary.partitions.planned)),
+    ];
+    attributes.extend(summary.outcome.map(|outcome| KeyValue::new("frond.outcome", outcome)));
+    let status = match summary.outcome {
+        Some("failed") => Status::error(summary.reason.unwrap_or("failed")),
+        _ => Status::Ok,
+    };
+    let root = Root { name: format!("query {}", summary.app), kind: SpanKind::Server, parent, attributes, status };
+    tree.ended(root, end)
+}
+
+/// A tree of spans under construction.
+pub(in crate::traces) struct Tree {
+    trace: TraceId,
+    root: SpanId,
+    /// What ids of spans are made of.
+    id: u128,
+    number: u64,
+    start: SystemTime,
+    spans: Vec<SpanData>,
+    /// Attempts under way, by partition and number: since when, and the partition's key.
+    attempts: HashMap<(u32, u32), (u64, PartitionKey)>,
+    /// Merges under way: since when.
+    folds: HashMap<u32, u64>,
+    cut: u64,
+}
+
+/// The span that all others are below.
+pub(super) struct Root {
+    pub(super) name: String,
+    pub(super) kind: SpanKind,
+    pub(super) parent: Option<Parent>,
+    pub(super) attributes: Vec<KeyValue>,
+    pub(super) status: Status,
+}
+
+/// A span below the root.
+struct Child<'a> {
+    name: &'static str,
+    /// In microseconds since the root's start.
+    time: (u64, u64),
+    attributes: Vec<KeyValue>,
+    failure: Option<&'a Failure>,
+}
+
+impl Tree {
+    /// Spans of `trace` whose ids are made of `id` and numbers from `number` on.
+    pub(super) fn new(trace: TraceId, id: u128, number: u64, start: SystemTime) -> Self {
+        Self {
+            trace,
+            root: span_id(id, number),
+            id,
+            number,
+            start,
+            spans: Vec::new(),
+            attempts: HashMap::new(),
+            folds: HashMap::new(),
+            cut: 0,
+        }
+    }
+
+    /// Takes the next event of something that ends at `end`, if that is known.
+    pub(super) fn take(&mut self, event: &Event, end: u64) {
+        let Some(child) = self.child(event, end) else { return };
+        self.number += 1;
+        let is_plain = child.name == LEAF && child.failure.is_none();
+        let most = if is_plain { MAX_SPANS - RESERVED } else { MAX_SPANS };
+        if self.spans.len() >= most {
+            self.cut += 1;
+            return;
+        }
+        let status = child.failure.map_or(Status::Ok, |failure| Status::error(failure.to_string()));
+        let id = span_id(self.id, self.number);
+        let span = self.span(id, child.name.to_owned(), child.time, child.attributes, status);
+        self.spans.push(SpanData { parent_span_id: self.root, ..span });
+    }
+
+    fn child<'a>(&mut self, event: &'a Event, end: u64) -> Option<Child<'a>> {
+        let child = |name, from, to| Child { name, time: (from, to), attributes: Vec::new(), failure: None };
+        match &event.kind {
+            EventKind::Planned { partitions, .. } => {
+                let attributes = vec![KeyValue::new("frond.partitions", int(*partitions))];
+                Some(Child { attributes, ..child("plan", 0, event.at) })
+            }
+            EventKind::AttemptStarted { partition, attempt, key, .. } => {
+                self.attempts.insert((*partition, *attempt), (event.at, key.clone()));
+                None
+            }
+            EventKind::AttemptEnded { partition, attempt, failure, usage, slot, .. } => {
+                let (from, key) = self.attempts.remove(&(*partition, *attempt))?;
+                let attributes = vec![
+                    KeyValue::new("frond.partition", key.to_string()),
+                    KeyValue::new("frond.attempt", i64::from(*attempt)),
+                    KeyValue::new("frond.slot", i64::from(*slot)),
+                    KeyValue::new("frond.fuel", int(usage.fuel)),
+                ];
+                Some(Child { attributes, failure: failure.as_ref(), ..child(LEAF, from, event.at) })
+            }
+            EventKind::FoldStarted { fold, .. } => {
+                self.folds.insert(*fold, event.at);
+                None
+            }
+            EventKind::FoldEnded { fold, failure, .. } => {
+                let from = self.folds.remove(fold)?;
+                Some(Child { failure: failure.as_ref(), ..child("merge", from, event.at) })
+            }
+            EventKind::FinishStarted {} => Some(child("finish", event.at, end)),
+            _ => None,
+        }
+    }
+
+    /// The whole tree, with its root: of something that ended at `end`.
+    pub(super) fn ended(mut self, root: Root, end: u64) -> Spans {
+        let Root { name, kind, parent, mut attributes, status } = root;
+        if self.cut > 0 {
+            attributes.push(KeyValue::new("frond.spans.dropped", int(self.cut)));
+        }
+        let span = self.span(self.root, name, (0, end), attributes, status);
+        let span = SpanData {
+            parent_span_id: parent.map_or(SpanId::INVALID, |parent| parent.span),
+            parent_span_is_remote: parent.is_some(),
+            span_kind: kind,
+            ..span
+        };
+        self.spans.push(span);
+        Spans { spans: self.spans, cut: self.cut }
+    }
+
+    fn span(
+        &self,
+        id: SpanId,
+        name: String,
+        (from, to): (u64, u64),
+        attributes: Vec<KeyValue>,
+        status: Status,
+    ) -> SpanData {
+        SpanData {
+            span_context: SpanContext::new(self.trace, id, TraceFlags::SAMPLED, false, TraceState::default()),
+            parent_span_id: SpanId::INVALID,
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Internal,
+            name: name.into(),
+            start_time: self.start + Duration::from_micros(from),
+            end_time: self.start + Duration::from_micros(to.max(from)),
+            attributes,
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status,
+            instrumentation_scope: InstrumentationScope::builder("frond").build(),
+        }
+    }
+}
+
+/// A count as an attribute.
+fn int(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// The id of span number `number` of what has this id: its own random bits, and never 0.
+pub(super) fn span_id(id: u128, number: u64) -> SpanId {
+    let low = u64::try_from(id & u128::from(u64::MAX)).unwrap_or(1);
+    SpanId::from((low ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use frond_root::{FailureKind, Usage};
+
+    use super::*;
+
+    fn attempt(tree: &mut Tree, partition: u32, failure: Option<Failure>) {
+        let started = EventKind::AttemptStarted { partition, key: "p".into(), attempt: 1, slot: 0, weight: 1 };
+        let ended = EventKind::AttemptEnded {
+            partition,
+            attempt: 1,
+            slot: 0,
+            failure,
+            usage: Usage::default(),
+            log: Vec::new(),
+        };
+        for kind in [started, ended] {
+            tree.take(&Event { at: u64::from(partition), kind }, 0);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_is_counted_and_what_is_rare_has_room() {
+        let mut tree = Tree::new(TraceId::from(7_u128), 7, 0, SystemTime::UNIX_EPOCH);
+        let successes = u32::try_from(MAX_SPANS).unwrap() + 5;
+        (0..successes).for_each(|index| attempt(&mut tree, index, None));
+        attempt(&mut tree, successes, Some(Failure::new(FailureKind::Trap, "unreachable")));
+        let root = Root {
+            name: "query app".to_owned(),
+            kind: SpanKind::Server,
+            parent: None,
+            attributes: Vec::new(),
+            status: Status::Ok,
+        };
+        let Spans { spans, cut } = tree.ended(root, u64::from(successes));
+        assert_eq!((spans.len() as u64 + cut, cut), (u64::from(successes) + 2, RESERVED as u64 + 5));
+        assert!(spans.iter().any(|span| matches!(span.status, Status::Error { .. })));
+        let root = spans.last().unwrap();
+        assert_eq!(root.attributes, [KeyValue::new("frond.spans.dropped", int(cut))]);
+        let ids: std::collections::HashSet<_> = spans.iter().map(|span| span.span_context.span_id()).collect();
+        assert_eq!(ids.len(), spans.len());
+    }
+}

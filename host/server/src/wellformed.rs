@@ -1,0 +1,36 @@
+//! Requests that can be read in two ways, which are refused: between a proxy that reads them in one way and a server that
+//! reads them in the other, somebody else's request can hide (request smuggling).
+
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, ORIGIN, TRANSFER_ENCODING};
+use http::{Request, Version};
+
+use crate::reply::Problem;
+
+/// Headers of which a request has one at most: of two, one would have to be believed.
+const SINGLE: [HeaderName; 8] = [
+    HOST,
+    AUTHORIZATION,
+    ORIGIN,
+    CONTENT_TYPE,
+    CONTENT_LENGTH,
+    TRANSFER_ENCODING,
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("last-event-id"),
+];
+
+/// Refuses a request without a host, or with two answers to one question. RFC 9112, sections 3.2 and 6.1; RFC 9110,
+/// section 5.3.
+pub(crate) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
+    let headers = request.headers();
+    if let Some(twice) = SINGLE.iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()) {
+        return Err(Problem::bad_request(format!("the header `{twice}` is given more than once")));
+    }
+    if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Problem::bad_request("the body has a length and is chunked\n(send one of the two headers)"));
+    }
+    // Older clients may leave it out, and HTTP/2 has it in the address.
+    if request.version() == Version::HTTP_11 && !headers.contains_key(HOST) {
+        return Err(Problem::bad_request("the header `Host` is missing"));
+    }
+    Ok(())
+}
