@@ -4,6 +4,8 @@
 //! to see that everything runs: its figures mean little. Times are in seconds unless a column says otherwise; every
 //! figure is a median over rounds in which all entrants took turns.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "nobody runs it but to read what it prints")]
+
 mod compute;
 mod data;
 mod deadline;

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::args::{BenchArgs, ProfileBy, Shown};
 use crate::exit::Exit;
 use crate::loading;
+use crate::out::print;
 use crate::show::bench as show;
 use crate::show::look::Look;
 use crate::show::progress::Mode;
@@ -41,12 +42,12 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
     };
     match args.format {
         Shown::Text => {
-            print!("{}", show::table(&tester.package.name, &measured, other.as_deref(), Look::stdout()));
+            print(show::table(&tester.package.name, &measured, other.as_deref(), Look::stdout()).as_bytes())?;
         }
         Shown::Json => {
             let package = tester.package.name.as_str();
             let report = Report { version: 1, package, measured: &measured, other: other.as_deref() };
-            println!("{}", serde_json::to_string(&report)?);
+            print(format!("{}\n", serde_json::to_string(&report)?).as_bytes())?;
         }
     }
     if let (Some(file), Some(case)) = (&args.profile, cases.first()) {
@@ -69,8 +70,8 @@ fn profile(args: &BenchArgs, tester: &Tester, case: &Case, file: &Path) -> anyho
     };
     std::fs::write(file, bytes).with_context(|| format!("cannot write `{}`", file.display()))?;
     if args.format == Shown::Text {
-        print!("{}", show::hottest(&case.name, &profile, &hottest(&profile)?, Look::stdout()));
-        println!("the profile is in {}", file.display());
+        let text = show::hottest(&case.name, &profile, &hottest(&profile)?, Look::stdout());
+        print(format!("{text}the profile is in {}\n", file.display()).as_bytes())?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use frond_run::load;
 use crate::args::BuildArgs;
 use crate::exit::Exit;
 use crate::loading;
+use crate::out::warn;
 use crate::show::progress::Mode;
 
 /// Runs the verb.
@@ -16,10 +17,10 @@ pub(crate) fn run(args: &BuildArgs) -> anyhow::Result<Exit> {
     let package = Package::load(&args.app)?;
     let commands = package.build()?;
     if commands == 0 {
-        eprintln!("{} has no build commands; its components are checked as they are", args.app.display());
+        errln!("{} has no build commands; its components are checked as they are", args.app.display());
     }
     let components = loading::loaded(Mode::Auto, |tell| load(&package, 1, tell))?;
-    components.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-    eprintln!("{}: the components fit", package.name);
+    warn(&components.warnings);
+    errln!("{}: the components fit", package.name);
     Ok(Exit::Whole)
 }

@@ -1,11 +1,10 @@
 //! `frond doctor`: what this machine lacks to build plugins and to run them fast, and how to get it.
 
-use std::io::Write;
-
 use serde::Serialize;
 
 use crate::args::{DoctorArgs, Language, Shown};
 use crate::exit::Exit;
+use crate::out::print;
 use crate::show::look::Look;
 use crate::show::page::{Line, Page, Tone};
 use crate::show::text::pad;
@@ -63,7 +62,7 @@ impl Readiness {
 /// Runs the verb.
 ///
 /// # Errors
-/// None but a clock that cannot be started.
+/// A clock that cannot be started, and a stdout that cannot be written to.
 pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Exit> {
     let languages = args.lang.map_or_else(|| Language::ALL.to_vec(), |lang| vec![lang]);
     let languages: Vec<_> = languages.into_iter().map(Readiness::new).collect();
@@ -72,8 +71,7 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Exit> {
         Shown::Text => shown(&report, Look::stdout()),
         Shown::Json => serde_json::to_string(&report)? + "\n",
     };
-    // A reader that has gone away has had enough.
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    print(text.as_bytes())?;
     // The first is Rust, or the one that was asked for.
     let ready = report.languages.first().is_some_and(|first| first.ready);
     Ok(if ready { Exit::Whole } else { Exit::Failed })

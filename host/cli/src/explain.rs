@@ -1,7 +1,6 @@
 //! `frond explain`: a recorded query in the terminal, or as a page in a file of its own.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
@@ -10,7 +9,7 @@ use frond_root::{Event, EventKind};
 
 use crate::args::ExplainArgs;
 use crate::exit::Exit;
-use crate::query::print;
+use crate::out::print;
 use crate::record;
 use crate::show::explain;
 use crate::show::look::Look;
@@ -25,8 +24,7 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<Exit> {
         html(args)?;
     } else {
         let text = explain::file(&args.file, Look::stdout())?;
-        // A reader that has gone away, such as `head`, has had enough.
-        let _ = std::io::stdout().lock().write_all(text.as_bytes());
+        print(text.as_bytes())?;
     }
     Ok(Exit::Whole)
 }
@@ -44,7 +42,7 @@ fn html(args: &ExplainArgs) -> anyhow::Result<()> {
         return print(page.as_bytes());
     }
     fs::write(&output, page).with_context(|| format!("cannot write the page to `{}`", output.display()))?;
-    eprintln!("wrote {}", output.display());
+    errln!("wrote {}", output.display());
     Ok(())
 }
 

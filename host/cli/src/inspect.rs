@@ -17,7 +17,7 @@ use frond_sandbox::{LoadError, Plugin, Role, Sandbox, Settings};
 
 use crate::args::{InspectArgs, Shown};
 use crate::exit::{Exit, Machine};
-use crate::query::print;
+use crate::out::{print, warn};
 use crate::show::look::Look;
 
 /// Runs the verb.
@@ -166,7 +166,7 @@ fn compile(report: &mut Report, bytes: &[u8], sandbox: &Sandbox, metered: bool) 
     let start = Instant::now();
     let loaded = Plugin::load(sandbox, bytes, &roles, metered);
     let took = start.elapsed();
-    sandbox.take_warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+    warn(sandbox.take_warnings());
     match loaded {
         Ok(plugin) => Ok(Compiled::Done { origin: plugin.origin(), took }),
         Err(LoadError::Misfit(misfit)) => {

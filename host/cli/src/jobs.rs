@@ -10,9 +10,7 @@ mod submit;
 mod trouble;
 mod watching;
 
-use std::io::IsTerminal;
-
-use anyhow::{Context, bail};
+use anyhow::bail;
 use reqwest::Method;
 
 use self::client::Client;
@@ -20,8 +18,9 @@ use self::job::{Job, List};
 use self::local::Local;
 pub(crate) use self::trouble::Trouble;
 use crate::args::{CancelArgs, DeleteArgs, JobsArgs, JobsVerb, ListArgs, RedriveArgs, ShowArgs, Shown};
-use crate::exit::{Exit, Machine};
-use crate::query::{print, runtime};
+use crate::exit::Exit;
+use crate::out::{print, stdout_is_terminal};
+use crate::query::runtime;
 use crate::show::jobs;
 use crate::show::look::{Look, MAX_WIDTH};
 
@@ -36,7 +35,7 @@ pub(crate) fn run(args: &JobsArgs) -> anyhow::Result<Exit> {
         let Some(dir) = &remote.local else {
             return ask(&Client::open(remote)?, &args.verb).await;
         };
-        if remote.server.is_some() || remote.token_file.is_some() {
+        if remote.server.is_some() || remote.token_file.is_some() || remote.ca.is_some() {
             bail!("--local does without a server, and without a token for one\n(give --local, or --server)");
         }
         let local = Local::start(dir, &args.verb).await?;
@@ -75,11 +74,11 @@ async fn list(client: &Client, args: &ListArgs) -> anyhow::Result<Exit> {
     }
     // What is piped is for other programs, which have no width.
     let look = Look::stdout();
-    let width = if std::io::stdout().is_terminal() { look.width } else { MAX_WIDTH };
+    let width = if stdout_is_terminal() { look.width } else { MAX_WIDTH };
     print(jobs::table(&told.value.jobs, unix_ms(), Look { width, ..look }).as_bytes())?;
     match told.value.next {
-        Some(next) => eprintln!("there may be more (--after {next}, or a higher --limit)"),
-        None if told.value.jobs.is_empty() => eprintln!("there are no such jobs"),
+        Some(next) => errln!("there may be more (--after {next}, or a higher --limit)"),
+        None if told.value.jobs.is_empty() => errln!("there are no such jobs"),
         None => {}
     }
     Ok(Exit::Whole)
@@ -101,9 +100,9 @@ async fn cancel(client: &Client, args: &CancelArgs) -> anyhow::Result<Exit> {
     let query: &[_] = if args.keep_partial { &[("keep-partial", "true".to_owned())] } else { &[] };
     let job = client.json::<Job>(Method::DELETE, &["v1", "jobs", &id], query).await?.value;
     if job.state.is_ended() {
-        eprintln!("the job is {}", job.state);
+        errln!("the job is {}", job.state);
     } else {
-        eprintln!("the job will end soon\n({} waits for that)", client.command("watch", args.id));
+        errln!("the job will end soon\n({} waits for that)", client.command("watch", args.id));
     }
     Ok(Exit::Whole)
 }
@@ -114,14 +113,14 @@ async fn delete(client: &Client, args: &DeleteArgs) -> anyhow::Result<Exit> {
         client.json::<Job>(Method::DELETE, &["v1", "jobs", &id.to_string()], &query).await?;
     }
     let jobs = args.ids.len();
-    eprintln!("{jobs} {} deleted", if jobs == 1 { "job is" } else { "jobs are" });
+    errln!("{jobs} {} deleted", if jobs == 1 { "job is" } else { "jobs are" });
     Ok(Exit::Whole)
 }
 
 async fn redrive(client: &Client, args: &RedriveArgs) -> anyhow::Result<Exit> {
     let id = args.id.to_string();
     let job = client.json::<Job>(Method::POST, &["v1", "jobs", &id, "redrive"], &[]).await?.value;
-    eprintln!("the job is {}\n({} shows how it goes on)", job.state, client.command("watch", args.id));
+    errln!("the job is {}\n({} shows how it goes on)", job.state, client.command("watch", args.id));
     Ok(Exit::Whole)
 }
 
@@ -135,17 +134,4 @@ fn line(text: &str) -> anyhow::Result<Exit> {
 fn unix_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// Hears Ctrl-C and SIGTERM from now on: they no longer end the process.
-fn interrupts() -> anyhow::Result<impl AsyncFnOnce()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let heard = || Ok::<_, std::io::Error>((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?));
-    let (mut interrupt, mut terminate) = heard().context(Machine::new("interrupts could not be taken over"))?;
-    Ok(async move || {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
 }

@@ -1,6 +1,9 @@
 //! The command line, as a library that needs no terminal: [`args`] is parsed, [`run`] runs a verb, [`exit`] says how it
 //! went.
 
+#[macro_use]
+mod out;
+
 pub mod args;
 mod bench;
 mod build;
@@ -19,6 +22,7 @@ mod replay;
 mod run_test;
 mod serve;
 pub mod show;
+mod signals;
 mod test;
 mod token;
 
@@ -57,9 +61,9 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
 /// Prints the error and its causes to stderr, and gives the exit code that it stands for.
 #[must_use]
 pub fn report(error: &anyhow::Error) -> Exit {
-    eprintln!("error: {}", shown(&error.to_string()));
+    errln!("error: {}", shown(&error.to_string()));
     for cause in error.chain().skip(1) {
-        eprintln!("  because: {}", shown(&cause.to_string()));
+        errln!("  because: {}", shown(&cause.to_string()));
     }
     if let Some(trouble) = error.downcast_ref::<Trouble>() {
         return trouble.exit();

@@ -31,7 +31,7 @@ pub(crate) fn loaded<T>(mode: Mode, load: impl FnOnce(Tell<'_>) -> Result<T, Run
                 if let Some(spinner) = spinner.borrow_mut().take() {
                     spinner.finish_and_clear();
                 }
-                eprintln!("compiled {} in {:.2} s", shown(path), took.as_secs_f64());
+                errln!("compiled {} in {:.2} s", shown(path), took.as_secs_f64());
             }
         }
     })
@@ -41,7 +41,7 @@ fn compiling(path: &Path, size: u64) -> Option<ProgressBar> {
     let text = format!("compiling {} ({}); it is kept for the next time", shown(path), show_size(size));
     if !look::stderr_is_drawable() {
         if size >= LARGE {
-            eprintln!("{text}");
+            errln!("{text}");
         }
         return None;
     }

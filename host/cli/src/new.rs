@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use crate::args::{Kind, Language, NewArgs};
 use crate::doctor::{self, Check};
 use crate::exit::Exit;
+use crate::out::message;
 
 mod scaffold;
 mod sdk;
@@ -25,7 +26,7 @@ use scaffold::File;
 pub(crate) fn run(args: &NewArgs) -> anyhow::Result<Exit> {
     let dir = Path::new(&args.name);
     make(dir, &scaffold::files(&args.name, args.lang, args.kind))?;
-    eprint!("{}", told(args, &doctor::of(args.lang)));
+    message(&told(args, &doctor::of(args.lang)));
     Ok(Exit::Whole)
 }
 

@@ -3,7 +3,6 @@
 mod capture;
 pub(crate) mod input;
 
-use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,11 +19,13 @@ use self::capture::Planned;
 use crate::args::{Format, QueryArgs};
 use crate::exit::{Exit, Machine};
 use crate::loading;
+use crate::out;
 use crate::record::Recorder;
 use crate::show::look::Look;
 use crate::show::progress::{Mode, Progress};
 use crate::show::summary::{Extras, Verdict, summary};
 use crate::show::totals::Totals;
+use crate::signals;
 
 /// Runs the verb.
 ///
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &QueryArgs) -> anyhow::Result<Exit> {
     let slots = slots(args);
     let runtime = runtime()?;
     let (wired, warnings) = loading::loaded(args.progress, |tell| wire(&app, slots, runtime.handle(), tell))?;
-    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    out::warn(warnings);
     let request = promises(args, &app, &query, slots);
     let views = Views::open(args)?;
     let planned = Planned::default();
@@ -133,13 +134,12 @@ fn ask_it(
 /// The first interrupt cancels, and what is there is answered; the second quits.
 fn cancel_on_interrupt(cancel: Cancel) -> anyhow::Result<()> {
     let again = AtomicBool::new(false);
-    ctrlc::set_handler(move || {
+    signals::at_each_ending(move || {
         if again.swap(true, Ordering::SeqCst) {
             std::process::exit(Exit::Interrupted as i32);
         }
         cancel.cancel();
     })
-    .context(Machine::new("interrupts could not be taken over"))
 }
 
 fn finish(args: &QueryArgs, answer: &Answer, views: &Views, wired: &Wired) -> anyhow::Result<Exit> {
@@ -150,11 +150,9 @@ fn finish(args: &QueryArgs, answer: &Answer, views: &Views, wired: &Wired) -> an
         Format::Answer => answer.body().cloned().unwrap_or_default(),
         Format::Json => envelope(answer, content_type, laws)?,
     };
-    print(&printed)?;
-    if let Some(warning) = warning(answer, content_type) {
-        eprintln!("warning: {warning}");
-    }
-    let told = args.stats || !matches!(answer, Answer::Complete { .. }) || std::io::stderr().is_terminal();
+    out::print(&printed)?;
+    out::warn(warning(answer, content_type));
+    let told = args.stats || !matches!(answer, Answer::Complete { .. }) || out::stderr_is_terminal();
     if told && args.progress != Mode::Json {
         let written = views.totals.as_ref().map(|totals| totals.written());
         let extras = Extras {
@@ -162,13 +160,13 @@ fn finish(args: &QueryArgs, answer: &Answer, views: &Views, wired: &Wired) -> an
             written: written.as_ref(),
             recorded: args.record.as_deref(),
         };
-        eprint!("{}", summary(Verdict::from(answer), extras, Look::stderr()));
+        out::message(&summary(Verdict::from(answer), extras, Look::stderr()));
     }
     if let (Some(recorder), Some(path)) = (&views.recorder, &args.record) {
         let kept = recorder.finish();
         kept.with_context(|| Machine::new(format!("the recording `{}` is incomplete", path.display())))?;
     }
-    let seen = args.stats || std::io::stderr().is_terminal();
+    let seen = args.stats || out::stderr_is_terminal();
     if !matches!(args.progress, Mode::None | Mode::Json) && (seen || laws == Laws::Broken) {
         tell_laws(args, laws);
     }
@@ -179,29 +177,13 @@ fn tell_laws(args: &QueryArgs, laws: Laws) {
     let app = args.app.display();
     match laws {
         Laws::Hold => {}
-        Laws::Broken => eprintln!(
+        Laws::Broken => errln!(
             "warning: a law of this app's merge or leaf does not hold: its answers may differ from run to run\n\
              (frond test {app} says which)"
         ),
-        Laws::Unchecked => eprintln!(
+        Laws::Unchecked => errln!(
             "note: nobody has checked yet that this app's answers are the same in any order of arrival\n\
              (frond test {app} does)"
         ),
-    }
-}
-
-/// Writes the answer. A reader that has gone away, such as `head`, has had enough: that is no error.
-pub(crate) fn print(bytes: &[u8]) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    let written = out.write_all(bytes).and_then(|()| match bytes.last() {
-        Some(b'\n') | None => Ok(()),
-        Some(_) if out.is_terminal() => out.write_all(b"\n"),
-        Some(_) => Ok(()),
-    });
-    match written.and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(error).context(Machine::new("the answer could not be written"))
-        }
-        _ => Ok(()),
     }
 }

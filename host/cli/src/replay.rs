@@ -7,6 +7,7 @@ use frond_test::capture::{self, Replay};
 
 use crate::args::ReplayArgs;
 use crate::exit::Exit;
+use crate::out::print;
 use crate::show::look::Look;
 use crate::show::replay;
 
@@ -19,7 +20,7 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let mut all_the_same = true;
     for (number, folder) in folders.iter().enumerate() {
         if number > 0 {
-            println!();
+            print(b"\n")?;
         }
         all_the_same &= replay_one(args, folder)?;
     }
@@ -30,11 +31,11 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
 fn replay_one(args: &ReplayArgs, folder: &Path) -> anyhow::Result<bool> {
     let kept = Replay::read(folder, args.component.as_deref())?;
     let trial = kept.run(args.component.is_some())?;
-    print!("{}", replay::replayed(&kept.capture, &trial, Look::stdout()));
+    print(replay::replayed(&kept.capture, &trial, Look::stdout()).as_bytes())?;
     if let Some(package) = &args.as_case {
         let written = kept.as_case(package);
         let file = written.with_context(|| format!("cannot write a case to `{}`", package.display()))?;
-        println!("written as a case: {}", file.display());
+        print(format!("written as a case: {}\n", file.display()).as_bytes())?;
     }
     Ok(replay::is_same(&kept.capture, &trial))
 }

@@ -2,7 +2,6 @@
 
 mod passed;
 
-use std::io::{IsTerminal, Write};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use frond_sandbox::{LoadError, Settings};
 
 use crate::args::RunTestArgs;
 use crate::exit::{Exit, Machine};
+use crate::out;
 use crate::query::runtime;
 use crate::show::look::Look;
 use crate::show::page::{Line, Page, Tone};
@@ -49,20 +49,18 @@ pub(crate) fn run(args: &RunTestArgs) -> anyhow::Result<Exit> {
     if program.origin() == Origin::Compiled {
         sandbox.prune_cache(KEPT);
     }
-    sandbox.take_warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+    out::warn(sandbox.take_warnings());
     let runtime = runtime()?;
     let guard = runtime.enter();
     let (ended, _) = program.run(&sandbox, &call, console(args), time);
     drop(guard);
-    // A reader that has gone away has had enough.
-    let _ = std::io::stdout().flush();
     runtime.shutdown_background();
     match ended {
         Ok(0) => Ok(Exit::Whole),
         Ok(_) => Ok(Exit::Failed),
         Err(failure) => {
             let is_one = args.args.iter().any(|arg| arg == "--exact");
-            eprint!("{}", stopped(&failure, hint(failure.kind, is_one)));
+            out::message(&stopped(&failure, hint(failure.kind, is_one)));
             Ok(Exit::Failed)
         }
     }
@@ -81,8 +79,8 @@ fn console(args: &RunTestArgs) -> Console {
     Console {
         args: std::iter::once(name).chain(args.args.iter().cloned()).collect(),
         env,
-        stdout: sink(std::io::stdout().is_terminal(), Box::new(std::io::stdout())),
-        stderr: sink(std::io::stderr().is_terminal(), Box::new(std::io::stderr())),
+        stdout: sink(out::stdout_is_terminal(), Box::new(out::stdout_for_guests())),
+        stderr: sink(out::stderr_is_terminal(), Box::new(out::stderr_for_guests())),
     }
 }
 

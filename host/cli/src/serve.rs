@@ -1,20 +1,23 @@
 //! `frond serve`: every app of a folder, over HTTP.
 
+mod log;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use frond_server::apps::Registry;
-use frond_server::config::{JobRole, LogFormat, LogLevel};
+use frond_server::config::JobRole;
 use frond_server::{Config, CutOff, Order, Starting};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::level_filters::LevelFilter;
 
+use self::log::Log;
 use crate::args::{ServeArgs, ServeRole};
 use crate::exit::{Exit, Machine};
-use crate::query::print;
+use crate::out::print;
 use crate::show::text::{plural, sanitise};
+use crate::signals::Endings;
 use crate::{MAX_TEXT, shown};
 
 /// Orders that wait for the server.
@@ -32,64 +35,52 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
         print(text.as_bytes())?;
         return Ok(Exit::Whole);
     }
-    log(&config)?;
+    let log = Arc::new(Log::start(&config.log)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context(Machine::new("the runtime could not be started"))?;
-    let cut_off = runtime.block_on(serve(args, config))?;
+    let cut_off = runtime.block_on(serve(args, config, &log))?;
     // A guest that is stuck in host work would hold the process up at its end.
     runtime.shutdown_background();
     Ok(if cut_off == CutOff::default() { Exit::Whole } else { Exit::Interrupted })
 }
 
-fn log(config: &Config) -> anyhow::Result<()> {
-    let level = match config.log.level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-    };
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
-    let set = match config.log.format {
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
-        LogFormat::Text => log.with_ansi(crate::show::look::Look::stderr().colour).try_init(),
-    };
-    set.map_err(|error| anyhow::anyhow!("{error}")).context(Machine::new("the log could not be set up"))
-}
-
-async fn serve(args: &ServeArgs, config: Config) -> anyhow::Result<CutOff> {
+async fn serve(args: &ServeArgs, config: Config, log: &Arc<Log>) -> anyhow::Result<CutOff> {
     let dir = args.dir.as_path();
     // Whoever reads where it listens may send a signal at once.
-    let signals = Signals::new().context(Machine::new("signals cannot be heard"))?;
+    let signals = Signals::new()?;
     let starting = Starting::start(dir, config).await?;
-    print(format!("listening on {}\n", starting.url()).as_bytes())?;
-    let telling = tokio::spawn(tell(starting.apps(), dir.to_path_buf()));
+    let lost = starting.lost_log_lines();
+    log.tell_losses(move |lines| lost.add(lines));
+    if let Err(error) = print(format!("listening on {}\n", starting.url()).as_bytes()) {
+        tracing::warn!("stdout cannot say that it listens on {}: {error:#}", starting.url());
+    }
+    let telling = tokio::spawn(tell(starting.apps(), dir.to_path_buf(), log.clone()));
     let (send, orders) = mpsc::channel(ORDERS);
     let signals = tokio::spawn(signals.pass_on(send, args.config.clone(), Overrides::of(args)));
     let cut_off = starting.serve(orders).await;
     signals.abort();
     telling.abort();
     for query in &cut_off.queries {
-        eprintln!("cut off: query {query}");
+        log.say(&format!("cut off: query {query}"));
     }
     if cut_off.connections > 0 {
-        eprintln!("cut off: {} connections", cut_off.connections);
+        log.say(&format!("cut off: {} connections", cut_off.connections));
     }
     Ok(cut_off)
 }
 
 /// Says which apps there are, once each has been looked at.
-async fn tell(apps: Arc<Registry>, dir: PathBuf) {
+async fn tell(apps: Arc<Registry>, dir: PathBuf, log: Arc<Log>) {
     apps.ready().await;
     let all = apps.apps();
-    eprintln!("{} in {}", plural(all.len() as u64, "app", "apps"), dir.display());
+    log.say(&format!("{} in {}", plural(all.len() as u64, "app", "apps"), dir.display()));
     for app in all {
+        let name = sanitise(&app.name, MAX_TEXT);
         match app.wrong() {
-            None => eprintln!("  {}", sanitise(&app.name, MAX_TEXT)),
-            Some(wrong) => {
-                eprintln!("  {}: not served: {}", sanitise(&app.name, MAX_TEXT), shown(&wrong).replace('\n', "\n    "))
-            }
+            None => log.say(&format!("  {name}")),
+            Some(wrong) => log.say(&format!("  {name}: not served: {}", shown(&wrong).replace('\n', "\n    "))),
         }
     }
 }
@@ -124,18 +115,15 @@ impl Overrides {
 
 /// What a server is told by signals.
 struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
+    endings: Endings,
+    /// Heard whatever `nohup` says: it only makes the server read its settings again.
     hangup: Signal,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
+    fn new() -> anyhow::Result<Self> {
+        let hangup = signal(SignalKind::hangup()).context(Machine::new("signals cannot be heard"))?;
+        Ok(Self { endings: Endings::new()?, hangup })
     }
 
     /// Signals as orders: the first to end stops, the second quits.
@@ -143,8 +131,7 @@ impl Signals {
         let mut stopping = false;
         loop {
             let order = tokio::select! {
-                _ = self.interrupt.recv() => if stopping { Order::Quit } else { Order::Stop },
-                _ = self.terminate.recv() => if stopping { Order::Quit } else { Order::Stop },
+                () = self.endings.next() => if stopping { Order::Quit } else { Order::Stop },
                 _ = self.hangup.recv() => match overrides.read(config.as_deref()) {
                     Ok(config) => Order::Reload(Box::new(config)),
                     Err(error) => {

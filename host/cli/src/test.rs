@@ -2,7 +2,6 @@
 
 mod watch;
 
-use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
@@ -14,6 +13,7 @@ use serde::Serialize;
 use crate::args::{Shown, TestArgs};
 use crate::exit::{Exit, Machine};
 use crate::loading;
+use crate::out::print;
 use crate::show::look::Look;
 use crate::show::progress::Mode;
 use crate::show::tests::{self as show, Sums};
@@ -41,18 +41,18 @@ fn once(args: &TestArgs) -> anyhow::Result<Exit> {
         .with_context(|| format!("cannot read the cases in `{}`", dir.join("cases").display()))?;
     let tester = loading::loaded(Mode::Auto, |tell| Tester::load(package, tell))?;
     let out = Out { text: args.format == Shown::Text, look: Look::stdout() };
-    out.say(&show::head(&tester.package.name, suite.cases.len(), out.look));
+    out.say(&show::head(&tester.package.name, suite.cases.len(), out.look))?;
     if suite.cases.is_empty() {
-        eprintln!("{}", no_cases(&dir, args));
+        errln!("{}", no_cases(&dir, args));
     }
     let cases = try_cases(args, &tester, &suite, &out)?;
     let tried_laws = if args.no_laws || !args.inject.is_empty() { Vec::new() } else { tester.laws(&suite, args.seed) };
-    out.say(&show::laws(&tried_laws, out.look));
-    out.say(&show::failures(&cases, &tried_laws, out.look));
+    out.say(&show::laws(&tried_laws, out.look))?;
+    out.say(&show::failures(&cases, &tried_laws, out.look))?;
     remember(&tester, args, &tried_laws);
     let sums = Sums::of(&cases, &tried_laws, start.elapsed());
     report(args, &tester.package.name, &cases, &tried_laws, &sums)?;
-    out.say(&show::sums(&sums, out.look));
+    out.say(&show::sums(&sums, out.look))?;
     Ok(if !args.inject.is_empty() || sums.is_good() {
         Exit::Whole
     } else if sums.only_broken() {
@@ -62,18 +62,15 @@ fn once(args: &TestArgs) -> anyhow::Result<Exit> {
     })
 }
 
-/// Where text goes, if it is wanted. A reader that has gone away has had enough.
+/// Where text goes, if it is wanted.
 struct Out {
     text: bool,
     look: Look,
 }
 
 impl Out {
-    fn say(&self, text: &str) {
-        if self.text {
-            let mut out = std::io::stdout().lock();
-            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        }
+    fn say(&self, text: &str) -> anyhow::Result<()> {
+        if self.text { print(text.as_bytes()) } else { Ok(()) }
     }
 }
 
@@ -90,9 +87,9 @@ fn try_cases(args: &TestArgs, tester: &Tester, suite: &Suite, out: &Out) -> anyh
             bless::bless(case, &mut tried)
                 .with_context(|| format!("cannot rewrite the expectation of `{}`", case.file.display()))?;
         }
-        out.say(&show::case(&tried, width, out.look));
+        out.say(&show::case(&tried, width, out.look))?;
         if args.verbose {
-            out.say(&show::written(&tried, out.look));
+            out.say(&show::written(&tried, out.look))?;
         }
         all.push(tried);
     }
@@ -118,7 +115,7 @@ fn remember(tester: &Tester, args: &TestArgs, tried: &[LawTried]) {
     };
     let holds = tried.iter().all(|one| one.broken.is_none());
     if let Err(error) = laws::keep(&key, if holds { Laws::Hold } else { Laws::Broken }) {
-        eprintln!("warning: it could not be kept that the laws were checked: {error}");
+        errln!("warning: it could not be kept that the laws were checked: {error}");
     }
 }
 
@@ -134,7 +131,7 @@ struct Report<'a> {
 fn report(args: &TestArgs, name: &str, cases: &[Tried], laws: &[LawTried], sums: &Sums) -> anyhow::Result<()> {
     if args.format == Shown::Json {
         let report = Report { version: 1, package: name, cases, laws, sums };
-        println!("{}", serde_json::to_string(&report)?);
+        print(format!("{}\n", serde_json::to_string(&report)?).as_bytes())?;
     }
     if let Some(path) = &args.junit {
         let xml = junit::junit(name, cases, laws).context(Machine::new("the outcome could not be written as XML"))?;

@@ -5,7 +5,7 @@ use frond_server::config::Role;
 
 use crate::args::{TokenArgs, TokenRole};
 use crate::exit::Exit;
-use crate::query::print;
+use crate::out::print;
 
 /// Runs the verb.
 ///
@@ -18,7 +18,7 @@ pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<Exit> {
     };
     let (token, lines) = fresh_token(&args.name, role);
     print(lines.as_bytes())?;
-    eprintln!("the token, shown this once and kept nowhere: {token}");
-    eprintln!("(what was printed to stdout goes into the server's settings: frond serve DIR --config FILE)");
+    errln!("the token, shown this once and kept nowhere: {token}");
+    errln!("(what was printed to stdout goes into the server's settings: frond serve DIR --config FILE)");
     Ok(Exit::Whole)
 }

@@ -445,10 +445,10 @@ fn a_server_that_is_not_there_is_named() {
     for verb in ["show", "watch", "result", "cancel", "redrive"] {
         assert!(told(&format!("{verb} {NOBODY} --server {address}")).starts_with("exit 69\n"), "{verb}");
     }
-    assert_snapshot!(told("list --server https://frond.example"), @"
-    exit 64
-    error: `https://frond.example`: this program speaks no TLS
-    (give it an http address: that of a proxy here that speaks it, such as stunnel, or of a tunnel made with `ssh -L 7300:127.0.0.1:7300 HOST`)
+    assert_snapshot!(told(&format!("list --server https://{address}")), @"
+    exit 69
+    error: there is no server at https://[address]: Connection refused (os error 111)
+    (start one with `frond serve DIR`, or name another with --server or FROND_SERVER)
     ");
     assert_snapshot!(told("list --server http://"), @"
     exit 64

@@ -48,6 +48,7 @@ fn browser() -> Option<Browser> {
 
 impl Browser {
     /// Runs a script of `host/page/tests`, and stops the test with its report unless everything holds.
+    #[expect(clippy::print_stdout, reason = "the harness shows it of a test that fails")]
     fn run(&self, script: &str, args: &[impl AsRef<OsStr>]) {
         let output = Command::new("node")
             .arg(root().join("host/page/tests").join(script))

@@ -23,6 +23,8 @@ pub use error::RunError;
 pub use frond_sandbox::Role;
 pub use frond_sandbox::Slots;
 pub use frond_sandbox::inspect::MAX_SIZE;
+pub use frond_sandbox::private_folder;
+pub use frond_tls::Trust;
 pub use load::{Components, Loading, load};
 pub use machine::Machine;
 pub use wire::{Wired, wire};

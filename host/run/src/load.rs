@@ -8,9 +8,9 @@ use bytes::Bytes;
 use frond_app::size::{parse_size, show_size};
 use frond_app::{AppError, CallLimits, Component, Package};
 use frond_sandbox::component::{Origin, read};
-use frond_sandbox::grants::{Directory, Faults, Grants, HostPattern, HttpGrant, Ports};
+use frond_sandbox::grants::{Directory, Grants, HostPattern, HttpGrant, Ports};
 use frond_sandbox::inspect::surface;
-use frond_sandbox::{CACHE_SIZE, Guests, Leaf, Limits, LoadError, Plugin, Role, Sandbox, Settings, Trials};
+use frond_sandbox::{CACHE_SIZE, Clock, Guests, Leaf, Limits, LoadError, Plugin, Role, Sandbox, Settings, Trials};
 
 use crate::error::RunError;
 use crate::machine::Machine;
@@ -88,6 +88,7 @@ impl Machine {
         let split = loader.load(package.split.as_ref(), &of.split)?;
         let guests = |plugin, of| Guests::new(sandbox.clock(), plugin, limits(of));
         let (grants, unset) = grants(&package.grants, |name| std::env::var(name).ok());
+        let (grants, untrusted) = self.with_trust(grants);
         let grants = Arc::new(grants);
         Ok(Components {
             leaf: leaf.map(|plugin| Leaf {
@@ -99,9 +100,19 @@ impl Machine {
             merge: merge.map(|plugin| guests(plugin, &of.merge)),
             split: split.map(|plugin| guests(plugin, &of.split).granting(&grants)),
             trials: Trials::new(sandbox.clock()),
-            warnings: sandbox.take_warnings().into_iter().chain(unset).collect(),
+            warnings: sandbox.take_warnings().into_iter().chain(unset).chain(untrusted).collect(),
             sandbox,
         })
+    }
+
+    /// The grants with the roots for HTTPS, and a warning if these cannot be read. Without HTTP there is no need for any.
+    fn with_trust(&self, grants: Grants) -> (Grants, Option<String>) {
+        if grants.http.is_empty() {
+            return (grants, None);
+        }
+        let trust = self.trust().clone();
+        let wrong = trust.client().err().map(|error| format!("HTTPS requests of the app fail: {error}"));
+        (Grants { trust, ..grants }, wrong)
     }
 }
 
@@ -192,7 +203,7 @@ fn grants(of: &frond_app::Grants, env: impl Fn(&str) -> Option<String>) -> (Gran
         env: set.into_iter().filter_map(|(name, value)| Some((name.clone(), value?))).collect(),
         config: of.config.clone(),
         http: of.http.iter().map(http).collect(),
-        faults: Faults::default(),
+        ..Grants::default()
     };
     (grants, unset.into_iter().map(warn).collect())
 }
@@ -225,11 +236,21 @@ fn http(of: &frond_app::HttpGrant) -> HttpGrant {
 /// # Errors
 /// As [`Sandbox::new`].
 pub fn sandbox(settings: Settings) -> std::io::Result<Sandbox> {
-    Ok(bounded(Sandbox::new(settings)?))
+    let clock = Clock::start()?;
+    Ok(bounded(settings, &clock))
 }
 
-/// The same of a sandbox that there is.
-pub(crate) fn bounded(sandbox: Sandbox) -> Sandbox {
+/// A sandbox with that clock, whose cache is bounded as `FROND_CACHE_SIZE` says. Warns where there is no folder for it.
+pub(crate) fn bounded(settings: Settings, clock: &Clock) -> Sandbox {
+    let has_folder = settings.cache.is_some();
+    let sandbox = Sandbox::timed(settings, clock);
+    if !has_folder {
+        sandbox.warn(
+            "components are compiled anew each time: neither HOME nor XDG_CACHE_HOME is set\n\
+             (FROND_CACHE=DIR names a folder that keeps them compiled)"
+                .to_owned(),
+        );
+    }
     match cache_size() {
         Ok(size) => sandbox.bounding_cache(size),
         Err(why) => {

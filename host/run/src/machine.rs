@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use frond_sandbox::{Clock, Limits, Sandbox, Settings, Slots};
+use frond_tls::Trust;
 use tokio::runtime::Handle;
 
 use crate::error::RunError;
@@ -13,6 +14,7 @@ use crate::load::{bounded, cache_dir};
 pub struct Machine {
     slots: usize,
     clock: Clock,
+    trust: Trust,
     sandboxes: Mutex<Vec<(Size, Weak<Sandbox>)>>,
 }
 
@@ -26,7 +28,18 @@ impl Machine {
     /// When the clock's thread cannot be started.
     pub fn new(slots: usize) -> Result<Self, RunError> {
         let clock = Clock::start().map_err(|error| RunError::machine("the sandbox could not be started", error))?;
-        Ok(Self { slots, clock, sandboxes: Mutex::default() })
+        Ok(Self { slots, clock, trust: Trust::system(), sandboxes: Mutex::default() })
+    }
+
+    /// The same, whose guests believe these roots.
+    #[must_use]
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self { trust, ..self }
+    }
+
+    /// The roots that its guests believe.
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// Leaves at once.
@@ -66,7 +79,7 @@ impl Machine {
         }
         let limits = vec![Limits { memory: size.0, table_elements: size.1, ..Limits::default() }];
         let settings = Settings { slots: self.slots, limits, cache: cache_dir() };
-        let sandbox = Arc::new(bounded(Sandbox::timed(settings, &self.clock)));
+        let sandbox = Arc::new(bounded(settings, &self.clock));
         sandboxes.push((size, Arc::downgrade(&sandbox)));
         sandbox
     }

@@ -9,12 +9,13 @@
 use std::fs::{self, File};
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use crate::private::{is_private, private_folder};
 
 /// What is hashed at once.
 const CHUNK: usize = 256 << 10;
@@ -43,21 +44,12 @@ struct Kept {
 }
 
 impl Cache {
-    /// Opens or makes the folder.
+    /// Opens or makes the folder, or one inside it: see [`private_folder`].
     ///
     /// # Errors
-    /// When it cannot be made, is not the user's own, or can be written to by others.
+    /// When neither can be made, or be this user's alone.
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        let found = fs::symlink_metadata(dir)?;
-        let own = found.uid() == rustix::process::geteuid().as_raw();
-        if !found.is_dir() || !own || found.mode() & 0o022 != 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                "not a folder that only this user can write to",
-            ));
-        }
-        Ok(Self { dir: dir.to_owned(), size: CACHE_SIZE })
+        Ok(Self { dir: private_folder(dir)?, size: CACHE_SIZE })
     }
 
     /// The same folder with another bound.
@@ -75,8 +67,7 @@ impl Cache {
     pub(crate) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
         let path = self.path(engine, digest);
         let found = fs::symlink_metadata(&path).ok()?;
-        let own = found.is_file() && found.uid() == rustix::process::geteuid().as_raw();
-        if !own || found.mode() & 0o022 != 0 || !is_whole(&path, found.len()).unwrap_or(false) {
+        if !found.is_file() || !is_private(&found) || !is_whole(&path, found.len()).unwrap_or(false) {
             return None;
         }
         #[expect(

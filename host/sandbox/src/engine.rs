@@ -22,6 +22,8 @@ const STACK: usize = 2 << 20;
 const KEEP_MEMORY: usize = (1 << 20) + (256 << 10);
 /// The same for tables.
 const KEEP_TABLE: usize = 64 << 10;
+/// Address space of a memory, and what it gets more at a time, on a machine that has little.
+const FRUGAL_MEMORY: u64 = 16 << 20;
 /// Core instances of one component: a componentize-py guest has 14.
 const CORE_INSTANCES: u32 = 32;
 /// Memories of one component: a QuickJS guest has 3.
@@ -220,12 +222,13 @@ impl Engines {
         }
     }
 
-    /// Where there is no address space for a pool, there may be none for 4 GiB and guard pages a memory either.
+    /// Where there is no address space for a pool, there may be none for 4 GiB and guard pages a memory either, nor for as
+    /// much as each may grow to: memories move when they grow.
     fn frugal(&self, metered: bool) -> Config {
         let mut config = config(metered);
         config
-            .memory_reservation(self.most(|limits| limits.memory))
-            .memory_reservation_for_growth(0)
+            .memory_reservation(self.most(|limits| limits.memory).min(FRUGAL_MEMORY))
+            .memory_reservation_for_growth(FRUGAL_MEMORY)
             .memory_guard_size(64 << 10);
         config
     }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use frond_tls::Trust;
+
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +26,8 @@ pub struct Grants {
     pub config: BTreeMap<String, String>,
     /// Where HTTP requests may go. Of those that fit a request, the first decides.
     pub http: Vec<HttpGrant>,
+    /// Whose certificates prove that a host is who is asked.
+    pub trust: Trust,
     /// What goes wrong on purpose: for tests of a plugin.
     pub faults: Faults,
 }

@@ -132,6 +132,7 @@ impl Hooks {
             until: until(grant, self.deadline),
             body: grant.body,
             private: grant.private,
+            trust: self.granted.get().map(|grants| grants.trust.clone()).unwrap_or_default(),
             delay: slow.map(|(_, delay)| *delay),
             resolved: resolved.map(|(_, addresses)| addresses.clone()),
             target,

@@ -3,7 +3,7 @@
 use frond_root::{Bound, Limit, Scope};
 use wasmtime::ResourceLimiter;
 
-use crate::stop::Stop;
+use crate::stop::{Stop, refused_by_machine};
 
 /// The limits of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,8 @@ impl ResourceLimiter for Meter {
 }
 
 fn grow(what: &'static str, error: &wasmtime::Error) -> wasmtime::Error {
-    let why = error.to_string();
-    Stop::Growth { what, why }.into()
+    match refused_by_machine(error) {
+        Some(why) => Stop::Machine { what, why }.into(),
+        None => Stop::Growth { what, why: error.to_string() }.into(),
+    }
 }

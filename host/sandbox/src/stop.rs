@@ -3,7 +3,7 @@
 use frond_root::failure::{CANCELLED, TIME_UP, WAIT_OVER};
 use frond_root::{Bound, Failure, FailureKind};
 use rustc_demangle::demangle;
-use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+use wasmtime::{OutOfMemory, PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::inspect::Misfit;
@@ -31,6 +31,8 @@ pub(crate) enum Stop {
     Tables { wanted: u64 },
     #[error("{what} could not grow: {why}")]
     Growth { what: &'static str, why: String },
+    #[error("{what} could not grow: {why}")]
+    Machine { what: &'static str, why: String },
     #[error("{what} of {size} bytes")]
     Output { what: &'static str, size: u64 },
     #[error("made too many calls to the host")]
@@ -48,6 +50,7 @@ impl Stop {
             Self::Cancelled => FailureKind::Cancelled,
             Self::Memory { .. } | Self::Tables { .. } | Self::Growth { .. } => FailureKind::OutOfMemory,
             Self::Output { .. } => FailureKind::OutputTooLarge,
+            Self::Machine { .. } => FailureKind::Overloaded,
             Self::HostCalls => FailureKind::HostCallDenied,
             Self::Misuse(_) => FailureKind::Trap,
             Self::Content(failure) => failure.kind,
@@ -62,7 +65,8 @@ impl Stop {
             Self::Tables { .. } => Some(Bound::TableElements),
             Self::Output { .. } => Some(Bound::Output),
             Self::HostCalls => Some(Bound::HostCalls),
-            Self::Late | Self::Cancelled | Self::Growth { .. } | Self::Misuse(_) | Self::Content(_) => None,
+            Self::Late | Self::Cancelled | Self::Growth { .. } | Self::Machine { .. } => None,
+            Self::Misuse(_) | Self::Content(_) => None,
         }
     }
 }
@@ -97,12 +101,32 @@ pub(crate) fn classify_at(error: &wasmtime::Error, cut_off_at: Option<&WasmBackt
         (FailureKind::Incompatible, misfit.to_string())
     } else if error.is::<PoolConcurrencyLimitError>() {
         (FailureKind::Overloaded, "found no free place in the instance pool".to_owned())
+    } else if let Some(refusal) = refused_by_machine(error) {
+        (FailureKind::Overloaded, refusal)
     } else {
         (FailureKind::Trap, clip(&error.root_cause().to_string()))
     };
     let trace = error.downcast_ref::<WasmBacktrace>().or(cut_off_at);
     let backtrace = trace.map(backtrace).unwrap_or_default();
     (Failure { backtrace, ..Failure::new(kind, message) }, bound)
+}
+
+/// The words for an error of the operating system, which no guest can cause: a machine without memory, say. A guest meets
+/// its own limits before.
+pub(crate) fn refused_by_machine(error: &wasmtime::Error) -> Option<String> {
+    let code = error.chain().find_map(|cause| {
+        let of_rustix = cause.downcast_ref::<rustix::io::Errno>().map(|error| error.raw_os_error());
+        of_rustix.or_else(|| cause.downcast_ref::<std::io::Error>()?.raw_os_error())
+    });
+    let system = code.map(std::io::Error::from_raw_os_error);
+    let is_memory = error.is::<OutOfMemory>()
+        || system.as_ref().is_some_and(|error| error.kind() == std::io::ErrorKind::OutOfMemory);
+    match system {
+        _ if is_memory => {
+            Some("this machine has no memory left for it (see `ulimit -v`, and the container's limit)".to_owned())
+        }
+        error => error.map(|error| format!("this machine does not let it run: {error}")),
+    }
 }
 
 /// WASI 0.2 tells a success from a failure and no more: whatever its code was, the host sees 1.

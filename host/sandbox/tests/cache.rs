@@ -116,13 +116,17 @@ fn check_warns(dir: &Path, why: &str) {
 }
 
 #[test]
-fn a_folder_that_cannot_be_trusted_is_a_warning_and_no_cache() {
+fn a_folder_that_others_may_write_to_gets_one_inside_and_what_cannot_be_trusted_is_a_warning() {
     let dir = folder();
     let open = dir.path().join("open");
     fs::create_dir(&open).unwrap();
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    assert_eq!((load(&open, true), load(&open, true)), (Origin::Compiled, Origin::Cached));
+    let inside: Vec<_> = fs::read_dir(&open).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!((inside.len(), compiled(&inside[0]).len()), (1, 1), "{inside:?}");
+    assert_eq!(fs::metadata(&inside[0]).unwrap().permissions().mode() & 0o777, 0o700);
+    fs::set_permissions(&inside[0], fs::Permissions::from_mode(0o777)).unwrap();
     check_warns(&open, "not a folder that only this user can write to");
-    assert!(compiled(&open).is_empty());
     let link = dir.path().join("link");
     symlink(folder().path(), &link).unwrap();
     check_warns(&link, "File exists (os error 17)");

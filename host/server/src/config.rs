@@ -1,6 +1,7 @@
 //! What a server is told: `frond-server.toml`, with its defaults. Sizes are written as `16MiB`, times as `30s`.
 
 mod jobs;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::auth::{digest, without_tokens};
 
 pub use jobs::{JobRole, Jobs};
+pub use tls::Tls;
 
 /// A server's settings. Every key has a default; an unknown one is an error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +41,9 @@ pub struct Config {
     pub tokens: Vec<Token>,
     /// A certificate and its key, for HTTPS.
     pub tls: Option<Tls>,
+    /// Root certificates in PEM form that prove whom this server connects to: hosts that guests ask, receivers of traces. By
+    /// default those in `SSL_CERT_FILE` and `SSL_CERT_DIR`, else the system's.
+    pub roots: Option<PathBuf>,
     /// Web pages elsewhere that may ask, by their origins, such as `https://example.com`.
     pub cors: Vec<String>,
     /// Where traces go: the base address of an OTLP receiver over HTTP, such as `http://127.0.0.1:4318`.
@@ -60,6 +65,7 @@ impl Default for Config {
             jobs: Jobs::default(),
             tokens: Vec::new(),
             tls: None,
+            roots: None,
             cors: Vec::new(),
             traces: None,
             log: Log::default(),
@@ -154,16 +160,6 @@ pub enum Role {
     Admin,
 }
 
-/// Files in PEM form.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Tls {
-    /// The certificate, followed by those that vouch for it.
-    pub certificate: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-}
-
 /// Logs go to stderr.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -252,7 +248,8 @@ impl Config {
             std::path::absolute(path).map_err(|cause| ConfigError::Unreadable { path: path.to_path_buf(), cause })?;
         let folder = whole.parent().unwrap_or(Path::new("/")).to_path_buf();
         config.state = config.state.map(|path| folder.join(path));
-        config.tls = config.tls.map(|tls| Tls { certificate: folder.join(tls.certificate), key: folder.join(tls.key) });
+        config.tls = config.tls.map(|tls| tls.below(&folder));
+        config.roots = config.roots.map(|path| folder.join(path));
         Ok(config)
     }
 
@@ -271,7 +268,11 @@ impl Config {
         keep(keys, "leaves-step-back", &mut self.leaves_step_back, &old.leaves_step_back);
         keep(keys, "state", &mut self.state, &old.state);
         keep(keys, "watch", &mut self.watch, &old.watch);
-        keep(keys, "tls", &mut self.tls, &old.tls);
+        // Another certificate is taken; whether there is one cannot change.
+        if self.tls.is_some() != old.tls.is_some() {
+            keep(keys, "tls", &mut self.tls, &old.tls);
+        }
+        keep(keys, "roots", &mut self.roots, &old.roots);
         keep(keys, "traces", &mut self.traces, &old.traces);
         keep(keys, "log", &mut self.log, &old.log);
         let (new, jobs) = (&mut self.jobs, &old.jobs);

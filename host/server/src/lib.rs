@@ -1,6 +1,7 @@
 //! The HTTP root. A request's way, from file to file:
 //!
-//! 1. `listen`: connections, as many as are allowed; `half_close`: which clients are gone; `drain`: bodies nobody wants.
+//! 1. `listen`: connections, as many as are allowed; `tls`: the certificate that they are shown; `half_close`: which clients
+//!    are gone; `drain`: bodies nobody wants.
 //! 2. `router`: which address leads where; `wellformed`: what is ambiguous; `auth`: who asks, and how often.
 //! 3. `params`: what is asked for beside the body; `accept`: in which media type.
 //! 4. `admission`: whether it can be answered in time beside what runs.
@@ -36,9 +37,11 @@ mod router;
 mod serve;
 mod server;
 mod stream;
+mod tls;
 mod traces;
 mod views;
 mod wellformed;
 
 pub use config::{Config, ConfigError};
+pub use metrics::LostLines;
 pub use serve::{CutOff, Order, ServeError, Starting};

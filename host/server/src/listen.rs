@@ -25,17 +25,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tower::ServiceExt;
 
-use crate::config::{Config, ConfigError, Limits, Tls};
+use crate::config::{Config, ConfigError, Limits};
 use crate::drain::{self, Drained};
 use crate::half_close::{Watched, Wire};
 use crate::params::EVENTS;
 use crate::prompt::Prompt;
 use crate::server::Server;
+use crate::tls::Certificate;
 
 /// How long the listener rests when the system has no more file descriptors.
 const REST: Duration = Duration::from_millis(50);
@@ -53,6 +51,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 pub(crate) struct Listener {
     tcp: TcpListener,
     tls: Option<TlsAcceptor>,
+    certificate: Option<Arc<Certificate>>,
     address: SocketAddr,
 }
 
@@ -62,7 +61,8 @@ impl Listener {
     /// # Errors
     /// An address that is taken, or not this machine's; a certificate that is none.
     pub(crate) async fn bind(config: &Config) -> Result<Self, ConfigError> {
-        let tls = config.tls.as_ref().map(acceptor).transpose()?;
+        let certificate = config.tls.as_ref().map(Certificate::read).transpose()?;
+        let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
         let bound = TcpListener::bind(config.listen).await;
         let refuse = |error: io::Error| {
             let hint = match error.kind() {
@@ -75,12 +75,17 @@ impl Listener {
         };
         let tcp = bound.map_err(refuse)?;
         let address = tcp.local_addr().map_err(refuse)?;
-        Ok(Self { tcp, tls, address })
+        Ok(Self { tcp, tls, certificate, address })
     }
 
     /// Where it listens, the port included.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The certificate that clients are shown, with TLS.
+    pub(crate) fn certificate(&self) -> Option<Arc<Certificate>> {
+        self.certificate.clone()
     }
 
     /// True with TLS.
@@ -277,20 +282,4 @@ fn is_of_one(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
     )
-}
-
-fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ConfigError> {
-    let wrong = |path: &std::path::Path, why: String| ConfigError::Wrong { path: path.to_path_buf(), text: why };
-    let read = CertificateDer::pem_file_iter(&tls.certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let certificates =
-        read.map_err(|error| wrong(&tls.certificate, format!("is no certificate in PEM form: {error}")))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key)
-        .map_err(|error| wrong(&tls.key, format!("is no private key in PEM form: {error}")))?;
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| wrong(&tls.certificate, error.to_string()))?;
-    let config = config.with_no_client_auth().with_single_cert(certificates, key);
-    let mut config = config.map_err(|error| wrong(&tls.certificate, format!("does not go with its key: {error}")))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }

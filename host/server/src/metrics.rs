@@ -22,6 +22,7 @@ mod text;
 mod traces;
 
 use gauges::Gauges;
+pub use gauges::LostLines;
 use jobs::JobMetrics;
 use kinds::{KINDS, kind};
 pub(crate) use text::{__path_metrics, metrics};

@@ -2,21 +2,23 @@
 //! lets what runs end, and gives up, by name, what takes too long.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use frond_run::{Machine, RunError};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::apps::{Host, OpenError, Registry};
 use crate::config::{Config, ConfigError};
 use crate::jobs::{Jobs, Telemetry};
 use crate::listen::Listener;
-use crate::metrics::Metrics;
+use crate::metrics::{LostLines, Metrics};
 use crate::router::router;
 use crate::server::Server;
+use crate::tls::{self, Certificate};
 use crate::traces::Traces;
 
 /// How long connections may take to close when their queries have ended.
@@ -88,13 +90,15 @@ impl Starting {
     pub async fn start(dir: &Path, config: Config) -> Result<Self, ServeError> {
         config.check()?;
         let listener = Listener::bind(&config).await?;
-        let traces = config.traces.as_deref().map(Traces::start).transpose();
+        let trust = config.trust()?;
+        let traces = config.traces.as_deref().map(|endpoint| Traces::start(endpoint, &trust)).transpose();
         let traces = traces.map_err(|error| ConfigError::Refused(format!("`traces` is no OTLP receiver: {error}")))?;
-        let machine = Arc::new(Machine::new(config.slots)?);
+        let machine = Arc::new(Machine::new(config.slots)?.trusting(trust));
         let threads = machine.start_with(&Handle::current(), config.leaves_step_back)?;
         let host = Host { machine, threads: threads.clone(), runtime: Handle::current() };
-        let apps = Registry::start(dir, crate::apps::Settings::of(&config, dir), host)?;
-        let state = crate::apps::Settings::of(&config, dir).state;
+        let settings = crate::apps::Settings::of(&config, dir);
+        let state = own_state(settings.state);
+        let apps = Registry::start(dir, crate::apps::Settings { state: state.clone(), ..settings }, host)?;
         let refused = |source| ServeError::Jobs { place: crate::jobs::place(&config.jobs, &state), source };
         let telemetry = Telemetry { metrics: Arc::new(Metrics::new()), traces: traces.map(Arc::new) };
         let jobs = Jobs::start(&config.jobs, &state, &apps, config.slots, &telemetry).await.map_err(refused)?;
@@ -114,6 +118,12 @@ impl Starting {
         format!("{}://{}", if self.listener.is_secure() { "https" } else { "http" }, self.address())
     }
 
+    /// Where log lines are counted that could not be written.
+    #[must_use]
+    pub fn lost_log_lines(&self) -> LostLines {
+        self.server.metrics.lost_log_lines()
+    }
+
     /// The apps that it serves.
     #[must_use]
     pub fn apps(&self) -> Arc<Registry> {
@@ -124,10 +134,12 @@ impl Starting {
     pub async fn serve(self, mut orders: mpsc::Receiver<Order>) -> CutOff {
         let Self { server, listener } = self;
         let app = router(&server);
+        let certificate = listener.certificate();
+        let looking = look(certificate.clone());
         let stop = async {
             loop {
                 match orders.recv().await {
-                    Some(Order::Reload(config)) => reload(&server, *config),
+                    Some(Order::Reload(config)) => reload(&server, *config, certificate.as_deref()),
                     Some(Order::Stop) => return Duration::MAX,
                     Some(Order::Quit) | None => return Duration::ZERO,
                 }
@@ -139,6 +151,7 @@ impl Starting {
             server.stop();
         };
         let connections = listener.run(server.clone(), app, until).await;
+        drop(looking);
         let patience = told.await.unwrap_or_default().min(server.settings().config.limits.drain.0);
         tracing::info!(running = server.recent.running(), "stopping");
         let queries = drain(&server, patience, &mut orders).await;
@@ -154,8 +167,40 @@ impl Starting {
     }
 }
 
-fn reload(server: &Server, config: Config) {
-    match server.reload(config) {
+/// The folder for the state: `dir`, or a folder of this user's inside where others may write to `dir`, as on volumes of
+/// Kubernetes. One that a server has used already stays as it is: it knows what it has to keep.
+fn own_state(dir: PathBuf) -> PathBuf {
+    if dir.join("lock").exists() {
+        return dir;
+    }
+    match frond_run::private_folder(&dir) {
+        Ok(own) if own != dir => {
+            tracing::info!(folder = %own.display(), "others may write to the state's folder: it is kept inside");
+            own
+        }
+        // Whoever opens it says what is wrong.
+        _ => dir,
+    }
+}
+
+/// Looks at the certificate's files every now and then, for as long as what it returns lives.
+fn look(certificate: Option<Arc<Certificate>>) -> JoinSet<()> {
+    let mut looking = JoinSet::new();
+    if let Some(certificate) = certificate {
+        looking.spawn(async move {
+            loop {
+                tokio::time::sleep(tls::EVERY).await;
+                let certificate = certificate.clone();
+                // A volume of a network may be slow.
+                let _ = tokio::task::spawn_blocking(move || certificate.look()).await;
+            }
+        });
+    }
+    looking
+}
+
+fn reload(server: &Server, config: Config, certificate: Option<&Certificate>) {
+    match server.reload(config, certificate) {
         Ok(()) => {
             server.apps.reload();
             tracing::info!("settings taken anew");

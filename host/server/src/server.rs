@@ -13,6 +13,7 @@ use crate::auth::Gate;
 use crate::config::{Config, ConfigError};
 use crate::jobs::{Jobs, Telemetry};
 use crate::recent::Recent;
+use crate::tls::Certificate;
 
 /// Everything that requests share.
 pub(crate) struct Server {
@@ -63,11 +64,14 @@ impl Server {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts other settings in force: tokens, origins, and the limits of what is asked. The others stay as they are, and
+    /// Puts other settings in force: tokens, origins, the certificate, and the limits of what is asked. The others stay as they are, and
     /// are judged so: where the server listens is not where a file says by now.
-    pub(crate) fn reload(&self, mut config: Config) -> Result<(), ConfigError> {
+    pub(crate) fn reload(&self, mut config: Config, certificate: Option<&Certificate>) -> Result<(), ConfigError> {
         let changed = config.fix(&self.settings().config);
         config.check()?;
+        if let (Some(certificate), Some(files)) = (certificate, &config.tls) {
+            certificate.replace(files)?;
+        }
         for key in changed {
             tracing::warn!(key, "changes with a restart, not with a reload");
         }

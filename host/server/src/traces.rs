@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use frond_tls::Trust;
 use http::HeaderMap;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio::sync::mpsc;
@@ -106,13 +107,13 @@ impl Traces {
     /// Sends to the OTLP receiver at `endpoint`, from a task of this runtime.
     ///
     /// # Errors
-    /// An address that is none.
-    pub(crate) fn start(endpoint: &str) -> Result<Self, String> {
+    /// An address that is none, or roots that cannot be read.
+    pub(crate) fn start(endpoint: &str, trust: &Trust) -> Result<Self, String> {
         let mut exporter = SpanExporter::builder()
             .with_http()
+            .with_http_client(client(endpoint, trust)?)
             .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
             .with_protocol(Protocol::HttpBinary)
-            .with_timeout(PATIENCE)
             .build()
             .map_err(|error| error.to_string())?;
         exporter.set_resource(&resource());
@@ -168,6 +169,18 @@ fn resource() -> Resource {
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .with_attribute(KeyValue::new("service.instance.id", hex))
         .build()
+}
+
+/// A client that speaks to the receiver alone, over TLS if it is asked to.
+fn client(endpoint: &str, trust: &Trust) -> Result<reqwest::Client, String> {
+    let endpoint = reqwest::Url::parse(endpoint).map_err(|error| error.to_string())?;
+    let tls = match endpoint.scheme() {
+        "https" => trust.client_for(&["http/1.1"]).map_err(|error| error.to_string())?,
+        "http" => frond_tls::nobody().map_err(|error| error.to_string())?,
+        scheme => return Err(format!("traces are not sent over {scheme}\n(such as http://127.0.0.1:4318)")),
+    };
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).timeout(PATIENCE);
+    client.build().map_err(|error| error.to_string())
 }
 
 /// Sends trace after trace, until no more come.

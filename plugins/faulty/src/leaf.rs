@@ -214,12 +214,14 @@ fn flood(mut log: impl Write) {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "that is the command")]
 fn flood_stdout(order: Order<'_>) -> Result {
     flood(std::io::stdout());
     ok(order)
 }
 
 /// Writes 100 MiB of lines to the log.
+#[expect(clippy::disallowed_methods, reason = "that is the command")]
 pub fn flood_stderr() -> std::result::Result<(), Failure> {
     flood(std::io::stderr());
     Ok(())

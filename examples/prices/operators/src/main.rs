@@ -1,6 +1,8 @@
 //! Serves the operators' APIs: `operators [--listen 127.0.0.1:7878] [--silent OPERATOR]…`. With port 0 the system chooses
 //! one; the address is printed once it is listened at.
 
+#![expect(clippy::print_stdout, reason = "it serves an example, and has nothing to lose")]
+
 use std::collections::BTreeSet;
 use std::error::Error;
 

@@ -53,6 +53,11 @@ pub struct Remote {
     #[arg(long, global = true, value_name = "FILE", help_heading = "Server")]
     pub token_file: Option<PathBuf>,
 
+    /// Root certificates in PEM form that prove an https server [default: those in SSL_CERT_FILE or SSL_CERT_DIR, else the
+    /// system's].
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Server")]
+    pub ca: Option<PathBuf>,
+
     /// Without a server: the jobs that `frond serve DIR` would keep. `watch`, and `submit` with --watch or --wait, then run
     /// what waits in this process, until their job has ended; stopped or killed, they go on where they were.
     #[arg(long, global = true, value_name = "DIR", help_heading = "Server")]

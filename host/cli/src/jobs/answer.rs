@@ -1,7 +1,7 @@
 //! `frond jobs result`: an answer's bytes, from the server to stdout or a file as they come.
 
 use std::fs::File;
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
@@ -12,6 +12,7 @@ use reqwest::{Method, Response};
 use super::client::Client;
 use crate::args::ResultArgs;
 use crate::exit::{Exit, Machine};
+use crate::out::Answer;
 use crate::show::text::sanitise;
 
 /// Longer headers are not ours.
@@ -22,7 +23,7 @@ pub(super) async fn result(client: &Client, args: &ResultArgs) -> anyhow::Result
     let what = if args.partial { "partial" } else { "result" };
     let exit = fetch(client, args.id, what, args.output.as_deref()).await?;
     if exit == Exit::Partial && !args.partial {
-        eprintln!("({} says what is missing)", client.command("show", args.id));
+        errln!("({} says what is missing)", client.command("show", args.id));
     }
     Ok(exit)
 }
@@ -32,12 +33,20 @@ pub(super) async fn fetch(client: &Client, id: JobId, what: &str, output: Option
     let request = client.request(Method::GET, &["v1", "jobs", &id.to_string(), what], &[]);
     let mut reply = client.send(request).await?;
     match output {
-        None => pour(client, &mut reply, &mut std::io::stdout().lock(), std::io::stdout().is_terminal()).await?,
+        None => {
+            let mut answer = Answer::begin();
+            pour(client, &mut reply, |piece| answer.write(piece)).await?;
+            answer.end()?;
+        }
         Some(path) => {
             let mut file = File::create(path).with_context(|| format!("cannot write to `{}`", path.display()))?;
-            let poured = pour(client, &mut reply, &mut file, false).await;
+            let write = |piece: &[u8]| {
+                file.write_all(piece).context(Machine::new("the answer could not be written"))?;
+                Ok(true)
+            };
+            let poured = pour(client, &mut reply, write).await;
             if poured.is_err() {
-                eprintln!("`{}` holds only the answer's beginning", path.display());
+                errln!("`{}` holds only the answer's beginning", path.display());
             }
             poured?;
         }
@@ -53,33 +62,23 @@ fn told(headers: &HeaderMap) -> Exit {
             // A share and how many of how many, as for a query.
             let coverage = text("frond-coverage").and_then(|text| text.split_once("; "));
             let of = coverage.map(|(_, of)| format!(": {} partitions", sanitise(&of.replace('/', " of "), MAX_HEADER)));
-            eprintln!("the answer is partial{}", of.unwrap_or_default());
+            errln!("the answer is partial{}", of.unwrap_or_default());
             Exit::Partial
         }
         _ => Exit::Whole,
     }
 }
 
-/// A reader that has gone away, such as `head`, has had enough: that is no error.
-async fn pour(client: &Client, reply: &mut Response, out: &mut impl Write, terminal: bool) -> anyhow::Result<()> {
-    let mut last = b'\n';
+/// Hands the reply's body to `write` until it is over, or nobody reads on.
+async fn pour(
+    client: &Client,
+    reply: &mut Response,
+    mut write: impl FnMut(&[u8]) -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
     while let Some(piece) = client.piece(reply).await? {
-        if is_gone(out.write_all(&piece))? {
-            return Ok(());
+        if !write(&piece)? {
+            break;
         }
-        last = piece.last().copied().unwrap_or(last);
     }
-    if terminal && last != b'\n' {
-        is_gone(out.write_all(b"\n"))?;
-    }
-    is_gone(out.flush())?;
     Ok(())
-}
-
-fn is_gone(written: std::io::Result<()>) -> anyhow::Result<bool> {
-    match written {
-        Ok(()) => Ok(false),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
-        Err(error) => Err(error).context(Machine::new("the answer could not be written")),
-    }
 }

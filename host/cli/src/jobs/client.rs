@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use frond_jobs::JobId;
+use frond_tls::{Trust, rustls};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
@@ -52,24 +53,29 @@ impl Client {
         let from_env = || std::env::var("FROND_SERVER").ok().filter(|text| !text.is_empty());
         let text = remote.server.clone().or_else(from_env).unwrap_or_else(|| DEFAULT.to_owned());
         let base = address(&text)?;
-        let named = match remote.server {
-            Some(_) => format!(" --server {}", base.as_str().trim_end_matches('/')),
-            None => String::new(),
-        };
-        Self::to(base, named, token(remote)?, false)
+        let server = remote.server.as_ref().map(|_| format!(" --server {}", base.as_str().trim_end_matches('/')));
+        let ca = remote.ca.as_ref().map(|path| format!(" --ca {}", word(path)));
+        let named = [server, ca].into_iter().flatten().collect();
+        let trust = remote.ca.as_deref().map_or_else(|| Ok(Trust::system()), Trust::file)?;
+        Self::to(base, named, token(remote)?, &trust, false)
     }
 
     /// The same for the server of this process, for the folder of apps `dir`.
     pub(super) fn of_local(local: &Local, dir: &Path) -> anyhow::Result<Self> {
-        Self::to(address(&local.url)?, format!(" --local {}", word(dir)), bearer(&local.token), true)
+        Self::to(address(&local.url)?, format!(" --local {}", word(dir)), bearer(&local.token), &Trust::system(), true)
     }
 
-    fn to(base: Url, named: String, token: Option<HeaderValue>, is_local: bool) -> anyhow::Result<Self> {
+    fn to(base: Url, named: String, token: Option<HeaderValue>, trust: &Trust, is_local: bool) -> anyhow::Result<Self> {
         let mut headers = HeaderMap::new();
         if let Some(token) = token {
             headers.insert(AUTHORIZATION, token);
         }
+        let tls = match base.scheme() {
+            "https" => trust.client_for(&["http/1.1"])?,
+            _ => frond_tls::nobody()?,
+        };
         let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
             // What is asked is where it was said to be: a token goes nowhere else.
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -161,11 +167,23 @@ impl Client {
     fn trouble(&self, error: &reqwest::Error) -> Trouble {
         let at = self.at().to_owned();
         let why = innermost(error);
+        if is_distrust(error) {
+            return Trouble::Untrusted { at, why };
+        }
         if error.is_connect() {
             return Trouble::Unreachable { at, why };
         }
         Trouble::CutShort { at, why, hint: "try again; the server's log may say more".to_owned() }
     }
+}
+
+/// True when the server's certificate does not prove that it is the one that is asked.
+fn is_distrust(error: &(dyn Error + 'static)) -> bool {
+    // An error of the network does not give what it carries as its source, but that one's source.
+    let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
+        || carried.is_some_and(|inner| is_distrust(inner))
+        || error.source().is_some_and(is_distrust)
 }
 
 /// What the network says, without who passed it on.
@@ -184,17 +202,13 @@ fn address(text: &str) -> anyhow::Result<Url> {
     let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let url = Url::parse(&whole).with_context(|| format!("`{text}` is not a server's address\n{example}"))?;
     match url.scheme() {
-        "http" if !url.username().is_empty() || url.password().is_some() => {
+        "http" | "https" if !url.username().is_empty() || url.password().is_some() => {
             bail!("a server's address has no user and no password\n(a token goes into FROND_TOKEN or a --token-file)")
         }
-        "http" if url.query().is_some() || url.fragment().is_some() => {
+        "http" | "https" if url.query().is_some() || url.fragment().is_some() => {
             bail!("`{text}` is more than a server's address\n{example}")
         }
-        "http" => Ok(url),
-        "https" => bail!(
-            "`{text}`: this program speaks no TLS\n(give it an http address: that of a proxy here that speaks it, \
-             such as stunnel, or of a tunnel made with `ssh -L 7300:127.0.0.1:7300 HOST`)"
-        ),
+        "http" | "https" => Ok(url),
         scheme => bail!("`{text}`: servers are not asked over {scheme}\n{example}"),
     }
 }

@@ -25,7 +25,7 @@ pub(super) async fn submit(client: &Client, args: &SubmitArgs) -> anyhow::Result
     }
     let job = client.told::<Job>(request).await.map_err(|trouble| unknown(trouble, args))?.value;
     if args.watch {
-        eprintln!("job {}", job.id);
+        errln!("job {}", job.id);
         return watched(client, job.id).await;
     }
     line(&job.id.to_string())?;
@@ -36,7 +36,7 @@ pub(super) async fn submit(client: &Client, args: &SubmitArgs) -> anyhow::Result
         }
         None => {
             if client.is_local {
-                eprintln!("the job waits\n({} runs it)", client.command("watch", job.id));
+                errln!("the job waits\n({} runs it)", client.command("watch", job.id));
             }
             Ok(Exit::Whole)
         }
@@ -103,7 +103,7 @@ async fn waited(client: &Client, id: JobId, until: Option<Instant>) -> anyhow::R
                 Ok(job.exit())
             }
             End::NotYet(job) => {
-                eprintln!("the job is {}: it has not ended yet\n({} goes on)", job.state, client.command("watch", id));
+                errln!("the job is {}: it has not ended yet\n({} goes on)", job.state, client.command("watch", id));
                 Ok(Exit::Unavailable)
             }
         }

@@ -23,6 +23,16 @@ pub(crate) enum Trouble {
         /// What the network says.
         why: String,
     },
+    /// Whoever is there does not prove to be the server.
+    #[error(
+        "the server at {at} shows a certificate that is not trusted: {why}\n(--ca FILE or SSL_CERT_FILE names the roots that vouch for it)"
+    )]
+    Untrusted {
+        /// The server's address.
+        at: String,
+        /// What is wrong with the certificate.
+        why: String,
+    },
     /// The connection was lost before the reply was whole.
     #[error("the server at {at} did not answer to the end: {why}\n({hint})")]
     CutShort {
@@ -114,7 +124,7 @@ impl Trouble {
     /// The same in one line, for those who try again.
     pub(super) fn brief(&self) -> String {
         let text = match self {
-            Self::Unreachable { why, .. } | Self::CutShort { why, .. } => why,
+            Self::Unreachable { why, .. } | Self::Untrusted { why, .. } | Self::CutShort { why, .. } => why,
             Self::Refused(problem) => &problem.detail,
             Self::Taken { .. } => "another process is at work",
             Self::Foreign { what, .. } => what,
@@ -134,7 +144,7 @@ impl Trouble {
             Self::Refused(problem) => problem.exit(),
             // A proxy may be there while the server is not.
             Self::Foreign { status: 502..=504, .. } => Exit::Unavailable,
-            Self::Foreign { .. } => Exit::Usage,
+            Self::Foreign { .. } | Self::Untrusted { .. } => Exit::Usage,
         }
     }
 }

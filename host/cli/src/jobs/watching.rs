@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 use frond_jobs::{JobId, JobState};
 use reqwest::Method;
 
+use super::Trouble;
 use super::client::{Client, Told};
 use super::job::Job;
-use super::{Trouble, interrupts};
 use crate::args::{Shown, WatchArgs};
 use crate::exit::Exit;
+use crate::out::message;
 use crate::show::jobs::ending;
 use crate::show::jobs::watch::Display;
 use crate::show::look::Look;
+use crate::signals::Endings;
 
 /// The server is asked to answer at the end of a job or after this, whichever comes first.
 const LONGEST: Duration = Duration::from_secs(1);
@@ -45,7 +47,7 @@ pub(super) async fn watch(client: &Client, args: &WatchArgs) -> anyhow::Result<E
         let (End::Ended(job) | End::NotYet(job)) = follow(client, args.id, None, &mut display).await?;
         verdict(client, &job, &mut display);
         if args.format == Shown::Text && matches!(job.state, JobState::Succeeded | JobState::Partial) {
-            eprintln!("({} prints the answer)", client.command("result", job.id));
+            errln!("({} prints the answer)", client.command("result", job.id));
         }
         Ok(job.exit())
     });
@@ -58,16 +60,16 @@ pub(super) async fn until_interrupted(
     id: JobId,
     work: impl Future<Output = anyhow::Result<Exit>>,
 ) -> anyhow::Result<Exit> {
-    let interrupted = interrupts()?;
+    let mut endings = Endings::new()?;
     tokio::select! {
         ended = work => return ended,
-        () = interrupted() => {}
+        () = endings.next() => {}
     }
     // What `work` showed went with it.
     let (watch, cancel) = (client.command("watch", id), client.command("cancel", id));
     match client.is_local {
-        true => eprintln!("the job waits: what has arrived is kept\n({watch} goes on with it, {cancel} ends it)"),
-        false => eprintln!("no longer watched: the job goes on\n({watch} watches it again, {cancel} stops it)"),
+        true => errln!("the job waits: what has arrived is kept\n({watch} goes on with it, {cancel} ends it)"),
+        false => errln!("no longer watched: the job goes on\n({watch} watches it again, {cancel} stops it)"),
     }
     Ok(Exit::Interrupted)
 }
@@ -153,9 +155,9 @@ pub(super) fn verdict(client: &Client, job: &Job, display: &mut Display) {
     if !display.finish() {
         return;
     }
-    eprint!("{}", ending(job, Look::stderr()));
+    message(&ending(job, Look::stderr()));
     if is_redrivable(job) {
-        eprintln!("({} runs again what is missing)", client.command("redrive", job.id));
+        errln!("({} runs again what is missing)", client.command("redrive", job.id));
     }
 }
 

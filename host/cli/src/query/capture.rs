@@ -42,10 +42,10 @@ pub(super) fn keep(dir: &Path, wired: &Wired, planned: &Planned, query: &Bytes, 
     }
     if let [first, rest @ ..] = &folders[..] {
         let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-        eprintln!("captured {}{more}; run: frond replay '{}'", first.display(), first.display());
+        errln!("captured {}{more}; run: frond replay '{}'", first.display(), first.display());
     }
     if coverage.missing_omitted > 0 {
-        eprintln!("{} more failed than are kept", coverage.missing_omitted);
+        errln!("{} more failed than are kept", coverage.missing_omitted);
     }
     Ok(())
 }

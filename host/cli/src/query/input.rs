@@ -59,7 +59,7 @@ pub(super) fn reads_stdin(input: Option<&str>, app: &App) -> bool {
 
 fn read(from: impl Read, name: &str, instead: &str) -> anyhow::Result<Bytes> {
     if name == "stdin" && std::io::stdin().is_terminal() {
-        eprintln!("reading the query from the terminal; end it with Ctrl-D");
+        errln!("reading the query from the terminal; end it with Ctrl-D");
     }
     let mut bytes = Vec::new();
     let read = from.take(MAX_QUERY + 1).read_to_end(&mut bytes);

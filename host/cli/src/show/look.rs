@@ -1,9 +1,10 @@
 //! What the terminal can show: its width, whether it has Unicode and colour.
 
 use std::env;
-use std::io::{self, IsTerminal};
 
-use anstream::{AutoStream, ColorChoice};
+use anstream::ColorChoice;
+
+use crate::out;
 
 /// The width of a line when nothing says how wide the terminal is.
 pub const PIPED_WIDTH: usize = 100;
@@ -33,15 +34,15 @@ impl Look {
     /// What stderr can show.
     #[must_use]
     pub fn stderr() -> Self {
-        let choice = AutoStream::choice(&io::stderr());
-        Self::detect(choice, terminal_size::terminal_size_of(io::stderr()))
+        let (choice, size) = out::stderr_look();
+        Self::detect(choice, size)
     }
 
     /// What stdout can show.
     #[must_use]
     pub fn stdout() -> Self {
-        let choice = AutoStream::choice(&io::stdout());
-        Self::detect(choice, terminal_size::terminal_size_of(io::stdout()))
+        let (choice, size) = out::stdout_look();
+        Self::detect(choice, size)
     }
 
     fn detect(choice: ColorChoice, size: Option<(terminal_size::Width, terminal_size::Height)>) -> Self {
@@ -58,7 +59,7 @@ impl Look {
 /// True when stderr is a terminal on which lines can be drawn over.
 #[must_use]
 pub fn stderr_is_drawable() -> bool {
-    io::stderr().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
+    out::stderr_is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 fn width(columns: Option<&str>, terminal: Option<usize>) -> usize {

@@ -4,7 +4,6 @@
 pub mod bar;
 pub mod board;
 pub mod lines;
-mod outbox;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use frond_root::Listener;
 use indicatif::ProgressDrawTarget;
 
 use super::look::{self, Look};
+use crate::out;
 use bar::Bar;
 use lines::{Json, Lines};
 
@@ -54,10 +54,10 @@ impl Progress {
         match mode {
             Mode::None => Self::default(),
             Mode::Bar | Mode::Auto if drawable => bar(),
-            Mode::Auto => Self::lines(std::io::stderr(), QUIET),
+            Mode::Auto => Self::lines(out::stderr(), QUIET),
             // Drawing over is impossible, and nothing would be a surprise.
-            Mode::Bar | Mode::Lines => Self::lines(std::io::stderr(), 0),
-            Mode::Json => Self::json(std::io::stderr()),
+            Mode::Bar | Mode::Lines => Self::lines(out::stderr(), 0),
+            Mode::Json => Self::json(out::stderr()),
         }
     }
 

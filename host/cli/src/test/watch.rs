@@ -13,6 +13,7 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use super::once;
 use crate::args::TestArgs;
 use crate::exit::{Exit, Machine};
+use crate::signals;
 
 /// An editor that saves makes several events: the run begins when none has come for so long.
 const SETTLED: Duration = Duration::from_millis(200);
@@ -26,12 +27,11 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Exit> {
     let (_watcher, changes) = watch(folder)?;
     let last = Arc::new(AtomicU8::new(Exit::Interrupted as u8));
     let ended = last.clone();
-    ctrlc::set_handler(move || std::process::exit(ended.load(Ordering::SeqCst).into()))
-        .context(Machine::new("interrupts could not be taken over"))?;
+    signals::at_each_ending(move || std::process::exit(ended.load(Ordering::SeqCst).into()))?;
     loop {
         let exit = once(args).unwrap_or_else(|error| crate::report(&error));
         last.store(exit as u8, Ordering::SeqCst);
-        eprintln!("waiting for a change in {} (Ctrl-C ends it)", folder.display());
+        errln!("waiting for a change in {} (Ctrl-C ends it)", folder.display());
         if changes.recv().is_err() {
             return Ok(exit);
         }

@@ -53,8 +53,9 @@ pub fn is_ci() -> bool {
 }
 
 /// Says that a test is skipped, past the capture of its output.
+#[expect(clippy::disallowed_methods, reason = "the harness captures what is printed")]
 pub fn skip(why: &str) {
-    std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes()).unwrap();
+    let _ = std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes());
 }
 
 /// Skips what needs something that is not there; fails in CI, where it has to be.
@@ -82,7 +83,7 @@ pub struct Frond {
 pub fn frond<T: AsRef<OsStr>>(args: impl IntoIterator<Item = T>) -> Frond {
     let mut command = Command::new(env!("CARGO_BIN_EXE_frond"));
     command.args(args).current_dir(root()).env("FROND_CACHE", cache());
-    for unset in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "LANG", "LC_CTYPE"] {
+    for unset in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "LANG", "LC_CTYPE", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
         command.env_remove(unset);
     }
     command.env("LC_ALL", "C.UTF-8").env("TERM", "dumb").env("COLUMNS", "160");
@@ -129,6 +130,12 @@ impl Frond {
         self
     }
 
+    /// Where stderr goes; nothing of it is in [`Ended::stderr`], and nobody can wait for it.
+    pub fn stderr(mut self, to: impl Into<Stdio>) -> Self {
+        self.command.stderr(to);
+        self
+    }
+
     /// By another program, which is to become it.
     pub fn through<T: AsRef<OsStr>>(mut self, program: &str, args: impl IntoIterator<Item = T>) -> Self {
         let mut outer = Command::new(program);
@@ -162,7 +169,7 @@ impl Frond {
                 bytes
             })
         });
-        let lines = lines(child.stderr.take().expect("stderr is piped"));
+        let lines = child.stderr.take().map_or_else(|| channel().1, lines);
         Running { child, stdout, lines, seen: Vec::new() }
     }
 }

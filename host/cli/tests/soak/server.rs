@@ -207,7 +207,7 @@ impl Drop for Server {
 }
 
 pub(crate) fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    reqwest::Client::builder().tls_backend_preconfigured(frond_tls::nobody().unwrap()).no_proxy().build().unwrap()
 }
 
 /// An app's manifest; each number makes another one.

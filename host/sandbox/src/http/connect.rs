@@ -4,19 +4,19 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use frond_tls::TrustError;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use wasmtime_wasi_http::Error;
 
 use super::exchange::Exchange;
@@ -29,17 +29,6 @@ mod tests;
 /// Names that are looked up at once, by all calls together: the system's resolver cannot be interrupted, and holds a
 /// thread of the runtime for as long as it likes.
 static LOOKUPS: Semaphore = Semaphore::const_new(32);
-
-/// How servers prove who they are: by the roots that browsers trust.
-static TLS: LazyLock<Result<TlsConnector, rustls::Error>> =
-    LazyLock::new(|| connector(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }));
-
-fn connector(roots: RootCertStore) -> Result<TlsConnector, rustls::Error> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let mut config = builder.with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
-}
 
 /// A connection, in clear or not.
 pub(super) enum Stream {
@@ -56,8 +45,9 @@ pub(super) async fn connect(exchange: &Exchange, by: Instant) -> Result<Stream, 
     if !exchange.tls {
         return Ok(Stream::Plain(stream));
     }
-    let connector = TLS.as_ref().map_err(|_| Error::ConfigurationError)?;
-    Ok(Stream::Tls(Box::new(secured(connector, &exchange.target, stream).await?)))
+    let config = exchange.trust.client_for(&["http/1.1"]).map_err(|error| exchange.refuse_tls(&error))?;
+    let connector = TlsConnector::from(Arc::new(config));
+    Ok(Stream::Tls(Box::new(secured(&connector, &exchange.target, stream).await?)))
 }
 
 /// TLS, with a server that proves to be the one that is asked for.
@@ -152,6 +142,13 @@ fn of_tls(error: &io::Error) -> Error {
 }
 
 impl Exchange {
+    fn refuse_tls(&self, error: &TrustError) -> Error {
+        let text = error.to_string();
+        let (why, remedy) = text.split_once("\n(").unwrap_or((&text, ""));
+        self.refusal.record(&format!("asked for {}, and {why}", self.asked), remedy.trim_end_matches(')'));
+        Error::ConfigurationError
+    }
+
     fn refuse_address(&self, address: IpAddr) {
         let why = format!(
             "asked for {}, and {} resolves to {address}, which is not a public address",

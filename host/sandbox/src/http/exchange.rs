@@ -15,7 +15,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::body::{Limit, Limited};
 use super::connect::{Stream, connect};
-use crate::grants::Target;
+use crate::grants::{Target, Trust};
 use crate::refusal::Refusal;
 
 /// The most bytes of an answer's head, and those of its body that wait in the host.
@@ -40,6 +40,7 @@ pub(super) struct Exchange {
     /// The most bytes of either body.
     pub(super) body: u64,
     pub(super) private: bool,
+    pub(super) trust: Trust,
     pub(super) delay: Option<Duration>,
     /// Instead of what the system resolves.
     pub(super) resolved: Option<Vec<IpAddr>>,

@@ -379,6 +379,7 @@ prop_compose! {
             state: parts[0].then(|| PathBuf::from(&path)),
             tokens: tokens.into_iter().map(token).collect(),
             tls: parts[1].then(|| Tls { certificate: path.clone().into(), key: origin.clone().into() }),
+            roots: parts[3].then(|| path.clone().into()),
             cors: vec![origin],
             traces: parts[2].then_some(address),
             log: Log { format, level: LogLevel::Warn },

@@ -2,10 +2,30 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::Metrics;
 use crate::server::Server;
+
+/// Counts log lines that could not be written.
+#[derive(Clone, Debug, Default)]
+pub struct LostLines(Counter);
+
+impl LostLines {
+    /// So many more are lost.
+    pub fn add(&self, lines: u64) {
+        self.0.inc_by(lines);
+    }
+}
+
+impl Metrics {
+    /// The counter of log lines that could not be written.
+    pub(crate) fn lost_log_lines(&self) -> LostLines {
+        self.gauges.lost_lines.clone()
+    }
+}
 
 /// What is read when it is asked for.
 pub(super) struct Gauges {
@@ -18,6 +38,7 @@ pub(super) struct Gauges {
     resident: Gauge,
     files: Gauge,
     threads: Gauge,
+    lost_lines: LostLines,
     pub(super) connections: Gauge<i64, AtomicI64>,
 }
 
@@ -33,6 +54,7 @@ impl Gauges {
             resident: Gauge::default(),
             files: Gauge::default(),
             threads: Gauge::default(),
+            lost_lines: LostLines::default(),
             connections: Gauge::default(),
         };
         registry.register("queries_running", "Queries under way", gauges.running.clone());
@@ -48,6 +70,7 @@ impl Gauges {
         registry.register("resident_bytes", "The process's resident memory", gauges.resident.clone());
         registry.register("open_files", "The process's open file descriptors", gauges.files.clone());
         registry.register("threads", "The process's threads", gauges.threads.clone());
+        registry.register("log_lines_lost", "Log lines that could not be written", gauges.lost_lines.0.clone());
         registry.register("http_connections", "Connections", gauges.connections.clone());
         gauges
     }

@@ -107,7 +107,8 @@ impl Served {
         let url = starting.url();
         let (orders, told) = mpsc::channel(8);
         let task = tokio::spawn(starting.serve(told));
-        let client = Client::builder().no_proxy().build().unwrap();
+        let client =
+            Client::builder().tls_backend_preconfigured(frond_tls::nobody().unwrap()).no_proxy().build().unwrap();
         Self { url, orders, task, client, folder, token: None }
     }
 

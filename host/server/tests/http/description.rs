@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::common::{Served, by_key};
 
+#[expect(clippy::print_stderr, reason = "whoever looks sees that the test was skipped")]
 fn schemathesis() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     let tools = std::env::var_os("FROND_TOOLS").map_or_else(|| root.join(".tools"), PathBuf::from);

@@ -6,15 +6,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_server::config::{Config, Time, Tls};
-use frond_server::{ServeError, Starting};
+use frond_server::{Order, ServeError, Starting};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
-use tokio_rustls::{TlsConnector, rustls};
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use tokio_rustls::{TlsAcceptor, TlsConnector, rustls};
 
 use crate::common::{Served, apps, by_key, config, within};
 use crate::raw::{Raw, status};
@@ -124,9 +128,129 @@ async fn a_client_that_does_not_agree_on_tls_is_cut_off() {
     // Agreed, and then silent.
     let mut stream = connect(&served, certificate, b"http/1.1").await;
     let mut rest = Vec::new();
-    let _ = within(tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest)).await;
+    let _ = within(stream.read_to_end(&mut rest)).await;
     let rest = String::from_utf8_lossy(&rest);
     assert!(rest.is_empty() || status(&rest) == 408, "{rest}");
+}
+
+/// The certificate that the server shows a new client.
+async fn shown(served: &Served) -> CertificateDer<'static> {
+    #[derive(Debug)]
+    struct Anyone(rustls::crypto::WebPkiSupportedAlgorithms);
+    impl ServerCertVerifier for Anyone {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, rustls::Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            verify_tls12_signature(message, certificate, signed, &self.0)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            verify_tls13_signature(message, certificate, signed, &self.0)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.0.supported_schemes()
+        }
+    }
+    let provider = rustls::crypto::ring::default_provider();
+    let anyone = Arc::new(Anyone(provider.signature_verification_algorithms));
+    let client = ClientConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions().unwrap();
+    let client = client.dangerous().with_custom_certificate_verifier(anyone).with_no_client_auth();
+    let tcp = TcpStream::connect(served.address()).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = within(TlsConnector::from(Arc::new(client)).connect(name, tcp)).await.unwrap();
+    stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+}
+
+async fn reload(served: &Served, tls: Tls) {
+    served.order(Order::Reload(Box::new(Config { tls: Some(tls), ..config() }))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_taken_anew_at_a_reload_and_one_that_is_wrong_is_not() {
+    let (served, first) = secure(config()).await;
+    assert_eq!(shown(&served).await, first);
+    let (tls, second) = certify(served.folder.path(), "server");
+    reload(&served, tls.clone()).await;
+    within(async { while shown(&served).await != second {} }).await;
+    // In other files.
+    let (moved, third) = certify(served.folder.path(), "moved");
+    reload(&served, moved.clone()).await;
+    within(async { while shown(&served).await != third {} }).await;
+    // A certificate without its key: the reload is refused, as a later one shows that is not.
+    reload(&served, Tls { key: tls.key, ..moved }).await;
+    let (last, fourth) = certify(served.folder.path(), "last");
+    reload(&served, last).await;
+    let seen = within(async {
+        loop {
+            let now = shown(&served).await;
+            if now != third {
+                return now;
+            }
+        }
+    });
+    assert_eq!(seen.await, fourth);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traces_are_sent_over_tls_to_a_receiver_that_the_roots_vouch_for() {
+    let folder = apps();
+    let (files, _) = certify(folder.path(), "receiver");
+    let certificate = CertificateDer::pem_file_iter(&files.certificate).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let receiver = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let receiver = receiver.with_no_client_auth().with_single_cert(certificate, key).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let traces = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let received = tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let mut stream = TlsAcceptor::from(Arc::new(receiver)).accept(tcp).await.unwrap();
+        let mut head = [0; 16];
+        stream.read_exact(&mut head).await.unwrap();
+        String::from_utf8_lossy(&head).into_owned()
+    });
+    let roots = Some(files.certificate);
+    let served = Served::of(folder, Config { traces: Some(traces), roots, ..config() }).await;
+    served.ask("caller", by_key(&["ok"])).await.expect(200);
+    assert_eq!(within(received).await.unwrap(), "POST /v1/traces ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_of_traces_or_roots_that_cannot_be_are_refused_at_the_start() {
+    let folder = apps();
+    let text = folder.path().join("text.pem");
+    std::fs::write(&text, "no certificate").unwrap();
+    for (more, named) in [
+        (Config { traces: Some("ftp://localhost".to_owned()), ..config() }, "over ftp"),
+        (Config { traces: Some("localhost:4318".to_owned()), ..config() }, "`traces`"),
+        (Config { roots: Some(text), ..config() }, "text.pem` must hold root certificates"),
+        (Config { roots: Some("/nowhere.pem".into()), ..config() }, "/nowhere.pem"),
+    ] {
+        let Err(ServeError::Config(error)) = Starting::new(folder.path(), more).await else {
+            panic!("it started with {named}");
+        };
+        assert!(error.to_string().contains(named), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,8 +21,10 @@ const FENCES: [(&str, &[&str]); 27] = [
     ("axum", &["server"]),
     // The sandbox sends what guests ask for: no client of others would connect to the address that was checked.
     ("hyper", &["server", "sandbox"]),
-    ("tokio-rustls", &["sandbox", "server"]),
-    ("webpki-roots", &["sandbox"]),
+    ("tokio-rustls", &["tls", "sandbox", "server"]),
+    // Whom connections trust is decided in one place.
+    ("webpki-roots", &["tls"]),
+    ("rustls-native-certs", &["tls"]),
     ("tower", &["server"]),
     ("sqlx", &["jobs"]),
     ("rusqlite", &["jobs"]),
@@ -36,7 +38,6 @@ const FENCES: [(&str, &[&str]); 27] = [
     ("ureq", &[]),
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),
-    ("ctrlc", &["cli"]),
     ("indicatif", &["cli"]),
 ];
 
@@ -44,20 +45,22 @@ const FENCES: [(&str, &[&str]); 27] = [
 const UNFENCED: &str = "bench";
 
 /// The crates of `host` by their folders, with those that each may depend on outside its tests.
-const KNOWN: [(&str, &[&str]); 13] = [
+const KNOWN: [(&str, &[&str]); 14] = [
     ("root", &[]),
-    ("sandbox", &["frond-root"]),
+    ("tls", &[]),
+    ("sandbox", &["frond-root", "frond-tls"]),
     ("app", &["frond-root"]),
-    ("run", &["frond-root", "frond-sandbox", "frond-app"]),
+    ("run", &["frond-root", "frond-tls", "frond-sandbox", "frond-app"]),
     ("test", &["frond-root", "frond-sandbox", "frond-app", "frond-run"]),
     ("page", &[]),
-    ("jobs", &["frond-root"]),
+    ("jobs", &["frond-root", "frond-tls"]),
     ("broker", &["frond-root"]),
-    ("server", &["frond-root", "frond-app", "frond-run", "frond-test", "frond-jobs", "frond-page"]),
+    ("server", &["frond-root", "frond-tls", "frond-app", "frond-run", "frond-test", "frond-jobs", "frond-page"]),
     (
         "cli",
         &[
             "frond-root",
+            "frond-tls",
             "frond-sandbox",
             "frond-app",
             "frond-run",

@@ -16,6 +16,8 @@ fn an_address_is_a_url_or_a_name_and_a_port() {
         ("127.0.0.1:7300", "http://127.0.0.1:7300/"),
         ("[::1]:7300", "http://[::1]:7300/"),
         ("server", "http://server/"),
+        ("https://server:7300", "https://server:7300/"),
+        ("https://server/frond", "https://server/frond"),
     ] {
         assert_eq!(address(text).unwrap().as_str(), url, "{text}");
     }
@@ -32,21 +34,15 @@ fn what_is_none_is_refused_with_what_to_write() {
 }
 
 #[test]
-fn tls_is_left_to_a_proxy() {
-    let told = wrong("https://server:7300");
-    assert!(told.contains("speaks no TLS") && told.contains("proxy") && told.contains("ssh -L"), "{told}");
-}
-
-#[test]
 fn a_password_in_an_address_is_not_shown() {
-    for text in ["http://me:secret@server", "http://secret@server", "http://:secret@server"] {
+    for text in ["http://me:secret@server", "https://secret@server", "http://:secret@server"] {
         assert!(!wrong(text).contains("secret") && wrong(text).contains("FROND_TOKEN"), "{text}");
     }
 }
 
 #[test]
 fn what_is_asked_is_below_the_address_with_every_sign_kept() {
-    let remote = Remote { server: Some("http://proxy/frond/".to_owned()), token_file: None, local: None };
+    let remote = Remote { server: Some("http://proxy/frond/".to_owned()), token_file: None, ca: None, local: None };
     let client = Client::open(&remote).unwrap();
     let request = client.request(Method::POST, &["v1", "apps", "a b/ü?", "jobs"], &[("require", "x&y=z".to_owned())]);
     let url = request.build().unwrap().url().to_string();
@@ -56,7 +52,7 @@ fn what_is_asked_is_below_the_address_with_every_sign_kept() {
 #[test]
 fn whoever_goes_on_names_the_server_again_if_it_was_named() {
     let id: JobId = "0199f2c41d0a7b3c8e5f60718293a4b5".parse().unwrap();
-    let remote = Remote { server: Some("localhost:1".to_owned()), token_file: None, local: None };
+    let remote = Remote { server: Some("localhost:1".to_owned()), token_file: None, ca: None, local: None };
     let client = Client::open(&remote).unwrap();
     assert_eq!(
         client.command("watch", id),

@@ -7,7 +7,7 @@ use frond_jobs::JobState;
 
 use super::{left, progress};
 use crate::jobs::job::{Job, Partitions};
-use crate::query::print;
+use crate::out::print;
 use crate::show::look::{self, Look};
 use crate::show::page::{Line, Page, Tone};
 use crate::show::text::{self, MAX_KEY, MAX_TEXT, count, percent, sanitise};
@@ -93,7 +93,7 @@ impl Drop for Display {
 
 fn say(words: &str) {
     let line = format!("frond: {words}");
-    eprintln!("{}", if Look::stderr().unicode { line } else { text::ascii(&line).into_owned() });
+    errln!("{}", if Look::stderr().unicode { line } else { text::ascii(&line).into_owned() });
 }
 
 struct Bar {

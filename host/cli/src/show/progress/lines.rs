@@ -7,7 +7,7 @@ use frond_root::{Event, EventKind, Failure, Listener};
 
 use super::View;
 use super::board::{Board, Phase};
-use super::outbox::Outbox;
+use crate::out::queue::Queue;
 use crate::show::text::{self, MAX_KEY, MAX_TEXT, count, duration, percent, plural, sanitise, share};
 
 /// The most failures that have a line each.
@@ -16,7 +16,7 @@ const MAX_FAILURES: u64 = 20;
 /// A line at the start, at failures and retries, at each tenth, at the end.
 pub struct Lines {
     state: Mutex<State>,
-    outbox: Outbox,
+    queue: Queue,
     unicode: bool,
     quiet: u64,
 }
@@ -36,7 +36,7 @@ impl Lines {
     pub fn new(out: impl Write + Send + 'static, unicode: bool, quiet: u64) -> Self {
         Self {
             state: Mutex::default(),
-            outbox: Outbox::new(out, |missed| format!("frond: missed {missed} lines")),
+            queue: Queue::new(out, |missed| format!("frond: missed {missed} lines")),
             unicode,
             quiet,
         }
@@ -45,7 +45,7 @@ impl Lines {
     fn say(&self, at: u64, words: &str, vital: bool) {
         let text = format!("frond: {} {words}", duration(at));
         let text = if self.unicode { text } else { text::ascii(&text).into_owned() };
-        self.outbox.push(&text, vital);
+        self.queue.push(&text, vital);
     }
 }
 
@@ -68,7 +68,7 @@ impl Listener for Lines {
 
 impl View for Lines {
     fn finish(&self) {
-        self.outbox.close();
+        self.queue.close();
     }
 }
 
@@ -143,27 +143,27 @@ impl State {
 
 /// Every event as a line of JSON, like a recording.
 pub struct Json {
-    outbox: Outbox,
+    queue: Queue,
 }
 
 impl Json {
     /// Writes to `out`.
     #[must_use]
     pub fn new(out: impl Write + Send + 'static) -> Self {
-        Self { outbox: Outbox::new(out, |missed| format!(r#"{{"event":"missed","count":{missed}}}"#)) }
+        Self { queue: Queue::new(out, |missed| format!(r#"{{"event":"missed","count":{missed}}}"#)) }
     }
 }
 
 impl Listener for Json {
     fn event(&self, event: &Event) {
         if let Ok(line) = serde_json::to_string(event) {
-            self.outbox.push(&line, matches!(event.kind, EventKind::QueryEnded { .. }));
+            self.queue.push(&line, matches!(event.kind, EventKind::QueryEnded { .. }));
         }
     }
 }
 
 impl View for Json {
     fn finish(&self) {
-        self.outbox.close();
+        self.queue.close();
     }
 }

@@ -1,0 +1,182 @@
+//! Standard output and standard error: the one place in the workspace that writes to them. The lints `print_stdout`,
+//! `print_stderr` and `disallowed_methods` refuse every other.
+//!
+//! - stdout carries the answer: [`print`] fails when it cannot be written, unless its reader has gone away.
+//! - stderr carries messages: [`errln!`](crate::errln) never fails, since a message is never worth an answer.
+//! - [`queue`] is for lines that are written while queries run: a thread of its own writes them.
+//!
+//! A descriptor may be non-blocking, as those that programs of Node.js pass on: both wait until it takes more.
+
+#![expect(clippy::disallowed_methods, reason = "everything else writes through this module")]
+
+use std::fmt;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
+
+use anstream::{AutoStream, ColorChoice};
+use anyhow::Context;
+use rustix::event::{PollFd, PollFlags, poll};
+use terminal_size::{Height, Width, terminal_size_of};
+
+use crate::exit::Machine;
+
+pub(crate) mod queue;
+
+/// Writes a line to stderr, formatted as by `format!`. What cannot be written is lost.
+macro_rules! errln {
+    ($($text:tt)*) => { $crate::out::message(&format!("{}\n", format_args!($($text)*))) };
+}
+
+/// Writes text to stderr. What cannot be written is lost: there is nobody to tell.
+pub(crate) fn message(text: &str) {
+    let _ = stderr().write_all(text.as_bytes());
+}
+
+/// Warns on stderr of each of these.
+pub(crate) fn warn(warnings: impl IntoIterator<Item = impl fmt::Display>) {
+    warnings.into_iter().for_each(|warning| errln!("warning: {warning}"));
+}
+
+/// Writes an answer to stdout, on a terminal with a line end. A reader that has gone away, such as `head`, has had enough:
+/// that is no error.
+///
+/// # Errors
+/// A full disk, and the like.
+pub(crate) fn print(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut answer = Answer::begin();
+    answer.write(bytes)?;
+    answer.end()
+}
+
+/// An answer on its way to stdout, piece by piece.
+pub(crate) struct Answer {
+    out: Patient<io::Stdout>,
+    last: u8,
+    gone: bool,
+}
+
+impl Answer {
+    pub(crate) fn begin() -> Self {
+        Self { out: Patient(io::stdout()), last: b'\n', gone: false }
+    }
+
+    /// Writes the next piece; true while somebody reads.
+    ///
+    /// # Errors
+    /// A full disk, and the like.
+    pub(crate) fn write(&mut self, piece: &[u8]) -> anyhow::Result<bool> {
+        if !self.gone {
+            self.gone = is_gone(self.out.write_all(piece).and_then(|()| self.out.flush()))?;
+            self.last = piece.last().copied().unwrap_or(self.last);
+        }
+        Ok(!self.gone)
+    }
+
+    /// Ends the line on a terminal.
+    ///
+    /// # Errors
+    /// As [`Answer::write`].
+    pub(crate) fn end(mut self) -> anyhow::Result<()> {
+        if self.last != b'\n' && stdout_is_terminal() {
+            self.write(b"\n")?;
+        }
+        Ok(())
+    }
+}
+
+fn is_gone(written: io::Result<()>) -> anyhow::Result<bool> {
+    match written {
+        Ok(()) => Ok(false),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
+        Err(error) => Err(error).context(Machine::new("the answer could not be written")),
+    }
+}
+
+/// Stderr, for writers that count what cannot be written.
+pub(crate) fn stderr() -> impl Write + Send + 'static {
+    Patient(io::stderr())
+}
+
+/// Stderr of another program: what cannot be written is lost.
+pub(crate) fn stderr_for_guests() -> impl Write + Send + 'static {
+    Forgiving { out: Patient(io::stderr()), forgives: |_| true }
+}
+
+/// Stdout of another program: it does not notice that its reader has gone away.
+pub(crate) fn stdout_for_guests() -> impl Write + Send + 'static {
+    Forgiving { out: Patient(io::stdout()), forgives: |error| error.kind() == ErrorKind::BrokenPipe }
+}
+
+/// True when stderr is a terminal.
+pub(crate) fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// True when stdout is a terminal.
+pub(crate) fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Colour and size of stderr.
+pub(crate) fn stderr_look() -> (ColorChoice, Option<(Width, Height)>) {
+    (AutoStream::choice(&io::stderr()), terminal_size_of(io::stderr()))
+}
+
+/// Colour and size of stdout.
+pub(crate) fn stdout_look() -> (ColorChoice, Option<(Width, Height)>) {
+    (AutoStream::choice(&io::stdout()), terminal_size_of(io::stdout()))
+}
+
+/// A writer that takes what it cannot write, for errors that it forgives.
+struct Forgiving<W> {
+    out: W,
+    forgives: fn(&io::Error) -> bool,
+}
+
+impl<W: Write> Write for Forgiving<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.out.write(bytes) {
+            Err(error) if (self.forgives)(&error) => Ok(bytes.len()),
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.out.flush() {
+            Err(error) if (self.forgives)(&error) => Ok(()),
+            flushed => flushed,
+        }
+    }
+}
+
+/// A writer that waits where a non-blocking descriptor would say "try again".
+struct Patient<W>(W);
+
+impl<W: AsFd> Patient<W> {
+    fn patiently<T>(&mut self, mut act: impl FnMut(&mut W) -> io::Result<T>) -> io::Result<T> {
+        loop {
+            match act(&mut self.0) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    match poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None) {
+                        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                done => return done,
+            }
+        }
+    }
+}
+
+impl<W: Write + AsFd> Write for Patient<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.patiently(|out| out.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.patiently(W::flush)
+    }
+}
+
+#[cfg(test)]
+mod tests;

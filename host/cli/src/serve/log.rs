@@ -1,0 +1,105 @@
+//! The server's log on stderr: bounded, and written by a thread of its own, so that no query waits for who reads it.
+
+use std::panic;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use frond_server::config::{self, LogFormat, LogLevel};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+
+use crate::exit::Machine;
+use crate::out;
+use crate::out::queue::{Notice, Queue};
+use crate::show::look::Look;
+
+/// How long the last lines may take at the end.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// The log. Dropping it writes what still waits.
+pub(super) struct Log(Arc<Queue>);
+
+impl Log {
+    /// Sends what the process traces, and its panics, to stderr.
+    ///
+    /// # Errors
+    /// A process that has a log already.
+    pub(super) fn start(of: &config::Log) -> anyhow::Result<Self> {
+        let queue = Arc::new(Queue::new(out::stderr(), notice(of.format)));
+        let lines = queue.clone();
+        let level = match of.level {
+            LogLevel::Error => LevelFilter::ERROR,
+            LogLevel::Warn => LevelFilter::WARN,
+            LogLevel::Info => LevelFilter::INFO,
+            LogLevel::Debug => LevelFilter::DEBUG,
+        };
+        let log = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_target(false)
+            // It would print them to stderr, and panic where that is impossible.
+            .log_internal_errors(false)
+            .with_writer(move || Line(lines.clone()));
+        let set = match of.format {
+            LogFormat::Json => log.json().flatten_event(true).try_init(),
+            LogFormat::Text => log.with_ansi(Look::stderr().colour).try_init(),
+        };
+        set.map_err(|error| anyhow::anyhow!("{error}")).context(Machine::new("the log could not be set up"))?;
+        panic::set_hook(Box::new(|panic| {
+            let thread = std::thread::current();
+            let place = panic.location().map(ToString::to_string).unwrap_or_default();
+            let why = panic.payload_as_str().unwrap_or("a panic without words");
+            tracing::error!(thread = thread.name().unwrap_or_default(), place, "a bug in Frond: {why}");
+        }));
+        Ok(Self(queue))
+    }
+
+    /// Adds a line for people.
+    pub(super) fn say(&self, line: &str) {
+        self.0.push(line, false);
+    }
+
+    /// Tells `heard` of lines that are lost.
+    pub(super) fn tell_losses(&self, heard: impl Fn(u64) + Send + 'static) {
+        self.0.tell_losses(heard);
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.close_within(CLOSING);
+    }
+}
+
+/// One line under way: the subscriber writes it whole.
+struct Line(Arc<Queue>);
+
+impl std::io::Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        self.0.push(text.strip_suffix('\n').unwrap_or(&text), false);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn notice(format: LogFormat) -> Notice {
+    match format {
+        LogFormat::Text => |lost| format!("{}  WARN log lines were lost lost={lost}", now()),
+        LogFormat::Json => |lost| {
+            format!(r#"{{"timestamp":"{}","level":"WARN","message":"log lines were lost","lost":{lost}}}"#, now())
+        },
+    }
+}
+
+/// The time of day, as in the other lines.
+fn now() -> String {
+    let mut text = String::new();
+    // A string takes everything.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut text));
+    text
+}

@@ -1,0 +1,34 @@
+//! A machine with little memory, or little address space, is told from a plugin that takes too much.
+
+use crate::kit::frond;
+
+/// A shell that allows so many KiB of address space, and then becomes the program.
+fn within(kib: u64) -> [String; 2] {
+    ["-c".to_owned(), format!("ulimit -v {kib}; exec \"$0\" \"$@\"")]
+}
+
+#[test]
+fn little_address_space_is_enough_for_small_leaves() {
+    let ask = || frond(["query", "examples/wordcount", r#"{"top":1}"#, "--slots", "2"]);
+    let whole = ask().run().expect(0).out();
+    let ended = ask().through("sh", within(1 << 20)).run().expect(0);
+    assert_eq!(ended.out(), whole);
+    assert!(ended.err().contains("without an instance pool"), "{}", ended.err());
+}
+
+#[test]
+fn a_machine_without_memory_is_named_and_not_the_plugin() {
+    // Far less than the app grants the leaf, which takes 50 MiB of it.
+    let order = r#"{"query":{},"partitions":[{"key":"allocate-mib:50","data":""}]}"#;
+    let ask = || frond(["query", "examples/faulty", order, "--slots", "1", "--format", "json"]);
+    ask().run().expect(0);
+    let mut named = 0;
+    // How much the process itself takes differs from machine to machine: somewhere in between, the leaf is short of it.
+    for kib in (100..800).step_by(50).map(|mib| mib << 10) {
+        let ended = ask().through("sh", within(kib)).run();
+        let told = format!("{}{}", ended.out(), ended.err());
+        assert!(!told.contains("\"trap\"") && !told.contains("\"out-of-memory\""), "{kib} KiB: {told}");
+        named += usize::from(ended.code == Some(4) && told.contains("this machine has no memory left for it"));
+    }
+    assert!(named > 0, "the leaf never was short of memory");
+}

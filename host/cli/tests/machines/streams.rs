@@ -1,0 +1,103 @@
+//! A verb's exit code is that of what it did, whoever reads what it says.
+
+use std::fs::{File, OpenOptions};
+use std::io::PipeWriter;
+
+use rustix::fs::{OFlags, fcntl_setfl};
+
+use crate::kit::{Folder, Frond};
+
+/// A disk without room.
+fn full() -> File {
+    OpenOptions::new().write(true).open("/dev/full").expect("/dev/full")
+}
+
+/// A pipe whose reader has gone away.
+fn gone() -> PipeWriter {
+    std::io::pipe().unwrap().1
+}
+
+/// An app with a case, a capture and a recording, for verbs that need one.
+fn app() -> Folder {
+    let folder = Folder::with_app("faulty", "[source]\nkind = \"query\"\n\n[query]\nfloor = \"best-effort\"");
+    let order = r#"{"query":{},"partitions":[{"key":"ok-1","data":""},{"key":"trap-1","data":""}]}"#;
+    folder.write("query.json", order);
+    let case = "partition = \"\"\nkey = \"a\"\n[expect]\njson = { count = 1, keys = [\"a\"] }\n";
+    folder.write("app/cases/one.toml", case);
+    let first = "query app @query.json --record run.ndjson --capture-failures captures --slots 1";
+    folder.frond(first).run().expect(3);
+    folder
+}
+
+/// Every verb that ends by itself and needs no server, with the exit code that it has at a terminal.
+const VERBS: [(&str, i32); 14] = [
+    ("query app @query.json --stats --progress lines", 3),
+    ("query app @query.json --stats --progress json", 3),
+    ("query app @query.json --stats --format json", 3),
+    ("query nowhere", 64),
+    ("test app --no-laws", 0),
+    ("test app --no-laws --format json", 0),
+    ("bench app --runs 1", 0),
+    ("bench app --runs 1 --format json", 0),
+    ("explain run.ndjson", 0),
+    ("explain run.ndjson --html --output -", 0),
+    ("inspect app", 0),
+    ("build app", 0),
+    ("token somebody", 0),
+    ("--help", 0),
+];
+
+#[track_caller]
+fn check(verb: &str, code: i32, change: impl FnOnce(Frond) -> Frond, folder: &Folder) {
+    let ended = change(folder.frond(verb)).run();
+    assert_eq!(ended.code, Some(code), "{verb}\n{}{}", ended.out(), ended.err());
+}
+
+#[test]
+fn a_stderr_that_cannot_be_written_costs_nothing() {
+    let folder = app();
+    for (verb, code) in VERBS {
+        check(verb, code, |frond| frond.stderr(full()), &folder);
+        check(verb, code, |frond| frond.stderr(gone()), &folder);
+    }
+}
+
+#[test]
+fn a_reader_of_stdout_that_has_gone_away_has_had_enough() {
+    let folder = app();
+    for (verb, code) in VERBS {
+        check(verb, code, |frond| frond.stdout(gone()), &folder);
+    }
+}
+
+#[test]
+fn an_answer_that_has_no_room_is_70_and_says_why() {
+    let folder = app();
+    for (verb, _) in VERBS.into_iter().filter(|(verb, _)| !matches!(*verb, "query nowhere" | "build app" | "--help")) {
+        let ended = folder.frond(verb).stdout(full()).run();
+        assert_eq!(ended.code, Some(70), "{verb}\n{}", ended.err());
+        assert!(ended.err().contains("No space left on device"), "{verb}\n{}", ended.err());
+    }
+}
+
+#[test]
+fn an_answer_waits_for_a_reader_that_is_slow_and_a_pipe_that_does_not_block() {
+    let folder = app();
+    let (reader, writer) = std::io::pipe().unwrap();
+    fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
+    // The page is larger than what a pipe holds; nobody reads until it cannot be written any further.
+    let running = folder.frond("explain run.ndjson --html --output -").stdout(writer).start();
+    let page = std::io::read_to_string(reader).unwrap();
+    running.end().expect(0);
+    assert!(page.len() > 64 << 10 && page.trim_end().ends_with("</html>"), "{} bytes", page.len());
+}
+
+#[test]
+fn a_replay_has_the_exit_code_of_its_call() {
+    let folder = app();
+    let verb = "replay captures/1-trap_1-trap";
+    check(verb, 0, |frond| frond, &folder);
+    check(verb, 0, |frond| frond.stderr(full()), &folder);
+    check(verb, 0, |frond| frond.stdout(gone()), &folder);
+    check(verb, 70, |frond| frond.stdout(full()), &folder);
+}

@@ -1,0 +1,119 @@
+//! The server's certificate: read at the start, at a reload, and when its files have changed, as those of ACME clients do
+//! every few weeks. Connections that there are keep the one that they were made with.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::sign::CertifiedKey;
+
+use crate::config::{ConfigError, Tls};
+
+/// How often the files are looked at.
+pub(crate) const EVERY: Duration = Duration::from_secs(30);
+
+/// The certificate that clients are shown.
+#[derive(Debug)]
+pub(crate) struct Certificate {
+    current: ArcSwap<CertifiedKey>,
+    source: Mutex<Source>,
+}
+
+/// Where a certificate is from.
+#[derive(Debug)]
+struct Source {
+    files: Tls,
+    /// The files as they were when they were read last.
+    stamps: Stamps,
+}
+
+/// What tells files from what they were: modification time and size, none of a file that cannot be looked at.
+type Stamps = [Option<(SystemTime, u64)>; 2];
+
+impl Certificate {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Files that are no certificate and its key.
+    pub(crate) fn read(files: &Tls) -> Result<Arc<Self>, ConfigError> {
+        let (stamps, current) = (stamps(files), read(files)?);
+        let source = Mutex::new(Source { files: files.clone(), stamps });
+        Ok(Arc::new(Self { current: ArcSwap::from_pointee(current), source }))
+    }
+
+    /// Reads these files, which take the place of those before.
+    ///
+    /// # Errors
+    /// As [`Certificate::read`]; the one before then stays.
+    pub(crate) fn replace(&self, files: &Tls) -> Result<(), ConfigError> {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamps = stamps(files);
+        self.current.store(Arc::new(read(files)?));
+        *source = Source { files: files.clone(), stamps };
+        Ok(())
+    }
+
+    /// Reads the files if they have changed. Files that are changed one after the other do not go together for a while:
+    /// they are read again once they have changed further, or at a reload.
+    pub(crate) fn look(&self) {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamps = stamps(&source.files);
+        if std::mem::replace(&mut source.stamps, stamps) == stamps {
+            return;
+        }
+        match read(&source.files) {
+            Ok(new) => {
+                self.current.store(Arc::new(new));
+                tracing::info!(file = %source.files.certificate.display(), "the certificate was replaced");
+            }
+            Err(error) => tracing::error!(%error, "the new certificate is refused: the old one stays"),
+        }
+    }
+
+    /// Takes connections with the certificate of that moment.
+    ///
+    /// # Errors
+    /// A TLS that is not to be had.
+    pub(crate) fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, ConfigError> {
+        let provider = Arc::new(ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.map_err(|error| ConfigError::Refused(format!("TLS could not be set up: {error}")))?;
+        let mut config = config.with_no_client_auth().with_cert_resolver(self.clone());
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load_full())
+    }
+}
+
+fn read(files: &Tls) -> Result<CertifiedKey, ConfigError> {
+    let wrong = |path: &Path, text: String| ConfigError::Wrong { path: path.to_path_buf(), text };
+    let read = CertificateDer::pem_file_iter(&files.certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates =
+        read.map_err(|error| wrong(&files.certificate, format!("is no certificate in PEM form: {error}")))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|error| wrong(&files.key, format!("is no private key in PEM form: {error}")))?;
+    CertifiedKey::from_der(certificates, key, &ring::default_provider())
+        .map_err(|error| wrong(&files.certificate, format!("does not go with its key: {error}")))
+}
+
+fn stamps(files: &Tls) -> Stamps {
+    [&files.certificate, &files.key].map(|path| {
+        let found = std::fs::metadata(path).ok()?;
+        Some((found.modified().ok()?, found.len()))
+    })
+}
+
+#[cfg(test)]
+mod tests;
