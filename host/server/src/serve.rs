@@ -121,7 +121,7 @@ impl Starting {
     /// Where log lines are counted that could not be written.
     #[must_use]
     pub fn lost_log_lines(&self) -> LostLines {
-        self.server.metrics.lost_log_lines()
+        self.server.telemetry.metrics.lost_log_lines()
     }
 
     /// The apps that it serves.
