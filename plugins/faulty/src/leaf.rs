@@ -1,5 +1,7 @@
 //! What the leaf does on command.
 
+#![expect(clippy::disallowed_methods, reason = "to write is what it is told")]
+
 use std::hint::black_box;
 use std::io::Write;
 use std::time::Duration;
@@ -214,14 +216,12 @@ fn flood(mut log: impl Write) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "that is the command")]
 fn flood_stdout(order: Order<'_>) -> Result {
     flood(std::io::stdout());
     ok(order)
 }
 
 /// Writes 100 MiB of lines to the log.
-#[expect(clippy::disallowed_methods, reason = "that is the command")]
 pub fn flood_stderr() -> std::result::Result<(), Failure> {
     flood(std::io::stderr());
     Ok(())
