@@ -74,8 +74,8 @@ fn nothing_before_the_deadline_is_5() {
     exit 5
     failed   nothing arrived before the deadline
              0 of 2 partitions, 0 % by weight, in [time] of [time]   (floor: anything)
-    missing  sleep-1   timed out   out-of-time: still running when its time was up
-             sleep-2   timed out   out-of-time: still running when its time was up
+    missing  sleep-1   timed out   out-of-time: still running when its time was up: query.deadline is [time]
+             sleep-2   timed out   out-of-time: still running when its time was up: query.deadline is [time]
     time     plan [time] · gather [time] · merge [time] · reserve [time]
     look     run it again with --record FILE, then `frond explain FILE`
     ");

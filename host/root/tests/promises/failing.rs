@@ -159,6 +159,7 @@ async fn the_account_names_what_failed_before_what_was_stopped_for_it() {
     let stage = Stage::new(slow.at(500, Turn::fail(FailureKind::Trap).after(ms(50))));
     let mut request = request();
     request.slots = 1000;
+    request.partials_memory = 16 << 20;
     let answer = stage.ask(request, plan(900)).await;
     let coverage = answer.coverage();
     assert_eq!((coverage.missing.len(), coverage.missing_omitted), (100, 800));
