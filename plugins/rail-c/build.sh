@@ -11,6 +11,7 @@ set -eu
 world=$1 output=$2
 shift 2
 cd "$(dirname "$0")"
+. build/tools.sh
 
 BINDGEN=0.63.0
 wit=${FROND_WIT:-wit}
@@ -18,15 +19,11 @@ mkdir -p "${FROND_TOOLS:-.tools}/c" "$(dirname "$output")"
 tools=$(cd "${FROND_TOOLS:-.tools}/c" && pwd)
 remedy='as root: apt-get install clang-19 libclang-rt-19-dev-wasm32; elsewhere unpack a WASI SDK and set WASI_SDK_PATH'
 
-say() { printf 'build.sh: %s\n' "$*" >&2; }
-missing() { say "$1 is missing"; printf '  (%s)\n' "$2" >&2; exit 69; }
-
 get_bindgen() {
   say "building wit-bindgen $BINDGEN into ${FROND_TOOLS:-.tools}/c, once: a minute or two"
   # Unoptimised: it runs for milliseconds, and compiles four times as fast.
   CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --no-default-features --features c \
-    --version "$BINDGEN" --target-dir "$tools/target" --root "$bindgen" wit-bindgen-cli
-  rm -rf "$tools/target"
+    --version "$BINDGEN" --target-dir "$1/target" --root "$1" wit-bindgen-cli >&2 && rm -rf "$1/target"
 }
 
 # Of Debian's releases, those up to 13 have a wasi-libc without wasip2. A later one is fetched with apt in a folder of its
@@ -37,7 +34,7 @@ get_wasi_libc() {
   done
   mirror=$(apt-get update --print-uris 2>/dev/null | sed -n "s#^'\([^']*/debian\)/*dists/.*#\1#p" | head -n 1)
   [ -n "$mirror" ] || missing "wasi-libc with wasm32-wasip2" "$remedy"
-  apt=$tools/apt
+  new=$1 apt=$1/apt
   for suite in trixie-backports forky sid; do
     say "fetching wasi-libc from Debian's $suite into ${FROND_TOOLS:-.tools}/c, once"
     rm -rf "$apt"
@@ -50,7 +47,7 @@ get_wasi_libc() {
     apt-get "$@" update >&2 || continue
     (cd "$apt" && apt-get "$@" download wasi-libc >&2 && dpkg-deb -x wasi-libc_*.deb unpacked) || continue
     [ -f "$apt/unpacked/usr/lib/wasm32-wasip2/libc.a" ] || continue
-    mv "$apt/unpacked" "$tools/wasi-libc"
+    mv "$apt/unpacked/usr" "$new/usr"
     rm -rf "$apt"
     return
   done
@@ -66,12 +63,11 @@ find_clang() {
 }
 
 command -v cargo >/dev/null || missing "a Rust toolchain" "install it through rustup: https://rustup.rs"
-bindgen=$tools/wit-bindgen-$BINDGEN
 if [ "$(wit-bindgen --version 2>/dev/null)" = "wit-bindgen-cli $BINDGEN" ]; then
   generate=wit-bindgen
 else
-  [ -x "$bindgen/bin/wit-bindgen" ] || get_bindgen
-  generate=$bindgen/bin/wit-bindgen
+  obtain "wit-bindgen-$BINDGEN" bin/wit-bindgen get_bindgen
+  generate=$tools/wit-bindgen-$BINDGEN/bin/wit-bindgen
 fi
 
 if [ -n "${WASI_SDK_PATH:-}" ]; then
@@ -86,17 +82,18 @@ else
   command -v wasm-component-ld >/dev/null || missing "the linker wasm-component-ld" "rustup target add wasm32-wasip2"
   sysroot=/usr
   if ! [ -f /usr/lib/wasm32-wasip2/libc.a ]; then
-    [ -d "$tools/wasi-libc" ] || get_wasi_libc
+    obtain wasi-libc usr/lib/wasm32-wasip2/libc.a get_wasi_libc
     sysroot=$tools/wasi-libc/usr
   fi
   # Debian keeps clang's library elsewhere than where clang looks for it.
   flags=-nodefaultlibs libraries="-lc $builtins"
 fi
 
-generated=$(mktemp -d "$tools/generated.XXXXXX")
+generated=$(mktemp -d)
 trap 'rm -rf "$generated"' EXIT
 "$generate" c "$wit" --world "$world" --rename-world plugin --out-dir "$generated" 2>"$generated/log" || { cat "$generated/log" >&2; exit 1; }
 # shellcheck disable=SC2086
 "$clang" --target=wasm32-wasip2 ${sysroot:+"--sysroot=$sysroot"} -mexec-model=reactor -Wl,--strip-debug,--stack-first,-z,stack-size=1048576,--initial-memory=16777216 -std=gnu17 -O2 -Wall -Wextra -Werror \
-  -I"$generated" -I. $flags "$@" "$generated/plugin.c" "$generated/plugin_component_type.o" $libraries -o "$output"
+  -I"$generated" -I. $flags "$@" "$generated/plugin.c" "$generated/plugin_component_type.o" $libraries -o "$generated/plugin.wasm"
+put "$generated/plugin.wasm" "$output"
 say "$output: $(wc -c <"$output") bytes"

@@ -1,35 +1,56 @@
 #!/bin/sh
-# Builds a Python plugin: sh build.sh WORLD OUTPUT SOURCE.py
+# Builds a Python plugin: sh build.sh WORLD OUTPUT SOURCE.py [FILE...]
 #
 # WORLD is one of wit/world.wit: whole-leaf, merger, splitter, or plugin for a leaf and its merge in one component. The
-# source may import modules beside it, and of Python's own library what needs no threads and no sockets; but only where it
-# is loaded, not later: there are no files in the component, only what was loaded as it was built.
+# source may import modules of this folder and below (*.py), and of Python's own library what needs no threads and no
+# sockets; but only where it is loaded, not later: there are no files in the component, only what was loaded as it was
+# built. What else it reads then, FILE names, files or folders of this folder. Nothing else of the machine is there, so the
+# same source makes the same component: a package is put beside it by `pip install --target . NAME`.
 # There must be Python 3.10 or later with venv. The first run gets componentize-py into .tools/python: 70 MB, from PyPI.
 # FROND_TOOLS and FROND_WIT name other folders than .tools and wit. Exit code 69: something must be installed first.
 set -eu
-[ $# -eq 3 ] || { sed -n '2s/^# //p' "$0" >&2; exit 64; }
-world=$1 output=$2 source=$3
+[ $# -ge 3 ] || { sed -n '2s/^# //p' "$0" >&2; exit 64; }
+world=$1 output=$2 source=$3 named=$2
+shift 3
 cd "$(dirname "$0")"
+. build/tools.sh
 
 COMPONENTIZE=0.25.1
-wit=${FROND_WIT:-wit}
 mkdir -p "${FROND_TOOLS:-.tools}/python" "$(dirname "$output")"
-tools=$(cd "${FROND_TOOLS:-.tools}/python" && pwd)/componentize-py-$COMPONENTIZE
+tools=$(cd "${FROND_TOOLS:-.tools}/python" && pwd)
+wit=$(cd "${FROND_WIT:-wit}" && pwd)
+output=$(cd "$(dirname "$output")" && pwd)/$(basename "$output")
 
-say() { printf 'build.sh: %s\n' "$*" >&2; }
-missing() { say "$1 is missing"; printf '  (%s)\n' "$2" >&2; exit 69; }
-
-if [ ! -f "$tools/ready" ]; then
-  python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
-    missing "Python 3.10 or later" "as root: apt-get install python3 python3-venv"
-  python3 -c 'import ensurepip, venv' 2>/dev/null ||
-    missing "Python's venv" "as root: apt-get install python3-venv"
+# Into a folder that may be moved, and not as an environment, which has its own path in its files.
+get_componentize() {
+  python3 -c 'import ensurepip, venv' 2>/dev/null || missing "Python's venv" "as root: apt-get install python3-venv"
   say "getting componentize-py $COMPONENTIZE from PyPI into ${FROND_TOOLS:-.tools}/python, once: some seconds"
-  rm -rf "$tools"
-  python3 -m venv "$tools"
-  "$tools/bin/pip" --disable-pip-version-check --quiet install "componentize-py==$COMPONENTIZE" >&2
-  touch "$tools/ready"
-fi
+  python3 -m venv "$1/venv" &&
+    "$1/venv/bin/pip" --disable-pip-version-check --quiet install --target "$1" "componentize-py==$COMPONENTIZE" >&2 &&
+    rm -rf "$1/venv"
+}
 
-"$tools/bin/componentize-py" --quiet -d "$wit" -w "$world" componentize "$(basename "$source" .py)" -p . -o "$output" >&2
-say "$output: $(wc -c <"$output") bytes"
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
+  missing "Python 3.10 or later" "as root: apt-get install python3 python3-venv"
+obtain "componentize-py-$COMPONENTIZE" componentize_py/__init__.py get_componentize
+
+stage=$(mktemp -d)
+trap 'rm -rf "$stage"' EXIT
+trap 'exit 130' INT TERM
+mkdir -p "$stage/app" "$stage/none/lib/site-packages" "$stage/tmp"
+# Each file by itself, so that links become files, and compiled ones (__pycache__) are left out.
+find . -name '.?*' -prune -o -name node_modules -prune -o -name '*.py' \( -type f -o -type l \) -exec sh -c '
+  for file; do mkdir -p "$0/$(dirname "$file")" && cp "$file" "$0/$file" || exit 1; done' "$stage/app" {} +
+for file; do
+  mkdir -p "$stage/app/$(dirname "$file")"
+  cp -RL "$file" "$stage/app/$file"
+done
+printf 'import sys, componentize_py\nsys.exit(componentize_py.script())\n' >"$stage/run.py"
+
+# An empty environment keeps it from looking through the packages of the machine's Python.
+library=$(steady)
+(cd "$stage/app" && PYTHONPATH=$tools/componentize-py-$COMPONENTIZE VIRTUAL_ENV=$stage/none TMPDIR=$stage/tmp \
+  LD_PRELOAD=$library python3 "$stage/run.py" --quiet -d "$wit" -w "$world" componentize "$(basename "$source" .py)" -p . \
+  -o "$stage/plugin.wasm" >&2)
+put "$stage/plugin.wasm" "$output"
+say "$named: $(wc -c <"$output") bytes"

@@ -18,6 +18,9 @@ use crate::limits::Limits;
 use crate::manifest::Text;
 use crate::source::Source;
 
+/// Environment variable that names the folder for the tools of build commands.
+const TOOLS: &str = "FROND_TOOLS";
+
 /// As [`App`], with what may be missing.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the fields are those of `App`")]
@@ -172,6 +175,7 @@ impl Package {
         let status = Command::new("sh")
             .args(["-c", command])
             .current_dir(&self.dir)
+            .envs(tools().map(|folder| (TOOLS, folder)))
             .stdin(Stdio::null())
             .stdout(io::stderr())
             .status();
@@ -194,6 +198,13 @@ impl Package {
             let _ = fs::remove_file(&component.path);
         }
     }
+}
+
+/// The folder that several packages share for their tools, as it is seen from this process's folder: the commands run in
+/// the package's.
+fn tools() -> Option<PathBuf> {
+    let folder = std::env::var_os(TOOLS).filter(|folder| !folder.is_empty())?;
+    std::path::absolute(folder).ok()
 }
 
 fn built_wrong(component: &Component, text: String, hint: &str, cause: Option<io::Error>) -> AppError {

@@ -18,8 +18,7 @@ use tempfile::TempDir;
 
 const ALL: [&str; 3] = ["app", "leaf", "merge"];
 
-/// A folder outside of this repository, with a cache of its own: a Python component differs from build to build, and
-/// each would stay in a shared one.
+/// A folder outside of this repository, with a cache of its own.
 struct Place(TempDir);
 
 impl Place {
@@ -55,6 +54,17 @@ impl Place {
         built
     }
 
+    /// How many lines the app counts in a file of 100 MB, which is more than one partition may have, beside its own data.
+    fn count_in_100_mb(&self, name: &str) -> String {
+        let line = "a line of twenty-six bytes\na\n";
+        let file = self.path(name).join("data/large.txt");
+        fs::write(&file, line.repeat(100_000_000 / line.len())).unwrap();
+        let query = r#"{"longer-than": 20}"#;
+        let ended = self.frond("query").arg(name).arg(query).args(["--deadline", "5m"]).run().expect(0);
+        fs::remove_file(file).unwrap();
+        ended.out()
+    }
+
     fn ask(&self, name: &str) -> String {
         self.frond("query").arg(name).arg(r#"{"longer-than": 20}"#).run().expect(0).out()
     }
@@ -77,6 +87,7 @@ fn check(lang: &str, kinds: &[&str]) {
         place.try_out(&name, lang, kind);
         if *kind == "app" {
             assert_eq!(place.ask(&name), r#"{"count":3}"#);
+            assert_eq!(place.count_in_100_mb(&name), format!("{{\"count\":{}}}", 100_000_000 / 29 + 3));
         }
     }
 }
@@ -165,6 +176,8 @@ fn the_doctor_names_what_is_missing_and_how_to_get_it() {
     assert_eq!(json["languages"][0]["language"], "python");
     assert_eq!(json["languages"][0]["ready"], false);
     assert_eq!(json["languages"][0]["checks"][0]["name"], "python3");
+    let ended = place.frond("doctor --lang python").env("FROND_TOOLS", "/dev/null/tools").run().expect(1);
+    assert!(ended.out().contains("`/dev/null/tools`: not a directory: will not do"), "{}", ended.out());
     assert!(json["machine"]["cores"].as_u64().unwrap() > 0);
     assert_eq!(json["machine"]["cache"]["components"], 0);
 }

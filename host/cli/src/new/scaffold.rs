@@ -72,7 +72,11 @@ const RUST: Sources = Sources {
 };
 
 const PYTHON: Sources = Sources {
-    always: &[("build.sh", plugin!("rail-python/build.sh"))],
+    always: &[
+        ("build.sh", plugin!("rail-python/build.sh")),
+        ("build/tools.sh", plugin!("build/tools.sh")),
+        ("build/steady.c", plugin!("build/steady.c")),
+    ],
     leaf: &[("leaf.py", template!("python/leaf.py"))],
     merge: &[("merge.py", template!("python/merge.py"))],
     both: &[("app.py", template!("python/app.py"))],
@@ -81,7 +85,10 @@ const PYTHON: Sources = Sources {
 const JAVASCRIPT: Sources = Sources {
     always: &[
         ("build.sh", plugin!("rail-javascript/build.sh")),
+        ("build/tools.sh", plugin!("build/tools.sh")),
+        ("build/steady.c", plugin!("build/steady.c")),
         ("failure.js", plugin!("rail-javascript/failure.js")),
+        ("random.js", plugin!("rail-javascript/random.js")),
         ("text.js", plugin!("rail-javascript/text.js")),
     ],
     leaf: &[("leaf.js", template!("javascript/leaf.js"))],
@@ -92,6 +99,7 @@ const JAVASCRIPT: Sources = Sources {
 const C: Sources = Sources {
     always: &[
         ("build.sh", plugin!("rail-c/build.sh")),
+        ("build/tools.sh", plugin!("build/tools.sh")),
         ("json.c", plugin!("rail-c/json.c")),
         ("json.h", plugin!("rail-c/json.h")),
     ],
@@ -150,6 +158,8 @@ fn filled(text: &str, name: &str, lang: Language, kind: Kind) -> String {
         .replace("{{version}}", env!("CARGO_PKG_VERSION"))
         .replace("{{component}}", component(lang))
         .replace("{{build}}", build(lang, kind))
+        .replace("{{piece}}", piece(lang))
+        .replace("{{limits}}", limits(lang))
         .replace("{{modules}}", modules)
         .replace("{{what}}", what)
         .replace("{{query}}", query)
@@ -179,6 +189,25 @@ fn build(lang: Language, kind: Kind) -> &'static str {
     }
 }
 
+/// Line of `[source]` for what an interpreter takes more of, for each byte: fuel, and memory.
+fn piece(lang: Language) -> &'static str {
+    match lang {
+        Language::Rust | Language::C => "",
+        Language::Python | Language::Javascript => "piece-size = \"1MiB\" # not more: see [limits.leaf]\n",
+    }
+}
+
+/// Limits that are not the default ones: counting the lines of a piece must be far from them.
+fn limits(lang: Language) -> &'static str {
+    match lang {
+        Language::Rust | Language::C => "",
+        Language::Python | Language::Javascript => {
+            "\n# An interpreter takes some hundred times the fuel of compiled code: this is 9,500 for each byte of 1 MiB.\n\
+             [limits.leaf]\nfuel = 10_000_000_000\n"
+        }
+    }
+}
+
 /// What a language's plugins need on the machine.
 pub(crate) fn needs(lang: Language) -> &'static str {
     match lang {
@@ -204,7 +233,8 @@ fn about(lang: Language) -> &'static str {
         Language::Javascript => {
             "`wit/world.wit` is the contract; `build.sh` makes the component with componentize-qjs. It gets that into `.tools`, or\n\
              into the folder that FROND_TOOLS names, which several plugins may share.\n\
-             The engine is QuickJS: `text.js` stands in for TextDecoder and TextEncoder, and there is no console."
+             The engine is QuickJS: `text.js` stands in for TextDecoder and TextEncoder, `random.js` for the engine's own\n\
+             `Math.random`, and there is no console."
         }
         Language::C => {
             "`wit/world.wit` is the contract; `build.sh` makes the component, with bindings (`plugin.h`) that it generates. What\n\
