@@ -1,0 +1,105 @@
+//! Contents of a package's sources, to tell a change from a file that was written with what it had.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::hash::Hasher;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Folders that builds write: a change there follows from one elsewhere.
+const GENERATED: [&str; 7] = ["target", ".tools", "node_modules", "__pycache__", ".venv", ".git", ".frond"];
+
+/// The longest file that is read: of a longer one, size and time of modification count.
+const MAX_READ: u64 = 16 << 20;
+
+/// Files that are not looked at: what builds write.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ignored {
+    /// Files and folders, whole.
+    pub(super) paths: BTreeSet<PathBuf>,
+}
+
+impl Ignored {
+    /// Returns true for a path of the folder `root` that is written by a build. Only what is below the folder counts: it
+    /// may itself be below one that is called `target`.
+    pub(super) fn has(&self, root: &Path, path: &Path) -> bool {
+        let below = path.strip_prefix(root).unwrap_or(path);
+        let generated = below.components().any(|part| GENERATED.iter().any(|one| part.as_os_str() == *one));
+        generated || path.ancestors().any(|one| self.paths.contains(one))
+    }
+}
+
+/// Digests of the files below a folder.
+#[derive(Debug, Default)]
+pub(super) struct Snapshot {
+    files: BTreeMap<PathBuf, Seen>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// Size and time of modification: a file that still has them is not read again.
+    stamp: (u64, Option<SystemTime>),
+    digest: u64,
+}
+
+impl Snapshot {
+    /// Reads what has changed since `earlier`. Links to files count as the files, links to folders as nothing; what cannot
+    /// be read counts as empty, and as changed once it can.
+    pub(super) fn take(root: &Path, ignored: &Ignored, earlier: &Self) -> Self {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![root.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if ignored.has(root, &path) {
+                    continue;
+                }
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    folders.push(path);
+                } else if let Some(seen) = Seen::look(&path, earlier.files.get(&path)) {
+                    files.insert(path, seen);
+                }
+            }
+        }
+        Self { files }
+    }
+
+    /// Files that one of the two lacks, or that have another content.
+    pub(super) fn differing(&self, other: &Self) -> BTreeSet<PathBuf> {
+        let digest = |snapshot: &Self, path: &PathBuf| snapshot.files.get(path).map(|seen| seen.digest);
+        let paths = self.files.keys().chain(other.files.keys());
+        paths.filter(|path| digest(self, path) != digest(other, path)).cloned().collect()
+    }
+}
+
+impl Seen {
+    /// Looks at a file; at nothing else, such as a named pipe.
+    fn look(path: &Path, earlier: Option<&Self>) -> Option<Self> {
+        let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        let stamp = (found.len(), found.modified().ok());
+        let known = earlier.filter(|earlier| earlier.stamp == stamp && is_old(stamp.1));
+        Some(known.copied().unwrap_or_else(|| Self { stamp, digest: digest(path, stamp) }))
+    }
+}
+
+/// Returns false for a file that may have been written again within the resolution of its time.
+fn is_old(modified: Option<SystemTime>) -> bool {
+    modified.and_then(|time| time.elapsed().ok()).is_some_and(|age| age.as_secs() >= 2)
+}
+
+fn digest(path: &Path, (size, modified): (u64, Option<SystemTime>)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write_u64(size);
+    if size > MAX_READ {
+        let since = modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        hasher.write_u128(since.map_or(0, |since| since.as_nanos()));
+        return hasher.finish();
+    }
+    let mut bytes = Vec::new();
+    if File::open(path).and_then(|file| file.take(MAX_READ + 1).read_to_end(&mut bytes)).is_ok() {
+        hasher.write(&bytes);
+    }
+    hasher.finish()
+}
