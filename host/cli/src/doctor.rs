@@ -9,6 +9,7 @@ use crate::show::look::Look;
 use crate::show::page::{Line, Page, Tone};
 use crate::show::text::pad;
 
+mod folder;
 mod languages;
 mod machine;
 mod tools;

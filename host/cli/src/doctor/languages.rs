@@ -3,8 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use super::Check;
 use super::tools::{find, output, packages, version};
+use super::{Check, folder};
 use crate::args::Language;
 
 const RUSTUP: &str = "install Rust through rustup: https://rustup.rs";
@@ -12,12 +12,14 @@ const SDK: &str = "unpack a WASI SDK and set WASI_SDK_PATH";
 
 /// The checks of one language.
 pub(crate) fn of(lang: Language) -> Vec<Check> {
-    match lang {
+    let mut checks = match lang {
         Language::Rust => vec![cargo(), wasm_target()],
         Language::Python => vec![python(), venv()],
         Language::Javascript => vec![node(), npm()],
         Language::C => c(),
-    }
+    };
+    checks.extend(folder::checks(lang));
+    checks
 }
 
 /// A program that says its version, at least `least`.
