@@ -26,6 +26,7 @@ STALLED := {"from":"London","budget":60,"stall":"Scotland"}
 RUNS := target/demo
 
 setup:
+	@.ci/check-system
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust through rustup (https://rustup.rs)"; exit 1; }
 	@.ci/add-wasm-target wasm32-wasip2
 
@@ -43,15 +44,16 @@ guests-python: target/plugins/python/rail_leaf.wasm
 
 RAIL_C := rail_leaf.c query.c service.c json.c
 WIT := $(wildcard wit/*.wit)
+BUILD := $(wildcard plugins/build/*)
 
-target/plugins/c/rail_leaf.wasm: $(wildcard plugins/rail-c/*) $(WIT)
+target/plugins/c/rail_leaf.wasm: $(wildcard plugins/rail-c/*.*) $(BUILD) $(WIT)
 	@.ci/build-leaf c $(CURDIR)/$@ leaf $(RAIL_C)
 
 target/plugins/javascript/rail_leaf.wasm: $(wildcard plugins/rail-javascript/*.* plugins/rail-javascript/wit/*.wit \
-  plugins/rail-javascript/wit/deps/*.wit) $(WIT)
+  plugins/rail-javascript/wit/deps/*.wit) $(BUILD) $(WIT)
 	@FROND_WIT=wit .ci/build-leaf javascript $(CURDIR)/$@ rail-leaf rail_leaf.js
 
-target/plugins/python/rail_leaf.wasm: $(wildcard plugins/rail-python/*.*) $(WIT)
+target/plugins/python/rail_leaf.wasm: $(wildcard plugins/rail-python/*.*) $(BUILD) $(WIT)
 	@.ci/build-leaf python $(CURDIR)/$@ whole-leaf rail_leaf.py
 
 host:
@@ -85,10 +87,7 @@ lint: setup
 
 # What tests compare with. Without it they say what they skip; on CI that would be a failure.
 tools:
-	@command -v rg >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "== installing ripgrep, to compare with (apt-get install ripgrep)"; \
-	  (apt-get install -y -q ripgrep || (apt-get update -q && apt-get install -y -q ripgrep)) >/dev/null; \
-	fi || true
+	@command -v rg >/dev/null || .ci/install-packages "tests that compare with ripgrep" ripgrep || true
 
 # Node, Chromium and what drives it, for the tests of the page. Without them those are skipped aloud, on CI an error.
 browser-tools:

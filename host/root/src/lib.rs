@@ -14,6 +14,10 @@
 //! Nothing here opens a socket or a database, reads a file, or knows what WebAssembly is.
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
 
+// Said here because every other crate waits for this one. `.ci/check-system` says it before a build begins.
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+compile_error!("Frond runs on Linux, on x86-64 and aarch64: build it there");
+
 pub mod answer;
 pub mod attempt;
 pub mod event;
