@@ -257,10 +257,10 @@ impl JobStore for PostgresStore {
     }
 
     async fn delete(&self, id: JobId) -> Stored<Job> {
-        let job: Stored<Job> = writing!(self, |transaction| sweep::delete(&transaction, id, self.set()));
-        let job = job?;
+        let buried: Stored<()> = writing!(self, |transaction| sweep::delete(&transaction, id, self.set()));
+        buried?;
         self.trim_now(id).await;
-        Ok(job)
+        self.get(id).await
     }
 
     async fn append(&self, id: JobId, epoch: u64, news: News) -> Stored<()> {

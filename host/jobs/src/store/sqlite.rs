@@ -253,9 +253,9 @@ impl JobStore for SqliteStore {
 
     async fn delete(&self, id: JobId) -> Stored<Job> {
         let now = self.now();
-        let job = self.write(Care::END, move |connection| sweep::delete(connection, id, now)).await?;
+        self.write(Care::END, move |connection| sweep::delete(connection, id, now)).await?;
         self.trim_now(id).await;
-        Ok(job)
+        self.get(id).await
     }
 
     async fn append(&self, id: JobId, epoch: u64, news: News) -> Stored<()> {

@@ -6,10 +6,10 @@ use deadpool_postgres::Transaction;
 use crate::job::{JobId, JobState, Move};
 use crate::store::rows::{Columns, HEAD, head_of};
 use crate::store::rules::{Head, sql, unsigned};
-use crate::store::{Job, Stored, TOMBSTONE_MS};
+use crate::store::{Stored, TOMBSTONE_MS};
 
 use super::fault::{execute, now, row, rows};
-use super::jobs::{get, head};
+use super::jobs::head;
 
 /// The most partitions, and about the most bytes of them, that one transaction removes: others write in between.
 const CHUNK: (i64, u64) = (1_000, 32 << 20);
@@ -29,10 +29,10 @@ pub(super) async fn expire(transaction: &Transaction<'_>, set: Option<i64>) -> S
 }
 
 /// Makes a tombstone of an ended job, whose time is not over.
-pub(super) async fn delete(transaction: &Transaction<'_>, id: JobId, set: Option<i64>) -> Stored<Job> {
+pub(super) async fn delete(transaction: &Transaction<'_>, id: JobId, set: Option<i64>) -> Stored<()> {
     let head = head(transaction, id, true).await?.live()?;
     entomb(transaction, &head, set).await?;
-    get(transaction, id).await
+    Ok(())
 }
 
 /// Makes a tombstone of the job: from then on nobody asks for its partitions and events, which [`trim`] removes.

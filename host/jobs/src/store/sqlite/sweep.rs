@@ -5,9 +5,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::job::{JobId, JobState, Move, UnixMs};
 use crate::store::rows::{Columns, HEAD, head_of};
 use crate::store::rules::{Head, sql, unsigned};
-use crate::store::{Job, Stored, TOMBSTONE_MS};
+use crate::store::{Stored, TOMBSTONE_MS};
 
-use super::jobs::{get, head};
+use super::jobs::head;
 
 /// The most partitions, and about the most bytes of them, that one transaction removes: others write in between.
 const CHUNK: (u32, u64) = (1_000, 32 << 20);
@@ -24,9 +24,9 @@ pub(super) fn expire(connection: &Connection, now: UnixMs) -> Stored<Option<u64>
 }
 
 /// Makes a tombstone of an ended job, whose time is not over.
-pub(super) fn delete(connection: &Connection, id: JobId, now: UnixMs) -> Stored<Job> {
+pub(super) fn delete(connection: &Connection, id: JobId, now: UnixMs) -> Stored<()> {
     entomb(connection, &head(connection, id)?.live()?, now)?;
-    get(connection, id)
+    Ok(())
 }
 
 /// Makes a tombstone of the job: from then on nobody asks for its partitions and events, which [`trim`] removes.
