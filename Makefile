@@ -10,7 +10,7 @@
 #   make fuzz      every parser of what others write, on random input; takes a nightly compiler and cargo-fuzz
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test soak bench fuzz plugins lint setup host tools browser-tools api-tools languages guests-python guests-javascript guests-c
+.PHONY: demo test soak bench fuzz plugins lint setup host tools browser-tools api-tools database-tools languages guests-python guests-javascript guests-c
 
 # Guests have a target folder of their own, so that they and the host never wait for each other's locks, and so that
 # the components are where the examples' frond.toml names them, whatever CARGO_TARGET_DIR says.
@@ -97,8 +97,12 @@ browser-tools:
 api-tools:
 	@.ci/install-schemathesis
 
+# A pooler before databases. Without it tests are skipped aloud, on CI an error.
+database-tools:
+	@.ci/install-pgbouncer
+
 # Every step runs, whatever fails before it; what failed is named last.
-test: plugins languages tools browser-tools api-tools
+test: plugins languages tools browser-tools api-tools database-tools
 	@failed=; \
 	$(MAKE) --no-print-directory lint || failed="$$failed, lint"; \
 	echo "== tests"; \

@@ -29,7 +29,9 @@ mod token;
 use args::{Cli, Verb};
 use exit::{Exit, Machine};
 use frond_app::AppError;
+use frond_jobs::StoreError;
 use frond_run::RunError;
+use frond_server::ServeError;
 use jobs::Trouble;
 use show::text::sanitise;
 
@@ -67,6 +69,9 @@ pub fn report(error: &anyhow::Error) -> Exit {
     }
     if let Some(trouble) = error.downcast_ref::<Trouble>() {
         return trouble.exit();
+    }
+    if let Some(ServeError::Jobs { source: StoreError::Unavailable(_), .. }) = error.downcast_ref::<ServeError>() {
+        return Exit::Unavailable;
     }
     let app = match error.downcast_ref::<RunError>() {
         Some(RunError::Machine { .. }) => return Exit::Bug,

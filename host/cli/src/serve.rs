@@ -35,6 +35,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
         print(text.as_bytes())?;
         return Ok(Exit::Whole);
     }
+    config.jobs.check_shared()?;
     let log = Arc::new(Log::start(&config.log)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -49,8 +50,12 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
 async fn serve(args: &ServeArgs, config: Config, log: &Arc<Log>) -> anyhow::Result<CutOff> {
     let dir = args.dir.as_path();
     // Whoever reads where it listens may send a signal at once.
-    let signals = Signals::new()?;
-    let starting = Starting::start(dir, config).await?;
+    let mut signals = Signals::new()?;
+    let starting = tokio::select! {
+        starting = Starting::start(dir, config) => starting?,
+        // It may wait for the database of jobs. Nothing has been taken on.
+        () = signals.endings.next() => return Ok(CutOff::default()),
+    };
     let lost = starting.lost_log_lines();
     log.tell_losses(move |lines| lost.add(lines));
     if let Err(error) = print(format!("listening on {}\n", starting.url()).as_bytes()) {

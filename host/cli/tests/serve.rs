@@ -535,6 +535,67 @@ fn refusal(settings: &str) -> String {
 }
 
 #[test]
+fn a_store_of_jobs_that_is_no_place() {
+    for (store, why) in [
+        ("mysql://ann:s3cret@db/jobs", "the scheme `mysql`"),
+        ("host=db user=ann password=s3cret", "a connection string in words"),
+        ("postgres://ann:${NO_SUCH_VARIABLE}@db/jobs", "`${NO_SUCH_VARIABLE}`, which is not set"),
+    ] {
+        let told = refusal(&format!("[jobs]\nstore = \"{store}\"\n"));
+        assert!(told.contains("exit 64") && told.contains(why) && !told.contains("s3cret"), "{told}");
+    }
+}
+
+#[test]
+fn a_processor_without_a_store_that_is_shared() {
+    let told = refusal("[jobs]\nrole = \"processor\"\n");
+    assert!(told.contains("exit 64") && told.contains("a processor shares jobs"), "{told}");
+}
+
+/// Settings with a database where nothing listens.
+fn nowhere(wait: &str) -> String {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    format!("[jobs]\nstore = \"postgres://ann:s3cret@127.0.0.1:{port}/jobs\"\nstore-wait = \"{wait}\"\n")
+}
+
+#[test]
+fn a_database_that_does_not_come_is_not_waited_for_any_longer() {
+    let folder = Folder::new();
+    folder.write("server.toml", nowhere("1s"));
+    let ended = folder.frond("serve . --config server.toml --listen 127.0.0.1:0").run().expect(69);
+    let err = ended.err();
+    assert!(err.contains("waiting for the database of jobs") && err.contains("cannot be reached"), "{err}");
+    assert!(!err.contains("s3cret"), "{err}");
+}
+
+#[test]
+fn a_server_that_waits_for_its_database_stops_when_it_is_told_to() {
+    let folder = Folder::new();
+    folder.write("server.toml", nowhere("600s"));
+    let mut running = folder.frond("serve . --config server.toml --listen 127.0.0.1:0").start();
+    running.wait_for("waiting for the database of jobs");
+    running.signal("TERM");
+    running.end().expect(0);
+}
+
+#[test]
+fn a_database_that_comes_late_is_waited_for() {
+    let Some(database) = frond_testkit::Postgres::start() else { return };
+    database.stop();
+    let folder = apps();
+    settings(&folder, &format!("[jobs]\nstore = \"{}\"\nstore-wait = \"600s\"\n", database.url("postgres")));
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut running = folder.frond("serve . --config server.toml --listen 127.0.0.1:0").stdout(writer).start();
+    running.wait_for("waiting for the database of jobs");
+    database.start_again();
+    let mut line = String::new();
+    BufReader::new(reader).read_line(&mut line).unwrap();
+    assert!(line.starts_with("listening on "), "{line}{}", running.end().err());
+    running.signal("TERM");
+    running.end().expect(0);
+}
+
+#[test]
 fn an_unknown_key() {
     assert_snapshot!(refusal("slots = 2\nlisen = \"127.0.0.1:0\"\n"), @r#"
     exit 64

@@ -8,6 +8,10 @@ use crate::store::{StoreError, Stored, cause};
 /// Where refinery keeps which versions were applied.
 pub(crate) const TABLE: &str = "refinery_schema_history";
 
+/// The tables of the store in PostgreSQL: what its role must be allowed to use.
+#[cfg(feature = "postgres")]
+pub(crate) const TABLES: [&str; 3] = ["jobs", "partitions", "events"];
+
 pub(crate) const SQLITE: [(&str, &str); 3] = [
     ("V1__jobs", include_str!("../migrations/sqlite/V1__jobs.sql")),
     ("V2__attempts", include_str!("../migrations/sqlite/V2__attempts.sql")),

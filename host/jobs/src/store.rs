@@ -10,6 +10,7 @@ mod accounts;
 mod counted;
 mod error;
 mod hooked;
+pub mod location;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod rows;
@@ -19,6 +20,8 @@ mod types;
 
 pub use accounts::{Past, Swept, Usage};
 pub use counted::{CountedStore, Tally};
+#[cfg(feature = "postgres")]
+pub(crate) use error::TimedOut;
 pub(crate) use error::cause;
 pub use error::{Cause, StoreError, chain};
 pub use hooked::{Hook, HookedStore};
@@ -153,6 +156,9 @@ pub trait JobStore: Send + Sync {
     /// Forgets what was promised to be kept only until now: jobs become tombstones, tombstones go 30 days later. Their
     /// idempotency keys are free again. Repeats nothing and can be stopped anywhere.
     async fn sweep(&self) -> Stored<Swept>;
+
+    /// Whether the store can be reached: the cheapest call that there is.
+    async fn ping(&self) -> Stored<()>;
 
     /// What the store takes.
     async fn usage(&self) -> Stored<Usage>;

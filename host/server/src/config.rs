@@ -250,17 +250,12 @@ impl Config {
         config.state = config.state.map(|path| folder.join(path));
         config.tls = config.tls.map(|tls| tls.below(&folder));
         config.roots = config.roots.map(|path| folder.join(path));
+        config.jobs.password_file = config.jobs.password_file.map(|path| folder.join(path));
         Ok(config)
     }
 
     /// What a running server cannot change is taken from `old` again. Returns the keys that would have changed.
     pub(crate) fn fix(&mut self, old: &Self) -> Vec<&'static str> {
-        fn keep<T: PartialEq + Clone>(changed: &mut Vec<&'static str>, key: &'static str, new: &mut T, old: &T) {
-            if new != old {
-                changed.push(key);
-                new.clone_from(old);
-            }
-        }
         let mut changed = Vec::new();
         let keys = &mut changed;
         keep(keys, "listen", &mut self.listen, &old.listen);
@@ -275,16 +270,7 @@ impl Config {
         keep(keys, "roots", &mut self.roots, &old.roots);
         keep(keys, "traces", &mut self.traces, &old.traces);
         keep(keys, "log", &mut self.log, &old.log);
-        let (new, jobs) = (&mut self.jobs, &old.jobs);
-        keep(keys, "jobs.role", &mut new.role, &jobs.role);
-        keep(keys, "jobs.store", &mut new.store, &jobs.store);
-        keep(keys, "jobs.at-once", &mut new.at_once, &jobs.at_once);
-        keep(keys, "jobs.waiting", &mut new.waiting, &jobs.waiting);
-        keep(keys, "jobs.lease", &mut new.lease, &jobs.lease);
-        keep(keys, "jobs.timeout", &mut new.timeout, &jobs.timeout);
-        keep(keys, "jobs.retention", &mut new.retention, &jobs.retention);
-        keep(keys, "jobs.quota", &mut new.quota, &jobs.quota);
-        keep(keys, "jobs.lives", &mut new.lives, &jobs.lives);
+        self.jobs.fix(&old.jobs, keys);
         let (new, old) = (&mut self.limits, &old.limits);
         keep(keys, "limits.component", &mut new.component, &old.component);
         keep(keys, "limits.headers", &mut new.headers, &old.headers);
@@ -327,6 +313,7 @@ impl Config {
                 ));
             }
         }
+        self.jobs.check()?;
         let limits = &self.limits;
         let counts = [
             ("slots", self.slots),
@@ -341,6 +328,14 @@ impl Config {
             0..8192 => refuse("limits.headers is less than the 8KiB that ordinary clients send".to_owned()),
             _ => Ok(()),
         }
+    }
+}
+
+/// Takes a value from `old`; notes its key if it would have changed.
+fn keep<T: PartialEq + Clone>(changed: &mut Vec<&'static str>, key: &'static str, new: &mut T, old: &T) {
+    if new != old {
+        changed.push(key);
+        new.clone_from(old);
     }
 }
 

@@ -9,6 +9,7 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::config::JobRole;
 use crate::recent::unix_ms;
 use crate::server::Server;
 
@@ -18,7 +19,8 @@ pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// The server takes queries on: its apps have been looked at, and it is not about to stop.
+/// The server takes queries on: its apps have been looked at, and it is not about to stop. A second line says so when the
+/// store of jobs cannot be reached. Queries do not need it: only a dispatcher or a processor is not ready then.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -29,10 +31,40 @@ pub(crate) async fn healthz() -> &'static str {
     tag = "server"
 )]
 pub(crate) async fn readyz(State(server): State<Arc<Server>>) -> Response {
-    match (server.is_stopping(), server.apps.is_ready()) {
-        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response(),
-        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "loading apps\n").into_response(),
-        (false, true) => "ready\n".into_response(),
+    if server.is_stopping() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
+    if !server.apps.is_ready() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "loading apps\n").into_response();
+    }
+    match &server.jobs {
+        Some(jobs) if !jobs.is_reached() => {
+            let is_for_queries = jobs.config.role == JobRole::All;
+            let status = if is_for_queries { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            let first = if is_for_queries { "ready" } else { "not ready" };
+            (status, format!("{first}\nthe store of jobs cannot be reached\n")).into_response()
+        }
+        _ => "ready\n".into_response(),
+    }
+}
+
+/// The server takes jobs on, or runs them: it is ready, has jobs, and their store can be reached.
+#[utoipa::path(
+    get,
+    path = "/readyz/jobs",
+    responses(
+        (status = 200, description = "It does", body = String, content_type = "text/plain"),
+        (status = 503, description = "It does not, and says why", body = String, content_type = "text/plain"),
+    ),
+    tag = "server"
+)]
+pub(crate) async fn jobs_readyz(State(server): State<Arc<Server>>) -> Response {
+    match &server.jobs {
+        None => (StatusCode::SERVICE_UNAVAILABLE, "no jobs here\n").into_response(),
+        Some(jobs) if !jobs.is_reached() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready\nthe store of jobs cannot be reached\n").into_response()
+        }
+        Some(_) => readyz(State(server)).await,
     }
 }
 

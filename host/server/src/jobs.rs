@@ -13,14 +13,18 @@ pub(crate) use submit::{__path_submit, instead, submit};
 pub(crate) use telemetry::Telemetry;
 pub(crate) use views::View;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use frond_jobs::processor::{Bell, Processor, Settings};
+use frond_jobs::store::chain;
+use frond_jobs::store::location::{Location, environment};
 use frond_jobs::{CountedStore, JobStore, StoreError, Tally, postgres, sqlite};
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
 
 use self::feed::Feeds;
 use crate::apps::{AppView, Registry};
@@ -30,6 +34,11 @@ use crate::config::{JobRole, Jobs as JobsConfig};
 const SWEEP: Duration = Duration::from_secs(60);
 /// Partial answers that are made at once: each reads all partials of its job.
 const MERGING: usize = 2;
+/// How often the store is looked at, and how long it has to answer that.
+const LOOK: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Pauses between attempts to open a database: from this, doubled, to that.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 /// The jobs of this server.
 pub(crate) struct Jobs {
@@ -41,6 +50,7 @@ pub(crate) struct Jobs {
     feeds: Feeds,
     /// Partial answers that may be made at once.
     merging: Semaphore,
+    is_reached: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
     tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
 }
@@ -61,7 +71,11 @@ impl Jobs {
         let store: Arc<dyn JobStore> = Arc::new(CountedStore::new(open(config, state).await?, tally.clone()));
         let (stop, stopped) = watch::channel(false);
         let bell = Bell::default();
-        let mut tasks = vec![tokio::spawn(sweep(store.clone(), stopped.clone()))];
+        let is_reached = Arc::new(AtomicBool::new(true));
+        let mut tasks = vec![
+            tokio::spawn(sweep(store.clone(), stopped.clone())),
+            tokio::spawn(look(store.clone(), is_reached.clone(), stopped.clone())),
+        ];
         if config.role.processes() {
             let settings =
                 Settings { at_once: config.at_once, lease: config.lease.0, lives: config.lives, ..Settings::default() };
@@ -73,7 +87,12 @@ impl Jobs {
         }
         let (feeds, merging) = (Feeds::default(), Semaphore::new(MERGING));
         let (config, tasks) = (config.clone(), std::sync::Mutex::new(tasks));
-        Ok(Some(Self { store, bell, tally, config, slots, feeds, merging, stop, tasks }))
+        Ok(Some(Self { store, bell, tally, config, slots, feeds, merging, is_reached, stop, tasks }))
+    }
+
+    /// True while the store answers.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.is_reached.load(Ordering::Relaxed)
     }
 
     /// Gives back the jobs that run: whoever takes them goes on where they are.
@@ -93,45 +112,80 @@ impl Jobs {
 }
 
 /// Where jobs are kept.
-enum Place<'a> {
-    Database(&'a str),
-    Folder(PathBuf),
-}
-
-impl<'a> Place<'a> {
-    fn of(config: &'a JobsConfig, state: &Path) -> Self {
-        match config.store.as_deref() {
-            Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => Self::Database(url),
-            folder => Self::Folder(state.join(folder.unwrap_or("jobs"))),
-        }
-    }
+fn location(config: &JobsConfig) -> Result<Location, StoreError> {
+    let store = config.store.as_deref().unwrap_or("jobs");
+    Location::parse(store, &environment).map_err(|error| StoreError::Settings(error.to_string()))
 }
 
 /// The place for people; a database's URL may have a password.
 pub(crate) fn place(config: &JobsConfig, state: &Path) -> String {
-    match Place::of(config, state) {
-        Place::Database(_) => "the database that `jobs.store` names".to_owned(),
-        Place::Folder(folder) => format!("`{}`", folder.display()),
+    match location(config) {
+        Ok(Location::Folder(folder)) => format!("`{}`", state.join(folder).display()),
+        Ok(Location::Database(_)) | Err(_) => "the place that `jobs.store` names".to_owned(),
     }
 }
 
 async fn open(config: &JobsConfig, state: &Path) -> Result<Arc<dyn JobStore>, StoreError> {
-    match Place::of(config, state) {
-        Place::Database(url) => {
-            let options =
-                postgres::Options { max_bytes: config.quota.map(|quota| quota.0), ..postgres::Options::default() };
-            Ok(Arc::new(postgres::PostgresStore::open(url, options).await?))
+    match location(config)? {
+        Location::Database(url) => {
+            let options = postgres::Options {
+                max_bytes: config.quota.map(|quota| quota.0),
+                password_file: config.password_file.clone(),
+                ..postgres::Options::default()
+            };
+            let opened = waited_for(config.store_wait.0, || postgres::PostgresStore::open(&url, options.clone()));
+            Ok(Arc::new(opened.await?))
         }
-        Place::Folder(folder) => {
+        Location::Folder(folder) => {
+            let folder = state.join(folder);
             let options =
                 sqlite::Options { max_bytes: config.quota.map(|quota| quota.0), ..sqlite::Options::default() };
             let opened = tokio::task::spawn_blocking(move || sqlite::SqliteStore::open(&folder, options)).await;
             let lost = |lost| StoreError::Other(Arc::new(lost));
             let store = opened.map_err(lost)??;
             if let Err(error) = store.lapse().await {
-                tracing::warn!(%error, "jobs of the last run wait until their leases lapse");
+                tracing::warn!(error = chain(&error), "jobs of the last run wait until their leases lapse");
             }
             Ok(Arc::new(store))
+        }
+    }
+}
+
+/// Opens a database that may be away for a while, as when all of a rack starts at once.
+async fn waited_for<T, F>(time: Duration, mut open: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let until = Instant::now() + time;
+    let mut pause = PAUSES.0;
+    loop {
+        match open().await {
+            Err(error @ StoreError::Unavailable(_)) if Instant::now() + pause < until => {
+                tracing::warn!(error = chain(&error), "waiting for the database of jobs");
+                sleep(pause).await;
+                pause = (pause * 2).min(PAUSES.1);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Looks whether the store can be reached, again and again, and says so when that changes.
+async fn look(store: Arc<dyn JobStore>, is_reached: Arc<AtomicBool>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let answer = timeout(PATIENCE, store.ping()).await;
+        let reached = matches!(answer, Ok(Ok(())));
+        match (is_reached.swap(reached, Ordering::Relaxed), answer) {
+            (false, Ok(Ok(()))) => tracing::info!("the store of jobs is reached again"),
+            (true, Ok(Err(error))) => tracing::error!(error = chain(&error), "the store of jobs cannot be reached"),
+            (true, Err(_)) => {
+                tracing::error!("the store of jobs cannot be reached: it has not answered for {PATIENCE:?}")
+            }
+            _ => {}
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = sleep(LOOK) => {}
         }
     }
 }
@@ -155,7 +209,7 @@ async fn sweep(store: Arc<dyn JobStore>, mut stop: watch::Receiver<bool>) {
         match store.sweep().await {
             Ok(swept) if swept.expired > 0 => tracing::info!(jobs = swept.expired, bytes = swept.bytes, "jobs expired"),
             Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "expired jobs could not be swept"),
+            Err(error) => tracing::warn!(error = chain(&error), "expired jobs could not be swept"),
         }
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,

@@ -244,7 +244,7 @@ impl From<&RunError> for Problem {
 /// What the store of jobs says.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        let detail = chain(&error);
+        let detail = told(&error);
         let (status, slug, after) = match error {
             StoreError::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", None),
             StoreError::Expired(_) => (StatusCode::GONE, "expired", None),
@@ -252,13 +252,25 @@ impl From<StoreError> for Problem {
             StoreError::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "key-reused", None),
             StoreError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", None),
             StoreError::Unkeepable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-query", None),
-            StoreError::Full => (StatusCode::INSUFFICIENT_STORAGE, "store-full", None),
-            StoreError::Unavailable(_) | StoreError::ReadOnly => {
+            StoreError::Full(_) => (StatusCode::INSUFFICIENT_STORAGE, "store-full", None),
+            StoreError::Unavailable(_) | StoreError::ReadOnly(_) | StoreError::Denied { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", Some(2))
             }
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal", None),
         };
         Self { retry_after: after, ..Self::new(status, slug, detail) }
+    }
+}
+
+/// What a client is told of an error of the store. What its database said is for the log: that may name hosts, roles, data.
+fn told(error: &StoreError) -> String {
+    if error.is_refusal() {
+        return error.to_string();
+    }
+    tracing::warn!(error = chain(error), "a call to the store of jobs failed");
+    match error {
+        StoreError::Full(_) | StoreError::Unavailable(_) => error.to_string(),
+        _ => "the store of jobs cannot be used\n(the server's log says why)".to_owned(),
     }
 }
 

@@ -39,7 +39,10 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .routes(routes!(health::about))
         .routes(routes!(metrics::metrics))
         .layer(from_fn_with_state(server.clone(), guard));
-    let open = OpenApiRouter::new().routes(routes!(health::healthz)).routes(routes!(health::readyz));
+    let open = OpenApiRouter::new()
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::jobs_readyz));
     let (router, described) = guarded.merge(open).split_for_parts();
     let described: Arc<str> = openapi::text(&described).unwrap_or_default().into();
     router

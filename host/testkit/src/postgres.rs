@@ -3,19 +3,22 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+/// Settings of a server whose data need not outlive it.
+const QUICK: &str = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off";
+
 /// A server of one's own.
 pub struct Postgres {
     programs: PathBuf,
     user: Option<(u32, u32)>,
     port: u16,
-    settings: &'static str,
+    settings: String,
     folder: TempDir,
     guard: Child,
 }
@@ -32,16 +35,23 @@ impl Postgres {
     /// Starts one on a free port of this machine. `None`, aloud, when there is no PostgreSQL here; on CI that is a failure.
     #[must_use]
     pub fn start() -> Option<Self> {
-        Self::start_with("-c fsync=off -c full_page_writes=off -c synchronous_commit=off")
+        Self::start_with(QUICK, None)
+    }
+
+    /// The same with a certificate and its key, both as PEM. It takes no connection from the network that is not encrypted,
+    /// and knows a user `secret`, whose password is `pass:word/@`, and to whom nothing but a password opens.
+    #[must_use]
+    pub fn start_encrypted(certificate: &str, key: &str) -> Option<Self> {
+        Self::start_with(&format!("{QUICK} -c ssl=on"), Some((certificate, key)))
     }
 
     /// The same as it comes, which keeps what it has acknowledged through a loss of power: for measuring.
     #[must_use]
     pub fn start_durable() -> Option<Self> {
-        Self::start_with("")
+        Self::start_with("", None)
     }
 
-    fn start_with(settings: &'static str) -> Option<Self> {
+    fn start_with(settings: &str, identity: Option<(&str, &str)>) -> Option<Self> {
         let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("frond-pg-").tempdir().unwrap();
         // The server refuses to run as root: then as the user that its package has made.
@@ -56,8 +66,19 @@ impl Postgres {
         let data = folder.path().join("data");
         let initdb = ["--username=frond", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"];
         must(as_user(user, &programs.join("initdb")).args(initdb).arg("--pgdata").arg(&data));
+        if let Some((certificate, key)) = identity {
+            let rules = "local all all trust\nhostssl all secret all scram-sha-256\nhostssl all all all trust\n";
+            for (name, text) in [("server.crt", certificate), ("server.key", key), ("pg_hba.conf", rules)] {
+                let path = data.join(name);
+                fs::write(&path, text).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+                if let Some((owner, group)) = user {
+                    chown(&path, Some(owner), Some(group)).unwrap();
+                }
+            }
+        }
         let guard = guard(&programs, user, &data, folder.path());
-        let mut server = Self { programs, user, port: 0, settings, folder, guard };
+        let mut server = Self { programs, user, port: 0, settings: settings.to_owned(), folder, guard };
         // Somebody else may get the port between its choice and its use.
         let started = (0..5).any(|_| {
             server.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -67,10 +88,29 @@ impl Postgres {
         Some(server)
     }
 
+    /// Where it listens on this machine.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The folder of its socket.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// How a database of it is reached.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgres://frond@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Does `sql` in the database `postgres`.
+    pub fn psql(&self, sql: &str) {
+        let mut psql = as_user(self.user, &self.programs.join("psql"));
+        psql.args(["--quiet", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "--dbname"]).arg(self.url("postgres"));
+        must(psql.arg("--command").arg(sql));
     }
 
     /// Ends it, and every connection to it: nobody is waited for.
@@ -134,6 +174,62 @@ fn guard(programs: &Path, user: Option<(u32, u32)>, data: &Path, folder: &Path) 
     let mut guard = as_user(user, Path::new("sh"));
     guard.args(["-c", script, "sh"]).arg(programs.join("pg_ctl")).arg(data).arg(folder);
     guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// A pooler between clients and a server.
+pub struct Pooler {
+    port: u16,
+    child: Child,
+    _folder: TempDir,
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Pooler {
+    /// Starts pgbouncer before a server, in the pool mode `session`, `transaction` or `statement`. `None`, aloud, when there is
+    /// none here; on CI that is a failure.
+    #[must_use]
+    pub fn start(server: &Postgres, mode: &str) -> Option<Self> {
+        let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer"];
+        let Some(program) = program.iter().map(Path::new).find(|program| program.exists()) else {
+            assert!(
+                std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+                "pgbouncer is missing: .ci/install-pgbouncer"
+            );
+            let _ = writeln!(std::io::stderr(), "SKIPPED: pgbouncer is missing (.ci/install-pgbouncer installs it)");
+            return None;
+        };
+        let folder = tempfile::Builder::new().prefix("frond-pool-").tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let settings = format!(
+            "[databases]\n* = host=127.0.0.1 port={} user=frond\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+             listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = {mode}\nserver_tls_sslmode = disable\n",
+            server.port
+        );
+        let file = folder.path().join("pgbouncer.ini");
+        fs::write(&file, settings).unwrap();
+        let log = fs::File::create(folder.path().join("log")).unwrap();
+        let mut child = as_user(server.user, program);
+        let mut child = child.arg(&file).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none(), "{}", fs::read_to_string(folder.path().join("log")).unwrap());
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        Some(Self { port, child, _folder: folder })
+    }
+
+    /// How a database is reached through it.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://frond@127.0.0.1:{}/{database}", self.port)
+    }
 }
 
 fn as_user(user: Option<(u32, u32)>, program: &Path) -> Command {

@@ -89,7 +89,7 @@ impl Hold {
         loop {
             let called = call(&*self.0.store).await;
             match called {
-                Err(error @ (StoreError::Unavailable(_) | StoreError::Full | StoreError::ReadOnly)) => {
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::ReadOnly(_))) => {
                     tracing::warn!(job = %self.0.id, error = chain(&error), "waiting for the store of jobs");
                     sleep(pause).await;
                     pause = (pause * 2).min(PAUSES.1);

@@ -187,6 +187,10 @@ impl JobStore for CountedStore {
         self.tally.of("sweep", self.store.sweep().await)
     }
 
+    async fn ping(&self) -> Stored<()> {
+        self.tally.of("ping", self.store.ping().await)
+    }
+
     async fn usage(&self) -> Stored<Usage> {
         self.tally.of("usage", self.store.usage().await)
     }

@@ -11,6 +11,12 @@ mod tests;
 /// What the database said. Shared, as one failed transaction may be the end of many calls.
 pub type Cause = Arc<dyn Error + Send + Sync>;
 
+/// Time that ran out: of a statement, a lock, or a connection that has fallen silent. As the cause of
+/// [`StoreError::Unavailable`], it is counted apart.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct TimedOut(pub(crate) String);
+
 /// Why a store did not do what it was asked. Except for [`StoreError::Unavailable`], nothing has changed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -46,10 +52,25 @@ pub enum StoreError {
     KeyReused,
     /// There is no room.
     #[error("the store of jobs is full\n(make room on its disk or raise its quota; jobs make room when they expire)")]
-    Full,
+    Full(#[source] Option<Cause>),
     /// The store can be read, but not written.
-    #[error("the store of jobs cannot be written\n(look at the permissions of its folder and files)")]
-    ReadOnly,
+    #[error(
+        "the store of jobs cannot be written\n\
+         (of a folder, look at the permissions and those of its files; a database may be a standby)"
+    )]
+    ReadOnly(#[source] Cause),
+    /// The role lacks rights in the database. It says which.
+    #[error("{what}")]
+    Denied {
+        /// What is missing, and what helps.
+        what: String,
+        /// What the database said.
+        #[source]
+        cause: Cause,
+    },
+    /// What says where the store is, is wrong. It says what of it; never a password.
+    #[error("{0}")]
+    Settings(String),
     /// The database is away or too busy, for now: the call may or may not have had its effect.
     #[error("the store of jobs cannot be reached\n(this passes: look at the job, and try again)")]
     Unavailable(#[source] Cause),
@@ -81,7 +102,7 @@ pub enum StoreError {
     )]
     Unkeepable(#[source] Cause),
     /// What should not happen.
-    #[error("the store of jobs failed\n(its database said what none should say: look at its log)")]
+    #[error("the store of jobs failed\n(its database returned an unexpected error: see the server's log)")]
     Other(#[source] Cause),
 }
 
@@ -96,8 +117,11 @@ impl StoreError {
             Self::Illegal(_) => "illegal",
             Self::NoPartition { .. } => "no-partition",
             Self::KeyReused => "key-reused",
-            Self::Full => "full",
-            Self::ReadOnly => "read-only",
+            Self::Full(_) => "full",
+            Self::ReadOnly(_) => "read-only",
+            Self::Denied { .. } => "denied",
+            Self::Settings(_) => "settings",
+            Self::Unavailable(cause) if cause.is::<TimedOut>() => "timed-out",
             Self::Unavailable(_) => "unavailable",
             Self::Corrupt(_) => "corrupt",
             Self::Newer { .. } => "newer",

@@ -67,5 +67,6 @@ hooked! {
     events(id: JobId, after: u64, limit: u32) -> EventPage;
     history(app: &str, version: &str, limit: u32) -> Vec<Past>;
     sweep() -> Swept;
+    ping() -> ();
     usage() -> Usage;
 }

@@ -1,26 +1,27 @@
 //! The store that several roots share: a PostgreSQL database of its own, 14 or later. As many processes as there are may
-//! have it open; the first one that comes makes the tables, or brings them to the latest version. They connect to the
-//! server itself: a pooler that shares connections between transactions would take their settings away.
+//! have it open; the first one that comes makes the tables, or brings them to the latest version. Its server's clock is the
+//! one that counts. They connect to the server itself: a pooler that shares connections between transactions is refused.
 //!
 //! What returned is on the server's disk, as far as the server is set to wait for that (`synchronous_commit`). Large
 //! bytes stay in their rows, to [`MAX_BYTES`]; larger ones are refused. Texts that contain a NUL character are refused as
 //! well: PostgreSQL does not keep them.
 //!
-//! Connections are not encrypted: keep the database on the same host, in a private network, or behind a tunnel.
+//! No call waits for ever: statements have limits in the server and here, and a connection that is silent is given up.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::Pool;
 use tokio::time::Instant;
 use tokio_postgres::IsolationLevel;
 
 use crate::clock::SetClock;
-use crate::job::{JobId, UnixMs};
+use crate::job::JobId;
 
-use super::rows::{USAGE, count_jobs};
-use super::rules::{admit, sql, unsigned};
+use super::location::{DatabaseUrl, environment};
+use super::rules::{admit, sql};
 use super::{
     Accepted, AcceptedNow, Apps, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, News,
     Page, Partial, PartitionPage, PartitionRow, Past, Planned, StoreError, Stored, Submitted, Swept, Taken, Told,
@@ -32,7 +33,13 @@ mod fault;
 mod jobs;
 mod owner;
 mod results;
+mod schema;
+mod session;
 mod sweep;
+mod target;
+mod tls;
+
+use session::{Lent, Load};
 
 /// The largest query, partial, piece of a plan, or answer: 256 MiB.
 pub const MAX_BYTES: u64 = 256 << 20;
@@ -47,8 +54,13 @@ pub struct Options {
     pub connections: usize,
     /// How long a statement may take, and how long it may wait for another's locks: a call may be several.
     pub statement_timeout: Duration,
+    /// How long the answer to a statement that carries little is waited for. Others have the statements' limit, and a second
+    /// more for each 4 MiB.
+    pub patience: Duration,
     /// How long to wait for the server to answer a new connection, and for a connection to be free.
     pub connect_timeout: Duration,
+    /// A file with the password, read for each new connection.
+    pub password_file: Option<PathBuf>,
     /// The most bytes that jobs may take, not counting their events; `None` for as many as the disk has. New jobs are
     /// refused a little earlier, so that those that are there can end.
     pub max_bytes: Option<u64>,
@@ -63,7 +75,9 @@ impl Default for Options {
         Self {
             connections: 8,
             statement_timeout: Duration::from_secs(30),
+            patience: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
+            password_file: None,
             max_bytes: None,
             events_kept: EVENTS_KEPT,
             clock: None,
@@ -73,27 +87,36 @@ impl Default for Options {
 
 /// Does `$work` with a transaction that it can name, and commits.
 macro_rules! writing {
-    ($store:expr, |$transaction:ident| $work:expr) => {{
-        let mut client = $store.client().await?;
-        let writing = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
-        let $transaction = writing.start().await?;
-        let done = $work.await?;
-        $transaction.commit().await?;
-        Ok(done)
-    }};
+    ($store:expr, $load:expr, |$transaction:ident| $work:expr) => {
+        in_transaction!($store, $load, IsolationLevel::ReadCommitted, false, |$transaction| $work)
+    };
 }
 
 /// Does `$work` with a transaction that it can name, and that sees one moment.
 macro_rules! reading {
-    ($store:expr, |$transaction:ident| $work:expr) => {{
-        let mut client = $store.client().await?;
-        let reading = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
-        let $transaction = reading.start().await?;
-        let read = $work.await?;
-        $transaction.commit().await?;
-        Ok(read)
+    ($store:expr, $load:expr, |$transaction:ident| $work:expr) => {
+        in_transaction!($store, $load, IsolationLevel::RepeatableRead, true, |$transaction| $work)
+    };
+}
+
+macro_rules! in_transaction {
+    ($store:expr, $load:expr, $isolation:expr, $read_only:expr, |$transaction:ident| $work:expr) => {{
+        let mut lent = $store.lend($load).await?;
+        let done: Stored<_> = async {
+            let $transaction = lent.begin($isolation, $read_only).await?;
+            let done = $work.await?;
+            $transaction.commit().await?;
+            Ok(done)
+        }
+        .await;
+        lent.end(done)
     }};
 }
+
+/// Reading rows that may be as large as they get.
+const ROWS: Load = Load::Much(MAX_BYTES);
+/// Changing many small rows.
+const MANY: Load = Load::Much(0);
 
 /// The store.
 pub struct PostgresStore {
@@ -104,15 +127,17 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Opens the store in the database that `config` names: a URL, or words as `host=… dbname=…`.
+    /// Opens the store in the database that `url` names, completed from the environment as libpq does.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the server does not answer; [`StoreError::Newer`] for a database of a newer Frond;
-    /// [`StoreError::ReadOnly`] for a standby, or without the rights that are needed.
-    pub async fn open(config: &str, options: Options) -> Stored<Self> {
-        let pool = connect::pool(config, &options)?;
-        connect::migrate(pool.get().await?).await?;
-        Ok(Self { pool, options, used: Mutex::default() })
+    /// [`StoreError::Settings`] for a URL that is wrong, and for a pooler in transaction mode; [`StoreError::Unavailable`]
+    /// when the server does not answer; [`StoreError::Newer`] for a database of a newer Frond; [`StoreError::Denied`]
+    /// without the rights that are needed, [`StoreError::ReadOnly`] for a standby.
+    pub async fn open(url: &DatabaseUrl, options: Options) -> Stored<Self> {
+        let target = target::Target::new(url, &environment)?;
+        let connector = connect::Connector::new(target, &options)?;
+        schema::prepare(&connector, options.patience).await?;
+        Ok(Self { pool: connect::pool(connector, &options)?, options, used: Mutex::default() })
     }
 
     /// The time that a test has set.
@@ -126,8 +151,8 @@ impl PostgresStore {
         if let Some((_, used)) = known.filter(|(at, _)| at.elapsed() < FRESH) {
             return Ok(used);
         }
-        let sum = "SELECT COALESCE(sum(bytes), 0)::bigint FROM jobs";
-        let used = unsigned(self.client().await?.query_one(sum, &[]).await?.try_get(0)?);
+        let used: Stored<_> = reading!(self, MANY, |transaction| sweep::used(&transaction));
+        let used = used?;
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), used));
         Ok(used)
     }
@@ -135,7 +160,7 @@ impl PostgresStore {
     /// Refuses what would be added to a store that has all it may have.
     async fn grows(&self) -> Stored<()> {
         match self.options.max_bytes {
-            Some(most) if self.used().await? > most => Err(StoreError::Full),
+            Some(most) if self.used().await? > most => Err(StoreError::Full(None)),
             _ => Ok(()),
         }
     }
@@ -143,7 +168,7 @@ impl PostgresStore {
     /// Removes what nobody can ask for, of one job or of all.
     async fn trim(&self, id: Option<JobId>) -> Stored<()> {
         loop {
-            let more: Stored<bool> = writing!(self, |transaction| sweep::trim(&transaction, id));
+            let more: Stored<bool> = writing!(self, MANY, |transaction| sweep::trim(&transaction, id));
             if !more? {
                 return Ok(());
             }
@@ -157,8 +182,8 @@ impl PostgresStore {
         }
     }
 
-    async fn client(&self) -> Stored<Object> {
-        Ok(self.pool.get().await?)
+    async fn lend(&self, load: Load) -> Stored<Lent<'_>> {
+        Lent::new(&self.pool, &self.options, load).await
     }
 }
 
@@ -169,26 +194,26 @@ impl JobStore for PostgresStore {
         if self.options.max_bytes.is_some() {
             admit(self.used().await?, self.options.max_bytes)?;
         }
-        writing!(self, |transaction| jobs::submit(&transaction, &job, self.set()))
+        writing!(self, Load::of([job.query.len()]), |transaction| jobs::submit(&transaction, &job, self.set()))
     }
 
     async fn get(&self, id: JobId) -> Stored<Job> {
-        reading!(self, |transaction| jobs::get(&transaction, id))
+        reading!(self, Load::Little, |transaction| jobs::get(&transaction, id))
     }
 
     async fn asked(&self, id: JobId) -> Stored<Asked> {
-        reading!(self, |transaction| jobs::asked(&transaction, id))
+        reading!(self, ROWS, |transaction| jobs::asked(&transaction, id))
     }
 
     async fn list(&self, filter: &Filter, page: Page) -> Stored<Vec<Job>> {
-        reading!(self, |transaction| jobs::list(&transaction, filter, page))
+        reading!(self, Load::Little, |transaction| jobs::list(&transaction, filter, page))
     }
 
     async fn take(&self, owner: &str, apps: &Apps, lease: Duration) -> Stored<Option<Taken>> {
         // A row that another changed while it was looked at falls out, and the next one is not looked at in its place.
         for _ in 0..TRIES {
             let taken: Stored<_> =
-                writing!(self, |transaction| owner::take(&transaction, owner, apps, lease, self.set()));
+                writing!(self, Load::Little, |transaction| owner::take(&transaction, owner, apps, lease, self.set()));
             match taken? {
                 Some(taken) => return Ok(Some(taken)),
                 None if !self.is_waiting(apps).await? => return Ok(None),
@@ -199,111 +224,120 @@ impl JobStore for PostgresStore {
     }
 
     async fn renew(&self, id: JobId, epoch: u64, lease: Duration) -> Stored<Told> {
-        writing!(self, |transaction| owner::renew(&transaction, id, epoch, lease, self.set()))
+        writing!(self, Load::Little, |transaction| owner::renew(&transaction, id, epoch, lease, self.set()))
     }
 
     async fn wanted(&self, id: JobId, epoch: u64) -> Stored<Told> {
-        reading!(self, |transaction| owner::wanted(&transaction, id, epoch))
+        reading!(self, Load::Little, |transaction| owner::wanted(&transaction, id, epoch))
     }
 
     async fn release(&self, id: JobId, epoch: u64) -> Stored<()> {
-        writing!(self, |transaction| owner::release(&transaction, id, epoch))
+        writing!(self, Load::Little, |transaction| owner::release(&transaction, id, epoch))
     }
 
     async fn plan(&self, id: JobId, epoch: u64, planned: Planned) -> Stored<()> {
         self.grows().await?;
-        writing!(self, |transaction| owner::plan(&transaction, id, epoch, &planned))
+        writing!(self, Load::of(planned.partitions.iter().map(owner::size)), |transaction| owner::plan(
+            &transaction,
+            id,
+            epoch,
+            &planned
+        ))
     }
 
     async fn partitions(&self, id: JobId, page: &PartitionPage) -> Stored<Vec<PartitionRow>> {
-        reading!(self, |transaction| owner::partitions(&transaction, id, page))
+        reading!(self, ROWS, |transaction| owner::partitions(&transaction, id, page))
     }
 
     async fn accept(&self, id: JobId, epoch: u64, results: Vec<Accepted>) -> Stored<AcceptedNow> {
         self.grows().await?;
-        writing!(self, |transaction| results::accept(&transaction, id, epoch, &results))
+        writing!(self, Load::of(results.iter().map(results::size)), |transaction| results::accept(
+            &transaction,
+            id,
+            epoch,
+            &results
+        ))
     }
 
     async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> Stored<Vec<Partial>> {
-        reading!(self, |transaction| results::partials(&transaction, id, after, max_bytes))
+        reading!(self, ROWS, |transaction| results::partials(&transaction, id, after, max_bytes))
     }
 
     async fn merge(&self, id: JobId, epoch: u64) -> Stored<()> {
-        writing!(self, |transaction| owner::merge(&transaction, id, epoch))
+        writing!(self, Load::Little, |transaction| owner::merge(&transaction, id, epoch))
     }
 
     async fn finish(&self, id: JobId, epoch: u64, ended: Ended) -> Stored<Job> {
         fits("bytes of an answer", ended.result.as_ref().map_or(0, bytes::Bytes::len))?;
-        let job: Stored<Job> = writing!(self, |transaction| owner::finish(&transaction, id, epoch, &ended, self.set()));
+        let job: Stored<Job> =
+            writing!(self, Load::of(ended.result.as_ref().map(bytes::Bytes::len)), |transaction| owner::finish(
+                &transaction,
+                id,
+                epoch,
+                &ended,
+                self.set()
+            ));
         let job = job?;
         self.trim_now(id).await;
         Ok(job)
     }
 
     async fn result(&self, id: JobId) -> Stored<Option<JobResult>> {
-        reading!(self, |transaction| jobs::result(&transaction, id))
+        reading!(self, ROWS, |transaction| jobs::result(&transaction, id))
     }
 
     async fn cancel(&self, id: JobId, keep_partial: bool) -> Stored<Job> {
-        writing!(self, |transaction| jobs::cancel(&transaction, id, keep_partial, self.set()))
+        writing!(self, Load::Little, |transaction| jobs::cancel(&transaction, id, keep_partial, self.set()))
     }
 
     async fn redrive(&self, id: JobId) -> Stored<Job> {
-        writing!(self, |transaction| jobs::redrive(&transaction, id, self.set()))
+        writing!(self, MANY, |transaction| jobs::redrive(&transaction, id, self.set()))
     }
 
     async fn retain(&self, id: JobId, retention_ms: u64) -> Stored<Job> {
-        writing!(self, |transaction| jobs::retain(&transaction, id, retention_ms))
+        writing!(self, Load::Little, |transaction| jobs::retain(&transaction, id, retention_ms))
     }
 
     async fn delete(&self, id: JobId) -> Stored<Job> {
-        let buried: Stored<()> = writing!(self, |transaction| sweep::delete(&transaction, id, self.set()));
+        let buried: Stored<()> = writing!(self, MANY, |transaction| sweep::delete(&transaction, id, self.set()));
         buried?;
         self.trim_now(id).await;
         self.get(id).await
     }
 
     async fn append(&self, id: JobId, epoch: u64, news: News) -> Stored<()> {
-        writing!(self, |transaction| owner::append(&transaction, id, epoch, &news, self.options.events_kept))
+        writing!(self, MANY, |transaction| owner::append(&transaction, id, epoch, &news, self.options.events_kept))
     }
 
     async fn events(&self, id: JobId, after: u64, limit: u32) -> Stored<EventPage> {
-        reading!(self, |transaction| jobs::events(&transaction, id, after, limit))
+        reading!(self, MANY, |transaction| jobs::events(&transaction, id, after, limit))
     }
 
     async fn history(&self, app: &str, version: &str, limit: u32) -> Stored<Vec<Past>> {
-        reading!(self, |transaction| jobs::history(&transaction, app, version, limit))
+        reading!(self, Load::Little, |transaction| jobs::history(&transaction, app, version, limit))
     }
 
     async fn sweep(&self) -> Stored<Swept> {
         let mut swept = Swept::default();
         // A transaction each, so that nobody waits long for a row.
         loop {
-            let expired: Stored<_> = writing!(self, |transaction| sweep::expire(&transaction, self.set()));
+            let expired: Stored<_> = writing!(self, MANY, |transaction| sweep::expire(&transaction, self.set()));
             let Some(bytes) = expired? else { break };
             swept.expired += 1;
             swept.bytes += bytes;
         }
         self.trim(None).await?;
-        let forgotten: Stored<_> = writing!(self, |transaction| sweep::forget(&transaction, self.set()));
+        let forgotten: Stored<_> = writing!(self, MANY, |transaction| sweep::forget(&transaction, self.set()));
         swept.forgotten = forgotten?;
         Ok(swept)
     }
 
+    async fn ping(&self) -> Stored<()> {
+        reading!(self, Load::Little, |transaction| sweep::ping(&transaction))
+    }
+
     async fn usage(&self) -> Stored<Usage> {
-        let client = self.client().await?;
-        let size = format!(
-            "SELECT pg_total_relation_size('jobs') + pg_total_relation_size('partitions') \
-             + pg_total_relation_size('events'), {}",
-            fault::now(1)
-        );
-        let told = client.query_one(&size, &[&self.set()]).await?;
-        let now = UnixMs(unsigned(told.try_get(1)?));
-        let mut usage = Usage { bytes: unsigned(told.try_get(0)?), now, ..Usage::default() };
-        for row in client.query(USAGE, &[]).await? {
-            count_jobs(&mut usage, &row)?;
-        }
-        Ok(usage)
+        reading!(self, Load::Little, |transaction| sweep::usage(&transaction, self.set()))
     }
 }
 
@@ -312,7 +346,7 @@ const TRIES: u32 = 16;
 
 impl PostgresStore {
     async fn is_waiting(&self, apps: &Apps) -> Stored<bool> {
-        reading!(self, |transaction| owner::is_waiting(&transaction, apps, self.set()))
+        reading!(self, Load::Little, |transaction| owner::is_waiting(&transaction, apps, self.set()))
     }
 }
 

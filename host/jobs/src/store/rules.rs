@@ -80,7 +80,7 @@ const HEADROOM: u64 = 16;
 /// Refuses a new job when the store takes `used` bytes and may take `most`.
 pub(crate) fn admit(used: u64, most: Option<u64>) -> Stored<()> {
     match most {
-        Some(most) if used > most - most / HEADROOM => Err(StoreError::Full),
+        Some(most) if used > most - most / HEADROOM => Err(StoreError::Full(None)),
         _ => Ok(()),
     }
 }

@@ -139,7 +139,7 @@ impl SqliteStore {
         let stowing = spawn_blocking(move || {
             let all = size_of(&database).saturating_add(blobs.bytes()).saturating_add(bytes);
             if quota.is_some_and(|quota| all > quota) {
-                return Err(StoreError::Full);
+                return Err(StoreError::Full(None));
             }
             work(&blobs)
         });
@@ -287,6 +287,10 @@ impl JobStore for SqliteStore {
         let sweeping = move |connection: &Connection| blobs.sweep(|digest| sweep::is_used(connection, digest));
         swept.blobs_removed = self.read(sweeping).await?;
         Ok(swept)
+    }
+
+    async fn ping(&self) -> Stored<()> {
+        self.read(|connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?)).await
     }
 
     async fn usage(&self) -> Stored<Usage> {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use frond_jobs::clock::unix_ms;
-use frond_jobs::postgres::{Options, PostgresStore};
+use frond_jobs::postgres::PostgresStore;
 use frond_jobs::store::{Apps, NewJob, TOMBSTONE_MS};
 use frond_jobs::{End, JobState, JobStore, UnixMs};
 
 use crate::kit::{ended, job, name, plan};
-use crate::server::Database;
+use crate::server::{Database, options};
 
 const LEASE: Duration = Duration::from_secs(3600);
 
@@ -18,7 +18,7 @@ async fn stores<const N: usize>(minutes: i64) -> Option<(Database, [PostgresStor
     database.skew(minutes * 60).await;
     let mut stores = Vec::new();
     for _ in 0..N {
-        stores.push(PostgresStore::open(&database.url(), Options::default()).await.unwrap());
+        stores.push(PostgresStore::open(&database.place(), options(9)).await.unwrap());
     }
     Some((database, stores.try_into().unwrap_or_else(|_| panic!("as many as were asked for"))))
 }

@@ -41,6 +41,8 @@ mod on_postgres;
 mod on_sqlite;
 mod owning;
 mod random;
+#[cfg(feature = "postgres")]
+mod reaching;
 mod results;
 #[cfg(feature = "postgres")]
 mod server;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_jobs::clock::SetClock;
 use frond_jobs::postgres::{MAX_BYTES, Options, PostgresStore};
+use frond_jobs::store::location::DatabaseUrl;
 use frond_jobs::store::{Apps, NewJob, Outcome};
 use frond_jobs::{End, JobStore, StoreError};
 use tokio_postgres::NoTls;
@@ -46,7 +47,7 @@ async fn a_database_of_a_newer_frond_is_refused() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_unavailable() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let url = format!("host=127.0.0.1 port={closed} user=frond dbname=frond");
+    let url = DatabaseUrl::from(format!("postgres://frond@127.0.0.1:{closed}/frond").as_str());
     assert_eq!(name(&PostgresStore::open(&url, Options::default()).await.map(|_| ())), "unavailable");
 }
 
@@ -69,7 +70,7 @@ async fn lost_connections_pass() {
 async fn who_waits_too_long_for_another_gives_up() {
     let database = database!(new);
     let options = Options { statement_timeout: Duration::from_secs(2), ..Options::default() };
-    let store = PostgresStore::open(&database.url(), options).await.unwrap();
+    let store = PostgresStore::open(&database.place(), options).await.unwrap();
     let (mut other, connection) = tokio_postgres::connect(&database.url(), NoTls).await.unwrap();
     tokio::spawn(connection);
     let transaction = other.transaction().await.unwrap();
@@ -157,7 +158,7 @@ async fn a_call_that_is_dropped_leaves_its_connection_in_order() {
     let database = database!(new);
     let clock = SetClock::default();
     let options = Options { connections: 1, clock: Some(clock.clone()), ..Options::default() };
-    let store = Store::of(PostgresStore::open(&database.url(), options).await.unwrap(), clock);
+    let store = Store::of(PostgresStore::open(&database.place(), options).await.unwrap(), clock);
     let (job, epoch) = running(&store, 64).await;
     for index in 0..64 {
         let mut accepting = store.accept(job, epoch, vec![done(index)]);
@@ -179,7 +180,7 @@ async fn a_call_that_is_dropped_leaves_its_connection_in_order() {
 async fn a_store_that_has_all_it_may_have_takes_no_new_jobs() {
     let database = database!(new);
     let options = Options { max_bytes: Some(10 << 20), ..Options::default() };
-    let store = PostgresStore::open(&database.url(), options).await.unwrap();
+    let store = PostgresStore::open(&database.place(), options).await.unwrap();
     let fat = NewJob { query: Bytes::from(vec![b'q'; 10 << 20]), ..crate::kit::job(1) };
     assert!(store.submit(fat).await.unwrap().fresh);
     // What jobs take is asked for again after a while.
@@ -190,7 +191,7 @@ async fn a_store_that_has_all_it_may_have_takes_no_new_jobs() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(refused, StoreError::Full), "{refused:?}");
+    assert!(matches!(refused, StoreError::Full(_)), "{refused:?}");
     store.cancel(id(1), false).await.unwrap();
     store.delete(id(1)).await.unwrap();
     while store.submit(crate::kit::job(number)).await.is_err() {

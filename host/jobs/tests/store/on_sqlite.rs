@@ -161,7 +161,7 @@ async fn a_store_that_is_full_takes_nothing_in_and_can_be_emptied() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(full, StoreError::Full), "{full:?}");
+    assert!(matches!(full, StoreError::Full(_)), "{full:?}");
     assert_eq!(name(&store.get(id(jobs)).await), "not found");
     let partial = |index| result(index, Outcome::Done(Bytes::from(vec![b'p'; 400_000])));
     assert_eq!(name(&store.accept(held, epoch, vec![done(0), partial(1)]).await), "full");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use frond_jobs::StoreError;
 use frond_jobs::clock::SetClock;
 use frond_jobs::postgres::{Options, PostgresStore};
+use frond_jobs::store::location::DatabaseUrl;
 use frond_testkit::Postgres;
 use tokio::sync::Mutex;
 use tokio_postgres::NoTls;
@@ -41,7 +42,7 @@ impl Database {
         let mut has_tables = COPYING.lock().await;
         if !*has_tables {
             server.run(&format!("CREATE DATABASE {TEMPLATE}")).await;
-            drop(PostgresStore::open(&server.url(TEMPLATE), options(1)).await.unwrap());
+            drop(PostgresStore::open(&server.url(TEMPLATE).as_str().into(), options(1)).await.unwrap());
             *has_tables = true;
         }
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -53,10 +54,23 @@ impl Database {
         self.server.url(&self.name)
     }
 
+    /// The same for a store.
+    pub(crate) fn place(&self) -> DatabaseUrl {
+        DatabaseUrl::from(self.url().as_str())
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn server(&self) -> &'static Postgres {
+        &self.server.0
+    }
+
     pub(crate) async fn open(&self, events_kept: u64) -> Result<Store, StoreError> {
         let clock = SetClock::default();
         let options = Options { clock: Some(clock.clone()), ..options(events_kept) };
-        Ok(Store::of(PostgresStore::open(&self.url(), options).await?, clock))
+        Ok(Store::of(PostgresStore::open(&self.place(), options).await?, clock))
     }
 
     /// Does `sql` in this database.
@@ -95,9 +109,9 @@ impl Database {
 }
 
 /// With patience: others may keep this machine busy.
-fn options(events_kept: u64) -> Options {
+pub(crate) fn options(events_kept: u64) -> Options {
     let long = Duration::from_secs(300);
-    Options { events_kept, statement_timeout: long, connect_timeout: long, ..Options::default() }
+    Options { events_kept, statement_timeout: long, patience: long, connect_timeout: long, ..Options::default() }
 }
 
 struct Server(Postgres);
@@ -122,7 +136,7 @@ impl Server {
     }
 }
 
-async fn run(url: &str, sql: &str) -> Result<(), tokio_postgres::Error> {
+pub(crate) async fn run(url: &str, sql: &str) -> Result<(), tokio_postgres::Error> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     let connection = tokio::spawn(connection);
     let done = client.batch_execute(sql).await;

@@ -1,10 +1,12 @@
 //! What a server is told of jobs.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use frond_jobs::store::location::{Location, environment, without_password};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Size, Time};
+use super::{ConfigError, Size, Time, keep};
 
 /// Work that outlives its request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,8 +15,13 @@ pub struct Jobs {
     /// What this server does of it.
     pub role: JobRole,
     /// Where jobs are kept: a folder, within the state's if it is not a whole path, or the URL of a PostgreSQL database
-    /// that several servers share. `jobs` unless given.
+    /// that several servers share. `jobs` unless given. `${NAME}` stands for a variable of the environment.
+    #[serde(serialize_with = "hidden")]
     pub store: Option<String>,
+    /// A file with the password for that database.
+    pub password_file: Option<PathBuf>,
+    /// How long a database that is away when the server starts is waited for.
+    pub store_wait: Time,
     /// Jobs that run at once.
     pub at_once: usize,
     /// Jobs of one app, and of one token, that have not ended.
@@ -37,6 +44,8 @@ impl Default for Jobs {
         Self {
             role: JobRole::All,
             store: None,
+            password_file: None,
+            store_wait: Time(Duration::from_secs(60)),
             at_once: 2,
             waiting: 1000,
             lease: Time(Duration::from_secs(30)),
@@ -44,6 +53,56 @@ impl Default for Jobs {
             retention: Time(Duration::from_secs(7 * 24 * 3600)),
             quota: Some(Size(64 << 30)),
             lives: frond_jobs::processor::LIVES,
+        }
+    }
+}
+
+/// The store without its password: what is printed may be kept and sent around.
+fn hidden<S: Serializer>(store: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+    store.as_deref().map(without_password).serialize(to)
+}
+
+impl Jobs {
+    /// Takes what a running server cannot change from `old`, and notes the keys that would have changed.
+    pub(super) fn fix(&mut self, old: &Self, keys: &mut Vec<&'static str>) {
+        keep(keys, "jobs.role", &mut self.role, &old.role);
+        keep(keys, "jobs.store", &mut self.store, &old.store);
+        keep(keys, "jobs.password-file", &mut self.password_file, &old.password_file);
+        keep(keys, "jobs.store-wait", &mut self.store_wait, &old.store_wait);
+        keep(keys, "jobs.at-once", &mut self.at_once, &old.at_once);
+        keep(keys, "jobs.waiting", &mut self.waiting, &old.waiting);
+        keep(keys, "jobs.lease", &mut self.lease, &old.lease);
+        keep(keys, "jobs.timeout", &mut self.timeout, &old.timeout);
+        keep(keys, "jobs.retention", &mut self.retention, &old.retention);
+        keep(keys, "jobs.quota", &mut self.quota, &old.quota);
+        keep(keys, "jobs.lives", &mut self.lives, &old.lives);
+        keep(keys, "jobs.lives", &mut self.lives, &old.lives);
+    }
+
+    /// Checks what the store is called, but for what the environment adds to it.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let anything = |_: &str| Some("x".to_owned());
+        let named = self.store.as_deref().map(|store| Location::parse(store, &anything)).transpose();
+        named.map(drop).map_err(|error| ConfigError::Refused(error.to_string()))
+    }
+
+    /// Checks that servers which share their work share their jobs.
+    ///
+    /// # Errors
+    /// [`ConfigError::Refused`] for a dispatcher or a processor whose jobs are in a folder, which one process has open.
+    pub fn check_shared(&self) -> Result<(), ConfigError> {
+        let role = match self.role {
+            JobRole::None | JobRole::All => return Ok(()),
+            JobRole::Dispatcher => "dispatcher",
+            JobRole::Processor => "processor",
+        };
+        let location = Location::parse(self.store.as_deref().unwrap_or("jobs"), &environment);
+        match location.map_err(|error| ConfigError::Refused(error.to_string()))? {
+            Location::Database(_) => Ok(()),
+            Location::Folder(_) => Err(ConfigError::Refused(format!(
+                "a {role} shares jobs with other servers, and a store in a folder is one server's\n\
+                 (name a database as `jobs.store`, `postgres://USER@HOST/DATABASE`, or take the role `all`)"
+            ))),
         }
     }
 }
@@ -75,3 +134,6 @@ impl JobRole {
         matches!(self, Self::Processor | Self::All)
     }
 }
+
+#[cfg(test)]
+mod tests;

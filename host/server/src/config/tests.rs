@@ -38,6 +38,8 @@ drain = "12s"
 [jobs]
 role = "dispatcher"
 store = "elsewhere"
+password-file = "/password"
+store-wait = "14s"
 at-once = 15
 waiting = 16
 lease = "17s"
@@ -289,6 +291,8 @@ fn a_reload_takes_what_it_may_and_says_what_it_may_not() {
             "log",
             "jobs.role",
             "jobs.store",
+            "jobs.password-file",
+            "jobs.store-wait",
             "jobs.at-once",
             "jobs.waiting",
             "jobs.lease",
@@ -367,6 +371,8 @@ prop_compose! {
             jobs: Jobs {
                 role: if parts[0] { JobRole::All } else { JobRole::Processor },
                 store: parts[1].then(|| path.clone()),
+                password_file: parts[2].then(|| PathBuf::from(&path)),
+                store_wait: drain,
                 at_once: queries,
                 waiting: 7,
                 lease: drain,

@@ -23,6 +23,7 @@ mod pages;
 mod raw;
 mod reload;
 mod stopping;
+mod stores;
 mod streams;
 mod tls;
 mod uploads;

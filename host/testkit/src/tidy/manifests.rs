@@ -21,10 +21,10 @@ const FENCES: [(&str, &[&str]); 27] = [
     ("axum", &["server"]),
     // The sandbox sends what guests ask for: no client of others would connect to the address that was checked.
     ("hyper", &["server", "sandbox"]),
-    ("tokio-rustls", &["tls", "sandbox", "server"]),
-    // Whom connections trust is decided in one place.
+    ("tokio-rustls", &["tls", "sandbox", "server", "jobs"]),
+    // Whom connections trust is decided in one place; databases have libpq's rules about it.
     ("webpki-roots", &["tls"]),
-    ("rustls-native-certs", &["tls"]),
+    ("rustls-native-certs", &["tls", "jobs"]),
     ("tower", &["server"]),
     ("sqlx", &["jobs"]),
     ("rusqlite", &["jobs"]),

@@ -16,8 +16,10 @@ fn each_error_says_what_is_wrong_and_what_to_do() {
         StoreError::Illegal(illegal),
         StoreError::NoPartition { index: 9, partitions: 3 },
         StoreError::KeyReused,
-        StoreError::Full,
-        StoreError::ReadOnly,
+        StoreError::Full(None),
+        StoreError::ReadOnly(cause("the source")),
+        StoreError::Denied { what: "rights are missing\n(grant them)".to_owned(), cause: cause("the source") },
+        StoreError::Settings("it is wrong\n(mend it)".to_owned()),
         StoreError::Unavailable(cause("the source")),
         StoreError::Corrupt(cause("the source")),
         StoreError::Newer { found: 9, known: 3 },
@@ -33,7 +35,12 @@ fn each_error_says_what_is_wrong_and_what_to_do() {
         assert!(!text.contains("the source"), "{text}");
         let source = matches!(
             error,
-            StoreError::Unavailable(_) | StoreError::Corrupt(_) | StoreError::Unkeepable(_) | StoreError::Other(_)
+            StoreError::Unavailable(_)
+                | StoreError::Corrupt(_)
+                | StoreError::Other(_)
+                | StoreError::ReadOnly(_)
+                | StoreError::Denied { .. }
+                | StoreError::Unkeepable(_)
         );
         assert_eq!(error.source().is_some(), source, "{text}");
     }
@@ -42,5 +49,5 @@ fn each_error_says_what_is_wrong_and_what_to_do() {
 #[test]
 fn a_refusal_is_not_the_stores_fault() {
     assert!(StoreError::Fenced { epoch: 3 }.is_refusal());
-    assert!(!StoreError::Full.is_refusal() && !StoreError::Other(cause("x")).is_refusal());
+    assert!(!StoreError::Full(None).is_refusal() && !StoreError::Other(cause("x")).is_refusal());
 }

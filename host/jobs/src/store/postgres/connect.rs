@@ -1,38 +1,106 @@
-//! Connections, and the schema.
+//! New connections, each with its limits set, and the pool of them.
 
-use std::str::FromStr;
+use std::fs;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use tokio_postgres::{Client, Config, NoTls};
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config, Error};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::migrations;
 use crate::store::{StoreError, Stored, cause};
 
 use super::Options;
-use super::fault::in_migration;
+use super::session::heard;
+use super::target::Target;
 
 /// How long a transaction may be left alone: a process that hangs should not keep others from its rows for ever. One
 /// that is merely starved should not lose its connection.
 const IDLE: Duration = Duration::from_secs(60);
-/// The number by which processes lock the schema: "frndjobs".
-const LOCK: i64 = 0x6672_6E64_6A6F_6273;
 
-pub(super) fn pool(config: &str, options: &Options) -> Stored<Pool> {
-    let mut config = Config::from_str(config).map_err(|error| StoreError::Other(cause(error)))?;
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(options.connect_timeout);
+/// Makes connections.
+#[derive(Clone)]
+pub(super) struct Connector {
+    config: Config,
+    tls: MakeRustlsConnect,
+    /// Read for each connection: a password may be changed while the process runs.
+    password_file: Option<PathBuf>,
+    /// What makes a new connection one of ours.
+    settings: String,
+    patience: Duration,
+}
+
+impl Connector {
+    pub(super) fn new(target: Target, options: &Options) -> Stored<Self> {
+        let Target { mut config, tls } = target;
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(options.connect_timeout);
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("frond-jobs");
+        }
+        let settings = settings(&config, options);
+        let password_file = options.password_file.clone();
+        Ok(Self { config, tls: tls.connector()?, password_file, settings, patience: options.connect_timeout })
     }
-    if config.get_application_name().is_none() {
-        config.application_name("frond-jobs");
+
+    /// A connection as the server makes it, with none of our settings.
+    pub(super) async fn plain(&self) -> Stored<(Client, JoinHandle<()>)> {
+        heard(self.patience, self.connected()).await
     }
+
+    async fn connected(&self) -> Result<(Client, JoinHandle<()>), Error> {
+        let mut config = self.config.clone();
+        if let Some(file) = &self.password_file {
+            match fs::read_to_string(file) {
+                Ok(password) => {
+                    config.password(password.trim_end_matches(['\r', '\n']));
+                }
+                Err(error) => tracing::error!(%error, "the password file `{}` cannot be read", file.display()),
+            }
+        }
+        let (client, connection) = config.connect(self.tls.clone()).await?;
+        // It ends with the client, or is ended by the pool.
+        let task = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to the store of jobs has ended");
+            }
+        });
+        Ok((client, task))
+    }
+}
+
+impl Connect for Connector {
+    fn connect(
+        &self,
+        _: &Config,
+    ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
+        Box::pin(async move {
+            let (client, task) = self.connected().await?;
+            client.batch_execute(&self.settings).await?;
+            Ok((client, task))
+        })
+    }
+}
+
+/// The settings of a connection, but for those that `options` in the URL names. They are set by statements: a pooler refuses
+/// them at the start of a connection.
+fn settings(config: &Config, options: &Options) -> String {
     let (timeout, idle) = (options.statement_timeout.as_millis(), options.statement_timeout.max(IDLE).as_millis());
-    let ours = format!(
-        "-c statement_timeout={timeout} -c lock_timeout={timeout} -c idle_in_transaction_session_timeout={idle}"
-    );
-    let all = config.get_options().map_or(ours.clone(), |theirs| format!("{ours} {theirs}"));
-    config.options(&all);
-    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    let ours =
+        [("statement_timeout", timeout), ("lock_timeout", timeout), ("idle_in_transaction_session_timeout", idle)];
+    let theirs = config.get_options().unwrap_or("");
+    let ours = ours.iter().filter(|(name, _)| !theirs.contains(name));
+    ours.map(|(name, ms)| format!("SET {name} = {ms};")).collect()
+}
+
+/// The pool of connections.
+pub(super) fn pool(connector: Connector, options: &Options) -> Stored<Pool> {
+    let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_connect(connector.config.clone(), connector, config);
     Pool::builder(manager)
         .max_size(options.connections.max(1))
         .wait_timeout(Some(options.connect_timeout))
@@ -41,20 +109,4 @@ pub(super) fn pool(config: &str, options: &Options) -> Stored<Pool> {
         .runtime(Runtime::Tokio1)
         .build()
         .map_err(|error| StoreError::Other(cause(error)))
-}
-
-/// Brings the schema to the latest version, one process at a time.
-pub(super) async fn migrate(client: Object) -> Stored<()> {
-    // Not given back to the pool: whatever happens, the lock goes with the connection.
-    let mut client = Object::take(client);
-    let client: &mut Client = &mut client;
-    client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await?;
-    let table = migrations::TABLE;
-    let known = client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await?;
-    if known.try_get(0)? {
-        let found = client.query_one(&format!("SELECT COALESCE(max(version), 0)::bigint FROM {table}"), &[]).await?;
-        migrations::check(&migrations::POSTGRES, found.try_get(0)?)?;
-    }
-    migrations::runner(&migrations::POSTGRES)?.run_async(client).await.map_err(in_migration)?;
-    Ok(())
 }

@@ -1,47 +1,94 @@
 //! What PostgreSQL says, in the words of the store; and shorthands to ask it.
 
 use std::error::Error as _;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use deadpool_postgres::{PoolError, Transaction};
+use deadpool_postgres::{PoolError, TimeoutType};
 use refinery::error::Kind;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
 use crate::store::rows::{Columns, damaged};
-use crate::store::{Cause, StoreError, Stored, cause};
+use crate::store::{Cause, StoreError, Stored, TimedOut, cause, chain};
+
+use super::session::Transaction;
+pub(super) use super::session::Values;
+
+/// What a server said, for logs: its code and message. Clients of an API are told neither.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// An error, by its code.
+    Code(SqlState, String),
+    /// Something about the connection.
+    Words(String),
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code, text) => write!(f, "PostgreSQL says {}: {text}", code.code()),
+            Self::Words(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for Said {}
+
+impl From<&Error> for Said {
+    fn from(error: &Error) -> Self {
+        let Some(told) = error.as_db_error() else {
+            return Self::Words(chain(error));
+        };
+        let more = [("detail", told.detail()), ("hint", told.hint())];
+        let more = more.into_iter().filter_map(|(name, text)| Some(format!(" ({name}: {})", text?)));
+        Self::Code(told.code().clone(), told.message().to_owned() + &more.collect::<String>())
+    }
+}
+
+/// An answer that has not come within this time.
+pub(super) fn silent(patience: Duration) -> StoreError {
+    StoreError::Unavailable(cause(TimedOut(format!("PostgreSQL has not answered for {patience:?}"))))
+}
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
-        let fault = Fault::of(&error);
-        fault.with(cause(error))
+        Fault::of(&error).with(cause(Said::from(&error)))
     }
 }
 
 impl From<PoolError> for StoreError {
     fn from(error: PoolError) -> Self {
-        match error {
-            PoolError::Backend(error) => error.into(),
-            PoolError::Timeout(_) => Self::Unavailable(cause(error)),
-            _ => Self::Other(cause(error)),
-        }
+        let why = match error {
+            PoolError::Backend(error) => return error.into(),
+            PoolError::Timeout(TimeoutType::Wait) => "all connections to the database are busy",
+            PoolError::Timeout(_) => "the database has not answered a new connection in time",
+            error => return Self::Other(cause(error)),
+        };
+        Self::Unavailable(cause(TimedOut(why.to_owned())))
     }
 }
 
 /// A migration that failed: nothing of it was applied.
 pub(super) fn in_migration(error: refinery::Error) -> StoreError {
-    let fault = match error.kind() {
-        Kind::Connection(_, source) => source.downcast_ref().map_or(Fault::Other, Fault::of),
-        _ => Fault::Other,
-    };
-    fault.with(cause(error))
+    match error.kind() {
+        Kind::Connection(_, source) => match source.downcast_ref::<Error>() {
+            Some(source) => Fault::of(source).with(cause(Said::from(source))),
+            None => StoreError::Other(cause(error)),
+        },
+        _ => StoreError::Other(cause(error)),
+    }
 }
 
 enum Fault {
     Full,
     ReadOnly,
+    Denied,
+    Settings,
     Unavailable,
+    TimedOut,
     Corrupt,
     Unkeepable,
     Other,
@@ -50,12 +97,18 @@ enum Fault {
 impl Fault {
     fn of(error: &Error) -> Self {
         let Some(code) = error.code() else {
-            let is_io = error.source().is_some_and(|source| source.is::<std::io::Error>());
-            return if is_io || error.is_closed() { Self::Unavailable } else { Self::Other };
+            let io = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+            // A certificate that is not right stays so; a handshake that breaks off may not.
+            let is_tls = error.to_string().starts_with("error performing TLS handshake");
+            return match io {
+                Some(io) if is_tls && io.kind() == std::io::ErrorKind::InvalidData => Self::Settings,
+                None if is_tls => Self::Settings,
+                Some(_) => Self::Unavailable,
+                None if error.is_closed() => Self::Unavailable,
+                None => Self::Other,
+            };
         };
         let passing = [
-            &SqlState::QUERY_CANCELED,
-            &SqlState::LOCK_NOT_AVAILABLE,
             &SqlState::T_R_SERIALIZATION_FAILURE,
             &SqlState::T_R_DEADLOCK_DETECTED,
             &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
@@ -68,21 +121,32 @@ impl Fault {
         match code {
             code if *code == SqlState::DISK_FULL => Self::Full,
             code if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Self::ReadOnly,
-            code if *code == SqlState::INSUFFICIENT_PRIVILEGE => Self::ReadOnly,
+            // No schema on the search path may be used.
+            code if *code == SqlState::INSUFFICIENT_PRIVILEGE || *code == SqlState::INVALID_SCHEMA_NAME => Self::Denied,
             code if *code == SqlState::DATA_CORRUPTED || *code == SqlState::INDEX_CORRUPTED => Self::Corrupt,
             code if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE => Self::Unkeepable,
             code if *code == SqlState::UNTRANSLATABLE_CHARACTER => Self::Unkeepable,
+            code if *code == SqlState::QUERY_CANCELED || *code == SqlState::LOCK_NOT_AVAILABLE => Self::TimedOut,
             // Class 08: the connection.
             code if passing.contains(&code) || code.code().starts_with("08") => Self::Unavailable,
+            // Class 28: who connects; and a database that is not there.
+            code if code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME => Self::Settings,
             _ => Self::Other,
         }
     }
 
     fn with(self, cause: Cause) -> StoreError {
         match self {
-            Self::Full => StoreError::Full,
-            Self::ReadOnly => StoreError::ReadOnly,
+            Self::Full => StoreError::Full(Some(cause)),
+            Self::ReadOnly => StoreError::ReadOnly(cause),
+            Self::Denied => {
+                let what = "the role of the store of jobs lacks rights in its database\n\
+                     (it needs SELECT, INSERT, UPDATE and DELETE on the tables: see host/docs/jobs.md)";
+                StoreError::Denied { what: what.to_owned(), cause }
+            }
+            Self::Settings => StoreError::Settings(format!("the database does not let the store of jobs in: {cause}")),
             Self::Unavailable => StoreError::Unavailable(cause),
+            Self::TimedOut => StoreError::Unavailable(Arc::new(TimedOut(cause.to_string()))),
             Self::Corrupt => StoreError::Corrupt(cause),
             Self::Unkeepable => StoreError::Unkeepable(cause),
             Self::Other => StoreError::Other(cause),
@@ -111,23 +175,17 @@ pub(super) fn now(parameter: u8) -> String {
     format!("COALESCE(${parameter}::bigint, (extract(epoch FROM statement_timestamp()) * 1000)::bigint)")
 }
 
-/// What a statement is given.
-pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
-
-/// All rows of a statement that the connection knows from the second time on.
+/// All rows of a statement.
 pub(super) async fn rows(transaction: &Transaction<'_>, sql: &str, values: Values<'_>) -> Stored<Vec<Row>> {
-    let statement = transaction.prepare_cached(sql).await?;
-    Ok(transaction.query(&statement, values).await?)
+    transaction.rows(sql, values).await
 }
 
 /// The one row of a statement, if it has any.
 pub(super) async fn row(transaction: &Transaction<'_>, sql: &str, values: Values<'_>) -> Stored<Option<Row>> {
-    let statement = transaction.prepare_cached(sql).await?;
-    Ok(transaction.query_opt(&statement, values).await?)
+    Ok(transaction.rows(sql, values).await?.pop())
 }
 
 /// How many rows a statement has changed.
 pub(super) async fn execute(transaction: &Transaction<'_>, sql: &str, values: Values<'_>) -> Stored<u64> {
-    let statement = transaction.prepare_cached(sql).await?;
-    Ok(transaction.execute(&statement, values).await?)
+    transaction.execute(sql, values).await
 }

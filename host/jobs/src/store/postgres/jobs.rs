@@ -1,7 +1,5 @@
 //! Jobs as rows: taken in, found, listed, stopped, queued again.
 
-use deadpool_postgres::Transaction;
-
 use crate::job::{End, JobId, JobState, Move};
 use crate::store::rows::{Columns, HEAD, JOB, PAST, damaged, head_of, job_of, past_of};
 use crate::store::rules::{Head, scope, sql};
@@ -10,6 +8,7 @@ use crate::store::{
 };
 
 use super::fault::{execute, now, row, rows};
+use super::session::Transaction;
 
 /// What decides about the job. With `lock`, nobody else changes it until the transaction is through.
 pub(super) async fn head(transaction: &Transaction<'_>, id: JobId, lock: bool) -> Stored<Head> {

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::Transaction;
-
 use crate::clock::ms;
 use crate::job::{JobId, Move, UnixMs};
 use crate::store::rows::{Columns, HEAD, PARTITION, cancel_of, damaged, head_of, partition_of};
@@ -16,6 +14,7 @@ use crate::store::{
 use super::fault::{Values, execute, now, row, rows};
 use super::jobs::{fenced, get, head};
 use super::results::chunks;
+use super::session::Transaction;
 use super::{MAX_BYTES, fits};
 
 /// Condition for jobs that could be taken: `$1` is the time that a test has set, `$2` and `$3` name the apps.
@@ -128,7 +127,7 @@ pub(super) async fn plan(transaction: &Transaction<'_>, id: JobId, epoch: u64, p
     fenced(execute(transaction, update, values).await?, &head)
 }
 
-fn size(partition: &PlannedPartition) -> usize {
+pub(super) fn size(partition: &PlannedPartition) -> usize {
     match &partition.place {
         Place::Inline(bytes) => bytes.len(),
         Place::Elsewhere(text) => text.len(),

@@ -2,17 +2,16 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
-use deadpool_postgres::Transaction;
-
 use crate::job::JobId;
 use crate::store::rows::{Columns, damaged};
 use crate::store::rules::{MOST, sql};
 use crate::store::{Accepted, AcceptedNow, MAX_PAGE, Outcome, Partial, PartitionState, StoreError, Stored, cause};
+use bytes::Bytes;
 
 use super::fault::{Values, execute, rows};
 use super::fits;
 use super::jobs::{fenced, head};
+use super::session::Transaction;
 
 #[cfg(test)]
 mod tests;
@@ -51,6 +50,11 @@ fn state(result: &Accepted) -> PartitionState {
     }
 }
 
+/// Bytes of a result.
+pub(super) fn size(result: &Accepted) -> usize {
+    partial(result).map_or(0, Bytes::len)
+}
+
 /// Keeps results, the first of each partition.
 pub(super) async fn accept(
     transaction: &Transaction<'_>,
@@ -58,7 +62,6 @@ pub(super) async fn accept(
     epoch: u64,
     results: &[Accepted],
 ) -> Stored<AcceptedNow> {
-    let size = |one: &Accepted| partial(one).map_or(0, Bytes::len);
     for one in results {
         fits("bytes of a partial", size(one))?;
     }

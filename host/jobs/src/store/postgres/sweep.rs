@@ -1,15 +1,14 @@
 //! Forgetting what was promised to be kept only for some time, and what nobody can ask for any more. The space is the
 //! database's again: it uses it for other rows, and its own vacuum gives the rest back to the disk.
 
-use deadpool_postgres::Transaction;
-
-use crate::job::{JobId, JobState, Move};
-use crate::store::rows::{Columns, HEAD, head_of};
+use crate::job::{JobId, JobState, Move, UnixMs};
+use crate::store::rows::{Columns, HEAD, USAGE, count_jobs, damaged, head_of};
 use crate::store::rules::{Head, sql, unsigned};
-use crate::store::{Stored, TOMBSTONE_MS};
+use crate::store::{Stored, TOMBSTONE_MS, Usage};
 
 use super::fault::{execute, now, row, rows};
 use super::jobs::head;
+use super::session::Transaction;
 
 /// The most partitions, and about the most bytes of them, that one transaction removes: others write in between.
 const CHUNK: (i64, u64) = (1_000, 32 << 20);
@@ -92,4 +91,31 @@ async fn chunk(transaction: &Transaction<'_>, job: i64) -> Stored<Option<(i64, u
 pub(super) async fn forget(transaction: &Transaction<'_>, set: Option<i64>) -> Stored<u64> {
     let delete = format!("DELETE FROM jobs WHERE state = 'expired' AND expires <= {} - $2::bigint", now(1));
     execute(transaction, &delete, &[&set, &sql(TOMBSTONE_MS)]).await
+}
+
+/// What the store takes.
+pub(super) async fn usage(transaction: &Transaction<'_>, set: Option<i64>) -> Stored<Usage> {
+    let size = format!(
+        "SELECT pg_total_relation_size('jobs') + pg_total_relation_size('partitions') \
+         + pg_total_relation_size('events') AS bytes, {} AS now",
+        now(1)
+    );
+    let told = row(transaction, &size, &[&set]).await?.ok_or_else(|| damaged("bytes"))?;
+    let now = UnixMs(told.count("now")?);
+    let mut usage = Usage { bytes: told.count("bytes")?, now, ..Usage::default() };
+    for row in rows(transaction, USAGE, &[]).await? {
+        count_jobs(&mut usage, &row)?;
+    }
+    Ok(usage)
+}
+
+/// Asks for nothing.
+pub(super) async fn ping(transaction: &Transaction<'_>) -> Stored<()> {
+    rows(transaction, "SELECT 1", &[]).await.map(drop)
+}
+
+/// What jobs take, not counting their events.
+pub(super) async fn used(transaction: &Transaction<'_>) -> Stored<u64> {
+    let sum = "SELECT COALESCE(sum(bytes), 0)::bigint AS bytes FROM jobs";
+    row(transaction, sum, &[]).await?.map_or(Ok(0), |row| row.count("bytes"))
 }

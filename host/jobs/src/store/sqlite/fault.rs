@@ -29,8 +29,8 @@ pub(super) fn in_migration(error: refinery::Error) -> StoreError {
 
 fn by_code(code: Option<ErrorCode>, cause: Cause) -> StoreError {
     match code {
-        Some(ErrorCode::DiskFull) => StoreError::Full,
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreError::ReadOnly,
+        Some(ErrorCode::DiskFull) => StoreError::Full(Some(cause)),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreError::ReadOnly(cause),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Unavailable(cause),
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StoreError::Corrupt(cause),
         _ => StoreError::Other(cause),
@@ -41,8 +41,8 @@ fn by_code(code: Option<ErrorCode>, cause: Cause) -> StoreError {
 pub(super) fn on_disk(error: std::io::Error) -> StoreError {
     use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     match error.kind() {
-        StorageFull | QuotaExceeded => StoreError::Full,
-        PermissionDenied | ReadOnlyFilesystem => StoreError::ReadOnly,
+        StorageFull | QuotaExceeded => StoreError::Full(Some(cause(error))),
+        PermissionDenied | ReadOnlyFilesystem => StoreError::ReadOnly(cause(error)),
         _ => StoreError::Other(cause(error)),
     }
 }

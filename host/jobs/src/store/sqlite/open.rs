@@ -45,7 +45,7 @@ impl Place {
         let file = options.open(&database).map_err(on_disk)?;
         // A file that says so is not written, not even by a user who could.
         if file.metadata().map_err(on_disk)?.permissions().readonly() {
-            return Err(StoreError::ReadOnly);
+            return Err(StoreError::ReadOnly(cause("the file is marked as read-only")));
         }
         // A database that was just made is not lost with its folder's entry, nor the folder with its parent's.
         sync_folder(folder)?;
