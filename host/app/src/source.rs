@@ -5,10 +5,11 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use frond_root::plan::{MAX_PARTITIONS, light_enough};
-use frond_root::{Error, Partition, PartitionKey};
+use frond_root::{Error, Notes, Partition, PartitionKey};
 use serde::Deserialize;
 
 use crate::app::App;
@@ -20,7 +21,11 @@ mod content;
 mod cut;
 mod files;
 mod list;
+mod open;
+mod pattern;
 mod range;
+mod sniff;
+mod stamp;
 mod stdin;
 mod walk;
 
@@ -29,6 +34,7 @@ mod tests;
 
 pub use content::reopen;
 pub use cut::{MAX_PIECE, MIN_PIECE, PIECES_PER_SLOT, auto_piece};
+pub use files::MAX_MADE;
 pub use range::{STEPS_PER_SLOT, auto_step};
 pub use stdin::{MAX_STDIN, STDIN_PIECE};
 
@@ -187,6 +193,23 @@ pub enum CutMode {
     Lines,
     /// Anywhere.
     Bytes,
+    /// Nowhere: a file is a partition, and so is all of stdin.
+    None,
+}
+
+/// Ends the search for files early.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Stop<'a>(Option<&'a (dyn Fn() -> bool + 'a)>);
+
+impl Stop<'_> {
+    /// # Errors
+    /// When the query has ended: nobody reads it.
+    fn check(self) -> Result<(), AppError> {
+        match self.0.is_some_and(|is_over| is_over()) {
+            true => Err(Origin::Caller.refuse("the query ended while its files were being looked for", "")),
+            false => Ok(()),
+        }
+    }
 }
 
 /// What a query brings to the cutting of its work.
@@ -197,8 +220,10 @@ pub struct Inputs<'a> {
     pub slots: usize,
     /// Replaces the app's size of pieces.
     pub piece_size: Option<PieceSize>,
-    /// A glob, file or folder, relative to the current folder, that replaces the app's source; `-` is stdin.
-    pub input: Option<&'a str>,
+    /// Globs, files or folders, relative to the current folder, that replace the app's source; `-` alone is stdin.
+    pub input: &'a [String],
+    /// True once the query has ended: files are then no longer looked for.
+    pub is_over: Option<&'a dyn Fn() -> bool>,
     /// What is piped in; needed by [`Source::Stdin`] and the input `-`.
     pub stdin: Option<Box<dyn Read + Send>>,
 }
@@ -207,7 +232,28 @@ impl<'a> Inputs<'a> {
     /// A query that brings nothing else.
     #[must_use]
     pub fn new(query: &'a [u8], slots: usize) -> Self {
-        Self { query, slots, piece_size: None, input: None, stdin: None }
+        Self { query, slots, piece_size: None, input: &[], is_over: None, stdin: None }
+    }
+}
+
+impl Inputs<'_> {
+    fn scope<'a>(&'a self, base: &'a Path, origin: &'a Origin, notes: &'a Notes) -> walk::Scope<'a> {
+        walk::Scope { base, origin, notes, stop: Stop(self.is_over) }
+    }
+
+    /// # Errors
+    /// An input that names nothing, or stdin among files.
+    fn check(&self) -> Result<(), AppError> {
+        if self.input.iter().any(String::is_empty) {
+            let hint = "name a file, a folder or a glob, or `-` for stdin";
+            return Err(Origin::Caller.refuse("the input is empty", hint));
+        }
+        if self.input.iter().any(|one| one == "-") {
+            return Err(
+                Origin::Caller.refuse("the input `-`, stdin, stands beside others", "pipe all in, or name files")
+            );
+        }
+        Ok(())
     }
 }
 
@@ -232,6 +278,8 @@ pub enum Cut {
         partitions: Vec<Partition>,
         /// The query that leaves and merges get.
         query: Bytes,
+        /// Remarks on the inputs.
+        notes: Arc<Notes>,
     },
     /// The split component has to cut it: see [`App::from_split`].
     Split {
@@ -261,32 +309,33 @@ impl App {
     pub fn partitions(&self, inputs: Inputs<'_>) -> Result<Cut, AppError> {
         let cutting = self.cutting(&inputs)?;
         let query = Bytes::copy_from_slice(inputs.query);
+        let notes = Arc::new(Notes::default());
         let partitions = match (inputs.input, &self.source) {
-            (Some("-"), _) | (None, Source::Stdin { .. }) => stdin::partitions(inputs.stdin, cutting)?,
-            (Some(""), _) => {
-                return Err(
-                    Origin::Caller.refuse("the input is empty", "name a file, a folder or a glob, or `-` for stdin")
-                );
+            ([], Source::Stdin { .. }) => stdin::partitions(inputs.stdin, cutting)?,
+            ([], Source::Files { globs, at, .. }) => {
+                let origin = Origin::Written(at.clone());
+                files::partitions(globs, inputs.scope(&self.dir, &origin, &notes), &notes, cutting)?
             }
-            (Some(input), _) => files::partitions(Path::new("."), &[input], &Origin::Caller, cutting)?,
-            (None, Source::Files { globs, at, .. }) => {
-                files::partitions(&self.dir, globs, &Origin::Written(at.clone()), cutting)?
-            }
-            (None, Source::List(listed)) => list::partitions(listed, self.limits.partition)?,
-            (None, Source::Range { start, end, step, at }) => {
+            ([], Source::List(listed)) => list::partitions(listed, &self.dir, &notes, self.limits.partition)?,
+            ([], Source::Range { start, end, step, at }) => {
                 range::partitions(*start..*end, *step, inputs.slots, &Origin::Written(at.clone()))?
             }
-            (None, Source::Query) => {
+            ([], Source::Query) => {
                 let (query, partitions) = caller::partitions(inputs.query, self.limits.partition)?;
-                return Ok(Cut::Ready { partitions, query });
+                return Ok(Cut::Ready { partitions, query, notes });
             }
-            (None, Source::Split) => {
+            ([], Source::Split) => {
                 let wanted = PIECES_PER_SLOT.saturating_mul(inputs.slots.max(1) as u64);
                 let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
                 return Ok(Cut::Split { query, wanted });
             }
+            ([only], _) if only == "-" => stdin::partitions(inputs.stdin, cutting)?,
+            (globs, _) => {
+                inputs.check()?;
+                files::partitions(globs, inputs.scope(Path::new("."), &Origin::Caller, &notes), &notes, cutting)?
+            }
         };
-        Ok(Cut::Ready { partitions, query })
+        Ok(Cut::Ready { partitions, query, notes })
     }
 
     /// Checks the partitions that `query` brings along, if this app takes them from its caller.
@@ -315,8 +364,14 @@ impl App {
 
     fn cutting(&self, inputs: &Inputs<'_>) -> Result<Cutting, AppError> {
         let (piece, mode) = match &self.source {
+            Source::Files { cut: CutMode::None, .. } | Source::Stdin { cut: CutMode::None, .. }
+                if inputs.piece_size.is_some() =>
+            {
+                let text = "files are partitions as they are: the app has source.cut = \"none\"";
+                return Err(Origin::Caller.refuse(text, "leave the piece size out"));
+            }
             Source::Files { piece, cut, .. } | Source::Stdin { piece, cut } => (*piece, *cut),
-            other if inputs.piece_size.is_some() && inputs.input.is_none() => {
+            other if inputs.piece_size.is_some() && inputs.input.is_empty() => {
                 let text = format!("a source of the kind \"{}\" is not cut into pieces of a size", other.kind());
                 return Err(Origin::Caller.refuse(text, "leave the piece size out"));
             }

@@ -71,11 +71,11 @@ pub(crate) fn refused(rest: &str) -> String {
     folder.load().map_or_else(|error| folder.show(&error), |_| "accepted".to_owned())
 }
 
-/// Keys, weights and contents.
+/// Keys, weights and contents, or why they cannot be read.
 pub(crate) fn table(partitions: &[Partition]) -> String {
-    let row = |one: &Partition| {
-        let content = one.content.whole().unwrap();
-        format!("{} ({}) {:?}\n", one.key, one.weight, String::from_utf8_lossy(&content))
+    let row = |one: &Partition| match one.content.whole() {
+        Ok(content) => format!("{} ({}) {:?}\n", one.key, one.weight, String::from_utf8_lossy(&content)),
+        Err(failure) => format!("{} ({}) {failure}\n", one.key, one.weight),
     };
     partitions.iter().map(row).collect()
 }

@@ -126,9 +126,10 @@ pub struct QueryArgs {
     #[arg(long, value_name = "SIZE")]
     pub piece_size: Option<PieceSize>,
 
-    /// A glob, file or folder that replaces the app's source; `-` is stdin.
+    /// A glob, file or folder that replaces the app's source; `-` is stdin. May be given more than once. In quotes, so that
+    /// the shell leaves a glob as it is.
     #[arg(long, value_name = "GLOB")]
-    pub input: Option<String>,
+    pub input: Vec<String>,
 
     /// Runs the app's build commands first.
     #[arg(long)]
@@ -191,6 +192,16 @@ pub struct ExplainArgs {
     /// Where the page is written; `-` is stdout [default: beside the recording, with the extension html].
     #[arg(long, value_name = "FILE", requires = "html")]
     pub output: Option<PathBuf>,
+}
+
+/// The remedy for a glob without quotes, of which a shell makes several arguments.
+pub const QUOTE: &str = "quote a glob, so that the shell leaves it as it is: --input 'src/*.rs'; or repeat --input";
+
+/// The remedy for a command line that cannot be read, beyond what the error says itself.
+#[must_use]
+pub fn remedy(error: &clap::Error, line: impl IntoIterator<Item = OsString>) -> Option<&'static str> {
+    let is_stray = error.kind() == clap::error::ErrorKind::UnknownArgument;
+    (is_stray && line.into_iter().any(|one| one == "--input")).then_some(QUOTE)
 }
 
 fn parse_deadline(text: &str) -> Result<Duration, String> {

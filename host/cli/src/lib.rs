@@ -60,6 +60,13 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
     }
 }
 
+/// Adds the remedy for a command line that cannot be read to what clap has told of it.
+pub fn advise(error: &clap::Error) {
+    if let Some(remedy) = args::remedy(error, std::env::args_os()) {
+        errln!("({remedy})");
+    }
+}
+
 /// Prints the error and its causes to stderr, and gives the exit code that it stands for.
 #[must_use]
 pub fn report(error: &anyhow::Error) -> Exit {

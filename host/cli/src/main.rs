@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use frond_cli::args::Cli;
-use frond_cli::{exit::Exit, report, run};
+use frond_cli::{advise, exit::Exit, report, run};
 use mimalloc::MiMalloc;
 
 /// A query's memory is taken on one thread and given back on another, which costs glibc's allocator two of three system calls.
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help and version go to stdout and are no error; what cannot be printed cannot be reported either.
             let _ = error.print();
+            advise(&error);
             if error.use_stderr() { Exit::Usage } else { Exit::Whole }
         }
     };

@@ -23,7 +23,7 @@ use crate::out;
 use crate::record::Recorder;
 use crate::show::look::Look;
 use crate::show::progress::{Mode, Progress};
-use crate::show::summary::{Extras, Verdict, summary};
+use crate::show::summary::{Extras, Verdict, notes, summary};
 use crate::show::totals::Totals;
 use crate::signals;
 
@@ -32,6 +32,7 @@ use crate::signals;
 /// # Errors
 /// What stops the query before it runs: a wrong command line, app or input.
 pub(crate) fn run(args: &QueryArgs) -> anyhow::Result<Exit> {
+    input::hint(args);
     let app = App::load(&args.app)?;
     let query = input::query(args, &app)?;
     if args.build {
@@ -124,7 +125,7 @@ fn ask_it(
     let question = Question {
         input: args.input.clone(),
         piece_size: args.piece_size,
-        stdin: input::reads_stdin(args.input.as_deref(), &wired.app).then(stdin),
+        stdin: input::reads_stdin(&args.input, &wired.app).then(stdin),
         planned: args.capture_failures.is_some().then(|| planned.hook()),
         ..Question::new(request)
     };
@@ -161,6 +162,8 @@ fn finish(args: &QueryArgs, answer: &Answer, views: &Views, wired: &Wired) -> an
             recorded: args.record.as_deref(),
         };
         out::message(&summary(Verdict::from(answer), extras, Look::stderr()));
+    } else if args.progress != Mode::Json {
+        out::message(&notes(answer.coverage(), Look::stderr()));
     }
     if let (Some(recorder), Some(path)) = (&views.recorder, &args.record) {
         let kept = recorder.finish();

@@ -1,6 +1,7 @@
 //! What a job's answer would be by now: what is accepted, merged, with its account.
 
 use bytes::Bytes;
+use frond_root::answer::share;
 use frond_root::merge::{Partials, Urgency};
 use frond_root::runner::{Covered, Merger};
 use frond_root::{Events, Failure};
@@ -75,7 +76,7 @@ pub async fn so_far(store: &dyn JobStore, job: &Job, worker: &dyn Worker) -> Res
     };
     let partials = folding.partials;
     let body = folding.finish(covered).await?;
-    let fraction = if counts.weight == 0 { 0.0 } else { covered.covered as f64 / counts.weight as f64 };
+    let fraction = if counts.weight == 0 { 0.0 } else { share(covered.covered, counts.weight) };
     Ok(SoFar { body, fraction, partials })
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use frond_root::{Content, Error, Events, Failure, Plan, Request, Root};
+use frond_root::{Content, Error, Events, Failure, Notes, Plan, Request, Root};
 
 /// The apps of this process.
 #[async_trait]
@@ -48,8 +48,8 @@ pub trait Worker: Send + Sync {
     /// Cuts a query.
     async fn plan(&self, request: &Request) -> Result<Plan, Error>;
 
-    /// What [`Content::place`] wrote of a content of its plans.
-    fn content(&self, place: &str) -> Result<Arc<dyn Content>, Failure>;
+    /// What [`Content::place`] wrote of a content of its plans; `notes` takes the remarks on it.
+    fn content(&self, place: &str, notes: &Arc<Notes>) -> Result<Arc<dyn Content>, Failure>;
 
     /// Runs its leaves and folds their partials.
     fn root(&self, events: Events) -> Root;

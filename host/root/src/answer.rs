@@ -284,6 +284,35 @@ pub struct Coverage {
     pub timings: Timings,
     /// The slowest partitions that took at least twice the median, slowest first.
     pub stragglers: Vec<Straggler>,
+    /// Remarks on inputs, such as files that are compressed and were read as they are: see [`crate::Notes`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// The share that `part` is of `whole`, 0 to 1; 1 for a part of nothing. Rounding never makes it 1 while anything is
+/// missing.
+#[must_use]
+pub fn share(part: u64, whole: u64) -> f64 {
+    if part >= whole {
+        return 1.0;
+    }
+    below_all(part as f64 / whole as f64)
+}
+
+/// A share of something that is incomplete: below 1, whatever rounding has made of it.
+#[must_use]
+pub(crate) fn below_all(share: f64) -> f64 {
+    share.min(1.0_f64.next_down())
+}
+
+/// A share with four decimals, as headers and logs have it: 1 only for everything, 0 only for nothing.
+#[must_use]
+pub fn four_decimals(share: f64) -> String {
+    match share {
+        all if all >= 1.0 => "1.0000".to_owned(),
+        some if some > 0.0 => format!("{:.4}", some.clamp(0.0001, 0.9999)),
+        _ => "0.0000".to_owned(),
+    }
 }
 
 /// A duration in milliseconds, as reports give it.

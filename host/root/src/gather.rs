@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::answer::{MAX_MISSING, Status};
+use crate::answer::{MAX_MISSING, Status, below_all};
 use crate::attempt::{Emission, Outcome};
 use crate::event::GatherEnd;
 use crate::failure::{Cause, Failure, FailureKind};
@@ -327,13 +327,15 @@ impl Gather {
         }
     }
 
-    /// The covered share of the planned weight; 1 for an empty plan.
+    /// The covered share of the planned weight; 1 for an empty plan, and else only when nothing is missing.
     #[must_use]
     pub fn fraction(&self) -> f64 {
-        match self.plan.weight() {
-            0 => 1.0,
-            planned => (self.whole as f64 + self.shares) / planned as f64,
+        let planned = self.plan.weight();
+        // Compared as whole numbers: as a fraction, a weight of 1 is lost in one of 2^54.
+        if self.whole == planned {
+            return 1.0;
         }
+        below_all((self.whole as f64 + self.shares) / planned as f64)
     }
 
     /// The planned weight.

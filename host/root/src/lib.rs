@@ -9,7 +9,8 @@
 //! 7. [`answer`]: what comes out, with the account of what did not.
 //!
 //! [`flow`] runs the steps; [`failure`] and [`limit`] say what ended a call; [`event`] tells what happens; [`policy`] holds the formulas; [`runner`] is the seam
-//! behind which leaves run, in this process or elsewhere, and [`journal`] that behind which partials outlive it.
+//! behind which leaves run, in this process or elsewhere, and [`journal`] that behind which partials outlive it. [`notes`]
+//! are remarks on inputs that the account carries.
 //!
 //! Nothing here opens a socket or a database, reads a file, or knows what WebAssembly is.
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
@@ -28,6 +29,7 @@ pub mod ids;
 pub mod journal;
 pub mod limit;
 pub mod merge;
+pub mod notes;
 pub mod plan;
 pub mod policy;
 pub mod request;
@@ -42,7 +44,8 @@ pub use flow::{Cancel, Root};
 pub use ids::{PartitionKey, QueryId};
 pub use journal::Journal;
 pub use limit::{Bound, Limit, LimitKey, Scope};
-pub use plan::{Content, Partition, Plan};
+pub use notes::Notes;
+pub use plan::{Content, Partition, Plan, Unreadable};
 pub use request::{Floor, MergeOrder, Request};
 pub use runner::{LeafRunner, Merger};
 pub use scatter::Scatter;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::failure::{Error, Failure};
 use crate::ids::PartitionKey;
+use crate::notes::Notes;
 
 /// The most partitions that one query may have. Bounds what a plan can take: about 100 bytes each.
 pub const MAX_PARTITIONS: usize = 1_000_000;
@@ -36,6 +37,45 @@ pub trait Content: Send + Sync + Debug {
     /// is nowhere but here.
     fn place(&self) -> Option<String> {
         None
+    }
+
+    /// True when it is known that it cannot be read: its leaf is claimed first, so that a query that needs all of its
+    /// partitions does not run the others in vain.
+    fn is_unreadable(&self) -> bool {
+        false
+    }
+}
+
+/// A content that cannot be read: its leaf fails with the reason, and the floor decides what becomes of the query.
+#[derive(Clone, Debug)]
+pub struct Unreadable {
+    reason: Failure,
+    size: u64,
+}
+
+impl Unreadable {
+    /// A content of `size` bytes, 0 where that is unknown, with the reason why it cannot be read.
+    #[must_use]
+    pub fn new(reason: Failure, size: u64) -> Self {
+        Self { reason, size }
+    }
+}
+
+impl Content for Unreadable {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read(&self, _offset: u64, _len: usize) -> Result<Bytes, Failure> {
+        Err(self.reason.clone())
+    }
+
+    fn whole(&self) -> Result<Bytes, Failure> {
+        Err(self.reason.clone())
+    }
+
+    fn is_unreadable(&self) -> bool {
+        true
     }
 }
 
@@ -89,6 +129,7 @@ pub struct Plan {
     weight: u64,
     query: Option<Bytes>,
     kept: BTreeSet<u32>,
+    notes: Arc<Notes>,
 }
 
 /// Refuses a weight above [`MAX_WEIGHT`].
@@ -123,7 +164,7 @@ impl Plan {
             light_enough(&one.key, one.weight)?;
         }
         let weight = partitions.iter().map(|one| one.weight).sum();
-        Ok(Self { partitions, weight, query: None, kept: BTreeSet::new() })
+        Ok(Self { partitions, weight, ..Self::default() })
     }
 
     /// The same for a query that brought its partitions along: leaves and merges get `query` in its place.
@@ -139,6 +180,19 @@ impl Plan {
         self.kept = kept;
         self.kept.split_off(&u32::try_from(self.partitions.len()).unwrap_or(u32::MAX));
         self
+    }
+
+    /// The plan with the remarks on its inputs, which may become more while contents are read.
+    #[must_use]
+    pub fn noting(mut self, notes: Arc<Notes>) -> Self {
+        self.notes = notes;
+        self
+    }
+
+    /// The remarks on its inputs.
+    #[must_use]
+    pub fn notes(&self) -> &Arc<Notes> {
+        &self.notes
     }
 
     /// How many partials the journal has.

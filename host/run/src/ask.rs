@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -19,8 +20,8 @@ pub type Replan = Box<dyn FnOnce(Plan) -> Result<Plan, Error> + Send>;
 pub struct Question {
     /// What is asked, and the promises to keep: see [`request`].
     pub request: Request,
-    /// A glob, file or folder that replaces the app's source; `-` is stdin.
-    pub input: Option<String>,
+    /// Globs, files or folders that replace the app's source; `-` alone is stdin.
+    pub input: Vec<String>,
     /// How large the pieces of files are, unless the app shall say.
     pub piece_size: Option<PieceSize>,
     /// Where a source that reads stdin reads; nothing for one that must not.
@@ -33,7 +34,7 @@ impl Question {
     /// A query of the app's own source.
     #[must_use]
     pub fn new(request: Request) -> Self {
-        Self { request, input: None, piece_size: None, stdin: None, planned: None }
+        Self { request, input: Vec::new(), piece_size: None, stdin: None, planned: None }
     }
 }
 
@@ -96,8 +97,9 @@ pub async fn plan(wired: &Wired, question: Question) -> Result<Plan, Error> {
         stdin,
     };
     let plan = cutting.plan().await?;
+    let notes = plan.notes().clone();
     match planned {
-        Some(planned) => planned(plan),
+        Some(planned) => Ok(planned(plan)?.noting(notes)),
         None => Ok(plan),
     }
 }
@@ -109,7 +111,7 @@ struct Cutting {
     slots: usize,
     split: Option<SplitHost>,
     until: Instant,
-    input: Option<String>,
+    input: Vec<String>,
     piece_size: Option<PieceSize>,
     stdin: Option<Box<dyn Read + Send>>,
 }
@@ -117,15 +119,20 @@ struct Cutting {
 impl Cutting {
     async fn plan(self) -> Result<Plan, Error> {
         let (app, query, split, until) = (self.app.clone(), self.query.clone(), self.split.clone(), self.until);
-        let cut = match self.input.is_none() && app.source.is_quick(query.len()) {
-            true => self.cut(),
+        let over = Over::default();
+        let cut = match self.input.is_empty() && app.source.is_quick(query.len()) {
+            true => self.cut(&over.0),
             false => {
-                tokio::task::spawn_blocking(move || self.cut()).await.map_err(|lost| Error::Source(Box::new(lost)))?
+                let over = over.0.clone();
+                let cutting = tokio::task::spawn_blocking(move || self.cut(&over));
+                cutting.await.map_err(|lost| Error::Source(Box::new(lost)))?
             }
         };
         match cut.map_err(source)? {
-            Cut::Ready { partitions, query: inner } if inner != query => Ok(Plan::new(partitions)?.asking(inner)),
-            Cut::Ready { partitions, .. } => Plan::new(partitions),
+            Cut::Ready { partitions, query: inner, notes } if inner != query => {
+                Ok(Plan::new(partitions)?.asking(inner).noting(notes))
+            }
+            Cut::Ready { partitions, notes, .. } => Ok(Plan::new(partitions)?.noting(notes)),
             Cut::Split { query, wanted } => {
                 let Some(split) = split else {
                     return Err(Error::Source(Box::new(Why("the app has no split component"))));
@@ -136,14 +143,26 @@ impl Cutting {
         }
     }
 
-    fn cut(self) -> Result<Cut, AppError> {
+    fn cut(self, over: &AtomicBool) -> Result<Cut, AppError> {
+        let is_over = || over.load(Ordering::Relaxed) || Instant::now() >= self.until;
         self.app.partitions(Inputs {
             query: &self.query,
             slots: self.slots,
             piece_size: self.piece_size,
-            input: self.input.as_deref(),
+            input: &self.input,
+            is_over: Some(&is_over),
             stdin: self.stdin,
         })
+    }
+}
+
+/// Tells the thread that looks for files that nobody waits for them any more.
+#[derive(Default)]
+struct Over(Arc<AtomicBool>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use frond_jobs::StoreError;
+use frond_root::answer::four_decimals;
 use frond_root::{Answer, Coverage, Error, Failure, FailureKind, QueryId, Reason};
 use frond_run::RunError;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -347,7 +348,10 @@ pub(crate) fn account(headers: &mut http::HeaderMap, coverage: &Coverage, slowes
     let succeeded = partitions.succeeded + partitions.skipped;
     set("frond-query", coverage.query.to_string());
     set("frond-complete", coverage.complete.to_string());
-    set("frond-coverage", format!("{:.4}; {succeeded}/{}", coverage.fraction, partitions.planned));
+    set("frond-coverage", format!("{}; {succeeded}/{}", four_decimals(coverage.fraction), partitions.planned));
+    if !coverage.notes.is_empty() {
+        set("frond-notes", coverage.notes.len().to_string());
+    }
     let times = &coverage.timings;
     let mut timing = format!("plan;dur={:.3}, scatter;dur={:.3}", times.plan, times.gather);
     if let Some(slowest) = slowest {

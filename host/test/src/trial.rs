@@ -201,7 +201,7 @@ impl Tester {
         };
         let (deadline, faults) = (asked.deadline, case.inject.clone());
         let question = Question {
-            input: promises.input.clone(),
+            input: promises.input.iter().cloned().collect(),
             piece_size: promises.piece_size,
             planned: Some(Box::new(move |plan| inject::plan(&faults, &plan))),
             ..Question::new(asked)

@@ -11,13 +11,18 @@ use crate::component::under;
 use crate::error::AppError;
 use crate::manifest::{Globs, Kind, ListedTable, SourceTable, Step, Text};
 use crate::size::show_size;
-use crate::source::{Listed, ListedContent, PieceSize, Source};
+use crate::source::{CutMode, Listed, ListedContent, PieceSize, Source};
 
 pub(super) fn resolve(text: &Text, dir: &Path, table: SourceTable, limit: u64) -> Result<Source, AppError> {
     let kind = &table.kind;
     refuse_strays(text, &table)?;
     let piece = piece_size(text, table.piece_size.as_ref(), limit)?;
-    let cut = table.cut.map(Spanned::into_inner).unwrap_or_default();
+    let cut = table.cut.as_ref().map(|cut| *cut.get_ref()).unwrap_or_default();
+    if let (CutMode::None, Some(written)) = (cut, &table.piece_size) {
+        let hint = "leave one of them out";
+        let wrong = "there are no pieces with cut = \"none\": a file is a partition";
+        return Err(text.refuse(written.span().start, "source.piece-size", wrong, hint));
+    }
     Ok(match *kind.get_ref() {
         Kind::List => list(text, dir, need(text, kind, "partitions", table.partitions)?, limit)?,
         Kind::Files => {

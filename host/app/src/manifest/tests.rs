@@ -98,7 +98,7 @@ fn a_wrong_type_is_met_with_what_is_expected() {
     insta::assert_snapshot!(refused("[source]\nkind = \"files\"\nglob = [\"a\", 3]\n"), @"APP/frond.toml:7: source.glob[1]: expected a string, found integer `3`");
     insta::assert_snapshot!(refused("[source]\nkind = \"files\"\nglob = \"a\"\ncut = \"words\"\n"), @r"
     APP/frond.toml:8: source.cut: `words` is not a value of this key
-    (known here: `lines`, `bytes`)
+    (known here: `lines`, `bytes`, `none`)
     ");
     insta::assert_snapshot!(refused("[source]\nkind = \"range\"\nstart = 0.5\nend = 2\n"), @"APP/frond.toml:7: source.start: expected a whole number, found floating point `0.5`");
     insta::assert_snapshot!(refused("[source]\nkind = \"list\"\npartitions = \"a\"\n"), @r#"APP/frond.toml:7: source.partitions: expected a list, found string "a""#);

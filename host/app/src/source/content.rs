@@ -1,68 +1,64 @@
 //! A file, or a piece of one, as a partition's content: opened when its leaf runs, and refused if it has changed.
 
-use std::fs::{self, File, FileType, Metadata};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use frond_root::{Content, Failure, FailureKind};
+use frond_root::{Content, Failure, FailureKind, Notes, Unreadable};
 use serde::{Deserialize, Serialize};
 
 use super::cut::Span;
+use super::open::open;
+use super::sniff;
+use super::stamp::{Comparison, Stamp};
+use super::walk::at;
 
-/// A regular file as it was when it was planned.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Planned {
-    path: Box<Path>,
-    stamp: Stamp,
+/// The folder and the remarks that all files of one plan share.
+#[derive(Debug)]
+pub(super) struct Home {
+    /// The folder that names are relative to: the app's, or the current one.
+    folder: Box<Path>,
+    /// True for the app's own folder, of which each server has its own.
+    is_app: bool,
+    notes: Arc<Notes>,
 }
 
-/// What tells a file from what it was. Blind to a change that keeps the size and falls into the same tick of the file
-/// system's clock.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-struct Stamp {
-    size: u64,
-    modified: (i64, i64),
-    device: u64,
-    inode: u64,
-}
+impl Home {
+    pub(super) fn new(folder: &Path, is_app: bool, notes: &Arc<Notes>) -> Self {
+        Self { folder: folder.into(), is_app, notes: Arc::clone(notes) }
+    }
 
-impl Stamp {
-    fn of(found: &Metadata) -> Self {
-        Self {
-            size: found.size(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            device: found.dev(),
-            inode: found.ino(),
-        }
+    /// The path of the file `name`, usable from the current folder.
+    pub(super) fn path(&self, name: &Path) -> PathBuf {
+        at(&self.folder, name)
+    }
+
+    /// The name of the file `name` for another process: relative to the app's folder where it can be.
+    fn lasting(&self, name: &Path) -> Option<PathBuf> {
+        if self.is_app { Some(name.to_path_buf()) } else { std::path::absolute(self.path(name)).ok() }
     }
 }
 
-/// Why a file could not be planned.
+/// A regular file as it was when it was planned.
 #[derive(Debug)]
-pub(super) enum Unplanned {
-    /// It is not a regular file but this, and was not opened: opening it may block for ever.
-    Special(&'static str),
-    /// The system's reason.
-    Io(io::Error),
+pub(super) struct Planned {
+    home: Arc<Home>,
+    name: Box<Path>,
+    stamp: Stamp,
+    /// True once its first bytes were looked at.
+    sniffed: AtomicBool,
 }
 
 impl Planned {
-    /// Opens the file, so that what cannot be read is known before anything runs.
-    pub(super) fn open(path: &Path) -> Result<(Self, File), Unplanned> {
-        let before = fs::metadata(path).map_err(Unplanned::Io)?;
-        if !before.is_file() {
-            return Err(Unplanned::Special(what_is(before.file_type())));
-        }
-        let file = File::open(path).map_err(Unplanned::Io)?;
-        let planned = Self { path: path.into(), stamp: Stamp::of(&file.metadata().map_err(Unplanned::Io)?) };
-        Ok((planned, file))
+    pub(super) fn new(home: &Arc<Home>, name: &Path, stamp: Stamp) -> Self {
+        Self { home: Arc::clone(home), name: name.into(), stamp, sniffed: AtomicBool::new(false) }
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    pub(super) fn path(&self) -> PathBuf {
+        self.home.path(&self.name)
     }
 
     /// Its size in bytes.
@@ -70,12 +66,10 @@ impl Planned {
         self.stamp.size
     }
 
-    /// Opens it again.
+    /// Opens it again, unless it has changed.
     pub(super) fn reopen(&self) -> Result<File, Failure> {
-        // Before it is opened: what is now a named pipe would block.
-        self.unchanged(&fs::metadata(&self.path).map_err(|error| self.unreadable(&error))?)?;
-        let file = File::open(&self.path).map_err(|error| self.unreadable(&error))?;
-        self.unchanged(&file.metadata().map_err(|error| self.unreadable(&error))?)?;
+        let file = open(&self.path()).map_err(|error| self.unreadable(&error))?;
+        self.unchanged(&file)?;
         Ok(file)
     }
 
@@ -86,40 +80,36 @@ impl Planned {
             .and_then(|_| (&file).take(len as u64).read_to_end(&mut bytes))
             .map_err(|error| self.unreadable(&error))?;
         // Once more: it may have changed while it was read.
-        self.unchanged(&file.metadata().map_err(|error| self.unreadable(&error))?)?;
-        if bytes.len() == len { Ok(bytes) } else { Err(self.changed()) }
+        self.unchanged(&file)?;
+        if bytes.len() != len {
+            return Err(self.changed());
+        }
+        if offset == 0 && len > 0 && !self.sniffed.swap(true, Ordering::Relaxed) {
+            sniff::note(&bytes, &self.name, &self.home.notes);
+        }
+        Ok(bytes)
     }
 
-    fn unchanged(&self, found: &Metadata) -> Result<(), Failure> {
-        if Stamp::of(found) == self.stamp { Ok(()) } else { Err(self.changed()) }
+    fn unchanged(&self, file: &File) -> Result<(), Failure> {
+        let found = file.metadata().map_err(|error| self.unreadable(&error))?;
+        match self.stamp.compare(&found, file).map_err(|error| self.unreadable(&error))? {
+            Comparison::Same | Comparison::Grown => Ok(()),
+            Comparison::Changed => Err(self.changed()),
+        }
     }
 
     fn changed(&self) -> Failure {
-        let message = format!("`{}` has changed since it was planned", self.path.display());
+        let message = format!("`{}` has changed since it was planned", self.path().display());
         Failure::new(FailureKind::InvalidPartition, message)
     }
 
     fn unreadable(&self, error: &io::Error) -> Failure {
-        let path = self.path.display();
+        let path = self.path();
         if error.kind() == io::ErrorKind::NotFound {
-            let message = format!("`{path}` is gone since it was planned");
+            let message = format!("`{}` is gone since it was planned", path.display());
             return Failure::new(FailureKind::InvalidPartition, message);
         }
-        Failure::new(FailureKind::Unavailable, format!("cannot read `{path}`: {error}"))
-    }
-}
-
-fn what_is(kind: FileType) -> &'static str {
-    if kind.is_dir() {
-        "a folder"
-    } else if kind.is_fifo() {
-        "a named pipe"
-    } else if kind.is_socket() {
-        "a socket"
-    } else if kind.is_char_device() || kind.is_block_device() {
-        "a device"
-    } else {
-        "something special"
+        Failure::new(FailureKind::Unavailable, format!("cannot read `{}`: {error}", path.display()))
     }
 }
 
@@ -157,29 +147,79 @@ impl Content for Piece {
     }
 
     fn place(&self) -> Option<String> {
-        // Whoever goes on with it may stand elsewhere.
-        let path = std::path::absolute(&self.file.path).ok()?.into_boxed_path();
-        let file = Planned { path, stamp: self.file.stamp };
-        serde_json::to_string(&Place { file, offset: self.span.offset, len: self.span.len }).ok()
+        let path = self.file.home.lasting(&self.file.name)?;
+        let file = FilePlace { path, stamp: self.file.stamp };
+        serde_json::to_string(&Place::Piece { file, offset: self.span.offset, len: self.span.len }).ok()
     }
 }
 
-/// A piece as it is written down.
-#[derive(Serialize, Deserialize)]
-struct Place {
-    file: Planned,
-    offset: u64,
-    len: u64,
+/// A file that could not be planned: its reason is written down with the plan.
+#[derive(Debug)]
+pub(super) struct Missing(Unreadable);
+
+impl Missing {
+    pub(super) fn new(message: String, size: u64) -> Self {
+        Self(Unreadable::new(Failure::new(FailureKind::InvalidPartition, message), size))
+    }
 }
 
-/// The content at a place that [`Content::place`] wrote, which must be as it was planned.
+impl Content for Missing {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn read(&self, offset: u64, len: usize) -> Result<Bytes, Failure> {
+        self.0.read(offset, len)
+    }
+
+    fn whole(&self) -> Result<Bytes, Failure> {
+        self.0.whole()
+    }
+
+    fn place(&self) -> Option<String> {
+        let lost = self.0.whole().err()?.message;
+        serde_json::to_string(&Place::Lost { lost, size: self.0.size() }).ok()
+    }
+
+    fn is_unreadable(&self) -> bool {
+        true
+    }
+}
+
+/// A content as it is written down.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Place {
+    Piece { file: FilePlace, offset: u64, len: u64 },
+    Lost { lost: String, size: u64 },
+}
+
+/// A file as it is written down.
+#[derive(Serialize, Deserialize)]
+struct FilePlace {
+    /// Relative to the app's folder, or absolute, as all were once.
+    path: PathBuf,
+    stamp: Stamp,
+}
+
+/// The content at a place that [`Content::place`] wrote, which must be as it was planned; `folder` is the app's, as this
+/// process knows it, and `notes` takes the remarks on it.
 ///
 /// # Errors
 /// `invalid-partition` for a text that is no place.
-pub fn reopen(place: &str) -> Result<impl Content + use<>, Failure> {
-    let place = serde_json::from_str::<Place>(place);
-    let wrong =
-        |error| Failure::new(FailureKind::InvalidPartition, format!("the place of a partition is none: {error}"));
-    let Place { file, offset, len } = place.map_err(wrong)?;
-    Ok(Piece::new(&Arc::new(file), Span { offset, len }))
+pub fn reopen(place: &str, folder: &Path, notes: &Arc<Notes>) -> Result<Arc<dyn Content>, Failure> {
+    let wrong = |error: serde_json::Error| {
+        Failure::new(FailureKind::InvalidPartition, format!("the place of a partition is none: {error}"))
+    };
+    Ok(match serde_json::from_str::<Place>(place).map_err(wrong)? {
+        Place::Piece { file, offset, len } => {
+            let home = Arc::new(Home::new(folder, true, notes));
+            let file = Planned::new(&home, &file.path, file.stamp);
+            Arc::new(Piece::new(&Arc::new(file), Span { offset, len }))
+        }
+        Place::Lost { lost, size } => Arc::new(Missing::new(lost, size)),
+    })
 }
+
+#[cfg(test)]
+mod tests;

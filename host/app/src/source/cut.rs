@@ -48,6 +48,7 @@ impl Cutting {
     /// The size of pieces for `total` bytes, at least 1 and at most the limit.
     pub(super) fn piece_for(&self, total: u64) -> u64 {
         match self.piece {
+            _ if self.mode == CutMode::None => self.limit.max(1),
             PieceSize::Auto => auto_piece(total, self.slots, self.limit),
             PieceSize::Bytes(bytes) => bytes.min(self.limit).max(1),
         }
@@ -69,7 +70,7 @@ impl Cutting {
             let even = left.div_ceil(left.div_ceil(piece));
             let len = match self.mode {
                 _ if left <= piece => left,
-                CutMode::Bytes => even,
+                CutMode::Bytes | CutMode::None => even,
                 CutMode::Lines => lines.cut(offset, even, left, self.limit)?,
             };
             spans.push(Span { offset, len });

@@ -1,110 +1,282 @@
-//! Files as partitions: small ones whole, large ones in pieces.
+//! Files as partitions: small ones whole, large ones in pieces. One that cannot be read is a partition that is missing.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use frond_root::{Error, Partition};
+use frond_root::{Error, Notes, Partition};
 
-use super::content::{Piece, Planned, Unplanned};
+use super::content::{Home, Missing, Piece, Planned};
 use super::cut::{CutError, Span};
-use super::walk::{self, Found};
-use super::{Cutting, few_enough, split_hint};
+use super::open::{Input, Problem, look};
+use super::stamp::Identity;
+use super::walk::{self, Found, Scope};
+use super::{CutMode, Cutting, few_enough, split_hint};
 use crate::error::{AppError, Origin};
 use crate::size::show_size;
 
 #[cfg(test)]
 mod tests;
 
-/// The files that `globs` name in the folder `base`, sorted by path, as partitions. A whole file's key is its path as
-/// the glob leads to it; a piece's is `path#OFFSET+LEN`.
+/// Bytes that are held in memory, of files that do not tell their size.
+pub const MAX_MADE: u64 = 64 << 20;
+
+/// The remark on a link beside its file.
+const ONCE: &str = "left out as a link to a file that counts under another name";
+/// The remark on a CSV file in pieces.
+const QUOTED: &str =
+    "cut at line ends, also at those within quoted fields (set source.cut = \"none\" if there may be any)";
+
+/// Why a file is not a partition.
+#[derive(Debug)]
+pub(super) struct Loss {
+    text: String,
+    hint: String,
+    cause: Option<io::Error>,
+    size: u64,
+}
+
+impl Loss {
+    fn refused(refused: Problem, path: &Path, origin: &Origin) -> Self {
+        let size = refused.size();
+        let is_special = matches!(refused, Problem::Special(_));
+        let (text, hint, cause) = refused.complaint(path);
+        let hint = match origin {
+            Origin::Caller if is_special => format!("{hint}; pipe anything else in, with the input `-`"),
+            _ => hint.to_owned(),
+        };
+        Self { text, hint, cause, size }
+    }
+
+    /// Of a file that `frond.toml` names, and that is not there.
+    pub(super) fn absent(path: &Path) -> Self {
+        let text = format!("there is no file `{}`", path.display());
+        Self { text, hint: "paths are relative to frond.toml".to_owned(), cause: None, size: 0 }
+    }
+
+    /// As an error that ends the query.
+    pub(super) fn into_error(self, origin: &Origin) -> AppError {
+        match self.cause {
+            Some(cause) => origin.failed(self.text, self.hint, cause),
+            None => origin.refuse(self.text, self.hint),
+        }
+    }
+
+    /// As the content of a partition that will be missing.
+    pub(super) fn content(&self) -> Missing {
+        let remedy = if self.hint.is_empty() { String::new() } else { format!(" ({})", self.hint) };
+        let cause = self.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+        Missing::new(format!("{}{cause}{remedy}", self.text), self.size)
+    }
+}
+
+/// Plans the files of one query.
+pub(super) struct Planning<'a> {
+    origin: &'a Origin,
+    home: Arc<Home>,
+    now: SystemTime,
+    /// The bytes that a partition may have.
+    limit: u64,
+    /// Bytes that may still be held.
+    room: u64,
+}
+
+/// A file, after a look at it.
+pub(super) struct Candidate {
+    identity: Identity,
+    pub(super) body: Body,
+}
+
+/// The content of a file.
+pub(super) enum Body {
+    /// It is cut and read when leaves run.
+    File(Planned),
+    /// It was read.
+    Bytes(bytes::Bytes),
+}
+
+impl<'a> Planning<'a> {
+    pub(super) fn new(base: &Path, origin: &'a Origin, notes: &Arc<Notes>, limit: u64) -> Self {
+        let is_app = matches!(origin, Origin::Written(_));
+        let home = Arc::new(Home::new(base, is_app, notes));
+        Self { origin, home, now: SystemTime::now(), limit, room: MAX_MADE }
+    }
+
+    /// Looks at the file `name`. `is_regular` when its folder says that it is.
+    pub(super) fn look(&mut self, name: &Path, is_regular: bool) -> Result<Candidate, Loss> {
+        let path = self.home.path(name);
+        let refused = |refused| Loss::refused(refused, &path, self.origin);
+        Ok(match look(&path, is_regular, self.limit.min(self.room), self.now).map_err(refused)? {
+            Input::File(stamp, identity) => {
+                Candidate { identity, body: Body::File(Planned::new(&self.home, name, stamp)) }
+            }
+            Input::Bytes(bytes, identity) => {
+                self.room -= bytes.len() as u64;
+                Candidate { identity, body: Body::Bytes(bytes) }
+            }
+        })
+    }
+}
+
+/// The files that `globs` name, sorted by path, as partitions. A whole file's key is its path as the glob leads to it; a
+/// piece's is `path#OFFSET+LEN`.
+///
+/// # Errors
+/// Those of the globs, too many files or pieces, and files none of which can be read.
 pub(super) fn partitions(
-    base: &Path,
     globs: &[impl AsRef<str>],
-    origin: &Origin,
+    scope: Scope<'_>,
+    notes: &Arc<Notes>,
     cutting: Cutting,
 ) -> Result<Vec<Partition>, AppError> {
-    let found = walk::expand(base, globs, origin)?;
+    let origin = scope.origin;
+    let found = walk::expand(globs, scope)?;
     let too_many = |error: Error| {
         let complaint = split_hint(&error);
         origin.refuse(complaint.text, complaint.hint)
     };
     few_enough(found.len()).map_err(too_many)?;
-    let mut planned = Vec::with_capacity(found.len());
-    for one in found {
-        planned.push((plan(&one.path, origin)?, one));
+    let mut planning = Planning::new(scope.base, origin, notes, cutting.limit);
+    let mut candidates = Vec::with_capacity(found.len());
+    for mut one in found {
+        scope.stop.check()?;
+        let what = match one.unread.take() {
+            Some(cause) => Err(unread_folder(&one, cause, &planning)),
+            None => planning.look(&one.name, one.is_regular),
+        };
+        candidates.push((what, one));
     }
-    let total = planned.iter().map(|(file, _)| file.size()).fold(0, u64::saturating_add);
-    let piece = cutting.piece_for(total);
+    once(&mut candidates, notes);
+    let sizes = || candidates.iter().filter_map(|(what, _)| what.as_ref().ok()).map(Candidate::size);
+    let piece = cutting.piece_for(sizes().fold(0, u64::saturating_add));
     // Before any are made: a piece of a few bytes could make more of them than fit in memory.
-    let least = planned.iter().map(|(file, _)| file.size().div_ceil(piece).max(1));
-    few_enough(usize::try_from(least.fold(0, u64::saturating_add)).unwrap_or(usize::MAX)).map_err(too_many)?;
-    let mut partitions = Vec::with_capacity(planned.len());
-    for (file, one) in planned {
-        add(&mut partitions, file, &one, origin, cutting, piece)?;
-    }
+    let least = sizes().map(|size| size.div_ceil(piece).max(1)).fold(0, u64::saturating_add);
+    few_enough(usize::try_from(least).unwrap_or(usize::MAX)).map_err(too_many)?;
+    let partitions = Cutter { cutting, piece, notes, scope }.cut(candidates)?;
     few_enough(partitions.len()).map_err(too_many)?;
     Ok(partitions)
 }
 
-fn add(
-    partitions: &mut Vec<Partition>,
-    file: Planned,
-    found: &Found,
-    origin: &Origin,
+impl Candidate {
+    fn size(&self) -> u64 {
+        match &self.body {
+            Body::File(file) => file.size(),
+            Body::Bytes(_) => 0,
+        }
+    }
+}
+
+fn unread_folder(found: &Found, cause: io::Error, planning: &Planning<'_>) -> Loss {
+    let text = format!("cannot read the folder `{}`", planning.home.path(&found.name).display());
+    Loss { text, hint: String::new(), cause: Some(cause), size: 0 }
+}
+
+/// Leaves out links to files that are there by another name.
+fn once(candidates: &mut Vec<(Result<Candidate, Loss>, Found)>, notes: &Notes) {
+    let identity = |one: &Result<Candidate, Loss>| one.as_ref().ok().map(|candidate| candidate.identity);
+    if candidates.iter().all(|(_, found)| !found.is_linked) {
+        return;
+    }
+    let by_name = candidates.iter().filter(|(_, found)| !found.is_linked);
+    let mut there: HashSet<Identity> = by_name.filter_map(|(one, _)| identity(one)).collect();
+    candidates.retain(|(one, found)| {
+        let is_again = found.is_linked && identity(one).is_some_and(|identity| !there.insert(identity));
+        if is_again {
+            notes.add(ONCE, &found.key());
+        }
+        !is_again
+    });
+}
+
+/// Makes partitions of files.
+struct Cutter<'a> {
     cutting: Cutting,
     piece: u64,
-) -> Result<(), AppError> {
-    let name = found.key();
-    if file.size() <= piece {
-        partitions.push(Partition::new(name, Piece::whole(file)));
-        return Ok(());
-    }
-    let spans = spans(&file, origin, cutting, piece)?;
-    let file = Arc::new(file);
-    partitions.extend(spans.into_iter().map(|span| {
-        let key = format!("{name}#{}+{}", span.offset, span.len);
-        Partition::new(key, Piece::new(&file, span))
-    }));
-    Ok(())
+    notes: &'a Notes,
+    scope: Scope<'a>,
 }
 
-fn spans(file: &Planned, origin: &Origin, cutting: Cutting, piece: u64) -> Result<Vec<Span>, AppError> {
-    let path = file.path().display();
-    let open = file
-        .reopen()
-        .map_err(|failure| origin.refuse(failure.message, "run the query again when nothing writes to it"))?;
-    let read = |offset, buffer: &mut [u8]| open.read_exact_at(buffer, offset);
-    cutting.spans(file.size(), piece, read).map_err(|error| match error {
-        CutError::Read(cause) => unreadable(origin, file.path(), cause),
-        CutError::LongLine(at) => {
-            let limit = show_size(cutting.limit);
-            let text = format!("the line at byte {at} of `{path}` is longer than a partition may be: {limit}");
-            origin.refuse(text, "raise limits.leaf.partition, or set source.cut = \"bytes\" to cut within lines")
+impl Cutter<'_> {
+    /// # Errors
+    /// The first loss, when all files are lost.
+    fn cut(&self, files: Vec<(Result<Candidate, Loss>, Found)>) -> Result<Vec<Partition>, AppError> {
+        let mut partitions = Vec::with_capacity(files.len());
+        let (mut first, mut read) = (None, false);
+        for (what, found) in files {
+            self.scope.stop.check()?;
+            match what.and_then(|candidate| self.add(&mut partitions, candidate.body, &found)) {
+                Ok(()) => read = true,
+                Err(loss) => {
+                    partitions.push(Partition::new(found.key(), loss.content()));
+                    first.get_or_insert(loss);
+                }
+            }
         }
-    })
-}
-
-/// Plans the file at `path`.
-///
-/// # Errors
-/// When it is not a regular file, or cannot be read.
-pub(super) fn plan(path: &Path, origin: &Origin) -> Result<Planned, AppError> {
-    match Planned::open(path) {
-        Ok((planned, _)) => Ok(planned),
-        Err(Unplanned::Io(cause)) => Err(unreadable(origin, path, cause)),
-        Err(Unplanned::Special(what)) => {
-            let text = format!("`{}` is {what}, not a regular file", path.display());
-            let hint = "only regular files can be read again when a leaf is retried";
-            Err(match origin {
-                Origin::Written(_) => origin.refuse(text, hint),
-                Origin::Caller => origin.refuse(text, format!("{hint}; pipe anything else in, with the input `-`")),
-            })
+        match first {
+            Some(loss) if !read => Err(loss.into_error(self.scope.origin)),
+            _ => Ok(partitions),
         }
     }
+
+    fn add(&self, partitions: &mut Vec<Partition>, body: Body, found: &Found) -> Result<(), Loss> {
+        let name = found.key();
+        let file = match body {
+            Body::Bytes(bytes) => {
+                partitions.push(Partition::new(name, bytes));
+                return Ok(());
+            }
+            Body::File(file) => file,
+        };
+        if file.size() <= self.piece {
+            partitions.push(Partition::new(name, Piece::whole(file)));
+            return Ok(());
+        }
+        let spans = self.spans(&file)?;
+        if self.cutting.mode == CutMode::Lines && is_csv(&found.name) {
+            self.notes.add(QUOTED, &name);
+        }
+        let file = Arc::new(file);
+        partitions.extend(spans.into_iter().map(|span| {
+            let key = format!("{name}#{}+{}", span.offset, span.len);
+            Partition::new(key, Piece::new(&file, span))
+        }));
+        Ok(())
+    }
+
+    fn spans(&self, file: &Planned) -> Result<Vec<Span>, Loss> {
+        let (path, size) = (file.path(), file.size());
+        let loss = |text: String, hint: &str| Loss { text, hint: hint.to_owned(), cause: None, size };
+        let limit = show_size(self.cutting.limit);
+        if self.cutting.mode == CutMode::None {
+            return Err(too_large(&path, size, &limit, "let it be cut: source.cut = \"lines\""));
+        }
+        let again = "run the query again when nothing writes to it";
+        let open = file.reopen().map_err(|failure| loss(failure.message, again))?;
+        let read = |offset, buffer: &mut [u8]| open.read_exact_at(buffer, offset);
+        self.cutting.spans(size, self.piece, read).map_err(|error| match error {
+            CutError::Read(cause) => Loss::refused(Problem::Io(cause, size), &path, self.scope.origin),
+            CutError::LongLine(at) => loss(
+                format!("the line at byte {at} of `{}` is longer than a partition may be: {limit}", path.display()),
+                "raise limits.leaf.partition, or set source.cut = \"bytes\" to cut within lines",
+            ),
+        })
+    }
 }
 
-fn unreadable(origin: &Origin, path: &Path, cause: io::Error) -> AppError {
-    origin.failed(format!("cannot read `{}`", path.display()), "", cause)
+/// The loss of a file that is not cut, and larger than a partition may be.
+pub(super) fn too_large(path: &Path, size: u64, limit: &str, instead: &str) -> Loss {
+    Loss {
+        text: format!("`{}` has {size} bytes, more than a partition may have: {limit}", path.display()),
+        hint: format!("raise limits.leaf.partition, or {instead}"),
+        cause: None,
+        size,
+    }
+}
+
+fn is_csv(name: &Path) -> bool {
+    let extension = name.extension().map(std::ffi::OsStr::to_ascii_lowercase);
+    extension.is_some_and(|extension| extension == "csv" || extension == "tsv")
 }

@@ -2,42 +2,70 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
 
-use frond_root::Partition;
+use frond_root::{Notes, Partition};
 
 use super::content::Piece;
-use super::{Listed, ListedContent, files};
+use super::files::{Body, Loss, Planning, too_large};
+use super::{Listed, ListedContent};
 use crate::error::{AppError, Origin};
 use crate::size::show_size;
 
-/// In the order of the list. Files are looked at now and read later.
-pub(super) fn partitions(listed: &[Listed], limit: u64) -> Result<Vec<Partition>, AppError> {
-    listed
-        .iter()
-        .map(|one| {
-            let partition = match &one.content {
-                ListedContent::Inline(data) => Partition::new(one.key.clone(), data.clone()),
-                ListedContent::File(path) => {
-                    let origin = Origin::Written(one.at.clone());
-                    if fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-                        let text = format!("there is no file `{}`", path.display());
-                        return Err(origin.refuse(text, "paths are relative to frond.toml"));
-                    }
-                    let file = files::plan(path, &origin)?;
-                    if file.size() > limit {
-                        let (path, size) = (path.display(), file.size());
-                        let text =
-                            format!("`{path}` has {size} bytes, more than a partition may have: {}", show_size(limit));
-                        let hint = "raise limits.leaf.partition, or cut it: source.kind = \"files\"";
-                        return Err(origin.refuse(text, hint));
-                    }
-                    Partition::new(one.key.clone(), Piece::whole(file))
-                }
-            };
-            Ok(match one.weight {
-                Some(weight) => partition.weighing(weight),
-                None => partition,
-            })
-        })
-        .collect()
+/// The partitions in the order of the list. Files, which are relative to `dir`, are looked at now and read later; one that
+/// cannot be read is a partition that is missing.
+///
+/// # Errors
+/// The first loss, when all partitions are lost.
+pub(super) fn partitions(
+    listed: &[Listed],
+    dir: &Path,
+    notes: &Arc<Notes>,
+    limit: u64,
+) -> Result<Vec<Partition>, AppError> {
+    let mut partitions = Vec::with_capacity(listed.len());
+    let (mut first, mut read) = (None, false);
+    for one in listed {
+        let origin = Origin::Written(one.at.clone());
+        let mut planning = Planning::new(dir, &origin, notes, limit);
+        let partition = match content(one, dir, &mut planning, limit) {
+            Ok(partition) => {
+                read = true;
+                partition
+            }
+            Err(loss) => {
+                let partition = Partition::new(one.key.clone(), loss.content());
+                first.get_or_insert_with(|| loss.into_error(&origin));
+                partition
+            }
+        };
+        partitions.push(match one.weight {
+            Some(weight) => partition.weighing(weight),
+            None => partition,
+        });
+    }
+    match first {
+        Some(error) if !read => Err(error),
+        _ => Ok(partitions),
+    }
+}
+
+fn content(one: &Listed, dir: &Path, planning: &mut Planning<'_>, limit: u64) -> Result<Partition, Loss> {
+    let path = match &one.content {
+        ListedContent::Inline(data) => return Ok(Partition::new(one.key.clone(), data.clone())),
+        ListedContent::File(path) => path,
+    };
+    if fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return Err(Loss::absent(path));
+    }
+    // Only the app's own folder may be another's elsewhere.
+    let name = path.strip_prefix(dir).unwrap_or(path);
+    match planning.look(name, false)?.body {
+        Body::Bytes(bytes) => Ok(Partition::new(one.key.clone(), bytes)),
+        Body::File(file) if file.size() > limit => {
+            Err(too_large(path, file.size(), &show_size(limit), "cut it: source.kind = \"files\""))
+        }
+        Body::File(file) => Ok(Partition::new(one.key.clone(), Piece::whole(file))),
+    }
 }

@@ -38,13 +38,16 @@ fn drain(input: impl Read, cutting: Cutting, most: u64) -> Result<Vec<Partition>
     // Limits are sizes of memory, so they fit.
     let piece = usize::try_from(piece).unwrap_or(usize::MAX).max(1);
     let mut stream = Stream { input, held: Vec::new(), taken: 0, most, ended: false };
+    if cutting.mode == CutMode::None {
+        return whole(stream, cutting.limit);
+    }
     let mut partitions = Vec::new();
     loop {
         stream.fill(piece)?;
         let offset = stream.taken - stream.held.len() as u64;
         let len = match cutting.mode {
             _ if stream.ended && stream.held.len() <= piece => stream.held.len(),
-            CutMode::Bytes => piece,
+            CutMode::Bytes | CutMode::None => piece,
             CutMode::Lines => stream.line_end(piece, offset, cutting.limit)?,
         };
         if len == 0 {
@@ -57,6 +60,17 @@ fn drain(input: impl Read, cutting: Cutting, most: u64) -> Result<Vec<Partition>
             let complaint = split_hint(&error);
             Origin::Caller.refuse(complaint.text, complaint.hint)
         })?;
+    }
+}
+
+/// All of the input as one partition; none for an empty one.
+fn whole(mut stream: Stream<impl Read>, limit: u64) -> Result<Vec<Partition>, AppError> {
+    stream.fill(usize::try_from(limit.saturating_add(1)).unwrap_or(usize::MAX))?;
+    let len = stream.held.len();
+    match len {
+        0 => Ok(Vec::new()),
+        _ if len as u64 > limit => Err(too_much(limit)),
+        _ => Ok(vec![Partition::new(format!("stdin#0+{len}"), Bytes::from(stream.held))]),
     }
 }
 
@@ -113,6 +127,11 @@ impl<R: Read> Stream<R> {
             self.fill(end.saturating_add(usize::try_from(BLOCK).unwrap_or_default()))?;
         }
     }
+}
+
+fn too_much(limit: u64) -> AppError {
+    let text = format!("more than a partition may have is piped in: {}", show_size(limit));
+    Origin::Caller.refuse(text, "raise limits.leaf.partition, or let it be cut: source.cut = \"lines\"")
 }
 
 fn unreadable(cause: io::Error) -> AppError {

@@ -35,23 +35,103 @@ fn a_list_keeps_its_order_and_weights() {
 #[test]
 fn a_list_s_file_is_there_and_fits() {
     let list = "[limits.leaf]\npartition = \"1KiB\"\n[source]\nkind = \"list\"\npartitions = [\n\
-                { key = \"a\", data = \"\" },\n{ key = \"b\", file = \"b.csv\" },\n]\n";
+                { key = \"b\", file = \"b.csv\" },\n]\n";
     let folder = Folder::app(list);
     insta::assert_snapshot!(refused(&folder, Inputs::new(b"", 1)), @r"
-    APP/frond.toml:11: source.partitions[1].file: there is no file `APP/b.csv`
+    APP/frond.toml:10: source.partitions[0].file: there is no file `APP/b.csv`
     (paths are relative to frond.toml)
     ");
     folder.write("b.csv", [b'x'; 1025]);
     insta::assert_snapshot!(refused(&folder, Inputs::new(b"", 1)), @r#"
-    APP/frond.toml:11: source.partitions[1].file: `APP/b.csv` has 1025 bytes, more than a partition may have: 1 KiB
+    APP/frond.toml:10: source.partitions[0].file: `APP/b.csv` has 1025 bytes, more than a partition may have: 1 KiB
     (raise limits.leaf.partition, or cut it: source.kind = "files")
     "#);
     std::fs::remove_file(folder.path("b.csv")).unwrap();
     std::fs::create_dir(folder.path("b.csv")).unwrap();
     insta::assert_snapshot!(refused(&folder, Inputs::new(b"", 1)), @r"
-    APP/frond.toml:11: source.partitions[1].file: `APP/b.csv` is a folder, not a regular file
+    APP/frond.toml:10: source.partitions[0].file: `APP/b.csv` is a folder, not a regular file
     (only regular files can be read again when a leaf is retried)
     ");
+}
+
+#[test]
+fn a_list_s_file_that_cannot_be_read_is_missing_beside_those_that_can() {
+    let list = "[limits.leaf]\npartition = \"1KiB\"\n[source]\nkind = \"list\"\npartitions = [\n\
+                { key = \"a\", data = \"inline\" },\n{ key = \"b\", file = \"b.csv\", weight = 5 },\n\
+                { key = \"c\", file = \"c.csv\" },\n]\n";
+    let folder = Folder::app(list);
+    folder.write("c.csv", [b'x'; 1025]);
+    let shown = table(&folder.cut(Inputs::new(b"", 1)).unwrap()).replace(folder.dir().to_str().unwrap(), "APP");
+    insta::assert_snapshot!(shown, @r#"
+    a (6) "inline"
+    b (5) invalid-partition: there is no file `APP/b.csv` (paths are relative to frond.toml)
+    c (1025) invalid-partition: `APP/c.csv` has 1025 bytes, more than a partition may have: 1 KiB (raise limits.leaf.partition, or cut it: source.kind = "files")
+    "#);
+}
+
+#[test]
+fn nothing_is_cut_where_a_file_is_a_partition() {
+    let mut folder = Folder::app("[source]\nkind = \"stdin\"\ncut = \"none\"\n[limits.leaf]\npartition = 8\n");
+    assert_eq!(table(&folder.cut(with_stdin(1, "a\nb\nc\nde")).unwrap()), "stdin#0+8 (8) \"a\\nb\\nc\\nde\"\n");
+    assert_eq!(folder.cut(with_stdin(1, "")).unwrap().len(), 0);
+    insta::assert_snapshot!(refused(&folder, with_stdin(1, "a\nb\nc\nd\ne")), @r#"
+    more than a partition may have is piped in: 8 bytes
+    (raise limits.leaf.partition, or let it be cut: source.cut = "lines")
+    "#);
+    let piece_size = Some(PieceSize::Bytes(4));
+    insta::assert_snapshot!(refused(&folder, Inputs { piece_size, ..with_stdin(1, "a") }), @r#"
+    files are partitions as they are: the app has source.cut = "none"
+    (leave the piece size out)
+    "#);
+    folder = Folder::app(
+        "[source]\nkind = \"files\"\nglob = \"*.csv\"\ncut = \"none\"\n[limits.leaf]\npartition = 1_000_000\n",
+    );
+    folder.write("a.csv", "\"a\nb\",1\n".repeat(100_000));
+    folder.write("b.csv", "\"a\nb\",1\n");
+    let partitions = folder.cut(Inputs::new(b"", 8)).unwrap();
+    let keys: Vec<_> = partitions.iter().map(|one| (one.key.as_str(), one.content.size())).collect();
+    assert_eq!(keys, [("a.csv", 800_000), ("b.csv", 8)]);
+    folder.write("a.csv", "\"a\nb\",1\n".repeat(125_001));
+    let failure = folder.cut(Inputs::new(b"", 8)).unwrap()[0].content.whole().unwrap_err();
+    let message = failure.message.replace(folder.dir().to_str().unwrap(), "APP");
+    insta::assert_snapshot!(message, @r#"`APP/a.csv` has 1000008 bytes, more than a partition may have: 1000000 bytes (raise limits.leaf.partition, or let it be cut: source.cut = "lines")"#);
+    folder = Folder::app("[source]\nkind = \"files\"\nglob = \"*.csv\"\ncut = \"none\"\npiece-size = \"1MiB\"\n");
+    insta::assert_snapshot!(folder.show(&folder.load().unwrap_err()), @r#"
+    APP/frond.toml:9: source.piece-size: there are no pieces with cut = "none": a file is a partition
+    (leave one of them out)
+    "#);
+}
+
+#[test]
+fn several_inputs_are_taken_together() {
+    let folder = Folder::app("[source]\nkind = \"query\"\n");
+    folder.write("a.txt", "a");
+    folder.write("b.csv", "b");
+    let input = ["a.txt", "*.csv", "a.*"].map(|name| folder.path(name).to_str().unwrap().to_owned());
+    let partitions = folder.cut(Inputs { input: &input, ..Inputs::new(b"", 1) }).unwrap();
+    assert_eq!(
+        table(&partitions).replace(folder.dir().to_str().unwrap(), "APP"),
+        "APP/a.txt (1) \"a\"\nAPP/b.csv (1) \"b\"\n"
+    );
+    let mixed = [input[0].clone(), "-".to_owned()];
+    insta::assert_snapshot!(refused(&folder, Inputs { input: &mixed, ..Inputs::new(b"", 1) }), @r"
+    the input `-`, stdin, stands beside others
+    (pipe all in, or name files)
+    ");
+    insta::assert_snapshot!(refused(&folder, Inputs { input: &["~/x.txt".to_owned()], ..Inputs::new(b"", 1) }), @r"
+    no file matches `~/x.txt` in the current folder
+    (`~` is the home folder only to a shell, and only outside quotes: write its whole path)
+    ");
+}
+
+#[test]
+fn files_are_no_longer_looked_for_once_the_query_has_ended() {
+    let folder = Folder::app("[source]\nkind = \"files\"\nglob = \"**/*.txt\"\n");
+    (0..100).for_each(|name| folder.write(&format!("{name}.txt"), "x"));
+    let looks = std::cell::Cell::new(0);
+    let is_over = || looks.replace(looks.get() + 1) >= 10;
+    insta::assert_snapshot!(refused(&folder, Inputs { is_over: Some(&is_over), ..Inputs::new(b"", 1) }), @"the query ended while its files were being looked for");
+    assert_eq!(looks.get(), 11);
 }
 
 #[test]
@@ -132,7 +212,8 @@ fn an_input_replaces_the_source() {
     let mut folder = Folder::app("[source]\nkind = \"range\"\nstart = 0\nend = 1000\n");
     folder.write("given/a.txt", "abc\nd\n");
     let input = folder.path("given/*.txt");
-    let given = |piece_size| Inputs { input: input.to_str(), piece_size, ..Inputs::new(b"", 1) };
+    let input = [input.to_str().unwrap().to_owned()];
+    let given = |piece_size| Inputs { input: &input, piece_size, ..Inputs::new(b"", 1) };
     let shown =
         |folder: &Folder, inputs| table(&folder.cut(inputs).unwrap()).replace(folder.dir().to_str().unwrap(), "APP");
     insta::assert_snapshot!(shown(&folder, given(None)), @r#"APP/given/a.txt (6) "abc\nd\n""#);
@@ -140,7 +221,8 @@ fn an_input_replaces_the_source() {
     APP/given/a.txt#0+4 (4) "abc\n"
     APP/given/a.txt#4+2 (2) "d\n"
     "#);
-    let dash = Inputs { input: Some("-"), ..with_stdin(1, "a\n") };
+    let dash = ["-".to_owned()];
+    let dash = Inputs { input: &dash, ..with_stdin(1, "a\n") };
     insta::assert_snapshot!(shown(&folder, dash), @r#"stdin#0+2 (2) "a\n""#);
     // The app's own cut is kept.
     folder.write(
@@ -152,7 +234,8 @@ fn an_input_replaces_the_source() {
     APP/given/a.txt#3+3 (3) "\nd\n"
     "#);
     folder = Folder::app("[source]\nkind = \"query\"\n");
-    let nowhere = Inputs { input: Some("no/such/*.file"), ..Inputs::new(b"", 1) };
+    let nowhere = ["no/such/*.file".to_owned()];
+    let nowhere = Inputs { input: &nowhere, ..Inputs::new(b"", 1) };
     insta::assert_snapshot!(refused(&folder, nowhere), @r"
     no file matches `no/such/*.file` in the current folder
     (paths start from the current folder; `*` matches neither a `/` nor a leading dot, `**` matches folders)
@@ -164,11 +247,11 @@ fn an_input_starts_from_the_current_folder() {
     let folder = Folder::app("[source]\nkind = \"query\"\n");
     // Tests run in their crate's folder.
     for input in ["Cargo.toml", "./Cargo.toml", "Cargo.*", "[C]argo.toml"] {
-        let partitions = folder.cut(Inputs { input: Some(input), ..Inputs::new(b"", 1) }).unwrap();
+        let partitions = folder.cut(Inputs { input: &[input.to_owned()], ..Inputs::new(b"", 1) }).unwrap();
         let keys: Vec<_> = partitions.iter().map(|one| one.key.as_str()).collect();
         assert_eq!(keys, ["Cargo.toml"], "{input}");
     }
-    let partitions = folder.cut(Inputs { input: Some("src/size"), ..Inputs::new(b"", 1) }).unwrap();
+    let partitions = folder.cut(Inputs { input: &["src/size".to_owned()], ..Inputs::new(b"", 1) }).unwrap();
     assert_eq!(partitions[0].key.as_str(), "src/size/tests.rs");
     assert!(partitions[0].content.whole().unwrap().starts_with(b"//!"));
 }

@@ -2,28 +2,42 @@
 //!
 //! A glob's `*` and `?` stay within one path component, `**` crosses them, `[…]` and `{…,…}` choose. As in a shell,
 //! they do not match a leading dot: hidden files and folders (`.git`) are left out unless a component of the glob itself
-//! begins with a dot. Links to files are followed, links to folders are not, so that no cycle can occur. What exists
-//! under the very name that was given is taken as it is: a file, or a folder with all that is below it.
+//! begins with a dot. Links to files are followed; links to folders are where a component of the glob matches their name,
+//! and not by `**` or below a folder that was named, so that no cycle can occur: there a remark says which were left out.
+//! What exists under the very name that was given is taken as it is: a file, or a folder with all that is below it.
 
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use globset::{GlobBuilder, GlobMatcher};
+use frond_root::Notes;
+use frond_root::plan::MAX_PARTITIONS;
 use walkdir::{DirEntry, WalkDir};
 
+use super::Stop;
+use super::pattern::Pattern;
 use crate::error::{AppError, Origin};
 
 #[cfg(test)]
 mod tests;
 
-/// A file that a glob led to.
-#[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
+/// The remark on links to folders that were not followed.
+const LEFT_OUT: &str = "left out as a link to a folder, which `**` does not follow (name it to have what is in it)";
+/// The remark on links that would never come to an end.
+const LOOP: &str = "left out as a link to a folder that it is in itself";
+
+/// A file that a glob led to, or a folder that could not be read.
+#[derive(Debug)]
 pub(super) struct Found {
     /// Its path as the glob leads to it.
-    name: PathBuf,
-    /// Its path from the current folder.
-    pub(super) path: PathBuf,
+    pub(super) name: PathBuf,
+    /// True when its folder says that it is a regular file.
+    pub(super) is_regular: bool,
+    /// True when a link leads to it: it may be among the others by another name.
+    pub(super) is_linked: bool,
+    /// Why it is a folder that could not be read, if it is one.
+    pub(super) unread: Option<io::Error>,
 }
 
 impl Found {
@@ -43,25 +57,40 @@ impl Found {
     }
 }
 
-/// The files that `globs` name in the folder `base`.
+/// The surroundings of a search for files.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    /// The folder that they start from.
+    pub(super) base: &'a Path,
+    /// Who wrote them.
+    pub(super) origin: &'a Origin,
+    /// Takes remarks.
+    pub(super) notes: &'a Notes,
+    /// Ends the search.
+    pub(super) stop: Stop<'a>,
+}
+
+/// The files that `globs` name.
 ///
 /// # Errors
-/// A glob that is none, that nothing matches, or a folder that cannot be read.
-pub(super) fn expand(base: &Path, globs: &[impl AsRef<str>], origin: &Origin) -> Result<Vec<Found>, AppError> {
+/// A glob that is none, that nothing matches, or that too much matches; a folder named that cannot be read.
+pub(super) fn expand(globs: &[impl AsRef<str>], scope: Scope<'_>) -> Result<Vec<Found>, AppError> {
     let mut found = Vec::new();
     for glob in globs {
         let before = found.len();
-        Search::new(base, glob.as_ref(), origin)?.run(&mut found, origin)?;
+        let search = Search::new(scope, glob.as_ref(), globs.len() > 1)?;
+        search.run(&mut found)?;
         if found.len() == before {
-            return Err(nothing(base, glob.as_ref(), origin));
+            return Err(nothing(scope, glob.as_ref()));
         }
     }
-    found.sort_unstable();
-    found.dedup();
+    found.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    found.dedup_by(|one, other| one.name == other.name);
     Ok(found)
 }
 
-fn nothing(base: &Path, glob: &str, origin: &Origin) -> AppError {
+fn nothing(scope: Scope<'_>, glob: &str) -> AppError {
+    let Scope { base, origin, .. } = scope;
     let folder = match base.to_str() {
         Some("." | "") => "the current folder".to_owned(),
         _ => format!("`{}`", base.display()),
@@ -70,16 +99,24 @@ fn nothing(base: &Path, glob: &str, origin: &Origin) -> AppError {
         Origin::Written(_) => "the app's folder",
         Origin::Caller => "the current folder",
     };
-    let hint = format!("paths start from {whose}; `*` matches neither a `/` nor a leading dot, `**` matches folders");
+    let hint = if glob == "~" || glob.starts_with("~/") {
+        "`~` is the home folder only to a shell, and only outside quotes: write its whole path".to_owned()
+    } else {
+        format!("paths start from {whose}; `*` matches neither a `/` nor a leading dot, `**` matches folders")
+    };
     origin.refuse(format!("no file matches `{glob}` in {folder}"), hint)
 }
 
 /// One glob, taken apart.
-struct Search {
+struct Search<'a> {
+    scope: Scope<'a>,
+    glob: &'a str,
     /// The leading components without wildcards.
     fixed: PathBuf,
     /// Where they lead to from the current folder.
     start: PathBuf,
+    /// True when the way there may have another name.
+    is_linked: bool,
     what: What,
 }
 
@@ -89,106 +126,194 @@ enum What {
     /// Every file below the start.
     Below,
     /// What matches below the start.
-    Glob {
-        matcher: GlobMatcher,
-        /// The components that name hidden entries.
-        dotted: Vec<GlobMatcher>,
-        /// How many components a match has, where that is certain.
-        depth: Option<usize>,
-    },
+    Glob(Pattern),
 }
 
-impl Search {
-    fn new(base: &Path, glob: &str, origin: &Origin) -> Result<Self, AppError> {
+impl<'a> Search<'a> {
+    fn new(scope: Scope<'a>, glob: &'a str, among_others: bool) -> Result<Self, AppError> {
         let components = Path::new(glob).components().filter(|one| *one != Component::CurDir);
         let clean: PathBuf = components.collect();
-        let path = at(base, &clean);
-        if fs::symlink_metadata(&path).is_ok() {
-            let what = if path.is_dir() { What::Below } else { What::File };
-            return Ok(Self { fixed: clean, start: path, what });
-        }
-        let fixed: PathBuf = clean.components().take_while(|one| !is_wild(one)).collect();
-        let rest = clean.strip_prefix(&fixed).unwrap_or(&clean);
-        let compiled = |pattern: &str| {
-            GlobBuilder::new(pattern)
-                .literal_separator(true)
-                .build()
-                .map(|glob| glob.compile_matcher())
-                .map_err(|error| origin.refuse(format!("`{glob}` is not a glob: {}", error.kind()), ""))
+        let path = at(scope.base, &clean);
+        let named = fs::symlink_metadata(&path).ok();
+        let (fixed, start, what) = match &named {
+            Some(_) if path.is_dir() => (clean, path, What::Below),
+            Some(_) => (clean, path, What::File),
+            None => {
+                let fixed: PathBuf = clean.components().take_while(|one| !is_wild(one)).collect();
+                let rest = clean.strip_prefix(&fixed).unwrap_or(&clean);
+                // It came from a `str`, so it is one.
+                let pattern = Pattern::new(rest.to_str().unwrap_or_default());
+                let wrong = |error: globset::Error| {
+                    scope.origin.refuse(format!("`{glob}` is not a glob: {}", error.kind()), "")
+                };
+                let start = at(scope.base, &fixed);
+                (fixed, start, What::Glob(pattern.map_err(wrong)?))
+            }
         };
-        // It came from a `str`, so it is one.
-        let rest = rest.to_str().unwrap_or_default();
-        let dotted = rest.split('/').filter(|one| one.starts_with('.'));
-        let certain = !rest.contains("**") && !rest.contains('{');
-        Ok(Self {
-            start: at(base, &fixed),
-            what: What::Glob {
-                matcher: compiled(rest)?,
-                dotted: dotted.map(compiled).collect::<Result<_, _>>()?,
-                depth: certain.then(|| rest.split('/').count()),
-            },
-            fixed,
-        })
+        let is_link = named.is_some_and(|found| found.is_symlink());
+        let is_linked = is_link || (among_others && has_other_name(scope.base, &fixed));
+        Ok(Self { scope, glob, fixed, start, is_linked, what })
     }
 
-    fn run(self, found: &mut Vec<Found>, origin: &Origin) -> Result<(), AppError> {
+    fn run(&self, found: &mut Vec<Found>) -> Result<(), AppError> {
         let depth = match &self.what {
             What::File => {
-                found.push(Found { name: self.fixed, path: self.start });
+                found.push(self.found(self.fixed.clone(), false, self.is_linked));
                 return Ok(());
             }
             What::Below => None,
-            What::Glob { depth, .. } => *depth,
+            What::Glob(pattern) => pattern.depth(),
         };
-        let walk = WalkDir::new(&self.start)
+        let links = Links::default();
+        let entries = WalkDir::new(&self.start)
             .min_depth(1)
             .max_depth(depth.unwrap_or(usize::MAX))
+            .follow_links(true)
             .into_iter()
-            .filter_entry(|entry| entry.depth() == 0 || !self.hides(entry));
-        for entry in walk {
+            .filter_entry(|entry| entry.depth() == 0 || self.enters(entry, &links));
+        for entry in entries {
+            self.scope.stop.check()?;
             match entry {
-                Ok(entry) => found.extend(self.matched(entry)),
+                Ok(entry) => found.extend(self.matched(&entry, &links)),
                 Err(error) if error.depth() == 0 && is_missing(&error) => return Ok(()),
-                Err(error) => {
-                    let path = error.path().unwrap_or(&self.start).display();
-                    let text = format!("cannot read the folder `{path}`");
-                    return Err(origin.failed(text, "", error.into()));
-                }
+                Err(error) => found.extend(self.unread(error)?),
+            }
+            if found.len() > MAX_PARTITIONS {
+                let text = format!("more than {MAX_PARTITIONS} files match `{}`", self.glob);
+                return Err(self.scope.origin.refuse(text, "one query has no more partitions: name fewer files"));
             }
         }
+        let left_out = links.left_out.into_inner();
+        left_out.iter().for_each(|name| self.scope.notes.add(LEFT_OUT, &name.to_string_lossy()));
         Ok(())
     }
 
-    fn hides(&self, entry: &DirEntry) -> bool {
-        let name = Path::new(entry.file_name());
-        let asked = match &self.what {
-            What::Glob { dotted, .. } => dotted.iter().any(|one| one.is_match(name)),
-            What::File | What::Below => false,
-        };
-        entry.file_name().as_encoded_bytes().starts_with(b".") && !asked
+    fn found(&self, name: PathBuf, is_regular: bool, is_linked: bool) -> Found {
+        Found { name, is_regular, is_linked: is_linked || self.is_linked, unread: None }
     }
 
-    fn matched(&self, entry: DirEntry) -> Option<Found> {
-        let below = entry.path().strip_prefix(&self.start).ok()?;
-        let matches = match &self.what {
-            What::Glob { matcher, .. } => matcher.is_match(below),
-            What::File | What::Below => true,
-        };
-        let kind = entry.file_type();
-        let is_folder = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
-        (matches && !is_folder).then(|| Found { name: self.fixed.join(below), path: at_current(entry.path()) })
+    /// True unless the entry is hidden, or a folder that holds no match or is not to be followed into.
+    fn enters(&self, entry: &DirEntry, links: &Links) -> bool {
+        links.leave(entry.depth());
+        let name = Path::new(entry.file_name());
+        if self.hides(name) {
+            return false;
+        }
+        if !entry.file_type().is_dir() {
+            return true;
+        }
+        match self.leads_through(entry.path(), entry.depth()) {
+            Some(false) => return false,
+            None if entry.path_is_symlink() => {
+                links.left_out.borrow_mut().extend(self.name(entry.path()));
+                return false;
+            }
+            Some(true) | None => {}
+        }
+        if entry.path_is_symlink() {
+            links.enter(entry.depth());
+        }
+        true
     }
+
+    /// As [`Pattern::leads_through`].
+    fn leads_through(&self, path: &Path, depth: usize) -> Option<bool> {
+        match (&self.what, path.file_name()) {
+            (What::Glob(pattern), Some(name)) => pattern.leads_through(Path::new(name), depth),
+            _ => None,
+        }
+    }
+
+    fn hides(&self, name: &Path) -> bool {
+        let asked = match &self.what {
+            What::Glob(pattern) => pattern.asks_for(name),
+            What::File | What::Below => false,
+        };
+        name.as_os_str().as_encoded_bytes().starts_with(b".") && !asked
+    }
+
+    fn is_match(&self, path: &Path) -> bool {
+        match (&self.what, path.strip_prefix(&self.start)) {
+            (What::Glob(pattern), Ok(below)) => pattern.is_match(below),
+            (What::File | What::Below, Ok(_)) => true,
+            (_, Err(_)) => false,
+        }
+    }
+
+    /// An entry's path as the glob leads to it.
+    fn name(&self, path: &Path) -> Option<PathBuf> {
+        Some(self.fixed.join(path.strip_prefix(&self.start).ok()?))
+    }
+
+    fn matched(&self, entry: &DirEntry, links: &Links) -> Option<Found> {
+        let kind = entry.file_type();
+        if kind.is_dir() || !self.is_match(entry.path()) {
+            return None;
+        }
+        let is_link = entry.path_is_symlink();
+        let is_linked = is_link || links.is_below(entry.depth());
+        // A link was looked through, but not at what may have changed since.
+        Some(self.found(self.name(entry.path())?, kind.is_file() && !is_link, is_linked))
+    }
+
+    /// An entry that could not be looked at: a link to nothing, or a folder that may not be read.
+    fn unread(&self, error: walkdir::Error) -> Result<Option<Found>, AppError> {
+        let path = error.path().unwrap_or(&self.start).to_path_buf();
+        let (depth, is_loop) = (error.depth(), error.loop_ancestor().is_some());
+        let Some(name) = self.name(&path).filter(|_| depth > 0) else {
+            let text = format!("cannot read the folder `{}`", path.display());
+            return Err(self.scope.origin.failed(text, "", error.into()));
+        };
+        if path.file_name().is_some_and(|name| self.hides(Path::new(name))) {
+            return Ok(None);
+        }
+        if is_loop {
+            if self.leads_through(&path, depth) != Some(false) {
+                self.scope.notes.add(LOOP, &name.to_string_lossy());
+            }
+            return Ok(None);
+        }
+        let is_link = fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink());
+        if is_link {
+            return Ok(self.is_match(&path).then(|| self.found(name, false, true)));
+        }
+        Ok(Some(Found { unread: Some(error.into()), ..self.found(name, false, false) }))
+    }
+}
+
+/// Links to folders, met in the order of a walk.
+#[derive(Default)]
+struct Links {
+    /// The depth of the outermost link that was followed into, if the walk is below one.
+    followed: Cell<Option<usize>>,
+    left_out: RefCell<Vec<PathBuf>>,
+}
+
+impl Links {
+    fn enter(&self, depth: usize) {
+        self.followed.set(Some(self.followed.get().unwrap_or(depth)));
+    }
+
+    fn leave(&self, depth: usize) {
+        self.followed.set(self.followed.get().filter(|link| depth > *link));
+    }
+
+    fn is_below(&self, depth: usize) -> bool {
+        self.followed.get().is_some_and(|link| depth > link)
+    }
+}
+
+/// True when another glob may lead to what is at `name` by another name: through a link, or from the root of all.
+fn has_other_name(base: &Path, name: &Path) -> bool {
+    let straight = fs::canonicalize(base).map(|base| base.join(name));
+    let real = fs::canonicalize(at(base, name));
+    name.is_absolute() || straight.ok() != real.ok()
 }
 
 /// `name` in the folder `base`; never empty, so that it can be opened.
-fn at(base: &Path, name: &Path) -> PathBuf {
+pub(super) fn at(base: &Path, name: &Path) -> PathBuf {
     let path = if base == Path::new(".") { name.to_path_buf() } else { base.join(name) };
     if path.as_os_str().is_empty() { PathBuf::from(".") } else { path }
-}
-
-/// The path without a leading `./`, as people write it.
-fn at_current(path: &Path) -> PathBuf {
-    path.strip_prefix("./").unwrap_or(path).to_path_buf()
 }
 
 fn is_wild(component: &Component<'_>) -> bool {

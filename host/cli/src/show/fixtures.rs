@@ -145,6 +145,7 @@ pub(crate) fn coverage(partitions: u64, total: f64, missing: Vec<Missing>) -> Co
             leaf_wasted: 0.0,
         },
         stragglers: Vec::new(),
+        notes: Vec::new(),
     }
 }
 

@@ -84,7 +84,25 @@ pub(super) fn verdict_rows(page: &mut Page, verdict: Verdict<'_>, with_details: 
     if with_details {
         first_details(page, verdict);
     }
+    note_rows(page, coverage);
     times(page, coverage);
+}
+
+/// Remarks on inputs, each in a row: nothing is missing for them.
+fn note_rows(page: &mut Page, coverage: &Coverage) {
+    let mut label = "note";
+    for note in &coverage.notes {
+        row(page, label, Tone::Warn, &text::sanitise(note, MAX_TEXT));
+        label = "";
+    }
+}
+
+/// The remarks alone, for an answer of which nothing else is told.
+#[must_use]
+pub fn notes(coverage: &Coverage, look: Look) -> String {
+    let mut page = Page::new(look);
+    note_rows(&mut page, coverage);
+    page.into_text()
 }
 
 fn is_refused(verdict: Verdict<'_>) -> bool {

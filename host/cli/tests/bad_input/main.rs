@@ -11,6 +11,7 @@
 mod apps;
 mod arguments;
 mod components;
+mod files;
 mod input;
 mod partitions;
 mod queries;

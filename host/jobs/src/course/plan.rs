@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use frond_root::{Content, Error, Partition, Plan};
+use frond_root::{Content, Error, Notes, Partition, Plan, Unreadable};
 
 use super::Parted;
 use super::hold::Hold;
@@ -37,6 +37,7 @@ fn planned(partition: &Partition) -> Result<PlannedPartition, Error> {
 
 /// Reads it again.
 pub(super) async fn recalled(hold: &Hold, id: JobId, worker: &dyn Worker) -> Result<Plan, Parted> {
+    let notes = Arc::new(Notes::default());
     let (mut partitions, mut kept) = (Vec::new(), BTreeSet::new());
     let mut after = None;
     loop {
@@ -48,12 +49,12 @@ pub(super) async fn recalled(hold: &Hold, id: JobId, worker: &dyn Worker) -> Res
             if matches!(row.state, PartitionState::Done | PartitionState::Degraded) {
                 kept.insert(row.index);
             }
-            partitions.push(partition(row, worker));
+            partitions.push(partition(row, worker, &notes));
         }
     }
     let asked = hold.insist(|store| store.asked(id)).await?;
     // It was a plan before.
-    let plan = Plan::new(partitions).unwrap_or_default();
+    let plan = Plan::new(partitions).unwrap_or_default().noting(notes);
     let plan = match asked.planned {
         Some(query) => plan.asking(query),
         None => plan,
@@ -61,31 +62,13 @@ pub(super) async fn recalled(hold: &Hold, id: JobId, worker: &dyn Worker) -> Res
     Ok(plan.keeping(kept))
 }
 
-fn partition(row: PartitionRow, worker: &dyn Worker) -> Partition {
+fn partition(row: PartitionRow, worker: &dyn Worker, notes: &Arc<Notes>) -> Partition {
     let content: Arc<dyn Content> = match row.place {
         Place::Inline(bytes) => Arc::new(bytes),
-        Place::Elsewhere(place) => match worker.content(&place) {
+        Place::Elsewhere(place) => match worker.content(&place, notes) {
             Ok(content) => content,
-            Err(failure) => Arc::new(Gone(failure)),
+            Err(failure) => Arc::new(Unreadable::new(failure, 0)),
         },
     };
     Partition { key: row.key, weight: row.weight, content }
-}
-
-/// A content that cannot be found again: its leaf fails.
-#[derive(Debug)]
-struct Gone(frond_root::Failure);
-
-impl Content for Gone {
-    fn size(&self) -> u64 {
-        0
-    }
-
-    fn read(&self, _offset: u64, _len: usize) -> Result<bytes::Bytes, frond_root::Failure> {
-        Err(self.0.clone())
-    }
-
-    fn whole(&self) -> Result<bytes::Bytes, frond_root::Failure> {
-        Err(self.0.clone())
-    }
 }

@@ -9,7 +9,7 @@ use frond_jobs::processor::{Bell, Processor, Settings};
 use frond_jobs::sqlite::{Options, SqliteStore};
 use frond_jobs::store::{Hook, HookedStore, Job, NewJob};
 use frond_jobs::{JobId, JobStore, NoVersion, Tally, Worker, Workshop};
-use frond_root::{Content, Error, Events, Failure, Floor, Plan, QueryId, Request, Root};
+use frond_root::{Content, Error, Events, Failure, Floor, Notes, Plan, QueryId, Request, Root};
 use frond_testkit::{Merges, Script, Stage, plan, request};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -55,7 +55,7 @@ impl Worker for App {
         Ok(plan(self.partitions))
     }
 
-    fn content(&self, place: &str) -> Result<Arc<dyn Content>, Failure> {
+    fn content(&self, place: &str, _notes: &Arc<Notes>) -> Result<Arc<dyn Content>, Failure> {
         panic!("nothing is elsewhere: {place}")
     }
 

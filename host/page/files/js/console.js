@@ -6,7 +6,7 @@ import { apiPath, asCli, asCurl, jobPath } from "./commands.js";
 import { copyButton, facts, fill, h, notice, panel } from "./dom.js";
 import { duration, reasonWords, visible, visibleLines } from "./format.js";
 import { href, note } from "./router.js";
-import { coverageBar, failureDetails, headline, missingTable, outcomeBadge, progressBar, reasonBlock, timeFacts } from "./verdict.js";
+import { coverageBar, failureDetails, headline, missingTable, noteList, outcomeBadge, progressBar, reasonBlock, timeFacts } from "./verdict.js";
 
 // Shows the console; returns what ends it.
 export function consoleView(root, { rest: [wanted], params }) {
@@ -172,6 +172,7 @@ class Console {
       reason ? reasonBlock(failure ? { reason, failure } : reason) : null,
       coverageBar(coverage),
       missingTable(coverage, null),
+      noteList(coverage),
       facts([...timeFacts(coverage), ["laws", laws ?? null]]),
     ]);
     const none = h("p", { class: "muted" }, "There is no answer.");
@@ -184,7 +185,7 @@ class Console {
     if (error.query && this.state) this.state.id = error.query;
     const title = [slug ? h("code", { class: "slug" }, visible(slug)) : null, " ", error.reason ? reasonWords(error.reason) : visible(error.message)];
     const detail = error.detail ? h("pre", { class: "message" }, visibleLines(error.detail)) : null;
-    const account = coverage ? panel("Coverage", {}, outcomeBadge("failed", coverage), h("p", { class: "verdict" }, headline(coverage)), coverageBar(coverage), missingTable(coverage, null), facts(timeFacts(coverage))) : null;
+    const account = coverage ? panel("Coverage", {}, outcomeBadge("failed", coverage), h("p", { class: "verdict" }, headline(coverage)), coverageBar(coverage), missingTable(coverage, null), noteList(coverage), facts(timeFacts(coverage))) : null;
     fill(this.result, notice("bad", title, detail, failure ? failureDetails(failure) : null, this.link()), account);
   }
 

@@ -8,7 +8,7 @@ import { href, note } from "./router.js";
 import { readEvents } from "./query.js";
 import { chosenOf, Run } from "./run.js";
 import { Stints } from "./stints.js";
-import { coverageBar, headline, missingTable, problemNotice, timeFacts } from "./verdict.js";
+import { coverageBar, headline, missingTable, noteList, problemNotice, timeFacts } from "./verdict.js";
 
 const EVERY = 1000;
 // The page shows answers of this size; larger ones are for a file.
@@ -120,7 +120,7 @@ function progressPanel(job) {
 
 function coveragePanel(job) {
   if (!job.coverage) return null;
-  return panel("Coverage", {}, h("p", { class: "verdict" }, headline(job.coverage)), coverageBar(job.coverage), missingTable(job.coverage, null), facts(timeFacts(job.coverage)));
+  return panel("Coverage", {}, h("p", { class: "verdict" }, headline(job.coverage)), coverageBar(job.coverage), missingTable(job.coverage, null), noteList(job.coverage), facts(timeFacts(job.coverage)));
 }
 
 function button(words, kind, does) {

@@ -6,7 +6,7 @@ import { Model } from "./model.js";
 import { figuresOf } from "./figures.js";
 import { criticalPath } from "./path.js";
 import { lints } from "./lints.js";
-import { plural } from "./format.js";
+import { plural, visible } from "./format.js";
 import { failuresPanel, lintsPanel, partitionPanel, pathPanel, place, slotsPanel, stragglersPanel, timesPanel, writtenPanel } from "./parts.js";
 import { coverageBar, missingTable, progressBar } from "./verdict.js";
 import { Waterfall } from "./waterfall.js";
@@ -135,6 +135,7 @@ export class Run {
     const notes = [];
     if (model.odd > 0) notes.push(`${plural(model.odd, "event makes", "events make")} no sense where the recording has them`);
     if (model.missed > 0) notes.push(`${plural(model.missed, "event was", "events were")} not kept: what is drawn is not all that happened`);
+    notes.push(...(model.end?.coverage?.notes ?? []).map((note) => visible(note, 1000)));
     fill(this.notes, notes.map((note) => h("p", { class: "is-warn" }, `note: ${note}`)));
   }
 

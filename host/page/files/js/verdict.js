@@ -122,6 +122,12 @@ export function missingTable(coverage, open) {
   return h("div", { class: "missing" }, lost, coverage.missing.length > 0 ? body : null);
 }
 
+// Remarks on inputs: nothing is missing for them.
+export function noteList(coverage) {
+  const notes = coverage.notes ?? [];
+  return notes.length > 0 ? h("ul", { class: "notes" }, notes.map((note) => h("li", {}, visible(note, 1000)))) : null;
+}
+
 // Where the time went, and what the leaves used.
 export function timeFacts(coverage) {
   const { plan, gather, merge, reserve, leaf_used: used, leaf_wasted: wasted } = coverage.timings;

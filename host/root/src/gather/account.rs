@@ -77,6 +77,7 @@ impl Gather {
                 ..timings
             },
             stragglers: self.stragglers(),
+            notes: self.plan.notes().list(),
         }
     }
 

@@ -114,6 +114,7 @@ mod tests {
             attempts: Attempts { started, ..Attempts::default() },
             timings,
             stragglers: Vec::new(),
+            notes: Vec::new(),
         }
     }
 

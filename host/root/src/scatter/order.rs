@@ -5,11 +5,16 @@ use crate::plan::Plan;
 /// The indexes to claim, if they are not simply all of them: those that no journal has, the heaviest first if asked for.
 pub(super) fn order(plan: &Plan, heavy_first: bool) -> Option<Vec<u32>> {
     let order = heavy_first.then(|| heaviest_first(plan)).flatten();
-    if plan.kept() == 0 {
+    let has_unreadable = plan.partitions().iter().any(|one| one.content.is_unreadable());
+    if plan.kept() == 0 && !has_unreadable {
         return order;
     }
     let mut order = order.unwrap_or_else(|| (0_u32..).take(plan.len()).collect());
     order.retain(|index| !plan.is_kept(*index));
+    if has_unreadable {
+        // They end a query that needs them before it has run the others. Stable: those stay in their order.
+        order.sort_by_key(|index| !plan.get(*index).is_some_and(|one| one.content.is_unreadable()));
+    }
     Some(order)
 }
 

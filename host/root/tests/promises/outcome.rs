@@ -1,6 +1,11 @@
 //! Whole, partial, failed: which one, when, and with what account.
 
-use frond_root::{Answer, FailureKind, Floor, Reason};
+use bytes::Bytes;
+use frond_root::answer::{four_decimals, share};
+use frond_root::plan::MAX_WEIGHT;
+use frond_root::{
+    Answer, Failure, FailureKind, Floor, MergeOrder, Notes, Partition, Plan, Reason, Request, Unreadable,
+};
 use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, plan_weighing, request};
 use tokio::time::Instant;
 
@@ -107,6 +112,63 @@ async fn a_floor_that_is_met_exactly_is_met() {
         let answer = stage.ask(request, plan(all)).await;
         assert!(answer.body().is_some(), "{least} of {all}: {answer:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_reads_as_all_only_when_nothing_is_missing() {
+    // As fractions of 2^53 and more, a weight of 1 is lost in rounding.
+    let mut weights = vec![MAX_WEIGHT; 1000];
+    weights.push(1);
+    let stage = Stage::new(Script::all(Turn::succeed()).at(1000, Turn::fail(FailureKind::Trap)));
+    let mut request = request();
+    request.floor = Floor::BestEffort;
+    let answer = stage.ask(request, plan_weighing(&weights)).await;
+    let fraction = answer.coverage().fraction;
+    assert!(!answer.coverage().complete && fraction < 1.0, "{fraction}");
+    assert!(serde_json::to_string(answer.coverage()).unwrap().contains("\"fraction\":0.99"));
+}
+
+#[test]
+fn a_share_has_four_decimals_that_do_not_lie() {
+    let shown = [0.0, 1e-9, 0.25, 2.0 / 3.0, 0.999_949, 0.999_999_999_999_94, 1.0].map(four_decimals);
+    assert_eq!(shown, ["0.0000", "0.0001", "0.2500", "0.6667", "0.9999", "0.9999", "1.0000"]);
+    assert_eq!((share(0, 0), share(2, 2)), (1.0, 1.0));
+    assert!(share(u64::MAX - 1, u64::MAX) < 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_known_to_be_lost_is_tried_first_and_ends_a_query_that_needs_all() {
+    let lost = |index: u32| {
+        let reason = Failure::new(FailureKind::InvalidPartition, "cannot be read");
+        let partitions = (0..12).map(|other| match other == index {
+            true => Partition::new("lost", Unreadable::new(reason.clone(), 0)),
+            false => Partition::new(format!("p{other}"), Bytes::from_static(b"heavier")),
+        });
+        Plan::new(partitions.collect()).unwrap()
+    };
+    for order in [MergeOrder::Any, MergeOrder::Partition] {
+        let script = Script::all(Turn::succeed().after(ms(10))).at(7, Turn::fail(FailureKind::InvalidPartition));
+        let stage = Stage::new(script);
+        let request = Request { slots: 1, order, ..request() };
+        let answer = stage.ask(request, lost(7)).await;
+        assert_eq!(reason(&answer), &Reason::BelowFloor);
+        let begun: Vec<_> = stage.leaves.counts().begun.iter().map(|one| one.index).collect();
+        // Another may begin before the query hears of it.
+        assert!(begun.first() == Some(&7) && begun.len() <= 2, "{begun:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn remarks_on_inputs_are_in_the_account() {
+    let notes = std::sync::Arc::new(Notes::default());
+    let stage = Stage::new(Script::all(Turn::succeed()));
+    let answer = stage.ask(request(), plan(2).noting(notes)).await;
+    assert!(!serde_json::to_string(answer.coverage()).unwrap().contains("notes"));
+    let notes = std::sync::Arc::new(Notes::default());
+    notes.add("read as it is", "a.gz");
+    let answer = stage.ask(request(), plan(2).noting(notes)).await;
+    assert!(matches!(answer, Answer::Complete { .. }));
+    assert_eq!(answer.coverage().notes, ["`a.gz`: read as it is"]);
 }
 
 #[tokio::test(start_paused = true)]

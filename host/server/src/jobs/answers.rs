@@ -9,6 +9,7 @@ use axum::response::Response;
 use frond_jobs::partial::{PartialError, so_far};
 use frond_jobs::store::Job;
 use frond_jobs::{JobState, Workshop};
+use frond_root::answer::four_decimals;
 use frond_root::{Coverage, Reason};
 use http::HeaderValue;
 use http::header::{CONTENT_TYPE, HeaderName};
@@ -136,7 +137,7 @@ pub(crate) async fn partial(State(server): State<Arc<Server>>, Named(id): Named<
     let mut response = answer(so_far.body, Some(&worker.content_type()), &id);
     let headers = response.headers_mut();
     headers.insert("frond-complete", HeaderValue::from_static("false"));
-    let text = format!("{:.4}; {}/{}", so_far.fraction, so_far.partials, job.counts.partitions);
+    let text = format!("{}; {}/{}", four_decimals(so_far.fraction), so_far.partials, job.counts.partitions);
     if let Ok(text) = HeaderValue::try_from(text) {
         headers.insert("frond-coverage", text);
     }

@@ -4,6 +4,7 @@ use frond_jobs::clock::unix_ms;
 use frond_jobs::eta::{Eta, eta};
 use frond_jobs::store::{Counts, Job, Past};
 use frond_jobs::{JobState, UnixMs};
+use frond_root::answer::share;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -130,7 +131,7 @@ impl View {
                 pending: partitions.saturating_sub(done + degraded + failed),
             },
             weight: Weight { planned: weight, settled: settled_weight },
-            fraction: if weight == 0 { 0.0 } else { settled_weight as f64 / weight as f64 },
+            fraction: if weight == 0 { 0.0 } else { share(settled_weight, weight) },
             eta: likely.ok().map(Likely::from),
             eta_missing: likely.err(),
             poll_after_ms: (!job.state.is_ended()).then_some(poll),

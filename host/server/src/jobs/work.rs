@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use frond_jobs::{NoVersion, Worker, Workshop};
-use frond_root::{Content, Error, Events, Failure, Plan, Request, Root};
+use frond_root::{Content, Error, Events, Failure, Notes, Plan, Request, Root};
 use frond_run::Question;
 
 use super::telemetry::Telemetry;
@@ -56,8 +56,8 @@ impl Worker for Serving {
         frond_run::plan(&self.0.wired, Question::new(request.clone())).await
     }
 
-    fn content(&self, place: &str) -> Result<Arc<dyn Content>, Failure> {
-        frond_app::source::reopen(place).map(|content| Arc::new(content) as Arc<dyn Content>)
+    fn content(&self, place: &str, notes: &Arc<Notes>) -> Result<Arc<dyn Content>, Failure> {
+        frond_app::source::reopen(place, &self.0.wired.app.dir, notes)
     }
 
     fn root(&self, events: Events) -> Root {

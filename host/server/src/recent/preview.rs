@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::Preview;
+use frond_root::answer::share;
 use frond_root::runner::Covered;
 
 use super::{Recorded, SoFar, lock};
@@ -17,7 +18,7 @@ impl Preview for Recorded {
     }
 
     fn take(&self, since_start: Duration, body: Bytes, covered: Covered) {
-        let fraction = if covered.planned == 0 { 0.0 } else { covered.covered as f64 / covered.planned as f64 };
+        let fraction = if covered.planned == 0 { 0.0 } else { share(covered.covered, covered.planned) };
         lock(&self.state).preview = Some(SoFar { at: since_start, body, fraction });
         self.changed.notify_waiters();
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use frond_root::answer::share;
 use frond_root::{Coverage, Event, EventKind, Failure, PartitionKey};
 
 use super::views::Counts;
@@ -48,7 +49,7 @@ pub(super) struct End {
 impl State {
     /// The share of the weight that has come.
     pub(super) fn fraction(&self) -> f64 {
-        if self.weight == 0 { 0.0 } else { self.covered as f64 / self.weight as f64 }
+        if self.weight == 0 { 0.0 } else { share(self.covered, self.weight) }
     }
 
     pub(super) fn count(&mut self, event: &Event) {

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::common::{ENVELOPE, Reply, Served, asking, by_key, config, send};
+use crate::common::{ENVELOPE, Reply, Served, app, apps, asking, by_key, config, send};
 
 /// The coverage's partitions are a closed sum.
 fn closed(coverage: &Value) {
@@ -44,6 +44,32 @@ async fn a_partial_answer_is_200_and_says_so() {
     assert_eq!(reply.json()["count"], 3);
     assert_eq!(reply.header("frond-complete"), "false");
     assert_eq!(reply.header("frond-coverage"), "0.7500; 3/4");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coverage_is_1_only_when_nothing_is_missing() {
+    let served = Served::new().await;
+    let heavy = json!({ "key": "ok-0", "data": "", "weight": 10_000_000_000_000_u64 });
+    let query = json!({ "query": {}, "partitions": [heavy, { "key": "trap-1", "data": "", "weight": 1 }] });
+    let reply = served.ask("caller", query.to_string()).await.expect(200);
+    assert_eq!(reply.header("frond-complete"), "false");
+    assert_eq!(reply.header("frond-coverage"), "0.9999; 1/2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn remarks_on_inputs_are_counted_in_a_header_and_told_in_the_envelope() {
+    let (folder, source) = (apps(), "[source]\nkind = \"files\"\nglob = \"read-source-*\"\n");
+    app(folder.path(), "files", &format!("{source}[query]\ndeadline = \"30s\"\nfloor = \"best-effort\"\n"));
+    std::fs::write(folder.path().join("files/read-source-0"), b"\x1f\x8b\x08rest").unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.path().join("files/read-source-1")).unwrap();
+    let served = Served::of(folder, config()).await;
+    let reply = send(served.query("files", "{}").header("accept", ENVELOPE)).await.expect(200);
+    assert_eq!(reply.header("frond-notes"), "1");
+    let coverage = &reply.json()["coverage"];
+    assert!(coverage["notes"][0].as_str().unwrap().contains("compressed (gzip)"), "{coverage}");
+    // One that cannot be read is missing, and the rest is answered.
+    assert!(coverage["missing"][0]["failure"]["message"].as_str().unwrap().contains("cannot read"), "{coverage}");
+    closed(coverage);
 }
 
 #[tokio::test(flavor = "multi_thread")]

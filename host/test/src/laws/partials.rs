@@ -116,7 +116,7 @@ pub(crate) fn cut(tester: &Tester, case: &Case, promises: &Promises, most: usize
         Plan::new(Vec::new())
     };
     let question = Question {
-        input: promises.input.clone(),
+        input: promises.input.iter().cloned().collect(),
         piece_size: promises.piece_size,
         planned: Some(Box::new(planned)),
         ..Question::new(request(&app, &case.query, tester.slots))

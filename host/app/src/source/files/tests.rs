@@ -3,20 +3,31 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use frond_root::{FailureKind, Partition};
+use frond_root::{FailureKind, Notes, Partition};
 use proptest::prelude::*;
 
 use super::partitions;
 use crate::error::{AppError, Origin};
-use crate::source::{CutMode, Cutting, PieceSize};
+use crate::source::walk::Scope;
+use crate::source::{CutMode, Cutting, PieceSize, Stop};
 use crate::testing::{Folder, table};
 
 const CUTTING: Cutting = Cutting { piece: PieceSize::Bytes(8), mode: CutMode::Lines, slots: 1, limit: 16 };
 
 fn cut(folder: &Folder, glob: &str, cutting: Cutting) -> Result<Vec<Partition>, AppError> {
-    partitions(folder.dir(), &[glob], &Origin::Caller, cutting)
+    noted(folder, &[glob], cutting, &Arc::default())
+}
+
+fn noted(folder: &Folder, globs: &[&str], cutting: Cutting, notes: &Arc<Notes>) -> Result<Vec<Partition>, AppError> {
+    let scope = Scope { base: folder.dir(), origin: &Origin::Caller, notes, stop: Stop::default() };
+    partitions(globs, scope, notes, cutting)
+}
+
+fn shown(folder: &Folder, partitions: &[Partition]) -> String {
+    table(partitions).replace(folder.dir().to_str().unwrap(), "APP")
 }
 
 fn refused(folder: &Folder, glob: &str, cutting: Cutting) -> String {
@@ -82,10 +93,12 @@ fn what_cannot_be_read_again_is_not_even_opened() {
     let folder = Folder::new();
     folder.write("data/a", "x");
     assert!(Command::new("mkfifo").arg(folder.path("data/pipe")).status().unwrap().success());
-    insta::assert_snapshot!(refused(&folder, "data/*", CUTTING), @r"
-    `APP/data/pipe` is a named pipe, not a regular file
-    (only regular files can be read again when a leaf is retried; pipe anything else in, with the input `-`)
-    ");
+    symlink("/dev/null", folder.path("data/null")).unwrap();
+    insta::assert_snapshot!(shown(&folder, &cut(&folder, "data/*", CUTTING).unwrap()), @r#"
+    data/a (1) "x"
+    data/null (1) invalid-partition: `APP/data/null` is a device, not a regular file (only regular files can be read again when a leaf is retried; pipe anything else in, with the input `-`)
+    data/pipe (1) invalid-partition: `APP/data/pipe` is a named pipe, not a regular file (only regular files can be read again when a leaf is retried; pipe anything else in, with the input `-`)
+    "#);
     insta::assert_snapshot!(refused(&folder, "/dev/null", CUTTING), @r"
     `/dev/null` is a device, not a regular file
     (only regular files can be read again when a leaf is retried; pipe anything else in, with the input `-`)
@@ -93,12 +106,24 @@ fn what_cannot_be_read_again_is_not_even_opened() {
 }
 
 #[test]
-fn what_cannot_be_read_is_named_with_the_reason() {
+fn what_cannot_be_read_is_missing_with_the_reason() {
     let folder = Folder::new();
     folder.write("data/a", "x");
+    folder.write("data/long", "a line that is longer than that\n");
     symlink("nowhere", folder.path("data/dangling")).unwrap();
-    insta::assert_snapshot!(refused(&folder, "data/*", CUTTING), @r"
-    cannot read `APP/data/dangling`
+    insta::assert_snapshot!(shown(&folder, &cut(&folder, "data/*", CUTTING).unwrap()), @r#"
+    data/a (1) "x"
+    data/dangling (1) invalid-partition: cannot read `APP/data/dangling`: No such file or directory (os error 2)
+    data/long (32) invalid-partition: the line at byte 0 of `APP/data/long` is longer than a partition may be: 16 bytes (raise limits.leaf.partition, or set source.cut = "bytes" to cut within lines)
+    "#);
+}
+
+#[test]
+fn when_nothing_can_be_read_the_reason_is_an_error() {
+    let folder = Folder::new();
+    symlink("nowhere", folder.path("dangling")).unwrap();
+    insta::assert_snapshot!(refused(&folder, "d*", CUTTING), @r"
+    cannot read `APP/dangling`
     caused by: No such file or directory (os error 2)
     ");
     symlink("loop", folder.path("loop")).unwrap();
@@ -106,6 +131,93 @@ fn what_cannot_be_read_is_named_with_the_reason() {
     cannot read `APP/loop`
     caused by: Too many levels of symbolic links (os error 40)
     ");
+}
+
+#[test]
+fn a_file_that_links_lead_to_as_well_counts_once() {
+    let folder = Folder::new();
+    folder.write("logs/app-1.log", "one");
+    folder.write("disk/x.log", "x");
+    symlink("app-1.log", folder.path("logs/latest.log")).unwrap();
+    symlink("app-1.log", folder.path("logs/a-first.log")).unwrap();
+    symlink("../disk/x.log", folder.path("logs/x.log")).unwrap();
+    symlink("../disk/x.log", folder.path("logs/y.log")).unwrap();
+    fs::hard_link(folder.path("logs/app-1.log"), folder.path("logs/app-2.log")).unwrap();
+    let notes = Arc::default();
+    let partitions = noted(&folder, &["logs/*.log"], CUTTING, &notes).unwrap();
+    // Hard links are files of their own right, as they are to a shell.
+    let keys: Vec<_> = partitions.iter().map(|one| one.key.as_str()).collect();
+    assert_eq!(keys, ["logs/app-1.log", "logs/app-2.log", "logs/x.log"]);
+    insta::assert_snapshot!(notes.list().join("\n"), @"`logs/a-first.log`, `logs/latest.log` and `logs/y.log`: left out as a link to a file that counts under another name");
+    // By way of folders, too, and by the root of all.
+    symlink("logs", folder.path("current")).unwrap();
+    let absolute = folder.path("logs/*.log");
+    for globs in [["current/app-1.log", "logs/app-1.log"], ["*/app-1.log", "logs/app-1.log"]] {
+        assert_eq!(noted(&folder, &globs, CUTTING, &Arc::default()).unwrap().len(), 1, "{globs:?}");
+    }
+    let globs = ["logs/*.log", absolute.to_str().unwrap()];
+    assert_eq!(noted(&folder, &globs, CUTTING, &Arc::default()).unwrap().len(), 3);
+}
+
+#[test]
+fn csv_in_pieces_is_told() {
+    let folder = Folder::new();
+    folder.write("a.csv", "1,\"a\nb\"\n".repeat(4));
+    folder.write("b.CSV", "1,2\n");
+    folder.write("c.txt", "1,\"a\nb\"\n".repeat(4));
+    let notes = Arc::default();
+    noted(&folder, &["*"], CUTTING, &notes).unwrap();
+    insta::assert_snapshot!(notes.list().join("\n"), @r#"`a.csv`: cut at line ends, also at those within quoted fields (set source.cut = "none" if there may be any)"#);
+    let (notes, whole) = (Arc::default(), Cutting { mode: CutMode::None, limit: 100, ..CUTTING });
+    assert_eq!(noted(&folder, &["*"], whole, &notes).unwrap().len(), 3);
+    assert!(notes.list().is_empty());
+}
+
+#[test]
+fn files_that_are_not_what_leaves_take_them_for_are_told() {
+    let folder = Folder::new();
+    folder.write("a.log", b"\x1f\x8b\x08rest");
+    folder.write("b.log", b"\xff\xfea\0");
+    folder.write("c.log", b"\x28\xb5\x2f\xfdrest\nand\nmore\n");
+    folder.write("d.log", "plain\n");
+    let notes = Arc::default();
+    let partitions = noted(&folder, &["*.log"], CUTTING, &notes).unwrap();
+    assert!(notes.list().is_empty(), "nothing was read yet");
+    for _ in 0..2 {
+        partitions.iter().for_each(|one| drop(one.content.whole().unwrap()));
+    }
+    insta::assert_snapshot!(notes.list().join("\n"), @r"
+    `c.log`: compressed (Zstandard), and given to leaves as it is (decompress it first)
+    `a.log`: compressed (gzip), and given to leaves as it is (decompress it first)
+    `b.log`: text in UTF-16, and given to leaves as it is (convert it to UTF-8 first)
+    ");
+}
+
+#[test]
+fn files_that_do_not_tell_their_size_are_read_when_they_are_planned() {
+    let folder = Folder::new();
+    folder.write("empty", "");
+    symlink("/proc/version", folder.path("version")).unwrap();
+    let cutting = Cutting { limit: 1 << 20, ..CUTTING };
+    let version = fs::read("/proc/version").unwrap();
+    let partitions = cut(&folder, "*", cutting).unwrap();
+    assert_eq!(partitions[0].content.whole().unwrap(), "");
+    assert_eq!(partitions[1].content.whole().unwrap(), version);
+    assert_eq!(partitions[1].weight, version.len() as u64);
+    insta::assert_snapshot!(refused(&folder, "version", CUTTING), @r"
+    `APP/version` does not tell its size, and has more than 16 bytes
+    (copy it to a file, and name that)
+    ");
+}
+
+#[test]
+fn files_that_tell_a_size_of_a_page_are_read_to_their_end() {
+    let names = ["/sys/kernel/mm/transparent_hugepage/enabled", "/sys/power/state", "/sys/kernel/uevent_seqnum"];
+    for name in names.iter().filter(|name| fs::read(name).is_ok()) {
+        let folder = Folder::new();
+        let partitions = cut(&folder, name, Cutting { limit: 1 << 20, ..CUTTING }).unwrap();
+        assert_eq!(partitions[0].content.whole().unwrap(), fs::read(name).unwrap(), "{name}");
+    }
 }
 
 /// The first partition of `a`, planned, and then `change` happens.

@@ -3,8 +3,11 @@
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::symlink;
 
-use super::{Found, expand};
+use frond_root::Notes;
+
+use super::{Found, Scope, expand};
 use crate::error::{Origin, Place};
+use crate::source::Stop;
 use crate::testing::Folder;
 
 /// A folder with the usual and the unusual in it.
@@ -33,12 +36,20 @@ fn folder() -> Folder {
 }
 
 fn found(folder: &Folder, globs: &[&str]) -> String {
+    noted(folder, globs).0
+}
+
+/// The names, and the remarks on what was left out.
+fn noted(folder: &Folder, globs: &[&str]) -> (String, Vec<String>) {
     let origin =
         Origin::Written(Place { file: folder.path("frond.toml").into(), line: 7, key: "source.glob".to_owned() });
-    match expand(folder.dir(), globs, &origin) {
+    let notes = Notes::default();
+    let scope = Scope { base: folder.dir(), origin: &origin, notes: &notes, stop: Stop::default() };
+    let found = match expand(globs, scope) {
         Ok(found) => found.iter().map(Found::key).collect::<Vec<_>>().join(" "),
         Err(error) => folder.show(&error),
-    }
+    };
+    (found, notes.list())
 }
 
 #[test]
@@ -57,6 +68,66 @@ fn two_stars_cross_folders_but_not_links_to_them() {
     insta::assert_snapshot!(found(&folder, &["**/*.txt"]), @"a.txt data/a.txt data/b.txt data/deep/er/c.txt data/link.txt data-2/a.txt we[i]rd.txt weird.txt {x}/y.txt");
     insta::assert_snapshot!(found(&folder, &["data/**"]), @"data/a.txt data/b.txt data/deep/er/c.txt data/link.txt");
     insta::assert_snapshot!(found(&folder, &["data/**/c.txt"]), @"data/deep/er/c.txt");
+}
+
+#[test]
+fn links_to_folders_are_followed_where_a_component_matches_their_name() {
+    let folder = folder();
+    folder.write("disk/deep/d.txt", "x");
+    folder.write("disk/e.txt", "x");
+    symlink("../disk", folder.path("data-2/s1")).unwrap();
+    symlink("disk", folder.path("s2")).unwrap();
+    symlink("disk", folder.path(".s3")).unwrap();
+    let shell = "data/a.txt data/b.txt data/link.txt data-2/a.txt disk/e.txt s2/e.txt {x}/y.txt";
+    assert_eq!(noted(&folder, &["*/*.txt"]), (shell.to_owned(), vec![]));
+    assert_eq!(found(&folder, &["s*/*.txt"]), "s2/e.txt");
+    assert_eq!(found(&folder, &["{s2,.s3}/?.txt"]), "s2/e.txt");
+    assert_eq!(found(&folder, &[".s*/*.txt"]), ".s3/e.txt");
+    assert_eq!(found(&folder, &["*/s1/deep/*"]), "data-2/s1/deep/d.txt");
+    assert_eq!(found(&folder, &["*/*/deep/*"]), "data-2/s1/deep/d.txt");
+    assert_eq!(noted(&folder, &["s2/**/*.txt"]), ("s2/deep/d.txt s2/e.txt".to_owned(), vec![]));
+    assert_eq!(found(&folder, &["s[0-9]/**/d.txt"]), "s2/deep/d.txt");
+}
+
+#[test]
+fn links_to_folders_that_are_not_followed_are_told() {
+    let folder = folder();
+    folder.write("disk/e.txt", "x");
+    symlink("../disk", folder.path("data-2/s1")).unwrap();
+    symlink("../disk", folder.path("data-2/s2")).unwrap();
+    let left_out = |names: &str| {
+        vec![format!(
+            "{names}: left out as a link to a folder, which `**` does not follow (name it to have what is in it)"
+        )]
+    };
+    let (names, notes) = noted(&folder, &["data-2/**/*.txt"]);
+    assert_eq!((names.as_str(), notes), ("data-2/a.txt", left_out("`data-2/s1` and `data-2/s2`")));
+    let (names, notes) = noted(&folder, &["data-2"]);
+    assert_eq!((names.as_str(), notes), ("data-2/a.txt", left_out("`data-2/s1` and `data-2/s2`")));
+    let (names, notes) = noted(&folder, &["*/*/*/e.txt", "disk/*"]);
+    assert_eq!(
+        names,
+        "APP/frond.toml:7: source.glob: no file matches `*/*/*/e.txt` in `APP`\n\
+        (paths start from the app's folder; `*` matches neither a `/` nor a leading dot, `**` matches folders)"
+    );
+    assert_eq!(notes, ["`data/up`: left out as a link to a folder that it is in itself"]);
+}
+
+#[test]
+fn links_to_nothing_are_found_where_the_glob_matches_them() {
+    let folder = folder();
+    symlink("nowhere", folder.path("data/lost.txt")).unwrap();
+    symlink("lost", folder.path("data/lost")).unwrap();
+    symlink("nowhere", folder.path("data/.lost.txt")).unwrap();
+    assert_eq!(found(&folder, &["data/l*.txt"]), "data/link.txt data/lost.txt");
+    assert_eq!(found(&folder, &["data/**/l*"]), "data/link.txt data/lost data/lost.txt");
+}
+
+#[test]
+fn choices_and_sets_that_span_components_are_not_taken_apart() {
+    let folder = folder();
+    assert_eq!(found(&folder, &["{data/deep/er,data-2}/*.txt"]), "data/deep/er/c.txt data-2/a.txt");
+    assert_eq!(found(&folder, &["dat*/{deep/er/c,a}.txt"]), "data/a.txt data/deep/er/c.txt data-2/a.txt");
 }
 
 #[test]
