@@ -1,28 +1,26 @@
 //! Where an app's partitions come from: its work, cut when a query asks for it. Contents are read when leaves run.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use frond_root::plan::{MAX_PARTITIONS, light_enough};
 use frond_root::{Error, Notes, Partition, PartitionKey};
-use serde::Deserialize;
 
 use crate::app::App;
 use crate::error::{AppError, Complaint, Origin, Place};
-use crate::size::{UnitError, parse_size, show_size};
+use crate::size::show_size;
 
 pub(crate) mod caller;
 mod content;
 mod cut;
 mod files;
+mod inputs;
 mod list;
 mod open;
 mod pattern;
+mod pieces;
 mod range;
 mod sniff;
 mod stamp;
@@ -35,6 +33,9 @@ mod tests;
 pub use content::reopen;
 pub use cut::{MAX_PIECE, MIN_PIECE, PIECES_PER_SLOT, auto_piece};
 pub use files::MAX_MADE;
+pub use inputs::Inputs;
+use inputs::Stop;
+pub use pieces::{CutMode, PieceSize};
 pub use range::{STEPS_PER_SLOT, auto_step};
 pub use stdin::{MAX_STDIN, STDIN_PIECE};
 
@@ -135,138 +136,6 @@ pub enum ListedContent {
     Inline(Bytes),
     /// In a file, usable from the current folder.
     File(PathBuf),
-}
-
-/// How large pieces are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum PieceSize {
-    /// By the amount of work and the slots: see [`auto_piece`].
-    #[default]
-    Auto,
-    /// At most this many bytes, at least 1; a longer line makes a longer piece.
-    Bytes(u64),
-}
-
-impl PieceSize {
-    /// Itself when pieces of this size fit the partition `limit`, or else what is wrong and the remedy.
-    pub(crate) fn check(self, limit: u64) -> Result<Self, (String, String)> {
-        match self {
-            Self::Bytes(0) => Err((
-                "pieces of 0 bytes never get to the end".to_owned(),
-                "write a size above 0, or \"auto\"".to_owned(),
-            )),
-            Self::Bytes(bytes) if bytes > limit => Err((
-                format!("pieces of {} are larger than a partition may be", show_size(bytes)),
-                format!("limits.leaf.partition is {}: raise it, or make the pieces smaller", show_size(limit)),
-            )),
-            fits => Ok(fits),
-        }
-    }
-}
-
-impl FromStr for PieceSize {
-    type Err = UnitError;
-
-    fn from_str(text: &str) -> Result<Self, UnitError> {
-        match text.trim() {
-            "auto" => Ok(Self::Auto),
-            size => parse_size(size).map(Self::Bytes),
-        }
-    }
-}
-
-impl fmt::Display for PieceSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Bytes(bytes) => f.write_str(&show_size(*bytes)),
-        }
-    }
-}
-
-/// Where content may be cut.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CutMode {
-    /// After line feeds only.
-    #[default]
-    Lines,
-    /// Anywhere.
-    Bytes,
-    /// Nowhere: a file is a partition, and so is all of stdin.
-    None,
-}
-
-/// Ends the search for files early.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Stop<'a>(Option<&'a (dyn Fn() -> bool + 'a)>);
-
-impl Stop<'_> {
-    /// # Errors
-    /// When the query has ended: nobody reads it.
-    fn check(self) -> Result<(), AppError> {
-        match self.0.is_some_and(|is_over| is_over()) {
-            true => Err(Origin::Caller.refuse("the query ended while its files were being looked for", "")),
-            false => Ok(()),
-        }
-    }
-}
-
-/// What a query brings to the cutting of its work.
-pub struct Inputs<'a> {
-    /// The query as the caller sent it.
-    pub query: &'a [u8],
-    /// Leaves that may run at once: automatic sizes depend on it.
-    pub slots: usize,
-    /// Replaces the app's size of pieces.
-    pub piece_size: Option<PieceSize>,
-    /// Globs, files or folders, relative to the current folder, that replace the app's source; `-` alone is stdin.
-    pub input: &'a [String],
-    /// True once the query has ended: files are then no longer looked for.
-    pub is_over: Option<&'a dyn Fn() -> bool>,
-    /// What is piped in; needed by [`Source::Stdin`] and the input `-`.
-    pub stdin: Option<Box<dyn Read + Send>>,
-}
-
-impl<'a> Inputs<'a> {
-    /// A query that brings nothing else.
-    #[must_use]
-    pub fn new(query: &'a [u8], slots: usize) -> Self {
-        Self { query, slots, piece_size: None, input: &[], is_over: None, stdin: None }
-    }
-}
-
-impl Inputs<'_> {
-    fn scope<'a>(&'a self, base: &'a Path, origin: &'a Origin, notes: &'a Notes) -> walk::Scope<'a> {
-        walk::Scope { base, origin, notes, stop: Stop(self.is_over) }
-    }
-
-    /// # Errors
-    /// An input that names nothing, or stdin among files.
-    fn check(&self) -> Result<(), AppError> {
-        if self.input.iter().any(String::is_empty) {
-            let hint = "name a file, a folder or a glob, or `-` for stdin";
-            return Err(Origin::Caller.refuse("the input is empty", hint));
-        }
-        if self.input.iter().any(|one| one == "-") {
-            return Err(
-                Origin::Caller.refuse("the input `-`, stdin, stands beside others", "pipe all in, or name files")
-            );
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Inputs<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inputs")
-            .field("query", &self.query.len())
-            .field("slots", &self.slots)
-            .field("piece_size", &self.piece_size)
-            .field("input", &self.input)
-            .field("stdin", &self.stdin.is_some())
-            .finish()
-    }
 }
 
 /// A query's work after the cut.

@@ -24,7 +24,8 @@ impl Pattern {
         let dotted = parts.iter().filter(|part| part.starts_with('.')).filter_map(|part| compiled(part).ok());
         // A choice or a set that spans components cannot be taken apart at them.
         let spans = parts.iter().any(|part| !is_closed(part));
-        let single = |part: &&&str| !part.contains("**") && !(spans && part.contains(['{', '[', '}', ']', '\\']));
+        let ends_lead = |part: &str| part.contains("**") || (spans && part.contains(['{', '[', '}', ']', '\\']));
+        let single = |part: &&&str| !ends_lead(part);
         let lead: Vec<_> = parts.iter().take_while(single).map_while(|part| compiled(part).ok()).collect();
         let depth = (lead.len() == parts.len()).then_some(parts.len());
         Ok(Self { whole, dotted: dotted.collect(), lead, depth })

@@ -1,0 +1,83 @@
+//! What a query brings to the cutting of its work, and the signal that ends it early.
+
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+
+use frond_root::Notes;
+
+use super::pieces::PieceSize;
+use super::walk::Scope;
+use crate::error::{AppError, Origin};
+
+/// Ends the search for files early.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Stop<'a>(Option<&'a (dyn Fn() -> bool + 'a)>);
+
+impl Stop<'_> {
+    /// # Errors
+    /// When the query has ended: nobody reads it.
+    pub(super) fn check(self) -> Result<(), AppError> {
+        match self.0.is_some_and(|is_over| is_over()) {
+            true => Err(Origin::Caller.refuse("the query ended while its files were being looked for", "")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What a query brings to the cutting of its work.
+pub struct Inputs<'a> {
+    /// The query as the caller sent it.
+    pub query: &'a [u8],
+    /// Leaves that may run at once: automatic sizes depend on it.
+    pub slots: usize,
+    /// Replaces the app's size of pieces.
+    pub piece_size: Option<PieceSize>,
+    /// Globs, files or folders, relative to the current folder, that replace the app's source; `-` alone is stdin.
+    pub input: &'a [String],
+    /// True once the query has ended: files are then no longer looked for.
+    pub is_over: Option<&'a dyn Fn() -> bool>,
+    /// What is piped in; needed by [`Source::Stdin`] and the input `-`.
+    pub stdin: Option<Box<dyn Read + Send>>,
+}
+
+impl<'a> Inputs<'a> {
+    /// A query that brings nothing else.
+    #[must_use]
+    pub fn new(query: &'a [u8], slots: usize) -> Self {
+        Self { query, slots, piece_size: None, input: &[], is_over: None, stdin: None }
+    }
+}
+
+impl Inputs<'_> {
+    pub(super) fn scope<'a>(&'a self, base: &'a Path, origin: &'a Origin, notes: &'a Notes) -> Scope<'a> {
+        Scope { base, origin, notes, stop: Stop(self.is_over) }
+    }
+
+    /// # Errors
+    /// An input that names nothing, or stdin among files.
+    pub(super) fn check(&self) -> Result<(), AppError> {
+        if self.input.iter().any(String::is_empty) {
+            let hint = "name a file, a folder or a glob, or `-` for stdin";
+            return Err(Origin::Caller.refuse("the input is empty", hint));
+        }
+        if self.input.iter().any(|one| one == "-") {
+            return Err(
+                Origin::Caller.refuse("the input `-`, stdin, stands beside others", "pipe all in, or name files")
+            );
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Inputs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inputs")
+            .field("query", &self.query.len())
+            .field("slots", &self.slots)
+            .field("piece_size", &self.piece_size)
+            .field("input", &self.input)
+            .field("stdin", &self.stdin.is_some())
+            .finish()
+    }
+}

@@ -1,0 +1,70 @@
+//! The size of pieces and where content may be cut, as `frond.toml` and the command line write them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+#[cfg(doc)]
+use super::auto_piece;
+use crate::size::{UnitError, parse_size, show_size};
+
+/// How large pieces are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum PieceSize {
+    /// By the amount of work and the slots: see [`auto_piece`].
+    #[default]
+    Auto,
+    /// At most this many bytes, at least 1; a longer line makes a longer piece.
+    Bytes(u64),
+}
+
+impl PieceSize {
+    /// Itself when pieces of this size fit the partition `limit`, or else what is wrong and the remedy.
+    pub(crate) fn check(self, limit: u64) -> Result<Self, (String, String)> {
+        match self {
+            Self::Bytes(0) => Err((
+                "pieces of 0 bytes never get to the end".to_owned(),
+                "write a size above 0, or \"auto\"".to_owned(),
+            )),
+            Self::Bytes(bytes) if bytes > limit => Err((
+                format!("pieces of {} are larger than a partition may be", show_size(bytes)),
+                format!("limits.leaf.partition is {}: raise it, or make the pieces smaller", show_size(limit)),
+            )),
+            fits => Ok(fits),
+        }
+    }
+}
+
+impl FromStr for PieceSize {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        match text.trim() {
+            "auto" => Ok(Self::Auto),
+            size => parse_size(size).map(Self::Bytes),
+        }
+    }
+}
+
+impl fmt::Display for PieceSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Bytes(bytes) => f.write_str(&show_size(*bytes)),
+        }
+    }
+}
+
+/// Where content may be cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CutMode {
+    /// After line feeds only.
+    #[default]
+    Lines,
+    /// Anywhere.
+    Bytes,
+    /// Nowhere: a file is a partition, and so is all of stdin.
+    None,
+}
