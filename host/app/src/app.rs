@@ -10,11 +10,13 @@ use crate::error::AppError;
 use crate::grants::Grants;
 use crate::limits::Limits;
 use crate::package::Package;
+use crate::retry::Retries;
 use crate::source::Source;
 
 mod grants;
 mod limits;
 pub(crate) mod resolve;
+mod retry;
 mod source;
 
 #[cfg(test)]
@@ -49,6 +51,8 @@ pub struct App {
     pub grants: Grants,
     /// What its guests may take.
     pub limits: Limits,
+    /// When failed attempts are tried again.
+    pub retry: Retries,
 }
 
 impl App {

@@ -28,6 +28,17 @@ pub struct Grants {
     pub http: Vec<HttpGrant>,
 }
 
+impl Grants {
+    /// True when all that `other` grants is granted here, too. The values of `wasi:config` are no rights.
+    #[must_use]
+    pub fn cover(&self, other: &Self) -> bool {
+        let Self { directories, env, config: _, http } = other;
+        directories.iter().all(|one| self.directories.contains(one))
+            && env.iter().all(|one| self.env.contains(one))
+            && http.iter().all(|one| self.http.contains(one))
+    }
+}
+
 /// A folder that may be read, and not written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Directory {

@@ -7,7 +7,8 @@
 //! 4. [`source`]: its work, cut into the partitions of a plan.
 //!
 //! [`size`] reads sizes and durations as people write them; [`limits`] is what guest calls may take, [`grants`] what they
-//! may use beyond computing; [`error`] says what is wrong, where, and what to do about it.
+//! may use beyond computing, [`retry`] when they are tried again; `fingerprint` is what
+//! tells one app from another; [`error`] says what is wrong, where, and what to do about it.
 //!
 //! Nothing here runs a component or knows what is in one.
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
@@ -15,12 +16,14 @@
 pub mod app;
 pub mod component;
 pub mod error;
+mod fingerprint;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod grants;
 pub mod limits;
 mod manifest;
 pub mod package;
+pub mod retry;
 pub mod size;
 pub mod source;
 #[cfg(test)]
@@ -33,4 +36,5 @@ pub use grants::{Directory, Grants, HostPattern, HttpGrant, Ports};
 pub use limits::{CallLimits, Limits};
 pub use manifest::{Share, Size, Time};
 pub use package::Package;
+pub use retry::Retries;
 pub use source::{Cut, CutMode, Inputs, PieceSize, Source};

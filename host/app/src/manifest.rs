@@ -33,6 +33,8 @@ pub(crate) struct Manifest {
     pub(crate) limits: LimitsTable,
     #[serde(default)]
     pub(crate) grants: GrantsTable,
+    #[serde(default)]
+    pub(crate) retry: RetryTable,
 }
 
 /// `[leaf]` or `[split]`.
@@ -200,4 +202,14 @@ pub(crate) struct HttpTable {
     pub(crate) body: Option<Spanned<Size>>,
     #[serde(default)]
     pub(crate) private: bool,
+}
+
+/// `[retry]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "a table")]
+pub(crate) struct RetryTable {
+    pub(crate) attempts: Option<Spanned<u32>>,
+    pub(crate) first: Option<Spanned<Time>>,
+    pub(crate) most: Option<Spanned<Time>>,
+    pub(crate) within: Option<Spanned<Time>>,
 }

@@ -16,6 +16,7 @@ use crate::error::{AppError, Complaint, Place};
 use crate::grants::Grants;
 use crate::limits::Limits;
 use crate::manifest::Text;
+use crate::retry::Retries;
 use crate::source::Source;
 
 /// Environment variable that names the folder for the tools of build commands.
@@ -38,6 +39,7 @@ pub struct Package {
     pub required: Vec<PartitionKey>,
     pub grants: Grants,
     pub limits: Limits,
+    pub retry: Retries,
 }
 
 impl From<&App> for Package {
@@ -57,6 +59,7 @@ impl From<&App> for Package {
             required: app.required,
             grants: app.grants,
             limits: app.limits,
+            retry: app.retry,
         }
     }
 }
@@ -107,6 +110,7 @@ impl Package {
             floor: Floor::All,
             required: Vec::new(),
             limits: Limits::default(),
+            retry: Retries::default(),
             grants: Grants::default(),
         }
     }
@@ -139,6 +143,7 @@ impl Package {
             required: self.required,
             grants: self.grants,
             limits: self.limits,
+            retry: self.retry,
         })
     }
 

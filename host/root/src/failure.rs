@@ -2,6 +2,7 @@
 //! it has one.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -146,12 +147,28 @@ pub struct Failure {
     /// The limit that ended the call, when one did; the message tells it, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
+    /// How long whatever is unavailable asked to be left alone, in milliseconds: the `retry-after` of an HTTP API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }
 
 impl Failure {
     /// A failure with neither backtrace nor log.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), backtrace: Vec::new(), log: Vec::new(), limit: None }
+        Self {
+            kind,
+            message: message.into(),
+            backtrace: Vec::new(),
+            log: Vec::new(),
+            limit: None,
+            retry_after_ms: None,
+        }
+    }
+
+    /// The wait that it asks for.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after_ms.map(Duration::from_millis)
     }
 
     /// The same failure, ended by `limit`: as data, and in the message, so that every display tells it.

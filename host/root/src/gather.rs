@@ -3,6 +3,7 @@
 
 mod account;
 mod ending;
+mod retrying;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::failure::{Cause, Failure, FailureKind};
 use crate::ids::QueryId;
 use crate::plan::Plan;
 use crate::policy::budget::Budget;
-use crate::policy::retry::{self, RetryBudget};
+use crate::policy::retry::{Retry, RetryBudget};
 use crate::request::Floor;
 
 /// What the flow must do next.
@@ -110,7 +111,10 @@ pub struct Gather {
     floor_reached: bool,
     wait_until: Option<Instant>,
     invalid_query: Option<Failure>,
+    retry: Retry,
     retries: RetryBudget,
+    /// When partitions failed first that have not succeeded since.
+    failing: BTreeMap<u32, Instant>,
     /// The last failures in full: of the first partitions by cause, then by index, as the account names them.
     details: BTreeMap<(Cause, u32), Box<Failure>>,
     account: account::Account,
@@ -135,7 +139,9 @@ impl Gather {
             floor_reached: false,
             wait_until: None,
             invalid_query: None,
+            retry: Retry::QUERY,
             retries: RetryBudget::default(),
+            failing: BTreeMap::new(),
             details: BTreeMap::new(),
             account: account::Account::default(),
             plan,
@@ -218,11 +224,12 @@ impl Gather {
             self.invalid_query.get_or_insert_with(|| (*failure).clone());
         }
         let kind = failure.kind;
+        let asks = failure.retry_after();
         self.remember(partition, failure);
         if others > 0 {
             return false;
         }
-        if kind.is_passing() && self.phase == Phase::Gathering && self.retry(partition, now, actions) {
+        if kind.is_passing() && self.phase == Phase::Gathering && self.retry(partition, asks, now, actions) {
             return false;
         }
         match emission.filter(|_| kind.is_cut_off()) {
@@ -235,22 +242,6 @@ impl Gather {
                 false
             }
         }
-    }
-
-    fn retry(&mut self, partition: u32, now: Instant, actions: &mut Vec<Action>) -> bool {
-        let Some(cell) = self.cells.get(partition as usize) else {
-            return false;
-        };
-        let attempt = u32::from(cell.attempts) + 1;
-        let at = now + retry::pause(&self.query, partition, attempt);
-        let granted = attempt <= retry::MAX_ATTEMPTS
-            && at + crate::attempt::MIN_TIME < self.budget.leaf_deadline
-            && self.retries.spend(now);
-        if granted {
-            self.account.attempts.retries += 1;
-            actions.push(Action::Retry { partition, attempt, at });
-        }
-        granted
     }
 
     fn degrade(&mut self, partition: u32, emission: Emission, actions: &mut Vec<Action>) {
@@ -287,6 +278,7 @@ impl Gather {
         };
         cell.settled = Some(status);
         cell.share = share;
+        self.failing.remove(&partition);
         let before = cell.cause;
         if let (Status::Succeeded, Some(cause)) = (status, before) {
             self.details.remove(&(cause, partition));

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{PartitionKey, QueryId};
 use crate::limit::Limit;
+use crate::policy::retry::Retry;
 
 /// How much of the planned weight an answer must stand on.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -80,6 +81,8 @@ pub struct Request {
     pub partials_memory: u64,
     /// The 99th percentile of this app's past merges of this size, when known.
     pub merge_p99: Option<Duration>,
+    /// When failed attempts are tried again.
+    pub retry: Retry,
     /// For work that waits while other queries have any: its share of the slots beside other such work, twice for twice the
     /// weight. `None` for a query that is waited for.
     pub background: Option<u32>,
@@ -102,6 +105,7 @@ impl Request {
             leaf_output: 4 << 20,
             partials_memory: 256 << 20,
             merge_p99: None,
+            retry: Retry::QUERY,
             background: None,
         }
     }

@@ -56,6 +56,7 @@ pub fn request(app: &App, query: &Bytes, slots: usize) -> Request {
         leaf_time: app.limits.leaf.time,
         leaf_output: app.limits.leaf.output,
         partials_memory: partials,
+        retry: app.retry.query(),
         ..Request::new(app.name.clone(), query.clone())
     }
 }

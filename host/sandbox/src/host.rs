@@ -15,6 +15,7 @@ use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use crate::grants::{Directory, Granted, Grants};
 use crate::http::Http;
+use crate::http::retry_after::RetryAfter;
 use crate::limits::{Limits, Meter};
 use crate::log::Log;
 use crate::profile::Probe;
@@ -126,6 +127,7 @@ pub(crate) struct Host {
     log: Option<Log>,
     seed: Option<Seed>,
     refusal: Option<Refusal>,
+    retry_after: Option<RetryAfter>,
     wasi: Option<WasiCtx>,
     http: Option<Box<Http>>,
     table: ResourceTable,
@@ -148,6 +150,7 @@ impl Host {
             log: None,
             seed,
             refusal: None,
+            retry_after: None,
             wasi: None,
             http: None,
             table,
@@ -167,6 +170,10 @@ impl Host {
 
     /// How a call that failed by itself has failed in truth.
     pub(crate) fn explain(&self, failure: Failure) -> Failure {
+        let failure = match &self.retry_after {
+            Some(heard) => heard.explain(failure),
+            None => failure,
+        };
         match &self.refusal {
             Some(refusal) => refusal.explain(failure),
             None => failure,
@@ -202,10 +209,11 @@ impl WasiView for Host {
 impl WasiHttpView for Host {
     /// And still fewer ask for HTTP.
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        let Self { granted, refusal, deadline, http, table, .. } = self;
+        let Self { granted, refusal, retry_after, deadline, http, table, .. } = self;
         let Http { ctx, hooks } = &mut **http.get_or_insert_with(|| {
             let refusal = refusal.get_or_insert_default().clone();
-            Box::new(Http::new(granted.clone(), refusal, *deadline))
+            let retry_after = retry_after.get_or_insert_default().clone();
+            Box::new(Http::new(granted.clone(), refusal, retry_after, *deadline))
         });
         WasiHttpCtxView { hooks, table, ctx }
     }

@@ -3,7 +3,7 @@
 //! 1. `admit`, here: which grant a request falls under, before anything leaves this process.
 //! 2. [`connect`]: the name resolved, its addresses checked, and one of those very addresses connected to; TLS.
 //! 3. [`exchange`]: the request sent, the answer's head awaited.
-//! 4. [`body`]: both bodies counted as they pass.
+//! 4. [`body`]: both bodies counted as they pass. [`retry_after`]: the wait that an answer asks for.
 //!
 //! Nothing is followed, retried, pooled or kept between calls. Everything ends with its call: the store's end aborts the
 //! tasks that work for it.
@@ -11,6 +11,7 @@
 mod body;
 mod connect;
 mod exchange;
+pub(crate) mod retry_after;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpH
 use crate::grants::{Granted, HttpGrant, Lacking, Target};
 use crate::refusal::{Refusal, quoted};
 use exchange::{Exchange, Sending};
+use retry_after::RetryAfter;
 
 /// Requests that one call may have open at once.
 const MAX_OPEN: usize = 16;
@@ -40,11 +42,11 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    pub(crate) fn new(granted: Granted, refusal: Refusal, deadline: Instant) -> Self {
+    pub(crate) fn new(granted: Granted, refusal: Refusal, retry_after: RetryAfter, deadline: Instant) -> Self {
         let mut ctx = WasiHttpCtx::new();
         ctx.set_field_size_limit(FIELDS);
         let open = Arc::new(Semaphore::new(MAX_OPEN));
-        Self { ctx, hooks: Hooks { granted, refusal, deadline, open } }
+        Self { ctx, hooks: Hooks { granted, refusal, retry_after, deadline, open } }
     }
 }
 
@@ -52,6 +54,7 @@ impl Http {
 pub(crate) struct Hooks {
     granted: Granted,
     refusal: Refusal,
+    retry_after: RetryAfter,
     deadline: Instant,
     open: Arc<Semaphore>,
 }
@@ -137,6 +140,7 @@ impl Hooks {
             resolved: resolved.map(|(_, addresses)| addresses.clone()),
             target,
             refusal: self.refusal.clone(),
+            retry_after: self.retry_after.clone(),
         };
         Ok((exchange, permit))
     }

@@ -207,7 +207,9 @@ fn report(attempt: Attempt, turn: &Turn, way: &Way) {
         (Way::Closed, _) => Outcome::failed(FailureKind::Cancelled, "the query was over"),
         (Way::Overran, _) => Outcome::failed(FailureKind::OutOfTime, "its time was up"),
         (Way::ByItself, End::Lost | End::Never) => return drop(attempt),
-        (Way::ByItself, End::Failure(kind)) => Outcome::failed(*kind, "scripted"),
+        (Way::ByItself, End::Failure(failure)) => {
+            Outcome { result: Err(Box::new(failure.clone())), ..Outcome::failed(failure.kind, "") }
+        }
         (Way::ByItself, End::Partial(partial)) => {
             let index = || Bytes::from(attempt.index().to_string());
             let partial = partial.clone().unwrap_or_else(index);

@@ -108,8 +108,13 @@ impl Postgres {
 
     /// Does `sql` in the database `postgres`.
     pub fn psql(&self, sql: &str) {
+        self.run("postgres", sql);
+    }
+
+    /// Does `sql` in a database.
+    pub fn run(&self, database: &str, sql: &str) {
         let mut psql = as_user(self.user, &self.programs.join("psql"));
-        psql.args(["--quiet", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "--dbname"]).arg(self.url("postgres"));
+        psql.args(["--quiet", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "--dbname"]).arg(self.url(database));
         must(psql.arg("--command").arg(sql));
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::FailureKind;
+use frond_root::policy::retry::Retry;
+use frond_root::{Failure, FailureKind};
 
 /// How an attempt ends by itself.
 #[derive(Clone, Debug)]
@@ -13,7 +14,7 @@ pub(crate) enum End {
     /// With a partial; `None` stands for the partition's index as text.
     Partial(Option<Bytes>),
     /// With a failure.
-    Failure(FailureKind),
+    Failure(Failure),
     /// The runner loses it: it is dropped without an end.
     Lost,
     /// Not at all.
@@ -50,7 +51,13 @@ impl Turn {
     /// Fails.
     #[must_use]
     pub fn fail(kind: FailureKind) -> Self {
-        Self::ending(End::Failure(kind))
+        Self::fail_as(Failure::new(kind, "scripted"))
+    }
+
+    /// Fails in this way.
+    #[must_use]
+    pub fn fail_as(failure: Failure) -> Self {
+        Self::ending(End::Failure(failure))
     }
 
     /// Is dropped by its runner, without a report.
@@ -119,7 +126,7 @@ impl Script {
     /// All attempts at partition `index` do this instead.
     #[must_use]
     pub fn at(mut self, index: u32, turn: Turn) -> Self {
-        for attempt in 1..=frond_root::policy::retry::MAX_ATTEMPTS {
+        for attempt in 1..=Retry::JOB.attempts {
             self.exceptions.insert((index, attempt), turn.clone());
         }
         self

@@ -6,7 +6,7 @@ use std::time::Duration;
 use frond_root::{Floor, PartitionKey};
 use serde_spanned::Spanned;
 
-use super::{grants, limits, source};
+use super::{grants, limits, retry, source};
 use crate::component::Component;
 use crate::error::AppError;
 use crate::manifest::{Kind, MergeTable, QueryTable, Share, Text};
@@ -48,6 +48,7 @@ pub(crate) fn resolve(dir: &Path, text: &Text) -> Result<Package, AppError> {
         required: manifest.query.require.into_iter().map(PartitionKey::from).collect(),
         grants: grants::resolve(text, dir, manifest.grants)?,
         limits,
+        retry: retry::resolve(text, &manifest.retry)?,
     })
 }
 

@@ -348,3 +348,35 @@ fn a_list_s_entries_are_whole_and_unlike() {
     "
     );
 }
+
+fn retrying(rest: &str) -> Result<crate::Retries, String> {
+    let folder = Folder::app(&format!("{QUERY}[retry]\n{rest}"));
+    folder.load().map(|app| app.retry).map_err(|error| folder.show(&error))
+}
+
+#[test]
+fn retries_are_read_with_their_defaults() {
+    let retries = retrying("attempts = 7\nfirst = \"2s\"\nwithin = \"1h\"\n").unwrap();
+    let query = retries.query();
+    let job = retries.job();
+    assert_eq!((query.attempts, job.attempts), (7, 7));
+    assert_eq!((query.first, query.most), (Duration::from_secs(2), Duration::from_secs(2)));
+    assert_eq!((job.most, job.within), (Duration::from_secs(60), Some(Duration::from_secs(3600))));
+}
+
+#[test]
+fn retries_without_an_end_or_a_pause_are_refused() {
+    insta::assert_snapshot!(retrying("attempts = 0\n").unwrap_err(), @r"
+    APP/frond.toml:8: retry.attempts: `attempts` must be a number from 1 to 1000
+    (1 tries nothing again)
+    ");
+    insta::assert_snapshot!(retrying("first = \"0s\"\n").unwrap_err(), @r#"
+    APP/frond.toml:8: retry.first: `first` must be at least 1ms
+    (such as "500ms" or "1m")
+    "#);
+    insta::assert_snapshot!(retrying("first = \"1m\"\nmost = \"1s\"\n").unwrap_err(), @r"
+    APP/frond.toml:9: retry.most: `most` must be at least as long as `first`
+    (it is the longest pause, and `first` the shortest)
+    ");
+    insta::assert_snapshot!(retrying("attempts = \"many\"\n").unwrap_err(), @r#"APP/frond.toml:8: retry.attempts: expected a whole number, 0 or more, found string "many""#);
+}

@@ -46,11 +46,11 @@ fn a_missing_section_or_key_is_named() {
 fn an_unknown_key_is_met_with_the_closest_known_one() {
     insta::assert_snapshot!(whole(format!("nmae = \"a\"\n{COMPONENTS}")), @r"
     APP/frond.toml:1: nmae: unknown key
-    (did you mean `name`? known here: `name`, `content-type`, `leaf`, `merge`, `split`, `source`, `query`, `limits`, `grants`)
+    (did you mean `name`? known here: `name`, `content-type`, `leaf`, `merge`, `split`, `source`, `query`, `limits`, `grants`, `retry`)
     ");
     insta::assert_snapshot!(whole(format!("content_type = \"a/b\"\n{COMPONENTS}")), @r"
     APP/frond.toml:1: content_type: unknown key
-    (did you mean `content-type`? known here: `name`, `content-type`, `leaf`, `merge`, `split`, `source`, `query`, `limits`, `grants`)
+    (did you mean `content-type`? known here: `name`, `content-type`, `leaf`, `merge`, `split`, `source`, `query`, `limits`, `grants`, `retry`)
     ");
     insta::assert_snapshot!(whole("[leaf]\ncompnent = \"a\"\n"), @r"
     APP/frond.toml:2: leaf.compnent: unknown key

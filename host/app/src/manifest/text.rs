@@ -132,7 +132,7 @@ fn missing(field: &str, key: &str) -> Complaint {
 /// Rust's names for types, as people say them.
 fn in_words(expected: &str) -> &str {
     match expected {
-        "u64" => "a whole number, 0 or more",
+        "u64" | "u32" => "a whole number, 0 or more",
         "i64" => "a whole number",
         "a boolean" => "true or false",
         "a sequence" | "sequence" => "a list",

@@ -55,7 +55,7 @@ fn an_unknown_section() {
     assert_snapshot!(asked("[leaf]\ncomponent = \"a.wasm\"\n[merg]\ncomponent = \"a.wasm\"\n"), @"
     exit 64
     error: app/frond.toml:3: merg: unknown key
-    (did you mean `merge`? known here: `name`, `content-type`, `leaf`, `merge`, `split`, `source`, `query`, `limits`, `grants`)
+    (did you mean `merge`? known here: `name`, `content-type`, `leaf`, `merge`, `split`, `source`, `query`, `limits`, `grants`, `retry`)
     ");
 }
 

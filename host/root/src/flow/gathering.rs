@@ -106,7 +106,7 @@ pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> 
         journal: Journaling::new(course, &plan),
         live: BTreeMap::new(),
         logged: 0,
-        gather: Gather::new(request.id, plan, demand, course.budget),
+        gather: Gather::new(request.id, plan, demand, course.budget).retrying(request.retry),
         partials: Partials::new(request.order, request.partials_memory),
         folds: Folds::new(request.slots),
         previews: Previews::new(course),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use frond_root::policy::budget::{Budget, MAX_DEADLINE, MIN_RESERVE, merge_reserve};
-use frond_root::policy::retry::{BASE_PAUSE, MIN_RETRIES, RetryBudget, SHARE, WINDOW, pause};
+use frond_root::policy::retry::{MIN_RETRIES, Retry, RetryBudget, SHARE, WINDOW};
 use frond_testkit::ms;
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -45,8 +45,10 @@ proptest! {
 
     #[test]
     fn pauses_double_and_are_never_shorter_than_half(query: u64, partition: u32, attempt in 2_u32..12) {
-        let whole = BASE_PAUSE * (1 << (attempt - 2));
-        let pause = pause(&query, partition, attempt);
+        let rules = Retry::QUERY;
+        let most = Retry::QUERY.most;
+        let whole = (rules.first * (1 << (attempt - 2))).min(most);
+        let pause = rules.pause(&query, partition, attempt);
         prop_assert!(pause >= whole / 2 && pause <= whole, "{pause:?} of {whole:?}");
     }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use frond_root::policy::retry::{MAX_ATTEMPTS, MIN_RETRIES};
-use frond_root::{Answer, EventKind, FailureKind, Floor, Reason};
+use frond_root::policy::retry::{MIN_RETRIES, Retry};
+use frond_root::{Answer, EventKind, Failure, FailureKind, Floor, Reason};
 use frond_testkit::{Script, Stage, Turn, ms, plan, request};
 use tokio::time::Instant;
 
@@ -61,9 +61,9 @@ async fn the_third_failure_is_the_last() {
     request.floor = Floor::BestEffort;
     let answer = stage.ask(request, plan(2)).await;
     assert_eq!(reason(&answer), &Reason::BelowFloor);
-    assert!(stage.leaves.counts().attempts().values().all(|attempts| *attempts == MAX_ATTEMPTS));
+    assert!(stage.leaves.counts().attempts().values().all(|attempts| *attempts == Retry::QUERY.attempts));
     assert_eq!(parts(answer.coverage()), [0, 0, 2, 0, 0, 0]);
-    assert!(answer.coverage().missing.iter().all(|one| one.attempts == MAX_ATTEMPTS));
+    assert!(answer.coverage().missing.iter().all(|one| one.attempts == Retry::QUERY.attempts));
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,4 +124,65 @@ async fn a_partition_that_recovered_is_not_among_the_missing() {
     let answer = stage.ask(request, plan(4)).await;
     let missing: Vec<u32> = answer.coverage().missing.iter().map(|one| one.index).collect();
     assert_eq!(missing, [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_waits_for_minutes_and_all_of_it_is_tried_again() {
+    // As many as would be more than the budget of short pauses.
+    let partitions = 40;
+    let mut script = Script::all(Turn::succeed());
+    for attempt in 1..=4 {
+        script = (0..partitions).fold(script, |script, index| {
+            script.at_attempt(index, attempt, Turn::fail(FailureKind::Unavailable).after(ms(1)))
+        });
+    }
+    let stage = Stage::new(script);
+    let mut request = request();
+    (request.retry, request.deadline) = (Retry::JOB, Duration::from_secs(3600));
+    let start = Instant::now();
+    let answer = stage.ask(request, plan(partitions as usize)).await;
+    assert!(answer.coverage().complete, "{answer:?}");
+    assert_eq!(answer.coverage().attempts.retries, 4 * u64::from(partitions));
+    // 1, 2, 4 and 8 seconds, each down to its half.
+    assert!(
+        (Duration::from_millis(7500)..=Duration::from_secs(16)).contains(&start.elapsed()),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_end_when_the_rules_say_so() {
+    let ask = async |retry: Retry| {
+        let stage = Stage::new(Script::all(Turn::fail(FailureKind::Unavailable)));
+        let mut request = request();
+        (request.retry, request.deadline) = (retry, Duration::from_secs(3600));
+        let start = Instant::now();
+        let answer = stage.ask(request, plan(1)).await;
+        assert!(!answer.coverage().complete);
+        (answer.coverage().attempts.started, start.elapsed())
+    };
+    let (attempts, _) = ask(Retry { attempts: 5, within: None, ..Retry::JOB }).await;
+    assert_eq!(attempts, 5);
+    let within = Duration::from_secs(20);
+    let (attempts, took) = ask(Retry { within: Some(within), ..Retry::JOB }).await;
+    assert!((4..=7).contains(&attempts) && took <= within + ms(50), "{attempts} in {took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_waits_as_long_as_the_failure_asks_for() {
+    let asks = |ms: u64| Failure { retry_after_ms: Some(ms), ..Failure::new(FailureKind::Unavailable, "full") };
+    let ask = async |after: u64| {
+        let turn = Turn::fail_as(asks(after)).after(ms(1));
+        let stage = Stage::new(Script::all(Turn::succeed()).at_attempt(0, 1, turn));
+        let mut request = request();
+        request.deadline = Duration::from_secs(60);
+        let start = Instant::now();
+        let answer = stage.ask(request, plan(1)).await;
+        (answer.coverage().complete, start.elapsed())
+    };
+    let (complete, took) = ask(7000).await;
+    assert!(complete && took >= Duration::from_secs(7) && took < Duration::from_secs(8), "{took:?}");
+    let (complete, took) = ask(120_000).await;
+    assert!(!complete && took < Duration::from_secs(1), "what would come too late is not waited for: {took:?}");
 }

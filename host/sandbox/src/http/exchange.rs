@@ -15,6 +15,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::body::{Limit, Limited};
 use super::connect::{Stream, connect};
+use super::retry_after::RetryAfter;
 use crate::grants::{Target, Trust};
 use crate::refusal::Refusal;
 
@@ -45,6 +46,7 @@ pub(super) struct Exchange {
     /// Instead of what the system resolves.
     pub(super) resolved: Option<Vec<IpAddr>>,
     pub(super) refusal: Refusal,
+    pub(super) retry_after: RetryAfter,
 }
 
 impl Exchange {
@@ -73,6 +75,7 @@ impl Exchange {
         let answer_by = options.first_byte_timeout.map_or(self.until, |time| self.by(time));
         let sent = timeout_at(answer_by.into(), self.send(stream, request, permit)).await;
         let (answer, connection) = sent.map_err(|_| Error::ConnectionReadTimeout)??;
+        self.retry_after.hear(answer.status(), answer.headers());
         let size = answer.body().size_hint().lower();
         if size > self.body {
             self.refuse_body("the answer to");

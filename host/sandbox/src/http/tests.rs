@@ -9,7 +9,8 @@ use crate::grants::{Grants, HostPattern, Ports};
 
 fn hooks(http: Vec<HttpGrant>) -> Hooks {
     let grants = Arc::new(Grants { http, ..Grants::default() });
-    Http::new(Granted::from(&grants), Refusal::default(), Instant::now() + Duration::from_secs(60)).hooks
+    let deadline = Instant::now() + Duration::from_secs(60);
+    Http::new(Granted::from(&grants), Refusal::default(), RetryAfter::default(), deadline).hooks
 }
 
 fn grant(host: &str, time: Option<Duration>) -> HttpGrant {

@@ -1,0 +1,46 @@
+//! Resolves `[retry]`: no attempts without an end, and no pauses that are none.
+
+use std::time::Duration;
+
+use serde_spanned::Spanned;
+
+use crate::error::AppError;
+use crate::manifest::{RetryTable, Text, Time};
+use crate::retry::{MAX_ATTEMPTS, Retries};
+
+/// The shortest pause: less than this is a storm.
+const MIN_PAUSE: Duration = Duration::from_millis(1);
+
+pub(super) fn resolve(text: &Text, written: &RetryTable) -> Result<Retries, AppError> {
+    let first = pause(text, "first", &written.first)?;
+    let most = pause(text, "most", &written.most)?;
+    if let (Some(first), Some(most), Some(at)) = (first, most, &written.most)
+        && first > most
+    {
+        let wrong = "`most` must be at least as long as `first`";
+        return Err(text.refuse(
+            at.span().start,
+            "retry.most",
+            wrong,
+            "it is the longest pause, and `first` the shortest",
+        ));
+    }
+    let attempts = match &written.attempts {
+        Some(attempts) if !(1..=MAX_ATTEMPTS).contains(attempts.get_ref()) => {
+            let wrong = format!("`attempts` must be a number from 1 to {MAX_ATTEMPTS}");
+            return Err(text.refuse(attempts.span().start, "retry.attempts", wrong, "1 tries nothing again"));
+        }
+        attempts => attempts.as_ref().map(|attempts| *attempts.get_ref()),
+    };
+    Ok(Retries { attempts, first, most, within: written.within.as_ref().map(|within| within.get_ref().0) })
+}
+
+fn pause(text: &Text, key: &str, written: &Option<Spanned<Time>>) -> Result<Option<Duration>, AppError> {
+    match written {
+        Some(time) if time.get_ref().0 < MIN_PAUSE => {
+            let wrong = format!("`{key}` must be at least 1ms");
+            Err(text.refuse(time.span().start, format!("retry.{key}"), wrong, "such as \"500ms\" or \"1m\""))
+        }
+        written => Ok(written.as_ref().map(|time| time.get_ref().0)),
+    }
+}

@@ -1,0 +1,172 @@
+//! The fingerprint of an app: a digest of all that its `frond.toml` says and that changes answers. Two servers whose files
+//! differ by a comment, or whose apps lie in other folders, have one fingerprint.
+
+use std::fmt::Debug;
+use std::path::Path;
+
+use frond_root::MergeOrder;
+use sha2::{Digest, Sha256};
+
+use crate::app::App;
+use crate::grants::{Directory, Grants, HttpGrant};
+use crate::limits::{CallLimits, Limits};
+use crate::source::{Listed, ListedContent, Source};
+
+impl App {
+    /// Digest of all that changes answers beside the components themselves. Promises (deadline, floor, required partitions)
+    /// and retries are left out: they say how much of an answer there is, and work has its own.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        // Every field is named, so that nobody forgets a new one.
+        let Self {
+            dir,
+            name: _,
+            content_type,
+            leaf: _,
+            merge: _,
+            split: _,
+            order,
+            source,
+            deadline: _,
+            floor: _,
+            required: _,
+            grants,
+            limits,
+            retry: _,
+        } = self;
+        let mut writer = Writer(Sha256::new());
+        writer.text("frond-app-1");
+        writer.text(content_type);
+        writer.text(match order {
+            MergeOrder::Any => "any",
+            MergeOrder::Partition => "partition",
+        });
+        writer.source(source, dir);
+        writer.grants(grants, dir);
+        writer.limits(limits);
+        writer.0.finalize().into()
+    }
+}
+
+struct Writer(Sha256);
+
+impl Writer {
+    /// Its length first, so that two lists of texts are never the same bytes.
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    /// A plain value: a number, or an enum without paths.
+    fn value(&mut self, value: impl Debug) {
+        self.text(&format!("{value:?}"));
+    }
+
+    /// Relative to the app's folder, as far as it lies there.
+    fn path(&mut self, path: &Path, dir: &Path) {
+        self.bytes(path.strip_prefix(dir).unwrap_or(path).as_os_str().as_encoded_bytes());
+    }
+
+    fn source(&mut self, source: &Source, dir: &Path) {
+        self.text(source.kind());
+        match source {
+            Source::List(listed) => listed.iter().for_each(|one| self.listed(one, dir)),
+            Source::Files { globs, piece, cut, at: _ } => {
+                globs.iter().for_each(|glob| self.text(glob));
+                self.value((piece, cut));
+            }
+            Source::Stdin { piece, cut } => self.value((piece, cut)),
+            Source::Range { start, end, step, at: _ } => self.value((start, end, step)),
+            Source::Query | Source::Split => {}
+        }
+    }
+
+    fn listed(&mut self, listed: &Listed, dir: &Path) {
+        let Listed { key, content, weight, at: _ } = listed;
+        self.text(key.as_str());
+        self.value(weight);
+        match content {
+            ListedContent::Inline(bytes) => self.bytes(bytes),
+            ListedContent::File(path) => {
+                self.text("file");
+                self.path(path, dir);
+            }
+        }
+    }
+
+    fn grants(&mut self, grants: &Grants, dir: &Path) {
+        let Grants { directories, env, config, http } = grants;
+        for Directory { host, guest } in directories {
+            self.path(host, dir);
+            self.text(guest);
+        }
+        self.value((env, config));
+        for grant in http {
+            let HttpGrant { host, ports, methods, time, body, private } = grant;
+            self.value((host, ports, methods, time, body, private));
+        }
+    }
+
+    fn limits(&mut self, limits: &Limits) {
+        let Limits { deterministic, leaf, merge, split, partition, partials: _ } = limits;
+        self.value((deterministic, partition));
+        for CallLimits { fuel, memory, table_elements, output, log: _, host_calls, time } in [leaf, merge, split] {
+            self.value((fuel, memory, table_elements, output, host_calls, time));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{COMPONENTS, Folder};
+
+    const SOURCE: &str = "[source]\nkind = \"list\"\npartitions = [{ key = \"a\", file = \"data/a\" }]\n";
+
+    fn of(text: &str) -> [u8; 32] {
+        let folder = Folder::new();
+        folder.write("frond.toml", text.to_owned());
+        folder.load().unwrap().fingerprint()
+    }
+
+    #[test]
+    fn a_comment_another_folder_and_promises_change_nothing() {
+        let plain = format!("{COMPONENTS}{SOURCE}");
+        let same = [
+            plain.clone(),
+            format!("# a comment\nname = \"other\"\n{plain}"),
+            format!("{plain}[query]\ndeadline = \"3s\"\nfloor = 0.5\nrequire = [\"a\"]\n[retry]\nattempts = 9\n"),
+            format!("{plain}[limits.leaf]\nmemory = \"64MiB\"\n"),
+        ];
+        assert!(same.iter().all(|text| of(text) == of(&plain)));
+    }
+
+    #[test]
+    fn all_that_changes_answers_changes_it() {
+        let with = |more: &str| of(&format!("{COMPONENTS}{SOURCE}{more}"));
+        let all = [
+            with(""),
+            of(&format!("content-type = \"text/plain\"\n{COMPONENTS}{SOURCE}")),
+            of(&format!("{COMPONENTS}order = \"partition\"\n{SOURCE}")),
+            of(&format!("{COMPONENTS}{}", SOURCE.replace("data/a", "data/b"))),
+            of(&format!("{COMPONENTS}{}", SOURCE.replace("key = \"a\"", "key = \"b\""))),
+            of(&format!("{COMPONENTS}{}", SOURCE.replace("file", "data"))),
+            of(&format!("{COMPONENTS}[source]\nkind = \"range\"\nstart = 0\nend = 9\n")),
+            of(&format!("{COMPONENTS}[source]\nkind = \"range\"\nstart = 0\nend = 8\n")),
+            with("[limits]\ndeterministic = true\n"),
+            with("[limits.leaf]\nfuel = 7\n"),
+            with("[limits.merge]\nfuel = 7\n"),
+            with("[limits.leaf]\ntime = \"1s\"\n"),
+            with("[grants]\nenv = [\"LANG\"]\n"),
+            with("[grants.config]\na = \"b\"\n"),
+            with("[[grants.http]]\nhost = \"a.example\"\n"),
+            with("[[grants.http]]\nhost = \"a.example\"\nprivate = true\n"),
+        ];
+        for (place, one) in all.iter().enumerate() {
+            assert!(!all[..place].contains(one), "the {place}th is the same as one before");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Retries of failed attempts, as an app wants them.
+
+use std::time::Duration;
+
+use frond_root::policy::retry::Retry;
+
+/// The most attempts that an app may ask for.
+pub const MAX_ATTEMPTS: u32 = 1000;
+
+/// Rules for retries; what is not written has a default that depends on who waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Retries {
+    /// The most attempts at a partition.
+    pub attempts: Option<u32>,
+    /// The pause before the second attempt.
+    pub first: Option<Duration>,
+    /// The longest pause.
+    pub most: Option<Duration>,
+    /// How long after a partition's first failure it is tried again.
+    pub within: Option<Duration>,
+}
+
+impl Retries {
+    /// The rules for a query.
+    #[must_use]
+    pub fn query(&self) -> Retry {
+        self.over(Retry::QUERY)
+    }
+
+    /// The rules for a job.
+    #[must_use]
+    pub fn job(&self) -> Retry {
+        self.over(Retry::JOB)
+    }
+
+    fn over(&self, defaults: Retry) -> Retry {
+        let first = self.first.unwrap_or(self.most.map_or(defaults.first, |most| most.min(defaults.first)));
+        Retry {
+            attempts: self.attempts.unwrap_or(defaults.attempts),
+            first,
+            most: self.most.unwrap_or(defaults.most.max(first)),
+            within: self.within.or(defaults.within),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_that_is_written_moves_the_default_of_the_other() {
+        let seconds = Duration::from_secs;
+        let long = Retries { first: Some(seconds(90)), ..Retries::default() };
+        assert_eq!((long.query().most, long.job().most), (seconds(90), seconds(90)));
+        let short = Retries { most: Some(Duration::from_millis(5)), ..Retries::default() };
+        assert_eq!((short.query().first, short.job().first), (Duration::from_millis(5), Duration::from_millis(5)));
+        assert_eq!((Retries::default().query(), Retries::default().job()), (Retry::QUERY, Retry::JOB));
+    }
+}

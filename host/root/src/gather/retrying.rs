@@ -1,0 +1,43 @@
+//! Retries of one gather: granted by the rules, the deadline and the budget.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Action, Gather};
+use crate::attempt::MIN_TIME;
+use crate::policy::retry::Retry;
+
+impl Gather {
+    /// Follows these rules instead of those for queries.
+    #[must_use]
+    pub fn retrying(mut self, rules: Retry) -> Self {
+        self.retry = rules;
+        self
+    }
+
+    /// Schedules another attempt at a partition that has just failed; `asks` is the wait that its failure asks for. True
+    /// when there will be one.
+    pub(super) fn retry(
+        &mut self,
+        partition: u32,
+        asks: Option<Duration>,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let Some(cell) = self.cells.get(partition as usize) else {
+            return false;
+        };
+        let attempt = u32::from(cell.attempts) + 1;
+        let since = *self.failing.entry(partition).or_insert(now);
+        let Some(next) = self.retry.next(&self.query, (partition, attempt), (since, now), asks) else {
+            return false;
+        };
+        let granted = next.at + MIN_TIME < self.budget.leaf_deadline && (next.calm || self.retries.spend(now));
+        if granted {
+            self.account.attempts.retries += 1;
+            actions.push(Action::Retry { partition, attempt, at: next.at });
+        }
+        granted
+    }
+}
