@@ -4,6 +4,7 @@ mod diary;
 mod hold;
 mod kept;
 mod plan;
+mod version;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,8 @@ use tokio::time::Instant;
 use crate::account::Account;
 use crate::job::{End, JobId, JobState};
 use crate::processor::Processor;
-use crate::store::{Accepted, Ended, Job, Outcome, StoreError, Taken, chain};
+use crate::store::{Accepted, Ended, Job, JobStore, Outcome, StoreError, Taken, chain};
+use crate::unable::Unable;
 use crate::work::{NoVersion, Worker, Workshop};
 
 use diary::Diary;
@@ -67,18 +69,28 @@ pub(crate) struct Course {
     ran: Duration,
     hold: Hold,
     workshop: Arc<dyn Workshop>,
+    store: Arc<dyn JobStore>,
+    unable: Unable,
     stop: watch::Receiver<bool>,
     /// How many owners in a row may be lost without a result.
     lives: u32,
 }
 
 impl Course {
-    pub(crate) fn new(processor: &Processor, taken: Taken, asked: Asked, stop: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(
+        processor: &Processor,
+        taken: Taken,
+        asked: Asked,
+        unable: Unable,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         let ran = taken.job.started.map_or(0, |started| taken.at.since(started));
         let (at, ran) = (asked.at, Duration::from_millis(ran));
         let lives = processor.settings.lives;
         let hold = Hold::new(processor.store.clone(), &taken, processor.settings.lease, asked);
-        Self { job: taken.job, taken: at, ran, hold, workshop: processor.workshop.clone(), stop, lives }
+        let workshop = processor.workshop.clone();
+        let store = processor.store.clone();
+        Self { job: taken.job, taken: at, ran, hold, workshop, store, unable, stop, lives }
     }
 
     pub(crate) fn id(&self) -> JobId {
@@ -136,14 +148,9 @@ impl Course {
                 self.hold.release().await?;
                 return Err(Parted::Stopped);
             }
-            Err(NoVersion::Lost(why)) => {
-                let text = format!(
-                    "the job cannot go on: it began with a version of its app that is gone: {why}\n\
-                     (put its frond.toml and its components back and redrive the job, or submit it again)"
-                );
-                return self.fail(json!({ "reason": "incompatible", "detail": text })).await;
-            }
+            Err(NoVersion::Lost(why)) => return self.without_version(&why).await,
         };
+        self.keep_artifact(&*worker).await;
         let asked = self.hold.insist(|store| store.asked(self.job.id)).await?;
         let journal: Arc<dyn Journal> = Arc::new(Kept::new(self.hold.clone(), self.job.id));
         let root = Root { journal: Some(journal), ..worker.root(Events::new(vec![diary.clone()])) };
@@ -167,14 +174,6 @@ impl Course {
             return Err(error.into());
         }
         self.end(&*worker, diary, flow).await
-    }
-
-    /// The version that planned the job; the latest when it has no plan.
-    async fn worker(&self) -> Result<Arc<dyn Worker>, NoVersion> {
-        match self.job.planned {
-            true => self.workshop.version(&self.job.app, &self.job.version).await,
-            false => self.workshop.app(&self.job.app).ok_or(NoVersion::NoApp),
-        }
     }
 
     /// The app's request with the job's promises, and what is left of its time.

@@ -24,6 +24,7 @@ mod migrations;
 pub mod partial;
 pub mod processor;
 pub mod store;
+mod unable;
 pub mod work;
 
 pub use job::{End, IllegalMove, JobId, JobState, Move, UnixMs};

@@ -10,7 +10,7 @@ pub(crate) const TABLE: &str = "refinery_schema_history";
 
 /// The tables of the store in PostgreSQL: what its role must be allowed to use.
 #[cfg(feature = "postgres")]
-pub(crate) const TABLES: [&str; 3] = ["jobs", "partitions", "events"];
+pub(crate) const TABLES: [&str; 6] = ["jobs", "partitions", "events", "artifacts", "blobs", "artifact_blobs"];
 
 pub(crate) const SQLITE: [(&str, &str); 3] = [
     ("V1__jobs", include_str!("../migrations/sqlite/V1__jobs.sql")),
@@ -19,10 +19,11 @@ pub(crate) const SQLITE: [(&str, &str); 3] = [
 ];
 
 #[cfg(feature = "postgres")]
-pub(crate) const POSTGRES: [(&str, &str); 3] = [
+pub(crate) const POSTGRES: [(&str, &str); 4] = [
     ("V1__jobs", include_str!("../migrations/postgres/V1__jobs.sql")),
     ("V2__attempts", include_str!("../migrations/postgres/V2__attempts.sql")),
     ("V3__lives", include_str!("../migrations/postgres/V3__lives.sql")),
+    ("V5__artifacts", include_str!("../migrations/postgres/V5__artifacts.sql")),
 ];
 
 /// What brings a database to the latest version. It keeps no lock of its own: the caller must.
@@ -33,9 +34,14 @@ pub(crate) fn runner(files: &[(&str, &str)]) -> Stored<Runner> {
 
 /// Refuses a database of a version that these files do not reach.
 pub(crate) fn check(files: &[(&str, &str)], found: i64) -> Stored<()> {
-    let known = u32::try_from(files.len()).unwrap_or(u32::MAX);
+    let known = files.last().map_or(0, |(name, _)| version_of(name));
     match u32::try_from(found).unwrap_or(u32::MAX) {
         found if found > known => Err(StoreError::Newer { found, known }),
         _ => Ok(()),
     }
+}
+
+/// The version of a file named `V5__name`.
+fn version_of(name: &str) -> u32 {
+    name.trim_start_matches('V').split('_').next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }

@@ -9,7 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::course::{Asked, Course, Parted};
-use crate::store::{Apps, JobStore, Stored, Taken, Tally, chain};
+use crate::store::{Able, Apps, JobStore, Stored, Taken, Tally, chain};
+use crate::unable::Unable;
 use crate::work::Workshop;
 
 /// Owners in a row that a job may lose without a result, unless the processor is told otherwise.
@@ -78,8 +79,9 @@ impl Processor {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut jobs = JoinSet::new();
         let mut bell = self.bell.listen();
+        let unable = Unable::default();
         loop {
-            self.take_all(&mut jobs, &stop).await;
+            self.take_all(&mut jobs, &unable, &stop).await;
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(_) = jobs.join_next() => {}
@@ -90,13 +92,14 @@ impl Processor {
         while jobs.join_next().await.is_some() {}
     }
 
-    async fn take_all(&self, jobs: &mut JoinSet<()>, stop: &watch::Receiver<bool>) {
+    async fn take_all(&self, jobs: &mut JoinSet<()>, unable: &Unable, stop: &watch::Receiver<bool>) {
         while jobs.len() < self.settings.at_once && !*stop.borrow() {
             // Before the job is taken: its lease has begun by then, and no ring for it is missed.
             let asked = Asked { at: Instant::now(), bell: self.bell.listen() };
-            match self.take().await {
+            match self.take(unable).await {
                 Ok(Some(taken)) => {
-                    let (course, tally) = (Course::new(self, taken, asked, stop.clone()), self.tally.clone());
+                    let course = Course::new(self, taken, asked, unable.clone(), stop.clone());
+                    let tally = self.tally.clone();
                     jobs.spawn(async move {
                         let id = course.id();
                         match course.run().await {
@@ -125,11 +128,20 @@ impl Processor {
         }
     }
 
-    async fn take(&self) -> Stored<Option<Taken>> {
+    async fn take(&self, unable: &Unable) -> Stored<Option<Taken>> {
         let apps = self.workshop.apps();
         if apps.is_empty() {
             return Ok(None);
         }
-        self.store.take(&self.settings.owner, &Apps::Only(apps), self.settings.lease).await
+        let apps = match self.store.is_shared() {
+            true => {
+                let unable = unable.versions();
+                let versions = self.workshop.versions();
+                let versions = versions.into_iter().filter(|version| !unable.contains(version)).collect();
+                Apps::Able(Able { apps, versions, unable })
+            }
+            false => Apps::Only(apps),
+        };
+        self.store.take(&self.settings.owner, &apps, self.settings.lease).await
     }
 }

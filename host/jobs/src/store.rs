@@ -15,6 +15,7 @@ pub mod location;
 pub mod postgres;
 mod rows;
 mod rules;
+mod sharing;
 pub mod sqlite;
 mod types;
 
@@ -25,6 +26,7 @@ pub(crate) use error::TimedOut;
 pub(crate) use error::cause;
 pub use error::{Cause, StoreError, chain};
 pub use hooked::{Hook, HookedStore};
+pub use sharing::{Able, Artifact};
 pub use types::{
     Accepted, AcceptedNow, Apps, Asked, CancelKind, Counts, Ended, EventPage, Filter, Idempotency, Job, JobResult,
     NewJob, News, Outcome, Page, Partial, PartitionPage, PartitionRow, PartitionState, Place, Planned,
@@ -162,6 +164,31 @@ pub trait JobStore: Send + Sync {
 
     /// What the store takes.
     async fn usage(&self) -> Stored<Usage>;
+
+    /// True when several servers may share the store: then it keeps artifacts, and a job is left to a server that has the
+    /// version which planned it.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// True when the store has the artifact of this version of an app, or none is needed. It then stays for long enough to
+    /// plan a job.
+    async fn has_artifact(&self, _app: &str, _version: &str) -> Stored<bool> {
+        Ok(true)
+    }
+
+    /// Keeps the artifact of a version, for as long as a job may need it: see [`JobStore::sweep`].
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] when all artifacts together would be more than the store keeps.
+    async fn keep_artifact(&self, _app: &str, _version: &str, _artifact: &Artifact) -> Stored<()> {
+        Ok(())
+    }
+
+    /// The artifact of a version, if it is kept.
+    async fn artifact(&self, _app: &str, _version: &str) -> Stored<Option<Artifact>> {
+        Ok(None)
+    }
 }
 
 /// How long a tombstone stays, in milliseconds.

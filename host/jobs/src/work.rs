@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use frond_root::{Content, Error, Events, Failure, Notes, Plan, Request, Root};
 
+use crate::store::Artifact;
+
 /// The apps of this process.
 #[async_trait]
 pub trait Workshop: Send + Sync {
@@ -20,6 +22,19 @@ pub trait Workshop: Send + Sync {
     /// # Errors
     /// See [`NoVersion`].
     async fn version(&self, name: &str, version: &str) -> Result<Arc<dyn Worker>, NoVersion>;
+
+    /// The versions that [`Workshop::version`] has, of all apps.
+    fn versions(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// A version of one of them that another server has kept in the store.
+    ///
+    /// # Errors
+    /// See [`NoVersion`].
+    async fn restore(&self, _name: &str, version: &str, _kept: Artifact) -> Result<Arc<dyn Worker>, NoVersion> {
+        Err(NoVersion::Lost(format!("the version {version} is not here")))
+    }
 }
 
 /// Why work cannot go on with a version of an app.
@@ -38,6 +53,11 @@ pub enum NoVersion {
 pub trait Worker: Send + Sync {
     /// What tells it from the app's other versions, in every process that serves it.
     fn version(&self) -> String;
+
+    /// All that another server needs to run it; nothing when that is lost.
+    async fn artifact(&self) -> Option<Artifact> {
+        None
+    }
 
     /// What its answers are written in, as HTTP names it.
     fn content_type(&self) -> String;

@@ -1,10 +1,13 @@
 //! The apps that are served, and how they change while they are.
 //!
-//! 1. `folder`: what there is: app folders, `frond.toml`s, components, by their digests. `watch`: being told of changes.
+//! 1. `folder`: what there is: app folders, `frond.toml`s, components, by their digests. `watch`: being told of changes;
+//!    `links`: where links on the way to a file are switched. `place`: the state folder.
 //! 2. `keeper`: the one thread that takes up changes; `inbox`: what waits for it. `kept`: one app as it has it.
-//! 3. `candidate`: what may become a version. `check`: validated, compiled, tried on its cases; `canary`: on one partition.
-//! 4. `ledger`: what an app served, serves, and may go back to; `state`: where that is kept, with every component.
-//! 5. `recall`: older versions, for work that began with them. [`Version`]: what queries are asked of; [`AppView`]: an app as clients see it; [`ChangeError`]: why it stays as it is.
+//! 3. `candidate`: what may become a version. `check`: validated, compiled, tried on its cases; `canary`: on the last query.
+//! 4. `ledger`: what an app served, serves, and may go back to; `tried`: what was refused; `state`: where that is kept, with
+//!    every component.
+//! 5. `recall`: older versions, for work that began with them; `pack`: those of other servers.
+//! 6. [`Version`]: what queries are asked of; [`AppView`]: an app as clients see it; [`ChangeError`]: why it stays as it is.
 //!
 //! Whatever is refused leaves in place what served before. A query keeps the version that it was asked of.
 
@@ -18,18 +21,22 @@ mod inbox;
 mod keeper;
 mod kept;
 mod ledger;
+mod links;
+mod pack;
+mod place;
 mod recall;
+mod settings;
 mod state;
+mod tried;
 mod version;
 mod view;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
@@ -38,12 +45,13 @@ use frond_run::{Machine, RunError, Slots};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, oneshot};
 
-use crate::config::Config;
 pub use error::{ChangeError, OpenError, RecallError, Stage, StateError};
 use folder::Root;
 use inbox::{Inbox, Order, Wish};
 use keeper::Keeper;
+pub use pack::Pack;
 use recall::Recalled;
+pub use settings::{Settings, Watching};
 use state::State;
 pub use version::{Checks, Example, Origin, Part, Version, VersionView};
 pub use view::{AppView, CallView, Change, GrantsView, Health, LimitsView, Refused};
@@ -52,47 +60,6 @@ pub use view::{AppView, CallView, Change, GrantsView, Health, LimitsView, Refuse
 const CHANGES: usize = 256;
 /// The largest query that is remembered for the next canary, in bytes.
 const MAX_REMEMBERED: usize = 64 << 10;
-
-/// What the apps may take, and where they are kept.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The largest component that is taken, in bytes.
-    pub component_bytes: u64,
-    /// What all cases of an app may take together when it changes.
-    pub case_time: Duration,
-    /// The versions of an app that are kept, at least 1.
-    pub history: usize,
-    /// Where uploaded components and the versions of apps are kept.
-    pub state: PathBuf,
-    /// Whether files are watched. Without it, changes are taken up by [`Registry::reload`] alone.
-    pub watch: bool,
-}
-
-impl Settings {
-    /// What a server's settings say of it.
-    #[must_use]
-    pub fn of(config: &Config, dir: &Path) -> Self {
-        let defaults = Self::new(dir);
-        Self {
-            component_bytes: config.limits.component.0,
-            state: config.state.clone().unwrap_or(defaults.state),
-            watch: config.watch,
-            ..defaults
-        }
-    }
-
-    /// The defaults for apps in `dir`.
-    #[must_use]
-    pub fn new(dir: &Path) -> Self {
-        Self {
-            component_bytes: 64 << 20,
-            case_time: Duration::from_secs(30),
-            history: 10,
-            state: dir.join(".frond"),
-            watch: true,
-        }
-    }
-}
 
 /// What all apps of the process run on.
 #[derive(Clone)]
@@ -109,6 +76,8 @@ pub struct Host {
 struct Slot {
     current: ArcSwapOption<Version>,
     remembered: ArcSwapOption<Bytes>,
+    /// The ids of all versions that are kept.
+    versions: ArcSwap<Vec<String>>,
     view: ArcSwap<AppView>,
 }
 
@@ -130,6 +99,7 @@ impl Shared {
         let slot = Arc::new(Slot {
             current: ArcSwapOption::empty(),
             remembered: ArcSwapOption::empty(),
+            versions: ArcSwap::default(),
             view: ArcSwap::from_pointee(AppView::new(name)),
         });
         let mut apps = BTreeMap::clone(&self.apps.load());
@@ -229,9 +199,48 @@ impl Registry {
         if current.id() == id {
             return Ok(current);
         }
-        let (shared, app, id) = (self.shared.clone(), app.to_owned(), id.to_owned());
+        let shared = self.shared.clone();
+        let app = app.to_owned();
+        let id = id.to_owned();
         let recalling = move || recall::recall(&shared, &app, &current.wired.app.dir, &id);
         tokio::task::spawn_blocking(recalling).await.unwrap_or(Err(RecallError::Lost))
+    }
+
+    /// The ids of all versions that [`Registry::version`] has, of all apps.
+    #[must_use]
+    pub fn versions(&self) -> Vec<String> {
+        let apps = self.shared.apps.load();
+        apps.values().flat_map(|slot| slot.versions.load().iter().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// All that another server needs to serve a version.
+    ///
+    /// # Errors
+    /// Files that are not kept any more.
+    pub async fn pack(&self, version: Arc<Version>) -> Result<Pack, RecallError> {
+        let shared = self.shared.clone();
+        let packing = move || pack::pack(&shared, &version);
+        tokio::task::spawn_blocking(packing).await.unwrap_or(Err(RecallError::Lost))
+    }
+
+    /// A version that another server has packed, under the id that it has there. It must not be granted more than the
+    /// version that serves here.
+    ///
+    /// # Errors
+    /// See [`RecallError`].
+    pub async fn unpack(&self, app: &str, id: &str, pack: Pack) -> Result<Arc<Version>, RecallError> {
+        let current = self.current(app).ok_or(RecallError::NoApp)?;
+        let shared = self.shared.clone();
+        let app = app.to_owned();
+        let id = id.to_owned();
+        let unpacking = move || pack::unpack(&shared, &app, &current, &id, &pack);
+        tokio::task::spawn_blocking(unpacking).await.unwrap_or(Err(RecallError::Lost))
+    }
+
+    /// True for an app whose folder is there, whether it serves or not.
+    #[must_use]
+    pub fn has(&self, app: &str) -> bool {
+        self.shared.apps.load().contains_key(app)
     }
 
     /// An app as clients see it.

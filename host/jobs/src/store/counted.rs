@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use crate::job::JobId;
 
 use super::{
-    Accepted, AcceptedNow, Apps, Asked, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, News, Outcome,
-    Page, Partial, PartitionPage, PartitionRow, Past, Planned, Stored, Submitted, Swept, Taken, Told, Usage,
+    Accepted, AcceptedNow, Apps, Artifact, Asked, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, News,
+    Outcome, Page, Partial, PartitionPage, PartitionRow, Past, Planned, Stored, Submitted, Swept, Taken, Told, Usage,
 };
 
 /// What was counted since the process began.
@@ -193,5 +193,21 @@ impl JobStore for CountedStore {
 
     async fn usage(&self) -> Stored<Usage> {
         self.tally.of("usage", self.store.usage().await)
+    }
+
+    fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
+    async fn has_artifact(&self, app: &str, version: &str) -> Stored<bool> {
+        self.tally.of("has_artifact", self.store.has_artifact(app, version).await)
+    }
+
+    async fn keep_artifact(&self, app: &str, version: &str, artifact: &Artifact) -> Stored<()> {
+        self.tally.of("keep_artifact", self.store.keep_artifact(app, version, artifact).await)
+    }
+
+    async fn artifact(&self, app: &str, version: &str) -> Stored<Option<Artifact>> {
+        self.tally.of("artifact", self.store.artifact(app, version).await)
     }
 }

@@ -23,11 +23,12 @@ use crate::job::JobId;
 use super::location::{DatabaseUrl, environment};
 use super::rules::{admit, sql};
 use super::{
-    Accepted, AcceptedNow, Apps, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, News,
-    Page, Partial, PartitionPage, PartitionRow, Past, Planned, StoreError, Stored, Submitted, Swept, Taken, Told,
-    Usage, chain,
+    Accepted, AcceptedNow, Apps, Artifact, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobResult, JobStore,
+    NewJob, News, Page, Partial, PartitionPage, PartitionRow, Past, Planned, StoreError, Stored, Submitted, Swept,
+    Taken, Told, Usage, chain,
 };
 
+mod artifacts;
 mod connect;
 mod fault;
 mod jobs;
@@ -40,6 +41,8 @@ mod target;
 mod tls;
 
 use session::{Lent, Load};
+
+pub use artifacts::MAX_ARTIFACTS;
 
 /// The largest query, partial, piece of a plan, or answer: 256 MiB.
 pub const MAX_BYTES: u64 = 256 << 20;
@@ -329,6 +332,8 @@ impl JobStore for PostgresStore {
         self.trim(None).await?;
         let forgotten: Stored<_> = writing!(self, MANY, |transaction| sweep::forget(&transaction, self.set()));
         swept.forgotten = forgotten?;
+        let artifacts: Stored<_> = writing!(self, MANY, |transaction| artifacts::sweep(&transaction));
+        swept.blobs_removed = artifacts?;
         Ok(swept)
     }
 
@@ -338,6 +343,23 @@ impl JobStore for PostgresStore {
 
     async fn usage(&self) -> Stored<Usage> {
         reading!(self, Load::Little, |transaction| sweep::usage(&transaction, self.set()))
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    async fn has_artifact(&self, app: &str, version: &str) -> Stored<bool> {
+        writing!(self, Load::Little, |transaction| artifacts::has(&transaction, app, version))
+    }
+
+    async fn keep_artifact(&self, app: &str, version: &str, artifact: &Artifact) -> Stored<()> {
+        let load = Load::of(artifact.blobs.iter().map(|(_, bytes)| bytes.len()));
+        writing!(self, load, |transaction| artifacts::keep(&transaction, app, version, artifact))
+    }
+
+    async fn artifact(&self, app: &str, version: &str) -> Stored<Option<Artifact>> {
+        reading!(self, ROWS, |transaction| artifacts::get(&transaction, app, version))
     }
 }
 

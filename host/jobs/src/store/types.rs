@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::account::Account;
 use crate::job::{End, JobId, JobState, UnixMs};
 
+use super::sharing::Able;
+
 /// A job as it is asked for.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewJob {
@@ -192,6 +194,8 @@ pub enum Apps {
     Only(Vec<String>),
     /// All but those of these: of apps that have as much at work as they may, for one.
     Except(Vec<String>),
+    /// Only those of these that the owner can run: see [`Able`]. A store that is not shared takes it as [`Apps::Only`].
+    Able(Able),
 }
 
 /// A job that was taken.

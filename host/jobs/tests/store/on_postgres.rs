@@ -8,11 +8,11 @@ use bytes::Bytes;
 use frond_jobs::clock::SetClock;
 use frond_jobs::postgres::{MAX_BYTES, Options, PostgresStore};
 use frond_jobs::store::location::DatabaseUrl;
-use frond_jobs::store::{Apps, NewJob, Outcome};
+use frond_jobs::store::{Able, Apps, Artifact, NewJob, Outcome};
 use frond_jobs::{End, JobStore, StoreError};
 use tokio_postgres::NoTls;
 
-use crate::kit::{Store, answering, at, done, ended, id, job, name, plan, result, running};
+use crate::kit::{Store, answering, at, done, ended, id, job, job_of, name, plan, result, running};
 use crate::server::Database;
 
 /// A database of one's own, or the end of the test.
@@ -41,7 +41,7 @@ async fn a_database_of_a_newer_frond_is_refused() {
     let database = database!(new);
     database.run("INSERT INTO refinery_schema_history VALUES (99, 'later', '2030-01-01T00:00:00Z', '1')").await;
     let refused = database.open(9).await.map(|_| ());
-    assert!(matches!(refused, Err(StoreError::Newer { found: 99, known: 3 })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Newer { found: 99, known: 5 })), "{refused:?}");
 }
 
 #[tokio::test]
@@ -209,4 +209,60 @@ async fn a_text_that_postgres_does_not_keep_is_refused() {
     assert!(matches!(store.plan(job, epoch, planned).await, Err(StoreError::Unkeepable(_))));
     assert_eq!(store.get(job).await.unwrap().counts.partitions, 0);
     store.plan(job, epoch, plan(2)).await.unwrap();
+}
+
+fn artifact(about: &str, blobs: &[&str]) -> Artifact {
+    let blob = |name: &&str| ((*name).to_owned(), Bytes::from(format!("bytes of {name}")));
+    Artifact { about: about.to_owned(), blobs: blobs.iter().map(blob).collect() }
+}
+
+#[tokio::test]
+async fn artifacts_share_their_blobs_and_go_when_no_job_needs_them() {
+    let database = database!(new);
+    let store = database.open(9).await.unwrap();
+    assert!(store.is_shared() && !store.has_artifact("rail", "v1").await.unwrap());
+    let one = artifact("1", &["a", "b"]);
+    let two = artifact("2", &["b", "c"]);
+    store.keep_artifact("rail", "v1", &one).await.unwrap();
+    store.keep_artifact("rail", "v2", &two).await.unwrap();
+    store.keep_artifact("rail", "v2", &artifact("again", &[])).await.unwrap();
+    assert!(store.has_artifact("rail", "v1").await.unwrap() && !store.has_artifact("bus", "v1").await.unwrap());
+    let mut kept = store.artifact("rail", "v2").await.unwrap().unwrap();
+    kept.blobs.sort();
+    assert_eq!(kept, two);
+    assert_eq!(store.sweep(at(1)).await.unwrap().blobs_removed, 0, "one that was just kept stays");
+    // A job was planned with the first.
+    running(&store, 1).await;
+    database.run("UPDATE artifacts SET used = 0").await;
+    assert_eq!(store.sweep(at(1)).await.unwrap().blobs_removed, 1);
+    assert_eq!(store.artifact("rail", "v2").await.unwrap(), None);
+    assert!(store.artifact("rail", "v1").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn owners_take_only_what_they_can_run() {
+    let database = database!(new);
+    let store = database.open(9).await.unwrap();
+    // Its plan was made with "v1", and it runs for 60 s at most.
+    let (job, epoch) = running(&store, 1).await;
+    store.release(job, epoch).await.unwrap();
+    let able = |versions: &[&str], unable: &[&str]| {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Apps::Able(Able { apps: vec!["rail".to_owned()], versions: names(versions), unable: names(unable) })
+    };
+    let take = async |apps: Apps, now: u64| {
+        let taken = store.take("owner", &apps, at(now), at(now + 10)).await.unwrap();
+        if let Some(taken) = &taken {
+            store.release(taken.job.id, taken.epoch).await.unwrap();
+        }
+        taken.is_some()
+    };
+    assert!(!take(able(&["v2"], &[]), 20).await, "nobody has it");
+    assert!(take(able(&["v2", "v1"], &[]), 20).await, "the owner has it");
+    store.keep_artifact("rail", "v1", &artifact("", &["a"])).await.unwrap();
+    assert!(take(able(&[], &[]), 20).await, "the store has it");
+    assert!(!take(able(&[], &["v1"]), 20).await, "it was of no use to this owner");
+    assert!(take(able(&[], &["v1"]), 60_010).await, "its time is over, which somebody has to say");
+    store.submit(job_of(2, "rail")).await.unwrap();
+    assert!(take(able(&[], &["v1"]), 20).await, "any version can plan");
 }

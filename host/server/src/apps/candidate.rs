@@ -9,13 +9,13 @@ use frond_run::Role;
 use frond_run::load::from_file;
 
 use super::digest::Digest;
-use super::error::{Refusal, Stage};
+use super::error::{RecallError, Refusal, Stage};
 use super::folder::Look;
 use super::ledger::{Entry, Held, Identity, Parts, Uploads};
 use super::state::{Kind, Shelf, State};
 
 /// The roles, in the order in which they are read.
-const ROLES: [Role; 3] = [Role::Leaf, Role::Merge, Role::Split];
+pub(crate) const ROLES: [Role; 3] = [Role::Leaf, Role::Merge, Role::Split];
 
 /// All that a version is made of.
 pub(crate) struct Candidate {
@@ -67,6 +67,26 @@ impl Candidate {
             Ok((held.digest, shelf.load(Kind::Component, &held.digest).map_err(lost)?))
         };
         Self::collect(app, dir, (entry.manifest, text), entry.parts.uploads(), read)
+    }
+
+    /// A version that another server has packed; `find` gives the bytes of a digest.
+    ///
+    /// # Errors
+    /// Bytes that are missing, and what is wrong with the manifest.
+    pub(crate) fn packed(
+        app: &str,
+        dir: &Path,
+        manifest: (Digest, Bytes),
+        parts: Parts,
+        find: &dyn Fn(&Digest) -> Result<Bytes, RecallError>,
+    ) -> Result<Self, Refusal> {
+        let read = |_: &Component, role| {
+            let held = parts.get(role);
+            let held = held.ok_or_else(|| Refusal::told(Stage::Validating, format!("it has no {role} component")))?;
+            let bytes = find(&held.digest).map_err(|error| Refusal::new(Stage::Validating, &error))?;
+            Ok((held.digest, bytes))
+        };
+        Self::collect(app, dir, manifest, parts.uploads(), read)
     }
 
     fn collect(

@@ -1,5 +1,6 @@
-//! What a candidate goes through before it serves: validated, compiled, tried on its cases, asked one partition.
+//! The checks of a candidate before it serves: validated, compiled, tried on its cases, and by a canary.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -8,11 +9,11 @@ use frond_test::told::told;
 use frond_test::{Suite, Tester, Tried, Verdict};
 
 use super::Host;
-use super::canary;
+use super::canary::Canary;
 use super::candidate::Candidate;
 use super::error::{Refusal, Stage};
 use super::inbox::Inbox;
-use super::version::Example;
+use super::version::{Example, Version};
 
 /// The most examples that are shown, and the longest query of one in bytes.
 const MAX_EXAMPLES: usize = 20;
@@ -30,6 +31,8 @@ pub(crate) struct Checker<'a> {
     pub(crate) case_time: Duration,
     /// The last query that was answered whole.
     pub(crate) remembered: Option<Bytes>,
+    /// The version that serves.
+    pub(crate) serving: Option<Arc<Version>>,
     pub(crate) inbox: &'a Inbox,
     pub(crate) tell: Tell<'a>,
 }
@@ -81,21 +84,25 @@ impl Checker<'_> {
         Ok(Loaded { examples: examples(&suite), wired, warnings, components, suite })
     }
 
-    /// Tries it on its cases, then on one partition.
+    /// Tries it on its cases, then with a canary.
     ///
     /// # Errors
     /// What fails.
     pub(crate) fn pass(&self, candidate: &Candidate, loaded: &Loaded) -> Result<Passed, Refusal> {
         let tried = self.cases(candidate, loaded)?;
         let cases = if tried.is_empty() { "none".to_owned() } else { format!("{} passed", tried.len()) };
-        let query = self.remembered.clone().or_else(|| first_whole(loaded, &tried));
-        let Some(query) = query else {
+        let case = first_whole(loaded, &tried);
+        let has_case = case.is_some() && self.remembered.is_some();
+        let Some(query) = self.remembered.clone().or(case) else {
             let canary = "skipped: no query has been answered yet, and no case asks the whole app".to_owned();
             return Ok(Passed { cases, canary });
         };
-        (self.tell)(Stage::Canary, "asking one partition".to_owned());
-        let canary = canary::ask_one(self.host, &loaded.wired, query, self.case_time, self.inbox)?;
-        Ok(Passed { cases, canary })
+        (self.tell)(Stage::Canary, "asking the last query".to_owned());
+        let host = self.host;
+        let wired = &loaded.wired;
+        let serving = self.serving.clone();
+        let canary = Canary { host, wired, serving, query, has_case, most: self.case_time, inbox: self.inbox };
+        Ok(Passed { cases, canary: canary.run()? })
     }
 
     fn cases(&self, candidate: &Candidate, loaded: &Loaded) -> Result<Vec<Tried>, Refusal> {

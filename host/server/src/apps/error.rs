@@ -5,24 +5,28 @@ use std::io;
 use std::path::PathBuf;
 
 use frond_run::RunError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// The longest text of a refusal, in bytes: a guest's own words are in it.
 const MAX_TEXT: usize = 16 << 10;
 
 /// How far a change got.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
+    /// Some components have changed, and the others may follow.
+    Waiting,
     /// `frond.toml` is read, components are looked at.
     Validating,
     /// Components are compiled.
     Compiling,
     /// The app's cases are tried.
     Testing,
-    /// One partition is asked.
+    /// The last query is asked, of two partitions at most.
     Canary,
+    /// It is written to the state folder.
+    Storing,
 }
 
 /// A change that was not made: what served before still serves.
@@ -130,6 +134,20 @@ pub enum RecallError {
         /// Its number.
         number: u64,
         /// What is wrong.
+        why: String,
+    },
+    /// It is granted more than the version that serves here.
+    #[error(
+        "version {number} is granted more than the version of the app that serves here\n(grant the same here, or leave its jobs to servers that do)"
+    )]
+    Granted {
+        /// Its number where it was packed.
+        number: u64,
+    },
+    /// What another server has kept of it cannot be understood.
+    #[error("the version that another server has kept cannot be understood: {why}")]
+    Strange {
+        /// What is strange.
         why: String,
     },
     /// Loading it panicked.

@@ -5,6 +5,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use frond_run::{MAX_SIZE, Role};
 
 use super::digest::{Digest, Digesting};
 use super::ledger::{Identity, Uploads};
+use super::links;
 
 /// The most apps that one server has.
 const MAX_APPS: usize = 1000;
@@ -43,8 +45,11 @@ impl Root {
     /// # Errors
     /// A folder that cannot be read.
     pub(crate) fn at(dir: &Path) -> io::Result<Self> {
+        // Without a slash at the end, which would hide that it is a link.
+        let dir: &Path = &dir.components().collect::<PathBuf>();
         if dir.join("frond.toml").is_file() {
-            let folder = dir.canonicalize()?;
+            // A link that is switched between releases has a name that stays.
+            let folder = if dir.is_symlink() { dir.to_path_buf() } else { dir.canonicalize()? };
             let name = folder.file_name().and_then(|name| name.to_str()).filter(|name| name.len() <= MAX_NAME);
             return Ok(Self::One(name.unwrap_or("app").to_owned(), dir.to_path_buf()));
         }
@@ -136,7 +141,7 @@ pub(crate) struct Found {
 pub(crate) struct Look {
     pub(crate) dir: PathBuf,
     /// The text of its `frond.toml`, or why there is none.
-    pub(crate) manifest: Result<(Digest, Bytes), String>,
+    pub(crate) manifest: Text,
     /// Why the text is no app, where it is none: as the command line says it.
     pub(crate) wrong: Option<String>,
     /// The components that it names.
@@ -144,7 +149,7 @@ pub(crate) struct Look {
     pub(crate) merge: Option<Found>,
     pub(crate) split: Option<Found>,
     /// What else the checks depend on: cases, and the files of listed partitions, by their sizes and times.
-    beside: Digest,
+    pub(crate) beside: Digest,
     /// Where a change would be seen.
     pub(crate) places: Vec<PathBuf>,
 }
@@ -153,8 +158,7 @@ impl Look {
     /// Looks at an app's folder.
     pub(crate) fn at(dir: &Path, seen: &mut Seen) -> Self {
         let file = dir.join("frond.toml");
-        let manifest = read_manifest(&file);
-        let package = manifest.as_ref().ok().map(|(_, text)| Package::read(&file, text.to_vec()));
+        let (manifest, package) = seen.manifest(&file);
         let mut look = Self {
             dir: dir.to_path_buf(),
             manifest,
@@ -165,12 +169,14 @@ impl Look {
             beside: Digesting::default().finish(),
             places: vec![dir.to_path_buf()],
         };
+        links::folders(&file, &mut look.places);
+        links::folders(&dir.join("cases"), &mut look.places);
         let mut beside = Digesting::default();
         let cases = dir.join("cases");
         stamps(&cases, &mut beside, &mut look.places, &mut 0);
-        match package {
-            Some(Ok(package)) => look.take(&package, &mut beside, seen),
-            Some(Err(error)) => look.wrong = Some(super::error::chain(&error)),
+        match package.as_deref() {
+            Some(Ok(package)) => look.take(package, &mut beside, seen),
+            Some(Err(wrong)) => look.wrong = Some(wrong.clone()),
             None => {}
         }
         look.beside = beside.finish();
@@ -222,7 +228,12 @@ impl Look {
     }
 }
 
-fn read_manifest(file: &Path) -> Result<(Digest, Bytes), String> {
+/// The text of a `frond.toml`, or why there is none.
+type Text = Result<(Digest, Bytes), String>;
+/// A text's package, or why it is none.
+type Parsed = Arc<Result<Package, String>>;
+
+fn read_manifest(file: &Path) -> Text {
     let read = || {
         let mut text = Vec::new();
         if !fs::metadata(file)?.is_file() {
@@ -238,9 +249,10 @@ fn read_manifest(file: &Path) -> Result<(Digest, Bytes), String> {
     Ok((Digest::of(&text), text.into()))
 }
 
-/// The folder in which a change of `path` would be seen: its own, and that of the file that a link leads to; while there is
-/// none, the closest that there is.
+/// The folders in which a change of `path` would be seen: its own, those of links on the way, and that of the file that they
+/// lead to; while there is none, the closest that there is.
 fn watch(path: &Path, places: &mut Vec<PathBuf>) {
+    links::folders(path, places);
     let real = path.canonicalize().ok();
     for path in [Some(path), real.as_deref()].into_iter().flatten() {
         let mut folders = path.ancestors().skip(1);
@@ -306,28 +318,51 @@ impl Stamp {
     }
 }
 
-/// Digests of files that have been read, so that looking again costs no reading.
+/// Files that have been read, so that looking again costs no reading.
 #[derive(Default)]
-pub(crate) struct Seen(HashMap<PathBuf, (Stamp, Digest)>);
+pub(crate) struct Seen {
+    components: HashMap<PathBuf, (Stamp, Digest)>,
+    manifests: HashMap<PathBuf, (Stamp, (Digest, Bytes), Parsed)>,
+}
 
 impl Seen {
     fn digest(&mut self, path: &Path) -> io::Result<Digest> {
         let stamp = Stamp::of(&fs::metadata(path)?);
-        match self.0.get(path) {
+        match self.components.get(path) {
             Some((same, digest)) if *same == stamp => Ok(*digest),
             _ => {
                 let digest = digest(path)?;
                 if stamp.is_settled() {
-                    self.0.insert(path.to_path_buf(), (stamp, digest));
+                    self.components.insert(path.to_path_buf(), (stamp, digest));
                 }
                 Ok(digest)
             }
         }
     }
 
-    /// Forgets files that no app names any more.
-    pub(crate) fn retain(&mut self, named: impl Fn(&Path) -> bool) {
-        self.0.retain(|path, _| named(path));
+    fn manifest(&mut self, file: &Path) -> (Text, Option<Parsed>) {
+        let stamp = fs::metadata(file).ok().map(|found| Stamp::of(&found));
+        if let Some((same, text, package)) = self.manifests.get(file)
+            && Some(*same) == stamp
+        {
+            return (Ok(text.clone()), Some(package.clone()));
+        }
+        let text = match read_manifest(file) {
+            Ok(text) => text,
+            Err(why) => return (Err(why), None),
+        };
+        let package = Package::read(file, text.1.to_vec()).map_err(|error| super::error::chain(&error));
+        let package = Arc::new(package);
+        if let Some(stamp) = stamp.filter(Stamp::is_settled) {
+            self.manifests.insert(file.to_path_buf(), (stamp, text.clone(), package.clone()));
+        }
+        (Ok(text), Some(package))
+    }
+
+    /// Forgets components that no app names any more, and folders that are no apps any more.
+    pub(crate) fn retain(&mut self, named: impl Fn(&Path) -> bool, is_app: impl Fn(&Path) -> bool) {
+        self.components.retain(|path, _| named(path));
+        self.manifests.retain(|file, _| file.parent().is_some_and(&is_app));
     }
 }
 

@@ -209,6 +209,7 @@ impl Inbox {
             let at = match until {
                 Until::Now => return Signal::Idle,
                 Until::Still(at) => Some(at),
+                Until::Held(at) => Some(at),
                 Until::Told(at) => {
                     self.idle.send_replace(waiting.asked);
                     at
@@ -230,6 +231,8 @@ pub(crate) enum Until {
     Now,
     /// Files are to be still until then.
     Still(Instant),
+    /// Half of a change waits for the other half until then.
+    Held(Instant),
     /// It has nothing to do until it is told, or until then.
     Told(Option<Instant>),
 }

@@ -1,6 +1,11 @@
 //! One app, as the keeper has it: what it serves, what is remembered of it, and what was refused.
 
+mod memory;
+
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,7 +19,8 @@ use super::folder::Look;
 use super::inbox::Wish;
 use super::ledger::{Decision, Entry, Fresh, Ledger, Uploads};
 use super::state::State;
-use super::version::{Version, VersionView};
+use super::tried::Tried;
+use super::version::Version;
 use super::view::{AppView, Change, Refused, unix_ms};
 use super::{Shared, Slot};
 
@@ -31,12 +37,32 @@ pub(crate) struct Kept {
     refused: Option<Refused>,
     /// The files changed while they were read.
     outrun: bool,
+    /// The refusals that outlive the server.
+    tried: Tried,
+    /// A refusal that is remembered does not count: somebody asks for another check.
+    recheck: bool,
+    /// The query on the disk.
+    kept_query: Option<Arc<Bytes>>,
+    /// The state folder refused the last change: it is worth another try.
+    unstored: bool,
+    /// The app's folder.
+    dir: PathBuf,
+    /// The uploads in force, open: what is nowhere else is not lost with the state folder.
+    held: Vec<(Digest, File)>,
+    /// The ids of versions, by their numbers: reading a manifest for each is done once.
+    ids: BTreeMap<u64, String>,
 }
 
 impl Kept {
     /// An app whose folder has come.
     pub(crate) fn open(name: &str, slot: Arc<Slot>, state: &State) -> Self {
         let ledger = state.shelf.ledger(name).map(|ledger| ledger.unwrap_or_else(|| Ledger::new(name)));
+        let tried = state.shelf.tried(name).unwrap_or_else(|error| {
+            tracing::warn!(app = name, "refused changes are checked again: {}", chain(&error));
+            Tried::default()
+        });
+        let kept_query = state.shelf.query(name).map(Arc::new);
+        slot.remembered.store(kept_query.clone());
         Self {
             name: name.to_owned(),
             slot,
@@ -45,12 +71,20 @@ impl Kept {
             refused_look: None,
             refused: None,
             outrun: false,
+            tried,
+            recheck: false,
+            kept_query,
+            unstored: false,
+            dir: PathBuf::new(),
+            held: Vec::new(),
+            ids: BTreeMap::new(),
         }
     }
 
     /// What was refused is to be checked again.
     pub(crate) fn forget_refusal(&mut self) {
         self.refused_look = None;
+        self.recheck = true;
     }
 
     /// Whether the files have changed since they were seen: they are to be looked at again.
@@ -61,6 +95,8 @@ impl Kept {
     /// Takes up what was seen of its folder. True when another version serves.
     pub(crate) fn follow(&mut self, look: &Arc<Look>, shared: &Shared, state: &mut State) -> bool {
         self.outrun = false;
+        self.unstored = false;
+        let recheck = std::mem::take(&mut self.recheck);
         if let Err(wrong) = &self.ledger {
             let refusal = Refusal::told(Stage::Validating, wrong.clone());
             self.refuse(&refusal, shared);
@@ -87,12 +123,17 @@ impl Kept {
         if self.refused_look.as_ref().is_some_and(|(seen, with)| seen == look && *with == uploads) {
             return false;
         }
+        if !recheck && self.is_still_refused(look, &uploads, shared) {
+            return false;
+        }
         match self.change(look, uploads, None, shared, state) {
             Ok(_) => true,
             Err(_) if shared.inbox.is_closing() => false,
             Err(refusal) => {
                 if !self.outrun {
-                    self.refused_look = Some((look.clone(), uploads));
+                    self.unstored = refusal.stage == Stage::Storing;
+                    self.refused_look = (!self.unstored).then(|| (look.clone(), uploads));
+                    self.keep_refusal(look, &uploads, &refusal, state);
                     self.refuse(&refusal, shared);
                 }
                 false
@@ -147,10 +188,12 @@ impl Kept {
 
     /// What served when the server last ended serves again, whatever the folder has come to be.
     fn revive(&mut self, look: &Look, shared: &Shared, state: &State) {
+        self.dir.clone_from(&look.dir);
         if std::mem::replace(&mut self.is_revived, true) {
             return;
         }
         let Some(entry) = self.ledger.as_ref().ok().and_then(Ledger::current).cloned() else { return };
+        self.name_versions(&state.shelf);
         if let Err(refusal) = self.load_kept(&entry, look, shared, state) {
             tracing::warn!(
                 app = self.name,
@@ -205,6 +248,7 @@ impl Kept {
         if let Some(version) = serving.filter(|version| version.identity == candidate.identity()) {
             return self.stay(&version, &candidate, ledger, shared, state);
         }
+        self.keep_query(state);
         let (loaded, passed) = self.checked(shared, |checker| {
             let loaded = checker.load(&candidate)?;
             let passed = checker.pass(&candidate, &loaded)?;
@@ -212,11 +256,12 @@ impl Kept {
         })?;
         let Passed { cases, canary } = passed;
         let fresh = Fresh { manifest: candidate.manifest.0, parts: candidate.parts, cases, canary };
-        let unkept = |error| Refusal::new(Stage::Canary, &error);
-        candidate.store(state).map_err(unkept)?;
+        candidate.store(state).map_err(|error| Refusal::new(Stage::Storing, &error))?;
         ledger.serve(fresh, uploads, unix_ms(), shared.settings.history);
         self.record(ledger, state)?;
-        self.enter(loaded, shared)
+        let version = self.enter(loaded, shared)?;
+        self.forget_served(state);
+        Ok(version)
     }
 
     /// The same components from elsewhere are no new version.
@@ -235,18 +280,11 @@ impl Kept {
             cases: checks.cases,
             canary: checks.canary,
         };
-        candidate.store(state).map_err(|error| Refusal::new(Stage::Validating, &error))?;
+        candidate.store(state).map_err(|error| Refusal::new(Stage::Storing, &error))?;
         ledger.serve(fresh, candidate.uploads(), unix_ms(), shared.settings.history);
         self.record(ledger, state)?;
         let Some(entry) = self.ledger.as_ref().ok().and_then(Ledger::current) else { return Err(lost()) };
-        let same = Arc::new(Version {
-            number: entry.number,
-            wired: version.wired.clone(),
-            view: VersionView::from(entry),
-            warnings: version.warnings.clone(),
-            examples: version.examples.clone(),
-            identity: entry.identity(),
-        });
+        let same = Arc::new(version.again(entry));
         self.slot.current.store(Some(same.clone()));
         self.accept(shared);
         Ok(same)
@@ -254,8 +292,9 @@ impl Kept {
 
     /// What is remembered is written before it is served: a server that ends between the two has lost nothing.
     fn record(&mut self, ledger: Ledger, state: &mut State) -> Result<(), Refusal> {
-        state.keep(&ledger).map_err(|error| Refusal::new(Stage::Canary, &error))?;
+        state.keep(&ledger).map_err(|error| Refusal::new(Stage::Storing, &error))?;
         self.ledger = Ok(ledger);
+        self.name_versions(&state.shelf);
         Ok(())
     }
 
@@ -278,10 +317,7 @@ impl Kept {
     }
 
     fn install(&self, loaded: Loaded, entry: &Entry, shared: &Shared) -> Arc<Version> {
-        let Loaded { wired, warnings, examples, .. } = loaded;
-        let view = VersionView::from(entry);
-        let identity = entry.identity();
-        let version = Arc::new(Version { number: entry.number, wired, view, warnings, examples, identity });
+        let version = Arc::new(Version::new(loaded, entry));
         self.slot.current.store(Some(version.clone()));
         self.publish(None, shared);
         version
@@ -295,6 +331,7 @@ impl Kept {
             host: &shared.host,
             case_time: shared.settings.case_time,
             remembered: self.slot.remembered.load().as_deref().cloned(),
+            serving: self.slot.current.load_full(),
             inbox: &shared.inbox,
             tell: &tell,
         };

@@ -20,6 +20,15 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// The component in a role.
+    pub(crate) fn component(&self, role: Role) -> Option<Digest> {
+        match role {
+            Role::Leaf => Some(self.leaf),
+            Role::Merge => Some(self.merge),
+            Role::Split => self.split,
+        }
+    }
+
     /// A name for it, of 64 characters.
     pub(crate) fn id(&self) -> String {
         let mut digest = Digesting::default();

@@ -3,53 +3,77 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use frond_app::Package;
+
 use super::Shared;
 use super::candidate::Candidate;
 use super::check::Checker;
-use super::error::RecallError;
+use super::error::{RecallError, Refusal};
 use super::ledger::Entry;
-use super::state::Shelf;
-use super::version::{Version, VersionView};
+use super::state::{Kind, Shelf};
+use super::version::{self, Version};
 
-/// Those that are at work.
+/// Versions that are at work.
 #[derive(Default)]
 pub(super) struct Recalled(Mutex<Vec<Weak<Version>>>);
+
+impl Recalled {
+    /// The version of `app` with this id, loaded unless it is at work already. Blocks while another is loaded.
+    pub(super) fn get(
+        &self,
+        app: &str,
+        id: &str,
+        load: impl FnOnce() -> Result<Version, RecallError>,
+    ) -> Result<Arc<Version>, RecallError> {
+        let mut recalled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        recalled.retain(|version| version.strong_count() > 0);
+        let is_same = |version: &Arc<Version>| version.wired.app.name == app && version.id() == id;
+        if let Some(version) = recalled.iter().filter_map(Weak::upgrade).find(is_same) {
+            return Ok(version);
+        }
+        let version = Arc::new(load()?);
+        recalled.push(Arc::downgrade(&version));
+        Ok(version)
+    }
+}
 
 /// Brings back the version of `app` with this id. Whoever asks for the same one while it is at work shares it. It is not
 /// tried again: it was when it first served. Blocks while it is loaded, and while another is.
 pub(super) fn recall(shared: &Shared, app: &str, dir: &Path, id: &str) -> Result<Arc<Version>, RecallError> {
-    let mut recalled = shared.recalled.0.lock().unwrap_or_else(PoisonError::into_inner);
-    recalled.retain(|version| version.strong_count() > 0);
-    let is_same = |version: &Arc<Version>| version.wired.app.name == app && version.id() == id;
-    if let Some(version) = recalled.iter().filter_map(Weak::upgrade).find(is_same) {
-        return Ok(version);
-    }
-    let shelf = Shelf::at(&shared.settings.state);
-    let ledger = shelf.ledger(app).map_err(RecallError::Unread)?;
-    let entry = ledger.as_ref().and_then(|ledger| ledger.versions().find(|one| one.identity().id() == id));
-    let entry = entry.ok_or_else(|| RecallError::NotKept { app: app.to_owned(), history: shared.settings.history })?;
-    let version = Arc::new(load(shared, app, dir, entry, &shelf)?);
-    recalled.push(Arc::downgrade(&version));
-    Ok(version)
+    shared.recalled.get(app, id, || {
+        let shelf = Shelf::at(&shared.settings.state);
+        let ledger = shelf.ledger(app).map_err(RecallError::Unread)?;
+        let is_meant = |one: &&Entry| {
+            // Work of an earlier Frond names versions by the text of the manifest.
+            one.identity().id() == id || id_of(app, dir, one, &shelf).as_deref() == Some(id)
+        };
+        let entry = ledger.as_ref().and_then(|ledger| ledger.versions().find(is_meant));
+        let entry =
+            entry.ok_or_else(|| RecallError::NotKept { app: app.to_owned(), history: shared.settings.history })?;
+        let refused = |why: Refusal| RecallError::Refused { number: entry.number, why: why.text };
+        let candidate = Candidate::kept(app, dir, entry, &shelf).map_err(refused)?;
+        Ok(load(shared, &candidate, entry)?.called(id))
+    })
 }
 
-fn load(shared: &Shared, app: &str, dir: &Path, entry: &Entry, shelf: &Shelf) -> Result<Version, RecallError> {
+/// The id of a version that is kept; nothing when its manifest cannot be read.
+pub(super) fn id_of(app: &str, dir: &Path, entry: &Entry, shelf: &Shelf) -> Option<String> {
+    let text = shelf.load(Kind::Manifest, &entry.manifest).ok()?;
+    let mut package = Package::read(&dir.join("frond.toml"), text.to_vec()).ok()?;
+    app.clone_into(&mut package.name);
+    Some(version::id_of(&package.app().ok()?, &entry.identity()))
+}
+
+/// Loads a candidate that has passed its checks when it first served.
+pub(super) fn load(shared: &Shared, candidate: &Candidate, entry: &Entry) -> Result<Version, RecallError> {
     let checker = Checker {
         host: &shared.host,
         case_time: shared.settings.case_time,
         remembered: None,
+        serving: None,
         inbox: &shared.inbox,
         tell: &|_, _| {},
     };
-    let refused = |why: super::error::Refusal| RecallError::Refused { number: entry.number, why: why.text };
-    let candidate = Candidate::kept(app, dir, entry, shelf).map_err(refused)?;
-    let loaded = checker.load(&candidate).map_err(refused)?;
-    Ok(Version {
-        number: entry.number,
-        wired: loaded.wired,
-        view: VersionView::from(entry),
-        warnings: loaded.warnings,
-        examples: loaded.examples,
-        identity: entry.identity(),
-    })
+    let refused = |why: Refusal| RecallError::Refused { number: entry.number, why: why.text };
+    Ok(Version::new(checker.load(candidate).map_err(refused)?, entry))
 }

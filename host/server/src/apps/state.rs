@@ -2,7 +2,7 @@
 //! each app. A file appears whole or not at all.
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::digest::Digest;
 use super::error::StateError;
 use super::ledger::Ledger;
+use super::tried::Tried;
 
 /// The version of the ledgers' form. Another one is refused, never guessed at.
 const FORMAT: u32 = 1;
@@ -21,6 +22,14 @@ const FORMAT: u32 = 1;
 const MAX_GONE: usize = 32;
 /// The largest ledger that is read, in bytes.
 const MAX_LEDGER: u64 = 4 << 20;
+/// The file that a server locks.
+const LOCK: &str = "lock";
+/// Where refusals and queries are kept.
+const TRIED: &str = "tried";
+/// How the name of a query's file ends.
+const QUERY: &str = ".query";
+/// The folders in it.
+const FOLDERS: [&str; 4] = ["components", "manifests", "apps", TRIED];
 /// What a file is called until it is whole.
 const UNFINISHED: &str = ".new-";
 
@@ -35,7 +44,7 @@ pub(crate) struct State {
     made: u64,
     /// What each app's ledger needs, by the ledger's file; `None` of one that cannot be read.
     needed: HashMap<String, Option<Vec<Digest>>>,
-    _lock: File,
+    lock: File,
 }
 
 /// A ledger's file.
@@ -64,6 +73,11 @@ impl Shelf {
         }
     }
 
+    /// The file of a component, opened: it can be read as long as it is open, whatever becomes of its name.
+    pub(crate) fn open(&self, digest: &Digest) -> Option<File> {
+        File::open(self.dir.join(Kind::Component.folder()).join(Kind::Component.name(digest))).ok()
+    }
+
     /// What is kept under a digest.
     ///
     /// # Errors
@@ -75,6 +89,31 @@ impl Shelf {
             return Err(StateError::Strange { path, why: "it is not what its name says".to_owned() });
         }
         Ok(bytes.into())
+    }
+}
+
+impl Shelf {
+    /// The refusals that are kept of an app.
+    ///
+    /// # Errors
+    /// A file that cannot be read or understood.
+    pub(crate) fn tried(&self, app: &str) -> Result<Tried, StateError> {
+        let path = self.dir.join(TRIED).join(file_of(app));
+        match read_text(&path) {
+            Ok(text) => {
+                toml::from_str(&text).map_err(|error| StateError::Strange { path, why: error.message().to_owned() })
+            }
+            Err(StateError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(Tried::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The query with which changes of an app are tried, if one is kept.
+    pub(crate) fn query(&self, app: &str) -> Option<Bytes> {
+        let file = File::open(self.dir.join(TRIED).join(query_of(app))).ok()?;
+        let mut query = Vec::new();
+        file.take(MAX_LEDGER).read_to_end(&mut query).ok()?;
+        Some(query.into())
     }
 }
 
@@ -90,30 +129,35 @@ impl State {
     /// # Errors
     /// One that cannot be used, or that another server uses.
     pub(crate) fn open(dir: &Path) -> Result<Self, StateError> {
-        let made =
-            |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error("make", path));
-        made(dir)?;
-        let path = dir.join("lock");
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-        let lock = lock.map_err(io_error("open", &path))?;
-        let found = fs::metadata(dir).map_err(io_error("look at", dir))?;
-        let own = lock.metadata().map_err(io_error("look at", &path))?.uid();
-        if found.mode() & 0o022 != 0 || found.uid() != own {
-            return Err(StateError::Open { path: dir.to_path_buf() });
-        }
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StateError::Taken { path: dir.to_path_buf() }),
-            Err(TryLockError::Error(cause)) => return Err(io_error("lock", &path)(cause)),
-        }
-        let mut state = Self { shelf: Shelf::at(dir), made: 0, needed: HashMap::new(), _lock: lock };
-        for folder in [Kind::Component, Kind::Manifest].map(Kind::folder).into_iter().chain(["apps"]) {
-            let folder = state.shelf.dir.join(folder);
-            made(&folder)?;
-            remove(&folder, |name| name.starts_with(UNFINISHED))?;
+        let lock = claim(dir)?;
+        let mut state = Self { shelf: Shelf::at(dir), made: 0, needed: HashMap::new(), lock };
+        state.furnish()?;
+        for folder in FOLDERS {
+            remove(&state.shelf.dir.join(folder), |name| name.starts_with(UNFINISHED))?;
         }
         state.take_stock()?;
         Ok(state)
+    }
+
+    /// True when the folder is no longer the one that was opened: somebody has removed it.
+    pub(crate) fn is_lost(&self) -> bool {
+        let id = |found: Metadata| (found.dev(), found.ino());
+        let ours = self.lock.metadata().map(id).ok();
+        fs::metadata(self.shelf.dir.join(LOCK)).map(id).ok() != ours
+    }
+
+    /// Makes the folder again, with nothing in it but what is there.
+    ///
+    /// # Errors
+    /// As [`State::open`].
+    pub(crate) fn make_again(&mut self) -> Result<(), StateError> {
+        self.lock = claim(&self.shelf.dir)?;
+        self.furnish()
+    }
+
+    /// Makes the folders that are not there.
+    fn furnish(&self) -> Result<(), StateError> {
+        FOLDERS.iter().try_for_each(|folder| make(&self.shelf.dir.join(folder)))
     }
 
     /// Keeps an app's ledger.
@@ -129,6 +173,26 @@ impl State {
         self.write(&folder, &name, text.as_bytes())?;
         self.needed.insert(name, Some(ledger.needs().collect()));
         Ok(())
+    }
+
+    /// Keeps an app's refusals.
+    ///
+    /// # Errors
+    /// When they cannot be written; those before are then still there.
+    pub(crate) fn keep_tried(&mut self, app: &str, tried: &Tried) -> Result<(), StateError> {
+        let folder = self.shelf.dir.join(TRIED);
+        let name = file_of(app);
+        let text = toml::to_string(tried)
+            .map_err(|error| StateError::Strange { path: folder.join(&name), why: error.to_string() })?;
+        self.write(&folder, &name, text.as_bytes())
+    }
+
+    /// Keeps the query with which changes of an app are tried.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn keep_query(&mut self, app: &str, query: &[u8]) -> Result<(), StateError> {
+        self.write(&self.shelf.dir.join(TRIED), &query_of(app), query)
     }
 
     /// Keeps a component or a `frond.toml` under its digest.
@@ -172,6 +236,9 @@ impl State {
             let path = folder.join(&name);
             fs::remove_file(&path).map_err(io_error("remove", &path))?;
             self.needed.remove(&name);
+            let tried = self.shelf.dir.join(TRIED);
+            let stem = name.strip_suffix(".toml").unwrap_or(&name);
+            remove(&tried, |file| file == name || file.strip_suffix(QUERY) == Some(stem))?;
         }
         Ok(())
     }
@@ -232,11 +299,38 @@ impl Kind {
     }
 }
 
-fn read_ledger(path: &Path) -> Result<Ledger, StateError> {
-    let strange = |why: String| StateError::Strange { path: path.to_path_buf(), why };
+/// Makes the folder if it is not there, and locks it for this server.
+fn claim(dir: &Path) -> Result<File, StateError> {
+    make(dir)?;
+    let path = dir.join(LOCK);
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let lock = lock.map_err(io_error("open", &path))?;
+    let found = fs::metadata(dir).map_err(io_error("look at", dir))?;
+    let own = lock.metadata().map_err(io_error("look at", &path))?.uid();
+    if found.mode() & 0o022 != 0 || found.uid() != own {
+        return Err(StateError::Open { path: dir.to_path_buf() });
+    }
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StateError::Taken { path: dir.to_path_buf() }),
+        Err(TryLockError::Error(cause)) => Err(io_error("lock", &path)(cause)),
+    }
+}
+
+fn make(folder: &Path) -> Result<(), StateError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io_error("make", folder))
+}
+
+fn read_text(path: &Path) -> Result<String, StateError> {
     let mut text = String::new();
     let file = File::open(path).map_err(io_error("read", path))?;
     file.take(MAX_LEDGER).read_to_string(&mut text).map_err(io_error("read", path))?;
+    Ok(text)
+}
+
+fn read_ledger(path: &Path) -> Result<Ledger, StateError> {
+    let strange = |why: String| StateError::Strange { path: path.to_path_buf(), why };
+    let text = read_text(path)?;
     let format: Format = toml::from_str(&text).map_err(|error| strange(error.message().to_owned()))?;
     if format.format != FORMAT {
         return Err(strange(format!("it has the format {}, this Frond reads {FORMAT}", format.format)));
@@ -252,6 +346,12 @@ fn file_of(app: &str) -> String {
     let stem: String = app.chars().take(40).map(readable).collect();
     let digest = Digest::of(app.as_bytes()).to_string();
     format!("{stem}.{}.toml", digest.get(..16).unwrap_or_default())
+}
+
+/// The file of the query with which changes of an app are tried.
+fn query_of(app: &str) -> String {
+    let ledger = file_of(app);
+    format!("{}{QUERY}", ledger.strip_suffix(".toml").unwrap_or(&ledger))
 }
 
 fn remove(folder: &Path, is_old: impl Fn(&str) -> bool) -> Result<(), StateError> {

@@ -1,9 +1,12 @@
 //! A version of an app: what queries are asked of, until the next one takes its place.
 
+use frond_app::App;
 use frond_run::{Role, Wired};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::check::Loaded;
+use super::digest::Digesting;
 use super::ledger::{Entry, Held, Identity};
 
 /// A version that serves, or served when a query took it. It goes when the last query on it ends.
@@ -19,14 +22,54 @@ pub struct Version {
     /// The queries of cases that ask the whole app.
     pub examples: Vec<Example>,
     pub(crate) identity: Identity,
+    id: String,
+}
+
+/// The id of a version: a digest of all that changes answers, wherever the app is served.
+pub(crate) fn id_of(app: &App, identity: &Identity) -> String {
+    let mut digest = Digesting::default();
+    digest.add_whole(&app.fingerprint());
+    let Identity { manifest: _, leaf, merge, split } = identity;
+    for part in [Some(leaf), Some(merge), split.as_ref()] {
+        digest.add_whole(part.map(ToString::to_string).unwrap_or_default().as_bytes());
+    }
+    digest.finish().to_string()
 }
 
 impl Version {
-    /// What tells it from every other version of its app, wherever that is served: the same for the same `frond.toml` and
-    /// the same components.
+    /// A version that has been loaded.
+    pub(crate) fn new(loaded: Loaded, entry: &Entry) -> Self {
+        let Loaded { wired, warnings, examples, .. } = loaded;
+        let identity = entry.identity();
+        let number = entry.number;
+        let view = VersionView::from(entry);
+        let id = id_of(&wired.app, &identity);
+        Self { number, wired, view, warnings, examples, identity, id }
+    }
+
+    /// The same components and the same manifest under another entry.
+    pub(crate) fn again(&self, entry: &Entry) -> Self {
+        Self {
+            number: entry.number,
+            wired: self.wired.clone(),
+            view: VersionView::from(entry),
+            warnings: self.warnings.clone(),
+            examples: self.examples.clone(),
+            identity: entry.identity(),
+            id: self.id.clone(),
+        }
+    }
+
+    /// The same by an id that another server has given it.
+    pub(crate) fn called(self, id: &str) -> Self {
+        Self { id: id.to_owned(), ..self }
+    }
+
+    /// Its id among all versions of its app, wherever that is served: the same for the same components and the same
+    /// settings, whatever else the `frond.toml` says.
     #[must_use]
     pub fn id(&self) -> String {
-        self.identity.id()
+        self.id.clone()
     }
 
     /// The SHA-256 of the component in a role, in hexadecimal.

@@ -1,5 +1,5 @@
-//! Being told when a file may have changed. Where the machine cannot tell, or not of so many folders, files are looked at
-//! every two seconds instead, and that is said.
+//! Word of files that may have changed. Where the system cannot tell, or tells only a part, files are looked at instead: every
+//! second at first, and more slowly while nothing changes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,61 +10,95 @@ use std::time::{Duration, SystemTime};
 
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 
+use super::Watching;
 use super::inbox::Inbox;
 
-/// How often files are looked at where nobody tells.
-pub(crate) const POLL: Duration = Duration::from_secs(2);
+/// How often files are looked at that have just changed, where nobody tells.
+const SOONEST: Duration = Duration::from_secs(1);
+/// How often they are looked at while nothing changes.
+const LATEST: Duration = Duration::from_secs(5);
 /// The most folders that are watched.
 const MAX_FOLDERS: usize = 4096;
 
 /// Follows folders, each by itself: what lies deeper, such as a build's output, is not looked at.
-pub(crate) enum Watch {
+pub(crate) struct Watch {
+    teller: Teller,
+    /// Folders whose file system tells not all: their changes may come from another machine.
+    silent: bool,
+    pace: Duration,
+    inbox: Arc<Inbox>,
+}
+
+enum Teller {
     /// Nobody wants to know.
     Off,
     /// The system tells.
-    Told {
+    System {
         watcher: Box<RecommendedWatcher>,
         /// Each under one of the names that it has: the system knows only the folder.
         folders: BTreeMap<Id, PathBuf>,
     },
     /// Somebody has to look.
-    Polled,
+    Nobody,
 }
 
-/// What a folder is, whatever its name: device, inode and, as inodes are used again, when it was made.
+/// Identity of a folder, whatever its name: device, inode and, as inodes are reused, when it was made.
 type Id = (u64, u64, Option<SystemTime>);
 
 impl Watch {
-    /// Tells `inbox`. Says what does not work.
-    pub(crate) fn start(inbox: &Arc<Inbox>) -> (Self, Option<String>) {
-        let inbox = inbox.clone();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // Looking at files opens them. An error may hide anything.
-            if event.map_or(true, |event| !event.kind.is_access() || event.need_rescan()) {
-                inbox.changed();
+    /// A watch that is off: see [`Watch::start`].
+    pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
+        Self { teller: Teller::Off, silent: false, pace: SOONEST, inbox }
+    }
+
+    /// Tells the inbox from now on. Returns a warning where that does not work.
+    pub(crate) fn start(&mut self, how: Watching) -> Option<String> {
+        let inbox = self.inbox.clone();
+        let watcher = match how {
+            Watching::Off => return None,
+            Watching::Polled => {
+                self.teller = Teller::Nobody;
+                return None;
             }
-        });
+            Watching::Told => notify::recommended_watcher(move |event: notify::Result<Event>| {
+                // Looking at files opens them. An error may hide anything.
+                if event.map_or(true, |event| !event.kind.is_access() || event.need_rescan()) {
+                    inbox.changed();
+                }
+            }),
+        };
         match watcher {
-            Ok(watcher) => (Self::Told { watcher: Box::new(watcher), folders: BTreeMap::new() }, None),
-            Err(error) => (Self::Polled, Some(polled(&error))),
+            Ok(watcher) => {
+                self.teller = Teller::System { watcher: Box::new(watcher), folders: BTreeMap::new() };
+                None
+            }
+            Err(error) => Some(self.give_up(&error)),
         }
     }
 
     /// How long to wait before looking without being told.
     pub(crate) fn patience(&self) -> Option<Duration> {
-        matches!(self, Self::Polled).then_some(POLL)
+        match self.teller {
+            Teller::Off => None,
+            Teller::Nobody => Some(self.pace),
+            Teller::System { .. } => self.silent.then_some(self.pace),
+        }
     }
 
-    /// Watches these folders and no others. True when there is one among them that was not watched before: what happened
-    /// in it so far was not told. Says what does not work.
+    /// Looks more often after a change, and more slowly while nothing changes.
+    pub(crate) fn looked(&mut self, has_changed: bool) {
+        self.pace = if has_changed { SOONEST } else { (self.pace * 3 / 2).min(LATEST) };
+    }
+
+    /// Watches these folders and no others. Returns true when one among them was not watched before, as changes in it were
+    /// not told so far, and a warning where that does not work.
     pub(crate) fn follow<'a>(&mut self, wanted: impl Iterator<Item = &'a Path>) -> (bool, Option<String>) {
-        let Self::Told { watcher, folders } = self else { return (false, None) };
+        let Teller::System { watcher, folders } = &mut self.teller else { return (false, None) };
         let id = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino(), found.created().ok()));
         let wanted: BTreeMap<Id, PathBuf> =
             wanted.filter_map(|path| Some((id(path)?, path.to_path_buf()))).take(MAX_FOLDERS + 1).collect();
         if wanted.len() > MAX_FOLDERS {
-            *self = Self::Polled;
-            return (true, Some(polled(&format!("there are more than {MAX_FOLDERS} folders to watch"))));
+            return (true, Some(self.give_up(&format!("there are more than {MAX_FOLDERS} folders to watch"))));
         }
         folders.retain(|id, path| {
             let same = wanted.contains_key(id);
@@ -74,6 +108,7 @@ impl Watch {
             }
             same
         });
+        self.silent = wanted.values().any(|path| !tells_all(path));
         let mut fresh = false;
         for (id, path) in wanted {
             if folders.contains_key(&id) {
@@ -86,20 +121,75 @@ impl Watch {
                 }
                 // It has gone meanwhile, which the folder above tells.
                 Err(notify::Error { kind: notify::ErrorKind::PathNotFound, .. }) => {}
-                Err(error) => {
-                    *self = Self::Polled;
-                    return (true, Some(polled(&error)));
-                }
+                Err(error) => return (true, Some(self.give_up(&error))),
             }
         }
         (fresh, None)
     }
+
+    fn give_up(&mut self, why: &dyn std::fmt::Display) -> String {
+        self.teller = Teller::Nobody;
+        format!(
+            "changes of files cannot be told by the system: they are looked at every {} s instead\n  because: {why}\n\
+             (raise fs.inotify.max_user_watches and max_user_instances)",
+            LATEST.as_secs()
+        )
+    }
 }
 
-fn polled(why: &dyn std::fmt::Display) -> String {
-    format!(
-        "changes of files cannot be told by the system: they are looked at every {} s instead\n  because: {why}\n\
-         (raise fs.inotify.max_user_watches and max_user_instances)",
-        POLL.as_secs()
-    )
+/// Whether all changes below `path` are told by the system: not those that another machine makes on a network file system or
+/// a shared folder.
+#[cfg(target_os = "linux")]
+fn tells_all(path: &Path) -> bool {
+    // A folder that has gone meanwhile is no reason to look.
+    rustix::fs::statfs(path).map_or(true, |found| is_local(found.f_type))
+}
+
+/// As on Linux.
+#[cfg(not(target_os = "linux"))]
+fn tells_all(_: &Path) -> bool {
+    true
+}
+
+/// Whether a file system is changed by this kernel alone, by its magic number (`man 2 statfs`).
+#[cfg(target_os = "linux")]
+fn is_local(kind: impl Into<i64>) -> bool {
+    // bcachefs, btrfs, ext2 to ext4, f2fs, JFS, overlayfs, ramfs, reiserfs, tmpfs, XFS, ZFS.
+    const LOCAL: [i64; 11] = [
+        0xca45_1a4e,
+        0x9123_683e,
+        0xef53,
+        0xf2f5_2010,
+        0x3153_464a,
+        0x794c_7630,
+        0x8584_58f6,
+        0x5265_4973,
+        0x0102_1994,
+        0x5846_5342,
+        0x2fc1_2fc1,
+    ];
+    LOCAL.contains(&(kind.into() & 0xffff_ffff))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_systems_that_others_change_are_looked_at() {
+        let [nfs, fuse, smb2, p9, ceph]: [i64; 5] = [0x6969, 0x6573_5546, 0xfe53_4d42, 0x0102_1997, 0x00c3_6400];
+        assert!([nfs, fuse, smb2, p9, ceph].iter().all(|kind| !is_local(*kind)));
+        let [ext4, tmpfs, overlay, btrfs]: [i64; 4] = [0xef53, 0x0102_1994, 0x794c_7630, -1_859_950_530];
+        assert!([ext4, tmpfs, overlay, btrfs].iter().all(|kind| is_local(*kind)));
+    }
+
+    #[test]
+    fn looks_are_slower_while_nothing_changes() {
+        let mut watch = Watch::new(Arc::new(Inbox::new(1)));
+        assert_eq!((watch.start(Watching::Polled), watch.patience()), (None, Some(SOONEST)));
+        (0..9).for_each(|_| watch.looked(false));
+        assert_eq!(watch.patience(), Some(LATEST));
+        watch.looked(true);
+        assert_eq!(watch.patience(), Some(SOONEST));
+    }
 }

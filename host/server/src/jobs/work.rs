@@ -4,16 +4,31 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use frond_jobs::store::Artifact;
 use frond_jobs::{NoVersion, Worker, Workshop};
 use frond_root::{Content, Error, Events, Failure, Notes, Plan, Request, Root};
 use frond_run::Question;
 
 use super::telemetry::Telemetry;
-use crate::apps::{RecallError, Registry, Version};
+use crate::apps::{Pack, RecallError, Registry, Version};
 use crate::reply::chain;
 
-/// All that are served, and where what they do for jobs is counted.
+/// All apps that are served, and where what they do for jobs is counted.
 pub(super) struct Apps(pub(super) Arc<Registry>, pub(super) Telemetry);
+
+impl Apps {
+    fn worker(&self, version: Arc<Version>) -> Arc<dyn Worker> {
+        Arc::new(Serving { version, apps: self.0.clone(), telemetry: self.1.clone() })
+    }
+
+    fn found(&self, found: Result<Arc<Version>, RecallError>) -> Result<Arc<dyn Worker>, NoVersion> {
+        match found {
+            Ok(version) => Ok(self.worker(version)),
+            Err(RecallError::NoApp) => Err(NoVersion::NoApp),
+            Err(error) => Err(NoVersion::Lost(chain(&error))),
+        }
+    }
+}
 
 #[async_trait]
 impl Workshop for Apps {
@@ -23,37 +38,57 @@ impl Workshop for Apps {
     }
 
     fn app(&self, name: &str) -> Option<Arc<dyn Worker>> {
-        self.0.current(name).map(|version| Arc::new(Serving(version, self.1.clone())) as Arc<dyn Worker>)
+        self.0.current(name).map(|version| self.worker(version))
     }
 
     async fn version(&self, name: &str, version: &str) -> Result<Arc<dyn Worker>, NoVersion> {
-        match self.0.version(name, version).await {
-            Ok(version) => Ok(Arc::new(Serving(version, self.1.clone()))),
-            Err(RecallError::NoApp) => Err(NoVersion::NoApp),
-            Err(error) => Err(NoVersion::Lost(chain(&error))),
-        }
+        self.found(self.0.version(name, version).await)
+    }
+
+    fn versions(&self) -> Vec<String> {
+        self.0.versions()
+    }
+
+    async fn restore(&self, name: &str, version: &str, kept: Artifact) -> Result<Arc<dyn Worker>, NoVersion> {
+        let Artifact { about, blobs } = kept;
+        self.found(self.0.unpack(name, version, Pack { about, blobs }).await)
     }
 }
 
 /// A version, to work with.
-pub(super) struct Serving(pub(super) Arc<Version>, pub(super) Telemetry);
+pub(super) struct Serving {
+    pub(super) version: Arc<Version>,
+    pub(super) apps: Arc<Registry>,
+    pub(super) telemetry: Telemetry,
+}
 
 #[async_trait]
 impl Worker for Serving {
     fn version(&self) -> String {
-        self.0.id()
+        self.version.id()
+    }
+
+    async fn artifact(&self) -> Option<Artifact> {
+        match self.apps.pack(self.version.clone()).await {
+            Ok(Pack { about, blobs }) => Some(Artifact { about, blobs }),
+            Err(error) => {
+                tracing::warn!(app = self.version.wired.app.name, "a version cannot be packed: {}", chain(&error));
+                None
+            }
+        }
     }
 
     fn content_type(&self) -> String {
-        self.0.wired.app.content_type.clone()
+        self.version.wired.app.content_type.clone()
     }
 
     fn request(&self, query: &Bytes) -> Request {
-        frond_run::request(&self.0.wired.app, query, self.0.wired.slots)
+        let app = &self.version.wired.app;
+        Request { retry: app.retry.job(), ..frond_run::request(app, query, self.version.wired.slots) }
     }
 
     async fn plan(&self, request: &Request) -> Result<Plan, Error> {
-        frond_run::plan(&self.0.wired, Question::new(request.clone())).await
+        frond_run::plan(&self.version.wired, Question::new(request.clone())).await
     }
 
     fn content(&self, place: &str, notes: &Arc<Notes>) -> Result<Arc<dyn Content>, Failure> {
@@ -61,6 +96,6 @@ impl Worker for Serving {
     }
 
     fn root(&self, events: Events) -> Root {
-        self.0.wired.root(self.1.of(&self.0.wired.app.name, events))
+        self.version.wired.root(self.telemetry.of(&self.version.wired.app.name, events))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frond_server::apps::{Settings, Stage};
+use frond_server::apps::{Settings, Stage, Watching};
 
 use crate::kit::{Apps, PI, marked, plugin, refusal};
 use frond_run::Role;
@@ -47,7 +47,7 @@ async fn cases_that_take_too_long_refuse() {
     apps.write("slow/merge.wasm", &plugin("faulty"));
     let source = PI.replace("kind = \"range\"\nstart = 0\nend = 1000", "kind = \"query\"");
     apps.write("slow/frond.toml", source.as_bytes());
-    let settings = Settings { case_time: Duration::from_millis(300), watch: false, ..apps.settings() };
+    let settings = Settings { case_time: Duration::from_millis(300), watch: Watching::Off, ..apps.settings() };
     let served = apps.serve_with(settings).await;
     let case = "query = '{}'\npartition = \"\"\nkey = \"sleep\"\n\n[expect]\nfailure = \"trap\"\n";
     apps.write("slow/cases/sleeps.toml", case.as_bytes());

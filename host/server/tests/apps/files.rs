@@ -2,15 +2,18 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::{Cancel, Event, EventKind, Events, Floor, Listener};
 use frond_run::{Question, Role, ask, request};
-use frond_server::apps::{Health, Origin, Settings, Stage};
+use frond_server::apps::{Health, Origin, Settings, Stage, Watching};
 use tokio::sync::oneshot;
 
-use crate::kit::{Apps, PI, core_module, digest, garbage, marked, plugin};
+use crate::kit::{Apps, PI, core_module, digest, garbage, marked, plugin, serve_as_server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_that_appears_is_served() {
@@ -277,4 +280,99 @@ async fn where_there_are_too_many_folders_to_watch_they_are_looked_at() {
     let mut served = apps.serve().await;
     apps.write("pi/leaf.wasm", &marked("pi", 1));
     served.version("pi", 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn components_that_change_one_after_the_other_are_one_change() {
+    let apps = Apps::with_pi();
+    let mut served = apps.serve_with(Settings { together: Duration::from_secs(3600), ..apps.settings() }).await;
+    apps.write("pi/leaf.wasm", &marked("pi", 1));
+    served.change("pi", |view| view.change.as_ref().is_some_and(|change| change.stage == Stage::Waiting)).await;
+    assert_eq!(served.current("pi").number, 1);
+    apps.write("pi/merge.wasm", &marked("pi", 2));
+    let serving = served.version("pi", 2).await.serving.unwrap();
+    assert_eq!((serving.leaf.digest, serving.merge.digest), (digest(&marked("pi", 1)), digest(&marked("pi", 2))));
+
+    apps.write("pi/leaf.wasm", &marked("pi", 3));
+    served.change("pi", |view| view.change.as_ref().is_some_and(|change| change.stage == Stage::Waiting)).await;
+    served.look().await;
+    assert_eq!(served.current("pi").number, 3, "who asks for it does not wait");
+}
+
+/// Makes `link` lead to `target` in one step, as release tools do.
+fn switch(target: &str, link: &Path) {
+    let new = link.with_extension("new");
+    symlink(target, &new).unwrap();
+    fs::rename(new, link).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_serves_once_the_link_is_switched_to_it() {
+    let apps = Apps::new();
+    apps.add_pi("rel/1");
+    apps.add_pi("rel/2");
+    apps.write("rel/2/leaf.wasm", &marked("pi", 2));
+    let current = apps.path("current");
+    symlink("rel/1", &current).unwrap();
+    let mut served = serve_as_server(&current).await;
+    assert_eq!(served.current("current").number, 1);
+    switch("rel/2", &current);
+    let serving = served.version("current", 2).await.serving.unwrap();
+    assert_eq!(serving.leaf.digest, digest(&marked("pi", 2)));
+    served.close().await;
+    fs::remove_dir_all(apps.path("rel/1")).unwrap();
+    let served = serve_as_server(&current).await;
+    assert_eq!(served.current("current").number, 2, "what is remembered does not lie in a release");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apps_of_a_folder_behind_a_link_serve_once_it_is_switched() {
+    let apps = Apps::new();
+    apps.add_pi("v1/pi");
+    apps.add_pi("v2/pi");
+    apps.write("v2/pi/leaf.wasm", &marked("pi", 2));
+    let current = apps.path("current");
+    symlink("v1", &current).unwrap();
+    let mut served = serve_as_server(&current).await;
+    switch("v2", &current);
+    served.version("pi", 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_whose_files_are_links_is_followed() {
+    let apps = Apps::new();
+    for (version, mark) in [("..v1", 1), ("..v2", 2)] {
+        apps.write(&format!("pi/{version}/leaf.wasm"), &marked("pi", mark));
+        apps.write(&format!("pi/{version}/merge.wasm"), &marked("pi", mark));
+        apps.write(&format!("pi/{version}/frond.toml"), PI.as_bytes());
+    }
+    symlink("..v1", apps.path("pi/..data")).unwrap();
+    for file in ["leaf.wasm", "merge.wasm", "frond.toml"] {
+        symlink(format!("..data/{file}"), apps.path(&format!("pi/{file}"))).unwrap();
+    }
+    let mut served = apps.serve().await;
+    switch("..v2", &apps.path("pi/..data"));
+    served.version("pi", 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_on_the_way_to_a_component_is_followed() {
+    let apps = Apps::with_pi();
+    apps.write("built/1/leaf.wasm", &plugin("pi"));
+    apps.write("built/2/leaf.wasm", &marked("pi", 2));
+    symlink("1", apps.path("built/current")).unwrap();
+    apps.write("pi/frond.toml", PI.replace("leaf.wasm", "../built/current/leaf.wasm").as_bytes());
+    let mut served = apps.serve().await;
+    switch("2", &apps.path("built/current"));
+    served.version("pi", 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_looked_at_where_nobody_tells_of_them() {
+    let apps = Apps::with_pi();
+    let mut served = apps.serve_with(Settings { watch: Watching::Polled, ..apps.settings() }).await;
+    apps.write("pi/leaf.wasm", &marked("pi", 1));
+    served.version("pi", 2).await;
+    apps.add_pi("late");
+    served.version("late", 1).await;
 }

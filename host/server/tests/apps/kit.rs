@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_root::{Answer, Cancel, Events};
 use frond_run::{Machine, Question, ask, request};
-use frond_server::apps::{AppView, ChangeError, Health, Host, OpenError, Registry, Settings, Stage, Version};
+use frond_server::Config;
+use frond_server::apps::{AppView, ChangeError, Health, Host, OpenError, Registry, Settings, Stage, Version, Watching};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast::Receiver;
@@ -92,7 +93,8 @@ impl Apps {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        Settings::new(self.dir())
+        // No test has to wait for the rest of a change that never comes.
+        Settings { together: Duration::from_millis(50), ..Settings::new(self.dir()) }
     }
 
     /// Serves them, and is told of changes of files.
@@ -102,7 +104,7 @@ impl Apps {
 
     /// Serves them, and looks at files only when told to.
     pub(crate) async fn serve_unwatched(&self) -> Served {
-        self.serve_with(Settings { watch: false, ..self.settings() }).await
+        self.serve_with(Settings { watch: Watching::Off, ..self.settings() }).await
     }
 
     pub(crate) async fn serve_with(&self, settings: Settings) -> Served {
@@ -112,10 +114,21 @@ impl Apps {
     }
 
     pub(crate) async fn open(&self, settings: Settings) -> Result<Arc<Registry>, OpenError> {
-        let machine = Arc::new(Machine::new(2).unwrap());
-        let threads = machine.start(&Handle::current()).unwrap();
-        Registry::open(self.dir(), settings, Host { machine, threads, runtime: Handle::current() }).await
+        open(self.dir(), settings).await
     }
+}
+
+/// Serves a folder as a server with the default settings would.
+pub(crate) async fn serve_as_server(dir: &Path) -> Served {
+    let registry = open(dir, Settings::of(&Config::default(), dir)).await.unwrap();
+    let changes = registry.changes();
+    Served { registry, changes }
+}
+
+async fn open(dir: &Path, settings: Settings) -> Result<Arc<Registry>, OpenError> {
+    let machine = Arc::new(Machine::new(2).unwrap());
+    let threads = machine.start(&Handle::current()).unwrap();
+    Registry::open(dir, settings, Host { machine, threads, runtime: Handle::current() }).await
 }
 
 /// A registry, and what changes of it.

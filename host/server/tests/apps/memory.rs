@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use frond_run::Role;
-use frond_server::apps::{Health, OpenError, Settings, StateError};
+use frond_server::apps::{Health, OpenError, Settings, Stage, StateError, Watching};
 
 use crate::kit::{Apps, digest, garbage, marked, plugin};
 
@@ -53,7 +53,7 @@ async fn what_served_last_serves_although_its_folder_broke_meanwhile() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_so_many_versions_are_kept() {
     let apps = Apps::with_pi();
-    let served = apps.serve_with(Settings { history: 3, watch: false, ..apps.settings() }).await;
+    let served = apps.serve_with(Settings { history: 3, watch: Watching::Off, ..apps.settings() }).await;
     for mark in 0..5 {
         served.registry.put("pi", Role::Leaf, marked("pi", mark)).await.unwrap();
     }
@@ -127,4 +127,45 @@ async fn a_state_folder_is_one_servers_own() {
     fs::set_permissions(apps.path(".frond"), fs::Permissions::from_mode(0o777)).unwrap();
     let open = apps.open(apps.settings()).await;
     assert!(matches!(open, Err(OpenError::State(StateError::Open { .. }))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_folder_that_is_removed_is_made_again_with_what_serves() {
+    let apps = Apps::with_pi();
+    let served = apps.serve_unwatched().await;
+    served.registry.put("pi", Role::Leaf, marked("pi", 1)).await.unwrap();
+    fs::remove_dir_all(apps.path(".frond")).unwrap();
+    served.look().await;
+    assert_eq!(served.current("pi").number, 2);
+    let second = apps.open(apps.settings()).await;
+    assert!(matches!(second, Err(OpenError::State(StateError::Taken { .. }))), "it is this server's again");
+    fs::remove_dir_all(apps.path(".frond")).unwrap();
+    served.registry.put("pi", Role::Merge, marked("pi", 3)).await.unwrap();
+    served.close().await;
+
+    let served = apps.serve_unwatched().await;
+    let version = served.current("pi");
+    let digests = (version.digest(Role::Leaf), version.digest(Role::Merge));
+    assert_eq!(digests, (Some(digest(&marked("pi", 1))), Some(digest(&marked("pi", 3)))));
+    assert_eq!(version.number, 3);
+    served.answer("pi").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_cannot_be_stored_says_so_and_serves_later() {
+    let apps = Apps::with_pi();
+    let served = apps.serve_unwatched().await;
+    // As a full disk does, for components alone.
+    let components = apps.path(".frond/components");
+    fs::rename(&components, apps.path(".frond/aside")).unwrap();
+    fs::write(&components, b"no folder").unwrap();
+    apps.write("pi/leaf.wasm", &marked("pi", 1));
+    served.look().await;
+    let refused = served.view("pi").refused.unwrap();
+    assert_eq!((refused.stage, served.current("pi").number), (Stage::Storing, 1));
+    assert!(refused.error.contains("cannot ") && refused.error.contains("components"), "{}", refused.error);
+    fs::remove_file(&components).unwrap();
+    fs::rename(apps.path(".frond/aside"), &components).unwrap();
+    served.look().await;
+    assert_eq!((served.view("pi").refused, served.current("pi").number), (None, 2));
 }

@@ -22,6 +22,8 @@ mod observing;
 mod pages;
 mod raw;
 mod reload;
+mod retrying;
+mod sharing;
 mod stopping;
 mod stores;
 mod streams;

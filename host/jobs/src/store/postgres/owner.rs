@@ -17,20 +17,39 @@ use super::results::chunks;
 use super::session::Transaction;
 use super::{MAX_BYTES, fits};
 
-/// Condition for jobs that could be taken: `$1` is the time that a test has set, `$2` and `$3` name the apps.
+/// Condition for jobs that could be taken: `$1` is the time that a test has set, `$2` and `$3` name the apps, `$4` and `$5`
+/// the versions that the owner has, and those that it cannot run.
 fn waiting() -> String {
     format!(
-        "(state = 'queued' OR (state IN ('planning', 'running', 'merging') AND lease_until <= {})) \
-         AND ($2::text[] IS NULL OR (app = ANY ($2)) = $3)",
-        now(1)
+        "(state = 'queued' OR (state IN ('planning', 'running', 'merging') AND lease_until <= {now})) \
+         AND ($2::text[] IS NULL OR (app = ANY ($2)) = $3) \
+         AND ($4::text[] IS NULL OR planned = 0 OR version = ANY ($4) \
+              OR (version <> ALL ($5::text[]) AND EXISTS (SELECT 1 FROM artifacts \
+                  WHERE artifacts.app = jobs.app AND artifacts.version = jobs.version)) \
+              OR COALESCE(started, queued) + run_timeout_ms <= {now})",
+        now = now(1)
     )
 }
 
-fn names(apps: &Apps) -> (Option<&[String]>, bool) {
-    match apps {
-        Apps::All => (None, true),
-        Apps::Only(names) => (Some(names), true),
-        Apps::Except(names) => (Some(names), false),
+/// The values of [`waiting`] beyond the time.
+struct Names<'a> {
+    apps: Option<&'a [String]>,
+    only: bool,
+    versions: Option<&'a [String]>,
+    unable: &'a [String],
+}
+
+impl<'a> Names<'a> {
+    fn of(apps: &'a Apps) -> Self {
+        let any = Self { apps: None, only: true, versions: None, unable: &[] };
+        match apps {
+            Apps::All => any,
+            Apps::Only(names) => Self { apps: Some(names), ..any },
+            Apps::Except(names) => Self { apps: Some(names), only: false, ..any },
+            Apps::Able(able) => {
+                Self { apps: Some(&able.apps), versions: Some(&able.versions), unable: &able.unable, ..any }
+            }
+        }
     }
 }
 
@@ -43,7 +62,7 @@ pub(super) async fn take(
     lease: Duration,
     set: Option<i64>,
 ) -> Stored<Option<Taken>> {
-    let (names, only) = names(apps);
+    let Names { apps, only, versions, unable } = Names::of(apps);
     let select = format!(
         "WITH held (held_app, held) AS (SELECT app, count(*) FROM jobs \
              WHERE state IN ('planning', 'running', 'merging') AND lease_until > {now} GROUP BY app) \
@@ -52,7 +71,7 @@ pub(super) async fn take(
         now = now(1),
         waiting = waiting()
     );
-    let Some(found) = row(transaction, &select, &[&set, &names, &only]).await? else {
+    let Some(found) = row(transaction, &select, &[&set, &apps, &only, &versions, &unable]).await? else {
         return Ok(None);
     };
     let head = head_of(&found)?;
@@ -71,9 +90,9 @@ pub(super) async fn take(
 
 /// True when a job waits, be somebody at it or not.
 pub(super) async fn is_waiting(transaction: &Transaction<'_>, apps: &Apps, set: Option<i64>) -> Stored<bool> {
-    let (names, only) = names(apps);
+    let Names { apps, only, versions, unable } = Names::of(apps);
     let select = format!("SELECT 1 FROM jobs WHERE {} LIMIT 1", waiting());
-    Ok(row(transaction, &select, &[&set, &names, &only]).await?.is_some())
+    Ok(row(transaction, &select, &[&set, &apps, &only, &versions, &unable]).await?.is_some())
 }
 
 pub(super) async fn renew(

@@ -97,7 +97,7 @@ pub(super) async fn forget(transaction: &Transaction<'_>, set: Option<i64>) -> S
 pub(super) async fn usage(transaction: &Transaction<'_>, set: Option<i64>) -> Stored<Usage> {
     let size = format!(
         "SELECT pg_total_relation_size('jobs') + pg_total_relation_size('partitions') \
-         + pg_total_relation_size('events') AS bytes, {} AS now",
+         + pg_total_relation_size('events') + pg_total_relation_size('blobs') AS bytes, {} AS now",
         now(1)
     );
     let told = row(transaction, &size, &[&set]).await?.ok_or_else(|| damaged("bytes"))?;

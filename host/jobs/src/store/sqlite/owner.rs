@@ -6,8 +6,8 @@ use crate::job::{JobId, Move, UnixMs};
 use crate::store::rows::{HEAD, PARTITION, cancel_of, head_of, partition_of};
 use crate::store::rules::{Head, MOST, check_plan, plan_bytes, sql};
 use crate::store::{
-    Apps, Ended, Job, MAX_PAGE, News, PartitionPage, PartitionRow, Place, Planned, StoreError, Stored, Taken, Told,
-    cause,
+    Able, Apps, Ended, Job, MAX_PAGE, News, PartitionPage, PartitionRow, Place, Planned, StoreError, Stored, Taken,
+    Told, cause,
 };
 
 use super::blobs::Stowed;
@@ -37,7 +37,7 @@ pub(super) fn take(
 fn next_waiting(connection: &Connection, apps: &Apps, now: UnixMs) -> Stored<Option<Head>> {
     let (names, only) = match apps {
         Apps::All => (None, true),
-        Apps::Only(names) => (Some(serde_json::json!(names).to_string()), true),
+        Apps::Only(names) | Apps::Able(Able { apps: names, .. }) => (Some(serde_json::json!(names).to_string()), true),
         Apps::Except(names) => (Some(serde_json::json!(names).to_string()), false),
     };
     let mut select = connection.prepare_cached(&format!(

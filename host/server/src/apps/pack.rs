@@ -1,0 +1,104 @@
+//! Versions on their way to other servers, through a store that they share.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::Shared;
+use super::candidate::Candidate;
+use super::digest::Digest;
+use super::error::{RecallError, Refusal};
+use super::ledger::{Entry, Parts};
+use super::recall::load;
+use super::state::{Kind, Shelf};
+use super::version::Version;
+use super::view::unix_ms;
+
+/// The form of packs. Another one is refused, never guessed at.
+const FORMAT: u32 = 1;
+
+/// A version as it is sent: what it is made of, and the bytes of that by their SHA-256, in hexadecimal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pack {
+    /// What it is made of, as JSON.
+    pub about: String,
+    /// Its files.
+    pub blobs: Vec<(String, Bytes)>,
+}
+
+/// The parts of a version.
+#[derive(Serialize, Deserialize)]
+struct About {
+    format: u32,
+    number: u64,
+    manifest: Digest,
+    parts: Parts,
+}
+
+/// Packs a version from what is kept of it.
+pub(super) fn pack(shared: &Shared, version: &Version) -> Result<Pack, RecallError> {
+    let app = &version.wired.app.name;
+    let shelf = Shelf::at(&shared.settings.state);
+    let ledger = shelf.ledger(app).map_err(RecallError::Unread)?;
+    let is_it = |entry: &&Entry| entry.identity() == version.identity;
+    let entry = ledger.as_ref().and_then(|ledger| ledger.versions().find(is_it));
+    let entry = entry.ok_or_else(|| RecallError::NotKept { app: app.clone(), history: shared.settings.history })?;
+    let Parts { leaf, merge, split } = entry.parts;
+    let components = [Some(leaf), Some(merge), split].into_iter().flatten().map(|held| (Kind::Component, held.digest));
+    let mut blobs: Vec<(String, Bytes)> = Vec::new();
+    for (kind, digest) in components.chain([(Kind::Manifest, entry.manifest)]) {
+        let name = digest.to_string();
+        if !blobs.iter().any(|(known, _)| *known == name) {
+            blobs.push((name, shelf.load(kind, &digest).map_err(RecallError::Unread)?));
+        }
+    }
+    let about = About { format: FORMAT, number: entry.number, manifest: entry.manifest, parts: entry.parts };
+    let about = serde_json::to_string(&about).map_err(|error| strange(&error.to_string()))?;
+    Ok(Pack { about, blobs })
+}
+
+/// Loads a version that another server has packed.
+pub(super) fn unpack(
+    shared: &Shared,
+    app: &str,
+    current: &Version,
+    id: &str,
+    pack: &Pack,
+) -> Result<Arc<Version>, RecallError> {
+    shared.recalled.get(app, id, || {
+        let about: About = serde_json::from_str(&pack.about).map_err(|error| strange(&error.to_string()))?;
+        if about.format != FORMAT {
+            return Err(strange(&format!("it has the format {}, this Frond reads {FORMAT}", about.format)));
+        }
+        let find = |digest: &Digest| {
+            let name = digest.to_string();
+            let found = pack.blobs.iter().find(|(known, _)| *known == name).map(|(_, bytes)| bytes.clone());
+            found
+                .filter(|bytes| Digest::of(bytes) == *digest)
+                .ok_or_else(|| strange("a file of it is missing or damaged"))
+        };
+        let manifest = (about.manifest, find(&about.manifest)?);
+        let refused = |why: Refusal| RecallError::Refused { number: about.number, why: why.text };
+        let dir = &current.wired.app.dir;
+        let candidate = Candidate::packed(app, dir, manifest, about.parts, &find).map_err(refused)?;
+        // The store is shared, and grants are this machine's: it decides by what its own folder says.
+        if !current.wired.app.grants.cover(&candidate.package.grants) {
+            return Err(RecallError::Granted { number: about.number });
+        }
+        let entry = Entry {
+            number: about.number,
+            since_unix_ms: unix_ms(),
+            before: None,
+            manifest: about.manifest,
+            cases: "passed on another server".to_owned(),
+            canary: "passed on another server".to_owned(),
+            parts: about.parts,
+        };
+        Ok(load(shared, &candidate, &entry)?.called(id))
+    })
+}
+
+fn strange(why: &str) -> RecallError {
+    RecallError::Strange { why: why.to_owned() }
+}

@@ -1,0 +1,77 @@
+//! The settings of apps: bounds, folders, and how changes are noticed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::place::Place;
+use crate::config::Config;
+
+/// Bounds and folders of the apps.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The largest component that is taken, in bytes.
+    pub component_bytes: u64,
+    /// What all cases of an app may take together when it changes.
+    pub case_time: Duration,
+    /// The versions of an app that are kept, at least 1.
+    pub history: usize,
+    /// Where uploaded components and the versions of apps are kept.
+    pub state: PathBuf,
+    /// A state folder that goes with the server.
+    pub lent: Option<Arc<TempDir>>,
+    /// How changes of files are noticed.
+    pub watch: Watching,
+    /// How long a change of some components waits for the others of its app to change, too.
+    pub together: Duration,
+}
+
+/// How changes of files are noticed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Watching {
+    /// Not: changes are taken up by [`Registry::reload`] alone.
+    Off,
+    /// The system tells, and files on file systems that others change are looked at beside.
+    Told,
+    /// Files are looked at every few seconds.
+    Polled,
+}
+
+impl Settings {
+    /// A server's settings for apps in `dir`. Chooses a state folder where `config` names none, and warns where that is not
+    /// the usual one.
+    #[must_use]
+    pub fn of(config: &Config, dir: &Path) -> Self {
+        let defaults = Self::new(dir);
+        let place = match &config.state {
+            Some(named) => Place { dir: named.clone(), warning: None, lent: None },
+            None => Place::of(dir),
+        };
+        if let Some(warning) = place.warning {
+            tracing::warn!("{warning}");
+        }
+        Self {
+            component_bytes: config.limits.component.0,
+            state: place.dir,
+            lent: place.lent,
+            watch: if config.watch { Watching::Told } else { Watching::Off },
+            ..defaults
+        }
+    }
+
+    /// The defaults for apps in `dir`.
+    #[must_use]
+    pub fn new(dir: &Path) -> Self {
+        Self {
+            component_bytes: 64 << 20,
+            case_time: Duration::from_secs(30),
+            history: 10,
+            state: dir.join(".frond"),
+            lent: None,
+            watch: Watching::Told,
+            together: Duration::from_secs(3),
+        }
+    }
+}

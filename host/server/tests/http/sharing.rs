@@ -1,0 +1,195 @@
+//! Several servers on one database: a job that one of them planned goes on with another, or is left to who can run it.
+
+use std::fs;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use frond_jobs::store::Artifact;
+use frond_jobs::{JobStore, postgres};
+use frond_server::Order;
+use frond_server::config::{Config, Time};
+use frond_testkit::Postgres;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::common::{Served, apps, by_key, config, plugin, send, within};
+
+/// A database of a test's own.
+struct Database {
+    server: &'static Postgres,
+    name: String,
+}
+
+impl Database {
+    /// `None`, aloud, where there is no PostgreSQL.
+    async fn new() -> Option<Self> {
+        static SERVER: OnceLock<Option<Postgres>> = OnceLock::new();
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let start = || SERVER.get_or_init(Postgres::start);
+        let server = tokio::task::spawn_blocking(start).await.unwrap().as_ref()?;
+        let name = format!("sharing_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        server.run("postgres", &format!("CREATE DATABASE {name}"));
+        Some(Self { server, name })
+    }
+
+    fn url(&self) -> String {
+        self.server.url(&self.name)
+    }
+
+    fn run(&self, sql: &str) {
+        self.server.run(&self.name, sql);
+    }
+}
+
+/// A server's settings: what is left by another is soon taken up.
+fn sharing(database: &Database) -> Config {
+    let mut config = config();
+    config.jobs.store = Some(database.url());
+    config.jobs.lease = Time(Duration::from_secs(2));
+    config
+}
+
+fn edit(folder: &TempDir, change: impl Fn(String) -> String) {
+    let path = folder.path().join("caller/frond.toml");
+    fs::write(&path, change(fs::read_to_string(&path).unwrap())).unwrap();
+}
+
+/// Another component than the others': the same with a mark in it.
+fn mark(folder: &TempDir) {
+    let mut bytes = fs::read(plugin("faulty")).unwrap();
+    bytes.extend([0, 6, 4, b'm', b'a', b'r', b'k', 1]);
+    let path: &Path = &folder.path().join("caller/faulty.wasm");
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+async fn submit(served: &Served, parameters: &str, keys: &[&str]) -> String {
+    let request = served.request(Method::POST, &format!("/v1/apps/caller/jobs{parameters}"));
+    let job = send(request.body(by_key(keys))).await.expect(202).json();
+    job["id"].as_str().unwrap().to_owned()
+}
+
+/// The job once it is as `wanted`.
+async fn until(served: &Served, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let looking = async {
+        loop {
+            let job = served.json(&format!("/v1/jobs/{id}")).await;
+            if wanted(&job) {
+                return job;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(looking).await
+}
+
+fn done(count: u64) -> impl Fn(&Value) -> bool {
+    move |job| job["partitions"]["done"].as_u64() >= Some(count)
+}
+
+async fn stop(served: Served) {
+    served.order(Order::Stop).await;
+    within(served.task).await.unwrap();
+}
+
+/// Ends a job that would never end by itself, with what it has.
+async fn finish(served: &Served, id: &str) -> Value {
+    send(served.request(Method::DELETE, &format!("/v1/jobs/{id}?keep-partial=true"))).await.expect(202);
+    until(served, id, |job| !job["finished_unix_ms"].is_null()).await
+}
+
+/// One server plans a job and stops; the other, whose apps `change` has changed, goes on with it under the same version.
+async fn goes_on(change: impl Fn(&TempDir)) {
+    let Some(database) = Database::new().await else { return };
+    let first = Served::of(apps(), sharing(&database)).await;
+    let id = submit(&first, "", &["ok-0", "ok-1", "spin"]).await;
+    let began = until(&first, &id, done(2)).await;
+    let folder = apps();
+    change(&folder);
+    let second = Served::of(folder, sharing(&database)).await;
+    stop(first).await;
+    let running = until(&second, &id, |job| job["epoch"].as_u64() >= Some(2) && job["state"] == "running").await;
+    assert_eq!(running["version"], began["version"]);
+    second.leaves(1).await;
+    let ended = finish(&second, &id).await;
+    assert_eq!(ended["partitions"]["done"], 2, "{ended}");
+    let answer = second.get(&format!("/v1/jobs/{id}/result")).await.expect(200);
+    assert_eq!((&answer.json()["count"], answer.header("content-type")), (&json!(2), "application/json"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_makes_no_other_version() {
+    goes_on(|folder| edit(folder, |text| format!("# the second server's\n{text}"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_only_the_first_server_had_is_had_from_the_store() {
+    goes_on(|folder| {
+        mark(folder);
+        edit(folder, |text| text.replace("application/json", "text/x-other"));
+    })
+    .await;
+}
+
+/// A job of the first server's version, which has stopped; the second has another.
+async fn left(parameters: &str, prepare: impl Fn(&TempDir), before: impl Fn(&Database)) -> Option<(Served, String)> {
+    let database = Database::new().await?;
+    let folder = apps();
+    prepare(&folder);
+    let first = Served::of(folder, sharing(&database)).await;
+    let id = submit(&first, parameters, &["ok-0", "spin"]).await;
+    until(&first, &id, done(1)).await;
+    stop(first).await;
+    before(&database);
+    let folder = apps();
+    mark(&folder);
+    Some((Served::of(folder, sharing(&database)).await, id))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_version_nobody_has_is_left_until_its_time_is_over_and_then_says_so() {
+    let lose = |database: &Database| database.run("DELETE FROM artifacts");
+    let Some((second, id)) = left("?timeout=4s", |_| {}, lose).await else { return };
+    let other = submit(&second, "", &["ok-0"]).await;
+    until(&second, &other, |job| job["state"] == "succeeded").await;
+    let job = until(&second, &id, |job| !job["finished_unix_ms"].is_null()).await;
+    assert_eq!((&job["state"], &job["reason"]["reason"]), (&json!("failed"), &json!("incompatible")), "{job}");
+    let detail = job["reason"]["detail"].as_str().unwrap();
+    assert!(detail.contains("no server that has it took the job within its timeout"), "{detail}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_granted_more_is_left_to_others() {
+    let grant = |folder: &TempDir| edit(folder, |text| format!("{text}[grants]\nenv = [\"HOME\"]\n"));
+    let Some((second, id)) = left("?timeout=1h", grant, |_| {}).await else { return };
+    // It was taken, looked at and given back.
+    let job = until(&second, &id, |job| job["epoch"].as_u64() >= Some(2) && job["state"] == "queued").await;
+    assert_eq!(job["partitions"]["done"], 1);
+    let other = submit(&second, "", &["ok-0"]).await;
+    until(&second, &other, |job| job["state"] == "succeeded").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn artifacts_go_with_the_jobs_that_needed_them() {
+    let Some(database) = Database::new().await else { return };
+    let served = Served::of(apps(), sharing(&database)).await;
+    let id = submit(&served, "", &["ok-0", "spin"]).await;
+    let job = until(&served, &id, done(1)).await;
+    let version = job["version"].as_str().unwrap();
+    let store = postgres::PostgresStore::open(&database.url(), postgres::Options::default()).await.unwrap();
+    database.run("UPDATE artifacts SET used = 0");
+    store.sweep().await.unwrap();
+    let Artifact { blobs, .. } = store.artifact("caller", version).await.unwrap().expect("a job needs it");
+    assert_eq!(blobs.len(), 2, "one component in two roles, and the manifest");
+    finish(&served, &id).await;
+    send(served.request(Method::POST, &format!("/v1/jobs/{id}/redrive"))).await.expect(202);
+    until(&served, &id, |job| job["state"] == "running").await;
+    stop(served).await;
+    database.run("UPDATE jobs SET state = 'succeeded'");
+    database.run("UPDATE artifacts SET used = 0");
+    assert_eq!(store.sweep().await.unwrap().blobs_removed, 2);
+    assert_eq!(store.artifact("caller", version).await.unwrap(), None);
+}
