@@ -2,7 +2,7 @@
 //! accounted for, whatever became of it and of its client.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use frond_root::{Answer, Event, EventKind, FailureKind, Listener, Request};
 use frond_run::RunError;
@@ -16,6 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 mod gauges;
+mod gone;
 mod jobs;
 mod kinds;
 mod text;
@@ -23,6 +24,7 @@ mod traces;
 
 use gauges::Gauges;
 pub use gauges::LostLines;
+use gone::Gone;
 use jobs::JobMetrics;
 use kinds::{KINDS, kind};
 pub(crate) use text::{__path_metrics, metrics};
@@ -86,6 +88,7 @@ pub(crate) struct Metrics {
     jobs: JobMetrics,
     traces: TraceMetrics,
     apps: Mutex<std::collections::HashMap<String, Arc<Counted>>>,
+    gone: Mutex<Gone>,
 }
 
 /// One app's counters, looked up once.
@@ -155,6 +158,7 @@ impl Metrics {
             jobs: JobMetrics::new(&mut registry),
             traces: TraceMetrics::new(&mut registry),
             apps: Mutex::default(),
+            gone: Mutex::default(),
             registry: Registry::default(),
         };
         registry.register("queries", "Queries that ended, by outcome and reason", metrics.queries.clone());
@@ -270,6 +274,7 @@ impl Metrics {
     }
 
     async fn text(&self, server: &Server) -> Result<String, std::fmt::Error> {
+        self.forget_gone(|app| server.apps.has(app), Instant::now());
         self.gauges.read(server);
         if let Some(jobs) = &server.jobs {
             self.jobs.read(jobs).await;

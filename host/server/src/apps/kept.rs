@@ -99,7 +99,7 @@ impl Kept {
         let recheck = std::mem::take(&mut self.recheck);
         if let Err(wrong) = &self.ledger {
             let refusal = Refusal::told(Stage::Validating, wrong.clone());
-            self.refuse(&refusal, shared);
+            self.refuse(Refused::now(&refusal), shared);
             return false;
         }
         self.revive(look, shared, state);
@@ -133,8 +133,9 @@ impl Kept {
                 if !self.outrun {
                     self.unstored = refusal.stage == Stage::Storing;
                     self.refused_look = (!self.unstored).then(|| (look.clone(), uploads));
-                    self.keep_refusal(look, &uploads, &refusal, state);
-                    self.refuse(&refusal, shared);
+                    let refused = Refused::now(&refusal);
+                    self.keep_refusal(look, &uploads, &refused, state);
+                    self.refuse(refused, shared);
                 }
                 false
             }
@@ -168,7 +169,7 @@ impl Kept {
             }
         };
         done.map_err(|refusal| {
-            self.refuse(&refusal, shared);
+            self.refuse(Refused::now(&refusal), shared);
             refusal.into()
         })
     }
@@ -348,10 +349,10 @@ impl Kept {
         self.publish(None, shared);
     }
 
-    fn refuse(&mut self, refusal: &Refusal, shared: &Shared) {
-        let Refusal { stage, text } = refusal;
-        tracing::warn!(app = self.name, ?stage, "a change is refused, what served before stays: {text}");
-        self.refused = Some(Refused::now(refusal));
+    fn refuse(&mut self, refused: Refused, shared: &Shared) {
+        let Refused { stage, error, .. } = &refused;
+        tracing::warn!(app = self.name, ?stage, "a change is refused, what served before stays: {error}");
+        self.refused = Some(refused);
         self.publish(None, shared);
     }
 

@@ -4,9 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
-use super::error::{Refusal, Stage};
+use super::error::Stage;
 use super::ledger::Identity;
-use super::view::{Refused, unix_ms};
+use super::view::Refused;
 
 /// The most refusals that are kept of an app: the oldest go.
 const MAX_REFUSED: usize = 10;
@@ -33,13 +33,13 @@ pub(crate) struct Tried {
 
 impl Tried {
     /// Keeps a refusal that depends on more than the files: other refusals come again by themselves. True when it was kept.
-    pub(crate) fn refuse(&mut self, identity: &Identity, beside: Digest, refusal: &Refusal) -> bool {
-        if !matches!(refusal.stage, Stage::Testing | Stage::Canary) {
+    pub(crate) fn refuse(&mut self, identity: &Identity, beside: Digest, refused: &Refused) -> bool {
+        if !matches!(refused.stage, Stage::Testing | Stage::Canary) {
             return false;
         }
         self.forget(identity);
-        let Refusal { stage, text } = refusal.clone();
-        self.refused.push(Rejection { stage, at_unix_ms: unix_ms(), error: text, beside, identity: identity.clone() });
+        let Refused { stage, at_unix_ms, error } = refused.clone();
+        self.refused.push(Rejection { stage, at_unix_ms, error, beside, identity: identity.clone() });
         let over = self.refused.len().saturating_sub(MAX_REFUSED);
         self.refused.drain(..over);
         true
@@ -68,8 +68,8 @@ mod tests {
         Identity { manifest: digest, leaf: digest, merge: digest, split: None }
     }
 
-    fn refusal(stage: Stage) -> Refusal {
-        Refusal::told(stage, "no\n\u{1b}[31m".to_owned())
+    fn refusal(stage: Stage) -> Refused {
+        Refused { stage, at_unix_ms: 7, error: "no\n\u{1b}[31m".to_owned() }
     }
 
     #[test]

@@ -301,7 +301,7 @@ async fn components_that_change_one_after_the_other_are_one_change() {
 
 /// Makes `link` lead to `target` in one step, as release tools do.
 fn switch(target: &str, link: &Path) {
-    let new = link.with_extension("new");
+    let new = link.with_file_name(".switched");
     symlink(target, &new).unwrap();
     fs::rename(new, link).unwrap();
 }

@@ -10,12 +10,12 @@ use frond_run::MAX_SIZE;
 use crate::apps::Shared;
 use crate::apps::candidate::ROLES;
 use crate::apps::digest::Digest;
-use crate::apps::error::{Refusal, Stage, StateError, chain};
+use crate::apps::error::{Stage, StateError, chain};
 use crate::apps::folder::Look;
 use crate::apps::ledger::Uploads;
 use crate::apps::recall;
 use crate::apps::state::{Kind, Shelf, State};
-use crate::apps::view::{Change, unix_ms};
+use crate::apps::view::{Change, Refused, unix_ms};
 
 use super::Kept;
 
@@ -37,9 +37,9 @@ impl Kept {
     }
 
     /// Keeps a refusal for servers to come. If it cannot be written, they check again.
-    pub(super) fn keep_refusal(&mut self, look: &Look, uploads: &Uploads, refusal: &Refusal, state: &mut State) {
+    pub(super) fn keep_refusal(&mut self, look: &Look, uploads: &Uploads, refused: &Refused, state: &mut State) {
         let Some(wanted) = look.identity(uploads) else { return };
-        if self.tried.refuse(&wanted, look.beside, refusal)
+        if self.tried.refuse(&wanted, look.beside, refused)
             && let Err(error) = state.keep_tried(&self.name, &self.tried)
         {
             tracing::warn!(app = self.name, "the refusal does not outlive the server: {}", chain(&error));
