@@ -34,11 +34,16 @@ pub(crate) fn runner(files: &[(&str, &str)]) -> Stored<Runner> {
 
 /// Refuses a database of a version that these files do not reach.
 pub(crate) fn check(files: &[(&str, &str)], found: i64) -> Stored<()> {
-    let known = files.last().map_or(0, |(name, _)| version_of(name));
+    let known = latest(files);
     match u32::try_from(found).unwrap_or(u32::MAX) {
         found if found > known => Err(StoreError::Newer { found, known }),
         _ => Ok(()),
     }
+}
+
+/// The version that these files lead to: their numbers may have gaps.
+pub(crate) fn latest(files: &[(&str, &str)]) -> u32 {
+    files.last().map_or(0, |(name, _)| version_of(name))
 }
 
 /// The version of a file named `V5__name`.

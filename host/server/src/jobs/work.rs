@@ -92,7 +92,7 @@ impl Worker for Serving {
     }
 
     fn content(&self, place: &str, notes: &Arc<Notes>) -> Result<Arc<dyn Content>, Failure> {
-        frond_app::source::reopen(place, &self.0.wired.app.dir, notes)
+        frond_app::source::reopen(place, &self.version.wired.app.dir, notes)
     }
 
     fn root(&self, events: Events) -> Root {

@@ -179,7 +179,8 @@ async fn artifacts_go_with_the_jobs_that_needed_them() {
     let id = submit(&served, "", &["ok-0", "spin"]).await;
     let job = until(&served, &id, done(1)).await;
     let version = job["version"].as_str().unwrap();
-    let store = postgres::PostgresStore::open(&database.url(), postgres::Options::default()).await.unwrap();
+    let store =
+        postgres::PostgresStore::open(&database.url().as_str().into(), postgres::Options::default()).await.unwrap();
     database.run("UPDATE artifacts SET used = 0");
     store.sweep().await.unwrap();
     let Artifact { blobs, .. } = store.artifact("caller", version).await.unwrap().expect("a job needs it");

@@ -36,8 +36,8 @@ pub(super) async fn prepare(connector: &Connector, patience: Duration) -> Stored
                 .to_owned(),
         ));
     }
-    let known = migrations::POSTGRES.len();
-    if version(&client, patience).await? != Some(known as u64) {
+    let latest = migrations::latest(&migrations::POSTGRES);
+    if version(&client, patience).await? != Some(u64::from(latest)) {
         change(&mut client, locking, patience).await?;
     }
     rights(&client, patience).await
