@@ -161,15 +161,17 @@ fn programs() -> Option<PathBuf> {
     folders.extend(told.map(|folder| PathBuf::from(folder.trim())));
     let found = folders.into_iter().rev().find(|folder| folder.join("initdb").exists());
     if found.is_none() {
-        assert!(
-            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-            "PostgreSQL is missing: apt-get install postgresql"
-        );
-        // Past the harness, which shows nothing of tests that pass.
-        #[expect(clippy::disallowed_methods, reason = "what cannot be written is lost")]
-        let _ = writeln!(std::io::stderr(), "SKIPPED: PostgreSQL is missing (apt-get install postgresql)");
+        skipped("PostgreSQL is missing (apt-get install postgresql)");
     }
     found
+}
+
+/// Says aloud why tests are skipped; on CI that is a failure.
+fn skipped(why: &str) {
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
+    // Past the harness, which shows nothing of tests that pass.
+    #[expect(clippy::disallowed_methods, reason = "what cannot be written is lost")]
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 /// A process that stops the server and removes its folder when its input ends: when this process ends, even by a panic
@@ -202,11 +204,7 @@ impl Pooler {
     pub fn start(server: &Postgres, mode: &str) -> Option<Self> {
         let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer"];
         let Some(program) = program.iter().map(Path::new).find(|program| program.exists()) else {
-            assert!(
-                std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-                "pgbouncer is missing: .ci/install-pgbouncer"
-            );
-            let _ = writeln!(std::io::stderr(), "SKIPPED: pgbouncer is missing (.ci/install-pgbouncer installs it)");
+            skipped("pgbouncer is missing (.ci/install-pgbouncer installs it)");
             return None;
         };
         let folder = tempfile::Builder::new().prefix("frond-pool-").tempdir().unwrap();
