@@ -128,7 +128,7 @@ mod tests {
 
     fn of(text: &str) -> [u8; 32] {
         let folder = Folder::new();
-        folder.write("frond.toml", text.to_owned());
+        folder.write("frond.toml", text);
         folder.load().unwrap().fingerprint()
     }
 

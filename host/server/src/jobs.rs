@@ -129,7 +129,7 @@ async fn open(config: &JobsConfig, state: &Path) -> Result<Arc<dyn JobStore>, St
     match location(config)? {
         Location::Database(url) => {
             let options = postgres::Options {
-                max_bytes: config.quota.map(|quota| quota.0),
+                max_bytes: Some(config.quota.0),
                 password_file: config.password_file.clone(),
                 ..postgres::Options::default()
             };
@@ -138,8 +138,7 @@ async fn open(config: &JobsConfig, state: &Path) -> Result<Arc<dyn JobStore>, St
         }
         Location::Folder(folder) => {
             let folder = state.join(folder);
-            let options =
-                sqlite::Options { max_bytes: config.quota.map(|quota| quota.0), ..sqlite::Options::default() };
+            let options = sqlite::Options { max_bytes: Some(config.quota.0), ..sqlite::Options::default() };
             let opened = tokio::task::spawn_blocking(move || sqlite::SqliteStore::open(&folder, options)).await;
             let lost = |lost| StoreError::Other(Arc::new(lost));
             let store = opened.map_err(lost)??;

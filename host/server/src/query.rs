@@ -227,7 +227,9 @@ fn begin(
         server.recent.tidy();
         server.ended.notify_waiters();
         // Nobody may be waiting any more.
-        let _ = outcome.map(|outcome| send.send(outcome));
+        if let Some(outcome) = outcome {
+            let _ = send.send(outcome);
+        }
     });
     Asked { id, recorded, version, outcome, waiting }
 }

@@ -18,7 +18,7 @@ fn manifests() -> Vec<Vec<u8>> {
 const QUERIES: [&str; 4] = [
     r#"{"query": {"a": [1, 2.5e3, "x"]}, "partitions": []}"#,
     r#"{"query": null, "partitions": [{"key": "a", "data": "text\n\u00e9", "weight": 3}, {"key": "b", "data": {"x": 1}}]}"#,
-    r#"{"partitions": [{"weight": 1, "data": [], "key": "\u0000"}], "query": "\ud83d\ude00"}"#,
+    r#"{"partitions": [{"weight": 1, "data": [], "key": "\u0001"}], "query": "\ud83d\ude00"}"#,
     "{\"query\":1,\"partitions\":[{\"key\":\"k\",\"data\":\"\"},{\"key\":\"K\",\"data\":\"\"}]}",
 ];
 

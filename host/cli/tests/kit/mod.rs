@@ -91,6 +91,24 @@ pub fn frond<T: AsRef<OsStr>>(args: impl IntoIterator<Item = T>) -> Frond {
     Frond { command, input: None }
 }
 
+/// Gives the process the default signals: a shell that runs tests in the background has them ignored, and `frond` goes by that.
+fn hear_signals(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    let reset = || {
+        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
+            #[expect(unsafe_code, reason = "signal(2) is safe between fork and exec, and has no safe interface")]
+            unsafe {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+        }
+        Ok(())
+    };
+    #[expect(unsafe_code, reason = "the closure calls nothing but signal(2)")]
+    unsafe {
+        command.pre_exec(reset);
+    }
+}
+
 impl Frond {
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.command.arg(arg);
@@ -157,6 +175,7 @@ impl Frond {
     }
 
     pub fn start(mut self) -> Running {
+        hear_signals(&mut self.command);
         let mut child = self.command.spawn().expect("the binary starts");
         if let (Some(mut pipe), Some(bytes)) = (child.stdin.take(), self.input) {
             // A process that does not want its input closes the pipe, and is right to.

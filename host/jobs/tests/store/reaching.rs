@@ -121,7 +121,7 @@ async fn a_role_that_may_not_make_tables_is_told_what_it_lacks() {
     assert!(said.contains(&format!("GRANT USAGE, CREATE ON SCHEMA public TO {role}")), "{said}");
     assert!(said.contains("PostgreSQL says 42501: permission denied for schema public"), "{said}");
     assert!(!said.contains("folder"), "{said}");
-    database.run(&format!("REVOKE USAGE ON SCHEMA public FROM PUBLIC")).await;
+    database.run("REVOKE USAGE ON SCHEMA public FROM PUBLIC").await;
     let said = refusal(&place).await;
     assert!(said.contains(&format!("GRANT USAGE, CREATE ON SCHEMA public TO {role}")), "{said}");
     database.run(&format!("GRANT USAGE, CREATE ON SCHEMA public TO {role}")).await;

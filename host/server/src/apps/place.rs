@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn homes_are_absolute() {
-        let env = |name: &str| Some(OsString::from(if name == "HOME" { "/home/ann" } else { "state" }));
-        assert_eq!(homes(env).collect::<Vec<_>>(), [Path::new("/home/ann/.local/state")]);
+        let env = |name: &str| Some(OsString::from(if name == "HOME" { "/srv/ann" } else { "state" }));
+        assert_eq!(homes(env).collect::<Vec<_>>(), [Path::new("/srv/ann/.local/state")]);
     }
 }

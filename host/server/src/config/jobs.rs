@@ -34,7 +34,7 @@ pub struct Jobs {
     pub retention: Time,
     /// The most bytes that jobs may take: of the folder, or, in a database, of queries, plans, partials and answers. New
     /// jobs are refused a sixteenth earlier; those that run wait for room.
-    pub quota: Option<Size>,
+    pub quota: Size,
     /// How often in a row a job may be lost with its server, without a result in between, before it fails.
     pub lives: u32,
 }
@@ -51,7 +51,7 @@ impl Default for Jobs {
             lease: Time(Duration::from_secs(30)),
             timeout: Time(Duration::from_secs(24 * 3600)),
             retention: Time(Duration::from_secs(7 * 24 * 3600)),
-            quota: Some(Size(64 << 30)),
+            quota: Size(64 << 30),
             lives: frond_jobs::processor::LIVES,
         }
     }

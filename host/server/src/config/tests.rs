@@ -378,7 +378,7 @@ prop_compose! {
                 lease: drain,
                 timeout: deadline,
                 retention: read_time,
-                quota: parts[2].then_some(query),
+                quota: query,
                 lives: 8,
             },
             insecure: flags[0], leaves_step_back: flags[1], watch: flags[2],

@@ -424,7 +424,7 @@ async fn what_a_whole_answer_was_merged_from_is_not_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_store_takes_no_new_jobs() {
     let mut config = config();
-    config.jobs.quota = Some(Size(64 << 10));
+    config.jobs.quota = Size(64 << 10);
     let served = Served::with(config).await;
     let request = served.request(Method::POST, "/v1/apps/caller/jobs").body(by_key(&["ok"]));
     send(request).await.problem(507, "store-full", "raise its quota");

@@ -117,7 +117,8 @@ fn a_file_that_has_grown_is_read_to_its_planned_size() {
 
 #[test]
 fn a_file_that_was_cut_off_or_replaced_has_changed_even_if_it_is_longer() {
-    let changes: [(&str, fn(&Folder)); 4] = [
+    type Change = fn(&Folder);
+    let changes: [(&str, Change); 4] = [
         ("cut off", |folder| fs::write(folder.path("data/a"), "one\n").unwrap()),
         ("written anew", |folder| fs::write(folder.path("data/a"), "one\ntwo\nthree\nFOUR\nfive\n").unwrap()),
         ("replaced", |folder| {
