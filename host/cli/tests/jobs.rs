@@ -259,7 +259,7 @@ fn moody() -> (u16, Arc<AtomicBool>) {
 #[test]
 fn a_failed_job_is_run_again_where_it_failed() {
     let (port, good) = moody();
-    let folder = apps_with(&format!("[[grants.http]]\nhost = \"127.0.0.1:{port}\""));
+    let folder = apps_with(&format!("[[grants.http]]\nhost = \"127.0.0.1:{port}\"\n[retry]\nattempts = 1"));
     let server = Server::of(&folder);
     let faults = json!({ "faults": { "outside": format!("http:GET http://127.0.0.1:{port}/") } });
     let query = by_fault(&faults, &["ok-1", "outside"]);

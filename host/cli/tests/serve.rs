@@ -468,11 +468,14 @@ fn the_settings_in_force_are_printed() {
 
     [jobs]
     role = "all"
+    store-wait = "60s"
     at-once = 2
     waiting = 1000
     lease = "30s"
     timeout = "86400s"
     retention = "604800s"
+    quota = "64GiB"
+    lives = 5
 
     [log]
     format = "text"
@@ -603,7 +606,7 @@ fn an_unknown_key() {
       |
     2 | lisen = "127.0.0.1:0"
       | ^^^^^
-    unknown field `lisen`, expected one of `listen`, `insecure`, `slots`, `leaves-step-back`, `state`, `watch`, `limits`, `jobs`, `token`, `tls`, `cors`, `traces`, `log`
+    unknown field `lisen`, expected one of `listen`, `insecure`, `slots`, `leaves-step-back`, `state`, `watch`, `limits`, `jobs`, `token`, `tls`, `roots`, `cors`, `traces`, `log`
     "#);
 }
 
