@@ -89,6 +89,8 @@ impl Starting {
     /// As [`Starting::new`].
     pub async fn start(dir: &Path, config: Config) -> Result<Self, ServeError> {
         config.check()?;
+        // Before the state folder is made in it.
+        std::fs::read_dir(dir).map_err(|cause| OpenError::Folder { path: dir.to_path_buf(), cause })?;
         let listener = Listener::bind(&config).await?;
         let trust = config.trust()?;
         let traces = config.traces.as_deref().map(|endpoint| Traces::start(endpoint, &trust)).transpose();

@@ -30,10 +30,6 @@ impl Place {
     /// when it is opened.
     pub(crate) fn of(dir: &Path) -> Self {
         let expected = expected(dir);
-        if !dir.is_dir() {
-            // Listing its apps says what is wrong; nothing is made for it.
-            return Self { dir: expected, warning: None, lent: None };
-        }
         match make(&expected) {
             Err(error) if is_closed(&error) => {
                 Self::elsewhere(dir, &expected, &error, homes(|name| std::env::var_os(name)))
