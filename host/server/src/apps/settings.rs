@@ -31,7 +31,7 @@ pub struct Settings {
 /// How changes of files are noticed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Watching {
-    /// Not: changes are taken up by [`Registry::reload`] alone.
+    /// Not: changes are taken up by [`Registry::reload`](super::Registry::reload) alone.
     Off,
     /// The system tells, and files on file systems that others change are looked at beside.
     Told,
