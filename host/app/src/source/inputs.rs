@@ -37,7 +37,7 @@ pub struct Inputs<'a> {
     pub input: &'a [String],
     /// True once the query has ended: files are then no longer looked for.
     pub is_over: Option<&'a dyn Fn() -> bool>,
-    /// What is piped in; needed by [`Source::Stdin`] and the input `-`.
+    /// What is piped in; needed by [`Source::Stdin`](crate::Source::Stdin) and the input `-`.
     pub stdin: Option<Box<dyn Read + Send>>,
 }
 
