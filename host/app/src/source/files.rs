@@ -125,7 +125,7 @@ impl<'a> Planning<'a> {
 /// piece's is `path#OFFSET+LEN`.
 ///
 /// # Errors
-/// Those of the globs, too many files or pieces, and files none of which can be read.
+/// Errors of the globs, too many files or pieces, and files none of which can be read.
 pub(super) fn partitions(
     globs: &[impl AsRef<str>],
     scope: Scope<'_>,

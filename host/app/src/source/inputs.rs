@@ -1,4 +1,4 @@
-//! What a query brings to the cutting of its work, and the signal that ends it early.
+//! Inputs of a query to the cutting of its work, and the signal that ends it early.
 
 use std::fmt;
 use std::io::Read;
@@ -25,7 +25,7 @@ impl Stop<'_> {
     }
 }
 
-/// What a query brings to the cutting of its work.
+/// Inputs of a query to the cutting of its work.
 pub struct Inputs<'a> {
     /// The query as the caller sent it.
     pub query: &'a [u8],
@@ -37,7 +37,7 @@ pub struct Inputs<'a> {
     pub input: &'a [String],
     /// True once the query has ended: files are then no longer looked for.
     pub is_over: Option<&'a dyn Fn() -> bool>,
-    /// What is piped in; needed by [`Source::Stdin`](crate::Source::Stdin) and the input `-`.
+    /// Standard input; needed by [`Source::Stdin`](crate::Source::Stdin) and the input `-`.
     pub stdin: Option<Box<dyn Read + Send>>,
 }
 

@@ -4,7 +4,7 @@
 //! they do not match a leading dot: hidden files and folders (`.git`) are left out unless a component of the glob itself
 //! begins with a dot. Links to files are followed; links to folders are where a component of the glob matches their name,
 //! and not by `**` or below a folder that was named, so that no cycle can occur: there a remark says which were left out.
-//! What exists under the very name that was given is taken as it is: a file, or a folder with all that is below it.
+//! A name that exists as it was given is taken as it is: a file, or a folder with all that is below it.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -62,7 +62,7 @@ impl Found {
 pub(super) struct Scope<'a> {
     /// The folder that they start from.
     pub(super) base: &'a Path,
-    /// Who wrote them.
+    /// Author of the globs: the app or the command line.
     pub(super) origin: &'a Origin,
     /// Takes remarks.
     pub(super) notes: &'a Notes,

@@ -23,14 +23,14 @@ pub(crate) enum Trouble {
         /// What the network says.
         why: String,
     },
-    /// Whoever is there does not prove to be the server.
+    /// A peer that does not prove to be the server.
     #[error(
         "the server at {at} shows a certificate that is not trusted: {why}\n(--ca FILE or SSL_CERT_FILE names the roots that vouch for it)"
     )]
     Untrusted {
         /// The server's address.
         at: String,
-        /// What is wrong with the certificate.
+        /// The fault of the certificate.
         why: String,
     },
     /// The connection was lost before the reply was whole.

@@ -43,7 +43,7 @@ struct State {
 enum Entry {
     /// A line, with its end.
     Line(String),
-    /// So many lines for which there was no room.
+    /// Number of lines for which there was no room.
     Gap(u64),
 }
 

@@ -40,7 +40,7 @@ pub struct Model {
     pub troubles: Vec<Trouble>,
     /// What all attempts used together; of memory, the most.
     pub usage: Usage,
-    /// What leaves wrote that succeeded.
+    /// Output of leaves that succeeded.
     pub written: Written,
     /// The last moment heard of.
     pub last: u64,

@@ -27,7 +27,7 @@ fn places(partitions: &[Partition]) -> Vec<String> {
     partitions.iter().map(|one| one.content.place().unwrap()).collect()
 }
 
-/// What is read at a place by a process for which the app is in `folder`.
+/// Reads a place as a process does for which the app is in `folder`.
 fn read(place: &str, folder: &Folder) -> Result<String, String> {
     let content = reopen(place, folder.dir(), &Arc::default()).unwrap();
     match content.whole() {

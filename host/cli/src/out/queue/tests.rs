@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{CAPACITY, Queue};
 
-/// What the next call of a writer does.
+/// Outcome of a writer's next call.
 enum Step {
     /// It takes at most so many bytes.
     Take(usize),
