@@ -19,6 +19,7 @@ GUESTS := frond-faulty frond-grep frond-intake-list frond-intake-pull frond-pi f
   frond-rail-leaf frond-rail-merge frond-wordcount
 # The benchmarks bring other runtimes along for comparison; nothing else needs them.
 ALL := --workspace --exclude frond-bench
+CHECKED := --config .cargo/test.toml --release $(ALL)
 FROND := cargo run --quiet --release --bin frond --
 
 RAIL := {"from":"London","budget":60}
@@ -106,12 +107,12 @@ test: plugins languages tools browser-tools api-tools database-tools
 	@failed=; \
 	$(MAKE) --no-print-directory lint || failed="$$failed, lint"; \
 	echo "== tests"; \
-	cargo test --quiet --release $(ALL) --doc --no-fail-fast || failed="$$failed, examples in the documentation"; \
-	cargo test --release $(ALL) --lib --bins --tests --no-fail-fast || failed="$$failed, tests (their targets are named above)"; \
+	cargo test --quiet $(CHECKED) --doc --no-fail-fast || failed="$$failed, examples in the documentation"; \
+	cargo test $(CHECKED) --lib --bins --tests --no-fail-fast || failed="$$failed, tests (their targets are named above)"; \
 	test -z "$$failed" || { echo "failed: $${failed#, }"; exit 1; }
 
 soak: plugins
-	@FROND_SOAK_SECONDS=$${FROND_SOAK_SECONDS:-600} cargo test --release $(ALL) --test soak -- --nocapture
+	@FROND_SOAK_SECONDS=$${FROND_SOAK_SECONDS:-600} cargo test $(CHECKED) --test soak -- --nocapture
 
 # The tests try the same inputs, fewer of them: make fuzz SECONDS=600 tries each target for so long.
 SECONDS := 60

@@ -9,7 +9,7 @@
 
 mod kit;
 
-use kit::{Folder, hostile};
+use kit::{Folder, hostile, plain};
 
 /// The most that a verb says of one component, in bytes.
 const MOST: usize = 20_000;
@@ -29,7 +29,7 @@ fn every_verb_refuses_them_shortly_and_safely() {
             let raw = |c: char| c.is_control() && c != '\n' || ('\u{202a}'..='\u{202e}').contains(&c);
             assert!(!text.contains(raw), "{what}: {verb}: {text:?}");
             if verb == "build app" {
-                all += &format!("== {what}\n{}\n", ended.err().trim_end());
+                all += &format!("== {what}\n{}\n", plain(&ended.err()).trim_end());
             }
         }
     }

@@ -57,7 +57,10 @@ fn refused(host: &Host, server: &Server, grants: Grants, command: &str) -> Strin
     let asked = ask(host, grants, command);
     let failure = asked.failure();
     assert_eq!(failure.kind.slug(), "host-call-denied", "{failure}");
-    failure.message.replace(&server.address.port().to_string(), "PORT")
+    let message = failure.message.replace(&server.address.port().to_string(), "PORT");
+    // A place in the guest's source is no refusal.
+    let Some((before, place)) = message.split_once("leaf.rs:") else { return message };
+    format!("{before}leaf.rs:#{}", place.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':'))
 }
 
 #[test]

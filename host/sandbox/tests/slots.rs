@@ -10,14 +10,13 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
 use frond_root::flow::{self, Cancel, Root};
-use frond_root::{Content, EventKind, Events, Failure, Floor, Partition, Plan, Request};
+use frond_root::{Content, Event, EventKind, Events, Failure, Floor, Listener, Partition, Plan, Request};
 use frond_sandbox::{Leaf, LeafHost, Limits, Role};
-use frond_testkit::Record;
 
 use common::{App, ENDLESS, Host, PATIENCE, Seen, alone, guest, ms, plan, wait_until};
 
@@ -172,27 +171,59 @@ fn a_slot_s_own_copy_of_a_component_is_held_to_the_same_limits() {
     assert_eq!(asked.answer.outcome(), "failed");
 }
 
+/// Whose attempts ended, in the order in which they did, by the weight of their work.
+#[derive(Clone, Default)]
+struct Turns(Arc<Mutex<Vec<u32>>>);
+
+impl Turns {
+    /// Hears of one query's attempts.
+    fn of(&self, weight: u32) -> Arc<dyn Listener> {
+        Arc::new(Turn { weight, turns: self.clone() })
+    }
+
+    fn count(&self, weight: u32) -> usize {
+        self.0.lock().unwrap().iter().filter(|one| **one == weight).count()
+    }
+}
+
+struct Turn {
+    weight: u32,
+    turns: Turns,
+}
+
+impl Listener for Turn {
+    fn event(&self, event: &Event) {
+        if matches!(event.kind, EventKind::AttemptEnded { .. }) {
+            self.turns.0.lock().unwrap().push(self.weight);
+        }
+    }
+}
+
 #[test]
 fn background_work_shares_a_slot_by_weight_and_waits_for_queries() {
     let _alone = alone();
     let host = Host::new(1, Limits::default());
     let app = host.faulty(Limits::default(), Limits::default());
+    let turns = Turns::default();
     let behind = |weight, partitions: u32| {
-        let (app, record) = (app.clone(), Record::default());
-        let root = Root { events: Events::new(vec![Arc::new(record.clone())]), ..app.root(&Seen::of(&app)) };
+        let (app, cancel) = (app.clone(), Cancel::default());
+        let root = Root { events: Events::new(vec![turns.of(weight)]), ..app.root(&Seen::of(&app)) };
         let request = Request { background: Some(weight), deadline: PATIENCE, ..app.request("{}") };
         let plan = async move { Ok(plan((0..partitions).map(|number| format!("sleep-ms:1-{number}")))) };
-        (host.runtime.spawn(flow::run(request, plan, root, Cancel::default())), record)
+        (host.runtime.spawn(flow::run(request, plan, root, cancel.clone())), cancel)
     };
-    let ended =
-        |record: &Record| record.all(|event| matches!(event.kind, EventKind::AttemptEnded { .. }).then_some(())).len();
-    let ((light, seen), (heavy, _)) = (behind(1, 600), behind(3, 300));
-    wait_until("the light one runs", || ended(&seen) > 10);
+    // More than anybody waits for.
+    let (light, cancel) = behind(1, 200_000);
+    wait_until("the light one runs", || turns.count(1) > 10);
+    let (heavy, _) = behind(3, 300);
     assert_eq!(app.obey(&host, "ok", PATIENCE).slug(), "ok");
-    assert!(ended(&seen) < 300, "a query waits for background work");
     assert_eq!(host.runtime.block_on(heavy).unwrap().unwrap().outcome(), "complete");
-    // A third of the other's turns; both have not begun at once.
-    let turns = ended(&seen);
-    assert!((80..=140).contains(&turns), "{turns} of 100");
-    assert_eq!(host.runtime.block_on(light).unwrap().unwrap().outcome(), "complete");
+    cancel.cancel();
+    let order = turns.0.lock().unwrap().clone();
+    let (first, last) =
+        (order.iter().position(|one| *one == 3).unwrap(), order.iter().rposition(|one| *one == 3).unwrap());
+    let between = order[first..last].iter().filter(|one| **one == 1).count();
+    // A third of the other's 300 turns, whichever of them is first.
+    assert!((98..=102).contains(&between), "{between} of 100");
+    assert_eq!(host.runtime.block_on(light).unwrap().unwrap().outcome(), "partial");
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-pub use manifests::{acquaintances, fences};
+pub use manifests::{acquaintances, fences, unchecked};
 pub use sources::{clocks, lengths, openings};
 pub use texts::places;
 
@@ -65,7 +65,7 @@ impl Text {
 /// Every rule, on the tree at `root`.
 #[must_use]
 pub fn all(root: &Path) -> Vec<Complaint> {
-    let rules: [fn(&Path) -> Vec<Complaint>; 6] = [fences, acquaintances, lengths, openings, clocks, places];
+    let rules: [fn(&Path) -> Vec<Complaint>; 7] = [fences, acquaintances, unchecked, lengths, openings, clocks, places];
     let mut complaints: Vec<Complaint> = rules.iter().flat_map(|rule| rule(root)).collect();
     complaints.sort();
     complaints

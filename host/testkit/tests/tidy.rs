@@ -77,6 +77,19 @@ fn a_technology_is_kept_within_its_fence() {
 }
 
 #[test]
+fn members_are_tested_with_every_check() {
+    let file = "host/app/Cargo.toml";
+    let with = |checked: &str| {
+        let settings = format!("[profile.release.package.{checked}]\ndebug-assertions = true\n");
+        found(tidy::unchecked, &[(file, &manifest("")), (".cargo/test.toml", &settings)])
+    };
+    assert_eq!(with("frond-other"), ["host/app/Cargo.toml:1"]);
+    assert!(with("frond-test").is_empty());
+    assert_eq!(found(tidy::unchecked, &[("plugins/x/Cargo.toml", &manifest(""))]), ["plugins/x/Cargo.toml:1"]);
+    assert!(found(tidy::unchecked, &[("host/fuzz/Cargo.toml", &manifest(""))]).is_empty());
+}
+
+#[test]
 fn crates_know_only_whom_they_should() {
     let knows = |folder: &str, other: &str| {
         let lines = format!("[dependencies]\n{other}.workspace = true");

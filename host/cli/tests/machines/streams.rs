@@ -2,10 +2,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::PipeWriter;
+use std::process::{Command, Stdio};
 
 use rustix::fs::{OFlags, fcntl_setfl};
 
-use crate::kit::{Folder, Frond};
+use crate::kit::{Folder, Frond, cache, skip_without};
 
 /// A disk without room.
 fn full() -> File {
@@ -90,6 +91,26 @@ fn an_answer_waits_for_a_reader_that_is_slow_and_a_pipe_that_does_not_block() {
     let page = std::io::read_to_string(reader).unwrap();
     running.end().expect(0);
     assert!(page.len() > 64 << 10 && page.trim_end().ends_with("</html>"), "{} bytes", page.len());
+}
+
+#[test]
+fn an_answer_ends_its_line_on_a_terminal_and_nowhere_else() {
+    let folder = app();
+    folder.write("one.json", r#"{"query":{},"partitions":[{"key":"ok-1","data":""}]}"#);
+    let piped = folder.frond("query app @one.json").run().expect(0).out();
+    assert!(piped.ends_with('}'), "{piped:?}");
+    // A terminal of its own, for as long as the command runs.
+    let verb = format!("'{}' query app @one.json 2>/dev/null", env!("CARGO_BIN_EXE_frond"));
+    let mut script = Command::new("script");
+    script
+        .args(["-qec", &verb, "/dev/null"])
+        .current_dir(folder.dir())
+        .env("FROND_CACHE", cache())
+        .stdin(Stdio::null());
+    let Ok(shown) = script.output() else {
+        return skip_without("script", "install util-linux (bsdutils)");
+    };
+    assert_eq!(String::from_utf8_lossy(&shown.stdout), piped + "\r\n");
 }
 
 #[test]

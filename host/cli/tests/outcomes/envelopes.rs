@@ -74,7 +74,7 @@ fn slugs_are_those_of_the_documentation() {
         "unavailable-1",
         "spin-1",
     ];
-    let json = faulty(&json!({}), &keys).args(["--format", "json", "--deadline", "20s"]).run().expect(4).json();
+    let json = faulty(&json!({}), &keys).args(["--format", "json", "--deadline", "100s"]).run().expect(4).json();
     let missing = json["coverage"]["missing"].as_array().unwrap();
     let told: String =
         missing.iter().map(|one| format!("{} {}: {}\n", one["key"], one["slug"], one["attempts"])).collect();

@@ -77,10 +77,7 @@ fn nothing_before_the_deadline_is_5() {
     missing  sleep-1   timed out   out-of-time: still running when its time was up: query.deadline is [time]
              sleep-2   timed out   out-of-time: still running when its time was up: query.deadline is [time]
     first    out-of-time of sleep-1
-               0: poll_method_pollable_block
-               1: clock_nanosleep
-               2: std::thread::functions::sleep
-               3: faulty::leaf::sleep
+               0: faulty::leaf::sleep
     time     plan [time] · gather [time] · merge [time] · reserve [time]
     look     run it again with --record FILE, then `frond explain FILE`
     ");

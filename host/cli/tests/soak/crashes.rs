@@ -209,8 +209,10 @@ async fn an_owner_that_was_frozen_past_its_lease_cannot_disturb_its_successor() 
             first.metrics().await.sum("frond_jobs_leases_lost_total", &[]) >= 1.0
         })
         .await;
-    let late = first.metrics().await.sum("frond_jobs_store_errors_total", &["error=\"fenced\""]);
-    assert!(late >= 1.0 && first.log().contains("job lost to another processor"), "{late}\n{}", first.log());
+    // It looks at its own lease first, and asks the store only when that is not over.
+    let log = first.log();
+    let parted = ["job left alone: its lease could not be renewed in time", "job lost to another processor"];
+    assert!(parted.iter().any(|how| log.contains(how)), "{log}");
     ends_well(&second, &id, &whole).await;
     let mut accepted = 0.0;
     for server in [&first, &second] {

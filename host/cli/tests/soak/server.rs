@@ -12,9 +12,9 @@ use crate::kit::{Folder, cache, plugin};
 
 /// Nothing here takes a tenth of this.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Between two looks at whether threads have gone: those that wait for work end after ten seconds without any, and a look
-/// gives one of them work.
-const LOOKS: Duration = Duration::from_secs(3);
+/// Between two looks at whether threads have gone: those that wait for work end after ten seconds without any, and each
+/// look gives some of them work.
+const LOOKS: Duration = Duration::from_secs(12);
 /// Connections that come and go by themselves; and what slots have of their own once they are used: an engine's page map, and
 /// the memory image of each component that is called often.
 const FILES: u64 = 12;

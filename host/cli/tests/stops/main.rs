@@ -70,7 +70,7 @@ fn told(leaf: &Path, (command, lower): &Command) -> String {
         format!("query = \"{command}\"\npartition = \"\"\nkey = \"b\"\n[limits]\n{lower}\n[expect]\ntext = \"\"\n");
     folder.write(&format!("leaf/cases/{command}.toml"), case);
     let ended = folder.frond("test leaf").env("COLUMNS", "120").run().expect(1);
-    let out = sleepless(&numberless(&plain(&ended.out())));
+    let out = numberless(&plain(&ended.out()));
     let (_, failure) = out.split_once("\n\n").unwrap();
     let (failure, _) = failure.rsplit_once("\n\n").unwrap();
     format!("{failure}\n\n")
@@ -87,33 +87,6 @@ fn numberless(text: &str) -> String {
         }
     }
     plain
-}
-
-/// Removes the frames of the C library's sleep: how many there are depends on its version. A list of frames that was
-/// clipped because of them loses its last line, too.
-fn sleepless(text: &str) -> String {
-    let (mut kept, mut gone) = (String::new(), 0);
-    for line in text.lines() {
-        let frame =
-            line.trim_start().split_once(": ").and_then(|(number, name)| Some((number.parse::<usize>().ok()?, name)));
-        match frame {
-            Some((_, "poll_method_pollable_block" | "poll_oneoff" | "clock_nanosleep" | "sleep" | "nanosleep")) => {
-                gone += 1;
-                continue;
-            }
-            Some((number, _)) if gone > 0 => {
-                kept.push_str(&line.replacen(&number.to_string(), &(number - gone).to_string(), 1));
-            }
-            Some(_) => kept.push_str(line),
-            None if gone > 0 && line.trim_start().starts_with("and ") => continue,
-            None => {
-                gone = 0;
-                kept.push_str(line);
-            }
-        }
-        kept.push('\n');
-    }
-    kept
 }
 
 /// The leaf, built anew only if its source, what builds it, or the tools have changed.

@@ -18,6 +18,16 @@ use tokio::task::JoinHandle;
 /// Longer than anything here takes: whoever waits longer hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Waits until it is so.
+pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "never was this so: {what}");
+}
+
 /// An app that does what a stage says.
 #[derive(Clone)]
 pub(crate) struct App {
@@ -149,18 +159,25 @@ pub(crate) fn job() -> NewJob {
 /// A processor at work. Leases are so long that none is renewed unless somebody rings.
 pub(crate) struct Running {
     pub(crate) bell: Bell,
+    /// What it lost.
+    pub(crate) tally: Arc<Tally>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
 impl Running {
     pub(crate) fn start(store: Arc<dyn JobStore>, app: Arc<dyn Worker>) -> Self {
-        let bell = Bell::default();
-        let settings = Settings { lease: Duration::from_secs(36_000), ..Settings::default() };
+        Self::with(store, app, Duration::from_secs(36_000))
+    }
+
+    /// With leases of this length.
+    pub(crate) fn with(store: Arc<dyn JobStore>, app: Arc<dyn Worker>, lease: Duration) -> Self {
+        let (bell, tally) = (Bell::default(), Arc::new(Tally::default()));
+        let settings = Settings { lease, ..Settings::default() };
         let workshop = Arc::new(Apps(app));
-        let processor = Processor { store, workshop, settings, bell: bell.clone(), tally: Arc::new(Tally::default()) };
+        let processor = Processor { store, workshop, settings, bell: bell.clone(), tally: tally.clone() };
         let (stop, stopped) = watch::channel(false);
-        Self { bell, stop, task: tokio::spawn(processor.run(stopped)) }
+        Self { bell, tally, stop, task: tokio::spawn(processor.run(stopped)) }
     }
 
     /// Ends as a process that is killed does: nothing is given back.

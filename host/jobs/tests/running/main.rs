@@ -9,6 +9,7 @@
 )]
 
 mod kit;
+mod lapsing;
 mod lives;
 mod planning;
 mod so_far;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use frond_jobs::JobState;
 use frond_testkit::{Merges, Script, Turn};
 
-use crate::kit::{App, Bench, Gate, Running};
+use crate::kit::{App, Bench, Gate, Running, until};
 
 /// Cancels a job while its owner is held up in a call, rings, and lets the call go on: the lease is hours long, and so is
 /// the time until its owner would renew it by itself.
@@ -61,12 +61,7 @@ async fn a_store_that_does_not_take_events_holds_up_no_cancel() {
     bench.store.cancel(id, false).await.unwrap();
     running.bell.ring();
     // Its leaves stop though the events are still being written.
-    let stopped = async {
-        while stage.leaves.running() > 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(crate::kit::PATIENCE, stopped).await.expect("the leaves stop");
+    until("the leaves stop", || stage.leaves.running() == 0).await;
     gate.open();
     assert_eq!(bench.ended(id).await.state, JobState::Cancelled);
     running.stop().await;

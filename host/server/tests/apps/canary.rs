@@ -13,7 +13,7 @@ async fn words(order: &str) -> (Apps, Served) {
     let manifest = format!(
         "[leaf]\ncomponent = \"wordcount.wasm\"\n[merge]\ncomponent = \"wordcount.wasm\"\n\
          [source]\nkind = \"list\"\npartitions = [{{ key = \"{order}\", data = \"one two two\" }}]\n\
-         [query]\ndeadline = \"4s\"\n[limits.leaf]\nfuel = 300_000_000\n"
+         [query]\ndeadline = \"4s\"\n[limits.leaf]\nfuel = 100_000_000\n"
     );
     apps.write("words/frond.toml", manifest.as_bytes());
     let served = apps.serve_unwatched().await;
@@ -28,7 +28,7 @@ async fn words(order: &str) -> (Apps, Served) {
 async fn a_leaf_that_misbehaves_on_the_last_query_is_refused() {
     let failures = [
         ("trap", "trap", ""),
-        ("spin", "out-of-fuel", "limits.leaf.fuel is 300,000,000; raise it with `[limits.leaf] fuel = …`"),
+        ("spin", "out-of-fuel", "limits.leaf.fuel is 100,000,000; raise it with `[limits.leaf] fuel = …`"),
         ("grow-memory", "out-of-memory", "limits.leaf.memory is 64 MiB"),
         ("sleep", "out-of-time", "query.deadline is 4 s"),
         ("huge-output", "output-too-large", "limits.leaf.output is 4 MiB"),

@@ -143,6 +143,26 @@ fn strangers(manifest: &Text) -> Vec<Complaint> {
         .collect()
 }
 
+/// Members that `make test` builds without the checks that a release leaves out.
+#[must_use]
+pub fn unchecked(root: &Path) -> Vec<Complaint> {
+    let checked: Table = texts(root)
+        .find(|text| text.path == Path::new(".cargo/test.toml"))
+        .map_or_else(Table::new, |text| text.text.parse().expect("settings of cargo are TOML"));
+    let checked = checked.get("profile").and_then(|profile| profile.get("release")?.get("package"));
+    let is_checked = |name: &str| checked.is_some_and(|packages| packages.get(name).is_some());
+    manifests(root)
+        .filter(|manifest| manifest.member().is_some_and(|(_, member)| !["fuzz", UNFENCED].contains(&member)))
+        .filter_map(|manifest| {
+            let table: Table = manifest.text.parse().expect("a manifest is TOML");
+            let name = table.get("package")?.get("name")?.as_str()?.to_owned();
+            let rule = || format!("`make test` builds `{name}` without its assertions");
+            let remedy = "give it a section in .cargo/test.toml";
+            (!is_checked(&name)).then(|| manifest.complain(1, rule(), remedy))
+        })
+        .collect()
+}
+
 /// `wasmtime` stands for `wasmtime-wasi` too, but `wat` not for `watch`.
 fn is_of(name: &str, technology: &str) -> bool {
     let rest = name.strip_prefix(technology);

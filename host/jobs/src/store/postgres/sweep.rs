@@ -12,6 +12,8 @@ use super::session::Transaction;
 
 /// The most partitions, and about the most bytes of them, that one transaction removes: others write in between.
 const CHUNK: (i64, u64) = (1_000, 32 << 20);
+/// The most tombstones that one transaction drops.
+const TOMBSTONES: i64 = 10_000;
 
 /// Makes a tombstone of one job whose time is over, and that no other process is at. Returns the bytes that go with it;
 /// `None` when there is no such job.
@@ -89,8 +91,12 @@ async fn chunk(transaction: &Transaction<'_>, job: i64) -> Stored<Option<(i64, u
 
 /// Drops old tombstones. Returns how many.
 pub(super) async fn forget(transaction: &Transaction<'_>, set: Option<i64>) -> Stored<u64> {
-    let delete = format!("DELETE FROM jobs WHERE state = 'expired' AND expires <= {} - $2::bigint", now(1));
-    execute(transaction, &delete, &[&set, &sql(TOMBSTONE_MS)]).await
+    let delete = format!(
+        "DELETE FROM jobs WHERE num IN (SELECT num FROM jobs WHERE state = 'expired' AND expires <= {} - $2::bigint \
+         LIMIT $3 FOR UPDATE SKIP LOCKED)",
+        now(1)
+    );
+    execute(transaction, &delete, &[&set, &sql(TOMBSTONE_MS), &TOMBSTONES]).await
 }
 
 /// What the store takes.

@@ -11,6 +11,8 @@ use super::jobs::head;
 
 /// The most partitions, and about the most bytes of them, that one transaction removes: others write in between.
 const CHUNK: (u32, u64) = (1_000, 32 << 20);
+/// The most tombstones that one transaction drops.
+const TOMBSTONES: u32 = 10_000;
 /// The most free pages that one transaction gives back to the disk.
 const PAGES: u32 = 4_096;
 
@@ -86,8 +88,10 @@ fn chunk(connection: &Connection, job: i64) -> Stored<Option<(u32, u64)>> {
 
 /// Drops old tombstones. Returns how many.
 pub(super) fn forget(connection: &Connection, now: UnixMs) -> Stored<u64> {
-    let forgotten = connection
-        .execute("DELETE FROM jobs WHERE state = 'expired' AND expires <= ?1", [sql(now.0) - sql(TOMBSTONE_MS)])?;
+    let forgotten = connection.execute(
+        "DELETE FROM jobs WHERE num IN (SELECT num FROM jobs WHERE state = 'expired' AND expires <= ?1 LIMIT ?2)",
+        params![sql(now.0) - sql(TOMBSTONE_MS), TOMBSTONES],
+    )?;
     Ok(forgotten as u64)
 }
 
