@@ -41,6 +41,11 @@ struct Shared {
     guest_seat: Mutex<Seat>,
 }
 
+/// Of so many threads those that may run background work at once.
+fn behind(count: usize) -> usize {
+    count.saturating_sub(1).max(1)
+}
+
 #[derive(Default)]
 struct Queries {
     attached: Turns<Arc<Query>>,
@@ -52,10 +57,17 @@ struct Queries {
     idle: Vec<Arc<Bed>>,
     /// True while a leaf runs on a thread of its query's: in the place of one that waits here.
     at_once: bool,
+    /// Threads that may still begin background work: one is left to queries, if there are several.
+    behind: usize,
     stopping: bool,
 }
 
 impl Queries {
+    /// For so many threads.
+    fn new(count: usize) -> Self {
+        Self { behind: behind(count), ..Self::default() }
+    }
+
     fn next(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
         let handed = self.handed.pop_front();
         handed.or_else(|| self.claim(slot)).or_else(|| self.claim_behind(slot))
@@ -64,7 +76,7 @@ impl Queries {
     /// Of queries each in turn.
     fn claim(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
         self.attached.take(|query| {
-            let first = query.scatter.background().is_none();
+            let first = !query.is_behind();
             first.then(|| query.scatter.claim(slot, now())).flatten().map(|attempt| (query.clone(), attempt))
         })
     }
@@ -72,12 +84,17 @@ impl Queries {
     /// Of background work that which has had the least for its weight. What had nothing to do meanwhile has no claim to what it
     /// would have had (start-time fair queueing: Goyal, Vin and Cheng 1996).
     fn claim_behind(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
-        let behind = |query: &&Arc<Query>| query.scatter.background().is_some() && query.scatter.is_claimable();
+        if self.behind == 0 {
+            return None;
+        }
+        let behind = |query: &&Arc<Query>| query.is_behind() && query.scatter.is_claimable();
         let mut behind: Vec<_> = self.attached.iter().filter(behind).collect();
         behind.sort_by_key(|query| query.had.load(Ordering::Relaxed).max(self.served));
         let (query, attempt) = behind.into_iter().find_map(|query| Some((query, query.scatter.claim(slot, now())?)))?;
         self.served = query.had.fetch_max(self.served, Ordering::Relaxed).max(self.served);
-        Some((query.clone(), attempt))
+        let begun = (query.clone(), attempt);
+        self.behind -= 1;
+        Some(begun)
     }
 
     /// One that waits, if there is more to claim: one that does not wake where this thread runs, if there is a choice. True
@@ -86,12 +103,18 @@ impl Queries {
     fn next_to_wake(&mut self) -> Option<(Arc<Bed>, bool)> {
         let last = self.idle.len().checked_sub(1).filter(|_| self.has_more())?;
         let at = self.idle.iter().rposition(|bed| bed.is_elsewhere()).unwrap_or(last);
-        let many = |query: &Arc<Query>| query.scatter.plan().len() > 1 && query.scatter.is_claimable();
-        Some((self.idle.remove(at), self.attached.iter().any(many)))
+        let many = |query: &Arc<Query>| query.scatter.plan().len() > 1 && self.is_open(query);
+        let apart = self.attached.iter().any(many);
+        Some((self.idle.remove(at), apart))
     }
 
     fn has_more(&self) -> bool {
-        !self.handed.is_empty() || self.attached.iter().any(|query| query.scatter.is_claimable())
+        !self.handed.is_empty() || self.attached.iter().any(|query| self.is_open(query))
+    }
+
+    /// True if a thread that is free would find a leaf of it to run.
+    fn is_open(&self, query: &Query) -> bool {
+        (self.behind > 0 || !query.is_behind()) && query.scatter.is_claimable()
     }
 }
 
@@ -137,7 +160,7 @@ impl Slots {
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             clock: clock.clone(),
-            queries: Mutex::default(),
+            queries: Mutex::new(Queries::new(count)),
             threads: Mutex::default(),
             count: count.max(1),
             running: AtomicUsize::new(0),
@@ -157,6 +180,12 @@ impl Slots {
             lock(&slots.0.0.threads).push(thread.thread().clone());
         }
         Ok(slots)
+    }
+
+    /// Threads that may run background work at once: all but one, which is left to queries.
+    #[must_use]
+    pub fn behind(&self) -> usize {
+        behind(self.0.0.count)
     }
 
     /// Threads that run leaves now.
@@ -257,6 +286,11 @@ impl Shared {
 }
 
 impl Query {
+    /// Background work.
+    fn is_behind(&self) -> bool {
+        self.scatter.background().is_some()
+    }
+
     /// Runs an attempt and ends it. It is given back if it was only given up because its thread must not be kept.
     fn run(&self, attempt: Attempt, seat: &Seat) -> Option<Attempt> {
         let (began, deadline) = (Instant::now(), attempt.deadline());
@@ -309,6 +343,7 @@ impl Worker {
                 self.seat.watch.clear();
             }
             shared.running.fetch_sub(1, Ordering::Relaxed);
+            lock(&shared.queries).behind += usize::from(query.is_behind());
         }
     }
 

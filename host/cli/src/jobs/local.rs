@@ -68,12 +68,15 @@ fn config(works: bool) -> anyhow::Result<(String, Config)> {
     let (token, lines) = fresh_token("local", Role::Query);
     let known: Config = toml::from_str(&lines).context(Machine::new("a token could not be made"))?;
     let role = if works { JobRole::All } else { JobRole::Dispatcher };
+    let usual = Config::default();
     let config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         tokens: known.tokens,
         watch: false,
+        // One is left to queries, and there are none.
+        slots: usual.slots + 1,
         jobs: Jobs { role, lease: Time(LEASE), ..Jobs::default() },
-        ..Config::default()
+        ..usual
     };
     Ok((token, config))
 }

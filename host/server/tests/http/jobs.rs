@@ -355,6 +355,20 @@ async fn queries_go_before_jobs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn jobs_whose_leaves_wait_leave_a_slot_to_queries() {
+    let served = Served::new().await;
+    let job = submit(&served, "caller", by_key(&["sleep-0", "sleep-1", "sleep-2", "sleep-3"])).await;
+    served.leaves(3).await;
+    for _ in 0..5 {
+        served.ask("caller", by_key(&["ok-0", "ok-1"])).await.expect(200);
+    }
+    let running = served.json(&format!("/v1/jobs/{}", id(&job))).await;
+    assert_eq!((&running["state"], &running["partitions"]["done"]), (&json!("running"), &json!(0)));
+    send(served.request(Method::DELETE, &format!("/v1/jobs/{}", id(&job)))).await.expect(202);
+    assert_eq!(ended(&served, &job).await["state"], "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn jobs_are_listed_and_kept_for_as_long_as_is_said() {
     let served = Served::new().await;
     let mut ids = Vec::new();
