@@ -10,7 +10,7 @@
 #   make fuzz      every parser of what others write, on random input; takes a nightly compiler and cargo-fuzz
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test soak bench fuzz plugins lint setup host tools browser-tools api-tools database-tools languages guests-python guests-javascript guests-c
+.PHONY: demo test soak bench fuzz plugins lint format clippy docs setup host tools browser-tools api-tools database-tools languages guests-python guests-javascript guests-c
 
 # Guests have a target folder of their own, so that they and the host never wait for each other's locks, and so that
 # the components are where the examples' frond.toml names them, whatever CARGO_TARGET_DIR says.
@@ -80,10 +80,18 @@ demo: plugins host
 	@echo
 	@$(FROND) explain $(RUNS)/stalled.ndjson
 
-lint: setup
-	@echo "== format, clippy, docs"
+lint: format clippy docs
+
+format: setup
+	@echo "== format"
 	@cargo fmt --all --check
+
+clippy: setup
+	@echo "== clippy"
 	@cargo clippy --quiet --release $(ALL) --all-targets -- -D warnings
+
+docs: setup
+	@echo "== docs"
 	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --no-deps $(ALL)
 
 # What tests compare with. Without it they say what they skip; on CI that would be a failure.
@@ -105,7 +113,7 @@ database-tools:
 # Every step runs, whatever fails before it; what failed is named last.
 test: plugins languages tools browser-tools api-tools database-tools
 	@failed=; \
-	$(MAKE) --no-print-directory lint || failed="$$failed, lint"; \
+	$(MAKE) --no-print-directory --keep-going lint || failed="$$failed, lint"; \
 	echo "== tests"; \
 	cargo test --quiet $(CHECKED) --doc --no-fail-fast || failed="$$failed, examples in the documentation"; \
 	cargo test $(CHECKED) --lib --bins --tests --no-fail-fast || failed="$$failed, tests (their targets are named above)"; \

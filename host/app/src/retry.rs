@@ -49,6 +49,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_job_is_tried_for_ten_minutes_unless_its_app_says_otherwise() {
+        let seconds = Duration::from_secs;
+        let told = Retry { attempts: 20, first: seconds(1), most: seconds(60), within: Some(seconds(600)) };
+        assert_eq!(Retries::default().job(), told);
+    }
+
+    #[test]
     fn a_pause_that_is_written_moves_the_default_of_the_other() {
         let seconds = Duration::from_secs;
         let long = Retries { first: Some(seconds(90)), ..Retries::default() };

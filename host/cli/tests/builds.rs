@@ -11,7 +11,8 @@
 mod kit;
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -173,6 +174,52 @@ fn builds_that_share_their_tools_get_them_once() {
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "a\nb\n");
     }
     assert_eq!(fs::read_to_string(place.path().join("log")).unwrap(), "got\n");
+}
+
+/// Stands for cargo as the build of a plugin in C uses it: the tool that it would take minutes to build is copied, once
+/// somebody says that it may be.
+const CARGO: &str = "#!/bin/sh
+set -eu
+echo \"$1\" >>\"$PLACE/log\"
+while [ $# -gt 0 ]; do case $1 in --root) root=$2 ;; esac; shift; done
+until [ -e \"$PLACE/go\" ]; do sleep 0.1; done
+mkdir \"$root/bin\"
+cp \"$PLACE/wit-bindgen\" \"$root/bin/\"
+";
+
+#[test]
+fn plugins_that_are_built_at_once_share_one_folder_of_tools() {
+    if !kit::can_build("c") {
+        return;
+    }
+    let place = Place::new("c");
+    place.frond("new other --lang c").run().expect(0);
+    copy(&root().join(".tools/c"), &place.path("tools/c"));
+    let mut fetched = fs::read_dir(place.path("tools/c")).unwrap().map(|entry| entry.unwrap());
+    let bindgen = fetched.find(|entry| entry.file_name().to_string_lossy().starts_with("wit-bindgen-")).unwrap();
+    fs::rename(bindgen.path().join("bin/wit-bindgen"), place.path("wit-bindgen")).unwrap();
+    fs::remove_dir_all(bindgen.path()).unwrap();
+    // The machine's own one is none that the build takes.
+    for (name, text) in [("cargo", CARGO), ("wit-bindgen", "#!/bin/sh\n")] {
+        fs::create_dir_all(place.path("bin")).unwrap();
+        fs::write(place.path("bin").join(name), text).unwrap();
+        fs::set_permissions(place.path("bin").join(name), Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", place.path("bin").display(), std::env::var("PATH").unwrap());
+    let build = |app: &str| {
+        let build = place.frond(&format!("build {app}")).env("PATH", &path).env("PLACE", place.path(""));
+        build.env("FROND_TOOLS", place.path("tools")).start()
+    };
+    let mut first = build("app");
+    first.wait_for("building wit-bindgen");
+    let mut second = build("other");
+    second.wait_for("waiting for another build");
+    fs::write(place.path("go"), "").unwrap();
+    first.end().expect(0);
+    second.end().expect(0);
+    assert_eq!(fs::read_to_string(place.path("log")).unwrap(), "install\n");
+    let component = |app: &str| fs::read(place.path(app).join("plugin.wasm")).unwrap();
+    assert!(component("app") == component("other"));
 }
 
 #[test]

@@ -82,9 +82,10 @@ fn page_of(folder: &Path, name: &str, recording: &Path) {
     fs::write(folder.join(format!("{name}.txt")), text.stdout).unwrap();
 }
 
-/// A leaf that panics, one that has to be asked again, one that is slow, and a key that would like to be HTML.
+/// A leaf that panics, one that has to be asked again, one that is slow, one that writes, one that gives too much, and a key
+/// that would like to be HTML.
 const FAULTY: &str = r#"{"query":{},"partitions":[{"key":"ok","data":""},{"key":"panic","data":""},{"key":"unavailable","data":""},
-    {"key":"sleep-ms:30","data":""},{"key":"<img src=x onerror=alert(1)>\u202egnp.exe","data":""}]}"#;
+    {"key":"sleep-ms:30","data":""},{"key":"say:hello","data":""},{"key":"huge-output","data":""},{"key":"<img src=x onerror=alert(1)>\u202egnp.exe","data":""}]}"#;
 
 #[test]
 fn a_recording_is_explained_by_one_file_in_a_browser() {
@@ -98,6 +99,7 @@ fn a_recording_is_explained_by_one_file_in_a_browser() {
     explained(folder, "partial", &rail, stalled, &[]);
     explained(folder, "failed", &rail, stalled, &["--deadline", "300ms", "--floor", "0.95"]);
     explained(folder, "faulty", &root().join("examples/faulty"), FAULTY, &[]);
+    explained(folder, "noted", &compressed_input(folder), r#"{"top":1}"#, &[]);
     explained(folder, "many", &many_partitions(folder), r#"{"seed":1}"#, &["--deadline", "60s"]);
     let whole = fs::read_to_string(folder.join("partial.ndjson")).unwrap();
     let cut: String = whole.lines().take(6).map(|line| format!("{line}\n")).collect();
@@ -112,6 +114,17 @@ fn many_partitions(folder: &Path) -> PathBuf {
     let manifest = app.join("frond.toml");
     let text = fs::read_to_string(&manifest).unwrap();
     fs::write(&manifest, text.replace("step = \"auto\"", "step = 10_000")).unwrap();
+    app
+}
+
+/// The word count of `examples`, over a file that is compressed, of which its cases know nothing.
+fn compressed_input(folder: &Path) -> PathBuf {
+    let app = copied(folder, "wordcount");
+    let manifest = app.join("frond.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::remove_dir_all(app.join("cases")).unwrap();
+    fs::write(app.join("text.gz"), b"\x1f\x8b\x08\0\0\0\0\0\0\x03").unwrap();
+    fs::write(&manifest, text.replace("data/**/*.txt", "text.gz")).unwrap();
     app
 }
 
@@ -205,6 +218,7 @@ fn a_server_is_asked_and_watched_in_a_browser() {
     copied(&apps, "rail");
     copied(&apps, "faulty");
     many_partitions(&apps);
+    compressed_input(&apps);
     let state = |name: &str| format!("state = '{}'\nslots = 2\n", made.path().join(name).display());
     let open = Serving::start(&apps, &state("open"), &made.path().join("open.log"));
     let token = frond(["token", "page"]).run().expect(0);

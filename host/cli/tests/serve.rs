@@ -599,6 +599,30 @@ fn a_database_that_comes_late_is_waited_for() {
 }
 
 #[test]
+fn what_the_database_says_is_in_the_log_and_so_is_that_it_cannot_be_reached() {
+    let Some(database) = frond_testkit::Postgres::start() else { return };
+    let folder = apps();
+    settings(&folder, &format!("[jobs]\nstore = \"{}\"\nstore-wait = \"600s\"\n", database.url("postgres")));
+    let mut server = Server::of(&folder);
+    database.psql("ALTER TABLE jobs RENAME COLUMN share TO shares");
+    let refused = server.wire().ask("POST", "/v1/apps/app/jobs", &by_key(&["ok"])).expect(500);
+    assert!(!refused.text().contains("share"), "{}", refused.text());
+    for line in ["a call to the store of jobs failed", "no jobs can be taken"] {
+        server.running.wait_for(line);
+        let said = server.running.said();
+        let said = said.lines().last().unwrap();
+        assert!(said.contains("PostgreSQL says 42703: column ") && said.contains("share"), "{said}");
+    }
+    database.psql("ALTER TABLE jobs RENAME COLUMN shares TO share");
+    database.stop();
+    server.running.wait_for("ERROR the store of jobs cannot be reached");
+    database.start_again();
+    server.running.wait_for("the store of jobs is reached again");
+    server.signal("TERM");
+    server.end().expect(0);
+}
+
+#[test]
 fn an_unknown_key() {
     assert_snapshot!(refusal("slots = 2\nlisen = \"127.0.0.1:0\"\n"), @r#"
     exit 64

@@ -58,6 +58,30 @@ test("failures stand with their slug, their frames and their log", async (page) 
   check(failures.some((text) => text.includes("log") && text.includes("panicked at")), failures.join(" | "));
 });
 
+test("a limit that ended a leaf stands with its key and how to raise it", async (page) => {
+  await open(page, "faulty.html");
+  const told = "limits.leaf.output is 4 MiB; raise it with `[limits.leaf] output = …`";
+  const row = (await texts(page, ".missing tbody tr")).find((text) => text.startsWith("huge-output "));
+  check(row?.includes(told), row);
+  const failures = await texts(page, "section[aria-label=Failures] li");
+  check(failures.some((text) => text.includes("output-too-large") && text.includes(told)), failures.join(" | "));
+});
+
+test("what a leaf wrote that succeeded is shown, and leads to its partition", async (page) => {
+  await open(page, "faulty.html");
+  const section = "section[aria-label='Written by leaves that succeeded']";
+  same(await texts(page, `${section} li`), ["say:hello said hello muttered hello"], "what was written");
+  await page.click(`${section} button`);
+  same(await texts(page, ".partition h2"), ["Partition say:hello"], "the partition");
+  check((await texts(page, ".partition .log")).includes("said hello muttered hello"), "its log");
+});
+
+test("a remark on an input is a note", async (page) => {
+  await open(page, "noted.html");
+  const [note] = await texts(page, ".run > .notes > p");
+  check(note?.startsWith("note: `text.gz`: compressed (gzip)"), note);
+});
+
 test("an attempt that was made again is drawn, counted and told of", async (page) => {
   await open(page, "faulty.html");
   const row = await page.$eval(".wf-row:has([title=unavailable])", (row) => ({ bars: row.querySelectorAll(".bar-failed").length, note: row.innerText }));

@@ -1,5 +1,5 @@
-// The page of a running server: node served.mjs URL [URL-OF-ONE-WITH-A-TOKEN TOKEN]. It serves the apps `rail`, `faulty` and
-// `pi`, the last cut into 10,000 partitions.
+// The page of a running server: node served.mjs URL [URL-OF-ONE-WITH-A-TOKEN TOKEN]. It serves the apps `rail`, `faulty`,
+// `wordcount`, whose input is compressed, and `pi`, which is cut into 10,000 partitions.
 
 import { check, fits, longestPause, NARROW, runAll, same, test, texts, until } from "./browser.mjs";
 
@@ -95,8 +95,7 @@ test("the waterfall moves while a query runs, and ends with it", async (page) =>
   await until("a running leaf", () => page.$(".bar-open"));
   same(await texts(page, ".query-title .badge"), ["running"], "the badge while it runs");
   const [before] = await texts(page, ".query-head .verdict");
-  await page.waitForTimeout(300);
-  check((await texts(page, ".query-head .verdict"))[0] !== before, "its clock runs");
+  await until("its clock", async () => (await texts(page, ".query-head .verdict"))[0] !== before);
   await until("the end", async () => (await texts(page, ".query-title .badge"))[0]?.startsWith("partial 3 of 4"));
   check(!(await page.$(".bar-open")) && (await page.$(".bar-failed")), "what ran has ended, what failed is marked");
   await until("the answer", () => page.$("section[aria-label=Answer] .code"));
@@ -108,6 +107,44 @@ test("a running query is cancelled, and answers with what is there", async (page
   await page.click("button:text-is('cancel')");
   await until("the end", async () => /^(partial|failed)/.test((await texts(page, ".query-title .badge"))[0]));
   check((await texts(page, ".coverage-key")).join(" ").includes("cancelled"), "what was cancelled is counted");
+});
+
+test("a stream of events that is over is not asked for again", async (page) => {
+  const id = await begin(page, "rail", RAIL);
+  const path = `/v1/queries/${id}`;
+  await until("its end", async () => (await (await fetch(new URL(path, base))).json()).state !== "running");
+  const asked = [];
+  page.on("response", (response) => asked.push(`${response.status()} ${new URL(response.url()).pathname}`));
+  const follows = () => asked.filter((one) => one.endsWith(`${path}/events`));
+  const shown = async () => {
+    await page.goto(base);
+    await openQuery(page, id);
+    // Once the stream is over, the query itself is asked for again.
+    await until("the query again", () => asked.filter((one) => one.endsWith(path)).length >= 2);
+  };
+  await shown();
+  same(follows(), [`200 ${path}/events`], "requests when the end is heard");
+  // The end is known, but not taken for one: only the server's 204 says that nothing more comes.
+  await page.route(`**${path}/events`, async (route) => {
+    const response = await route.fetch();
+    const body = await response.text();
+    await route.fulfill({ response, body: body.replace(/^event: ?query-ended$/m, "event: other") });
+  });
+  asked.length = 0;
+  await shown();
+  same(follows(), [`200 ${path}/events`, `204 ${path}/events`], "requests when it is not");
+  await until("the end", async () => (await texts(page, ".query-title .badge"))[0] === "complete");
+  check(!(await texts(page, ".notice")).some((text) => text.includes("connection is lost")), "nothing is lost");
+});
+
+test("a remark on an input stands by the answer and by a job", async (page) => {
+  const remark = "`text.gz`: compressed (gzip), and given to leaves as it is (decompress it first)";
+  await ask(page, "wordcount", { body: '{"top":1}' });
+  same(await texts(page, ".result .notes li"), [remark], "beside the answer");
+  const id = await submitted(page, "wordcount", '{"top":1}');
+  await page.goto(hash(`jobs/${id}`));
+  await jobIs(page, "succeeded");
+  same(await texts(page, "section[aria-label=Coverage] .notes li"), [remark], "with the job");
 });
 
 test("the list of queries follows what happens", async (page, context) => {

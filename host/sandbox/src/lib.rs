@@ -38,6 +38,7 @@ pub mod profile;
 pub mod program;
 mod refusal;
 mod shape;
+mod shares;
 pub mod slots;
 mod stop;
 pub mod trial;

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::host::Caller;
 use crate::leaf::Leaf;
 use crate::park::{self, Seat};
+use crate::shares::{Share, Shares};
 use crate::turns::Turns;
 
 /// How long a thread stays with one query while others wait.
@@ -49,8 +50,8 @@ fn behind(count: usize) -> usize {
 #[derive(Default)]
 struct Queries {
     attached: Turns<Arc<Query>>,
-    /// How much the background work that had the last turn had had: see [`Query::had`].
-    served: u64,
+    /// Who of background work is next.
+    shares: Shares,
     /// Attempts that were begun elsewhere and are to be made here.
     handed: VecDeque<(Arc<Query>, Attempt)>,
     /// Of threads that wait for something to claim, the last to have begun to at the end.
@@ -81,18 +82,17 @@ impl Queries {
         })
     }
 
-    /// Of background work that which has had the least for its weight. What had nothing to do meanwhile has no claim to what it
-    /// would have had (start-time fair queueing: Goyal, Vin and Cheng 1996).
+    /// Of background work that which has had the least for its weight.
     fn claim_behind(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
         if self.behind == 0 {
             return None;
         }
         let behind = |query: &&Arc<Query>| query.is_behind() && query.scatter.is_claimable();
         let mut behind: Vec<_> = self.attached.iter().filter(behind).collect();
-        behind.sort_by_key(|query| query.had.load(Ordering::Relaxed).max(self.served));
+        behind.sort_by_key(|query| self.shares.place(&query.share));
         let (query, attempt) = behind.into_iter().find_map(|query| Some((query, query.scatter.claim(slot, now())?)))?;
-        self.served = query.had.fetch_max(self.served, Ordering::Relaxed).max(self.served);
         let begun = (query.clone(), attempt);
+        self.shares.begin(&begun.0.share);
         self.behind -= 1;
         Some(begun)
     }
@@ -122,8 +122,8 @@ impl Queries {
 struct Query {
     scatter: Arc<Scatter>,
     leaf: Leaf,
-    /// Of background work: nanoseconds of leaves, divided by its weight.
-    had: AtomicU64,
+    /// Of background work.
+    share: Share,
 }
 
 impl Drop for Owner {
@@ -312,8 +312,7 @@ impl Query {
             }
         }
         if let Some(weight) = self.scatter.background() {
-            let had = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / u64::from(weight);
-            self.had.fetch_add(had, Ordering::Relaxed);
+            self.share.ran(took, weight);
         }
         self.leaf.plugin.learn(seat.slot, took);
         left
@@ -376,7 +375,7 @@ impl LeafHost {
 
 impl LeafRunner for LeafHost {
     fn attach(&self, scatter: Arc<Scatter>) {
-        let query = Arc::new(Query { scatter: scatter.clone(), leaf: self.leaf.clone(), had: AtomicU64::new(0) });
+        let query = Arc::new(Query { scatter: scatter.clone(), leaf: self.leaf.clone(), share: Share::default() });
         lock(&self.slots.0.0.queries).attached.push(query.clone());
         let shared = Arc::downgrade(&self.slots.0.0);
         let closing = Arc::downgrade(&scatter);

@@ -1,4 +1,5 @@
-//! The scripts that prepare a machine: they say what they are about to do, and leave it alone when told to.
+//! The scripts that prepare a machine: they say what they are about to do, and leave it alone when told to. And the task
+//! runner, which hides no failure behind another.
 #![allow(clippy::unwrap_used, reason = "helpers of tests stop the test where it is")]
 
 use std::fs;
@@ -120,5 +121,50 @@ fn a_system_that_frond_does_not_run_on_is_told_so_in_one_sentence() {
     for (name, machine_name) in [("Darwin", "arm64"), ("Linux", "riscv64"), ("FreeBSD", "x86_64")] {
         let sentence = format!("Frond runs on Linux, on x86-64 and aarch64: this is {name} on {machine_name}\n");
         assert_eq!(system(name, machine_name), (1, sentence));
+    }
+}
+
+/// The task runner alone in a folder, on a machine where everything succeeds but the calls of cargo that `fails` matches.
+/// Exit code and stdout of `make test`, and the calls of cargo in their order.
+fn make_test(fails: &str) -> (i32, String, Vec<String>) {
+    let cargo = format!("echo \"$*\" >>\"$LOG\"\ncase \"$*\" in {fails}) exit 101 ;; esac");
+    let machine = machine(&[("cargo", &cargo), ("sh-of-ci", "")]);
+    let (folder, log) = (machine.path().join("project"), machine.path().join("log"));
+    fs::create_dir_all(folder.join(".ci")).unwrap();
+    fs::copy(project().join("Makefile"), folder.join("Makefile")).unwrap();
+    for script in fs::read_dir(project().join(".ci")).unwrap().map(|entry| entry.unwrap().file_name()) {
+        fs::copy(machine.path().join("sh-of-ci"), folder.join(".ci").join(script)).unwrap();
+    }
+    let mut make = Command::new("make");
+    make.arg("test").current_dir(folder).env_clear().env("LOG", &log);
+    make.env("PATH", format!("{}:/bin:/usr/bin", machine.path().display()));
+    let output = make.output().unwrap();
+    let calls = fs::read_to_string(log).unwrap().lines().map(str::to_owned).collect();
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap(), calls)
+}
+
+#[test]
+fn every_step_of_the_tests_runs_and_what_failed_is_named_last() {
+    let (code, said, whole) = make_test("nothing");
+    assert_eq!((code, said.contains("failed")), (0, false), "{said}");
+    let tests: Vec<_> = whole.iter().filter(|call| call.starts_with("test ")).collect();
+    assert_eq!(tests.len(), 2, "{whole:?}");
+    for call in tests {
+        assert!(call.contains(" --no-fail-fast") && call.contains(" --config .cargo/test.toml"), "{call}");
+    }
+    let all = "lint, examples in the documentation, tests (their targets are named above)";
+    let steps = [
+        ("fmt*", "lint"),
+        ("clippy*", "lint"),
+        ("doc*", "lint"),
+        ("*--doc*", "examples in the documentation"),
+        ("*--tests*", "tests (their targets are named above)"),
+        ("fmt*|clippy*|doc*|test*", all),
+    ];
+    for (fails, named) in steps {
+        let (code, said, calls) = make_test(fails);
+        assert_ne!(code, 0, "{fails}");
+        assert_eq!(said.lines().last(), Some(format!("failed: {named}").as_str()), "{fails}");
+        assert_eq!(calls, whole, "{fails}");
     }
 }

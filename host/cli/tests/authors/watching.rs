@@ -1,6 +1,14 @@
 //! `frond test --watch`: again at each change, until Ctrl-C.
 
-use crate::kit::Running;
+use std::mem::MaybeUninit;
+use std::os::unix::fs::symlink;
+use std::sync::mpsc;
+use std::time::Duration;
+use std::{fs, thread};
+
+use rustix::fs::inotify;
+
+use crate::kit::{Running, can_build, plugin, root};
 use crate::{Folder, faulty, frond};
 
 const WAITS: &str = "waiting for a change in app (Ctrl-C ends it)";
@@ -56,4 +64,63 @@ fn an_interrupt_in_the_midst_of_a_run_ends_it() {
     let mut running = frond(["test", "app", "--watch", "--build"]).dir(folder.dir()).start();
     running.wait_for("building").interrupt();
     running.end().expect(130);
+}
+
+/// Saves a file with what it had, and waits until somebody has read it: changes that came before have been looked at, too,
+/// and lead to no run any more.
+fn look(folder: &Folder, name: &str) {
+    let same = folder.write("same", fs::read(folder.path(name)).unwrap());
+    let watch = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
+    inotify::add_watch(&watch, &same, inotify::WatchFlags::CLOSE_NOWRITE).unwrap();
+    fs::rename(same, folder.path(name)).unwrap();
+    let (send, looked) = mpsc::channel();
+    thread::spawn(move || {
+        let mut buffer = [MaybeUninit::uninit(); 512];
+        let _ = send.send(inotify::Reader::new(watch, &mut buffer).next().is_ok());
+    });
+    assert_eq!(looked.recv_timeout(Duration::from_secs(120)), Ok(true), "nobody looks at {name}");
+}
+
+#[test]
+fn a_build_that_writes_another_file_too_comes_to_rest() {
+    let folder = faulty();
+    symlink(plugin("faulty"), folder.path("built.wasm")).unwrap();
+    // Each build tells, outside of what is watched, of which source it was.
+    let build = "cat source.txt >>../builds; cp ../built.wasm leaf.wasm; cat ../builds >built-at.txt";
+    folder.write("app/frond.toml", format!("[leaf]\ncomponent = \"leaf.wasm\"\nbuild = \"{build}\"\n"));
+    folder.write("app/source.txt", "first\n");
+    folder.write("app/cases/one.toml", CASE);
+    let mut running = frond(["test", "app", "--watch", "--build", "--no-laws"]).dir(folder.dir()).start();
+    // Such a file is a source until it has changed during three runs in a row.
+    running.wait_for("/app/built-at.txt` changes during each run").wait_for(WAITS);
+    for source in ["second\n", "third\n"] {
+        look(&folder, "app/cases/one.toml");
+        save(&folder, "app/source.txt", source);
+        running.wait_for(WAITS);
+    }
+    look(&folder, "app/cases/one.toml");
+    running.interrupt();
+    running.end().expect(0);
+    assert_eq!(fs::read_to_string(folder.path("builds")).unwrap(), "first\nfirst\nfirst\nsecond\nthird\n");
+}
+
+#[test]
+fn a_plugin_in_c_is_built_once_for_each_change() {
+    if !can_build("c") {
+        return;
+    }
+    let folder = Folder::new();
+    folder.frond("new leaf --lang c --kind leaf").run().expect(0);
+    let watch = frond(["test", "leaf", "--watch", "--build", "--no-laws"]).dir(folder.dir());
+    let mut running = watch.env("FROND_TOOLS", root().join(".tools")).start();
+    let waits = WAITS.replace("app", "leaf");
+    running.wait_for(&waits);
+    look(&folder, "leaf/README.md");
+    let source = fs::read_to_string(folder.path("leaf/leaf.c")).unwrap();
+    save(&folder, "leaf/leaf.c", &format!("{source}// Changed.\n"));
+    running.wait_for(&waits);
+    look(&folder, "leaf/README.md");
+    running.interrupt();
+    let said = running.end().expect(0).err();
+    assert_eq!(said.matches("build.sh: plugin.wasm: ").count(), 2, "{said}");
 }

@@ -2,8 +2,10 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
-use crate::kit::{Folder, frond};
+use crate::kit::{Folder, frond, skip};
+use crate::server::Server;
 
 #[test]
 fn without_a_home_a_warning_says_how_to_keep_what_is_compiled() {
@@ -40,4 +42,32 @@ fn a_volume_that_others_may_write_to_gets_a_folder_of_its_own() {
         assert_eq!(fs::metadata(own).unwrap().permissions().mode() & 0o777, 0o700);
         assert!(fs::read_dir(own).unwrap().next().is_some(), "{own:?} is empty");
     }
+}
+
+/// Makes a folder read-only, goes there, and becomes what follows.
+const READ_ONLY: &str = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && cd \"$0\" && ! touch file 2>/dev/null && exec \"$@\"";
+const OWN_MOUNTS: [&str; 5] = ["--user", "--map-root-user", "--mount", "sh", "-c"];
+
+#[test]
+fn apps_in_a_folder_that_is_read_only_are_served() {
+    let folder = Folder::with_app("faulty", "[source]\nkind = \"query\"");
+    let read_only = OWN_MOUNTS.into_iter().chain([READ_ONLY, folder.dir().to_str().unwrap()]);
+    if !Command::new("unshare").args(read_only.clone()).arg("true").status().is_ok_and(|status| status.success()) {
+        return skip("this machine lets nobody have mounts of their own (unshare --user --mount)");
+    }
+    let state = Folder::new();
+    let serve = folder.frond("serve . --listen 127.0.0.1:0").env("XDG_STATE_HOME", state.dir());
+    let server = Server::by(serve.through("unshare", read_only));
+    let order = r#"{"query":{},"partitions":[{"key":"ok-1","data":""}]}"#;
+    let (status, answer) = server.ask("POST", "/v1/apps/app/query", order);
+    assert_eq!(status, 200, "{answer}");
+    // What a server keeps has another place.
+    let submit = ["jobs", "submit", "app", order, "--watch", "--server", &format!("http://{}", server.address)];
+    assert_eq!(frond(submit).run().expect(0).out(), answer);
+    let said = server.end();
+    assert!(said.contains("Read-only file system") && said.contains("set `state` in the settings"), "{said}");
+    let kept: Vec<_> = fs::read_dir(state.path("frond")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [kept] = &kept[..] else { panic!("{kept:?}") };
+    assert!(fs::read_dir(kept).unwrap().next().is_some(), "{kept:?} is empty");
+    assert!(!folder.path(".frond").exists());
 }

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use serde_json::json;
 
 use crate::kit::{Folder, Running, frond};
+use crate::server::Server;
 
 /// A folder with a server's settings, and its certificate in `server.pem`.
 fn secure(rest: &str) -> Folder {
@@ -42,13 +43,20 @@ fn jobs_are_asked_for_over_https() {
     assert!(unset.contains("SSL_CERT_FILE must lead to root certificates"), "{unset}");
 }
 
+/// An app whose guests may ask this machine.
+const GRANTED: &str = "[source]\nkind = \"query\"\n\n[[grants.http]]\nhost = \"localhost:*\"\nprivate = true\n";
+
+/// A query whose guest asks the server whether it lives.
+fn asking(url: &str) -> String {
+    json!({ "query": {}, "partitions": [{ "key": format!("http:GET {url}/healthz"), "data": "" }] }).to_string()
+}
+
 #[test]
 fn guests_believe_the_roots_of_the_environment() {
-    let grants = "[[grants.http]]\nhost = \"localhost:*\"\nprivate = true\n";
-    let folder = secure(&format!("[source]\nkind = \"query\"\n\n{grants}"));
+    let folder = secure(GRANTED);
     let (_server, url) = serve(&folder);
-    let order = json!({ "query": {}, "partitions": [{ "key": format!("http:GET {url}/healthz"), "data": "" }] });
-    let asked = || frond(["query", "app", &order.to_string(), "--format", "json"]).dir(folder.dir());
+    let order = asking(&url);
+    let asked = || frond(["query", "app", &order, "--format", "json"]).dir(folder.dir());
     asked().env("SSL_CERT_FILE", folder.path("server.pem")).run().expect(0);
     let refused = asked().run().expect(4);
     assert!(refused.out().contains("CertificateError"), "{}", refused.out());
@@ -59,4 +67,19 @@ fn guests_believe_the_roots_of_the_environment() {
         wrong.err()
     );
     assert!(wrong.out().contains("SSL_CERT_FILE must lead to root certificates"), "{}", wrong.out());
+}
+
+#[test]
+fn guests_of_a_server_believe_the_roots_of_its_settings() {
+    let folder = secure(GRANTED);
+    let (_asked, url) = serve(&folder);
+    let ask = |settings: &str| {
+        folder.write("asks.toml", format!("state = \"asks\"\n{settings}"));
+        let server = Server::by(folder.frond("serve . --config asks.toml --listen 127.0.0.1:0"));
+        server.ask("POST", "/v1/apps/app/query", &asking(&url))
+    };
+    let (status, answer) = ask("roots = \"server.pem\"\n");
+    assert!(status == 200 && answer.contains("\"status\":200"), "{status} {answer}");
+    let (status, refused) = ask("");
+    assert!(status >= 500 && refused.contains("CertificateError"), "{status} {refused}");
 }

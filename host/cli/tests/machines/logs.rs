@@ -2,68 +2,34 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::process::Stdio;
 
 use rustix::fs::{OFlags, fcntl_setfl};
 
-use crate::kit::{Folder, Running};
+use crate::kit::Folder;
+use crate::server::Server;
 
 /// Queries whose lines would be more than a pipe holds.
 const QUERIES: usize = 40;
 
-/// A server whose stderr goes there.
-struct Server {
-    running: Running,
-    address: String,
-    _stdout: BufReader<std::io::PipeReader>,
+fn start(folder: &Folder, stderr: impl Into<Stdio>) -> Server {
+    Server::by(folder.frond("serve . --listen 127.0.0.1:0").stderr(stderr))
 }
 
-impl Server {
-    fn start(folder: &Folder, stderr: impl Into<Stdio>) -> Self {
-        let (reader, writer) = std::io::pipe().unwrap();
-        let running = folder.frond("serve . --listen 127.0.0.1:0").stdout(writer).stderr(stderr).start();
-        let mut stdout = BufReader::new(reader);
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").expect("it listens").to_owned();
-        let server = Self { running, address, _stdout: stdout };
-        while server.ask("GET", "/readyz", "").0 != 200 {}
-        while server.ask("GET", "/v1/apps/app", "").0 != 200 {}
-        server
+/// Asks so many queries, each of which has an answer and a line in the log.
+#[track_caller]
+fn answers(server: &Server, queries: usize) {
+    let body = r#"{"query":{},"partitions":[{"key":"ok-1","data":""}]}"#;
+    for number in 0..queries {
+        let (status, answer) = server.ask("POST", "/v1/apps/app/query", body);
+        assert_eq!(status, 200, "query {number}: {answer}");
     }
+}
 
-    /// The status and the body of a reply.
-    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
-        stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).unwrap();
-        let status = reply.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
-        (status, reply.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned())
-    }
-
-    /// Asks so many queries, each of which has an answer and a line in the log.
-    #[track_caller]
-    fn answers(&self, queries: usize) {
-        let body = r#"{"query":{},"partitions":[{"key":"ok-1","data":""}]}"#;
-        for number in 0..queries {
-            let (status, answer) = self.ask("POST", "/v1/apps/app/query", body);
-            assert_eq!(status, 200, "query {number}: {answer}");
-        }
-    }
-
-    fn lost(&self) -> u64 {
-        let (_, metrics) = self.ask("GET", "/metrics", "");
-        let line = metrics.lines().find_map(|line| line.strip_prefix("frond_log_lines_lost_total "));
-        line.expect("the metric").parse().unwrap()
-    }
-
-    fn end(mut self) {
-        self.running.signal("TERM");
-        self.running.end().expect(0);
-    }
+fn lost(server: &Server) -> u64 {
+    let (_, metrics) = server.ask("GET", "/metrics", "");
+    let line = metrics.lines().find_map(|line| line.strip_prefix("frond_log_lines_lost_total "));
+    line.expect("the metric").parse().unwrap()
 }
 
 fn apps() -> Folder {
@@ -74,21 +40,21 @@ fn apps() -> Folder {
 fn a_log_whose_reader_has_gone_away_costs_no_query() {
     let folder = apps();
     let (reader, writer) = std::io::pipe().unwrap();
-    let server = Server::start(&folder, writer);
+    let server = start(&folder, writer);
     let mut log = BufReader::new(reader);
     log.read_line(&mut String::new()).unwrap();
     drop(log);
-    server.answers(QUERIES);
-    while server.lost() < QUERIES as u64 {}
+    answers(&server, QUERIES);
+    while lost(&server) < QUERIES as u64 {}
     server.end();
 }
 
 #[test]
 fn a_log_on_a_full_disk_costs_no_query() {
     let folder = apps();
-    let server = Server::start(&folder, OpenOptions::new().write(true).open("/dev/full").unwrap());
-    server.answers(QUERIES);
-    while server.lost() < QUERIES as u64 {}
+    let server = start(&folder, OpenOptions::new().write(true).open("/dev/full").unwrap());
+    answers(&server, QUERIES);
+    while lost(&server) < QUERIES as u64 {}
     server.end();
 }
 
@@ -104,9 +70,9 @@ fn a_log_that_nobody_reads_costs_no_query_and_no_line() {
         // Both ends of it are this process's and the server's: the flag is of the pipe's end itself.
         fcntl_setfl(&writer, if blocks { OFlags::empty() } else { OFlags::NONBLOCK }).unwrap();
         let folder = apps();
-        let server = Server::start(&folder, writer);
-        server.answers(QUERIES);
-        assert_eq!(server.lost(), 0);
+        let server = start(&folder, writer);
+        answers(&server, QUERIES);
+        assert_eq!(lost(&server), 0);
         let mut log = BufReader::new(reader);
         log.read_exact(&mut vec![0; held]).unwrap();
         let mut ended = 0;

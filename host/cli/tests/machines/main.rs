@@ -12,6 +12,7 @@ mod folders;
 mod https;
 mod logs;
 mod memory;
+mod server;
 mod signals;
 mod streams;
 

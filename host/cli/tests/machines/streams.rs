@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use rustix::fs::{OFlags, fcntl_setfl};
 
 use crate::kit::{Folder, Frond, cache, skip_without};
+use crate::server::Server;
 
 /// A disk without room.
 fn full() -> File {
@@ -16,6 +17,11 @@ fn full() -> File {
 /// A pipe whose reader has gone away.
 fn gone() -> PipeWriter {
     std::io::pipe().unwrap().1
+}
+
+/// The same program, without a stderr at all.
+fn closed(frond: Frond) -> Frond {
+    frond.through("sh", ["-c", "exec \"$0\" \"$@\" 2>&-"])
 }
 
 /// An app with a case, a capture and a recording, for verbs that need one.
@@ -60,6 +66,7 @@ fn a_stderr_that_cannot_be_written_costs_nothing() {
     for (verb, code) in VERBS {
         check(verb, code, |frond| frond.stderr(full()), &folder);
         check(verb, code, |frond| frond.stderr(gone()), &folder);
+        check(verb, code, closed, &folder);
     }
 }
 
@@ -121,4 +128,52 @@ fn a_replay_has_the_exit_code_of_its_call() {
     check(verb, 0, |frond| frond.stderr(full()), &folder);
     check(verb, 0, |frond| frond.stdout(gone()), &folder);
     check(verb, 70, |frond| frond.stdout(full()), &folder);
+}
+
+#[test]
+fn what_asks_a_server_has_its_exit_code_too() {
+    let folder = app();
+    let server = Server::by(folder.frond("serve . --listen 127.0.0.1:0"));
+    let url = format!("http://{}", server.address);
+    let submit = ["jobs", "submit", "app", "@query.json", "--wait", "--server", &url];
+    let id = folder.frond(&submit.join(" ")).run().expect(3).out();
+    let nobody = "0199f2c41d0a7b3c8e5f60718293a4b5";
+    let verbs = [
+        ("list".to_owned(), 0),
+        ("list --format json".to_owned(), 0),
+        (format!("show {id}"), 0),
+        (format!("show {id} --format json"), 0),
+        (format!("watch {id}"), 3),
+        (format!("result {id}"), 3),
+        (format!("show {nobody}"), 64),
+    ];
+    for (verb, code) in &verbs {
+        let verb = &format!("jobs {verb} --server {url}");
+        check(verb, *code, |frond| frond, &folder);
+        check(verb, *code, |frond| frond.stderr(full()), &folder);
+        check(verb, *code, |frond| frond.stderr(gone()), &folder);
+        check(verb, *code, closed, &folder);
+        check(verb, *code, |frond| frond.stdout(gone()), &folder);
+    }
+    for (verb, _) in verbs.iter().filter(|(verb, code)| *code != 64 && !verb.starts_with("watch")) {
+        check(&format!("jobs {verb} --server {url}"), 70, |frond| frond.stdout(full()), &folder);
+    }
+    server.end();
+}
+
+#[test]
+fn a_server_serves_without_its_streams() {
+    let folder = app();
+    let serve = || folder.frond("serve . --listen 127.0.0.1:0");
+    for without in [serve().stderr(full()), serve().stderr(gone()), closed(serve())] {
+        Server::by(without).end();
+    }
+    // Where nobody hears its address on stdout, the log has it.
+    for without in
+        [serve().stdout(gone()), serve().stdout(full()), serve().through("sh", ["-c", "exec \"$0\" \"$@\" >&-"])]
+    {
+        let mut running = without.start();
+        running.wait_for(" in .").signal("TERM");
+        running.end().expect(0);
+    }
 }

@@ -14,6 +14,9 @@ export const processPartition = {
 
 const COMMANDS = {
   throw: ({ key }) => rowOf({ a: 1 }, key),
+  "throw-long"() {
+    throw new Error("x".repeat(1000));
+  },
   "throw-text"() {
     throw "no rows";
   },

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from datetime import datetime
 
 from componentize_py_types import Err
 from wit_world import exports
@@ -33,6 +34,16 @@ def throw(partition: Partition) -> bytes:
 
 def throw_in_library(partition: Partition) -> bytes:
     return json.loads("[1, 2")
+
+
+def import_late(partition: Partition) -> bytes:
+    import csv
+
+    return next(csv.reader(["a"]))[0].encode()
+
+
+def parse_date(partition: Partition) -> bytes:
+    return str(datetime.strptime("2024", "%Y").year).encode()
 
 
 def row_of(rows: dict[str, int], key: str) -> bytes:
@@ -120,6 +131,8 @@ COMMANDS = {
     "grow": grow,
     "grow-beyond": grow_beyond,
     "throw-in-library": throw_in_library,
+    "import-late": import_late,
+    "parse-date": parse_date,
     "huge-output": huge_output,
     "huge-emit": huge_emit,
     "wrong-type": wrong_type,

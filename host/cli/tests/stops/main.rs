@@ -37,13 +37,24 @@ const COMMON: [Command; 8] = [
 
 #[test]
 fn in_python() {
-    let own = ["throw", "throw-in-library", "open-file", "recurse", "grow-beyond", "wrong-type", "exit", "abort"];
+    let own = [
+        "throw",
+        "throw-in-library",
+        "import-late",
+        "parse-date",
+        "open-file",
+        "recurse",
+        "grow-beyond",
+        "wrong-type",
+        "exit",
+        "abort",
+    ];
     check("python", "leaf.py", &own.map(|name| (name, "")), &[("sleep", "time = \"50ms\"")]);
 }
 
 #[test]
 fn in_javascript() {
-    let own = ["throw", "use-console", "recurse", "throw-text", "throw-object", "wrong-type"];
+    let own = ["throw", "throw-long", "use-console", "recurse", "throw-text", "throw-object", "wrong-type"];
     check("javascript", "leaf.js", &own.map(|name| (name, "")), &[]);
 }
 

@@ -133,9 +133,9 @@ impl PostgresStore {
     /// Opens the store in the database that `url` names, completed from the environment as libpq does.
     ///
     /// # Errors
-    /// [`StoreError::Settings`] for a URL that is wrong, and for a pooler in transaction mode; [`StoreError::Unavailable`]
-    /// when the server does not answer; [`StoreError::Newer`] for a database of a newer Frond; [`StoreError::Denied`]
-    /// without the rights that are needed, [`StoreError::ReadOnly`] for a standby.
+    /// [`StoreError::Settings`] for a URL that is wrong, for a pooler in transaction mode, and for a database whose encoding
+    /// is not UTF8; [`StoreError::Unavailable`] when the server does not answer; [`StoreError::Newer`] for a database of a
+    /// newer Frond; [`StoreError::Denied`] without the rights that are needed, [`StoreError::ReadOnly`] for a standby.
     pub async fn open(url: &DatabaseUrl, options: Options) -> Stored<Self> {
         let target = target::Target::new(url, &environment)?;
         let connector = connect::Connector::new(target, &options)?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use frond_jobs::clock::SetClock;
 use frond_jobs::processor::{Bell, Processor, Settings};
 use frond_jobs::sqlite::{Options, SqliteStore};
 use frond_jobs::store::{Hook, HookedStore, Job, NewJob};
@@ -101,8 +102,17 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// A store whose time is what the clock shows.
+    pub(crate) fn by(clock: SetClock) -> Self {
+        Self::with(Options { clock: Some(clock), ..Options::default() })
+    }
+
+    fn with(options: Options) -> Self {
         let folder = TempDir::new().unwrap();
-        let own = Arc::new(SqliteStore::open(&folder.path().join("jobs"), Options::default()).unwrap());
+        let own = Arc::new(SqliteStore::open(&folder.path().join("jobs"), options).unwrap());
         Self { store: own.clone(), own, _folder: folder }
     }
 
@@ -217,6 +227,11 @@ impl Gate {
                 Ok(())
             })
         })
+    }
+
+    /// True once a call was held up.
+    pub(crate) fn has_held(&self) -> bool {
+        *self.entered.borrow()
     }
 
     /// Waits until a call is held up.

@@ -1,28 +1,83 @@
-//! An owner whose lease cannot be renewed stops by itself.
+//! An owner whose lease cannot be renewed stops by itself, and in time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use frond_jobs::JobState;
+use frond_jobs::UnixMs;
+use frond_jobs::clock::{SetClock, ms};
+use frond_jobs::store::Apps;
 use frond_testkit::{Merges, Script, Turn};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, advance};
 
-use crate::kit::{App, Bench, Gate, Running, until};
+use crate::kit::{App, Bench, Gate, Running};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_falls_silent_ends_the_work_with_the_lease() {
-    let (bench, gate) = (Bench::new(), Gate::new());
+const LEASE: Duration = Duration::from_secs(10);
+const STEP: Duration = Duration::from_millis(100);
+/// More looks than anything here takes: a test that needs more hangs.
+const LOOKS: usize = 60_000;
+
+/// The time of the processor, which is paused and passes step by step, and that of its store, which is the same.
+struct Time {
+    clock: SetClock,
+    start: Instant,
+}
+
+impl Time {
+    fn now(&self) -> UnixMs {
+        UnixMs(1_000_000 + ms(self.start.elapsed()))
+    }
+
+    /// Lets everything work for a moment in which no time passes: paused time stands still while a thread is waited for.
+    async fn stand_still() {
+        spawn_blocking(|| std::thread::sleep(Duration::from_millis(1))).await.unwrap();
+    }
+
+    /// Waits until it is so, while no time passes.
+    async fn until(what: &str, is_so: impl Fn() -> bool) {
+        for _ in 0..LOOKS {
+            if is_so() {
+                return;
+            }
+            Self::stand_still().await;
+        }
+        panic!("never was this so: {what}");
+    }
+
+    /// One step of time, and what happens then.
+    async fn pass(&self) {
+        advance(STEP).await;
+        self.clock.set(self.now());
+        Self::stand_still().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_falls_silent_ends_the_work_before_the_lease_ends() {
+    let time = Time { clock: SetClock::default(), start: Instant::now() };
+    time.clock.set(time.now());
+    let (bench, gate) = (Bench::by(time.clock.clone()), Gate::new());
     let app = App::new(Script::all(Turn::never()), Merges::sorted(), 3);
     let stage = app.stage.clone();
-    let running = Running::with(bench.hooked(gate.hook("renew")), Arc::new(app), Duration::from_secs(1));
     let id = bench.submit().await;
-    until("the leaves run", || stage.leaves.running() > 0).await;
-    gate.entered().await;
+    let running = Running::with(bench.hooked(gate.hook("renew")), Arc::new(app), LEASE);
+    Time::until("the leaves run", || stage.leaves.running() > 0).await;
     // No renewal is ever answered.
-    until("the leaves stop", || stage.leaves.running() == 0).await;
-    until("the job counts as lost", || running.tally.lost() == 1).await;
+    while stage.leaves.running() > 0 {
+        assert!(time.start.elapsed() < LEASE, "the lease is over, and the leaves still run");
+        time.pass().await;
+    }
+    assert!(gate.has_held(), "the owner gave up without a try");
+    Time::until("the job counts as lost", || running.tally.lost() == 1).await;
     let job = bench.store.get(id).await.unwrap();
     assert!(!job.state.is_ended(), "it is left to others: {job:?}");
-    gate.open();
-    assert_eq!(bench.until(id, |job| job.epoch > 1).await.state, JobState::Running);
-    running.stop().await;
+    let until = job.lease_until.unwrap();
+    assert!(time.now() < until, "the leaves stopped at {:?}, and the lease was over at {until:?}", time.now());
+    let take = async || bench.store.take("other", &Apps::All, LEASE).await.unwrap();
+    assert_eq!(take().await, None, "the lease still holds when the leaves have stopped");
+    running.kill().await;
+    while time.now() < until {
+        time.pass().await;
+    }
+    assert_eq!(take().await.map(|taken| (taken.job.id, taken.epoch)), Some((id, 2)));
 }

@@ -199,6 +199,47 @@ async fn a_store_that_has_all_it_may_have_takes_no_new_jobs() {
     }
 }
 
+/// Fills the store with a job of some 16 MiB of partials, and deletes it. Returns the bytes that the store took in between.
+async fn fill_and_delete(store: &Store, number: u64) -> u64 {
+    let job = id(number);
+    store.submit(crate::kit::job(number)).await.unwrap();
+    let epoch = crate::kit::take(store, number * 10_000).await.unwrap().epoch;
+    store.plan(job, epoch, plan(64)).await.unwrap();
+    // Bytes that cannot be packed, by a generator of random numbers (xorshift).
+    let mut state = number;
+    for index in 0..64 {
+        let mut bytes = Vec::with_capacity(256 << 10);
+        while bytes.len() < 256 << 10 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            bytes.extend(state.to_le_bytes());
+        }
+        store.accept(job, epoch, vec![result(index, Outcome::Done(bytes.into()))]).await.unwrap();
+    }
+    store.finish(job, epoch, ended(End::Cancelled, number * 10_000 + 50)).await.unwrap();
+    let full = store.usage().await.unwrap().bytes;
+    store.delete(job).await.unwrap();
+    store.sweep(at(number * 10_000 + 60)).await.unwrap();
+    full
+}
+
+#[tokio::test]
+async fn room_that_is_swept_is_used_again() {
+    let database = database!(new);
+    let store = database.open(9).await.unwrap();
+    // It is vacuumed when this test does it, and at no other time.
+    let off = "SET (autovacuum_enabled = off, toast.autovacuum_enabled = off)";
+    database.run(&format!("ALTER TABLE partitions {off}; ALTER TABLE jobs {off}")).await;
+    let first = fill_and_delete(&store, 1).await;
+    assert!(first > 16 << 20, "{first}");
+    for number in 2..=4 {
+        database.run("VACUUM").await;
+        let again = fill_and_delete(&store, number).await;
+        assert!(again < first + first / 4, "{first} bytes have become {again}");
+    }
+}
+
 #[tokio::test]
 async fn a_text_that_postgres_does_not_keep_is_refused() {
     let database = database!(new);

@@ -24,6 +24,7 @@ on_both!(
     every_write_of_an_owner_that_is_through_is_refused,
     moves_in_the_wrong_order_are_refused,
     an_owner_is_told_to_stop_until_it_does,
+    what_others_want_of_a_job_its_owner_alone_can_read,
     who_takes_over_knows_that_it_should_stop,
     what_an_owner_had_is_there_after_a_restart,
     owners_that_are_lost_without_a_result_are_counted,
@@ -225,6 +226,7 @@ async fn what_is_given_back_keeps_its_place(bench: Bench) {
 async fn refused(store: &Store, job: frond_jobs::JobId, epoch: u64) {
     let before = (get(store, job).await, rows(store, job).await, store.events(job, 0, 100).await.unwrap());
     assert_eq!(name(&store.renew(job, epoch, at(9000)).await), "fenced");
+    assert_eq!(name(&store.wanted(job, epoch).await), "fenced");
     assert_eq!(name(&store.release(job, epoch).await), "fenced");
     assert_eq!(name(&store.plan(job, epoch, plan(3)).await), "fenced");
     assert_eq!(name(&store.accept(job, epoch, vec![done(0)]).await), "fenced");
@@ -295,6 +297,27 @@ async fn an_owner_is_told_to_stop_until_it_does(bench: Bench) {
     assert_eq!(store.renew(job, epoch, at(2000)).await.unwrap().cancel, Some(CancelKind { keep_partial: false }));
     let over = store.finish(job, epoch, ended(End::Cancelled, 40)).await.unwrap();
     assert_eq!((over.state, over.cancel), (JobState::Cancelled, Some(CancelKind { keep_partial: false })));
+}
+
+async fn what_others_want_of_a_job_its_owner_alone_can_read(bench: Bench) {
+    let store = bench.store();
+    let (job, stale) = running(&store, 2).await;
+    let taken = take(&store, 5000).await.unwrap();
+    let epoch = taken.epoch;
+    assert_eq!(store.wanted(job, epoch).await.unwrap().cancel, None);
+    for keep_partial in [true, false] {
+        store.cancel(job, keep_partial, at(5010)).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(store.wanted(job, epoch).await.unwrap().cancel, Some(CancelKind { keep_partial }));
+        }
+    }
+    assert_eq!(get(&store, job).await.lease_until, taken.job.lease_until, "it is read, and nothing is renewed");
+    for other in [stale, epoch + 1] {
+        assert_eq!(name(&store.wanted(job, other).await), "fenced");
+    }
+    assert_eq!(name(&store.wanted(id(9), epoch).await), "not found");
+    store.finish(job, epoch, ended(End::Cancelled, 5020)).await.unwrap();
+    assert_eq!(name(&store.wanted(job, epoch).await), "fenced");
 }
 
 async fn who_takes_over_knows_that_it_should_stop(bench: Bench) {

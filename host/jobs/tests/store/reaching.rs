@@ -1,15 +1,16 @@
 //! How a database is reached: through silence, poolers and TLS, and with the rights that a role has.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use frond_jobs::postgres::{Options, PostgresStore};
 use frond_jobs::store::location::DatabaseUrl;
-use frond_jobs::store::{Apps, Filter, Page, chain};
-use frond_jobs::{JobStore, StoreError};
+use frond_jobs::store::{Apps, Filter, NewJob, News, Page, chain};
+use frond_jobs::{End, JobStore, StoreError};
 use frond_testkit::{Pooler, Postgres, Proxy};
 use tempfile::TempDir;
 
-use crate::kit::{id, job};
+use crate::kit::{done, ended, id, job, plan};
 use crate::server::{Database, options, run};
 
 const LEASE: Duration = Duration::from_secs(3600);
@@ -62,6 +63,46 @@ async fn a_connection_that_falls_silent_is_given_up() {
     // The connections that were cut off are never heard again: others are made.
     proxy.speak();
     assert_eq!(insist(async || store.get(id(1)).await).await.id, id(1));
+}
+
+#[tokio::test]
+async fn every_call_of_an_owner_gives_a_silent_connection_up() {
+    const CALLS: usize = 8;
+    let Some(database) = Database::new().await else { return };
+    let proxy = Proxy::before(database.server().port()).await;
+    let place = url(proxy.url(database.name()));
+    let short = Duration::from_secs(2);
+    let options = Options { patience: short, statement_timeout: short, connections: 1, ..options(9) };
+    // Each has a connection that was heard before, and is the one that falls silent.
+    let mut stores = Vec::new();
+    for _ in 0..CALLS {
+        let store = insist(async || PostgresStore::open(&place, options.clone()).await).await;
+        insist(async || store.ping().await).await;
+        stores.push(store);
+    }
+    proxy.fall_silent();
+    let [renew, wanted, release, planning, accept, merge, append, finish] = &stores[..] else { panic!() };
+    // Reads of what may be large are waited for as long as that may take: see `Options::patience`.
+    let news = News { lines: vec!["{}".to_owned()], ..News::default() };
+    let answers = tokio::join!(
+        async { said(renew.renew(id(1), 1, LEASE).await) },
+        async { said(wanted.wanted(id(1), 1).await) },
+        async { said(release.release(id(1), 1).await) },
+        async { said(planning.plan(id(1), 1, plan(2)).await) },
+        async { said(accept.accept(id(1), 1, vec![done(0)]).await) },
+        async { said(merge.merge(id(1), 1).await) },
+        async { said(append.append(id(1), 1, news).await) },
+        async { said(finish.finish(id(1), 1, ended(End::Failed, 9).0).await) },
+    );
+    let answers: [String; CALLS] = answers.into();
+    let silent = |answer: &String| answer.starts_with("timed-out: ") && answer.contains("has not answered for");
+    assert!(answers.iter().all(silent), "{answers:#?}");
+}
+
+/// How a call has failed, with its causes.
+fn said<T: Debug>(answer: Result<T, StoreError>) -> String {
+    let error = answer.unwrap_err();
+    format!("{}: {}", error.slug(), chain(&error))
 }
 
 #[tokio::test]
@@ -126,6 +167,26 @@ async fn a_role_that_may_not_make_tables_is_told_what_it_lacks() {
     assert!(said.contains(&format!("GRANT USAGE, CREATE ON SCHEMA public TO {role}")), "{said}");
     database.run(&format!("GRANT USAGE, CREATE ON SCHEMA public TO {role}")).await;
     assert!(open(&place).await.unwrap().submit(job(1)).await.unwrap().fresh);
+}
+
+#[tokio::test]
+async fn a_database_that_lacks_characters_is_refused_with_the_statement_that_makes_another() {
+    let Some(database) = Database::empty().await else { return };
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let name = format!("{}_{}", database.name(), encoding.to_lowercase());
+        let own = "TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'";
+        database.run(&format!("CREATE DATABASE {name} ENCODING '{encoding}' {own}")).await;
+        let said = refusal(database.url().replace(database.name(), &name)).await;
+        assert!(said.contains(&format!("the encoding of the database `{name}` is {encoding}")), "{said}");
+        let (_, remedy) = said.split_once("(make another database: ").unwrap_or_else(|| panic!("{said}"));
+        let (remedy, _) = remedy.split_once(')').unwrap();
+        assert!(remedy.starts_with("CREATE DATABASE jobs ") && remedy.contains("UTF8"), "{said}");
+        let made = format!("{name}_made");
+        database.run(&remedy.replace("DATABASE jobs", &format!("DATABASE {made}"))).await;
+        let store = open(database.url().replace(database.name(), &made)).await.unwrap();
+        let new = NewJob { caller: Some("日本 \u{1f33f}".to_owned()), ..job(1) };
+        assert_eq!(store.submit(new.clone()).await.unwrap().job.caller, new.caller);
+    }
 }
 
 #[tokio::test]

@@ -236,10 +236,10 @@ impl Asked {
         self.json()["reports"]["a"].clone()
     }
 
-    /// True when the answer left before its deadline.
+    /// True when a leaf began, if there was one, and the answer left before its deadline.
     pub(crate) fn is_in_time(&self) -> bool {
-        let timings = self.answer.coverage().timings;
-        timings.total < timings.deadline
+        let (timings, tally) = (self.answer.coverage().timings, self.answer.coverage().partitions);
+        (tally.planned == 0 || tally.not_started < tally.planned) && timings.total < timings.deadline
     }
 }
 

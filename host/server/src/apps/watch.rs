@@ -184,6 +184,20 @@ mod tests {
     }
 
     #[test]
+    fn folders_that_others_change_are_looked_at_while_they_are_followed() {
+        let own = tempfile::tempdir().unwrap();
+        let (own, others) = (own.path(), Path::new("/proc/self"));
+        let mut watch = Watch::new(Arc::new(Inbox::new(1)));
+        assert_eq!((watch.start(Watching::Told), watch.patience()), (None, None));
+        // Tests may run on a file system that others change.
+        let alone = (!tells_all(own)).then_some(SOONEST);
+        for (wanted, patience) in [(vec![own], alone), (vec![own, others], Some(SOONEST)), (vec![own], alone)] {
+            assert_eq!(watch.follow(wanted.into_iter()).1, None);
+            assert_eq!(watch.patience(), patience);
+        }
+    }
+
+    #[test]
     fn looks_are_slower_while_nothing_changes() {
         let mut watch = Watch::new(Arc::new(Inbox::new(1)));
         assert_eq!((watch.start(Watching::Polled), watch.patience()), (None, Some(SOONEST)));

@@ -76,7 +76,6 @@ impl Jobs {
         keep(keys, "jobs.retention", &mut self.retention, &old.retention);
         keep(keys, "jobs.quota", &mut self.quota, &old.quota);
         keep(keys, "jobs.lives", &mut self.lives, &old.lives);
-        keep(keys, "jobs.lives", &mut self.lives, &old.lives);
     }
 
     /// Checks what the store is called, but for what the environment adds to it.

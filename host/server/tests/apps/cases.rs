@@ -30,6 +30,29 @@ async fn a_failing_case_refuses_and_is_tried_again_when_it_is_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_case_refused_does_not_serve_after_a_restart_until_the_case_is_right() {
+    let apps = Apps::with_pi();
+    apps.serve_unwatched().await.close().await;
+    apps.case("pi/cases/wrong.toml", "text = \"3\"");
+    apps.write("pi/leaf.wasm", &marked("pi", 1));
+    let served = apps.serve_unwatched().await;
+    let refused = served.view("pi").refused.unwrap();
+    assert_eq!((refused.stage, served.current("pi").number), (Stage::Testing, 1), "{}", refused.error);
+    served.close().await;
+
+    let served = apps.serve_unwatched().await;
+    assert_eq!(served.view("pi").refused, Some(refused), "the very same: it was not tested again");
+    assert_eq!(served.current("pi").number, 1);
+    served.answer("pi").await;
+    served.close().await;
+
+    apps.case("pi/cases/wrong.toml", "outcome = \"complete\"");
+    let served = apps.serve_unwatched().await;
+    let view = served.view("pi");
+    assert_eq!((view.refused, view.serving.unwrap().number), (None, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_case_that_is_wrong_itself_refuses_and_is_named() {
     let apps = Apps::with_pi();
     let served = apps.serve().await;

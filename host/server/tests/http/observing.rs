@@ -159,6 +159,16 @@ async fn the_clients_trace_is_in_the_log_whether_or_not_it_is_recorded() {
         let fields = serde_json::from_str::<serde_json::Value>(line).unwrap()["fields"].clone();
         assert_eq!((&fields["trace"], &fields["query"]), (&json!(trace), &json!(reply.query())), "{line}");
     }
+    // So is that of a job's client, with the job that it asked for.
+    let trace = "3af7651916cd43dd8448eb211c80319c";
+    for flags in ["00", "01"] {
+        let id = job(&served, &format!("00-{trace}-b7ad6b7169203331-{flags}")).await;
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let line = text.lines().find(|line| line.contains("job accepted") && line.contains(&id));
+        let line = line.unwrap_or_else(|| panic!("{id}: {text}"));
+        let fields = serde_json::from_str::<serde_json::Value>(line).unwrap()["fields"].clone();
+        assert_eq!((&fields["trace"], &fields["job"]), (&json!(trace), &json!(id)), "{line}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -303,6 +313,39 @@ async fn metrics_are_openmetrics() {
     let buckets = text.lines().filter(|line| line.starts_with("frond_query_seconds_bucket"));
     let counts: Vec<f64> = buckets.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
     assert!(counts.is_sorted() && counts.last() == Some(&2.0), "{counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apps_that_are_gone_leave_the_metrics_in_the_end() {
+    // As many stay as some scrapes may still have to see: 20.
+    const APPS: usize = 25;
+    let folder = crate::common::apps();
+    let gone = |number: usize| format!("gone-{number}");
+    for number in 0..APPS {
+        crate::common::app(folder.path(), &gone(number), "[source]\nkind = \"query\"\n");
+    }
+    let served = Served::of(folder, config()).await;
+    served.ask("caller", by_key(&["ok"])).await.expect(200);
+    for number in 0..APPS {
+        served.ask(&gone(number), by_key(&["ok"])).await.expect(200);
+    }
+    let counted = async || {
+        let text = served.get("/metrics").await.expect(200).text();
+        let app = |number: &usize| text.contains(&format!("app=\"{}\"", gone(*number)));
+        (0..APPS).filter(app).count()
+    };
+    assert_eq!(counted().await, APPS);
+    for number in 0..APPS {
+        std::fs::remove_dir_all(served.folder.path().join(gone(number))).unwrap();
+    }
+    served.order(frond_server::Order::Reload(Box::new(config()))).await;
+    let leaving = async {
+        while counted().await != 20 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(leaving).await;
+    assert!(served.metric("frond_queries_begun_total", &["app=\"caller\""]).await == 1.0, "one that is there stays");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,20 +2,23 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use frond_jobs::store::Artifact;
 use frond_jobs::{JobStore, postgres};
 use frond_server::Order;
-use frond_server::config::{Config, Time};
+use frond_server::config::{Config, JobRole, Time};
 use frond_testkit::Postgres;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 
-use crate::common::{Served, apps, by_key, config, plugin, send, within};
+use crate::common::{Served, app, apps, by_key, config, plugin, send, within};
 
 /// A database of a test's own.
 struct Database {
@@ -53,15 +56,25 @@ fn sharing(database: &Database) -> Config {
 }
 
 fn edit(folder: &TempDir, change: impl Fn(String) -> String) {
-    let path = folder.path().join("caller/frond.toml");
+    edit_of(folder, "caller", change);
+}
+
+/// Changes the manifest of an app.
+fn edit_of(folder: &TempDir, app: &str, change: impl Fn(String) -> String) {
+    let path = folder.path().join(app).join("frond.toml");
     fs::write(&path, change(fs::read_to_string(&path).unwrap())).unwrap();
 }
 
 /// Another component than the others': the same with a mark in it.
 fn mark(folder: &TempDir) {
+    mark_of(folder, "caller");
+}
+
+/// Gives an app another component.
+fn mark_of(folder: &TempDir, app: &str) {
     let mut bytes = fs::read(plugin("faulty")).unwrap();
     bytes.extend([0, 6, 4, b'm', b'a', b'r', b'k', 1]);
-    let path: &Path = &folder.path().join("caller/faulty.wasm");
+    let path: &Path = &folder.path().join(app).join("faulty.wasm");
     fs::remove_file(path).unwrap();
     fs::write(path, bytes).unwrap();
 }
@@ -132,6 +145,106 @@ async fn a_version_that_only_the_first_server_had_is_had_from_the_store() {
         edit(folder, |text| text.replace("application/json", "text/x-other"));
     })
     .await;
+}
+
+/// Contents of the files `a` to `e`, whose bytes add up to different sums.
+const FILES: [(&str, &str); 5] = [("a", "1"), ("b", "22"), ("c", "333"), ("d", "4444"), ("e", "55555")];
+
+/// A folder with the app `files`, each of whose leaves reads one file.
+fn files() -> TempDir {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let source = "[source]\nkind = \"files\"\nglob = \"data/*\"\n[query]\nfloor = \"all\"\n";
+    app(folder.path(), "files", &format!("{source}[[grants.http]]\nhost = \"127.0.0.1:*\"\n"));
+    fs::create_dir(folder.path().join("files/data")).unwrap();
+    for (name, text) in FILES {
+        fs::write(folder.path().join("files/data").join(name), text).unwrap();
+    }
+    folder
+}
+
+/// A service that keeps whoever asks waiting until `open` is set. Returns its address.
+async fn service(open: Arc<AtomicBool>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let mut waiting = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            if open.load(Ordering::SeqCst) {
+                let fine = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+                let _ = stream.write_all(fine.as_bytes()).await;
+            }
+            waiting.push(stream);
+        }
+    });
+    address
+}
+
+/// One server plans a job of files, reads two of them and stops; the other has a copy of the app in another folder, which
+/// `change` has changed, and ends the job.
+async fn files_go_on(change: impl Fn(&TempDir)) {
+    let Some(database) = Database::new().await else { return };
+    let mut config = Config { slots: 1, ..sharing(&database) };
+    config.jobs.lease = Time(Duration::from_secs(600));
+    let open = Arc::new(AtomicBool::new(false));
+    let address = service(open.clone()).await;
+    let (original, copy) = (files(), tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
+    let copied = Command::new("cp").arg("-pR").arg(original.path().join("files")).arg(copy.path()).status();
+    assert!(copied.unwrap().success());
+    change(&copy);
+    let first = Served::of(original, config.clone()).await;
+    // The one slot waits with the third file.
+    let query = json!({ "fault": "read-source", "faults": { "data/c": format!("http:http://{address}/") } });
+    let request = first.request(Method::POST, "/v1/apps/files/jobs").body(query.to_string());
+    let id = send(request).await.expect(202).json()["id"].as_str().unwrap().to_owned();
+    let began = until(&first, &id, done(2)).await;
+    let place = first.folder.path().to_path_buf();
+    stop(first).await;
+    assert!(!place.exists(), "the files that were planned are gone");
+    open.store(true, Ordering::SeqCst);
+    let second = Served::of(copy, config).await;
+    let ended = until(&second, &id, |job| !job["finished_unix_ms"].is_null()).await;
+    assert_eq!((&began["partitions"]["done"], &ended["partitions"]["done"]), (&json!(2), &json!(5)), "{ended}");
+    assert_eq!(
+        (&ended["state"], &ended["epoch"], &ended["version"]),
+        (&json!("succeeded"), &json!(2), &began["version"])
+    );
+    let answer = second.get(&format!("/v1/jobs/{id}/result")).await.expect(200).json();
+    for (name, text) in FILES.into_iter().filter(|(name, _)| *name != "c") {
+        let sum: u64 = text.bytes().map(u64::from).sum();
+        assert_eq!(answer["reports"][format!("data/{name}")]["sum"], sum, "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_files_goes_on_with_a_copy_of_its_app_in_another_folder() {
+    files_go_on(|_| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_files_goes_on_with_the_version_in_the_store_and_the_files_that_are_here() {
+    files_go_on(|folder| {
+        mark_of(folder, "files");
+        edit_of(folder, "files", |text| text.replace("application/json", "text/x-other"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_by_another_server_is_heard_long_before_the_lease_is_renewed() {
+    let Some(database) = Database::new().await else { return };
+    let mut owner = sharing(&database);
+    owner.jobs.lease = Time(Duration::from_secs(3600));
+    let mut other = owner.clone();
+    other.jobs.role = JobRole::Dispatcher;
+    let (first, second) = (Served::of(apps(), owner).await, Served::of(apps(), other).await);
+    let id = submit(&first, "", &["ok-0", "spin"]).await;
+    until(&second, &id, done(1)).await;
+    first.leaves(1).await;
+    send(second.request(Method::DELETE, &format!("/v1/jobs/{id}"))).await.expect(202);
+    first.leaves(0).await;
+    let ended = until(&first, &id, |job| !job["finished_unix_ms"].is_null()).await;
+    assert_eq!((&ended["state"], &ended["epoch"]), (&json!("cancelled"), &json!(1)), "{ended}");
 }
 
 /// A job of the first server's version, which has stopped; the second has another.

@@ -1,11 +1,16 @@
-//! Servers whose store of jobs is a database: away, silent, and back.
+//! Servers and their stores of jobs: databases that are away, silent and back, and what the settings say of stores.
 
 use std::time::Duration;
 
+use frond_jobs::store::Apps;
+use frond_jobs::{JobStore, sqlite};
 use frond_server::config::{Config, JobRole, Time};
+use frond_server::{Order, Starting};
 use frond_testkit::{Postgres, Proxy};
+use reqwest::Method;
+use serde_json::{Value, json};
 
-use crate::common::{Served, by_key, config, send};
+use crate::common::{Served, apps, by_key, config, send, within};
 
 /// Asks until it is answered so.
 async fn until(served: &Served, path: &str, status: u16, text: &str) {
@@ -67,4 +72,70 @@ async fn clients_are_not_told_what_the_database_says() {
     let refused = send(served.request(reqwest::Method::POST, "/v1/apps/caller/jobs").body(by_key(&["ok"]))).await;
     let text = String::from_utf8_lossy(&refused.body).into_owned();
     assert!(refused.status == 500 && text.contains("internal") && !text.contains("share"), "{text}");
+}
+
+async fn submit(served: &Served) -> Value {
+    send(served.request(Method::POST, "/v1/apps/caller/jobs").body(by_key(&["ok"]))).await.expect(202).json()
+}
+
+/// The job once it has ended.
+async fn ended(served: &Served, job: &Value) -> Value {
+    let path = format!("/v1/jobs/{}?wait=30s", job["id"].as_str().unwrap());
+    let waiting = async {
+        loop {
+            let job = served.json(&path).await;
+            if !job["finished_unix_ms"].is_null() {
+                return job;
+            }
+        }
+    };
+    within(waiting).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_may_be_lost_as_often_as_the_settings_say() {
+    for (lives, state) in [(2, "failed"), (3, "succeeded")] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config();
+        config.jobs.store = Some(folder.path().join("jobs").to_str().unwrap().to_owned());
+        config.jobs.lives = lives;
+        config.jobs.role = JobRole::Dispatcher;
+        let dispatcher = Served::with(config.clone()).await;
+        let job = submit(&dispatcher).await;
+        dispatcher.order(Order::Stop).await;
+        let (task, apps) = (dispatcher.task, dispatcher.folder);
+        within(task).await.unwrap();
+        let store = sqlite::SqliteStore::open(&folder.path().join("jobs"), sqlite::Options::default()).unwrap();
+        for _ in 0..2 {
+            store.take("lost", &Apps::All, Duration::ZERO).await.unwrap().expect("its lease is over at once");
+        }
+        drop(store);
+        config.jobs.role = JobRole::All;
+        let served = Served::of(apps, config).await;
+        let job = ended(&served, &job).await;
+        assert_eq!(job["state"], state, "{lives}: {job}");
+        let reason = if state == "failed" { json!("lost") } else { Value::Null };
+        assert_eq!(job["reason"]["reason"], reason, "{lives}: {job}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_password_of_the_store_is_in_the_file_that_the_settings_name() {
+    let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let Some(database) = Postgres::start_encrypted(&signed.cert.pem(), &signed.signing_key.serialize_pem()) else {
+        return;
+    };
+    database.psql("CREATE ROLE secret LOGIN SUPERUSER PASSWORD 'pass:word/@'");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    let url = format!("postgres://secret@127.0.0.1:{}/postgres?sslmode=require", database.port());
+    let mut config = with_store(&url, JobRole::All);
+    config.jobs.password_file = Some(file.clone());
+    std::fs::write(&file, "another\n").unwrap();
+    let refused = Starting::new(apps().path(), config.clone()).await.map(|_| ());
+    assert!(refused.is_err(), "the password is wrong");
+    std::fs::write(&file, "pass:word/@\n").unwrap();
+    let served = Served::of(apps(), config).await;
+    let job = submit(&served).await;
+    assert_eq!(ended(&served, &job).await["state"], "succeeded");
 }

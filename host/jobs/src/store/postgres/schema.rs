@@ -20,6 +20,8 @@ const LOCK: i64 = 0x6672_6E64_6A6F_6273;
 const LOCKED: u64 = 60_000;
 /// The longest that a change of the schema may take.
 const CHANGE: Duration = Duration::from_secs(600);
+/// Statement that makes a database for a store, whatever the server's own locale is.
+const CREATE: &str = "CREATE DATABASE jobs ENCODING 'UTF8' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'";
 /// How often a pooler is looked for. One that shares connections shares them at once.
 const LOOKS: usize = 3;
 
@@ -36,6 +38,7 @@ pub(super) async fn prepare(connector: &Connector, patience: Duration) -> Stored
                 .to_owned(),
         ));
     }
+    encoding(&client, patience).await?;
     let latest = migrations::latest(&migrations::POSTGRES);
     if version(&client, patience).await? != Some(u64::from(latest)) {
         change(&mut client, locking, patience).await?;
@@ -59,6 +62,20 @@ async fn backends(one: &Client, other: &Client, patience: Duration) -> Stored<(B
         others.insert(pid(other).await?);
     }
     Ok((pids, others))
+}
+
+/// Refuses a database that lacks characters: a key or a message with one of them could not be kept.
+async fn encoding(client: &Client, patience: Duration) -> Stored<()> {
+    let asked = "SELECT current_setting('server_encoding'), current_database()::text";
+    let row = heard(patience, client.query_one(asked, &[])).await?;
+    let (encoding, database): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    Err(StoreError::Settings(format!(
+        "the encoding of the database `{database}` is {encoding}, which does not keep every text: it must be UTF8\n\
+         (make another database: {CREATE})"
+    )))
 }
 
 /// The version of the tables, if there are any.
