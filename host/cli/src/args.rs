@@ -118,7 +118,7 @@ pub struct QueryArgs {
     #[arg(long, value_name = "KEY")]
     pub require: Vec<String>,
 
-    /// Leaves at once [default: the number of cores].
+    /// Leaves at once [default: the number of cores, at least 2].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "N")]
     pub slots: Option<u16>,
 

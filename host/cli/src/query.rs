@@ -12,7 +12,7 @@ use frond_app::App;
 use frond_root::{Answer, Cancel, Events, Listener, PartitionKey, Request};
 use frond_run::envelope::warning;
 use frond_run::laws::Laws;
-use frond_run::{Question, Wired, ask, envelope, request, wire};
+use frond_run::{Question, Wired, ask, envelope, request, usual_slots, wire};
 use tokio::runtime::Runtime;
 
 use self::capture::Planned;
@@ -66,10 +66,7 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
 }
 
 fn slots(args: &QueryArgs) -> usize {
-    match args.slots {
-        Some(slots) => usize::from(slots),
-        None => std::thread::available_parallelism().map_or(1, usize::from),
-    }
+    args.slots.map_or_else(usual_slots, usize::from)
 }
 
 fn promises(args: &QueryArgs, app: &App, query: &Bytes, slots: usize) -> Request {

@@ -182,7 +182,7 @@ const CARGO: &str = "#!/bin/sh
 set -eu
 echo \"$1\" >>\"$PLACE/log\"
 while [ $# -gt 0 ]; do case $1 in --root) root=$2 ;; esac; shift; done
-until [ -e \"$PLACE/go\" ]; do sleep 0.1; done
+until [ -e \"$PLACE/go\" ] || [ ! -d \"$PLACE\" ]; do sleep 0.1; done
 mkdir \"$root/bin\"
 cp \"$PLACE/wit-bindgen\" \"$root/bin/\"
 ";

@@ -55,23 +55,6 @@ export async function fits(page, what) {
   same(wide, 0, `${what}: pixels beyond the window`);
 }
 
-// The longest time in milliseconds for which the page did not draw while `act` ran.
-export async function longestPause(page, act) {
-  await page.evaluate(() => {
-    window.longest = 0;
-    let last = performance.now();
-    const frame = () => {
-      const now = performance.now();
-      window.longest = Math.max(window.longest, now - last);
-      last = now;
-      requestAnimationFrame(frame);
-    };
-    requestAnimationFrame(frame);
-  });
-  await act();
-  return page.evaluate(() => window.longest);
-}
-
 async function run(browser, { name, act, options }) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const complaints = [];

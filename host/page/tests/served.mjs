@@ -1,7 +1,7 @@
 // The page of a running server: node served.mjs URL [URL-OF-ONE-WITH-A-TOKEN TOKEN]. It serves the apps `rail`, `faulty`,
 // `wordcount`, whose input is compressed, and `pi`, which is cut into 10,000 partitions.
 
-import { check, fits, longestPause, NARROW, runAll, same, test, texts, until } from "./browser.mjs";
+import { check, fits, NARROW, runAll, same, test, texts, until } from "./browser.mjs";
 
 const [base, guarded, token] = process.argv.slice(2);
 const RAIL = '{"from":"London","budget":60}';
@@ -171,13 +171,12 @@ test("each view comes back by its URL", async (page) => {
   same(await page.inputValue("#body"), STALLED, "what was asked");
 });
 
-test("10,000 partitions arrive without a freeze", async (page) => {
+test("10,000 partitions arrive, and few are in the document", async (page) => {
   const id = await begin(page, "pi", '{"seed":1}', { deadline: "60s" });
-  const pause = await longestPause(page, async () => {
-    await openQuery(page, id);
-    await until("the end", async () => (await texts(page, ".query-title .badge"))[0] === "complete");
-  });
-  check(pause < 500, `it did not draw for ${pause.toFixed(0)} ms`);
+  await openQuery(page, id);
+  await until("the end", async () => (await texts(page, ".query-title .badge"))[0] === "complete");
+  const labels = await texts(page, ".wf-rows .wf-label");
+  check(labels.length < 100, `${labels.length} rows are in the document`);
   check((await texts(page, ".query-head .verdict"))[0]?.startsWith("10,000 of 10,000 partitions"), "the verdict");
 });
 

@@ -21,6 +21,13 @@ pub struct Machine {
 /// What a pool is sized by: bytes of memory and table elements, each rounded up to a power of two.
 type Size = (u64, u64);
 
+/// Leaves at once, unless somebody says otherwise: as many as there are cores, and two at least, so that one that waits does
+/// not hold up all others.
+#[must_use]
+pub fn usual_slots() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).max(2)
+}
+
 impl Machine {
     /// One with room for `slots` leaves at once.
     ///

@@ -3,7 +3,8 @@
 //! after a millisecond. A leaf that is likely to be over sooner than a thread would be awake runs where it is asked for, if
 //! nothing else runs: see `brief.rs`.
 
-use std::collections::VecDeque;
+mod queries;
+
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,8 +18,9 @@ use crate::clock::Clock;
 use crate::host::Caller;
 use crate::leaf::Leaf;
 use crate::park::{self, Seat};
-use crate::shares::{Share, Shares};
-use crate::turns::Turns;
+use crate::shares::Share;
+
+use queries::{Queries, behind};
 
 /// How long a thread stays with one query while others wait.
 const TURN: Duration = Duration::from_millis(1);
@@ -40,82 +42,6 @@ struct Shared {
     running: AtomicUsize,
     /// Of the one leaf that runs on a thread of its query's.
     guest_seat: Mutex<Seat>,
-}
-
-/// Of so many threads those that may run background work at once.
-fn behind(count: usize) -> usize {
-    count.saturating_sub(1).max(1)
-}
-
-#[derive(Default)]
-struct Queries {
-    attached: Turns<Arc<Query>>,
-    /// Who of background work is next.
-    shares: Shares,
-    /// Attempts that were begun elsewhere and are to be made here.
-    handed: VecDeque<(Arc<Query>, Attempt)>,
-    /// Of threads that wait for something to claim, the last to have begun to at the end.
-    idle: Vec<Arc<Bed>>,
-    /// True while a leaf runs on a thread of its query's: in the place of one that waits here.
-    at_once: bool,
-    /// Threads that may still begin background work: one is left to queries, if there are several.
-    behind: usize,
-    stopping: bool,
-}
-
-impl Queries {
-    /// For so many threads.
-    fn new(count: usize) -> Self {
-        Self { behind: behind(count), ..Self::default() }
-    }
-
-    fn next(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
-        let handed = self.handed.pop_front();
-        handed.or_else(|| self.claim(slot)).or_else(|| self.claim_behind(slot))
-    }
-
-    /// Of queries each in turn.
-    fn claim(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
-        self.attached.take(|query| {
-            let first = !query.is_behind();
-            first.then(|| query.scatter.claim(slot, now())).flatten().map(|attempt| (query.clone(), attempt))
-        })
-    }
-
-    /// Of background work that which has had the least for its weight.
-    fn claim_behind(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
-        if self.behind == 0 {
-            return None;
-        }
-        let behind = |query: &&Arc<Query>| query.is_behind() && query.scatter.is_claimable();
-        let mut behind: Vec<_> = self.attached.iter().filter(behind).collect();
-        behind.sort_by_key(|query| self.shares.place(&query.share));
-        let (query, attempt) = behind.into_iter().find_map(|query| Some((query, query.scatter.claim(slot, now())?)))?;
-        let begun = (query.clone(), attempt);
-        self.shares.begin(&begun.0.share);
-        self.behind -= 1;
-        Some(begun)
-    }
-
-    /// One that waits, if there is more to claim: one that does not wake where this thread runs, if there is a choice. True
-    /// with it if it has to wake apart from the others: a query of a single leaf is over before two threads get in each
-    /// other's way.
-    fn next_to_wake(&mut self) -> Option<(Arc<Bed>, bool)> {
-        let last = self.idle.len().checked_sub(1).filter(|_| self.has_more())?;
-        let at = self.idle.iter().rposition(|bed| bed.is_elsewhere()).unwrap_or(last);
-        let many = |query: &Arc<Query>| query.scatter.plan().len() > 1 && self.is_open(query);
-        let apart = self.attached.iter().any(many);
-        Some((self.idle.remove(at), apart))
-    }
-
-    fn has_more(&self) -> bool {
-        !self.handed.is_empty() || self.attached.iter().any(|query| self.is_open(query))
-    }
-
-    /// True if a thread that is free would find a leaf of it to run.
-    fn is_open(&self, query: &Query) -> bool {
-        (self.behind > 0 || !query.is_behind()) && query.scatter.is_claimable()
-    }
 }
 
 /// One query's leaves.

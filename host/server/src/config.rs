@@ -23,7 +23,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Serves anybody who can reach it, though it can be reached from elsewhere and has no tokens.
     pub insecure: bool,
-    /// Leaves at once; by default as many as there are cores.
+    /// Leaves at once; by default as many as there are cores, and two at least.
     pub slots: usize,
     /// Leaf threads step back for everything else on the machine: health checks stay fast while leaves keep every core busy.
     pub leaves_step_back: bool,
@@ -57,7 +57,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7300)),
             insecure: false,
-            slots: std::thread::available_parallelism().map_or(1, usize::from),
+            slots: frond_run::usual_slots(),
             leaves_step_back: true,
             state: None,
             watch: true,

@@ -9,7 +9,7 @@ use frond_app::Package;
 use frond_root::policy::budget::{leaf_time, merge_time};
 use frond_root::{Failure, FailureKind, Limit, Partition, PartitionKey};
 use frond_run::load::Tell;
-use frond_run::{Components, RunError, load};
+use frond_run::{Components, RunError, load, usual_slots};
 use frond_sandbox::component::read;
 use frond_sandbox::inspect::surface;
 use frond_sandbox::{Leaf, Limits, LoadError, Role, Trial, Trials};
@@ -41,7 +41,7 @@ impl Tester {
     /// # Errors
     /// As [`load()`].
     pub fn load(package: Package, tell: Tell<'_>) -> Result<Self, RunError> {
-        let slots = std::thread::available_parallelism().map_or(1, usize::from);
+        let slots = usual_slots();
         let components = load(&package, slots, tell)?;
         Self::over(package, components, slots)
     }
