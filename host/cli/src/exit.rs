@@ -3,6 +3,10 @@
 use std::process::ExitCode;
 
 use frond_root::{Answer, Reason};
+use rustix::process::{Resource, getrlimit};
+
+/// The least address space, in bytes, with which the runtime, its threads and a small component have room.
+const ADDRESS_SPACE: u64 = 256 << 20;
 
 /// The exit codes. The README and the help of the verbs list them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +44,18 @@ pub(crate) struct Machine(pub(crate) String);
 impl Machine {
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
+    }
+
+    /// Refuses a process that may use so little address space that its threads could not start in the midst of its work.
+    pub(crate) fn check_address_space() -> Result<(), Self> {
+        match getrlimit(Resource::As).current {
+            Some(bytes) if bytes < ADDRESS_SPACE => Err(Self(format!(
+                "this process may use {} MiB of address space, and needs {} MiB at least\n(`ulimit -v` says so: raise it)",
+                bytes >> 20,
+                ADDRESS_SPACE >> 20
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 

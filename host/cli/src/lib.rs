@@ -43,6 +43,7 @@ const MAX_TEXT: usize = 16 << 10;
 /// # Errors
 /// What stopped it before it could end by itself.
 pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
+    Machine::check_address_space()?;
     match &cli.verb {
         Verb::Query(args) => query::run(args),
         Verb::Serve(args) => serve::run(args),

@@ -315,14 +315,19 @@ impl Config {
         }
         self.jobs.check()?;
         let limits = &self.limits;
-        let counts = [
-            ("slots", self.slots),
-            ("limits.connections", limits.connections),
-            ("limits.queries", limits.queries),
-            ("limits.recent", limits.recent),
+        let none = [
+            ("slots", self.slots == 0),
+            ("limits.connections", limits.connections == 0),
+            ("limits.queries", limits.queries == 0),
+            ("limits.recent", limits.recent == 0),
+            ("limits.query", limits.query.0 == 0),
+            ("limits.deadline", limits.deadline.0.is_zero()),
         ];
-        if let Some((key, _)) = counts.iter().find(|(_, count)| *count == 0) {
+        if let Some((key, _)) = none.iter().find(|(_, is_none)| *is_none) {
             return refuse(format!("{key} is 0: nothing could be served"));
+        }
+        if self.slots > 1024 {
+            return refuse("slots is more than 1024: each is a thread".to_owned());
         }
         match limits.headers.0 {
             0..8192 => refuse("limits.headers is less than the 8KiB that ordinary clients send".to_owned()),

@@ -12,7 +12,7 @@ Exit codes:
   1   one did not
 
 Examples:
-  frond query examples/faulty '{\"fault\":\"trap\"}' --capture-failures failures
+  frond query examples/faulty '{\"query\":{\"faults\":{\"a\":\"trap\"}},\"partitions\":[{\"key\":\"a\",\"data\":\"\"}]}' --capture-failures failures
   frond replay failures/0-a-trap
   frond replay failures/*
   frond replay failures/0-a-trap --component mended.wasm

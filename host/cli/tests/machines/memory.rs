@@ -17,6 +17,19 @@ fn little_address_space_is_enough_for_small_leaves() {
 }
 
 #[test]
+fn too_little_address_space_for_the_process_itself_is_refused_at_the_start() {
+    for kib in [150_000, 200_000, 210_000, 262_143] {
+        for verb in
+            [&["query", "examples/pi", "{}"][..], &["test", "examples/pi"], &["jobs", "list"], &["serve", "examples"]]
+        {
+            let ended = frond(verb).through("sh", within(kib)).run().expect(70);
+            let said = "MiB of address space, and needs 256 MiB at least\n(`ulimit -v` says so: raise it)";
+            assert!(ended.err().contains(said), "{kib} KiB: {}", ended.err());
+        }
+    }
+}
+
+#[test]
 fn a_machine_without_memory_is_named_and_not_the_plugin() {
     // Far less than the app grants the leaf, which takes 50 MiB of it.
     let order = r#"{"query":{},"partitions":[{"key":"allocate-mib:50","data":""}]}"#;

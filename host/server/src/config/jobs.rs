@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{ConfigError, Size, Time, keep};
 
+/// The shortest lease: it is renewed after a third.
+const LEAST_LEASE: Duration = Duration::from_secs(1);
+
 /// Work that outlives its request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -78,8 +81,16 @@ impl Jobs {
         keep(keys, "jobs.lives", &mut self.lives, &old.lives);
     }
 
-    /// Checks what the store is called, but for what the environment adds to it.
+    /// Checks that jobs can run, and what the store is called, but for what the environment adds to it.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let none = [("at-once", self.at_once == 0), ("lives", self.lives == 0), ("timeout", self.timeout.0.is_zero())];
+        if let Some((key, _)) = none.iter().find(|(_, is_none)| *is_none) {
+            return Err(ConfigError::Refused(format!("jobs.{key} must be more than 0: no job could run")));
+        }
+        if self.lease.0 < LEAST_LEASE {
+            let text = "jobs.lease must be at least 1s: a server that is busy for a moment would lose its jobs";
+            return Err(ConfigError::Refused(text.to_owned()));
+        }
         let anything = |_: &str| Some("x".to_owned());
         let named = self.store.as_deref().map(|store| Location::parse(store, &anything)).transpose();
         named.map(drop).map_err(|error| ConfigError::Refused(error.to_string()))

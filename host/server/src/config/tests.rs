@@ -247,6 +247,15 @@ fn what_would_serve_nothing_is_refused_by_name() {
     assert!(refused(|config| config.limits.connections = 0).contains("limits.connections is 0"));
     assert!(refused(|config| config.limits.queries = 0).contains("limits.queries is 0"));
     assert!(refused(|config| config.limits.recent = 0).contains("limits.recent is 0"));
+    assert!(refused(|config| config.limits.query = Size(0)).contains("limits.query is 0"));
+    assert!(refused(|config| config.limits.deadline = Time(Duration::ZERO)).contains("limits.deadline is 0"));
+    assert!(refused(|config| config.slots = 1025).contains("slots is more than 1024"));
+    assert!(refused(|config| config.jobs.at_once = 0).contains("jobs.at-once must be more than 0"));
+    assert!(refused(|config| config.jobs.lives = 0).contains("jobs.lives must be more than 0"));
+    assert!(refused(|config| config.jobs.timeout = Time(Duration::ZERO)).contains("jobs.timeout must be more than 0"));
+    assert!(
+        refused(|config| config.jobs.lease = Time(Duration::from_millis(999))).contains("jobs.lease must be at least")
+    );
     assert!(refused(|config| config.limits.headers = Size(8191)).contains("limits.headers"));
     assert!(refused(|config| config.tokens[0].rate = 0).contains("`one` allows nothing"));
     assert!(refused(|config| config.tokens[0].concurrency = 0).contains("`one` allows nothing"));
