@@ -158,7 +158,12 @@ where
     };
     course.planned = start.elapsed();
     course.gathered = course.planned;
+    let is_late = Instant::now() >= course.budget.gather_deadline;
     let answer = match plan {
+        // A source that fails when its time is up was cut off.
+        Ok(Err(Error::Source(_))) if is_late => {
+            Ok(Answer::Failed { reason: Reason::Deadline, coverage: unplanned(&course) })
+        }
         Ok(Ok(plan)) => scatter_and_gather(&mut course, Arc::new(plan)).await,
         Ok(Err(Error::Split(failure))) => {
             let failure = failure.within(course.budget.limit);

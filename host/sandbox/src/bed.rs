@@ -4,15 +4,22 @@
 //! thread has a core where it wakes, another than the other slots' as long as there are enough. Once it is awake
 //! it may be moved: what else the machine does, the kernel knows.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 
 /// A leaf thread's.
 pub(crate) struct Bed {
     thread: Thread,
     core: Option<kernel::Core>,
-    /// Where it may run once it is awake.
-    awake: Mutex<Option<kernel::Cores>>,
+    sleep: Mutex<Sleep>,
+}
+
+#[derive(Default)]
+struct Sleep {
+    /// True from before its thread sleeps until that is up.
+    is_in: bool,
+    /// Where it may run once it is up, if it may not run there now.
+    up: Option<kernel::Cores>,
 }
 
 impl Bed {
@@ -20,7 +27,7 @@ impl Bed {
     pub(crate) fn new(slot: u32) -> Self {
         // Other processes have a first slot too.
         let number = std::process::id().wrapping_add(slot);
-        Self { thread: thread::current(), core: kernel::Core::nth(number), awake: Mutex::default() }
+        Self { thread: thread::current(), core: kernel::Core::nth(number), sleep: Mutex::default() }
     }
 
     /// True unless whoever asks runs where this thread would wake.
@@ -30,21 +37,29 @@ impl Bed {
 
     /// Sleeps until [`Bed::wake`], or shorter.
     pub(crate) fn sleep(&self) {
+        self.lock().is_in = true;
         thread::park();
-        if let Some(cores) = self.awake.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let mut sleep = self.lock();
+        sleep.is_in = false;
+        if let Some(cores) = sleep.up.take() {
             cores.allow();
         }
     }
 
     /// Ends its thread's sleep, or its next one; `apart` makes it wake on its own core, which takes some system calls.
     pub(crate) fn wake(&self, apart: bool) {
-        let mut awake = self.awake.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that has been woken and is not up yet keeps what it was to have.
-        if apart && awake.is_none() {
-            *awake = self.core.as_ref().and_then(kernel::Core::confine);
+        let mut sleep = self.lock();
+        // One that is up, by itself or by another, is left where it runs; one that has been woken and is not up yet keeps what
+        // it was to have.
+        if apart && sleep.is_in && sleep.up.is_none() {
+            sleep.up = self.core.as_ref().and_then(kernel::Core::confine);
         }
-        drop(awake);
+        drop(sleep);
         self.thread.unpark();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sleep> {
+        self.sleep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -160,6 +175,17 @@ mod tests {
         let (_, after) = told.recv().expect("it tells");
         sleeper.join().expect("it ends");
         assert_eq!(after, cores());
+    }
+
+    #[test]
+    fn who_is_up_is_left_where_it_runs() {
+        let (bed, before) = (Bed::new(1), cores());
+        bed.wake(true);
+        assert_eq!(cores(), before);
+        // The wake-up that it has had ends its next sleep at once.
+        bed.sleep();
+        bed.wake(true);
+        assert_eq!(cores(), before);
     }
 
     #[test]

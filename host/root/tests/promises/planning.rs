@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use frond_root::flow::{Cancel, run};
 use frond_root::plan::{MAX_PARTITIONS, MAX_WEIGHT};
-use frond_root::{Error, EventKind, Partition, Plan, Request};
+use frond_root::{Answer, Error, EventKind, Partition, Plan, Reason, Request};
 use frond_testkit::{Script, Stage, Turn, plan, request};
 
 fn partition(key: &str) -> Partition {
@@ -80,6 +80,20 @@ async fn whoever_saw_a_refused_query_start_sees_it_end() {
     };
     assert_eq!((outcome.as_str(), reason), ("failed", &None));
     assert!(!coverage.complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_cut_off_by_the_deadline_is_not_to_blame() {
+    let stage = Stage::new(Script::all(Turn::succeed()));
+    let request = request();
+    let late = request.deadline * 2;
+    let planning = async move {
+        // Nobody else had a turn meanwhile.
+        tokio::time::advance(late).await;
+        Err(Error::Source("the query ended while its files were being looked for".into()))
+    };
+    let answer = run(request, planning, stage.root(), Cancel::default()).await.unwrap();
+    assert!(matches!(answer, Answer::Failed { reason: Reason::Deadline, .. }), "{answer:?}");
 }
 
 #[test]

@@ -64,6 +64,18 @@ async fn a_case_that_is_wrong_itself_refuses_and_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_case_that_fails_at_once_is_not_told_as_taking_too_long() {
+    let apps = Apps::with_pi();
+    // More than all cases have.
+    apps.write("pi/frond.toml", PI.replace("20s", "10m").as_bytes());
+    let served = apps.serve_unwatched().await;
+    apps.case("pi/cases/wrong.toml", "text = \"3\"");
+    let (stage, text) = refusal(served.registry.put("pi", Role::Leaf, marked("pi", 1)).await);
+    assert_eq!(stage, Stage::Testing);
+    assert!(text.starts_with("0 passed, 1 failed\nwrong (query)\n"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn cases_that_take_too_long_refuse() {
     let apps = Apps::new();
     apps.write("slow/leaf.wasm", &plugin("faulty"));
