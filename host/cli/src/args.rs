@@ -119,7 +119,7 @@ pub struct QueryArgs {
     pub require: Vec<String>,
 
     /// Leaves at once [default: the number of cores, at least 2].
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "N")]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(frond_run::MAX_SLOTS)), value_name = "N")]
     pub slots: Option<u16>,
 
     /// How large the pieces of files are, such as 1MiB, or `auto` [default: the app's].

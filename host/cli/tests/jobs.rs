@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use kit::{Ended, Folder, Frond, Running, frond, outcome};
 
-/// What is served does not change by itself; a busy machine loses no job.
+/// Settings under which apps do not change by themselves, and a busy machine loses no job.
 const SETTINGS: &str = "watch = false\nslots = 2\n[jobs]\nlease = \"20s\"\n";
 /// An id that nothing has.
 const NOBODY: &str = "0199f2c41d0a7b3c8e5f60718293a4b5";

@@ -194,6 +194,9 @@ pub trait JobStore: Send + Sync {
 /// How long a tombstone stays, in milliseconds.
 pub const TOMBSTONE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
+/// The most tombstones that one transaction drops: others write in between.
+pub(crate) const TOMBSTONES: u32 = 10_000;
+
 /// The most jobs, partitions, events or past jobs that one call returns, whatever limit it is given.
 pub const MAX_PAGE: u32 = 10_000;
 

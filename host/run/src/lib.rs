@@ -26,5 +26,5 @@ pub use frond_sandbox::inspect::MAX_SIZE;
 pub use frond_sandbox::private_folder;
 pub use frond_tls::Trust;
 pub use load::{Components, Loading, load};
-pub use machine::{Machine, usual_slots};
+pub use machine::{MAX_SLOTS, Machine, usual_slots};
 pub use wire::{Wired, wire};

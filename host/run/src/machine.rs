@@ -21,6 +21,9 @@ pub struct Machine {
 /// What a pool is sized by: bytes of memory and table elements, each rounded up to a power of two.
 type Size = (u64, u64);
 
+/// The most leaves at once: each has a thread.
+pub const MAX_SLOTS: u16 = 1024;
+
 /// Leaves at once, unless somebody says otherwise: as many as there are cores, and two at least, so that one that waits does
 /// not hold up all others.
 #[must_use]

@@ -1,27 +1,27 @@
-//! Who of those that share threads by weight is next: who has had the least for its weight. What had nothing to do for a while
+//! Fair shares of the threads, by weight: whoever has had the least for its weight is next. What had nothing to do for a while
 //! has no claim to what it would have had (start-time fair queueing: Goyal, Vin and Cheng 1996).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What one of them has had: nanoseconds, divided by its weight.
+/// Time that one piece of work has had, in nanoseconds, divided by its weight.
 #[derive(Debug, Default)]
 pub(crate) struct Share(AtomicU64);
 
 impl Share {
-    /// It ran for so long.
+    /// Adds a run of this length, of work of this weight.
     pub(crate) fn ran(&self, took: Duration, weight: u32) {
         let had = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / u64::from(weight.max(1));
         self.0.fetch_add(had, Ordering::Relaxed);
     }
 }
 
-/// The account of all: how much the one that had the last turn had had.
+/// Account of all shares: the start of the last turn, as [`Share`] counts.
 #[derive(Debug, Default)]
 pub(crate) struct Shares(u64);
 
 impl Shares {
-    /// The one with the least has the next turn.
+    /// Place of a share in the queue: the least is next.
     pub(crate) fn place(&self, share: &Share) -> u64 {
         share.0.load(Ordering::Relaxed).max(self.0)
     }

@@ -268,7 +268,9 @@ impl Worker {
                 self.seat.watch.clear();
             }
             shared.running.fetch_sub(1, Ordering::Relaxed);
-            lock(&shared.queries).behind += usize::from(query.is_behind());
+            if query.is_behind() {
+                lock(&shared.queries).behind += 1;
+            }
         }
     }
 

@@ -326,8 +326,8 @@ impl Config {
         if let Some((key, _)) = none.iter().find(|(_, is_none)| *is_none) {
             return refuse(format!("{key} is 0: nothing could be served"));
         }
-        if self.slots > 1024 {
-            return refuse("slots is more than 1024: each is a thread".to_owned());
+        if self.slots > usize::from(frond_run::MAX_SLOTS) {
+            return refuse(format!("slots is more than {}: each is a thread", frond_run::MAX_SLOTS));
         }
         match limits.headers.0 {
             0..8192 => refuse("limits.headers is less than the 8KiB that ordinary clients send".to_owned()),

@@ -28,7 +28,7 @@ pub struct ServeArgs {
     pub listen: Option<SocketAddr>,
 
     /// Leaves at once [default: the number of cores, at least 2].
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "N")]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(frond_run::MAX_SLOTS)), value_name = "N")]
     pub slots: Option<u16>,
 
     /// What it does of jobs, whatever the settings say [default: all].

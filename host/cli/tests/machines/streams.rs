@@ -19,7 +19,7 @@ fn gone() -> PipeWriter {
     std::io::pipe().unwrap().1
 }
 
-/// The same program, without a stderr at all.
+/// Closes stderr of a program.
 fn closed(frond: Frond) -> Frond {
     frond.through("sh", ["-c", "exec \"$0\" \"$@\" 2>&-"])
 }

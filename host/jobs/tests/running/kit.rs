@@ -169,7 +169,7 @@ pub(crate) fn job() -> NewJob {
 /// A processor at work. Leases are so long that none is renewed unless somebody rings.
 pub(crate) struct Running {
     pub(crate) bell: Bell,
-    /// What it lost.
+    /// Count of the jobs that it lost.
     pub(crate) tally: Arc<Tally>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -180,7 +180,7 @@ impl Running {
         Self::with(store, app, Duration::from_secs(36_000))
     }
 
-    /// With leases of this length.
+    /// Starts a processor with leases of this length.
     pub(crate) fn with(store: Arc<dyn JobStore>, app: Arc<dyn Worker>, lease: Duration) -> Self {
         let (bell, tally) = (Bell::default(), Arc::new(Tally::default()));
         let settings = Settings { lease, ..Settings::default() };

@@ -1,4 +1,4 @@
-//! What there is to run, and whose turn it is.
+//! The queue of the leaf threads: queries in turn, then background work by weight.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use crate::bed::Bed;
 use crate::shares::Shares;
 use crate::turns::Turns;
 
-/// Of so many threads those that may run background work at once.
+/// Number of threads, out of `count`, that may run background work at once.
 pub(super) fn behind(count: usize) -> usize {
     count.saturating_sub(1).max(1)
 }
 
-/// What there is to run.
+/// Queue of the leaf threads.
 #[derive(Default)]
 pub(super) struct Queries {
     pub(super) attached: Turns<Arc<Query>>,
-    /// Who of background work is next.
+    /// Shares of background work.
     shares: Shares,
     /// Attempts that were begun elsewhere and are to be made here.
     pub(super) handed: VecDeque<(Arc<Query>, Attempt)>,
@@ -33,7 +33,7 @@ pub(super) struct Queries {
 }
 
 impl Queries {
-    /// For so many threads.
+    /// Makes an empty queue for `count` threads.
     pub(super) fn new(count: usize) -> Self {
         Self { behind: behind(count), ..Self::default() }
     }
@@ -44,7 +44,7 @@ impl Queries {
         handed.or_else(|| self.claim(slot)).or_else(|| self.claim_behind(slot))
     }
 
-    /// Of queries each in turn.
+    /// Claims from each query in turn.
     fn claim(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
         self.attached.take(|query| {
             let first = !query.is_behind();
@@ -52,7 +52,7 @@ impl Queries {
         })
     }
 
-    /// Of background work that which has had the least for its weight.
+    /// Claims from the background work that has had the least for its weight.
     fn claim_behind(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
         if self.behind == 0 {
             return None;
@@ -60,11 +60,11 @@ impl Queries {
         let behind = |query: &&Arc<Query>| query.is_behind() && query.scatter.is_claimable();
         let mut behind: Vec<_> = self.attached.iter().filter(behind).collect();
         behind.sort_by_key(|query| self.shares.place(&query.share));
-        let (query, attempt) = behind.into_iter().find_map(|query| Some((query, query.scatter.claim(slot, now())?)))?;
-        let begun = (query.clone(), attempt);
-        self.shares.begin(&begun.0.share);
+        let claim = |query: &Arc<Query>| Some((query.clone(), query.scatter.claim(slot, now())?));
+        let claimed = behind.into_iter().find_map(claim)?;
+        self.shares.begin(&claimed.0.share);
         self.behind -= 1;
-        Some(begun)
+        Some(claimed)
     }
 
     /// One that waits, if there is more to claim: one that does not wake where this thread runs, if there is a choice. True

@@ -17,7 +17,7 @@ fn brisk() -> Config {
     config
 }
 
-async fn submit(served: &Served, app: &str, body: impl Into<reqwest::Body>) -> Value {
+pub(crate) async fn submit(served: &Served, app: &str, body: impl Into<reqwest::Body>) -> Value {
     let (app, rest) = app.split_once('?').map_or((app, String::new()), |(app, rest)| (app, format!("?{rest}")));
     send(served.request(Method::POST, &format!("/v1/apps/{app}/jobs{rest}")).body(body)).await.expect(202).json()
 }
@@ -27,13 +27,16 @@ fn id(job: &Value) -> &str {
 }
 
 /// The job once it has ended.
-async fn ended(served: &Served, job: &Value) -> Value {
-    loop {
-        let job = served.json(&format!("/v1/jobs/{}?wait=30s", id(job))).await;
-        if !job["finished_unix_ms"].is_null() {
-            return job;
+pub(crate) async fn ended(served: &Served, job: &Value) -> Value {
+    let waiting = async {
+        loop {
+            let job = served.json(&format!("/v1/jobs/{}?wait=30s", id(job))).await;
+            if !job["finished_unix_ms"].is_null() {
+                return job;
+            }
         }
-    }
+    };
+    within(waiting).await
 }
 
 async fn result(served: &Served, job: &Value) -> Reply {

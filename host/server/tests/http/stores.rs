@@ -7,10 +7,10 @@ use frond_jobs::{JobStore, sqlite};
 use frond_server::config::{Config, JobRole, Time};
 use frond_server::{Order, Starting};
 use frond_testkit::{Postgres, Proxy};
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::common::{Served, apps, by_key, config, send, within};
+use crate::jobs::{ended, submit};
 
 /// Asks until it is answered so.
 async fn until(served: &Served, path: &str, status: u16, text: &str) {
@@ -74,24 +74,6 @@ async fn clients_are_not_told_what_the_database_says() {
     assert!(refused.status == 500 && text.contains("internal") && !text.contains("share"), "{text}");
 }
 
-async fn submit(served: &Served) -> Value {
-    send(served.request(Method::POST, "/v1/apps/caller/jobs").body(by_key(&["ok"]))).await.expect(202).json()
-}
-
-/// The job once it has ended.
-async fn ended(served: &Served, job: &Value) -> Value {
-    let path = format!("/v1/jobs/{}?wait=30s", job["id"].as_str().unwrap());
-    let waiting = async {
-        loop {
-            let job = served.json(&path).await;
-            if !job["finished_unix_ms"].is_null() {
-                return job;
-            }
-        }
-    };
-    within(waiting).await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_may_be_lost_as_often_as_the_settings_say() {
     for (lives, state) in [(2, "failed"), (3, "succeeded")] {
@@ -101,7 +83,7 @@ async fn a_job_may_be_lost_as_often_as_the_settings_say() {
         config.jobs.lives = lives;
         config.jobs.role = JobRole::Dispatcher;
         let dispatcher = Served::with(config.clone()).await;
-        let job = submit(&dispatcher).await;
+        let job = submit(&dispatcher, "caller", by_key(&["ok"])).await;
         dispatcher.order(Order::Stop).await;
         let (task, apps) = (dispatcher.task, dispatcher.folder);
         within(task).await.unwrap();
@@ -136,6 +118,6 @@ async fn the_password_of_the_store_is_in_the_file_that_the_settings_name() {
     assert!(refused.is_err(), "the password is wrong");
     std::fs::write(&file, "pass:word/@\n").unwrap();
     let served = Served::of(apps(), config).await;
-    let job = submit(&served).await;
+    let job = submit(&served, "caller", by_key(&["ok"])).await;
     assert_eq!(ended(&served, &job).await["state"], "succeeded");
 }

@@ -4,7 +4,7 @@
 use crate::job::{JobId, JobState, Move, UnixMs};
 use crate::store::rows::{Columns, HEAD, USAGE, count_jobs, damaged, head_of};
 use crate::store::rules::{Head, sql, unsigned};
-use crate::store::{Stored, TOMBSTONE_MS, Usage};
+use crate::store::{Stored, TOMBSTONE_MS, TOMBSTONES, Usage};
 
 use super::fault::{execute, now, row, rows};
 use super::jobs::head;
@@ -12,8 +12,6 @@ use super::session::Transaction;
 
 /// The most partitions, and about the most bytes of them, that one transaction removes: others write in between.
 const CHUNK: (i64, u64) = (1_000, 32 << 20);
-/// The most tombstones that one transaction drops.
-const TOMBSTONES: i64 = 10_000;
 
 /// Makes a tombstone of one job whose time is over, and that no other process is at. Returns the bytes that go with it;
 /// `None` when there is no such job.
@@ -96,7 +94,7 @@ pub(super) async fn forget(transaction: &Transaction<'_>, set: Option<i64>) -> S
          LIMIT $3 FOR UPDATE SKIP LOCKED)",
         now(1)
     );
-    execute(transaction, &delete, &[&set, &sql(TOMBSTONE_MS), &TOMBSTONES]).await
+    execute(transaction, &delete, &[&set, &sql(TOMBSTONE_MS), &i64::from(TOMBSTONES)]).await
 }
 
 /// What the store takes.

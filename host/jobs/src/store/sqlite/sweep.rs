@@ -5,14 +5,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::job::{JobId, JobState, Move, UnixMs};
 use crate::store::rows::{Columns, HEAD, head_of};
 use crate::store::rules::{Head, sql, unsigned};
-use crate::store::{Stored, TOMBSTONE_MS};
+use crate::store::{Stored, TOMBSTONE_MS, TOMBSTONES};
 
 use super::jobs::head;
 
 /// The most partitions, and about the most bytes of them, that one transaction removes: others write in between.
 const CHUNK: (u32, u64) = (1_000, 32 << 20);
-/// The most tombstones that one transaction drops.
-const TOMBSTONES: u32 = 10_000;
 /// The most free pages that one transaction gives back to the disk.
 const PAGES: u32 = 4_096;
 
