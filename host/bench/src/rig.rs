@@ -43,8 +43,12 @@ impl Rig {
     /// `component` as leaf, on `count` slots; fuel 0 runs it unmetered.
     pub(crate) fn new(component: &[u8], count: usize, limits: Limits) -> anyhow::Result<Self> {
         let runtime = runtime()?;
-        let sandbox =
-            Sandbox::new(Settings { slots: count, limits: vec![limits, merge_limits(&limits)], cache: None })?;
+        let sandbox = Sandbox::new(Settings {
+            slots: count,
+            limits: vec![limits, merge_limits(&limits)],
+            cache: None,
+            compiler: frond_run::compiler(),
+        })?;
         let plugin = Arc::new(Plugin::load(&sandbox, component, &[Role::Leaf], limits.fuel > 0)?);
         let slots = Slots::start(count, sandbox.clock(), runtime.handle())?;
         let rig = Self { runtime, limits, sandbox, plugin, slots, count };

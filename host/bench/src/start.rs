@@ -25,7 +25,12 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
         let rounds = if component.len() > 4 << 20 { 1 } else { bench.rounds(5) };
         for round in 0..rounds {
             let dir = cache.path().join(format!("{name}-{round}"));
-            let settings = Settings { slots: 2, limits: vec![Limits::default()], cache: Some(dir) };
+            let settings = Settings {
+                slots: 2,
+                limits: vec![Limits::default()],
+                cache: Some(dir),
+                compiler: frond_run::compiler(),
+            };
             compiled.push(load(&settings, first, component, Origin::Compiled)?.1);
             for _ in 0..bench.rounds(10) {
                 let (engine, load) = load(&settings, first, component, Origin::Cached)?;

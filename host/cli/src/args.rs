@@ -12,6 +12,7 @@ use frond_root::Floor;
 use crate::show::progress::Mode;
 
 mod bench;
+mod compile;
 mod doctor;
 mod inspect;
 mod jobs;
@@ -22,6 +23,7 @@ mod serve;
 mod test;
 
 pub use bench::{BenchArgs, ProfileBy};
+pub use compile::CompileArgs;
 pub use doctor::DoctorArgs;
 pub use inspect::{InspectArgs, Shown};
 pub use jobs::{
@@ -87,6 +89,9 @@ pub enum Verb {
     Inspect(InspectArgs),
     /// Says what this machine lacks to build plugins in each language, and to run them fast.
     Doctor(DoctorArgs),
+    /// Compiles the component on stdin, as a child process of the other verbs.
+    #[command(hide = true)]
+    Compile(CompileArgs),
     /// Runs the test binary of a guest's crate in the sandbox: a runner for `cargo test` and nextest.
     RunTest(RunTestArgs),
 }

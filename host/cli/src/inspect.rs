@@ -127,7 +127,7 @@ fn unreadable(path: &Path) -> String {
 
 fn sandbox(of: &Limits) -> anyhow::Result<Sandbox> {
     let all = [of.leaf, of.merge, of.split].map(|call| limits(&call, of.partition));
-    let settings = Settings { slots: 1, limits: all.to_vec(), cache: cache_dir() };
+    let settings = Settings { slots: 1, limits: all.to_vec(), cache: cache_dir(), compiler: frond_run::compiler() };
     load::sandbox(settings).context(Machine::new("the sandbox could not be started"))
 }
 

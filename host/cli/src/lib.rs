@@ -26,6 +26,7 @@ mod signals;
 mod test;
 mod token;
 
+use anyhow::Context;
 use args::{Cli, Verb};
 use exit::{Exit, Machine};
 use frond_app::AppError;
@@ -35,6 +36,8 @@ use frond_server::ServeError;
 use jobs::Trouble;
 use show::text::sanitise;
 
+/// This very program, whatever has become of its file since it was started.
+const SELF: &str = "/proc/self/exe";
 /// Longer chains are not for people.
 const MAX_TEXT: usize = 16 << 10;
 
@@ -44,6 +47,7 @@ const MAX_TEXT: usize = 16 << 10;
 /// What stopped it before it could end by itself.
 pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
     Machine::check_address_space()?;
+    frond_run::compile_in_children(SELF.into()).map_err(anyhow::Error::msg)?;
     match &cli.verb {
         Verb::Query(args) => query::run(args),
         Verb::Serve(args) => serve::run(args),
@@ -58,6 +62,12 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Verb::Inspect(args) => inspect::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::RunTest(args) => run_test::run(args),
+        Verb::Compile(args) => {
+            let answer = frond_run::compile_as_child(args.orders(), std::io::stdin())
+                .context(Machine::new("the component could not be compiled"))?;
+            out::print(&answer)?;
+            Ok(Exit::Whole)
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn run(args: &RunTestArgs) -> anyhow::Result<Exit> {
     };
     let bytes = read(&args.file).map_err(named)?;
     let cache = cache_dir().map(|dir| dir.join("tests"));
-    let sandbox = load::sandbox(Settings { slots: 1, limits: vec![call], cache })
+    let sandbox = load::sandbox(Settings { slots: 1, limits: vec![call], cache, compiler: frond_run::compiler() })
         .context(Machine::new("the sandbox could not be started"))?;
     let program = Program::load(&sandbox, &bytes, of.fuel.is_some()).map_err(named)?;
     if program.origin() == Origin::Compiled {

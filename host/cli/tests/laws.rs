@@ -49,7 +49,8 @@ struct Guest {
 
 static RIG: LazyLock<Rig> = LazyLock::new(|| {
     let runtime = Runtime::new().unwrap();
-    let settings = Settings { slots: 16, limits: vec![limits()], cache: Some(kit::cache()) };
+    let settings =
+        Settings { slots: 16, limits: vec![limits()], cache: Some(kit::cache()), compiler: frond_run::compiler() };
     let sandbox = Sandbox::new(settings).unwrap();
     let guest = |leaf: &str, merge: &str| {
         let load = |name: &str, role| {

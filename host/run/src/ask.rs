@@ -11,6 +11,7 @@ use frond_root::{Answer, Cancel, Error, Events, Plan, Request, flow};
 use frond_sandbox::SplitHost;
 
 use crate::error::{RunError, Why};
+use crate::planning::Planning;
 use crate::wire::Wired;
 
 /// Sees a plan, and may put another in its place.
@@ -92,6 +93,7 @@ pub async fn plan(wired: &Wired, question: Question) -> Result<Plan, Error> {
         query: request.query.clone(),
         slots: request.slots,
         split: wired.split.clone(),
+        planning: wired.planning.clone(),
         until: Instant::now() + request.deadline,
         input,
         piece_size,
@@ -111,6 +113,7 @@ struct Cutting {
     query: Bytes,
     slots: usize,
     split: Option<SplitHost>,
+    planning: Planning,
     until: Instant,
     input: Vec<String>,
     piece_size: Option<PieceSize>,
@@ -125,7 +128,12 @@ impl Cutting {
             true => self.cut(&over.0),
             false => {
                 let over = over.0.clone();
-                let cutting = tokio::task::spawn_blocking(move || self.cut(&over));
+                let permit = self.planning.permit().await.map_err(|closed| Error::Source(Box::new(closed)))?;
+                let cutting = tokio::task::spawn_blocking(move || {
+                    // Held until the thread is free, though nobody may be waiting any more.
+                    let _permit = permit;
+                    self.cut(&over)
+                });
                 cutting.await.map_err(|lost| Error::Source(Box::new(lost)))?
             }
         };

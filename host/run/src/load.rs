@@ -14,6 +14,7 @@ use frond_sandbox::{CACHE_SIZE, Clock, Guests, Leaf, Limits, LoadError, Plugin, 
 
 use crate::error::RunError;
 use crate::machine::Machine;
+use crate::planning::Planning;
 
 /// What is told while components are loaded: compiling a large one takes a minute.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +55,7 @@ pub struct Components {
     /// What works less well than it should.
     pub warnings: Vec<String>,
     pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) planning: Planning,
 }
 
 /// Loads the components that a package has, on a machine of their own with `slots` leaves at once.
@@ -102,6 +104,7 @@ impl Machine {
             trials: Trials::new(sandbox.clock()),
             warnings: sandbox.take_warnings().into_iter().chain(unset).chain(untrusted).collect(),
             sandbox,
+            planning: self.planning(),
         })
     }
 

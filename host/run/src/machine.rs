@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use frond_sandbox::{Clock, Limits, Sandbox, Settings, Slots};
+use frond_sandbox::{Clock, Compiler, Limits, Sandbox, Settings, Slots};
 use frond_tls::Trust;
 use tokio::runtime::Handle;
 
+use crate::compile::compiler;
 use crate::error::RunError;
 use crate::load::{bounded, cache_dir};
+use crate::planning::Planning;
 
 /// Runs guests of any number of apps. Apps whose limits need pools of one size share an engine; it goes with the last of
 /// them.
@@ -15,6 +17,8 @@ pub struct Machine {
     slots: usize,
     clock: Clock,
     trust: Trust,
+    planning: Planning,
+    compiler: Compiler,
     sandboxes: Mutex<Vec<(Size, Weak<Sandbox>)>>,
 }
 
@@ -38,7 +42,14 @@ impl Machine {
     /// When the clock's thread cannot be started.
     pub fn new(slots: usize) -> Result<Self, RunError> {
         let clock = Clock::start().map_err(|error| RunError::machine("the sandbox could not be started", error))?;
-        Ok(Self { slots, clock, trust: Trust::system(), sandboxes: Mutex::default() })
+        Ok(Self {
+            slots,
+            clock,
+            trust: Trust::system(),
+            planning: Planning::default(),
+            compiler: compiler().apart(),
+            sandboxes: Mutex::default(),
+        })
     }
 
     /// The same, whose guests believe these roots.
@@ -50,6 +61,16 @@ impl Machine {
     /// The roots that its guests believe.
     pub(crate) fn trust(&self) -> &Trust {
         &self.trust
+    }
+
+    /// Kills compilations that run, and has all further ones refused: apps that are being loaded would hold up an end.
+    pub fn stop_compiling(&self) {
+        self.compiler.stop();
+    }
+
+    /// Permits of one more app for plans that look for files.
+    pub(crate) fn planning(&self) -> Planning {
+        self.planning.of_app()
     }
 
     /// Leaves at once.
@@ -88,7 +109,7 @@ impl Machine {
             return sandbox;
         }
         let limits = vec![Limits { memory: size.0, table_elements: size.1, ..Limits::default() }];
-        let settings = Settings { slots: self.slots, limits, cache: cache_dir() };
+        let settings = Settings { slots: self.slots, limits, cache: cache_dir(), compiler: self.compiler.clone() };
         let sandbox = Arc::new(bounded(settings, &self.clock));
         sandboxes.push((size, Arc::downgrade(&sandbox)));
         sandbox

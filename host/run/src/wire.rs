@@ -13,6 +13,7 @@ use crate::error::{RunError, Why};
 use crate::laws::{Laws, known};
 use crate::load::{Components, Tell, load};
 use crate::machine::Machine;
+use crate::planning::Planning;
 
 /// An app that is ready for queries.
 #[derive(Clone)]
@@ -31,6 +32,7 @@ pub struct Wired {
     pub merger: Arc<dyn Merger>,
     /// Cuts its queries, if it has a component for that.
     pub split: Option<SplitHost>,
+    pub(crate) planning: Planning,
     /// While it is there, other apps that need pools of its size share it.
     _sandbox: Arc<Sandbox>,
 }
@@ -84,6 +86,7 @@ impl Components {
             leaf,
             merger: Arc::new(MergeHost(merge.clone())),
             split: self.split.clone().map(SplitHost),
+            planning: self.planning.clone(),
             _sandbox: self.sandbox.clone(),
         })
     }

@@ -17,6 +17,8 @@ use wasmtime::component::Component;
 
 use crate::private::{is_private, private_folder};
 
+mod refused;
+
 /// What is hashed at once.
 const CHUNK: usize = 256 << 10;
 /// What follows the compiled code: a mark, its size, and its checksum.

@@ -10,7 +10,7 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
 use crate::brief::Brevity;
-use crate::engine::Sandbox;
+use crate::engine::{Pool, Sandbox};
 use crate::host::Host;
 use crate::inspect::{MAX_SIZE, Misfit, Role, surface};
 use crate::lanes::Lanes;
@@ -32,6 +32,9 @@ pub enum LoadError {
     /// The engine could not be set up.
     #[error("the sandbox could not be set up: {0}")]
     Engine(String),
+    /// The process ends, and compiles nothing more.
+    #[error("the process is ending")]
+    Stopped,
 }
 
 /// Where a component's code came from.
@@ -103,7 +106,7 @@ impl Plugin {
         roles.iter().try_for_each(|role| surface.fits(*role))?;
         let digest: [u8; 32] = Sha256::digest(bytes).into();
         let pool = sandbox.pool(metered).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
-        let (component, origin) = compiled(sandbox, &pool.engine, bytes, &hex(&digest))?;
+        let (component, origin) = compiled(sandbox, &pool, bytes, &hex(&digest))?;
         Ok(Self {
             shared: Ready::new(&component, roles, pool.leaves)?,
             lanes: Lanes::new(sandbox.engines(), metered),
@@ -239,21 +242,36 @@ impl Ready {
     }
 }
 
-fn compiled(sandbox: &Sandbox, engine: &Engine, bytes: &[u8], digest: &str) -> Result<(Component, Origin), LoadError> {
-    if let Some(component) = sandbox.cache().and_then(|cache| cache.load(engine, digest)) {
+/// Loads a component's code from the cache, or compiles it. A refusal that would be repeated is remembered there.
+fn compiled(sandbox: &Sandbox, pool: &Pool, bytes: &[u8], digest: &str) -> Result<(Component, Origin), LoadError> {
+    let engine = &pool.engine;
+    let cached = || sandbox.cache().and_then(|cache| cache.load(engine, digest));
+    if let Some(component) = cached() {
         return Ok((component, Origin::Cached));
     }
-    let _one_at_a_time = sandbox.compiling();
-    if let Some(component) = sandbox.cache().and_then(|cache| cache.load(engine, digest)) {
+    let compiler = sandbox.compiler();
+    let permit = compiler.permit(format!("{digest} {:?}", pool.tuning))?;
+    if let Some(component) = cached() {
         return Ok((component, Origin::Cached));
     }
-    let component = Component::new(engine, bytes).map_err(|error| refused(bytes, &error))?;
+    if let Some(why) = sandbox.cache().and_then(|cache| cache.refusal(engine, digest, compiler.limits())) {
+        return Err(Misfit::TooCostly(why).into());
+    }
+    let code = match permit.compile(pool.tuning, bytes)? {
+        Ok(code) => code,
+        Err(refusal) => {
+            if let (true, Some(cache)) = (refusal.is_lasting, sandbox.cache()) {
+                cache.refuse(engine, digest, compiler.limits(), &refusal.misfit);
+            }
+            return Err(refusal.misfit.into());
+        }
+    };
+    #[expect(unsafe_code, reason = "the code was compiled by this very program, and came through a pipe or in memory")]
+    let component = unsafe { Component::deserialize(engine, &code) };
+    // Pools have bounds of their own, which a component is held to as it is loaded.
+    let component = component.map_err(|error| Misfit::TooDemanding(clip(&format!("{error:#}"))))?;
     if let Some(cache) = sandbox.cache() {
-        let kept = component
-            .serialize()
-            .map_err(|error| error.to_string())
-            .and_then(|code| cache.store(engine, digest, &code).map_err(|error| error.to_string()));
-        if let Err(error) = kept {
+        if let Err(error) = cache.store(engine, digest, &code) {
             sandbox.warn(format!("the compiled component could not be cached: {error}"));
         }
         if let Err(error) = cache.evict(engine, digest) {
@@ -261,15 +279,6 @@ fn compiled(sandbox: &Sandbox, engine: &Engine, bytes: &[u8], digest: &str) -> R
         }
     }
     Ok((component, Origin::Compiled))
-}
-
-/// Why wasmtime does not compile it: it is no valid component, or it is one that no pool has room for.
-fn refused(bytes: &[u8], error: &wasmtime::Error) -> Misfit {
-    let why = clip(&format!("{error:#}"));
-    match wasmparser::validate(bytes) {
-        Ok(_) => Misfit::TooDemanding(why),
-        Err(_) => Misfit::Broken(why),
-    }
 }
 
 /// Lower-case hexadecimal.

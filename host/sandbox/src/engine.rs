@@ -9,6 +9,7 @@ use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 
 use crate::cache::Cache;
 use crate::clock::Clock;
+use crate::compiler::Compiler;
 use crate::limits::Limits;
 use crate::places::Places;
 
@@ -45,6 +46,8 @@ pub struct Settings {
     pub limits: Vec<Limits>,
     /// Where compiled components are kept; `None` keeps none.
     pub cache: Option<PathBuf>,
+    /// Compiles components that are not in the cache.
+    pub compiler: Compiler,
 }
 
 impl Settings {
@@ -60,7 +63,6 @@ pub struct Sandbox {
     cache: Option<Cache>,
     /// Places for calls beside the leaves, in whichever pool.
     others: Places,
-    compiling: Mutex<()>,
 }
 
 /// What a sandbox's components run on.
@@ -71,11 +73,21 @@ pub(crate) struct Engines {
     warnings: Mutex<Vec<String>>,
 }
 
-/// An engine, and the places of its pool that leaves take.
+/// An engine, its tuning, and the places of its pool that leaves take.
 #[derive(Clone)]
 pub(crate) struct Pool {
     pub(crate) engine: Engine,
+    pub(crate) tuning: Tuning,
     pub(crate) leaves: Places,
+}
+
+/// Settings of an engine that decide what code is compiled for it. Whether it has a pool does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tuning {
+    pub(crate) metered: bool,
+    /// Bytes of address space of a memory, where there is none for a pool nor for 4 GiB and guard pages a memory: memories
+    /// move when they grow.
+    pub(crate) frugal: Option<u64>,
 }
 
 /// Whose an engine is.
@@ -115,7 +127,6 @@ impl Sandbox {
                 warnings: Mutex::new(warnings),
             }),
             cache,
-            compiling: Mutex::default(),
         }
     }
 
@@ -149,9 +160,8 @@ impl Sandbox {
         &self.others
     }
 
-    /// Compilers use every core by themselves: one runs at a time.
-    pub(crate) fn compiling(&self) -> MutexGuard<'_, ()> {
-        lock(&self.compiling)
+    pub(crate) fn compiler(&self) -> &Compiler {
+        &self.engines.settings.compiler
     }
 
     /// Adds to what works less well than it should.
@@ -197,7 +207,8 @@ impl Engines {
         if let Some(pool) = made.get(&kind) {
             return Ok(pool.clone());
         }
-        let pool = Pool { engine: self.make(kind)?, leaves: Places::new(self.leaves(kind)) };
+        let (engine, tuning) = self.make(kind)?;
+        let pool = Pool { engine, tuning, leaves: Places::new(self.leaves(kind)) };
         self.clock.add(&pool.engine);
         made.insert(kind, pool.clone());
         Ok(pool)
@@ -209,28 +220,20 @@ impl Engines {
     }
 
     /// A pool if the machine lets us have one. A slot that cannot have one shares what there is.
-    fn make(&self, kind: Kind) -> wasmtime::Result<Engine> {
-        let mut config = config(kind.metered);
+    fn make(&self, kind: Kind) -> wasmtime::Result<(Engine, Tuning)> {
+        let tuning = Tuning { metered: kind.metered, frugal: None };
+        let mut config = tuning.config();
         let others = if kind.slot.is_some() { 0 } else { self.settings.others() };
         config.allocation_strategy(self.pool(self.leaves(kind) + others));
         match Engine::new(&config) {
             Err(error) if kind.slot.is_none() => {
                 self.warn(format!("without an instance pool each leaf starts about five times slower: {error:#}"));
-                Engine::new(&self.frugal(kind.metered))
+                let memory = self.most(|limits| limits.memory).min(FRUGAL_MEMORY);
+                let tuning = Tuning { frugal: Some(memory), ..tuning };
+                Ok((Engine::new(&tuning.config())?, tuning))
             }
-            made => made,
+            made => Ok((made?, tuning)),
         }
-    }
-
-    /// Where there is no address space for a pool, there may be none for 4 GiB and guard pages a memory either, nor for as
-    /// much as each may grow to: memories move when they grow.
-    fn frugal(&self, metered: bool) -> Config {
-        let mut config = config(metered);
-        config
-            .memory_reservation(self.most(|limits| limits.memory).min(FRUGAL_MEMORY))
-            .memory_reservation_for_growth(FRUGAL_MEMORY)
-            .memory_guard_size(64 << 10);
-        config
     }
 
     fn most(&self, of: fn(&Limits) -> u64) -> u64 {
@@ -264,18 +267,24 @@ impl Engines {
     }
 }
 
-fn config(metered: bool) -> Config {
-    let mut config = Config::new();
-    config
-        .consume_fuel(metered)
-        .epoch_interruption(true)
-        .concurrency_support(false)
-        .wasm_component_model(true)
-        .relaxed_simd_deterministic(true)
-        .memory_init_cow(true)
-        .max_wasm_stack(WASM_STACK)
-        .async_stack_size(STACK);
-    config
+impl Tuning {
+    /// Configuration of an engine without a pool.
+    pub(crate) fn config(self) -> Config {
+        let mut config = Config::new();
+        config
+            .consume_fuel(self.metered)
+            .epoch_interruption(true)
+            .concurrency_support(false)
+            .wasm_component_model(true)
+            .relaxed_simd_deterministic(true)
+            .memory_init_cow(true)
+            .max_wasm_stack(WASM_STACK)
+            .async_stack_size(STACK);
+        if let Some(memory) = self.frugal {
+            config.memory_reservation(memory).memory_reservation_for_growth(FRUGAL_MEMORY).memory_guard_size(64 << 10);
+        }
+        config
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

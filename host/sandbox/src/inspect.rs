@@ -14,6 +14,7 @@ mod parts;
 pub mod report;
 mod types;
 
+pub(crate) use parts::demand;
 pub use report::{Report, digest, report};
 
 /// The largest component that is looked at.
@@ -119,6 +120,9 @@ pub enum Misfit {
     /// Asks for more than the limits, or than any component gets.
     #[error("needs more than a call may have: {0}\n(raise the limits in frond.toml, or build it to need less)")]
     TooDemanding(String),
+    /// Compiling it takes more than a compiler gets, or would by what there is in it.
+    #[error("cannot be compiled: {0}")]
+    TooCostly(String),
     /// wasmtime refuses it.
     #[error("does not fit the contract: {0}\n(build it against version {VERSION} of the contract)")]
     Incompatible(String),

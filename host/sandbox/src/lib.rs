@@ -1,7 +1,8 @@
 //! One guest call, run safely. Everything that a guest can do is bounded here, and every way in which it can end is
 //! one of the failure slugs, decided by type.
 //!
-//! - [`engine`]: the compiler and the pools, sized from our limits. [`clock`]: what interrupts guests in time.
+//! - [`engine`]: the engines and their pools, sized from our limits. [`compiler`]: child processes that compile.
+//!   [`clock`]: what interrupts guests in time.
 //! - [`component`]: a guest loaded: checked ([`inspect`]), compiled, cached, linked.
 //! - [`limits`] and [`call`]: one call in a fresh instance under limits. [`grants`]: what it may use beyond computing.
 //! - [`leaf`]: one leaf call. [`slots`]: the threads that leaves run on. [`merger`]: merges and splits, on threads of
@@ -17,6 +18,7 @@ mod brief;
 mod cache;
 pub mod call;
 pub mod clock;
+pub mod compiler;
 pub mod component;
 pub mod engine;
 #[doc(hidden)]
@@ -48,6 +50,7 @@ mod words;
 pub use bindings::VERSION as CONTRACT;
 pub use cache::CACHE_SIZE;
 pub use clock::Clock;
+pub use compiler::{CompileLimits, Compiler};
 pub use component::{LoadError, Plugin};
 pub use engine::{Sandbox, Settings};
 pub use grants::Grants;

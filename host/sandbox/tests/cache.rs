@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use frond_sandbox::component::Origin;
-use frond_sandbox::{Limits, Role, Settings};
+use frond_sandbox::{Compiler, Limits, Role, Settings};
 use tempfile::TempDir;
 
 use common::{Host, PATIENCE, guest, wat};
@@ -25,7 +25,12 @@ fn folder() -> TempDir {
 
 /// A process with its cache there.
 fn host(dir: &Path) -> Host {
-    Host::with(Settings { slots: 1, limits: vec![Limits::default()], cache: Some(dir.to_owned()) })
+    Host::with(Settings {
+        slots: 1,
+        limits: vec![Limits::default()],
+        cache: Some(dir.to_owned()),
+        compiler: Compiler::in_process(),
+    })
 }
 
 fn load(dir: &Path, metered: bool) -> Origin {

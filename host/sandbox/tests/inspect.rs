@@ -13,7 +13,7 @@ use std::fs::File;
 use bytes::Bytes;
 use frond_root::Partition;
 use frond_sandbox::inspect::{MAX_SIZE, Misfit, surface};
-use frond_sandbox::{Limits, LoadError, Plugin, Role, Settings};
+use frond_sandbox::{Compiler, Limits, LoadError, Plugin, Role, Settings};
 use proptest::prelude::*;
 
 use common::{Host, guest, wat};
@@ -32,7 +32,7 @@ const SMALL: Limits = Limits {
 
 /// A host that keeps nothing of what it is given here.
 fn host(limits: Limits) -> Host {
-    Host::with(Settings { slots: 1, limits: vec![limits], cache: None })
+    Host::with(Settings { slots: 1, limits: vec![limits], cache: None, compiler: Compiler::in_process() })
 }
 
 fn load(host: &Host, wasm: &[u8]) -> Result<Plugin, LoadError> {
@@ -196,4 +196,20 @@ fn a_file_beyond_the_limit_is_refused_by_its_size() {
     File::create(&path).unwrap().set_len(MAX_SIZE).unwrap();
     assert_eq!(frond_sandbox::component::read(&path).unwrap().len() as u64, MAX_SIZE);
     assert!(matches!(frond_sandbox::component::read(dir.path()), Err(LoadError::Unreadable(_))));
+}
+
+#[test]
+fn components_that_double_forty_times_are_refused_and_not_made() {
+    // Each instantiates the one before it twice: 2^40 instances in some kilobytes.
+    let level = |at: u32| {
+        let before = at - 1;
+        format!(
+            "(component (alias outer 1 {before} (component)) (instance (instantiate 0)) (instance (instantiate 0)))"
+        )
+    };
+    let levels: String = (1..=40).map(level).collect();
+    let bytes = wat::with_imports(&format!("(component) {levels} (instance (instantiate 40))"), "", "", wat::OK);
+    assert!(bytes.len() < 8192, "{}", bytes.len());
+    let error = load(&host(Limits::default()), &bytes).unwrap_err().to_string();
+    assert!(error.contains("counting each instance of an instance"), "{error}");
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use frond_root::flow::{self, Cancel};
 use frond_root::{EventKind, FailureKind, Floor, Request};
-use frond_sandbox::{Leaf, LeafHost, Limits, Plugin, Role, Settings, Slots};
+use frond_sandbox::{Compiler, Leaf, LeafHost, Limits, Plugin, Role, Settings, Slots};
 
 use common::{App, Asked, Host, PATIENCE, Seen, cache, ms, plan, wait_until};
 
@@ -150,7 +150,7 @@ fn pools_of_threads_that_share_a_sandbox_do_not_meet_in_a_slot_s_own_engine() {
 #[test]
 fn a_component_that_no_pool_has_room_for_is_refused_at_once() {
     let small = Limits { memory: 1 << 20, ..Limits::default() };
-    let host = Host::with(Settings { slots: 1, limits: vec![small], cache: None });
+    let host = Host::with(Settings { slots: 1, limits: vec![small], cache: None, compiler: Compiler::in_process() });
     let load = |roles| Plugin::load(&host.sandbox, &common::guest("faulty"), roles, true);
     let error = load(&[Role::Leaf]).unwrap_err().to_string();
     insta::assert_snapshot!(error);
@@ -173,7 +173,8 @@ fn without_address_space_for_a_pool_leaves_still_run() {
 #[ignore = "only in a process with little address space"]
 fn runs_without_a_pool() {
     let limits = Limits::default();
-    let host = Host::with(Settings { slots: 2, limits: vec![limits], cache: Some(cache()) });
+    let host =
+        Host::with(Settings { slots: 2, limits: vec![limits], cache: Some(cache()), compiler: Compiler::in_process() });
     let app = host.faulty(limits, limits);
     let warnings = host.sandbox.take_warnings();
     assert!(warnings.iter().all(|one| one.starts_with("without an instance pool")), "{warnings:?}");

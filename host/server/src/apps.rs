@@ -325,6 +325,7 @@ impl Registry {
     /// Changes nothing any more. Comes back when what was under way has ended; what serves still does.
     pub async fn close(&self) {
         self.shared.inbox.close();
+        self.shared.host.machine.stop_compiling();
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(keeper) = keeper {
             // It catches the panics of what it runs.

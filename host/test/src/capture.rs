@@ -227,7 +227,8 @@ impl Replay {
     /// See [`CaptureError`].
     pub fn run(&self, another: bool) -> Result<Trial, CaptureError> {
         let limits = Limits::from(self.capture.limits);
-        let settings = Settings { slots: 1, limits: vec![limits], cache: load::cache_dir() };
+        let settings =
+            Settings { slots: 1, limits: vec![limits], cache: load::cache_dir(), compiler: frond_run::compiler() };
         let sandbox = load::sandbox(settings).map_err(CaptureError::Machine)?;
         let plugin = Plugin::load(&sandbox, &self.component, &[Role::Leaf], limits.fuel > 0)?;
         if !another && plugin.digest() != self.capture.digest {

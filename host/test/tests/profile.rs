@@ -44,6 +44,7 @@ fn rig(fuel: u64) -> Rig {
         slots: 1,
         limits: vec![limits],
         cache: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")),
+        compiler: frond_sandbox::Compiler::in_process(),
     })
     .unwrap();
     let plugin = Plugin::load(&sandbox, &wasm, &[Role::Leaf, Role::Merge], fuel > 0).unwrap();

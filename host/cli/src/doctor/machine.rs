@@ -37,7 +37,12 @@ struct Cache {
 pub(super) fn examine() -> anyhow::Result<Machine> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let path = cache_dir();
-    let settings = Settings { slots: cores, limits: vec![Limits::default()], cache: path.clone() };
+    let settings = Settings {
+        slots: cores,
+        limits: vec![Limits::default()],
+        cache: path.clone(),
+        compiler: frond_run::compiler(),
+    };
     let sandbox = load::sandbox(settings).context(exit::Machine::new("the sandbox could not be started"))?;
     sandbox.prepare().context(exit::Machine::new("the sandbox could not be started"))?;
     let (components, bytes) = path.as_deref().map_or((0, 0), kept);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 /// The sections of a component.
 const CUSTOM: u8 = 0;
+const CORE_MODULE: u8 = 1;
 const COMPONENT: u8 = 4;
 const TYPE: u8 = 7;
 const IMPORT: u8 = 10;
@@ -105,4 +106,24 @@ fn leb(mut number: usize) -> Vec<u8> {
             return bytes;
         }
     }
+}
+
+/// A component with a core module beside its own that is dear to compile: functions of so many loops over so many locals.
+pub fn costly(component: &[u8], functions: usize, loops: usize, locals: usize) -> Vec<u8> {
+    let mut body = [&[1], leb(locals).as_slice(), &[0x7f]].concat();
+    for number in 0..loops {
+        let (one, other) = (leb(number % locals), leb((number * 7919 + 1) % locals));
+        // (loop (br_if 0 (local.tee $other (i32.add (local.get $one) (local.get $other)))))
+        body.extend([&[0x03, 0x40, 0x20], &one[..], &[0x20], &other, &[0x6a, 0x22], &other, &[0x0d, 0, 0x0b]].concat());
+    }
+    body.push(0x0b);
+    let body = [leb(body.len()), body].concat();
+    let part = |id: u8, content: Vec<u8>| [vec![id], leb(content.len()), content].concat();
+    let module = [
+        b"\0asm\x01\0\0\0".to_vec(),
+        part(1, vec![1, 0x60, 0, 0]),
+        part(3, [leb(functions), vec![0; functions]].concat()),
+        part(10, [leb(functions), body.repeat(functions)].concat()),
+    ];
+    [component.to_vec(), part(CORE_MODULE, module.concat())].concat()
 }

@@ -92,7 +92,8 @@ impl Rig {
     fn new(path: &Path) -> Self {
         let runtime = Runtime::new().unwrap();
         let limits = Limits::default();
-        let settings = Settings { slots: 1, limits: vec![limits], cache: Some(kit::cache()) };
+        let settings =
+            Settings { slots: 1, limits: vec![limits], cache: Some(kit::cache()), compiler: frond_run::compiler() };
         let sandbox = Sandbox::new(settings).unwrap();
         let plugin = Arc::new(Plugin::load(&sandbox, &fs::read(path).unwrap(), &[Role::Leaf], true).unwrap());
         let slots = Slots::start(1, sandbox.clock(), runtime.handle()).unwrap();

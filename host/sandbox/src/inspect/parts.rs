@@ -32,13 +32,23 @@ pub struct Demand {
     pub tables: u64,
     /// Table elements at the start, summed over all tables.
     pub table_min: u64,
+    /// Items of components (instances, aliases, imports, exports, lifted and lowered functions), once for each instance.
+    pub items: u64,
     /// False when a module or a component is given from outside, whose needs cannot be seen.
     pub is_known: bool,
 }
 
 /// Of nothing, and of what cannot be seen.
-const NONE: Demand =
-    Demand { instances: 0, memories: 0, memory_min: 0, memory_max: Some(0), tables: 0, table_min: 0, is_known: true };
+const NONE: Demand = Demand {
+    instances: 0,
+    memories: 0,
+    memory_min: 0,
+    memory_max: Some(0),
+    tables: 0,
+    table_min: 0,
+    items: 0,
+    is_known: true,
+};
 const UNSEEN: Demand = Demand { is_known: false, ..NONE };
 
 impl Demand {
@@ -49,6 +59,7 @@ impl Demand {
         self.memory_max = self.memory_max.zip(other.memory_max).map(|(a, b)| a.saturating_add(b));
         self.tables = self.tables.saturating_add(other.tables);
         self.table_min = self.table_min.saturating_add(other.table_min);
+        self.items = self.items.saturating_add(other.items);
         self.is_known &= other.is_known;
     }
 
@@ -77,6 +88,11 @@ pub(crate) struct Parts {
     pub(crate) sections: Listed<Section>,
     pub(crate) has_function_names: bool,
     pub(crate) debug_info: u64,
+}
+
+/// Reads what an instance of a component needs before it runs.
+pub(crate) fn demand(bytes: &[u8]) -> Read<Demand> {
+    Ok(parts(bytes)?.demand)
 }
 
 /// Reads the parts of a component.
@@ -125,6 +141,7 @@ impl Walk {
             Payload::End(_) => self.leave(),
             Payload::CustomSection(section) => self.custom(&section)?,
             Payload::ComponentAliasSection(section) => {
+                self.count(section.count());
                 for alias in section {
                     self.alias(&alias?);
                 }
@@ -136,6 +153,12 @@ impl Walk {
             }
         }
         Ok(())
+    }
+
+    fn count(&mut self, items: u32) {
+        if let Some(level) = self.levels.last_mut() {
+            level.count(items);
+        }
     }
 
     fn leave(&mut self) {
@@ -212,6 +235,10 @@ impl Walk {
 }
 
 impl Level {
+    fn count(&mut self, items: u32) {
+        self.own.items = self.own.items.saturating_add(u64::from(items));
+    }
+
     fn see(&mut self, payload: Payload<'_>) -> Read<()> {
         match payload {
             Payload::MemorySection(section) => {
@@ -226,6 +253,7 @@ impl Level {
                 }
             }
             Payload::InstanceSection(section) => {
+                self.count(section.count());
                 for instance in section {
                     if let Instance::Instantiate { module_index, .. } = instance? {
                         self.own.add(self.modules.get(module_index as usize).copied().unwrap_or(UNSEEN));
@@ -233,6 +261,7 @@ impl Level {
                 }
             }
             Payload::ComponentInstanceSection(section) => {
+                self.count(section.count());
                 for instance in section {
                     if let ComponentInstance::Instantiate { component_index, .. } = instance? {
                         self.own.add(self.components.get(component_index as usize).copied().unwrap_or(UNSEEN));
@@ -240,16 +269,19 @@ impl Level {
                 }
             }
             Payload::ComponentImportSection(section) => {
+                self.count(section.count());
                 for import in section {
                     self.enters(import?.ty.kind(), None);
                 }
             }
             Payload::ComponentExportSection(section) => {
+                self.count(section.count());
                 for export in section {
                     let export = export?;
                     self.enters(export.kind, Some(export.index));
                 }
             }
+            Payload::ComponentCanonicalSection(section) => self.count(section.count()),
             _ => {}
         }
         Ok(())

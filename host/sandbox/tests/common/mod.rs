@@ -22,7 +22,9 @@ use frond_root::runner::{Covered, Merging};
 use frond_root::{
     Answer, EventKind, Events, Failure, Floor, LeafRunner, Merger, Partition, Plan, Request, Scatter, Usage,
 };
-use frond_sandbox::{Grants, Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
+use frond_sandbox::{
+    Compiler, Grants, Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots,
+};
 use frond_testkit::Record;
 use tokio::runtime::Runtime;
 
@@ -63,7 +65,12 @@ pub(crate) struct Host {
 impl Host {
     /// So many slots, and pools for `limits` and the default ones.
     pub(crate) fn new(count: usize, limits: Limits) -> Self {
-        Self::with(Settings { slots: count, limits: vec![limits, Limits::default()], cache: Some(cache()) })
+        Self::with(Settings {
+            slots: count,
+            limits: vec![limits, Limits::default()],
+            cache: Some(cache()),
+            compiler: Compiler::in_process(),
+        })
     }
 
     pub(crate) fn with(settings: Settings) -> Self {

@@ -1,0 +1,33 @@
+//! `frond compile` as written: the child process that compiles a component, not for people.
+
+use clap::Args;
+use frond_run::CompileOrders;
+
+/// `frond compile`.
+#[derive(Debug, Args)]
+pub struct CompileArgs {
+    /// Compiles code that counts fuel.
+    #[arg(long)]
+    metered: bool,
+
+    /// Bytes of address space of a memory, for engines without a pool.
+    #[arg(long)]
+    frugal: Option<u64>,
+
+    /// Bytes of private memory that this process may take.
+    #[arg(long)]
+    memory: u64,
+
+    /// Seconds of processor time that this process may take.
+    #[arg(long)]
+    cpu: u64,
+}
+
+impl CompileArgs {
+    /// The same for the sandbox.
+    #[must_use]
+    pub fn orders(&self) -> CompileOrders {
+        let cpu = std::time::Duration::from_secs(self.cpu);
+        CompileOrders { metered: self.metered, frugal: self.frugal, memory: self.memory, cpu }
+    }
+}

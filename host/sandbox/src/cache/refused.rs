@@ -1,0 +1,66 @@
+//! Refused components in the cache: what met a limit of the compiler is not compiled again under the same limits.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::time::SystemTime;
+
+use rustix::fs::{Mode, OFlags};
+use wasmtime::Engine;
+
+use super::{Cache, UNFINISHED, remove};
+use crate::compiler::CompileLimits;
+use crate::inspect::Misfit;
+use crate::private::is_private;
+
+/// The most refusals that are remembered; the oldest go.
+pub(crate) const MAX_REFUSALS: usize = 1000;
+/// The most bytes of one: two numbers and a message.
+const MAX_SIZE: u64 = 16 << 10;
+/// Extension of their files.
+const EXTENSION: &str = "refused";
+
+impl Cache {
+    /// Reason why a component was refused under limits that were no lower than these.
+    pub(crate) fn refusal(&self, engine: &Engine, digest: &str, limits: &CompileLimits) -> Option<String> {
+        let path = self.path(engine, digest).with_extension(EXTENSION);
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = fs::File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
+        let found = file.metadata().ok()?;
+        if !found.is_file() || !is_private(&found) {
+            return None;
+        }
+        let mut text = String::new();
+        file.take(MAX_SIZE).read_to_string(&mut text).ok()?;
+        let (numbers, why) = text.split_once('\n')?;
+        let mut numbers = numbers.split(' ').map(str::parse::<u64>);
+        let (memory, cpu) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+        (memory >= limits.memory && cpu >= limits.cpu.as_secs()).then(|| why.to_owned())
+    }
+
+    /// Remembers why a component was refused under these limits. A cache that cannot be written to forgets it.
+    pub(crate) fn refuse(&self, engine: &Engine, digest: &str, limits: &CompileLimits, misfit: &Misfit) {
+        let Misfit::TooCostly(why) = misfit else { return };
+        let path = self.path(engine, digest).with_extension(EXTENSION);
+        let text = format!("{} {}\n{why}", limits.memory, limits.cpu.as_secs());
+        let kept = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.dir).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.persist(path)?;
+            Ok(())
+        });
+        if kept.is_ok() {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&self) {
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let refused =
+            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == EXTENSION));
+        let made = |path: &std::path::PathBuf| fs::metadata(path).and_then(|found| found.modified());
+        let mut all: Vec<_> = refused.map(|path| (made(&path).unwrap_or(SystemTime::UNIX_EPOCH), path)).collect();
+        all.sort_unstable_by_key(|one| std::cmp::Reverse(one.0));
+        for (_, path) in all.into_iter().skip(MAX_REFUSALS) {
+            let _ = remove(&path);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Compiler of components: child processes with limits on memory, processor time and wall time.
+//!
+//! A component of a megabyte can keep a compiler busy for minutes and cost gigabytes. A process of its own bounds that for
+//! whatever the component is, and can be killed. [`child`] is the other side; [`weigh`] refuses what can be seen beforehand.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::component::LoadError;
+use crate::engine::Tuning;
+use crate::inspect::Misfit;
+
+pub mod child;
+mod spawn;
+pub(crate) mod weigh;
+
+/// Bounds of one compilation, and of their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Bytes of private memory that one compilation may take.
+    pub memory: u64,
+    /// Processor time of one compilation, over all its threads.
+    pub cpu: Duration,
+    /// Wall time of one compilation.
+    pub time: Duration,
+    /// Compilations at once.
+    pub at_once: NonZeroUsize,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self {
+            memory: 2 << 30,
+            cpu: Duration::from_secs(300),
+            time: Duration::from_secs(600),
+            at_once: NonZeroUsize::MIN.saturating_add(1),
+        }
+    }
+}
+
+/// Compiles components. Clones, and those of other sandboxes of the process, share the limit on compilations at once.
+#[derive(Clone, Debug)]
+pub struct Compiler {
+    shared: Arc<Shared>,
+    stopped: Arc<watch::Sender<bool>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// The program whose verb `compile` is the child; `None` compiles in this process, without limits.
+    program: Option<PathBuf>,
+    limits: CompileLimits,
+    running: Mutex<Running>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Running {
+    /// Components that are being compiled, each by digest and engine.
+    keys: HashSet<String>,
+}
+
+/// Permit to compile one component. Dropping it lets the next one begin.
+pub(crate) struct Permit<'a> {
+    compiler: &'a Compiler,
+    key: String,
+}
+
+/// Failed compilation, and whether the next attempt would fail in the same way.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) misfit: Misfit,
+    pub(crate) is_lasting: bool,
+}
+
+impl Compiler {
+    /// Compiler in child processes: `program compile` must call [`child::run`].
+    #[must_use]
+    pub fn in_children(program: PathBuf, limits: CompileLimits) -> Self {
+        Self::new(Some(program), limits)
+    }
+
+    /// Compiler in this process, one component at a time and without limits: for components that are trusted.
+    #[must_use]
+    pub fn in_process() -> Self {
+        Self::new(None, CompileLimits { at_once: NonZeroUsize::MIN, ..CompileLimits::default() })
+    }
+
+    fn new(program: Option<PathBuf>, limits: CompileLimits) -> Self {
+        let shared = Shared { program, limits, running: Mutex::default(), changed: Condvar::new() };
+        Self { shared: Arc::new(shared), stopped: Arc::default() }
+    }
+
+    /// The same compiler with a [`Compiler::stop`] that leaves others alone.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { shared: self.shared.clone(), stopped: Arc::default() }
+    }
+
+    /// Bounds of one compilation.
+    #[must_use]
+    pub fn limits(&self) -> &CompileLimits {
+        &self.shared.limits
+    }
+
+    /// Kills the compilations of this compiler that run, and refuses all further ones.
+    pub fn stop(&self) {
+        self.stopped.send_replace(true);
+        let _running = self.running();
+        self.shared.changed.notify_all();
+    }
+
+    /// Waits for a permit. One component is never compiled twice at the same time.
+    ///
+    /// # Errors
+    /// [`LoadError::Stopped`] after [`Compiler::stop`].
+    pub(crate) fn permit(&self, key: String) -> Result<Permit<'_>, LoadError> {
+        let mut running = self.running();
+        loop {
+            if *self.stopped.borrow() {
+                return Err(LoadError::Stopped);
+            }
+            if running.keys.len() < self.shared.limits.at_once.get() && !running.keys.contains(&key) {
+                running.keys.insert(key.clone());
+                return Ok(Permit { compiler: self, key });
+            }
+            running = self.shared.changed.wait(running).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.shared.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Permit<'_> {
+    /// Compiles a component for engines of this tuning: code for [`wasmtime::component::Component::deserialize`].
+    ///
+    /// # Errors
+    /// The component's fault as a [`Refusal`]; otherwise a machine that does not let it run, or the process's end.
+    pub(crate) fn compile(&self, tuning: Tuning, bytes: &[u8]) -> Result<Result<Vec<u8>, Refusal>, LoadError> {
+        let Compiler { shared, stopped } = self.compiler;
+        match &shared.program {
+            Some(program) => spawn::compile(program, &shared.limits, stopped.subscribe(), tuning, bytes),
+            None => {
+                let compiled = child::compile(tuning, bytes).map_err(LoadError::Engine)?;
+                Ok(compiled.map_err(|misfit| Refusal { misfit, is_lasting: false }))
+            }
+        }
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.compiler.running().keys.remove(&self.key);
+        self.compiler.shared.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests;

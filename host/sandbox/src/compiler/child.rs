@@ -1,0 +1,108 @@
+//! Child process of the compiler: reads a component and answers with its code, under limits that it sets for itself before it
+//! reads the first byte.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+use wasmtime::Engine;
+
+use crate::compiler::weigh::weigh;
+use crate::engine::Tuning;
+use crate::inspect::{MAX_SIZE, Misfit};
+use crate::stop::clip;
+
+/// Last byte of the answer: compiled code.
+pub(super) const CODE: u8 = b'c';
+/// Last byte of the answer: the text of [`Misfit::Broken`].
+pub(super) const BROKEN: u8 = b'b';
+/// Last byte of the answer: the text of [`Misfit::TooDemanding`].
+pub(super) const TOO_DEMANDING: u8 = b'd';
+/// Last byte of the answer: the text of [`Misfit::TooCostly`].
+pub(super) const TOO_COSTLY: u8 = b'e';
+/// Last byte of the answer: the reason why there is no engine.
+pub(super) const ENGINE: u8 = b'm';
+
+/// Orders of the parent, as arguments of the child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Orders {
+    /// True for code that counts fuel.
+    pub metered: bool,
+    /// Bytes of address space for a memory, for engines without a pool.
+    pub frugal: Option<u64>,
+    /// Bytes of private memory that the child may take.
+    pub memory: u64,
+    /// Processor time that the child may take.
+    pub cpu: Duration,
+}
+
+/// Compiles the component that `input` has as the parent orders. The answer is for the parent, on stdout.
+///
+/// # Errors
+/// Limits that cannot be set, and a pipe that breaks.
+pub fn run(orders: Orders, input: impl Read) -> io::Result<Vec<u8>> {
+    confine(orders)?;
+    let mut bytes = Vec::new();
+    input.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
+    let (kind, mut body) = answer(orders, &bytes);
+    body.push(kind);
+    Ok(body)
+}
+
+/// Sets the limits, and ends this process with its parent.
+fn confine(orders: Orders) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let limit = |resource, most: u64| {
+        let rlimit = Rlimit { current: Some(most), maximum: Some(most) };
+        setrlimit(resource, rlimit).map_err(io::Error::from)
+    };
+    limit(Resource::Core, 0)?;
+    limit(Resource::Fsize, 0)?;
+    limit(Resource::Data, orders.memory)?;
+    // Whole seconds. The soft limit ends the process by SIGXCPU, which tells the parent why.
+    let seconds = orders.cpu.as_secs().max(1);
+    let cpu = Rlimit { current: Some(seconds), maximum: Some(seconds.saturating_add(1)) };
+    setrlimit(Resource::Cpu, cpu)?;
+    // Queries and the health checks of a server go first.
+    let _ = rustix::process::nice(10);
+    Ok(())
+}
+
+fn answer(orders: Orders, bytes: &[u8]) -> (u8, Vec<u8>) {
+    let tuning = Tuning { metered: orders.metered, frugal: orders.frugal };
+    match compile(tuning, bytes) {
+        Ok(Ok(code)) => (CODE, code),
+        Ok(Err(Misfit::Broken(why))) => (BROKEN, why.into_bytes()),
+        Ok(Err(Misfit::TooCostly(why))) => (TOO_COSTLY, why.into_bytes()),
+        Ok(Err(Misfit::TooDemanding(why))) => (TOO_DEMANDING, why.into_bytes()),
+        Ok(Err(other)) => (BROKEN, other.to_string().into_bytes()),
+        Err(why) => (ENGINE, why.into_bytes()),
+    }
+}
+
+/// Validates a component, weighs it, and compiles it for engines of this tuning.
+///
+/// # Errors
+/// An engine that this machine cannot make, as text; inside, the component's own fault.
+pub(super) fn compile(tuning: Tuning, bytes: &[u8]) -> Result<Result<Vec<u8>, Misfit>, String> {
+    if let Err(misfit) = weigh(bytes) {
+        return Ok(Err(misfit));
+    }
+    let engine = Engine::new(&tuning.config()).map_err(|error| clip(&format!("{error:#}")))?;
+    let compiled = engine.precompile_component(bytes);
+    Ok(compiled.map_err(|error| match is_out_of_memory(&error) {
+        true => Misfit::TooCostly(NO_MEMORY.to_owned()),
+        false => Misfit::TooDemanding(clip(&format!("{error:#}"))),
+    }))
+}
+
+/// Message for what the system refused, where the compiler noticed it by itself.
+const NO_MEMORY: &str =
+    "compiling it takes more memory than there is\n(build it smaller, or raise FROND_COMPILE_MEMORY)";
+
+fn is_out_of_memory(error: &wasmtime::Error) -> bool {
+    error.chain().any(|cause| {
+        let system = cause.downcast_ref::<io::Error>().is_some_and(|one| one.kind() == io::ErrorKind::OutOfMemory);
+        system || cause.downcast_ref::<rustix::io::Errno>() == Some(&rustix::io::Errno::NOMEM)
+    })
+}

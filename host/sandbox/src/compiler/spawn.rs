@@ -1,0 +1,189 @@
+//! Parent's side of a compilation: starts the child, feeds it, and tells why it ended.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use super::child::{BROKEN, CODE, ENGINE, TOO_COSTLY, TOO_DEMANDING};
+use super::{CompileLimits, Refusal};
+use crate::component::LoadError;
+use crate::engine::Tuning;
+use crate::inspect::Misfit;
+use crate::stop::clip;
+
+/// The most bytes of compiled code: 16 times the largest component.
+const MAX_CODE: u64 = 1 << 30;
+/// The most bytes of the child's stderr that are read.
+const MAX_STDERR: u64 = 16 << 10;
+/// The most threads of one compilation: each has memory of its own.
+const MAX_THREADS: usize = 8;
+
+/// Memory that a thread of the compiler takes for itself.
+const THREAD_MEMORY: u64 = 128 << 20;
+
+/// Signals by which a person, a supervisor or the kernel ends processes: none of them is the component's doing.
+const FROM_OUTSIDE: [i32; 4] = [1, 2, 9, 15];
+/// Abort, as of an allocation that failed.
+const SIGABRT: i32 = 6;
+/// End of the processor time.
+const SIGXCPU: i32 = 24;
+
+/// Compiles a component in a child process.
+pub(super) fn compile(
+    program: &Path,
+    limits: &CompileLimits,
+    stopped: watch::Receiver<bool>,
+    tuning: Tuning,
+    bytes: &[u8],
+) -> Result<Result<Vec<u8>, Refusal>, LoadError> {
+    let command = command(program, limits, tuning);
+    // A thread of its own: a caller may be inside a runtime, and the child ends with the thread that started it.
+    let ended = std::thread::scope(|scope| {
+        let job = || runtime()?.block_on(watched(command, limits.time, stopped, bytes));
+        scope.spawn(job).join().unwrap_or_else(|_| Err(io::Error::other("the compiler's thread panicked")))
+    });
+    match ended {
+        Ok(Ended::Exited { status, answer, stderr }) => told(limits, status, answer, &stderr),
+        Ok(Ended::OutOfTime) => {
+            Ok(Err(costly(format!("compiling it took longer than {:?}", limits.time), "FROND_COMPILE_TIME", false)))
+        }
+        Ok(Ended::Stopped) => Err(LoadError::Stopped),
+        Err(error) => Err(LoadError::Engine(format!("the compiler could not be started: {error}"))),
+    }
+}
+
+enum Ended {
+    Exited { status: ExitStatus, answer: Vec<u8>, stderr: Vec<u8> },
+    OutOfTime,
+    Stopped,
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Command line of the child. It gets nothing of the environment, and no signal that a terminal sends to its parent.
+fn command(program: &Path, limits: &CompileLimits, tuning: Tuning) -> Command {
+    let mut command = Command::new(program);
+    command.arg0("frond").arg("compile");
+    command.arg(format!("--memory={}", limits.memory)).arg(format!("--cpu={}", limits.cpu.as_secs()));
+    if tuning.metered {
+        command.arg("--metered");
+    }
+    if let Some(bytes) = tuning.frugal {
+        command.arg(format!("--frugal={bytes}"));
+    }
+    command
+        .env_clear()
+        .env("RAYON_NUM_THREADS", threads(limits.memory).to_string())
+        // The allocator takes memory as it is used, and not by the gibibyte: it counts from when it is taken.
+        .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    command
+}
+
+/// Threads of a compilation that may take so much memory: one for each core, as far as each has [`THREAD_MEMORY`].
+fn threads(memory: u64) -> u64 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    (memory / THREAD_MEMORY).clamp(1, cores as u64)
+}
+
+/// Runs the child until it ends, its time is up, or the process stops.
+async fn watched(
+    mut command: Command,
+    time: Duration,
+    mut stopped: watch::Receiver<bool>,
+    bytes: &[u8],
+) -> io::Result<Ended> {
+    let mut child = command.spawn()?;
+    let ended = tokio::select! {
+        exited = exchange(&mut child, bytes) => return exited,
+        () = tokio::time::sleep(time) => Ended::OutOfTime,
+        _ = stopped.wait_for(|stopped| *stopped) => Ended::Stopped,
+    };
+    child.kill().await?;
+    Ok(ended)
+}
+
+/// Writes the component and reads the answer, side by side.
+async fn exchange(child: &mut Child, bytes: &[u8]) -> io::Result<Ended> {
+    let missing = || io::Error::other("it has no pipes");
+    let mut stdin = child.stdin.take().ok_or_else(missing)?;
+    let (stdout, stderr) = (child.stdout.take().ok_or_else(missing)?, child.stderr.take().ok_or_else(missing)?);
+    let feed = async move {
+        // A child that ends early has its reason in its status.
+        let _ = stdin.write_all(bytes).await;
+    };
+    let ((), answer, stderr) = tokio::join!(feed, all(stdout, MAX_CODE + 1), all(stderr, MAX_STDERR));
+    Ok(Ended::Exited { status: child.wait().await?, answer: answer?, stderr: stderr? })
+}
+
+async fn all(from: impl AsyncRead + Unpin, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(most).read_to_end(&mut bytes).await?;
+    Ok(bytes)
+}
+
+/// Outcome by the child's status and answer.
+fn told(
+    limits: &CompileLimits,
+    status: ExitStatus,
+    mut answer: Vec<u8>,
+    stderr: &[u8],
+) -> Result<Result<Vec<u8>, Refusal>, LoadError> {
+    let text = |bytes: &[u8]| clip(&String::from_utf8_lossy(bytes));
+    if !status.success() {
+        return died(limits, status, text(stderr).trim());
+    }
+    let Some(kind) = answer.pop() else {
+        return Err(LoadError::Engine("the compiler ended without an answer".to_owned()));
+    };
+    let refused = |misfit, is_lasting| Ok(Err(Refusal { misfit, is_lasting }));
+    match kind {
+        CODE => Ok(Ok(answer)),
+        BROKEN => refused(Misfit::Broken(text(&answer)), false),
+        TOO_DEMANDING => refused(Misfit::TooDemanding(text(&answer)), false),
+        TOO_COSTLY => refused(Misfit::TooCostly(text(&answer)), false),
+        ENGINE => Err(LoadError::Engine(text(&answer))),
+        other => Err(LoadError::Engine(format!("the compiler's answer ends with {other}"))),
+    }
+}
+
+/// Outcome of a child that did not end by itself.
+fn died(limits: &CompileLimits, status: ExitStatus, stderr: &str) -> Result<Result<Vec<u8>, Refusal>, LoadError> {
+    let memory = || {
+        let why = format!("compiling it takes more than {} bytes of memory", limits.memory);
+        Ok(Err(costly(why, "FROND_COMPILE_MEMORY", true)))
+    };
+    match status.signal() {
+        Some(SIGXCPU) => {
+            let why = format!("compiling it takes more than {:?} of processor time", limits.cpu);
+            Ok(Err(costly(why, "FROND_COMPILE_CPU", true)))
+        }
+        Some(SIGABRT) if stderr.contains("memory allocation of") => memory(),
+        Some(signal) if FROM_OUTSIDE.contains(&signal) => {
+            let why = "the system may be short of memory, see its log";
+            Err(LoadError::Engine(format!("the compiler was killed by signal {signal}\n({why})")))
+        }
+        Some(signal) => Ok(Err(Refusal {
+            misfit: Misfit::TooCostly(format!("compiling it ended the compiler by signal {signal}: {stderr}")),
+            is_lasting: true,
+        })),
+        None => Err(LoadError::Engine(format!("the compiler failed ({status}): {stderr}"))),
+    }
+}
+
+fn costly(why: String, setting: &str, is_lasting: bool) -> Refusal {
+    let remedy = format!("{why}\n(build it smaller, or raise {setting})");
+    Refusal { misfit: Misfit::TooCostly(remedy), is_lasting }
+}
