@@ -1,6 +1,7 @@
 //! What is asked: the query's bytes and the promises to keep while it is answered.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -59,6 +60,9 @@ pub struct Request {
     pub id: QueryId,
     /// The app's name, for displays.
     pub app: String,
+    /// Fair-share group of the query: leaf threads are shared equally between tenants. The app's name, unless somebody says
+    /// otherwise; a server adds the caller.
+    pub tenant: Arc<str>,
     /// The query itself, opaque to the root.
     pub query: Bytes,
     /// From the start of planning to the answer.
@@ -91,9 +95,11 @@ pub struct Request {
 impl Request {
     /// A request with the defaults of `frond.toml`.
     pub fn new(app: impl Into<String>, query: impl Into<Bytes>) -> Self {
+        let app = app.into();
         Self {
             id: QueryId::new(),
-            app: app.into(),
+            tenant: Arc::from(app.as_str()),
+            app,
             query: query.into(),
             deadline: Duration::from_secs(10),
             limit: None,

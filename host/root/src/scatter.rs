@@ -88,6 +88,7 @@ pub struct Scatter {
     query: Bytes,
     window: usize,
     background: Option<u32>,
+    tenant: Arc<str>,
     leaf_deadline: Instant,
     limit: Limit,
     leaf_time: Option<Duration>,
@@ -122,7 +123,7 @@ impl fmt::Debug for Scatter {
 }
 
 /// What a query lets its leaves have.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Window {
     /// Leaves at once.
     pub slots: usize,
@@ -138,6 +139,8 @@ pub struct Window {
     pub heaviest_first: bool,
     /// The weight of work that waits while others have any: see [`Request`](crate::Request).
     pub background: Option<u32>,
+    /// The fair-share group: see [`Request`](crate::Request).
+    pub tenant: Arc<str>,
 }
 
 impl Scatter {
@@ -151,6 +154,7 @@ impl Scatter {
             query,
             window: window.slots.max(1),
             background: window.background,
+            tenant: window.tenant,
             leaf_deadline: window.leaf_deadline,
             limit: window.limit,
             leaf_time: window.leaf_time,
@@ -189,6 +193,12 @@ impl Scatter {
     #[must_use]
     pub fn background(&self) -> Option<u32> {
         self.background.map(|weight| weight.max(1))
+    }
+
+    /// The fair-share group of its query.
+    #[must_use]
+    pub fn tenant(&self) -> &Arc<str> {
+        &self.tenant
     }
 
     /// Leaves that run now.

@@ -298,6 +298,7 @@ mod tests {
             unread: u64::MAX,
             heaviest_first: false,
             background: None,
+            tenant: Arc::from("test"),
         };
         let scatter = Scatter::new(Arc::new(plan), Bytes::new(), window);
         assert!(closed(&scatter, now).is_none());

@@ -4,6 +4,7 @@
 //! nothing else runs: see `brief.rs`.
 
 mod queries;
+mod tenants;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +21,7 @@ use crate::leaf::Leaf;
 use crate::park::{self, Seat};
 use crate::shares::Share;
 
-use queries::{Queries, behind};
+use queries::{Queries, Turn, behind};
 
 /// How long a thread stays with one query while others wait.
 const TURN: Duration = Duration::from_millis(1);
@@ -57,7 +58,7 @@ impl Drop for Owner {
         let mut queries = lock(&self.0.queries);
         queries.stopping = true;
         // Nobody is left to run them. Their own end may come back here, so the lock is let go of first.
-        let attached = (std::mem::take(&mut queries.attached), std::mem::take(&mut queries.handed));
+        let attached = queries.clear();
         let idle = std::mem::take(&mut queries.idle);
         drop(queries);
         drop(attached);
@@ -140,13 +141,17 @@ impl Shared {
             }
         }
         // Their own end may come back here, so the lock is let go of first.
-        let gone = lock(&self.queries).attached.remove(|query| query.scatter.is_closed());
+        let gone = lock(&self.queries).remove_closed();
         drop(gone);
     }
 
-    /// The next attempt of any query, each in turn, background work by its weight and only when no query has one; sleeps while there
-    /// is none. `None` when the pool stops.
-    fn next(&self, slot: u32, bed: &Arc<Bed>) -> Option<(Arc<Query>, Attempt)> {
+    /// The next attempt of any query, fair between tenants, background work by its weight and only when no query has one; sleeps
+    /// while there is none. `None` when the pool stops. Accounts for the thread's last turn.
+    fn next(&self, slot: u32, bed: &Arc<Bed>, ended: Option<Turn>) -> Option<(Arc<Query>, Attempt)> {
+        if let Some(turn) = ended {
+            // Its query may end with it, and come back here: without the lock.
+            lock(&self.queries).ended(&turn);
+        }
         let mut queries = lock(&self.queries);
         loop {
             if queries.stopping {
@@ -183,7 +188,7 @@ impl Shared {
         let run = AssertUnwindSafe(|| {
             let attempt = query.scatter.claim(0, now())?;
             self.running.fetch_add(1, Ordering::Relaxed);
-            let left = query.run(attempt, &seat);
+            let (left, _) = query.run(attempt, &seat);
             self.running.fetch_sub(1, Ordering::Relaxed);
             left
         });
@@ -217,8 +222,9 @@ impl Query {
         self.scatter.background().is_some()
     }
 
-    /// Runs an attempt and ends it. It is given back if it was only given up because its thread must not be kept.
-    fn run(&self, attempt: Attempt, seat: &Seat) -> Option<Attempt> {
+    /// Runs an attempt and ends it. It is given back if it was only given up because its thread must not be kept; with it comes
+    /// the time that the call took.
+    fn run(&self, attempt: Attempt, seat: &Seat) -> (Option<Attempt>, Duration) {
         let (began, deadline) = (Instant::now(), attempt.deadline());
         let called = self.leaf.call(attempt, seat);
         let took = began.elapsed();
@@ -241,7 +247,7 @@ impl Query {
             self.share.ran(took, weight);
         }
         self.leaf.plugin.learn(seat.slot, took);
-        left
+        (left, took)
     }
 }
 
@@ -260,29 +266,32 @@ impl Worker {
     }
 
     fn run(&self, shared: &Shared) {
-        while let Some((query, attempt)) = shared.next(self.slot, &self.bed) {
+        let mut ended = None;
+        while let Some((query, attempt)) = shared.next(self.slot, &self.bed, ended.take()) {
+            let began = Instant::now();
             shared.running.fetch_add(1, Ordering::Relaxed);
             // A bug of ours, or of a source's, costs its attempt, which is then `lost`, and not the slot.
             let turn = AssertUnwindSafe(|| self.turn(&query, attempt));
-            if panic::catch_unwind(turn).is_err() {
+            let longest = panic::catch_unwind(turn).unwrap_or_else(|_| {
                 self.seat.watch.clear();
-            }
+                began.elapsed()
+            });
             shared.running.fetch_sub(1, Ordering::Relaxed);
-            if query.is_behind() {
-                lock(&shared.queries).behind += 1;
-            }
+            ended = Some(Turn { query, took: began.elapsed(), longest });
         }
     }
 
-    /// Leaf after leaf of one query, for a turn.
-    fn turn(&self, query: &Query, first: Attempt) {
-        let until = Instant::now() + TURN;
+    /// Leaf after leaf of one query, for a turn. Gives the length of the longest.
+    fn turn(&self, query: &Query, first: Attempt) -> Duration {
+        let (until, mut longest) = (Instant::now() + TURN, Duration::ZERO);
         let mut next = Some(first);
         while let Some(attempt) = next {
-            query.run(attempt, &self.seat);
+            let (_, took) = query.run(attempt, &self.seat);
+            longest = longest.max(took);
             let now = now();
             next = (now.into_std() < until).then(|| query.scatter.claim(self.slot, now)).flatten();
         }
+        longest
     }
 }
 
@@ -304,7 +313,7 @@ impl LeafHost {
 impl LeafRunner for LeafHost {
     fn attach(&self, scatter: Arc<Scatter>) {
         let query = Arc::new(Query { scatter: scatter.clone(), leaf: self.leaf.clone(), share: Share::default() });
-        lock(&self.slots.0.0.queries).attached.push(query.clone());
+        lock(&self.slots.0.0.queries).attach(query.clone());
         let shared = Arc::downgrade(&self.slots.0.0);
         let closing = Arc::downgrade(&scatter);
         scatter.on_close(move || {

@@ -99,6 +99,7 @@ impl Trials {
             unread: u64::MAX,
             heaviest_first: false,
             background: None,
+            tenant: Arc::default(),
         };
         let scatter = Scatter::new(plan, query.clone(), window);
         let Some(attempt) = scatter.claim(0, start.into()) else {

@@ -17,6 +17,10 @@ impl<T: Clone> Turns<T> {
         self.0.push_back(one);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter()
     }

@@ -1,13 +1,13 @@
-//! Which queries are taken on: those that can be answered in time beside those that run, by what queries of their app
-//! took so far. The others are refused at once, so that under any load those taken on keep their deadlines.
+//! Admission of queries, fair between tenants: an app as one caller uses it. The rule is [`admit`]; here are the queries that
+//! are under way, and what queries of each app have cost so far.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use frond_root::policy::admission::{Load, admit};
+use frond_root::policy::admission::{Load, Reason, Refused, Running, admit};
 
-/// What is under way, and what queries cost.
+/// Queries under way, and costs by app.
 pub(crate) struct Admission {
     slots: usize,
     state: Arc<Mutex<State>>,
@@ -16,91 +16,128 @@ pub(crate) struct Admission {
 struct State {
     most: usize,
     next: u64,
-    /// By app.
-    costs: HashMap<String, Cost>,
-    /// Queries under way by how long their gather may take, with what they are expected to cost.
-    running: BTreeMap<(Duration, u64), Duration>,
+    running: usize,
+    /// Slot time of a query, a moving average, by app.
+    costs: HashMap<String, Duration>,
+    tenants: HashMap<Arc<str>, Tenant>,
+}
+
+/// Queries of one tenant that are under way.
+struct Tenant {
+    running: BTreeMap<u64, Running>,
     ahead: Duration,
-}
-
-/// What queries of an app cost.
-struct Cost {
-    /// Slot time, a moving average.
-    mean: Duration,
-    /// When one was last taken on.
+    /// Time of the last admission.
     heard: Instant,
+    /// Time of the last request, or end of a query.
+    seen: Instant,
 }
 
-/// A query that was taken on. Dropped when it has ended.
+/// Admitted query. Dropped when it has ended.
 pub(crate) struct Ticket {
     state: Arc<Mutex<State>>,
-    key: (Duration, u64),
-    cost: Duration,
+    tenant: Arc<str>,
+    number: u64,
 }
 
-/// A new cost counts for so much of the average.
+/// Why a query was refused, for its client.
+pub(crate) fn detail(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Places => "more is being asked than can be answered in time: as many queries run as may",
+        Reason::Share => {
+            "more is being asked than can be answered in time: this app has its share of the queries that may run"
+        }
+        Reason::Deadline => "more is being asked than can be answered in time: it would not end within its deadline",
+        Reason::Earlier => {
+            "more is being asked than can be answered in time: earlier queries would not end within theirs"
+        }
+    }
+}
+
+/// Weight of a new cost in the moving average.
 const WEIGHT: f64 = 0.2;
+/// Time for which a tenant without queries is remembered.
+const LATELY: Duration = Duration::from_secs(60);
 
 impl Admission {
     pub(crate) fn new(slots: usize, most: usize) -> Self {
-        let state = State { most, next: 0, costs: HashMap::new(), running: BTreeMap::new(), ahead: Duration::ZERO };
+        let state = State { most, next: 0, running: 0, costs: HashMap::new(), tenants: HashMap::new() };
         Self { slots: slots.max(1), state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Queries at once, from now on.
+    /// Sets the most queries at once, from now on.
     pub(crate) fn allow(&self, most: usize) {
         lock(&self.state).most = most;
     }
 
-    /// Takes a query on that must be gathered within `budget`, or says after which time there may be room.
-    pub(crate) fn admit(&self, app: &str, budget: Duration) -> Result<Ticket, Duration> {
-        let mut state = lock(&self.state);
-        let now = Instant::now();
-        let known = state.costs.get(app);
-        let cost = known.map_or(Duration::ZERO, |known| known.mean);
-        let unheard = known.map_or(Duration::ZERO, |known| now.saturating_duration_since(known.heard));
-        let shortest = state.running.keys().next().map(|(budget, _)| *budget);
-        let load = Load {
-            running: state.running.len(),
-            most: state.most,
-            ahead: state.ahead,
-            shortest,
-            slots: self.slots,
-            unheard,
-        };
-        admit(&load, cost, budget)?;
-        if let Some(known) = state.costs.get_mut(app) {
-            known.heard = now;
-        }
+    /// Admits a query that must be gathered within `budget`.
+    pub(crate) fn admit(&self, app: &str, tenant: &Arc<str>, budget: Duration) -> Result<Ticket, Refused> {
+        let (mut state, now) = (lock(&self.state), Instant::now());
+        let cost = state.costs.get(app).copied().unwrap_or_default();
+        state.see(tenant, now);
+        let load = state.load(tenant, self.slots, now);
+        let running = admit(&load, cost, budget)?;
         state.next += 1;
-        let key = (budget, state.next);
-        state.running.insert(key, cost);
-        state.ahead += cost;
-        Ok(Ticket { state: self.state.clone(), key, cost })
+        state.running += 1;
+        let number = state.next;
+        if let Some(tenant) = state.tenants.get_mut(tenant) {
+            tenant.heard = now;
+            tenant.ahead += running.cost;
+            tenant.running.insert(number, running);
+        }
+        Ok(Ticket { state: self.state.clone(), tenant: tenant.clone(), number })
     }
 
-    /// A query of this app took so much slot time.
+    /// Learns the slot time of a query of this app.
     pub(crate) fn learn(&self, app: &str, took: Duration) {
         let mut state = lock(&self.state);
         match state.costs.get_mut(app) {
-            Some(cost) => cost.mean = cost.mean.mul_f64(1.0 - WEIGHT) + took.mul_f64(WEIGHT),
+            Some(mean) => *mean = mean.mul_f64(1.0 - WEIGHT) + took.mul_f64(WEIGHT),
             None => {
-                state.costs.insert(app.to_owned(), Cost { mean: took, heard: Instant::now() });
+                state.costs.insert(app.to_owned(), took);
             }
         }
     }
 
-    /// Slot time that is expected to be ahead.
-    pub(crate) fn ahead(&self) -> Duration {
-        lock(&self.state).ahead
+    /// Slot time that is expected to be ahead, and the number of tenants with queries under way.
+    pub(crate) fn ahead(&self) -> (Duration, usize) {
+        let state = lock(&self.state);
+        let active = state.tenants.values().filter(|one| !one.running.is_empty());
+        active.fold((Duration::ZERO, 0), |(ahead, count), one| (ahead + one.ahead, count + 1))
+    }
+}
+
+impl State {
+    /// Notes that a tenant asks, and forgets those that have not for long.
+    fn see(&mut self, tenant: &Arc<str>, now: Instant) {
+        self.tenants.retain(|_, one| !one.running.is_empty() || now.saturating_duration_since(one.seen) < LATELY);
+        let fresh = || Tenant { running: BTreeMap::new(), ahead: Duration::ZERO, heard: now, seen: now };
+        self.tenants.entry(tenant.clone()).or_insert_with(fresh).seen = now;
+    }
+
+    fn load(&self, tenant: &str, slots: usize, now: Instant) -> Load {
+        let own = self.tenants.get(tenant);
+        let others = self.tenants.iter().filter(|(name, _)| ***name != *tenant);
+        Load {
+            running: self.running,
+            most: self.most,
+            slots,
+            own: own.map(|own| own.running.values().copied().collect()).unwrap_or_default(),
+            is_shared: self.tenants.len() > 1,
+            others: others.map(|(_, one)| one.ahead).filter(|ahead| !ahead.is_zero()).collect(),
+            unheard: own.map_or(Duration::ZERO, |own| now.saturating_duration_since(own.heard)),
+        }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
-        state.running.remove(&self.key);
-        state.ahead = state.ahead.saturating_sub(self.cost);
+        state.running = state.running.saturating_sub(1);
+        let Some(tenant) = state.tenants.get_mut(&self.tenant) else { return };
+        tenant.seen = Instant::now();
+        if let Some(running) = tenant.running.remove(&self.number) {
+            tenant.ahead = tenant.ahead.saturating_sub(running.cost);
+        }
     }
 }
 

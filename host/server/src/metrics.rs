@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use frond_root::policy::admission::Reason;
 use frond_root::{Answer, Event, EventKind, FailureKind, Listener, Request};
 use frond_run::RunError;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -62,6 +63,11 @@ struct Kind {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct NotAdmitted {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Reply {
     route: String,
     method: &'static str,
@@ -76,6 +82,7 @@ pub(crate) struct Metrics {
     queries: Family<Outcome, Counter>,
     begun: Family<App, Counter>,
     refused: Family<Kind, Counter>,
+    not_admitted: Family<NotAdmitted, Counter>,
     query_seconds: Histograms,
     overshoot: Histograms,
     leaves: Family<Slug, Counter>,
@@ -146,6 +153,7 @@ impl Metrics {
             queries: Family::default(),
             begun: Family::default(),
             refused: Family::default(),
+            not_admitted: Family::default(),
             query_seconds: Family::new_with_constructor(times),
             overshoot: Family::new_with_constructor(late),
             leaves: Family::default(),
@@ -163,6 +171,11 @@ impl Metrics {
         };
         registry.register("queries", "Queries that ended, by outcome and reason", metrics.queries.clone());
         registry.register("queries_begun", "Queries that were taken on", metrics.begun.clone());
+        registry.register(
+            "queries_not_admitted",
+            "Queries that were not admitted, by reason",
+            metrics.not_admitted.clone(),
+        );
         registry.register("requests_refused", "Queries that were not taken on, by slug", metrics.refused.clone());
         registry.register_with_unit(
             "query",
@@ -193,6 +206,11 @@ impl Metrics {
         registry.register("events", "Events of queries and jobs, by kind", metrics.events.clone());
         registry.register("http_replies", "Replies over HTTP", metrics.replies.clone());
         Self { registry, ..metrics }
+    }
+
+    /// Counts a query that was not admitted.
+    pub(crate) fn not_admitted(&self, reason: Reason) {
+        self.not_admitted.get_or_create(&NotAdmitted { reason: reason.slug() }).inc();
     }
 
     /// A request for a query was refused.

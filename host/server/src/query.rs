@@ -146,13 +146,14 @@ async fn take_on(
     if server.is_stopping() {
         return Err(Problem::overloaded("the server is stopping", Duration::from_secs(5)));
     }
-    let request = promised(&version, query, promises, limits.deadline.0);
+    let mut request = promised(&version, query, promises, limits.deadline.0);
+    request.tenant = Arc::from(format!("{app} {}", holder.name));
     let budget = Budget::new(Instant::now().into(), request.deadline, None);
     let gather = budget.gather_deadline.saturating_duration_since(Instant::now().into());
-    let ticket = server
-        .admission
-        .admit(app, gather)
-        .map_err(|after| Problem::overloaded("more is being asked than can be answered in time", after))?;
+    let ticket = server.admission.admit(app, &request.tenant, gather).map_err(|refused| {
+        server.telemetry.metrics.not_admitted(refused.reason);
+        Problem::overloaded(crate::admission::detail(refused.reason), refused.after)
+    })?;
     let parent = Parent::of(headers);
     let asked = begin(server, version, request, Held { _ticket: ticket, _place: place }, form, parent);
     Ok((asked, form))

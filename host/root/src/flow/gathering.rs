@@ -99,6 +99,7 @@ pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> 
             unread: request.partials_memory / UNREAD_SHARE,
             heaviest_first: request.order == MergeOrder::Any,
             background: request.background,
+            tenant: request.tenant.clone(),
         },
     );
     let _close = CloseOnDrop(scatter.clone());

@@ -1,48 +1,125 @@
-//! Whether one more query is taken on.
+//! Admission of queries: one is admitted if it is expected to end in time beside those that run.
 
 use std::time::Duration;
 
 use crate::answer::Coverage;
 
-/// What a host has taken on.
-#[derive(Clone, Copy, Debug)]
+/// Queries under way as admission sees them, with those of one tenant apart: an app as one caller uses it. Slots are shared
+/// equally between tenants, so what others have under way counts for no more than the tenant's own.
+#[derive(Clone, Debug)]
 pub struct Load {
-    /// Queries under way.
+    /// Queries under way, of all tenants.
     pub running: usize,
     /// The most that may be.
     pub most: usize,
-    /// The slot time that they are expected to take.
-    pub ahead: Duration,
-    /// The shortest time that one of them has for its gather.
-    pub shortest: Option<Duration>,
     /// Leaves at once.
     pub slots: usize,
-    /// How long no query of the same app has been taken on.
+    /// Queries of this tenant that are under way.
+    pub own: Vec<Running>,
+    /// Slot time that each other tenant is expected to take.
+    pub others: Vec<Duration>,
+    /// True if another tenant asked lately: places are then kept for others.
+    pub is_shared: bool,
+    /// Time since a query of this tenant was last admitted.
     pub unheard: Duration,
 }
 
-/// Takes a query on that is expected to cost `cost` of slot time and has `budget` until its gather ends. Queries take
-/// turns, so each may end as late as the last: all that is under way must fit [`SHARE`] of the time of the one that has
-/// least, the new one and those that run. A cost that is not known yet is nothing.
+/// One query under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Slot time that it is expected to take.
+    pub cost: Duration,
+    /// Time from its start to the end of its gather; `None` where it was expected to be missed from the start.
+    pub budget: Option<Duration>,
+}
+
+/// Refusal of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Time after which it is worth asking again.
+    pub after: Duration,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Reason of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// There are as many queries under way as there may be.
+    Places,
+    /// The tenant has as many under way as it may while others ask, too.
+    Share,
+    /// It would not end within its own deadline.
+    Deadline,
+    /// A query of the same tenant that is under way would no longer end within its own.
+    Earlier,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Places, Self::Share, Self::Deadline, Self::Earlier];
+
+    /// As in metrics.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::Places => "places",
+            Self::Share => "share",
+            Self::Deadline => "deadline",
+            Self::Earlier => "earlier",
+        }
+    }
+}
+
+/// Admits a query of `cost` slot time that has `budget` until its gather ends. A cost that is not known yet is zero.
+///
+/// Tenants share the slots equally, and so do the queries of one tenant. A query is therefore over once it and as much of each
+/// query beside it has run (processor sharing): `(W + Σ min(W, Wᵢ)) ÷ slots`, where `W` is `cost + Σ min(cost, costⱼ)` over the
+/// tenant's own queries and `Wᵢ` is the rest of another tenant. That must fit [`SHARE`] of its own budget, and the tenant's earlier
+/// queries must keep theirs. What another tenant was promised counts for nothing: it would be a way to keep others out.
 ///
 /// # Errors
-/// How long to wait before it is worth asking again.
-pub fn admit(load: &Load, cost: Duration, budget: Duration) -> Result<(), Duration> {
-    let all = (load.ahead + cost) / u32::try_from(load.slots.max(1)).unwrap_or(u32::MAX);
-    let time = load.shortest.map_or(budget, |shortest| shortest.min(budget)).mul_f64(SHARE);
+/// See [`Refused`].
+pub fn admit(load: &Load, cost: Duration, budget: Duration) -> Result<Running, Refused> {
+    let all = load.ends(load.own.iter().map(|one| one.cost).sum::<Duration>() + cost);
+    let refused = |after: Duration, reason| Err(Refused { after: after.max(AGAIN), reason });
     if load.running >= load.most {
-        return Err(all.max(AGAIN));
+        return refused(all, Reason::Places);
     }
-    // A host that does nothing else takes on what it can: its deadline says how much of an answer that makes.
-    // An expectation that keeps all queries of an app out would never be put right.
-    if load.running > 0 && all > time && load.unheard < HEARING {
-        return Err((all - time).max(AGAIN));
+    // Dynamic thresholds (Choudhury and Hahne 1998): no tenant holds more than is left for others.
+    if load.is_shared && !load.own.is_empty() && load.own.len() >= load.most - load.running {
+        return refused(all, Reason::Share);
     }
-    Ok(())
+    let beside = load.own.iter().map(|one| one.cost.min(cost)).sum::<Duration>();
+    let ends = load.ends(beside + cost);
+    let is_met = ends <= budget.mul_f64(SHARE);
+    let running = Running { cost, budget: is_met.then_some(budget) };
+    // Without others of its own beside it, a query takes what it can get: its deadline says how much of an answer that makes.
+    // An expectation that keeps all queries of a tenant out would never be put right.
+    if load.own.is_empty() || load.unheard >= HEARING {
+        return Ok(running);
+    }
+    if !is_met {
+        return refused(ends.saturating_sub(budget.mul_f64(SHARE)), Reason::Deadline);
+    }
+    let earlier = load.own.iter().filter_map(|one| one.budget).min();
+    match earlier.map(|earlier| earlier.mul_f64(SHARE)).filter(|time| all > *time) {
+        Some(time) => refused(all.saturating_sub(time), Reason::Earlier),
+        None => Ok(running),
+    }
+}
+
+impl Load {
+    /// Time after which `work` of this tenant is done, with others having as much.
+    fn ends(&self, work: Duration) -> Duration {
+        let others = self.others.iter().map(|other| (*other).min(work)).sum::<Duration>();
+        (work + others) / u32::try_from(self.slots.max(1)).unwrap_or(u32::MAX)
+    }
 }
 
 /// The slot time that a query would have taken, had all its partitions run: one that was cut off took less, and to take that
-/// for its cost would let in more of the same, of which still more is cut off. Nothing if no leaf of it ran.
+/// for its cost would let in more of the same, of which still more is cut off. Looking for its files keeps a thread busy as well.
+/// Nothing if no leaf of it ran, and its plan took no longer than [`QUICK_PLAN`].
 #[must_use]
 pub fn whole_cost(coverage: &Coverage) -> Option<Duration> {
     let (used, all) = (coverage.timings.leaf_used, coverage.timings.leaf_used + coverage.timings.leaf_wasted);
@@ -50,15 +127,22 @@ pub fn whole_cost(coverage: &Coverage) -> Option<Duration> {
     let weight = &coverage.weight;
     let scaled = match part(weight.succeeded, weight.planned.saturating_sub(weight.skipped)) {
         Some(times) => used * times,
-        None => all * part(coverage.attempts.started, coverage.partitions.planned)?,
+        None => match part(coverage.attempts.started, coverage.partitions.planned) {
+            Some(times) => all * times,
+            None if coverage.timings.plan > QUICK_PLAN => 0.0,
+            None => return None,
+        },
     };
-    Duration::try_from_secs_f64(scaled.max(all).max(0.0) / 1e3).ok()
+    Duration::try_from_secs_f64((scaled.max(all) + coverage.timings.plan).max(0.0) / 1e3).ok()
 }
+
+/// Milliseconds of a plan that says nothing of what a query costs.
+const QUICK_PLAN: f64 = 1.0;
 
 /// How much of the time may be taken. Costs are means, and what is expected to end with its deadline misses it half of the
 /// time; more than this waits in vain, as the slots are busy with less.
 pub const SHARE: f64 = 0.5;
-/// So often a query of each app is taken on, whatever it is expected to cost.
+/// Time after which a query of a tenant is admitted, whatever it is expected to cost.
 const HEARING: Duration = Duration::from_secs(1);
 /// The shortest wait that is advised.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -76,26 +160,85 @@ mod tests {
         (0_u64..10_000).prop_map(Duration::from_millis)
     }
 
+    /// A host of one tenant.
+    fn load(own: &[Running], slots: usize, most: usize) -> Load {
+        let unheard = Duration::ZERO;
+        Load { running: own.len(), most, slots, own: own.to_vec(), others: Vec::new(), is_shared: false, unheard }
+    }
+
+    fn running(cost: Duration, budget: Duration) -> Running {
+        Running { cost, budget: Some(budget) }
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
     proptest! {
         #[test]
-        fn what_is_taken_on_can_be_done_in_time(
+        fn what_is_admitted_can_be_done_in_time(
             costs in proptest::collection::vec((ms(), ms()), 1..50),
             slots in 1_usize..8,
         ) {
-            let (mut ahead, mut shortest, mut running) = (Duration::ZERO, None::<Duration>, 0);
+            let mut own = Vec::new();
             for (cost, budget) in costs {
-                let load = Load { running, most: 20, ahead, shortest, slots, unheard: Duration::ZERO };
-                if admit(&load, cost, budget).is_ok() {
-                    ahead += cost;
-                    shortest = Some(shortest.map_or(budget, |one| one.min(budget)));
-                    running += 1;
+                let load = load(&own, slots, 20);
+                if let Ok(one) = admit(&load, cost, budget) {
+                    own.push(one);
                 }
-                prop_assert!(running <= 20);
-                if let (Some(shortest), true) = (shortest, running > 1) {
-                    prop_assert!(ahead / slots as u32 <= shortest.mul_f64(SHARE));
+                prop_assert!(own.len() <= 20);
+                for one in &own {
+                    let beside = own.iter().map(|other| other.cost.min(one.cost)).sum::<Duration>() / slots as u32;
+                    prop_assert!(one.budget.is_none_or(|budget| beside <= budget.mul_f64(SHARE)));
                 }
             }
         }
+
+        /// Others may be as many, as costly and as urgent as they like: a tenant alone with its query is admitted.
+        #[test]
+        fn no_other_tenant_keeps_a_quiet_one_out(
+            others in proptest::collection::vec(ms(), 0..50),
+            (cost, budget) in (ms(), ms()),
+            most in 2_usize..100,
+        ) {
+            let running = others.len().min(most - 1);
+            let load = Load { running, others, is_shared: true, ..load(&[], 2, most) };
+            prop_assert!(admit(&load, cost, budget).is_ok());
+        }
+
+        /// Whatever a tenant asks, it leaves places to the next.
+        #[test]
+        fn a_tenant_leaves_places_while_others_ask(most in 2_usize..300, asks in 1_usize..600) {
+            let mut own = Vec::new();
+            for _ in 0..asks {
+                let load = Load { is_shared: true, ..load(&own, 2, most) };
+                own.extend(admit(&load, Duration::ZERO, SECOND));
+            }
+            prop_assert!(own.len() < most);
+            prop_assert!(own.len() >= asks.min(most / 2));
+        }
+    }
+
+    #[test]
+    fn as_much_of_each_other_tenant_counts_as_the_query_itself_costs() {
+        let busy = Load { others: vec![100 * SECOND; 3], ..load(&[running(SECOND, 100 * SECOND)], 2, 10) };
+        // Itself, its tenant's other query, and as much as both for each of three others, on two slots: 4 s.
+        assert!(admit(&busy, SECOND, 8 * SECOND).is_ok());
+        let refused = admit(&busy, SECOND, 7 * SECOND);
+        assert_eq!(refused, Err(Refused { after: SECOND / 2, reason: Reason::Deadline }));
+    }
+
+    #[test]
+    fn a_query_that_would_make_an_earlier_one_late_is_refused() {
+        let busy = load(&[running(SECOND, 2 * SECOND)], 1, 10);
+        let refused = admit(&busy, SECOND, 100 * SECOND);
+        assert_eq!(refused, Err(Refused { after: SECOND, reason: Reason::Earlier }));
+    }
+
+    #[test]
+    fn a_deadline_that_cannot_be_met_keeps_no_other_query_out() {
+        let hopeless = admit(&load(&[], 1, 10), SECOND, SECOND / 50);
+        assert_eq!(hopeless, Ok(Running { cost: SECOND, budget: None }));
+        let own: Vec<_> = hopeless.into_iter().collect();
+        assert!(admit(&load(&own, 1, 10), SECOND, 10 * SECOND).is_ok());
     }
 
     fn coverage(weight: Tally, partitions: Tally, started: u64, timings: Timings) -> Coverage {
@@ -130,24 +273,22 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_host_takes_on_anything() {
-        let idle =
-            Load { running: 0, most: 1, ahead: Duration::ZERO, shortest: None, slots: 1, unheard: Duration::ZERO };
-        assert_eq!(admit(&idle, Duration::from_secs(100), Duration::from_millis(1)), Ok(()));
+    fn an_idle_host_admits_anything() {
+        assert!(admit(&load(&[], 1, 1), 100 * SECOND, SECOND / 1000).is_ok());
     }
 
     #[test]
-    fn an_app_that_is_thought_too_dear_is_heard_now_and_then() {
-        let second = Duration::from_secs(1);
-        let load = |unheard| Load { running: 1, most: 2, ahead: second, shortest: Some(second), slots: 1, unheard };
-        assert_eq!(admit(&load(second / 2), 100 * second, second), Err(101 * second - second.mul_f64(SHARE)));
-        assert_eq!(admit(&load(second), 100 * second, second), Ok(()));
+    fn a_tenant_that_is_thought_too_dear_is_heard_now_and_then() {
+        let load = |unheard| Load { unheard, ..load(&[running(SECOND, SECOND)], 1, 2) };
+        let refused = admit(&load(SECOND / 2), 100 * SECOND, SECOND);
+        assert_eq!(refused, Err(Refused { after: 101 * SECOND - SECOND.mul_f64(SHARE), reason: Reason::Deadline }));
+        assert!(admit(&load(SECOND), 100 * SECOND, SECOND).is_ok());
     }
 
     #[test]
     fn a_full_host_says_when_to_come_again() {
-        let second = Duration::from_secs(1);
-        let full = Load { running: 1, most: 1, ahead: second, shortest: Some(second), slots: 1, unheard: 2 * second };
-        assert_eq!(admit(&full, second, 10 * second), Err(2 * second));
+        let full = Load { unheard: 2 * SECOND, ..load(&[running(SECOND, SECOND)], 1, 1) };
+        let refused = admit(&full, SECOND, 10 * SECOND);
+        assert_eq!(refused, Err(Refused { after: 2 * SECOND, reason: Reason::Places }));
     }
 }

@@ -19,6 +19,7 @@ fn scatter(plan: Plan, slots: usize, heaviest_first: bool) -> Arc<Scatter> {
         unread: 1 << 20,
         heaviest_first,
         background: None,
+        tenant: Arc::from("test"),
     };
     Scatter::new(Arc::new(plan), Bytes::new(), window)
 }

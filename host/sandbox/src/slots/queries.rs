@@ -1,14 +1,15 @@
-//! The queue of the leaf threads: queries in turn, then background work by weight.
+//! Queue of the leaf threads: queries first, fair between tenants; then background work by weight.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use frond_root::Attempt;
 
+use super::tenants::Tenants;
 use super::{Query, now};
 use crate::bed::Bed;
 use crate::shares::Shares;
-use crate::turns::Turns;
 
 /// Number of threads, out of `count`, that may run background work at once.
 pub(super) fn behind(count: usize) -> usize {
@@ -16,9 +17,9 @@ pub(super) fn behind(count: usize) -> usize {
 }
 
 /// Queue of the leaf threads.
-#[derive(Default)]
 pub(super) struct Queries {
-    pub(super) attached: Turns<Arc<Query>>,
+    attached: Tenants<Arc<Query>>,
+    background: Vec<Arc<Query>>,
     /// Shares of background work.
     shares: Shares,
     /// Attempts that were begun elsewhere and are to be made here.
@@ -28,28 +29,78 @@ pub(super) struct Queries {
     /// True while a leaf runs on a thread of its query's: in the place of one that waits here.
     pub(super) at_once: bool,
     /// Threads that may still begin background work: one is left to queries, if there are several.
-    pub(super) behind: usize,
+    behind: usize,
+    count: usize,
     pub(super) stopping: bool,
+}
+
+/// Finished turn of a thread with one query.
+pub(super) struct Turn {
+    pub(super) query: Arc<Query>,
+    pub(super) took: Duration,
+    /// Length of the longest leaf.
+    pub(super) longest: Duration,
 }
 
 impl Queries {
     /// Makes an empty queue for `count` threads.
     pub(super) fn new(count: usize) -> Self {
-        Self { behind: behind(count), ..Self::default() }
+        Self {
+            attached: Tenants::new(count),
+            background: Vec::new(),
+            shares: Shares::default(),
+            handed: VecDeque::new(),
+            idle: Vec::new(),
+            at_once: false,
+            behind: behind(count),
+            count,
+            stopping: false,
+        }
+    }
+
+    /// Adds a query.
+    pub(super) fn attach(&mut self, query: Arc<Query>) {
+        match query.is_behind() {
+            true => self.background.push(query),
+            false => {
+                let tenant = query.scatter.tenant().clone();
+                self.attached.push(&tenant, query, Instant::now());
+            }
+        }
+    }
+
+    /// Takes out the queries that have closed.
+    pub(super) fn remove_closed(&mut self) -> Vec<Arc<Query>> {
+        let mut gone = self.attached.remove(|query| query.scatter.is_closed());
+        gone.extend(self.background.extract_if(.., |query| query.scatter.is_closed()));
+        gone
+    }
+
+    /// Takes out everything.
+    pub(super) fn clear(&mut self) -> impl Sized + use<> {
+        let attached = std::mem::replace(&mut self.attached, Tenants::new(self.count));
+        let attached = (attached, std::mem::take(&mut self.background));
+        (attached, std::mem::take(&mut self.handed))
     }
 
     /// The next attempt for a free thread, if there is one.
     pub(super) fn next(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
-        let handed = self.handed.pop_front();
+        let handed = self.handed.pop_front().inspect(|(query, _)| self.attached.begin(query.scatter.tenant()));
         handed.or_else(|| self.claim(slot)).or_else(|| self.claim_behind(slot))
     }
 
-    /// Claims from each query in turn.
+    /// Accounts for a turn that has ended.
+    pub(super) fn ended(&mut self, turn: &Turn) {
+        match turn.query.is_behind() {
+            true => self.behind += 1,
+            false => self.attached.ended(turn.query.scatter.tenant(), turn.took, turn.longest, Instant::now()),
+        }
+    }
+
+    /// Claims from the queries.
     fn claim(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
-        self.attached.take(|query| {
-            let first = !query.is_behind();
-            first.then(|| query.scatter.claim(slot, now())).flatten().map(|attempt| (query.clone(), attempt))
-        })
+        let claim = |query: &Arc<Query>| query.scatter.claim(slot, now()).map(|attempt| (query.clone(), attempt));
+        self.attached.claim(Instant::now(), claim)
     }
 
     /// Claims from the background work that has had the least for its weight.
@@ -57,8 +108,7 @@ impl Queries {
         if self.behind == 0 {
             return None;
         }
-        let behind = |query: &&Arc<Query>| query.is_behind() && query.scatter.is_claimable();
-        let mut behind: Vec<_> = self.attached.iter().filter(behind).collect();
+        let mut behind: Vec<_> = self.background.iter().filter(|query| query.scatter.is_claimable()).collect();
         behind.sort_by_key(|query| self.shares.place(&query.share));
         let claim = |query: &Arc<Query>| Some((query.clone(), query.scatter.claim(slot, now())?));
         let claimed = behind.into_iter().find_map(claim)?;
@@ -73,17 +123,16 @@ impl Queries {
     pub(super) fn next_to_wake(&mut self) -> Option<(Arc<Bed>, bool)> {
         let last = self.idle.len().checked_sub(1).filter(|_| self.has_more())?;
         let at = self.idle.iter().rposition(|bed| bed.is_elsewhere()).unwrap_or(last);
-        let many = |query: &Arc<Query>| query.scatter.plan().len() > 1 && self.is_open(query);
-        let apart = self.attached.iter().any(many);
+        let many = |query: &Arc<Query>| query.scatter.plan().len() > 1 && query.scatter.is_claimable();
+        let apart = self.attached.iter().chain(&self.background).any(many);
         Some((self.idle.remove(at), apart))
     }
 
+    /// True if a free thread would find something to run.
     fn has_more(&self) -> bool {
-        !self.handed.is_empty() || self.attached.iter().any(|query| self.is_open(query))
-    }
-
-    /// True if a thread that is free would find a leaf of it to run.
-    fn is_open(&self, query: &Query) -> bool {
-        (self.behind > 0 || !query.is_behind()) && query.scatter.is_claimable()
+        let open = |query: &Arc<Query>| query.scatter.is_claimable();
+        !self.handed.is_empty()
+            || self.attached.has_open(Instant::now(), open)
+            || (self.behind > 0 && self.background.iter().any(open))
     }
 }

@@ -34,6 +34,7 @@ pub(super) struct Gauges {
     slots: Gauge,
     compiling: Gauge,
     ahead: Gauge<f64, AtomicU64>,
+    tenants: Gauge,
     recent_bytes: Gauge,
     resident: Gauge,
     files: Gauge,
@@ -50,6 +51,7 @@ impl Gauges {
             slots: Gauge::default(),
             compiling: Gauge::default(),
             ahead: Gauge::default(),
+            tenants: Gauge::default(),
             recent_bytes: Gauge::default(),
             resident: Gauge::default(),
             files: Gauge::default(),
@@ -66,6 +68,11 @@ impl Gauges {
             "Slot time that queries under way are expected to take",
             gauges.ahead.clone(),
         );
+        registry.register(
+            "admission_tenants",
+            "Tenants with queries under way: each has this share of the leaf threads",
+            gauges.tenants.clone(),
+        );
         registry.register("recent_bytes", "Memory that the events of recent queries take", gauges.recent_bytes.clone());
         registry.register("resident_bytes", "The process's resident memory", gauges.resident.clone());
         registry.register("open_files", "The process's open file descriptors", gauges.files.clone());
@@ -81,7 +88,9 @@ impl Gauges {
         self.leaves_running.set(int(server.leaves_running()));
         self.slots.set(int(server.settings().config.slots));
         self.compiling.set(int(server.apps.compiling()));
-        self.ahead.set(server.admission.ahead().as_secs_f64());
+        let (ahead, tenants) = server.admission.ahead();
+        self.ahead.set(ahead.as_secs_f64());
+        self.tenants.set(int(tenants));
         self.recent_bytes.set(int(server.recent.memory()));
         // Linux tells; elsewhere these stay 0.
         if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
