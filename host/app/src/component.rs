@@ -12,6 +12,9 @@ use crate::manifest::{ComponentTable, Text};
 #[cfg(test)]
 mod tests;
 
+/// The largest component, in bytes.
+const MAX_SIZE: u64 = 256 << 20;
+
 /// A component as `frond.toml` names it. Its file may not exist yet: see [`Component::check`].
 #[derive(Clone, Debug)]
 pub struct Component {
@@ -95,7 +98,7 @@ impl Component {
     /// As theirs, and when reading fails.
     pub fn read(&self) -> Result<Vec<u8>, AppError> {
         self.check()?;
-        let bytes = fs::read(&self.path)
+        let bytes = frond_files::read(&self.path, MAX_SIZE)
             .map_err(|cause| self.complain(format!("cannot read `{}`", self.path.display()), "", Some(cause)))?;
         self.verify(&bytes)?;
         Ok(bytes)

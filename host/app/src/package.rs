@@ -19,6 +19,8 @@ use crate::manifest::Text;
 use crate::retry::Retries;
 use crate::source::Source;
 
+/// The largest `frond.toml`, in bytes: its list may hold partitions.
+pub const MAX_MANIFEST: u64 = 16 << 20;
 /// Environment variable that names the folder for the tools of build commands.
 const TOOLS: &str = "FROND_TOOLS";
 
@@ -72,13 +74,13 @@ impl Package {
     pub fn load(dir: &Path) -> Result<Self, AppError> {
         let file = if dir.is_dir() { under(dir, "frond.toml") } else { dir.to_path_buf() };
         let no_app = |why, cause| AppError::NoApp { path: dir.to_path_buf(), why, cause };
-        // Before it is read: what is there may be a named pipe.
         if !file.is_file() {
             let folder = dir.is_dir();
             let why = if folder { "the folder has no frond.toml" } else { "there is no such file or folder" };
             return Err(no_app(why, None));
         }
-        let bytes = fs::read(&file).map_err(|cause| no_app("its frond.toml cannot be read", Some(cause)))?;
+        let bytes = frond_files::read(&file, MAX_MANIFEST);
+        let bytes = bytes.map_err(|cause| no_app("its frond.toml cannot be read", Some(cause)))?;
         Self::read(&file, bytes)
     }
 

@@ -19,6 +19,9 @@ use crate::show::bench as show;
 use crate::show::look::Look;
 use crate::show::progress::Mode;
 
+/// The largest partition that is measured, in bytes.
+const MAX_INPUT: u64 = 1 << 30;
+
 #[derive(Serialize)]
 struct Report<'a> {
     version: u32,
@@ -83,7 +86,7 @@ fn open(path: &Path) -> anyhow::Result<Tester> {
 
 fn cases(args: &BenchArgs, tester: &Tester) -> anyhow::Result<Vec<Case>> {
     if let Some(path) = &args.input {
-        let data = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let data = frond_files::read(path, MAX_INPUT).with_context(|| format!("cannot read `{}`", path.display()))?;
         let key = path.display().to_string();
         return Ok(vec![Case {
             name: path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),

@@ -19,7 +19,7 @@ use self::local::Local;
 pub(crate) use self::trouble::Trouble;
 use crate::args::{CancelArgs, DeleteArgs, JobsArgs, JobsVerb, ListArgs, RedriveArgs, ShowArgs, Shown};
 use crate::exit::Exit;
-use crate::out::{print, stdout_is_terminal};
+use crate::out::{self, print, stdout_is_terminal};
 use crate::query::runtime;
 use crate::show::jobs;
 use crate::show::look::{Look, MAX_WIDTH};
@@ -126,7 +126,7 @@ async fn redrive(client: &Client, args: &RedriveArgs) -> anyhow::Result<Exit> {
 
 /// Prints what the server said as one line.
 fn line(text: &str) -> anyhow::Result<Exit> {
-    print(format!("{text}\n").as_bytes())?;
+    out::answer(format!("{text}\n").as_bytes())?;
     Ok(Exit::Whole)
 }
 

@@ -19,7 +19,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use terminal_size::{Height, Width, terminal_size_of};
 
 use crate::exit::Machine;
+use escape::Escaper;
 
+mod escape;
 pub(crate) mod queue;
 
 /// Writes a line to stderr, formatted as by `format!`. What cannot be written is lost.
@@ -37,27 +39,42 @@ pub(crate) fn warn(warnings: impl IntoIterator<Item = impl fmt::Display>) {
     warnings.into_iter().for_each(|warning| errln!("warning: {warning}"));
 }
 
-/// Writes an answer to stdout, on a terminal with a line end. A reader that has gone away, such as `head`, has had enough:
-/// that is no error.
+/// Writes text of our own to stdout, on a terminal with a line end. A reader that has gone away, such as `head`, has had
+/// enough: that is no error.
 ///
 /// # Errors
 /// A full disk, and the like.
 pub(crate) fn print(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut text = Answer::to_stdout(None);
+    text.write(bytes)?;
+    text.end()
+}
+
+/// Writes an answer to stdout, as [`Answer`] does.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn answer(bytes: &[u8]) -> anyhow::Result<()> {
     let mut answer = Answer::begin();
     answer.write(bytes)?;
     answer.end()
 }
 
-/// An answer on its way to stdout, piece by piece.
+/// An answer on its way to stdout, piece by piece; on a terminal with escapes for what that would act on.
 pub(crate) struct Answer {
     out: Patient<io::Stdout>,
+    escaper: Option<Escaper>,
     last: u8,
     gone: bool,
 }
 
 impl Answer {
     pub(crate) fn begin() -> Self {
-        Self { out: Patient(io::stdout()), last: b'\n', gone: false }
+        Self::to_stdout(stdout_is_terminal().then(Escaper::default))
+    }
+
+    fn to_stdout(escaper: Option<Escaper>) -> Self {
+        Self { out: Patient(io::stdout()), escaper, last: b'\n', gone: false }
     }
 
     /// Writes the next piece; true while somebody reads.
@@ -65,9 +82,16 @@ impl Answer {
     /// # Errors
     /// A full disk, and the like.
     pub(crate) fn write(&mut self, piece: &[u8]) -> anyhow::Result<bool> {
+        match self.escaper.as_mut().map(|escaper| escaper.feed(piece)) {
+            Some(escaped) => self.put(escaped.as_bytes()),
+            None => self.put(piece),
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> anyhow::Result<bool> {
         if !self.gone {
-            self.gone = is_gone(self.out.write_all(piece).and_then(|()| self.out.flush()))?;
-            self.last = piece.last().copied().unwrap_or(self.last);
+            self.gone = is_gone(self.out.write_all(bytes).and_then(|()| self.out.flush()))?;
+            self.last = bytes.last().copied().unwrap_or(self.last);
         }
         Ok(!self.gone)
     }
@@ -77,8 +101,11 @@ impl Answer {
     /// # Errors
     /// As [`Answer::write`].
     pub(crate) fn end(mut self) -> anyhow::Result<()> {
+        if let Some(rest) = self.escaper.as_mut().map(Escaper::finish) {
+            self.put(rest.as_bytes())?;
+        }
         if self.last != b'\n' && stdout_is_terminal() {
-            self.write(b"\n")?;
+            self.put(b"\n")?;
         }
         Ok(())
     }

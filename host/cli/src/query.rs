@@ -148,7 +148,7 @@ fn finish(args: &QueryArgs, answer: &Answer, views: &Views, wired: &Wired) -> an
         Format::Answer => answer.body().cloned().unwrap_or_default(),
         Format::Json => envelope(answer, content_type, laws)?,
     };
-    out::print(&printed)?;
+    out::answer(&printed)?;
     out::warn(warning(answer, content_type));
     let told = args.stats || !matches!(answer, Answer::Complete { .. }) || out::stderr_is_terminal();
     if told && args.progress != Mode::Json {

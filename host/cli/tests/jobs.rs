@@ -11,7 +11,7 @@ mod kit;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -723,15 +723,28 @@ fn a_server_and_a_process_without_one_keep_out_of_each_others_way() {
 }
 
 #[test]
-fn a_store_that_is_damaged_is_named_and_left_as_it_is() {
+fn a_store_that_is_damaged_is_named_and_left_as_it_is_while_queries_are_served() {
     let folder = apps();
     folder.write(".frond/jobs/jobs.db", [7; 9000]);
-    let ended = folder.frond("serve . --config server.toml --listen 127.0.0.1:0").run().expect(64).err();
-    let told = [
-        "jobs cannot be kept in `./.frond/jobs`",
-        "the store of jobs is damaged",
-        "(put it aside, or bring back a copy)",
-    ];
-    assert!(told.iter().all(|words| ended.contains(words)), "{ended}");
+    let mut server = Server::of(&folder);
+    // The log says it of each look at the store that finds it changed.
+    server.running.wait_for("the store of jobs cannot be reached");
+    let refused = server.jobs(["submit", "app", &by_key(&["ok-1"])]).run().expect(69).err();
+    let told = ["the store of jobs is not open: the store of jobs is damaged", "queries are served without it"];
+    assert!(told.iter().all(|words| refused.contains(words)), "{refused}");
+    let get = |path: &str| {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        std::io::read_to_string(stream).unwrap()
+    };
+    assert!(get("/v1/apps/app").contains("\"health\":\"serving\""));
+    let (ready, jobs) = (get("/readyz"), get("/readyz/jobs"));
+    assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("cannot be reached"), "{ready}");
+    assert!(jobs.starts_with("HTTP/1.1 503") && jobs.contains("cannot be reached"), "{jobs}");
+    server.running.interrupt();
+    let log = server.running.end().err();
+    let told = ["jobs cannot be kept", ".frond/jobs", "put it aside, or bring back a copy"];
+    assert!(told.iter().all(|words| log.contains(words)), "{log}");
     assert_eq!(fs::read(folder.path(".frond/jobs/jobs.db")).unwrap(), [7; 9000]);
 }

@@ -455,6 +455,7 @@ fn the_settings_in_force_are_printed() {
     [limits]
     query = "16MiB"
     component = "64MiB"
+    load = "300s"
     headers = "32KiB"
     connections = 1024
     queries = 256
@@ -642,7 +643,7 @@ fn an_unknown_limit() {
       |
     2 | querys = 2
       | ^^^^^^
-    unknown field `querys`, expected one of `query`, `component`, `headers`, `connections`, `queries`, `deadline`, `header-time`, `body-time`, `read-time`, `recent`, `recent-memory`, `drain`
+    unknown field `querys`, expected one of `query`, `component`, `load`, `headers`, `connections`, `queries`, `deadline`, `header-time`, `body-time`, `read-time`, `recent`, `recent-memory`, `drain`
     ");
 }
 

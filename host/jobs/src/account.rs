@@ -14,6 +14,8 @@ pub struct Account {
     pub attempts: Attempts,
     /// Failed attempts, by slug.
     pub failures: BTreeMap<FailureKind, u64>,
+    /// Bytes of the failures' texts that events have told in full: see [`frond_root::failure::MAX_EVENT_TEXTS`].
+    pub texts: u64,
     /// Where the time went: that of owners at work, without the time between them.
     pub timings: Timings,
 }
@@ -30,6 +32,7 @@ impl Account {
         for (kind, count) in &life.failures {
             *self.failures.entry(*kind).or_default() += count;
         }
+        self.texts += life.texts;
         let (all, one) = (&mut self.timings, &life.timings);
         all.plan += one.plan;
         all.gather += one.gather;
@@ -46,9 +49,10 @@ impl Account {
         self.add(&Self {
             attempts: coverage.attempts,
             failures: std::mem::take(&mut coverage.failures),
+            texts: 0,
             timings: coverage.timings,
         });
-        let Self { attempts, failures, timings } = self;
+        let Self { attempts, failures, timings, .. } = self;
         Coverage { attempts, failures, timings: Timings { deadline, reserve, ..timings }, ..coverage }
     }
 }

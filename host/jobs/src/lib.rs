@@ -32,5 +32,5 @@ pub use processor::{Bell, Processor};
 #[cfg(feature = "postgres")]
 pub use store::postgres;
 pub use store::sqlite;
-pub use store::{CountedStore, Job, JobStore, StoreError, Tally};
+pub use store::{CountedStore, Job, JobStore, LateStore, StoreError, Tally};
 pub use work::{NoVersion, Worker, Workshop};

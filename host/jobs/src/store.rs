@@ -10,6 +10,7 @@ mod accounts;
 mod counted;
 mod error;
 mod hooked;
+mod late;
 pub mod location;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -26,6 +27,7 @@ pub(crate) use error::TimedOut;
 pub(crate) use error::cause;
 pub use error::{Cause, StoreError, chain};
 pub use hooked::{Hook, HookedStore};
+pub use late::LateStore;
 pub use sharing::{Able, Artifact};
 pub use types::{
     Accepted, AcceptedNow, Apps, Asked, CancelKind, Counts, Ended, EventPage, Filter, Idempotency, Job, JobResult,

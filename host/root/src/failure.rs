@@ -150,9 +150,71 @@ pub struct Failure {
     /// How long whatever is unavailable asked to be left alone, in milliseconds: the `retry-after` of an HTTP API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// Bytes of its message, backtrace and log that are left out, as all failures beside it have too many: see
+    /// [`TextBudget`].
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub omitted: u64,
+}
+
+fn is_none(omitted: &u64) -> bool {
+    *omitted == 0
+}
+
+/// The bytes that the texts of all failures may have which one account names.
+pub const MAX_ACCOUNT_TEXTS: u64 = 256 << 10;
+/// The bytes that the texts of all failures may have which the events of one query tell, or of one job.
+pub const MAX_EVENT_TEXTS: u64 = 1 << 20;
+/// The bytes of a message beyond the budget.
+const MAX_BRIEF: usize = 256;
+
+/// What the texts of several failures may still have, in bytes. A failure beyond that keeps its kind, its limit and the
+/// beginning of its message, and says how much is left out.
+#[derive(Clone, Copy, Debug)]
+pub struct TextBudget {
+    most: u64,
+    used: u64,
+}
+
+impl TextBudget {
+    /// A budget of so many bytes, of which some are used.
+    #[must_use]
+    pub fn new(most: u64, used: u64) -> Self {
+        Self { most, used }
+    }
+
+    /// What has been used, the beginnings of messages beyond the budget aside.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// The failure as far as the budget goes.
+    #[must_use]
+    pub fn take(&mut self, failure: &Failure) -> Failure {
+        let all = failure.texts();
+        if self.used + all <= self.most {
+            self.used += all;
+            return failure.clone();
+        }
+        let end = failure.message.floor_char_boundary(MAX_BRIEF);
+        let begin = failure.message.get(..end).unwrap_or_default();
+        let omitted = all - begin.len() as u64;
+        let message = match omitted {
+            0 => begin.to_owned(),
+            _ => format!("{begin}… ({omitted} bytes of its texts are left out: the failures beside it have too many)"),
+        };
+        let omitted = failure.omitted + omitted;
+        Failure { message, backtrace: Vec::new(), log: Vec::new(), omitted, ..*failure }
+    }
 }
 
 impl Failure {
+    /// The bytes of its texts.
+    fn texts(&self) -> u64 {
+        let lines = self.backtrace.iter().chain(&self.log).chain([&self.message]);
+        lines.map(|line| line.len() as u64).sum()
+    }
+
     /// A failure with neither backtrace nor log.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
@@ -162,6 +224,7 @@ impl Failure {
             log: Vec::new(),
             limit: None,
             retry_after_ms: None,
+            omitted: 0,
         }
     }
 
@@ -263,3 +326,6 @@ pub enum Error {
     #[error("the partials could not be kept: {0}")]
     Journal(Box<Failure>),
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,7 +69,7 @@ pub fn keep(key: &Key, laws: Laws) -> io::Result<()> {
 /// What was found when they were last checked.
 #[must_use]
 pub fn known(key: &Key) -> Laws {
-    match path(key).and_then(|path| fs::read(path).ok()).as_deref() {
+    match path(key).and_then(|path| frond_files::read(&path, 16).ok()).as_deref() {
         Some(b"hold") => Laws::Hold,
         Some(b"broken") => Laws::Broken,
         _ => Laws::Unchecked,

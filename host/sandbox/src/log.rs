@@ -1,6 +1,7 @@
 //! What a guest writes to stdout and stderr: the last bytes of it, safe to show.
 
 use std::collections::VecDeque;
+use std::fmt::{self, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -166,32 +167,58 @@ impl Text {
 }
 
 fn line_of(line: &str) -> String {
-    let mut end = line.len().min(MAX_LINE);
-    while !line.is_char_boundary(end) {
-        end -= 1;
-    }
-    let mut clean = sanitise(line.get(..end).unwrap_or_default());
-    if end < line.len() {
-        clean.push('…');
-    }
-    clean
+    clean(line, MAX_LINE)
 }
 
 /// Replaces control characters and those that reorder text by visible escapes; line feeds and tabs stay.
 pub(crate) fn sanitise(text: &str) -> String {
-    let hidden = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t')
-            || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut clean = String::with_capacity(text.len());
-    for c in text.chars() {
-        match hidden(c) {
-            true => clean.extend(c.escape_default()),
-            false => clean.push(c),
-        }
-    }
-    clean
+    clean(text, usize::MAX)
 }
+
+/// A guest's text as [`sanitise`] makes it, cut to `most` bytes. It is the escaped text that is cut, as an escape has up to six
+/// times the bytes of what it stands for; and what is cut off is never made, as demangling a name may make it a million bytes.
+pub(crate) fn clean(text: impl fmt::Display, most: usize) -> String {
+    let mut clean = Clean { text: String::new(), most, is_cut: false };
+    // Fails only where it is cut.
+    let _ = write!(clean, "{text}");
+    if clean.is_cut {
+        clean.text.push('…');
+    }
+    clean.text
+}
+
+/// Takes text until there is enough of it.
+struct Clean {
+    text: String,
+    most: usize,
+    is_cut: bool,
+}
+
+impl fmt::Write for Clean {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            let is_hidden = is_hidden(c);
+            let len = if is_hidden { c.escape_default().len() } else { c.len_utf8() };
+            if self.text.len() + len > self.most {
+                self.is_cut = true;
+                return Err(fmt::Error);
+            }
+            match is_hidden {
+                true => self.text.extend(c.escape_default()),
+                false => self.text.push(c),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_hidden(c: char) -> bool {
+    (c.is_control() && c != '\n' && c != '\t')
+        || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests;
 
 impl IsTerminal for Log {
     fn is_terminal(&self) -> bool {

@@ -7,12 +7,14 @@ use wasmtime::{OutOfMemory, PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::inspect::Misfit;
-use crate::log::sanitise;
+use crate::log::clean;
 
 /// A trap that a guest makes on purpose.
 pub(crate) const PANICKED: &str = "panicked or aborted";
 /// The most frames of a backtrace that a failure carries.
 const MAX_FRAMES: usize = 32;
+/// The most bytes of a frame: names are as long as their guest likes.
+pub(crate) const MAX_FRAME: usize = 256;
 /// The most bytes of a guest's own message that a failure carries.
 const MAX_MESSAGE: usize = 4096;
 
@@ -158,7 +160,7 @@ fn of_trap(trap: Trap) -> (FailureKind, String) {
 /// The guest's functions, innermost first, by their demangled names.
 fn backtrace(trace: &WasmBacktrace) -> Vec<String> {
     let name = |frame: &wasmtime::FrameInfo| match frame.func_name() {
-        Some(name) => clip(&format!("{:#}", demangle(name))),
+        Some(name) => clean(format_args!("{:#}", demangle(name)), MAX_FRAME),
         None => format!("function {}", frame.func_index()),
     };
     trace.frames().iter().take(MAX_FRAMES).map(name).collect()
@@ -166,13 +168,5 @@ fn backtrace(trace: &WasmBacktrace) -> Vec<String> {
 
 /// Text of a guest's, made safe to show and bounded.
 pub(crate) fn clip(text: &str) -> String {
-    let mut end = text.len().min(MAX_MESSAGE);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let mut clean = sanitise(text.get(..end).unwrap_or_default());
-    if end < text.len() {
-        clean.push('…');
-    }
-    clean
+    clean(text, MAX_MESSAGE)
 }

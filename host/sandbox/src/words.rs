@@ -6,8 +6,8 @@
 
 use frond_root::{Failure, FailureKind};
 
-use crate::log::Text;
-use crate::stop::{PANICKED, clip};
+use crate::log::{Text, clean};
+use crate::stop::{MAX_FRAME, PANICKED, clip};
 
 /// What Python and JavaScript call what nobody caught.
 const UNCAUGHT: &str = "an exception that nobody caught";
@@ -46,7 +46,7 @@ pub(crate) fn tell(mut failure: Failure, text: &Text) -> Failure {
     failure.message = clip(&format!("{what}: {}", words.text));
     failure.kind = words.kind;
     if !words.frames.is_empty() {
-        failure.backtrace = words.frames;
+        failure.backtrace = words.frames.iter().map(|frame| clean(frame, MAX_FRAME)).collect();
     }
     failure.log = text.shown_before(words.told_from);
     while failure.log.last().is_some_and(|line| line.trim().is_empty()) {

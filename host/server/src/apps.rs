@@ -2,7 +2,8 @@
 //!
 //! 1. `folder`: what there is: app folders, `frond.toml`s, components, by their digests. `watch`: being told of changes;
 //!    `links`: where links on the way to a file are switched. `place`: the state folder.
-//! 2. `keeper`: the one thread that takes up changes; `inbox`: what waits for it. `kept`: one app as it has it.
+//! 2. `keeper`: the reconciler, one thread that takes up changes; `inbox`: what waits for it; `settle`: when an app's files
+//!    are still. `load`: one load of an app, on a thread of its own; `kept`: the app as that thread has it.
 //! 3. `candidate`: what may become a version. `check`: validated, compiled, tried on its cases; `canary`: on the last query.
 //! 4. `ledger`: what an app served, serves, and may go back to; `tried`: what was refused; `state`: where that is kept, with
 //!    every component.
@@ -22,10 +23,12 @@ mod keeper;
 mod kept;
 mod ledger;
 mod links;
+mod load;
 mod pack;
 mod place;
 mod recall;
 mod settings;
+mod settle;
 mod state;
 mod tried;
 mod version;
@@ -33,10 +36,11 @@ mod view;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
@@ -44,6 +48,8 @@ pub use frond_run::Role;
 use frond_run::{Machine, RunError, Slots};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, oneshot};
+
+use crate::hide::Hidden;
 
 pub use error::{ChangeError, OpenError, RecallError, Stage, StateError};
 use folder::Root;
@@ -58,6 +64,8 @@ pub use view::{AppView, CallView, Change, GrantsView, Health, LimitsView, Refuse
 
 /// Changes that a slow reader may be behind; of more it is told how many it missed.
 const CHANGES: usize = 256;
+/// How long the end of what is under way is waited for.
+const CLOSING: Duration = Duration::from_millis(1500);
 /// The largest query that is remembered for the next canary, in bytes.
 const MAX_REMEMBERED: usize = 64 << 10;
 
@@ -127,6 +135,7 @@ impl Shared {
 
 /// The apps below a folder, each with the version that serves.
 pub struct Registry {
+    dir: PathBuf,
     shared: Arc<Shared>,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -143,7 +152,7 @@ impl Registry {
         Ok(registry)
     }
 
-    /// As [`Registry::open`], and comes back at once: the apps come up one after the other.
+    /// As [`Registry::open`], and comes back at once: the apps come up one by one, and none waits for another that hangs.
     ///
     /// # Errors
     /// As there.
@@ -163,7 +172,12 @@ impl Registry {
         let thread = thread::Builder::new().name("frond-apps".to_owned()).spawn(move || keeper.run());
         let thread =
             thread.map_err(|error| RunError::machine("the thread that keeps apps could not be started", error))?;
-        Ok(Arc::new(Self { shared, keeper: Mutex::new(Some(thread)) }))
+        Ok(Arc::new(Self { dir: dir.to_path_buf(), shared, keeper: Mutex::new(Some(thread)) }))
+    }
+
+    /// The folders whose places clients are not told.
+    pub(crate) fn hidden(&self) -> Hidden {
+        Hidden::new(&[&self.dir, &self.shared.settings.state])
     }
 
     /// Comes back when nothing is left to do of all that was told or asked so far. What files have just come to be may not
@@ -322,14 +336,17 @@ impl Registry {
         self.shared.waiting.load(Ordering::Relaxed) + self.shared.inbox.orders()
     }
 
-    /// Changes nothing any more. Comes back when what was under way has ended; what serves still does.
+    /// Changes nothing any more. Comes back when what was under way has ended, or is left behind as it takes too long; what
+    /// serves still does.
     pub async fn close(&self) {
         self.shared.inbox.close();
         self.shared.host.machine.stop_compiling();
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(keeper) = keeper {
-            // It catches the panics of what it runs.
-            let _ = tokio::task::spawn_blocking(move || keeper.join()).await;
+        let Some(keeper) = keeper else { return };
+        // It catches the panics of what it runs. A folder that does not answer may hold it up without end.
+        let joined = tokio::task::spawn_blocking(move || keeper.join());
+        if tokio::time::timeout(CLOSING, joined).await.is_err() {
+            tracing::warn!("the folder of apps does not answer: whatever looks at it is left behind");
         }
     }
 }

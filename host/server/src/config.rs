@@ -2,18 +2,19 @@
 
 mod jobs;
 mod tls;
+mod units;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use frond_app::size::show_size;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::auth::{digest, without_tokens};
 
 pub use jobs::{JobRole, Jobs};
 pub use tls::Tls;
+pub use units::{Size, Time};
 
 /// A server's settings. Every key has a default; an unknown one is an error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,6 +82,8 @@ pub struct Limits {
     pub query: Size,
     /// An uploaded component's bytes.
     pub component: Size,
+    /// How long one load of an app may take: reading, compiling and all checks.
+    pub load: Time,
     /// A request's head, in bytes.
     pub headers: Size,
     /// Connections at once.
@@ -108,6 +111,7 @@ impl Default for Limits {
         Self {
             query: Size(16 << 20),
             component: Size(64 << 20),
+            load: Time(Duration::from_secs(300)),
             headers: Size(32 << 10),
             connections: 1024,
             queries: 256,
@@ -232,7 +236,7 @@ impl Config {
     /// # Errors
     /// A file that cannot be read, or a key that is wrong: with its line.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
+        let text = frond_files::read_text(path, frond_files::SETTINGS)
             .map_err(|cause| ConfigError::Unreadable { path: path.to_path_buf(), cause })?;
         Self::parse(&text, path)
     }
@@ -273,6 +277,7 @@ impl Config {
         self.jobs.fix(&old.jobs, keys);
         let (new, old) = (&mut self.limits, &old.limits);
         keep(keys, "limits.component", &mut new.component, &old.component);
+        keep(keys, "limits.load", &mut new.load, &old.load);
         keep(keys, "limits.headers", &mut new.headers, &old.headers);
         keep(keys, "limits.connections", &mut new.connections, &old.connections);
         keep(keys, "limits.header-time", &mut new.header_time, &old.header_time);
@@ -322,6 +327,7 @@ impl Config {
             ("limits.recent", limits.recent == 0),
             ("limits.query", limits.query.0 == 0),
             ("limits.deadline", limits.deadline.0.is_zero()),
+            ("limits.load", limits.load.0.is_zero()),
         ];
         if let Some((key, _)) = none.iter().find(|(_, is_none)| *is_none) {
             return refuse(format!("{key} is 0: nothing could be served"));
@@ -341,58 +347,6 @@ fn keep<T: PartialEq + Clone>(changed: &mut Vec<&'static str>, key: &'static str
     if new != old {
         changed.push(key);
         new.clone_from(old);
-    }
-}
-
-/// A number of bytes, written as `16MiB`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size(pub u64);
-
-/// A time, written as `30s`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Time(pub Duration);
-
-impl Size {
-    /// The bytes, as a length in memory.
-    #[must_use]
-    pub fn len(self) -> usize {
-        usize::try_from(self.0).unwrap_or(usize::MAX)
-    }
-
-    /// True for nothing.
-    #[must_use]
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-impl Serialize for Size {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        // Whole units alone are shown as such: nothing is rounded.
-        to.serialize_str(&show_size(self.0).replace(" bytes", "B").replace(' ', ""))
-    }
-}
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let (seconds, nanos) = (self.0.as_secs(), self.0.subsec_nanos());
-        match nanos {
-            0 => to.collect_str(&format_args!("{seconds}s")),
-            _ if nanos % 1_000_000 == 0 => to.collect_str(&format_args!("{}ms", self.0.as_millis())),
-            _ => to.collect_str(&format_args!("{}ns", self.0.as_nanos())),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        frond_app::Size::deserialize(from).map(|size| Self(size.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        frond_app::Time::deserialize(from).map(|time| Self(time.0))
     }
 }
 

@@ -13,7 +13,7 @@ pub(crate) use submit::{__path_submit, instead, submit};
 pub(crate) use telemetry::Telemetry;
 pub(crate) use views::View;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use std::time::Duration;
 use frond_jobs::processor::{Bell, Processor, Settings};
 use frond_jobs::store::chain;
 use frond_jobs::store::location::{Location, environment};
-use frond_jobs::{CountedStore, JobStore, StoreError, Tally, postgres, sqlite};
+use frond_jobs::{CountedStore, JobStore, LateStore, StoreError, Tally, postgres, sqlite};
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -37,6 +37,8 @@ const MERGING: usize = 2;
 /// How often the store is looked at, and how long it has to answer that.
 const LOOK: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a folder is tried again that could not be opened when the server started.
+const AGAIN: Duration = Duration::from_secs(30);
 /// Pauses between attempts to open a database: from this, doubled, to that.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
@@ -68,8 +70,9 @@ impl Jobs {
             return Ok(None);
         }
         let tally = Arc::new(Tally::default());
-        let store: Arc<dyn JobStore> = Arc::new(CountedStore::new(open(config, state).await?, tally.clone()));
         let (stop, stopped) = watch::channel(false);
+        let opened = open(config, state, stopped.clone()).await?;
+        let store: Arc<dyn JobStore> = Arc::new(CountedStore::new(opened, tally.clone()));
         let bell = Bell::default();
         let is_reached = Arc::new(AtomicBool::new(true));
         let mut tasks = vec![
@@ -125,7 +128,11 @@ pub(crate) fn place(config: &JobsConfig, state: &Path) -> String {
     }
 }
 
-async fn open(config: &JobsConfig, state: &Path) -> Result<Arc<dyn JobStore>, StoreError> {
+async fn open(
+    config: &JobsConfig,
+    state: &Path,
+    stopped: watch::Receiver<bool>,
+) -> Result<Arc<dyn JobStore>, StoreError> {
     match location(config)? {
         Location::Database(url) => {
             let options = postgres::Options {
@@ -138,14 +145,49 @@ async fn open(config: &JobsConfig, state: &Path) -> Result<Arc<dyn JobStore>, St
         }
         Location::Folder(folder) => {
             let folder = state.join(folder);
-            let options = sqlite::Options { max_bytes: Some(config.quota.0), ..sqlite::Options::default() };
-            let opened = tokio::task::spawn_blocking(move || sqlite::SqliteStore::open(&folder, options)).await;
-            let lost = |lost| StoreError::Other(Arc::new(lost));
-            let store = opened.map_err(lost)??;
-            if let Err(error) = store.lapse().await {
-                tracing::warn!(error = chain(&error), "jobs of the last run wait until their leases lapse");
+            let quota = config.quota.0;
+            match open_folder(folder.clone(), quota).await {
+                Err(error) if error.is_mendable() => {
+                    tracing::error!(
+                        folder = %folder.display(),
+                        error = chain(&error),
+                        "jobs cannot be kept: queries are served without them, and the store is tried again every {AGAIN:?}"
+                    );
+                    let late = Arc::new(LateStore::new(&error));
+                    tokio::spawn(open_later(late.clone(), folder, quota, stopped));
+                    Ok(late)
+                }
+                opened => opened,
             }
-            Ok(Arc::new(store))
+        }
+    }
+}
+
+async fn open_folder(folder: PathBuf, quota: u64) -> Result<Arc<dyn JobStore>, StoreError> {
+    let options = sqlite::Options { max_bytes: Some(quota), ..sqlite::Options::default() };
+    let opened = tokio::task::spawn_blocking(move || sqlite::SqliteStore::open(&folder, options)).await;
+    let lost = |lost| StoreError::Other(Arc::new(lost));
+    let store = opened.map_err(lost)??;
+    if let Err(error) = store.lapse().await {
+        tracing::warn!(error = chain(&error), "jobs of the last run wait until their leases lapse");
+    }
+    Ok(Arc::new(store))
+}
+
+/// Opens a folder once it can be opened, such as when its disk has room again or a damaged file was put aside.
+async fn open_later(late: Arc<LateStore>, folder: PathBuf, quota: u64, mut stopped: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => return,
+            () = sleep(AGAIN) => {}
+        }
+        match open_folder(folder.clone(), quota).await {
+            Ok(store) => {
+                late.open(store);
+                tracing::info!(folder = %folder.display(), "jobs can be kept from now on");
+                return;
+            }
+            Err(error) => tracing::debug!(error = chain(&error), "the store of jobs still cannot be opened"),
         }
     }
 }

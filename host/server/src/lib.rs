@@ -22,6 +22,7 @@ mod drain;
 pub mod fuzzing;
 mod half_close;
 mod health;
+mod hide;
 mod jobs;
 mod listen;
 mod metrics;

@@ -229,7 +229,7 @@ fn begin(
         server.ended.notify_waiters();
         // Nobody may be waiting any more.
         if let Some(outcome) = outcome {
-            let _ = send.send(outcome);
+            let _ = send.send(outcome.map(|answer| server.hidden.answer(answer)));
         }
     });
     Asked { id, recorded, version, outcome, waiting }

@@ -254,9 +254,10 @@ impl From<StoreError> for Problem {
             StoreError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", None),
             StoreError::Unkeepable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-query", None),
             StoreError::Full(_) => (StatusCode::INSUFFICIENT_STORAGE, "store-full", None),
-            StoreError::Unavailable(_) | StoreError::ReadOnly(_) | StoreError::Denied { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", Some(2))
-            }
+            StoreError::Unavailable(_)
+            | StoreError::Unopened(_)
+            | StoreError::ReadOnly(_)
+            | StoreError::Denied { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", Some(2)),
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal", None),
         };
         Self { retry_after: after, ..Self::new(status, slug, detail) }
@@ -268,9 +269,12 @@ fn told(error: &StoreError) -> String {
     if error.is_refusal() {
         return error.to_string();
     }
-    tracing::warn!(error = chain(error), "a call to the store of jobs failed");
+    // Said once, when it could not be opened.
+    if !matches!(error, StoreError::Unopened(_)) {
+        tracing::warn!(error = chain(error), "a call to the store of jobs failed");
+    }
     match error {
-        StoreError::Full(_) | StoreError::Unavailable(_) => error.to_string(),
+        StoreError::Full(_) | StoreError::Unavailable(_) | StoreError::Unopened(_) => error.to_string(),
         _ => "the store of jobs cannot be used\n(the server's log says why)".to_owned(),
     }
 }

@@ -21,8 +21,8 @@ use crate::server::Server;
 use crate::tls::{self, Certificate};
 use crate::traces::Traces;
 
-/// How long connections may take to close when their queries have ended.
-const CLOSING: Duration = Duration::from_secs(2);
+/// How long each of three may take to close when queries have ended: connections and loads, jobs, and traces.
+const CLOSING: Duration = Duration::from_millis(1500);
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -157,14 +157,21 @@ impl Starting {
         let patience = told.await.unwrap_or_default().min(server.settings().config.limits.drain.0);
         tracing::info!(running = server.recent.running(), "stopping");
         let queries = drain(&server, patience, &mut orders).await;
-        let connections = connections.close(if patience.is_zero() { Duration::ZERO } else { CLOSING }).await;
-        if let Some(jobs) = &server.jobs {
-            jobs.close(CLOSING).await;
-        }
-        server.apps.close().await;
-        if let Some(traces) = &server.telemetry.traces {
-            traces.close(patience.min(CLOSING)).await;
-        }
+        let close = async {
+            let time = if patience.is_zero() { Duration::ZERO } else { CLOSING };
+            let (connections, ()) = tokio::join!(connections.close(time), server.apps.close());
+            if let Some(jobs) = &server.jobs {
+                jobs.close(CLOSING).await;
+            }
+            if let Some(traces) = &server.telemetry.traces {
+                traces.close(patience.min(CLOSING)).await;
+            }
+            connections
+        };
+        let connections = tokio::select! {
+            connections = close => connections,
+            () = quit(&mut orders) => 0,
+        };
         CutOff { queries, connections }
     }
 }
@@ -211,6 +218,18 @@ fn reload(server: &Server, config: Config, certificate: Option<&Certificate>) {
     }
 }
 
+/// Comes back when the server is told to stop at once.
+async fn quit(orders: &mut mpsc::Receiver<Order>) {
+    loop {
+        match orders.recv().await {
+            Some(Order::Quit) => return,
+            Some(Order::Stop | Order::Reload(_)) => {}
+            // Whoever could give orders may be gone: then time alone ends the wait.
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// Waits for queries to end, for so long; then cancels them. Names those that were cut off.
 async fn drain(server: &Server, patience: Duration, orders: &mut mpsc::Receiver<Order>) -> Vec<String> {
     let ended = async {
@@ -222,20 +241,10 @@ async fn drain(server: &Server, patience: Duration, orders: &mut mpsc::Receiver<
             ended.await;
         }
     };
-    let quit = async {
-        // Whoever could give orders may be gone: then time alone ends the wait.
-        loop {
-            match orders.recv().await {
-                Some(Order::Quit) => return,
-                Some(Order::Stop | Order::Reload(_)) => {}
-                None => std::future::pending().await,
-            }
-        }
-    };
     tokio::select! {
         () = ended => return Vec::new(),
         () = tokio::time::sleep(patience) => {}
-        () = quit => {}
+        () = quit(orders) => {}
     }
     let unfinished = server.recent.unfinished();
     for query in &unfinished {

@@ -11,6 +11,7 @@ use crate::admission::Admission;
 use crate::apps::Registry;
 use crate::auth::Gate;
 use crate::config::{Config, ConfigError};
+use crate::hide::Hidden;
 use crate::jobs::{Jobs, Telemetry};
 use crate::recent::Recent;
 use crate::tls::Certificate;
@@ -22,6 +23,8 @@ pub(crate) struct Server {
     pub(crate) admission: Admission,
     pub(crate) telemetry: Telemetry,
     pub(crate) jobs: Option<Arc<Jobs>>,
+    /// Where folders of this machine are, which clients are not told.
+    pub(crate) hidden: Hidden,
     threads: Slots,
     pub(crate) started: SystemTime,
     settings: RwLock<Arc<Settings>>,
@@ -49,6 +52,7 @@ impl Server {
             recent,
             admission: Admission::new(config.slots, config.limits.queries),
             telemetry,
+            hidden: apps.hidden(),
             jobs: jobs.map(Arc::new),
             apps,
             threads,

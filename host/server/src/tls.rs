@@ -99,10 +99,14 @@ impl ResolvesServerCert for Certificate {
 
 fn read(files: &Tls) -> Result<CertifiedKey, ConfigError> {
     let wrong = |path: &Path, text: String| ConfigError::Wrong { path: path.to_path_buf(), text };
-    let read = CertificateDer::pem_file_iter(&files.certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let text = |path: &Path| {
+        let read = frond_files::read(path, frond_files::CERTIFICATES);
+        read.map_err(|cause| ConfigError::Unreadable { path: path.to_path_buf(), cause })
+    };
+    let read = CertificateDer::pem_slice_iter(&text(&files.certificate)?).collect::<Result<Vec<_>, _>>();
     let certificates =
         read.map_err(|error| wrong(&files.certificate, format!("is no certificate in PEM form: {error}")))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
+    let key = PrivateKeyDer::from_pem_slice(&text(&files.key)?)
         .map_err(|error| wrong(&files.key, format!("is no private key in PEM form: {error}")))?;
     CertifiedKey::from_der(certificates, key, &ring::default_provider())
         .map_err(|error| wrong(&files.certificate, format!("does not go with its key: {error}")))

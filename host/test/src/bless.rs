@@ -8,7 +8,7 @@ use frond_root::FailureKind;
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
 use crate::came::{Came, Without};
-use crate::case::Case;
+use crate::case::{Case, MAX_FILES};
 use crate::expect::{Form, shown};
 use crate::trial::{Tried, Verdict};
 
@@ -60,7 +60,7 @@ fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// Changes `[expect]` and leaves everything else as it is written. The file appears whole or not at all.
 fn edit(file: &Path, change: impl FnOnce(&mut Table)) -> std::io::Result<()> {
     let other = |error: toml_edit::TomlError| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
-    let mut text: DocumentMut = fs::read_to_string(file)?.parse().map_err(other)?;
+    let mut text: DocumentMut = frond_files::read_text(file, MAX_FILES)?.parse().map_err(other)?;
     let expect = text.entry("expect").or_insert(Item::Table(Table::new()));
     let Some(table) = expect.as_table_mut() else {
         let why = "`expect` is not a section of its own: [expect]";

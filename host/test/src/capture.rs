@@ -201,8 +201,10 @@ impl Replay {
     /// See [`CaptureError`].
     pub fn read(folder: &Path, component: Option<&Path>) -> Result<Self, CaptureError> {
         let head = folder.join(HEAD);
-        let bytes =
-            |path: &Path| fs::read(path).map_err(|cause| CaptureError::Unreadable { path: path.to_path_buf(), cause });
+        let bytes = |path: &Path| {
+            frond_files::read(path, MAX_PARTITION)
+                .map_err(|cause| CaptureError::Unreadable { path: path.to_path_buf(), cause })
+        };
         let text = String::from_utf8_lossy(&bytes(&head)?).into_owned();
         let not_one = |why: String| CaptureError::NotOne { path: head.clone(), why };
         let capture: Capture = toml::from_str(&text).map_err(|error| not_one(error.message().to_owned()))?;

@@ -3,11 +3,13 @@
 //! What a case calls shows in what it gives: a `partition` goes to the leaf, `partials` to the merge, `merged` to the
 //! finish, `wanted` to the split, and a query with none of these to the whole app.
 
-use std::fs;
+use std::cell::Cell;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use frond_app::size::show_size;
 use frond_app::{PieceSize, Share, Size, Time};
 use frond_root::Floor;
 use frond_root::runner::Covered;
@@ -16,8 +18,8 @@ use serde::Deserialize;
 use crate::expect::{Expect, Wanted};
 use crate::inject::Fault;
 
-/// The largest file that a case may name, in bytes.
-const MAX_FILE: u64 = 1 << 30;
+/// The bytes that the cases of one package may have together, with the files that they name.
+pub(crate) const MAX_FILES: u64 = 256 << 20;
 
 /// Something is wrong with a case itself: neither a pass nor a failure of what it tests.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -176,19 +178,28 @@ impl Case {
     /// # Errors
     /// What is wrong with it.
     pub fn read(file: &Path) -> Result<Self, Fixture> {
-        let text = fs::read_to_string(file).map_err(|error| Fixture::new(format!("cannot be read: {error}")))?;
+        Self::read_within(file, &Cell::new(MAX_FILES))
+    }
+
+    /// Reads a case from its file, of whose package `left` bytes may still be read.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn read_within(file: &Path, left: &Cell<u64>) -> Result<Self, Fixture> {
+        let beside = Beside { case: file, left };
+        let text = String::from_utf8(beside.read(file)?);
+        let text = text.map_err(|_| Fixture::new("cannot be read: it is not UTF-8 text"))?;
         let written: Written = toml::from_str(&text).map_err(|error| {
             let line = error.span().map_or(1, |span| text.get(..span.start).unwrap_or("").matches('\n').count() + 1);
             Fixture::new(format!("line {line}: {}{}", error.message(), too_long(error.message())))
         })?;
-        let beside = Beside(file);
         Ok(Self {
             name: file.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
             file: file.to_path_buf(),
             query: beside.either("query", written.query.as_deref(), written.query_file.as_deref())?.unwrap_or_default(),
             lower: written.limits,
             inject: written.inject.clone(),
-            expect: Expect::read(&written.expect, file)?,
+            expect: Expect::read(&written.expect, &beside)?,
             call: call(written, &beside)?,
         })
     }
@@ -243,21 +254,41 @@ fn call(written: Written, beside: &Beside<'_>) -> Result<Call, Fixture> {
 }
 
 /// Files that a case names, relative to its own.
-pub(crate) struct Beside<'a>(pub(crate) &'a Path);
+pub(crate) struct Beside<'a> {
+    case: &'a Path,
+    /// The bytes that may still be read for the cases of the package.
+    left: &'a Cell<u64>,
+}
 
 impl Beside<'_> {
     pub(crate) fn path(&self, named: &Path) -> PathBuf {
-        self.0.parent().unwrap_or(Path::new(".")).join(named)
+        self.case.parent().unwrap_or(Path::new(".")).join(named)
     }
 
     pub(crate) fn bytes(&self, named: &Path) -> Result<Bytes, Fixture> {
         let path = self.path(named);
-        let wrong = |error: std::io::Error| Fixture::new(format!("cannot read `{}`: {error}", path.display()));
-        let size = fs::metadata(&path).map_err(wrong)?.len();
-        if size > MAX_FILE {
-            return Err(Fixture::new(format!("`{}` has {size} bytes, more than a case may give", path.display())));
-        }
-        fs::read(&path).map(Bytes::from).map_err(wrong)
+        self.read(&path).map(Bytes::from)
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, Fixture> {
+        let left = self.left.get();
+        let bytes = frond_files::read(path, left).map_err(|error| {
+            let what = if path == self.case {
+                "cannot be read".to_owned()
+            } else {
+                format!("cannot read `{}`", path.display())
+            };
+            match error.kind() {
+                ErrorKind::FileTooLarge => Fixture::new(format!(
+                    "{what}: the cases of a package and the files that they name may have {} together\n\
+                     (make them smaller)",
+                    show_size(MAX_FILES)
+                )),
+                _ => Fixture::new(format!("{what}: {error}")),
+            }
+        })?;
+        self.left.set(left - bytes.len() as u64);
+        Ok(bytes)
     }
 
     fn either(&self, name: &str, inline: Option<&str>, file: Option<&Path>) -> Result<Option<Bytes>, Fixture> {

@@ -1,7 +1,7 @@
 //! What a case expects, held against what came.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -113,9 +113,9 @@ impl Wrong {
 }
 
 impl Expect {
-    pub(crate) fn read(wanted: &Wanted, case: &Path) -> Result<Self, Fixture> {
+    pub(crate) fn read(wanted: &Wanted, beside: &Beside<'_>) -> Result<Self, Fixture> {
         let expect = Self {
-            result: result(wanted, case)?,
+            result: result(wanted, beside)?,
             failure: wanted.failure,
             reason: wanted.reason.clone(),
             message: wanted.message.clone(),
@@ -237,7 +237,7 @@ impl Expect {
     }
 }
 
-fn result(wanted: &Wanted, case: &Path) -> Result<Option<Expected>, Fixture> {
+fn result(wanted: &Wanted, beside: &Beside<'_>) -> Result<Option<Expected>, Fixture> {
     let inline = |form, text: &String| (form, None, Some(Bytes::copy_from_slice(text.as_bytes())));
     let file = |form, path: &PathBuf| (form, Some(path.clone()), None);
     let json = wanted.json.as_ref().map(json).transpose()?;
@@ -256,7 +256,6 @@ fn result(wanted: &Wanted, case: &Path) -> Result<Option<Expected>, Fixture> {
     if given.next().is_some() {
         return Err(Fixture::new("expects more than one of text, json, file, text-file, json-file and snapshot"));
     }
-    let beside = Beside(case);
     let bytes = match &path {
         // One that is not there yet is for `--bless` to write.
         Some(named) if beside.path(named).exists() => Some(beside.bytes(named)?),

@@ -1,8 +1,9 @@
 //! A package's cases: the files `cases/*.toml` beside its `frond.toml` or component.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
-use crate::case::{Case, Fixture};
+use crate::case::{Case, Fixture, MAX_FILES};
 
 /// The most cases that are read.
 const MAX_CASES: usize = 10_000;
@@ -34,7 +35,8 @@ impl Suite {
         files.sort();
         let wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter));
         let named = files.into_iter().map(|file| (name_of(&file), file)).filter(|(name, _)| wanted(name));
-        Ok(Self { cases: named.map(|(name, file)| (name, Case::read(&file))).collect() })
+        let left = Cell::new(MAX_FILES);
+        Ok(Self { cases: named.map(|(name, file)| (name, Case::read_within(&file, &left))).collect() })
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 pub use manifests::{acquaintances, fences, unchecked};
-pub use sources::{clocks, lengths, openings};
+pub use sources::{clocks, lengths, openings, readers};
 pub use texts::places;
 
 /// One breach of a rule.
@@ -65,7 +65,8 @@ impl Text {
 /// Every rule, on the tree at `root`.
 #[must_use]
 pub fn all(root: &Path) -> Vec<Complaint> {
-    let rules: [fn(&Path) -> Vec<Complaint>; 7] = [fences, acquaintances, unchecked, lengths, openings, clocks, places];
+    let rules: [fn(&Path) -> Vec<Complaint>; 8] =
+        [fences, acquaintances, unchecked, lengths, openings, clocks, readers, places];
     let mut complaints: Vec<Complaint> = rules.iter().flat_map(|rule| rule(root)).collect();
     complaints.sort();
     complaints

@@ -185,6 +185,20 @@ fn time_is_kept_where_it_is_kept() {
 }
 
 #[test]
+fn files_are_read_with_a_bound() {
+    let with = |path: &str, code: &str| found(tidy::readers, &[(path, &format!("//!\n{code}\n"))]);
+    for code in ["let text = fs::read_to_string(path)?;", "let bytes = std::fs::read(path)?;", "File::open(path)"] {
+        assert_eq!(with("host/app/src/a.rs", code), ["host/app/src/a.rs:2"], "{code}");
+        assert!(with("host/app/src/a/tests.rs", code).is_empty(), "{code}");
+        assert!(with("host/app/src/a.rs", &format!("mod tests {{\n{code}")).is_empty(), "{code}");
+        assert!(with("host/cli/src/record.rs", code).is_empty(), "{code}");
+    }
+    for code in ["fs::read_dir(path)", "fs::read_link(path)", "// fs::read(path)", "frond_files::read(path, 9)"] {
+        assert!(with("host/app/src/a.rs", code).is_empty(), "{code}");
+    }
+}
+
+#[test]
 fn no_text_names_a_place_on_one_machine() {
     let with = |name: &str, text: &str| found(tidy::places, &[(name, text)]);
     // In two parts, as the rule reads this file too.

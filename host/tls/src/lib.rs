@@ -130,7 +130,8 @@ fn client(roots: RootCertStore) -> Result<ClientConfig, TrustError> {
 }
 
 fn read(path: &Path) -> Result<RootCertStore, TrustError> {
-    let text = std::fs::read(path).map_err(|cause| TrustError::Unreadable { path: path.to_path_buf(), cause })?;
+    let text = frond_files::read(path, frond_files::CERTIFICATES);
+    let text = text.map_err(|cause| TrustError::Unreadable { path: path.to_path_buf(), cause })?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     let store = store(found.unwrap_or_default());
     if store.is_empty() { Err(TrustError::Empty { path: path.to_path_buf() }) } else { Ok(store) }

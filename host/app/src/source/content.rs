@@ -11,7 +11,6 @@ use frond_root::{Content, Failure, FailureKind, Notes, Unreadable};
 use serde::{Deserialize, Serialize};
 
 use super::cut::Span;
-use super::open::open;
 use super::sniff;
 use super::stamp::{Comparison, Stamp};
 use super::walk::at;
@@ -68,7 +67,7 @@ impl Planned {
 
     /// Opens it again, unless it has changed.
     pub(super) fn reopen(&self) -> Result<File, Failure> {
-        let file = open(&self.path()).map_err(|error| self.unreadable(&error))?;
+        let file = frond_files::open_any(&self.path()).map_err(|error| self.unreadable(&error))?;
         self.unchanged(&file)?;
         Ok(file)
     }

@@ -1,13 +1,12 @@
 //! Opens what may be anything: never waits for a pipe or a device, and reads files that do not tell their size.
 
-use std::fs::{self, File, FileType, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use rustix::fs::OFlags;
 
 use super::stamp::{Identity, Stamp};
 use crate::size::show_size;
@@ -35,13 +34,6 @@ pub(super) enum Problem {
     Io(io::Error, u64),
 }
 
-/// Opens a file to read, without waiting for a writer should it be a pipe.
-pub(super) fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    // The flags are small, positive and the system's own.
-    OpenOptions::new().read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or_default()).open(path)
-}
-
 /// Looks at a file: what cannot be read is known before anything runs. `is_regular` when its folder says so already;
 /// `most` bytes are held of a file that does not tell its size.
 pub(super) fn look(path: &Path, is_regular: bool, most: u64, now: SystemTime) -> Result<Input, Problem> {
@@ -51,7 +43,7 @@ pub(super) fn look(path: &Path, is_regular: bool, most: u64, now: SystemTime) ->
         regular(&found)?;
         size = found.size();
     }
-    let file = open(path).map_err(|error| Problem::Io(error, size.max(size_of(path))))?;
+    let file = frond_files::open_any(path).map_err(|error| Problem::Io(error, size.max(size_of(path))))?;
     let found = file.metadata().map_err(|error| Problem::Io(error, size))?;
     regular(&found)?;
     let failed = |error| Problem::Io(error, found.size());
@@ -66,7 +58,7 @@ pub(super) fn look(path: &Path, is_regular: bool, most: u64, now: SystemTime) ->
 }
 
 fn regular(found: &Metadata) -> Result<(), Problem> {
-    if found.is_file() { Ok(()) } else { Err(Problem::Special(what_is(found.file_type()))) }
+    if found.is_file() { Ok(()) } else { Err(Problem::Special(frond_files::kind(found.file_type()))) }
 }
 
 fn size_of(path: &Path) -> u64 {
@@ -85,20 +77,6 @@ fn read_all(file: &File, most: u64) -> io::Result<Option<Bytes>> {
     let mut bytes = Vec::new();
     file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= most).then(|| Bytes::from(bytes)))
-}
-
-fn what_is(kind: FileType) -> &'static str {
-    if kind.is_dir() {
-        "a folder"
-    } else if kind.is_fifo() {
-        "a named pipe"
-    } else if kind.is_socket() {
-        "a socket"
-    } else if kind.is_char_device() || kind.is_block_device() {
-        "a device"
-    } else {
-        "something special"
-    }
 }
 
 impl Problem {

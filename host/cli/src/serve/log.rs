@@ -1,5 +1,6 @@
 //! The server's log on stderr: bounded, and written by a thread of its own, so that no query waits for who reads it.
 
+use std::borrow::Cow;
 use std::panic;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::exit::Machine;
 use crate::out;
 use crate::out::queue::{Notice, Queue};
 use crate::show::look::Look;
+use crate::show::text::is_unsafe;
 
 /// How long the last lines may take at the end.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -78,13 +80,30 @@ struct Line(Arc<Queue>);
 impl std::io::Write for Line {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        self.0.push(text.strip_suffix('\n').unwrap_or(&text), false);
+        self.0.push(&one_line(text.strip_suffix('\n').unwrap_or(&text)), false);
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// The event as one line, whatever names, keys and messages of others are in it: a line break would make a second event of
+/// the rest. The subscriber itself escapes what drives a terminal, and colours with it.
+fn one_line(event: &str) -> Cow<'_, str> {
+    let is_hidden = |c: char| c != '\u{1b}' && c != '\t' && is_unsafe(c);
+    if !event.contains(is_hidden) {
+        return Cow::Borrowed(event);
+    }
+    let mut line = String::with_capacity(event.len() + 16);
+    for c in event.chars() {
+        match is_hidden(c) {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    Cow::Owned(line)
 }
 
 fn notice(format: LogFormat) -> Notice {
@@ -102,4 +121,19 @@ fn now() -> String {
     // A string takes everything.
     let _ = SystemTime.format_time(&mut Writer::new(&mut text));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_whatever_is_in_it() {
+        let forged = "INFO query app=\"a\"\n2026-01-01T00:00:00Z ERROR \u{202e}the disk is full\r\u{9b}2J";
+        let line = one_line(forged);
+        assert_eq!(line, "INFO query app=\"a\"\\n2026-01-01T00:00:00Z ERROR \\u{202e}the disk is full\\r\\u{9b}2J");
+        for kept in ["plain, ä\tb", "\u{1b}[33m WARN\u{1b}[0m"] {
+            assert_eq!(one_line(kept), kept);
+        }
+    }
 }

@@ -45,7 +45,8 @@ pub fn sanitise(text: &str, limit: usize) -> String {
     safe
 }
 
-fn is_unsafe(char: char) -> bool {
+/// True for what a terminal acts on, or what hides or reorders text.
+pub(crate) fn is_unsafe(char: char) -> bool {
     char.is_control()
         || matches!(char,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}'

@@ -1,10 +1,12 @@
 //! What happens to a job, on its way to the store; which partitions failed, and why; and the account of its lives.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use frond_root::answer::millis;
+use frond_root::failure::{MAX_EVENT_TEXTS, TextBudget};
 use frond_root::{Event, EventKind, Failure, Listener, Status};
 use tokio::time::Instant;
 
@@ -30,6 +32,8 @@ struct Pages {
     attempts: u64,
     /// Partitions that failed, and have no other attempt before them.
     failing: u64,
+    /// What the texts of failures may still have, over all lives of the job.
+    texts: TextBudget,
     /// The account of earlier lives.
     earlier: Account,
     /// That of this one.
@@ -50,6 +54,7 @@ impl Diary {
             failed: Vec::new(),
             attempts: 0,
             failing: 0,
+            texts: TextBudget::new(MAX_EVENT_TEXTS, earlier.texts),
             earlier,
             life: Account::default(),
             began: now,
@@ -103,6 +108,7 @@ impl Pages {
     /// The account of all lives, this one as far as it has come.
     fn account(&self) -> Account {
         let mut life = self.life.clone();
+        life.texts = self.texts.used().saturating_sub(self.earlier.texts);
         life.timings.total = millis(self.began.elapsed());
         life.timings.gather = (life.timings.total - life.timings.plan).max(0.0);
         let mut all = self.earlier.clone();
@@ -136,10 +142,27 @@ impl Pages {
     }
 }
 
+impl Pages {
+    /// The event with as much of a failure's texts as the job may keep.
+    fn within_budget<'a>(&mut self, event: &'a Event) -> Cow<'a, Event> {
+        let EventKind::AttemptEnded { failure: Some(failure), .. } = &event.kind else { return Cow::Borrowed(event) };
+        let taken = self.texts.take(failure);
+        if taken == *failure {
+            return Cow::Borrowed(event);
+        }
+        let mut event = event.clone();
+        if let EventKind::AttemptEnded { failure: Some(failure), .. } = &mut event.kind {
+            *failure = taken;
+        }
+        Cow::Owned(event)
+    }
+}
+
 impl Listener for Diary {
     fn event(&self, event: &Event) {
         self.with(|pages| {
             pages.count(event);
+            let event = &pages.within_budget(event);
             match &event.kind {
                 EventKind::AttemptEnded { partition, failure: None, .. } => {
                     pages.failures.remove(partition);
@@ -156,7 +179,7 @@ impl Listener for Diary {
                 _ => {}
             }
             if pages.lines.len() < WAITING
-                && let Ok(line) = serde_json::to_string(event)
+                && let Ok(line) = serde_json::to_string(&**event)
             {
                 pages.lines.push(line);
             }

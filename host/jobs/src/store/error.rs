@@ -74,6 +74,9 @@ pub enum StoreError {
     /// The database is away or too busy, for now: the call may or may not have had its effect.
     #[error("the store of jobs cannot be reached\n(this passes: look at the job, and try again)")]
     Unavailable(#[source] Cause),
+    /// It could not be opened when the server started, and is tried again.
+    #[error("the store of jobs is not open: {0}\n(queries are served without it; the server tries again to open it)")]
+    Unopened(String),
     /// What is there is not what was written.
     #[error("the store of jobs is damaged, or is something else\n(put it aside, or bring back a copy)")]
     Corrupt(#[source] Cause),
@@ -123,12 +126,19 @@ impl StoreError {
             Self::Settings(_) => "settings",
             Self::Unavailable(cause) if cause.is::<TimedOut>() => "timed-out",
             Self::Unavailable(_) => "unavailable",
+            Self::Unopened(_) => "unopened",
             Self::Corrupt(_) => "corrupt",
             Self::Newer { .. } => "newer",
             Self::TooLarge { .. } => "too-large",
             Self::Unkeepable(_) => "unkeepable",
             Self::Other(_) => "other",
         }
+    }
+
+    /// True when another try to open the store may succeed, once somebody has mended its folder or its disk.
+    #[must_use]
+    pub fn is_mendable(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::ReadOnly(_) | Self::Corrupt(_) | Self::Other(_))
     }
 
     /// True when something is the matter, with the store or with who calls it; false for what clients may ask wrongly.

@@ -17,7 +17,7 @@ use super::preview::Previews;
 use crate::answer::Status;
 use crate::attempt::{Emission, Outcome};
 use crate::event::EventKind;
-use crate::failure::Failure;
+use crate::failure::{Failure, MAX_EVENT_TEXTS, TextBudget};
 use crate::gather::{Action, Demand, Gather};
 use crate::journal::Kept;
 use crate::merge::{Partials, Urgency};
@@ -62,6 +62,8 @@ struct Gathering<'a> {
     live: BTreeMap<u32, (u32, u32)>,
     /// Bytes that events have told of what leaves wrote.
     logged: usize,
+    /// What the texts of failures in events may still have.
+    texts: TextBudget,
     retries: BinaryHeap<Reverse<(Instant, u32, u32)>>,
     reports: Vec<Report>,
     actions: Vec<Action>,
@@ -107,6 +109,7 @@ pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> 
         journal: Journaling::new(course, &plan),
         live: BTreeMap::new(),
         logged: 0,
+        texts: TextBudget::new(MAX_EVENT_TEXTS, 0),
         gather: Gather::new(request.id, plan, demand, course.budget).retrying(request.retry),
         partials: Partials::new(request.order, request.partials_memory),
         folds: Folds::new(request.slots),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::answer::{
     Attempts, Coverage, MAX_MISSING, Missing, STRAGGLER_MS, STRAGGLER_TIMES, Status, Straggler, Tally, Timings, millis,
 };
-use crate::failure::{Cause, Failure, FailureKind};
+use crate::failure::{Cause, Failure, FailureKind, MAX_ACCOUNT_TEXTS, TextBudget};
 use crate::gather::Gather;
 
 /// The most stragglers that a report names.
@@ -95,10 +95,11 @@ impl Gather {
             missing.truncate(MAX_MISSING);
         }
         missing.sort_unstable();
-        missing.into_iter().filter_map(|(_, index)| self.named(index)).collect()
+        let mut texts = TextBudget::new(MAX_ACCOUNT_TEXTS, 0);
+        missing.into_iter().filter_map(|(_, index)| self.named(index, &mut texts)).collect()
     }
 
-    fn named(&self, index: u32) -> Option<Missing> {
+    fn named(&self, index: u32, texts: &mut TextBudget) -> Option<Missing> {
         let (cell, partition) = (self.cells.get(index as usize)?, self.plan.get(index)?);
         Some(Missing {
             key: partition.key.clone(),
@@ -108,14 +109,18 @@ impl Gather {
             share: cell.share,
             attempts: u32::from(cell.attempts),
             slug: cell.kind,
-            failure: cell.kind.zip(cell.cause).and_then(|(kind, cause)| self.detail(index, kind, cause)),
+            failure: cell
+                .kind
+                .zip(cell.cause)
+                .and_then(|(kind, cause)| self.detail(index, kind, cause))
+                .map(|failure| texts.take(failure)),
         })
     }
 
     /// The last failure in full: not that of an earlier attempt when the last one was cut off unheard.
-    fn detail(&self, index: u32, kind: FailureKind, cause: Cause) -> Option<Failure> {
+    fn detail(&self, index: u32, kind: FailureKind, cause: Cause) -> Option<&Failure> {
         let failure = self.details.get(&(cause, index))?;
-        (failure.kind == kind).then(|| (**failure).clone())
+        (failure.kind == kind).then_some(&**failure)
     }
 
     fn required_missing(&self) -> Vec<crate::ids::PartitionKey> {

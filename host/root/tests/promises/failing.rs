@@ -1,6 +1,7 @@
 //! Failures that end a query early, and what they leave of it.
 
-use frond_root::{EventKind, FailureKind, Floor, Limit, Reason, Scope, Status};
+use frond_root::failure::{MAX_ACCOUNT_TEXTS, MAX_EVENT_TEXTS};
+use frond_root::{EventKind, Failure, FailureKind, Floor, Limit, Reason, Request, Scope, Status};
 use frond_testkit::{Script, Stage, Turn, ms, plan, request};
 use tokio::time::Instant;
 
@@ -198,4 +199,48 @@ async fn a_leaf_that_time_ends_names_the_deadline() {
     let answer = stage.ask(request, plan(1)).await;
     let failure = answer.coverage().missing[0].failure.clone().unwrap();
     assert!(failure.message.ends_with(": job.timeout is 1 min"), "{failure}");
+}
+
+/// Bytes of the texts of a failure.
+fn texts(failure: &Failure) -> u64 {
+    let lines = failure.backtrace.iter().chain(&failure.log).chain([&failure.message]);
+    lines.map(|line| line.len() as u64).sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_much_failures_say_an_account_and_its_events_are_bounded() {
+    let wordy = Failure {
+        backtrace: vec!["f".repeat(256); 32],
+        log: vec!["l".repeat(1024); 20],
+        ..Failure::new(FailureKind::Trap, "m".repeat(4096))
+    };
+    let (whole, partitions) = (texts(&wordy), 2000);
+    let stage = Stage::new(Script::all(Turn::fail_as(wordy)));
+    let answer = stage.ask(Request { floor: Floor::BestEffort, ..request() }, plan(partitions)).await;
+    let coverage = answer.coverage();
+    // What is counted stays exact.
+    assert_eq!(coverage.failures[&FailureKind::Trap], partitions as u64);
+    assert_eq!(coverage.missing.len() as u64 + coverage.missing_omitted, partitions as u64);
+    let told: Vec<&Failure> = coverage.missing.iter().map(|one| one.failure.as_ref().unwrap()).collect();
+    assert!(told.iter().all(|failure| failure.kind == FailureKind::Trap));
+    let in_full = told.iter().filter(|failure| failure.omitted == 0).count() as u64;
+    assert_eq!(in_full, MAX_ACCOUNT_TEXTS / whole);
+    assert!(told.iter().filter(|failure| failure.omitted > 0).all(|failure| failure.message.contains("left out")));
+    let account = serde_json::to_string(coverage).unwrap().len() as u64;
+    assert!(account < MAX_ACCOUNT_TEXTS + 100 * 1000, "{account}");
+    let ended: Vec<Failure> = stage
+        .record
+        .events()
+        .into_iter()
+        .filter_map(|event| match event.kind {
+            EventKind::AttemptEnded { failure, .. } => failure,
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ended.len(), partitions);
+    let in_full = ended.iter().filter(|failure| failure.omitted == 0).count() as u64;
+    assert_eq!(in_full, MAX_EVENT_TEXTS / whole);
+    assert!(ended.iter().all(|failure| texts(failure) + failure.omitted >= whole));
+    let events: u64 = ended.iter().map(texts).sum();
+    assert!(events < MAX_EVENT_TEXTS + partitions as u64 * 500, "{events}");
 }

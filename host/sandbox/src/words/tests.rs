@@ -145,3 +145,14 @@ fn nothing_that_a_guest_writes_stops_the_host() {
         assert!(all.starts_with("trap: "), "{all}");
     }
 }
+
+#[test]
+fn the_functions_of_a_traceback_are_escaped_and_bounded() {
+    let name = "\u{1b}[2J".repeat(400);
+    let log =
+        format!("Traceback (most recent call last):\n  File \"/0/leaf.py\", line 1, in {name}\nKeyError: 'b'{PYTHON}");
+    let failure = tell(Failure::new(FailureKind::Trap, "panicked or aborted"), &Text::of(&log));
+    assert_eq!(failure.backtrace.len(), 1);
+    let frame = &failure.backtrace[0];
+    assert!(frame.len() <= crate::stop::MAX_FRAME + '…'.len_utf8() && frame.starts_with("\\u{1b}[2J"), "{frame}");
+}

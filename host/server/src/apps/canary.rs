@@ -11,7 +11,7 @@ use frond_test::told::details;
 
 use super::Host;
 use super::error::{Refusal, Stage, chain};
-use super::inbox::Inbox;
+use super::load::Load;
 use super::version::Version;
 
 /// Partitions that are asked: two, as one partial alone is never merged.
@@ -40,7 +40,7 @@ pub(crate) struct Canary<'a> {
     pub(crate) has_case: bool,
     /// The most time of one question.
     pub(crate) most: Duration,
-    pub(crate) inbox: &'a Inbox,
+    pub(crate) load: &'a Load,
 }
 
 /// Why a version gave no whole answer.
@@ -71,8 +71,8 @@ impl Canary<'_> {
             asked => asked,
         };
         let Err(short) = short else { return Ok("passed".to_owned()) };
-        if self.inbox.is_closing() {
-            return Err(Refusal::told(Stage::Canary, "the server is stopping".to_owned()));
+        if self.load.is_over() {
+            return Err(Refusal::told(Stage::Canary, "it was given up".to_owned()));
         }
         let noted = Ok(format!("noted: {}", short.text));
         if short.cut_short || (short.invalid_query && self.has_case) {
@@ -103,9 +103,9 @@ impl Canary<'_> {
         let question =
             Question { planned: Some(Box::new(move |plan| first(&plan, &required))), ..Question::new(request) };
         let cancel = Cancel::default();
-        self.inbox.cancel_when_closing(Some(cancel.clone()));
+        self.load.cancels(Some(cancel.clone()));
         let answer = self.host.runtime.block_on(ask(wired, question, Events::default(), cancel));
-        self.inbox.cancel_when_closing(None);
+        self.load.cancels(None);
         match answer {
             Ok(Answer::Complete { .. }) => Ok(()),
             Ok(answer) => Err(Shortfall::of(&answer, is_cut)),

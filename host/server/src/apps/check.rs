@@ -12,7 +12,7 @@ use super::Host;
 use super::canary::Canary;
 use super::candidate::Candidate;
 use super::error::{Refusal, Stage};
-use super::inbox::Inbox;
+use super::load::Load;
 use super::version::{Example, Version};
 
 /// The most examples that are shown, and the longest query of one in bytes.
@@ -33,7 +33,7 @@ pub(crate) struct Checker<'a> {
     pub(crate) remembered: Option<Bytes>,
     /// The version that serves.
     pub(crate) serving: Option<Arc<Version>>,
-    pub(crate) inbox: &'a Inbox,
+    pub(crate) load: &'a Load,
     pub(crate) tell: Tell<'a>,
 }
 
@@ -101,7 +101,7 @@ impl Checker<'_> {
         let host = self.host;
         let wired = &loaded.wired;
         let serving = self.serving.clone();
-        let canary = Canary { host, wired, serving, query, has_case, most: self.case_time, inbox: self.inbox };
+        let canary = Canary { host, wired, serving, query, has_case, most: self.case_time, load: self.load };
         Ok(Passed { cases, canary: canary.run()? })
     }
 
@@ -117,8 +117,8 @@ impl Checker<'_> {
         let until = Instant::now() + self.case_time;
         let mut all = Vec::new();
         for (number, (name, case)) in loaded.suite.cases.iter().enumerate() {
-            if self.inbox.is_closing() {
-                return Err(refuse("the server is stopping".to_owned()));
+            if self.load.is_over() {
+                return Err(refuse("it was given up".to_owned()));
             }
             (self.tell)(Stage::Testing, format!("case {} of {total}: {name}", number + 1));
             let left = until.saturating_duration_since(Instant::now());

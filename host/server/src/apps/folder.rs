@@ -1,7 +1,7 @@
 //! What there is: app folders, what each one's `frond.toml` says, and which bytes its components have.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use frond_app::package::MAX_MANIFEST;
 use frond_app::source::ListedContent;
 use frond_app::{AppError, Component, Package, Source};
 use frond_run::{MAX_SIZE, Role};
@@ -21,8 +22,6 @@ use super::links;
 const MAX_APPS: usize = 1000;
 /// The longest name of an app, in bytes: it stands in addresses and metrics.
 const MAX_NAME: usize = 100;
-/// The largest `frond.toml`, in bytes: its list may hold partitions.
-const MAX_MANIFEST: u64 = 16 << 20;
 /// The most files beside an app's components that are looked at.
 const MAX_BESIDE: usize = 10_000;
 /// A file that was changed less than so long ago may be changed again without its times telling.
@@ -234,18 +233,8 @@ type Text = Result<(Digest, Bytes), String>;
 type Parsed = Arc<Result<Package, String>>;
 
 fn read_manifest(file: &Path) -> Text {
-    let read = || {
-        let mut text = Vec::new();
-        if !fs::metadata(file)?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-        }
-        File::open(file)?.take(MAX_MANIFEST + 1).read_to_end(&mut text)?;
-        if text.len() as u64 > MAX_MANIFEST {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {MAX_MANIFEST} bytes")));
-        }
-        Ok(text)
-    };
-    let text = read().map_err(|error| format!("`{}` cannot be read\n  because: {error}", file.display()))?;
+    let text = frond_files::read(file, MAX_MANIFEST)
+        .map_err(|error| format!("`{}` cannot be read\n  because: {error}", file.display()))?;
     Ok((Digest::of(&text), text.into()))
 }
 
@@ -367,11 +356,8 @@ impl Seen {
 }
 
 fn digest(path: &Path) -> io::Result<Digest> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    let (mut file, mut digesting, mut chunk) =
-        (File::open(path)?.take(MAX_SIZE + 1), Digesting::default(), vec![0; CHUNK]);
+    let (file, _) = frond_files::open(path)?;
+    let (mut file, mut digesting, mut chunk) = (file.take(MAX_SIZE + 1), Digesting::default(), vec![0; CHUNK]);
     loop {
         match file.read(&mut chunk)? {
             0 => return Ok(digesting.finish()),

@@ -1,5 +1,5 @@
-//! What waits for the keeper: that something changed, and what somebody asked for. Bounded, and never waited on while a
-//! lock is held.
+//! What waits for the keeper: that something changed, what somebody asked for, and loads that have ended. Bounded, and never
+//! waited on while a lock is held.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,17 +7,17 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use frond_root::Cancel;
 use frond_run::Role;
 use tokio::sync::{oneshot, watch};
 
 use super::error::ChangeError;
+use super::kept::Kept;
 use super::version::Version;
 
 /// The most changes that may wait.
 const MAX_ORDERS: usize = 16;
-/// The bytes that components of waiting changes may have, in largest components.
-const MAX_LARGE: u64 = 4;
+/// The bytes that components of changes that wait or are under way may have, in largest components.
+const MAX_LARGE: u64 = 5;
 
 /// The first question whether anything is left to do.
 const START: u64 = 1;
@@ -39,8 +39,22 @@ pub(crate) struct Order {
     pub(crate) reply: oneshot::Sender<Result<Arc<Version>, ChangeError>>,
 }
 
+/// A load that has ended, whatever has become of it.
+pub(crate) struct Done {
+    /// Which one.
+    pub(crate) load: u64,
+    pub(crate) name: String,
+    /// The app, which its thread has had to itself.
+    pub(crate) kept: Box<Kept>,
+    /// True when another version serves.
+    pub(crate) changed: bool,
+    /// What is replied to whoever asked for it.
+    pub(crate) result: Option<Result<Arc<Version>, ChangeError>>,
+}
+
 impl Order {
-    fn bytes(&self) -> u64 {
+    /// The bytes that it holds.
+    pub(crate) fn bytes(&self) -> u64 {
         match &self.wish {
             Wish::Put(_, bytes) => bytes.len() as u64,
             Wish::Delete(_) | Wish::Rollback => 0,
@@ -58,6 +72,8 @@ pub(crate) enum Signal {
     Changed,
     /// Somebody waits.
     Order(Order),
+    /// A load has ended.
+    Done(Done),
     /// Nothing came.
     Idle,
 }
@@ -68,7 +84,9 @@ struct Waiting {
     reload: bool,
     changed: bool,
     orders: VecDeque<Order>,
-    canary: Option<Cancel>,
+    /// The bytes of orders that are under way.
+    under_way: u64,
+    done: VecDeque<Done>,
     /// How often somebody has asked to be told when nothing is left to do; the first to ask is the start.
     asked: u64,
 }
@@ -99,22 +117,32 @@ impl Inbox {
         self.woken.notify_all();
     }
 
+    /// Something may have changed. Wakes the keeper only the first time, however often it is told.
     pub(crate) fn changed(&self) {
-        self.tell(|waiting| waiting.changed = true);
+        if !std::mem::replace(&mut self.lock().changed, true) {
+            self.woken.notify_all();
+        }
+    }
+
+    /// A load has ended.
+    pub(crate) fn done(&self, done: Done) {
+        self.tell(|waiting| waiting.done.push_back(done));
+    }
+
+    /// An order of so many bytes has been seen to.
+    pub(crate) fn release(&self, bytes: u64) {
+        self.tell(|waiting| waiting.under_way = waiting.under_way.saturating_sub(bytes));
     }
 
     pub(crate) fn reload(&self) {
         self.tell(|waiting| waiting.reload = true);
     }
 
-    /// Ends the keeper, and the canary that it waits for.
+    /// Ends the keeper.
     pub(crate) fn close(&self) {
         self.tell(|waiting| {
             waiting.closing = true;
             waiting.orders.clear();
-            if let Some(canary) = &waiting.canary {
-                canary.cancel();
-            }
         });
         self.idle.send_replace(u64::MAX);
     }
@@ -146,25 +174,13 @@ impl Inbox {
         waiting.asked
     }
 
-    pub(crate) fn is_closing(&self) -> bool {
-        self.lock().closing
-    }
-
-    pub(crate) fn cancel_when_closing(&self, canary: Option<Cancel>) {
-        let mut waiting = self.lock();
-        if let (true, Some(canary)) = (waiting.closing, &canary) {
-            canary.cancel();
-        }
-        waiting.canary = canary;
-    }
-
     /// Takes an order.
     ///
     /// # Errors
     /// Too many that wait, or a server that ends.
     pub(crate) fn order(&self, order: Order) -> Result<(), ChangeError> {
         let mut waiting = self.lock();
-        let bytes: u64 = waiting.orders.iter().map(Order::bytes).sum();
+        let bytes: u64 = waiting.under_way + waiting.orders.iter().map(Order::bytes).sum::<u64>();
         if waiting.closing {
             return Err(ChangeError::Stopping);
         }
@@ -182,40 +198,56 @@ impl Inbox {
         self.lock().orders.len()
     }
 
-    /// Whether something changed since this was last asked.
-    pub(crate) fn take_changed(&self) -> bool {
-        std::mem::take(&mut self.lock().changed)
+    /// A load that ends until then, once the inbox is closed.
+    pub(crate) fn last_done(&self, until: Instant) -> Option<Done> {
+        let mut waiting = self.lock();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match waiting.done.pop_front() {
+                None if !left.is_zero() => {
+                    waiting = self.woken.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+                }
+                done => return done,
+            }
+        }
     }
 
-    /// The next signal, waited for as `until` says.
-    pub(crate) fn next(&self, until: Until) -> Signal {
+    /// The next signal, waited for as `until` says. Changes of files are not told before `rested`; of orders the first one
+    /// whose app `is_free`.
+    pub(crate) fn next(&self, until: Until, rested: Instant, is_free: impl Fn(&str) -> bool) -> Signal {
         let mut waiting = self.lock();
         loop {
             if waiting.closing {
                 return Signal::Close;
             }
+            if let Some(done) = waiting.done.pop_front() {
+                return Signal::Done(done);
+            }
             if std::mem::take(&mut waiting.reload) {
                 return Signal::Reload;
             }
-            // Further changes and orders wait until files are still.
-            if !matches!(until, Until::Still(_)) {
-                if std::mem::take(&mut waiting.changed) {
-                    return Signal::Changed;
-                }
-                if let Some(order) = waiting.orders.pop_front() {
-                    return Signal::Order(order);
-                }
+            let now = Instant::now();
+            if waiting.changed && now >= rested {
+                waiting.changed = false;
+                return Signal::Changed;
+            }
+            let free = waiting.orders.iter().position(|order| is_free(&order.app));
+            if let Some(order) = free.and_then(|at| waiting.orders.remove(at)) {
+                waiting.under_way += order.bytes();
+                return Signal::Order(order);
             }
             let at = match until {
-                Until::Now => return Signal::Idle,
-                Until::Still(at) => Some(at),
                 Until::Held(at) => Some(at),
                 Until::Told(at) => {
-                    self.idle.send_replace(waiting.asked);
+                    if !waiting.changed && waiting.orders.is_empty() {
+                        self.idle.send_replace(waiting.asked);
+                    }
                     at
                 }
             };
-            waiting = match at.map(|at| at.saturating_duration_since(Instant::now())) {
+            let rested = waiting.changed.then_some(rested);
+            let at = at.into_iter().chain(rested).min();
+            waiting = match at.map(|at| at.saturating_duration_since(now)) {
                 None => self.woken.wait(waiting).unwrap_or_else(PoisonError::into_inner),
                 Some(Duration::ZERO) => return Signal::Idle,
                 Some(left) => self.woken.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0,
@@ -227,11 +259,7 @@ impl Inbox {
 /// How long the keeper waits.
 #[derive(Clone, Copy)]
 pub(crate) enum Until {
-    /// It has something to do, and only asks whether something else comes first.
-    Now,
-    /// Files are to be still until then.
-    Still(Instant),
-    /// Half of a change waits for the other half until then.
+    /// Something is under way, or settles, until then at least.
     Held(Instant),
     /// It has nothing to do until it is told, or until then.
     Told(Option<Instant>),

@@ -1,44 +1,30 @@
-//! The one thread that changes the served apps. It is told that something may have changed, waits until the files are still,
-//! looks, and takes up one app after the other: so no two changes are compiled at once, and a burst of them is checked in
-//! its latest state.
+//! The reconciler: one thread that changes the served apps. It is told that something may have changed, waits until an app's
+//! files are still, looks, and has a thread of its own load the app. Each app is loaded by one thread at a time, and a burst
+//! of changes in its latest state. Only that thread waits for an app: a load that hangs, or a file that never gets still,
+//! holds up no other app.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod loads;
+mod looks;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Shared;
-use super::folder::{Listing, Look, Root, Seen};
+use super::folder::{Look, Root, Seen};
 use super::inbox::{Signal, Until};
 use super::kept::Kept;
-use super::links;
+use super::settle::{Restless, Settling};
 use super::state::State;
 use super::watch::Watch;
+use super::{Shared, Slot};
+use loads::Running;
 
-/// Files are still when two looks so long apart see the same, and nothing was told between them.
-const STILL: Duration = Duration::from_millis(200);
-/// What never gets still is taken as it is after so long.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a folder of apps is looked at that cannot be listed.
 const BLIND: Duration = Duration::from_secs(2);
-/// When a change is tried again that passed, and could not be stored.
-const STORE_AGAIN: Duration = Duration::from_secs(30);
-
-/// What was seen of all apps.
-#[derive(Clone, PartialEq, Default)]
-struct Looks {
-    apps: BTreeMap<String, Arc<Look>>,
-    /// Folders that may become apps.
-    others: Vec<PathBuf>,
-}
-
-/// Files that change.
-struct Settling {
-    since: Instant,
-    until: Instant,
-    last: Option<Looks>,
-}
+/// How long loads may go on when the server stops. What then still runs is left behind.
+const LAST: Duration = Duration::from_secs(1);
 
 /// However the keeper ends: nobody shall wait for it then.
 struct Closing(Arc<Shared>);
@@ -49,28 +35,60 @@ impl Drop for Closing {
     }
 }
 
+/// The state folder, shared with the threads that load apps.
+pub(crate) type SharedState = Arc<Mutex<State>>;
+
+/// Locks the state folder: for as long as something is written, never while something is checked.
+pub(crate) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An app that is served.
+struct App {
+    slot: Arc<Slot>,
+    /// All that is known of it, while no thread loads it.
+    kept: Option<Box<Kept>>,
+    /// The state folder was made again while a thread had it: what it knows is to be kept there.
+    unrescued: bool,
+    /// What was refused is to be checked again, as somebody asked while a thread had it.
+    recheck: bool,
+}
+
 /// All that the thread has to itself.
 pub(crate) struct Keeper {
     pub(crate) shared: Arc<Shared>,
     root: Root,
-    pub(crate) state: State,
-    apps: BTreeMap<String, Kept>,
+    state: SharedState,
+    apps: BTreeMap<String, App>,
     watch: Watch,
     seen: Seen,
-    looks: Looks,
+    looks: BTreeMap<String, Arc<Look>>,
+    /// Folders that may become apps.
+    others: Vec<PathBuf>,
     /// Said once, not at every look.
     said: Vec<String>,
-    settling: Option<Settling>,
+    /// Apps whose files change, with what was last seen of each: nothing of one that was not there.
+    settling: BTreeMap<String, Settling<Option<Arc<Look>>>>,
+    /// Apps whose files did not get still last time.
+    restless: BTreeMap<String, Restless>,
+    /// When everything may be looked at again.
+    rested: Instant,
+    /// When everything is looked at without being told.
+    look_at: Option<Instant>,
     /// The folder of apps could not be listed when last looked at.
     blind: bool,
-    /// Apps that are to be taken up.
+    /// Apps that are to be loaded.
     waiting: VecDeque<String>,
-    /// Apps that are to be taken up then: half of a change waits for the rest.
+    /// Loads under way, by app; also of those that have gone.
+    running: BTreeMap<String, Running>,
+    /// Loads begun so far.
+    begun: u64,
+    /// Apps that are to be loaded then: half of a change waits for the rest.
     held: BTreeMap<String, Instant>,
-    /// Apps whose change could not be stored, and when it is tried again.
-    unstored: BTreeMap<String, Instant>,
-    /// Somebody wants all changes at once, whole or not.
-    at_once: bool,
+    /// Apps whose load is to be tried again then: it could not be stored, or took too long.
+    again: BTreeMap<String, Instant>,
+    /// Apps of which somebody wants all changes at once, whole or not.
+    at_once: BTreeSet<String>,
 }
 
 impl Keeper {
@@ -79,17 +97,23 @@ impl Keeper {
             watch: Watch::new(shared.inbox.clone()),
             shared,
             root,
-            state,
+            state: Arc::new(Mutex::new(state)),
             apps: BTreeMap::new(),
             seen: Seen::default(),
-            looks: Looks::default(),
+            looks: BTreeMap::new(),
+            others: Vec::new(),
             said: Vec::new(),
-            settling: None,
+            settling: BTreeMap::new(),
+            restless: BTreeMap::new(),
+            rested: Instant::now(),
+            look_at: None,
             blind: false,
             waiting: VecDeque::new(),
+            running: BTreeMap::new(),
+            begun: 0,
             held: BTreeMap::new(),
-            unstored: BTreeMap::new(),
-            at_once: false,
+            again: BTreeMap::new(),
+            at_once: BTreeSet::new(),
         }
     }
 
@@ -98,196 +122,107 @@ impl Keeper {
         let _closing = Closing(self.shared.clone());
         let wrong = self.watch.start(self.shared.settings.watch);
         self.warn(wrong);
-        // Files that were there before the server are taken for still.
-        let looks = self.look().unwrap_or_default();
-        self.take(looks);
+        self.begin();
         loop {
-            self.count(0);
-            match self.shared.inbox.next(self.until()) {
-                Signal::Close => {
-                    self.apps.values_mut().for_each(|kept| kept.keep_query(&mut self.state));
-                    return;
-                }
-                Signal::Reload => {
-                    self.apps.values_mut().for_each(Kept::forget_refusal);
-                    self.waiting = self.apps.keys().cloned().collect();
-                    self.see_to_state();
-                    self.held.clear();
-                    self.at_once = true;
-                    self.stir();
-                }
+            self.tick();
+            let until = self.until();
+            match self.shared.inbox.next(until, self.rested, |app| self.is_heard(app)) {
+                Signal::Close => return self.end(),
+                Signal::Reload => self.reload(),
                 Signal::Changed => self.stir(),
-                Signal::Order(order) => {
-                    self.count(1);
-                    self.obey(order);
-                }
-                Signal::Idle if self.settling.is_some() => self.settle(),
-                Signal::Idle => match self.waiting.pop_front() {
-                    Some(name) => {
-                        self.count(1);
-                        self.bring(&name);
-                    }
-                    None if self.release_held() => {}
-                    None => self.stir(),
-                },
+                Signal::Order(order) => self.obey(order),
+                Signal::Done(done) => self.done(done),
+                Signal::Idle if self.look_at.is_some_and(|at| at <= Instant::now()) => self.stir(),
+                Signal::Idle => {}
             }
         }
     }
 
-    /// Queues the apps that have been held for long enough. True when there are any.
-    fn release_held(&mut self) -> bool {
+    /// Does what is due.
+    fn tick(&mut self) {
         let now = Instant::now();
-        let due = self.held.extract_if(.., |_, at| *at <= now).chain(self.unstored.extract_if(.., |_, at| *at <= now));
-        let due: Vec<String> = due.map(|(name, _)| name).filter(|name| !self.waiting.contains(name)).collect();
-        let is_any = !due.is_empty();
-        self.waiting.extend(due);
-        is_any
-    }
-
-    fn until(&self) -> Until {
-        match &self.settling {
-            Some(settling) => Until::Still(settling.until),
-            None if !self.waiting.is_empty() => Until::Now,
-            None => {
-                let patience = if self.blind { Some(BLIND) } else { self.watch.patience() };
-                let look = patience.map(|patience| Instant::now() + patience);
-                let next = look.into_iter().chain(self.unstored.values().copied()).min();
-                match self.held.values().min() {
-                    Some(held) => Until::Held(next.map_or(*held, |next| next.min(*held))),
-                    None => Until::Told(next),
-                }
-            }
-        }
-    }
-
-    fn count(&self, under_way: usize) {
+        self.settle(now);
+        self.give_up_overdue(now);
+        self.release(now);
+        self.load_waiting();
+        let under_way = self.running.values().filter(|running| !running.is_overdue).count();
         self.shared.waiting.store(self.waiting.len() + under_way, Ordering::Relaxed);
     }
 
-    /// Something may have changed: waits for files to be still, unless all is as it was.
-    fn stir(&mut self) {
-        let was_blind = self.blind;
-        let looks = self.look();
-        let is_same = self.settling.is_none() && !was_blind && looks.as_ref() == Some(&self.looks);
-        self.watch.looked(!is_same);
-        if is_same {
-            return;
-        }
-        let now = Instant::now();
-        let since = self.settling.as_ref().map_or(now, |settling| settling.since);
-        self.settling = Some(Settling { since, until: now + STILL, last: looks });
+    /// Queues the apps that have been held for long enough.
+    fn release(&mut self, now: Instant) {
+        let due = self.held.extract_if(.., |_, at| *at <= now).chain(self.again.extract_if(.., |_, at| *at <= now));
+        let due: Vec<String> = due.map(|(name, _)| name).filter(|name| !self.waiting.contains(name)).collect();
+        self.waiting.extend(due);
     }
 
-    fn settle(&mut self) {
-        let changed = self.shared.inbox.take_changed();
-        let looks = self.look();
-        let Some(settling) = &mut self.settling else { return };
-        let still = !changed && looks == settling.last;
-        if !still && settling.since.elapsed() < PATIENCE {
-            settling.until = Instant::now() + STILL;
-            settling.last = looks;
-            return;
-        }
-        self.settling = None;
-        if let Some(looks) = looks {
-            self.take(looks);
+    fn until(&mut self) -> Until {
+        let patience = if self.blind { Some(BLIND) } else { self.watch.patience() };
+        self.look_at = patience.map(|patience| Instant::now() + patience);
+        let loads = self.running.values().filter(|running| !running.is_overdue).map(|running| running.until);
+        let settling = self.settling.values().map(Settling::next);
+        let busy = loads.chain(settling).chain(self.held.values().copied()).min();
+        let next = self.look_at.into_iter().chain(self.again.values().copied()).min();
+        match busy {
+            Some(busy) => Until::Held(next.map_or(busy, |next| next.min(busy))),
+            // An app that waits for one that hangs has nothing else to wait for.
+            None => Until::Told(next),
         }
     }
 
-    /// Looks at every app. `None` when it cannot be said which there are.
-    fn look(&mut self) -> Option<Looks> {
-        let found = self.root.list();
-        self.blind = found.is_err();
-        match found {
-            Ok(Listing { apps, others, left_out }) => {
-                left_out.into_iter().for_each(|wrong| self.warn(Some(wrong)));
-                let look = |(name, dir): (String, PathBuf)| (name, Arc::new(Look::at(&dir, &mut self.seen)));
-                Some(Looks { apps: apps.into_iter().map(look).collect(), others })
-            }
-            Err(error) => {
-                let dir = self.root.dir().display();
-                self.warn(Some(format!("the apps in `{dir}` cannot be listed, and stay as they are: {error}")));
-                None
+    fn reload(&mut self) {
+        for app in self.apps.values_mut() {
+            app.recheck = app.kept.is_none();
+            if let Some(kept) = &mut app.kept {
+                kept.forget_refusal();
             }
         }
+        self.waiting = self.apps.keys().cloned().collect();
+        self.see_to_state();
+        self.held.clear();
+        self.again.clear();
+        self.at_once = self.apps.keys().cloned().collect();
+        self.stir();
+        self.at_once.retain(|name| self.settling.contains_key(name));
     }
 
-    /// Takes up what was seen.
-    fn take(&mut self, looks: Looks) {
-        let gone: Vec<String> = self.apps.keys().filter(|name| !looks.apps.contains_key(*name)).cloned().collect();
-        for name in gone {
-            self.apps.remove(&name);
-            self.waiting.retain(|one| *one != name);
-            self.held.remove(&name);
-            self.unstored.remove(&name);
-            self.shared.remove(&name);
-            tracing::info!(app = name, "its folder has gone, and so has the app");
+    /// Lets loads end, for a moment, and keeps what is known.
+    fn end(mut self) {
+        for running in self.running.values() {
+            running.load.give_up();
         }
-        for (name, look) in &looks.apps {
-            let is_new = !self.apps.contains_key(name);
-            if is_new {
-                let slot = self.shared.add(name);
-                let kept = Kept::open(name, slot, &self.state);
-                self.apps.insert(name.clone(), kept);
+        let until = Instant::now() + LAST;
+        while !self.running.is_empty()
+            && let Some(done) = self.shared.inbox.last_done(until)
+        {
+            self.running.remove(&done.name);
+            if let Some(app) = self.apps.get_mut(&done.name) {
+                app.kept.get_or_insert(done.kept);
             }
-            if is_new || self.looks.apps.get(name) != Some(look) {
-                self.enqueue(name, look);
-            }
         }
-        self.at_once = false;
-        self.looks = looks;
-        let named = |path: &Path| {
-            let is = |found: &Option<super::folder::Found>| found.as_ref().is_some_and(|found| found.path == path);
-            self.looks.apps.values().any(|look| is(&look.leaf) || is(&look.merge) || is(&look.split))
-        };
-        self.seen.retain(named, |dir| self.looks.apps.values().any(|look| look.dir == dir));
-        self.follow();
-    }
-
-    /// Puts an app whose folder has changed in the queue; half of a change waits for the rest first.
-    fn enqueue(&mut self, name: &str, look: &Look) {
-        let half = self.apps.get(name).filter(|kept| !self.at_once && kept.is_half(look));
-        if let Some(kept) = half {
-            kept.wait_for_rest(&self.shared);
-            self.waiting.retain(|one| one != name);
-            self.held.insert(name.to_owned(), Instant::now() + self.shared.settings.together);
-            return;
+        for name in self.running.keys() {
+            tracing::warn!(app = name, "its load has not ended, and is left behind");
         }
-        self.held.remove(name);
-        if !self.waiting.iter().any(|one| one == name) {
-            self.waiting.push_back(name.to_owned());
-        }
-    }
-
-    /// Watches every folder in which a change would be seen.
-    fn follow(&mut self) {
-        let places = self.looks.apps.values().flat_map(|look| look.places.iter().map(|path| path.as_path()));
-        let others = self.looks.others.iter().map(PathBuf::as_path);
-        let mut links = Vec::new();
-        links::folders(self.root.dir(), &mut links);
-        self.looks.others.iter().for_each(|path| links::folders(path, &mut links));
-        let links = links.iter().map(PathBuf::as_path);
-        let (fresh, wrong) = self.watch.follow(places.chain(others).chain(links).chain([self.root.dir()]));
-        self.warn(wrong);
-        if fresh {
-            // What happened before it was watched was not told.
-            self.shared.inbox.changed();
-        }
+        let at_home = self.apps.values_mut().filter_map(|app| app.kept.as_mut());
+        at_home.for_each(|kept| kept.keep_query(&self.state));
     }
 
     /// Makes the state folder again if somebody has removed it, and keeps in it what is known of each app.
     fn see_to_state(&mut self) {
-        if !self.state.is_lost() {
+        let mut state = lock(&self.state);
+        if !state.is_lost() {
             return;
         }
+        let made = state.make_again();
+        drop(state);
+        let mut again = made;
+        for (name, app) in &mut self.apps {
+            app.unrescued = app.kept.is_none();
+            if let (Ok(()), Some(kept)) = (&again, &mut app.kept) {
+                again = kept.rescue(self.looks.get(name).map(|look| &**look), &self.state);
+            }
+        }
         let dir = self.shared.settings.state.display().to_string();
-        let looks = &self.looks;
-        let state = &mut self.state;
-        let again = state.make_again().and_then(|()| {
-            self.apps
-                .iter_mut()
-                .try_for_each(|(name, kept)| kept.rescue(looks.apps.get(name).map(|look| &**look), state))
-        });
         match again {
             Ok(()) => tracing::error!(
                 "the state folder `{dir}` was removed while the server ran, and is made again: what serves is kept, and past \
@@ -300,39 +235,8 @@ impl Keeper {
         }
     }
 
-    fn bring(&mut self, name: &str) {
-        self.see_to_state();
-        let (Some(kept), Some(look)) = (self.apps.get_mut(name), self.looks.apps.get(name)) else { return };
-        let look = look.clone();
-        if kept.follow(&look, &self.shared, &mut self.state) {
-            self.collect();
-        } else if kept.is_unstored() {
-            self.unstored.insert(name.to_owned(), Instant::now() + STORE_AGAIN);
-        } else if kept.is_outrun() {
-            // The files are no longer those that were seen.
-            self.shared.inbox.changed();
-        }
-    }
-
-    fn obey(&mut self, order: super::inbox::Order) {
-        self.see_to_state();
-        let super::inbox::Order { app, wish, reply } = order;
-        let result = match (self.apps.get_mut(&app), self.looks.apps.get(&app)) {
-            (Some(kept), Some(look)) => {
-                let look = Arc::new(Look::at(&look.dir, &mut self.seen));
-                kept.obey(wish, &look, &self.shared, &mut self.state)
-            }
-            _ => Err(super::ChangeError::NotFound),
-        };
-        if result.is_ok() {
-            self.collect();
-        }
-        // Whoever asked may have gone away: what was asked for is done all the same.
-        let _ = reply.send(result);
-    }
-
     fn collect(&mut self) {
-        let result = self.state.collect(self.apps.keys().map(String::as_str));
+        let result = lock(&self.state).collect(self.apps.keys().map(String::as_str));
         self.warn(result.err().map(|error| super::error::chain(&error)));
     }
 

@@ -1,27 +1,29 @@
 //! One app, as the keeper has it: what it serves, what is remembered of it, and what was refused.
 
 mod memory;
+mod telling;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use frond_run::Role;
 
 use super::candidate::{Candidate, Given};
-use super::check::{Checker, Loaded, Passed};
+use super::check::{Loaded, Passed};
 use super::digest::Digest;
 use super::error::{ChangeError, Refusal, Stage, chain};
 use super::folder::Look;
 use super::inbox::Wish;
+use super::keeper::lock;
 use super::ledger::{Decision, Entry, Fresh, Ledger, Uploads};
-use super::state::State;
+use super::load::{Commit, Load};
+use super::state::{Shelf, State};
 use super::tried::Tried;
 use super::version::Version;
-use super::view::{AppView, Change, Refused, unix_ms};
+use super::view::{Refused, unix_ms};
 use super::{Shared, Slot};
 
 /// An app.
@@ -51,17 +53,19 @@ pub(crate) struct Kept {
     held: Vec<(Digest, File)>,
     /// The ids of versions, by their numbers: reading a manifest for each is done once.
     ids: BTreeMap<u64, String>,
+    /// Where versions are kept.
+    shelf: Shelf,
 }
 
 impl Kept {
     /// An app whose folder has come.
-    pub(crate) fn open(name: &str, slot: Arc<Slot>, state: &State) -> Self {
-        let ledger = state.shelf.ledger(name).map(|ledger| ledger.unwrap_or_else(|| Ledger::new(name)));
-        let tried = state.shelf.tried(name).unwrap_or_else(|error| {
+    pub(crate) fn open(name: &str, slot: Arc<Slot>, shelf: &Shelf) -> Self {
+        let ledger = shelf.ledger(name).map(|ledger| ledger.unwrap_or_else(|| Ledger::new(name)));
+        let tried = shelf.tried(name).unwrap_or_else(|error| {
             tracing::warn!(app = name, "refused changes are checked again: {}", chain(&error));
             Tried::default()
         });
-        let kept_query = state.shelf.query(name).map(Arc::new);
+        let kept_query = shelf.query(name).map(Arc::new);
         slot.remembered.store(kept_query.clone());
         Self {
             name: name.to_owned(),
@@ -78,6 +82,7 @@ impl Kept {
             dir: PathBuf::new(),
             held: Vec::new(),
             ids: BTreeMap::new(),
+            shelf: shelf.clone(),
         }
     }
 
@@ -93,7 +98,7 @@ impl Kept {
     }
 
     /// Takes up what was seen of its folder. True when another version serves.
-    pub(crate) fn follow(&mut self, look: &Arc<Look>, shared: &Shared, state: &mut State) -> bool {
+    pub(crate) fn follow(&mut self, look: &Arc<Look>, shared: &Shared, state: &Mutex<State>, load: &Load) -> bool {
         self.outrun = false;
         self.unstored = false;
         let recheck = std::mem::take(&mut self.recheck);
@@ -102,7 +107,7 @@ impl Kept {
             self.refuse(Refused::now(&refusal), shared);
             return false;
         }
-        self.revive(look, shared, state);
+        self.revive(look, shared, load);
         let Ok(ledger) = &mut self.ledger else { return false };
         let uploads = ledger.uploads();
         let serves = self.slot.current.load().is_some();
@@ -110,7 +115,7 @@ impl Kept {
             Some(Decision::Serves) if serves => {
                 ledger.settle();
                 let ledger = ledger.clone();
-                self.keep(&ledger, state);
+                self.keep(&ledger, state, load);
                 self.accept(shared);
                 return false;
             }
@@ -126,9 +131,9 @@ impl Kept {
         if !recheck && self.is_still_refused(look, &uploads, shared) {
             return false;
         }
-        match self.change(look, uploads, None, shared, state) {
+        match self.change(look, uploads, None, shared, state, load) {
             Ok(_) => true,
-            Err(_) if shared.inbox.is_closing() => false,
+            Err(_) if load.is_over() => false,
             Err(refusal) => {
                 if !self.outrun {
                     self.unstored = refusal.stage == Stage::Storing;
@@ -148,54 +153,48 @@ impl Kept {
         wish: Wish,
         look: &Arc<Look>,
         shared: &Shared,
-        state: &mut State,
+        state: &Mutex<State>,
+        load: &Load,
     ) -> Result<Arc<Version>, ChangeError> {
         let ledger = match &self.ledger {
             Ok(ledger) => ledger.clone(),
             Err(wrong) => return Err(Refusal::told(Stage::Validating, wrong.clone()).into()),
         };
-        self.revive(look, shared, state);
+        self.revive(look, shared, load);
         let done = match wish {
-            Wish::Put(role, bytes) => self.put(role, &bytes, ledger.uploads(), look, shared, state),
+            Wish::Put(role, bytes) => {
+                let digest = Digest::of(&bytes);
+                let uploads = ledger.uploads().with(role, Some(digest));
+                self.change(look, uploads, Some((digest, &bytes)), shared, state, load)
+            }
             Wish::Delete(role) if ledger.uploads().get(role).is_none() => {
                 return self.slot.current.load_full().ok_or(ChangeError::NotFound);
             }
-            Wish::Delete(role) => self.change(look, ledger.uploads().with(role, None), None, shared, state),
+            Wish::Delete(role) => self.change(look, ledger.uploads().with(role, None), None, shared, state, load),
             Wish::Rollback => {
                 let Some(before) = ledger.before().cloned() else {
                     return Err(ChangeError::NoVersion { app: self.name.clone() });
                 };
-                self.roll_back(&before, ledger, look, shared, state)
+                self.roll_back(&before, ledger, look, shared, state, load)
             }
         };
         done.map_err(|refusal| {
-            self.refuse(Refused::now(&refusal), shared);
+            if !load.is_over() {
+                self.refuse(Refused::now(&refusal), shared);
+            }
             refusal.into()
         })
     }
 
-    fn put(
-        &mut self,
-        role: Role,
-        bytes: &Bytes,
-        uploads: Uploads,
-        look: &Arc<Look>,
-        shared: &Shared,
-        state: &mut State,
-    ) -> Result<Arc<Version>, Refusal> {
-        let digest = Digest::of(bytes);
-        self.change(look, uploads.with(role, Some(digest)), Some((digest, bytes)), shared, state)
-    }
-
     /// What served when the server last ended serves again, whatever the folder has come to be.
-    fn revive(&mut self, look: &Look, shared: &Shared, state: &State) {
+    fn revive(&mut self, look: &Look, shared: &Shared, load: &Load) {
         self.dir.clone_from(&look.dir);
         if std::mem::replace(&mut self.is_revived, true) {
             return;
         }
         let Some(entry) = self.ledger.as_ref().ok().and_then(Ledger::current).cloned() else { return };
-        self.name_versions(&state.shelf);
-        if let Err(refusal) = self.load_kept(&entry, look, shared, state) {
+        self.name_versions();
+        if let Err(refusal) = self.load_kept(&entry, look, shared, load) {
             tracing::warn!(
                 app = self.name,
                 version = entry.number,
@@ -204,9 +203,10 @@ impl Kept {
         }
     }
 
-    fn load_kept(&self, entry: &Entry, look: &Look, shared: &Shared, state: &State) -> Result<Arc<Version>, Refusal> {
-        let candidate = Candidate::kept(&self.name, &look.dir, entry, &state.shelf)?;
-        let loaded = self.checked(shared, |checker| checker.load(&candidate))?;
+    fn load_kept(&self, entry: &Entry, look: &Look, shared: &Shared, load: &Load) -> Result<Arc<Version>, Refusal> {
+        let candidate = Candidate::kept(&self.name, &look.dir, entry, &self.shelf)?;
+        let loaded = self.checked(shared, load, |checker| checker.load(&candidate))?;
+        let _commit = load.commit().ok_or_else(given_up)?;
         Ok(self.install(loaded, entry, shared))
     }
 
@@ -216,13 +216,15 @@ impl Kept {
         mut ledger: Ledger,
         look: &Look,
         shared: &Shared,
-        state: &mut State,
+        state: &Mutex<State>,
+        load: &Load,
     ) -> Result<Arc<Version>, Refusal> {
-        let candidate = Candidate::kept(&self.name, &look.dir, before, &state.shelf)?;
+        let candidate = Candidate::kept(&self.name, &look.dir, before, &self.shelf)?;
         // It has passed its checks: going back must not hang on what may be the matter now.
-        let loaded = self.checked(shared, |checker| checker.load(&candidate))?;
+        let loaded = self.checked(shared, load, |checker| checker.load(&candidate))?;
+        let (mut state, _commit) = wanted(state, load)?;
         ledger.roll_back(look.identity(&candidate.uploads()), unix_ms());
-        self.record(ledger, state)?;
+        self.record(ledger, &mut state)?;
         self.enter(loaded, shared)
     }
 
@@ -233,9 +235,10 @@ impl Kept {
         uploads: Uploads,
         given: Given<'_>,
         shared: &Shared,
-        state: &mut State,
+        state: &Mutex<State>,
+        load: &Load,
     ) -> Result<Arc<Version>, Refusal> {
-        let candidate = Candidate::of(&self.name, look, uploads, given, &state.shelf)?;
+        let candidate = Candidate::of(&self.name, look, uploads, given, &self.shelf)?;
         self.outrun = look.identity(&uploads).as_ref().is_some_and(|seen| {
             // What is uploaded is as good as seen; what was read of the folder has to be what was seen there.
             *seen != candidate.identity()
@@ -247,21 +250,24 @@ impl Kept {
         let mut ledger = self.ledger.clone().map_err(|wrong| Refusal::told(Stage::Validating, wrong))?;
         let serving = self.slot.current.load_full();
         if let Some(version) = serving.filter(|version| version.identity == candidate.identity()) {
-            return self.stay(&version, &candidate, ledger, shared, state);
+            let (mut state, _commit) = wanted(state, load)?;
+            return self.stay(&version, &candidate, ledger, shared, &mut state);
         }
         self.keep_query(state);
-        let (loaded, passed) = self.checked(shared, |checker| {
+        let (loaded, passed) = self.checked(shared, load, |checker| {
             let loaded = checker.load(&candidate)?;
             let passed = checker.pass(&candidate, &loaded)?;
             Ok((loaded, passed))
         })?;
         let Passed { cases, canary } = passed;
         let fresh = Fresh { manifest: candidate.manifest.0, parts: candidate.parts, cases, canary };
-        candidate.store(state).map_err(|error| Refusal::new(Stage::Storing, &error))?;
+        // What is stored is needed by nobody until it is recorded.
+        let (mut state, _commit) = wanted(state, load)?;
+        candidate.store(&mut state).map_err(|error| Refusal::new(Stage::Storing, &error))?;
         ledger.serve(fresh, uploads, unix_ms(), shared.settings.history);
-        self.record(ledger, state)?;
+        self.record(ledger, &mut state)?;
         let version = self.enter(loaded, shared)?;
-        self.forget_served(state);
+        self.forget_served(&mut state);
         Ok(version)
     }
 
@@ -295,15 +301,16 @@ impl Kept {
     fn record(&mut self, ledger: Ledger, state: &mut State) -> Result<(), Refusal> {
         state.keep(&ledger).map_err(|error| Refusal::new(Stage::Storing, &error))?;
         self.ledger = Ok(ledger);
-        self.name_versions(&state.shelf);
+        self.name_versions();
         Ok(())
     }
 
     /// Writes down what changes nothing that serves. What cannot be written will be found out again.
-    fn keep(&self, ledger: &Ledger, state: &mut State) {
-        if state.shelf.ledger(&self.name).is_ok_and(|kept| kept.as_ref() == Some(ledger)) {
+    fn keep(&self, ledger: &Ledger, state: &Mutex<State>, load: &Load) {
+        if self.shelf.ledger(&self.name).is_ok_and(|kept| kept.as_ref() == Some(ledger)) {
             return;
         }
+        let Ok((mut state, _commit)) = wanted(state, load) else { return };
         if let Err(error) = state.keep(ledger) {
             tracing::warn!(app = self.name, "{}", chain(&error));
         }
@@ -323,45 +330,17 @@ impl Kept {
         self.publish(None, shared);
         version
     }
+}
 
-    /// Runs part of a check. A bug of ours in it costs the change, and not the keeper.
-    fn checked<T>(&self, shared: &Shared, work: impl FnOnce(&Checker<'_>) -> Result<T, Refusal>) -> Result<T, Refusal> {
-        let since_unix_ms = unix_ms();
-        let tell = |stage, text| self.publish(Some(Change { stage, since_unix_ms, text }), shared);
-        let checker = Checker {
-            host: &shared.host,
-            case_time: shared.settings.case_time,
-            remembered: self.slot.remembered.load().as_deref().cloned(),
-            serving: self.slot.current.load_full(),
-            inbox: &shared.inbox,
-            tell: &tell,
-        };
-        panic::catch_unwind(AssertUnwindSafe(|| work(&checker))).unwrap_or_else(|_| {
-            let text = "the check panicked: that is a bug in Frond\n(its message is in the server's log)";
-            Err(Refusal::told(Stage::Validating, text.to_owned()))
-        })
-    }
+/// The state folder, to write to it, unless the load was given up: nothing of it is kept then, and nothing serves.
+fn wanted<'a>(state: &'a Mutex<State>, load: &'a Load) -> Result<(MutexGuard<'a, State>, Commit<'a>), Refusal> {
+    let state = lock(state);
+    let commit = load.commit().ok_or_else(given_up)?;
+    Ok((state, commit))
+}
 
-    /// Nothing is wrong with it, and nothing is being done to it.
-    fn accept(&mut self, shared: &Shared) {
-        self.refused = None;
-        self.refused_look = None;
-        self.publish(None, shared);
-    }
-
-    fn refuse(&mut self, refused: Refused, shared: &Shared) {
-        let Refused { stage, error, .. } = &refused;
-        tracing::warn!(app = self.name, ?stage, "a change is refused, what served before stays: {error}");
-        self.refused = Some(refused);
-        self.publish(None, shared);
-    }
-
-    fn publish(&self, change: Option<Change>, shared: &Shared) {
-        let version = self.slot.current.load_full();
-        let ledger = self.ledger.as_ref().ok();
-        let view = AppView::of(&self.name, version.as_deref(), ledger, change, self.refused.clone());
-        shared.publish(&self.slot, view);
-    }
+fn given_up() -> Refusal {
+    Refusal::told(Stage::Validating, "it was given up".to_owned())
 }
 
 fn lost() -> Refusal {

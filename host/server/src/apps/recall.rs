@@ -1,5 +1,6 @@
 //! Versions that no longer serve, for work that began with them: as long as they are kept.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -10,35 +11,44 @@ use super::candidate::Candidate;
 use super::check::Checker;
 use super::error::{RecallError, Refusal};
 use super::ledger::Entry;
+use super::load::Load;
 use super::state::{Kind, Shelf};
 use super::version::{self, Version};
 
-/// Versions that are at work.
+/// Versions that are at work, by app and id. Each has a lock of its own, so that none waits for another to be loaded.
 #[derive(Default)]
-pub(super) struct Recalled(Mutex<Vec<Weak<Version>>>);
+pub(super) struct Recalled(Mutex<HashMap<(String, String), One>>);
+
+/// One version, locked while it is loaded.
+type One = Arc<Mutex<Weak<Version>>>;
 
 impl Recalled {
-    /// The version of `app` with this id, loaded unless it is at work already. Blocks while another is loaded.
+    /// The version of `app` with this id, loaded unless it is at work already. Blocks while it is loaded.
     pub(super) fn get(
         &self,
         app: &str,
         id: &str,
         load: impl FnOnce() -> Result<Version, RecallError>,
     ) -> Result<Arc<Version>, RecallError> {
-        let mut recalled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        recalled.retain(|version| version.strong_count() > 0);
-        let is_same = |version: &Arc<Version>| version.wired.app.name == app && version.id() == id;
-        if let Some(version) = recalled.iter().filter_map(Weak::upgrade).find(is_same) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that is being loaded is in another's hands, too.
+        let is_used =
+            |one: &One| Arc::strong_count(one) > 1 || one.try_lock().is_ok_and(|version| version.strong_count() > 0);
+        all.retain(|_, one| is_used(one));
+        let one = all.entry((app.to_owned(), id.to_owned())).or_default().clone();
+        drop(all);
+        let mut recalled = one.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(version) = recalled.upgrade() {
             return Ok(version);
         }
         let version = Arc::new(load()?);
-        recalled.push(Arc::downgrade(&version));
+        *recalled = Arc::downgrade(&version);
         Ok(version)
     }
 }
 
 /// Brings back the version of `app` with this id. Whoever asks for the same one while it is at work shares it. It is not
-/// tried again: it was when it first served. Blocks while it is loaded, and while another is.
+/// tried again: it was when it first served. Blocks while it is loaded.
 pub(super) fn recall(shared: &Shared, app: &str, dir: &Path, id: &str) -> Result<Arc<Version>, RecallError> {
     shared.recalled.get(app, id, || {
         let shelf = Shelf::at(&shared.settings.state);
@@ -71,7 +81,7 @@ pub(super) fn load(shared: &Shared, candidate: &Candidate, entry: &Entry) -> Res
         case_time: shared.settings.case_time,
         remembered: None,
         serving: None,
-        inbox: &shared.inbox,
+        load: &Load::default(),
         tell: &|_, _| {},
     };
     let refused = |why: Refusal| RecallError::Refused { number: entry.number, why: why.text };

@@ -16,6 +16,8 @@ pub struct Settings {
     pub component_bytes: u64,
     /// What all cases of an app may take together when it changes.
     pub case_time: Duration,
+    /// How long one load of an app may take, checks included.
+    pub load_time: Duration,
     /// The versions of an app that are kept, at least 1.
     pub history: usize,
     /// Where uploaded components and the versions of apps are kept.
@@ -54,6 +56,7 @@ impl Settings {
         }
         Self {
             component_bytes: config.limits.component.0,
+            load_time: config.limits.load.0,
             state: place.dir,
             lent: place.lent,
             watch: if config.watch { Watching::Told } else { Watching::Off },
@@ -67,6 +70,7 @@ impl Settings {
         Self {
             component_bytes: 64 << 20,
             case_time: Duration::from_secs(30),
+            load_time: crate::config::Limits::default().load.0,
             history: 10,
             state: dir.join(".frond"),
             lent: None,

@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use frond_app::package::MAX_MANIFEST;
+use frond_run::MAX_SIZE;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
@@ -34,6 +36,7 @@ const FOLDERS: [&str; 4] = ["components", "manifests", "apps", TRIED];
 const UNFINISHED: &str = ".new-";
 
 /// The state folder, to be read by anyone, while whoever holds it writes.
+#[derive(Clone)]
 pub(crate) struct Shelf {
     dir: PathBuf,
 }
@@ -75,7 +78,8 @@ impl Shelf {
 
     /// The file of a component, opened: it can be read as long as it is open, whatever becomes of its name.
     pub(crate) fn open(&self, digest: &Digest) -> Option<File> {
-        File::open(self.dir.join(Kind::Component.folder()).join(Kind::Component.name(digest))).ok()
+        let path = self.dir.join(Kind::Component.folder()).join(Kind::Component.name(digest));
+        frond_files::open(&path).ok().map(|(file, _)| file)
     }
 
     /// What is kept under a digest.
@@ -84,7 +88,7 @@ impl Shelf {
     /// When it is not there, or not what it was.
     pub(crate) fn load(&self, kind: Kind, digest: &Digest) -> Result<Bytes, StateError> {
         let path = self.dir.join(kind.folder()).join(kind.name(digest));
-        let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+        let bytes = frond_files::read(&path, kind.most()).map_err(io_error("read", &path))?;
         if Digest::of(&bytes) != *digest {
             return Err(StateError::Strange { path, why: "it is not what its name says".to_owned() });
         }
@@ -110,10 +114,7 @@ impl Shelf {
 
     /// The query with which changes of an app are tried, if one is kept.
     pub(crate) fn query(&self, app: &str) -> Option<Bytes> {
-        let file = File::open(self.dir.join(TRIED).join(query_of(app))).ok()?;
-        let mut query = Vec::new();
-        file.take(MAX_LEDGER).read_to_end(&mut query).ok()?;
-        Some(query.into())
+        frond_files::read(&self.dir.join(TRIED).join(query_of(app)), MAX_LEDGER).ok().map(Bytes::from)
     }
 }
 
@@ -266,7 +267,7 @@ impl State {
             file.sync_all()?;
             fs::rename(&unfinished, &path)?;
             // Only with its folder is a new name on the disk.
-            File::open(folder)?.sync_all()
+            frond_files::open_any(folder)?.sync_all()
         };
         written().map_err(io_error("write", &path))
     }
@@ -284,6 +285,14 @@ impl Kind {
         match self {
             Self::Component => "components",
             Self::Manifest => "manifests",
+        }
+    }
+
+    /// The most bytes of one.
+    fn most(self) -> u64 {
+        match self {
+            Self::Component => MAX_SIZE,
+            Self::Manifest => MAX_MANIFEST,
         }
     }
 
@@ -322,10 +331,7 @@ fn make(folder: &Path) -> Result<(), StateError> {
 }
 
 fn read_text(path: &Path) -> Result<String, StateError> {
-    let mut text = String::new();
-    let file = File::open(path).map_err(io_error("read", path))?;
-    file.take(MAX_LEDGER).read_to_string(&mut text).map_err(io_error("read", path))?;
-    Ok(text)
+    frond_files::read_text(path, MAX_LEDGER).map_err(io_error("read", path))
 }
 
 fn read_ledger(path: &Path) -> Result<Ledger, StateError> {

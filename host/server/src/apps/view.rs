@@ -207,6 +207,12 @@ impl AppView {
         }
     }
 
+    /// The same after a change that was refused.
+    pub(crate) fn refused(self, refused: Refused) -> Self {
+        let health = if self.serving.is_some() { Health::Serving } else { Health::Broken };
+        Self { health, change: None, refused: Some(refused), ..self }
+    }
+
     /// Why it does not serve, or why its last change does not, if there is such a reason.
     #[must_use]
     pub fn wrong(&self) -> Option<String> {

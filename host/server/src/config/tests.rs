@@ -24,6 +24,7 @@ traces = "http://127.0.0.1:4318"
 [limits]
 query = "1KiB"
 component = "2KiB"
+load = "3s"
 headers = "9KiB"
 connections = 4
 queries = 5
@@ -368,7 +369,7 @@ prop_compose! {
         let [slots, connections, queries] = counts;
         let [path, origin, address] = texts;
         let limits = Limits {
-            query, component, headers, connections, queries, deadline, header_time, body_time, read_time,
+            query, component, load: drain, headers, connections, queries, deadline, header_time, body_time, read_time,
             recent: queries, recent_memory, drain,
         };
         let token = |(name, sha256, rate, admin)| Token {

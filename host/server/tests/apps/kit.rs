@@ -113,6 +113,13 @@ impl Apps {
         Served { registry, changes }
     }
 
+    /// Serves them, and does not wait until they have been loaded.
+    pub(crate) fn start(&self, settings: Settings) -> Served {
+        let registry = Registry::start(self.dir(), settings, host()).unwrap();
+        let changes = registry.changes();
+        Served { registry, changes }
+    }
+
     pub(crate) async fn open(&self, settings: Settings) -> Result<Arc<Registry>, OpenError> {
         open(self.dir(), settings).await
     }
@@ -126,9 +133,13 @@ pub(crate) async fn serve_as_server(dir: &Path) -> Served {
 }
 
 async fn open(dir: &Path, settings: Settings) -> Result<Arc<Registry>, OpenError> {
+    Registry::open(dir, settings, host()).await
+}
+
+fn host() -> Host {
     let machine = Arc::new(Machine::new(2).unwrap());
     let threads = machine.start(&Handle::current()).unwrap();
-    Registry::open(dir, settings, Host { machine, threads, runtime: Handle::current() }).await
+    Host { machine, threads, runtime: Handle::current() }
 }
 
 /// A registry, and what changes of it.

@@ -10,6 +10,7 @@
 mod canary;
 mod cases;
 mod files;
+mod holding;
 mod kit;
 mod memory;
 mod random;

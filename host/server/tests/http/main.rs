@@ -15,6 +15,7 @@ mod common;
 mod description;
 mod edges;
 mod half_closed;
+mod hiding;
 mod hostile;
 mod jobs;
 mod lint;

@@ -45,21 +45,26 @@ const FENCES: [(&str, &[&str]); 27] = [
 const UNFENCED: &str = "bench";
 
 /// The crates of `host` by their folders, with those that each may depend on outside its tests.
-const KNOWN: [(&str, &[&str]); 14] = [
+const KNOWN: [(&str, &[&str]); 15] = [
     ("root", &[]),
-    ("tls", &[]),
+    ("files", &[]),
+    ("tls", &["frond-files"]),
     ("sandbox", &["frond-root", "frond-tls"]),
-    ("app", &["frond-root"]),
-    ("run", &["frond-root", "frond-tls", "frond-sandbox", "frond-app"]),
-    ("test", &["frond-root", "frond-sandbox", "frond-app", "frond-run"]),
+    ("app", &["frond-root", "frond-files"]),
+    ("run", &["frond-root", "frond-files", "frond-tls", "frond-sandbox", "frond-app"]),
+    ("test", &["frond-root", "frond-files", "frond-sandbox", "frond-app", "frond-run"]),
     ("page", &[]),
-    ("jobs", &["frond-root", "frond-tls"]),
+    ("jobs", &["frond-root", "frond-files", "frond-tls"]),
     ("broker", &["frond-root"]),
-    ("server", &["frond-root", "frond-tls", "frond-app", "frond-run", "frond-test", "frond-jobs", "frond-page"]),
+    (
+        "server",
+        &["frond-root", "frond-files", "frond-tls", "frond-app", "frond-run", "frond-test", "frond-jobs", "frond-page"],
+    ),
     (
         "cli",
         &[
             "frond-root",
+            "frond-files",
             "frond-tls",
             "frond-sandbox",
             "frond-app",

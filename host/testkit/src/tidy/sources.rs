@@ -10,6 +10,13 @@ const MAX_LINES: usize = 400;
 /// host, where no epoch reaches them; the server for its clients, who may be slow; testkit and bench serve those that are.
 const TIMEKEEPERS: [&str; 6] = ["root", "jobs", "sandbox", "server", "testkit", "bench"];
 
+/// What opens or reads a file whatever it is.
+const UNBOUNDED_READS: [&str; 3] = ["fs::read(", "fs::read_to_string(", "File::open("];
+/// Members that may use that: they read what they have written themselves, or serve tests and measurements.
+const UNBOUNDED_MEMBERS: [&str; 5] = ["files", "sandbox", "testkit", "bench", "fuzz"];
+/// Sources that may use that: whoever runs the command names the file, which may well be a pipe such as `<(…)`.
+const UNBOUNDED: [&str; 3] = ["host/cli/src/jobs/client.rs", "host/cli/src/query/input.rs", "host/cli/src/record.rs"];
+
 /// Sources that are too long.
 #[must_use]
 pub fn lengths(root: &Path) -> Vec<Complaint> {
@@ -63,6 +70,27 @@ fn clocks_of(source: &Text) -> Vec<Complaint> {
     // One line may name several things of one kind.
     complaints.dedup();
     complaints
+}
+
+/// Files that are opened or read whole without `frond-files`, which a named pipe or `/dev/zero` would hold up. Tests may.
+#[must_use]
+pub fn readers(root: &Path) -> Vec<Complaint> {
+    sources(root).flat_map(|source| readers_of(&source)).collect()
+}
+
+fn readers_of(source: &Text) -> Vec<Complaint> {
+    let is_host =
+        source.member().is_some_and(|(parent, member)| parent == "host" && !UNBOUNDED_MEMBERS.contains(&member));
+    if !is_host || source.is_test() || UNBOUNDED.iter().any(|exempt| source.path == Path::new(exempt)) {
+        return Vec::new();
+    }
+    let lines = source.text.lines().take_while(|line| *line != "mod tests {").enumerate();
+    let named = lines.filter_map(|(number, line)| {
+        let name = UNBOUNDED_READS.iter().find(|name| code_of(line).contains(*name))?;
+        let remedy = "use `frond_files`: it waits for no pipe, takes regular files only, and has a bound";
+        Some(source.complain(number + 1, format!("`{name}…)` waits for what is no file, and has no bound"), remedy))
+    });
+    named.collect()
 }
 
 /// Every path of two names or more in `text`, with its line; the groups of a `use` are taken apart. Comments are left

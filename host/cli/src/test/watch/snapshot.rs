@@ -2,9 +2,8 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::hash::Hasher;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -97,8 +96,7 @@ fn digest(path: &Path, (size, modified): (u64, Option<SystemTime>)) -> u64 {
         hasher.write_u128(since.map_or(0, |since| since.as_nanos()));
         return hasher.finish();
     }
-    let mut bytes = Vec::new();
-    if File::open(path).and_then(|file| file.take(MAX_READ + 1).read_to_end(&mut bytes)).is_ok() {
+    if let Ok(bytes) = frond_files::read(path, MAX_READ) {
         hasher.write(&bytes);
     }
     hasher.finish()

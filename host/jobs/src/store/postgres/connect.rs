@@ -1,6 +1,5 @@
 //! New connections, each with its limits set, and the pool of them.
 
-use std::fs;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -55,7 +54,7 @@ impl Connector {
     async fn connected(&self) -> Result<(Client, JoinHandle<()>), Error> {
         let mut config = self.config.clone();
         if let Some(file) = &self.password_file {
-            match fs::read_to_string(file) {
+            match frond_files::read_text(file, frond_files::SETTINGS) {
                 Ok(password) => {
                     config.password(password.trim_end_matches(['\r', '\n']));
                 }

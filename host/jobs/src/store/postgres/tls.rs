@@ -79,7 +79,8 @@ impl Tls {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
                 let chain = certificates(certificate)?;
-                let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, &error))?;
+                let pem = pem(key)?;
+                let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| unreadable(key, &error))?;
                 let identified = builder.with_client_auth_cert(chain, key);
                 identified.map_err(|error| refused("`sslcert` and `sslkey` do not fit", &error))?
             }
@@ -123,8 +124,12 @@ fn is_system(file: &Path) -> bool {
 }
 
 fn certificates(file: &Path) -> Stored<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(file).and_then(|all| all.collect::<Result<Vec<_>, _>>());
+    let read = CertificateDer::pem_slice_iter(&pem(file)?).collect::<Result<Vec<_>, _>>();
     read.map_err(|error| unreadable(file, &error))
+}
+
+fn pem(file: &Path) -> Stored<Vec<u8>> {
+    frond_files::read(file, frond_files::CERTIFICATES).map_err(|error| unreadable(file, &error))
 }
 
 fn refused(what: &str, error: &dyn fmt::Display) -> StoreError {

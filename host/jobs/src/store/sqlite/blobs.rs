@@ -2,7 +2,7 @@
 //! is removed after the last such row.
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -126,7 +126,8 @@ impl Blobs {
 
     /// The bytes of a file, checked.
     pub(super) fn read(&self, digest: &str) -> Stored<Bytes> {
-        let bytes = fs::read(self.path(digest)).map_err(|error| match error.kind() {
+        // Its size was bounded when it was written.
+        let bytes = frond_files::read(&self.path(digest), u64::MAX).map_err(|error| match error.kind() {
             ErrorKind::NotFound => damaged("a file of a partial or an answer"),
             _ => on_disk(error),
         })?;
@@ -190,7 +191,7 @@ pub(super) fn make_folder(folder: &Path) -> Stored<()> {
 
 /// Waits until a folder's entries are on the disk.
 pub(super) fn sync_folder(folder: &Path) -> Stored<()> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(on_disk)
+    frond_files::open_any(folder).and_then(|folder| folder.sync_all()).map_err(on_disk)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -37,11 +37,12 @@ impl Gathering<'_> {
                 weight: self.scatter.plan().get(*partition).map_or(0, |partition| partition.weight),
             }),
             Report::Ended { partition, attempt, slot, at, outcome, .. } => {
+                let texts = &mut self.texts;
                 events.emit(since(at), || EventKind::AttemptEnded {
                     partition: *partition,
                     attempt: *attempt,
                     slot: *slot,
-                    failure: outcome.result.as_ref().err().map(|failure| (**failure).clone()),
+                    failure: outcome.result.as_ref().err().map(|failure| texts.take(failure)),
                     usage: outcome.usage,
                     log,
                 })

@@ -1,9 +1,8 @@
 //! What an app's decisions remember beyond its releases: refusals, the canary's query, and half of a change.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read, Seek};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use frond_run::MAX_SIZE;
 
@@ -12,9 +11,10 @@ use crate::apps::candidate::ROLES;
 use crate::apps::digest::Digest;
 use crate::apps::error::{Stage, StateError, chain};
 use crate::apps::folder::Look;
+use crate::apps::keeper::lock;
 use crate::apps::ledger::Uploads;
 use crate::apps::recall;
-use crate::apps::state::{Kind, Shelf, State};
+use crate::apps::state::{Kind, State};
 use crate::apps::view::{Change, Refused, unix_ms};
 
 use super::Kept;
@@ -37,10 +37,10 @@ impl Kept {
     }
 
     /// Keeps a refusal for servers to come. If it cannot be written, they check again.
-    pub(super) fn keep_refusal(&mut self, look: &Look, uploads: &Uploads, refused: &Refused, state: &mut State) {
+    pub(super) fn keep_refusal(&mut self, look: &Look, uploads: &Uploads, refused: &Refused, state: &Mutex<State>) {
         let Some(wanted) = look.identity(uploads) else { return };
         if self.tried.refuse(&wanted, look.beside, refused)
-            && let Err(error) = state.keep_tried(&self.name, &self.tried)
+            && let Err(error) = lock(state).keep_tried(&self.name, &self.tried)
         {
             tracing::warn!(app = self.name, "the refusal does not outlive the server: {}", chain(&error));
         }
@@ -57,12 +57,12 @@ impl Kept {
     }
 
     /// Keeps the query that changes are tried with: the next server tries them with the same one.
-    pub(crate) fn keep_query(&mut self, state: &mut State) {
+    pub(crate) fn keep_query(&mut self, state: &Mutex<State>) {
         let Some(query) = self.slot.remembered.load_full() else { return };
         if self.kept_query.as_ref() == Some(&query) {
             return;
         }
-        match state.keep_query(&self.name, &query) {
+        match lock(state).keep_query(&self.name, &query) {
             Ok(()) => self.kept_query = Some(query),
             Err(error) => tracing::warn!(app = self.name, "the last query is not kept: {}", chain(&error)),
         }
@@ -89,12 +89,12 @@ impl Kept {
     }
 
     /// Tells which versions can be had here, for jobs that began with them.
-    pub(super) fn name_versions(&mut self, shelf: &Shelf) {
+    pub(super) fn name_versions(&mut self) {
         let Ok(ledger) = &self.ledger else { return };
         let mut ids = BTreeMap::new();
         for entry in ledger.versions() {
             let known = self.ids.remove(&entry.number);
-            if let Some(id) = known.or_else(|| recall::id_of(&self.name, &self.dir, entry, shelf)) {
+            if let Some(id) = known.or_else(|| recall::id_of(&self.name, &self.dir, entry, &self.shelf)) {
                 ids.insert(entry.number, id);
             }
         }
@@ -103,7 +103,7 @@ impl Kept {
         let of_old = ledger.versions().map(|entry| entry.identity().id());
         self.slot.versions.store(Arc::new(self.ids.values().cloned().chain(of_old).collect()));
         let uploads = ROLES.into_iter().filter_map(|role| ledger.uploads().get(role));
-        self.held = uploads.filter_map(|digest| Some((digest, shelf.open(&digest)?))).collect();
+        self.held = uploads.filter_map(|digest| Some((digest, self.shelf.open(&digest)?))).collect();
     }
 
     /// Keeps all that is known of the app again, after the state folder was lost: of the version that serves the files that
@@ -111,8 +111,9 @@ impl Kept {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn rescue(&mut self, look: Option<&Look>, state: &mut State) -> Result<(), StateError> {
+    pub(crate) fn rescue(&mut self, look: Option<&Look>, shared: &Mutex<State>) -> Result<(), StateError> {
         let Ok(ledger) = self.ledger.clone() else { return Ok(()) };
+        let mut state = lock(shared);
         for (digest, file) in &mut self.held {
             let mut bytes = Vec::new();
             let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
@@ -127,11 +128,7 @@ impl Kept {
                 state.store(Kind::Manifest, digest, text)?;
             }
             for found in ROLES.into_iter().filter_map(|role| look.component(role)) {
-                let mut bytes = Vec::new();
-                let file = File::open(&found.path).map(|file| file.take(MAX_SIZE));
-                if file.and_then(|mut file| file.read_to_end(&mut bytes)).is_err() {
-                    continue;
-                }
+                let Ok(bytes) = frond_files::read(&found.path, MAX_SIZE) else { continue };
                 let digest = Digest::of(&bytes);
                 if ROLES.into_iter().any(|role| current.identity().component(role) == Some(digest)) {
                     state.store(Kind::Component, &digest, &bytes)?;
@@ -140,8 +137,9 @@ impl Kept {
         }
         state.keep(&ledger)?;
         state.keep_tried(&self.name, &self.tried)?;
+        drop(state);
         self.kept_query = None;
-        self.keep_query(state);
+        self.keep_query(shared);
         Ok(())
     }
 

@@ -23,7 +23,7 @@ pub(super) fn password(file: &Path, options: &Options) -> Stored<Option<String>>
         );
         return Ok(None);
     }
-    Ok(find(&fs::read_to_string(file).map_err(cannot)?, options))
+    Ok(find(&frond_files::read_text(file, frond_files::SETTINGS).map_err(cannot)?, options))
 }
 
 fn find(text: &str, options: &Options) -> Option<String> {

@@ -1,6 +1,5 @@
 //! Services: options under a name, in `~/.pg_service.conf` (`PGSERVICEFILE`) or `pg_service.conf` in `PGSYSCONFDIR`.
 
-use std::fs;
 use std::path::PathBuf;
 
 use crate::store::Stored;
@@ -13,7 +12,7 @@ pub(super) fn read(name: &str, environment: Environment<'_>) -> Stored<Options> 
     let own = environment("PGSERVICEFILE").map(PathBuf::from).or_else(|| home(environment, ".pg_service.conf"));
     let systems = environment("PGSYSCONFDIR").map_or_else(|| PathBuf::from("/etc/postgresql-common"), PathBuf::from);
     for file in own.into_iter().chain([systems.join("pg_service.conf")]) {
-        let text = match fs::read_to_string(&file) {
+        let text = match frond_files::read_text(&file, frond_files::SETTINGS) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => return Err(refused(format!("cannot read the service file `{}`: {error}", file.display()))),

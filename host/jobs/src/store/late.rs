@@ -1,0 +1,153 @@
+//! A store that could not be opened when the server started, and may be opened later: queries are served without it.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::job::JobId;
+
+use super::{
+    Accepted, AcceptedNow, Apps, Artifact, Asked, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, News,
+    Page, Partial, PartitionPage, PartitionRow, Past, Planned, StoreError, Stored, Submitted, Swept, Taken, Told,
+    Usage,
+};
+
+/// A store of one server that is opened later. Until then every call says why it is not open.
+pub struct LateStore {
+    why: String,
+    opened: OnceLock<Arc<dyn JobStore>>,
+}
+
+impl LateStore {
+    /// A store that could not be opened yet, as `error` says.
+    #[must_use]
+    pub fn new(error: &StoreError) -> Self {
+        let text = error.to_string();
+        Self { why: text.lines().next().unwrap_or_default().to_owned(), opened: OnceLock::new() }
+    }
+
+    /// Hands all calls to `store` from now on. Only the first one counts.
+    pub fn open(&self, store: Arc<dyn JobStore>) {
+        let _ = self.opened.set(store);
+    }
+
+    fn opened(&self) -> Stored<&Arc<dyn JobStore>> {
+        self.opened.get().ok_or_else(|| StoreError::Unopened(self.why.clone()))
+    }
+}
+
+#[async_trait]
+impl JobStore for LateStore {
+    async fn submit(&self, job: NewJob) -> Stored<Submitted> {
+        self.opened()?.submit(job).await
+    }
+
+    async fn get(&self, id: JobId) -> Stored<Job> {
+        self.opened()?.get(id).await
+    }
+
+    async fn asked(&self, id: JobId) -> Stored<Asked> {
+        self.opened()?.asked(id).await
+    }
+
+    async fn list(&self, filter: &Filter, page: Page) -> Stored<Vec<Job>> {
+        self.opened()?.list(filter, page).await
+    }
+
+    async fn take(&self, owner: &str, apps: &Apps, lease: Duration) -> Stored<Option<Taken>> {
+        self.opened()?.take(owner, apps, lease).await
+    }
+
+    async fn renew(&self, id: JobId, epoch: u64, lease: Duration) -> Stored<Told> {
+        self.opened()?.renew(id, epoch, lease).await
+    }
+
+    async fn wanted(&self, id: JobId, epoch: u64) -> Stored<Told> {
+        self.opened()?.wanted(id, epoch).await
+    }
+
+    async fn release(&self, id: JobId, epoch: u64) -> Stored<()> {
+        self.opened()?.release(id, epoch).await
+    }
+
+    async fn plan(&self, id: JobId, epoch: u64, planned: Planned) -> Stored<()> {
+        self.opened()?.plan(id, epoch, planned).await
+    }
+
+    async fn partitions(&self, id: JobId, page: &PartitionPage) -> Stored<Vec<PartitionRow>> {
+        self.opened()?.partitions(id, page).await
+    }
+
+    async fn accept(&self, id: JobId, epoch: u64, results: Vec<Accepted>) -> Stored<AcceptedNow> {
+        self.opened()?.accept(id, epoch, results).await
+    }
+
+    async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> Stored<Vec<Partial>> {
+        self.opened()?.partials(id, after, max_bytes).await
+    }
+
+    async fn merge(&self, id: JobId, epoch: u64) -> Stored<()> {
+        self.opened()?.merge(id, epoch).await
+    }
+
+    async fn finish(&self, id: JobId, epoch: u64, ended: Ended) -> Stored<Job> {
+        self.opened()?.finish(id, epoch, ended).await
+    }
+
+    async fn result(&self, id: JobId) -> Stored<Option<JobResult>> {
+        self.opened()?.result(id).await
+    }
+
+    async fn cancel(&self, id: JobId, keep_partial: bool) -> Stored<Job> {
+        self.opened()?.cancel(id, keep_partial).await
+    }
+
+    async fn redrive(&self, id: JobId) -> Stored<Job> {
+        self.opened()?.redrive(id).await
+    }
+
+    async fn retain(&self, id: JobId, retention_ms: u64) -> Stored<Job> {
+        self.opened()?.retain(id, retention_ms).await
+    }
+
+    async fn delete(&self, id: JobId) -> Stored<Job> {
+        self.opened()?.delete(id).await
+    }
+
+    async fn append(&self, id: JobId, epoch: u64, news: News) -> Stored<()> {
+        self.opened()?.append(id, epoch, news).await
+    }
+
+    async fn events(&self, id: JobId, after: u64, limit: u32) -> Stored<EventPage> {
+        self.opened()?.events(id, after, limit).await
+    }
+
+    async fn history(&self, app: &str, version: &str, limit: u32) -> Stored<Vec<Past>> {
+        self.opened()?.history(app, version, limit).await
+    }
+
+    async fn sweep(&self) -> Stored<Swept> {
+        self.opened()?.sweep().await
+    }
+
+    async fn ping(&self) -> Stored<()> {
+        self.opened()?.ping().await
+    }
+
+    async fn usage(&self) -> Stored<Usage> {
+        self.opened()?.usage().await
+    }
+
+    async fn has_artifact(&self, app: &str, version: &str) -> Stored<bool> {
+        self.opened()?.has_artifact(app, version).await
+    }
+
+    async fn keep_artifact(&self, app: &str, version: &str, artifact: &Artifact) -> Stored<()> {
+        self.opened()?.keep_artifact(app, version, artifact).await
+    }
+
+    async fn artifact(&self, app: &str, version: &str) -> Stored<Option<Artifact>> {
+        self.opened()?.artifact(app, version).await
+    }
+}

@@ -1,0 +1,39 @@
+//! What failures tell when there are many of them.
+
+use super::*;
+
+/// A failure with so many bytes of texts.
+fn failure(texts: usize) -> Failure {
+    let frame = "f".repeat(texts - 6);
+    Failure { backtrace: vec![frame], ..Failure::new(FailureKind::Trap, "failed") }
+}
+
+#[test]
+fn failures_within_the_budget_are_told_in_full() {
+    let mut texts = TextBudget::new(100, 20);
+    assert_eq!(texts.take(&failure(80)), failure(80));
+    assert_eq!(texts.used(), 100);
+}
+
+#[test]
+fn failures_beyond_it_say_what_is_left_out_and_keep_their_kind() {
+    let mut texts = TextBudget::new(100, 0);
+    let taken = texts.take(&failure(101));
+    assert_eq!((taken.kind, taken.omitted, texts.used()), (FailureKind::Trap, 95, 0));
+    assert_eq!(taken.message, "failed… (95 bytes of its texts are left out: the failures beside it have too many)");
+    assert!(taken.backtrace.is_empty() && taken.log.is_empty());
+    // What comes later and is short is told all the same.
+    assert_eq!(texts.take(&failure(50)), failure(50));
+}
+
+#[test]
+fn what_is_left_out_twice_is_added_up() {
+    let mut nothing = TextBudget::new(0, 0);
+    let long = Failure::new(FailureKind::Trap, "ä".repeat(4000));
+    let once = nothing.take(&long);
+    assert_eq!(once.omitted, 8000 - 256);
+    let twice = nothing.take(&once);
+    assert!(twice.omitted > once.omitted && twice.message.len() < 400, "{}", twice.message);
+    let short = Failure::new(FailureKind::Lost, "gone");
+    assert_eq!(nothing.take(&short), short);
+}

@@ -1,0 +1,41 @@
+//! Guests' texts are bounded once they are escaped.
+
+use super::*;
+
+#[test]
+fn text_is_cut_where_its_escapes_would_be_too_long() {
+    assert_eq!(clean("a\u{1b}b", 9), "a\\u{1b}b");
+    assert_eq!(clean("a\u{1b}b", 7), "a\\u{1b}…");
+    // No escape is cut in two, and no character.
+    assert_eq!(clean("a\u{1b}b", 6), "a…");
+    assert_eq!(clean("aäö", 4), "aä…");
+    assert_eq!(clean("aäö", 5), "aäö");
+    assert_eq!(clean("", 0), "");
+    for most in [0, 1, 5, 256, 4096] {
+        let made = clean("\u{1}".repeat(4096), most);
+        assert!(made.len() <= most + '…'.len_utf8(), "{most}: {}", made.len());
+    }
+}
+
+#[test]
+fn what_is_cut_off_is_never_made() {
+    /// Writes without end, unless it is told to stop.
+    struct Endless;
+
+    impl fmt::Display for Endless {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            loop {
+                f.write_str("again ")?;
+            }
+        }
+    }
+
+    assert_eq!(clean(Endless, 8), "again ag…");
+}
+
+#[test]
+fn lines_that_are_shown_are_bounded() {
+    let text = Text::of(&format!("{}\n", "\u{202e}".repeat(2000)));
+    let shown = text.shown();
+    assert!(shown.iter().all(|line| line.len() <= MAX_LINE + '…'.len_utf8()), "{shown:?}");
+}

@@ -1,0 +1,155 @@
+//! Paths of this machine, kept from clients: errors and accounts name files below the folder of apps, and the log alone says
+//! where on the machine that is. What plugins answer passes as it is.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use frond_root::Answer;
+use http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use memchr::memmem;
+
+/// The media types of what the server says itself.
+const OURS: [&str; 4] = ["application/problem+json", "application/json", "application/x-ndjson", "text/event-stream"];
+
+/// The folders whose places are nobody's business.
+#[derive(Clone)]
+pub(crate) struct Hidden(Arc<[Vec<u8>]>);
+
+impl Hidden {
+    /// Hides where these folders are, under each name that they go by.
+    pub(crate) fn new(folders: &[&Path]) -> Self {
+        let absolute = folders.iter().filter(|folder| folder.is_absolute()).map(|folder| folder.to_path_buf());
+        let real = folders.iter().filter_map(|folder| folder.canonicalize().ok());
+        let mut names: BTreeSet<Vec<u8>> = BTreeSet::new();
+        for folder in absolute.chain(real) {
+            // As JSON has it.
+            let text = serde_json::to_string(&folder.to_string_lossy()).unwrap_or_default();
+            let name = text.trim_matches('"').trim_end_matches('/');
+            if !name.is_empty() {
+                names.insert(name.as_bytes().to_vec());
+            }
+        }
+        let mut names: Vec<Vec<u8>> = names.into_iter().collect();
+        // What is inside another comes first.
+        names.sort_by_key(|name| std::cmp::Reverse(name.len()));
+        Self(names.into())
+    }
+
+    /// The answer, without those places in its account.
+    pub(crate) fn answer(&self, mut answer: Answer) -> Answer {
+        let (Answer::Complete { coverage, .. } | Answer::Partial { coverage, .. } | Answer::Failed { coverage, .. }) =
+            &mut answer;
+        let failures = coverage.missing.iter_mut().filter_map(|missing| missing.failure.as_mut());
+        for text in failures.map(|failure| &mut failure.message).chain(&mut coverage.notes) {
+            let hidden = without(&self.0, Bytes::copy_from_slice(text.as_bytes()));
+            *text = String::from_utf8_lossy(&hidden).into_owned();
+        }
+        answer
+    }
+
+    /// The reply without those places.
+    pub(crate) async fn hide(&self, response: Response) -> Response {
+        let headers = response.headers();
+        let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let is_ours = OURS.iter().any(|ours| kind.split(';').next().is_some_and(|kind| kind.trim() == *ours));
+        // What plugins make is in a sandbox.
+        if !is_ours || headers.contains_key(CONTENT_SECURITY_POLICY) {
+            return response;
+        }
+        let (mut head, body) = response.into_parts();
+        if body.size_hint().exact().is_none() {
+            let names = self.0.clone();
+            let hidden = body.map_frame(move |frame| frame.map_data(|data| without(&names, data)));
+            return Response::from_parts(head, Body::new(hidden));
+        }
+        let Ok(whole) = body.collect().await else { return Response::from_parts(head, Body::empty()) };
+        let hidden = without(&self.0, whole.to_bytes());
+        head.headers.remove(CONTENT_LENGTH);
+        Response::from_parts(head, Body::from(hidden))
+    }
+}
+
+fn without(names: &[Vec<u8>], text: Bytes) -> Bytes {
+    names.iter().fold(text, |text, name| without_one(name, text))
+}
+
+/// The text with paths below a folder made relative to it.
+fn without_one(name: &[u8], text: Bytes) -> Bytes {
+    let mut kept: Option<Vec<u8>> = None;
+    let mut from = 0;
+    for at in memmem::find_iter(&text, name) {
+        let after = at + name.len();
+        let is_name =
+            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') || !byte.is_ascii();
+        let (end, instead): (usize, &[u8]) = match text.get(after) {
+            Some(b'/') if text.get(after + 1).is_some_and(is_name) => (after + 1, b""),
+            // Another folder, whose name begins the same.
+            Some(byte) if is_name(byte) => continue,
+            _ => (after, b"."),
+        };
+        let kept = kept.get_or_insert_with(|| Vec::with_capacity(text.len()));
+        kept.extend_from_slice(text.get(from..at).unwrap_or_default());
+        kept.extend_from_slice(instead);
+        from = end;
+    }
+    match kept {
+        None => text,
+        Some(mut kept) => {
+            kept.extend_from_slice(text.get(from..).unwrap_or_default());
+            kept.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn hidden(text: &str) -> String {
+        let names = Hidden::new(&[Path::new("/srv/apps"), Path::new("/srv/apps/.frond"), Path::new("relative")]).0;
+        String::from_utf8(without(&names, Bytes::copy_from_slice(text.as_bytes())).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn paths_are_told_from_the_folder_of_apps_on() {
+        assert_eq!(hidden("/srv/apps/rail/frond.toml:3: wrong"), "rail/frond.toml:3: wrong");
+        assert_eq!(hidden("`/srv/apps/a` and `/srv/apps/b`"), "`a` and `b`");
+        assert_eq!(hidden("in `/srv/apps`, in /srv/apps/"), "in `.`, in ./");
+        assert_eq!(hidden("`/srv/apps/.frond/jobs`"), "`jobs`");
+        for kept in ["/srv/apps-of-old/x", "/srv/app", "relative/x", ""] {
+            assert_eq!(hidden(kept), kept);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_server_says_is_changed_and_what_plugins_answer_is_not() {
+        let names = Hidden::new(&[Path::new("/srv/apps")]);
+        let ask = async |kind: &'static str, is_answer: bool, streamed: bool| {
+            let text = Bytes::from_static(b"\"/srv/apps/a\"");
+            let body = match streamed {
+                true => Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(text)])),
+                false => Body::from(text),
+            };
+            let mut response = Response::new(body);
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            if is_answer {
+                response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+            }
+            names.hide(response).await.into_body().collect().await.unwrap().to_bytes()
+        };
+        for streamed in [true, false] {
+            assert_eq!(ask("application/problem+json", false, streamed).await, "\"a\"");
+            assert_eq!(ask("application/json; charset=utf-8", false, streamed).await, "\"a\"");
+            assert_eq!(ask("application/json", true, streamed).await, "\"/srv/apps/a\"");
+            assert_eq!(ask("text/plain", false, streamed).await, "\"/srv/apps/a\"");
+        }
+    }
+}
