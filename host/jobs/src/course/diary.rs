@@ -186,3 +186,6 @@ impl Listener for Diary {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

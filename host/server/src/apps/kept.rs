@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use frond_run::Role;
 
 use super::candidate::{Candidate, Given};
 use super::check::{Loaded, Passed};

@@ -117,6 +117,8 @@ impl Keeper {
                 }
             }));
             let (changed, result) = done.unwrap_or((false, None));
+            // Whoever is told that this has ended may open the state folder for itself.
+            drop(state);
             shared.inbox.done(Done { load: number, name: its_name, kept, changed, result });
         };
         let until = Instant::now() + self.shared.settings.load_time;
