@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::course::{Asked, Course, Parted};
-use crate::store::{Able, Apps, JobStore, Stored, Taken, Tally, chain};
+use crate::store::{Able, Apps, JobStore, StoreError, Stored, Taken, Tally, chain};
 use crate::unable::Unable;
 use crate::work::Workshop;
 
@@ -120,6 +120,8 @@ impl Processor {
                     });
                 }
                 Ok(None) => return,
+                // Said once, when it could not be opened.
+                Err(StoreError::Unopened(_)) => return,
                 Err(error) => {
                     tracing::warn!(error = chain(&error), "no jobs can be taken");
                     return;

@@ -250,6 +250,7 @@ async fn sweep(store: Arc<dyn JobStore>, mut stop: watch::Receiver<bool>) {
         match store.sweep().await {
             Ok(swept) if swept.expired > 0 => tracing::info!(jobs = swept.expired, bytes = swept.bytes, "jobs expired"),
             Ok(_) => {}
+            Err(StoreError::Unopened(_)) => {}
             Err(error) => tracing::warn!(error = chain(&error), "expired jobs could not be swept"),
         }
         tokio::select! {

@@ -5,12 +5,13 @@ use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use frond_jobs::clock::SetClock;
 use frond_jobs::sqlite::{Options, SqliteStore};
-use frond_jobs::store::{NewJob, Outcome};
-use frond_jobs::{End, JobState, JobStore, StoreError};
+use frond_jobs::store::{Filter, NewJob, Outcome, Page};
+use frond_jobs::{End, JobState, JobStore, LateStore, StoreError};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -407,4 +408,29 @@ async fn a_plan_that_was_cut_off_leaves_nothing() {
     let found = get(&store, job).await;
     assert_eq!(rows(&store, job).await.len() as u64, found.counts.partitions);
     assert_eq!(found.planned, found.counts.partitions == 10);
+}
+
+#[tokio::test]
+async fn a_store_that_is_opened_later_says_why_it_is_not_and_then_works() {
+    let (_folder, path) = folder();
+    let database = path.join("jobs.db");
+    fs::create_dir_all(&path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(&database, [7; 9000]).unwrap();
+    let opened = || SqliteStore::open(&path, Options::default());
+    let error = opened().err().unwrap();
+    assert!(error.is_mendable(), "{error}");
+    let late = LateStore::new(&error);
+    let refused = late.ping().await.unwrap_err();
+    let text = refused.to_string();
+    assert!(
+        matches!(refused, StoreError::Unopened(_)) && text.contains("not open: the store of jobs is damaged"),
+        "{text}"
+    );
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(matches!(late.usage().await, Err(StoreError::Unopened(_))));
+    fs::rename(&database, path.join("aside")).unwrap();
+    late.open(Arc::new(opened().unwrap()));
+    late.ping().await.unwrap();
+    assert_eq!(late.list(&Filter::default(), Page { after: None, limit: 9 }).await.unwrap().len(), 0);
 }
