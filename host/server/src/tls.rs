@@ -99,14 +99,15 @@ impl ResolvesServerCert for Certificate {
 
 fn read(files: &Tls) -> Result<CertifiedKey, ConfigError> {
     let wrong = |path: &Path, text: String| ConfigError::Wrong { path: path.to_path_buf(), text };
-    let text = |path: &Path| {
+    let text = |path: &Path, what: &str| {
         let read = frond_files::read(path, frond_files::CERTIFICATES);
-        read.map_err(|cause| ConfigError::Unreadable { path: path.to_path_buf(), cause })
+        read.map_err(|error| wrong(path, format!("is no {what} in PEM form: {error}")))
     };
-    let read = CertificateDer::pem_slice_iter(&text(&files.certificate)?).collect::<Result<Vec<_>, _>>();
+    let certificate = text(&files.certificate, "certificate")?;
+    let read = CertificateDer::pem_slice_iter(&certificate).collect::<Result<Vec<_>, _>>();
     let certificates =
         read.map_err(|error| wrong(&files.certificate, format!("is no certificate in PEM form: {error}")))?;
-    let key = PrivateKeyDer::from_pem_slice(&text(&files.key)?)
+    let key = PrivateKeyDer::from_pem_slice(&text(&files.key, "private key")?)
         .map_err(|error| wrong(&files.key, format!("is no private key in PEM form: {error}")))?;
     CertifiedKey::from_der(certificates, key, &ring::default_provider())
         .map_err(|error| wrong(&files.certificate, format!("does not go with its key: {error}")))

@@ -5,6 +5,7 @@ use std::io::PipeWriter;
 use std::process::{Command, Stdio};
 
 use rustix::fs::{OFlags, fcntl_setfl};
+use serde_json::Value;
 
 use crate::kit::{Folder, Frond, cache, skip_without};
 use crate::server::Server;
@@ -106,8 +107,24 @@ fn an_answer_ends_its_line_on_a_terminal_and_nowhere_else() {
     folder.write("one.json", r#"{"query":{},"partitions":[{"key":"ok-1","data":""}]}"#);
     let piped = folder.frond("query app @one.json").run().expect(0).out();
     assert!(piped.ends_with('}'), "{piped:?}");
-    // A terminal of its own, for as long as the command runs.
-    let verb = format!("'{}' query app @one.json 2>/dev/null", env!("CARGO_BIN_EXE_frond"));
+    let Some(shown) = on_a_terminal(&folder, "query app @one.json") else { return };
+    assert_eq!(shown, piped + "\r\n");
+}
+
+#[test]
+fn an_answer_shows_what_a_terminal_would_act_on_and_a_pipe_gets_the_bytes() {
+    let folder = app();
+    folder.write("two.json", "{\"query\":{},\"partitions\":[{\"key\":\"ok-\u{202e}\u{9b}2J\",\"data\":\"\"}]}");
+    let piped = folder.frond("query app @two.json").run().expect(0).out();
+    assert!(piped.contains("ok-\u{202e}\u{9b}2J"), "{piped:?}");
+    let Some(shown) = on_a_terminal(&folder, "query app @two.json") else { return };
+    let is_same = serde_json::from_str::<Value>(&shown).unwrap() == serde_json::from_str::<Value>(&piped).unwrap();
+    assert!(is_same && shown.contains(r"ok-\u202e\u009b2J"), "{shown:?}");
+}
+
+/// What `frond` writes to a terminal of its own. Says so where there is no program for that.
+fn on_a_terminal(folder: &Folder, args: &str) -> Option<String> {
+    let verb = format!("'{}' {args} 2>/dev/null", env!("CARGO_BIN_EXE_frond"));
     let mut script = Command::new("script");
     script
         .args(["-qec", &verb, "/dev/null"])
@@ -115,9 +132,10 @@ fn an_answer_ends_its_line_on_a_terminal_and_nowhere_else() {
         .env("FROND_CACHE", cache())
         .stdin(Stdio::null());
     let Ok(shown) = script.output() else {
-        return skip_without("script", "install util-linux (bsdutils)");
+        skip_without("script", "install util-linux (bsdutils)");
+        return None;
     };
-    assert_eq!(String::from_utf8_lossy(&shown.stdout), piped + "\r\n");
+    Some(String::from_utf8_lossy(&shown.stdout).into_owned())
 }
 
 #[test]

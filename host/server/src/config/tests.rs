@@ -311,6 +311,7 @@ fn a_reload_takes_what_it_may_and_says_what_it_may_not() {
             "jobs.quota",
             "jobs.lives",
             "limits.component",
+            "limits.load",
             "limits.headers",
             "limits.connections",
             "limits.header-time",
