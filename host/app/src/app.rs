@@ -22,6 +22,11 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+/// Default time limit of one call of the leaf in a query.
+const LEAF_TIME: Duration = Duration::from_secs(60);
+/// Default time limit of one call of the leaf in a job.
+const JOB_LEAF_TIME: Duration = Duration::from_secs(600);
+
 /// One app, ready to run once its components are there.
 #[derive(Clone, Debug)]
 pub struct App {
@@ -43,6 +48,8 @@ pub struct App {
     pub source: Source,
     /// How long a query may take, unless it says otherwise.
     pub deadline: Duration,
+    /// The longest deadline that a client's query may ask for.
+    pub max_deadline: Duration,
     /// How much an answer must stand on, unless the query says otherwise.
     pub floor: Floor,
     /// Partitions that must be in every answer.
@@ -62,6 +69,18 @@ impl App {
     /// When there is no app, or its `frond.toml` is wrong: with the line, the key and the remedy.
     pub fn load(dir: &Path) -> Result<Self, AppError> {
         Package::load(dir)?.app()
+    }
+
+    /// The time limit of one call of its leaf: `limits.leaf.time`, or a default that no query's deadline reaches.
+    #[must_use]
+    pub fn leaf_time(&self) -> Duration {
+        self.limits.leaf.time.unwrap_or(LEAF_TIME.max(self.max_deadline))
+    }
+
+    /// The same for a job: its leaves may wait longer, and yet not as long as the job may run.
+    #[must_use]
+    pub fn job_leaf_time(&self) -> Duration {
+        self.limits.leaf.time.unwrap_or(JOB_LEAF_TIME.max(self.max_deadline))
     }
 
     /// Runs its build commands: see [`Package::build`].

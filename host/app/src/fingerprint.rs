@@ -28,6 +28,7 @@ impl App {
             order,
             source,
             deadline: _,
+            max_deadline: _,
             floor: _,
             required: _,
             grants,

@@ -7,8 +7,8 @@
 //! 4. [`source`]: its work, cut into the partitions of a plan.
 //!
 //! [`size`] reads sizes and durations as people write them; [`limits`] is what guest calls may take, [`grants`] what they
-//! may use beyond computing, [`retry`] when they are tried again; `fingerprint` is what
-//! tells one app from another; [`error`] says what is wrong, where, and what to do about it.
+//! may use beyond computing, [`retry`] when they are tried again; [`local`] knows the file systems of one machine alone;
+//! `fingerprint` is what tells one app from another; [`error`] says what is wrong, where, and what to do about it.
 //!
 //! Nothing here runs a component or knows what is in one.
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
@@ -21,6 +21,7 @@ mod fingerprint;
 pub mod fuzzing;
 pub mod grants;
 pub mod limits;
+pub mod local;
 mod manifest;
 pub mod package;
 pub mod retry;

@@ -120,6 +120,7 @@ pub(crate) struct ListedTable {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "a table")]
 pub(crate) struct QueryTable {
     pub(crate) deadline: Option<Spanned<Time>>,
+    pub(crate) max_deadline: Option<Spanned<Time>>,
     pub(crate) floor: Option<Spanned<Share>>,
     pub(crate) require: Vec<String>,
 }

@@ -73,8 +73,12 @@ fn promises(args: &QueryArgs, app: &App, query: &Bytes, slots: usize) -> Request
     let request = request(app, query, slots);
     let mut required = request.required;
     required.extend(args.require.iter().map(|key| PartitionKey::from(key.as_str())));
+    let deadline = args.deadline.unwrap_or(request.deadline);
+    // Whoever asks here owns the machine: a leaf's default limit is none beside a longer deadline.
+    let leaf_time = request.leaf_time.map(|time| if app.limits.leaf.time.is_none() { time.max(deadline) } else { time });
     Request {
-        deadline: args.deadline.unwrap_or(request.deadline),
+        deadline,
+        leaf_time,
         floor: args.floor.unwrap_or(request.floor),
         required,
         ..request

@@ -39,6 +39,12 @@ pub trait Content: Send + Sync + Debug {
         None
     }
 
+    /// The number of the file system that it lies on, if a read there may never return, as on a network file system whose
+    /// server is gone; `None` when reads return soon.
+    fn remote(&self) -> Option<u64> {
+        None
+    }
+
     /// True when it is known that it cannot be read: its leaf is claimed first, so that a query that needs all of its
     /// partitions does not run the others in vain.
     fn is_unreadable(&self) -> bool {

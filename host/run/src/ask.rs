@@ -54,7 +54,7 @@ pub fn request(app: &App, query: &Bytes, slots: usize) -> Request {
         required: app.required.clone(),
         order: app.order,
         slots,
-        leaf_time: app.limits.leaf.time,
+        leaf_time: Some(app.leaf_time()),
         leaf_output: app.limits.leaf.output,
         partials_memory: partials,
         retry: app.retry.query(),

@@ -27,6 +27,7 @@ pub use frond_sandbox::Role;
 pub use frond_sandbox::Slots;
 pub use frond_sandbox::compiler::child::{Orders as CompileOrders, run as compile_as_child};
 pub use frond_sandbox::inspect::MAX_SIZE;
+pub use frond_sandbox::file_calls;
 pub use frond_sandbox::private_folder;
 pub use frond_tls::Trust;
 pub use load::{Components, Loading, load};

@@ -3,8 +3,11 @@
 //! wasmtime trusts what it deserialises, so only a folder that nobody else can write to is used, and a file in it is
 //! only ever made by renaming what this process compiled. Nothing of a user's or from a network is ever loaded.
 //!
+//! A file is read, and not mapped into memory: of a file that somebody truncates, a mapping ends the process with SIGBUS when
+//! a guest next runs that code. The whole file is read for its checksum in any case.
+//!
 //! What was used longest ago goes when there is more than may be kept. Processes need no lock for that: a file that goes
-//! while another one looks at it is compiled anew there, and what is mapped into memory stays usable.
+//! while another one looks at it is compiled again there, and code that was loaded stays usable.
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
@@ -69,16 +72,19 @@ impl Cache {
     pub(crate) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
         let path = self.path(engine, digest);
         let found = fs::symlink_metadata(&path).ok()?;
-        if !found.is_file() || !is_private(&found) || !is_whole(&path, found.len()).unwrap_or(false) {
+        if !found.is_file() || !is_private(&found) {
             return None;
         }
+        let mut file = File::open(&path).ok()?;
+        let code = whole(&mut file, found.len()).ok().flatten()?;
         #[expect(
             unsafe_code,
-            reason = "the file is this user's own, in a folder that nobody else can write to, and is as `store` made it"
+            reason = "the file is this user's own, in a folder that nobody else can write to, and these bytes of it are as \
+                      `store` made them"
         )]
-        let loaded = unsafe { Component::deserialize_file(engine, &path) };
+        let loaded = unsafe { Component::deserialize(engine, &code) };
         // That it was used decides what is evicted; where that cannot be noted, it was made when it was made.
-        let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        let _ = file.set_modified(SystemTime::now());
         loaded.ok()
     }
 
@@ -155,23 +161,17 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// True when the file ends with the checksum of the rest. wasmtime looks no further than at the headers: a file that a
-/// full disk or a crash has damaged would be run.
-fn is_whole(path: &Path, size: u64) -> io::Result<bool> {
-    let Some(mut left) = size.checked_sub(TRAILER as u64) else {
-        return Ok(false);
-    };
-    let (mut file, mut sum, mut chunk) = (File::open(path)?, Checksum::default(), vec![0; CHUNK]);
-    while left > 0 {
-        let length = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let part = chunk.get_mut(..length).unwrap_or_default();
-        file.read_exact(part)?;
-        sum.add(part);
-        left -= length as u64;
-    }
-    let mut trailer = [0; TRAILER];
-    file.read_exact(&mut trailer)?;
-    Ok(trailer == sum.trailer())
+/// The compiled code in a file, if it ends with the code's checksum. wasmtime looks no further than at the headers: a file
+/// that a full disk or a crash has damaged would be run.
+fn whole(file: &mut File, size: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut code = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+    file.take(size.saturating_add(1)).read_to_end(&mut code)?;
+    let Some((rest, trailer)) = code.split_last_chunk::<TRAILER>() else { return Ok(None) };
+    let mut sum = Checksum::default();
+    rest.chunks(CHUNK).for_each(|chunk| sum.add(chunk));
+    let is_whole = *trailer == sum.trailer();
+    code.truncate(code.len() - TRAILER);
+    Ok(is_whole.then_some(code))
 }
 
 /// Against accidents only: whoever can write to the folder could as well write a right one. Fast, as it is taken of

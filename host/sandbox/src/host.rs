@@ -10,10 +10,11 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha12Rng;
 use wasmtime::WasmBacktrace;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
-use crate::grants::{Directory, Granted, Grants};
+use crate::files::{Files, Node};
+use crate::grants::Granted;
 use crate::http::Http;
 use crate::http::retry_after::RetryAfter;
 use crate::limits::{Limits, Meter};
@@ -130,7 +131,10 @@ pub(crate) struct Host {
     retry_after: Option<RetryAfter>,
     wasi: Option<WasiCtx>,
     http: Option<Box<Http>>,
-    table: ResourceTable,
+    files: Option<Files>,
+    /// Granted folders, once they are open, each with the guest's name for it.
+    pub(crate) folders: Option<Vec<(Arc<Node>, String)>>,
+    pub(crate) table: ResourceTable,
 }
 
 impl Host {
@@ -153,13 +157,15 @@ impl Host {
             retry_after: None,
             wasi: None,
             http: None,
+            files: None,
+            folders: None,
             table,
         }
     }
 
-    /// What the guest holds of the host's.
-    pub(crate) fn table(&self) -> &ResourceTable {
-        &self.table
+    /// Bounds on the files that the guest holds. Most guests hold none.
+    pub(crate) fn files(&mut self) -> Files {
+        self.files.get_or_insert_default().clone()
     }
 
     /// Notes that the guest was refused `what`, and the remedy.
@@ -194,11 +200,11 @@ impl Host {
 impl WasiView for Host {
     /// Most leaves never ask for WASI: its state is only made for those that do.
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let Self { log, limits, seed, granted, refusal, wasi, table, .. } = self;
+        let Self { log, limits, seed, granted, wasi, table, .. } = self;
         let ctx = wasi.get_or_insert_with(|| {
             let mut builder = nothing_granted(log.insert(Log::new(limits.log)), *seed);
             if let Some(grants) = granted.get() {
-                grant(&mut builder, grants, refusal);
+                builder.envs(&grants.env);
             }
             builder.build()
         });
@@ -216,18 +222,6 @@ impl WasiHttpView for Host {
             Box::new(Http::new(granted.clone(), refusal, retry_after, *deadline))
         });
         WasiHttpCtxView { hooks, table, ctx }
-    }
-}
-
-/// The files and the environment variables that are granted.
-fn grant(builder: &mut WasiCtxBuilder, grants: &Grants, refusal: &mut Option<Refusal>) {
-    builder.envs(&grants.env);
-    for Directory { host, guest } in &grants.directories {
-        // It was there when the app was loaded.
-        if let Err(error) = builder.preopened_dir(host, guest, FsPerms::ReadOnly) {
-            let what = format!("the folder granted as {guest} cannot be opened: {error}");
-            refusal.get_or_insert_default().record(&what, "see to the folder, or remove the grant from frond.toml");
-        }
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod retry_after;
 #[cfg(test)]
 mod tests;
 
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -93,18 +94,8 @@ impl Hooks {
     fn admit(&self, request: &http::Request<WasiBody>) -> Result<(Exchange, OwnedSemaphorePermit), Error> {
         let uri = request.uri();
         let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
-        // Whoever is asked must be who is written, also for those who read the request on its way.
-        if authority.as_str().contains('@') || authority.host().is_empty() {
-            return Err(Error::HttpRequestUriInvalid);
-        }
         let tls = uri.scheme() == Some(&Scheme::HTTPS);
-        let port = match (authority.port_u16(), tls) {
-            (Some(port), _) => port,
-            // What stands there is none.
-            (None, _) if authority.as_str() != authority.host() => return Err(Error::HttpRequestUriInvalid),
-            (None, true) => 443,
-            (None, false) => 80,
-        };
+        let port = port(authority.as_str(), authority.host(), tls).ok_or(Error::HttpRequestUriInvalid)?;
         let target = Target::read(authority.host());
         let asked = quoted(&format!("{} {}://{authority}", request.method(), if tls { "https" } else { "http" }));
         let refuse = |why: &str, remedy: String, error: Error| {
@@ -143,6 +134,21 @@ impl Hooks {
             retry_after: self.retry_after.clone(),
         };
         Ok((exchange, permit))
+    }
+}
+
+/// The port of an authority, which must be a plain host and, after a colon, a plain number: whoever is asked must be who
+/// is written, also for those who read the request on its way. The parser that made the authority takes more.
+fn port(authority: &str, host: &str, tls: bool) -> Option<u16> {
+    let bare = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']')?.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)),
+    };
+    // With a user before the host, this is no prefix.
+    match authority.strip_prefix(host).filter(|_| bare)? {
+        "" => Some(if tls { 443 } else { 80 }),
+        // Neither a sign nor leading zeros nor a space.
+        rest => rest.strip_prefix(':').and_then(|text| text.parse().ok().filter(|port: &u16| port.to_string() == text)),
     }
 }
 

@@ -11,6 +11,7 @@ mod contract;
 mod differ;
 mod fit;
 mod parts;
+pub(crate) mod proposals;
 pub mod report;
 mod types;
 
@@ -123,6 +124,12 @@ pub enum Misfit {
     /// Compiling it takes more than a compiler gets, or would by what there is in it.
     #[error("cannot be compiled: {0}")]
     TooCostly(String),
+    /// Uses extensions of WebAssembly that are turned off.
+    #[error(
+        "uses what this host has turned off of WebAssembly: {0}\n\
+         (build it without; such as in Rust without `-C target-feature=+atomics` for threads)"
+    )]
+    Proposals(String),
     /// wasmtime refuses it.
     #[error("does not fit the contract: {0}\n(build it against version {VERSION} of the contract)")]
     Incompatible(String),

@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use frond_root::{Attempt, Bound, Failure, FailureKind, Limit, Partition, Scatter, Scope, Usage};
+use frond_root::{Attempt, Bound, Content, Failure, FailureKind, Limit, Partition, Scatter, Scope, Usage};
 use sha2::{Digest, Sha256};
 
 use crate::bindings::PartitionIn;
 use crate::brief;
 use crate::call::{Call, Called};
 use crate::component::{Plugin, Ready};
+use crate::files;
 use crate::grants::{Granted, Grants};
 use crate::host::{Caller, Seed};
 use crate::limits::Limits;
-use crate::park::Seat;
+use crate::park::{self, Seat};
 use crate::places::{Place, Places};
 use crate::stop::{Stop, classify};
 
@@ -51,18 +52,19 @@ impl Leaf {
         index: u32,
         seat: &Seat,
     ) -> Called<Bytes> {
-        let data = match self.content(&attempt) {
+        let data = match self.content(&attempt, seat) {
             Ok(data) => data,
             Err(failure) => return unbegun(attempt, failure),
         };
         let scatter = attempt.scatter().clone();
         let key = scatter.plan().get(attempt.index()).map_or("", |partition| partition.key.as_str());
         let deadline = attempt.deadline().into_std();
+        let limits = if seat.waker.is_some() { self.limits } else { brief::bounded(&self.limits) };
         let call = Call {
             plugin: &self.plugin,
             ready,
             place,
-            limits: &self.limits,
+            limits: &limits,
             scope: Scope::Leaf,
             deadline,
             time: Some(attempt.limit()),
@@ -94,7 +96,7 @@ impl Leaf {
     }
 
     /// The partition's bytes, unless its guest pulls them.
-    fn content(&self, attempt: &Attempt) -> Result<Bytes, Failure> {
+    fn content(&self, attempt: &Attempt, seat: &Seat) -> Result<Bytes, Failure> {
         let Some(partition) = attempt.partition() else {
             return Err(Failure::new(FailureKind::InvalidPartition, "is not in the plan"));
         };
@@ -107,7 +109,14 @@ impl Leaf {
             let limit = Limit::new(Scope::Leaf, Bound::Partition, limit);
             return Err(Failure::new(FailureKind::InvalidPartition, message).ended_by(limit));
         }
-        partition.content.whole()
+        let deadline = attempt.deadline().into_std();
+        let stopped = Caller::stopper_of(attempt.scatter(), deadline);
+        let read = files::pull(&partition.content, |content: &dyn Content| content.whole());
+        match park::run(read, seat.waker.as_ref(), deadline, stopped) {
+            Ok(read) => read,
+            Err(Stop::Time) => Err(classify(&Stop::Time.into()).ended_by(attempt.limit())),
+            Err(stop) => Err(classify(&stop.into())),
+        }
     }
 }
 

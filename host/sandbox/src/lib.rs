@@ -21,6 +21,7 @@ pub mod clock;
 pub mod compiler;
 pub mod component;
 pub mod engine;
+mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod grants;
@@ -53,6 +54,7 @@ pub use clock::Clock;
 pub use compiler::{CompileLimits, Compiler};
 pub use component::{LoadError, Plugin};
 pub use engine::{Sandbox, Settings};
+pub use files::threads::{Usage as FileCalls, usage as file_calls};
 pub use grants::Grants;
 pub use inspect::Role;
 pub use leaf::Leaf;

@@ -8,6 +8,7 @@ use frond_root::Emission;
 use wasmtime::component::{ComponentType, Linker, Lower, WasmList};
 use wasmtime::{Engine, StoreContextMut};
 
+use crate::files::pull;
 use crate::host::{Caller, Host};
 use crate::stop::Stop;
 
@@ -33,14 +34,20 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     source.func_wrap("size", |store: StoreContextMut<'_, Host>, (): ()| {
         Ok((store.data().caller.content().map_or(0, |content| content.size()),))
     })?;
-    source.func_wrap("read", |store: StoreContextMut<'_, Host>, (offset, len): (u64, u32)| {
-        let Some(content) = store.data().caller.content() else {
-            return Ok((Bytes::new(),));
-        };
-        let left = content.size().saturating_sub(offset);
-        let len = u64::from(len.min(MAX_READ)).min(left);
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
-        Ok((content.read(offset, len).map_err(Stop::Content)?,))
+    source.func_wrap_async("read", |store: StoreContextMut<'_, Host>, (offset, len): (u64, u32)| {
+        Box::new(async move {
+            let Some(content) = store.data().caller.content() else {
+                return Ok((Bytes::new(),));
+            };
+            let left = content.size().saturating_sub(offset);
+            let len = u64::from(len.min(MAX_READ)).min(left);
+            if len == 0 {
+                return Ok((Bytes::new(),));
+            }
+            let len = usize::try_from(len).unwrap_or(usize::MAX);
+            let read = pull(content, move |content| content.read(offset, len)).await;
+            Ok((read.map_err(Stop::Content)?,))
+        })
     })?;
     Ok(linker)
 }

@@ -96,18 +96,19 @@ impl Guests {
         if !self.brevity.is_likely() {
             return None;
         }
-        let began = Instant::now();
-        let watch = self.clock.watch();
+        let (began, watch, limits) = (Instant::now(), self.clock.watch(), brief::bounded(&self.limits));
         let call = || {
             let given_up = until.min(began + brief::AT_MOST);
-            self.prepared(scope, until, (given_up, place), &watch, None).run(Caller::Other(flag.clone()), work)
+            let call = self.prepared(scope, until, (given_up, place), &watch, None);
+            Call { limits: &limits, ..call }.run(Caller::Other(flag.clone()), work)
         };
         // A bug of ours is met again on the other thread, and told there.
         let called = catch_unwind(AssertUnwindSafe(call));
-        self.brevity.learn(began.elapsed());
-        called
-            .ok()
-            .filter(|called| called.result.as_ref().err().is_none_or(|failure| failure.kind != FailureKind::OutOfTime))
+        let took = began.elapsed();
+        self.brevity.learn(took);
+        let called = called.ok()?;
+        let kept = |failure: &Failure| !brief::is_given_up(failure, took, &self.limits, &self.brevity);
+        called.result.as_ref().err().is_none_or(|failure| kept(failure)).then_some(called)
     }
 
     /// The component.

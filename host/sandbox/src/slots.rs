@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use frond_root::{Attempt, FailureKind, LeafRunner, Outcome, Scatter, Usage};
+use frond_root::{Attempt, LeafRunner, Outcome, Scatter, Usage};
 
 use crate::bed::Bed;
+use crate::brief::is_given_up;
 use crate::clock::Clock;
 use crate::host::Caller;
 use crate::leaf::Leaf;
@@ -230,9 +231,10 @@ impl Query {
         let took = began.elapsed();
         let output = called.result.as_ref().map_or(0, |partial| partial.len() as u64);
         let usage = Usage { output, ..called.usage };
+        let brevity = self.leaf.plugin.brevity();
         let given_up = seat.waker.is_none()
-            && called.result.as_ref().is_err_and(|failure| failure.kind == FailureKind::OutOfTime)
-            && now() < deadline;
+            && now() < deadline
+            && called.result.as_ref().is_err_and(|failure| is_given_up(failure, took, &self.leaf.limits, brevity));
         // What a failed call wrote is in its failure.
         let wrote = called.log.as_ref().filter(|log| called.result.is_ok() && log.written() > 0);
         let log = wrote.map(|log| log.read().shown()).unwrap_or_default();

@@ -11,13 +11,14 @@ mod common;
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use frond_sandbox::component::Origin;
-use frond_sandbox::{Compiler, Limits, Role, Settings};
+use frond_sandbox::{Compiler, Leaf, LeafHost, Limits, Role, Settings};
 use tempfile::TempDir;
 
-use common::{Host, PATIENCE, guest, wat};
+use common::{App, Host, PATIENCE, guest, wat};
 
 fn folder() -> TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
@@ -105,6 +106,28 @@ fn what_others_could_have_written_is_not_used() {
     symlink(&moved, &file).unwrap();
     assert_eq!(load(dir.path(), true), Origin::Compiled);
     assert_eq!(load(dir.path(), true), Origin::Cached);
+}
+
+#[test]
+fn code_that_was_loaded_runs_on_whatever_becomes_of_its_file() {
+    let dir = folder();
+    // Twice: code that was compiled here lies in memory in any case.
+    for origin in [Origin::Compiled, Origin::Cached] {
+        let host = host(dir.path());
+        let plugin = host.plugin(&guest("faulty"), &[Role::Leaf], true);
+        assert_eq!(plugin.origin(), origin);
+        let leaf = Leaf { plugin, limits: Limits::default(), deterministic: false, grants: Arc::default() };
+        let app = App { leaves: LeafHost::new(host.slots.clone(), leaf), ..host.faulty(Limits::default(), Limits::default()) };
+        let kept: Vec<_> = compiled(dir.path()).into_iter().map(|file| (fs::read(&file).unwrap(), file)).collect();
+        for (_, file) in &kept {
+            File::options().write(true).open(file).unwrap().set_len(0).unwrap();
+        }
+        // Were the file mapped, this would end the process with SIGBUS.
+        assert_eq!(app.obey(&host, "clock", PATIENCE).slug(), "ok");
+        for (code, file) in kept {
+            fs::write(file, code).unwrap();
+        }
+    }
 }
 
 /// A folder that cannot be used is a warning, and everything works without it.

@@ -101,7 +101,7 @@ fn merges_that_were_brief_before_are_stopped_and_told_all_the_same() {
         Answer::Failed { reason, .. } => panic!("{query}: {reason:?}"),
         Answer::Complete { .. } | Answer::Partial { .. } => "ok",
     };
-    for (command, told) in [("spin", "out-of-time"), ("sleep", "out-of-time"), ("trap", "trap"), ("ok", "ok")] {
+    for (command, told) in [("spin", "out-of-time"), ("sleep", "out-of-time"), ("trap", "trap"), ("ok", "ok"), ("allocate", "ok")] {
         for _ in 0..20 {
             assert_eq!(slug("{}"), "ok");
         }

@@ -108,7 +108,9 @@ fn a_granted_folder_that_has_gone_is_named() {
     let (host, folder) = (Host::new(1, Limits::default()), folders());
     let directory = Directory { host: folder.path().join("gone"), guest: "/data".to_owned() };
     let app = host.granted(Grants { directories: vec![directory], ..Grants::default() });
-    let failure = app.obey(&host, "panic", PATIENCE).failure();
+    // Who asks for no file is none the wiser.
+    assert_eq!(app.obey(&host, "panic", PATIENCE).slug(), "trap");
+    let failure = app.obey(&host, "read-file:/data/fares.csv", PATIENCE).failure();
     assert_eq!(failure.kind.slug(), "host-call-denied");
     assert!(failure.message.starts_with("the folder granted as /data cannot be opened: "), "{failure}");
 }

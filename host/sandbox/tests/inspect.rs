@@ -12,7 +12,7 @@ use std::fs::File;
 
 use bytes::Bytes;
 use frond_root::Partition;
-use frond_sandbox::inspect::{MAX_SIZE, Misfit, surface};
+use frond_sandbox::inspect::{MAX_SIZE, Misfit, report, surface};
 use frond_sandbox::{Compiler, Limits, LoadError, Plugin, Role, Settings};
 use proptest::prelude::*;
 
@@ -179,6 +179,36 @@ fn names_cannot_drive_a_terminal() {
     for misfit in [surface(b"\x1b[2J not wasm"), surface(b"\0asm\x1b[2J not wasm")] {
         let text = misfit.unwrap_err().to_string();
         assert!(!text.contains('\x1b'), "{text:?}");
+    }
+}
+
+#[test]
+fn proposals_that_are_turned_off_are_named() {
+    let host = host(Limits::default());
+    for (core, name) in [
+        ("(memory 1 1 shared)", "threads"),
+        ("(tag)", "exceptions"),
+        ("(type (struct))", "gc"),
+        ("(table 1 externref)", "gc (of which externref is a part)"),
+        ("(func (result i64 i64) (i64.add128 (i64.const 1) (i64.const 1) (i64.const 1) (i64.const 1)))", "wide-arithmetic"),
+    ] {
+        let wasm = wat::leaf(core, wat::OK);
+        let Err(LoadError::Misfit(Misfit::Proposals(named))) = load(&host, &wasm) else { panic!("{core}") };
+        assert!(named.split(", ").any(|one| one == name), "{core}: {named}");
+        assert_eq!(report(&wasm).map(drop), Err(Misfit::Proposals(named)), "{core}");
+    }
+    // What is turned on is not refused for it.
+    for core in [
+        "(func $f (return_call $f))",
+        "(func (result v128) (v128.const i32x4 1 2 3 4))",
+        "(memory i64 1)",
+        "(func (param funcref))",
+        "(func (result i32 i32) (i32.const 1) (i32.const 2))",
+        "(type $f (func)) (func (param (ref $f)))",
+    ] {
+        let wasm = wat::leaf(core, wat::OK);
+        assert!(report(&wasm).is_ok(), "{core}");
+        load(&host, &wasm).unwrap_or_else(|error| panic!("{core}: {error}"));
     }
 }
 

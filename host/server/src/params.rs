@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path};
 use bytes::{Bytes, BytesMut};
+use frond_app::App;
 use frond_app::size::{parse_duration, show_size};
 use frond_root::{Floor, PartitionKey};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
@@ -76,6 +77,21 @@ impl Promises {
             }
         }
         Ok(promises)
+    }
+
+    /// Checks the deadline against the longest that the app's own settings allow. A job's timeout is not bound by that: jobs
+    /// leave slots to queries.
+    pub(crate) fn within(&self, app: &App) -> Result<(), Problem> {
+        match self.deadline {
+            Some(deadline) if deadline > app.max_deadline => {
+                let (asked, most) = (deadline.as_secs_f64(), app.max_deadline.as_secs_f64());
+                Err(Problem::bad_request(format!(
+                    "`deadline` is {asked}s: the longest that this app allows is {most}s\n\
+                     (ask for less, submit a job, or raise `query.max-deadline` in the app's frond.toml)"
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

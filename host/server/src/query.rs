@@ -73,7 +73,7 @@ struct Held {
     path = "/v1/apps/{app}/query",
     params(
         ("app" = String, Path, description = "The app's name"),
-        ("deadline" = Option<String>, Query, description = "From the request to the answer, such as `500ms` or `2s`; by default the app's", example = "2s"),
+        ("deadline" = Option<String>, Query, description = "From the request to the answer, such as `500ms` or `2s`; by default the app's, and at most its `query.max-deadline`", example = "2s"),
         ("floor" = Option<String>, Query, description = "What an answer must stand on: `all`, `best-effort`, or a share of the weight such as `0.8` or `80%`; by default the app's", example = "best-effort"),
         ("require" = Option<Vec<String>>, Query, description = "Partitions without which there is no answer; adds to the app's"),
         ("prefer" = Option<String>, Header, description = "`respond-async`: the query becomes a job, whose timeout is `deadline`; with `wait=10`, answers once that has ended, if it does within so many seconds. Ignored by a server that takes no jobs"),
@@ -140,6 +140,7 @@ async fn take_on(
     let limits = &settings.config.limits;
     let promises = Promises::read(uri.query(), limits.deadline.0)?;
     let version = version(server, app)?;
+    promises.within(&version.wired.app)?;
     let form = Form::wanted(headers, &version.wired.app.content_type);
     let place = holder.place()?;
     let query = params::body(headers, body, limits.query.0, limits.body_time.0).await?;

@@ -74,6 +74,10 @@ pub const COMMANDS: &[Command] = &[
     ("clock", |order| report(order, outside::clock())),
     ("env", |order| report(order, outside::everything())),
     ("files", |order| report(order, outside::files(order.text))),
+    // Reads a file, opens it without end, or counts a folder's entries; `unavailable` if it cannot.
+    ("read-file", |order| report(order, outside::read_file(order.text)?)),
+    ("open-many", |order| outside::open_many(order.text).and_then(|()| ok(order))),
+    ("list-folder", |order| report(order, outside::list_folder(order.text)?)),
     ("config", |order| report(order, outside::config(order.text))),
     ("sockets", |order| outside::socket().and_then(|()| ok(order))),
     // Asks over HTTP: of its text, the words are a method, a URL, and how many bytes to send.
@@ -84,6 +88,7 @@ pub const COMMANDS: &[Command] = &[
     ("remaining", |order| report(order, json!({ "remaining-ms": frond_plugin::remaining().as_millis() as u64 }))),
     ("read-source", read_source),
     ("read-source-huge-len", read_source_huge_len),
+    ("read-source-at", |order| report(order, json!({ "read": source::read(order.number, 16).len() }))),
 ];
 
 /// Runs a command, written as `name` or `name:number`; any other is `ok`.
@@ -181,6 +186,12 @@ pub fn grow_memory() -> ! {
     loop {
         held.push(black_box(vec![1_u8; 1 << 20]));
     }
+}
+
+/// Allocates and fills 40 MiB, more than a call may have that runs where it is asked for.
+pub fn allocate() -> std::result::Result<(), Failure> {
+    black_box(vec![1_u8; 40 << 20]);
+    Ok(())
 }
 
 /// `allocate-mib:N` allocates and touches N MiB, then succeeds.

@@ -20,6 +20,7 @@ pub const COMMANDS: &[Command] = &[
     ("spin", || leaf::spin()),
     ("sleep", || leaf::sleep()),
     ("grow-memory", || leaf::grow_memory()),
+    ("allocate", leaf::allocate),
     ("recurse", || leaf::recurse()),
     ("flood-stderr", leaf::flood_stderr),
     ("invalid-query", || Err(Failure::invalid_query("as the query asked"))),

@@ -100,6 +100,31 @@ pub fn files(path: &str) -> Value {
     })
 }
 
+/// The size and the beginning of the file at `path`.
+pub fn read_file(path: &str) -> Result<Value, Failure> {
+    let bytes = std::fs::read(path).map_err(Failure::unavailable)?;
+    let text = String::from_utf8_lossy(bytes.get(..200).unwrap_or(&bytes)).into_owned();
+    Ok(json!({ "size": bytes.len(), "text": text }))
+}
+
+/// Opens the file at `path` again and again, and closes none.
+pub fn open_many(path: &str) -> Result<(), Failure> {
+    let mut open = Vec::new();
+    loop {
+        open.push(std::fs::File::open(path).map_err(|error| Failure::unavailable(format!("{}: {error}", open.len())))?);
+    }
+}
+
+/// How many entries the folder at `path` has, and of which kinds.
+pub fn list_folder(path: &str) -> Result<Value, Failure> {
+    let (mut files, mut folders, mut others) = (0, 0, 0);
+    for entry in std::fs::read_dir(path).map_err(Failure::unavailable)? {
+        let kind = entry.and_then(|entry| entry.file_type()).map_err(Failure::unavailable)?;
+        *(if kind.is_file() { &mut files } else if kind.is_dir() { &mut folders } else { &mut others }) += 1;
+    }
+    Ok(json!({ "files": files, "folders": folders, "others": others }))
+}
+
 /// Commands that would harm the machine natively, or mean nothing there.
 #[cfg(not(target_family = "wasm"))]
 #[expect(clippy::panic, reason = "a test that gets here is wrong")]

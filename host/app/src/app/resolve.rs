@@ -14,6 +14,8 @@ use crate::package::Package;
 
 pub(crate) const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
 pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+/// The longest deadline that a query may ask for, unless the app has a longer one or says otherwise.
+pub(crate) const DEFAULT_MAX_DEADLINE: Duration = Duration::from_secs(60);
 
 /// The longest name, in bytes: it stands in progress lines and metrics.
 const MAX_NAME: usize = 100;
@@ -33,6 +35,7 @@ pub(crate) fn resolve(dir: &Path, text: &Text) -> Result<Package, AppError> {
     if let Some(source) = &manifest.source {
         agree_on_split(text, &source.kind, split.map(Spanned::span))?;
     }
+    let (deadline, max_deadline) = deadlines(text, &manifest.query)?;
     let source = manifest.source.map(|table| source::resolve(text, dir, table, limits.partition));
     Ok(Package {
         dir: dir.to_path_buf(),
@@ -43,7 +46,8 @@ pub(crate) fn resolve(dir: &Path, text: &Text) -> Result<Package, AppError> {
         split: split.map(|table| component("split", table.get_ref())).transpose()?,
         order: order.unwrap_or_default(),
         source: source.transpose()?,
-        deadline: deadline(text, &manifest.query)?,
+        deadline,
+        max_deadline,
         floor: floor(text, manifest.query.floor)?,
         required: manifest.query.require.into_iter().map(PartitionKey::from).collect(),
         grants: grants::resolve(text, dir, manifest.grants)?,
@@ -100,6 +104,21 @@ fn content_type(text: &Text, written: Option<Spanned<String>>) -> Result<String,
     }
     let wrong = format!("`{}` is not a media type", written.get_ref().escape_debug());
     Err(text.refuse(written.span().start, "content-type", wrong, "such as application/json or text/plain"))
+}
+
+/// The deadline of a query that asks for none, and the longest that one may ask for.
+fn deadlines(text: &Text, query: &QueryTable) -> Result<(Duration, Duration), AppError> {
+    let deadline = deadline(text, query)?;
+    match &query.max_deadline {
+        None => Ok((deadline, deadline.max(DEFAULT_MAX_DEADLINE))),
+        Some(written) if written.get_ref().0 < deadline => Err(text.refuse(
+            written.span().start,
+            "query.max-deadline",
+            format!("is shorter than the app's own deadline of {}s", deadline.as_secs_f64()),
+            "write a longer one, or a shorter query.deadline",
+        )),
+        Some(written) => Ok((deadline, written.get_ref().0)),
+    }
 }
 
 fn deadline(text: &Text, query: &QueryTable) -> Result<Duration, AppError> {

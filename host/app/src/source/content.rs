@@ -150,6 +150,10 @@ impl Content for Piece {
         let file = FilePlace { path, stamp: self.file.stamp };
         serde_json::to_string(&Place::Piece { file, offset: self.span.offset, len: self.span.len }).ok()
     }
+
+    fn remote(&self) -> Option<u64> {
+        self.file.stamp.remote()
+    }
 }
 
 /// A file that could not be planned: its reason is written down with the plan.

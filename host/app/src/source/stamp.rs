@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::local::is_local;
+
 /// Bytes before the end that tell, once a file has grown, whether it is the same file.
 const TAIL: u64 = 256;
 
@@ -30,6 +32,9 @@ pub(super) struct Stamp {
     /// The file's identity, in the process that planned it: elsewhere the numbers are others.
     #[serde(skip)]
     here: Option<Identity>,
+    /// Whether it is known to lie on a file system of this machine alone.
+    #[serde(skip)]
+    local: bool,
 }
 
 /// A file, whatever its names, as long as file systems stay mounted.
@@ -67,7 +72,13 @@ impl Stamp {
             modified: (found.mtime(), found.mtime_nsec()),
             tail: if lively { Some(tail(file, size)?) } else { None },
             here: Some(Identity::of(found)),
+            local: is_local(file),
         })
+    }
+
+    /// The number of its file system, 0 where that is unknown, unless it is known to be one of this machine alone.
+    pub(super) fn remote(&self) -> Option<u64> {
+        (!self.local).then(|| self.here.map_or(0, |here| here.device))
     }
 
     /// Compares the open `file` with it.

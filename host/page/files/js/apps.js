@@ -102,7 +102,7 @@ function details(app) {
     h("div", { class: "panels" }, [
       (app.deadline_ms ?? null) === null ? null : panel("Promises", {}, facts([
         ["answer", visible(app.content_type)], ["source", app.source], ["order of partials", app.order],
-        ["deadline", duration(app.deadline_ms * 1000)], ["floor", floorWords(app.floor)],
+        ["deadline", duration(app.deadline_ms * 1000)], ["longest deadline", app.max_deadline_ms ? duration(app.max_deadline_ms * 1000) : null], ["floor", floorWords(app.floor)],
         ["required", app.require && app.require.length > 0 ? app.require.map((key) => visible(key, 120)).join(", ") : "none"],
         ["queries", queriesLine(app)],
       ])),

@@ -9,7 +9,7 @@ use wasmtime::Engine;
 
 use crate::compiler::weigh::weigh;
 use crate::engine::Tuning;
-use crate::inspect::{MAX_SIZE, Misfit};
+use crate::inspect::{MAX_SIZE, Misfit, proposals};
 use crate::stop::clip;
 
 /// Last byte of the answer: compiled code.
@@ -20,6 +20,8 @@ pub(super) const BROKEN: u8 = b'b';
 pub(super) const TOO_DEMANDING: u8 = b'd';
 /// Last byte of the answer: the text of [`Misfit::TooCostly`].
 pub(super) const TOO_COSTLY: u8 = b'e';
+/// Last byte of the answer: the text of [`Misfit::Proposals`].
+pub(super) const PROPOSALS: u8 = b'p';
 /// Last byte of the answer: the reason why there is no engine.
 pub(super) const ENGINE: u8 = b'm';
 
@@ -75,6 +77,7 @@ fn answer(orders: Orders, bytes: &[u8]) -> (u8, Vec<u8>) {
         Ok(Err(Misfit::Broken(why))) => (BROKEN, why.into_bytes()),
         Ok(Err(Misfit::TooCostly(why))) => (TOO_COSTLY, why.into_bytes()),
         Ok(Err(Misfit::TooDemanding(why))) => (TOO_DEMANDING, why.into_bytes()),
+        Ok(Err(Misfit::Proposals(why))) => (PROPOSALS, why.into_bytes()),
         Ok(Err(other)) => (BROKEN, other.to_string().into_bytes()),
         Err(why) => (ENGINE, why.into_bytes()),
     }
@@ -85,14 +88,17 @@ fn answer(orders: Orders, bytes: &[u8]) -> (u8, Vec<u8>) {
 /// # Errors
 /// An engine that this machine cannot make, as text; inside, the component's own fault.
 pub(super) fn compile(tuning: Tuning, bytes: &[u8]) -> Result<Result<Vec<u8>, Misfit>, String> {
-    if let Err(misfit) = weigh(bytes) {
-        return Ok(Err(misfit));
+    match weigh(bytes) {
+        // What is turned off is invalid, too, and has a better name.
+        Err(broken @ Misfit::Broken(_)) => return Ok(Err(proposals::misfit(bytes).unwrap_or(broken))),
+        Err(costly) => return Ok(Err(costly)),
+        Ok(()) => {}
     }
     let engine = Engine::new(&tuning.config()).map_err(|error| clip(&format!("{error:#}")))?;
     let compiled = engine.precompile_component(bytes);
     Ok(compiled.map_err(|error| match is_out_of_memory(&error) {
         true => Misfit::TooCostly(NO_MEMORY.to_owned()),
-        false => Misfit::TooDemanding(clip(&format!("{error:#}"))),
+        false => proposals::misfit(bytes).unwrap_or_else(|| Misfit::TooDemanding(clip(&format!("{error:#}")))),
     }))
 }
 

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-use super::child::{BROKEN, CODE, ENGINE, TOO_COSTLY, TOO_DEMANDING};
+use super::child::{BROKEN, CODE, ENGINE, PROPOSALS, TOO_COSTLY, TOO_DEMANDING};
 use super::{CompileLimits, Refusal};
 use crate::component::LoadError;
 use crate::engine::Tuning;
@@ -153,6 +153,7 @@ fn told(
         CODE => Ok(Ok(answer)),
         BROKEN => refused(Misfit::Broken(text(&answer)), false),
         TOO_DEMANDING => refused(Misfit::TooDemanding(text(&answer)), false),
+        PROPOSALS => refused(Misfit::Proposals(text(&answer)), false),
         TOO_COSTLY => refused(Misfit::TooCostly(text(&answer)), false),
         ENGINE => Err(LoadError::Engine(text(&answer))),
         other => Err(LoadError::Engine(format!("the compiler's answer ends with {other}"))),

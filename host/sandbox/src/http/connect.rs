@@ -11,7 +11,6 @@ use std::time::Instant;
 use frond_tls::TrustError;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -21,14 +20,11 @@ use wasmtime_wasi_http::Error;
 
 use super::exchange::Exchange;
 use crate::address::is_public;
+use crate::files::threads::{Resource, THREADS};
 use crate::grants::Target;
 
 #[cfg(test)]
 mod tests;
-
-/// Names that are looked up at once, by all calls together: the system's resolver cannot be interrupted, and holds a
-/// thread of the runtime for as long as it likes.
-static LOOKUPS: Semaphore = Semaphore::const_new(32);
 
 /// A connection, in clear or not.
 pub(super) enum Stream {
@@ -90,15 +86,11 @@ fn allowed(found: &[SocketAddr], private: bool) -> Result<Vec<SocketAddr>, Optio
     }
 }
 
+/// Asks the system's resolver, which cannot be interrupted: on a thread that may be lost to it.
 async fn resolve(name: String, port: u16) -> Result<Vec<SocketAddr>, Error> {
-    // It is never closed.
-    let place = LOOKUPS.acquire().await.map_err(|_| Error::DnsTimeout)?;
-    let lookup = tokio::task::spawn_blocking(move || {
-        let _place = place;
-        (name.as_str(), port).to_socket_addrs().map(Vec::from_iter)
-    });
-    let found = lookup.await.map_err(|_| Error::DnsTimeout)?;
-    found.map_err(|error| unresolved(Some(&error)))
+    let lane = THREADS.lane(&Resource::Names);
+    let found = lane.call(move || (name.as_str(), port).to_socket_addrs().map(Vec::from_iter)).await;
+    found.map_err(|_| Error::DnsTimeout)?.map_err(|error| unresolved(Some(&error)))
 }
 
 fn unresolved(error: Option<&io::Error>) -> Error {

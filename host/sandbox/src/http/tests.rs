@@ -54,6 +54,32 @@ fn only_a_plain_host_and_port_are_asked() {
     for uri in ["http://a.example@b.example/", "http://b.example@a.example/", "http://a.example:99999/", "/a"] {
         assert!(matches!(hooks.admit(&get(uri)), Err(Error::HttpRequestUriInvalid)), "{uri}");
     }
+    let ports = ["+80", "080", "00080", "", "-1", "80+", "0x50", "65536", "8_0", "80:80"];
+    let hosts = ["", ".", "a.example.", "a.example..", "[a.example]", "[::1", "[::1%25lo]", "[v1.a]", "[]", "a.example!"];
+    let odd = ports.map(|port| format!("a.example:{port}"));
+    let odd = odd.into_iter().chain(hosts.map(|host| format!("{host}:+80"))).chain(["a!b$c&'*,;=~".to_owned()]);
+    for authority in odd {
+        // What the parser takes, we do not.
+        if let Ok(uri) = http::Uri::builder().scheme("http").authority(authority.as_str()).path_and_query("/").build() {
+            let refused = hooks.admit(&get(&uri.to_string()));
+            assert!(matches!(refused, Err(Error::HttpRequestUriInvalid)), "{authority}");
+        }
+    }
+    for uri in ["http://a.example/", "http://A.Example.:80/", "https://a.example:443/"] {
+        assert!(hooks.admit(&get(uri)).is_ok(), "{uri}");
+    }
+    for (authority, host, tls, wanted) in [
+        ("[::1]", "[::1]", true, Some(443)),
+        ("[::1]:8", "[::1]", true, Some(8)),
+        ("127.1:65535", "127.1", false, Some(65535)),
+        ("a:+80", "a", false, None),
+        ("a: 80", "a", false, None),
+        ("a:\u{0664}", "a", false, None),
+        ("u@a:80", "a", false, None),
+        ("[::1]x:80", "[::1]", false, None),
+    ] {
+        assert_eq!(port(authority, host, tls), wanted, "{authority}");
+    }
     for uri in ["http://b.example/", "http://a.example:8080/", "http://a.example.b/"] {
         assert!(matches!(hooks.admit(&get(uri)), Err(Error::HttpRequestDenied)), "{uri}");
     }

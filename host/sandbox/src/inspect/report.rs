@@ -9,7 +9,7 @@ pub use super::fit::{Fit, Mismatch, MismatchKind};
 pub use super::parts::Demand;
 
 use super::fit::Look;
-use super::{Misfit, Role, parts, surface};
+use super::{Misfit, Role, parts, proposals, surface};
 use crate::component::hex;
 use crate::log::sanitise;
 use crate::stop::clip;
@@ -153,7 +153,8 @@ pub fn digest(bytes: &[u8]) -> String {
 pub fn report(bytes: &[u8]) -> Result<Report, Misfit> {
     let broken = |error: wasmparser::BinaryReaderError| Misfit::Broken(clip(&error.to_string()));
     let surface = surface(bytes)?;
-    let types = Validator::new().validate_all(bytes).map_err(broken)?;
+    let valid = Validator::new_with_features(proposals::OFFERED).validate_all(bytes);
+    let types = valid.map_err(|error| proposals::misfit(bytes).unwrap_or_else(|| broken(error)))?;
     let parts = parts::parts(bytes).map_err(broken)?;
     let (imports, exports) = names(bytes).map_err(broken)?;
     let look = Look { surface: &surface, types: &types };

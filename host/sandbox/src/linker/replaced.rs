@@ -1,4 +1,5 @@
-//! The few functions of WASI that are ours: sockets, whose refusal is noted, and what a guest is told of errors.
+//! The functions of WASI that are ours: files ([`crate::files`]), sockets, whose refusal is noted, and what a guest is told
+//! of errors.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
@@ -8,6 +9,7 @@ use wasmtime_wasi::p2::bindings::sockets::tcp::TcpSocket;
 use wasmtime_wasi::p2::bindings::sockets::udp::UdpSocket;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode as HttpCode;
 
+use crate::files::descriptor;
 use crate::host::Host;
 use crate::http::code_of;
 use crate::refusal::quoted;
@@ -19,6 +21,7 @@ const WASI: &str = "0.2.12";
 /// Puts ours in the place of WASI's.
 pub(super) fn replace(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
+    descriptor::link(linker, WASI)?;
     sockets(linker)?;
     errors(linker)?;
     linker.allow_shadowing(false);
@@ -62,13 +65,13 @@ fn errors(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.instance(&format!("wasi:io/error@{WASI}"))?.func_wrap(
         "[method]error.to-debug-string",
         |store: StoreContextMut<'_, Host>, (error,): (Resource<wasmtime::Error>,)| {
-            Ok((store.data().table().get(&error)?.to_string(),))
+            Ok((store.data().table.get(&error)?.to_string(),))
         },
     )?;
     linker.instance(&format!("wasi:http/types@{WASI}"))?.func_wrap(
         "http-error-code",
         |store: StoreContextMut<'_, Host>,
          (error,): (Resource<wasmtime::Error>,)|
-         -> wasmtime::Result<(Option<HttpCode>,)> { Ok((code_of(store.data().table().get(&error)?),)) },
+         -> wasmtime::Result<(Option<HttpCode>,)> { Ok((code_of(store.data().table.get(&error)?),)) },
     )
 }

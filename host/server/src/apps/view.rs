@@ -29,6 +29,8 @@ pub struct AppView {
     pub order: Option<&'static str>,
     /// How long a query may take, unless it says otherwise.
     pub deadline_ms: Option<f64>,
+    /// The longest deadline that a query may ask for.
+    pub max_deadline_ms: Option<f64>,
     /// How much an answer must stand on, unless the query says otherwise: `"all"`, `"best-effort"` or `{"at-least": 0.8}`.
     pub floor: Option<serde_json::Value>,
     /// Partitions that must be in every answer.
@@ -146,6 +148,7 @@ impl AppView {
             source: None,
             order: None,
             deadline_ms: None,
+            max_deadline_ms: None,
             floor: None,
             require: None,
             limits: None,
@@ -191,6 +194,7 @@ impl AppView {
                 MergeOrder::Partition => "partition",
             }),
             deadline_ms: Some(frond_root::answer::millis(app.deadline)),
+            max_deadline_ms: Some(frond_root::answer::millis(app.max_deadline)),
             floor: serde_json::to_value(app.floor).ok(),
             require: Some(app.required.iter().map(ToString::to_string).collect()),
             limits: Some(limits(app)),
@@ -250,7 +254,7 @@ fn limits(app: &App) -> LimitsView {
         time_ms: of.time.map(frond_root::answer::millis),
     };
     LimitsView {
-        leaf: call(&app.limits.leaf),
+        leaf: CallView { time_ms: Some(frond_root::answer::millis(app.leaf_time())), ..call(&app.limits.leaf) },
         merge: call(&app.limits.merge),
         split: app.split.as_ref().map(|_| call(&app.limits.split)),
         partition: app.limits.partition,

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+#[cfg(target_os = "linux")]
+use frond_app::local::is_kind_local;
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::Watching;
@@ -142,7 +144,7 @@ impl Watch {
 #[cfg(target_os = "linux")]
 fn tells_all(path: &Path) -> bool {
     // A folder that has gone meanwhile is no reason to look.
-    rustix::fs::statfs(path).map_or(true, |found| is_local(found.f_type))
+    rustix::fs::statfs(path).map_or(true, |found| is_kind_local(found.f_type))
 }
 
 /// As on Linux.
@@ -151,37 +153,9 @@ fn tells_all(_: &Path) -> bool {
     true
 }
 
-/// Whether a file system is changed by this kernel alone, by its magic number (`man 2 statfs`).
-#[cfg(target_os = "linux")]
-fn is_local(kind: impl Into<i64>) -> bool {
-    // bcachefs, btrfs, ext2 to ext4, f2fs, JFS, overlayfs, ramfs, reiserfs, tmpfs, XFS, ZFS.
-    const LOCAL: [i64; 11] = [
-        0xca45_1a4e,
-        0x9123_683e,
-        0xef53,
-        0xf2f5_2010,
-        0x3153_464a,
-        0x794c_7630,
-        0x8584_58f6,
-        0x5265_4973,
-        0x0102_1994,
-        0x5846_5342,
-        0x2fc1_2fc1,
-    ];
-    LOCAL.contains(&(kind.into() & 0xffff_ffff))
-}
-
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-
-    #[test]
-    fn file_systems_that_others_change_are_looked_at() {
-        let [nfs, fuse, smb2, p9, ceph]: [i64; 5] = [0x6969, 0x6573_5546, 0xfe53_4d42, 0x0102_1997, 0x00c3_6400];
-        assert!([nfs, fuse, smb2, p9, ceph].iter().all(|kind| !is_local(*kind)));
-        let [ext4, tmpfs, overlay, btrfs]: [i64; 4] = [0xef53, 0x0102_1994, 0x794c_7630, -1_859_950_530];
-        assert!([ext4, tmpfs, overlay, btrfs].iter().all(|kind| is_local(*kind)));
-    }
 
     #[test]
     fn folders_that_others_change_are_looked_at_while_they_are_followed() {

@@ -84,7 +84,8 @@ impl Worker for Serving {
 
     fn request(&self, query: &Bytes) -> Request {
         let app = &self.version.wired.app;
-        Request { retry: app.retry.job(), ..frond_run::request(app, query, self.version.wired.slots) }
+        let (retry, leaf_time) = (app.retry.job(), Some(app.job_leaf_time()));
+        Request { retry, leaf_time, ..frond_run::request(app, query, self.version.wired.slots) }
     }
 
     async fn plan(&self, request: &Request) -> Result<Plan, Error> {

@@ -40,6 +40,9 @@ pub(super) struct Gauges {
     resident: Gauge,
     files: Gauge,
     threads: Gauge,
+    file_threads: Gauge,
+    file_calls: Gauge,
+    file_calls_stuck: Gauge,
     lost_lines: LostLines,
     pub(super) connections: Gauge<i64, AtomicI64>,
 }
@@ -57,6 +60,9 @@ impl Gauges {
             resident: Gauge::default(),
             files: Gauge::default(),
             threads: Gauge::default(),
+            file_threads: Gauge::default(),
+            file_calls: Gauge::default(),
+            file_calls_stuck: Gauge::default(),
             lost_lines: LostLines::default(),
             connections: Gauge::default(),
         };
@@ -78,6 +84,11 @@ impl Gauges {
         registry.register("resident_bytes", "The process's resident memory", gauges.resident.clone());
         registry.register("open_files", "The process's open file descriptors", gauges.files.clone());
         registry.register("threads", "The process's threads", gauges.threads.clone());
+        registry.register("file_threads", "Threads for calls on files and names", gauges.file_threads.clone());
+        let under_way = "Calls on granted folders, remote partitions and names under way";
+        registry.register("file_calls_running", under_way, gauges.file_calls.clone());
+        let stuck = "Those of the calls under way that nobody waits for any more";
+        registry.register("file_calls_stuck", stuck, gauges.file_calls_stuck.clone());
         registry.register("log_lines_lost", "Log lines that could not be written", gauges.lost_lines.0.clone());
         registry.register("http_connections", "Connections", gauges.connections.clone());
         gauges
@@ -93,6 +104,10 @@ impl Gauges {
         self.ahead.set(ahead.as_secs_f64());
         self.tenants.set(int(tenants));
         self.recent_bytes.set(int(server.recent.memory()));
+        let calls = frond_run::file_calls();
+        self.file_threads.set(int(calls.threads));
+        self.file_calls.set(int(calls.running));
+        self.file_calls_stuck.set(int(calls.stuck));
         // Linux tells; elsewhere these stay 0.
         if let Ok(status) = frond_files::read_text(Path::new("/proc/self/status"), frond_files::SETTINGS) {
             let field = |name: &str| {

@@ -1,0 +1,113 @@
+//! A file's bytes as a stream.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime_wasi::async_trait;
+use wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
+
+use super::threads::now;
+use super::{CHUNK, Files, Node, Refused, system};
+
+/// A read that is under way.
+type Reading = Pin<Box<dyn Future<Output = Result<Bytes, Refused>> + Send>>;
+
+/// A stream of the bytes of an open file from some offset.
+pub(super) struct FileStream {
+    files: Files,
+    node: Arc<Node>,
+    offset: u64,
+    state: State,
+    _place: OwnedSemaphorePermit,
+}
+
+enum State {
+    Idle,
+    Reading(Reading),
+    Read(Bytes),
+    Failed(io::Error),
+    Closed,
+}
+
+impl FileStream {
+    pub(super) fn new(files: &Files, node: &Arc<Node>, offset: u64) -> Result<Self, Refused> {
+        let place = files.open.clone().try_acquire_owned().map_err(|_| Refused::TooMany)?;
+        Ok(Self { files: files.clone(), node: node.clone(), offset, state: State::Idle, _place: place })
+    }
+
+    /// Begins a read unless one is under way, or over.
+    fn begin(&mut self, size: usize) {
+        if let State::Idle = self.state {
+            let (files, node, offset) = (self.files.clone(), self.node.clone(), self.offset);
+            self.state = State::Reading(Box::pin(async move {
+                let lane = node.file.lane.clone();
+                files.call(&lane, move || Ok(system::read(node.file()?, offset, size as u64)?)).await
+            }));
+        }
+    }
+
+    fn end(&mut self, read: Result<Bytes, Refused>) {
+        self.state = match read {
+            Ok(bytes) if bytes.is_empty() => State::Closed,
+            Ok(bytes) => State::Read(bytes),
+            Err(Refused::Io(error)) => State::Failed(error),
+            Err(Refused::Unserved(why)) => State::Failed(io::Error::other(why)),
+            Err(other) => State::Failed(io::Error::other(format!("{:?}", other.code()))),
+        };
+    }
+}
+
+#[async_trait]
+impl InputStream for FileStream {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        if size == 0 {
+            return match self.state {
+                State::Closed => Err(StreamError::Closed),
+                _ => Ok(Bytes::new()),
+            };
+        }
+        self.begin(size);
+        if let State::Reading(reading) = &mut self.state
+            && let Some(read) = now(reading.as_mut())
+        {
+            self.end(read);
+        }
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::Read(mut bytes) => {
+                let part = bytes.split_to(bytes.len().min(size));
+                self.offset += part.len() as u64;
+                self.state = if bytes.is_empty() { State::Idle } else { State::Read(bytes) };
+                Ok(part)
+            }
+            State::Failed(error) => Err(StreamError::LastOperationFailed(error.into())),
+            State::Closed => Err(StreamError::Closed),
+            waiting => {
+                self.state = waiting;
+                Ok(Bytes::new())
+            }
+        }
+    }
+
+    async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
+        if size > 0 {
+            self.begin(size);
+            self.ready().await;
+        }
+        self.read(size)
+    }
+}
+
+#[async_trait]
+impl Pollable for FileStream {
+    async fn ready(&mut self) {
+        self.begin(CHUNK);
+        if let State::Reading(reading) = &mut self.state {
+            let read = reading.as_mut().await;
+            self.end(read);
+        }
+    }
+}

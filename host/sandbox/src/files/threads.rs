@@ -1,0 +1,289 @@
+//! Thread pool for system calls that may never return: a read from a network mount whose server is gone, a lookup of a
+//! name. Such a call cannot be interrupted, so it must hold neither a leaf thread nor a thread of the runtime, whose pool is
+//! bounded and is waited for when the process ends. These threads are detached: the process ends without them.
+//!
+//! Bulkheads: the calls for one resource, such as a folder, share a [`Lane`], which bounds how many of them run at once. A
+//! call whose caller gave up is *stuck* until it returns; a lane with too many of those refuses further calls at once
+//! (circuit breaker), so that a dead mount costs some threads and some deadlines, and not all of them.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, oneshot};
+
+/// Maximum number of threads of the process's pool.
+pub(crate) const MAX_THREADS: usize = 512;
+/// Maximum number of calls of one lane that run at once.
+pub(crate) const MAX_AT_ONCE: usize = 64;
+/// Number of stuck calls from which a lane refuses further ones.
+pub(crate) const MAX_STUCK: usize = 8;
+/// How long a thread waits for a call before it ends.
+const IDLE: Duration = Duration::from_secs(10);
+/// Stack of a thread: enough for the system's resolver, whose modules may be anybody's.
+const STACK: usize = 1 << 20;
+
+/// The process's pool.
+pub(crate) static THREADS: LazyLock<Threads> = LazyLock::new(|| Threads::new(MAX_THREADS));
+
+/// A pool. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Threads(Arc<Shared>);
+
+struct Shared {
+    most: usize,
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    running: AtomicUsize,
+    stuck: AtomicUsize,
+    lanes: Mutex<HashMap<Resource, Weak<Lane>>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    calls: VecDeque<Box<dyn FnOnce() + Send>>,
+    threads: usize,
+    idle: usize,
+}
+
+/// What calls are made for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Resource {
+    /// A granted folder.
+    Folder(PathBuf),
+    /// Partitions on the file system of this number.
+    FileSystem(u64),
+    /// Names of hosts.
+    Names,
+}
+
+/// Calls in a pool: those that run, and of these the ones whose caller has given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Usage {
+    /// Threads that there are.
+    pub threads: usize,
+    /// Calls that run.
+    pub running: usize,
+    /// Of those, the ones that nobody waits for any more.
+    pub stuck: usize,
+}
+
+/// Number of threads and calls of the process's pool.
+#[must_use]
+pub fn usage() -> Usage {
+    THREADS.usage()
+}
+
+impl Threads {
+    /// An empty pool of at most `most` threads.
+    pub(crate) fn new(most: usize) -> Self {
+        Self(Arc::new(Shared {
+            most,
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            running: AtomicUsize::new(0),
+            stuck: AtomicUsize::new(0),
+            lanes: Mutex::default(),
+        }))
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            threads: lock(&self.0.queue).threads,
+            running: self.0.running.load(Ordering::Relaxed),
+            stuck: self.0.stuck.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The lane of a resource, shared by all who use it.
+    pub(crate) fn lane(&self, resource: &Resource) -> Arc<Lane> {
+        let mut lanes = lock(&self.0.lanes);
+        if let Some(lane) = lanes.get(resource).and_then(Weak::upgrade) {
+            return lane;
+        }
+        lanes.retain(|_, lane| lane.strong_count() > 0);
+        let lane = Arc::new(Lane {
+            threads: self.clone(),
+            places: Arc::new(Semaphore::new(MAX_AT_ONCE)),
+            stuck: AtomicUsize::new(0),
+            // A resolver gives up by itself, and one who asks for dead names must not cut off all others.
+            most_stuck: if *resource == Resource::Names { usize::MAX } else { MAX_STUCK },
+        });
+        lanes.insert(resource.clone(), Arc::downgrade(&lane));
+        lane
+    }
+
+    /// Queues a call, and sees to it that a thread takes it. If no thread can be had, the call is dropped.
+    fn send(&self, call: Box<dyn FnOnce() + Send>) {
+        let mut queue = lock(&self.0.queue);
+        queue.calls.push_back(call);
+        if queue.calls.len() <= queue.idle {
+            self.0.wake.notify_one();
+            return;
+        }
+        if queue.threads >= self.0.most {
+            return;
+        }
+        queue.threads += 1;
+        drop(queue);
+        let shared = self.0.clone();
+        let thread = std::thread::Builder::new().name("frond-files".to_owned()).stack_size(STACK);
+        if thread.spawn(move || shared.work()).is_err() {
+            let mut queue = lock(&self.0.queue);
+            queue.threads -= 1;
+            let unserved = if queue.threads == 0 { std::mem::take(&mut queue.calls) } else { VecDeque::new() };
+            drop(queue);
+            drop(unserved);
+        }
+    }
+}
+
+impl Shared {
+    /// Makes calls until there were none for a while.
+    fn work(&self) {
+        let mut queue = lock(&self.queue);
+        loop {
+            if let Some(call) = queue.calls.pop_front() {
+                drop(queue);
+                // A bug of ours costs its call, whose caller is told.
+                let _ = catch_unwind(AssertUnwindSafe(call));
+                queue = lock(&self.queue);
+                continue;
+            }
+            queue.idle += 1;
+            let (woken, waited) = self.wake.wait_timeout(queue, IDLE).unwrap_or_else(PoisonError::into_inner);
+            queue = woken;
+            queue.idle -= 1;
+            if waited.timed_out() && queue.calls.is_empty() {
+                queue.threads -= 1;
+                return;
+            }
+        }
+    }
+}
+
+/// Why a call was not made, or not to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum Unserved {
+    /// Too many earlier calls are stuck.
+    #[error("{MAX_STUCK} earlier calls to it have not returned: see whether its file system answers")]
+    Stuck,
+    /// No thread could be had, or it was lost.
+    #[error("this machine lets no further thread start")]
+    Lost,
+}
+
+/// Calls for one resource: bounded, and refused while too many are stuck.
+pub(crate) struct Lane {
+    threads: Threads,
+    places: Arc<Semaphore>,
+    stuck: AtomicUsize,
+    most_stuck: usize,
+}
+
+impl Lane {
+    /// Makes a call on a thread of the pool. Dropping the future gives it up: a call that has not begun is not made.
+    ///
+    /// # Errors
+    /// Why it was not made.
+    pub(crate) async fn call<T: Send + 'static>(
+        self: &Arc<Self>,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Unserved> {
+        self.open()?;
+        // It is never closed.
+        let place = self.places.clone().acquire_owned().await.map_err(|_| Unserved::Lost)?;
+        self.open()?;
+        let (send, receive) = oneshot::channel();
+        let waiting = Waiting { lane: self.clone(), state: Arc::default() };
+        let (lane, state) = (self.clone(), waiting.state.clone());
+        self.threads.send(Box::new(move || {
+            let _place = place;
+            if let Some(result) = lane.run(&state, call) {
+                // Nobody may want it any more; then it is dropped here, and a file in it closed.
+                let _ = send.send(result);
+            }
+        }));
+        let result = receive.await.map_err(|_| Unserved::Lost);
+        drop(waiting);
+        result
+    }
+
+    fn open(&self) -> Result<(), Unserved> {
+        if self.stuck.load(Ordering::Relaxed) < self.most_stuck { Ok(()) } else { Err(Unserved::Stuck) }
+    }
+
+    /// On a thread of the pool. `None` if nobody wants the result any more, and the call was not made.
+    fn run<T>(&self, state: &AtomicU8, call: impl FnOnce() -> T) -> Option<T> {
+        state.compare_exchange(QUEUED, RUNNING, Ordering::AcqRel, Ordering::Acquire).ok()?;
+        let running = &self.threads.0.running;
+        running.fetch_add(1, Ordering::Relaxed);
+        let result = catch_unwind(AssertUnwindSafe(call));
+        running.fetch_sub(1, Ordering::Relaxed);
+        if state.swap(DONE, Ordering::AcqRel) == GONE {
+            self.count_stuck(false);
+        }
+        result.ok()
+    }
+
+    /// Drops a value on a thread of the pool, as closing a file may wait, too. Does not wait for that.
+    pub(crate) fn discard(&self, value: impl Send + 'static) {
+        self.threads.send(Box::new(move || drop(value)));
+    }
+
+    fn count_stuck(&self, more: bool) {
+        for count in [&self.stuck, &self.threads.0.stuck] {
+            match more {
+                true => count.fetch_add(1, Ordering::Relaxed),
+                false => count.fetch_sub(1, Ordering::Relaxed),
+            };
+        }
+    }
+}
+
+/// States of a call.
+const QUEUED: u8 = 0;
+const RUNNING: u8 = 1;
+const DONE: u8 = 2;
+/// It runs, or is not to begin, and nobody waits for it.
+const GONE: u8 = 3;
+
+/// A caller that waits: gives the call up when it is dropped.
+struct Waiting {
+    lane: Arc<Lane>,
+    state: Arc<AtomicU8>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.state.compare_exchange(QUEUED, GONE, Ordering::AcqRel, Ordering::Acquire).is_ok()
+            || self.state.load(Ordering::Acquire) == DONE
+        {
+            return;
+        }
+        // Counted first: the call may return at once, and count the other way.
+        self.lane.count_stuck(true);
+        if self.state.compare_exchange(RUNNING, GONE, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            self.lane.count_stuck(false);
+        }
+    }
+}
+
+/// A future's output if it is ready now.
+pub(crate) fn now<T>(future: std::pin::Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Option<T> {
+    match future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

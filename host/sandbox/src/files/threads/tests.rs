@@ -1,0 +1,105 @@
+//! Bounds of the pool: calls that hang take their lane's places and no others.
+
+use std::pin::pin;
+use std::sync::mpsc;
+
+use super::*;
+use crate::park;
+
+/// Waits on this thread.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    let waker = park::waker();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        std::thread::park();
+    }
+}
+
+fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        std::thread::yield_now();
+    }
+}
+
+fn folder(threads: &Threads, name: &str) -> Arc<Lane> {
+    threads.lane(&Resource::Folder(name.into()))
+}
+
+/// A call that hangs until the sender is dropped, and that nobody waits for.
+fn hang(lane: &Arc<Lane>) -> mpsc::Sender<()> {
+    let (end, ended) = mpsc::channel::<()>();
+    let (begun, begin) = mpsc::channel();
+    let lane = lane.clone();
+    let mut call = Box::pin(async move {
+        lane.call(move || {
+            begun.send(()).unwrap();
+            ended.recv().unwrap_err();
+        })
+        .await
+    });
+    assert!(now(call.as_mut()).is_none());
+    begin.recv().unwrap();
+    end
+}
+
+#[test]
+fn a_call_gives_its_result() {
+    let threads = Threads::new(2);
+    let lane = folder(&threads, "a");
+    assert_eq!((0..100).map(|n| wait(lane.call(move || n)).unwrap()).sum::<i32>(), 4950);
+    assert!(threads.usage().threads <= 2, "{:?}", threads.usage());
+}
+
+#[test]
+fn a_call_that_panics_costs_no_thread() {
+    let threads = Threads::new(1);
+    let lane = folder(&threads, "a");
+    let result = wait(lane.call(|| std::panic::resume_unwind(Box::new(()))));
+    assert_eq!(result, Err::<(), _>(Unserved::Lost));
+    assert_eq!(wait(lane.call(|| 7)), Ok(7));
+}
+
+#[test]
+fn stuck_calls_close_their_lane_and_no_other_until_they_return() {
+    let threads = Threads::new(MAX_STUCK + 1);
+    let (dead, live) = (folder(&threads, "dead"), folder(&threads, "live"));
+    let hung: Vec<_> = (0..MAX_STUCK).map(|_| hang(&dead)).collect();
+    assert_eq!(threads.usage().stuck, MAX_STUCK);
+    assert_eq!(wait(dead.call(|| 1)), Err(Unserved::Stuck));
+    assert_eq!(wait(live.call(|| 2)), Ok(2));
+    // The same folder, named by somebody else, is as dead.
+    assert_eq!(wait(folder(&threads, "dead").call(|| 1)), Err(Unserved::Stuck));
+    drop(hung);
+    until(|| threads.usage().stuck == 0);
+    assert_eq!(wait(dead.call(|| 3)), Ok(3));
+}
+
+#[test]
+fn a_call_that_has_not_begun_when_it_is_given_up_is_not_made() {
+    let threads = Threads::new(1);
+    let lane = folder(&threads, "a");
+    let busy = hang(&lane);
+    let (send, made) = mpsc::channel();
+    let mut call = Box::pin(lane.call(move || send.send(())));
+    assert!(now(call.as_mut()).is_none());
+    drop(call);
+    drop(busy);
+    assert!(made.recv().is_err());
+    until(|| threads.usage().stuck == 0);
+}
+
+#[test]
+fn a_lane_has_places_for_some_calls_and_the_others_wait() {
+    let threads = Threads::new(MAX_AT_ONCE + 8);
+    let lane = threads.lane(&Resource::Names);
+    let hung: Vec<_> = (0..MAX_AT_ONCE).map(|_| hang(&lane)).collect();
+    let mut next = Box::pin(lane.call(|| 1));
+    assert!(now(next.as_mut()).is_none());
+    assert_eq!(threads.usage().running, MAX_AT_ONCE);
+    drop(hung);
+    assert_eq!(wait(next), Ok(1));
+}
