@@ -75,14 +75,9 @@ fn promises(args: &QueryArgs, app: &App, query: &Bytes, slots: usize) -> Request
     required.extend(args.require.iter().map(|key| PartitionKey::from(key.as_str())));
     let deadline = args.deadline.unwrap_or(request.deadline);
     // Whoever asks here owns the machine: a leaf's default limit is none beside a longer deadline.
-    let leaf_time = request.leaf_time.map(|time| if app.limits.leaf.time.is_none() { time.max(deadline) } else { time });
-    Request {
-        deadline,
-        leaf_time,
-        floor: args.floor.unwrap_or(request.floor),
-        required,
-        ..request
-    }
+    let leaf_time =
+        request.leaf_time.map(|time| if app.limits.leaf.time.is_none() { time.max(deadline) } else { time });
+    Request { deadline, leaf_time, floor: args.floor.unwrap_or(request.floor), required, ..request }
 }
 
 /// Who watches a query.

@@ -31,19 +31,24 @@ use crate::grants::Directory;
 use system::How;
 use threads::{Lane, Resource, THREADS, Unserved};
 
-/// Files, folders and streams that one call may have open at once.
-pub(crate) const MAX_OPEN: usize = 128;
+/// Files, folders and streams that one call may have open at once, where the process may open enough files.
+const MAX_OPEN: usize = 128;
+/// The same where it may not.
+const MIN_OPEN: usize = 16;
 /// System calls for one call that may be under way at once.
 const MAX_AT_ONCE: usize = 16;
-/// Files and folders that all calls of the process may have open at once; fewer if the process may open few.
-const MAX_OPEN_IN_ALL: usize = 4096;
+/// Files and folders that all calls of the process may have open at once, where the process may open enough files.
+const MAX_OPEN_IN_ALL: usize = 1 << 16;
 /// The most bytes of one read.
 const CHUNK: usize = 64 << 10;
 
-/// Open files and folders of all calls: at most a quarter of those that the process may have, as it needs others to serve.
-static OPEN: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
-    let most = getrlimit(Bound::Nofile).current.map_or(usize::MAX, |most| usize::try_from(most / 4).unwrap_or(usize::MAX));
-    Arc::new(Semaphore::new(most.clamp(1, MAX_OPEN_IN_ALL)))
+/// Open files and folders of all calls: at most half of those that the process may have, as it needs others to serve.
+static OPEN: LazyLock<(Arc<Semaphore>, usize)> = LazyLock::new(|| {
+    let half =
+        getrlimit(Bound::Nofile).current.map_or(usize::MAX, |most| usize::try_from(most / 2).unwrap_or(usize::MAX));
+    let all = half.clamp(MIN_OPEN, MAX_OPEN_IN_ALL);
+    // No call may take so many that some others could open none.
+    (Arc::new(Semaphore::new(all)), (all / 16).clamp(MIN_OPEN, MAX_OPEN))
 });
 
 /// The files of one call.
@@ -55,7 +60,7 @@ pub(crate) struct Files {
 
 impl Default for Files {
     fn default() -> Self {
-        Self { open: Arc::new(Semaphore::new(MAX_OPEN)), at_once: Arc::new(Semaphore::new(MAX_AT_ONCE)) }
+        Self { open: Arc::new(Semaphore::new(OPEN.1)), at_once: Arc::new(Semaphore::new(MAX_AT_ONCE)) }
     }
 }
 
@@ -146,7 +151,7 @@ impl Refused {
                 Some((why, "let the leaf skip it, or take it out of the granted folder"))
             }
             Self::TooMany => {
-                let why = format!("with {MAX_OPEN} files, folders and streams open, which is the most for one call");
+                let why = format!("with {} files, folders and streams open, which is the most for one call", OPEN.1);
                 Some((why, "let it close what it has read"))
             }
             Self::TooManyInAll => {
@@ -174,7 +179,7 @@ impl Files {
     /// Takes the places of something that is to be opened.
     fn places(&self) -> Result<Places, Refused> {
         let own = self.open.clone().try_acquire_owned().map_err(|_| Refused::TooMany)?;
-        let all = OPEN.clone().try_acquire_owned().map_err(|_| Refused::TooManyInAll)?;
+        let all = OPEN.0.clone().try_acquire_owned().map_err(|_| Refused::TooManyInAll)?;
         Ok((own, all))
     }
 

@@ -109,6 +109,9 @@ impl Leaf {
             let limit = Limit::new(Scope::Leaf, Bound::Partition, limit);
             return Err(Failure::new(FailureKind::InvalidPartition, message).ended_by(limit));
         }
+        if partition.content.remote().is_none() {
+            return partition.content.whole();
+        }
         let deadline = attempt.deadline().into_std();
         let stopped = Caller::stopper_of(attempt.scatter(), deadline);
         let read = files::pull(&partition.content, |content: &dyn Content| content.whole());

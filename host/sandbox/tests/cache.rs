@@ -117,7 +117,10 @@ fn code_that_was_loaded_runs_on_whatever_becomes_of_its_file() {
         let plugin = host.plugin(&guest("faulty"), &[Role::Leaf], true);
         assert_eq!(plugin.origin(), origin);
         let leaf = Leaf { plugin, limits: Limits::default(), deterministic: false, grants: Arc::default() };
-        let app = App { leaves: LeafHost::new(host.slots.clone(), leaf), ..host.faulty(Limits::default(), Limits::default()) };
+        let app = App {
+            leaves: LeafHost::new(host.slots.clone(), leaf),
+            ..host.faulty(Limits::default(), Limits::default())
+        };
         let kept: Vec<_> = compiled(dir.path()).into_iter().map(|file| (fs::read(&file).unwrap(), file)).collect();
         for (_, file) in &kept {
             File::options().write(true).open(file).unwrap().set_len(0).unwrap();

@@ -101,13 +101,30 @@ fn merges_that_were_brief_before_are_stopped_and_told_all_the_same() {
         Answer::Failed { reason, .. } => panic!("{query}: {reason:?}"),
         Answer::Complete { .. } | Answer::Partial { .. } => "ok",
     };
-    for (command, told) in [("spin", "out-of-time"), ("sleep", "out-of-time"), ("trap", "trap"), ("ok", "ok"), ("allocate", "ok")] {
+    for (command, told) in
+        [("spin", "out-of-time"), ("sleep", "out-of-time"), ("trap", "trap"), ("ok", "ok"), ("allocate", "ok")]
+    {
         for _ in 0..20 {
             assert_eq!(slug("{}"), "ok");
         }
         assert_eq!(slug(&format!(r#"{{"finish-fault": "{command}"}}"#)), told);
     }
     assert_nothing_runs(host);
+}
+
+#[test]
+fn a_merge_that_was_brief_before_has_all_of_its_memory_when_it_needs_that() {
+    let _alone = alone();
+    let limits = endless(ENDLESS);
+    let host = Host::new(SLOTS, limits);
+    let app = host.faulty(limits, limits);
+    let count = |query: &str| host.runtime.block_on(app.ask(app.request(query), plan(["ok-1", "ok-2"]))).json()["count"].clone();
+    for query in ["{}", r#"{"merge-fault": "allocate"}"#, r#"{"finish-fault": "allocate"}"#] {
+        for _ in 0..20 {
+            assert_eq!(count("{}"), 2);
+        }
+        assert_eq!(count(query), 2, "{query}");
+    }
 }
 
 #[test]

@@ -88,8 +88,10 @@ fn a_call_has_only_so_many_files_open() {
     let (host, (folder, _socket)) = (Host::new(1, Limits::default()), folder());
     let app = app(&host, &folder);
     let told = refused(&host, &app, "open-many:/data/fares.csv");
-    let wanted = "asked for the file fares.csv, with 128 files, folders and streams open, which is the most for one call";
-    assert!(told.starts_with(wanted), "{told}");
+    // As many as this machine lets the process have.
+    let most = told.strip_prefix("asked for the file fares.csv, with ").and_then(|rest| rest.split_once(' ')).unwrap();
+    assert!((16..=128).contains(&most.0.parse().unwrap()), "{told}");
+    assert!(most.1.starts_with("files, folders and streams open, which is the most for one call ("), "{told}");
     // They were closed with the call.
     assert_eq!(app.obey(&host, "read-file:/data/fares.csv", PATIENCE).slug(), "ok");
 }

@@ -190,7 +190,10 @@ fn proposals_that_are_turned_off_are_named() {
         ("(tag)", "exceptions"),
         ("(type (struct))", "gc"),
         ("(table 1 externref)", "gc (of which externref is a part)"),
-        ("(func (result i64 i64) (i64.add128 (i64.const 1) (i64.const 1) (i64.const 1) (i64.const 1)))", "wide-arithmetic"),
+        (
+            "(func (result i64 i64) (i64.add128 (i64.const 1) (i64.const 1) (i64.const 1) (i64.const 1)))",
+            "wide-arithmetic",
+        ),
     ] {
         let wasm = wat::leaf(core, wat::OK);
         let Err(LoadError::Misfit(Misfit::Proposals(named))) = load(&host, &wasm) else { panic!("{core}") };

@@ -52,7 +52,8 @@ fn a_read_beyond_the_end_gives_nothing_and_touches_nothing() {
     let app = host.faulty(Limits::default(), Limits::default());
     for offset in [4_u64 << 20, (4 << 20) + 1, 1 << 40, 1 << 63, u64::MAX] {
         // Whatever is asked of this content there fails.
-        let content = Partition { content: Arc::new(Fails(FailureKind::Unavailable)), ..Partition::new("a", Bytes::new()) };
+        let content =
+            Partition { content: Arc::new(Fails(FailureKind::Unavailable)), ..Partition::new("a", Bytes::new()) };
         let asked = app.call(&host, &format!(r#"{{"fault": "read-source-at:{offset}"}}"#), content);
         assert_eq!(asked.report(), json!({ "read": 0 }), "{offset}");
     }

@@ -120,7 +120,13 @@ pub fn list_folder(path: &str) -> Result<Value, Failure> {
     let (mut files, mut folders, mut others) = (0, 0, 0);
     for entry in std::fs::read_dir(path).map_err(Failure::unavailable)? {
         let kind = entry.and_then(|entry| entry.file_type()).map_err(Failure::unavailable)?;
-        *(if kind.is_file() { &mut files } else if kind.is_dir() { &mut folders } else { &mut others }) += 1;
+        *(if kind.is_file() {
+            &mut files
+        } else if kind.is_dir() {
+            &mut folders
+        } else {
+            &mut others
+        }) += 1;
     }
     Ok(json!({ "files": files, "folders": folders, "others": others }))
 }

@@ -105,7 +105,7 @@ impl Section<'_> {
                 "time",
                 time.span().start,
                 "nothing can run under a limit of 0",
-                "leave the key out for no limit but the deadline",
+                "leave the key out for the default",
             )),
             _ => Ok(written.as_ref().map(|time| time.get_ref().0)),
         }

@@ -34,7 +34,8 @@ fn what_is_not_written_has_its_default() {
     assert_eq!(app.name, folder.dir().file_name().unwrap().to_str().unwrap());
     assert_eq!(app.content_type, "application/octet-stream");
     assert_eq!((app.order, app.floor), (MergeOrder::Any, Floor::All));
-    assert_eq!(app.deadline, Duration::from_secs(10));
+    assert_eq!((app.deadline, app.max_deadline), (Duration::from_secs(10), Duration::from_secs(60)));
+    assert_eq!((app.leaf_time(), app.job_leaf_time()), (Duration::from_secs(60), Duration::from_secs(600)));
     assert_eq!(app.limits, Limits::default());
     assert!(app.required.is_empty() && app.split.is_none());
     insta::assert_debug_snapshot!(app.limits);
@@ -145,6 +146,23 @@ fn a_deadline_is_above_nothing() {
 }
 
 #[test]
+fn a_client_may_ask_for_as_long_as_the_app_itself_and_a_leaf_may_take_as_long() {
+    let times = |written: &str| {
+        let app = Folder::app(&format!("{QUERY}{written}\n")).load().unwrap();
+        [app.max_deadline, app.leaf_time(), app.job_leaf_time()].map(|time| time.as_secs())
+    };
+    assert_eq!(times("[query]\ndeadline = \"20m\""), [1200, 1200, 1200]);
+    assert_eq!(times("[query]\nmax-deadline = \"2m\""), [120, 120, 600]);
+    assert_eq!(times("[query]\nmax-deadline = \"10s\""), [10, 60, 600]);
+    assert_eq!(times("[limits.leaf]\ntime = \"5s\""), [60, 5, 5]);
+    assert_eq!(times("[limits.leaf]\ntime = \"2h\""), [60, 7200, 7200]);
+    insta::assert_snapshot!(refused(&format!("{QUERY}[query]\nmax-deadline = \"9s\"\n")), @r"
+    APP/frond.toml:8: query.max-deadline: is shorter than the app's own deadline of 10s
+    (write a longer one, or a shorter query.deadline)
+    ");
+}
+
+#[test]
 fn limits_leave_room_to_run() {
     let limit = |written: &str| refused(&format!("{QUERY}[limits]\n{written}\n"));
     insta::assert_snapshot!(limit("leaf.memory = 0"), @r"
@@ -165,7 +183,7 @@ fn limits_leave_room_to_run() {
     ");
     insta::assert_snapshot!(limit("leaf.time = \"0ms\""), @r"
     APP/frond.toml:8: limits.leaf.time: nothing can run under a limit of 0
-    (leave the key out for no limit but the deadline)
+    (leave the key out for the default)
     ");
     insta::assert_snapshot!(limit("leaf.partition = 0"), @r"
     APP/frond.toml:8: limits.leaf.partition: nothing can run under a limit of 0

@@ -158,10 +158,8 @@ impl HostDescriptor for Host {
         if flags.contains(DescriptorFlags::WRITE) || open.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE) {
             return read_only();
         }
-        let how = How {
-            follow: path_flags.contains(PathFlags::SYMLINK_FOLLOW),
-            folder: open.contains(OpenFlags::DIRECTORY),
-        };
+        let how =
+            How { follow: path_flags.contains(PathFlags::SYMLINK_FOLLOW), folder: open.contains(OpenFlags::DIRECTORY) };
         let (files, name) = (self.files(), quoted(&path));
         match files.open(node, path, how).await {
             Ok(node) => Ok(Resource::new_own(self.table.push(Arc::new(node))?.rep())),

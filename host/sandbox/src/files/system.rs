@@ -151,7 +151,9 @@ mod tests {
         changing(|folder| {
             for _ in 0..2000 {
                 match open_beneath(folder, Path::new("changing"), FOLLOW) {
-                    Ok((file, is_folder)) => assert_eq!((read(&file, 0, 9).unwrap(), is_folder), ("York".into(), false)),
+                    Ok((file, is_folder)) => {
+                        assert_eq!((read(&file, 0, 9).unwrap(), is_folder), ("York".into(), false))
+                    }
                     Err(Refused::Special(what)) => assert_eq!(what, "a named pipe"),
                     Err(other) => assert!(matches!(other, Refused::Io(_)), "{other:?}"),
                 }

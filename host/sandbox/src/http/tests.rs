@@ -55,7 +55,8 @@ fn only_a_plain_host_and_port_are_asked() {
         assert!(matches!(hooks.admit(&get(uri)), Err(Error::HttpRequestUriInvalid)), "{uri}");
     }
     let ports = ["+80", "080", "00080", "", "-1", "80+", "0x50", "65536", "8_0", "80:80"];
-    let hosts = ["", ".", "a.example.", "a.example..", "[a.example]", "[::1", "[::1%25lo]", "[v1.a]", "[]", "a.example!"];
+    let hosts =
+        ["", ".", "a.example.", "a.example..", "[a.example]", "[::1", "[::1%25lo]", "[v1.a]", "[]", "a.example!"];
     let odd = ports.map(|port| format!("a.example:{port}"));
     let odd = odd.into_iter().chain(hosts.map(|host| format!("{host}:+80"))).chain(["a!b$c&'*,;=~".to_owned()]);
     for authority in odd {

@@ -23,8 +23,7 @@ pub(crate) fn misfit(bytes: &[u8]) -> Option<Misfit> {
     if valid(OFFERED) || !valid(all) {
         return None;
     }
-    let needed =
-        |(_, feature): &(&str, WasmFeatures)| bytes.len() <= MAX_SIZE && !valid(all.difference(*feature));
+    let needed = |(_, feature): &(&str, WasmFeatures)| bytes.len() <= MAX_SIZE && !valid(all.difference(*feature));
     let off: Vec<String> = all.difference(OFFERED).iter_names().filter(needed).map(|(name, _)| shown(name)).collect();
     // Where one of several would do, none of them is missed when it alone is turned off.
     let off = if off.is_empty() { vec!["a proposal that is none of WebAssembly 3".to_owned()] } else { off };

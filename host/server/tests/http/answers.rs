@@ -190,6 +190,8 @@ async fn parameters_that_are_wrong_are_400_and_say_why() {
         ("deadline=", "`deadline=`"),
         ("deadline=0s", "no time"),
         ("deadline=1h", "the longest that this server allows is 600s"),
+        ("deadline=600s", "`deadline` is 600s: the longest that this app allows is 60s"),
+        ("deadline=60.001s", "the longest that this app allows is 60s"),
         ("deadline=1s&deadline=2s", "given twice"),
         ("floor=2", "`floor=2`"),
         ("floor=nan", "`floor=nan`"),
