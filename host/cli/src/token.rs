@@ -14,6 +14,7 @@ use crate::out::print;
 pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<Exit> {
     let role = match args.role {
         TokenRole::Query => Role::Query,
+        TokenRole::Observer => Role::Observer,
         TokenRole::Admin => Role::Admin,
     };
     let (token, lines) = fresh_token(&args.name, role);

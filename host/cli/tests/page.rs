@@ -65,6 +65,18 @@ impl Browser {
     }
 }
 
+#[test]
+fn commands_to_be_pasted_are_what_was_asked() {
+    if on_path(&["node"]).is_none() {
+        skip_without("node", REMEDY);
+        return;
+    }
+    let script = root().join("host/page/tests/commands.mjs");
+    let output = Command::new("node").arg(script).stdin(Stdio::null()).output().expect("node runs");
+    println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "not everything holds");
+}
+
 /// Records a query, and explains it as a page and in the terminal.
 fn explained(folder: &Path, name: &str, app: &Path, query: &str, more: &[&str]) {
     let recording = folder.join(format!("{name}.ndjson"));

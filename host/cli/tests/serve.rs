@@ -458,6 +458,9 @@ fn the_settings_in_force_are_printed() {
     load = "300s"
     headers = "32KiB"
     connections = 1024
+    peer-connections = 512
+    idle-time = "60s"
+    bodies = "256MiB"
     queries = 256
     deadline = "600s"
     header-time = "10s"
@@ -476,6 +479,8 @@ fn the_settings_in_force_are_printed() {
     timeout = "86400s"
     retention = "604800s"
     quota = "64GiB"
+    token-quota = "4GiB"
+    token-jobs = 10000
     lives = 5
 
     [log]
@@ -643,7 +648,7 @@ fn an_unknown_limit() {
       |
     2 | querys = 2
       | ^^^^^^
-    unknown field `querys`, expected one of `query`, `component`, `load`, `headers`, `connections`, `queries`, `deadline`, `header-time`, `body-time`, `read-time`, `recent`, `recent-memory`, `drain`
+    unknown field `querys`, expected one of `query`, `component`, `load`, `headers`, `connections`, `peer-connections`, `idle-time`, `bodies`, `queries`, `deadline`, `header-time`, `body-time`, `read-time`, `recent`, `recent-memory`, `drain`
     ");
 }
 

@@ -241,10 +241,10 @@ impl Course {
     /// What is kept of an answer, with the account of all lives.
     fn ended(&self, worker: &dyn Worker, answer: &Answer, earlier: Account) -> Ended {
         let stopped = self.hold.stopped();
-        let whole = matches!(answer, Answer::Complete { .. });
         let (end, wanted) = match (answer, stopped) {
-            (Answer::Complete { .. }, _) => (End::Succeeded, true),
+            // What was accepted counts, even if the answer was whole by then: the store would say the same.
             (_, Some(kind)) => (End::Cancelled, kind.keep_partial),
+            (Answer::Complete { .. }, None) => (End::Succeeded, true),
             (Answer::Partial { .. }, None) => (End::Partial, true),
             (Answer::Failed { .. }, None) => (End::Failed, false),
         };
@@ -259,7 +259,7 @@ impl Course {
             end,
             reason,
             coverage: serde_json::to_value(coverage).unwrap_or(Value::Null),
-            result: answer.body().filter(|_| wanted || whole).cloned(),
+            result: answer.body().filter(|_| wanted).cloned(),
             content_type: Some(worker.content_type()),
         }
     }

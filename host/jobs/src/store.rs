@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
 
 use crate::job::JobId;
 
@@ -30,9 +31,9 @@ pub use hooked::{Hook, HookedStore};
 pub use late::LateStore;
 pub use sharing::{Able, Artifact};
 pub use types::{
-    Accepted, AcceptedNow, Apps, Asked, CancelKind, Counts, Ended, EventPage, Filter, Idempotency, Job, JobResult,
-    NewJob, News, Outcome, Page, Partial, PartitionPage, PartitionRow, PartitionState, Place, Planned,
-    PlannedPartition, Submitted, Taken, Told,
+    Accepted, AcceptedNow, Apps, Asked, Bounds, CancelKind, Counts, Ended, EventPage, Filter, Idempotency, Job,
+    JobResult, NewJob, News, Outcome, OverBound, Page, Partial, PartitionPage, PartitionRow, PartitionState, Place,
+    Planned, PlannedPartition, ResultInfo, Submitted, Taken, Told,
 };
 
 /// A store's answer.
@@ -60,11 +61,16 @@ pub trait JobStore: Send + Sync {
     /// returned in its place, not fresh; so this can be tried again.
     ///
     /// # Errors
-    /// [`StoreError::KeyReused`] when the key was used for a request with another fingerprint.
+    /// [`StoreError::KeyReused`] when the key was used for a request with another fingerprint; [`StoreError::OverBound`]
+    /// for a fresh job with which the app or the caller would have more than its bounds say.
     async fn submit(&self, job: NewJob) -> Stored<Submitted>;
 
     /// The job, also as a tombstone.
     async fn get(&self, id: JobId) -> Stored<Job>;
+
+    /// The job if it is this caller's, also as a tombstone. Another's, or one without a caller, is
+    /// [`StoreError::NotFound`]: by the same look-up, so that time tells nothing either.
+    async fn get_of(&self, id: JobId, caller: &str) -> Stored<Job>;
 
     /// What the job was asked, and what its plan made of that. Not part of [`Job`], as it may be large.
     async fn asked(&self, id: JobId) -> Stored<Asked>;
@@ -86,7 +92,8 @@ pub trait JobStore: Send + Sync {
     /// Tells what others want of a job that the caller holds, without keeping it any longer.
     async fn wanted(&self, id: JobId, epoch: u64) -> Stored<Told>;
 
-    /// Gives the job back to the queue, at the place that it had there.
+    /// Gives the job back to the queue, at the place that it had there. A job that was asked to stop, and has nothing to
+    /// be made into an answer, ends instead: nobody may take it again.
     async fn release(&self, id: JobId, epoch: u64) -> Stored<()>;
 
     /// Keeps the plan, whole or not at all; the job then runs. Keys are taken to be unique, as in `frond_root::Plan`.
@@ -114,17 +121,39 @@ pub trait JobStore: Send + Sync {
     async fn merge(&self, id: JobId, epoch: u64) -> Stored<()>;
 
     /// Ends the job, with all that is to be kept of its end. Of one that succeeded nothing is ever tried again: its
-    /// partitions go, with their partials.
+    /// partitions go, with their partials. One that was asked to stop ends as cancelled, whatever `ended` says of it:
+    /// what [`JobStore::cancel`] has accepted is never lost. Its answer is then kept if the cancel says so.
     ///
     /// # Errors
     /// [`StoreError::Illegal`] for an answer of a job that is not `merging`. Failing and cancelling need no merge.
     async fn finish(&self, id: JobId, epoch: u64, ended: Ended) -> Stored<Job>;
 
-    /// The answer; `None` when there is none, or none yet.
-    async fn result(&self, id: JobId) -> Stored<Option<JobResult>>;
+    /// What is known of the answer; `None` when there is none, or none yet.
+    async fn result_info(&self, id: JobId) -> Stored<Option<ResultInfo>>;
 
-    /// Stops a job. One that waits has ended when this returns, whatever partials it has; one that is at work is told
-    /// when it renews its lease, and again when it is told otherwise: the latest `keep_partial` counts.
+    /// Bytes of the answer that this epoch made, from the offset `from` on: at most `most`, and none beyond its end.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when that answer is gone, because of a redrive.
+    async fn result_part(&self, id: JobId, epoch: u64, from: u64, most: u32) -> Stored<Bytes>;
+
+    /// The answer in one piece; `None` when there is none, or none yet.
+    async fn result(&self, id: JobId) -> Stored<Option<JobResult>> {
+        let Some(info) = self.result_info(id).await? else { return Ok(None) };
+        let mut bytes = BytesMut::new();
+        while (bytes.len() as u64) < info.size {
+            let part = self.result_part(id, info.epoch, bytes.len() as u64, RESULT_PART).await?;
+            if part.is_empty() {
+                return Err(rows::damaged("result"));
+            }
+            bytes.extend_from_slice(&part);
+        }
+        Ok(Some(JobResult { bytes: bytes.freeze(), content_type: info.content_type }))
+    }
+
+    /// Stops a job. One that waits, or whose owner has let its lease lapse, has ended when this returns, unless its
+    /// partials are to be made into an answer; one that is at work is told when it renews its lease, and again when it is
+    /// told otherwise: the latest `keep_partial` counts. From then on the job ends as cancelled.
     ///
     /// # Errors
     /// [`StoreError::Illegal`], late, when the job has ended.
@@ -158,7 +187,8 @@ pub trait JobStore: Send + Sync {
     async fn history(&self, app: &str, version: &str, limit: u32) -> Stored<Vec<Past>>;
 
     /// Forgets what was promised to be kept only until now: jobs become tombstones, tombstones go 30 days later. Their
-    /// idempotency keys are free again. Repeats nothing and can be stopped anywhere.
+    /// idempotency keys are free again. Jobs that were asked to stop end here if nobody is at them and nothing of them is to
+    /// be made into an answer. Repeats nothing and can be stopped anywhere.
     async fn sweep(&self) -> Stored<Swept>;
 
     /// Whether the store can be reached: the cheapest call that there is.
@@ -192,6 +222,9 @@ pub trait JobStore: Send + Sync {
         Ok(None)
     }
 }
+
+/// The bytes of an answer that are read at once.
+pub const RESULT_PART: u32 = 1 << 20;
 
 /// How long a tombstone stays, in milliseconds.
 pub const TOMBSTONE_MS: u64 = 30 * 24 * 60 * 60 * 1000;

@@ -86,7 +86,7 @@ test("a query is asked again by curl and by the command line", async (page, cont
   };
   const curl = await copied("copy as curl");
   check(curl.startsWith("curl ") && curl.includes("/v1/apps/rail/query?deadline=500ms&floor=0.8&require=Scotland"), curl);
-  same(await copied("copy as CLI"), `frond query rail '{"from":"King'\\''s Lynn"}' --deadline 500ms --floor 0.8 --require Scotland`, "the command");
+  same(await copied("copy as CLI"), `frond query --deadline='500ms' --floor='0.8' --require='Scotland' -- 'rail' '{"from":"King'\\''s Lynn"}'`, "the command");
 });
 
 test("the waterfall moves while a query runs, and ends with it", async (page) => {

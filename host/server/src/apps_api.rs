@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use axum::{Extension, Json};
 use http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::apps::{AppView, ChangeError, Role, Version};
-use crate::params::{self, Named};
+use crate::auth::Holder;
+use crate::params::Named;
 use crate::reply::Problem;
 use crate::server::Server;
 use crate::views::{self, Served};
@@ -87,6 +88,7 @@ fn is_stripped(headers: &HeaderMap, component: &[u8]) -> bool {
 )]
 pub(crate) async fn put(
     State(server): State<Arc<Server>>,
+    Extension(holder): Extension<Arc<Holder>>,
     Named((app, role)): Named<(String, String)>,
     headers: HeaderMap,
     body: Body,
@@ -94,7 +96,7 @@ pub(crate) async fn put(
     let named = role_of(&role)?;
     let settings = server.settings();
     let limits = &settings.config.limits;
-    let component = params::body(&headers, body, limits.component.0, limits.body_time.0).await?;
+    let (component, _charge) = server.body(&holder, &headers, body, limits.component.0).await?;
     if is_stripped(&headers, &component) {
         return Err(Problem::refused(
             "the body is not WebAssembly, and was sent as a form: `curl -d` leaves out line ends and zero bytes\n\

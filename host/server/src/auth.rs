@@ -14,10 +14,13 @@ use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::{Config, Role, Token};
+use crate::logins::Stranger;
 use crate::reply::Problem;
 
 /// The bytes of a fresh token, before it is spelled.
 const TOKEN_BYTES: usize = 32;
+/// Header by which browsers say from where a page asks.
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
 /// What every token begins with.
 const PREFIX: &str = "frond_";
 
@@ -34,9 +37,44 @@ pub(crate) struct Gate {
 /// One who may ask, and how much.
 pub(crate) struct Holder {
     pub(crate) name: String,
-    pub(crate) role: Role,
+    role: Role,
+    /// False where there are no tokens: then everybody is one caller.
+    is_named: bool,
+    pub(crate) jobs: JobBounds,
     places: Arc<Semaphore>,
     rate: Option<DefaultDirectRateLimiter>,
+}
+
+/// What a token's jobs may take, where it is not what all tokens' jobs may.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct JobBounds {
+    pub(crate) count: Option<u64>,
+    pub(crate) bytes: Option<u64>,
+}
+
+/// What a request does, as far as roles differ in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// It looks.
+    Read,
+    /// It asks a query, submits a job, or changes one of these.
+    Ask,
+    /// It changes an app.
+    Change,
+}
+
+impl Action {
+    /// The action of a request, by its method and address.
+    pub(crate) fn of(method: &Method, path: &str) -> Self {
+        let about_own = ["/v1/queries/", "/v1/jobs/"].iter().any(|own| path.starts_with(own));
+        match *method {
+            Method::GET | Method::HEAD => Self::Read,
+            Method::PUT => Self::Change,
+            Method::DELETE if !about_own => Self::Change,
+            _ if path.ends_with("/rollback") => Self::Change,
+            _ => Self::Ask,
+        }
+    }
 }
 
 impl Gate {
@@ -45,6 +83,8 @@ impl Gate {
         let anybody = Holder {
             name: "anybody".to_owned(),
             role: Role::Admin,
+            is_named: false,
+            jobs: JobBounds::default(),
             places: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             rate: None,
         };
@@ -62,15 +102,13 @@ impl Gate {
     }
 
     /// Who sends this request.
-    pub(crate) fn holder(&self, headers: &HeaderMap) -> Result<Arc<Holder>, Problem> {
+    pub(crate) fn holder(&self, headers: &HeaderMap) -> Result<Arc<Holder>, Stranger> {
         if let Some(anybody) = &self.anybody {
             return Ok(anybody.clone());
         }
         let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let Some(token) = token.and_then(bearer) else {
-            return Err(Problem::unauthorized(
-                "this server asks for a token\n(send the header `Authorization: Bearer …`)",
-            ));
+            return Err(Stranger::NoToken);
         };
         let hash: [u8; 32] = Sha256::digest(token.trim().as_bytes()).into();
         // All are compared, each in constant time, so that time tells nothing of them.
@@ -78,9 +116,7 @@ impl Gate {
             true => Some(holder),
             false => found,
         });
-        found.cloned().ok_or_else(|| {
-            Problem::unauthorized("this token is not known here\n(`frond token NAME` makes one; its line goes into the server's settings)")
-        })
+        found.cloned().ok_or(Stranger::UnknownToken)
     }
 
     /// Refuses what a web page elsewhere would have a browser ask.
@@ -103,13 +139,17 @@ impl Gate {
                 "this server is asked for by a name that is not this machine's\n(ask for 127.0.0.1 or localhost, or give the server tokens)",
             ));
         }
-        let Some(origin) =
-            headers.get(ORIGIN).filter(|_| !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS))
-        else {
+        if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
             return Ok(());
+        }
+        // Browsers say so of themselves, also where they leave the origin out.
+        let is_foreign = headers.get_all(SEC_FETCH_SITE).iter().any(|site| site.as_bytes() == b"cross-site");
+        let Some(origin) = headers.get(ORIGIN) else {
+            let text = "web pages elsewhere may not ask this server\n(name their origin under `cors` in the server's settings)";
+            return if is_foreign { Err(Problem::forbidden(text)) } else { Ok(()) };
         };
         let origin = origin.to_str().unwrap_or("");
-        let own = origin.split_once("://").is_some_and(|(_, site)| Some(site) == host);
+        let own = !is_foreign && origin.split_once("://").is_some_and(|(_, site)| Some(site) == host);
         if own || self.origins.iter().any(|one| one == origin) {
             return Ok(());
         }
@@ -121,15 +161,32 @@ impl Gate {
 }
 
 impl Holder {
-    /// Refuses who may not do as much.
-    pub(crate) fn may(&self, role: Role) -> Result<(), Problem> {
-        if self.role >= role {
-            return Ok(());
+    /// Refuses who may not do this at all, whose it may ever be.
+    pub(crate) fn may(&self, action: Action) -> Result<(), Problem> {
+        let name = &self.name;
+        match (self.role, action) {
+            (Role::Admin, _) | (Role::Query, Action::Read | Action::Ask) | (Role::Observer, Action::Read) => Ok(()),
+            (Role::Query, Action::Change) => Err(Problem::forbidden(format!(
+                "the token of `{name}` may ask, and not change apps\n(that takes an admin's token)"
+            ))),
+            (Role::Observer, _) => Err(Problem::forbidden(format!(
+                "the token of `{name}` may look, and neither ask nor change anything\n\
+                 (asking takes a token with the role query, changing apps an admin's)"
+            ))),
         }
-        Err(Problem::forbidden(format!(
-            "the token of `{}` may ask, and not change apps\n(that takes an admin's token)",
-            self.name
-        )))
+    }
+
+    /// The caller that its queries and jobs belong to; `None` where there are no tokens.
+    pub(crate) fn caller(&self) -> Option<&str> {
+        self.is_named.then_some(self.name.as_str())
+    }
+
+    /// The caller whose queries and jobs alone it may do this with; `None` for whoever may do it with everybody's.
+    pub(crate) fn limited(&self, action: Action) -> Option<&str> {
+        match (self.role, action) {
+            (Role::Admin, _) | (Role::Observer, Action::Read) => None,
+            (Role::Observer | Role::Query, _) => Some(&self.name),
+        }
     }
 
     /// Counts a request.
@@ -156,6 +213,8 @@ fn holder(token: &Token) -> Holder {
     Holder {
         name: token.name.clone(),
         role: token.role,
+        is_named: true,
+        jobs: JobBounds { count: token.jobs, bytes: token.job_quota.map(|size| size.0) },
         places: Arc::new(Semaphore::new(token.concurrency.min(Semaphore::MAX_PERMITS))),
         rate: Some(RateLimiter::direct(Quota::per_second(rate).allow_burst(burst))),
     }
@@ -199,6 +258,7 @@ pub fn fresh_token(name: &str, role: Role) -> (String, String) {
     let sha256 = hex(&Sha256::digest(token.as_bytes()));
     let role = match role {
         Role::Query => "query",
+        Role::Observer => "observer",
         Role::Admin => "admin",
     };
     let name = toml::Value::from(name);

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use frond_app::size::show_size;
 use serde::{Deserialize, Serialize};
 
 use crate::auth::{digest, without_tokens};
@@ -86,8 +87,14 @@ pub struct Limits {
     pub load: Time,
     /// A request's head, in bytes.
     pub headers: Size,
-    /// Connections at once.
+    /// Connections at once. A quarter of them is kept for clients whose requests were let in.
     pub connections: usize,
+    /// Connections at once of one address; of IPv6, of one network (/64).
+    pub peer_connections: usize,
+    /// How long a connection may stand without a request.
+    pub idle_time: Time,
+    /// Memory for all bodies in flight: those of requests, and of answers until they have been sent.
+    pub bodies: Size,
     /// Queries at once.
     pub queries: usize,
     /// The longest deadline that a query may ask for.
@@ -114,6 +121,9 @@ impl Default for Limits {
             load: Time(Duration::from_secs(300)),
             headers: Size(32 << 10),
             connections: 1024,
+            peer_connections: 512,
+            idle_time: Time(Duration::from_secs(60)),
+            bodies: Size(256 << 20),
             queries: 256,
             deadline: Time(Duration::from_secs(600)),
             header_time: Time(Duration::from_secs(10)),
@@ -142,6 +152,12 @@ pub struct Token {
     /// Requests a second, over time; twice as many at once.
     #[serde(default = "Token::rate")]
     pub rate: u32,
+    /// Bytes that its jobs may take; by default `jobs.token-quota`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_quota: Option<Size>,
+    /// Jobs that are kept of it; by default `jobs.token-jobs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<u64>,
 }
 
 impl Token {
@@ -154,13 +170,15 @@ impl Token {
     }
 }
 
-/// What a token allows. An admin may do what a query token may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// What a token allows. Queries and jobs belong to the caller who asked: the token's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// Asking, and looking at apps and queries.
+    /// Asking, looking at apps, and all that can be done with the token's own queries and jobs.
     Query,
-    /// Changing apps, too.
+    /// Looking at everything, at others' queries and jobs too. Nothing else.
+    Observer,
+    /// Everything: changing apps, and others' queries and jobs.
     Admin,
 }
 
@@ -280,6 +298,9 @@ impl Config {
         keep(keys, "limits.load", &mut new.load, &old.load);
         keep(keys, "limits.headers", &mut new.headers, &old.headers);
         keep(keys, "limits.connections", &mut new.connections, &old.connections);
+        keep(keys, "limits.peer-connections", &mut new.peer_connections, &old.peer_connections);
+        keep(keys, "limits.idle-time", &mut new.idle_time, &old.idle_time);
+        keep(keys, "limits.bodies", &mut new.bodies, &old.bodies);
         keep(keys, "limits.header-time", &mut new.header_time, &old.header_time);
         keep(keys, "limits.read-time", &mut new.read_time, &old.read_time);
         keep(keys, "limits.recent", &mut new.recent, &old.recent);
@@ -323,6 +344,8 @@ impl Config {
         let none = [
             ("slots", self.slots == 0),
             ("limits.connections", limits.connections == 0),
+            ("limits.peer-connections", limits.peer_connections == 0),
+            ("limits.idle-time", limits.idle_time.0.is_zero()),
             ("limits.queries", limits.queries == 0),
             ("limits.recent", limits.recent == 0),
             ("limits.query", limits.query.0 == 0),
@@ -334,6 +357,14 @@ impl Config {
         }
         if self.slots > usize::from(frond_run::MAX_SLOTS) {
             return refuse(format!("slots is more than {}: each is a thread", frond_run::MAX_SLOTS));
+        }
+        let largest = limits.query.0.max(limits.component.0);
+        if limits.bodies.0 / 8 * 7 < largest {
+            let least = show_size((largest / 7 + 1).saturating_mul(8));
+            return refuse(format!(
+                "limits.bodies is too little for one body of limits.query or limits.component\n\
+                 (give it {least} at least: an eighth is kept for small bodies)"
+            ));
         }
         match limits.headers.0 {
             0..8192 => refuse("limits.headers is less than the 8KiB that ordinary clients send".to_owned()),

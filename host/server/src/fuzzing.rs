@@ -71,7 +71,7 @@ fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
 /// Reads a query's events from any number on: those after it, and then the end.
 fn resume(from: usize) {
     let recent = Recent::new(1, 1 << 20);
-    let recorded = recent.begin(&Request::new("app", Bytes::new()), 1, "text/plain", &Cancel::default());
+    let recorded = recent.begin(None, &Request::new("app", Bytes::new()), 1, "text/plain", &Cancel::default());
     (0..EVENTS as u64).for_each(|at| recorded.event(&Event { at, kind: EventKind::FinishStarted {} }));
     recorded.refused();
     let (mut next, mut read) = (from, 0);

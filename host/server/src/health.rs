@@ -13,6 +13,11 @@ use crate::config::JobRole;
 use crate::recent::unix_ms;
 use crate::server::Server;
 
+/// True for the addresses of health checks.
+pub(crate) fn is_check(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/readyz/jobs")
+}
+
 /// The process lives and answers.
 #[utoipa::path(get, path = "/healthz", responses((status = 200, description = "It does", body = String, content_type = "text/plain")), tag = "server")]
 pub(crate) async fn healthz() -> &'static str {

@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::IntoResponse;
 use futures_util::future::BoxFuture;
-use http::header::CONTENT_TYPE;
+use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -30,8 +30,12 @@ use tower::ServiceExt;
 use crate::config::{Config, ConfigError, Limits};
 use crate::drain::{self, Drained};
 use crate::half_close::{Watched, Wire};
+use crate::health;
+use crate::links::{Link, Links, Seat, Signal};
 use crate::params::EVENTS;
 use crate::prompt::Prompt;
+use crate::reply::Problem;
+use crate::sending::{Sending, Sent};
 use crate::server::Server;
 use crate::tls::Certificate;
 
@@ -46,6 +50,15 @@ const TURNED_AWAY: usize = 64;
 const TELLING: Duration = Duration::from_secs(1);
 /// A connection without traffic is asked whether it still stands after this time.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Bytes that a client of HTTP/2 may send on one connection before they are read.
+const WINDOW: u32 = 256 << 10;
+/// Bytes that the system holds of what is to be sent, beside what is on its way.
+const UNSENT: u32 = 256 << 10;
+/// How often connections are looked after: this, or a quarter of the shortest time that they may take, but not more often than
+/// the other.
+const EVERY: Duration = Duration::from_secs(1);
+const LEAST: Duration = Duration::from_millis(10);
 
 /// Where the server listens.
 pub(crate) struct Listener {
@@ -96,9 +109,10 @@ impl Listener {
     /// Takes connections until `stop`, then lets those that are busy end. Returns what watches over them.
     pub(crate) async fn run(self, server: Arc<Server>, app: Router, stop: impl Future<Output = ()>) -> Connections {
         let limits = server.settings().config.limits.clone();
-        let places = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+        let links = server.sending.links().clone();
         let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
-        let mut connections = Connections { tasks: JoinSet::new(), graceful: GracefulShutdown::new() };
+        let mut connections = Connections { tasks: JoinSet::new(), links: links.clone(), looking: JoinSet::new() };
+        connections.looking.spawn(look(server.sending.clone(), limits.clone()));
         let http = Arc::new(http(&limits));
         tokio::pin!(stop);
         loop {
@@ -108,8 +122,8 @@ impl Listener {
                 Some(_) = connections.tasks.join_next() => continue,
                 accepted = self.tcp.accept() => accepted,
             };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match accepted {
+                Ok((stream, peer)) => (stream, peer.ip()),
                 Err(error) if is_of_one(&error) => continue,
                 Err(error) => {
                     tracing::warn!(%error, "no connection could be taken");
@@ -117,7 +131,7 @@ impl Listener {
                     continue;
                 }
             };
-            let Ok(place) = places.clone().try_acquire_owned() else {
+            let Some(seat) = links.seat(peer) else {
                 if let Ok(permit) = turned_away.clone().try_acquire_owned() {
                     connections.tasks.spawn(turn_away(stream, permit));
                 }
@@ -129,10 +143,9 @@ impl Listener {
                 app: app.clone(),
                 server: server.clone(),
                 patience: limits.header_time.0,
-                _place: place,
+                link: seat.link.clone(),
             };
-            let (tls, watcher) = (self.tls.clone(), connections.graceful.watcher());
-            connections.tasks.spawn(one.serve(stream, tls, watcher));
+            connections.tasks.spawn(one.serve(stream, self.tls.clone(), seat));
         }
     }
 }
@@ -140,18 +153,20 @@ impl Listener {
 /// The connections that still stand.
 pub(crate) struct Connections {
     tasks: JoinSet<()>,
-    graceful: GracefulShutdown,
+    links: Arc<Links>,
+    /// What looks after them.
+    looking: JoinSet<()>,
 }
 
 impl Connections {
     /// Closes those that are idle, and waits for the others; those that take longer are cut off. How many those were.
     pub(crate) async fn close(mut self, within: Duration) -> usize {
-        let waiting = tokio::time::timeout(within, self.graceful.shutdown());
-        let in_time = waiting.await.is_ok();
-        // A task that has just ended has not been joined yet.
-        while self.tasks.try_join_next().is_some() {}
+        self.links.finish();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        let in_time = tokio::time::timeout(within, all).await.is_ok();
         let left = if in_time { 0 } else { self.tasks.len() };
         self.tasks.shutdown().await;
+        self.looking.shutdown().await;
         left
     }
 }
@@ -163,29 +178,44 @@ struct Connection {
     server: Arc<Server>,
     /// How long a client may take to agree on TLS, and to begin.
     patience: Duration,
-    _place: OwnedSemaphorePermit,
+    link: Arc<Link>,
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream, tls: Option<TlsAcceptor>, watcher: Watcher) {
+    async fn serve(self, stream: TcpStream, tls: Option<TlsAcceptor>, mut seat: Seat) {
         self.server.telemetry.metrics.connections(1);
         match tls {
-            None => self.talk(stream, watcher).await,
-            Some(tls) => match tokio::time::timeout(self.patience, tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.talk(stream, watcher).await,
-                Ok(Err(error)) => tracing::debug!(%error, "no TLS could be agreed on"),
-                Err(_) => tracing::debug!("a client took too long to agree on TLS"),
-            },
+            None => self.talk(stream, &mut seat).await,
+            Some(tls) => {
+                let agreeing = tokio::time::timeout(self.patience, tls.accept(stream));
+                let agreed = tokio::select! {
+                    agreed = agreeing => Some(agreed),
+                    _ = seat.signals.recv() => None,
+                };
+                match agreed {
+                    Some(Ok(Ok(stream))) => self.talk(stream, &mut seat).await,
+                    Some(Ok(Err(error))) => tracing::debug!(%error, "no TLS could be agreed on"),
+                    Some(Err(_)) => tracing::debug!("a client took too long to agree on TLS"),
+                    None => {}
+                }
+            }
         }
         self.server.telemetry.metrics.connections(-1);
     }
 
-    async fn talk(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, watcher: Watcher) {
+    async fn talk(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, seat: &mut Seat) {
         let wire = Wire::new(Prompt::new(stream, self.patience));
-        let service = Exchange { app: self.app.clone(), wire: wire.clone() };
+        let (link, sending) = (self.link.clone(), self.server.sending.clone());
+        let service = Exchange { app: self.app.clone(), wire: wire.clone(), link, sending };
         let talk = self.http.serve_connection(TokioIo::new(wire.clone()), service);
-        let mut talk = Box::pin(watcher.watch(talk.into_owned()));
+        let mut talk = Box::pin(talk.into_owned());
         let ended = poll_fn(|cx| {
+            while let Poll::Ready(Some(signal)) = seat.signals.poll_recv(cx) {
+                match signal {
+                    Signal::Finish => talk.as_mut().graceful_shutdown(),
+                    Signal::End => return Poll::Ready(None),
+                }
+            }
             loop {
                 if let Poll::Ready(ended) = talk.as_mut().poll(cx) {
                     return Poll::Ready(Some(ended));
@@ -214,6 +244,8 @@ impl Connection {
 struct Exchange<S> {
     app: Router,
     wire: Wire<S>,
+    link: Arc<Link>,
+    sending: Arc<Sending>,
 }
 
 impl<S: Send + 'static> Service<Request<Incoming>> for Exchange<S> {
@@ -225,14 +257,39 @@ impl<S: Send + 'static> Service<Request<Incoming>> for Exchange<S> {
         self.wire.asked();
         let matters = Drained::matters(request.version(), request.headers(), request.body());
         let is_http2 = request.version() == Version::HTTP_2;
-        let request = request.map(|body| if matters { Body::new(Drained::new(body)) } else { Body::new(body) });
-        let (answer, wire) = (self.app.clone().oneshot(request), self.wire.clone());
+        let mut request = request.map(|body| if matters { Body::new(Drained::new(body)) } else { Body::new(body) });
+        request.extensions_mut().insert(self.link.clone());
+        let (busy, sending, wire) = (self.link.enter(), self.sending.clone(), self.wire.clone());
+        let is_refused = self.link.is_spare() && !health::is_check(request.uri().path());
+        let app = self.app.clone();
         Box::pin(async move {
-            let response = answer.await?;
+            let response = match is_refused {
+                true => full(),
+                false => app.oneshot(request).await?,
+            };
             let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
             let is_stream = !is_http2 && kind.is_some_and(|kind| kind.starts_with(EVENTS.as_bytes()));
-            Ok(if is_stream { response.map(|body| Body::new(wire.pulse(body))) } else { response })
+            let response = if is_stream { response.map(|body| Body::new(wire.pulse(body))) } else { response };
+            Ok(response.map(|body| Body::new(Sent::new(body, sending, busy))))
         })
+    }
+}
+
+/// What a client is told for whom there is only a place that is kept for health checks.
+fn full() -> Response<Body> {
+    let text = "all connections that there may be are in use\n(`limits.connections` in the server's settings)";
+    let mut response = Problem::overloaded(text, Duration::from_secs(1)).into_response();
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Looks after connections: closes those that are not used, and those whose clients do not read.
+async fn look(sending: Arc<Sending>, limits: Limits) {
+    let every = EVERY.min(limits.idle_time.0 / 4).min(limits.read_time.0 / 4).max(LEAST);
+    loop {
+        tokio::time::sleep(every).await;
+        sending.look(limits.read_time.0);
+        sending.links().look(limits.idle_time.0);
     }
 }
 
@@ -248,6 +305,9 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.headers.0).unwrap_or(u32::MAX))
         .max_concurrent_streams(128)
+        // What a client may send before a handler reads it: of one stream, and of all.
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
         .keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(limits.header_time.0);
     http
@@ -257,6 +317,9 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
 fn settle(stream: &TcpStream, patience: Duration) {
     let socket = SockRef::from(stream);
     let _ = socket.set_tcp_nodelay(true);
+    // Without it the system takes megabytes at once, and a reader that is slow seems to make no progress for as long.
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_notsent_lowat(UNSENT);
     let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE));
     #[cfg(target_os = "linux")]
     let _ = socket.set_tcp_user_timeout(Some(patience));

@@ -16,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+mod clients;
 mod gauges;
 mod gone;
 mod jobs;
@@ -23,6 +24,8 @@ mod kinds;
 mod text;
 mod traces;
 
+use clients::Clients;
+pub(crate) use clients::Counts;
 use gauges::Gauges;
 pub use gauges::LostLines;
 use gone::Gone;
@@ -92,6 +95,7 @@ pub(crate) struct Metrics {
     events: Family<Kind, Counter>,
     replies: Family<Reply, Counter>,
     gauges: Gauges,
+    clients: Clients,
     jobs: JobMetrics,
     traces: TraceMetrics,
     apps: Mutex<std::collections::HashMap<String, Arc<Counted>>>,
@@ -163,6 +167,7 @@ impl Metrics {
             events: Family::default(),
             replies: Family::default(),
             gauges: Gauges::new(&mut registry),
+            clients: Clients::new(&mut registry),
             jobs: JobMetrics::new(&mut registry),
             traces: TraceMetrics::new(&mut registry),
             apps: Mutex::default(),

@@ -10,6 +10,7 @@ use frond_app::size::{parse_duration, show_size};
 use frond_root::{Floor, PartitionKey};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
@@ -214,21 +215,29 @@ pub(crate) fn plain(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A request's body, if it comes in time and is not larger than `limit`.
-pub(crate) async fn body(headers: &HeaderMap, body: Body, limit: u64, time: Duration) -> Result<Bytes, Problem> {
+/// The most bytes that a request's body can have: as many as are announced, or the `limit`.
+pub(crate) fn expected(headers: &HeaderMap, body: &Body, limit: u64) -> Result<u64, Problem> {
     plain(headers)?;
-    let too_large = || Problem::too_large(format!("the body is larger than the {} that are allowed", show_size(limit)));
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|bytes| bytes > limit) {
-        return Err(too_large());
+    match announced.or(body.size_hint().exact()) {
+        Some(bytes) if bytes > limit => Err(too_large(limit)),
+        bytes => Ok(bytes.unwrap_or(limit)),
     }
+}
+
+fn too_large(limit: u64) -> Problem {
+    Problem::too_large(format!("the body is larger than the {} that are allowed", show_size(limit)))
+}
+
+/// A request's body, if it comes in time and is not larger than `limit`.
+pub(crate) async fn body(body: Body, limit: u64, time: Duration) -> Result<Bytes, Problem> {
     let read = async {
         let (mut body, mut first, mut rest) = (body, Bytes::new(), BytesMut::new());
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Problem::bad_request("the body ended before it was whole"))?;
             let Ok(data) = frame.into_data() else { continue };
             if (first.len() + rest.len() + data.len()) as u64 > limit {
-                return Err(too_large());
+                return Err(too_large(limit));
             }
             match (first.is_empty(), rest.is_empty()) {
                 (true, true) => first = data,

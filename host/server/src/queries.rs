@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use bytes::Bytes;
 use frond_root::QueryId;
 use futures_util::stream;
@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Uri};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::auth::{Action, Holder};
 use crate::params::{LINES, Named, pairs, wants_stream};
 use crate::recent::{Detail, Recorded, Summary};
 use crate::reply::{Problem, nothing_more};
@@ -49,7 +50,8 @@ pub(crate) struct Queries {
     queries: Vec<Summary>,
 }
 
-/// Recent queries, those that run included, the newest first.
+/// Recent queries, those that run included, the newest first: the caller's own, or with the role `observer` or `admin`
+/// everybody's.
 #[utoipa::path(
     get,
     path = "/v1/queries",
@@ -64,7 +66,11 @@ pub(crate) struct Queries {
     ),
     tag = "queries"
 )]
-pub(crate) async fn list(State(server): State<Arc<Server>>, uri: Uri) -> Result<Json<Queries>, Problem> {
+pub(crate) async fn list(
+    State(server): State<Arc<Server>>,
+    Extension(holder): Extension<Arc<Holder>>,
+    uri: Uri,
+) -> Result<Json<Queries>, Problem> {
     let (mut app, mut outcome, mut limit) = (None, None, None);
     for (name, value) in pairs(uri.query())? {
         match name.as_str() {
@@ -79,7 +85,8 @@ pub(crate) async fn list(State(server): State<Arc<Server>>, uri: Uri) -> Result<
             _ => return Err(Problem::bad_request("there are the parameters app, outcome and limit, each once")),
         }
     }
-    Ok(Json(Queries { queries: server.recent.list(app.as_deref(), outcome.as_deref(), limit.unwrap_or(LIST)) }))
+    let of = holder.limited(Action::Read);
+    Ok(Json(Queries { queries: server.recent.list(of, app.as_deref(), outcome.as_deref(), limit.unwrap_or(LIST)) }))
 }
 
 /// One query: what was asked, how it went, and what is missing from its answer.
@@ -93,8 +100,12 @@ pub(crate) async fn list(State(server): State<Arc<Server>>, uri: Uri) -> Result<
     ),
     tag = "queries"
 )]
-pub(crate) async fn get(State(server): State<Arc<Server>>, Named(id): Named<String>) -> Result<Json<Detail>, Problem> {
-    Ok(Json(known(&server, &id)?.detail()))
+pub(crate) async fn get(
+    State(server): State<Arc<Server>>,
+    Extension(holder): Extension<Arc<Holder>>,
+    Named(id): Named<String>,
+) -> Result<Json<Detail>, Problem> {
+    Ok(Json(known(&server, &holder, Action::Read, &id)?.detail()))
 }
 
 /// A query's events, a JSON object a line, as `frond query --record` writes them; or live, as a stream of events.
@@ -117,10 +128,11 @@ pub(crate) async fn get(State(server): State<Arc<Server>>, Named(id): Named<Stri
 )]
 pub(crate) async fn events(
     State(server): State<Arc<Server>>,
+    Extension(holder): Extension<Arc<Holder>>,
     Named(id): Named<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let recorded = known(&server, &id)?;
+    let recorded = known(&server, &holder, Action::Read, &id)?;
     if wants_stream(&headers) {
         let from = unseen(&headers);
         // A browser that has seen the end would else ask again every few seconds: only this status stops it.
@@ -161,21 +173,22 @@ fn lines(events: &[frond_root::Event]) -> Bytes {
     text.into()
 }
 
-/// The query that `id` names.
-pub(crate) fn known(server: &Server, id: &str) -> Result<Arc<Recorded>, Problem> {
+/// The query that `id` names, if `holder` may do this with it. Another's is answered as one that is not known.
+pub(crate) fn known(server: &Server, holder: &Holder, action: Action, id: &str) -> Result<Arc<Recorded>, Problem> {
     let parsed = Some(id).filter(|id| id.len() == 32).and_then(|id| u128::from_str_radix(id, 16).ok());
-    parsed.and_then(|id| server.recent.get(QueryId::from(id))).ok_or_else(|| {
+    parsed.and_then(|id| server.recent.get(holder.limited(action), QueryId::from(id))).ok_or_else(|| {
         Problem::not_found("this query is not known here, or no longer\n(GET /v1/queries lists the recent ones)")
     })
 }
 
-/// All queries and apps, as they change: a stream of events.
+/// The caller's queries, and all apps, as they change: a stream of events. With the role `observer` or `admin` everybody's
+/// queries.
 #[utoipa::path(
     get,
     path = "/v1/events",
     responses((status = 200, description = "Events `query`, `app` and `missed`", content_type = "text/event-stream")),
     tag = "server"
 )]
-pub(crate) async fn news(State(server): State<Arc<Server>>) -> Response {
-    crate::stream::news(server)
+pub(crate) async fn news(State(server): State<Arc<Server>>, Extension(holder): Extension<Arc<Holder>>) -> Response {
+    crate::stream::news(server, holder)
 }

@@ -22,8 +22,9 @@ use utoipa::ToSchema;
 
 use crate::admission::Ticket;
 use crate::apps::Version;
-use crate::auth::Holder;
-use crate::params::{self, ENVELOPE, Form, Named, Promises};
+use crate::auth::{Action, Holder};
+use crate::bodies::Charge;
+use crate::params::{ENVELOPE, Form, Named, Promises};
 use crate::recent::Recorded;
 use crate::reply::{Problem, account};
 use crate::server::Server;
@@ -61,8 +62,12 @@ impl Drop for CancelOnDrop {
 
 /// What a query holds while it runs.
 struct Held {
+    /// Whom it belongs to.
+    caller: Option<String>,
     _ticket: Ticket,
     _place: OwnedSemaphorePermit,
+    /// Of its query's bytes, which are held for as long.
+    _charge: Charge,
 }
 
 /// Asks an app a query.
@@ -143,7 +148,7 @@ async fn take_on(
     promises.within(&version.wired.app)?;
     let form = Form::wanted(headers, &version.wired.app.content_type);
     let place = holder.place()?;
-    let query = params::body(headers, body, limits.query.0, limits.body_time.0).await?;
+    let (query, charge) = server.body(holder, headers, body, limits.query.0).await?;
     if server.is_stopping() {
         return Err(Problem::overloaded("the server is stopping", Duration::from_secs(5)));
     }
@@ -156,7 +161,8 @@ async fn take_on(
         Problem::overloaded(crate::admission::detail(refused.reason), refused.after)
     })?;
     let parent = Parent::of(headers);
-    let asked = begin(server, version, request, Held { _ticket: ticket, _place: place }, form, parent);
+    let held = Held { caller: holder.caller().map(str::to_owned), _ticket: ticket, _place: place, _charge: charge };
+    let asked = begin(server, version, request, held, form, parent);
     Ok((asked, form))
 }
 
@@ -190,7 +196,8 @@ fn begin(
     parent: Option<Parent>,
 ) -> Asked {
     let (id, cancel) = (request.id, Cancel::default());
-    let recorded = server.recent.begin(&request, version.number, &version.wired.app.content_type, &cancel);
+    let caller = held.caller.as_deref();
+    let recorded = server.recent.begin(caller, &request, version.number, &version.wired.app.content_type, &cancel);
     let metering = server.telemetry.metrics.query(&request);
     let events = Events::new(vec![recorded.clone() as Arc<dyn Listener>, metering.clone()]);
     let events = match form {
@@ -311,8 +318,12 @@ async fn whole(mut asked: Asked, form: Form) -> Response {
     ),
     tag = "queries"
 )]
-pub(crate) async fn cancel(State(server): State<Arc<Server>>, Named(id): Named<String>) -> Result<Response, Problem> {
-    let recorded = crate::queries::known(&server, &id)?;
+pub(crate) async fn cancel(
+    State(server): State<Arc<Server>>,
+    Extension(holder): Extension<Arc<Holder>>,
+    Named(id): Named<String>,
+) -> Result<Response, Problem> {
+    let recorded = crate::queries::known(&server, &holder, Action::Ask, &id)?;
     recorded.cancel.cancel();
     Ok((http::StatusCode::ACCEPTED, Json(Cancelled { id: recorded.id })).into_response())
 }

@@ -1,7 +1,7 @@
 //! Recent queries, those that run included, with what happened to each: bounded in number and in memory. Whoever watches
 //! one reads what is kept, at their own pace: nobody who is slow holds up a query, or misses what is still kept.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,6 +12,7 @@ use frond_root::{Answer, Cancel, Event, EventKind, Floor, Listener, PartitionKey
 use tokio::sync::Notify;
 
 mod following;
+mod lists;
 mod preview;
 mod state;
 mod views;
@@ -39,8 +40,14 @@ pub(crate) struct Recent {
     used: Arc<Used>,
     running: Arc<AtomicUsize>,
     total: AtomicU64,
-    /// Beginnings and ends, counted; and ends alone.
-    counted: Arc<Mutex<Seen>>,
+    counted: Arc<Mutex<Counted>>,
+}
+
+/// Beginnings and ends, counted; and ends alone, of all and of each caller.
+#[derive(Default)]
+struct Counted {
+    all: Seen,
+    ends: HashMap<String, u64>,
 }
 
 /// What queries take, in bytes.
@@ -73,6 +80,8 @@ pub(crate) struct Seen {
 pub(crate) struct Recorded {
     pub(crate) id: QueryId,
     pub(crate) app: String,
+    /// Whom it belongs to; nobody in particular where there are no tokens.
+    caller: Option<String>,
     pub(crate) version: u64,
     pub(crate) content_type: String,
     pub(crate) cancel: Cancel,
@@ -93,10 +102,11 @@ pub(crate) struct Recorded {
     forgotten: AtomicBool,
     /// What all queries may take before those that run keep less.
     most: usize,
-    counted: Arc<Mutex<Seen>>,
-    /// Which change its last was, and which end its own.
+    counted: Arc<Mutex<Counted>>,
+    /// Which change its last was, and which end its own: of all, and of its caller.
     change: AtomicU64,
     end: AtomicU64,
+    end_of_caller: AtomicU64,
 }
 
 impl Recent {
@@ -112,11 +122,19 @@ impl Recent {
         }
     }
 
-    /// A query begins, at a version whose answers are of this type.
-    pub(crate) fn begin(&self, request: &Request, version: u64, answers: &str, cancel: &Cancel) -> Arc<Recorded> {
+    /// A caller's query begins, at a version whose answers are of this type.
+    pub(crate) fn begin(
+        &self,
+        caller: Option<&str>,
+        request: &Request,
+        version: u64,
+        answers: &str,
+        cancel: &Cancel,
+    ) -> Arc<Recorded> {
         let recorded = Arc::new(Recorded {
             id: request.id,
             app: request.app.clone(),
+            caller: caller.map(str::to_owned),
             version,
             content_type: answers.to_owned(),
             cancel: cancel.clone(),
@@ -137,6 +155,7 @@ impl Recent {
             counted: self.counted.clone(),
             change: AtomicU64::new(0),
             end: AtomicU64::new(0),
+            end_of_caller: AtomicU64::new(0),
         });
         self.running.fetch_add(1, Ordering::Relaxed);
         self.total.fetch_add(1, Ordering::Relaxed);
@@ -153,25 +172,6 @@ impl Recent {
         self.forget(&mut lock(&self.queries));
     }
 
-    /// What began or ended since `seen`, the oldest first and at most `most` of it; how many ends are not among it; and
-    /// what has been seen then.
-    pub(crate) fn since(&self, seen: Seen, most: usize) -> (Vec<Summary>, u64, Seen) {
-        let now = self.seen();
-        if now == seen {
-            return (Vec::new(), 0, now);
-        }
-        let news = |one: &&Arc<Recorded>| one.change.load(Ordering::SeqCst) > seen.change;
-        let newest: Vec<_> = lock(&self.queries).iter().rev().filter(news).take(most).cloned().collect();
-        let ended = newest.iter().filter(|one| one.end.load(Ordering::SeqCst) > seen.end).count() as u64;
-        let missed = now.end.saturating_sub(seen.end).saturating_sub(ended);
-        (newest.iter().rev().map(|one| one.summary()).collect(), missed, now)
-    }
-
-    /// What there is to be seen now.
-    pub(crate) fn seen(&self) -> Seen {
-        *lock(&self.counted)
-    }
-
     /// Those that ended go first, the oldest first; those that run are kept.
     fn forget(&self, queries: &mut VecDeque<Arc<Recorded>>) {
         while queries.len() > self.most || self.used.listed() > self.memory {
@@ -184,29 +184,9 @@ impl Recent {
         }
     }
 
-    /// The query with this id.
-    pub(crate) fn get(&self, id: QueryId) -> Option<Arc<Recorded>> {
-        lock(&self.queries).iter().rev().find(|one| one.id == id).cloned()
-    }
-
-    /// The newest queries of an app, or of all, with an outcome, or with any.
-    pub(crate) fn list(&self, app: Option<&str>, outcome: Option<&str>, limit: usize) -> Vec<Summary> {
-        let queries: Vec<_> =
-            lock(&self.queries).iter().rev().filter(|one| app.is_none_or(|app| one.app == app)).cloned().collect();
-        let summaries = queries.iter().map(|one| one.summary());
-        let wanted =
-            summaries.filter(|one| outcome.is_none_or(|outcome| one.outcome == Some(outcome) || one.state == outcome));
-        wanted.take(limit).collect()
-    }
-
     /// Those that run.
     pub(crate) fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
-    }
-
-    /// Those that run, to be named.
-    pub(crate) fn unfinished(&self) -> Vec<Arc<Recorded>> {
-        lock(&self.queries).iter().filter(|one| lock(&one.state).end.is_none()).cloned().collect()
     }
 
     /// All that ever began.
@@ -221,6 +201,11 @@ impl Recent {
 }
 
 impl Recorded {
+    /// True when it belongs to this caller; any does to `None`, who sees everybody's.
+    fn is_of(&self, caller: Option<&str>) -> bool {
+        caller.is_none_or(|caller| self.caller.as_deref() == Some(caller))
+    }
+
     /// What a list says of it.
     pub(crate) fn summary(&self) -> Summary {
         let state = lock(&self.state);
@@ -308,11 +293,16 @@ impl Recorded {
     /// Counts a change and says which it is, in one step: whoever has seen the count can see which it was.
     fn changed_now(&self, ends: bool) {
         let mut counted = lock(&self.counted);
-        counted.change += 1;
-        self.change.store(counted.change, Ordering::SeqCst);
+        counted.all.change += 1;
+        self.change.store(counted.all.change, Ordering::SeqCst);
         if ends {
-            counted.end += 1;
-            self.end.store(counted.end, Ordering::SeqCst);
+            counted.all.end += 1;
+            self.end.store(counted.all.end, Ordering::SeqCst);
+            if let Some(caller) = &self.caller {
+                let ends = counted.ends.entry(caller.clone()).or_default();
+                *ends += 1;
+                self.end_of_caller.store(*ends, Ordering::SeqCst);
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use frond_jobs::StoreError;
+use frond_jobs::store::OverBound;
 use frond_root::answer::four_decimals;
 use frond_root::{Answer, Coverage, Error, Failure, FailureKind, QueryId, Reason};
 use frond_run::RunError;
@@ -254,6 +255,7 @@ impl From<StoreError> for Problem {
             StoreError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", None),
             StoreError::Unkeepable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-query", None),
             StoreError::Full(_) => (StatusCode::INSUFFICIENT_STORAGE, "store-full", None),
+            StoreError::OverBound(bound) => over_bound(bound),
             StoreError::Unavailable(_)
             | StoreError::Unopened(_)
             | StoreError::ReadOnly(_)
@@ -261,6 +263,20 @@ impl From<StoreError> for Problem {
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal", None),
         };
         Self { retry_after: after, ..Self::new(status, slug, detail) }
+    }
+}
+
+/// The status, slug and time to wait of a bound that a new job would exceed.
+fn over_bound(bound: OverBound) -> (StatusCode, &'static str, Option<u32>) {
+    // Nobody knows when a job that runs makes room.
+    let soon = Duration::from_secs(10);
+    let after = |room: Option<u64>| Some(seconds(room.map_or(soon, Duration::from_millis)));
+    match bound {
+        OverBound::AppWaiting(_) | OverBound::CallerWaiting(_) => {
+            (StatusCode::TOO_MANY_REQUESTS, "overloaded", after(None))
+        }
+        OverBound::CallerJobs(_, room) => (StatusCode::TOO_MANY_REQUESTS, "quota", after(room)),
+        OverBound::CallerBytes(_, room) => (StatusCode::INSUFFICIENT_STORAGE, "quota", after(room)),
     }
 }
 

@@ -12,7 +12,8 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::config::Role;
+use crate::auth::Action;
+use crate::links::Link;
 use crate::reply::{Problem, allowed, is_not_allowed};
 use crate::server::Server;
 use crate::{apps_api, health, jobs, metrics, openapi, page, queries, query, wellformed};
@@ -59,15 +60,19 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
 /// Lets in who may, as often as they may.
 async fn guard(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
     let settings = server.settings();
+    let link = request.extensions().get::<Arc<Link>>().cloned();
     let holder = match settings.gate.holder(request.headers()) {
         Ok(holder) => holder,
-        Err(problem) => return problem.into_response(),
+        Err(stranger) => {
+            server.logins.failed(stranger, link.map(|link| link.peer()));
+            return Problem::from(stranger).into_response();
+        }
     };
-    let changes =
-        matches!(*request.method(), Method::PUT | Method::DELETE) || request.uri().path().ends_with("/rollback");
-    let cancels = ["/v1/queries/", "/v1/jobs/"].iter().any(|path| request.uri().path().starts_with(path));
-    let role = if changes && !cancels { Role::Admin } else { Role::Query };
-    if let Err(problem) = holder.may(role).and_then(|()| holder.count()) {
+    if let Some(link) = link {
+        link.know();
+    }
+    let action = Action::of(request.method(), request.uri().path());
+    if let Err(problem) = holder.may(action).and_then(|()| holder.count()) {
         return problem.into_response();
     }
     request.extensions_mut().insert(holder);

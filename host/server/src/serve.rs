@@ -246,7 +246,7 @@ async fn drain(server: &Server, patience: Duration, orders: &mut mpsc::Receiver<
         () = tokio::time::sleep(patience) => {}
         () = quit(orders) => {}
     }
-    let unfinished = server.recent.unfinished();
+    let unfinished = server.recent.unfinished(None);
     for query in &unfinished {
         query.cancel.cancel();
         tracing::warn!(query = %query.id, app = query.app, "cut off");

@@ -13,7 +13,10 @@ use crate::auth::Gate;
 use crate::config::{Config, ConfigError};
 use crate::hide::Hidden;
 use crate::jobs::{Jobs, Telemetry};
+use crate::links::Links;
+use crate::logins::Logins;
 use crate::recent::Recent;
+use crate::sending::Sending;
 use crate::tls::Certificate;
 
 /// Everything that requests share.
@@ -27,6 +30,9 @@ pub(crate) struct Server {
     pub(crate) hidden: Hidden,
     threads: Slots,
     pub(crate) started: SystemTime,
+    /// Bodies in flight, and the connections that they come and go on.
+    pub(crate) sending: Arc<Sending>,
+    pub(crate) logins: Logins,
     settings: RwLock<Arc<Settings>>,
     stopping: AtomicBool,
     /// A query has ended.
@@ -47,9 +53,15 @@ impl Server {
         telemetry: Telemetry,
         jobs: Option<Jobs>,
     ) -> Self {
-        let recent = Recent::new(config.limits.recent, config.limits.recent_memory.len());
+        let limits = &config.limits;
+        let recent = Recent::new(limits.recent, limits.recent_memory.len());
+        let links = Links::new(limits.connections, limits.peer_connections, telemetry.metrics.closed());
+        let sending = Sending::new(limits.bodies.0, links);
+        let logins = Logins::new(telemetry.metrics.failed_logins());
         Self {
             recent,
+            sending,
+            logins,
             admission: Admission::new(config.slots, config.limits.queries),
             telemetry,
             hidden: apps.hidden(),

@@ -17,6 +17,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Interval;
 
 use crate::apps::AppView;
+use crate::auth::{Action, Holder};
 use crate::query::Asked;
 use crate::recent::{Counts, Recorded, Seen, SoFar};
 use crate::reply::Problem;
@@ -223,9 +224,9 @@ impl Reader {
 }
 
 /// All queries and apps, as they change: a few times a second what is new, however much that was.
-pub(crate) fn news(server: Arc<Server>) -> Response {
-    let (seen, apps) = (server.recent.seen(), server.apps.changes());
-    let watch = Watch { server, apps, seen, tick: tokio::time::interval(NEWS), queue: VecDeque::new() };
+pub(crate) fn news(server: Arc<Server>, holder: Arc<Holder>) -> Response {
+    let (seen, apps) = (server.recent.seen(holder.limited(Action::Read)), server.apps.changes());
+    let watch = Watch { server, holder, apps, seen, tick: tokio::time::interval(NEWS), queue: VecDeque::new() };
     streaming(stream::unfold(watch, |mut watch| async move {
         let event = watch.next().await?;
         Some((Ok::<_, Infallible>(event), watch))
@@ -234,6 +235,8 @@ pub(crate) fn news(server: Arc<Server>) -> Response {
 
 struct Watch {
     server: Arc<Server>,
+    /// Who reads.
+    holder: Arc<Holder>,
     apps: broadcast::Receiver<AppView>,
     seen: Seen,
     tick: Interval,
@@ -264,8 +267,9 @@ impl Watch {
 
     /// What began, what runs, what ended.
     fn look(&mut self) {
-        let running = self.server.recent.unfinished();
-        let (news, missed, seen) = self.server.recent.since(self.seen, AT_ONCE);
+        let of = self.holder.limited(Action::Read);
+        let running = self.server.recent.unfinished(of);
+        let (news, missed, seen) = self.server.recent.since(of, self.seen, AT_ONCE);
         self.seen = seen;
         let told = |id| news.iter().any(|one| one.id == id);
         let running = running.iter().filter(|one| !told(one.id)).take(AT_ONCE).map(|one| one.summary());

@@ -28,6 +28,14 @@ pub(crate) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
     if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
         return Err(Problem::bad_request("the body has a length and is chunked\n(send one of the two headers)"));
     }
+    // RFC 9113, section 8.3.1: a proxy may have made it of either.
+    let (named, host) = (request.uri().authority(), headers.get(HOST));
+    if request.version() == Version::HTTP_2
+        && let (Some(named), Some(host)) = (named, host)
+        && !named.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes())
+    {
+        return Err(Problem::bad_request("the address and the header `Host` name two hosts"));
+    }
     // Older clients may leave it out, and HTTP/2 has it in the address.
     if request.version() == Version::HTTP_11 && !headers.contains_key(HOST) {
         return Err(Problem::bad_request("the header `Host` is missing"));

@@ -70,9 +70,11 @@ pub struct TokenArgs {
 /// What a token allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum TokenRole {
-    /// Asking, and looking at apps and queries.
+    /// Asking, looking at apps, and all that can be done with its own queries and jobs.
     #[default]
     Query,
-    /// Changing apps, too.
+    /// Looking at everything, at others' queries and jobs too, and nothing else.
+    Observer,
+    /// Everything: changing apps, and others' queries and jobs.
     Admin,
 }

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::job::JobId;
 
 use super::{
-    Accepted, AcceptedNow, Apps, Artifact, Asked, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, News,
-    Outcome, Page, Partial, PartitionPage, PartitionRow, Past, Planned, Stored, Submitted, Swept, Taken, Told, Usage,
+    Accepted, AcceptedNow, Apps, Artifact, Asked, Ended, EventPage, Filter, Job, JobStore, NewJob, News, Outcome, Page,
+    Partial, PartitionPage, PartitionRow, Past, Planned, ResultInfo, Stored, Submitted, Swept, Taken, Told, Usage,
 };
 
 /// What was counted since the process began.
@@ -93,6 +94,10 @@ impl JobStore for CountedStore {
         self.tally.of("get", self.store.get(id).await)
     }
 
+    async fn get_of(&self, id: JobId, caller: &str) -> Stored<Job> {
+        self.tally.of("get_of", self.store.get_of(id, caller).await)
+    }
+
     async fn asked(&self, id: JobId) -> Stored<Asked> {
         self.tally.of("asked", self.store.asked(id).await)
     }
@@ -151,8 +156,12 @@ impl JobStore for CountedStore {
         self.tally.of("finish", self.store.finish(id, epoch, ended).await)
     }
 
-    async fn result(&self, id: JobId) -> Stored<Option<JobResult>> {
-        self.tally.of("result", self.store.result(id).await)
+    async fn result_info(&self, id: JobId) -> Stored<Option<ResultInfo>> {
+        self.tally.of("result_info", self.store.result_info(id).await)
+    }
+
+    async fn result_part(&self, id: JobId, epoch: u64, from: u64, most: u32) -> Stored<Bytes> {
+        self.tally.of("result_part", self.store.result_part(id, epoch, from, most).await)
     }
 
     async fn cancel(&self, id: JobId, keep_partial: bool) -> Stored<Job> {

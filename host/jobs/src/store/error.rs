@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::job::{IllegalMove, JobId};
 
+use super::types::OverBound;
+
 #[cfg(test)]
 mod tests;
 
@@ -50,6 +52,9 @@ pub enum StoreError {
     /// An idempotency key came with another request than before.
     #[error("the idempotency key belongs to another request\n(a new request needs a new key)")]
     KeyReused,
+    /// The app or the caller has as much as it may.
+    #[error("{}", over(*.0))]
+    OverBound(OverBound),
     /// There is no room.
     #[error("the store of jobs is full\n(make room on its disk or raise its quota; jobs make room when they expire)")]
     Full(#[source] Option<Cause>),
@@ -120,6 +125,7 @@ impl StoreError {
             Self::Illegal(_) => "illegal",
             Self::NoPartition { .. } => "no-partition",
             Self::KeyReused => "key-reused",
+            Self::OverBound(_) => "over-bound",
             Self::Full(_) => "full",
             Self::ReadOnly(_) => "read-only",
             Self::Denied { .. } => "denied",
@@ -158,6 +164,7 @@ impl StoreError {
                 | Self::Illegal(_)
                 | Self::NoPartition { .. }
                 | Self::KeyReused
+                | Self::OverBound(_)
                 | Self::TooLarge { .. }
                 | Self::Unkeepable(_)
         )
@@ -167,6 +174,26 @@ impl StoreError {
     #[must_use]
     pub(crate) fn is_about_content(&self) -> bool {
         matches!(self, Self::TooLarge { .. } | Self::Unkeepable(_))
+    }
+}
+
+/// Which bound is met, in words.
+fn over(bound: OverBound) -> String {
+    match bound {
+        OverBound::AppWaiting(most) => format!(
+            "{most} jobs of this app have not ended: more are not taken\n(`jobs.waiting` in the server's settings)"
+        ),
+        OverBound::CallerWaiting(most) => format!(
+            "{most} jobs of this token have not ended: more are not taken\n(`jobs.waiting` in the server's settings)"
+        ),
+        OverBound::CallerJobs(most, _) => format!(
+            "{most} jobs of this token are kept: more are not taken\n\
+             (delete some with `frond jobs delete`, or raise `jobs.token-jobs` in the server's settings)"
+        ),
+        OverBound::CallerBytes(most, _) => format!(
+            "the jobs of this token take the {most} bytes that they may: more are not taken\n\
+             (delete some with `frond jobs delete`, or raise `jobs.token-quota` in the server's settings)"
+        ),
     }
 }
 

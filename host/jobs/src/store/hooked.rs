@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::job::JobId;
 
 use super::{
-    Accepted, AcceptedNow, Apps, Asked, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, News, Page,
-    Partial, PartitionPage, PartitionRow, Past, Planned, Stored, Submitted, Swept, Taken, Told, Usage,
+    Accepted, AcceptedNow, Apps, Asked, Ended, EventPage, Filter, Job, JobStore, NewJob, News, Page, Partial,
+    PartitionPage, PartitionRow, Past, Planned, ResultInfo, Stored, Submitted, Swept, Taken, Told, Usage,
 };
 
 /// What happens before a call, which is named as its method: the call is made once this resolves, unless it fails.
@@ -46,6 +47,7 @@ macro_rules! hooked {
 hooked! {
     submit(job: NewJob) -> Submitted;
     get(id: JobId) -> Job;
+    get_of(id: JobId, caller: &str) -> Job;
     asked(id: JobId) -> Asked;
     list(filter: &Filter, page: Page) -> Vec<Job>;
     take(owner: &str, apps: &Apps, lease: Duration) -> Option<Taken>;
@@ -58,7 +60,8 @@ hooked! {
     partials(id: JobId, after: Option<u32>, max_bytes: u64) -> Vec<Partial>;
     merge(id: JobId, epoch: u64) -> ();
     finish(id: JobId, epoch: u64, ended: Ended) -> Job;
-    result(id: JobId) -> Option<JobResult>;
+    result_info(id: JobId) -> Option<ResultInfo>;
+    result_part(id: JobId, epoch: u64, from: u64, most: u32) -> Bytes;
     cancel(id: JobId, keep_partial: bool) -> Job;
     redrive(id: JobId) -> Job;
     retain(id: JobId, retention_ms: u64) -> Job;

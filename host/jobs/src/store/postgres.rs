@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use deadpool_postgres::Pool;
 use tokio::time::Instant;
 use tokio_postgres::IsolationLevel;
@@ -23,11 +24,12 @@ use crate::job::JobId;
 use super::location::{DatabaseUrl, environment};
 use super::rules::{admit, sql};
 use super::{
-    Accepted, AcceptedNow, Apps, Artifact, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobResult, JobStore,
-    NewJob, News, Page, Partial, PartitionPage, PartitionRow, Past, Planned, StoreError, Stored, Submitted, Swept,
-    Taken, Told, Usage, chain,
+    Accepted, AcceptedNow, Apps, Artifact, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobStore, NewJob, News,
+    Page, Partial, PartitionPage, PartitionRow, Past, Planned, ResultInfo, StoreError, Stored, Submitted, Swept, Taken,
+    Told, Usage, chain,
 };
 
+mod answers;
 mod artifacts;
 mod connect;
 mod fault;
@@ -204,6 +206,10 @@ impl JobStore for PostgresStore {
         reading!(self, Load::Little, |transaction| jobs::get(&transaction, id))
     }
 
+    async fn get_of(&self, id: JobId, caller: &str) -> Stored<Job> {
+        reading!(self, Load::Little, |transaction| jobs::get_of(&transaction, id, caller))
+    }
+
     async fn asked(&self, id: JobId) -> Stored<Asked> {
         reading!(self, ROWS, |transaction| jobs::asked(&transaction, id))
     }
@@ -235,7 +241,7 @@ impl JobStore for PostgresStore {
     }
 
     async fn release(&self, id: JobId, epoch: u64) -> Stored<()> {
-        writing!(self, Load::Little, |transaction| owner::release(&transaction, id, epoch))
+        writing!(self, Load::Little, |transaction| owner::release(&transaction, id, epoch, self.set()))
     }
 
     async fn plan(&self, id: JobId, epoch: u64, planned: Planned) -> Stored<()> {
@@ -271,9 +277,9 @@ impl JobStore for PostgresStore {
     }
 
     async fn finish(&self, id: JobId, epoch: u64, ended: Ended) -> Stored<Job> {
-        fits("bytes of an answer", ended.result.as_ref().map_or(0, bytes::Bytes::len))?;
+        fits("bytes of an answer", ended.result.as_ref().map_or(0, Bytes::len))?;
         let job: Stored<Job> =
-            writing!(self, Load::of(ended.result.as_ref().map(bytes::Bytes::len)), |transaction| owner::finish(
+            writing!(self, Load::of(ended.result.as_ref().map(Bytes::len)), |transaction| owner::finish(
                 &transaction,
                 id,
                 epoch,
@@ -285,8 +291,12 @@ impl JobStore for PostgresStore {
         Ok(job)
     }
 
-    async fn result(&self, id: JobId) -> Stored<Option<JobResult>> {
-        reading!(self, ROWS, |transaction| jobs::result(&transaction, id))
+    async fn result_info(&self, id: JobId) -> Stored<Option<ResultInfo>> {
+        reading!(self, Load::Little, |transaction| answers::info(&transaction, id))
+    }
+
+    async fn result_part(&self, id: JobId, epoch: u64, from: u64, most: u32) -> Stored<Bytes> {
+        reading!(self, ROWS, |transaction| answers::part(&transaction, id, epoch, from, most))
     }
 
     async fn cancel(&self, id: JobId, keep_partial: bool) -> Stored<Job> {
@@ -329,6 +339,8 @@ impl JobStore for PostgresStore {
             swept.expired += 1;
             swept.bytes += bytes;
         }
+        let ended: Stored<()> = writing!(self, MANY, |transaction| owner::end_cancelled(&transaction, self.set()));
+        ended?;
         self.trim(None).await?;
         let forgotten: Stored<_> = writing!(self, MANY, |transaction| sweep::forget(&transaction, self.set()));
         swept.forgotten = forgotten?;

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::job::{JobId, JobState, UnixMs};
 
 use super::error::cause;
-use super::rules::{Head, unsigned};
+use super::rules::{Had, Head, unsigned};
 use super::{CancelKind, Counts, Job, PartitionRow, PartitionState, Past, Place, StoreError, Stored, Usage};
 
 /// What a job is made of.
@@ -18,13 +18,23 @@ pub(crate) const JOB: &str = "id, state, app, version, floor, required, run_time
      failed, settled_weight, attempts, failing, last_event, strikes, account, bytes, reason, coverage";
 
 /// What decides about a job.
-pub(crate) const HEAD: &str = "id, num, state, epoch, planned, partitions";
+pub(crate) const HEAD: &str = "id, num, state, epoch, planned, partitions, cancel";
 
 /// What a partition is made of.
 pub(crate) const PARTITION: &str = "idx, key, weight, elsewhere, inline, state, attempts, run_ms, failure";
 
 /// Jobs, counted.
 pub(crate) const USAGE: &str = "SELECT state, count(*) AS jobs, min(queued) AS oldest FROM jobs GROUP BY state";
+
+/// Jobs of an app that have not ended, counted.
+pub(crate) const APP_HAS: &str = "SELECT count(*) AS waiting FROM jobs \
+     WHERE state IN ('queued', 'planning', 'running', 'merging') AND app = $1";
+
+/// What a caller has, counted.
+pub(crate) const CALLER_HAS: &str = "SELECT count(*) AS jobs, \
+     count(CASE WHEN state IN ('queued', 'planning', 'running', 'merging') THEN 1 END) AS waiting, \
+     CAST(COALESCE(sum(bytes), 0) AS BIGINT) AS bytes, min(expires) AS expires \
+     FROM jobs WHERE caller = $1 AND state <> 'expired'";
 
 /// What is kept of a job's cost.
 pub(crate) const PAST: &str = "id, partitions, weight, started, finished, leaf_ms";
@@ -128,6 +138,7 @@ pub(crate) fn head_of(row: &impl Columns) -> Stored<Head> {
         epoch: row.count("epoch")?,
         planned: row.int("planned")? != 0,
         partitions: row.count("partitions")?,
+        cancel: cancel_of(row)?,
     })
 }
 
@@ -148,6 +159,18 @@ pub(crate) fn partition_of(row: &impl Columns) -> Stored<PartitionRow> {
         run_ms: row.count("run_ms")?,
         failure: row.maybe_json("failure")?,
     })
+}
+
+/// What the app and the caller of a new job have, from a row that counts it.
+pub(crate) fn had_of(app: &impl Columns, caller: Option<&impl Columns>) -> Stored<Had> {
+    let mut had = Had { app_waiting: app.count("waiting")?, ..Had::default() };
+    if let Some(caller) = caller {
+        had.waiting = caller.count("waiting")?;
+        had.jobs = caller.count("jobs")?;
+        had.bytes = caller.count("bytes")?;
+        had.expires = caller.time("expires")?;
+    }
+    Ok(had)
 }
 
 /// Adds what a row of [`USAGE`] says.

@@ -2,9 +2,11 @@
 
 use frond_root::plan::MAX_PARTITIONS;
 
-use crate::job::{JobId, JobState, Move};
+use crate::job::{End, JobId, JobState, Move, UnixMs};
 
-use super::{NewJob, Place, Planned, StoreError, Stored};
+use std::borrow::Cow;
+
+use super::{CancelKind, Ended, NewJob, OverBound, Place, Planned, StoreError, Stored};
 
 /// What of a job's row decides.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +18,7 @@ pub(crate) struct Head {
     pub(crate) epoch: u64,
     pub(crate) planned: bool,
     pub(crate) partitions: u64,
+    pub(crate) cancel: Option<CancelKind>,
 }
 
 impl Head {
@@ -47,6 +50,25 @@ impl Head {
         Ok(queued.next(Move::Start { planned: self.planned })?)
     }
 
+    /// How the job ends: an accepted cancel counts, whatever its owner has made of the job.
+    pub(crate) fn ended<'e>(&self, ended: &'e Ended) -> Cow<'e, Ended> {
+        let Some(kind) = self.cancel else { return Cow::Borrowed(ended) };
+        let mut ended = ended.clone();
+        if !kind.keep_partial {
+            ended.result = None;
+        }
+        if ended.end != End::Cancelled {
+            ended.end = End::Cancelled;
+            ended.reason = Some(cancelled());
+        }
+        Cow::Owned(ended)
+    }
+
+    /// True when a job that was asked to stop needs an owner to end: what it has is to be made into an answer.
+    pub(crate) fn needs_owner(&self, kind: CancelKind) -> bool {
+        kind.keep_partial && self.planned
+    }
+
     /// Refuses partitions that are not in the plan.
     pub(crate) fn has(&self, indexes: impl IntoIterator<Item = u32>) -> Stored<()> {
         match indexes.into_iter().find(|index| u64::from(*index) >= self.partitions) {
@@ -72,6 +94,39 @@ pub(crate) fn unsigned(number: i64) -> u64 {
 /// Whose idempotency keys a job's key stands among. No name of a caller is like that of none.
 pub(crate) fn scope(new: &NewJob) -> String {
     new.caller.as_ref().map_or_else(String::new, |caller| format!("={caller}"))
+}
+
+/// The reason of a job that was asked to stop.
+pub(crate) fn cancelled() -> serde_json::Value {
+    serde_json::json!({ "reason": "cancelled" })
+}
+
+/// What the app and the caller of a new job have by now.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Had {
+    pub(crate) app_waiting: u64,
+    pub(crate) waiting: u64,
+    pub(crate) jobs: u64,
+    pub(crate) bytes: u64,
+    /// When the first of the caller's jobs that have ended expires.
+    pub(crate) expires: Option<UnixMs>,
+}
+
+/// Refuses a job with which its app or its caller would have more than it may.
+pub(crate) fn within_bounds(new: &NewJob, had: &Had, now: UnixMs) -> Stored<()> {
+    let bounds = new.bounds;
+    let room_in = had.expires.map(|expires| expires.since(now));
+    let bytes = had.bytes.saturating_add(new.query.len() as u64);
+    let met = |had: u64, most: Option<u64>| most.filter(|most| had >= *most);
+    let of_caller = || {
+        new.caller.as_ref()?;
+        met(had.waiting, bounds.waiting)
+            .map(OverBound::CallerWaiting)
+            .or_else(|| met(had.jobs, bounds.jobs).map(|most| OverBound::CallerJobs(most, room_in)))
+            .or_else(|| met(bytes, bounds.bytes).map(|most| OverBound::CallerBytes(most, room_in)))
+    };
+    let over = met(had.app_waiting, bounds.waiting).map(OverBound::AppWaiting).or_else(of_caller);
+    over.map_or(Ok(()), |over| Err(StoreError::OverBound(over)))
 }
 
 /// The part of a store's bound that is left to jobs that are there when new ones are no longer taken.

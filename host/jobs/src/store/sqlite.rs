@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use rusqlite::Connection;
 use tokio::task::spawn_blocking;
 
@@ -20,11 +21,12 @@ use crate::job::{JobId, UnixMs};
 
 use super::rules::{admit, unsigned};
 use super::{
-    Accepted, AcceptedNow, Apps, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, News,
-    Page, Partial, PartitionPage, PartitionRow, Past, Planned, StoreError, Stored, Submitted, Swept, Taken, Told,
+    Accepted, AcceptedNow, Apps, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobStore, NewJob, News, Page,
+    Partial, PartitionPage, PartitionRow, Past, Planned, ResultInfo, StoreError, Stored, Submitted, Swept, Taken, Told,
     Usage, cause,
 };
 
+mod answers;
 mod blobs;
 mod fault;
 mod jobs;
@@ -168,6 +170,11 @@ impl JobStore for SqliteStore {
         self.read(move |connection| jobs::get(connection, id)).await
     }
 
+    async fn get_of(&self, id: JobId, caller: &str) -> Stored<Job> {
+        let caller = caller.to_owned();
+        self.read(move |connection| jobs::get_of(connection, id, &caller)).await
+    }
+
     async fn asked(&self, id: JobId) -> Stored<Asked> {
         self.read(move |connection| jobs::asked(connection, id)).await
     }
@@ -194,7 +201,8 @@ impl JobStore for SqliteStore {
     }
 
     async fn release(&self, id: JobId, epoch: u64) -> Stored<()> {
-        self.write(Care::PASS, move |connection| owner::release(connection, id, epoch)).await
+        let now = self.now();
+        self.write(Care::PASS, move |connection| owner::release(connection, id, epoch, now)).await
     }
 
     async fn plan(&self, id: JobId, epoch: u64, planned: Planned) -> Stored<()> {
@@ -232,9 +240,14 @@ impl JobStore for SqliteStore {
         Ok(job)
     }
 
-    async fn result(&self, id: JobId) -> Stored<Option<JobResult>> {
+    async fn result_info(&self, id: JobId) -> Stored<Option<ResultInfo>> {
         let blobs = Arc::clone(&self.blobs);
-        self.read(move |connection| jobs::result(connection, &blobs, id)).await
+        self.read(move |connection| answers::info(connection, &blobs, id)).await
+    }
+
+    async fn result_part(&self, id: JobId, epoch: u64, from: u64, most: u32) -> Stored<Bytes> {
+        let blobs = Arc::clone(&self.blobs);
+        self.read(move |connection| answers::part(connection, &blobs, id, epoch, from, most)).await
     }
 
     async fn cancel(&self, id: JobId, keep_partial: bool) -> Stored<Job> {
@@ -280,6 +293,7 @@ impl JobStore for SqliteStore {
             swept.expired += 1;
             swept.bytes += bytes;
         }
+        self.write(Care::END, move |connection| owner::end_cancelled(connection, now)).await?;
         self.trim(None).await?;
         swept.forgotten = self.write(Care::END, move |connection| sweep::forget(connection, now)).await?;
         while self.write(Care::END, sweep::vacuum).await? {}

@@ -36,6 +36,33 @@ pub struct NewJob {
     pub caller: Option<String>,
     /// By what the same request is known when it comes again.
     pub idempotency: Option<Idempotency>,
+    /// What the app and the caller may have in the store, this job included.
+    pub bounds: Bounds,
+}
+
+/// Bounds on what an app and a caller may have in the store when a job is submitted. `None` is no bound, and a job without
+/// a caller has those of its app alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Bounds {
+    /// Jobs of the app, and of the caller, that have not ended.
+    pub waiting: Option<u64>,
+    /// Jobs of the caller that are kept, tombstones left out.
+    pub jobs: Option<u64>,
+    /// Bytes that these take.
+    pub bytes: Option<u64>,
+}
+
+/// A bound of [`Bounds`] that a job would exceed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OverBound {
+    /// Jobs of the app that have not ended.
+    AppWaiting(u64),
+    /// Jobs of the caller that have not ended.
+    CallerWaiting(u64),
+    /// Jobs of the caller that are kept, and the milliseconds until the first of them expires, if one has ended.
+    CallerJobs(u64, Option<u64>),
+    /// Bytes that the caller's jobs take, and the milliseconds until the first of these expires, if one has ended.
+    CallerBytes(u64, Option<u64>),
 }
 
 /// By what a request is known when it comes again. Keys of different callers are different.
@@ -366,6 +393,17 @@ pub struct Ended {
     pub result: Option<Bytes>,
     /// What the answer is written in, as HTTP names it.
     pub content_type: Option<String>,
+}
+
+/// What is known of a job's answer before it is read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResultInfo {
+    /// Its bytes.
+    pub size: u64,
+    /// What it is written in, as HTTP names it.
+    pub content_type: Option<String>,
+    /// The epoch of the owner who made it: parts are asked for by it, as a redrive makes another answer.
+    pub epoch: u64,
 }
 
 /// A job's answer.

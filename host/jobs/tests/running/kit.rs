@@ -8,7 +8,7 @@ use bytes::Bytes;
 use frond_jobs::clock::SetClock;
 use frond_jobs::processor::{Bell, Processor, Settings};
 use frond_jobs::sqlite::{Options, SqliteStore};
-use frond_jobs::store::{Hook, HookedStore, Job, NewJob};
+use frond_jobs::store::{Bounds, Hook, HookedStore, Job, NewJob};
 use frond_jobs::{JobId, JobStore, NoVersion, Tally, Worker, Workshop};
 use frond_root::{Content, Error, Events, Failure, Floor, Notes, Plan, QueryId, Request, Root};
 use frond_testkit::{Merges, Script, Stage, plan, request};
@@ -163,6 +163,7 @@ pub(crate) fn job() -> NewJob {
         weight: 1,
         caller: None,
         idempotency: None,
+        bounds: Bounds::default(),
     }
 }
 

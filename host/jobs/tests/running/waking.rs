@@ -37,6 +37,73 @@ async fn while_the_plan_is_kept() {
     a_cancel_during("plan").await;
 }
 
+/// Cancels a job whose leaves have succeeded while its owner is held up in a call of its end.
+async fn a_cancel_near_the_end(call: &'static str) {
+    let (bench, gate) = (Bench::new(), Gate::new());
+    let app = App::new(Script::all(Turn::succeed()), Merges::sorted(), 3);
+    let running = Running::start(bench.hooked(gate.hook(call)), Arc::new(app));
+    let id = bench.submit().await;
+    gate.entered().await;
+    bench.store.cancel(id, false).await.unwrap();
+    // Nobody rings: the owner ends the job without having heard of it.
+    gate.open();
+    let ended = bench.ended(id).await;
+    assert_eq!((ended.state, ended.epoch), (JobState::Cancelled, 1), "{call}");
+    assert_eq!(bench.store.result(id).await.unwrap(), None);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_answer_is_made_or_kept() {
+    for call in ["accept", "merge", "finish"] {
+        a_cancel_near_the_end(call).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_job_is_taken() {
+    let (bench, gate) = (Bench::new(), Gate::new());
+    let id = bench.submit().await;
+    let app = App::new(Script::all(Turn::succeed()), Merges::sorted(), 3);
+    let running = Running::start(bench.hooked(gate.hook("take")), Arc::new(app));
+    gate.entered().await;
+    bench.store.cancel(id, false).await.unwrap();
+    gate.open();
+    assert_eq!(bench.ended(id).await.state, JobState::Cancelled);
+    running.stop().await;
+    assert_eq!(bench.ended(id).await.epoch, 0, "nobody took it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_job_is_given_back() {
+    let (bench, gate) = (Bench::new(), Gate::new());
+    let app = App::new(Script::all(Turn::never()), Merges::sorted(), 3);
+    let running = Running::start(bench.hooked(gate.hook("release")), Arc::new(app));
+    let id = bench.submit().await;
+    bench.until(id, |job| job.state == JobState::Running).await;
+    let stopping = tokio::spawn(running.stop());
+    gate.entered().await;
+    bench.store.cancel(id, false).await.unwrap();
+    gate.open();
+    stopping.await.unwrap();
+    // There is nobody who could take it again.
+    assert_eq!(bench.ended(id).await.state, JobState::Cancelled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn though_its_owner_is_killed() {
+    let bench = Bench::new();
+    let app = App::new(Script::all(Turn::never()), Merges::sorted(), 3);
+    let running = Running::start(bench.store.clone(), Arc::new(app));
+    let id = bench.submit().await;
+    bench.until(id, |job| job.state == JobState::Running).await;
+    running.kill().await;
+    bench.store.cancel(id, false).await.unwrap();
+    bench.lapse().await;
+    bench.store.sweep().await.unwrap();
+    assert_eq!(bench.ended(id).await.state, JobState::Cancelled);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn though_another_process_asked_for_it() {
     let bench = Bench::new();

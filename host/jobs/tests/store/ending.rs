@@ -15,6 +15,7 @@ on_both!(
     a_failure_needs_no_merge,
     a_job_without_an_answer_has_none,
     a_large_answer_comes_back_whole,
+    an_answer_is_read_in_parts,
     a_job_that_waits_is_cancelled_at_once,
     a_cancelled_job_keeps_what_had_arrived,
     what_has_ended_cannot_be_cancelled,
@@ -232,4 +233,36 @@ async fn history_tells_what_succeeded_jobs_took(bench: Bench) {
     // What they took is known for as long as their tombstones stand.
     store.sweep(at(50_000)).await.unwrap();
     assert_eq!(store.history("rail", "v1", 10).await.unwrap(), past);
+}
+
+async fn an_answer_is_read_in_parts(bench: Bench) {
+    let store = bench.store();
+    let large: Vec<u8> = (0..3_000_000_u32).map(|number| u8::try_from(number % 251).unwrap()).collect();
+    for (number, answer) in [(1, Bytes::from(large)), (2, Bytes::from("small")), (3, Bytes::new())] {
+        store.submit(crate::kit::job(number)).await.unwrap();
+        let taken = take(&store, 10).await.unwrap();
+        store.plan(id(number), taken.epoch, crate::kit::plan(1)).await.unwrap();
+        store.merge(id(number), taken.epoch).await.unwrap();
+        assert_eq!(store.result_info(id(number)).await.unwrap(), None);
+        assert_eq!(name(&store.result_part(id(number), taken.epoch, 0, 9).await), "fenced");
+        store.finish(id(number), taken.epoch, answering(End::Partial, 100, answer.clone())).await.unwrap();
+        let info = store.result_info(id(number)).await.unwrap().unwrap();
+        assert_eq!((info.size, info.epoch), (answer.len() as u64, taken.epoch));
+        assert_eq!(info.content_type.as_deref(), Some("application/json"));
+        let mut read = Vec::new();
+        loop {
+            let part = store.result_part(id(number), info.epoch, read.len() as u64, 700_001).await.unwrap();
+            assert!(part.len() <= 700_001);
+            if part.is_empty() {
+                break;
+            }
+            read.extend_from_slice(&part);
+        }
+        assert!(read == answer, "{number}");
+        // Another answer is not gone on with.
+        store.redrive(id(number), at(200)).await.unwrap();
+        assert_eq!(name(&store.result_part(id(number), info.epoch, 1, 9).await), "fenced");
+        store.cancel(id(number), false, at(210)).await.unwrap();
+        assert_eq!(name(&store.result_part(id(number), info.epoch, 1, 9).await), "fenced");
+    }
 }

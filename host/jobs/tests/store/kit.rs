@@ -8,7 +8,7 @@ use bytes::Bytes;
 use frond_jobs::clock::SetClock;
 use frond_jobs::sqlite::{Options, SqliteStore};
 use frond_jobs::store::{
-    Accepted, Apps, Ended, Idempotency, Job, NewJob, Outcome, PartitionPage, PartitionRow, Place, Planned,
+    Accepted, Apps, Bounds, Ended, Idempotency, Job, NewJob, Outcome, PartitionPage, PartitionRow, Place, Planned,
     PlannedPartition, Stored, Submitted, Swept, Taken, Told,
 };
 use frond_jobs::{End, JobId, JobStore, StoreError, UnixMs};
@@ -65,6 +65,11 @@ impl Store {
     pub(crate) async fn renew(&self, id: JobId, epoch: u64, until: UnixMs) -> Stored<Told> {
         let lease = Duration::from_millis(until.since(self.clock.now()));
         self.store.renew(id, epoch, lease).await
+    }
+
+    pub(crate) async fn release_at(&self, id: JobId, epoch: u64, now: UnixMs) -> Stored<()> {
+        self.clock.set(now);
+        self.store.release(id, epoch).await
     }
 
     pub(crate) async fn finish(&self, id: JobId, epoch: u64, (ended, now): (Ended, UnixMs)) -> Stored<Job> {
@@ -168,6 +173,7 @@ pub(crate) fn job(number: u64) -> NewJob {
         weight: 1,
         caller: Some("ann".to_owned()),
         idempotency: None,
+        bounds: Bounds::default(),
     }
 }
 
@@ -275,6 +281,7 @@ pub(crate) fn name<T: std::fmt::Debug>(answer: &Result<T, StoreError>) -> &'stat
         StoreError::Illegal(_) => "illegal",
         StoreError::NoPartition { .. } => "no partition",
         StoreError::KeyReused => "key reused",
+        StoreError::OverBound(_) => "over bound",
         StoreError::Full(_) => "full",
         StoreError::ReadOnly(_) => "read only",
         StoreError::Denied { .. } => "denied",

@@ -30,6 +30,8 @@ macro_rules! on_both {
     };
 }
 
+mod callers;
+mod cancelling;
 #[cfg(feature = "postgres")]
 mod clocks;
 mod ending;

@@ -48,6 +48,18 @@ impl Job {
         [JobState::Succeeded, JobState::Partial, JobState::Failed, JobState::Cancelled].contains(&self.state)
     }
 
+    /// True when nobody has to be at it for it to end.
+    fn may_end_alone(&self) -> bool {
+        self.cancel.is_some_and(|keep| !(keep && self.plan.is_some()))
+    }
+
+    fn stop(&mut self, now: u64) {
+        self.state = JobState::Cancelled;
+        self.outcome = Some(JobState::Cancelled);
+        self.finished = Some(now);
+        self.expires = Some(now + self.retention);
+    }
+
     pub(crate) fn count(&self, kind: Kind) -> u64 {
         self.plan.iter().flatten().filter(|result| **result == Some(kind)).count() as u64
     }
@@ -127,8 +139,13 @@ impl Model {
         Ok(job.cancel)
     }
 
-    pub(crate) fn release(&mut self, job: u64, epoch: u64) -> Said<()> {
-        self.held(job, epoch)?.state = JobState::Queued;
+    pub(crate) fn release(&mut self, job: u64, epoch: u64, now: u64) -> Said<()> {
+        let job = self.held(job, epoch)?;
+        if job.may_end_alone() {
+            job.stop(now);
+        } else {
+            job.state = JobState::Queued;
+        }
         Ok(())
     }
 
@@ -181,12 +198,13 @@ impl Model {
             End::Failed => (JobState::Failed, false),
             End::Cancelled => (JobState::Cancelled, false),
         };
-        if needs_merge && job.state != JobState::Merging {
+        if needs_merge && job.cancel.is_none() && job.state != JobState::Merging {
             return Err("illegal");
         }
+        let state = if job.cancel.is_some() { JobState::Cancelled } else { state };
         job.state = state;
         job.outcome = Some(state);
-        job.has_result = needs_merge;
+        job.has_result = needs_merge && job.cancel != Some(false);
         job.finished = Some(now);
         job.expires = Some(now + job.retention);
         Ok(())
@@ -199,12 +217,16 @@ impl Model {
         }
         job.cancel = Some(keep);
         if !job.is_held() {
-            job.state = JobState::Cancelled;
-            job.outcome = Some(JobState::Cancelled);
-            job.finished = Some(now);
-            job.expires = Some(now + job.retention);
+            job.stop(now);
         }
+        self.stop_lapsed(now);
         Ok(())
+    }
+
+    /// Ends what was asked to stop, and has neither an owner nor something to be made into an answer.
+    fn stop_lapsed(&mut self, now: u64) {
+        let lapsed = |job: &&mut Job| job.is_held() && job.lease <= now && job.may_end_alone();
+        self.jobs.values_mut().filter(lapsed).for_each(|job| job.stop(now));
     }
 
     pub(crate) fn redrive(&mut self, job: u64, now: u64) -> Said<()> {
@@ -249,6 +271,7 @@ impl Model {
                 (job.key, job.cancel, job.has_result) = (None, None, false);
             }
         }
+        self.stop_lapsed(now);
         let before = self.jobs.len();
         self.jobs.retain(|_, job| job.state != JobState::Expired || job.expires.unwrap() + TOMBSTONE_MS > now);
         (expired, (before - self.jobs.len()) as u64)

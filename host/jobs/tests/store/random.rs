@@ -155,7 +155,8 @@ impl Run {
             }
             Op::Release { job, epoch } => {
                 let epoch = self.epoch(job, epoch);
-                assert_eq!(said(store.release(id(job), epoch).await, |()| ()), self.model.release(job, epoch));
+                let real = said(store.release_at(id(job), epoch, at(now)).await, |()| ());
+                assert_eq!(real, self.model.release(job, epoch, now));
             }
             Op::Plan { job, epoch, partitions } => {
                 let epoch = self.epoch(job, epoch);

@@ -20,7 +20,7 @@ fn headers(pairs: &[(http::HeaderName, &str)]) -> HeaderMap {
 }
 
 fn asks(gate: &Gate, authorization: &str) -> Result<Arc<Holder>, Problem> {
-    gate.holder(&headers(&[(AUTHORIZATION, authorization)]))
+    Ok(gate.holder(&headers(&[(AUTHORIZATION, authorization)]))?)
 }
 
 /// What a client that is refused is told.
@@ -105,16 +105,50 @@ fn who_is_refused_is_not_told_what_they_sent() {
 fn an_admin_may_what_others_may_and_not_the_other_way_round() {
     let role = |role| holder(&token("x", role).1);
     for (has, wants, may) in [
-        (Role::Query, Role::Query, true),
-        (Role::Query, Role::Admin, false),
-        (Role::Admin, Role::Query, true),
-        (Role::Admin, Role::Admin, true),
+        (Role::Query, Action::Read, true),
+        (Role::Query, Action::Ask, true),
+        (Role::Query, Action::Change, false),
+        (Role::Observer, Action::Read, true),
+        (Role::Observer, Action::Ask, false),
+        (Role::Observer, Action::Change, false),
+        (Role::Admin, Action::Read, true),
+        (Role::Admin, Action::Ask, true),
+        (Role::Admin, Action::Change, true),
     ] {
         assert_eq!(role(has).may(wants).is_ok(), may, "{has:?} {wants:?}");
     }
-    let problem = role(Role::Query).may(Role::Admin).err().unwrap();
+    let problem = role(Role::Query).may(Action::Change).err().unwrap();
     assert_eq!(problem.status().as_u16(), 403);
     assert!(told(&problem).contains("takes an admin's token"));
+}
+
+#[test]
+fn whose_queries_and_jobs_are_reached_depends_on_the_role() {
+    for (role, read, ask) in
+        [(Role::Query, Some("x"), Some("x")), (Role::Observer, None, Some("x")), (Role::Admin, None, None)]
+    {
+        let holder = holder(&token("x", role).1);
+        assert_eq!(holder.caller(), Some("x"));
+        assert_eq!((holder.limited(Action::Read), holder.limited(Action::Ask)), (read, ask), "{role:?}");
+    }
+}
+
+#[test]
+fn what_a_request_does_is_told_by_its_method_and_address() {
+    for (method, path, action) in [
+        (Method::GET, "/v1/jobs/1", Action::Read),
+        (Method::HEAD, "/v1/queries", Action::Read),
+        (Method::POST, "/v1/apps/a/query", Action::Ask),
+        (Method::DELETE, "/v1/jobs/1", Action::Ask),
+        (Method::DELETE, "/v1/queries/1", Action::Ask),
+        (Method::PATCH, "/v1/jobs/1", Action::Ask),
+        (Method::POST, "/v1/jobs/1/redrive", Action::Ask),
+        (Method::PUT, "/v1/apps/a/leaf", Action::Change),
+        (Method::DELETE, "/v1/apps/a/leaf", Action::Change),
+        (Method::POST, "/v1/apps/a/rollback", Action::Change),
+    ] {
+        assert_eq!(Action::of(&method, path), action, "{method} {path}");
+    }
 }
 
 #[test]
@@ -122,7 +156,8 @@ fn without_tokens_anybody_may_everything_as_often_as_they_like() {
     let gate = gate(Vec::new());
     assert!(!gate.is_closed());
     let anybody = asks(&gate, "Bearer whatever").ok().unwrap();
-    assert!(anybody.may(Role::Admin).is_ok());
+    assert!(anybody.may(Action::Change).is_ok());
+    assert_eq!((anybody.caller(), anybody.limited(Action::Ask)), (None, None), "everybody is one caller");
     let places: Vec<_> = (0..10_000).map(|_| anybody.place().ok().unwrap()).collect();
     assert!((0..10_000).all(|_| anybody.count().is_ok()));
     drop(places);
@@ -189,6 +224,30 @@ fn only_names_of_this_machine_are_local() {
         "localhost/",
     ] {
         assert!(!is_local(host), "{host}");
+    }
+}
+
+#[test]
+fn what_a_browser_calls_cross_site_changes_nothing_unless_its_origin_is_named() {
+    let config = Config { cors: vec!["https://page.example".to_owned()], ..Config::default() };
+    let gate = Gate::new(&config);
+    let uri = Uri::from_static("/v1/apps/a/query");
+    let asks = |method: &Method, more: &[(&'static str, &str)]| {
+        let mut headers = headers(&[(HOST, "localhost:7300")]);
+        headers.extend(more.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())));
+        gate.same_site(Version::HTTP_11, method, &uri, &headers).is_ok()
+    };
+    let site = |site: &'static str| [("sec-fetch-site", site)];
+    assert!(asks(&Method::GET, &site("cross-site")), "a link leads to the page");
+    for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+        assert!(!asks(&method, &site("cross-site")), "{method}");
+        for own in ["same-origin", "same-site", "none"] {
+            assert!(asks(&method, &site(own)), "{method} {own}");
+        }
+        let with = |origin: &'static str| [("sec-fetch-site", "cross-site"), ("origin", origin)];
+        assert!(asks(&method, &with("https://page.example")), "{method}");
+        assert!(!asks(&method, &with("https://evil.example")), "{method}");
+        assert!(!asks(&method, &with("http://localhost:7300")), "{method}: of another scheme, or a lie");
     }
 }
 

@@ -38,6 +38,10 @@ pub struct Jobs {
     /// The most bytes that jobs may take: of the folder, or, in a database, of queries, plans, partials and answers. New
     /// jobs are refused a sixteenth earlier; those that run wait for room.
     pub quota: Size,
+    /// The most bytes that the jobs of one token may take when it submits another, unless the token says otherwise.
+    pub token_quota: Size,
+    /// The most jobs that are kept of one token, unless it says otherwise. Tombstones do not count.
+    pub token_jobs: u64,
     /// How often in a row a job may be lost with its server, without a result in between, before it fails.
     pub lives: u32,
 }
@@ -55,6 +59,8 @@ impl Default for Jobs {
             timeout: Time(Duration::from_secs(24 * 3600)),
             retention: Time(Duration::from_secs(7 * 24 * 3600)),
             quota: Size(64 << 30),
+            token_quota: Size(4 << 30),
+            token_jobs: 10_000,
             lives: frond_jobs::processor::LIVES,
         }
     }
@@ -78,6 +84,8 @@ impl Jobs {
         keep(keys, "jobs.timeout", &mut self.timeout, &old.timeout);
         keep(keys, "jobs.retention", &mut self.retention, &old.retention);
         keep(keys, "jobs.quota", &mut self.quota, &old.quota);
+        keep(keys, "jobs.token-quota", &mut self.token_quota, &old.token_quota);
+        keep(keys, "jobs.token-jobs", &mut self.token_jobs, &old.token_jobs);
         keep(keys, "jobs.lives", &mut self.lives, &old.lives);
     }
 

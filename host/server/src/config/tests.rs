@@ -309,11 +309,16 @@ fn a_reload_takes_what_it_may_and_says_what_it_may_not() {
             "jobs.timeout",
             "jobs.retention",
             "jobs.quota",
+            "jobs.token-quota",
+            "jobs.token-jobs",
             "jobs.lives",
             "limits.component",
             "limits.load",
             "limits.headers",
             "limits.connections",
+            "limits.peer-connections",
+            "limits.idle-time",
+            "limits.bodies",
             "limits.header-time",
             "limits.read-time",
             "limits.recent",
@@ -370,11 +375,12 @@ prop_compose! {
         let [slots, connections, queries] = counts;
         let [path, origin, address] = texts;
         let limits = Limits {
-            query, component, load: drain, headers, connections, queries, deadline, header_time, body_time, read_time,
+            query, component, load: drain, headers, connections, peer_connections: queries, idle_time: drain, bodies: headers, queries, deadline, header_time, body_time, read_time,
             recent: queries, recent_memory, drain,
         };
         let token = |(name, sha256, rate, admin)| Token {
-            name, sha256, rate, concurrency: slots, role: if admin { Role::Admin } else { Role::Query },
+            name, sha256, rate, concurrency: slots, role: if admin { Role::Admin } else { Role::Observer },
+            job_quota: admin.then_some(query), jobs: admin.then_some(u64::from(rate)),
         };
         let format = if parts[3] { LogFormat::Json } else { LogFormat::Text };
         Config {
@@ -390,6 +396,8 @@ prop_compose! {
                 timeout: deadline,
                 retention: read_time,
                 quota: query,
+                token_quota: component,
+                token_jobs: 9,
                 lives: 8,
             },
             insecure: flags[0], leaves_step_back: flags[1], watch: flags[2],

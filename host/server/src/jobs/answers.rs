@@ -3,19 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::Extension;
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use frond_jobs::partial::{PartialError, so_far};
-use frond_jobs::store::Job;
-use frond_jobs::{JobState, Workshop};
+use frond_jobs::store::{Job, RESULT_PART, ResultInfo};
+use frond_jobs::{JobId, JobState, JobStore, StoreError, Workshop};
 use frond_root::answer::four_decimals;
 use frond_root::{Coverage, Reason};
+use futures_util::stream;
 use http::HeaderValue;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 
-use super::api::{jobs, named};
+use super::api::{jobs, theirs};
 use super::{Jobs, follow, work};
+use crate::auth::{Action, Holder};
 use crate::params::Named;
 use crate::reply::{Problem, account};
 use crate::server::Server;
@@ -37,9 +40,13 @@ use crate::server::Server;
     ),
     tag = "jobs"
 )]
-pub(crate) async fn result(State(server): State<Arc<Server>>, Named(id): Named<String>) -> Result<Response, Problem> {
+pub(crate) async fn result(
+    State(server): State<Arc<Server>>,
+    Extension(holder): Extension<Arc<Holder>>,
+    Named(id): Named<String>,
+) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;
-    let job = jobs.store.get(named(&id)?).await?;
+    let job = theirs(jobs, &holder, Action::Read, &id).await?;
     if !job.state.is_ended() {
         let text =
             format!("job {id} is {}: it has no answer yet\n(GET /v1/jobs/{id}/partial has what is there)", job.state);
@@ -51,14 +58,31 @@ pub(crate) async fn result(State(server): State<Arc<Server>>, Named(id): Named<S
 /// The answer of a job that has ended.
 async fn fetched(jobs: &Jobs, job: &Job, id: &str) -> Result<Response, Problem> {
     let coverage = job.coverage.clone().and_then(|told| serde_json::from_value::<Coverage>(told).ok());
-    let Some(result) = jobs.store.result(job.id).await? else {
+    let Some(info) = jobs.store.result_info(job.id).await? else {
         return Err(unanswered(job, coverage.as_ref()));
     };
-    let mut response = answer(result.bytes, result.content_type.as_deref(), id);
+    let mut response = answer(parts(jobs.store.clone(), job.id, &info), info.content_type.as_deref(), id);
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(info.size));
     if let Some(coverage) = &coverage {
         account(response.headers_mut(), coverage, None);
     }
     Ok(response)
+}
+
+/// An answer as it is read from the store, part after part: a reader who is slow holds one of them. The body breaks off if
+/// the store fails, or has another answer by then.
+fn parts(store: Arc<dyn JobStore>, id: JobId, info: &ResultInfo) -> Body {
+    let (epoch, size) = (info.epoch, info.size);
+    Body::from_stream(stream::try_unfold((store, 0), move |(store, from)| async move {
+        if from >= size {
+            return Ok(None);
+        }
+        let part = store.result_part(id, epoch, from, RESULT_PART).await.inspect_err(|error| {
+            tracing::debug!(job = %id, %error, "an answer breaks off");
+        })?;
+        let next = from + part.len() as u64;
+        Ok::<_, StoreError>((!part.is_empty()).then_some((part, (store, next))))
+    }))
 }
 
 /// Why a job that has ended has no answer.
@@ -79,8 +103,8 @@ fn unanswered(job: &Job, coverage: Option<&Coverage>) -> Problem {
     }
 }
 
-fn answer(body: Bytes, content_type: Option<&str>, id: &str) -> Response {
-    let mut response = Response::new(Body::from(body));
+fn answer(body: impl Into<Body>, content_type: Option<&str>, id: &str) -> Response {
+    let mut response = Response::new(body.into());
     let headers = response.headers_mut();
     let octets = HeaderValue::from_static("application/octet-stream");
     let kind = content_type.and_then(|kind| HeaderValue::try_from(kind).ok()).unwrap_or(octets);
@@ -110,9 +134,13 @@ fn answer(body: Bytes, content_type: Option<&str>, id: &str) -> Response {
     ),
     tag = "jobs"
 )]
-pub(crate) async fn partial(State(server): State<Arc<Server>>, Named(id): Named<String>) -> Result<Response, Problem> {
+pub(crate) async fn partial(
+    State(server): State<Arc<Server>>,
+    Extension(holder): Extension<Arc<Holder>>,
+    Named(id): Named<String>,
+) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;
-    let job = jobs.store.get(named(&id)?).await?;
+    let job = theirs(jobs, &holder, Action::Read, &id).await?;
     if job.state == JobState::Succeeded {
         return fetched(jobs, &job, &id).await;
     }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use frond_app::size::parse_duration;
 use frond_jobs::store::{Filter, Job, Page};
 use frond_jobs::{JobId, JobState, StoreError};
@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use super::views::View;
 use super::{Jobs, follow};
+use crate::auth::{Action, Holder};
 use crate::params::{Named, pairs, wants_stream};
 use crate::reply::{Problem, accepted};
 use crate::server::Server;
@@ -40,8 +41,17 @@ pub(super) fn jobs(server: &Server) -> Result<&Arc<Jobs>, Problem> {
     server.jobs.as_ref().ok_or_else(without)
 }
 
-pub(super) fn named(id: &str) -> Result<JobId, Problem> {
+fn named(id: &str) -> Result<JobId, Problem> {
     id.parse().map_err(|_| Problem::not_found("there is no such job\n(an id has 32 hexadecimal digits)"))
+}
+
+/// The job that `id` names, if `holder` may do this with it. Another's is answered as one that does not exist.
+pub(super) async fn theirs(jobs: &Jobs, holder: &Holder, action: Action, id: &str) -> Result<Job, Problem> {
+    let id = named(id)?;
+    Ok(match holder.limited(action) {
+        Some(caller) => jobs.store.get_of(id, caller).await?,
+        None => jobs.store.get(id).await?,
+    })
 }
 
 /// A job as clients see it, with an estimate.
@@ -54,7 +64,7 @@ pub(super) async fn view(jobs: &Jobs, job: Job) -> View {
     View::new(job, &history, jobs.slots)
 }
 
-/// Jobs, the newest first.
+/// Jobs, the newest first: the caller's own, or with the role `observer` or `admin` everybody's.
 #[utoipa::path(
     get,
     path = "/v1/jobs",
@@ -72,9 +82,14 @@ pub(super) async fn view(jobs: &Jobs, job: Job) -> View {
     ),
     tag = "jobs"
 )]
-pub(crate) async fn list(State(server): State<Arc<Server>>, uri: Uri) -> Result<Json<List>, Problem> {
+pub(crate) async fn list(
+    State(server): State<Arc<Server>>,
+    Extension(holder): Extension<Arc<Holder>>,
+    uri: Uri,
+) -> Result<Json<List>, Problem> {
     let jobs = jobs(&server)?;
-    let (filter, page) = wanted(uri.query())?;
+    let (mut filter, page) = wanted(uri.query())?;
+    filter.caller = holder.limited(Action::Read).map(str::to_owned);
     let found = jobs.store.list(&filter, page).await?;
     let next = found.last().filter(|_| found.len() == page.limit as usize).map(|job| job.id.to_string());
     let mut listed = Vec::with_capacity(found.len());
@@ -123,6 +138,7 @@ fn wanted(query: Option<&str>) -> Result<(Filter, Page), Problem> {
 )]
 pub(crate) async fn get(
     State(server): State<Arc<Server>>,
+    Extension(holder): Extension<Arc<Holder>>,
     Named(id): Named<String>,
     uri: Uri,
 ) -> Result<Json<View>, Problem> {
@@ -137,7 +153,7 @@ pub(crate) async fn get(
         let read = parse_duration(&value).ok().filter(|time| known && *time <= follow::LONGEST);
         time = Some(read.ok_or_else(wrong)?);
     }
-    let job = jobs.store.get(named(&id)?).await?;
+    let job = theirs(jobs, &holder, Action::Read, &id).await?;
     let job = follow::ended_within(jobs, job, time.unwrap_or(Duration::ZERO)).await?;
     Ok(Json(view(jobs, job).await))
 }
@@ -164,20 +180,20 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn events(
     State(server): State<Arc<Server>>,
+    Extension(holder): Extension<Arc<Holder>>,
     Named(id): Named<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;
-    let id = named(&id)?;
     // That it is there is known before anything is sent.
-    let job = jobs.store.get(id).await?;
+    let job = theirs(jobs, &holder, Action::Read, &id).await?;
     if job.state == JobState::Expired {
-        return Err(StoreError::Expired(id).into());
+        return Err(StoreError::Expired(job.id).into());
     }
     if wants_stream(&headers) {
         return Ok(follow::stream(jobs, &job, &headers));
     }
-    Ok(follow::lines(jobs.store.clone(), id))
+    Ok(follow::lines(jobs.store.clone(), job.id))
 }
 
 /// Stops a job, or deletes what is kept of one that has ended.
@@ -202,6 +218,7 @@ pub(crate) async fn events(
 )]
 pub(crate) async fn cancel(
     State(server): State<Arc<Server>>,
+    Extension(holder): Extension<Arc<Holder>>,
     Named(id): Named<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
@@ -226,14 +243,16 @@ pub(crate) async fn cancel(
             }
         }
     }
-    if purge == Some(true) {
-        if keep == Some(true) {
-            return Err(Problem::bad_request("`keep-partial` and `purge` exclude each other"));
-        }
-        let job = jobs.store.delete(named(&id)?).await?;
+    let purges = purge == Some(true);
+    if purges && keep == Some(true) {
+        return Err(Problem::bad_request("`keep-partial` and `purge` exclude each other"));
+    }
+    let id = theirs(jobs, &holder, Action::Ask, &id).await?.id;
+    if purges {
+        let job = jobs.store.delete(id).await?;
         return Ok(Json(view(jobs, job).await).into_response());
     }
-    let job = jobs.store.cancel(named(&id)?, keep.unwrap_or(false)).await?;
+    let job = jobs.store.cancel(id, keep.unwrap_or(false)).await?;
     jobs.bell.ring();
     let mut response = Json(view(jobs, job).await).into_response();
     accepted(&mut response);
@@ -254,9 +273,14 @@ pub(crate) async fn cancel(
     ),
     tag = "jobs"
 )]
-pub(crate) async fn redrive(State(server): State<Arc<Server>>, Named(id): Named<String>) -> Result<Response, Problem> {
+pub(crate) async fn redrive(
+    State(server): State<Arc<Server>>,
+    Extension(holder): Extension<Arc<Holder>>,
+    Named(id): Named<String>,
+) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;
-    let job = jobs.store.redrive(named(&id)?).await?;
+    let id = theirs(jobs, &holder, Action::Ask, &id).await?.id;
+    let job = jobs.store.redrive(id).await?;
     jobs.bell.ring();
     let mut response = Json(view(jobs, job).await).into_response();
     accepted(&mut response);
@@ -292,13 +316,13 @@ pub(crate) struct Change {
 )]
 pub(crate) async fn change(
     State(server): State<Arc<Server>>,
+    Extension(holder): Extension<Arc<Holder>>,
     Named(id): Named<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<View>, Problem> {
     let jobs = jobs(&server)?;
-    let settings = server.settings();
-    let body = crate::params::body(&headers, body, 4 << 10, settings.config.limits.body_time.0).await?;
+    let (body, _charge) = server.body(&holder, &headers, body, 4 << 10).await?;
     let wrong = |why: String| Problem::bad_request(format!("{why}\n(such as {{\"retention\": \"48h\"}})"));
     let change: Change = serde_json::from_slice(&body).map_err(|error| wrong(error.to_string()))?;
     let retention = parse_duration(&change.retention).map_err(|error| wrong(error.to_string()))?;
@@ -307,6 +331,7 @@ pub(crate) async fn change(
         return Err(wrong(format!("`retention` is above 0 and at most {}s", most.as_secs())));
     }
     let ms = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
-    let job = jobs.store.retain(named(&id)?, ms).await?;
+    let id = theirs(jobs, &holder, Action::Ask, &id).await?.id;
+    let job = jobs.store.retain(id, ms).await?;
     Ok(Json(view(jobs, job).await))
 }

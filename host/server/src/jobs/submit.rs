@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use bytes::Bytes;
 use frond_app::size::parse_duration;
-use frond_jobs::store::{Filter, Idempotency, NewJob, Page, Submitted};
-use frond_jobs::{JobState, StoreError};
+use frond_jobs::StoreError;
+use frond_jobs::store::{Bounds, Idempotency, NewJob, Submitted};
 use frond_root::{Floor, PartitionKey, QueryId};
 use frond_run::RunError;
 use http::header::LOCATION;
@@ -23,7 +23,7 @@ use super::follow::{LONGEST, ended_within};
 use super::views::View;
 use crate::apps::Version;
 use crate::auth::Holder;
-use crate::params::{self, Named, Preferences, Promises, pairs};
+use crate::params::{Named, Preferences, Promises, pairs};
 use crate::reply::{Problem, accepted};
 use crate::server::Server;
 use crate::traces::Parent;
@@ -159,15 +159,16 @@ async fn accept(
     let version = crate::query::version(server, &app)?;
     let settings = server.settings();
     let limits = &settings.config.limits;
-    let query = params::body(headers, body, limits.query.0, limits.body_time.0).await?;
+    // Whoever submits takes a place as whoever asks does, until the job is kept.
+    let place = holder.place()?;
+    let (query, charge) = server.body(holder, headers, body, limits.query.0).await?;
     if server.is_stopping() {
         return Err(Problem::overloaded("the server is stopping", Duration::from_secs(5)));
     }
-    let caller = settings.gate.is_closed().then(|| holder.name.clone());
-    room(jobs, &app, caller.as_deref()).await?;
     check_keys(&version, &query, &terms)?;
-    let new = new_job(jobs, &version, app, query, terms, caller, headers)?;
+    let new = new_job(jobs, &version, app, query, terms, holder, headers)?;
     let submitted = submitted(server, jobs, new, Parent::of(headers)).await?;
+    drop((place, charge));
     jobs.bell.ring();
     let (id, fresh) = (submitted.job.id, submitted.fresh);
     let mut preferences = Preferences::of(headers);
@@ -223,7 +224,7 @@ fn new_job(
     app: String,
     query: Bytes,
     terms: Terms,
-    caller: Option<String>,
+    holder: &Holder,
     headers: &HeaderMap,
 ) -> Result<NewJob, Problem> {
     let config = &jobs.config;
@@ -258,8 +259,13 @@ fn new_job(
         run_timeout_ms,
         retention_ms,
         weight: terms.weight.unwrap_or(1),
-        caller,
+        caller: holder.caller().map(str::to_owned),
         idempotency,
+        bounds: Bounds {
+            waiting: Some(config.waiting.into()),
+            jobs: Some(holder.jobs.count.unwrap_or(config.token_jobs)),
+            bytes: Some(holder.jobs.bytes.unwrap_or(config.token_quota.0)),
+        },
     })
 }
 
@@ -271,23 +277,4 @@ fn fingerprint(app: &str, query: &Bytes, terms: &str) -> Bytes {
         digest.update(part);
     }
     Bytes::copy_from_slice(&digest.finalize())
-}
-
-/// Refuses more jobs than may wait, of an app and of a token.
-async fn room(jobs: &Jobs, app: &str, caller: Option<&str>) -> Result<(), Problem> {
-    let most = jobs.config.waiting;
-    let states = JobState::ALL.into_iter().filter(|state| !state.is_ended()).collect::<Vec<_>>();
-    let of_app = Filter { app: Some(app.to_owned()), states: states.clone(), caller: None };
-    let of_caller = caller.map(|caller| Filter { app: None, states, caller: Some(caller.to_owned()) });
-    for filter in [Some(of_app), of_caller].into_iter().flatten() {
-        let found = jobs.store.list(&filter, Page { after: None, limit: most }).await?;
-        if found.len() >= most as usize {
-            let whose = if filter.app.is_some() { "of this app" } else { "of this token" };
-            let text = format!(
-                "{most} jobs {whose} have not ended: more are not taken\n(`jobs.waiting` in the server's settings)"
-            );
-            return Err(Problem::too_many(text, Duration::from_secs(10)));
-        }
-    }
-    Ok(())
 }

@@ -37,6 +37,7 @@ pub(super) struct Gauges {
     ahead: Gauge<f64, AtomicU64>,
     tenants: Gauge,
     recent_bytes: Gauge,
+    bodies: Gauge,
     resident: Gauge,
     files: Gauge,
     threads: Gauge,
@@ -57,6 +58,7 @@ impl Gauges {
             ahead: Gauge::default(),
             tenants: Gauge::default(),
             recent_bytes: Gauge::default(),
+            bodies: Gauge::default(),
             resident: Gauge::default(),
             files: Gauge::default(),
             threads: Gauge::default(),
@@ -81,6 +83,7 @@ impl Gauges {
             gauges.tenants.clone(),
         );
         registry.register("recent_bytes", "Memory that the events of recent queries take", gauges.recent_bytes.clone());
+        registry.register("bodies_bytes", "Bodies of requests and answers in flight", gauges.bodies.clone());
         registry.register("resident_bytes", "The process's resident memory", gauges.resident.clone());
         registry.register("open_files", "The process's open file descriptors", gauges.files.clone());
         registry.register("threads", "The process's threads", gauges.threads.clone());
@@ -108,6 +111,7 @@ impl Gauges {
         self.file_threads.set(int(calls.threads));
         self.file_calls.set(int(calls.running));
         self.file_calls_stuck.set(int(calls.stuck));
+        self.bodies.set(i64::try_from(server.sending.budget().used()).unwrap_or(i64::MAX));
         // Linux tells; elsewhere these stay 0.
         if let Ok(status) = frond_files::read_text(Path::new("/proc/self/status"), frond_files::SETTINGS) {
             let field = |name: &str| {

@@ -205,7 +205,7 @@ async fn a_body_is_taken_whole_in_as_many_pieces_as_it_comes() {
     for (said, whole) in
         [(&[][..], ""), (&["abc"], "abc"), (&["ab", "c"], "abc"), (&["", "a", "", "b", "c"], "abc"), (&["", ""], "")]
     {
-        let read = body(&HeaderMap::new(), pieces(said), 3, LONGEST).await;
+        let read = body(pieces(said), 3, LONGEST).await;
         assert_eq!(read.ok().unwrap(), whole, "{said:?}");
     }
 }
@@ -213,19 +213,31 @@ async fn a_body_is_taken_whole_in_as_many_pieces_as_it_comes() {
 #[tokio::test]
 async fn a_body_that_is_too_large_is_refused_whether_or_not_it_says_so() {
     for said in [&["abcd"][..], &["abc", "d"], &["a", "b", "c", "d"]] {
-        let problem = body(&HeaderMap::new(), pieces(said), 3, LONGEST).await.expect_err("too large");
+        let problem = body(pieces(said), 3, LONGEST).await.expect_err("too large");
         assert_eq!(
             told(&problem),
             (413, "the body is larger than the 3 bytes that are allowed".to_owned()),
             "{said:?}"
         );
     }
-    // Nothing of it is read: it would never come.
-    let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
-    let problem = body(&headers(&[("content-length", "4")]), never, 3, LONGEST).await.expect_err("too large");
+}
+
+#[test]
+fn what_is_expected_of_a_body_is_what_it_announces_or_the_most_that_it_may_have() {
+    let any = || Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+    let said = |length: &str| headers(&[("content-length", length)]);
+    let problem = expected(&said("4"), &any(), 3).expect_err("too large");
     assert_eq!(told(&problem).0, 413);
-    let lying = headers(&[("content-length", "1")]);
-    assert_eq!(told(&body(&lying, pieces(&["abcd"]), 3, LONGEST).await.expect_err("too large")).0, 413);
+    for (headers, body, most) in [
+        (said("3"), any(), 3),
+        (said("0"), any(), 0),
+        (said("many"), any(), 3),
+        (HeaderMap::new(), any(), 3),
+        (HeaderMap::new(), Body::empty(), 0),
+        (HeaderMap::new(), Body::from("ab"), 2),
+    ] {
+        assert_eq!(expected(&headers, &body, 3).ok(), Some(most), "{headers:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -235,7 +247,7 @@ async fn a_body_that_does_not_come_in_time_is_given_up() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         Some((Ok::<_, Infallible>(Bytes::from_static(b"a")), ()))
     });
-    let problem = body(&HeaderMap::new(), Body::from_stream(slow), 1000, Duration::from_millis(2500)).await;
+    let problem = body(Body::from_stream(slow), 1000, Duration::from_millis(2500)).await;
     assert_eq!(told(&problem.expect_err("late")), (408, "the body did not come within 2.5s".to_owned()));
     assert_eq!(start.elapsed(), Duration::from_millis(2500));
 }
@@ -243,7 +255,7 @@ async fn a_body_that_does_not_come_in_time_is_given_up() {
 #[tokio::test]
 async fn a_body_that_breaks_off_is_refused() {
     let broken = stream::iter([Ok(Bytes::from_static(b"a")), Err(std::io::Error::other("gone"))]);
-    let problem = body(&HeaderMap::new(), Body::from_stream(broken), 1000, LONGEST).await.expect_err("broken");
+    let problem = body(Body::from_stream(broken), 1000, LONGEST).await.expect_err("broken");
     assert_eq!(told(&problem), (400, "the body ended before it was whole".to_owned()));
 }
 

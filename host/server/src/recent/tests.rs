@@ -12,7 +12,7 @@ const PLENTY: usize = 1 << 30;
 
 fn begin(recent: &Recent, id: u128, query: impl Into<Bytes>) -> Arc<Recorded> {
     let request = Request { id: QueryId::from(id), query: query.into(), ..frond_testkit::request() };
-    recent.begin(&request, 1, "text/plain", &Cancel::default())
+    recent.begin(None, &request, 1, "text/plain", &Cancel::default())
 }
 
 /// A query that begins and ends.
@@ -51,7 +51,7 @@ fn once(kind: EventKind) -> Event {
 
 fn ids(recent: &Recent) -> Vec<u128> {
     let of = |one: Summary| u128::from_str_radix(&one.id.to_string(), 16).unwrap();
-    recent.list(None, None, usize::MAX).into_iter().map(of).collect()
+    recent.list(None, None, None, usize::MAX).into_iter().map(of).collect()
 }
 
 fn ats(events: &[Event]) -> Vec<u64> {
@@ -64,7 +64,7 @@ fn as_many_are_kept_as_may_be_the_newest() {
     (0..5).for_each(|id| pass(&recent, id));
     assert_eq!(ids(&recent), [4, 3, 2]);
     assert_eq!((recent.total(), recent.running()), (5, 0));
-    assert!(recent.get(QueryId::from(1)).is_none() && recent.get(QueryId::from(2)).is_some());
+    assert!(recent.get(None, QueryId::from(1)).is_none() && recent.get(None, QueryId::from(2)).is_some());
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn those_that_run_are_kept_whatever_their_number_and_age() {
     let running: Vec<_> = (0..5).map(|id| begin(&recent, id, vec![0; 1000])).collect();
     pass(&recent, 5);
     assert_eq!(ids(&recent), [4, 3, 2, 1, 0]);
-    assert_eq!((recent.running(), recent.unfinished().len()), (5, 5));
+    assert_eq!((recent.running(), recent.unfinished(None).len()), (5, 5));
     running[3].answered(&answer(1));
     recent.tidy();
     assert_eq!(ids(&recent), [4, 2, 1, 0], "the one that ended goes, though others are older");
@@ -208,7 +208,7 @@ fn a_list_is_of_one_app_or_one_outcome_the_newest_first() {
     let recent = Recent::new(10, PLENTY);
     for (id, app) in [(1, "a"), (2, "b"), (3, "a"), (4, "a"), (5, "b")] {
         let request = Request { id: QueryId::from(id), app: app.to_owned(), ..frond_testkit::request() };
-        let recorded = recent.begin(&request, 1, "", &Cancel::default());
+        let recorded = recent.begin(None, &request, 1, "", &Cancel::default());
         match id {
             1 => recorded.answered(&answer(1)),
             2 | 3 => recorded.answered(&answer(2)),
@@ -218,7 +218,7 @@ fn a_list_is_of_one_app_or_one_outcome_the_newest_first() {
     }
     let list = |app, outcome, limit| {
         let of = |one: Summary| u128::from_str_radix(&one.id.to_string(), 16).unwrap();
-        recent.list(app, outcome, limit).into_iter().map(of).collect::<Vec<_>>()
+        recent.list(None, app, outcome, limit).into_iter().map(of).collect::<Vec<_>>()
     };
     assert_eq!(list(None, None, 99), [5, 4, 3, 2, 1]);
     assert_eq!(list(None, None, 2), [5, 4]);
@@ -236,30 +236,30 @@ fn a_list_is_of_one_app_or_one_outcome_the_newest_first() {
 #[test]
 fn what_began_or_ended_is_told_once_and_what_is_too_much_is_counted() {
     let recent = Recent::new(100, PLENTY);
-    let seen = recent.seen();
+    let seen = recent.seen(None);
     let (first, _second) = (begin(&recent, 1, ""), begin(&recent, 2, ""));
-    let (news, missed, seen) = recent.since(seen, 10);
+    let (news, missed, seen) = recent.since(None, seen, 10);
     assert_eq!((news.iter().map(|one| one.id).collect::<Vec<_>>(), missed), (vec![1.into(), 2.into()], 0));
-    assert_eq!(recent.since(seen, 10).0.len(), 0);
+    assert_eq!(recent.since(None, seen, 10).0.len(), 0);
     first.answered(&answer(1));
     first.answered(&answer(1));
-    let (news, missed, seen) = recent.since(seen, 10);
+    let (news, missed, seen) = recent.since(None, seen, 10);
     assert_eq!((news.len(), news[0].state, missed), (1, "ended", 0), "it ends but once");
     (10..30).for_each(|id| pass(&recent, id));
-    let (news, missed, seen) = recent.since(seen, 4);
+    let (news, missed, seen) = recent.since(None, seen, 4);
     assert_eq!(
         (news.iter().map(|one| one.id).collect::<Vec<_>>(), missed),
         ((26..30).map(QueryId::from).collect(), 16)
     );
-    assert_eq!(recent.since(seen, 4).1, 0);
+    assert_eq!(recent.since(None, seen, 4).1, 0);
 }
 
 #[test]
 fn ends_of_queries_that_are_forgotten_are_counted_as_missed() {
     let recent = Recent::new(2, PLENTY);
-    let seen = recent.seen();
+    let seen = recent.seen(None);
     (0..10).for_each(|id| pass(&recent, id));
-    let (news, missed, _) = recent.since(seen, 40);
+    let (news, missed, _) = recent.since(None, seen, 40);
     assert_eq!((news.len(), missed), (2, 8));
 }
 
@@ -395,7 +395,7 @@ proptest! {
                 Step::Release(which) => if let Some(at) = pick(which, &held) { drop(held.remove(at)) },
             }
             prop_assert_eq!(recent.running(), running.len());
-            prop_assert_eq!(recent.unfinished().len(), running.len());
+            prop_assert_eq!(recent.unfinished(None).len(), running.len());
             let listed = ids(&recent).len();
             let ended = listed - running.len();
             prop_assert!(ended == 0 || listed <= most && recent.used.listed() <= memory + step_slack(&running));

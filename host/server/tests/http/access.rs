@@ -78,7 +78,7 @@ async fn tokens_with_a_common_beginning_are_told_apart() {
             write!(hex, "{byte:02x}").unwrap();
             hex
         });
-        Token { name: name.to_owned(), role, sha256, concurrency: 64, rate: 1000 }
+        Token { name: name.to_owned(), role, sha256, concurrency: 64, rate: 1000, job_quota: None, jobs: None }
     };
     let tokens = vec![named("a", Role::Query, "frond_same"), named("b", Role::Admin, "frond_same_and_more")];
     let served = Served::with(closed(tokens)).await;

@@ -77,21 +77,25 @@ async fn clients_for_whom_there_is_no_room_are_told_503() {
     config.limits.connections = 2;
     config.limits.header_time = Time(Duration::from_secs(60));
     let served = Served::with(config).await;
+    // Those who are being served keep their places.
     let mut held = Vec::new();
     for _ in 0..2 {
         let mut raw = Raw::to(&served).await;
-        raw.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
-        raw.until("ok\n").await;
+        raw.send("GET /v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+        raw.until("text/event-stream").await;
         held.push(raw);
     }
     for _ in 0..20 {
-        let reply = served.get("/healthz").await.expect(503);
+        let reply = served.get("/v1/apps").await;
         assert_eq!(reply.header("retry-after"), "1");
+        reply.problem(503, "overloaded", "limits.connections");
+        // Health checks have a place still.
+        served.get("/healthz").await.expect(200);
     }
     held.clear();
     // A place is free as soon as the server has seen that its client is gone.
-    within(async { while served.get("/healthz").await.status == 503 {} }).await;
-    served.get("/healthz").await.expect(200);
+    within(async { while served.get("/v1/apps").await.status == 503 {} }).await;
+    served.get("/v1/apps").await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,14 +1,17 @@
 //! Jobs as rows: taken in, found, listed, stopped, queued again.
 
-use crate::job::{End, JobId, JobState, Move};
-use crate::store::rows::{Columns, HEAD, JOB, PAST, damaged, head_of, job_of, past_of};
-use crate::store::rules::{Head, scope, sql};
+use crate::job::{End, JobId, JobState, Move, UnixMs};
+use crate::store::rows::{APP_HAS, CALLER_HAS, Columns, HEAD, JOB, PAST, damaged, had_of, head_of, job_of, past_of};
+use crate::store::rules::{Head, scope, sql, within_bounds};
 use crate::store::{
-    Asked, EventPage, Filter, Job, JobResult, MAX_PAGE, NewJob, Page, Past, StoreError, Stored, Submitted, cause,
+    Asked, Bounds, EventPage, Filter, Job, MAX_PAGE, NewJob, Page, Past, StoreError, Stored, Submitted, cause,
 };
 
 use super::fault::{execute, now, row, rows};
 use super::session::Transaction;
+
+/// The first of the two numbers of advisory locks on callers.
+const CALLERS: i32 = 0x4672_6E63;
 
 /// What decides about the job. With `lock`, nobody else changes it until the transaction is through.
 pub(super) async fn head(transaction: &Transaction<'_>, id: JobId, lock: bool) -> Stored<Head> {
@@ -30,7 +33,19 @@ pub(super) async fn get(transaction: &Transaction<'_>, id: JobId) -> Stored<Job>
     found.map_or(Err(StoreError::NotFound(id)), |row| job_of(&row))
 }
 
+pub(super) async fn get_of(transaction: &Transaction<'_>, id: JobId, caller: &str) -> Stored<Job> {
+    let select = format!("SELECT {JOB} FROM jobs WHERE id = $1 AND caller = $2");
+    let found = row(transaction, &select, &[&id.to_string(), &caller]).await?;
+    found.map_or(Err(StoreError::NotFound(id)), |row| job_of(&row))
+}
+
 pub(super) async fn submit(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -> Stored<Submitted> {
+    if new.bounds != Bounds::default() {
+        if let Some(id) = known(transaction, new).await? {
+            return Ok(Submitted { job: get(transaction, id).await?, fresh: false });
+        }
+        has_room(transaction, new, set).await?;
+    }
     // What stands in the way of the row may go before it is found: a sweep frees keys.
     for _ in 0..3 {
         if insert(transaction, new, set).await? {
@@ -46,6 +61,22 @@ pub(super) async fn submit(transaction: &Transaction<'_>, new: &NewJob, set: Opt
         }
     }
     Err(StoreError::Unavailable(cause("others change the same job at the same time")))
+}
+
+/// Refuses a job with which its app or its caller would have more than it may. Submissions of one caller wait for one
+/// another, or many at once would each find room for one.
+async fn has_room(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -> Stored<()> {
+    if let Some(caller) = &new.caller {
+        let lock = "SELECT pg_advisory_xact_lock($1, hashtext($2))";
+        rows(transaction, lock, &[&CALLERS, caller]).await?;
+    }
+    let app = row(transaction, APP_HAS, &[&new.app]).await?.ok_or_else(|| damaged("waiting"))?;
+    let caller = match &new.caller {
+        Some(caller) => row(transaction, CALLER_HAS, &[caller]).await?,
+        None => None,
+    };
+    let time = row(transaction, &format!("SELECT {} AS now", now(1)), &[&set]).await?.ok_or_else(|| damaged("now"))?;
+    within_bounds(new, &had_of(&app, caller.as_ref())?, UnixMs(time.count("now")?))
 }
 
 /// The job of an earlier request with the same key.
@@ -124,17 +155,27 @@ pub(super) async fn cancel(transaction: &Transaction<'_>, id: JobId, keep: bool,
     let head = head(transaction, id, true).await?.live()?;
     let cancelled = head.next(Move::End(End::Cancelled))?;
     let keep = i64::from(keep);
-    if head.state.is_held() {
-        execute(transaction, "UPDATE jobs SET cancel = $2 WHERE num = $1", &[&head.num, &keep]).await?;
-    } else {
-        let end = format!(
-            "UPDATE jobs SET state = $2, outcome = $2, cancel = $3, finished = {now}, expires = {now} + retention_ms \
-             WHERE num = $1",
-            now = now(4)
-        );
-        execute(transaction, &end, &[&head.num, &cancelled.slug(), &keep, &set]).await?;
+    execute(transaction, "UPDATE jobs SET cancel = $2 WHERE num = $1", &[&head.num, &keep]).await?;
+    if !head.state.is_held() {
+        stopped(transaction, head.num, cancelled, set).await?;
     }
+    super::owner::end_cancelled(transaction, set).await?;
     get(transaction, id).await
+}
+
+/// Ends a job that nobody is at, and that was asked to stop.
+pub(super) async fn stopped(
+    transaction: &Transaction<'_>,
+    num: i64,
+    cancelled: JobState,
+    set: Option<i64>,
+) -> Stored<()> {
+    let end = format!(
+        "UPDATE jobs SET state = $2, outcome = $2, owner = NULL, lease_until = NULL, failing = 0, finished = {now}, \
+         expires = {now} + retention_ms WHERE num = $1",
+        now = now(3)
+    );
+    execute(transaction, &end, &[&num, &cancelled.slug(), &set]).await.map(drop)
 }
 
 pub(super) async fn redrive(transaction: &Transaction<'_>, id: JobId, set: Option<i64>) -> Stored<Job> {
@@ -159,16 +200,6 @@ pub(super) async fn retain(transaction: &Transaction<'_>, id: JobId, retention_m
     let update = "UPDATE jobs SET retention_ms = $2, expires = finished + $2 WHERE num = $1";
     execute(transaction, update, &[&head.num, &sql(retention_ms)]).await?;
     get(transaction, id).await
-}
-
-pub(super) async fn result(transaction: &Transaction<'_>, id: JobId) -> Stored<Option<JobResult>> {
-    let head = head(transaction, id, false).await?.live()?;
-    let select = "SELECT content_type, result FROM jobs WHERE num = $1 AND result_size IS NOT NULL";
-    let Some(row) = row(transaction, select, &[&head.num]).await? else {
-        return Ok(None);
-    };
-    let bytes = row.maybe_bytes("result")?.ok_or_else(|| damaged("result"))?;
-    Ok(Some(JobResult { bytes, content_type: row.maybe_text("content_type")? }))
 }
 
 pub(super) async fn events(transaction: &Transaction<'_>, id: JobId, after: u64, limit: u32) -> Stored<EventPage> {

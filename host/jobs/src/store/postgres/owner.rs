@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::ms;
-use crate::job::{JobId, Move, UnixMs};
+use crate::job::{End, JobId, Move, UnixMs};
 use crate::store::rows::{Columns, HEAD, PARTITION, cancel_of, damaged, head_of, partition_of};
 use crate::store::rules::{MOST, check_plan, plan_bytes, sql, unsigned};
 use crate::store::{
@@ -12,7 +12,7 @@ use crate::store::{
 };
 
 use super::fault::{Values, execute, now, row, rows};
-use super::jobs::{fenced, get, head};
+use super::jobs::{fenced, get, head, stopped};
 use super::results::chunks;
 use super::session::Transaction;
 use super::{MAX_BYTES, fits};
@@ -111,14 +111,32 @@ pub(super) async fn renew(
 }
 
 pub(super) async fn wanted(transaction: &Transaction<'_>, id: JobId, epoch: u64) -> Stored<Told> {
-    let select = format!("SELECT {HEAD}, cancel FROM jobs WHERE id = $1");
+    let select = format!("SELECT {HEAD} FROM jobs WHERE id = $1");
     let found = row(transaction, &select, &[&id.to_string()]).await?.ok_or(StoreError::NotFound(id))?;
     head_of(&found)?.held_by(epoch)?;
     Ok(Told { cancel: cancel_of(&found)? })
 }
 
-pub(super) async fn release(transaction: &Transaction<'_>, id: JobId, epoch: u64) -> Stored<()> {
+/// Ends jobs that were asked to stop, whose leases have lapsed, and of which nothing is to be made into an answer: there
+/// may be nobody left who could take them.
+pub(super) async fn end_cancelled(transaction: &Transaction<'_>, set: Option<i64>) -> Stored<()> {
+    let select = format!(
+        "SELECT {HEAD} FROM jobs WHERE state IN ('planning', 'running', 'merging') AND lease_until <= {} \
+         AND cancel IS NOT NULL AND (cancel = 0 OR planned = 0) FOR UPDATE SKIP LOCKED",
+        now(1)
+    );
+    for row in rows(transaction, &select, &[&set]).await? {
+        let head = head_of(&row)?;
+        stopped(transaction, head.num, head.next(Move::End(End::Cancelled))?, set).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn release(transaction: &Transaction<'_>, id: JobId, epoch: u64, set: Option<i64>) -> Stored<()> {
     let head = head(transaction, id, true).await?.held_by(epoch)?;
+    if head.cancel.is_some_and(|kind| !head.needs_owner(kind)) {
+        return stopped(transaction, head.num, head.next(Move::End(End::Cancelled))?, set).await;
+    }
     let queued = head.next(Move::Requeue)?.slug();
     let update = "UPDATE jobs SET state = $3, owner = NULL, lease_until = NULL, strikes = GREATEST(strikes - 1, 0) \
          WHERE num = $1 AND epoch = $2";
@@ -209,6 +227,7 @@ pub(super) async fn finish(
     set: Option<i64>,
 ) -> Stored<Job> {
     let head = head(transaction, id, true).await?.held_by(epoch)?;
+    let ended = &*head.ended(ended);
     let state = head.next(Move::End(ended.end))?.slug();
     let result = ended.result.as_deref();
     let update = format!(

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,11 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::store::Stored;
 use crate::store::rows::damaged;
+use crate::store::{StoreError, Stored};
 
 use super::fault::on_disk;
 
+/// What a damaged file holds.
+const FILE: &str = "a file of a partial or an answer";
 /// What is larger is kept in a file.
 const INLINE: usize = 1 << 20;
 
@@ -124,16 +126,33 @@ impl Blobs {
         Ok(Stowed::File(pin))
     }
 
+    /// Checks a file against its name, without holding it whole.
+    pub(super) fn check(&self, digest: &str) -> Stored<()> {
+        let (mut file, _) = frond_files::open(&self.path(digest)).map_err(missing)?;
+        let mut hasher = Hashing(Sha256::new());
+        std::io::copy(&mut file, &mut hasher).map_err(on_disk)?;
+        match spelled(&hasher.0.finalize()) == digest {
+            true => Ok(()),
+            false => Err(damaged(FILE)),
+        }
+    }
+
+    /// Bytes of a file from an offset on: at most `most`, and none beyond its end.
+    pub(super) fn part(&self, digest: &str, from: u64, most: u32) -> Stored<Bytes> {
+        let (mut file, _) = frond_files::open(&self.path(digest)).map_err(missing)?;
+        file.seek(SeekFrom::Start(from)).map_err(on_disk)?;
+        let mut part = Vec::new();
+        file.take(u64::from(most)).read_to_end(&mut part).map_err(on_disk)?;
+        Ok(Bytes::from(part))
+    }
+
     /// The bytes of a file, checked.
     pub(super) fn read(&self, digest: &str) -> Stored<Bytes> {
         // Its size was bounded when it was written.
-        let bytes = frond_files::read(&self.path(digest), u64::MAX).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => damaged("a file of a partial or an answer"),
-            _ => on_disk(error),
-        })?;
+        let bytes = frond_files::read(&self.path(digest), u64::MAX).map_err(missing)?;
         match hex(&bytes) == digest {
             true => Ok(Bytes::from(bytes)),
-            false => Err(damaged("a file of a partial or an answer")),
+            false => Err(damaged(FILE)),
         }
     }
 
@@ -194,9 +213,36 @@ pub(super) fn sync_folder(folder: &Path) -> Stored<()> {
     frond_files::open_any(folder).and_then(|folder| folder.sync_all()).map_err(on_disk)
 }
 
+/// A file that cannot be opened: one that is gone was referred to, and is damage.
+fn missing(error: std::io::Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::NotFound => damaged(FILE),
+        _ => on_disk(error),
+    }
+}
+
+/// A digest in the making, as something to write to.
+struct Hashing(Sha256);
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The SHA-256 of bytes, spelled.
 fn hex(bytes: &[u8]) -> String {
+    spelled(&Sha256::digest(bytes))
+}
+
+fn spelled(digest: &[u8]) -> String {
     use std::fmt::Write as _;
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })

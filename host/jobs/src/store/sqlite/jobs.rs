@@ -3,14 +3,14 @@
 use rusqlite::{Connection, named_params, params};
 
 use crate::job::{End, JobId, JobState, Move, UnixMs};
-use crate::store::rows::{Columns, HEAD, JOB, PAST, USAGE, count_jobs, damaged, head_of, job_of, past_of};
-use crate::store::rules::{Head, scope, sql, unsigned};
+use crate::store::rows::{
+    APP_HAS, CALLER_HAS, Columns, HEAD, JOB, PAST, USAGE, count_jobs, damaged, had_of, head_of, job_of, past_of,
+};
+use crate::store::rules::{Had, Head, scope, sql, unsigned, within_bounds};
 use crate::store::{
-    Asked, EventPage, Filter, Idempotency, Job, JobResult, MAX_PAGE, NewJob, Page, Past, StoreError, Stored, Submitted,
+    Asked, Bounds, EventPage, Filter, Idempotency, Job, MAX_PAGE, NewJob, Page, Past, StoreError, Stored, Submitted,
     Usage, cause,
 };
-
-use super::blobs::Blobs;
 
 /// What decides about the job.
 pub(super) fn head(connection: &Connection, id: JobId) -> Stored<Head> {
@@ -33,6 +33,12 @@ pub(super) fn get(connection: &Connection, id: JobId) -> Stored<Job> {
     rows.next()?.map_or(Err(StoreError::NotFound(id)), job_of)
 }
 
+pub(super) fn get_of(connection: &Connection, id: JobId, caller: &str) -> Stored<Job> {
+    let mut select = connection.prepare_cached(&format!("SELECT {JOB} FROM jobs WHERE id = ?1 AND caller = ?2"))?;
+    let mut rows = select.query(params![id.to_string(), caller])?;
+    rows.next()?.map_or(Err(StoreError::NotFound(id)), job_of)
+}
+
 pub(super) fn submit(connection: &Connection, new: &NewJob, now: UnixMs) -> Stored<Submitted> {
     let earlier = match &new.idempotency {
         Some(key) => known(connection, new, key)?,
@@ -46,8 +52,23 @@ pub(super) fn submit(connection: &Connection, new: &NewJob, now: UnixMs) -> Stor
         Err(StoreError::NotFound(_)) => {}
         Err(error) => return Err(error),
     }
+    within_bounds(new, &had(connection, new)?, now)?;
     insert(connection, new, now)?;
     Ok(Submitted { job: get(connection, new.id)?, fresh: true })
+}
+
+/// What the app and the caller of a new job have.
+fn had(connection: &Connection, new: &NewJob) -> Stored<Had> {
+    if new.bounds == Bounds::default() {
+        return Ok(Had::default());
+    }
+    let mut of_app = connection.prepare_cached(APP_HAS)?;
+    let mut of_caller = connection.prepare_cached(CALLER_HAS)?;
+    let mut apps = of_app.query([&new.app])?;
+    let mut callers = new.caller.as_ref().map(|caller| of_caller.query([caller])).transpose()?;
+    let app = apps.next()?.ok_or_else(|| damaged("waiting"))?;
+    let caller = callers.as_mut().map(|rows| rows.next()).transpose()?.flatten();
+    had_of(app, caller)
 }
 
 /// The job of an earlier request with the same key.
@@ -129,16 +150,22 @@ pub(super) fn list(connection: &Connection, filter: &Filter, page: Page) -> Stor
 pub(super) fn cancel(connection: &Connection, id: JobId, keep_partial: bool, now: UnixMs) -> Stored<Job> {
     let head = head(connection, id)?.live()?;
     let cancelled = head.next(Move::End(End::Cancelled))?;
-    if head.state.is_held() {
-        connection.execute("UPDATE jobs SET cancel = ?2 WHERE num = ?1", params![head.num, keep_partial])?;
-    } else {
-        connection.execute(
-            "UPDATE jobs SET state = ?2, outcome = ?2, cancel = ?3, finished = ?4, expires = ?4 + retention_ms \
-             WHERE num = ?1",
-            params![head.num, cancelled.slug(), keep_partial, sql(now.0)],
-        )?;
+    connection.execute("UPDATE jobs SET cancel = ?2 WHERE num = ?1", params![head.num, keep_partial])?;
+    if !head.state.is_held() {
+        stopped(connection, head.num, cancelled, now)?;
     }
+    super::owner::end_cancelled(connection, now)?;
     get(connection, id)
+}
+
+/// Ends a job that nobody is at, and that was asked to stop.
+pub(super) fn stopped(connection: &Connection, num: i64, cancelled: JobState, now: UnixMs) -> Stored<()> {
+    connection.execute(
+        "UPDATE jobs SET state = ?2, outcome = ?2, owner = NULL, lease_until = NULL, failing = 0, finished = ?3, \
+         expires = ?3 + retention_ms WHERE num = ?1",
+        params![num, cancelled.slug(), sql(now.0)],
+    )?;
+    Ok(())
 }
 
 pub(super) fn redrive(connection: &Connection, id: JobId, now: UnixMs) -> Stored<Job> {
@@ -166,24 +193,6 @@ pub(super) fn retain(connection: &Connection, id: JobId, retention_ms: u64) -> S
         params![head.num, sql(retention_ms)],
     )?;
     get(connection, id)
-}
-
-pub(super) fn result(connection: &Connection, blobs: &Blobs, id: JobId) -> Stored<Option<JobResult>> {
-    // One moment for both: a redrive could come between.
-    let transaction = connection.unchecked_transaction()?;
-    let head = head(&transaction, id)?.live()?;
-    let mut select =
-        transaction.prepare_cached("SELECT content_type, result_size, result_blob, result FROM jobs WHERE num = ?1")?;
-    let mut rows = select.query([head.num])?;
-    let row = rows.next()?.ok_or(StoreError::NotFound(id))?;
-    if row.maybe_int("result_size")?.is_none() {
-        return Ok(None);
-    }
-    let bytes = match row.maybe_text("result_blob")? {
-        Some(digest) => blobs.read(&digest)?,
-        None => row.maybe_bytes("result")?.ok_or_else(|| damaged("result"))?,
-    };
-    Ok(Some(JobResult { bytes, content_type: row.maybe_text("content_type")? }))
 }
 
 pub(super) fn events(connection: &Connection, id: JobId, after: u64, limit: u32) -> Stored<EventPage> {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::job::{JobId, Move, UnixMs};
+use crate::job::{End, JobId, Move, UnixMs};
 use crate::store::rows::{HEAD, PARTITION, cancel_of, head_of, partition_of};
 use crate::store::rules::{Head, MOST, check_plan, plan_bytes, sql};
 use crate::store::{
@@ -11,7 +11,7 @@ use crate::store::{
 };
 
 use super::blobs::Stowed;
-use super::jobs::{fenced, get, head};
+use super::jobs::{fenced, get, head, stopped};
 
 pub(super) fn take(
     connection: &Connection,
@@ -72,15 +72,36 @@ pub(super) fn renew(connection: &Connection, id: JobId, epoch: u64, lease_until:
 }
 
 pub(super) fn wanted(connection: &Connection, id: JobId, epoch: u64) -> Stored<Told> {
-    let mut select = connection.prepare_cached(&format!("SELECT {HEAD}, cancel FROM jobs WHERE id = ?1"))?;
+    let mut select = connection.prepare_cached(&format!("SELECT {HEAD} FROM jobs WHERE id = ?1"))?;
     let mut rows = select.query([id.to_string()])?;
     let row = rows.next()?.ok_or(StoreError::NotFound(id))?;
     head_of(row)?.held_by(epoch)?;
     Ok(Told { cancel: cancel_of(row)? })
 }
 
-pub(super) fn release(connection: &Connection, id: JobId, epoch: u64) -> Stored<()> {
+/// Ends jobs that were asked to stop, whose leases have lapsed, and of which nothing is to be made into an answer: there
+/// may be nobody left who could take them.
+pub(super) fn end_cancelled(connection: &Connection, now: UnixMs) -> Stored<()> {
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT {HEAD} FROM jobs WHERE state IN ('planning', 'running', 'merging') AND lease_until <= ?1 \
+         AND cancel IS NOT NULL AND (cancel = 0 OR planned = 0)"
+    ))?;
+    let mut rows = select.query([sql(now.0)])?;
+    let mut left = Vec::new();
+    while let Some(row) = rows.next()? {
+        left.push(head_of(row)?);
+    }
+    for head in left {
+        stopped(connection, head.num, head.next(Move::End(End::Cancelled))?, now)?;
+    }
+    Ok(())
+}
+
+pub(super) fn release(connection: &Connection, id: JobId, epoch: u64, now: UnixMs) -> Stored<()> {
     let head = head(connection, id)?.held_by(epoch)?;
+    if head.cancel.is_some_and(|kind| !head.needs_owner(kind)) {
+        return stopped(connection, head.num, head.next(Move::End(End::Cancelled))?, now);
+    }
     let changed = connection.execute(
         "UPDATE jobs SET state = ?3, owner = NULL, lease_until = NULL, strikes = max(strikes - 1, 0) \
          WHERE num = ?1 AND epoch = ?2",
@@ -161,6 +182,8 @@ pub(super) fn finish(
     now: UnixMs,
 ) -> Stored<Job> {
     let head = head(connection, id)?.held_by(epoch)?;
+    let ended = &*head.ended(ended);
+    let result = result.filter(|_| ended.result.is_some());
     let state = head.next(Move::End(ended.end))?;
     let json = |value: &serde_json::Value| value.to_string();
     let changed = connection.execute(

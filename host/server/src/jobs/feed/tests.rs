@@ -48,6 +48,7 @@ impl Bench {
             weight: 1,
             caller: None,
             idempotency: None,
+            bounds: frond_jobs::store::Bounds::default(),
         };
         own.submit(job).await.unwrap();
         let epoch = own.take("owner", &Apps::All, Duration::from_secs(1000)).await.unwrap().unwrap().epoch;

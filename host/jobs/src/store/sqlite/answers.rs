@@ -1,0 +1,54 @@
+//! Answers of jobs, read in parts: none is held whole, however large it is.
+
+use bytes::Bytes;
+use rusqlite::{Connection, Row, params};
+
+use crate::job::JobId;
+use crate::store::rows::{Columns, damaged};
+use crate::store::{ResultInfo, StoreError, Stored};
+
+use super::blobs::Blobs;
+use super::jobs::head;
+
+/// What is known of the answer. One that is in a file is checked here, as a whole, before a part of it is read.
+pub(super) fn info(connection: &Connection, blobs: &Blobs, id: JobId) -> Stored<Option<ResultInfo>> {
+    // One moment for both: a redrive could come between.
+    let transaction = connection.unchecked_transaction()?;
+    let head = head(&transaction, id)?.live()?;
+    let mut select =
+        transaction.prepare_cached("SELECT content_type, result_size, result_blob FROM jobs WHERE num = ?1")?;
+    let mut rows = select.query([head.num])?;
+    let row = rows.next()?.ok_or(StoreError::NotFound(id))?;
+    if row.maybe_int("result_size")?.is_none() {
+        return Ok(None);
+    }
+    if let Some(digest) = row.maybe_text("result_blob")? {
+        blobs.check(&digest)?;
+    }
+    let size = row.count("result_size")?;
+    Ok(Some(ResultInfo { size, content_type: row.maybe_text("content_type")?, epoch: head.epoch }))
+}
+
+/// A part of the answer that the epoch made.
+pub(super) fn part(
+    connection: &Connection,
+    blobs: &Blobs,
+    id: JobId,
+    epoch: u64,
+    from: u64,
+    most: u32,
+) -> Stored<Bytes> {
+    let transaction = connection.unchecked_transaction()?;
+    let head = head(&transaction, id)?.live()?;
+    let mut select = transaction.prepare_cached(
+        "SELECT result_blob, substr(result, ?2, ?3) AS part FROM jobs WHERE num = ?1 AND result_size IS NOT NULL",
+    )?;
+    let first = i64::try_from(from).unwrap_or(i64::MAX).saturating_add(1);
+    let mut rows = select.query(params![head.num, first, most])?;
+    let row = rows.next()?.filter(|_| head.epoch == epoch && head.state.is_ended());
+    let row: &Row<'_> = row.ok_or(StoreError::Fenced { epoch: head.epoch })?;
+    match row.maybe_text("result_blob")? {
+        Some(digest) => blobs.part(&digest, from, most),
+        None => row.maybe_bytes("part")?.ok_or_else(|| damaged("result")),
+    }
+}

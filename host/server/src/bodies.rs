@@ -1,0 +1,179 @@
+//! One budget in bytes for all bodies in flight: requests' from before they are read until their queries have ended, answers'
+//! until they have been sent. A request waits for its share before a byte of it is read; an answer, which is there
+//! already, takes its share at once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use bytes::Bytes;
+use frond_app::size::show_size;
+use http::HeaderMap;
+use tokio::sync::Notify;
+
+use crate::auth::Holder;
+use crate::params;
+use crate::reply::Problem;
+use crate::server::Server;
+
+/// Size of a small body. A part of the budget is kept for these, so that large ones do not shut them out.
+pub(crate) const SMALL: u64 = 64 << 10;
+/// The part of the budget that is kept for small bodies.
+const KEPT: u64 = 8;
+/// The part of the budget that the large bodies of one token may take.
+const OF_ONE: u64 = 2;
+/// The longest that a request waits for its share.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The budget.
+pub(crate) struct Budget {
+    most: u64,
+    taken: Mutex<Taken>,
+    /// Something was given back.
+    freed: Notify,
+}
+
+/// Bytes that are taken.
+#[derive(Default)]
+struct Taken {
+    small: u64,
+    large: u64,
+    /// Those of large bodies, by the token whose they are.
+    callers: HashMap<String, u64>,
+}
+
+/// Bytes taken from the budget; given back when dropped.
+pub(crate) struct Charge {
+    budget: Arc<Budget>,
+    bytes: u64,
+    is_large: bool,
+    caller: Option<String>,
+}
+
+impl Budget {
+    pub(crate) fn new(most: u64) -> Arc<Self> {
+        Arc::new(Self { most, taken: Mutex::default(), freed: Notify::new() })
+    }
+
+    /// Bytes in flight.
+    pub(crate) fn used(&self) -> u64 {
+        let taken = self.lock();
+        taken.small + taken.large
+    }
+
+    /// Bytes that are taken beyond the budget.
+    pub(crate) fn over(&self) -> u64 {
+        self.used().saturating_sub(self.most)
+    }
+
+    /// Takes bytes for a request's body, as soon as there are as many.
+    pub(crate) async fn take(self: &Arc<Self>, bytes: u64, caller: Option<&str>) -> Charge {
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            // What is given back from here on is heard.
+            freed.as_mut().enable();
+            if let Some(charge) = self.try_take(bytes, caller) {
+                return charge;
+            }
+            freed.await;
+        }
+    }
+
+    fn try_take(self: &Arc<Self>, bytes: u64, caller: Option<&str>) -> Option<Charge> {
+        let mut taken = self.lock();
+        let all = taken.small.saturating_add(taken.large).saturating_add(bytes);
+        let kept = self.most / KEPT;
+        if bytes <= SMALL {
+            if all > self.most && taken.small.saturating_add(bytes) > kept {
+                return None;
+            }
+        } else {
+            let own = caller.and_then(|caller| taken.callers.get(caller)).copied().unwrap_or_default();
+            // One body is always let in, however large it may be.
+            let is_too_much = own > 0 && own.saturating_add(bytes) > self.most / OF_ONE;
+            if is_too_much || all > self.most || taken.large.saturating_add(bytes) > self.most - kept {
+                return None;
+            }
+        }
+        Some(self.charged(&mut taken, bytes, caller))
+    }
+
+    /// Takes bytes for what is in memory already, whether or not there are as many.
+    pub(crate) fn charge(self: &Arc<Self>, bytes: u64) -> Charge {
+        self.charged(&mut self.lock(), bytes, None)
+    }
+
+    fn charged(self: &Arc<Self>, taken: &mut Taken, bytes: u64, caller: Option<&str>) -> Charge {
+        let is_large = bytes > SMALL;
+        let caller = caller.filter(|_| is_large).map(str::to_owned);
+        *(if is_large { &mut taken.large } else { &mut taken.small }) += bytes;
+        if let Some(caller) = &caller {
+            *taken.callers.entry(caller.clone()).or_default() += bytes;
+        }
+        Charge { budget: self.clone(), bytes, is_large, caller }
+    }
+
+    fn give_back(&self, charge: &Charge, bytes: u64) {
+        let mut taken = self.lock();
+        *(if charge.is_large { &mut taken.large } else { &mut taken.small }) -= bytes;
+        if let Some(caller) = &charge.caller
+            && let Some(own) = taken.callers.get_mut(caller)
+        {
+            *own -= bytes;
+            if *own == 0 {
+                taken.callers.remove(caller);
+            }
+        }
+        drop(taken);
+        self.freed.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Charge {
+    /// Gives back what turned out not to be needed.
+    fn shrink(&mut self, to: u64) {
+        let rest = self.bytes.saturating_sub(to);
+        self.bytes -= rest;
+        self.budget.give_back(self, rest);
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget.give_back(self, self.bytes);
+    }
+}
+
+impl Server {
+    /// A request's body of at most `limit` bytes, and its share of the budget, which was taken before it was read.
+    pub(crate) async fn body(
+        &self,
+        holder: &Holder,
+        headers: &HeaderMap,
+        body: Body,
+        limit: u64,
+    ) -> Result<(Bytes, Charge), Problem> {
+        let time = self.settings().config.limits.body_time.0;
+        let expected = params::expected(headers, &body, limit)?;
+        let began = Instant::now();
+        let budget = self.sending.budget();
+        let waiting = tokio::time::timeout(time.min(PATIENCE), budget.take(expected, holder.caller()));
+        let mut charge = waiting.await.map_err(|_| {
+            let most = show_size(budget.most);
+            let text = format!("bodies in flight take the {most} that they may: send it again\n(`limits.bodies` in the server's settings)");
+            Problem::overloaded(text, Duration::from_secs(1))
+        })?;
+        let bytes = params::body(body, limit, time.saturating_sub(began.elapsed())).await?;
+        charge.shrink(bytes.len() as u64);
+        Ok((bytes, charge))
+    }
+}
+
+#[cfg(test)]
+mod tests;

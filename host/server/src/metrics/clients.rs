@@ -1,0 +1,47 @@
+//! What is counted of clients, beside their queries: connections that the server closed, and logins that failed.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+use super::{Kind, Metrics};
+
+/// Counts by a word.
+#[derive(Clone, Default)]
+pub(crate) struct Counts(Family<Kind, Counter>);
+
+impl Counts {
+    pub(crate) fn count(&self, kind: &'static str) {
+        self.0.get_or_create(&Kind { kind }).inc();
+    }
+}
+
+/// The counts of clients.
+#[derive(Default)]
+pub(super) struct Clients {
+    closed: Counts,
+    logins: Counts,
+}
+
+impl Clients {
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        let clients = Self::default();
+        let closed = "Connections that the server closed, by reason";
+        registry.register("http_connections_closed", closed, clients.closed.0.clone());
+        let logins = "Requests without a token that is known, by reason";
+        registry.register("logins_failed", logins, clients.logins.0.clone());
+        clients
+    }
+}
+
+impl Metrics {
+    /// Where connections are counted that the server closed.
+    pub(crate) fn closed(&self) -> Counts {
+        self.clients.closed.clone()
+    }
+
+    /// Where failed logins are counted.
+    pub(crate) fn failed_logins(&self) -> Counts {
+        self.clients.logins.clone()
+    }
+}

@@ -1,0 +1,204 @@
+//! Answers being sent: each takes its share of the budget for bodies, and is looked after until its last byte has left this
+//! process. A reader that makes no progress for too long loses its connection; so does the slowest when answers take more
+//! than there is.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use crate::bodies::{Budget, Charge};
+use crate::links::{Busy, Closed, Link, Links};
+
+/// The most bytes that are handed on at once: progress is told by these.
+const PIECE: usize = 64 << 10;
+/// A reader that was given something so long ago may be cut off when answers take more than there is.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// The answers that are being sent.
+pub(crate) struct Sending {
+    budget: Arc<Budget>,
+    links: Arc<Links>,
+    next: AtomicU64,
+    answers: Mutex<HashMap<u64, Arc<Answer>>>,
+}
+
+/// An answer, or a part of one, in memory.
+struct Answer {
+    bytes: u64,
+    /// When something of it was handed on last, by the clock of the links.
+    since: AtomicU64,
+    link: Arc<Link>,
+}
+
+/// An answer's entry; it goes when the last byte has been sent, or nobody wants it any more.
+struct Entry {
+    number: u64,
+    answer: Arc<Answer>,
+    sending: Arc<Sending>,
+    _charge: Charge,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.sending.lock().remove(&self.number);
+    }
+}
+
+/// Bytes with their entry: every slice of them holds it.
+struct Owner {
+    bytes: Bytes,
+    _entry: Arc<Entry>,
+}
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Sending {
+    pub(crate) fn new(most: u64, links: Arc<Links>) -> Arc<Self> {
+        Arc::new(Self { budget: Budget::new(most), links, next: AtomicU64::new(0), answers: Mutex::default() })
+    }
+
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    pub(crate) fn links(&self) -> &Arc<Links> {
+        &self.links
+    }
+
+    fn begin(self: &Arc<Self>, bytes: u64, link: &Arc<Link>) -> Arc<Entry> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let since = AtomicU64::new(self.links.now());
+        let answer = Arc::new(Answer { bytes, since, link: link.clone() });
+        self.lock().insert(number, answer.clone());
+        let charge = self.budget.charge(bytes);
+        self.make_room();
+        Arc::new(Entry { number, answer, sending: self.clone(), _charge: charge })
+    }
+
+    /// Cuts off the slowest readers until answers take no more than there is.
+    fn make_room(&self) {
+        let mut over = self.budget.over();
+        if over == 0 {
+            return;
+        }
+        let mut slow = self.stalled(SLOW);
+        slow.sort_by_key(|answer| answer.since.load(Ordering::Relaxed));
+        for answer in slow {
+            if over == 0 {
+                return;
+            }
+            self.links.close(&answer.link, Closed::SlowReader);
+            over = over.saturating_sub(answer.bytes);
+        }
+    }
+
+    /// Closes the connections of readers that have made no progress for `patience`.
+    pub(crate) fn look(&self, patience: Duration) {
+        for answer in self.stalled(patience) {
+            self.links.close(&answer.link, Closed::SlowReader);
+        }
+    }
+
+    fn stalled(&self, patience: Duration) -> Vec<Arc<Answer>> {
+        let (now, patience) = (self.links.now(), u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
+        let is_stalled = |answer: &&Arc<Answer>| now.saturating_sub(answer.since.load(Ordering::Relaxed)) > patience;
+        self.lock().values().filter(is_stalled).cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Answer>>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A response's body on its way.
+pub(crate) struct Sent {
+    body: Body,
+    sending: Arc<Sending>,
+    busy: Busy,
+    /// A body that is known as a whole is charged before anybody asks for it.
+    whole: Option<Arc<Entry>>,
+    /// What is left of the frame that came last.
+    rest: Bytes,
+    entry: Option<Arc<Entry>>,
+}
+
+impl Sent {
+    /// `busy` tells that a request of its connection is under way.
+    pub(crate) fn new(body: Body, sending: Arc<Sending>, busy: Busy) -> Self {
+        let whole = body.size_hint().exact().filter(|bytes| *bytes > 0);
+        let whole = whole.map(|bytes| sending.begin(bytes, busy.link()));
+        Self { body, sending, busy, whole, rest: Bytes::new(), entry: None }
+    }
+
+    fn piece(&mut self) -> Option<Bytes> {
+        if self.rest.is_empty() {
+            self.entry = None;
+            return None;
+        }
+        if let Some(entry) = &self.entry {
+            entry.answer.since.store(self.sending.links.now(), Ordering::Relaxed);
+        }
+        Some(self.rest.split_to(PIECE.min(self.rest.len())))
+    }
+
+    fn hold(&mut self, bytes: Bytes) {
+        let size = bytes.len() as u64;
+        let whole = self.whole.take().filter(|whole| whole.answer.bytes == size);
+        let entry = whole.unwrap_or_else(|| self.sending.begin(size, self.busy.link()));
+        self.rest = Bytes::from_owner(Owner { bytes, _entry: entry.clone() });
+        self.entry = Some(entry);
+    }
+}
+
+impl HttpBody for Sent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        loop {
+            if let Some(piece) = self.piece() {
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
+            }
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                other => return Poll::Ready(other),
+            };
+            match frame.into_data() {
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => self.hold(data),
+                Err(frame) => return Poll::Ready(Some(Ok(frame))),
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (rest, inner) = (self.rest.len() as u64, self.body.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(inner.lower() + rest);
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests;

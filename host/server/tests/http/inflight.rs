@@ -1,0 +1,100 @@
+//! Bodies in flight: all of them have one budget, and a client that does not read what it is sent is cut off.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use frond_server::Config;
+use frond_server::config::{Size, Time};
+use http_body_util::Full;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+
+use crate::common::{Served, by_key, config, within};
+use crate::raw::{Raw, status};
+
+/// A server with 1 MiB for bodies, of which small ones have an eighth to themselves.
+fn narrow() -> Config {
+    let mut config = config();
+    config.limits.bodies = Size(1 << 20);
+    (config.limits.query, config.limits.component) = (Size(800 << 10), Size(800 << 10));
+    config
+}
+
+/// The head of a query of so many bytes.
+fn head(bytes: usize) -> String {
+    format!(
+        "POST /v1/apps/caller/query HTTP/1.1\r\nhost: localhost\r\ncontent-length: {bytes}\r\nexpect: 100-continue\r\n\r\n"
+    )
+}
+
+/// A query that takes so many bytes.
+fn padded(bytes: usize) -> String {
+    let query = by_key(&["ok"]);
+    format!("{query}{}", " ".repeat(bytes - query.len()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_body_waits_for_room_before_it_is_read() {
+    let served = Served::with(narrow()).await;
+    let mut first = Raw::to(&served).await;
+    first.send(head(700 << 10)).await;
+    // It is asked for its body: its place is taken.
+    first.until("HTTP/1.1 100 Continue\r\n\r\n").await;
+    assert!(served.metric("frond_bodies_bytes", &[]).await >= f64::from(700 << 10));
+    let mut second = Raw::to(&served).await;
+    second.send(head(700 << 10)).await;
+    // Small ones are let past both.
+    for _ in 0..20 {
+        served.ask("caller", by_key(&["ok"])).await.expect(200);
+    }
+    assert!(served.metric("frond_bodies_bytes", &[]).await < f64::from(1 << 20), "the second has none");
+    first.send(padded(700 << 10)).await;
+    assert!(first.until("\"count\":1").await.contains("200 OK"));
+    second.until("HTTP/1.1 100 Continue\r\n\r\n").await;
+    second.send(padded(700 << 10)).await;
+    assert!(second.until("\"count\":1").await.contains("200 OK"));
+    served.until("frond_bodies_bytes", &[], |bytes| bytes < 100_000.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_finds_no_room_is_told_so() {
+    let served = Served::with(narrow()).await;
+    let mut first = Raw::to(&served).await;
+    first.send(head(700 << 10)).await;
+    first.until("HTTP/1.1 100 Continue\r\n\r\n").await;
+    let mut second = Raw::to(&served).await;
+    // One that does not say how large it is may be as large as any.
+    let chunked = head(0).replace("content-length: 0", "transfer-encoding: chunked\r\nconnection: close");
+    second.send(chunked).await;
+    let reply = second.rest().await;
+    assert_eq!(status(&reply), 503, "{reply}");
+    assert!(reply.contains("limits.bodies") && reply.contains("retry-after: 1"), "{reply}");
+    drop(first);
+}
+
+/// A client of HTTP/2 that takes no byte of a body.
+async fn deaf(served: &Served) -> http2::SendRequest<Full<Bytes>> {
+    let tcp = TcpStream::connect(served.address()).await.unwrap();
+    let mut client = http2::Builder::new(TokioExecutor::new());
+    client.initial_stream_window_size(0);
+    let (sender, connection) = client.handshake(TokioIo::new(tcp)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_nothing_is_cut_off() {
+    let mut config = config();
+    config.limits.read_time = Time(Duration::from_secs(1));
+    let served = Served::with(config).await;
+    for path in ["/openapi.json", "/healthz"] {
+        let mut sender = deaf(&served).await;
+        let request = http::Request::get(format!("{}{path}", served.url)).body(Full::default()).unwrap();
+        let reply = within(sender.send_request(request)).await.unwrap();
+        let body = within(http_body_util::BodyExt::collect(reply.into_body())).await;
+        assert!(body.is_err(), "{path}: the connection is closed");
+    }
+    served.until("frond_http_connections_closed_total", &["slow-reader"], |closed| closed == 2.0).await;
+    served.until("frond_bodies_bytes", &[], |bytes| bytes < 100_000.0).await;
+}
