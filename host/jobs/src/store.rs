@@ -19,6 +19,7 @@ mod rows;
 mod rules;
 mod sharing;
 pub mod sqlite;
+mod submission;
 mod types;
 
 pub use accounts::{Past, Swept, Usage};
@@ -30,10 +31,11 @@ pub use error::{Cause, StoreError, chain};
 pub use hooked::{Hook, HookedStore};
 pub use late::LateStore;
 pub use sharing::{Able, Artifact};
+pub use submission::{Bounds, Idempotency, NewJob, OverBound, Submitted};
 pub use types::{
-    Accepted, AcceptedNow, Apps, Asked, Bounds, CancelKind, Counts, Ended, EventPage, Filter, Idempotency, Job,
-    JobResult, NewJob, News, Outcome, OverBound, Page, Partial, PartitionPage, PartitionRow, PartitionState, Place,
-    Planned, PlannedPartition, ResultInfo, Submitted, Taken, Told,
+    Accepted, AcceptedNow, Apps, Asked, CancelKind, Counts, Ended, EventPage, Filter, Job, JobResult, News, Outcome,
+    Page, Partial, PartitionPage, PartitionRow, PartitionState, Place, Planned, PlannedPartition, ResultInfo, Taken,
+    Told,
 };
 
 /// A store's answer.

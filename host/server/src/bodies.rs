@@ -4,13 +4,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use frond_app::size::show_size;
 use http::HeaderMap;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::auth::Holder;
 use crate::params;
@@ -169,7 +170,7 @@ impl Server {
             let text = format!("bodies in flight take the {most} that they may: send it again\n(`limits.bodies` in the server's settings)");
             Problem::overloaded(text, Duration::from_secs(1))
         })?;
-        let bytes = params::body(body, limit, time.saturating_sub(began.elapsed())).await?;
+        let bytes = params::body(body, limit, began, time).await?;
         charge.shrink(bytes.len() as u64);
         Ok((bytes, charge))
     }

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::accept::preferred;
 use crate::reply::Problem;
@@ -229,8 +230,8 @@ fn too_large(limit: u64) -> Problem {
     Problem::too_large(format!("the body is larger than the {} that are allowed", show_size(limit)))
 }
 
-/// A request's body, if it comes in time and is not larger than `limit`.
-pub(crate) async fn body(body: Body, limit: u64, time: Duration) -> Result<Bytes, Problem> {
+/// A request's body, if it comes within `time` from the request's beginning, and is not larger than `limit`.
+pub(crate) async fn body(body: Body, limit: u64, began: Instant, time: Duration) -> Result<Bytes, Problem> {
     let read = async {
         let (mut body, mut first, mut rest) = (body, Bytes::new(), BytesMut::new());
         while let Some(frame) = body.frame().await {
@@ -250,7 +251,7 @@ pub(crate) async fn body(body: Body, limit: u64, time: Duration) -> Result<Bytes
         Ok(if rest.is_empty() { first } else { rest.freeze() })
     };
     let late = |_| Problem::timed_out(format!("the body did not come within {}s", time.as_secs_f64()));
-    tokio::time::timeout(time, read).await.map_err(late)?
+    tokio::time::timeout_at(began + time, read).await.map_err(late)?
 }
 
 #[cfg(test)]

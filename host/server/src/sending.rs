@@ -13,7 +13,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::bodies::{Budget, Charge};
+use crate::bodies::{Budget, Charge, SMALL};
 use crate::links::{Busy, Closed, Link, Links};
 
 /// The most bytes that are handed on at once: progress is told by these.
@@ -93,6 +93,8 @@ impl Sending {
             return;
         }
         let mut slow = self.stalled(SLOW);
+        // To cut off the others would make no room.
+        slow.retain(|answer| answer.bytes > SMALL);
         slow.sort_by_key(|answer| answer.since.load(Ordering::Relaxed));
         for answer in slow {
             if over == 0 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::job::{IllegalMove, JobId};
 
-use super::types::OverBound;
+use super::submission::OverBound;
 
 #[cfg(test)]
 mod tests;

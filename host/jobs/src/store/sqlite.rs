@@ -293,9 +293,12 @@ impl JobStore for SqliteStore {
             swept.expired += 1;
             swept.bytes += bytes;
         }
-        self.write(Care::END, move |connection| owner::end_cancelled(connection, now)).await?;
         self.trim(None).await?;
-        swept.forgotten = self.write(Care::END, move |connection| sweep::forget(connection, now)).await?;
+        let end = move |connection: &Connection| {
+            owner::end_cancelled(connection, now)?;
+            sweep::forget(connection, now)
+        };
+        swept.forgotten = self.write(Care::END, end).await?;
         while self.write(Care::END, sweep::vacuum).await? {}
         let blobs = Arc::clone(&self.blobs);
         let sweeping = move |connection: &Connection| blobs.sweep(|digest| sweep::is_used(connection, digest));

@@ -194,6 +194,10 @@ fn what_would_have_to_be_unpacked_is_refused() {
     }
 }
 
+fn now() -> Instant {
+    Instant::now()
+}
+
 fn pieces(pieces: &[&'static str]) -> Body {
     let pieces: Vec<Result<_, Infallible>> =
         pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
@@ -205,7 +209,7 @@ async fn a_body_is_taken_whole_in_as_many_pieces_as_it_comes() {
     for (said, whole) in
         [(&[][..], ""), (&["abc"], "abc"), (&["ab", "c"], "abc"), (&["", "a", "", "b", "c"], "abc"), (&["", ""], "")]
     {
-        let read = body(pieces(said), 3, LONGEST).await;
+        let read = body(pieces(said), 3, now(), LONGEST).await;
         assert_eq!(read.ok().unwrap(), whole, "{said:?}");
     }
 }
@@ -213,7 +217,7 @@ async fn a_body_is_taken_whole_in_as_many_pieces_as_it_comes() {
 #[tokio::test]
 async fn a_body_that_is_too_large_is_refused_whether_or_not_it_says_so() {
     for said in [&["abcd"][..], &["abc", "d"], &["a", "b", "c", "d"]] {
-        let problem = body(pieces(said), 3, LONGEST).await.expect_err("too large");
+        let problem = body(pieces(said), 3, now(), LONGEST).await.expect_err("too large");
         assert_eq!(
             told(&problem),
             (413, "the body is larger than the 3 bytes that are allowed".to_owned()),
@@ -247,7 +251,7 @@ async fn a_body_that_does_not_come_in_time_is_given_up() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         Some((Ok::<_, Infallible>(Bytes::from_static(b"a")), ()))
     });
-    let problem = body(Body::from_stream(slow), 1000, Duration::from_millis(2500)).await;
+    let problem = body(Body::from_stream(slow), 1000, now(), Duration::from_millis(2500)).await;
     assert_eq!(told(&problem.expect_err("late")), (408, "the body did not come within 2.5s".to_owned()));
     assert_eq!(start.elapsed(), Duration::from_millis(2500));
 }
@@ -255,7 +259,7 @@ async fn a_body_that_does_not_come_in_time_is_given_up() {
 #[tokio::test]
 async fn a_body_that_breaks_off_is_refused() {
     let broken = stream::iter([Ok(Bytes::from_static(b"a")), Err(std::io::Error::other("gone"))]);
-    let problem = body(Body::from_stream(broken), 1000, LONGEST).await.expect_err("broken");
+    let problem = body(Body::from_stream(broken), 1000, now(), LONGEST).await.expect_err("broken");
     assert_eq!(told(&problem), (400, "the body ended before it was whole".to_owned()));
 }
 

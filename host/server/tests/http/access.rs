@@ -255,3 +255,27 @@ async fn every_reply_has_the_headers_that_keep_browsers_careful() {
     assert_eq!(answer.header("content-security-policy"), "sandbox; default-src 'none'");
     assert!(replies[0].header("content-security-policy").contains("default-src 'self'"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_logins_are_counted_by_what_failed() {
+    let (secret, entry) = token("reader", Role::Query);
+    let (other, _) = token("reader", Role::Query);
+    let served = Served::with(closed(vec![entry])).await;
+    for _ in 0..3 {
+        with(&served, &format!("Bearer {other}")).await.expect(401);
+    }
+    send(served.request(Method::GET, "/v1/apps")).await.expect(401);
+    let served = served.holding(&secret);
+    assert_eq!(served.metric("frond_logins_failed_total", &["unknown-token"]).await, 3.0);
+    assert_eq!(served.metric("frond_logins_failed_total", &["no-token"]).await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_browser_calls_cross_site_is_refused_without_an_origin_too() {
+    let served = Served::new().await;
+    let ask = |site: &str| served.query("caller", by_key(&["ok"])).header("sec-fetch-site", site.to_owned());
+    send(ask("cross-site")).await.problem(403, "forbidden", "web pages elsewhere");
+    send(ask("same-origin")).await.expect(200);
+    let page = served.request(Method::GET, "/").header("sec-fetch-site", "cross-site");
+    send(page).await.expect(200);
+}

@@ -208,3 +208,29 @@ async fn a_body_that_waits_to_be_asked_for_is_asked_for_when_it_is_wanted() {
     let reply = reply(&served, &format!("{}{body}", head("/v1/apps/caller/query", "100-continue"))).await;
     assert!(reply.contains("HTTP/1.1 200 OK") && reply.contains("\"count\":1"), "{reply}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_hides_behind_a_length_and_chunks() {
+    let served = Served::new().await;
+    let body = by_key(&["ok"]);
+    let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let hidden = "GET /v1/queries HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    for headers in
+        ["content-length: 5\r\ntransfer-encoding: chunked", "transfer-encoding: chunked\r\ncontent-length: 5"]
+    {
+        let request = format!("POST /v1/apps/caller/query HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n\r\n");
+        let mut raw = Raw::to(&served).await;
+        raw.send(format!("{request}{chunked}{hidden}")).await;
+        // The server hangs up by itself.
+        let reply = raw.rest().await;
+        assert_eq!(reply.matches("HTTP/1.1 ").count(), 1, "{headers}: {reply}");
+        assert!(reply.contains("\"count\":1") && reply.contains("connection: close"), "{headers}: {reply}");
+    }
+    for headers in
+        ["content-length: 5\r\ncontent-length: 6", "transfer-encoding: chunked, gzip", "transfer-encoding: x"]
+    {
+        let request = format!("POST /v1/apps/caller/query HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n\r\n");
+        let reply = reply(&served, &format!("{request}{chunked}{hidden}")).await;
+        assert!(status(&reply) == 400 && reply.matches("HTTP/1.1 ").count() == 1, "{headers}: {reply}");
+    }
+}

@@ -83,6 +83,11 @@ async fn both_versions_of_http_are_spoken_over_tls() {
     assert_eq!(reply.headers()["frond-complete"], "true");
     let body = reply.into_body().collect().await.unwrap().to_bytes();
     assert!(std::str::from_utf8(&body).unwrap().contains("\"count\":2"));
+    // Of two names one would have to be believed.
+    let mut request = asking("localhost");
+    request.headers_mut().insert("host", "evil.example".parse().unwrap());
+    let reply = within(sender.send_request(request)).await.unwrap();
+    assert_eq!(reply.status(), http::StatusCode::BAD_REQUEST);
     // The name stands in the address, where there is no header for it.
     let mut request = asking("evil.example");
     request.headers_mut().remove("host");
