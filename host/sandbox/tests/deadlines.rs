@@ -118,7 +118,9 @@ fn a_merge_that_was_brief_before_has_all_of_its_memory_when_it_needs_that() {
     let limits = endless(ENDLESS);
     let host = Host::new(SLOTS, limits);
     let app = host.faulty(limits, limits);
-    let count = |query: &str| host.runtime.block_on(app.ask(app.request(query), plan(["ok-1", "ok-2"]))).json()["count"].clone();
+    let count = |query: &str| {
+        host.runtime.block_on(app.ask(app.request(query), plan(["ok-1", "ok-2"]))).json()["count"].clone()
+    };
     for query in ["{}", r#"{"merge-fault": "allocate"}"#, r#"{"finish-fault": "allocate"}"#] {
         for _ in 0..20 {
             assert_eq!(count("{}"), 2);

@@ -4,7 +4,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use frond_root::policy::admission::Reason;
 use frond_root::{Answer, Event, EventKind, FailureKind, Listener, Request};
 use frond_run::RunError;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -66,11 +65,6 @@ struct Kind {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct NotAdmitted {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Reply {
     route: String,
     method: &'static str,
@@ -85,7 +79,6 @@ pub(crate) struct Metrics {
     queries: Family<Outcome, Counter>,
     begun: Family<App, Counter>,
     refused: Family<Kind, Counter>,
-    not_admitted: Family<NotAdmitted, Counter>,
     query_seconds: Histograms,
     overshoot: Histograms,
     leaves: Family<Slug, Counter>,
@@ -157,7 +150,6 @@ impl Metrics {
             queries: Family::default(),
             begun: Family::default(),
             refused: Family::default(),
-            not_admitted: Family::default(),
             query_seconds: Family::new_with_constructor(times),
             overshoot: Family::new_with_constructor(late),
             leaves: Family::default(),
@@ -176,11 +168,6 @@ impl Metrics {
         };
         registry.register("queries", "Queries that ended, by outcome and reason", metrics.queries.clone());
         registry.register("queries_begun", "Queries that were taken on", metrics.begun.clone());
-        registry.register(
-            "queries_not_admitted",
-            "Queries that were not admitted, by reason",
-            metrics.not_admitted.clone(),
-        );
         registry.register("requests_refused", "Queries that were not taken on, by slug", metrics.refused.clone());
         registry.register_with_unit(
             "query",
@@ -211,11 +198,6 @@ impl Metrics {
         registry.register("events", "Events of queries and jobs, by kind", metrics.events.clone());
         registry.register("http_replies", "Replies over HTTP", metrics.replies.clone());
         Self { registry, ..metrics }
-    }
-
-    /// Counts a query that was not admitted.
-    pub(crate) fn not_admitted(&self, reason: Reason) {
-        self.not_admitted.get_or_create(&NotAdmitted { reason: reason.slug() }).inc();
     }
 
     /// A request for a query was refused.

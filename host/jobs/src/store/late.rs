@@ -4,13 +4,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::job::JobId;
 
 use super::{
-    Accepted, AcceptedNow, Apps, Artifact, Asked, Ended, EventPage, Filter, Job, JobResult, JobStore, NewJob, News,
-    Page, Partial, PartitionPage, PartitionRow, Past, Planned, StoreError, Stored, Submitted, Swept, Taken, Told,
-    Usage,
+    Accepted, AcceptedNow, Apps, Artifact, Asked, Ended, EventPage, Filter, Job, JobStore, NewJob, News, Page, Partial,
+    PartitionPage, PartitionRow, Past, Planned, ResultInfo, StoreError, Stored, Submitted, Swept, Taken, Told, Usage,
 };
 
 /// A store of one server that is opened later. Until then every call says why it is not open.
@@ -45,6 +45,10 @@ impl JobStore for LateStore {
 
     async fn get(&self, id: JobId) -> Stored<Job> {
         self.opened()?.get(id).await
+    }
+
+    async fn get_of(&self, id: JobId, caller: &str) -> Stored<Job> {
+        self.opened()?.get_of(id, caller).await
     }
 
     async fn asked(&self, id: JobId) -> Stored<Asked> {
@@ -95,8 +99,12 @@ impl JobStore for LateStore {
         self.opened()?.finish(id, epoch, ended).await
     }
 
-    async fn result(&self, id: JobId) -> Stored<Option<JobResult>> {
-        self.opened()?.result(id).await
+    async fn result_info(&self, id: JobId) -> Stored<Option<ResultInfo>> {
+        self.opened()?.result_info(id).await
+    }
+
+    async fn result_part(&self, id: JobId, epoch: u64, from: u64, most: u32) -> Stored<Bytes> {
+        self.opened()?.result_part(id, epoch, from, most).await
     }
 
     async fn cancel(&self, id: JobId, keep_partial: bool) -> Stored<Job> {

@@ -1,5 +1,7 @@
-//! What is counted of clients, beside their queries: connections that the server closed, and logins that failed.
+//! Counts of clients beside their queries: connections that the server closed, logins that failed, and queries that were not
+//! admitted.
 
+use frond_root::policy::admission::Reason;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
@@ -21,6 +23,7 @@ impl Counts {
 pub(super) struct Clients {
     closed: Counts,
     logins: Counts,
+    not_admitted: Counts,
 }
 
 impl Clients {
@@ -30,6 +33,8 @@ impl Clients {
         registry.register("http_connections_closed", closed, clients.closed.0.clone());
         let logins = "Requests without a token that is known, by reason";
         registry.register("logins_failed", logins, clients.logins.0.clone());
+        let refused = "Queries that were not admitted, by reason";
+        registry.register("queries_not_admitted", refused, clients.not_admitted.0.clone());
         clients
     }
 }
@@ -38,6 +43,11 @@ impl Metrics {
     /// Where connections are counted that the server closed.
     pub(crate) fn closed(&self) -> Counts {
         self.clients.closed.clone()
+    }
+
+    /// Counts a query that was not admitted.
+    pub(crate) fn not_admitted(&self, reason: Reason) {
+        self.clients.not_admitted.count(reason.slug());
     }
 
     /// Where failed logins are counted.

@@ -270,7 +270,7 @@ async fn a_query_that_cannot_be_answered_in_time_is_503_at_once() {
     served.idle().await;
     served.ask("caller", by_key(&["ok"])).await.expect(200);
     assert_eq!(served.metric("frond_requests_refused_total", &["overloaded"]).await, 1.0);
-    assert_eq!(served.metric("frond_queries_not_admitted_total", &["reason=\"places\""]).await, 1.0);
+    assert_eq!(served.metric("frond_queries_not_admitted_total", &["kind=\"places\""]).await, 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -287,7 +287,7 @@ async fn however_many_queries_of_one_app_sleep_another_app_answers() {
     let crowd: Vec<_> =
         (0..40).map(|_| tokio::spawn(served.query("caller?deadline=600s", by_key(&["sleep"])).send())).collect();
     // As many as leave as many places to others; the others are refused.
-    served.until("frond_queries_not_admitted_total", &["reason=\"share\""], |refused| refused == 24.0).await;
+    served.until("frond_queries_not_admitted_total", &["kind=\"share\""], |refused| refused == 24.0).await;
     served.leaves(1).await;
     for _ in 0..5 {
         served.ask("quiet", by_key(&["ok", "ok-2"])).await.expect(200);

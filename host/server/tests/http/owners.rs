@@ -113,8 +113,8 @@ async fn jobs_are_listed_to_their_caller_and_to_those_who_may_look() {
     let anns = crowd.job().await;
     let bobs = crowd.submit(BOB, "one", &by_key(&["ok"])).await.expect(202).json()["id"].as_str().unwrap().to_owned();
     assert_ne!(anns, bobs, "keys of two callers are two");
-    assert_eq!(crowd.listed(ANN, "jobs").await, [anns.clone()]);
-    assert_eq!(crowd.listed(BOB, "jobs").await, [bobs.clone()]);
+    assert_eq!(crowd.listed(ANN, "jobs").await, std::slice::from_ref(&anns));
+    assert_eq!(crowd.listed(BOB, "jobs").await, std::slice::from_ref(&bobs));
     for who in [OBSERVER, ADMIN] {
         assert_eq!(crowd.listed(who, "jobs").await, [bobs.clone(), anns.clone()]);
         crowd.get(who, &format!("/v1/jobs/{anns}")).await.expect(200);
@@ -158,7 +158,7 @@ async fn anothers_query_is_answered_as_one_that_is_not_known() {
         assert_eq!(theirs.status, 404, "{method} {rest}");
         assert_eq!(told(&theirs, &id), told(&nobodys, &none), "{method} {rest}");
     }
-    assert_eq!(crowd.listed(OBSERVER, "queries").await, [id.clone()]);
+    assert_eq!(crowd.listed(OBSERVER, "queries").await, std::slice::from_ref(&id));
     crowd.get(OBSERVER, &format!("/v1/queries/{id}")).await.expect(200);
     assert!(!asked.is_finished());
     crowd.send(ANN, Method::DELETE, &format!("/v1/queries/{id}")).await.expect(202);
