@@ -2,7 +2,7 @@
 #
 #   make demo      the main job on real data: the rail query whole, then with one region stalled
 #   make test      every check and every test
-#   make soak      a server under everything at once, for ten minutes (FROND_SOAK_SECONDS=60 for one)
+#   make soak      a server under everything at once, for ten minutes (FROND_SOAK_SECONDS=60 for one), then every attack in full
 #   make bench     the figures of BENCHMARKS.md, measured on this machine
 #   make plugins   the guests, built for wasm32-wasip2
 #   make languages the rail leaf in Python, JavaScript and C; also one by one, as make guests-python
@@ -121,6 +121,7 @@ test: plugins languages tools browser-tools api-tools database-tools
 
 soak: plugins
 	@FROND_SOAK_SECONDS=$${FROND_SOAK_SECONDS:-600} cargo test $(CHECKED) --test soak -- --nocapture
+	@FROND_ATTACKS=full cargo test $(CHECKED) --test attacks -- --nocapture --test-threads=1
 
 # The tests try the same inputs, fewer of them: make fuzz SECONDS=600 tries each target for so long.
 SECONDS := 60

@@ -13,7 +13,7 @@ use crate::package::Package;
 use crate::retry::Retries;
 use crate::source::Source;
 
-mod grants;
+pub(crate) mod grants;
 mod limits;
 pub(crate) mod resolve;
 mod retry;

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+#[cfg(test)]
+mod tests;
+
 const MIB: u64 = 1 << 20;
 
 /// The most memory that a guest can address: its pointers have 32 bits.

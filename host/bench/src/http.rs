@@ -1,7 +1,8 @@
 //! The HTTP root: one-partition queries beside `wasmtime serve` and a bare handler on axum, health checks while leaves keep
-//! every core busy, more queries than can be answered, and what watching costs.
+//! every core busy, more queries than can be answered, what watching costs, and what greedy clients cost their neighbours.
 
 pub(crate) mod load;
+mod neighbour;
 pub(crate) mod servers;
 mod swap;
 pub(crate) mod talk;
@@ -31,11 +32,12 @@ const QUERY: &str = "{\"seed\":1}";
 
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.report.section("HTTP: one process serves, this one asks, on the same cores");
-    let frond = servers::frond(&bench.guests.pi, &[ONE, MANY, BUSY]).context("frond serve")?;
+    let frond = servers::frond(&bench.guests.pi, &[ONE, MANY, BUSY, neighbour::QUIET, neighbour::GREEDY]).context("frond serve")?;
     one_partition(bench, &frond)?;
     health(bench, &frond)?;
     overload(bench, &frond)?;
     watching(bench, &frond)?;
+    neighbour::run(bench, &frond)?;
     swap::run(bench, &frond)
 }
 

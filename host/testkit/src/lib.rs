@@ -13,6 +13,7 @@
 
 pub mod almost;
 pub mod leaves;
+pub mod limits;
 pub mod merges;
 pub mod postgres;
 pub mod proxy;

@@ -1,5 +1,6 @@
 //! The rules that keep the source tree tidy. Each returns what it found wrong, with the place and the remedy.
 
+mod bounds;
 mod manifests;
 mod sources;
 mod texts;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
+pub use bounds::bounds;
 pub use manifests::{acquaintances, fences, unchecked};
 pub use sources::{clocks, lengths, openings, readers};
 pub use texts::places;
@@ -65,8 +67,8 @@ impl Text {
 /// Every rule, on the tree at `root`.
 #[must_use]
 pub fn all(root: &Path) -> Vec<Complaint> {
-    let rules: [fn(&Path) -> Vec<Complaint>; 8] =
-        [fences, acquaintances, unchecked, lengths, openings, clocks, readers, places];
+    let rules: [fn(&Path) -> Vec<Complaint>; 9] =
+        [fences, acquaintances, unchecked, lengths, openings, clocks, readers, places, bounds];
     let mut complaints: Vec<Complaint> = rules.iter().flat_map(|rule| rule(root)).collect();
     complaints.sort();
     complaints

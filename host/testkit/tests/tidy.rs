@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use frond_testkit::limits::{self, Listed};
 use frond_testkit::tidy::{self, Complaint};
 use tempfile::TempDir;
 
@@ -196,6 +197,57 @@ fn files_are_read_with_a_bound() {
     for code in ["fs::read_dir(path)", "fs::read_link(path)", "// fs::read(path)", "frond_files::read(path, 9)"] {
         assert!(with("host/app/src/a.rs", code).is_empty(), "{code}");
     }
+}
+
+#[test]
+fn bounds_are_listed_with_their_values() {
+    let with = |source: &str, rows: &str| {
+        let list = format!("| constant | value | bounds |\n|---|---|---|\n{rows}");
+        found(tidy::bounds, &[("host/app/src/a.rs", source), ("host/docs/limits.md", &list)])
+    };
+    let row = |value: &str| format!("| `app/src/a.rs` `MAX_X` | {value} | x |\n");
+    let none: [&str; 0] = [];
+    for (written, values) in [
+        ("usize = 1 << 20", &["1 MiB", "1,024 KiB", "1,048,576"][..]),
+        ("pub u64 = (1 << 20) + (256 << 10)", &["1,280 KiB"]),
+        ("pub(crate) Duration = Duration::from_secs(24 * 60 * 60)", &["1 days", "24 h", "1,440 min", "86,400 s"]),
+        ("Duration = Duration::from_micros(250)", &["250 µs"]),
+        ("(u32, u64) = (1_000, 32 << 20)", &["1,000, 32 MiB"]),
+        ("u64 = OTHER / 2", &["`OTHER / 2`"]),
+    ] {
+        let (public, written) =
+            written.split_once(' ').filter(|(start, _)| start.starts_with("pub")).unwrap_or(("", written));
+        let source = format!("//!\n/// Most.\n{public} const MAX_X: {written};\n");
+        for value in values {
+            assert_eq!(with(&source, &row(value)), none, "{written}: {value}");
+        }
+        assert_eq!(with(&source, ""), ["host/app/src/a.rs:3"], "{written}");
+        assert_eq!(with(&source, &row("7")), ["host/app/src/a.rs:3"], "{written}");
+    }
+    assert_eq!(with("//!\n", &row("7")), ["host/docs/limits.md:3"], "a constant that is gone");
+    for innocent in
+        ["const X: &str = \"1\";", "const X: f64 = 0.1;", "static X: u64 = 1;", "const X: [u8; 2] = [1, 2];"]
+    {
+        assert_eq!(with(&format!("//!\n{innocent}\n"), ""), none, "{innocent}");
+    }
+    for elsewhere in ["host/app/tests/a.rs", "host/app/src/tests.rs", "host/bench/src/a.rs", "plugins/a/src/lib.rs"] {
+        assert_eq!(found(tidy::bounds, &[(elsewhere, "//!\nconst MAX_X: u64 = 1;\n")]), none, "{elsewhere}");
+    }
+    // One that is named as no bound.
+    assert_eq!(found(tidy::bounds, &[("host/app/src/fuzzing.rs", "//!\nconst LIMIT: u64 = 1;\n")]), none);
+}
+
+#[test]
+fn settings_are_listed_with_their_defaults() {
+    let listed = Listed::parse("| key | default |\n|---|---|\n| `a.one` | 1 |\n| `a.two` | 2 | more |\ntext\n");
+    let setting = |key: &str, default: &str| (key.to_owned(), default.to_owned());
+    assert!(listed.missing([setting("a.one", "1"), setting("a.two", "2")]).is_empty());
+    assert_eq!(listed.missing([setting("a.one", "2"), setting("a.three", "3")]).len(), 2);
+    assert_eq!(listed.unknown("a.", &["a.one".to_owned()]), ["a.two"]);
+    assert_eq!((limits::number(1_234_567), limits::number(100)), ("1,234,567".to_owned(), "100".to_owned()));
+    assert_eq!([1 << 30, 3 << 10, 1001].map(limits::size), ["1 GiB", "3 KiB", "1,001 bytes"].map(str::to_owned));
+    let times = [86_400_000, 60_000, 600_000, 1_500].map(|ms| limits::time(std::time::Duration::from_millis(ms)));
+    assert_eq!(times, ["24 h", "60 s", "10 min", "1,500 ms"].map(str::to_owned));
 }
 
 #[test]

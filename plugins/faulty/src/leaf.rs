@@ -200,6 +200,12 @@ fn allocate_mib(order: Order<'_>) -> Result {
     ok(order)
 }
 
+/// Fills 1 GiB: in wasm one instruction, during which nothing looks at a clock.
+pub fn fill() -> std::result::Result<(), Failure> {
+    black_box(vec![1_u8; 1 << 30]);
+    Ok(())
+}
+
 /// `say:TEXT` writes a line to stdout and one to stderr, then succeeds.
 fn say(order: Order<'_>) -> Result {
     let text = order.text;

@@ -21,6 +21,7 @@ pub const COMMANDS: &[Command] = &[
     ("sleep", || leaf::sleep()),
     ("grow-memory", || leaf::grow_memory()),
     ("allocate", leaf::allocate),
+    ("fill", leaf::fill),
     ("recurse", || leaf::recurse()),
     ("flood-stderr", leaf::flood_stderr),
     ("invalid-query", || Err(Failure::invalid_query("as the query asked"))),

@@ -12,7 +12,7 @@ use crate::grants::{Directory, Grants, Hosts, HttpGrant};
 use crate::manifest::{DirectoryTable, GrantsTable, HttpTable, Size, Text, Time};
 
 /// The most bytes of a body, unless a grant says otherwise.
-const DEFAULT_BODY: u64 = 4 << 20;
+pub(crate) const DEFAULT_BODY: u64 = 4 << 20;
 /// What may be asked, unless a grant says otherwise: what changes nothing.
 const DEFAULT_METHODS: [&str; 2] = ["GET", "HEAD"];
 

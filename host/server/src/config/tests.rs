@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use frond_testkit::limits::{LISTED, Listed, keys, number, size, time};
 use proptest::prelude::*;
 
 use super::*;
@@ -409,6 +410,75 @@ prop_compose! {
             traces: parts[2].then_some(address),
             log: Log { format, level: LogLevel::Warn },
         }
+    }
+}
+
+/// Keys that bound nothing.
+const UNBOUNDING: [&str; 17] = [
+    "listen",
+    "insecure",
+    "leaves-step-back",
+    "state",
+    "watch",
+    "cors",
+    "roots",
+    "traces",
+    "log",
+    "tls",
+    "limits",
+    "jobs",
+    "token",
+    "jobs.role",
+    "jobs.store",
+    "jobs.password-file",
+    "token.role",
+];
+
+/// The default of a key, as `host/docs/limits.md` spells it.
+fn spelled(table: &toml::Table, key: &str) -> String {
+    match table.get(key) {
+        None => "none".to_owned(),
+        Some(toml::Value::Integer(count)) => number(u64::try_from(*count).unwrap()),
+        Some(toml::Value::String(text)) => {
+            let value = toml::Value::String(text.clone());
+            match (value.clone().try_into::<Time>(), value.try_into::<Size>()) {
+                (Ok(Time(of)), _) => time(of),
+                (_, Ok(Size(of))) => size(of),
+                _ => text.clone(),
+            }
+        }
+        Some(other) => other.to_string(),
+    }
+}
+
+#[test]
+fn every_bound_of_the_settings_is_listed_with_its_default() {
+    let config = toml::Table::try_from(Config::default()).unwrap();
+    let table = |name: &str| config[name].as_table().unwrap().clone();
+    let token = toml::from_str::<Token>("name = \"a\"\nrole = \"query\"\nsha256 = \"b\"").unwrap();
+    let token = toml::Table::try_from(token).unwrap();
+    let sections = [
+        ("", keys::<Config>(), config.clone()),
+        ("limits.", keys::<Limits>(), table("limits")),
+        ("jobs.", keys::<Jobs>(), table("jobs")),
+        ("token.", keys::<Token>(), token),
+    ];
+    let mut bounds = Vec::new();
+    for (section, keys, defaults) in sections {
+        for key in keys.iter().filter(|key| !["name", "sha256"].contains(key)) {
+            let whole = format!("{section}{key}");
+            // As many as there are cores.
+            let default = if whole == "slots" { "cores, at least 2".to_owned() } else { spelled(&defaults, key) };
+            if !UNBOUNDING.contains(&whole.as_str()) {
+                bounds.push((whole, default));
+            }
+        }
+    }
+    let missing = Listed::read().missing(bounds.clone());
+    assert!(missing.is_empty(), "write into {LISTED}:\n{}", missing.join("\n"));
+    let known: Vec<String> = bounds.into_iter().map(|(key, _)| key).collect();
+    for prefix in ["jobs.", "token."] {
+        assert_eq!(Listed::read().unknown(prefix, &known), Vec::<String>::new(), "no such settings");
     }
 }
 

@@ -1,0 +1,247 @@
+//! Guests that take what they may not have: time, memory, output, the network, files.
+
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+
+use serde_json::{Value, json};
+
+use crate::stage::{Attack, Ground, Stage, manifest, ordering, size};
+
+/// The slug of each missing partition, and the message of the first.
+#[track_caller]
+fn failures(stage: &Stage, command: &str, partitions: usize) -> (Vec<String>, String) {
+    let told = stage.obey(command, partitions).json();
+    let missing = told["coverage"]["missing"].as_array().unwrap_or_else(|| panic!("{told}"));
+    let slugs = missing.iter().map(|one| one["failure"]["slug"].as_str().unwrap_or_default().to_owned()).collect();
+    (slugs, missing.first().map(ToString::to_string).unwrap_or_default())
+}
+
+/// Each leaf fails with this slug, and with this text in its account.
+#[track_caller]
+fn fails(attack: Attack, rest: &str, command: &str, slug: &str, text: &str) {
+    let stage = Ground::evil(rest).attack(attack);
+    for _ in 0..size(2, 20) {
+        let (slugs, message) = failures(&stage, command, 6);
+        assert_eq!(slugs, vec![slug; 6], "{message}");
+        assert!(message.contains(text), "{message}");
+        stage.look();
+    }
+    stage.end();
+}
+
+pub(crate) fn fuel(attack: Attack) {
+    fails(
+        attack,
+        "[query]\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 50_000_000",
+        "spin",
+        "out-of-fuel",
+        "limits.leaf.fuel",
+    );
+}
+
+pub(crate) fn time(attack: Attack) {
+    let rest = "[query]\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 0\ntime = \"50ms\"";
+    fails(attack, rest, "spin", "out-of-time", "limits.leaf.time");
+}
+
+pub(crate) fn deadline(attack: Attack) {
+    let stage = Ground::evil("[query]\ndeadline = \"200ms\"\n[limits.leaf]\nfuel = 0").attack(attack);
+    for command in ["spin", "sleep", "poll-forever", "read-source-forever"] {
+        let told = stage.obey(command, 6).expect(504, "").json();
+        let sum = &told["coverage"]["partitions"];
+        assert_eq!(sum["succeeded"], 0, "{told}");
+        assert_eq!(sum["planned"], 6, "{told}");
+    }
+    stage.end();
+}
+
+pub(crate) fn memory(attack: Attack) {
+    fails(attack, "[query]\ndeadline = \"60s\"", "grow-memory", "out-of-memory", "limits.leaf.memory");
+}
+
+pub(crate) fn output(attack: Attack) {
+    fails(attack, "[query]\ndeadline = \"60s\"", "huge-output", "output-too-large", "limits.leaf.output");
+}
+
+pub(crate) fn recursion(attack: Attack) {
+    fails(attack, "[query]\ndeadline = \"60s\"", "recurse", "trap", "stack");
+}
+
+pub(crate) fn host_calls(attack: Attack) {
+    let rest = "[query]\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 0\nhost-calls = 10_000";
+    fails(attack, rest, "emit-flood", "host-call-denied", "limits.leaf.host-calls");
+}
+
+/// What 100 MiB of escapes, long lines and zero bytes on stderr leave behind.
+pub(crate) fn log_flood(attack: Attack) {
+    let stage = Ground::evil("[query]\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 0").attack(attack);
+    for command in ["flood-stderr", "flood-stdout"] {
+        let reply = stage.obey(command, size(4, 64));
+        assert!(reply.body.len() < 256 << 10, "{}", reply.shown());
+    }
+    let log = std::fs::read(stage.ground.folder.path("server.log")).unwrap();
+    assert!(log.len() < 1 << 20, "{} bytes of log", log.len());
+    assert!(!log.contains(&0x1b), "escapes in the log");
+    stage.end();
+}
+
+/// Merge and finish that do what leaves may not.
+pub(crate) fn merges(attack: Attack) {
+    let rest = "[query]\ndeadline = \"60s\"\n[limits.merge]\nfuel = 100_000_000\noutput = \"1MiB\"";
+    let stage = Ground::evil(rest).attack(attack);
+    for (fault, slug) in [
+        ("spin", "out-of-fuel"),
+        ("grow-memory", "out-of-memory"),
+        ("recurse", "trap"),
+        ("huge-output", "output-too-large"),
+        ("trap", "trap"),
+    ] {
+        for which in ["merge-fault", "finish-fault"] {
+            stage.query("evil", &ordering(&json!({ which: fault }), 9)).expect(502, slug);
+        }
+    }
+    stage.end();
+}
+
+/// All that WASI has, asked for without a grant.
+pub(crate) fn ungranted(attack: Attack) {
+    let stage = Ground::evil("[query]\ndeadline = \"60s\"").attack(attack);
+    let told = stage.obey("env", 1).expect(200, "").json();
+    assert_eq!(told["answer"]["reports"]["p0"], json!({}), "{told}");
+    let (slugs, message) = failures(&stage, "sockets", 2);
+    assert_eq!(slugs, vec!["host-call-denied"; 2], "{message}");
+    stage.end();
+}
+
+/// Spellings of this machine's own address, for a guest that may ask two names, and for one of those, too, which leads
+/// there. Nobody ever connects.
+pub(crate) fn forgery(attack: Attack) {
+    let inside = TcpListener::bind("127.0.0.1:0").unwrap();
+    inside.set_nonblocking(true).unwrap();
+    let port = inside.local_addr().unwrap().port();
+    let grants = "[[grants.http]]\nhost = \"localhost:*\"\n[[grants.http]]\nhost = \"*.example.com:*\"";
+    let stage = Ground::evil(&format!("[query]\ndeadline = \"60s\"\n{grants}")).attack(attack);
+    let hosts = [
+        "localhost",
+        "LOCALHOST",
+        "localhost.",
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "0177.0.0.1",
+        "0",
+        "0.0.0.0",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[64:ff9b::7f00:1]",
+        "[fe80::1%25lo]",
+        "a.example.com@127.0.0.1",
+        "127.0.0.1#.example.com",
+        "127.0.0.1%23.example.com",
+        "127.0.0.1\\.example.com",
+        "%6c%6f%63alhost",
+        "①②⑦.0.0.1",
+        "169.254.169.254",
+        "a.example.com:x@localhost",
+    ];
+    let (mut faults, mut partitions) = (serde_json::Map::new(), Vec::new());
+    for (number, host) in hosts.iter().enumerate() {
+        for (scheme, path) in [("http", "/"), ("http", "//localhost/"), ("https", "/")] {
+            let key = format!("{number}-{scheme}{path}");
+            faults.insert(key.clone(), json!(format!("http-quietly:GET {scheme}://{host}:{port}{path}")));
+            partitions.push(json!({ "key": key, "data": "" }));
+        }
+    }
+    let count = partitions.len();
+    let told = stage.query("evil", &json!({ "query": { "faults": faults }, "partitions": partitions }).to_string());
+    let told = told.expect(200, "").json();
+    let (of, refused) = (&told["coverage"]["partitions"], told["answer"]["reports"].as_object().unwrap());
+    assert_eq!((&of["succeeded"], &of["planned"]), (&json!(count), &json!(count)), "{told}");
+    for (key, report) in refused {
+        assert!(report["error"].is_string(), "{key}: {report}");
+    }
+    stage.end();
+    assert!(inside.accept().is_err(), "somebody connected");
+}
+
+/// Ways out of a granted folder.
+pub(crate) fn escapes(attack: Attack) {
+    let grant = "[[grants.directories]]\nhost = \"data\"\nguest = \"/data\"";
+    let ground = Ground::evil(&format!("[query]\ndeadline = \"60s\"\n{grant}"));
+    let secret = ground.folder.write("apps/evil/secret/secret.txt", "secret");
+    ground.folder.write("apps/evil/data/open.txt", "open");
+    ground.folder.write("apps/evil/data/sub/open.txt", "open");
+    let data = ground.folder.path("apps/evil/data");
+    symlink("../secret/secret.txt", data.join("up")).unwrap();
+    symlink(&secret, data.join("absolute")).unwrap();
+    symlink("../secret", data.join("folder")).unwrap();
+    symlink("folder/secret.txt", data.join("twice")).unwrap();
+    symlink("/proc/self/environ", data.join("environ")).unwrap();
+    symlink("loop", data.join("loop")).unwrap();
+    let stage = ground.attack(attack);
+    let told = |path: &str| {
+        let told = stage.obey(&format!("files:{path}"), 1).expect(200, "").json();
+        told["answer"]["reports"]["p0"].clone()
+    };
+    assert_eq!(told("/data/open.txt")["read"], "open");
+    for path in [
+        "/data/../secret/secret.txt",
+        "/data/sub/../../secret/secret.txt",
+        "/data/./../secret/secret.txt",
+        "/data/up",
+        "/data/absolute",
+        "/data/folder/secret.txt",
+        "/data/twice",
+        "/data/environ",
+        "/data/loop",
+        "/etc/passwd",
+        "/data//../../../../../../etc/passwd",
+        "/proc/self/environ",
+        "secret/secret.txt",
+        "..",
+        "/data/open.txt/../up",
+    ] {
+        assert_eq!(told(path)["read"], Value::Null, "{path}");
+    }
+    for what in ["write", "append", "create", "create-dir", "rename", "link", "remove", "remove-dir"] {
+        assert_eq!(told("/data/open.txt")[what], false, "{what}");
+    }
+    assert_eq!(std::fs::read_to_string(secret).unwrap(), "secret");
+    stage.end();
+}
+
+/// A query of more partitions than there may be, by a range, and by whoever asks.
+pub(crate) fn partitions(attack: Attack) {
+    let ground = Ground::evil("[query]\ndeadline = \"60s\"").budget(768);
+    let range = "[source]\nkind = \"range\"\nstart = 0\nend = 9_000_000_000\nstep = 1\n";
+    ground.folder.write("apps/many/frond.toml", manifest("faulty", range));
+    std::fs::copy(crate::kit::plugin("faulty"), ground.folder.path("apps/many/faulty.wasm")).unwrap();
+    let stage = ground.attack(attack);
+    for _ in 0..size(2, 20) {
+        let reply = stage.query("many", "{}");
+        assert!(reply.status != 200 && reply.text().contains("1,000,000"), "{}", reply.shown());
+        let given: Vec<_> =
+            (0..size(50_000, 300_000)).map(|key| json!({ "key": key.to_string(), "data": "", "weight": u64::MAX }));
+        stage.query("evil", &json!({ "query": {}, "partitions": given }).to_string()).expect(422, "weight");
+    }
+    stage.end();
+}
+
+/// Regular expressions that compile to far more than they are.
+pub(crate) fn patterns(attack: Attack) {
+    let rest = "[source]\nkind = \"query\"\n[query]\ndeadline = \"60s\"";
+    let stage = Ground::new().app("evil", "grep", rest).attack(attack);
+    let text = "a".repeat(size(10_000, 1_000_000));
+    for pattern in
+        ["(?:(?:(?:a{999}){999}){999}){999}", "(a*)*b", "(?:\\pL{1,500}){500}", "(x+x+)+y", &"(".repeat(100_000)]
+    {
+        let body = json!({ "query": { "pattern": pattern }, "partitions": [{ "key": "a", "data": text }] });
+        let reply = stage.query("evil", &body.to_string());
+        assert!(reply.body.len() < 64 << 10, "{pattern:.20}: {}", reply.shown());
+    }
+    stage.end();
+}

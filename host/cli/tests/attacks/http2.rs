@@ -1,0 +1,155 @@
+//! HTTP/2, frame by frame: what no client library would send.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use crate::stage::{Attack, Ground, Stage, size};
+use crate::wire::is_silence;
+
+const OBEYS: &str = "[query]\ndeadline = \"60s\"";
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The kinds of frames.
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RESET: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+/// Flags of a frame of headers.
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// A literal field that enters no table.
+fn field(name: &str, value: &str) -> Vec<u8> {
+    let text = |text: &str| {
+        let mut bytes = Vec::new();
+        let mut rest = text.len();
+        if rest < 127 {
+            bytes.push(u8::try_from(rest).unwrap());
+        } else {
+            bytes.push(127);
+            rest -= 127;
+            while rest >= 128 {
+                bytes.push(u8::try_from(rest % 128).unwrap() | 128);
+                rest /= 128;
+            }
+            bytes.push(u8::try_from(rest).unwrap());
+        }
+        bytes.extend(text.as_bytes());
+        bytes
+    };
+    [vec![0], text(name), text(value)].concat()
+}
+
+/// The fields of a request.
+pub(crate) fn request(method: &str, path: &str, authorization: &str) -> Vec<u8> {
+    let mut fields =
+        [field(":method", method), field(":scheme", "http"), field(":path", path), field(":authority", "localhost")]
+            .concat();
+    if let Some(value) = authorization.trim().strip_prefix("authorization: ") {
+        fields.extend(field("authorization", value));
+    }
+    fields
+}
+
+/// A connection that has said hello.
+pub(crate) struct Connection(pub(crate) TcpStream);
+
+impl Connection {
+    pub(crate) fn of(stage: &Stage) -> Self {
+        Self(stage.sent(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()))
+    }
+
+    /// Sends; false once the server has closed the connection.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).is_ok()
+    }
+
+    /// A request, by its stream; its body stays to come, unless it has none.
+    pub(crate) fn ask(&mut self, stream: u32, fields: &[u8], has_body: bool) -> bool {
+        let flags = END_HEADERS | if has_body { 0 } else { END_STREAM };
+        self.send(&frame(HEADERS, flags, stream, fields))
+    }
+
+    /// A piece of a request's body.
+    pub(crate) fn body(&mut self, stream: u32, piece: &[u8]) -> bool {
+        self.send(&frame(DATA, 0, stream, piece))
+    }
+
+    /// Lets the server send so much more on a stream, and on the connection.
+    pub(crate) fn widen(&mut self, stream: u32, bytes: u32) -> bool {
+        let more = bytes.to_be_bytes();
+        self.send(&[frame(WINDOW_UPDATE, 0, stream, &more), frame(WINDOW_UPDATE, 0, 0, &more)].concat())
+    }
+
+    /// True when the server ends the connection.
+    fn ends(mut self) -> bool {
+        let mut told = Vec::new();
+        !self.0.read_to_end(&mut told).is_err_and(|error| is_silence(&error))
+    }
+}
+
+/// Requests that are taken back as soon as they are sent (rapid reset).
+pub(crate) fn rapid_reset(attack: Attack) {
+    let stage = Ground::evil(OBEYS).attack(attack);
+    for _ in 0..size(4, 40) {
+        let mut connection = Connection::of(&stage);
+        let fields = request("GET", "/v1/apps", "");
+        for number in 0..size(2_000, 50_000) {
+            let stream = u32::try_from(number * 2 + 1).unwrap();
+            let reset = frame(RESET, 0, stream, &8_u32.to_be_bytes());
+            if !connection.ask(stream, &fields, false) || !connection.send(&reset) {
+                break;
+            }
+        }
+        stage.look();
+    }
+    stage.end();
+}
+
+/// Fields without an end, in frames that go on and on.
+pub(crate) fn continuation_flood(attack: Attack) {
+    let stage = Ground::evil(OBEYS).attack(attack);
+    let mut connection = Connection::of(&stage);
+    connection.send(&frame(HEADERS, 0, 1, &request("GET", "/healthz", "")));
+    let more = field("x-more", &"y".repeat(16_000));
+    let took = (0..size(2_000, 40_000)).take_while(|_| connection.send(&frame(CONTINUATION, 0, 1, &more))).count();
+    assert!(took < 2_000, "{took} frames were taken");
+    assert!(connection.ends(), "the connection stays");
+    stage.end();
+}
+
+/// One byte each for a long field that stands in the table (an HPACK bomb).
+pub(crate) fn header_bomb(attack: Attack) {
+    let stage = Ground::evil(OBEYS).attack(attack);
+    for _ in 0..size(3, 100) {
+        let mut connection = Connection::of(&stage);
+        let mut entered = field("x-long", &"y".repeat(4_000));
+        entered[0] = 0x40;
+        let fields = [request("GET", "/v1/apps", ""), entered, vec![0xbe; 12_000]].concat();
+        connection.ask(1, &fields, false);
+        connection.ask(3, &[request("GET", "/v1/apps", ""), vec![0xbe; 12_000]].concat(), false);
+        stage.look();
+    }
+    stage.end();
+}
+
+/// Settings and pings, each of which has to be answered, from a client that reads nothing.
+pub(crate) fn control_flood(attack: Attack) {
+    let stage = Ground::evil(OBEYS).attack(attack);
+    for kind in [frame(SETTINGS, 0, 0, &[]), frame(PING, 0, 0, &[0; 8])] {
+        let mut connection = Connection::of(&stage);
+        connection.0.set_write_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
+        let many = kind.repeat(1_000);
+        let _ = (0..size(100, 5_000)).take_while(|_| connection.send(&many)).count();
+        stage.look();
+    }
+    stage.end();
+}

@@ -1,0 +1,161 @@
+//! Attacks on a server: what each does, which bound it meets, and what is measured of it.
+//!
+//! The real `frond serve` runs under a limit of memory. Beside each attack a neighbour's app is asked without a pause, and
+//! the health checks with it. Every answer must be complete, the server's memory must stay within the attack's budget, and
+//! SIGTERM must end the server while the attack still stands. Each test prints its row of the table (`--nocapture`):
+//! attack, bound, peak memory, neighbours answered.
+//!
+//! `make test` runs all of it in small and measures no time. `make soak` (`FROND_ATTACKS=full`) runs more and larger
+//! attacks, one at a time, and holds the end to `limits.drain` + 5 s and the neighbour's p99 to 3 times its quiet one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests stop where they are"
+)]
+
+#[path = "../kit/mod.rs"]
+mod kit;
+
+#[allow(dead_code, reason = "other tests write other leaves")]
+#[path = "../../../sandbox/tests/common/wat.rs"]
+mod wat;
+
+mod components;
+mod connections;
+mod guests;
+mod http2;
+mod neighbour;
+mod owners;
+mod reading;
+mod requests;
+mod runtime;
+mod stage;
+mod turns;
+mod wire;
+
+/// The table. An attack that is ignored meets no bound yet.
+macro_rules! table {
+    ($($topic:ident { $($(#[$mark:meta])* $attack:ident: $name:literal => $bound:literal;)* })*) => {
+        mod attack {
+            $(mod $topic {
+                $($(#[$mark])* #[test] fn $attack() {
+                    let attack = crate::stage::Attack { name: $name, bound: $bound };
+                    crate::$topic::$attack(attack);
+                })*
+            })*
+        }
+    };
+}
+
+table! {
+    guests {
+        fuel: "leaves that spin" => "limits.leaf.fuel";
+        time: "leaves that spin without fuel" => "limits.leaf.time";
+        deadline: "leaves that spin, sleep, poll and read for ever" => "query.deadline";
+        memory: "leaves that allocate for ever" => "limits.leaf.memory";
+        output: "leaves that return 16 MiB" => "limits.leaf.output";
+        recursion: "leaves that call themselves for ever" => "the guest's stack";
+        host_calls: "leaves that emit partials for ever" => "limits.leaf.host-calls";
+        log_flood: "leaves that write 100 MiB of escapes" => "limits.leaf.log";
+        merges: "merges that spin, allocate, recurse, return too much" => "limits.merge";
+        ungranted: "a guest that looks for files, network, environment" => "[grants]";
+        forgery: "spellings of this machine's address (SSRF)" => "grants.http";
+        escapes: "ways out of a granted folder" => "grants.directories";
+        partitions: "queries of billions of partitions" => "1,000,000 partitions";
+        patterns: "patterns that compile to far more than they are" => "limits.leaf";
+    }
+    components {
+        hostile: "uploads that are dear to look at" => "inspection";
+        junk: "uploads that are no components" => "inspection";
+        cache_tampering: "compiled code with other bytes" => "the digest in the cache";
+        #[ignore = "pending, section 1: compiling is unbounded"]
+        compile_bomb: "1.5 MB that take 9 GB to compile" => "what a function may have";
+        #[ignore = "pending, section 1: instances that double"]
+        doubling: "a few KB that double 40 times" => "instances of a component";
+        #[ignore = "pending, section 1: a mapped file is cut off"]
+        cache_truncation: "compiled code that is cut off while it serves" => "the cache";
+    }
+    runtime {
+        #[ignore = "pending, section 1: a named pipe holds a thread for ever"]
+        named_pipe: "a named pipe in a granted folder" => "regular files only";
+        #[ignore = "pending, section 1: texts of failures"]
+        failure_texts: "traps below functions with long names" => "bytes of failures";
+    }
+    turns {
+        sleeping_jobs: "jobs whose leaves sleep" => "one slot is left to queries";
+        #[ignore = "pending, section 1: leaves that sleep hold every slot"]
+        sleeping_leaves: "queries whose leaves sleep for ten minutes" => "max-deadline, limits.leaf.time";
+        #[ignore = "pending, section 1: brief merges run on the runtime's threads"]
+        filling_merges: "merges that fill 1 GiB" => "small memories alone are inline";
+        #[ignore = "pending, section 3: admission starves"]
+        tiny_deadlines: "one client with tiny deadlines" => "fair shares";
+        #[ignore = "pending, section 3: admission starves"]
+        long_deadlines: "24 clients with long deadlines" => "fair shares";
+        #[ignore = "pending, section 3: admission starves"]
+        spinning_clients: "60 clients of leaves that spin" => "fair shares";
+        #[ignore = "pending, section 3: plans outlive their deadline"]
+        orphaned_plans: "plans that nobody waits for any more" => "plans at once";
+    }
+    reading {
+        manifests: "manifests that are huge, deep, circular" => "16 MiB of frond.toml";
+        crowds: "hundreds of apps that do not load" => "1,000 apps";
+        #[ignore = "pending, section 2: one reader for small files"]
+        pipe_as_case: "a named pipe as a case" => "regular files only";
+        #[ignore = "pending, section 2: one reader for small files"]
+        endless_case: "/dev/zero as a case" => "regular files only";
+        #[ignore = "pending, section 2: one reader for small files"]
+        endless_query_file: "/dev/zero as a case's query-file" => "regular files only";
+        #[ignore = "pending, section 2: a file that is written to without a pause"]
+        restless_file: "a file written to 2,000 times a second" => "back-off";
+        #[ignore = "pending, section 2: a damaged store stops queries, too"]
+        damaged_store: "a store of jobs that is damaged" => "jobs are 503";
+    }
+    requests {
+        deep_json: "JSON 100,000 deep" => "limits.query";
+        smuggling: "requests hidden in bodies" => "RFC 9112, 6.3";
+        header_floods: "heads of megabytes" => "limits.headers";
+        paths: "addresses that lead out of the tree" => "names of apps";
+        strangers: "pages elsewhere, and made-up hosts" => "Origin and Host";
+        packed: "bodies that are packed" => "415";
+        vanishing: "clients that ask and are gone" => "cancelled with their connection";
+        followers: "followers who read nothing" => "read-time";
+        records: "queries with records of megabytes" => "limits.recent-memory";
+        waiting_jobs: "jobs without end" => "jobs.waiting";
+        slow_clients: "clients that send and read slowly" => "limits.header-time, body-time";
+        #[ignore = "pending, section 3: Sec-Fetch-Site"]
+        cross_site: "pages elsewhere, by Sec-Fetch-Site" => "Sec-Fetch-Site";
+        #[ignore = "pending, section 3: logs, errors, failed logins"]
+        log_lines: "lines and escapes for the log" => "escaped";
+    }
+    http2 {
+        rapid_reset: "HTTP/2 requests that are reset" => "resets that are pending";
+        continuation_flood: "HTTP/2 fields without an end" => "limits.headers";
+        header_bomb: "HTTP/2 fields that unpack to megabytes" => "limits.headers";
+        control_flood: "HTTP/2 settings and pings" => "limits.read-time";
+    }
+    connections {
+        crowds: "1,000 connections that come and go" => "limits.connections";
+        endless_bodies: "bodies without an end" => "limits.query, limits.component";
+        #[ignore = "pending, section 3: idle connections lock everybody out"]
+        idle: "idle HTTP/2 connections without a token" => "idle time, places for each peer";
+        #[ignore = "pending, section 3: bodies have no common bound"]
+        bodies: "bodies that are all but there" => "bytes of bodies in flight";
+        #[ignore = "pending, section 3: bodies have no common bound"]
+        multiplexed_bodies: "bodies on one HTTP/2 connection" => "bytes of bodies in flight";
+        #[ignore = "pending, section 3: bodies have no common bound"]
+        slow_readers: "large answers that nobody reads" => "bytes of bodies in flight";
+        #[ignore = "pending, section 3: bodies have no common bound"]
+        slow_results: "a job's large result that nobody reads" => "bytes of bodies in flight";
+    }
+    owners {
+        #[ignore = "pending, section 3: jobs and queries belong to their caller"]
+        strangers: "one token's work in another's hands" => "owners";
+        #[ignore = "pending, section 3: an accepted cancel is never lost"]
+        cancels: "jobs that are cancelled at once" => "each ends cancelled";
+        #[ignore = "pending, section 3: quotas of jobs by token"]
+        hoards: "jobs of many bytes by one token" => "a token's quota of jobs";
+    }
+}

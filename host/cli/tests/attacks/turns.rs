@@ -1,0 +1,121 @@
+//! Work that takes other people's turns: leaves that sleep, clients that ask without end, plans that nobody waits for.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use serde_json::json;
+
+use crate::kit::plugin;
+use crate::stage::{Attack, Ground, Stage, manifest, ordering, size};
+use crate::wire::{self, head};
+
+/// An app without limits on time, whose clients wait for as long as they like.
+const PATIENT: &str = "[query]\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 0";
+
+/// The bytes of a query to `evil` on a connection of its own.
+fn request(deadline: &str, body: &str) -> Vec<u8> {
+    let path = format!("/v1/apps/evil/query?deadline={deadline}");
+    [head("POST", &path, "", body.len()).as_bytes(), body.as_bytes()].concat()
+}
+
+/// So many clients ask `evil` again and again while the neighbour is looked at.
+fn beside(stage: &Stage, clients: usize, deadline: &str, command: &str, partitions: usize) {
+    let request = request(deadline, &ordering(&json!({ "fault": command }), partitions));
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..clients {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let _ = wire::talk(&stage.address, &request);
+                }
+            });
+        }
+        // A failed look must not leave the clients asking for ever.
+        let looked =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (0..size(5, 20)).for_each(|_| stage.look())));
+        over.store(true, Ordering::Relaxed);
+        looked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+}
+
+/// Two requests, each with more leaves than there are slots, all of which sleep.
+pub(crate) fn sleeping_leaves(attack: Attack) {
+    let stage = Ground::evil(PATIENT).attack(attack);
+    let request = request("600s", &ordering(&json!({ "fault": "sleep" }), 8));
+    let held: Vec<_> = (0..2).map(|_| stage.sent(&request)).collect();
+    stage.look();
+    stage.end();
+    drop(held);
+}
+
+/// Jobs whose leaves sleep.
+pub(crate) fn sleeping_jobs(attack: Attack) {
+    let stage = Ground::evil(PATIENT).attack(attack);
+    let body = ordering(&json!({ "fault": "sleep" }), 8);
+    for _ in 0..size(4, 100) {
+        stage.ask("POST", "/v1/apps/evil/jobs?timeout=10m", "", body.as_bytes()).expect(202, "");
+    }
+    stage.until("one of them runs", |stage| stage.metric("frond_leaves_running", "") >= 1.0);
+    stage.look();
+    stage.end();
+}
+
+pub(crate) fn tiny_deadlines(attack: Attack) {
+    let stage = Ground::evil(PATIENT).attack(attack);
+    beside(&stage, 1, "10ms", "spin", 4);
+    stage.end();
+}
+
+pub(crate) fn long_deadlines(attack: Attack) {
+    let stage = Ground::evil(PATIENT).attack(attack);
+    beside(&stage, 24, "60s", "burn:20", 4);
+    stage.end();
+}
+
+pub(crate) fn spinning_clients(attack: Attack) {
+    let stage = Ground::evil(PATIENT).attack(attack);
+    beside(&stage, 60, "1s", "spin", 4);
+    stage.end();
+}
+
+/// Merges of much memory, which is only filled.
+pub(crate) fn filling_merges(attack: Attack) {
+    let rest = "[query]\ndeadline = \"60s\"\n[limits.merge]\nmemory = \"2GiB\"\nfuel = 0";
+    let stage = Ground::evil(rest).budget(2700).attack(attack);
+    let body = ordering(&json!({ "merge-fault": "fill" }), 2);
+    for _ in 0..size(3, 20) {
+        stage.query("evil", &body);
+        stage.look();
+    }
+    stage.end();
+}
+
+/// Queries over a glob of many files, whose deadline is over long before they are planned.
+pub(crate) fn orphaned_plans(attack: Attack) {
+    let ground = Ground::new();
+    let glob = "[source]\nkind = \"files\"\nglob = [\"data/*/*.txt\"]\n[query]\ndeadline = \"60s\"\n";
+    ground.folder.write("apps/evil/frond.toml", manifest("wordcount", glob));
+    std::fs::copy(plugin("wordcount"), ground.folder.path("apps/evil/wordcount.wasm")).unwrap();
+    let folders = size(20, 500);
+    let first = ground.folder.write("apps/evil/data/0/0.txt", "one");
+    for folder in 0..folders {
+        std::fs::create_dir_all(ground.folder.path(&format!("apps/evil/data/{folder}"))).unwrap();
+        for file in 0..200 {
+            let path = ground.folder.path(&format!("apps/evil/data/{folder}/{file}.txt"));
+            if path != first {
+                std::fs::hard_link(&first, path).unwrap();
+            }
+        }
+    }
+    let stage = ground.attack(attack);
+    let request = request("20ms", "{}");
+    let mut most = 0;
+    for _ in 0..size(2, 30) {
+        let held: Vec<_> = (0..20).map(|_| stage.sent(&request)).collect();
+        stage.look();
+        most = most.max(stage.status("Threads"));
+        drop(held);
+    }
+    assert!(most < 64, "{most} threads");
+    stage.end();
+}

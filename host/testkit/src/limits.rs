@@ -1,0 +1,115 @@
+//! The settings that `host/docs/limits.md` lists, for the tests of those who have settings.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserializer;
+use serde::de::{DeserializeOwned, Error as _, Visitor};
+
+/// Where bounds are listed, from the tree's root.
+pub const LISTED: &str = "host/docs/limits.md";
+
+/// The rows of `host/docs/limits.md`, each with its cells.
+pub struct Listed(Vec<Vec<String>>);
+
+impl Listed {
+    /// Reads the file of this tree.
+    #[must_use]
+    pub fn read() -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(LISTED);
+        Self::parse(&std::fs::read_to_string(path).expect("host/docs/limits.md is there"))
+    }
+
+    /// Reads the tables of a text.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let rows = text.lines().filter(|line| line.starts_with('|'));
+        Self(rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect())
+    }
+
+    /// The settings among these, each with its default, that have no row which begins with both. Empty if all have one.
+    #[must_use]
+    pub fn missing(&self, settings: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
+        let has = |key: &str, default: &str| self.0.iter().any(|row| row[0] == format!("`{key}`") && row[1] == default);
+        let settings = settings.into_iter().filter(|(key, default)| !has(key, default));
+        settings.map(|(key, default)| format!("| `{key}` | {default} | … |")).collect()
+    }
+
+    /// The settings with this prefix that have a row and are not among these.
+    #[must_use]
+    pub fn unknown(&self, prefix: &str, keys: &[String]) -> Vec<String> {
+        let listed = self.0.iter().filter_map(|row| row[0].strip_prefix('`')?.strip_suffix('`'));
+        let unknown = listed
+            .filter(|key| key.starts_with(prefix) && !key.contains('`') && !keys.iter().any(|known| known == key));
+        unknown.map(str::to_owned).collect()
+    }
+}
+
+/// The keys of a table of settings, as its struct is read.
+///
+/// # Panics
+/// For a type that is no struct with named fields.
+#[must_use]
+pub fn keys<T: DeserializeOwned>() -> &'static [&'static str] {
+    let mut keys: &'static [&'static str] = &[];
+    let read = T::deserialize(Keys(&mut keys));
+    assert!(read.is_err() && !keys.is_empty(), "only a struct has keys");
+    keys
+}
+
+/// A number as the list spells it: with a comma before each three digits.
+#[must_use]
+pub fn number(number: u64) -> String {
+    let digits: Vec<char> = number.to_string().chars().rev().collect();
+    let groups: Vec<String> = digits.chunks(3).map(|group| group.iter().collect()).collect();
+    groups.join(",").chars().rev().collect()
+}
+
+/// Bytes as the list spells them: in the largest unit in which they are whole.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    whole(bytes, &[(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")])
+        .unwrap_or_else(|| format!("{} bytes", number(bytes)))
+}
+
+/// A time as the list spells it.
+#[must_use]
+pub fn time(time: Duration) -> String {
+    let units = [(86_400_000, "days"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"), (1, "ms")];
+    let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    // One day is 24 h, and one minute 60 s.
+    let units =
+        units.iter().copied().filter(|(unit, name)| *unit != ms || matches!(*name, "s" | "ms")).collect::<Vec<_>>();
+    whole(ms, &units).unwrap_or_else(|| format!("{time:?}"))
+}
+
+fn whole(value: u64, units: &[(u64, &str)]) -> Option<String> {
+    let unit = units.iter().find(|(unit, _)| value >= *unit && value.is_multiple_of(*unit));
+    unit.map(|(unit, name)| format!("{} {name}", number(value / unit)))
+}
+
+/// Reads nothing: notes which fields a struct asks for, and fails.
+struct Keys<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> Deserializer<'de> for Keys<'_> {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(Self::Error::custom("nothing is read"))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        *self.0 = fields;
+        self.deserialize_any(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
