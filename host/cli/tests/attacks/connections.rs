@@ -8,7 +8,7 @@ use crate::http2::{Connection, request};
 use crate::stage::{Attack, Ground, ordering, size};
 use crate::wire::head;
 
-const OBEYS: &str = "[query]\ndeadline = \"60s\"";
+const OBEYS: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"";
 /// What a body in flight has had sent of it.
 const BODY: usize = 12 << 20;
 
@@ -63,14 +63,7 @@ pub(crate) fn multiplexed_bodies(attack: Attack) {
     for stream in &streams {
         connection.ask(*stream, &fields, true);
     }
-    let piece = vec![b' '; 16 << 10];
-    'sending: for _ in 0..BODY / piece.len() {
-        for stream in &streams {
-            if !connection.body(*stream, &piece) {
-                break 'sending;
-            }
-        }
-    }
+    connection.bodies(&streams, BODY);
     stage.look();
     stage.end();
     drop(connection);
@@ -78,7 +71,7 @@ pub(crate) fn multiplexed_bodies(attack: Attack) {
 
 /// Large answers that nobody reads.
 pub(crate) fn slow_readers(attack: Attack) {
-    let rest = "[query]\ndeadline = \"60s\"\n[limits.merge]\noutput = \"64MiB\"";
+    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n[limits.merge]\noutput = \"64MiB\"";
     let stage = Ground::evil(rest).attack(attack);
     let body = ordering(&json!({ "finish-fault": "huge-output" }), 1);
     let request = [head("POST", "/v1/apps/evil/query", "", body.len()).as_bytes(), body.as_bytes()].concat();
@@ -90,7 +83,7 @@ pub(crate) fn slow_readers(attack: Attack) {
 
 /// A large result of one job, asked for by many who read nothing of it.
 pub(crate) fn slow_results(attack: Attack) {
-    let rest = "[query]\ndeadline = \"60s\"\n[limits.merge]\noutput = \"64MiB\"";
+    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n[limits.merge]\noutput = \"64MiB\"";
     let stage = Ground::evil(rest).attack(attack);
     let body = ordering(&json!({ "finish-fault": "huge-output" }), 1);
     let id = stage.ask("POST", "/v1/apps/evil/jobs", "", body.as_bytes()).expect(202, "").json();

@@ -1,12 +1,13 @@
 //! HTTP/2, frame by frame: what no client library would send.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use crate::stage::{Attack, Ground, Stage, size};
 use crate::wire::is_silence;
 
-const OBEYS: &str = "[query]\ndeadline = \"60s\"";
+const OBEYS: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"";
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The kinds of frames.
@@ -62,6 +63,68 @@ pub(crate) fn request(method: &str, path: &str, authorization: &str) -> Vec<u8> 
 /// A connection that has said hello.
 pub(crate) struct Connection(pub(crate) TcpStream);
 
+/// How much the server lets a client send: on the connection, and on each stream.
+struct Windows {
+    initial: i64,
+    connection: i64,
+    streams: HashMap<u32, i64>,
+    /// Bytes of frames that are not whole yet.
+    read: Vec<u8>,
+}
+
+impl Windows {
+    fn of(streams: &[u32]) -> Self {
+        let initial = 65_535;
+        let streams = streams.iter().map(|stream| (*stream, initial)).collect();
+        Self { initial, connection: initial, streams, read: Vec::new() }
+    }
+
+    /// Takes in what the server has said; false when it says nothing more.
+    fn update(&mut self, from: &mut TcpStream) -> bool {
+        let mut bytes = [0; 16 << 10];
+        match from.read(&mut bytes) {
+            Ok(count) if count > 0 => self.read.extend(&bytes[..count]),
+            _ => return false,
+        }
+        while let Some(length) =
+            self.read.get(..9).map(|head| 9 + u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize)
+        {
+            if self.read.len() < length {
+                break;
+            }
+            let frame: Vec<u8> = self.read.drain(..length).collect();
+            let number = |at: usize| u32::from_be_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]]);
+            match (frame[3], number(5)) {
+                (WINDOW_UPDATE, 0) => self.connection += i64::from(number(9)),
+                (WINDOW_UPDATE, stream) => *self.streams.entry(stream).or_default() += i64::from(number(9)),
+                (SETTINGS, _) => self.settings(&frame[9..]),
+                _ => {}
+            }
+        }
+        true
+    }
+
+    fn settings(&mut self, payload: &[u8]) {
+        for entry in payload.chunks_exact(6).filter(|entry| entry[..2] == [0, 4]) {
+            let initial = i64::from(u32::from_be_bytes([entry[2], entry[3], entry[4], entry[5]]));
+            self.streams.values_mut().for_each(|window| *window += initial - self.initial);
+            self.initial = initial;
+        }
+    }
+
+    /// Takes room for a piece.
+    fn take(&mut self, stream: u32, length: usize) -> bool {
+        let length = i64::try_from(length).unwrap();
+        let window = self.streams.entry(stream).or_default();
+        let has_room = *window >= length && self.connection >= length;
+        if has_room {
+            *window -= length;
+            self.connection -= length;
+        }
+        has_room
+    }
+}
+
 impl Connection {
     pub(crate) fn of(stage: &Stage) -> Self {
         Self(stage.sent(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()))
@@ -78,15 +141,24 @@ impl Connection {
         self.send(&frame(HEADERS, flags, stream, fields))
     }
 
-    /// A piece of a request's body.
-    pub(crate) fn body(&mut self, stream: u32, piece: &[u8]) -> bool {
-        self.send(&frame(DATA, 0, stream, piece))
-    }
-
-    /// Lets the server send so much more on a stream, and on the connection.
-    pub(crate) fn widen(&mut self, stream: u32, bytes: u32) -> bool {
-        let more = bytes.to_be_bytes();
-        self.send(&[frame(WINDOW_UPDATE, 0, stream, &more), frame(WINDOW_UPDATE, 0, 0, &more)].concat())
+    /// Sends so much of the body of each of these requests, as fast as the server lets it, until that stops doing so.
+    pub(crate) fn bodies(&mut self, streams: &[u32], length: usize) {
+        let (piece, mut windows) = (vec![b' '; 16 << 10], Windows::of(streams));
+        let mut sent: HashMap<u32, usize> = HashMap::new();
+        self.0.set_read_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+        loop {
+            let mut went_on = false;
+            for stream in streams {
+                let sent = sent.entry(*stream).or_default();
+                if *sent < length && windows.take(*stream, piece.len()) {
+                    *sent += piece.len();
+                    went_on = self.send(&frame(DATA, 0, *stream, &piece));
+                }
+            }
+            if !went_on && !windows.update(&mut self.0) {
+                return;
+            }
+        }
     }
 
     /// True when the server ends the connection.

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::stage::{Attack, Ground, Stage, ordering, size};
 use crate::wire::Reply;
 
-const PATIENT: &str = "[query]\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 0";
+const PATIENT: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 0";
 
 /// Submits a job of leaves that do something, and gives its id.
 #[track_caller]
@@ -59,7 +59,7 @@ pub(crate) fn strangers(attack: Attack) {
 /// Jobs that are cancelled as soon as they are there: each ends so.
 pub(crate) fn cancels(attack: Attack) {
     let stage = Ground::evil(PATIENT).attack(attack);
-    let ids: Vec<_> = (0..size(20, 200)).map(|_| submit(&stage, "", "sleep-ms:50")).collect();
+    let ids: Vec<_> = (0..size(20, 200)).map(|_| submit(&stage, "", "sleep")).collect();
     for id in &ids {
         stage.ask("DELETE", &format!("/v1/jobs/{id}"), "", b"").expect(202, "");
     }

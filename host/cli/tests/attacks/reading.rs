@@ -10,7 +10,7 @@ use crate::kit::plugin;
 use crate::runtime::pipe;
 use crate::stage::{Attack, Ground, Stage, manifest, size};
 
-const SOURCE: &str = "[source]\nkind = \"query\"\n[query]\ndeadline = \"60s\"";
+const SOURCE: &str = "[source]\nkind = \"query\"\n[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"";
 
 /// An app that is put in place while the server runs comes to serve.
 #[track_caller]
@@ -26,7 +26,7 @@ fn takes_another(stage: &Stage) {
 
 /// One case that cannot be read to its end, in an app that is there from the start.
 fn case(attack: Attack, make: impl Fn(&Ground)) {
-    let ground = Ground::evil("[query]\ndeadline = \"60s\"");
+    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"");
     std::fs::create_dir_all(ground.folder.path("apps/evil/cases")).unwrap();
     make(&ground);
     let stage = ground.attack(attack);
@@ -54,8 +54,9 @@ pub(crate) fn endless_query_file(attack: Attack) {
 
 /// A file of an app, written to without a pause.
 pub(crate) fn restless_file(attack: Attack) {
-    let ground = Ground::evil("[query]\ndeadline = \"60s\"");
-    let path = ground.folder.write("apps/evil/notes.txt", "0");
+    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"");
+    let path = ground.folder.path("apps/evil/frond.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
     let stage = ground.attack(attack);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -66,7 +67,7 @@ pub(crate) fn restless_file(attack: Attack) {
                     break;
                 }
                 file.rewind().unwrap();
-                file.write_all(number.to_string().as_bytes()).unwrap();
+                write!(file, "{text}# {number}\n").unwrap();
                 thread::sleep(std::time::Duration::from_micros(500));
             }
         });
@@ -79,7 +80,7 @@ pub(crate) fn restless_file(attack: Attack) {
 
 /// A store of jobs whose database is full of something else.
 pub(crate) fn damaged_store(attack: Attack) {
-    let ground = Ground::evil("[query]\ndeadline = \"60s\"");
+    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"");
     let store = ground.folder.path("apps/.frond/jobs");
     std::fs::create_dir_all(&store).unwrap();
     for folder in ["apps/.frond", "apps/.frond/jobs"] {
@@ -95,7 +96,7 @@ pub(crate) fn damaged_store(attack: Attack) {
 
 /// Manifests that are huge, deep, or lead around in a circle.
 pub(crate) fn manifests(attack: Attack) {
-    let ground = Ground::evil("[query]\ndeadline = \"60s\"");
+    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"");
     let write = |name: &str, text: &str| drop(ground.folder.write(&format!("apps/{name}/frond.toml"), text));
     write("deep-array", &format!("name = {}", "[".repeat(200_000)));
     write("deep-table", &format!("{}x = 1", "a.".repeat(200_000)));
@@ -104,7 +105,7 @@ pub(crate) fn manifests(attack: Attack) {
     write("many-keys", &(0..100_000).map(|key| format!("key{key} = 1\n")).collect::<String>());
     write("no-text", "\0\u{1b}[2J");
     let huge = ground.folder.write("apps/huge/frond.toml", "");
-    File::options().write(true).open(huge).unwrap().set_len(1 << 40).unwrap();
+    File::options().write(true).open(huge).unwrap().set_len(1 << 36).unwrap();
     std::fs::create_dir_all(ground.folder.path("apps/circle")).unwrap();
     symlink("frond.toml", ground.folder.path("apps/circle/frond.toml")).unwrap();
     symlink(".", ground.folder.path("apps/self")).unwrap();
@@ -119,7 +120,7 @@ pub(crate) fn manifests(attack: Attack) {
 
 /// More folders than there may be apps, and files beside one that are more than are looked at.
 pub(crate) fn crowds(attack: Attack) {
-    let ground = Ground::evil("[query]\ndeadline = \"60s\"");
+    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"");
     for number in 0..size(300, 3_000) {
         ground.folder.write(&format!("apps/none-{number}/frond.toml"), "[leaf]\ncomponent = \"none.wasm\"\n");
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::stage::{Attack, Ground, ordering, size};
 use crate::wire::{Reply, head, talk};
 
-const OBEYS: &str = "[query]\ndeadline = \"60s\"";
+const OBEYS: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"";
 
 /// Arrays and objects inside each other, as a query and as the data of a partition.
 pub(crate) fn deep_json(attack: Attack) {
@@ -48,7 +48,7 @@ pub(crate) fn smuggling(attack: Attack) {
         format!("content-length\0: 0\r\n\r\n{hidden}"),
         format!(" content-length: {length}\r\n\r\n{hidden}"),
         format!("x: y\r\n continued: z\r\ncontent-length: 0\r\n\r\n{hidden}"),
-        format!("host: other\r\ncontent-length: 0\r\n\r\n{hidden}"),
+        format!("host: other\r\ncontent-length: {length}\r\n\r\n{hidden}"),
         format!("content-length: 99999999999999999999999\r\n\r\n{hidden}"),
         format!("transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n\r\n{hidden}"),
         format!("transfer-encoding: chunked\r\n\r\n-1\r\n\r\n{hidden}"),
@@ -158,7 +158,8 @@ pub(crate) fn packed(attack: Attack) {
 
 /// Clients that ask and are gone: before the head ends, in the body, while leaves run, in a stream.
 pub(crate) fn vanishing(attack: Attack) {
-    let stage = Ground::evil("[query]\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 0").attack(attack);
+    let stage =
+        Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 0").attack(attack);
     let body = ordering(&json!({ "fault": "sleep" }), 4);
     let head = head("POST", "/v1/apps/evil/query", "accept: text/event-stream\r\n", body.len());
     let whole = format!("{head}{body}");
@@ -207,7 +208,7 @@ pub(crate) fn followers(attack: Attack) {
 /// Queries whose records are large: long keys, many of them, and long messages.
 pub(crate) fn records(attack: Attack) {
     let stage = Ground::evil(OBEYS).limits("recent-memory = \"16MiB\"").attack(attack);
-    for number in 0..size(20, 400) {
+    for number in 0..size(8, 400) {
         let key = "\u{1}".repeat(100_000);
         let partitions: Vec<_> =
             (0..20).map(|part| json!({ "key": format!("{key}{number}-{part}"), "data": "" })).collect();
@@ -221,7 +222,7 @@ pub(crate) fn records(attack: Attack) {
 
 /// More jobs than may wait.
 pub(crate) fn waiting_jobs(attack: Attack) {
-    let rest = "[query]\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 0";
+    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 0";
     let stage = Ground::evil(rest).tables("[jobs]\nwaiting = 5").attack(attack);
     let body = ordering(&json!({ "fault": "sleep" }), 2);
     let ask = || stage.ask("POST", "/v1/apps/evil/jobs", "", body.as_bytes());
@@ -233,7 +234,7 @@ pub(crate) fn waiting_jobs(attack: Attack) {
 
 /// A head of which a byte comes now and then, a body that stays away, an answer that nobody reads.
 pub(crate) fn slow_clients(attack: Attack) {
-    let limits = "header-time = \"1s\"\nbody-time = \"1s\"\nread-time = \"1s\"";
+    let limits = "header-time = \"2s\"\nbody-time = \"2s\"\nread-time = \"2s\"";
     let stage = Ground::evil(OBEYS).limits(limits).attack(attack);
     let head = head("POST", "/v1/apps/evil/query", "", 1000);
     let cut = [&b""[..], &head.as_bytes()[..20], head.as_bytes(), b"PRI * HTTP/2.0\r\n"];

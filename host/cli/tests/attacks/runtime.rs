@@ -16,7 +16,7 @@ pub(crate) fn pipe(path: &std::path::Path) {
 
 /// A pipe that nobody writes to, opened in a granted folder.
 pub(crate) fn named_pipe(attack: Attack) {
-    let rest = "[query]\ndeadline = \"500ms\"\n[[grants.directories]]\nhost = \"data\"\nguest = \"/data\"";
+    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"500ms\"\n[[grants.directories]]\nhost = \"data\"\nguest = \"/data\"";
     let ground = Ground::evil(rest);
     ground.folder.write("apps/evil/data/file", "x");
     pipe(&ground.folder.path("apps/evil/data/pipe"));
@@ -38,9 +38,9 @@ pub(crate) fn failure_texts(attack: Attack) {
         let _ = write!(functions, "(func $\"{name}\" {call})");
     }
     let component = wat::leaf(&functions, "(call 39) (i32.const 16)");
-    let ground = Ground::evil("[query]\ndeadline = \"60s\"\n");
+    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n");
     let text = "content-type = \"application/json\"\n[leaf]\ncomponent = \"leaf.wasm\"\n[merge]\ncomponent = \"faulty.wasm\"\n\
-                [source]\nkind = \"query\"\n[query]\ndeadline = \"60s\"\nfloor = \"best-effort\"\n";
+                [source]\nkind = \"query\"\n[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n";
     ground.folder.write("apps/evil/frond.toml", text);
     ground.folder.write("apps/evil/leaf.wasm", component);
     let stage = ground.attack(attack);
