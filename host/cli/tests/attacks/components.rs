@@ -7,7 +7,7 @@ use crate::kit::{hostile, plugin};
 use crate::stage::{Attack, Ground, Stage, ordering, size};
 use crate::wat;
 
-const OBEYS: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"";
+const OBEYS: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"";
 
 /// Uploads a component as the leaf of `evil`.
 #[track_caller]

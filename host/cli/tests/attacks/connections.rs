@@ -8,7 +8,7 @@ use crate::http2::{Connection, request};
 use crate::stage::{Attack, Ground, ordering, size};
 use crate::wire::head;
 
-const OBEYS: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"";
+const OBEYS: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"";
 /// What a body in flight has had sent of it.
 const BODY: usize = 12 << 20;
 
@@ -71,7 +71,7 @@ pub(crate) fn multiplexed_bodies(attack: Attack) {
 
 /// Large answers that nobody reads.
 pub(crate) fn slow_readers(attack: Attack) {
-    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n[limits.merge]\noutput = \"64MiB\"";
+    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.merge]\noutput = \"64MiB\"";
     let stage = Ground::evil(rest).attack(attack);
     let body = ordering(&json!({ "finish-fault": "huge-output" }), 1);
     let request = [head("POST", "/v1/apps/evil/query", "", body.len()).as_bytes(), body.as_bytes()].concat();
@@ -83,7 +83,7 @@ pub(crate) fn slow_readers(attack: Attack) {
 
 /// A large result of one job, asked for by many who read nothing of it.
 pub(crate) fn slow_results(attack: Attack) {
-    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n[limits.merge]\noutput = \"64MiB\"";
+    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.merge]\noutput = \"64MiB\"";
     let stage = Ground::evil(rest).attack(attack);
     let body = ordering(&json!({ "finish-fault": "huge-output" }), 1);
     let id = stage.ask("POST", "/v1/apps/evil/jobs", "", body.as_bytes()).expect(202, "").json();

@@ -32,7 +32,7 @@ fn fails(attack: Attack, rest: &str, command: &str, slug: &str, text: &str) {
 pub(crate) fn fuel(attack: Attack) {
     fails(
         attack,
-        "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 50_000_000",
+        "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.leaf]\nfuel = 50_000_000",
         "spin",
         "out-of-fuel",
         "limits.leaf.fuel",
@@ -40,7 +40,7 @@ pub(crate) fn fuel(attack: Attack) {
 }
 
 pub(crate) fn time(attack: Attack) {
-    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 0\ntime = \"50ms\"";
+    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.leaf]\nfuel = 0\ntime = \"50ms\"";
     fails(attack, rest, "spin", "out-of-time", "limits.leaf.time");
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn deadline(attack: Attack) {
 pub(crate) fn memory(attack: Attack) {
     fails(
         attack,
-        "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"",
+        "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"",
         "grow-memory",
         "out-of-memory",
         "limits.leaf.memory",
@@ -69,7 +69,7 @@ pub(crate) fn memory(attack: Attack) {
 pub(crate) fn output(attack: Attack) {
     fails(
         attack,
-        "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"",
+        "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"",
         "huge-output",
         "output-too-large",
         "limits.leaf.output",
@@ -77,18 +77,18 @@ pub(crate) fn output(attack: Attack) {
 }
 
 pub(crate) fn recursion(attack: Attack) {
-    fails(attack, "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"", "recurse", "trap", "stack");
+    fails(attack, "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"", "recurse", "trap", "stack");
 }
 
 pub(crate) fn host_calls(attack: Attack) {
-    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 0\nhost-calls = 10_000";
+    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.leaf]\nfuel = 0\nhost-calls = 10_000";
     fails(attack, rest, "emit-flood", "host-call-denied", "limits.leaf.host-calls");
 }
 
 /// What 100 MiB of escapes, long lines and zero bytes on stderr leave behind.
 pub(crate) fn log_flood(attack: Attack) {
     let stage =
-        Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 0").attack(attack);
+        Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.leaf]\nfuel = 0").attack(attack);
     for command in ["flood-stderr", "flood-stdout"] {
         let reply = stage.obey(command, size(4, 64));
         assert!(reply.body.len() < 256 << 10, "{}", reply.shown());
@@ -101,7 +101,7 @@ pub(crate) fn log_flood(attack: Attack) {
 
 /// Merge and finish that do what leaves may not.
 pub(crate) fn merges(attack: Attack) {
-    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n[limits.merge]\nfuel = 100_000_000\nmemory = \"96MiB\"\noutput = \"1MiB\"";
+    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.merge]\nfuel = 100_000_000\nmemory = \"96MiB\"\noutput = \"1MiB\"";
     let stage = Ground::evil(rest).attack(attack);
     for (fault, slug) in [
         ("spin", "out-of-fuel"),
@@ -119,7 +119,7 @@ pub(crate) fn merges(attack: Attack) {
 
 /// All that WASI has, asked for without a grant.
 pub(crate) fn ungranted(attack: Attack) {
-    let stage = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"").attack(attack);
+    let stage = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"").attack(attack);
     let told = stage.obey("env", 1).expect(200, "").json();
     assert_eq!(told["answer"]["reports"]["p0"], json!({}), "{told}");
     let (slugs, message) = failures(&stage, "sockets", 2);
@@ -134,7 +134,7 @@ pub(crate) fn forgery(attack: Attack) {
     inside.set_nonblocking(true).unwrap();
     let port = inside.local_addr().unwrap().port();
     let grants = "[[grants.http]]\nhost = \"localhost:*\"\n[[grants.http]]\nhost = \"*.example.com:*\"";
-    let stage = Ground::evil(&format!("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n{grants}")).attack(attack);
+    let stage = Ground::evil(&format!("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n{grants}")).attack(attack);
     let hosts = [
         "localhost",
         "LOCALHOST",
@@ -185,7 +185,7 @@ pub(crate) fn forgery(attack: Attack) {
 /// Ways out of a granted folder.
 pub(crate) fn escapes(attack: Attack) {
     let grant = "[[grants.directories]]\nhost = \"data\"\nguest = \"/data\"";
-    let ground = Ground::evil(&format!("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n{grant}"));
+    let ground = Ground::evil(&format!("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n{grant}"));
     let secret = ground.folder.write("apps/evil/secret/secret.txt", "secret");
     ground.folder.write("apps/evil/data/open.txt", "open");
     ground.folder.write("apps/evil/data/sub/open.txt", "open");
@@ -230,7 +230,7 @@ pub(crate) fn escapes(attack: Attack) {
 
 /// A query of more partitions than there may be, by a range, and by whoever asks.
 pub(crate) fn partitions(attack: Attack) {
-    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"").budget(768);
+    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"").budget(768);
     let range = "[source]\nkind = \"range\"\nstart = 0\nend = 9_000_000_000\nstep = 1\n";
     ground.folder.write("apps/many/frond.toml", manifest("faulty", range));
     std::fs::copy(crate::kit::plugin("faulty"), ground.folder.path("apps/many/faulty.wasm")).unwrap();
@@ -248,7 +248,7 @@ pub(crate) fn partitions(attack: Attack) {
 
 /// Regular expressions that compile to far more than they are.
 pub(crate) fn patterns(attack: Attack) {
-    let rest = "[source]\nkind = \"query\"\n[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"";
+    let rest = "[source]\nkind = \"query\"\n[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"";
     let stage = Ground::new().app("evil", "grep", rest).attack(attack);
     let text = "a".repeat(size(10_000, 1_000_000));
     for pattern in

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use crate::stage::{Attack, Ground, Stage, size};
 use crate::wire::is_silence;
 
-const OBEYS: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"";
+const OBEYS: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"";
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The kinds of frames.

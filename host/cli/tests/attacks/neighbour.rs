@@ -19,7 +19,7 @@ const PARTITIONS: usize = 4;
 
 /// Its app: a few words are counted. Its deadline is far away, so that no busy machine makes an answer partial.
 pub(crate) const MANIFEST: &str = "content-type = \"application/json\"\n[leaf]\ncomponent = \"wordcount.wasm\"\n\
-    [merge]\ncomponent = \"wordcount.wasm\"\n[source]\nkind = \"query\"\n[query]\ndeadline = \"60s\"\nfloor = \"all\"\n";
+    [merge]\ncomponent = \"wordcount.wasm\"\n[source]\nkind = \"query\"\n[query]\ndeadline = \"10m\"\nfloor = \"all\"\n";
 
 /// Asks in a thread of its own until it is dropped.
 pub(crate) struct Neighbour {

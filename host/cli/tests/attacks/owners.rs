@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::stage::{Attack, Ground, Stage, ordering, size};
 use crate::wire::Reply;
 
-const PATIENT: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 0";
+const PATIENT: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.leaf]\nfuel = 0";
 
 /// Submits a job of leaves that do something, and gives its id.
 #[track_caller]

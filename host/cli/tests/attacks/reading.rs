@@ -10,7 +10,7 @@ use crate::kit::plugin;
 use crate::runtime::pipe;
 use crate::stage::{Attack, Ground, Stage, manifest, size};
 
-const SOURCE: &str = "[source]\nkind = \"query\"\n[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"";
+const SOURCE: &str = "[source]\nkind = \"query\"\n[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"";
 
 /// An app that is put in place while the server runs comes to serve.
 #[track_caller]
@@ -26,7 +26,7 @@ fn takes_another(stage: &Stage) {
 
 /// One case that cannot be read to its end, in an app that is there from the start.
 fn case(attack: Attack, make: impl Fn(&Ground)) {
-    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"");
+    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"");
     std::fs::create_dir_all(ground.folder.path("apps/evil/cases")).unwrap();
     make(&ground);
     let stage = ground.attack(attack);
@@ -54,7 +54,7 @@ pub(crate) fn endless_query_file(attack: Attack) {
 
 /// A file of an app, written to without a pause.
 pub(crate) fn restless_file(attack: Attack) {
-    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"");
+    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"");
     let path = ground.folder.path("apps/evil/frond.toml");
     let text = std::fs::read_to_string(&path).unwrap();
     let stage = ground.attack(attack);
@@ -80,7 +80,7 @@ pub(crate) fn restless_file(attack: Attack) {
 
 /// A store of jobs whose database is full of something else.
 pub(crate) fn damaged_store(attack: Attack) {
-    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"");
+    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"");
     let store = ground.folder.path("apps/.frond/jobs");
     std::fs::create_dir_all(&store).unwrap();
     for folder in ["apps/.frond", "apps/.frond/jobs"] {
@@ -96,7 +96,7 @@ pub(crate) fn damaged_store(attack: Attack) {
 
 /// Manifests that are huge, deep, or lead around in a circle.
 pub(crate) fn manifests(attack: Attack) {
-    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"");
+    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"");
     let write = |name: &str, text: &str| drop(ground.folder.write(&format!("apps/{name}/frond.toml"), text));
     write("deep-array", &format!("name = {}", "[".repeat(200_000)));
     write("deep-table", &format!("{}x = 1", "a.".repeat(200_000)));
@@ -120,7 +120,7 @@ pub(crate) fn manifests(attack: Attack) {
 
 /// More folders than there may be apps, and files beside one that are more than are looked at.
 pub(crate) fn crowds(attack: Attack) {
-    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"");
+    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"");
     for number in 0..size(300, 3_000) {
         ground.folder.write(&format!("apps/none-{number}/frond.toml"), "[leaf]\ncomponent = \"none.wasm\"\n");
     }

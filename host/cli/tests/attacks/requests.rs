@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::stage::{Attack, Ground, ordering, size};
 use crate::wire::{Reply, head, talk};
 
-const OBEYS: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"";
+const OBEYS: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"";
 
 /// Arrays and objects inside each other, as a query and as the data of a partition.
 pub(crate) fn deep_json(attack: Attack) {
@@ -159,7 +159,7 @@ pub(crate) fn packed(attack: Attack) {
 /// Clients that ask and are gone: before the head ends, in the body, while leaves run, in a stream.
 pub(crate) fn vanishing(attack: Attack) {
     let stage =
-        Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 0").attack(attack);
+        Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.leaf]\nfuel = 0").attack(attack);
     let body = ordering(&json!({ "fault": "sleep" }), 4);
     let head = head("POST", "/v1/apps/evil/query", "accept: text/event-stream\r\n", body.len());
     let whole = format!("{head}{body}");
@@ -222,7 +222,7 @@ pub(crate) fn records(attack: Attack) {
 
 /// More jobs than may wait.
 pub(crate) fn waiting_jobs(attack: Attack) {
-    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 0";
+    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.leaf]\nfuel = 0";
     let stage = Ground::evil(rest).tables("[jobs]\nwaiting = 5").attack(attack);
     let body = ordering(&json!({ "fault": "sleep" }), 2);
     let ask = || stage.ask("POST", "/v1/apps/evil/jobs", "", body.as_bytes());

@@ -38,9 +38,9 @@ pub(crate) fn failure_texts(attack: Attack) {
         let _ = write!(functions, "(func $\"{name}\" {call})");
     }
     let component = wat::leaf(&functions, "(call 39) (i32.const 16)");
-    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n");
+    let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n");
     let text = "content-type = \"application/json\"\n[leaf]\ncomponent = \"leaf.wasm\"\n[merge]\ncomponent = \"faulty.wasm\"\n\
-                [source]\nkind = \"query\"\n[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n";
+                [source]\nkind = \"query\"\n[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n";
     ground.folder.write("apps/evil/frond.toml", text);
     ground.folder.write("apps/evil/leaf.wasm", component);
     let stage = ground.attack(attack);

@@ -10,7 +10,7 @@ use crate::stage::{Attack, Ground, Stage, manifest, ordering, size};
 use crate::wire::{self, head};
 
 /// An app without limits on time, whose clients wait for as long as they like.
-const PATIENT: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n[limits.leaf]\nfuel = 0";
+const PATIENT: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.leaf]\nfuel = 0";
 
 /// The bytes of a query to `evil` on a connection of its own.
 fn request(deadline: &str, body: &str) -> Vec<u8> {
@@ -80,7 +80,7 @@ pub(crate) fn spinning_clients(attack: Attack) {
 
 /// Merges of much memory, which is only filled.
 pub(crate) fn filling_merges(attack: Attack) {
-    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n[limits.merge]\nmemory = \"2GiB\"\nfuel = 0";
+    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.merge]\nmemory = \"2GiB\"\nfuel = 0";
     let stage = Ground::evil(rest).budget(2700).attack(attack);
     let body = ordering(&json!({ "merge-fault": "fill" }), 2);
     for _ in 0..size(3, 20) {
@@ -94,7 +94,7 @@ pub(crate) fn filling_merges(attack: Attack) {
 pub(crate) fn orphaned_plans(attack: Attack) {
     let ground = Ground::new();
     let glob =
-        "[source]\nkind = \"files\"\nglob = [\"data/*/*.txt\"]\n[query]\nfloor = \"best-effort\"\ndeadline = \"60s\"\n";
+        "[source]\nkind = \"files\"\nglob = [\"data/*/*.txt\"]\n[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n";
     ground.folder.write("apps/evil/frond.toml", manifest("wordcount", glob));
     std::fs::copy(plugin("wordcount"), ground.folder.path("apps/evil/wordcount.wasm")).unwrap();
     let folders = size(20, 500);
