@@ -32,7 +32,8 @@ const QUERY: &str = "{\"seed\":1}";
 
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.report.section("HTTP: one process serves, this one asks, on the same cores");
-    let frond = servers::frond(&bench.guests.pi, &[ONE, MANY, BUSY, neighbour::QUIET, neighbour::GREEDY]).context("frond serve")?;
+    let frond = servers::frond(&bench.guests.pi, &[ONE, MANY, BUSY, neighbour::QUIET, neighbour::GREEDY])
+        .context("frond serve")?;
     one_partition(bench, &frond)?;
     health(bench, &frond)?;
     overload(bench, &frond)?;

@@ -36,7 +36,7 @@ mod stage;
 mod turns;
 mod wire;
 
-/// The table. An attack that is ignored meets no bound yet.
+/// The table.
 macro_rules! table {
     ($($topic:ident { $($(#[$mark:meta])* $attack:ident: $name:literal => $bound:literal;)* })*) => {
         mod attack {
@@ -54,7 +54,6 @@ table! {
     guests {
         fuel: "leaves that spin" => "limits.leaf.fuel";
         time: "leaves that spin without fuel" => "limits.leaf.time";
-        #[ignore = "pending, section 3: short deadlines of one app refuse another's queries"]
         deadline: "leaves that spin, sleep, poll and read for ever" => "query.deadline";
         memory: "leaves that allocate for ever" => "limits.leaf.memory";
         output: "leaves that return 16 MiB" => "limits.leaf.output";
@@ -72,45 +71,30 @@ table! {
         hostile: "uploads that are dear to look at" => "inspection";
         junk: "uploads that are no components" => "inspection";
         cache_tampering: "compiled code with other bytes" => "the digest in the cache";
-        #[ignore = "pending, section 1: compiling is unbounded"]
         compile_bomb: "1.5 MB that take 9 GB to compile" => "what a function may have";
-        #[ignore = "pending, section 1: instances that double"]
         doubling: "a few KB that double 40 times" => "instances of a component";
-        #[ignore = "pending, section 1: a mapped file is cut off"]
         cache_truncation: "compiled code that is cut off while it serves" => "the cache";
     }
     runtime {
-        #[ignore = "pending, section 1: a named pipe holds a thread for ever"]
         named_pipe: "a named pipe in a granted folder" => "regular files only";
-        #[ignore = "pending, section 1: texts of failures"]
         failure_texts: "traps below functions with long names" => "bytes of failures";
     }
     turns {
         sleeping_jobs: "jobs whose leaves sleep" => "one slot is left to queries";
-        #[ignore = "pending, section 1: leaves that sleep hold every slot"]
         sleeping_leaves: "queries whose leaves sleep for ten minutes" => "max-deadline, limits.leaf.time";
         filling_merges: "merges that fill 1 GiB" => "small memories alone are inline";
-        #[ignore = "pending, section 3: admission starves"]
         tiny_deadlines: "one client with tiny deadlines" => "fair shares";
-        #[ignore = "pending, section 3: admission starves"]
         long_deadlines: "24 clients with long deadlines" => "fair shares";
-        #[ignore = "pending, section 3: admission starves"]
         spinning_clients: "60 clients of leaves that spin" => "fair shares";
-        #[ignore = "pending, section 3: plans outlive their deadline"]
         orphaned_plans: "plans that nobody waits for any more" => "plans at once";
     }
     reading {
         manifests: "manifests that are huge, deep, circular" => "16 MiB of frond.toml";
         crowds: "hundreds of apps that do not load" => "1,000 apps";
-        #[ignore = "pending, section 2: one reader for small files"]
         pipe_as_case: "a named pipe as a case" => "regular files only";
-        #[ignore = "pending, section 2: one reader for small files"]
         endless_case: "/dev/zero as a case" => "regular files only";
-        #[ignore = "pending, section 2: one reader for small files"]
         endless_query_file: "/dev/zero as a case's query-file" => "regular files only";
-        #[ignore = "pending, section 2: a file that is written to without a pause"]
         restless_file: "a file written to 2,000 times a second" => "back-off";
-        #[ignore = "pending, section 2: a damaged store stops queries, too"]
         damaged_store: "a store of jobs that is damaged" => "jobs are 503";
     }
     requests {
@@ -125,9 +109,7 @@ table! {
         records: "queries with records of megabytes" => "limits.recent-memory";
         waiting_jobs: "jobs without end" => "jobs.waiting";
         slow_clients: "clients that send and read slowly" => "limits.header-time, body-time";
-        #[ignore = "pending, section 3: Sec-Fetch-Site"]
         cross_site: "pages elsewhere, by Sec-Fetch-Site" => "Sec-Fetch-Site";
-        #[ignore = "pending, section 3: logs, errors, failed logins"]
         log_lines: "lines and escapes for the log" => "escaped";
     }
     http2 {
@@ -139,23 +121,15 @@ table! {
     connections {
         crowds: "1,000 connections that come and go" => "limits.connections";
         endless_bodies: "bodies without an end" => "limits.query, limits.component";
-        #[ignore = "pending, section 3: idle connections lock everybody out"]
         idle: "idle HTTP/2 connections without a token" => "idle time, places for each peer";
-        #[ignore = "pending, section 3: bodies have no common bound"]
         bodies: "bodies that are all but there" => "bytes of bodies in flight";
-        #[ignore = "pending, section 3: bodies have no common bound"]
         multiplexed_bodies: "bodies on one HTTP/2 connection" => "bytes of bodies in flight";
-        #[ignore = "pending, section 3: bodies have no common bound"]
         slow_readers: "large answers that nobody reads" => "bytes of bodies in flight";
-        #[ignore = "pending, section 3: bodies have no common bound"]
         slow_results: "a job's large result that nobody reads" => "bytes of bodies in flight";
     }
     owners {
-        #[ignore = "pending, section 3: jobs and queries belong to their caller"]
         strangers: "one token's work in another's hands" => "owners";
-        #[ignore = "pending, section 3: an accepted cancel is never lost"]
         cancels: "jobs that are cancelled at once" => "each ends cancelled";
-        #[ignore = "pending, section 3: quotas of jobs by token"]
         hoards: "jobs of many bytes by one token" => "a token's quota of jobs";
     }
 }

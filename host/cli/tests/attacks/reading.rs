@@ -67,7 +67,7 @@ pub(crate) fn restless_file(attack: Attack) {
                     break;
                 }
                 file.rewind().unwrap();
-                write!(file, "{text}# {number}\n").unwrap();
+                writeln!(file, "{text}# {number}").unwrap();
                 thread::sleep(std::time::Duration::from_micros(500));
             }
         });

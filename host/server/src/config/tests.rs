@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use frond_testkit::limits::{LISTED, Listed, keys, number, size, time};
+use frond_testkit::limits::{self as listed, LISTED, Listed, number};
 use proptest::prelude::*;
 
 use super::*;
@@ -442,8 +442,8 @@ fn spelled(table: &toml::Table, key: &str) -> String {
         Some(toml::Value::String(text)) => {
             let value = toml::Value::String(text.clone());
             match (value.clone().try_into::<Time>(), value.try_into::<Size>()) {
-                (Ok(Time(of)), _) => time(of),
-                (_, Ok(Size(of))) => size(of),
+                (Ok(Time(of)), _) => listed::time(of),
+                (_, Ok(Size(of))) => listed::size(of),
                 _ => text.clone(),
             }
         }
@@ -458,10 +458,10 @@ fn every_bound_of_the_settings_is_listed_with_its_default() {
     let token = toml::from_str::<Token>("name = \"a\"\nrole = \"query\"\nsha256 = \"b\"").unwrap();
     let token = toml::Table::try_from(token).unwrap();
     let sections = [
-        ("", keys::<Config>(), config.clone()),
-        ("limits.", keys::<Limits>(), table("limits")),
-        ("jobs.", keys::<Jobs>(), table("jobs")),
-        ("token.", keys::<Token>(), token),
+        ("", listed::keys::<Config>(), config.clone()),
+        ("limits.", listed::keys::<Limits>(), table("limits")),
+        ("jobs.", listed::keys::<Jobs>(), table("jobs")),
+        ("token.", listed::keys::<Token>(), token),
     ];
     let mut bounds = Vec::new();
     for (section, keys, defaults) in sections {

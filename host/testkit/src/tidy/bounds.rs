@@ -165,7 +165,11 @@ fn constants(text: &str) -> impl Iterator<Item = Constant> {
         let (kind, value) = rest.split_once(" = ")?;
         let mut kinds = kind.split(['(', ')', ',', ' ']).filter(|kind| !kind.is_empty());
         let value = value.split_once(';').map_or(value, |(value, _)| value).trim().to_owned();
-        (name != "_" && kinds.all(|kind| TYPES.contains(&kind))).then(|| Constant { line: number + 1, name: name.to_owned(), value })
+        (name != "_" && kinds.all(|kind| TYPES.contains(&kind))).then(|| Constant {
+            line: number + 1,
+            name: name.to_owned(),
+            value,
+        })
     })
 }
 
