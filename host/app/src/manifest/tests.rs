@@ -66,7 +66,7 @@ fn an_unknown_key_is_met_with_the_closest_known_one() {
     ");
     insta::assert_snapshot!(refused("[source]\nkind = \"query\"\n[query]\ndedline = \"2s\"\n"), @r"
     APP/frond.toml:8: query.dedline: unknown key
-    (did you mean `deadline`? known here: `deadline`, `floor`, `require`)
+    (did you mean `deadline`? known here: `deadline`, `max-deadline`, `floor`, `require`)
     ");
     insta::assert_snapshot!(refused("[source]\nkind = \"query\"\n[limits.merge]\ntime = \"2s\"\n"), @r"
     APP/frond.toml:8: limits.merge.time: unknown key

@@ -46,7 +46,7 @@ fn an_unknown_key() {
     assert_snapshot!(asked(toml), @"
     exit 64
     error: app/frond.toml:8: query.deadlin: unknown key
-    (did you mean `deadline`? known here: `deadline`, `floor`, `require`)
+    (did you mean `deadline`? known here: `deadline`, `max-deadline`, `floor`, `require`)
     ");
 }
 
