@@ -28,6 +28,9 @@ component = "2KiB"
 load = "3s"
 headers = "9KiB"
 connections = 4
+peer-connections = 3
+idle-time = "22s"
+bodies = "23KiB"
 queries = 5
 deadline = "6s"
 header-time = "7s"
@@ -48,6 +51,8 @@ lease = "17s"
 timeout = "18s"
 retention = "19s"
 quota = "20KiB"
+token-quota = "24KiB"
+token-jobs = 25
 lives = 21
 
 [[token]]
@@ -56,6 +61,8 @@ role = "admin"
 sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
 concurrency = 13
 rate = 14
+job-quota = "26KiB"
+jobs = 27
 
 [tls]
 certificate = "/certificate.pem"
@@ -172,7 +179,7 @@ fn a_value_that_is_none_is_told_what_one_looks_like() {
         ("limits.deadline = \"400d\"", "more than a year"),
         ("log.level = \"loud\"", "expected one of `error`, `warn`, `info`, `debug`"),
         ("log.format = \"xml\"", "expected `text` or `json`"),
-        ("[[token]]\nname = \"one\"\nrole = \"root\"\nsha256 = \"\"", "expected `query` or `admin`"),
+        ("[[token]]\nname = \"one\"\nrole = \"root\"\nsha256 = \"\"", "expected one of `query`, `observer`, `admin`"),
         ("[[token]]\nname = \"one\"\nrole = \"query\"", "missing field `sha256`"),
         ("[tls]\nkey = \"key.pem\"", "missing field `certificate`"),
     ] {
