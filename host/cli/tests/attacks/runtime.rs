@@ -16,7 +16,7 @@ pub(crate) fn pipe(path: &std::path::Path) {
 
 /// A pipe that nobody writes to, opened in a granted folder.
 pub(crate) fn named_pipe(attack: Attack) {
-    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"500ms\"\n[[grants.directories]]\nhost = \"data\"\nguest = \"/data\"";
+    let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[[grants.directories]]\nhost = \"data\"\nguest = \"/data\"";
     let ground = Ground::evil(rest);
     ground.folder.write("apps/evil/data/file", "x");
     pipe(&ground.folder.path("apps/evil/data/pipe"));

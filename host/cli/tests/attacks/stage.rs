@@ -275,7 +275,8 @@ impl Stage {
         self.print(&seen, peak, took);
         assert!(seen.wrong.is_empty(), "of {} neighbours these had no answer: {:#?}\n{log}", seen.asked, seen.wrong);
         assert!(peak < self.ground.budget, "it took {peak} MiB, and may take {}\n{log}", self.ground.budget);
-        assert!(status.success(), "{status}\n{log}");
+        // 130 says that something was cut off when its time was up: connections and queries that the attack holds.
+        assert!(matches!(status.code(), Some(0 | 130)), "{status}\n{log}");
         assert!(!log.contains("panicked"), "{log}");
         if is_full() {
             let most = 3 * self.quiet;
