@@ -479,7 +479,7 @@ fn the_settings_in_force_are_printed() {
     timeout = "86400s"
     retention = "604800s"
     quota = "64GiB"
-    token-quota = "4GiB"
+    token-quota = "1GiB"
     token-jobs = 10000
     lives = 5
 

@@ -142,8 +142,9 @@ impl Gate {
         if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
             return Ok(());
         }
-        // Browsers say so of themselves, also where they leave the origin out.
-        let is_foreign = headers.get_all(SEC_FETCH_SITE).iter().any(|site| site.as_bytes() == b"cross-site");
+        // Browsers say so of themselves, also where they leave the origin out. Of the same site is a page of another port, too.
+        let foreign: [&[u8]; 2] = [b"cross-site", b"same-site"];
+        let is_foreign = headers.get_all(SEC_FETCH_SITE).iter().any(|site| foreign.contains(&site.as_bytes()));
         let Some(origin) = headers.get(ORIGIN) else {
             let text = "web pages elsewhere may not ask this server\n(name their origin under `cors` in the server's settings)";
             return if is_foreign { Err(Problem::forbidden(text)) } else { Ok(()) };

@@ -63,6 +63,11 @@ impl Budget {
         taken.small + taken.large
     }
 
+    /// Bytes that there are.
+    pub(crate) fn most(&self) -> u64 {
+        self.most
+    }
+
     /// Bytes that are taken beyond the budget.
     pub(crate) fn over(&self) -> u64 {
         self.used().saturating_sub(self.most)

@@ -15,7 +15,7 @@ use axum::response::IntoResponse;
 use futures_util::future::BoxFuture;
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -267,6 +267,8 @@ impl<S: Send + 'static> Service<Request<Incoming>> for Exchange<S> {
                 true => full(),
                 false => app.oneshot(request).await?,
             };
+            let size = response.body().size_hint().exact().unwrap_or_default();
+            let response = if sending.has_room(size) { response } else { crowded() };
             let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
             let is_stream = !is_http2 && kind.is_some_and(|kind| kind.starts_with(EVENTS.as_bytes()));
             let response = if is_stream { response.map(|body| Body::new(wire.pulse(body))) } else { response };
@@ -281,6 +283,12 @@ fn full() -> Response<Body> {
     let mut response = Problem::overloaded(text, Duration::from_secs(1)).into_response();
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// Response in the place of an answer for which there is no room.
+fn crowded() -> Response<Body> {
+    let text = "answers that are being sent take the memory that they may\n(`limits.bodies` in the server's settings)";
+    Problem::overloaded(text, Duration::from_secs(1)).into_response()
 }
 
 /// Looks after connections: closes those that are not used, and those whose clients do not read.

@@ -273,11 +273,8 @@ impl Beside<'_> {
     fn read(&self, path: &Path) -> Result<Vec<u8>, Fixture> {
         let left = self.left.get();
         let bytes = frond_files::read(path, left).map_err(|error| {
-            let what = if path == self.case {
-                "cannot be read".to_owned()
-            } else {
-                format!("cannot read `{}`", path.display())
-            };
+            let shown = if path == self.case { path.file_name().map_or(path, Path::new) } else { path };
+            let what = format!("cannot read `{}`", shown.display());
             match error.kind() {
                 ErrorKind::FileTooLarge => Fixture::new(format!(
                     "{what}: the cases of a package and the files that they name may have {} together\n\

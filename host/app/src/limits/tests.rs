@@ -43,6 +43,7 @@ fn of_retry(key: &str) -> String {
 fn others(section: &str, key: &str) -> String {
     match (section, key) {
         ("query", "deadline") => time(DEFAULT_DEADLINE),
+        ("query", "max-deadline") => "the larger of 60 s and `query.deadline`".to_owned(),
         ("grants.http", "time") => "none".to_owned(),
         ("grants.http", "body") => size(DEFAULT_BODY),
         ("grants.http", "methods") => "GET and HEAD".to_owned(),

@@ -93,8 +93,10 @@ pub(crate) fn doubling(attack: Attack) {
     assert!(component.len() < 8 << 10);
     let ground = Ground::evil(OBEYS);
     // Once as a file that is there at the start, and once as an upload.
-    ground.folder.write("apps/doubles/frond.toml", crate::stage::manifest("faulty", "[source]\nkind = \"query\"\n"));
-    ground.folder.write("apps/doubles/faulty.wasm", &component);
+    let manifest = crate::stage::manifest("faulty", "[source]\nkind = \"query\"\n");
+    ground.folder.write("apps/doubles/frond.toml", manifest.replacen("faulty.wasm", "doubles.wasm", 1));
+    ground.folder.write("apps/doubles/doubles.wasm", &component);
+    std::fs::copy(plugin("faulty"), ground.folder.path("apps/doubles/faulty.wasm")).unwrap();
     let stage = ground.attack(attack);
     upload(&stage, &component).expect(422, "instances");
     stage.get("/v1/apps/doubles").expect(200, "instances");

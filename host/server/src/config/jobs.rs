@@ -59,7 +59,7 @@ impl Default for Jobs {
             timeout: Time(Duration::from_secs(24 * 3600)),
             retention: Time(Duration::from_secs(7 * 24 * 3600)),
             quota: Size(64 << 30),
-            token_quota: Size(4 << 30),
+            token_quota: Size(1 << 30),
             token_jobs: 10_000,
             lives: frond_jobs::processor::LIVES,
         }
