@@ -47,7 +47,9 @@ const MAX_TEXT: usize = 16 << 10;
 /// What stopped it before it could end by itself.
 pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
     Machine::check_address_space()?;
-    frond_run::compile_in_children(SELF.into()).map_err(anyhow::Error::msg)?;
+    // As much as leaf threads step back: health checks and queries of a server go first.
+    let nice = if matches!(cli.verb, Verb::Serve(_)) { 5 } else { 0 };
+    frond_run::compile_in_children(SELF.into(), nice).map_err(anyhow::Error::msg)?;
     match &cli.verb {
         Verb::Query(args) => query::run(args),
         Verb::Serve(args) => serve::run(args),

@@ -10,13 +10,14 @@ use frond_sandbox::{CompileLimits, Compiler};
 
 static COMPILER: OnceLock<Compiler> = OnceLock::new();
 
-/// Has this process compile in children of `program`, under the limits of the environment. Called once, at the start.
+/// Has this process compile in children of `program`, under the limits of the environment, each with so much added to its nice
+/// value. Called once, at the start.
 ///
 /// # Errors
 /// A variable that cannot be read, with the remedy.
-pub fn compile_in_children(program: PathBuf) -> Result<(), String> {
+pub fn compile_in_children(program: PathBuf, nice: u8) -> Result<(), String> {
     let limits = limits(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))?;
-    COMPILER.get_or_init(|| Compiler::in_children(program, limits));
+    COMPILER.get_or_init(|| Compiler::in_children(program, CompileLimits { nice, ..limits }));
     Ok(())
 }
 
@@ -57,7 +58,7 @@ fn limits(env: impl Fn(&str) -> Option<String>) -> Result<CompileLimits, String>
         None => usual.at_once,
     };
     let (cpu, time) = (time("FROND_COMPILE_CPU", usual.cpu)?, time("FROND_COMPILE_TIME", usual.time)?);
-    Ok(CompileLimits { memory, cpu, time, at_once })
+    Ok(CompileLimits { memory, cpu, time, at_once, ..usual })
 }
 
 /// The least memory with which a compiler starts.

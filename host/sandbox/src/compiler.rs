@@ -30,6 +30,8 @@ pub struct CompileLimits {
     pub time: Duration,
     /// Compilations at once.
     pub at_once: NonZeroUsize,
+    /// Nice value that compilations add to their own, so that what a server does besides goes first.
+    pub nice: u8,
 }
 
 impl Default for CompileLimits {
@@ -39,6 +41,7 @@ impl Default for CompileLimits {
             cpu: Duration::from_secs(300),
             time: Duration::from_secs(600),
             at_once: NonZeroUsize::MIN.saturating_add(1),
+            nice: 0,
         }
     }
 }

@@ -41,7 +41,8 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
             };
             let left = content.size().saturating_sub(offset);
             let len = u64::from(len.min(MAX_READ)).min(left);
-            if len == 0 {
+            // An empty content is looked at all the same: it may be one that cannot be read.
+            if len == 0 && offset > 0 {
                 return Ok((Bytes::new(),));
             }
             let len = usize::try_from(len).unwrap_or(usize::MAX);

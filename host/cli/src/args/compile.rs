@@ -21,6 +21,10 @@ pub struct CompileArgs {
     /// Seconds of processor time that this process may take.
     #[arg(long)]
     cpu: u64,
+
+    /// Nice value that this process adds to its own.
+    #[arg(long, default_value_t = 0)]
+    nice: u8,
 }
 
 impl CompileArgs {
@@ -28,6 +32,6 @@ impl CompileArgs {
     #[must_use]
     pub fn orders(&self) -> CompileOrders {
         let cpu = std::time::Duration::from_secs(self.cpu);
-        CompileOrders { metered: self.metered, frugal: self.frugal, memory: self.memory, cpu }
+        CompileOrders { metered: self.metered, frugal: self.frugal, memory: self.memory, cpu, nice: self.nice }
     }
 }

@@ -80,7 +80,7 @@ fn retries_are_counted() {
 
 #[test]
 fn colours_are_for_those_who_want_them() {
-    let partial = || faulty(&json!({}), &["ok-1", "trap-1"]);
+    let partial = || faulty(&json!({}), &["ok-1", "trap-1"]).args(["--deadline", "100s"]);
     let escapes = |ended: crate::kit::Ended| ended.expect(3).err().contains('\x1b');
     assert!(!escapes(partial().run()), "no terminal, no colours");
     assert!(escapes(partial().env("CLICOLOR_FORCE", "1").run()), "forced");

@@ -36,6 +36,8 @@ pub struct Orders {
     pub memory: u64,
     /// Processor time that the child may take.
     pub cpu: Duration,
+    /// Nice value that the child adds to its own.
+    pub nice: u8,
 }
 
 /// Compiles the component that `input` has as the parent orders. The answer is for the parent, on stdout.
@@ -65,8 +67,8 @@ fn confine(orders: Orders) -> io::Result<()> {
     let seconds = orders.cpu.as_secs().max(1);
     let cpu = Rlimit { current: Some(seconds), maximum: Some(seconds.saturating_add(1)) };
     setrlimit(Resource::Cpu, cpu)?;
-    // Queries and the health checks of a server go first.
-    let _ = rustix::process::nice(10);
+    // Where that cannot be, it has an ordinary share.
+    let _ = rustix::process::nice(i32::from(orders.nice));
     Ok(())
 }
 

@@ -73,6 +73,9 @@ fn command(program: &Path, limits: &CompileLimits, tuning: Tuning) -> Command {
     let mut command = Command::new(program);
     command.arg0("frond").arg("compile");
     command.arg(format!("--memory={}", limits.memory)).arg(format!("--cpu={}", limits.cpu.as_secs()));
+    if limits.nice > 0 {
+        command.arg(format!("--nice={}", limits.nice));
+    }
     if tuning.metered {
         command.arg("--metered");
     }

@@ -285,7 +285,7 @@ async fn however_many_queries_of_one_app_sleep_another_app_answers() {
     // What it costs is learned, and that its leaves are long.
     served.ask("caller", by_key(&["sleep-ms:500"])).await.expect(200);
     let crowd: Vec<_> =
-        (0..40).map(|_| tokio::spawn(served.query("caller?deadline=600s", by_key(&["sleep"])).send())).collect();
+        (0..40).map(|_| tokio::spawn(served.query("caller?deadline=60s", by_key(&["sleep"])).send())).collect();
     // As many as leave as many places to others; the others are refused.
     served.until("frond_queries_not_admitted_total", &["kind=\"share\""], |refused| refused == 24.0).await;
     served.leaves(1).await;
