@@ -1,3 +1,5 @@
+//! Permits: how many compilations there are at once, and what a stop does to them.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The weight of components: what is refused before it is compiled, and what is just taken.
+
 use super::*;
 
 fn component(body: &str) -> Vec<u8> {

@@ -1,3 +1,5 @@
+//! Fair shares of leaf threads, simulated: tenants with leaves of any length, on any number of threads.
+
 use proptest::prelude::*;
 
 use super::*;
