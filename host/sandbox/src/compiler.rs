@@ -1,7 +1,7 @@
 //! Compiler of components: child processes with limits on memory, processor time and wall time.
 //!
 //! A component of a megabyte can keep a compiler busy for minutes and cost gigabytes. A process of its own bounds that for
-//! whatever the component is, and can be killed. [`child`] is the other side; [`weigh`] refuses what can be seen beforehand.
+//! whatever the component is, and can be killed. [`child`] is the other side; `weigh.rs` refuses what can be seen beforehand.
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;

@@ -119,7 +119,7 @@ impl Load {
 
 /// The slot time that a query would have taken, had all its partitions run: one that was cut off took less, and to take that
 /// for its cost would let in more of the same, of which still more is cut off. Looking for its files keeps a thread busy as well.
-/// Nothing if no leaf of it ran, and its plan took no longer than [`QUICK_PLAN`].
+/// Nothing if no leaf of it ran, and its plan took no longer than a millisecond.
 #[must_use]
 pub fn whole_cost(coverage: &Coverage) -> Option<Duration> {
     let (used, all) = (coverage.timings.leaf_used, coverage.timings.leaf_used + coverage.timings.leaf_wasted);
