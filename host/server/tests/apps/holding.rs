@@ -46,7 +46,11 @@ async fn a_pipe_or_a_device_is_refused_by_name_and_the_other_apps_are_served() {
     served.version("later", 1).await;
     served.answer("fine").await;
     let wrong = |app: &str| served.view(app).wrong().unwrap_or_default();
-    assert!(wrong("case").contains("cannot be read: it is a named pipe, not a regular file"), "{}", wrong("case"));
+    assert!(
+        wrong("case").contains("cannot read `pipe.toml`: it is a named pipe, not a regular file"),
+        "{}",
+        wrong("case")
+    );
     assert!(wrong("beside").contains("cannot read `/dev/zero`: it is a device"), "{}", wrong("beside"));
     assert_eq!(served.view("leaf").health, Health::Broken);
     served.close().await;
