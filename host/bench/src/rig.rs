@@ -47,7 +47,7 @@ impl Rig {
             slots: count,
             limits: vec![limits, merge_limits(&limits)],
             cache: None,
-            compiler: frond_run::compiler(),
+            compiler: frond_sandbox::Compiler::in_process(),
         })?;
         let plugin = Arc::new(Plugin::load(&sandbox, component, &[Role::Leaf], limits.fuel > 0)?);
         let slots = Slots::start(count, sandbox.clock(), runtime.handle())?;

@@ -29,7 +29,7 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
                 slots: 2,
                 limits: vec![Limits::default()],
                 cache: Some(dir),
-                compiler: frond_run::compiler(),
+                compiler: frond_sandbox::Compiler::in_process(),
             };
             compiled.push(load(&settings, first, component, Origin::Compiled)?.1);
             for _ in 0..bench.rounds(10) {
