@@ -77,7 +77,7 @@ impl App {
         self.limits.leaf.time.unwrap_or(LEAF_TIME.max(self.max_deadline))
     }
 
-    /// The same for a job: its leaves may wait longer, and yet not as long as the job may run.
+    /// Time limit of one call of the leaf in a job. Leaves of jobs may wait longer, and yet not as long as the job may run.
     #[must_use]
     pub fn job_leaf_time(&self) -> Duration {
         self.limits.leaf.time.unwrap_or(JOB_LEAF_TIME.max(self.max_deadline))

@@ -57,7 +57,8 @@ fn limits(env: impl Fn(&str) -> Option<String>) -> Result<CompileLimits, String>
         Some(text) => text.parse::<NonZeroUsize>().map_err(|error| wrong("FROND_COMPILES", &error))?,
         None => usual.at_once,
     };
-    let (cpu, time) = (time("FROND_COMPILE_CPU", usual.cpu)?, time("FROND_COMPILE_TIME", usual.time)?);
+    let cpu = time("FROND_COMPILE_CPU", usual.cpu)?;
+    let time = time("FROND_COMPILE_TIME", usual.time)?;
     Ok(CompileLimits { memory, cpu, time, at_once, ..usual })
 }
 

@@ -75,7 +75,7 @@ impl Cache {
         if !found.is_file() || !is_private(&found) {
             return None;
         }
-        let mut file = File::open(&path).ok()?;
+        let (mut file, _) = frond_files::open(&path).ok()?;
         let code = whole(&mut file, found.len()).ok().flatten()?;
         #[expect(
             unsafe_code,

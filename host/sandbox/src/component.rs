@@ -1,6 +1,5 @@
 //! A guest, loaded: its digest, its compiled code, what it exports.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
@@ -82,12 +81,7 @@ impl std::fmt::Debug for Plugin {
 /// # Errors
 /// [`LoadError::Unreadable`], or [`Misfit::TooLarge`].
 pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    let file = File::open(path).map_err(LoadError::Unreadable)?;
-    let found = file.metadata().map_err(LoadError::Unreadable)?;
-    if !found.is_file() {
-        let other = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file");
-        return Err(LoadError::Unreadable(other));
-    }
+    let (file, found) = frond_files::open(path).map_err(LoadError::Unreadable)?;
     if found.len() > MAX_SIZE {
         return Err(Misfit::TooLarge { size: found.len() }.into());
     }

@@ -285,7 +285,8 @@ impl Worker {
 
     /// Leaf after leaf of one query, for a turn. Gives the length of the longest.
     fn turn(&self, query: &Query, first: Attempt) -> Duration {
-        let (until, mut longest) = (Instant::now() + TURN, Duration::ZERO);
+        let until = Instant::now() + TURN;
+        let mut longest = Duration::ZERO;
         let mut next = Some(first);
         while let Some(attempt) = next {
             let (_, took) = query.run(attempt, &self.seat);

@@ -246,3 +246,13 @@ fn components_that_double_forty_times_are_refused_and_not_made() {
     let error = load(&host(Limits::default()), &bytes).unwrap_err().to_string();
     assert!(error.contains("counting each instance of an instance"), "{error}");
 }
+
+#[test]
+fn a_pipe_in_the_place_of_a_component_is_refused_and_not_waited_for() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = dir.path().join("pipe.wasm");
+    let mode = rustix::fs::Mode::RUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let error = frond_sandbox::component::read(&path).unwrap_err();
+    assert!(matches!(error, LoadError::Unreadable(_)), "{error}");
+}

@@ -71,7 +71,8 @@ impl Admission {
 
     /// Admits a query that must be gathered within `budget`.
     pub(crate) fn admit(&self, app: &str, tenant: &Arc<str>, budget: Duration) -> Result<Ticket, Refused> {
-        let (mut state, now) = (lock(&self.state), Instant::now());
+        let mut state = lock(&self.state);
+        let now = Instant::now();
         let cost = state.costs.get(app).copied().unwrap_or_default();
         state.see(tenant, now);
         let load = state.load(tenant, self.slots, now);

@@ -28,7 +28,7 @@ pub struct CompileArgs {
 }
 
 impl CompileArgs {
-    /// The same for the sandbox.
+    /// Orders for the compiler of the sandbox.
     #[must_use]
     pub fn orders(&self) -> CompileOrders {
         let cpu = std::time::Duration::from_secs(self.cpu);

@@ -22,7 +22,7 @@ impl Escaper {
         escape(&bytes)
     }
 
-    /// What was held back.
+    /// Bytes that were held back.
     pub(super) fn finish(&mut self) -> String {
         escape(&std::mem::take(&mut self.rest))
     }

@@ -36,7 +36,7 @@ pub(crate) fn hostile(attack: Attack) {
     stage.end();
 }
 
-/// What is no component, or the beginning or most of one.
+/// Uploads of bytes that are no component, or only a part of one.
 pub(crate) fn junk(attack: Attack) {
     let good = std::fs::read(plugin("faulty")).unwrap();
     let mut components = vec![

@@ -9,7 +9,7 @@ use crate::stage::{Attack, Ground, ordering, size};
 use crate::wire::head;
 
 const OBEYS: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"";
-/// What a body in flight has had sent of it.
+/// Bytes that are sent of a body in flight.
 const BODY: usize = 12 << 20;
 
 /// Connections of HTTP/2 on which nothing is asked, as many as there may be.
@@ -53,7 +53,7 @@ pub(crate) fn bodies(attack: Attack) {
     drop(held);
 }
 
-/// The same on one connection of HTTP/2.
+/// Bodies that are all but there, on one connection of HTTP/2.
 pub(crate) fn multiplexed_bodies(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     let mut connection = Connection::of(&stage);

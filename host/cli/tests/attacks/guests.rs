@@ -85,7 +85,7 @@ pub(crate) fn host_calls(attack: Attack) {
     fails(attack, rest, "emit-flood", "host-call-denied", "limits.leaf.host-calls");
 }
 
-/// What 100 MiB of escapes, long lines and zero bytes on stderr leave behind.
+/// Leaves that write 100 MiB of escapes, long lines and zero bytes to stderr.
 pub(crate) fn log_flood(attack: Attack) {
     let stage =
         Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.leaf]\nfuel = 0").attack(attack);

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::stage::is_full;
 use crate::wire::{PATIENCE, ask};
 
-/// What the neighbour's app is named.
+/// Name of the neighbour's app.
 pub(crate) const NAME: &str = "neighbour";
 /// Between two rounds.
 const PACE: Duration = Duration::from_millis(5);
@@ -34,12 +34,12 @@ struct Shared {
     news: Condvar,
 }
 
-/// What it got.
+/// Answers that the neighbour got.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) asked: usize,
     pub(crate) answered: usize,
-    /// What was wrong with the others.
+    /// Faults of the other answers.
     pub(crate) wrong: Vec<String>,
     times: Vec<Duration>,
 }
@@ -56,7 +56,9 @@ impl Seen {
 impl Neighbour {
     pub(crate) fn of(address: &str, authorization: &str) -> Self {
         let shared = Arc::new(Shared::default());
-        let (one, address, authorization) = (shared.clone(), address.to_owned(), authorization.to_owned());
+        let one = shared.clone();
+        let address = address.to_owned();
+        let authorization = authorization.to_owned();
         let thread = thread::spawn(move || {
             let body = query();
             while !one.stop.load(Ordering::Relaxed) {

@@ -23,7 +23,7 @@ const ORDER: Duration = Duration::from_secs(5);
 const SOME_TIME: Duration = Duration::from_secs(100);
 /// Rounds of the neighbour beside each attack.
 const ROUNDS: usize = 3;
-/// What the data of the server, and of each of its children, may take at the most: whatever goes wrong, this machine lives.
+/// Limit on the data of the server, and of each of its children: whatever goes wrong, this machine lives.
 const BACKSTOP_MIB: u64 = 3 << 10;
 /// What the server may have in memory under an attack that says nothing else.
 const BUDGET_MIB: u64 = 384;

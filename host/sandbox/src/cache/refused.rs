@@ -1,10 +1,9 @@
 //! Refused components in the cache: what met a limit of the compiler is not compiled again under the same limits.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::time::SystemTime;
 
-use rustix::fs::{Mode, OFlags};
 use wasmtime::Engine;
 
 use super::{Cache, UNFINISHED, remove};
@@ -23,17 +22,15 @@ impl Cache {
     /// Reason why a component was refused under limits that were no lower than these.
     pub(crate) fn refusal(&self, engine: &Engine, digest: &str, limits: &CompileLimits) -> Option<String> {
         let path = self.path(engine, digest).with_extension(EXTENSION);
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = fs::File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
-        let found = file.metadata().ok()?;
+        let found = fs::symlink_metadata(&path).ok()?;
         if !found.is_file() || !is_private(&found) {
             return None;
         }
-        let mut text = String::new();
-        file.take(MAX_SIZE).read_to_string(&mut text).ok()?;
+        let text = frond_files::read_text(&path, MAX_SIZE).ok()?;
         let (numbers, why) = text.split_once('\n')?;
-        let mut numbers = numbers.split(' ').map(str::parse::<u64>);
-        let (memory, cpu) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+        let (memory, cpu) = numbers.split_once(' ')?;
+        let memory: u64 = memory.parse().ok()?;
+        let cpu: u64 = cpu.parse().ok()?;
         (memory >= limits.memory && cpu >= limits.cpu.as_secs()).then(|| why.to_owned())
     }
 

@@ -122,7 +122,8 @@ async fn watched(
 async fn exchange(child: &mut Child, bytes: &[u8]) -> io::Result<Ended> {
     let missing = || io::Error::other("it has no pipes");
     let mut stdin = child.stdin.take().ok_or_else(missing)?;
-    let (stdout, stderr) = (child.stdout.take().ok_or_else(missing)?, child.stderr.take().ok_or_else(missing)?);
+    let stdout = child.stdout.take().ok_or_else(missing)?;
+    let stderr = child.stderr.take().ok_or_else(missing)?;
     let feed = async move {
         // A child that ends early has its reason in its status.
         let _ = stdin.write_all(bytes).await;

@@ -49,7 +49,7 @@ const KNOWN: [(&str, &[&str]); 15] = [
     ("root", &[]),
     ("files", &[]),
     ("tls", &["frond-files"]),
-    ("sandbox", &["frond-root", "frond-tls"]),
+    ("sandbox", &["frond-root", "frond-files", "frond-tls"]),
     ("app", &["frond-root", "frond-files"]),
     ("run", &["frond-root", "frond-files", "frond-tls", "frond-sandbox", "frond-app"]),
     ("test", &["frond-root", "frond-files", "frond-sandbox", "frond-app", "frond-run"]),
