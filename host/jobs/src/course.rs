@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::account::Account;
 use crate::job::{End, JobId, JobState};
 use crate::processor::Processor;
+use crate::quota::Meter;
 use crate::store::{Accepted, Ended, Job, JobStore, Outcome, StoreError, Taken, chain};
 use crate::unable::Unable;
 use crate::work::{NoVersion, Worker, Workshop};
@@ -68,6 +69,7 @@ pub(crate) struct Course {
     /// How long it had run by then, by the store's clock.
     ran: Duration,
     hold: Hold,
+    meter: Arc<Meter>,
     workshop: Arc<dyn Workshop>,
     store: Arc<dyn JobStore>,
     unable: Unable,
@@ -90,7 +92,8 @@ impl Course {
         let hold = Hold::new(processor.store.clone(), &taken, processor.settings.lease, asked);
         let workshop = processor.workshop.clone();
         let store = processor.store.clone();
-        Self { job: taken.job, taken: at, ran, hold, workshop, store, unable, stop, lives }
+        let meter = Arc::new(Meter::new(processor.quotas.clone(), taken.job.caller.clone()));
+        Self { job: taken.job, taken: at, ran, hold, meter, workshop, store, unable, stop, lives }
     }
 
     pub(crate) fn id(&self) -> JobId {
@@ -152,7 +155,7 @@ impl Course {
         };
         self.keep_artifact(&*worker).await;
         let asked = self.hold.insist(|store| store.asked(self.job.id)).await?;
-        let journal: Arc<dyn Journal> = Arc::new(Kept::new(self.hold.clone(), self.job.id));
+        let journal: Arc<dyn Journal> = Arc::new(Kept::new(self.hold.clone(), self.job.id, self.meter.clone()));
         let root = Root { journal: Some(journal), ..worker.root(Events::new(vec![diary.clone()])) };
         let flow = match self.job.planned {
             true => {
@@ -202,7 +205,7 @@ impl Course {
     ) -> Result<Plan, Error> {
         let plan = worker.plan(request).await?;
         plan.required(&request.required)?;
-        match plan::kept(&self.hold, self.job.id, &plan, worker.version()).await {
+        match plan::kept(&self.hold, &self.meter, self.job.id, &plan, worker.version()).await {
             Ok(kept) => kept.map(|()| plan),
             Err(why) => {
                 *parted = Some(why);

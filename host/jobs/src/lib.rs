@@ -6,7 +6,7 @@
 //! 4. `postgres`: the store that several roots share.
 //! 5. [`work`]: what runs a job's leaves and merges, behind a seam.
 //! 6. [`eta`]: when a job is likely to end. [`partial`]: what its answer would be by now. [`account`]: its lives, added up.
-//! 7. [`processor`]: takes jobs and sees them through; `course` is one job's way.
+//! 7. [`processor`]: takes jobs and sees them through; `course` is one job's way, `quota` what its caller may keep.
 //!
 //! The database is the only durable truth: whoever plans, runs and merges holds a lease on the job, and every write of
 //! such an owner carries the epoch of that lease, so that an owner that was given up cannot disturb its successor.
@@ -23,12 +23,14 @@ pub mod job;
 mod migrations;
 pub mod partial;
 pub mod processor;
+mod quota;
 pub mod store;
 mod unable;
 pub mod work;
 
 pub use job::{End, IllegalMove, JobId, JobState, Move, UnixMs};
 pub use processor::{Bell, Processor};
+pub use quota::Quotas;
 #[cfg(feature = "postgres")]
 pub use store::postgres;
 pub use store::sqlite;

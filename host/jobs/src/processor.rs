@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::course::{Asked, Course, Parted};
+use crate::quota::Quotas;
 use crate::store::{Able, Apps, JobStore, StoreError, Stored, Taken, Tally, chain};
 use crate::unable::Unable;
 use crate::work::Workshop;
@@ -72,6 +73,8 @@ pub struct Processor {
     pub bell: Bell,
     /// Counts the jobs that it loses.
     pub tally: Arc<Tally>,
+    /// Bytes that callers may keep in the store.
+    pub quotas: Quotas,
 }
 
 impl Processor {

@@ -30,6 +30,7 @@ pub(crate) use error::cause;
 pub use error::{Cause, StoreError, chain};
 pub use hooked::{Hook, HookedStore};
 pub use late::LateStore;
+pub(crate) use rules::plan_bytes;
 pub use sharing::{Able, Artifact};
 pub use submission::{Bounds, Idempotency, NewJob, OverBound, Submitted};
 pub use types::{
@@ -73,6 +74,9 @@ pub trait JobStore: Send + Sync {
     /// The job if it is this caller's, also as a tombstone. Another's, or one without a caller, is
     /// [`StoreError::NotFound`]: by the same look-up, so that time tells nothing either.
     async fn get_of(&self, id: JobId, caller: &str) -> Stored<Job>;
+
+    /// Bytes that this caller's jobs take, tombstones left out.
+    async fn bytes_of(&self, caller: &str) -> Stored<u64>;
 
     /// What the job was asked, and what its plan made of that. Not part of [`Job`], as it may be large.
     async fn asked(&self, id: JobId) -> Stored<Asked>;

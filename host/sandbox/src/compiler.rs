@@ -3,7 +3,7 @@
 //! A component of a megabyte can keep a compiler busy for minutes and cost gigabytes. A process of its own bounds that for
 //! whatever the component is, and can be killed. [`child`] is the other side; `weigh.rs` refuses what can be seen beforehand.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -39,7 +39,7 @@ impl Default for CompileLimits {
         Self {
             memory: 2 << 30,
             cpu: Duration::from_secs(300),
-            time: Duration::from_secs(600),
+            time: Duration::from_secs(240),
             at_once: NonZeroUsize::MIN.saturating_add(1),
             nice: 0,
         }
@@ -66,6 +66,18 @@ struct Shared {
 struct Running {
     /// Components that are being compiled, each by digest and engine.
     keys: HashSet<String>,
+    /// Callers that wait, in the order in which they came.
+    waiting: VecDeque<(u64, String)>,
+    /// Number of the next caller that waits.
+    next: u64,
+}
+
+impl Running {
+    /// True for the first of the callers that wait whose component is not being compiled.
+    fn is_first(&self, number: u64) -> bool {
+        let first = self.waiting.iter().find(|(_, key)| !self.keys.contains(key));
+        first.is_some_and(|(first, _)| *first == number)
+    }
 }
 
 /// Permit to compile one component. Dropping it lets the next one begin.
@@ -118,17 +130,27 @@ impl Compiler {
         self.shared.changed.notify_all();
     }
 
-    /// Waits for a permit. One component is never compiled twice at the same time.
+    /// Waits for a permit (FIFO queue). One component is never compiled twice at the same time.
     ///
     /// # Errors
     /// [`LoadError::Stopped`] after [`Compiler::stop`].
     pub(crate) fn permit(&self, key: String) -> Result<Permit<'_>, LoadError> {
         let mut running = self.running();
+        let number = running.next;
+        running.next += 1;
+        running.waiting.push_back((number, key.clone()));
         loop {
-            if *self.stopped.borrow() {
+            let is_stopped = *self.stopped.borrow();
+            let is_free = running.keys.len() < self.shared.limits.at_once.get() && running.is_first(number);
+            if is_stopped || is_free {
+                running.waiting.retain(|(one, _)| *one != number);
+                // The next one may be free to go, too.
+                self.shared.changed.notify_all();
+            }
+            if is_stopped {
                 return Err(LoadError::Stopped);
             }
-            if running.keys.len() < self.shared.limits.at_once.get() && !running.keys.contains(&key) {
+            if is_free {
                 running.keys.insert(key.clone());
                 return Ok(Permit { compiler: self, key });
             }

@@ -19,6 +19,8 @@ use crate::reply::Problem;
 
 /// The bytes of a fresh token, before it is spelled.
 const TOKEN_BYTES: usize = 32;
+/// Event streams and requests that wait for a job, at once for one token.
+const LISTENERS: usize = 1_000;
 /// Header by which browsers say from where a page asks.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 /// What every token begins with.
@@ -42,6 +44,7 @@ pub(crate) struct Holder {
     is_named: bool,
     pub(crate) jobs: JobBounds,
     places: Arc<Semaphore>,
+    listeners: Arc<Semaphore>,
     rate: Option<DefaultDirectRateLimiter>,
 }
 
@@ -86,6 +89,7 @@ impl Gate {
             is_named: false,
             jobs: JobBounds::default(),
             places: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            listeners: Arc::new(Semaphore::new(LISTENERS)),
             rate: None,
         };
         Self {
@@ -206,6 +210,17 @@ impl Holder {
             Problem::too_many(text, Duration::from_secs(1))
         })
     }
+
+    /// Permit for one event stream, or for one request that waits for a job.
+    pub(crate) fn listen(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.listeners.clone().try_acquire_owned().map_err(|_| {
+            let text = format!(
+                "`{}` follows as much as it may: {LISTENERS} event streams and waits at once\n(close those that nobody reads)",
+                self.name
+            );
+            Problem::too_many(text, Duration::from_secs(1))
+        })
+    }
 }
 
 fn holder(token: &Token) -> Holder {
@@ -217,6 +232,7 @@ fn holder(token: &Token) -> Holder {
         is_named: true,
         jobs: JobBounds { count: token.jobs, bytes: token.job_quota.map(|size| size.0) },
         places: Arc::new(Semaphore::new(token.concurrency.min(Semaphore::MAX_PERMITS))),
+        listeners: Arc::new(Semaphore::new(LISTENERS)),
         rate: Some(RateLimiter::direct(Quota::per_second(rate).allow_burst(burst))),
     }
 }

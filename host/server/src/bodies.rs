@@ -22,6 +22,8 @@ use crate::server::Server;
 pub(crate) const SMALL: u64 = 64 << 10;
 /// The part of the budget that is kept for small bodies.
 const KEPT: u64 = 8;
+/// The part of the budget that is kept for large answers, so that requests do not shut out the answers of others.
+const FOR_ANSWERS: u64 = 4;
 /// The part of the budget that the large bodies of one token may take.
 const OF_ONE: u64 = 2;
 /// The longest that a request waits for its share.
@@ -39,16 +41,41 @@ pub(crate) struct Budget {
 #[derive(Default)]
 struct Taken {
     small: u64,
-    large: u64,
-    /// Those of large bodies, by the token whose they are.
+    requests: u64,
+    answers: u64,
+    /// Bytes of large requests by token.
     callers: HashMap<String, u64>,
+}
+
+/// Part of the budget that a body counts for.
+#[derive(Clone, Copy)]
+enum Part {
+    Small,
+    /// A request over [`SMALL`].
+    Request,
+    /// An answer over [`SMALL`].
+    Answer,
+}
+
+impl Taken {
+    fn all(&self) -> u64 {
+        self.small.saturating_add(self.requests).saturating_add(self.answers)
+    }
+
+    fn of(&mut self, part: Part) -> &mut u64 {
+        match part {
+            Part::Small => &mut self.small,
+            Part::Request => &mut self.requests,
+            Part::Answer => &mut self.answers,
+        }
+    }
 }
 
 /// Bytes taken from the budget; given back when dropped.
 pub(crate) struct Charge {
     budget: Arc<Budget>,
     bytes: u64,
-    is_large: bool,
+    part: Part,
     caller: Option<String>,
 }
 
@@ -59,13 +86,23 @@ impl Budget {
 
     /// Bytes in flight.
     pub(crate) fn used(&self) -> u64 {
-        let taken = self.lock();
-        taken.small + taken.large
+        self.lock().all()
     }
 
-    /// Bytes that there are.
-    pub(crate) fn most(&self) -> u64 {
-        self.most
+    /// The most bytes of one large request.
+    pub(crate) fn largest_request(most: u64) -> u64 {
+        most - most / KEPT - most / FOR_ANSWERS
+    }
+
+    /// Bytes that are missing for an answer of this size: beside all other bodies, or in the part that is kept for answers.
+    pub(crate) fn missing(&self, answer: u64) -> u64 {
+        let taken = self.lock();
+        // One answer is always let in, however large it may be.
+        if taken.answers == 0 || answer <= SMALL {
+            return 0;
+        }
+        let beside = self.most.saturating_sub(taken.small + taken.requests);
+        (taken.answers + answer).saturating_sub(beside.max(self.most / FOR_ANSWERS))
     }
 
     /// Bytes that are taken beyond the budget.
@@ -89,41 +126,41 @@ impl Budget {
 
     fn try_take(self: &Arc<Self>, bytes: u64, caller: Option<&str>) -> Option<Charge> {
         let mut taken = self.lock();
-        let all = taken.small.saturating_add(taken.large).saturating_add(bytes);
-        let kept = self.most / KEPT;
+        let all = taken.all().saturating_add(bytes);
         if bytes <= SMALL {
-            if all > self.most && taken.small.saturating_add(bytes) > kept {
+            if all > self.most && taken.small.saturating_add(bytes) > self.most / KEPT {
                 return None;
             }
         } else {
             let own = caller.and_then(|caller| taken.callers.get(caller)).copied().unwrap_or_default();
             // One body is always let in, however large it may be.
             let is_too_much = own > 0 && own.saturating_add(bytes) > self.most / OF_ONE;
-            if is_too_much || all > self.most || taken.large.saturating_add(bytes) > self.most - kept {
+            let requests = taken.requests.saturating_add(bytes);
+            if is_too_much || all > self.most || requests > Self::largest_request(self.most) {
                 return None;
             }
         }
-        Some(self.charged(&mut taken, bytes, caller))
+        Some(self.charged(&mut taken, bytes, Part::Request, caller))
     }
 
-    /// Takes bytes for what is in memory already, whether or not there are as many.
+    /// Takes bytes for an answer, which is in memory already, whether or not there are as many.
     pub(crate) fn charge(self: &Arc<Self>, bytes: u64) -> Charge {
-        self.charged(&mut self.lock(), bytes, None)
+        self.charged(&mut self.lock(), bytes, Part::Answer, None)
     }
 
-    fn charged(self: &Arc<Self>, taken: &mut Taken, bytes: u64, caller: Option<&str>) -> Charge {
-        let is_large = bytes > SMALL;
-        let caller = caller.filter(|_| is_large).map(str::to_owned);
-        *(if is_large { &mut taken.large } else { &mut taken.small }) += bytes;
+    fn charged(self: &Arc<Self>, taken: &mut Taken, bytes: u64, large: Part, caller: Option<&str>) -> Charge {
+        let part = if bytes > SMALL { large } else { Part::Small };
+        let caller = caller.filter(|_| bytes > SMALL).map(str::to_owned);
+        *taken.of(part) += bytes;
         if let Some(caller) = &caller {
             *taken.callers.entry(caller.clone()).or_default() += bytes;
         }
-        Charge { budget: self.clone(), bytes, is_large, caller }
+        Charge { budget: self.clone(), bytes, part, caller }
     }
 
     fn give_back(&self, charge: &Charge, bytes: u64) {
         let mut taken = self.lock();
-        *(if charge.is_large { &mut taken.large } else { &mut taken.small }) -= bytes;
+        *taken.of(charge.part) -= bytes;
         if let Some(caller) = &charge.caller
             && let Some(own) = taken.callers.get_mut(caller)
         {

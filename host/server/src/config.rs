@@ -12,6 +12,7 @@ use frond_app::size::show_size;
 use serde::{Deserialize, Serialize};
 
 use crate::auth::{digest, without_tokens};
+use crate::bodies::Budget;
 
 pub use jobs::{JobRole, Jobs};
 pub use tls::Tls;
@@ -359,11 +360,11 @@ impl Config {
             return refuse(format!("slots is more than {}: each is a thread", frond_run::MAX_SLOTS));
         }
         let largest = limits.query.0.max(limits.component.0);
-        if limits.bodies.0 / 8 * 7 < largest {
-            let least = show_size((largest / 7 + 1).saturating_mul(8));
+        if Budget::largest_request(limits.bodies.0) < largest {
+            let least = show_size((largest / 5 + 1).saturating_mul(8));
             return refuse(format!(
                 "limits.bodies is too little for one body of limits.query or limits.component\n\
-                 (give it {least} at least: an eighth is kept for small bodies)"
+                 (give it {least} at least: three eighths are kept for small bodies and for answers)"
             ));
         }
         match limits.headers.0 {

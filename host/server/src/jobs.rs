@@ -21,14 +21,14 @@ use std::time::Duration;
 use frond_jobs::processor::{Bell, Processor, Settings};
 use frond_jobs::store::chain;
 use frond_jobs::store::location::{Location, environment};
-use frond_jobs::{CountedStore, JobStore, LateStore, StoreError, Tally, postgres, sqlite};
+use frond_jobs::{CountedStore, JobStore, LateStore, Quotas, StoreError, Tally, postgres, sqlite};
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::feed::Feeds;
 use crate::apps::{AppView, Registry};
-use crate::config::{JobRole, Jobs as JobsConfig};
+use crate::config::{Config, JobRole, Jobs as JobsConfig, Token};
 
 /// How often what has expired is swept.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -47,6 +47,7 @@ pub(crate) struct Jobs {
     pub(crate) store: Arc<dyn JobStore>,
     pub(crate) bell: Bell,
     pub(crate) tally: Arc<Tally>,
+    quotas: Quotas,
     pub(crate) config: JobsConfig,
     pub(crate) slots: usize,
     feeds: Feeds,
@@ -57,15 +58,24 @@ pub(crate) struct Jobs {
     tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
 }
 
+/// Puts quotas in force: of each token, and of tokens that have none of their own.
+fn set_quotas(quotas: &Quotas, config: &Config) {
+    let own = |token: &Token| token.job_quota.map(|quota| (token.name.clone(), quota.0));
+    quotas.set(Some(config.jobs.token_quota.0), config.tokens.iter().filter_map(own).collect());
+}
+
 impl Jobs {
     /// Opens the store, and starts to work; nothing for a server without jobs. `state` is the folder for what it keeps.
     pub(crate) async fn start(
-        config: &JobsConfig,
+        config: &Config,
         state: &Path,
         apps: &Arc<Registry>,
         slots: usize,
         telemetry: &Telemetry,
     ) -> Result<Option<Self>, StoreError> {
+        let quotas = Quotas::default();
+        set_quotas(&quotas, config);
+        let config = &config.jobs;
         if config.role == JobRole::None {
             return Ok(None);
         }
@@ -85,12 +95,18 @@ impl Jobs {
             let workshop = Arc::new(work::Apps(apps.clone(), telemetry.clone()));
             tasks.push(tokio::spawn(announce(apps.changes(), bell.clone(), stopped.clone())));
             let (store, bell, tally) = (store.clone(), bell.clone(), tally.clone());
-            let processor = Processor { store, workshop, settings, bell, tally };
+            let quotas = quotas.clone();
+            let processor = Processor { store, workshop, settings, bell, tally, quotas };
             tasks.push(tokio::spawn(processor.run(stopped)));
         }
         let (feeds, merging) = (Feeds::default(), Semaphore::new(MERGING));
         let (config, tasks) = (config.clone(), std::sync::Mutex::new(tasks));
-        Ok(Some(Self { store, bell, tally, config, slots, feeds, merging, is_reached, stop, tasks }))
+        Ok(Some(Self { store, bell, tally, quotas, config, slots, feeds, merging, is_reached, stop, tasks }))
+    }
+
+    /// Puts the quotas of other settings in force.
+    pub(crate) fn reload(&self, config: &Config) {
+        set_quotas(&self.quotas, config);
     }
 
     /// True while the store answers.

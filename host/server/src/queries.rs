@@ -139,7 +139,7 @@ pub(crate) async fn events(
         if headers.contains_key(LAST_EVENT_ID) && recorded.is_over_before(from) {
             return Ok(nothing_more());
         }
-        return Ok(event_stream(recorded, from));
+        return Ok(event_stream(recorded, from, holder.listen()?));
     }
     let lines = stream::unfold((recorded, 0), |(recorded, from)| async move {
         let (events, _, _) = recorded.events(from, BATCH);
@@ -189,6 +189,10 @@ pub(crate) fn known(server: &Server, holder: &Holder, action: Action, id: &str) 
     responses((status = 200, description = "Events `query`, `app` and `missed`", content_type = "text/event-stream")),
     tag = "server"
 )]
-pub(crate) async fn news(State(server): State<Arc<Server>>, Extension(holder): Extension<Arc<Holder>>) -> Response {
-    crate::stream::news(server, holder)
+pub(crate) async fn news(
+    State(server): State<Arc<Server>>,
+    Extension(holder): Extension<Arc<Holder>>,
+) -> Result<Response, Problem> {
+    let permit = holder.listen()?;
+    Ok(crate::stream::news(server, holder, permit))
 }

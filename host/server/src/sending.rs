@@ -89,11 +89,9 @@ impl Sending {
     /// True if there is room for an answer, before it is begun. If there is none, the slowest readers are cut off, and the answer
     /// is to be asked for again: to keep it until they are gone would take what there is not.
     pub(crate) fn has_room(&self, bytes: u64) -> bool {
-        let used = self.budget.used();
-        // One answer is always let in, however large it may be.
-        let over = if used == 0 || bytes <= SMALL { 0 } else { (used + bytes).saturating_sub(self.budget.most()) };
-        self.cut_off(over);
-        over == 0
+        let missing = self.budget.missing(bytes);
+        self.cut_off(missing);
+        missing == 0
     }
 
     /// Cuts off the slowest readers until answers take no more than there is.

@@ -103,7 +103,7 @@ impl Starting {
         let apps = Registry::start(dir, crate::apps::Settings { state: state.clone(), ..settings }, host)?;
         let refused = |source| ServeError::Jobs { place: crate::jobs::place(&config.jobs, &state), source };
         let telemetry = Telemetry { metrics: Arc::new(Metrics::new()), traces: traces.map(Arc::new) };
-        let jobs = Jobs::start(&config.jobs, &state, &apps, threads.behind(), &telemetry).await.map_err(refused)?;
+        let jobs = Jobs::start(&config, &state, &apps, threads.behind(), &telemetry).await.map_err(refused)?;
         let server = Arc::new(Server::new(config, apps, threads, telemetry, jobs));
         Ok(Self { server, listener })
     }

@@ -92,6 +92,9 @@ impl Server {
             tracing::warn!(key, "changes with a restart, not with a reload");
         }
         self.admission.allow(config.limits.queries);
+        if let Some(jobs) = &self.jobs {
+            jobs.reload(&config);
+        }
         let settings = Settings { gate: Gate::new(&config), config };
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         Ok(())

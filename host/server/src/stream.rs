@@ -12,6 +12,7 @@ use frond_root::{Answer, QueryId};
 use frond_run::envelope::{Body, envelope};
 use futures_util::stream::{self, Stream, StreamExt};
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Interval;
@@ -37,9 +38,22 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Events that are sent at once.
 const BATCH: usize = 500;
 
+/// Event stream of one client, which holds its permit for as long as the client reads.
+pub(crate) fn followed<E>(
+    events: impl Stream<Item = Result<Event, E>> + Send + 'static,
+    permit: OwnedSemaphorePermit,
+) -> Response
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+{
+    streaming(events.inspect(move |_| {
+        let _held = &permit;
+    }))
+}
+
 /// Events as they come: a hint when to ask again if the stream breaks off, then the events, and a comment (heartbeat)
 /// whenever none came for a while.
-pub(crate) fn streaming<E>(events: impl Stream<Item = Result<Event, E>> + Send + 'static) -> Response
+fn streaming<E>(events: impl Stream<Item = Result<Event, E>> + Send + 'static) -> Response
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
 {
@@ -162,14 +176,13 @@ fn last(asked: &Asked, outcome: Option<Result<Answer, frond_run::RunError>>) -> 
 }
 
 /// A query's events from number `from` on, live until it ends.
-pub(crate) fn events(recorded: Arc<Recorded>, from: usize) -> Response {
-    streaming(stream::unfold(
-        Reader { recorded, next: from, queue: Vec::new().into_iter(), ended: false },
-        |mut reader| async move {
-            let event = reader.read().await?;
-            Some((Ok::<_, Infallible>(event), reader))
-        },
-    ))
+pub(crate) fn events(recorded: Arc<Recorded>, from: usize, permit: OwnedSemaphorePermit) -> Response {
+    let reader = Reader { recorded, next: from, queue: Vec::new().into_iter(), ended: false };
+    let events = stream::unfold(reader, |mut reader| async move {
+        let event = reader.read().await?;
+        Some((Ok::<_, Infallible>(event), reader))
+    });
+    followed(events, permit)
 }
 
 struct Reader {
@@ -224,13 +237,14 @@ impl Reader {
 }
 
 /// All queries and apps, as they change: a few times a second what is new, however much that was.
-pub(crate) fn news(server: Arc<Server>, holder: Arc<Holder>) -> Response {
+pub(crate) fn news(server: Arc<Server>, holder: Arc<Holder>, permit: OwnedSemaphorePermit) -> Response {
     let (seen, apps) = (server.recent.seen(holder.limited(Action::Read)), server.apps.changes());
     let watch = Watch { server, holder, apps, seen, tick: tokio::time::interval(NEWS), queue: VecDeque::new() };
-    streaming(stream::unfold(watch, |mut watch| async move {
+    let events = stream::unfold(watch, |mut watch| async move {
         let event = watch.next().await?;
         Some((Ok::<_, Infallible>(event), watch))
-    }))
+    });
+    followed(events, permit)
 }
 
 struct Watch {

@@ -68,7 +68,7 @@ fn config(works: bool) -> anyhow::Result<(String, Config)> {
     // Whoever may read the folder may do with its jobs what they like, whoever submitted them.
     let (token, lines) = fresh_token("local", Role::Admin);
     let known: Config = toml::from_str(&lines).context(Machine::new("a token could not be made"))?;
-    let unbounded = |token| Token { job_quota: Some(Jobs::default().quota), jobs: Some(u64::MAX), ..token };
+    let unbounded = |token| Token { jobs: Some(u64::MAX), ..token };
     let role = if works { JobRole::All } else { JobRole::Dispatcher };
     let usual = Config::default();
     let config = Config {
@@ -77,7 +77,7 @@ fn config(works: bool) -> anyhow::Result<(String, Config)> {
         watch: false,
         // One is left to queries, and there are none.
         slots: usual.slots + 1,
-        jobs: Jobs { role, lease: Time(LEASE), ..Jobs::default() },
+        jobs: Jobs { role, lease: Time(LEASE), token_quota: Jobs::default().quota, ..Jobs::default() },
         ..usual
     };
     Ok((token, config))

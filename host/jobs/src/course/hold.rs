@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::diary::Diary;
 use super::{Asked, Parted};
 use crate::job::JobId;
+use crate::quota::Meter;
 use crate::store::{CancelKind, JobStore, StoreError, Stored, Taken, cause, chain};
 
 /// How often events are written, and a lease that could not be renewed is tried again.
@@ -96,6 +97,17 @@ impl Hold {
                 }
                 done => return done,
             }
+        }
+    }
+
+    /// Counts bytes that are to be kept, and asks the store now and then whether the job's caller may have them.
+    ///
+    /// # Errors
+    /// [`StoreError::OverBound`] once it may not.
+    pub(super) async fn meters(&self, meter: &Meter, bytes: u64) -> Stored<()> {
+        match meter.adds(bytes) {
+            Some(caller) => meter.check(self.insist(|store| store.bytes_of(caller)).await?, bytes),
+            None => Ok(()),
         }
     }
 

@@ -1,22 +1,26 @@
 //! A job's journal: partials are accepted by the store before they count.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use frond_root::journal::{Journal, Keeping, Kept as Partial, Recalling};
 use frond_root::{Failure, FailureKind};
 
 use super::hold::Hold;
 use crate::job::JobId;
+use crate::quota::Meter;
 use crate::store::{Accepted, Outcome, StoreError};
 
 /// The journal of one job.
 pub(super) struct Kept {
     hold: Hold,
     id: JobId,
+    meter: Arc<Meter>,
 }
 
 impl Kept {
-    pub(super) fn new(hold: Hold, id: JobId) -> Self {
-        Self { hold, id }
+    pub(super) fn new(hold: Hold, id: JobId, meter: Arc<Meter>) -> Self {
+        Self { hold, id, meter }
     }
 }
 
@@ -29,6 +33,8 @@ fn failed(hold: &Hold, error: StoreError) -> Failure {
 impl Journal for Kept {
     fn keep(&self, partials: Vec<Partial>) -> Keeping {
         let (hold, id) = (self.hold.clone(), self.id);
+        let meter = self.meter.clone();
+        let bytes = partials.iter().map(|one| one.partial.len() as u64).sum();
         let results: Vec<Accepted> = partials
             .into_iter()
             .map(|one| Accepted {
@@ -40,6 +46,7 @@ impl Journal for Kept {
             .collect();
         Box::pin(async move {
             let epoch = hold.epoch();
+            hold.meters(&meter, bytes).await.map_err(|error| failed(&hold, error))?;
             let accepted = hold.insist(|store| store.accept(id, epoch, results.clone())).await;
             accepted.map(drop).map_err(|error| failed(&hold, error))
         })

@@ -8,14 +8,22 @@ use frond_root::{Content, Error, Notes, Partition, Plan, Unreadable};
 use super::Parted;
 use super::hold::Hold;
 use crate::job::JobId;
-use crate::store::{PartitionPage, PartitionRow, PartitionState, Place, Planned, PlannedPartition};
+use crate::quota::Meter;
+
+use crate::store::{PartitionPage, PartitionRow, PartitionState, Place, Planned, PlannedPartition, plan_bytes};
 use crate::work::Worker;
 
 /// Partitions read at once.
 const PAGE: u32 = 5_000;
 
 /// Writes a plan down, and which version of the app made it.
-pub(super) async fn kept(hold: &Hold, id: JobId, plan: &Plan, version: String) -> Result<Result<(), Error>, Parted> {
+pub(super) async fn kept(
+    hold: &Hold,
+    meter: &Meter,
+    id: JobId,
+    plan: &Plan,
+    version: String,
+) -> Result<Result<(), Error>, Parted> {
     let partitions: Result<Vec<_>, _> = plan.partitions().iter().map(planned).collect();
     let partitions = match partitions {
         Ok(partitions) => partitions,
@@ -23,6 +31,7 @@ pub(super) async fn kept(hold: &Hold, id: JobId, plan: &Plan, version: String) -
     };
     let planned = Planned { version, query: plan.query().cloned(), partitions };
     let epoch = hold.epoch();
+    hold.meters(meter, plan_bytes(&planned)).await?;
     hold.insist(|store| store.plan(id, epoch, planned.clone())).await?;
     Ok(Ok(()))
 }

@@ -98,6 +98,10 @@ impl JobStore for CountedStore {
         self.tally.of("get_of", self.store.get_of(id, caller).await)
     }
 
+    async fn bytes_of(&self, caller: &str) -> Stored<u64> {
+        self.tally.of("bytes_of", self.store.bytes_of(caller).await)
+    }
+
     async fn asked(&self, id: JobId) -> Stored<Asked> {
         self.tally.of("asked", self.store.asked(id).await)
     }

@@ -170,10 +170,10 @@ impl StoreError {
         )
     }
 
-    /// True when what was to be kept is the reason: the same again would be refused again.
+    /// True when what was to be kept, or whose it is, is the reason: another owner would be refused the same.
     #[must_use]
     pub(crate) fn is_about_content(&self) -> bool {
-        matches!(self, Self::TooLarge { .. } | Self::Unkeepable(_))
+        matches!(self, Self::TooLarge { .. } | Self::Unkeepable(_) | Self::OverBound(_))
     }
 }
 

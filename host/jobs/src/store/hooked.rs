@@ -48,6 +48,7 @@ hooked! {
     submit(job: NewJob) -> Submitted;
     get(id: JobId) -> Job;
     get_of(id: JobId, caller: &str) -> Job;
+    bytes_of(caller: &str) -> u64;
     asked(id: JobId) -> Asked;
     list(filter: &Filter, page: Page) -> Vec<Job>;
     take(owner: &str, apps: &Apps, lease: Duration) -> Option<Taken>;

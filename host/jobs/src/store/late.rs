@@ -51,6 +51,10 @@ impl JobStore for LateStore {
         self.opened()?.get_of(id, caller).await
     }
 
+    async fn bytes_of(&self, caller: &str) -> Stored<u64> {
+        self.opened()?.bytes_of(caller).await
+    }
+
     async fn asked(&self, id: JobId) -> Stored<Asked> {
         self.opened()?.asked(id).await
     }

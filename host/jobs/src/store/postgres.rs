@@ -210,6 +210,10 @@ impl JobStore for PostgresStore {
         reading!(self, Load::Little, |transaction| jobs::get_of(&transaction, id, caller))
     }
 
+    async fn bytes_of(&self, caller: &str) -> Stored<u64> {
+        reading!(self, Load::Little, |transaction| jobs::bytes_of(&transaction, caller))
+    }
+
     async fn asked(&self, id: JobId) -> Stored<Asked> {
         reading!(self, ROWS, |transaction| jobs::asked(&transaction, id))
     }

@@ -175,6 +175,11 @@ impl JobStore for SqliteStore {
         self.read(move |connection| jobs::get_of(connection, id, &caller)).await
     }
 
+    async fn bytes_of(&self, caller: &str) -> Stored<u64> {
+        let caller = caller.to_owned();
+        self.read(move |connection| jobs::bytes_of(connection, &caller)).await
+    }
+
     async fn asked(&self, id: JobId) -> Stored<Asked> {
         self.read(move |connection| jobs::asked(connection, id)).await
     }

@@ -1,5 +1,6 @@
 //! A processor, its apps and its store, in the test's own process.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +10,15 @@ use frond_jobs::clock::SetClock;
 use frond_jobs::processor::{Bell, Processor, Settings};
 use frond_jobs::sqlite::{Options, SqliteStore};
 use frond_jobs::store::{Bounds, Hook, HookedStore, Job, NewJob};
-use frond_jobs::{JobId, JobStore, NoVersion, Tally, Worker, Workshop};
+use frond_jobs::{JobId, JobStore, NoVersion, Quotas, Tally, Worker, Workshop};
 use frond_root::{Content, Error, Events, Failure, Floor, Notes, Plan, QueryId, Request, Root};
 use frond_testkit::{Merges, Script, Stage, plan, request};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// Bytes that the jobs of one caller may take.
+pub(crate) const QUOTA: u64 = 100_000;
 /// Longer than anything here takes: whoever waits longer hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -186,7 +189,9 @@ impl Running {
         let (bell, tally) = (Bell::default(), Arc::new(Tally::default()));
         let settings = Settings { lease, ..Settings::default() };
         let workshop = Arc::new(Apps(app));
-        let processor = Processor { store, workshop, settings, bell: bell.clone(), tally: tally.clone() };
+        let quotas = Quotas::default();
+        quotas.set(Some(QUOTA), BTreeMap::new());
+        let processor = Processor { store, workshop, settings, bell: bell.clone(), tally: tally.clone(), quotas };
         let (stop, stopped) = watch::channel(false);
         Self { bell, tally, stop, task: tokio::spawn(processor.run(stopped)) }
     }

@@ -12,5 +12,6 @@ mod kit;
 mod lapsing;
 mod lives;
 mod planning;
+mod quotas;
 mod so_far;
 mod waking;

@@ -10,6 +10,7 @@ on_both! {
     a_caller_finds_its_own_jobs_alone,
     keys_of_callers_are_apart,
     bounds_are_those_of_a_caller,
+    what_a_caller_has_is_counted,
     a_bound_says_when_there_is_room_again,
     what_is_deleted_makes_room,
     the_same_request_again_is_no_new_job,
@@ -51,6 +52,17 @@ async fn a_caller_finds_its_own_jobs_alone(bench: Bench) {
     store.sweep(at(5000)).await.unwrap();
     assert_eq!(store.get_of(id(1), "ann").await.unwrap().state, JobState::Expired);
     assert_eq!(name(&store.get_of(id(1), "bob").await), "not found");
+}
+
+async fn what_a_caller_has_is_counted(bench: Bench) {
+    let store = bench.store();
+    for (number, caller, bytes) in [(1, "ann", 100), (2, "ann", 20), (3, "bob", 3)] {
+        let query = Bytes::from(vec![b'q'; bytes]);
+        store.submit(NewJob { query, ..of(number, caller, Bounds::default()) }).await.unwrap();
+    }
+    for (caller, bytes) in [("ann", 120), ("bob", 3), ("eve", 0)] {
+        assert_eq!(store.bytes_of(caller).await.unwrap(), bytes, "{caller}");
+    }
 }
 
 async fn keys_of_callers_are_apart(bench: Bench) {

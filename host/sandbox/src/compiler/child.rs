@@ -12,6 +12,10 @@ use crate::engine::Tuning;
 use crate::inspect::{MAX_SIZE, Misfit, proposals};
 use crate::stop::clip;
 
+/// The most bytes of compiled code, which whoever loads it holds in memory. The largest known, a guest of componentize-py,
+/// has some 60 MB.
+pub(super) const MAX_CODE: u64 = 256 << 20;
+
 /// Last byte of the answer: compiled code.
 pub(super) const CODE: u8 = b'c';
 /// Last byte of the answer: the text of [`Misfit::Broken`].
@@ -75,6 +79,7 @@ fn confine(orders: Orders) -> io::Result<()> {
 fn answer(orders: Orders, bytes: &[u8]) -> (u8, Vec<u8>) {
     let tuning = Tuning { metered: orders.metered, frugal: orders.frugal };
     match compile(tuning, bytes) {
+        Ok(Ok(code)) if code.len() as u64 > MAX_CODE => (TOO_COSTLY, oversized(code.len()).into_bytes()),
         Ok(Ok(code)) => (CODE, code),
         Ok(Err(Misfit::Broken(why))) => (BROKEN, why.into_bytes()),
         Ok(Err(Misfit::TooCostly(why))) => (TOO_COSTLY, why.into_bytes()),
@@ -83,6 +88,13 @@ fn answer(orders: Orders, bytes: &[u8]) -> (u8, Vec<u8>) {
         Ok(Err(other)) => (BROKEN, other.to_string().into_bytes()),
         Err(why) => (ENGINE, why.into_bytes()),
     }
+}
+
+/// Message for compiled code over [`MAX_CODE`].
+fn oversized(size: usize) -> String {
+    format!(
+        "its compiled code has {size} bytes, and the limit is {MAX_CODE}\n(build it with optimisation, or leave out what it does not use)"
+    )
 }
 
 /// Validates a component, weighs it, and compiles it for engines of this tuning.

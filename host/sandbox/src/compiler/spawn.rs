@@ -10,15 +10,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-use super::child::{BROKEN, CODE, ENGINE, PROPOSALS, TOO_COSTLY, TOO_DEMANDING};
+use super::child::{BROKEN, CODE, ENGINE, MAX_CODE, PROPOSALS, TOO_COSTLY, TOO_DEMANDING};
 use super::{CompileLimits, Refusal};
 use crate::component::LoadError;
 use crate::engine::Tuning;
 use crate::inspect::Misfit;
 use crate::stop::clip;
 
-/// The most bytes of compiled code: 16 times the largest component.
-const MAX_CODE: u64 = 1 << 30;
 /// The most bytes of the child's stderr that are read.
 const MAX_STDERR: u64 = 16 << 10;
 /// The most threads of one compilation: each has memory of its own.

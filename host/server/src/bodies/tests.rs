@@ -25,10 +25,29 @@ fn what_is_taken_is_given_back() {
 fn large_bodies_leave_room_for_small_ones() {
     let budget = Budget::new(16 * MIB);
     let held: Vec<_> = (0..20).map_while(|_| is_taken(&budget, MIB, None)).collect();
-    assert_eq!(held.len(), 14);
+    assert_eq!(held.len(), 10);
+    let answers: Vec<_> = (0..4).map(|_| budget.charge(MIB)).collect();
     let small: Vec<_> = (0..1000).map_while(|_| is_taken(&budget, SMALL, None)).collect();
     assert_eq!(small.len() as u64, 2 * MIB / SMALL);
     assert!(is_taken(&budget, 1, None).is_none());
+    drop(answers);
+}
+
+#[test]
+fn requests_leave_a_part_to_large_answers() {
+    let budget = Budget::new(16 * MIB);
+    let held: Vec<_> = (0..20).map_while(|_| is_taken(&budget, MIB, None)).collect();
+    assert_eq!((held.len(), budget.missing(64 * MIB)), (10, 0), "one answer is always let in");
+    let mut answers = vec![budget.charge(5 * MIB)];
+    assert_eq!((budget.missing(MIB), budget.missing(2 * MIB)), (0, MIB));
+    // Small bodies may take what is left, and answers keep their part all the same.
+    let small: Vec<_> = (0..1000).map_while(|_| is_taken(&budget, SMALL, None)).collect();
+    assert_eq!(small.len() as u64, 2 * MIB / SMALL);
+    answers.clear();
+    answers.push(budget.charge(MIB));
+    assert_eq!((budget.missing(3 * MIB), budget.missing(4 * MIB)), (0, MIB));
+    drop(held);
+    assert_eq!(budget.missing(13 * MIB), 0, "and all that nobody else has");
 }
 
 #[test]
@@ -50,7 +69,7 @@ fn a_token_takes_half_at_most_and_one_body_in_any_case() {
     assert_eq!(held.len(), 8);
     assert!(is_taken(&budget, MIB, Some("bob")).is_some());
     drop(held);
-    let large = is_taken(&budget, 12 * MIB, Some("ann"));
+    let large = is_taken(&budget, 10 * MIB, Some("ann"));
     assert!(large.is_some());
     assert!(is_taken(&budget, MIB, Some("ann")).is_none());
 }
@@ -58,10 +77,10 @@ fn a_token_takes_half_at_most_and_one_body_in_any_case() {
 #[tokio::test]
 async fn who_waits_is_served_once_there_is_room() {
     let budget = Budget::new(16 * MIB);
-    let held = budget.take(14 * MIB, None).await;
+    let held = budget.take(10 * MIB, None).await;
     let waiting = tokio::spawn({
         let budget = budget.clone();
-        async move { drop(budget.take(14 * MIB, None).await) }
+        async move { drop(budget.take(10 * MIB, None).await) }
     });
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());

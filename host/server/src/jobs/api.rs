@@ -154,7 +154,9 @@ pub(crate) async fn get(
         time = Some(read.ok_or_else(wrong)?);
     }
     let job = theirs(jobs, &holder, Action::Read, &id).await?;
-    let job = follow::ended_within(jobs, job, time.unwrap_or(Duration::ZERO)).await?;
+    let time = time.unwrap_or(Duration::ZERO);
+    let _permit = if time.is_zero() { None } else { Some(holder.listen()?) };
+    let job = follow::ended_within(jobs, job, time).await?;
     Ok(Json(view(jobs, job).await))
 }
 
@@ -191,7 +193,7 @@ pub(crate) async fn events(
         return Err(StoreError::Expired(job.id).into());
     }
     if wants_stream(&headers) {
-        return Ok(follow::stream(jobs, &job, &headers));
+        return follow::stream(jobs, &job, &headers, &holder);
     }
     Ok(follow::lines(jobs.store.clone(), job.id))
 }

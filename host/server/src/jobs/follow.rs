@@ -12,14 +12,16 @@ use frond_jobs::{JobId, JobStore, StoreError};
 use futures_util::{TryStreamExt, stream};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::Jobs;
 use super::feed::{Feeds, Follower};
+use crate::auth::Holder;
 use crate::params::LINES;
 use crate::queries::LAST_EVENT_ID;
-use crate::reply::nothing_more;
-use crate::stream::streaming;
+use crate::reply::{Problem, nothing_more};
+use crate::stream::followed;
 
 /// The longest that one request waits.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
@@ -50,17 +52,23 @@ pub(super) fn lines(store: Arc<dyn JobStore>, id: JobId) -> Response {
 }
 
 /// The job's events after the one that its client knows, or the word that there are no more.
-pub(super) fn stream(jobs: &Jobs, job: &Job, headers: &HeaderMap) -> Response {
+pub(super) fn stream(jobs: &Jobs, job: &Job, headers: &HeaderMap, holder: &Holder) -> Result<Response, Problem> {
     let last = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match last {
-        Some(last) if job.state.is_ended() && last >= job.events => nothing_more(),
-        last => live(&jobs.feeds, jobs.store.clone(), job, last.unwrap_or(0)),
+        Some(last) if job.state.is_ended() && last >= job.events => Ok(nothing_more()),
+        last => Ok(live(&jobs.feeds, jobs.store.clone(), job, last.unwrap_or(0), holder.listen()?)),
     }
 }
 
 /// The job's events after the number `after`, as a stream that goes on until the job has ended. If the store fails, the
 /// stream breaks off without an `end`: the client comes again with `Last-Event-ID`, and misses nothing.
-pub(super) fn live(feeds: &Feeds, store: Arc<dyn JobStore>, job: &Job, after: u64) -> Response {
+pub(super) fn live(
+    feeds: &Feeds,
+    store: Arc<dyn JobStore>,
+    job: &Job,
+    after: u64,
+    permit: OwnedSemaphorePermit,
+) -> Response {
     let follower = Follower { feed: feeds.of(&store, job), store, id: job.id, after };
     let pages = stream::try_unfold(Some(follower), |follower| async move {
         let Some(mut follower) = follower else { return Ok(None) };
@@ -71,7 +79,7 @@ pub(super) fn live(feeds: &Feeds, store: Arc<dyn JobStore>, job: &Job, after: u6
         }))
     });
     let events = pages.map_ok(|events| stream::iter(events.into_iter().map(Ok::<_, StoreError>))).try_flatten();
-    streaming(events)
+    followed(events, permit)
 }
 
 fn broken(id: JobId, error: &StoreError) {

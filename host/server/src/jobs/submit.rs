@@ -173,6 +173,9 @@ async fn accept(
     let (id, fresh) = (submitted.job.id, submitted.fresh);
     let mut preferences = Preferences::of(headers);
     preferences.wait = preferences.wait.map(|wait| wait.min(LONGEST));
+    // A wait is a preference: a caller that follows as much as it may is answered at once.
+    let permit = preferences.wait.and_then(|_| holder.listen().ok());
+    preferences.wait = preferences.wait.filter(|_| permit.is_some());
     let job = ended_within(jobs, submitted.job, preferences.wait.unwrap_or_default()).await?;
     let done = !fresh || job.state.is_ended();
     let mut response = Json(view(jobs, job).await).into_response();

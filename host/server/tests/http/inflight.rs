@@ -6,6 +6,7 @@ use bytes::Bytes;
 use frond_server::Config;
 use frond_server::config::{Size, Time};
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
@@ -17,7 +18,7 @@ use crate::raw::{Raw, status};
 fn narrow() -> Config {
     let mut config = config();
     config.limits.bodies = Size(1 << 20);
-    (config.limits.query, config.limits.component) = (Size(800 << 10), Size(800 << 10));
+    (config.limits.query, config.limits.component) = (Size(600 << 10), Size(600 << 10));
     config
 }
 
@@ -38,21 +39,21 @@ fn padded(bytes: usize) -> String {
 async fn a_large_body_waits_for_room_before_it_is_read() {
     let served = Served::with(narrow()).await;
     let mut first = Raw::to(&served).await;
-    first.send(head(700 << 10)).await;
+    first.send(head(600 << 10)).await;
     // It is asked for its body: its place is taken.
     first.until("HTTP/1.1 100 Continue\r\n\r\n").await;
-    assert!(served.metric("frond_bodies_bytes", &[]).await >= f64::from(700 << 10));
+    assert!(served.metric("frond_bodies_bytes", &[]).await >= f64::from(600 << 10));
     let mut second = Raw::to(&served).await;
-    second.send(head(700 << 10)).await;
+    second.send(head(600 << 10)).await;
     // Small ones are let past both.
     for _ in 0..20 {
         served.ask("caller", by_key(&["ok"])).await.expect(200);
     }
     assert!(served.metric("frond_bodies_bytes", &[]).await < f64::from(1 << 20), "the second has none");
-    first.send(padded(700 << 10)).await;
+    first.send(padded(600 << 10)).await;
     assert!(first.until("\"count\":1").await.contains("200 OK"));
     second.until("HTTP/1.1 100 Continue\r\n\r\n").await;
-    second.send(padded(700 << 10)).await;
+    second.send(padded(600 << 10)).await;
     assert!(second.until("\"count\":1").await.contains("200 OK"));
     served.until("frond_bodies_bytes", &[], |bytes| bytes < 100_000.0).await;
 }
@@ -61,7 +62,7 @@ async fn a_large_body_waits_for_room_before_it_is_read() {
 async fn who_finds_no_room_is_told_so() {
     let served = Served::with(narrow()).await;
     let mut first = Raw::to(&served).await;
-    first.send(head(700 << 10)).await;
+    first.send(head(600 << 10)).await;
     first.until("HTTP/1.1 100 Continue\r\n\r\n").await;
     let mut second = Raw::to(&served).await;
     // One that does not say how large it is may be as large as any.
@@ -97,4 +98,38 @@ async fn a_client_that_reads_nothing_is_cut_off() {
     }
     served.until("frond_http_connections_closed_total", &["slow-reader"], |closed| closed == 2.0).await;
     served.until("frond_bodies_bytes", &[], |bytes| bytes < 100_000.0).await;
+}
+
+/// A client of HTTP/2, and its requests for the news.
+async fn listeners(served: &Served, count: usize) -> (http2::SendRequest<Full<Bytes>>, Vec<http::Response<Incoming>>) {
+    let tcp = TcpStream::connect(served.address()).await.unwrap();
+    let client = http2::Builder::new(TokioExecutor::new());
+    let (mut sender, connection) = client.handshake(TokioIo::new(tcp)).await.unwrap();
+    tokio::spawn(connection);
+    let mut replies = Vec::new();
+    for _ in 0..count {
+        let request = http::Request::get(format!("{}/v1/events", served.url)).body(Full::default()).unwrap();
+        within(sender.ready()).await.unwrap();
+        replies.push(within(sender.send_request(request)).await.unwrap());
+    }
+    (sender, replies)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_token_has_so_many_event_streams_at_once() {
+    let served = Served::new().await;
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        let (sender, replies) = listeners(&served, 100).await;
+        assert!(replies.iter().all(|reply| reply.status() == 200));
+        held.push((sender, replies));
+    }
+    let (_sender, refused) = listeners(&served, 1).await;
+    assert_eq!(refused[0].status(), 429);
+    served.get("/healthz").await.expect(200);
+    held.clear();
+    // A place is free once the server knows that its client has gone.
+    while listeners(&served, 1).await.1[0].status() != 200 {
+        tokio::task::yield_now().await;
+    }
 }

@@ -79,6 +79,11 @@ async fn has_room(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>)
     within_bounds(new, &had_of(&app, caller.as_ref())?, UnixMs(time.count("now")?))
 }
 
+/// Bytes that a caller's jobs take.
+pub(super) async fn bytes_of(transaction: &Transaction<'_>, caller: &str) -> Stored<u64> {
+    row(transaction, CALLER_HAS, &[&caller]).await?.map_or(Ok(0), |row| row.count("bytes"))
+}
+
 /// The job of an earlier request with the same key.
 async fn known(transaction: &Transaction<'_>, new: &NewJob) -> Stored<Option<JobId>> {
     let Some(key) = &new.idempotency else {

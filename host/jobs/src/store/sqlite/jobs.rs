@@ -57,6 +57,13 @@ pub(super) fn submit(connection: &Connection, new: &NewJob, now: UnixMs) -> Stor
     Ok(Submitted { job: get(connection, new.id)?, fresh: true })
 }
 
+/// Bytes that a caller's jobs take.
+pub(super) fn bytes_of(connection: &Connection, caller: &str) -> Stored<u64> {
+    let mut select = connection.prepare_cached(CALLER_HAS)?;
+    let mut rows = select.query([caller])?;
+    rows.next()?.map_or(Ok(0), |row| row.count("bytes"))
+}
+
 /// What the app and the caller of a new job have.
 fn had(connection: &Connection, new: &NewJob) -> Stored<Had> {
     if new.bounds == Bounds::default() {

@@ -169,7 +169,8 @@ async fn a_stream_breaks_off_where_its_store_fails() {
     let bench = Bench::new().await;
     bench.write(&["{}", "{}"]).await;
     let job = bench.own.get(bench.id).await.unwrap();
-    let response = super::super::follow::live(&bench.feeds, bench.store.clone(), &job, 1);
+    let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+    let response = super::super::follow::live(&bench.feeds, bench.store.clone(), &job, 1, permit);
     bench.fails.store(true, Ordering::SeqCst);
     let body = axum::body::to_bytes(response.into_body(), 1 << 20).await;
     assert!(body.is_err(), "the stream ends as if the job had: {body:?}");
