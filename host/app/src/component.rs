@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::error::{AppError, Complaint, Place};
+use crate::error::{AppError, Complaint, Location};
 use crate::manifest::{ComponentTable, Text};
 
 #[cfg(test)]
@@ -25,9 +25,9 @@ pub struct Component {
     /// The command that builds it, run in the app's folder.
     pub build: Option<String>,
     /// Where its file is named.
-    pub at: Place,
-    pin_at: Option<Place>,
-    build_at: Option<Place>,
+    pub at: Location,
+    pin_at: Option<Location>,
+    build_at: Option<Location>,
     app: PathBuf,
 }
 
@@ -69,7 +69,7 @@ impl Component {
             path: path.to_path_buf(),
             sha256: None,
             build: None,
-            at: Place { file: path.into(), line: 0, key: String::new() },
+            at: Location { file: path.into(), line: 0, key: String::new() },
             pin_at: None,
             build_at: None,
             app: path.parent().unwrap_or(Path::new("")).to_path_buf(),
@@ -136,7 +136,7 @@ impl Component {
     }
 
     /// Where its build command is written, if it has one.
-    pub(crate) fn build_at(&self) -> Option<&Place> {
+    pub(crate) fn build_at(&self) -> Option<&Location> {
         self.build_at.as_ref()
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// Where something is written.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct Location {
     /// The `frond.toml`, as its app was named.
     pub file: Arc<Path>,
     /// The line, from 1; 0 for the file as a whole.
@@ -16,7 +16,7 @@ pub struct Place {
     pub key: String,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file.display())?;
         if self.line > 0 {
@@ -73,7 +73,7 @@ pub enum AppError {
     #[error("{at}: {complaint}")]
     Manifest {
         /// Where it is written.
-        at: Place,
+        at: Location,
         /// What is wrong with it.
         complaint: Complaint,
         /// The system's reason, where there is one.
@@ -112,7 +112,7 @@ impl AppError {
 /// Who named a piece of input, and so where its errors point: a place in `frond.toml`, or nothing but the caller.
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
-    Written(Place),
+    Written(Location),
     Caller,
 }
 

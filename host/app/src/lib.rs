@@ -32,7 +32,7 @@ mod testing;
 
 pub use app::App;
 pub use component::Component;
-pub use error::{AppError, Place};
+pub use error::{AppError, Location};
 pub use grants::{Directory, Grants, HostPattern, HttpGrant, Ports};
 pub use limits::{CallLimits, Limits};
 pub use manifest::{Share, Size, Time};

@@ -12,7 +12,7 @@ use frond_root::{Floor, MergeOrder, PartitionKey};
 
 use crate::app::{App, resolve};
 use crate::component::{Component, under};
-use crate::error::{AppError, Complaint, Place};
+use crate::error::{AppError, Complaint, Location};
 use crate::grants::Grants;
 use crate::limits::Limits;
 use crate::manifest::Text;
@@ -127,7 +127,7 @@ impl Package {
     pub fn app(self) -> Result<App, AppError> {
         let file: Arc<Path> = under(&self.dir, "frond.toml").into();
         let lacks = |section: &str| AppError::Manifest {
-            at: Place { file: file.clone(), line: 1, key: String::new() },
+            at: Location { file: file.clone(), line: 1, key: String::new() },
             complaint: Complaint::new(
                 format!("there is no [{section}] section"),
                 "an app has at least the sections [leaf], [merge] and [source]",

@@ -9,7 +9,7 @@ use frond_root::plan::{MAX_PARTITIONS, light_enough};
 use frond_root::{Error, Notes, Partition, PartitionKey};
 
 use crate::app::App;
-use crate::error::{AppError, Complaint, Origin, Place};
+use crate::error::{AppError, Complaint, Location, Origin};
 use crate::size::show_size;
 
 pub(crate) mod caller;
@@ -34,7 +34,7 @@ pub use content::reopen;
 pub use cut::{MAX_PIECE, MIN_PIECE, PIECES_PER_SLOT, auto_piece};
 pub use files::MAX_MADE;
 pub use inputs::Inputs;
-use inputs::Stop;
+use inputs::SearchCancel;
 pub use pieces::{CutMode, PieceSize};
 pub use range::{STEPS_PER_SLOT, auto_step};
 pub use stdin::{MAX_STDIN, STDIN_PIECE};
@@ -58,7 +58,7 @@ pub enum Source {
         /// Where files may be cut.
         cut: CutMode,
         /// Where the globs are written.
-        at: Place,
+        at: Location,
     },
     /// What the caller pipes in, cut into pieces.
     Stdin {
@@ -76,7 +76,7 @@ pub enum Source {
         /// How many numbers a piece has, at least 1; `None` is automatic.
         step: Option<u64>,
         /// Where the step is written, or else the start.
-        at: Place,
+        at: Location,
     },
     /// Whatever partitions the query brings with it.
     Query,
@@ -126,7 +126,7 @@ pub struct Listed {
     /// Its weight, at least 1; `None` weighs its bytes.
     pub weight: Option<u64>,
     /// Where its content is written.
-    pub at: Place,
+    pub at: Location,
 }
 
 /// A listed partition's content.

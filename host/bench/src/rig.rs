@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use frond_root::flow::{self, Cancel, Root};
-use frond_root::runner::{Covered, Merging};
+use frond_root::flow::{self, Cancel, Services};
+use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{Answer, Events, LeafRunner, Listener, Merger, Partition, Plan, Request, Usage};
 use frond_sandbox::{Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
 use tokio::runtime::Runtime;
@@ -100,7 +100,7 @@ impl Rig {
                 Arc::new(MergeHost(Guests::new(self.sandbox.clock(), self.plugin.clone(), limits)))
             }
         };
-        let root = Root {
+        let root = Services {
             runner: Arc::new(leaves) as Arc<dyn LeafRunner>,
             merger,
             events: Events::new(listeners),
@@ -122,7 +122,7 @@ struct NativeMerge(Fold);
 
 impl NativeMerge {
     /// Off the runtime's threads, where a large fold would hold up the gather.
-    fn fold(&self, partials: Vec<Bytes>) -> Merging {
+    fn fold(&self, partials: Vec<Bytes>) -> MergeFuture {
         let fold = self.0;
         let small = partials.iter().map(Bytes::len).sum::<usize>() < 64 << 10;
         Box::pin(async move {
@@ -140,11 +140,11 @@ impl NativeMerge {
 }
 
 impl Merger for NativeMerge {
-    fn merge(&self, _: Bytes, partials: Vec<Bytes>, _: Instant) -> Merging {
+    fn merge(&self, _: Bytes, partials: Vec<Bytes>, _: Instant) -> MergeFuture {
         self.fold(partials)
     }
 
-    fn finish(&self, _: Bytes, merged: Option<Bytes>, _: Covered, _: Instant) -> Merging {
+    fn finish(&self, _: Bytes, merged: Option<Bytes>, _: Covered, _: Instant) -> MergeFuture {
         Box::pin(async move { Ok((merged.unwrap_or_default(), Usage::default())) })
     }
 }

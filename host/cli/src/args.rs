@@ -25,7 +25,7 @@ mod test;
 pub use bench::{BenchArgs, ProfileBy};
 pub use compile::CompileArgs;
 pub use doctor::DoctorArgs;
-pub use inspect::{InspectArgs, Shown};
+pub use inspect::{InspectArgs, OutputMode};
 pub use jobs::{
     CancelArgs, DeleteArgs, JobsArgs, JobsVerb, ListArgs, RedriveArgs, Remote, ResultArgs, ShowArgs, SubmitArgs,
     WatchArgs,

@@ -6,18 +6,18 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use frond_sandbox::profile::Sampling;
 use frond_test::case::Call;
-use frond_test::measure::Measured;
+use frond_test::measure::Measurement;
 use frond_test::profile::{hottest, speedscope};
 use frond_test::{Case, Suite, Tester, tester};
 use serde::Serialize;
 
-use crate::args::{BenchArgs, ProfileBy, Shown};
+use crate::args::{BenchArgs, OutputMode, ProfileBy};
 use crate::exit::Exit;
 use crate::loading;
 use crate::out::print;
 use crate::show::bench as show;
-use crate::show::look::Look;
 use crate::show::progress::Mode;
+use crate::show::style::TermStyle;
 
 /// The largest partition that is measured, in bytes.
 const MAX_INPUT: u64 = 1 << 30;
@@ -26,9 +26,9 @@ const MAX_INPUT: u64 = 1 << 30;
 struct Report<'a> {
     version: u32,
     package: &'a str,
-    measured: &'a [Measured],
+    measured: &'a [Measurement],
     #[serde(skip_serializing_if = "Option::is_none")]
-    other: Option<&'a [Measured]>,
+    other: Option<&'a [Measurement]>,
 }
 
 /// Runs the verb.
@@ -44,10 +44,10 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
         None => None,
     };
     match args.format {
-        Shown::Text => {
-            print(show::table(&tester.package.name, &measured, other.as_deref(), Look::stdout()).as_bytes())?;
+        OutputMode::Text => {
+            print(show::table(&tester.package.name, &measured, other.as_deref(), TermStyle::stdout()).as_bytes())?;
         }
-        Shown::Json => {
+        OutputMode::Json => {
             let package = tester.package.name.as_str();
             let report = Report { version: 1, package, measured: &measured, other: other.as_deref() };
             print(format!("{}\n", serde_json::to_string(&report)?).as_bytes())?;
@@ -72,8 +72,8 @@ fn profile(args: &BenchArgs, tester: &Tester, case: &Case, file: &Path) -> anyho
         false => profile.firefox.clone(),
     };
     std::fs::write(file, bytes).with_context(|| format!("cannot write `{}`", file.display()))?;
-    if args.format == Shown::Text {
-        let text = show::hottest(&case.name, &profile, &hottest(&profile)?, Look::stdout());
+    if args.format == OutputMode::Text {
+        let text = show::hottest(&case.name, &profile, &hottest(&profile)?, TermStyle::stdout());
         print(format!("{text}the profile is in {}\n", file.display()).as_bytes())?;
     }
     Ok(())
@@ -110,7 +110,7 @@ fn cases(args: &BenchArgs, tester: &Tester) -> anyhow::Result<Vec<Case>> {
     Ok(cases)
 }
 
-fn measure(tester: &Tester, cases: &[Case], runs: u64) -> anyhow::Result<Vec<Measured>> {
+fn measure(tester: &Tester, cases: &[Case], runs: u64) -> anyhow::Result<Vec<Measurement>> {
     let one = |case: &Case| tester.measure(case, runs).with_context(|| format!("case `{}`", case.name));
     cases.iter().map(one).collect()
 }

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use crate::args::{DoctorArgs, Language, Shown};
+use crate::args::{DoctorArgs, Language, OutputMode};
 use crate::exit::Exit;
 use crate::out::print;
-use crate::show::look::Look;
 use crate::show::page::{Line, Page, Tone};
+use crate::show::style::TermStyle;
 use crate::show::text::pad;
 
 mod folder;
@@ -69,8 +69,8 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Exit> {
     let languages: Vec<_> = languages.into_iter().map(Readiness::new).collect();
     let report = Report { version: 1, machine: machine::examine()?, languages };
     let text = match args.format {
-        Shown::Text => shown(&report, Look::stdout()),
-        Shown::Json => serde_json::to_string(&report)? + "\n",
+        OutputMode::Text => shown(&report, TermStyle::stdout()),
+        OutputMode::Json => serde_json::to_string(&report)? + "\n",
     };
     print(text.as_bytes())?;
     // The first is Rust, or the one that was asked for.
@@ -78,7 +78,7 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Exit> {
     Ok(if ready { Exit::Whole } else { Exit::Failed })
 }
 
-fn shown(report: &Report, look: Look) -> String {
+fn shown(report: &Report, look: TermStyle) -> String {
     let mut page = Page::new(look);
     for one in &report.languages {
         let (tone, verdict) = if one.ready { (Tone::Good, "ready") } else { (Tone::Warn, "not ready") };

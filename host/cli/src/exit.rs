@@ -39,9 +39,9 @@ pub enum Exit {
 /// What neither the command line nor the app can be blamed for. As a context, it makes an error end with [`Exit::Bug`].
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Machine(pub(crate) String);
+pub(crate) struct MachineFault(pub(crate) String);
 
-impl Machine {
+impl MachineFault {
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }

@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::out::print;
 use crate::record;
 use crate::show::explain;
-use crate::show::look::Look;
+use crate::show::style::TermStyle;
 use crate::show::text::{MAX_KEY, sanitise};
 
 /// Runs the verb.
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<Exit> {
     if args.html {
         html(args)?;
     } else {
-        let text = explain::file(&args.file, Look::stdout())?;
+        let text = explain::file(&args.file, TermStyle::stdout())?;
         print(text.as_bytes())?;
     }
     Ok(Exit::Whole)

@@ -6,8 +6,8 @@ use std::io::Cursor;
 use crate::explain::Sheet;
 use crate::record::read_from;
 use crate::show::explain::explain;
-use crate::show::look::Look;
 use crate::show::model::Builder;
+use crate::show::style::TermStyle;
 
 /// Bytes as a recording, explained in the terminal and as a page.
 pub fn recording(bytes: &[u8]) {
@@ -18,7 +18,7 @@ pub fn recording(bytes: &[u8]) {
     });
     match ending {
         Ok(ending) => {
-            let text = explain(&builder.build(), ending, Look::plain(80));
+            let text = explain(&builder.build(), ending, TermStyle::plain(80));
             assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
         }
         Err(error) => assert!(!error.to_string().contains(|c: char| c.is_control() && c != '\n'), "{error}"),

@@ -15,10 +15,10 @@ use frond_sandbox::inspect::report::{Mismatch, MismatchKind};
 use frond_sandbox::inspect::{Misfit, Report, digest, report};
 use frond_sandbox::{LoadError, Plugin, Role, Sandbox, Settings};
 
-use crate::args::{InspectArgs, Shown};
-use crate::exit::{Exit, Machine};
+use crate::args::{InspectArgs, OutputMode};
+use crate::exit::{Exit, MachineFault};
 use crate::out::{print, warn};
-use crate::show::look::Look;
+use crate::show::style::TermStyle;
 
 /// Runs the verb.
 ///
@@ -32,11 +32,11 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
         looked.push(look(target, sandbox.as_ref())?);
     }
     let text = match args.format {
-        Shown::Text => view::view(&looked, Look::stdout()).into_bytes(),
-        Shown::Json => envelope::envelope(&looked)?,
+        OutputMode::Text => view::view(&looked, TermStyle::stdout()).into_bytes(),
+        OutputMode::Json => envelope::envelope(&looked)?,
     };
     print(&text)?;
-    Ok(if looked.iter().all(Looked::fits) { Exit::Whole } else { Exit::Failed })
+    Ok(if looked.iter().all(InspectedFile::fits) { Exit::Whole } else { Exit::Failed })
 }
 
 /// A file to look at.
@@ -49,7 +49,7 @@ struct Target {
 }
 
 /// One file, looked at.
-struct Looked {
+struct InspectedFile {
     path: PathBuf,
     named: Vec<Role>,
     size: u64,
@@ -72,7 +72,7 @@ enum Compiled {
     Refused,
 }
 
-impl Looked {
+impl InspectedFile {
     /// True when it can be what it is wanted for.
     fn fits(&self) -> bool {
         let Ok(report) = &self.report else { return false };
@@ -128,17 +128,17 @@ fn unreadable(path: &Path) -> String {
 fn sandbox(of: &Limits) -> anyhow::Result<Sandbox> {
     let all = [of.leaf, of.merge, of.split].map(|call| limits(&call, of.partition));
     let settings = Settings { slots: 1, limits: all.to_vec(), cache: cache_dir(), compiler: frond_run::compiler() };
-    load::sandbox(settings).context(Machine::new("the sandbox could not be started"))
+    load::sandbox(settings).context(MachineFault::new("the sandbox could not be started"))
 }
 
-fn look(target: Target, sandbox: Option<&Sandbox>) -> anyhow::Result<Looked> {
+fn look(target: Target, sandbox: Option<&Sandbox>) -> anyhow::Result<InspectedFile> {
     let Target { path, named, limits, component } = target;
     let bytes = match read(&path) {
         Ok(bytes) => bytes,
         Err(LoadError::Misfit(misfit)) => {
             let size = if let Misfit::TooLarge { size } = misfit { size } else { 0 };
             let (digest, compiled) = (None, Compiled::NoUse);
-            return Ok(Looked { path, named, size, digest, report: Err(misfit), compiled, limits });
+            return Ok(InspectedFile { path, named, size, digest, report: Err(misfit), compiled, limits });
         }
         Err(LoadError::Unreadable(error)) => {
             return Err(anyhow::Error::new(error).context(unreadable(&path)));
@@ -154,7 +154,7 @@ fn look(target: Target, sandbox: Option<&Sandbox>) -> anyhow::Result<Looked> {
         (Ok(report), Some(sandbox)) => compile(report, &bytes, sandbox, limits.fuel.is_some())?,
         (Err(_), Some(_)) => Compiled::NoUse,
     };
-    Ok(Looked { size: bytes.len() as u64, digest: Some(digest(&bytes)), path, named, report, compiled, limits })
+    Ok(InspectedFile { size: bytes.len() as u64, digest: Some(digest(&bytes)), path, named, report, compiled, limits })
 }
 
 /// Compiles and links what fits by its types; what does not, gets no compiler to see.
@@ -176,7 +176,7 @@ fn compile(report: &mut Report, bytes: &[u8], sandbox: &Sandbox, metered: bool) 
             }
             Ok(Compiled::Refused)
         }
-        Err(other) => Err(anyhow::Error::new(other).context(Machine::new("it could not be compiled"))),
+        Err(other) => Err(anyhow::Error::new(other).context(MachineFault::new("it could not be compiled"))),
     }
 }
 

@@ -17,12 +17,12 @@ use self::client::Client;
 use self::job::{Job, List};
 use self::local::Local;
 pub(crate) use self::trouble::Trouble;
-use crate::args::{CancelArgs, DeleteArgs, JobsArgs, JobsVerb, ListArgs, RedriveArgs, ShowArgs, Shown};
+use crate::args::{CancelArgs, DeleteArgs, JobsArgs, JobsVerb, ListArgs, OutputMode, RedriveArgs, ShowArgs};
 use crate::exit::Exit;
 use crate::out::{self, print, stdout_is_terminal};
 use crate::query::runtime;
 use crate::show::jobs;
-use crate::show::look::{Look, MAX_WIDTH};
+use crate::show::style::{MAX_WIDTH, TermStyle};
 
 /// Runs the verb.
 ///
@@ -69,13 +69,13 @@ async fn list(client: &Client, args: &ListArgs) -> anyhow::Result<Exit> {
     }
     query.extend(args.after.iter().map(|id| ("after", id.to_string())));
     let told = client.json::<List>(Method::GET, &["v1", "jobs"], &query).await?;
-    if args.format == Shown::Json {
+    if args.format == OutputMode::Json {
         return line(&told.text);
     }
     // What is piped is for other programs, which have no width.
-    let look = Look::stdout();
+    let look = TermStyle::stdout();
     let width = if stdout_is_terminal() { look.width } else { MAX_WIDTH };
-    print(jobs::table(&told.value.jobs, unix_ms(), Look { width, ..look }).as_bytes())?;
+    print(jobs::table(&told.value.jobs, unix_ms(), TermStyle { width, ..look }).as_bytes())?;
     match told.value.next {
         Some(next) => errln!("there may be more (--after {next}, or a higher --limit)"),
         None if told.value.jobs.is_empty() => errln!("there are no such jobs"),
@@ -87,9 +87,9 @@ async fn list(client: &Client, args: &ListArgs) -> anyhow::Result<Exit> {
 async fn show(client: &Client, args: &ShowArgs) -> anyhow::Result<Exit> {
     let told = client.job(args.id).await?;
     match args.format {
-        Shown::Json => line(&told.text),
-        Shown::Text => {
-            print(jobs::whole(&told.value, unix_ms(), Look::stdout()).as_bytes())?;
+        OutputMode::Json => line(&told.text),
+        OutputMode::Text => {
+            print(jobs::whole(&told.value, unix_ms(), TermStyle::stdout()).as_bytes())?;
             Ok(Exit::Whole)
         }
     }

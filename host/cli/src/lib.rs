@@ -28,7 +28,7 @@ mod token;
 
 use anyhow::Context;
 use args::{Cli, Verb};
-use exit::{Exit, Machine};
+use exit::{Exit, MachineFault};
 use frond_app::AppError;
 use frond_jobs::StoreError;
 use frond_run::RunError;
@@ -46,7 +46,7 @@ const MAX_TEXT: usize = 16 << 10;
 /// # Errors
 /// What stopped it before it could end by itself.
 pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
-    Machine::check_address_space()?;
+    MachineFault::check_address_space()?;
     // As much as leaf threads step back: health checks and queries of a server go first.
     let nice = if matches!(cli.verb, Verb::Serve(_)) { 5 } else { 0 };
     frond_run::compile_in_children(SELF.into(), nice).map_err(anyhow::Error::msg)?;
@@ -66,7 +66,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Verb::RunTest(args) => run_test::run(args),
         Verb::Compile(args) => {
             let answer = frond_run::compile_as_child(args.orders(), std::io::stdin())
-                .context(Machine::new("the component could not be compiled"))?;
+                .context(MachineFault::new("the component could not be compiled"))?;
             out::print(&answer)?;
             Ok(Exit::Whole)
         }
@@ -100,7 +100,7 @@ pub fn report(error: &anyhow::Error) -> Exit {
     };
     match app {
         Some(wrong) if wrong.is_query() => Exit::InvalidQuery,
-        _ if error.is::<Machine>() => Exit::Bug,
+        _ if error.is::<MachineFault>() => Exit::Bug,
         _ => Exit::Usage,
     }
 }

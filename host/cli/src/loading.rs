@@ -9,8 +9,8 @@ use frond_run::load::Tell;
 use frond_run::{Loading, RunError};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::show::look;
 use crate::show::progress::Mode;
+use crate::show::style;
 use crate::show::text::sanitise;
 
 /// Small components are compiled before anyone has read that they are, in bytes.
@@ -39,7 +39,7 @@ pub(crate) fn loaded<T>(mode: Mode, load: impl FnOnce(Tell<'_>) -> Result<T, Run
 
 fn compiling(path: &Path, size: u64) -> Option<ProgressBar> {
     let text = format!("compiling {} ({}); it is kept for the next time", shown(path), show_size(size));
-    if !look::stderr_is_drawable() {
+    if !style::stderr_is_drawable() {
         if size >= LARGE {
             errln!("{text}");
         }

@@ -18,7 +18,7 @@ use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, poll};
 use terminal_size::{Height, Width, terminal_size_of};
 
-use crate::exit::Machine;
+use crate::exit::MachineFault;
 use escape::Escaper;
 
 mod escape;
@@ -115,7 +115,7 @@ fn is_gone(written: io::Result<()>) -> anyhow::Result<bool> {
     match written {
         Ok(()) => Ok(false),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
-        Err(error) => Err(error).context(Machine::new("the answer could not be written")),
+        Err(error) => Err(error).context(MachineFault::new("the answer could not be written")),
     }
 }
 

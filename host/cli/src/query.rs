@@ -15,14 +15,14 @@ use frond_run::laws::Laws;
 use frond_run::{Question, Wired, ask, envelope, request, usual_slots, wire};
 use tokio::runtime::Runtime;
 
-use self::capture::Planned;
+use self::capture::PlanCell;
 use crate::args::{Format, QueryArgs};
-use crate::exit::{Exit, Machine};
+use crate::exit::{Exit, MachineFault};
 use crate::loading;
 use crate::out;
 use crate::record::Recorder;
-use crate::show::look::Look;
 use crate::show::progress::{Mode, Progress};
+use crate::show::style::TermStyle;
 use crate::show::summary::{Extras, Verdict, notes, summary};
 use crate::show::totals::Totals;
 use crate::signals;
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &QueryArgs) -> anyhow::Result<Exit> {
     out::warn(warnings);
     let request = promises(args, &app, &query, slots);
     let views = Views::open(args)?;
-    let planned = Planned::default();
+    let planned = PlanCell::default();
     let answer = ask_it(&runtime, args, &wired, request, &views, &planned);
     // A guest that is stuck in unbounded host work would otherwise hold the process up at its end.
     runtime.shutdown_background();
@@ -62,7 +62,7 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
         .worker_threads(2)
         .enable_all()
         .build()
-        .context(Machine::new("the runtime could not be started"))
+        .context(MachineFault::new("the runtime could not be started"))
 }
 
 fn slots(args: &QueryArgs) -> usize {
@@ -113,7 +113,7 @@ fn ask_it(
     wired: &Wired,
     request: Request,
     views: &Views,
-    planned: &Planned,
+    planned: &PlanCell,
 ) -> anyhow::Result<Answer> {
     let cancel = Cancel::default();
     cancel_on_interrupt(cancel.clone())?;
@@ -157,13 +157,13 @@ fn finish(args: &QueryArgs, answer: &Answer, views: &Views, wired: &Wired) -> an
             written: written.as_ref(),
             recorded: args.record.as_deref(),
         };
-        out::message(&summary(Verdict::from(answer), extras, Look::stderr()));
+        out::message(&summary(Verdict::from(answer), extras, TermStyle::stderr()));
     } else if args.progress != Mode::Json {
-        out::message(&notes(answer.coverage(), Look::stderr()));
+        out::message(&notes(answer.coverage(), TermStyle::stderr()));
     }
     if let (Some(recorder), Some(path)) = (&views.recorder, &args.record) {
         let kept = recorder.finish();
-        kept.with_context(|| Machine::new(format!("the recording `{}` is incomplete", path.display())))?;
+        kept.with_context(|| MachineFault::new(format!("the recording `{}` is incomplete", path.display())))?;
     }
     let seen = args.stats || out::stderr_is_terminal();
     if !matches!(args.progress, Mode::None | Mode::Json) && (seen || laws == Laws::Broken) {

@@ -8,8 +8,8 @@ use frond_test::capture::{self, Replay};
 use crate::args::ReplayArgs;
 use crate::exit::Exit;
 use crate::out::print;
-use crate::show::look::Look;
 use crate::show::replay;
+use crate::show::style::TermStyle;
 
 /// Runs the verb.
 ///
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
 fn replay_one(args: &ReplayArgs, folder: &Path) -> anyhow::Result<bool> {
     let kept = Replay::read(folder, args.component.as_deref())?;
     let trial = kept.run(args.component.is_some())?;
-    print(replay::replayed(&kept.capture, &trial, Look::stdout()).as_bytes())?;
+    print(replay::replayed(&kept.capture, &trial, TermStyle::stdout()).as_bytes())?;
     if let Some(package) = &args.as_case {
         let written = kept.as_case(package);
         let file = written.with_context(|| format!("cannot write a case to `{}`", package.display()))?;

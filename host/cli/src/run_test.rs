@@ -1,6 +1,6 @@
 //! `frond run-test`: the runner of a guest crate's own tests, for `cargo test` and nextest.
 
-mod passed;
+mod terminal_filter;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use frond_sandbox::program::{Console, Program, Sink};
 use frond_sandbox::{LoadError, Settings};
 
 use crate::args::RunTestArgs;
-use crate::exit::{Exit, Machine};
+use crate::exit::{Exit, MachineFault};
 use crate::out;
 use crate::query::runtime;
-use crate::show::look::Look;
 use crate::show::page::{Line, Page, Tone};
+use crate::show::style::TermStyle;
 use crate::show::trouble::of_interest;
-use passed::Passed;
+use terminal_filter::TerminalFilter;
 
 /// How long a program may run when nobody says: what hangs shall not hang forever.
 const TIME: Duration = Duration::from_secs(60);
@@ -38,13 +38,15 @@ pub(crate) fn run(args: &RunTestArgs) -> anyhow::Result<Exit> {
     let (of, time) = limits_of_tests()?;
     let call = limits(&of, Limits::default().partition);
     let named = |error: LoadError| match error {
-        LoadError::Engine(_) => anyhow::Error::new(error).context(Machine::new("the program could not be compiled")),
+        LoadError::Engine(_) => {
+            anyhow::Error::new(error).context(MachineFault::new("the program could not be compiled"))
+        }
         other => anyhow!("`{}`: {other}", args.file.display()),
     };
     let bytes = read(&args.file).map_err(named)?;
     let cache = cache_dir().map(|dir| dir.join("tests"));
     let sandbox = load::sandbox(Settings { slots: 1, limits: vec![call], cache, compiler: frond_run::compiler() })
-        .context(Machine::new("the sandbox could not be started"))?;
+        .context(MachineFault::new("the sandbox could not be started"))?;
     let program = Program::load(&sandbox, &bytes, of.fuel.is_some()).map_err(named)?;
     if program.origin() == Origin::Compiled {
         sandbox.prune_cache(KEPT);
@@ -67,7 +69,8 @@ pub(crate) fn run(args: &RunTestArgs) -> anyhow::Result<Exit> {
 }
 
 fn console(args: &RunTestArgs) -> Console {
-    let sink = |is_terminal: bool, to: Sink| -> Sink { if is_terminal { Box::new(Passed::new(to)) } else { to } };
+    let sink =
+        |is_terminal: bool, to: Sink| -> Sink { if is_terminal { Box::new(TerminalFilter::new(to)) } else { to } };
     let name = args.file.file_name().map_or_else(|| "test".to_owned(), |name| name.to_string_lossy().into_owned());
     let of_the_harness = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok().filter(|name| name.starts_with("RUST_TEST_"))?, value.into_string().ok()?))
@@ -117,7 +120,7 @@ fn variable<T>(name: &str, parse: impl Fn(&str) -> Result<T, String>) -> anyhow:
 
 /// Why the program was stopped: the slug, the message, where it was, and what may help.
 fn stopped(failure: &Failure, hint: Option<&str>) -> String {
-    let mut page = Page::new(Look::stderr());
+    let mut page = Page::new(TermStyle::stderr());
     page.blank();
     let head = Line::new().tone(Tone::Bad, "stopped: ").put(format!("{}: {}", failure.kind, failure.message));
     page.wrapped(4, head);

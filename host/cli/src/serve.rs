@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use self::log::Log;
 use crate::args::{ServeArgs, ServeRole};
-use crate::exit::{Exit, Machine};
+use crate::exit::{Exit, MachineFault};
 use crate::out::print;
 use crate::show::text::{plural, sanitise};
 use crate::signals::Endings;
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
     let config = Overrides::of(args).read(args.config.as_deref())?;
     config.check()?;
     if args.print_config {
-        let text = toml::to_string(&config).context(Machine::new("the settings could not be written"))?;
+        let text = toml::to_string(&config).context(MachineFault::new("the settings could not be written"))?;
         print(text.as_bytes())?;
         return Ok(Exit::Whole);
     }
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context(Machine::new("the runtime could not be started"))?;
+        .context(MachineFault::new("the runtime could not be started"))?;
     let cut_off = runtime.block_on(serve(args, config, &log))?;
     // A guest that is stuck in host work would hold the process up at its end.
     runtime.shutdown_background();
@@ -127,7 +127,7 @@ struct Signals {
 
 impl Signals {
     fn new() -> anyhow::Result<Self> {
-        let hangup = signal(SignalKind::hangup()).context(Machine::new("signals cannot be heard"))?;
+        let hangup = signal(SignalKind::hangup()).context(MachineFault::new("signals cannot be heard"))?;
         Ok(Self { endings: Endings::new()?, hangup })
     }
 

@@ -10,11 +10,11 @@
 pub mod bench;
 pub mod explain;
 pub(crate) mod jobs;
-pub mod look;
 pub mod model;
 pub mod page;
 pub mod progress;
 pub mod replay;
+pub mod style;
 pub mod summary;
 pub mod tests;
 pub mod text;

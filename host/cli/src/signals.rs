@@ -7,7 +7,7 @@ use std::thread;
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::exit::Machine;
+use crate::exit::MachineFault;
 
 /// Signals that ask for an end.
 pub(crate) struct Endings {
@@ -22,7 +22,7 @@ impl Endings {
     /// # Errors
     /// A machine that does not let signals be heard.
     pub(crate) fn new() -> anyhow::Result<Self> {
-        Self::heard(false).context(Machine::new("interrupts could not be taken over"))
+        Self::heard(false).context(MachineFault::new("interrupts could not be taken over"))
     }
 
     fn heard(hangup: bool) -> io::Result<Self> {
@@ -71,7 +71,7 @@ pub(crate) fn at_each_ending(act: impl Fn() + Send + 'static) -> anyhow::Result<
         };
         thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(hear))
     };
-    start().map(|_: thread::JoinHandle<()>| ()).context(Machine::new("interrupts could not be taken over"))
+    start().map(|_: thread::JoinHandle<()>| ()).context(MachineFault::new("interrupts could not be taken over"))
 }
 
 fn unless_ignored(kind: SignalKind) -> io::Result<Option<Signal>> {

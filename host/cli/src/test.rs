@@ -7,15 +7,15 @@ use std::time::Instant;
 
 use anyhow::Context;
 use frond_run::laws::{self, Laws};
-use frond_test::{Case, LawTried, Suite, Tester, Tried, Verdict, bless, junit, tester};
+use frond_test::{Case, CaseResult, LawResult, Suite, Tester, Verdict, bless, junit, tester};
 use serde::Serialize;
 
-use crate::args::{Shown, TestArgs};
-use crate::exit::{Exit, Machine};
+use crate::args::{OutputMode, TestArgs};
+use crate::exit::{Exit, MachineFault};
 use crate::loading;
 use crate::out::print;
-use crate::show::look::Look;
 use crate::show::progress::Mode;
+use crate::show::style::TermStyle;
 use crate::show::tests::{self as show, Sums};
 
 /// Runs the verb.
@@ -40,7 +40,7 @@ fn once(args: &TestArgs) -> anyhow::Result<Exit> {
     let suite = Suite::read(&dir, args.filter.as_deref())
         .with_context(|| format!("cannot read the cases in `{}`", dir.join("cases").display()))?;
     let tester = loading::loaded(Mode::Auto, |tell| Tester::load(package, tell))?;
-    let out = Out { text: args.format == Shown::Text, look: Look::stdout() };
+    let out = Out { text: args.format == OutputMode::Text, look: TermStyle::stdout() };
     out.say(&show::head(&tester.package.name, suite.cases.len(), out.look))?;
     if suite.cases.is_empty() {
         errln!("{}", no_cases(&dir, args));
@@ -65,7 +65,7 @@ fn once(args: &TestArgs) -> anyhow::Result<Exit> {
 /// Where text goes, if it is wanted.
 struct Out {
     text: bool,
-    look: Look,
+    look: TermStyle,
 }
 
 impl Out {
@@ -74,7 +74,7 @@ impl Out {
     }
 }
 
-fn try_cases(args: &TestArgs, tester: &Tester, suite: &Suite, out: &Out) -> anyhow::Result<Vec<Tried>> {
+fn try_cases(args: &TestArgs, tester: &Tester, suite: &Suite, out: &Out) -> anyhow::Result<Vec<CaseResult>> {
     let mut all = Vec::new();
     let width = suite.cases.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     for (name, case) in &suite.cases {
@@ -107,9 +107,9 @@ fn no_cases(dir: &Path, args: &TestArgs) -> String {
 }
 
 /// Whether the laws hold is kept beside the compiled code, so that queries can say when nobody has checked them.
-fn remember(tester: &Tester, args: &TestArgs, tried: &[LawTried]) {
-    let unchecked = tried.iter().any(LawTried::is_unchecked);
-    let whole = args.filter.is_none() && !unchecked && tried.iter().any(LawTried::holds);
+fn remember(tester: &Tester, args: &TestArgs, tried: &[LawResult]) {
+    let unchecked = tried.iter().any(LawResult::is_unchecked);
+    let whole = args.filter.is_none() && !unchecked && tried.iter().any(LawResult::holds);
     let (true, Some(key)) = (whole || tried.iter().any(|one| one.broken.is_some()), tester.laws_key()) else {
         return;
     };
@@ -123,18 +123,19 @@ fn remember(tester: &Tester, args: &TestArgs, tried: &[LawTried]) {
 struct Report<'a> {
     version: u32,
     package: &'a str,
-    cases: &'a [Tried],
-    laws: &'a [LawTried],
+    cases: &'a [CaseResult],
+    laws: &'a [LawResult],
     sums: &'a Sums,
 }
 
-fn report(args: &TestArgs, name: &str, cases: &[Tried], laws: &[LawTried], sums: &Sums) -> anyhow::Result<()> {
-    if args.format == Shown::Json {
+fn report(args: &TestArgs, name: &str, cases: &[CaseResult], laws: &[LawResult], sums: &Sums) -> anyhow::Result<()> {
+    if args.format == OutputMode::Json {
         let report = Report { version: 1, package: name, cases, laws, sums };
         print(format!("{}\n", serde_json::to_string(&report)?).as_bytes())?;
     }
     if let Some(path) = &args.junit {
-        let xml = junit::junit(name, cases, laws).context(Machine::new("the outcome could not be written as XML"))?;
+        let xml =
+            junit::junit(name, cases, laws).context(MachineFault::new("the outcome could not be written as XML"))?;
         std::fs::write(path, xml).with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     Ok(())

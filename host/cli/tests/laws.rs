@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use frond_app::{App, Cut, Inputs, PieceSize};
-use frond_root::runner::{Covered, Merging};
-use frond_root::{Answer, Cancel, Events, LeafRunner, Merger, Partition, Plan, Request, Root, Usage, flow};
+use frond_root::runner::{Covered, MergeFuture};
+use frond_root::{Answer, Cancel, Events, LeafRunner, Merger, Partition, Plan, Request, Services, Usage, flow};
 use frond_sandbox::{Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -87,11 +87,11 @@ fn limits() -> Limits {
 struct Bare(MergeHost);
 
 impl Merger for Bare {
-    fn merge(&self, query: Bytes, partials: Vec<Bytes>, until: tokio::time::Instant) -> Merging {
+    fn merge(&self, query: Bytes, partials: Vec<Bytes>, until: tokio::time::Instant) -> MergeFuture {
         self.0.merge(query, partials, until)
     }
 
-    fn finish(&self, _: Bytes, merged: Option<Bytes>, _: Covered, _: tokio::time::Instant) -> Merging {
+    fn finish(&self, _: Bytes, merged: Option<Bytes>, _: Covered, _: tokio::time::Instant) -> MergeFuture {
         Box::pin(async move { Ok((merged.unwrap(), Usage::default())) })
     }
 }
@@ -110,7 +110,8 @@ impl Guest {
 
     fn run(&self, query: &str, partitions: Vec<Partition>, slots: usize, merger: Arc<dyn Merger>) -> Bytes {
         let request = Request { deadline: DEADLINE, slots, ..Request::new("law", query.to_owned()) };
-        let root = Root { runner: self.runners[slots - 1].clone(), merger, events: Events::default(), journal: None };
+        let root =
+            Services { runner: self.runners[slots - 1].clone(), merger, events: Events::default(), journal: None };
         let plan = async { Plan::new(partitions) };
         match RIG.runtime.block_on(flow::run(request, plan, root, Cancel::default())).unwrap() {
             Answer::Complete { body, .. } => body,

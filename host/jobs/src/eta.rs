@@ -10,7 +10,7 @@
 use serde::Serialize;
 
 use crate::job::{JobState, UnixMs};
-use crate::store::{Job, Past};
+use crate::store::{Job, PastJob};
 
 /// So many partitions, and this part of all, must be in before a job's own pace counts.
 const ENOUGH: (u64, u64) = (5, 10);
@@ -46,7 +46,7 @@ pub enum Basis {
 ///
 /// # Errors
 /// The reason, in words.
-pub fn eta(job: &Job, history: &[Past], slots: usize, now: UnixMs) -> Result<Eta, &'static str> {
+pub fn eta(job: &Job, history: &[PastJob], slots: usize, now: UnixMs) -> Result<Eta, &'static str> {
     if job.state.is_ended() {
         return Err("it has ended");
     }
@@ -77,7 +77,7 @@ fn by_pace(job: &Job, settled: u64, ran: u64, slots: usize) -> Eta {
     Eta { p50_ms: p50 as u64, p90_ms: p90 as u64, basis: Basis::Progress }
 }
 
-fn by_history(job: &Job, history: &[Past], ran: u64) -> Option<Eta> {
+fn by_history(job: &Job, history: &[PastJob], ran: u64) -> Option<Eta> {
     let mut rates: Vec<f64> = history.iter().map(|past| past.run_ms as f64 / past.weight.max(1) as f64).collect();
     // Before there is a plan, a job weighs what others did.
     let typical = median(history.iter().map(|past| past.weight as f64).collect())?;

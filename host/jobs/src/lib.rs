@@ -17,22 +17,22 @@
 
 pub mod account;
 pub mod clock;
-mod course;
 pub mod eta;
+mod excluded;
 pub mod job;
+mod job_run;
 mod migrations;
 pub mod partial;
 pub mod processor;
 mod quota;
 pub mod store;
-mod unable;
 pub mod work;
 
 pub use job::{End, IllegalMove, JobId, JobState, Move, UnixMs};
-pub use processor::{Bell, Processor};
+pub use processor::{Processor, Wakeup};
 pub use quota::Quotas;
 #[cfg(feature = "postgres")]
 pub use store::postgres;
 pub use store::sqlite;
 pub use store::{CountedStore, Job, JobStore, LateStore, StoreError, Tally};
-pub use work::{NoVersion, Worker, Workshop};
+pub use work::{AppProvider, AppVersion, NoVersion};

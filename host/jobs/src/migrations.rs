@@ -3,7 +3,7 @@
 
 use refinery::{Migration, Runner};
 
-use crate::store::{StoreError, Stored, cause};
+use crate::store::{StoreError, StoreResult, cause};
 
 /// Where refinery keeps which versions were applied.
 pub(crate) const TABLE: &str = "refinery_schema_history";
@@ -29,13 +29,13 @@ pub(crate) const POSTGRES: [(&str, &str); 5] = [
 ];
 
 /// What brings a database to the latest version. It keeps no lock of its own: the caller must.
-pub(crate) fn runner(files: &[(&str, &str)]) -> Stored<Runner> {
+pub(crate) fn runner(files: &[(&str, &str)]) -> StoreResult<Runner> {
     let migrations: Result<Vec<_>, _> = files.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect();
     Ok(Runner::new(&migrations.map_err(|error| StoreError::Other(cause(error)))?))
 }
 
 /// Refuses a database of a version that these files do not reach.
-pub(crate) fn check(files: &[(&str, &str)], found: i64) -> Stored<()> {
+pub(crate) fn check(files: &[(&str, &str)], found: i64) -> StoreResult<()> {
     let known = latest(files);
     match u32::try_from(found).unwrap_or(u32::MAX) {
         found if found > known => Err(StoreError::Newer { found, known }),

@@ -8,7 +8,7 @@ use frond_root::{Events, Failure};
 use tokio::time::{Duration, Instant};
 
 use crate::store::{Job, JobStore, StoreError};
-use crate::work::Worker;
+use crate::work::AppVersion;
 
 /// Bytes of partials read at once.
 const BATCH: u64 = 8 << 20;
@@ -28,7 +28,7 @@ pub enum PartialError {
 
 /// An answer made of what was accepted so far.
 #[derive(Clone, Debug)]
-pub struct SoFar {
+pub struct PartialAnswer {
     /// What `finish` made of it.
     pub body: Bytes,
     /// The share of the planned weight that is in it.
@@ -42,7 +42,7 @@ pub struct SoFar {
 ///
 /// # Errors
 /// See [`PartialError`].
-pub async fn so_far(store: &dyn JobStore, job: &Job, worker: &dyn Worker) -> Result<SoFar, PartialError> {
+pub async fn so_far(store: &dyn JobStore, job: &Job, worker: &dyn AppVersion) -> Result<PartialAnswer, PartialError> {
     let asked = store.asked(job.id).await?;
     let request = worker.request(&asked.query);
     let root = worker.root(Events::default());
@@ -77,7 +77,7 @@ pub async fn so_far(store: &dyn JobStore, job: &Job, worker: &dyn Worker) -> Res
     let partials = folding.partials;
     let body = folding.finish(covered).await?;
     let fraction = if counts.weight == 0 { 0.0 } else { share(covered.covered, counts.weight) };
-    Ok(SoFar { body, fraction, partials })
+    Ok(PartialAnswer { body, fraction, partials })
 }
 
 /// Partials on their way into one answer.

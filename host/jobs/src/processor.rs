@@ -8,11 +8,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::course::{Asked, Course, Parted};
+use crate::excluded::ExcludedVersions;
+use crate::job_run::{Exit, JobRun, TakeStart};
 use crate::quota::Quotas;
-use crate::store::{Able, Apps, JobStore, StoreError, Stored, Taken, Tally, chain};
-use crate::unable::Unable;
-use crate::work::Workshop;
+use crate::store::{JobFilter, JobStore, RunnableJobs, StoreError, StoreResult, TakenJob, Tally, chain};
+use crate::work::AppProvider;
 
 /// Owners in a row that a job may lose without a result, unless the processor is told otherwise.
 pub const LIVES: u32 = 5;
@@ -47,9 +47,9 @@ impl Default for Settings {
 /// Wake-up of a processor by those who submit and cancel in its process. A ring is heard by every listener, also by one
 /// that is busy while it rings.
 #[derive(Clone, Default)]
-pub struct Bell(watch::Sender<()>);
+pub struct Wakeup(watch::Sender<()>);
 
-impl Bell {
+impl Wakeup {
     /// There is news in the store.
     pub fn ring(&self) {
         self.0.send_replace(());
@@ -66,11 +66,11 @@ pub struct Processor {
     /// Where they are.
     pub store: Arc<dyn JobStore>,
     /// What runs them.
-    pub workshop: Arc<dyn Workshop>,
+    pub workshop: Arc<dyn AppProvider>,
     /// How.
     pub settings: Settings,
     /// Rung when there is news.
-    pub bell: Bell,
+    pub bell: Wakeup,
     /// Counts the jobs that it loses.
     pub tally: Arc<Tally>,
     /// Bytes that callers may keep in the store.
@@ -82,7 +82,7 @@ impl Processor {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut jobs = JoinSet::new();
         let mut bell = self.bell.listen();
-        let unable = Unable::default();
+        let unable = ExcludedVersions::default();
         loop {
             self.take_all(&mut jobs, &unable, &stop).await;
             tokio::select! {
@@ -95,27 +95,27 @@ impl Processor {
         while jobs.join_next().await.is_some() {}
     }
 
-    async fn take_all(&self, jobs: &mut JoinSet<()>, unable: &Unable, stop: &watch::Receiver<bool>) {
+    async fn take_all(&self, jobs: &mut JoinSet<()>, unable: &ExcludedVersions, stop: &watch::Receiver<bool>) {
         while jobs.len() < self.settings.at_once && !*stop.borrow() {
             // Before the job is taken: its lease has begun by then, and no ring for it is missed.
-            let asked = Asked { at: Instant::now(), bell: self.bell.listen() };
+            let asked = TakeStart { at: Instant::now(), bell: self.bell.listen() };
             match self.take(unable).await {
                 Ok(Some(taken)) => {
-                    let course = Course::new(self, taken, asked, unable.clone(), stop.clone());
+                    let course = JobRun::new(self, taken, asked, unable.clone(), stop.clone());
                     let tally = self.tally.clone();
                     jobs.spawn(async move {
                         let id = course.id();
                         match course.run().await {
                             Ok(state) => tracing::info!(job = %id, %state, "job ended"),
-                            Err(Parted::Stopped) => tracing::info!(job = %id, "job given back"),
-                            Err(Parted::Fenced) => {
+                            Err(Exit::Stopped) => tracing::info!(job = %id, "job given back"),
+                            Err(Exit::Fenced) => {
                                 tally.lose();
                                 tracing::warn!(job = %id, "job lost to another processor");
                             }
-                            Err(Parted::Store(error)) => {
+                            Err(Exit::Store(error)) => {
                                 tracing::error!(job = %id, error = chain(&error), "job left alone");
                             }
-                            Err(Parted::Lapsed) => {
+                            Err(Exit::Lapsed) => {
                                 tally.lose();
                                 tracing::error!(job = %id, "job left alone: its lease could not be renewed in time");
                             }
@@ -133,7 +133,7 @@ impl Processor {
         }
     }
 
-    async fn take(&self, unable: &Unable) -> Stored<Option<Taken>> {
+    async fn take(&self, unable: &ExcludedVersions) -> StoreResult<Option<TakenJob>> {
         let apps = self.workshop.apps();
         if apps.is_empty() {
             return Ok(None);
@@ -143,9 +143,9 @@ impl Processor {
                 let unable = unable.versions();
                 let versions = self.workshop.versions();
                 let versions = versions.into_iter().filter(|version| !unable.contains(version)).collect();
-                Apps::Able(Able { apps, versions, unable })
+                JobFilter::Runnable(RunnableJobs { apps, versions, unable })
             }
-            false => Apps::Only(apps),
+            false => JobFilter::Only(apps),
         };
         self.store.take(&self.settings.owner, &apps, self.settings.lease).await
     }

@@ -22,7 +22,7 @@ pub mod sqlite;
 mod submission;
 mod types;
 
-pub use accounts::{Past, Swept, Usage};
+pub use accounts::{PastJob, SweepReport, Usage};
 pub use counted::{CountedStore, Tally};
 #[cfg(feature = "postgres")]
 pub(crate) use error::TimedOut;
@@ -31,16 +31,16 @@ pub use error::{Cause, StoreError, chain};
 pub use hooked::{Hook, HookedStore};
 pub use late::LateStore;
 pub(crate) use rules::plan_bytes;
-pub use sharing::{Able, Artifact};
-pub use submission::{Bounds, Idempotency, NewJob, OverBound, Submitted};
+pub use sharing::{Artifact, RunnableJobs};
+pub use submission::{Bounds, Idempotency, NewJob, OverBound, Submission};
 pub use types::{
-    Accepted, AcceptedNow, Apps, Asked, CancelKind, Counts, Ended, EventPage, Filter, Job, JobResult, News, Outcome,
-    Page, Partial, PartitionPage, PartitionRow, PartitionState, Place, Planned, PlannedPartition, ResultInfo, Taken,
-    Told,
+    AcceptReport, CancelKind, Counts, EventBatch, EventPage, Filter, Job, JobEnd, JobFilter, JobQuery, JobResult,
+    LeaseNews, Locator, Outcome, Page, Partial, PartitionPage, PartitionPlan, PartitionResult, PartitionRow,
+    PartitionState, PlanRecord, ResultInfo, TakenJob,
 };
 
 /// A store's answer.
-pub type Stored<T> = Result<T, StoreError>;
+pub type StoreResult<T> = Result<T, StoreError>;
 
 /// The durable store of jobs.
 ///
@@ -66,23 +66,23 @@ pub trait JobStore: Send + Sync {
     /// # Errors
     /// [`StoreError::KeyReused`] when the key was used for a request with another fingerprint; [`StoreError::OverBound`]
     /// for a fresh job with which the app or the caller would have more than its bounds say.
-    async fn submit(&self, job: NewJob) -> Stored<Submitted>;
+    async fn submit(&self, job: NewJob) -> StoreResult<Submission>;
 
     /// The job, also as a tombstone.
-    async fn get(&self, id: JobId) -> Stored<Job>;
+    async fn get(&self, id: JobId) -> StoreResult<Job>;
 
     /// The job if it is this caller's, also as a tombstone. Another's, or one without a caller, is
     /// [`StoreError::NotFound`]: by the same look-up, so that time tells nothing either.
-    async fn get_of(&self, id: JobId, caller: &str) -> Stored<Job>;
+    async fn get_of(&self, id: JobId, caller: &str) -> StoreResult<Job>;
 
     /// Bytes that this caller's jobs take, tombstones left out.
-    async fn bytes_of(&self, caller: &str) -> Stored<u64>;
+    async fn bytes_of(&self, caller: &str) -> StoreResult<u64>;
 
     /// What the job was asked, and what its plan made of that. Not part of [`Job`], as it may be large.
-    async fn asked(&self, id: JobId) -> Stored<Asked>;
+    async fn asked(&self, id: JobId) -> StoreResult<JobQuery>;
 
     /// Jobs that pass the filter, newest first, tombstones included.
-    async fn list(&self, filter: &Filter, page: Page) -> Stored<Vec<Job>>;
+    async fn list(&self, filter: &Filter, page: Page) -> StoreResult<Vec<Job>>;
 
     /// Takes a job for `owner`, for the time of `lease`, under a new epoch: one that is queued, or whose owner has let its
     /// lease lapse. First the app that has the least at work for its weight (jobs under a lease, divided by the weight of
@@ -90,41 +90,41 @@ pub trait JobStore: Send + Sync {
     ///
     /// A job that was planned comes back `running`, to go on with; one that was not, `planning`. It may have been asked
     /// to stop in the meantime: see [`Job::cancel`].
-    async fn take(&self, owner: &str, apps: &Apps, lease: Duration) -> Stored<Option<Taken>>;
+    async fn take(&self, owner: &str, apps: &JobFilter, lease: Duration) -> StoreResult<Option<TakenJob>>;
 
     /// Keeps the job for another `lease` from now, and tells what others want of it.
-    async fn renew(&self, id: JobId, epoch: u64, lease: Duration) -> Stored<Told>;
+    async fn renew(&self, id: JobId, epoch: u64, lease: Duration) -> StoreResult<LeaseNews>;
 
     /// Tells what others want of a job that the caller holds, without keeping it any longer.
-    async fn wanted(&self, id: JobId, epoch: u64) -> Stored<Told>;
+    async fn wanted(&self, id: JobId, epoch: u64) -> StoreResult<LeaseNews>;
 
     /// Gives the job back to the queue, at the place that it had there. A job that was asked to stop, and has nothing to
     /// be made into an answer, ends instead: nobody may take it again.
-    async fn release(&self, id: JobId, epoch: u64) -> Stored<()>;
+    async fn release(&self, id: JobId, epoch: u64) -> StoreResult<()>;
 
     /// Keeps the plan, whole or not at all; the job then runs. Keys are taken to be unique, as in `frond_root::Plan`.
     ///
     /// # Errors
     /// [`StoreError::Illegal`] when there is a plan: it is never made again. [`StoreError::TooLarge`] for more
     /// than [`frond_root::plan::MAX_PARTITIONS`].
-    async fn plan(&self, id: JobId, epoch: u64, planned: Planned) -> Stored<()>;
+    async fn plan(&self, id: JobId, epoch: u64, planned: PlanRecord) -> StoreResult<()>;
 
     /// Partitions by index, with what became of them.
-    async fn partitions(&self, id: JobId, page: &PartitionPage) -> Stored<Vec<PartitionRow>>;
+    async fn partitions(&self, id: JobId, page: &PartitionPage) -> StoreResult<Vec<PartitionRow>>;
 
     /// Keeps results. The first one of a partition counts; later ones are discarded, and counted in the answer. Failures
     /// are results too: only [`JobStore::redrive`] makes room for another.
     ///
     /// # Errors
     /// [`StoreError::NoPartition`] when one names a partition that is not in the plan: then none is kept.
-    async fn accept(&self, id: JobId, epoch: u64, results: Vec<Accepted>) -> Stored<AcceptedNow>;
+    async fn accept(&self, id: JobId, epoch: u64, results: Vec<PartitionResult>) -> StoreResult<AcceptReport>;
 
     /// Accepted partials of partitions beyond the index `after`, in the order of the partitions: as many as `max_bytes`
     /// hold, but at least one; empty when there are no more.
-    async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> Stored<Vec<Partial>>;
+    async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> StoreResult<Vec<Partial>>;
 
     /// Says that no more partials are waited for: the job is `merging`.
-    async fn merge(&self, id: JobId, epoch: u64) -> Stored<()>;
+    async fn merge(&self, id: JobId, epoch: u64) -> StoreResult<()>;
 
     /// Ends the job, with all that is to be kept of its end. Of one that succeeded nothing is ever tried again: its
     /// partitions go, with their partials. One that was asked to stop ends as cancelled, whatever `ended` says of it:
@@ -132,19 +132,19 @@ pub trait JobStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Illegal`] for an answer of a job that is not `merging`. Failing and cancelling need no merge.
-    async fn finish(&self, id: JobId, epoch: u64, ended: Ended) -> Stored<Job>;
+    async fn finish(&self, id: JobId, epoch: u64, ended: JobEnd) -> StoreResult<Job>;
 
     /// What is known of the answer; `None` when there is none, or none yet.
-    async fn result_info(&self, id: JobId) -> Stored<Option<ResultInfo>>;
+    async fn result_info(&self, id: JobId) -> StoreResult<Option<ResultInfo>>;
 
     /// Bytes of the answer that this epoch made, from the offset `from` on: at most `most`, and none beyond its end.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] when that answer is gone, because of a redrive.
-    async fn result_part(&self, id: JobId, epoch: u64, from: u64, most: u32) -> Stored<Bytes>;
+    async fn result_part(&self, id: JobId, epoch: u64, from: u64, most: u32) -> StoreResult<Bytes>;
 
     /// The answer in one piece; `None` when there is none, or none yet.
-    async fn result(&self, id: JobId) -> Stored<Option<JobResult>> {
+    async fn result(&self, id: JobId) -> StoreResult<Option<JobResult>> {
         let Some(info) = self.result_info(id).await? else { return Ok(None) };
         let mut bytes = BytesMut::new();
         while (bytes.len() as u64) < info.size {
@@ -163,45 +163,45 @@ pub trait JobStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Illegal`], late, when the job has ended.
-    async fn cancel(&self, id: JobId, keep_partial: bool) -> Stored<Job>;
+    async fn cancel(&self, id: JobId, keep_partial: bool) -> StoreResult<Job>;
 
     /// Queues an ended job again, for what failed or is missing: its failed partitions are pending again, and its answer
     /// and coverage are gone. What has been accepted, degraded partials included, stays.
     ///
     /// # Errors
     /// [`StoreError::Illegal`] unless the job ended as partial, failed or cancelled.
-    async fn redrive(&self, id: JobId) -> Stored<Job>;
+    async fn redrive(&self, id: JobId) -> StoreResult<Job>;
 
     /// Keeps the job's answer for `retention_ms` from its end.
-    async fn retain(&self, id: JobId, retention_ms: u64) -> Stored<Job>;
+    async fn retain(&self, id: JobId, retention_ms: u64) -> StoreResult<Job>;
 
     /// Makes a tombstone of an ended job at once, as the sweep does when its time is over.
     ///
     /// # Errors
     /// [`StoreError::Illegal`] unless the job has ended.
-    async fn delete(&self, id: JobId) -> Stored<Job>;
+    async fn delete(&self, id: JobId) -> StoreResult<Job>;
 
     /// Keeps what the owner tells of its work: events, of which only the latest are kept, 10,000 unless the store was told
     /// otherwise, and counts.
-    async fn append(&self, id: JobId, epoch: u64, news: News) -> Stored<()>;
+    async fn append(&self, id: JobId, epoch: u64, news: EventBatch) -> StoreResult<()>;
 
     /// The job's events that come after the number `after` (0: from the first), at most `limit`, and how many of those are
     /// no longer kept.
-    async fn events(&self, id: JobId, after: u64, limit: u32) -> Stored<EventPage>;
+    async fn events(&self, id: JobId, after: u64, limit: u32) -> StoreResult<EventPage>;
 
     /// What succeeded jobs of this version of an app took, the latest first: what an estimate can stand on.
-    async fn history(&self, app: &str, version: &str, limit: u32) -> Stored<Vec<Past>>;
+    async fn history(&self, app: &str, version: &str, limit: u32) -> StoreResult<Vec<PastJob>>;
 
     /// Forgets what was promised to be kept only until now: jobs become tombstones, tombstones go 30 days later. Their
     /// idempotency keys are free again. Jobs that were asked to stop end here if nobody is at them and nothing of them is to
     /// be made into an answer. Repeats nothing and can be stopped anywhere.
-    async fn sweep(&self) -> Stored<Swept>;
+    async fn sweep(&self) -> StoreResult<SweepReport>;
 
     /// Whether the store can be reached: the cheapest call that there is.
-    async fn ping(&self) -> Stored<()>;
+    async fn ping(&self) -> StoreResult<()>;
 
     /// What the store takes.
-    async fn usage(&self) -> Stored<Usage>;
+    async fn usage(&self) -> StoreResult<Usage>;
 
     /// True when several servers may share the store: then it keeps artifacts, and a job is left to a server that has the
     /// version which planned it.
@@ -211,7 +211,7 @@ pub trait JobStore: Send + Sync {
 
     /// True when the store has the artifact of this version of an app, or none is needed. It then stays for long enough to
     /// plan a job.
-    async fn has_artifact(&self, _app: &str, _version: &str) -> Stored<bool> {
+    async fn has_artifact(&self, _app: &str, _version: &str) -> StoreResult<bool> {
         Ok(true)
     }
 
@@ -219,12 +219,12 @@ pub trait JobStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::TooLarge`] when all artifacts together would be more than the store keeps.
-    async fn keep_artifact(&self, _app: &str, _version: &str, _artifact: &Artifact) -> Stored<()> {
+    async fn keep_artifact(&self, _app: &str, _version: &str, _artifact: &Artifact) -> StoreResult<()> {
         Ok(())
     }
 
     /// The artifact of a version, if it is kept.
-    async fn artifact(&self, _app: &str, _version: &str) -> Stored<Option<Artifact>> {
+    async fn artifact(&self, _app: &str, _version: &str) -> StoreResult<Option<Artifact>> {
         Ok(None)
     }
 }

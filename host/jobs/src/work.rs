@@ -4,26 +4,26 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use frond_root::{Content, Error, Events, Failure, Notes, Plan, Request, Root};
+use frond_root::{Content, Error, Events, Failure, Notes, Plan, Request, Services};
 
 use crate::store::Artifact;
 
 /// The apps of this process.
 #[async_trait]
-pub trait Workshop: Send + Sync {
+pub trait AppProvider: Send + Sync {
     /// The names of those that can run jobs now.
     fn apps(&self) -> Vec<String>;
 
     /// One of them, as it is now.
-    fn app(&self, name: &str) -> Option<Arc<dyn Worker>>;
+    fn app(&self, name: &str) -> Option<Arc<dyn AppVersion>>;
 
-    /// The version of one of them that [`Worker::version`] named so: what work began with, and goes on with.
+    /// The version of one of them that [`AppVersion::version`] named so: what work began with, and goes on with.
     ///
     /// # Errors
     /// See [`NoVersion`].
-    async fn version(&self, name: &str, version: &str) -> Result<Arc<dyn Worker>, NoVersion>;
+    async fn version(&self, name: &str, version: &str) -> Result<Arc<dyn AppVersion>, NoVersion>;
 
-    /// The versions that [`Workshop::version`] has, of all apps.
+    /// The versions that [`AppProvider::version`] has, of all apps.
     fn versions(&self) -> Vec<String> {
         Vec::new()
     }
@@ -32,7 +32,7 @@ pub trait Workshop: Send + Sync {
     ///
     /// # Errors
     /// See [`NoVersion`].
-    async fn restore(&self, _name: &str, version: &str, _kept: Artifact) -> Result<Arc<dyn Worker>, NoVersion> {
+    async fn restore(&self, _name: &str, version: &str, _kept: Artifact) -> Result<Arc<dyn AppVersion>, NoVersion> {
         Err(NoVersion::Lost(format!("the version {version} is not here")))
     }
 }
@@ -50,7 +50,7 @@ pub enum NoVersion {
 
 /// A version of an app.
 #[async_trait]
-pub trait Worker: Send + Sync {
+pub trait AppVersion: Send + Sync {
     /// What tells it from the app's other versions, in every process that serves it.
     fn version(&self) -> String;
 
@@ -72,5 +72,5 @@ pub trait Worker: Send + Sync {
     fn content(&self, place: &str, notes: &Arc<Notes>) -> Result<Arc<dyn Content>, Failure>;
 
     /// Runs its leaves and folds their partials.
-    fn root(&self, events: Events) -> Root;
+    fn root(&self, events: Events) -> Services;
 }

@@ -25,11 +25,11 @@ use crate::policy::budget::Budget;
 use crate::request::Request;
 use crate::runner::{LeafRunner, Merger};
 
-use gathering::Gathered;
+use gathering::GatherResult;
 
 /// What a query needs of the world around it.
 #[derive(Clone)]
-pub struct Root {
+pub struct Services {
     /// Runs its leaves.
     pub runner: Arc<dyn LeafRunner>,
     /// Folds its partials.
@@ -64,17 +64,17 @@ impl Cancel {
 }
 
 /// One query's clock and voice.
-struct Course {
+struct QueryRun {
     request: Request,
     start: Instant,
     budget: Budget,
-    root: Root,
+    root: Services,
     cancel: Cancel,
     planned: Duration,
     gathered: Duration,
 }
 
-impl Course {
+impl QueryRun {
     fn emit(&self, kind: impl FnOnce() -> EventKind) {
         self.root.events.emit(self.start.elapsed(), kind);
     }
@@ -133,14 +133,14 @@ impl Course {
 ///
 /// # Errors
 /// What stops a query before it is scattered: see [`Error`]. A leaf's or a merge's failure is in the answer instead.
-pub async fn run<P>(request: Request, planning: P, root: Root, cancel: Cancel) -> Result<Answer, Error>
+pub async fn run<P>(request: Request, planning: P, root: Services, cancel: Cancel) -> Result<Answer, Error>
 where
     P: Future<Output = Result<Plan, Error>>,
 {
     check_partials(&request)?;
     let start = Instant::now();
     let own = Budget::new(start, request.deadline, request.merge_p99);
-    let mut course = Course {
+    let mut course = QueryRun {
         budget: Budget { limit: request.limit.unwrap_or(own.limit), ..own },
         request,
         start,
@@ -201,7 +201,7 @@ fn check_partials(request: &Request) -> Result<(), Error> {
 }
 
 /// The account of a query without a plan: nothing is known to be complete.
-fn unplanned(course: &Course) -> Box<Coverage> {
+fn unplanned(course: &QueryRun) -> Box<Coverage> {
     let nothing = Arc::new(Plan::default());
     let demand = Demand { floor: course.request.floor, required: std::collections::BTreeSet::new() };
     let mut coverage = Gather::new(course.request.id, nothing, demand, course.budget).coverage(course.timings());
@@ -210,7 +210,7 @@ fn unplanned(course: &Course) -> Box<Coverage> {
     Box::new(coverage)
 }
 
-async fn scatter_and_gather(course: &mut Course, plan: Arc<Plan>) -> Result<Answer, Error> {
+async fn scatter_and_gather(course: &mut QueryRun, plan: Arc<Plan>) -> Result<Answer, Error> {
     if let Some(query) = plan.query() {
         course.request.query = query.clone();
     }
@@ -232,8 +232,8 @@ async fn scatter_and_gather(course: &mut Course, plan: Arc<Plan>) -> Result<Answ
     Ok(conclude(course, gathered).await)
 }
 
-async fn conclude(course: &Course, gathered: Gathered) -> Answer {
-    let Gathered { gather, partials, folds, merge_failure, .. } = gathered;
+async fn conclude(course: &QueryRun, gathered: GatherResult) -> Answer {
+    let GatherResult { gather, partials, folds, merge_failure, .. } = gathered;
     let coverage = |reason: Option<&Reason>| -> Box<Coverage> {
         let mut coverage = gather.coverage(course.timings());
         coverage.complete &= reason.is_none();
@@ -255,7 +255,7 @@ async fn conclude(course: &Course, gathered: Gathered) -> Answer {
 }
 
 /// Why what was gathered makes no answer, if it does not.
-fn refusal(course: &Course, gather: &Gather, merge_failure: Option<Failure>) -> Option<Reason> {
+fn refusal(course: &QueryRun, gather: &Gather, merge_failure: Option<Failure>) -> Option<Reason> {
     if let Some(failure) = gather.invalid_query() {
         return Some(Reason::InvalidQuery(failure.clone()));
     }
@@ -279,6 +279,6 @@ fn micros(time: Duration) -> u64 {
 }
 
 /// A query's bytes, as every call of it gets them.
-fn query_of(course: &Course) -> Bytes {
+fn query_of(course: &QueryRun) -> Bytes {
     course.request.query.clone()
 }

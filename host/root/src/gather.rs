@@ -64,7 +64,7 @@ pub enum Action {
 
 /// Where one partition stands.
 #[derive(Clone, Copy, Debug, Default)]
-struct Cell {
+struct PartitionCell {
     settled: Option<Status>,
     share: f64,
     attempts: u16,
@@ -97,7 +97,7 @@ pub struct Gather {
     plan: Arc<Plan>,
     demand: Demand,
     budget: Budget,
-    cells: Vec<Cell>,
+    cells: Vec<PartitionCell>,
     open: u64,
     open_weight: u64,
     /// The weight of partitions that succeeded.
@@ -127,7 +127,7 @@ impl Gather {
         let open = plan.len() as u64;
         Self {
             query,
-            cells: vec![Cell::default(); plan.len()],
+            cells: vec![PartitionCell::default(); plan.len()],
             open,
             open_weight: plan.weight(),
             whole: 0,

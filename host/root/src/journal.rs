@@ -10,7 +10,7 @@ use crate::failure::Failure;
 
 /// What a leaf returned.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct KeptPartial {
     /// The partition's index.
     pub partition: u32,
     /// The attempt, from 1.
@@ -22,18 +22,18 @@ pub struct Kept {
 }
 
 /// Partials being kept.
-pub type Keeping = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+pub type KeepFuture = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
 /// A page of kept partials, ascending by index; empty when there are no more.
-pub type Recalling = Pin<Box<dyn Future<Output = Result<Vec<(u32, Bytes)>, Failure>> + Send>>;
+pub type RecallFuture = Pin<Box<dyn Future<Output = Result<Vec<(u32, Bytes)>, Failure>> + Send>>;
 
 /// Keeps the partials of one query.
 pub trait Journal: Send + Sync {
     /// Keeps partials, one batch at a time. They count once this resolves: then they are durable. A failure ends the
     /// query as a cancel does.
-    fn keep(&self, partials: Vec<Kept>) -> Keeping;
+    fn keep(&self, partials: Vec<KeptPartial>) -> KeepFuture;
 
     /// Reads the next kept partials with indexes above `after`, about `bytes` of them but at least one. None that the plan
     /// calls kept is left out; those that this run has kept may be among them, and are ignored.
-    fn recall(&self, after: Option<u32>, bytes: u64) -> Recalling;
+    fn recall(&self, after: Option<u32>, bytes: u64) -> RecallFuture;
 }

@@ -40,7 +40,7 @@ pub use answer::{Answer, Coverage, Reason, Status};
 pub use attempt::{Attempt, Emission, Outcome};
 pub use event::{Event, EventKind, Events, Listener, Preview, Usage};
 pub use failure::{Error, Failure, FailureKind};
-pub use flow::{Cancel, Root};
+pub use flow::{Cancel, Services};
 pub use ids::{PartitionKey, QueryId};
 pub use journal::Journal;
 pub use limit::{Bound, Limit, LimitKey, Scope};

@@ -41,7 +41,7 @@ pub struct Fold {
     /// The partials, in order.
     pub inputs: Vec<Bytes>,
     /// Where the result belongs.
-    pub place: Place,
+    pub place: TreePosition,
 }
 
 impl Fold {
@@ -54,7 +54,7 @@ impl Fold {
 
 /// Where a fold's result belongs in the tree. Made by the tree, given back to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct TreePosition {
     lo: u32,
     level: u8,
 }
@@ -115,7 +115,7 @@ impl Partials {
     }
 
     /// A fold's result: `freed` is what its inputs took.
-    pub fn folded(&mut self, place: Place, result: Bytes, freed: u64) {
+    pub fn folded(&mut self, place: TreePosition, result: Bytes, freed: u64) {
         self.folding -= 1;
         self.ready += 1;
         self.held = self.held.saturating_sub(freed) + result.len() as u64;

@@ -33,16 +33,16 @@ pub struct Covered {
 }
 
 /// A merge's result and what it used.
-pub type Merged = Result<(Bytes, Usage), Box<Failure>>;
+pub type MergeResult = Result<(Bytes, Usage), Box<Failure>>;
 
 /// A merge under way. Dropping it stops the guest.
-pub type Merging = Pin<Box<dyn Future<Output = Merged> + Send>>;
+pub type MergeFuture = Pin<Box<dyn Future<Output = MergeResult> + Send>>;
 
 /// Runs the merge component. Each call ends by `until`, as `out-of-time` if need be.
 pub trait Merger: Send + Sync {
     /// Folds partials, two or more, into one.
-    fn merge(&self, query: Bytes, partials: Vec<Bytes>, until: Instant) -> Merging;
+    fn merge(&self, query: Bytes, partials: Vec<Bytes>, until: Instant) -> MergeFuture;
 
     /// Makes the answer.
-    fn finish(&self, query: Bytes, merged: Option<Bytes>, covered: Covered, until: Instant) -> Merging;
+    fn finish(&self, query: Bytes, merged: Option<Bytes>, covered: Covered, until: Instant) -> MergeFuture;
 }

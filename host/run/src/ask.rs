@@ -123,7 +123,7 @@ struct Cutting {
 impl Cutting {
     async fn plan(self) -> Result<Plan, Error> {
         let (app, query, split, until) = (self.app.clone(), self.query.clone(), self.split.clone(), self.until);
-        let over = Over::default();
+        let over = CancelOnDrop::default();
         let cut = match self.input.is_empty() && app.source.is_quick(query.len()) {
             true => self.cut(&over.0),
             false => {
@@ -167,9 +167,9 @@ impl Cutting {
 
 /// Tells the thread that looks for files that nobody waits for them any more.
 #[derive(Default)]
-struct Over(Arc<AtomicBool>);
+struct CancelOnDrop(Arc<AtomicBool>);
 
-impl Drop for Over {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use frond_app::{App, Package};
 use frond_root::policy::budget::leaf_time;
-use frond_root::{Events, LeafRunner, Merger, Root};
+use frond_root::{Events, LeafRunner, Merger, Services};
 use frond_sandbox::{Leaf, LeafHost, MergeHost, Sandbox, Slots, SplitHost};
 use tokio::runtime::Handle;
 
@@ -102,7 +102,7 @@ impl Wired {
 
     /// Behind the root's seams, with these listeners and no journal.
     #[must_use]
-    pub fn root(&self, events: Events) -> Root {
-        Root { runner: self.runner.clone(), merger: self.merger.clone(), events, journal: None }
+    pub fn root(&self, events: Events) -> Services {
+        Services { runner: self.runner.clone(), merger: self.merger.clone(), events, journal: None }
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use frond_root::{Failure, FailureKind};
 use wasmtime::component::{ComponentType, Lift, Lower};
 
-use crate::stop::clip;
+use crate::classify::clip;
 
 /// The contract's package and version.
 pub const VERSION: &str = "0.1.0";

@@ -42,7 +42,7 @@ pub(crate) struct Cache {
 }
 
 /// A compiled component in the folder.
-struct Kept {
+struct CacheFile {
     used: SystemTime,
     size: u64,
     path: PathBuf,
@@ -116,7 +116,7 @@ impl Cache {
     }
 
     /// What there is, the last used first. Removes what was begun and never finished.
-    fn kept(&self) -> io::Result<Vec<Kept>> {
+    fn kept(&self) -> io::Result<Vec<CacheFile>> {
         let mut all = Vec::new();
         let entries = match fs::read_dir(&self.dir) {
             // The whole folder is gone, and with it what could be too much.
@@ -129,7 +129,7 @@ impl Cache {
             let Ok(found) = entry.metadata() else { continue };
             let (Ok(used), path) = (found.modified(), entry.path()) else { continue };
             if path.extension().is_some_and(|end| end == "cwasm") {
-                all.push(Kept { used, size: found.len(), path });
+                all.push(CacheFile { used, size: found.len(), path });
             } else if entry.file_name().to_string_lossy().starts_with(UNFINISHED)
                 && used.elapsed().is_ok_and(|age| age > ABANDONED)
             {

@@ -10,16 +10,16 @@ use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Li
 use wasmtime::{CallHook, Store, UpdateDeadline, WasmBacktrace};
 
 use crate::bindings::BytesOut;
+use crate::classify::{Stop, classify_at};
 use crate::clock::Watch;
 use crate::component::{Plugin, Ready};
-use crate::grants::Granted;
-use crate::host::{Caller, Host, Seed};
+use crate::diagnostics;
+use crate::grants::CallGrants;
+use crate::host::{CallOrigin, Host, Seed};
 use crate::limits::Limits;
 use crate::log::{Log, Text};
 use crate::park;
-use crate::places::Place;
-use crate::stop::{Stop, classify_at};
-use crate::words;
+use crate::permits::PoolPermit;
 
 /// What one call needs.
 pub(crate) struct Call<'a> {
@@ -28,7 +28,7 @@ pub(crate) struct Call<'a> {
     pub(crate) ready: &'a Ready,
     /// The call's place in its engine's pool.
     #[expect(dead_code, reason = "a proof: while it is held, the pool has room")]
-    pub(crate) place: &'a Place,
+    pub(crate) place: &'a PoolPermit,
     pub(crate) limits: &'a Limits,
     /// Where those are set.
     pub(crate) scope: Scope,
@@ -38,17 +38,17 @@ pub(crate) struct Call<'a> {
     /// When the call is given up, if that is before its deadline.
     pub(crate) until: Instant,
     pub(crate) seed: Option<Seed>,
-    pub(crate) granted: Granted,
+    pub(crate) granted: CallGrants,
     pub(crate) watch: &'a Watch,
     /// Of the thread; without one the call must not wait.
     pub(crate) waker: Option<&'a Waker>,
 }
 
 /// What one call came to.
-pub(crate) struct Called<T> {
+pub(crate) struct CallResult<T> {
     pub(crate) result: Result<T, Box<Failure>>,
     pub(crate) usage: Usage,
-    pub(crate) caller: Caller,
+    pub(crate) caller: CallOrigin,
     /// What the guest wrote, if it wrote.
     pub(crate) log: Option<Log>,
 }
@@ -101,19 +101,19 @@ impl Call<'_> {
     /// Runs `work` in a fresh instance.
     pub(crate) fn run<T>(
         &self,
-        caller: Caller,
+        caller: CallOrigin,
         work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
-    ) -> Called<T> {
+    ) -> CallResult<T> {
         self.run_with(caller, |_| Ok(()), work)
     }
 
     /// The same with a store that `prepare` has seen before.
     pub(crate) fn run_with<T>(
         &self,
-        caller: Caller,
+        caller: CallOrigin,
         prepare: impl FnOnce(&mut Store<Host>) -> wasmtime::Result<()>,
         work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
-    ) -> Called<T> {
+    ) -> CallResult<T> {
         let mut store = self.store(caller);
         self.watch.set(self.until);
         let ended = self.arm(&mut store).and_then(|()| prepare(&mut store)).and_then(|()| self.drive(&mut store, work));
@@ -129,13 +129,13 @@ impl Call<'_> {
                 let text = read(log.as_ref());
                 Err(Box::new(match (failure.kind, bound.and_then(|bound| self.limit(bound))) {
                     // It may have panicked over what it was refused; nothing else that stops it is a consequence of that.
-                    (FailureKind::Trap, _) => host.explain(words::tell(failure, &text)),
+                    (FailureKind::Trap, _) => host.explain(diagnostics::tell(failure, &text)),
                     (_, Some(limit)) => Failure { log: text.shown(), ..failure }.ended_by(limit),
                     (_, None) => Failure { log: text.shown(), ..failure },
                 }))
             }
         };
-        Called { result, usage, caller: host.caller, log }
+        CallResult { result, usage, caller: host.caller, log }
     }
 
     fn limit(&self, bound: Bound) -> Option<Limit> {
@@ -159,7 +159,7 @@ impl Call<'_> {
         park::run(future, self.waker, self.until, stopped)?
     }
 
-    fn store(&self, caller: Caller) -> Store<Host> {
+    fn store(&self, caller: CallOrigin) -> Store<Host> {
         let mut host = Host::new(*self.limits, caller, self.deadline, self.seed, self.granted.clone());
         host.until = self.until;
         Store::new(self.ready.engine(), host)

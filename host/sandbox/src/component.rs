@@ -8,15 +8,15 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
-use crate::brief::Brevity;
+use crate::classify::clip;
 use crate::engine::{Pool, Sandbox};
 use crate::host::Host;
+use crate::inline::ShortCalls;
 use crate::inspect::{MAX_SIZE, Misfit, Role, surface};
-use crate::lanes::Lanes;
 use crate::linker::linker;
-use crate::places::{Place, Places};
+use crate::permits::{PoolPermit, PoolPermits};
 use crate::shape;
-use crate::stop::clip;
+use crate::slot_engines::SlotEngines;
 
 /// Why a component could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -48,19 +48,19 @@ pub enum Origin {
 /// A component that is ready to be instantiated: checked, compiled and linked.
 pub struct Plugin {
     shared: Ready,
-    lanes: Lanes,
-    brevity: Brevity,
+    lanes: SlotEngines,
+    brevity: ShortCalls,
     digest: [u8; 32],
     origin: Origin,
     pulls: bool,
-    others: Places,
+    others: PoolPermits,
 }
 
 /// A component on one engine: linked, and its exports found.
 pub(crate) struct Ready {
     pub(crate) pre: InstancePre<Host>,
     /// The places that leaves take in its engine's pool.
-    leaves: Places,
+    leaves: PoolPermits,
     /// Each export, or what the component lacks for its role.
     process: Result<ComponentExportIndex, Misfit>,
     merge: Result<(ComponentExportIndex, ComponentExportIndex), Misfit>,
@@ -103,8 +103,8 @@ impl Plugin {
         let (component, origin) = compiled(sandbox, &pool, bytes, &hex(&digest))?;
         Ok(Self {
             shared: Ready::new(&component, roles, pool.leaves)?,
-            lanes: Lanes::new(sandbox.engines(), metered),
-            brevity: Brevity::default(),
+            lanes: SlotEngines::new(sandbox.engines(), metered),
+            brevity: ShortCalls::default(),
             digest,
             origin,
             pulls: surface.pulls(),
@@ -164,8 +164,8 @@ impl Plugin {
     pub(crate) fn leaf_place<E>(
         &self,
         slot: Option<usize>,
-        wait: impl FnOnce(&Places) -> Result<Place, E>,
-    ) -> Result<(&Ready, Place), E> {
+        wait: impl FnOnce(&PoolPermits) -> Result<PoolPermit, E>,
+    ) -> Result<(&Ready, PoolPermit), E> {
         let own = slot.and_then(|slot| self.lanes.get(slot)).and_then(|ready| Some((ready, ready.leaves.take()?)));
         match own {
             Some(own) => Ok(own),
@@ -174,7 +174,7 @@ impl Plugin {
     }
 
     /// How brief its calls as a leaf were.
-    pub(crate) fn brevity(&self) -> &Brevity {
+    pub(crate) fn brevity(&self) -> &ShortCalls {
         &self.brevity
     }
 
@@ -187,14 +187,14 @@ impl Plugin {
     }
 
     /// The places for calls beside the leaves.
-    pub(crate) fn others(&self) -> &Places {
+    pub(crate) fn others(&self) -> &PoolPermits {
         &self.others
     }
 }
 
 impl Ready {
     /// Links a component, which must export what `roles` say.
-    pub(crate) fn new(component: &Component, roles: &[Role], leaves: Places) -> Result<Self, LoadError> {
+    pub(crate) fn new(component: &Component, roles: &[Role], leaves: PoolPermits) -> Result<Self, LoadError> {
         let incompatible = |error: wasmtime::Error| Misfit::Incompatible(clip(&format!("{error:#}")));
         let linker = linker(component.engine()).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
         let export = |role: Role, name| shape::export(component, role, name);

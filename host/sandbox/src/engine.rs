@@ -11,7 +11,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::compiler::Compiler;
 use crate::limits::Limits;
-use crate::places::Places;
+use crate::permits::PoolPermits;
 
 /// Wasm may use this much of a call's stack.
 const WASM_STACK: usize = 512 << 10;
@@ -62,7 +62,7 @@ pub struct Sandbox {
     engines: Arc<Engines>,
     cache: Option<Cache>,
     /// Places for calls beside the leaves, in whichever pool.
-    others: Places,
+    others: PoolPermits,
 }
 
 /// What a sandbox's components run on.
@@ -78,7 +78,7 @@ pub(crate) struct Engines {
 pub(crate) struct Pool {
     pub(crate) engine: Engine,
     pub(crate) tuning: Tuning,
-    pub(crate) leaves: Places,
+    pub(crate) leaves: PoolPermits,
 }
 
 /// Settings of an engine that decide what code is compiled for it. Whether it has a pool does not.
@@ -119,7 +119,7 @@ impl Sandbox {
             }
         });
         Self {
-            others: Places::new(settings.others()),
+            others: PoolPermits::new(settings.others()),
             engines: Arc::new(Engines {
                 settings,
                 clock: clock.clone(),
@@ -156,7 +156,7 @@ impl Sandbox {
     }
 
     /// Places for merges, splits, trials and programs.
-    pub(crate) fn others(&self) -> &Places {
+    pub(crate) fn others(&self) -> &PoolPermits {
         &self.others
     }
 
@@ -208,7 +208,7 @@ impl Engines {
             return Ok(pool.clone());
         }
         let (engine, tuning) = self.make(kind)?;
-        let pool = Pool { engine, tuning, leaves: Places::new(self.leaves(kind)) };
+        let pool = Pool { engine, tuning, leaves: PoolPermits::new(self.leaves(kind)) };
         self.clock.add(&pool.engine);
         made.insert(kind, pool.clone());
         Ok(pool)

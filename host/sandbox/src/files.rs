@@ -28,8 +28,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 use crate::grants::Directory;
-use system::How;
-use threads::{Lane, Resource, THREADS, Unserved};
+use system::OpenMode;
+use threads::{Bulkhead, CallError, Resource, THREADS};
 
 /// Files, folders and streams that one call may have open at once, where the process may open enough files.
 const MAX_OPEN: usize = 128;
@@ -66,12 +66,12 @@ impl Default for Files {
 
 /// Something open: closed on a thread that may be lost, since closing may wait.
 struct Closing<T: Send + 'static> {
-    inner: Option<(T, Places)>,
-    lane: Arc<Lane>,
+    inner: Option<(T, OpenFilePermits)>,
+    lane: Arc<Bulkhead>,
 }
 
 /// Places of an open file among those of its call and of the process.
-type Places = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+type OpenFilePermits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 impl<T: Send + 'static> Closing<T> {
     fn get(&self) -> Option<&T> {
@@ -101,7 +101,7 @@ impl Node {
 
 /// Why a guest did not get what it asked for.
 #[derive(Debug)]
-enum Refused {
+enum FileError {
     /// It is not a regular file or a folder, but this.
     Special(&'static str),
     /// The call has as many open as it may.
@@ -109,26 +109,26 @@ enum Refused {
     /// All calls have.
     TooManyInAll,
     /// The folder's file system does not answer.
-    Unserved(Unserved),
+    Call(CallError),
     /// The system's reason.
     Io(io::Error),
     /// A reason of WASI's own.
     Code(ErrorCode),
 }
 
-impl From<io::Error> for Refused {
+impl From<io::Error> for FileError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-impl Refused {
+impl FileError {
     /// What the guest is told.
     fn code(&self) -> ErrorCode {
         match self {
             Self::Special(_) => ErrorCode::NotPermitted,
             Self::TooMany | Self::TooManyInAll => ErrorCode::InsufficientMemory,
-            Self::Unserved(_) => ErrorCode::Busy,
+            Self::Call(_) => ErrorCode::Busy,
             Self::Io(error) if error.kind() == io::ErrorKind::WouldBlock => ErrorCode::WouldBlock,
             Self::Io(error) => ErrorCode::from(error),
             Self::Code(code) => *code,
@@ -158,7 +158,7 @@ impl Refused {
                 let why = "while all calls together had as many files open as they may".to_owned();
                 Some((why, "raise `ulimit -n`, or let leaves close what they have read"))
             }
-            Self::Unserved(why) => Some((format!("of a folder that does not answer: {why}"), "ask again later")),
+            Self::Call(why) => Some((format!("of a folder that does not answer: {why}"), "ask again later")),
             Self::Io(_) | Self::Code(_) => None,
         }
     }
@@ -168,23 +168,23 @@ impl Files {
     /// Makes a system call for a guest on a thread that may be lost.
     async fn call<T: Send + 'static>(
         &self,
-        lane: &Arc<Lane>,
-        call: impl FnOnce() -> Result<T, Refused> + Send + 'static,
-    ) -> Result<T, Refused> {
+        lane: &Arc<Bulkhead>,
+        call: impl FnOnce() -> Result<T, FileError> + Send + 'static,
+    ) -> Result<T, FileError> {
         // It is never closed.
-        let _place = self.at_once.acquire().await.map_err(|_| Refused::Unserved(Unserved::Lost))?;
-        lane.call(call).await.map_err(Refused::Unserved)?
+        let _place = self.at_once.acquire().await.map_err(|_| FileError::Call(CallError::Lost))?;
+        lane.call(call).await.map_err(FileError::Call)?
     }
 
     /// Takes the places of something that is to be opened.
-    fn places(&self) -> Result<Places, Refused> {
-        let own = self.open.clone().try_acquire_owned().map_err(|_| Refused::TooMany)?;
-        let all = OPEN.0.clone().try_acquire_owned().map_err(|_| Refused::TooManyInAll)?;
+    fn places(&self) -> Result<OpenFilePermits, FileError> {
+        let own = self.open.clone().try_acquire_owned().map_err(|_| FileError::TooMany)?;
+        let all = OPEN.0.clone().try_acquire_owned().map_err(|_| FileError::TooManyInAll)?;
         Ok((own, all))
     }
 
     /// Opens a granted folder.
-    async fn folder(&self, directory: &Directory) -> Result<Arc<Node>, Refused> {
+    async fn folder(&self, directory: &Directory) -> Result<Arc<Node>, FileError> {
         let lane = THREADS.lane(&Resource::Folder(directory.host.clone()));
         let (places, path) = (self.places()?, directory.host.clone());
         let file = self.call(&lane, move || Ok(system::open_folder(&path)?)).await?;
@@ -192,7 +192,7 @@ impl Files {
     }
 
     /// Opens what is at `path` beneath a folder.
-    async fn open(&self, folder: Arc<Node>, path: String, how: How) -> Result<Node, Refused> {
+    async fn open(&self, folder: Arc<Node>, path: String, how: OpenMode) -> Result<Node, FileError> {
         let (places, lane) = (self.places()?, folder.file.lane.clone());
         let opened = self.call(&lane, move || system::open_beneath(folder.file()?, Path::new(&path), how)).await;
         let (file, is_folder) = opened?;

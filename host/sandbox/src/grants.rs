@@ -29,7 +29,7 @@ pub struct Grants {
     /// Whose certificates prove that a host is who is asked.
     pub trust: Trust,
     /// What goes wrong on purpose: for tests of a plugin.
-    pub faults: Faults,
+    pub faults: InjectedFaults,
 }
 
 /// A folder that may be read, and not written.
@@ -82,7 +82,7 @@ pub enum Ports {
 
 /// What goes wrong on purpose. Nothing, unless a test asks for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
+pub struct InjectedFaults {
     /// Every HTTP request is refused, whatever is granted.
     pub deny_http: bool,
     /// Requests to the host of this name wait so long before they leave this process.
@@ -163,7 +163,7 @@ impl Ports {
 
 /// What one call has been granted.
 #[derive(Clone, Debug)]
-pub(crate) enum Granted {
+pub(crate) enum CallGrants {
     /// A merge has nothing, and cannot be given anything.
     Never,
     /// Nothing, for want of a grant. Holds no grants, so that calls need not count who does.
@@ -171,13 +171,13 @@ pub(crate) enum Granted {
     These(Arc<Grants>),
 }
 
-impl From<&Arc<Grants>> for Granted {
+impl From<&Arc<Grants>> for CallGrants {
     fn from(grants: &Arc<Grants>) -> Self {
         if grants.is_empty() { Self::Nothing } else { Self::These(grants.clone()) }
     }
 }
 
-impl Granted {
+impl CallGrants {
     pub(crate) fn get(&self) -> Option<&Grants> {
         match self {
             Self::These(grants) => Some(grants),
@@ -194,14 +194,14 @@ impl Granted {
     }
 
     /// The grant that a request falls under.
-    pub(crate) fn http(&self, target: &Target, port: u16, method: &str) -> Result<&HttpGrant, Lacking<'_>> {
+    pub(crate) fn http(&self, target: &Target, port: u16, method: &str) -> Result<&HttpGrant, MissingGrant<'_>> {
         let grants = self.get().map_or(&[][..], |grants| &grants.http);
-        let mut lacking = Lacking::Host;
+        let mut lacking = MissingGrant::Host;
         for grant in grants.iter().filter(|grant| grant.host.fits(target)) {
             if !grant.ports.fit(port) {
-                lacking = lacking.or(Lacking::Port(grant));
+                lacking = lacking.or(MissingGrant::Port(grant));
             } else if !grant.methods.iter().any(|one| one == method) {
-                lacking = Lacking::Method(grant);
+                lacking = MissingGrant::Method(grant);
             } else {
                 return Ok(grant);
             }
@@ -212,14 +212,14 @@ impl Granted {
 
 /// What a request would need: of the grants that come near it, the nearest.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Lacking<'a> {
+pub(crate) enum MissingGrant<'a> {
     Host,
     Port(&'a HttpGrant),
     Method(&'a HttpGrant),
 }
 
-impl<'a> Lacking<'a> {
-    fn or(self, other: Lacking<'a>) -> Self {
-        if self == Lacking::Host { other } else { self }
+impl<'a> MissingGrant<'a> {
+    fn or(self, other: MissingGrant<'a>) -> Self {
+        if self == MissingGrant::Host { other } else { self }
     }
 }

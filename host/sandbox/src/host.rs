@@ -13,15 +13,15 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
+use crate::classify::Stop;
+use crate::denied::DeniedCall;
 use crate::files::{Files, Node};
-use crate::grants::Granted;
+use crate::grants::CallGrants;
 use crate::http::Http;
 use crate::http::retry_after::RetryAfter;
 use crate::limits::{Limits, Meter};
 use crate::log::Log;
 use crate::profile::Probe;
-use crate::refusal::Refusal;
-use crate::stop::Stop;
 
 /// The most resources (streams, pollables, …) that a guest may hold at once.
 pub(crate) const MAX_RESOURCES: usize = 1024;
@@ -32,12 +32,12 @@ const EPOCH: Duration = Duration::from_secs(946_684_800);
 
 /// Stops a call that no scatter stands behind: a merge, a split.
 #[derive(Debug, Default)]
-pub(crate) struct Flag {
+pub(crate) struct CancelFlag {
     stopped: AtomicBool,
     thread: std::sync::OnceLock<Thread>,
 }
 
-impl Flag {
+impl CancelFlag {
     /// The call now runs on this thread.
     pub(crate) fn here(&self) {
         // A flag serves one call, so this is the first and only time.
@@ -67,12 +67,12 @@ fn closed(scatter: &Scatter, deadline: Instant) -> Option<Stop> {
 
 /// For whom a guest runs.
 #[derive(Debug)]
-pub(crate) enum Caller {
+pub(crate) enum CallOrigin {
     Leaf(Attempt),
-    Other(Arc<Flag>),
+    Other(Arc<CancelFlag>),
 }
 
-impl Caller {
+impl CallOrigin {
     /// Why the call must stop before its `deadline`, if it must.
     pub(crate) fn stopped(&self, deadline: Instant) -> Option<Stop> {
         match self {
@@ -114,7 +114,7 @@ pub(crate) type Seed = [u8; 32];
 pub(crate) struct Host {
     pub(crate) meter: Meter,
     pub(crate) limits: Limits,
-    pub(crate) caller: Caller,
+    pub(crate) caller: CallOrigin,
     /// As the guest is told.
     pub(crate) deadline: Instant,
     /// When it is stopped: no later.
@@ -122,12 +122,12 @@ pub(crate) struct Host {
     pub(crate) host_calls: u64,
     /// The guest's frames in the host call in which it was cut off.
     pub(crate) cut_off_at: Option<WasmBacktrace>,
-    pub(crate) granted: Granted,
+    pub(crate) granted: CallGrants,
     /// What takes samples of the call.
     pub(crate) probe: Option<Arc<Probe>>,
     log: Option<Log>,
     seed: Option<Seed>,
-    refusal: Option<Refusal>,
+    refusal: Option<DeniedCall>,
     retry_after: Option<RetryAfter>,
     wasi: Option<WasiCtx>,
     http: Option<Box<Http>>,
@@ -138,7 +138,13 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(limits: Limits, caller: Caller, deadline: Instant, seed: Option<Seed>, granted: Granted) -> Self {
+    pub(crate) fn new(
+        limits: Limits,
+        caller: CallOrigin,
+        deadline: Instant,
+        seed: Option<Seed>,
+        granted: CallGrants,
+    ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
         Self {
@@ -242,17 +248,17 @@ pub(crate) fn nothing_granted(log: &Log, seed: Option<Seed>) -> WasiCtxBuilder {
             .secure_random(ChaCha12Rng::from_seed(seed))
             .insecure_random(ChaCha12Rng::from_seed(seed))
             .insecure_random_seed(u128::from_le_bytes(low))
-            .wall_clock(Steps::default())
-            .monotonic_clock(Steps::default());
+            .wall_clock(StepClock::default())
+            .monotonic_clock(StepClock::default());
     }
     builder
 }
 
 /// A clock that is a microsecond later at each look.
 #[derive(Debug, Default)]
-struct Steps(AtomicU64);
+struct StepClock(AtomicU64);
 
-impl HostWallClock for Steps {
+impl HostWallClock for StepClock {
     fn resolution(&self) -> Duration {
         Duration::from_micros(1)
     }
@@ -262,7 +268,7 @@ impl HostWallClock for Steps {
     }
 }
 
-impl HostMonotonicClock for Steps {
+impl HostMonotonicClock for StepClock {
     fn resolution(&self) -> u64 {
         1000
     }

@@ -24,8 +24,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks};
 
-use crate::grants::{Granted, HttpGrant, Lacking, Target};
-use crate::refusal::{Refusal, quoted};
+use crate::denied::{DeniedCall, quoted};
+use crate::grants::{CallGrants, HttpGrant, MissingGrant, Target};
 use exchange::{Exchange, Sending};
 use retry_after::RetryAfter;
 
@@ -43,7 +43,7 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    pub(crate) fn new(granted: Granted, refusal: Refusal, retry_after: RetryAfter, deadline: Instant) -> Self {
+    pub(crate) fn new(granted: CallGrants, refusal: DeniedCall, retry_after: RetryAfter, deadline: Instant) -> Self {
         let mut ctx = WasiHttpCtx::new();
         ctx.set_field_size_limit(FIELDS);
         let open = Arc::new(Semaphore::new(MAX_OPEN));
@@ -53,8 +53,8 @@ impl Http {
 
 /// Decides what becomes of a request.
 pub(crate) struct Hooks {
-    granted: Granted,
-    refusal: Refusal,
+    granted: CallGrants,
+    refusal: DeniedCall,
     retry_after: RetryAfter,
     deadline: Instant,
     open: Arc<Semaphore>,
@@ -157,15 +157,15 @@ fn until(grant: &HttpGrant, deadline: Instant) -> Instant {
 }
 
 /// Why a request is not granted, and what to write into `frond.toml`.
-fn explain(lacking: &Lacking<'_>, target: &Target, port: u16, method: &str) -> (String, String) {
+fn explain(lacking: &MissingGrant<'_>, target: &Target, port: u16, method: &str) -> (String, String) {
     let target = quoted(&target.to_string());
     let host = if matches!(port, 80 | 443) { target } else { format!("{target}:{port}") };
     let methods = if matches!(method, "GET" | "HEAD") { String::new() } else { format!(", methods = [\"{method}\"]") };
     let add = format!("add to frond.toml: [[grants.http]] with host = \"{host}\"{methods}");
     match lacking {
-        Lacking::Host => ("and no grant names that host".to_owned(), add),
-        Lacking::Port(_) => (format!("and the grant of that host does not include port {port}"), add),
-        Lacking::Method(grant) => (
+        MissingGrant::Host => ("and no grant names that host".to_owned(), add),
+        MissingGrant::Port(_) => (format!("and the grant of that host does not include port {port}"), add),
+        MissingGrant::Method(grant) => (
             format!("and the grant of that host allows only {}", grant.methods.join(" and ")),
             format!("add \"{}\" to its methods in frond.toml", quoted(method)),
         ),

@@ -5,7 +5,7 @@ use std::fmt;
 use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
 
 use crate::bindings::VERSION;
-use crate::stop::clip;
+use crate::classify::clip;
 
 mod contract;
 mod differ;

@@ -8,16 +8,16 @@ use frond_root::{Attempt, Bound, Content, Failure, FailureKind, Limit, Partition
 use sha2::{Digest, Sha256};
 
 use crate::bindings::PartitionIn;
-use crate::brief;
-use crate::call::{Call, Called};
+use crate::call::{Call, CallResult};
+use crate::classify::{Stop, classify};
 use crate::component::{Plugin, Ready};
 use crate::files;
-use crate::grants::{Granted, Grants};
-use crate::host::{Caller, Seed};
+use crate::grants::{CallGrants, Grants};
+use crate::host::{CallOrigin, Seed};
+use crate::inline;
 use crate::limits::Limits;
-use crate::park::{self, Seat};
-use crate::places::{Place, Places};
-use crate::stop::{Stop, classify};
+use crate::park::{self, CallContext};
+use crate::permits::{PoolPermit, PoolPermits};
 
 /// A component as leaf, and what its calls are given.
 #[derive(Clone, Debug)]
@@ -34,10 +34,10 @@ pub struct Leaf {
 
 impl Leaf {
     /// Runs one attempt on this thread, once there is a place for it. The caller ends the attempt.
-    pub(crate) fn call(&self, attempt: Attempt, seat: &Seat) -> Called<Bytes> {
+    pub(crate) fn call(&self, attempt: Attempt, seat: &CallContext) -> CallResult<Bytes> {
         let (index, deadline) = (attempt.index(), attempt.deadline().into_std());
-        let stopped = Caller::stopper_of(attempt.scatter(), deadline);
-        let wait = |places: &Places| places.wait(seat.waker.as_ref(), deadline, stopped);
+        let stopped = CallOrigin::stopper_of(attempt.scatter(), deadline);
+        let wait = |places: &PoolPermits| places.wait(seat.waker.as_ref(), deadline, stopped);
         match self.plugin.leaf_place(seat.slot, wait) {
             Ok((ready, place)) => self.call_at((ready, &place), attempt, index, seat),
             Err(stop) => unbegun(attempt, no_place(stop, seat)),
@@ -47,11 +47,11 @@ impl Leaf {
     /// Runs one attempt in a place that the caller holds; the guest is told that its partition is number `index`.
     pub(crate) fn call_at(
         &self,
-        (ready, place): (&Ready, &Place),
+        (ready, place): (&Ready, &PoolPermit),
         attempt: Attempt,
         index: u32,
-        seat: &Seat,
-    ) -> Called<Bytes> {
+        seat: &CallContext,
+    ) -> CallResult<Bytes> {
         let data = match self.content(&attempt, seat) {
             Ok(data) => data,
             Err(failure) => return unbegun(attempt, failure),
@@ -59,7 +59,7 @@ impl Leaf {
         let scatter = attempt.scatter().clone();
         let key = scatter.plan().get(attempt.index()).map_or("", |partition| partition.key.as_str());
         let deadline = attempt.deadline().into_std();
-        let limits = if seat.waker.is_some() { self.limits } else { brief::bounded(&self.limits) };
+        let limits = if seat.waker.is_some() { self.limits } else { inline::bounded(&self.limits) };
         let call = Call {
             plugin: &self.plugin,
             ready,
@@ -68,13 +68,13 @@ impl Leaf {
             scope: Scope::Leaf,
             deadline,
             time: Some(attempt.limit()),
-            until: if seat.waker.is_some() { deadline } else { deadline.min(Instant::now() + brief::AT_MOST) },
+            until: if seat.waker.is_some() { deadline } else { deadline.min(Instant::now() + inline::AT_MOST) },
             seed: self.deterministic.then(|| seed(scatter.query(), key)),
-            granted: Granted::from(&self.grants),
+            granted: CallGrants::from(&self.grants),
             watch: &seat.watch,
             waker: seat.waker.as_ref(),
         };
-        call.run(Caller::Leaf(attempt), async |mut running| {
+        call.run(CallOrigin::Leaf(attempt), async |mut running| {
             let export = ready.process().map_err(wasmtime::Error::from)?;
             let partition = PartitionIn { key, index, data: &data };
             running.call_for_bytes(export, (&**scatter.query(), partition)).await
@@ -86,7 +86,7 @@ impl Leaf {
     pub(crate) fn is_brief(&self, scatter: &Scatter) -> bool {
         let small = |partition: &Partition| {
             let size = partition.content.size().saturating_add(scatter.query().len() as u64);
-            size <= brief::SMALL as u64 && partition.content.place().is_none()
+            size <= inline::SMALL as u64 && partition.content.place().is_none()
         };
         self.plugin.brevity().is_likely()
             && self.grants.is_empty()
@@ -96,7 +96,7 @@ impl Leaf {
     }
 
     /// The partition's bytes, unless its guest pulls them.
-    fn content(&self, attempt: &Attempt, seat: &Seat) -> Result<Bytes, Failure> {
+    fn content(&self, attempt: &Attempt, seat: &CallContext) -> Result<Bytes, Failure> {
         let Some(partition) = attempt.partition() else {
             return Err(Failure::new(FailureKind::InvalidPartition, "is not in the plan"));
         };
@@ -113,7 +113,7 @@ impl Leaf {
             return partition.content.whole();
         }
         let deadline = attempt.deadline().into_std();
-        let stopped = Caller::stopper_of(attempt.scatter(), deadline);
+        let stopped = CallOrigin::stopper_of(attempt.scatter(), deadline);
         let read = files::pull(&partition.content, |content: &dyn Content| content.whole());
         match park::run(read, seat.waker.as_ref(), deadline, stopped) {
             Ok(read) => read,
@@ -124,13 +124,13 @@ impl Leaf {
 }
 
 /// An attempt that failed before its guest began.
-fn unbegun(attempt: Attempt, failure: Failure) -> Called<Bytes> {
-    let caller = Caller::Leaf(attempt);
-    Called { result: Err(Box::new(failure)), usage: Usage::default(), caller, log: None }
+fn unbegun(attempt: Attempt, failure: Failure) -> CallResult<Bytes> {
+    let caller = CallOrigin::Leaf(attempt);
+    CallResult { result: Err(Box::new(failure)), usage: Usage::default(), caller, log: None }
 }
 
 /// The failure of an attempt that got no place. A thread that must not sleep gives its attempt up as if out of time.
-fn no_place(stop: Stop, seat: &Seat) -> Failure {
+fn no_place(stop: Stop, seat: &CallContext) -> Failure {
     match stop {
         Stop::Time if seat.waker.is_some() => Failure::new(
             FailureKind::Overloaded,

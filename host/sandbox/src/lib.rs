@@ -12,14 +12,15 @@
 //! This is the only crate that names wasmtime.
 
 mod address;
-mod bed;
 mod bindings;
-mod brief;
 mod cache;
 pub mod call;
+mod classify;
 pub mod clock;
 pub mod compiler;
 pub mod component;
+mod denied;
+mod diagnostics;
 pub mod engine;
 mod files;
 #[doc(hidden)]
@@ -27,26 +28,25 @@ pub mod fuzzing;
 pub mod grants;
 mod host;
 mod http;
+mod inline;
 pub mod inspect;
-mod lanes;
 pub mod leaf;
 pub mod limits;
 mod linker;
 mod log;
 pub mod merger;
 mod park;
-mod places;
+mod permits;
+mod placement;
 mod private;
 pub mod profile;
 pub mod program;
-mod refusal;
+mod round_robin;
 mod shape;
 mod shares;
+mod slot_engines;
 pub mod slots;
-mod stop;
 pub mod trial;
-mod turns;
-mod words;
 
 pub use bindings::VERSION as CONTRACT;
 pub use cache::CACHE_SIZE;

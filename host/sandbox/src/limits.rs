@@ -3,7 +3,7 @@
 use frond_root::{Bound, Limit, Scope};
 use wasmtime::ResourceLimiter;
 
-use crate::stop::{Stop, refused_by_machine};
+use crate::classify::{Stop, refused_by_machine};
 
 /// The limits of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use frond_root::Emission;
 use wasmtime::component::{ComponentType, Linker, Lower, WasmList};
 use wasmtime::{Engine, StoreContextMut};
 
+use crate::classify::Stop;
 use crate::files::pull;
-use crate::host::{Caller, Host};
-use crate::stop::Stop;
+use crate::host::{CallOrigin, Host};
 
 mod replaced;
 
@@ -86,7 +86,7 @@ fn emit_partial(store: StoreContextMut<'_, Host>, (partial, done): (WasmList<u8>
     if !(0.0..=1.0).contains(&done) {
         return Err(Stop::Misuse("emitted a partial whose share is not between 0 and 1").into());
     }
-    if let Caller::Leaf(attempt) = &host.caller {
+    if let CallOrigin::Leaf(attempt) = &host.caller {
         let partial = Bytes::copy_from_slice(partial.as_le_slice(&store));
         attempt.emit(Emission { partial, done });
     }

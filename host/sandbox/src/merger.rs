@@ -7,19 +7,19 @@ use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
-use frond_root::runner::{Covered, Merged, Merging};
+use frond_root::runner::{Covered, MergeFuture, MergeResult};
 use frond_root::{Failure, FailureKind, Merger, Scope, Usage};
 
 use crate::bindings::{CoverageIn, PartitionOut, PartitionsOut};
-use crate::brief::{self, Brevity};
-use crate::call::{Call, Called, Running};
+use crate::call::{Call, CallResult, Running};
 use crate::clock::{Clock, Watch};
 use crate::component::Plugin;
-use crate::grants::{Granted, Grants};
-use crate::host::{Caller, Flag};
+use crate::grants::{CallGrants, Grants};
+use crate::host::{CallOrigin, CancelFlag};
+use crate::inline::{self, ShortCalls};
 use crate::limits::Limits;
 use crate::park;
-use crate::places::Place;
+use crate::permits::PoolPermit;
 use crate::profile::Probe;
 
 /// A guest that is called off the leaf threads.
@@ -28,21 +28,21 @@ pub struct Guests {
     clock: Clock,
     plugin: Arc<Plugin>,
     limits: Limits,
-    granted: Granted,
-    brevity: Arc<Brevity>,
+    granted: CallGrants,
+    brevity: Arc<ShortCalls>,
 }
 
 impl Guests {
     /// Calls of `plugin` under `limits`, with nothing granted.
     #[must_use]
     pub fn new(clock: &Clock, plugin: Arc<Plugin>, limits: Limits) -> Self {
-        Self { clock: clock.clone(), plugin, limits, granted: Granted::Never, brevity: Arc::default() }
+        Self { clock: clock.clone(), plugin, limits, granted: CallGrants::Never, brevity: Arc::default() }
     }
 
     /// The same with `grants`: for a split. What merges partials has no business outside.
     #[must_use]
     pub fn granting(self, grants: &Arc<Grants>) -> Self {
-        Self { granted: Granted::from(grants), ..self }
+        Self { granted: CallGrants::from(grants), ..self }
     }
 
     /// Runs `work` in a fresh instance on this thread, which may sleep.
@@ -50,21 +50,21 @@ impl Guests {
         &self,
         scope: Scope,
         until: Instant,
-        place: &Place,
-        flag: Arc<Flag>,
+        place: &PoolPermit,
+        flag: Arc<CancelFlag>,
         probe: Option<Arc<Probe>>,
         work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
-    ) -> Called<T> {
+    ) -> CallResult<T> {
         flag.here();
         let (watch, waker) = (self.clock.watch().sampled(probe), park::waker());
-        self.prepared(scope, until, (until, place), &watch, Some(&waker)).run(Caller::Other(flag), work)
+        self.prepared(scope, until, (until, place), &watch, Some(&waker)).run(CallOrigin::Other(flag), work)
     }
 
     fn prepared<'a>(
         &'a self,
         scope: Scope,
         deadline: Instant,
-        (until, place): (Instant, &'a Place),
+        (until, place): (Instant, &'a PoolPermit),
         watch: &'a Watch,
         waker: Option<&'a Waker>,
     ) -> Call<'a> {
@@ -89,25 +89,25 @@ impl Guests {
         &self,
         scope: Scope,
         until: Instant,
-        place: &Place,
-        flag: &Arc<Flag>,
+        place: &PoolPermit,
+        flag: &Arc<CancelFlag>,
         work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
-    ) -> Option<Called<T>> {
+    ) -> Option<CallResult<T>> {
         if !self.brevity.is_likely() {
             return None;
         }
-        let (began, watch, limits) = (Instant::now(), self.clock.watch(), brief::bounded(&self.limits));
+        let (began, watch, limits) = (Instant::now(), self.clock.watch(), inline::bounded(&self.limits));
         let call = || {
-            let given_up = until.min(began + brief::AT_MOST);
+            let given_up = until.min(began + inline::AT_MOST);
             let call = self.prepared(scope, until, (given_up, place), &watch, None);
-            Call { limits: &limits, ..call }.run(Caller::Other(flag.clone()), work)
+            Call { limits: &limits, ..call }.run(CallOrigin::Other(flag.clone()), work)
         };
         // A bug of ours is met again on the other thread, and told there.
         let called = catch_unwind(AssertUnwindSafe(call));
         let took = began.elapsed();
         self.brevity.learn(took);
         let called = called.ok()?;
-        let kept = |failure: &Failure| !brief::is_given_up(failure, took, &self.limits, &self.brevity);
+        let kept = |failure: &Failure| !inline::is_given_up(failure, took, &self.limits, &self.brevity);
         called.result.as_ref().err().is_none_or(|failure| kept(failure)).then_some(called)
     }
 
@@ -142,21 +142,23 @@ impl Guests {
         T: Send + 'static,
         W: AsyncFn(Running<'_>, &Plugin) -> wasmtime::Result<Result<T, Failure>> + Send + 'static,
     {
-        let (guests, flag) = (self.clone(), Arc::new(Flag::default()));
+        let (guests, flag) = (self.clone(), Arc::new(CancelFlag::default()));
         let stop = StopOnDrop { flag: flag.clone(), clock: self.clock.clone(), ended: false };
-        let may_be_brief = size <= brief::SMALL && matches!(self.granted, Granted::Never);
+        let may_be_brief = size <= inline::SMALL && matches!(self.granted, CallGrants::Never);
         async move {
             let place = guests.plugin.others().wait_until(until).await?;
             if may_be_brief {
                 let at_once = async |running: Running<'_>| work(running, guests.plugin()).await;
-                if let Some(Called { result, usage, .. }) = guests.call_at_once(scope, until, &place, &flag, at_once) {
+                if let Some(CallResult { result, usage, .. }) =
+                    guests.call_at_once(scope, until, &place, &flag, at_once)
+                {
                     stop.disarm();
                     return result.map(|value| (value, usage));
                 }
             }
             let task = tokio::task::spawn_blocking(move || {
                 let began = Instant::now();
-                let Called { result, usage, .. } =
+                let CallResult { result, usage, .. } =
                     guests.call_here(scope, until, &place, flag, None, async |running| {
                         work(running, guests.plugin()).await
                     });
@@ -178,7 +180,7 @@ impl Guests {
 
 /// Stops the guest of a future that is dropped before it has ended.
 struct StopOnDrop {
-    flag: Arc<Flag>,
+    flag: Arc<CancelFlag>,
     clock: Clock,
     ended: bool,
 }
@@ -203,7 +205,7 @@ impl Drop for StopOnDrop {
 pub struct MergeHost(pub Guests);
 
 impl Merger for MergeHost {
-    fn merge(&self, query: Bytes, partials: Vec<Bytes>, until: tokio::time::Instant) -> Merging {
+    fn merge(&self, query: Bytes, partials: Vec<Bytes>, until: tokio::time::Instant) -> MergeFuture {
         let size = query.len() + partials.iter().map(Bytes::len).sum::<usize>();
         let call =
             self.0.call(Scope::Merge, until.into_std(), size, async move |running: Running<'_>, plugin: &Plugin| {
@@ -212,7 +214,13 @@ impl Merger for MergeHost {
         Box::pin(async move { sized(call.await) })
     }
 
-    fn finish(&self, query: Bytes, merged: Option<Bytes>, covered: Covered, until: tokio::time::Instant) -> Merging {
+    fn finish(
+        &self,
+        query: Bytes,
+        merged: Option<Bytes>,
+        covered: Covered,
+        until: tokio::time::Instant,
+    ) -> MergeFuture {
         let size = query.len() + merged.as_ref().map_or(0, Bytes::len);
         let call =
             self.0.call(Scope::Merge, until.into_std(), size, async move |running: Running<'_>, plugin: &Plugin| {
@@ -262,7 +270,7 @@ pub(crate) async fn split(
     Ok(returned.map(|partitions| partitions.into_iter().map(Into::into).collect()).map_err(Failure::from))
 }
 
-fn sized(merged: Merged) -> Merged {
+fn sized(merged: MergeResult) -> MergeResult {
     merged.map(|(bytes, usage)| {
         let output = bytes.len() as u64;
         (bytes, Usage { output, ..usage })

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
+use crate::classify::Stop;
 use crate::clock::Watch;
-use crate::stop::Stop;
 
 struct Unpark(Thread);
 
@@ -26,9 +26,9 @@ impl Wake for Unpark {
 }
 
 /// Where a thread's calls are made.
-pub(crate) struct Seat {
+pub(crate) struct CallContext {
     pub(crate) watch: Watch,
-    /// Without one, the thread must not sleep, and a call is given up after [`AT_MOST`](crate::brief::AT_MOST).
+    /// Without one, the thread must not sleep, and a call is given up after [`AT_MOST`](crate::inline::AT_MOST).
     pub(crate) waker: Option<Waker>,
     /// The slot that the thread is, if it is one.
     pub(crate) slot: Option<usize>,

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{GuestProfiler, Store, StoreContextMut};
 
+use crate::classify::clip;
 use crate::clock::Clock;
 use crate::component::Plugin;
 use crate::host::Host;
-use crate::stop::clip;
 
 /// The most samples that are kept: some 20 MB of profile.
 const MAX_SAMPLES: u64 = 200_000;

@@ -16,15 +16,15 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{I32Exit, async_trait};
 
 use crate::call::{Call, Running};
+use crate::classify::classify;
 use crate::component::{LoadError, Origin, Plugin};
 use crate::engine::Sandbox;
-use crate::grants::Granted;
-use crate::host::{Caller, nothing_granted};
+use crate::grants::CallGrants;
+use crate::host::{CallOrigin, nothing_granted};
 use crate::inspect::{Misfit, surface};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::park;
-use crate::stop::classify;
 
 /// How the name of the interface begins: all versions of WASI 0.2 have the same.
 const RUN: &str = "wasi:cli/run@0.2.";
@@ -105,7 +105,7 @@ impl Program {
             deadline,
             time: Some(Limit::time(Scope::RunTest, time)),
             until: deadline,
-            granted: Granted::Nothing,
+            granted: CallGrants::Nothing,
             seed: None,
             watch: &watch,
             waker: Some(&waker),
@@ -113,11 +113,11 @@ impl Program {
         let mut wasi = nothing_granted(&Log::new(0), None);
         wasi.args(&console.args)
             .envs(&console.env)
-            .stdout(Handed(Arc::new(Mutex::new(console.stdout))))
-            .stderr(Handed(Arc::new(Mutex::new(console.stderr))));
+            .stdout(OutputPipe(Arc::new(Mutex::new(console.stdout))))
+            .stderr(OutputPipe(Arc::new(Mutex::new(console.stderr))));
         let wasi = wasi.build();
         let called = call.run_with(
-            Caller::Other(Arc::default()),
+            CallOrigin::Other(Arc::default()),
             |store| {
                 store.data_mut().give(wasi);
                 Ok(())
@@ -155,21 +155,21 @@ fn export(component: &Component) -> Option<ComponentExportIndex> {
 
 /// Output that is handed on as it comes. Clones write to the same place.
 #[derive(Clone)]
-struct Handed(Arc<Mutex<Sink>>);
+struct OutputPipe(Arc<Mutex<Sink>>);
 
-impl Handed {
+impl OutputPipe {
     fn sink(&self) -> MutexGuard<'_, Sink> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl IsTerminal for Handed {
+impl IsTerminal for OutputPipe {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdoutStream for Handed {
+impl StdoutStream for OutputPipe {
     fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
         Box::new(self.clone())
     }
@@ -180,11 +180,11 @@ impl StdoutStream for Handed {
 }
 
 #[async_trait]
-impl Pollable for Handed {
+impl Pollable for OutputPipe {
     async fn ready(&mut self) {}
 }
 
-impl OutputStream for Handed {
+impl OutputStream for OutputPipe {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.sink().write_all(&bytes).map_err(closed)
     }
@@ -205,7 +205,7 @@ fn closed(error: std::io::Error) -> StreamError {
     }
 }
 
-impl tokio::io::AsyncWrite for Handed {
+impl tokio::io::AsyncWrite for OutputPipe {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         Poll::Ready(self.sink().write_all(bytes).map(|()| bytes.len()))
     }

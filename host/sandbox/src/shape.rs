@@ -5,8 +5,8 @@ use std::fmt::Write;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, Type};
 
+use crate::classify::clip;
 use crate::inspect::{Misfit, Role};
-use crate::stop::clip;
 
 /// A type that is spelled longer than this is not one of ours. Types share their parts, so that a short component can
 /// have one whose spelling would fill any memory.

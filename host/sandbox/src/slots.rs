@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use frond_root::{Attempt, LeafRunner, Outcome, Scatter, Usage};
 
-use crate::bed::Bed;
-use crate::brief::is_given_up;
 use crate::clock::Clock;
-use crate::host::Caller;
+use crate::host::CallOrigin;
+use crate::inline::is_given_up;
 use crate::leaf::Leaf;
-use crate::park::{self, Seat};
+use crate::park::{self, CallContext};
+use crate::placement::Parker;
 use crate::shares::Share;
 
 use queries::{Queries, Turn, behind};
@@ -43,7 +43,7 @@ struct Shared {
     count: usize,
     running: AtomicUsize,
     /// Of the one leaf that runs on a thread of its query's.
-    guest_seat: Mutex<Seat>,
+    guest_seat: Mutex<CallContext>,
 }
 
 /// One query's leaves.
@@ -92,7 +92,7 @@ impl Slots {
             threads: Mutex::default(),
             count: count.max(1),
             running: AtomicUsize::new(0),
-            guest_seat: Mutex::new(Seat { watch: clock.watch(), waker: None, slot: None }),
+            guest_seat: Mutex::new(CallContext { watch: clock.watch(), waker: None, slot: None }),
         });
         // Made first: should a thread not start, those that did are told to end.
         let slots = Self(Arc::new(Owner(shared.clone())));
@@ -103,7 +103,7 @@ impl Slots {
                 if back {
                     step_back();
                 }
-                Worker::new(slot, &shared.clock).run(&shared);
+                SlotThread::new(slot, &shared.clock).run(&shared);
             })?;
             lock(&slots.0.0.threads).push(thread.thread().clone());
         }
@@ -148,7 +148,7 @@ impl Shared {
 
     /// The next attempt of any query, fair between tenants, background work by its weight and only when no query has one; sleeps
     /// while there is none. `None` when the pool stops. Accounts for the thread's last turn.
-    fn next(&self, slot: u32, bed: &Arc<Bed>, ended: Option<Turn>) -> Option<(Arc<Query>, Attempt)> {
+    fn next(&self, slot: u32, bed: &Arc<Parker>, ended: Option<Turn>) -> Option<(Arc<Query>, Attempt)> {
         if let Some(turn) = ended {
             // Its query may end with it, and come back here: without the lock.
             lock(&self.queries).ended(&turn);
@@ -225,7 +225,7 @@ impl Query {
 
     /// Runs an attempt and ends it. It is given back if it was only given up because its thread must not be kept; with it comes
     /// the time that the call took.
-    fn run(&self, attempt: Attempt, seat: &Seat) -> (Option<Attempt>, Duration) {
+    fn run(&self, attempt: Attempt, seat: &CallContext) -> (Option<Attempt>, Duration) {
         let (began, deadline) = (Instant::now(), attempt.deadline());
         let called = self.leaf.call(attempt, seat);
         let took = began.elapsed();
@@ -239,7 +239,7 @@ impl Query {
         let wrote = called.log.as_ref().filter(|log| called.result.is_ok() && log.written() > 0);
         let log = wrote.map(|log| log.read().shown()).unwrap_or_default();
         let mut left = None;
-        if let Caller::Leaf(attempt) = called.caller {
+        if let CallOrigin::Leaf(attempt) = called.caller {
             match given_up {
                 true => left = Some(attempt),
                 false => attempt.end(Outcome { result: called.result, usage, log }, now()),
@@ -254,17 +254,17 @@ impl Query {
 }
 
 /// One leaf thread.
-struct Worker {
+struct SlotThread {
     slot: u32,
-    seat: Seat,
-    bed: Arc<Bed>,
+    seat: CallContext,
+    bed: Arc<Parker>,
 }
 
-impl Worker {
+impl SlotThread {
     /// On the thread that it is for.
     fn new(slot: u32, clock: &Clock) -> Self {
-        let seat = Seat { watch: clock.watch(), waker: Some(park::waker()), slot: usize::try_from(slot).ok() };
-        Self { slot, seat, bed: Arc::new(Bed::new(slot)) }
+        let seat = CallContext { watch: clock.watch(), waker: Some(park::waker()), slot: usize::try_from(slot).ok() };
+        Self { slot, seat, bed: Arc::new(Parker::new(slot)) }
     }
 
     fn run(&self, shared: &Shared) {

@@ -9,16 +9,16 @@ use frond_root::runner::Covered;
 use frond_root::scatter::Window;
 use frond_root::{Emission, Error, Failure, FailureKind, Limit, Outcome, Partition, Plan, Scatter, Scope, Usage};
 
-use crate::call::{Called, Running};
+use crate::call::{CallResult, Running};
+use crate::classify::classify;
 use crate::clock::Clock;
 use crate::component::Plugin;
-use crate::host::Caller;
+use crate::host::CallOrigin;
 use crate::leaf::Leaf;
 use crate::merger::{Guests, finish, merge, split};
-use crate::park::{self, Seat};
-use crate::places::Place;
+use crate::park::{self, CallContext};
+use crate::permits::PoolPermit;
 use crate::profile::{Probe, Profile, ProfileError, Sampling, Ticker};
-use crate::stop::classify;
 
 /// What one call came to.
 #[derive(Debug)]
@@ -106,10 +106,11 @@ impl Trials {
             let message = "the time limit is too short for a leaf to start";
             return Ok(Trial::failed(Failure::new(FailureKind::OutOfTime, message)));
         };
-        let seat = Seat { watch: self.clock.watch().sampled(self.probe()), waker: Some(park::waker()), slot: None };
+        let seat =
+            CallContext { watch: self.clock.watch().sampled(self.probe()), waker: Some(park::waker()), slot: None };
         let mut called = leaf.call_at((leaf.plugin.shared(), &place), attempt, index, &seat);
-        let caller = std::mem::replace(&mut called.caller, Caller::Other(Arc::default()));
-        if let Caller::Leaf(attempt) = caller {
+        let caller = std::mem::replace(&mut called.caller, CallOrigin::Other(Arc::default()));
+        if let CallOrigin::Leaf(attempt) = caller {
             attempt.end(Outcome::failed(FailureKind::Cancelled, "the trial is over"), Instant::now().into());
         }
         let size = |partial: &Bytes| partial.len() as u64;
@@ -165,7 +166,7 @@ impl Trials {
 }
 
 /// Takes a place beside the leaves; gives up after `time`.
-fn wait_for_place(plugin: &Plugin, time: Duration) -> Result<Place, Failure> {
+fn wait_for_place(plugin: &Plugin, time: Duration) -> Result<PoolPermit, Failure> {
     let until = Instant::now() + time;
     plugin.others().wait(Some(&park::waker()), until, || None).map_err(|stop| classify(&stop.into()))
 }
@@ -181,7 +182,7 @@ impl<T> Trial<T> {
         }
     }
 
-    fn of(called: Called<T>, start: Instant, size: impl Fn(&T) -> u64) -> Self {
+    fn of(called: CallResult<T>, start: Instant, size: impl Fn(&T) -> u64) -> Self {
         let output = called.result.as_ref().map_or(0, size);
         Self {
             usage: Usage { output, ..called.usage },

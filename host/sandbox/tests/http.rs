@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use frond_root::Request;
 use frond_root::flow::{self, Cancel};
-use frond_sandbox::grants::{Faults, HostPattern, HttpGrant, Ports};
+use frond_sandbox::grants::{HostPattern, HttpGrant, InjectedFaults, Ports};
 use frond_sandbox::{Grants, Guests, Limits, Role, SplitHost, Trials};
 use serde_json::json;
 
@@ -42,10 +42,10 @@ fn only(grant: HttpGrant) -> Grants {
 }
 
 /// Names that lead to the server.
-fn leading(server: &Server, names: &[&str]) -> Faults {
+fn leading(server: &Server, names: &[&str]) -> InjectedFaults {
     let resolve: BTreeMap<String, Vec<IpAddr>> =
         names.iter().map(|name| ((*name).to_owned(), vec![server.address.ip()])).collect();
-    Faults { resolve, ..Faults::default() }
+    InjectedFaults { resolve, ..InjectedFaults::default() }
 }
 
 fn ask(host: &Host, grants: Grants, command: &str) -> Asked {
@@ -281,10 +281,11 @@ fn a_merge_is_granted_nothing_and_a_split_what_the_leaf_is() {
 fn a_test_can_deny_and_delay_without_a_network() {
     let (host, server) = (host(), Server::start());
     let url = format!("http:{}", server.url("/ok"));
-    let denied = Faults { deny_http: true, ..Faults::default() };
+    let denied = InjectedFaults { deny_http: true, ..InjectedFaults::default() };
     insta::assert_snapshot!(refused(&host, &server, Grants { faults: denied, ..only(grant(&server)) }, &url));
     let address = server.address.ip().to_string();
-    let slow = |delay: Duration| Faults { slow_host: Some((address.clone(), delay)), ..Faults::default() };
+    let slow =
+        |delay: Duration| InjectedFaults { slow_host: Some((address.clone(), delay)), ..InjectedFaults::default() };
     let quick = HttpGrant { time: Some(ms(20)), ..grant(&server) };
     let asked = ask(&host, Grants { faults: slow(PATIENCE), ..only(quick) }, &url);
     assert_eq!((asked.slug(), server.requests().len()), ("unavailable", 0));

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use frond_sandbox::Role;
-use frond_sandbox::inspect::report::{Ask, Demand, Mismatch, MismatchKind, Report};
+use frond_sandbox::inspect::report::{Demand, Import, Mismatch, MismatchKind, Report};
 use frond_sandbox::inspect::{Misfit, report};
 use frond_testkit::almost;
 use insta::assert_snapshot;
@@ -50,7 +50,7 @@ fn a_real_guest() {
     assert_eq!(found.fits().collect::<Vec<_>>(), [Role::Leaf, Role::Merge, Role::Split]);
     let leaf = report(&guest("rail_leaf")).unwrap();
     assert_eq!(mismatch(&leaf, Role::Split).kind, MismatchKind::NotExported);
-    assert!(found.asks.contains(&Ask::Control) && found.asks.contains(&Ask::Source), "{:?}", found.asks);
+    assert!(found.asks.contains(&Import::Control) && found.asks.contains(&Import::Source), "{:?}", found.asks);
     assert!(found.packages.items.contains(&"frond:plugin@0.1.0".to_owned()));
     assert!(found.producers.items.iter().any(|one| one.field == "language" && one.name == "Rust"));
     assert!(found.has_function_names && found.debug_info == 0);

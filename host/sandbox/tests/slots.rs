@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
-use frond_root::flow::{self, Cancel, Root};
+use frond_root::flow::{self, Cancel, Services};
 use frond_root::{Content, Event, EventKind, Events, Failure, Floor, Listener, Partition, Plan, Request};
 use frond_sandbox::{Leaf, LeafHost, Limits, Role};
 
@@ -209,7 +209,7 @@ fn background_work_shares_a_slot_by_weight_and_waits_for_queries() {
     let turns = Turns::default();
     let behind = |weight, partitions: u32| {
         let (app, cancel) = (app.clone(), Cancel::default());
-        let root = Root { events: Events::new(vec![turns.of(weight)]), ..app.root(&Seen::of(&app)) };
+        let root = Services { events: Events::new(vec![turns.of(weight)]), ..app.root(&Seen::of(&app)) };
         let request = Request { background: Some(weight), deadline: PATIENCE, ..app.request("{}") };
         let plan = async move { Ok(plan((0..partitions).map(|number| format!("sleep-ms:1-{number}")))) };
         (host.runtime.spawn(flow::run(request, plan, root, cancel.clone())), cancel)

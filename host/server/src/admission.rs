@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use frond_root::policy::admission::{Load, Reason, Refused, Running, admit};
+use frond_root::policy::admission::{Load, Reason, Refusal, Running, admit};
 
 /// Queries under way, and costs by app.
 pub(crate) struct Admission {
@@ -70,7 +70,7 @@ impl Admission {
     }
 
     /// Admits a query that must be gathered within `budget`.
-    pub(crate) fn admit(&self, app: &str, tenant: &Arc<str>, budget: Duration) -> Result<Ticket, Refused> {
+    pub(crate) fn admit(&self, app: &str, tenant: &Arc<str>, budget: Duration) -> Result<Ticket, Refusal> {
         let mut state = lock(&self.state);
         let now = Instant::now();
         let cost = state.costs.get(app).copied().unwrap_or_default();

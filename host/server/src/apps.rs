@@ -15,22 +15,22 @@
 mod canary;
 mod candidate;
 mod check;
+mod commands;
 mod digest;
 mod error;
 mod folder;
-mod inbox;
-mod keeper;
-mod kept;
-mod ledger;
 mod links;
 mod load;
+mod managed;
 mod pack;
-mod place;
 mod recall;
+mod reconciler;
+mod refused;
+mod releases;
 mod settings;
 mod settle;
 mod state;
-mod tried;
+mod state_location;
 mod version;
 mod view;
 mod watch;
@@ -49,18 +49,18 @@ use frond_run::{Machine, RunError, Slots};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, oneshot};
 
-use crate::hide::Hidden;
+use crate::hide::HiddenPaths;
 
+use commands::{Command, CommandKind, CommandQueue};
 pub use error::{ChangeError, OpenError, RecallError, Stage, StateError};
 use folder::Root;
-use inbox::{Inbox, Order, Wish};
-use keeper::Keeper;
 pub use pack::Pack;
-use recall::Recalled;
+use recall::RecalledVersions;
+use reconciler::Reconciler;
 pub use settings::{Settings, Watching};
 use state::State;
 pub use version::{Checks, Example, Origin, Part, Version, VersionView};
-pub use view::{AppView, CallView, Change, GrantsView, Health, LimitsView, Refused};
+pub use view::{AppView, CallView, Change, GrantsView, Health, LimitsView, RefusedChange};
 
 /// Changes that a slow reader may be behind; of more it is told how many it missed.
 const CHANGES: usize = 256;
@@ -93,12 +93,12 @@ struct Slot {
 struct Shared {
     settings: Settings,
     host: Host,
-    inbox: Arc<Inbox>,
+    inbox: Arc<CommandQueue>,
     apps: ArcSwap<BTreeMap<String, Arc<Slot>>>,
     changes: broadcast::Sender<AppView>,
     /// Apps that wait for the keeper, the one that it works on included.
     waiting: AtomicUsize,
-    recalled: Recalled,
+    recalled: RecalledVersions,
 }
 
 impl Shared {
@@ -160,15 +160,15 @@ impl Registry {
         let root = Root::at(dir).map_err(|cause| OpenError::Folder { path: dir.to_path_buf(), cause })?;
         let state = State::open(&settings.state)?;
         let shared = Arc::new(Shared {
-            inbox: Arc::new(Inbox::new(settings.component_bytes)),
+            inbox: Arc::new(CommandQueue::new(settings.component_bytes)),
             settings,
             host,
             apps: ArcSwap::default(),
             changes: broadcast::Sender::new(CHANGES),
             waiting: AtomicUsize::new(0),
-            recalled: Recalled::default(),
+            recalled: RecalledVersions::default(),
         });
-        let keeper = Keeper::new(shared.clone(), root, state);
+        let keeper = Reconciler::new(shared.clone(), root, state);
         let thread = thread::Builder::new().name("frond-apps".to_owned()).spawn(move || keeper.run());
         let thread =
             thread.map_err(|error| RunError::machine("the thread that keeps apps could not be started", error))?;
@@ -176,8 +176,8 @@ impl Registry {
     }
 
     /// The folders whose places clients are not told.
-    pub(crate) fn hidden(&self) -> Hidden {
-        Hidden::new(&[&self.dir, &self.shared.settings.state])
+    pub(crate) fn hidden(&self) -> HiddenPaths {
+        HiddenPaths::new(&[&self.dir, &self.shared.settings.state])
     }
 
     /// Comes back when nothing is left to do of all that was told or asked so far. What files have just come to be may not
@@ -285,7 +285,7 @@ impl Registry {
         if size > limit {
             return Err(ChangeError::TooLarge { size, limit });
         }
-        self.ask(app, Wish::Put(role, component)).await
+        self.ask(app, CommandKind::Put(role, component)).await
     }
 
     /// Serves the component that the app's folder names again, once it has passed every check. Without an upload nothing
@@ -294,7 +294,7 @@ impl Registry {
     /// # Errors
     /// See [`ChangeError`].
     pub async fn delete(&self, app: &str, role: Role) -> Result<Arc<Version>, ChangeError> {
-        self.ask(app, Wish::Delete(role)).await
+        self.ask(app, CommandKind::Delete(role)).await
     }
 
     /// Serves the version that served before, until the app's folder changes or something is uploaded. It is not tried
@@ -303,15 +303,15 @@ impl Registry {
     /// # Errors
     /// See [`ChangeError`].
     pub async fn rollback(&self, app: &str) -> Result<Arc<Version>, ChangeError> {
-        self.ask(app, Wish::Rollback).await
+        self.ask(app, CommandKind::Rollback).await
     }
 
-    async fn ask(&self, app: &str, wish: Wish) -> Result<Arc<Version>, ChangeError> {
+    async fn ask(&self, app: &str, wish: CommandKind) -> Result<Arc<Version>, ChangeError> {
         if !self.shared.apps.load().contains_key(app) {
             return Err(ChangeError::NotFound);
         }
         let (reply, came) = oneshot::channel();
-        self.shared.inbox.order(Order { app: app.to_owned(), wish, reply })?;
+        self.shared.inbox.order(Command { app: app.to_owned(), wish, reply })?;
         came.await.unwrap_or(Err(ChangeError::Stopping))
     }
 

@@ -10,17 +10,17 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::apps::{AppView, ChangeError, Role, Version};
-use crate::auth::Holder;
+use crate::auth::Principal;
 use crate::params::Named;
 use crate::reply::Problem;
 use crate::server::Server;
-use crate::views::{self, Served};
+use crate::views::{self, AppStatus};
 
 /// The apps that are served.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Apps {
     /// By name.
-    apps: Vec<Served>,
+    apps: Vec<AppStatus>,
 }
 
 /// The apps that there are, with their health, plugins, limits and laws.
@@ -35,12 +35,15 @@ pub(crate) async fn list(State(server): State<Arc<Server>>) -> Json<Apps> {
     path = "/v1/apps/{app}",
     params(("app" = String, Path, description = "The app's name")),
     responses(
-        (status = 200, description = "The app", body = Served),
+        (status = 200, description = "The app", body = AppStatus),
         (status = 404, description = "There is no such app", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "apps"
 )]
-pub(crate) async fn get(State(server): State<Arc<Server>>, Named(app): Named<String>) -> Result<Json<Served>, Problem> {
+pub(crate) async fn get(
+    State(server): State<Arc<Server>>,
+    Named(app): Named<String>,
+) -> Result<Json<AppStatus>, Problem> {
     let view: AppView = server.apps.app(&app).ok_or_else(|| no_app(&app))?;
     Ok(Json(views::of(&server, view)))
 }
@@ -88,7 +91,7 @@ fn is_stripped(headers: &HeaderMap, component: &[u8]) -> bool {
 )]
 pub(crate) async fn put(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Holder>>,
+    Extension(holder): Extension<Arc<Principal>>,
     Named((app, role)): Named<(String, String)>,
     headers: HeaderMap,
     body: Body,

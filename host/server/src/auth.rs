@@ -14,7 +14,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::{Config, Role, Token};
-use crate::logins::Stranger;
+use crate::logins::LoginFailure;
 use crate::reply::Problem;
 
 /// The bytes of a fresh token, before it is spelled.
@@ -27,17 +27,17 @@ const SEC_FETCH_SITE: &str = "sec-fetch-site";
 const PREFIX: &str = "frond_";
 
 /// Everyone who may ask.
-pub(crate) struct Gate {
-    holders: Vec<([u8; 32], Arc<Holder>)>,
+pub(crate) struct Authenticator {
+    holders: Vec<([u8; 32], Arc<Principal>)>,
     /// Who asks where there are no tokens.
-    anybody: Option<Arc<Holder>>,
+    anybody: Option<Arc<Principal>>,
     /// True when only names of this machine may be asked for: a page elsewhere could have its own name lead here.
     local_names: bool,
     origins: Vec<String>,
 }
 
 /// One who may ask, and how much.
-pub(crate) struct Holder {
+pub(crate) struct Principal {
     pub(crate) name: String,
     role: Role,
     /// False where there are no tokens: then everybody is one caller.
@@ -80,10 +80,10 @@ impl Action {
     }
 }
 
-impl Gate {
+impl Authenticator {
     pub(crate) fn new(config: &Config) -> Self {
         let holders = config.tokens.iter().filter_map(|token| Some((digest(&token.sha256)?, Arc::new(holder(token)))));
-        let anybody = Holder {
+        let anybody = Principal {
             name: "anybody".to_owned(),
             role: Role::Admin,
             is_named: false,
@@ -106,13 +106,13 @@ impl Gate {
     }
 
     /// Who sends this request.
-    pub(crate) fn holder(&self, headers: &HeaderMap) -> Result<Arc<Holder>, Stranger> {
+    pub(crate) fn holder(&self, headers: &HeaderMap) -> Result<Arc<Principal>, LoginFailure> {
         if let Some(anybody) = &self.anybody {
             return Ok(anybody.clone());
         }
         let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let Some(token) = token.and_then(bearer) else {
-            return Err(Stranger::NoToken);
+            return Err(LoginFailure::NoToken);
         };
         let hash: [u8; 32] = Sha256::digest(token.trim().as_bytes()).into();
         // All are compared, each in constant time, so that time tells nothing of them.
@@ -120,7 +120,7 @@ impl Gate {
             true => Some(holder),
             false => found,
         });
-        found.cloned().ok_or(Stranger::UnknownToken)
+        found.cloned().ok_or(LoginFailure::UnknownToken)
     }
 
     /// Refuses what a web page elsewhere would have a browser ask.
@@ -165,7 +165,7 @@ impl Gate {
     }
 }
 
-impl Holder {
+impl Principal {
     /// Refuses who may not do this at all, whose it may ever be.
     pub(crate) fn may(&self, action: Action) -> Result<(), Problem> {
         let name = &self.name;
@@ -223,10 +223,10 @@ impl Holder {
     }
 }
 
-fn holder(token: &Token) -> Holder {
+fn holder(token: &Token) -> Principal {
     let rate = NonZeroU32::new(token.rate).unwrap_or(NonZeroU32::MIN);
     let burst = rate.saturating_mul(NonZeroU32::MIN.saturating_add(1));
-    Holder {
+    Principal {
         name: token.name.clone(),
         role: token.role,
         is_named: true,

@@ -13,7 +13,7 @@ use http::HeaderMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::auth::Holder;
+use crate::auth::Principal;
 use crate::params;
 use crate::reply::Problem;
 use crate::server::Server;
@@ -32,14 +32,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The budget.
 pub(crate) struct Budget {
     most: u64,
-    taken: Mutex<Taken>,
+    taken: Mutex<BudgetUse>,
     /// Something was given back.
     freed: Notify,
 }
 
 /// Bytes that are taken.
 #[derive(Default)]
-struct Taken {
+struct BudgetUse {
     small: u64,
     requests: u64,
     answers: u64,
@@ -57,7 +57,7 @@ enum Part {
     Answer,
 }
 
-impl Taken {
+impl BudgetUse {
     fn all(&self) -> u64 {
         self.small.saturating_add(self.requests).saturating_add(self.answers)
     }
@@ -148,7 +148,7 @@ impl Budget {
         self.charged(&mut self.lock(), bytes, Part::Answer, None)
     }
 
-    fn charged(self: &Arc<Self>, taken: &mut Taken, bytes: u64, large: Part, caller: Option<&str>) -> Charge {
+    fn charged(self: &Arc<Self>, taken: &mut BudgetUse, bytes: u64, large: Part, caller: Option<&str>) -> Charge {
         let part = if bytes > SMALL { large } else { Part::Small };
         let caller = caller.filter(|_| bytes > SMALL).map(str::to_owned);
         *taken.of(part) += bytes;
@@ -173,7 +173,7 @@ impl Budget {
         self.freed.notify_waiters();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Taken> {
+    fn lock(&self) -> MutexGuard<'_, BudgetUse> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -197,7 +197,7 @@ impl Server {
     /// A request's body of at most `limit` bytes, and its share of the budget, which was taken before it was read.
     pub(crate) async fn body(
         &self,
-        holder: &Holder,
+        holder: &Principal,
         headers: &HeaderMap,
         body: Body,
         limit: u64,

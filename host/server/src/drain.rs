@@ -19,14 +19,14 @@ pub(crate) const MAX_BYTES: u64 = 128 << 20;
 pub(crate) const MAX_TIME: Duration = Duration::from_secs(10);
 
 /// A request's body, of which the rest is read in the background when its handler drops it.
-pub(crate) struct Drained<B: Rest>(Option<B>);
+pub(crate) struct DrainedBody<B: Rest>(Option<B>);
 
 /// A body that can be read to its end by a task of its own.
 pub(crate) trait Rest: Body<Data = Bytes> + Send + Unpin + 'static {}
 
 impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Rest for B {}
 
-impl<B: Rest> Drained<B> {
+impl<B: Rest> DrainedBody<B> {
     pub(crate) fn new(body: B) -> Self {
         Self(Some(body))
     }
@@ -38,7 +38,7 @@ impl<B: Rest> Drained<B> {
     }
 }
 
-impl<B: Rest> Body for Drained<B> {
+impl<B: Rest> Body for DrainedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -63,7 +63,7 @@ impl<B: Rest> Body for Drained<B> {
     }
 }
 
-impl<B: Rest> Drop for Drained<B> {
+impl<B: Rest> Drop for DrainedBody<B> {
     fn drop(&mut self) {
         let Some(body) = self.0.take().filter(|body| !body.is_end_stream()) else { return };
         if let Ok(runtime) = Handle::try_current() {
@@ -115,7 +115,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_was_read_is_not_read_again() {
-        let mut body = Drained::new(http_body_util::Full::new(Bytes::from_static(b"all")));
+        let mut body = DrainedBody::new(http_body_util::Full::new(Bytes::from_static(b"all")));
         assert!(body.frame().await.is_some() && body.frame().await.is_none());
         assert!(body.is_end_stream() && body.0.is_none());
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use frond_root::{Cancel, Event, EventKind, Listener, Request};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
-use crate::auth::Gate;
+use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::params::{Form, Promises, plain};
 use crate::queries::unseen;
@@ -26,7 +26,7 @@ pub fn config(bytes: &[u8]) {
         Ok(mut config) => {
             let _ = config.check();
             assert_eq!(
-                Gate::new(&config).is_closed(),
+                Authenticator::new(&config).is_closed(),
                 !config.tokens.is_empty(),
                 "a token that is wrong opens nothing"
             );
@@ -53,7 +53,7 @@ pub fn parameters(bytes: &[u8]) {
 /// Bytes as lines of headers, `name: value`: those that are none are left out, as they do not pass hyper.
 pub fn headers(bytes: &[u8]) {
     let headers: HeaderMap = bytes.split(|byte| *byte == b'\n').filter_map(header).collect();
-    let open = Gate::new(&Config::default());
+    let open = Authenticator::new(&Config::default());
     let _ = (
         open.holder(&headers).is_ok(),
         open.same_site(Version::HTTP_11, &Method::POST, &Uri::from_static("/"), &headers).is_ok(),

@@ -4,7 +4,7 @@
 //! TCP tells both with the same FIN, and hyper takes either for the end. Only bytes tell them apart: the system of a client
 //! that has closed its socket refuses them (RST). So once a FIN has come, the server sends the bytes with which its response
 //! begins anyway, `HTTP/1.`, ahead of the response, one at a time and after pauses that grow, and leaves them out of the
-//! response later. A response that streams events has comments between them to the same end (see [`Pulse`]).
+//! response later. A response that streams events has comments between them to the same end (see [`StreamHeartbeat`]).
 //! HTTP/2 ends streams by frames of its own, and is left alone.
 
 use std::io;
@@ -19,7 +19,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use crate::prompt::Prompt;
+use crate::handshake::HandshakeTimeout;
 
 /// First bytes of every HTTP/1 response, whatever its minor version and status.
 const OPENING: &[u8] = b"HTTP/1.";
@@ -41,19 +41,19 @@ const LINGER_BYTES: u64 = 256 << 10;
 const LINGER_TIME: Duration = Duration::from_secs(1);
 
 /// A connection's stream, shared by hyper, which talks over it, and by what watches whether its client is gone.
-pub(crate) struct Wire<S> {
+pub(crate) struct WatchedStream<S> {
     shared: Arc<Mutex<Shared<S>>>,
     half_closed: Arc<AtomicBool>,
 }
 
-impl<S> Clone for Wire<S> {
+impl<S> Clone for WatchedStream<S> {
     fn clone(&self) -> Self {
         Self { shared: self.shared.clone(), half_closed: self.half_closed.clone() }
     }
 }
 
 struct Shared<S> {
-    stream: Prompt<S>,
+    stream: HandshakeTimeout<S>,
     /// Read, and not yet taken by hyper.
     ahead: BytesMut,
     /// The client sends nothing more.
@@ -70,7 +70,7 @@ struct Shared<S> {
 }
 
 /// Result of a look at the connection.
-pub(crate) enum Watched {
+pub(crate) enum ConnectionState {
     /// Nothing new: the task is woken when there is.
     Nothing,
     /// Something was read: hyper may want it.
@@ -79,8 +79,8 @@ pub(crate) enum Watched {
     Gone(io::Error),
 }
 
-impl<S> Wire<S> {
-    pub(crate) fn new(stream: Prompt<S>) -> Self {
+impl<S> WatchedStream<S> {
+    pub(crate) fn new(stream: HandshakeTimeout<S>) -> Self {
         let shared = Shared {
             stream,
             ahead: BytesMut::new(),
@@ -102,8 +102,8 @@ impl<S> Wire<S> {
     }
 
     /// Adds comments to a stream of events once the client has shut its sending half.
-    pub(crate) fn pulse<B>(&self, body: B) -> Pulse<B> {
-        Pulse { body, half_closed: self.half_closed.clone(), pauses: Pauses::default() }
+    pub(crate) fn pulse<B>(&self, body: B) -> StreamHeartbeat<B> {
+        StreamHeartbeat { body, half_closed: self.half_closed.clone(), pauses: Pauses::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared<S>> {
@@ -111,24 +111,24 @@ impl<S> Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> WatchedStream<S> {
     /// Looks whether the client is still there. To be called when hyper has done what it can.
-    pub(crate) fn watch(&self, cx: &mut Context<'_>) -> Watched {
+    pub(crate) fn watch(&self, cx: &mut Context<'_>) -> ConnectionState {
         let mut shared = self.lock();
         if shared.stream.is_http2() {
-            return Watched::Nothing;
+            return ConnectionState::Nothing;
         }
         match shared.read_ahead(cx) {
             Ok(false) => {}
             Ok(true) => {
                 self.half_closed.store(shared.ended, Ordering::Relaxed);
-                return Watched::Read;
+                return ConnectionState::Read;
             }
-            Err(error) => return Watched::Gone(error),
+            Err(error) => return ConnectionState::Gone(error),
         }
         match shared.probe(cx) {
-            Poll::Ready(error) => Watched::Gone(error),
-            Poll::Pending => Watched::Nothing,
+            Poll::Ready(error) => ConnectionState::Gone(error),
+            Poll::Pending => ConnectionState::Nothing,
         }
     }
 
@@ -205,7 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WatchedStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut shared = self.lock();
         if !shared.ahead.is_empty() {
@@ -221,7 +221,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut shared = self.lock();
         shared.writes(bytes);
@@ -290,13 +290,13 @@ impl Pauses {
 }
 
 /// A stream of events, with comments between them once its client has shut its sending half.
-pub(crate) struct Pulse<B> {
+pub(crate) struct StreamHeartbeat<B> {
     body: B,
     half_closed: Arc<AtomicBool>,
     pauses: Pauses,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Pulse<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for StreamHeartbeat<B> {
     type Data = Bytes;
     type Error = B::Error;
 

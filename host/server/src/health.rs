@@ -85,14 +85,14 @@ pub(crate) struct About {
     /// Apps that there are.
     apps: usize,
     /// Its queries.
-    queries: Asked,
+    queries: QueryCounts,
     /// Whether tokens are asked for.
     auth: bool,
 }
 
 /// Queries, counted.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Asked {
+pub(crate) struct QueryCounts {
     /// Under way.
     running: usize,
     /// Since the start.
@@ -108,7 +108,7 @@ pub(crate) async fn about(State(server): State<Arc<Server>>) -> Json<About> {
         started_unix_ms: unix_ms(server.started),
         slots: settings.config.slots,
         apps: server.apps.apps().len(),
-        queries: Asked { running: server.recent.running(), total: server.recent.total() },
+        queries: QueryCounts { running: server.recent.running(), total: server.recent.total() },
         auth: settings.gate.is_closed(),
     })
 }

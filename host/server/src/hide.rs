@@ -19,9 +19,9 @@ const OURS: [&str; 4] = ["application/problem+json", "application/json", "applic
 
 /// The folders whose places are nobody's business.
 #[derive(Clone)]
-pub(crate) struct Hidden(Arc<[Vec<u8>]>);
+pub(crate) struct HiddenPaths(Arc<[Vec<u8>]>);
 
-impl Hidden {
+impl HiddenPaths {
     /// Hides where these folders are, under each name that they go by.
     pub(crate) fn new(folders: &[&Path]) -> Self {
         let absolute = folders.iter().filter(|folder| folder.is_absolute()).map(|folder| folder.to_path_buf());
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     fn hidden(text: &str) -> String {
-        let names = Hidden::new(&[Path::new("/srv/apps"), Path::new("/srv/apps/.frond"), Path::new("relative")]).0;
+        let names = HiddenPaths::new(&[Path::new("/srv/apps"), Path::new("/srv/apps/.frond"), Path::new("relative")]).0;
         String::from_utf8(without(&names, Bytes::copy_from_slice(text.as_bytes())).to_vec()).unwrap()
     }
 
@@ -131,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_server_says_is_changed_and_what_plugins_answer_is_not() {
-        let names = Hidden::new(&[Path::new("/srv/apps")]);
+        let names = HiddenPaths::new(&[Path::new("/srv/apps")]);
         let ask = async |kind: &'static str, is_answer: bool, streamed: bool| {
             let text = Bytes::from_static(b"\"/srv/apps/a\"");
             let body = match streamed {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use frond_jobs::processor::{Bell, Processor, Settings};
+use frond_jobs::processor::{Processor, Settings, Wakeup};
 use frond_jobs::store::chain;
 use frond_jobs::store::location::{Location, environment};
 use frond_jobs::{CountedStore, JobStore, LateStore, Quotas, StoreError, Tally, postgres, sqlite};
@@ -45,7 +45,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from
 /// The jobs of this server.
 pub(crate) struct Jobs {
     pub(crate) store: Arc<dyn JobStore>,
-    pub(crate) bell: Bell,
+    pub(crate) bell: Wakeup,
     pub(crate) tally: Arc<Tally>,
     quotas: Quotas,
     pub(crate) config: JobsConfig,
@@ -83,7 +83,7 @@ impl Jobs {
         let (stop, stopped) = watch::channel(false);
         let opened = open(config, state, stopped.clone()).await?;
         let store: Arc<dyn JobStore> = Arc::new(CountedStore::new(opened, tally.clone()));
-        let bell = Bell::default();
+        let bell = Wakeup::default();
         let is_reached = Arc::new(AtomicBool::new(true));
         let mut tasks = vec![
             tokio::spawn(sweep(store.clone(), stopped.clone())),
@@ -248,7 +248,7 @@ async fn look(store: Arc<dyn JobStore>, is_reached: Arc<AtomicBool>, mut stop: w
 }
 
 /// Rings when an app changes: there may be jobs that have waited for it.
-async fn announce(mut changes: broadcast::Receiver<AppView>, bell: Bell, mut stop: watch::Receiver<bool>) {
+async fn announce(mut changes: broadcast::Receiver<AppView>, bell: Wakeup, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,

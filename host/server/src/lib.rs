@@ -23,6 +23,7 @@ mod drain;
 #[doc(hidden)]
 pub mod fuzzing;
 mod half_close;
+mod handshake;
 mod health;
 mod hide;
 mod jobs;
@@ -33,7 +34,6 @@ mod metrics;
 mod openapi;
 mod page;
 mod params;
-mod prompt;
 mod queries;
 mod query;
 mod recent;

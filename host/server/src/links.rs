@@ -32,7 +32,7 @@ pub(crate) enum Signal {
 
 /// Why a connection was closed by the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Closed {
+pub(crate) enum CloseReason {
     /// It was not used.
     Idle,
     /// Another client needed its place.
@@ -43,7 +43,7 @@ pub(crate) enum Closed {
     TurnedAway,
 }
 
-impl Closed {
+impl CloseReason {
     fn word(self) -> &'static str {
         match self {
             Self::Idle => "idle",
@@ -88,9 +88,9 @@ impl Link {
     }
 
     /// A request begins; it is under way until what this returns is dropped.
-    pub(crate) fn enter(self: &Arc<Self>) -> Busy {
+    pub(crate) fn enter(self: &Arc<Self>) -> RequestGuard {
         self.requests.fetch_add(1, Ordering::SeqCst);
-        Busy(self.clone())
+        RequestGuard(self.clone())
     }
 
     fn is_idle(&self) -> bool {
@@ -113,15 +113,15 @@ impl Link {
 }
 
 /// A request under way.
-pub(crate) struct Busy(Arc<Link>);
+pub(crate) struct RequestGuard(Arc<Link>);
 
-impl Busy {
+impl RequestGuard {
     pub(crate) fn link(&self) -> &Arc<Link> {
         &self.0
     }
 }
 
-impl Drop for Busy {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.idle_since.store(self.0.now(), Ordering::Relaxed);
         self.0.requests.fetch_sub(1, Ordering::SeqCst);
@@ -144,13 +144,13 @@ struct State {
 }
 
 /// A connection's place; free again when this is dropped.
-pub(crate) struct Seat {
+pub(crate) struct ConnectionPermit {
     pub(crate) link: Arc<Link>,
     pub(crate) signals: UnboundedReceiver<Signal>,
     links: Arc<Links>,
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.links.lock().links.remove(&self.link.number);
     }
@@ -173,7 +173,7 @@ impl Links {
     }
 
     /// A place for a client, which another may have to give up; `None` when there is none.
-    pub(crate) fn seat(self: &Arc<Self>, peer: IpAddr) -> Option<Seat> {
+    pub(crate) fn seat(self: &Arc<Self>, peer: IpAddr) -> Option<ConnectionPermit> {
         let mut state = self.lock();
         let group = group(peer);
         let strangers = |link: &Link| !link.is_known.load(Ordering::Relaxed);
@@ -185,7 +185,7 @@ impl Links {
         let goes = if count(&of_one) >= self.of_one {
             let goes = victim(&state, &of_one);
             if goes.is_none() {
-                self.closed.count(Closed::TurnedAway.word());
+                self.closed.count(CloseReason::TurnedAway.word());
                 return None;
             }
             goes
@@ -198,12 +198,12 @@ impl Links {
         };
         let is_spare = (is_full || is_crowded) && goes.is_none();
         if is_spare && state.links.values().filter(|link| link.is_spare).count() >= SPARE {
-            self.closed.count(Closed::TurnedAway.word());
+            self.closed.count(CloseReason::TurnedAway.word());
             return None;
         }
         if let Some(link) = goes {
             state.links.remove(&link.number);
-            self.tell(&link, Signal::End, Closed::Displaced);
+            self.tell(&link, Signal::End, CloseReason::Displaced);
         }
         let number = state.next;
         state.next += 1;
@@ -221,11 +221,11 @@ impl Links {
             signals: send,
         });
         state.links.insert(number, link.clone());
-        Some(Seat { link, signals, links: self.clone() })
+        Some(ConnectionPermit { link, signals, links: self.clone() })
     }
 
     /// Closes a connection at once.
-    pub(crate) fn close(&self, link: &Link, why: Closed) {
+    pub(crate) fn close(&self, link: &Link, why: CloseReason) {
         // The seat goes with the connection's task.
         if self.lock().links.contains_key(&link.number) && link.told.swap(u64::MAX, Ordering::SeqCst) != u64::MAX {
             self.tell(link, Signal::End, why);
@@ -239,7 +239,7 @@ impl Links {
             let told = link.told.load(Ordering::SeqCst);
             if told == 0 && now.saturating_sub(link.idle_since.load(Ordering::Relaxed)) > idle {
                 link.told.store(now.max(1), Ordering::SeqCst);
-                self.tell(link, Signal::Finish, Closed::Idle);
+                self.tell(link, Signal::Finish, CloseReason::Idle);
             } else if told != 0 && now.saturating_sub(told) > CLOSING {
                 let _ = link.signals.send(Signal::End);
             }
@@ -253,7 +253,7 @@ impl Links {
         }
     }
 
-    fn tell(&self, link: &Link, signal: Signal, why: Closed) {
+    fn tell(&self, link: &Link, signal: Signal, why: CloseReason) {
         self.closed.count(why.word());
         tracing::debug!(peer = %link.peer, why = why.word(), "a connection is closed");
         // Its task may have ended.

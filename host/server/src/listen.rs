@@ -28,14 +28,14 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use crate::config::{Config, ConfigError, Limits};
-use crate::drain::{self, Drained};
-use crate::half_close::{Watched, Wire};
+use crate::drain::{self, DrainedBody};
+use crate::half_close::{ConnectionState, WatchedStream};
+use crate::handshake::HandshakeTimeout;
 use crate::health;
-use crate::links::{Link, Links, Seat, Signal};
+use crate::links::{ConnectionPermit, Link, Links, Signal};
 use crate::params::EVENTS;
-use crate::prompt::Prompt;
 use crate::reply::Problem;
-use crate::sending::{Sending, Sent};
+use crate::sending::{Sending, SendingBody};
 use crate::server::Server;
 use crate::tls::Certificate;
 
@@ -182,7 +182,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream, tls: Option<TlsAcceptor>, mut seat: Seat) {
+    async fn serve(self, stream: TcpStream, tls: Option<TlsAcceptor>, mut seat: ConnectionPermit) {
         self.server.telemetry.metrics.connections(1);
         match tls {
             None => self.talk(stream, &mut seat).await,
@@ -203,8 +203,8 @@ impl Connection {
         self.server.telemetry.metrics.connections(-1);
     }
 
-    async fn talk(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, seat: &mut Seat) {
-        let wire = Wire::new(Prompt::new(stream, self.patience));
+    async fn talk(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, seat: &mut ConnectionPermit) {
+        let wire = WatchedStream::new(HandshakeTimeout::new(stream, self.patience));
         let (link, sending) = (self.link.clone(), self.server.sending.clone());
         let service = Exchange { app: self.app.clone(), wire: wire.clone(), link, sending };
         let talk = self.http.serve_connection(TokioIo::new(wire.clone()), service);
@@ -221,9 +221,9 @@ impl Connection {
                     return Poll::Ready(Some(ended));
                 }
                 match wire.watch(cx) {
-                    Watched::Read => {}
-                    Watched::Nothing => return Poll::Pending,
-                    Watched::Gone(error) => {
+                    ConnectionState::Read => {}
+                    ConnectionState::Nothing => return Poll::Pending,
+                    ConnectionState::Gone(error) => {
                         tracing::debug!(%error, "a client is gone");
                         return Poll::Ready(None);
                     }
@@ -243,7 +243,7 @@ impl Connection {
 /// The requests of one connection.
 struct Exchange<S> {
     app: Router,
-    wire: Wire<S>,
+    wire: WatchedStream<S>,
     link: Arc<Link>,
     sending: Arc<Sending>,
 }
@@ -255,9 +255,9 @@ impl<S: Send + 'static> Service<Request<Incoming>> for Exchange<S> {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.wire.asked();
-        let matters = Drained::matters(request.version(), request.headers(), request.body());
+        let matters = DrainedBody::matters(request.version(), request.headers(), request.body());
         let is_http2 = request.version() == Version::HTTP_2;
-        let mut request = request.map(|body| if matters { Body::new(Drained::new(body)) } else { Body::new(body) });
+        let mut request = request.map(|body| if matters { Body::new(DrainedBody::new(body)) } else { Body::new(body) });
         request.extensions_mut().insert(self.link.clone());
         let (busy, sending, wire) = (self.link.enter(), self.sending.clone(), self.wire.clone());
         let is_refused = self.link.is_spare() && !health::is_check(request.uri().path());
@@ -272,7 +272,7 @@ impl<S: Send + 'static> Service<Request<Incoming>> for Exchange<S> {
             let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
             let is_stream = !is_http2 && kind.is_some_and(|kind| kind.starts_with(EVENTS.as_bytes()));
             let response = if is_stream { response.map(|body| Body::new(wire.pulse(body))) } else { response };
-            Ok(response.map(|body| Body::new(Sent::new(body, sending, busy))))
+            Ok(response.map(|body| Body::new(SendingBody::new(body, sending, busy))))
         })
     }
 }

@@ -12,18 +12,18 @@ const LINES: u64 = 10;
 
 /// Why nobody is known by a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stranger {
+pub(crate) enum LoginFailure {
     /// It has no token.
     NoToken,
     /// Its token is nobody's.
     UnknownToken,
 }
 
-impl From<Stranger> for Problem {
-    fn from(stranger: Stranger) -> Self {
+impl From<LoginFailure> for Problem {
+    fn from(stranger: LoginFailure) -> Self {
         Self::unauthorized(match stranger {
-            Stranger::NoToken => "this server asks for a token\n(send the header `Authorization: Bearer …`)",
-            Stranger::UnknownToken => {
+            LoginFailure::NoToken => "this server asks for a token\n(send the header `Authorization: Bearer …`)",
+            LoginFailure::UnknownToken => {
                 "this token is not known here\n(`frond token NAME` makes one; its line goes into the server's settings)"
             }
         })
@@ -49,10 +49,10 @@ impl Logins {
     }
 
     /// A login failed. A token that is nobody's is logged, and nothing of it; one that is missing is no attack.
-    pub(crate) fn failed(&self, stranger: Stranger, peer: Option<IpAddr>) {
+    pub(crate) fn failed(&self, stranger: LoginFailure, peer: Option<IpAddr>) {
         match stranger {
-            Stranger::NoToken => self.failed.count("no-token"),
-            Stranger::UnknownToken => {
+            LoginFailure::NoToken => self.failed.count("no-token"),
+            LoginFailure::UnknownToken => {
                 self.failed.count("unknown-token");
                 if let Some(unlogged) = self.turn(Instant::now()) {
                     let peer = peer.map(|peer| peer.to_string());

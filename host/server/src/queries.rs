@@ -14,9 +14,9 @@ use http::{HeaderMap, HeaderValue, Uri};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::{Action, Holder};
+use crate::auth::{Action, Principal};
 use crate::params::{LINES, Named, pairs, wants_stream};
-use crate::recent::{Detail, Recorded, Summary};
+use crate::recent::{Detail, QueryRecord, Summary};
 use crate::reply::{Problem, nothing_more};
 use crate::server::Server;
 use crate::stream::events as event_stream;
@@ -32,14 +32,14 @@ const BATCH: usize = 500;
 #[derive(ToSchema)]
 #[schema(rename_all = "kebab-case")]
 #[expect(dead_code, reason = "it only describes what addresses may say")]
-enum Standing {
+enum StateFilter {
     Running,
     Complete,
     Partial,
     Failed,
 }
 
-impl Standing {
+impl StateFilter {
     const WORDS: [&str; 4] = ["running", "complete", "partial", "failed"];
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Queries {
     path = "/v1/queries",
     params(
         ("app" = Option<String>, Query, description = "Only those of this app"),
-        ("outcome" = Option<Standing>, Query, description = "Only those that are running, or ended so"),
+        ("outcome" = Option<StateFilter>, Query, description = "Only those that are running, or ended so"),
         ("limit" = Option<u32>, Query, description = "The most to list; 50 unless given", minimum = 1, maximum = 1000),
     ),
     responses(
@@ -68,14 +68,14 @@ pub(crate) struct Queries {
 )]
 pub(crate) async fn list(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Holder>>,
+    Extension(holder): Extension<Arc<Principal>>,
     uri: Uri,
 ) -> Result<Json<Queries>, Problem> {
     let (mut app, mut outcome, mut limit) = (None, None, None);
     for (name, value) in pairs(uri.query())? {
         match name.as_str() {
             "app" if app.is_none() => app = Some(value),
-            "outcome" if outcome.is_none() && Standing::WORDS.contains(&value.as_str()) => outcome = Some(value),
+            "outcome" if outcome.is_none() && StateFilter::WORDS.contains(&value.as_str()) => outcome = Some(value),
             "outcome" => return Err(Problem::bad_request("`outcome` is, once, running, complete, partial or failed")),
             "limit" if limit.is_none() => {
                 let number = value.parse::<usize>().ok().filter(|number| (1..=MOST).contains(number));
@@ -102,7 +102,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn get(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Holder>>,
+    Extension(holder): Extension<Arc<Principal>>,
     Named(id): Named<String>,
 ) -> Result<Json<Detail>, Problem> {
     Ok(Json(known(&server, &holder, Action::Read, &id)?.detail()))
@@ -128,7 +128,7 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn events(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Holder>>,
+    Extension(holder): Extension<Arc<Principal>>,
     Named(id): Named<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -174,7 +174,12 @@ fn lines(events: &[frond_root::Event]) -> Bytes {
 }
 
 /// The query that `id` names, if `holder` may do this with it. Another's is answered as one that is not known.
-pub(crate) fn known(server: &Server, holder: &Holder, action: Action, id: &str) -> Result<Arc<Recorded>, Problem> {
+pub(crate) fn known(
+    server: &Server,
+    holder: &Principal,
+    action: Action,
+    id: &str,
+) -> Result<Arc<QueryRecord>, Problem> {
     let parsed = Some(id).filter(|id| id.len() == 32).and_then(|id| u128::from_str_radix(id, 16).ok());
     parsed.and_then(|id| server.recent.get(holder.limited(action), QueryId::from(id))).ok_or_else(|| {
         Problem::not_found("this query is not known here, or no longer\n(GET /v1/queries lists the recent ones)")
@@ -191,7 +196,7 @@ pub(crate) fn known(server: &Server, holder: &Holder, action: Action, id: &str) 
 )]
 pub(crate) async fn news(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Holder>>,
+    Extension(holder): Extension<Arc<Principal>>,
 ) -> Result<Response, Problem> {
     let permit = holder.listen()?;
     Ok(crate::stream::news(server, holder, permit))

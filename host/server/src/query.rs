@@ -22,19 +22,19 @@ use utoipa::ToSchema;
 
 use crate::admission::Ticket;
 use crate::apps::Version;
-use crate::auth::{Action, Holder};
+use crate::auth::{Action, Principal};
 use crate::bodies::Charge;
 use crate::params::{ENVELOPE, Form, Named, Promises};
-use crate::recent::Recorded;
+use crate::recent::QueryRecord;
 use crate::reply::{Problem, account};
 use crate::server::Server;
 use crate::stream;
 use crate::traces::Parent;
 
 /// A query that has been taken on.
-pub(crate) struct Asked {
+pub(crate) struct RunningQuery {
     pub(crate) id: QueryId,
-    pub(crate) recorded: Arc<Recorded>,
+    pub(crate) recorded: Arc<QueryRecord>,
     pub(crate) version: Arc<Version>,
     /// Comes when it ends.
     pub(crate) outcome: oneshot::Receiver<Result<Answer, RunError>>,
@@ -61,7 +61,7 @@ impl Drop for CancelOnDrop {
 }
 
 /// What a query holds while it runs.
-struct Held {
+struct QueryResources {
     /// Whom it belongs to.
     caller: Option<String>,
     _ticket: Ticket,
@@ -112,7 +112,7 @@ struct Held {
 )]
 pub(crate) async fn ask(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Holder>>,
+    Extension(holder): Extension<Arc<Principal>>,
     Named(app): Named<String>,
     uri: Uri,
     headers: HeaderMap,
@@ -135,12 +135,12 @@ pub(crate) async fn ask(
 /// Checks what was asked, and begins.
 async fn take_on(
     server: &Arc<Server>,
-    holder: &Holder,
+    holder: &Principal,
     app: &str,
     uri: &Uri,
     headers: &HeaderMap,
     body: Body,
-) -> Result<(Asked, Form), Problem> {
+) -> Result<(RunningQuery, Form), Problem> {
     let settings = server.settings();
     let limits = &settings.config.limits;
     let promises = Promises::read(uri.query(), limits.deadline.0)?;
@@ -161,7 +161,8 @@ async fn take_on(
         Problem::overloaded(crate::admission::detail(refused.reason), refused.after)
     })?;
     let parent = Parent::of(headers);
-    let held = Held { caller: holder.caller().map(str::to_owned), _ticket: ticket, _place: place, _charge: charge };
+    let held =
+        QueryResources { caller: holder.caller().map(str::to_owned), _ticket: ticket, _place: place, _charge: charge };
     let asked = begin(server, version, request, held, form, parent);
     Ok((asked, form))
 }
@@ -191,10 +192,10 @@ fn begin(
     server: &Arc<Server>,
     version: Arc<Version>,
     request: Request,
-    held: Held,
+    held: QueryResources,
     form: Form,
     parent: Option<Parent>,
-) -> Asked {
+) -> RunningQuery {
     let (id, cancel) = (request.id, Cancel::default());
     let caller = held.caller.as_deref();
     let recorded = server.recent.begin(caller, &request, version.number, &version.wired.app.content_type, &cancel);
@@ -240,12 +241,12 @@ fn begin(
             let _ = send.send(outcome.map(|answer| server.hidden.answer(answer)));
         }
     });
-    Asked { id, recorded, version, outcome, waiting }
+    RunningQuery { id, recorded, version, outcome, waiting }
 }
 
 impl Server {
     /// What an answer teaches, and the line that the log has of it.
-    fn settle(&self, version: &Version, recorded: &Recorded, answer: &Answer, query: &Bytes, trace: Option<&str>) {
+    fn settle(&self, version: &Version, recorded: &QueryRecord, answer: &Answer, query: &Bytes, trace: Option<&str>) {
         let coverage = answer.coverage();
         let times = &coverage.timings;
         if let Some(cost) = whole_cost(coverage) {
@@ -274,7 +275,7 @@ impl Server {
 }
 
 /// The answer in one piece.
-async fn whole(mut asked: Asked, form: Form) -> Response {
+async fn whole(mut asked: RunningQuery, form: Form) -> Response {
     let outcome = (&mut asked.outcome).await;
     asked.waiting.defuse();
     let answer = match outcome {
@@ -320,7 +321,7 @@ async fn whole(mut asked: Asked, form: Form) -> Response {
 )]
 pub(crate) async fn cancel(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Holder>>,
+    Extension(holder): Extension<Arc<Principal>>,
     Named(id): Named<String>,
 ) -> Result<Response, Problem> {
     let recorded = crate::queries::known(&server, &holder, Action::Ask, &id)?;

@@ -19,7 +19,7 @@ mod views;
 
 use state::{End, State, account_bytes, texts};
 pub(crate) use state::{Slowest, SoFar};
-pub(crate) use views::{Counts, Detail, Shown, Summary, floor_word};
+pub(crate) use views::{Counts, Detail, ShownBytes, Summary, floor_word};
 
 use crate::reply::word;
 
@@ -34,7 +34,7 @@ const RUNNING_SHARE: usize = 2;
 
 /// The queries, newest last.
 pub(crate) struct Recent {
-    queries: Mutex<VecDeque<Arc<Recorded>>>,
+    queries: Mutex<VecDeque<Arc<QueryRecord>>>,
     most: usize,
     memory: usize,
     used: Arc<Used>,
@@ -46,7 +46,7 @@ pub(crate) struct Recent {
 /// Beginnings and ends, counted; and ends alone, of all and of each caller.
 #[derive(Default)]
 struct Counted {
-    all: Seen,
+    all: NewsCursor,
     ends: HashMap<String, u64>,
 }
 
@@ -71,13 +71,13 @@ impl Used {
 
 /// How much of the news somebody has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct NewsCursor {
     change: u64,
     end: u64,
 }
 
 /// One query, as far as it is known.
-pub(crate) struct Recorded {
+pub(crate) struct QueryRecord {
     pub(crate) id: QueryId,
     pub(crate) app: String,
     /// Whom it belongs to; nobody in particular where there are no tokens.
@@ -130,8 +130,8 @@ impl Recent {
         version: u64,
         answers: &str,
         cancel: &Cancel,
-    ) -> Arc<Recorded> {
-        let recorded = Arc::new(Recorded {
+    ) -> Arc<QueryRecord> {
+        let recorded = Arc::new(QueryRecord {
             id: request.id,
             app: request.app.clone(),
             caller: caller.map(str::to_owned),
@@ -159,7 +159,7 @@ impl Recent {
         });
         self.running.fetch_add(1, Ordering::Relaxed);
         self.total.fetch_add(1, Ordering::Relaxed);
-        recorded.takes(size_of::<Recorded>() + recorded.query.len());
+        recorded.takes(size_of::<QueryRecord>() + recorded.query.len());
         let mut queries = lock(&self.queries);
         queries.push_back(recorded.clone());
         self.forget(&mut queries);
@@ -173,7 +173,7 @@ impl Recent {
     }
 
     /// Those that ended go first, the oldest first; those that run are kept.
-    fn forget(&self, queries: &mut VecDeque<Arc<Recorded>>) {
+    fn forget(&self, queries: &mut VecDeque<Arc<QueryRecord>>) {
         while queries.len() > self.most || self.used.listed() > self.memory {
             let Some(at) = queries.iter().position(|one| lock(&one.state).end.is_some()) else { return };
             if let Some(one) = queries.remove(at) {
@@ -200,7 +200,7 @@ impl Recent {
     }
 }
 
-impl Recorded {
+impl QueryRecord {
     /// True when it belongs to this caller; any does to `None`, who sees everybody's.
     fn is_of(&self, caller: Option<&str>) -> bool {
         caller.is_none_or(|caller| self.caller.as_deref() == Some(caller))
@@ -235,11 +235,11 @@ impl Recorded {
         let end = state.end.as_ref();
         Detail {
             summary,
-            query: Shown::of(&self.query, self.query_bytes),
+            query: ShownBytes::of(&self.query, self.query_bytes),
             floor: floor_word(self.floor),
             require: self.required.iter().map(ToString::to_string).collect(),
             coverage: end.and_then(|end| end.coverage.clone()),
-            answer: end.and_then(|end| end.answer.as_ref()).map(|(body, bytes)| Shown::of(body, *bytes)),
+            answer: end.and_then(|end| end.answer.as_ref()).map(|(body, bytes)| ShownBytes::of(body, *bytes)),
             content_type: self.content_type.clone(),
         }
     }
@@ -331,7 +331,7 @@ impl Recorded {
     }
 }
 
-impl Drop for Recorded {
+impl Drop for QueryRecord {
     fn drop(&mut self) {
         let bytes = *self.bytes.get_mut();
         self.used.all.fetch_sub(bytes, Ordering::Relaxed);
@@ -344,7 +344,7 @@ impl Drop for Recorded {
     }
 }
 
-impl Listener for Recorded {
+impl Listener for QueryRecord {
     fn event(&self, event: &Event) {
         let bytes = EVENT_BYTES + texts(event);
         let mut state = lock(&self.state);

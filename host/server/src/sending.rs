@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::bodies::{Budget, Charge, SMALL};
-use crate::links::{Busy, Closed, Link, Links};
+use crate::links::{CloseReason, Link, Links, RequestGuard};
 
 /// The most bytes that are handed on at once: progress is told by these.
 const PIECE: usize = 64 << 10;
@@ -38,14 +38,14 @@ struct Answer {
 }
 
 /// An answer's entry; it goes when the last byte has been sent, or nobody wants it any more.
-struct Entry {
+struct AnswerEntry {
     number: u64,
     answer: Arc<Answer>,
     sending: Arc<Sending>,
     _charge: Charge,
 }
 
-impl Drop for Entry {
+impl Drop for AnswerEntry {
     fn drop(&mut self) {
         self.sending.lock().remove(&self.number);
     }
@@ -54,7 +54,7 @@ impl Drop for Entry {
 /// Bytes with their entry: every slice of them holds it.
 struct Owner {
     bytes: Bytes,
-    _entry: Arc<Entry>,
+    _entry: Arc<AnswerEntry>,
 }
 
 impl AsRef<[u8]> for Owner {
@@ -76,14 +76,14 @@ impl Sending {
         &self.links
     }
 
-    fn begin(self: &Arc<Self>, bytes: u64, link: &Arc<Link>) -> Arc<Entry> {
+    fn begin(self: &Arc<Self>, bytes: u64, link: &Arc<Link>) -> Arc<AnswerEntry> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let since = AtomicU64::new(self.links.now());
         let answer = Arc::new(Answer { bytes, since, link: link.clone() });
         self.lock().insert(number, answer.clone());
         let charge = self.budget.charge(bytes);
         self.make_room();
-        Arc::new(Entry { number, answer, sending: self.clone(), _charge: charge })
+        Arc::new(AnswerEntry { number, answer, sending: self.clone(), _charge: charge })
     }
 
     /// True if there is room for an answer, before it is begun. If there is none, the slowest readers are cut off, and the answer
@@ -112,7 +112,7 @@ impl Sending {
             if over == 0 {
                 return;
             }
-            self.links.close(&answer.link, Closed::SlowReader);
+            self.links.close(&answer.link, CloseReason::SlowReader);
             over = over.saturating_sub(answer.bytes);
         }
     }
@@ -120,7 +120,7 @@ impl Sending {
     /// Closes the connections of readers that have made no progress for `patience`.
     pub(crate) fn look(&self, patience: Duration) {
         for answer in self.stalled(patience) {
-            self.links.close(&answer.link, Closed::SlowReader);
+            self.links.close(&answer.link, CloseReason::SlowReader);
         }
     }
 
@@ -136,20 +136,20 @@ impl Sending {
 }
 
 /// A response's body on its way.
-pub(crate) struct Sent {
+pub(crate) struct SendingBody {
     body: Body,
     sending: Arc<Sending>,
-    busy: Busy,
+    busy: RequestGuard,
     /// A body that is known as a whole is charged before anybody asks for it.
-    whole: Option<Arc<Entry>>,
+    whole: Option<Arc<AnswerEntry>>,
     /// What is left of the frame that came last.
     rest: Bytes,
-    entry: Option<Arc<Entry>>,
+    entry: Option<Arc<AnswerEntry>>,
 }
 
-impl Sent {
+impl SendingBody {
     /// `busy` tells that a request of its connection is under way.
-    pub(crate) fn new(body: Body, sending: Arc<Sending>, busy: Busy) -> Self {
+    pub(crate) fn new(body: Body, sending: Arc<Sending>, busy: RequestGuard) -> Self {
         let whole = body.size_hint().exact().filter(|bytes| *bytes > 0);
         let whole = whole.map(|bytes| sending.begin(bytes, busy.link()));
         Self { body, sending, busy, whole, rest: Bytes::new(), entry: None }
@@ -175,7 +175,7 @@ impl Sent {
     }
 }
 
-impl HttpBody for Sent {
+impl HttpBody for SendingBody {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -9,9 +9,9 @@ use tokio::sync::Notify;
 
 use crate::admission::Admission;
 use crate::apps::Registry;
-use crate::auth::Gate;
+use crate::auth::Authenticator;
 use crate::config::{Config, ConfigError};
-use crate::hide::Hidden;
+use crate::hide::HiddenPaths;
 use crate::jobs::{Jobs, Telemetry};
 use crate::links::Links;
 use crate::logins::Logins;
@@ -27,7 +27,7 @@ pub(crate) struct Server {
     pub(crate) telemetry: Telemetry,
     pub(crate) jobs: Option<Arc<Jobs>>,
     /// Where folders of this machine are, which clients are not told.
-    pub(crate) hidden: Hidden,
+    pub(crate) hidden: HiddenPaths,
     threads: Slots,
     pub(crate) started: SystemTime,
     /// Bodies in flight, and the connections that they come and go on.
@@ -42,7 +42,7 @@ pub(crate) struct Server {
 /// What a reload replaces: who may ask, and how much.
 pub(crate) struct Settings {
     pub(crate) config: Config,
-    pub(crate) gate: Gate,
+    pub(crate) gate: Authenticator,
 }
 
 impl Server {
@@ -69,7 +69,7 @@ impl Server {
             apps,
             threads,
             started: SystemTime::now(),
-            settings: RwLock::new(Arc::new(Settings { gate: Gate::new(&config), config })),
+            settings: RwLock::new(Arc::new(Settings { gate: Authenticator::new(&config), config })),
             stopping: AtomicBool::new(false),
             ended: Notify::new(),
         }
@@ -95,7 +95,7 @@ impl Server {
         if let Some(jobs) = &self.jobs {
             jobs.reload(&config);
         }
-        let settings = Settings { gate: Gate::new(&config), config };
+        let settings = Settings { gate: Authenticator::new(&config), config };
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         Ok(())
     }

@@ -18,9 +18,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Interval;
 
 use crate::apps::AppView;
-use crate::auth::{Action, Holder};
-use crate::query::Asked;
-use crate::recent::{Counts, Recorded, Seen, SoFar};
+use crate::auth::{Action, Principal};
+use crate::query::RunningQuery;
+use crate::recent::{Counts, NewsCursor, QueryRecord, SoFar};
 use crate::reply::Problem;
 use crate::server::Server;
 use crate::views;
@@ -100,7 +100,7 @@ enum Step {
 
 /// A query, told while it runs: its id, its progress, what the answer would be so far, and the answer. Ends it when the
 /// client goes away.
-pub(crate) fn answer(asked: Asked) -> Response {
+pub(crate) fn answer(asked: RunningQuery) -> Response {
     let start = tokio::time::Instant::now();
     let recorded = asked.recorded.clone();
     let mut response = streaming(stream::unfold((asked, Step::Begin), move |(mut asked, step)| async move {
@@ -122,7 +122,7 @@ pub(crate) fn answer(asked: Asked) -> Response {
     response
 }
 
-async fn next(asked: &mut Asked, told: Option<Counts>, start: tokio::time::Instant) -> (Event, Step) {
+async fn next(asked: &mut RunningQuery, told: Option<Counts>, start: tokio::time::Instant) -> (Event, Step) {
     let recorded = asked.recorded.clone();
     let pace = tokio::time::sleep(if told.is_some() { PACE } else { Duration::ZERO });
     tokio::pin!(pace);
@@ -160,7 +160,7 @@ fn partial(so_far: &SoFar, content_type: &str) -> Event {
     event("partial", &Partial { at, fraction: so_far.fraction, answer: Body::of(&so_far.body, content_type) })
 }
 
-fn last(asked: &Asked, outcome: Option<Result<Answer, frond_run::RunError>>) -> Event {
+fn last(asked: &RunningQuery, outcome: Option<Result<Answer, frond_run::RunError>>) -> Event {
     let problem = match outcome {
         Some(Ok(answer)) => match envelope(&answer, &asked.version.wired.app.content_type, asked.version.wired.laws) {
             Ok(envelope) => {
@@ -176,7 +176,7 @@ fn last(asked: &Asked, outcome: Option<Result<Answer, frond_run::RunError>>) -> 
 }
 
 /// A query's events from number `from` on, live until it ends.
-pub(crate) fn events(recorded: Arc<Recorded>, from: usize, permit: OwnedSemaphorePermit) -> Response {
+pub(crate) fn events(recorded: Arc<QueryRecord>, from: usize, permit: OwnedSemaphorePermit) -> Response {
     let reader = Reader { recorded, next: from, queue: Vec::new().into_iter(), ended: false };
     let events = stream::unfold(reader, |mut reader| async move {
         let event = reader.read().await?;
@@ -186,7 +186,7 @@ pub(crate) fn events(recorded: Arc<Recorded>, from: usize, permit: OwnedSemaphor
 }
 
 struct Reader {
-    recorded: Arc<Recorded>,
+    recorded: Arc<QueryRecord>,
     next: usize,
     queue: std::vec::IntoIter<Event>,
     ended: bool,
@@ -237,7 +237,7 @@ impl Reader {
 }
 
 /// All queries and apps, as they change: a few times a second what is new, however much that was.
-pub(crate) fn news(server: Arc<Server>, holder: Arc<Holder>, permit: OwnedSemaphorePermit) -> Response {
+pub(crate) fn news(server: Arc<Server>, holder: Arc<Principal>, permit: OwnedSemaphorePermit) -> Response {
     let (seen, apps) = (server.recent.seen(holder.limited(Action::Read)), server.apps.changes());
     let watch = Watch { server, holder, apps, seen, tick: tokio::time::interval(NEWS), queue: VecDeque::new() };
     let events = stream::unfold(watch, |mut watch| async move {
@@ -250,9 +250,9 @@ pub(crate) fn news(server: Arc<Server>, holder: Arc<Holder>, permit: OwnedSemaph
 struct Watch {
     server: Arc<Server>,
     /// Who reads.
-    holder: Arc<Holder>,
+    holder: Arc<Principal>,
     apps: broadcast::Receiver<AppView>,
-    seen: Seen,
+    seen: NewsCursor,
     tick: Interval,
     queue: VecDeque<Event>,
 }

@@ -19,8 +19,8 @@ use tokio::task::JoinHandle;
 mod jobs;
 mod spans;
 
-use crate::recent::Recorded;
-pub(crate) use jobs::Stint;
+use crate::recent::QueryRecord;
+pub(crate) use jobs::RunSegment;
 use spans::of_query;
 
 /// Traces that wait to be sent.
@@ -42,7 +42,7 @@ pub(crate) struct Traces {
 
 /// A trace to be sent.
 enum Trace {
-    Query(Arc<Recorded>, Option<Parent>),
+    Query(Arc<QueryRecord>, Option<Parent>),
     Spans(Spans),
 }
 
@@ -134,7 +134,7 @@ impl Traces {
     }
 
     /// A query has ended. One whose client does not record it is not recorded here.
-    pub(crate) fn query(&self, recorded: &Arc<Recorded>, parent: Option<Parent>) {
+    pub(crate) fn query(&self, recorded: &Arc<QueryRecord>, parent: Option<Parent>) {
         if parent.is_some_and(|parent| !parent.is_sampled) {
             return;
         }

@@ -9,7 +9,7 @@ use crate::server::Server;
 
 /// An app, and how its queries went.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Served {
+pub(crate) struct AppStatus {
     #[serde(flatten)]
     app: AppView,
     /// Its queries since the server started.
@@ -17,7 +17,7 @@ pub(crate) struct Served {
 }
 
 /// The app with its queries.
-pub(crate) fn of(server: &Server, app: AppView) -> Served {
+pub(crate) fn of(server: &Server, app: AppView) -> AppStatus {
     let queries = server.telemetry.metrics.sums(&app.name);
-    Served { app, queries }
+    AppStatus { app, queries }
 }

@@ -7,17 +7,17 @@ use bytes::Bytes;
 use frond_root::FailureKind;
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
-use crate::came::{Came, Without};
 use crate::case::{Case, MAX_FILES};
 use crate::expect::{Form, shown};
-use crate::trial::{Tried, Verdict};
+use crate::observed::{NoResult, Observed};
+use crate::trial::{CaseResult, Verdict};
 
 /// Rewrites the expectation of a case that failed, or that expects nothing yet. What is compared as JSON stays JSON. What is
 /// still wrong after that, the case goes on to fail for, and says that it must be changed by hand.
 ///
 /// # Errors
 /// A file that cannot be written.
-pub fn bless(case: &Case, tried: &mut Tried) -> std::io::Result<bool> {
+pub fn bless(case: &Case, tried: &mut CaseResult) -> std::io::Result<bool> {
     let wrong = matches!(tried.verdict, Verdict::Failed { .. }) || case.expect.is_empty();
     let Some(came) = tried.came.as_deref().filter(|_| wrong) else {
         return Ok(false);
@@ -35,7 +35,7 @@ pub fn bless(case: &Case, tried: &mut Tried) -> std::io::Result<bool> {
 }
 
 /// How the case ends with what its file expects now.
-fn blessed(file: &Path, came: &Came) -> Verdict {
+fn blessed(file: &Path, came: &Observed) -> Verdict {
     let rewritten = match Case::read(file) {
         Ok(case) => case,
         Err(fixture) => return Verdict::Broken { why: fixture.what },
@@ -84,7 +84,7 @@ fn expected(expect: &mut Table, bytes: &Bytes, case: &Case) {
     expect.insert(key, value(if key == "json" { shown(bytes) } else { String::from_utf8_lossy(bytes).into_owned() }));
 }
 
-fn failed(expect: &mut Table, without: &Without) {
+fn failed(expect: &mut Table, without: &NoResult) {
     RESULTS.iter().for_each(|key| drop(expect.remove(key)));
     // A guest's failure says it all, unless the case named a reason before.
     let named = expect.contains_key("reason") || without.kind().is_none();
@@ -102,7 +102,7 @@ fn set(expect: &mut Table, key: &str, text: Option<&str>) {
 }
 
 /// Counts and limits that are expected already.
-fn beside(expect: &mut Table, came: &Came) {
+fn beside(expect: &mut Table, came: &Observed) {
     let least = |used: u64| i64::try_from(used).unwrap_or(i64::MAX);
     let raise = |expect: &mut Table, key: &str, used: u64| {
         if let Some(most) = expect.get(key).and_then(Item::as_integer)

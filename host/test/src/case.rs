@@ -15,7 +15,7 @@ use frond_root::Floor;
 use frond_root::runner::Covered;
 use serde::Deserialize;
 
-use crate::expect::{Expect, Wanted};
+use crate::expect::{Expect, ExpectTable};
 use crate::inject::Fault;
 
 /// The bytes that the cases of one package may have together, with the files that they name.
@@ -136,7 +136,7 @@ pub struct Lower {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Written {
+struct CaseFile {
     query: Option<String>,
     query_file: Option<PathBuf>,
     partition: Option<String>,
@@ -147,7 +147,7 @@ struct Written {
     partial_files: Option<Vec<PathBuf>>,
     merged: Option<String>,
     merged_file: Option<PathBuf>,
-    covered: Option<CoveredWritten>,
+    covered: Option<CoverageTable>,
     wanted: Option<u32>,
     deadline: Option<Time>,
     floor: Option<Share>,
@@ -161,13 +161,13 @@ struct Written {
     #[serde(default)]
     inject: Vec<Fault>,
     #[serde(default)]
-    expect: Wanted,
+    expect: ExpectTable,
 }
 
 /// The coverage that a finish is told.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CoveredWritten {
+struct CoverageTable {
     planned: u64,
     covered: u64,
 }
@@ -186,10 +186,10 @@ impl Case {
     /// # Errors
     /// What is wrong with it.
     pub(crate) fn read_within(file: &Path, left: &Cell<u64>) -> Result<Self, Fixture> {
-        let beside = Beside { case: file, left };
+        let beside = CaseFiles { case: file, left };
         let text = String::from_utf8(beside.read(file)?);
         let text = text.map_err(|_| Fixture::new("cannot be read: it is not UTF-8 text"))?;
-        let written: Written = toml::from_str(&text).map_err(|error| {
+        let written: CaseFile = toml::from_str(&text).map_err(|error| {
             let line = error.span().map_or(1, |span| text.get(..span.start).unwrap_or("").matches('\n').count() + 1);
             Fixture::new(format!("line {line}: {}{}", error.message(), too_long(error.message())))
         })?;
@@ -213,7 +213,7 @@ fn too_long(message: &str) -> &'static str {
     }
 }
 
-fn call(written: Written, beside: &Beside<'_>) -> Result<Call, Fixture> {
+fn call(written: CaseFile, beside: &CaseFiles<'_>) -> Result<Call, Fixture> {
     let partition = beside.either("partition", written.partition.as_deref(), written.partition_file.as_deref())?;
     let merged = beside.either("merged", written.merged.as_deref(), written.merged_file.as_deref())?;
     let partials = beside.partials(written.partials, written.partial_files)?;
@@ -236,8 +236,8 @@ fn call(written: Written, beside: &Beside<'_>) -> Result<Call, Fixture> {
         return Ok(Call::Merge { partials });
     }
     if merged.is_some() || written.covered.is_some() {
-        let whole = CoveredWritten { planned: 1, covered: 1 };
-        let CoveredWritten { planned, covered } = written.covered.unwrap_or(whole);
+        let whole = CoverageTable { planned: 1, covered: 1 };
+        let CoverageTable { planned, covered } = written.covered.unwrap_or(whole);
         return Ok(Call::Finish { merged, covered: Covered { planned, covered, complete: covered == planned } });
     }
     if let Some(wanted) = written.wanted {
@@ -254,13 +254,13 @@ fn call(written: Written, beside: &Beside<'_>) -> Result<Call, Fixture> {
 }
 
 /// Files that a case names, relative to its own.
-pub(crate) struct Beside<'a> {
+pub(crate) struct CaseFiles<'a> {
     case: &'a Path,
     /// The bytes that may still be read for the cases of the package.
     left: &'a Cell<u64>,
 }
 
-impl Beside<'_> {
+impl CaseFiles<'_> {
     pub(crate) fn path(&self, named: &Path) -> PathBuf {
         self.case.parent().unwrap_or(Path::new(".")).join(named)
     }

@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use crate::came::Came;
-use crate::case::{Beside, Fixture};
+use crate::case::{CaseFiles, Fixture};
 use crate::json::Json;
+use crate::observed::Observed;
 
 /// Lines of a diff beside those that differ.
 const CONTEXT: usize = 2;
@@ -26,7 +26,7 @@ const MAX_TEXT: usize = 256 << 10;
 /// `[expect]` as written.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub(crate) struct Wanted {
+pub(crate) struct ExpectTable {
     text: Option<String>,
     json: Option<toml::Value>,
     file: Option<PathBuf>,
@@ -98,7 +98,7 @@ pub enum Form {
 
 /// One thing that is not as expected.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Wrong {
+pub struct Difference {
     /// In words.
     pub what: String,
     /// Line by line, `-` for what was expected and `+` for what came.
@@ -106,14 +106,14 @@ pub struct Wrong {
     pub diff: Option<String>,
 }
 
-impl Wrong {
+impl Difference {
     pub(crate) fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), diff: None }
     }
 }
 
 impl Expect {
-    pub(crate) fn read(wanted: &Wanted, beside: &Beside<'_>) -> Result<Self, Fixture> {
+    pub(crate) fn read(wanted: &ExpectTable, beside: &CaseFiles<'_>) -> Result<Self, Fixture> {
         let expect = Self {
             result: result(wanted, beside)?,
             failure: wanted.failure,
@@ -146,18 +146,18 @@ impl Expect {
     }
 
     /// What differs.
-    pub(crate) fn hold(&self, came: &Came) -> Vec<Wrong> {
+    pub(crate) fn hold(&self, came: &Observed) -> Vec<Difference> {
         let mut wrong = Vec::new();
         self.hold_result(came, &mut wrong);
         self.hold_query(came, &mut wrong);
         if let Some(text) = &self.log
             && !came.log.iter().any(|line| line.contains(text.as_str()))
         {
-            wrong.push(Wrong::new(format!("no line of the log contains `{text}`")));
+            wrong.push(Difference::new(format!("no line of the log contains `{text}`")));
         }
-        let over = |what: &str, used: u64, most: Option<u64>, wrong: &mut Vec<Wrong>| {
+        let over = |what: &str, used: u64, most: Option<u64>, wrong: &mut Vec<Difference>| {
             if let Some(most) = most.filter(|most| used > *most) {
-                wrong.push(Wrong::new(format!("used {used} of {what}, more than the {most} expected")));
+                wrong.push(Difference::new(format!("used {used} of {what}, more than the {most} expected")));
             }
         };
         over("fuel", came.usage.fuel, self.max_fuel, &mut wrong);
@@ -166,12 +166,12 @@ impl Expect {
             && came.emitted != Some(share)
         {
             let found = came.emitted.map_or("nothing".to_owned(), |share| share.to_string());
-            wrong.push(Wrong::new(format!("emitted {found}, expected a partial for {share}")));
+            wrong.push(Difference::new(format!("emitted {found}, expected a partial for {share}")));
         }
         wrong
     }
 
-    fn hold_result(&self, came: &Came, wrong: &mut Vec<Wrong>) {
+    fn hold_result(&self, came: &Observed, wrong: &mut Vec<Difference>) {
         let fails = self.failure.is_some() || self.reason.is_some();
         match (&self.result, &came.result) {
             (Some(expected), _) if expected.form == Form::Snapshot => {
@@ -185,47 +185,47 @@ impl Expect {
             }
             (Some(expected), Ok(found)) => wrong.extend(compare(expected, found)),
             (_, Err(failure)) if !fails && self.outcome.as_deref() != Some("failed") => {
-                wrong.push(Wrong::new(format!("failed: {}", failure.text())));
+                wrong.push(Difference::new(format!("failed: {}", failure.text())));
             }
             (None, Ok(found)) if fails => {
-                let what = Wrong::new("succeeded where a failure is expected");
-                wrong.push(Wrong { diff: Some(indent(&shown(found))), ..what });
+                let what = Difference::new("succeeded where a failure is expected");
+                wrong.push(Difference { diff: Some(indent(&shown(found))), ..what });
             }
             _ => {}
         }
         if let (Some(kind), Err(failure)) = (self.failure, &came.result)
             && failure.kind() != Some(kind)
         {
-            wrong.push(Wrong::new(format!("failed otherwise than with {kind}: {}", failure.text())));
+            wrong.push(Difference::new(format!("failed otherwise than with {kind}: {}", failure.text())));
         }
         if let (Some(reason), Err(failure)) = (&self.reason, &came.result)
             && failure.reason() != Some(reason.as_str())
         {
-            wrong.push(Wrong::new(format!("has no answer for another reason than {reason}: {}", failure.text())));
+            wrong.push(Difference::new(format!("has no answer for another reason than {reason}: {}", failure.text())));
         }
         if let (Some(text), Err(failure)) = (&self.message, &came.result)
             && !failure.text().contains(text.as_str())
         {
-            wrong.push(Wrong::new(format!("the message does not contain `{text}`: {}", failure.text())));
+            wrong.push(Difference::new(format!("the message does not contain `{text}`: {}", failure.text())));
         }
     }
 
-    fn hold_query(&self, came: &Came, wrong: &mut Vec<Wrong>) {
+    fn hold_query(&self, came: &Observed, wrong: &mut Vec<Difference>) {
         if let Some(outcome) = &self.outcome
             && came.outcome != Some(outcome.as_str())
         {
             let found = came.outcome.unwrap_or("no query");
-            wrong.push(Wrong::new(format!("the outcome is {found}, expected {outcome}")));
+            wrong.push(Difference::new(format!("the outcome is {found}, expected {outcome}")));
         }
         // Unasked, a query's answer is to be whole.
         if self.outcome.is_none() && self.result.is_some() && came.outcome == Some("partial") {
-            wrong.push(Wrong::new("the answer is partial\n(write `outcome = \"partial\"` if that is expected)"));
+            wrong.push(Difference::new("the answer is partial\n(write `outcome = \"partial\"` if that is expected)"));
         }
         for (name, expected) in self.coverage.iter().flatten() {
             let found = came.partitions.as_ref().and_then(|partitions| partitions.get(name)).and_then(Value::as_i64);
             if found != expected.as_integer() {
                 let found = found.map_or("unknown".to_owned(), |found| found.to_string());
-                wrong.push(Wrong::new(format!("coverage: {name} is {found}, expected {expected}")));
+                wrong.push(Difference::new(format!("coverage: {name} is {found}, expected {expected}")));
             }
         }
         if let Some(keys) = &self.keys
@@ -237,7 +237,7 @@ impl Expect {
     }
 }
 
-fn result(wanted: &Wanted, beside: &Beside<'_>) -> Result<Option<Expected>, Fixture> {
+fn result(wanted: &ExpectTable, beside: &CaseFiles<'_>) -> Result<Option<Expected>, Fixture> {
     let inline = |form, text: &String| (form, None, Some(Bytes::copy_from_slice(text.as_bytes())));
     let file = |form, path: &PathBuf| (form, Some(path.clone()), None);
     let json = wanted.json.as_ref().map(json).transpose()?;
@@ -274,7 +274,7 @@ fn json(value: &toml::Value) -> Result<String, Fixture> {
     value.map_err(|error| Fixture::new(format!("`expect.json` is not JSON: {error}")))
 }
 
-fn compare(expected: &Expected, found: &Bytes) -> Option<Wrong> {
+fn compare(expected: &Expected, found: &Bytes) -> Option<Difference> {
     let Some(bytes) = &expected.bytes else {
         return Some(missing(expected));
     };
@@ -282,10 +282,10 @@ fn compare(expected: &Expected, found: &Bytes) -> Option<Wrong> {
         return match (Json::read(bytes), Json::read(found)) {
             (Ok(wanted), Ok(found)) if wanted == found => None,
             (Ok(_), Ok(_)) => Some(differs("the result differs", &shown(bytes), &shown(found))),
-            (Err(error), _) => Some(Wrong::new(format!("what is expected is not JSON: {error}"))),
+            (Err(error), _) => Some(Difference::new(format!("what is expected is not JSON: {error}"))),
             (_, Err(error)) => {
-                let what = Wrong::new(format!("the result is not JSON: {error}"));
-                Some(Wrong { diff: Some(indent(&shown(found))), ..what })
+                let what = Difference::new(format!("the result is not JSON: {error}"));
+                Some(Difference { diff: Some(indent(&shown(found))), ..what })
             }
         };
     }
@@ -297,13 +297,13 @@ fn compare(expected: &Expected, found: &Bytes) -> Option<Wrong> {
     Some(differs("the result differs", &bytes, &found))
 }
 
-fn missing(expected: &Expected) -> Wrong {
+fn missing(expected: &Expected) -> Difference {
     let path = expected.file.as_ref().map_or(String::new(), |path| path.display().to_string());
-    Wrong::new(format!("there is no file `{path}`\n(--bless writes it from what comes)"))
+    Difference::new(format!("there is no file `{path}`\n(--bless writes it from what comes)"))
 }
 
-fn differs(what: &str, expected: &str, found: &str) -> Wrong {
-    Wrong { what: format!("{what} (- expected, + found)"), diff: Some(diff(expected, found)) }
+fn differs(what: &str, expected: &str, found: &str) -> Difference {
+    Difference { what: format!("{what} (- expected, + found)"), diff: Some(diff(expected, found)) }
 }
 
 /// Bytes for people: JSON set out in lines, text as it is, other bytes in base 64.

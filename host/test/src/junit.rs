@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::laws::LawTried;
-use crate::trial::{Tried, Verdict};
+use crate::laws::LawResult;
+use crate::trial::{CaseResult, Verdict};
 
 /// One package's cases and laws as a report.
 ///
 /// # Errors
 /// When it cannot be serialised.
-pub fn junit(package: &str, cases: &[Tried], laws: &[LawTried]) -> Result<String, quick_junit::SerializeError> {
+pub fn junit(package: &str, cases: &[CaseResult], laws: &[LawResult]) -> Result<String, quick_junit::SerializeError> {
     let mut report = Report::new("frond test");
     let mut suite = TestSuite::new(package);
     for tried in cases {

@@ -66,7 +66,7 @@ impl fmt::Display for Law {
 
 /// A law, tried.
 #[derive(Clone, Debug, Serialize)]
-pub struct LawTried {
+pub struct LawResult {
     /// Which.
     pub law: Law,
     /// How often it was seen to hold.
@@ -79,19 +79,19 @@ pub struct LawTried {
     pub failure: Option<String>,
     /// The smallest case that was found in which it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub broken: Option<Broken>,
+    pub broken: Option<CounterExample>,
 }
 
 /// A counter-example.
 #[derive(Clone, Debug, Serialize)]
-pub struct Broken {
+pub struct CounterExample {
     /// What was done, and with what.
     pub what: String,
     /// What came of the two ways, line by line.
     pub diff: String,
 }
 
-impl LawTried {
+impl LawResult {
     fn new(law: Law) -> Self {
         Self { law, checked: 0, failed: 0, failure: None, broken: None }
     }
@@ -129,7 +129,7 @@ fn is_zero(number: &u64) -> bool {
 impl Tester {
     /// Checks the laws of what this package has, on what its cases make. `seed` decides shuffles and trees.
     #[must_use]
-    pub fn laws(&self, suite: &Suite, seed: u64) -> Vec<LawTried> {
+    pub fn laws(&self, suite: &Suite, seed: u64) -> Vec<LawResult> {
         let groups = partials::of(self, suite);
         let mut tried = Vec::new();
         if self.components.leaf.is_some() {
@@ -155,13 +155,13 @@ impl Tester {
     }
 }
 
-fn determinism(groups: &[Group]) -> LawTried {
-    let mut law = LawTried::new(Law::Determinism);
+fn determinism(groups: &[Group]) -> LawResult {
+    let mut law = LawResult::new(Law::Determinism);
     for twice in groups.iter().flat_map(|group| &group.twice) {
         match &twice.differs {
             None => law.checked += 1,
             Some((one, other)) if law.broken.is_none() => {
-                law.broken = Some(Broken {
+                law.broken = Some(CounterExample {
                     what: format!("the leaf was called twice on `{}`, and did not return the same", twice.name),
                     diff: diff(&shown(one), &shown(other)),
                 });
@@ -173,12 +173,12 @@ fn determinism(groups: &[Group]) -> LawTried {
 }
 
 /// The laws of a merge, as far as they are checked.
-struct Laws([LawTried; 5]);
+struct Laws([LawResult; 5]);
 
 impl Default for Laws {
     fn default() -> Self {
         let all = [Law::Identity, Law::Associativity, Law::Commutativity, Law::Grouping, Law::Growth];
-        Self(all.map(LawTried::new))
+        Self(all.map(LawResult::new))
     }
 }
 
@@ -249,10 +249,10 @@ impl Merges {
 }
 
 /// What `finish` makes of a tree, or how the merge fails: two failures of one kind are the same.
-type Said = Result<Bytes, String>;
+type FinishOutcome = Result<Bytes, String>;
 
 impl Folding<'_> {
-    fn fold(&self, tree: &Tree) -> Said {
+    fn fold(&self, tree: &Tree) -> FinishOutcome {
         match tree {
             Tree::One(at) => Ok(self.group.partials.get(*at).map(|one| one.bytes.clone()).unwrap_or_default()),
             Tree::Fold(children) => {
@@ -263,7 +263,7 @@ impl Folding<'_> {
         }
     }
 
-    fn say(&self, tree: &Tree) -> Said {
+    fn say(&self, tree: &Tree) -> FinishOutcome {
         let merged = self.fold(tree)?;
         let weight = tree.leaves().len() as u64;
         let covered = Covered { planned: weight, covered: weight, complete: true };
@@ -273,7 +273,7 @@ impl Folding<'_> {
     }
 
     /// Two trees over the same partials must say the same.
-    fn same(&self, law: &mut LawTried, one: &Tree, other: &Tree) {
+    fn same(&self, law: &mut LawResult, one: &Tree, other: &Tree) {
         let _host_calls_wait_on = self.tester.runtime.enter();
         if law.broken.is_some() {
             return;
@@ -289,11 +289,11 @@ impl Folding<'_> {
         };
         let name = |at: usize| self.group.partials.get(at).map_or("?", |partial| partial.name.as_str());
         let (left, right) = (self.say(&one), self.say(&other));
-        let text = |said: &Said| match said {
+        let text = |said: &FinishOutcome| match said {
             Ok(bytes) => shown(bytes),
             Err(failure) => failure.clone(),
         };
-        law.broken = Some(Broken {
+        law.broken = Some(CounterExample {
             what: format!(
                 "- {}\n+ {}\n  of the query {}, where {}",
                 one.shown(),
@@ -324,14 +324,14 @@ impl Folding<'_> {
         (tree.flat(), tree)
     }
 
-    fn grows(&self, law: &mut LawTried) {
+    fn grows(&self, law: &mut LawResult) {
         let count = self.group.partials.len();
         let all = Tree::Fold((0..count).map(Tree::One).collect());
         let into: u64 = self.group.partials.iter().map(|one| one.bytes.len() as u64).sum();
         let _host_calls_wait_on = self.tester.runtime.enter();
         match self.fold(&all) {
             Ok(merged) if merged.len() as u64 > into + SLACK && law.broken.is_none() => {
-                law.broken = Some(Broken {
+                law.broken = Some(CounterExample {
                     what: format!("{count} partials of {into} bytes together were merged into {} bytes", merged.len()),
                     diff: String::new(),
                 });

@@ -22,7 +22,6 @@
 
 pub mod advice;
 pub mod bless;
-pub mod came;
 pub mod capture;
 pub mod case;
 pub mod expect;
@@ -32,6 +31,7 @@ pub mod junit;
 pub mod laws;
 mod limits;
 pub mod measure;
+pub mod observed;
 pub mod profile;
 pub mod suite;
 pub mod tester;
@@ -40,7 +40,7 @@ pub mod trial;
 
 pub use case::{Case, Fixture};
 pub use inject::Fault;
-pub use laws::{Law, LawTried};
+pub use laws::{Law, LawResult};
 pub use suite::Suite;
 pub use tester::Tester;
-pub use trial::{Tried, Verdict};
+pub use trial::{CaseResult, Verdict};

@@ -15,7 +15,7 @@ const MAX_PARTITIONS: usize = 64;
 
 /// The cost of a case's calls: of a query, of its leaves one after the other.
 #[derive(Clone, Debug, Serialize)]
-pub struct Measured {
+pub struct Measurement {
     /// The case's name.
     pub name: String,
     /// What it calls.
@@ -44,7 +44,7 @@ pub struct Measured {
     pub results: Vec<Bytes>,
 }
 
-impl Measured {
+impl Measurement {
     /// Bytes in a second, by the median run.
     #[must_use]
     pub fn throughput(&self) -> f64 {
@@ -59,7 +59,7 @@ impl Measured {
 }
 
 /// One call of a run.
-pub(crate) struct Once {
+pub(crate) struct CallSample {
     took: Duration,
     fuel: u64,
     memory: u64,
@@ -71,9 +71,9 @@ impl Tester {
     ///
     /// # Errors
     /// A case that this package cannot try.
-    pub fn measure(&self, case: &Case, runs: u64) -> Result<Measured, Fixture> {
+    pub fn measure(&self, case: &Case, runs: u64) -> Result<Measurement, Fixture> {
         let partitions = self.leaf_calls(case);
-        let mut measured = Measured {
+        let mut measured = Measurement {
             name: case.name.clone(),
             call: case.call.name(),
             calls: 1.max(partitions.len() as u64),
@@ -116,10 +116,10 @@ impl Tester {
         }
     }
 
-    pub(crate) fn run_once(&self, case: &Case, partitions: &[(u32, Partition)]) -> Result<Vec<Once>, Fixture> {
+    pub(crate) fn run_once(&self, case: &Case, partitions: &[(u32, Partition)]) -> Result<Vec<CallSample>, Fixture> {
         if partitions.is_empty() {
             let came = self.come(case)?;
-            return Ok(vec![Once {
+            return Ok(vec![CallSample {
                 took: came.took,
                 fuel: came.usage.fuel,
                 memory: came.usage.memory,
@@ -131,7 +131,7 @@ impl Tester {
         };
         let once = |one: &(u32, Partition)| {
             let trial = self.call_leaf(leaf, &case.query, one.clone(), &Lower::default())?;
-            Ok(Once {
+            Ok(CallSample {
                 took: trial.took,
                 fuel: trial.usage.fuel,
                 memory: trial.usage.memory,
@@ -142,8 +142,8 @@ impl Tester {
     }
 }
 
-impl Measured {
-    fn keep(&mut self, calls: Vec<Once>) {
+impl Measurement {
+    fn keep(&mut self, calls: Vec<CallSample>) {
         for one in calls {
             self.fuel += one.fuel;
             self.memory = self.memory.max(one.memory);

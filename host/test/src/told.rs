@@ -6,7 +6,7 @@ use frond_root::Failure;
 pub use frond_root::limit::grouped as count;
 
 use crate::advice::advice;
-use crate::trial::{Tried, Verdict};
+use crate::trial::{CaseResult, Verdict};
 
 /// The most frames of a backtrace that are told.
 const MAX_FRAMES: usize = 5;
@@ -15,7 +15,7 @@ const MAX_LOG: usize = 5;
 
 /// What is wrong with a case, line by line; empty for one that passed.
 #[must_use]
-pub fn told(tried: &Tried) -> String {
+pub fn told(tried: &CaseResult) -> String {
     let mut text = String::new();
     match &tried.verdict {
         Verdict::Broken { why } => add(&mut text, 2, &format!("the case itself is wrong: {why}")),

@@ -8,11 +8,11 @@ use frond_run::{Question, RunError, ask, request};
 use frond_sandbox::{Guests, Leaf, Limits, Trial};
 use serde::Serialize;
 
-use crate::came::{Came, Headroom, Without};
 use crate::case::{Call, Case, Fixture, Promises};
-use crate::expect::Wrong;
+use crate::expect::Difference;
 use crate::inject;
 use crate::limits::lower;
+use crate::observed::{Headroom, NoResult, Observed};
 use crate::tester::Tester;
 
 /// The most lines that are kept of what the leaves of a query wrote.
@@ -27,7 +27,7 @@ pub enum Verdict {
     /// Not as expected.
     Failed {
         /// What differs.
-        wrong: Vec<Wrong>,
+        wrong: Vec<Difference>,
     },
     /// The case itself is wrong, and says nothing about the plugin.
     Broken {
@@ -45,7 +45,7 @@ pub enum Verdict {
 
 /// A case, tried.
 #[derive(Clone, Debug, Serialize)]
-pub struct Tried {
+pub struct CaseResult {
     /// The case's name.
     pub name: String,
     /// What it calls.
@@ -65,13 +65,13 @@ pub struct Tried {
     pub log: Vec<String>,
     /// What came, for whoever wants to keep it.
     #[serde(skip)]
-    pub came: Option<Box<Came>>,
+    pub came: Option<Box<Observed>>,
 }
 
 impl Tester {
     /// Tries a case, and holds what came against what it expects.
     #[must_use]
-    pub fn try_case(&self, case: &Case) -> Tried {
+    pub fn try_case(&self, case: &Case) -> CaseResult {
         match self.come(case) {
             Ok(came) => {
                 let wrong = case.expect.hold(&came);
@@ -88,7 +88,7 @@ impl Tester {
 
     /// The same in no more than `left`. `None` when a case had not passed by then, and was to have longer.
     #[must_use]
-    pub fn try_case_within(&self, case: &Case, left: Duration) -> Option<Tried> {
+    pub fn try_case_within(&self, case: &Case, left: Duration) -> Option<CaseResult> {
         let mut sooner = case.clone();
         let own = match &mut sooner.call {
             Call::Query(promises) => {
@@ -111,7 +111,7 @@ impl Tester {
 
     /// Makes a case's call and takes whatever comes: for faults, whose outcome is to be seen.
     #[must_use]
-    pub fn show_case(&self, case: &Case) -> Tried {
+    pub fn show_case(&self, case: &Case) -> CaseResult {
         match self.come(case) {
             Ok(came) => tried(case, Verdict::Shown { what: came.phrase() }, came),
             Err(fixture) => broken(&case.name, case.call.name(), fixture),
@@ -122,7 +122,7 @@ impl Tester {
     ///
     /// # Errors
     /// A case that this package cannot try.
-    pub fn come(&self, case: &Case) -> Result<Came, Fixture> {
+    pub fn come(&self, case: &Case) -> Result<Observed, Fixture> {
         let _host_calls_wait_on = self.runtime.enter();
         let lacks = |role: &str| Fixture::new(format!("calls the {role}, which this package does not have"));
         match &case.call {
@@ -133,7 +133,7 @@ impl Tester {
                 let partition = inject::partition(&case.inject, partition, false);
                 let trial = self.call_leaf(&leaf, &case.query, (*index, partition), &case.lower)?;
                 let origin = self.origin(&case.call, own.limits, &case.lower, &case.inject);
-                Ok(Came::of(origin.name(trial), leaf.limits, self.leaf_time(&case.lower)))
+                Ok(Observed::of(origin.name(trial), leaf.limits, self.leaf_time(&case.lower)))
             }
             Call::Merge { partials } => {
                 let own = self.components.merge.as_ref().ok_or_else(|| lacks("merge"))?;
@@ -159,7 +159,7 @@ impl Tester {
                     let Trial { usage, log, took, emitted, .. } = trial;
                     Trial { result, usage, log, took, emitted }
                 });
-                Ok(Came { keys, ..came })
+                Ok(Observed { keys, ..came })
             }
             Call::Query(promises) => self.query(case, promises),
         }
@@ -174,13 +174,13 @@ impl Tester {
     }
 
     /// A call of guests under the case's limits.
-    fn of_guests(&self, case: &Case, own: &Guests, time: Duration, call: impl FnOnce(&Guests) -> Trial) -> Came {
+    fn of_guests(&self, case: &Case, own: &Guests, time: Duration, call: impl FnOnce(&Guests) -> Trial) -> Observed {
         let guests = own.clone().under(lower(*own.limits(), &case.lower));
         let origin = self.origin(&case.call, *own.limits(), &case.lower, &case.inject);
-        Came::of(origin.name(call(&guests)), *guests.limits(), time)
+        Observed::of(origin.name(call(&guests)), *guests.limits(), time)
     }
 
-    fn query(&self, case: &Case, promises: &Promises) -> Result<Came, Fixture> {
+    fn query(&self, case: &Case, promises: &Promises) -> Result<Observed, Fixture> {
         let app = self.package.clone().app().map_err(|wrong| {
             let hint = "give it a `partition`, `partials`, `merged` or `wanted` to call one component";
             Fixture::new(format!("asks the whole app, but {wrong}\n({hint})"))
@@ -216,12 +216,12 @@ impl Tester {
     }
 }
 
-fn answered(answer: &Answer, (usage, written): (Usage, Vec<String>), limits: Limits, time: Duration) -> Came {
+fn answered(answer: &Answer, (usage, written): (Usage, Vec<String>), limits: Limits, time: Duration) -> Observed {
     let coverage = answer.coverage();
     let first = coverage.missing.iter().find_map(|one| one.failure.as_ref());
-    Came {
+    Observed {
         result: match answer {
-            Answer::Failed { reason, .. } => Err(Without::Query(reason.clone())),
+            Answer::Failed { reason, .. } => Err(NoResult::Query(reason.clone())),
             Answer::Complete { body, .. } | Answer::Partial { body, .. } => Ok(body.clone()),
         },
         usage,
@@ -237,14 +237,14 @@ fn answered(answer: &Answer, (usage, written): (Usage, Vec<String>), limits: Lim
     }
 }
 
-fn tried(case: &Case, verdict: Verdict, came: Came) -> Tried {
-    Tried {
+fn tried(case: &Case, verdict: Verdict, came: Observed) -> CaseResult {
+    CaseResult {
         name: case.name.clone(),
         call: case.call.name(),
         verdict,
         ms: frond_root::answer::millis(came.took),
         headroom: came.headroom(),
-        failure: came.result.as_ref().err().and_then(Without::failure).cloned(),
+        failure: came.result.as_ref().err().and_then(NoResult::failure).cloned(),
         log: came.log.clone(),
         came: Some(Box::new(came)),
     }
@@ -252,8 +252,8 @@ fn tried(case: &Case, verdict: Verdict, came: Came) -> Tried {
 
 /// A case that could not be tried.
 #[must_use]
-pub fn broken(name: &str, call: &'static str, fixture: Fixture) -> Tried {
-    Tried {
+pub fn broken(name: &str, call: &'static str, fixture: Fixture) -> CaseResult {
+    CaseResult {
         name: name.to_owned(),
         call,
         verdict: Verdict::Broken { why: fixture.what },
@@ -265,7 +265,7 @@ pub fn broken(name: &str, call: &'static str, fixture: Fixture) -> Tried {
     }
 }
 
-fn nothing_expected(came: &Came) -> String {
+fn nothing_expected(came: &Observed) -> String {
     let shown = came.snapshot();
     let mut lines: Vec<&str> = shown.lines().take(6).collect();
     if shown.lines().count() > lines.len() {

@@ -14,7 +14,7 @@ use crate::script::{End, Script, Turn};
 
 /// One attempt that began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Begun {
+pub struct StartedAttempt {
     /// The partition's index.
     pub index: u32,
     /// The attempt, from 1.
@@ -31,7 +31,7 @@ pub struct Counts {
     /// The most that ever ran at once.
     pub most: usize,
     /// The attempts that began, in order.
-    pub begun: Vec<Begun>,
+    pub begun: Vec<StartedAttempt>,
     /// Attempts that stopped because their query was closed.
     pub stopped: usize,
     /// Attempts that stopped because their time was up.
@@ -144,7 +144,7 @@ fn claim(shared: &Shared) -> Option<Claim> {
     let counts = &mut state.counts;
     counts.running += 1;
     counts.most = counts.most.max(counts.running);
-    counts.begun.push(Begun { index: attempt.index(), attempt: attempt.number(), at: now });
+    counts.begun.push(StartedAttempt { index: attempt.index(), attempt: attempt.number(), at: now });
     Some(Claim { attempt, slot, closed })
 }
 

@@ -23,7 +23,7 @@ pub mod stage;
 pub mod tidy;
 
 pub use almost::almost;
-pub use leaves::{Begun, Counts, Leaves};
+pub use leaves::{Counts, Leaves, StartedAttempt};
 pub use merges::{Fold, Merges};
 pub use postgres::{Pooler, Postgres};
 pub use proxy::Proxy;

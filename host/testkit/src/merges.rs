@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::runner::{Covered, Merging};
+use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{Failure, FailureKind, Merger, Usage};
 use tokio::time::{Instant, sleep};
 
@@ -178,7 +178,7 @@ impl Drop for Live {
 }
 
 impl Merger for Merges {
-    fn merge(&self, _query: Bytes, partials: Vec<Bytes>, _until: Instant) -> Merging {
+    fn merge(&self, _query: Bytes, partials: Vec<Bytes>, _until: Instant) -> MergeFuture {
         let (this, live) = (self.clone(), Live::new(&self.state));
         let number = self.begin(&partials);
         let fate = self.fate_of.get(&number).copied().unwrap_or(Fate::Well);
@@ -191,7 +191,7 @@ impl Merger for Merges {
         })
     }
 
-    fn finish(&self, _query: Bytes, merged: Option<Bytes>, covered: Covered, _until: Instant) -> Merging {
+    fn finish(&self, _query: Bytes, merged: Option<Bytes>, covered: Covered, _until: Instant) -> MergeFuture {
         let (this, live) = (self.clone(), Live::new(&self.state));
         this.state.lock().unwrap().finishes.push((merged.clone(), covered));
         Box::pin(async move {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::flow::{self, Cancel, Root};
+use frond_root::flow::{self, Cancel, Services};
 use frond_root::{Answer, Events, Partition, Plan, QueryId, Request};
 use tokio::time::sleep;
 
@@ -71,8 +71,8 @@ impl Stage {
 
     /// As the flow wants it.
     #[must_use]
-    pub fn root(&self) -> Root {
-        Root {
+    pub fn root(&self) -> Services {
+        Services {
             runner: self.leaves.clone(),
             merger: Arc::new(self.merges.clone()),
             events: Events::new(vec![Arc::new(self.record.clone())]),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
 use super::Manifest;
-use crate::error::{AppError, Complaint, Place};
+use crate::error::{AppError, Complaint, Location};
 
 /// A `frond.toml`, read.
 pub(crate) struct Text {
@@ -35,8 +35,8 @@ impl Text {
     }
 
     /// The place of the byte at `offset`.
-    pub(crate) fn place(&self, offset: usize, key: impl Into<String>) -> Place {
-        Place {
+    pub(crate) fn place(&self, offset: usize, key: impl Into<String>) -> Location {
+        Location {
             file: Arc::clone(&self.file),
             line: self.line_ends.partition_point(|end| *end < offset) + 1,
             key: key.into(),

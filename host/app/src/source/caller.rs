@@ -26,12 +26,12 @@ struct Body<'a> {
     #[serde(borrow)]
     query: &'a RawValue,
     #[serde(borrow)]
-    partitions: Vec<Object<Given<'a>>>,
+    partitions: Vec<Object<InlinePartition<'a>>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Given<'a> {
+struct InlinePartition<'a> {
     #[serde(borrow)]
     key: Cow<'a, str>,
     #[serde(borrow)]

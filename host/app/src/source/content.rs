@@ -17,7 +17,7 @@ use super::walk::at;
 
 /// The folder and the remarks that all files of one plan share.
 #[derive(Debug)]
-pub(super) struct Home {
+pub(super) struct PlanContext {
     /// The folder that names are relative to: the app's, or the current one.
     folder: Box<Path>,
     /// True for the app's own folder, of which each server has its own.
@@ -25,7 +25,7 @@ pub(super) struct Home {
     notes: Arc<Notes>,
 }
 
-impl Home {
+impl PlanContext {
     pub(super) fn new(folder: &Path, is_app: bool, notes: &Arc<Notes>) -> Self {
         Self { folder: folder.into(), is_app, notes: Arc::clone(notes) }
     }
@@ -43,16 +43,16 @@ impl Home {
 
 /// A regular file as it was when it was planned.
 #[derive(Debug)]
-pub(super) struct Planned {
-    home: Arc<Home>,
+pub(super) struct PlannedFile {
+    home: Arc<PlanContext>,
     name: Box<Path>,
     stamp: Stamp,
     /// True once its first bytes were looked at.
     sniffed: AtomicBool,
 }
 
-impl Planned {
-    pub(super) fn new(home: &Arc<Home>, name: &Path, stamp: Stamp) -> Self {
+impl PlannedFile {
+    pub(super) fn new(home: &Arc<PlanContext>, name: &Path, stamp: Stamp) -> Self {
         Self { home: Arc::clone(home), name: name.into(), stamp, sniffed: AtomicBool::new(false) }
     }
 
@@ -115,16 +115,16 @@ impl Planned {
 /// A span of a planned file.
 #[derive(Debug)]
 pub(super) struct Piece {
-    file: Arc<Planned>,
+    file: Arc<PlannedFile>,
     span: Span,
 }
 
 impl Piece {
-    pub(super) fn new(file: &Arc<Planned>, span: Span) -> Self {
+    pub(super) fn new(file: &Arc<PlannedFile>, span: Span) -> Self {
         Self { file: Arc::clone(file), span }
     }
 
-    pub(super) fn whole(file: Planned) -> Self {
+    pub(super) fn whole(file: PlannedFile) -> Self {
         let span = Span { offset: 0, len: file.size() };
         Self::new(&Arc::new(file), span)
     }
@@ -147,8 +147,8 @@ impl Content for Piece {
 
     fn place(&self) -> Option<String> {
         let path = self.file.home.lasting(&self.file.name)?;
-        let file = FilePlace { path, stamp: self.file.stamp };
-        serde_json::to_string(&Place::Piece { file, offset: self.span.offset, len: self.span.len }).ok()
+        let file = FileLocator { path, stamp: self.file.stamp };
+        serde_json::to_string(&Locator::Piece { file, offset: self.span.offset, len: self.span.len }).ok()
     }
 
     fn remote(&self) -> Option<u64> {
@@ -181,7 +181,7 @@ impl Content for Missing {
 
     fn place(&self) -> Option<String> {
         let lost = self.0.whole().err()?.message;
-        serde_json::to_string(&Place::Lost { lost, size: self.0.size() }).ok()
+        serde_json::to_string(&Locator::Lost { lost, size: self.0.size() }).ok()
     }
 
     fn is_unreadable(&self) -> bool {
@@ -192,14 +192,14 @@ impl Content for Missing {
 /// A content as it is written down.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Place {
-    Piece { file: FilePlace, offset: u64, len: u64 },
+enum Locator {
+    Piece { file: FileLocator, offset: u64, len: u64 },
     Lost { lost: String, size: u64 },
 }
 
 /// A file as it is written down.
 #[derive(Serialize, Deserialize)]
-struct FilePlace {
+struct FileLocator {
     /// Relative to the app's folder, or absolute, as all were once.
     path: PathBuf,
     stamp: Stamp,
@@ -214,13 +214,13 @@ pub fn reopen(place: &str, folder: &Path, notes: &Arc<Notes>) -> Result<Arc<dyn 
     let wrong = |error: serde_json::Error| {
         Failure::new(FailureKind::InvalidPartition, format!("the place of a partition is none: {error}"))
     };
-    Ok(match serde_json::from_str::<Place>(place).map_err(wrong)? {
-        Place::Piece { file, offset, len } => {
-            let home = Arc::new(Home::new(folder, true, notes));
-            let file = Planned::new(&home, &file.path, file.stamp);
+    Ok(match serde_json::from_str::<Locator>(place).map_err(wrong)? {
+        Locator::Piece { file, offset, len } => {
+            let home = Arc::new(PlanContext::new(folder, true, notes));
+            let file = PlannedFile::new(&home, &file.path, file.stamp);
             Arc::new(Piece::new(&Arc::new(file), Span { offset, len }))
         }
-        Place::Lost { lost, size } => Arc::new(Missing::new(lost, size)),
+        Locator::Lost { lost, size } => Arc::new(Missing::new(lost, size)),
     })
 }
 

@@ -9,11 +9,11 @@ use std::time::SystemTime;
 
 use frond_root::{Error, Notes, Partition};
 
-use super::content::{Home, Missing, Piece, Planned};
+use super::content::{Missing, Piece, PlanContext, PlannedFile};
 use super::cut::{CutError, Span};
 use super::open::{Input, Problem, look};
 use super::stamp::Identity;
-use super::walk::{self, Found, Scope};
+use super::walk::{self, FoundFile, Scope};
 use super::{CutMode, Cutting, few_enough, split_hint};
 use crate::error::{AppError, Origin};
 use crate::size::show_size;
@@ -32,14 +32,14 @@ const QUOTED: &str =
 
 /// Why a file is not a partition.
 #[derive(Debug)]
-pub(super) struct Loss {
+pub(super) struct FileProblem {
     text: String,
     hint: String,
     cause: Option<io::Error>,
     size: u64,
 }
 
-impl Loss {
+impl FileProblem {
     fn refused(refused: Problem, path: &Path, origin: &Origin) -> Self {
         let size = refused.size();
         let is_special = matches!(refused, Problem::Special(_));
@@ -76,7 +76,7 @@ impl Loss {
 /// Plans the files of one query.
 pub(super) struct Planning<'a> {
     origin: &'a Origin,
-    home: Arc<Home>,
+    home: Arc<PlanContext>,
     now: SystemTime,
     /// The bytes that a partition may have.
     limit: u64,
@@ -93,7 +93,7 @@ pub(super) struct Candidate {
 /// The content of a file.
 pub(super) enum Body {
     /// It is cut and read when leaves run.
-    File(Planned),
+    File(PlannedFile),
     /// It was read.
     Bytes(bytes::Bytes),
 }
@@ -101,17 +101,17 @@ pub(super) enum Body {
 impl<'a> Planning<'a> {
     pub(super) fn new(base: &Path, origin: &'a Origin, notes: &Arc<Notes>, limit: u64) -> Self {
         let is_app = matches!(origin, Origin::Written(_));
-        let home = Arc::new(Home::new(base, is_app, notes));
+        let home = Arc::new(PlanContext::new(base, is_app, notes));
         Self { origin, home, now: SystemTime::now(), limit, room: MAX_MADE }
     }
 
     /// Looks at the file `name`. `is_regular` when its folder says that it is.
-    pub(super) fn look(&mut self, name: &Path, is_regular: bool) -> Result<Candidate, Loss> {
+    pub(super) fn look(&mut self, name: &Path, is_regular: bool) -> Result<Candidate, FileProblem> {
         let path = self.home.path(name);
-        let refused = |refused| Loss::refused(refused, &path, self.origin);
+        let refused = |refused| FileProblem::refused(refused, &path, self.origin);
         Ok(match look(&path, is_regular, self.limit.min(self.room), self.now).map_err(refused)? {
             Input::File(stamp, identity) => {
-                Candidate { identity, body: Body::File(Planned::new(&self.home, name, stamp)) }
+                Candidate { identity, body: Body::File(PlannedFile::new(&self.home, name, stamp)) }
             }
             Input::Bytes(bytes, identity) => {
                 self.room -= bytes.len() as u64;
@@ -169,14 +169,14 @@ impl Candidate {
     }
 }
 
-fn unread_folder(found: &Found, cause: io::Error, planning: &Planning<'_>) -> Loss {
+fn unread_folder(found: &FoundFile, cause: io::Error, planning: &Planning<'_>) -> FileProblem {
     let text = format!("cannot read the folder `{}`", planning.home.path(&found.name).display());
-    Loss { text, hint: String::new(), cause: Some(cause), size: 0 }
+    FileProblem { text, hint: String::new(), cause: Some(cause), size: 0 }
 }
 
 /// Leaves out links to files that are there by another name.
-fn once(candidates: &mut Vec<(Result<Candidate, Loss>, Found)>, notes: &Notes) {
-    let identity = |one: &Result<Candidate, Loss>| one.as_ref().ok().map(|candidate| candidate.identity);
+fn once(candidates: &mut Vec<(Result<Candidate, FileProblem>, FoundFile)>, notes: &Notes) {
+    let identity = |one: &Result<Candidate, FileProblem>| one.as_ref().ok().map(|candidate| candidate.identity);
     if candidates.iter().all(|(_, found)| !found.is_linked) {
         return;
     }
@@ -202,7 +202,7 @@ struct Cutter<'a> {
 impl Cutter<'_> {
     /// # Errors
     /// The first loss, when all files are lost.
-    fn cut(&self, files: Vec<(Result<Candidate, Loss>, Found)>) -> Result<Vec<Partition>, AppError> {
+    fn cut(&self, files: Vec<(Result<Candidate, FileProblem>, FoundFile)>) -> Result<Vec<Partition>, AppError> {
         let mut partitions = Vec::with_capacity(files.len());
         let (mut first, mut read) = (None, false);
         for (what, found) in files {
@@ -221,7 +221,7 @@ impl Cutter<'_> {
         }
     }
 
-    fn add(&self, partitions: &mut Vec<Partition>, body: Body, found: &Found) -> Result<(), Loss> {
+    fn add(&self, partitions: &mut Vec<Partition>, body: Body, found: &FoundFile) -> Result<(), FileProblem> {
         let name = found.key();
         let file = match body {
             Body::Bytes(bytes) => {
@@ -246,9 +246,9 @@ impl Cutter<'_> {
         Ok(())
     }
 
-    fn spans(&self, file: &Planned) -> Result<Vec<Span>, Loss> {
+    fn spans(&self, file: &PlannedFile) -> Result<Vec<Span>, FileProblem> {
         let (path, size) = (file.path(), file.size());
-        let loss = |text: String, hint: &str| Loss { text, hint: hint.to_owned(), cause: None, size };
+        let loss = |text: String, hint: &str| FileProblem { text, hint: hint.to_owned(), cause: None, size };
         let limit = show_size(self.cutting.limit);
         if self.cutting.mode == CutMode::None {
             return Err(too_large(&path, size, &limit, "let it be cut: source.cut = \"lines\""));
@@ -257,7 +257,7 @@ impl Cutter<'_> {
         let open = file.reopen().map_err(|failure| loss(failure.message, again))?;
         let read = |offset, buffer: &mut [u8]| open.read_exact_at(buffer, offset);
         self.cutting.spans(size, self.piece, read).map_err(|error| match error {
-            CutError::Read(cause) => Loss::refused(Problem::Io(cause, size), &path, self.scope.origin),
+            CutError::Read(cause) => FileProblem::refused(Problem::Io(cause, size), &path, self.scope.origin),
             CutError::LongLine(at) => loss(
                 format!("the line at byte {at} of `{}` is longer than a partition may be: {limit}", path.display()),
                 "raise limits.leaf.partition, or set source.cut = \"bytes\" to cut within lines",
@@ -267,8 +267,8 @@ impl Cutter<'_> {
 }
 
 /// The loss of a file that is not cut, and larger than a partition may be.
-pub(super) fn too_large(path: &Path, size: u64, limit: &str, instead: &str) -> Loss {
-    Loss {
+pub(super) fn too_large(path: &Path, size: u64, limit: &str, instead: &str) -> FileProblem {
+    FileProblem {
         text: format!("`{}` has {size} bytes, more than a partition may have: {limit}", path.display()),
         hint: format!("raise limits.leaf.partition, or {instead}"),
         cause: None,

@@ -12,9 +12,9 @@ use crate::error::{AppError, Origin};
 
 /// Ends the search for files early.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Stop<'a>(Option<&'a (dyn Fn() -> bool + 'a)>);
+pub(super) struct SearchCancel<'a>(Option<&'a (dyn Fn() -> bool + 'a)>);
 
-impl Stop<'_> {
+impl SearchCancel<'_> {
     /// # Errors
     /// When the query has ended: nobody reads it.
     pub(super) fn check(self) -> Result<(), AppError> {
@@ -51,7 +51,7 @@ impl<'a> Inputs<'a> {
 
 impl Inputs<'_> {
     pub(super) fn scope<'a>(&'a self, base: &'a Path, origin: &'a Origin, notes: &'a Notes) -> Scope<'a> {
-        Scope { base, origin, notes, stop: Stop(self.is_over) }
+        Scope { base, origin, notes, stop: SearchCancel(self.is_over) }
     }
 
     /// # Errors

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use frond_root::{Notes, Partition};
 
 use super::content::Piece;
-use super::files::{Body, Loss, Planning, too_large};
+use super::files::{Body, FileProblem, Planning, too_large};
 use super::{Listed, ListedContent};
 use crate::error::{AppError, Origin};
 use crate::size::show_size;
@@ -51,13 +51,13 @@ pub(super) fn partitions(
     }
 }
 
-fn content(one: &Listed, dir: &Path, planning: &mut Planning<'_>, limit: u64) -> Result<Partition, Loss> {
+fn content(one: &Listed, dir: &Path, planning: &mut Planning<'_>, limit: u64) -> Result<Partition, FileProblem> {
     let path = match &one.content {
         ListedContent::Inline(data) => return Ok(Partition::new(one.key.clone(), data.clone())),
         ListedContent::File(path) => path,
     };
     if fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        return Err(Loss::absent(path));
+        return Err(FileProblem::absent(path));
     }
     // Only the app's own folder may be another's elsewhere.
     let name = path.strip_prefix(dir).unwrap_or(path);

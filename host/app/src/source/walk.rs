@@ -15,7 +15,7 @@ use frond_root::Notes;
 use frond_root::plan::MAX_PARTITIONS;
 use walkdir::{DirEntry, WalkDir};
 
-use super::Stop;
+use super::SearchCancel;
 use super::pattern::Pattern;
 use crate::error::{AppError, Origin};
 
@@ -29,7 +29,7 @@ const LOOP: &str = "left out as a link to a folder that it is in itself";
 
 /// A file that a glob led to, or a folder that could not be read.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct FoundFile {
     /// Its path as the glob leads to it.
     pub(super) name: PathBuf,
     /// True when its folder says that it is a regular file.
@@ -40,7 +40,7 @@ pub(super) struct Found {
     pub(super) unread: Option<io::Error>,
 }
 
-impl Found {
+impl FoundFile {
     /// Its name as text. Bytes that are not UTF-8 are written `\xNN`, so that different names stay different.
     pub(super) fn key(&self) -> String {
         if let Some(name) = self.name.to_str() {
@@ -67,14 +67,14 @@ pub(super) struct Scope<'a> {
     /// Takes remarks.
     pub(super) notes: &'a Notes,
     /// Ends the search.
-    pub(super) stop: Stop<'a>,
+    pub(super) stop: SearchCancel<'a>,
 }
 
 /// The files that `globs` name.
 ///
 /// # Errors
 /// A glob that is none, that nothing matches, or that too much matches; a folder named that cannot be read.
-pub(super) fn expand(globs: &[impl AsRef<str>], scope: Scope<'_>) -> Result<Vec<Found>, AppError> {
+pub(super) fn expand(globs: &[impl AsRef<str>], scope: Scope<'_>) -> Result<Vec<FoundFile>, AppError> {
     let mut found = Vec::new();
     for glob in globs {
         let before = found.len();
@@ -155,7 +155,7 @@ impl<'a> Search<'a> {
         Ok(Self { scope, glob, fixed, start, is_linked, what })
     }
 
-    fn run(&self, found: &mut Vec<Found>) -> Result<(), AppError> {
+    fn run(&self, found: &mut Vec<FoundFile>) -> Result<(), AppError> {
         let depth = match &self.what {
             What::File => {
                 found.push(self.found(self.fixed.clone(), false, self.is_linked));
@@ -188,8 +188,8 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    fn found(&self, name: PathBuf, is_regular: bool, is_linked: bool) -> Found {
-        Found { name, is_regular, is_linked: is_linked || self.is_linked, unread: None }
+    fn found(&self, name: PathBuf, is_regular: bool, is_linked: bool) -> FoundFile {
+        FoundFile { name, is_regular, is_linked: is_linked || self.is_linked, unread: None }
     }
 
     /// True unless the entry is hidden, or a folder that holds no match or is not to be followed into.
@@ -245,7 +245,7 @@ impl<'a> Search<'a> {
         Some(self.fixed.join(path.strip_prefix(&self.start).ok()?))
     }
 
-    fn matched(&self, entry: &DirEntry, links: &Links) -> Option<Found> {
+    fn matched(&self, entry: &DirEntry, links: &Links) -> Option<FoundFile> {
         let kind = entry.file_type();
         if kind.is_dir() || !self.is_match(entry.path()) {
             return None;
@@ -257,7 +257,7 @@ impl<'a> Search<'a> {
     }
 
     /// An entry that could not be looked at: a link to nothing, or a folder that may not be read.
-    fn unread(&self, error: walkdir::Error) -> Result<Option<Found>, AppError> {
+    fn unread(&self, error: walkdir::Error) -> Result<Option<FoundFile>, AppError> {
         let path = error.path().unwrap_or(&self.start).to_path_buf();
         let (depth, is_loop) = (error.depth(), error.loop_ancestor().is_some());
         let Some(name) = self.name(&path).filter(|_| depth > 0) else {
@@ -277,7 +277,7 @@ impl<'a> Search<'a> {
         if is_link {
             return Ok(self.is_match(&path).then(|| self.found(name, false, true)));
         }
-        Ok(Some(Found { unread: Some(error.into()), ..self.found(name, false, false) }))
+        Ok(Some(FoundFile { unread: Some(error.into()), ..self.found(name, false, false) }))
     }
 }
 

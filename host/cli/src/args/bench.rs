@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::Shown;
+use super::OutputMode;
 
 /// `frond bench`.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub struct BenchArgs {
 
     /// How the figures are printed.
     #[arg(long, value_enum, default_value_t)]
-    pub format: Shown,
+    pub format: OutputMode,
 }
 
 /// What the samples of a profile stand for.

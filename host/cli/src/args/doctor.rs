@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Language, Shown};
+use super::{Language, OutputMode};
 
 /// `frond doctor`.
 #[derive(Debug, Args)]
@@ -22,5 +22,5 @@ pub struct DoctorArgs {
 
     /// How the report is printed.
     #[arg(long, value_enum, default_value_t)]
-    pub format: Shown,
+    pub format: OutputMode,
 }

@@ -22,7 +22,7 @@ pub struct InspectArgs {
 
     /// `text` is for people, `json` one object with a version for programs.
     #[arg(long, value_enum, default_value_t)]
-    pub format: Shown,
+    pub format: OutputMode,
 
     /// Only looks at what the file says: does not compile what fits.
     #[arg(long)]
@@ -31,7 +31,7 @@ pub struct InspectArgs {
 
 /// How something is shown on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Shown {
+pub enum OutputMode {
     /// For people.
     #[default]
     Text,

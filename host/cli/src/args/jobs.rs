@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use frond_app::size::parse_duration;
 use frond_jobs::{JobId, JobState};
 
-use super::Shown;
+use super::OutputMode;
 
 const EXIT_CODES: &str = "\
 Exit codes of `watch` and `result`, and of `submit` with --wait or --watch:
@@ -158,7 +158,7 @@ pub struct ListArgs {
 
     /// `text` is for people, `json` what the server says.
     #[arg(long, value_enum, default_value_t)]
-    pub format: Shown,
+    pub format: OutputMode,
 }
 
 /// `frond jobs show`.
@@ -173,7 +173,7 @@ pub struct ShowArgs {
 
     /// `text` is for people, `json` what the server says.
     #[arg(long, value_enum, default_value_t)]
-    pub format: Shown,
+    pub format: OutputMode,
 }
 
 /// `frond jobs watch`.
@@ -192,7 +192,7 @@ pub struct WatchArgs {
 
     /// `text` shows it on stderr, `json` writes each new state of the job to stdout, as a line.
     #[arg(long, value_enum, default_value_t)]
-    pub format: Shown,
+    pub format: OutputMode,
 }
 
 /// `frond jobs result`.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use frond_test::Fault;
 
-use super::Shown;
+use super::OutputMode;
 
 /// `frond test`.
 #[derive(Debug, Args)]
@@ -68,7 +68,7 @@ pub struct TestArgs {
 
     /// How the outcome is printed.
     #[arg(long, value_enum, default_value_t)]
-    pub format: Shown,
+    pub format: OutputMode,
 
     /// Writes the outcome as JUnit XML too.
     #[arg(long, value_name = "FILE")]

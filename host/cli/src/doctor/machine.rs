@@ -43,8 +43,8 @@ pub(super) fn examine() -> anyhow::Result<Machine> {
         cache: path.clone(),
         compiler: frond_run::compiler(),
     };
-    let sandbox = load::sandbox(settings).context(exit::Machine::new("the sandbox could not be started"))?;
-    sandbox.prepare().context(exit::Machine::new("the sandbox could not be started"))?;
+    let sandbox = load::sandbox(settings).context(exit::MachineFault::new("the sandbox could not be started"))?;
+    sandbox.prepare().context(exit::MachineFault::new("the sandbox could not be started"))?;
     let (components, bytes) = path.as_deref().map_or((0, 0), kept);
     Ok(Machine {
         cores,

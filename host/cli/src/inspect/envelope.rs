@@ -6,8 +6,8 @@ use frond_sandbox::inspect::Report;
 use frond_sandbox::inspect::report::Listed;
 use serde_json::{Value, json};
 
-use super::{Compiled, Looked, halves};
-use crate::exit::Machine;
+use super::{Compiled, InspectedFile, halves};
+use crate::exit::MachineFault;
 use crate::show::text::sanitise;
 
 /// Counts up when a field changes its meaning or goes away; new fields may come at any time.
@@ -16,16 +16,16 @@ const VERSION: u32 = 1;
 const MAX_TEXT: usize = 4096;
 
 /// One JSON object, with a line feed.
-pub(super) fn envelope(looked: &[Looked]) -> anyhow::Result<Vec<u8>> {
-    let fits = looked.iter().all(Looked::fits);
+pub(super) fn envelope(looked: &[InspectedFile]) -> anyhow::Result<Vec<u8>> {
+    let fits = looked.iter().all(InspectedFile::fits);
     let components: Vec<Value> = looked.iter().map(component).collect();
     let all = json!({ "version": VERSION, "fits": fits, "components": components });
-    let mut bytes = serde_json::to_vec(&all).context(Machine::new("the report could not be written"))?;
+    let mut bytes = serde_json::to_vec(&all).context(MachineFault::new("the report could not be written"))?;
     bytes.push(b'\n');
     Ok(bytes)
 }
 
-fn component(looked: &Looked) -> Value {
+fn component(looked: &InspectedFile) -> Value {
     let named: Vec<String> = looked.named.iter().map(ToString::to_string).collect();
     let mut all = json!({
         "file": sanitise(&looked.path.display().to_string(), MAX_TEXT),

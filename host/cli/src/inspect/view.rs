@@ -2,11 +2,11 @@
 
 use frond_sandbox::component::Origin;
 use frond_sandbox::inspect::Report;
-use frond_sandbox::inspect::report::{Ask, Fit, Listed, MismatchKind};
+use frond_sandbox::inspect::report::{Fit, Import, Listed, MismatchKind};
 
-use super::{Compiled, Looked, halves};
-use crate::show::look::Look;
+use super::{Compiled, InspectedFile, halves};
 use crate::show::page::{Line, Page, Tone};
+use crate::show::style::TermStyle;
 use crate::show::text::{bytes, count, duration, plural};
 
 /// The columns of what is said before each line.
@@ -17,7 +17,7 @@ const MAX_SHOWN: usize = 24;
 const MAX_ITEM: usize = 120;
 
 /// The files, one after the other.
-pub(super) fn view(looked: &[Looked], look: Look) -> String {
+pub(super) fn view(looked: &[InspectedFile], look: TermStyle) -> String {
     let mut page = Page::new(look);
     for (index, one) in looked.iter().enumerate() {
         if index > 0 {
@@ -28,7 +28,7 @@ pub(super) fn view(looked: &[Looked], look: Look) -> String {
     page.into_text()
 }
 
-fn file(page: &mut Page, looked: &Looked) {
+fn file(page: &mut Page, looked: &InspectedFile) {
     let (tone, verdict) = verdict(looked);
     let path = looked.path.display().to_string();
     page.wrapped(LABEL, Line::new().tone(Tone::Strong, path).put(": ").tone(tone, verdict));
@@ -47,7 +47,7 @@ fn file(page: &mut Page, looked: &Looked) {
     }
 }
 
-fn verdict(looked: &Looked) -> (Tone, String) {
+fn verdict(looked: &InspectedFile) -> (Tone, String) {
     let Ok(report) = &looked.report else {
         return (Tone::Bad, "is no component that fits".to_owned());
     };
@@ -62,7 +62,7 @@ fn verdict(looked: &Looked) -> (Tone, String) {
 }
 
 /// Why it does not take the roles that it does not take. That it has nothing to do with one is told in a word.
-fn roles(page: &mut Page, looked: &Looked, report: &Report) {
+fn roles(page: &mut Page, looked: &InspectedFile, report: &Report) {
     let is_wanted = |fit: &&Fit| looked.named.contains(&fit.role);
     let is_attempt =
         |fit: &&Fit| fit.mismatch.as_ref().is_some_and(|mismatch| mismatch.kind != MismatchKind::NotExported);
@@ -99,20 +99,20 @@ fn surface(page: &mut Page, report: &Report) {
 }
 
 /// An import shows what a component may use, and not that it does.
-fn asked(ask: Ask) -> &'static str {
+fn asked(ask: Import) -> &'static str {
     match ask {
-        Ask::Http => "wasi:http: requests, where `[[grants.http]]` in frond.toml allows them",
-        Ask::Config => "wasi:config: the settings that `[grants.config]` in frond.toml gives it",
-        Ask::Files => {
+        Import::Http => "wasi:http: requests, where `[[grants.http]]` in frond.toml allows them",
+        Import::Config => "wasi:config: the settings that `[grants.config]` in frond.toml gives it",
+        Import::Files => {
             "wasi:filesystem: files, where `directories` in frond.toml grants them (many languages import it always)"
         }
-        Ask::Sockets => "wasi:sockets: nothing, as sockets are never granted (many languages import it always)",
-        Ask::Source => "frond:plugin/source: it pulls its partition, and gets no `data`",
-        Ask::Control => "frond:plugin/control: the time left, and partials handed over early",
+        Import::Sockets => "wasi:sockets: nothing, as sockets are never granted (many languages import it always)",
+        Import::Source => "frond:plugin/source: it pulls its partition, and gets no `data`",
+        Import::Control => "frond:plugin/control: the time left, and partials handed over early",
     }
 }
 
-fn made(page: &mut Page, looked: &Looked, report: &Report) {
+fn made(page: &mut Page, looked: &InspectedFile, report: &Report) {
     facts(page, looked);
     let inner = match report.components {
         0 => String::new(),
@@ -152,7 +152,7 @@ fn made(page: &mut Page, looked: &Looked, report: &Report) {
     }
 }
 
-fn memory(page: &mut Page, looked: &Looked, report: &Report) {
+fn memory(page: &mut Page, looked: &InspectedFile, report: &Report) {
     let demand = report.demand;
     let most = match demand.memory_max {
         Some(most) => format!("at most {}", bytes(most)),
@@ -178,7 +178,7 @@ fn memory(page: &mut Page, looked: &Looked, report: &Report) {
 }
 
 /// What is known of any file.
-fn facts(page: &mut Page, looked: &Looked) {
+fn facts(page: &mut Page, looked: &InspectedFile) {
     row(page, "size", Tone::Plain, &format!("{} ({} bytes)", bytes(looked.size), count(looked.size)));
     if let Some(digest) = &looked.digest {
         row(page, "sha256", Tone::Plain, digest);

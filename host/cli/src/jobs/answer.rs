@@ -11,7 +11,7 @@ use reqwest::{Method, Response};
 
 use super::client::Client;
 use crate::args::ResultArgs;
-use crate::exit::{Exit, Machine};
+use crate::exit::{Exit, MachineFault};
 use crate::out::Answer;
 use crate::show::text::sanitise;
 
@@ -41,7 +41,7 @@ pub(super) async fn fetch(client: &Client, id: JobId, what: &str, output: Option
         Some(path) => {
             let mut file = File::create(path).with_context(|| format!("cannot write to `{}`", path.display()))?;
             let write = |piece: &[u8]| {
-                file.write_all(piece).context(Machine::new("the answer could not be written"))?;
+                file.write_all(piece).context(MachineFault::new("the answer could not be written"))?;
                 Ok(true)
             };
             let poured = pour(client, &mut reply, write).await;

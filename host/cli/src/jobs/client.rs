@@ -18,7 +18,7 @@ use super::Trouble;
 use super::job::Job;
 use super::local::Local;
 use crate::args::Remote;
-use crate::exit::Machine;
+use crate::exit::MachineFault;
 
 /// Where `frond serve` listens.
 const DEFAULT: &str = "http://127.0.0.1:7300";
@@ -42,7 +42,7 @@ pub(super) struct Client {
 }
 
 /// A reply as it came, and as it is understood.
-pub(super) struct Told<T> {
+pub(super) struct ParsedReply<T> {
     pub(super) text: String,
     pub(super) value: T,
 }
@@ -83,7 +83,7 @@ impl Client {
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE)
             .build()
-            .context(Machine::new("requests cannot be made on this machine"))?;
+            .context(MachineFault::new("requests cannot be made on this machine"))?;
         Ok(Self { http, base, named, is_local })
     }
 
@@ -126,12 +126,12 @@ impl Client {
         method: Method,
         path: &[&str],
         query: &[(&str, String)],
-    ) -> Result<Told<T>, Trouble> {
+    ) -> Result<ParsedReply<T>, Trouble> {
         self.told(self.request(method, path, query)).await
     }
 
     /// Any request, and its reply in JSON.
-    pub(super) async fn told<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Told<T>, Trouble> {
+    pub(super) async fn told<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<ParsedReply<T>, Trouble> {
         let reply = self.send(request.header(ACCEPT, HeaderValue::from_static("application/json"))).await?;
         let status = reply.status();
         let body = self.body(reply).await?;
@@ -139,11 +139,11 @@ impl Client {
         let value = serde_json::from_slice(&body).map_err(foreign)?;
         // A line of its own, whatever was sent.
         let text = serde_json::from_slice::<serde_json::Value>(&body).map_err(foreign)?.to_string();
-        Ok(Told { text, value })
+        Ok(ParsedReply { text, value })
     }
 
     /// A job as it is.
-    pub(super) async fn job(&self, id: JobId) -> Result<Told<Job>, Trouble> {
+    pub(super) async fn job(&self, id: JobId) -> Result<ParsedReply<Job>, Trouble> {
         self.json(Method::GET, &["v1", "jobs", &id.to_string()], &[]).await
     }
 

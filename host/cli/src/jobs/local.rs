@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::Trouble;
 use crate::args::JobsVerb;
-use crate::exit::Machine;
+use crate::exit::MachineFault;
 
 /// So long a job stays with a process that was killed, before the next goes on with it.
 const LEASE: Duration = Duration::from_secs(5);
@@ -67,7 +67,7 @@ impl Local {
 fn config(works: bool) -> anyhow::Result<(String, Config)> {
     // Whoever may read the folder may do with its jobs what they like, whoever submitted them.
     let (token, lines) = fresh_token("local", Role::Admin);
-    let known: Config = toml::from_str(&lines).context(Machine::new("a token could not be made"))?;
+    let known: Config = toml::from_str(&lines).context(MachineFault::new("a token could not be made"))?;
     let unbounded = |token| Token { jobs: Some(u64::MAX), ..token };
     let role = if works { JobRole::All } else { JobRole::Dispatcher };
     let usual = Config::default();

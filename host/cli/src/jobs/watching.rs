@@ -6,14 +6,14 @@ use frond_jobs::{JobId, JobState};
 use reqwest::Method;
 
 use super::Trouble;
-use super::client::{Client, Told};
+use super::client::{Client, ParsedReply};
 use super::job::Job;
-use crate::args::{Shown, WatchArgs};
+use crate::args::{OutputMode, WatchArgs};
 use crate::exit::Exit;
 use crate::out::message;
 use crate::show::jobs::ending;
 use crate::show::jobs::watch::Display;
-use crate::show::look::Look;
+use crate::show::style::TermStyle;
 use crate::signals::Endings;
 
 /// The server is asked to answer at the end of a job or after this, whichever comes first.
@@ -41,12 +41,12 @@ pub(super) async fn watch(client: &Client, args: &WatchArgs) -> anyhow::Result<E
     client.job(args.id).await?;
     let watched = until_interrupted(client, args.id, async {
         let mut display = match args.format {
-            Shown::Text => Display::stderr(),
-            Shown::Json => Display::json(),
+            OutputMode::Text => Display::stderr(),
+            OutputMode::Json => Display::json(),
         };
         let (End::Ended(job) | End::NotYet(job)) = follow(client, args.id, None, &mut display).await?;
         verdict(client, &job, &mut display);
-        if args.format == Shown::Text && matches!(job.state, JobState::Succeeded | JobState::Partial) {
+        if args.format == OutputMode::Text && matches!(job.state, JobState::Succeeded | JobState::Partial) {
             errln!("({} prints the answer)", client.command("result", job.id));
         }
         Ok(job.exit())
@@ -82,7 +82,7 @@ pub(super) async fn follow(
     display: &mut Display,
 ) -> Result<End, Trouble> {
     let mut wait = Duration::ZERO;
-    let mut away = None::<Away>;
+    let mut away = None::<Outage>;
     loop {
         let asked = Instant::now();
         match ask(client, id, wait).await {
@@ -104,7 +104,7 @@ pub(super) async fn follow(
                 }
             }
             Err(trouble) if trouble.is_passing() => {
-                let since = away.get_or_insert_with(Away::new);
+                let since = away.get_or_insert_with(Outage::new);
                 let over = until.is_some_and(|until| Instant::now() >= until);
                 if over || since.start.elapsed() > PATIENCE {
                     return Err(trouble);
@@ -118,7 +118,7 @@ pub(super) async fn follow(
     }
 }
 
-async fn ask(client: &Client, id: JobId, wait: Duration) -> Result<Told<Job>, Trouble> {
+async fn ask(client: &Client, id: JobId, wait: Duration) -> Result<ParsedReply<Job>, Trouble> {
     let query: &[_] = &[("wait", format!("{}ms", wait.as_millis()))];
     let query = if wait.is_zero() { &[] } else { query };
     let request = client.request(Method::GET, &["v1", "jobs", &id.to_string()], query);
@@ -126,12 +126,12 @@ async fn ask(client: &Client, id: JobId, wait: Duration) -> Result<Told<Job>, Tr
 }
 
 /// Since when a server is away, and how often it was looked for.
-struct Away {
+struct Outage {
     start: Instant,
     next: Duration,
 }
 
-impl Away {
+impl Outage {
     fn new() -> Self {
         Self { start: Instant::now(), next: PAUSES.0 }
     }
@@ -155,7 +155,7 @@ pub(super) fn verdict(client: &Client, job: &Job, display: &mut Display) {
     if !display.finish() {
         return;
     }
-    message(&ending(job, Look::stderr()));
+    message(&ending(job, TermStyle::stderr()));
     if is_redrivable(job) {
         errln!("({} runs again what is missing)", client.command("redrive", job.id));
     }

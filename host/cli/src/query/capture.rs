@@ -9,13 +9,13 @@ use frond_root::{Answer, Plan};
 use frond_run::{Replan, Wired};
 use frond_test::capture;
 
-use crate::exit::Machine;
+use crate::exit::MachineFault;
 
 /// The plan of the query under way, once it is cut.
 #[derive(Clone, Default)]
-pub(super) struct Planned(Arc<OnceLock<Plan>>);
+pub(super) struct PlanCell(Arc<OnceLock<Plan>>);
 
-impl Planned {
+impl PlanCell {
     /// What a question does with its plan.
     pub(super) fn hook(&self) -> Replan {
         let kept = self.clone();
@@ -28,7 +28,13 @@ impl Planned {
 }
 
 /// Keeps what is missing from `answer`, and says where.
-pub(super) fn keep(dir: &Path, wired: &Wired, planned: &Planned, query: &Bytes, answer: &Answer) -> anyhow::Result<()> {
+pub(super) fn keep(
+    dir: &Path,
+    wired: &Wired,
+    planned: &PlanCell,
+    query: &Bytes,
+    answer: &Answer,
+) -> anyhow::Result<()> {
     let Some(plan) = planned.0.get() else {
         return Ok(());
     };
@@ -37,7 +43,7 @@ pub(super) fn keep(dir: &Path, wired: &Wired, planned: &Planned, query: &Bytes, 
     for missing in &coverage.missing {
         let kept = capture::keep(dir, wired, (plan, query), missing);
         folders.extend(
-            kept.with_context(|| Machine::new(format!("what failed could not be kept in `{}`", dir.display())))?,
+            kept.with_context(|| MachineFault::new(format!("what failed could not be kept in `{}`", dir.display())))?,
         );
     }
     if let [first, rest @ ..] = &folders[..] {

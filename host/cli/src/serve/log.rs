@@ -11,10 +11,10 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
-use crate::exit::Machine;
+use crate::exit::MachineFault;
 use crate::out;
 use crate::out::queue::{Notice, Queue};
-use crate::show::look::Look;
+use crate::show::style::TermStyle;
 use crate::show::text::is_unsafe;
 
 /// How long the last lines may take at the end.
@@ -45,9 +45,9 @@ impl Log {
             .with_writer(move || Line(lines.clone()));
         let set = match of.format {
             LogFormat::Json => log.json().flatten_event(true).try_init(),
-            LogFormat::Text => log.with_ansi(Look::stderr().colour).try_init(),
+            LogFormat::Text => log.with_ansi(TermStyle::stderr().colour).try_init(),
         };
-        set.map_err(|error| anyhow::anyhow!("{error}")).context(Machine::new("the log could not be set up"))?;
+        set.map_err(|error| anyhow::anyhow!("{error}")).context(MachineFault::new("the log could not be set up"))?;
         panic::set_hook(Box::new(|panic| {
             let thread = std::thread::current();
             let place = panic.location().map(ToString::to_string).unwrap_or_default();

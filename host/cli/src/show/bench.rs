@@ -1,11 +1,11 @@
 //! The cost of calls as a table, and beside another's.
 
 use frond_sandbox::profile::Profile;
-use frond_test::measure::Measured;
+use frond_test::measure::Measurement;
 use frond_test::profile::Hot;
 
-use super::look::Look;
 use super::page::{Line, Page, Tone};
+use super::style::TermStyle;
 use super::text::{big, bytes, millis, pad, pad_left, percent, plural, share};
 
 /// The most functions that are listed.
@@ -15,7 +15,7 @@ const MAX_NAME: usize = 32;
 
 /// A line a case; with another's figures a second one below it.
 #[must_use]
-pub fn table(package: &str, measured: &[Measured], other: Option<&[Measured]>, look: Look) -> String {
+pub fn table(package: &str, measured: &[Measurement], other: Option<&[Measurement]>, look: TermStyle) -> String {
     let mut page = Page::new(look);
     let width = measured.iter().map(|one| one.name.chars().count()).max().unwrap_or(0).clamp(4, MAX_NAME);
     page.line(Line::new().tone(Tone::Strong, package));
@@ -32,7 +32,7 @@ pub fn table(package: &str, measured: &[Measured], other: Option<&[Measured]>, l
     page.into_text()
 }
 
-fn row(page: &mut Page, name: &str, width: usize, one: &Measured) {
+fn row(page: &mut Page, name: &str, width: usize, one: &Measurement) {
     let name = page.foreign(name, MAX_NAME);
     let lead = format!("  {}", pad(&name, width));
     if let Some(failed) = &one.failed {
@@ -54,7 +54,7 @@ fn row(page: &mut Page, name: &str, width: usize, one: &Measured) {
     page.line(Line::new().put(lead).put(cells));
 }
 
-fn compared(page: &mut Page, width: usize, one: &Measured, other: &Measured) {
+fn compared(page: &mut Page, width: usize, one: &Measurement, other: &Measurement) {
     if one.failed.is_some() || other.failed.is_some() {
         return;
     }
@@ -70,7 +70,7 @@ fn compared(page: &mut Page, width: usize, one: &Measured, other: &Measured) {
 
 /// The functions that cost most by themselves.
 #[must_use]
-pub fn hottest(case: &str, profile: &Profile, hot: &[Hot], look: Look) -> String {
+pub fn hottest(case: &str, profile: &Profile, hot: &[Hot], look: TermStyle) -> String {
     let mut page = Page::new(look);
     let whole: u64 = hot.iter().map(|one| one.own).sum();
     page.blank();

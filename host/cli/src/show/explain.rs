@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::look::Look;
 use super::model::figures::{Quantiles, Slot};
 use super::model::{Builder, Model};
 use super::page::{Line, Page, Tone};
+use super::style::TermStyle;
 use super::summary::{Verdict, verdict_rows};
 use super::text::{self, count, duration, fit, pad, pad_left, percent, plural, share, times};
 use super::waterfall::waterfall;
@@ -20,7 +20,7 @@ const BAR: usize = 30;
 ///
 /// # Errors
 /// What [`record::read`] cannot read.
-pub fn file(path: &Path, look: Look) -> Result<String, RecordError> {
+pub fn file(path: &Path, look: TermStyle) -> Result<String, RecordError> {
     let mut builder = Builder::default();
     let ending = record::read(path, |event| builder.take(&event))?;
     Ok(explain(&builder.build(), ending, look))
@@ -28,7 +28,7 @@ pub fn file(path: &Path, look: Look) -> Result<String, RecordError> {
 
 /// Explains a query whose recording ended like `ending`.
 #[must_use]
-pub fn explain(model: &Model, ending: Ending, look: Look) -> String {
+pub fn explain(model: &Model, ending: Ending, look: TermStyle) -> String {
     let mut page = Page::new(look);
     head(&mut page, model);
     outcome(&mut page, model, ending);

@@ -4,8 +4,8 @@ pub(crate) mod watch;
 
 use frond_jobs::JobState;
 
-use super::look::Look;
 use super::page::{Line, Page, Tone};
+use super::style::TermStyle;
 use super::summary::{Verdict, verdict_rows};
 use super::text::{self, MAX_KEY, MAX_TEXT, count, percent, plural};
 use crate::jobs::job::{Eta, Job};
@@ -16,7 +16,7 @@ const LABEL: usize = 11;
 const MAX_APP: usize = 24;
 
 /// Jobs as a table, in the order given; nothing when there are none.
-pub(crate) fn table(jobs: &[Job], now: u64, look: Look) -> String {
+pub(crate) fn table(jobs: &[Job], now: u64, look: TermStyle) -> String {
     if jobs.is_empty() {
         return String::new();
     }
@@ -130,7 +130,7 @@ fn row(page: &mut Page, label: &str, text: &str) {
 }
 
 /// All there is to know of a job.
-pub(crate) fn whole(job: &Job, now: u64, look: Look) -> String {
+pub(crate) fn whole(job: &Job, now: u64, look: TermStyle) -> String {
     let mut page = Page::new(look);
     let moment = |at: u64| match at > now {
         true => format!("{} (in {})", text::date(at), rough(at - now)),
@@ -172,7 +172,7 @@ pub(crate) fn whole(job: &Job, now: u64, look: Look) -> String {
 }
 
 /// How a job ended, as a query's end is told.
-pub(crate) fn ending(job: &Job, look: Look) -> String {
+pub(crate) fn ending(job: &Job, look: TermStyle) -> String {
     let mut page = Page::new(look);
     verdict(&mut page, job);
     page.into_text()

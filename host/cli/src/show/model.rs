@@ -11,7 +11,7 @@ use frond_root::{Coverage, FailureKind, Floor, Reason, Status, Usage};
 pub use build::Builder;
 
 use super::trouble::Excerpt;
-use super::written::Written;
+use super::written::WrittenLines;
 
 /// A query.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub struct Model {
     /// How it began; `None` when the first event is missing.
     pub head: Option<Head>,
     /// Its plan.
-    pub planned: Option<Planned>,
+    pub planned: Option<PlanInfo>,
     /// The partitions that were heard of, by index.
     pub lanes: Vec<Lane>,
     /// All attempts, by partition and start: a lane has a range of them.
@@ -41,7 +41,7 @@ pub struct Model {
     /// What all attempts used together; of memory, the most.
     pub usage: Usage,
     /// Output of leaves that succeeded.
-    pub written: Written,
+    pub written: WrittenLines,
     /// The last moment heard of.
     pub last: u64,
     /// How many events were taken.
@@ -69,7 +69,7 @@ pub struct Head {
 
 /// A query's plan.
 #[derive(Clone, Copy, Debug)]
-pub struct Planned {
+pub struct PlanInfo {
     /// When it was ready.
     pub at: u64,
     /// How many partitions.

@@ -2,7 +2,7 @@
 
 use anstyle::{AnsiColor, Effects, Style};
 
-use super::look::Look;
+use super::style::TermStyle;
 use super::text;
 
 /// What a piece of a line means; a colour only where there is one, never the only sign of it.
@@ -67,14 +67,14 @@ impl Line {
 /// Lines of text that are safe to print.
 #[derive(Debug)]
 pub struct Page {
-    look: Look,
+    look: TermStyle,
     text: String,
 }
 
 impl Page {
     /// An empty page.
     #[must_use]
-    pub fn new(look: Look) -> Self {
+    pub fn new(look: TermStyle) -> Self {
         Self { look, text: String::new() }
     }
 

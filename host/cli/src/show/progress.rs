@@ -11,7 +11,7 @@ use std::sync::Arc;
 use frond_root::Listener;
 use indicatif::ProgressDrawTarget;
 
-use super::look::{self, Look};
+use super::style::{self, TermStyle};
 use crate::out;
 use bar::Bar;
 use lines::{Json, Lines};
@@ -49,8 +49,8 @@ impl Progress {
     /// Shows one query on stderr.
     #[must_use]
     pub fn stderr(mode: Mode) -> Self {
-        let drawable = look::stderr_is_drawable();
-        let bar = || Self::of(Bar::new(Look::stderr, ProgressDrawTarget::stderr_with_hz(20)));
+        let drawable = style::stderr_is_drawable();
+        let bar = || Self::of(Bar::new(TermStyle::stderr, ProgressDrawTarget::stderr_with_hz(20)));
         match mode {
             Mode::None => Self::default(),
             Mode::Bar | Mode::Auto if drawable => bar(),
@@ -62,7 +62,7 @@ impl Progress {
     }
 
     fn lines(out: impl Write + Send + 'static, quiet: u64) -> Self {
-        Self::of(Lines::new(out, Look::stderr().unicode, quiet))
+        Self::of(Lines::new(out, TermStyle::stderr().unicode, quiet))
     }
 
     fn json(out: impl Write + Send + 'static) -> Self {

@@ -4,8 +4,8 @@ use frond_sandbox::Trial;
 use frond_test::advice::advice;
 use frond_test::capture::Capture;
 
-use super::look::Look;
 use super::page::{Line, Page, Tone};
+use super::style::TermStyle;
 use super::text::{big, bytes, millis};
 use super::trouble::Excerpt;
 
@@ -17,7 +17,7 @@ pub fn is_same(capture: &Capture, trial: &Trial) -> bool {
 
 /// What was captured, what came now, and whether that is the same.
 #[must_use]
-pub fn replayed(capture: &Capture, trial: &Trial, look: Look) -> String {
+pub fn replayed(capture: &Capture, trial: &Trial, look: TermStyle) -> String {
     let mut page = Page::new(look);
     let head = format!("{}, partition {} `{}`", capture.app, capture.index, capture.key);
     page.line(Line::new().tone(Tone::Strong, head));

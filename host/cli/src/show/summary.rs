@@ -5,12 +5,12 @@ use std::path::Path;
 use frond_root::answer::Missing;
 use frond_root::{Answer, Coverage, FailureKind, Reason, Status};
 
-use super::look::Look;
 use super::page::{Line, Page, Tone};
+use super::style::TermStyle;
 use super::text::{self, MAX_KEY, MAX_TEXT, count, millis, percent, plural};
 use super::totals::Sums;
 use super::trouble::Excerpt;
-use super::written::Written;
+use super::written::WrittenLines;
 
 /// The most missing partitions that are listed.
 const MAX_LISTED: usize = 5;
@@ -51,14 +51,14 @@ pub struct Extras<'a> {
     /// `--stats`: attempts, what they used, stragglers.
     pub stats: Option<Sums>,
     /// `--stats`: what leaves wrote.
-    pub written: Option<&'a Written>,
+    pub written: Option<&'a WrittenLines>,
     /// Where the query was recorded, if it was: what is missing can be looked into there.
     pub recorded: Option<&'a Path>,
 }
 
 /// The verdict as text, to be printed to stderr.
 #[must_use]
-pub fn summary(verdict: Verdict<'_>, extras: Extras<'_>, look: Look) -> String {
+pub fn summary(verdict: Verdict<'_>, extras: Extras<'_>, look: TermStyle) -> String {
     let mut page = Page::new(look);
     verdict_rows(&mut page, verdict, true);
     if let Some(sums) = extras.stats {
@@ -99,7 +99,7 @@ fn note_rows(page: &mut Page, coverage: &Coverage) {
 
 /// The remarks alone, for an answer of which nothing else is told.
 #[must_use]
-pub fn notes(coverage: &Coverage, look: Look) -> String {
+pub fn notes(coverage: &Coverage, look: TermStyle) -> String {
     let mut page = Page::new(look);
     note_rows(&mut page, coverage);
     page.into_text()

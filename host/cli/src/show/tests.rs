@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use frond_test::advice::advice;
-use frond_test::{LawTried, Tried, Verdict};
+use frond_test::{CaseResult, LawResult, Verdict};
 use serde::Serialize;
 
-use super::look::Look;
 use super::page::{Line, Page, Tone};
+use super::style::TermStyle;
 use super::text::{count, millis, pad, pad_left, percent, plural};
 use super::trouble::Excerpt;
 use crate::test::is_bad;
@@ -31,7 +31,7 @@ pub struct Sums {
 impl Sums {
     /// Counts.
     #[must_use]
-    pub fn of(cases: &[Tried], laws: &[LawTried], took: Duration) -> Self {
+    pub fn of(cases: &[CaseResult], laws: &[LawResult], took: Duration) -> Self {
         let mut sums = Self { ms: frond_root::answer::millis(took), ..Self::default() };
         for tried in cases {
             *match tried.verdict {
@@ -62,7 +62,7 @@ impl Sums {
 
 /// What is tested.
 #[must_use]
-pub fn head(package: &str, cases: usize, look: Look) -> String {
+pub fn head(package: &str, cases: usize, look: TermStyle) -> String {
     let mut page = Page::new(look);
     page.line(Line::new().tone(Tone::Strong, package).put(format!(": {}", plural(cases as u64, "case", "cases"))));
     page.into_text()
@@ -70,7 +70,7 @@ pub fn head(package: &str, cases: usize, look: Look) -> String {
 
 /// One case's line: verdict, name, time, and what it used of its limits.
 #[must_use]
-pub fn case(tried: &Tried, width: usize, look: Look) -> String {
+pub fn case(tried: &CaseResult, width: usize, look: TermStyle) -> String {
     let (tone, word) = match tried.verdict {
         Verdict::Passed => (Tone::Good, "PASS"),
         Verdict::Failed { .. } => (Tone::Bad, "FAIL"),
@@ -106,7 +106,7 @@ pub fn case(tried: &Tried, width: usize, look: Look) -> String {
 
 /// The last lines that a case wrote which is not told among the failures.
 #[must_use]
-pub fn written(tried: &Tried, look: Look) -> String {
+pub fn written(tried: &CaseResult, look: TermStyle) -> String {
     let mut page = Page::new(look);
     if !is_bad(&tried.verdict) {
         for line in &tried.log {
@@ -118,7 +118,7 @@ pub fn written(tried: &Tried, look: Look) -> String {
 
 /// A line a law.
 #[must_use]
-pub fn laws(laws: &[LawTried], look: Look) -> String {
+pub fn laws(laws: &[LawResult], look: TermStyle) -> String {
     let mut page = Page::new(look);
     for tried in laws {
         let (tone, word) = match (&tried.broken, tried.checked) {
@@ -143,7 +143,7 @@ pub fn laws(laws: &[LawTried], look: Look) -> String {
 
 /// Every failure in full.
 #[must_use]
-pub fn failures(cases: &[Tried], laws: &[LawTried], look: Look) -> String {
+pub fn failures(cases: &[CaseResult], laws: &[LawResult], look: TermStyle) -> String {
     let mut page = Page::new(look);
     for tried in cases.iter().filter(|one| is_bad(&one.verdict)) {
         page.blank();
@@ -171,7 +171,7 @@ pub fn failures(cases: &[Tried], laws: &[LawTried], look: Look) -> String {
     page.into_text()
 }
 
-fn details(page: &mut Page, tried: &Tried) {
+fn details(page: &mut Page, tried: &CaseResult) {
     if let Some(failure) = &tried.failure {
         Excerpt::of(failure).details(page, 4);
         if let Some(advice) = advice(failure) {
@@ -203,7 +203,7 @@ fn diff(page: &mut Page, text: &str) {
 
 /// The last line.
 #[must_use]
-pub fn sums(sums: &Sums, look: Look) -> String {
+pub fn sums(sums: &Sums, look: TermStyle) -> String {
     let mut page = Page::new(look);
     page.blank();
     if sums.shown > 0 {

@@ -5,13 +5,13 @@ use std::sync::{Mutex, PoisonError};
 use frond_root::{Event, EventKind, Listener, Usage};
 
 use super::model::add_usage;
-use super::written::Written;
+use super::written::WrittenLines;
 
 /// Adds up what attempts and merges used.
 #[derive(Debug, Default)]
 pub struct Totals {
     sums: Mutex<Sums>,
-    written: Mutex<Written>,
+    written: Mutex<WrittenLines>,
 }
 
 /// The sums so far.
@@ -36,7 +36,7 @@ impl Totals {
 impl Totals {
     /// What leaves wrote so far.
     #[must_use]
-    pub fn written(&self) -> Written {
+    pub fn written(&self) -> WrittenLines {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -14,7 +14,7 @@ const MAX_LINES: usize = 8;
 
 /// Lines of the first leaves that wrote, and how many leaves more did.
 #[derive(Clone, Debug, Default)]
-pub struct Written {
+pub struct WrittenLines {
     leaves: Vec<Leaf>,
     more: u64,
     running: HashMap<u32, PartitionKey>,
@@ -26,7 +26,7 @@ struct Leaf {
     lines: Vec<String>,
 }
 
-impl Written {
+impl WrittenLines {
     /// Takes the next event.
     pub fn take(&mut self, event: &Event) {
         match &event.kind {

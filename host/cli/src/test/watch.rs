@@ -18,7 +18,7 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use self::snapshot::{Ignored, Snapshot};
 use super::once;
 use crate::args::TestArgs;
-use crate::exit::{Exit, Machine};
+use crate::exit::{Exit, MachineFault};
 use crate::signals;
 
 /// An editor that saves makes several events: the run begins when none has come for so long.
@@ -62,7 +62,7 @@ fn watch(folder: &Path) -> anyhow::Result<(RecommendedWatcher, Receiver<()>)> {
             let _ = send.send(());
         }
     })
-    .context(Machine::new("files cannot be watched on this machine"))?;
+    .context(MachineFault::new("files cannot be watched on this machine"))?;
     watcher.watch(&root, RecursiveMode::Recursive).with_context(|| format!("cannot watch `{}`", folder.display()))?;
     Ok((watcher, receive))
 }

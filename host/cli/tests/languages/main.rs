@@ -18,9 +18,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::runner::{Covered, Merging};
+use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
-    Answer, Cancel, Events, Failure, FailureKind, Floor, Merger, Partition, Plan, Reason, Request, Root, Usage, flow,
+    Answer, Cancel, Events, Failure, FailureKind, Floor, Merger, Partition, Plan, Reason, Request, Services, Usage,
+    flow,
 };
 use frond_sandbox::{Leaf, LeafHost, Limits, Plugin, Role, Sandbox, Settings, Slots};
 use kit::{Folder, frond, root};
@@ -120,7 +121,7 @@ impl Rig {
     fn said(&self, query: &[u8], key: &str, table: &[u8]) -> Result<Bytes, (FailureKind, String)> {
         let floor = Floor::BestEffort;
         let request = Request { deadline: DEADLINE, floor, ..Request::new("rail", query.to_vec()) };
-        let root = Root {
+        let root = Services {
             runner: Arc::new(self.leaves.clone()),
             merger: Arc::new(Bare),
             events: Events::default(),
@@ -145,11 +146,11 @@ fn refusal(failure: Failure) -> (FailureKind, String) {
 struct Bare;
 
 impl Merger for Bare {
-    fn merge(&self, _: Bytes, _: Vec<Bytes>, _: tokio::time::Instant) -> Merging {
+    fn merge(&self, _: Bytes, _: Vec<Bytes>, _: tokio::time::Instant) -> MergeFuture {
         unreachable!("there is one partial")
     }
 
-    fn finish(&self, _: Bytes, merged: Option<Bytes>, _: Covered, _: tokio::time::Instant) -> Merging {
+    fn finish(&self, _: Bytes, merged: Option<Bytes>, _: Covered, _: tokio::time::Instant) -> MergeFuture {
         Box::pin(async move { Ok((merged.unwrap_or_default(), Usage::default())) })
     }
 }

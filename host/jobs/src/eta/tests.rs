@@ -37,8 +37,8 @@ fn job(partitions: u64, done: u64, started: u64) -> Job {
     }
 }
 
-fn past(weight: u64, run_ms: u64) -> Past {
-    Past {
+fn past(weight: u64, run_ms: u64) -> PastJob {
+    PastJob {
         id: QueryId::from(2).into(),
         partitions: 10,
         weight,
@@ -80,7 +80,7 @@ proptest! {
         slots in 0_usize..1_000,
         past_ones in proptest::collection::vec((any::<u64>(), any::<u64>()), 0..5),
     ) {
-        let history: Vec<Past> = past_ones.into_iter().map(|(weight, ms)| past(weight, ms)).collect();
+        let history: Vec<PastJob> = past_ones.into_iter().map(|(weight, ms)| past(weight, ms)).collect();
         if let Ok(eta) = eta(&job(partitions, done.min(partitions), 0), &history, slots, UnixMs(now)) {
             prop_assert!(eta.p90_ms >= eta.p50_ms, "{:?}", eta);
         }

@@ -6,7 +6,7 @@ use crate::job::{JobId, JobState, UnixMs};
 
 /// What a succeeded job took.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Past {
+pub struct PastJob {
     /// The job.
     pub id: JobId,
     /// How many partitions.
@@ -25,7 +25,7 @@ pub struct Past {
 
 /// What a sweep removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Swept {
+pub struct SweepReport {
     /// Jobs that became tombstones.
     pub expired: u64,
     /// Tombstones that went.

@@ -11,12 +11,13 @@ use bytes::Bytes;
 use crate::job::JobId;
 
 use super::{
-    Accepted, AcceptedNow, Apps, Asked, Ended, EventPage, Filter, Job, JobStore, NewJob, News, Page, Partial,
-    PartitionPage, PartitionRow, Past, Planned, ResultInfo, Stored, Submitted, Swept, Taken, Told, Usage,
+    AcceptReport, EventBatch, EventPage, Filter, Job, JobEnd, JobFilter, JobQuery, JobStore, LeaseNews, NewJob, Page,
+    Partial, PartitionPage, PartitionResult, PartitionRow, PastJob, PlanRecord, ResultInfo, StoreResult, Submission,
+    SweepReport, TakenJob, Usage,
 };
 
 /// What happens before a call, which is named as its method: the call is made once this resolves, unless it fails.
-pub type Hook = Box<dyn Fn(&'static str) -> Pin<Box<dyn Future<Output = Stored<()>> + Send>> + Send + Sync>;
+pub type Hook = Box<dyn Fn(&'static str) -> Pin<Box<dyn Future<Output = StoreResult<()>> + Send>> + Send + Sync>;
 
 /// Any store, with a hook before each call.
 pub struct HookedStore {
@@ -36,7 +37,7 @@ macro_rules! hooked {
     ($($name:ident($($value:ident: $kind:ty),*) -> $answer:ty;)*) => {
         #[async_trait]
         impl JobStore for HookedStore {
-            $(async fn $name(&self, $($value: $kind),*) -> Stored<$answer> {
+            $(async fn $name(&self, $($value: $kind),*) -> StoreResult<$answer> {
                 (self.hook)(stringify!($name)).await?;
                 self.store.$name($($value),*).await
             })*
@@ -45,32 +46,32 @@ macro_rules! hooked {
 }
 
 hooked! {
-    submit(job: NewJob) -> Submitted;
+    submit(job: NewJob) -> Submission;
     get(id: JobId) -> Job;
     get_of(id: JobId, caller: &str) -> Job;
     bytes_of(caller: &str) -> u64;
-    asked(id: JobId) -> Asked;
+    asked(id: JobId) -> JobQuery;
     list(filter: &Filter, page: Page) -> Vec<Job>;
-    take(owner: &str, apps: &Apps, lease: Duration) -> Option<Taken>;
-    renew(id: JobId, epoch: u64, lease: Duration) -> Told;
-    wanted(id: JobId, epoch: u64) -> Told;
+    take(owner: &str, apps: &JobFilter, lease: Duration) -> Option<TakenJob>;
+    renew(id: JobId, epoch: u64, lease: Duration) -> LeaseNews;
+    wanted(id: JobId, epoch: u64) -> LeaseNews;
     release(id: JobId, epoch: u64) -> ();
-    plan(id: JobId, epoch: u64, planned: Planned) -> ();
+    plan(id: JobId, epoch: u64, planned: PlanRecord) -> ();
     partitions(id: JobId, page: &PartitionPage) -> Vec<PartitionRow>;
-    accept(id: JobId, epoch: u64, results: Vec<Accepted>) -> AcceptedNow;
+    accept(id: JobId, epoch: u64, results: Vec<PartitionResult>) -> AcceptReport;
     partials(id: JobId, after: Option<u32>, max_bytes: u64) -> Vec<Partial>;
     merge(id: JobId, epoch: u64) -> ();
-    finish(id: JobId, epoch: u64, ended: Ended) -> Job;
+    finish(id: JobId, epoch: u64, ended: JobEnd) -> Job;
     result_info(id: JobId) -> Option<ResultInfo>;
     result_part(id: JobId, epoch: u64, from: u64, most: u32) -> Bytes;
     cancel(id: JobId, keep_partial: bool) -> Job;
     redrive(id: JobId) -> Job;
     retain(id: JobId, retention_ms: u64) -> Job;
     delete(id: JobId) -> Job;
-    append(id: JobId, epoch: u64, news: News) -> ();
+    append(id: JobId, epoch: u64, news: EventBatch) -> ();
     events(id: JobId, after: u64, limit: u32) -> EventPage;
-    history(app: &str, version: &str, limit: u32) -> Vec<Past>;
-    sweep() -> Swept;
+    history(app: &str, version: &str, limit: u32) -> Vec<PastJob>;
+    sweep() -> SweepReport;
     ping() -> ();
     usage() -> Usage;
 }

@@ -24,9 +24,9 @@ use crate::job::JobId;
 use super::location::{DatabaseUrl, environment};
 use super::rules::{admit, sql};
 use super::{
-    Accepted, AcceptedNow, Apps, Artifact, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobStore, NewJob, News,
-    Page, Partial, PartitionPage, PartitionRow, Past, Planned, ResultInfo, StoreError, Stored, Submitted, Swept, Taken,
-    Told, Usage, chain,
+    AcceptReport, Artifact, EVENTS_KEPT, EventBatch, EventPage, Filter, Job, JobEnd, JobFilter, JobQuery, JobStore,
+    LeaseNews, NewJob, Page, Partial, PartitionPage, PartitionResult, PartitionRow, PastJob, PlanRecord, ResultInfo,
+    StoreError, StoreResult, Submission, SweepReport, TakenJob, Usage, chain,
 };
 
 mod answers;
@@ -42,7 +42,7 @@ mod sweep;
 mod target;
 mod tls;
 
-use session::{Lent, Load};
+use session::{Load, PooledConnection};
 
 pub use artifacts::MAX_ARTIFACTS;
 
@@ -107,7 +107,7 @@ macro_rules! reading {
 macro_rules! in_transaction {
     ($store:expr, $load:expr, $isolation:expr, $read_only:expr, |$transaction:ident| $work:expr) => {{
         let mut lent = $store.lend($load).await?;
-        let done: Stored<_> = async {
+        let done: StoreResult<_> = async {
             let $transaction = lent.begin($isolation, $read_only).await?;
             let done = $work.await?;
             $transaction.commit().await?;
@@ -138,7 +138,7 @@ impl PostgresStore {
     /// [`StoreError::Settings`] for a URL that is wrong, for a pooler in transaction mode, and for a database whose encoding
     /// is not UTF8; [`StoreError::Unavailable`] when the server does not answer; [`StoreError::Newer`] for a database of a
     /// newer Frond; [`StoreError::Denied`] without the rights that are needed, [`StoreError::ReadOnly`] for a standby.
-    pub async fn open(url: &DatabaseUrl, options: Options) -> Stored<Self> {
+    pub async fn open(url: &DatabaseUrl, options: Options) -> StoreResult<Self> {
         let target = target::Target::new(url, &environment)?;
         let connector = connect::Connector::new(target, &options)?;
         schema::prepare(&connector, options.patience).await?;
@@ -151,19 +151,19 @@ impl PostgresStore {
     }
 
     /// What jobs take, not counting their events: as of now, or a moment ago.
-    async fn used(&self) -> Stored<u64> {
+    async fn used(&self) -> StoreResult<u64> {
         let known = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, used)) = known.filter(|(at, _)| at.elapsed() < FRESH) {
             return Ok(used);
         }
-        let used: Stored<_> = reading!(self, MANY, |transaction| sweep::used(&transaction));
+        let used: StoreResult<_> = reading!(self, MANY, |transaction| sweep::used(&transaction));
         let used = used?;
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), used));
         Ok(used)
     }
 
     /// Refuses what would be added to a store that has all it may have.
-    async fn grows(&self) -> Stored<()> {
+    async fn grows(&self) -> StoreResult<()> {
         match self.options.max_bytes {
             Some(most) if self.used().await? > most => Err(StoreError::Full(None)),
             _ => Ok(()),
@@ -171,9 +171,9 @@ impl PostgresStore {
     }
 
     /// Removes what nobody can ask for, of one job or of all.
-    async fn trim(&self, id: Option<JobId>) -> Stored<()> {
+    async fn trim(&self, id: Option<JobId>) -> StoreResult<()> {
         loop {
-            let more: Stored<bool> = writing!(self, MANY, |transaction| sweep::trim(&transaction, id));
+            let more: StoreResult<bool> = writing!(self, MANY, |transaction| sweep::trim(&transaction, id));
             if !more? {
                 return Ok(());
             }
@@ -187,14 +187,14 @@ impl PostgresStore {
         }
     }
 
-    async fn lend(&self, load: Load) -> Stored<Lent<'_>> {
-        Lent::new(&self.pool, &self.options, load).await
+    async fn lend(&self, load: Load) -> StoreResult<PooledConnection<'_>> {
+        PooledConnection::new(&self.pool, &self.options, load).await
     }
 }
 
 #[async_trait]
 impl JobStore for PostgresStore {
-    async fn submit(&self, job: NewJob) -> Stored<Submitted> {
+    async fn submit(&self, job: NewJob) -> StoreResult<Submission> {
         fits("bytes of a query", job.query.len())?;
         if self.options.max_bytes.is_some() {
             admit(self.used().await?, self.options.max_bytes)?;
@@ -202,30 +202,30 @@ impl JobStore for PostgresStore {
         writing!(self, Load::of([job.query.len()]), |transaction| jobs::submit(&transaction, &job, self.set()))
     }
 
-    async fn get(&self, id: JobId) -> Stored<Job> {
+    async fn get(&self, id: JobId) -> StoreResult<Job> {
         reading!(self, Load::Little, |transaction| jobs::get(&transaction, id))
     }
 
-    async fn get_of(&self, id: JobId, caller: &str) -> Stored<Job> {
+    async fn get_of(&self, id: JobId, caller: &str) -> StoreResult<Job> {
         reading!(self, Load::Little, |transaction| jobs::get_of(&transaction, id, caller))
     }
 
-    async fn bytes_of(&self, caller: &str) -> Stored<u64> {
+    async fn bytes_of(&self, caller: &str) -> StoreResult<u64> {
         reading!(self, Load::Little, |transaction| jobs::bytes_of(&transaction, caller))
     }
 
-    async fn asked(&self, id: JobId) -> Stored<Asked> {
+    async fn asked(&self, id: JobId) -> StoreResult<JobQuery> {
         reading!(self, ROWS, |transaction| jobs::asked(&transaction, id))
     }
 
-    async fn list(&self, filter: &Filter, page: Page) -> Stored<Vec<Job>> {
+    async fn list(&self, filter: &Filter, page: Page) -> StoreResult<Vec<Job>> {
         reading!(self, Load::Little, |transaction| jobs::list(&transaction, filter, page))
     }
 
-    async fn take(&self, owner: &str, apps: &Apps, lease: Duration) -> Stored<Option<Taken>> {
+    async fn take(&self, owner: &str, apps: &JobFilter, lease: Duration) -> StoreResult<Option<TakenJob>> {
         // A row that another changed while it was looked at falls out, and the next one is not looked at in its place.
         for _ in 0..TRIES {
-            let taken: Stored<_> =
+            let taken: StoreResult<_> =
                 writing!(self, Load::Little, |transaction| owner::take(&transaction, owner, apps, lease, self.set()));
             match taken? {
                 Some(taken) => return Ok(Some(taken)),
@@ -236,19 +236,19 @@ impl JobStore for PostgresStore {
         Ok(None)
     }
 
-    async fn renew(&self, id: JobId, epoch: u64, lease: Duration) -> Stored<Told> {
+    async fn renew(&self, id: JobId, epoch: u64, lease: Duration) -> StoreResult<LeaseNews> {
         writing!(self, Load::Little, |transaction| owner::renew(&transaction, id, epoch, lease, self.set()))
     }
 
-    async fn wanted(&self, id: JobId, epoch: u64) -> Stored<Told> {
+    async fn wanted(&self, id: JobId, epoch: u64) -> StoreResult<LeaseNews> {
         reading!(self, Load::Little, |transaction| owner::wanted(&transaction, id, epoch))
     }
 
-    async fn release(&self, id: JobId, epoch: u64) -> Stored<()> {
+    async fn release(&self, id: JobId, epoch: u64) -> StoreResult<()> {
         writing!(self, Load::Little, |transaction| owner::release(&transaction, id, epoch, self.set()))
     }
 
-    async fn plan(&self, id: JobId, epoch: u64, planned: Planned) -> Stored<()> {
+    async fn plan(&self, id: JobId, epoch: u64, planned: PlanRecord) -> StoreResult<()> {
         self.grows().await?;
         writing!(self, Load::of(planned.partitions.iter().map(owner::size)), |transaction| owner::plan(
             &transaction,
@@ -258,11 +258,11 @@ impl JobStore for PostgresStore {
         ))
     }
 
-    async fn partitions(&self, id: JobId, page: &PartitionPage) -> Stored<Vec<PartitionRow>> {
+    async fn partitions(&self, id: JobId, page: &PartitionPage) -> StoreResult<Vec<PartitionRow>> {
         reading!(self, ROWS, |transaction| owner::partitions(&transaction, id, page))
     }
 
-    async fn accept(&self, id: JobId, epoch: u64, results: Vec<Accepted>) -> Stored<AcceptedNow> {
+    async fn accept(&self, id: JobId, epoch: u64, results: Vec<PartitionResult>) -> StoreResult<AcceptReport> {
         self.grows().await?;
         writing!(self, Load::of(results.iter().map(results::size)), |transaction| results::accept(
             &transaction,
@@ -272,17 +272,17 @@ impl JobStore for PostgresStore {
         ))
     }
 
-    async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> Stored<Vec<Partial>> {
+    async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> StoreResult<Vec<Partial>> {
         reading!(self, ROWS, |transaction| results::partials(&transaction, id, after, max_bytes))
     }
 
-    async fn merge(&self, id: JobId, epoch: u64) -> Stored<()> {
+    async fn merge(&self, id: JobId, epoch: u64) -> StoreResult<()> {
         writing!(self, Load::Little, |transaction| owner::merge(&transaction, id, epoch))
     }
 
-    async fn finish(&self, id: JobId, epoch: u64, ended: Ended) -> Stored<Job> {
+    async fn finish(&self, id: JobId, epoch: u64, ended: JobEnd) -> StoreResult<Job> {
         fits("bytes of an answer", ended.result.as_ref().map_or(0, Bytes::len))?;
-        let job: Stored<Job> =
+        let job: StoreResult<Job> =
             writing!(self, Load::of(ended.result.as_ref().map(Bytes::len)), |transaction| owner::finish(
                 &transaction,
                 id,
@@ -295,69 +295,69 @@ impl JobStore for PostgresStore {
         Ok(job)
     }
 
-    async fn result_info(&self, id: JobId) -> Stored<Option<ResultInfo>> {
+    async fn result_info(&self, id: JobId) -> StoreResult<Option<ResultInfo>> {
         reading!(self, Load::Little, |transaction| answers::info(&transaction, id))
     }
 
-    async fn result_part(&self, id: JobId, epoch: u64, from: u64, most: u32) -> Stored<Bytes> {
+    async fn result_part(&self, id: JobId, epoch: u64, from: u64, most: u32) -> StoreResult<Bytes> {
         reading!(self, ROWS, |transaction| answers::part(&transaction, id, epoch, from, most))
     }
 
-    async fn cancel(&self, id: JobId, keep_partial: bool) -> Stored<Job> {
+    async fn cancel(&self, id: JobId, keep_partial: bool) -> StoreResult<Job> {
         writing!(self, Load::Little, |transaction| jobs::cancel(&transaction, id, keep_partial, self.set()))
     }
 
-    async fn redrive(&self, id: JobId) -> Stored<Job> {
+    async fn redrive(&self, id: JobId) -> StoreResult<Job> {
         writing!(self, MANY, |transaction| jobs::redrive(&transaction, id, self.set()))
     }
 
-    async fn retain(&self, id: JobId, retention_ms: u64) -> Stored<Job> {
+    async fn retain(&self, id: JobId, retention_ms: u64) -> StoreResult<Job> {
         writing!(self, Load::Little, |transaction| jobs::retain(&transaction, id, retention_ms))
     }
 
-    async fn delete(&self, id: JobId) -> Stored<Job> {
-        let buried: Stored<()> = writing!(self, MANY, |transaction| sweep::delete(&transaction, id, self.set()));
+    async fn delete(&self, id: JobId) -> StoreResult<Job> {
+        let buried: StoreResult<()> = writing!(self, MANY, |transaction| sweep::delete(&transaction, id, self.set()));
         buried?;
         self.trim_now(id).await;
         self.get(id).await
     }
 
-    async fn append(&self, id: JobId, epoch: u64, news: News) -> Stored<()> {
+    async fn append(&self, id: JobId, epoch: u64, news: EventBatch) -> StoreResult<()> {
         writing!(self, MANY, |transaction| owner::append(&transaction, id, epoch, &news, self.options.events_kept))
     }
 
-    async fn events(&self, id: JobId, after: u64, limit: u32) -> Stored<EventPage> {
+    async fn events(&self, id: JobId, after: u64, limit: u32) -> StoreResult<EventPage> {
         reading!(self, MANY, |transaction| jobs::events(&transaction, id, after, limit))
     }
 
-    async fn history(&self, app: &str, version: &str, limit: u32) -> Stored<Vec<Past>> {
+    async fn history(&self, app: &str, version: &str, limit: u32) -> StoreResult<Vec<PastJob>> {
         reading!(self, Load::Little, |transaction| jobs::history(&transaction, app, version, limit))
     }
 
-    async fn sweep(&self) -> Stored<Swept> {
-        let mut swept = Swept::default();
+    async fn sweep(&self) -> StoreResult<SweepReport> {
+        let mut swept = SweepReport::default();
         // A transaction each, so that nobody waits long for a row.
         loop {
-            let expired: Stored<_> = writing!(self, MANY, |transaction| sweep::expire(&transaction, self.set()));
+            let expired: StoreResult<_> = writing!(self, MANY, |transaction| sweep::expire(&transaction, self.set()));
             let Some(bytes) = expired? else { break };
             swept.expired += 1;
             swept.bytes += bytes;
         }
-        let ended: Stored<()> = writing!(self, MANY, |transaction| owner::end_cancelled(&transaction, self.set()));
+        let ended: StoreResult<()> = writing!(self, MANY, |transaction| owner::end_cancelled(&transaction, self.set()));
         ended?;
         self.trim(None).await?;
-        let forgotten: Stored<_> = writing!(self, MANY, |transaction| sweep::forget(&transaction, self.set()));
+        let forgotten: StoreResult<_> = writing!(self, MANY, |transaction| sweep::forget(&transaction, self.set()));
         swept.forgotten = forgotten?;
-        let artifacts: Stored<_> = writing!(self, MANY, |transaction| artifacts::sweep(&transaction));
+        let artifacts: StoreResult<_> = writing!(self, MANY, |transaction| artifacts::sweep(&transaction));
         swept.blobs_removed = artifacts?;
         Ok(swept)
     }
 
-    async fn ping(&self) -> Stored<()> {
+    async fn ping(&self) -> StoreResult<()> {
         reading!(self, Load::Little, |transaction| sweep::ping(&transaction))
     }
 
-    async fn usage(&self) -> Stored<Usage> {
+    async fn usage(&self) -> StoreResult<Usage> {
         reading!(self, Load::Little, |transaction| sweep::usage(&transaction, self.set()))
     }
 
@@ -365,16 +365,16 @@ impl JobStore for PostgresStore {
         true
     }
 
-    async fn has_artifact(&self, app: &str, version: &str) -> Stored<bool> {
+    async fn has_artifact(&self, app: &str, version: &str) -> StoreResult<bool> {
         writing!(self, Load::Little, |transaction| artifacts::has(&transaction, app, version))
     }
 
-    async fn keep_artifact(&self, app: &str, version: &str, artifact: &Artifact) -> Stored<()> {
+    async fn keep_artifact(&self, app: &str, version: &str, artifact: &Artifact) -> StoreResult<()> {
         let load = Load::of(artifact.blobs.iter().map(|(_, bytes)| bytes.len()));
         writing!(self, load, |transaction| artifacts::keep(&transaction, app, version, artifact))
     }
 
-    async fn artifact(&self, app: &str, version: &str) -> Stored<Option<Artifact>> {
+    async fn artifact(&self, app: &str, version: &str) -> StoreResult<Option<Artifact>> {
         reading!(self, ROWS, |transaction| artifacts::get(&transaction, app, version))
     }
 }
@@ -383,13 +383,13 @@ impl JobStore for PostgresStore {
 const TRIES: u32 = 16;
 
 impl PostgresStore {
-    async fn is_waiting(&self, apps: &Apps) -> Stored<bool> {
+    async fn is_waiting(&self, apps: &JobFilter) -> StoreResult<bool> {
         reading!(self, Load::Little, |transaction| owner::is_waiting(&transaction, apps, self.set()))
     }
 }
 
 /// Refuses what is too large for a row.
-fn fits(what: &'static str, size: usize) -> Stored<()> {
+fn fits(what: &'static str, size: usize) -> StoreResult<()> {
     match size as u64 {
         size if size > MAX_BYTES => Err(StoreError::TooLarge { what, size, limit: MAX_BYTES }),
         _ => Ok(()),

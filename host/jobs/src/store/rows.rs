@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use crate::job::{JobId, JobState, UnixMs};
 
 use super::error::cause;
-use super::rules::{Had, Head, unsigned};
-use super::{CancelKind, Counts, Job, PartitionRow, PartitionState, Past, Place, StoreError, Stored, Usage};
+use super::rules::{CurrentUse, Head, unsigned};
+use super::{CancelKind, Counts, Job, Locator, PartitionRow, PartitionState, PastJob, StoreError, StoreResult, Usage};
 
 /// What a job is made of.
 pub(crate) const JOB: &str = "id, state, app, version, floor, required, run_timeout_ms, retention_ms, share, caller, \
@@ -41,39 +41,39 @@ pub(crate) const PAST: &str = "id, partitions, weight, started, finished, leaf_m
 
 /// A row of either database.
 pub(crate) trait Columns {
-    fn maybe_int(&self, column: &str) -> Stored<Option<i64>>;
-    fn maybe_text(&self, column: &str) -> Stored<Option<String>>;
-    fn maybe_bytes(&self, column: &str) -> Stored<Option<Bytes>>;
+    fn maybe_int(&self, column: &str) -> StoreResult<Option<i64>>;
+    fn maybe_text(&self, column: &str) -> StoreResult<Option<String>>;
+    fn maybe_bytes(&self, column: &str) -> StoreResult<Option<Bytes>>;
 
-    fn int(&self, column: &str) -> Stored<i64> {
+    fn int(&self, column: &str) -> StoreResult<i64> {
         self.maybe_int(column)?.ok_or_else(|| damaged(column))
     }
 
-    fn count(&self, column: &str) -> Stored<u64> {
+    fn count(&self, column: &str) -> StoreResult<u64> {
         self.int(column).map(unsigned)
     }
 
-    fn index(&self, column: &str) -> Stored<u32> {
+    fn index(&self, column: &str) -> StoreResult<u32> {
         u32::try_from(self.int(column)?).map_err(|_| damaged(column))
     }
 
-    fn text(&self, column: &str) -> Stored<String> {
+    fn text(&self, column: &str) -> StoreResult<String> {
         self.maybe_text(column)?.ok_or_else(|| damaged(column))
     }
 
-    fn time(&self, column: &str) -> Stored<Option<UnixMs>> {
+    fn time(&self, column: &str) -> StoreResult<Option<UnixMs>> {
         Ok(self.maybe_int(column)?.map(|ms| UnixMs(unsigned(ms))))
     }
 
-    fn word<T: FromStr>(&self, column: &str) -> Stored<T> {
+    fn word<T: FromStr>(&self, column: &str) -> StoreResult<T> {
         self.text(column)?.parse().map_err(|_| damaged(column))
     }
 
-    fn json<T: DeserializeOwned>(&self, column: &str) -> Stored<T> {
+    fn json<T: DeserializeOwned>(&self, column: &str) -> StoreResult<T> {
         serde_json::from_str(&self.text(column)?).map_err(|_| damaged(column))
     }
 
-    fn maybe_json<T: DeserializeOwned>(&self, column: &str) -> Stored<Option<T>> {
+    fn maybe_json<T: DeserializeOwned>(&self, column: &str) -> StoreResult<Option<T>> {
         let text = self.maybe_text(column)?;
         text.map(|text| serde_json::from_str(&text).map_err(|_| damaged(column))).transpose()
     }
@@ -84,7 +84,7 @@ pub(crate) fn damaged(what: &str) -> StoreError {
 }
 
 /// The job of a row with the columns [`JOB`].
-pub(crate) fn job_of(row: &impl Columns) -> Stored<Job> {
+pub(crate) fn job_of(row: &impl Columns) -> StoreResult<Job> {
     Ok(Job {
         id: row.word("id")?,
         state: row.word("state")?,
@@ -125,12 +125,12 @@ pub(crate) fn job_of(row: &impl Columns) -> Stored<Job> {
 }
 
 /// How the job of a row with the column `cancel` was asked to stop.
-pub(crate) fn cancel_of(row: &impl Columns) -> Stored<Option<CancelKind>> {
+pub(crate) fn cancel_of(row: &impl Columns) -> StoreResult<Option<CancelKind>> {
     Ok(row.maybe_int("cancel")?.map(|keep| CancelKind { keep_partial: keep != 0 }))
 }
 
 /// The head of a row with the columns [`HEAD`].
-pub(crate) fn head_of(row: &impl Columns) -> Stored<Head> {
+pub(crate) fn head_of(row: &impl Columns) -> StoreResult<Head> {
     Ok(Head {
         id: row.word::<JobId>("id")?,
         num: row.int("num")?,
@@ -143,11 +143,11 @@ pub(crate) fn head_of(row: &impl Columns) -> Stored<Head> {
 }
 
 /// The partition of a row with the columns [`PARTITION`].
-pub(crate) fn partition_of(row: &impl Columns) -> Stored<PartitionRow> {
+pub(crate) fn partition_of(row: &impl Columns) -> StoreResult<PartitionRow> {
     let state = row.text("state")?;
     let place = match row.maybe_text("elsewhere")? {
-        Some(text) => Place::Elsewhere(text),
-        None => Place::Inline(row.maybe_bytes("inline")?.ok_or_else(|| damaged("inline"))?),
+        Some(text) => Locator::Elsewhere(text),
+        None => Locator::Inline(row.maybe_bytes("inline")?.ok_or_else(|| damaged("inline"))?),
     };
     Ok(PartitionRow {
         index: row.index("idx")?,
@@ -162,8 +162,8 @@ pub(crate) fn partition_of(row: &impl Columns) -> Stored<PartitionRow> {
 }
 
 /// What the app and the caller of a new job have, from a row that counts it.
-pub(crate) fn had_of(app: &impl Columns, caller: Option<&impl Columns>) -> Stored<Had> {
-    let mut had = Had { app_waiting: app.count("waiting")?, ..Had::default() };
+pub(crate) fn had_of(app: &impl Columns, caller: Option<&impl Columns>) -> StoreResult<CurrentUse> {
+    let mut had = CurrentUse { app_waiting: app.count("waiting")?, ..CurrentUse::default() };
     if let Some(caller) = caller {
         had.waiting = caller.count("waiting")?;
         had.jobs = caller.count("jobs")?;
@@ -174,7 +174,7 @@ pub(crate) fn had_of(app: &impl Columns, caller: Option<&impl Columns>) -> Store
 }
 
 /// Adds what a row of [`USAGE`] says.
-pub(crate) fn count_jobs(usage: &mut Usage, row: &impl Columns) -> Stored<()> {
+pub(crate) fn count_jobs(usage: &mut Usage, row: &impl Columns) -> StoreResult<()> {
     let state = row.word::<JobState>("state")?;
     let jobs = row.count("jobs")?;
     usage.jobs += jobs;
@@ -186,10 +186,10 @@ pub(crate) fn count_jobs(usage: &mut Usage, row: &impl Columns) -> Stored<()> {
 }
 
 /// The past job of a row with the columns [`PAST`].
-pub(crate) fn past_of(row: &impl Columns) -> Stored<Past> {
+pub(crate) fn past_of(row: &impl Columns) -> StoreResult<PastJob> {
     let finished = row.time("finished")?.unwrap_or_default();
     let (weight, leaf_ms) = (row.count("weight")?, row.count("leaf_ms")?);
-    Ok(Past {
+    Ok(PastJob {
         id: row.word("id")?,
         partitions: row.count("partitions")?,
         weight,

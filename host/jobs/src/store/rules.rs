@@ -6,7 +6,7 @@ use crate::job::{End, JobId, JobState, Move, UnixMs};
 
 use std::borrow::Cow;
 
-use super::{CancelKind, Ended, NewJob, OverBound, Place, Planned, StoreError, Stored};
+use super::{CancelKind, JobEnd, Locator, NewJob, OverBound, PlanRecord, StoreError, StoreResult};
 
 /// What of a job's row decides.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Head {
 
 impl Head {
     /// The head, unless it is a tombstone's.
-    pub(crate) fn live(self) -> Stored<Self> {
+    pub(crate) fn live(self) -> StoreResult<Self> {
         match self.state {
             JobState::Expired => Err(StoreError::Expired(self.id)),
             _ => Ok(self),
@@ -31,7 +31,7 @@ impl Head {
     }
 
     /// The head, if `epoch` holds the job.
-    pub(crate) fn held_by(self, epoch: u64) -> Stored<Self> {
+    pub(crate) fn held_by(self, epoch: u64) -> StoreResult<Self> {
         let head = self.live()?;
         match head.state.is_held() && head.epoch == epoch {
             true => Ok(head),
@@ -40,18 +40,18 @@ impl Head {
     }
 
     /// Where `by` leads.
-    pub(crate) fn next(&self, by: Move) -> Stored<JobState> {
+    pub(crate) fn next(&self, by: Move) -> StoreResult<JobState> {
         Ok(self.state.next(by)?)
     }
 
     /// Where taking the job leads. A lease that has lapsed puts it back to the queue first.
-    pub(crate) fn taken(&self) -> Stored<JobState> {
+    pub(crate) fn taken(&self) -> StoreResult<JobState> {
         let queued = if self.state.is_held() { self.next(Move::Requeue)? } else { self.state };
         Ok(queued.next(Move::Start { planned: self.planned })?)
     }
 
     /// How the job ends: an accepted cancel counts, whatever its owner has made of the job.
-    pub(crate) fn ended<'e>(&self, ended: &'e Ended) -> Cow<'e, Ended> {
+    pub(crate) fn ended<'e>(&self, ended: &'e JobEnd) -> Cow<'e, JobEnd> {
         let Some(kind) = self.cancel else { return Cow::Borrowed(ended) };
         let mut ended = ended.clone();
         if !kind.keep_partial {
@@ -70,7 +70,7 @@ impl Head {
     }
 
     /// Refuses partitions that are not in the plan.
-    pub(crate) fn has(&self, indexes: impl IntoIterator<Item = u32>) -> Stored<()> {
+    pub(crate) fn has(&self, indexes: impl IntoIterator<Item = u32>) -> StoreResult<()> {
         match indexes.into_iter().find(|index| u64::from(*index) >= self.partitions) {
             Some(index) => Err(StoreError::NoPartition { index, partitions: self.partitions }),
             None => Ok(()),
@@ -103,7 +103,7 @@ pub(crate) fn cancelled() -> serde_json::Value {
 
 /// What the app and the caller of a new job have by now.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Had {
+pub(crate) struct CurrentUse {
     pub(crate) app_waiting: u64,
     pub(crate) waiting: u64,
     pub(crate) jobs: u64,
@@ -113,7 +113,7 @@ pub(crate) struct Had {
 }
 
 /// Refuses a job with which its app or its caller would have more than it may.
-pub(crate) fn within_bounds(new: &NewJob, had: &Had, now: UnixMs) -> Stored<()> {
+pub(crate) fn within_bounds(new: &NewJob, had: &CurrentUse, now: UnixMs) -> StoreResult<()> {
     let bounds = new.bounds;
     let room_in = had.expires.map(|expires| expires.since(now));
     let bytes = had.bytes.saturating_add(new.query.len() as u64);
@@ -133,7 +133,7 @@ pub(crate) fn within_bounds(new: &NewJob, had: &Had, now: UnixMs) -> Stored<()> 
 const HEADROOM: u64 = 16;
 
 /// Refuses a new job when the store takes `used` bytes and may take `most`.
-pub(crate) fn admit(used: u64, most: Option<u64>) -> Stored<()> {
+pub(crate) fn admit(used: u64, most: Option<u64>) -> StoreResult<()> {
     match most {
         Some(most) if used > most - most / HEADROOM => Err(StoreError::Full(None)),
         _ => Ok(()),
@@ -141,18 +141,18 @@ pub(crate) fn admit(used: u64, most: Option<u64>) -> Stored<()> {
 }
 
 /// Bytes that a plan takes.
-pub(crate) fn plan_bytes(planned: &Planned) -> u64 {
+pub(crate) fn plan_bytes(planned: &PlanRecord) -> u64 {
     let query = planned.query.as_ref().map_or(0, bytes::Bytes::len) as u64;
     planned.partitions.iter().fold(query, |sum, one| {
         sum.saturating_add(match &one.place {
-            Place::Inline(bytes) => bytes.len() as u64,
-            Place::Elsewhere(text) => text.len() as u64,
+            Locator::Inline(bytes) => bytes.len() as u64,
+            Locator::Elsewhere(text) => text.len() as u64,
         })
     })
 }
 
 /// The weight of a plan.
-pub(crate) fn check_plan(planned: &Planned) -> Stored<u64> {
+pub(crate) fn check_plan(planned: &PlanRecord) -> StoreResult<u64> {
     let (size, limit) = (planned.partitions.len() as u64, MAX_PARTITIONS as u64);
     if size > limit {
         return Err(StoreError::TooLarge { what: "partitions of a plan", size, limit });

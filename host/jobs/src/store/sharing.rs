@@ -5,7 +5,7 @@ use bytes::Bytes;
 /// The jobs that an owner can run: those without a plan; those planned with a version that it has, or that the store has an
 /// artifact of; and those whose time is over, to say so.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Able {
+pub struct RunnableJobs {
     /// The apps.
     pub apps: Vec<String>,
     /// The versions that it has, of all apps.

@@ -21,9 +21,9 @@ use crate::job::{JobId, UnixMs};
 
 use super::rules::{admit, unsigned};
 use super::{
-    Accepted, AcceptedNow, Apps, Asked, EVENTS_KEPT, Ended, EventPage, Filter, Job, JobStore, NewJob, News, Page,
-    Partial, PartitionPage, PartitionRow, Past, Planned, ResultInfo, StoreError, Stored, Submitted, Swept, Taken, Told,
-    Usage, cause,
+    AcceptReport, EVENTS_KEPT, EventBatch, EventPage, Filter, Job, JobEnd, JobFilter, JobQuery, JobStore, LeaseNews,
+    NewJob, Page, Partial, PartitionPage, PartitionResult, PartitionRow, PastJob, PlanRecord, ResultInfo, StoreError,
+    StoreResult, Submission, SweepReport, TakenJob, Usage, cause,
 };
 
 mod answers;
@@ -39,8 +39,8 @@ mod writer;
 
 use blobs::Blobs;
 use readers::Readers;
-use results::Handed;
-use writer::{Care, Pen, Writer};
+use results::PendingResults;
+use writer::{TransactionMode, WriteConnection, Writer};
 
 /// How a store is kept.
 #[derive(Clone, Debug)]
@@ -79,14 +79,14 @@ impl SqliteStore {
     /// [`StoreError::Unavailable`] while another process has it open; [`StoreError::Corrupt`] for a file that is damaged or
     /// something else, [`StoreError::Newer`] for one of a newer Frond, [`StoreError::ReadOnly`] and [`StoreError::Full`]
     /// when it cannot be written.
-    pub fn open(folder: &Path, options: Options) -> Stored<Self> {
-        let place = open::Place::claim(folder)?;
+    pub fn open(folder: &Path, options: Options) -> StoreResult<Self> {
+        let place = open::StoreFolder::claim(folder)?;
         let connection = place.writer()?;
         let size = unsigned(connection.query_row("PRAGMA page_size", [], |row| row.get(0))?);
         let pages = options.max_bytes.map(|bytes| (bytes / size.max(1)).max(1));
-        let readers = (0..options.readers.max(1)).map(|_| place.reader()).collect::<Stored<Vec<_>>>()?;
+        let readers = (0..options.readers.max(1)).map(|_| place.reader()).collect::<StoreResult<Vec<_>>>()?;
         let blobs = Arc::new(Blobs::open(place.blobs)?);
-        let writer = Writer::start(Pen::new(connection, pages), place.lock)?;
+        let writer = Writer::start(WriteConnection::new(connection, pages), place.lock)?;
         Ok(Self { readers: Readers::new(readers), writer, blobs, database: place.database, options })
     }
 
@@ -95,13 +95,13 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be written.
-    pub async fn lapse(&self) -> Stored<()> {
-        self.write(Care::PASS, owner::lapse).await
+    pub async fn lapse(&self) -> StoreResult<()> {
+        self.write(TransactionMode::PASS, owner::lapse).await
     }
 
     /// Removes what nobody can ask for, of one job or of all.
-    async fn trim(&self, id: Option<JobId>) -> Stored<()> {
-        while self.write(Care::END, move |connection| sweep::trim(connection, id)).await? {}
+    async fn trim(&self, id: Option<JobId>) -> StoreResult<()> {
+        while self.write(TransactionMode::END, move |connection| sweep::trim(connection, id)).await? {}
         Ok(())
     }
 
@@ -116,15 +116,18 @@ impl SqliteStore {
         self.options.clock.as_ref().map_or_else(unix_ms, SetClock::now)
     }
 
-    async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Stored<T> + Send + 'static) -> Stored<T> {
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
         self.readers.read(work).await
     }
 
     async fn write<T: Send + 'static>(
         &self,
-        care: Care,
-        work: impl FnOnce(&Connection) -> Stored<T> + Send + 'static,
-    ) -> Stored<T> {
+        care: TransactionMode,
+        work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
         self.writer.write(care, work).await
     }
 
@@ -132,8 +135,8 @@ impl SqliteStore {
     async fn stowing<T: Send + 'static>(
         &self,
         bytes: u64,
-        work: impl FnOnce(&Blobs) -> Stored<T> + Send + 'static,
-    ) -> Stored<T> {
+        work: impl FnOnce(&Blobs) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
         if bytes == 0 {
             return work(&self.blobs);
         }
@@ -155,9 +158,9 @@ fn size_of(file: &Path) -> u64 {
 
 #[async_trait]
 impl JobStore for SqliteStore {
-    async fn submit(&self, job: NewJob) -> Stored<Submitted> {
+    async fn submit(&self, job: NewJob) -> StoreResult<Submission> {
         let (now, most, files) = (self.now(), self.options.max_bytes, self.blobs.bytes());
-        self.write(Care::PROMISE, move |connection| {
+        self.write(TransactionMode::PROMISE, move |connection| {
             if most.is_some() {
                 admit(sweep::used(connection)?.saturating_add(files), most)?;
             }
@@ -166,135 +169,137 @@ impl JobStore for SqliteStore {
         .await
     }
 
-    async fn get(&self, id: JobId) -> Stored<Job> {
+    async fn get(&self, id: JobId) -> StoreResult<Job> {
         self.read(move |connection| jobs::get(connection, id)).await
     }
 
-    async fn get_of(&self, id: JobId, caller: &str) -> Stored<Job> {
+    async fn get_of(&self, id: JobId, caller: &str) -> StoreResult<Job> {
         let caller = caller.to_owned();
         self.read(move |connection| jobs::get_of(connection, id, &caller)).await
     }
 
-    async fn bytes_of(&self, caller: &str) -> Stored<u64> {
+    async fn bytes_of(&self, caller: &str) -> StoreResult<u64> {
         let caller = caller.to_owned();
         self.read(move |connection| jobs::bytes_of(connection, &caller)).await
     }
 
-    async fn asked(&self, id: JobId) -> Stored<Asked> {
+    async fn asked(&self, id: JobId) -> StoreResult<JobQuery> {
         self.read(move |connection| jobs::asked(connection, id)).await
     }
 
-    async fn list(&self, filter: &Filter, page: Page) -> Stored<Vec<Job>> {
+    async fn list(&self, filter: &Filter, page: Page) -> StoreResult<Vec<Job>> {
         let filter = filter.clone();
         self.read(move |connection| jobs::list(connection, &filter, page)).await
     }
 
-    async fn take(&self, owner: &str, apps: &Apps, lease: Duration) -> Stored<Option<Taken>> {
+    async fn take(&self, owner: &str, apps: &JobFilter, lease: Duration) -> StoreResult<Option<TakenJob>> {
         let (owner, apps) = (owner.to_owned(), apps.clone());
         let now = self.now();
         let until = now.plus(ms(lease));
-        self.write(Care::PASS, move |connection| owner::take(connection, &owner, &apps, now, until)).await
+        self.write(TransactionMode::PASS, move |connection| owner::take(connection, &owner, &apps, now, until)).await
     }
 
-    async fn renew(&self, id: JobId, epoch: u64, lease: Duration) -> Stored<Told> {
+    async fn renew(&self, id: JobId, epoch: u64, lease: Duration) -> StoreResult<LeaseNews> {
         let until = self.now().plus(ms(lease));
-        self.write(Care::PASS, move |connection| owner::renew(connection, id, epoch, until)).await
+        self.write(TransactionMode::PASS, move |connection| owner::renew(connection, id, epoch, until)).await
     }
 
-    async fn wanted(&self, id: JobId, epoch: u64) -> Stored<Told> {
+    async fn wanted(&self, id: JobId, epoch: u64) -> StoreResult<LeaseNews> {
         self.read(move |connection| owner::wanted(connection, id, epoch)).await
     }
 
-    async fn release(&self, id: JobId, epoch: u64) -> Stored<()> {
+    async fn release(&self, id: JobId, epoch: u64) -> StoreResult<()> {
         let now = self.now();
-        self.write(Care::PASS, move |connection| owner::release(connection, id, epoch, now)).await
+        self.write(TransactionMode::PASS, move |connection| owner::release(connection, id, epoch, now)).await
     }
 
-    async fn plan(&self, id: JobId, epoch: u64, planned: Planned) -> Stored<()> {
-        self.write(Care::PROMISE, move |connection| owner::plan(connection, id, epoch, &planned)).await
+    async fn plan(&self, id: JobId, epoch: u64, planned: PlanRecord) -> StoreResult<()> {
+        self.write(TransactionMode::PROMISE, move |connection| owner::plan(connection, id, epoch, &planned)).await
     }
 
-    async fn partitions(&self, id: JobId, page: &PartitionPage) -> Stored<Vec<PartitionRow>> {
+    async fn partitions(&self, id: JobId, page: &PartitionPage) -> StoreResult<Vec<PartitionRow>> {
         let page = page.clone();
         self.read(move |connection| owner::partitions(connection, id, &page)).await
     }
 
-    async fn accept(&self, id: JobId, epoch: u64, results: Vec<Accepted>) -> Stored<AcceptedNow> {
+    async fn accept(&self, id: JobId, epoch: u64, results: Vec<PartitionResult>) -> StoreResult<AcceptReport> {
         let large = results::large(&results);
-        let handed = self.stowing(large, move |blobs| Handed::new(blobs, id, epoch, results)).await?;
+        let handed = self.stowing(large, move |blobs| PendingResults::new(blobs, id, epoch, results)).await?;
         self.writer.accept(handed).await
     }
 
-    async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> Stored<Vec<Partial>> {
+    async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> StoreResult<Vec<Partial>> {
         let blobs = Arc::clone(&self.blobs);
         self.read(move |connection| results::partials(connection, &blobs, id, after, max_bytes)).await
     }
 
-    async fn merge(&self, id: JobId, epoch: u64) -> Stored<()> {
-        self.write(Care::PASS, move |connection| owner::merge(connection, id, epoch)).await
+    async fn merge(&self, id: JobId, epoch: u64) -> StoreResult<()> {
+        self.write(TransactionMode::PASS, move |connection| owner::merge(connection, id, epoch)).await
     }
 
-    async fn finish(&self, id: JobId, epoch: u64, ended: Ended) -> Stored<Job> {
+    async fn finish(&self, id: JobId, epoch: u64, ended: JobEnd) -> StoreResult<Job> {
         let result = ended.result.clone();
         let large = result.as_ref().map_or(0, blobs::large);
         let stowed = self.stowing(large, move |blobs| result.map(|bytes| blobs.take(bytes)).transpose()).await?;
         let now = self.now();
         let finish = move |connection: &Connection| owner::finish(connection, id, epoch, &ended, stowed.as_ref(), now);
-        let job = self.write(Care::END, finish).await?;
+        let job = self.write(TransactionMode::END, finish).await?;
         self.trim_now(id).await;
         Ok(job)
     }
 
-    async fn result_info(&self, id: JobId) -> Stored<Option<ResultInfo>> {
+    async fn result_info(&self, id: JobId) -> StoreResult<Option<ResultInfo>> {
         let blobs = Arc::clone(&self.blobs);
         self.read(move |connection| answers::info(connection, &blobs, id)).await
     }
 
-    async fn result_part(&self, id: JobId, epoch: u64, from: u64, most: u32) -> Stored<Bytes> {
+    async fn result_part(&self, id: JobId, epoch: u64, from: u64, most: u32) -> StoreResult<Bytes> {
         let blobs = Arc::clone(&self.blobs);
         self.read(move |connection| answers::part(connection, &blobs, id, epoch, from, most)).await
     }
 
-    async fn cancel(&self, id: JobId, keep_partial: bool) -> Stored<Job> {
+    async fn cancel(&self, id: JobId, keep_partial: bool) -> StoreResult<Job> {
         let now = self.now();
-        self.write(Care::END, move |connection| jobs::cancel(connection, id, keep_partial, now)).await
+        self.write(TransactionMode::END, move |connection| jobs::cancel(connection, id, keep_partial, now)).await
     }
 
-    async fn redrive(&self, id: JobId) -> Stored<Job> {
+    async fn redrive(&self, id: JobId) -> StoreResult<Job> {
         let now = self.now();
-        self.write(Care::END, move |connection| jobs::redrive(connection, id, now)).await
+        self.write(TransactionMode::END, move |connection| jobs::redrive(connection, id, now)).await
     }
 
-    async fn retain(&self, id: JobId, retention_ms: u64) -> Stored<Job> {
-        self.write(Care::END, move |connection| jobs::retain(connection, id, retention_ms)).await
+    async fn retain(&self, id: JobId, retention_ms: u64) -> StoreResult<Job> {
+        self.write(TransactionMode::END, move |connection| jobs::retain(connection, id, retention_ms)).await
     }
 
-    async fn delete(&self, id: JobId) -> Stored<Job> {
+    async fn delete(&self, id: JobId) -> StoreResult<Job> {
         let now = self.now();
-        self.write(Care::END, move |connection| sweep::delete(connection, id, now)).await?;
+        self.write(TransactionMode::END, move |connection| sweep::delete(connection, id, now)).await?;
         self.trim_now(id).await;
         self.get(id).await
     }
 
-    async fn append(&self, id: JobId, epoch: u64, news: News) -> Stored<()> {
+    async fn append(&self, id: JobId, epoch: u64, news: EventBatch) -> StoreResult<()> {
         let kept = self.options.events_kept;
-        self.write(Care::GROW, move |connection| owner::append(connection, id, epoch, &news, kept)).await
+        self.write(TransactionMode::GROW, move |connection| owner::append(connection, id, epoch, &news, kept)).await
     }
 
-    async fn events(&self, id: JobId, after: u64, limit: u32) -> Stored<EventPage> {
+    async fn events(&self, id: JobId, after: u64, limit: u32) -> StoreResult<EventPage> {
         self.read(move |connection| jobs::events(connection, id, after, limit)).await
     }
 
-    async fn history(&self, app: &str, version: &str, limit: u32) -> Stored<Vec<Past>> {
+    async fn history(&self, app: &str, version: &str, limit: u32) -> StoreResult<Vec<PastJob>> {
         let (app, version) = (app.to_owned(), version.to_owned());
         self.read(move |connection| jobs::history(connection, &app, &version, limit)).await
     }
 
-    async fn sweep(&self) -> Stored<Swept> {
+    async fn sweep(&self) -> StoreResult<SweepReport> {
         let now = self.now();
-        let mut swept = Swept::default();
+        let mut swept = SweepReport::default();
         // Each in transactions of its own, so that others come in between. It is on the disk before a file goes.
-        while let Some(bytes) = self.write(Care::END, move |connection| sweep::expire(connection, now)).await? {
+        while let Some(bytes) =
+            self.write(TransactionMode::END, move |connection| sweep::expire(connection, now)).await?
+        {
             swept.expired += 1;
             swept.bytes += bytes;
         }
@@ -303,19 +308,19 @@ impl JobStore for SqliteStore {
             owner::end_cancelled(connection, now)?;
             sweep::forget(connection, now)
         };
-        swept.forgotten = self.write(Care::END, end).await?;
-        while self.write(Care::END, sweep::vacuum).await? {}
+        swept.forgotten = self.write(TransactionMode::END, end).await?;
+        while self.write(TransactionMode::END, sweep::vacuum).await? {}
         let blobs = Arc::clone(&self.blobs);
         let sweeping = move |connection: &Connection| blobs.sweep(|digest| sweep::is_used(connection, digest));
         swept.blobs_removed = self.read(sweeping).await?;
         Ok(swept)
     }
 
-    async fn ping(&self) -> Stored<()> {
+    async fn ping(&self) -> StoreResult<()> {
         self.read(|connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?)).await
     }
 
-    async fn usage(&self) -> Stored<Usage> {
+    async fn usage(&self) -> StoreResult<Usage> {
         let now = self.now();
         let (blobs, database) = (Arc::clone(&self.blobs), self.database.clone());
         self.read(move |connection| {

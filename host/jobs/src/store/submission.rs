@@ -73,7 +73,7 @@ pub struct Idempotency {
 
 /// What became of a submission.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Submitted {
+pub struct Submission {
     /// The job: this one, or the one that was there before.
     pub job: Job,
     /// True when it was not there before.

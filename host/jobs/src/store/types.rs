@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::account::Account;
 use crate::job::{End, JobId, JobState, UnixMs};
 
-use super::sharing::Able;
+use super::sharing::RunnableJobs;
 
 /// A job as it is kept, without its large parts.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -70,7 +70,7 @@ pub struct Job {
 
 /// What the job was asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Asked {
+pub struct JobQuery {
     /// The query.
     pub query: Bytes,
     /// What leaves and merges get in its place, when the plan says so.
@@ -101,7 +101,7 @@ pub struct Counts {
 
 /// What an owner tells of its work while it is at it.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct News {
+pub struct EventBatch {
     /// Events, each one line of JSON, to be numbered from 1.
     pub lines: Vec<String>,
     /// Attempts of leaves that began since it last told.
@@ -141,20 +141,20 @@ pub struct Page {
 
 /// Whose jobs an owner can take.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Apps {
+pub enum JobFilter {
     /// Every app's.
     All,
     /// Only those of these.
     Only(Vec<String>),
     /// All but those of these: of apps that have as much at work as they may, for one.
     Except(Vec<String>),
-    /// Only those of these that the owner can run: see [`Able`]. A store that is not shared takes it as [`Apps::Only`].
-    Able(Able),
+    /// Only those of these that the owner can run: see [`RunnableJobs`]. A store that is not shared takes it as [`JobFilter::Only`].
+    Runnable(RunnableJobs),
 }
 
 /// A job that was taken.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Taken {
+pub struct TakenJob {
     /// The job, `planning` or, when it has a plan, `running`.
     pub job: Job,
     /// What the owner's writes carry.
@@ -165,36 +165,36 @@ pub struct Taken {
 
 /// What an owner is told when it renews its lease.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Told {
+pub struct LeaseNews {
     /// Set when it should stop.
     pub cancel: Option<CancelKind>,
 }
 
 /// A plan.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct Planned {
+pub struct PlanRecord {
     /// The version of the app that made it: the job's from now on.
     pub version: String,
     /// What leaves and merges get in the place of the query, if anything.
     pub query: Option<Bytes>,
     /// The partitions, by index.
-    pub partitions: Vec<PlannedPartition>,
+    pub partitions: Vec<PartitionPlan>,
 }
 
 /// One piece of a job's work.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PlannedPartition {
+pub struct PartitionPlan {
     /// Its stable name.
     pub key: PartitionKey,
     /// Its share of the work.
     pub weight: u64,
     /// What its leaf reads.
-    pub place: Place,
+    pub place: Locator,
 }
 
 /// Where a partition's content is.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum Locator {
     /// Here.
     Inline(Bytes),
     /// Where this text says; opaque to the store.
@@ -252,7 +252,7 @@ pub struct PartitionRow {
     /// Its share of the work.
     pub weight: u64,
     /// What its leaf reads.
-    pub place: Place,
+    pub place: Locator,
     /// Where it is.
     pub state: PartitionState,
     /// The attempt whose result is kept, from 1; 0 while pending.
@@ -265,7 +265,7 @@ pub struct PartitionRow {
 
 /// A partition's result.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Accepted {
+pub struct PartitionResult {
     /// The partition's position in the plan.
     pub index: u32,
     /// The attempt, from 1.
@@ -289,7 +289,7 @@ pub enum Outcome {
 
 /// What became of the results that were handed in.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct AcceptedNow {
+pub struct AcceptReport {
     /// The partitions that had none before, ascending.
     pub fresh: Vec<u32>,
     /// How many came too late.
@@ -309,7 +309,7 @@ pub struct Partial {
 
 /// A job's end.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Ended {
+pub struct JobEnd {
     /// How.
     pub end: End,
     /// Why.

@@ -7,11 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use frond_jobs::clock::SetClock;
-use frond_jobs::processor::{Bell, Processor, Settings};
+use frond_jobs::processor::{Processor, Settings, Wakeup};
 use frond_jobs::sqlite::{Options, SqliteStore};
 use frond_jobs::store::{Bounds, Hook, HookedStore, Job, NewJob};
-use frond_jobs::{JobId, JobStore, NoVersion, Quotas, Tally, Worker, Workshop};
-use frond_root::{Content, Error, Events, Failure, Floor, Notes, Plan, QueryId, Request, Root};
+use frond_jobs::{AppProvider, AppVersion, JobId, JobStore, NoVersion, Quotas, Tally};
+use frond_root::{Content, Error, Events, Failure, Floor, Notes, Plan, QueryId, Request, Services};
 use frond_testkit::{Merges, Script, Stage, plan, request};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -49,7 +49,7 @@ impl App {
 }
 
 #[async_trait]
-impl Worker for App {
+impl AppVersion for App {
     fn version(&self) -> String {
         "v1".to_owned()
     }
@@ -73,25 +73,25 @@ impl Worker for App {
         panic!("nothing is elsewhere: {place}")
     }
 
-    fn root(&self, events: Events) -> Root {
-        Root { events, ..self.stage.root() }
+    fn root(&self, events: Events) -> Services {
+        Services { events, ..self.stage.root() }
     }
 }
 
 /// The apps of a process: one.
-pub(crate) struct Apps(pub(crate) Arc<dyn Worker>);
+pub(crate) struct Apps(pub(crate) Arc<dyn AppVersion>);
 
 #[async_trait]
-impl Workshop for Apps {
+impl AppProvider for Apps {
     fn apps(&self) -> Vec<String> {
         vec!["app".to_owned()]
     }
 
-    fn app(&self, _name: &str) -> Option<Arc<dyn Worker>> {
+    fn app(&self, _name: &str) -> Option<Arc<dyn AppVersion>> {
         Some(self.0.clone())
     }
 
-    async fn version(&self, _name: &str, _version: &str) -> Result<Arc<dyn Worker>, NoVersion> {
+    async fn version(&self, _name: &str, _version: &str) -> Result<Arc<dyn AppVersion>, NoVersion> {
         Ok(self.0.clone())
     }
 }
@@ -172,7 +172,7 @@ pub(crate) fn job() -> NewJob {
 
 /// A processor at work. Leases are so long that none is renewed unless somebody rings.
 pub(crate) struct Running {
-    pub(crate) bell: Bell,
+    pub(crate) bell: Wakeup,
     /// Count of the jobs that it lost.
     pub(crate) tally: Arc<Tally>,
     stop: watch::Sender<bool>,
@@ -180,13 +180,13 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start(store: Arc<dyn JobStore>, app: Arc<dyn Worker>) -> Self {
+    pub(crate) fn start(store: Arc<dyn JobStore>, app: Arc<dyn AppVersion>) -> Self {
         Self::with(store, app, Duration::from_secs(36_000))
     }
 
     /// Starts a processor with leases of this length.
-    pub(crate) fn with(store: Arc<dyn JobStore>, app: Arc<dyn Worker>, lease: Duration) -> Self {
-        let (bell, tally) = (Bell::default(), Arc::new(Tally::default()));
+    pub(crate) fn with(store: Arc<dyn JobStore>, app: Arc<dyn AppVersion>, lease: Duration) -> Self {
+        let (bell, tally) = (Wakeup::default(), Arc::new(Tally::default()));
         let settings = Settings { lease, ..Settings::default() };
         let workshop = Arc::new(Apps(app));
         let quotas = Quotas::default();

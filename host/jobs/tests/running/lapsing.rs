@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use frond_jobs::UnixMs;
 use frond_jobs::clock::{SetClock, ms};
-use frond_jobs::store::Apps;
+use frond_jobs::store::JobFilter;
 use frond_testkit::{Merges, Script, Turn};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, advance};
@@ -73,7 +73,7 @@ async fn a_store_that_falls_silent_ends_the_work_before_the_lease_ends() {
     assert!(!job.state.is_ended(), "it is left to others: {job:?}");
     let until = job.lease_until.unwrap();
     assert!(time.now() < until, "the leaves stopped at {:?}, and the lease was over at {until:?}", time.now());
-    let take = async || bench.store.take("other", &Apps::All, LEASE).await.unwrap();
+    let take = async || bench.store.take("other", &JobFilter::All, LEASE).await.unwrap();
     assert_eq!(take().await, None, "the lease still holds when the leaves have stopped");
     running.kill().await;
     while time.now() < until {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use frond_jobs::JobState;
 use frond_jobs::processor::LIVES;
-use frond_jobs::store::Apps;
+use frond_jobs::store::JobFilter;
 use frond_root::{Coverage, FailureKind};
 use frond_testkit::{Merges, Script, Turn};
 
@@ -17,7 +17,7 @@ fn good() -> Arc<App> {
 
 /// Takes the job, and is gone.
 async fn lose(bench: &Bench) {
-    bench.store.take("lost", &Apps::All, Duration::ZERO).await.unwrap().unwrap();
+    bench.store.take("lost", &JobFilter::All, Duration::ZERO).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

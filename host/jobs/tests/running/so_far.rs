@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use frond_jobs::JobId;
 use frond_jobs::partial::so_far;
-use frond_jobs::store::{Accepted, Apps, Outcome, Place, Planned, PlannedPartition};
+use frond_jobs::store::{JobFilter, Locator, Outcome, PartitionPlan, PartitionResult, PlanRecord};
 use frond_root::{MergeOrder, Request};
 use frond_testkit::{Merges, Script, Turn};
 
@@ -12,12 +12,13 @@ use crate::kit::{App, Bench};
 /// A running job of `count` partitions, of which those that `is_in` says are in.
 async fn running(bench: &Bench, count: u32, is_in: impl Fn(u32) -> bool) -> JobId {
     let id = bench.submit().await;
-    let taken = bench.store.take("owner", &Apps::All, std::time::Duration::from_secs(1000)).await.unwrap().unwrap();
+    let taken =
+        bench.store.take("owner", &JobFilter::All, std::time::Duration::from_secs(1000)).await.unwrap().unwrap();
     let partition =
-        |index| PlannedPartition { key: format!("p{index}").into(), weight: 1, place: Place::Inline(Bytes::new()) };
-    let planned = Planned { version: "v1".to_owned(), query: None, partitions: (0..count).map(partition).collect() };
+        |index| PartitionPlan { key: format!("p{index}").into(), weight: 1, place: Locator::Inline(Bytes::new()) };
+    let planned = PlanRecord { version: "v1".to_owned(), query: None, partitions: (0..count).map(partition).collect() };
     bench.store.plan(id, taken.epoch, planned).await.unwrap();
-    let results = (0..count).filter(|index| is_in(*index)).map(|index| Accepted {
+    let results = (0..count).filter(|index| is_in(*index)).map(|index| PartitionResult {
         index,
         attempt: 1,
         run_ms: 1,

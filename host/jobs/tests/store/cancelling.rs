@@ -1,7 +1,7 @@
 //! A cancel that was accepted is never lost: whatever the owner is at, the job ends as cancelled.
 
 use bytes::Bytes;
-use frond_jobs::store::Apps;
+use frond_jobs::store::JobFilter;
 use frond_jobs::{End, JobState};
 use serde_json::json;
 
@@ -139,6 +139,6 @@ async fn a_cancel_and_an_end_at_once_agree(bench: Bench) {
                 assert_eq!(over.state, JobState::Succeeded);
             }
         }
-        assert_eq!(bench.store().take("other", &Apps::All, at(200), at(300)).await.unwrap(), None);
+        assert_eq!(bench.store().take("other", &JobFilter::All, at(200), at(300)).await.unwrap(), None);
     }
 }

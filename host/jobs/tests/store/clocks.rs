@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use frond_jobs::clock::unix_ms;
 use frond_jobs::postgres::PostgresStore;
-use frond_jobs::store::{Apps, NewJob, TOMBSTONE_MS};
+use frond_jobs::store::{JobFilter, NewJob, TOMBSTONE_MS};
 use frond_jobs::{End, JobState, JobStore, UnixMs};
 
 use crate::kit::{ended, job, name, plan};
@@ -34,16 +34,16 @@ async fn a_lease_ends_by_the_clock_of_the_database() {
     for minutes in [-10, 10] {
         let Some((database, [first, second])) = stores(minutes).await else { return };
         first.submit(job(1)).await.unwrap();
-        let taken = first.take("first", &Apps::All, LEASE).await.unwrap().unwrap();
+        let taken = first.take("first", &JobFilter::All, LEASE).await.unwrap().unwrap();
         is_ahead(taken.job.lease_until, minutes * 60 + 3600);
-        assert!(second.take("second", &Apps::All, LEASE).await.unwrap().is_none());
+        assert!(second.take("second", &JobFilter::All, LEASE).await.unwrap().is_none());
         database.skew(minutes * 60 + 3000).await;
-        assert!(second.take("second", &Apps::All, LEASE).await.unwrap().is_none());
+        assert!(second.take("second", &JobFilter::All, LEASE).await.unwrap().is_none());
         first.renew(taken.job.id, taken.epoch, LEASE).await.unwrap();
         database.skew(minutes * 60 + 5000).await;
-        assert!(second.take("second", &Apps::All, LEASE).await.unwrap().is_none());
+        assert!(second.take("second", &JobFilter::All, LEASE).await.unwrap().is_none());
         database.skew(minutes * 60 + 7500).await;
-        let next = second.take("second", &Apps::All, LEASE).await.unwrap().unwrap();
+        let next = second.take("second", &JobFilter::All, LEASE).await.unwrap().unwrap();
         assert_eq!((next.job.id, next.epoch), (taken.job.id, 2));
         assert_eq!(name(&first.renew(taken.job.id, taken.epoch, LEASE).await), "fenced");
     }
@@ -55,11 +55,11 @@ async fn all_that_is_noted_of_a_job_is_of_one_clock() {
         let Some((database, [store])) = stores(minutes).await else { return };
         let submitted = store.submit(job(1)).await.unwrap().job;
         is_ahead(Some(submitted.created), minutes * 60);
-        let taken = store.take("owner", &Apps::All, LEASE).await.unwrap().unwrap();
+        let taken = store.take("owner", &JobFilter::All, LEASE).await.unwrap().unwrap();
         is_ahead(taken.job.started, minutes * 60);
         assert_eq!(taken.job.started, Some(taken.at));
         database.skew(minutes * 60 + 5000).await;
-        let again = store.take("owner", &Apps::All, LEASE).await.unwrap().unwrap();
+        let again = store.take("owner", &JobFilter::All, LEASE).await.unwrap().unwrap();
         // So much of the time that it may run is over, whatever a process's clock says.
         assert!(again.at.since(again.job.started.unwrap()) >= 4_900_000);
         store.plan(again.job.id, again.epoch, plan(0)).await.unwrap();

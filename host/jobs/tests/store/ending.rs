@@ -1,7 +1,7 @@
 //! Ends, and what comes after them.
 
 use bytes::Bytes;
-use frond_jobs::store::{Counts, Ended, News, PartitionState};
+use frond_jobs::store::{Counts, EventBatch, JobEnd, PartitionState};
 use frond_jobs::{End, JobState};
 use serde_json::json;
 
@@ -62,7 +62,7 @@ async fn a_large_answer_comes_back_whole(mut bench: Bench) {
     let (job, epoch) = running(&bench.store(), 1).await;
     bench.store().merge(job, epoch).await.unwrap();
     let (end, now) = answering(End::Partial, 100, large.clone());
-    bench.store().finish(job, epoch, (Ended { content_type: None, ..end }, now)).await.unwrap();
+    bench.store().finish(job, epoch, (JobEnd { content_type: None, ..end }, now)).await.unwrap();
     bench.reopen().await;
     let answer = bench.store().result(job).await.unwrap().unwrap();
     assert!(answer.bytes == large && answer.content_type.is_none());
@@ -148,8 +148,8 @@ async fn retention_is_changed_before_and_after_the_end(bench: Bench) {
     assert_eq!(get(&store, job).await.retention_ms, 1);
 }
 
-fn lines(numbers: std::ops::RangeInclusive<u64>) -> News {
-    News { lines: numbers.map(|number| format!("{{\"n\":{number}}}")).collect(), ..News::default() }
+fn lines(numbers: std::ops::RangeInclusive<u64>) -> EventBatch {
+    EventBatch { lines: numbers.map(|number| format!("{{\"n\":{number}}}")).collect(), ..EventBatch::default() }
 }
 
 async fn what_an_owner_tells_of_its_work_adds_up(bench: Bench) {
@@ -160,14 +160,14 @@ async fn what_an_owner_tells_of_its_work_adds_up(bench: Bench) {
         (counts.attempts, counts.failing, counts.failed)
     };
     assert_eq!(counts().await, (0, 0, 0));
-    store.append(job, epoch, News { attempts: 3, failing: 1, ..lines(1..=1) }).await.unwrap();
-    store.append(job, epoch, News { attempts: 2, failing: 2, ..News::default() }).await.unwrap();
+    store.append(job, epoch, EventBatch { attempts: 3, failing: 1, ..lines(1..=1) }).await.unwrap();
+    store.append(job, epoch, EventBatch { attempts: 2, failing: 2, ..EventBatch::default() }).await.unwrap();
     assert_eq!(counts().await, (5, 2, 0));
     // Whoever goes on tries again what failed for its predecessor.
     store.release(job, epoch).await.unwrap();
     let epoch = take(&store, 60).await.unwrap().epoch;
     assert_eq!(counts().await, (5, 0, 0));
-    store.append(job, epoch, News { attempts: u64::MAX / 4, failing: 1, ..News::default() }).await.unwrap();
+    store.append(job, epoch, EventBatch { attempts: u64::MAX / 4, failing: 1, ..EventBatch::default() }).await.unwrap();
     store.accept(job, epoch, vec![done(0), failed(1)]).await.unwrap();
     store.finish(job, epoch, ended(End::Failed, 100)).await.unwrap();
     let (attempts, failing, failed) = counts().await;
@@ -180,7 +180,7 @@ async fn events_are_numbered_and_read_page_by_page(bench: Bench) {
     let none = store.events(job, 0, 10).await.unwrap();
     assert!(none.events.is_empty() && none.missed == 0);
     store.append(job, epoch, lines(1..=3)).await.unwrap();
-    store.append(job, epoch, News::default()).await.unwrap();
+    store.append(job, epoch, EventBatch::default()).await.unwrap();
     store.append(job, epoch, lines(4..=5)).await.unwrap();
     let page = store.events(job, 0, 2).await.unwrap();
     assert_eq!(page.events, [(1, "{\"n\":1}".to_owned()), (2, "{\"n\":2}".to_owned())]);

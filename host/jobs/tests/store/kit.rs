@@ -8,8 +8,8 @@ use bytes::Bytes;
 use frond_jobs::clock::SetClock;
 use frond_jobs::sqlite::{Options, SqliteStore};
 use frond_jobs::store::{
-    Accepted, Apps, Bounds, Ended, Idempotency, Job, NewJob, Outcome, PartitionPage, PartitionRow, Place, Planned,
-    PlannedPartition, Stored, Submitted, Swept, Taken, Told,
+    Bounds, Idempotency, Job, JobEnd, JobFilter, LeaseNews, Locator, NewJob, Outcome, PartitionPage, PartitionPlan,
+    PartitionResult, PartitionRow, PlanRecord, StoreResult, Submission, SweepReport, TakenJob,
 };
 use frond_jobs::{End, JobId, JobStore, StoreError, UnixMs};
 use frond_root::{Failure, FailureKind, Floor, QueryId};
@@ -47,47 +47,53 @@ impl Store {
     }
 
     /// Submits the job, at as many milliseconds as its number is.
-    pub(crate) async fn submit(&self, job: NewJob) -> Stored<Submitted> {
+    pub(crate) async fn submit(&self, job: NewJob) -> StoreResult<Submission> {
         let now = number(job.id);
         self.submit_at(job, at(now)).await
     }
 
-    pub(crate) async fn submit_at(&self, job: NewJob, now: UnixMs) -> Stored<Submitted> {
+    pub(crate) async fn submit_at(&self, job: NewJob, now: UnixMs) -> StoreResult<Submission> {
         self.clock.set(now);
         self.store.submit(job).await
     }
 
-    pub(crate) async fn take(&self, owner: &str, apps: &Apps, now: UnixMs, until: UnixMs) -> Stored<Option<Taken>> {
+    pub(crate) async fn take(
+        &self,
+        owner: &str,
+        apps: &JobFilter,
+        now: UnixMs,
+        until: UnixMs,
+    ) -> StoreResult<Option<TakenJob>> {
         self.clock.set(now);
         self.store.take(owner, apps, Duration::from_millis(until.since(now))).await
     }
 
-    pub(crate) async fn renew(&self, id: JobId, epoch: u64, until: UnixMs) -> Stored<Told> {
+    pub(crate) async fn renew(&self, id: JobId, epoch: u64, until: UnixMs) -> StoreResult<LeaseNews> {
         let lease = Duration::from_millis(until.since(self.clock.now()));
         self.store.renew(id, epoch, lease).await
     }
 
-    pub(crate) async fn release_at(&self, id: JobId, epoch: u64, now: UnixMs) -> Stored<()> {
+    pub(crate) async fn release_at(&self, id: JobId, epoch: u64, now: UnixMs) -> StoreResult<()> {
         self.clock.set(now);
         self.store.release(id, epoch).await
     }
 
-    pub(crate) async fn finish(&self, id: JobId, epoch: u64, (ended, now): (Ended, UnixMs)) -> Stored<Job> {
+    pub(crate) async fn finish(&self, id: JobId, epoch: u64, (ended, now): (JobEnd, UnixMs)) -> StoreResult<Job> {
         self.clock.set(now);
         self.store.finish(id, epoch, ended).await
     }
 
-    pub(crate) async fn cancel(&self, id: JobId, keep_partial: bool, now: UnixMs) -> Stored<Job> {
+    pub(crate) async fn cancel(&self, id: JobId, keep_partial: bool, now: UnixMs) -> StoreResult<Job> {
         self.clock.set(now);
         self.store.cancel(id, keep_partial).await
     }
 
-    pub(crate) async fn redrive(&self, id: JobId, now: UnixMs) -> Stored<Job> {
+    pub(crate) async fn redrive(&self, id: JobId, now: UnixMs) -> StoreResult<Job> {
         self.clock.set(now);
         self.store.redrive(id).await
     }
 
-    pub(crate) async fn sweep(&self, now: UnixMs) -> Stored<Swept> {
+    pub(crate) async fn sweep(&self, now: UnixMs) -> StoreResult<SweepReport> {
         self.clock.set(now);
         self.store.sweep().await
     }
@@ -186,39 +192,39 @@ pub(crate) fn key(key: &str, fingerprint: &str) -> Option<Idempotency> {
 }
 
 /// A plan of `count` partitions of weight 10.
-pub(crate) fn plan(count: usize) -> Planned {
-    let partition = |index| PlannedPartition {
+pub(crate) fn plan(count: usize) -> PlanRecord {
+    let partition = |index| PartitionPlan {
         key: format!("p{index}").into(),
         weight: 10,
         place: if index % 2 == 0 {
-            Place::Elsewhere(format!("file {index}"))
+            Locator::Elsewhere(format!("file {index}"))
         } else {
-            Place::Inline(Bytes::from("here"))
+            Locator::Inline(Bytes::from("here"))
         },
     };
     let version = "v1".to_owned();
-    Planned { version, query: Some(Bytes::from("planned")), partitions: (0..count).map(partition).collect() }
+    PlanRecord { version, query: Some(Bytes::from("planned")), partitions: (0..count).map(partition).collect() }
 }
 
-pub(crate) fn result(index: u32, outcome: Outcome) -> Accepted {
-    Accepted { index, attempt: 1, run_ms: 7, outcome }
+pub(crate) fn result(index: u32, outcome: Outcome) -> PartitionResult {
+    PartitionResult { index, attempt: 1, run_ms: 7, outcome }
 }
 
-pub(crate) fn done(index: u32) -> Accepted {
+pub(crate) fn done(index: u32) -> PartitionResult {
     result(index, Outcome::Done(Bytes::from(format!("partial {index}"))))
 }
 
-pub(crate) fn degraded(index: u32) -> Accepted {
+pub(crate) fn degraded(index: u32) -> PartitionResult {
     result(index, Outcome::Degraded(Bytes::from(format!("piece {index}"))))
 }
 
-pub(crate) fn failed(index: u32) -> Accepted {
+pub(crate) fn failed(index: u32) -> PartitionResult {
     result(index, Outcome::Failed(Failure::new(FailureKind::Trap, format!("trap {index}"))))
 }
 
-pub(crate) fn ended(end: End, now: u64) -> (Ended, UnixMs) {
+pub(crate) fn ended(end: End, now: u64) -> (JobEnd, UnixMs) {
     let result = matches!(end, End::Succeeded | End::Partial).then(|| Bytes::from("answer"));
-    let ended = Ended {
+    let ended = JobEnd {
         end,
         reason: (end == End::Failed).then(|| json!({"reason": "below-floor"})),
         coverage: json!({"complete": end == End::Succeeded}),
@@ -229,14 +235,14 @@ pub(crate) fn ended(end: End, now: u64) -> (Ended, UnixMs) {
 }
 
 /// The same with another answer.
-pub(crate) fn answering(end: End, now: u64, result: Bytes) -> (Ended, UnixMs) {
+pub(crate) fn answering(end: End, now: u64, result: Bytes) -> (JobEnd, UnixMs) {
     let (ended, now) = ended(end, now);
-    (Ended { result: Some(result), ..ended }, now)
+    (JobEnd { result: Some(result), ..ended }, now)
 }
 
 /// Takes the next job, at `now`, until 1000 ms later.
-pub(crate) async fn take(store: &Store, now: u64) -> Option<Taken> {
-    store.take("owner", &Apps::All, at(now), at(now + 1000)).await.unwrap()
+pub(crate) async fn take(store: &Store, now: u64) -> Option<TakenJob> {
+    store.take("owner", &JobFilter::All, at(now), at(now + 1000)).await.unwrap()
 }
 
 /// Submits the first job and takes it: it is planning, under the epoch that is returned.
@@ -254,7 +260,7 @@ pub(crate) async fn running(store: &Store, count: usize) -> (JobId, u64) {
 }
 
 /// The same, ended at 100 ms, with what `results` say.
-pub(crate) async fn over(store: &Store, results: Vec<Accepted>, end: End) -> JobId {
+pub(crate) async fn over(store: &Store, results: Vec<PartitionResult>, end: End) -> JobId {
     let (id, epoch) = running(store, results.len()).await;
     store.accept(id, epoch, results).await.unwrap();
     store.merge(id, epoch).await.unwrap();

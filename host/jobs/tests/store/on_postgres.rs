@@ -8,7 +8,7 @@ use bytes::Bytes;
 use frond_jobs::clock::SetClock;
 use frond_jobs::postgres::{MAX_BYTES, Options, PostgresStore};
 use frond_jobs::store::location::DatabaseUrl;
-use frond_jobs::store::{Able, Apps, Artifact, NewJob, Outcome};
+use frond_jobs::store::{Artifact, JobFilter, NewJob, Outcome, RunnableJobs};
 use frond_jobs::{End, JobStore, StoreError};
 use tokio_postgres::NoTls;
 
@@ -117,7 +117,7 @@ async fn takers_in_several_processes_never_get_the_same_job() {
         }
         takers.spawn(async move {
             let mut mine = Vec::new();
-            while let Some(taken) = store.take("taker", &Apps::All, at(100), at(9999)).await.unwrap() {
+            while let Some(taken) = store.take("taker", &JobFilter::All, at(100), at(9999)).await.unwrap() {
                 mine.push(taken.job.id);
             }
             mine
@@ -133,7 +133,7 @@ async fn an_owner_in_another_process_is_fenced() {
     let first = database.open(9).await.unwrap();
     let second = database.open(9).await.unwrap();
     let (job, stale) = running(&first, 2).await;
-    let taken = second.take("second", &Apps::All, at(5000), at(6000)).await.unwrap().unwrap();
+    let taken = second.take("second", &JobFilter::All, at(5000), at(6000)).await.unwrap().unwrap();
     assert_eq!(name(&first.accept(job, stale, vec![done(0)]).await), "fenced");
     second.accept(job, taken.epoch, vec![done(0)]).await.unwrap();
     assert_eq!(name(&first.finish(job, stale, ended(End::Failed, 5500)).await), "fenced");
@@ -289,9 +289,13 @@ async fn owners_take_only_what_they_can_run() {
     store.release(job, epoch).await.unwrap();
     let able = |versions: &[&str], unable: &[&str]| {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Apps::Able(Able { apps: vec!["rail".to_owned()], versions: names(versions), unable: names(unable) })
+        JobFilter::Runnable(RunnableJobs {
+            apps: vec!["rail".to_owned()],
+            versions: names(versions),
+            unable: names(unable),
+        })
     };
-    let take = async |apps: Apps, now: u64| {
+    let take = async |apps: JobFilter, now: u64| {
         let taken = store.take("owner", &apps, at(now), at(now + 10)).await.unwrap();
         if let Some(taken) = &taken {
             store.release(taken.job.id, taken.epoch).await.unwrap();

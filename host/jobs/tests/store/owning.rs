@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use frond_jobs::account::Account;
-use frond_jobs::store::{Apps, CancelKind, NewJob, News, PartitionState, Planned};
+use frond_jobs::store::{CancelKind, EventBatch, JobFilter, NewJob, PartitionState, PlanRecord};
 use frond_jobs::{End, JobState};
 
 use crate::kit::{Bench, Store, at, done, ended, get, id, job, job_of, name, plan, planning, rows, running, take};
@@ -63,8 +63,8 @@ async fn what_owners_tell_of_their_lives_is_kept(bench: Bench) {
     let mut account = Account::default();
     account.attempts.started = 3;
     account.timings.total = 12.5;
-    store.append(job, epoch, News { account: Some(account.clone()), ..News::default() }).await.unwrap();
-    store.append(job, epoch, News::default()).await.unwrap();
+    store.append(job, epoch, EventBatch { account: Some(account.clone()), ..EventBatch::default() }).await.unwrap();
+    store.append(job, epoch, EventBatch::default()).await.unwrap();
     assert_eq!(get(&store, job).await.account, account);
     assert_eq!(take(&store, 5000).await.unwrap().job.account, account);
 }
@@ -111,13 +111,14 @@ async fn only_the_apps_that_are_asked_for_are_taken(bench: Bench) {
         store.submit(job_of(number, app)).await.unwrap();
     }
     let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    let taken = async |apps: Apps| store.take("owner", &apps, at(9), at(99)).await.unwrap().map(|taken| taken.job.app);
-    assert_eq!(taken(Apps::Only(list(&[]))).await, None);
-    assert_eq!(taken(Apps::Only(list(&["b", "z"]))).await.as_deref(), Some("b"));
-    assert_eq!(taken(Apps::Only(list(&["b", "z"]))).await, None);
-    assert_eq!(taken(Apps::Except(list(&["a", "b"]))).await.as_deref(), Some("c"));
-    assert_eq!(taken(Apps::Except(list(&["a"]))).await, None);
-    assert_eq!(taken(Apps::Except(list(&[]))).await.as_deref(), Some("a"));
+    let taken =
+        async |apps: JobFilter| store.take("owner", &apps, at(9), at(99)).await.unwrap().map(|taken| taken.job.app);
+    assert_eq!(taken(JobFilter::Only(list(&[]))).await, None);
+    assert_eq!(taken(JobFilter::Only(list(&["b", "z"]))).await.as_deref(), Some("b"));
+    assert_eq!(taken(JobFilter::Only(list(&["b", "z"]))).await, None);
+    assert_eq!(taken(JobFilter::Except(list(&["a", "b"]))).await.as_deref(), Some("c"));
+    assert_eq!(taken(JobFilter::Except(list(&["a"]))).await, None);
+    assert_eq!(taken(JobFilter::Except(list(&[]))).await.as_deref(), Some("a"));
 }
 
 async fn takers_at_once_never_get_the_same_job(bench: Bench) {
@@ -130,7 +131,8 @@ async fn takers_at_once_never_get_the_same_job(bench: Bench) {
         let store = bench.store();
         takers.spawn(async move {
             let mut mine = Vec::new();
-            while let Some(taken) = store.take(&format!("taker {taker}"), &Apps::All, at(100), at(9999)).await.unwrap()
+            while let Some(taken) =
+                store.take(&format!("taker {taker}"), &JobFilter::All, at(100), at(9999)).await.unwrap()
             {
                 assert_eq!(taken.epoch, 1);
                 mine.push(taken.job.id);
@@ -182,7 +184,7 @@ async fn a_lapsed_lease_lets_another_go_on_with_the_plan(bench: Bench) {
     let (job, epoch) = running(&store, 3).await;
     store.accept(job, epoch, vec![done(1)]).await.unwrap();
     let until = get(&store, job).await.lease_until.unwrap();
-    let next = store.take("next", &Apps::All, until, at(9000)).await.unwrap().unwrap();
+    let next = store.take("next", &JobFilter::All, until, at(9000)).await.unwrap().unwrap();
     assert_eq!((next.job.id, next.job.state, next.epoch), (job, JobState::Running, epoch + 1));
     assert_eq!(next.job.started, Some(at(10)));
     let states: Vec<_> = rows(&store, job).await.iter().map(|row| row.state).collect();
@@ -273,7 +275,7 @@ async fn moves_in_the_wrong_order_are_refused(bench: Bench) {
     assert_eq!(name(&store.merge(job, epoch).await), "illegal");
     assert_eq!(name(&store.finish(job, epoch, ended(End::Succeeded, 20)).await), "illegal");
     assert_eq!(name(&store.redrive(job, at(20)).await), "illegal");
-    store.plan(job, epoch, Planned { version: "v2".to_owned(), ..plan(2) }).await.unwrap();
+    store.plan(job, epoch, PlanRecord { version: "v2".to_owned(), ..plan(2) }).await.unwrap();
     assert_eq!(store.get(job).await.unwrap().version, "v2");
     assert_eq!(name(&store.plan(job, epoch, plan(3)).await), "illegal");
     assert_eq!(rows(&store, job).await.len(), 2);
@@ -343,6 +345,6 @@ async fn what_an_owner_had_is_there_after_a_restart(mut bench: Bench) {
     store.accept(job, epoch, vec![done(0)]).await.unwrap();
 }
 
-fn news(line: &str) -> News {
-    News { lines: vec![line.to_owned()], ..News::default() }
+fn news(line: &str) -> EventBatch {
+    EventBatch { lines: vec![line.to_owned()], ..EventBatch::default() }
 }

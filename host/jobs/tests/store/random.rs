@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use frond_jobs::store::{
-    Accepted, Apps, Filter, Idempotency, NewJob, News, Outcome, Page, PartitionState, TOMBSTONE_MS,
+    EventBatch, Filter, Idempotency, JobFilter, NewJob, Outcome, Page, PartitionResult, PartitionState, TOMBSTONE_MS,
 };
 use frond_jobs::{End, JobState, StoreError};
 use proptest::prelude::*;
@@ -86,7 +86,7 @@ fn said<T, U>(answer: Result<T, StoreError>, map: impl FnOnce(T) -> U) -> Said<U
     }
 }
 
-fn accepted((index, kind): &(u32, Kind)) -> Accepted {
+fn accepted((index, kind): &(u32, Kind)) -> PartitionResult {
     match kind {
         Kind::Done => done(*index),
         Kind::Degraded => degraded(*index),
@@ -138,7 +138,7 @@ impl Run {
                 assert_eq!(real, said.map(|(number, fresh)| (id(number), fresh)));
             }
             Op::Take { app, lease } => {
-                let apps = app.map_or(Apps::All, |app| Apps::Only(vec![format!("app {app}")]));
+                let apps = app.map_or(JobFilter::All, |app| JobFilter::Only(vec![format!("app {app}")]));
                 let real = store.take("owner", &apps, at(now), at(now + lease)).await.unwrap();
                 let said = self.model.take(app, now, now + lease);
                 assert_eq!(real.as_ref().map(|taken| taken.job.id), said.map(id));
@@ -200,7 +200,7 @@ impl Run {
             Op::Append { job, epoch, count } => {
                 let epoch = self.epoch(job, epoch);
                 let lines = (0..count).map(|line| format!("{line}")).collect();
-                let news = News { lines, ..News::default() };
+                let news = EventBatch { lines, ..EventBatch::default() };
                 let real = said(store.append(id(job), epoch, news).await, |()| ());
                 assert_eq!(real, self.model.append(job, epoch, count));
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use frond_jobs::postgres::{Options, PostgresStore};
 use frond_jobs::store::location::DatabaseUrl;
-use frond_jobs::store::{Apps, Filter, NewJob, News, Page, chain};
+use frond_jobs::store::{EventBatch, Filter, JobFilter, NewJob, Page, chain};
 use frond_jobs::{End, JobStore, StoreError};
 use frond_testkit::{Pooler, Postgres, Proxy};
 use tempfile::TempDir;
@@ -50,7 +50,7 @@ async fn a_connection_that_falls_silent_is_given_up() {
     proxy.fall_silent();
     let page = Page { after: None, limit: 9 };
     let calls = [
-        store.take("owner", &Apps::All, LEASE).await.map(drop),
+        store.take("owner", &JobFilter::All, LEASE).await.map(drop),
         store.get(id(1)).await.map(drop),
         store.list(&Filter::default(), page).await.map(drop),
         store.partials(id(1), None, 1).await.map(drop),
@@ -83,7 +83,7 @@ async fn every_call_of_an_owner_gives_a_silent_connection_up() {
     proxy.fall_silent();
     let [renew, wanted, release, planning, accept, merge, append, finish] = &stores[..] else { panic!() };
     // Reads of what may be large are waited for as long as that may take: see `Options::patience`.
-    let news = News { lines: vec!["{}".to_owned()], ..News::default() };
+    let news = EventBatch { lines: vec!["{}".to_owned()], ..EventBatch::default() };
     let answers = tokio::join!(
         async { said(renew.renew(id(1), 1, LEASE).await) },
         async { said(wanted.wanted(id(1), 1).await) },

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use frond_jobs::JobState;
-use frond_jobs::store::{Accepted, Counts, Outcome, PartitionPage, PartitionState, Place, Planned};
+use frond_jobs::store::{Counts, Locator, Outcome, PartitionPage, PartitionResult, PartitionState, PlanRecord};
 use frond_root::plan::MAX_PARTITIONS;
 
 use crate::kit::{Bench, degraded, done, failed, get, name, plan, planning, result, rows, running};
@@ -41,7 +41,7 @@ async fn a_plan_is_kept_as_it_was_made(bench: Bench) {
 async fn a_plan_may_be_empty(bench: Bench) {
     let store = bench.store();
     let (job, epoch) = planning(&store).await;
-    store.plan(job, epoch, Planned::default()).await.unwrap();
+    store.plan(job, epoch, PlanRecord::default()).await.unwrap();
     let planned = get(&store, job).await;
     assert_eq!((planned.state, planned.counts), (JobState::Running, Counts::default()));
     assert_eq!(store.asked(job).await.unwrap().planned, None);
@@ -71,7 +71,7 @@ async fn a_plan_that_is_too_large_is_refused(bench: Bench) {
     let store = bench.store();
     let (job, epoch) = planning(&store).await;
     let one = plan(1).partitions.remove(0);
-    let planned = Planned { version: String::new(), query: None, partitions: vec![one; MAX_PARTITIONS + 1] };
+    let planned = PlanRecord { version: String::new(), query: None, partitions: vec![one; MAX_PARTITIONS + 1] };
     assert_eq!(name(&store.plan(job, epoch, planned).await), "too large");
     assert_eq!(get(&store, job).await.state, JobState::Planning);
 }
@@ -81,7 +81,7 @@ async fn the_first_result_of_a_partition_counts(bench: Bench) {
     let (job, epoch) = running(&store, 3).await;
     let kept = store.accept(job, epoch, vec![done(1), degraded(1), done(0)]).await.unwrap();
     assert_eq!((kept.fresh, kept.discarded), (vec![0, 1], 1));
-    let late = Accepted { attempt: 2, ..result(1, Outcome::Done(Bytes::from("late"))) };
+    let late = PartitionResult { attempt: 2, ..result(1, Outcome::Done(Bytes::from("late"))) };
     let kept = store.accept(job, epoch, vec![late, failed(0), done(2)]).await.unwrap();
     assert_eq!((kept.fresh, kept.discarded), (vec![2], 2));
     let partials = store.partials(job, None, 1000).await.unwrap();
@@ -216,11 +216,11 @@ async fn weights_beyond_measure_do_no_harm(bench: Bench) {
     let mut planned = plan(3);
     for one in &mut planned.partitions {
         one.weight = u64::MAX;
-        one.place = Place::Elsewhere(String::new());
+        one.place = Locator::Elsewhere(String::new());
     }
     store.plan(job, epoch, planned).await.unwrap();
     for index in 0..3 {
-        store.accept(job, epoch, vec![Accepted { run_ms: u64::MAX, ..done(index) }]).await.unwrap();
+        store.accept(job, epoch, vec![PartitionResult { run_ms: u64::MAX, ..done(index) }]).await.unwrap();
     }
     assert_eq!(get(&store, job).await.counts.done, 3);
 }

@@ -10,16 +10,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
-use super::Course;
-use super::journaling::{Journaling, News};
-use super::merging::{Folded, Folds};
+use super::QueryRun;
+use super::journaling::{JournalReport, Journaling};
+use super::merging::{FoldResult, Folds};
 use super::preview::Previews;
 use crate::answer::Status;
 use crate::attempt::{Emission, Outcome};
 use crate::event::EventKind;
 use crate::failure::{Failure, MAX_EVENT_TEXTS, TextBudget};
 use crate::gather::{Action, Demand, Gather};
-use crate::journal::Kept;
+use crate::journal::KeptPartial;
 use crate::merge::{Partials, Urgency};
 use crate::plan::Plan;
 use crate::request::MergeOrder;
@@ -34,7 +34,7 @@ const UNREAD_SHARE: u64 = 8;
 const NEWS: Duration = Duration::from_millis(100);
 
 /// What the gather leaves to the merge.
-pub(super) struct Gathered {
+pub(super) struct GatherResult {
     pub(super) gather: Gather,
     pub(super) partials: Partials,
     pub(super) folds: Folds,
@@ -45,14 +45,14 @@ pub(super) struct Gathered {
 enum Signal {
     Woken,
     Timer,
-    Folded(Result<Folded, Failure>),
+    Folded(Result<FoldResult, Failure>),
     Previewed(Duration),
-    Journaled(News),
+    Journaled(JournalReport),
     Cancelled,
 }
 
-struct Gathering<'a> {
-    course: &'a Course,
+struct GatherLoop<'a> {
+    course: &'a QueryRun,
     scatter: Arc<Scatter>,
     gather: Gather,
     partials: Partials,
@@ -88,7 +88,7 @@ impl Drop for CloseOnDrop {
     }
 }
 
-pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> Gathered {
+pub(super) async fn gather(course: &QueryRun, plan: Arc<Plan>, demand: Demand) -> GatherResult {
     let request = &course.request;
     let scatter = Scatter::new(
         plan.clone(),
@@ -105,7 +105,7 @@ pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> 
         },
     );
     let _close = CloseOnDrop(scatter.clone());
-    let mut gathering = Gathering {
+    let mut gathering = GatherLoop {
         journal: Journaling::new(course, &plan),
         live: BTreeMap::new(),
         logged: 0,
@@ -128,7 +128,7 @@ pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> 
         journal_failure: None,
     };
     gathering.run().await;
-    Gathered {
+    GatherResult {
         gather: gathering.gather,
         partials: gathering.partials,
         folds: gathering.folds,
@@ -137,7 +137,7 @@ pub(super) async fn gather(course: &Course, plan: Arc<Plan>, demand: Demand) -> 
     }
 }
 
-impl Gathering<'_> {
+impl GatherLoop<'_> {
     async fn run(&mut self) {
         self.course.root.runner.attach(self.scatter.clone());
         self.look();
@@ -239,7 +239,7 @@ impl Gathering<'_> {
                 let ran = at.saturating_duration_since(started);
                 match outcome.result {
                     Ok(partial) => {
-                        let kept = Kept { partition, attempt, ran, partial };
+                        let kept = KeptPartial { partition, attempt, ran, partial };
                         if let Some(kept) = self.journal.take(kept) {
                             self.succeeded(kept);
                         }
@@ -250,7 +250,7 @@ impl Gathering<'_> {
         }
     }
 
-    fn succeeded(&mut self, kept: Kept) {
+    fn succeeded(&mut self, kept: KeptPartial) {
         let outcome = Outcome::succeeded(kept.partial, crate::event::Usage::default());
         self.ended(kept.partition, kept.ran, outcome, None);
     }
@@ -260,16 +260,16 @@ impl Gathering<'_> {
         self.perform();
     }
 
-    fn journaled(&mut self, news: News) {
+    fn journaled(&mut self, news: JournalReport) {
         match news {
-            News::Kept(kept) => kept.into_iter().for_each(|one| self.succeeded(one)),
-            News::Recalled(partials) => {
+            JournalReport::Kept(kept) => kept.into_iter().for_each(|one| self.succeeded(one)),
+            JournalReport::Recalled(partials) => {
                 for (partition, partial) in partials {
                     self.gather.recalled(partition, partial, &mut self.actions);
                 }
                 self.perform();
             }
-            News::Failed(failure) => {
+            JournalReport::Failed(failure) => {
                 self.journal_failure.get_or_insert(failure);
                 self.gather.cancel(Instant::now(), &mut self.actions);
             }
@@ -366,7 +366,7 @@ impl Gathering<'_> {
         !free
     }
 
-    fn folded(&mut self, folded: Result<Folded, Failure>) {
+    fn folded(&mut self, folded: Result<FoldResult, Failure>) {
         if let Err(failure) = self.folds.take(self.course, &mut self.partials, folded) {
             self.merge_failure.get_or_insert(failure);
             self.gather.merge_failed(Instant::now(), &mut self.actions);

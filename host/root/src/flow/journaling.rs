@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Course;
+use super::QueryRun;
 use crate::failure::{Failure, FailureKind};
-use crate::journal::{Journal, Keeping, Kept, Recalling};
+use crate::journal::{Journal, KeepFuture, KeptPartial, RecallFuture};
 use crate::plan::Plan;
 
 /// The most bytes of partials recalled at once.
@@ -17,9 +17,9 @@ const BATCH: u64 = 8 << 20;
 const PAGE_SHARE: u64 = 8;
 
 /// What came of the journal.
-pub(super) enum News {
+pub(super) enum JournalReport {
     /// These are durable now.
-    Kept(Vec<Kept>),
+    Kept(Vec<KeptPartial>),
     /// Partials of an earlier run, by index; empty for a page that had only partials of this run.
     Recalled(Vec<(u32, Bytes)>),
     /// It fails.
@@ -29,10 +29,10 @@ pub(super) enum News {
 /// The way through the journal, if there is one. At most one batch is being kept; what comes meanwhile is the next.
 pub(super) struct Journaling {
     journal: Option<Arc<dyn Journal>>,
-    waiting: Vec<Kept>,
+    waiting: Vec<KeptPartial>,
     held: u64,
-    keeping: Option<(Vec<Kept>, Keeping)>,
-    recalling: Option<Recalling>,
+    keeping: Option<(Vec<KeptPartial>, KeepFuture)>,
+    recalling: Option<RecallFuture>,
     recall: Recall,
 }
 
@@ -68,7 +68,7 @@ impl Recall {
 }
 
 impl Journaling {
-    pub(super) fn new(course: &Course, plan: &Arc<Plan>) -> Self {
+    pub(super) fn new(course: &QueryRun, plan: &Arc<Plan>) -> Self {
         let journal = course.root.journal.clone();
         let left = journal.as_ref().map_or(0, |_| plan.kept());
         let page = (course.request.partials_memory / PAGE_SHARE).clamp(1, BATCH);
@@ -77,7 +77,7 @@ impl Journaling {
     }
 
     /// Takes a partial on its way; gives it back when there is no journal to go through.
-    pub(super) fn take(&mut self, kept: Kept) -> Option<Kept> {
+    pub(super) fn take(&mut self, kept: KeptPartial) -> Option<KeptPartial> {
         if self.journal.is_none() {
             return Some(kept);
         }
@@ -104,7 +104,7 @@ impl Journaling {
     }
 
     /// The next news; never, when nothing is under way.
-    pub(super) async fn next(&mut self) -> News {
+    pub(super) async fn next(&mut self) -> JournalReport {
         let Self { keeping, recalling, .. } = self;
         let kept = async {
             match keeping {
@@ -124,20 +124,20 @@ impl Journaling {
         }
     }
 
-    fn kept(&mut self, kept: Result<(), Failure>) -> News {
+    fn kept(&mut self, kept: Result<(), Failure>) -> JournalReport {
         let batch = self.keeping.take().map(|(batch, _)| batch).unwrap_or_default();
         self.held = self.held.saturating_sub(batch.iter().map(|one| one.partial.len() as u64).sum());
-        kept.map_or_else(News::Failed, |()| News::Kept(batch))
+        kept.map_or_else(JournalReport::Failed, |()| JournalReport::Kept(batch))
     }
 
-    fn recalled(&mut self, recalled: Result<Vec<(u32, Bytes)>, Failure>) -> News {
+    fn recalled(&mut self, recalled: Result<Vec<(u32, Bytes)>, Failure>) -> JournalReport {
         self.recalling = None;
         recalled.and_then(|page| self.recall.take(page)).map_or_else(
             |failure| {
                 self.recall.left = 0;
-                News::Failed(failure)
+                JournalReport::Failed(failure)
             },
-            News::Recalled,
+            JournalReport::Recalled,
         )
     }
 }

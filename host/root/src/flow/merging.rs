@@ -9,30 +9,30 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
-use super::{Course, query_of};
+use super::{QueryRun, query_of};
 use crate::answer::Reason;
 use crate::event::{EventKind, Usage};
 use crate::failure::{Failure, FailureKind};
 use crate::gather::Gather;
-use crate::merge::{Partials, Place, Urgency};
-use crate::runner::{Covered, Merged, Merging};
+use crate::merge::{Partials, TreePosition, Urgency};
+use crate::runner::{Covered, MergeFuture, MergeResult};
 
 /// The most folds of one query that run at once.
 const MAX_FOLDS: usize = 4;
 
 /// One fold that has ended.
-pub(super) struct Folded {
+pub(super) struct FoldResult {
     fold: u32,
-    place: Place,
+    place: TreePosition,
     freed: u64,
-    result: Merged,
+    result: MergeResult,
 }
 
 /// The folds under way. Dropping them stops their guests.
 pub(super) struct Folds {
-    running: JoinSet<Folded>,
+    running: JoinSet<FoldResult>,
     /// Those that were over as soon as they were begun.
-    ended: VecDeque<Folded>,
+    ended: VecDeque<FoldResult>,
     most: usize,
     begun: u32,
 }
@@ -43,7 +43,7 @@ impl Folds {
     }
 
     /// Starts all folds that are worth their call and find room.
-    pub(super) fn start(&mut self, course: &Course, partials: &mut Partials, urgency: Urgency) {
+    pub(super) fn start(&mut self, course: &QueryRun, partials: &mut Partials, urgency: Urgency) {
         while self.running.len() + self.ended.len() < self.most
             && let Some(next) = partials.next_fold(urgency)
         {
@@ -57,7 +57,7 @@ impl Folds {
             let until = course.budget.merge_deadline;
             let call = course.root.merger.merge(query_of(course), next.inputs, until);
             let mut bounded = Box::pin(within(course, call));
-            let folded = move |result| Folded { fold, place, freed, result };
+            let folded = move |result| FoldResult { fold, place, freed, result };
             match at_once(bounded.as_mut()) {
                 Some(result) => self.ended.push_back(folded(result)),
                 None => drop(self.running.spawn(async move { folded(bounded.await) })),
@@ -66,7 +66,7 @@ impl Folds {
     }
 
     /// The next fold to end; `None` when none runs, a failure when its task was lost.
-    pub(super) async fn next(&mut self) -> Option<Result<Folded, Failure>> {
+    pub(super) async fn next(&mut self) -> Option<Result<FoldResult, Failure>> {
         if let Some(folded) = self.ended.pop_front() {
             return Some(Ok(folded));
         }
@@ -77,9 +77,9 @@ impl Folds {
     /// Puts a fold's result into the tree, or says why there is none.
     pub(super) fn take(
         &mut self,
-        course: &Course,
+        course: &QueryRun,
         partials: &mut Partials,
-        folded: Result<Folded, Failure>,
+        folded: Result<FoldResult, Failure>,
     ) -> Result<(), Failure> {
         let folded = folded?;
         let (result, failure) = match folded.result {
@@ -98,7 +98,7 @@ impl Folds {
 
 /// Folds what is left into one, and makes the answer of it.
 pub(super) async fn finish(
-    course: &Course,
+    course: &QueryRun,
     gather: &Gather,
     complete: bool,
     mut partials: Partials,
@@ -128,7 +128,7 @@ pub(super) fn reason(failure: Failure) -> Reason {
 
 /// What a call came to that was over as soon as it was begun: a task of its own would wake a thread, which takes longer and
 /// displaces a leaf.
-fn at_once(call: Pin<&mut impl Future<Output = Merged>>) -> Option<Merged> {
+fn at_once(call: Pin<&mut impl Future<Output = MergeResult>>) -> Option<MergeResult> {
     let mut context = Context::from_waker(Waker::noop());
     match catch_unwind(AssertUnwindSafe(|| call.poll(&mut context))) {
         Ok(Poll::Ready(merged)) => Some(merged),
@@ -138,7 +138,7 @@ fn at_once(call: Pin<&mut impl Future<Output = Merged>>) -> Option<Merged> {
 }
 
 /// The merger ends its calls in time by itself; should it not, the answer leaves all the same.
-fn within(course: &Course, call: Merging) -> impl Future<Output = Result<(Bytes, Usage), Box<Failure>>> + use<> {
+fn within(course: &QueryRun, call: MergeFuture) -> impl Future<Output = Result<(Bytes, Usage), Box<Failure>>> + use<> {
     let (until, limit) = (course.budget.merge_deadline, course.budget.limit);
     async move {
         let called = timeout_at(until, call).await.unwrap_or_else(|_| {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Course, query_of};
+use super::{QueryRun, query_of};
 use crate::event::Preview;
 use crate::merge::{FOLD_BYTES, Partials};
 use crate::runner::{Covered, Merger};
@@ -24,7 +24,7 @@ pub(super) struct Previews {
 }
 
 impl Previews {
-    pub(super) fn new(course: &Course) -> Self {
+    pub(super) fn new(course: &QueryRun) -> Self {
         let to = course.root.events.preview().cloned();
         let due = course.start + to.as_ref().map_or(Duration::ZERO, |to| to.every());
         Self { to, due, shown: 0, running: JoinSet::new() }
@@ -41,7 +41,7 @@ impl Previews {
     }
 
     /// Makes one of `partials`, none of which is being folded.
-    pub(super) fn start(&mut self, course: &Course, partials: &Partials, covered: Covered) {
+    pub(super) fn start(&mut self, course: &QueryRun, partials: &Partials, covered: Covered) {
         let Some(to) = self.to.clone() else { return };
         self.shown = covered.covered;
         let partials = partials.peek();

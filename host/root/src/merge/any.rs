@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{Batch, FOLD_BYTES, Fold, MAX_FAN_IN, Place, Urgency};
+use super::{Batch, FOLD_BYTES, Fold, MAX_FAN_IN, TreePosition, Urgency};
 
 /// `levels[k]` holds results of at least 8ᵏ leaves each, but for those folded early, oldest first.
 #[derive(Debug, Default)]
@@ -81,6 +81,6 @@ impl Levels {
 }
 
 fn fold(inputs: Vec<Bytes>, level: usize) -> Fold {
-    let place = Place { lo: 0, level: u8::try_from(level).unwrap_or(u8::MAX) };
+    let place = TreePosition { lo: 0, level: u8::try_from(level).unwrap_or(u8::MAX) };
     Fold { inputs, place }
 }

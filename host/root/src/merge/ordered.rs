@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::{Batch, FAN_IN, Fold, Place, Urgency};
+use super::{Batch, FAN_IN, Fold, TreePosition, Urgency};
 
 /// What stands for the partitions from a run's key up to its `end`.
 #[derive(Debug)]
@@ -187,10 +187,10 @@ impl Runs {
             }
         }
         self.insert(from, end, leaves, State::Folding);
-        Some(Fold { inputs, place: Place { lo: from, level: 0 } })
+        Some(Fold { inputs, place: TreePosition { lo: from, level: 0 } })
     }
 
-    pub(super) fn folded(&mut self, place: Place, result: Bytes) {
+    pub(super) fn folded(&mut self, place: TreePosition, result: Bytes) {
         if let Some(run) = self.runs.get_mut(&place.lo) {
             run.state = State::Ready(result);
             // It may reach over the border of two blocks.

@@ -35,7 +35,7 @@ pub struct Running {
 
 /// Refusal of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct Refusal {
     /// Time after which it is worth asking again.
     pub after: Duration,
     /// Why.
@@ -79,10 +79,10 @@ impl Reason {
 /// queries must keep theirs. What another tenant was promised counts for nothing: it would be a way to keep others out.
 ///
 /// # Errors
-/// See [`Refused`].
-pub fn admit(load: &Load, cost: Duration, budget: Duration) -> Result<Running, Refused> {
+/// See [`Refusal`].
+pub fn admit(load: &Load, cost: Duration, budget: Duration) -> Result<Running, Refusal> {
     let all = load.ends(load.own.iter().map(|one| one.cost).sum::<Duration>() + cost);
-    let refused = |after: Duration, reason| Err(Refused { after: after.max(AGAIN), reason });
+    let refused = |after: Duration, reason| Err(Refusal { after: after.max(AGAIN), reason });
     if load.running >= load.most {
         return refused(all, Reason::Places);
     }
@@ -223,14 +223,14 @@ mod tests {
         // Itself, its tenant's other query, and as much as both for each of three others, on two slots: 4 s.
         assert!(admit(&busy, SECOND, 8 * SECOND).is_ok());
         let refused = admit(&busy, SECOND, 7 * SECOND);
-        assert_eq!(refused, Err(Refused { after: SECOND / 2, reason: Reason::Deadline }));
+        assert_eq!(refused, Err(Refusal { after: SECOND / 2, reason: Reason::Deadline }));
     }
 
     #[test]
     fn a_query_that_would_make_an_earlier_one_late_is_refused() {
         let busy = load(&[running(SECOND, 2 * SECOND)], 1, 10);
         let refused = admit(&busy, SECOND, 100 * SECOND);
-        assert_eq!(refused, Err(Refused { after: SECOND, reason: Reason::Earlier }));
+        assert_eq!(refused, Err(Refusal { after: SECOND, reason: Reason::Earlier }));
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
     fn a_tenant_that_is_thought_too_dear_is_heard_now_and_then() {
         let load = |unheard| Load { unheard, ..load(&[running(SECOND, SECOND)], 1, 2) };
         let refused = admit(&load(SECOND / 2), 100 * SECOND, SECOND);
-        assert_eq!(refused, Err(Refused { after: 101 * SECOND - SECOND.mul_f64(SHARE), reason: Reason::Deadline }));
+        assert_eq!(refused, Err(Refusal { after: 101 * SECOND - SECOND.mul_f64(SHARE), reason: Reason::Deadline }));
         assert!(admit(&load(SECOND), 100 * SECOND, SECOND).is_ok());
     }
 
@@ -289,6 +289,6 @@ mod tests {
     fn a_full_host_says_when_to_come_again() {
         let full = Load { unheard: 2 * SECOND, ..load(&[running(SECOND, SECOND)], 1, 1) };
         let refused = admit(&full, SECOND, 10 * SECOND);
-        assert_eq!(refused, Err(Refused { after: 2 * SECOND, reason: Reason::Places }));
+        assert_eq!(refused, Err(Refusal { after: 2 * SECOND, reason: Reason::Places }));
     }
 }

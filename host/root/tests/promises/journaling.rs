@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::journal::{Journal, Keeping, Kept, Recalling};
-use frond_root::{Answer, Cancel, Error, Failure, FailureKind, MergeOrder, Reason, Request, Root, flow};
+use frond_root::journal::{Journal, KeepFuture, KeptPartial, RecallFuture};
+use frond_root::{Answer, Cancel, Error, Failure, FailureKind, MergeOrder, Reason, Request, Services, flow};
 use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, request};
 use proptest::prelude::*;
 use tokio::time::sleep;
@@ -49,7 +49,7 @@ impl Notes {
 }
 
 impl Journal for Notes {
-    fn keep(&self, partials: Vec<Kept>) -> Keeping {
+    fn keep(&self, partials: Vec<KeptPartial>) -> KeepFuture {
         let notes = self.clone();
         Box::pin(async move {
             sleep(notes.takes).await;
@@ -67,7 +67,7 @@ impl Journal for Notes {
     }
 
     /// As a store does it: from all that is there, what this run has kept among it.
-    fn recall(&self, after: Option<u32>, bytes: u64) -> Recalling {
+    fn recall(&self, after: Option<u32>, bytes: u64) -> RecallFuture {
         let kept = self.kept.lock().unwrap();
         let from = after.map_or(0, |after| after + 1);
         let mut total = 0;
@@ -96,7 +96,7 @@ async fn run(
     notes: &Notes,
     kept: &BTreeSet<u32>,
 ) -> Result<Answer, Error> {
-    let root = Root { journal: Some(Arc::new(notes.clone())), ..stage.root() };
+    let root = Services { journal: Some(Arc::new(notes.clone())), ..stage.root() };
     let plan = plan(count).keeping(kept.clone());
     flow::run(request, async { Ok(plan) }, root, Cancel::default()).await
 }

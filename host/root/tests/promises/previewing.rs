@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::event::GatherEnd;
-use frond_root::flow::{self, Cancel, Root};
-use frond_root::runner::{Covered, Merging};
+use frond_root::flow::{self, Cancel, Services};
+use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
     Answer, Event, EventKind, Events, Failure, FailureKind, Floor, Listener, MergeOrder, Merger, Plan, Preview,
     Request, Usage,
@@ -92,7 +92,7 @@ impl Beside {
         let watcher = Watcher::new(every);
         let listeners = vec![Arc::new(stage.record.clone()) as Arc<dyn Listener>, self.clone()];
         let events = Events::new(listeners).previewing(watcher.clone());
-        let root = Root { events, merger: self.clone(), ..stage.root() };
+        let root = Services { events, merger: self.clone(), ..stage.root() };
         let answer = flow::run(request, async { Ok(plan) }, root, Cancel::default()).await.unwrap();
         (answer, watcher.shown())
     }
@@ -116,11 +116,11 @@ impl Listener for Beside {
 }
 
 impl Merger for Beside {
-    fn merge(&self, query: Bytes, partials: Vec<Bytes>, until: Instant) -> Merging {
+    fn merge(&self, query: Bytes, partials: Vec<Bytes>, until: Instant) -> MergeFuture {
         self.merges.merge(query, partials, until)
     }
 
-    fn finish(&self, query: Bytes, merged: Option<Bytes>, covered: Covered, until: Instant) -> Merging {
+    fn finish(&self, query: Bytes, merged: Option<Bytes>, covered: Covered, until: Instant) -> MergeFuture {
         if self.answering.load(Relaxed) {
             return self.merges.finish(query, merged, covered, until);
         }
@@ -145,7 +145,7 @@ const EVERY: Duration = ms(250);
 async fn watched(stage: &Stage, request: Request, plan: Plan) -> (Answer, Vec<Shown>) {
     let watcher = Watcher::new(EVERY);
     let events = Events::new(vec![Arc::new(stage.record.clone()) as Arc<dyn Listener>]).previewing(watcher.clone());
-    let root = Root { events, ..stage.root() };
+    let root = Services { events, ..stage.root() };
     let answer = flow::run(request, async { Ok(plan) }, root, Cancel::default()).await.unwrap();
     (answer, watcher.shown())
 }
@@ -299,7 +299,7 @@ async fn partials_too_large_for_one_merge_are_not_shown() {
     let stage = Stage::with(script, merges);
     let watcher = Watcher::new(EVERY);
     let events = Events::new(Vec::new()).previewing(Arc::new(Lengths(watcher.clone())));
-    let root = Root { events, ..stage.root() };
+    let root = Services { events, ..stage.root() };
     let answer = flow::run(roomy, async { Ok(plan(40)) }, root, Cancel::default()).await.unwrap();
     assert_eq!(answer.body().map(Bytes::len), Some(40 * (300 << 10)));
     let most = watcher.shown().iter().map(|one| one.words[0]).max().unwrap();
@@ -353,7 +353,7 @@ async fn in_order_a_preview_is_in_order() {
 async fn after_long_planning_the_first_waits_for_something_to_show() {
     let stage = Stage::new(steady(50));
     let watcher = Watcher::new(EVERY);
-    let root = Root { events: Events::default().previewing(watcher.clone()), ..stage.root() };
+    let root = Services { events: Events::default().previewing(watcher.clone()), ..stage.root() };
     let planning = async {
         tokio::time::sleep(ms(2000)).await;
         Ok(plan(10))

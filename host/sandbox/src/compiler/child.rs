@@ -7,10 +7,10 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use wasmtime::Engine;
 
+use crate::classify::clip;
 use crate::compiler::weigh::weigh;
 use crate::engine::Tuning;
 use crate::inspect::{MAX_SIZE, Misfit, proposals};
-use crate::stop::clip;
 
 /// The most bytes of compiled code, which whoever loads it holds in memory. The largest known, a guest of componentize-py,
 /// has some 60 MB.

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 
 use super::child::{BROKEN, CODE, ENGINE, MAX_CODE, PROPOSALS, TOO_COSTLY, TOO_DEMANDING};
 use super::{CompileLimits, Refusal};
+use crate::classify::clip;
 use crate::component::LoadError;
 use crate::engine::Tuning;
 use crate::inspect::Misfit;
-use crate::stop::clip;
 
 /// The most bytes of the child's stderr that are read.
 const MAX_STDERR: u64 = 16 << 10;
@@ -47,16 +47,16 @@ pub(super) fn compile(
         scope.spawn(job).join().unwrap_or_else(|_| Err(io::Error::other("the compiler's thread panicked")))
     });
     match ended {
-        Ok(Ended::Exited { status, answer, stderr }) => told(limits, status, answer, &stderr),
-        Ok(Ended::OutOfTime) => {
+        Ok(ChildExit::Exited { status, answer, stderr }) => told(limits, status, answer, &stderr),
+        Ok(ChildExit::OutOfTime) => {
             Ok(Err(costly(format!("compiling it took longer than {:?}", limits.time), "FROND_COMPILE_TIME", false)))
         }
-        Ok(Ended::Stopped) => Err(LoadError::Stopped),
+        Ok(ChildExit::Stopped) => Err(LoadError::Stopped),
         Err(error) => Err(LoadError::Engine(format!("the compiler could not be started: {error}"))),
     }
 }
 
-enum Ended {
+enum ChildExit {
     Exited { status: ExitStatus, answer: Vec<u8>, stderr: Vec<u8> },
     OutOfTime,
     Stopped,
@@ -105,19 +105,19 @@ async fn watched(
     time: Duration,
     mut stopped: watch::Receiver<bool>,
     bytes: &[u8],
-) -> io::Result<Ended> {
+) -> io::Result<ChildExit> {
     let mut child = command.spawn()?;
     let ended = tokio::select! {
         exited = exchange(&mut child, bytes) => return exited,
-        () = tokio::time::sleep(time) => Ended::OutOfTime,
-        _ = stopped.wait_for(|stopped| *stopped) => Ended::Stopped,
+        () = tokio::time::sleep(time) => ChildExit::OutOfTime,
+        _ = stopped.wait_for(|stopped| *stopped) => ChildExit::Stopped,
     };
     child.kill().await?;
     Ok(ended)
 }
 
 /// Writes the component and reads the answer, side by side.
-async fn exchange(child: &mut Child, bytes: &[u8]) -> io::Result<Ended> {
+async fn exchange(child: &mut Child, bytes: &[u8]) -> io::Result<ChildExit> {
     let missing = || io::Error::other("it has no pipes");
     let mut stdin = child.stdin.take().ok_or_else(missing)?;
     let stdout = child.stdout.take().ok_or_else(missing)?;
@@ -127,7 +127,7 @@ async fn exchange(child: &mut Child, bytes: &[u8]) -> io::Result<Ended> {
         let _ = stdin.write_all(bytes).await;
     };
     let ((), answer, stderr) = tokio::join!(feed, all(stdout, MAX_CODE + 1), all(stderr, MAX_STDERR));
-    Ok(Ended::Exited { status: child.wait().await?, answer: answer?, stderr: stderr? })
+    Ok(ChildExit::Exited { status: child.wait().await?, answer: answer?, stderr: stderr? })
 }
 
 async fn all(from: impl AsyncRead + Unpin, most: u64) -> io::Result<Vec<u8>> {

@@ -5,8 +5,8 @@
 
 use wasmparser::{FunctionBody, Operator, Parser, Payload, Validator};
 
+use crate::classify::clip;
 use crate::inspect::{Misfit, demand};
-use crate::stop::clip;
 
 /// The most bytes of one function's body. The largest known is the interpreter loop of CPython: 0.4 MB.
 pub(crate) const MAX_BODY: u64 = 2 << 20;

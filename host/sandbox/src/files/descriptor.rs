@@ -16,10 +16,10 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
 use super::listing::Listing;
 use super::stream::FileStream;
-use super::system::{self, How};
-use super::{Node, Refused};
+use super::system::{self, OpenMode};
+use super::{FileError, Node};
+use crate::denied::quoted;
 use crate::host::Host;
-use crate::refusal::quoted;
 
 /// Links the interfaces; `version` is that of WASI's own, in whose place they come.
 pub(crate) fn link(linker: &mut Linker<Host>, version: &str) -> wasmtime::Result<()> {
@@ -82,7 +82,7 @@ impl Host {
     }
 
     /// Notes that the guest did not get `what`, if that is a refusal; and the guest's own error.
-    fn told(&mut self, what: &str, refused: &Refused) -> FsError {
+    fn told(&mut self, what: &str, refused: &FileError) -> FsError {
         if let Some((why, remedy)) = refused.note() {
             self.refuse(&format!("asked for {what}, {why}"), remedy);
         }
@@ -158,8 +158,10 @@ impl HostDescriptor for Host {
         if flags.contains(DescriptorFlags::WRITE) || open.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE) {
             return read_only();
         }
-        let how =
-            How { follow: path_flags.contains(PathFlags::SYMLINK_FOLLOW), folder: open.contains(OpenFlags::DIRECTORY) };
+        let how = OpenMode {
+            follow: path_flags.contains(PathFlags::SYMLINK_FOLLOW),
+            folder: open.contains(OpenFlags::DIRECTORY),
+        };
         let (files, name) = (self.files(), quoted(&path));
         match files.open(node, path, how).await {
             Ok(node) => Ok(Resource::new_own(self.table.push(Arc::new(node))?.rep())),

@@ -10,8 +10,8 @@ use cap_primitives::fs::{OpenOptions, OpenOptionsExt};
 use rustix::fs::{AtFlags, Dir, FileType, OFlags, statat};
 use wasmtime_wasi::p2::bindings::filesystem::types::{DirectoryEntry, ErrorCode};
 
-use super::threads::Lane;
-use super::{Closing, Files, Node, Refused, system};
+use super::threads::Bulkhead;
+use super::{Closing, FileError, Files, Node, system};
 
 /// The most entries that are read at once.
 const BATCH: usize = 256;
@@ -19,13 +19,13 @@ const BATCH: usize = 256;
 /// A folder that is being listed.
 pub(super) struct Listing {
     folder: Option<Closing<Dir>>,
-    lane: Arc<Lane>,
-    entries: VecDeque<Result<DirectoryEntry, Refused>>,
+    lane: Arc<Bulkhead>,
+    entries: VecDeque<Result<DirectoryEntry, FileError>>,
 }
 
 impl Listing {
     /// Opens a folder to list it.
-    pub(super) async fn open(files: &Files, folder: Arc<Node>) -> Result<Self, Refused> {
+    pub(super) async fn open(files: &Files, folder: Arc<Node>) -> Result<Self, FileError> {
         let (places, lane) = (files.places()?, folder.file.lane.clone());
         let dir = files.call(&lane, move || Ok(open(folder.file()?)?)).await?;
         let folder = Closing { inner: Some((dir, places)), lane: lane.clone() };
@@ -33,7 +33,7 @@ impl Listing {
     }
 
     /// The next entry, in the file system's own order.
-    pub(super) async fn next(&mut self, files: &Files) -> Result<Option<DirectoryEntry>, Refused> {
+    pub(super) async fn next(&mut self, files: &Files) -> Result<Option<DirectoryEntry>, FileError> {
         if self.entries.is_empty()
             && let Some(folder) = self.folder.take()
         {
@@ -50,7 +50,7 @@ fn open(folder: &File) -> io::Result<Dir> {
     Ok(Dir::new(cap_primitives::fs::open(folder, Path::new("."), &options)?)?)
 }
 
-type Batch = (Option<Closing<Dir>>, VecDeque<Result<DirectoryEntry, Refused>>);
+type Batch = (Option<Closing<Dir>>, VecDeque<Result<DirectoryEntry, FileError>>);
 
 /// The next entries, and the folder if there may be more.
 fn batch(mut folder: Closing<Dir>) -> Batch {
@@ -62,7 +62,7 @@ fn batch(mut folder: Closing<Dir>) -> Batch {
             Some(Ok(entry)) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
             Some(Ok(entry)) => entries.push_back(shown(dir, &entry)),
             Some(Err(error)) => {
-                entries.push_back(Err(Refused::Io(error.into())));
+                entries.push_back(Err(FileError::Io(error.into())));
                 return (None, entries);
             }
         }
@@ -70,13 +70,13 @@ fn batch(mut folder: Closing<Dir>) -> Batch {
     (Some(folder), entries)
 }
 
-fn shown(dir: &Dir, entry: &rustix::fs::DirEntry) -> Result<DirectoryEntry, Refused> {
+fn shown(dir: &Dir, entry: &rustix::fs::DirEntry) -> Result<DirectoryEntry, FileError> {
     let kind = match entry.file_type() {
         // Some file systems do not say.
         FileType::Unknown => statat(dir.fd().map_err(io::Error::from)?, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)
             .map_or(FileType::Unknown, |found| FileType::from_raw_mode(found.st_mode)),
         kind => kind,
     };
-    let name = entry.file_name().to_str().map_err(|_| Refused::Code(ErrorCode::IllegalByteSequence))?;
+    let name = entry.file_name().to_str().map_err(|_| FileError::Code(ErrorCode::IllegalByteSequence))?;
     Ok(DirectoryEntry { type_: system::type_of(kind), name: name.to_owned() })
 }

@@ -11,10 +11,10 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
 
 use super::threads::now;
-use super::{CHUNK, Files, Node, Refused, system};
+use super::{CHUNK, FileError, Files, Node, system};
 
 /// A read that is under way.
-type Reading = Pin<Box<dyn Future<Output = Result<Bytes, Refused>> + Send>>;
+type Reading = Pin<Box<dyn Future<Output = Result<Bytes, FileError>> + Send>>;
 
 /// A stream of the bytes of an open file from some offset.
 pub(super) struct FileStream {
@@ -34,8 +34,8 @@ enum State {
 }
 
 impl FileStream {
-    pub(super) fn new(files: &Files, node: &Arc<Node>, offset: u64) -> Result<Self, Refused> {
-        let place = files.open.clone().try_acquire_owned().map_err(|_| Refused::TooMany)?;
+    pub(super) fn new(files: &Files, node: &Arc<Node>, offset: u64) -> Result<Self, FileError> {
+        let place = files.open.clone().try_acquire_owned().map_err(|_| FileError::TooMany)?;
         Ok(Self { files: files.clone(), node: node.clone(), offset, state: State::Idle, _place: place })
     }
 
@@ -50,12 +50,12 @@ impl FileStream {
         }
     }
 
-    fn end(&mut self, read: Result<Bytes, Refused>) {
+    fn end(&mut self, read: Result<Bytes, FileError>) {
         self.state = match read {
             Ok(bytes) if bytes.is_empty() => State::Closed,
             Ok(bytes) => State::Read(bytes),
-            Err(Refused::Io(error)) => State::Failed(error),
-            Err(Refused::Unserved(why)) => State::Failed(io::Error::other(why)),
+            Err(FileError::Io(error)) => State::Failed(error),
+            Err(FileError::Call(why)) => State::Failed(io::Error::other(why)),
             Err(other) => State::Failed(io::Error::other(format!("{:?}", other.code()))),
         };
     }

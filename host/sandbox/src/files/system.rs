@@ -11,11 +11,11 @@ use rustix::fs::{FileType, OFlags};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorStat, DescriptorType, ErrorCode};
 
-use super::{CHUNK, Refused};
+use super::{CHUNK, FileError};
 
 /// How a path is opened.
 #[derive(Clone, Copy)]
-pub(super) struct How {
+pub(super) struct OpenMode {
     /// Whether a link at its end is followed.
     pub(super) follow: bool,
     /// Whether it must be a folder.
@@ -30,10 +30,10 @@ pub(super) fn open_folder(path: &Path) -> io::Result<File> {
 
 /// Opens a regular file or a folder, and tells whether it is a folder. Anything else is not opened; if it has taken the
 /// file's place since it was looked at, it is closed at once.
-pub(super) fn open_beneath(folder: &File, path: &Path, how: How) -> Result<(File, bool), Refused> {
+pub(super) fn open_beneath(folder: &File, path: &Path, how: OpenMode) -> Result<(File, bool), FileError> {
     let found = metadata_at(folder, path, how.follow)?;
     if found.is_symlink() {
-        return Err(Refused::Code(ErrorCode::Loop));
+        return Err(FileError::Code(ErrorCode::Loop));
     }
     plain(found.mode())?;
     let mut options = OpenOptions::new();
@@ -42,7 +42,7 @@ pub(super) fn open_beneath(folder: &File, path: &Path, how: How) -> Result<(File
     let found = file.metadata()?;
     plain(found.mode())?;
     match how.folder && !found.is_dir() {
-        true => Err(Refused::Code(ErrorCode::NotDirectory)),
+        true => Err(FileError::Code(ErrorCode::NotDirectory)),
         false => Ok((file, found.is_dir())),
     }
 }
@@ -96,8 +96,8 @@ pub(super) fn type_of(kind: FileType) -> DescriptorType {
 }
 
 /// Refuses what is neither a regular file nor a folder.
-fn plain(mode: u32) -> Result<(), Refused> {
-    Err(Refused::Special(match file_type(mode) {
+fn plain(mode: u32) -> Result<(), FileError> {
+    Err(FileError::Special(match file_type(mode) {
         FileType::RegularFile | FileType::Directory => return Ok(()),
         FileType::Fifo => "a named pipe",
         FileType::Socket => "a socket",
@@ -122,7 +122,7 @@ mod tests {
 
     use super::*;
 
-    const FOLLOW: How = How { follow: true, folder: false };
+    const FOLLOW: OpenMode = OpenMode { follow: true, folder: false };
 
     /// A folder in which `changing` is now a file and now a named pipe, in which nobody writes.
     fn changing(look: impl FnOnce(&File)) {
@@ -154,8 +154,8 @@ mod tests {
                     Ok((file, is_folder)) => {
                         assert_eq!((read(&file, 0, 9).unwrap(), is_folder), ("York".into(), false))
                     }
-                    Err(Refused::Special(what)) => assert_eq!(what, "a named pipe"),
-                    Err(other) => assert!(matches!(other, Refused::Io(_)), "{other:?}"),
+                    Err(FileError::Special(what)) => assert_eq!(what, "a named pipe"),
+                    Err(other) => assert!(matches!(other, FileError::Io(_)), "{other:?}"),
                 }
             }
         });

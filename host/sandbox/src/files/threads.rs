@@ -2,7 +2,7 @@
 //! name. Such a call cannot be interrupted, so it must hold neither a leaf thread nor a thread of the runtime, whose pool is
 //! bounded and is waited for when the process ends. These threads are detached: the process ends without them.
 //!
-//! Bulkheads: the calls for one resource, such as a folder, share a [`Lane`], which bounds how many of them run at once. A
+//! Bulkheads: the calls for one resource, such as a folder, share a [`Bulkhead`], which bounds how many of them run at once. A
 //! call whose caller gave up is *stuck* until it returns; a lane with too many of those refuses further calls at once
 //! (circuit breaker), so that a dead mount costs some threads and some deadlines, and not all of them.
 
@@ -40,7 +40,7 @@ struct Shared {
     wake: Condvar,
     running: AtomicUsize,
     stuck: AtomicUsize,
-    lanes: Mutex<HashMap<Resource, Weak<Lane>>>,
+    lanes: Mutex<HashMap<Resource, Weak<Bulkhead>>>,
 }
 
 #[derive(Default)]
@@ -100,13 +100,13 @@ impl Threads {
     }
 
     /// The lane of a resource, shared by all who use it.
-    pub(crate) fn lane(&self, resource: &Resource) -> Arc<Lane> {
+    pub(crate) fn lane(&self, resource: &Resource) -> Arc<Bulkhead> {
         let mut lanes = lock(&self.0.lanes);
         if let Some(lane) = lanes.get(resource).and_then(Weak::upgrade) {
             return lane;
         }
         lanes.retain(|_, lane| lane.strong_count() > 0);
-        let lane = Arc::new(Lane {
+        let lane = Arc::new(Bulkhead {
             threads: self.clone(),
             places: Arc::new(Semaphore::new(MAX_AT_ONCE)),
             stuck: AtomicUsize::new(0),
@@ -168,7 +168,7 @@ impl Shared {
 
 /// Why a call was not made, or not to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub(crate) enum Unserved {
+pub(crate) enum CallError {
     /// Too many earlier calls are stuck.
     #[error("{MAX_STUCK} earlier calls to it have not returned: see whether its file system answers")]
     Stuck,
@@ -178,14 +178,14 @@ pub(crate) enum Unserved {
 }
 
 /// Calls for one resource: bounded, and refused while too many are stuck.
-pub(crate) struct Lane {
+pub(crate) struct Bulkhead {
     threads: Threads,
     places: Arc<Semaphore>,
     stuck: AtomicUsize,
     most_stuck: usize,
 }
 
-impl Lane {
+impl Bulkhead {
     /// Makes a call on a thread of the pool. Dropping the future gives it up: a call that has not begun is not made.
     ///
     /// # Errors
@@ -193,10 +193,10 @@ impl Lane {
     pub(crate) async fn call<T: Send + 'static>(
         self: &Arc<Self>,
         call: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Unserved> {
+    ) -> Result<T, CallError> {
         self.open()?;
         // It is never closed.
-        let place = self.places.clone().acquire_owned().await.map_err(|_| Unserved::Lost)?;
+        let place = self.places.clone().acquire_owned().await.map_err(|_| CallError::Lost)?;
         self.open()?;
         let (send, receive) = oneshot::channel();
         let waiting = Waiting { lane: self.clone(), state: Arc::default() };
@@ -208,13 +208,13 @@ impl Lane {
                 let _ = send.send(result);
             }
         }));
-        let result = receive.await.map_err(|_| Unserved::Lost);
+        let result = receive.await.map_err(|_| CallError::Lost);
         drop(waiting);
         result
     }
 
-    fn open(&self) -> Result<(), Unserved> {
-        if self.stuck.load(Ordering::Relaxed) < self.most_stuck { Ok(()) } else { Err(Unserved::Stuck) }
+    fn open(&self) -> Result<(), CallError> {
+        if self.stuck.load(Ordering::Relaxed) < self.most_stuck { Ok(()) } else { Err(CallError::Stuck) }
     }
 
     /// On a thread of the pool. `None` if nobody wants the result any more, and the call was not made.
@@ -254,7 +254,7 @@ const GONE: u8 = 3;
 
 /// A caller that waits: gives the call up when it is dropped.
 struct Waiting {
-    lane: Arc<Lane>,
+    lane: Arc<Bulkhead>,
     state: Arc<AtomicU8>,
 }
 

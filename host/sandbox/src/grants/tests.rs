@@ -79,19 +79,19 @@ fn the_first_grant_that_fits_decides_and_else_the_nearest_is_named() {
         grant(HostPattern::Name("b".to_owned()), Ports::One(1), &["GET"]),
     ];
     let grants = Arc::new(Grants { http: http.clone(), ..Grants::default() });
-    let granted = Granted::from(&grants);
+    let granted = CallGrants::from(&grants);
     let ask = |host: &str, port, method| granted.http(&Target::read(host), port, method);
     assert_eq!(ask("a", 443, "GET"), Ok(&http[1]));
     assert_eq!(ask("a", 443, "POST"), Ok(&http[2]));
-    assert_eq!(ask("a", 443, "PUT"), Err(Lacking::Method(&http[2])));
-    assert_eq!(ask("b", 2, "GET"), Err(Lacking::Port(&http[3])));
-    assert_eq!(ask("c", 1, "GET"), Err(Lacking::Host));
-    assert_eq!(ask("a", 1, "get"), Err(Lacking::Method(&http[2])));
+    assert_eq!(ask("a", 443, "PUT"), Err(MissingGrant::Method(&http[2])));
+    assert_eq!(ask("b", 2, "GET"), Err(MissingGrant::Port(&http[3])));
+    assert_eq!(ask("c", 1, "GET"), Err(MissingGrant::Host));
+    assert_eq!(ask("a", 1, "get"), Err(MissingGrant::Method(&http[2])));
 }
 
 #[test]
 fn nothing_is_granted_unless_it_is() {
-    assert!(matches!(Granted::from(&Arc::default()), Granted::Nothing));
-    let slow = Faults { slow_host: Some(("a".to_owned(), Duration::ZERO)), ..Faults::default() };
-    assert!(matches!(Granted::from(&Arc::new(Grants { faults: slow, ..Grants::default() })), Granted::These(_)));
+    assert!(matches!(CallGrants::from(&Arc::default()), CallGrants::Nothing));
+    let slow = InjectedFaults { slow_host: Some(("a".to_owned(), Duration::ZERO)), ..InjectedFaults::default() };
+    assert!(matches!(CallGrants::from(&Arc::new(Grants { faults: slow, ..Grants::default() })), CallGrants::These(_)));
 }

@@ -16,8 +16,8 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 use super::body::{Limit, Limited};
 use super::connect::{Stream, connect};
 use super::retry_after::RetryAfter;
+use crate::denied::DeniedCall;
 use crate::grants::{Target, Trust};
-use crate::refusal::Refusal;
 
 /// The most bytes of an answer's head, and those of its body that wait in the host.
 const BUFFER: usize = 32 << 10;
@@ -25,9 +25,9 @@ const BUFFER: usize = 32 << 10;
 const MAX_HEADERS: usize = 100;
 
 /// An answer, and the work that brings its body.
-type Answered = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+type ResponseFuture = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
 /// What `wasi:http` awaits.
-pub(super) type Sending = Box<dyn Future<Output = Result<Answered, Error>> + Send>;
+pub(super) type Sending = Box<dyn Future<Output = Result<ResponseFuture, Error>> + Send>;
 
 /// A request that was admitted.
 pub(super) struct Exchange {
@@ -45,7 +45,7 @@ pub(super) struct Exchange {
     pub(super) delay: Option<Duration>,
     /// Instead of what the system resolves.
     pub(super) resolved: Option<Vec<IpAddr>>,
-    pub(super) refusal: Refusal,
+    pub(super) refusal: DeniedCall,
     pub(super) retry_after: RetryAfter,
 }
 
@@ -55,7 +55,7 @@ impl Exchange {
         request: http::Request<WasiBody>,
         options: RequestOptions,
         permit: OwnedSemaphorePermit,
-    ) -> Result<Answered, Error> {
+    ) -> Result<ResponseFuture, Error> {
         let until = self.until.into();
         timeout_at(until, self.answer(request, options, permit)).await.map_err(|_| Error::HttpResponseTimeout)?
     }
@@ -65,7 +65,7 @@ impl Exchange {
         request: http::Request<WasiBody>,
         options: RequestOptions,
         permit: OwnedSemaphorePermit,
-    ) -> Result<Answered, Error> {
+    ) -> Result<ResponseFuture, Error> {
         if let Some(delay) = self.delay {
             sleep(delay).await;
         }
@@ -136,7 +136,7 @@ impl Exchange {
     }
 }
 
-fn refuse_body(refusal: &Refusal, what: &str, asked: &str, limit: u64) {
+fn refuse_body(refusal: &DeniedCall, what: &str, asked: &str, limit: u64) {
     let why = format!("{what} {asked} is larger than the {limit} bytes that are granted");
     refusal.record(&why, "raise `body` of its [[grants.http]] in frond.toml");
 }

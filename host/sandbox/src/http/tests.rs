@@ -10,7 +10,7 @@ use crate::grants::{Grants, HostPattern, Ports};
 fn hooks(http: Vec<HttpGrant>) -> Hooks {
     let grants = Arc::new(Grants { http, ..Grants::default() });
     let deadline = Instant::now() + Duration::from_secs(60);
-    Http::new(Granted::from(&grants), Refusal::default(), RetryAfter::default(), deadline).hooks
+    Http::new(CallGrants::from(&grants), DeniedCall::default(), RetryAfter::default(), deadline).hooks
 }
 
 fn grant(host: &str, time: Option<Duration>) -> HttpGrant {

@@ -8,7 +8,7 @@ use super::report::name;
 use super::types::{Func, Reader};
 use super::{Misfit, Role, Surface, contract, differ};
 use crate::bindings::VERSION;
-use crate::stop::clip;
+use crate::classify::clip;
 
 /// The package of the contract.
 const PACKAGE: &str = "frond:plugin";
@@ -77,12 +77,12 @@ pub struct Fit {
 }
 
 /// A component beside the contract.
-pub(crate) struct Look<'a> {
+pub(crate) struct Comparison<'a> {
     pub(crate) surface: &'a Surface,
     pub(crate) types: &'a Types,
 }
 
-impl Look<'_> {
+impl Comparison<'_> {
     pub(crate) fn roles(&self) -> Vec<Fit> {
         let fit = |role| Fit { role, mismatch: self.export(role).or_else(|| self.imports(role)) };
         [Role::Leaf, Role::Merge, Role::Split].into_iter().map(fit).collect()

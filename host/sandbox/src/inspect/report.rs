@@ -8,11 +8,11 @@ use wasmparser::{Parser, Payload, Validator};
 pub use super::fit::{Fit, Mismatch, MismatchKind};
 pub use super::parts::Demand;
 
-use super::fit::Look;
+use super::fit::Comparison;
 use super::{Misfit, Role, parts, proposals, surface};
+use crate::classify::clip;
 use crate::component::hex;
 use crate::log::sanitise;
-use crate::stop::clip;
 
 /// The most characters of one name.
 const MAX_NAME: usize = 200;
@@ -67,7 +67,7 @@ pub struct Section {
 
 /// What a component may use of the world outside, by what it imports. That it imports it does not prove that it uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ask {
+pub enum Import {
     /// `wasi:http`.
     Http,
     /// `wasi:config`.
@@ -82,7 +82,7 @@ pub enum Ask {
     Control,
 }
 
-impl Ask {
+impl Import {
     /// All of them.
     const ALL: [Self; 6] = [Self::Http, Self::Config, Self::Files, Self::Sockets, Self::Source, Self::Control];
 
@@ -116,7 +116,7 @@ pub struct Report {
     /// The WIT packages of both, with their versions.
     pub packages: Listed<String>,
     /// What it may use of the world outside.
-    pub asks: Vec<Ask>,
+    pub asks: Vec<Import>,
     /// Core modules in it.
     pub modules: u64,
     /// Components inside of it.
@@ -157,11 +157,11 @@ pub fn report(bytes: &[u8]) -> Result<Report, Misfit> {
     let types = valid.map_err(|error| proposals::misfit(bytes).unwrap_or_else(|| broken(error)))?;
     let parts = parts::parts(bytes).map_err(broken)?;
     let (imports, exports) = names(bytes).map_err(broken)?;
-    let look = Look { surface: &surface, types: &types };
+    let look = Comparison { surface: &surface, types: &types };
     Ok(Report {
         roles: look.roles(),
         packages: packages(surface.imports.iter().chain(&surface.exports)),
-        asks: Ask::ALL.into_iter().filter(|ask| surface.imports.iter().any(|import| ask.is_in(import))).collect(),
+        asks: Import::ALL.into_iter().filter(|ask| surface.imports.iter().any(|import| ask.is_in(import))).collect(),
         imports,
         exports,
         modules: parts.modules,

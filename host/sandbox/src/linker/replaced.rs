@@ -9,10 +9,10 @@ use wasmtime_wasi::p2::bindings::sockets::tcp::TcpSocket;
 use wasmtime_wasi::p2::bindings::sockets::udp::UdpSocket;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode as HttpCode;
 
+use crate::denied::quoted;
 use crate::files::descriptor;
 use crate::host::Host;
 use crate::http::code_of;
-use crate::refusal::quoted;
 
 /// The version under which WASI's implementation offers its interfaces: what is replaced must be named as it is there.
 /// Under another one these functions would be additions that nobody calls, and the tests of refusals would fail.

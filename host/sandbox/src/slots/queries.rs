@@ -8,7 +8,7 @@ use frond_root::Attempt;
 
 use super::tenants::Tenants;
 use super::{Query, now};
-use crate::bed::Bed;
+use crate::placement::Parker;
 use crate::shares::Shares;
 
 /// Number of threads, out of `count`, that may run background work at once.
@@ -25,7 +25,7 @@ pub(super) struct Queries {
     /// Attempts that were begun elsewhere and are to be made here.
     pub(super) handed: VecDeque<(Arc<Query>, Attempt)>,
     /// Of threads that wait for something to claim, the last to have begun to at the end.
-    pub(super) idle: Vec<Arc<Bed>>,
+    pub(super) idle: Vec<Arc<Parker>>,
     /// True while a leaf runs on a thread of its query's: in the place of one that waits here.
     pub(super) at_once: bool,
     /// Threads that may still begin background work: one is left to queries, if there are several.
@@ -120,7 +120,7 @@ impl Queries {
     /// One that waits, if there is more to claim: one that does not wake where this thread runs, if there is a choice. True
     /// with it if it has to wake apart from the others: a query of a single leaf is over before two threads get in each
     /// other's way.
-    pub(super) fn next_to_wake(&mut self) -> Option<(Arc<Bed>, bool)> {
+    pub(super) fn next_to_wake(&mut self) -> Option<(Arc<Parker>, bool)> {
         let last = self.idle.len().checked_sub(1).filter(|_| self.has_more())?;
         let at = self.idle.iter().rposition(|bed| bed.is_elsewhere()).unwrap_or(last);
         let many = |query: &Arc<Query>| query.scatter.plan().len() > 1 && query.scatter.is_claimable();

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::round_robin::RoundRobin;
 use crate::shares::{Share, Shares};
-use crate::turns::Turns;
 
 /// Length of a leaf that makes its tenant one with long leaves.
 pub(super) const LONG: Duration = Duration::from_millis(250);
@@ -29,7 +29,7 @@ pub(super) struct Tenants<Q> {
 #[derive(Debug)]
 struct Tenant<Q> {
     name: Arc<str>,
-    queries: Turns<Q>,
+    queries: RoundRobin<Q>,
     share: Share,
     /// Threads that run its leaves.
     running: usize,
@@ -53,7 +53,7 @@ impl<Q: Clone> Tenants<Q> {
         let at = self.all.iter().position(|one| one.name == *name).unwrap_or_else(|| {
             self.all.push(Tenant {
                 name: name.clone(),
-                queries: Turns::default(),
+                queries: RoundRobin::default(),
                 share: Share::default(),
                 running: 0,
                 seen: now,

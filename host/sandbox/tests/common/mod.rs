@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use frond_root::flow::{self, Cancel, Root};
-use frond_root::runner::{Covered, Merging};
+use frond_root::flow::{self, Cancel, Services};
+use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
     Answer, EventKind, Events, Failure, Floor, LeafRunner, Merger, Partition, Plan, Request, Scatter, Usage,
 };
@@ -142,14 +142,14 @@ impl App {
     /// Asks.
     pub(crate) async fn ask(&self, request: Request, plan: Plan) -> Asked {
         let (record, seen) = (Record::default(), Seen::of(self));
-        let root = Root { events: Events::new(vec![Arc::new(record.clone())]), ..self.root(&seen) };
+        let root = Services { events: Events::new(vec![Arc::new(record.clone())]), ..self.root(&seen) };
         let answer = flow::run(request, async { Ok(plan) }, root, Cancel::default()).await.unwrap();
         Asked { answer, record, seen }
     }
 
     /// As the flow wants it, with nobody listening.
-    pub(crate) fn root(&self, seen: &Arc<Seen>) -> Root {
-        Root { runner: seen.clone(), merger: self.merger.clone(), events: Events::default(), journal: None }
+    pub(crate) fn root(&self, seen: &Arc<Seen>) -> Services {
+        Services { runner: seen.clone(), merger: self.merger.clone(), events: Events::default(), journal: None }
     }
 
     /// What becomes of one leaf.
@@ -261,11 +261,11 @@ pub(crate) fn plan<K: Into<String>>(keys: impl IntoIterator<Item = K>) -> Plan {
 pub(crate) struct Lines;
 
 impl Merger for Lines {
-    fn merge(&self, _: Bytes, partials: Vec<Bytes>, _: tokio::time::Instant) -> Merging {
+    fn merge(&self, _: Bytes, partials: Vec<Bytes>, _: tokio::time::Instant) -> MergeFuture {
         Box::pin(async move { Ok((partials.join(&b'\n').into(), Usage::default())) })
     }
 
-    fn finish(&self, _: Bytes, merged: Option<Bytes>, _: Covered, _: tokio::time::Instant) -> Merging {
+    fn finish(&self, _: Bytes, merged: Option<Bytes>, _: Covered, _: tokio::time::Instant) -> MergeFuture {
         Box::pin(async move { Ok((merged.unwrap_or_default(), Usage::default())) })
     }
 }

@@ -10,9 +10,9 @@ use frond_run::load::from_file;
 
 use super::digest::Digest;
 use super::error::{RecallError, Refusal, Stage};
-use super::folder::Look;
-use super::ledger::{Entry, Held, Identity, Parts, Uploads};
-use super::state::{Kind, Shelf, State};
+use super::folder::FolderSnapshot;
+use super::releases::{Identity, Release, Uploads, VersionComponent, VersionComponents};
+use super::state::{ArtifactStore, Kind, State};
 
 /// The roles, in the order in which they are read.
 pub(crate) const ROLES: [Role; 3] = [Role::Leaf, Role::Merge, Role::Split];
@@ -21,14 +21,14 @@ pub(crate) const ROLES: [Role; 3] = [Role::Leaf, Role::Merge, Role::Split];
 pub(crate) struct Candidate {
     pub(crate) package: Package,
     pub(crate) manifest: (Digest, Bytes),
-    pub(crate) parts: Parts,
+    pub(crate) parts: VersionComponents,
     /// The components' bytes, by the paths that `package` gives them.
     bytes: Vec<(PathBuf, Bytes)>,
     uploads: Uploads,
 }
 
 /// Where an uploaded component comes from: what is being uploaded, or what is kept.
-pub(crate) type Given<'a> = Option<(Digest, &'a Bytes)>;
+pub(crate) type UploadSource<'a> = Option<(Digest, &'a Bytes)>;
 
 impl Candidate {
     /// What the folder and `uploads` make. What `given` holds is not kept yet.
@@ -37,10 +37,10 @@ impl Candidate {
     /// What is wrong with the folder, or missing.
     pub(crate) fn of(
         app: &str,
-        look: &Look,
+        look: &FolderSnapshot,
         uploads: Uploads,
-        given: Given<'_>,
-        shelf: &Shelf,
+        given: UploadSource<'_>,
+        shelf: &ArtifactStore,
     ) -> Result<Self, Refusal> {
         let manifest = look.manifest.clone().map_err(|why| Refusal::told(Stage::Validating, why))?;
         let read = |component: &Component, role| match uploads.get(role) {
@@ -57,7 +57,7 @@ impl Candidate {
     ///
     /// # Errors
     /// What is not kept any more.
-    pub(crate) fn kept(app: &str, dir: &Path, entry: &Entry, shelf: &Shelf) -> Result<Self, Refusal> {
+    pub(crate) fn kept(app: &str, dir: &Path, entry: &Release, shelf: &ArtifactStore) -> Result<Self, Refusal> {
         let lost = |error| Refusal::new(Stage::Validating, &error);
         let text = shelf.load(Kind::Manifest, &entry.manifest).map_err(lost)?;
         let read = |_: &Component, role| {
@@ -77,7 +77,7 @@ impl Candidate {
         app: &str,
         dir: &Path,
         manifest: (Digest, Bytes),
-        parts: Parts,
+        parts: VersionComponents,
         find: &dyn Fn(&Digest) -> Result<Bytes, RecallError>,
     ) -> Result<Self, Refusal> {
         let read = |_: &Component, role| {
@@ -120,18 +120,18 @@ impl Candidate {
                 // Only a name, for what is wrong with it: there is no such file.
                 component.path = PathBuf::from(format!("uploaded {role}"));
             }
-            *held = Some(Held { digest, bytes: bytes.len() as u64, uploaded });
+            *held = Some(VersionComponent { digest, bytes: bytes.len() as u64, uploaded });
             all.push((component.path.clone(), bytes));
         }
         let [Some(leaf), Some(merge), split] = held else {
             return Err(Refusal::told(Stage::Validating, "an app has at least a leaf and a merge".to_owned()));
         };
-        Ok(Self { package, manifest, parts: Parts { leaf, merge, split }, bytes: all, uploads })
+        Ok(Self { package, manifest, parts: VersionComponents { leaf, merge, split }, bytes: all, uploads })
     }
 
     /// What makes it the same as another.
     pub(crate) fn identity(&self) -> Identity {
-        let Parts { leaf, merge, split } = self.parts;
+        let VersionComponents { leaf, merge, split } = self.parts;
         let split = split.map(|held| held.digest);
         Identity { manifest: self.manifest.0, leaf: leaf.digest, merge: merge.digest, split }
     }
@@ -171,7 +171,7 @@ fn component(package: &mut Package, role: Role) -> Option<&mut Component> {
     }
 }
 
-fn uploaded(digest: Digest, given: Given<'_>, shelf: &Shelf) -> Result<Bytes, Refusal> {
+fn uploaded(digest: Digest, given: UploadSource<'_>, shelf: &ArtifactStore) -> Result<Bytes, Refusal> {
     match given {
         Some((same, bytes)) if same == digest => Ok(bytes.clone()),
         _ => shelf.load(Kind::Component, &digest).map_err(|error| Refusal::new(Stage::Validating, &error)),

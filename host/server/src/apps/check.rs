@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use frond_run::{Components, Loading, RunError, Wired};
 use frond_test::told::told;
-use frond_test::{Suite, Tester, Tried, Verdict};
+use frond_test::{CaseResult, Suite, Tester, Verdict};
 
 use super::Host;
 use super::canary::Canary;
@@ -38,7 +38,7 @@ pub(crate) struct Checker<'a> {
 }
 
 /// A candidate that can serve.
-pub(crate) struct Loaded {
+pub(crate) struct LoadedCandidate {
     pub(crate) wired: Wired,
     pub(crate) warnings: Vec<String>,
     pub(crate) examples: Vec<Example>,
@@ -47,7 +47,7 @@ pub(crate) struct Loaded {
 }
 
 /// How a candidate did.
-pub(crate) struct Passed {
+pub(crate) struct CheckReport {
     pub(crate) cases: String,
     pub(crate) canary: String,
 }
@@ -57,7 +57,7 @@ impl Checker<'_> {
     ///
     /// # Errors
     /// What does not fit.
-    pub(crate) fn load(&self, candidate: &Candidate) -> Result<Loaded, Refusal> {
+    pub(crate) fn load(&self, candidate: &Candidate) -> Result<LoadedCandidate, Refusal> {
         let stage = std::cell::Cell::new(Stage::Validating);
         (self.tell)(Stage::Validating, "looking at frond.toml and the components".to_owned());
         let tell = |loading: Loading<'_>| {
@@ -81,31 +81,31 @@ impl Checker<'_> {
             )
         })?;
         let warnings = components.warnings.clone();
-        Ok(Loaded { examples: examples(&suite), wired, warnings, components, suite })
+        Ok(LoadedCandidate { examples: examples(&suite), wired, warnings, components, suite })
     }
 
     /// Tries it on its cases, then with a canary.
     ///
     /// # Errors
     /// What fails.
-    pub(crate) fn pass(&self, candidate: &Candidate, loaded: &Loaded) -> Result<Passed, Refusal> {
+    pub(crate) fn pass(&self, candidate: &Candidate, loaded: &LoadedCandidate) -> Result<CheckReport, Refusal> {
         let tried = self.cases(candidate, loaded)?;
         let cases = if tried.is_empty() { "none".to_owned() } else { format!("{} passed", tried.len()) };
         let case = first_whole(loaded, &tried);
         let has_case = case.is_some() && self.remembered.is_some();
         let Some(query) = self.remembered.clone().or(case) else {
             let canary = "skipped: no query has been answered yet, and no case asks the whole app".to_owned();
-            return Ok(Passed { cases, canary });
+            return Ok(CheckReport { cases, canary });
         };
         (self.tell)(Stage::Canary, "asking the last query".to_owned());
         let host = self.host;
         let wired = &loaded.wired;
         let serving = self.serving.clone();
         let canary = Canary { host, wired, serving, query, has_case, most: self.case_time, load: self.load };
-        Ok(Passed { cases, canary: canary.run()? })
+        Ok(CheckReport { cases, canary: canary.run()? })
     }
 
-    fn cases(&self, candidate: &Candidate, loaded: &Loaded) -> Result<Vec<Tried>, Refusal> {
+    fn cases(&self, candidate: &Candidate, loaded: &LoadedCandidate) -> Result<Vec<CaseResult>, Refusal> {
         let refuse = |text: String| Refusal::told(Stage::Testing, text);
         let total = loaded.suite.cases.len();
         if total == 0 {
@@ -138,14 +138,14 @@ impl Checker<'_> {
 }
 
 /// Every failure as `frond test` tells it, those of cases that are wrong themselves named as such.
-fn failures(all: &[Tried]) -> Option<String> {
+fn failures(all: &[CaseResult]) -> Option<String> {
     let count = |is: fn(&Verdict) -> bool| all.iter().filter(|one| is(&one.verdict)).count();
     let (failed, broken) =
         (count(|one| matches!(one, Verdict::Failed { .. })), count(|one| matches!(one, Verdict::Broken { .. })));
     if failed + broken == 0 {
         return None;
     }
-    let bad = |one: &&Tried| matches!(one.verdict, Verdict::Failed { .. } | Verdict::Broken { .. });
+    let bad = |one: &&CaseResult| matches!(one.verdict, Verdict::Failed { .. } | Verdict::Broken { .. });
     let mut texts: Vec<String> = all.iter().filter(bad).take(MAX_TOLD).map(told).collect();
     if failed + broken > MAX_TOLD {
         texts.push(format!("and {} more", failed + broken - MAX_TOLD));
@@ -166,8 +166,8 @@ fn too_long(time: Duration, done: usize, total: usize, name: &str) -> String {
 }
 
 /// The query of the first case of the whole app that was answered whole: one that fails on purpose says nothing of others.
-fn first_whole(loaded: &Loaded, tried: &[Tried]) -> Option<Bytes> {
-    let was_whole = |one: &Tried| one.came.as_ref().is_some_and(|came| came.outcome == Some("complete"));
+fn first_whole(loaded: &LoadedCandidate, tried: &[CaseResult]) -> Option<Bytes> {
+    let was_whole = |one: &CaseResult| one.came.as_ref().is_some_and(|came| came.outcome == Some("complete"));
     let named = tried.iter().zip(&loaded.suite.cases).filter(|(tried, _)| was_whole(tried));
     named.filter_map(|(_, (_, case))| case.as_ref().ok()).find_map(|case| match &case.call {
         frond_test::case::Call::Query(promises) if promises.input.is_none() && case.inject.is_empty() => {

@@ -19,9 +19,9 @@ impl Digest {
 
 /// The digest of what is added piece by piece.
 #[derive(Default)]
-pub(crate) struct Digesting(Sha256);
+pub(crate) struct DigestWriter(Sha256);
 
-impl Digesting {
+impl DigestWriter {
     pub(crate) fn add(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }

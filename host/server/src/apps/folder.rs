@@ -14,9 +14,9 @@ use frond_app::source::ListedContent;
 use frond_app::{AppError, Component, Package, Source};
 use frond_run::{MAX_SIZE, Role};
 
-use super::digest::{Digest, Digesting};
-use super::ledger::{Identity, Uploads};
+use super::digest::{Digest, DigestWriter};
 use super::links;
+use super::releases::{Identity, Uploads};
 
 /// The most apps that one server has.
 const MAX_APPS: usize = 1000;
@@ -129,7 +129,7 @@ fn has_manifest(dir: &Path) -> io::Result<bool> {
 
 /// A component's file, as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Found {
+pub(crate) struct ComponentFile {
     pub(crate) path: PathBuf,
     /// `None` for a file that is not there or cannot be read.
     pub(crate) digest: Option<Digest>,
@@ -137,25 +137,25 @@ pub(crate) struct Found {
 
 /// An app's folder, as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Look {
+pub(crate) struct FolderSnapshot {
     pub(crate) dir: PathBuf,
     /// The text of its `frond.toml`, or why there is none.
     pub(crate) manifest: Text,
     /// Why the text is no app, where it is none: as the command line says it.
     pub(crate) wrong: Option<String>,
     /// The components that it names.
-    pub(crate) leaf: Option<Found>,
-    pub(crate) merge: Option<Found>,
-    pub(crate) split: Option<Found>,
+    pub(crate) leaf: Option<ComponentFile>,
+    pub(crate) merge: Option<ComponentFile>,
+    pub(crate) split: Option<ComponentFile>,
     /// What else the checks depend on: cases, and the files of listed partitions, by their sizes and times.
     pub(crate) beside: Digest,
     /// Where a change would be seen.
     pub(crate) places: Vec<PathBuf>,
 }
 
-impl Look {
+impl FolderSnapshot {
     /// Looks at an app's folder.
-    pub(crate) fn at(dir: &Path, seen: &mut Seen) -> Self {
+    pub(crate) fn at(dir: &Path, seen: &mut FileCache) -> Self {
         let file = dir.join("frond.toml");
         let (manifest, package) = seen.manifest(&file);
         let mut look = Self {
@@ -165,12 +165,12 @@ impl Look {
             leaf: None,
             merge: None,
             split: None,
-            beside: Digesting::default().finish(),
+            beside: DigestWriter::default().finish(),
             places: vec![dir.to_path_buf()],
         };
         links::folders(&file, &mut look.places);
         links::folders(&dir.join("cases"), &mut look.places);
-        let mut beside = Digesting::default();
+        let mut beside = DigestWriter::default();
         let cases = dir.join("cases");
         stamps(&cases, &mut beside, &mut look.places, &mut 0);
         match package.as_deref() {
@@ -184,11 +184,11 @@ impl Look {
         look
     }
 
-    fn take(&mut self, package: &Package, beside: &mut Digesting, seen: &mut Seen) {
+    fn take(&mut self, package: &Package, beside: &mut DigestWriter, seen: &mut FileCache) {
         let mut found = |component: &Option<Component>| {
             let path = &component.as_ref()?.path;
             watch(path, &mut self.places);
-            Some(Found { path: path.clone(), digest: seen.digest(path).ok() })
+            Some(ComponentFile { path: path.clone(), digest: seen.digest(path).ok() })
         };
         self.leaf = found(&package.leaf);
         self.merge = found(&package.merge);
@@ -204,7 +204,7 @@ impl Look {
         self.wrong = package.clone().app().err().map(|error: AppError| super::error::chain(&error));
     }
 
-    pub(crate) fn component(&self, role: Role) -> Option<&Found> {
+    pub(crate) fn component(&self, role: Role) -> Option<&ComponentFile> {
         match role {
             Role::Leaf => self.leaf.as_ref(),
             Role::Merge => self.merge.as_ref(),
@@ -254,7 +254,7 @@ fn watch(path: &Path, places: &mut Vec<PathBuf>) {
 }
 
 /// Adds the sizes and times of all files below a folder, and the folders.
-fn stamps(folder: &Path, to: &mut Digesting, places: &mut Vec<PathBuf>, count: &mut usize) {
+fn stamps(folder: &Path, to: &mut DigestWriter, places: &mut Vec<PathBuf>, count: &mut usize) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     places.push(folder.to_path_buf());
     let mut paths: Vec<PathBuf> = entries.take(MAX_BESIDE).flatten().map(|entry| entry.path()).collect();
@@ -273,7 +273,7 @@ fn stamps(folder: &Path, to: &mut Digesting, places: &mut Vec<PathBuf>, count: &
     }
 }
 
-fn stamp(path: &Path, to: &mut Digesting) {
+fn stamp(path: &Path, to: &mut DigestWriter) {
     to.add_whole(path.as_os_str().as_encoded_bytes());
     if let Ok(found) = fs::metadata(path) {
         to.add_whole(format!("{:?}", Stamp::of(&found)).as_bytes());
@@ -309,12 +309,12 @@ impl Stamp {
 
 /// Files that have been read, so that looking again costs no reading.
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct FileCache {
     components: HashMap<PathBuf, (Stamp, Digest)>,
     manifests: HashMap<PathBuf, (Stamp, (Digest, Bytes), Parsed)>,
 }
 
-impl Seen {
+impl FileCache {
     fn digest(&mut self, path: &Path) -> io::Result<Digest> {
         let stamp = Stamp::of(&fs::metadata(path)?);
         match self.components.get(path) {
@@ -357,7 +357,7 @@ impl Seen {
 
 fn digest(path: &Path) -> io::Result<Digest> {
     let (file, _) = frond_files::open(path)?;
-    let (mut file, mut digesting, mut chunk) = (file.take(MAX_SIZE + 1), Digesting::default(), vec![0; CHUNK]);
+    let (mut file, mut digesting, mut chunk) = (file.take(MAX_SIZE + 1), DigestWriter::default(), vec![0; CHUNK]);
     loop {
         match file.read(&mut chunk)? {
             0 => return Ok(digesting.finish()),

@@ -9,9 +9,9 @@ use super::Shared;
 use super::candidate::Candidate;
 use super::digest::Digest;
 use super::error::{RecallError, Refusal};
-use super::ledger::{Entry, Parts};
 use super::recall::load;
-use super::state::{Kind, Shelf};
+use super::releases::{Release, VersionComponents};
+use super::state::{ArtifactStore, Kind};
 use super::version::Version;
 use super::view::unix_ms;
 
@@ -33,18 +33,18 @@ struct About {
     format: u32,
     number: u64,
     manifest: Digest,
-    parts: Parts,
+    parts: VersionComponents,
 }
 
 /// Packs a version from what is kept of it.
 pub(super) fn pack(shared: &Shared, version: &Version) -> Result<Pack, RecallError> {
     let app = &version.wired.app.name;
-    let shelf = Shelf::at(&shared.settings.state);
+    let shelf = ArtifactStore::at(&shared.settings.state);
     let ledger = shelf.ledger(app).map_err(RecallError::Unread)?;
-    let is_it = |entry: &&Entry| entry.identity() == version.identity;
+    let is_it = |entry: &&Release| entry.identity() == version.identity;
     let entry = ledger.as_ref().and_then(|ledger| ledger.versions().find(is_it));
     let entry = entry.ok_or_else(|| RecallError::NotKept { app: app.clone(), history: shared.settings.history })?;
-    let Parts { leaf, merge, split } = entry.parts;
+    let VersionComponents { leaf, merge, split } = entry.parts;
     let components = [Some(leaf), Some(merge), split].into_iter().flatten().map(|held| (Kind::Component, held.digest));
     let mut blobs: Vec<(String, Bytes)> = Vec::new();
     for (kind, digest) in components.chain([(Kind::Manifest, entry.manifest)]) {
@@ -86,7 +86,7 @@ pub(super) fn unpack(
         if !current.wired.app.grants.cover(&candidate.package.grants) {
             return Err(RecallError::Granted { number: about.number });
         }
-        let entry = Entry {
+        let entry = Release {
             number: about.number,
             since_unix_ms: unix_ms(),
             before: None,

@@ -10,19 +10,19 @@ use super::Shared;
 use super::candidate::Candidate;
 use super::check::Checker;
 use super::error::{RecallError, Refusal};
-use super::ledger::Entry;
 use super::load::Load;
-use super::state::{Kind, Shelf};
+use super::releases::Release;
+use super::state::{ArtifactStore, Kind};
 use super::version::{self, Version};
 
 /// Versions that are at work, by app and id. Each has a lock of its own, so that none waits for another to be loaded.
 #[derive(Default)]
-pub(super) struct Recalled(Mutex<HashMap<(String, String), One>>);
+pub(super) struct RecalledVersions(Mutex<HashMap<(String, String), One>>);
 
 /// One version, locked while it is loaded.
 type One = Arc<Mutex<Weak<Version>>>;
 
-impl Recalled {
+impl RecalledVersions {
     /// The version of `app` with this id, loaded unless it is at work already. Blocks while it is loaded.
     pub(super) fn get(
         &self,
@@ -51,9 +51,9 @@ impl Recalled {
 /// tried again: it was when it first served. Blocks while it is loaded.
 pub(super) fn recall(shared: &Shared, app: &str, dir: &Path, id: &str) -> Result<Arc<Version>, RecallError> {
     shared.recalled.get(app, id, || {
-        let shelf = Shelf::at(&shared.settings.state);
+        let shelf = ArtifactStore::at(&shared.settings.state);
         let ledger = shelf.ledger(app).map_err(RecallError::Unread)?;
-        let is_meant = |one: &&Entry| {
+        let is_meant = |one: &&Release| {
             // Work of an earlier Frond names versions by the text of the manifest.
             one.identity().id() == id || id_of(app, dir, one, &shelf).as_deref() == Some(id)
         };
@@ -67,7 +67,7 @@ pub(super) fn recall(shared: &Shared, app: &str, dir: &Path, id: &str) -> Result
 }
 
 /// The id of a version that is kept; nothing when its manifest cannot be read.
-pub(super) fn id_of(app: &str, dir: &Path, entry: &Entry, shelf: &Shelf) -> Option<String> {
+pub(super) fn id_of(app: &str, dir: &Path, entry: &Release, shelf: &ArtifactStore) -> Option<String> {
     let text = shelf.load(Kind::Manifest, &entry.manifest).ok()?;
     let mut package = Package::read(&dir.join("frond.toml"), text.to_vec()).ok()?;
     app.clone_into(&mut package.name);
@@ -75,7 +75,7 @@ pub(super) fn id_of(app: &str, dir: &Path, entry: &Entry, shelf: &Shelf) -> Opti
 }
 
 /// Loads a candidate that has passed its checks when it first served.
-pub(super) fn load(shared: &Shared, candidate: &Candidate, entry: &Entry) -> Result<Version, RecallError> {
+pub(super) fn load(shared: &Shared, candidate: &Candidate, entry: &Release) -> Result<Version, RecallError> {
     let checker = Checker {
         host: &shared.host,
         case_time: shared.settings.case_time,

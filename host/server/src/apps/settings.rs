@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::place::Place;
+use super::state_location::StateLocation;
 use crate::config::Config;
 
 /// Bounds and folders of the apps.
@@ -48,8 +48,8 @@ impl Settings {
     pub fn of(config: &Config, dir: &Path) -> Self {
         let defaults = Self::new(dir);
         let place = match &config.state {
-            Some(named) => Place { dir: named.clone(), warning: None, lent: None },
-            None => Place::of(dir),
+            Some(named) => StateLocation { dir: named.clone(), warning: None, lent: None },
+            None => StateLocation::of(dir),
         };
         if let Some(warning) = place.warning {
             tracing::warn!("{warning}");

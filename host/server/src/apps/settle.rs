@@ -19,7 +19,7 @@ pub(crate) struct Settling<T> {
 
 /// What a look at changing files found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Found {
+pub(crate) enum FileActivity {
     /// They are still.
     Still,
     /// They are not, and are taken as they are.
@@ -30,9 +30,9 @@ pub(crate) enum Found {
 
 /// How restless an app's files have been: the pause before the next look at them doubles each time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Restless(Duration);
+pub(crate) struct RestlessFiles(Duration);
 
-impl Restless {
+impl RestlessFiles {
     /// After another time that the files did not get still.
     pub(crate) fn again(earlier: Option<Self>) -> Self {
         Self(earlier.map_or(PATIENCE, |Self(pause)| (pause * 2).min(LONGEST)))
@@ -41,8 +41,8 @@ impl Restless {
 
 impl<T: PartialEq> Settling<T> {
     /// Files that were just seen to change.
-    pub(crate) fn new(now: Instant, seen: T, restless: Option<Restless>) -> Self {
-        let pause = restless.map_or(STILL, |Restless(pause)| pause);
+    pub(crate) fn new(now: Instant, seen: T, restless: Option<RestlessFiles>) -> Self {
+        let pause = restless.map_or(STILL, |RestlessFiles(pause)| pause);
         Self { since: now, next: now + pause, pause, last: seen }
     }
 
@@ -52,17 +52,17 @@ impl<T: PartialEq> Settling<T> {
     }
 
     /// Takes what they were seen to be. The pauses between looks grow.
-    pub(crate) fn look(&mut self, now: Instant, seen: T) -> Found {
+    pub(crate) fn look(&mut self, now: Instant, seen: T) -> FileActivity {
         if seen == self.last {
-            return Found::Still;
+            return FileActivity::Still;
         }
         self.last = seen;
         if now.saturating_duration_since(self.since) >= PATIENCE {
-            return Found::Restless;
+            return FileActivity::Restless;
         }
         self.pause = (self.pause * 2).min(PATIENCE);
         self.next = now + self.pause;
-        Found::Changing
+        FileActivity::Changing
     }
 }
 
@@ -71,13 +71,13 @@ mod tests {
     use super::*;
 
     /// The pauses until files that change at each look are taken.
-    fn pauses(start: Instant, restless: Option<Restless>) -> Vec<u64> {
+    fn pauses(start: Instant, restless: Option<RestlessFiles>) -> Vec<u64> {
         let mut settling = Settling::new(start, 0, restless);
         let (mut pauses, mut now) = (Vec::new(), start);
         for seen in 1.. {
             pauses.push(u64::try_from((settling.next() - now).as_millis()).unwrap());
             now = settling.next();
-            if settling.look(now, seen) == Found::Restless {
+            if settling.look(now, seen) == FileActivity::Restless {
                 break;
             }
         }
@@ -89,18 +89,18 @@ mod tests {
         let start = Instant::now();
         let mut settling = Settling::new(start, 1, None);
         assert_eq!(settling.next(), start + STILL);
-        assert_eq!(settling.look(start + STILL, 2), Found::Changing);
-        assert_eq!(settling.look(settling.next(), 2), Found::Still);
+        assert_eq!(settling.look(start + STILL, 2), FileActivity::Changing);
+        assert_eq!(settling.look(settling.next(), 2), FileActivity::Still);
     }
 
     #[test]
     fn files_that_never_get_still_are_looked_at_ever_more_rarely() {
         let start = Instant::now();
         assert_eq!(pauses(start, None), [200, 400, 800, 1600, 3200, 6400]);
-        let mut restless = Restless::again(None);
+        let mut restless = RestlessFiles::again(None);
         for pause in [10_000, 20_000, 40_000, 60_000, 60_000] {
             assert_eq!(pauses(start, Some(restless)), [pause]);
-            restless = Restless::again(Some(restless));
+            restless = RestlessFiles::again(Some(restless));
         }
     }
 }

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::error::StateError;
-use super::ledger::Ledger;
-use super::tried::Tried;
+use super::refused::RefusedChanges;
+use super::releases::ReleaseHistory;
 
 /// The version of the ledgers' form. Another one is refused, never guessed at.
 const FORMAT: u32 = 1;
@@ -37,13 +37,13 @@ const UNFINISHED: &str = ".new-";
 
 /// The state folder, to be read by anyone, while whoever holds it writes.
 #[derive(Clone)]
-pub(crate) struct Shelf {
+pub(crate) struct ArtifactStore {
     dir: PathBuf,
 }
 
 /// The state folder, held by this server alone.
 pub(crate) struct State {
-    pub(crate) shelf: Shelf,
+    pub(crate) shelf: ArtifactStore,
     made: u64,
     /// What each app's ledger needs, by the ledger's file; `None` of one that cannot be read.
     needed: HashMap<String, Option<Vec<Digest>>>,
@@ -52,12 +52,12 @@ pub(crate) struct State {
 
 /// A ledger's file.
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct HistoryFile {
     format: u32,
-    ledger: Ledger,
+    ledger: ReleaseHistory,
 }
 
-impl Shelf {
+impl ArtifactStore {
     pub(crate) fn at(dir: &Path) -> Self {
         Self { dir: dir.to_path_buf() }
     }
@@ -66,7 +66,7 @@ impl Shelf {
     ///
     /// # Errors
     /// A file that cannot be read or understood.
-    pub(crate) fn ledger(&self, app: &str) -> Result<Option<Ledger>, StateError> {
+    pub(crate) fn ledger(&self, app: &str) -> Result<Option<ReleaseHistory>, StateError> {
         let path = self.dir.join("apps").join(file_of(app));
         match read_ledger(&path) {
             Ok(ledger) if ledger.app == app => Ok(Some(ledger)),
@@ -96,18 +96,20 @@ impl Shelf {
     }
 }
 
-impl Shelf {
+impl ArtifactStore {
     /// The refusals that are kept of an app.
     ///
     /// # Errors
     /// A file that cannot be read or understood.
-    pub(crate) fn tried(&self, app: &str) -> Result<Tried, StateError> {
+    pub(crate) fn tried(&self, app: &str) -> Result<RefusedChanges, StateError> {
         let path = self.dir.join(TRIED).join(file_of(app));
         match read_text(&path) {
             Ok(text) => {
                 toml::from_str(&text).map_err(|error| StateError::Strange { path, why: error.message().to_owned() })
             }
-            Err(StateError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(Tried::default()),
+            Err(StateError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
+                Ok(RefusedChanges::default())
+            }
             Err(error) => Err(error),
         }
     }
@@ -131,7 +133,7 @@ impl State {
     /// One that cannot be used, or that another server uses.
     pub(crate) fn open(dir: &Path) -> Result<Self, StateError> {
         let lock = claim(dir)?;
-        let mut state = Self { shelf: Shelf::at(dir), made: 0, needed: HashMap::new(), lock };
+        let mut state = Self { shelf: ArtifactStore::at(dir), made: 0, needed: HashMap::new(), lock };
         state.furnish()?;
         for folder in FOLDERS {
             remove(&state.shelf.dir.join(folder), |name| name.starts_with(UNFINISHED))?;
@@ -165,9 +167,9 @@ impl State {
     ///
     /// # Errors
     /// When it cannot be written; the one before is then still there.
-    pub(crate) fn keep(&mut self, ledger: &Ledger) -> Result<(), StateError> {
+    pub(crate) fn keep(&mut self, ledger: &ReleaseHistory) -> Result<(), StateError> {
         let (folder, name) = (self.shelf.dir.join("apps"), file_of(&ledger.app));
-        let written = Written { format: FORMAT, ledger: ledger.clone() };
+        let written = HistoryFile { format: FORMAT, ledger: ledger.clone() };
         let path = folder.join(&name);
         let text = toml::to_string(&written)
             .map_err(|error| StateError::Strange { path: path.clone(), why: error.to_string() })?;
@@ -180,7 +182,7 @@ impl State {
     ///
     /// # Errors
     /// When they cannot be written; those before are then still there.
-    pub(crate) fn keep_tried(&mut self, app: &str, tried: &Tried) -> Result<(), StateError> {
+    pub(crate) fn keep_tried(&mut self, app: &str, tried: &RefusedChanges) -> Result<(), StateError> {
         let folder = self.shelf.dir.join(TRIED);
         let name = file_of(app);
         let text = toml::to_string(tried)
@@ -334,14 +336,14 @@ fn read_text(path: &Path) -> Result<String, StateError> {
     frond_files::read_text(path, MAX_LEDGER).map_err(io_error("read", path))
 }
 
-fn read_ledger(path: &Path) -> Result<Ledger, StateError> {
+fn read_ledger(path: &Path) -> Result<ReleaseHistory, StateError> {
     let strange = |why: String| StateError::Strange { path: path.to_path_buf(), why };
     let text = read_text(path)?;
     let format: Format = toml::from_str(&text).map_err(|error| strange(error.message().to_owned()))?;
     if format.format != FORMAT {
         return Err(strange(format!("it has the format {}, this Frond reads {FORMAT}", format.format)));
     }
-    let written: Written = toml::from_str(&text).map_err(|error| strange(error.message().to_owned()))?;
+    let written: HistoryFile = toml::from_str(&text).map_err(|error| strange(error.message().to_owned()))?;
     Ok(written.ledger)
 }
 

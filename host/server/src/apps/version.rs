@@ -5,9 +5,9 @@ use frond_run::{Role, Wired};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::check::Loaded;
-use super::digest::Digesting;
-use super::ledger::{Entry, Held, Identity};
+use super::check::LoadedCandidate;
+use super::digest::DigestWriter;
+use super::releases::{Identity, Release, VersionComponent};
 
 /// A version that serves, or served when a query took it. It goes when the last query on it ends.
 pub struct Version {
@@ -27,7 +27,7 @@ pub struct Version {
 
 /// The id of a version: a digest of all that changes answers, wherever the app is served.
 pub(crate) fn id_of(app: &App, identity: &Identity) -> String {
-    let mut digest = Digesting::default();
+    let mut digest = DigestWriter::default();
     digest.add_whole(&app.fingerprint());
     let Identity { manifest: _, leaf, merge, split } = identity;
     for part in [Some(leaf), Some(merge), split.as_ref()] {
@@ -38,8 +38,8 @@ pub(crate) fn id_of(app: &App, identity: &Identity) -> String {
 
 impl Version {
     /// A version that has been loaded.
-    pub(crate) fn new(loaded: Loaded, entry: &Entry) -> Self {
-        let Loaded { wired, warnings, examples, .. } = loaded;
+    pub(crate) fn new(loaded: LoadedCandidate, entry: &Release) -> Self {
+        let LoadedCandidate { wired, warnings, examples, .. } = loaded;
         let identity = entry.identity();
         let number = entry.number;
         let view = VersionView::from(entry);
@@ -48,7 +48,7 @@ impl Version {
     }
 
     /// The same components and the same manifest under another entry.
-    pub(crate) fn again(&self, entry: &Entry) -> Self {
+    pub(crate) fn again(&self, entry: &Release) -> Self {
         Self {
             number: entry.number,
             wired: self.wired.clone(),
@@ -147,9 +147,9 @@ pub struct Example {
     pub query: String,
 }
 
-impl From<&Entry> for VersionView {
-    fn from(entry: &Entry) -> Self {
-        let part = |held: Held| Part {
+impl From<&Release> for VersionView {
+    fn from(entry: &Release) -> Self {
+        let part = |held: VersionComponent| Part {
             digest: held.digest.to_string(),
             bytes: held.bytes,
             origin: if held.uploaded { Origin::Upload } else { Origin::File },

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::{Refusal, Stage};
-use super::ledger::Ledger;
+use super::releases::ReleaseHistory;
 use super::version::{Example, Version, VersionView};
 
 /// An app: what it is, what serves, and what is being done to it. What is not known as long as nothing was ever served is
@@ -46,7 +46,7 @@ pub struct AppView {
     /// The change that is being checked.
     pub change: Option<Change>,
     /// The last change, if it was refused.
-    pub refused: Option<Refused>,
+    pub refused: Option<RefusedChange>,
     /// The versions that are kept, newest first.
     pub versions: Vec<VersionView>,
     /// What works less well than it should.
@@ -82,7 +82,7 @@ pub struct Change {
 
 /// A change that was refused.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
-pub struct Refused {
+pub struct RefusedChange {
     /// How far it got.
     pub stage: Stage,
     /// When it was refused, in Unix milliseconds.
@@ -167,9 +167,9 @@ impl AppView {
     pub(crate) fn of(
         name: &str,
         version: Option<&Version>,
-        ledger: Option<&Ledger>,
+        ledger: Option<&ReleaseHistory>,
         change: Option<Change>,
-        refused: Option<Refused>,
+        refused: Option<RefusedChange>,
     ) -> Self {
         let health = match (version, &refused) {
             (Some(_), _) => Health::Serving,
@@ -212,7 +212,7 @@ impl AppView {
     }
 
     /// The same after a change that was refused.
-    pub(crate) fn refused(self, refused: Refused) -> Self {
+    pub(crate) fn refused(self, refused: RefusedChange) -> Self {
         let health = if self.serving.is_some() { Health::Serving } else { Health::Broken };
         Self { health, change: None, refused: Some(refused), ..self }
     }
@@ -231,7 +231,7 @@ impl AppView {
     }
 }
 
-impl Refused {
+impl RefusedChange {
     pub(crate) fn now(refusal: &Refusal) -> Self {
         Self { stage: refusal.stage, at_unix_ms: unix_ms(), error: refusal.text.clone() }
     }

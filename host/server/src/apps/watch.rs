@@ -13,7 +13,7 @@ use frond_app::local::is_kind_local;
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::Watching;
-use super::inbox::Inbox;
+use super::commands::CommandQueue;
 
 /// How often files are looked at that have just changed, where nobody tells.
 const SOONEST: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ pub(crate) struct Watch {
     /// Folders whose file system tells not all: their changes may come from another machine.
     silent: bool,
     pace: Duration,
-    inbox: Arc<Inbox>,
+    inbox: Arc<CommandQueue>,
 }
 
 enum Teller {
@@ -49,7 +49,7 @@ type Id = (u64, u64, Option<SystemTime>);
 
 impl Watch {
     /// A watch that is off: see [`Watch::start`].
-    pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
+    pub(crate) fn new(inbox: Arc<CommandQueue>) -> Self {
         Self { teller: Teller::Off, silent: false, pace: SOONEST, inbox }
     }
 
@@ -161,7 +161,7 @@ mod tests {
     fn folders_that_others_change_are_looked_at_while_they_are_followed() {
         let own = tempfile::tempdir().unwrap();
         let (own, others) = (own.path(), Path::new("/proc/self"));
-        let mut watch = Watch::new(Arc::new(Inbox::new(1)));
+        let mut watch = Watch::new(Arc::new(CommandQueue::new(1)));
         assert_eq!((watch.start(Watching::Told), watch.patience()), (None, None));
         // Tests may run on a file system that others change.
         let alone = (!tells_all(own)).then_some(SOONEST);
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn looks_are_slower_while_nothing_changes() {
-        let mut watch = Watch::new(Arc::new(Inbox::new(1)));
+        let mut watch = Watch::new(Arc::new(CommandQueue::new(1)));
         assert_eq!((watch.start(Watching::Polled), watch.patience()), (None, Some(SOONEST)));
         (0..9).for_each(|_| watch.looked(false));
         assert_eq!(watch.patience(), Some(LATEST));

@@ -11,15 +11,15 @@ fn token(name: &str, role: Role) -> (String, Token) {
     (token, config.tokens[0].clone())
 }
 
-fn gate(tokens: Vec<Token>) -> Gate {
-    Gate::new(&Config { tokens, ..Config::default() })
+fn gate(tokens: Vec<Token>) -> Authenticator {
+    Authenticator::new(&Config { tokens, ..Config::default() })
 }
 
 fn headers(pairs: &[(http::HeaderName, &str)]) -> HeaderMap {
     pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
 }
 
-fn asks(gate: &Gate, authorization: &str) -> Result<Arc<Holder>, Problem> {
+fn asks(gate: &Authenticator, authorization: &str) -> Result<Arc<Principal>, Problem> {
     Ok(gate.holder(&headers(&[(AUTHORIZATION, authorization)]))?)
 }
 
@@ -230,7 +230,7 @@ fn only_names_of_this_machine_are_local() {
 #[test]
 fn what_a_browser_calls_foreign_changes_nothing_unless_its_origin_is_named() {
     let config = Config { cors: vec!["https://page.example".to_owned()], ..Config::default() };
-    let gate = Gate::new(&config);
+    let gate = Authenticator::new(&config);
     let uri = Uri::from_static("/v1/apps/a/query");
     let asks = |method: &Method, more: &[(&'static str, &str)]| {
         let mut headers = headers(&[(HOST, "localhost:7300")]);
@@ -256,9 +256,9 @@ fn what_a_browser_calls_foreign_changes_nothing_unless_its_origin_is_named() {
 #[test]
 fn a_page_elsewhere_may_read_and_not_change_unless_it_is_named() {
     let config = Config { cors: vec!["https://page.example".to_owned()], ..Config::default() };
-    let (closed, open) = (gate(vec![token("one", Role::Query).1]), Gate::new(&config));
+    let (closed, open) = (gate(vec![token("one", Role::Query).1]), Authenticator::new(&config));
     let uri = Uri::from_static("/v1/apps/a/query");
-    let asks = |gate: &Gate, method: &Method, origin: &str| {
+    let asks = |gate: &Authenticator, method: &Method, origin: &str| {
         gate.same_site(Version::HTTP_11, method, &uri, &headers(&[(HOST, "localhost:7300"), (ORIGIN, origin)])).is_ok()
     };
     for method in [Method::GET, Method::HEAD, Method::OPTIONS] {

@@ -10,19 +10,19 @@ use super::*;
 const LONG: Duration = Duration::from_secs(3600);
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
-fn wire() -> (Wire<DuplexStream>, DuplexStream) {
+fn wire() -> (WatchedStream<DuplexStream>, DuplexStream) {
     let (server, client) = tokio::io::duplex(4096);
-    (Wire::new(Prompt::new(server, LONG)), client)
+    (WatchedStream::new(HandshakeTimeout::new(server, LONG)), client)
 }
 
 /// Lets an hour pass for what watches over the connection. Says whether the client was found to be gone.
-async fn an_hour(wire: &Wire<DuplexStream>) -> bool {
+async fn an_hour(wire: &WatchedStream<DuplexStream>) -> bool {
     let watching = poll_fn(|cx| {
         loop {
             match wire.watch(cx) {
-                Watched::Read => {}
-                Watched::Nothing => return Poll::Pending,
-                Watched::Gone(_) => return Poll::Ready(()),
+                ConnectionState::Read => {}
+                ConnectionState::Nothing => return Poll::Pending,
+                ConnectionState::Gone(_) => return Poll::Ready(()),
             }
         }
     });

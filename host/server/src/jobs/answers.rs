@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::Response;
 use frond_jobs::partial::{PartialError, so_far};
 use frond_jobs::store::{Job, RESULT_PART, ResultInfo};
-use frond_jobs::{JobId, JobState, JobStore, StoreError, Workshop};
+use frond_jobs::{AppProvider, JobId, JobState, JobStore, StoreError};
 use frond_root::answer::four_decimals;
 use frond_root::{Coverage, Reason};
 use futures_util::stream;
@@ -18,7 +18,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 
 use super::api::{jobs, theirs};
 use super::{Jobs, follow, work};
-use crate::auth::{Action, Holder};
+use crate::auth::{Action, Principal};
 use crate::params::Named;
 use crate::reply::{Problem, account};
 use crate::server::Server;
@@ -42,7 +42,7 @@ use crate::server::Server;
 )]
 pub(crate) async fn result(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Holder>>,
+    Extension(holder): Extension<Arc<Principal>>,
     Named(id): Named<String>,
 ) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;
@@ -136,7 +136,7 @@ fn answer(body: impl Into<Body>, content_type: Option<&str>, id: &str) -> Respon
 )]
 pub(crate) async fn partial(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Holder>>,
+    Extension(holder): Extension<Arc<Principal>>,
     Named(id): Named<String>,
 ) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;

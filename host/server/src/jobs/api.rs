@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use super::views::View;
 use super::{Jobs, follow};
-use crate::auth::{Action, Holder};
+use crate::auth::{Action, Principal};
 use crate::params::{Named, pairs, wants_stream};
 use crate::reply::{Problem, accepted};
 use crate::server::Server;
@@ -46,7 +46,7 @@ fn named(id: &str) -> Result<JobId, Problem> {
 }
 
 /// The job that `id` names, if `holder` may do this with it. Another's is answered as one that does not exist.
-pub(super) async fn theirs(jobs: &Jobs, holder: &Holder, action: Action, id: &str) -> Result<Job, Problem> {
+pub(super) async fn theirs(jobs: &Jobs, holder: &Principal, action: Action, id: &str) -> Result<Job, Problem> {
     let id = named(id)?;
     Ok(match holder.limited(action) {
         Some(caller) => jobs.store.get_of(id, caller).await?,
@@ -84,7 +84,7 @@ pub(super) async fn view(jobs: &Jobs, job: Job) -> View {
 )]
 pub(crate) async fn list(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Holder>>,
+    Extension(holder): Extension<Arc<Principal>>,
     uri: Uri,
 ) -> Result<Json<List>, Problem> {
     let jobs = jobs(&server)?;
@@ -138,7 +138,7 @@ fn wanted(query: Option<&str>) -> Result<(Filter, Page), Problem> {
 )]
 pub(crate) async fn get(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Holder>>,
+    Extension(holder): Extension<Arc<Principal>>,
     Named(id): Named<String>,
     uri: Uri,
 ) -> Result<Json<View>, Problem> {
@@ -182,7 +182,7 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn events(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Holder>>,
+    Extension(holder): Extension<Arc<Principal>>,
     Named(id): Named<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -220,7 +220,7 @@ pub(crate) async fn events(
 )]
 pub(crate) async fn cancel(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Holder>>,
+    Extension(holder): Extension<Arc<Principal>>,
     Named(id): Named<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
@@ -277,7 +277,7 @@ pub(crate) async fn cancel(
 )]
 pub(crate) async fn redrive(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Holder>>,
+    Extension(holder): Extension<Arc<Principal>>,
     Named(id): Named<String>,
 ) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;
@@ -318,7 +318,7 @@ pub(crate) struct Change {
 )]
 pub(crate) async fn change(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Holder>>,
+    Extension(holder): Extension<Arc<Principal>>,
     Named(id): Named<String>,
     headers: HeaderMap,
     body: Body,

@@ -73,7 +73,7 @@ struct State {
 }
 
 /// What a feed has for a follower.
-enum Look {
+enum FeedPage {
     Page(EventPage),
     /// Events that the feed no longer has: the store may.
     Behind {
@@ -114,17 +114,17 @@ impl Feed {
         lock(&self.state).job.clone()
     }
 
-    fn look(&self, after: u64) -> Look {
+    fn look(&self, after: u64) -> FeedPage {
         let state = lock(&self.state);
         if after < state.start {
-            return Look::Behind { start: state.start };
+            return FeedPage::Behind { start: state.start };
         }
         let fresh = state.events.iter().skip_while(|(number, _)| *number <= after);
         let events: Vec<_> = fresh.take(BATCH as usize).cloned().collect();
         match (&state.over, events.is_empty()) {
-            (_, false) => Look::Page(EventPage { events, missed: 0 }),
-            (Some(over), true) => Look::Over(over.clone()),
-            (None, true) => Look::Nothing,
+            (_, false) => FeedPage::Page(EventPage { events, missed: 0 }),
+            (Some(over), true) => FeedPage::Over(over.clone()),
+            (None, true) => FeedPage::Nothing,
         }
     }
 
@@ -216,8 +216,8 @@ impl Follower {
         let mut changed = self.feed.changed.subscribe();
         loop {
             let page = match self.feed.look(self.after) {
-                Look::Page(page) => page,
-                Look::Behind { start } => {
+                FeedPage::Page(page) => page,
+                FeedPage::Behind { start } => {
                     let page = self.store.events(self.id, self.after, BATCH).await?;
                     if page.events.is_empty() {
                         self.after = start;
@@ -225,8 +225,8 @@ impl Follower {
                     }
                     page
                 }
-                Look::Over(over) => return over.map(|()| None),
-                Look::Nothing => {
+                FeedPage::Over(over) => return over.map(|()| None),
+                FeedPage::Nothing => {
                     // It cannot fail while the feed holds the sender.
                     let _ = changed.changed().await;
                     continue;

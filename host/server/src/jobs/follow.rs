@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::Jobs;
 use super::feed::{Feeds, Follower};
-use crate::auth::Holder;
+use crate::auth::Principal;
 use crate::params::LINES;
 use crate::queries::LAST_EVENT_ID;
 use crate::reply::{Problem, nothing_more};
@@ -52,7 +52,7 @@ pub(super) fn lines(store: Arc<dyn JobStore>, id: JobId) -> Response {
 }
 
 /// The job's events after the one that its client knows, or the word that there are no more.
-pub(super) fn stream(jobs: &Jobs, job: &Job, headers: &HeaderMap, holder: &Holder) -> Result<Response, Problem> {
+pub(super) fn stream(jobs: &Jobs, job: &Job, headers: &HeaderMap, holder: &Principal) -> Result<Response, Problem> {
     let last = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match last {
         Some(last) if job.state.is_ended() && last >= job.events => Ok(nothing_more()),

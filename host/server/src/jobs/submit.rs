@@ -10,7 +10,7 @@ use axum::{Extension, Json};
 use bytes::Bytes;
 use frond_app::size::parse_duration;
 use frond_jobs::StoreError;
-use frond_jobs::store::{Bounds, Idempotency, NewJob, Submitted};
+use frond_jobs::store::{Bounds, Idempotency, NewJob, Submission};
 use frond_root::{Floor, PartitionKey, QueryId};
 use frond_run::RunError;
 use http::header::LOCATION;
@@ -22,7 +22,7 @@ use super::api::{jobs, view};
 use super::follow::{LONGEST, ended_within};
 use super::views::View;
 use crate::apps::Version;
-use crate::auth::Holder;
+use crate::auth::Principal;
 use crate::params::{Named, Preferences, Promises, pairs};
 use crate::reply::{Problem, accepted};
 use crate::server::Server;
@@ -111,7 +111,7 @@ impl Terms {
 )]
 pub(crate) async fn submit(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Holder>>,
+    Extension(holder): Extension<Arc<Principal>>,
     Named(app): Named<String>,
     uri: Uri,
     headers: HeaderMap,
@@ -130,7 +130,7 @@ pub(crate) async fn submit(
 /// A query that is to be a job, as its client prefers; nothing where no jobs are taken: a preference is no demand.
 pub(crate) async fn instead(
     server: &Server,
-    holder: &Holder,
+    holder: &Principal,
     app: &str,
     uri: &Uri,
     headers: &HeaderMap,
@@ -150,7 +150,7 @@ pub(crate) async fn instead(
 async fn accept(
     server: &Server,
     jobs: &Jobs,
-    holder: &Holder,
+    holder: &Principal,
     app: String,
     terms: Terms,
     headers: &HeaderMap,
@@ -203,7 +203,12 @@ fn check_keys(version: &Version, query: &[u8], terms: &Terms) -> Result<(), Prob
 }
 
 /// Puts a job into the store, and says so to the log and to traces.
-async fn submitted(server: &Server, jobs: &Jobs, new: NewJob, parent: Option<Parent>) -> Result<Submitted, StoreError> {
+async fn submitted(
+    server: &Server,
+    jobs: &Jobs,
+    new: NewJob,
+    parent: Option<Parent>,
+) -> Result<Submission, StoreError> {
     let start = SystemTime::now();
     let traces = server.telemetry.traces.as_ref();
     // Whoever takes the job looks for this: it has to be there before.
@@ -227,7 +232,7 @@ fn new_job(
     app: String,
     query: Bytes,
     terms: Terms,
-    holder: &Holder,
+    holder: &Principal,
     headers: &HeaderMap,
 ) -> Result<NewJob, Problem> {
     let config = &jobs.config;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use frond_root::{Event, EventKind, Events, Listener};
 
 use crate::metrics::{Metering, Metrics};
-use crate::traces::{Stint, Traces};
+use crate::traces::{RunSegment, Traces};
 
 /// Where jobs are counted and traced.
 #[derive(Clone)]
@@ -24,14 +24,14 @@ impl Telemetry {
             return events;
         }
         let watch = Watch { metering: self.metrics.job(app), traces: self.traces.clone(), stint: Mutex::default() };
-        Events::new(vec![Arc::new(Onward(events)), Arc::new(watch)])
+        Events::new(vec![Arc::new(EventForwarder(events)), Arc::new(watch)])
     }
 }
 
 /// Hands events on to those who wanted them before.
-struct Onward(Events);
+struct EventForwarder(Events);
 
-impl Listener for Onward {
+impl Listener for EventForwarder {
     fn event(&self, event: &Event) {
         self.0.emit(Duration::from_micros(event.at), || event.kind.clone());
     }
@@ -41,7 +41,7 @@ struct Watch {
     metering: Arc<Metering>,
     traces: Option<Arc<Traces>>,
     /// There is one once the job has begun, if traces are wanted of it.
-    stint: Mutex<Option<Stint>>,
+    stint: Mutex<Option<RunSegment>>,
 }
 
 impl Listener for Watch {

@@ -2,7 +2,7 @@
 
 use frond_jobs::clock::unix_ms;
 use frond_jobs::eta::{Eta, eta};
-use frond_jobs::store::{Counts, Job, Past};
+use frond_jobs::store::{Counts, Job, PastJob};
 use frond_jobs::{JobState, UnixMs};
 use frond_root::answer::share;
 use serde::Serialize;
@@ -41,7 +41,7 @@ pub(crate) struct View {
     /// The share of the weight that is in.
     fraction: f64,
     /// When it is likely to end.
-    eta: Option<Likely>,
+    eta: Option<EtaView>,
     /// Why that cannot be told.
     eta_missing: Option<&'static str>,
     /// How soon it is worth asking again, in milliseconds; nothing once it has ended.
@@ -66,7 +66,7 @@ pub(crate) struct View {
 
 /// When a job is likely to end.
 #[derive(Serialize, ToSchema)]
-struct Likely {
+struct EtaView {
     /// As likely before as after, in milliseconds from now.
     p50_ms: u64,
     /// Nine of ten end before.
@@ -76,7 +76,7 @@ struct Likely {
     basis: frond_jobs::eta::Basis,
 }
 
-impl From<Eta> for Likely {
+impl From<Eta> for EtaView {
     fn from(eta: Eta) -> Self {
         Self { p50_ms: eta.p50_ms, p90_ms: eta.p90_ms, basis: eta.basis }
     }
@@ -107,7 +107,7 @@ struct Weight {
 }
 
 impl View {
-    pub(super) fn new(job: Job, history: &[Past], slots: usize) -> Self {
+    pub(super) fn new(job: Job, history: &[PastJob], slots: usize) -> Self {
         let likely = eta(&job, history, slots, unix_ms());
         let Counts { partitions, weight, done, degraded, failed, settled_weight, attempts, failing } = job.counts;
         // Between the two may be a moment in which a partition that failed for now is in.
@@ -132,7 +132,7 @@ impl View {
             },
             weight: Weight { planned: weight, settled: settled_weight },
             fraction: if weight == 0 { 0.0 } else { share(settled_weight, weight) },
-            eta: likely.ok().map(Likely::from),
+            eta: likely.ok().map(EtaView::from),
             eta_missing: likely.err(),
             poll_after_ms: (!job.state.is_ended()).then_some(poll),
             cancelling: job.cancel.is_some() && !job.state.is_ended(),

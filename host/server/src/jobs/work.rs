@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use frond_jobs::store::Artifact;
-use frond_jobs::{NoVersion, Worker, Workshop};
-use frond_root::{Content, Error, Events, Failure, Notes, Plan, Request, Root};
+use frond_jobs::{AppProvider, AppVersion, NoVersion};
+use frond_root::{Content, Error, Events, Failure, Notes, Plan, Request, Services};
 use frond_run::Question;
 
 use super::telemetry::Telemetry;
@@ -17,11 +17,11 @@ use crate::reply::chain;
 pub(super) struct Apps(pub(super) Arc<Registry>, pub(super) Telemetry);
 
 impl Apps {
-    fn worker(&self, version: Arc<Version>) -> Arc<dyn Worker> {
-        Arc::new(Serving { version, apps: self.0.clone(), telemetry: self.1.clone() })
+    fn worker(&self, version: Arc<Version>) -> Arc<dyn AppVersion> {
+        Arc::new(ServedVersion { version, apps: self.0.clone(), telemetry: self.1.clone() })
     }
 
-    fn found(&self, found: Result<Arc<Version>, RecallError>) -> Result<Arc<dyn Worker>, NoVersion> {
+    fn found(&self, found: Result<Arc<Version>, RecallError>) -> Result<Arc<dyn AppVersion>, NoVersion> {
         match found {
             Ok(version) => Ok(self.worker(version)),
             Err(RecallError::NoApp) => Err(NoVersion::NoApp),
@@ -31,17 +31,17 @@ impl Apps {
 }
 
 #[async_trait]
-impl Workshop for Apps {
+impl AppProvider for Apps {
     fn apps(&self) -> Vec<String> {
         let names = self.0.apps().into_iter().map(|app| app.name);
         names.filter(|name| self.0.current(name).is_some()).collect()
     }
 
-    fn app(&self, name: &str) -> Option<Arc<dyn Worker>> {
+    fn app(&self, name: &str) -> Option<Arc<dyn AppVersion>> {
         self.0.current(name).map(|version| self.worker(version))
     }
 
-    async fn version(&self, name: &str, version: &str) -> Result<Arc<dyn Worker>, NoVersion> {
+    async fn version(&self, name: &str, version: &str) -> Result<Arc<dyn AppVersion>, NoVersion> {
         self.found(self.0.version(name, version).await)
     }
 
@@ -49,21 +49,21 @@ impl Workshop for Apps {
         self.0.versions()
     }
 
-    async fn restore(&self, name: &str, version: &str, kept: Artifact) -> Result<Arc<dyn Worker>, NoVersion> {
+    async fn restore(&self, name: &str, version: &str, kept: Artifact) -> Result<Arc<dyn AppVersion>, NoVersion> {
         let Artifact { about, blobs } = kept;
         self.found(self.0.unpack(name, version, Pack { about, blobs }).await)
     }
 }
 
 /// A version, to work with.
-pub(super) struct Serving {
+pub(super) struct ServedVersion {
     pub(super) version: Arc<Version>,
     pub(super) apps: Arc<Registry>,
     pub(super) telemetry: Telemetry,
 }
 
 #[async_trait]
-impl Worker for Serving {
+impl AppVersion for ServedVersion {
     fn version(&self) -> String {
         self.version.id()
     }
@@ -96,7 +96,7 @@ impl Worker for Serving {
         frond_app::source::reopen(place, &self.version.wired.app.dir, notes)
     }
 
-    fn root(&self, events: Events) -> Root {
+    fn root(&self, events: Events) -> Services {
         self.version.wired.root(self.telemetry.of(&self.version.wired.app.name, events))
     }
 }

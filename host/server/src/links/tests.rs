@@ -14,14 +14,14 @@ fn peer(number: u8) -> IpAddr {
 }
 
 /// A client that is known; with `true`, one that has a request under way.
-fn known(links: &Arc<Links>, from: u8, is_busy: bool) -> (Seat, Option<Busy>) {
+fn known(links: &Arc<Links>, from: u8, is_busy: bool) -> (ConnectionPermit, Option<RequestGuard>) {
     let seat = links.seat(peer(from)).unwrap();
     seat.link.know();
     let busy = is_busy.then(|| seat.link.enter());
     (seat, busy)
 }
 
-fn is_told(seat: &mut Seat) -> Option<Signal> {
+fn is_told(seat: &mut ConnectionPermit) -> Option<Signal> {
     seat.signals.try_recv().ok()
 }
 
@@ -123,7 +123,7 @@ fn what_is_not_used_is_closed_and_what_is_used_is_not() {
 fn a_reader_that_is_cut_off_is_told_once() {
     let links = links(4, 4);
     let mut seat = links.seat(peer(1)).unwrap();
-    links.close(&seat.link, Closed::SlowReader);
-    links.close(&seat.link, Closed::SlowReader);
+    links.close(&seat.link, CloseReason::SlowReader);
+    links.close(&seat.link, CloseReason::SlowReader);
     assert_eq!((is_told(&mut seat), is_told(&mut seat)), (Some(Signal::End), None));
 }

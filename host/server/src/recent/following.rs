@@ -2,9 +2,9 @@
 
 use frond_root::EventKind;
 
-use super::{Recorded, lock};
+use super::{QueryRecord, lock};
 
-impl Recorded {
+impl QueryRecord {
     /// True when it has ended, and has no events from number `from` on.
     pub(crate) fn is_over_before(&self, from: usize) -> bool {
         let state = lock(&self.state);

@@ -5,35 +5,35 @@ use std::sync::atomic::Ordering;
 
 use frond_root::QueryId;
 
-use super::{Recent, Recorded, Seen, Summary, lock};
+use super::{NewsCursor, QueryRecord, Recent, Summary, lock};
 
 impl Recent {
     /// What began or ended since `seen`, the oldest first and at most `most` of it; how many ends are not among it; and
     /// what has been seen then. With `of`, that caller's alone.
-    pub(crate) fn since(&self, of: Option<&str>, seen: Seen, most: usize) -> (Vec<Summary>, u64, Seen) {
+    pub(crate) fn since(&self, of: Option<&str>, seen: NewsCursor, most: usize) -> (Vec<Summary>, u64, NewsCursor) {
         let now = self.seen(of);
         if now == seen {
             return (Vec::new(), 0, now);
         }
-        let news = |one: &&Arc<Recorded>| one.is_of(of) && one.change.load(Ordering::SeqCst) > seen.change;
+        let news = |one: &&Arc<QueryRecord>| one.is_of(of) && one.change.load(Ordering::SeqCst) > seen.change;
         let newest: Vec<_> = lock(&self.queries).iter().rev().filter(news).take(most).cloned().collect();
-        let end = |one: &Recorded| if of.is_some() { &one.end_of_caller } else { &one.end }.load(Ordering::SeqCst);
+        let end = |one: &QueryRecord| if of.is_some() { &one.end_of_caller } else { &one.end }.load(Ordering::SeqCst);
         let ended = newest.iter().filter(|one| end(one) > seen.end).count() as u64;
         let missed = now.end.saturating_sub(seen.end).saturating_sub(ended);
         (newest.iter().rev().map(|one| one.summary()).collect(), missed, now)
     }
 
     /// What there is to be seen now, by whoever sees everybody's queries, or those of one caller.
-    pub(crate) fn seen(&self, of: Option<&str>) -> Seen {
+    pub(crate) fn seen(&self, of: Option<&str>) -> NewsCursor {
         let counted = lock(&self.counted);
         match of {
-            Some(caller) => Seen { end: counted.ends.get(caller).copied().unwrap_or_default(), ..counted.all },
+            Some(caller) => NewsCursor { end: counted.ends.get(caller).copied().unwrap_or_default(), ..counted.all },
             None => counted.all,
         }
     }
 
     /// The query with this id; with `of`, if it is that caller's.
-    pub(crate) fn get(&self, of: Option<&str>, id: QueryId) -> Option<Arc<Recorded>> {
+    pub(crate) fn get(&self, of: Option<&str>, id: QueryId) -> Option<Arc<QueryRecord>> {
         lock(&self.queries).iter().rev().find(|one| one.id == id && one.is_of(of)).cloned()
     }
 
@@ -45,7 +45,7 @@ impl Recent {
         outcome: Option<&str>,
         limit: usize,
     ) -> Vec<Summary> {
-        let wanted = |one: &&Arc<Recorded>| one.is_of(of) && app.is_none_or(|app| one.app == app);
+        let wanted = |one: &&Arc<QueryRecord>| one.is_of(of) && app.is_none_or(|app| one.app == app);
         let queries: Vec<_> = lock(&self.queries).iter().rev().filter(wanted).cloned().collect();
         let summaries = queries.iter().map(|one| one.summary());
         let wanted =
@@ -54,8 +54,8 @@ impl Recent {
     }
 
     /// Those that run, of a caller or of all, to be named.
-    pub(crate) fn unfinished(&self, of: Option<&str>) -> Vec<Arc<Recorded>> {
-        let runs = |one: &&Arc<Recorded>| one.is_of(of) && lock(&one.state).end.is_none();
+    pub(crate) fn unfinished(&self, of: Option<&str>) -> Vec<Arc<QueryRecord>> {
+        let runs = |one: &&Arc<QueryRecord>| one.is_of(of) && lock(&one.state).end.is_none();
         lock(&self.queries).iter().filter(runs).cloned().collect()
     }
 }

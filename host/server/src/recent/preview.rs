@@ -7,12 +7,12 @@ use frond_root::Preview;
 use frond_root::answer::share;
 use frond_root::runner::Covered;
 
-use super::{Recorded, SoFar, lock};
+use super::{QueryRecord, SoFar, lock};
 
 /// The least time between two previews of an answer.
 const PREVIEW: Duration = Duration::from_millis(250);
 
-impl Preview for Recorded {
+impl Preview for QueryRecord {
     fn every(&self) -> Duration {
         PREVIEW
     }

@@ -10,7 +10,7 @@ use super::*;
 /// More than any test here takes.
 const PLENTY: usize = 1 << 30;
 
-fn begin(recent: &Recent, id: u128, query: impl Into<Bytes>) -> Arc<Recorded> {
+fn begin(recent: &Recent, id: u128, query: impl Into<Bytes>) -> Arc<QueryRecord> {
     let request = Request { id: QueryId::from(id), query: query.into(), ..frond_testkit::request() };
     recent.begin(None, &request, 1, "text/plain", &Cancel::default())
 }
@@ -379,7 +379,7 @@ proptest! {
         let (recent, done) = (Recent::new(most, memory), answer(2));
         let (mut running, mut held) = (Vec::new(), Vec::new());
         for (number, step) in steps.into_iter().enumerate() {
-            let pick = |which: usize, of: &Vec<Arc<Recorded>>| (!of.is_empty()).then(|| which % of.len());
+            let pick = |which: usize, of: &Vec<Arc<QueryRecord>>| (!of.is_empty()).then(|| which % of.len());
             match step {
                 Step::Begin(bytes) => running.push(begin(&recent, number as u128, vec![0; bytes])),
                 Step::Event(which, bytes) => if let Some(at) = pick(which, &running) {
@@ -412,6 +412,6 @@ proptest! {
 }
 
 /// What queries that run may have gathered since the last look.
-fn step_slack(running: &[Arc<Recorded>]) -> usize {
+fn step_slack(running: &[Arc<QueryRecord>]) -> usize {
     running.iter().map(|one| one.bytes.load(Ordering::Relaxed)).sum()
 }

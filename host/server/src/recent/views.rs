@@ -56,7 +56,7 @@ pub(crate) struct Detail {
     #[serde(flatten)]
     pub(super) summary: Summary,
     /// What was asked.
-    pub(super) query: Shown,
+    pub(super) query: ShownBytes,
     /// `all`, `best-effort`, or a share of the weight.
     pub(super) floor: String,
     /// Partitions without which there is no answer.
@@ -65,14 +65,14 @@ pub(crate) struct Detail {
     #[schema(value_type = Option<crate::openapi::Coverage>)]
     pub(super) coverage: Option<Box<Coverage>>,
     /// The answer, if there is one.
-    pub(super) answer: Option<Shown>,
+    pub(super) answer: Option<ShownBytes>,
     /// The media type of the answer.
     pub(super) content_type: String,
 }
 
 /// Bytes, to be looked at: as text where they are text.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Shown {
+pub(crate) struct ShownBytes {
     /// The bytes as text.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
@@ -85,7 +85,7 @@ pub(crate) struct Shown {
     cut: bool,
 }
 
-impl Shown {
+impl ShownBytes {
     pub(super) fn of(kept: &Bytes, bytes: usize) -> Self {
         use base64::Engine;
         let cut = kept.len() < bytes;

@@ -8,13 +8,13 @@ use futures_util::stream;
 use http_body_util::BodyExt;
 
 use super::*;
-use crate::links::{Seat, Signal};
+use crate::links::{ConnectionPermit, Signal};
 use crate::metrics::Counts;
 
 const MIB: u64 = 1 << 20;
 
 /// The answers of a server, and a connection.
-fn sending() -> (Arc<Sending>, Seat) {
+fn sending() -> (Arc<Sending>, ConnectionPermit) {
     // By its clock, what began at 0 began an hour ago.
     let began = Instant::now().checked_sub(Duration::from_secs(3600)).unwrap();
     let links = Links::since(began, 8, 8, Counts::default());
@@ -22,11 +22,11 @@ fn sending() -> (Arc<Sending>, Seat) {
     (Sending::new(MIB, links), seat)
 }
 
-fn sent(sending: &Arc<Sending>, seat: &Seat, body: impl Into<Body>) -> Sent {
-    Sent::new(body.into(), sending.clone(), seat.link.enter())
+fn sent(sending: &Arc<Sending>, seat: &ConnectionPermit, body: impl Into<Body>) -> SendingBody {
+    SendingBody::new(body.into(), sending.clone(), seat.link.enter())
 }
 
-async fn piece(sent: &mut Sent) -> Option<Bytes> {
+async fn piece(sent: &mut SendingBody) -> Option<Bytes> {
     sent.frame().await.map(|frame| frame.unwrap().into_data().unwrap())
 }
 

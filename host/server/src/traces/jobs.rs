@@ -17,7 +17,7 @@ use super::{Parent, Spans, Trace, Traces};
 const UNRECORDED: usize = 10_000;
 
 /// One stint of a job, as far as it has come.
-pub(crate) struct Stint {
+pub(crate) struct RunSegment {
     tree: Tree,
     parent: Parent,
     app: String,
@@ -68,13 +68,13 @@ impl Traces {
     }
 
     /// A stint of a job begins; nothing for one whose client does not record it.
-    pub(crate) fn stint(&self, job: QueryId, app: &str, unix_ms: u64) -> Option<Stint> {
+    pub(crate) fn stint(&self, job: QueryId, app: &str, unix_ms: u64) -> Option<RunSegment> {
         if self.is_unrecorded(job) {
             return None;
         }
         let id = number(job);
         let (trace, start) = (TraceId::from(id), SystemTime::UNIX_EPOCH + Duration::from_millis(unix_ms));
-        Some(Stint {
+        Some(RunSegment {
             // Stints of one job have room for 65,536 spans a millisecond between them.
             tree: Tree::new(trace, id, unix_ms << 16, start),
             parent: Parent { trace, span: span_id(id, 0), is_sampled: true },
@@ -99,7 +99,7 @@ impl Traces {
     }
 }
 
-impl Stint {
+impl RunSegment {
     /// Takes the next event.
     pub(crate) fn take(&mut self, event: &Event) {
         self.last = event.at;

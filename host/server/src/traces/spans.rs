@@ -9,7 +9,7 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::{Parent, Spans};
-use crate::recent::Recorded;
+use crate::recent::QueryRecord;
 
 /// The most spans of one trace.
 const MAX_SPANS: usize = 10_000;
@@ -20,7 +20,7 @@ const RESERVED: usize = 1000;
 const LEAF: &str = "leaf";
 
 /// A query's tree.
-pub(super) fn of_query(recorded: &Recorded, parent: Option<Parent>) -> Spans {
+pub(super) fn of_query(recorded: &QueryRecord, parent: Option<Parent>) -> Spans {
     let (events, missed, _) = recorded.events(0, usize::MAX);
     let summary = recorded.summary();
     let start = SystemTime::UNIX_EPOCH + Duration::from_millis(summary.started_unix_ms);

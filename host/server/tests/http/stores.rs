@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frond_jobs::store::Apps;
+use frond_jobs::store::JobFilter;
 use frond_jobs::{JobStore, sqlite};
 use frond_server::config::{Config, JobRole, Time};
 use frond_server::{Order, Starting};
@@ -99,7 +99,7 @@ async fn a_job_may_be_lost_as_often_as_the_settings_say() {
         within(task).await.unwrap();
         let store = within(let_go(&folder.path().join("jobs"))).await;
         for _ in 0..2 {
-            store.take("lost", &Apps::All, Duration::ZERO).await.unwrap().expect("its lease is over at once");
+            store.take("lost", &JobFilter::All, Duration::ZERO).await.unwrap().expect("its lease is over at once");
         }
         drop(store);
         config.jobs.role = JobRole::All;

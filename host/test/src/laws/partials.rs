@@ -25,7 +25,7 @@ pub(crate) struct Partial {
 }
 
 /// A leaf's two calls on the same partition.
-pub(crate) struct Twice {
+pub(crate) struct RepeatedCall {
     pub(crate) name: String,
     /// What the two returned, where that is not the same.
     pub(crate) differs: Option<(Bytes, Bytes)>,
@@ -36,7 +36,7 @@ pub(crate) struct Twice {
 pub(crate) struct Group {
     pub(crate) query: Bytes,
     pub(crate) partials: Vec<Partial>,
-    pub(crate) twice: Vec<Twice>,
+    pub(crate) twice: Vec<RepeatedCall>,
 }
 
 /// What the cases make. A case whose call fails makes nothing.
@@ -96,7 +96,7 @@ impl Group {
             Ok(Err(failure)) => Some((first.clone(), Bytes::from(failure.to_string()))),
             Err(_) => return,
         };
-        self.twice.push(Twice { name: name.to_owned(), differs });
+        self.twice.push(RepeatedCall { name: name.to_owned(), differs });
         self.add(name.to_owned(), first);
     }
 }

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::partitions;
 use crate::error::{AppError, Origin};
 use crate::source::walk::Scope;
-use crate::source::{CutMode, Cutting, PieceSize, Stop};
+use crate::source::{CutMode, Cutting, PieceSize, SearchCancel};
 use crate::testing::{Folder, table};
 
 const CUTTING: Cutting = Cutting { piece: PieceSize::Bytes(8), mode: CutMode::Lines, slots: 1, limit: 16 };
@@ -22,7 +22,7 @@ fn cut(folder: &Folder, glob: &str, cutting: Cutting) -> Result<Vec<Partition>, 
 }
 
 fn noted(folder: &Folder, globs: &[&str], cutting: Cutting, notes: &Arc<Notes>) -> Result<Vec<Partition>, AppError> {
-    let scope = Scope { base: folder.dir(), origin: &Origin::Caller, notes, stop: Stop::default() };
+    let scope = Scope { base: folder.dir(), origin: &Origin::Caller, notes, stop: SearchCancel::default() };
     partitions(globs, scope, notes, cutting)
 }
 

@@ -5,9 +5,9 @@ use std::os::unix::fs::symlink;
 
 use frond_root::Notes;
 
-use super::{Found, Scope, expand};
-use crate::error::{Origin, Place};
-use crate::source::Stop;
+use super::{FoundFile, Scope, expand};
+use crate::error::{Location, Origin};
+use crate::source::SearchCancel;
 use crate::testing::Folder;
 
 /// A folder with the usual and the unusual in it.
@@ -42,11 +42,11 @@ fn found(folder: &Folder, globs: &[&str]) -> String {
 /// The names, and the remarks on what was left out.
 fn noted(folder: &Folder, globs: &[&str]) -> (String, Vec<String>) {
     let origin =
-        Origin::Written(Place { file: folder.path("frond.toml").into(), line: 7, key: "source.glob".to_owned() });
+        Origin::Written(Location { file: folder.path("frond.toml").into(), line: 7, key: "source.glob".to_owned() });
     let notes = Notes::default();
-    let scope = Scope { base: folder.dir(), origin: &origin, notes: &notes, stop: Stop::default() };
+    let scope = Scope { base: folder.dir(), origin: &origin, notes: &notes, stop: SearchCancel::default() };
     let found = match expand(globs, scope) {
-        Ok(found) => found.iter().map(Found::key).collect::<Vec<_>>().join(" "),
+        Ok(found) => found.iter().map(FoundFile::key).collect::<Vec<_>>().join(" "),
         Err(error) => folder.show(&error),
     };
     (found, notes.list())

@@ -9,7 +9,7 @@ use crate::show::fixtures::*;
 use frond_root::{Floor, Listener};
 
 fn check(stream: &Stream) -> String {
-    explain(&Model::of(&stream.events), Ending::Whole, Look::plain(100))
+    explain(&Model::of(&stream.events), Ending::Whole, TermStyle::plain(100))
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_single_partition_is_explained() {
 fn a_recording_that_stops_says_where() {
     let stream = Stream::new(5, Floor::All).leaf(2, 9, 0, 0).start(3, 1, 1, 1);
     let model = Model::of(&stream.events);
-    let text = explain(&model, Ending::Cut { line: 6 }, Look::plain(80));
+    let text = explain(&model, Ending::Cut { line: 6 }, TermStyle::plain(80));
     insta::assert_snapshot!(text.lines().take(7).collect::<Vec<_>>().join("\n"), @r"
     rail   query 019a5b3c7d8e0f1122334455667788aa   2026-01-01 00:00:00 UTC
     5 partitions · 4 slots · deadline 2.00 s · floor: all · weight 5,000
@@ -195,7 +195,7 @@ fn a_recording_that_stops_says_where() {
 
 #[test]
 fn nothing_at_all_is_explained() {
-    let text = explain(&Model::default(), Ending::Early { lines: 0 }, Look::plain(80));
+    let text = explain(&Model::default(), Ending::Early { lines: 0 }, TermStyle::plain(80));
     assert!(text.starts_with("the query's start is not recorded\n"), "{text}");
 }
 
@@ -206,7 +206,7 @@ fn a_file_of_a_hundred_thousand_partitions_is_explained_briefly() {
     let recorder = Recorder::create(&path).expect("a file");
     many(100_000).events.iter().for_each(|event| recorder.event(event));
     recorder.finish().expect("it was written");
-    let text = file(&path, Look::plain(100)).expect("a recording");
+    let text = file(&path, TermStyle::plain(100)).expect("a recording");
     assert!(text.contains("and 99,960 more"), "{text}");
     assert!(text.lines().count() < 150);
 }
@@ -220,7 +220,7 @@ proptest! {
         colour: bool,
         line: u64,
     ) {
-        let look = Look { unicode, colour, ..Look::plain(width) };
+        let look = TermStyle { unicode, colour, ..TermStyle::plain(width) };
         let text = explain(&Model::of(&events), Ending::Cut { line }, look);
         assert_is_safe(&text, look.width);
     }

@@ -27,7 +27,7 @@ fn some() -> Vec<Job> {
 
 #[test]
 fn jobs_are_a_table() {
-    assert_snapshot!(table(&some(), NOW, Look::plain(140)), @r"
+    assert_snapshot!(table(&some(), NOW, TermStyle::plain(140)), @r"
     id                                app                       state                         done   share  when
     0199f2c41d0a7b3c8e5f60718293a4b5  rail                      queued                           -       -  submitted 10 s ago
     0199f2c41d0a7b3c8e5f60718293a4b5  rail                      running                      12/40    30 %  about 12 s left
@@ -41,13 +41,13 @@ fn jobs_are_a_table() {
 
 #[test]
 fn no_jobs_are_no_table() {
-    assert_eq!(table(&[], NOW, Look::plain(80)), "");
+    assert_eq!(table(&[], NOW, TermStyle::plain(80)), "");
 }
 
 #[test]
 fn a_narrow_table_is_cut_and_not_wrapped() {
     for width in [20, 40, 60] {
-        for line in table(&some(), NOW, Look::plain(width)).lines() {
+        for line in table(&some(), NOW, TermStyle::plain(width)).lines() {
             assert!(text::columns(line) <= width, "{line}");
         }
     }
@@ -55,7 +55,7 @@ fn a_narrow_table_is_cut_and_not_wrapped() {
 
 #[test]
 fn a_running_job_in_full() {
-    assert_snapshot!(whole(&job(json!({ "caller": "dashboard", "epoch": 2 })), NOW, Look::plain(100)), @"
+    assert_snapshot!(whole(&job(json!({ "caller": "dashboard", "epoch": 2 })), NOW, TermStyle::plain(100)), @"
     job        0199f2c41d0a7b3c8e5f60718293a4b5
     app        rail
     state      running
@@ -72,7 +72,7 @@ fn a_running_job_in_full() {
 #[test]
 fn a_job_without_an_estimate_says_why() {
     let job = job(json!({ "eta": null, "eta_missing": "too little of it is done" }));
-    assert!(whole(&job, NOW, Look::plain(100)).contains("left       not known: too little of it is done\n"));
+    assert!(whole(&job, NOW, TermStyle::plain(100)).contains("left       not known: too little of it is done\n"));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_partial_answer_in_full_names_what_is_missing() {
         "state": "partial", "eta": null, "finished_unix_ms": NOW - 2000, "expires_unix_ms": NOW + 7 * 86_400_000,
         "coverage": coverage, "fraction": 0.6,
     });
-    assert_snapshot!(whole(&job(ended), NOW, Look::plain(100)), @r"
+    assert_snapshot!(whole(&job(ended), NOW, TermStyle::plain(100)), @r"
     job        0199f2c41d0a7b3c8e5f60718293a4b5
     app        rail
     state      partial
@@ -111,7 +111,7 @@ fn a_partial_answer_in_full_names_what_is_missing() {
 
 #[test]
 fn an_end_without_an_account_says_why() {
-    let ended = |state: &str, reason| ending(&job(json!({ "state": state, "reason": reason })), Look::plain(100));
+    let ended = |state: &str, reason| ending(&job(json!({ "state": state, "reason": reason })), TermStyle::plain(100));
     assert_snapshot!(ended("failed", json!({ "reason": "refused", "detail": "two partitions are called `a`" })), @"failed: two partitions are called `a`");
     assert_snapshot!(ended("failed", json!(null)), @"failed: 12 of 40 partitions, 30 %");
     assert_snapshot!(ended("cancelled", json!({ "reason": "cancelled" })), @"cancelled");
@@ -145,7 +145,7 @@ fn times_are_as_exact_as_one_can_read() {
 
 #[test]
 fn a_clock_that_is_behind_makes_nothing_negative() {
-    let early = whole(&job(json!({})), 0, Look::plain(100));
+    let early = whole(&job(json!({})), 0, TermStyle::plain(100));
     assert!(early.contains("submitted  2026-09-21 14:13:20 UTC (in "), "{early}");
-    assert!(table(&some(), 0, Look::plain(120)).contains("ended <1 s ago"));
+    assert!(table(&some(), 0, TermStyle::plain(120)).contains("ended <1 s ago"));
 }

@@ -8,8 +8,8 @@ use frond_jobs::JobState;
 use super::{left, progress};
 use crate::jobs::job::{Job, Partitions};
 use crate::out::print;
-use crate::show::look::{self, Look};
 use crate::show::page::{Line, Page, Tone};
+use crate::show::style::{self, TermStyle};
 use crate::show::text::{self, MAX_KEY, MAX_TEXT, count, percent, sanitise};
 
 /// The columns of the bar proper.
@@ -28,7 +28,7 @@ enum View {
 impl Display {
     /// On stderr: a bar on a terminal, else a line when there is something to say.
     pub(crate) fn stderr() -> Self {
-        if look::stderr_is_drawable() {
+        if style::stderr_is_drawable() {
             return Self(View::Bar(Box::new(Bar::new(ProgressDrawTarget::stderr_with_hz(20)))));
         }
         Self(View::Lines(Lines::default()))
@@ -93,7 +93,7 @@ impl Drop for Display {
 
 fn say(words: &str) {
     let line = format!("frond: {words}");
-    errln!("{}", if Look::stderr().unicode { line } else { text::ascii(&line).into_owned() });
+    errln!("{}", if TermStyle::stderr().unicode { line } else { text::ascii(&line).into_owned() });
 }
 
 struct Bar {
@@ -113,13 +113,13 @@ impl Bar {
     }
 
     fn show(&mut self, job: &Job) {
-        self.bar.set_message(picture(job, None, Look::stderr()));
+        self.bar.set_message(picture(job, None, TermStyle::stderr()));
         self.last = Some(job.clone());
     }
 
     fn away(&mut self, why: &str) {
         let picture = match &self.last {
-            Some(job) => picture(job, Some(why), Look::stderr()),
+            Some(job) => picture(job, Some(why), TermStyle::stderr()),
             None => format!("the server is away: {}", sanitise(why, MAX_TEXT)),
         };
         self.bar.set_message(picture);
@@ -127,9 +127,9 @@ impl Bar {
 }
 
 /// The job in one line, without its end; `away` says why it may be otherwise by now.
-fn picture(job: &Job, away: Option<&str>, look: Look) -> String {
+fn picture(job: &Job, away: Option<&str>, look: TermStyle) -> String {
     // The last column stays free: terminals differ in when they wrap.
-    let mut page = Page::new(Look { width: look.width.saturating_sub(1), ..look });
+    let mut page = Page::new(TermStyle { width: look.width.saturating_sub(1), ..look });
     let app = page.foreign(&job.app, MAX_KEY);
     let mut line = Line::new().tone(Tone::Strong, format!("{}  ", text::fit(&app, 24)));
     let Partitions { planned, done, degraded, failed } = job.partitions;

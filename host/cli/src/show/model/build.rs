@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use frond_root::{Event, EventKind, Failure, FailureKind, PartitionKey};
 
-use super::{Attempt, End, Fate, Fold, Head, Lane, Model, Planned, Trouble, add_usage};
+use super::{Attempt, End, Fate, Fold, Head, Lane, Model, PlanInfo, Trouble, add_usage};
 use crate::show::text::{MAX_KEY, sanitise};
 use crate::show::trouble::Excerpt;
 
@@ -34,7 +34,7 @@ impl Builder {
         match &event.kind {
             EventKind::QueryStarted { .. } => self.started(event),
             EventKind::Planned { partitions, weight, leaf_deadline, gather_deadline } => {
-                let planned = Planned {
+                let planned = PlanInfo {
                     at,
                     partitions: *partitions,
                     weight: *weight,

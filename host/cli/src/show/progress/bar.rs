@@ -10,8 +10,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::View;
 use super::board::{Board, Leaf, Phase};
-use crate::show::look::Look;
 use crate::show::page::{Line, Page, Tone};
+use crate::show::style::TermStyle;
 use crate::show::text::{self, MAX_KEY, count, duration, fit, pad, pad_left, percent, plural, share};
 
 /// From one drawing to the next. The first comes after it too, so that a fast query shows no flicker.
@@ -87,9 +87,9 @@ impl Picture {
 
     /// The picture as lines, the last without its end.
     #[must_use]
-    pub fn render(&self, look: Look) -> String {
+    pub fn render(&self, look: TermStyle) -> String {
         // The last column stays free: terminals differ in when they wrap.
-        let mut page = Page::new(Look { width: look.width.saturating_sub(1), ..look });
+        let mut page = Page::new(TermStyle { width: look.width.saturating_sub(1), ..look });
         page.line(self.headline(&page));
         let wide = page.width() / 2;
         let keys: Vec<_> =
@@ -153,7 +153,7 @@ impl Picture {
 impl Bar {
     /// Draws on `target` as `look` says at that moment.
     #[must_use]
-    pub fn new(look: impl Fn() -> Look + Send + 'static, target: ProgressDrawTarget) -> Self {
+    pub fn new(look: impl Fn() -> TermStyle + Send + 'static, target: ProgressDrawTarget) -> Self {
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
         let thread =
@@ -188,7 +188,7 @@ impl View for Bar {
     }
 }
 
-fn draw(shared: &Shared, look: impl Fn() -> Look, target: ProgressDrawTarget) {
+fn draw(shared: &Shared, look: impl Fn() -> TermStyle, target: ProgressDrawTarget) {
     let bar = ProgressBar::with_draw_target(None, target);
     if let Ok(style) = ProgressStyle::with_template("{msg}") {
         bar.set_style(style);

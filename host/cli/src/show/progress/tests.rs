@@ -21,7 +21,7 @@ fn board(stream: &Stream) -> Board {
 }
 
 fn check(stream: &Stream, ms: u64) -> String {
-    Picture::of(&board(stream), ms * 1000).render(Look::plain(100))
+    Picture::of(&board(stream), ms * 1000).render(TermStyle::plain(100))
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_stuck_reader_does_not_block_the_query_and_is_told_what_it_missed() {
 fn the_bar_is_drawn_without_events_and_taken_away_at_the_end() {
     let term = InMemoryTerm::new(20, 100);
     let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
-    let progress = Progress::of(Bar::new(|| Look::plain(100), target));
+    let progress = Progress::of(Bar::new(|| TermStyle::plain(100), target));
     let listener = progress.listener().expect("a listener");
     let events = Stream::new(5, Floor::All).leaf(2, 28, 0, 0).start(3, 2, 1, 1).start(3, 3, 1, 2).events;
     events.iter().for_each(|event| listener.event(event));
@@ -221,7 +221,7 @@ fn the_bar_is_drawn_without_events_and_taken_away_at_the_end() {
 fn a_bar_that_nothing_happened_to_is_gone_at_once() {
     let term = InMemoryTerm::new(20, 100);
     let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
-    drop(Progress::of(Bar::new(|| Look::plain(100), target)));
+    drop(Progress::of(Bar::new(|| TermStyle::plain(100), target)));
     assert_eq!(term.contents(), "");
 }
 
@@ -235,7 +235,7 @@ proptest! {
     fn any_events_are_drawn_within_the_width(events in any_events(), width in 20_usize..140, unicode: bool, now: u64) {
         let mut board = Board::default();
         events.iter().for_each(|event| board.take(event));
-        let look = Look { unicode, ..Look::plain(width) };
+        let look = TermStyle { unicode, ..TermStyle::plain(width) };
         let text = Picture::of(&board, now).render(look);
         assert_is_safe(&text, look.width - 1);
         prop_assert!(text.lines().count() <= 2 + board::MAX_LEAVES);

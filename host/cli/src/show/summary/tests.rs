@@ -8,7 +8,7 @@ use crate::show::fixtures::*;
 use crate::show::totals::Totals;
 use frond_root::{Event, EventKind, Failure, FailureKind, Listener, Usage};
 
-fn of_end(event: &Event, extras: Extras<'_>, look: Look) -> String {
+fn of_end(event: &Event, extras: Extras<'_>, look: TermStyle) -> String {
     let EventKind::QueryEnded { outcome, reason, coverage } = &event.kind else {
         panic!("not an end: {event:?}");
     };
@@ -18,7 +18,7 @@ fn of_end(event: &Event, extras: Extras<'_>, look: Look) -> String {
 
 fn check(stream: &Stream) -> String {
     let end = stream.events.last().expect("an event");
-    of_end(end, Extras::default(), Look::plain(100))
+    of_end(end, Extras::default(), TermStyle::plain(100))
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_refused_query_does_not_list_what_it_never_asked() {
         panic!("no end");
     };
     let verdict = Verdict { outcome: "failed", reason: Some(&reason), coverage };
-    let text = summary(verdict, Extras::default(), Look::plain(100));
+    let text = summary(verdict, Extras::default(), TermStyle::plain(100));
     assert!(text.contains("invalid-query: expected value at line 1 column 1"), "{text}");
     assert!(!text.contains("missing") && !text.contains("look "), "{text}");
 }
@@ -172,7 +172,7 @@ fn stats_tell_what_leaves_used() {
     let totals = Totals::default();
     stream.events.iter().for_each(|event| totals.event(event));
     let extras = Extras { stats: Some(totals.sums()), ..Extras::default() };
-    let text = of_end(stream.events.last().expect("an end"), extras, Look::plain(100));
+    let text = of_end(stream.events.last().expect("an end"), extras, TermStyle::plain(100));
     insta::assert_snapshot!(text, @r"
     complete 5 of 5 partitions, in 97.0 ms of 2.00 s   (floor 60 %)
     time     plan 1.0 ms · gather 93.0 ms · merge 3.0 ms · reserve 200 ms
@@ -190,7 +190,7 @@ fn stats_tell_what_leaves_used() {
 fn a_recorded_query_says_how_to_look_into_it() {
     let stream = stalled();
     let extras = Extras { recorded: Some(Path::new("run\u{1b}.ndjson")), ..Extras::default() };
-    let text = of_end(stream.events.last().expect("an end"), extras, Look::plain(100));
+    let text = of_end(stream.events.last().expect("an end"), extras, TermStyle::plain(100));
     assert!(text.ends_with("look     frond explain run\\u{1b}.ndjson\n"), "{text}");
 }
 
@@ -206,7 +206,7 @@ fn keys_and_messages_cannot_drive_the_terminal() {
 
 #[test]
 fn without_unicode_the_words_are_the_same() {
-    let look = Look { unicode: false, ..Look::plain(100) };
+    let look = TermStyle { unicode: false, ..TermStyle::plain(100) };
     let stream = stalled();
     let text = of_end(stream.events.last().expect("an end"), Extras::default(), look);
     assert!(text.is_ascii(), "{text}");
@@ -223,7 +223,7 @@ proptest! {
     ) {
         let stream = Stream::default().over(10, "partial", None, account);
         let extras = Extras { stats: Some(Sums { leaves: Usage { fuel: u64::MAX, ..Usage::default() }, folds: 1, folded: u64::MAX }), ..Extras::default() };
-        let look = Look { unicode, colour, ..Look::plain(width) };
+        let look = TermStyle { unicode, colour, ..TermStyle::plain(width) };
         let text = of_end(&stream.events[0], extras, look);
         assert_is_safe(&text, look.width);
     }

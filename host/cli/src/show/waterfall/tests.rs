@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::show::fixtures::*;
-use crate::show::look::Look;
+use crate::show::style::TermStyle;
 use frond_root::Floor;
 
-fn check(stream: &Stream, look: Look) -> String {
+fn check(stream: &Stream, look: TermStyle) -> String {
     let mut page = Page::new(look);
     waterfall(&mut page, &Model::of(&stream.events));
     page.into_text()
@@ -13,7 +13,7 @@ fn check(stream: &Stream, look: Look) -> String {
 
 #[test]
 fn every_partition_has_a_lane() {
-    insta::assert_snapshot!(check(&complete(), Look::plain(100)), @r"
+    insta::assert_snapshot!(check(&complete(), TermStyle::plain(100)), @r"
     London      ·███████████████████                                                26.0 ms
     South East  ·█████████████                                                      18.0 ms
     Scotland    ·███████████████████████████                                        38.0 ms
@@ -30,7 +30,7 @@ fn every_partition_has_a_lane() {
 
 #[test]
 fn a_cut_off_leaf_runs_up_to_the_deadline() {
-    insta::assert_snapshot!(check(&stalled(), Look::plain(100)), @r"
+    insta::assert_snapshot!(check(&stalled(), TermStyle::plain(100)), @r"
     London      █                                                | |    |  26.0 ms
     South East  █                                                | |    |  18.0 ms
     Scotland    ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒    |  1.79 s, timed out, 86× median
@@ -47,7 +47,7 @@ fn a_cut_off_leaf_runs_up_to_the_deadline() {
 
 #[test]
 fn retries_share_their_partitions_lane() {
-    insta::assert_snapshot!(check(&retried(), Look::plain(100)), @r"
+    insta::assert_snapshot!(check(&retried(), TermStyle::plain(100)), @r"
     London      ██████████████                                                       28.0 ms
     South East  █████x           ·██████████████                                     29.0 ms, 2 attempts
     Scotland    ·x      ██████████████████x             ███████████████████████      50.0 ms, 3 attempts
@@ -64,7 +64,7 @@ fn retries_share_their_partitions_lane() {
 fn attempts_that_overlap_have_rows_of_their_own() {
     let stream =
         Stream::new(1, Floor::All).start(2, 0, 1, 0).start(40, 0, 2, 1).end(60, 0, 2, 1, None).end(80, 0, 1, 0, None);
-    insta::assert_snapshot!(check(&stream, Look::plain(60)), @r"
+    insta::assert_snapshot!(check(&stream, TermStyle::plain(60)), @r"
     London     ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒  78.0 ms, …2 attempts
                ·············████████
                +---------------+----------
@@ -77,7 +77,7 @@ fn attempts_that_overlap_have_rows_of_their_own() {
 
 #[test]
 fn ascii_has_signs_for_everything() {
-    let look = Look { unicode: false, ..Look::plain(70) };
+    let look = TermStyle { unicode: false, ..TermStyle::plain(70) };
     let text = check(&below_floor(), look);
     assert!(text.is_ascii(), "{text}");
     insta::assert_snapshot!(text, @r"
@@ -95,7 +95,7 @@ fn ascii_has_signs_for_everything() {
 
 #[test]
 fn a_narrow_terminal_still_shows_the_lanes() {
-    insta::assert_snapshot!(check(&stalled(), Look::plain(40)), @r"
+    insta::assert_snapshot!(check(&stalled(), TermStyle::plain(40)), @r"
     London      █          ||  26.0 ms
     South East  █          ||  18.0 ms
     Scotland    ▒▒▒▒▒▒▒▒▒▒▒▒|  1.79 s…median
@@ -113,7 +113,7 @@ fn a_narrow_terminal_still_shows_the_lanes() {
 
 #[test]
 fn ten_thousand_partitions_are_folded() {
-    let text = check(&many(10_000), Look::plain(80));
+    let text = check(&many(10_000), TermStyle::plain(80));
     assert!(text.contains("and 9,960 more"), "{text}");
     let lines: Vec<_> = text.lines().take(24).map(str::to_owned).collect();
     insta::assert_snapshot!(lines.join("\n"), @r"
@@ -147,12 +147,12 @@ fn ten_thousand_partitions_are_folded() {
 #[test]
 fn partitions_that_never_ran_are_counted() {
     let stream = Stream::new(100, Floor::All).leaf(2, 9, 0, 0);
-    assert!(check(&stream, Look::plain(80)).contains("and 99 more"));
+    assert!(check(&stream, TermStyle::plain(80)).contains("and 99 more"));
 }
 
 #[test]
 fn no_partitions_leave_an_empty_axis() {
-    insta::assert_snapshot!(check(&empty(), Look::plain(60)), @r"
+    insta::assert_snapshot!(check(&empty(), TermStyle::plain(60)), @r"
     finish                  ██████████████████████████  2.0 ms
                +------------+------------+-----------+
                0            1.0 ms       2.0 ms      3.0 ms

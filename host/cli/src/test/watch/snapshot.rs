@@ -33,11 +33,11 @@ impl Ignored {
 /// Digests of the files below a folder.
 #[derive(Debug, Default)]
 pub(super) struct Snapshot {
-    files: BTreeMap<PathBuf, Seen>,
+    files: BTreeMap<PathBuf, FileStamp>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct FileStamp {
     /// Size and time of modification: a file that still has them is not read again.
     stamp: (u64, Option<SystemTime>),
     digest: u64,
@@ -57,7 +57,7 @@ impl Snapshot {
                 }
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     folders.push(path);
-                } else if let Some(seen) = Seen::look(&path, earlier.files.get(&path)) {
+                } else if let Some(seen) = FileStamp::look(&path, earlier.files.get(&path)) {
                     files.insert(path, seen);
                 }
             }
@@ -73,7 +73,7 @@ impl Snapshot {
     }
 }
 
-impl Seen {
+impl FileStamp {
     /// Looks at a file; at nothing else, such as a named pipe.
     fn look(path: &Path, earlier: Option<&Self>) -> Option<Self> {
         let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;

@@ -4,14 +4,14 @@ use bytes::Bytes;
 
 use crate::job::JobId;
 use crate::store::rows::{Columns, damaged};
-use crate::store::{ResultInfo, StoreError, Stored};
+use crate::store::{ResultInfo, StoreError, StoreResult};
 
 use super::fault::row;
 use super::jobs::head;
 use super::session::Transaction;
 
 /// What is known of the answer.
-pub(super) async fn info(transaction: &Transaction<'_>, id: JobId) -> Stored<Option<ResultInfo>> {
+pub(super) async fn info(transaction: &Transaction<'_>, id: JobId) -> StoreResult<Option<ResultInfo>> {
     let head = head(transaction, id, false).await?.live()?;
     let select = "SELECT content_type, result_size FROM jobs WHERE num = $1 AND result_size IS NOT NULL";
     let Some(row) = row(transaction, select, &[&head.num]).await? else {
@@ -22,7 +22,13 @@ pub(super) async fn info(transaction: &Transaction<'_>, id: JobId) -> Stored<Opt
 }
 
 /// A part of the answer that the epoch made.
-pub(super) async fn part(transaction: &Transaction<'_>, id: JobId, epoch: u64, from: u64, most: u32) -> Stored<Bytes> {
+pub(super) async fn part(
+    transaction: &Transaction<'_>,
+    id: JobId,
+    epoch: u64,
+    from: u64,
+    most: u32,
+) -> StoreResult<Bytes> {
     let head = head(transaction, id, false).await?.live()?;
     let gone = StoreError::Fenced { epoch: head.epoch };
     if head.epoch != epoch || !head.state.is_ended() {

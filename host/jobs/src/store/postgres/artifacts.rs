@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 
 use crate::store::rows::{Columns, damaged};
 use crate::store::rules::{sql, unsigned};
-use crate::store::{Artifact, StoreError, Stored};
+use crate::store::{Artifact, StoreError, StoreResult};
 
 use super::fault::{execute, row, rows};
 use super::fits;
@@ -20,12 +20,17 @@ const GRACE_MS: i64 = 60 * 60 * 1000;
 const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /// True when it is there; then it stays for the grace.
-pub(super) async fn has(transaction: &Transaction<'_>, app: &str, version: &str) -> Stored<bool> {
+pub(super) async fn has(transaction: &Transaction<'_>, app: &str, version: &str) -> StoreResult<bool> {
     let update = format!("UPDATE artifacts SET used = {NOW} WHERE app = $1 AND version = $2");
     Ok(execute(transaction, &update, &[&app, &version]).await? > 0)
 }
 
-pub(super) async fn keep(transaction: &Transaction<'_>, app: &str, version: &str, artifact: &Artifact) -> Stored<()> {
+pub(super) async fn keep(
+    transaction: &Transaction<'_>,
+    app: &str,
+    version: &str,
+    artifact: &Artifact,
+) -> StoreResult<()> {
     // A sweep must not take away what this refers to.
     execute(transaction, "LOCK TABLE artifacts IN SHARE ROW EXCLUSIVE MODE", &[]).await?;
     let sum = row(transaction, "SELECT COALESCE(sum(size), 0)::bigint AS sum FROM blobs", &[]).await?;
@@ -49,21 +54,21 @@ pub(super) async fn keep(transaction: &Transaction<'_>, app: &str, version: &str
     Ok(())
 }
 
-pub(super) async fn get(transaction: &Transaction<'_>, app: &str, version: &str) -> Stored<Option<Artifact>> {
+pub(super) async fn get(transaction: &Transaction<'_>, app: &str, version: &str) -> StoreResult<Option<Artifact>> {
     let select = "SELECT about FROM artifacts WHERE app = $1 AND version = $2";
     let Some(found) = row(transaction, select, &[&app, &version]).await? else { return Ok(None) };
     let select = "SELECT digest, bytes FROM artifact_blobs JOIN blobs USING (digest) WHERE app = $1 AND version = $2";
     let blobs = rows(transaction, select, &[&app, &version]).await?;
-    let blobs: Stored<_> = blobs.iter().map(blob_of).collect();
+    let blobs: StoreResult<_> = blobs.iter().map(blob_of).collect();
     Ok(Some(Artifact { about: found.text("about")?, blobs: blobs? }))
 }
 
-fn blob_of(row: &Row) -> Stored<(String, Bytes)> {
+fn blob_of(row: &Row) -> StoreResult<(String, Bytes)> {
     Ok((row.text("digest")?, row.maybe_bytes("bytes")?.ok_or_else(|| damaged("bytes"))?))
 }
 
 /// Removes artifacts that no job can need any more. Returns their blobs' count.
-pub(super) async fn sweep(transaction: &Transaction<'_>) -> Stored<u64> {
+pub(super) async fn sweep(transaction: &Transaction<'_>) -> StoreResult<u64> {
     execute(transaction, "LOCK TABLE artifacts IN SHARE ROW EXCLUSIVE MODE", &[]).await?;
     let unused = format!(
         "DELETE FROM artifacts a WHERE used < {NOW} - {GRACE_MS} AND NOT EXISTS (SELECT 1 FROM jobs j \

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::store::{StoreError, Stored, cause};
+use crate::store::{StoreError, StoreResult, cause};
 
 use super::Options;
 use super::session::heard;
@@ -33,7 +33,7 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    pub(super) fn new(target: Target, options: &Options) -> Stored<Self> {
+    pub(super) fn new(target: Target, options: &Options) -> StoreResult<Self> {
         let Target { mut config, tls } = target;
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(options.connect_timeout);
@@ -47,7 +47,7 @@ impl Connector {
     }
 
     /// A connection as the server makes it, with none of our settings.
-    pub(super) async fn plain(&self) -> Stored<(Client, JoinHandle<()>)> {
+    pub(super) async fn plain(&self) -> StoreResult<(Client, JoinHandle<()>)> {
         heard(self.patience, self.connected()).await
     }
 
@@ -97,7 +97,7 @@ fn settings(config: &Config, options: &Options) -> String {
 }
 
 /// The pool of connections.
-pub(super) fn pool(connector: Connector, options: &Options) -> Stored<Pool> {
+pub(super) fn pool(connector: Connector, options: &Options) -> StoreResult<Pool> {
     let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_connect(connector.config.clone(), connector, config);
     Pool::builder(manager)

@@ -12,21 +12,21 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Error, Row};
 
 use crate::store::rows::{Columns, damaged};
-use crate::store::{Cause, StoreError, Stored, TimedOut, cause, chain};
+use crate::store::{Cause, StoreError, StoreResult, TimedOut, cause, chain};
 
 use super::session::Transaction;
 pub(super) use super::session::Values;
 
 /// What a server said, for logs: its code and message. Clients of an API are told neither.
 #[derive(Debug)]
-pub(super) enum Said {
+pub(super) enum ServerMessage {
     /// An error, by its code.
     Code(SqlState, String),
     /// Something about the connection.
     Words(String),
 }
 
-impl fmt::Display for Said {
+impl fmt::Display for ServerMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Code(code, text) => write!(f, "PostgreSQL says {}: {text}", code.code()),
@@ -35,9 +35,9 @@ impl fmt::Display for Said {
     }
 }
 
-impl std::error::Error for Said {}
+impl std::error::Error for ServerMessage {}
 
-impl From<&Error> for Said {
+impl From<&Error> for ServerMessage {
     fn from(error: &Error) -> Self {
         let Some(told) = error.as_db_error() else {
             return Self::Words(chain(error));
@@ -55,7 +55,7 @@ pub(super) fn silent(patience: Duration) -> StoreError {
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
-        Fault::of(&error).with(cause(Said::from(&error)))
+        Fault::of(&error).with(cause(ServerMessage::from(&error)))
     }
 }
 
@@ -75,7 +75,7 @@ impl From<PoolError> for StoreError {
 pub(super) fn in_migration(error: refinery::Error) -> StoreError {
     match error.kind() {
         Kind::Connection(_, source) => match source.downcast_ref::<Error>() {
-            Some(source) => Fault::of(source).with(cause(Said::from(source))),
+            Some(source) => Fault::of(source).with(cause(ServerMessage::from(source))),
             None => StoreError::Other(cause(error)),
         },
         _ => StoreError::Other(cause(error)),
@@ -155,15 +155,15 @@ impl Fault {
 }
 
 impl Columns for Row {
-    fn maybe_int(&self, column: &str) -> Stored<Option<i64>> {
+    fn maybe_int(&self, column: &str) -> StoreResult<Option<i64>> {
         self.try_get(column).map_err(|_| damaged(column))
     }
 
-    fn maybe_text(&self, column: &str) -> Stored<Option<String>> {
+    fn maybe_text(&self, column: &str) -> StoreResult<Option<String>> {
         self.try_get(column).map_err(|_| damaged(column))
     }
 
-    fn maybe_bytes(&self, column: &str) -> Stored<Option<Bytes>> {
+    fn maybe_bytes(&self, column: &str) -> StoreResult<Option<Bytes>> {
         let bytes: Option<Vec<u8>> = self.try_get(column).map_err(|_| damaged(column))?;
         Ok(bytes.map(Bytes::from))
     }
@@ -176,16 +176,16 @@ pub(super) fn now(parameter: u8) -> String {
 }
 
 /// All rows of a statement.
-pub(super) async fn rows(transaction: &Transaction<'_>, sql: &str, values: Values<'_>) -> Stored<Vec<Row>> {
+pub(super) async fn rows(transaction: &Transaction<'_>, sql: &str, values: Values<'_>) -> StoreResult<Vec<Row>> {
     transaction.rows(sql, values).await
 }
 
 /// The one row of a statement, if it has any.
-pub(super) async fn row(transaction: &Transaction<'_>, sql: &str, values: Values<'_>) -> Stored<Option<Row>> {
+pub(super) async fn row(transaction: &Transaction<'_>, sql: &str, values: Values<'_>) -> StoreResult<Option<Row>> {
     Ok(transaction.rows(sql, values).await?.pop())
 }
 
 /// How many rows a statement has changed.
-pub(super) async fn execute(transaction: &Transaction<'_>, sql: &str, values: Values<'_>) -> Stored<u64> {
+pub(super) async fn execute(transaction: &Transaction<'_>, sql: &str, values: Values<'_>) -> StoreResult<u64> {
     transaction.execute(sql, values).await
 }

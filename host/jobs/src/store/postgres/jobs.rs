@@ -4,7 +4,8 @@ use crate::job::{End, JobId, JobState, Move, UnixMs};
 use crate::store::rows::{APP_HAS, CALLER_HAS, Columns, HEAD, JOB, PAST, damaged, had_of, head_of, job_of, past_of};
 use crate::store::rules::{Head, scope, sql, within_bounds};
 use crate::store::{
-    Asked, Bounds, EventPage, Filter, Job, MAX_PAGE, NewJob, Page, Past, StoreError, Stored, Submitted, cause,
+    Bounds, EventPage, Filter, Job, JobQuery, MAX_PAGE, NewJob, Page, PastJob, StoreError, StoreResult, Submission,
+    cause,
 };
 
 use super::fault::{execute, now, row, rows};
@@ -14,48 +15,48 @@ use super::session::Transaction;
 const CALLERS: i32 = 0x4672_6E63;
 
 /// What decides about the job. With `lock`, nobody else changes it until the transaction is through.
-pub(super) async fn head(transaction: &Transaction<'_>, id: JobId, lock: bool) -> Stored<Head> {
+pub(super) async fn head(transaction: &Transaction<'_>, id: JobId, lock: bool) -> StoreResult<Head> {
     let lock = if lock { "FOR UPDATE" } else { "" };
     let found = row(transaction, &format!("SELECT {HEAD} FROM jobs WHERE id = $1 {lock}"), &[&id.to_string()]).await?;
     found.map_or(Err(StoreError::NotFound(id)), |row| head_of(&row))
 }
 
 /// Refuses when a write that carried the epoch found no row.
-pub(super) fn fenced(changed: u64, head: &Head) -> Stored<()> {
+pub(super) fn fenced(changed: u64, head: &Head) -> StoreResult<()> {
     match changed {
         0 => Err(StoreError::Fenced { epoch: head.epoch }),
         _ => Ok(()),
     }
 }
 
-pub(super) async fn get(transaction: &Transaction<'_>, id: JobId) -> Stored<Job> {
+pub(super) async fn get(transaction: &Transaction<'_>, id: JobId) -> StoreResult<Job> {
     let found = row(transaction, &format!("SELECT {JOB} FROM jobs WHERE id = $1"), &[&id.to_string()]).await?;
     found.map_or(Err(StoreError::NotFound(id)), |row| job_of(&row))
 }
 
-pub(super) async fn get_of(transaction: &Transaction<'_>, id: JobId, caller: &str) -> Stored<Job> {
+pub(super) async fn get_of(transaction: &Transaction<'_>, id: JobId, caller: &str) -> StoreResult<Job> {
     let select = format!("SELECT {JOB} FROM jobs WHERE id = $1 AND caller = $2");
     let found = row(transaction, &select, &[&id.to_string(), &caller]).await?;
     found.map_or(Err(StoreError::NotFound(id)), |row| job_of(&row))
 }
 
-pub(super) async fn submit(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -> Stored<Submitted> {
+pub(super) async fn submit(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -> StoreResult<Submission> {
     if new.bounds != Bounds::default() {
         if let Some(id) = known(transaction, new).await? {
-            return Ok(Submitted { job: get(transaction, id).await?, fresh: false });
+            return Ok(Submission { job: get(transaction, id).await?, fresh: false });
         }
         has_room(transaction, new, set).await?;
     }
     // What stands in the way of the row may go before it is found: a sweep frees keys.
     for _ in 0..3 {
         if insert(transaction, new, set).await? {
-            return Ok(Submitted { job: get(transaction, new.id).await?, fresh: true });
+            return Ok(Submission { job: get(transaction, new.id).await?, fresh: true });
         }
         if let Some(id) = known(transaction, new).await? {
-            return Ok(Submitted { job: get(transaction, id).await?, fresh: false });
+            return Ok(Submission { job: get(transaction, id).await?, fresh: false });
         }
         match get(transaction, new.id).await {
-            Ok(job) => return Ok(Submitted { job, fresh: false }),
+            Ok(job) => return Ok(Submission { job, fresh: false }),
             Err(StoreError::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
@@ -65,7 +66,7 @@ pub(super) async fn submit(transaction: &Transaction<'_>, new: &NewJob, set: Opt
 
 /// Refuses a job with which its app or its caller would have more than it may. Submissions of one caller wait for one
 /// another, or many at once would each find room for one.
-async fn has_room(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -> Stored<()> {
+async fn has_room(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -> StoreResult<()> {
     if let Some(caller) = &new.caller {
         let lock = "SELECT pg_advisory_xact_lock($1, hashtext($2))";
         rows(transaction, lock, &[&CALLERS, caller]).await?;
@@ -80,12 +81,12 @@ async fn has_room(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>)
 }
 
 /// Bytes that a caller's jobs take.
-pub(super) async fn bytes_of(transaction: &Transaction<'_>, caller: &str) -> Stored<u64> {
+pub(super) async fn bytes_of(transaction: &Transaction<'_>, caller: &str) -> StoreResult<u64> {
     row(transaction, CALLER_HAS, &[&caller]).await?.map_or(Ok(0), |row| row.count("bytes"))
 }
 
 /// The job of an earlier request with the same key.
-async fn known(transaction: &Transaction<'_>, new: &NewJob) -> Stored<Option<JobId>> {
+async fn known(transaction: &Transaction<'_>, new: &NewJob) -> StoreResult<Option<JobId>> {
     let Some(key) = &new.idempotency else {
         return Ok(None);
     };
@@ -100,7 +101,7 @@ async fn known(transaction: &Transaction<'_>, new: &NewJob) -> Stored<Option<Job
 }
 
 /// False when a job with the same id or key is there.
-async fn insert(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -> Stored<bool> {
+async fn insert(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -> StoreResult<bool> {
     let key = new.idempotency.as_ref();
     let state = JobState::Submitted.next(Move::Queue)?;
     let json = |error| StoreError::Other(cause(error));
@@ -135,15 +136,15 @@ async fn insert(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -
     Ok(changed == 1)
 }
 
-pub(super) async fn asked(transaction: &Transaction<'_>, id: JobId) -> Stored<Asked> {
+pub(super) async fn asked(transaction: &Transaction<'_>, id: JobId) -> StoreResult<JobQuery> {
     let head = head(transaction, id, false).await?.live()?;
     let found = row(transaction, "SELECT query, planned_query FROM jobs WHERE num = $1", &[&head.num]).await?;
     let row = found.ok_or(StoreError::NotFound(id))?;
     let query = row.maybe_bytes("query")?.ok_or_else(|| damaged("query"))?;
-    Ok(Asked { query, planned: row.maybe_bytes("planned_query")? })
+    Ok(JobQuery { query, planned: row.maybe_bytes("planned_query")? })
 }
 
-pub(super) async fn list(transaction: &Transaction<'_>, filter: &Filter, page: Page) -> Stored<Vec<Job>> {
+pub(super) async fn list(transaction: &Transaction<'_>, filter: &Filter, page: Page) -> StoreResult<Vec<Job>> {
     let states: Vec<_> = filter.states.iter().map(|state| state.slug()).collect();
     let select = format!(
         "SELECT {JOB} FROM jobs WHERE ($1::text IS NULL OR app = $1) AND ($2::text IS NULL OR caller = $2) \
@@ -156,7 +157,7 @@ pub(super) async fn list(transaction: &Transaction<'_>, filter: &Filter, page: P
     found.iter().map(job_of).collect()
 }
 
-pub(super) async fn cancel(transaction: &Transaction<'_>, id: JobId, keep: bool, set: Option<i64>) -> Stored<Job> {
+pub(super) async fn cancel(transaction: &Transaction<'_>, id: JobId, keep: bool, set: Option<i64>) -> StoreResult<Job> {
     let head = head(transaction, id, true).await?.live()?;
     let cancelled = head.next(Move::End(End::Cancelled))?;
     let keep = i64::from(keep);
@@ -174,7 +175,7 @@ pub(super) async fn stopped(
     num: i64,
     cancelled: JobState,
     set: Option<i64>,
-) -> Stored<()> {
+) -> StoreResult<()> {
     let end = format!(
         "UPDATE jobs SET state = $2, outcome = $2, owner = NULL, lease_until = NULL, failing = 0, finished = {now}, \
          expires = {now} + retention_ms WHERE num = $1",
@@ -183,7 +184,7 @@ pub(super) async fn stopped(
     execute(transaction, &end, &[&num, &cancelled.slug(), &set]).await.map(drop)
 }
 
-pub(super) async fn redrive(transaction: &Transaction<'_>, id: JobId, set: Option<i64>) -> Stored<Job> {
+pub(super) async fn redrive(transaction: &Transaction<'_>, id: JobId, set: Option<i64>) -> StoreResult<Job> {
     let head = head(transaction, id, true).await?.live()?;
     let queued = head.next(Move::Redrive)?;
     let reset = "UPDATE partitions SET state = 'pending', attempts = 0, run_ms = 0, failure = NULL \
@@ -200,25 +201,30 @@ pub(super) async fn redrive(transaction: &Transaction<'_>, id: JobId, set: Optio
     get(transaction, id).await
 }
 
-pub(super) async fn retain(transaction: &Transaction<'_>, id: JobId, retention_ms: u64) -> Stored<Job> {
+pub(super) async fn retain(transaction: &Transaction<'_>, id: JobId, retention_ms: u64) -> StoreResult<Job> {
     let head = head(transaction, id, true).await?.live()?;
     let update = "UPDATE jobs SET retention_ms = $2, expires = finished + $2 WHERE num = $1";
     execute(transaction, update, &[&head.num, &sql(retention_ms)]).await?;
     get(transaction, id).await
 }
 
-pub(super) async fn events(transaction: &Transaction<'_>, id: JobId, after: u64, limit: u32) -> Stored<EventPage> {
+pub(super) async fn events(transaction: &Transaction<'_>, id: JobId, after: u64, limit: u32) -> StoreResult<EventPage> {
     let head = head(transaction, id, false).await?.live()?;
     let first = row(transaction, "SELECT min(seq) AS first FROM events WHERE job = $1", &[&head.num]).await?;
     let first = first.map(|row| row.time("first")).transpose()?.flatten();
     let select = "SELECT seq, line FROM events WHERE job = $1 AND seq > $2 ORDER BY seq LIMIT $3";
     let limit = i64::from(limit.min(MAX_PAGE));
     let found = rows(transaction, select, &[&head.num, &sql(after), &limit]).await?;
-    let events = found.iter().map(|row| Ok((row.count("seq")?, row.text("line")?))).collect::<Stored<_>>()?;
+    let events = found.iter().map(|row| Ok((row.count("seq")?, row.text("line")?))).collect::<StoreResult<_>>()?;
     Ok(EventPage { events, missed: first.map_or(0, |first| first.0.saturating_sub(1).saturating_sub(after)) })
 }
 
-pub(super) async fn history(transaction: &Transaction<'_>, app: &str, version: &str, limit: u32) -> Stored<Vec<Past>> {
+pub(super) async fn history(
+    transaction: &Transaction<'_>,
+    app: &str,
+    version: &str,
+    limit: u32,
+) -> StoreResult<Vec<PastJob>> {
     let select = format!(
         "SELECT {PAST} FROM jobs WHERE app = $1 AND version = $2 AND outcome = 'succeeded' \
          ORDER BY finished DESC, id DESC LIMIT $3"

@@ -7,8 +7,8 @@ use crate::job::{End, JobId, Move, UnixMs};
 use crate::store::rows::{Columns, HEAD, PARTITION, cancel_of, damaged, head_of, partition_of};
 use crate::store::rules::{MOST, check_plan, plan_bytes, sql, unsigned};
 use crate::store::{
-    Apps, Ended, Job, MAX_PAGE, News, PartitionPage, PartitionRow, Place, Planned, PlannedPartition, StoreError,
-    Stored, Taken, Told, cause,
+    EventBatch, Job, JobEnd, JobFilter, LeaseNews, Locator, MAX_PAGE, PartitionPage, PartitionPlan, PartitionRow,
+    PlanRecord, StoreError, StoreResult, TakenJob, cause,
 };
 
 use super::fault::{Values, execute, now, row, rows};
@@ -40,13 +40,13 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    fn of(apps: &'a Apps) -> Self {
+    fn of(apps: &'a JobFilter) -> Self {
         let any = Self { apps: None, only: true, versions: None, unable: &[] };
         match apps {
-            Apps::All => any,
-            Apps::Only(names) => Self { apps: Some(names), ..any },
-            Apps::Except(names) => Self { apps: Some(names), only: false, ..any },
-            Apps::Able(able) => {
+            JobFilter::All => any,
+            JobFilter::Only(names) => Self { apps: Some(names), ..any },
+            JobFilter::Except(names) => Self { apps: Some(names), only: false, ..any },
+            JobFilter::Runnable(able) => {
                 Self { apps: Some(&able.apps), versions: Some(&able.versions), unable: &able.unable, ..any }
             }
         }
@@ -58,10 +58,10 @@ impl<'a> Names<'a> {
 pub(super) async fn take(
     transaction: &Transaction<'_>,
     owner: &str,
-    apps: &Apps,
+    apps: &JobFilter,
     lease: Duration,
     set: Option<i64>,
-) -> Stored<Option<Taken>> {
+) -> StoreResult<Option<TakenJob>> {
     let Names { apps, only, versions, unable } = Names::of(apps);
     let select = format!(
         "WITH held (held_app, held) AS (SELECT app, count(*) FROM jobs \
@@ -85,11 +85,11 @@ pub(super) async fn take(
     let values: Values = &[&head.num, &sql(head.epoch), &state, &owner, &sql(epoch), &lease, &set];
     let taken = row(transaction, &update, values).await?.ok_or(StoreError::Fenced { epoch: head.epoch })?;
     let at = UnixMs(unsigned(taken.int("at")?));
-    Ok(Some(Taken { job: get(transaction, head.id).await?, epoch, at }))
+    Ok(Some(TakenJob { job: get(transaction, head.id).await?, epoch, at }))
 }
 
 /// True when a job waits, be somebody at it or not.
-pub(super) async fn is_waiting(transaction: &Transaction<'_>, apps: &Apps, set: Option<i64>) -> Stored<bool> {
+pub(super) async fn is_waiting(transaction: &Transaction<'_>, apps: &JobFilter, set: Option<i64>) -> StoreResult<bool> {
     let Names { apps, only, versions, unable } = Names::of(apps);
     let select = format!("SELECT 1 FROM jobs WHERE {} LIMIT 1", waiting());
     Ok(row(transaction, &select, &[&set, &apps, &only, &versions, &unable]).await?.is_some())
@@ -101,25 +101,25 @@ pub(super) async fn renew(
     epoch: u64,
     lease: Duration,
     set: Option<i64>,
-) -> Stored<Told> {
+) -> StoreResult<LeaseNews> {
     let head = head(transaction, id, true).await?.held_by(epoch)?;
     let update =
         format!("UPDATE jobs SET lease_until = {} + $3::bigint WHERE num = $1 AND epoch = $2 RETURNING cancel", now(4));
     let told = row(transaction, &update, &[&head.num, &sql(epoch), &sql(ms(lease)), &set]).await?;
     let told = told.ok_or(StoreError::Fenced { epoch: head.epoch })?;
-    Ok(Told { cancel: cancel_of(&told)? })
+    Ok(LeaseNews { cancel: cancel_of(&told)? })
 }
 
-pub(super) async fn wanted(transaction: &Transaction<'_>, id: JobId, epoch: u64) -> Stored<Told> {
+pub(super) async fn wanted(transaction: &Transaction<'_>, id: JobId, epoch: u64) -> StoreResult<LeaseNews> {
     let select = format!("SELECT {HEAD} FROM jobs WHERE id = $1");
     let found = row(transaction, &select, &[&id.to_string()]).await?.ok_or(StoreError::NotFound(id))?;
     head_of(&found)?.held_by(epoch)?;
-    Ok(Told { cancel: cancel_of(&found)? })
+    Ok(LeaseNews { cancel: cancel_of(&found)? })
 }
 
 /// Ends jobs that were asked to stop, whose leases have lapsed, and of which nothing is to be made into an answer: there
 /// may be nobody left who could take them.
-pub(super) async fn end_cancelled(transaction: &Transaction<'_>, set: Option<i64>) -> Stored<()> {
+pub(super) async fn end_cancelled(transaction: &Transaction<'_>, set: Option<i64>) -> StoreResult<()> {
     let select = format!(
         "SELECT {HEAD} FROM jobs WHERE state IN ('planning', 'running', 'merging') AND lease_until <= {} \
          AND cancel IS NOT NULL AND (cancel = 0 OR planned = 0) FOR UPDATE SKIP LOCKED",
@@ -132,7 +132,7 @@ pub(super) async fn end_cancelled(transaction: &Transaction<'_>, set: Option<i64
     Ok(())
 }
 
-pub(super) async fn release(transaction: &Transaction<'_>, id: JobId, epoch: u64, set: Option<i64>) -> Stored<()> {
+pub(super) async fn release(transaction: &Transaction<'_>, id: JobId, epoch: u64, set: Option<i64>) -> StoreResult<()> {
     let head = head(transaction, id, true).await?.held_by(epoch)?;
     if head.cancel.is_some_and(|kind| !head.needs_owner(kind)) {
         return stopped(transaction, head.num, head.next(Move::End(End::Cancelled))?, set).await;
@@ -143,7 +143,12 @@ pub(super) async fn release(transaction: &Transaction<'_>, id: JobId, epoch: u64
     fenced(execute(transaction, update, &[&head.num, &sql(epoch), &queued]).await?, &head)
 }
 
-pub(super) async fn plan(transaction: &Transaction<'_>, id: JobId, epoch: u64, planned: &Planned) -> Stored<()> {
+pub(super) async fn plan(
+    transaction: &Transaction<'_>,
+    id: JobId,
+    epoch: u64,
+    planned: &PlanRecord,
+) -> StoreResult<()> {
     let head = head(transaction, id, true).await?.held_by(epoch)?;
     let running = head.next(Move::Run)?.slug();
     let weight = check_plan(planned)?;
@@ -164,29 +169,29 @@ pub(super) async fn plan(transaction: &Transaction<'_>, id: JobId, epoch: u64, p
     fenced(execute(transaction, update, values).await?, &head)
 }
 
-pub(super) fn size(partition: &PlannedPartition) -> usize {
+pub(super) fn size(partition: &PartitionPlan) -> usize {
     match &partition.place {
-        Place::Inline(bytes) => bytes.len(),
-        Place::Elsewhere(text) => text.len(),
+        Locator::Inline(bytes) => bytes.len(),
+        Locator::Elsewhere(text) => text.len(),
     }
 }
 
-async fn insert(transaction: &Transaction<'_>, job: i64, first: i64, chunk: &[PlannedPartition]) -> Stored<()> {
+async fn insert(transaction: &Transaction<'_>, job: i64, first: i64, chunk: &[PartitionPlan]) -> StoreResult<()> {
     let indexes: Vec<i64> = (first..).take(chunk.len()).collect();
     let keys: Vec<_> = chunk.iter().map(|one| one.key.as_str()).collect();
     let weights: Vec<_> = chunk.iter().map(|one| sql(one.weight)).collect();
     let texts: Vec<_> = chunk
         .iter()
         .map(|one| match &one.place {
-            Place::Elsewhere(text) => Some(text.as_str()),
-            Place::Inline(_) => None,
+            Locator::Elsewhere(text) => Some(text.as_str()),
+            Locator::Inline(_) => None,
         })
         .collect();
     let bytes: Vec<_> = chunk
         .iter()
         .map(|one| match &one.place {
-            Place::Elsewhere(_) => None,
-            Place::Inline(bytes) => Some(&**bytes),
+            Locator::Elsewhere(_) => None,
+            Locator::Inline(bytes) => Some(&**bytes),
         })
         .collect();
     let sql = "INSERT INTO partitions (job, idx, key, weight, elsewhere, inline) \
@@ -199,7 +204,7 @@ pub(super) async fn partitions(
     transaction: &Transaction<'_>,
     id: JobId,
     page: &PartitionPage,
-) -> Stored<Vec<PartitionRow>> {
+) -> StoreResult<Vec<PartitionRow>> {
     let head = head(transaction, id, false).await?.live()?;
     let states: Vec<_> = page.states.iter().map(|state| state.slug()).collect();
     let states = (!states.is_empty()).then_some(states);
@@ -212,7 +217,7 @@ pub(super) async fn partitions(
     found.iter().map(partition_of).collect()
 }
 
-pub(super) async fn merge(transaction: &Transaction<'_>, id: JobId, epoch: u64) -> Stored<()> {
+pub(super) async fn merge(transaction: &Transaction<'_>, id: JobId, epoch: u64) -> StoreResult<()> {
     let head = head(transaction, id, true).await?.held_by(epoch)?;
     let merging = head.next(Move::Merge)?.slug();
     let update = "UPDATE jobs SET state = $3 WHERE num = $1 AND epoch = $2";
@@ -223,9 +228,9 @@ pub(super) async fn finish(
     transaction: &Transaction<'_>,
     id: JobId,
     epoch: u64,
-    ended: &Ended,
+    ended: &JobEnd,
     set: Option<i64>,
-) -> Stored<Job> {
+) -> StoreResult<Job> {
     let head = head(transaction, id, true).await?.held_by(epoch)?;
     let ended = &*head.ended(ended);
     let state = head.next(Move::End(ended.end))?.slug();
@@ -251,9 +256,15 @@ pub(super) async fn finish(
     get(transaction, id).await
 }
 
-pub(super) async fn append(transaction: &Transaction<'_>, id: JobId, epoch: u64, news: &News, kept: u64) -> Stored<()> {
+pub(super) async fn append(
+    transaction: &Transaction<'_>,
+    id: JobId,
+    epoch: u64,
+    news: &EventBatch,
+    kept: u64,
+) -> StoreResult<()> {
     let head = head(transaction, id, true).await?.held_by(epoch)?;
-    let News { lines, attempts, failing, account } = news;
+    let EventBatch { lines, attempts, failing, account } = news;
     let account =
         account.as_ref().map(serde_json::to_string).transpose().map_err(|error| StoreError::Other(cause(error)))?;
     let count = sql(lines.len() as u64);

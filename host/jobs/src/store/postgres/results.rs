@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use crate::job::JobId;
 use crate::store::rows::{Columns, damaged};
 use crate::store::rules::{MOST, sql};
-use crate::store::{Accepted, AcceptedNow, MAX_PAGE, Outcome, Partial, PartitionState, StoreError, Stored, cause};
+use crate::store::{
+    AcceptReport, MAX_PAGE, Outcome, Partial, PartitionResult, PartitionState, StoreError, StoreResult, cause,
+};
 use bytes::Bytes;
 
 use super::fault::{Values, execute, rows};
@@ -35,14 +37,14 @@ pub(super) fn chunks<T>(all: &[T], size: impl Fn(&T) -> usize) -> impl Iterator<
     })
 }
 
-fn partial(result: &Accepted) -> Option<&Bytes> {
+fn partial(result: &PartitionResult) -> Option<&Bytes> {
     match &result.outcome {
         Outcome::Done(bytes) | Outcome::Degraded(bytes) => Some(bytes),
         Outcome::Failed(_) => None,
     }
 }
 
-fn state(result: &Accepted) -> PartitionState {
+fn state(result: &PartitionResult) -> PartitionState {
     match result.outcome {
         Outcome::Done(_) => PartitionState::Done,
         Outcome::Degraded(_) => PartitionState::Degraded,
@@ -51,7 +53,7 @@ fn state(result: &Accepted) -> PartitionState {
 }
 
 /// Bytes of a result.
-pub(super) fn size(result: &Accepted) -> usize {
+pub(super) fn size(result: &PartitionResult) -> usize {
     partial(result).map_or(0, Bytes::len)
 }
 
@@ -60,19 +62,19 @@ pub(super) async fn accept(
     transaction: &Transaction<'_>,
     id: JobId,
     epoch: u64,
-    results: &[Accepted],
-) -> Stored<AcceptedNow> {
+    results: &[PartitionResult],
+) -> StoreResult<AcceptReport> {
     for one in results {
         fits("bytes of a partial", size(one))?;
     }
     let head = head(transaction, id, true).await?.held_by(epoch)?;
     head.has(results.iter().map(|one| one.index))?;
-    let mut kept = AcceptedNow::default();
+    let mut kept = AcceptReport::default();
     let (mut done, mut degraded, mut failed, mut settled, mut leaf_ms) = (0_i64, 0_i64, 0_i64, 0_u64, 0_u64);
     let mut bytes = 0_u64;
     for chunk in chunks(results, size) {
         // An update takes any of several rows for one partition: it should be the first.
-        let mut firsts: HashMap<u32, &Accepted> = HashMap::with_capacity(chunk.len());
+        let mut firsts: HashMap<u32, &PartitionResult> = HashMap::with_capacity(chunk.len());
         for one in chunk {
             firsts.entry(one.index).or_insert(one);
         }
@@ -101,13 +103,17 @@ pub(super) async fn accept(
 }
 
 /// Writes results to partitions that have none. Returns those, with their weights.
-async fn update(transaction: &Transaction<'_>, job: i64, results: &HashMap<u32, &Accepted>) -> Stored<Vec<(u32, u64)>> {
-    let all: Vec<&Accepted> = results.values().copied().collect();
+async fn update(
+    transaction: &Transaction<'_>,
+    job: i64,
+    results: &HashMap<u32, &PartitionResult>,
+) -> StoreResult<Vec<(u32, u64)>> {
+    let all: Vec<&PartitionResult> = results.values().copied().collect();
     let indexes: Vec<_> = all.iter().map(|one| i64::from(one.index)).collect();
     let states: Vec<_> = all.iter().map(|one| state(one).slug()).collect();
     let attempts: Vec<_> = all.iter().map(|one| i64::from(one.attempt)).collect();
     let times: Vec<_> = all.iter().map(|one| sql(one.run_ms)).collect();
-    let failures: Vec<_> = all.iter().map(|one| failure(one)).collect::<Stored<_>>()?;
+    let failures: Vec<_> = all.iter().map(|one| failure(one)).collect::<StoreResult<_>>()?;
     let sizes: Vec<_> = all.iter().map(|one| partial(one).map(|bytes| sql(bytes.len() as u64))).collect();
     let partials: Vec<_> = all.iter().map(|one| partial(one).map(|bytes| &**bytes)).collect();
     let update = "UPDATE partitions SET state = new.state, attempts = new.attempts, run_ms = new.run_ms, \
@@ -121,7 +127,7 @@ async fn update(transaction: &Transaction<'_>, job: i64, results: &HashMap<u32, 
     fresh.iter().map(|row| Ok((row.index("idx")?, row.count("weight")?))).collect()
 }
 
-fn failure(result: &Accepted) -> Stored<Option<String>> {
+fn failure(result: &PartitionResult) -> StoreResult<Option<String>> {
     match &result.outcome {
         Outcome::Failed(failure) => {
             serde_json::to_string(failure).map(Some).map_err(|error| StoreError::Other(cause(error)))
@@ -136,7 +142,7 @@ pub(super) async fn partials(
     id: JobId,
     after: Option<u32>,
     max_bytes: u64,
-) -> Stored<Vec<Partial>> {
+) -> StoreResult<Vec<Partial>> {
     let head = head(transaction, id, false).await?.live()?;
     let after = after.map_or(-1, i64::from);
     let sizes = "SELECT idx, size FROM partitions WHERE job = $1 AND idx > $2 AND state IN ('done', 'degraded') \

@@ -8,10 +8,10 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::migrations;
-use crate::store::{StoreError, Stored, cause};
+use crate::store::{StoreError, StoreResult, cause};
 
 use super::connect::Connector;
-use super::fault::{Said, in_migration, silent};
+use super::fault::{ServerMessage, in_migration, silent};
 use super::session::heard;
 
 /// The number by which processes lock the schema: "frndjobs".
@@ -27,7 +27,7 @@ const LOOKS: usize = 3;
 
 /// Makes the tables, or brings them to the latest version, one process at a time; where they are, no rights but those to
 /// use them are needed.
-pub(super) async fn prepare(connector: &Connector, patience: Duration) -> Stored<()> {
+pub(super) async fn prepare(connector: &Connector, patience: Duration) -> StoreResult<()> {
     let (mut client, _one) = connector.plain().await?;
     let (locking, _other) = connector.plain().await?;
     let (pids, others) = backends(&client, &locking, patience).await?;
@@ -47,8 +47,12 @@ pub(super) async fn prepare(connector: &Connector, patience: Duration) -> Stored
 }
 
 /// The server's processes behind two connections.
-async fn backends(one: &Client, other: &Client, patience: Duration) -> Stored<(BTreeSet<String>, BTreeSet<String>)> {
-    let pid = async |client: &Client| -> Stored<String> {
+async fn backends(
+    one: &Client,
+    other: &Client,
+    patience: Duration,
+) -> StoreResult<(BTreeSet<String>, BTreeSet<String>)> {
+    let pid = async |client: &Client| -> StoreResult<String> {
         let told = heard(patience, client.simple_query("SELECT pg_backend_pid()")).await?;
         let pid = told.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
@@ -65,7 +69,7 @@ async fn backends(one: &Client, other: &Client, patience: Duration) -> Stored<(B
 }
 
 /// Refuses a database that lacks characters: a key or a message with one of them could not be kept.
-async fn encoding(client: &Client, patience: Duration) -> Stored<()> {
+async fn encoding(client: &Client, patience: Duration) -> StoreResult<()> {
     let asked = "SELECT current_setting('server_encoding'), current_database()::text";
     let row = heard(patience, client.query_one(asked, &[])).await?;
     let (encoding, database): (String, String) = (row.try_get(0)?, row.try_get(1)?);
@@ -79,7 +83,7 @@ async fn encoding(client: &Client, patience: Duration) -> Stored<()> {
 }
 
 /// The version of the tables, if there are any.
-async fn version(client: &Client, patience: Duration) -> Stored<Option<u64>> {
+async fn version(client: &Client, patience: Duration) -> StoreResult<Option<u64>> {
     let table = migrations::TABLE;
     let known = heard(patience, client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table])).await?;
     if !known.try_get::<_, bool>(0)? {
@@ -96,7 +100,7 @@ async fn version(client: &Client, patience: Duration) -> Stored<Option<u64>> {
 }
 
 /// Brings the tables to the latest version.
-async fn change(client: &mut Client, mut locking: Client, patience: Duration) -> Stored<()> {
+async fn change(client: &mut Client, mut locking: Client, patience: Duration) -> StoreResult<()> {
     // A lock of a transaction: it goes with that, whatever happens to the process or to a pooler between.
     let lock = heard(patience, locking.transaction()).await?;
     let limits = format!(
@@ -154,7 +158,7 @@ async fn lacking(client: &Client, patience: Duration, error: StoreError, need: N
 }
 
 /// Refuses a database that takes no writes, and a role that may not use the tables.
-async fn rights(client: &Client, patience: Duration) -> Stored<()> {
+async fn rights(client: &Client, patience: Duration) -> StoreResult<()> {
     let asked = "SELECT current_setting('transaction_read_only') = 'on'";
     if heard(patience, client.query_one(asked, &[])).await?.try_get(0)? {
         return Err(StoreError::ReadOnly(cause("PostgreSQL says that its transactions are read-only")));
@@ -172,6 +176,6 @@ async fn rights(client: &Client, patience: Duration) -> Stored<()> {
         "the role `{role}` lacks rights on the tables of the store of jobs: {missing} on {tables}\n\
          (GRANT {missing} ON {tables} TO {role})"
     );
-    let said = Said::Code(SqlState::INSUFFICIENT_PRIVILEGE, "permission denied".to_owned());
+    let said = ServerMessage::Code(SqlState::INSUFFICIENT_PRIVILEGE, "permission denied".to_owned());
     Err(StoreError::Denied { what, cause: cause(said) })
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{IsolationLevel, Row};
 
-use crate::store::{StoreError, Stored, cause};
+use crate::store::{StoreError, StoreResult, cause};
 
 use super::Options;
 use super::fault::silent;
@@ -45,21 +45,21 @@ impl Load {
 }
 
 /// A connection for one call.
-pub(super) struct Lent<'p> {
+pub(super) struct PooledConnection<'p> {
     pool: &'p Pool,
     client: Option<Object>,
     since: Instant,
     patience: Duration,
 }
 
-impl<'p> Lent<'p> {
-    pub(super) async fn new(pool: &'p Pool, options: &Options, load: Load) -> Stored<Self> {
+impl<'p> PooledConnection<'p> {
+    pub(super) async fn new(pool: &'p Pool, options: &Options, load: Load) -> StoreResult<Self> {
         let client = Some(pool.get().await?);
         Ok(Self { pool, client, since: Instant::now(), patience: load.patience(options) })
     }
 
     /// Begins a transaction.
-    pub(super) async fn begin(&mut self, isolation: IsolationLevel, read_only: bool) -> Stored<Transaction<'_>> {
+    pub(super) async fn begin(&mut self, isolation: IsolationLevel, read_only: bool) -> StoreResult<Transaction<'_>> {
         let patience = self.patience;
         let client = self.client.as_mut().ok_or_else(|| StoreError::Unavailable(cause("the connection is gone")))?;
         let building = client.build_transaction().isolation_level(isolation);
@@ -69,7 +69,7 @@ impl<'p> Lent<'p> {
     }
 
     /// Gives the connection back, unless what became of its call makes it doubtful.
-    pub(super) fn end<T>(mut self, done: Stored<T>) -> Stored<T> {
+    pub(super) fn end<T>(mut self, done: StoreResult<T>) -> StoreResult<T> {
         let Some(client) = self.client.take() else { return done };
         if let Err(StoreError::Unavailable(_) | StoreError::Other(_)) = &done {
             drop(Object::take(client));
@@ -82,7 +82,7 @@ impl<'p> Lent<'p> {
     }
 }
 
-impl Drop for Lent<'_> {
+impl Drop for PooledConnection<'_> {
     fn drop(&mut self) {
         if let Some(client) = self.client.take().filter(|_| self.since.elapsed() > BRIEF) {
             drop(Object::take(client));
@@ -100,7 +100,7 @@ pub(super) struct Transaction<'c> {
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 impl Transaction<'_> {
-    pub(super) async fn rows(&self, sql: &str, values: Values<'_>) -> Stored<Vec<Row>> {
+    pub(super) async fn rows(&self, sql: &str, values: Values<'_>) -> StoreResult<Vec<Row>> {
         heard(self.patience, async {
             // The connection knows it from the second time on.
             let statement = self.inner.prepare_cached(sql).await?;
@@ -109,7 +109,7 @@ impl Transaction<'_> {
         .await
     }
 
-    pub(super) async fn execute(&self, sql: &str, values: Values<'_>) -> Stored<u64> {
+    pub(super) async fn execute(&self, sql: &str, values: Values<'_>) -> StoreResult<u64> {
         heard(self.patience, async {
             let statement = self.inner.prepare_cached(sql).await?;
             self.inner.execute(&statement, values).await
@@ -117,7 +117,7 @@ impl Transaction<'_> {
         .await
     }
 
-    pub(super) async fn commit(self) -> Stored<()> {
+    pub(super) async fn commit(self) -> StoreResult<()> {
         heard(self.patience, self.inner.commit()).await
     }
 }
@@ -126,7 +126,7 @@ impl Transaction<'_> {
 pub(super) async fn heard<T>(
     patience: Duration,
     asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Stored<T> {
+) -> StoreResult<T> {
     match timeout(patience, asked).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(silent(patience)),

@@ -4,7 +4,7 @@
 use crate::job::{JobId, JobState, Move, UnixMs};
 use crate::store::rows::{Columns, HEAD, USAGE, count_jobs, damaged, head_of};
 use crate::store::rules::{Head, sql, unsigned};
-use crate::store::{Stored, TOMBSTONE_MS, TOMBSTONES, Usage};
+use crate::store::{StoreResult, TOMBSTONE_MS, TOMBSTONES, Usage};
 
 use super::fault::{execute, now, row, rows};
 use super::jobs::head;
@@ -15,7 +15,7 @@ const CHUNK: (i64, u64) = (1_000, 32 << 20);
 
 /// Makes a tombstone of one job whose time is over, and that no other process is at. Returns the bytes that go with it;
 /// `None` when there is no such job.
-pub(super) async fn expire(transaction: &Transaction<'_>, set: Option<i64>) -> Stored<Option<u64>> {
+pub(super) async fn expire(transaction: &Transaction<'_>, set: Option<i64>) -> StoreResult<Option<u64>> {
     let select = format!(
         "SELECT {HEAD} FROM jobs WHERE state IN ('succeeded', 'partial', 'failed', 'cancelled') AND expires <= {} \
          LIMIT 1 FOR UPDATE SKIP LOCKED",
@@ -28,14 +28,14 @@ pub(super) async fn expire(transaction: &Transaction<'_>, set: Option<i64>) -> S
 }
 
 /// Makes a tombstone of an ended job, whose time is not over.
-pub(super) async fn delete(transaction: &Transaction<'_>, id: JobId, set: Option<i64>) -> Stored<()> {
+pub(super) async fn delete(transaction: &Transaction<'_>, id: JobId, set: Option<i64>) -> StoreResult<()> {
     let head = head(transaction, id, true).await?.live()?;
     entomb(transaction, &head, set).await?;
     Ok(())
 }
 
 /// Makes a tombstone of the job: from then on nobody asks for its partitions and events, which [`trim`] removes.
-async fn entomb(transaction: &Transaction<'_>, head: &Head, set: Option<i64>) -> Stored<u64> {
+async fn entomb(transaction: &Transaction<'_>, head: &Head, set: Option<i64>) -> StoreResult<u64> {
     let expired = head.next(Move::Expire)?.slug();
     let kept = row(transaction, "SELECT bytes FROM jobs WHERE num = $1", &[&head.num]).await?;
     let bytes = kept.map(|row| row.int("bytes")).transpose()?;
@@ -53,7 +53,7 @@ async fn entomb(transaction: &Transaction<'_>, head: &Head, set: Option<i64>) ->
 
 /// Removes some partitions that nobody can ask for: those of a job that succeeded, or of a tombstone. False when there are
 /// no more, or others are at them.
-pub(super) async fn trim(transaction: &Transaction<'_>, id: Option<JobId>) -> Stored<bool> {
+pub(super) async fn trim(transaction: &Transaction<'_>, id: Option<JobId>) -> StoreResult<bool> {
     let select = "SELECT num, state FROM jobs WHERE trimmed = 0 AND state IN ('succeeded', 'expired') \
          AND ($1::text IS NULL OR id = $1) LIMIT 1 FOR UPDATE SKIP LOCKED";
     let id = id.map(|id| id.to_string());
@@ -73,7 +73,7 @@ pub(super) async fn trim(transaction: &Transaction<'_>, id: Option<JobId>) -> St
 }
 
 /// The last index of a job's next partitions to be removed, and their bytes; `None` when it has none.
-async fn chunk(transaction: &Transaction<'_>, job: i64) -> Stored<Option<(i64, u64)>> {
+async fn chunk(transaction: &Transaction<'_>, job: i64) -> StoreResult<Option<(i64, u64)>> {
     let select = "SELECT idx, COALESCE(size, 0) + COALESCE(length(inline), 0) + COALESCE(length(elsewhere), 0) AS bytes \
          FROM partitions WHERE job = $1 ORDER BY idx LIMIT $2";
     let (mut last, mut bytes) = (None, 0_u64);
@@ -88,7 +88,7 @@ async fn chunk(transaction: &Transaction<'_>, job: i64) -> Stored<Option<(i64, u
 }
 
 /// Drops old tombstones. Returns how many.
-pub(super) async fn forget(transaction: &Transaction<'_>, set: Option<i64>) -> Stored<u64> {
+pub(super) async fn forget(transaction: &Transaction<'_>, set: Option<i64>) -> StoreResult<u64> {
     let delete = format!(
         "DELETE FROM jobs WHERE num IN (SELECT num FROM jobs WHERE state = 'expired' AND expires <= {} - $2::bigint \
          LIMIT $3 FOR UPDATE SKIP LOCKED)",
@@ -98,7 +98,7 @@ pub(super) async fn forget(transaction: &Transaction<'_>, set: Option<i64>) -> S
 }
 
 /// What the store takes.
-pub(super) async fn usage(transaction: &Transaction<'_>, set: Option<i64>) -> Stored<Usage> {
+pub(super) async fn usage(transaction: &Transaction<'_>, set: Option<i64>) -> StoreResult<Usage> {
     let size = format!(
         "SELECT pg_total_relation_size('jobs') + pg_total_relation_size('partitions') \
          + pg_total_relation_size('events') + pg_total_relation_size('blobs') AS bytes, {} AS now",
@@ -114,12 +114,12 @@ pub(super) async fn usage(transaction: &Transaction<'_>, set: Option<i64>) -> St
 }
 
 /// Asks for nothing.
-pub(super) async fn ping(transaction: &Transaction<'_>) -> Stored<()> {
+pub(super) async fn ping(transaction: &Transaction<'_>) -> StoreResult<()> {
     rows(transaction, "SELECT 1", &[]).await.map(drop)
 }
 
 /// What jobs take, not counting their events.
-pub(super) async fn used(transaction: &Transaction<'_>) -> Stored<u64> {
+pub(super) async fn used(transaction: &Transaction<'_>) -> StoreResult<u64> {
     let sum = "SELECT COALESCE(sum(bytes), 0)::bigint AS bytes FROM jobs";
     row(transaction, sum, &[]).await?.map_or(Ok(0), |row| row.count("bytes"))
 }

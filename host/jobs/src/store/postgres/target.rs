@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 
 use crate::store::location::{DatabaseUrl, Environment, expand};
-use crate::store::{StoreError, Stored};
+use crate::store::{StoreError, StoreResult};
 
 use super::tls::{Tls, TlsMode};
 
@@ -79,7 +79,7 @@ pub(super) struct Target {
 
 impl Target {
     /// Completes a URL.
-    pub(super) fn new(url: &DatabaseUrl, environment: Environment<'_>) -> Stored<Self> {
+    pub(super) fn new(url: &DatabaseUrl, environment: Environment<'_>) -> StoreResult<Self> {
         let mut options = parse(&url.0, environment)?;
         let service = options.remove("service").or_else(|| environment("PGSERVICE"));
         if let Some(service) = service {
@@ -106,8 +106,8 @@ fn add(options: &mut Options, others: Options) {
 
 /// The options that a URL names. Variables are put in the place of `${NAME}` after the URL has been taken apart: what they
 /// stand for needs no escapes.
-fn parse(url: &str, environment: Environment<'_>) -> Stored<Options> {
-    let decode = |text: &str| -> Stored<String> {
+fn parse(url: &str, environment: Environment<'_>) -> StoreResult<Options> {
+    let decode = |text: &str| -> StoreResult<String> {
         let decoded = percent_decode_str(text).decode_utf8();
         let decoded = decoded.map_err(|_| refused("`jobs.store` has an escape that is no UTF-8".to_owned()))?;
         expand(&decoded, environment).map_err(|error| refused(error.to_string()))
@@ -118,7 +118,7 @@ fn parse(url: &str, environment: Environment<'_>) -> Stored<Options> {
     let (credentials, hosts) =
         authority.rsplit_once('@').map_or((None, authority), |(user, hosts)| (Some(user), hosts));
     let mut options = Options::new();
-    let mut say = |name: &str, value: &str| -> Stored<()> {
+    let mut say = |name: &str, value: &str| -> StoreResult<()> {
         if !value.is_empty() {
             options.insert(name.to_owned(), decode(value)?);
         }
@@ -158,7 +158,7 @@ fn hosts_of(authority: &str) -> (String, String) {
 }
 
 /// Adds what libpq adds at last: a host, a user, a password from a file.
-fn complete(options: &mut Options, environment: Environment<'_>) -> Stored<()> {
+fn complete(options: &mut Options, environment: Environment<'_>) -> StoreResult<()> {
     if !options.contains_key("host") && !options.contains_key("hostaddr") {
         let port = options.get("port").cloned().unwrap_or_else(|| "5432".to_owned());
         let has_socket = |folder: &&str| Path::new(folder).join(format!(".s.PGSQL.{port}")).exists();
@@ -183,7 +183,7 @@ fn home(environment: Environment<'_>, name: &str) -> Option<PathBuf> {
 }
 
 /// Takes what is said of TLS out of the options.
-fn tls(options: &mut Options, environment: Environment<'_>) -> Stored<Tls> {
+fn tls(options: &mut Options, environment: Environment<'_>) -> StoreResult<Tls> {
     let mode = options.remove("sslmode");
     let mode = match mode.as_deref() {
         None => TlsMode::Prefer,
@@ -203,7 +203,7 @@ fn tls(options: &mut Options, environment: Environment<'_>) -> Stored<Tls> {
 }
 
 /// The options as tokio-postgres takes them.
-fn config(mut options: Options, tls: &Tls) -> Stored<Config> {
+fn config(mut options: Options, tls: &Tls) -> StoreResult<Config> {
     for name in IGNORED {
         options.remove(name);
     }

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
-use crate::store::{StoreError, Stored};
+use crate::store::{StoreError, StoreResult};
 
 /// What is asked of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,7 +69,7 @@ pub(super) struct Tls {
 
 impl Tls {
     /// What encrypts connections.
-    pub(super) fn connector(&self) -> Stored<MakeRustlsConnect> {
+    pub(super) fn connector(&self) -> StoreResult<MakeRustlsConnect> {
         let provider = Arc::new(ring::default_provider());
         let verifier = self.verifier(&provider)?;
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
@@ -89,8 +89,8 @@ impl Tls {
     }
 
     /// What judges the server's certificate. Like libpq, a mode that verifies nothing does so once roots are named.
-    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Stored<Arc<dyn ServerCertVerifier>> {
-        let trust = |name| -> Stored<Arc<dyn ServerCertVerifier>> {
+    fn verifier(&self, provider: &Arc<CryptoProvider>) -> StoreResult<Arc<dyn ServerCertVerifier>> {
+        let trust = |name| -> StoreResult<Arc<dyn ServerCertVerifier>> {
             Ok(Arc::new(Verifier { roots: Some(self.roots(provider)?), name, provider: provider.clone() }))
         };
         match self.mode {
@@ -103,7 +103,7 @@ impl Tls {
         }
     }
 
-    fn roots(&self, provider: &Arc<CryptoProvider>) -> Stored<Arc<WebPkiServerVerifier>> {
+    fn roots(&self, provider: &Arc<CryptoProvider>) -> StoreResult<Arc<WebPkiServerVerifier>> {
         let Some(file) = &self.roots else {
             return Err(StoreError::Settings(
                 "`sslmode` asks for a root certificate, and there is none\n\
@@ -123,12 +123,12 @@ fn is_system(file: &Path) -> bool {
     file == Path::new("system")
 }
 
-fn certificates(file: &Path) -> Stored<Vec<CertificateDer<'static>>> {
+fn certificates(file: &Path) -> StoreResult<Vec<CertificateDer<'static>>> {
     let read = CertificateDer::pem_slice_iter(&pem(file)?).collect::<Result<Vec<_>, _>>();
     read.map_err(|error| unreadable(file, &error))
 }
 
-fn pem(file: &Path) -> Stored<Vec<u8>> {
+fn pem(file: &Path) -> StoreResult<Vec<u8>> {
     frond_files::read(file, frond_files::CERTIFICATES).map_err(|error| unreadable(file, &error))
 }
 

@@ -5,13 +5,13 @@ use rusqlite::{Connection, Row, params};
 
 use crate::job::JobId;
 use crate::store::rows::{Columns, damaged};
-use crate::store::{ResultInfo, StoreError, Stored};
+use crate::store::{ResultInfo, StoreError, StoreResult};
 
 use super::blobs::Blobs;
 use super::jobs::head;
 
 /// What is known of the answer. One that is in a file is checked here, as a whole, before a part of it is read.
-pub(super) fn info(connection: &Connection, blobs: &Blobs, id: JobId) -> Stored<Option<ResultInfo>> {
+pub(super) fn info(connection: &Connection, blobs: &Blobs, id: JobId) -> StoreResult<Option<ResultInfo>> {
     // One moment for both: a redrive could come between.
     let transaction = connection.unchecked_transaction()?;
     let head = head(&transaction, id)?.live()?;
@@ -37,7 +37,7 @@ pub(super) fn part(
     epoch: u64,
     from: u64,
     most: u32,
-) -> Stored<Bytes> {
+) -> StoreResult<Bytes> {
     let transaction = connection.unchecked_transaction()?;
     let head = head(&transaction, id)?.live()?;
     let mut select = transaction.prepare_cached(

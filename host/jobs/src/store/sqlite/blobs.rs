@@ -13,7 +13,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::store::rows::damaged;
-use crate::store::{StoreError, Stored};
+use crate::store::{StoreError, StoreResult};
 
 use super::fault::on_disk;
 
@@ -35,12 +35,12 @@ pub(super) struct Blobs {
 }
 
 /// Bytes on their way into a row.
-pub(super) enum Stowed {
+pub(super) enum StoredBytes {
     Inline(Bytes),
     File(Pin),
 }
 
-impl Stowed {
+impl StoredBytes {
     pub(super) fn inline(&self) -> Option<&[u8]> {
         match self {
             Self::Inline(bytes) => Some(bytes),
@@ -79,7 +79,7 @@ fn lock(pins: &Mutex<HashMap<String, usize>>) -> MutexGuard<'_, HashMap<String, 
 }
 
 impl Blobs {
-    pub(super) fn open(folder: PathBuf) -> Stored<Self> {
+    pub(super) fn open(folder: PathBuf) -> StoreResult<Self> {
         make_folder(&folder)?;
         let blobs = Self { folder, pins: Arc::default(), bytes: AtomicU64::new(0) };
         let mut bytes = 0;
@@ -97,12 +97,12 @@ impl Blobs {
     }
 
     /// Puts large bytes into a file.
-    pub(super) fn take(&self, bytes: Bytes) -> Stored<Stowed> {
-        if bytes.len() > INLINE { self.stow(&bytes) } else { Ok(Stowed::Inline(bytes)) }
+    pub(super) fn take(&self, bytes: Bytes) -> StoreResult<StoredBytes> {
+        if bytes.len() > INLINE { self.stow(&bytes) } else { Ok(StoredBytes::Inline(bytes)) }
     }
 
     /// Writes `bytes` to a file and waits for the disk.
-    fn stow(&self, bytes: &[u8]) -> Stored<Stowed> {
+    fn stow(&self, bytes: &[u8]) -> StoreResult<StoredBytes> {
         let digest = hex(bytes);
         // Before looking whether the file is there: a sweep would take it away in between.
         let pin = self.pin(&digest);
@@ -123,11 +123,11 @@ impl Blobs {
         // Also when the file was there: whoever wrote it may not have come to this yet.
         sync_folder(folder)?;
         sync_folder(&self.folder)?;
-        Ok(Stowed::File(pin))
+        Ok(StoredBytes::File(pin))
     }
 
     /// Checks a file against its name, without holding it whole.
-    pub(super) fn check(&self, digest: &str) -> Stored<()> {
+    pub(super) fn check(&self, digest: &str) -> StoreResult<()> {
         let (mut file, _) = frond_files::open(&self.path(digest)).map_err(missing)?;
         let mut hasher = Hashing(Sha256::new());
         std::io::copy(&mut file, &mut hasher).map_err(on_disk)?;
@@ -138,7 +138,7 @@ impl Blobs {
     }
 
     /// Bytes of a file from an offset on: at most `most`, and none beyond its end.
-    pub(super) fn part(&self, digest: &str, from: u64, most: u32) -> Stored<Bytes> {
+    pub(super) fn part(&self, digest: &str, from: u64, most: u32) -> StoreResult<Bytes> {
         let (mut file, _) = frond_files::open(&self.path(digest)).map_err(missing)?;
         file.seek(SeekFrom::Start(from)).map_err(on_disk)?;
         let mut part = Vec::new();
@@ -147,7 +147,7 @@ impl Blobs {
     }
 
     /// The bytes of a file, checked.
-    pub(super) fn read(&self, digest: &str) -> Stored<Bytes> {
+    pub(super) fn read(&self, digest: &str) -> StoreResult<Bytes> {
         // Its size was bounded when it was written.
         let bytes = frond_files::read(&self.path(digest), u64::MAX).map_err(missing)?;
         match hex(&bytes) == digest {
@@ -157,7 +157,7 @@ impl Blobs {
     }
 
     /// Removes files that nothing refers to, and what writers left that were killed. Returns how many.
-    pub(super) fn sweep(&self, is_used: impl Fn(&str) -> Stored<bool>) -> Stored<u64> {
+    pub(super) fn sweep(&self, is_used: impl Fn(&str) -> StoreResult<bool>) -> StoreResult<u64> {
         let mut removed = 0;
         self.each(|path, name| {
             let (digest, is_whole) = name.split_once('.').map_or((name, true), |(digest, _)| (digest, false));
@@ -186,7 +186,7 @@ impl Blobs {
         self.folder.join(digest.get(..2).unwrap_or("xx")).join(digest)
     }
 
-    fn each(&self, mut visit: impl FnMut(&Path, &str) -> Stored<()>) -> Stored<()> {
+    fn each(&self, mut visit: impl FnMut(&Path, &str) -> StoreResult<()>) -> StoreResult<()> {
         for folder in fs::read_dir(&self.folder).map_err(on_disk)? {
             let folder = folder.map_err(on_disk)?.path();
             if !folder.is_dir() {
@@ -204,12 +204,12 @@ impl Blobs {
 }
 
 /// Makes a folder that only its owner can look into, unless it is there.
-pub(super) fn make_folder(folder: &Path) -> Stored<()> {
+pub(super) fn make_folder(folder: &Path) -> StoreResult<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(on_disk)
 }
 
 /// Waits until a folder's entries are on the disk.
-pub(super) fn sync_folder(folder: &Path) -> Stored<()> {
+pub(super) fn sync_folder(folder: &Path) -> StoreResult<()> {
     frond_files::open_any(folder).and_then(|folder| folder.sync_all()).map_err(on_disk)
 }
 

@@ -5,7 +5,7 @@ use refinery::error::Kind;
 use rusqlite::{Error, ErrorCode, Row};
 
 use crate::store::rows::Columns;
-use crate::store::{Cause, StoreError, Stored, cause};
+use crate::store::{Cause, StoreError, StoreResult, cause};
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
@@ -48,15 +48,15 @@ pub(super) fn on_disk(error: std::io::Error) -> StoreError {
 }
 
 impl Columns for Row<'_> {
-    fn maybe_int(&self, column: &str) -> Stored<Option<i64>> {
+    fn maybe_int(&self, column: &str) -> StoreResult<Option<i64>> {
         Ok(self.get(column)?)
     }
 
-    fn maybe_text(&self, column: &str) -> Stored<Option<String>> {
+    fn maybe_text(&self, column: &str) -> StoreResult<Option<String>> {
         Ok(self.get(column)?)
     }
 
-    fn maybe_bytes(&self, column: &str) -> Stored<Option<Bytes>> {
+    fn maybe_bytes(&self, column: &str) -> StoreResult<Option<Bytes>> {
         Ok(self.get::<_, Option<Vec<u8>>>(column)?.map(Bytes::from))
     }
 }

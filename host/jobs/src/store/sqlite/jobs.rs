@@ -6,68 +6,68 @@ use crate::job::{End, JobId, JobState, Move, UnixMs};
 use crate::store::rows::{
     APP_HAS, CALLER_HAS, Columns, HEAD, JOB, PAST, USAGE, count_jobs, damaged, had_of, head_of, job_of, past_of,
 };
-use crate::store::rules::{Had, Head, scope, sql, unsigned, within_bounds};
+use crate::store::rules::{CurrentUse, Head, scope, sql, unsigned, within_bounds};
 use crate::store::{
-    Asked, Bounds, EventPage, Filter, Idempotency, Job, MAX_PAGE, NewJob, Page, Past, StoreError, Stored, Submitted,
-    Usage, cause,
+    Bounds, EventPage, Filter, Idempotency, Job, JobQuery, MAX_PAGE, NewJob, Page, PastJob, StoreError, StoreResult,
+    Submission, Usage, cause,
 };
 
 /// What decides about the job.
-pub(super) fn head(connection: &Connection, id: JobId) -> Stored<Head> {
+pub(super) fn head(connection: &Connection, id: JobId) -> StoreResult<Head> {
     let mut select = connection.prepare_cached(&format!("SELECT {HEAD} FROM jobs WHERE id = ?1"))?;
     let mut rows = select.query([id.to_string()])?;
     rows.next()?.map_or(Err(StoreError::NotFound(id)), head_of)
 }
 
 /// Refuses when a write that carried the epoch found no row.
-pub(super) fn fenced(changed: usize, head: &Head) -> Stored<()> {
+pub(super) fn fenced(changed: usize, head: &Head) -> StoreResult<()> {
     match changed {
         0 => Err(StoreError::Fenced { epoch: head.epoch }),
         _ => Ok(()),
     }
 }
 
-pub(super) fn get(connection: &Connection, id: JobId) -> Stored<Job> {
+pub(super) fn get(connection: &Connection, id: JobId) -> StoreResult<Job> {
     let mut select = connection.prepare_cached(&format!("SELECT {JOB} FROM jobs WHERE id = ?1"))?;
     let mut rows = select.query([id.to_string()])?;
     rows.next()?.map_or(Err(StoreError::NotFound(id)), job_of)
 }
 
-pub(super) fn get_of(connection: &Connection, id: JobId, caller: &str) -> Stored<Job> {
+pub(super) fn get_of(connection: &Connection, id: JobId, caller: &str) -> StoreResult<Job> {
     let mut select = connection.prepare_cached(&format!("SELECT {JOB} FROM jobs WHERE id = ?1 AND caller = ?2"))?;
     let mut rows = select.query(params![id.to_string(), caller])?;
     rows.next()?.map_or(Err(StoreError::NotFound(id)), job_of)
 }
 
-pub(super) fn submit(connection: &Connection, new: &NewJob, now: UnixMs) -> Stored<Submitted> {
+pub(super) fn submit(connection: &Connection, new: &NewJob, now: UnixMs) -> StoreResult<Submission> {
     let earlier = match &new.idempotency {
         Some(key) => known(connection, new, key)?,
         None => None,
     };
     if let Some(id) = earlier {
-        return Ok(Submitted { job: get(connection, id)?, fresh: false });
+        return Ok(Submission { job: get(connection, id)?, fresh: false });
     }
     match get(connection, new.id) {
-        Ok(job) => return Ok(Submitted { job, fresh: false }),
+        Ok(job) => return Ok(Submission { job, fresh: false }),
         Err(StoreError::NotFound(_)) => {}
         Err(error) => return Err(error),
     }
     within_bounds(new, &had(connection, new)?, now)?;
     insert(connection, new, now)?;
-    Ok(Submitted { job: get(connection, new.id)?, fresh: true })
+    Ok(Submission { job: get(connection, new.id)?, fresh: true })
 }
 
 /// Bytes that a caller's jobs take.
-pub(super) fn bytes_of(connection: &Connection, caller: &str) -> Stored<u64> {
+pub(super) fn bytes_of(connection: &Connection, caller: &str) -> StoreResult<u64> {
     let mut select = connection.prepare_cached(CALLER_HAS)?;
     let mut rows = select.query([caller])?;
     rows.next()?.map_or(Ok(0), |row| row.count("bytes"))
 }
 
 /// What the app and the caller of a new job have.
-fn had(connection: &Connection, new: &NewJob) -> Stored<Had> {
+fn had(connection: &Connection, new: &NewJob) -> StoreResult<CurrentUse> {
     if new.bounds == Bounds::default() {
-        return Ok(Had::default());
+        return Ok(CurrentUse::default());
     }
     let mut of_app = connection.prepare_cached(APP_HAS)?;
     let mut of_caller = connection.prepare_cached(CALLER_HAS)?;
@@ -79,7 +79,7 @@ fn had(connection: &Connection, new: &NewJob) -> Stored<Had> {
 }
 
 /// The job of an earlier request with the same key.
-fn known(connection: &Connection, new: &NewJob, key: &Idempotency) -> Stored<Option<JobId>> {
+fn known(connection: &Connection, new: &NewJob, key: &Idempotency) -> StoreResult<Option<JobId>> {
     let mut select =
         connection.prepare_cached("SELECT id, idem_print FROM jobs WHERE idem_scope = ?1 AND idem_key = ?2")?;
     let mut rows = select.query(params![scope(new), key.key])?;
@@ -92,7 +92,7 @@ fn known(connection: &Connection, new: &NewJob, key: &Idempotency) -> Stored<Opt
     }
 }
 
-fn insert(connection: &Connection, new: &NewJob, now: UnixMs) -> Stored<()> {
+fn insert(connection: &Connection, new: &NewJob, now: UnixMs) -> StoreResult<()> {
     let key = new.idempotency.as_ref();
     let state = JobState::Submitted.next(Move::Queue)?;
     let json = |error| StoreError::Other(cause(error));
@@ -122,7 +122,7 @@ fn insert(connection: &Connection, new: &NewJob, now: UnixMs) -> Stored<()> {
     Ok(())
 }
 
-pub(super) fn asked(connection: &Connection, id: JobId) -> Stored<Asked> {
+pub(super) fn asked(connection: &Connection, id: JobId) -> StoreResult<JobQuery> {
     let mut select = connection.prepare_cached("SELECT id, state, query, planned_query FROM jobs WHERE id = ?1")?;
     let mut rows = select.query([id.to_string()])?;
     let row = rows.next()?.ok_or(StoreError::NotFound(id))?;
@@ -130,10 +130,10 @@ pub(super) fn asked(connection: &Connection, id: JobId) -> Stored<Asked> {
         return Err(StoreError::Expired(id));
     }
     let query = row.maybe_bytes("query")?.ok_or_else(|| damaged("query"))?;
-    Ok(Asked { query, planned: row.maybe_bytes("planned_query")? })
+    Ok(JobQuery { query, planned: row.maybe_bytes("planned_query")? })
 }
 
-pub(super) fn list(connection: &Connection, filter: &Filter, page: Page) -> Stored<Vec<Job>> {
+pub(super) fn list(connection: &Connection, filter: &Filter, page: Page) -> StoreResult<Vec<Job>> {
     let states: Vec<_> = filter.states.iter().map(|state| state.slug()).collect();
     let mut select = connection.prepare_cached(&format!(
         "SELECT {JOB} FROM jobs WHERE (?1 IS NULL OR app = ?1) AND (?2 IS NULL OR caller = ?2) \
@@ -154,7 +154,7 @@ pub(super) fn list(connection: &Connection, filter: &Filter, page: Page) -> Stor
     Ok(jobs)
 }
 
-pub(super) fn cancel(connection: &Connection, id: JobId, keep_partial: bool, now: UnixMs) -> Stored<Job> {
+pub(super) fn cancel(connection: &Connection, id: JobId, keep_partial: bool, now: UnixMs) -> StoreResult<Job> {
     let head = head(connection, id)?.live()?;
     let cancelled = head.next(Move::End(End::Cancelled))?;
     connection.execute("UPDATE jobs SET cancel = ?2 WHERE num = ?1", params![head.num, keep_partial])?;
@@ -166,7 +166,7 @@ pub(super) fn cancel(connection: &Connection, id: JobId, keep_partial: bool, now
 }
 
 /// Ends a job that nobody is at, and that was asked to stop.
-pub(super) fn stopped(connection: &Connection, num: i64, cancelled: JobState, now: UnixMs) -> Stored<()> {
+pub(super) fn stopped(connection: &Connection, num: i64, cancelled: JobState, now: UnixMs) -> StoreResult<()> {
     connection.execute(
         "UPDATE jobs SET state = ?2, outcome = ?2, owner = NULL, lease_until = NULL, failing = 0, finished = ?3, \
          expires = ?3 + retention_ms WHERE num = ?1",
@@ -175,7 +175,7 @@ pub(super) fn stopped(connection: &Connection, num: i64, cancelled: JobState, no
     Ok(())
 }
 
-pub(super) fn redrive(connection: &Connection, id: JobId, now: UnixMs) -> Stored<Job> {
+pub(super) fn redrive(connection: &Connection, id: JobId, now: UnixMs) -> StoreResult<Job> {
     let head = head(connection, id)?.live()?;
     let queued = head.next(Move::Redrive)?;
     connection.execute(
@@ -193,7 +193,7 @@ pub(super) fn redrive(connection: &Connection, id: JobId, now: UnixMs) -> Stored
     get(connection, id)
 }
 
-pub(super) fn retain(connection: &Connection, id: JobId, retention_ms: u64) -> Stored<Job> {
+pub(super) fn retain(connection: &Connection, id: JobId, retention_ms: u64) -> StoreResult<Job> {
     let head = head(connection, id)?.live()?;
     connection.execute(
         "UPDATE jobs SET retention_ms = ?2, expires = finished + ?2 WHERE num = ?1",
@@ -202,7 +202,7 @@ pub(super) fn retain(connection: &Connection, id: JobId, retention_ms: u64) -> S
     get(connection, id)
 }
 
-pub(super) fn events(connection: &Connection, id: JobId, after: u64, limit: u32) -> Stored<EventPage> {
+pub(super) fn events(connection: &Connection, id: JobId, after: u64, limit: u32) -> StoreResult<EventPage> {
     let transaction = connection.unchecked_transaction()?;
     let head = head(&transaction, id)?.live()?;
     let first: Option<i64> =
@@ -220,7 +220,7 @@ pub(super) fn events(connection: &Connection, id: JobId, after: u64, limit: u32)
     Ok(page)
 }
 
-pub(super) fn history(connection: &Connection, app: &str, version: &str, limit: u32) -> Stored<Vec<Past>> {
+pub(super) fn history(connection: &Connection, app: &str, version: &str, limit: u32) -> StoreResult<Vec<PastJob>> {
     let mut select = connection.prepare_cached(&format!(
         "SELECT {PAST} FROM jobs WHERE app = ?1 AND version = ?2 AND outcome = 'succeeded' \
          ORDER BY finished DESC, id DESC LIMIT ?3"
@@ -233,7 +233,7 @@ pub(super) fn history(connection: &Connection, app: &str, version: &str, limit: 
     Ok(past)
 }
 
-pub(super) fn usage(connection: &Connection, bytes: u64, now: UnixMs) -> Stored<Usage> {
+pub(super) fn usage(connection: &Connection, bytes: u64, now: UnixMs) -> StoreResult<Usage> {
     let mut select = connection.prepare_cached(USAGE)?;
     let mut rows = select.query([])?;
     let mut usage = Usage { bytes, now, ..Usage::default() };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::migrations;
-use crate::store::{StoreError, Stored, cause};
+use crate::store::{StoreError, StoreResult, cause};
 
 use super::blobs::{make_folder, sync_folder};
 use super::fault::{in_migration, on_disk};
@@ -21,15 +21,15 @@ const BUSY: Duration = Duration::from_secs(5);
 const CHECKED: u64 = 64 << 20;
 
 /// A folder that is ours alone.
-pub(super) struct Place {
+pub(super) struct StoreFolder {
     pub(super) database: PathBuf,
     pub(super) blobs: PathBuf,
     pub(super) lock: File,
 }
 
-impl Place {
+impl StoreFolder {
     /// Makes what is not there, and keeps other processes out for as long as the lock lives.
-    pub(super) fn claim(folder: &Path) -> Stored<Self> {
+    pub(super) fn claim(folder: &Path) -> StoreResult<Self> {
         make_folder(folder)?;
         let database = folder.join("jobs.db");
         let mut options = OpenOptions::new();
@@ -57,7 +57,7 @@ impl Place {
     }
 
     /// The connection that writes, with the schema up to date.
-    pub(super) fn writer(&self) -> Stored<Connection> {
+    pub(super) fn writer(&self) -> StoreResult<Connection> {
         let mut connection = Connection::open_with_flags(&self.database, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
         connection.busy_timeout(BUSY)?;
         recognize(&connection)?;
@@ -75,7 +75,7 @@ impl Place {
     }
 
     /// A connection that reads.
-    pub(super) fn reader(&self) -> Stored<Connection> {
+    pub(super) fn reader(&self) -> StoreResult<Connection> {
         let connection = Connection::open_with_flags(&self.database, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
         connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "query_only", true)?;
@@ -88,12 +88,12 @@ fn flags(mode: OpenFlags) -> OpenFlags {
     mode | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
 
-fn number(connection: &Connection, sql: &str) -> Stored<i64> {
+fn number(connection: &Connection, sql: &str) -> StoreResult<i64> {
     Ok(connection.query_row(sql, [], |row| row.get(0))?)
 }
 
 /// Refuses what is no database, or that of something else.
-fn recognize(connection: &Connection) -> Stored<()> {
+fn recognize(connection: &Connection) -> StoreResult<()> {
     let tables = number(connection, "SELECT count(*) FROM sqlite_schema")?;
     let ours = number(connection, &format!("SELECT count(*) FROM sqlite_schema WHERE name = '{}'", migrations::TABLE))?;
     let application = number(connection, "PRAGMA application_id")?;
@@ -104,7 +104,7 @@ fn recognize(connection: &Connection) -> Stored<()> {
     }
 }
 
-fn check(connection: &Connection, file: &Path) -> Stored<()> {
+fn check(connection: &Connection, file: &Path) -> StoreResult<()> {
     if std::fs::metadata(file).map_or(0, |file| file.len()) > CHECKED {
         return Ok(());
     }
@@ -115,7 +115,7 @@ fn check(connection: &Connection, file: &Path) -> Stored<()> {
     }
 }
 
-fn migrate(connection: &mut Connection) -> Stored<()> {
+fn migrate(connection: &mut Connection) -> StoreResult<()> {
     let table = migrations::TABLE;
     if number(connection, &format!("SELECT count(*) FROM sqlite_schema WHERE name = '{table}'"))? == 1 {
         migrations::check(

@@ -6,20 +6,20 @@ use crate::job::{End, JobId, Move, UnixMs};
 use crate::store::rows::{HEAD, PARTITION, cancel_of, head_of, partition_of};
 use crate::store::rules::{Head, MOST, check_plan, plan_bytes, sql};
 use crate::store::{
-    Able, Apps, Ended, Job, MAX_PAGE, News, PartitionPage, PartitionRow, Place, Planned, StoreError, Stored, Taken,
-    Told, cause,
+    EventBatch, Job, JobEnd, JobFilter, LeaseNews, Locator, MAX_PAGE, PartitionPage, PartitionRow, PlanRecord,
+    RunnableJobs, StoreError, StoreResult, TakenJob, cause,
 };
 
-use super::blobs::Stowed;
+use super::blobs::StoredBytes;
 use super::jobs::{fenced, get, head, stopped};
 
 pub(super) fn take(
     connection: &Connection,
     owner: &str,
-    apps: &Apps,
+    apps: &JobFilter,
     now: UnixMs,
     lease_until: UnixMs,
-) -> Stored<Option<Taken>> {
+) -> StoreResult<Option<TakenJob>> {
     let Some(head) = next_waiting(connection, apps, now)? else {
         return Ok(None);
     };
@@ -30,15 +30,17 @@ pub(super) fn take(
         params![head.num, sql(head.epoch), head.taken()?.slug(), owner, sql(epoch), sql(lease_until.0), sql(now.0)],
     )?;
     fenced(changed, &head)?;
-    Ok(Some(Taken { job: get(connection, head.id)?, epoch, at: now }))
+    Ok(Some(TakenJob { job: get(connection, head.id)?, epoch, at: now }))
 }
 
 /// The job whose turn it is.
-fn next_waiting(connection: &Connection, apps: &Apps, now: UnixMs) -> Stored<Option<Head>> {
+fn next_waiting(connection: &Connection, apps: &JobFilter, now: UnixMs) -> StoreResult<Option<Head>> {
     let (names, only) = match apps {
-        Apps::All => (None, true),
-        Apps::Only(names) | Apps::Able(Able { apps: names, .. }) => (Some(serde_json::json!(names).to_string()), true),
-        Apps::Except(names) => (Some(serde_json::json!(names).to_string()), false),
+        JobFilter::All => (None, true),
+        JobFilter::Only(names) | JobFilter::Runnable(RunnableJobs { apps: names, .. }) => {
+            (Some(serde_json::json!(names).to_string()), true)
+        }
+        JobFilter::Except(names) => (Some(serde_json::json!(names).to_string()), false),
     };
     let mut select = connection.prepare_cached(&format!(
         "WITH held (held_app, held) AS (SELECT app, count(*) FROM jobs \
@@ -53,7 +55,7 @@ fn next_waiting(connection: &Connection, apps: &Apps, now: UnixMs) -> Stored<Opt
 }
 
 /// Lets all leases lapse.
-pub(super) fn lapse(connection: &Connection) -> Stored<()> {
+pub(super) fn lapse(connection: &Connection) -> StoreResult<()> {
     connection.execute(
         "UPDATE jobs SET lease_until = 0 WHERE state IN ('planning', 'running', 'merging') AND lease_until > 0",
         [],
@@ -61,27 +63,27 @@ pub(super) fn lapse(connection: &Connection) -> Stored<()> {
     Ok(())
 }
 
-pub(super) fn renew(connection: &Connection, id: JobId, epoch: u64, lease_until: UnixMs) -> Stored<Told> {
+pub(super) fn renew(connection: &Connection, id: JobId, epoch: u64, lease_until: UnixMs) -> StoreResult<LeaseNews> {
     let head = head(connection, id)?.held_by(epoch)?;
     let mut update =
         connection.prepare_cached("UPDATE jobs SET lease_until = ?3 WHERE num = ?1 AND epoch = ?2 RETURNING cancel")?;
     let mut rows = update.query(params![head.num, sql(epoch), sql(lease_until.0)])?;
     let cancel = rows.next()?.map(cancel_of).ok_or(StoreError::Fenced { epoch: head.epoch })??;
     while rows.next()?.is_some() {}
-    Ok(Told { cancel })
+    Ok(LeaseNews { cancel })
 }
 
-pub(super) fn wanted(connection: &Connection, id: JobId, epoch: u64) -> Stored<Told> {
+pub(super) fn wanted(connection: &Connection, id: JobId, epoch: u64) -> StoreResult<LeaseNews> {
     let mut select = connection.prepare_cached(&format!("SELECT {HEAD} FROM jobs WHERE id = ?1"))?;
     let mut rows = select.query([id.to_string()])?;
     let row = rows.next()?.ok_or(StoreError::NotFound(id))?;
     head_of(row)?.held_by(epoch)?;
-    Ok(Told { cancel: cancel_of(row)? })
+    Ok(LeaseNews { cancel: cancel_of(row)? })
 }
 
 /// Ends jobs that were asked to stop, whose leases have lapsed, and of which nothing is to be made into an answer: there
 /// may be nobody left who could take them.
-pub(super) fn end_cancelled(connection: &Connection, now: UnixMs) -> Stored<()> {
+pub(super) fn end_cancelled(connection: &Connection, now: UnixMs) -> StoreResult<()> {
     let mut select = connection.prepare_cached(&format!(
         "SELECT {HEAD} FROM jobs WHERE state IN ('planning', 'running', 'merging') AND lease_until <= ?1 \
          AND cancel IS NOT NULL AND (cancel = 0 OR planned = 0)"
@@ -97,7 +99,7 @@ pub(super) fn end_cancelled(connection: &Connection, now: UnixMs) -> Stored<()> 
     Ok(())
 }
 
-pub(super) fn release(connection: &Connection, id: JobId, epoch: u64, now: UnixMs) -> Stored<()> {
+pub(super) fn release(connection: &Connection, id: JobId, epoch: u64, now: UnixMs) -> StoreResult<()> {
     let head = head(connection, id)?.held_by(epoch)?;
     if head.cancel.is_some_and(|kind| !head.needs_owner(kind)) {
         return stopped(connection, head.num, head.next(Move::End(End::Cancelled))?, now);
@@ -110,7 +112,7 @@ pub(super) fn release(connection: &Connection, id: JobId, epoch: u64, now: UnixM
     fenced(changed, &head)
 }
 
-pub(super) fn plan(connection: &Connection, id: JobId, epoch: u64, planned: &Planned) -> Stored<()> {
+pub(super) fn plan(connection: &Connection, id: JobId, epoch: u64, planned: &PlanRecord) -> StoreResult<()> {
     let head = head(connection, id)?.held_by(epoch)?;
     let running = head.next(Move::Run)?;
     let weight = check_plan(planned)?;
@@ -119,8 +121,8 @@ pub(super) fn plan(connection: &Connection, id: JobId, epoch: u64, planned: &Pla
     )?;
     for (index, partition) in (0_u32..).zip(&planned.partitions) {
         let (elsewhere, inline) = match &partition.place {
-            Place::Elsewhere(text) => (Some(text), None),
-            Place::Inline(bytes) => (None, Some(&**bytes)),
+            Locator::Elsewhere(text) => (Some(text), None),
+            Locator::Inline(bytes) => (None, Some(&**bytes)),
         };
         insert.execute(params![head.num, index, partition.key.as_str(), sql(partition.weight), elsewhere, inline])?;
     }
@@ -142,7 +144,7 @@ pub(super) fn plan(connection: &Connection, id: JobId, epoch: u64, planned: &Pla
     fenced(changed, &head)
 }
 
-pub(super) fn partitions(connection: &Connection, id: JobId, page: &PartitionPage) -> Stored<Vec<PartitionRow>> {
+pub(super) fn partitions(connection: &Connection, id: JobId, page: &PartitionPage) -> StoreResult<Vec<PartitionRow>> {
     let transaction = connection.unchecked_transaction()?;
     let head = head(&transaction, id)?.live()?;
     let states: Vec<_> = page.states.iter().map(|state| state.slug()).collect();
@@ -163,7 +165,7 @@ pub(super) fn partitions(connection: &Connection, id: JobId, page: &PartitionPag
     Ok(partitions)
 }
 
-pub(super) fn merge(connection: &Connection, id: JobId, epoch: u64) -> Stored<()> {
+pub(super) fn merge(connection: &Connection, id: JobId, epoch: u64) -> StoreResult<()> {
     let head = head(connection, id)?.held_by(epoch)?;
     let changed = connection.execute(
         "UPDATE jobs SET state = ?3 WHERE num = ?1 AND epoch = ?2",
@@ -177,10 +179,10 @@ pub(super) fn finish(
     connection: &Connection,
     id: JobId,
     epoch: u64,
-    ended: &Ended,
-    result: Option<&Stowed>,
+    ended: &JobEnd,
+    result: Option<&StoredBytes>,
     now: UnixMs,
-) -> Stored<Job> {
+) -> StoreResult<Job> {
     let head = head(connection, id)?.held_by(epoch)?;
     let ended = &*head.ended(ended);
     let result = result.filter(|_| ended.result.is_some());
@@ -199,17 +201,17 @@ pub(super) fn finish(
             json(&ended.coverage),
             ended.content_type,
             ended.result.as_ref().map(|bytes| sql(bytes.len() as u64)),
-            result.and_then(Stowed::digest),
-            result.and_then(Stowed::inline),
+            result.and_then(StoredBytes::digest),
+            result.and_then(StoredBytes::inline),
         ],
     )?;
     fenced(changed, &head)?;
     get(connection, id)
 }
 
-pub(super) fn append(connection: &Connection, id: JobId, epoch: u64, news: &News, kept: u64) -> Stored<()> {
+pub(super) fn append(connection: &Connection, id: JobId, epoch: u64, news: &EventBatch, kept: u64) -> StoreResult<()> {
     let head = head(connection, id)?.held_by(epoch)?;
-    let News { lines, attempts, failing, account } = news;
+    let EventBatch { lines, attempts, failing, account } = news;
     let account =
         account.as_ref().map(serde_json::to_string).transpose().map_err(|error| StoreError::Other(cause(error)))?;
     let count = sql(lines.len() as u64);

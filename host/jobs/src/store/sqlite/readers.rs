@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use crate::store::{Stored, cause};
+use crate::store::{StoreResult, cause};
 
 use super::StoreError;
 
@@ -24,8 +24,8 @@ impl Readers {
     /// Does `work` on a thread for what blocks. What it reads is as of one moment only if it opens a transaction.
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Stored<T> + Send + 'static,
-    ) -> Stored<T> {
+        work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|error| StoreError::Other(cause(error)))?;
         let free = Arc::clone(&self.free);
         let reading = spawn_blocking(move || {

@@ -5,13 +5,13 @@ use rusqlite::{Connection, params};
 use crate::job::JobId;
 use crate::store::rows::{Columns, damaged};
 use crate::store::rules::{MOST, sql};
-use crate::store::{Accepted, AcceptedNow, Outcome, Partial, PartitionState, StoreError, Stored, cause};
+use crate::store::{AcceptReport, Outcome, Partial, PartitionResult, PartitionState, StoreError, StoreResult, cause};
 
-use super::blobs::{self, Blobs, Stowed};
+use super::blobs::{self, Blobs, StoredBytes};
 use super::jobs::{fenced, head};
 
 /// Results on their way to the writer, the large ones in files by now.
-pub(super) struct Handed {
+pub(super) struct PendingResults {
     id: JobId,
     epoch: u64,
     results: Vec<Result>,
@@ -22,14 +22,14 @@ struct Result {
     attempt: u32,
     run_ms: u64,
     state: PartitionState,
-    partial: Option<(Stowed, usize)>,
+    partial: Option<(StoredBytes, usize)>,
     failure: Option<String>,
 }
 
-impl Handed {
+impl PendingResults {
     /// Writes what is large to files: this blocks if [`large`] says that there is any.
-    pub(super) fn new(blobs: &Blobs, id: JobId, epoch: u64, results: Vec<Accepted>) -> Stored<Self> {
-        let results = results.into_iter().map(|one| Result::new(blobs, one)).collect::<Stored<_>>()?;
+    pub(super) fn new(blobs: &Blobs, id: JobId, epoch: u64, results: Vec<PartitionResult>) -> StoreResult<Self> {
+        let results = results.into_iter().map(|one| Result::new(blobs, one)).collect::<StoreResult<_>>()?;
         Ok(Self { id, epoch, results })
     }
 
@@ -39,7 +39,7 @@ impl Handed {
 }
 
 /// The bytes that belong in files.
-pub(super) fn large(results: &[Accepted]) -> u64 {
+pub(super) fn large(results: &[PartitionResult]) -> u64 {
     let large = results.iter().map(|one| match &one.outcome {
         Outcome::Done(bytes) | Outcome::Degraded(bytes) => blobs::large(bytes),
         Outcome::Failed(_) => 0,
@@ -48,8 +48,8 @@ pub(super) fn large(results: &[Accepted]) -> u64 {
 }
 
 impl Result {
-    fn new(blobs: &Blobs, accepted: Accepted) -> Stored<Self> {
-        let Accepted { index, attempt, run_ms, outcome } = accepted;
+    fn new(blobs: &Blobs, accepted: PartitionResult) -> StoreResult<Self> {
+        let PartitionResult { index, attempt, run_ms, outcome } = accepted;
         let (state, partial, failure) = match outcome {
             Outcome::Done(bytes) => (PartitionState::Done, Some(bytes), None),
             Outcome::Degraded(bytes) => (PartitionState::Degraded, Some(bytes), None),
@@ -69,7 +69,7 @@ impl Result {
     }
 
     /// Writes the result, if it is the first. Returns its weight then.
-    fn keep(&self, connection: &Connection, job: i64) -> Stored<Option<u64>> {
+    fn keep(&self, connection: &Connection, job: i64) -> StoreResult<Option<u64>> {
         let mut update = connection.prepare_cached(
             "UPDATE partitions SET state = ?3, attempts = ?4, run_ms = ?5, failure = ?6, size = ?7, blob = ?8, \
              partial = ?9 WHERE job = ?1 AND idx = ?2 AND state = 'pending' RETURNING weight",
@@ -83,8 +83,8 @@ impl Result {
             sql(self.run_ms),
             self.failure,
             self.partial.as_ref().map(|(_, size)| sql(*size as u64)),
-            stowed.and_then(Stowed::digest),
-            stowed.and_then(Stowed::inline),
+            stowed.and_then(StoredBytes::digest),
+            stowed.and_then(StoredBytes::inline),
         ])?;
         let weight = rows.next()?.map(|row| row.count("weight")).transpose()?;
         // An update with RETURNING is through when it has no more rows.
@@ -94,7 +94,7 @@ impl Result {
 }
 
 /// Keeps results, the first of each partition. The inner error is about this job alone, and leaves no trace.
-pub(super) fn accept(connection: &Connection, handed: &Handed) -> Stored<Stored<AcceptedNow>> {
+pub(super) fn accept(connection: &Connection, handed: &PendingResults) -> StoreResult<StoreResult<AcceptReport>> {
     let guarded = head(connection, handed.id).and_then(|head| {
         let head = head.held_by(handed.epoch)?;
         head.has(handed.results.iter().map(|one| one.index))?;
@@ -105,7 +105,7 @@ pub(super) fn accept(connection: &Connection, handed: &Handed) -> Stored<Stored<
         Err(refusal) if refusal.is_refusal() => return Ok(Err(refusal)),
         Err(fault) => return Err(fault),
     };
-    let mut kept = AcceptedNow::default();
+    let mut kept = AcceptReport::default();
     let (mut done, mut degraded, mut failed, mut settled, mut leaf_ms) = (0_i64, 0_i64, 0_i64, 0_u64, 0_u64);
     let mut bytes = 0_u64;
     for result in &handed.results {
@@ -143,7 +143,7 @@ pub(super) fn partials(
     id: JobId,
     after: Option<u32>,
     max_bytes: u64,
-) -> Stored<Vec<Partial>> {
+) -> StoreResult<Vec<Partial>> {
     let transaction = connection.unchecked_transaction()?;
     let head = head(&transaction, id)?.live()?;
     let mut select = transaction.prepare_cached(

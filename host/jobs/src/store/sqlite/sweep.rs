@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::job::{JobId, JobState, Move, UnixMs};
 use crate::store::rows::{Columns, HEAD, head_of};
 use crate::store::rules::{Head, sql, unsigned};
-use crate::store::{Stored, TOMBSTONE_MS, TOMBSTONES};
+use crate::store::{StoreResult, TOMBSTONE_MS, TOMBSTONES};
 
 use super::jobs::head;
 
@@ -15,7 +15,7 @@ const CHUNK: (u32, u64) = (1_000, 32 << 20);
 const PAGES: u32 = 4_096;
 
 /// Makes a tombstone of one job whose time is over. Returns the bytes that go with it; `None` when there is no such job.
-pub(super) fn expire(connection: &Connection, now: UnixMs) -> Stored<Option<u64>> {
+pub(super) fn expire(connection: &Connection, now: UnixMs) -> StoreResult<Option<u64>> {
     let mut select = connection
         .prepare_cached(&format!("SELECT {HEAD} FROM jobs WHERE state IN ('succeeded', 'partial', 'failed', 'cancelled') AND expires <= ?1 LIMIT 1"))?;
     let mut rows = select.query([sql(now.0)])?;
@@ -24,13 +24,13 @@ pub(super) fn expire(connection: &Connection, now: UnixMs) -> Stored<Option<u64>
 }
 
 /// Makes a tombstone of an ended job, whose time is not over.
-pub(super) fn delete(connection: &Connection, id: JobId, now: UnixMs) -> Stored<()> {
+pub(super) fn delete(connection: &Connection, id: JobId, now: UnixMs) -> StoreResult<()> {
     entomb(connection, &head(connection, id)?.live()?, now)?;
     Ok(())
 }
 
 /// Makes a tombstone of the job: from then on nobody asks for its partitions and events, which [`trim`] removes.
-fn entomb(connection: &Connection, head: &Head, now: UnixMs) -> Stored<u64> {
+fn entomb(connection: &Connection, head: &Head, now: UnixMs) -> StoreResult<u64> {
     let expired = head.next(Move::Expire)?;
     let bytes: i64 = connection.query_row("SELECT bytes FROM jobs WHERE num = ?1", [head.num], |row| row.get(0))?;
     connection.execute(
@@ -46,7 +46,7 @@ fn entomb(connection: &Connection, head: &Head, now: UnixMs) -> Stored<u64> {
 
 /// Removes some partitions that nobody can ask for: those of a job that succeeded, or of a tombstone. False when there are
 /// no more.
-pub(super) fn trim(connection: &Connection, id: Option<JobId>) -> Stored<bool> {
+pub(super) fn trim(connection: &Connection, id: Option<JobId>) -> StoreResult<bool> {
     let mut select = connection.prepare_cached(
         "SELECT num, state FROM jobs WHERE trimmed = 0 AND state IN ('succeeded', 'expired') AND (?1 IS NULL OR id = ?1) LIMIT 1",
     )?;
@@ -67,7 +67,7 @@ pub(super) fn trim(connection: &Connection, id: Option<JobId>) -> Stored<bool> {
 }
 
 /// The last index of a job's next partitions to be removed, and their bytes; `None` when it has none.
-fn chunk(connection: &Connection, job: i64) -> Stored<Option<(u32, u64)>> {
+fn chunk(connection: &Connection, job: i64) -> StoreResult<Option<(u32, u64)>> {
     let mut select = connection.prepare_cached(
         "SELECT idx, COALESCE(size, 0) + COALESCE(length(inline), 0) + COALESCE(length(elsewhere), 0) AS bytes \
          FROM partitions WHERE job = ?1 ORDER BY idx LIMIT ?2",
@@ -85,7 +85,7 @@ fn chunk(connection: &Connection, job: i64) -> Stored<Option<(u32, u64)>> {
 }
 
 /// Drops old tombstones. Returns how many.
-pub(super) fn forget(connection: &Connection, now: UnixMs) -> Stored<u64> {
+pub(super) fn forget(connection: &Connection, now: UnixMs) -> StoreResult<u64> {
     let forgotten = connection.execute(
         "DELETE FROM jobs WHERE num IN (SELECT num FROM jobs WHERE state = 'expired' AND expires <= ?1 LIMIT ?2)",
         params![sql(now.0) - sql(TOMBSTONE_MS), TOMBSTONES],
@@ -94,7 +94,7 @@ pub(super) fn forget(connection: &Connection, now: UnixMs) -> Stored<u64> {
 }
 
 /// Gives some free pages back to the disk. False when there are no more.
-pub(super) fn vacuum(connection: &Connection) -> Stored<bool> {
+pub(super) fn vacuum(connection: &Connection) -> StoreResult<bool> {
     let free = || connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0));
     let before = free()?;
     let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
@@ -105,14 +105,14 @@ pub(super) fn vacuum(connection: &Connection) -> Stored<bool> {
 }
 
 /// Bytes of the database that hold something.
-pub(super) fn used(connection: &Connection) -> Stored<u64> {
+pub(super) fn used(connection: &Connection) -> StoreResult<u64> {
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let pages = number("PRAGMA page_count")? - number("PRAGMA freelist_count")?;
     Ok(unsigned(pages).saturating_mul(unsigned(number("PRAGMA page_size")?)))
 }
 
 /// True when a row refers to the file.
-pub(super) fn is_used(connection: &Connection, digest: &str) -> Stored<bool> {
+pub(super) fn is_used(connection: &Connection, digest: &str) -> StoreResult<bool> {
     let mut select = connection.prepare_cached(
         "SELECT 1 FROM partitions WHERE blob = ?1 UNION ALL SELECT 1 FROM jobs WHERE result_blob = ?1 LIMIT 1",
     )?;

@@ -9,10 +9,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::store::rules::sql;
-use crate::store::{AcceptedNow, StoreError, Stored, cause};
+use crate::store::{AcceptReport, StoreError, StoreResult, cause};
 
 use super::fault::on_disk;
-use super::results::{self, Handed};
+use super::results::{self, PendingResults};
 
 /// Results that are enough for a transaction.
 const BATCH: usize = 100;
@@ -25,14 +25,14 @@ const RESERVE: u64 = 4096;
 
 /// How a transaction is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Care {
+pub(super) struct TransactionMode {
     /// Wait for the disk (`synchronous=FULL`): what was said to a client must outlive a loss of power.
     full: bool,
     /// Take from the reserve.
     reserve: bool,
 }
 
-impl Care {
+impl TransactionMode {
     /// Takes something in for a client.
     pub(super) const PROMISE: Self = Self { full: true, reserve: false };
     /// Adds to what is there.
@@ -43,26 +43,30 @@ impl Care {
     pub(super) const PASS: Self = Self { full: false, reserve: true };
 }
 
-enum Order {
-    Work(Box<dyn FnOnce(&mut Pen) + Send>),
-    Accept(Handed, oneshot::Sender<Stored<AcceptedNow>>),
+enum WriteCommand {
+    Work(Box<dyn FnOnce(&mut WriteConnection) + Send>),
+    Accept(PendingResults, oneshot::Sender<StoreResult<AcceptReport>>),
 }
 
 /// The connection that writes.
-pub(super) struct Pen {
+pub(super) struct WriteConnection {
     connection: Connection,
     /// The most pages that the database may have.
     pages: Option<u64>,
     /// How the connection is set now.
-    care: Option<Care>,
+    care: Option<TransactionMode>,
 }
 
-impl Pen {
+impl WriteConnection {
     pub(super) fn new(connection: Connection, pages: Option<u64>) -> Self {
         Self { connection, pages, care: None }
     }
 
-    fn transact<T>(&mut self, care: Care, work: impl FnOnce(&Connection) -> Stored<T>) -> Stored<T> {
+    fn transact<T>(
+        &mut self,
+        care: TransactionMode,
+        work: impl FnOnce(&Connection) -> StoreResult<T>,
+    ) -> StoreResult<T> {
         if self.care != Some(care) {
             self.care = None;
             self.connection.pragma_update(None, "synchronous", if care.full { "FULL" } else { "NORMAL" })?;
@@ -78,9 +82,9 @@ impl Pen {
         Ok(done)
     }
 
-    fn accept(&mut self, batch: Vec<(Handed, oneshot::Sender<Stored<AcceptedNow>>)>) {
-        let kept = self.transact(Care::GROW, |connection| {
-            batch.iter().map(|(handed, _)| results::accept(connection, handed)).collect::<Stored<Vec<_>>>()
+    fn accept(&mut self, batch: Vec<(PendingResults, oneshot::Sender<StoreResult<AcceptReport>>)>) {
+        let kept = self.transact(TransactionMode::GROW, |connection| {
+            batch.iter().map(|(handed, _)| results::accept(connection, handed)).collect::<StoreResult<Vec<_>>>()
         });
         match kept {
             Ok(all) => {
@@ -99,13 +103,13 @@ impl Pen {
 
 /// The way to the thread. When it is dropped, what was handed over is still done, and waited for.
 pub(super) struct Writer {
-    orders: Option<mpsc::Sender<Order>>,
+    orders: Option<mpsc::Sender<WriteCommand>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     /// Starts the thread. It keeps `held` until it ends.
-    pub(super) fn start(pen: Pen, held: impl Send + 'static) -> Stored<Self> {
+    pub(super) fn start(pen: WriteConnection, held: impl Send + 'static) -> StoreResult<Self> {
         let (orders, waiting) = mpsc::channel(WAITING);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(on_disk)?;
         let thread = thread::Builder::new()
@@ -121,11 +125,11 @@ impl Writer {
     /// Does `work` in a transaction of its own, after what was asked before.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        care: Care,
-        work: impl FnOnce(&Connection) -> Stored<T> + Send + 'static,
-    ) -> Stored<T> {
+        care: TransactionMode,
+        work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
         let (reply, answer) = oneshot::channel();
-        let order = Order::Work(Box::new(move |pen| {
+        let order = WriteCommand::Work(Box::new(move |pen| {
             let _ = reply.send(pen.transact(care, work));
         }));
         self.send(order).await?;
@@ -133,13 +137,13 @@ impl Writer {
     }
 
     /// Keeps results, in one transaction with others that come now.
-    pub(super) async fn accept(&self, handed: Handed) -> Stored<AcceptedNow> {
+    pub(super) async fn accept(&self, handed: PendingResults) -> StoreResult<AcceptReport> {
         let (reply, answer) = oneshot::channel();
-        self.send(Order::Accept(handed, reply)).await?;
+        self.send(WriteCommand::Accept(handed, reply)).await?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
-    async fn send(&self, order: Order) -> Stored<()> {
+    async fn send(&self, order: WriteCommand) -> StoreResult<()> {
         let orders = self.orders.as_ref().ok_or_else(stopped)?;
         orders.send(order).await.map_err(|_| stopped())
     }
@@ -158,11 +162,11 @@ fn stopped() -> StoreError {
     StoreError::Other(cause("the thread that writes has stopped"))
 }
 
-async fn run(mut pen: Pen, mut orders: mpsc::Receiver<Order>) {
+async fn run(mut pen: WriteConnection, mut orders: mpsc::Receiver<WriteCommand>) {
     while let Some(order) = orders.recv().await {
         match order {
-            Order::Work(work) => work(&mut pen),
-            Order::Accept(handed, reply) => {
+            WriteCommand::Work(work) => work(&mut pen),
+            WriteCommand::Accept(handed, reply) => {
                 let mut batch = vec![(handed, reply)];
                 let next = gather(&mut batch, &mut orders).await;
                 pen.accept(batch);
@@ -176,18 +180,18 @@ async fn run(mut pen: Pen, mut orders: mpsc::Receiver<Order>) {
 
 /// Waits for more results. Anything else ends the wait, and is returned.
 async fn gather(
-    batch: &mut Vec<(Handed, oneshot::Sender<Stored<AcceptedNow>>)>,
-    orders: &mut mpsc::Receiver<Order>,
-) -> Option<Box<dyn FnOnce(&mut Pen) + Send>> {
+    batch: &mut Vec<(PendingResults, oneshot::Sender<StoreResult<AcceptReport>>)>,
+    orders: &mut mpsc::Receiver<WriteCommand>,
+) -> Option<Box<dyn FnOnce(&mut WriteConnection) + Send>> {
     let until = Instant::now() + WAIT;
     let mut results: usize = batch.iter().map(|(handed, _)| handed.len()).sum();
     while results < BATCH {
         match timeout_at(until, orders.recv()).await {
-            Ok(Some(Order::Accept(handed, reply))) => {
+            Ok(Some(WriteCommand::Accept(handed, reply))) => {
                 results += handed.len();
                 batch.push((handed, reply));
             }
-            Ok(Some(Order::Work(work))) => return Some(work),
+            Ok(Some(WriteCommand::Work(work))) => return Some(work),
             Ok(None) | Err(_) => return None,
         }
     }

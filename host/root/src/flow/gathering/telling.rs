@@ -2,14 +2,14 @@
 
 use tokio::time::Instant;
 
-use super::Gathering;
+use super::GatherLoop;
 use crate::attempt::Outcome;
 use crate::event::{EventKind, MAX_LOGS, Usage};
 use crate::failure::{Failure, FailureKind};
 use crate::ids::PartitionKey;
 use crate::scatter::Report;
 
-impl Gathering<'_> {
+impl GatherLoop<'_> {
     pub(super) fn tell(&mut self, report: &Report) {
         if !self.course.root.events.wanted() {
             return;

@@ -25,12 +25,12 @@ fn until(holds: impl Fn() -> bool) {
     }
 }
 
-fn folder(threads: &Threads, name: &str) -> Arc<Lane> {
+fn folder(threads: &Threads, name: &str) -> Arc<Bulkhead> {
     threads.lane(&Resource::Folder(name.into()))
 }
 
 /// A call that hangs until the sender is dropped, and that nobody waits for.
-fn hang(lane: &Arc<Lane>) -> mpsc::Sender<()> {
+fn hang(lane: &Arc<Bulkhead>) -> mpsc::Sender<()> {
     let (end, ended) = mpsc::channel::<()>();
     let (begun, begin) = mpsc::channel();
     let lane = lane.clone();
@@ -59,7 +59,7 @@ fn a_call_that_panics_costs_no_thread() {
     let threads = Threads::new(1);
     let lane = folder(&threads, "a");
     let result = wait(lane.call(|| std::panic::resume_unwind(Box::new(()))));
-    assert_eq!(result, Err::<(), _>(Unserved::Lost));
+    assert_eq!(result, Err::<(), _>(CallError::Lost));
     assert_eq!(wait(lane.call(|| 7)), Ok(7));
 }
 
@@ -69,10 +69,10 @@ fn stuck_calls_close_their_lane_and_no_other_until_they_return() {
     let (dead, live) = (folder(&threads, "dead"), folder(&threads, "live"));
     let hung: Vec<_> = (0..MAX_STUCK).map(|_| hang(&dead)).collect();
     assert_eq!(threads.usage().stuck, MAX_STUCK);
-    assert_eq!(wait(dead.call(|| 1)), Err(Unserved::Stuck));
+    assert_eq!(wait(dead.call(|| 1)), Err(CallError::Stuck));
     assert_eq!(wait(live.call(|| 2)), Ok(2));
     // The same folder, named by somebody else, is as dead.
-    assert_eq!(wait(folder(&threads, "dead").call(|| 1)), Err(Unserved::Stuck));
+    assert_eq!(wait(folder(&threads, "dead").call(|| 1)), Err(CallError::Stuck));
     drop(hung);
     until(|| threads.usage().stuck == 0);
     assert_eq!(wait(dead.call(|| 3)), Ok(3));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use bytes::Bytes;
 use frond_jobs::End;
 use frond_jobs::sqlite::{Options, SqliteStore};
-use frond_jobs::store::{Apps, Ended, HookedStore, NewJob, News};
+use frond_jobs::store::{EventBatch, HookedStore, JobEnd, JobFilter, NewJob};
 use frond_root::{Floor, QueryId};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -51,7 +51,7 @@ impl Bench {
             bounds: frond_jobs::store::Bounds::default(),
         };
         own.submit(job).await.unwrap();
-        let epoch = own.take("owner", &Apps::All, Duration::from_secs(1000)).await.unwrap().unwrap().epoch;
+        let epoch = own.take("owner", &JobFilter::All, Duration::from_secs(1000)).await.unwrap().unwrap().epoch;
         let (permits, gets) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
         let fails = Arc::new(AtomicBool::new(false));
         let (permitted, counted, failing) = (permits.clone(), gets.clone(), fails.clone());
@@ -74,7 +74,7 @@ impl Bench {
 
     async fn write(&self, lines: &[&str]) {
         let lines = lines.iter().map(|line| (*line).to_owned()).collect();
-        self.own.append(self.id, self.epoch, News { lines, ..News::default() }).await.unwrap();
+        self.own.append(self.id, self.epoch, EventBatch { lines, ..EventBatch::default() }).await.unwrap();
     }
 
     async fn follow(&self, after: u64) -> Follower {
@@ -134,7 +134,7 @@ async fn a_job_that_ends_ends_its_followers() {
     let bench = Bench::new().await;
     let mut follower = bench.follow(0).await;
     bench.write(&["{}"]).await;
-    let ended = Ended { end: End::Failed, reason: None, coverage: Value::Null, result: None, content_type: None };
+    let ended = JobEnd { end: End::Failed, reason: None, coverage: Value::Null, result: None, content_type: None };
     bench.own.finish(bench.id, bench.epoch, ended).await.unwrap();
     bench.permits.add_permits(2);
     assert_eq!(next(&mut follower).await.unwrap(), Some(vec![1]));

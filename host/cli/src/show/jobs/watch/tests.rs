@@ -6,7 +6,7 @@ use super::*;
 use crate::jobs::job::tests::job;
 
 fn plain(changes: Value, away: Option<&str>) -> String {
-    picture(&job(changes), away, Look::plain(120))
+    picture(&job(changes), away, TermStyle::plain(120))
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_picture_is_one_line_within_the_width_whatever_the_server_says() {
         "eta": { "p50_ms": u64::MAX, "p90_ms": 0 },
     });
     for width in [20, 40, 80, 240] {
-        let text = picture(&job(odd.clone()), Some("no\nroute\u{7}"), Look::plain(width));
+        let text = picture(&job(odd.clone()), Some("no\nroute\u{7}"), TermStyle::plain(width));
         assert!(text::columns(&text) < width && !text.contains(char::is_control), "{text}");
     }
 }

@@ -4,12 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::store::Stored;
+use crate::store::StoreResult;
 
 use super::{Options, refused};
 
 /// The password of the first line that fits. Nothing when there is no such file; one that others can read is left alone.
-pub(super) fn password(file: &Path, options: &Options) -> Stored<Option<String>> {
+pub(super) fn password(file: &Path, options: &Options) -> StoreResult<Option<String>> {
     let cannot = |error| refused(format!("cannot read the password file `{}`: {error}", file.display()));
     let about = match fs::metadata(file) {
         Ok(about) => about,

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::store::Stored;
+use crate::store::StoreResult;
 use crate::store::location::Environment;
 
 use super::{Options, home, refused};
 
 /// The options of a service.
-pub(super) fn read(name: &str, environment: Environment<'_>) -> Stored<Options> {
+pub(super) fn read(name: &str, environment: Environment<'_>) -> StoreResult<Options> {
     let own = environment("PGSERVICEFILE").map(PathBuf::from).or_else(|| home(environment, ".pg_service.conf"));
     let systems = environment("PGSYSCONFDIR").map_or_else(|| PathBuf::from("/etc/postgresql-common"), PathBuf::from);
     for file in own.into_iter().chain([systems.join("pg_service.conf")]) {

@@ -33,7 +33,7 @@ impl Home {
         self
     }
 
-    fn target(&self, url: &str) -> Stored<Target> {
+    fn target(&self, url: &str) -> StoreResult<Target> {
         Target::new(&DatabaseUrl::from(url), &|name| self.variables.get(name).cloned())
     }
 

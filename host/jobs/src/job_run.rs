@@ -1,0 +1,286 @@
+//! One job with its owner: planned, or taken up where it was left; run; merged; ended.
+
+mod event_buffer;
+mod lease;
+mod plan;
+mod store_journal;
+mod version;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use frond_root::{
+    Answer, Cancel, Error, Events, Failure, FailureKind, Journal, Limit, Plan, Request, Scope, Services, flow,
+};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::account::Account;
+use crate::excluded::ExcludedVersions;
+use crate::job::{End, JobId, JobState};
+use crate::processor::Processor;
+use crate::quota::Meter;
+use crate::store::{Job, JobEnd, JobStore, Outcome, PartitionResult, StoreError, TakenJob, chain};
+use crate::work::{AppProvider, AppVersion, NoVersion};
+
+use event_buffer::EventBuffer;
+use lease::Lease;
+use store_journal::StoreJournal;
+
+/// What a job has that comes back when its time is over: for what is kept to be merged.
+const LAST: Duration = Duration::from_secs(10);
+
+/// Why an owner parts from a job that has not ended.
+#[derive(Debug)]
+pub(crate) enum Exit {
+    /// The processor stops.
+    Stopped,
+    /// It is another's.
+    Fenced,
+    /// The lease could not be renewed in time: it may be another's soon.
+    Lapsed,
+    /// The store does not do what it should.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Exit {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Fenced { .. } | StoreError::NotFound(_) | StoreError::Expired(_) => Self::Fenced,
+            error => Self::Store(error),
+        }
+    }
+}
+
+/// The moment at which a job was asked for.
+pub(crate) struct TakeStart {
+    /// When: the lease began no earlier.
+    pub(crate) at: Instant,
+    /// Hears what rang since.
+    pub(crate) bell: watch::Receiver<()>,
+}
+
+/// A job on its course.
+pub(crate) struct JobRun {
+    job: Job,
+    /// When it was taken.
+    taken: Instant,
+    /// How long it had run by then, by the store's clock.
+    ran: Duration,
+    hold: Lease,
+    meter: Arc<Meter>,
+    workshop: Arc<dyn AppProvider>,
+    store: Arc<dyn JobStore>,
+    unable: ExcludedVersions,
+    stop: watch::Receiver<bool>,
+    /// How many owners in a row may be lost without a result.
+    lives: u32,
+}
+
+impl JobRun {
+    pub(crate) fn new(
+        processor: &Processor,
+        taken: TakenJob,
+        asked: TakeStart,
+        unable: ExcludedVersions,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        let ran = taken.job.started.map_or(0, |started| taken.at.since(started));
+        let (at, ran) = (asked.at, Duration::from_millis(ran));
+        let lives = processor.settings.lives;
+        let hold = Lease::new(processor.store.clone(), &taken, processor.settings.lease, asked);
+        let workshop = processor.workshop.clone();
+        let store = processor.store.clone();
+        let meter = Arc::new(Meter::new(processor.quotas.clone(), taken.job.caller.clone()));
+        Self { job: taken.job, taken: at, ran, hold, meter, workshop, store, unable, stop, lives }
+    }
+
+    pub(crate) fn id(&self) -> JobId {
+        self.job.id
+    }
+
+    /// Sees the job through.
+    pub(crate) async fn run(mut self) -> Result<JobState, Exit> {
+        let diary = Arc::new(EventBuffer::new(self.job.account.clone()));
+        let cancel = Cancel::default();
+        let (mut stop, hold) = (self.stop.clone(), self.hold.clone());
+        if let Some(kind) = self.job.cancel {
+            hold.asked_to_stop(kind, &cancel);
+        }
+        let parted = {
+            let work = self.work(&diary, &cancel);
+            tokio::select! {
+                // Whoever has lost the job does nothing more with it.
+                biased;
+                parted = hold.tend(&diary, &cancel) => parted,
+                _ = stop.wait_for(|stop| *stop) => Exit::Stopped,
+                ended = work => return ended,
+            }
+        };
+        if let Exit::Stopped = parted {
+            hold.write(&diary).await;
+            hold.release().await?;
+        }
+        Err(parted)
+    }
+
+    async fn work(&mut self, diary: &Arc<EventBuffer>, cancel: &Cancel) -> Result<JobState, Exit> {
+        match self.see_through(diary, cancel).await {
+            // Another owner would be refused the same.
+            Err(Exit::Store(error)) if error.is_about_content() => {
+                self.fail(json!({ "reason": "refused", "detail": chain(&error) })).await
+            }
+            ended => ended,
+        }
+    }
+
+    async fn see_through(&mut self, diary: &Arc<EventBuffer>, cancel: &Cancel) -> Result<JobState, Exit> {
+        if self.job.strikes > u64::from(self.lives) {
+            let text = format!(
+                "the job was lost with its server {} times in a row, and nothing of it was kept in between\n\
+                 (look at the logs: it may be what ends the server; a redrive tries it again)",
+                self.job.strikes - 1
+            );
+            return self.fail(json!({ "reason": "lost", "detail": text })).await;
+        }
+        let worker = match self.worker().await {
+            Ok(worker) => worker,
+            Err(NoVersion::NoApp) => {
+                // It went between the taking and now.
+                self.hold.release().await?;
+                return Err(Exit::Stopped);
+            }
+            Err(NoVersion::Lost(why)) => return self.without_version(&why).await,
+        };
+        self.keep_artifact(&*worker).await;
+        let asked = self.hold.insist(|store| store.asked(self.job.id)).await?;
+        let journal: Arc<dyn Journal> = Arc::new(StoreJournal::new(self.hold.clone(), self.job.id, self.meter.clone()));
+        let root = Services { journal: Some(journal), ..worker.root(Events::new(vec![diary.clone()])) };
+        let flow = match self.job.planned {
+            true => {
+                let plan = plan::recalled(&self.hold, self.job.id, &*worker).await?;
+                flow::run(self.request(&*worker, &asked.query), async { Ok(plan) }, root, cancel.clone()).await
+            }
+            false => {
+                let request = self.request(&*worker, &asked.query);
+                let mut parted = None;
+                let planning = self.planned(&*worker, &request, &mut parted);
+                let flow = flow::run(request.clone(), planning, root, cancel.clone()).await;
+                if let Some(parted) = parted {
+                    return Err(parted);
+                }
+                flow
+            }
+        };
+        if let (Err(Error::Journal(_)), Some(error)) = (&flow, self.hold.broken()) {
+            return Err(error.into());
+        }
+        self.end(&*worker, diary, flow).await
+    }
+
+    /// The app's request with the job's promises, and what is left of its time.
+    fn request(&self, worker: &dyn AppVersion, query: &bytes::Bytes) -> Request {
+        let ran = self.ran + self.taken.elapsed();
+        let left = Duration::from_millis(self.job.run_timeout_ms).saturating_sub(ran);
+        let app = worker.request(query);
+        Request {
+            id: self.job.id.query(),
+            deadline: if self.job.planned { left.max(LAST) } else { left },
+            limit: Some(Limit::time(Scope::Job, Duration::from_millis(self.job.run_timeout_ms))),
+            floor: self.job.floor,
+            required: self.job.required.clone(),
+            background: Some(self.job.weight),
+            ..app
+        }
+    }
+
+    /// Makes the plan and writes it down: under the job's timeout, as all that the flow waits for. Why the job is parted
+    /// from meanwhile, if it is, goes to `parted`.
+    async fn planned(
+        &self,
+        worker: &dyn AppVersion,
+        request: &Request,
+        parted: &mut Option<Exit>,
+    ) -> Result<Plan, Error> {
+        let plan = worker.plan(request).await?;
+        plan.required(&request.required)?;
+        match plan::kept(&self.hold, &self.meter, self.job.id, &plan, worker.version()).await {
+            Ok(kept) => kept.map(|()| plan),
+            Err(why) => {
+                *parted = Some(why);
+                Err(Error::Journal(Box::new(Failure::new(FailureKind::Lost, "the plan could not be kept"))))
+            }
+        }
+    }
+
+    async fn end(
+        &self,
+        worker: &dyn AppVersion,
+        diary: &EventBuffer,
+        flow: Result<Answer, Error>,
+    ) -> Result<JobState, Exit> {
+        let answer = match flow {
+            Ok(answer) => answer,
+            Err(error) => return self.fail(json!({ "reason": "refused", "detail": chain(&error) })).await,
+        };
+        let id = self.job.id;
+        let failed = diary.failed();
+        let failed: Vec<PartitionResult> = failed
+            .into_iter()
+            .map(|(index, attempt, failure)| PartitionResult {
+                index,
+                attempt,
+                run_ms: 0,
+                outcome: Outcome::Failed(failure),
+            })
+            .collect();
+        let epoch = self.hold.epoch();
+        if !failed.is_empty() {
+            self.hold.insist(|store| store.accept(id, epoch, failed.clone())).await?;
+        }
+        self.hold.write(diary).await;
+        let ended = self.ended(worker, &answer, diary.earlier());
+        if matches!(ended.end, End::Succeeded | End::Partial) {
+            match self.hold.insist(|store| store.merge(id, epoch)).await {
+                // Its answer may be there from an end that could not be told.
+                Ok(()) | Err(StoreError::Illegal(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(self.hold.insist(|store| store.finish(id, epoch, ended.clone())).await?.state)
+    }
+
+    /// What is kept of an answer, with the account of all lives.
+    fn ended(&self, worker: &dyn AppVersion, answer: &Answer, earlier: Account) -> JobEnd {
+        let stopped = self.hold.stopped();
+        let (end, wanted) = match (answer, stopped) {
+            // What was accepted counts, even if the answer was whole by then: the store would say the same.
+            (_, Some(kind)) => (End::Cancelled, kind.keep_partial),
+            (Answer::Complete { .. }, None) => (End::Succeeded, true),
+            (Answer::Partial { .. }, None) => (End::Partial, true),
+            (Answer::Failed { .. }, None) => (End::Failed, false),
+        };
+        let mut coverage = earlier.completing(answer.coverage().clone());
+        coverage.timings.deadline = self.job.run_timeout_ms as f64;
+        let reason = match answer {
+            Answer::Failed { reason, .. } => serde_json::to_value(reason).ok(),
+            _ if end == End::Cancelled => Some(json!({ "reason": "cancelled" })),
+            _ => None,
+        };
+        JobEnd {
+            end,
+            reason,
+            coverage: serde_json::to_value(coverage).unwrap_or(Value::Null),
+            result: answer.body().filter(|_| wanted).cloned(),
+            content_type: Some(worker.content_type()),
+        }
+    }
+
+    async fn fail(&self, reason: Value) -> Result<JobState, Exit> {
+        let (id, epoch) = (self.job.id, self.hold.epoch());
+        let end = if self.hold.stopped().is_some() { End::Cancelled } else { End::Failed };
+        let ended = JobEnd { end, reason: Some(reason), coverage: Value::Null, result: None, content_type: None };
+        Ok(self.hold.insist(|store| store.finish(id, epoch, ended.clone())).await?.state)
+    }
+}

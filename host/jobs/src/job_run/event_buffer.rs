@@ -1,0 +1,191 @@
+//! What happens to a job, on its way to the store; which partitions failed, and why; and the account of its lives.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use frond_root::answer::millis;
+use frond_root::failure::{MAX_EVENT_TEXTS, TextBudget};
+use frond_root::{Event, EventKind, Failure, Listener, Status};
+use tokio::time::Instant;
+
+use crate::account::Account;
+use crate::store::EventBatch;
+
+/// Events that wait to be written. A store that is away for longer loses the later ones.
+const WAITING: usize = 10_000;
+/// Failures that are kept until the end; partitions beyond count as pending, and run again all the same.
+const FAILURES: usize = 10_000;
+/// How long a job goes on before its account is told though nothing has happened.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// A job's diary.
+pub(super) struct EventBuffer(Mutex<Pages>);
+
+struct Pages {
+    lines: Vec<String>,
+    /// The last failure of partitions that have not succeeded.
+    failures: BTreeMap<u32, (u32, Failure)>,
+    failed: Vec<u32>,
+    /// Attempts since the last call.
+    attempts: u64,
+    /// Partitions that failed, and have no other attempt before them.
+    failing: u64,
+    /// What the texts of failures may still have, over all lives of the job.
+    texts: TextBudget,
+    /// The account of earlier lives.
+    earlier: Account,
+    /// That of this one.
+    life: Account,
+    began: Instant,
+    told: Instant,
+    /// Attempts under way: when they began, in microseconds.
+    running: BTreeMap<(u32, u32), u64>,
+}
+
+impl EventBuffer {
+    /// The diary of one life of a job, of whose others `earlier` tells.
+    pub(super) fn new(earlier: Account) -> Self {
+        let now = Instant::now();
+        Self(Mutex::new(Pages {
+            lines: Vec::new(),
+            failures: BTreeMap::new(),
+            failed: Vec::new(),
+            attempts: 0,
+            failing: 0,
+            texts: TextBudget::new(MAX_EVENT_TEXTS, earlier.texts),
+            earlier,
+            life: Account::default(),
+            began: now,
+            told: now,
+            running: BTreeMap::new(),
+        }))
+    }
+
+    /// What came since the last call; nothing when that is nothing new.
+    pub(super) fn take(&self) -> Option<EventBatch> {
+        self.with(|pages| {
+            let quiet = pages.lines.is_empty() && pages.attempts == 0;
+            if quiet && pages.told.elapsed() < QUIET {
+                return None;
+            }
+            pages.told = Instant::now();
+            Some(EventBatch {
+                lines: std::mem::take(&mut pages.lines),
+                attempts: std::mem::take(&mut pages.attempts),
+                failing: pages.failing,
+                account: Some(pages.account()),
+            })
+        })
+    }
+
+    /// So many attempts could not be told.
+    pub(super) fn untold(&self, attempts: u64) {
+        self.with(|pages| pages.attempts += attempts);
+    }
+
+    /// The account of the lives before this one.
+    pub(super) fn earlier(&self) -> Account {
+        self.with(|pages| pages.earlier.clone())
+    }
+
+    /// The partitions that failed, with the attempt that was the last.
+    pub(super) fn failed(&self) -> Vec<(u32, u32, Failure)> {
+        self.with(|pages| {
+            let failed = std::mem::take(&mut pages.failed);
+            let known = failed.into_iter().filter_map(|index| pages.failures.remove_entry(&index));
+            known.map(|(index, (attempt, failure))| (index, attempt, failure)).collect()
+        })
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Pages) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Pages {
+    /// The account of all lives, this one as far as it has come.
+    fn account(&self) -> Account {
+        let mut life = self.life.clone();
+        life.texts = self.texts.used().saturating_sub(self.earlier.texts);
+        life.timings.total = millis(self.began.elapsed());
+        life.timings.gather = (life.timings.total - life.timings.plan).max(0.0);
+        let mut all = self.earlier.clone();
+        all.add(&life);
+        all
+    }
+
+    fn count(&mut self, event: &Event) {
+        let life = &mut self.life;
+        match &event.kind {
+            EventKind::Planned { .. } => life.timings.plan = event.at as f64 / 1e3,
+            EventKind::AttemptStarted { partition, attempt, .. } => {
+                self.attempts += 1;
+                life.attempts.started += 1;
+                self.running.insert((*partition, *attempt), event.at);
+            }
+            EventKind::AttemptEnded { partition, attempt, failure, .. } => {
+                let began = self.running.remove(&(*partition, *attempt));
+                let ran = began.map_or(0.0, |began| event.at.saturating_sub(began) as f64 / 1e3);
+                match failure {
+                    None => life.timings.leaf_used += ran,
+                    Some(failure) => {
+                        life.timings.leaf_wasted += ran;
+                        *life.failures.entry(failure.kind).or_default() += 1;
+                    }
+                }
+            }
+            EventKind::RetryScheduled { .. } => life.attempts.retries += 1,
+            _ => {}
+        }
+    }
+}
+
+impl Pages {
+    /// The event with as much of a failure's texts as the job may keep.
+    fn within_budget<'a>(&mut self, event: &'a Event) -> Cow<'a, Event> {
+        let EventKind::AttemptEnded { failure: Some(failure), .. } = &event.kind else { return Cow::Borrowed(event) };
+        let taken = self.texts.take(failure);
+        if taken == *failure {
+            return Cow::Borrowed(event);
+        }
+        let mut event = event.clone();
+        if let EventKind::AttemptEnded { failure: Some(failure), .. } = &mut event.kind {
+            *failure = taken;
+        }
+        Cow::Owned(event)
+    }
+}
+
+impl Listener for EventBuffer {
+    fn event(&self, event: &Event) {
+        self.with(|pages| {
+            pages.count(event);
+            let event = &pages.within_budget(event);
+            match &event.kind {
+                EventKind::AttemptEnded { partition, failure: None, .. } => {
+                    pages.failures.remove(partition);
+                }
+                EventKind::AttemptEnded { partition, attempt, failure: Some(failure), .. }
+                    if pages.failures.len() < FAILURES =>
+                {
+                    pages.failures.insert(*partition, (*attempt, failure.clone()));
+                }
+                EventKind::PartitionMissing { partition, status: Status::Failed, .. } => {
+                    pages.failed.push(*partition);
+                    pages.failing += 1;
+                }
+                _ => {}
+            }
+            if pages.lines.len() < WAITING
+                && let Ok(line) = serde_json::to_string(&**event)
+            {
+                pages.lines.push(line);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

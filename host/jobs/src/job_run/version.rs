@@ -1,0 +1,70 @@
+//! The version of the app that a job runs with: the one that planned it, from this server or from the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Exit, JobRun};
+use crate::job::JobState;
+use crate::work::{AppVersion, NoVersion};
+
+impl JobRun {
+    /// The version that planned the job; the latest when it has no plan.
+    pub(super) async fn worker(&self) -> Result<Arc<dyn AppVersion>, NoVersion> {
+        let app = &self.job.app;
+        let version = &self.job.version;
+        if !self.job.planned {
+            return self.workshop.app(app).ok_or(NoVersion::NoApp);
+        }
+        match self.workshop.version(app, version).await {
+            Err(NoVersion::Lost(why)) if self.store.is_shared() => {
+                match self.hold.insist(|store| store.artifact(app, version)).await {
+                    Ok(Some(kept)) => self.workshop.restore(app, version, kept).await,
+                    Ok(None) => Err(NoVersion::Lost(why)),
+                    Err(error) => Err(NoVersion::Lost(format!("its artifact cannot be read: {error}"))),
+                }
+            }
+            found => found,
+        }
+    }
+
+    /// Keeps in a shared store what other servers need to go on with the job. Without it they leave the job to those that
+    /// have its version.
+    pub(super) async fn keep_artifact(&self, worker: &dyn AppVersion) {
+        let app = &self.job.app;
+        let version = worker.version();
+        if !self.store.is_shared() || matches!(self.store.has_artifact(app, &version).await, Ok(true)) {
+            return;
+        }
+        let why = match worker.artifact().await {
+            Some(artifact) => match self.hold.insist(|store| store.keep_artifact(app, &version, &artifact)).await {
+                Ok(()) => return,
+                Err(error) => error.to_string(),
+            },
+            None => "its files are lost here".to_owned(),
+        };
+        tracing::warn!(job = %self.job.id, app, version, "other servers cannot go on with the job, as its version is not kept: {why}");
+    }
+
+    /// Leaves a job to servers that have its version, or ends it when there is nobody else or its time is over.
+    pub(super) async fn without_version(&self, why: &str) -> Result<JobState, Exit> {
+        let is_over = self.ran + self.taken.elapsed() >= Duration::from_millis(self.job.run_timeout_ms);
+        let shared = self.store.is_shared();
+        let is_asked_to_stop = self.hold.stopped().is_some();
+        if shared && !is_asked_to_stop && !is_over {
+            let job = self.job.id;
+            let version = &self.job.version;
+            tracing::warn!(%job, app = self.job.app, version, "the job is left to a server that has its version: {why}");
+            self.unable.add(version);
+            self.hold.release().await?;
+            return Err(Exit::Stopped);
+        }
+        let nobody = if shared { ", and no server that has it took the job within its timeout" } else { "" };
+        let text = format!(
+            "the job cannot go on: it began with a version of its app that is gone{nobody}: {why}\n\
+             (put its frond.toml and its components back and redrive the job, or submit it again)"
+        );
+        self.fail(json!({ "reason": "incompatible", "detail": text })).await
+    }
+}

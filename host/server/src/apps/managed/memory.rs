@@ -1,0 +1,156 @@
+//! What an app's decisions remember beyond its releases: refusals, the canary's query, and half of a change.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Seek};
+use std::sync::{Arc, Mutex};
+
+use frond_run::MAX_SIZE;
+
+use crate::apps::Shared;
+use crate::apps::candidate::ROLES;
+use crate::apps::digest::Digest;
+use crate::apps::error::{Stage, StateError, chain};
+use crate::apps::folder::FolderSnapshot;
+use crate::apps::recall;
+use crate::apps::reconciler::lock;
+use crate::apps::releases::Uploads;
+use crate::apps::state::{Kind, State};
+use crate::apps::view::{Change, RefusedChange, unix_ms};
+
+use super::ManagedApp;
+
+impl ManagedApp {
+    /// Refuses a change that was refused before, also by a server that has ended since.
+    pub(super) fn is_still_refused(&mut self, look: &Arc<FolderSnapshot>, uploads: &Uploads, shared: &Shared) -> bool {
+        let refused = look.identity(uploads).and_then(|wanted| self.tried.refusal(&wanted, &look.beside));
+        let Some(refused) = refused else { return false };
+        tracing::warn!(
+            app = self.name,
+            stage = ?refused.stage,
+            "a change stays refused, as nothing has changed since (SIGHUP checks it again): {}",
+            refused.error
+        );
+        self.refused = Some(refused);
+        self.refused_look = Some((look.clone(), *uploads));
+        self.publish(None, shared);
+        true
+    }
+
+    /// Keeps a refusal for servers to come. If it cannot be written, they check again.
+    pub(super) fn keep_refusal(
+        &mut self,
+        look: &FolderSnapshot,
+        uploads: &Uploads,
+        refused: &RefusedChange,
+        state: &Mutex<State>,
+    ) {
+        let Some(wanted) = look.identity(uploads) else { return };
+        if self.tried.refuse(&wanted, look.beside, refused)
+            && let Err(error) = lock(state).keep_tried(&self.name, &self.tried)
+        {
+            tracing::warn!(app = self.name, "the refusal does not outlive the server: {}", chain(&error));
+        }
+    }
+
+    /// Forgets the refusal of the version that serves.
+    pub(super) fn forget_served(&mut self, state: &mut State) {
+        let Some(serving) = self.slot.current.load_full() else { return };
+        if self.tried.forget(&serving.identity)
+            && let Err(error) = state.keep_tried(&self.name, &self.tried)
+        {
+            tracing::warn!(app = self.name, "{}", chain(&error));
+        }
+    }
+
+    /// Keeps the query that changes are tried with: the next server tries them with the same one.
+    pub(crate) fn keep_query(&mut self, state: &Mutex<State>) {
+        let Some(query) = self.slot.remembered.load_full() else { return };
+        if self.kept_query.as_ref() == Some(&query) {
+            return;
+        }
+        match lock(state).keep_query(&self.name, &query) {
+            Ok(()) => self.kept_query = Some(query),
+            Err(error) => tracing::warn!(app = self.name, "the last query is not kept: {}", chain(&error)),
+        }
+    }
+
+    /// True when some component files differ from those that serve and others do not: these may be on their way.
+    pub(crate) fn is_half(&self, look: &FolderSnapshot) -> bool {
+        let Some(serving) = self.slot.current.load_full() else { return false };
+        let uploads = self.ledger.as_ref().map(|ledger| ledger.uploads()).unwrap_or_default();
+        let files = ROLES.into_iter().filter(|role| uploads.get(*role).is_none());
+        let files = files.filter_map(|role| {
+            let found = look.component(role)?;
+            let same = found.digest.is_some_and(|digest| serving.identity.component(role) == Some(digest));
+            Some((&found.path, same))
+        });
+        let (same, changed): (Vec<_>, Vec<_>) = files.partition(|(_, same)| *same);
+        !changed.is_empty() && same.iter().any(|(path, _)| changed.iter().all(|(other, _)| other != path))
+    }
+
+    /// Says that the rest of a change is waited for.
+    pub(crate) fn wait_for_rest(&self, shared: &Shared) {
+        let text = "some components have changed: waiting for the others to change, too".to_owned();
+        self.publish(Some(Change { stage: Stage::Waiting, since_unix_ms: unix_ms(), text }), shared);
+    }
+
+    /// Tells which versions can be had here, for jobs that began with them.
+    pub(super) fn name_versions(&mut self) {
+        let Ok(ledger) = &self.ledger else { return };
+        let mut ids = BTreeMap::new();
+        for entry in ledger.versions() {
+            let known = self.ids.remove(&entry.number);
+            if let Some(id) = known.or_else(|| recall::id_of(&self.name, &self.dir, entry, &self.shelf)) {
+                ids.insert(entry.number, id);
+            }
+        }
+        self.ids = ids;
+        // Jobs of an earlier Frond name versions by the text of the manifest.
+        let of_old = ledger.versions().map(|entry| entry.identity().id());
+        self.slot.versions.store(Arc::new(self.ids.values().cloned().chain(of_old).collect()));
+        let uploads = ROLES.into_iter().filter_map(|role| ledger.uploads().get(role));
+        self.held = uploads.filter_map(|digest| Some((digest, self.shelf.open(&digest)?))).collect();
+    }
+
+    /// Keeps all that is known of the app again, after the state folder was lost: of the version that serves the files that
+    /// its folder has, and uploads. Past versions are lost.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn rescue(&mut self, look: Option<&FolderSnapshot>, shared: &Mutex<State>) -> Result<(), StateError> {
+        let Ok(ledger) = self.ledger.clone() else { return Ok(()) };
+        let mut state = lock(shared);
+        for (digest, file) in &mut self.held {
+            let mut bytes = Vec::new();
+            let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
+            if read.is_ok() && Digest::of(&bytes) == *digest {
+                state.store(Kind::Component, digest, &bytes)?;
+            }
+        }
+        if let (Some(look), Some(current)) = (look, ledger.current()) {
+            if let Ok((digest, text)) = &look.manifest
+                && *digest == current.manifest
+            {
+                state.store(Kind::Manifest, digest, text)?;
+            }
+            for found in ROLES.into_iter().filter_map(|role| look.component(role)) {
+                let Ok(bytes) = frond_files::read(&found.path, MAX_SIZE) else { continue };
+                let digest = Digest::of(&bytes);
+                if ROLES.into_iter().any(|role| current.identity().component(role) == Some(digest)) {
+                    state.store(Kind::Component, &digest, &bytes)?;
+                }
+            }
+        }
+        state.keep(&ledger)?;
+        state.keep_tried(&self.name, &self.tried)?;
+        drop(state);
+        self.kept_query = None;
+        self.keep_query(shared);
+        Ok(())
+    }
+
+    /// True when the last change passed and could not be stored.
+    pub(crate) fn is_unstored(&self) -> bool {
+        self.unstored
+    }
+}

@@ -1,0 +1,67 @@
+//! What is told of an app while it is checked, and afterwards.
+
+use std::panic::{self, AssertUnwindSafe};
+
+use crate::apps::Shared;
+use crate::apps::check::Checker;
+use crate::apps::error::{Refusal, Stage};
+use crate::apps::load::Load;
+use crate::apps::view::{AppView, Change, RefusedChange, unix_ms};
+
+use super::ManagedApp;
+
+impl ManagedApp {
+    /// Runs part of a check. A bug of ours in it costs the change, and not the keeper.
+    pub(super) fn checked<T>(
+        &self,
+        shared: &Shared,
+        load: &Load,
+        work: impl FnOnce(&Checker<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let since_unix_ms = unix_ms();
+        let tell = |stage, text| {
+            if !load.is_over() {
+                self.publish(Some(Change { stage, since_unix_ms, text }), shared);
+            }
+        };
+        let checker = Checker {
+            host: &shared.host,
+            case_time: shared.settings.case_time,
+            remembered: self.slot.remembered.load().as_deref().cloned(),
+            serving: self.slot.current.load_full(),
+            load,
+            tell: &tell,
+        };
+        panic::catch_unwind(AssertUnwindSafe(|| work(&checker))).unwrap_or_else(|_| {
+            let text = "the check panicked: that is a bug in Frond\n(its message is in the server's log)";
+            Err(Refusal::told(Stage::Validating, text.to_owned()))
+        })
+    }
+
+    /// Nothing is wrong with it, and nothing is being done to it.
+    pub(super) fn accept(&mut self, shared: &Shared) {
+        self.refused = None;
+        self.refused_look = None;
+        self.publish(None, shared);
+    }
+
+    /// Its load was given up, which has been told.
+    pub(crate) fn given_up(&mut self, refused: RefusedChange, shared: &Shared) {
+        self.refused = Some(refused);
+        self.publish(None, shared);
+    }
+
+    pub(super) fn refuse(&mut self, refused: RefusedChange, shared: &Shared) {
+        let RefusedChange { stage, error, .. } = &refused;
+        tracing::warn!(app = self.name, ?stage, "a change is refused, what served before stays: {error}");
+        self.refused = Some(refused);
+        self.publish(None, shared);
+    }
+
+    pub(super) fn publish(&self, change: Option<Change>, shared: &Shared) {
+        let version = self.slot.current.load_full();
+        let ledger = self.ledger.as_ref().ok();
+        let view = AppView::of(&self.name, version.as_deref(), ledger, change, self.refused.clone());
+        shared.publish(&self.slot, view);
+    }
+}

@@ -1,0 +1,251 @@
+//! The reconciler: one thread that changes the served apps. It is told that something may have changed, waits until an app's
+//! files are still, looks, and has a thread of its own load the app. Each app is loaded by one thread at a time, and a burst
+//! of changes in its latest state. Only that thread waits for an app: a load that hangs, or a file that never gets still,
+//! holds up no other app.
+
+mod loads;
+mod snapshots;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::commands::{Signal, Until};
+use super::folder::{FileCache, FolderSnapshot, Root};
+use super::managed::ManagedApp;
+use super::settle::{RestlessFiles, Settling};
+use super::state::State;
+use super::watch::Watch;
+use super::{Shared, Slot};
+use loads::Running;
+
+/// How often a folder of apps is looked at that cannot be listed.
+const BLIND: Duration = Duration::from_secs(2);
+/// How long loads may go on when the server stops. What then still runs is left behind.
+const LAST: Duration = Duration::from_secs(1);
+
+/// However the keeper ends: nobody shall wait for it then.
+struct Closing(Arc<Shared>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.inbox.close();
+    }
+}
+
+/// The state folder, shared with the threads that load apps.
+pub(crate) type SharedState = Arc<Mutex<State>>;
+
+/// Locks the state folder: for as long as something is written, never while something is checked.
+pub(crate) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An app that is served.
+struct App {
+    slot: Arc<Slot>,
+    /// All that is known of it, while no thread loads it.
+    kept: Option<Box<ManagedApp>>,
+    /// The state folder was made again while a thread had it: what it knows is to be kept there.
+    unrescued: bool,
+    /// What was refused is to be checked again, as somebody asked while a thread had it.
+    recheck: bool,
+}
+
+/// All that the thread has to itself.
+pub(crate) struct Reconciler {
+    pub(crate) shared: Arc<Shared>,
+    root: Root,
+    state: SharedState,
+    apps: BTreeMap<String, App>,
+    watch: Watch,
+    seen: FileCache,
+    looks: BTreeMap<String, Arc<FolderSnapshot>>,
+    /// Folders that may become apps.
+    others: Vec<PathBuf>,
+    /// Said once, not at every look.
+    said: Vec<String>,
+    /// Apps whose files change, with what was last seen of each: nothing of one that was not there.
+    settling: BTreeMap<String, Settling<Option<Arc<FolderSnapshot>>>>,
+    /// Apps whose files did not get still last time.
+    restless: BTreeMap<String, RestlessFiles>,
+    /// When everything may be looked at again.
+    rested: Instant,
+    /// When everything is looked at without being told.
+    look_at: Option<Instant>,
+    /// The folder of apps could not be listed when last looked at.
+    blind: bool,
+    /// Apps that are to be loaded.
+    waiting: VecDeque<String>,
+    /// Loads under way, by app; also of those that have gone.
+    running: BTreeMap<String, Running>,
+    /// Loads begun so far.
+    begun: u64,
+    /// Apps that are to be loaded then: half of a change waits for the rest.
+    held: BTreeMap<String, Instant>,
+    /// Apps whose load is to be tried again then: it could not be stored, or took too long.
+    again: BTreeMap<String, Instant>,
+    /// Apps of which somebody wants all changes at once, whole or not.
+    at_once: BTreeSet<String>,
+}
+
+impl Reconciler {
+    pub(crate) fn new(shared: Arc<Shared>, root: Root, state: State) -> Self {
+        Self {
+            watch: Watch::new(shared.inbox.clone()),
+            shared,
+            root,
+            state: Arc::new(Mutex::new(state)),
+            apps: BTreeMap::new(),
+            seen: FileCache::default(),
+            looks: BTreeMap::new(),
+            others: Vec::new(),
+            said: Vec::new(),
+            settling: BTreeMap::new(),
+            restless: BTreeMap::new(),
+            rested: Instant::now(),
+            look_at: None,
+            blind: false,
+            waiting: VecDeque::new(),
+            running: BTreeMap::new(),
+            begun: 0,
+            held: BTreeMap::new(),
+            again: BTreeMap::new(),
+            at_once: BTreeSet::new(),
+        }
+    }
+
+    /// Until the inbox closes.
+    pub(crate) fn run(mut self) {
+        let _closing = Closing(self.shared.clone());
+        let wrong = self.watch.start(self.shared.settings.watch);
+        self.warn(wrong);
+        self.begin();
+        loop {
+            self.tick();
+            let until = self.until();
+            match self.shared.inbox.next(until, self.rested, |app| self.is_heard(app)) {
+                Signal::Close => return self.end(),
+                Signal::Reload => self.reload(),
+                Signal::Changed => self.stir(),
+                Signal::Command(order) => self.obey(order),
+                Signal::Done(done) => self.done(done),
+                Signal::Idle if self.look_at.is_some_and(|at| at <= Instant::now()) => self.stir(),
+                Signal::Idle => {}
+            }
+        }
+    }
+
+    /// Does what is due.
+    fn tick(&mut self) {
+        let now = Instant::now();
+        self.settle(now);
+        self.give_up_overdue(now);
+        self.release(now);
+        self.load_waiting();
+        let under_way = self.running.values().filter(|running| !running.is_overdue).count();
+        self.shared.waiting.store(self.waiting.len() + under_way, Ordering::Relaxed);
+    }
+
+    /// Queues the apps that have been held for long enough.
+    fn release(&mut self, now: Instant) {
+        let due = self.held.extract_if(.., |_, at| *at <= now).chain(self.again.extract_if(.., |_, at| *at <= now));
+        let due: Vec<String> = due.map(|(name, _)| name).filter(|name| !self.waiting.contains(name)).collect();
+        self.waiting.extend(due);
+    }
+
+    fn until(&mut self) -> Until {
+        let patience = if self.blind { Some(BLIND) } else { self.watch.patience() };
+        self.look_at = patience.map(|patience| Instant::now() + patience);
+        let loads = self.running.values().filter(|running| !running.is_overdue).map(|running| running.until);
+        let settling = self.settling.values().map(Settling::next);
+        let busy = loads.chain(settling).chain(self.held.values().copied()).min();
+        let next = self.look_at.into_iter().chain(self.again.values().copied()).min();
+        match busy {
+            Some(busy) => Until::Held(next.map_or(busy, |next| next.min(busy))),
+            // An app that waits for one that hangs has nothing else to wait for.
+            None => Until::Told(next),
+        }
+    }
+
+    fn reload(&mut self) {
+        for app in self.apps.values_mut() {
+            app.recheck = app.kept.is_none();
+            if let Some(kept) = &mut app.kept {
+                kept.forget_refusal();
+            }
+        }
+        self.waiting = self.apps.keys().cloned().collect();
+        self.see_to_state();
+        self.held.clear();
+        self.again.clear();
+        self.at_once = self.apps.keys().cloned().collect();
+        self.stir();
+        self.at_once.retain(|name| self.settling.contains_key(name));
+    }
+
+    /// Lets loads end, for a moment, and keeps what is known.
+    fn end(mut self) {
+        for running in self.running.values() {
+            running.load.give_up();
+        }
+        let until = Instant::now() + LAST;
+        while !self.running.is_empty()
+            && let Some(done) = self.shared.inbox.last_done(until)
+        {
+            self.running.remove(&done.name);
+            if let Some(app) = self.apps.get_mut(&done.name) {
+                app.kept.get_or_insert(done.kept);
+            }
+        }
+        for name in self.running.keys() {
+            tracing::warn!(app = name, "its load has not ended, and is left behind");
+        }
+        let at_home = self.apps.values_mut().filter_map(|app| app.kept.as_mut());
+        at_home.for_each(|kept| kept.keep_query(&self.state));
+    }
+
+    /// Makes the state folder again if somebody has removed it, and keeps in it what is known of each app.
+    fn see_to_state(&mut self) {
+        let mut state = lock(&self.state);
+        if !state.is_lost() {
+            return;
+        }
+        let made = state.make_again();
+        drop(state);
+        let mut again = made;
+        for (name, app) in &mut self.apps {
+            app.unrescued = app.kept.is_none();
+            if let (Ok(()), Some(kept)) = (&again, &mut app.kept) {
+                again = kept.rescue(self.looks.get(name).map(|look| &**look), &self.state);
+            }
+        }
+        let dir = self.shared.settings.state.display().to_string();
+        match again {
+            Ok(()) => tracing::error!(
+                "the state folder `{dir}` was removed while the server ran, and is made again: what serves is kept, and past \
+                 versions are lost"
+            ),
+            Err(error) => {
+                let why = super::error::chain(&error);
+                self.warn(Some(format!("the state folder `{dir}` was removed, and cannot be made again: {why}")));
+            }
+        }
+    }
+
+    fn collect(&mut self) {
+        let result = lock(&self.state).collect(self.apps.keys().map(String::as_str));
+        self.warn(result.err().map(|error| super::error::chain(&error)));
+    }
+
+    fn warn(&mut self, warning: Option<String>) {
+        let Some(warning) = warning.filter(|one| !self.said.contains(one)) else { return };
+        tracing::warn!("{warning}");
+        if self.said.len() >= 100 {
+            self.said.clear();
+        }
+        self.said.push(warning);
+    }
+}

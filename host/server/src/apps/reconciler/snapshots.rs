@@ -1,0 +1,184 @@
+//! Looks at the folders of apps: which have changed, which are still, and where changes would be seen.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{App, Reconciler};
+use crate::apps::folder::{ComponentFile, FolderSnapshot, Listing};
+use crate::apps::links;
+use crate::apps::managed::ManagedApp;
+use crate::apps::settle::{FileActivity, RestlessFiles, STILL, Settling};
+
+/// Looks at everything take at most this share of a core: a fifth, as the pause after each is so many times its own length.
+const PAUSES: u32 = 4;
+/// The longest pause.
+const LONGEST: Duration = Duration::from_secs(10);
+
+impl Reconciler {
+    /// Takes all files for still that were there before the server.
+    pub(super) fn begin(&mut self) {
+        let Some(listing) = self.list() else { return };
+        for (name, dir) in listing.apps {
+            let look = Arc::new(FolderSnapshot::at(&dir, &mut self.seen));
+            self.take(&name, Some(look));
+        }
+        self.others = listing.others;
+        self.follow();
+    }
+
+    /// Something may have changed: whatever is not as it was has to get still first.
+    pub(super) fn stir(&mut self) {
+        let now = Instant::now();
+        let was_blind = self.blind;
+        let mut has_changed = was_blind;
+        if let Some(listing) = self.list() {
+            has_changed |= self.others != listing.others;
+            let gone = self.apps.keys().filter(|name| !listing.apps.contains_key(*name)).cloned();
+            let mut changed: Vec<(String, Option<Arc<FolderSnapshot>>)> = gone.map(|name| (name, None)).collect();
+            for (name, dir) in listing.apps {
+                if self.settling.contains_key(&name) {
+                    continue;
+                }
+                let look = Arc::new(FolderSnapshot::at(&dir, &mut self.seen));
+                if self.looks.get(&name) != Some(&look) {
+                    changed.push((name, Some(look)));
+                }
+            }
+            has_changed |= !changed.is_empty() || !self.settling.is_empty();
+            for (name, look) in changed {
+                let restless = self.restless.get(&name).copied();
+                self.settling.entry(name).or_insert_with(|| Settling::new(now, look, restless));
+            }
+            if self.others != listing.others {
+                self.others = listing.others;
+                self.follow();
+            }
+        }
+        self.watch.looked(has_changed);
+        self.rested = Instant::now() + STILL.max((now.elapsed() * PAUSES).min(LONGEST));
+    }
+
+    /// Takes up apps whose files have got still.
+    pub(super) fn settle(&mut self, now: Instant) {
+        let due: Vec<String> =
+            self.settling.iter().filter(|(_, one)| one.next() <= now).map(|(name, _)| name.clone()).collect();
+        if due.is_empty() {
+            return;
+        }
+        let Some(listing) = self.list() else {
+            // Nothing is known of them now: they begin to settle when there is.
+            due.iter().for_each(|name| drop(self.settling.remove(name)));
+            return;
+        };
+        let mut taken = false;
+        for name in due {
+            let seen = listing.apps.get(&name).map(|dir| Arc::new(FolderSnapshot::at(dir, &mut self.seen)));
+            let Some(settling) = self.settling.get_mut(&name) else { continue };
+            match settling.look(now, seen.clone()) {
+                FileActivity::Changing => continue,
+                FileActivity::Still => drop(self.restless.remove(&name)),
+                FileActivity::Restless => {
+                    let again = RestlessFiles::again(self.restless.get(&name).copied());
+                    self.restless.insert(name.clone(), again);
+                    tracing::warn!(
+                        app = name,
+                        "its files do not get still: it is loaded as it is, and looked at more rarely"
+                    );
+                }
+            }
+            self.settling.remove(&name);
+            self.take(&name, seen);
+            taken = true;
+        }
+        if taken {
+            self.follow();
+        }
+    }
+
+    /// What there is, or nothing when it cannot be said which apps there are.
+    fn list(&mut self) -> Option<Listing> {
+        let found = self.root.list();
+        self.blind = found.is_err();
+        match found {
+            Ok(mut listing) => {
+                std::mem::take(&mut listing.left_out).into_iter().for_each(|wrong| self.warn(Some(wrong)));
+                Some(listing)
+            }
+            Err(error) => {
+                let dir = self.root.dir().display();
+                self.warn(Some(format!("the apps in `{dir}` cannot be listed, and stay as they are: {error}")));
+                None
+            }
+        }
+    }
+
+    /// Takes up what was seen of an app: nothing of one that has gone.
+    fn take(&mut self, name: &str, look: Option<Arc<FolderSnapshot>>) {
+        let Some(look) = look else { return self.remove(name) };
+        let is_new = !self.apps.contains_key(name);
+        if is_new {
+            let slot = self.shared.add(name);
+            let kept = Box::new(ManagedApp::open(name, slot.clone(), &super::lock(&self.state).shelf));
+            self.apps.insert(name.to_owned(), App { slot, kept: Some(kept), unrescued: false, recheck: false });
+        }
+        if is_new || self.looks.get(name) != Some(&look) {
+            self.enqueue(name, &look);
+        }
+        self.at_once.remove(name);
+        self.looks.insert(name.to_owned(), look);
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.looks.remove(name);
+        self.restless.remove(name);
+        self.waiting.retain(|one| one != name);
+        self.held.remove(name);
+        self.again.remove(name);
+        if let Some(running) = self.running.get(name) {
+            running.load.give_up();
+        }
+        if self.apps.remove(name).is_some() {
+            self.shared.remove(name);
+            tracing::info!(app = name, "its folder has gone, and so has the app");
+        }
+    }
+
+    /// Puts an app whose folder has changed in the queue; half of a change waits for the rest first.
+    fn enqueue(&mut self, name: &str, look: &FolderSnapshot) {
+        let kept = self.apps.get(name).and_then(|app| app.kept.as_ref());
+        let half = kept.filter(|kept| !self.at_once.contains(name) && kept.is_half(look));
+        if let Some(kept) = half {
+            kept.wait_for_rest(&self.shared);
+            self.waiting.retain(|one| one != name);
+            self.held.insert(name.to_owned(), Instant::now() + self.shared.settings.together);
+            return;
+        }
+        self.held.remove(name);
+        if !self.waiting.iter().any(|one| one == name) {
+            self.waiting.push_back(name.to_owned());
+        }
+    }
+
+    /// Watches every folder in which a change would be seen.
+    fn follow(&mut self) {
+        let looks = &self.looks;
+        let named = |path: &Path| {
+            let is = |found: &Option<ComponentFile>| found.as_ref().is_some_and(|found| found.path == path);
+            looks.values().any(|look| is(&look.leaf) || is(&look.merge) || is(&look.split))
+        };
+        self.seen.retain(named, |dir| looks.values().any(|look| look.dir == dir));
+        let places = looks.values().flat_map(|look| look.places.iter().map(PathBuf::as_path));
+        let others = self.others.iter().map(PathBuf::as_path);
+        let mut links = Vec::new();
+        links::folders(self.root.dir(), &mut links);
+        self.others.iter().for_each(|path| links::folders(path, &mut links));
+        let links = links.iter().map(PathBuf::as_path);
+        let (fresh, wrong) = self.watch.follow(places.chain(others).chain(links).chain([self.root.dir()]));
+        self.warn(wrong);
+        if fresh {
+            // What happened before it was watched was not told.
+            self.shared.inbox.changed();
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Changes of an app that were refused, and the query that changes are tried with: kept beside the app's releases, so that a
+//! restart changes no decision.
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use super::error::Stage;
+use super::releases::Identity;
+use super::view::RefusedChange;
+
+/// The most refusals that are kept of an app: the oldest go.
+const MAX_REFUSED: usize = 10;
+
+/// A change that a case or the canary refused.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Rejection {
+    stage: Stage,
+    at_unix_ms: u64,
+    error: String,
+    /// The cases and listed files that it was tried with.
+    beside: Digest,
+    /// The candidate.
+    identity: Identity,
+}
+
+/// The refusals of one app, oldest first.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RefusedChanges {
+    refused: Vec<Rejection>,
+}
+
+impl RefusedChanges {
+    /// Keeps a refusal that depends on more than the files: other refusals come again by themselves. True when it was kept.
+    pub(crate) fn refuse(&mut self, identity: &Identity, beside: Digest, refused: &RefusedChange) -> bool {
+        if !matches!(refused.stage, Stage::Testing | Stage::Canary) {
+            return false;
+        }
+        self.forget(identity);
+        let RefusedChange { stage, at_unix_ms, error } = refused.clone();
+        self.refused.push(Rejection { stage, at_unix_ms, error, beside, identity: identity.clone() });
+        let over = self.refused.len().saturating_sub(MAX_REFUSED);
+        self.refused.drain(..over);
+        true
+    }
+
+    /// The refusal of a candidate, if it was refused with the same cases and listed files.
+    pub(crate) fn refusal(&self, identity: &Identity, beside: &Digest) -> Option<RefusedChange> {
+        let found = self.refused.iter().find(|one| one.identity == *identity && one.beside == *beside)?;
+        Some(RefusedChange { stage: found.stage, at_unix_ms: found.at_unix_ms, error: found.error.clone() })
+    }
+
+    /// Forgets the refusal of a candidate. True when there was one.
+    pub(crate) fn forget(&mut self, identity: &Identity) -> bool {
+        let before = self.refused.len();
+        self.refused.retain(|one| one.identity != *identity);
+        self.refused.len() < before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(number: u8) -> Identity {
+        let digest = Digest::of(&[number]);
+        Identity { manifest: digest, leaf: digest, merge: digest, split: None }
+    }
+
+    fn refusal(stage: Stage) -> RefusedChange {
+        RefusedChange { stage, at_unix_ms: 7, error: "no\n\u{1b}[31m".to_owned() }
+    }
+
+    #[test]
+    fn only_what_would_not_come_again_by_itself_is_kept() {
+        let mut tried = RefusedChanges::default();
+        let beside = Digest::of(b"cases");
+        for stage in [Stage::Validating, Stage::Compiling, Stage::Storing] {
+            assert!(!tried.refuse(&identity(1), beside, &refusal(stage)));
+        }
+        assert!(tried.refuse(&identity(1), beside, &refusal(Stage::Canary)));
+        assert_eq!(tried.refusal(&identity(1), &beside).unwrap().stage, Stage::Canary);
+        assert_eq!(tried.refusal(&identity(1), &Digest::of(b"other cases")), None);
+        assert_eq!(tried.refusal(&identity(2), &beside), None);
+        let text = toml::to_string(&tried).unwrap();
+        assert_eq!(toml::from_str::<RefusedChanges>(&text).unwrap(), tried);
+        assert!(tried.forget(&identity(1)) && !tried.forget(&identity(1)));
+    }
+
+    #[test]
+    fn refusals_are_bounded() {
+        let mut tried = RefusedChanges::default();
+        let beside = Digest::of(b"");
+        for number in 0..20 {
+            tried.refuse(&identity(number), beside, &refusal(Stage::Testing));
+            tried.refuse(&identity(number), beside, &refusal(Stage::Testing));
+        }
+        assert_eq!(tried.refused.len(), MAX_REFUSED);
+        assert!(tried.refusal(&identity(9), &beside).is_none() && tried.refusal(&identity(10), &beside).is_some());
+    }
+}

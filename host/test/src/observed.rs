@@ -1,0 +1,169 @@
+//! What came of a case's call: the result or why there is none, and what was used.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use frond_root::{Failure, FailureKind, Reason, Usage};
+use frond_sandbox::{Limits, Trial};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::expect::shown;
+
+/// What was used of one limit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Headroom {
+    /// Which: `fuel`, `memory`, `output` or `time`.
+    pub of: &'static str,
+    /// What was used: units of fuel, bytes, or microseconds.
+    pub used: u64,
+    /// The limit, in the same unit.
+    pub limit: u64,
+}
+
+impl Headroom {
+    /// The share of the limit, 0 to 1.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        if self.limit == 0 { 0.0 } else { self.used as f64 / self.limit as f64 }
+    }
+}
+
+/// How a call, or a query, ended without a result.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NoResult {
+    /// A guest call failed.
+    Call(Box<Failure>),
+    /// A query has no answer, for a reason that is no guest's failure.
+    Query(Reason),
+}
+
+impl NoResult {
+    /// The slug of the guest's failure.
+    #[must_use]
+    pub fn kind(&self) -> Option<FailureKind> {
+        match self {
+            Self::Call(failure) => Some(failure.kind),
+            Self::Query(Reason::InvalidQuery(failure) | Reason::Split(failure) | Reason::Merge(failure)) => {
+                Some(failure.kind)
+            }
+            Self::Query(_) => None,
+        }
+    }
+
+    /// The reason's slug, of a query.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Call(_) => None,
+            Self::Query(reason) => Some(match reason {
+                Reason::InvalidQuery(_) => "invalid-query",
+                Reason::BelowFloor => "below-floor",
+                Reason::Deadline => "deadline",
+                Reason::Cancelled => "cancelled",
+                Reason::Split(_) => "split",
+                Reason::Merge(_) => "merge",
+            }),
+        }
+    }
+
+    /// In words.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Call(failure) => failure.to_string(),
+            Self::Query(reason) => reason.to_string(),
+        }
+    }
+
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Call(failure) => Some(failure),
+            Self::Query(Reason::InvalidQuery(failure) | Reason::Split(failure) | Reason::Merge(failure)) => {
+                Some(failure)
+            }
+            Self::Query(_) => None,
+        }
+    }
+}
+
+/// What came of a case's call.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The result, or why there is none.
+    pub result: Result<Bytes, NoResult>,
+    /// What was used; of a query by the leaf that used most, each by itself.
+    pub usage: Usage,
+    /// The last lines that were written.
+    pub log: Vec<String>,
+    /// How long it took.
+    pub took: Duration,
+    /// The share that a leaf last emitted a partial for.
+    pub emitted: Option<f64>,
+    /// A query's outcome.
+    pub outcome: Option<&'static str>,
+    /// A query's partitions, counted.
+    pub partitions: Option<Value>,
+    /// The keys that a split returned.
+    pub keys: Option<Vec<String>>,
+    /// A query's failed attempts by slug, those that were tried again included.
+    pub failures: BTreeMap<FailureKind, u64>,
+    pub(crate) limits: Limits,
+    pub(crate) time: Duration,
+}
+
+impl Observed {
+    pub(crate) fn of(trial: Trial, limits: Limits, time: Duration) -> Self {
+        Self {
+            result: trial.result.map_err(NoResult::Call),
+            usage: trial.usage,
+            log: trial.log,
+            took: trial.took,
+            emitted: trial.emitted.map(|emission| emission.done),
+            outcome: None,
+            partitions: None,
+            keys: None,
+            failures: BTreeMap::new(),
+            limits,
+            time,
+        }
+    }
+
+    /// The whole outcome as text, for a snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> String {
+        let mut text = match &self.result {
+            Ok(bytes) => shown(bytes),
+            Err(without) => without.text(),
+        };
+        if let Err(Some(failure)) = self.result.as_ref().map_err(NoResult::failure) {
+            let lines = failure.log.iter().map(|line| format!("\n| {line}"));
+            text.extend(lines);
+        }
+        text.push('\n');
+        text
+    }
+
+    /// The outcome in a phrase.
+    pub(crate) fn phrase(&self) -> String {
+        let ended = match (&self.result, self.outcome) {
+            (Err(without), _) => without.text(),
+            (Ok(_), Some(outcome)) => outcome.to_owned(),
+            (Ok(bytes), None) => format!("{} bytes", bytes.len()),
+        };
+        let slugs: Vec<String> = self.failures.iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
+        if slugs.is_empty() { ended } else { format!("{ended}; leaves: {}", slugs.join(", ")) }
+    }
+
+    pub(crate) fn headroom(&self) -> Vec<Headroom> {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let all = [
+            Headroom { of: "fuel", used: self.usage.fuel, limit: self.limits.fuel },
+            Headroom { of: "memory", used: self.usage.memory, limit: self.limits.memory },
+            Headroom { of: "output", used: self.usage.output, limit: self.limits.output },
+            Headroom { of: "time", used: micros(self.took), limit: micros(self.time) },
+        ];
+        all.into_iter().filter(|one| one.limit > 0).collect()
+    }
+}
