@@ -78,8 +78,8 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Exit> {
     Ok(if ready { Exit::Whole } else { Exit::Failed })
 }
 
-fn shown(report: &Report, look: TermStyle) -> String {
-    let mut page = Page::new(look);
+fn shown(report: &Report, style: TermStyle) -> String {
+    let mut page = Page::new(style);
     for one in &report.languages {
         let (tone, verdict) = if one.ready { (Tone::Good, "ready") } else { (Tone::Warn, "not ready") };
         let line = Line::new().tone(Tone::Strong, pad(one.language, NAME)).put("  ").tone(tone, verdict);

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
     let sandbox = if args.no_compile { None } else { Some(sandbox(&of)?) };
     let mut looked = Vec::new();
     for target in targets {
-        looked.push(look(target, sandbox.as_ref())?);
+        looked.push(style(target, sandbox.as_ref())?);
     }
     let text = match args.format {
         OutputMode::Text => view::view(&looked, TermStyle::stdout()).into_bytes(),
@@ -131,7 +131,7 @@ fn sandbox(of: &Limits) -> anyhow::Result<Sandbox> {
     load::sandbox(settings).context(MachineFault::new("the sandbox could not be started"))
 }
 
-fn look(target: Target, sandbox: Option<&Sandbox>) -> anyhow::Result<InspectedFile> {
+fn style(target: Target, sandbox: Option<&Sandbox>) -> anyhow::Result<InspectedFile> {
     let Target { path, named, limits, component } = target;
     let bytes = match read(&path) {
         Ok(bytes) => bytes,

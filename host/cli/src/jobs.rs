@@ -73,9 +73,9 @@ async fn list(client: &Client, args: &ListArgs) -> anyhow::Result<Exit> {
         return line(&told.text);
     }
     // What is piped is for other programs, which have no width.
-    let look = TermStyle::stdout();
-    let width = if stdout_is_terminal() { look.width } else { MAX_WIDTH };
-    print(jobs::table(&told.value.jobs, unix_ms(), TermStyle { width, ..look }).as_bytes())?;
+    let style = TermStyle::stdout();
+    let width = if stdout_is_terminal() { style.width } else { MAX_WIDTH };
+    print(jobs::table(&told.value.jobs, unix_ms(), TermStyle { width, ..style }).as_bytes())?;
     match told.value.next {
         Some(next) => errln!("there may be more (--after {next}, or a higher --limit)"),
         None if told.value.jobs.is_empty() => errln!("there are no such jobs"),

@@ -40,19 +40,19 @@ fn once(args: &TestArgs) -> anyhow::Result<Exit> {
     let suite = Suite::read(&dir, args.filter.as_deref())
         .with_context(|| format!("cannot read the cases in `{}`", dir.join("cases").display()))?;
     let tester = loading::loaded(Mode::Auto, |tell| Tester::load(package, tell))?;
-    let out = Out { text: args.format == OutputMode::Text, look: TermStyle::stdout() };
-    out.say(&show::head(&tester.package.name, suite.cases.len(), out.look))?;
+    let out = Out { text: args.format == OutputMode::Text, style: TermStyle::stdout() };
+    out.say(&show::head(&tester.package.name, suite.cases.len(), out.style))?;
     if suite.cases.is_empty() {
         errln!("{}", no_cases(&dir, args));
     }
     let cases = try_cases(args, &tester, &suite, &out)?;
     let tried_laws = if args.no_laws || !args.inject.is_empty() { Vec::new() } else { tester.laws(&suite, args.seed) };
-    out.say(&show::laws(&tried_laws, out.look))?;
-    out.say(&show::failures(&cases, &tried_laws, out.look))?;
+    out.say(&show::laws(&tried_laws, out.style))?;
+    out.say(&show::failures(&cases, &tried_laws, out.style))?;
     remember(&tester, args, &tried_laws);
     let sums = Sums::of(&cases, &tried_laws, start.elapsed());
     report(args, &tester.package.name, &cases, &tried_laws, &sums)?;
-    out.say(&show::sums(&sums, out.look))?;
+    out.say(&show::sums(&sums, out.style))?;
     Ok(if !args.inject.is_empty() || sums.is_good() {
         Exit::Whole
     } else if sums.only_broken() {
@@ -65,7 +65,7 @@ fn once(args: &TestArgs) -> anyhow::Result<Exit> {
 /// Where text goes, if it is wanted.
 struct Out {
     text: bool,
-    look: TermStyle,
+    style: TermStyle,
 }
 
 impl Out {
@@ -87,9 +87,9 @@ fn try_cases(args: &TestArgs, tester: &Tester, suite: &Suite, out: &Out) -> anyh
             bless::bless(case, &mut tried)
                 .with_context(|| format!("cannot rewrite the expectation of `{}`", case.file.display()))?;
         }
-        out.say(&show::case(&tried, width, out.look))?;
+        out.say(&show::case(&tried, width, out.style))?;
         if args.verbose {
-            out.say(&show::written(&tried, out.look))?;
+            out.say(&show::written(&tried, out.style))?;
         }
         all.push(tried);
     }

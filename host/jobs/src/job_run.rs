@@ -58,7 +58,7 @@ pub(crate) struct TakeStart {
     /// When: the lease began no earlier.
     pub(crate) at: Instant,
     /// Hears what rang since.
-    pub(crate) bell: watch::Receiver<()>,
+    pub(crate) wakeup: watch::Receiver<()>,
 }
 
 /// A job on its course.
@@ -68,9 +68,9 @@ pub(crate) struct JobRun {
     taken: Instant,
     /// How long it had run by then, by the store's clock.
     ran: Duration,
-    hold: Lease,
+    lease: Lease,
     meter: Arc<Meter>,
-    workshop: Arc<dyn AppProvider>,
+    provider: Arc<dyn AppProvider>,
     store: Arc<dyn JobStore>,
     unable: ExcludedVersions,
     stop: watch::Receiver<bool>,
@@ -89,11 +89,11 @@ impl JobRun {
         let ran = taken.job.started.map_or(0, |started| taken.at.since(started));
         let (at, ran) = (asked.at, Duration::from_millis(ran));
         let lives = processor.settings.lives;
-        let hold = Lease::new(processor.store.clone(), &taken, processor.settings.lease, asked);
-        let workshop = processor.workshop.clone();
+        let lease = Lease::new(processor.store.clone(), &taken, processor.settings.lease, asked);
+        let provider = processor.provider.clone();
         let store = processor.store.clone();
         let meter = Arc::new(Meter::new(processor.quotas.clone(), taken.job.caller.clone()));
-        Self { job: taken.job, taken: at, ran, hold, meter, workshop, store, unable, stop, lives }
+        Self { job: taken.job, taken: at, ran, lease, meter, provider, store, unable, stop, lives }
     }
 
     pub(crate) fn id(&self) -> JobId {
@@ -102,31 +102,31 @@ impl JobRun {
 
     /// Sees the job through.
     pub(crate) async fn run(mut self) -> Result<JobState, Exit> {
-        let diary = Arc::new(EventBuffer::new(self.job.account.clone()));
+        let buffer = Arc::new(EventBuffer::new(self.job.account.clone()));
         let cancel = Cancel::default();
-        let (mut stop, hold) = (self.stop.clone(), self.hold.clone());
+        let (mut stop, lease) = (self.stop.clone(), self.lease.clone());
         if let Some(kind) = self.job.cancel {
-            hold.asked_to_stop(kind, &cancel);
+            lease.asked_to_stop(kind, &cancel);
         }
-        let parted = {
-            let work = self.work(&diary, &cancel);
+        let exit = {
+            let work = self.work(&buffer, &cancel);
             tokio::select! {
                 // Whoever has lost the job does nothing more with it.
                 biased;
-                parted = hold.tend(&diary, &cancel) => parted,
+                exit = lease.keep(&buffer, &cancel) => exit,
                 _ = stop.wait_for(|stop| *stop) => Exit::Stopped,
                 ended = work => return ended,
             }
         };
-        if let Exit::Stopped = parted {
-            hold.write(&diary).await;
-            hold.release().await?;
+        if let Exit::Stopped = exit {
+            lease.write(&buffer).await;
+            lease.release().await?;
         }
-        Err(parted)
+        Err(exit)
     }
 
-    async fn work(&mut self, diary: &Arc<EventBuffer>, cancel: &Cancel) -> Result<JobState, Exit> {
-        match self.see_through(diary, cancel).await {
+    async fn work(&mut self, buffer: &Arc<EventBuffer>, cancel: &Cancel) -> Result<JobState, Exit> {
+        match self.see_through(buffer, cancel).await {
             // Another owner would be refused the same.
             Err(Exit::Store(error)) if error.is_about_content() => {
                 self.fail(json!({ "reason": "refused", "detail": chain(&error) })).await
@@ -135,7 +135,7 @@ impl JobRun {
         }
     }
 
-    async fn see_through(&mut self, diary: &Arc<EventBuffer>, cancel: &Cancel) -> Result<JobState, Exit> {
+    async fn see_through(&mut self, buffer: &Arc<EventBuffer>, cancel: &Cancel) -> Result<JobState, Exit> {
         if self.job.strikes > u64::from(self.lives) {
             let text = format!(
                 "the job was lost with its server {} times in a row, and nothing of it was kept in between\n\
@@ -144,46 +144,47 @@ impl JobRun {
             );
             return self.fail(json!({ "reason": "lost", "detail": text })).await;
         }
-        let worker = match self.worker().await {
-            Ok(worker) => worker,
+        let app_version = match self.app_version().await {
+            Ok(app_version) => app_version,
             Err(NoVersion::NoApp) => {
                 // It went between the taking and now.
-                self.hold.release().await?;
+                self.lease.release().await?;
                 return Err(Exit::Stopped);
             }
             Err(NoVersion::Lost(why)) => return self.without_version(&why).await,
         };
-        self.keep_artifact(&*worker).await;
-        let asked = self.hold.insist(|store| store.asked(self.job.id)).await?;
-        let journal: Arc<dyn Journal> = Arc::new(StoreJournal::new(self.hold.clone(), self.job.id, self.meter.clone()));
-        let root = Services { journal: Some(journal), ..worker.root(Events::new(vec![diary.clone()])) };
+        self.keep_artifact(&*app_version).await;
+        let asked = self.lease.until_available(|store| store.asked(self.job.id)).await?;
+        let journal: Arc<dyn Journal> =
+            Arc::new(StoreJournal::new(self.lease.clone(), self.job.id, self.meter.clone()));
+        let root = Services { journal: Some(journal), ..app_version.root(Events::new(vec![buffer.clone()])) };
         let flow = match self.job.planned {
             true => {
-                let plan = plan::recalled(&self.hold, self.job.id, &*worker).await?;
-                flow::run(self.request(&*worker, &asked.query), async { Ok(plan) }, root, cancel.clone()).await
+                let plan = plan::recalled(&self.lease, self.job.id, &*app_version).await?;
+                flow::run(self.request(&*app_version, &asked.query), async { Ok(plan) }, root, cancel.clone()).await
             }
             false => {
-                let request = self.request(&*worker, &asked.query);
-                let mut parted = None;
-                let planning = self.planned(&*worker, &request, &mut parted);
+                let request = self.request(&*app_version, &asked.query);
+                let mut exit = None;
+                let planning = self.planned(&*app_version, &request, &mut exit);
                 let flow = flow::run(request.clone(), planning, root, cancel.clone()).await;
-                if let Some(parted) = parted {
-                    return Err(parted);
+                if let Some(exit) = exit {
+                    return Err(exit);
                 }
                 flow
             }
         };
-        if let (Err(Error::Journal(_)), Some(error)) = (&flow, self.hold.broken()) {
+        if let (Err(Error::Journal(_)), Some(error)) = (&flow, self.lease.broken()) {
             return Err(error.into());
         }
-        self.end(&*worker, diary, flow).await
+        self.end(&*app_version, buffer, flow).await
     }
 
     /// The app's request with the job's promises, and what is left of its time.
-    fn request(&self, worker: &dyn AppVersion, query: &bytes::Bytes) -> Request {
+    fn request(&self, app_version: &dyn AppVersion, query: &bytes::Bytes) -> Request {
         let ran = self.ran + self.taken.elapsed();
         let left = Duration::from_millis(self.job.run_timeout_ms).saturating_sub(ran);
-        let app = worker.request(query);
+        let app = app_version.request(query);
         Request {
             id: self.job.id.query(),
             deadline: if self.job.planned { left.max(LAST) } else { left },
@@ -196,19 +197,19 @@ impl JobRun {
     }
 
     /// Makes the plan and writes it down: under the job's timeout, as all that the flow waits for. Why the job is parted
-    /// from meanwhile, if it is, goes to `parted`.
+    /// from meanwhile, if it is, goes to `exit`.
     async fn planned(
         &self,
-        worker: &dyn AppVersion,
+        app_version: &dyn AppVersion,
         request: &Request,
-        parted: &mut Option<Exit>,
+        exit: &mut Option<Exit>,
     ) -> Result<Plan, Error> {
-        let plan = worker.plan(request).await?;
+        let plan = app_version.plan(request).await?;
         plan.required(&request.required)?;
-        match plan::kept(&self.hold, &self.meter, self.job.id, &plan, worker.version()).await {
+        match plan::kept(&self.lease, &self.meter, self.job.id, &plan, app_version.version()).await {
             Ok(kept) => kept.map(|()| plan),
             Err(why) => {
-                *parted = Some(why);
+                *exit = Some(why);
                 Err(Error::Journal(Box::new(Failure::new(FailureKind::Lost, "the plan could not be kept"))))
             }
         }
@@ -216,8 +217,8 @@ impl JobRun {
 
     async fn end(
         &self,
-        worker: &dyn AppVersion,
-        diary: &EventBuffer,
+        app_version: &dyn AppVersion,
+        buffer: &EventBuffer,
         flow: Result<Answer, Error>,
     ) -> Result<JobState, Exit> {
         let answer = match flow {
@@ -225,7 +226,7 @@ impl JobRun {
             Err(error) => return self.fail(json!({ "reason": "refused", "detail": chain(&error) })).await,
         };
         let id = self.job.id;
-        let failed = diary.failed();
+        let failed = buffer.failed();
         let failed: Vec<PartitionResult> = failed
             .into_iter()
             .map(|(index, attempt, failure)| PartitionResult {
@@ -235,25 +236,25 @@ impl JobRun {
                 outcome: Outcome::Failed(failure),
             })
             .collect();
-        let epoch = self.hold.epoch();
+        let epoch = self.lease.epoch();
         if !failed.is_empty() {
-            self.hold.insist(|store| store.accept(id, epoch, failed.clone())).await?;
+            self.lease.until_available(|store| store.accept(id, epoch, failed.clone())).await?;
         }
-        self.hold.write(diary).await;
-        let ended = self.ended(worker, &answer, diary.earlier());
+        self.lease.write(buffer).await;
+        let ended = self.ended(app_version, &answer, buffer.earlier());
         if matches!(ended.end, End::Succeeded | End::Partial) {
-            match self.hold.insist(|store| store.merge(id, epoch)).await {
+            match self.lease.until_available(|store| store.merge(id, epoch)).await {
                 // Its answer may be there from an end that could not be told.
                 Ok(()) | Err(StoreError::Illegal(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(self.hold.insist(|store| store.finish(id, epoch, ended.clone())).await?.state)
+        Ok(self.lease.until_available(|store| store.finish(id, epoch, ended.clone())).await?.state)
     }
 
     /// What is kept of an answer, with the account of all lives.
-    fn ended(&self, worker: &dyn AppVersion, answer: &Answer, earlier: Account) -> JobEnd {
-        let stopped = self.hold.stopped();
+    fn ended(&self, app_version: &dyn AppVersion, answer: &Answer, earlier: Account) -> JobEnd {
+        let stopped = self.lease.stopped();
         let (end, wanted) = match (answer, stopped) {
             // What was accepted counts, even if the answer was whole by then: the store would say the same.
             (_, Some(kind)) => (End::Cancelled, kind.keep_partial),
@@ -273,14 +274,14 @@ impl JobRun {
             reason,
             coverage: serde_json::to_value(coverage).unwrap_or(Value::Null),
             result: answer.body().filter(|_| wanted).cloned(),
-            content_type: Some(worker.content_type()),
+            content_type: Some(app_version.content_type()),
         }
     }
 
     async fn fail(&self, reason: Value) -> Result<JobState, Exit> {
-        let (id, epoch) = (self.job.id, self.hold.epoch());
-        let end = if self.hold.stopped().is_some() { End::Cancelled } else { End::Failed };
+        let (id, epoch) = (self.job.id, self.lease.epoch());
+        let end = if self.lease.stopped().is_some() { End::Cancelled } else { End::Failed };
         let ended = JobEnd { end, reason: Some(reason), coverage: Value::Null, result: None, content_type: None };
-        Ok(self.hold.insist(|store| store.finish(id, epoch, ended.clone())).await?.state)
+        Ok(self.lease.until_available(|store| store.finish(id, epoch, ended.clone())).await?.state)
     }
 }

@@ -42,10 +42,14 @@ pub struct PartialAnswer {
 ///
 /// # Errors
 /// See [`PartialError`].
-pub async fn so_far(store: &dyn JobStore, job: &Job, worker: &dyn AppVersion) -> Result<PartialAnswer, PartialError> {
+pub async fn so_far(
+    store: &dyn JobStore,
+    job: &Job,
+    app_version: &dyn AppVersion,
+) -> Result<PartialAnswer, PartialError> {
     let asked = store.asked(job.id).await?;
-    let request = worker.request(&asked.query);
-    let root = worker.root(Events::default());
+    let request = app_version.request(&asked.query);
+    let root = app_version.root(Events::default());
     let mut folding = Folding {
         merger: &*root.merger,
         query: asked.planned.unwrap_or(asked.query),

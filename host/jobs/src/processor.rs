@@ -51,7 +51,7 @@ pub struct Wakeup(watch::Sender<()>);
 
 impl Wakeup {
     /// There is news in the store.
-    pub fn ring(&self) {
+    pub fn notify(&self) {
         self.0.send_replace(());
     }
 
@@ -66,11 +66,11 @@ pub struct Processor {
     /// Where they are.
     pub store: Arc<dyn JobStore>,
     /// What runs them.
-    pub workshop: Arc<dyn AppProvider>,
+    pub provider: Arc<dyn AppProvider>,
     /// How.
     pub settings: Settings,
     /// Rung when there is news.
-    pub bell: Wakeup,
+    pub wakeup: Wakeup,
     /// Counts the jobs that it loses.
     pub tally: Arc<Tally>,
     /// Bytes that callers may keep in the store.
@@ -81,14 +81,14 @@ impl Processor {
     /// Takes jobs until `stop` says so; then gives back those that run, with all that they have.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut jobs = JoinSet::new();
-        let mut bell = self.bell.listen();
+        let mut wakeup = self.wakeup.listen();
         let unable = ExcludedVersions::default();
         loop {
             self.take_all(&mut jobs, &unable, &stop).await;
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(_) = jobs.join_next() => {}
-                _ = bell.changed() => {}
+                _ = wakeup.changed() => {}
                 () = tokio::time::sleep(self.settings.poll) => {}
             }
         }
@@ -98,7 +98,7 @@ impl Processor {
     async fn take_all(&self, jobs: &mut JoinSet<()>, unable: &ExcludedVersions, stop: &watch::Receiver<bool>) {
         while jobs.len() < self.settings.at_once && !*stop.borrow() {
             // Before the job is taken: its lease has begun by then, and no ring for it is missed.
-            let asked = TakeStart { at: Instant::now(), bell: self.bell.listen() };
+            let asked = TakeStart { at: Instant::now(), wakeup: self.wakeup.listen() };
             match self.take(unable).await {
                 Ok(Some(taken)) => {
                     let course = JobRun::new(self, taken, asked, unable.clone(), stop.clone());
@@ -134,14 +134,14 @@ impl Processor {
     }
 
     async fn take(&self, unable: &ExcludedVersions) -> StoreResult<Option<TakenJob>> {
-        let apps = self.workshop.apps();
+        let apps = self.provider.apps();
         if apps.is_empty() {
             return Ok(None);
         }
         let apps = match self.store.is_shared() {
             true => {
                 let unable = unable.versions();
-                let versions = self.workshop.versions();
+                let versions = self.provider.versions();
                 let versions = versions.into_iter().filter(|version| !unable.contains(version)).collect();
                 JobFilter::Runnable(RunnableJobs { apps, versions, unable })
             }

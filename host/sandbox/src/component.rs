@@ -48,12 +48,12 @@ pub enum Origin {
 /// A component that is ready to be instantiated: checked, compiled and linked.
 pub struct Plugin {
     shared: Ready,
-    lanes: SlotEngines,
-    brevity: ShortCalls,
+    slot_engines: SlotEngines,
+    short_calls: ShortCalls,
     digest: [u8; 32],
     origin: Origin,
     pulls: bool,
-    others: PoolPermits,
+    merge_permits: PoolPermits,
 }
 
 /// A component on one engine: linked, and its exports found.
@@ -103,12 +103,12 @@ impl Plugin {
         let (component, origin) = compiled(sandbox, &pool, bytes, &hex(&digest))?;
         Ok(Self {
             shared: Ready::new(&component, roles, pool.leaves)?,
-            lanes: SlotEngines::new(sandbox.engines(), metered),
-            brevity: ShortCalls::default(),
+            slot_engines: SlotEngines::new(sandbox.engines(), metered),
+            short_calls: ShortCalls::default(),
             digest,
             origin,
             pulls: surface.pulls(),
-            others: sandbox.others().clone(),
+            merge_permits: sandbox.merge_permits().clone(),
         })
     }
 
@@ -149,7 +149,7 @@ impl Plugin {
     /// the memory that its compiled code does.
     #[must_use]
     pub fn copies(&self) -> usize {
-        self.lanes.loaded()
+        self.slot_engines.loaded()
     }
 
     /// What runs wherever there is no lane of its own.
@@ -166,7 +166,8 @@ impl Plugin {
         slot: Option<usize>,
         wait: impl FnOnce(&PoolPermits) -> Result<PoolPermit, E>,
     ) -> Result<(&Ready, PoolPermit), E> {
-        let own = slot.and_then(|slot| self.lanes.get(slot)).and_then(|ready| Some((ready, ready.leaves.take()?)));
+        let own =
+            slot.and_then(|slot| self.slot_engines.get(slot)).and_then(|ready| Some((ready, ready.leaves.take()?)));
         match own {
             Some(own) => Ok(own),
             None => Ok((&self.shared, wait(&self.shared.leaves)?)),
@@ -174,21 +175,21 @@ impl Plugin {
     }
 
     /// How brief its calls as a leaf were.
-    pub(crate) fn brevity(&self) -> &ShortCalls {
-        &self.brevity
+    pub(crate) fn short_calls(&self) -> &ShortCalls {
+        &self.short_calls
     }
 
     /// A call as a leaf took so long, in a slot or without one, and is over.
     pub(crate) fn learn(&self, slot: Option<usize>, took: Duration) {
-        self.brevity.learn(took);
+        self.short_calls.learn(took);
         if let Some(slot) = slot {
-            self.lanes.learn(slot, took, &self.shared);
+            self.slot_engines.learn(slot, took, &self.shared);
         }
     }
 
     /// The places for calls beside the leaves.
-    pub(crate) fn others(&self) -> &PoolPermits {
-        &self.others
+    pub(crate) fn merge_permits(&self) -> &PoolPermits {
+        &self.merge_permits
     }
 }
 

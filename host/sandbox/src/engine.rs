@@ -1,5 +1,5 @@
 //! The engines: one that meters fuel and one that does not, each with its pool, made when first wanted; and the same again
-//! for each slot, for components that are called often and briefly (`lanes.rs`). Calls take places in the pools (`places.rs`).
+//! for each slot, for components that are called often and briefly (`slot_engines.rs`). Calls take places in the pools (`places.rs`).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -52,7 +52,7 @@ pub struct Settings {
 
 impl Settings {
     /// Calls at once beside the leaves.
-    fn others(&self) -> usize {
+    fn merge_permits(&self) -> usize {
         self.slots.clamp(OTHER_CALLS, MOST_CALLS)
     }
 }
@@ -62,7 +62,7 @@ pub struct Sandbox {
     engines: Arc<Engines>,
     cache: Option<Cache>,
     /// Places for calls beside the leaves, in whichever pool.
-    others: PoolPermits,
+    merge_permits: PoolPermits,
 }
 
 /// What a sandbox's components run on.
@@ -119,7 +119,7 @@ impl Sandbox {
             }
         });
         Self {
-            others: PoolPermits::new(settings.others()),
+            merge_permits: PoolPermits::new(settings.merge_permits()),
             engines: Arc::new(Engines {
                 settings,
                 clock: clock.clone(),
@@ -156,8 +156,8 @@ impl Sandbox {
     }
 
     /// Places for merges, splits, trials and programs.
-    pub(crate) fn others(&self) -> &PoolPermits {
-        &self.others
+    pub(crate) fn merge_permits(&self) -> &PoolPermits {
+        &self.merge_permits
     }
 
     pub(crate) fn compiler(&self) -> &Compiler {
@@ -194,7 +194,7 @@ impl Sandbox {
 
 impl Engines {
     /// Slots that may have engines of their own: with one slot there is nobody to share with.
-    pub(crate) fn lanes(&self) -> usize {
+    pub(crate) fn slot_engines(&self) -> usize {
         if self.settings.slots > 1 { self.settings.slots.min(MOST_CALLS) } else { 0 }
     }
 
@@ -223,8 +223,8 @@ impl Engines {
     fn make(&self, kind: Kind) -> wasmtime::Result<(Engine, Tuning)> {
         let tuning = Tuning { metered: kind.metered, frugal: None };
         let mut config = tuning.config();
-        let others = if kind.slot.is_some() { 0 } else { self.settings.others() };
-        config.allocation_strategy(self.pool(self.leaves(kind) + others));
+        let merge_permits = if kind.slot.is_some() { 0 } else { self.settings.merge_permits() };
+        config.allocation_strategy(self.pool(self.leaves(kind) + merge_permits));
         match Engine::new(&config) {
             Err(error) if kind.slot.is_none() => {
                 self.warn(format!("without an instance pool each leaf starts about five times slower: {error:#}"));

@@ -39,13 +39,13 @@ pub(crate) fn bounded(limits: &Limits) -> Limits {
 }
 
 /// True for the failure of a call that is to be made again on a thread of its own: it was not brief, or needs more memory
-/// than a brief call may have. The component's `brevity` learns of it; the call `took` so long, under `limits` as they are
+/// than a brief call may have. The component's `short_calls` learns of it; the call `took` so long, under `limits` as they are
 /// elsewhere.
-pub(crate) fn is_given_up(failure: &Failure, took: Duration, limits: &Limits, brevity: &ShortCalls) -> bool {
+pub(crate) fn is_given_up(failure: &Failure, took: Duration, limits: &Limits, short_calls: &ShortCalls) -> bool {
     match failure.kind {
-        FailureKind::OutOfTime if took >= OVERRUN => brevity.overran(),
+        FailureKind::OutOfTime if took >= OVERRUN => short_calls.overran(),
         FailureKind::OutOfTime => {}
-        FailureKind::OutOfMemory if limits.memory > MEMORY => brevity.needs_memory(),
+        FailureKind::OutOfMemory if limits.memory > MEMORY => short_calls.needs_memory(),
         _ => return false,
     }
     true
@@ -94,59 +94,59 @@ impl ShortCalls {
 mod tests {
     use super::*;
 
-    fn brief(brevity: &ShortCalls, count: u32) {
+    fn brief(short_calls: &ShortCalls, count: u32) {
         for _ in 0..count {
-            assert!(!brevity.is_likely());
-            brevity.learn(BRIEF);
+            assert!(!short_calls.is_likely());
+            short_calls.learn(BRIEF);
         }
     }
 
     #[test]
     fn some_brief_calls_in_a_row_make_the_next_likely_and_a_long_one_makes_it_unlikely() {
-        let brevity = ShortCalls::default();
-        brief(&brevity, IN_A_ROW);
-        assert!(brevity.is_likely());
-        brevity.learn(AT_MOST);
-        assert!(!brevity.is_likely());
+        let short_calls = ShortCalls::default();
+        brief(&short_calls, IN_A_ROW);
+        assert!(short_calls.is_likely());
+        short_calls.learn(AT_MOST);
+        assert!(!short_calls.is_likely());
     }
 
-    fn give_up(brevity: &ShortCalls, kind: FailureKind, took: Duration) -> bool {
-        is_given_up(&Failure::new(kind, "as the test wants"), took, &Limits::default(), brevity)
+    fn give_up(short_calls: &ShortCalls, kind: FailureKind, took: Duration) -> bool {
+        is_given_up(&Failure::new(kind, "as the test wants"), took, &Limits::default(), short_calls)
     }
 
     #[test]
     fn each_call_that_overruns_doubles_what_the_next_takes_and_one_that_is_cut_off_in_time_does_not() {
-        let brevity = ShortCalls::default();
-        brief(&brevity, IN_A_ROW);
+        let short_calls = ShortCalls::default();
+        brief(&short_calls, IN_A_ROW);
         let mut wanted = IN_A_ROW;
         for _ in 0..20 {
-            assert!(give_up(&brevity, FailureKind::OutOfTime, OVERRUN));
+            assert!(give_up(&short_calls, FailureKind::OutOfTime, OVERRUN));
             wanted = (wanted * 2).min(MOST_IN_A_ROW);
-            brief(&brevity, wanted);
-            assert!(brevity.is_likely());
-            assert!(give_up(&brevity, FailureKind::OutOfTime, AT_MOST));
-            brevity.learn(AT_MOST);
-            brief(&brevity, wanted);
+            brief(&short_calls, wanted);
+            assert!(short_calls.is_likely());
+            assert!(give_up(&short_calls, FailureKind::OutOfTime, AT_MOST));
+            short_calls.learn(AT_MOST);
+            brief(&short_calls, wanted);
         }
     }
 
     #[test]
     fn what_needs_memory_is_never_likely_again() {
-        let brevity = ShortCalls::default();
-        assert!(give_up(&brevity, FailureKind::OutOfMemory, AT_MOST));
-        brief(&brevity, 2 * MOST_IN_A_ROW);
-        assert!(give_up(&brevity, FailureKind::OutOfTime, OVERRUN));
-        brief(&brevity, 2 * MOST_IN_A_ROW);
-        assert!(!brevity.is_likely());
+        let short_calls = ShortCalls::default();
+        assert!(give_up(&short_calls, FailureKind::OutOfMemory, AT_MOST));
+        brief(&short_calls, 2 * MOST_IN_A_ROW);
+        assert!(give_up(&short_calls, FailureKind::OutOfTime, OVERRUN));
+        brief(&short_calls, 2 * MOST_IN_A_ROW);
+        assert!(!short_calls.is_likely());
     }
 
     #[test]
     fn what_met_its_own_limit_is_not_made_again() {
-        let (brevity, own) = (ShortCalls::default(), Limits { memory: MEMORY, ..Limits::default() });
+        let (short_calls, own) = (ShortCalls::default(), Limits { memory: MEMORY, ..Limits::default() });
         let failure = Failure::new(FailureKind::OutOfMemory, "as the test wants");
         assert_eq!(bounded(&own), own);
-        assert!(!is_given_up(&failure, AT_MOST, &own, &brevity));
-        assert!(!give_up(&brevity, FailureKind::Trap, OVERRUN));
+        assert!(!is_given_up(&failure, AT_MOST, &own, &short_calls));
+        assert!(!give_up(&short_calls, FailureKind::Trap, OVERRUN));
         assert_eq!(bounded(&Limits { memory: 2 * MEMORY, ..own }), own);
     }
 }

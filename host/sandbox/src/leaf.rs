@@ -34,13 +34,13 @@ pub struct Leaf {
 
 impl Leaf {
     /// Runs one attempt on this thread, once there is a place for it. The caller ends the attempt.
-    pub(crate) fn call(&self, attempt: Attempt, seat: &CallContext) -> CallResult<Bytes> {
+    pub(crate) fn call(&self, attempt: Attempt, context: &CallContext) -> CallResult<Bytes> {
         let (index, deadline) = (attempt.index(), attempt.deadline().into_std());
         let stopped = CallOrigin::stopper_of(attempt.scatter(), deadline);
-        let wait = |places: &PoolPermits| places.wait(seat.waker.as_ref(), deadline, stopped);
-        match self.plugin.leaf_place(seat.slot, wait) {
-            Ok((ready, place)) => self.call_at((ready, &place), attempt, index, seat),
-            Err(stop) => unbegun(attempt, no_place(stop, seat)),
+        let wait = |places: &PoolPermits| places.wait(context.waker.as_ref(), deadline, stopped);
+        match self.plugin.leaf_place(context.slot, wait) {
+            Ok((ready, place)) => self.call_at((ready, &place), attempt, index, context),
+            Err(stop) => unbegun(attempt, no_place(stop, context)),
         }
     }
 
@@ -50,16 +50,16 @@ impl Leaf {
         (ready, place): (&Ready, &PoolPermit),
         attempt: Attempt,
         index: u32,
-        seat: &CallContext,
+        context: &CallContext,
     ) -> CallResult<Bytes> {
-        let data = match self.content(&attempt, seat) {
+        let data = match self.content(&attempt, context) {
             Ok(data) => data,
             Err(failure) => return unbegun(attempt, failure),
         };
         let scatter = attempt.scatter().clone();
         let key = scatter.plan().get(attempt.index()).map_or("", |partition| partition.key.as_str());
         let deadline = attempt.deadline().into_std();
-        let limits = if seat.waker.is_some() { self.limits } else { inline::bounded(&self.limits) };
+        let limits = if context.waker.is_some() { self.limits } else { inline::bounded(&self.limits) };
         let call = Call {
             plugin: &self.plugin,
             ready,
@@ -68,11 +68,11 @@ impl Leaf {
             scope: Scope::Leaf,
             deadline,
             time: Some(attempt.limit()),
-            until: if seat.waker.is_some() { deadline } else { deadline.min(Instant::now() + inline::AT_MOST) },
+            until: if context.waker.is_some() { deadline } else { deadline.min(Instant::now() + inline::AT_MOST) },
             seed: self.deterministic.then(|| seed(scatter.query(), key)),
             granted: CallGrants::from(&self.grants),
-            watch: &seat.watch,
-            waker: seat.waker.as_ref(),
+            watch: &context.watch,
+            waker: context.waker.as_ref(),
         };
         call.run(CallOrigin::Leaf(attempt), async |mut running| {
             let export = ready.process().map_err(wasmtime::Error::from)?;
@@ -88,7 +88,7 @@ impl Leaf {
             let size = partition.content.size().saturating_add(scatter.query().len() as u64);
             size <= inline::SMALL as u64 && partition.content.place().is_none()
         };
-        self.plugin.brevity().is_likely()
+        self.plugin.short_calls().is_likely()
             && self.grants.is_empty()
             && scatter.background().is_none()
             && scatter.plan().len() == 1
@@ -96,7 +96,7 @@ impl Leaf {
     }
 
     /// The partition's bytes, unless its guest pulls them.
-    fn content(&self, attempt: &Attempt, seat: &CallContext) -> Result<Bytes, Failure> {
+    fn content(&self, attempt: &Attempt, context: &CallContext) -> Result<Bytes, Failure> {
         let Some(partition) = attempt.partition() else {
             return Err(Failure::new(FailureKind::InvalidPartition, "is not in the plan"));
         };
@@ -115,7 +115,7 @@ impl Leaf {
         let deadline = attempt.deadline().into_std();
         let stopped = CallOrigin::stopper_of(attempt.scatter(), deadline);
         let read = files::pull(&partition.content, |content: &dyn Content| content.whole());
-        match park::run(read, seat.waker.as_ref(), deadline, stopped) {
+        match park::run(read, context.waker.as_ref(), deadline, stopped) {
             Ok(read) => read,
             Err(Stop::Time) => Err(classify(&Stop::Time.into()).ended_by(attempt.limit())),
             Err(stop) => Err(classify(&stop.into())),
@@ -130,9 +130,9 @@ fn unbegun(attempt: Attempt, failure: Failure) -> CallResult<Bytes> {
 }
 
 /// The failure of an attempt that got no place. A thread that must not sleep gives its attempt up as if out of time.
-fn no_place(stop: Stop, seat: &CallContext) -> Failure {
+fn no_place(stop: Stop, context: &CallContext) -> Failure {
     match stop {
-        Stop::Time if seat.waker.is_some() => Failure::new(
+        Stop::Time if context.waker.is_some() => Failure::new(
             FailureKind::Overloaded,
             "still waiting for a free place in the instance pool when its time was up",
         ),

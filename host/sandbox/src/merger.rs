@@ -29,14 +29,14 @@ pub struct Guests {
     plugin: Arc<Plugin>,
     limits: Limits,
     granted: CallGrants,
-    brevity: Arc<ShortCalls>,
+    short_calls: Arc<ShortCalls>,
 }
 
 impl Guests {
     /// Calls of `plugin` under `limits`, with nothing granted.
     #[must_use]
     pub fn new(clock: &Clock, plugin: Arc<Plugin>, limits: Limits) -> Self {
-        Self { clock: clock.clone(), plugin, limits, granted: CallGrants::Never, brevity: Arc::default() }
+        Self { clock: clock.clone(), plugin, limits, granted: CallGrants::Never, short_calls: Arc::default() }
     }
 
     /// The same with `grants`: for a split. What merges partials has no business outside.
@@ -93,7 +93,7 @@ impl Guests {
         flag: &Arc<CancelFlag>,
         work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
     ) -> Option<CallResult<T>> {
-        if !self.brevity.is_likely() {
+        if !self.short_calls.is_likely() {
             return None;
         }
         let (began, watch, limits) = (Instant::now(), self.clock.watch(), inline::bounded(&self.limits));
@@ -105,9 +105,9 @@ impl Guests {
         // A bug of ours is met again on the other thread, and told there.
         let called = catch_unwind(AssertUnwindSafe(call));
         let took = began.elapsed();
-        self.brevity.learn(took);
+        self.short_calls.learn(took);
         let called = called.ok()?;
-        let kept = |failure: &Failure| !inline::is_given_up(failure, took, &self.limits, &self.brevity);
+        let kept = |failure: &Failure| !inline::is_given_up(failure, took, &self.limits, &self.short_calls);
         called.result.as_ref().err().is_none_or(|failure| kept(failure)).then_some(called)
     }
 
@@ -146,7 +146,7 @@ impl Guests {
         let stop = StopOnDrop { flag: flag.clone(), clock: self.clock.clone(), ended: false };
         let may_be_brief = size <= inline::SMALL && matches!(self.granted, CallGrants::Never);
         async move {
-            let place = guests.plugin.others().wait_until(until).await?;
+            let place = guests.plugin.merge_permits().wait_until(until).await?;
             if may_be_brief {
                 let at_once = async |running: Running<'_>| work(running, guests.plugin()).await;
                 if let Some(CallResult { result, usage, .. }) =
@@ -163,7 +163,7 @@ impl Guests {
                         work(running, guests.plugin()).await
                     });
                 if may_be_brief {
-                    guests.brevity.learn(began.elapsed());
+                    guests.short_calls.learn(began.elapsed());
                 }
                 drop(place);
                 result.map(|value| (value, usage))

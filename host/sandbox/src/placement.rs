@@ -159,18 +159,18 @@ mod tests {
     fn whoever_is_woken_and_however_often_may_run_everywhere_afterwards() {
         let (tell, told) = channel();
         let sleeper = thread::spawn(move || {
-            let bed = Arc::new(Parker::new(1));
+            let parker = Arc::new(Parker::new(1));
             // Woken before it sleeps, and twice.
             for _ in 0..2 {
-                tell.send((bed.clone(), Vec::new())).expect("the test listens");
-                bed.sleep();
+                tell.send((parker.clone(), Vec::new())).expect("the test listens");
+                parker.sleep();
             }
-            tell.send((bed, cores())).expect("the test listens");
+            tell.send((parker, cores())).expect("the test listens");
         });
         for _ in 0..2 {
-            let (bed, _) = told.recv().expect("it tells");
-            bed.wake(true);
-            bed.wake(true);
+            let (parker, _) = told.recv().expect("it tells");
+            parker.wake(true);
+            parker.wake(true);
         }
         let (_, after) = told.recv().expect("it tells");
         sleeper.join().expect("it ends");
@@ -179,12 +179,12 @@ mod tests {
 
     #[test]
     fn who_is_up_is_left_where_it_runs() {
-        let (bed, before) = (Parker::new(1), cores());
-        bed.wake(true);
+        let (parker, before) = (Parker::new(1), cores());
+        parker.wake(true);
         assert_eq!(cores(), before);
         // The wake-up that it has had ends its next sleep at once.
-        bed.sleep();
-        bed.wake(true);
+        parker.sleep();
+        parker.wake(true);
         assert_eq!(cores(), before);
     }
 
@@ -192,7 +192,8 @@ mod tests {
     fn slots_wake_on_cores_of_their_own_while_there_are_enough() {
         let cores = cores();
         let beds: Vec<_> = (0_u32..).take(cores.len()).map(Parker::new).collect();
-        let mut numbers: Vec<_> = beds.iter().filter_map(|bed| bed.core.as_ref()).map(kernel::Core::number).collect();
+        let mut numbers: Vec<_> =
+            beds.iter().filter_map(|parker| parker.core.as_ref()).map(kernel::Core::number).collect();
         numbers.sort_unstable();
         // With a single core there is nothing to choose.
         assert!(numbers == cores || cores.len() == 1, "{numbers:?} of {cores:?}");

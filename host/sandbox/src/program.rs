@@ -92,7 +92,7 @@ impl Program {
     ) -> (Result<i32, Box<Failure>>, Usage) {
         let (watch, waker) = (sandbox.clock().watch(), park::waker());
         let deadline = Instant::now() + time;
-        let place = match self.plugin.others().wait(Some(&waker), deadline, || None) {
+        let place = match self.plugin.merge_permits().wait(Some(&waker), deadline, || None) {
             Ok(place) => place,
             Err(stop) => return (Err(Box::new(classify(&stop.into()))), Usage::default()),
         };

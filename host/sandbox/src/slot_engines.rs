@@ -32,7 +32,7 @@ struct SlotEngine {
 impl SlotEngines {
     /// None loaded yet.
     pub(crate) fn new(engines: &Arc<Engines>, metered: bool) -> Self {
-        let slots = (0..engines.lanes()).map(|_| SlotEngine::default()).collect();
+        let slots = (0..engines.slot_engines()).map(|_| SlotEngine::default()).collect();
         Self { engines: engines.clone(), metered, slots }
     }
 

@@ -63,7 +63,7 @@ impl Drop for Owner {
         let idle = std::mem::take(&mut queries.idle);
         drop(queries);
         drop(attached);
-        idle.iter().for_each(|bed| bed.wake(false));
+        idle.iter().for_each(|parker| parker.wake(false));
     }
 }
 
@@ -128,8 +128,8 @@ impl Shared {
     fn nudge(&self) {
         // A thread that has just found nothing holds the lock until it is among those that wait.
         let next = lock(&self.queries).next_to_wake();
-        if let Some((bed, apart)) = next {
-            bed.wake(apart);
+        if let Some((parker, apart)) = next {
+            parker.wake(apart);
         }
     }
 
@@ -148,7 +148,7 @@ impl Shared {
 
     /// The next attempt of any query, fair between tenants, background work by its weight and only when no query has one; sleeps
     /// while there is none. `None` when the pool stops. Accounts for the thread's last turn.
-    fn next(&self, slot: u32, bed: &Arc<Parker>, ended: Option<Turn>) -> Option<(Arc<Query>, Attempt)> {
+    fn next(&self, slot: u32, parker: &Arc<Parker>, ended: Option<Turn>) -> Option<(Arc<Query>, Attempt)> {
         if let Some(turn) = ended {
             // Its query may end with it, and come back here: without the lock.
             lock(&self.queries).ended(&turn);
@@ -163,17 +163,17 @@ impl Shared {
             if let Some(next) = free.then(|| queries.next(slot)).flatten() {
                 let other = queries.next_to_wake();
                 drop(queries);
-                if let Some((bed, apart)) = other {
-                    bed.wake(apart);
+                if let Some((parker, apart)) = other {
+                    parker.wake(apart);
                 }
                 return Some(next);
             }
-            queries.idle.push(bed.clone());
+            queries.idle.push(parker.clone());
             drop(queries);
-            bed.sleep();
+            parker.sleep();
             queries = lock(&self.queries);
             // Woken by nobody, it is still there.
-            queries.idle.retain(|idle| !Arc::ptr_eq(idle, bed));
+            queries.idle.retain(|idle| !Arc::ptr_eq(idle, parker));
         }
     }
 }
@@ -185,21 +185,21 @@ impl Shared {
         if !query.leaf.is_brief(&query.scatter) || !self.begin_at_once() {
             return;
         }
-        let seat = lock(&self.guest_seat);
+        let context = lock(&self.guest_seat);
         let run = AssertUnwindSafe(|| {
             let attempt = query.scatter.claim(0, now())?;
             self.running.fetch_add(1, Ordering::Relaxed);
-            let (left, _) = query.run(attempt, &seat);
+            let (left, _) = query.run(attempt, &context);
             self.running.fetch_sub(1, Ordering::Relaxed);
             left
         });
         // A bug of ours, or of a source's, costs the attempt.
         let left = panic::catch_unwind(run).unwrap_or_else(|_| {
-            seat.watch.clear();
+            context.watch.clear();
             self.running.fetch_sub(1, Ordering::Relaxed);
             None
         });
-        drop(seat);
+        drop(context);
         let mut queries = lock(&self.queries);
         queries.at_once = false;
         if !queries.stopping {
@@ -225,16 +225,16 @@ impl Query {
 
     /// Runs an attempt and ends it. It is given back if it was only given up because its thread must not be kept; with it comes
     /// the time that the call took.
-    fn run(&self, attempt: Attempt, seat: &CallContext) -> (Option<Attempt>, Duration) {
+    fn run(&self, attempt: Attempt, context: &CallContext) -> (Option<Attempt>, Duration) {
         let (began, deadline) = (Instant::now(), attempt.deadline());
-        let called = self.leaf.call(attempt, seat);
+        let called = self.leaf.call(attempt, context);
         let took = began.elapsed();
         let output = called.result.as_ref().map_or(0, |partial| partial.len() as u64);
         let usage = Usage { output, ..called.usage };
-        let brevity = self.leaf.plugin.brevity();
-        let given_up = seat.waker.is_none()
+        let short_calls = self.leaf.plugin.short_calls();
+        let given_up = context.waker.is_none()
             && now() < deadline
-            && called.result.as_ref().is_err_and(|failure| is_given_up(failure, took, &self.leaf.limits, brevity));
+            && called.result.as_ref().is_err_and(|failure| is_given_up(failure, took, &self.leaf.limits, short_calls));
         // What a failed call wrote is in its failure.
         let wrote = called.log.as_ref().filter(|log| called.result.is_ok() && log.written() > 0);
         let log = wrote.map(|log| log.read().shown()).unwrap_or_default();
@@ -248,7 +248,7 @@ impl Query {
         if let Some(weight) = self.scatter.background() {
             self.share.ran(took, weight);
         }
-        self.leaf.plugin.learn(seat.slot, took);
+        self.leaf.plugin.learn(context.slot, took);
         (left, took)
     }
 }
@@ -256,26 +256,27 @@ impl Query {
 /// One leaf thread.
 struct SlotThread {
     slot: u32,
-    seat: CallContext,
-    bed: Arc<Parker>,
+    context: CallContext,
+    parker: Arc<Parker>,
 }
 
 impl SlotThread {
     /// On the thread that it is for.
     fn new(slot: u32, clock: &Clock) -> Self {
-        let seat = CallContext { watch: clock.watch(), waker: Some(park::waker()), slot: usize::try_from(slot).ok() };
-        Self { slot, seat, bed: Arc::new(Parker::new(slot)) }
+        let context =
+            CallContext { watch: clock.watch(), waker: Some(park::waker()), slot: usize::try_from(slot).ok() };
+        Self { slot, context, parker: Arc::new(Parker::new(slot)) }
     }
 
     fn run(&self, shared: &Shared) {
         let mut ended = None;
-        while let Some((query, attempt)) = shared.next(self.slot, &self.bed, ended.take()) {
+        while let Some((query, attempt)) = shared.next(self.slot, &self.parker, ended.take()) {
             let began = Instant::now();
             shared.running.fetch_add(1, Ordering::Relaxed);
             // A bug of ours, or of a source's, costs its attempt, which is then `lost`, and not the slot.
             let turn = AssertUnwindSafe(|| self.turn(&query, attempt));
             let longest = panic::catch_unwind(turn).unwrap_or_else(|_| {
-                self.seat.watch.clear();
+                self.context.watch.clear();
                 began.elapsed()
             });
             shared.running.fetch_sub(1, Ordering::Relaxed);
@@ -289,7 +290,7 @@ impl SlotThread {
         let mut longest = Duration::ZERO;
         let mut next = Some(first);
         while let Some(attempt) = next {
-            let (_, took) = query.run(attempt, &self.seat);
+            let (_, took) = query.run(attempt, &self.context);
             longest = longest.max(took);
             let now = now();
             next = (now.into_std() < until).then(|| query.scatter.claim(self.slot, now)).flatten();

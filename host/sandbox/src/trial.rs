@@ -106,9 +106,9 @@ impl Trials {
             let message = "the time limit is too short for a leaf to start";
             return Ok(Trial::failed(Failure::new(FailureKind::OutOfTime, message)));
         };
-        let seat =
+        let context =
             CallContext { watch: self.clock.watch().sampled(self.probe()), waker: Some(park::waker()), slot: None };
-        let mut called = leaf.call_at((leaf.plugin.shared(), &place), attempt, index, &seat);
+        let mut called = leaf.call_at((leaf.plugin.shared(), &place), attempt, index, &context);
         let caller = std::mem::replace(&mut called.caller, CallOrigin::Other(Arc::default()));
         if let CallOrigin::Leaf(attempt) = caller {
             attempt.end(Outcome::failed(FailureKind::Cancelled, "the trial is over"), Instant::now().into());
@@ -168,7 +168,7 @@ impl Trials {
 /// Takes a place beside the leaves; gives up after `time`.
 fn wait_for_place(plugin: &Plugin, time: Duration) -> Result<PoolPermit, Failure> {
     let until = Instant::now() + time;
-    plugin.others().wait(Some(&park::waker()), until, || None).map_err(|stop| classify(&stop.into()))
+    plugin.merge_permits().wait(Some(&park::waker()), until, || None).map_err(|stop| classify(&stop.into()))
 }
 
 impl<T> Trial<T> {

@@ -125,7 +125,7 @@ impl State {
             own: own.map(|own| own.running.values().copied().collect()).unwrap_or_default(),
             is_shared: self.tenants.len() > 1,
             others: others.map(|(_, one)| one.ahead).filter(|ahead| !ahead.is_zero()).collect(),
-            unheard: own.map_or(Duration::ZERO, |own| now.saturating_duration_since(own.heard)),
+            since_last_query: own.map_or(Duration::ZERO, |own| now.saturating_duration_since(own.heard)),
         }
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! 1. `folder`: what there is: app folders, `frond.toml`s, components, by their digests. `watch`: being told of changes;
 //!    `links`: where links on the way to a file are switched. `place`: the state folder.
-//! 2. `keeper`: the reconciler, one thread that takes up changes; `inbox`: what waits for it; `settle`: when an app's files
+//! 2. `keeper`: the reconciler, one thread that takes up changes; `commands`: what waits for it; `settle`: when an app's files
 //!    are still. `load`: one load of an app, on a thread of its own; `kept`: the app as that thread has it.
 //! 3. `candidate`: what may become a version. `check`: validated, compiled, tried on its cases; `canary`: on the last query.
-//! 4. `ledger`: what an app served, serves, and may go back to; `tried`: what was refused; `state`: where that is kept, with
+//! 4. `history`: what an app served, serves, and may go back to; `tried`: what was refused; `state`: where that is kept, with
 //!    every component.
 //! 5. `recall`: older versions, for work that began with them; `pack`: those of other servers.
 //! 6. [`Version`]: what queries are asked of; [`AppView`]: an app as clients see it; [`ChangeError`]: why it stays as it is.
@@ -93,7 +93,7 @@ struct Slot {
 struct Shared {
     settings: Settings,
     host: Host,
-    inbox: Arc<CommandQueue>,
+    commands: Arc<CommandQueue>,
     apps: ArcSwap<BTreeMap<String, Arc<Slot>>>,
     changes: broadcast::Sender<AppView>,
     /// Apps that wait for the keeper, the one that it works on included.
@@ -160,7 +160,7 @@ impl Registry {
         let root = Root::at(dir).map_err(|cause| OpenError::Folder { path: dir.to_path_buf(), cause })?;
         let state = State::open(&settings.state)?;
         let shared = Arc::new(Shared {
-            inbox: Arc::new(CommandQueue::new(settings.component_bytes)),
+            commands: Arc::new(CommandQueue::new(settings.component_bytes)),
             settings,
             host,
             apps: ArcSwap::default(),
@@ -183,18 +183,18 @@ impl Registry {
     /// Comes back when nothing is left to do of all that was told or asked so far. What files have just come to be may not
     /// have been told yet: see [`Registry::reload`].
     pub async fn settled(&self) {
-        self.shared.inbox.settled().await;
+        self.shared.commands.settled().await;
     }
 
     /// Comes back when everything that was there at the start has been checked once.
     pub async fn ready(&self) {
-        self.shared.inbox.ready().await;
+        self.shared.commands.ready().await;
     }
 
     /// True when everything that was there at the start has been checked once.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.shared.inbox.is_ready()
+        self.shared.commands.is_ready()
     }
 
     /// The version of an app that serves now. Takes no lock.
@@ -306,12 +306,12 @@ impl Registry {
         self.ask(app, CommandKind::Rollback).await
     }
 
-    async fn ask(&self, app: &str, wish: CommandKind) -> Result<Arc<Version>, ChangeError> {
+    async fn ask(&self, app: &str, kind: CommandKind) -> Result<Arc<Version>, ChangeError> {
         if !self.shared.apps.load().contains_key(app) {
             return Err(ChangeError::NotFound);
         }
         let (reply, came) = oneshot::channel();
-        self.shared.inbox.order(Command { app: app.to_owned(), wish, reply })?;
+        self.shared.commands.order(Command { app: app.to_owned(), kind, reply })?;
         came.await.unwrap_or(Err(ChangeError::Stopping))
     }
 
@@ -327,19 +327,19 @@ impl Registry {
 
     /// Looks at everything again; what was refused is checked again.
     pub fn reload(&self) {
-        self.shared.inbox.reload();
+        self.shared.commands.reload();
     }
 
     /// Changes that are being checked, or wait for it.
     #[must_use]
     pub fn compiling(&self) -> usize {
-        self.shared.waiting.load(Ordering::Relaxed) + self.shared.inbox.orders()
+        self.shared.waiting.load(Ordering::Relaxed) + self.shared.commands.orders()
     }
 
     /// Changes nothing any more. Comes back when what was under way has ended, or is left behind as it takes too long; what
     /// serves still does.
     pub async fn close(&self) {
-        self.shared.inbox.close();
+        self.shared.commands.close();
         self.shared.host.machine.stop_compiling();
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(keeper) = keeper else { return };
@@ -353,6 +353,6 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        self.shared.inbox.close();
+        self.shared.commands.close();
     }
 }

@@ -91,7 +91,7 @@ fn is_stripped(headers: &HeaderMap, component: &[u8]) -> bool {
 )]
 pub(crate) async fn put(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Principal>>,
+    Extension(principal): Extension<Arc<Principal>>,
     Named((app, role)): Named<(String, String)>,
     headers: HeaderMap,
     body: Body,
@@ -99,7 +99,7 @@ pub(crate) async fn put(
     let named = role_of(&role)?;
     let settings = server.settings();
     let limits = &settings.config.limits;
-    let (component, _charge) = server.body(&holder, &headers, body, limits.component.0).await?;
+    let (component, _charge) = server.body(&principal, &headers, body, limits.component.0).await?;
     if is_stripped(&headers, &component) {
         return Err(Problem::refused(
             "the body is not WebAssembly, and was sent as a form: `curl -d` leaves out line ends and zero bytes\n\

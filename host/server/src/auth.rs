@@ -82,7 +82,8 @@ impl Action {
 
 impl Authenticator {
     pub(crate) fn new(config: &Config) -> Self {
-        let holders = config.tokens.iter().filter_map(|token| Some((digest(&token.sha256)?, Arc::new(holder(token)))));
+        let holders =
+            config.tokens.iter().filter_map(|token| Some((digest(&token.sha256)?, Arc::new(principal(token)))));
         let anybody = Principal {
             name: "anybody".to_owned(),
             role: Role::Admin,
@@ -106,7 +107,7 @@ impl Authenticator {
     }
 
     /// Who sends this request.
-    pub(crate) fn holder(&self, headers: &HeaderMap) -> Result<Arc<Principal>, LoginFailure> {
+    pub(crate) fn principal(&self, headers: &HeaderMap) -> Result<Arc<Principal>, LoginFailure> {
         if let Some(anybody) = &self.anybody {
             return Ok(anybody.clone());
         }
@@ -116,8 +117,8 @@ impl Authenticator {
         };
         let hash: [u8; 32] = Sha256::digest(token.trim().as_bytes()).into();
         // All are compared, each in constant time, so that time tells nothing of them.
-        let found = self.holders.iter().fold(None, |found, (known, holder)| match bool::from(known.ct_eq(&hash)) {
-            true => Some(holder),
+        let found = self.holders.iter().fold(None, |found, (known, principal)| match bool::from(known.ct_eq(&hash)) {
+            true => Some(principal),
             false => found,
         });
         found.cloned().ok_or(LoginFailure::UnknownToken)
@@ -223,7 +224,7 @@ impl Principal {
     }
 }
 
-fn holder(token: &Token) -> Principal {
+fn principal(token: &Token) -> Principal {
     let rate = NonZeroU32::new(token.rate).unwrap_or(NonZeroU32::MIN);
     let burst = rate.saturating_mul(NonZeroU32::MIN.saturating_add(1));
     Principal {

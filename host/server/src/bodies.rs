@@ -197,7 +197,7 @@ impl Server {
     /// A request's body of at most `limit` bytes, and its share of the budget, which was taken before it was read.
     pub(crate) async fn body(
         &self,
-        holder: &Principal,
+        principal: &Principal,
         headers: &HeaderMap,
         body: Body,
         limit: u64,
@@ -206,7 +206,7 @@ impl Server {
         let expected = params::expected(headers, &body, limit)?;
         let began = Instant::now();
         let budget = self.sending.budget();
-        let waiting = tokio::time::timeout(time.min(PATIENCE), budget.take(expected, holder.caller()));
+        let waiting = tokio::time::timeout(time.min(PATIENCE), budget.take(expected, principal.caller()));
         let mut charge = waiting.await.map_err(|_| {
             let most = show_size(budget.most);
             let text = format!("bodies in flight take the {most} that they may: send it again\n(`limits.bodies` in the server's settings)");

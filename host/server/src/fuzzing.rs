@@ -55,7 +55,7 @@ pub fn headers(bytes: &[u8]) {
     let headers: HeaderMap = bytes.split(|byte| *byte == b'\n').filter_map(header).collect();
     let open = Authenticator::new(&Config::default());
     let _ = (
-        open.holder(&headers).is_ok(),
+        open.principal(&headers).is_ok(),
         open.same_site(Version::HTTP_11, &Method::POST, &Uri::from_static("/"), &headers).is_ok(),
     );
     let _ = (Form::wanted(&headers, "text/plain"), plain(&headers).is_ok(), Parent::of(&headers).is_some());

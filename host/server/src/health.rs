@@ -109,6 +109,6 @@ pub(crate) async fn about(State(server): State<Arc<Server>>) -> Json<About> {
         slots: settings.config.slots,
         apps: server.apps.apps().len(),
         queries: QueryCounts { running: server.recent.running(), total: server.recent.total() },
-        auth: settings.gate.is_closed(),
+        auth: settings.authenticator.is_closed(),
     })
 }

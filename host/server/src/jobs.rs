@@ -45,7 +45,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from
 /// The jobs of this server.
 pub(crate) struct Jobs {
     pub(crate) store: Arc<dyn JobStore>,
-    pub(crate) bell: Wakeup,
+    pub(crate) wakeup: Wakeup,
     pub(crate) tally: Arc<Tally>,
     quotas: Quotas,
     pub(crate) config: JobsConfig,
@@ -83,7 +83,7 @@ impl Jobs {
         let (stop, stopped) = watch::channel(false);
         let opened = open(config, state, stopped.clone()).await?;
         let store: Arc<dyn JobStore> = Arc::new(CountedStore::new(opened, tally.clone()));
-        let bell = Wakeup::default();
+        let wakeup = Wakeup::default();
         let is_reached = Arc::new(AtomicBool::new(true));
         let mut tasks = vec![
             tokio::spawn(sweep(store.clone(), stopped.clone())),
@@ -92,16 +92,16 @@ impl Jobs {
         if config.role.processes() {
             let settings =
                 Settings { at_once: config.at_once, lease: config.lease.0, lives: config.lives, ..Settings::default() };
-            let workshop = Arc::new(work::Apps(apps.clone(), telemetry.clone()));
-            tasks.push(tokio::spawn(announce(apps.changes(), bell.clone(), stopped.clone())));
-            let (store, bell, tally) = (store.clone(), bell.clone(), tally.clone());
+            let provider = Arc::new(work::Apps(apps.clone(), telemetry.clone()));
+            tasks.push(tokio::spawn(announce(apps.changes(), wakeup.clone(), stopped.clone())));
+            let (store, wakeup, tally) = (store.clone(), wakeup.clone(), tally.clone());
             let quotas = quotas.clone();
-            let processor = Processor { store, workshop, settings, bell, tally, quotas };
+            let processor = Processor { store, provider, settings, wakeup, tally, quotas };
             tasks.push(tokio::spawn(processor.run(stopped)));
         }
         let (feeds, merging) = (Feeds::default(), Semaphore::new(MERGING));
         let (config, tasks) = (config.clone(), std::sync::Mutex::new(tasks));
-        Ok(Some(Self { store, bell, tally, quotas, config, slots, feeds, merging, is_reached, stop, tasks }))
+        Ok(Some(Self { store, wakeup, tally, quotas, config, slots, feeds, merging, is_reached, stop, tasks }))
     }
 
     /// Puts the quotas of other settings in force.
@@ -248,12 +248,12 @@ async fn look(store: Arc<dyn JobStore>, is_reached: Arc<AtomicBool>, mut stop: w
 }
 
 /// Rings when an app changes: there may be jobs that have waited for it.
-async fn announce(mut changes: broadcast::Receiver<AppView>, bell: Wakeup, mut stop: watch::Receiver<bool>) {
+async fn announce(mut changes: broadcast::Receiver<AppView>, wakeup: Wakeup, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             change = changes.recv() => match change {
-                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => bell.ring(),
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => wakeup.notify(),
                 Err(broadcast::error::RecvError::Closed) => return,
             }
         }

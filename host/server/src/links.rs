@@ -173,7 +173,7 @@ impl Links {
     }
 
     /// A place for a client, which another may have to give up; `None` when there is none.
-    pub(crate) fn seat(self: &Arc<Self>, peer: IpAddr) -> Option<ConnectionPermit> {
+    pub(crate) fn permit(self: &Arc<Self>, peer: IpAddr) -> Option<ConnectionPermit> {
         let mut state = self.lock();
         let group = group(peer);
         let strangers = |link: &Link| !link.is_known.load(Ordering::Relaxed);

@@ -131,7 +131,7 @@ impl Listener {
                     continue;
                 }
             };
-            let Some(seat) = links.seat(peer) else {
+            let Some(permit) = links.permit(peer) else {
                 if let Ok(permit) = turned_away.clone().try_acquire_owned() {
                     connections.tasks.spawn(turn_away(stream, permit));
                 }
@@ -143,9 +143,9 @@ impl Listener {
                 app: app.clone(),
                 server: server.clone(),
                 patience: limits.header_time.0,
-                link: seat.link.clone(),
+                link: permit.link.clone(),
             };
-            connections.tasks.spawn(one.serve(stream, self.tls.clone(), seat));
+            connections.tasks.spawn(one.serve(stream, self.tls.clone(), permit));
         }
     }
 }
@@ -182,18 +182,18 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream, tls: Option<TlsAcceptor>, mut seat: ConnectionPermit) {
+    async fn serve(self, stream: TcpStream, tls: Option<TlsAcceptor>, mut permit: ConnectionPermit) {
         self.server.telemetry.metrics.connections(1);
         match tls {
-            None => self.talk(stream, &mut seat).await,
+            None => self.talk(stream, &mut permit).await,
             Some(tls) => {
                 let agreeing = tokio::time::timeout(self.patience, tls.accept(stream));
                 let agreed = tokio::select! {
                     agreed = agreeing => Some(agreed),
-                    _ = seat.signals.recv() => None,
+                    _ = permit.signals.recv() => None,
                 };
                 match agreed {
-                    Some(Ok(Ok(stream))) => self.talk(stream, &mut seat).await,
+                    Some(Ok(Ok(stream))) => self.talk(stream, &mut permit).await,
                     Some(Ok(Err(error))) => tracing::debug!(%error, "no TLS could be agreed on"),
                     Some(Err(_)) => tracing::debug!("a client took too long to agree on TLS"),
                     None => {}
@@ -203,14 +203,14 @@ impl Connection {
         self.server.telemetry.metrics.connections(-1);
     }
 
-    async fn talk(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, seat: &mut ConnectionPermit) {
+    async fn talk(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, permit: &mut ConnectionPermit) {
         let wire = WatchedStream::new(HandshakeTimeout::new(stream, self.patience));
         let (link, sending) = (self.link.clone(), self.server.sending.clone());
         let service = Exchange { app: self.app.clone(), wire: wire.clone(), link, sending };
         let talk = self.http.serve_connection(TokioIo::new(wire.clone()), service);
         let mut talk = Box::pin(talk.into_owned());
         let ended = poll_fn(|cx| {
-            while let Poll::Ready(Some(signal)) = seat.signals.poll_recv(cx) {
+            while let Poll::Ready(Some(signal)) = permit.signals.poll_recv(cx) {
                 match signal {
                     Signal::Finish => talk.as_mut().graceful_shutdown(),
                     Signal::End => return Poll::Ready(None),

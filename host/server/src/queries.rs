@@ -68,7 +68,7 @@ pub(crate) struct Queries {
 )]
 pub(crate) async fn list(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Principal>>,
+    Extension(principal): Extension<Arc<Principal>>,
     uri: Uri,
 ) -> Result<Json<Queries>, Problem> {
     let (mut app, mut outcome, mut limit) = (None, None, None);
@@ -85,7 +85,7 @@ pub(crate) async fn list(
             _ => return Err(Problem::bad_request("there are the parameters app, outcome and limit, each once")),
         }
     }
-    let of = holder.limited(Action::Read);
+    let of = principal.limited(Action::Read);
     Ok(Json(Queries { queries: server.recent.list(of, app.as_deref(), outcome.as_deref(), limit.unwrap_or(LIST)) }))
 }
 
@@ -102,10 +102,10 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn get(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Principal>>,
+    Extension(principal): Extension<Arc<Principal>>,
     Named(id): Named<String>,
 ) -> Result<Json<Detail>, Problem> {
-    Ok(Json(known(&server, &holder, Action::Read, &id)?.detail()))
+    Ok(Json(known(&server, &principal, Action::Read, &id)?.detail()))
 }
 
 /// A query's events, a JSON object a line, as `frond query --record` writes them; or live, as a stream of events.
@@ -128,18 +128,18 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn events(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Principal>>,
+    Extension(principal): Extension<Arc<Principal>>,
     Named(id): Named<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let recorded = known(&server, &holder, Action::Read, &id)?;
+    let recorded = known(&server, &principal, Action::Read, &id)?;
     if wants_stream(&headers) {
         let from = unseen(&headers);
         // A browser that has seen the end would else ask again every few seconds: only this status stops it.
         if headers.contains_key(LAST_EVENT_ID) && recorded.is_over_before(from) {
             return Ok(nothing_more());
         }
-        return Ok(event_stream(recorded, from, holder.listen()?));
+        return Ok(event_stream(recorded, from, principal.listen()?));
     }
     let lines = stream::unfold((recorded, 0), |(recorded, from)| async move {
         let (events, _, _) = recorded.events(from, BATCH);
@@ -173,15 +173,15 @@ fn lines(events: &[frond_root::Event]) -> Bytes {
     text.into()
 }
 
-/// The query that `id` names, if `holder` may do this with it. Another's is answered as one that is not known.
+/// The query that `id` names, if `principal` may do this with it. Another's is answered as one that is not known.
 pub(crate) fn known(
     server: &Server,
-    holder: &Principal,
+    principal: &Principal,
     action: Action,
     id: &str,
 ) -> Result<Arc<QueryRecord>, Problem> {
     let parsed = Some(id).filter(|id| id.len() == 32).and_then(|id| u128::from_str_radix(id, 16).ok());
-    parsed.and_then(|id| server.recent.get(holder.limited(action), QueryId::from(id))).ok_or_else(|| {
+    parsed.and_then(|id| server.recent.get(principal.limited(action), QueryId::from(id))).ok_or_else(|| {
         Problem::not_found("this query is not known here, or no longer\n(GET /v1/queries lists the recent ones)")
     })
 }
@@ -196,8 +196,8 @@ pub(crate) fn known(
 )]
 pub(crate) async fn news(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Principal>>,
+    Extension(principal): Extension<Arc<Principal>>,
 ) -> Result<Response, Problem> {
-    let permit = holder.listen()?;
-    Ok(crate::stream::news(server, holder, permit))
+    let permit = principal.listen()?;
+    Ok(crate::stream::news(server, principal, permit))
 }

@@ -112,7 +112,7 @@ struct QueryResources {
 )]
 pub(crate) async fn ask(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Principal>>,
+    Extension(principal): Extension<Arc<Principal>>,
     Named(app): Named<String>,
     uri: Uri,
     headers: HeaderMap,
@@ -122,10 +122,10 @@ pub(crate) async fn ask(
         server.telemetry.metrics.refused(problem.slug());
         problem.into_response()
     };
-    if let Some(job) = crate::jobs::instead(&server, &holder, &app, &uri, &headers, &mut body).await {
+    if let Some(job) = crate::jobs::instead(&server, &principal, &app, &uri, &headers, &mut body).await {
         return job.unwrap_or_else(refused);
     }
-    match take_on(&server, &holder, &app, &uri, &headers, body).await {
+    match take_on(&server, &principal, &app, &uri, &headers, body).await {
         Ok((asked, Form::Stream)) => stream::answer(asked),
         Ok((asked, form)) => whole(asked, form).await,
         Err(problem) => refused(problem),
@@ -135,7 +135,7 @@ pub(crate) async fn ask(
 /// Checks what was asked, and begins.
 async fn take_on(
     server: &Arc<Server>,
-    holder: &Principal,
+    principal: &Principal,
     app: &str,
     uri: &Uri,
     headers: &HeaderMap,
@@ -147,13 +147,13 @@ async fn take_on(
     let version = version(server, app)?;
     promises.within(&version.wired.app)?;
     let form = Form::wanted(headers, &version.wired.app.content_type);
-    let place = holder.place()?;
-    let (query, charge) = server.body(holder, headers, body, limits.query.0).await?;
+    let place = principal.place()?;
+    let (query, charge) = server.body(principal, headers, body, limits.query.0).await?;
     if server.is_stopping() {
         return Err(Problem::overloaded("the server is stopping", Duration::from_secs(5)));
     }
     let mut request = promised(&version, query, promises, limits.deadline.0);
-    request.tenant = Arc::from(format!("{app} {}", holder.name));
+    request.tenant = Arc::from(format!("{app} {}", principal.name));
     let budget = Budget::new(Instant::now().into(), request.deadline, None);
     let gather = budget.gather_deadline.saturating_duration_since(Instant::now().into());
     let ticket = server.admission.admit(app, &request.tenant, gather).map_err(|refused| {
@@ -161,8 +161,12 @@ async fn take_on(
         Problem::overloaded(crate::admission::detail(refused.reason), refused.after)
     })?;
     let parent = Parent::of(headers);
-    let held =
-        QueryResources { caller: holder.caller().map(str::to_owned), _ticket: ticket, _place: place, _charge: charge };
+    let held = QueryResources {
+        caller: principal.caller().map(str::to_owned),
+        _ticket: ticket,
+        _place: place,
+        _charge: charge,
+    };
     let asked = begin(server, version, request, held, form, parent);
     Ok((asked, form))
 }
@@ -321,10 +325,10 @@ async fn whole(mut asked: RunningQuery, form: Form) -> Response {
 )]
 pub(crate) async fn cancel(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Principal>>,
+    Extension(principal): Extension<Arc<Principal>>,
     Named(id): Named<String>,
 ) -> Result<Response, Problem> {
-    let recorded = crate::queries::known(&server, &holder, Action::Ask, &id)?;
+    let recorded = crate::queries::known(&server, &principal, Action::Ask, &id)?;
     recorded.cancel.cancel();
     Ok((http::StatusCode::ACCEPTED, Json(Cancelled { id: recorded.id })).into_response())
 }

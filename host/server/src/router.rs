@@ -61,8 +61,8 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
 async fn guard(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
     let settings = server.settings();
     let link = request.extensions().get::<Arc<Link>>().cloned();
-    let holder = match settings.gate.holder(request.headers()) {
-        Ok(holder) => holder,
+    let principal = match settings.authenticator.principal(request.headers()) {
+        Ok(principal) => principal,
         Err(stranger) => {
             server.logins.failed(stranger, link.map(|link| link.peer()));
             return Problem::from(stranger).into_response();
@@ -72,10 +72,10 @@ async fn guard(State(server): State<Arc<Server>>, mut request: Request, next: Ne
         link.know();
     }
     let action = Action::of(request.method(), request.uri().path());
-    if let Err(problem) = holder.may(action).and_then(|()| holder.count()) {
+    if let Err(problem) = principal.may(action).and_then(|()| principal.count()) {
         return problem.into_response();
     }
-    request.extensions_mut().insert(holder);
+    request.extensions_mut().insert(principal);
     next.run(request).await
 }
 
@@ -85,7 +85,7 @@ async fn outermost(State(server): State<Arc<Server>>, request: Request, next: Ne
     let method = request.method().clone();
     let settings = server.settings();
     let sound = wellformed::check(&request)
-        .and_then(|()| settings.gate.same_site(request.version(), &method, request.uri(), request.headers()));
+        .and_then(|()| settings.authenticator.same_site(request.version(), &method, request.uri(), request.headers()));
     drop(settings);
     let mut response = match sound {
         Ok(()) => next.run(request).await,

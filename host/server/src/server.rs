@@ -42,7 +42,7 @@ pub(crate) struct Server {
 /// What a reload replaces: who may ask, and how much.
 pub(crate) struct Settings {
     pub(crate) config: Config,
-    pub(crate) gate: Authenticator,
+    pub(crate) authenticator: Authenticator,
 }
 
 impl Server {
@@ -69,7 +69,7 @@ impl Server {
             apps,
             threads,
             started: SystemTime::now(),
-            settings: RwLock::new(Arc::new(Settings { gate: Authenticator::new(&config), config })),
+            settings: RwLock::new(Arc::new(Settings { authenticator: Authenticator::new(&config), config })),
             stopping: AtomicBool::new(false),
             ended: Notify::new(),
         }
@@ -95,7 +95,7 @@ impl Server {
         if let Some(jobs) = &self.jobs {
             jobs.reload(&config);
         }
-        let settings = Settings { gate: Authenticator::new(&config), config };
+        let settings = Settings { authenticator: Authenticator::new(&config), config };
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         Ok(())
     }

@@ -237,9 +237,9 @@ impl Reader {
 }
 
 /// All queries and apps, as they change: a few times a second what is new, however much that was.
-pub(crate) fn news(server: Arc<Server>, holder: Arc<Principal>, permit: OwnedSemaphorePermit) -> Response {
-    let (seen, apps) = (server.recent.seen(holder.limited(Action::Read)), server.apps.changes());
-    let watch = Watch { server, holder, apps, seen, tick: tokio::time::interval(NEWS), queue: VecDeque::new() };
+pub(crate) fn news(server: Arc<Server>, principal: Arc<Principal>, permit: OwnedSemaphorePermit) -> Response {
+    let (seen, apps) = (server.recent.seen(principal.limited(Action::Read)), server.apps.changes());
+    let watch = Watch { server, principal, apps, seen, tick: tokio::time::interval(NEWS), queue: VecDeque::new() };
     let events = stream::unfold(watch, |mut watch| async move {
         let event = watch.next().await?;
         Some((Ok::<_, Infallible>(event), watch))
@@ -250,7 +250,7 @@ pub(crate) fn news(server: Arc<Server>, holder: Arc<Principal>, permit: OwnedSem
 struct Watch {
     server: Arc<Server>,
     /// Who reads.
-    holder: Arc<Principal>,
+    principal: Arc<Principal>,
     apps: broadcast::Receiver<AppView>,
     seen: NewsCursor,
     tick: Interval,
@@ -281,7 +281,7 @@ impl Watch {
 
     /// What began, what runs, what ended.
     fn look(&mut self) {
-        let of = self.holder.limited(Action::Read);
+        let of = self.principal.limited(Action::Read);
         let running = self.server.recent.unfinished(of);
         let (news, missed, seen) = self.server.recent.since(of, self.seen, AT_ONCE);
         self.seen = seen;

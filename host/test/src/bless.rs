@@ -19,28 +19,28 @@ use crate::trial::{CaseResult, Verdict};
 /// A file that cannot be written.
 pub fn bless(case: &Case, tried: &mut CaseResult) -> std::io::Result<bool> {
     let wrong = matches!(tried.verdict, Verdict::Failed { .. }) || case.expect.is_empty();
-    let Some(came) = tried.came.as_deref().filter(|_| wrong) else {
+    let Some(observed) = tried.observed.as_deref().filter(|_| wrong) else {
         return Ok(false);
     };
     let named = case.expect.result.as_ref().and_then(|expected| Some((expected.form, expected.file.clone()?)));
-    match (&came.result, named) {
-        (_, Some((Form::Snapshot, file))) => write(&file, came.snapshot().as_bytes())?,
+    match (&observed.result, named) {
+        (_, Some((Form::Snapshot, file))) => write(&file, observed.snapshot().as_bytes())?,
         (Ok(bytes), Some((_, file))) => write(&file, bytes)?,
         (Ok(bytes), None) => edit(&case.file, |expect| expected(expect, bytes, case))?,
         (Err(without), _) => edit(&case.file, |expect| failed(expect, without))?,
     }
-    edit(&case.file, |expect| beside(expect, came))?;
-    tried.verdict = blessed(&case.file, came);
+    edit(&case.file, |expect| beside(expect, observed))?;
+    tried.verdict = blessed(&case.file, observed);
     Ok(tried.verdict == Verdict::Blessed)
 }
 
 /// How the case ends with what its file expects now.
-fn blessed(file: &Path, came: &Observed) -> Verdict {
+fn blessed(file: &Path, observed: &Observed) -> Verdict {
     let rewritten = match Case::read(file) {
         Ok(case) => case,
         Err(fixture) => return Verdict::Broken { why: fixture.what },
     };
-    let mut wrong = rewritten.expect.hold(came);
+    let mut wrong = rewritten.expect.hold(observed);
     if wrong.is_empty() {
         return Verdict::Blessed;
     }
@@ -102,7 +102,7 @@ fn set(expect: &mut Table, key: &str, text: Option<&str>) {
 }
 
 /// Counts and limits that are expected already.
-fn beside(expect: &mut Table, came: &Observed) {
+fn beside(expect: &mut Table, observed: &Observed) {
     let least = |used: u64| i64::try_from(used).unwrap_or(i64::MAX);
     let raise = |expect: &mut Table, key: &str, used: u64| {
         if let Some(most) = expect.get(key).and_then(Item::as_integer)
@@ -111,23 +111,24 @@ fn beside(expect: &mut Table, came: &Observed) {
             expect.insert(key, value(least(used)));
         }
     };
-    raise(expect, "max-fuel", came.usage.fuel);
-    raise(expect, "max-memory", came.usage.memory);
-    match (expect.contains_key("outcome"), came.outcome) {
+    raise(expect, "max-fuel", observed.usage.fuel);
+    raise(expect, "max-memory", observed.usage.memory);
+    match (expect.contains_key("outcome"), observed.outcome) {
         (true, Some(outcome)) => drop(expect.insert("outcome", value(outcome))),
         (false, Some("partial")) => drop(expect.insert("outcome", value("partial"))),
         _ => {}
     }
-    if let (true, Some(keys)) = (expect.contains_key("keys"), &came.keys) {
+    if let (true, Some(keys)) = (expect.contains_key("keys"), &observed.keys) {
         expect.insert("keys", value(keys.iter().collect::<Array>()));
     }
-    if let (true, Some(share)) = (expect.contains_key("emitted"), came.emitted) {
+    if let (true, Some(share)) = (expect.contains_key("emitted"), observed.emitted) {
         expect.insert("emitted", value(share));
     }
     if let Some(coverage) = expect.get_mut("coverage").and_then(Item::as_table_like_mut) {
         let names: Vec<String> = coverage.iter().map(|(name, _)| name.to_owned()).collect();
         for name in names {
-            let found = came.partitions.as_ref().and_then(|counts| counts.get(&name)).and_then(|count| count.as_i64());
+            let found =
+                observed.partitions.as_ref().and_then(|counts| counts.get(&name)).and_then(|count| count.as_i64());
             if let Some(found) = found {
                 coverage.insert(&name, value(found));
             }

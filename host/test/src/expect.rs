@@ -146,12 +146,12 @@ impl Expect {
     }
 
     /// What differs.
-    pub(crate) fn hold(&self, came: &Observed) -> Vec<Difference> {
+    pub(crate) fn hold(&self, observed: &Observed) -> Vec<Difference> {
         let mut wrong = Vec::new();
-        self.hold_result(came, &mut wrong);
-        self.hold_query(came, &mut wrong);
+        self.hold_result(observed, &mut wrong);
+        self.hold_query(observed, &mut wrong);
         if let Some(text) = &self.log
-            && !came.log.iter().any(|line| line.contains(text.as_str()))
+            && !observed.log.iter().any(|line| line.contains(text.as_str()))
         {
             wrong.push(Difference::new(format!("no line of the log contains `{text}`")));
         }
@@ -160,22 +160,22 @@ impl Expect {
                 wrong.push(Difference::new(format!("used {used} of {what}, more than the {most} expected")));
             }
         };
-        over("fuel", came.usage.fuel, self.max_fuel, &mut wrong);
-        over("bytes of memory", came.usage.memory, self.max_memory, &mut wrong);
+        over("fuel", observed.usage.fuel, self.max_fuel, &mut wrong);
+        over("bytes of memory", observed.usage.memory, self.max_memory, &mut wrong);
         if let Some(share) = self.emitted
-            && came.emitted != Some(share)
+            && observed.emitted != Some(share)
         {
-            let found = came.emitted.map_or("nothing".to_owned(), |share| share.to_string());
+            let found = observed.emitted.map_or("nothing".to_owned(), |share| share.to_string());
             wrong.push(Difference::new(format!("emitted {found}, expected a partial for {share}")));
         }
         wrong
     }
 
-    fn hold_result(&self, came: &Observed, wrong: &mut Vec<Difference>) {
+    fn hold_result(&self, observed: &Observed, wrong: &mut Vec<Difference>) {
         let fails = self.failure.is_some() || self.reason.is_some();
-        match (&self.result, &came.result) {
+        match (&self.result, &observed.result) {
             (Some(expected), _) if expected.form == Form::Snapshot => {
-                let found = came.snapshot();
+                let found = observed.snapshot();
                 let text = expected.bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
                 match text {
                     None => wrong.push(missing(expected)),
@@ -193,45 +193,46 @@ impl Expect {
             }
             _ => {}
         }
-        if let (Some(kind), Err(failure)) = (self.failure, &came.result)
+        if let (Some(kind), Err(failure)) = (self.failure, &observed.result)
             && failure.kind() != Some(kind)
         {
             wrong.push(Difference::new(format!("failed otherwise than with {kind}: {}", failure.text())));
         }
-        if let (Some(reason), Err(failure)) = (&self.reason, &came.result)
+        if let (Some(reason), Err(failure)) = (&self.reason, &observed.result)
             && failure.reason() != Some(reason.as_str())
         {
             wrong.push(Difference::new(format!("has no answer for another reason than {reason}: {}", failure.text())));
         }
-        if let (Some(text), Err(failure)) = (&self.message, &came.result)
+        if let (Some(text), Err(failure)) = (&self.message, &observed.result)
             && !failure.text().contains(text.as_str())
         {
             wrong.push(Difference::new(format!("the message does not contain `{text}`: {}", failure.text())));
         }
     }
 
-    fn hold_query(&self, came: &Observed, wrong: &mut Vec<Difference>) {
+    fn hold_query(&self, observed: &Observed, wrong: &mut Vec<Difference>) {
         if let Some(outcome) = &self.outcome
-            && came.outcome != Some(outcome.as_str())
+            && observed.outcome != Some(outcome.as_str())
         {
-            let found = came.outcome.unwrap_or("no query");
+            let found = observed.outcome.unwrap_or("no query");
             wrong.push(Difference::new(format!("the outcome is {found}, expected {outcome}")));
         }
         // Unasked, a query's answer is to be whole.
-        if self.outcome.is_none() && self.result.is_some() && came.outcome == Some("partial") {
+        if self.outcome.is_none() && self.result.is_some() && observed.outcome == Some("partial") {
             wrong.push(Difference::new("the answer is partial\n(write `outcome = \"partial\"` if that is expected)"));
         }
         for (name, expected) in self.coverage.iter().flatten() {
-            let found = came.partitions.as_ref().and_then(|partitions| partitions.get(name)).and_then(Value::as_i64);
+            let found =
+                observed.partitions.as_ref().and_then(|partitions| partitions.get(name)).and_then(Value::as_i64);
             if found != expected.as_integer() {
                 let found = found.map_or("unknown".to_owned(), |found| found.to_string());
                 wrong.push(Difference::new(format!("coverage: {name} is {found}, expected {expected}")));
             }
         }
         if let Some(keys) = &self.keys
-            && came.keys.as_ref() != Some(keys)
+            && observed.keys.as_ref() != Some(keys)
         {
-            let found = came.keys.clone().unwrap_or_default();
+            let found = observed.keys.clone().unwrap_or_default();
             wrong.push(differs("the keys differ", &keys.join("\n"), &found.join("\n")));
         }
     }

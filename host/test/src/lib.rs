@@ -3,7 +3,7 @@
 //!
 //! 1. [`case`]: a case as its file says it. [`suite`]: a package and its cases.
 //! 2. [`tester`]: the package's components, ready to be called one call at a time.
-//! 3. [`trial`](mod@trial): a case, tried; [`came`] is what came of it. [`expect`]: what came, held against what was expected.
+//! 3. [`trial`](mod@trial): a case, tried; [`observed`] is what came of it. [`expect`]: what came, held against what was expected.
 //! 4. [`laws`]: what a merge and a leaf must keep so that the root may fold in any tree and try again.
 //! 5. [`inject`]: faults put in their way. [`junit`]: the outcome for a build server. [`bless`]: expectations rewritten.
 //!    [`told`] is a failed case in words, and [`advice`] what can be done about it.

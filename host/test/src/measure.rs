@@ -118,12 +118,12 @@ impl Tester {
 
     pub(crate) fn run_once(&self, case: &Case, partitions: &[(u32, Partition)]) -> Result<Vec<CallSample>, Fixture> {
         if partitions.is_empty() {
-            let came = self.come(case)?;
+            let observed = self.come(case)?;
             return Ok(vec![CallSample {
-                took: came.took,
-                fuel: came.usage.fuel,
-                memory: came.usage.memory,
-                result: came.result.map_err(|without| without.text()),
+                took: observed.took,
+                fuel: observed.usage.fuel,
+                memory: observed.usage.memory,
+                result: observed.result.map_err(|without| without.text()),
             }]);
         }
         let Some(leaf) = &self.components.leaf else {

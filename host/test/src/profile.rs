@@ -20,14 +20,14 @@ impl Tester {
     /// A case that this package cannot try, a call that fails, and a guest that cannot be sampled so.
     pub fn profile(&self, case: &Case, sampling: Sampling, runs: u64) -> Result<Profile, Fixture> {
         let partitions = self.leaf_calls(case);
-        let (came, profile) = self.trials().profiled(&case.name, sampling, || {
+        let (observed, profile) = self.trials().profiled(&case.name, sampling, || {
             (0..runs.max(1)).try_for_each(|_| {
                 let calls = self.run_once(case, &partitions)?;
                 let failed = calls.into_iter().find_map(|one| one.result.err());
                 failed.map_or(Ok(()), |failure| Err(Fixture::new(format!("a call failed: {failure}"))))
             })
         });
-        came?;
+        observed?;
         profile.map_err(|error| Fixture::new(error.to_string()))
     }
 }

@@ -65,7 +65,7 @@ pub struct CaseResult {
     pub log: Vec<String>,
     /// What came, for whoever wants to keep it.
     #[serde(skip)]
-    pub came: Option<Box<Observed>>,
+    pub observed: Option<Box<Observed>>,
 }
 
 impl Tester {
@@ -73,14 +73,14 @@ impl Tester {
     #[must_use]
     pub fn try_case(&self, case: &Case) -> CaseResult {
         match self.come(case) {
-            Ok(came) => {
-                let wrong = case.expect.hold(&came);
+            Ok(observed) => {
+                let wrong = case.expect.hold(&observed);
                 let verdict = match (case.expect.is_empty(), wrong.is_empty()) {
-                    (true, _) => Verdict::Broken { why: nothing_expected(&came) },
+                    (true, _) => Verdict::Broken { why: nothing_expected(&observed) },
                     (false, true) => Verdict::Passed,
                     (false, false) => Verdict::Failed { wrong },
                 };
-                tried(case, verdict, came)
+                tried(case, verdict, observed)
             }
             Err(fixture) => broken(&case.name, case.call.name(), fixture),
         }
@@ -113,7 +113,7 @@ impl Tester {
     #[must_use]
     pub fn show_case(&self, case: &Case) -> CaseResult {
         match self.come(case) {
-            Ok(came) => tried(case, Verdict::Shown { what: came.phrase() }, came),
+            Ok(observed) => tried(case, Verdict::Shown { what: observed.phrase() }, observed),
             Err(fixture) => broken(&case.name, case.call.name(), fixture),
         }
     }
@@ -152,14 +152,14 @@ impl Tester {
                 let own = self.components.split.as_ref().ok_or_else(|| lacks("split"))?;
                 let time = self.leaf_time(&case.lower);
                 let mut keys = None;
-                let came = self.of_guests(case, own, time, |guests| {
+                let observed = self.of_guests(case, own, time, |guests| {
                     let trial = self.trials().split(guests, &case.query, *wanted, time);
                     keys = trial.result.as_ref().ok().map(|pieces| pieces.iter().map(|one| one.0.clone()).collect());
                     let result = trial.result.map(|pieces| pieces.into_iter().flat_map(|(_, data)| data).collect());
                     let Trial { usage, log, took, emitted, .. } = trial;
                     Trial { result, usage, log, took, emitted }
                 });
-                Ok(Observed { keys, ..came })
+                Ok(Observed { keys, ..observed })
             }
             Call::Query(promises) => self.query(case, promises),
         }
@@ -237,16 +237,16 @@ fn answered(answer: &Answer, (usage, written): (Usage, Vec<String>), limits: Lim
     }
 }
 
-fn tried(case: &Case, verdict: Verdict, came: Observed) -> CaseResult {
+fn tried(case: &Case, verdict: Verdict, observed: Observed) -> CaseResult {
     CaseResult {
         name: case.name.clone(),
         call: case.call.name(),
         verdict,
-        ms: frond_root::answer::millis(came.took),
-        headroom: came.headroom(),
-        failure: came.result.as_ref().err().and_then(NoResult::failure).cloned(),
-        log: came.log.clone(),
-        came: Some(Box::new(came)),
+        ms: frond_root::answer::millis(observed.took),
+        headroom: observed.headroom(),
+        failure: observed.result.as_ref().err().and_then(NoResult::failure).cloned(),
+        log: observed.log.clone(),
+        observed: Some(Box::new(observed)),
     }
 }
 
@@ -261,12 +261,12 @@ pub fn broken(name: &str, call: &'static str, fixture: Fixture) -> CaseResult {
         headroom: Vec::new(),
         failure: None,
         log: Vec::new(),
-        came: None,
+        observed: None,
     }
 }
 
-fn nothing_expected(came: &Observed) -> String {
-    let shown = came.snapshot();
+fn nothing_expected(observed: &Observed) -> String {
+    let shown = observed.snapshot();
     let mut lines: Vec<&str> = shown.lines().take(6).collect();
     if shown.lines().count() > lines.len() {
         lines.push("…");

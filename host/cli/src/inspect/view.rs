@@ -17,8 +17,8 @@ const MAX_SHOWN: usize = 24;
 const MAX_ITEM: usize = 120;
 
 /// The files, one after the other.
-pub(super) fn view(looked: &[InspectedFile], look: TermStyle) -> String {
-    let mut page = Page::new(look);
+pub(super) fn view(looked: &[InspectedFile], style: TermStyle) -> String {
+    let mut page = Page::new(style);
     for (index, one) in looked.iter().enumerate() {
         if index > 0 {
             page.blank();

@@ -15,8 +15,8 @@ const MAX_NAME: usize = 32;
 
 /// A line a case; with another's figures a second one below it.
 #[must_use]
-pub fn table(package: &str, measured: &[Measurement], other: Option<&[Measurement]>, look: TermStyle) -> String {
-    let mut page = Page::new(look);
+pub fn table(package: &str, measured: &[Measurement], other: Option<&[Measurement]>, style: TermStyle) -> String {
+    let mut page = Page::new(style);
     let width = measured.iter().map(|one| one.name.chars().count()).max().unwrap_or(0).clamp(4, MAX_NAME);
     page.line(Line::new().tone(Tone::Strong, package));
     let columns = ["calls", "in", "fuel", "fuel/byte", "median", "min", "in/s", "memory"];
@@ -70,8 +70,8 @@ fn compared(page: &mut Page, width: usize, one: &Measurement, other: &Measuremen
 
 /// The functions that cost most by themselves.
 #[must_use]
-pub fn hottest(case: &str, profile: &Profile, hot: &[Hot], look: TermStyle) -> String {
-    let mut page = Page::new(look);
+pub fn hottest(case: &str, profile: &Profile, hot: &[Hot], style: TermStyle) -> String {
+    let mut page = Page::new(style);
     let whole: u64 = hot.iter().map(|one| one.own).sum();
     page.blank();
     let samples = plural(profile.samples, "sample", "samples");

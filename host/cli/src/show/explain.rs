@@ -20,16 +20,16 @@ const BAR: usize = 30;
 ///
 /// # Errors
 /// What [`record::read`] cannot read.
-pub fn file(path: &Path, look: TermStyle) -> Result<String, RecordError> {
+pub fn file(path: &Path, style: TermStyle) -> Result<String, RecordError> {
     let mut builder = Builder::default();
     let ending = record::read(path, |event| builder.take(&event))?;
-    Ok(explain(&builder.build(), ending, look))
+    Ok(explain(&builder.build(), ending, style))
 }
 
 /// Explains a query whose recording ended like `ending`.
 #[must_use]
-pub fn explain(model: &Model, ending: Ending, look: TermStyle) -> String {
-    let mut page = Page::new(look);
+pub fn explain(model: &Model, ending: Ending, style: TermStyle) -> String {
+    let mut page = Page::new(style);
     head(&mut page, model);
     outcome(&mut page, model, ending);
     heading(&mut page, "waterfall");

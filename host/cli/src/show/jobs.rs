@@ -16,11 +16,11 @@ const LABEL: usize = 11;
 const MAX_APP: usize = 24;
 
 /// Jobs as a table, in the order given; nothing when there are none.
-pub(crate) fn table(jobs: &[Job], now: u64, look: TermStyle) -> String {
+pub(crate) fn table(jobs: &[Job], now: u64, style: TermStyle) -> String {
     if jobs.is_empty() {
         return String::new();
     }
-    let mut page = Page::new(look);
+    let mut page = Page::new(style);
     let head = ["id", "app", "state", "done", "share", "when"].map(str::to_owned);
     let rows: Vec<_> = jobs.iter().map(|job| cells(&page, job, now)).collect();
     let wide = |column: usize| {
@@ -130,8 +130,8 @@ fn row(page: &mut Page, label: &str, text: &str) {
 }
 
 /// All there is to know of a job.
-pub(crate) fn whole(job: &Job, now: u64, look: TermStyle) -> String {
-    let mut page = Page::new(look);
+pub(crate) fn whole(job: &Job, now: u64, style: TermStyle) -> String {
+    let mut page = Page::new(style);
     let moment = |at: u64| match at > now {
         true => format!("{} (in {})", text::date(at), rough(at - now)),
         false => format!("{} ({} ago)", text::date(at), rough(now - at)),
@@ -172,8 +172,8 @@ pub(crate) fn whole(job: &Job, now: u64, look: TermStyle) -> String {
 }
 
 /// How a job ended, as a query's end is told.
-pub(crate) fn ending(job: &Job, look: TermStyle) -> String {
-    let mut page = Page::new(look);
+pub(crate) fn ending(job: &Job, style: TermStyle) -> String {
+    let mut page = Page::new(style);
     verdict(&mut page, job);
     page.into_text()
 }

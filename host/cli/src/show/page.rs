@@ -67,21 +67,21 @@ impl Line {
 /// Lines of text that are safe to print.
 #[derive(Debug)]
 pub struct Page {
-    look: TermStyle,
+    style: TermStyle,
     text: String,
 }
 
 impl Page {
     /// An empty page.
     #[must_use]
-    pub fn new(look: TermStyle) -> Self {
-        Self { look, text: String::new() }
+    pub fn new(style: TermStyle) -> Self {
+        Self { style, text: String::new() }
     }
 
     /// The columns of a line.
     #[must_use]
     pub fn width(&self) -> usize {
-        self.look.width
+        self.style.width
     }
 
     /// Foreign text as it will be printed: safe, of at most `limit` characters, in the terminal's character set. What
@@ -89,7 +89,7 @@ impl Page {
     #[must_use]
     pub fn foreign(&self, foreign: &str, limit: usize) -> String {
         let safe = text::sanitise(foreign, limit);
-        if self.look.unicode { safe } else { text::ascii(&safe).into_owned() }
+        if self.style.unicode { safe } else { text::ascii(&safe).into_owned() }
     }
 
     /// Adds an empty line.
@@ -101,8 +101,8 @@ impl Page {
     pub fn line(&mut self, line: Line) {
         let mut used = 0;
         for (tone, raw) in line.spans {
-            let room = self.look.width.saturating_sub(used);
-            let span = self.foreign(&raw, self.look.width * 4);
+            let room = self.style.width.saturating_sub(used);
+            let span = self.foreign(&raw, self.style.width * 4);
             let cut = self.cut(&span, room);
             used += text::columns(&cut);
             self.paint(tone, &cut);
@@ -116,21 +116,21 @@ impl Page {
 
     /// Adds a line that is continued, `indent` columns in, on as many lines as it needs.
     pub fn wrapped(&mut self, indent: usize, line: Line) {
-        let indent = indent.min(self.look.width / 2);
+        let indent = indent.min(self.style.width / 2);
         let mut row = Line::new();
         let mut used = 0;
         for (tone, raw) in line.spans {
             let span = self.foreign(&raw, raw.len().saturating_mul(10));
             for word in span.split_inclusive(' ') {
-                for piece in self.pieces(word, self.look.width - indent) {
+                for piece in self.pieces(word, self.style.width - indent) {
                     let wide = text::columns(&piece);
-                    if used + text::columns(piece.trim_end()) > self.look.width && used > indent {
+                    if used + text::columns(piece.trim_end()) > self.style.width && used > indent {
                         self.line(std::mem::take(&mut row));
                         row = Line::new().put(" ".repeat(indent));
                         used = indent;
                     }
                     // A space at the end of a line needs no room.
-                    let fits = used + wide <= self.look.width;
+                    let fits = used + wide <= self.style.width;
                     used += wide;
                     row = row.tone(tone, if fits { piece.as_str() } else { piece.trim_end() });
                 }
@@ -166,7 +166,7 @@ impl Page {
         if text::columns(span) <= room {
             return span.to_owned();
         }
-        let more = if self.look.unicode { '…' } else { '~' };
+        let more = if self.style.unicode { '…' } else { '~' };
         let mut cut = String::new();
         for char in span.chars() {
             cut.push(char);
@@ -182,7 +182,7 @@ impl Page {
     }
 
     fn paint(&mut self, tone: Tone, text: &str) {
-        if self.look.colour && tone != Tone::Plain && !text.trim().is_empty() {
+        if self.style.colour && tone != Tone::Plain && !text.trim().is_empty() {
             let style = tone.style();
             self.text.push_str(&format!("{style}{text}{style:#}"));
         } else {

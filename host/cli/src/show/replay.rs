@@ -17,8 +17,8 @@ pub fn is_same(capture: &Capture, trial: &Trial) -> bool {
 
 /// What was captured, what came now, and whether that is the same.
 #[must_use]
-pub fn replayed(capture: &Capture, trial: &Trial, look: TermStyle) -> String {
-    let mut page = Page::new(look);
+pub fn replayed(capture: &Capture, trial: &Trial, style: TermStyle) -> String {
+    let mut page = Page::new(style);
     let head = format!("{}, partition {} `{}`", capture.app, capture.index, capture.key);
     page.line(Line::new().tone(Tone::Strong, head));
     page.wrapped(10, Line::new().put("captured  ").put(capture.failure.to_string()));

@@ -58,8 +58,8 @@ pub struct Extras<'a> {
 
 /// The verdict as text, to be printed to stderr.
 #[must_use]
-pub fn summary(verdict: Verdict<'_>, extras: Extras<'_>, look: TermStyle) -> String {
-    let mut page = Page::new(look);
+pub fn summary(verdict: Verdict<'_>, extras: Extras<'_>, style: TermStyle) -> String {
+    let mut page = Page::new(style);
     verdict_rows(&mut page, verdict, true);
     if let Some(sums) = extras.stats {
         stats(&mut page, verdict.coverage, sums);
@@ -99,8 +99,8 @@ fn note_rows(page: &mut Page, coverage: &Coverage) {
 
 /// The remarks alone, for an answer of which nothing else is told.
 #[must_use]
-pub fn notes(coverage: &Coverage, look: TermStyle) -> String {
-    let mut page = Page::new(look);
+pub fn notes(coverage: &Coverage, style: TermStyle) -> String {
+    let mut page = Page::new(style);
     note_rows(&mut page, coverage);
     page.into_text()
 }

@@ -62,15 +62,15 @@ impl Sums {
 
 /// What is tested.
 #[must_use]
-pub fn head(package: &str, cases: usize, look: TermStyle) -> String {
-    let mut page = Page::new(look);
+pub fn head(package: &str, cases: usize, style: TermStyle) -> String {
+    let mut page = Page::new(style);
     page.line(Line::new().tone(Tone::Strong, package).put(format!(": {}", plural(cases as u64, "case", "cases"))));
     page.into_text()
 }
 
 /// One case's line: verdict, name, time, and what it used of its limits.
 #[must_use]
-pub fn case(tried: &CaseResult, width: usize, look: TermStyle) -> String {
+pub fn case(tried: &CaseResult, width: usize, style: TermStyle) -> String {
     let (tone, word) = match tried.verdict {
         Verdict::Passed => (Tone::Good, "PASS"),
         Verdict::Failed { .. } => (Tone::Bad, "FAIL"),
@@ -78,7 +78,7 @@ pub fn case(tried: &CaseResult, width: usize, look: TermStyle) -> String {
         Verdict::Blessed => (Tone::Warn, "BLESSED"),
         Verdict::Shown { .. } => (Tone::Plain, "SHOWN"),
     };
-    let mut page = Page::new(look);
+    let mut page = Page::new(style);
     let mut line = Line::new().tone(tone, pad_left(word, 8)).put(format!(
         "  {}  {}",
         pad(tried.call, 6),
@@ -88,7 +88,7 @@ pub fn case(tried: &CaseResult, width: usize, look: TermStyle) -> String {
         page.wrapped(width.min(MAX_NAME) + 20, line.put(format!("  {what}")));
         return page.into_text();
     }
-    if tried.came.is_some() {
+    if tried.observed.is_some() {
         line = line.put(format!("  {}", pad_left(&millis(tried.ms), 8)));
         for one in &tried.headroom {
             let tone = if one.share() > 0.9 { Tone::Warn } else { Tone::Dim };
@@ -106,8 +106,8 @@ pub fn case(tried: &CaseResult, width: usize, look: TermStyle) -> String {
 
 /// The last lines that a case wrote which is not told among the failures.
 #[must_use]
-pub fn written(tried: &CaseResult, look: TermStyle) -> String {
-    let mut page = Page::new(look);
+pub fn written(tried: &CaseResult, style: TermStyle) -> String {
+    let mut page = Page::new(style);
     if !is_bad(&tried.verdict) {
         for line in &tried.log {
             page.wrapped(15, Line::new().tone(Tone::Dim, "          log: ").put(line));
@@ -118,8 +118,8 @@ pub fn written(tried: &CaseResult, look: TermStyle) -> String {
 
 /// A line a law.
 #[must_use]
-pub fn laws(laws: &[LawResult], look: TermStyle) -> String {
-    let mut page = Page::new(look);
+pub fn laws(laws: &[LawResult], style: TermStyle) -> String {
+    let mut page = Page::new(style);
     for tried in laws {
         let (tone, word) = match (&tried.broken, tried.checked) {
             (Some(_), _) => (Tone::Bad, "BROKEN"),
@@ -143,8 +143,8 @@ pub fn laws(laws: &[LawResult], look: TermStyle) -> String {
 
 /// Every failure in full.
 #[must_use]
-pub fn failures(cases: &[CaseResult], laws: &[LawResult], look: TermStyle) -> String {
-    let mut page = Page::new(look);
+pub fn failures(cases: &[CaseResult], laws: &[LawResult], style: TermStyle) -> String {
+    let mut page = Page::new(style);
     for tried in cases.iter().filter(|one| is_bad(&one.verdict)) {
         page.blank();
         page.line(Line::new().tone(Tone::Strong, format!("{} ({})", tried.name, tried.call)));
@@ -203,8 +203,8 @@ fn diff(page: &mut Page, text: &str) {
 
 /// The last line.
 #[must_use]
-pub fn sums(sums: &Sums, look: TermStyle) -> String {
-    let mut page = Page::new(look);
+pub fn sums(sums: &Sums, style: TermStyle) -> String {
+    let mut page = Page::new(style);
     page.blank();
     if sums.shown > 0 {
         page.line(Line::new().put(plural(sums.shown, "outcome shown", "outcomes shown")));

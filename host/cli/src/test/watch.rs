@@ -110,12 +110,12 @@ impl Sources {
     /// Notes what the run that begins will find; it writes `written`.
     fn begin(&mut self, written: BTreeSet<PathBuf>) {
         self.ignored.paths = written;
-        self.seen = self.look();
+        self.seen = self.style();
     }
 
     /// Returns true when something changed during the run that has ended, so that it may not have seen it.
     fn changed_meanwhile(&mut self) -> bool {
-        let now = self.look();
+        let now = self.style();
         let changed = now.differing(&self.seen);
         self.seen = now;
         self.streaks = changed
@@ -133,10 +133,10 @@ impl Sources {
 
     /// Returns true when something has changed since the last run.
     fn changed(&self) -> bool {
-        !self.look().differing(&self.seen).is_empty()
+        !self.style().differing(&self.seen).is_empty()
     }
 
-    fn look(&self) -> Snapshot {
+    fn style(&self) -> Snapshot {
         Snapshot::take(&self.root, &self.ignored, &self.seen)
     }
 }

@@ -81,7 +81,7 @@ impl EventBuffer {
     }
 
     /// So many attempts could not be told.
-    pub(super) fn untold(&self, attempts: u64) {
+    pub(super) fn count_unreported(&self, attempts: u64) {
         self.with(|pages| pages.attempts += attempts);
     }
 

@@ -41,7 +41,7 @@ struct LeaseState {
     lease: Duration,
     /// When the lease ends, no later than by the store's account.
     until: Mutex<Instant>,
-    bell: watch::Receiver<()>,
+    wakeup: watch::Receiver<()>,
     stopped: Mutex<Option<CancelKind>>,
     broken: Mutex<Option<StoreError>>,
 }
@@ -54,7 +54,7 @@ impl Lease {
             epoch: taken.epoch,
             lease,
             until: Mutex::new(asked.at + lease),
-            bell: asked.bell,
+            wakeup: asked.wakeup,
             stopped: Mutex::new(None),
             broken: Mutex::new(None),
         }))
@@ -84,8 +84,8 @@ impl Lease {
         lock(&self.0.broken).take()
     }
 
-    /// Calls the store until it can be reached and has room. Whoever loses the job meanwhile is stopped by [`Lease::tend`].
-    pub(super) async fn insist<'s, T>(
+    /// Calls the store until it can be reached and has room. Whoever loses the job meanwhile is stopped by [`Lease::keep`].
+    pub(super) async fn until_available<'s, T>(
         &'s self,
         call: impl Fn(&'s dyn JobStore) -> StoreCall<'s, T> + Send,
     ) -> StoreResult<T> {
@@ -109,28 +109,28 @@ impl Lease {
     /// [`StoreError::OverBound`] once it may not.
     pub(super) async fn meters(&self, meter: &Meter, bytes: u64) -> StoreResult<()> {
         match meter.adds(bytes) {
-            Some(caller) => meter.check(self.insist(|store| store.bytes_of(caller)).await?, bytes),
+            Some(caller) => meter.check(self.until_available(|store| store.bytes_of(caller)).await?, bytes),
             None => Ok(()),
         }
     }
 
     /// Keeps the lease, writes events, and hears what others want, for as long as the job is held; then says why it no
     /// longer is.
-    pub(super) async fn tend(&self, diary: &EventBuffer, cancel: &Cancel) -> Exit {
+    pub(super) async fn keep(&self, buffer: &EventBuffer, cancel: &Cancel) -> Exit {
         tokio::select! {
             // In this order: a lease that has just been renewed has not lapsed.
             biased;
-            parted = self.renew(cancel) => parted,
+            exit = self.renew(cancel) => exit,
             // Whatever calls to the store wait for: an owner that is not heard has stopped before another takes the job.
             () = self.lapse() => Exit::Lapsed,
-            parted = self.hear(cancel) => parted,
-            parted = self.write_on(diary) => parted,
+            exit = self.watch_for_cancel(cancel) => exit,
+            exit = self.write_on(buffer) => exit,
         }
     }
 
     /// Hears a cancel by another process, which rings no bell here, long before the lease is renewed. A read for each job
     /// at work, and no connection that could be lost unnoticed.
-    async fn hear(&self, cancel: &Cancel) -> Exit {
+    async fn watch_for_cancel(&self, cancel: &Cancel) -> Exit {
         loop {
             sleep(HEARD).await;
             match self.0.store.wanted(self.0.id, self.0.epoch).await {
@@ -162,12 +162,12 @@ impl Lease {
     /// Renews the lease in time, and when somebody wants something, until the job is lost.
     async fn renew(&self, cancel: &Cancel) -> Exit {
         let (id, epoch, lease) = (self.0.id, self.0.epoch, self.0.lease);
-        let mut bell = self.0.bell.clone();
+        let mut wakeup = self.0.wakeup.clone();
         let mut next = *lock(&self.0.until) - lease + lease / RENEWED;
         loop {
             tokio::select! {
                 () = sleep_until(next) => {}
-                Ok(()) = bell.changed() => {}
+                Ok(()) = wakeup.changed() => {}
             }
             let asked = Instant::now();
             // Another connection may be heard where this one is silent.
@@ -191,19 +191,19 @@ impl Lease {
         }
     }
 
-    async fn write_on(&self, diary: &EventBuffer) -> Exit {
+    async fn write_on(&self, buffer: &EventBuffer) -> Exit {
         loop {
             sleep(BEAT).await;
-            self.write(diary).await;
+            self.write(buffer).await;
         }
     }
 
     /// Writes the events that have come. Those that cannot be written are lost: they are news, and no result.
-    pub(super) async fn write(&self, diary: &EventBuffer) {
-        let Some(news) = diary.take() else { return };
+    pub(super) async fn write(&self, buffer: &EventBuffer) {
+        let Some(news) = buffer.take() else { return };
         let attempts = news.attempts;
         if let Err(error) = self.0.store.append(self.0.id, self.0.epoch, news).await {
-            diary.untold(attempts);
+            buffer.count_unreported(attempts);
             tracing::debug!(job = %self.0.id, error = chain(&error), "events were not kept");
         }
     }

@@ -18,7 +18,7 @@ const PAGE: u32 = 5_000;
 
 /// Writes a plan down, and which version of the app made it.
 pub(super) async fn kept(
-    hold: &Lease,
+    lease: &Lease,
     meter: &Meter,
     id: JobId,
     plan: &Plan,
@@ -30,9 +30,9 @@ pub(super) async fn kept(
         Err(error) => return Ok(Err(error)),
     };
     let planned = PlanRecord { version, query: plan.query().cloned(), partitions };
-    let epoch = hold.epoch();
-    hold.meters(meter, plan_bytes(&planned)).await?;
-    hold.insist(|store| store.plan(id, epoch, planned.clone())).await?;
+    let epoch = lease.epoch();
+    lease.meters(meter, plan_bytes(&planned)).await?;
+    lease.until_available(|store| store.plan(id, epoch, planned.clone())).await?;
     Ok(Ok(()))
 }
 
@@ -45,23 +45,23 @@ fn planned(partition: &Partition) -> Result<PartitionPlan, Error> {
 }
 
 /// Reads it again.
-pub(super) async fn recalled(hold: &Lease, id: JobId, worker: &dyn AppVersion) -> Result<Plan, Exit> {
+pub(super) async fn recalled(lease: &Lease, id: JobId, app_version: &dyn AppVersion) -> Result<Plan, Exit> {
     let notes = Arc::new(Notes::default());
     let (mut partitions, mut kept) = (Vec::new(), BTreeSet::new());
     let mut after = None;
     loop {
         let page = PartitionPage { after, limit: PAGE, states: Vec::new() };
-        let rows = hold.insist(|store| store.partitions(id, &page)).await?;
+        let rows = lease.until_available(|store| store.partitions(id, &page)).await?;
         let Some(last) = rows.last() else { break };
         after = Some(last.index);
         for row in rows {
             if matches!(row.state, PartitionState::Done | PartitionState::Degraded) {
                 kept.insert(row.index);
             }
-            partitions.push(partition(row, worker, &notes));
+            partitions.push(partition(row, app_version, &notes));
         }
     }
-    let asked = hold.insist(|store| store.asked(id)).await?;
+    let asked = lease.until_available(|store| store.asked(id)).await?;
     // It was a plan before.
     let plan = Plan::new(partitions).unwrap_or_default().noting(notes);
     let plan = match asked.planned {
@@ -71,10 +71,10 @@ pub(super) async fn recalled(hold: &Lease, id: JobId, worker: &dyn AppVersion) -
     Ok(plan.keeping(kept))
 }
 
-fn partition(row: PartitionRow, worker: &dyn AppVersion, notes: &Arc<Notes>) -> Partition {
+fn partition(row: PartitionRow, app_version: &dyn AppVersion, notes: &Arc<Notes>) -> Partition {
     let content: Arc<dyn Content> = match row.place {
         Locator::Inline(bytes) => Arc::new(bytes),
-        Locator::Elsewhere(place) => match worker.content(&place, notes) {
+        Locator::Elsewhere(place) => match app_version.content(&place, notes) {
             Ok(content) => content,
             Err(failure) => Arc::new(Unreadable::new(failure, 0)),
         },

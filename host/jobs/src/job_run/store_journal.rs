@@ -13,26 +13,26 @@ use crate::store::{Outcome, PartitionResult, StoreError};
 
 /// The journal of one job.
 pub(super) struct StoreJournal {
-    hold: Lease,
+    lease: Lease,
     id: JobId,
     meter: Arc<Meter>,
 }
 
 impl StoreJournal {
-    pub(super) fn new(hold: Lease, id: JobId, meter: Arc<Meter>) -> Self {
-        Self { hold, id, meter }
+    pub(super) fn new(lease: Lease, id: JobId, meter: Arc<Meter>) -> Self {
+        Self { lease, id, meter }
     }
 }
 
-fn failed(hold: &Lease, error: StoreError) -> Failure {
+fn failed(lease: &Lease, error: StoreError) -> Failure {
     let failure = Failure::new(FailureKind::Lost, error.to_string());
-    hold.breaks(error);
+    lease.breaks(error);
     failure
 }
 
 impl Journal for StoreJournal {
     fn keep(&self, partials: Vec<KeptPartial>) -> KeepFuture {
-        let (hold, id) = (self.hold.clone(), self.id);
+        let (lease, id) = (self.lease.clone(), self.id);
         let meter = self.meter.clone();
         let bytes = partials.iter().map(|one| one.partial.len() as u64).sum();
         let results: Vec<PartitionResult> = partials
@@ -45,18 +45,18 @@ impl Journal for StoreJournal {
             })
             .collect();
         Box::pin(async move {
-            let epoch = hold.epoch();
-            hold.meters(&meter, bytes).await.map_err(|error| failed(&hold, error))?;
-            let accepted = hold.insist(|store| store.accept(id, epoch, results.clone())).await;
-            accepted.map(drop).map_err(|error| failed(&hold, error))
+            let epoch = lease.epoch();
+            lease.meters(&meter, bytes).await.map_err(|error| failed(&lease, error))?;
+            let accepted = lease.until_available(|store| store.accept(id, epoch, results.clone())).await;
+            accepted.map(drop).map_err(|error| failed(&lease, error))
         })
     }
 
     fn recall(&self, after: Option<u32>, bytes: u64) -> RecallFuture {
-        let (hold, id) = (self.hold.clone(), self.id);
+        let (lease, id) = (self.lease.clone(), self.id);
         Box::pin(async move {
-            let partials = hold.insist(|store| store.partials(id, after, bytes)).await;
-            let partials = partials.map_err(|error| failed(&hold, error))?;
+            let partials = lease.until_available(|store| store.partials(id, after, bytes)).await;
+            let partials = partials.map_err(|error| failed(&lease, error))?;
             Ok(partials.into_iter().map(|one| (one.index, one.bytes)).collect::<Vec<(u32, Bytes)>>())
         })
     }

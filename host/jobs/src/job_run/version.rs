@@ -11,16 +11,16 @@ use crate::work::{AppVersion, NoVersion};
 
 impl JobRun {
     /// The version that planned the job; the latest when it has no plan.
-    pub(super) async fn worker(&self) -> Result<Arc<dyn AppVersion>, NoVersion> {
+    pub(super) async fn app_version(&self) -> Result<Arc<dyn AppVersion>, NoVersion> {
         let app = &self.job.app;
         let version = &self.job.version;
         if !self.job.planned {
-            return self.workshop.app(app).ok_or(NoVersion::NoApp);
+            return self.provider.app(app).ok_or(NoVersion::NoApp);
         }
-        match self.workshop.version(app, version).await {
+        match self.provider.version(app, version).await {
             Err(NoVersion::Lost(why)) if self.store.is_shared() => {
-                match self.hold.insist(|store| store.artifact(app, version)).await {
-                    Ok(Some(kept)) => self.workshop.restore(app, version, kept).await,
+                match self.lease.until_available(|store| store.artifact(app, version)).await {
+                    Ok(Some(kept)) => self.provider.restore(app, version, kept).await,
                     Ok(None) => Err(NoVersion::Lost(why)),
                     Err(error) => Err(NoVersion::Lost(format!("its artifact cannot be read: {error}"))),
                 }
@@ -31,17 +31,19 @@ impl JobRun {
 
     /// Keeps in a shared store what other servers need to go on with the job. Without it they leave the job to those that
     /// have its version.
-    pub(super) async fn keep_artifact(&self, worker: &dyn AppVersion) {
+    pub(super) async fn keep_artifact(&self, app_version: &dyn AppVersion) {
         let app = &self.job.app;
-        let version = worker.version();
+        let version = app_version.version();
         if !self.store.is_shared() || matches!(self.store.has_artifact(app, &version).await, Ok(true)) {
             return;
         }
-        let why = match worker.artifact().await {
-            Some(artifact) => match self.hold.insist(|store| store.keep_artifact(app, &version, &artifact)).await {
-                Ok(()) => return,
-                Err(error) => error.to_string(),
-            },
+        let why = match app_version.artifact().await {
+            Some(artifact) => {
+                match self.lease.until_available(|store| store.keep_artifact(app, &version, &artifact)).await {
+                    Ok(()) => return,
+                    Err(error) => error.to_string(),
+                }
+            }
             None => "its files are lost here".to_owned(),
         };
         tracing::warn!(job = %self.job.id, app, version, "other servers cannot go on with the job, as its version is not kept: {why}");
@@ -51,13 +53,13 @@ impl JobRun {
     pub(super) async fn without_version(&self, why: &str) -> Result<JobState, Exit> {
         let is_over = self.ran + self.taken.elapsed() >= Duration::from_millis(self.job.run_timeout_ms);
         let shared = self.store.is_shared();
-        let is_asked_to_stop = self.hold.stopped().is_some();
+        let is_asked_to_stop = self.lease.stopped().is_some();
         if shared && !is_asked_to_stop && !is_over {
             let job = self.job.id;
             let version = &self.job.version;
             tracing::warn!(%job, app = self.job.app, version, "the job is left to a server that has its version: {why}");
             self.unable.add(version);
-            self.hold.release().await?;
+            self.lease.release().await?;
             return Err(Exit::Stopped);
         }
         let nobody = if shared { ", and no server that has it took the job within its timeout" } else { "" };

@@ -172,7 +172,7 @@ pub(crate) fn job() -> NewJob {
 
 /// A processor at work. Leases are so long that none is renewed unless somebody rings.
 pub(crate) struct Running {
-    pub(crate) bell: Wakeup,
+    pub(crate) wakeup: Wakeup,
     /// Count of the jobs that it lost.
     pub(crate) tally: Arc<Tally>,
     stop: watch::Sender<bool>,
@@ -186,14 +186,14 @@ impl Running {
 
     /// Starts a processor with leases of this length.
     pub(crate) fn with(store: Arc<dyn JobStore>, app: Arc<dyn AppVersion>, lease: Duration) -> Self {
-        let (bell, tally) = (Wakeup::default(), Arc::new(Tally::default()));
+        let (wakeup, tally) = (Wakeup::default(), Arc::new(Tally::default()));
         let settings = Settings { lease, ..Settings::default() };
-        let workshop = Arc::new(Apps(app));
+        let provider = Arc::new(Apps(app));
         let quotas = Quotas::default();
         quotas.set(Some(QUOTA), BTreeMap::new());
-        let processor = Processor { store, workshop, settings, bell: bell.clone(), tally: tally.clone(), quotas };
+        let processor = Processor { store, provider, settings, wakeup: wakeup.clone(), tally: tally.clone(), quotas };
         let (stop, stopped) = watch::channel(false);
-        Self { bell, tally, stop, task: tokio::spawn(processor.run(stopped)) }
+        Self { wakeup, tally, stop, task: tokio::spawn(processor.run(stopped)) }
     }
 
     /// Ends as a process that is killed does: nothing is given back.

@@ -34,7 +34,7 @@ async fn a_job_that_ends_its_servers_fails_and_says_so() {
     assert!(reason["detail"].as_str().unwrap().contains(&format!("{LIVES} times in a row")), "{reason}");
     // Whoever has found out why runs it again.
     bench.store.redrive(id).await.unwrap();
-    running.bell.ring();
+    running.wakeup.notify();
     assert_eq!(bench.ended(id).await.state, JobState::Succeeded);
     running.stop().await;
 }

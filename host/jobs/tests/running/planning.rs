@@ -30,7 +30,7 @@ async fn a_cancel_ends_a_job_that_is_being_planned() {
     let running = Running::start(bench.store.clone(), app(true));
     bench.until(id, |job| job.state == JobState::Planning).await;
     bench.store.cancel(id, false).await.unwrap();
-    running.bell.ring();
+    running.wakeup.notify();
     assert_eq!(bench.ended(id).await.state, JobState::Cancelled);
     running.stop().await;
 }

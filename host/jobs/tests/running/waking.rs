@@ -16,7 +16,7 @@ async fn a_cancel_during(call: &'static str) {
     let id = bench.submit().await;
     gate.entered().await;
     bench.store.cancel(id, false).await.unwrap();
-    running.bell.ring();
+    running.wakeup.notify();
     gate.open();
     assert_eq!(bench.ended(id).await.state, JobState::Cancelled);
     running.stop().await;
@@ -126,7 +126,7 @@ async fn a_store_that_does_not_take_events_holds_up_no_cancel() {
     let id = bench.submit().await;
     gate.entered().await;
     bench.store.cancel(id, false).await.unwrap();
-    running.bell.ring();
+    running.wakeup.notify();
     // Its leaves stop though the events are still being written.
     until("the leaves stop", || stage.leaves.running() == 0).await;
     gate.open();

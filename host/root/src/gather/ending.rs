@@ -99,7 +99,7 @@ impl Gather {
             }
             let (running, tried) = (cell.running > 0, cell.kind.is_some());
             if running {
-                self.remember(index, unheard(why, self.budget.limit));
+                self.remember(index, no_report(why, self.budget.limit));
             }
             let status = match (running, tried, late) {
                 (true, _, true) => Status::TimedOut,
@@ -170,7 +170,7 @@ impl Gather {
 }
 
 /// The failure of a leaf that had not stopped: the one that it has if it stops just in time.
-fn unheard(why: GatherEnd, deadline: Limit) -> Box<Failure> {
+fn no_report(why: GatherEnd, deadline: Limit) -> Box<Failure> {
     Box::new(match why {
         GatherEnd::Deadline => Failure::new(FailureKind::OutOfTime, TIME_UP).ended_by(deadline),
         GatherEnd::WaitOver => Failure::new(FailureKind::OutOfTime, WAIT_OVER),

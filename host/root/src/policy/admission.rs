@@ -21,7 +21,7 @@ pub struct Load {
     /// True if another tenant asked lately: places are then kept for others.
     pub is_shared: bool,
     /// Time since a query of this tenant was last admitted.
-    pub unheard: Duration,
+    pub since_last_query: Duration,
 }
 
 /// One query under way.
@@ -96,7 +96,7 @@ pub fn admit(load: &Load, cost: Duration, budget: Duration) -> Result<Running, R
     let running = Running { cost, budget: is_met.then_some(budget) };
     // Without others of its own beside it, a query takes what it can get: its deadline says how much of an answer that makes.
     // An expectation that keeps all queries of a tenant out would never be put right.
-    if load.own.is_empty() || load.unheard >= HEARING {
+    if load.own.is_empty() || load.since_last_query >= HEARING {
         return Ok(running);
     }
     if !is_met {
@@ -162,8 +162,16 @@ mod tests {
 
     /// A host of one tenant.
     fn load(own: &[Running], slots: usize, most: usize) -> Load {
-        let unheard = Duration::ZERO;
-        Load { running: own.len(), most, slots, own: own.to_vec(), others: Vec::new(), is_shared: false, unheard }
+        let since_last_query = Duration::ZERO;
+        Load {
+            running: own.len(),
+            most,
+            slots,
+            own: own.to_vec(),
+            others: Vec::new(),
+            is_shared: false,
+            since_last_query,
+        }
     }
 
     fn running(cost: Duration, budget: Duration) -> Running {
@@ -279,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_tenant_that_is_thought_too_dear_is_heard_now_and_then() {
-        let load = |unheard| Load { unheard, ..load(&[running(SECOND, SECOND)], 1, 2) };
+        let load = |since_last_query| Load { since_last_query, ..load(&[running(SECOND, SECOND)], 1, 2) };
         let refused = admit(&load(SECOND / 2), 100 * SECOND, SECOND);
         assert_eq!(refused, Err(Refusal { after: 101 * SECOND - SECOND.mul_f64(SHARE), reason: Reason::Deadline }));
         assert!(admit(&load(SECOND), 100 * SECOND, SECOND).is_ok());
@@ -287,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_full_host_says_when_to_come_again() {
-        let full = Load { unheard: 2 * SECOND, ..load(&[running(SECOND, SECOND)], 1, 1) };
+        let full = Load { since_last_query: 2 * SECOND, ..load(&[running(SECOND, SECOND)], 1, 1) };
         let refused = admit(&full, SECOND, 10 * SECOND);
         assert_eq!(refused, Err(Refusal { after: 2 * SECOND, reason: Reason::Places }));
     }

@@ -40,7 +40,7 @@ struct Shared {
     wake: Condvar,
     running: AtomicUsize,
     stuck: AtomicUsize,
-    lanes: Mutex<HashMap<Resource, Weak<Bulkhead>>>,
+    slot_engines: Mutex<HashMap<Resource, Weak<Bulkhead>>>,
 }
 
 #[derive(Default)]
@@ -87,7 +87,7 @@ impl Threads {
             wake: Condvar::new(),
             running: AtomicUsize::new(0),
             stuck: AtomicUsize::new(0),
-            lanes: Mutex::default(),
+            slot_engines: Mutex::default(),
         }))
     }
 
@@ -101,11 +101,11 @@ impl Threads {
 
     /// The lane of a resource, shared by all who use it.
     pub(crate) fn lane(&self, resource: &Resource) -> Arc<Bulkhead> {
-        let mut lanes = lock(&self.0.lanes);
-        if let Some(lane) = lanes.get(resource).and_then(Weak::upgrade) {
+        let mut slot_engines = lock(&self.0.slot_engines);
+        if let Some(lane) = slot_engines.get(resource).and_then(Weak::upgrade) {
             return lane;
         }
-        lanes.retain(|_, lane| lane.strong_count() > 0);
+        slot_engines.retain(|_, lane| lane.strong_count() > 0);
         let lane = Arc::new(Bulkhead {
             threads: self.clone(),
             places: Arc::new(Semaphore::new(MAX_AT_ONCE)),
@@ -113,7 +113,7 @@ impl Threads {
             // A resolver gives up by itself, and one who asks for dead names must not cut off all others.
             most_stuck: if *resource == Resource::Names { usize::MAX } else { MAX_STUCK },
         });
-        lanes.insert(resource.clone(), Arc::downgrade(&lane));
+        slot_engines.insert(resource.clone(), Arc::downgrade(&lane));
         lane
     }
 

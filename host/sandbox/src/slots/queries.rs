@@ -122,7 +122,7 @@ impl Queries {
     /// other's way.
     pub(super) fn next_to_wake(&mut self) -> Option<(Arc<Parker>, bool)> {
         let last = self.idle.len().checked_sub(1).filter(|_| self.has_more())?;
-        let at = self.idle.iter().rposition(|bed| bed.is_elsewhere()).unwrap_or(last);
+        let at = self.idle.iter().rposition(|parker| parker.is_elsewhere()).unwrap_or(last);
         let many = |query: &Arc<Query>| query.scatter.plan().len() > 1 && query.scatter.is_claimable();
         let apart = self.attached.iter().chain(&self.background).any(many);
         Some((self.idle.remove(at), apart))

@@ -37,34 +37,34 @@ impl Candidate {
     /// What is wrong with the folder, or missing.
     pub(crate) fn of(
         app: &str,
-        look: &FolderSnapshot,
+        snapshot: &FolderSnapshot,
         uploads: Uploads,
         given: UploadSource<'_>,
-        shelf: &ArtifactStore,
+        artifacts: &ArtifactStore,
     ) -> Result<Self, Refusal> {
-        let manifest = look.manifest.clone().map_err(|why| Refusal::told(Stage::Validating, why))?;
+        let manifest = snapshot.manifest.clone().map_err(|why| Refusal::told(Stage::Validating, why))?;
         let read = |component: &Component, role| match uploads.get(role) {
-            Some(digest) => uploaded(digest, given, shelf).map(|bytes| (digest, bytes)),
+            Some(digest) => uploaded(digest, given, artifacts).map(|bytes| (digest, bytes)),
             None => {
                 let bytes = from_file(component).map_err(|error| invalid(&error))?;
                 Ok((Digest::of(&bytes), bytes))
             }
         };
-        Self::collect(app, &look.dir, manifest, uploads, read)
+        Self::collect(app, &snapshot.dir, manifest, uploads, read)
     }
 
     /// A version that was served before.
     ///
     /// # Errors
     /// What is not kept any more.
-    pub(crate) fn kept(app: &str, dir: &Path, entry: &Release, shelf: &ArtifactStore) -> Result<Self, Refusal> {
+    pub(crate) fn kept(app: &str, dir: &Path, entry: &Release, artifacts: &ArtifactStore) -> Result<Self, Refusal> {
         let lost = |error| Refusal::new(Stage::Validating, &error);
-        let text = shelf.load(Kind::Manifest, &entry.manifest).map_err(lost)?;
+        let text = artifacts.load(Kind::Manifest, &entry.manifest).map_err(lost)?;
         let read = |_: &Component, role| {
             let held = entry.parts.get(role).ok_or_else(|| {
                 Refusal::told(Stage::Validating, format!("the version {} has no {role} component", entry.number))
             })?;
-            Ok((held.digest, shelf.load(Kind::Component, &held.digest).map_err(lost)?))
+            Ok((held.digest, artifacts.load(Kind::Component, &held.digest).map_err(lost)?))
         };
         Self::collect(app, dir, (entry.manifest, text), entry.parts.uploads(), read)
     }
@@ -171,10 +171,10 @@ fn component(package: &mut Package, role: Role) -> Option<&mut Component> {
     }
 }
 
-fn uploaded(digest: Digest, given: UploadSource<'_>, shelf: &ArtifactStore) -> Result<Bytes, Refusal> {
+fn uploaded(digest: Digest, given: UploadSource<'_>, artifacts: &ArtifactStore) -> Result<Bytes, Refusal> {
     match given {
         Some((same, bytes)) if same == digest => Ok(bytes.clone()),
-        _ => shelf.load(Kind::Component, &digest).map_err(|error| Refusal::new(Stage::Validating, &error)),
+        _ => artifacts.load(Kind::Component, &digest).map_err(|error| Refusal::new(Stage::Validating, &error)),
     }
 }
 

@@ -167,7 +167,8 @@ fn too_long(time: Duration, done: usize, total: usize, name: &str) -> String {
 
 /// The query of the first case of the whole app that was answered whole: one that fails on purpose says nothing of others.
 fn first_whole(loaded: &LoadedCandidate, tried: &[CaseResult]) -> Option<Bytes> {
-    let was_whole = |one: &CaseResult| one.came.as_ref().is_some_and(|came| came.outcome == Some("complete"));
+    let was_whole =
+        |one: &CaseResult| one.observed.as_ref().is_some_and(|observed| observed.outcome == Some("complete"));
     let named = tried.iter().zip(&loaded.suite.cases).filter(|(tried, _)| was_whole(tried));
     named.filter_map(|(_, (_, case))| case.as_ref().ok()).find_map(|case| match &case.call {
         frond_test::case::Call::Query(promises) if promises.input.is_none() && case.inject.is_empty() => {

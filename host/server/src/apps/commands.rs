@@ -35,7 +35,7 @@ pub(crate) enum CommandKind {
 /// A change that somebody waits for.
 pub(crate) struct Command {
     pub(crate) app: String,
-    pub(crate) wish: CommandKind,
+    pub(crate) kind: CommandKind,
     pub(crate) reply: oneshot::Sender<Result<Arc<Version>, ChangeError>>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Done {
 impl Command {
     /// The bytes that it holds.
     pub(crate) fn bytes(&self) -> u64 {
-        match &self.wish {
+        match &self.kind {
             CommandKind::Put(_, bytes) => bytes.len() as u64,
             CommandKind::Delete(_) | CommandKind::Rollback => 0,
         }

@@ -158,7 +158,7 @@ impl FolderSnapshot {
     pub(crate) fn at(dir: &Path, seen: &mut FileCache) -> Self {
         let file = dir.join("frond.toml");
         let (manifest, package) = seen.manifest(&file);
-        let mut look = Self {
+        let mut snapshot = Self {
             dir: dir.to_path_buf(),
             manifest,
             wrong: None,
@@ -168,20 +168,20 @@ impl FolderSnapshot {
             beside: DigestWriter::default().finish(),
             places: vec![dir.to_path_buf()],
         };
-        links::folders(&file, &mut look.places);
-        links::folders(&dir.join("cases"), &mut look.places);
+        links::folders(&file, &mut snapshot.places);
+        links::folders(&dir.join("cases"), &mut snapshot.places);
         let mut beside = DigestWriter::default();
         let cases = dir.join("cases");
-        stamps(&cases, &mut beside, &mut look.places, &mut 0);
+        stamps(&cases, &mut beside, &mut snapshot.places, &mut 0);
         match package.as_deref() {
-            Some(Ok(package)) => look.take(package, &mut beside, seen),
-            Some(Err(wrong)) => look.wrong = Some(wrong.clone()),
+            Some(Ok(package)) => snapshot.take(package, &mut beside, seen),
+            Some(Err(wrong)) => snapshot.wrong = Some(wrong.clone()),
             None => {}
         }
-        look.beside = beside.finish();
-        look.places.sort();
-        look.places.dedup();
-        look
+        snapshot.beside = beside.finish();
+        snapshot.places.sort();
+        snapshot.places.dedup();
+        snapshot
     }
 
     fn take(&mut self, package: &Package, beside: &mut DigestWriter, seen: &mut FileCache) {

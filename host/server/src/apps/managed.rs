@@ -30,7 +30,7 @@ pub(crate) struct ManagedApp {
     name: String,
     slot: Arc<Slot>,
     /// What is remembered; or why that cannot be read, and then nothing of the app is changed.
-    ledger: Result<ReleaseHistory, String>,
+    history: Result<ReleaseHistory, String>,
     /// Whether what served last was taken up again.
     is_revived: bool,
     /// What was looked at when the folder was last refused: the same is not checked twice.
@@ -53,23 +53,23 @@ pub(crate) struct ManagedApp {
     /// The ids of versions, by their numbers: reading a manifest for each is done once.
     ids: BTreeMap<u64, String>,
     /// Where versions are kept.
-    shelf: ArtifactStore,
+    artifacts: ArtifactStore,
 }
 
 impl ManagedApp {
     /// An app whose folder has come.
-    pub(crate) fn open(name: &str, slot: Arc<Slot>, shelf: &ArtifactStore) -> Self {
-        let ledger = shelf.ledger(name).map(|ledger| ledger.unwrap_or_else(|| ReleaseHistory::new(name)));
-        let tried = shelf.tried(name).unwrap_or_else(|error| {
+    pub(crate) fn open(name: &str, slot: Arc<Slot>, artifacts: &ArtifactStore) -> Self {
+        let history = artifacts.history(name).map(|history| history.unwrap_or_else(|| ReleaseHistory::new(name)));
+        let tried = artifacts.tried(name).unwrap_or_else(|error| {
             tracing::warn!(app = name, "refused changes are checked again: {}", chain(&error));
             RefusedChanges::default()
         });
-        let kept_query = shelf.query(name).map(Arc::new);
+        let kept_query = artifacts.query(name).map(Arc::new);
         slot.remembered.store(kept_query.clone());
         Self {
             name: name.to_owned(),
             slot,
-            ledger: ledger.map_err(|error| chain(&error)),
+            history: history.map_err(|error| chain(&error)),
             is_revived: false,
             refused_look: None,
             refused: None,
@@ -81,7 +81,7 @@ impl ManagedApp {
             dir: PathBuf::new(),
             held: Vec::new(),
             ids: BTreeMap::new(),
-            shelf: shelf.clone(),
+            artifacts: artifacts.clone(),
         }
     }
 
@@ -99,7 +99,7 @@ impl ManagedApp {
     /// Takes up what was seen of its folder. True when another version serves.
     pub(crate) fn follow(
         &mut self,
-        look: &Arc<FolderSnapshot>,
+        snapshot: &Arc<FolderSnapshot>,
         shared: &Shared,
         state: &Mutex<State>,
         load: &Load,
@@ -107,20 +107,20 @@ impl ManagedApp {
         self.outrun = false;
         self.unstored = false;
         let recheck = std::mem::take(&mut self.recheck);
-        if let Err(wrong) = &self.ledger {
+        if let Err(wrong) = &self.history {
             let refusal = Refusal::told(Stage::Validating, wrong.clone());
             self.refuse(RefusedChange::now(&refusal), shared);
             return false;
         }
-        self.revive(look, shared, load);
-        let Ok(ledger) = &mut self.ledger else { return false };
-        let uploads = ledger.uploads();
+        self.restore_serving(snapshot, shared, load);
+        let Ok(history) = &mut self.history else { return false };
+        let uploads = history.uploads();
         let serves = self.slot.current.load().is_some();
-        match look.identity(&uploads).map(|wanted| ledger.decide(&wanted)) {
+        match snapshot.identity(&uploads).map(|wanted| history.decide(&wanted)) {
             Some(Decision::Serves) if serves => {
-                ledger.settle();
-                let ledger = ledger.clone();
-                self.keep(&ledger, state, load);
+                history.settle();
+                let history = history.clone();
+                self.keep(&history, state, load);
                 self.accept(shared);
                 return false;
             }
@@ -130,21 +130,21 @@ impl ManagedApp {
             }
             _ => {}
         }
-        if self.refused_look.as_ref().is_some_and(|(seen, with)| seen == look && *with == uploads) {
+        if self.refused_look.as_ref().is_some_and(|(seen, with)| seen == snapshot && *with == uploads) {
             return false;
         }
-        if !recheck && self.is_still_refused(look, &uploads, shared) {
+        if !recheck && self.is_still_refused(snapshot, &uploads, shared) {
             return false;
         }
-        match self.change(look, uploads, None, shared, state, load) {
+        match self.change(snapshot, uploads, None, shared, state, load) {
             Ok(_) => true,
             Err(_) if load.is_over() => false,
             Err(refusal) => {
                 if !self.outrun {
                     self.unstored = refusal.stage == Stage::Storing;
-                    self.refused_look = (!self.unstored).then(|| (look.clone(), uploads));
+                    self.refused_look = (!self.unstored).then(|| (snapshot.clone(), uploads));
                     let refused = RefusedChange::now(&refusal);
-                    self.keep_refusal(look, &uploads, &refused, state);
+                    self.keep_refusal(snapshot, &uploads, &refused, state);
                     self.refuse(refused, shared);
                 }
                 false
@@ -153,36 +153,36 @@ impl ManagedApp {
     }
 
     /// Does what somebody asks for.
-    pub(crate) fn obey(
+    pub(crate) fn carry_out(
         &mut self,
-        wish: CommandKind,
-        look: &Arc<FolderSnapshot>,
+        kind: CommandKind,
+        snapshot: &Arc<FolderSnapshot>,
         shared: &Shared,
         state: &Mutex<State>,
         load: &Load,
     ) -> Result<Arc<Version>, ChangeError> {
-        let ledger = match &self.ledger {
-            Ok(ledger) => ledger.clone(),
+        let history = match &self.history {
+            Ok(history) => history.clone(),
             Err(wrong) => return Err(Refusal::told(Stage::Validating, wrong.clone()).into()),
         };
-        self.revive(look, shared, load);
-        let done = match wish {
+        self.restore_serving(snapshot, shared, load);
+        let done = match kind {
             CommandKind::Put(role, bytes) => {
                 let digest = Digest::of(&bytes);
-                let uploads = ledger.uploads().with(role, Some(digest));
-                self.change(look, uploads, Some((digest, &bytes)), shared, state, load)
+                let uploads = history.uploads().with(role, Some(digest));
+                self.change(snapshot, uploads, Some((digest, &bytes)), shared, state, load)
             }
-            CommandKind::Delete(role) if ledger.uploads().get(role).is_none() => {
+            CommandKind::Delete(role) if history.uploads().get(role).is_none() => {
                 return self.slot.current.load_full().ok_or(ChangeError::NotFound);
             }
             CommandKind::Delete(role) => {
-                self.change(look, ledger.uploads().with(role, None), None, shared, state, load)
+                self.change(snapshot, history.uploads().with(role, None), None, shared, state, load)
             }
             CommandKind::Rollback => {
-                let Some(before) = ledger.before().cloned() else {
+                let Some(before) = history.before().cloned() else {
                     return Err(ChangeError::NoVersion { app: self.name.clone() });
                 };
-                self.roll_back(&before, ledger, look, shared, state, load)
+                self.roll_back(&before, history, snapshot, shared, state, load)
             }
         };
         done.map_err(|refusal| {
@@ -194,14 +194,14 @@ impl ManagedApp {
     }
 
     /// What served when the server last ended serves again, whatever the folder has come to be.
-    fn revive(&mut self, look: &FolderSnapshot, shared: &Shared, load: &Load) {
-        self.dir.clone_from(&look.dir);
+    fn restore_serving(&mut self, snapshot: &FolderSnapshot, shared: &Shared, load: &Load) {
+        self.dir.clone_from(&snapshot.dir);
         if std::mem::replace(&mut self.is_revived, true) {
             return;
         }
-        let Some(entry) = self.ledger.as_ref().ok().and_then(ReleaseHistory::current).cloned() else { return };
+        let Some(entry) = self.history.as_ref().ok().and_then(ReleaseHistory::current).cloned() else { return };
         self.name_versions();
-        if let Err(refusal) = self.load_kept(&entry, look, shared, load) {
+        if let Err(refusal) = self.load_kept(&entry, snapshot, shared, load) {
             tracing::warn!(
                 app = self.name,
                 version = entry.number,
@@ -213,11 +213,11 @@ impl ManagedApp {
     fn load_kept(
         &self,
         entry: &Release,
-        look: &FolderSnapshot,
+        snapshot: &FolderSnapshot,
         shared: &Shared,
         load: &Load,
     ) -> Result<Arc<Version>, Refusal> {
-        let candidate = Candidate::kept(&self.name, &look.dir, entry, &self.shelf)?;
+        let candidate = Candidate::kept(&self.name, &snapshot.dir, entry, &self.artifacts)?;
         let loaded = self.checked(shared, load, |checker| checker.load(&candidate))?;
         let _commit = load.commit().ok_or_else(given_up)?;
         Ok(self.install(loaded, entry, shared))
@@ -226,33 +226,33 @@ impl ManagedApp {
     fn roll_back(
         &mut self,
         before: &Release,
-        mut ledger: ReleaseHistory,
-        look: &FolderSnapshot,
+        mut history: ReleaseHistory,
+        snapshot: &FolderSnapshot,
         shared: &Shared,
         state: &Mutex<State>,
         load: &Load,
     ) -> Result<Arc<Version>, Refusal> {
-        let candidate = Candidate::kept(&self.name, &look.dir, before, &self.shelf)?;
+        let candidate = Candidate::kept(&self.name, &snapshot.dir, before, &self.artifacts)?;
         // It has passed its checks: going back must not hang on what may be the matter now.
         let loaded = self.checked(shared, load, |checker| checker.load(&candidate))?;
         let (mut state, _commit) = wanted(state, load)?;
-        ledger.roll_back(look.identity(&candidate.uploads()), unix_ms());
-        self.record(ledger, &mut state)?;
+        history.roll_back(snapshot.identity(&candidate.uploads()), unix_ms());
+        self.record(history, &mut state)?;
         self.enter(loaded, shared)
     }
 
     /// Checks what the folder and `uploads` make, and serves it.
     fn change(
         &mut self,
-        look: &Arc<FolderSnapshot>,
+        snapshot: &Arc<FolderSnapshot>,
         uploads: Uploads,
         given: UploadSource<'_>,
         shared: &Shared,
         state: &Mutex<State>,
         load: &Load,
     ) -> Result<Arc<Version>, Refusal> {
-        let candidate = Candidate::of(&self.name, look, uploads, given, &self.shelf)?;
-        self.outrun = look.identity(&uploads).as_ref().is_some_and(|seen| {
+        let candidate = Candidate::of(&self.name, snapshot, uploads, given, &self.artifacts)?;
+        self.outrun = snapshot.identity(&uploads).as_ref().is_some_and(|seen| {
             // What is uploaded is as good as seen; what was read of the folder has to be what was seen there.
             *seen != candidate.identity()
         });
@@ -260,11 +260,11 @@ impl ManagedApp {
             let text = "its files were changed while they were read\n(try again when they are all written)";
             return Err(Refusal::told(Stage::Validating, text.to_owned()));
         }
-        let mut ledger = self.ledger.clone().map_err(|wrong| Refusal::told(Stage::Validating, wrong))?;
+        let mut history = self.history.clone().map_err(|wrong| Refusal::told(Stage::Validating, wrong))?;
         let serving = self.slot.current.load_full();
         if let Some(version) = serving.filter(|version| version.identity == candidate.identity()) {
             let (mut state, _commit) = wanted(state, load)?;
-            return self.stay(&version, &candidate, ledger, shared, &mut state);
+            return self.stay(&version, &candidate, history, shared, &mut state);
         }
         self.keep_query(state);
         let (loaded, passed) = self.checked(shared, load, |checker| {
@@ -277,8 +277,8 @@ impl ManagedApp {
         // What is stored is needed by nobody until it is recorded.
         let (mut state, _commit) = wanted(state, load)?;
         candidate.store(&mut state).map_err(|error| Refusal::new(Stage::Storing, &error))?;
-        ledger.serve(fresh, uploads, unix_ms(), shared.settings.history);
-        self.record(ledger, &mut state)?;
+        history.serve(fresh, uploads, unix_ms(), shared.settings.history);
+        self.record(history, &mut state)?;
         let version = self.enter(loaded, shared)?;
         self.forget_served(&mut state);
         Ok(version)
@@ -289,7 +289,7 @@ impl ManagedApp {
         &mut self,
         version: &Version,
         candidate: &Candidate,
-        mut ledger: ReleaseHistory,
+        mut history: ReleaseHistory,
         shared: &Shared,
         state: &mut State,
     ) -> Result<Arc<Version>, Refusal> {
@@ -301,9 +301,9 @@ impl ManagedApp {
             canary: checks.canary,
         };
         candidate.store(state).map_err(|error| Refusal::new(Stage::Storing, &error))?;
-        ledger.serve(fresh, candidate.uploads(), unix_ms(), shared.settings.history);
-        self.record(ledger, state)?;
-        let Some(entry) = self.ledger.as_ref().ok().and_then(ReleaseHistory::current) else { return Err(lost()) };
+        history.serve(fresh, candidate.uploads(), unix_ms(), shared.settings.history);
+        self.record(history, state)?;
+        let Some(entry) = self.history.as_ref().ok().and_then(ReleaseHistory::current) else { return Err(lost()) };
         let same = Arc::new(version.again(entry));
         self.slot.current.store(Some(same.clone()));
         self.accept(shared);
@@ -311,26 +311,26 @@ impl ManagedApp {
     }
 
     /// What is remembered is written before it is served: a server that ends between the two has lost nothing.
-    fn record(&mut self, ledger: ReleaseHistory, state: &mut State) -> Result<(), Refusal> {
-        state.keep(&ledger).map_err(|error| Refusal::new(Stage::Storing, &error))?;
-        self.ledger = Ok(ledger);
+    fn record(&mut self, history: ReleaseHistory, state: &mut State) -> Result<(), Refusal> {
+        state.keep(&history).map_err(|error| Refusal::new(Stage::Storing, &error))?;
+        self.history = Ok(history);
         self.name_versions();
         Ok(())
     }
 
     /// Writes down what changes nothing that serves. What cannot be written will be found out again.
-    fn keep(&self, ledger: &ReleaseHistory, state: &Mutex<State>, load: &Load) {
-        if self.shelf.ledger(&self.name).is_ok_and(|kept| kept.as_ref() == Some(ledger)) {
+    fn keep(&self, history: &ReleaseHistory, state: &Mutex<State>, load: &Load) {
+        if self.artifacts.history(&self.name).is_ok_and(|kept| kept.as_ref() == Some(history)) {
             return;
         }
         let Ok((mut state, _commit)) = wanted(state, load) else { return };
-        if let Err(error) = state.keep(ledger) {
+        if let Err(error) = state.keep(history) {
             tracing::warn!(app = self.name, "{}", chain(&error));
         }
     }
 
     fn enter(&mut self, loaded: LoadedCandidate, shared: &Shared) -> Result<Arc<Version>, Refusal> {
-        let Some(entry) = self.ledger.as_ref().ok().and_then(ReleaseHistory::current).cloned() else {
+        let Some(entry) = self.history.as_ref().ok().and_then(ReleaseHistory::current).cloned() else {
             return Err(lost());
         };
         (self.refused, self.refused_look) = (None, None);

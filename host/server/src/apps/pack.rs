@@ -39,10 +39,10 @@ struct About {
 /// Packs a version from what is kept of it.
 pub(super) fn pack(shared: &Shared, version: &Version) -> Result<Pack, RecallError> {
     let app = &version.wired.app.name;
-    let shelf = ArtifactStore::at(&shared.settings.state);
-    let ledger = shelf.ledger(app).map_err(RecallError::Unread)?;
+    let artifacts = ArtifactStore::at(&shared.settings.state);
+    let history = artifacts.history(app).map_err(RecallError::Unread)?;
     let is_it = |entry: &&Release| entry.identity() == version.identity;
-    let entry = ledger.as_ref().and_then(|ledger| ledger.versions().find(is_it));
+    let entry = history.as_ref().and_then(|history| history.versions().find(is_it));
     let entry = entry.ok_or_else(|| RecallError::NotKept { app: app.clone(), history: shared.settings.history })?;
     let VersionComponents { leaf, merge, split } = entry.parts;
     let components = [Some(leaf), Some(merge), split].into_iter().flatten().map(|held| (Kind::Component, held.digest));
@@ -50,7 +50,7 @@ pub(super) fn pack(shared: &Shared, version: &Version) -> Result<Pack, RecallErr
     for (kind, digest) in components.chain([(Kind::Manifest, entry.manifest)]) {
         let name = digest.to_string();
         if !blobs.iter().any(|(known, _)| *known == name) {
-            blobs.push((name, shelf.load(kind, &digest).map_err(RecallError::Unread)?));
+            blobs.push((name, artifacts.load(kind, &digest).map_err(RecallError::Unread)?));
         }
     }
     let about = About { format: FORMAT, number: entry.number, manifest: entry.manifest, parts: entry.parts };

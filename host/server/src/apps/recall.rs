@@ -51,24 +51,24 @@ impl RecalledVersions {
 /// tried again: it was when it first served. Blocks while it is loaded.
 pub(super) fn recall(shared: &Shared, app: &str, dir: &Path, id: &str) -> Result<Arc<Version>, RecallError> {
     shared.recalled.get(app, id, || {
-        let shelf = ArtifactStore::at(&shared.settings.state);
-        let ledger = shelf.ledger(app).map_err(RecallError::Unread)?;
+        let artifacts = ArtifactStore::at(&shared.settings.state);
+        let history = artifacts.history(app).map_err(RecallError::Unread)?;
         let is_meant = |one: &&Release| {
             // Work of an earlier Frond names versions by the text of the manifest.
-            one.identity().id() == id || id_of(app, dir, one, &shelf).as_deref() == Some(id)
+            one.identity().id() == id || id_of(app, dir, one, &artifacts).as_deref() == Some(id)
         };
-        let entry = ledger.as_ref().and_then(|ledger| ledger.versions().find(is_meant));
+        let entry = history.as_ref().and_then(|history| history.versions().find(is_meant));
         let entry =
             entry.ok_or_else(|| RecallError::NotKept { app: app.to_owned(), history: shared.settings.history })?;
         let refused = |why: Refusal| RecallError::Refused { number: entry.number, why: why.text };
-        let candidate = Candidate::kept(app, dir, entry, &shelf).map_err(refused)?;
+        let candidate = Candidate::kept(app, dir, entry, &artifacts).map_err(refused)?;
         Ok(load(shared, &candidate, entry)?.called(id))
     })
 }
 
 /// The id of a version that is kept; nothing when its manifest cannot be read.
-pub(super) fn id_of(app: &str, dir: &Path, entry: &Release, shelf: &ArtifactStore) -> Option<String> {
-    let text = shelf.load(Kind::Manifest, &entry.manifest).ok()?;
+pub(super) fn id_of(app: &str, dir: &Path, entry: &Release, artifacts: &ArtifactStore) -> Option<String> {
+    let text = artifacts.load(Kind::Manifest, &entry.manifest).ok()?;
     let mut package = Package::read(&dir.join("frond.toml"), text.to_vec()).ok()?;
     app.clone_into(&mut package.name);
     Some(version::id_of(&package.app().ok()?, &entry.identity()))

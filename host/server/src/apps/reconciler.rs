@@ -31,7 +31,7 @@ struct Closing(Arc<Shared>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.0.inbox.close();
+        self.0.commands.close();
     }
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Reconciler {
     apps: BTreeMap<String, App>,
     watch: Watch,
     seen: FileCache,
-    looks: BTreeMap<String, Arc<FolderSnapshot>>,
+    snapshots: BTreeMap<String, Arc<FolderSnapshot>>,
     /// Folders that may become apps.
     others: Vec<PathBuf>,
     /// Said once, not at every look.
@@ -94,13 +94,13 @@ pub(crate) struct Reconciler {
 impl Reconciler {
     pub(crate) fn new(shared: Arc<Shared>, root: Root, state: State) -> Self {
         Self {
-            watch: Watch::new(shared.inbox.clone()),
+            watch: Watch::new(shared.commands.clone()),
             shared,
             root,
             state: Arc::new(Mutex::new(state)),
             apps: BTreeMap::new(),
             seen: FileCache::default(),
-            looks: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
             others: Vec::new(),
             said: Vec::new(),
             settling: BTreeMap::new(),
@@ -126,13 +126,13 @@ impl Reconciler {
         loop {
             self.tick();
             let until = self.until();
-            match self.shared.inbox.next(until, self.rested, |app| self.is_heard(app)) {
+            match self.shared.commands.next(until, self.rested, |app| self.is_heard(app)) {
                 Signal::Close => return self.end(),
                 Signal::Reload => self.reload(),
-                Signal::Changed => self.stir(),
-                Signal::Command(order) => self.obey(order),
+                Signal::Changed => self.files_changed(),
+                Signal::Command(order) => self.carry_out(order),
                 Signal::Done(done) => self.done(done),
-                Signal::Idle if self.look_at.is_some_and(|at| at <= Instant::now()) => self.stir(),
+                Signal::Idle if self.look_at.is_some_and(|at| at <= Instant::now()) => self.files_changed(),
                 Signal::Idle => {}
             }
         }
@@ -182,7 +182,7 @@ impl Reconciler {
         self.held.clear();
         self.again.clear();
         self.at_once = self.apps.keys().cloned().collect();
-        self.stir();
+        self.files_changed();
         self.at_once.retain(|name| self.settling.contains_key(name));
     }
 
@@ -193,7 +193,7 @@ impl Reconciler {
         }
         let until = Instant::now() + LAST;
         while !self.running.is_empty()
-            && let Some(done) = self.shared.inbox.last_done(until)
+            && let Some(done) = self.shared.commands.last_done(until)
         {
             self.running.remove(&done.name);
             if let Some(app) = self.apps.get_mut(&done.name) {
@@ -219,7 +219,7 @@ impl Reconciler {
         for (name, app) in &mut self.apps {
             app.unrescued = app.kept.is_none();
             if let (Ok(()), Some(kept)) = (&again, &mut app.kept) {
-                again = kept.rescue(self.looks.get(name).map(|look| &**look), &self.state);
+                again = kept.rescue(self.snapshots.get(name).map(|snapshot| &**snapshot), &self.state);
             }
         }
         let dir = self.shared.settings.state.display().to_string();

@@ -52,7 +52,7 @@ impl<T: PartialEq> Settling<T> {
     }
 
     /// Takes what they were seen to be. The pauses between looks grow.
-    pub(crate) fn look(&mut self, now: Instant, seen: T) -> FileActivity {
+    pub(crate) fn snapshot(&mut self, now: Instant, seen: T) -> FileActivity {
         if seen == self.last {
             return FileActivity::Still;
         }
@@ -77,7 +77,7 @@ mod tests {
         for seen in 1.. {
             pauses.push(u64::try_from((settling.next() - now).as_millis()).unwrap());
             now = settling.next();
-            if settling.look(now, seen) == FileActivity::Restless {
+            if settling.snapshot(now, seen) == FileActivity::Restless {
                 break;
             }
         }
@@ -89,8 +89,8 @@ mod tests {
         let start = Instant::now();
         let mut settling = Settling::new(start, 1, None);
         assert_eq!(settling.next(), start + STILL);
-        assert_eq!(settling.look(start + STILL, 2), FileActivity::Changing);
-        assert_eq!(settling.look(settling.next(), 2), FileActivity::Still);
+        assert_eq!(settling.snapshot(start + STILL, 2), FileActivity::Changing);
+        assert_eq!(settling.snapshot(settling.next(), 2), FileActivity::Still);
     }
 
     #[test]

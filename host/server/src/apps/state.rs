@@ -43,18 +43,19 @@ pub(crate) struct ArtifactStore {
 
 /// The state folder, held by this server alone.
 pub(crate) struct State {
-    pub(crate) shelf: ArtifactStore,
+    pub(crate) artifacts: ArtifactStore,
     made: u64,
     /// What each app's ledger needs, by the ledger's file; `None` of one that cannot be read.
     needed: HashMap<String, Option<Vec<Digest>>>,
     lock: File,
 }
 
-/// A ledger's file.
+/// File with the releases of an app.
 #[derive(Serialize, Deserialize)]
 struct HistoryFile {
     format: u32,
-    ledger: ReleaseHistory,
+    #[serde(rename = "ledger")]
+    history: ReleaseHistory,
 }
 
 impl ArtifactStore {
@@ -66,11 +67,11 @@ impl ArtifactStore {
     ///
     /// # Errors
     /// A file that cannot be read or understood.
-    pub(crate) fn ledger(&self, app: &str) -> Result<Option<ReleaseHistory>, StateError> {
+    pub(crate) fn history(&self, app: &str) -> Result<Option<ReleaseHistory>, StateError> {
         let path = self.dir.join("apps").join(file_of(app));
         match read_ledger(&path) {
-            Ok(ledger) if ledger.app == app => Ok(Some(ledger)),
-            Ok(ledger) => Err(StateError::Strange { path, why: format!("it is of the app `{}`", ledger.app) }),
+            Ok(history) if history.app == app => Ok(Some(history)),
+            Ok(history) => Err(StateError::Strange { path, why: format!("it is of the app `{}`", history.app) }),
             Err(StateError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -133,10 +134,10 @@ impl State {
     /// One that cannot be used, or that another server uses.
     pub(crate) fn open(dir: &Path) -> Result<Self, StateError> {
         let lock = claim(dir)?;
-        let mut state = Self { shelf: ArtifactStore::at(dir), made: 0, needed: HashMap::new(), lock };
+        let mut state = Self { artifacts: ArtifactStore::at(dir), made: 0, needed: HashMap::new(), lock };
         state.furnish()?;
         for folder in FOLDERS {
-            remove(&state.shelf.dir.join(folder), |name| name.starts_with(UNFINISHED))?;
+            remove(&state.artifacts.dir.join(folder), |name| name.starts_with(UNFINISHED))?;
         }
         state.take_stock()?;
         Ok(state)
@@ -146,7 +147,7 @@ impl State {
     pub(crate) fn is_lost(&self) -> bool {
         let id = |found: Metadata| (found.dev(), found.ino());
         let ours = self.lock.metadata().map(id).ok();
-        fs::metadata(self.shelf.dir.join(LOCK)).map(id).ok() != ours
+        fs::metadata(self.artifacts.dir.join(LOCK)).map(id).ok() != ours
     }
 
     /// Makes the folder again, with nothing in it but what is there.
@@ -154,27 +155,27 @@ impl State {
     /// # Errors
     /// As [`State::open`].
     pub(crate) fn make_again(&mut self) -> Result<(), StateError> {
-        self.lock = claim(&self.shelf.dir)?;
+        self.lock = claim(&self.artifacts.dir)?;
         self.furnish()
     }
 
     /// Makes the folders that are not there.
     fn furnish(&self) -> Result<(), StateError> {
-        FOLDERS.iter().try_for_each(|folder| make(&self.shelf.dir.join(folder)))
+        FOLDERS.iter().try_for_each(|folder| make(&self.artifacts.dir.join(folder)))
     }
 
     /// Keeps an app's ledger.
     ///
     /// # Errors
     /// When it cannot be written; the one before is then still there.
-    pub(crate) fn keep(&mut self, ledger: &ReleaseHistory) -> Result<(), StateError> {
-        let (folder, name) = (self.shelf.dir.join("apps"), file_of(&ledger.app));
-        let written = HistoryFile { format: FORMAT, ledger: ledger.clone() };
+    pub(crate) fn keep(&mut self, history: &ReleaseHistory) -> Result<(), StateError> {
+        let (folder, name) = (self.artifacts.dir.join("apps"), file_of(&history.app));
+        let written = HistoryFile { format: FORMAT, history: history.clone() };
         let path = folder.join(&name);
         let text = toml::to_string(&written)
             .map_err(|error| StateError::Strange { path: path.clone(), why: error.to_string() })?;
         self.write(&folder, &name, text.as_bytes())?;
-        self.needed.insert(name, Some(ledger.needs().collect()));
+        self.needed.insert(name, Some(history.needs().collect()));
         Ok(())
     }
 
@@ -183,7 +184,7 @@ impl State {
     /// # Errors
     /// When they cannot be written; those before are then still there.
     pub(crate) fn keep_tried(&mut self, app: &str, tried: &RefusedChanges) -> Result<(), StateError> {
-        let folder = self.shelf.dir.join(TRIED);
+        let folder = self.artifacts.dir.join(TRIED);
         let name = file_of(app);
         let text = toml::to_string(tried)
             .map_err(|error| StateError::Strange { path: folder.join(&name), why: error.to_string() })?;
@@ -195,7 +196,7 @@ impl State {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn keep_query(&mut self, app: &str, query: &[u8]) -> Result<(), StateError> {
-        self.write(&self.shelf.dir.join(TRIED), &query_of(app), query)
+        self.write(&self.artifacts.dir.join(TRIED), &query_of(app), query)
     }
 
     /// Keeps a component or a `frond.toml` under its digest.
@@ -203,10 +204,10 @@ impl State {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn store(&mut self, kind: Kind, digest: &Digest, bytes: &[u8]) -> Result<(), StateError> {
-        if self.shelf.load(kind, digest).is_ok() {
+        if self.artifacts.load(kind, digest).is_ok() {
             return Ok(());
         }
-        self.write(&self.shelf.dir.join(kind.folder()), &kind.name(digest), bytes)
+        self.write(&self.artifacts.dir.join(kind.folder()), &kind.name(digest), bytes)
     }
 
     /// Removes what no app needs any more, and all that is known of apps that have been gone for long. `present` are those
@@ -221,7 +222,7 @@ impl State {
         self.forget_gone(&present.map(file_of).collect::<Vec<_>>())?;
         let needed: Vec<&Digest> = self.needed.values().flatten().flatten().collect();
         for kind in [Kind::Component, Kind::Manifest] {
-            remove(&self.shelf.dir.join(kind.folder()), |name| {
+            remove(&self.artifacts.dir.join(kind.folder()), |name| {
                 let digest = name.strip_suffix(kind.ending()).and_then(|stem| stem.parse::<Digest>().ok());
                 digest.is_some_and(|digest| !needed.contains(&&digest))
             })?;
@@ -230,7 +231,7 @@ impl State {
     }
 
     fn forget_gone(&mut self, present: &[String]) -> Result<(), StateError> {
-        let folder = self.shelf.dir.join("apps");
+        let folder = self.artifacts.dir.join("apps");
         let age = |name: &String| fs::metadata(folder.join(name)).and_then(|found| found.modified()).ok();
         let mut gone: Vec<(Option<SystemTime>, String)> =
             self.needed.keys().filter(|name| !present.contains(name)).map(|name| (age(name), name.clone())).collect();
@@ -239,7 +240,7 @@ impl State {
             let path = folder.join(&name);
             fs::remove_file(&path).map_err(io_error("remove", &path))?;
             self.needed.remove(&name);
-            let tried = self.shelf.dir.join(TRIED);
+            let tried = self.artifacts.dir.join(TRIED);
             let stem = name.strip_suffix(".toml").unwrap_or(&name);
             remove(&tried, |file| file == name || file.strip_suffix(QUERY) == Some(stem))?;
         }
@@ -248,12 +249,12 @@ impl State {
 
     /// Reads every ledger once, to know what they need.
     fn take_stock(&mut self) -> Result<(), StateError> {
-        let folder = self.shelf.dir.join("apps");
+        let folder = self.artifacts.dir.join("apps");
         for entry in fs::read_dir(&folder).map_err(io_error("list", &folder))? {
             let path = entry.map_err(io_error("list", &folder))?.path();
             let name = path.file_name().and_then(|name| name.to_str()).filter(|name| name.ends_with(".toml"));
             if let Some(name) = name {
-                let needs = read_ledger(&path).ok().map(|ledger| ledger.needs().collect());
+                let needs = read_ledger(&path).ok().map(|history| history.needs().collect());
                 self.needed.insert(name.to_owned(), needs);
             }
         }
@@ -344,7 +345,7 @@ fn read_ledger(path: &Path) -> Result<ReleaseHistory, StateError> {
         return Err(strange(format!("it has the format {}, this Frond reads {FORMAT}", format.format)));
     }
     let written: HistoryFile = toml::from_str(&text).map_err(|error| strange(error.message().to_owned()))?;
-    Ok(written.ledger)
+    Ok(written.history)
 }
 
 /// The file of an app's ledger. A name can be anything that a folder is called: its digest tells apart what cannot be
@@ -358,8 +359,8 @@ fn file_of(app: &str) -> String {
 
 /// The file of the query with which changes of an app are tried.
 fn query_of(app: &str) -> String {
-    let ledger = file_of(app);
-    format!("{}{QUERY}", ledger.strip_suffix(".toml").unwrap_or(&ledger))
+    let history = file_of(app);
+    format!("{}{QUERY}", history.strip_suffix(".toml").unwrap_or(&history))
 }
 
 fn remove(folder: &Path, is_old: impl Fn(&str) -> bool) -> Result<(), StateError> {

@@ -167,7 +167,7 @@ impl AppView {
     pub(crate) fn of(
         name: &str,
         version: Option<&Version>,
-        ledger: Option<&ReleaseHistory>,
+        history: Option<&ReleaseHistory>,
         change: Option<Change>,
         refused: Option<RefusedChange>,
     ) -> Self {
@@ -176,7 +176,7 @@ impl AppView {
             (None, Some(_)) => Health::Broken,
             (None, None) => Health::Loading,
         };
-        let versions = ledger.map(|ledger| ledger.versions().map(VersionView::from).collect()).unwrap_or_default();
+        let versions = history.map(|history| history.versions().map(VersionView::from).collect()).unwrap_or_default();
         let view = Self { health, change, refused, versions, ..Self::new(name) };
         match version {
             Some(version) => view.about(version),

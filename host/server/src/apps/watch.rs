@@ -28,7 +28,7 @@ pub(crate) struct Watch {
     /// Folders whose file system tells not all: their changes may come from another machine.
     silent: bool,
     pace: Duration,
-    inbox: Arc<CommandQueue>,
+    commands: Arc<CommandQueue>,
 }
 
 enum Teller {
@@ -49,13 +49,13 @@ type Id = (u64, u64, Option<SystemTime>);
 
 impl Watch {
     /// A watch that is off: see [`Watch::start`].
-    pub(crate) fn new(inbox: Arc<CommandQueue>) -> Self {
-        Self { teller: Teller::Off, silent: false, pace: SOONEST, inbox }
+    pub(crate) fn new(commands: Arc<CommandQueue>) -> Self {
+        Self { teller: Teller::Off, silent: false, pace: SOONEST, commands }
     }
 
     /// Tells the inbox from now on. Returns a warning where that does not work.
     pub(crate) fn start(&mut self, how: Watching) -> Option<String> {
-        let inbox = self.inbox.clone();
+        let commands = self.commands.clone();
         let watcher = match how {
             Watching::Off => return None,
             Watching::Polled => {
@@ -65,7 +65,7 @@ impl Watch {
             Watching::Told => notify::recommended_watcher(move |event: notify::Result<Event>| {
                 // Looking at files opens them. An error may hide anything.
                 if event.map_or(true, |event| !event.kind.is_access() || event.need_rescan()) {
-                    inbox.changed();
+                    commands.changed();
                 }
             }),
         };

@@ -11,7 +11,7 @@ fn token(name: &str, role: Role) -> (String, Token) {
     (token, config.tokens[0].clone())
 }
 
-fn gate(tokens: Vec<Token>) -> Authenticator {
+fn authenticator(tokens: Vec<Token>) -> Authenticator {
     Authenticator::new(&Config { tokens, ..Config::default() })
 }
 
@@ -19,8 +19,8 @@ fn headers(pairs: &[(http::HeaderName, &str)]) -> HeaderMap {
     pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
 }
 
-fn asks(gate: &Authenticator, authorization: &str) -> Result<Arc<Principal>, Problem> {
-    Ok(gate.holder(&headers(&[(AUTHORIZATION, authorization)]))?)
+fn asks(authenticator: &Authenticator, authorization: &str) -> Result<Arc<Principal>, Problem> {
+    Ok(authenticator.principal(&headers(&[(AUTHORIZATION, authorization)]))?)
 }
 
 /// What a client that is refused is told.
@@ -53,10 +53,10 @@ fn a_hash_is_64_hexadecimal_digits_and_nothing_else() {
 fn every_holder_is_told_apart_wherever_their_token_stands() {
     let made: Vec<_> =
         (0..20).map(|i| token(&format!("t{i}"), if i % 3 == 0 { Role::Admin } else { Role::Query })).collect();
-    let gate = gate(made.iter().map(|(_, entry)| entry.clone()).collect());
+    let authenticator = authenticator(made.iter().map(|(_, entry)| entry.clone()).collect());
     for (secret, entry) in &made {
-        let holder = asks(&gate, &format!("Bearer {secret}")).ok().unwrap();
-        assert_eq!((&holder.name, holder.role), (&entry.name, entry.role));
+        let principal = asks(&authenticator, &format!("Bearer {secret}")).ok().unwrap();
+        assert_eq!((&principal.name, principal.role), (&entry.name, entry.role));
     }
 }
 
@@ -68,34 +68,34 @@ fn hashes_that_differ_in_one_bit_are_two() {
         let mut other = hash;
         other[bit / 8] ^= 1 << (bit % 8);
         let (_, entry) = token("other", Role::Admin);
-        let gate = gate(vec![Token { sha256: hex(&other), ..entry }]);
-        assert!(asks(&gate, &format!("Bearer {secret}")).is_err(), "bit {bit}");
+        let authenticator = authenticator(vec![Token { sha256: hex(&other), ..entry }]);
+        assert!(asks(&authenticator, &format!("Bearer {secret}")).is_err(), "bit {bit}");
     }
 }
 
 #[test]
 fn the_scheme_may_be_written_in_any_case_and_must_be_there() {
     let (secret, entry) = token("one", Role::Query);
-    let gate = gate(vec![entry.clone()]);
+    let authenticator = authenticator(vec![entry.clone()]);
     for scheme in ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer ", "Bearer   "] {
-        assert!(asks(&gate, &format!("{scheme} {secret}")).is_ok(), "{scheme}");
+        assert!(asks(&authenticator, &format!("{scheme} {secret}")).is_ok(), "{scheme}");
     }
     for wrong in ["", "Bearer", "Bearer ", &secret, &format!("Basic {secret}"), &format!("Bearer{secret}")] {
-        assert!(asks(&gate, wrong).is_err(), "{wrong}");
+        assert!(asks(&authenticator, wrong).is_err(), "{wrong}");
     }
-    assert!(asks(&gate, &format!("Bearer {}", entry.sha256)).is_err(), "the hash opens nothing");
-    assert!(asks(&gate, &format!("Bearer {secret} {secret}")).is_err());
-    assert!(gate.holder(&HeaderMap::new()).is_err());
+    assert!(asks(&authenticator, &format!("Bearer {}", entry.sha256)).is_err(), "the hash opens nothing");
+    assert!(asks(&authenticator, &format!("Bearer {secret} {secret}")).is_err());
+    assert!(authenticator.principal(&HeaderMap::new()).is_err());
     let mut bytes = HeaderMap::new();
     bytes.insert(AUTHORIZATION, http::HeaderValue::from_bytes(b"Bearer \xff\xfe").unwrap());
-    assert!(gate.holder(&bytes).is_err());
+    assert!(authenticator.principal(&bytes).is_err());
 }
 
 #[test]
 fn who_is_refused_is_not_told_what_they_sent() {
     let (_, entry) = token("dashboard", Role::Query);
     let (other, _) = token("other", Role::Query);
-    let problem = asks(&gate(vec![entry.clone()]), &format!("Bearer {other}")).err().unwrap();
+    let problem = asks(&authenticator(vec![entry.clone()]), &format!("Bearer {other}")).err().unwrap();
     assert_eq!((problem.status().as_u16(), problem.slug()), (401, "unauthorized"));
     let told = told(&problem);
     assert!(!told.contains(&other) && !told.contains(&entry.sha256) && !told.contains("dashboard"), "{told}");
@@ -103,7 +103,7 @@ fn who_is_refused_is_not_told_what_they_sent() {
 
 #[test]
 fn an_admin_may_what_others_may_and_not_the_other_way_round() {
-    let role = |role| holder(&token("x", role).1);
+    let role = |role| principal(&token("x", role).1);
     for (has, wants, may) in [
         (Role::Query, Action::Read, true),
         (Role::Query, Action::Ask, true),
@@ -127,9 +127,9 @@ fn whose_queries_and_jobs_are_reached_depends_on_the_role() {
     for (role, read, ask) in
         [(Role::Query, Some("x"), Some("x")), (Role::Observer, None, Some("x")), (Role::Admin, None, None)]
     {
-        let holder = holder(&token("x", role).1);
-        assert_eq!(holder.caller(), Some("x"));
-        assert_eq!((holder.limited(Action::Read), holder.limited(Action::Ask)), (read, ask), "{role:?}");
+        let principal = principal(&token("x", role).1);
+        assert_eq!(principal.caller(), Some("x"));
+        assert_eq!((principal.limited(Action::Read), principal.limited(Action::Ask)), (read, ask), "{role:?}");
     }
 }
 
@@ -153,9 +153,9 @@ fn what_a_request_does_is_told_by_its_method_and_address() {
 
 #[test]
 fn without_tokens_anybody_may_everything_as_often_as_they_like() {
-    let gate = gate(Vec::new());
-    assert!(!gate.is_closed());
-    let anybody = asks(&gate, "Bearer whatever").ok().unwrap();
+    let authenticator = authenticator(Vec::new());
+    assert!(!authenticator.is_closed());
+    let anybody = asks(&authenticator, "Bearer whatever").ok().unwrap();
     assert!(anybody.may(Action::Change).is_ok());
     assert_eq!((anybody.caller(), anybody.limited(Action::Ask)), (None, None), "everybody is one caller");
     let places: Vec<_> = (0..10_000).map(|_| anybody.place().ok().unwrap()).collect();
@@ -166,29 +166,29 @@ fn without_tokens_anybody_may_everything_as_often_as_they_like() {
 #[test]
 fn a_token_whose_hash_is_wrong_lets_nobody_in_and_does_not_open_the_server() {
     let (secret, entry) = token("one", Role::Admin);
-    let gate = gate(vec![Token { sha256: "x".to_owned(), ..entry }]);
-    assert!(gate.is_closed());
-    assert!(asks(&gate, &format!("Bearer {secret}")).is_err() && asks(&gate, "Bearer x").is_err());
+    let authenticator = authenticator(vec![Token { sha256: "x".to_owned(), ..entry }]);
+    assert!(authenticator.is_closed());
+    assert!(asks(&authenticator, &format!("Bearer {secret}")).is_err() && asks(&authenticator, "Bearer x").is_err());
 }
 
 #[test]
 fn as_many_queries_run_at_once_as_are_allowed() {
-    let holder = holder(&Token { concurrency: 2, ..token("one", Role::Query).1 });
-    let (first, second) = (holder.place().ok().unwrap(), holder.place().ok().unwrap());
-    let problem = holder.place().err().unwrap();
+    let principal = principal(&Token { concurrency: 2, ..token("one", Role::Query).1 });
+    let (first, second) = (principal.place().ok().unwrap(), principal.place().ok().unwrap());
+    let problem = principal.place().err().unwrap();
     assert_eq!((problem.status().as_u16(), problem.slug()), (429, "overloaded"));
     drop(first);
-    let third = holder.place().ok().unwrap();
-    assert!(holder.place().is_err());
+    let third = principal.place().ok().unwrap();
+    assert!(principal.place().is_err());
     drop((second, third));
 }
 
 #[test]
 fn requests_beyond_the_rate_are_refused_and_told_when_to_come_again() {
-    let holder = holder(&Token { rate: 1, ..token("one", Role::Query).1 });
-    assert!(holder.count().is_ok() && holder.count().is_ok(), "twice as many at once");
+    let principal = principal(&Token { rate: 1, ..token("one", Role::Query).1 });
+    assert!(principal.count().is_ok() && principal.count().is_ok(), "twice as many at once");
     // A machine that stands still for seconds lets some more pass.
-    let problem = (0..1000).find_map(|_| holder.count().err()).unwrap();
+    let problem = (0..1000).find_map(|_| principal.count().err()).unwrap();
     assert_eq!((problem.status().as_u16(), problem.slug()), (429, "overloaded"));
     let response = axum::response::IntoResponse::into_response(problem);
     assert_eq!(response.headers()["retry-after"], "1");
@@ -196,8 +196,8 @@ fn requests_beyond_the_rate_are_refused_and_told_when_to_come_again() {
 
 #[test]
 fn the_largest_numbers_are_no_trouble() {
-    let holder = holder(&Token { rate: u32::MAX, concurrency: usize::MAX, ..token("one", Role::Query).1 });
-    assert!(holder.count().is_ok() && holder.place().is_ok());
+    let principal = principal(&Token { rate: u32::MAX, concurrency: usize::MAX, ..token("one", Role::Query).1 });
+    assert!(principal.count().is_ok() && principal.place().is_ok());
 }
 
 #[test]
@@ -230,12 +230,12 @@ fn only_names_of_this_machine_are_local() {
 #[test]
 fn what_a_browser_calls_foreign_changes_nothing_unless_its_origin_is_named() {
     let config = Config { cors: vec!["https://page.example".to_owned()], ..Config::default() };
-    let gate = Authenticator::new(&config);
+    let authenticator = Authenticator::new(&config);
     let uri = Uri::from_static("/v1/apps/a/query");
     let asks = |method: &Method, more: &[(&'static str, &str)]| {
         let mut headers = headers(&[(HOST, "localhost:7300")]);
         headers.extend(more.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())));
-        gate.same_site(Version::HTTP_11, method, &uri, &headers).is_ok()
+        authenticator.same_site(Version::HTTP_11, method, &uri, &headers).is_ok()
     };
     let site = |site: &'static str| [("sec-fetch-site", site)];
     assert!(asks(&Method::GET, &site("cross-site")), "a link leads to the page");
@@ -256,20 +256,22 @@ fn what_a_browser_calls_foreign_changes_nothing_unless_its_origin_is_named() {
 #[test]
 fn a_page_elsewhere_may_read_and_not_change_unless_it_is_named() {
     let config = Config { cors: vec!["https://page.example".to_owned()], ..Config::default() };
-    let (closed, open) = (gate(vec![token("one", Role::Query).1]), Authenticator::new(&config));
+    let (closed, open) = (authenticator(vec![token("one", Role::Query).1]), Authenticator::new(&config));
     let uri = Uri::from_static("/v1/apps/a/query");
-    let asks = |gate: &Authenticator, method: &Method, origin: &str| {
-        gate.same_site(Version::HTTP_11, method, &uri, &headers(&[(HOST, "localhost:7300"), (ORIGIN, origin)])).is_ok()
+    let asks = |authenticator: &Authenticator, method: &Method, origin: &str| {
+        authenticator
+            .same_site(Version::HTTP_11, method, &uri, &headers(&[(HOST, "localhost:7300"), (ORIGIN, origin)]))
+            .is_ok()
     };
     for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
         assert!(asks(&open, &method, "https://evil.example"), "{method}");
     }
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
-        for gate in [&open, &closed] {
-            assert!(!asks(gate, &method, "https://evil.example"), "{method}");
-            assert!(!asks(gate, &method, "null"), "{method}");
-            assert!(!asks(gate, &method, "http://localhost:7300.evil.example"), "{method}");
-            assert!(asks(gate, &method, "http://localhost:7300"), "{method}");
+        for authenticator in [&open, &closed] {
+            assert!(!asks(authenticator, &method, "https://evil.example"), "{method}");
+            assert!(!asks(authenticator, &method, "null"), "{method}");
+            assert!(!asks(authenticator, &method, "http://localhost:7300.evil.example"), "{method}");
+            assert!(asks(authenticator, &method, "http://localhost:7300"), "{method}");
         }
         assert!(asks(&open, &method, "https://page.example"), "{method}");
         assert!(!asks(&closed, &method, "https://page.example"), "{method}");
@@ -278,7 +280,7 @@ fn a_page_elsewhere_may_read_and_not_change_unless_it_is_named() {
 
 #[test]
 fn http_2_names_the_host_in_the_address() {
-    let open = gate(Vec::new());
+    let open = authenticator(Vec::new());
     let asks = |uri: &'static str| {
         open.same_site(Version::HTTP_11, &Method::GET, &Uri::from_static(uri), &HeaderMap::new()).is_ok()
     };
@@ -306,11 +308,11 @@ proptest! {
     fn no_text_as_a_hash_or_a_host_or_a_header_brings_it_down(text in ".{0,80}") {
         let _ = (digest(&text), is_local(&text), bearer(&text));
         if let Ok(value) = http::HeaderValue::from_str(&text) {
-            let gate = gate(vec![token("one", Role::Query).1]);
+            let authenticator = authenticator(vec![token("one", Role::Query).1]);
             let pairs = [(AUTHORIZATION, value.clone()), (HOST, value.clone()), (ORIGIN, value)];
             let headers: HeaderMap = pairs.into_iter().collect();
-            prop_assert!(gate.holder(&headers).is_err());
-            let _ = gate.same_site(Version::HTTP_11, &Method::POST, &Uri::from_static("/"), &headers);
+            prop_assert!(authenticator.principal(&headers).is_err());
+            let _ = authenticator.same_site(Version::HTTP_11, &Method::POST, &Uri::from_static("/"), &headers);
         }
     }
 

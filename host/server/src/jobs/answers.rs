@@ -42,11 +42,11 @@ use crate::server::Server;
 )]
 pub(crate) async fn result(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Principal>>,
+    Extension(principal): Extension<Arc<Principal>>,
     Named(id): Named<String>,
 ) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;
-    let job = theirs(jobs, &holder, Action::Read, &id).await?;
+    let job = theirs(jobs, &principal, Action::Read, &id).await?;
     if !job.state.is_ended() {
         let text =
             format!("job {id} is {}: it has no answer yet\n(GET /v1/jobs/{id}/partial has what is there)", job.state);
@@ -136,11 +136,11 @@ fn answer(body: impl Into<Body>, content_type: Option<&str>, id: &str) -> Respon
 )]
 pub(crate) async fn partial(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Principal>>,
+    Extension(principal): Extension<Arc<Principal>>,
     Named(id): Named<String>,
 ) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;
-    let job = theirs(jobs, &holder, Action::Read, &id).await?;
+    let job = theirs(jobs, &principal, Action::Read, &id).await?;
     if job.state == JobState::Succeeded {
         return fetched(jobs, &job, &id).await;
     }
@@ -149,11 +149,11 @@ pub(crate) async fn partial(
     let _turn = turn.map_err(|_| {
         Problem::overloaded("too many partial answers are being made\n(ask again later)", Duration::from_secs(10))
     })?;
-    let worker = work::Apps(server.apps.clone(), server.telemetry.clone())
+    let version = work::Apps(server.apps.clone(), server.telemetry.clone())
         .version(&job.app, &job.version)
         .await
         .map_err(|why| Problem::conflict(format!("the version of the app that the job goes by is not here: {why}")))?;
-    let so_far = so_far(&*jobs.store, &job, &*worker).await.map_err(|error| match error {
+    let so_far = so_far(&*jobs.store, &job, &*version).await.map_err(|error| match error {
         PartialError::Store(error) => Problem::from(error),
         PartialError::Merge(failure) => Problem::unmerged(&failure),
     })?;
@@ -162,7 +162,7 @@ pub(crate) async fn partial(
     if job.state == JobState::Succeeded {
         return fetched(jobs, &job, &id).await;
     }
-    let mut response = answer(so_far.body, Some(&worker.content_type()), &id);
+    let mut response = answer(so_far.body, Some(&version.content_type()), &id);
     let headers = response.headers_mut();
     headers.insert("frond-complete", HeaderValue::from_static("false"));
     let text = format!("{}; {}/{}", four_decimals(so_far.fraction), so_far.partials, job.counts.partitions);

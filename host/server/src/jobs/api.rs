@@ -45,10 +45,10 @@ fn named(id: &str) -> Result<JobId, Problem> {
     id.parse().map_err(|_| Problem::not_found("there is no such job\n(an id has 32 hexadecimal digits)"))
 }
 
-/// The job that `id` names, if `holder` may do this with it. Another's is answered as one that does not exist.
-pub(super) async fn theirs(jobs: &Jobs, holder: &Principal, action: Action, id: &str) -> Result<Job, Problem> {
+/// The job that `id` names, if `principal` may do this with it. Another's is answered as one that does not exist.
+pub(super) async fn theirs(jobs: &Jobs, principal: &Principal, action: Action, id: &str) -> Result<Job, Problem> {
     let id = named(id)?;
-    Ok(match holder.limited(action) {
+    Ok(match principal.limited(action) {
         Some(caller) => jobs.store.get_of(id, caller).await?,
         None => jobs.store.get(id).await?,
     })
@@ -84,12 +84,12 @@ pub(super) async fn view(jobs: &Jobs, job: Job) -> View {
 )]
 pub(crate) async fn list(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Principal>>,
+    Extension(principal): Extension<Arc<Principal>>,
     uri: Uri,
 ) -> Result<Json<List>, Problem> {
     let jobs = jobs(&server)?;
     let (mut filter, page) = wanted(uri.query())?;
-    filter.caller = holder.limited(Action::Read).map(str::to_owned);
+    filter.caller = principal.limited(Action::Read).map(str::to_owned);
     let found = jobs.store.list(&filter, page).await?;
     let next = found.last().filter(|_| found.len() == page.limit as usize).map(|job| job.id.to_string());
     let mut listed = Vec::with_capacity(found.len());
@@ -138,7 +138,7 @@ fn wanted(query: Option<&str>) -> Result<(Filter, Page), Problem> {
 )]
 pub(crate) async fn get(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Principal>>,
+    Extension(principal): Extension<Arc<Principal>>,
     Named(id): Named<String>,
     uri: Uri,
 ) -> Result<Json<View>, Problem> {
@@ -153,9 +153,9 @@ pub(crate) async fn get(
         let read = parse_duration(&value).ok().filter(|time| known && *time <= follow::LONGEST);
         time = Some(read.ok_or_else(wrong)?);
     }
-    let job = theirs(jobs, &holder, Action::Read, &id).await?;
+    let job = theirs(jobs, &principal, Action::Read, &id).await?;
     let time = time.unwrap_or(Duration::ZERO);
-    let _permit = if time.is_zero() { None } else { Some(holder.listen()?) };
+    let _permit = if time.is_zero() { None } else { Some(principal.listen()?) };
     let job = follow::ended_within(jobs, job, time).await?;
     Ok(Json(view(jobs, job).await))
 }
@@ -182,18 +182,18 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn events(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Principal>>,
+    Extension(principal): Extension<Arc<Principal>>,
     Named(id): Named<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;
     // That it is there is known before anything is sent.
-    let job = theirs(jobs, &holder, Action::Read, &id).await?;
+    let job = theirs(jobs, &principal, Action::Read, &id).await?;
     if job.state == JobState::Expired {
         return Err(StoreError::Expired(job.id).into());
     }
     if wants_stream(&headers) {
-        return follow::stream(jobs, &job, &headers, &holder);
+        return follow::stream(jobs, &job, &headers, &principal);
     }
     Ok(follow::lines(jobs.store.clone(), job.id))
 }
@@ -220,7 +220,7 @@ pub(crate) async fn events(
 )]
 pub(crate) async fn cancel(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Principal>>,
+    Extension(principal): Extension<Arc<Principal>>,
     Named(id): Named<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
@@ -249,13 +249,13 @@ pub(crate) async fn cancel(
     if purges && keep == Some(true) {
         return Err(Problem::bad_request("`keep-partial` and `purge` exclude each other"));
     }
-    let id = theirs(jobs, &holder, Action::Ask, &id).await?.id;
+    let id = theirs(jobs, &principal, Action::Ask, &id).await?.id;
     if purges {
         let job = jobs.store.delete(id).await?;
         return Ok(Json(view(jobs, job).await).into_response());
     }
     let job = jobs.store.cancel(id, keep.unwrap_or(false)).await?;
-    jobs.bell.ring();
+    jobs.wakeup.notify();
     let mut response = Json(view(jobs, job).await).into_response();
     accepted(&mut response);
     Ok(response)
@@ -277,13 +277,13 @@ pub(crate) async fn cancel(
 )]
 pub(crate) async fn redrive(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Principal>>,
+    Extension(principal): Extension<Arc<Principal>>,
     Named(id): Named<String>,
 ) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;
-    let id = theirs(jobs, &holder, Action::Ask, &id).await?.id;
+    let id = theirs(jobs, &principal, Action::Ask, &id).await?.id;
     let job = jobs.store.redrive(id).await?;
-    jobs.bell.ring();
+    jobs.wakeup.notify();
     let mut response = Json(view(jobs, job).await).into_response();
     accepted(&mut response);
     Ok(response)
@@ -318,13 +318,13 @@ pub(crate) struct Change {
 )]
 pub(crate) async fn change(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Principal>>,
+    Extension(principal): Extension<Arc<Principal>>,
     Named(id): Named<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<View>, Problem> {
     let jobs = jobs(&server)?;
-    let (body, _charge) = server.body(&holder, &headers, body, 4 << 10).await?;
+    let (body, _charge) = server.body(&principal, &headers, body, 4 << 10).await?;
     let wrong = |why: String| Problem::bad_request(format!("{why}\n(such as {{\"retention\": \"48h\"}})"));
     let change: Change = serde_json::from_slice(&body).map_err(|error| wrong(error.to_string()))?;
     let retention = parse_duration(&change.retention).map_err(|error| wrong(error.to_string()))?;
@@ -333,7 +333,7 @@ pub(crate) async fn change(
         return Err(wrong(format!("`retention` is above 0 and at most {}s", most.as_secs())));
     }
     let ms = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
-    let id = theirs(jobs, &holder, Action::Ask, &id).await?.id;
+    let id = theirs(jobs, &principal, Action::Ask, &id).await?.id;
     let job = jobs.store.retain(id, ms).await?;
     Ok(Json(view(jobs, job).await))
 }

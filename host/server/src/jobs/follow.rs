@@ -52,11 +52,11 @@ pub(super) fn lines(store: Arc<dyn JobStore>, id: JobId) -> Response {
 }
 
 /// The job's events after the one that its client knows, or the word that there are no more.
-pub(super) fn stream(jobs: &Jobs, job: &Job, headers: &HeaderMap, holder: &Principal) -> Result<Response, Problem> {
+pub(super) fn stream(jobs: &Jobs, job: &Job, headers: &HeaderMap, principal: &Principal) -> Result<Response, Problem> {
     let last = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match last {
         Some(last) if job.state.is_ended() && last >= job.events => Ok(nothing_more()),
-        last => Ok(live(&jobs.feeds, jobs.store.clone(), job, last.unwrap_or(0), holder.listen()?)),
+        last => Ok(live(&jobs.feeds, jobs.store.clone(), job, last.unwrap_or(0), principal.listen()?)),
     }
 }
 

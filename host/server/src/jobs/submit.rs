@@ -111,7 +111,7 @@ impl Terms {
 )]
 pub(crate) async fn submit(
     State(server): State<Arc<Server>>,
-    Extension(holder): Extension<Arc<Principal>>,
+    Extension(principal): Extension<Arc<Principal>>,
     Named(app): Named<String>,
     uri: Uri,
     headers: HeaderMap,
@@ -124,13 +124,13 @@ pub(crate) async fn submit(
         ));
     }
     let terms = Terms::read(uri.query())?;
-    accept(&server, jobs, &holder, app, terms, &headers, body).await
+    accept(&server, jobs, &principal, app, terms, &headers, body).await
 }
 
 /// A query that is to be a job, as its client prefers; nothing where no jobs are taken: a preference is no demand.
 pub(crate) async fn instead(
     server: &Server,
-    holder: &Principal,
+    principal: &Principal,
     app: &str,
     uri: &Uri,
     headers: &HeaderMap,
@@ -144,13 +144,13 @@ pub(crate) async fn instead(
         Ok(terms) => terms,
         Err(problem) => return Some(Err(problem)),
     };
-    Some(accept(server, jobs, holder, app.to_owned(), terms, headers, std::mem::take(body)).await)
+    Some(accept(server, jobs, principal, app.to_owned(), terms, headers, std::mem::take(body)).await)
 }
 
 async fn accept(
     server: &Server,
     jobs: &Jobs,
-    holder: &Principal,
+    principal: &Principal,
     app: String,
     terms: Terms,
     headers: &HeaderMap,
@@ -160,21 +160,21 @@ async fn accept(
     let settings = server.settings();
     let limits = &settings.config.limits;
     // Whoever submits takes a place as whoever asks does, until the job is kept.
-    let place = holder.place()?;
-    let (query, charge) = server.body(holder, headers, body, limits.query.0).await?;
+    let place = principal.place()?;
+    let (query, charge) = server.body(principal, headers, body, limits.query.0).await?;
     if server.is_stopping() {
         return Err(Problem::overloaded("the server is stopping", Duration::from_secs(5)));
     }
     check_keys(&version, &query, &terms)?;
-    let new = new_job(jobs, &version, app, query, terms, holder, headers)?;
+    let new = new_job(jobs, &version, app, query, terms, principal, headers)?;
     let submitted = submitted(server, jobs, new, Parent::of(headers)).await?;
     drop((place, charge));
-    jobs.bell.ring();
+    jobs.wakeup.notify();
     let (id, fresh) = (submitted.job.id, submitted.fresh);
     let mut preferences = Preferences::of(headers);
     preferences.wait = preferences.wait.map(|wait| wait.min(LONGEST));
     // A wait is a preference: a caller that follows as much as it may is answered at once.
-    let permit = preferences.wait.and_then(|_| holder.listen().ok());
+    let permit = preferences.wait.and_then(|_| principal.listen().ok());
     preferences.wait = preferences.wait.filter(|_| permit.is_some());
     let job = ended_within(jobs, submitted.job, preferences.wait.unwrap_or_default()).await?;
     let done = !fresh || job.state.is_ended();
@@ -232,7 +232,7 @@ fn new_job(
     app: String,
     query: Bytes,
     terms: Terms,
-    holder: &Principal,
+    principal: &Principal,
     headers: &HeaderMap,
 ) -> Result<NewJob, Problem> {
     let config = &jobs.config;
@@ -267,12 +267,12 @@ fn new_job(
         run_timeout_ms,
         retention_ms,
         weight: terms.weight.unwrap_or(1),
-        caller: holder.caller().map(str::to_owned),
+        caller: principal.caller().map(str::to_owned),
         idempotency,
         bounds: Bounds {
             waiting: Some(config.waiting.into()),
-            jobs: Some(holder.jobs.count.unwrap_or(config.token_jobs)),
-            bytes: Some(holder.jobs.bytes.unwrap_or(config.token_quota.0)),
+            jobs: Some(principal.jobs.count.unwrap_or(config.token_jobs)),
+            bytes: Some(principal.jobs.bytes.unwrap_or(config.token_quota.0)),
         },
     })
 }

@@ -18,12 +18,12 @@ fn sending() -> (Arc<Sending>, ConnectionPermit) {
     // By its clock, what began at 0 began an hour ago.
     let began = Instant::now().checked_sub(Duration::from_secs(3600)).unwrap();
     let links = Links::since(began, 8, 8, Counts::default());
-    let seat = links.seat(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
-    (Sending::new(MIB, links), seat)
+    let permit = links.permit(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+    (Sending::new(MIB, links), permit)
 }
 
-fn sent(sending: &Arc<Sending>, seat: &ConnectionPermit, body: impl Into<Body>) -> SendingBody {
-    SendingBody::new(body.into(), sending.clone(), seat.link.enter())
+fn sent(sending: &Arc<Sending>, permit: &ConnectionPermit, body: impl Into<Body>) -> SendingBody {
+    SendingBody::new(body.into(), sending.clone(), permit.link.enter())
 }
 
 async fn piece(sent: &mut SendingBody) -> Option<Bytes> {
@@ -32,9 +32,9 @@ async fn piece(sent: &mut SendingBody) -> Option<Bytes> {
 
 #[tokio::test]
 async fn an_answer_is_charged_until_its_last_byte_is_gone() {
-    let (sending, seat) = sending();
+    let (sending, permit) = sending();
     let answer = Bytes::from(vec![7; 200_000]);
-    let mut body = sent(&sending, &seat, answer.clone());
+    let mut body = sent(&sending, &permit, answer.clone());
     assert_eq!(sending.budget.used(), 200_000, "before anybody asks for it");
     assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(200_000), false));
     let mut pieces = Vec::new();
@@ -55,9 +55,9 @@ async fn an_answer_is_charged_until_its_last_byte_is_gone() {
 
 #[tokio::test]
 async fn of_a_stream_what_was_handed_on_is_charged() {
-    let (sending, seat) = sending();
+    let (sending, permit) = sending();
     let frames = [&b"one"[..], b"", b"three"].map(|text| Ok::<_, Infallible>(Bytes::from_static(text)));
-    let mut body = sent(&sending, &seat, Body::from_stream(stream::iter(frames)));
+    let mut body = sent(&sending, &permit, Body::from_stream(stream::iter(frames)));
     assert_eq!(sending.budget.used(), 0);
     let first = piece(&mut body).await.unwrap();
     assert_eq!((&*first, sending.budget.used()), (&b"one"[..], 3));
@@ -71,11 +71,11 @@ async fn of_a_stream_what_was_handed_on_is_charged() {
 
 #[tokio::test]
 async fn a_reader_that_makes_no_progress_is_cut_off() {
-    let (sending, mut seat) = sending();
-    let mut body = sent(&sending, &seat, vec![7; 200_000]);
+    let (sending, mut permit) = sending();
+    let mut body = sent(&sending, &permit, vec![7; 200_000]);
     let _piece = piece(&mut body).await;
     sending.look(Duration::from_secs(600));
-    assert!(seat.signals.try_recv().is_err());
+    assert!(permit.signals.try_recv().is_err());
     for answer in sending.lock().values() {
         answer.since.store(0, Ordering::Relaxed);
     }
@@ -86,13 +86,13 @@ async fn a_reader_that_makes_no_progress_is_cut_off() {
         answer.since.store(0, Ordering::Relaxed);
     }
     sending.look(Duration::from_secs(600));
-    assert_eq!(seat.signals.try_recv(), Ok(Signal::End));
+    assert_eq!(permit.signals.try_recv(), Ok(Signal::End));
 }
 
 #[tokio::test]
 async fn the_slowest_reader_goes_when_answers_take_more_than_there_is() {
     let (sending, mut slow) = sending();
-    let mut quick = sending.links.seat(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+    let mut quick = sending.links.permit(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
     let first = sent(&sending, &slow, vec![7; 700_000]);
     // It was given something a while ago.
     for answer in sending.lock().values() {

@@ -220,8 +220,8 @@ proptest! {
         colour: bool,
         line: u64,
     ) {
-        let look = TermStyle { unicode, colour, ..TermStyle::plain(width) };
-        let text = explain(&Model::of(&events), Ending::Cut { line }, look);
-        assert_is_safe(&text, look.width);
+        let style = TermStyle { unicode, colour, ..TermStyle::plain(width) };
+        let text = explain(&Model::of(&events), Ending::Cut { line }, style);
+        assert_is_safe(&text, style.width);
     }
 }

@@ -127,9 +127,9 @@ impl Bar {
 }
 
 /// The job in one line, without its end; `away` says why it may be otherwise by now.
-fn picture(job: &Job, away: Option<&str>, look: TermStyle) -> String {
+fn picture(job: &Job, away: Option<&str>, style: TermStyle) -> String {
     // The last column stays free: terminals differ in when they wrap.
-    let mut page = Page::new(TermStyle { width: look.width.saturating_sub(1), ..look });
+    let mut page = Page::new(TermStyle { width: style.width.saturating_sub(1), ..style });
     let app = page.foreign(&job.app, MAX_KEY);
     let mut line = Line::new().tone(Tone::Strong, format!("{}  ", text::fit(&app, 24)));
     let Partitions { planned, done, degraded, failed } = job.partitions;

@@ -57,9 +57,9 @@ proptest! {
         colour: bool,
         indent in 0_usize..80,
     ) {
-        let look = TermStyle { unicode, colour, ..TermStyle::plain(width) };
+        let style = TermStyle { unicode, colour, ..TermStyle::plain(width) };
         let line = spans.iter().fold(Line::new(), |line, span| line.tone(Tone::Warn, span));
-        let mut page = Page::new(look);
+        let mut page = Page::new(style);
         page.line(line.clone());
         page.wrapped(indent, line);
         let text = page.into_text();

@@ -87,9 +87,9 @@ impl Picture {
 
     /// The picture as lines, the last without its end.
     #[must_use]
-    pub fn render(&self, look: TermStyle) -> String {
+    pub fn render(&self, style: TermStyle) -> String {
         // The last column stays free: terminals differ in when they wrap.
-        let mut page = Page::new(TermStyle { width: look.width.saturating_sub(1), ..look });
+        let mut page = Page::new(TermStyle { width: style.width.saturating_sub(1), ..style });
         page.line(self.headline(&page));
         let wide = page.width() / 2;
         let keys: Vec<_> =
@@ -151,13 +151,13 @@ impl Picture {
 }
 
 impl Bar {
-    /// Draws on `target` as `look` says at that moment.
+    /// Draws on `target` as `style` says at that moment.
     #[must_use]
-    pub fn new(look: impl Fn() -> TermStyle + Send + 'static, target: ProgressDrawTarget) -> Self {
+    pub fn new(style: impl Fn() -> TermStyle + Send + 'static, target: ProgressDrawTarget) -> Self {
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
         let thread =
-            std::thread::Builder::new().name("progress".to_owned()).spawn(move || draw(&of_thread, look, target));
+            std::thread::Builder::new().name("progress".to_owned()).spawn(move || draw(&of_thread, style, target));
         Self {
             shared,
             // Without a thread there is no display, which is no reason to have no answer.
@@ -188,7 +188,7 @@ impl View for Bar {
     }
 }
 
-fn draw(shared: &Shared, look: impl Fn() -> TermStyle, target: ProgressDrawTarget) {
+fn draw(shared: &Shared, style: impl Fn() -> TermStyle, target: ProgressDrawTarget) {
     let bar = ProgressBar::with_draw_target(None, target);
     if let Ok(style) = ProgressStyle::with_template("{msg}") {
         bar.set_style(style);
@@ -204,7 +204,7 @@ fn draw(shared: &Shared, look: impl Fn() -> TermStyle, target: ProgressDrawTarge
         let picture = Picture::of(&state.board, at.saturating_add(passed));
         // Writing to a terminal may block: not with the lock that the query's task takes.
         drop(state);
-        bar.set_message(picture.render(look()));
+        bar.set_message(picture.render(style()));
         state = shared.state();
     }
     drop(state);

@@ -235,9 +235,9 @@ proptest! {
     fn any_events_are_drawn_within_the_width(events in any_events(), width in 20_usize..140, unicode: bool, now: u64) {
         let mut board = Board::default();
         events.iter().for_each(|event| board.take(event));
-        let look = TermStyle { unicode, ..TermStyle::plain(width) };
-        let text = Picture::of(&board, now).render(look);
-        assert_is_safe(&text, look.width - 1);
+        let style = TermStyle { unicode, ..TermStyle::plain(width) };
+        let text = Picture::of(&board, now).render(style);
+        assert_is_safe(&text, style.width - 1);
         prop_assert!(text.lines().count() <= 2 + board::MAX_LEAVES);
     }
 

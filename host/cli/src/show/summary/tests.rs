@@ -8,12 +8,12 @@ use crate::show::fixtures::*;
 use crate::show::totals::Totals;
 use frond_root::{Event, EventKind, Failure, FailureKind, Listener, Usage};
 
-fn of_end(event: &Event, extras: Extras<'_>, look: TermStyle) -> String {
+fn of_end(event: &Event, extras: Extras<'_>, style: TermStyle) -> String {
     let EventKind::QueryEnded { outcome, reason, coverage } = &event.kind else {
         panic!("not an end: {event:?}");
     };
     let verdict = Verdict { outcome, reason: reason.as_ref(), coverage };
-    summary(verdict, extras, look)
+    summary(verdict, extras, style)
 }
 
 fn check(stream: &Stream) -> String {
@@ -206,9 +206,9 @@ fn keys_and_messages_cannot_drive_the_terminal() {
 
 #[test]
 fn without_unicode_the_words_are_the_same() {
-    let look = TermStyle { unicode: false, ..TermStyle::plain(100) };
+    let style = TermStyle { unicode: false, ..TermStyle::plain(100) };
     let stream = stalled();
-    let text = of_end(stream.events.last().expect("an end"), Extras::default(), look);
+    let text = of_end(stream.events.last().expect("an end"), Extras::default(), style);
     assert!(text.is_ascii(), "{text}");
     assert!(text.contains("gather 1.80 s . merge"), "{text}");
 }
@@ -223,8 +223,8 @@ proptest! {
     ) {
         let stream = Stream::default().over(10, "partial", None, account);
         let extras = Extras { stats: Some(Sums { leaves: Usage { fuel: u64::MAX, ..Usage::default() }, folds: 1, folded: u64::MAX }), ..Extras::default() };
-        let look = TermStyle { unicode, colour, ..TermStyle::plain(width) };
-        let text = of_end(&stream.events[0], extras, look);
-        assert_is_safe(&text, look.width);
+        let style = TermStyle { unicode, colour, ..TermStyle::plain(width) };
+        let text = of_end(&stream.events[0], extras, style);
+        assert_is_safe(&text, style.width);
     }
 }

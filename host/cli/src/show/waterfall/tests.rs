@@ -5,8 +5,8 @@ use crate::show::fixtures::*;
 use crate::show::style::TermStyle;
 use frond_root::Floor;
 
-fn check(stream: &Stream, look: TermStyle) -> String {
-    let mut page = Page::new(look);
+fn check(stream: &Stream, style: TermStyle) -> String {
+    let mut page = Page::new(style);
     waterfall(&mut page, &Model::of(&stream.events));
     page.into_text()
 }
@@ -77,8 +77,8 @@ fn attempts_that_overlap_have_rows_of_their_own() {
 
 #[test]
 fn ascii_has_signs_for_everything() {
-    let look = TermStyle { unicode: false, ..TermStyle::plain(70) };
-    let text = check(&below_floor(), look);
+    let style = TermStyle { unicode: false, ..TermStyle::plain(70) };
+    let text = check(&below_floor(), style);
     assert!(text.is_ascii(), "{text}");
     insta::assert_snapshot!(text, @r"
     London       .########x                        8.0 ms, trap

@@ -57,7 +57,7 @@ impl Snapshot {
                 }
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     folders.push(path);
-                } else if let Some(seen) = FileStamp::look(&path, earlier.files.get(&path)) {
+                } else if let Some(seen) = FileStamp::style(&path, earlier.files.get(&path)) {
                     files.insert(path, seen);
                 }
             }
@@ -75,7 +75,7 @@ impl Snapshot {
 
 impl FileStamp {
     /// Looks at a file; at nothing else, such as a named pipe.
-    fn look(path: &Path, earlier: Option<&Self>) -> Option<Self> {
+    fn style(path: &Path, earlier: Option<&Self>) -> Option<Self> {
         let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
         let stamp = (found.len(), found.modified().ok());
         let known = earlier.filter(|earlier| earlier.stamp == stamp && is_old(stamp.1));

@@ -22,18 +22,18 @@ fn missing(partition: u32) -> Event {
 #[tokio::test]
 async fn failures_of_all_lives_share_one_budget() {
     let earlier = Account { texts: MAX_EVENT_TEXTS - 1000, ..Account::default() };
-    let diary = EventBuffer::new(earlier);
+    let buffer = EventBuffer::new(earlier);
     for partition in 0..3 {
-        diary.event(&ended(partition, 600));
-        diary.event(&missing(partition));
+        buffer.event(&ended(partition, 600));
+        buffer.event(&missing(partition));
     }
-    let news = diary.take().unwrap();
+    let news = buffer.take().unwrap();
     let account = news.account.unwrap();
     assert_eq!(account.texts, MAX_EVENT_TEXTS - 400);
     // What is counted stays exact.
     assert_eq!((account.failures[&FailureKind::Trap], news.failing), (3, 3));
     let omitted: Vec<bool> = news.lines.iter().map(|line| line.contains("\"omitted\":596")).collect();
     assert_eq!(omitted, [false, false, true, false, true, false]);
-    let failed: Vec<u64> = diary.failed().into_iter().map(|(_, _, failure)| failure.omitted).collect();
+    let failed: Vec<u64> = buffer.failed().into_iter().map(|(_, _, failure)| failure.omitted).collect();
     assert_eq!(failed, [0, 596, 596]);
 }

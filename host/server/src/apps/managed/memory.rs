@@ -21,8 +21,13 @@ use super::ManagedApp;
 
 impl ManagedApp {
     /// Refuses a change that was refused before, also by a server that has ended since.
-    pub(super) fn is_still_refused(&mut self, look: &Arc<FolderSnapshot>, uploads: &Uploads, shared: &Shared) -> bool {
-        let refused = look.identity(uploads).and_then(|wanted| self.tried.refusal(&wanted, &look.beside));
+    pub(super) fn is_still_refused(
+        &mut self,
+        snapshot: &Arc<FolderSnapshot>,
+        uploads: &Uploads,
+        shared: &Shared,
+    ) -> bool {
+        let refused = snapshot.identity(uploads).and_then(|wanted| self.tried.refusal(&wanted, &snapshot.beside));
         let Some(refused) = refused else { return false };
         tracing::warn!(
             app = self.name,
@@ -31,7 +36,7 @@ impl ManagedApp {
             refused.error
         );
         self.refused = Some(refused);
-        self.refused_look = Some((look.clone(), *uploads));
+        self.refused_look = Some((snapshot.clone(), *uploads));
         self.publish(None, shared);
         true
     }
@@ -39,13 +44,13 @@ impl ManagedApp {
     /// Keeps a refusal for servers to come. If it cannot be written, they check again.
     pub(super) fn keep_refusal(
         &mut self,
-        look: &FolderSnapshot,
+        snapshot: &FolderSnapshot,
         uploads: &Uploads,
         refused: &RefusedChange,
         state: &Mutex<State>,
     ) {
-        let Some(wanted) = look.identity(uploads) else { return };
-        if self.tried.refuse(&wanted, look.beside, refused)
+        let Some(wanted) = snapshot.identity(uploads) else { return };
+        if self.tried.refuse(&wanted, snapshot.beside, refused)
             && let Err(error) = lock(state).keep_tried(&self.name, &self.tried)
         {
             tracing::warn!(app = self.name, "the refusal does not outlive the server: {}", chain(&error));
@@ -75,12 +80,12 @@ impl ManagedApp {
     }
 
     /// True when some component files differ from those that serve and others do not: these may be on their way.
-    pub(crate) fn is_half(&self, look: &FolderSnapshot) -> bool {
+    pub(crate) fn is_half(&self, snapshot: &FolderSnapshot) -> bool {
         let Some(serving) = self.slot.current.load_full() else { return false };
-        let uploads = self.ledger.as_ref().map(|ledger| ledger.uploads()).unwrap_or_default();
+        let uploads = self.history.as_ref().map(|history| history.uploads()).unwrap_or_default();
         let files = ROLES.into_iter().filter(|role| uploads.get(*role).is_none());
         let files = files.filter_map(|role| {
-            let found = look.component(role)?;
+            let found = snapshot.component(role)?;
             let same = found.digest.is_some_and(|digest| serving.identity.component(role) == Some(digest));
             Some((&found.path, same))
         });
@@ -96,20 +101,20 @@ impl ManagedApp {
 
     /// Tells which versions can be had here, for jobs that began with them.
     pub(super) fn name_versions(&mut self) {
-        let Ok(ledger) = &self.ledger else { return };
+        let Ok(history) = &self.history else { return };
         let mut ids = BTreeMap::new();
-        for entry in ledger.versions() {
+        for entry in history.versions() {
             let known = self.ids.remove(&entry.number);
-            if let Some(id) = known.or_else(|| recall::id_of(&self.name, &self.dir, entry, &self.shelf)) {
+            if let Some(id) = known.or_else(|| recall::id_of(&self.name, &self.dir, entry, &self.artifacts)) {
                 ids.insert(entry.number, id);
             }
         }
         self.ids = ids;
         // Jobs of an earlier Frond name versions by the text of the manifest.
-        let of_old = ledger.versions().map(|entry| entry.identity().id());
+        let of_old = history.versions().map(|entry| entry.identity().id());
         self.slot.versions.store(Arc::new(self.ids.values().cloned().chain(of_old).collect()));
-        let uploads = ROLES.into_iter().filter_map(|role| ledger.uploads().get(role));
-        self.held = uploads.filter_map(|digest| Some((digest, self.shelf.open(&digest)?))).collect();
+        let uploads = ROLES.into_iter().filter_map(|role| history.uploads().get(role));
+        self.held = uploads.filter_map(|digest| Some((digest, self.artifacts.open(&digest)?))).collect();
     }
 
     /// Keeps all that is known of the app again, after the state folder was lost: of the version that serves the files that
@@ -117,8 +122,12 @@ impl ManagedApp {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn rescue(&mut self, look: Option<&FolderSnapshot>, shared: &Mutex<State>) -> Result<(), StateError> {
-        let Ok(ledger) = self.ledger.clone() else { return Ok(()) };
+    pub(crate) fn rescue(
+        &mut self,
+        snapshot: Option<&FolderSnapshot>,
+        shared: &Mutex<State>,
+    ) -> Result<(), StateError> {
+        let Ok(history) = self.history.clone() else { return Ok(()) };
         let mut state = lock(shared);
         for (digest, file) in &mut self.held {
             let mut bytes = Vec::new();
@@ -127,13 +136,13 @@ impl ManagedApp {
                 state.store(Kind::Component, digest, &bytes)?;
             }
         }
-        if let (Some(look), Some(current)) = (look, ledger.current()) {
-            if let Ok((digest, text)) = &look.manifest
+        if let (Some(snapshot), Some(current)) = (snapshot, history.current()) {
+            if let Ok((digest, text)) = &snapshot.manifest
                 && *digest == current.manifest
             {
                 state.store(Kind::Manifest, digest, text)?;
             }
-            for found in ROLES.into_iter().filter_map(|role| look.component(role)) {
+            for found in ROLES.into_iter().filter_map(|role| snapshot.component(role)) {
                 let Ok(bytes) = frond_files::read(&found.path, MAX_SIZE) else { continue };
                 let digest = Digest::of(&bytes);
                 if ROLES.into_iter().any(|role| current.identity().component(role) == Some(digest)) {
@@ -141,7 +150,7 @@ impl ManagedApp {
                 }
             }
         }
-        state.keep(&ledger)?;
+        state.keep(&history)?;
         state.keep_tried(&self.name, &self.tried)?;
         drop(state);
         self.kept_query = None;

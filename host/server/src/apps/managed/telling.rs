@@ -60,8 +60,8 @@ impl ManagedApp {
 
     pub(super) fn publish(&self, change: Option<Change>, shared: &Shared) {
         let version = self.slot.current.load_full();
-        let ledger = self.ledger.as_ref().ok();
-        let view = AppView::of(&self.name, version.as_deref(), ledger, change, self.refused.clone());
+        let history = self.history.as_ref().ok();
+        let view = AppView::of(&self.name, version.as_deref(), history, change, self.refused.clone());
         shared.publish(&self.slot, view);
     }
 }

@@ -68,36 +68,36 @@ impl Reconciler {
         while let Some(at) = self.waiting.iter().position(|name| self.is_free(name)) {
             let Some(name) = self.waiting.remove(at) else { return };
             self.see_to_state();
-            if let Some(look) = self.looks.get(&name).cloned() {
-                self.start(&name, look, Task::Follow, None, 0);
+            if let Some(snapshot) = self.snapshots.get(&name).cloned() {
+                self.start(&name, snapshot, Task::Follow, None, 0);
             }
         }
     }
 
-    pub(super) fn obey(&mut self, order: Command) {
+    pub(super) fn carry_out(&mut self, order: Command) {
         self.see_to_state();
         let bytes = order.bytes();
-        let Command { app, wish, reply } = order;
-        let look = self.looks.get(&app).map(|look| look.dir.clone());
-        let Some(dir) = look.filter(|_| self.apps.contains_key(&app)) else {
-            self.shared.inbox.release(bytes);
+        let Command { app, kind, reply } = order;
+        let snapshot = self.snapshots.get(&app).map(|snapshot| snapshot.dir.clone());
+        let Some(dir) = snapshot.filter(|_| self.apps.contains_key(&app)) else {
+            self.shared.commands.release(bytes);
             // Whoever asked may have gone away.
             let _ = reply.send(Err(ChangeError::NotFound));
             return;
         };
         if self.running.contains_key(&app) {
-            self.shared.inbox.release(bytes);
+            self.shared.commands.release(bytes);
             let _ = reply.send(Err(hanging(self.shared.settings.load_time).into()));
             return;
         }
-        let look = Arc::new(FolderSnapshot::at(&dir, &mut self.seen));
-        self.start(&app, look, Task::Obey(wish), Some(reply), bytes);
+        let snapshot = Arc::new(FolderSnapshot::at(&dir, &mut self.seen));
+        self.start(&app, snapshot, Task::Obey(kind), Some(reply), bytes);
     }
 
     /// Has a thread do it, which has the app to itself until then.
-    fn start(&mut self, name: &str, look: Arc<FolderSnapshot>, task: Task, reply: Option<Reply>, bytes: u64) {
+    fn start(&mut self, name: &str, snapshot: Arc<FolderSnapshot>, task: Task, reply: Option<Reply>, bytes: u64) {
         let Some(kept) = self.apps.get_mut(name).and_then(|app| app.kept.take()) else {
-            self.shared.inbox.release(bytes);
+            self.shared.commands.release(bytes);
             return;
         };
         self.begun += 1;
@@ -110,16 +110,16 @@ impl Reconciler {
             let Some((mut kept, task)) = taken.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
             // Panics of checks are caught where the check is: this one is the keeper's last line.
             let done = panic::catch_unwind(AssertUnwindSafe(|| match task {
-                Task::Follow => (kept.follow(&look, &shared, &state, &its_load), None),
-                Task::Obey(wish) => {
-                    let result = kept.obey(wish, &look, &shared, &state, &its_load);
+                Task::Follow => (kept.follow(&snapshot, &shared, &state, &its_load), None),
+                Task::Obey(kind) => {
+                    let result = kept.carry_out(kind, &snapshot, &shared, &state, &its_load);
                     (result.is_ok(), Some(result))
                 }
             }));
             let (changed, result) = done.unwrap_or((false, None));
             // Whoever is told that this has ended may open the state folder for itself.
             drop(state);
-            shared.inbox.done(Done { load: number, name: its_name, kept, changed, result });
+            shared.commands.done(Done { load: number, name: its_name, kept, changed, result });
         };
         let until = Instant::now() + self.shared.settings.load_time;
         let running = Running { number, load, until, is_overdue: false, reply, bytes };
@@ -130,7 +130,7 @@ impl Reconciler {
                 app.kept = Some(kept);
             }
             self.again.insert(name.to_owned(), Instant::now() + STORE_AGAIN);
-            self.shared.inbox.release(bytes);
+            self.shared.commands.release(bytes);
             return;
         }
         self.running.insert(name.to_owned(), running);
@@ -140,13 +140,13 @@ impl Reconciler {
     pub(super) fn done(&mut self, done: Done) {
         let Done { load, name, mut kept, changed, result } = done;
         let Some(running) = self.running.remove(&name).filter(|running| running.number == load) else { return };
-        self.shared.inbox.release(running.bytes);
+        self.shared.commands.release(running.bytes);
         // Of an app that has gone meanwhile, and perhaps come back, this is not wanted any more.
         let app = self.apps.get_mut(&name).filter(|app| app.kept.is_none());
         if let Some(app) = app {
             if std::mem::take(&mut app.unrescued) {
-                let look = self.looks.get(&name).map(|look| &**look);
-                if let Err(error) = kept.rescue(look, &self.state) {
+                let snapshot = self.snapshots.get(&name).map(|snapshot| &**snapshot);
+                if let Err(error) = kept.rescue(snapshot, &self.state) {
                     tracing::warn!(app = name, "{}", crate::apps::error::chain(&error));
                 }
             }
@@ -160,7 +160,7 @@ impl Reconciler {
                 self.again.insert(name.clone(), Instant::now() + STORE_AGAIN);
             } else if kept.is_outrun() {
                 // The files are no longer those that were seen.
-                self.shared.inbox.changed();
+                self.shared.commands.changed();
             }
             app.kept = Some(kept);
         }

@@ -20,15 +20,15 @@ impl Reconciler {
     pub(super) fn begin(&mut self) {
         let Some(listing) = self.list() else { return };
         for (name, dir) in listing.apps {
-            let look = Arc::new(FolderSnapshot::at(&dir, &mut self.seen));
-            self.take(&name, Some(look));
+            let snapshot = Arc::new(FolderSnapshot::at(&dir, &mut self.seen));
+            self.take(&name, Some(snapshot));
         }
         self.others = listing.others;
         self.follow();
     }
 
     /// Something may have changed: whatever is not as it was has to get still first.
-    pub(super) fn stir(&mut self) {
+    pub(super) fn files_changed(&mut self) {
         let now = Instant::now();
         let was_blind = self.blind;
         let mut has_changed = was_blind;
@@ -40,15 +40,15 @@ impl Reconciler {
                 if self.settling.contains_key(&name) {
                     continue;
                 }
-                let look = Arc::new(FolderSnapshot::at(&dir, &mut self.seen));
-                if self.looks.get(&name) != Some(&look) {
-                    changed.push((name, Some(look)));
+                let snapshot = Arc::new(FolderSnapshot::at(&dir, &mut self.seen));
+                if self.snapshots.get(&name) != Some(&snapshot) {
+                    changed.push((name, Some(snapshot)));
                 }
             }
             has_changed |= !changed.is_empty() || !self.settling.is_empty();
-            for (name, look) in changed {
+            for (name, snapshot) in changed {
                 let restless = self.restless.get(&name).copied();
-                self.settling.entry(name).or_insert_with(|| Settling::new(now, look, restless));
+                self.settling.entry(name).or_insert_with(|| Settling::new(now, snapshot, restless));
             }
             if self.others != listing.others {
                 self.others = listing.others;
@@ -75,7 +75,7 @@ impl Reconciler {
         for name in due {
             let seen = listing.apps.get(&name).map(|dir| Arc::new(FolderSnapshot::at(dir, &mut self.seen)));
             let Some(settling) = self.settling.get_mut(&name) else { continue };
-            match settling.look(now, seen.clone()) {
+            match settling.snapshot(now, seen.clone()) {
                 FileActivity::Changing => continue,
                 FileActivity::Still => drop(self.restless.remove(&name)),
                 FileActivity::Restless => {
@@ -114,23 +114,23 @@ impl Reconciler {
     }
 
     /// Takes up what was seen of an app: nothing of one that has gone.
-    fn take(&mut self, name: &str, look: Option<Arc<FolderSnapshot>>) {
-        let Some(look) = look else { return self.remove(name) };
+    fn take(&mut self, name: &str, snapshot: Option<Arc<FolderSnapshot>>) {
+        let Some(snapshot) = snapshot else { return self.remove(name) };
         let is_new = !self.apps.contains_key(name);
         if is_new {
             let slot = self.shared.add(name);
-            let kept = Box::new(ManagedApp::open(name, slot.clone(), &super::lock(&self.state).shelf));
+            let kept = Box::new(ManagedApp::open(name, slot.clone(), &super::lock(&self.state).artifacts));
             self.apps.insert(name.to_owned(), App { slot, kept: Some(kept), unrescued: false, recheck: false });
         }
-        if is_new || self.looks.get(name) != Some(&look) {
-            self.enqueue(name, &look);
+        if is_new || self.snapshots.get(name) != Some(&snapshot) {
+            self.enqueue(name, &snapshot);
         }
         self.at_once.remove(name);
-        self.looks.insert(name.to_owned(), look);
+        self.snapshots.insert(name.to_owned(), snapshot);
     }
 
     fn remove(&mut self, name: &str) {
-        self.looks.remove(name);
+        self.snapshots.remove(name);
         self.restless.remove(name);
         self.waiting.retain(|one| one != name);
         self.held.remove(name);
@@ -145,9 +145,9 @@ impl Reconciler {
     }
 
     /// Puts an app whose folder has changed in the queue; half of a change waits for the rest first.
-    fn enqueue(&mut self, name: &str, look: &FolderSnapshot) {
+    fn enqueue(&mut self, name: &str, snapshot: &FolderSnapshot) {
         let kept = self.apps.get(name).and_then(|app| app.kept.as_ref());
-        let half = kept.filter(|kept| !self.at_once.contains(name) && kept.is_half(look));
+        let half = kept.filter(|kept| !self.at_once.contains(name) && kept.is_half(snapshot));
         if let Some(kept) = half {
             kept.wait_for_rest(&self.shared);
             self.waiting.retain(|one| one != name);
@@ -162,13 +162,13 @@ impl Reconciler {
 
     /// Watches every folder in which a change would be seen.
     fn follow(&mut self) {
-        let looks = &self.looks;
+        let snapshots = &self.snapshots;
         let named = |path: &Path| {
             let is = |found: &Option<ComponentFile>| found.as_ref().is_some_and(|found| found.path == path);
-            looks.values().any(|look| is(&look.leaf) || is(&look.merge) || is(&look.split))
+            snapshots.values().any(|snapshot| is(&snapshot.leaf) || is(&snapshot.merge) || is(&snapshot.split))
         };
-        self.seen.retain(named, |dir| looks.values().any(|look| look.dir == dir));
-        let places = looks.values().flat_map(|look| look.places.iter().map(PathBuf::as_path));
+        self.seen.retain(named, |dir| snapshots.values().any(|snapshot| snapshot.dir == dir));
+        let places = snapshots.values().flat_map(|snapshot| snapshot.places.iter().map(PathBuf::as_path));
         let others = self.others.iter().map(PathBuf::as_path);
         let mut links = Vec::new();
         links::folders(self.root.dir(), &mut links);
@@ -178,7 +178,7 @@ impl Reconciler {
         self.warn(wrong);
         if fresh {
             // What happened before it was watched was not told.
-            self.shared.inbox.changed();
+            self.shared.commands.changed();
         }
     }
 }

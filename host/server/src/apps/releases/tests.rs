@@ -40,7 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// An app as the keeper would have it, without anything that runs.
 struct World {
     state: State,
-    ledger: ReleaseHistory,
+    history: ReleaseHistory,
     other: ReleaseHistory,
     folder: (u8, u8),
 }
@@ -60,8 +60,8 @@ fn is_good(digest: Digest) -> bool {
 impl World {
     fn open(dir: &Path, folder: (u8, u8)) -> Self {
         let state = State::open(dir).unwrap();
-        let ledger = |app| state.shelf.ledger(app).unwrap().unwrap_or_else(|| ReleaseHistory::new(app));
-        Self { ledger: ledger("app"), other: ledger("other"), folder, state }
+        let history = |app| state.artifacts.history(app).unwrap().unwrap_or_else(|| ReleaseHistory::new(app));
+        Self { history: history("app"), other: history("other"), folder, state }
     }
 
     fn wanted(&self, uploads: Uploads) -> Identity {
@@ -88,30 +88,30 @@ impl World {
             split: None,
         };
         let fresh = NewRelease { manifest: wanted.manifest, parts, cases: String::new(), canary: String::new() };
-        self.ledger.serve(fresh, uploads, 1, HISTORY);
+        self.history.serve(fresh, uploads, 1, HISTORY);
     }
 
     fn take(&mut self, step: &Step) {
         match step {
             Step::Folder(manifest, content) => {
                 self.folder = (*manifest, *content);
-                let uploads = self.ledger.uploads();
-                match self.ledger.decide(&self.wanted(uploads)) {
-                    Decision::Serves => self.ledger.settle(),
+                let uploads = self.history.uploads();
+                match self.history.decide(&self.wanted(uploads)) {
+                    Decision::Serves => self.history.settle(),
                     Decision::RolledBack => {}
                     Decision::Check => self.change(uploads, None),
                 }
             }
             Step::Upload(content) => {
-                let uploads = self.ledger.uploads().with(Role::Leaf, Some(leaf(*content)));
+                let uploads = self.history.uploads().with(Role::Leaf, Some(leaf(*content)));
                 self.change(uploads, Some(*content));
             }
-            Step::Delete => self.change(self.ledger.uploads().with(Role::Leaf, None), None),
+            Step::Delete => self.change(self.history.uploads().with(Role::Leaf, None), None),
             Step::Rollback => {
-                if let Some(before) = self.ledger.before().cloned() {
+                if let Some(before) = self.history.before().cloned() {
                     let wanted = self.wanted(before.parts.uploads());
-                    self.ledger.roll_back(Some(wanted), 2);
-                    assert_eq!(self.ledger.current().unwrap().identity(), before.identity());
+                    self.history.roll_back(Some(wanted), 2);
+                    assert_eq!(self.history.current().unwrap().identity(), before.identity());
                 }
             }
             Step::Other(content) => {
@@ -126,22 +126,22 @@ impl World {
             }
             Step::Restart => {}
         }
-        self.state.keep(&self.ledger).unwrap();
+        self.state.keep(&self.history).unwrap();
         self.state.collect(["app", "other"].into_iter()).unwrap();
     }
 
     /// All that is kept is needed, and all that is needed is kept.
     fn check_disk(&self, dir: &Path) {
-        let needed: BTreeSet<Digest> = self.ledger.needs().chain(self.other.needs()).collect();
+        let needed: BTreeSet<Digest> = self.history.needs().chain(self.other.needs()).collect();
         let kept: BTreeSet<Digest> = ["components", "manifests"]
             .into_iter()
             .flat_map(|folder| fs::read_dir(dir.join(folder)).unwrap())
             .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().parse().unwrap())
             .collect();
         assert_eq!(kept, needed);
-        for entry in self.ledger.versions() {
-            self.state.shelf.load(Kind::Manifest, &entry.manifest).unwrap();
-            self.state.shelf.load(Kind::Component, &entry.parts.leaf.digest).unwrap();
+        for entry in self.history.versions() {
+            self.state.artifacts.load(Kind::Manifest, &entry.manifest).unwrap();
+            self.state.artifacts.load(Kind::Component, &entry.parts.leaf.digest).unwrap();
         }
     }
 }
@@ -157,19 +157,19 @@ proptest! {
         let mut last = None;
         for step in &steps {
             if matches!(step, Step::Restart) {
-                let (ledger, folder) = (world.ledger.clone(), world.folder);
+                let (history, folder) = (world.history.clone(), world.folder);
                 drop(world);
                 world = World::open(&dir, folder);
-                prop_assert!(world.ledger == ledger || ledger.current().is_none());
+                prop_assert!(world.history == history || history.current().is_none());
             }
             world.take(step);
-            let number = world.ledger.current().map(|one| one.number);
+            let number = world.history.current().map(|one| one.number);
             prop_assert!(last.is_none() || number.is_some(), "it was lost by {:?}", step);
             last = number;
-            if let Some(current) = world.ledger.current() {
+            if let Some(current) = world.history.current() {
                 prop_assert!(is_good(current.identity().leaf));
             }
-            let numbers: Vec<u64> = world.ledger.versions().map(|one| one.number).collect();
+            let numbers: Vec<u64> = world.history.versions().map(|one| one.number).collect();
             prop_assert!(numbers.len() <= HISTORY && numbers.is_sorted_by(|newer, older| newer > older));
             world.check_disk(&dir);
         }
