@@ -1,23 +1,27 @@
-# The one task runner. `make demo` and `make test` set up all they need; both work on a fresh clone.
+# The task runner. `make demo` and `make test` set up everything that they need; both work on a
+# fresh clone.
 #
-#   make demo      the main job on real data: the rail query whole, then with one region stalled
+#   make demo      the rail query on real data: complete, then with one region stalled
 #   make test      every check and every test
-#   make soak      a server under everything at once, for ten minutes (FROND_SOAK_SECONDS=60 for one), then every attack in full
+#   make soak      a server under all kinds of load at once, for ten minutes (FROND_SOAK_SECONDS=60
+#                  for one), then every attack in full
 #   make bench     the figures of BENCHMARKS.md, measured on this machine
 #   make plugins   the guests, built for wasm32-wasip2
 #   make languages the rail leaf in Python, JavaScript and C; also one by one, as make guests-python
 #   make lint      format, clippy, docs
-#   make fuzz      every parser of what others write, on random input; takes a nightly compiler and cargo-fuzz
+#   make fuzz      every parser of untrusted input, on random input; needs a nightly compiler and
+#                  cargo-fuzz
 
 .DEFAULT_GOAL := demo
 .PHONY: demo test soak bench fuzz plugins lint format clippy docs setup host tools browser-tools api-tools database-tools languages guests-python guests-javascript guests-c
 
-# Guests have a target folder of their own, so that they and the host never wait for each other's locks, and so that
-# the components are where the examples' frond.toml names them, whatever CARGO_TARGET_DIR says.
+# Guests have a separate target folder. So builds of guests and of the host never wait for each
+# other's locks, and the components are where the examples' frond.toml names them, whatever
+# CARGO_TARGET_DIR says.
 GUEST := cargo build --quiet --profile guest --target wasm32-wasip2 --target-dir target/plugins
 GUESTS := frond-faulty frond-grep frond-intake-list frond-intake-pull frond-pi frond-prices \
   frond-rail-leaf frond-rail-merge frond-wordcount
-# The benchmarks bring other runtimes along for comparison; nothing else needs them.
+# The benchmarks depend on other runtimes for comparison; nothing else needs them.
 ALL := --workspace --exclude frond-bench
 CHECKED := --config .cargo/test.toml --release $(ALL)
 FROND := cargo run --quiet --release --bin frond --
@@ -35,8 +39,9 @@ plugins: setup
 	@echo "== building the guests for wasm32-wasip2"
 	@$(GUEST) $(addprefix -p ,$(GUESTS))
 
-# The rail leaf in other languages. Each build.sh gets the language's own tools into .tools; what only a package manager can
-# install, .ci/build-leaf does. A language whose tools cannot be had is skipped aloud, and on CI an error.
+# The rail leaf in other languages. Each build.sh gets the language's tools into .tools;
+# .ci/build-leaf installs packages of the system. A language whose tools are not available is
+# skipped with a message, or is an error on CI.
 languages: guests-c guests-javascript guests-python
 
 guests-c: target/plugins/c/rail_leaf.wasm
@@ -94,23 +99,26 @@ docs: setup
 	@echo "== docs"
 	@RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --no-deps $(ALL)
 
-# What tests compare with. Without it they say what they skip; on CI that would be a failure.
+# ripgrep, which tests compare with. Without it they are skipped with a message, or fail on CI.
 tools:
 	@command -v rg >/dev/null || .ci/install-packages "tests that compare with ripgrep" ripgrep || true
 
-# Node, Chromium and what drives it, for the tests of the page. Without them those are skipped aloud, on CI an error.
+# Node, Chromium and playwright-core, for the tests of the page. Without them the tests are skipped
+# with a message, or fail on CI.
 browser-tools:
 	@.ci/install-browser
 
-# What holds the server to its description. Without it that is skipped aloud, on CI an error.
+# schemathesis, which checks the server against its API description. Without it that test is skipped
+# with a message, or fails on CI.
 api-tools:
 	@.ci/install-schemathesis
 
-# A pooler before databases. Without it tests are skipped aloud, on CI an error.
+# pgbouncer, a connection pooler for databases. Without it its tests are skipped with a message, or
+# fail on CI.
 database-tools:
 	@.ci/install-pgbouncer
 
-# Every step runs, whatever fails before it; what failed is named last.
+# Every step runs, even if an earlier one fails. The failed steps are named at the end.
 test: plugins languages tools browser-tools api-tools database-tools
 	@failed=; \
 	$(MAKE) --no-print-directory --keep-going lint || failed="$$failed, lint"; \
@@ -123,7 +131,8 @@ soak: plugins
 	@FROND_SOAK_SECONDS=$${FROND_SOAK_SECONDS:-600} cargo test $(CHECKED) --test soak -- --nocapture
 	@FROND_ATTACKS=full cargo test $(CHECKED) --test attacks -- --nocapture --test-threads=1
 
-# The tests try the same inputs, fewer of them: make fuzz SECONDS=600 tries each target for so long.
+# make fuzz SECONDS=600 fuzzes each target for 600 seconds. The tests check the same properties on
+# fewer inputs.
 SECONDS := 60
 fuzz:
 	@.ci/fuzz $(SECONDS)

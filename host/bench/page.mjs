@@ -1,11 +1,13 @@
-// Times the page in a browser: node page.mjs URL APP, where the app's query has many partitions. Tells milliseconds, as JSON.
+// Measures the page in a browser: node page.mjs URL APP, where the app's query has many partitions.
+// Prints JSON, in ms.
 
 import { launched, longestPause, texts, until } from "../page/tests/browser.mjs";
 
 const [base, app] = process.argv.slice(2);
 const [browser, end] = await launched();
 
-// What a browser that has seen nothing of the page needs until something, and all of the first view, is drawn.
+// Times from the request to the first contentful paint, and until the apps are listed, with an
+// empty cache.
 async function firstPaint() {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
   const page = await context.newPage();
@@ -19,7 +21,8 @@ async function firstPaint() {
   return times;
 }
 
-// From opening a query that has ended until its waterfall is whole, and the longest time without a frame meanwhile.
+// Time from opening an ended query until its waterfall is complete, and the longest time without a
+// frame in between.
 async function waterfall() {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
   const page = await context.newPage();

@@ -1,10 +1,13 @@
 /*
- * Makes a build tool see the same machine each time, so that the same source becomes the same bytes: loaded into it by
- * LD_PRELOAD. componentize-py and componentize-qjs run the plugin's start-up code and keep its memory as the component;
- * all that this code saw would be in there: random seeds, the time, the times and numbers of files, the order of folders.
+ * Library for LD_PRELOAD that makes builds reproducible: a build tool sees the same machine each
+ * time, so the same source becomes the same bytes. componentize-py and componentize-qjs run the
+ * plugin's start-up code and store its memory in the component (a snapshot). Without this library,
+ * the snapshot would contain all that the code saw: random seeds, the time, the times and inode
+ * numbers of files, the order of directory entries.
  *
- * Calls of the C library are replaced. Files are asked about by system calls without it, so those are trapped (seccomp)
- * and their answers changed. Where that is not allowed, builds work, and their bytes differ.
+ * Functions of the C library are replaced. The tools query files by system calls that bypass it, so
+ * these calls are trapped (seccomp) and their results changed. Where the system does not allow
+ * that, builds work, but their bytes differ.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -24,8 +27,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define SOME_TIME 946684800 // 2000-01-01: later than what zip files can hold, earlier than any source
-#define OURS 0x66726f6e64 // the sixth argument of the calls that are not to be trapped: neither has so many
+#define SOME_TIME 946684800 // 2000-01-01: later than the earliest time in zip files, earlier than any source
+#define OURS 0x66726f6e64 // sixth argument of the calls made here, which are not trapped: both take fewer arguments
 
 #if defined(__x86_64__)
 #define ARCH AUDIT_ARCH_X86_64
@@ -74,8 +77,8 @@ static int by_name(const void *a, const void *b) {
   return strcmp((*(struct dirent64 *const *)a)->d_name, (*(struct dirent64 *const *)b)->d_name);
 }
 
-// Sorts the entries that one call has read of a folder; those of Python's folders fit into one call. The system calls that
-// are trapped are made outside of the allocator, so that it may be used here.
+// Sorts the directory entries that one call has read. All entries of each of Python's folders fit
+// in one call. The allocator makes none of the trapped system calls, so it may be used here.
 static void level_folder(char *read, long length) {
   size_t count = 0;
   struct dirent64 **entries = malloc((size_t)length / offsetof(struct dirent64, d_name) * sizeof *entries);

@@ -1,20 +1,22 @@
-# Functions that the build scripts share: tools that are fetched once, and a machine that looks the same each time.
+# Functions that the build scripts share: fetch tools once, and make builds reproducible.
 #
-# A script sets `tools`, the folder for its language's tools, before it calls any of them. Exit code 69: something must be
-# installed first.
+# A script sets `tools`, the folder for its language's tools, before it calls any of them.
+# Exit code 69: something must be installed first.
 # shellcheck shell=sh
 
 say() { printf 'build.sh: %s\n' "$*" >&2; }
 missing() { say "$1 is missing"; printf '  (%s)\n' "$2" >&2; exit 69; }
 
-# Copies a finished component to its place in one step, so that nobody ever reads half of it: put FILE OUTPUT.
+# Puts a finished component in its place by atomic rename, so that no process reads half of it: put
+# FILE OUTPUT.
 put() {
   cp "$1" "$2.$$" && mv "$2.$$" "$2"
 }
 
-# Makes the folder $tools/NAME once: obtain NAME WITNESS COMMAND [ARGUMENT...]. The command fills an empty folder, its last
-# argument, which then gets that name. So what has the name is whole, whoever was interrupted. WITNESS is a file that is in
-# it. Builds that share the folder wait for each other (flock); without flock, they may fetch the same thing twice.
+# Makes the folder $tools/NAME once: obtain NAME WITNESS COMMAND [ARGUMENT...]. The command fills an
+# empty folder, its last argument, which is then renamed to NAME. So a folder of this name is
+# complete, even if a build was interrupted. WITNESS is a file in the folder. Builds that share the
+# folder wait for each other (flock); without flock, they may fetch the same thing twice.
 obtain() {
   name=$1 witness=$2
   shift 2
@@ -24,12 +26,12 @@ obtain() {
     say "waiting for another build, which is filling $tools"
     flock 9
   fi
-  # Left over from builds that were killed; without flock they may belong to one that runs.
+  # Left over from killed builds; without flock they may belong to a running build.
   ! command -v flock >/dev/null || rm -rf "$tools"/new.*
   if ! [ -e "$tools/$name/$witness" ]; then
     new=$(mktemp -d "$tools/new.XXXXXX")
     chmod 755 "$new"
-    # The lock is this shell's: a process that outlives the command must not hold it.
+    # Only this shell holds the lock: a process that outlives the command must not.
     if ! "$@" "$new" 9>&- || ! [ -e "$new/$witness" ]; then
       rm -rf "$new"
       say "$tools/$name could not be filled"
@@ -41,7 +43,7 @@ obtain() {
   exec 9>&-
 }
 
-# Prints the path of build/steady.c as a library for this machine, or nothing where there is no C compiler.
+# Prints the path of build/steady.c compiled as a library, or nothing if there is no C compiler.
 steady() {
   library=$tools/steady-$(cksum <build/steady.c | cut -d ' ' -f 1).so
   if ! [ -f "$library" ]; then

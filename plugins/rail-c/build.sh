@@ -1,11 +1,15 @@
 #!/bin/sh
 # Builds a C plugin: sh build.sh WORLD OUTPUT SOURCE...
 #
-# WORLD is one of wit/world.wit: leaf, merger, splitter, or plugin for a leaf and its merge in one component.
-# There must be a Rust toolchain, whose linker is used, and clang 19 or later with its library for wasm32. The first run
-# gets into .tools/c what else it takes: wit-bindgen, built by cargo in a minute or two, and wasi-libc, from Debian.
-# With a WASI SDK, named by WASI_SDK_PATH, neither clang nor wasi-libc is needed.
-# FROND_TOOLS and FROND_WIT name other folders than .tools and wit. Exit code 69: something must be installed first.
+# WORLD is one of wit/world.wit: leaf, merger, splitter, or plugin for a leaf and its merge in one
+# component.
+#
+# It needs a Rust toolchain, for its linker, and clang 19 or later with its library for wasm32. The
+# first run also gets wit-bindgen, built by cargo in a minute or two, and wasi-libc, from Debian,
+# into .tools/c. With a WASI SDK, named by WASI_SDK_PATH, neither clang nor wasi-libc is needed.
+#
+# FROND_TOOLS and FROND_WIT name other folders instead of .tools and wit.
+# Exit code 69: something must be installed first.
 set -eu
 [ $# -ge 3 ] || { sed -n '2s/^# //p' "$0" >&2; exit 64; }
 world=$1 output=$2
@@ -21,13 +25,13 @@ remedy='as root: apt-get install clang-19 libclang-rt-19-dev-wasm32; elsewhere u
 
 get_bindgen() {
   say "building wit-bindgen $BINDGEN into ${FROND_TOOLS:-.tools}/c, once: a minute or two"
-  # Unoptimised: it runs for milliseconds, and compiles four times as fast.
+  # Built without optimisation: it runs for milliseconds, and compiles four times as fast.
   CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --no-default-features --features c \
     --version "$BINDGEN" --target-dir "$1/target" --root "$1" wit-bindgen-cli >&2 && rm -rf "$1/target"
 }
 
-# Of Debian's releases, those up to 13 have a wasi-libc without wasip2. A later one is fetched with apt in a folder of its
-# own: the machine's packages and sources stay as they are.
+# Debian's releases up to 13 have a wasi-libc without wasip2. A later wasi-libc is fetched with apt
+# in a private folder: the machine's packages and sources stay as they are.
 get_wasi_libc() {
   for command in apt-get dpkg-deb; do
     command -v $command >/dev/null || missing "wasi-libc with wasm32-wasip2" "$remedy"
@@ -85,7 +89,7 @@ else
     obtain wasi-libc usr/lib/wasm32-wasip2/libc.a get_wasi_libc
     sysroot=$tools/wasi-libc/usr
   fi
-  # Debian keeps clang's library elsewhere than where clang looks for it.
+  # Debian installs clang's library outside the path that clang searches.
   flags=-nodefaultlibs libraries="-lc $builtins"
 fi
 

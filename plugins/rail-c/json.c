@@ -46,7 +46,7 @@ static void put_escape(struct buffer *to, unsigned char byte) {
 }
 
 void buffer_string(struct buffer *to, struct text text) {
-    size_t begin = 0; // of what needs no escape
+    size_t begin = 0; // start of the bytes that need no escape
     buffer_bytes(to, "\"", 1);
     for (size_t i = 0; i < text.len; i++) {
         unsigned char byte = (unsigned char)text.at[i];
@@ -65,7 +65,7 @@ bool text_same(struct text one, struct text other) {
 
 bool text_is(struct text text, const char *other) { return text_same(text, (struct text){other, strlen(other)}); }
 
-// The length of the character that begins at `at`, or 0 if that is none.
+// Returns the length in bytes of the UTF-8 character at `at`, or 0 if there is no valid one.
 static size_t utf8_len(const char *at, size_t len) {
     const unsigned char *byte = (const unsigned char *)at;
     unsigned char low = 0x80, high = 0xbf;
@@ -124,7 +124,7 @@ static bool wrong(struct json *json, const char *error) {
     return false;
 }
 
-// The next byte, or 0 at the end: no JSON text has a 0 where this is asked.
+// Returns the next byte, or 0 at the end: valid JSON has no zero byte where this is called.
 static char peek(const struct json *json) { return json->next < json->text.len ? json->text.at[json->next] : 0; }
 
 static bool eat(struct json *json, char expected) {
@@ -168,7 +168,7 @@ static bool read_hex(struct json *json, uint32_t *unit) {
     return true;
 }
 
-// What follows a backslash and a `u`: one unit, or the two of a surrogate pair.
+// Reads the rest of a Unicode escape: one UTF-16 unit, or the two units of a surrogate pair.
 static bool read_unicode(struct json *json, struct buffer *to) {
     uint32_t first, second;
     if (!read_hex(json, &first)) return false;
@@ -194,7 +194,7 @@ static bool read_escape(struct json *json, struct buffer *to) {
 }
 
 static bool read_string(struct json *json, struct buffer *to) {
-    make_room(to, 1); // so that an empty string has a place too
+    make_room(to, 1); // so that an empty string has an address too
     to->len = 0;
     if (!eat(json, '"')) return wrong(json, "a string should be here");
     while (json->next < json->text.len) {

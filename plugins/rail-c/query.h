@@ -1,10 +1,10 @@
-// What the client asks.
+// The client's query.
 #ifndef QUERY_H
 #define QUERY_H
 
 #include "json.h"
 
-// Times are minutes since midnight.
+// A valid query. Times are minutes since midnight.
 struct query {
     uint64_t budget;
     uint64_t depart;
@@ -14,8 +14,8 @@ struct query {
     struct buffer stall;
 };
 
-// Reads a query as strictly as the leaf in Rust does. When it is wrong, returns false and appends the reason to `why`.
-// Either way the query is to be freed.
+// Parses a query as strictly as the leaf in Rust does. For an invalid query it returns false and
+// appends the reason to `why`. The caller must free the query in either case.
 bool query_parse(struct query *query, const uint8_t *bytes, size_t len, struct buffer *why);
 void query_free(struct query *query);
 

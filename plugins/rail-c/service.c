@@ -20,7 +20,7 @@ uint32_t km_from_charing_cross(double lat, double lon) {
     return (uint32_t)round(2.0 * EARTH_RADIUS_KM * asin(sqrt(fmin(fmax(share, 0.0), 1.0))));
 }
 
-// The part of `rest` before the next `end`, or all of it; `rest` becomes what follows.
+// Cuts off the part of `rest` before the next `end`, or all of it. `rest` becomes the remainder.
 static struct text cut(struct text *rest, char end) {
     const char *at = rest->len ? memchr(rest->at, end, rest->len) : NULL;
     struct text piece = {rest->at, at ? (size_t)(at - rest->at) : rest->len};
@@ -52,7 +52,7 @@ static size_t sign(struct text text, size_t from) {
     return from < text.len && (text.at[from] == '+' || text.at[from] == '-') ? 1 : 0;
 }
 
-// What strtod takes is wider: spaces, hexadecimal digits, names.
+// strtod alone would also accept spaces, hexadecimal digits and names such as `inf`.
 static bool is_decimal(struct text text) {
     size_t i = sign(text, 0), whole = digits(text, i), part = 0;
     i += whole;
@@ -87,7 +87,8 @@ static bool read_minutes(struct text text, uint64_t *value, struct buffer *why) 
     return false;
 }
 
-// Cut at the point rather than read as a float, so that no fare is ever a penny off.
+// Parses a fare into pence. It is split at the point rather than parsed as a float, so that no fare
+// is ever a penny off.
 static bool read_pence(struct text text, uint64_t *value, struct buffer *why) {
     struct text pence = text, pounds = cut(&pence, '.');
     uint64_t whole, part;
@@ -99,7 +100,7 @@ static bool read_pence(struct text text, uint64_t *value, struct buffer *why) {
     return false;
 }
 
-// Fields hold no commas and no quotes, so a line is cut at every comma.
+// Fields contain no commas and no quotes, so a line is split at every comma.
 static bool read_service(struct text line, struct service *service, struct buffer *why) {
     struct text fields[COLUMNS], rest = line;
     size_t count = 1;

@@ -1,10 +1,11 @@
-// A region's table of services, read line by line.
+// Parser of a region's table of services, line by line.
 #ifndef SERVICE_H
 #define SERVICE_H
 
 #include "json.h"
 
-// One line of a region's table: a direct train from a London terminal to a station. Its texts are parts of the table.
+// One line of a region's table: a direct train from a London terminal to a station. Its texts point
+// into the table.
 struct service {
     struct text station;
     struct text crs;
@@ -16,7 +17,7 @@ struct service {
     uint64_t pence;
 };
 
-// Where a reader is.
+// State of a reader.
 struct table {
     struct text rest;
     size_t line;
@@ -25,11 +26,12 @@ struct table {
 
 enum row { ROW_READ, ROW_NONE, ROW_WRONG };
 
-// Reads the next service of a table: a header, then one service a line, with comments (`#`) anywhere. What is wrong is
-// appended to `why`, with the line.
+// Reads the next service of a table: a header, then one service on each line, with comment lines
+// (`#`) anywhere. An error is appended to `why`, with the line.
 enum row table_next(struct table *table, struct service *service, struct buffer *why);
 
-// The great circle from Charing Cross in whole kilometres, by the haversine formula.
+// Returns the great-circle distance from Charing Cross in whole kilometres, by the haversine
+// formula.
 uint32_t km_from_charing_cross(double lat, double lon);
 
 #endif

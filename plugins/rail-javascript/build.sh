@@ -1,10 +1,15 @@
 #!/bin/sh
 # Builds a JavaScript plugin: sh build.sh WORLD OUTPUT SOURCE.js
 #
-# WORLD is one of wit/world.wit: whole-leaf, merger, splitter, or plugin for a leaf and its merge in one component. The
-# source is an ES module, and may import modules beside it. The engine is QuickJS: the language, and nothing of a browser's.
-# There must be Node.js 18 or later with npm. The first run gets componentize-qjs into .tools/javascript: 40 MB, from npm.
-# FROND_TOOLS and FROND_WIT name other folders than .tools and wit. Exit code 69: something must be installed first.
+# WORLD is one of wit/world.wit: whole-leaf, merger, splitter, or plugin for a leaf and its merge in
+# one component. The source is an ES module, and may import modules beside it. The engine is
+# QuickJS: it has the language, but no Web APIs.
+#
+# It needs Node.js 18 or later with npm. The first run gets componentize-qjs into .tools/javascript:
+# 40 MB, from npm.
+#
+# FROND_TOOLS and FROND_WIT name other folders instead of .tools and wit.
+# Exit code 69: something must be installed first.
 set -eu
 [ $# -eq 3 ] || { sed -n '2s/^# //p' "$0" >&2; exit 64; }
 world=$1 output=$2 source=$3
@@ -23,7 +28,8 @@ get_componentize() {
   npm --prefix "$1" --no-fund --no-audit --loglevel=error install "componentize-qjs@$COMPONENTIZE" >&2 && touch "$1/ready"
 }
 
-# The world, and of WASI what random.js needs, in the folder $1: JavaScript gets only what its world imports.
+# Writes the world, and the WASI interface that random.js needs, to the folder $1: JavaScript only
+# gets the interfaces that its world imports.
 write_world() {
   mkdir -p "$1/deps/plugin" "$1/deps/random"
   cp "$wit"/*.wit "$1/deps/plugin"
@@ -44,8 +50,9 @@ stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 trap 'exit 130' INT TERM
 write_world "$stage/wit"
-# The entry is a module that is in no file: it makes `Math.random` draw from the host, and exports what the source does.
-# Its path need only be one of this folder. Without `sync` the component needs an asynchronous host.
+# The entry module exists only in memory: it makes `Math.random` draw from the host, and re-exports
+# the source. Its path only has to be one of this folder. Without `sync` the component would need an
+# asynchronous host.
 cat >"$stage/componentize.mjs" <<'END'
 import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -1,4 +1,4 @@
-/** What the client asks. */
+/** The client's query. */
 
 import { invalidQuery } from "./failure.js";
 import { decode } from "./text.js";
@@ -8,7 +8,7 @@ const STRING = /"[^"\\]*(?:\\.[^"\\]*)*"/gs;
 const WHOLE = /^[0-9]+$/;
 const CLOCK = /^([01][0-9]|2[0-3]):([0-5][0-9])$/;
 
-/** Reads a query as strictly as the leaf in Rust does. Times are minutes since midnight. Throws `invalid-query`. */
+/** Parses a query as strictly as the leaf in Rust does. Times are minutes since midnight. Throws `invalid-query`. */
 export function parseQuery(bytes) {
   const fields = object(bytes);
   for (const name of Object.keys(fields)) {
@@ -30,7 +30,7 @@ export function parseQuery(bytes) {
   return query;
 }
 
-/** The members of a JSON object, with NaN for every number that is not written as a whole one. */
+/** Parses a JSON object. A number that is not written as an integer becomes NaN. */
 function object(bytes) {
   let text;
   try {
@@ -39,13 +39,15 @@ function object(bytes) {
     throw invalidQuery("the query is not text");
   }
   const bare = text.replace(STRING, "");
-  // Deep nesting would overflow the interpreter's stack, which cannot be caught here: the leaf would end as `trap`.
+  // Deep nesting would overflow the interpreter's stack. That cannot be caught here: the leaf would
+  // fail as `trap`.
   if (count(bare, /[[{]/g) > 1) throw invalidQuery("a query has no lists and objects in it");
   const fields = json(text);
   if (fields === null || typeof fields !== "object" || Array.isArray(fields)) {
     throw invalidQuery("the query is not a JSON object");
   }
-  // Of several members with one name JSON.parse keeps the last.
+  // JSON.parse keeps the last of several members with one name, so duplicates are found by their
+  // colons.
   if (count(bare, /:/g) > Object.keys(fields).length) throw invalidQuery("duplicate field");
   return fields;
 }
@@ -72,7 +74,7 @@ function budget(value) {
 
 function string(value) {
   if (typeof value !== "string") throw invalidQuery(`\`${value}\` is not a string`);
-  // JSON.parse lets it pass.
+  // JSON.parse accepts half of a surrogate pair.
   if (!value.isWellFormed()) throw invalidQuery("a string has half of a surrogate pair in it");
   return value;
 }

@@ -1,7 +1,8 @@
 /**
- * The leaf of examples/rail in JavaScript: which stations of one region have a direct train from London within a budget?
+ * The leaf of examples/rail in JavaScript: finds the stations of one region with a direct train from London within a
+ * budget.
  *
- * It answers byte for byte as plugins/rail-leaf does, which says what the fields mean.
+ * It returns the same bytes as plugins/rail-leaf, which documents the fields.
  */
 
 import clock from "wasi:clocks/monotonic-clock@0.2.6";
@@ -11,7 +12,7 @@ import { parseQuery } from "./query.js";
 import { kmFromCharingCross, parseTable } from "./service.js";
 import { decode, encode } from "./text.js";
 
-/** The interface `process-partition`. What is thrown and is no failure of the contract is a bug: the leaf ends as `trap`. */
+/** The interface `process-partition`. Any exception but the contract's failures is a bug: the leaf fails as `trap`. */
 export const processPartition = {
   process(query, partition) {
     const asked = parseQuery(query);
@@ -40,7 +41,7 @@ function found(region, { station, crs, lat, long, terminal, operator, minutes, p
   return { station, crs, region, operator, terminal, minutes, pence, km: kmFromCharingCross(lat, long) };
 }
 
-/** Never returns. It sleeps rather than spins: a spinning leaf may run out of fuel before it runs out of time. */
+/** Never returns. It sleeps rather than spins: a spinning leaf may run out of fuel before its deadline. */
 function stall() {
   const hour = 3600e9; // in nanoseconds
   for (;;) clock.subscribeDuration(hour).block();

@@ -1,12 +1,13 @@
 /**
- * `Math.random` from the host's randomness: other numbers in each call of the plugin, and in an app that is deterministic
- * those that its query and partition give. The engine's own generator is seeded once, as the component is built; it serves
- * only modules that draw while they are loaded, when there is no host yet.
+ * `Math.random` from the host's randomness: different numbers in each call of the plugin; in a
+ * deterministic app, numbers derived from the query and the partition. The engine's built-in
+ * generator is seeded once, when the component is built. It only serves modules that draw while
+ * they are loaded, when there is no host yet.
  */
 
 import { getRandomBytes } from "wasi:random/random@0.2.6";
 
-/** Drawn at once: asking the host takes longer than a number does. */
+/** Number of words that one host call draws: a host call takes longer than drawing a number. */
 const WORDS = 128;
 
 const words = [];
@@ -17,7 +18,7 @@ function random() {
   return (high * 2 ** 26 + low) / 2 ** 53;
 }
 
-/** Called once all modules are loaded. */
+/** Replaces `Math.random`. The entry module calls it after all modules are loaded. */
 export function drawFromTheHost() {
   Math.random = random;
 }

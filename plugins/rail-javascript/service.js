@@ -1,20 +1,20 @@
-/** A region's table of services, read. */
+/** Parser of a region's table of services. */
 
 import { invalidPartition } from "./failure.js";
 
 const HEADER = "name,crs,lat,long,terminal,operator,minutes,fare";
 const MOST = 2 ** 32 - 1;
 
-// What Number takes is wider: spaces, nothing at all, hexadecimal digits.
+// Number alone would also accept spaces, the empty string and hexadecimal digits.
 const DECIMAL = /^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$/;
 const WHOLE = /^\+?[0-9]+$/;
 const FARE = /^([0-9]+)\.([0-9]{2})$/;
 
 const EARTH_RADIUS_KM = 6371;
-// From Charing Cross distances to London are measured by custom.
+// Charing Cross, from which distances to London are measured by custom.
 const [FROM_LAT, FROM_LONG] = [radians(51.5074), radians(-0.1278)];
 
-/** The great circle in whole kilometres, by the haversine formula. */
+/** Returns the great-circle distance from Charing Cross in whole kilometres, by the haversine formula. */
 export function kmFromCharingCross(latDegrees, longDegrees) {
   const [lat, long] = [radians(latDegrees), radians(longDegrees)];
   const across = Math.sin((lat - FROM_LAT) / 2);
@@ -28,8 +28,8 @@ function radians(degrees) {
 }
 
 /**
- * Reads a whole table: a header, then one service a line, with comments (`#`) anywhere. Throws `invalid-partition`, with
- * the line.
+ * Parses a whole table: a header, then one service on each line, with comment lines (`#`) anywhere. Throws
+ * `invalid-partition`, with the line.
  */
 export function parseTable(table) {
   const lines = table.replaceAll("\r\n", "\n").split("\n");
@@ -41,7 +41,7 @@ export function parseTable(table) {
   return rest.map(([number, line]) => service(line, (reason) => invalidPartition(`line ${number}: ${reason}`)));
 }
 
-/** Fields hold no commas and no quotes, so a line is cut at every comma. */
+/** Parses one line. Fields contain no commas and no quotes, so a line is split at every comma. */
 function service(line, wrong) {
   const fields = line.split(",");
   if (fields.length !== 8) throw wrong(`${fields.length} fields where there should be 8`);
@@ -63,7 +63,7 @@ function service(line, wrong) {
   };
 }
 
-/** Cut at the point rather than read as a float, so that no fare is ever a penny off. */
+/** Parses a fare into pence. It is split at the point, not parsed as a float, so that no fare is a penny off. */
 function pence(fare, wrong) {
   const match = FARE.exec(fare);
   const amount = match ? Number(match[1]) * 100 + Number(match[2]) : NaN;

@@ -1,13 +1,20 @@
 #!/bin/sh
 # Builds a Python plugin: sh build.sh WORLD OUTPUT SOURCE.py [FILE...]
 #
-# WORLD is one of wit/world.wit: whole-leaf, merger, splitter, or plugin for a leaf and its merge in one component. The
-# source may import modules of this folder and below (*.py), and of Python's own library what needs no threads and no
-# sockets; but only where it is loaded, not later: there are no files in the component, only what was loaded as it was
-# built. What else it reads then, FILE names, files or folders of this folder. Nothing else of the machine is there, so the
-# same source makes the same component: a package is put beside it by `pip install --target . NAME`.
-# There must be Python 3.10 or later with venv. The first run gets componentize-py into .tools/python: 70 MB, from PyPI.
-# FROND_TOOLS and FROND_WIT name other folders than .tools and wit. Exit code 69: something must be installed first.
+# WORLD is one of wit/world.wit: whole-leaf, merger, splitter, or plugin for a leaf and its merge in
+# one component. The source may import modules of this folder and its subfolders (*.py), and modules
+# of Python's standard library that need no threads and no sockets. It must import them while it is
+# loaded: the component is a snapshot taken after loading, and has no files. FILE names other files
+# or folders of this folder that the source reads while it is loaded.
+#
+# The build sees no other files of the machine, so the same source makes the same component. To use
+# a package, install it beside the source: `pip install --target . NAME`.
+#
+# It needs Python 3.10 or later with venv. The first run gets componentize-py into .tools/python: 70
+# MB, from PyPI.
+#
+# FROND_TOOLS and FROND_WIT name other folders instead of .tools and wit.
+# Exit code 69: something must be installed first.
 set -eu
 [ $# -ge 3 ] || { sed -n '2s/^# //p' "$0" >&2; exit 64; }
 world=$1 output=$2 source=$3 named=$2
@@ -21,7 +28,8 @@ tools=$(cd "${FROND_TOOLS:-.tools}/python" && pwd)
 wit=$(cd "${FROND_WIT:-wit}" && pwd)
 output=$(cd "$(dirname "$output")" && pwd)/$(basename "$output")
 
-# Into a folder that may be moved, and not as an environment, which has its own path in its files.
+# Installs into a plain folder, which may be moved. A virtual environment has its own path in its
+# files.
 get_componentize() {
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing "Python's venv" "as root: apt-get install python3-venv"
   say "getting componentize-py $COMPONENTIZE from PyPI into ${FROND_TOOLS:-.tools}/python, once: some seconds"
@@ -38,7 +46,8 @@ stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 trap 'exit 130' INT TERM
 mkdir -p "$stage/app" "$stage/none/lib/site-packages" "$stage/tmp"
-# Each file by itself, so that links become files, and compiled ones (__pycache__) are left out.
+# Copies each file separately, so that links become files, and compiled files (__pycache__) are left
+# out.
 find . -name '.?*' -prune -o -name node_modules -prune -o -name '*.py' \( -type f -o -type l \) -exec sh -c '
   for file; do mkdir -p "$0/$(dirname "$file")" && cp "$file" "$0/$file" || exit 1; done' "$stage/app" {} +
 for file; do
@@ -47,7 +56,7 @@ for file; do
 done
 printf 'import sys, componentize_py\nsys.exit(componentize_py.script())\n' >"$stage/run.py"
 
-# An empty environment keeps it from looking through the packages of the machine's Python.
+# An empty environment keeps it from searching the packages of the machine's Python.
 library=$(steady)
 (cd "$stage/app" && PYTHONPATH=$tools/componentize-py-$COMPONENTIZE VIRTUAL_ENV=$stage/none TMPDIR=$stage/tmp \
   LD_PRELOAD=$library python3 "$stage/run.py" --quiet -d "$wit" -w "$world" componentize "$(basename "$source" .py)" -p . \

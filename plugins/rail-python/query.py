@@ -1,4 +1,4 @@
-"""What the client asks."""
+"""The client's query."""
 
 import json
 import re
@@ -11,7 +11,7 @@ NINE = 9 * 60
 
 
 class Query(NamedTuple):
-    """A query that can be answered. Times are minutes since midnight."""
+    """A valid query. Times are minutes since midnight."""
 
     budget: int
     depart: int
@@ -20,9 +20,10 @@ class Query(NamedTuple):
 
 
 def parse_query(text: bytes) -> Query:
-    """Reads a query as strictly as the leaf in Rust does. Raises ValueError, with the reason."""
+    """Parses a query as strictly as the leaf in Rust does. Raises ValueError, with the reason."""
     written = text.decode()
-    # Deep nesting would overflow the interpreter's stack, which cannot be caught here: the leaf would end as `trap`.
+    # Deep nesting would overflow the interpreter's stack. That cannot be caught here: the leaf
+    # would fail as `trap`.
     if len(re.findall(r"[\[{]", STRING.sub("", written))) > 1:
         raise ValueError("a query has no lists and objects in it")
     fields = json.loads(written, object_pairs_hook=unique, parse_int=whole)
@@ -48,7 +49,7 @@ def parse_query(text: bytes) -> Query:
 
 
 def unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    """By itself, json takes the last of several."""
+    """Makes a dict, and refuses duplicate names: json alone would use the last value."""
     fields = dict(members)
     if len(fields) < len(members):
         raise ValueError("duplicate field")
@@ -56,7 +57,7 @@ def unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def whole(digits: str) -> int:
-    """By itself, json takes minus zero for a whole number."""
+    """Parses an integer, and refuses minus zero: json alone would accept it."""
     if digits == "-0":
         raise ValueError("-0 is not a whole number")
     return int(digits)
@@ -71,7 +72,7 @@ def budget(value: Any) -> int:
 def string(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"`{value}` is not a string")
-    value.encode()  # Raises for half of a surrogate pair, which json lets pass.
+    value.encode()  # Raises for half of a surrogate pair, which json accepts.
     return value
 
 

@@ -1,6 +1,6 @@
-"""The leaf of examples/rail in Python: which stations of one region have a direct train from London within a budget?
+"""The leaf of examples/rail in Python: finds the stations of one region with a direct train from London in a budget.
 
-It answers byte for byte as plugins/rail-leaf does, which says what the fields mean.
+It returns the same bytes as plugins/rail-leaf, which documents the fields.
 """
 
 import json
@@ -14,7 +14,7 @@ from wit_world.imports.types import Failure_InvalidPartition, Failure_InvalidQue
 
 
 class ProcessPartition(exports.ProcessPartition):
-    """The interface `process-partition`. An exception that is no `Err` is a bug, and ends the leaf as `trap`."""
+    """The interface `process-partition`. Any exception but `Err` is a bug: the leaf fails as `trap`."""
 
     def process(self, query: bytes, partition: Partition) -> bytes:
         """Finds the services of one region that fit the query."""
@@ -31,7 +31,8 @@ def understood(text: bytes) -> Query:
     try:
         return parse_query(text)
     except ValueError as error:
-        # The reason may quote what only Python takes for a string: half of a surrogate pair.
+        # The reason may quote half of a surrogate pair, which is valid in a string of Python, but
+        # not in UTF-8.
         raise Err(Failure_InvalidQuery(str(error).encode(errors="replace").decode())) from None
 
 
@@ -61,6 +62,6 @@ def found(region: str, one: Service) -> dict[str, str | int]:
 
 
 def stall() -> None:
-    """Never returns. It sleeps rather than spins: a spinning leaf may run out of fuel before it runs out of time."""
+    """Never returns. It sleeps rather than spins: a spinning leaf may run out of fuel before its deadline."""
     while True:
         time.sleep(3600)

@@ -1,4 +1,4 @@
-"""A region's table of services, read."""
+"""Parser of a region's table of services."""
 
 import math
 import re
@@ -7,13 +7,13 @@ from typing import NamedTuple
 HEADER = "name,crs,lat,long,terminal,operator,minutes,fare"
 MOST = 2**32 - 1
 
-# What Python's own int and float take is wider: spaces, underscores, digits of other scripts.
+# Python's int and float alone would also accept spaces, underscores and digits of other scripts.
 DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 WHOLE = re.compile(r"\+?[0-9]+")
 FARE = re.compile(r"([0-9]+)\.([0-9]{2})")
 
 EARTH_RADIUS_KM = 6371.0
-# From Charing Cross distances to London are measured by custom.
+# Charing Cross, from which distances to London are measured by custom.
 FROM_LAT, FROM_LONG = math.radians(51.5074), math.radians(-0.1278)
 
 
@@ -30,17 +30,17 @@ class Service(NamedTuple):
     pence: int
 
     def km_from_charing_cross(self) -> int:
-        """The great circle in whole kilometres, by the haversine formula."""
+        """Returns the great-circle distance in whole kilometres, by the haversine formula."""
         lat, long = math.radians(self.lat), math.radians(self.long)
         across, along = math.sin((lat - FROM_LAT) / 2), math.sin((long - FROM_LONG) / 2)
         share = across * across + math.cos(FROM_LAT) * math.cos(lat) * (along * along)
-        # Not `round`, which takes halves to the even neighbour.
+        # Not `round`, which rounds halves to even.
         return math.floor(2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(max(share, 0.0), 1.0))) + 0.5)
 
 
 def parse_table(table: str) -> list[Service]:
-    """Reads a whole table: a header, then one service a line, with comments (`#`) anywhere. The error names the line."""
-    # Not `splitlines`, which cuts at more than line ends.
+    """Parses a table: a header, then one service a line, with comments (`#`) anywhere. The error names the line."""
+    # Not `splitlines`, which also splits at other characters than line ends.
     lines = re.split(r"\r?\n", table)
     if not lines[-1]:
         lines.pop()
@@ -61,7 +61,7 @@ def service(number: int, line: str) -> Service:
 
 
 def fields(cut: list[str]) -> Service:
-    """Fields hold no commas and no quotes, so a line is cut at every comma."""
+    """Makes a service of a line's fields. They contain no commas and no quotes, so a line is split at every comma."""
     if len(cut) != 8:
         raise ValueError(f"{len(cut)} fields where there should be 8")
     station, crs, lat, long, terminal, operator, minutes, fare = cut
@@ -83,7 +83,7 @@ def whole(name: str, text: str) -> int:
 
 
 def pence(fare: str) -> int:
-    """Cut at the point rather than read as a float, so that no fare is ever a penny off."""
+    """Parses a fare into pence. It is split at the point, not parsed as a float, so that no fare is a penny off."""
     match = FARE.fullmatch(fare)
     amount = int(match[1]) * 100 + int(match[2]) if match else MOST + 1
     if amount > MOST:

@@ -1,4 +1,4 @@
-//! An app as resolved: what `frond.toml` says, with the defaults filled in and the contradictions refused.
+//! A resolved app: the contents of `frond.toml` with defaults filled in and contradictions refused.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,66 +27,72 @@ const LEAF_TIME: Duration = Duration::from_secs(60);
 /// Default time limit of one call of the leaf in a job.
 const JOB_LEAF_TIME: Duration = Duration::from_secs(600);
 
-/// One app, ready to run once its components are there.
+/// An app, ready to run once its component files exist.
 #[derive(Clone, Debug)]
 pub struct App {
-    /// Its folder, usable from the current one.
+    /// The app's folder, usable from the current folder.
     pub dir: PathBuf,
-    /// Its name; its folder's, unless it says otherwise.
+    /// The app's name; by default the name of its folder.
     pub name: String,
-    /// The media type of its answers.
+    /// Media type of the app's answers.
     pub content_type: String,
-    /// What runs on each partition.
+    /// Component that processes each partition.
     pub leaf: Component,
-    /// What folds the partials.
+    /// Component that merges the partials and finishes the answer.
     pub merge: Component,
-    /// What cuts the query. Always there when the source is [`Source::Split`].
+    /// Component that splits the query into partitions. Always present when the source is
+    /// [`Source::Split`].
     pub split: Option<Component>,
-    /// The order in which partials are folded.
+    /// Order in which partials are merged.
     pub order: MergeOrder,
-    /// Where its partitions come from.
+    /// Source of the app's partitions.
     pub source: Source,
-    /// How long a query may take, unless it says otherwise.
+    /// Default deadline of a query.
     pub deadline: Duration,
-    /// The longest deadline that a client's query may ask for.
+    /// Longest deadline that a client's query may ask for.
     pub max_deadline: Duration,
-    /// How much an answer must stand on, unless the query says otherwise.
+    /// Default coverage floor of a query.
     pub floor: Floor,
-    /// Partitions that must be in every answer.
+    /// Partitions that every answer must include.
     pub required: Vec<PartitionKey>,
-    /// What its leaf and its split may use beyond computing.
+    /// Capabilities of the leaf and the split beyond computing.
     pub grants: Grants,
-    /// What its guests may take.
+    /// Resource limits of the app's guests.
     pub limits: Limits,
-    /// When failed attempts are tried again.
+    /// Rules for retries of failed attempts.
     pub retry: Retries,
 }
 
 impl App {
-    /// Reads an app from its folder, or from the path of its `frond.toml`. Its components and data may be missing.
+    /// Reads an app from its folder, or from the path of its `frond.toml`. Its components and data
+    /// may be missing.
     ///
     /// # Errors
-    /// When there is no app, or its `frond.toml` is wrong: with the line, the key and the remedy.
+    /// [`AppError`] with the line, the key and the remedy, when there is no app or its `frond.toml`
+    /// is wrong.
     pub fn load(dir: &Path) -> Result<Self, AppError> {
         Package::load(dir)?.app()
     }
 
-    /// The time limit of one call of its leaf: `limits.leaf.time`, or a default that no query's deadline reaches.
+    /// Time limit of one call of the leaf in a query: `limits.leaf.time`, or else the larger of
+    /// 60 s and the app's longest deadline.
     #[must_use]
     pub fn leaf_time(&self) -> Duration {
         self.limits.leaf.time.unwrap_or(LEAF_TIME.max(self.max_deadline))
     }
 
-    /// Time limit of one call of the leaf in a job. Leaves of jobs may wait longer, and yet not as long as the job may run.
+    /// Time limit of one call of the leaf in a job: `limits.leaf.time`, or else the larger of
+    /// 10 min and the app's longest deadline. A job's leaf may wait longer than a query's, but not
+    /// for as long as the job may run.
     #[must_use]
     pub fn job_leaf_time(&self) -> Duration {
         self.limits.leaf.time.unwrap_or(JOB_LEAF_TIME.max(self.max_deadline))
     }
 
-    /// Runs its build commands: see [`Package::build`].
+    /// Runs the app's build commands: see [`Package::build`].
     ///
     /// # Errors
-    /// As there.
+    /// The errors of [`Package::build`].
     pub fn build(&self) -> Result<usize, AppError> {
         Package::from(self).build()
     }

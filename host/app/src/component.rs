@@ -1,4 +1,5 @@
-//! A wasm file that an app names: found, checked against its pin, and complained about where it is written.
+//! A wasm file that an app names: located, verified against its pinned digest, and reported at the
+//! line that names it.
 
 use std::fmt::Display;
 use std::fs;
@@ -12,19 +13,19 @@ use crate::manifest::{ComponentTable, Text};
 #[cfg(test)]
 mod tests;
 
-/// The largest component, in bytes.
+/// Largest size of a component, in bytes.
 const MAX_SIZE: u64 = 256 << 20;
 
 /// A component as `frond.toml` names it. Its file may not exist yet: see [`Component::check`].
 #[derive(Clone, Debug)]
 pub struct Component {
-    /// The file, usable from the current folder.
+    /// Path of the file, usable from the current folder.
     pub path: PathBuf,
-    /// The SHA-256 that the file must have, when it is pinned.
+    /// Pinned SHA-256 of the file, if any.
     pub sha256: Option<[u8; 32]>,
-    /// The command that builds it, run in the app's folder.
+    /// Command that builds the file, run in the app's folder.
     pub build: Option<String>,
-    /// Where its file is named.
+    /// Line and key that name the file.
     pub at: Location,
     pin_at: Option<Location>,
     build_at: Option<Location>,
@@ -62,7 +63,7 @@ impl Component {
         })
     }
 
-    /// A component that no `frond.toml` names.
+    /// Returns a component that no `frond.toml` names, without pin and build command.
     #[must_use]
     pub fn file(path: &Path) -> Self {
         Self {
@@ -76,10 +77,11 @@ impl Component {
         }
     }
 
-    /// Checks that its file is there.
+    /// Checks that the component's file exists.
     ///
     /// # Errors
-    /// Where it is named, and how to get it: `frond build`, when it has a build command.
+    /// [`AppError::Manifest`] at the line that names the file, with the remedy: `frond build` when
+    /// the component has a build command.
     pub fn check(&self) -> Result<(), AppError> {
         let path = self.path.display();
         match fs::metadata(&self.path) {
@@ -92,10 +94,10 @@ impl Component {
         }
     }
 
-    /// Its bytes, after [`Component::check`] and [`Component::verify`].
+    /// Reads the component's bytes, after [`Component::check`] and [`Component::verify`].
     ///
     /// # Errors
-    /// As theirs, and when reading fails.
+    /// The errors of both checks, and a failure to read the file.
     pub fn read(&self) -> Result<Vec<u8>, AppError> {
         self.check()?;
         let bytes = frond_files::read(&self.path, MAX_SIZE)
@@ -104,10 +106,10 @@ impl Component {
         Ok(bytes)
     }
 
-    /// Checks `bytes` against the pin; anything goes without one.
+    /// Compares `bytes` with the pinned digest; without a pin, every file passes.
     ///
     /// # Errors
-    /// The digest that is pinned, and the one that was found.
+    /// [`AppError::Manifest`] with the pinned digest and the digest found.
     pub fn verify(&self, bytes: &[u8]) -> Result<(), AppError> {
         let Some(expected) = &self.sha256 else {
             return Ok(());
@@ -129,13 +131,13 @@ impl Component {
         })
     }
 
-    /// A complaint about what the file is, such as "exports merge-partials, not process-partition". A hint may follow
-    /// in `why` on a line of its own.
+    /// Returns an error about the file's contents, such as "exports merge-partials, not
+    /// process-partition". `why` may end with a hint on a separate line.
     pub fn misfit(&self, why: impl Display) -> AppError {
         self.complain(format!("`{}`: {why}", self.path.display()), "", None)
     }
 
-    /// Where its build command is written, if it has one.
+    /// Line and key of the build command, if there is one.
     pub(crate) fn build_at(&self) -> Option<&Location> {
         self.build_at.as_ref()
     }
@@ -154,7 +156,7 @@ impl Component {
     }
 }
 
-/// The file `name` of the folder `dir`, without a `./` where `dir` is the current folder.
+/// Path of the file `name` in the folder `dir`, without `./` when `dir` is the current folder.
 pub(crate) fn under(dir: &Path, name: &str) -> PathBuf {
     if dir == Path::new(".") { PathBuf::from(name) } else { dir.join(name) }
 }

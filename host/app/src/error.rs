@@ -1,18 +1,18 @@
-//! What is wrong with an app or with what it is given: the file, the line, the key, and the remedy.
+//! Errors of an app or its input: the file, the line, the key and the remedy.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Where something is written.
+/// A place in a `frond.toml`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Location {
-    /// The `frond.toml`, as its app was named.
+    /// Path of the `frond.toml`, as the caller named its app.
     pub file: Arc<Path>,
-    /// The line, from 1; 0 for the file as a whole.
+    /// Line, counted from 1; 0 stands for the whole file.
     pub line: usize,
-    /// The key with its sections, such as `leaf.component`; empty where there is none.
+    /// Key with its sections, such as `leaf.component`; empty if there is none.
     pub key: String,
 }
 
@@ -29,12 +29,12 @@ impl fmt::Display for Location {
     }
 }
 
-/// What is wrong, and what to do about it.
+/// A problem and its remedy.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Complaint {
-    /// What is wrong: lower case, no full stop.
+    /// The problem: lower case, no full stop.
     pub text: String,
-    /// The remedy, without its parentheses; empty where the text says it all.
+    /// The remedy, without parentheses; empty if the text is enough.
     pub hint: String,
 }
 
@@ -54,51 +54,52 @@ impl fmt::Display for Complaint {
     }
 }
 
-/// Why an app cannot be used, or its work not be cut. An underlying I/O error is the `source`, and not in the text.
+/// Error of an app that cannot be used or whose work cannot be cut. An underlying I/O error is the
+/// `source` and is not part of the text.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppError {
-    /// There is no app where one was named.
+    /// There is no app at the given path.
     #[error("no app at `{}`: {why}\n(give the folder that holds the app's frond.toml)", path.display())]
     NoApp {
-        /// What was named.
+        /// The given path.
         path: PathBuf,
-        /// What is missing.
+        /// The missing part.
         why: &'static str,
-        /// The system's reason, where there is one.
+        /// The operating system's error, if there is one.
         #[source]
         cause: Option<io::Error>,
     },
     /// Something in `frond.toml` is wrong, or something that it names is missing or does not fit.
     #[error("{at}: {complaint}")]
     Manifest {
-        /// Where it is written.
+        /// Place of the problem.
         at: Location,
-        /// What is wrong with it.
+        /// The problem and its remedy.
         complaint: Complaint,
-        /// The system's reason, where there is one.
+        /// The operating system's error, if there is one.
         #[source]
         cause: Option<io::Error>,
     },
-    /// The input that the caller gave, and not the app, is missing, unreadable or cannot be cut.
+    /// The caller's input, as opposed to the app's, is missing, unreadable or cannot be cut.
     #[error("{complaint}")]
     Input {
-        /// What is wrong with it.
+        /// The problem and its remedy.
         complaint: Complaint,
-        /// The system's reason, where there is one.
+        /// The operating system's error, if there is one.
         #[source]
         cause: Option<io::Error>,
     },
-    /// The query is not what the app's source needs.
+    /// The query does not have the form that the app's source needs.
     #[error("{complaint}")]
     Query {
-        /// What is wrong with it.
+        /// The problem and its remedy.
         complaint: Complaint,
     },
 }
 
 impl AppError {
-    /// True when the query's bytes are at fault, and neither the app nor its input.
+    /// True if the query's bytes are at fault, rather than the app or its input.
     #[must_use]
     pub fn is_query(&self) -> bool {
         matches!(self, Self::Query { .. })
@@ -109,7 +110,8 @@ impl AppError {
     }
 }
 
-/// Who named a piece of input, and so where its errors point: a place in `frond.toml`, or nothing but the caller.
+/// Origin of an input, which decides where its errors point: to a place in `frond.toml`, or to the
+/// caller.
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
     Written(Location),

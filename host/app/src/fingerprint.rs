@@ -1,5 +1,6 @@
-//! The fingerprint of an app: a digest of all that its `frond.toml` says and that changes answers. Two servers whose files
-//! differ by a comment, or whose apps lie in other folders, have one fingerprint.
+//! Fingerprint of an app: a digest of everything in its `frond.toml` that affects answers. Comments
+//! and the location of the app's folder do not affect it, so two servers with the same app have the
+//! same fingerprint.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -13,11 +14,12 @@ use crate::limits::{CallLimits, Limits};
 use crate::source::{Listed, ListedContent, Source};
 
 impl App {
-    /// Digest of all that changes answers beside the components themselves. Promises (deadline, floor, required partitions)
-    /// and retries are left out: they say how much of an answer there is, and work has its own.
+    /// Digest of everything that affects answers, apart from the components themselves. Promises
+    /// (deadline, floor, required partitions) and retries are left out: they decide how complete an
+    /// answer is, and each query or job brings its own.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
-        // Every field is named, so that nobody forgets a new one.
+        // Names every field, so that a new field cannot be forgotten.
         let Self {
             dir,
             name: _,
@@ -52,7 +54,7 @@ impl App {
 struct Writer(Sha256);
 
 impl Writer {
-    /// Its length first, so that two lists of texts are never the same bytes.
+    /// Writes the length first, so that different lists of texts never give the same bytes.
     fn bytes(&mut self, bytes: &[u8]) {
         self.0.update((bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
@@ -62,12 +64,12 @@ impl Writer {
         self.bytes(text.as_bytes());
     }
 
-    /// A plain value: a number, or an enum without paths.
+    /// Writes the `Debug` form of a plain value: a number, or an enum without paths.
     fn value(&mut self, value: impl Debug) {
         self.text(&format!("{value:?}"));
     }
 
-    /// Relative to the app's folder, as far as it lies there.
+    /// Writes a path, relative to the app's folder if it lies in there.
     fn path(&mut self, path: &Path, dir: &Path) {
         self.bytes(path.strip_prefix(dir).unwrap_or(path).as_os_str().as_encoded_bytes());
     }

@@ -1,5 +1,5 @@
-//! What `host/fuzz` does with any bytes, and the tests here with bytes that are almost valid: nothing that stands in an
-//! app's `frond.toml` or in a query brings a process down.
+//! Entry points for the fuzz targets in `host/fuzz` and for the tests here with almost valid bytes:
+//! no `frond.toml` and no query may crash a process.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use frond_root::Plan;
 use crate::package::Package;
 use crate::source::caller;
 
-/// The most bytes of a partition.
+/// Largest partition, in bytes.
 const LIMIT: u64 = 1 << 16;
 
-/// Bytes as a `frond.toml`.
+/// Reads arbitrary bytes as a `frond.toml`.
 pub fn manifest(bytes: &[u8]) {
     let package = Package::read(Path::new("app/frond.toml"), bytes.to_vec());
     if let Err(error) = package.and_then(Package::app) {
@@ -20,13 +20,13 @@ pub fn manifest(bytes: &[u8]) {
     }
 }
 
-/// Bytes as a query that brings its partitions along.
+/// Reads arbitrary bytes as a query that contains its partitions.
 pub fn partitions(bytes: &[u8]) {
     match caller::partitions(bytes, LIMIT) {
         Ok((query, partitions)) => {
             assert!(std::str::from_utf8(&query).is_ok());
             assert!(partitions.iter().all(|one| one.content.size() <= LIMIT), "above the limit");
-            // Two of a name are an error of the plan.
+            // The plan refuses duplicate keys.
             let _ = Plan::new(partitions);
         }
         Err(error) => assert!(error.is_query(), "{error}"),

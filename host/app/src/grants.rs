@@ -1,4 +1,5 @@
-//! What an app grants its leaf and its split beyond computing. A merge is never granted anything.
+//! Capabilities that an app grants its leaf and its split beyond computing. A merge is never
+//! granted anything.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,26 +11,27 @@ use std::time::Duration;
 #[cfg(test)]
 mod tests;
 
-/// The longest name of a host, in bytes (RFC 1035, 2.3.4).
+/// Longest host name, in bytes (RFC 1035, 2.3.4).
 const MAX_NAME: usize = 253;
-/// The longest part of a name between dots, in bytes.
+/// Longest label of a host name, in bytes.
 const MAX_LABEL: usize = 63;
 
-/// What is granted; the default is nothing.
+/// Granted capabilities; by default none.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Grants {
-    /// Folders that may be read.
+    /// Folders that the guest may read.
     pub directories: Vec<Directory>,
-    /// Environment variables of this process that the guest sees, by name.
+    /// Names of this process's environment variables that the guest sees.
     pub env: Vec<String>,
-    /// What `wasi:config/store` gives.
+    /// Values that the guest reads through `wasi:config/store`.
     pub config: BTreeMap<String, String>,
-    /// Where HTTP requests may go. Of those that fit a request, the first decides.
+    /// Destinations of HTTP requests. The first grant that fits a request decides.
     pub http: Vec<HttpGrant>,
 }
 
 impl Grants {
-    /// True when all that `other` grants is granted here, too. The values of `wasi:config` are no rights.
+    /// True if this set includes all grants of `other`. Values of `wasi:config` are not rights and
+    /// are ignored.
     #[must_use]
     pub fn cover(&self, other: &Self) -> bool {
         let Self { directories, env, config: _, http } = other;
@@ -39,79 +41,80 @@ impl Grants {
     }
 }
 
-/// A folder that may be read, and not written.
+/// A folder that the guest may read but not write.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Directory {
-    /// Where it is, usable from the current folder.
+    /// Path of the folder on the host, usable from the current folder.
     pub host: PathBuf,
-    /// Where the guest finds it: an absolute path.
+    /// Absolute path of the folder in the guest.
     pub guest: String,
 }
 
-/// Where HTTP requests may go, and what they may take.
+/// Destination of HTTP requests, with the limits of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HttpGrant {
-    /// The host.
+    /// Hosts that requests may go to.
     pub host: HostPattern,
-    /// Its ports.
+    /// Ports that requests may go to.
     pub ports: Ports,
-    /// Methods, as they are sent.
+    /// Allowed methods, in the spelling of the request line.
     pub methods: Vec<String>,
-    /// How long one request may take; `None` leaves it to the call's deadline.
+    /// Time limit of one request; `None` leaves it to the call's deadline.
     pub time: Option<Duration>,
-    /// The most bytes of an answer's body, and of a request's.
+    /// Largest body of a request or of a response, in bytes.
     pub body: u64,
-    /// Whether a name may resolve to addresses that are not public.
+    /// True if host names may resolve to addresses that are not public (disables the SSRF guard).
     pub private: bool,
 }
 
-/// Hosts of HTTP requests.
+/// Host part of a grant for HTTP requests.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum HostPattern {
-    /// This name, in lower case.
+    /// Exactly this name, in lower case.
     Name(String),
     /// Every name below this one: `*.example.com`.
     Below(String),
-    /// This address.
+    /// Exactly this address.
     Address(IpAddr),
 }
 
-/// Ports of HTTP requests.
+/// Port part of a grant for HTTP requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ports {
-    /// 80 and 443.
+    /// Ports 80 and 443.
     Web,
-    /// This one.
+    /// Exactly this port.
     One(u16),
     /// Every port.
     Any,
 }
 
-/// A host and its ports, as `grants.http.host` has them: `api.example.com`, `*.example.com:8080`, `[::1]:*`.
+/// A host and its ports, in the syntax of `grants.http.host`: `api.example.com`,
+/// `*.example.com:8080`, `[::1]:*`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hosts {
     /// The host.
     pub host: HostPattern,
-    /// Its ports.
+    /// The host's ports.
     pub ports: Ports,
 }
 
-/// Why a text names no hosts.
+/// Reason why a text does not parse as [`Hosts`].
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum HostError {
-    /// A URL, or part of one.
+    /// The text is a URL, or part of one.
     #[error("`{0}` is more than a host\n(write only the host and, where it is not 80 or 443, the port)")]
     NotOnlyAHost(String),
-    /// Neither a name nor an address.
+    /// The text is neither a name nor an address.
     #[error("`{0}` is not a host\n(write a name, `*.` and a name, or an IP address: api.example.com)")]
     NotAHost(String),
-    /// What is not a port follows the colon.
+    /// The text after the colon is not a port.
     #[error("`{0}` is not a port\n(write a number from 1 to 65535, or `*` for every port)")]
     NotAPort(String),
-    /// Looks like an address without being one.
+    /// The text resembles an IP address but is not one.
     #[error("`{0}` is not an IP address\n(write all four numbers: 127.0.0.1)")]
     NotAnAddress(String),
-    /// Every name, or every one of a top-level domain.
+    /// The pattern matches every name, or every name of a top-level domain.
     #[error("`{0}` would be most of the world\n(name a host, or at least a domain: *.example.com)")]
     TooWide(String),
 }
@@ -120,7 +123,7 @@ impl FromStr for Hosts {
     type Err = HostError;
 
     fn from_str(text: &str) -> Result<Self, HostError> {
-        // An address with colons of its own takes a port only in brackets.
+        // An IPv6 address contains colons, so it takes a port only in brackets.
         if let Ok(address) = text.parse::<Ipv6Addr>() {
             return Ok(Self { host: HostPattern::Address(address.into()), ports: Ports::Web });
         }
@@ -128,7 +131,7 @@ impl FromStr for Hosts {
             return Err(HostError::NotOnlyAHost(text.to_owned()));
         }
         let (host, ports) = match text.rsplit_once(':') {
-            // The last colon of a bare IPv6 address in brackets is one of its own.
+            // A port that ends in `]` is the tail of a bracketed IPv6 address without a port.
             Some((host, port)) if !port.ends_with(']') => (host, port.parse()?),
             _ => (text, Ports::Web),
         };
@@ -171,7 +174,7 @@ impl FromStr for HostPattern {
         }
         match name(text) {
             _ if text == "*" => Err(HostError::TooWide(text.to_owned())),
-            // The system would take 127.1 and 2130706433 for addresses.
+            // Many resolvers would read 127.1 and 2130706433 as addresses.
             Some(_) if ends_in_number(text) => Err(HostError::NotAnAddress(text.to_owned())),
             Some(name) => Ok(Self::Name(name)),
             None => Err(not_a_host()),
@@ -179,7 +182,8 @@ impl FromStr for HostPattern {
     }
 }
 
-/// A host's name in lower case and without its final dot, if it is one. Underscores are in names that work.
+/// Returns a valid host name in lower case and without its final dot. Underscores are accepted,
+/// since such names exist in practice.
 fn name(text: &str) -> Option<String> {
     let name = text.strip_suffix('.').unwrap_or(text);
     let is_label = |label: &str| {
@@ -189,7 +193,8 @@ fn name(text: &str) -> Option<String> {
     (name.len() <= MAX_NAME && name.split('.').all(is_label)).then(|| name.to_ascii_lowercase())
 }
 
-/// True for what some resolvers read as an IPv4 address: the last part is a number, decimal or hexadecimal.
+/// True if some resolvers would read the name as an IPv4 address: its last label is a decimal or
+/// hexadecimal number.
 fn ends_in_number(name: &str) -> bool {
     let last = name.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
     let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));

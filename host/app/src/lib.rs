@@ -1,16 +1,17 @@
-//! An app as files: a folder with a `frond.toml`, its components and, often, its data.
+//! An app on disk: a folder with a `frond.toml`, component files and, often, data.
 //!
-//! 1. `manifest`: `frond.toml` as written, every value with the place where it stands.
-//! 2. [`app`]: the same as resolved: defaults filled in, contradictions refused.
-//!    [`package`]: an app, or a part of one that is tested by itself.
-//! 3. [`component`]: the wasm files that it names: built, found, checked against their pins.
-//! 4. [`source`]: its work, cut into the partitions of a plan.
+//! 1. `manifest`: `frond.toml` as written; every value keeps its line.
+//! 2. [`app`]: the resolved app, with defaults filled in and contradictions refused.
+//!    [`package`]: an app, or a part of one that is tested alone.
+//! 3. [`component`]: the wasm files of an app: built, located, verified against their pins.
+//! 4. [`source`]: the app's work, cut into the partitions of a plan.
 //!
-//! [`size`] reads sizes and durations as people write them; [`limits`] is what guest calls may take, [`grants`] what they
-//! may use beyond computing, [`retry`] when they are tried again; [`local`] knows the file systems of one machine alone;
-//! `fingerprint` is what tells one app from another; [`error`] says what is wrong, where, and what to do about it.
+//! [`size`] parses sizes and durations. [`limits`] bounds guest calls, [`grants`] lists their
+//! capabilities beyond computing, and [`retry`] holds the rules for retries. [`local`] recognizes
+//! local file systems. `fingerprint` digests an app's settings. [`error`] names the problem, its
+//! place and its remedy.
 //!
-//! Nothing here runs a component or knows what is in one.
+//! This crate neither runs components nor looks inside them.
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
 
 pub mod app;

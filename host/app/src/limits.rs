@@ -1,4 +1,4 @@
-//! What each kind of guest call may take, with the defaults.
+//! Resource limits of guest calls, by kind of call, with their defaults.
 
 use std::time::Duration;
 
@@ -7,47 +7,48 @@ mod tests;
 
 const MIB: u64 = 1 << 20;
 
-/// The most memory that a guest can address: its pointers have 32 bits.
+/// Largest memory of a guest, in bytes: its pointers have 32 bits.
 pub const MAX_MEMORY: u64 = 4 << 30;
 
-/// What one guest call may take.
+/// Resource limits of one guest call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CallLimits {
-    /// Fuel, about one unit an instruction; `None` is unmetered.
+    /// Fuel, about one unit per instruction; `None` is unmetered.
     pub fuel: Option<u64>,
-    /// Bytes of linear memory, summed over all of the call's memories.
+    /// Bytes of linear memory, summed over all memories of the call.
     pub memory: u64,
-    /// Elements, summed over all of the call's tables.
+    /// Table elements, summed over all tables of the call.
     pub table_elements: u64,
-    /// Bytes that the call may return.
+    /// Largest result of the call, in bytes.
     pub output: u64,
-    /// Bytes of what the guest writes to stdout and stderr that are kept.
+    /// Bytes kept of the guest's output to stdout and stderr.
     pub log: u64,
-    /// Calls that the guest may make to the host.
+    /// Most calls that the guest may make to the host.
     pub host_calls: u64,
-    /// The call's own time limit; `None` leaves it to the query's deadline. Always `None` for a merge.
+    /// Time limit of the call; `None` leaves it to the query's deadline. Always `None` for a merge.
     pub time: Option<Duration>,
 }
 
-/// What an app's guests may take.
+/// Resource limits of an app's guests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Whether clocks and randomness are seeded by the query and the partition instead of being real.
+    /// True if clocks and randomness are seeded by the query and the partition instead of being
+    /// real.
     pub deterministic: bool,
-    /// One call of the leaf.
+    /// Limits of one call of the leaf.
     pub leaf: CallLimits,
-    /// One call of the merge, to fold or to finish.
+    /// Limits of one call of the merge, to merge or to finish.
     pub merge: CallLimits,
-    /// The call of the split.
+    /// Limits of the call of the split.
     pub split: CallLimits,
-    /// The bytes that one partition may have.
+    /// Largest partition, in bytes.
     pub partition: u64,
-    /// The bytes of memory that partials held for merging may take.
+    /// Memory that partials waiting for a merge may take, in bytes.
     pub partials: u64,
 }
 
 impl Default for CallLimits {
-    /// A leaf's.
+    /// Returns the limits of a leaf.
     fn default() -> Self {
         Self {
             fuel: Some(1_000_000_000),

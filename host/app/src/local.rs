@@ -1,14 +1,15 @@
-//! Local file systems: those that only this machine uses. Others may change files unseen, and may not answer.
+//! Local file systems: only this machine uses them. On other file systems, files may change unseen
+//! and calls may hang.
 
 use std::fs::File;
 
-/// True for a file on a local file system; false where that is unknown.
+/// True for a file on a local file system; false if that is unknown.
 #[cfg(target_os = "linux")]
 pub(crate) fn is_local(file: &File) -> bool {
     rustix::fs::fstatfs(file).is_ok_and(|found| is_kind_local(found.f_type))
 }
 
-/// As on Linux.
+/// Always true: the kind of a file system is examined only on Linux.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn is_local(_: &File) -> bool {
     true

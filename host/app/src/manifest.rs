@@ -1,4 +1,5 @@
-//! `frond.toml` as written. Nothing is filled in or compared here; every value keeps its place for later complaints.
+//! `frond.toml` as written, without defaults and cross-checks. Every value keeps its place for
+//! later errors.
 
 use frond_root::MergeOrder;
 use serde::Deserialize;
@@ -59,14 +60,15 @@ pub(crate) struct MergeTable {
 }
 
 impl MergeTable {
-    /// Its order, and the keys that it shares with the others.
+    /// Splits the table into its order and the keys that all component tables share.
     pub(crate) fn split(self) -> (MergeOrder, ComponentTable) {
         let shared = ComponentTable { component: self.component, sha256: self.sha256, build: self.build };
         (self.order, shared)
     }
 }
 
-/// `[source]`: the keys of every kind; which of them belong to this one is checked when it is resolved.
+/// `[source]` with the keys of every kind. The resolver refuses keys that do not belong to the
+/// kind.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub(crate) struct SourceTable {
@@ -80,7 +82,7 @@ pub(crate) struct SourceTable {
     pub(crate) step: Option<Spanned<Step>>,
 }
 
-/// Where an app's partitions come from.
+/// Kind of an app's source.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {

@@ -1,5 +1,5 @@
-//! What a `frond.toml` describes, whole or not: an app lacks nothing, a plugin that is written and tested by itself has
-//! its leaf, or its merge, and no more.
+//! The contents of a `frond.toml`, complete or not. An app is complete; a plugin that is written
+//! and tested alone has only its leaf or its merge.
 
 use std::fs;
 use std::io;
@@ -19,12 +19,12 @@ use crate::manifest::Text;
 use crate::retry::Retries;
 use crate::source::Source;
 
-/// The largest `frond.toml`, in bytes: its list may hold partitions.
+/// Largest `frond.toml`, in bytes: its list may hold partitions.
 pub const MAX_MANIFEST: u64 = 16 << 20;
-/// Environment variable that names the folder for the tools of build commands.
+/// Environment variable with the folder for the tools of build commands.
 const TOOLS: &str = "FROND_TOOLS";
 
-/// As [`App`], with what may be missing.
+/// An [`App`] whose leaf, merge and source may be missing.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the fields are those of `App`")]
 pub struct Package {
@@ -69,10 +69,12 @@ impl From<&App> for Package {
 }
 
 impl Package {
-    /// Reads a package from its folder, or from the path of its `frond.toml`. Its components and data may be missing.
+    /// Reads a package from its folder, or from the path of its `frond.toml`. Its components and
+    /// data may be missing.
     ///
     /// # Errors
-    /// When there is none, or its `frond.toml` is wrong: with the line, the key and the remedy.
+    /// [`AppError`] with the line, the key and the remedy, when there is no `frond.toml` or it is
+    /// wrong.
     pub fn load(dir: &Path) -> Result<Self, AppError> {
         let file = if dir.is_dir() { under(dir, "frond.toml") } else { dir.to_path_buf() };
         let no_app = |why, cause| AppError::NoApp { path: dir.to_path_buf(), why, cause };
@@ -86,18 +88,18 @@ impl Package {
         Self::read(&file, bytes)
     }
 
-    /// The package that the text of a `frond.toml` describes, read from `file` now or earlier: what it names is relative to
-    /// that.
+    /// Parses the text of a `frond.toml` that was read from `file`. Paths in the text are relative
+    /// to the folder of `file`.
     ///
     /// # Errors
-    /// When it is wrong: with the line, the key and the remedy.
+    /// [`AppError`] with the line, the key and the remedy, when the text is wrong.
     pub fn read(file: &Path, text: Vec<u8>) -> Result<Self, AppError> {
         let text = Text::new(Arc::from(file), text)?;
         let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         resolve::resolve(dir, &text)
     }
 
-    /// A component by itself, under the default limits. The caller says which roles it can take.
+    /// Wraps a single component in a package with default limits. The caller names its roles.
     #[must_use]
     pub fn of(path: &Path, leaf: bool, merge: bool, split: bool) -> Self {
         let component = |wanted: bool| wanted.then(|| Component::file(path));
@@ -120,10 +122,10 @@ impl Package {
         }
     }
 
-    /// The whole app that it is.
+    /// Converts a complete package to an app.
     ///
     /// # Errors
-    /// The first section that it lacks.
+    /// [`AppError::Manifest`] about the first missing section.
     pub fn app(self) -> Result<App, AppError> {
         let file: Arc<Path> = under(&self.dir, "frond.toml").into();
         let lacks = |section: &str| AppError::Manifest {
@@ -153,13 +155,14 @@ impl Package {
         })
     }
 
-    /// Its components: leaf, merge and, where there is one, split.
+    /// Returns the package's components: leaf, merge and split, as far as present.
     pub fn components(&self) -> impl Iterator<Item = &Component> {
         [&self.leaf, &self.merge, &self.split].into_iter().flatten()
     }
 
-    /// Runs each build command once, in the package's folder, with this process's stderr as its output. Returns how many
-    /// ran. What a command that fails was to make is removed: nobody shall take the file of an earlier build for it.
+    /// Runs each build command once, in the package's folder, with this process's stderr as its
+    /// output. Returns the number of commands. If a command fails, the files that it should have
+    /// built are removed, so that nobody mistakes an earlier build for the new one.
     ///
     /// # Errors
     /// When a command fails, or a component is missing after its command succeeded.
@@ -182,7 +185,8 @@ impl Package {
 
     #[expect(clippy::disallowed_methods, reason = "it is handed to the command, and not written to")]
     fn run(&self, component: &Component, command: &str) -> Result<(), AppError> {
-        // A build that reads stdin would swallow the query's input, and one that writes to stdout would spoil its answer.
+        // A build must neither consume the query's input on stdin nor write into the answer on
+        // stdout.
         let status = Command::new("sh")
             .args(["-c", command])
             .current_dir(&self.dir)
@@ -205,14 +209,14 @@ impl Package {
 
     fn discard(&self, command: &str) {
         for component in self.components().filter(|one| one.build.as_deref() == Some(command)) {
-            // It may never have been there.
+            // The file may not exist.
             let _ = fs::remove_file(&component.path);
         }
     }
 }
 
-/// The folder that several packages share for their tools, as it is seen from this process's folder: the commands run in
-/// the package's.
+/// Folder that several packages share for their tools, made absolute: build commands run in the
+/// package's folder.
 fn tools() -> Option<PathBuf> {
     let folder = std::env::var_os(TOOLS).filter(|folder| !folder.is_empty())?;
     std::path::absolute(folder).ok()

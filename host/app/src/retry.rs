@@ -1,33 +1,33 @@
-//! Retries of failed attempts, as an app wants them.
+//! An app's rules for retries of failed attempts.
 
 use std::time::Duration;
 
 use frond_root::policy::retry::Retry;
 
-/// The most attempts that an app may ask for.
+/// Largest number of attempts that an app may ask for.
 pub const MAX_ATTEMPTS: u32 = 1000;
 
-/// Rules for retries; what is not written has a default that depends on who waits.
+/// Rules for retries. Missing values have defaults that differ between queries and jobs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Retries {
-    /// The most attempts at a partition.
+    /// Most attempts at a partition.
     pub attempts: Option<u32>,
-    /// The pause before the second attempt.
+    /// Pause before the second attempt.
     pub first: Option<Duration>,
-    /// The longest pause.
+    /// Longest pause between attempts.
     pub most: Option<Duration>,
-    /// How long after a partition's first failure it is tried again.
+    /// Time after a partition's first failure within which it is retried.
     pub within: Option<Duration>,
 }
 
 impl Retries {
-    /// The rules for a query.
+    /// Returns the rules for a query.
     #[must_use]
     pub fn query(&self) -> Retry {
         self.over(Retry::QUERY)
     }
 
-    /// The rules for a job.
+    /// Returns the rules for a job.
     #[must_use]
     pub fn job(&self) -> Retry {
         self.over(Retry::JOB)
@@ -51,8 +51,8 @@ mod tests {
     #[test]
     fn a_job_is_tried_for_ten_minutes_unless_its_app_says_otherwise() {
         let seconds = Duration::from_secs;
-        let told = Retry { attempts: 20, first: seconds(1), most: seconds(60), within: Some(seconds(600)) };
-        assert_eq!(Retries::default().job(), told);
+        let expected = Retry { attempts: 20, first: seconds(1), most: seconds(60), within: Some(seconds(600)) };
+        assert_eq!(Retries::default().job(), expected);
     }
 
     #[test]

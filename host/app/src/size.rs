@@ -1,11 +1,11 @@
-//! Sizes and durations as people write them: `64MiB`, `1.5 GB`, `500ms`, `1m30s`.
+//! Parser for sizes and durations: `64MiB`, `1.5 GB`, `500ms`, `1m30s`.
 
 use std::time::Duration;
 
 #[cfg(test)]
 mod tests;
 
-/// The longest duration that is taken: a year, so that no later sum with a clock can overflow.
+/// Longest accepted duration: a year, so that no later sum with a clock can overflow.
 pub const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
 
 const SIZES: [(&str, u64); 9] = [
@@ -30,40 +30,40 @@ const TIMES: [(&str, u64); 7] = [
     ("d", 86_400_000_000_000),
 ];
 
-/// Why a text is not a size or not a duration.
+/// Reason why a text is not a size or not a duration.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum UnitError {
-    /// It does not begin with a number, or has something after its unit.
+    /// The text does not begin with a number, or continues after its unit.
     #[error("`{0}` is not a size\n(write a number of bytes, or one with a unit: 4KiB, 64MiB, 1GB)")]
     NotASize(String),
-    /// Its unit is none of a size.
+    /// The unit is not a unit of size.
     #[error("`{unit}` in `{text}` is not a unit of size\n(the units are B, KB, MB, GB, TB and KiB, MiB, GiB, TiB)")]
     NotAUnitOfSize {
         /// The whole text.
         text: String,
-        /// Its unit.
+        /// The unknown unit.
         unit: String,
     },
-    /// More than 2^64 bytes.
+    /// The size is 2^64 bytes or more.
     #[error("`{0}` is more bytes than can be counted")]
     SizeTooLarge(String),
-    /// It is not numbers, each with a unit.
+    /// The text is not a sequence of numbers, each with a unit.
     #[error("`{0}` is not a duration\n(write a number with a unit: 500ms, 2s, 1m30s)")]
     NotADuration(String),
-    /// Its unit is none of time.
+    /// The unit is not a unit of time.
     #[error("`{unit}` in `{text}` is not a unit of time\n(the units are ns, us, ms, s, m, h and d)")]
     NotAUnitOfTime {
         /// The whole text.
         text: String,
-        /// Its unit.
+        /// The unknown unit.
         unit: String,
     },
-    /// More than [`MAX_DURATION`].
+    /// The duration is longer than [`MAX_DURATION`].
     #[error("`{0}` is more than a year")]
     DurationTooLong(String),
 }
 
-/// Reads a size, in bytes. Units ignore case; `K`, `M` and `G` alone are refused, for they mean two things.
+/// Parses a size, in bytes. Case does not matter; `K`, `M` and `G` alone are refused as ambiguous.
 ///
 /// # Errors
 /// [`UnitError`], which says what the text should look like.
@@ -84,7 +84,7 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
     number.times(bytes).ok_or_else(|| UnitError::SizeTooLarge(text.to_owned()))
 }
 
-/// Reads a duration: one or more numbers, each with its unit, which are added.
+/// Parses a duration: the sum of one or more numbers, each with its unit.
 ///
 /// # Errors
 /// [`UnitError`], which says what the text should look like.
@@ -119,7 +119,7 @@ fn unit_of_time(text: &str, unit: &str) -> Result<u64, UnitError> {
         .ok_or_else(|| UnitError::NotAUnitOfTime { text: text.to_owned(), unit: unit.to_owned() })
 }
 
-/// A size for people to read: the largest binary unit that it is a whole number of.
+/// Formats a size in the largest binary unit that divides it.
 #[must_use]
 pub fn show_size(bytes: u64) -> String {
     let whole = |(name, unit): &(&str, u64)| {
@@ -129,17 +129,19 @@ pub fn show_size(bytes: u64) -> String {
     SIZES.iter().rev().find_map(whole).unwrap_or_else(|| format!("{bytes} bytes"))
 }
 
-/// A number without a sign: `digits` over ten to the power of `decimals`.
+/// An unsigned decimal number: `digits` over ten to the power of `decimals`.
 struct Number {
     digits: u128,
     decimals: u32,
 }
 
 impl Number {
-    /// The number at the start of `text`, and what follows it. `None` without one, or with more than 20 digits.
+    /// Reads the number at the start of `text` and returns it with the rest. `None` if there is no
+    /// number, or it has more than 20 digits.
     fn read(text: &str) -> Option<(Self, &str)> {
         let mut number = Self { digits: 0, decimals: 0 };
-        let (mut count, mut in_fraction) = (0_u32, false);
+        let mut count = 0_u32;
+        let mut in_fraction = false;
         let mut end = text.len();
         for (at, c) in text.char_indices() {
             match c.to_digit(10) {
@@ -163,7 +165,7 @@ impl Number {
         complete.then(|| (number, text.get(end..).unwrap_or_default()))
     }
 
-    /// This many times `unit`, rounded down.
+    /// Multiplies the number by `unit` and rounds down.
     fn times(&self, unit: u64) -> Option<u64> {
         let scaled = self.digits.checked_mul(u128::from(unit))? / 10_u128.checked_pow(self.decimals)?;
         u64::try_from(scaled).ok()

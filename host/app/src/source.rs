@@ -1,4 +1,5 @@
-//! Where an app's partitions come from: its work, cut when a query asks for it. Contents are read when leaves run.
+//! Source of an app's partitions. Work is cut when a query arrives; contents are read when leaves
+//! run.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -39,53 +40,53 @@ pub use pieces::{CutMode, PieceSize};
 pub use range::{STEPS_PER_SLOT, auto_step};
 pub use stdin::{MAX_STDIN, STDIN_PIECE};
 
-/// So many partitions are cut in some microseconds.
+/// Most partitions that are cut in a few microseconds.
 const QUICK_PARTITIONS: usize = 64;
-/// A query of so many bytes is read in some microseconds.
+/// Largest query, in bytes, that is read in a few microseconds.
 const QUICK_BYTES: usize = 16 << 10;
 
-/// Where an app's partitions come from.
+/// Source of an app's partitions.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// The partitions that `frond.toml` lists.
     List(Vec<Listed>),
-    /// Files, the large ones cut into pieces.
+    /// Files; large ones are cut into pieces.
     Files {
         /// Globs, files and folders, relative to the app's folder.
         globs: Vec<String>,
-        /// How large the pieces are.
+        /// Size of the pieces.
         piece: PieceSize,
-        /// Where files may be cut.
+        /// Positions at which files may be cut.
         cut: CutMode,
-        /// Where the globs are written.
+        /// Place of the globs in `frond.toml`.
         at: Location,
     },
-    /// What the caller pipes in, cut into pieces.
+    /// The caller's standard input, cut into pieces.
     Stdin {
-        /// How large the pieces are.
+        /// Size of the pieces.
         piece: PieceSize,
-        /// Where it may be cut.
+        /// Positions at which the input may be cut.
         cut: CutMode,
     },
-    /// The whole numbers from `start` up to and without `end`, cut into pieces.
+    /// The whole numbers from `start` to `end`, exclusive, cut into pieces.
     Range {
-        /// The first number.
+        /// First number.
         start: i64,
-        /// The number after the last, at least `start`.
+        /// Number after the last one, at least `start`.
         end: i64,
-        /// How many numbers a piece has, at least 1; `None` is automatic.
+        /// Numbers per piece, at least 1; `None` is automatic.
         step: Option<u64>,
-        /// Where the step is written, or else the start.
+        /// Place of the step in `frond.toml`, or of the start if there is no step.
         at: Location,
     },
-    /// Whatever partitions the query brings with it.
+    /// The partitions that the query contains.
     Query,
-    /// What the app's split component makes of the query.
+    /// The partitions that the app's split component makes of the query.
     Split,
 }
 
 impl Source {
-    /// The kind, as `frond.toml` spells it.
+    /// Name of the kind, as `frond.toml` spells it.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -98,8 +99,8 @@ impl Source {
         }
     }
 
-    /// True when cutting it for a query of `query` bytes reads no file and takes some microseconds: not worth a thread of
-    /// its own.
+    /// True if cutting the source for a query of `query` bytes reads no file and takes only
+    /// microseconds, so that it needs no separate thread.
     #[must_use]
     pub fn is_quick(&self, query: usize) -> bool {
         match self {
@@ -119,62 +120,64 @@ impl Source {
 /// One partition that `frond.toml` lists.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// Its key, unique in the list.
+    /// Key of the partition, unique in the list.
     pub key: PartitionKey,
-    /// What its leaf reads.
+    /// Content of the partition.
     pub content: ListedContent,
-    /// Its weight, at least 1; `None` weighs its bytes.
+    /// Weight of the partition, at least 1; `None` means its size in bytes.
     pub weight: Option<u64>,
-    /// Where its content is written.
+    /// Place of the content in `frond.toml`.
     pub at: Location,
 }
 
-/// A listed partition's content.
+/// Content of a listed partition.
 #[derive(Clone, Debug)]
 pub enum ListedContent {
-    /// Written in `frond.toml` itself.
+    /// Content written in `frond.toml` itself.
     Inline(Bytes),
-    /// In a file, usable from the current folder.
+    /// Path of a file, usable from the current folder.
     File(PathBuf),
 }
 
-/// A query's work after the cut.
+/// Result of cutting a query's work.
 #[derive(Debug)]
 pub enum Cut {
-    /// The partitions, in order, with unique keys, each within the app's partition limit.
+    /// Ordered partitions with unique keys, each within the app's partition limit.
     Ready {
         /// The partitions.
         partitions: Vec<Partition>,
-        /// The query that leaves and merges get.
+        /// The query for leaves and merges.
         query: Bytes,
-        /// Remarks on the inputs.
+        /// Notes on the inputs.
         notes: Arc<Notes>,
     },
-    /// The split component has to cut it: see [`App::from_split`].
+    /// The split component has to cut the query: see [`App::from_split`].
     Split {
-        /// The query that the split, leaves and merges get.
+        /// The query for the split, leaves and merges.
         query: Bytes,
-        /// About how many partitions to ask for.
+        /// Approximate number of partitions to ask for.
         wanted: u32,
     },
 }
 
-/// How content is to be cut into pieces.
+/// Rules for cutting content into pieces.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cutting {
     pub(crate) piece: PieceSize,
     pub(crate) mode: CutMode,
     pub(crate) slots: usize,
-    /// The bytes that a partition may have.
+    /// Largest partition, in bytes.
     pub(crate) limit: u64,
 }
 
 impl App {
-    /// Cuts a query's work into partitions. Blocks: it walks folders, looks into large files and drains stdin.
+    /// Cuts a query's work into partitions. Blocks: it walks folders, samples large files and
+    /// drains stdin.
     ///
     /// # Errors
-    /// [`AppError::Query`] when the query brings the partitions, and wrong ones; [`AppError::Input`] when the caller's
-    /// input, or [`AppError::Manifest`] when the app's, is missing, unreadable, or cannot be cut.
+    /// [`AppError::Query`] if the query contains wrong partitions. [`AppError::Input`] if the
+    /// caller's input is missing, unreadable or cannot be cut; [`AppError::Manifest`] if the app's
+    /// input is.
     pub fn partitions(&self, inputs: Inputs<'_>) -> Result<Cut, AppError> {
         let cutting = self.cutting(&inputs)?;
         let query = Bytes::copy_from_slice(inputs.query);
@@ -207,10 +210,10 @@ impl App {
         Ok(Cut::Ready { partitions, query, notes })
     }
 
-    /// Checks the partitions that `query` brings along, if this app takes them from its caller.
+    /// Checks the partitions in `query`, if this app takes its partitions from the query.
     ///
     /// # Errors
-    /// [`AppError::Query`] when they are wrong.
+    /// [`AppError::Query`] if they are wrong.
     pub fn check_query(&self, query: &[u8]) -> Result<(), AppError> {
         match &self.source {
             Source::Query => caller::partitions(query, self.limits.partition).map(drop),
@@ -218,10 +221,12 @@ impl App {
         }
     }
 
-    /// The partitions that the split component returned, as pairs of a key and its content.
+    /// Checks the pairs of key and content that the split component returned, and makes partitions
+    /// of them.
     ///
     /// # Errors
-    /// An empty or doubled key, too large a content, too many partitions; all point at the component.
+    /// An empty or duplicate key, a content that is too large, too many partitions. All errors
+    /// point at the component.
     pub fn from_split<T: Into<Bytes>>(
         &self,
         pieces: impl IntoIterator<Item = (String, T)>,
@@ -257,7 +262,7 @@ impl App {
     }
 }
 
-/// Partitions made by someone else, each a key, a content and perhaps a weight: checked.
+/// Checks partitions made by a caller or a split: each a key, a content and an optional weight.
 fn checked(
     pieces: impl Iterator<Item = (String, Bytes, Option<u64>)>,
     limit: u64,
@@ -295,8 +300,10 @@ fn checked(
     Ok(partitions)
 }
 
+/// Refuses early a plan that the root would refuse.
+///
 /// # Errors
-/// The root's own, before a plan that it would refuse is made.
+/// The root's error for too many partitions.
 fn few_enough(count: usize) -> Result<(), Error> {
     if count > MAX_PARTITIONS {
         return Err(Error::TooManyPartitions { count, limit: MAX_PARTITIONS });
@@ -304,7 +311,7 @@ fn few_enough(count: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// The root's error as a complaint, its hint apart.
+/// Converts the root's error to a complaint, with the hint separate.
 fn split_hint(error: &Error) -> Complaint {
     let text = error.to_string();
     match text.split_once("\n(") {

@@ -1,4 +1,4 @@
-//! What the tests of this crate share: a folder with an app in it, and errors as people see them.
+//! Test helpers of this crate: a folder with an app, and errors as users see them.
 
 use std::error::Error;
 use std::fs;
@@ -10,10 +10,10 @@ use crate::app::App;
 use crate::error::AppError;
 use crate::source::{Cut, Inputs};
 
-/// The sections that every app needs but the source: four lines.
+/// Sections that every app needs except the source: four lines.
 pub(crate) const COMPONENTS: &str = "[leaf]\ncomponent = \"leaf.wasm\"\n[merge]\ncomponent = \"merge.wasm\"\n";
 
-/// A folder that is removed at the end of its test.
+/// A temporary folder that is removed at the end of its test.
 pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -21,7 +21,7 @@ impl Folder {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// A folder with a `frond.toml` of [`COMPONENTS`] and `rest`.
+    /// Creates a folder with a `frond.toml` of [`COMPONENTS`] and `rest`.
     pub(crate) fn app(rest: &str) -> Self {
         let folder = Self::new();
         folder.write("frond.toml", format!("{COMPONENTS}{rest}"));
@@ -53,7 +53,7 @@ impl Folder {
         }
     }
 
-    /// The error and its causes, a line each, with this folder as `APP`.
+    /// Formats the error and its causes, one per line, with this folder as `APP`.
     pub(crate) fn show(&self, error: &AppError) -> String {
         let mut text = error.to_string();
         let mut cause = error.source();
@@ -65,13 +65,13 @@ impl Folder {
     }
 }
 
-/// How an app with [`COMPONENTS`] and `rest` is refused.
+/// Error of an app with [`COMPONENTS`] and `rest`.
 pub(crate) fn refused(rest: &str) -> String {
     let folder = Folder::app(rest);
     folder.load().map_or_else(|error| folder.show(&error), |_| "accepted".to_owned())
 }
 
-/// Keys, weights and contents, or why they cannot be read.
+/// Formats keys, weights and contents, or the reason why a content cannot be read.
 pub(crate) fn table(partitions: &[Partition]) -> String {
     let row = |one: &Partition| match one.content.whole() {
         Ok(content) => format!("{} ({}) {:?}\n", one.key, one.weight, String::from_utf8_lossy(&content)),

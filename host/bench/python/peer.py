@@ -1,8 +1,8 @@
-"""The compared work in Python: `peer.py pool|ray|dask WORKERS TEXT...`.
+"""The benchmark's work in Python: `peer.py pool|ray|dask WORKERS TEXT...`.
 
-Says `ready VERSION` when its workers are warm. Then each line on stdin, `tasks` or `words`, is one run: 1,000 trivial
-tasks added up, or the words of all texts counted and merged. It answers with the run's seconds and two numbers: the
-samples and hits of the tasks, or how many words there are and how many different ones.
+Prints `ready VERSION` when its workers are warm. Then each line on stdin, `tasks` or `words`, starts one run: 1,000
+trivial tasks, added up, or a word count of all texts, merged. For each run it prints the seconds and two numbers: the
+samples and hits of the tasks, or the numbers of words and of distinct words.
 """
 
 import collections

@@ -1,4 +1,5 @@
-//! What metering and the sandbox cost code that computes, against the same code compiled natively.
+//! Cost of metering and of the sandbox for CPU-bound leaves, compared with the same code compiled
+//! natively.
 
 use bytes::Bytes;
 use frond_sandbox::Limits;
@@ -14,13 +15,13 @@ use crate::report::{Bound, ms, times};
 use crate::rig::{Fold, Merge, Rig};
 use crate::work::{QUERY, add_counts, add_samples, partitions, span, spans, texts};
 
-/// Pieces of each work.
+/// Partitions of each kernel's work.
 pub(crate) const PIECES: u32 = 16;
 
-/// Fuel that none of this work uses up.
+/// More fuel than any of these leaves uses.
 const FUEL: u64 = 100_000_000_000;
 
-/// One work, in wasm and natively.
+/// One kernel, in wasm and natively.
 struct Kernel<'a> {
     name: &'static str,
     component: &'a [u8],
@@ -41,7 +42,7 @@ pub(crate) fn pool(threads: usize) -> anyhow::Result<ThreadPool> {
     Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?)
 }
 
-/// The bytes of each piece of text.
+/// Returns the size of each piece of text, in bytes.
 pub(crate) fn piece(quick: bool) -> usize {
     if quick { 1 << 20 } else { 4 << 20 }
 }
@@ -60,7 +61,8 @@ fn words(bench: &mut Bench, [one, two]: &[ThreadPool; 2]) -> anyhow::Result<()> 
     measure(bench, &kernel)
 }
 
-/// The whole work as one would write it with rayon: each piece counted, counts merged in a tree.
+/// Counts the words of all pieces natively, as one would with rayon: pieces in parallel, counts
+/// merged in a tree.
 pub(crate) fn count_natively(pool: &ThreadPool, tasks: &[Task]) -> Result<Counts, String> {
     let merge = |left, right| Counts::merge(vec![left, right]);
     pool.install(|| tasks.par_iter().map(|task| Ok(scan::count(&task.data))).try_reduce(Counts::default, merge))
@@ -99,7 +101,7 @@ fn unmetered() -> Limits {
     Limits { fuel: 0, ..limits() }
 }
 
-/// All the leaves in turn over bare wasmtime, and their partials merged natively.
+/// Runs the leaves one after the other over bare wasmtime, and merges their partials natively.
 pub(crate) fn in_turn(floor: &Floor, tasks: &[Task], fold: Fold) -> anyhow::Result<Bytes> {
     let partials: anyhow::Result<Vec<Bytes>> = tasks.iter().map(|task| floor.leaf(&QUERY, task)).collect();
     fold(partials?)
@@ -145,7 +147,7 @@ fn two_threads(bench: &mut Bench, kernel: &Kernel<'_>) -> anyhow::Result<()> {
     let rig = |slots, limits| Rig::new(kernel.component, slots, limits);
     let rigs = [rig(1, limits())?, rig(2, limits())?, rig(1, unmetered())?, rig(2, unmetered())?];
     let [one, two, one_plain, two_plain] = &rigs;
-    let asked = |name, rig| Entrant::new(name, move || ask(rig, kernel, Merge::Component));
+    let frond = |name, rig| Entrant::new(name, move || ask(rig, kernel, Merge::Component));
     let confined = |name, rig| Entrant::new(name, move || on_one_core(|| ask(rig, kernel, Merge::Component)));
     let series = rounds(
         bench.rounds(9),
@@ -158,17 +160,18 @@ fn two_threads(bench: &mut Bench, kernel: &Kernel<'_>) -> anyhow::Result<()> {
                 (kernel.native)();
                 Ok(())
             }),
-            asked("Frond, 2 slots: fuel and epoch", two),
-            asked("Frond, 1 slot: fuel and epoch", one),
+            frond("Frond, 2 slots: fuel and epoch", two),
+            frond("Frond, 1 slot: fuel and epoch", one),
             confined("Frond, 1 slot on one core: fuel and epoch", one),
-            asked("Frond, 2 slots: epoch", two_plain),
-            asked("Frond, 1 slot: epoch", one_plain),
+            frond("Frond, 2 slots: epoch", two_plain),
+            frond("Frond, 1 slot: epoch", one_plain),
             confined("Frond, 1 slot on one core: epoch", one_plain),
         ],
     )?;
     table(bench, &format!("{}, with its merges", kernel.name), &series);
     let [native, native_one, two, _, one, two_plain, _, one_plain] = &series;
-    let (report, name) = (&mut bench.report, kernel.name);
+    let report = &mut bench.report;
+    let name = kernel.name;
     let mut efficiency = |meters, one: &Series, two| {
         let name = format!("{name}: efficiency of two cores, {meters}");
         report.target(name, one.times(two) / 2.0, "", Bound::AtLeast(0.95));

@@ -1,4 +1,4 @@
-//! What it costs to hand data to a leaf: as a list, or pulled in pieces of 1 MiB.
+//! Cost of passing a partition's data to a leaf: as a list, or pulled in pieces of 1 MiB.
 
 use bytes::Bytes;
 use frond_root::Partition;
@@ -16,7 +16,8 @@ const MIB: usize = 1 << 20;
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.report.section("Data: into a leaf, one slot");
     let mut rows = Vec::new();
-    let (list, pull) = (bench.guests.intake_list.clone(), bench.guests.intake_pull.clone());
+    let list = bench.guests.intake_list.clone();
+    let pull = bench.guests.intake_pull.clone();
     for (size, wanted) in [(1, Some(5.0)), (16, None), (64, None)] {
         measure(bench, "list", &list, size, wanted, &mut rows)?;
     }

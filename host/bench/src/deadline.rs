@@ -1,4 +1,5 @@
-//! How late a leaf that never ends is stopped, and what the clock that stops it costs.
+//! Lateness of the deadline of a leaf that never ends, and the CPU cost of the epoch clock that
+//! stops it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,7 @@ use crate::report::{Bound, figure};
 use crate::rig::{Merge, Rig};
 use crate::work::{QUERY, add_samples, keep_first, partitions, spans};
 
-/// A leaf's time limit here.
+/// Time limit of a leaf in this section.
 const LEAF_TIME: Duration = Duration::from_millis(5);
 
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
@@ -46,7 +47,7 @@ fn late(bench: &mut Bench, rig: &Rig, name: &str, count: usize, rows: &mut Vec<V
     Ok(())
 }
 
-/// Milliseconds from each leaf's deadline to its end.
+/// Returns the time from each leaf's deadline to its end, in milliseconds.
 fn lateness(rig: &Rig, count: usize) -> anyhow::Result<Vec<f64>> {
     let query = Bytes::from_static(br#"{"fault":"spin"}"#);
     let leaf = |index| Partition::new(format!("spin-{index}"), Bytes::new());
@@ -58,7 +59,7 @@ fn lateness(rig: &Rig, count: usize) -> anyhow::Result<Vec<f64>> {
     Ok(micros.map(|micros| micros as f64 / 1e3 - LEAF_TIME.as_secs_f64() * 1e3).collect())
 }
 
-/// When each partition's leaf began and ended, in microseconds.
+/// Begin and end of each partition's leaf, in microseconds.
 #[derive(Default)]
 struct Ends(Mutex<Vec<(u64, Option<u64>)>>);
 
@@ -85,7 +86,7 @@ impl Listener for Ends {
     }
 }
 
-/// A thread on every core that never rests, until dropped.
+/// Guard of busy threads: one thread a core spins until the guard is dropped.
 pub(crate) struct Busy(Arc<AtomicBool>);
 
 impl Busy {
@@ -109,13 +110,15 @@ impl Drop for Busy {
     }
 }
 
-/// The clock thread's CPU in a second without leaves, and in a second of leaves without pause.
+/// Measures the clock thread's CPU time over a second without leaves, and over a second of leaves
+/// without pause.
 fn clock(bench: &mut Bench) -> anyhow::Result<()> {
     let rig = Rig::new(&bench.guests.pi, 2, Limits::default())?;
     let tasks = spans(1000, 1);
     let clock = threads("frond-clock");
     let during = |work: &dyn Fn() -> anyhow::Result<()>| -> anyhow::Result<f64> {
-        let (start, before) = (Instant::now(), thread_cpu(&clock));
+        let start = Instant::now();
+        let before = thread_cpu(&clock);
         while start.elapsed() < Duration::from_secs(1) {
             work()?;
         }

@@ -1,5 +1,5 @@
-//! Where leaves should run so that timers and the gather stay punctual: on the runtime's own threads as fibers, on
-//! threads of their own, or on such threads with less priority.
+//! Comparison of executors for leaves, by how punctual timers on the runtime stay: fibers on the
+//! runtime's threads, dedicated threads, and dedicated threads with a lower priority.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -20,14 +20,15 @@ use crate::report::{Bound, figure, times};
 use crate::rig::{Merge, Rig, runtime};
 use crate::work::{QUERY, add_samples, partitions, spans};
 
-/// What the timer task waits for, again and again.
+/// Period of the timer task, and of a time slice.
 const TICK: Duration = Duration::from_millis(1);
-/// Samples of pi a leaf: some milliseconds.
+/// Samples of pi in a leaf: some milliseconds of work.
 const SAMPLES: u64 = 1 << 20;
 
 type Executor = fn(&Bench, Duration) -> anyhow::Result<Seen>;
 
-/// How late timers were, in milliseconds, and how many leaves ended meanwhile.
+/// Measurements of one run: the timers' lateness in milliseconds, the number of leaves that ended,
+/// and the run's length.
 #[derive(Default)]
 struct Seen {
     late: Vec<f64>,
@@ -106,7 +107,8 @@ fn batch(bench: &Bench, time: Duration) -> anyhow::Result<Seen> {
     })
 }
 
-/// Watches a timer on `runtime` for a while; `work` starts what runs meanwhile and counts what it has done.
+/// Measures a timer's lateness on `runtime` for `time`. `work` starts the background load, which
+/// counts its leaves.
 fn watched(
     runtime: &Runtime,
     time: Duration,
@@ -130,13 +132,14 @@ fn watched(
     Ok(Seen { late, leaves, seconds: start.elapsed().as_secs_f64() })
 }
 
+/// Background load of a run: its stop flag, and its count of ended leaves.
 #[derive(Default)]
 struct Meanwhile {
     stop: AtomicBool,
     leaves: AtomicU64,
 }
 
-/// Counts leaves as they end, not query by query.
+/// Counts each leaf as it ends, rather than all of a query at once.
 impl Listener for Meanwhile {
     fn event(&self, event: &Event) {
         if matches!(event.kind, EventKind::AttemptEnded { .. }) {
@@ -145,14 +148,16 @@ impl Listener for Meanwhile {
     }
 }
 
-/// As many tasks as cores, each running leaf after leaf on the runtime itself.
+/// Runs leaves as tasks on the runtime: one task a core, each running leaf after leaf. With
+/// `slices` a leaf yields every [`TICK`].
 fn fibers(bench: &Bench, time: Duration, slices: bool) -> anyhow::Result<Seen> {
     let runtime = runtime()?;
     let floor = Arc::new(Floor::new(&bench.guests.pi, Meters::Both, Limits::default())?);
     let task = Arc::new(spans(1, SAMPLES));
     watched(&runtime, time, |meanwhile| {
         if slices {
-            let (engine, stop) = (floor.engine.clone(), meanwhile.clone());
+            let engine = floor.engine.clone();
+            let stop = meanwhile.clone();
             std::thread::spawn(move || {
                 while !stop.stop.load(Ordering::SeqCst) {
                     std::thread::sleep(TICK);
@@ -161,7 +166,9 @@ fn fibers(bench: &Bench, time: Duration, slices: bool) -> anyhow::Result<Seen> {
             });
         }
         for _ in 0..cores() {
-            let (floor, task, meanwhile) = (floor.clone(), task.clone(), meanwhile.clone());
+            let floor = floor.clone();
+            let task = task.clone();
+            let meanwhile = meanwhile.clone();
             runtime.spawn(async move {
                 while !meanwhile.stop.load(Ordering::SeqCst) {
                     for task in task.iter() {
@@ -177,7 +184,8 @@ fn fibers(bench: &Bench, time: Duration, slices: bool) -> anyhow::Result<Seen> {
     })
 }
 
-/// As many slots as cores, saturated by queries; `prepare` is told each leaf thread's id.
+/// Runs leaves on as many slots as cores, saturated by queries. `prepare` gets the id of each slot
+/// thread.
 fn own_threads(bench: &Bench, time: Duration, prepare: &dyn Fn(i32) -> anyhow::Result<()>) -> anyhow::Result<Seen> {
     let others = threads("frond-leaf-");
     let rig = Arc::new(Rig::new(&bench.guests.pi, cores(), Limits::default())?);
@@ -190,7 +198,8 @@ fn own_threads(bench: &Bench, time: Duration, prepare: &dyn Fn(i32) -> anyhow::R
         asking = Some(std::thread::spawn(move || -> anyhow::Result<()> {
             let tasks = spans(32 * cores(), SAMPLES);
             while !meanwhile.stop.load(Ordering::SeqCst) {
-                let (request, merge) = (rig.request(&QUERY), Merge::Native(add_samples));
+                let request = rig.request(&QUERY);
+                let merge = Merge::Native(add_samples);
                 rig.answer(request, partitions(&tasks), merge, vec![meanwhile.clone()])?;
             }
             Ok(())

@@ -1,5 +1,5 @@
-//! The floor: a leaf's call as one would write it by hand over bare wasmtime, with the same component, limits and
-//! pool. What Frond takes beyond this is its own.
+//! The floor: a leaf's call written by hand over bare wasmtime, with the same component, limits and
+//! instance pool. The time that Frond takes beyond it is Frond's overhead.
 
 use std::future::Future;
 use std::pin::pin;
@@ -14,10 +14,10 @@ use wasmtime::{
 };
 
 const PROCESS: &str = "frond:plugin/process-partition@0.1.0";
-/// Calls at once that the pool has room for.
+/// Concurrent calls that the pool has room for.
 const CALLS: u32 = 16;
 
-/// What guests are compiled to check while they run.
+/// Meters that guests are compiled with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Meters {
     Both,
@@ -36,15 +36,16 @@ impl Meters {
     }
 }
 
-/// Memory that stays with a pool's slot in Frond's engines, in bytes.
+/// Linear memory that stays resident in a pool slot of Frond's engines, in bytes.
 pub(crate) const KEEP: usize = (1 << 20) + (256 << 10);
 
-/// The engine's settings, as Frond's are.
+/// Returns the engine settings that Frond uses.
 pub(crate) fn config(meters: Meters, limits: &Limits) -> Config {
     keeping(KEEP, meters, limits)
 }
 
-/// The same with `keep` bytes of memory that stay with a pool's slot.
+/// Returns Frond's engine settings, but with `keep` bytes of linear memory that stay resident in a
+/// pool slot.
 pub(crate) fn keeping(keep: usize, meters: Meters, limits: &Limits) -> Config {
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let mut pool = PoolingAllocationConfig::new();
@@ -103,7 +104,7 @@ enum FailureOut {
 type Params<'a> = (&'a [u8], PartitionIn<'a>);
 type BytesOut = (Result<Vec<u8>, FailureOut>,);
 
-/// One leaf's input.
+/// Input of one leaf.
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
     pub(crate) key: String,
@@ -126,7 +127,7 @@ impl Floor {
         Self::with(&config(meters, &limits), component, meters, limits)
     }
 
-    /// A floor on an engine with settings of its own, which must have `meters`.
+    /// Makes a floor on an engine with other settings. Its meters must be `meters`.
     pub(crate) fn with(config: &Config, component: &[u8], meters: Meters, limits: Limits) -> anyhow::Result<Self> {
         Self::ready(config, component, meters, limits).map_err(plain)
     }
@@ -152,10 +153,11 @@ impl Floor {
         let instance = self.pre.instantiate(&mut store)?;
         let process = instance.get_typed_func::<Params<'_>, BytesOut>(&mut store, &self.process)?;
         let returned = process.call(&mut store, self.params(query, task))?;
-        taken(returned)
+        lifted(returned)
     }
 
-    /// The same on a fiber, to be polled. With `slice` it lets others run whenever the epoch moves.
+    /// Calls the leaf in a fresh instance on a fiber, as a future. With `slice` it yields whenever
+    /// the epoch moves.
     pub(crate) async fn leaf_on_fiber(&self, query: &[u8], task: &Task, slice: bool) -> anyhow::Result<Bytes> {
         self.call_on_fiber(query, task, slice).await.map_err(plain)
     }
@@ -168,7 +170,7 @@ impl Floor {
         let instance = self.pre.instantiate_async(&mut store).await?;
         let process = instance.get_typed_func::<Params<'_>, BytesOut>(&mut store, &self.process)?;
         let returned = process.call_async(&mut store, self.params(query, task)).await?;
-        taken(returned)
+        lifted(returned)
     }
 
     fn store(&self, task: &Task) -> wasmtime::Result<Store<State>> {
@@ -201,12 +203,13 @@ fn plain(error: wasmtime::Error) -> anyhow::Error {
     anyhow!("{error:?}")
 }
 
-/// The result is copied while it is lifted: afterwards the guest has freed it.
-fn taken((returned,): BytesOut) -> wasmtime::Result<Bytes> {
+/// Converts a leaf's result. It was copied when it was lifted: the guest frees its bytes after the
+/// call.
+fn lifted((returned,): BytesOut) -> wasmtime::Result<Bytes> {
     returned.map(Bytes::from).map_err(|failure| wasmtime::Error::msg(format!("the leaf failed: {failure:?}")))
 }
 
-/// The contract's host functions; every other import is a trap.
+/// Makes a linker with the contract's host functions. Every other import traps.
 fn linker(engine: &Engine, component: &Component) -> wasmtime::Result<Linker<State>> {
     let mut linker: Linker<State> = Linker::new(engine);
     let mut control = linker.instance("frond:plugin/control@0.1.0")?;
@@ -223,7 +226,7 @@ fn linker(engine: &Engine, component: &Component) -> wasmtime::Result<Linker<Sta
     Ok(linker)
 }
 
-/// Polls a future until it is ready, on this thread.
+/// Polls a future on this thread until it is ready.
 pub(crate) fn poll_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());

@@ -1,4 +1,4 @@
-//! The components that are measured, built from `plugins/` when a run begins.
+//! The measured components, built from `plugins/` at the start of a run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,14 +17,15 @@ pub(crate) struct Guests {
     pub(crate) intake_pull: Vec<u8>,
 }
 
-/// The workspace's folder.
+/// Returns the workspace's folder.
 pub(crate) fn top() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
 }
 
 impl Guests {
-    /// Builds and reads them; from the folder `FROND_BENCH_GUESTS` instead, when it is set.
+    /// Builds and reads the components. If the variable `FROND_BENCH_GUESTS` names a folder, reads
+    /// them from there instead.
     pub(crate) fn build() -> anyhow::Result<Self> {
         let dir = match std::env::var_os("FROND_BENCH_GUESTS") {
             Some(dir) => PathBuf::from(dir),

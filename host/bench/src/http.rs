@@ -1,5 +1,6 @@
-//! The HTTP root: one-partition queries beside `wasmtime serve` and a bare handler on axum, health checks while leaves keep
-//! every core busy, more queries than can be answered, what watching costs, and what greedy clients cost their neighbours.
+//! Benchmarks of the HTTP root: one-partition queries beside `wasmtime serve` and a bare axum
+//! handler, health checks while leaves keep every core busy, overload, the cost of event listeners,
+//! and the isolation of an app from its neighbours' clients.
 
 pub(crate) mod load;
 mod neighbour;
@@ -19,15 +20,15 @@ use servers::{App, Server};
 
 pub(crate) use servers::{AXUM, be_axum};
 
-/// Connections at once.
+/// Numbers of concurrent connections.
 const CONNECTIONS: [usize; 4] = [1, 8, 64, 256];
-/// Trivial queries, of which one partition is one sample.
+/// Trivial queries: one partition of one sample.
 const ONE: App<'_> = App { name: "one", partitions: 1, samples: 1, deadline: "2s" };
-/// A thousand of them in one query.
+/// Queries of a thousand trivial partitions.
 const MANY: App<'_> = App { name: "many", partitions: 1000, samples: 1, deadline: "10s" };
 /// Queries that keep every core busy for some milliseconds.
 const BUSY: App<'_> = App { name: "busy", partitions: 4, samples: 500_000, deadline: "250ms" };
-/// The query of all of them.
+/// The query that all of these apps get.
 const QUERY: &str = "{\"seed\":1}";
 
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
@@ -51,7 +52,8 @@ fn query(app: &App<'_>) -> Vec<u8> {
 }
 
 fn one_partition(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
-    let (axum, wasmtime) = (servers::axum()?, servers::wasmtime()?);
+    let axum = servers::axum()?;
+    let wasmtime = servers::wasmtime()?;
     let mut all = vec![("frond serve", frond, query(&ONE)), ("axum, an instance a request", &axum, post("/", QUERY))];
     all.push(("axum, nothing", &axum, get("/empty")));
     match &wasmtime {
@@ -64,17 +66,18 @@ fn one_partition(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     let mut rates = Vec::new();
     for connections in CONNECTIONS {
-        let mut taken: Vec<Vec<Loaded>> = all.iter().map(|_| Vec::new()).collect();
+        let mut runs: Vec<Vec<Loaded>> = all.iter().map(|_| Vec::new()).collect();
         for _ in 0..bench.rounds(3) {
-            for ((_, server, request), taken) in all.iter().zip(&mut taken) {
-                taken.push(closed(server.address, request, connections, time)?);
+            for ((_, server, request), runs) in all.iter().zip(&mut runs) {
+                runs.push(closed(server.address, request, connections, time)?);
             }
         }
-        let middle = |taken: &[Loaded], of: &dyn Fn(&Loaded) -> f64| crate::measure::median(taken.iter().map(of));
-        for ((name, ..), taken) in all.iter().zip(&taken) {
-            let rate = middle(taken, &Loaded::rate);
+        let middle = |runs: &[Loaded], of: &dyn Fn(&Loaded) -> f64| crate::measure::median(runs.iter().map(of));
+        for ((name, ..), runs) in all.iter().zip(&runs) {
+            let rate = middle(runs, &Loaded::rate);
             rates.push((*name, connections, rate));
-            let (p50, p99) = (middle(taken, &|one| one.answered(0.5)), middle(taken, &|one| one.answered(0.99)));
+            let p50 = middle(runs, &|one| one.answered(0.5));
+            let p99 = middle(runs, &|one| one.answered(0.99));
             rows.push(vec![(*name).to_owned(), connections.to_string(), figure(rate), ms(p50), ms(p99)]);
         }
     }
@@ -89,7 +92,8 @@ fn one_partition(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Health checks on one connection, alone and while leaves keep every core busy.
+/// Measures health checks on one connection, on an idle server and while leaves keep every core
+/// busy.
 fn health(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
     let time = seconds(bench, 8);
     let mut rows = Vec::new();
@@ -115,13 +119,17 @@ fn health(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Four times as many queries as can be answered.
+/// Measures an overload: four times as many queries as the server can answer.
 fn overload(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
-    let (time, request, deadline) = (seconds(bench, 5), query(&BUSY), 0.25);
+    let time = seconds(bench, 5);
+    let request = query(&BUSY);
+    let deadline = 0.25;
     let alone = closed(frond.address, &request, 2, time)?;
-    let (capacity, before) = (alone.rate(), frond.resident());
+    let capacity = alone.rate();
+    let before = frond.resident();
     let rate = 4.0 * capacity;
-    // So many that none is waited for, though each takes as long as it may.
+    // Enough connections that no request waits for a free one, even if each takes its whole
+    // deadline.
     let connections = (rate * deadline) as usize + 64;
     let over = open(frond.address, &request, connections, rate, time)?;
     let held = frond.resident();
@@ -170,10 +178,11 @@ fn overload(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What recording, metrics and listeners cost.
+/// Measures the cost of 100 clients that listen to all events.
 fn watching(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
     let time = seconds(bench, 3);
-    let (one, many) = (query(&ONE), query(&MANY));
+    let one = query(&ONE);
+    let many = query(&MANY);
     let quiet = (closed(frond.address, &one, 8, time)?, closed(frond.address, &many, 1, time)?);
     let heard = with_listeners(frond, 100, || {
         Ok((closed(frond.address, &one, 8, time)?, closed(frond.address, &many, 1, time)?))

@@ -1,5 +1,5 @@
-//! Jobs: what it costs that a partition is kept before it counts, how good the expected end is while a job runs, how soon
-//! work goes on after kill -9, and what queries feel of a job beside them.
+//! Benchmarks of jobs: the cost of journalling each partial (write-ahead), the accuracy of the
+//! estimated end, the time to resume after kill -9, and the latency of queries beside a job.
 #![allow(clippy::indexing_slicing, reason = "what a JSON value lacks is null")]
 
 use std::net::SocketAddr;
@@ -18,10 +18,10 @@ use crate::measure::{median, quantile};
 use crate::report::{Bound, figure, ms};
 use crate::work::texts;
 
-/// All of the apps take it.
+/// The query that all of these apps accept.
 const QUERY: &[u8] = b"{}";
 const DURABLE: [(&str, u64); 3] = [("k1", 1_000), ("k10", 10_000), ("k100", 100_000)];
-/// About six seconds on two cores.
+/// App of a job that takes about six seconds on two cores.
 const LONG: App<'_> = App { name: "long", partitions: 600, samples: 1_500_000, deadline: "60s" };
 const ONE: App<'_> = App { name: "one", partitions: 1, samples: 1, deadline: "2s" };
 
@@ -54,7 +54,7 @@ fn ended(address: SocketAddr, id: &str) -> anyhow::Result<Value> {
     }
 }
 
-/// Seconds from its begin to its end, and when it began.
+/// Returns a job's run time, and when it began as Unix time, both in seconds.
 fn span(job: &Value) -> anyhow::Result<(f64, f64)> {
     let at = |key: &str| job[key].as_f64().map(|ms| ms / 1e3).context("a job without its times");
     let began = at("started_unix_ms")?;
@@ -92,27 +92,30 @@ fn durable_on(bench: &Bench, store: &str, settings: &str) -> anyhow::Result<Vec<
     let count = if bench.quick { 1 } else { DURABLE.len() };
     let mut rows = Vec::new();
     for (app, partitions) in DURABLE.into_iter().take(count) {
-        // A server of its own, whose memory is that of its jobs until it has queries, too.
+        // A new server each time: its resident memory is that of its jobs alone until it gets
+        // queries.
         let server = servers::frond_with(&bench.guests.pi, &apps, &[], settings).context("frond serve")?;
-        let (mut plain, mut kept) = (Vec::new(), Vec::new());
+        let mut query_times = Vec::new();
+        let mut job_times = Vec::new();
         let idle = server.resident();
         for _ in 0..bench.rounds(3) {
-            kept.push(span(&ended(server.address, &submit(server.address, app)?)?)?.0);
+            job_times.push(span(&ended(server.address, &submit(server.address, app)?)?)?.0);
         }
         let resident = server.resident();
         for _ in 0..bench.rounds(3) {
             let start = Instant::now();
             talk(server.address, "POST", &format!("/v1/apps/{app}/query"), QUERY)?;
-            plain.push(start.elapsed().as_secs_f64());
+            query_times.push(start.elapsed().as_secs_f64());
         }
-        let (plain, kept) = (median(plain.into_iter()), median(kept.into_iter()));
+        let query_time = median(query_times.into_iter());
+        let job_time = median(job_times.into_iter());
         let each = |seconds: f64| figure(seconds * 1e6 / partitions as f64);
         rows.push(vec![
             store.to_owned(),
             partitions.to_string(),
-            each(plain),
-            each(kept),
-            each(kept - plain),
+            each(query_time),
+            each(job_time),
+            each(job_time - query_time),
             format!("{idle:.0}"),
             format!("{resident:.0}"),
         ]);
@@ -120,7 +123,8 @@ fn durable_on(bench: &Bench, store: &str, settings: &str) -> anyhow::Result<Vec<
     Ok(rows)
 }
 
-/// Words of files of which one is up to sixty times as large as another: their weights say so.
+/// Makes an app that counts words of files of uneven sizes, up to a ratio of 64. The partitions'
+/// weights are their sizes, so they predict the work.
 fn uneven(bench: &Bench) -> anyhow::Result<Folder> {
     let poems = crate::guests::top().join("examples/wordcount/data");
     let text = texts(1, 8 << 20, &poems)?.into_iter().next().context("no text")?.data;
@@ -132,7 +136,8 @@ fn uneven(bench: &Bench) -> anyhow::Result<Folder> {
     Ok(Folder::new("uneven", &bench.guests.wordcount, source, (0..240).map(file).collect()))
 }
 
-/// Waits that no weight tells of: most are short, some twenty times as long.
+/// Makes an app of leaves that sleep for 7 to 84 ms, most of them briefly. The partitions' weights
+/// do not predict the time.
 fn chancy(bench: &Bench) -> Folder {
     let wait = |at: u64| 4 + 80 / (1 + at * 37 % 101 / 5);
     let one = |at: u64| format!("{{ key = \"sleep-ms:{}-{at}\", data = \"\" }},\n", wait(at));
@@ -145,13 +150,16 @@ fn chancy(bench: &Bench) -> Folder {
     )
 }
 
-/// What was expected of a job while it ran: when, the rest at the median, and at the 90th percentile, in seconds.
+/// One estimate of a running job's remaining time: when it was read, its median, and its 90th
+/// percentile, in seconds.
 struct Expected(f64, f64, f64);
 
 fn watch(address: SocketAddr, id: &str) -> anyhow::Result<(Vec<Expected>, f64)> {
-    let (mut all, mut began) = (Vec::new(), None);
+    let mut all = Vec::new();
+    let mut began = None;
     loop {
-        let (now, job) = (Instant::now(), look(address, id)?);
+        let now = Instant::now();
+        let job = look(address, id)?;
         if !job["finished_unix_ms"].is_null() {
             ensure!(job["state"] == "succeeded", "a job that did not succeed: {job}");
             return Ok((all, span(&job)?.0));
@@ -168,7 +176,9 @@ fn watch(address: SocketAddr, id: &str) -> anyhow::Result<(Vec<Expected>, f64)> 
 
 fn expected(bench: &mut Bench, server: &Server, others: &[Folder]) -> anyhow::Result<()> {
     let apps: Vec<&str> = std::iter::once(LONG.name).chain(others.iter().map(|app| app.name)).collect();
-    let (mut rows, mut near, mut held) = (Vec::new(), Vec::new(), Vec::new());
+    let mut rows = Vec::new();
+    let mut near = Vec::new();
+    let mut held = Vec::new();
     let mean = |shares: &[f64]| shares.iter().sum::<f64>() / shares.len().max(1) as f64;
     for (run, app) in (0..bench.rounds(4)).flat_map(|run| apps.iter().map(move |app| (run, *app))) {
         let (all, took) = watch(server.address, &submit(server.address, app)?)?;
@@ -200,8 +210,8 @@ fn expected(bench: &mut Bench, server: &Server, others: &[Folder]) -> anyhow::Re
 }
 
 fn beside(bench: &mut Bench, server: &Server) -> anyhow::Result<()> {
-    let (time, request) =
-        (Duration::from_secs(if bench.quick { 1 } else { 4 }), post("/v1/apps/one/query", "{\"seed\":1}"));
+    let time = Duration::from_secs(if bench.quick { 1 } else { 4 });
+    let request = post("/v1/apps/one/query", "{\"seed\":1}");
     let alone = closed(server.address, &request, 2, time)?;
     let id = submit(server.address, LONG.name)?;
     while look(server.address, &id)?["state"] != "running" {
@@ -217,9 +227,12 @@ fn beside(bench: &mut Bench, server: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// From the start of a server whose predecessor was killed to the first partition that it adds, and the work done twice.
+/// Measures recovery after kill -9: the time until the new server is ready, the time until it
+/// completes a partition, and the share of attempts that are repeated.
 fn killed(bench: &mut Bench, server: &mut Server) -> anyhow::Result<()> {
-    let (mut ready, mut resumed, mut twice) = (Vec::new(), Vec::new(), Vec::new());
+    let mut ready = Vec::new();
+    let mut resumed = Vec::new();
+    let mut twice = Vec::new();
     for _ in 0..bench.rounds(3) {
         let id = submit(server.address, LONG.name)?;
         let done = |server: &Server| anyhow::Ok(look(server.address, &id)?["partitions"]["done"].as_u64().unwrap_or(0));

@@ -1,4 +1,4 @@
-//! What this process and its threads have used, as Linux tells it.
+//! Resource usage of this process and its threads, and facts about the machine, read from Linux.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::Context;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// Resident memory now, in MiB.
+/// Returns this process's resident memory, in MiB.
 pub(crate) fn resident() -> f64 {
     status("VmRSS:") as f64 / 1024.0
 }
@@ -19,14 +19,14 @@ fn status(key: &str) -> u64 {
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Page faults of this process so far that needed no disk.
+/// Returns the number of this process's minor page faults so far.
 pub(crate) fn page_faults() -> u64 {
     let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = text.rsplit(')').next().unwrap_or_default();
     after_name.split_whitespace().nth(7).and_then(|field| field.parse().ok()).unwrap_or(0)
 }
 
-/// Ids of this process's threads whose name begins so.
+/// Returns the ids of this process's threads whose name begins with `name`.
 pub(crate) fn threads(name: &str) -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc/self/task") else { return Vec::new() };
     let named = |id: &i32| {
@@ -36,7 +36,7 @@ pub(crate) fn threads(name: &str) -> Vec<i32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter(named).collect()
 }
 
-/// CPU time of these threads so far.
+/// Returns the CPU time of these threads so far.
 pub(crate) fn thread_cpu(ids: &[i32]) -> Duration {
     let one = |id: &i32| -> u64 {
         let text = fs::read_to_string(format!("/proc/self/task/{id}/schedstat")).unwrap_or_default();
@@ -45,10 +45,11 @@ pub(crate) fn thread_cpu(ids: &[i32]) -> Duration {
     Duration::from_nanos(ids.iter().map(one).sum())
 }
 
-/// Does `work` while all threads of this process share one core; those that start meanwhile do, too.
+/// Runs `work` with all threads of this process confined to one core. Threads that `work` starts
+/// inherit this affinity.
 ///
 /// # Errors
-/// Those of `work`, and a system that does not let it.
+/// Returns the errors of `work`, and an error if the system does not tell this process's affinity.
 pub(crate) fn on_one_core<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let all = sched_getaffinity(None)?;
     let first = (0..CpuSet::MAX_CPU).find(|core| all.is_set(*core)).context("no core to run on")?;
@@ -56,7 +57,7 @@ pub(crate) fn on_one_core<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow
     one.set(first);
     let confine = |to: &CpuSet| {
         for thread in threads("").into_iter().filter_map(Pid::from_raw) {
-            // One that has just ended is not confined.
+            // Fails for a thread that has just ended.
             let _ = sched_setaffinity(Some(thread), to);
         }
     };
@@ -66,12 +67,12 @@ pub(crate) fn on_one_core<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow
     done
 }
 
-/// Cores that this process may use.
+/// Returns the number of cores that this process may use.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// What the figures were measured on, one fact a line.
+/// Describes the machine, one fact a line.
 pub(crate) fn facts() -> Vec<String> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let info = read("/proc/cpuinfo");
@@ -88,7 +89,8 @@ pub(crate) fn facts() -> Vec<String> {
     ]
 }
 
-/// The machine's load average over a minute: above about 0.3 before a run, others disturb it.
+/// Returns the machine's load average over one minute. Above about 0.3 before a run, other
+/// processes disturb the figures.
 pub(crate) fn load() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().next().unwrap_or("?").to_owned()

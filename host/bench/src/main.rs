@@ -1,8 +1,10 @@
-//! Measures Frond: against the floor that wasmtime sets, against native code, and against its peers.
+//! Benchmarks of Frond: against bare wasmtime (the floor), against native code, and against its
+//! peers.
 //!
-//! `frond-bench all` runs every section; `frond-bench overhead data` some. `--quick` takes few rounds of less work,
-//! to see that everything runs: its figures mean little. Times are in seconds unless a column says otherwise; every
-//! figure is a median over rounds in which all entrants took turns.
+//! `frond-bench all` runs every section, `frond-bench overhead data` runs these two. `--quick` runs
+//! fewer rounds with less work: a smoke test, whose figures mean little. Times are in seconds
+//! unless a column says otherwise. Every figure is a median over rounds in which all entrants take
+//! turns.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "nobody runs it but to read what it prints")]
 
@@ -34,11 +36,11 @@ use guests::Guests;
 use mimalloc::MiMalloc;
 use report::Report;
 
-/// As in `frond` itself.
+/// The allocator that `frond` uses.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// What a section needs.
+/// Context of a section: the report, the components, and whether this is a quick run.
 pub(crate) struct Bench {
     report: Report,
     guests: Guests,
@@ -46,7 +48,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// So many rounds, or few in a quick run.
+    /// Returns `count` rounds, or at most 3 in a quick run.
     fn rounds(&self, count: usize) -> usize {
         if self.quick { count.min(3) } else { count }
     }
@@ -66,7 +68,7 @@ const SECTIONS: [Section; 12] = [
     ("http", http::run),
     ("jobs", jobs::run),
     ("page", page::run),
-    // Not part of `all`: it compares settings that have been chosen since.
+    // Not part of `all`: it compares engine settings, and that choice is made.
     ("settings", settings::run),
 ];
 

@@ -1,20 +1,20 @@
-//! Measuring side by side: each round runs every entrant once, so that what disturbs the machine disturbs all of them,
-//! and what is told are medians over the rounds.
+//! Interleaved measurement: each round runs every entrant once, so that a disturbance of the
+//! machine hits all of them. Results are medians over the rounds.
 
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// What one run of one entrant took.
+/// Wall time and CPU time of one run of one entrant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
-    /// Seconds on the wall.
+    /// Wall time, in seconds.
     wall: f64,
-    /// Seconds of CPU, over all threads of this process.
+    /// CPU time of all threads of this process, in seconds.
     cpu: f64,
 }
 
-/// One thing to measure.
+/// One of the alternatives that are compared.
 pub(crate) struct Entrant<'a> {
     name: String,
     work: Box<dyn FnMut() -> anyhow::Result<()> + 'a>,
@@ -26,7 +26,7 @@ impl<'a> Entrant<'a> {
     }
 }
 
-/// What an entrant took, round by round.
+/// Samples of one entrant, one for each round.
 #[derive(Clone, Debug)]
 pub(crate) struct Series {
     pub(crate) name: String,
@@ -34,31 +34,32 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    /// Median seconds on the wall.
+    /// Returns the median wall time, in seconds.
     pub(crate) fn wall(&self) -> f64 {
         median(self.samples.iter().map(|sample| sample.wall))
     }
 
-    /// Median seconds of CPU.
+    /// Returns the median CPU time, in seconds.
     pub(crate) fn cpu(&self) -> f64 {
         median(self.samples.iter().map(|sample| sample.cpu))
     }
 
-    /// How many times as long as `base` on the wall: the median of the rounds' ratios.
+    /// Returns the ratio of wall times to `base`: the median of the rounds' ratios.
     pub(crate) fn times(&self, base: &Self) -> f64 {
         median(self.samples.iter().zip(&base.samples).map(|(own, base)| own.wall / base.wall))
     }
 
-    /// The same of CPU.
+    /// Returns the ratio of CPU times to `base`: the median of the rounds' ratios.
     pub(crate) fn cpu_times(&self, base: &Self) -> f64 {
         median(self.samples.iter().zip(&base.samples).map(|(own, base)| own.cpu / base.cpu))
     }
 }
 
-/// Runs every entrant once unmeasured, then `count` rounds of all, each round beginning with another of them.
+/// Runs every entrant once unmeasured (warm-up), then `count` rounds of all. The order rotates by
+/// one each round.
 ///
 /// # Errors
-/// An entrant's own.
+/// Returns the first error of an entrant.
 pub(crate) fn rounds<const N: usize>(count: usize, entrants: [Entrant<'_>; N]) -> anyhow::Result<[Series; N]> {
     let mut entrants = entrants;
     let mut all = entrants.each_ref().map(|one| Series { name: one.name.clone(), samples: Vec::new() });
@@ -76,23 +77,24 @@ pub(crate) fn rounds<const N: usize>(count: usize, entrants: [Entrant<'_>; N]) -
 }
 
 fn sample(work: &mut dyn FnMut() -> anyhow::Result<()>) -> anyhow::Result<Sample> {
-    let (start, cpu) = (Instant::now(), process_cpu());
+    let start = Instant::now();
+    let cpu = process_cpu();
     work()?;
     Ok(Sample { wall: start.elapsed().as_secs_f64(), cpu: (process_cpu() - cpu).as_secs_f64() })
 }
 
-/// CPU time of this process so far, all threads.
+/// Returns the CPU time of all threads of this process so far.
 fn process_cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// The middle value; 0 of none.
+/// Returns the median; 0 if there are no values.
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     quantile(values.collect(), 0.5)
 }
 
-/// The value below which the share `q` lies, by the nearest rank; 0 of none.
+/// Returns the quantile `q` (0 to 1) by nearest rank; 0 if there are no values.
 pub(crate) fn quantile(mut values: Vec<f64>, q: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);

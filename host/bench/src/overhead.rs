@@ -1,4 +1,4 @@
-//! What a leaf costs beyond the floor, and whether that stays the same for many leaves.
+//! Overhead of a leaf beyond the floor, and whether it stays constant for many leaves.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +13,7 @@ use crate::rig::{Merge, Rig};
 use crate::work::{QUERY, add_samples, partitions, spans};
 use frond_sandbox::Limits;
 
-/// How many leaves are compared with the floor.
+/// Number of leaves that are compared with the floor.
 const LEAVES: usize = 1000;
 
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
@@ -23,7 +23,7 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     flat(bench)
 }
 
-/// Keeps every event, as a recording does.
+/// Listener that stores every event, as a recording does.
 #[derive(Default)]
 struct Recording(Mutex<Vec<Event>>);
 
@@ -33,7 +33,7 @@ impl Listener for Recording {
     }
 }
 
-/// What it costs that somebody records a query.
+/// Measures the cost of recording a query.
 fn recorded(bench: &mut Bench) -> anyhow::Result<()> {
     let tasks = spans(LEAVES, 1);
     let rig = Rig::new(&bench.guests.pi, 1, Limits::default())?;
@@ -93,7 +93,8 @@ fn against_floor(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A query's fixed cost (its tasks, its finish) is told apart from what each further leaf costs.
+/// Measures the cost of a leaf in queries of 0 to 10,000 leaves. The query without leaves shows a
+/// query's fixed cost (its tasks, its finish).
 fn flat(bench: &mut Bench) -> anyhow::Result<()> {
     let most = if bench.quick { 2000 } else { 10_000 };
     let counts = [0, 100, 1000, most];

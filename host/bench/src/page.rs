@@ -1,4 +1,5 @@
-//! The page in a real browser: until something of it is drawn, and until a waterfall of 10,000 partitions is.
+//! Page load in a real browser: the time until the first paint, until the apps are listed, and
+//! until a waterfall of 10,000 partitions is drawn.
 
 use std::process::Command;
 
@@ -14,7 +15,7 @@ use crate::report::figure;
 const MANY: App<'_> = App { name: "many", partitions: 10_000, samples: 1, deadline: "60s" };
 const CHROMIUM: &str = "/usr/bin/chromium";
 
-/// Milliseconds of one round.
+/// Times of one round, in milliseconds.
 #[derive(Deserialize)]
 struct Round {
     paint: f64,

@@ -1,8 +1,8 @@
-//! The same work in other frameworks, side by side in the same run: 1,000 trivial tasks, added up, and the words of 64 MiB
-//! of text in 16 parts, merged.
+//! Comparison with other frameworks, interleaved in one run: 1,000 trivial tasks, added up, and a
+//! word count of 64 MiB of text in 16 parts, merged.
 //!
-//! Each framework does it in the way that its manual shows. Start-up is never counted: workers, pools and compiled
-//! plugins are ready and warm.
+//! Each framework does the work in the way that its manual shows. Start-up is not measured:
+//! workers, pools and compiled plugins are ready and warm.
 
 #[cfg(feature = "peers")]
 mod extism;
@@ -22,19 +22,19 @@ use crate::machine::cores;
 use crate::rig::{Merge, Rig};
 use crate::work::{QUERY, partitions, spans, tally, texts};
 
-/// Trivial tasks of one run.
+/// Number of trivial tasks in one run.
 const TASKS: usize = 1000;
 
-/// Frond with both works ready, to measure beside each peer.
+/// Frond's side of the comparison: rigs and inputs for both works, and the expected results.
 struct Ours {
     trivial: Rig,
     words: Rig,
     unmetered: Rig,
     tasks: Vec<Task>,
-    /// What all tasks together come to.
+    /// The expected sum of all tasks.
     sampled: Sampled,
     texts: Vec<Task>,
-    /// Words and different words of the texts.
+    /// The expected counts of words and of distinct words in the texts.
     tally: (u64, u64),
 }
 
@@ -80,7 +80,7 @@ impl Ours {
         rig.ask(&QUERY, partitions(&self.texts), Merge::Component)
     }
 
-    /// Checks a peer's counts, in wordcount's own form.
+    /// Checks a peer's counts, which must be in the encoding of wordcount's partials.
     #[cfg_attr(not(feature = "peers"), expect(dead_code, reason = "only Extism's are of this form"))]
     fn check(&self, counts: Vec<u8>) -> anyhow::Result<()> {
         let found = tally(&Counts::decode(counts).map_err(anyhow::Error::msg)?);

@@ -1,6 +1,6 @@
-//! What is printed: tables in Markdown, and at the end each target with its verdict.
+//! Report on stdout: tables in Markdown, and at the end each target with its verdict.
 
-/// On which side of its limit a target's value must be.
+/// Upper or lower bound of a target's value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bound {
     AtMost(f64),
@@ -29,7 +29,7 @@ impl Report {
         println!("\n{text}");
     }
 
-    /// A table of `rows` under `head`; every column but the first is right-aligned.
+    /// Prints a table of `rows` under `head`. Every column but the first is right-aligned.
     pub(crate) fn table(&self, head: &[&str], rows: &[Vec<String>]) {
         let widths: Vec<usize> = (0..head.len())
             .map(|column| {
@@ -94,7 +94,7 @@ fn line(cells: &[String], widths: &[usize]) -> String {
     format!("| {} |", padded.collect::<Vec<_>>().join(" | "))
 }
 
-/// A number with three or four figures that count.
+/// Formats a number with about three significant figures.
 pub(crate) fn figure(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
@@ -104,17 +104,17 @@ pub(crate) fn figure(value: f64) -> String {
     }
 }
 
-/// Seconds as milliseconds.
+/// Formats seconds as milliseconds.
 pub(crate) fn ms(seconds: f64) -> String {
     figure(seconds * 1e3)
 }
 
-/// Seconds as microseconds.
+/// Formats seconds as microseconds.
 pub(crate) fn us(seconds: f64) -> String {
     figure(seconds * 1e6)
 }
 
-/// A ratio.
+/// Formats a ratio.
 pub(crate) fn times(ratio: f64) -> String {
     format!("{ratio:.2}×")
 }

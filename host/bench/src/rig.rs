@@ -1,4 +1,5 @@
-//! Frond, set up as its command line sets it up: a sandbox, leaf threads, and the root's flow on a runtime.
+//! Frond, set up as the command line does: a sandbox, slot threads, and the root's flow on a
+//! runtime.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,19 +13,19 @@ use frond_sandbox::{Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, San
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
-/// Folds partials.
+/// Native merge function.
 pub(crate) type Fold = fn(Vec<Bytes>) -> anyhow::Result<Bytes>;
 
-/// How a query's partials are merged.
+/// Merger of a query's partials.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Merge {
-    /// By the component, as an app's are.
+    /// The component, as in an app.
     Component,
-    /// By native code, where it is the leaves that are measured.
+    /// Native code, where only the leaves are measured.
     Native(Fold),
 }
 
-/// One component, ready to be asked.
+/// One component, ready for queries.
 pub(crate) struct Rig {
     pub(crate) runtime: Runtime,
     pub(crate) limits: Limits,
@@ -34,13 +35,13 @@ pub(crate) struct Rig {
     count: usize,
 }
 
-/// Two threads, as the command line has.
+/// Makes a runtime with two threads, like the command line's.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?)
 }
 
 impl Rig {
-    /// `component` as leaf, on `count` slots; fuel 0 runs it unmetered.
+    /// Loads `component` as leaf, on `count` slots. With fuel 0 in `limits` it runs unmetered.
     pub(crate) fn new(component: &[u8], count: usize, limits: Limits) -> anyhow::Result<Self> {
         let runtime = runtime()?;
         let sandbox = Sandbox::new(Settings {
@@ -58,7 +59,7 @@ impl Rig {
         }
     }
 
-    /// A request of this rig's slots and limits.
+    /// Makes a request with this rig's slots and limits.
     pub(crate) fn request(&self, query: &Bytes) -> Request {
         let partials = (self.count as u64).saturating_mul(self.limits.output).saturating_mul(8);
         Request {
@@ -70,10 +71,10 @@ impl Rig {
         }
     }
 
-    /// Asks, and gives the whole answer's body.
+    /// Runs a query, and returns the body of its complete answer.
     ///
     /// # Errors
-    /// An answer that is not whole.
+    /// Fails if the query fails or its answer is not complete.
     pub(crate) fn ask(&self, query: &Bytes, partitions: Vec<Partition>, merge: Merge) -> anyhow::Result<Bytes> {
         match self.answer(self.request(query), partitions, merge, Vec::new())? {
             Answer::Complete { body, .. } => Ok(body),
@@ -81,7 +82,7 @@ impl Rig {
         }
     }
 
-    /// Asks, whatever comes of it.
+    /// Runs a query, and returns its answer, complete or not.
     pub(crate) fn answer(
         &self,
         request: Request,
@@ -106,22 +107,24 @@ impl Rig {
             events: Events::new(listeners),
             journal: None,
         };
-        let asked = async move { flow::run(request, async { Plan::new(partitions) }, root, Cancel::default()).await };
-        let answer = self.runtime.block_on(self.runtime.spawn(asked)).context("the query's task was lost")?;
+        let query = async move { flow::run(request, async { Plan::new(partitions) }, root, Cancel::default()).await };
+        let answer = self.runtime.block_on(self.runtime.spawn(query)).context("the query's task was lost")?;
         Ok(answer?)
     }
 }
 
-/// What an app's merge may take by default, beside a leaf's limits.
+/// Derives the default limits of an app's merge from its leaf's limits.
 fn merge_limits(leaf: &Limits) -> Limits {
     let fuel = if leaf.fuel == 0 { 0 } else { 10_000_000_000 };
     Limits { fuel, memory: leaf.memory.max(256 << 20), output: 64 << 20, ..*leaf }
 }
 
+/// Merger that calls a native function.
 struct NativeMerge(Fold);
 
 impl NativeMerge {
-    /// Off the runtime's threads, where a large fold would hold up the gather.
+    /// Folds partials. From 64 KiB on it runs on a blocking thread: on the runtime's threads a
+    /// large fold would delay the gather.
     fn fold(&self, partials: Vec<Bytes>) -> MergeFuture {
         let fold = self.0;
         let small = partials.iter().map(Bytes::len).sum::<usize>() < 64 << 10;

@@ -1,4 +1,5 @@
-//! Two slots against one, and what leaves ask of the kernel: a leaf that changes a page table stops the other cores.
+//! Scaling from one slot to two, and the system calls and page faults of a leaf: a leaf that
+//! changes a page table interrupts the other cores.
 
 use std::process::Command;
 use std::thread;
@@ -33,11 +34,13 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
 
 fn measure(bench: &mut Bench, name: &str, tasks: Vec<Task>) -> anyhow::Result<()> {
     let floor = || Floor::new(&bench.guests.pi, Meters::Both, Limits::default());
-    let (shared, own) = (floor()?, [floor()?, floor()?]);
+    let shared = floor()?;
+    let own = [floor()?, floor()?];
     let [own_first, own_second] = &own;
     let rigs = [1, 2].map(|slots| Rig::new(&bench.guests.pi, slots, Limits::default()));
     let [one, two] = rigs;
-    let (one, two) = (one?, two?);
+    let one = one?;
+    let two = two?;
     let ask = |rig: &Rig, merge| rig.ask(&QUERY, partitions(&tasks), merge).map(drop);
     let native = Merge::Native(add_samples);
     let series = rounds(
@@ -67,7 +70,7 @@ fn measure(bench: &mut Bench, name: &str, tasks: Vec<Task>) -> anyhow::Result<()
     Ok(())
 }
 
-/// A floor on a thread for each of `floors`, with its own share of the leaves.
+/// Runs the leaves on one thread for each of `floors`. Each thread gets an equal share.
 pub(crate) fn on_threads(floors: &[&Floor], tasks: &[Task]) -> anyhow::Result<()> {
     thread::scope(|scope| {
         let mut running = Vec::new();
@@ -78,7 +81,8 @@ pub(crate) fn on_threads(floors: &[&Floor], tasks: &[Task]) -> anyhow::Result<()
     })
 }
 
-/// System calls and page faults of a leaf: the difference between a long run and a short one.
+/// Measures the system calls and page faults of a leaf. System calls are the difference between a
+/// long run and a short one.
 fn kernel(bench: &mut Bench) -> anyhow::Result<()> {
     let rig = Rig::new(&bench.guests.pi, 1, Limits::default())?;
     let tasks = spans(1000, 1);
@@ -101,13 +105,17 @@ fn kernel(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Leaves of two runs whose difference counts: so many that what varies of a start is little beside them.
+/// Numbers of leaves in the short and the long run. The difference is so large that the variation
+/// of a start hardly matters.
 const LEAVES: [usize; 2] = [1000, 21_000];
-/// Those that change page tables.
+/// System calls that change page tables.
 const CHANGING: &str = "mprotect,madvise,munmap,mmap";
 
-/// How often a trivial leaf makes each system call, or each of `only`. What is traced takes long, and an allocator that
-/// gives memory back after a time then does so in the middle of the run: those are counted with nothing else traced.
+/// Counts the system calls of a trivial leaf, by name; with `only`, just those. `None` if strace is
+/// not available.
+///
+/// Tracing slows a run down. An allocator that returns memory after a delay would then do so in the
+/// middle of the run, so the calls that change page tables are traced alone.
 fn calls_a_leaf(only: Option<&str>) -> anyhow::Result<Option<Vec<(String, f64)>>> {
     let [less, more] = LEAVES.map(|leaves| system_calls(leaves, only));
     let (Some(few), Some(many)) = (less?, more?) else { return Ok(None) };
@@ -118,19 +126,20 @@ fn calls_a_leaf(only: Option<&str>) -> anyhow::Result<Option<Vec<(String, f64)>>
     Ok(Some(many.into_iter().map(each).collect()))
 }
 
-/// How often each system call, or each of `only`, was made by a process that runs `leaves` trivial leaves.
+/// Counts the system calls (or just those of `only`) of a process that runs `leaves` trivial
+/// leaves, by name.
 fn system_calls(leaves: usize, only: Option<&str>) -> anyhow::Result<Option<Vec<(String, u64)>>> {
-    let kept = tempfile::NamedTempFile::new()?;
+    let summary = tempfile::NamedTempFile::new()?;
     let mut strace = Command::new("strace");
     if let Some(only) = only {
         strace.args(["--seccomp-bpf", "-e", &format!("trace={only}")]);
     }
-    strace.args(["-f", "-c", "-o"]).arg(kept.path()).arg(std::env::current_exe()?);
+    strace.args(["-f", "-c", "-o"]).arg(summary.path()).arg(std::env::current_exe()?);
     let Ok(ran) = strace.args([CHILD, &leaves.to_string()]).output() else { return Ok(None) };
     if !ran.status.success() {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(kept.path())?;
+    let text = std::fs::read_to_string(summary.path())?;
     let counts = text.lines().filter_map(|line| {
         let mut fields = line.split_whitespace();
         let calls = fields.nth(3)?.parse().ok()?;
@@ -140,7 +149,8 @@ fn system_calls(leaves: usize, only: Option<&str>) -> anyhow::Result<Option<Vec<
     Ok(Some(counts.collect()))
 }
 
-/// Runs leaves on one slot, and nothing else: `leaves` trivial ones, or as many that pull `mib` MiB.
+/// Runs leaves on one slot, and nothing else: `leaves` trivial leaves, or `leaves` leaves that each
+/// pull `mib` MiB.
 pub(crate) fn child(arguments: &[String]) -> anyhow::Result<()> {
     let number = |at: usize| arguments.get(at).map(|text| text.parse::<usize>()).transpose();
     let leaves = number(0)?.context("how many leaves?")?;

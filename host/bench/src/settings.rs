@@ -1,4 +1,4 @@
-//! Settings of the engine beside those that Frond uses, to see what each is worth.
+//! Comparison of engine settings with those that Frond uses.
 
 use anyhow::ensure;
 use bytes::Bytes;
@@ -39,17 +39,20 @@ const CHANGES: [Change; 8] = [
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.report.section("Settings of the engine, one thread");
     let texts = texts(PIECES, piece(bench.quick), &crate::guests::top().join("examples/wordcount/data"))?;
-    let (words, pi) = (bench.guests.wordcount.clone(), bench.guests.pi.clone());
+    let words = bench.guests.wordcount.clone();
+    let pi = bench.guests.pi.clone();
     table(bench, "word count", &words, &texts, add_counts)?;
     table(bench, "samples of pi", &pi, &spans(PIECES as usize, 250_000), add_samples)?;
     table(bench, "1,000 trivial leaves", &pi, &spans(1000, 1), add_samples)?;
-    kept(bench)
+    keep_resident(bench)
 }
 
-/// How much memory should stay with a pool's slot.
-fn kept(bench: &mut Bench) -> anyhow::Result<()> {
+/// Compares amounts of linear memory that stay resident in a pool slot.
+fn keep_resident(bench: &mut Bench) -> anyhow::Result<()> {
     let guests = &bench.guests;
-    let (list, pull, pi) = (guests.intake_list.clone(), guests.intake_pull.clone(), guests.pi.clone());
+    let list = guests.intake_list.clone();
+    let pull = guests.intake_pull.clone();
+    let pi = guests.pi.clone();
     let intake = |mib: usize, count: u32| -> Vec<Task> {
         let data = Bytes::from(vec![7; mib << 20]);
         (0..count).map(|index| Task { key: format!("{index}"), index, data: data.clone() }).collect()

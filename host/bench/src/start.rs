@@ -1,4 +1,4 @@
-//! How long a component takes until it is ready: compiled, and found compiled in the cache.
+//! Start-up time of a component: compiled, and loaded from the cache.
 
 use std::time::Instant;
 
@@ -13,14 +13,18 @@ use crate::report::{Bound, ms};
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.report.section("Start: a component made ready");
     let cache = tempfile::tempdir()?;
-    let (pi, wordcount) = (bench.guests.pi.clone(), bench.guests.wordcount.clone());
+    let pi = bench.guests.pi.clone();
+    let wordcount = bench.guests.wordcount.clone();
     let mut guests = vec![("pi", &wordcount, &pi, 1.0), ("wordcount", &pi, &wordcount, 1.0)];
-    // An interpreter is large; it is built by `make guests-python`, and left out where it is not.
+    // An interpreter is a large component. `make guests-python` builds it; without it the row is
+    // left out.
     let python = std::fs::read(top().join("target/plugins/python/rail_leaf.wasm")).ok();
     guests.extend(python.as_ref().map(|python| ("rail in Python", &pi, python, 30.0)));
     let mut rows = Vec::new();
     for (name, first, component, most) in guests {
-        let (mut compiled, mut cached, mut engines) = (Vec::new(), Vec::new(), Vec::new());
+        let mut compiled = Vec::new();
+        let mut cached = Vec::new();
+        let mut engines = Vec::new();
         // Compiling an interpreter takes most of a minute.
         let rounds = if component.len() > 4 << 20 { 1 } else { bench.rounds(5) };
         for round in 0..rounds {
@@ -50,7 +54,8 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Seconds that a sandbox's first component took, its engine included, and then the one to be measured.
+/// Loads two components into a new sandbox. Returns the load time of the first, including the
+/// engine's start, and of the second, in seconds.
 fn load(settings: &Settings, first: &[u8], component: &[u8], wanted: Origin) -> anyhow::Result<(f64, f64)> {
     let start = Instant::now();
     let sandbox = Sandbox::new(settings.clone())?;

@@ -1,4 +1,5 @@
-//! The work that is measured: trivial leaves, samples of pi, and text to count words in. The same in every run.
+//! The measured work: trivial leaves, samples of pi, and text to count words in. It is the same in
+//! every run.
 
 use std::fs;
 use std::ops::Range;
@@ -13,10 +14,10 @@ use wordcount::{Counts, counts};
 
 use crate::floor::Task;
 
-/// The query of both apps, all defaults.
+/// The query of both apps: all defaults.
 pub(crate) const QUERY: Bytes = Bytes::from_static(b"{}");
 
-/// `count` leaves of `samples` samples each.
+/// Makes `count` tasks of `samples` samples each.
 pub(crate) fn spans(count: usize, samples: u64) -> Vec<Task> {
     (0_u32..)
         .take(count)
@@ -28,13 +29,13 @@ pub(crate) fn spans(count: usize, samples: u64) -> Vec<Task> {
         .collect()
 }
 
-/// The samples of leaf `index`.
+/// Returns the range of samples of leaf `index`.
 pub(crate) fn span(index: u32, samples: u64) -> Range<i64> {
     let start = u64::from(index) * samples;
     i64::try_from(start).unwrap_or(0)..i64::try_from(start + samples).unwrap_or(0)
 }
 
-/// The same leaves as a plan's partitions.
+/// Converts tasks into a plan's partitions.
 pub(crate) fn partitions(tasks: &[Task]) -> Vec<Partition> {
     tasks.iter().map(|task| Partition::new(task.key.as_str(), task.data.clone())).collect()
 }
@@ -55,13 +56,14 @@ pub(crate) fn add_counts(partials: Vec<Bytes>) -> anyhow::Result<Bytes> {
     Ok(merged.encode().map_err(anyhow::Error::msg)?.into())
 }
 
-/// Takes the first partial for all: where only the leaves' time counts.
+/// Returns the first partial as the merged one, where only the leaves' time is measured.
 pub(crate) fn keep_first(partials: Vec<Bytes>) -> anyhow::Result<Bytes> {
     partials.into_iter().next().context("nothing to merge")
 }
 
-/// `pieces` texts of `size` bytes or a little less, each of whole lines. Words are drawn from the poems in `examples/`
-/// at random, with a fixed seed; one in 32 is a compound of two, so that there are many rare words, as in real text.
+/// Makes `pieces` texts of `size` bytes or a little less. Their words are drawn from the poems at
+/// random, with a fixed seed. One in 32 is a compound of two, so that there are many rare words, as
+/// in real text.
 pub(crate) fn texts(pieces: u32, size: usize, poems: &Path) -> anyhow::Result<Vec<Task>> {
     let words = vocabulary(poems)?;
     let mut random = Random(1);
@@ -98,7 +100,7 @@ fn text(words: &[String], size: usize, random: &mut Random) -> String {
     text
 }
 
-/// The generator of Steele, Lea and Flood (2014).
+/// Random generator SplitMix64 (Steele, Lea and Flood 2014).
 struct Random(u64);
 
 impl Random {
@@ -116,7 +118,7 @@ impl Random {
     }
 }
 
-/// How many words were counted, and how many different ones.
+/// Returns the number of words, and of distinct words.
 pub(crate) fn tally(counts: &Counts) -> (u64, u64) {
     counts.entries().fold((0, 0), |(total, distinct), entry: counts::Entry<'_>| (total + entry.count, distinct + 1))
 }

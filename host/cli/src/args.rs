@@ -1,4 +1,4 @@
-//! The command line as written.
+//! Command line of `frond`, as written.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -199,10 +199,10 @@ pub struct ExplainArgs {
     pub output: Option<PathBuf>,
 }
 
-/// The remedy for a glob without quotes, of which a shell makes several arguments.
+/// Remedy for a glob without quotes, which a shell expands to several arguments.
 pub const QUOTE: &str = "quote a glob, so that the shell leaves it as it is: --input 'src/*.rs'; or repeat --input";
 
-/// The remedy for a command line that cannot be read, beyond what the error says itself.
+/// Returns the remedy for an invalid command line, if the error itself does not give it.
 #[must_use]
 pub fn remedy(error: &clap::Error, line: impl IntoIterator<Item = OsString>) -> Option<&'static str> {
     let is_stray = error.kind() == clap::error::ErrorKind::UnknownArgument;

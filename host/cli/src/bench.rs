@@ -1,4 +1,4 @@
-//! `frond bench`: what a plugin's calls cost.
+//! `frond bench`: measures the cost of a plugin's calls.
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::show::bench as show;
 use crate::show::progress::Mode;
 use crate::show::style::TermStyle;
 
-/// The largest partition that is measured, in bytes.
+/// Limit on the size of the file for `--input`, in bytes.
 const MAX_INPUT: u64 = 1 << 30;
 
 #[derive(Serialize)]
@@ -34,7 +34,7 @@ struct Report<'a> {
 /// Runs the verb.
 ///
 /// # Errors
-/// A package that is wrong, or a case that cannot be tried.
+/// When the package is invalid, or a case cannot be run.
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
     let tester = open(&args.path)?;
     let cases = cases(args, &tester)?;
@@ -60,16 +60,18 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
     Ok(if failed { Exit::Failed } else { Exit::Whole })
 }
 
-/// A sample each millisecond, or each 100,000 units of fuel: about as many.
+/// Writes a profile with a sample each millisecond or each 100,000 units of fuel, which gives about
+/// as many samples.
 fn profile(args: &BenchArgs, tester: &Tester, case: &Case, file: &Path) -> anyhow::Result<()> {
     let sampling = match args.profile_by {
         ProfileBy::Fuel => Sampling::Fuel(100_000),
         ProfileBy::Time => Sampling::Clock(Duration::from_millis(1)),
     };
     let profile = tester.profile(case, sampling, args.runs).with_context(|| format!("case `{}`", case.name))?;
-    let bytes = match file.to_string_lossy().ends_with(".speedscope.json") {
-        true => speedscope(&profile, &case.name)?,
-        false => profile.firefox.clone(),
+    let bytes = if file.to_string_lossy().ends_with(".speedscope.json") {
+        speedscope(&profile, &case.name)?
+    } else {
+        profile.firefox.clone()
     };
     std::fs::write(file, bytes).with_context(|| format!("cannot write `{}`", file.display()))?;
     if args.format == OutputMode::Text {
@@ -101,7 +103,7 @@ fn cases(args: &BenchArgs, tester: &Tester) -> anyhow::Result<Vec<Case>> {
     let dir = &tester.package.dir;
     let suite = Suite::read(dir, args.filter.as_deref())
         .with_context(|| format!("cannot read the cases in `{}`", dir.join("cases").display()))?;
-    // A case that is to fail has no cost worth knowing.
+    // A case with an expected failure or an injected fault has no cost worth measuring.
     let whole = |case: &Case| case.expect.failure.is_none() && case.expect.reason.is_none() && case.inject.is_empty();
     let cases: Vec<Case> = suite.cases.into_iter().filter_map(|(_, case)| case.ok().filter(whole)).collect();
     if cases.is_empty() {

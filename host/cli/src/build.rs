@@ -1,4 +1,4 @@
-//! `frond build`: a package's build commands, and a look at what they made.
+//! `frond build`: runs a package's build commands and checks the resulting components.
 
 use frond_app::Package;
 use frond_run::load;
@@ -12,7 +12,7 @@ use crate::show::progress::Mode;
 /// Runs the verb.
 ///
 /// # Errors
-/// A command that fails, and a component that is missing or does not fit afterwards.
+/// When a command fails, or a component is missing or does not fit afterwards.
 pub(crate) fn run(args: &BuildArgs) -> anyhow::Result<Exit> {
     let package = Package::load(&args.app)?;
     let commands = package.build()?;

@@ -1,4 +1,5 @@
-//! `frond doctor`: what this machine lacks to build plugins and to run them fast, and how to get it.
+//! `frond doctor`: checks what this machine needs to build plugins and to run them fast, and gives
+//! the remedies.
 
 use serde::Serialize;
 
@@ -17,19 +18,19 @@ mod tools;
 pub(crate) use languages::of;
 use machine::Machine;
 
-/// Columns of what is checked.
+/// Width of the first column.
 const NAME: usize = 20;
 
-/// Something that must be there.
+/// A check of one requirement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Check {
-    /// What it is.
+    /// Name of the requirement.
     pub(crate) name: &'static str,
-    /// Whether it is there, and new enough.
+    /// True if it is installed, in a version that is new enough.
     pub(crate) ok: bool,
-    /// What was found.
+    /// The version or the path found; empty if nothing was found.
     pub(crate) found: String,
-    /// What to do when it is not there.
+    /// The remedy if it is missing.
     pub(crate) remedy: String,
 }
 
@@ -63,7 +64,7 @@ impl Readiness {
 /// Runs the verb.
 ///
 /// # Errors
-/// A clock that cannot be started, and a stdout that cannot be written to.
+/// When a thread or the clock of the sandbox cannot be started, or stdout cannot be written.
 pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Exit> {
     let languages = args.lang.map_or_else(|| Language::ALL.to_vec(), |lang| vec![lang]);
     let languages: Vec<_> = languages.into_iter().map(Readiness::new).collect();
@@ -73,7 +74,7 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Exit> {
         OutputMode::Json => serde_json::to_string(&report)? + "\n",
     };
     print(text.as_bytes())?;
-    // The first is Rust, or the one that was asked for.
+    // The first language is Rust, or the one that `--lang` names.
     let ready = report.languages.first().is_some_and(|first| first.ready);
     Ok(if ready { Exit::Whole } else { Exit::Failed })
 }
@@ -96,10 +97,12 @@ fn shown(report: &Report, style: TermStyle) -> String {
 
 fn row(page: &mut Page, check: &Check) {
     let line = Line::new().put("  ").put(pad(check.name, NAME - 2)).put("  ");
-    let line = match check.ok {
-        true => line.put(&check.found),
-        false if check.found.is_empty() => line.tone(Tone::Bad, "missing").put(": ").put(&check.remedy),
-        false => line.put(format!("{} ", check.found)).tone(Tone::Bad, "will not do").put(": ").put(&check.remedy),
+    let line = if check.ok {
+        line.put(&check.found)
+    } else if check.found.is_empty() {
+        line.tone(Tone::Bad, "missing").put(": ").put(&check.remedy)
+    } else {
+        line.put(format!("{} ", check.found)).tone(Tone::Bad, "will not do").put(": ").put(&check.remedy)
     };
     page.wrapped(NAME + 2, line);
 }

@@ -1,24 +1,24 @@
-//! What the process's exit code says.
+//! Exit codes of the process.
 
 use std::process::ExitCode;
 
 use frond_root::{Answer, Reason};
 use rustix::process::{Resource, getrlimit};
 
-/// The least address space, in bytes, with which the runtime, its threads and a small component have room.
+/// Smallest address space, in bytes, that holds the runtime, its threads and a small component.
 const ADDRESS_SPACE: u64 = 256 << 20;
 
-/// The exit codes. The README and the help of the verbs list them.
+/// Exit code of the process, as the README and the help of the verbs list it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Exit {
-    /// Done; a query's answer is whole.
+    /// Success; a query's answer is complete.
     Whole = 0,
     /// A test failed, a law does not hold, or a component does not fit.
     Failed = 1,
     /// The answer is partial, and above the floor.
     Partial = 3,
-    /// No answer: too little, or not what is required, arrived.
+    /// No answer: too little arrived, or a required partition is missing.
     BelowFloor = 4,
     /// No answer: nothing arrived before the deadline.
     Deadline = 5,
@@ -28,15 +28,18 @@ pub enum Exit {
     Usage = 64,
     /// A plugin, or the app's source, refused the query.
     InvalidQuery = 65,
-    /// A server cannot be reached or takes nothing on now, or a job has not ended in time: try again later.
+    /// The server cannot be reached or accepts no requests now, or a job has not ended in time: try
+    /// again later.
     Unavailable = 69,
-    /// A bug in Frond, or a machine that does not let it work.
+    /// A bug in Frond, or a fault of the machine.
     Bug = 70,
-    /// Interrupted: a query twice, who watches a job once.
+    /// Interrupted: the second signal to a query, the first one to a watcher of a job, or a server
+    /// that cut off queries or connections when it stopped.
     Interrupted = 130,
 }
 
-/// What neither the command line nor the app can be blamed for. As a context, it makes an error end with [`Exit::Bug`].
+/// Error that neither the command line nor the app causes. As the context of an error, it sets the
+/// exit code to [`Exit::Bug`].
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct MachineFault(pub(crate) String);
@@ -46,7 +49,8 @@ impl MachineFault {
         Self(text.into())
     }
 
-    /// Refuses a process that may use so little address space that its threads could not start in the midst of its work.
+    /// Returns an error if the limit on address space is so low that starting a thread could fail
+    /// later.
     pub(crate) fn check_address_space() -> Result<(), Self> {
         match getrlimit(Resource::As).current {
             Some(bytes) if bytes < ADDRESS_SPACE => Err(Self(format!(

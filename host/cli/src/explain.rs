@@ -1,4 +1,4 @@
-//! `frond explain`: a recorded query in the terminal, or as a page in a file of its own.
+//! `frond explain`: shows a recorded query in the terminal, or as a page in a file.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::show::text::{MAX_KEY, sanitise};
 /// Runs the verb.
 ///
 /// # Errors
-/// A file that is missing or is no recording; a page that cannot be written.
+/// When the file is missing or is no recording, or the page cannot be written.
 pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<Exit> {
     if args.html {
         html(args)?;
@@ -46,7 +46,8 @@ fn html(args: &ExplainArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The page of the recording at `path`. Events are written anew, so that only what was understood is in it.
+/// Returns the page of the recording at `path`. The page has re-serialised events, so only fields
+/// that this version knows are in it.
 fn page(path: &Path) -> anyhow::Result<String> {
     let mut sheet = Sheet::default();
     record::read(path, |event| sheet.take(&event))?;
@@ -55,7 +56,7 @@ fn page(path: &Path) -> anyhow::Result<String> {
     })
 }
 
-/// A page, event by event.
+/// Builder of a page, event by event.
 #[derive(Default)]
 pub(crate) struct Sheet {
     page: Option<Standalone>,

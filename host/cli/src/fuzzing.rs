@@ -1,5 +1,5 @@
-//! What `host/fuzz` does with any bytes, and the tests here with bytes that are almost valid: nothing that stands in a
-//! recording brings `frond explain` down, or gets past it to the terminal.
+//! Entry point for `host/fuzz` and its tests here: no recording crashes `frond explain` or gets
+//! control characters through to the terminal.
 
 use std::io::Cursor;
 
@@ -9,9 +9,10 @@ use crate::show::explain::explain;
 use crate::show::model::Builder;
 use crate::show::style::TermStyle;
 
-/// Bytes as a recording, explained in the terminal and as a page.
+/// Reads bytes as a recording and explains it in the terminal and as a page.
 pub fn recording(bytes: &[u8]) {
-    let (mut builder, mut sheet) = (Builder::default(), Sheet::default());
+    let mut builder = Builder::default();
+    let mut sheet = Sheet::default();
     let ending = read_from(Cursor::new(bytes), "fuzzed", |event| {
         builder.take(&event);
         sheet.take(&event);
@@ -23,7 +24,7 @@ pub fn recording(bytes: &[u8]) {
         }
         Err(error) => assert!(!error.to_string().contains(|c: char| c.is_control() && c != '\n'), "{error}"),
     }
-    // What was read before it went wrong can be shown.
+    // The events before an error still give a page.
     let _ = sheet.finish();
 }
 

@@ -1,4 +1,4 @@
-//! `frond inspect`: what a component is, and what it fits.
+//! `frond inspect`: describes a component and the roles that it fits.
 
 mod envelope;
 mod view;
@@ -23,32 +23,32 @@ use crate::show::style::TermStyle;
 /// Runs the verb.
 ///
 /// # Errors
-/// A file that is not there or cannot be read.
+/// When the file is missing or cannot be read.
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
     let (targets, of) = targets(&args.file)?;
     let sandbox = if args.no_compile { None } else { Some(sandbox(&of)?) };
-    let mut looked = Vec::new();
+    let mut files = Vec::new();
     for target in targets {
-        looked.push(style(target, sandbox.as_ref())?);
+        files.push(inspect(target, sandbox.as_ref())?);
     }
     let text = match args.format {
-        OutputMode::Text => view::view(&looked, TermStyle::stdout()).into_bytes(),
-        OutputMode::Json => envelope::envelope(&looked)?,
+        OutputMode::Text => view::view(&files, TermStyle::stdout()).into_bytes(),
+        OutputMode::Json => envelope::envelope(&files)?,
     };
     print(&text)?;
-    Ok(if looked.iter().all(InspectedFile::fits) { Exit::Whole } else { Exit::Failed })
+    Ok(if files.iter().all(InspectedFile::fits) { Exit::Whole } else { Exit::Failed })
 }
 
-/// A file to look at.
+/// A file to inspect.
 struct Target {
     path: PathBuf,
-    /// The roles that an app gives it, with their limits.
+    /// The roles that the app gives it; empty for a bare component.
     named: Vec<Role>,
     limits: CallLimits,
     component: Option<frond_app::Component>,
 }
 
-/// One file, looked at.
+/// Result of inspecting one file.
 struct InspectedFile {
     path: PathBuf,
     named: Vec<Role>,
@@ -56,38 +56,35 @@ struct InspectedFile {
     digest: Option<String>,
     report: Result<Report, Misfit>,
     compiled: Compiled,
-    /// The least of the limits of what it is named as.
+    /// The limits of its first role.
     limits: CallLimits,
 }
 
-/// What came of compiling it.
+/// Outcome of the compilation.
 enum Compiled {
-    /// Nobody asked for it.
+    /// `--no-compile` was given.
     NotAsked,
-    /// It fits nothing, so there is no reason to.
+    /// The component fits no role, so it is not compiled.
     NoUse,
-    /// It is compiled, and linked.
+    /// Compiled and linked.
     Done { origin: Origin, took: Duration },
-    /// Its types fit, and it is refused all the same: the reason is with its roles.
+    /// Refused although its types fit: its roles have the reason.
     Refused,
 }
 
 impl InspectedFile {
-    /// True when it can be what it is wanted for.
+    /// Returns true if it fits all roles that the app gives it, or any role for a bare component.
     fn fits(&self) -> bool {
         let Ok(report) = &self.report else { return false };
         let fitting: Vec<Role> = report.fits().collect();
-        match self.named.is_empty() {
-            true => !fitting.is_empty(),
-            false => self.named.iter().all(|role| fitting.contains(role)),
-        }
+        if self.named.is_empty() { !fitting.is_empty() } else { self.named.iter().all(|role| fitting.contains(role)) }
     }
 }
 
 fn targets(file: &Path) -> anyhow::Result<(Vec<Target>, Limits)> {
     let is_package = file.is_dir() || file.file_name().is_some_and(|name| name == "frond.toml");
     if !is_package {
-        // Before it is opened: what is there may be a named pipe.
+        // Checked before the file is opened, because opening a named pipe could block.
         let found = fs::metadata(file).with_context(|| unreadable(file))?;
         if !found.is_file() {
             return Err(anyhow!("it is not a regular file")).with_context(|| unreadable(file));
@@ -131,13 +128,14 @@ fn sandbox(of: &Limits) -> anyhow::Result<Sandbox> {
     load::sandbox(settings).context(MachineFault::new("the sandbox could not be started"))
 }
 
-fn style(target: Target, sandbox: Option<&Sandbox>) -> anyhow::Result<InspectedFile> {
+fn inspect(target: Target, sandbox: Option<&Sandbox>) -> anyhow::Result<InspectedFile> {
     let Target { path, named, limits, component } = target;
     let bytes = match read(&path) {
         Ok(bytes) => bytes,
         Err(LoadError::Misfit(misfit)) => {
             let size = if let Misfit::TooLarge { size } = misfit { size } else { 0 };
-            let (digest, compiled) = (None, Compiled::NoUse);
+            let digest = None;
+            let compiled = Compiled::NoUse;
             return Ok(InspectedFile { path, named, size, digest, report: Err(misfit), compiled, limits });
         }
         Err(LoadError::Unreadable(error)) => {
@@ -157,7 +155,8 @@ fn style(target: Target, sandbox: Option<&Sandbox>) -> anyhow::Result<InspectedF
     Ok(InspectedFile { size: bytes.len() as u64, digest: Some(digest(&bytes)), path, named, report, compiled, limits })
 }
 
-/// Compiles and links what fits by its types; what does not, gets no compiler to see.
+/// Compiles and links a component that fits a role by its types. Other components never reach the
+/// compiler.
 fn compile(report: &mut Report, bytes: &[u8], sandbox: &Sandbox, metered: bool) -> anyhow::Result<Compiled> {
     let roles: Vec<Role> = report.fits().collect();
     if roles.is_empty() {
@@ -180,7 +179,7 @@ fn compile(report: &mut Report, bytes: &[u8], sandbox: &Sandbox, metered: bool) 
     }
 }
 
-/// What is wrong, and the remedy, which such errors have in parentheses on a line of its own.
+/// Splits a message into the error and its remedy, which follows in parentheses on the last line.
 fn halves(text: &str) -> (String, String) {
     match text.rsplit_once("\n(") {
         Some((text, hint)) => (text.to_owned(), hint.trim_end_matches(')').to_owned()),

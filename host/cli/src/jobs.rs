@@ -1,6 +1,6 @@
-//! `frond jobs`: work that a server does in its own time. In the order of reading: [`client`] asks the server, which may be
-//! one of this process's own ([`local`]), [`trouble`] says what may come of that, [`job`] is what it tells of a job,
-//! [`watching`] follows one; then the verbs.
+//! `frond jobs`: jobs of a server. In the order of reading: [`client`] sends requests to a server,
+//! which may be one inside this process ([`local`]). [`trouble`] has the errors of that. [`job`] is
+//! the server's view of a job, and [`watching`] follows one. The verbs come last.
 
 mod answer;
 mod client;
@@ -27,7 +27,7 @@ use crate::show::style::{MAX_WIDTH, TermStyle};
 /// Runs the verb.
 ///
 /// # Errors
-/// A wrong command line, and [`Trouble`] with the server.
+/// When the command line is wrong, and [`Trouble`] with the server.
 pub(crate) fn run(args: &JobsArgs) -> anyhow::Result<Exit> {
     let remote = &args.remote;
     let runtime = runtime()?;
@@ -68,28 +68,28 @@ async fn list(client: &Client, args: &ListArgs) -> anyhow::Result<Exit> {
         query.push(("state", states.join(",")));
     }
     query.extend(args.after.iter().map(|id| ("after", id.to_string())));
-    let told = client.json::<List>(Method::GET, &["v1", "jobs"], &query).await?;
+    let reply = client.json::<List>(Method::GET, &["v1", "jobs"], &query).await?;
     if args.format == OutputMode::Json {
-        return line(&told.text);
+        return line(&reply.text);
     }
-    // What is piped is for other programs, which have no width.
+    // Piped output is for other programs and has no width.
     let style = TermStyle::stdout();
     let width = if stdout_is_terminal() { style.width } else { MAX_WIDTH };
-    print(jobs::table(&told.value.jobs, unix_ms(), TermStyle { width, ..style }).as_bytes())?;
-    match told.value.next {
+    print(jobs::table(&reply.value.jobs, unix_ms(), TermStyle { width, ..style }).as_bytes())?;
+    match reply.value.next {
         Some(next) => errln!("there may be more (--after {next}, or a higher --limit)"),
-        None if told.value.jobs.is_empty() => errln!("there are no such jobs"),
+        None if reply.value.jobs.is_empty() => errln!("there are no such jobs"),
         None => {}
     }
     Ok(Exit::Whole)
 }
 
 async fn show(client: &Client, args: &ShowArgs) -> anyhow::Result<Exit> {
-    let told = client.job(args.id).await?;
+    let reply = client.job(args.id).await?;
     match args.format {
-        OutputMode::Json => line(&told.text),
+        OutputMode::Json => line(&reply.text),
         OutputMode::Text => {
-            print(jobs::whole(&told.value, unix_ms(), TermStyle::stdout()).as_bytes())?;
+            print(jobs::whole(&reply.value, unix_ms(), TermStyle::stdout()).as_bytes())?;
             Ok(Exit::Whole)
         }
     }
@@ -124,13 +124,14 @@ async fn redrive(client: &Client, args: &RedriveArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Whole)
 }
 
-/// Prints what the server said as one line.
+/// Prints the server's JSON reply as one line.
 fn line(text: &str) -> anyhow::Result<Exit> {
     out::answer(format!("{text}\n").as_bytes())?;
     Ok(Exit::Whole)
 }
 
-/// The time of day, for ages; a clock before 1970 makes everything new.
+/// Returns the Unix time in milliseconds, for ages. With a clock before 1970 it is 0, and every job
+/// looks new.
 fn unix_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))

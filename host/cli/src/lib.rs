@@ -1,5 +1,5 @@
-//! The command line, as a library that needs no terminal: [`args`] is parsed, [`run`] runs a verb, [`exit`] says how it
-//! went.
+//! Command line of Frond as a library without a terminal: [`args`] is the parsed command line,
+//! [`run`] runs its verb, and [`exit`] is the resulting exit code.
 
 #[macro_use]
 mod out;
@@ -36,18 +36,19 @@ use frond_server::ServeError;
 use jobs::Trouble;
 use show::text::sanitise;
 
-/// This very program, whatever has become of its file since it was started.
+/// The running program, even if its file has been replaced or deleted since the start.
 const SELF: &str = "/proc/self/exe";
-/// Longer chains are not for people.
+/// Limit in bytes on each line of an error message.
 const MAX_TEXT: usize = 16 << 10;
 
-/// Runs what the command line asks for.
+/// Runs the verb of the command line.
 ///
 /// # Errors
-/// What stopped it before it could end by itself.
+/// When the verb is stopped before it ends; [`report`] maps the error to an exit code.
 pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
     MachineFault::check_address_space()?;
-    // As much as leaf threads step back: health checks and queries of a server go first.
+    // The compiler yields as much as slot threads do: a server's health checks and queries go
+    // first.
     let nice = if matches!(cli.verb, Verb::Serve(_)) { 5 } else { 0 };
     frond_run::compile_in_children(SELF.into(), nice).map_err(anyhow::Error::msg)?;
     match &cli.verb {
@@ -73,14 +74,14 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
     }
 }
 
-/// Adds the remedy for a command line that cannot be read to what clap has told of it.
+/// Prints the remedy for an invalid command line after clap's own message.
 pub fn advise(error: &clap::Error) {
     if let Some(remedy) = args::remedy(error, std::env::args_os()) {
         errln!("({remedy})");
     }
 }
 
-/// Prints the error and its causes to stderr, and gives the exit code that it stands for.
+/// Prints the error and its causes to stderr, and returns its exit code.
 #[must_use]
 pub fn report(error: &anyhow::Error) -> Exit {
     errln!("error: {}", shown(&error.to_string()));
@@ -105,7 +106,8 @@ pub fn report(error: &anyhow::Error) -> Exit {
     }
 }
 
-/// Line by line, without what could drive the terminal: names of files and guests are not ours.
+/// Replaces control characters line by line: names of files and guests may contain escape
+/// sequences.
 fn shown(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(|line| sanitise(line, MAX_TEXT)).collect();
     lines.join("\n")

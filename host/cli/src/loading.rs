@@ -1,4 +1,4 @@
-//! What is seen while components are loaded: compiling a large one takes a minute.
+//! Progress of loading components: the compilation of a large one takes a minute.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -13,11 +13,12 @@ use crate::show::progress::Mode;
 use crate::show::style;
 use crate::show::text::sanitise;
 
-/// Small components are compiled before anyone has read that they are, in bytes.
+/// Size in bytes from which a compilation is announced without a terminal: smaller components are
+/// compiled in no time.
 const LARGE: u64 = 1 << 20;
 const MAX_PATH: usize = 4096;
 
-/// Runs `load`, which tells what it does, and shows that.
+/// Runs `load` and shows its progress on stderr.
 pub(crate) fn loaded<T>(mode: Mode, load: impl FnOnce(Tell<'_>) -> Result<T, RunError>) -> Result<T, RunError> {
     let quiet = matches!(mode, Mode::None | Mode::Json);
     let spinner = RefCell::new(None::<ProgressBar>);

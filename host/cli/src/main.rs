@@ -1,4 +1,4 @@
-//! The binary `frond`: parse, run, say what went wrong, exit.
+//! The binary `frond`: parses the command line, runs the verb, reports the error and exits.
 
 use std::process::ExitCode;
 
@@ -7,16 +7,18 @@ use frond_cli::args::Cli;
 use frond_cli::{advise, exit::Exit, report, run};
 use mimalloc::MiMalloc;
 
-/// A query's memory is taken on one thread and given back on another, which costs glibc's allocator two of three system calls.
+/// A query's memory is allocated on one thread and freed on another. With glibc's allocator, that
+/// accounts for two of three system calls.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let exit = match Cli::try_parse() {
-        // The panic has been told on stderr already.
+        // The panic hook has printed the panic to stderr.
         Ok(cli) => std::panic::catch_unwind(|| run(&cli).unwrap_or_else(|error| report(&error))).unwrap_or(Exit::Bug),
         Err(error) => {
-            // Help and version go to stdout and are no error; what cannot be printed cannot be reported either.
+            // Help and version go to stdout and are no error. A failure to print cannot be
+            // reported.
             let _ = error.print();
             advise(&error);
             if error.use_stderr() { Exit::Usage } else { Exit::Whole }

@@ -1,4 +1,4 @@
-//! `frond new`: a folder with a plugin in it that builds and passes its cases at once.
+//! `frond new`: creates a folder with a plugin that builds and passes its cases at once.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -22,15 +22,15 @@ use scaffold::File;
 /// Runs the verb.
 ///
 /// # Errors
-/// A folder that exists already, or cannot be made.
+/// When the folder exists already, or cannot be created.
 pub(crate) fn run(args: &NewArgs) -> anyhow::Result<Exit> {
     let dir = Path::new(&args.name);
     make(dir, &scaffold::files(&args.name, args.lang, args.kind))?;
-    message(&told(args, &doctor::of(args.lang)));
+    message(&summary(args, &doctor::of(args.lang)));
     Ok(Exit::Whole)
 }
 
-/// Makes the folder with the files, or nothing at all.
+/// Creates the folder with all files, or nothing.
 fn make(dir: &Path, files: &[File]) -> anyhow::Result<()> {
     match fs::create_dir(dir) {
         Ok(()) => {}
@@ -41,7 +41,7 @@ fn make(dir: &Path, files: &[File]) -> anyhow::Result<()> {
     }
     let written = files.iter().try_for_each(|file| write(dir, file));
     if written.is_err() {
-        // It was made a moment ago, and has nothing in it but what is in the binary too.
+        // The folder was created above, so it only holds generated files.
         let _ = fs::remove_dir_all(dir);
     }
     written
@@ -60,9 +60,10 @@ fn write(dir: &Path, file: &File) -> anyhow::Result<()> {
     save().with_context(|| format!("cannot write `{}`", path.display()))
 }
 
-/// What there is now, what it needs, and what to do next.
-fn told(args: &NewArgs, checks: &[Check]) -> String {
-    let (name, lang) = (&args.name, args.lang);
+/// Returns the summary of the new folder: its content, its requirements and the next commands.
+fn summary(args: &NewArgs, checks: &[Check]) -> String {
+    let name = &args.name;
+    let lang = args.lang;
     let what = match args.kind {
         Kind::App => "an app: a leaf and its merge in one component, cases, and some data",
         Kind::Leaf => "a leaf, and its cases",

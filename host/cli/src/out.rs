@@ -1,11 +1,14 @@
-//! Standard output and standard error: the one place in the workspace that writes to them. The lints `print_stdout`,
-//! `print_stderr` and `disallowed_methods` refuse every other.
+//! Standard output and standard error. No other module of the workspace writes to them: the lints
+//! `print_stdout`, `print_stderr` and `disallowed_methods` forbid it.
 //!
-//! - stdout carries the answer: [`print`] fails when it cannot be written, unless its reader has gone away.
-//! - stderr carries messages: [`errln!`](crate::errln) never fails, since a message is never worth an answer.
-//! - [`queue`] is for lines that are written while queries run: a thread of its own writes them.
+//! - stdout carries the answer: [`print`] fails when it cannot be written, unless its reader has
+//!   gone away.
+//! - stderr carries messages: [`errln!`](crate::errln) never fails, because a message is never
+//!   worth losing an answer for.
+//! - [`queue`] is for lines that are written while queries run: a separate thread writes them.
 //!
-//! A descriptor may be non-blocking, as those that programs of Node.js pass on: both wait until it takes more.
+//! A descriptor may be non-blocking, such as one inherited from a Node.js program: writes to both
+//! wait until it is writable.
 
 #![expect(clippy::disallowed_methods, reason = "everything else writes through this module")]
 
@@ -24,43 +27,43 @@ use escape::Escaper;
 mod escape;
 pub(crate) mod queue;
 
-/// Writes a line to stderr, formatted as by `format!`. What cannot be written is lost.
+/// Writes a line to stderr, formatted as by `format!`. A line that cannot be written is lost.
 macro_rules! errln {
     ($($text:tt)*) => { $crate::out::message(&format!("{}\n", format_args!($($text)*))) };
 }
 
-/// Writes text to stderr. What cannot be written is lost: there is nobody to tell.
+/// Writes text to stderr. Text that cannot be written is lost: there is nowhere to report it.
 pub(crate) fn message(text: &str) {
     let _ = stderr().write_all(text.as_bytes());
 }
 
-/// Warns on stderr of each of these.
+/// Prints each warning to stderr.
 pub(crate) fn warn(warnings: impl IntoIterator<Item = impl fmt::Display>) {
     warnings.into_iter().for_each(|warning| errln!("warning: {warning}"));
 }
 
-/// Writes text of our own to stdout, on a terminal with a line end. A reader that has gone away, such as `head`, has had
-/// enough: that is no error.
+/// Writes text of Frond itself to stdout; on a terminal it ends with a line feed. A reader that has
+/// gone away, such as `head`, is no error.
 ///
 /// # Errors
-/// A full disk, and the like.
+/// When the text cannot be written, for example because the disk is full.
 pub(crate) fn print(bytes: &[u8]) -> anyhow::Result<()> {
     let mut text = Answer::to_stdout(None);
     text.write(bytes)?;
     text.end()
 }
 
-/// Writes an answer to stdout, as [`Answer`] does.
+/// Writes a whole answer to stdout, see [`Answer`].
 ///
 /// # Errors
-/// As [`print`].
+/// See [`print`].
 pub(crate) fn answer(bytes: &[u8]) -> anyhow::Result<()> {
     let mut answer = Answer::begin();
     answer.write(bytes)?;
     answer.end()
 }
 
-/// An answer on its way to stdout, piece by piece; on a terminal with escapes for what that would act on.
+/// Writer of an answer to stdout, piece by piece. On a terminal it escapes control characters.
 pub(crate) struct Answer {
     out: Patient<io::Stdout>,
     escaper: Option<Escaper>,
@@ -77,10 +80,10 @@ impl Answer {
         Self { out: Patient(io::stdout()), escaper, last: b'\n', gone: false }
     }
 
-    /// Writes the next piece; true while somebody reads.
+    /// Writes the next piece. Returns true while the reader is there.
     ///
     /// # Errors
-    /// A full disk, and the like.
+    /// When the piece cannot be written, for example because the disk is full.
     pub(crate) fn write(&mut self, piece: &[u8]) -> anyhow::Result<bool> {
         match self.escaper.as_mut().map(|escaper| escaper.feed(piece)) {
             Some(escaped) => self.put(escaped.as_bytes()),
@@ -99,7 +102,7 @@ impl Answer {
     /// Ends the line on a terminal.
     ///
     /// # Errors
-    /// As [`Answer::write`].
+    /// See [`Answer::write`].
     pub(crate) fn end(mut self) -> anyhow::Result<()> {
         if let Some(rest) = self.escaper.as_mut().map(Escaper::finish) {
             self.put(rest.as_bytes())?;
@@ -119,42 +122,43 @@ fn is_gone(written: io::Result<()>) -> anyhow::Result<bool> {
     }
 }
 
-/// Stderr, for writers that count what cannot be written.
+/// Returns a writer to stderr that reports errors, for callers that count lost lines.
 pub(crate) fn stderr() -> impl Write + Send + 'static {
     Patient(io::stderr())
 }
 
-/// Stderr of another program: what cannot be written is lost.
+/// Returns a writer to stderr for a guest program: output that cannot be written is lost.
 pub(crate) fn stderr_for_guests() -> impl Write + Send + 'static {
     Forgiving { out: Patient(io::stderr()), forgives: |_| true }
 }
 
-/// Stdout of another program: it does not notice that its reader has gone away.
+/// Returns a writer to stdout for a guest program, which does not notice that the reader has gone
+/// away.
 pub(crate) fn stdout_for_guests() -> impl Write + Send + 'static {
     Forgiving { out: Patient(io::stdout()), forgives: |error| error.kind() == ErrorKind::BrokenPipe }
 }
 
-/// True when stderr is a terminal.
+/// Returns true if stderr is a terminal.
 pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// True when stdout is a terminal.
+/// Returns true if stdout is a terminal.
 pub(crate) fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Colour and size of stderr.
+/// Returns the colour choice and the size of stderr.
 pub(crate) fn stderr_look() -> (ColorChoice, Option<(Width, Height)>) {
     (AutoStream::choice(&io::stderr()), terminal_size_of(io::stderr()))
 }
 
-/// Colour and size of stdout.
+/// Returns the colour choice and the size of stdout.
 pub(crate) fn stdout_look() -> (ColorChoice, Option<(Width, Height)>) {
     (AutoStream::choice(&io::stdout()), terminal_size_of(io::stdout()))
 }
 
-/// A writer that takes what it cannot write, for errors that it forgives.
+/// A writer that ignores the errors that `forgives` accepts: it reports the bytes as written.
 struct Forgiving<W> {
     out: W,
     forgives: fn(&io::Error) -> bool,
@@ -176,7 +180,7 @@ impl<W: Write> Write for Forgiving<W> {
     }
 }
 
-/// A writer that waits where a non-blocking descriptor would say "try again".
+/// A writer that waits when a non-blocking descriptor returns `WouldBlock`.
 struct Patient<W>(W);
 
 impl<W: AsFd> Patient<W> {

@@ -1,4 +1,4 @@
-//! `frond query`: one query against an app on this machine.
+//! `frond query`: runs one query against an app on this machine.
 
 mod capture;
 pub(crate) mod input;
@@ -30,7 +30,7 @@ use crate::signals;
 /// Runs the verb.
 ///
 /// # Errors
-/// What stops the query before it runs: a wrong command line, app or input.
+/// When the command line, the app or the input is wrong, or the output cannot be written.
 pub(crate) fn run(args: &QueryArgs) -> anyhow::Result<Exit> {
     input::hint(args);
     let app = App::load(&args.app)?;
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &QueryArgs) -> anyhow::Result<Exit> {
     let views = Views::open(args)?;
     let planned = PlanCell::default();
     let answer = ask_it(&runtime, args, &wired, request, &views, &planned);
-    // A guest that is stuck in unbounded host work would otherwise hold the process up at its end.
+    // Otherwise a guest stuck in unbounded host work would keep the process from ending.
     runtime.shutdown_background();
     let answer = answer?;
     let exit = finish(args, &answer, &views, &wired)?;
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &QueryArgs) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// Two threads are enough: leaves and merges have their own.
+/// Returns a runtime of two threads: leaves and merges have their own threads.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -74,13 +74,14 @@ fn promises(args: &QueryArgs, app: &App, query: &Bytes, slots: usize) -> Request
     let mut required = request.required;
     required.extend(args.require.iter().map(|key| PartitionKey::from(key.as_str())));
     let deadline = args.deadline.unwrap_or(request.deadline);
-    // Whoever asks here owns the machine: a leaf's default limit is none beside a longer deadline.
+    // The user of this command owns the machine, so a longer deadline lifts a leaf's default time
+    // limit.
     let leaf_time =
         request.leaf_time.map(|time| if app.limits.leaf.time.is_none() { time.max(deadline) } else { time });
     Request { deadline, leaf_time, floor: args.floor.unwrap_or(request.floor), required, ..request }
 }
 
-/// Who watches a query.
+/// Listeners of a query's events.
 struct Views {
     progress: Progress,
     recorder: Option<Arc<Recorder>>,
@@ -128,7 +129,8 @@ fn ask_it(
     Ok(runtime.block_on(ask(wired, question, views.events(), cancel))?)
 }
 
-/// The first interrupt cancels, and what is there is answered; the second quits.
+/// The first interrupt cancels the query, which then answers from the partials it has. The second
+/// one quits.
 fn cancel_on_interrupt(cancel: Cancel) -> anyhow::Result<()> {
     let again = AtomicBool::new(false);
     signals::at_each_ending(move || {
@@ -149,8 +151,8 @@ fn finish(args: &QueryArgs, answer: &Answer, views: &Views, wired: &Wired) -> an
     };
     out::answer(&printed)?;
     out::warn(warning(answer, content_type));
-    let told = args.stats || !matches!(answer, Answer::Complete { .. }) || out::stderr_is_terminal();
-    if told && args.progress != Mode::Json {
+    let show_summary = args.stats || !matches!(answer, Answer::Complete { .. }) || out::stderr_is_terminal();
+    if show_summary && args.progress != Mode::Json {
         let written = views.totals.as_ref().map(|totals| totals.written());
         let extras = Extras {
             stats: views.totals.as_ref().map(|totals| totals.sums()),
@@ -162,11 +164,11 @@ fn finish(args: &QueryArgs, answer: &Answer, views: &Views, wired: &Wired) -> an
         out::message(&notes(answer.coverage(), TermStyle::stderr()));
     }
     if let (Some(recorder), Some(path)) = (&views.recorder, &args.record) {
-        let kept = recorder.finish();
-        kept.with_context(|| MachineFault::new(format!("the recording `{}` is incomplete", path.display())))?;
+        let finished = recorder.finish();
+        finished.with_context(|| MachineFault::new(format!("the recording `{}` is incomplete", path.display())))?;
     }
-    let seen = args.stats || out::stderr_is_terminal();
-    if !matches!(args.progress, Mode::None | Mode::Json) && (seen || laws == Laws::Broken) {
+    let verbose = args.stats || out::stderr_is_terminal();
+    if !matches!(args.progress, Mode::None | Mode::Json) && (verbose || laws == Laws::Broken) {
         tell_laws(args, laws);
     }
     Ok(Exit::from(answer))

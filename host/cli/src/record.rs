@@ -1,4 +1,5 @@
-//! A query's events as a file: one JSON object a line, the first of which names the format's version.
+//! Recordings: a query's events as a file, one JSON object a line. The first line has the format's
+//! version.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -9,16 +10,20 @@ use frond_root::event::FORMAT_VERSION;
 use frond_root::{Event, EventKind, Listener};
 use serde::Deserialize;
 
-/// The longest line that is read, in bytes. A `query-ended` that names 100 failures with their logs takes 2 MiB or so.
+/// Limit on the length of a line that is read, in bytes. A `query-ended` that names 100 failures
+/// with their logs takes 2 MiB or so.
 pub const MAX_LINE: u64 = 16 << 20;
-/// The most events that are read. The largest plan, each of its partitions tried three times, makes 9 million.
+/// Limit on the events that are read. The largest plan, with three attempts of each partition,
+/// makes 9 million.
 pub const MAX_EVENTS: u64 = 10_000_000;
-/// The most bytes that are written of one query.
+/// Limit on the bytes of one recording.
 pub const MAX_BYTES: u64 = 4 << 30;
-/// By how much the file may be behind the events, in microseconds of the query's time, should the process be killed.
+/// Interval of flushes, in microseconds of the query's time: a killed process loses at most the
+/// events of one interval.
 const FLUSH_EVERY: u64 = 1_000_000;
 
-/// Writes every event down. An error stops the writing, never the query: [`Recorder::finish`] reports it.
+/// Writes every event to a file. An error ends the recording but not the query:
+/// [`Recorder::finish`] returns it.
 #[derive(Debug)]
 pub struct Recorder<W: Write + Send = File> {
     path: PathBuf,
@@ -36,17 +41,17 @@ struct State<W: Write> {
 }
 
 impl Recorder {
-    /// Records to the file at `path`; what it held before is lost.
+    /// Creates the file at `path`, or truncates it.
     ///
     /// # Errors
-    /// When the file cannot be made.
+    /// When the file cannot be created.
     pub fn create(path: &Path) -> io::Result<Self> {
         Ok(Self::to(File::create(path)?, path))
     }
 }
 
 impl<W: Write + Send> Recorder<W> {
-    /// Records to `out`, which error messages call `path`.
+    /// Records to `out`. Error messages call it `path`.
     pub fn to(out: W, path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -61,10 +66,11 @@ impl<W: Write + Send> Recorder<W> {
         }
     }
 
-    /// Writes out what is buffered.
+    /// Flushes the buffer and ends the recording.
     ///
     /// # Errors
-    /// The first error of the whole recording. The file then holds only the query's beginning, and the message says so.
+    /// The first error of the whole recording. The file then only holds the first events of the
+    /// query, as the message says.
     pub fn finish(&self) -> io::Result<()> {
         let mut state = self.state();
         state.flush();
@@ -126,7 +132,7 @@ impl<W: Write> State<W> {
     }
 }
 
-/// What could not be read as a recording.
+/// Reason why a recording cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
@@ -135,61 +141,64 @@ pub enum RecordError {
     Io {
         /// The file.
         path: String,
-        /// Why.
+        /// Why it cannot be read.
         #[source]
         source: io::Error,
     },
-    /// It is something else.
+    /// The file is not a recording.
     #[error("{path} is not a recording: {why}\n(make one with `frond query --record FILE`)")]
     NotARecording {
         /// The file.
         path: String,
-        /// How that shows.
+        /// The difference from a recording.
         why: String,
     },
-    /// A later frond wrote it.
+    /// A later version of Frond wrote the recording.
     #[error(
         "{path} has format version {found}, and this frond reads versions up to {FORMAT_VERSION}\n(use the frond that recorded it, or a later one)"
     )]
     Newer {
         /// The file.
         path: String,
-        /// Its version.
+        /// Its format version.
         found: u64,
     },
-    /// A line of it is wrong.
+    /// A line is invalid.
     #[error("{path}:{line}: {why}")]
     Line {
         /// The file.
         path: String,
-        /// The line, from 1.
+        /// The line's number, from 1.
         line: u64,
-        /// What is wrong.
+        /// The error in the line.
         why: String,
     },
 }
 
-/// How a recording ends.
+/// The end of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// With `query-ended`.
+    /// Complete: it ends with `query-ended`.
     Whole,
-    /// After a whole line, before the query's end: it failed to start, still runs, or its process was killed.
+    /// After a complete line, before the query's end: the query failed to start, still runs, or its
+    /// process was killed.
     Early {
-        /// How many lines there are.
+        /// Number of lines.
         lines: u64,
     },
-    /// In the middle of a line: its process was killed, or the disk was full.
+    /// In the middle of a line: the process was killed, or the disk was full.
     Cut {
-        /// The line that is not whole; those before it were read.
+        /// Number of the incomplete line; all lines before it were read.
         line: u64,
     },
 }
 
-/// Reads the recording at `path` and hands each event to `take`, in the order of the file. Memory: one line.
+/// Reads the recording at `path` and passes each event to `take`, in the order of the file. It
+/// holds one line in memory.
 ///
 /// # Errors
-/// [`RecordError`], naming the file and the line. Events before that line have been handed over.
+/// [`RecordError`], which names the file and the line. `take` has received the events before that
+/// line.
 pub fn read(path: &Path, take: impl FnMut(Event)) -> Result<Ending, RecordError> {
     let name = crate::show::text::sanitise(&path.to_string_lossy(), crate::show::text::MAX_TEXT);
     match File::open(path) {
@@ -198,10 +207,10 @@ pub fn read(path: &Path, take: impl FnMut(Event)) -> Result<Ending, RecordError>
     }
 }
 
-/// The same for anything that can be read, which error messages call `name`.
+/// Reads a recording from any reader, see [`read`]. Error messages call it `name`.
 ///
 /// # Errors
-/// As [`read`].
+/// See [`read`].
 pub fn read_from(from: impl BufRead, name: &str, mut take: impl FnMut(Event)) -> Result<Ending, RecordError> {
     let mut lines = Lines { from, name, line: Vec::new(), number: 0 };
     let mut is_over = false;
@@ -226,7 +235,7 @@ pub fn read_from(from: impl BufRead, name: &str, mut take: impl FnMut(Event)) ->
     }
 }
 
-/// Only what tells a recording from anything else, and its version.
+/// The fields that tell a recording from other files, and its version.
 #[derive(Deserialize)]
 struct Opening {
     event: String,
@@ -241,7 +250,7 @@ struct Lines<'a, R> {
 }
 
 impl<R: BufRead> Lines<'_, R> {
-    /// Reads the next line: `None` at the end, false for one without a line's end.
+    /// Reads the next line. Returns `None` at the end, and false for a line without a line feed.
     fn next(&mut self) -> Result<Option<bool>, RecordError> {
         self.line.clear();
         let mut limited = (&mut self.from).take(MAX_LINE + 1);
@@ -297,7 +306,7 @@ impl<R: BufRead> Lines<'_, R> {
     }
 }
 
-/// The parser counts each line as its first, which would contradict the line that is named.
+/// Formats a parse error without the parser's line number, which is always 1 here.
 fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or_default();

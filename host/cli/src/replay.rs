@@ -1,4 +1,4 @@
-//! `frond replay`: calls that failed in production, made again.
+//! `frond replay`: repeats calls that failed in production.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::show::style::TermStyle;
 /// Runs the verb.
 ///
 /// # Errors
-/// A folder that is no capture, a component that cannot be loaded.
+/// When a folder is no capture, or a component cannot be loaded.
 pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let folders = captures(&args.dirs)?;
     let mut all_the_same = true;
@@ -27,20 +27,21 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     Ok(if all_the_same { Exit::Whole } else { Exit::Failed })
 }
 
-/// Makes one call again. True when it failed as it did.
+/// Repeats one call. Returns true if it failed in the same way.
 fn replay_one(args: &ReplayArgs, folder: &Path) -> anyhow::Result<bool> {
-    let kept = Replay::read(folder, args.component.as_deref())?;
-    let trial = kept.run(args.component.is_some())?;
-    print(replay::replayed(&kept.capture, &trial, TermStyle::stdout()).as_bytes())?;
+    let call = Replay::read(folder, args.component.as_deref())?;
+    let trial = call.run(args.component.is_some())?;
+    print(replay::replayed(&call.capture, &trial, TermStyle::stdout()).as_bytes())?;
     if let Some(package) = &args.as_case {
-        let written = kept.as_case(package);
+        let written = call.as_case(package);
         let file = written.with_context(|| format!("cannot write a case to `{}`", package.display()))?;
         print(format!("written as a case: {}\n", file.display()).as_bytes())?;
     }
-    Ok(replay::is_same(&kept.capture, &trial))
+    Ok(replay::is_same(&call.capture, &trial))
 }
 
-/// The captures among `dirs` and in them, in order. A shell's `*` gives the folder of their components, too.
+/// Returns the captures among and inside `dirs`, in order. The folder of their components, which a
+/// shell's `*` also matches, is skipped.
 fn captures(dirs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for dir in dirs {
@@ -58,7 +59,8 @@ fn captures(dirs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     }
 }
 
-/// The captures in a folder; the folder itself where there are none, which then says what it lacks.
+/// Returns the captures in a folder. Without any, it returns the folder itself, so that the error
+/// names the missing file.
 fn inside(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return Ok(vec![dir.to_path_buf()]);

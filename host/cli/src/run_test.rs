@@ -1,4 +1,4 @@
-//! `frond run-test`: the runner of a guest crate's own tests, for `cargo test` and nextest.
+//! `frond run-test`: runs the test binary of a guest's crate, for `cargo test` and nextest.
 
 mod terminal_filter;
 
@@ -23,17 +23,17 @@ use crate::show::style::TermStyle;
 use crate::show::trouble::of_interest;
 use terminal_filter::TerminalFilter;
 
-/// How long a program may run when nobody says: what hangs shall not hang forever.
+/// Default time limit of a test program.
 const TIME: Duration = Duration::from_secs(60);
-/// Compiled test binaries that are kept: each build makes a new one, of many megabytes.
-const KEPT: usize = 16;
-/// The most frames of a backtrace that are shown.
+/// Number of compiled test binaries in the cache: each build makes a new one, of many megabytes.
+const MAX_CACHED: usize = 16;
+/// Limit on the frames of a backtrace that are shown.
 const MAX_FRAMES: usize = 10;
 
 /// Runs the verb.
 ///
 /// # Errors
-/// A file that cannot be read or is no program, and a variable that is wrong.
+/// When the file cannot be read or is no program, or a variable is invalid.
 pub(crate) fn run(args: &RunTestArgs) -> anyhow::Result<Exit> {
     let (of, time) = limits_of_tests()?;
     let call = limits(&of, Limits::default().partition);
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &RunTestArgs) -> anyhow::Result<Exit> {
         .context(MachineFault::new("the sandbox could not be started"))?;
     let program = Program::load(&sandbox, &bytes, of.fuel.is_some()).map_err(named)?;
     if program.origin() == Origin::Compiled {
-        sandbox.prune_cache(KEPT);
+        sandbox.prune_cache(MAX_CACHED);
     }
     out::warn(sandbox.take_warnings());
     let runtime = runtime()?;
@@ -87,7 +87,7 @@ fn console(args: &RunTestArgs) -> Console {
     }
 }
 
-/// A leaf's limits, unless the environment has others.
+/// Returns the limits of a leaf, overridden by the environment.
 fn limits_of_tests() -> anyhow::Result<(CallLimits, Duration)> {
     let number = |text: &str| {
         let digits = text.replace('_', "");
@@ -118,7 +118,7 @@ fn variable<T>(name: &str, parse: impl Fn(&str) -> Result<T, String>) -> anyhow:
     }
 }
 
-/// Why the program was stopped: the slug, the message, where it was, and what may help.
+/// Reports why the program was stopped: the slug, the message, the backtrace and a hint.
 fn stopped(failure: &Failure, hint: Option<&str>) -> String {
     let mut page = Page::new(TermStyle::stderr());
     page.blank();
@@ -134,7 +134,7 @@ fn stopped(failure: &Failure, hint: Option<&str>) -> String {
     page.into_text()
 }
 
-/// The remedy that the message does not tell.
+/// Returns a hint that the failure's message does not give.
 fn hint(kind: FailureKind, is_one: bool) -> Option<&'static str> {
     match kind {
         FailureKind::Trap if !is_one => Some(

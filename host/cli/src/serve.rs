@@ -1,4 +1,4 @@
-//! `frond serve`: every app of a folder, over HTTP.
+//! `frond serve`: serves every app of a folder over HTTP.
 
 mod log;
 
@@ -20,13 +20,14 @@ use crate::show::text::{plural, sanitise};
 use crate::signals::Endings;
 use crate::{MAX_TEXT, shown};
 
-/// Orders that wait for the server.
+/// Capacity of the queue of orders to the server.
 const ORDERS: usize = 8;
 
 /// Runs the verb.
 ///
 /// # Errors
-/// Settings that are wrong, an address that is taken, a machine that does not let it work.
+/// When the settings are invalid, the address is in use, or the machine does not allow the server
+/// to run.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
     let config = Overrides::of(args).read(args.config.as_deref())?;
     config.check()?;
@@ -42,18 +43,18 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
         .build()
         .context(MachineFault::new("the runtime could not be started"))?;
     let cut_off = runtime.block_on(serve(args, config, &log))?;
-    // A guest that is stuck in host work would hold the process up at its end.
+    // Otherwise a guest stuck in host work would keep the process from ending.
     runtime.shutdown_background();
     Ok(if cut_off == CutOff::default() { Exit::Whole } else { Exit::Interrupted })
 }
 
 async fn serve(args: &ServeArgs, config: Config, log: &Arc<Log>) -> anyhow::Result<CutOff> {
     let dir = args.dir.as_path();
-    // Whoever reads where it listens may send a signal at once.
+    // A parent process that reads the address from stdout may send a signal at once.
     let mut signals = Signals::new()?;
     let starting = tokio::select! {
         starting = Starting::start(dir, config) => starting?,
-        // It may wait for the database of jobs. Nothing has been taken on.
+        // The start may wait for the jobs database. The server has no work yet.
         () = signals.endings.next() => return Ok(CutOff::default()),
     };
     let lost = starting.lost_log_lines();
@@ -61,12 +62,12 @@ async fn serve(args: &ServeArgs, config: Config, log: &Arc<Log>) -> anyhow::Resu
     if let Err(error) = print(format!("listening on {}\n", starting.url()).as_bytes()) {
         tracing::warn!("stdout cannot say that it listens on {}: {error:#}", starting.url());
     }
-    let telling = tokio::spawn(tell(starting.apps(), dir.to_path_buf(), log.clone()));
+    let report = tokio::spawn(report_apps(starting.apps(), dir.to_path_buf(), log.clone()));
     let (send, orders) = mpsc::channel(ORDERS);
     let signals = tokio::spawn(signals.pass_on(send, args.config.clone(), Overrides::of(args)));
     let cut_off = starting.serve(orders).await;
     signals.abort();
-    telling.abort();
+    report.abort();
     for query in &cut_off.queries {
         log.say(&format!("cut off: query {query}"));
     }
@@ -76,8 +77,8 @@ async fn serve(args: &ServeArgs, config: Config, log: &Arc<Log>) -> anyhow::Resu
     Ok(cut_off)
 }
 
-/// Says which apps there are, once each has been looked at.
-async fn tell(apps: Arc<Registry>, dir: PathBuf, log: Arc<Log>) {
+/// Logs the served apps, once the folder has been read.
+async fn report_apps(apps: Arc<Registry>, dir: PathBuf, log: Arc<Log>) {
     apps.ready().await;
     let all = apps.apps();
     log.say(&format!("{} in {}", plural(all.len() as u64, "app", "apps"), dir.display()));
@@ -90,7 +91,7 @@ async fn tell(apps: Arc<Registry>, dir: PathBuf, log: Arc<Log>) {
     }
 }
 
-/// What the command line says whatever a file that is read again says.
+/// Settings from the command line, which override the file also when it is reloaded.
 struct Overrides {
     listen: Option<std::net::SocketAddr>,
     slots: Option<usize>,
@@ -118,10 +119,10 @@ impl Overrides {
     }
 }
 
-/// What a server is told by signals.
+/// Signals that control a server.
 struct Signals {
     endings: Endings,
-    /// Heard whatever `nohup` says: it only makes the server read its settings again.
+    /// Handled even under `nohup`, because it only reloads the settings.
     hangup: Signal,
 }
 
@@ -131,7 +132,7 @@ impl Signals {
         Ok(Self { endings: Endings::new()?, hangup })
     }
 
-    /// Signals as orders: the first to end stops, the second quits.
+    /// Turns signals into orders: the first one to end stops the server, the second quits.
     async fn pass_on(mut self, orders: mpsc::Sender<Order>, config: Option<PathBuf>, overrides: Overrides) {
         let mut stopping = false;
         loop {

@@ -1,11 +1,13 @@
-//! What people see of a query. Every view is made from the event stream or the answer's coverage, nothing else:
+//! Views of a query for people. Each view is made from the event stream or the answer's coverage
+//! alone:
 //!
-//! - [`progress`]: while it runs, on stderr;
+//! - [`progress`]: the running query, on stderr;
 //! - [`summary`]: the verdict at its end, with [`totals`] for `--stats`;
-//! - `jobs`: jobs of a server, listed, whole, and watched;
-//! - [`explain`]: a recorded query looked at again: [`model`] → [`waterfall`] and tables.
+//! - `jobs`: jobs of a server, as a list, in detail, and watched;
+//! - [`explain`]: a recorded query: [`model`] → [`waterfall`] and tables.
 //!
-//! Views write to a [`page`], which makes every foreign text safe for a terminal and keeps lines within its width.
+//! Views write to a [`page`], which escapes untrusted text for the terminal and keeps lines within
+//! its width.
 
 pub mod bench;
 pub mod explain;

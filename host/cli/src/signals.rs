@@ -1,5 +1,5 @@
-//! Signals that end what a verb does: those that this process was not started to ignore, as `nohup` has it ignore SIGHUP,
-//! and a shell SIGINT for what it starts in the background.
+//! Signals that ask the process to end. Signals that the parent had this process ignore stay
+//! ignored: `nohup` does so with SIGHUP, and a shell with SIGINT for background processes.
 
 use std::io;
 use std::thread;
@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::MachineFault;
 
-/// Signals that ask for an end.
+/// Streams of the signals that ask for an end.
 pub(crate) struct Endings {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
@@ -17,15 +17,16 @@ pub(crate) struct Endings {
 }
 
 impl Endings {
-    /// Hears Ctrl-C and SIGTERM from now on, on the runtime that is entered: they no longer end the process.
+    /// Handles Ctrl-C and SIGTERM on the current runtime from now on: they no longer end the
+    /// process.
     ///
     /// # Errors
-    /// A machine that does not let signals be heard.
+    /// When the signal handlers cannot be installed.
     pub(crate) fn new() -> anyhow::Result<Self> {
-        Self::heard(false).context(MachineFault::new("interrupts could not be taken over"))
+        Self::subscribe(false).context(MachineFault::new("interrupts could not be taken over"))
     }
 
-    fn heard(hangup: bool) -> io::Result<Self> {
+    fn subscribe(hangup: bool) -> io::Result<Self> {
         Ok(Self {
             interrupt: unless_ignored(SignalKind::interrupt())?,
             terminate: unless_ignored(SignalKind::terminate())?,
@@ -33,7 +34,7 @@ impl Endings {
         })
     }
 
-    /// Waits for the next.
+    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) {
         tokio::select! {
             () = next(&mut self.interrupt) => {}
@@ -44,32 +45,32 @@ impl Endings {
 }
 
 async fn next(signal: &mut Option<Signal>) {
-    let heard = match signal {
+    let received = match signal {
         Some(signal) => signal.recv().await,
         None => None,
     };
-    if heard.is_none() {
+    if received.is_none() {
         std::future::pending().await
     }
 }
 
-/// Calls `act` at each Ctrl-C, SIGTERM and SIGHUP from now on, on a thread of its own.
+/// Calls `act` on a separate thread at each Ctrl-C, SIGTERM and SIGHUP from now on.
 ///
 /// # Errors
-/// A machine that does not let signals be heard, or no thread start.
+/// When the signal handlers cannot be installed, or no thread can be started.
 pub(crate) fn at_each_ending(act: impl Fn() + Send + 'static) -> anyhow::Result<()> {
     let start = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let entered = runtime.enter();
-        let mut endings = Endings::heard(true)?;
+        let mut endings = Endings::subscribe(true)?;
         drop(entered);
-        let hear = async move {
+        let watch = async move {
             loop {
                 endings.next().await;
                 act();
             }
         };
-        thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(hear))
+        thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(watch))
     };
     start().map(|_: thread::JoinHandle<()>| ()).context(MachineFault::new("interrupts could not be taken over"))
 }
@@ -78,11 +79,12 @@ fn unless_ignored(kind: SignalKind) -> io::Result<Option<Signal>> {
     if is_ignored(kind) { Ok(None) } else { signal(kind).map(Some) }
 }
 
-/// True for a signal that the process ignores. Only its parent can have wanted that.
+/// Returns true if the process ignores the signal. Only its parent can have set that.
 #[expect(unsafe_code, reason = "no safe interface asks for a signal's disposition without changing it")]
 fn is_ignored(kind: SignalKind) -> bool {
     let mut found = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: nothing is set, and `found` has room for what is; all zeros are a valid `sigaction` should the call fail.
+    // SAFETY: no action is set, and `found` has room for the old one. If the call fails, all zeros
+    // are a valid `sigaction`.
     let found = unsafe {
         libc::sigaction(kind.as_raw_value(), std::ptr::null(), found.as_mut_ptr());
         found.assume_init()

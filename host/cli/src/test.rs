@@ -1,4 +1,5 @@
-//! `frond test`: a package's cases, and the laws of its merge and leaf, under the limits of production.
+//! `frond test`: runs a package's cases and checks the laws of its merge and leaf, under the limits
+//! of production.
 
 mod watch;
 
@@ -21,7 +22,7 @@ use crate::show::tests::{self as show, Sums};
 /// Runs the verb.
 ///
 /// # Errors
-/// A package that is wrong, or cannot be built.
+/// When the package is invalid, or cannot be built.
 pub(crate) fn run(args: &TestArgs) -> anyhow::Result<Exit> {
     if args.watch {
         return watch::run(args);
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<Exit> {
     once(args)
 }
 
-/// One run of all cases.
+/// Runs all cases once.
 fn once(args: &TestArgs) -> anyhow::Result<Exit> {
     let start = Instant::now();
     let package = tester::package(&args.path)?;
@@ -62,7 +63,7 @@ fn once(args: &TestArgs) -> anyhow::Result<Exit> {
     })
 }
 
-/// Where text goes, if it is wanted.
+/// Text output, if the format asks for it.
 struct Out {
     text: bool,
     style: TermStyle,
@@ -106,7 +107,8 @@ fn no_cases(dir: &Path, args: &TestArgs) -> String {
     }
 }
 
-/// Whether the laws hold is kept beside the compiled code, so that queries can say when nobody has checked them.
+/// Stores whether the laws hold beside the compiled code, so that queries can warn about unchecked
+/// or broken laws.
 fn remember(tester: &Tester, args: &TestArgs, tried: &[LawResult]) {
     let unchecked = tried.iter().any(LawResult::is_unchecked);
     let whole = args.filter.is_none() && !unchecked && tried.iter().any(LawResult::holds);
@@ -141,7 +143,7 @@ fn report(args: &TestArgs, name: &str, cases: &[CaseResult], laws: &[LawResult],
     Ok(())
 }
 
-/// True for what makes the process fail.
+/// Returns true for a verdict that makes the process fail.
 #[must_use]
 pub(crate) fn is_bad(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Failed { .. } | Verdict::Broken { .. })

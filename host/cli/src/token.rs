@@ -1,4 +1,4 @@
-//! `frond token`: a fresh token for a server, and the lines that let the server know it.
+//! `frond token`: creates a token for a server, and the settings that make the server accept it.
 
 use frond_server::auth::fresh_token;
 use frond_server::config::Role;
@@ -10,7 +10,7 @@ use crate::out::print;
 /// Runs the verb.
 ///
 /// # Errors
-/// When stdout cannot be written to.
+/// When stdout cannot be written.
 pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<Exit> {
     let role = match args.role {
         TokenRole::Query => Role::Query,

@@ -1,5 +1,5 @@
-//! Builds keep their promise: the same source makes the same bytes wherever it is built, builds share their tools, and
-//! what is random in a call is not made as the component is built.
+//! Builds: the same source gives the same bytes anywhere, builds share their tools, and random
+//! numbers are drawn in the call and not in the build.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,8 +19,8 @@ use std::process::{Command, Stdio};
 use kit::{Folder, frond, root};
 use tempfile::TempDir;
 
-/// An app that answers with random numbers, as many as there are ways to get them. Some are drawn while the module is loaded,
-/// which is when it is built.
+/// An app that answers with random numbers, one from each source of them. Some are drawn when the
+/// module is loaded, which is at the time of the build.
 const JAVASCRIPT: &str = r#"
 import { encode } from "./text.js";
 export const early = Math.random();
@@ -43,7 +43,7 @@ class MergePartials(exports.MergePartials):
         return merged
 "#;
 
-/// An app outside of this repository.
+/// An app in a folder outside of this repository.
 struct Place(TempDir);
 
 impl Place {
@@ -61,9 +61,10 @@ impl Place {
         frond(args.split(' ')).dir(self.0.path()).env("FROND_CACHE", self.path("cache"))
     }
 
-    /// Builds the app and takes the component away.
+    /// Builds the app, and moves the component's bytes out of the folder.
     fn component(&self, app: &str) -> Vec<u8> {
-        // Without the kit's patience: a Python build is silent for long on a machine that has much to do.
+        // Not through the kit, whose timeout is too short for a silent Python build on a busy
+        // machine.
         let build = Command::new(env!("CARGO_BIN_EXE_frond"))
             .args(["build", app])
             .current_dir(self.0.path())
@@ -84,7 +85,8 @@ fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
 }
 
-/// Builds the app, moves its folder, tools and all, and builds it again beside other files; the component.
+/// Builds the app, moves its folder with the tools, and builds it again beside other files. Returns
+/// the component.
 fn built_twice(place: &Place, lang: &str) -> Vec<u8> {
     copy(&root().join(".tools").join(lang), &place.path("app/.tools").join(lang));
     let first = place.component("app");
@@ -97,7 +99,7 @@ fn built_twice(place: &Place, lang: &str) -> Vec<u8> {
     second
 }
 
-/// What the component answers to each query, in an app that is deterministic or not.
+/// Returns the component's answer to each query, in an app that is deterministic or not.
 fn numbers(component: &[u8], deterministic: bool, queries: &[&str]) -> Vec<Vec<String>> {
     let folder = Folder::new();
     folder.write("app/plugin.wasm", component);
@@ -152,7 +154,8 @@ fn c_is_the_same_each_time() {
     built_twice(&Place::new("c"), "c");
 }
 
-/// Runs a script in the folder, after `build/tools.sh`, with `tools` in it as the folder of the tools.
+/// Returns a script that runs in the folder, after `build/tools.sh`, with `$tools` as the tools
+/// folder.
 fn with_tools(folder: &Path, script: &str) -> Command {
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("set -eu; . {}/plugins/build/tools.sh; {script}", root().display()));
@@ -176,8 +179,8 @@ fn builds_that_share_their_tools_get_them_once() {
     assert_eq!(fs::read_to_string(place.path().join("log")).unwrap(), "got\n");
 }
 
-/// Stands for cargo as the build of a plugin in C uses it: the tool that it would take minutes to build is copied, once
-/// somebody says that it may be.
+/// Fake cargo for the build of a plugin in C: it copies the tool, instead of building it for
+/// minutes, once the file `go` exists.
 const CARGO: &str = "#!/bin/sh
 set -eu
 echo \"$1\" >>\"$PLACE/log\"
@@ -199,7 +202,7 @@ fn plugins_that_are_built_at_once_share_one_folder_of_tools() {
     let bindgen = fetched.find(|entry| entry.file_name().to_string_lossy().starts_with("wit-bindgen-")).unwrap();
     fs::rename(bindgen.path().join("bin/wit-bindgen"), place.path("wit-bindgen")).unwrap();
     fs::remove_dir_all(bindgen.path()).unwrap();
-    // The machine's own one is none that the build takes.
+    // The build must not take a `wit-bindgen` from `PATH`.
     for (name, text) in [("cargo", CARGO), ("wit-bindgen", "#!/bin/sh\n")] {
         fs::create_dir_all(place.path("bin")).unwrap();
         fs::write(place.path("bin").join(name), text).unwrap();
@@ -235,7 +238,7 @@ fn tools_of_which_half_was_got_are_got_again() {
     }
     assert!(with_tools(place.path(), &script(":")).status().unwrap().success());
     assert_eq!(fs::read_to_string(place.path().join("tools/thing/a")).unwrap(), "new\n");
-    // Of those that were killed there is nothing left.
+    // Killed builds leave no files.
     let mut left: Vec<_> =
         fs::read_dir(place.path().join("tools")).unwrap().map(|one| one.unwrap().file_name()).collect();
     left.sort();
@@ -249,6 +252,6 @@ fn the_folder_of_the_tools_is_named_from_where_the_person_is() {
     let build = "build = 'printf %s \"$FROND_TOOLS\" >tools.txt'\n\n[merge]";
     folder.write("app/frond.toml", toml.replacen("\n[merge]", build, 1));
     folder.frond("build app").env("FROND_TOOLS", "shared/tools").run().expect(0);
-    let told = fs::read_to_string(folder.path("app/tools.txt")).unwrap();
-    assert_eq!(Path::new(&told), folder.path("shared/tools"));
+    let tools = fs::read_to_string(folder.path("app/tools.txt")).unwrap();
+    assert_eq!(Path::new(&tools), folder.path("shared/tools"));
 }

@@ -1,4 +1,5 @@
-//! Compiling costs a bounded amount of memory, processor time and wall time, whatever the component is, and disturbs nobody.
+//! Compilation limits: memory, processor time and wall time are bounded for any component, and
+//! other work goes on.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,7 +22,7 @@ use server::Server;
 const APP: &str =
     "[leaf]\ncomponent = \"leaf.wasm\"\n\n[merge]\ncomponent = \"leaf.wasm\"\n\n[source]\nkind = \"query\"\n";
 
-/// An app whose leaf counts words, with a module beside it that is dear to compile.
+/// Returns an app whose leaf counts words, with an additional module that is costly to compile.
 fn costly(functions: usize, loops: usize, locals: usize) -> Folder {
     let folder = Folder::new();
     let component = fs::read(plugin("wordcount")).unwrap();
@@ -30,7 +31,8 @@ fn costly(functions: usize, loops: usize, locals: usize) -> Folder {
     folder
 }
 
-/// Takes a minute of processor time and 0.4 GB where nothing bounds it, and no function is beyond the bounds.
+/// Returns an app whose compilation takes a minute of processor time and 0.4 GB without limits,
+/// with no function beyond the bounds.
 fn slow() -> Folder {
     costly(1000, 800, 200)
 }
@@ -39,7 +41,7 @@ fn inspect(folder: &Folder) -> Frond {
     folder.frond("inspect app").env("FROND_CACHE", folder.path("cache"))
 }
 
-/// Names in the cache that end so.
+/// Returns the files in the cache with this ending.
 fn cached(folder: &Folder, ending: &str) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(folder.path("cache")).into_iter().flatten().flatten().map(|entry| entry.path());
     entries.filter(|path| path.to_string_lossy().ends_with(ending)).collect()
@@ -59,18 +61,21 @@ fn more_memory_than_a_compilation_may_take_is_refused_and_remembered_until_it_ma
     let folder = costly(1, 2400, 1000);
     let little = || inspect(&folder).env("FROND_COMPILE_MEMORY", "256MiB");
     let ended = little().run();
-    let said = "takes more than 268435456 bytes of memory";
+    let text = "takes more than 268435456 bytes of memory";
     assert!(
-        ended.out().contains(said) && ended.out().contains("FROND_COMPILE_MEMORY"),
+        ended.out().contains(text) && ended.out().contains("FROND_COMPILE_MEMORY"),
         "{}{}",
         ended.out(),
         ended.err()
     );
     assert!(cached(&folder, ".cwasm").is_empty());
-    // That the second refusal is the remembered one shows in its text.
-    let kept = &cached(&folder, ".refused")[0];
-    fs::write(kept, fs::read_to_string(kept).unwrap().replace("compiling it takes", "as is known, compiling it takes"))
-        .unwrap();
+    // A changed text in the cache shows that the second refusal comes from there.
+    let refusal = &cached(&folder, ".refused")[0];
+    fs::write(
+        refusal,
+        fs::read_to_string(refusal).unwrap().replace("compiling it takes", "as is known, compiling it takes"),
+    )
+    .unwrap();
     let again = little().run();
     assert!(again.out().contains("as is known, compiling it takes"), "{}{}", again.out(), again.err());
     let ended = inspect(&folder).run().expect(0);
@@ -81,8 +86,8 @@ fn more_memory_than_a_compilation_may_take_is_refused_and_remembered_until_it_ma
 #[test]
 fn more_processor_time_than_a_compilation_may_take_is_refused() {
     let ended = inspect(&slow()).env("FROND_COMPILE_CPU", "1s").run();
-    let said = "takes more than 1s of processor time";
-    assert!(ended.out().contains(said) && ended.out().contains("FROND_COMPILE_CPU"), "{}{}", ended.out(), ended.err());
+    let text = "takes more than 1s of processor time";
+    assert!(ended.out().contains(text) && ended.out().contains("FROND_COMPILE_CPU"), "{}{}", ended.out(), ended.err());
 }
 
 #[test]
@@ -116,7 +121,7 @@ fn a_component_that_is_compiled_for_long_keeps_no_other_app_waiting_and_no_serve
     }
 }
 
-/// The first child of a process, once it has one.
+/// Returns the first child of a process, once there is one.
 fn child_of(parent: u32) -> u32 {
     loop {
         for task in fs::read_dir(format!("/proc/{parent}/task")).unwrap().flatten() {

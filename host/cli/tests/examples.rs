@@ -1,5 +1,5 @@
-//! The examples, as they are documented: every case under `examples/*/cases` passes, every command of a README runs, and
-//! every README is short.
+//! The examples as documented: all cases below `examples/*/cases` pass, all commands of a README
+//! run, and all READMEs are short.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,15 +16,12 @@ use std::process::Command;
 
 use kit::{Ended, frond, root};
 
-/// Of a README's lines that are not empty.
+/// Limit on the non-empty lines of a README.
 const README_LINES: usize = 12;
 
-/// What no case covers, and why.
-const WITHOUT_CASES: [&str; 2] = [
-    // A fixture: the tests of outcomes are its cases.
-    "faulty", // Needs its server: tests/prices.rs starts it.
-    "prices",
-];
+/// Examples without cases: `faulty` is a fixture of the tests of outcomes, and `prices` needs its
+/// server, which tests/prices.rs starts.
+const WITHOUT_CASES: [&str; 2] = ["faulty", "prices"];
 
 #[test]
 fn every_case_passes_and_every_law_holds() {
@@ -54,7 +51,7 @@ fn every_readme_is_short() {
 fn every_command_of_a_readme_runs() {
     for example in examples() {
         let readme = fs::read_to_string(example.join("README.md")).unwrap();
-        // What is piped in is a file of the reader's.
+        // Piped input is a file of the reader's.
         let commands =
             readme.lines().filter_map(|line| line.strip_prefix("    frond ")).filter(|one| !one.contains(" < "));
         let mut tried = 0;
@@ -68,7 +65,7 @@ fn every_command_of_a_readme_runs() {
     }
 }
 
-/// A README's command, its quotes read by a shell.
+/// Runs a README's command, with its quotes read by a shell.
 fn shell(command: &str) -> Ended {
     let quoted = Command::new("sh").args(["-c", &format!("printf '%s\\0' {command}")]).output().expect("a shell");
     let text = String::from_utf8(quoted.stdout).unwrap();
@@ -77,7 +74,7 @@ fn shell(command: &str) -> Ended {
 
 fn examples() -> Vec<PathBuf> {
     let mut found: Vec<_> = fs::read_dir(root().join("examples")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    // A server that served them has left a folder of its own.
+    // A server that served the examples has left its state folder.
     found.retain(|path| path.is_dir() && !name(path).starts_with('.'));
     found.sort();
     assert!(!found.is_empty(), "there are no examples");

@@ -1,5 +1,5 @@
-//! Grep over real source text counts exactly what `grep` and `rg` count, however the files are cut and however many leaves
-//! run at once.
+//! The grep example over real source text: it counts exactly the lines that `grep` and `rg` count,
+//! for any size of the pieces and any number of slots.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,11 +18,11 @@ use std::process::{Command, Stdio};
 use kit::{Folder, frond, skip_without};
 use serde_json::{Value, json};
 
-/// Folders of sources that are searched, and the bytes of text that are enough.
+/// Number of source folders to search, and the bytes of text that suffice.
 const CRATES: usize = 40;
 const ENOUGH: u64 = 8 << 20;
 
-/// Patterns that mean the same to all three, and whether letters match in either case.
+/// Patterns with the same meaning in all three tools, and whether they ignore case.
 const PATTERNS: [(&str, bool); 14] = [
     ("", false),
     ("^$", false),
@@ -40,7 +40,7 @@ const PATTERNS: [(&str, bool); 14] = [
     ("no line has this in it: q8Zx", false),
 ];
 
-/// Matching lines by file, those without any left out.
+/// Matching lines by file; a file without any is left out.
 type Counts = BTreeMap<String, u64>;
 
 #[test]
@@ -83,7 +83,7 @@ fn cutting_and_slots_change_nothing() {
     }
 }
 
-/// Real sources, with some files that they have none of; made once for each test.
+/// Returns a folder of real sources, and unusual files beside them.
 fn tree() -> Option<Folder> {
     let folder = Folder::new();
     let mut copied = 0;
@@ -110,7 +110,7 @@ fn tree() -> Option<Folder> {
     Some(folder)
 }
 
-/// The first of the unpacked crates in Cargo's registry, by name.
+/// Returns the first unpacked crates of Cargo's registry, by name.
 fn crates() -> Option<Vec<PathBuf>> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))?;
@@ -139,14 +139,14 @@ fn copy(from: &Path, to: &Path, copied: &mut u64) {
     }
 }
 
-/// The answer's bytes.
+/// Returns the answer's bytes.
 fn asked(tree: &Folder, query: &str, args: &[&str]) -> Vec<u8> {
     let app = kit::root().join("examples/grep");
     let limits = ["--input", "tree", "--deadline", "100s"];
     frond(["query"]).arg(app).arg(query).args(limits).args(args).dir(tree.dir()).run().expect(0).stdout
 }
 
-/// What our example counts.
+/// Returns the counts of the example.
 fn ours(tree: &Folder, pattern: &str, ignore_case: bool, args: &[&str]) -> Counts {
     let query = json!({ "pattern": pattern, "ignore-case": ignore_case, "first": 0, "counts": "files" });
     let answer: Value = serde_json::from_slice(&asked(tree, &query.to_string(), args)).unwrap();
@@ -156,7 +156,7 @@ fn ours(tree: &Folder, pattern: &str, ignore_case: bool, args: &[&str]) -> Count
     counts
 }
 
-/// What a tool counts: lines of `path:count`.
+/// Returns the counts of a tool, from its lines of `path:count`.
 fn counted(tool: &str, args: &[&str], tree: &Folder, pattern: &str, ignore_case: bool) -> Counts {
     let mut command = Command::new(tool);
     command.args(args).args(ignore_case.then_some("-i")).args(["-e", pattern, "tree"]);

@@ -1,4 +1,4 @@
-//! Hostile components, shown safely and within bounds by every verb that takes one.
+//! Hostile components: every verb that reads one reports it safely and in bounded length.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,7 +11,7 @@ mod kit;
 
 use kit::{Folder, hostile, plain};
 
-/// The most that a verb says of one component, in bytes.
+/// Limit on the output of a verb on one component, in bytes.
 const MOST: usize = 20_000;
 
 #[test]

@@ -1,4 +1,4 @@
-//! `frond inspect` from outside: what is said of components that fit, that do not, and that are hostile.
+//! `frond inspect` from outside: reports on fitting, unfitting and hostile components.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,7 +16,7 @@ use insta::assert_snapshot;
 use kit::{Folder, frond, plain, plugin};
 use serde_json::json;
 
-/// A leaf as small as it can be, with `partition` as its data's type.
+/// Returns a minimal leaf, with `data` as the type of the partition's data.
 fn leaf(data: &str) -> Vec<u8> {
     let types = format!(
         r#"(type $p{{}} (record (field "key" string) (field "index" u32) (field "data" {data})))
@@ -48,12 +48,12 @@ fn leaf(data: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// A leaf that fits.
+/// Returns a leaf that fits.
 fn fitting() -> Vec<u8> {
     leaf("(list u8)")
 }
 
-/// The exit code and stdout, without times.
+/// Returns the exit code and stdout, without times.
 fn shown(folder: &Folder, args: &str) -> String {
     let ended = folder.frond(args).env("COLUMNS", "120").run();
     assert!(ended.err().is_empty(), "{}", ended.err());
@@ -109,7 +109,7 @@ fn the_cache_holds_as_much_as_it_is_told_to() {
         let ended = run.env("FROND_CACHE_SIZE", size).run().expect(0);
         ended.json()["components"][0]["compiled"]["state"].as_str().unwrap().to_owned()
     };
-    // The second makes room for itself, and an empty variable is none.
+    // The second component evicts the first one, and an empty variable counts as unset.
     assert_eq!(
         ["leaf.wasm", "other.wasm", "other.wasm"].map(|name| state(name, "1")),
         ["compiled", "compiled", "cached"]
@@ -176,7 +176,7 @@ fn an_app_is_each_of_its_components_in_the_role_it_is_given() {
     let found = ended.json();
     assert_eq!(found["components"].as_array().unwrap().len(), 1);
     assert_eq!(found["components"][0]["named"], json!(["leaf", "merge"]));
-    // It fits as a leaf; what it is named as counts.
+    // The component fits as a leaf, but not the role of a merge that the app gives it.
     folder.write("app/leaf.wasm", fitting());
     let toml = "[leaf]\ncomponent = \"leaf.wasm\"\n[merge]\ncomponent = \"leaf.wasm\"\n";
     folder.write("app/frond.toml", toml);
@@ -184,7 +184,7 @@ fn an_app_is_each_of_its_components_in_the_role_it_is_given() {
     let text = ended.out();
     assert!(text.starts_with("app/leaf.wasm: does not fit as leaf, merge, as frond.toml names it\n"), "{text}");
     assert!(text.contains("not merge does not export frond:plugin/merge-partials@0.1.0"), "{text}");
-    // A part of an app will do.
+    // A partial app is enough.
     folder.write("app/frond.toml", "[leaf]\ncomponent = \"leaf.wasm\"\n");
     folder.frond("inspect app --no-compile").run().expect(0);
     folder.frond("inspect app/frond.toml --no-compile").run().expect(0);
@@ -193,24 +193,24 @@ fn an_app_is_each_of_its_components_in_the_role_it_is_given() {
 #[test]
 fn what_is_not_there_or_cannot_be_read() {
     let folder = with(fitting());
-    let said = |args: &str| folder.frond(args).run().expect(64).err();
-    assert_snapshot!(said("inspect gone.wasm"), @"
+    let error = |args: &str| folder.frond(args).run().expect(64).err();
+    assert_snapshot!(error("inspect gone.wasm"), @"
     error: cannot read `gone.wasm`
     (give a component's .wasm file, or an app's folder)
       because: No such file or directory (os error 2)
     ");
     fs::create_dir(folder.path("empty")).unwrap();
-    assert_snapshot!(said("inspect empty"), @"
+    assert_snapshot!(error("inspect empty"), @"
     error: no app at `empty`: the folder has no frond.toml
     (give the folder that holds the app's frond.toml)
     ");
-    assert_snapshot!(said("inspect /dev/null"), @"
+    assert_snapshot!(error("inspect /dev/null"), @"
     error: cannot read `/dev/null`
     (give a component's .wasm file, or an app's folder)
       because: it is not a regular file
     ");
     folder.write("app/frond.toml", "[leaf]\ncomponent = \"gone.wasm\"\n");
-    assert_snapshot!(said("inspect app"), @"
+    assert_snapshot!(error("inspect app"), @"
     error: app/frond.toml:2: leaf.component: there is no file `app/gone.wasm`
     (correct the path, which is relative to frond.toml, or give the key `build` a command that makes the file)
     ");
@@ -227,7 +227,8 @@ fn json_is_of_version_1() {
 
 #[test]
 fn a_hostile_component_is_shown_without_harm() {
-    // A name of 90,000 characters, a custom section with escapes as its name, and 5000 imports.
+    // An import with a name of 90,000 characters, a custom section with escapes as its name, and
+    // 5000 imports.
     let mut text = String::from("(component");
     for number in 0..5000 {
         let _ = write!(text, r#"(import "f{number}" (func))"#);

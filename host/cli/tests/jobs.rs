@@ -21,12 +21,12 @@ use serde_json::{Value, json};
 
 use kit::{Ended, Folder, Frond, Running, frond, outcome};
 
-/// Settings under which apps do not change by themselves, and a busy machine loses no job.
+/// Settings without watching for changes of apps, and with a lease that no busy machine exceeds.
 const SETTINGS: &str = "watch = false\nslots = 2\n[jobs]\nlease = \"20s\"\n";
-/// An id that nothing has.
+/// An id that no job has.
 const NOBODY: &str = "0199f2c41d0a7b3c8e5f60718293a4b5";
 
-/// A folder with one app, whose leaves do what their partitions' keys say.
+/// Returns a folder with one app, whose leaves run the commands in their partitions' keys.
 fn apps() -> Folder {
     apps_with("")
 }
@@ -41,7 +41,7 @@ fn apps_with(grants: &str) -> Folder {
     folder
 }
 
-/// Partitions with these keys.
+/// Returns a query over partitions with these keys.
 fn by_key(keys: &[&str]) -> String {
     by_fault(&json!({}), keys)
 }
@@ -51,14 +51,14 @@ fn by_fault(query: &Value, keys: &[&str]) -> String {
     json!({ "query": query, "partitions": partitions }).to_string()
 }
 
-/// Many partitions, each of which takes a while.
+/// Returns a query over many partitions, each of which takes `ms` milliseconds.
 fn slow(count: usize, ms: u64) -> String {
     let keys: Vec<_> = (0..count).map(|index| format!("part-{index:03}")).collect();
     let keys: Vec<_> = keys.iter().map(String::as_str).collect();
     by_fault(&json!({ "fault": format!("sleep-ms:{ms}") }), &keys)
 }
 
-/// A server that listens.
+/// A running server.
 struct Server {
     running: Running,
     address: String,
@@ -97,7 +97,7 @@ impl Server {
         self.jobs(args.split_whitespace()).run()
     }
 
-    /// Submits, and gives the id.
+    /// Submits a job, and returns its id.
     fn submit(&self, query: &str, args: &str) -> String {
         let ended = self.jobs(["submit", "app", query]).args(args.split_whitespace()).run().expect(0);
         let id = ended.out();
@@ -109,14 +109,14 @@ impl Server {
         self.run(&format!("show {id} --format json")).expect(0).json()
     }
 
-    /// Waits for the job.
+    /// Waits for the end of a job, which must have this exit code, and returns the job.
     fn ended(&self, id: &str, code: i32) -> Value {
         self.run(&format!("watch {id}")).expect(code);
         self.show(id)
     }
 }
 
-/// What `frond query` answers.
+/// Returns the outcome of `frond query`.
 fn asked(folder: &Folder, query: &str) -> Ended {
     folder.frond("query app").arg(query).run()
 }
@@ -143,11 +143,11 @@ fn submit_can_go_on_to_the_answer() {
     let folder = apps();
     let server = Server::of(&folder);
     let query = folder.write("query.json", by_key(&["ok-1", "ok-2"]));
-    let told =
+    let ended =
         server.jobs(["submit", "app", "-", "--watch"]).stdin(std::fs::File::open(&query).unwrap()).run().expect(0);
-    assert_eq!(told.out(), asked(&folder, &by_key(&["ok-1", "ok-2"])).out());
-    let told = told.err();
-    assert!(told.starts_with("job ") && told.contains("complete 2 of 2 partitions"), "{told}");
+    assert_eq!(ended.out(), asked(&folder, &by_key(&["ok-1", "ok-2"])).out());
+    let text = ended.err();
+    assert!(text.starts_with("job ") && text.contains("complete 2 of 2 partitions"), "{text}");
     let named = format!("@{}", query.display());
     let waited = server.jobs(["submit", "app", &named, "--wait"]).run().expect(0);
     assert_eq!(waited.out().len(), 33, "{}", waited.out());
@@ -177,7 +177,7 @@ fn an_end_has_the_exit_code_of_a_query() {
         let id = waited.out().trim().to_owned();
         server.run(&format!("watch {id}")).expect(code);
         let result = server.run(&format!("result {id}"));
-        // The server no longer knows a refusal of what was never planned from others.
+        // The server cannot tell the refusal of a job without a plan from other refusals.
         assert!(result.code == Some(code) || query == "no json", "{code}: {}", outcome(&result));
     }
 }
@@ -202,8 +202,8 @@ fn waiting_ends_when_it_was_to() {
     let server = Server::of(&folder);
     let waited = server.jobs(["submit", "app", &by_key(&["sleep-1"]), "--wait", "300ms"]).run().expect(69);
     let id = waited.out().trim().to_owned();
-    let told = waited.err();
-    assert!(told.contains("it has not ended yet") && told.contains(&format!("frond jobs watch {id}")), "{told}");
+    let text = waited.err();
+    assert!(text.contains("it has not ended yet") && text.contains(&format!("frond jobs watch {id}")), "{text}");
     assert_eq!(server.show(&id)["state"], "running");
 }
 
@@ -238,7 +238,8 @@ fn a_cancelled_job_ends_with_or_without_what_there_is() {
     }
 }
 
-/// Speaks HTTP once it is told to; until then it hangs up.
+/// Returns the port of a server that closes its connections until the flag is set, and speaks HTTP
+/// then.
 fn moody() -> (u16, Arc<AtomicBool>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -264,11 +265,11 @@ fn a_failed_job_is_run_again_where_it_failed() {
     let faults = json!({ "faults": { "outside": format!("http:GET http://127.0.0.1:{port}/") } });
     let query = by_fault(&faults, &["ok-1", "outside"]);
     let id = server.submit(&query, "--floor all");
-    let told = server.run(&format!("watch {id}")).expect(4).err();
-    assert!(told.contains(&format!("`frond jobs redrive {id}` runs again what is missing")), "{told}");
+    let text = server.run(&format!("watch {id}")).expect(4).err();
+    assert!(text.contains(&format!("`frond jobs redrive {id}` runs again what is missing")), "{text}");
     good.store(true, Ordering::SeqCst);
-    let told = server.run(&format!("redrive {id}")).expect(0).err();
-    assert!(told.contains("the job is "), "{told}");
+    let text = server.run(&format!("redrive {id}")).expect(0).err();
+    assert!(text.contains("the job is "), "{text}");
     let job = server.ended(&id, 0);
     assert_eq!((job["state"].as_str(), &job["partitions"]["done"]), (Some("succeeded"), &json!(2)));
     assert_eq!(server.run(&format!("result {id}")).expect(0).out(), asked(&folder, &query).expect(0).out());
@@ -280,7 +281,8 @@ fn a_failed_job_is_run_again_where_it_failed() {
 fn what_is_deleted_has_no_answer_any_more() {
     let folder = apps();
     let server = Server::of(&folder);
-    let (one, other) = (server.submit(&by_key(&["ok-1"]), "--wait"), server.submit(&by_key(&["sleep-1"]), ""));
+    let one = server.submit(&by_key(&["ok-1"]), "--wait");
+    let other = server.submit(&by_key(&["sleep-1"]), "");
     let early = server.run(&format!("delete {other}")).expect(64);
     assert!(early.err().contains("cancel it first"), "{}", early.err());
     server.run(&format!("cancel {other}")).expect(0);
@@ -331,35 +333,35 @@ fn jobs_are_listed_and_shown() {
 fn what_is_asked_wrongly_is_told() {
     let folder = apps();
     let server = Server::of(&folder);
-    let told = |args: &str| outcome(&server.run(args)).replace(&server.url(), "[url]");
+    let run = |args: &str| outcome(&server.run(args)).replace(&server.url(), "[url]");
     for verb in ["show", "watch", "result", "result --partial", "cancel", "delete", "redrive"] {
-        let told = told(&format!("{verb} {NOBODY}"));
-        assert!(told.starts_with("exit 64\nerror: ") && told.contains(NOBODY), "{verb}: {told}");
+        let text = run(&format!("{verb} {NOBODY}"));
+        assert!(text.starts_with("exit 64\nerror: ") && text.contains(NOBODY), "{verb}: {text}");
     }
-    assert!(told("submit other {}").starts_with("exit 64\nerror: "), "{}", told("submit other {}"));
-    assert!(told("submit app {} --timeout 300d").starts_with("exit 64\nerror: `timeout`"));
+    assert!(run("submit other {}").starts_with("exit 64\nerror: "), "{}", run("submit other {}"));
+    assert!(run("submit app {} --timeout 300d").starts_with("exit 64\nerror: `timeout`"));
     let unknown = server.jobs(["submit", "app", &by_key(&["ok-1"]), "--require", "nobody", "--wait"]).run().expect(65);
     assert!(unknown.err().contains("failed: ") && unknown.err().contains("nobody"), "{}", unknown.err());
 }
 
 #[test]
 fn jobs_and_states_that_are_none() {
-    let told = |args: &str| outcome(&frond(["jobs"]).args(args.split_whitespace()).run());
-    assert_snapshot!(told("show 0199f2"), @"
+    let run = |args: &str| outcome(&frond(["jobs"]).args(args.split_whitespace()).run());
+    assert_snapshot!(run("show 0199f2"), @"
     exit 64
     error: invalid value '0199f2' for '<ID>': `0199f2` is not a job's id
     (an id has 32 hexadecimal digits)
 
     For more information, try '--help'.
     ");
-    assert_snapshot!(told("list --state runing"), @"
+    assert_snapshot!(run("list --state runing"), @"
     exit 64
     error: invalid value 'runing' for '--state <STATE>': `runing` is not a job's state
     (known: submitted, queued, planning, running, merging, succeeded, partial, failed, cancelled, expired)
 
     For more information, try '--help'.
     ");
-    assert_snapshot!(told("wacth 0199f2"), @"
+    assert_snapshot!(run("wacth 0199f2"), @"
     exit 64
     error: unrecognized subcommand 'wacth'
 
@@ -373,40 +375,40 @@ fn jobs_and_states_that_are_none() {
 
 #[test]
 fn submissions_that_make_no_sense() {
-    let told = |args: &str| outcome(&frond(["jobs"]).args(args.split_whitespace()).run());
-    assert_snapshot!(told("submit examples/rail {}"), @"
+    let run = |args: &str| outcome(&frond(["jobs"]).args(args.split_whitespace()).run());
+    assert_snapshot!(run("submit examples/rail {}"), @"
     exit 64
     error: invalid value 'examples/rail' for '<APP>': this is a path, and the server knows apps by their names
     (give the name alone, such as rail)
 
     For more information, try '--help'.
     ");
-    assert_snapshot!(told("submit app {} --weight 0"), @"
+    assert_snapshot!(run("submit app {} --weight 0"), @"
     exit 64
     error: invalid value '0' for '--weight <N>': 0 is not in 1..=1000
 
     For more information, try '--help'.
     ");
-    assert_snapshot!(told("submit app {} --timeout 0s"), @"
+    assert_snapshot!(run("submit app {} --timeout 0s"), @"
     exit 64
     error: invalid value '0s' for '--timeout <TIME>': this is no time at all
 
     For more information, try '--help'.
     ");
-    assert_snapshot!(told("submit app {} --retention 1000d"), @"
+    assert_snapshot!(run("submit app {} --retention 1000d"), @"
     exit 64
     error: invalid value '1000d' for '--retention <TIME>': `1000d` is more than a year
 
     For more information, try '--help'.
     ");
-    assert_snapshot!(told("submit app {} --wait app"), @"
+    assert_snapshot!(run("submit app {} --wait app"), @"
     exit 64
     error: invalid value 'app' for '--wait [<TIME>]': `app` is not a duration
     (write a number with a unit: 500ms, 2s, 1m30s)
 
     For more information, try '--help'.
     ");
-    assert_snapshot!(told("submit app {} --wait 1s --watch"), @"
+    assert_snapshot!(run("submit app {} --wait 1s --watch"), @"
     exit 64
     error: the argument '--wait [<TIME>]' cannot be used with '--watch'
 
@@ -414,13 +416,13 @@ fn submissions_that_make_no_sense() {
 
     For more information, try '--help'.
     ");
-    assert_snapshot!(told("submit app {} --key ü"), @"
+    assert_snapshot!(run("submit app {} --key ü"), @"
     exit 64
     error: invalid value 'ü' for '--key <KEY>': a key is 1 to 255 letters, digits and signs of ASCII
 
     For more information, try '--help'.
     ");
-    assert_snapshot!(told("submit app @nowhere.json"), @"
+    assert_snapshot!(run("submit app @nowhere.json"), @"
     exit 64
     error: cannot read the query from `nowhere.json`
       because: No such file or directory (os error 2)
@@ -433,36 +435,36 @@ fn a_server_that_is_not_there_is_named() {
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
     let folder = Folder::new();
-    let told = |args: &str| {
+    let run = |args: &str| {
         let ended = folder.frond(&format!("jobs {args}")).run();
         outcome(&ended).replace(&address, "[address]")
     };
-    assert_snapshot!(told(&format!("list --server {address}")), @"
+    assert_snapshot!(run(&format!("list --server {address}")), @"
     exit 69
     error: there is no server at http://[address]: Connection refused (os error 111)
     (start one with `frond serve DIR`, or name another with --server or FROND_SERVER)
     ");
     for verb in ["show", "watch", "result", "cancel", "redrive"] {
-        assert!(told(&format!("{verb} {NOBODY} --server {address}")).starts_with("exit 69\n"), "{verb}");
+        assert!(run(&format!("{verb} {NOBODY} --server {address}")).starts_with("exit 69\n"), "{verb}");
     }
-    assert_snapshot!(told(&format!("list --server https://{address}")), @"
+    assert_snapshot!(run(&format!("list --server https://{address}")), @"
     exit 69
     error: there is no server at https://[address]: Connection refused (os error 111)
     (start one with `frond serve DIR`, or name another with --server or FROND_SERVER)
     ");
-    assert_snapshot!(told("list --server http://"), @"
+    assert_snapshot!(run("list --server http://"), @"
     exit 64
     error: `http://` is not a server's address
     (such as http://127.0.0.1:7300)
       because: empty host
     ");
-    assert_snapshot!(told("list --token-file nowhere"), @"
+    assert_snapshot!(run("list --token-file nowhere"), @"
     exit 64
     error: cannot read the token from `nowhere`
       because: No such file or directory (os error 2)
     ");
     folder.write("empty", "\n");
-    assert_snapshot!(told("list --token-file empty"), @"
+    assert_snapshot!(run("list --token-file empty"), @"
     exit 64
     error: `empty` does not hold a token
     (one line, as `frond token NAME` shows it)
@@ -522,7 +524,7 @@ fn a_token_opens_the_server() {
     let wrong = list().args(["--token-file", "wrong"]).run().expect(64);
     assert!(wrong.err().contains("token"), "{}", wrong.err());
     list().env("FROND_TOKEN", &secret).run().expect(0);
-    // What is named wins over what is around.
+    // An option overrides the environment.
     list().args(["--token-file", "token"]).env("FROND_TOKEN", "x").run().expect(0);
 }
 
@@ -535,9 +537,9 @@ fn an_interrupt_leaves_the_job() {
         let mut watching = server.jobs(["watch", &id]).start();
         watching.wait_for("partitions").signal(signal);
         let ended = watching.end().expect(130);
-        let told = ended.err();
+        let text = ended.err();
         let hint = format!("no longer watched: the job goes on\n(`frond jobs watch {id}` watches it again");
-        assert!(told.contains(&hint), "{told}");
+        assert!(text.contains(&hint), "{text}");
     }
     let json = server.ended(&id, 0);
     assert_eq!(json["partitions"]["done"], 20);
@@ -575,7 +577,7 @@ fn a_watch_survives_the_server() {
     assert!(done.is_sorted() && done.len() > 3, "{done:?}");
     assert_eq!(views.last().unwrap()["state"], "succeeded");
     assert!(json.err().contains("the server is there again"), "{}", json.err());
-    // What was done before is not done again: it is told where it was.
+    // Finished partitions are not run again.
     assert_eq!(server.run(&format!("result {id}")).expect(0).out(), asked(&folder, &query).expect(0).out());
 }
 
@@ -593,7 +595,8 @@ fn a_server_that_stops_gives_its_jobs_to_the_next() {
     assert_eq!(server.run(&format!("result {id}")).expect(0).out(), asked(&folder, &query).expect(0).out());
 }
 
-/// Gives the state's folder a disk of its own with so many MiB, of which a file takes all but some; then becomes what follows.
+/// Script that mounts a separate disk of 16 MiB on the state folder, fills it with a file except
+/// for some MiB, and then becomes the given command.
 const SMALL_DISK: &str = "mkdir -p .frond && mount -t tmpfs -o size=16m,mode=700 none .frond && head -c 13M /dev/zero > .frond/ballast && exec \"$@\"";
 const OWN_MOUNTS: [&str; 3] = ["--user", "--map-root-user", "--mount"];
 
@@ -619,7 +622,7 @@ fn a_disk_that_is_full_is_waited_for_and_nothing_is_lost() {
     assert_eq!(server.run(&format!("result {id}")).expect(0).out(), asked(&folder, "@query.json").expect(0).out());
 }
 
-/// `frond jobs` without a server, on the jobs of the folder that it is in.
+/// Returns `frond jobs` without a server, on the jobs of the folder.
 fn local(folder: &Folder, args: &str) -> Frond {
     folder.frond(&format!("jobs {args} --local ."))
 }
@@ -628,7 +631,7 @@ fn shown(folder: &Folder, id: &str) -> Value {
     local(folder, &format!("show {id} --format json")).run().expect(0).json()
 }
 
-/// Submits, and gives the id.
+/// Submits a job, and returns its id.
 fn submitted(folder: &Folder, query: &str) -> String {
     let ended = local(folder, "submit app").arg(query).run().expect(0);
     assert!(ended.err().contains(" --local .` runs it)"), "{}", ended.err());
@@ -639,7 +642,8 @@ fn submitted(folder: &Folder, query: &str) -> String {
 fn jobs_need_no_server() {
     let folder = apps();
     let query = by_key(&["ok-1", "ok-2"]);
-    let (id, other) = (submitted(&folder, &query), submitted(&folder, &by_key(&["ok-3", "trap-1"])));
+    let id = submitted(&folder, &query);
+    let other = submitted(&folder, &by_key(&["ok-3", "trap-1"]));
     assert_eq!(shown(&folder, &id)["state"], "queued");
     local(&folder, &format!("result {id}")).run().expect(64);
     local(&folder, &format!("watch {id}")).run().expect(0);
@@ -717,7 +721,7 @@ fn a_server_and_a_process_without_one_keep_out_of_each_others_way() {
         let refused = local(&folder, verb).run().expect(69);
         assert!(refused.err().contains("another process is at work on the jobs of `.`"), "{}", refused.err());
     }
-    // What was submitted without it is its own now.
+    // The server owns jobs that were submitted without it.
     assert_eq!(server.ended(&id, 0)["state"], "succeeded");
     assert_eq!(server.run(&format!("result {id}")).expect(0).out(), asked(&folder, &query).expect(0).out());
 }
@@ -727,14 +731,14 @@ fn a_store_that_is_damaged_is_named_and_left_as_it_is_while_queries_are_served()
     let folder = apps();
     folder.write(".frond/jobs/jobs.db", [7; 9000]);
     let mut server = Server::of(&folder);
-    // The log says it of each look at the store that finds it changed.
+    // The log reports each check of the store that finds it changed.
     let away = "the store of jobs cannot be reached";
     if !server.running.said().contains(away) {
         server.running.wait_for(away);
     }
     let refused = server.jobs(["submit", "app", &by_key(&["ok-1"])]).run().expect(69).err();
-    let told = ["the store of jobs is not open: the store of jobs is damaged", "queries are served without it"];
-    assert!(told.iter().all(|words| refused.contains(words)), "{refused}");
+    let texts = ["the store of jobs is not open: the store of jobs is damaged", "queries are served without it"];
+    assert!(texts.iter().all(|text| refused.contains(text)), "{refused}");
     let get = |path: &str| {
         let mut stream = TcpStream::connect(&server.address).unwrap();
         let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
@@ -742,12 +746,13 @@ fn a_store_that_is_damaged_is_named_and_left_as_it_is_while_queries_are_served()
         std::io::read_to_string(stream).unwrap()
     };
     assert!(get("/v1/apps/app").contains("\"health\":\"serving\""));
-    let (ready, jobs) = (get("/readyz"), get("/readyz/jobs"));
+    let ready = get("/readyz");
+    let jobs = get("/readyz/jobs");
     assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("cannot be reached"), "{ready}");
     assert!(jobs.starts_with("HTTP/1.1 503") && jobs.contains("cannot be reached"), "{jobs}");
     server.running.interrupt();
     let log = server.running.end().err();
-    let told = ["jobs cannot be kept", ".frond/jobs", "put it aside, or bring back a copy"];
-    assert!(told.iter().all(|words| log.contains(words)), "{log}");
+    let texts = ["jobs cannot be kept", ".frond/jobs", "put it aside, or bring back a copy"];
+    assert!(texts.iter().all(|text| log.contains(text)), "{log}");
     assert_eq!(fs::read(folder.path(".frond/jobs/jobs.db")).unwrap(), [7; 9000]);
 }

@@ -1,5 +1,6 @@
-//! The answer does not depend on how the work was spread: not on the order in which partials arrive, the shape of the
-//! merge tree, the number of slots or where the input is cut. Tried with the examples' own components, byte for byte.
+//! Independence of the answer from the distribution of work: the order of partials, the shape of
+//! the merge tree, the number of slots, and the cuts of the input. The examples' own components
+//! must give the same bytes.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -23,14 +24,14 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use tokio::runtime::Runtime;
 
-/// No call takes a hundredth of it.
+/// Deadline of a query, a hundred times what any call needs.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// The most leaves at once.
+/// Largest number of slots.
 const SLOTS: usize = 3;
-/// Numbers that pi samples.
+/// Number of samples of pi.
 const SAMPLES: i64 = 60_000;
 
-/// What all laws run on.
+/// The apps, loaded once for all laws.
 struct Rig {
     runtime: Runtime,
     _sandbox: Sandbox,
@@ -41,7 +42,7 @@ struct Rig {
     faulty: Guest,
 }
 
-/// One app's components, and what runs its leaves, by slots.
+/// One app's components: a leaf runner for each number of slots, and a merger.
 struct Guest {
     runners: Vec<Arc<dyn LeafRunner>>,
     merger: MergeHost,
@@ -83,7 +84,7 @@ fn limits() -> Limits {
     Limits { fuel: 10_000_000_000, ..Limits::default() }
 }
 
-/// Ends a query with the merged partial itself.
+/// A merger whose answer is the merged partial.
 struct Bare(MergeHost);
 
 impl Merger for Bare {
@@ -97,12 +98,12 @@ impl Merger for Bare {
 }
 
 impl Guest {
-    /// The answer to `query` over the partitions with so many leaves at once.
+    /// Returns the answer to `query` over the partitions with this number of slots.
     fn ask(&self, query: &str, partitions: Vec<Partition>, slots: usize) -> Bytes {
         self.run(query, partitions, slots, Arc::new(self.merger.clone()))
     }
 
-    /// Each partition's partial, as its leaf returned it.
+    /// Returns each partition's partial.
     fn partials(&self, query: &str, partitions: &[Partition]) -> Vec<Bytes> {
         let bare = Arc::new(Bare(self.merger.clone()));
         partitions.iter().map(|one| self.run(query, vec![one.clone()], 1, bare.clone())).collect()
@@ -119,8 +120,8 @@ impl Guest {
         }
     }
 
-    /// The answer that a merge tree of this shape gives: each step folds a group, wherever it stands, into one partial,
-    /// and puts that somewhere among the others.
+    /// Returns the answer of a merge tree of this shape. Each step folds a group of partials from
+    /// any positions into one, and inserts that at any position.
     fn folded(&self, query: &str, mut partials: Vec<Bytes>, shape: &[Step]) -> Bytes {
         let weight = partials.len() as u64;
         for step in shape.iter().cycle() {
@@ -148,7 +149,7 @@ impl Guest {
             .0
     }
 
-    /// Any order and any tree give the same answer as one fold of all in order.
+    /// Checks that any order and any tree give the same answer as one fold in order.
     fn merges_in_any_tree(&self, query: &str, partitions: &[Partition]) -> Result<(), String> {
         let partials = self.partials(query, partitions);
         let expected = self.finish(query, self.fold(query, partials.clone()), partials.len() as u64);
@@ -160,7 +161,7 @@ impl Guest {
     }
 }
 
-/// One fold: which partials, how many, and where the result goes.
+/// One fold: the positions of its inputs, their number, and the position of the result.
 #[derive(Clone, Debug)]
 struct Step {
     from: Index,
@@ -182,7 +183,7 @@ fn tried<S: Strategy>(cases: S, law: impl Fn(S::Value) -> Result<(), TestCaseErr
     proptest::test_runner::TestRunner::new(config).run(&cases, law).map_err(|error| error.to_string())
 }
 
-/// An example's partitions, its files in pieces of so many bytes.
+/// Returns an example's partitions, with its files in pieces of `bytes` bytes.
 fn pieces(example: &str, bytes: Option<u64>) -> Vec<Partition> {
     let app = App::load(&kit::root().join("examples").join(Path::new(example))).unwrap();
     let inputs = Inputs { piece_size: bytes.map(PieceSize::Bytes), ..Inputs::new(b"", SLOTS) };
@@ -192,13 +193,14 @@ fn pieces(example: &str, bytes: Option<u64>) -> Vec<Partition> {
     }
 }
 
-/// The range from 0 to [`SAMPLES`], cut at these places.
+/// Returns the range from 0 to [`SAMPLES`], cut at these numbers.
 fn ranges(cuts: &[i64]) -> Vec<Partition> {
     let mut at = [cuts, &[0, SAMPLES]].concat();
     at.sort_unstable();
     at.dedup();
     let span = |pair: &[i64]| {
-        let (start, end) = (pair[0], pair[1]);
+        let start = pair[0];
+        let end = pair[1];
         let content = Bytes::from(format!(r#"{{"start":{start},"end":{end}}}"#));
         Partition::new(format!("{start}..{end}"), content).weighing(end.abs_diff(start))
     };

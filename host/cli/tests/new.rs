@@ -1,5 +1,5 @@
-//! What `frond new` makes builds, passes its own cases, and answers: in each language, of each kind, outside of this
-//! repository.
+//! Folders of `frond new`: in each language and of each kind, they build, pass their cases and
+//! answer outside of this repository.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 const ALL: [&str; 3] = ["app", "leaf", "merge"];
 
-/// A folder outside of this repository, with a cache of its own.
+/// A folder outside of this repository, with a private cache.
 struct Place(TempDir);
 
 impl Place {
@@ -26,7 +26,7 @@ impl Place {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// `frond` with arguments that are separated by spaces.
+    /// Returns `frond` in the folder, with arguments that are separated by spaces.
     fn frond(&self, args: &str) -> kit::Frond {
         let tools = root().join(".tools");
         frond(args.split(' '))
@@ -39,7 +39,7 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// Makes, builds and tests; the build's account.
+    /// Creates, builds and tests a plugin. Returns the outcome of the build.
     fn try_out(&self, name: &str, lang: &str, kind: &str) -> Ended {
         let made = self.frond(&format!("new {name} --lang {lang} --kind {kind}")).run().expect(0);
         assert_eq!(made.out(), "");
@@ -54,7 +54,8 @@ impl Place {
         built
     }
 
-    /// How many lines the app counts in a file of 100 MB, which is more than one partition may have, beside its own data.
+    /// Returns the app's answer with an additional file of 100 MB, more than one partition may
+    /// have.
     fn count_in_100_mb(&self, name: &str) -> String {
         let line = "a line of twenty-six bytes\na\n";
         let file = self.path(name).join("data/large.txt");
@@ -70,7 +71,7 @@ impl Place {
     }
 }
 
-/// So that dependencies are compiled once, and not for each kind and each run.
+/// Shares the target folder, so that dependencies are compiled once for all kinds and runs.
 fn share_target(dir: &Path) {
     let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scaffold");
     fs::create_dir_all(&shared).unwrap();
@@ -109,7 +110,7 @@ fn in_c() {
 
 #[test]
 fn in_python() {
-    // Each kind takes half a minute; where nobody waits, all of them.
+    // Each kind takes half a minute, so only CI tests all of them.
     check("python", if kit::is_ci() { &ALL } else { &ALL[..1] });
 }
 

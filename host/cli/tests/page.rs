@@ -1,5 +1,5 @@
-//! The page in a real browser: Chromium without a window, driven by the scripts in `host/page/tests`. What each script
-//! finds is told in TAP, one line a behaviour. `.ci/install-browser` gets what this needs.
+//! The page in a real browser: headless Chromium, driven by the scripts in `host/page/tests`. Each
+//! script reports in TAP, one line a behaviour. `.ci/install-browser` installs the requirements.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop where they are")]
 
 mod kit;
@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use kit::{frond, root, skip_without};
 
-/// How long a server may take to look at its apps, on a busy machine.
+/// Limit on the time until a server has read its apps, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What drives the browser.
+/// Browser and the tools that drive it.
 struct Browser {
     tools: PathBuf,
     chromium: PathBuf,
@@ -47,7 +47,7 @@ fn browser() -> Option<Browser> {
 }
 
 impl Browser {
-    /// Runs a script of `host/page/tests`, and stops the test with its report unless everything holds.
+    /// Runs a script of `host/page/tests`, and fails with its report unless all of its checks hold.
     #[expect(clippy::print_stdout, reason = "the harness shows it of a test that fails")]
     fn run(&self, script: &str, args: &[impl AsRef<OsStr>]) {
         let output = Command::new("node")
@@ -94,8 +94,8 @@ fn page_of(folder: &Path, name: &str, recording: &Path) {
     fs::write(folder.join(format!("{name}.txt")), text.stdout).unwrap();
 }
 
-/// A leaf that panics, one that has to be asked again, one that is slow, one that writes, one that gives too much, and a key
-/// that would like to be HTML.
+/// Partitions whose leaves panic, are retried, are slow, write to the log, or return too much, and
+/// a key that is HTML.
 const FAULTY: &str = r#"{"query":{},"partitions":[{"key":"ok","data":""},{"key":"panic","data":""},{"key":"unavailable","data":""},
     {"key":"sleep-ms:30","data":""},{"key":"say:hello","data":""},{"key":"huge-output","data":""},{"key":"<img src=x onerror=alert(1)>\u202egnp.exe","data":""}]}"#;
 
@@ -120,7 +120,7 @@ fn a_recording_is_explained_by_one_file_in_a_browser() {
     browser.run("explain.mjs", &[folder]);
 }
 
-/// The pi of `examples`, cut into 10,000 partitions.
+/// Returns a copy of the example `pi`, cut into 10,000 partitions.
 fn many_partitions(folder: &Path) -> PathBuf {
     let app = copied(folder, "pi");
     let manifest = app.join("frond.toml");
@@ -129,7 +129,7 @@ fn many_partitions(folder: &Path) -> PathBuf {
     app
 }
 
-/// The word count of `examples`, over a file that is compressed, of which its cases know nothing.
+/// Returns a copy of the example `wordcount`, over a compressed file and without its cases.
 fn compressed_input(folder: &Path) -> PathBuf {
     let app = copied(folder, "wordcount");
     let manifest = app.join("frond.toml");
@@ -140,7 +140,7 @@ fn compressed_input(folder: &Path) -> PathBuf {
     app
 }
 
-/// One of `examples`, copied into `folder` with its data.
+/// Copies an example with its data into `folder`.
 fn copied(folder: &Path, name: &str) -> PathBuf {
     let app = folder.join(name);
     copy(&root().join("examples").join(name), &app);
@@ -163,14 +163,14 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// `frond serve`, on a free port.
+/// A running `frond serve`, on a free port.
 struct Serving {
     child: Child,
     url: String,
 }
 
 impl Serving {
-    /// Serves the apps in `dir`, with these settings; what it logs goes to `log`.
+    /// Serves the apps in `dir` with these settings, and writes the server's log to `log`.
     fn start(dir: &Path, settings: &str, log: &Path) -> Self {
         let config = log.with_extension("toml");
         fs::write(&config, settings).unwrap();
@@ -195,7 +195,7 @@ impl Serving {
         serving
     }
 
-    /// It listens before its apps have been looked at.
+    /// Waits until the server has read its apps, which is after it listens.
     fn until_ready(&self) {
         let address = self.url.trim_start_matches("http://").trim_end_matches('/');
         let start = Instant::now();

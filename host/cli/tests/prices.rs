@@ -1,4 +1,5 @@
-//! `examples/prices` against its real server: whole, with one operator that never answers, and without its grant.
+//! The example `prices` against its real server: with all answers, with a silent operator, and
+//! without its grant.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests stop the test where it is")]
 
 mod kit;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-/// The operators' server, and its URL.
+/// The operators' server and its URL.
 struct Operators {
     api: String,
     _runtime: Runtime,
@@ -27,8 +28,8 @@ impl Operators {
         Self { api, _runtime: runtime }
     }
 
-    /// Asks all five at once what London to York costs. Answers on less than the floor are not waited for any longer
-    /// than the deadline, which leaves a busy machine its time.
+    /// Asks all five operators at once for the fare from London to York. The long deadline leaves
+    /// time to a busy machine; a query waits for it only below the floor.
     fn ask(&self, app: &str, floor: &str) -> Ended {
         let query = json!({ "api": self.api, "from": "London", "to": "York" }).to_string();
         frond(["query", app, &query, "--slots", "5", "--format", "json", "--floor", floor, "--deadline", "20s"]).run()
@@ -68,7 +69,7 @@ fn without_the_grant_every_leaf_says_what_is_missing() {
     let component = plugin("prices").display().to_string();
     folder.write("frond.toml", rest.replace("../../target/plugins/wasm32-wasip2/guest/prices.wasm", &component));
     let operators = Operators::start(&[]);
-    // With a floor, the first failures would cancel the rest.
+    // With a floor, the first failures would cancel the other leaves.
     let ended = operators.ask(&folder.dir().display().to_string(), "best-effort").expect(4);
     let missing: Vec<Value> = ended.json()["coverage"]["missing"].as_array().unwrap().clone();
     assert_eq!(missing.len(), 5);

@@ -1,4 +1,4 @@
-//! `frond run-test` as the runner of a crate's tests: with cargo test, with nextest, and by itself.
+//! `frond run-test` as the runner of a crate's tests: with cargo test, with nextest, and directly.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -46,7 +46,7 @@ mod tests {
 }
 "#;
 
-/// A crate outside of any workspace, that needs nothing but std.
+/// Returns a crate outside of any workspace, with only std as a dependency.
 fn the_crate() -> &'static Folder {
     static CRATE: OnceLock<Folder> = OnceLock::new();
     CRATE.get_or_init(|| {
@@ -59,7 +59,7 @@ fn the_crate() -> &'static Folder {
     })
 }
 
-/// `cargo` in the crate's folder, for the guests' target.
+/// Runs `cargo` in the crate's folder, for the guests' target.
 fn cargo(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO"));
     for unset in ["CARGO_TARGET_DIR", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUST_TEST_NOCAPTURE", "NEXTEST_PROFILE"]
@@ -71,7 +71,7 @@ fn cargo(args: &[&str]) -> Output {
     command.output().expect("cargo runs")
 }
 
-/// The crate's test binary.
+/// Returns the path of the crate's test binary.
 fn binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
@@ -89,7 +89,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// One test, run alone: the exit code, and stderr.
+/// Runs one test alone, and returns the exit code and stderr.
 fn alone(name: &str, limits: &[(&str, &str)]) -> String {
     let mut run = frond(["run-test"]).arg(binary()).args(["--include-ignored", "--exact", name]).env("COLUMNS", "120");
     for (name, value) in limits {
@@ -103,7 +103,8 @@ fn alone(name: &str, limits: &[(&str, &str)]) -> String {
 fn cargo_test_runs_them() {
     let _built = binary();
     let ended = cargo(&["test", "--lib"]);
-    let (out, err) = (text(&ended.stdout), text(&ended.stderr));
+    let out = text(&ended.stdout);
+    let err = text(&ended.stderr);
     assert!(ended.status.success(), "{out}{err}");
     assert!(out.contains("test result: ok. 3 passed; 0 failed; 7 ignored"), "{out}");
     assert!(out.contains("to stdout") && err.contains("to stderr"), "{out}{err}");
@@ -113,7 +114,8 @@ fn cargo_test_runs_them() {
 fn cargo_test_tells_of_one_that_fails() {
     let _built = binary();
     let ended = cargo(&["test", "--lib", "--", "--include-ignored", "fails"]);
-    let (out, err) = (text(&ended.stdout), text(&ended.stderr));
+    let out = text(&ended.stdout);
+    let err = text(&ended.stderr);
     assert!(!ended.status.success(), "{out}{err}");
     assert!(out.contains("test tests::fails ... "), "{out}{err}");
     assert!(err.contains("panicked at src/lib.rs") && err.contains("3 is odd"), "{err}");
@@ -160,26 +162,26 @@ fn a_test_that_never_ends() {
        0: guest::tests::loops
        1: guest::tests::loops::{{closure}}
     ");
-    let said = alone("tests::loops", &[("FROND_TEST_FUEL", "0"), ("FROND_TEST_TIME", "300ms")]);
+    let outcome = alone("tests::loops", &[("FROND_TEST_FUEL", "0"), ("FROND_TEST_TIME", "300ms")]);
     let stopped = "exit 1\nstopped: out-of-time: still running when its time was up: FROND_TEST_TIME is 300 ms;";
-    assert!(said.starts_with(stopped) && said.contains(": guest::tests::loops"), "{said}");
-    let said = alone("tests::sleeps", &[("FROND_TEST_TIME", "300ms")]);
-    assert!(said.starts_with(stopped) && said.contains(": guest::tests::sleeps"), "{said}");
+    assert!(outcome.starts_with(stopped) && outcome.contains(": guest::tests::loops"), "{outcome}");
+    let outcome = alone("tests::sleeps", &[("FROND_TEST_TIME", "300ms")]);
+    assert!(outcome.starts_with(stopped) && outcome.contains(": guest::tests::sleeps"), "{outcome}");
 }
 
 #[test]
 fn a_test_that_wants_all_memory() {
-    let said = alone("tests::allocates", &[("FROND_TEST_MEMORY", "24MiB")]);
-    assert!(said.starts_with("exit 1\nstopped: out-of-memory: asked for "), "{said}");
-    assert!(said.contains("0: guest::tests::allocates"), "{said}");
-    assert!(said.contains("FROND_TEST_MEMORY is 24 MiB;"), "{said}");
+    let outcome = alone("tests::allocates", &[("FROND_TEST_MEMORY", "24MiB")]);
+    assert!(outcome.starts_with("exit 1\nstopped: out-of-memory: asked for "), "{outcome}");
+    assert!(outcome.contains("0: guest::tests::allocates"), "{outcome}");
+    assert!(outcome.contains("FROND_TEST_MEMORY is 24 MiB;"), "{outcome}");
 }
 
 #[test]
 fn exits_and_what_is_handed_on() {
     assert_eq!(alone("tests::exits", &[]), "exit 1\n");
     assert_eq!(alone("tests::prints", &[]), "exit 0\nto stderr");
-    // Into a pipe, bytes are passed on as they are.
+    // A pipe gets the bytes unchanged.
     let ended = frond(["run-test"]).arg(binary()).args(["--include-ignored", "--exact", "tests::evil"]).run().expect(0);
     assert!(ended.out().contains("\x1b[2J\x1b]0;t\x07\n"), "{}", ended.out());
     assert!(!the_crate().path("left-behind").exists());
@@ -190,14 +192,14 @@ fn exits_and_what_is_handed_on() {
 #[test]
 fn what_is_no_program() {
     let folder = Folder::with_app("pi", "");
-    let said = |args: &str| folder.frond(args).run().expect(64).err();
-    assert_snapshot!(said("run-test app/pi.wasm"), @"
+    let error = |args: &str| folder.frond(args).run().expect(64).err();
+    assert_snapshot!(error("run-test app/pi.wasm"), @"
     error: `app/pi.wasm`: does not export wasi:cli/run@0.2.x, it exports frond:plugin/merge-partials@0.1.0, frond:plugin/process-partition@0.1.0
     (it is no program: a test binary is one, and so is any crate with a `main`)
     ");
-    assert_snapshot!(said("run-test gone.wasm"), @"error: `gone.wasm`: cannot be read: No such file or directory (os error 2)");
+    assert_snapshot!(error("run-test gone.wasm"), @"error: `gone.wasm`: cannot be read: No such file or directory (os error 2)");
     folder.write("text.wasm", "text");
-    assert_snapshot!(said("run-test text.wasm"), @r#"
+    assert_snapshot!(error("run-test text.wasm"), @r#"
     error: `text.wasm`: is not WebAssembly: it begins with "text"
     (a leaf is a component, such as cargo builds for wasm32-wasip2)
     "#);

@@ -1,4 +1,4 @@
-//! `frond serve` and `frond token` from outside: what is printed, what signals do, how it ends.
+//! `frond serve` and `frond token` from outside: output, signals, reloads and ends.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,13 +18,14 @@ use serde_json::{Value, json};
 
 use kit::{Ended, Folder, Running, frond, outcome, plain};
 
-/// Nothing here takes a tenth of this: whoever waits longer hangs.
+/// Timeout of reads and waits, ten times what any test needs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The settings of all servers here: what is served does not change by itself, and no machine differs.
+/// Settings of all servers here: without watching for changes of apps, and with the same slots on
+/// every machine.
 const SETTINGS: &str = "watch = false\nslots = 2\n";
 
-/// A folder with one app, whose leaves do what their partitions' keys say.
+/// Returns a folder with one app, whose leaves run the commands in their partitions' keys.
 fn apps() -> Folder {
     let query = "[query]\ndeadline = \"100s\"\nfloor = \"best-effort\"";
     let folder =
@@ -33,18 +34,18 @@ fn apps() -> Folder {
     folder
 }
 
-/// Writes the settings' file, with `more` at its end.
+/// Writes the settings file, with `more` at its end.
 fn settings(folder: &Folder, more: &str) {
     folder.write("server.toml", format!("{SETTINGS}{more}"));
 }
 
-/// Partitions with these keys.
+/// Returns a query over partitions with these keys.
 fn by_key(keys: &[&str]) -> String {
     let partitions: Vec<_> = keys.iter().map(|key| json!({ "key": key, "data": "" })).collect();
     json!({ "query": {}, "partitions": partitions }).to_string()
 }
 
-/// A server that has looked at its apps.
+/// A running server.
 struct Server {
     running: Running,
     address: String,
@@ -52,14 +53,14 @@ struct Server {
 }
 
 impl Server {
-    /// Serves a folder with the settings in it.
+    /// Serves the folder with its settings, and waits until the apps have been read.
     fn of(folder: &Folder) -> Self {
         let mut server = Self::listening(folder);
         server.running.wait_for(" in .");
         server
     }
 
-    /// As soon as it listens.
+    /// Serves the folder, and waits only until the server listens.
     fn listening(folder: &Folder) -> Self {
         let (reader, writer) = std::io::pipe().unwrap();
         let running = folder.frond("serve . --config server.toml --listen 127.0.0.1:0").stdout(writer).start();
@@ -78,7 +79,7 @@ impl Server {
         Wire { stream: BufReader::new(stream), token: None }
     }
 
-    /// A connection of somebody who holds a token.
+    /// Opens a connection that sends a token.
     fn wire_of(&self, token: &str) -> Wire {
         Wire { token: Some(token.to_owned()), ..self.wire() }
     }
@@ -88,7 +89,7 @@ impl Server {
         self
     }
 
-    /// Its end, and what it had to say on stdout after where it listens.
+    /// Waits for the end. Returns the outcome, with the stdout after the address.
     fn end(mut self) -> Ended {
         let mut ended = self.running.end();
         self.stdout.read_to_end(&mut ended.stdout).unwrap();
@@ -96,14 +97,14 @@ impl Server {
     }
 }
 
-/// A connection that stays open from request to request.
+/// A keep-alive connection.
 struct Wire {
     stream: BufReader<TcpStream>,
     token: Option<String>,
 }
 
 impl Wire {
-    /// Sends a request, and leaves its reply to come.
+    /// Sends a request without waiting for the reply.
     fn send(&mut self, method: &str, path: &str, body: &str) {
         let token = self.token.iter().map(|token| format!("authorization: Bearer {token}\r\n")).collect::<String>();
         let head =
@@ -137,7 +138,7 @@ impl Wire {
         self.ask("GET", path, "")
     }
 
-    /// Asks until the reply is as it should be.
+    /// Repeats a request until the reply is as expected.
     fn until(&mut self, path: &str, is: impl Fn(&Reply) -> bool) -> Reply {
         let start = Instant::now();
         loop {
@@ -149,7 +150,7 @@ impl Wire {
         }
     }
 
-    /// Waits until a leaf runs, and says of which query.
+    /// Waits until a leaf runs, and returns its query's id.
     fn query_with_a_leaf(&mut self) -> String {
         let running = |reply: &Reply| reply.json()["queries"][0]["partitions"]["running"] == 1;
         let reply = self.until("/v1/queries?outcome=running", running).json();
@@ -159,7 +160,7 @@ impl Wire {
 
 struct Reply {
     status: u16,
-    /// In lower case, as `name: value`.
+    /// Lines in lower case, as `name: value`.
     headers: Vec<String>,
     body: Vec<u8>,
 }
@@ -185,7 +186,7 @@ impl Reply {
     }
 }
 
-/// A fresh token, and the lines that let a server know it.
+/// Returns a new token, and the settings that make a server accept it.
 fn token(args: &str) -> (String, String) {
     let ended = frond(["token"]).args(args.split(' ')).run().expect(0);
     let secret = ended.err().lines().find_map(|line| Some(line.split_once("kept nowhere: ")?.1.trim().to_owned()));
@@ -239,7 +240,8 @@ fn the_first_signal_lets_queries_end_and_takes_nothing_new_on() {
     for name in ["TERM", "INT"] {
         let folder = apps();
         let mut server = Server::of(&folder);
-        let (mut asking, mut watching) = (server.wire(), server.wire());
+        let mut asking = server.wire();
+        let mut watching = server.wire();
         asking.send("POST", "/v1/apps/app/query", &by_key(&["ok-1", "sleep-1"]));
         let id = watching.query_with_a_leaf();
         server.signal(name);
@@ -259,7 +261,8 @@ fn the_second_signal_quits_and_names_what_is_cut_off() {
     for (first, second) in [("TERM", "TERM"), ("INT", "INT"), ("TERM", "INT")] {
         let folder = apps();
         let mut server = Server::of(&folder);
-        let (mut asking, mut watching) = (server.wire(), server.wire());
+        let mut asking = server.wire();
+        let mut watching = server.wire();
         asking.send("POST", "/v1/apps/app/query", &by_key(&["sleep-1"]));
         let id = watching.query_with_a_leaf();
         server.signal(first);
@@ -275,7 +278,8 @@ fn what_takes_longer_than_the_drain_is_cut_off() {
     let folder = apps();
     settings(&folder, "limits.drain = \"20ms\"\n");
     let mut server = Server::of(&folder);
-    let (mut asking, mut watching) = (server.wire(), server.wire());
+    let mut asking = server.wire();
+    let mut watching = server.wire();
     asking.send("POST", "/v1/apps/app/query", &by_key(&["ok-1", "sleep-1"]));
     let id = watching.query_with_a_leaf();
     server.signal("TERM");
@@ -301,7 +305,8 @@ fn a_signal_is_heeded_as_soon_as_it_listens() {
 
 #[test]
 fn a_reload_takes_tokens_anew() {
-    let ((first, first_lines), (second, second_lines)) = (token("first"), token("second"));
+    let (first, first_lines) = token("first");
+    let (second, second_lines) = token("second");
     let folder = apps();
     settings(&folder, &first_lines);
     let mut server = Server::of(&folder);
@@ -326,10 +331,10 @@ fn a_reload_that_is_wrong_is_refused_aloud_and_the_old_settings_stay() {
         ("limits.query = \"much\"", "`much` is not a size"),
         ("[[token]]\nname = \"one\"\nrole = \"query\"\nsha256 = \"12\"", "64 hexadecimal digits"),
     ];
-    for (told, (more, why)) in wrong.into_iter().enumerate() {
+    for (refused, (more, why)) in wrong.into_iter().enumerate() {
         settings(&folder, more);
         server.signal("HUP").running.wait_for(why);
-        assert_eq!(server.running.said().matches("the old ones stay").count(), told + 1);
+        assert_eq!(server.running.said().matches("the old ones stay").count(), refused + 1);
         server.wire_of(&secret).get("/v1/apps").expect(200);
         server.wire().get("/v1/apps").expect(401);
     }
@@ -371,7 +376,8 @@ fn a_reload_looks_at_the_apps_again() {
 
 #[test]
 fn a_token_is_never_written_to_logs() {
-    let ((known, lines), (unknown, _)) = (token("known --role admin"), token("unknown"));
+    let (known, lines) = token("known --role admin");
+    let (unknown, _) = token("unknown");
     let folder = apps();
     settings(&folder, &format!("log.level = \"debug\"\n{lines}"));
     let mut server = Server::of(&folder);
@@ -384,7 +390,7 @@ fn a_token_is_never_written_to_logs() {
     server.wire().stream.get_mut().write_all(format!("{known}\r\n\r\n").as_bytes()).unwrap();
     server.running.wait_for("a connection broke off");
     server.signal("HUP").running.wait_for("settings taken anew");
-    // One who mistook the token for its hash, and one who made up a key for it.
+    // Mistakes in the settings: the token in the place of its hash, and invented keys for it.
     for wrong in [
         format!("[[token]]\nname = \"known\"\nrole = \"query\"\nsha256 = \"{known}\"\n"),
         format!("[[token]]\nname = \"known\"\nrole = \"query\"\ntoken = \"{known}\"\n"),
@@ -402,7 +408,8 @@ fn a_token_is_never_written_to_logs() {
 
 #[test]
 fn a_role_allows_what_it_says() {
-    let ((asker, asker_lines), (admin, admin_lines)) = (token("asker"), token("boss --role admin"));
+    let (asker, asker_lines) = token("asker");
+    let (admin, admin_lines) = token("boss --role admin");
     let folder = apps();
     settings(&folder, &format!("{asker_lines}{admin_lines}"));
     let mut server = Server::of(&folder);
@@ -417,7 +424,8 @@ fn a_role_allows_what_it_says() {
 
 #[test]
 fn tokens_differ_and_their_lines_hold_only_a_hash() {
-    let ((first, first_lines), (second, _)) = (token("same"), token("same"));
+    let (first, first_lines) = token("same");
+    let (second, _) = token("same");
     assert_ne!(first, second);
     assert!(!first_lines.contains(&first));
     let hash = first_lines.split('"').rev().nth(1).unwrap().to_owned();
@@ -536,7 +544,7 @@ fn the_command_line_says_what_is_done_of_jobs_whatever_the_settings_say() {
     assert!(wrong.err().contains("dispatcher, processor, all"), "{}", wrong.err());
 }
 
-/// How it refuses to start with these settings.
+/// Returns the outcome of a start with these settings.
 fn refusal(settings: &str) -> String {
     let folder = Folder::new();
     folder.write("server.toml", settings);
@@ -550,18 +558,18 @@ fn a_store_of_jobs_that_is_no_place() {
         ("host=db user=ann password=s3cret", "a connection string in words"),
         ("postgres://ann:${NO_SUCH_VARIABLE}@db/jobs", "`${NO_SUCH_VARIABLE}`, which is not set"),
     ] {
-        let told = refusal(&format!("[jobs]\nstore = \"{store}\"\n"));
-        assert!(told.contains("exit 64") && told.contains(why) && !told.contains("s3cret"), "{told}");
+        let outcome = refusal(&format!("[jobs]\nstore = \"{store}\"\n"));
+        assert!(outcome.contains("exit 64") && outcome.contains(why) && !outcome.contains("s3cret"), "{outcome}");
     }
 }
 
 #[test]
 fn a_processor_without_a_store_that_is_shared() {
-    let told = refusal("[jobs]\nrole = \"processor\"\n");
-    assert!(told.contains("exit 64") && told.contains("a processor shares jobs"), "{told}");
+    let outcome = refusal("[jobs]\nrole = \"processor\"\n");
+    assert!(outcome.contains("exit 64") && outcome.contains("a processor shares jobs"), "{outcome}");
 }
 
-/// Settings with a database where nothing listens.
+/// Returns settings with a database address where nothing listens.
 fn nowhere(wait: &str) -> String {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     format!("[jobs]\nstore = \"postgres://ann:s3cret@127.0.0.1:{port}/jobs\"\nstore-wait = \"{wait}\"\n")
@@ -615,9 +623,9 @@ fn what_the_database_says_is_in_the_log_and_so_is_that_it_cannot_be_reached() {
     assert!(!refused.text().contains("share"), "{}", refused.text());
     for line in ["a call to the store of jobs failed", "no jobs can be taken"] {
         server.running.wait_for(line);
-        let said = server.running.said();
-        let said = said.lines().last().unwrap();
-        assert!(said.contains("PostgreSQL says 42703: column ") && said.contains("share"), "{said}");
+        let log = server.running.said();
+        let last = log.lines().last().unwrap();
+        assert!(last.contains("PostgreSQL says 42703: column ") && last.contains("share"), "{last}");
     }
     database.psql("ALTER TABLE jobs RENAME COLUMN shares TO share");
     database.stop();

@@ -1,8 +1,9 @@
-//! The reader of small files: all that the host reads whole and that somebody else may have put there, such as `frond.toml`,
-//! cases, settings, certificates and password files.
+//! Reader of small files, for everything that the host reads whole and that others may have placed:
+//! `frond.toml`, cases, settings, certificates and password files.
 //!
-//! It opens without blocking, so that a named pipe or a device holds up nobody; it takes regular files only; and it holds no
-//! more bytes than the caller allows. Its errors say what is wrong with the file, and leave it to the caller to name the file.
+//! It opens without blocking, so that a named pipe or a device blocks nobody. It accepts regular
+//! files only, and reads no more bytes than the caller allows. Its errors describe the file but do
+//! not name it: the caller does.
 
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -14,29 +15,30 @@ use rustix::fs::OFlags;
 #[cfg(test)]
 mod tests;
 
-/// The most bytes of a file of settings: a `frond.toml` aside, whose list may hold partitions.
+/// The most bytes of a settings file, except for a `frond.toml`, which may list partitions.
 pub const SETTINGS: u64 = 1 << 20;
-/// The most bytes of a file with certificates: a system's bundle of roots has a quarter of a megabyte.
+/// The most bytes of a certificate file: a system's bundle of roots has a quarter of a megabyte.
 pub const CERTIFICATES: u64 = 16 << 20;
 
 /// Opens a file of any kind for reading, without waiting for the other end of a pipe.
 ///
 /// # Errors
-/// The system's.
+/// The error of the system call.
 pub fn open_any(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    // The flags are small, positive and the system's own.
+    // The flags are small, positive constants of the operating system.
     OpenOptions::new().read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or_default()).open(path)
 }
 
-/// Opens a regular file for reading. Anything else is not even opened, which could have an effect on a device.
+/// Opens a regular file for reading. Other files are not opened at all, as opening a device may
+/// have an effect.
 ///
 /// # Errors
-/// The system's, and [`ErrorKind::InvalidInput`] for what is no regular file.
+/// The error of the system call, or [`ErrorKind::InvalidInput`] if it is not a regular file.
 pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
     regular(&fs::metadata(path)?)?;
     let file = open_any(path)?;
-    // The name may stand for something else by now.
+    // The name may refer to another file since the first check.
     let found = file.metadata()?;
     regular(&found)?;
     Ok((file, found))
@@ -45,14 +47,14 @@ pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
 /// Reads a regular file of at most `most` bytes.
 ///
 /// # Errors
-/// As [`open`], and [`ErrorKind::FileTooLarge`] for a larger file.
+/// See [`open`]; [`ErrorKind::FileTooLarge`] for a larger file.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let (file, found) = open(path)?;
     if found.len() > most {
         return Err(too_large(most));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or_default());
-    // It may grow while it is read, and files of `/proc` do not tell their size.
+    // The file may grow during the read, and files of `/proc` report no size.
     file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         return Err(too_large(most));
@@ -63,13 +65,13 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// Reads a regular file of at most `most` bytes of UTF-8.
 ///
 /// # Errors
-/// As [`read`], and [`ErrorKind::InvalidData`] for other bytes.
+/// See [`read`]; [`ErrorKind::InvalidData`] for other bytes.
 pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
     let not_text = |_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8 text");
     String::from_utf8(read(path, most)?).map_err(not_text)
 }
 
-/// What kind of file it is, in words.
+/// Kind of a file in words, with an article.
 #[must_use]
 pub fn kind(file: FileType) -> &'static str {
     if file.is_file() {
@@ -99,7 +101,7 @@ fn too_large(most: u64) -> io::Error {
     io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {}", size(most)))
 }
 
-/// A bound in the largest unit that divides it.
+/// Formats a bound in the largest unit that divides it.
 fn size(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let fits = units.into_iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));

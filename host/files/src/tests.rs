@@ -1,4 +1,4 @@
-//! What is read, and what is refused at once.
+//! Tests of accepted and refused files.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! Any bytes as the headers of a request: who asks, in which form, and where an event stream goes on.
+//! Fuzzes the parsers of request headers: principal, content negotiation, and resumption of event
+//! streams.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| frond_server::fuzzing::headers(bytes));

@@ -1,4 +1,4 @@
-//! Any bytes as an app's `frond.toml`.
+//! Fuzzes the parser of `frond.toml` with any bytes.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| frond_app::fuzzing::manifest(bytes));

@@ -1,4 +1,4 @@
-//! Any bytes as a query that brings its partitions along.
+//! Fuzzes the parser of queries that bring their own partitions, with any bytes.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| frond_app::fuzzing::partitions(bytes));

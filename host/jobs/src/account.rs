@@ -1,4 +1,5 @@
-//! The account of a job over all its lives: what each owner had told before it was gone, and what the last one found. Pure.
+//! Account of a job over all its lives: the reports of earlier owners and the result of the last
+//! one. Pure.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use frond_root::answer::{Attempts, Timings};
 use frond_root::{Coverage, FailureKind};
 use serde::{Deserialize, Serialize};
 
-/// Attempts, failures and times, added up.
+/// Sums of attempts, failures and times.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Account {
@@ -14,16 +15,18 @@ pub struct Account {
     pub attempts: Attempts,
     /// Failed attempts, by slug.
     pub failures: BTreeMap<FailureKind, u64>,
-    /// Bytes of the failures' texts that events have told in full: see [`frond_root::failure::MAX_EVENT_TEXTS`].
+    /// Bytes of the failures' texts that events have carried in full: see
+    /// [`frond_root::failure::MAX_EVENT_TEXTS`].
     pub texts: u64,
-    /// Where the time went: that of owners at work, without the time between them.
+    /// Time spent in each phase, in owners at work; time between owners does not count.
     pub timings: Timings,
 }
 
 impl Account {
-    /// Adds another life.
+    /// Adds the account of another life.
     pub fn add(&mut self, life: &Self) {
-        let (all, one) = (&mut self.attempts, &life.attempts);
+        let all = &mut self.attempts;
+        let one = &life.attempts;
         all.started += one.started;
         all.retries += one.retries;
         all.hedges += one.hedges;
@@ -33,7 +36,8 @@ impl Account {
             *self.failures.entry(*kind).or_default() += count;
         }
         self.texts += life.texts;
-        let (all, one) = (&mut self.timings, &life.timings);
+        let all = &mut self.timings;
+        let one = &life.timings;
         all.plan += one.plan;
         all.gather += one.gather;
         all.merge += one.merge;
@@ -42,10 +46,12 @@ impl Account {
         all.leaf_wasted += one.leaf_wasted;
     }
 
-    /// Makes the coverage of the last life that of all lives; `self` is the account of those before.
+    /// Extends the coverage of the last life to all lives; `self` is the account of the earlier
+    /// lives.
     #[must_use]
     pub fn completing(mut self, mut coverage: Coverage) -> Coverage {
-        let (deadline, reserve) = (coverage.timings.deadline, coverage.timings.reserve);
+        let deadline = coverage.timings.deadline;
+        let reserve = coverage.timings.reserve;
         self.add(&Self {
             attempts: coverage.attempts,
             failures: std::mem::take(&mut coverage.failures),

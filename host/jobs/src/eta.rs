@@ -1,51 +1,55 @@
-//! When a job is likely to end: a median and a ninetieth percentile, and what they stand on. Pure.
+//! Estimated end of a job: a median and a ninetieth percentile, with their basis. Pure.
 //!
-//! Until enough partitions are in, the history of the app's version tells: run time by weight of jobs that succeeded. After
-//! that the job's own pace does: what is left takes as long, by weight, as what is done. The times of n partitions that are
-//! left vary by about their mean each (an exponential's coefficient of variation is 1), so their sum by √n of it: the
-//! ninetieth percentile of a normal is 1.2816 of that above, and the last of them may have just begun. A machine's pace is not
-//! quite steady either: the ninetieth percentile has 5 % of the whole on top, which the errors of recorded runs ask for (the
-//! section `jobs` of the benchmarks).
+//! Until enough partitions have settled, the estimate uses the history of the app's version: run
+//! time per weight of succeeded jobs. After that it uses the job's own pace: remaining work takes
+//! as long, by weight, as finished work did. The times of the n remaining partitions vary by about
+//! their mean each (an exponential's coefficient of variation is 1), so their sum varies by 1/√n of
+//! itself. The ninetieth percentile of a normal distribution is 1.2816 standard deviations above
+//! the mean, and the last partition may have just begun. A machine's pace is not quite steady
+//! either: the ninetieth percentile gets 5 % of the whole time on top, as the errors of recorded
+//! runs require (the section `jobs` of the benchmarks).
 
 use serde::Serialize;
 
 use crate::job::{JobState, UnixMs};
 use crate::store::{Job, PastJob};
 
-/// So many partitions, and this part of all, must be in before a job's own pace counts.
+/// Fewest settled partitions for an estimate by pace: the larger of a number and a fraction (1/n)
+/// of all partitions.
 const ENOUGH: (u64, u64) = (5, 10);
-/// The ninetieth percentile of a standard normal.
+/// Ninetieth percentile of the standard normal distribution.
 const Z90: f64 = 1.2816;
-/// How much of the whole time the pace may be off by.
+/// Allowance for an unsteady pace, as a fraction of the whole time.
 const UNSTEADY: f64 = 0.05;
-/// Without news for so many times what a partition takes, and for this long, a job stalls.
+/// Run time, in milliseconds, after which a job without settled partitions and without history
+/// counts as stalled.
 const STALLED_MS: u64 = 60_000;
 
-/// When a job is likely to end, from now, in milliseconds.
+/// Estimated time until a job ends, from now, in milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Eta {
-    /// As likely before as after.
+    /// Median.
     pub p50_ms: u64,
-    /// Nine of ten end before.
+    /// Ninetieth percentile.
     pub p90_ms: u64,
-    /// What it stands on.
+    /// Basis of the estimate.
     pub basis: Basis,
 }
 
-/// What an estimate stands on.
+/// Basis of an estimate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Basis {
-    /// Jobs of the same version of the app that succeeded.
+    /// Succeeded jobs of the same version of the app.
     History,
     /// The job's own pace.
     Progress,
 }
 
-/// When `job` is likely to end, or why that cannot be told.
+/// Estimates when `job` will end.
 ///
 /// # Errors
-/// The reason, in words.
+/// The reason, in words, why no estimate is possible.
 pub fn eta(job: &Job, history: &[PastJob], slots: usize, now: UnixMs) -> Result<Eta, &'static str> {
     if job.state.is_ended() {
         return Err("it has ended");
@@ -69,7 +73,7 @@ fn by_pace(job: &Job, settled: u64, ran: u64, slots: usize) -> Eta {
     let left = counts.weight.saturating_sub(counts.settled_weight) as f64;
     let p50 = ran as f64 * left / counts.settled_weight.max(1) as f64;
     let pending = counts.partitions.saturating_sub(settled).max(1) as f64;
-    // What one partition takes of a slot.
+    // Slot time of one partition.
     let one = ran as f64 * slots.max(1) as f64 / settled.max(1) as f64;
     let spread = p50 / pending.sqrt() * Z90;
     let last = if left > 0.0 { one + UNSTEADY * (ran as f64 + p50) } else { 0.0 };
@@ -79,7 +83,7 @@ fn by_pace(job: &Job, settled: u64, ran: u64, slots: usize) -> Eta {
 
 fn by_history(job: &Job, history: &[PastJob], ran: u64) -> Option<Eta> {
     let mut rates: Vec<f64> = history.iter().map(|past| past.run_ms as f64 / past.weight.max(1) as f64).collect();
-    // Before there is a plan, a job weighs what others did.
+    // Without a plan, the job's weight is estimated by the median of past jobs.
     let typical = median(history.iter().map(|past| past.weight as f64).collect())?;
     let weight = if job.planned { job.counts.weight as f64 } else { typical };
     rates.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! A job's name and its states. Pure: which move leads where is decided here, and nowhere else.
+//! Job ids and the state machine of jobs. Pure: every transition is decided here.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 mod tests;
 
-/// A job, from its submission until its tombstone is gone: sortable by the time it was submitted.
+/// Id of a job, from its submission until its tombstone is removed. Ids sort by submission time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct JobId(QueryId);
 
 impl JobId {
-    /// The id of the query that the job answers: the same bits.
+    /// Id of the query that the job answers: the same bits.
     #[must_use]
     pub fn query(self) -> QueryId {
         self.0
@@ -28,7 +28,7 @@ impl From<QueryId> for JobId {
     }
 }
 
-/// As it is displayed: 32 hexadecimal digits.
+/// Parses the displayed form: 32 hexadecimal digits.
 impl FromStr for JobId {
     type Err = String;
 
@@ -58,53 +58,53 @@ impl fmt::Debug for JobId {
     }
 }
 
-/// A wall-clock time in Unix milliseconds. Stores have no clock of their own: callers pass the time in.
+/// A wall-clock time in Unix milliseconds. The times of a job are by the store's clock.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UnixMs(pub u64);
 
 impl UnixMs {
-    /// The time `ms` milliseconds later.
+    /// Returns the time `ms` milliseconds later.
     #[must_use]
     pub fn plus(self, ms: u64) -> Self {
         Self(self.0.saturating_add(ms))
     }
 
-    /// The milliseconds since `earlier`; 0 when it is not earlier.
+    /// Milliseconds since `earlier`; 0 if `earlier` is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// Where a job is.
+/// State of a job.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobState {
-    /// It is asked for. A store queues it in the same transaction, so that nobody finds it in this state.
+    /// Submitted. The store queues the job in the same transaction, so no reader sees this state.
     Submitted,
-    /// It waits for an owner.
+    /// Waiting for an owner.
     Queued,
-    /// An owner cuts it into partitions.
+    /// Being cut into partitions by an owner.
     Planning,
-    /// Its partitions run.
+    /// Running its partitions.
     Running,
-    /// No more partials are waited for: the answer is made.
+    /// No longer waiting for partials; the answer is being made.
     Merging,
-    /// It has a whole answer.
+    /// Ended with a complete answer.
     Succeeded,
-    /// It has an answer that stands on enough.
+    /// Ended with a partial answer that reaches the floor.
     Partial,
-    /// It has no answer.
+    /// Ended without an answer.
     Failed,
-    /// Somebody did not want it any more. What had arrived may have been made into an answer.
+    /// Ended by a cancel. The accepted partials may have been made into an answer.
     Cancelled,
-    /// Its answer was kept as long as was promised, and is gone: this tombstone says that there was one.
+    /// A tombstone: the answer existed, and its retention is over.
     Expired,
 }
 
 impl JobState {
-    /// Every state, in the order of a job's life.
+    /// All states, in the order of a job's life.
     pub const ALL: [Self; 10] = [
         Self::Submitted,
         Self::Queued,
@@ -118,7 +118,7 @@ impl JobState {
         Self::Expired,
     ];
 
-    /// The spelling used in JSON, SQL, events and docs.
+    /// Name of the state in JSON, SQL, events and docs.
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
@@ -135,22 +135,22 @@ impl JobState {
         }
     }
 
-    /// True while an owner works on it, under a lease.
+    /// True while an owner works on the job, under a lease.
     #[must_use]
     pub fn is_held(self) -> bool {
         matches!(self, Self::Planning | Self::Running | Self::Merging)
     }
 
-    /// True when nothing more happens to it, unless somebody asks for a redrive or its retention is over.
+    /// True for a final state: only a redrive or the end of the retention changes it.
     #[must_use]
     pub fn is_ended(self) -> bool {
         matches!(self, Self::Succeeded | Self::Partial | Self::Failed | Self::Cancelled | Self::Expired)
     }
 
-    /// Where `by` leads from here.
+    /// Returns the state after the move `by`.
     ///
     /// # Errors
-    /// [`IllegalMove`] when it leads nowhere from here.
+    /// [`IllegalMove`] if the move is not possible in this state.
     pub fn next(self, by: Move) -> Result<Self, IllegalMove> {
         let to = match (self, by) {
             (Self::Submitted, Move::Queue) => Self::Queued,
@@ -159,7 +159,7 @@ impl JobState {
             (Self::Running, Move::Merge) => Self::Merging,
             (Self::Merging, Move::End(End::Succeeded)) => Self::Succeeded,
             (Self::Merging, Move::End(End::Partial)) => Self::Partial,
-            // A split can fail, and time can be up, before there is anything to merge.
+            // A split can fail, and the timeout can pass, before there is anything to merge.
             (from, Move::End(End::Failed)) if from.is_held() => Self::Failed,
             (from, Move::End(End::Cancelled)) if !from.is_ended() => Self::Cancelled,
             (from, Move::Requeue) if from.is_held() => Self::Queued,
@@ -177,7 +177,7 @@ impl fmt::Display for JobState {
     }
 }
 
-/// As it is displayed.
+/// Parses the displayed form.
 impl FromStr for JobState {
     type Err = String;
 
@@ -189,51 +189,51 @@ impl FromStr for JobState {
     }
 }
 
-/// How an owner ends a job.
+/// Outcome with which an owner ends a job.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
-    /// With everything.
+    /// A complete answer.
     Succeeded,
-    /// With enough.
+    /// An answer that reaches the floor.
     Partial,
-    /// Without an answer.
+    /// No answer.
     Failed,
-    /// Because it was asked to stop.
+    /// A cancel.
     Cancelled,
 }
 
 impl End {
-    /// Every one.
+    /// All outcomes.
     pub const ALL: [Self; 4] = [Self::Succeeded, Self::Partial, Self::Failed, Self::Cancelled];
 }
 
-/// What can happen to a job.
+/// A transition of a job's state machine.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Move {
-    /// It is accepted.
+    /// The job is accepted.
     Queue,
-    /// An owner takes it: to plan it, or to go on with the plan that there is.
+    /// An owner takes the job, to plan it or to resume it with its existing plan.
     Start {
-        /// True when it has a plan, which is never made again.
+        /// True if the job has a plan; a job is planned only once.
         planned: bool,
     },
-    /// It is planned.
+    /// The plan is stored.
     Run,
-    /// No more partials are waited for.
+    /// No more partials are awaited.
     Merge,
-    /// It ends.
+    /// The owner ends the job.
     End(End),
-    /// Its owner gave it back, or is gone.
+    /// The owner released the job, or its lease lapsed.
     Requeue,
-    /// Somebody wants what failed or is missing to be tried again.
+    /// A client requests another run of the failed and missing partitions.
     Redrive,
-    /// Its retention is over.
+    /// The retention is over, or the job is deleted.
     Expire,
 }
 
 impl Move {
-    /// Every move.
+    /// All moves.
     pub const ALL: [Self; 12] = [
         Self::Queue,
         Self::Start { planned: false },
@@ -250,7 +250,7 @@ impl Move {
     ];
 }
 
-/// As it is told: "a running job cannot be …".
+/// Formats the move to complete the sentence "a running job cannot be …".
 impl fmt::Display for Move {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -269,18 +269,19 @@ impl fmt::Display for Move {
     }
 }
 
-/// A move that leads nowhere from where the job is. Nothing has changed.
+/// A move that is not possible in the job's state. Nothing has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("a job that is {from} cannot be {by}{}", self.hint())]
 pub struct IllegalMove {
-    /// Where the job is.
+    /// State of the job.
     pub from: JobState,
-    /// What was tried.
+    /// The refused move.
     pub by: Move,
 }
 
 impl IllegalMove {
-    /// True when the job had ended before: whoever tried was late, and can leave it at that.
+    /// True if the job had already ended, so that the move came too late and the caller can ignore
+    /// the error.
     #[must_use]
     pub fn is_late(&self) -> bool {
         self.from.is_ended()

@@ -1,4 +1,4 @@
-//! One job with its owner: planned, or taken up where it was left; run; merged; ended.
+//! One job with its owner: planned or resumed, run, merged, ended.
 
 mod event_buffer;
 mod lease;
@@ -28,19 +28,19 @@ use event_buffer::EventBuffer;
 use lease::Lease;
 use store_journal::StoreJournal;
 
-/// What a job has that comes back when its time is over: for what is kept to be merged.
+/// Time left to a planned job that is resumed after its timeout, to merge its accepted partials.
 const LAST: Duration = Duration::from_secs(10);
 
-/// Why an owner parts from a job that has not ended.
+/// Reason why an owner lets go of a job that has not ended.
 #[derive(Debug)]
 pub(crate) enum Exit {
-    /// The processor stops.
+    /// The processor stops, or cannot run the job's version.
     Stopped,
-    /// It is another's.
+    /// Another owner has the job, or the job is gone.
     Fenced,
-    /// The lease could not be renewed in time: it may be another's soon.
+    /// The lease could not be renewed in time: another owner may take the job soon.
     Lapsed,
-    /// The store does not do what it should.
+    /// The store failed.
     Store(StoreError),
 }
 
@@ -53,20 +53,20 @@ impl From<StoreError> for Exit {
     }
 }
 
-/// The moment at which a job was asked for.
+/// Time and wakeups from just before a job is taken.
 pub(crate) struct TakeStart {
-    /// When: the lease began no earlier.
+    /// Time of the call; the lease began no earlier.
     pub(crate) at: Instant,
-    /// Hears what rang since.
+    /// Receives wakeups since then.
     pub(crate) wakeup: watch::Receiver<()>,
 }
 
-/// A job on its course.
+/// State of one owned job: its record, lease, quota meter, app provider and store.
 pub(crate) struct JobRun {
     job: Job,
-    /// When it was taken.
+    /// Start of this owner's lease.
     taken: Instant,
-    /// How long it had run by then, by the store's clock.
+    /// Run time of the job before this owner took it, by the store's clock.
     ran: Duration,
     lease: Lease,
     meter: Arc<Meter>,
@@ -74,7 +74,7 @@ pub(crate) struct JobRun {
     store: Arc<dyn JobStore>,
     unable: ExcludedVersions,
     stop: watch::Receiver<bool>,
-    /// How many owners in a row may be lost without a result.
+    /// Number of owners in a row that may be lost without a result.
     lives: u32,
 }
 
@@ -82,14 +82,15 @@ impl JobRun {
     pub(crate) fn new(
         processor: &Processor,
         taken: TakenJob,
-        asked: TakeStart,
+        start: TakeStart,
         unable: ExcludedVersions,
         stop: watch::Receiver<bool>,
     ) -> Self {
         let ran = taken.job.started.map_or(0, |started| taken.at.since(started));
-        let (at, ran) = (asked.at, Duration::from_millis(ran));
+        let ran = Duration::from_millis(ran);
+        let at = start.at;
         let lives = processor.settings.lives;
-        let lease = Lease::new(processor.store.clone(), &taken, processor.settings.lease, asked);
+        let lease = Lease::new(processor.store.clone(), &taken, processor.settings.lease, start);
         let provider = processor.provider.clone();
         let store = processor.store.clone();
         let meter = Arc::new(Meter::new(processor.quotas.clone(), taken.job.caller.clone()));
@@ -100,18 +101,19 @@ impl JobRun {
         self.job.id
     }
 
-    /// Sees the job through.
+    /// Runs the job to its end.
     pub(crate) async fn run(mut self) -> Result<JobState, Exit> {
         let buffer = Arc::new(EventBuffer::new(self.job.account.clone()));
         let cancel = Cancel::default();
-        let (mut stop, lease) = (self.stop.clone(), self.lease.clone());
+        let mut stop = self.stop.clone();
+        let lease = self.lease.clone();
         if let Some(kind) = self.job.cancel {
             lease.asked_to_stop(kind, &cancel);
         }
         let exit = {
             let work = self.work(&buffer, &cancel);
             tokio::select! {
-                // Whoever has lost the job does nothing more with it.
+                // In this order: an owner that has lost the job does no more work on it.
                 biased;
                 exit = lease.keep(&buffer, &cancel) => exit,
                 _ = stop.wait_for(|stop| *stop) => Exit::Stopped,
@@ -127,7 +129,7 @@ impl JobRun {
 
     async fn work(&mut self, buffer: &Arc<EventBuffer>, cancel: &Cancel) -> Result<JobState, Exit> {
         match self.see_through(buffer, cancel).await {
-            // Another owner would be refused the same.
+            // Another owner would get the same refusal.
             Err(Exit::Store(error)) if error.is_about_content() => {
                 self.fail(json!({ "reason": "refused", "detail": chain(&error) })).await
             }
@@ -147,32 +149,29 @@ impl JobRun {
         let app_version = match self.app_version().await {
             Ok(app_version) => app_version,
             Err(NoVersion::NoApp) => {
-                // It went between the taking and now.
+                // The app was removed after the job was taken.
                 self.lease.release().await?;
                 return Err(Exit::Stopped);
             }
             Err(NoVersion::Lost(why)) => return self.without_version(&why).await,
         };
         self.keep_artifact(&*app_version).await;
-        let asked = self.lease.until_available(|store| store.asked(self.job.id)).await?;
+        let job_query = self.lease.until_available(|store| store.asked(self.job.id)).await?;
         let journal: Arc<dyn Journal> =
             Arc::new(StoreJournal::new(self.lease.clone(), self.job.id, self.meter.clone()));
         let root = Services { journal: Some(journal), ..app_version.root(Events::new(vec![buffer.clone()])) };
-        let flow = match self.job.planned {
-            true => {
-                let plan = plan::recalled(&self.lease, self.job.id, &*app_version).await?;
-                flow::run(self.request(&*app_version, &asked.query), async { Ok(plan) }, root, cancel.clone()).await
+        let flow = if self.job.planned {
+            let plan = plan::recalled(&self.lease, self.job.id, &*app_version).await?;
+            flow::run(self.request(&*app_version, &job_query.query), async { Ok(plan) }, root, cancel.clone()).await
+        } else {
+            let request = self.request(&*app_version, &job_query.query);
+            let mut exit = None;
+            let planning = self.make_plan(&*app_version, &request, &mut exit);
+            let flow = flow::run(request.clone(), planning, root, cancel.clone()).await;
+            if let Some(exit) = exit {
+                return Err(exit);
             }
-            false => {
-                let request = self.request(&*app_version, &asked.query);
-                let mut exit = None;
-                let planning = self.planned(&*app_version, &request, &mut exit);
-                let flow = flow::run(request.clone(), planning, root, cancel.clone()).await;
-                if let Some(exit) = exit {
-                    return Err(exit);
-                }
-                flow
-            }
+            flow
         };
         if let (Err(Error::Journal(_)), Some(error)) = (&flow, self.lease.broken()) {
             return Err(error.into());
@@ -180,7 +179,7 @@ impl JobRun {
         self.end(&*app_version, buffer, flow).await
     }
 
-    /// The app's request with the job's promises, and what is left of its time.
+    /// Returns the app's request with the job's promises and its remaining time.
     fn request(&self, app_version: &dyn AppVersion, query: &bytes::Bytes) -> Request {
         let ran = self.ran + self.taken.elapsed();
         let left = Duration::from_millis(self.job.run_timeout_ms).saturating_sub(ran);
@@ -196,9 +195,9 @@ impl JobRun {
         }
     }
 
-    /// Makes the plan and writes it down: under the job's timeout, as all that the flow waits for. Why the job is parted
-    /// from meanwhile, if it is, goes to `exit`.
-    async fn planned(
+    /// Makes the plan and stores it, within the job's timeout like everything that the flow awaits.
+    /// If the owner has to let go of the job, sets `exit` to the reason.
+    async fn make_plan(
         &self,
         app_version: &dyn AppVersion,
         request: &Request,
@@ -241,10 +240,10 @@ impl JobRun {
             self.lease.until_available(|store| store.accept(id, epoch, failed.clone())).await?;
         }
         self.lease.write(buffer).await;
-        let ended = self.ended(app_version, &answer, buffer.earlier());
+        let ended = self.job_end(app_version, &answer, buffer.earlier());
         if matches!(ended.end, End::Succeeded | End::Partial) {
             match self.lease.until_available(|store| store.merge(id, epoch)).await {
-                // Its answer may be there from an end that could not be told.
+                // An earlier call may have succeeded although its response was lost.
                 Ok(()) | Err(StoreError::Illegal(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -252,11 +251,11 @@ impl JobRun {
         Ok(self.lease.until_available(|store| store.finish(id, epoch, ended.clone())).await?.state)
     }
 
-    /// What is kept of an answer, with the account of all lives.
-    fn ended(&self, app_version: &dyn AppVersion, answer: &Answer, earlier: Account) -> JobEnd {
+    /// Returns the record of the job's end, with the account of all lives.
+    fn job_end(&self, app_version: &dyn AppVersion, answer: &Answer, earlier: Account) -> JobEnd {
         let stopped = self.lease.stopped();
         let (end, wanted) = match (answer, stopped) {
-            // What was accepted counts, even if the answer was whole by then: the store would say the same.
+            // An accepted cancel wins even over a complete answer; the store decides the same way.
             (_, Some(kind)) => (End::Cancelled, kind.keep_partial),
             (Answer::Complete { .. }, None) => (End::Succeeded, true),
             (Answer::Partial { .. }, None) => (End::Partial, true),
@@ -279,7 +278,8 @@ impl JobRun {
     }
 
     async fn fail(&self, reason: Value) -> Result<JobState, Exit> {
-        let (id, epoch) = (self.job.id, self.lease.epoch());
+        let id = self.job.id;
+        let epoch = self.lease.epoch();
         let end = if self.lease.stopped().is_some() { End::Cancelled } else { End::Failed };
         let ended = JobEnd { end, reason: Some(reason), coverage: Value::Null, result: None, content_type: None };
         Ok(self.lease.until_available(|store| store.finish(id, epoch, ended.clone())).await?.state)

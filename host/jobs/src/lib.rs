@@ -1,17 +1,21 @@
 //! Jobs: work that outlives a request. In the order of reading:
 //!
-//! 1. [`job`]: a job's states, and which move leads where. Pure.
-//! 2. [`store`]: what is kept of jobs, as one trait, [`JobStore`], with its types and errors.
-//! 3. [`sqlite`]: the store of one root, a folder on its disk.
+//! 1. [`job`]: the state machine of jobs. Pure.
+//! 2. [`store`]: the durable store of jobs as one trait, [`JobStore`], with its types and errors.
+//! 3. [`sqlite`]: the store of one root, in a folder on its disk.
 //! 4. `postgres`: the store that several roots share.
-//! 5. [`work`]: what runs a job's leaves and merges, behind a seam.
-//! 6. [`eta`]: when a job is likely to end. [`partial`]: what its answer would be by now. [`account`]: its lives, added up.
-//! 7. [`processor`]: takes jobs and sees them through; `course` is one job's way, `quota` what its caller may keep.
+//! 5. [`work`]: the interface to the apps that run a job's leaves and merges.
+//! 6. [`eta`]: the estimated end of a job. [`partial`]: its answer so far. [`account`]: sums over
+//!    its lives.
+//! 7. [`processor`]: takes jobs and runs them to their end; `job_run` is one owned job, `quota`
+//!    its caller's quota.
 //!
-//! The database is the only durable truth: whoever plans, runs and merges holds a lease on the job, and every write of
-//! such an owner carries the epoch of that lease, so that an owner that was given up cannot disturb its successor.
+//! The database is the only durable truth. The owner that plans, runs and merges a job holds a
+//! lease on it, and every write of the owner carries the lease's epoch as a fencing token, so that
+//! an owner that lost the job cannot disturb its successor.
 //!
-//! Nothing here knows what a leaf is made of, or opens a port. A store goes by one clock of its own: no time is passed in.
+//! This crate neither knows how leaves run nor opens a port. Each store has a single clock; callers
+//! pass no times in.
 
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
 

@@ -1,14 +1,14 @@
-//! The versions of the schema, each a file in `migrations/`. A file that was released is never changed: the next change
-//! is the next file, and goes into the list here.
+//! Schema migrations, each a file in `migrations/`. A released file is never changed: the next
+//! change is the next file, and is added to the lists here.
 
 use refinery::{Migration, Runner};
 
 use crate::store::{StoreError, StoreResult, cause};
 
-/// Where refinery keeps which versions were applied.
+/// Table in which refinery records the applied migrations.
 pub(crate) const TABLE: &str = "refinery_schema_history";
 
-/// The tables of the store in PostgreSQL: what its role must be allowed to use.
+/// Tables of the PostgreSQL store; the database role needs rights on them.
 #[cfg(feature = "postgres")]
 pub(crate) const TABLES: [&str; 6] = ["jobs", "partitions", "events", "artifacts", "blobs", "artifact_blobs"];
 
@@ -28,13 +28,13 @@ pub(crate) const POSTGRES: [(&str, &str); 5] = [
     ("V6__callers", include_str!("../migrations/postgres/V6__callers.sql")),
 ];
 
-/// What brings a database to the latest version. It keeps no lock of its own: the caller must.
+/// Returns the runner of the migrations. It takes no lock; the caller must.
 pub(crate) fn runner(files: &[(&str, &str)]) -> StoreResult<Runner> {
     let migrations: Result<Vec<_>, _> = files.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect();
     Ok(Runner::new(&migrations.map_err(|error| StoreError::Other(cause(error)))?))
 }
 
-/// Refuses a database of a version that these files do not reach.
+/// Refuses a database whose version is newer than these files.
 pub(crate) fn check(files: &[(&str, &str)], found: i64) -> StoreResult<()> {
     let known = latest(files);
     match u32::try_from(found).unwrap_or(u32::MAX) {
@@ -43,12 +43,12 @@ pub(crate) fn check(files: &[(&str, &str)], found: i64) -> StoreResult<()> {
     }
 }
 
-/// The version that these files lead to: their numbers may have gaps.
+/// Latest version of these files; version numbers may have gaps.
 pub(crate) fn latest(files: &[(&str, &str)]) -> u32 {
     files.last().map_or(0, |(name, _)| version_of(name))
 }
 
-/// The version of a file named `V5__name`.
+/// Version of a file named `V5__name`.
 fn version_of(name: &str) -> u32 {
     name.trim_start_matches('V').split('_').next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }

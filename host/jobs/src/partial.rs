@@ -1,4 +1,4 @@
-//! What a job's answer would be by now: what is accepted, merged, with its account.
+//! Answer of a job so far: its accepted partials, merged and finished, with their coverage.
 
 use bytes::Bytes;
 use frond_root::answer::share;
@@ -10,35 +10,36 @@ use tokio::time::{Duration, Instant};
 use crate::store::{Job, JobStore, StoreError};
 use crate::work::AppVersion;
 
-/// Bytes of partials read at once.
+/// Bytes of partials per read.
 const BATCH: u64 = 8 << 20;
-/// How long all of it may take.
+/// Time limit of the whole merge.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Why there is no partial answer.
+/// Reason why there is no partial answer.
 #[derive(Debug, thiserror::Error)]
 pub enum PartialError {
-    /// The store does not give what it keeps.
+    /// The store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The merge, or the finish, failed.
+    /// The merge or the finish failed.
     #[error("what is there could not be merged: {0}")]
     Merge(Box<Failure>),
 }
 
-/// An answer made of what was accepted so far.
+/// An answer made of the partials accepted so far.
 #[derive(Clone, Debug)]
 pub struct PartialAnswer {
-    /// What `finish` made of it.
+    /// Answer of the app's `finish`.
     pub body: Bytes,
-    /// The share of the planned weight that is in it.
+    /// Covered share of the planned weight, from 0 to 1.
     pub fraction: f64,
-    /// Partials in it.
+    /// Number of merged partials.
     pub partials: u64,
 }
 
-/// Merges what `job` has, in the tree that queries are merged in: each partial is folded some log₈(n) times. Ordered merges
-/// get partials in the order of their partitions.
+/// Merges and finishes the accepted partials of `job`, in the same kind of tree as a query: each
+/// partial takes part in about log₈(n) merges. Ordered merges get partials in the order of their
+/// partitions.
 ///
 /// # Errors
 /// See [`PartialError`].
@@ -47,12 +48,12 @@ pub async fn so_far(
     job: &Job,
     app_version: &dyn AppVersion,
 ) -> Result<PartialAnswer, PartialError> {
-    let asked = store.asked(job.id).await?;
-    let request = app_version.request(&asked.query);
+    let job_query = store.asked(job.id).await?;
+    let request = app_version.request(&job_query.query);
     let root = app_version.root(Events::default());
     let mut folding = Folding {
         merger: &*root.merger,
-        query: asked.planned.unwrap_or(asked.query),
+        query: job_query.planned.unwrap_or(job_query.query),
         until: Instant::now() + PATIENCE,
         tree: Partials::new(request.order, request.partials_memory),
         next: 0,
@@ -65,11 +66,13 @@ pub async fn so_far(
         after = Some(last.index);
         for one in page {
             folding.add(one.index, one.bytes);
-            // As it comes: of many that are there at once, the tree would fold the first ones again and again.
+            // One partial at a time: given many at once, the tree would merge the first ones
+            // repeatedly.
             folding.fold(false).await?;
         }
     }
-    // What was accepted since the job was looked at is in it, too: the account is of now.
+    // Read again: partials accepted in the meantime are merged, too, so the counts must include
+    // them.
     let job = store.get(job.id).await?;
     let counts = job.counts;
     folding.skip_to(u32::try_from(counts.partitions).unwrap_or(u32::MAX));
@@ -84,13 +87,13 @@ pub async fn so_far(
     Ok(PartialAnswer { body, fraction, partials })
 }
 
-/// Partials on their way into one answer.
+/// Merge of a job's partials into one answer.
 struct Folding<'a> {
     merger: &'a dyn Merger,
     query: Bytes,
     until: Instant,
     tree: Partials,
-    /// The next index that may come.
+    /// Next index that may be added.
     next: u32,
     partials: u64,
 }
@@ -103,13 +106,14 @@ impl Folding<'_> {
         self.partials += 1;
     }
 
-    /// Says that no more partials come before `index`.
+    /// Declares that no partials come before `index`.
     fn skip_to(&mut self, index: u32) {
         (self.next..index).for_each(|missing| self.tree.skip(missing));
         self.next = self.next.max(index);
     }
 
-    /// Makes the folds that are worth their call; with `all`, those that leave one partial.
+    /// Runs the merges that are worth their call. With `all`, or when the tree is full, runs
+    /// smaller ones, too; `all` leaves one partial.
     async fn fold(&mut self, all: bool) -> Result<(), PartialError> {
         let urgency = if all || self.tree.is_full() { Urgency::Any } else { Urgency::Full };
         while let Some(fold) = self.tree.next_fold(urgency) {

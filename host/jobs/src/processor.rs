@@ -1,5 +1,5 @@
-//! Takes jobs from the store, as many at once as it may, and sees each through to its end. Any number of processors share
-//! a store: a job is one owner's, by lease and epoch.
+//! Takes jobs from the store, up to a number at once, and runs each to its end. Any number of
+//! processors share a store: lease and epoch give each job a single owner.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,21 +14,22 @@ use crate::quota::Quotas;
 use crate::store::{JobFilter, JobStore, RunnableJobs, StoreError, StoreResult, TakenJob, Tally, chain};
 use crate::work::AppProvider;
 
-/// Owners in a row that a job may lose without a result, unless the processor is told otherwise.
+/// Default number of owners in a row that a job may lose without a result.
 pub const LIVES: u32 = 5;
 
-/// How a processor works.
+/// Settings of a processor.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// By what others know it: unique among the processors of a store.
+    /// Name of the processor, unique among the processors of a store.
     pub owner: String,
-    /// Jobs at once.
+    /// Jobs that run at once.
     pub at_once: usize,
-    /// How long a job stays with a processor that is not heard of.
+    /// Time for which a job stays with an owner that does not renew its lease.
     pub lease: Duration,
-    /// How often the store is asked for jobs that nobody announced.
+    /// Interval at which the store is polled for jobs submitted elsewhere.
     pub poll: Duration,
-    /// How many owners in a row a job may lose without a result. Then it fails: it may be what ends them.
+    /// Owners in a row that a job may lose without a result. Then the job fails, since it may be
+    /// the cause.
     pub lives: u32,
 }
 
@@ -44,41 +45,42 @@ impl Default for Settings {
     }
 }
 
-/// Wake-up of a processor by those who submit and cancel in its process. A ring is heard by every listener, also by one
-/// that is busy while it rings.
+/// Wakes a processor when a job is submitted or cancelled in its process. A notification reaches
+/// every listener, even one that is busy at the time.
 #[derive(Clone, Default)]
 pub struct Wakeup(watch::Sender<()>);
 
 impl Wakeup {
-    /// There is news in the store.
+    /// Notifies all listeners of changes in the store.
     pub fn notify(&self) {
         self.0.send_replace(());
     }
 
-    /// Hears every ring from now on.
+    /// Returns a listener for all notifications from now on.
     pub(crate) fn listen(&self) -> watch::Receiver<()> {
         self.0.subscribe()
     }
 }
 
-/// Runs jobs.
+/// Takes and runs jobs.
 pub struct Processor {
-    /// Where they are.
+    /// Store of the jobs.
     pub store: Arc<dyn JobStore>,
-    /// What runs them.
+    /// Provider of the apps that run the jobs.
     pub provider: Arc<dyn AppProvider>,
-    /// How.
+    /// Settings of the processor.
     pub settings: Settings,
-    /// Rung when there is news.
+    /// Notified when a job is submitted or cancelled in this process.
     pub wakeup: Wakeup,
-    /// Counts the jobs that it loses.
+    /// Counts lost jobs.
     pub tally: Arc<Tally>,
-    /// Bytes that callers may keep in the store.
+    /// Quotas of callers on the store, in bytes.
     pub quotas: Quotas,
 }
 
 impl Processor {
-    /// Takes jobs until `stop` says so; then gives back those that run, with all that they have.
+    /// Takes jobs until `stop` becomes true; then releases the running jobs with their accepted
+    /// results.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut jobs = JoinSet::new();
         let mut wakeup = self.wakeup.listen();
@@ -97,15 +99,15 @@ impl Processor {
 
     async fn take_all(&self, jobs: &mut JoinSet<()>, unable: &ExcludedVersions, stop: &watch::Receiver<bool>) {
         while jobs.len() < self.settings.at_once && !*stop.borrow() {
-            // Before the job is taken: its lease has begun by then, and no ring for it is missed.
-            let asked = TakeStart { at: Instant::now(), wakeup: self.wakeup.listen() };
+            // Before the take: the lease begins later, and no notification is missed.
+            let start = TakeStart { at: Instant::now(), wakeup: self.wakeup.listen() };
             match self.take(unable).await {
                 Ok(Some(taken)) => {
-                    let course = JobRun::new(self, taken, asked, unable.clone(), stop.clone());
+                    let job_run = JobRun::new(self, taken, start, unable.clone(), stop.clone());
                     let tally = self.tally.clone();
                     jobs.spawn(async move {
-                        let id = course.id();
-                        match course.run().await {
+                        let id = job_run.id();
+                        match job_run.run().await {
                             Ok(state) => tracing::info!(job = %id, %state, "job ended"),
                             Err(Exit::Stopped) => tracing::info!(job = %id, "job given back"),
                             Err(Exit::Fenced) => {
@@ -123,7 +125,7 @@ impl Processor {
                     });
                 }
                 Ok(None) => return,
-                // Said once, when it could not be opened.
+                // Logged once, when the store could not be opened.
                 Err(StoreError::Unopened(_)) => return,
                 Err(error) => {
                     tracing::warn!(error = chain(&error), "no jobs can be taken");
@@ -138,14 +140,13 @@ impl Processor {
         if apps.is_empty() {
             return Ok(None);
         }
-        let apps = match self.store.is_shared() {
-            true => {
-                let unable = unable.versions();
-                let versions = self.provider.versions();
-                let versions = versions.into_iter().filter(|version| !unable.contains(version)).collect();
-                JobFilter::Runnable(RunnableJobs { apps, versions, unable })
-            }
-            false => JobFilter::Only(apps),
+        let apps = if self.store.is_shared() {
+            let unable = unable.versions();
+            let versions = self.provider.versions();
+            let versions = versions.into_iter().filter(|version| !unable.contains(version)).collect();
+            JobFilter::Runnable(RunnableJobs { apps, versions, unable })
+        } else {
+            JobFilter::Only(apps)
         };
         self.store.take(&self.settings.owner, &apps, self.settings.lease).await
     }

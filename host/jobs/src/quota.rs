@@ -1,4 +1,5 @@
-//! Quotas of callers on the store: checked while a job runs, as what it keeps is not known when it is submitted.
+//! Quotas of callers on the store. They are checked while a job runs, since its size is unknown
+//! when it is submitted.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,10 +7,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::store::{OverBound, StoreError};
 
-/// Part of a quota that one job may keep before the store is asked again how much its caller has.
+/// Fraction (1/n) of a quota that one job may add before the store is asked again for its caller's
+/// total.
 const UNCHECKED: u64 = 32;
 
-/// Bytes that each caller's jobs may take in the store. Clones share the values.
+/// Quotas on the bytes that each caller's jobs may take in the store. Clones share the values.
 #[derive(Clone, Debug, Default)]
 pub struct Quotas(Arc<RwLock<Table>>);
 
@@ -20,7 +22,7 @@ struct Table {
 }
 
 impl Quotas {
-    /// Puts other values in force: `usual` for callers that have none of their own. `None` is no bound.
+    /// Replaces the quotas: `usual` holds for callers without a separate one. `None` is unlimited.
     pub fn set(&self, usual: Option<u64>, callers: BTreeMap<String, u64>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Table { usual, callers };
     }
@@ -31,11 +33,11 @@ impl Quotas {
     }
 }
 
-/// Bytes that one job keeps, against the quota of its caller.
+/// Counts the bytes that one job stores, against the quota of its caller.
 pub(crate) struct Meter {
     quotas: Quotas,
     caller: Option<String>,
-    /// Bytes since the store was asked; [`u64::MAX`] before it was asked at all.
+    /// Bytes since the store was last asked; [`u64::MAX`] before the first time.
     unchecked: AtomicU64,
 }
 
@@ -44,7 +46,8 @@ impl Meter {
         Self { quotas, caller, unchecked: AtomicU64::new(u64::MAX) }
     }
 
-    /// Counts bytes that the job is to keep. Returns its caller when the store must be asked for what that has by now.
+    /// Counts bytes before the job stores them. Returns the caller if the store must be asked for
+    /// the caller's total.
     pub(crate) fn adds(&self, bytes: u64) -> Option<&str> {
         let caller = self.caller.as_deref()?;
         let quota = self.quotas.of(caller)?;
@@ -53,14 +56,14 @@ impl Meter {
         (before.saturating_add(bytes) > quota / UNCHECKED).then_some(caller)
     }
 
-    /// Refuses bytes with which the caller, whose jobs have `had`, would have more than it may.
+    /// Refuses bytes that would take the caller, whose jobs take `used` bytes, over its quota.
     ///
     /// # Errors
     /// [`StoreError::OverBound`].
-    pub(crate) fn check(&self, had: u64, bytes: u64) -> Result<(), StoreError> {
+    pub(crate) fn check(&self, used: u64, bytes: u64) -> Result<(), StoreError> {
         let quota = self.caller.as_deref().and_then(|caller| self.quotas.of(caller));
-        match quota.filter(|quota| had.saturating_add(bytes) > *quota) {
-            // `unchecked` stays: whatever comes next is checked, too.
+        match quota.filter(|quota| used.saturating_add(bytes) > *quota) {
+            // `unchecked` stays high, so the next bytes are checked, too.
             Some(quota) => Err(StoreError::OverBound(OverBound::CallerBytes(quota, None))),
             None => {
                 self.unchecked.store(bytes, Ordering::SeqCst);
@@ -101,7 +104,8 @@ mod tests {
         fn a_job_keeps_no_more_than_its_quota_and_a_part(
             quota in 0_u64..100_000, batches in prop::collection::vec(0_u64..1_000, 0..300),
         ) {
-            let (meter, mut kept) = (meter(Some(quota)), 0);
+            let meter = meter(Some(quota));
+            let mut kept = 0;
             for bytes in batches {
                 if meter.adds(bytes).is_some() && meter.check(kept, bytes).is_err() {
                     prop_assert!(kept + bytes > quota);

@@ -1,4 +1,4 @@
-//! The seam behind which apps are: what a processor needs of one to run its jobs.
+//! Interface to the apps: everything that a processor needs to run their jobs.
 
 use std::sync::Arc;
 
@@ -8,27 +8,28 @@ use frond_root::{Content, Error, Events, Failure, Notes, Plan, Request, Services
 
 use crate::store::Artifact;
 
-/// The apps of this process.
+/// Apps of this process.
 #[async_trait]
 pub trait AppProvider: Send + Sync {
-    /// The names of those that can run jobs now.
+    /// Returns the names of the apps that can run jobs now.
     fn apps(&self) -> Vec<String>;
 
-    /// One of them, as it is now.
+    /// Returns the current version of an app.
     fn app(&self, name: &str) -> Option<Arc<dyn AppVersion>>;
 
-    /// The version of one of them that [`AppVersion::version`] named so: what work began with, and goes on with.
+    /// Returns the version of an app with this [`AppVersion::version`], so that a job continues
+    /// with the version it began with.
     ///
     /// # Errors
     /// See [`NoVersion`].
     async fn version(&self, name: &str, version: &str) -> Result<Arc<dyn AppVersion>, NoVersion>;
 
-    /// The versions that [`AppProvider::version`] has, of all apps.
+    /// Returns the versions that [`AppProvider::version`] can return, of all apps.
     fn versions(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// A version of one of them that another server has kept in the store.
+    /// Restores a version of an app from the artifact that another server stored.
     ///
     /// # Errors
     /// See [`NoVersion`].
@@ -37,13 +38,13 @@ pub trait AppProvider: Send + Sync {
     }
 }
 
-/// Why work cannot go on with a version of an app.
+/// Reason why a version of an app is not available.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NoVersion {
-    /// The app is not here: others may have it.
+    /// The app is not on this server; others may have it.
     #[error("the app is not here")]
     NoApp,
-    /// The version is lost, in these words.
+    /// The version is lost; the text says why.
     #[error("{0}")]
     Lost(String),
 }
@@ -51,26 +52,28 @@ pub enum NoVersion {
 /// A version of an app.
 #[async_trait]
 pub trait AppVersion: Send + Sync {
-    /// What tells it from the app's other versions, in every process that serves it.
+    /// Identifier of the version, the same in every process that serves it.
     fn version(&self) -> String;
 
-    /// All that another server needs to run it; nothing when that is lost.
+    /// Returns everything that another server needs to run this version; `None` if the files are
+    /// lost.
     async fn artifact(&self) -> Option<Artifact> {
         None
     }
 
-    /// What its answers are written in, as HTTP names it.
+    /// Media type of the answers.
     fn content_type(&self) -> String;
 
-    /// A request with its promises and limits.
+    /// Makes a request with the app's promises and limits.
     fn request(&self, query: &Bytes) -> Request;
 
-    /// Cuts a query.
+    /// Cuts a query into partitions.
     async fn plan(&self, request: &Request) -> Result<Plan, Error>;
 
-    /// What [`Content::place`] wrote of a content of its plans; `notes` takes the remarks on it.
+    /// Restores a content of the version's plans that [`Content::place`] wrote; `notes` collects
+    /// remarks on it.
     fn content(&self, place: &str, notes: &Arc<Notes>) -> Result<Arc<dyn Content>, Failure>;
 
-    /// Runs its leaves and folds their partials.
+    /// Returns the services that run the version's leaves and merges.
     fn root(&self, events: Events) -> Services;
 }

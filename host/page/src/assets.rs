@@ -1,19 +1,19 @@
-//! The files by the paths that requests have.
+//! Files of the web page, by request path.
 
 use std::sync::LazyLock;
 
 /// One file of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asset {
-    /// Its media type, with the charset.
+    /// Media type with its charset.
     pub content_type: &'static str,
-    /// What it holds.
+    /// Bytes of the file.
     pub bytes: &'static [u8],
-    /// A validator in quotes, as the header `ETag` has it: it changes with the bytes.
+    /// Value of the header `ETag`, in quotes: a hash of the bytes.
     pub etag: &'static str,
 }
 
-/// Where the files other than `index.html` are.
+/// Path of all files other than `index.html`.
 const FOLDER: &str = "page/";
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -27,7 +27,7 @@ macro_rules! files {
     };
 }
 
-/// Name, media type and text of each file. Modules stand after those that they import.
+/// Name, media type and text of each file. Modules come after the modules that they import.
 pub(crate) const FILES: [(&str, &str, &str); 35] = files![
     ("index.html", HTML),
     ("icon.svg", SVG),
@@ -74,7 +74,8 @@ static ASSETS: LazyLock<Vec<(&'static str, Asset, String)>> = LazyLock::new(|| {
     FILES.into_iter().map(file).collect()
 });
 
-/// The file for the path of a request: `/` is the page itself, all else is below `/page/`. `None` for any other path.
+/// Returns the file for a request path: `/` is the page itself, all other files are below `/page/`.
+/// `None` for any other path.
 #[must_use]
 pub fn asset(path: &str) -> Option<Asset> {
     let path = path.strip_prefix('/').unwrap_or(path);
@@ -83,7 +84,8 @@ pub fn asset(path: &str) -> Option<Asset> {
     Some(Asset { etag, ..*asset })
 }
 
-/// FNV-1a with 64 bits (draft-eastlake-fnv): the files are ours, so that nobody has to be kept from finding a collision.
+/// FNV-1a with 64 bits (draft-eastlake-fnv). The files are part of the binary, so collisions need
+/// no protection.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

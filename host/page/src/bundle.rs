@@ -1,14 +1,15 @@
-//! Modules joined into one script. Each becomes a function of its own, whose exports the later ones take by name: what a
-//! module keeps to itself stays apart from what others call the same.
+//! Bundler: joins JavaScript modules into one script. Each module becomes a function, and the later
+//! ones take its exports by name. Private names of different modules cannot clash.
 //!
-//! The modules are our own, and keep to a few forms: `import { a, b } from "./x.js";` on lines that begin with `import`,
-//! and `export` before a function, an async function or generator, a class or a constant. A test holds them to it.
+//! The modules keep to a few forms: `import { a, b } from "./x.js";` on lines that begin with
+//! `import`, and `export` before a function, an async function or generator, a class or a constant.
+//! A test checks that.
 
 use std::fmt::Write as _;
 
 use crate::assets::{FILES, JS};
 
-/// The script whose last module is `entry`, with all those that it needs, in the order of [`FILES`].
+/// Bundles `entry` and the modules that it needs, in the order of [`FILES`]; `entry` comes last.
 pub(crate) fn bundle(entry: &str) -> String {
     let needed = needed(entry);
     let mut script = String::from("\"use strict\";\n");
@@ -18,7 +19,7 @@ pub(crate) fn bundle(entry: &str) -> String {
     script
 }
 
-/// `entry` and everything that it imports, directly or not.
+/// Names of `entry` and of all modules that it imports, directly or not.
 fn needed(entry: &str) -> Vec<&'static str> {
     let mut needed: Vec<&'static str> = Vec::new();
     let mut open: Vec<String> = vec![entry.to_owned()];
@@ -34,13 +35,13 @@ fn needed(entry: &str) -> Vec<&'static str> {
     needed
 }
 
-/// What a line imports, and from which file.
+/// Names that a line imports, and the file that they come from.
 pub(crate) fn imported(line: &str) -> Option<(&str, &str)> {
     let (names, from) = line.strip_prefix("import { ")?.split_once(" } from \"./")?;
     Some((names, from.strip_suffix("\";")?))
 }
 
-/// The name that a line exports.
+/// Name that a line exports.
 pub(crate) fn exported(line: &str) -> Option<&str> {
     let rest = line.strip_prefix("export ")?;
     let rest = ["async function* ", "async function ", "function* ", "function ", "class ", "const "]

@@ -1,8 +1,9 @@
-//! The page, as files that are part of the binary: plain HTML, CSS and modules of JavaScript, with nothing fetched from
-//! elsewhere. `files/index.html` and `files/js/main.js` are where to begin.
+//! Web page as files inside the binary: plain HTML, CSS and JavaScript modules, with nothing
+//! fetched from elsewhere. Start reading at `files/index.html` and `files/js/main.js`.
 //!
-//! Invariants: no outside technology; no script or style inside `index.html`, so that it works under
-//! `Content-Security-Policy: default-src 'self'`; text from guests only ever becomes text, nothing parses it as HTML.
+//! Invariants: no third-party code; no script or style inside `index.html`, so that it works under
+//! `Content-Security-Policy: default-src 'self'`; text from guests stays text and is never parsed
+//! as HTML.
 
 mod assets;
 mod bundle;

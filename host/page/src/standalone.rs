@@ -1,14 +1,15 @@
-//! One file that shows one recorded query, and needs nothing else: `frond explain --html`.
+//! Self-contained HTML file that shows one recorded query: `frond explain --html`.
 
 use std::fmt;
 
 use crate::assets::FILES;
 use crate::bundle::bundle;
 
-/// The most bytes of events that one file holds. Browsers keep them as text twice as large, and some refuse much more.
+/// The most bytes of events in one file. Browsers store them as text of twice the size, and some
+/// refuse much more.
 pub const MAX_RECORDING: usize = 200 << 20;
 
-/// The events are more than one file can hold.
+/// Error: the events exceed [`MAX_RECORDING`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
@@ -20,7 +21,7 @@ impl fmt::Display for TooLarge {
 
 impl std::error::Error for TooLarge {}
 
-/// A self-contained file in the making: events go in, a page comes out.
+/// Builder of a self-contained file: takes events, returns an HTML page.
 #[derive(Debug)]
 pub struct Standalone {
     title: String,
@@ -28,7 +29,7 @@ pub struct Standalone {
 }
 
 impl Standalone {
-    /// A file without events, called `title`.
+    /// A file without events and with this title.
     #[must_use]
     pub fn new(title: &str) -> Self {
         Self { title: title.to_owned(), events: String::new() }
@@ -37,12 +38,13 @@ impl Standalone {
     /// Adds an event: one line of JSON.
     ///
     /// # Errors
-    /// [`TooLarge`] when that would be more than [`MAX_RECORDING`].
+    /// [`TooLarge`] if the events would exceed [`MAX_RECORDING`].
     pub fn event(&mut self, json: &str) -> Result<(), TooLarge> {
         if self.events.len().saturating_add(json.len()) > MAX_RECORDING {
             return Err(TooLarge);
         }
-        // In JSON, `<` only stands in strings: its escape means the same, and no `</script>` or `<!--` is left.
+        // In JSON, `<` occurs only in strings. Its escape is equivalent and leaves no `</script>`
+        // or `<!--`.
         for (index, part) in json.trim_end().split('<').enumerate() {
             if index > 0 {
                 self.events.push_str("\\u003c");
@@ -53,7 +55,7 @@ impl Standalone {
         Ok(())
     }
 
-    /// The whole file.
+    /// Returns the whole file.
     #[must_use]
     pub fn finish(&self) -> String {
         let style = ["base.css", "views.css", "waterfall.css"].map(text).concat();
@@ -65,7 +67,8 @@ impl Standalone {
             ("{recording}", self.events.clone()),
         ];
         let mut page = String::with_capacity(self.events.len() + (256 << 10));
-        // Each place is filled once and in order: what was put in is never looked through for places.
+        // Each placeholder is replaced once and in order: inserted text is never searched for
+        // placeholders.
         let mut rest = text("explain.html");
         for (place, content) in &parts {
             if let Some((before, after)) = rest.split_once(place) {

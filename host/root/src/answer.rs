@@ -1,4 +1,4 @@
-//! What a query ends with: the answer and, always, the account of what is in it and what is not.
+//! Result of a query: the answer, always with the account of what is in it and what is missing.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,31 +10,31 @@ use crate::failure::{Failure, FailureKind};
 use crate::ids::{PartitionKey, QueryId};
 use crate::request::Floor;
 
-/// The most missing partitions that a report names. [`Coverage::missing_omitted`] counts the others.
+/// The most missing partitions that a report names. [`Coverage::missing_omitted`] counts the rest.
 pub const MAX_MISSING: usize = 100;
 
-/// How a query ended. Each case carries its coverage, so that none can be passed on without it.
+/// Outcome of a query. Each case carries its coverage, so that no answer is passed on without it.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// Every partition is in the answer.
     Complete {
-        /// What `finish` returned.
+        /// Result of `finish`.
         body: Bytes,
-        /// The account.
+        /// Account of the query.
         coverage: Box<Coverage>,
     },
-    /// Enough is in the answer; the coverage says what is not.
+    /// Enough is in the answer; the coverage says what is missing.
     Partial {
-        /// What `finish` returned.
+        /// Result of `finish`.
         body: Bytes,
-        /// The account.
+        /// Account of the query.
         coverage: Box<Coverage>,
     },
     /// There is no answer.
     Failed {
-        /// Why.
+        /// Reason of the failure.
         reason: Reason,
-        /// The account.
+        /// Account of the query.
         coverage: Box<Coverage>,
     },
 }
@@ -50,7 +50,7 @@ impl Answer {
         }
     }
 
-    /// The answer's bytes, when there is one.
+    /// The answer's bytes; `None` for a failed query.
     #[must_use]
     pub fn body(&self) -> Option<&Bytes> {
         match self {
@@ -70,17 +70,17 @@ impl Answer {
     }
 }
 
-/// Why a query has no answer.
+/// Reason why a query has no answer.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case", tag = "reason", content = "failure")]
 pub enum Reason {
-    /// A guest says that the query is wrong.
+    /// A guest rejected the query.
     InvalidQuery(Failure),
-    /// Too little, or not a required partition, arrived.
+    /// The covered weight is below the floor, or a required partition is missing.
     BelowFloor,
-    /// The deadline came before anything did.
+    /// The deadline passed before anything arrived.
     Deadline,
-    /// It was cancelled before enough had arrived.
+    /// The query was cancelled before enough had arrived.
     Cancelled,
     /// The split failed.
     Split(Failure),
@@ -101,30 +101,30 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What became of a partition.
+/// Outcome of a partition.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// It was planned, and known to add nothing.
+    /// Planned, and known to add nothing.
     Skipped,
     /// Its partial is in the answer.
     Succeeded,
-    /// It was cut off, and what it had emitted is in the answer.
+    /// It was cut off; its last emission is in the answer.
     Degraded,
-    /// It failed.
+    /// Its last attempt failed.
     Failed,
     /// It was still running when its time, or the gather's, was up.
     TimedOut,
-    /// The query ended before it did.
+    /// The query ended before the partition did.
     Cancelled,
-    /// The gather ended before it began.
+    /// The gather ended before an attempt began.
     NotStarted,
 }
 
-/// The closed sum: `planned` is always the sum of all the others.
+/// Partitions or weights by outcome. `planned` is always the sum of all other fields.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Tally {
-    /// All there were.
+    /// Sum of all other fields.
     pub planned: u64,
     /// See [`Status::Skipped`].
     pub skipped: u64,
@@ -143,7 +143,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds `amount` to the sum and to its part.
+    /// Adds `amount` to `planned` and to the field of `status`.
     pub fn add(&mut self, status: Status, amount: u64) {
         self.planned += amount;
         *match status {
@@ -157,7 +157,7 @@ impl Tally {
         } += amount;
     }
 
-    /// True when the parts add up.
+    /// True when the outcomes sum up to `planned`.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         let parts = [
@@ -179,70 +179,71 @@ impl Tally {
     }
 }
 
-/// One partition that is not, or not whole, in the answer.
+/// One partition that is missing from the answer, wholly or in part.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Missing {
-    /// Its key.
+    /// Key of the partition.
     pub key: PartitionKey,
-    /// Its position in the plan.
+    /// Position in the plan.
     pub index: u32,
-    /// Its weight.
+    /// Planned weight.
     pub weight: u64,
-    /// What became of it.
+    /// Outcome.
     pub status: Status,
-    /// The share of its weight that is in the answer after all, 0 to 1; above 0 only when degraded.
+    /// Share of its weight that is in the answer, 0 to 1; above 0 only when degraded.
     pub share: f64,
-    /// How many attempts were started.
+    /// Number of attempts that were started.
     pub attempts: u32,
-    /// The slug of its last failure, if it ran.
+    /// Slug of the last failure, if it ran.
     pub slug: Option<FailureKind>,
-    /// Its last failure in full, if it ran.
+    /// Last failure in full, if it ran.
     pub failure: Option<Failure>,
 }
 
-/// A partition that took this many times the median is a straggler.
+/// A straggler took at least this many times the median.
 pub const STRAGGLER_TIMES: f64 = 2.0;
-/// In milliseconds: what took less is no straggler, however short the others were.
+/// A straggler took at least this many milliseconds, however short the others were.
 pub const STRAGGLER_MS: f64 = 1.0;
 
-/// A partition that took far longer than the median: at least [`STRAGGLER_TIMES`] it, and [`STRAGGLER_MS`].
+/// A partition that took far longer than the median: at least [`STRAGGLER_TIMES`] as long, and at
+/// least [`STRAGGLER_MS`].
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Straggler {
-    /// Its key.
+    /// Key of the partition.
     pub key: PartitionKey,
-    /// How long its attempt ran, in milliseconds.
+    /// Run time of its attempt, in milliseconds.
     pub ms: f64,
-    /// That time over the median of all that succeeded.
+    /// Run time over the median of all successful partitions.
     pub times_median: f64,
 }
 
-/// Attempts, by what they were for and what came of them.
+/// Attempts by purpose and result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Attempts {
-    /// All that ran.
+    /// All attempts that ran.
     pub started: u64,
-    /// Those after a passing failure.
+    /// Attempts after a transient failure.
     pub retries: u64,
-    /// Those beside a running attempt of the same partition.
+    /// Hedged attempts, beside a running attempt of the same partition.
     pub hedges: u64,
     /// Hedges that succeeded first.
     pub hedge_wins: u64,
-    /// Results that came when they were no longer wanted.
+    /// Successful results that arrived after the partition was settled or the gather had ended.
     pub discarded: u64,
 }
 
 /// Where the time went, in milliseconds.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Timings {
-    /// What was asked for.
+    /// Time that the query was given.
     pub deadline: f64,
-    /// Kept back for merging.
+    /// Time reserved for merging.
     pub reserve: f64,
     /// From the request to the plan.
     pub plan: f64,
     /// From the plan to the last partial that was waited for.
     pub gather: f64,
-    /// From then to the answer.
+    /// From the last awaited partial to the answer.
     pub merge: f64,
     /// From the request to the answer.
     pub total: f64,
@@ -252,45 +253,45 @@ pub struct Timings {
     pub leaf_wasted: f64,
 }
 
-/// The account of one query: what was planned, what became of it, and where the time went.
+/// Account of one query: the planned partitions, their outcomes, and where the time went.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Coverage {
-    /// The query.
+    /// Id of the query.
     pub query: QueryId,
     /// True when nothing is missing.
     pub complete: bool,
     /// The share of the planned weight that is in the answer, 0 to 1; 1 for an empty plan.
     pub fraction: f64,
-    /// What was asked for.
+    /// Floor that the request asked for.
     pub floor: Floor,
     /// The required partitions that are missing.
     pub required_missing: Vec<PartitionKey>,
-    /// Partitions, counted.
+    /// Number of partitions by outcome.
     pub partitions: Tally,
-    /// Partitions, weighed. A degraded one's weight stands whole under `degraded`.
+    /// Weight by outcome. The whole weight of a degraded partition counts as `degraded`.
     pub weight: Tally,
-    /// The weight that is in the answer, the emitted share of degraded partitions included.
+    /// Weight in the answer, including the emitted share of degraded partitions.
     pub covered: u64,
-    /// What is missing, at most [`MAX_MISSING`]: first what failed by itself, then what was late, then what did not
-    /// begin, last what was stopped because of the others; each by index.
+    /// The missing partitions, at most [`MAX_MISSING`]. Ordered by cause: own failures, late ones,
+    /// not started ones, and last the ones stopped because the query ended; each by index.
     pub missing: Vec<Missing>,
-    /// How many more are missing than `missing` names.
+    /// Number of missing partitions that `missing` leaves out.
     pub missing_omitted: u64,
-    /// Failed attempts by slug, those that were tried again included.
+    /// Failed attempts by slug, including retried ones.
     pub failures: std::collections::BTreeMap<FailureKind, u64>,
-    /// Attempts.
+    /// Attempts by purpose and result.
     pub attempts: Attempts,
     /// Where the time went, in milliseconds.
     pub timings: Timings,
-    /// The slowest partitions that took at least twice the median, slowest first.
+    /// The slowest stragglers, slowest first.
     pub stragglers: Vec<Straggler>,
-    /// Remarks on inputs, such as files that are compressed and were read as they are: see [`crate::Notes`].
+    /// Remarks on inputs, such as a compressed file that was read undecoded: see [`crate::Notes`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
-/// The share that `part` is of `whole`, 0 to 1; 1 for a part of nothing. Rounding never makes it 1 while anything is
-/// missing.
+/// Share of `whole` that `part` is, 0 to 1; 1 when `whole` is 0. Rounding never yields 1 while
+/// anything is missing.
 #[must_use]
 pub fn share(part: u64, whole: u64) -> f64 {
     if part >= whole {
@@ -299,13 +300,14 @@ pub fn share(part: u64, whole: u64) -> f64 {
     below_all(part as f64 / whole as f64)
 }
 
-/// A share of something that is incomplete: below 1, whatever rounding has made of it.
+/// Clamps the share of something incomplete to below 1, against rounding.
 #[must_use]
 pub(crate) fn below_all(share: f64) -> f64 {
     share.min(1.0_f64.next_down())
 }
 
-/// A share with four decimals, as headers and logs have it: 1 only for everything, 0 only for nothing.
+/// Formats a share with four decimals, as headers and logs show it. `1.0000` means everything and
+/// `0.0000` nothing: other shares never round to them.
 #[must_use]
 pub fn four_decimals(share: f64) -> String {
     match share {
@@ -315,7 +317,7 @@ pub fn four_decimals(share: f64) -> String {
     }
 }
 
-/// A duration in milliseconds, as reports give it.
+/// A duration in milliseconds, rounded to microseconds, as reports show it.
 #[must_use]
 pub fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3

@@ -12,43 +12,44 @@ use crate::limit::Limit;
 use crate::plan::Partition;
 use crate::scatter::{Report, Scatter};
 
-/// With less time than this left, an attempt is not started: it could not end in time.
+/// The least time left for an attempt to start: with less, it could not end in time.
 pub const MIN_TIME: Duration = Duration::from_millis(2);
 
-/// How an attempt ended.
+/// Outcome of an attempt.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The leaf's partial, or why there is none.
+    /// The leaf's partial, or the failure.
     pub result: Result<Bytes, Box<Failure>>,
-    /// What the call used.
+    /// Resources that the call used.
     pub usage: Usage,
-    /// The last lines that a leaf wrote which succeeded; those of one that failed are in its failure.
+    /// Last log lines of a successful leaf. A failed leaf's lines are in its failure.
     pub log: Vec<String>,
 }
 
 impl Outcome {
-    /// A partial of a leaf that wrote nothing.
+    /// A success without log lines.
     #[must_use]
     pub fn succeeded(partial: Bytes, usage: Usage) -> Self {
         Self { result: Ok(partial), usage, log: Vec::new() }
     }
 
-    /// A failure of the given kind that used nothing.
+    /// A failure of the given kind, without usage or log lines.
     pub fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { result: Err(Box::new(Failure::new(kind, message))), usage: Usage::default(), log: Vec::new() }
     }
 }
 
-/// What a leaf handed over before it was cut off.
+/// Partial that a leaf emitted before its end; it counts only if the leaf is cut off.
 #[derive(Clone, Debug)]
 pub struct Emission {
     /// The partial so far.
     pub partial: Bytes,
-    /// The share of the partition that it stands for, 0 to 1.
+    /// Share of the partition that the partial covers, 0 to 1.
     pub done: f64,
 }
 
-/// A claimed attempt. Whoever holds it runs the leaf and ends it; dropped without an end, it is reported as `lost`.
+/// RAII guard of a claimed attempt. The runner that holds it runs the leaf and ends it. Dropping it
+/// without an end reports the attempt as `lost`.
 #[derive(Debug)]
 pub struct Attempt {
     scatter: Arc<Scatter>,
@@ -76,7 +77,7 @@ impl Attempt {
         self.partition
     }
 
-    /// Which try at the partition this is, from 1.
+    /// Number of this attempt at the partition, from 1.
     #[must_use]
     pub fn number(&self) -> u32 {
         self.number
@@ -88,25 +89,25 @@ impl Attempt {
         self.scatter.plan().get(self.partition)
     }
 
-    /// When the leaf must have ended.
+    /// Time by which the leaf must have ended.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         self.scatter.deadline_of(self.started)
     }
 
-    /// The limit that this moment stands for.
+    /// Limit that [`Attempt::deadline`] enforces.
     #[must_use]
     pub fn limit(&self) -> Limit {
         self.scatter.limit_of(self.started)
     }
 
-    /// The query's other half: to ask whether it was closed.
+    /// The query's scatter, which tells whether the query is closed.
     #[must_use]
     pub fn scatter(&self) -> &Arc<Scatter> {
         &self.scatter
     }
 
-    /// Keeps the last emission, which counts if the leaf is then cut off.
+    /// Stores the emission, replacing an earlier one. It counts if the leaf is cut off later.
     pub fn emit(&self, emission: Emission) {
         self.scatter.emit(self.partition, emission);
     }
@@ -118,8 +119,16 @@ impl Attempt {
 
     fn report(&mut self, outcome: Outcome, now: Instant) {
         if !std::mem::replace(&mut self.ended, true) {
-            let (partition, attempt, slot, started) = (self.partition, self.number, self.slot, self.started);
-            self.scatter.report(slot, Report::Ended { partition, attempt, slot, started, at: now, outcome });
+            let slot = self.slot;
+            let ended = Report::Ended {
+                partition: self.partition,
+                attempt: self.number,
+                slot,
+                started: self.started,
+                at: now,
+                outcome,
+            };
+            self.scatter.report(slot, ended);
         }
     }
 }

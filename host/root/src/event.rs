@@ -1,4 +1,4 @@
-//! Everything that happens to a query, as one enum: the only source for progress, recording and every view.
+//! Events of a query as one enum: the only source of progress displays, recordings and views.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,36 +12,37 @@ use crate::ids::{PartitionKey, QueryId};
 use crate::request::Floor;
 use crate::runner::Covered;
 
-/// The version of the recorded form. A reader refuses a newer one.
+/// Version of the recorded format. A reader refuses a newer one.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// The bytes of lines that the events of one query tell of leaves that succeed; those of later leaves are only counted.
+/// The most bytes of log lines of successful leaves in one query's events. Lines beyond that are
+/// only counted.
 pub const MAX_LOGS: usize = 64 << 10;
 
-/// One thing that happened.
+/// One event with its time.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Event {
     /// Microseconds since the query began.
     pub at: u64,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub kind: EventKind,
 }
 
-/// What a guest call used.
+/// Resources that one guest call used.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 pub struct Usage {
     /// Fuel consumed; 0 when unmetered.
     pub fuel: u64,
-    /// The most linear memory held at once, in bytes, summed over the store.
+    /// Peak of linear memory in bytes, summed over the store.
     pub memory: u64,
-    /// Bytes of result.
+    /// Bytes of the result.
     pub output: u64,
-    /// Bytes written to stdout and stderr, those above the cap included.
+    /// Bytes written to stdout and stderr, including those above the cap.
     pub log: u64,
 }
 
-/// Why the gather stopped waiting.
+/// Reason why the gather stopped waiting.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum GatherEnd {
@@ -51,9 +52,9 @@ pub enum GatherEnd {
     Deadline,
     /// The floor is reached and the adaptive wait is over.
     WaitOver,
-    /// The floor, or a required partition, can no longer be had.
+    /// The floor or a required partition is out of reach.
     OutOfReach,
-    /// A leaf said that the query is wrong.
+    /// A leaf rejected the query.
     InvalidQuery,
     /// A merge failed.
     MergeFailed,
@@ -61,7 +62,7 @@ pub enum GatherEnd {
     Cancelled,
 }
 
-/// The events. Times are in microseconds, sizes in bytes.
+/// Events of a query. Times are in microseconds, sizes in bytes.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum EventKind {
@@ -73,24 +74,24 @@ pub enum EventKind {
         query: QueryId,
         /// The app's name.
         app: String,
-        /// From the start to the answer.
+        /// Time from the start to the answer.
         deadline: u64,
-        /// Leaves at once.
+        /// The most leaves at once.
         slots: usize,
-        /// How much must be there.
+        /// Floor that the request asks for.
         floor: Floor,
-        /// When it began, in Unix milliseconds.
+        /// Start in Unix milliseconds.
         unix_ms: u64,
     },
-    /// The work is cut.
+    /// The plan is made.
     Planned {
-        /// How many partitions.
+        /// Number of partitions.
         partitions: u64,
-        /// Their weight.
+        /// Sum of their weights.
         weight: u64,
-        /// When leaves are cut off.
+        /// Time at which leaves are cut off.
         leaf_deadline: u64,
-        /// When the gather ends.
+        /// Time at which the gather ends.
         gather_deadline: u64,
     },
     /// A leaf began.
@@ -99,11 +100,11 @@ pub enum EventKind {
         partition: u32,
         /// Its key.
         key: PartitionKey,
-        /// The attempt, from 1.
+        /// Number of the attempt, from 1.
         attempt: u32,
-        /// The slot that it runs on.
+        /// Slot that the leaf runs on.
         slot: u32,
-        /// The partition's weight; 0 in recordings that do not tell it.
+        /// The partition's weight; 0 in recordings that lack it.
         #[serde(default)]
         weight: u64,
     },
@@ -111,25 +112,25 @@ pub enum EventKind {
     AttemptEnded {
         /// The partition's index.
         partition: u32,
-        /// The attempt.
+        /// Number of the attempt, from 1.
         attempt: u32,
-        /// The slot.
+        /// Slot that the leaf ran on.
         slot: u32,
-        /// `None` for a success.
+        /// The failure; `None` for a success.
         failure: Option<Failure>,
-        /// What it used.
+        /// Resources that the call used.
         usage: Usage,
-        /// The last lines that a leaf wrote which succeeded, within [`MAX_LOGS`] of all of the query's leaves.
+        /// Last log lines of a successful leaf, within [`MAX_LOGS`] for all of the query's leaves.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         log: Vec<String>,
     },
-    /// A failed attempt will be tried again.
+    /// A retry of a failed attempt is scheduled.
     RetryScheduled {
         /// The partition's index.
         partition: u32,
-        /// The coming attempt.
+        /// Number of the coming attempt.
         attempt: u32,
-        /// When it may start.
+        /// Earliest start of the retry.
         start: u64,
     },
     /// A partition is settled without a success.
@@ -138,76 +139,78 @@ pub enum EventKind {
         partition: u32,
         /// Its key.
         key: PartitionKey,
-        /// What became of it.
+        /// Outcome of the partition.
         status: Status,
-        /// The slug of its last failure.
+        /// Slug of the last failure.
         slug: Option<FailureKind>,
     },
     /// A merge began.
     FoldStarted {
-        /// Which one, from 0.
+        /// Number of the fold, from 0.
         fold: u32,
-        /// Partials in.
+        /// Number of its inputs.
         inputs: u32,
-        /// Their bytes.
+        /// Bytes of its inputs.
         bytes: u64,
     },
     /// A merge ended.
     FoldEnded {
-        /// Which one.
+        /// Number of the fold, from 0.
         fold: u32,
-        /// Bytes out.
+        /// Bytes of its result.
         bytes: u64,
-        /// `None` for a success.
+        /// The failure; `None` for a success.
         failure: Option<Failure>,
     },
-    /// Enough is there.
+    /// The floor is reached and no required partition is missing.
     FloorReached {
-        /// The covered share of the weight.
+        /// Covered share of the weight.
         fraction: f64,
     },
-    /// Leaves are held back, or let go on, for the memory of partials.
+    /// Backpressure starts or ends: no leaves start while too much memory is taken by partials.
     Held {
-        /// True when held back.
+        /// True when it starts.
         held: bool,
-        /// Bytes of partials held.
+        /// Bytes of partials held in memory.
         bytes: u64,
     },
-    /// No more partials are waited for.
+    /// The gather ended: nothing more is waited for.
     GatherEnded {
-        /// Why.
+        /// Reason of the end.
         why: GatherEnd,
     },
-    /// The last step began.
+    /// The last step, `finish`, began.
     FinishStarted {},
     /// The query is over.
     QueryEnded {
         /// `complete`, `partial` or `failed`.
         outcome: String,
-        /// Why it failed, if it did; `None` also for a query that could not be scattered, whose caller has the error.
+        /// Reason of the failure. Also `None` for a query that ended in an error before it was
+        /// scattered: its caller gets the error.
         reason: Option<Reason>,
-        /// The account.
+        /// Account of the query.
         coverage: Box<Coverage>,
     },
 }
 
-/// Who wants to know. Called in order, from the query's own task: it must not block for long.
+/// Observer of events. It is called in order, from the query's task, and must not block for long.
 pub trait Listener: Send + Sync {
-    /// Takes one event.
+    /// Receives one event.
     fn event(&self, event: &Event);
 }
 
-/// Who wants to know what the answer would be by now, while leaves still run. What there is is merged and finished for
-/// it, beside the query's own merges; a preview that fails, or that would be too large for one merge, is left out.
+/// Observer of previews: the answer as it would be so far, while leaves still run. A preview merges
+/// and finishes the current partials, beside the query's own merges. A preview that fails, or that
+/// would be too large for one merge, is left out.
 pub trait Preview: Send + Sync {
-    /// The shortest time between two.
+    /// The least time between two previews.
     fn every(&self) -> Duration;
 
-    /// Takes one: the answer so far, and what is in it, as of `since_start`.
+    /// Receives one preview: the answer so far and its coverage, as of `since_start`.
     fn take(&self, since_start: Duration, body: Bytes, covered: Covered);
 }
 
-/// The listeners of one query. Events are only made when there is one.
+/// Observers of one query. Events are only built when there is a listener.
 #[derive(Clone, Default)]
 pub struct Events {
     listeners: Vec<Arc<dyn Listener>>,
@@ -221,7 +224,7 @@ impl Events {
         Self { listeners, preview: None }
     }
 
-    /// The same, with previews of the answer for `preview`.
+    /// Adds an observer of previews.
     #[must_use]
     pub fn previewing(self, preview: Arc<dyn Preview>) -> Self {
         Self { preview: Some(preview), ..self }
@@ -231,13 +234,13 @@ impl Events {
         self.preview.as_ref()
     }
 
-    /// True when an event would be seen.
+    /// True when there is a listener.
     #[must_use]
     pub fn wanted(&self) -> bool {
         !self.listeners.is_empty()
     }
 
-    /// Makes the event, if anyone wants it, and hands it on.
+    /// Builds the event if there is a listener, and sends it to each.
     pub fn emit(&self, since_start: Duration, kind: impl FnOnce() -> EventKind) {
         if self.wanted() {
             let at = u64::try_from(since_start.as_micros()).unwrap_or(u64::MAX);

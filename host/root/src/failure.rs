@@ -1,5 +1,5 @@
-//! Why a guest call did not give a result. A `Failure` is data inside an answer; an [`Error`] stops a query before
-//! it has one.
+//! Failures of guest calls. A [`Failure`] is data inside an answer; an [`Error`] stops a query
+//! before it has an answer.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 use crate::ids::PartitionKey;
 use crate::limit::Limit;
 
-/// The closed list of failures. Its slugs are spelled the same in JSON, events, exit tables and docs.
+/// Closed list of failure kinds. JSON, events, exit tables and docs spell the slugs alike.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
-    /// The guest says that the query is wrong, whatever the partition: it ends the query.
+    /// The guest rejects the query, whatever the partition: ends the query.
     InvalidQuery,
-    /// The partition's content is wrong, or is no longer what was planned.
+    /// The partition's content is wrong, or differs from what was planned.
     InvalidPartition,
-    /// Something passing went wrong; may be tried again.
+    /// A transient failure; may be retried.
     Unavailable,
-    /// The guest trapped: a panic, an abort, an exit, a fault of its own.
+    /// The guest trapped: a panic, an abort, an exit, or a fault.
     Trap,
     /// The call used up its fuel.
     OutOfFuel,
@@ -29,15 +29,15 @@ pub enum FailureKind {
     OutOfTime,
     /// The result is larger than the limit.
     OutputTooLarge,
-    /// The guest used something that it has not been granted, or used a host call beyond its budget.
+    /// The guest used a capability that it was not granted, or exceeded a host call budget.
     HostCallDenied,
     /// The component does not fit the contract.
     Incompatible,
-    /// The runner had no room for the attempt; may be tried again.
+    /// The runner had no room for the attempt; may be retried.
     Overloaded,
-    /// The query ended before this attempt did.
+    /// The query ended before the attempt did.
     Cancelled,
-    /// The runner went away with the attempt; may be tried again.
+    /// The runner was lost together with the attempt; may be retried.
     Lost,
 }
 
@@ -59,7 +59,7 @@ impl FailureKind {
         Self::Lost,
     ];
 
-    /// The spelling used everywhere outside the code.
+    /// Spelling used everywhere outside the code.
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
@@ -79,13 +79,14 @@ impl FailureKind {
         }
     }
 
-    /// True when another attempt may end differently. All others are deterministic or final.
+    /// True when a retry may end differently (transient failures). Others are deterministic or
+    /// final.
     #[must_use]
     pub fn is_passing(self) -> bool {
         matches!(self, Self::Unavailable | Self::Overloaded | Self::Lost)
     }
 
-    /// True when the call was cut off in the midst of its work, so that what it emitted so far may count.
+    /// True when the call was cut off while it worked, so that its last emission may count.
     #[must_use]
     pub fn is_cut_off(self) -> bool {
         matches!(self, Self::OutOfTime | Self::OutOfFuel | Self::Cancelled)
@@ -98,21 +99,21 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// What a leaf did whose time was up.
+/// Message of a leaf that was cut off at its deadline.
 pub const TIME_UP: &str = "still running when its time was up";
-/// What a leaf did that the query no longer waited for, as it had enough.
+/// Message of a leaf that was cut off because the query had enough.
 pub const WAIT_OVER: &str = "still running when the query stopped waiting for it";
-/// What a leaf was stopped for when its query was cancelled.
+/// Message of a leaf that was stopped because its query was cancelled.
 pub const CANCELLED: &str = "the query was cancelled while it was running";
 
-/// How much a failure explains of a query that has several: what failed by itself before what was stopped for it.
+/// Rank of a failure among those of one query: own failures explain more than their consequences.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Cause {
-    /// It failed, and would again.
+    /// It failed, and a retry would fail again.
     Own,
-    /// It failed for now: another attempt might have succeeded.
+    /// It failed transiently: a retry might have succeeded.
     Passing,
-    /// Its time was over.
+    /// Its time was up.
     Late,
     /// It did not begin.
     NotStarted,
@@ -131,27 +132,28 @@ impl From<FailureKind> for Cause {
     }
 }
 
-/// One failed guest call, with what its author needs to find out why.
+/// One failed guest call, with what its author needs to debug it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Failure {
-    /// What kind of failure; decides what the root does next.
+    /// Kind of failure; decides what the root does next.
     pub kind: FailureKind,
-    /// What happened, in words: lower case, no full stop.
+    /// Message in lower case, without a full stop.
     pub message: String,
-    /// The guest's functions on the stack, innermost first; empty when it did not trap.
+    /// The guest's call stack, innermost first; empty when it did not trap.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backtrace: Vec<String>,
     /// The last lines that the guest wrote to stdout and stderr.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
-    /// The limit that ended the call, when one did; the message tells it, too.
+    /// Limit that ended the call, if one did. The message contains it, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
-    /// How long whatever is unavailable asked to be left alone, in milliseconds: the `retry-after` of an HTTP API.
+    /// Wait that the unavailable service asks for, in milliseconds: the `retry-after` of an HTTP
+    /// API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
-    /// Bytes of its message, backtrace and log that are left out, as all failures beside it have too many: see
-    /// [`TextBudget`].
+    /// Bytes of message, backtrace and log that are left out because the failures together exceed
+    /// their [`TextBudget`].
     #[serde(default, skip_serializing_if = "is_none")]
     pub omitted: u64,
 }
@@ -160,15 +162,15 @@ fn is_none(omitted: &u64) -> bool {
     *omitted == 0
 }
 
-/// The bytes that the texts of all failures may have which one account names.
+/// The most bytes of texts of all failures that one account names.
 pub const MAX_ACCOUNT_TEXTS: u64 = 256 << 10;
-/// The bytes that the texts of all failures may have which the events of one query tell, or of one job.
+/// The most bytes of texts of all failures in the events of one query or one job.
 pub const MAX_EVENT_TEXTS: u64 = 1 << 20;
-/// The bytes of a message beyond the budget.
+/// The most bytes of a message beyond the budget.
 const MAX_BRIEF: usize = 256;
 
-/// What the texts of several failures may still have, in bytes. A failure beyond that keeps its kind, its limit and the
-/// beginning of its message, and says how much is left out.
+/// Bytes left for the texts of several failures. A failure beyond the budget keeps its kind, its
+/// limit and the beginning of its message, and says how much is left out.
 #[derive(Clone, Copy, Debug)]
 pub struct TextBudget {
     most: u64,
@@ -176,19 +178,19 @@ pub struct TextBudget {
 }
 
 impl TextBudget {
-    /// A budget of so many bytes, of which some are used.
+    /// A budget of `most` bytes, of which `used` are spent.
     #[must_use]
     pub fn new(most: u64, used: u64) -> Self {
         Self { most, used }
     }
 
-    /// What has been used, the beginnings of messages beyond the budget aside.
+    /// Spent bytes, without the beginnings of messages beyond the budget.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used
     }
 
-    /// The failure as far as the budget goes.
+    /// Returns the failure, shortened if the budget has no room for its texts.
     #[must_use]
     pub fn take(&mut self, failure: &Failure) -> Failure {
         let all = failure.texts();
@@ -199,9 +201,10 @@ impl TextBudget {
         let end = failure.message.floor_char_boundary(MAX_BRIEF);
         let begin = failure.message.get(..end).unwrap_or_default();
         let omitted = all - begin.len() as u64;
-        let message = match omitted {
-            0 => begin.to_owned(),
-            _ => format!("{begin}… ({omitted} bytes of its texts are left out: the failures beside it have too many)"),
+        let message = if omitted == 0 {
+            begin.to_owned()
+        } else {
+            format!("{begin}… ({omitted} bytes of its texts are left out: the failures beside it have too many)")
         };
         let omitted = failure.omitted + omitted;
         Failure { message, backtrace: Vec::new(), log: Vec::new(), omitted, ..*failure }
@@ -209,7 +212,7 @@ impl TextBudget {
 }
 
 impl Failure {
-    /// The bytes of its texts.
+    /// Bytes of message, backtrace and log.
     fn texts(&self) -> u64 {
         let lines = self.backtrace.iter().chain(&self.log).chain([&self.message]);
         lines.map(|line| line.len() as u64).sum()
@@ -228,21 +231,21 @@ impl Failure {
         }
     }
 
-    /// The wait that it asks for.
+    /// Wait that the failure asks for.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after_ms.map(Duration::from_millis)
     }
 
-    /// The same failure, ended by `limit`: as data, and in the message, so that every display tells it.
+    /// Sets the limit that ended the call, both as data and in the message.
     #[must_use]
     pub fn ended_by(self, limit: Limit) -> Self {
-        let own = self.limit.map(told).unwrap_or_default();
+        let own = self.limit.map(suffix).unwrap_or_default();
         let what = self.message.strip_suffix(&own).unwrap_or(&self.message);
-        Self { message: format!("{what}{}", told(limit)), limit: Some(limit), ..self }
+        Self { message: format!("{what}{}", suffix(limit)), limit: Some(limit), ..self }
     }
 
-    /// The same failure; where time ended it and no limit is known yet, `time` was the limit.
+    /// Sets `time` as the limit if time ended the call and no limit is known yet.
     #[must_use]
     pub fn within(self, time: Limit) -> Self {
         match (self.kind, self.limit) {
@@ -252,8 +255,8 @@ impl Failure {
     }
 }
 
-/// How a message tells its limit.
-fn told(limit: Limit) -> String {
+/// End of a message that names the limit.
+fn suffix(limit: Limit) -> String {
     format!(": {limit}")
 }
 
@@ -265,25 +268,26 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// What stops a query before it can have an answer: a mistake in what was asked for, never a leaf's failure.
+/// Error that stops a query before it has an answer: a mistake in the request or the setup, never a
+/// leaf's failure.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Two partitions have one key.
     #[error("two partitions have the key `{0}`\n(keys name what is missing from an answer, so each must be unique)")]
     DuplicateKey(PartitionKey),
-    /// A key that not every database, log or terminal can keep.
+    /// A key contains a NUL character, which not every database, log or terminal can store.
     #[error("a partition's key contains a NUL character: `{}`\n(leave it out: keys are texts)", .0.as_str().escape_debug())]
     NulInKey(PartitionKey),
     /// More partitions than a plan may hold.
     #[error("{count} partitions are more than the {limit} that one query may have\n(make the pieces larger)")]
     TooManyPartitions {
-        /// How many there are.
+        /// Number of partitions.
         count: usize,
         /// The limit, [`crate::plan::MAX_PARTITIONS`].
         limit: usize,
     },
-    /// A partition weighs more than one may.
+    /// A partition exceeds the weight limit.
     #[error(
         "the partition `{key}` weighs {weight}, and a weight is 1 to {limit}\n(weigh it in a larger unit, or leave the weight out to weigh its bytes)"
     )]
@@ -295,25 +299,25 @@ pub enum Error {
         /// The limit, [`crate::plan::MAX_WEIGHT`].
         limit: u64,
     },
-    /// A required key that no partition has.
+    /// No partition has a required key.
     #[error("the required partition `{key}` is not among those planned\n(there are: {known})")]
     UnknownRequired {
-        /// The key that was asked for.
+        /// The required key.
         key: PartitionKey,
-        /// Some of the keys that there are.
+        /// Some of the plan's keys.
         known: String,
     },
-    /// The worst case of partials held at once does not fit the merge's memory.
+    /// The largest possible partials of all slots together exceed the memory for partials.
     #[error(
         "{slots} slots × {output} bytes of output × 1.5 exceed the {memory} bytes that partials may take\n\
          (lower limits.leaf.output or the slots, or raise limits.merge.partials)"
     )]
     PartialsTooLarge {
-        /// Leaves that run at once.
+        /// The most leaves at once.
         slots: usize,
         /// The largest partial, in bytes.
         output: u64,
-        /// The bytes that held partials may take.
+        /// The most bytes that held partials may take.
         memory: u64,
     },
     /// The query could not be cut into partitions: the source is missing or unreadable.
@@ -322,7 +326,7 @@ pub enum Error {
     /// The split component failed: the query then ends as [`crate::Reason::Split`].
     #[error("the split failed: {0}")]
     Split(Box<Failure>),
-    /// Partials could not be kept, or recalled: the query goes on where it was once they can.
+    /// Partials could not be stored or recalled. A later run resumes from the journal.
     #[error("the partials could not be kept: {0}")]
     Journal(Box<Failure>),
 }

@@ -1,6 +1,7 @@
-//! The steps of one query, run: plan → scatter → gather → merge → answer.
+//! Control flow of one query: plan → scatter → gather → merge → answer.
 //!
-//! The loop's `select!` only names what happened; [`Gather`] decides; the actions are performed here.
+//! The loop's `select!` only produces signals, [`Gather`] decides, and the flow performs the
+//! actions.
 
 mod gathering;
 mod journaling;
@@ -27,20 +28,20 @@ use crate::runner::{LeafRunner, Merger};
 
 use gathering::GatherResult;
 
-/// What a query needs of the world around it.
+/// Services that a query uses.
 #[derive(Clone)]
 pub struct Services {
-    /// Runs its leaves.
+    /// Runs the leaves.
     pub runner: Arc<dyn LeafRunner>,
-    /// Folds its partials.
+    /// Folds the partials.
     pub merger: Arc<dyn Merger>,
-    /// Sees what happens.
+    /// Receives the events.
     pub events: Events,
-    /// Keeps its partials, if they are to outlive this process.
+    /// Makes the partials durable; `None` for a query that need not survive its process.
     pub journal: Option<Arc<dyn Journal>>,
 }
 
-/// Ends a query early. Clones share one state.
+/// Cancellation handle of a query. Clones share one state.
 #[derive(Clone, Debug)]
 pub struct Cancel(watch::Sender<bool>);
 
@@ -51,19 +52,19 @@ impl Default for Cancel {
 }
 
 impl Cancel {
-    /// Ends the query: queued and running leaves stop, and it answers with what is there.
+    /// Cancels the query: queued and running leaves stop, and it answers with the partials it has.
     pub fn cancel(&self) {
         self.0.send_replace(true);
     }
 
     pub(crate) async fn cancelled(&self) {
         let mut seen = self.0.subscribe();
-        // It cannot fail while `self` holds the sender.
+        // Cannot fail while `self` holds the sender.
         let _ = seen.wait_for(|cancelled| *cancelled).await;
     }
 }
 
-/// One query's clock and voice.
+/// State of one running query: request, time budget, services, timings.
 struct QueryRun {
     request: Request,
     start: Instant,
@@ -121,18 +122,20 @@ impl QueryRun {
         });
     }
 
-    /// Whoever saw the query start sees it end, even when it ends in an [`Error`].
+    /// Emits the end of a query that ends in an [`Error`], so that every start has its end.
     fn refused(&self) {
         self.emit(|| EventKind::QueryEnded { outcome: "failed".to_owned(), reason: None, coverage: unplanned(self) });
     }
 }
 
-/// Answers one query within its deadline, or says why it could not.
+/// Runs one query and answers it within its deadline.
 ///
-/// `planning` cuts the work; its time counts. Dropping the future stops the query's leaves and merges.
+/// `planning` makes the plan; its time counts. Dropping the future stops the query's leaves and
+/// merges.
 ///
 /// # Errors
-/// What stops a query before it is scattered: see [`Error`]. A leaf's or a merge's failure is in the answer instead.
+/// An [`Error`] if the query cannot be scattered, or its partials cannot be stored or recalled. The
+/// failure of a leaf or a merge is part of the answer instead.
 pub async fn run<P>(request: Request, planning: P, root: Services, cancel: Cancel) -> Result<Answer, Error>
 where
     P: Future<Output = Result<Plan, Error>>,
@@ -140,7 +143,7 @@ where
     check_partials(&request)?;
     let start = Instant::now();
     let own = Budget::new(start, request.deadline, request.merge_p99);
-    let mut course = QueryRun {
+    let mut run = QueryRun {
         budget: Budget { limit: request.limit.unwrap_or(own.limit), ..own },
         request,
         start,
@@ -149,37 +152,37 @@ where
         planned: Duration::ZERO,
         gathered: Duration::ZERO,
     };
-    course.started();
+    run.started();
     let plan = tokio::select! {
-        // Planning that is over in time counts, even when the query is cancelled at the same moment.
+        // A finished plan counts even when the query is cancelled at the same moment.
         biased;
-        plan = timeout_at(course.budget.gather_deadline, planning) => plan.map_err(|_| Reason::Deadline),
-        () = course.cancel.cancelled() => Err(Reason::Cancelled),
+        plan = timeout_at(run.budget.gather_deadline, planning) => plan.map_err(|_| Reason::Deadline),
+        () = run.cancel.cancelled() => Err(Reason::Cancelled),
     };
-    course.planned = start.elapsed();
-    course.gathered = course.planned;
-    let is_late = Instant::now() >= course.budget.gather_deadline;
+    run.planned = start.elapsed();
+    run.gathered = run.planned;
+    let is_late = Instant::now() >= run.budget.gather_deadline;
     let answer = match plan {
-        // A source that fails when its time is up was cut off.
+        // A source that fails after its time was cut off.
         Ok(Err(Error::Source(_))) if is_late => {
-            Ok(Answer::Failed { reason: Reason::Deadline, coverage: unplanned(&course) })
+            Ok(Answer::Failed { reason: Reason::Deadline, coverage: unplanned(&run) })
         }
-        Ok(Ok(plan)) => scatter_and_gather(&mut course, Arc::new(plan)).await,
+        Ok(Ok(plan)) => scatter_and_gather(&mut run, Arc::new(plan)).await,
         Ok(Err(Error::Split(failure))) => {
-            let failure = failure.within(course.budget.limit);
-            Ok(Answer::Failed { reason: split_reason(failure), coverage: unplanned(&course) })
+            let failure = failure.within(run.budget.limit);
+            Ok(Answer::Failed { reason: split_reason(failure), coverage: unplanned(&run) })
         }
         Ok(Err(error)) => Err(error),
-        Err(reason) => Ok(Answer::Failed { reason, coverage: unplanned(&course) }),
+        Err(reason) => Ok(Answer::Failed { reason, coverage: unplanned(&run) }),
     };
     match &answer {
-        Ok(answer) => course.ended(answer),
-        Err(_) => course.refused(),
+        Ok(answer) => run.ended(answer),
+        Err(_) => run.refused(),
     }
     answer
 }
 
-/// A split's failure as the query's.
+/// Maps a split's failure to the query's.
 fn split_reason(failure: Failure) -> Reason {
     match failure.kind {
         FailureKind::InvalidQuery => Reason::InvalidQuery(failure),
@@ -187,7 +190,7 @@ fn split_reason(failure: Failure) -> Reason {
     }
 }
 
-/// The worst case of what is held at once is known before anything runs.
+/// Checks that the largest possible partials of all slots fit the memory, before anything runs.
 fn check_partials(request: &Request) -> Result<(), Error> {
     let worst = (request.slots as u64).saturating_mul(request.leaf_output);
     if worst.saturating_mul(3) / 2 > request.partials_memory {
@@ -200,51 +203,49 @@ fn check_partials(request: &Request) -> Result<(), Error> {
     Ok(())
 }
 
-/// The account of a query without a plan: nothing is known to be complete.
-fn unplanned(course: &QueryRun) -> Box<Coverage> {
+/// The account of a query without a plan. It is not complete, though nothing was planned.
+fn unplanned(run: &QueryRun) -> Box<Coverage> {
     let nothing = Arc::new(Plan::default());
-    let demand = Demand { floor: course.request.floor, required: std::collections::BTreeSet::new() };
-    let mut coverage = Gather::new(course.request.id, nothing, demand, course.budget).coverage(course.timings());
+    let demand = Demand { floor: run.request.floor, required: std::collections::BTreeSet::new() };
+    let mut coverage = Gather::new(run.request.id, nothing, demand, run.budget).coverage(run.timings());
     coverage.complete = false;
     coverage.fraction = 0.0;
     Box::new(coverage)
 }
 
-async fn scatter_and_gather(course: &mut QueryRun, plan: Arc<Plan>) -> Result<Answer, Error> {
+async fn scatter_and_gather(run: &mut QueryRun, plan: Arc<Plan>) -> Result<Answer, Error> {
     if let Some(query) = plan.query() {
-        course.request.query = query.clone();
+        run.request.query = query.clone();
     }
-    let demand = Demand {
-        floor: course.request.floor,
-        required: plan.required(&course.request.required)?.into_iter().collect(),
-    };
-    course.emit(|| EventKind::Planned {
+    let demand =
+        Demand { floor: run.request.floor, required: plan.required(&run.request.required)?.into_iter().collect() };
+    run.emit(|| EventKind::Planned {
         partitions: plan.len() as u64,
         weight: plan.weight(),
-        leaf_deadline: course.micros(course.budget.leaf_deadline),
-        gather_deadline: course.micros(course.budget.gather_deadline),
+        leaf_deadline: run.micros(run.budget.leaf_deadline),
+        gather_deadline: run.micros(run.budget.gather_deadline),
     });
-    let mut gathered = gathering::gather(course, plan, demand).await;
-    course.gathered = course.start.elapsed();
+    let mut gathered = gathering::gather(run, plan, demand).await;
+    run.gathered = run.start.elapsed();
     if let Some(failure) = gathered.journal_failure.take() {
         return Err(Error::Journal(Box::new(failure)));
     }
-    Ok(conclude(course, gathered).await)
+    Ok(conclude(run, gathered).await)
 }
 
-async fn conclude(course: &QueryRun, gathered: GatherResult) -> Answer {
+async fn conclude(run: &QueryRun, gathered: GatherResult) -> Answer {
     let GatherResult { gather, partials, folds, merge_failure, .. } = gathered;
     let coverage = |reason: Option<&Reason>| -> Box<Coverage> {
-        let mut coverage = gather.coverage(course.timings());
+        let mut coverage = gather.coverage(run.timings());
         coverage.complete &= reason.is_none();
         Box::new(coverage)
     };
-    if let Some(reason) = refusal(course, &gather, merge_failure) {
+    if let Some(reason) = refusal(run, &gather, merge_failure) {
         let coverage = coverage(Some(&reason));
         return Answer::Failed { reason, coverage };
     }
     let complete = gather.coverage(Timings::default()).complete;
-    match merging::finish(course, &gather, complete, partials, folds).await {
+    match merging::finish(run, &gather, complete, partials, folds).await {
         Ok(body) if complete => Answer::Complete { body, coverage: coverage(None) },
         Ok(body) => Answer::Partial { body, coverage: coverage(None) },
         Err(reason) => {
@@ -254,8 +255,8 @@ async fn conclude(course: &QueryRun, gathered: GatherResult) -> Answer {
     }
 }
 
-/// Why what was gathered makes no answer, if it does not.
-fn refusal(course: &QueryRun, gather: &Gather, merge_failure: Option<Failure>) -> Option<Reason> {
+/// Reason why the gathered partials make no answer; `None` if they do.
+fn refusal(run: &QueryRun, gather: &Gather, merge_failure: Option<Failure>) -> Option<Reason> {
     if let Some(failure) = gather.invalid_query() {
         return Some(Reason::InvalidQuery(failure.clone()));
     }
@@ -265,8 +266,8 @@ fn refusal(course: &QueryRun, gather: &Gather, merge_failure: Option<Failure>) -
     if gather.is_enough() {
         return None;
     }
-    // However the last leaves put it, when they were all cut off it was the deadline.
-    let late = course.start + course.gathered >= course.budget.leaf_deadline;
+    // If all leaves were cut off, it was the deadline, however the last ones reported it.
+    let late = run.start + run.gathered >= run.budget.leaf_deadline;
     Some(match gather.ended_why() {
         Some(GatherEnd::Cancelled) => Reason::Cancelled,
         _ if late && !gather.has_something() => Reason::Deadline,
@@ -278,7 +279,7 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// A query's bytes, as every call of it gets them.
-fn query_of(course: &QueryRun) -> Bytes {
-    course.request.query.clone()
+/// The query's bytes, as every guest call receives them.
+fn query_of(run: &QueryRun) -> Bytes {
+    run.request.query.clone()
 }

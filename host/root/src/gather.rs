@@ -1,5 +1,5 @@
-//! What is enough, what is late, what is tried again. Decisions only: it is told what happened and when, and answers
-//! with what to do. It has no clock, no task and no lock.
+//! Decides which partitions are retried and when the gather ends. A pure state machine: it gets
+//! events with their times and returns actions. It has no clock, no task and no lock.
 
 mod account;
 mod ending;
@@ -22,47 +22,47 @@ use crate::policy::budget::Budget;
 use crate::policy::retry::{Retry, RetryBudget};
 use crate::request::Floor;
 
-/// What the flow must do next.
+/// Action that the flow must perform next.
 #[derive(Debug)]
 pub enum Action {
-    /// Hand this partial to the merge.
+    /// Pass this partial to the merge.
     Merge {
         /// The partition's index.
         partition: u32,
         /// Its partial.
         partial: Bytes,
     },
-    /// Try again.
+    /// Retry this partition.
     Retry {
         /// The partition's index.
         partition: u32,
-        /// The coming attempt.
+        /// Number of the coming attempt.
         attempt: u32,
-        /// Not before this.
+        /// Earliest start of the retry.
         at: Instant,
     },
-    /// This partition will not come.
+    /// This partition will have no partial, or only an emitted one.
     Missing {
         /// Its index.
         partition: u32,
-        /// What became of it.
+        /// Outcome of the partition.
         status: Status,
-        /// The slug of its last failure.
+        /// Slug of the last failure.
         slug: Option<FailureKind>,
     },
-    /// Enough is there.
+    /// The floor is reached and no required partition is missing.
     FloorReached {
         /// The covered share of the weight.
         fraction: f64,
     },
-    /// Stop all leaves: nothing more is wanted of them.
+    /// Stop all leaves.
     Close {
-        /// True when they took too long.
+        /// True when the leaves are stopped because time is up.
         late: bool,
     },
 }
 
-/// Where one partition stands.
+/// State of one partition.
 #[derive(Clone, Copy, Debug, Default)]
 struct PartitionCell {
     settled: Option<Status>,
@@ -70,16 +70,16 @@ struct PartitionCell {
     attempts: u16,
     running: u16,
     kind: Option<FailureKind>,
-    /// How much the last failure explains; the key of its details.
+    /// Rank of the last failure; with the index, the key of its details.
     cause: Option<Cause>,
 }
 
-/// What must be in the answer.
+/// Conditions that an answer must meet.
 #[derive(Clone, Debug)]
 pub struct Demand {
     /// The floor.
     pub floor: Floor,
-    /// Indexes that must be there.
+    /// Indexes of the required partitions.
     pub required: BTreeSet<u32>,
 }
 
@@ -90,7 +90,7 @@ enum Phase {
     Ended { why: GatherEnd },
 }
 
-/// The state of one query's gather.
+/// State of one query's gather.
 #[derive(Debug)]
 pub struct Gather {
     query: QueryId,
@@ -100,9 +100,10 @@ pub struct Gather {
     cells: Vec<PartitionCell>,
     open: u64,
     open_weight: u64,
-    /// The weight of partitions that succeeded.
+    /// Weight of the partitions that succeeded.
     whole: u64,
-    /// The shares of degraded ones, added before they are rounded: of a weight of 1 no share is whole.
+    /// Sum of the weighted shares of degraded partitions. Not rounded one by one: of a weight of 1,
+    /// every share would be truncated to 0.
     shares: f64,
     running: u64,
     required_open: u64,
@@ -113,15 +114,16 @@ pub struct Gather {
     invalid_query: Option<Failure>,
     retry: Retry,
     retries: RetryBudget,
-    /// When partitions failed first that have not succeeded since.
+    /// Time of the first failure of each partition that has failed and not succeeded since.
     failing: BTreeMap<u32, Instant>,
-    /// The last failures in full: of the first partitions by cause, then by index, as the account names them.
+    /// Last failures in full, of the partitions that the account names: the first ones by cause,
+    /// then by index.
     details: BTreeMap<(Cause, u32), Box<Failure>>,
     account: account::Account,
 }
 
 impl Gather {
-    /// Nothing has happened yet.
+    /// A gather before its first event.
     #[must_use]
     pub fn new(query: QueryId, plan: Arc<Plan>, demand: Demand, budget: Budget) -> Self {
         let open = plan.len() as u64;
@@ -150,7 +152,7 @@ impl Gather {
         }
     }
 
-    /// A leaf began.
+    /// Records that a leaf began.
     pub fn started(&mut self, partition: u32, at: Instant) {
         let Some(cell) = self.cells.get_mut(partition as usize) else {
             return;
@@ -162,7 +164,7 @@ impl Gather {
         self.account.attempts.started += 1;
     }
 
-    /// The partial of an earlier run, which the journal had.
+    /// Records a partial of an earlier run, read from the journal.
     pub fn recalled(&mut self, partition: u32, partial: Bytes, actions: &mut Vec<Action>) {
         let open = self.cells.get(partition as usize).is_some_and(|cell| cell.settled.is_none());
         if open && self.ended_why().is_none() {
@@ -171,7 +173,7 @@ impl Gather {
         }
     }
 
-    /// A leaf ended after `ran`; `emission` is what it had handed over if it failed.
+    /// Records that a leaf ended after `ran`. `emission` is its last emission.
     pub fn ended(
         &mut self,
         partition: u32,
@@ -185,7 +187,8 @@ impl Gather {
             return;
         };
         cell.running = cell.running.saturating_sub(1);
-        let (settled, running) = (cell.settled.is_some(), cell.running);
+        let settled = cell.settled.is_some();
+        let running = cell.running;
         self.running = self.running.saturating_sub(1);
         if settled || self.ended_why().is_some() {
             self.account.discarded(ran, outcome.result.is_ok());
@@ -202,15 +205,16 @@ impl Gather {
                     failure.kind = FailureKind::OutOfTime;
                 }
                 self.account.failed(failure.kind);
-                match self.failed(partition, failure, emission, running, now, actions) {
-                    true => self.account.used_in_part(ran),
-                    false => self.account.wasted(ran),
+                if self.failed(partition, failure, emission, running, now, actions) {
+                    self.account.used_in_part(ran);
+                } else {
+                    self.account.wasted(ran);
                 }
             }
         }
     }
 
-    /// True when what the failed attempt had emitted counts.
+    /// Handles a failed attempt. True when its emission counts.
     fn failed(
         &mut self,
         partition: u32,
@@ -245,11 +249,8 @@ impl Gather {
     }
 
     fn degrade(&mut self, partition: u32, emission: Emission, actions: &mut Vec<Action>) {
-        // A guest's number may be anything; what is not a number stands for nothing.
-        let share = match emission.done.is_nan() {
-            true => 0.0,
-            false => emission.done.clamp(0.0, 1.0),
-        };
+        // A guest may return any number; NaN counts as nothing.
+        let share = if emission.done.is_nan() { 0.0 } else { emission.done.clamp(0.0, 1.0) };
         self.settle(partition, Status::Degraded, share);
         self.explains(partition, Cause::Late);
         actions.push(Action::Merge { partition, partial: emission.partial });
@@ -311,7 +312,7 @@ impl Gather {
         }
     }
 
-    /// Files the last failure of a partition under another cause, now that the partition is settled.
+    /// Files the last failure of a partition under another cause, once the partition is settled.
     fn explains(&mut self, partition: u32, cause: Cause) {
         let before = self.cells.get_mut(partition as usize).and_then(|cell| cell.cause.replace(cause));
         if let Some(failure) = before.and_then(|before| self.details.remove(&(before, partition))) {
@@ -319,11 +320,12 @@ impl Gather {
         }
     }
 
-    /// The covered share of the planned weight; 1 for an empty plan, and else only when nothing is missing.
+    /// Covered share of the planned weight; 1 for an empty plan, otherwise only when nothing is
+    /// missing.
     #[must_use]
     pub fn fraction(&self) -> f64 {
         let planned = self.plan.weight();
-        // Compared as whole numbers: as a fraction, a weight of 1 is lost in one of 2^54.
+        // Compares integers: as a fraction, a weight of 1 in 2^54 would be lost to rounding.
         if self.whole == planned {
             return 1.0;
         }
@@ -336,7 +338,7 @@ impl Gather {
         self.plan.weight()
     }
 
-    /// The weight in the answer.
+    /// Weight in the answer, including the shares of degraded partitions.
     #[must_use]
     pub fn covered(&self) -> u64 {
         self.whole + self.shares as u64
@@ -348,20 +350,21 @@ impl Gather {
         self.whole > 0 || self.shares > 0.0
     }
 
-    /// The leaf's complaint about the query, if there was one.
+    /// The failure of a leaf that rejected the query, if one did.
     #[must_use]
     pub fn invalid_query(&self) -> Option<&Failure> {
         self.invalid_query.as_ref()
     }
 
-    /// True when the floor is reached and every required partition is there.
+    /// True when the floor is reached and every required partition has succeeded.
     #[must_use]
     pub fn is_enough(&self) -> bool {
         let something = self.has_something() || self.plan.is_empty();
         something && self.required_open == 0 && !self.required_lost && self.reaches_floor(0)
     }
 
-    /// True when the floor is reached, were `more` to come. What was cut off is not everything, however much of it came.
+    /// True when the floor would be reached with `more` weight. A degraded partition never
+    /// satisfies [`Floor::All`], whatever its share.
     fn reaches_floor(&self, more: u64) -> bool {
         let whole = self.whole + more;
         match self.demand.floor {
@@ -372,7 +375,8 @@ impl Gather {
     }
 }
 
-/// The part `least` of `all`, less what the product's rounding may have added: 0.7 of 10 is 7, and no more.
+/// The part `least` of `all`, reduced by the possible rounding error of the product: 0.7 of 10 is
+/// 7, not more.
 fn share_of(least: f64, all: u64) -> f64 {
     least * all as f64 * (1.0 - 1e-12)
 }

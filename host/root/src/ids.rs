@@ -1,4 +1,4 @@
-//! Names of things, as types that cannot be mixed up.
+//! Newtypes for ids and keys.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// One query, from its request to its answer: sortable by the time it began, unique across hosts.
+/// Id of one query: sortable by start time, unique across hosts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct QueryId(u128);
 
@@ -28,7 +28,7 @@ impl Default for QueryId {
     }
 }
 
-/// An id from elsewhere, or one that is the same in every run of a test.
+/// Makes an id from its bits, for an id from elsewhere or a fixed one in tests.
 impl From<u128> for QueryId {
     fn from(bits: u128) -> Self {
         Self(bits)
@@ -60,7 +60,7 @@ impl<'de> Deserialize<'de> for QueryId {
     }
 }
 
-/// A partition's stable name, unique within its query: a region, a file, a byte range of a file.
+/// Stable name of a partition, unique within its query: a region, a file, a byte range of a file.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PartitionKey(Arc<str>);

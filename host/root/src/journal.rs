@@ -1,4 +1,4 @@
-//! The seam behind which partials outlive their process: what a leaf returned is kept first, and counts only then.
+//! Seam for durable partials (write-ahead): a leaf's partial is stored first, and counts only then.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,32 +8,33 @@ use bytes::Bytes;
 
 use crate::failure::Failure;
 
-/// What a leaf returned.
+/// Partial of a leaf, to be stored.
 #[derive(Clone, Debug)]
 pub struct KeptPartial {
     /// The partition's index.
     pub partition: u32,
-    /// The attempt, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// How long its leaf ran.
+    /// Run time of the leaf.
     pub ran: Duration,
     /// The partial.
     pub partial: Bytes,
 }
 
-/// Partials being kept.
+/// Pending write of partials.
 pub type KeepFuture = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
-/// A page of kept partials, ascending by index; empty when there are no more.
+/// Pending read of a page of stored partials, ascending by index; empty when there are no more.
 pub type RecallFuture = Pin<Box<dyn Future<Output = Result<Vec<(u32, Bytes)>, Failure>> + Send>>;
 
-/// Keeps the partials of one query.
+/// Stores the partials of one query.
 pub trait Journal: Send + Sync {
-    /// Keeps partials, one batch at a time. They count once this resolves: then they are durable. A failure ends the
-    /// query as a cancel does.
+    /// Stores partials, one batch at a time. They are durable, and count, once the future resolves.
+    /// A failure stops the query.
     fn keep(&self, partials: Vec<KeptPartial>) -> KeepFuture;
 
-    /// Reads the next kept partials with indexes above `after`, about `bytes` of them but at least one. None that the plan
-    /// calls kept is left out; those that this run has kept may be among them, and are ignored.
+    /// Reads the next stored partials with indexes above `after`: about `bytes` of them, at least
+    /// one. The page has every partial that the plan calls kept, within its range. It may also have
+    /// partials that this run has stored; the caller ignores them.
     fn recall(&self, after: Option<u32>, bytes: u64) -> RecallFuture;
 }

@@ -1,21 +1,23 @@
-//! The flow of a query, in the order of its steps:
+//! Control flow of one query, in the order of its steps:
 //!
-//! 1. [`request`]: what is asked, and the promises: a deadline, a floor, required partitions.
-//! 2. [`plan`]: the work cut into weighed partitions.
-//! 3. [`scatter`]: the window of partitions that runners claim attempts from, and report to.
+//! 1. [`request`]: the query and its promises: a deadline, a floor, required partitions.
+//! 2. [`plan`]: the partitions with their weights.
+//! 3. [`scatter`]: the window of partitions from which runners claim attempts, and their reports.
 //! 4. [`attempt`]: one try at one partition, from claim to outcome.
-//! 5. [`gather`]: what is enough, what is late, what is tried again: decisions, without a clock of their own.
+//! 5. [`gather`]: a state machine without a clock: is it enough, is it late, is it retried.
 //! 6. [`merge`]: which partials are folded together, and when.
-//! 7. [`answer`]: what comes out, with the account of what did not.
+//! 7. [`answer`]: the result, with the account of what is missing.
 //!
-//! [`flow`] runs the steps; [`failure`] and [`limit`] say what ended a call; [`event`] tells what happens; [`policy`] holds the formulas; [`runner`] is the seam
-//! behind which leaves run, in this process or elsewhere, and [`journal`] that behind which partials outlive it. [`notes`]
-//! are remarks on inputs that the account carries.
+//! [`flow`] runs the steps. [`failure`] and [`limit`] describe how a call ended, [`event`]
+//! describes what happens, [`notes`] are remarks on inputs. [`policy`] holds the formulas. Two
+//! seams lead out: [`runner`] runs leaves and merges, in this process or elsewhere; [`journal`]
+//! makes partials durable.
 //!
 //! Nothing here opens a socket or a database, reads a file, or knows what WebAssembly is.
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
 
-// Said here because every other crate waits for this one. `.ci/check-system` says it before a build begins.
+// Checked here because every other crate depends on this one. `.ci/check-system` checks it before a
+// build.
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("Frond runs on Linux, on x86-64 and aarch64: build it there");
 

@@ -1,4 +1,4 @@
-//! Limits that end guest calls: each with its key, its value, and the one sentence that every display tells of it.
+//! Limits that end guest calls: each with its key, its value, and one sentence for every display.
 
 use std::fmt;
 use std::str::FromStr;
@@ -50,18 +50,18 @@ pub enum Bound {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct LimitKey {
-    /// Where it is set.
+    /// Place where the limit is set.
     pub scope: Scope,
-    /// What it bounds.
+    /// Quantity that the limit bounds.
     pub bound: Bound,
 }
 
 /// Limit that ended a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Limit {
-    /// Where it is set.
+    /// Name of the limit.
     pub key: LimitKey,
-    /// Its value, in the unit of [`Bound`].
+    /// Value, in the unit of [`Bound`].
     pub value: u64,
 }
 
@@ -84,7 +84,7 @@ impl Bound {
         }
     }
 
-    /// A value with its unit.
+    /// Formats a value with its unit.
     fn shown(self, value: u64) -> String {
         match self {
             Self::Time => duration(value),
@@ -107,7 +107,7 @@ impl fmt::Display for LimitKey {
             Scope::Fault => write!(f, "inject.{word}"),
             Scope::RunTest => match self.bound {
                 Bound::Time | Bound::Fuel | Bound::Memory => write!(f, "FROND_TEST_{}", word.to_ascii_uppercase()),
-                // The default of a leaf, which no variable changes.
+                // The default limit of a leaf, which no variable changes.
                 _ => write!(f, "limits.leaf.{word}"),
             },
         }
@@ -138,7 +138,7 @@ impl FromStr for LimitKey {
 }
 
 impl LimitKey {
-    /// How the limit is written where it is set; `None` for one that nobody raises over a call that met it.
+    /// Setting that raises the limit; `None` for a limit that is not raised because of one call.
     fn setting(self) -> Option<String> {
         let word = self.bound.word();
         match self.scope {
@@ -169,14 +169,14 @@ impl Limit {
         Self::new(scope, Bound::Time, u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
     }
 
-    /// The same limit, set elsewhere.
+    /// Replaces the place where the limit is set.
     #[must_use]
     pub fn set_by(self, scope: Scope) -> Self {
         Self { key: LimitKey { scope, ..self.key }, ..self }
     }
 }
 
-/// Tells the key, the value, and how to raise it.
+/// Writes the key, the value, and how to raise it.
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is {}", self.key, self.key.bound.shown(self.value))?;
@@ -187,7 +187,7 @@ impl fmt::Display for Limit {
     }
 }
 
-/// A number with its digits in groups: `1,234,567`.
+/// Formats a number with grouped digits: `1,234,567`.
 #[must_use]
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -201,7 +201,7 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// Bytes, in the largest unit that divides them.
+/// Formats bytes in the largest unit that divides them.
 fn bytes(number: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let whole = units.iter().find(|(unit, _)| number >= *unit && number.is_multiple_of(*unit));
@@ -211,7 +211,7 @@ fn bytes(number: u64) -> String {
     }
 }
 
-/// Microseconds, in the largest unit that divides them.
+/// Formats microseconds in the largest unit that divides them.
 fn duration(micros: u64) -> String {
     let units = [(3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1_000, "ms")];
     let whole = units.iter().find(|(unit, _)| micros >= *unit && micros.is_multiple_of(*unit));

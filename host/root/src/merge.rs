@@ -1,5 +1,6 @@
-//! Which partials are folded together, and when. The tree is of fan-in [`FAN_IN`], up to [`MAX_FAN_IN`] for
-//! tiny partials: each partial is folded about log₈(n) times, whatever the order in which partials arrive.
+//! Decides which partials are folded together, and when. The merge tree has fan-in [`FAN_IN`], up
+//! to [`MAX_FAN_IN`] for tiny partials. Each partial is folded about log₈(n) times, whatever the
+//! order of arrival.
 
 mod any;
 mod ordered;
@@ -8,39 +9,41 @@ use bytes::Bytes;
 
 use crate::request::MergeOrder;
 
-/// Partials folded in one call, once they are [`WORTH`] it.
+/// The number of partials per call, once they have [`WORTH`] bytes together.
 pub const FAN_IN: usize = 8;
-/// The most partials folded in one call. A call costs about as much as a small leaf, so that folding tiny partials by
+/// The most partials per call. A call costs about as much as a small leaf: folding tiny partials by
 /// eights would take an eighth of all time.
 pub const MAX_FAN_IN: usize = 64;
-/// With so many bytes, the fold itself and not its call is what costs: then narrow folds, which overlap with leaves and
-/// with each other, are better than wide ones.
+/// Bytes above which the fold costs more than its call. Then narrow folds are better than wide
+/// ones: they overlap with leaves and with each other.
 pub const WORTH: usize = 64 << 10;
-/// Partials of this many bytes together are folded though they are fewer than [`FAN_IN`]. A call's input stops growing
-/// at the first partial that passes it, so that it fits the merge's memory.
+/// Bytes above which fewer than [`FAN_IN`] partials are folded. A call takes no further inputs once
+/// they reach this size, so that it fits the merge's memory.
 pub const FOLD_BYTES: usize = 8 << 20;
-/// A fold of no more than this costs little but its call.
+/// Bytes up to which a fold costs little more than its call.
 const SMALL: usize = 256 << 10;
-/// Held partials are charged at this many times their size, as a merge holds its input and its output.
+/// Held partials are charged at this ratio of their size, as a merge holds its input and its
+/// output.
 const CHARGE: (u64, u64) = (3, 2);
 
-/// When a fold is worth its call.
+/// Condition under which a fold is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
-    /// Only a full one: [`FAN_IN`] partials that are [`WORTH`] it, [`MAX_FAN_IN`], or [`FOLD_BYTES`].
+    /// Only full folds: [`FAN_IN`] partials of [`WORTH`] bytes together, [`MAX_FAN_IN`] partials,
+    /// or [`FOLD_BYTES`].
     Full,
-    /// Any two partials of about a size, as nothing else is to do.
+    /// Two or more partials of similar size: nothing else is to do.
     Idle,
-    /// Any two partials, all in one call where they fit it: memory is short, or the gather is over.
+    /// Two or more partials, all in one call if they fit: memory is short, or the gather is over.
     Any,
 }
 
-/// Partials to fold with one call.
+/// Input of one merge call.
 #[derive(Debug)]
 pub struct Fold {
     /// The partials, in order.
     pub inputs: Vec<Bytes>,
-    /// Where the result belongs.
+    /// Position of the result in the tree.
     pub place: TreePosition,
 }
 
@@ -52,7 +55,8 @@ impl Fold {
     }
 }
 
-/// Where a fold's result belongs in the tree. Made by the tree, given back to it.
+/// Position of a fold's result in the merge tree. The tree creates it, and gets it back with the
+/// result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TreePosition {
     lo: u32,
@@ -65,7 +69,7 @@ enum Tree {
     Ordered(ordered::Runs),
 }
 
-/// The partials of one query on their way into one.
+/// Merge tree of one query: the partials that are not folded yet.
 #[derive(Debug)]
 pub struct Partials {
     tree: Tree,
@@ -76,7 +80,7 @@ pub struct Partials {
 }
 
 impl Partials {
-    /// None yet; `limit` is what they may take, in bytes, charged at 1.5 times their size.
+    /// An empty tree. `limit` is the memory for partials in bytes, charged at 1.5 times their size.
     #[must_use]
     pub fn new(order: MergeOrder, limit: u64) -> Self {
         let tree = match order {
@@ -86,7 +90,7 @@ impl Partials {
         Self { tree, held: 0, ready: 0, folding: 0, limit }
     }
 
-    /// A leaf's partial has come.
+    /// Adds a leaf's partial.
     pub fn add(&mut self, partition: u32, partial: Bytes) {
         self.held += partial.len() as u64;
         self.ready += 1;
@@ -96,14 +100,14 @@ impl Partials {
         }
     }
 
-    /// A partition's partial will not come: its neighbours are now adjacent.
+    /// Marks a partition as missing, which makes its neighbours adjacent.
     pub fn skip(&mut self, partition: u32) {
         if let Tree::Ordered(runs) = &mut self.tree {
             runs.skip(partition);
         }
     }
 
-    /// The next fold that is worth its call. To be given back by [`Partials::folded`].
+    /// Takes the next fold that `urgency` allows. Its result goes back with [`Partials::folded`].
     pub fn next_fold(&mut self, urgency: Urgency) -> Option<Fold> {
         let fold = match &mut self.tree {
             Tree::Any(levels) => levels.next_fold(urgency, self.folding > 0),
@@ -114,7 +118,7 @@ impl Partials {
         Some(fold)
     }
 
-    /// A fold's result: `freed` is what its inputs took.
+    /// Adds the result of a fold whose inputs had `freed` bytes.
     pub fn folded(&mut self, place: TreePosition, result: Bytes, freed: u64) {
         self.folding -= 1;
         self.ready += 1;
@@ -125,37 +129,37 @@ impl Partials {
         }
     }
 
-    /// Folds under way.
+    /// Number of running folds.
     #[must_use]
     pub fn folding(&self) -> usize {
         self.folding
     }
 
-    /// Partials that wait to be folded.
+    /// Number of partials that wait to be folded.
     #[must_use]
     pub fn ready(&self) -> usize {
         self.ready
     }
 
-    /// Bytes of partials held, those being folded included.
+    /// Bytes of held partials, including the inputs of running folds.
     #[must_use]
     pub fn held(&self) -> u64 {
         self.held
     }
 
-    /// True when to fold what is held is more than a call.
+    /// True when folding the held partials costs more than a call: they have [`WORTH`] bytes.
     #[must_use]
     pub fn is_weighty(&self) -> bool {
         self.held >= WORTH as u64
     }
 
-    /// True when leaves should be held back until folds have freed memory.
+    /// True when no leaves should start until folds have freed memory (backpressure).
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.charge() > self.limit
     }
 
-    /// True when leaves that were held back may go on.
+    /// True when leaves may start again.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.charge() <= self.limit / 2
@@ -165,7 +169,7 @@ impl Partials {
         self.held.saturating_mul(CHARGE.0) / CHARGE.1
     }
 
-    /// All that is held and not being folded, in the order in which it may be merged.
+    /// The held partials that are not being folded, in merge order.
     #[must_use]
     pub fn peek(&self) -> Vec<Bytes> {
         match &self.tree {
@@ -174,7 +178,7 @@ impl Partials {
         }
     }
 
-    /// The one that is left when all is folded; `None` when nothing ever came.
+    /// The last partial after all folds; `None` when there were no partials.
     #[must_use]
     pub fn into_last(self) -> Option<Bytes> {
         debug_assert!(self.ready <= 1 && self.folding == 0, "partials are left unfolded");
@@ -185,7 +189,7 @@ impl Partials {
     }
 }
 
-/// What one call would fold of some partials: the first `most` of them, no more once they are enough, but at least two.
+/// Inputs of one call: the first `most` partials, fewer once they are full, but at least two.
 struct Batch {
     count: usize,
     bytes: usize,
@@ -215,8 +219,10 @@ impl Batch {
         self.count >= 2 && self.bytes >= FOLD_BYTES
     }
 
-    /// True unless one large partial would be folded again for the sake of a few small ones. What is folded evenly
-    /// grows by a third each time, so that nothing is folded more than a few times for each doubling.
+    /// True for a small fold, and for one whose largest input has at most three quarters of the
+    /// bytes. An uneven fold would merge one large partial again for a few small ones. An even fold
+    /// grows the largest input by at least a third, so that nothing is folded more than a few times
+    /// per doubling.
     fn is_even(&self) -> bool {
         self.bytes <= SMALL || self.largest <= self.bytes - self.bytes / 4
     }

@@ -1,19 +1,19 @@
-//! Remarks on a query's inputs: what its reader should know although nothing is missing. Bounded.
+//! Remarks on a query's inputs, for readers of a complete answer too. Bounded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use crate::scatter::lock;
 
-/// The most remarks that one query keeps, each on any number of inputs.
+/// The most remarks that one query keeps; each covers any number of inputs.
 pub const MAX_NOTES: usize = 20;
-/// The most inputs that one remark names, the first by name; the others are counted.
+/// The most inputs that one remark names, the first ones by name; the rest is counted.
 pub const MAX_NAMED: usize = 3;
-/// The most characters of a name in a remark.
+/// The most characters of an input's name in a remark.
 pub const MAX_NAME: usize = 200;
 
-/// Remarks, from the time that a query is planned until its last content is read. The same remark on several inputs is
-/// kept once.
+/// Remarks of one query, collected from planning until the last content is read. Equal remarks on
+/// several inputs are merged.
 #[derive(Debug, Default)]
 pub struct Notes(Mutex<Remarks>);
 
@@ -23,7 +23,7 @@ struct Remarks {
     omitted: u64,
 }
 
-/// The inputs that one remark is on.
+/// Inputs that one remark covers.
 #[derive(Debug, Default)]
 struct Inputs {
     named: BTreeSet<String>,
@@ -31,7 +31,8 @@ struct Inputs {
 }
 
 impl Notes {
-    /// Adds a remark on the input `name`: `text` is lower case, without a full stop, and true of one input or several.
+    /// Adds a remark on the input `name`. `text` is lower case, without a full stop, and fits one
+    /// or several inputs.
     pub fn add(&self, text: &str, name: &str) {
         let mut all = lock(&self.0);
         if all.by_text.len() >= MAX_NOTES && !all.by_text.contains_key(text) {
@@ -46,7 +47,7 @@ impl Notes {
         }
     }
 
-    /// All remarks, in the order of their texts, each with the inputs that it is on.
+    /// All remarks in the order of their texts, each with its inputs.
     #[must_use]
     pub fn list(&self) -> Vec<String> {
         let all = lock(&self.0);

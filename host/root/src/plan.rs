@@ -1,4 +1,4 @@
-//! What will be scattered: the partitions, checked, in order, with their weights. Pure.
+//! Plan of a query: its checked partitions, in order, with their weights. Pure.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Debug;
@@ -10,49 +10,51 @@ use crate::failure::{Error, Failure};
 use crate::ids::PartitionKey;
 use crate::notes::Notes;
 
-/// The most partitions that one query may have. Bounds what a plan can take: about 100 bytes each.
+/// The most partitions of one query. Bounds the memory of a plan, at about 100 bytes each.
 pub const MAX_PARTITIONS: usize = 1_000_000;
 
-/// The most that one partition may weigh, 16 Ti: the weights of a whole plan add up without overflow.
+/// The largest weight of one partition, 16 Ti: the sum over a whole plan cannot overflow.
 pub const MAX_WEIGHT: u64 = 1 << 44;
 
-/// A partition's content, read when its leaf runs and not before.
+/// Content of a partition, read when its leaf runs and not before.
 pub trait Content: Send + Sync + Debug {
-    /// Its size in bytes.
+    /// Size in bytes.
     fn size(&self) -> u64;
 
-    /// The `len` bytes from `offset`, fewer only where the content ends.
+    /// Reads the `len` bytes from `offset`; fewer only where the content ends.
     ///
     /// # Errors
-    /// `invalid-partition` when the content is no longer what was planned, `unavailable` when reading failed.
+    /// `invalid-partition` when the content has changed since planning, `unavailable` when reading
+    /// failed.
     fn read(&self, offset: u64, len: usize) -> Result<Bytes, Failure>;
 
-    /// All of it. Callers check [`Content::size`] against their limit first.
+    /// Reads the whole content. Callers check [`Content::size`] against their limit first.
     ///
     /// # Errors
-    /// As [`Content::read`].
+    /// See [`Content::read`].
     fn whole(&self) -> Result<Bytes, Failure>;
 
-    /// Where it can be found again by another process, as whoever planned it writes such places; `None` for content that
-    /// is nowhere but here.
+    /// Address under which another process finds the content, in the notation of the planner;
+    /// `None` for content of this process only.
     fn place(&self) -> Option<String> {
         None
     }
 
-    /// The number of the file system that it lies on, if a read there may never return, as on a network file system whose
-    /// server is gone; `None` when reads return soon.
+    /// Number of the file system of the content if a read there may hang, as on a network file
+    /// system without its server; `None` when reads return soon.
     fn remote(&self) -> Option<u64> {
         None
     }
 
-    /// True when it is known that it cannot be read: its leaf is claimed first, so that a query that needs all of its
-    /// partitions does not run the others in vain.
+    /// True when reads are known to fail. The partition is then claimed first: a query that needs
+    /// all partitions fails before it runs the others.
     fn is_unreadable(&self) -> bool {
         false
     }
 }
 
-/// A content that cannot be read: its leaf fails with the reason, and the floor decides what becomes of the query.
+/// Content that cannot be read: its leaf fails with the reason, and the floor decides about the
+/// query.
 #[derive(Clone, Debug)]
 pub struct Unreadable {
     reason: Failure,
@@ -60,7 +62,7 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    /// A content of `size` bytes, 0 where that is unknown, with the reason why it cannot be read.
+    /// A content of `size` bytes (0 if unknown) that fails with `reason`.
     #[must_use]
     pub fn new(reason: Failure, size: u64) -> Self {
         Self { reason, size }
@@ -104,23 +106,23 @@ impl Content for Bytes {
 /// One piece of a query's work.
 #[derive(Clone, Debug)]
 pub struct Partition {
-    /// Its stable name.
+    /// Stable name.
     pub key: PartitionKey,
-    /// Its share of the work: bytes, unless the app says otherwise. A plan counts 0 as 1, and refuses what is above
-    /// [`MAX_WEIGHT`].
+    /// Share of the work: bytes, unless the app says otherwise. A plan counts 0 as 1 and refuses
+    /// weights above [`MAX_WEIGHT`].
     pub weight: u64,
-    /// What its leaf reads.
+    /// Content that the leaf reads.
     pub content: Arc<dyn Content>,
 }
 
 impl Partition {
-    /// A partition weighed by its content's bytes (an empty one weighs 1, so that it is not invisible).
+    /// A partition weighed by the bytes of its content; an empty content weighs 1.
     pub fn new(key: impl Into<PartitionKey>, content: impl Content + 'static) -> Self {
         let weight = content.size().max(1);
         Self { key: key.into(), weight, content: Arc::new(content) }
     }
 
-    /// The same with a weight of its own; 0 counts as 1.
+    /// Sets the weight; 0 counts as 1.
     #[must_use]
     pub fn weighing(mut self, weight: u64) -> Self {
         self.weight = weight.max(1);
@@ -128,7 +130,7 @@ impl Partition {
     }
 }
 
-/// The partitions of one query. A partition's index is its position here.
+/// Partitions of one query. A partition's index is its position in the plan.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     partitions: Vec<Partition>,
@@ -150,10 +152,12 @@ pub fn light_enough(key: &PartitionKey, weight: u64) -> Result<(), Error> {
 }
 
 impl Plan {
-    /// Checks that keys are unique texts, that there are not too many, and that none weighs too much.
+    /// Checks that keys are unique and without NUL, that there are not too many partitions, and
+    /// that none weighs too much.
     ///
     /// # Errors
-    /// [`Error::DuplicateKey`], [`Error::NulInKey`], [`Error::TooManyPartitions`], [`Error::TooHeavy`].
+    /// [`Error::DuplicateKey`], [`Error::NulInKey`], [`Error::TooManyPartitions`] or
+    /// [`Error::TooHeavy`].
     pub fn new(mut partitions: Vec<Partition>) -> Result<Self, Error> {
         if partitions.len() > MAX_PARTITIONS {
             return Err(Error::TooManyPartitions { count: partitions.len(), limit: MAX_PARTITIONS });
@@ -173,14 +177,15 @@ impl Plan {
         Ok(Self { partitions, weight, ..Self::default() })
     }
 
-    /// The same for a query that brought its partitions along: leaves and merges get `query` in its place.
+    /// Replaces the query that leaves and merges receive, for a query that brought its own
+    /// partitions.
     #[must_use]
     pub fn asking(mut self, query: Bytes) -> Self {
         self.query = Some(query);
         self
     }
 
-    /// The same for a query that goes on after an interruption: the journal has the partials of these indexes.
+    /// Marks the partitions whose partials the journal has, for a query that is resumed.
     #[must_use]
     pub fn keeping(mut self, kept: BTreeSet<u32>) -> Self {
         self.kept = kept;
@@ -188,20 +193,20 @@ impl Plan {
         self
     }
 
-    /// The plan with the remarks on its inputs, which may become more while contents are read.
+    /// Sets the remarks on inputs; more may be added while contents are read.
     #[must_use]
     pub fn noting(mut self, notes: Arc<Notes>) -> Self {
         self.notes = notes;
         self
     }
 
-    /// The remarks on its inputs.
+    /// The remarks on inputs.
     #[must_use]
     pub fn notes(&self) -> &Arc<Notes> {
         &self.notes
     }
 
-    /// How many partials the journal has.
+    /// Number of partials that the journal has.
     #[must_use]
     pub fn kept(&self) -> usize {
         self.kept.len()
@@ -213,19 +218,19 @@ impl Plan {
         self.kept.contains(&index)
     }
 
-    /// Indexes of kept partials above `after`, up to and including `last`, ascending.
+    /// Indexes of the journal's partials above `after`, up to and including `last`, ascending.
     pub(crate) fn kept_within(&self, after: Option<u32>, last: u32) -> impl Iterator<Item = u32> + '_ {
         let from = after.map_or(0, |after| after.saturating_add(1));
         self.kept.range(from..).copied().take_while(move |index| *index <= last)
     }
 
-    /// What leaves and merges get in the place of the request's query, if anything.
+    /// Query that leaves and merges receive in place of the request's, if any.
     #[must_use]
     pub fn query(&self) -> Option<&Bytes> {
         self.query.as_ref()
     }
 
-    /// The partitions, by index.
+    /// Partitions by index.
     #[must_use]
     pub fn partitions(&self) -> &[Partition] {
         &self.partitions
@@ -237,25 +242,25 @@ impl Plan {
         self.partitions.get(index as usize)
     }
 
-    /// How many there are.
+    /// Number of partitions.
     #[must_use]
     pub fn len(&self) -> usize {
         self.partitions.len()
     }
 
-    /// True for a plan without partitions: its answer is what `finish` makes of nothing.
+    /// True for a plan without partitions: its answer is the `finish` of no partials.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.partitions.is_empty()
     }
 
-    /// The sum of the weights.
+    /// Sum of the weights.
     #[must_use]
     pub fn weight(&self) -> u64 {
         self.weight
     }
 
-    /// The indexes of the required keys.
+    /// Indexes of the required keys.
     ///
     /// # Errors
     /// [`Error::UnknownRequired`] for a key that no partition has.

@@ -1,4 +1,4 @@
-//! What is asked: the query's bytes and the promises to keep while it is answered.
+//! Request of a query: its bytes, and the promises to keep while it is answered.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -11,20 +11,21 @@ use crate::ids::{PartitionKey, QueryId};
 use crate::limit::Limit;
 use crate::policy::retry::Retry;
 
-/// How much of the planned weight an answer must stand on.
+/// Least share of the planned weight that an answer must cover.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Floor {
-    /// Everything, or the query fails.
+    /// The whole weight.
     #[default]
     All,
-    /// At least this fraction of the weight, above 0 and at most 1. Once it is reached, the gather waits adaptively.
+    /// At least this share of the weight, above 0 and at most 1. The gather waits adaptively once
+    /// the floor is reached.
     AtLeast(f64),
-    /// Anything above nothing, gathered until the deadline.
+    /// Anything above nothing; gathers until the deadline.
     BestEffort,
 }
 
-/// As it is written: `all`, `best-effort`, or a share such as `0.8` or `80%`.
+/// Parses `all`, `best-effort`, or a share such as `0.8` or `80%`.
 impl FromStr for Floor {
     type Err = String;
 
@@ -42,53 +43,54 @@ impl FromStr for Floor {
     }
 }
 
-/// Whether partials may be folded in any order.
+/// Order in which partials are folded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MergeOrder {
-    /// The merge is commutative: partials are folded as they arrive.
+    /// Any order, as partials arrive: the merge is commutative.
     #[default]
     Any,
-    /// Partials are folded in the order of their partitions.
+    /// The order of the partitions.
     Partition,
 }
 
 /// One query to answer.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Its id, in every event.
+    /// Id of the query, part of every event.
     pub id: QueryId,
-    /// The app's name, for displays.
+    /// Name of the app, for displays.
     pub app: String,
-    /// Fair-share group of the query: leaf threads are shared equally between tenants. The app's name, unless somebody says
-    /// otherwise; a server adds the caller.
+    /// Fair-share group of the query: slots are shared equally between tenants. By default the
+    /// app's name; a server adds the caller.
     pub tenant: Arc<str>,
-    /// The query itself, opaque to the root.
+    /// Bytes of the query, opaque to the root.
     pub query: Bytes,
-    /// From the start of planning to the answer.
+    /// Time from the start of planning to the answer.
     pub deadline: Duration,
-    /// The limit that the deadline stands for, when it is not the query's own: a job's timeout.
+    /// Limit behind the deadline, when it is not the query's own: a job's timeout.
     pub limit: Option<Limit>,
-    /// How much must be there.
+    /// Least share of the weight that the answer must cover.
     pub floor: Floor,
-    /// Partitions that must be there whatever the floor says.
+    /// Partitions that the answer must contain, whatever the floor.
     pub required: Vec<PartitionKey>,
-    /// The order of the merge.
+    /// Order of the merge.
     pub order: MergeOrder,
-    /// Leaves that may run at once, at least 1.
+    /// The most leaves at once, at least 1.
     pub slots: usize,
-    /// One attempt's own limit, within the deadline.
+    /// Time limit of one attempt, within the deadline.
     pub leaf_time: Option<Duration>,
-    /// The largest partial that a leaf may return, in bytes.
+    /// The largest partial of a leaf, in bytes.
     pub leaf_output: u64,
-    /// What partials held for merging may take, in bytes, each charged at 1.5 times its size.
+    /// Memory for held partials in bytes, each charged at 1.5 times its size.
     pub partials_memory: u64,
-    /// The 99th percentile of this app's past merges of this size, when known.
+    /// 99th percentile of this app's past merges of this size, if known.
     pub merge_p99: Option<Duration>,
-    /// When failed attempts are tried again.
+    /// Rules for retries of failed attempts.
     pub retry: Retry,
-    /// For work that waits while other queries have any: its share of the slots beside other such work, twice for twice the
-    /// weight. `None` for a query that is waited for.
+    /// Weight of a background query, which waits while other queries have leaves to run. Among
+    /// background queries, slots are shared in proportion to the weights. `None` for a foreground
+    /// query.
     pub background: Option<u32>,
 }
 

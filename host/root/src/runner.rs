@@ -1,4 +1,4 @@
-//! The seams behind which guests run: in this process, in others, on other hosts.
+//! Seams behind which guests run: in this process, in others, on other hosts.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,38 +11,38 @@ use crate::event::Usage;
 use crate::failure::Failure;
 use crate::scatter::Scatter;
 
-/// Runs leaves. A runner claims attempts from every scatter attached to it, each on a slot, ends each attempt, and
-/// lets go of a scatter once it is closed. It stops what it runs for a scatter that closes.
+/// Runs leaves. A runner claims attempts from every attached scatter, each on a slot, and ends each
+/// attempt. When a scatter closes, the runner stops its leaves and drops it.
 pub trait LeafRunner: Send + Sync {
-    /// Takes on a query.
+    /// Attaches a query's scatter.
     fn attach(&self, scatter: Arc<Scatter>);
 
-    /// Something has become claimable again: a retry, or leaves that were held back.
+    /// Signals that attempts are claimable again: after a retry or after backpressure.
     fn nudge(&self);
 }
 
-/// What the merge is told of the coverage, as the contract words it.
+/// Coverage as the merge receives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Covered {
-    /// The planned weight.
+    /// Planned weight.
     pub planned: u64,
-    /// The weight in the answer.
+    /// Weight in the answer.
     pub covered: u64,
     /// True when nothing is missing.
     pub complete: bool,
 }
 
-/// A merge's result and what it used.
+/// Result of a merge and its resource usage.
 pub type MergeResult = Result<(Bytes, Usage), Box<Failure>>;
 
-/// A merge under way. Dropping it stops the guest.
+/// A running merge. Dropping it stops the guest.
 pub type MergeFuture = Pin<Box<dyn Future<Output = MergeResult> + Send>>;
 
-/// Runs the merge component. Each call ends by `until`, as `out-of-time` if need be.
+/// Runs the merge component. Each call ends by `until`, with `out-of-time` if necessary.
 pub trait Merger: Send + Sync {
-    /// Folds partials, two or more, into one.
+    /// Folds two or more partials into one.
     fn merge(&self, query: Bytes, partials: Vec<Bytes>, until: Instant) -> MergeFuture;
 
-    /// Makes the answer.
+    /// Makes the answer from the last partial; `None` when there were no partials.
     fn finish(&self, query: Bytes, merged: Option<Bytes>, covered: Covered, until: Instant) -> MergeFuture;
 }

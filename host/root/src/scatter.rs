@@ -1,9 +1,10 @@
-//! The window between a query and those who run its leaves: runners claim attempts from it and report to it.
+//! Window between a query and its runners: runners claim attempts and report their ends.
 //!
-//! Claims and reports are made for leaves of ten microseconds: a claim is an atomic index, a report a push to a list that
-//! the slot has for itself, and the query's task is woken at most once per [`COOL_DOWN`], or at once when there is nothing left
-//! to claim or await. Slots have no lock in common: who sleeps on one is woken on the core of who had it, and the two may
-//! take turns there for milliseconds though another core idles.
+//! Claims and reports are built for leaves of ten microseconds. A claim is an atomic increment, a
+//! report a push to the slot's own list. The query's task is woken at most once per [`COOL_DOWN`],
+//! or at once when nothing is left to claim or to await. Slots share no lock: a thread that sleeps
+//! on a lock is woken on the core of the thread that held it, and the two may alternate there for
+//! milliseconds while another core idles.
 
 mod order;
 
@@ -26,33 +27,33 @@ use order::order;
 /// The least time between two wake-ups of the query's task while leaves still run.
 pub const COOL_DOWN: Duration = Duration::from_millis(1);
 
-/// What runners tell the query.
+/// Report of a runner to the query.
 #[derive(Debug)]
 pub enum Report {
     /// A leaf began.
     Started {
         /// The partition's index.
         partition: u32,
-        /// The attempt, from 1.
+        /// Number of the attempt, from 1.
         attempt: u32,
-        /// The slot that it runs on.
+        /// Slot that the leaf runs on.
         slot: u32,
-        /// When.
+        /// Start time.
         at: Instant,
     },
     /// A leaf ended.
     Ended {
         /// The partition's index.
         partition: u32,
-        /// The attempt.
+        /// Number of the attempt, from 1.
         attempt: u32,
-        /// The slot.
+        /// Slot that the leaf ran on.
         slot: u32,
-        /// When it began.
+        /// Start time.
         started: Instant,
-        /// When it ended.
+        /// End time.
         at: Instant,
-        /// How.
+        /// Outcome of the attempt.
         outcome: Outcome,
     },
 }
@@ -63,7 +64,7 @@ impl Report {
         *at
     }
 
-    /// Of the partial in it.
+    /// Bytes of the report's partial.
     fn bytes(&self) -> u64 {
         match self {
             Self::Ended { outcome, .. } => outcome.result.as_ref().map_or(0, Bytes::len) as u64,
@@ -72,17 +73,17 @@ impl Report {
     }
 }
 
-/// More slots than this share lists.
+/// The most report lists; slots above this number share lists.
 const MAX_LISTS: usize = 64;
 
-/// What one slot has told, oldest first; apart from the others in the cache, too.
+/// Reports of one slot, oldest first. Aligned to keep slots off each other's cache lines.
 #[derive(Default)]
 #[repr(align(128))]
 struct Reports(Mutex<Vec<Report>>);
 
 type Hook = Box<dyn Fn() + Send + Sync>;
 
-/// A query's partitions on their way through the leaves.
+/// Partitions of one query, to be claimed by runners.
 pub struct Scatter {
     plan: Arc<Plan>,
     query: Bytes,
@@ -94,7 +95,7 @@ pub struct Scatter {
     leaf_time: Option<Duration>,
     unread_limit: u64,
     order: Option<Vec<u32>>,
-    /// How many there are to claim.
+    /// Number of partitions to claim.
     count: usize,
     next: AtomicUsize,
     again: Mutex<VecDeque<(u32, u32)>>,
@@ -104,7 +105,7 @@ pub struct Scatter {
     closed: AtomicBool,
     late: AtomicBool,
     reports: Box<[Reports]>,
-    /// Bytes of the partials among them.
+    /// Bytes of partials in unread reports.
     unread: AtomicU64,
     armed: AtomicBool,
     wake: Notify,
@@ -122,29 +123,29 @@ impl fmt::Debug for Scatter {
     }
 }
 
-/// What a query lets its leaves have.
+/// Limits for a query's leaves.
 #[derive(Clone, Debug)]
 pub struct Window {
-    /// Leaves at once.
+    /// The most leaves at once.
     pub slots: usize,
-    /// When the last leaf is cut off.
+    /// Time at which the last leaf is cut off.
     pub leaf_deadline: Instant,
-    /// The limit that this moment stands for.
+    /// Limit behind `leaf_deadline`.
     pub limit: Limit,
-    /// One attempt's own limit.
+    /// Time limit of one attempt.
     pub leaf_time: Option<Duration>,
-    /// Bytes of partials that may wait to be read before no more leaves begin.
+    /// Bytes of partials in unread reports above which no more leaves start.
     pub unread: u64,
     /// True to start the heaviest partitions first, so that none of them starts last.
     pub heaviest_first: bool,
-    /// The weight of work that waits while others have any: see [`Request`](crate::Request).
+    /// Weight of a background query: see [`Request`](crate::Request).
     pub background: Option<u32>,
-    /// The fair-share group: see [`Request`](crate::Request).
+    /// Fair-share group: see [`Request`](crate::Request).
     pub tenant: Arc<str>,
 }
 
 impl Scatter {
-    /// All of `plan`, to be claimed within `window`.
+    /// A scatter of the plan's partitions, except those whose partials the journal has.
     #[must_use]
     pub fn new(plan: Arc<Plan>, query: Bytes, window: Window) -> Arc<Self> {
         let order = order(&plan, window.heaviest_first);
@@ -189,32 +190,32 @@ impl Scatter {
         &self.query
     }
 
-    /// The weight of work that waits while other queries have any, at least 1.
+    /// Weight of a background query, at least 1; `None` for a foreground query.
     #[must_use]
     pub fn background(&self) -> Option<u32> {
         self.background.map(|weight| weight.max(1))
     }
 
-    /// The fair-share group of its query.
+    /// Fair-share group of the query.
     #[must_use]
     pub fn tenant(&self) -> &Arc<str> {
         &self.tenant
     }
 
-    /// Leaves that run now.
+    /// Number of running leaves.
     #[must_use]
     pub fn running(&self) -> usize {
         self.running.load(Ordering::SeqCst)
     }
 
-    /// True once nothing more may start and all that runs must stop.
+    /// True once no attempt may start and all running ones must stop.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// Claims the next attempt for `slot`, or nothing: the window is full, all is claimed, leaves are held back, the
-    /// query is over, or too little time is left.
+    /// Claims the next attempt for `slot`. `None` when the window is full, everything is claimed,
+    /// backpressure holds leaves back, the query is over, or too little time is left.
     #[must_use]
     pub fn claim(self: &Arc<Self>, slot: u32, now: Instant) -> Option<Attempt> {
         if !self.is_open() || now + MIN_TIME >= self.leaf_deadline {
@@ -225,8 +226,8 @@ impl Scatter {
         Some(Attempt::new(self.clone(), partition, attempt, slot, now))
     }
 
-    /// Takes a place in the window and a partition to fill it. The count of places never passes the window, not for a
-    /// moment: another slot that is free at that moment would find no place, and nobody would ask again.
+    /// Takes a place in the window and a partition for it. The count never exceeds the window, not
+    /// even for a moment: another slot would then find the window full and not ask again.
     fn reserve(&self) -> Option<(u32, u32)> {
         loop {
             let free = |running: usize| (running < self.window).then_some(running + 1);
@@ -235,7 +236,7 @@ impl Scatter {
                 return Some(taken);
             }
             self.running.fetch_sub(1, Ordering::SeqCst);
-            // A retry may have been refused to another slot for the place that was just held in vain.
+            // A retry may have become claimable while this slot held the place.
             if !self.is_claimable() {
                 return None;
             }
@@ -260,7 +261,7 @@ impl Scatter {
         Some((index, 1))
     }
 
-    /// When an attempt begun at `started` must have ended.
+    /// Time by which an attempt that began at `started` must have ended.
     #[must_use]
     pub fn deadline_of(&self, started: Instant) -> Instant {
         match self.leaf_time {
@@ -269,7 +270,7 @@ impl Scatter {
         }
     }
 
-    /// The limit that ends an attempt begun at `started` for its time: its own, or the query's deadline.
+    /// Limit that ends an attempt that began at `started`: the leaf's own, or the query's deadline.
     #[must_use]
     pub fn limit_of(&self, started: Instant) -> Limit {
         match self.leaf_time {
@@ -278,7 +279,7 @@ impl Scatter {
         }
     }
 
-    /// Takes a runner's report, and wakes the query's task when it is due.
+    /// Stores a runner's report, and wakes the query's task when that is due.
     pub(crate) fn report(&self, slot: u32, report: Report) {
         self.unread.fetch_add(report.bytes(), Ordering::SeqCst);
         self.keep(slot, report);
@@ -304,7 +305,7 @@ impl Scatter {
         !self.is_closed() && !self.held.load(Ordering::SeqCst) && !self.is_unread_full()
     }
 
-    /// True while there is something to claim, whether or not the window has room for it.
+    /// True while there is anything to claim, whether or not the window has room.
     #[must_use]
     pub fn is_claimable(&self) -> bool {
         let left = self.next.load(Ordering::SeqCst) < self.count || self.again_len.load(Ordering::SeqCst) > 0;
@@ -317,13 +318,13 @@ impl Scatter {
         }
     }
 
-    /// The last emission of `partition`, once.
+    /// Takes the last emission of `partition`.
     #[must_use]
     pub fn take_emission(&self, partition: u32) -> Option<Emission> {
         lock(&self.emitted).remove(&partition)
     }
 
-    /// All reports since the last call, oldest first. True when claims were refused until they were read.
+    /// Takes all reports, oldest first. True when claims were refused for unread partials.
     pub(crate) fn drain(&self, into: &mut Vec<Report>) -> bool {
         debug_assert!(into.is_empty());
         for reports in &self.reports {
@@ -334,30 +335,30 @@ impl Scatter {
         self.unread.fetch_sub(read, Ordering::SeqCst) > self.unread_limit
     }
 
-    /// Lets the next report wake the task again; true when some came before this call.
+    /// Lets the next report wake the task again. True when ends of attempts are unread.
     pub(crate) fn arm(&self) -> bool {
         self.armed.store(true, Ordering::SeqCst);
         let ended = |report: &Report| matches!(report, Report::Ended { .. });
         self.reports.iter().any(|reports| lock(&reports.0).iter().any(ended))
     }
 
-    /// Resolves when a report is due to be read.
+    /// Waits until reports are due to be read.
     pub(crate) async fn woken(&self) {
         self.wake.notified().await;
     }
 
-    /// Puts a partition back, as attempt `attempt`.
+    /// Queues a retry of a partition with its attempt number.
     pub(crate) fn again(&self, partition: u32, attempt: u32) {
         self.again_len.fetch_add(1, Ordering::SeqCst);
         lock(&self.again).push_back((partition, attempt));
     }
 
-    /// Holds leaves back, or lets them go on. Those that run are not touched.
+    /// Starts or ends backpressure: held leaves do not start; running ones are not affected.
     pub(crate) fn hold(&self, held: bool) {
         self.held.store(held, Ordering::SeqCst);
     }
 
-    /// As [`Scatter::close`], for leaves that took too long: what stops them is time, not a cancel.
+    /// Closes the scatter because time is up: stopped leaves count as late, not as cancelled.
     pub fn close_late(&self) {
         self.late.store(!self.is_closed(), Ordering::SeqCst);
         self.close();
@@ -369,10 +370,10 @@ impl Scatter {
         self.late.load(Ordering::SeqCst)
     }
 
-    /// Nothing more starts, and all that runs is told to stop.
+    /// Closes the scatter: nothing more starts, and all running leaves are told to stop.
     pub fn close(&self) {
         if !self.closed.swap(true, Ordering::SeqCst) {
-            // A hook may come back to this scatter: the lock is let go of first.
+            // A hook may use this scatter: release the lock first.
             let hooks = std::mem::take(&mut *lock(&self.on_close));
             for hook in hooks {
                 hook();
@@ -380,7 +381,7 @@ impl Scatter {
         }
     }
 
-    /// Calls `hook` when the query closes; at once if it has.
+    /// Calls `hook` when the query closes; at once if it is closed already.
     pub fn on_close(&self, hook: impl Fn() + Send + Sync + 'static) {
         let mut hooks = lock(&self.on_close);
         if self.is_closed() {
@@ -392,7 +393,7 @@ impl Scatter {
     }
 }
 
-/// A poisoned lock is taken all the same: every critical section here leaves its value whole.
+/// Locks a mutex and ignores poisoning: every critical section here leaves its value consistent.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

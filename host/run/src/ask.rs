@@ -1,4 +1,4 @@
-//! One query, from its bytes to its answer.
+//! Runs one query, from its bytes to its answer.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -14,39 +14,40 @@ use crate::error::{RunError, Why};
 use crate::planning::Planning;
 use crate::wire::Wired;
 
-/// Sees a plan, and may put another in its place.
+/// Callback that receives a plan and returns it or another one.
 pub type Replan = Box<dyn FnOnce(Plan) -> Result<Plan, Error> + Send>;
 
-/// A query, and where its work comes from.
+/// A query with the source of its partitions.
 pub struct Question {
-    /// What is asked, and the promises to keep: see [`request`].
+    /// Bytes of the query, and the promises to keep: see [`request`].
     pub request: Request,
-    /// Globs, files or folders that replace the app's source; `-` alone is stdin.
+    /// Globs, files or folders that replace the app's source; a single `-` is stdin.
     pub input: Vec<String>,
-    /// How large the pieces of files are, unless the app shall say.
+    /// Size of the pieces of files; `None` leaves it to the app.
     pub piece_size: Option<PieceSize>,
-    /// Where a source that reads stdin reads; nothing for one that must not.
+    /// Reader for a source that reads stdin; `None` for a query that must not read it.
     pub stdin: Option<Box<dyn Read + Send>>,
-    /// Sees the plan once the query is cut, and may put another in its place.
+    /// Callback that may replace the plan.
     pub planned: Option<Replan>,
 }
 
 impl Question {
-    /// A query of the app's own source.
+    /// A question to the app's own source.
     #[must_use]
     pub fn new(request: Request) -> Self {
         Self { request, input: Vec::new(), piece_size: None, stdin: None, planned: None }
     }
 }
 
-/// A request with the app's promises and limits.
+/// Makes a request with the app's promises and limits.
 #[must_use]
 pub fn request(app: &App, query: &Bytes, slots: usize) -> Request {
     let worst = (slots as u64).saturating_mul(app.limits.leaf.output).saturating_mul(3) / 2;
-    let partials = match app.limits.partials == frond_app::Limits::default().partials {
-        // A default that a machine with many cores would refuse to start with serves nobody.
-        true => app.limits.partials.max(worst.saturating_mul(2)),
-        false => app.limits.partials,
+    let partials = if app.limits.partials == frond_app::Limits::default().partials {
+        // The default grows with the slots: otherwise a host with many cores would refuse every query.
+        app.limits.partials.max(worst.saturating_mul(2))
+    } else {
+        app.limits.partials
     };
     Request {
         deadline: app.deadline,
@@ -62,30 +63,30 @@ pub fn request(app: &App, query: &Bytes, slots: usize) -> Request {
     }
 }
 
-/// Asks the query in a task of its own, which goes on should nobody wait for it. Needs a tokio runtime; `cancel` ends it
-/// early with what is there.
+/// Runs the query in its own task, which continues if the caller stops waiting. Needs a tokio
+/// runtime. `cancel` ends it early with the partials it has.
 ///
 /// # Errors
-/// What stops the query before it can have an answer.
+/// An error that stops the query before it has an answer.
 pub async fn ask(wired: &Wired, question: Question, events: Events, cancel: Cancel) -> Result<Answer, RunError> {
     let wired = wired.clone();
     let task = tokio::spawn(async move { answer(&wired, question, events, cancel).await });
     task.await.map_err(|lost| RunError::machine("the query's task was lost", lost))?
 }
 
-/// The same within the caller's own task: dropping the future stops the query.
+/// Runs the query within the caller's task: dropping the future stops the query.
 ///
 /// # Errors
-/// What stops the query before it can have an answer.
+/// An error that stops the query before it has an answer.
 pub async fn answer(wired: &Wired, question: Question, events: Events, cancel: Cancel) -> Result<Answer, RunError> {
     let request = question.request.clone();
     Ok(flow::run(request, plan(wired, question), wired.root(events), cancel).await?)
 }
 
-/// Cuts a query.
+/// Makes the plan of a query.
 ///
 /// # Errors
-/// What stops it before it is scattered.
+/// An error that stops the query before it is scattered.
 pub async fn plan(wired: &Wired, question: Question) -> Result<Plan, Error> {
     let Question { request, input, piece_size, stdin, planned } = question;
     let cutting = Cutting {
@@ -107,7 +108,7 @@ pub async fn plan(wired: &Wired, question: Question) -> Result<Plan, Error> {
     }
 }
 
-/// A query's work on its way to a plan.
+/// Inputs of one planning run.
 struct Cutting {
     app: Arc<App>,
     query: Bytes,
@@ -122,20 +123,22 @@ struct Cutting {
 
 impl Cutting {
     async fn plan(self) -> Result<Plan, Error> {
-        let (app, query, split, until) = (self.app.clone(), self.query.clone(), self.split.clone(), self.until);
+        let app = self.app.clone();
+        let query = self.query.clone();
+        let split = self.split.clone();
+        let until = self.until;
         let over = CancelOnDrop::default();
-        let cut = match self.input.is_empty() && app.source.is_quick(query.len()) {
-            true => self.cut(&over.0),
-            false => {
-                let over = over.0.clone();
-                let permit = self.planning.permit().await.map_err(|closed| Error::Source(Box::new(closed)))?;
-                let cutting = tokio::task::spawn_blocking(move || {
-                    // Held until the thread is free, though nobody may be waiting any more.
-                    let _permit = permit;
-                    self.cut(&over)
-                });
-                cutting.await.map_err(|lost| Error::Source(Box::new(lost)))?
-            }
+        let cut = if self.input.is_empty() && app.source.is_quick(query.len()) {
+            self.cut(&over.0)
+        } else {
+            let over = over.0.clone();
+            let permit = self.planning.permit().await.map_err(|closed| Error::Source(Box::new(closed)))?;
+            let cutting = tokio::task::spawn_blocking(move || {
+                // Held until the thread is free, even if nobody waits any more.
+                let _permit = permit;
+                self.cut(&over)
+            });
+            cutting.await.map_err(|lost| Error::Source(Box::new(lost)))?
         };
         match cut.map_err(source)? {
             Cut::Ready { partitions, query: inner, notes } if inner != query => {
@@ -165,7 +168,7 @@ impl Cutting {
     }
 }
 
-/// Tells the thread that looks for files that nobody waits for them any more.
+/// RAII guard that stops the thread that searches for files once nobody waits for it.
 #[derive(Default)]
 struct CancelOnDrop(Arc<AtomicBool>);
 

@@ -1,4 +1,4 @@
-//! The compiler that all sandboxes of this process share, and its limits from the environment.
+//! Compiler that all sandboxes of this process share, and its limits from the environment.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,24 +10,26 @@ use frond_sandbox::{CompileLimits, Compiler};
 
 static COMPILER: OnceLock<Compiler> = OnceLock::new();
 
-/// Has this process compile in children of `program`, under the limits of the environment, each with so much added to its nice
-/// value. Called once, at the start.
+/// Makes this process compile in child processes of `program`, under the limits of the environment.
+/// `nice` is added to each child's nice value. Call it once, at the start.
 ///
 /// # Errors
-/// A variable that cannot be read, with the remedy.
+/// The message for a variable with a wrong value, with the remedy.
 pub fn compile_in_children(program: PathBuf, nice: u8) -> Result<(), String> {
     let limits = limits(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))?;
     COMPILER.get_or_init(|| Compiler::in_children(program, CompileLimits { nice, ..limits }));
     Ok(())
 }
 
-/// Compiler of this process: in children after [`compile_in_children`], else in this process.
+/// Returns the compiler of this process: with child processes after [`compile_in_children`],
+/// otherwise in this process.
 #[must_use]
 pub fn compiler() -> Compiler {
     COMPILER.get_or_init(Compiler::in_process).clone()
 }
 
-/// Limits of a compilation: `FROND_COMPILE_MEMORY`, `FROND_COMPILE_CPU`, `FROND_COMPILE_TIME` and `FROND_COMPILES`.
+/// Reads the limits of a compilation from `FROND_COMPILE_MEMORY`, `FROND_COMPILE_CPU`,
+/// `FROND_COMPILE_TIME` and `FROND_COMPILES`.
 fn limits(env: impl Fn(&str) -> Option<String>) -> Result<CompileLimits, String> {
     let usual = CompileLimits::default();
     let set = |name: &str| env(name).filter(|value| !value.is_empty());

@@ -1,4 +1,5 @@
-//! An answer for programs: one object with the answer, the outcome and the whole coverage report.
+//! Answer as JSON for programs: one object with the answer, the outcome and the whole coverage
+//! report.
 
 use std::borrow::Cow;
 
@@ -12,44 +13,45 @@ use serde_json::value::RawValue;
 
 use crate::laws::Laws;
 
-/// The version of this form: raised when a field changes its meaning or goes.
+/// Version of the format: raised when a field changes its meaning or is removed.
 const VERSION: u32 = 1;
 
 #[derive(Serialize)]
 struct Envelope<'a> {
     version: u32,
     outcome: &'a str,
-    /// Why there is no answer, if there is none.
+    /// Reason of the failure, if the query failed.
     #[serde(flatten)]
     reason: Option<&'a Reason>,
-    /// The answer: as it is when it is JSON, as a string when it is text, else under `base64`.
+    /// The answer: unchanged if it is JSON, a string if it is text, otherwise under `base64`.
     answer: Option<Body<'a>>,
     coverage: &'a Coverage,
-    /// Whether the laws of the app's merge and leaf hold: `hold`, `broken` or `unchecked`.
+    /// State of the app's laws: `hold`, `broken` or `unchecked`.
     laws: &'static str,
-    /// What is wrong with the answer itself.
+    /// Defects of the answer itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
 
-/// A guest's bytes on one line: as they are when they are JSON, as a string when they are text, else under `base64`. Bytes
-/// of an app that declares JSON are never a string of the host's: that would be JSON, and not what the app said.
+/// A guest's bytes as JSON on one line: unchanged if they are JSON, a string if they are text,
+/// otherwise under `base64`. Bytes of an app that declares JSON never become a string: a string
+/// would be valid JSON, but not the app's.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Body<'a> {
     /// JSON.
     Json(Cow<'a, RawValue>),
-    /// Text that is no JSON, and is not declared to be.
+    /// Text that is neither JSON nor declared as JSON.
     Text(&'a str),
-    /// Anything else.
+    /// All other bytes.
     Bytes {
-        /// The bytes, in base64.
+        /// The bytes in base64.
         base64: String,
     },
 }
 
 impl<'a> Body<'a> {
-    /// The bytes of an app whose answers are of this content type.
+    /// Classifies the bytes of an app whose answers have this content type.
     #[must_use]
     pub fn of(bytes: &'a Bytes, content_type: &str) -> Self {
         match (serde_json::from_slice::<&RawValue>(bytes), std::str::from_utf8(bytes)) {
@@ -60,13 +62,14 @@ impl<'a> Body<'a> {
     }
 }
 
-/// True for `application/json` and what is built on it.
+/// True for `application/json` and types with the suffix `+json`.
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || essence.ends_with("+json")
 }
 
-/// The value without line ends: whitespace between tokens is left out if there is one, and every token stays as it is.
+/// Returns the value on one line. Only a value with line ends changes: it loses the whitespace
+/// between tokens.
 fn one_line(json: &RawValue) -> Cow<'_, RawValue> {
     let text = json.get();
     if !text.contains(['\n', '\r']) {
@@ -82,11 +85,11 @@ fn one_line(json: &RawValue) -> Cow<'_, RawValue> {
         quoted ^= c == '"' && !escaped;
         escaped = quoted && c == '\\' && !escaped;
     }
-    // What is left out stands between tokens, so this is the same value.
+    // Only whitespace between tokens is removed, so this is the same value.
     RawValue::from_string(line).map_or(Cow::Borrowed(json), Cow::Owned)
 }
 
-/// What is wrong with an answer of an app that declares this content type; `None` for one that is as declared. Costs a look at
+/// Warning about an answer that contradicts the app's content type; `None` if it conforms. Parses
 /// the whole answer.
 #[must_use]
 pub fn warning(answer: &Answer, content_type: &str) -> Option<String> {
@@ -98,10 +101,10 @@ pub fn warning(answer: &Answer, content_type: &str) -> Option<String> {
     ))
 }
 
-/// The object, on one line that ends in a line feed. `content_type` is what the app declares.
+/// Serialises the envelope on one line that ends in a line feed. `content_type` is the app's.
 ///
 /// # Errors
-/// When it cannot be serialised.
+/// An error of the serialisation.
 pub fn envelope(answer: &Answer, content_type: &str, laws: Laws) -> serde_json::Result<Bytes> {
     let envelope = Envelope {
         version: VERSION,

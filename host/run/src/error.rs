@@ -1,33 +1,33 @@
-//! What stops an app before it can answer.
+//! Errors that stop an app before it can answer.
 
 use std::error::Error;
 use std::fmt;
 
 use frond_app::AppError;
 
-/// Why an app could not be loaded, or a query not be asked.
+/// Reason why an app cannot be loaded or a query cannot run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// The app, its components or its input are wrong.
     #[error(transparent)]
     App(#[from] AppError),
-    /// The query asks for what cannot be.
+    /// The query asks for something impossible.
     #[error(transparent)]
     Query(frond_root::Error),
-    /// Neither can be blamed: a machine that does not let it work, or a bug.
+    /// Neither the app nor the query is at fault: the host denies a resource, or there is a bug.
     #[error("{what}")]
     Machine {
-        /// What could not be done.
+        /// Step that failed.
         what: &'static str,
-        /// Why not.
+        /// Cause of the failure.
         #[source]
         cause: Box<dyn Error + Send + Sync>,
     },
 }
 
 impl RunError {
-    /// The machine's fault.
+    /// Makes an error that is the host's fault.
     pub fn machine(what: &'static str, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Machine { what, cause: cause.into() }
     }
@@ -36,7 +36,8 @@ impl RunError {
 impl From<frond_root::Error> for RunError {
     fn from(error: frond_root::Error) -> Self {
         match error {
-            // By its own type again: who wrote the app and who asked the query are told apart by it.
+            // Restores the app's own error type, by which callers tell the app's author from the
+            // query's.
             frond_root::Error::Source(source) => match source.downcast::<AppError>() {
                 Ok(wrong) => Self::App(*wrong),
                 Err(lost) => Self::machine("the query's work could not be cut", lost),
@@ -46,7 +47,7 @@ impl From<frond_root::Error> for RunError {
     }
 }
 
-/// A message without a cause of its own.
+/// Error message without a further cause.
 #[derive(Debug)]
 pub(crate) struct Why(pub(crate) &'static str);
 

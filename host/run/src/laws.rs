@@ -1,4 +1,5 @@
-//! Whether an app's laws have been checked: kept beside the compiled code, by what they were checked for.
+//! Results of law checks, stored beside the compiled code under the digests of the checked
+//! components.
 
 use std::fs;
 use std::io;
@@ -8,19 +9,20 @@ use frond_root::MergeOrder;
 
 use crate::load::{Components, cache_dir};
 
-/// What is known of an app's laws.
+/// State of an app's laws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Laws {
-    /// They were checked for these very components, and hold.
+    /// The laws were checked for exactly these components, and hold.
     Hold,
-    /// They were checked, and one does not hold: answers may depend on the order in which leaves end.
+    /// The laws were checked, and one does not hold: answers may depend on the order in which
+    /// leaves end.
     Broken,
-    /// Nobody has checked them.
+    /// The laws have not been checked.
     Unchecked,
 }
 
 impl Laws {
-    /// The same as a word.
+    /// Spelling in envelopes and reports.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -31,12 +33,12 @@ impl Laws {
     }
 }
 
-/// What laws are checked for: a leaf and a merge by their digests, and the order in which partials are folded.
+/// Key of a check: the digests of leaf and merge, and the order in which partials are folded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(String);
 
 impl Components {
-    /// The key of these components; `None` without a merge.
+    /// Key of these components; `None` without a merge.
     #[must_use]
     pub fn laws_key(&self, order: MergeOrder) -> Option<Key> {
         let short = |digest: String| digest.get(..32).unwrap_or_default().to_owned();
@@ -54,10 +56,10 @@ fn path(key: &Key) -> Option<PathBuf> {
     Some(cache_dir()?.join("laws").join(&key.0))
 }
 
-/// Keeps what was found. Without a cache folder nothing is kept.
+/// Stores the result of a check. Does nothing without a cache folder.
 ///
 /// # Errors
-/// When it cannot be written.
+/// An error of creating the folder or writing the file.
 pub fn keep(key: &Key, laws: Laws) -> io::Result<()> {
     let Some(path) = path(key) else { return Ok(()) };
     if let Some(folder) = path.parent() {
@@ -66,7 +68,7 @@ pub fn keep(key: &Key, laws: Laws) -> io::Result<()> {
     fs::write(path, if laws == Laws::Hold { "hold" } else { "broken" })
 }
 
-/// What was found when they were last checked.
+/// Result of the last check.
 #[must_use]
 pub fn known(key: &Key) -> Laws {
     match path(key).and_then(|path| frond_files::read(&path, 16).ok()).as_deref() {

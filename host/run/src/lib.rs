@@ -1,13 +1,16 @@
-//! An app, run. Here, and nowhere else, an app's files meet the sandbox and the root:
+//! Runs an app: the only place where an app's files, the sandbox and the root meet.
 //!
-//! 1. [`load`](mod@load): a package's components, compiled or from the cache, under the limits of its `frond.toml`.
-//! 2. [`wire`](mod@wire): the same behind the root's seams, with slots to run leaves on.
-//! 3. [`ask`](mod@ask): one query: cut, scattered, gathered, merged, answered.
+//! 1. [`load`](mod@load): compiles a package's components, or loads them from the cache, under the
+//!    limits of its `frond.toml`.
+//! 2. [`wire`](mod@wire): puts them behind the root's seams, with slots to run leaves on.
+//! 3. [`ask`](mod@ask): runs one query: plan, scatter, gather, merge, answer.
 //!
-//! [`machine`] is what the apps of a process share. [`compile`] bounds what compiling their components costs.
-//! [`laws`] is what is known of an app's merge: whether its answers depend on the order of arrival.
+//! [`machine`] is shared by all apps of a process. [`compile`] bounds the cost of compiling
+//! components. [`laws`] records whether the answers of an app's merge depend on the order of
+//! arrival.
 //!
-//! The command line, the tests of a plugin and the server all come through here, so that all of them run the same thing.
+//! The command line, the tests of plugins and the server all use this crate, so that they run the
+//! same code.
 
 pub mod ask;
 pub mod compile;

@@ -1,4 +1,4 @@
-//! A package's components, ready to be called.
+//! Loads a package's components.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,70 +16,72 @@ use crate::error::RunError;
 use crate::machine::Machine;
 use crate::planning::Planning;
 
-/// What is told while components are loaded: compiling a large one takes a minute.
+/// Progress of loading components: compiling a large one takes a minute.
 #[derive(Clone, Copy, Debug)]
 pub enum Loading<'a> {
-    /// A component is not in the cache, and is compiled now.
+    /// A component is not in the cache; its compilation starts.
     Compiling {
-        /// Its file.
+        /// File of the component.
         path: &'a Path,
-        /// Its size in bytes.
+        /// Size in bytes.
         size: u64,
     },
-    /// It has been compiled.
+    /// A component has been compiled.
     Compiled {
-        /// Its file.
+        /// File of the component.
         path: &'a Path,
-        /// How long that took.
+        /// Duration of the compilation.
         took: Duration,
     },
 }
 
-/// Hears of it.
+/// Observer of the progress.
 pub type Tell<'a> = &'a dyn Fn(Loading<'_>);
 
-/// Gives a component's bytes.
+/// Source of a component's bytes.
 pub type Fetch<'a> = &'a dyn Fn(&Component) -> Result<Bytes, AppError>;
 
 /// Components that are ready to be called.
 #[derive(Clone)]
 pub struct Components {
-    /// What runs on a partition.
+    /// Runs on a partition.
     pub leaf: Option<Leaf>,
-    /// What folds partials.
+    /// Folds partials.
     pub merge: Option<Guests>,
-    /// What cuts queries.
+    /// Splits queries.
     pub split: Option<Guests>,
-    /// Makes calls one at a time.
+    /// Runs single calls.
     pub trials: Trials,
-    /// What works less well than it should.
+    /// Warnings about degraded operation.
     pub warnings: Vec<String>,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) planning: Planning,
 }
 
-/// Loads the components that a package has, on a machine of their own with `slots` leaves at once.
+/// Loads the components of a package, on a machine with `slots` leaves at once that they share with
+/// no other package.
 ///
 /// # Errors
-/// A component that is missing or does not fit, as the package's own error; a machine that does not let it run.
+/// The package's own error for a component that is missing or does not fit; [`RunError::Machine`]
+/// when the host denies a resource.
 pub fn load(package: &Package, slots: usize, tell: Tell<'_>) -> Result<Components, RunError> {
     Machine::new(slots)?.load(package, tell)
 }
 
 impl Machine {
-    /// Loads the components that a package has.
+    /// Loads the components of a package.
     ///
     /// # Errors
-    /// As [`load()`].
+    /// See [`load()`].
     pub fn load(&self, package: &Package, tell: Tell<'_>) -> Result<Components, RunError> {
         self.load_from(package, &from_file, tell)
     }
 
-    /// The same of bytes that `fetch` gives: those of a file are asked for once, however many roles it plays. A pin in the
-    /// package holds for whatever is fetched.
+    /// Loads the components from the bytes that `fetch` returns. Each file is fetched once, however
+    /// many roles it has. The package's pins apply to the fetched bytes.
     ///
     /// # Errors
-    /// As [`load()`], and those of `fetch`.
+    /// See [`load()`]; also errors of `fetch`.
     pub fn load_from(&self, package: &Package, fetch: Fetch<'_>, tell: Tell<'_>) -> Result<Components, RunError> {
         let of = &package.limits;
         let limits = |of: &CallLimits| limits(of, package.limits.partition);
@@ -108,7 +110,8 @@ impl Machine {
         })
     }
 
-    /// The grants with the roots for HTTPS, and a warning if these cannot be read. Without HTTP there is no need for any.
+    /// Adds the root certificates for HTTPS to the grants; returns a warning if they cannot be
+    /// read. Grants without HTTP need none.
     fn with_trust(&self, grants: Grants) -> (Grants, Option<String>) {
         if grants.http.is_empty() {
             return (grants, None);
@@ -140,18 +143,20 @@ impl Loader<'_> {
         Ok(Some(plugin))
     }
 
-    /// Loads a file for all that name it. Each is told by itself what the file lacks for its role, or that its pin differs.
+    /// Loads a file for all of its users. Each user gets its own error if the file does not fit its
+    /// role or its pin.
     fn fresh(&self, component: &Component, metered: bool) -> Result<Plugin, AppError> {
         let users = self.users(component);
         let misfit = |error: LoadError| component.misfit(error);
         let bytes = (self.fetch)(component)?;
-        // Before anyone is told of a compilation: what does not fit is not compiled.
+        // Before a compilation is reported: a misfit is not compiled.
         let surface = surface(&bytes).map_err(|wrong| misfit(wrong.into()))?;
         for (role, user) in &users {
             user.verify(&bytes)?;
             surface.fits(*role).map_err(|wrong| user.misfit(LoadError::from(wrong)))?;
         }
-        let (path, start) = (component.path.as_path(), Instant::now());
+        let path = component.path.as_path();
+        let start = Instant::now();
         if !Plugin::is_cached(self.sandbox, &bytes, metered) {
             (self.tell)(Loading::Compiling { path, size: bytes.len() as u64 });
         }
@@ -163,7 +168,7 @@ impl Loader<'_> {
         Ok(plugin)
     }
 
-    /// The roles that one file is named for, each with what names it: a component may take several.
+    /// Roles that name this file, each with its component entry.
     fn users(&self, component: &Component) -> Vec<(Role, &Component)> {
         let package = self.package;
         let all = [(Role::Leaf, &package.leaf), (Role::Merge, &package.merge), (Role::Split, &package.split)];
@@ -172,16 +177,16 @@ impl Loader<'_> {
     }
 }
 
-/// A component as its file has it.
+/// Reads a component's file.
 ///
 /// # Errors
-/// A file that is not there, cannot be read, or is too large for a component.
+/// A file that is missing, unreadable, or too large for a component.
 pub fn from_file(component: &Component) -> Result<Bytes, AppError> {
     component.check()?;
     read(&component.path).map(Bytes::from).map_err(|error| component.misfit(error))
 }
 
-/// An app's limits as the sandbox takes them.
+/// Converts an app's limits to the sandbox's.
 #[must_use]
 pub fn limits(of: &CallLimits, partition: u64) -> Limits {
     Limits {
@@ -195,7 +200,8 @@ pub fn limits(of: &CallLimits, partition: u64) -> Limits {
     }
 }
 
-/// An app's grants as the sandbox takes them, with the values that `env` has, and a warning for each that it has not.
+/// Converts an app's grants to the sandbox's. Values of variables come from `env`; each unset one
+/// gives a warning.
 fn grants(of: &frond_app::Grants, env: impl Fn(&str) -> Option<String>) -> (Grants, Vec<String>) {
     let (set, unset): (Vec<_>, Vec<_>) =
         of.env.iter().map(|name| (name, env(name))).partition(|(_, value)| value.is_some());
@@ -234,16 +240,17 @@ fn http(of: &frond_app::HttpGrant) -> HttpGrant {
     }
 }
 
-/// A sandbox whose cache is bounded as `FROND_CACHE_SIZE` says.
+/// Makes a sandbox whose cache is bounded by `FROND_CACHE_SIZE`.
 ///
 /// # Errors
-/// As [`Sandbox::new`].
+/// The error of [`Clock::start`].
 pub fn sandbox(settings: Settings) -> std::io::Result<Sandbox> {
     let clock = Clock::start()?;
     Ok(bounded(settings, &clock))
 }
 
-/// A sandbox with that clock, whose cache is bounded as `FROND_CACHE_SIZE` says. Warns where there is no folder for it.
+/// Makes a sandbox with this clock, whose cache is bounded by `FROND_CACHE_SIZE`. Warns if there is
+/// no cache folder.
 pub(crate) fn bounded(settings: Settings, clock: &Clock) -> Sandbox {
     let has_folder = settings.cache.is_some();
     let sandbox = Sandbox::timed(settings, clock);
@@ -263,10 +270,10 @@ pub(crate) fn bounded(settings: Settings, clock: &Clock) -> Sandbox {
     }
 }
 
-/// How much the cache may hold, in bytes: `FROND_CACHE_SIZE`, or the default.
+/// The largest size of the cache in bytes: `FROND_CACHE_SIZE`, or the default.
 ///
 /// # Errors
-/// Why the variable is not taken, and what is instead.
+/// A message for a variable that is not a size; it names the default, which then applies.
 pub fn cache_size() -> Result<u64, String> {
     let text = std::env::var_os("FROND_CACHE_SIZE").unwrap_or_default();
     let text = text.to_string_lossy();
@@ -278,7 +285,7 @@ pub fn cache_size() -> Result<u64, String> {
     })
 }
 
-/// Where compiled components are kept: `FROND_CACHE`, or the user's cache folder; nowhere without a home.
+/// Folder of compiled components: `FROND_CACHE`, or the user's cache folder; `None` without a home.
 #[must_use]
 pub fn cache_dir() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

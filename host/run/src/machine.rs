@@ -1,4 +1,5 @@
-//! What all apps of a process share: the clock that interrupts guests, and engines with their pools, by size.
+//! Resources that all apps of a process share: the clock that interrupts guests, and engines with
+//! their pools, by size.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -11,8 +12,8 @@ use crate::error::RunError;
 use crate::load::{bounded, cache_dir};
 use crate::planning::Planning;
 
-/// Runs guests of any number of apps. Apps whose limits need pools of one size share an engine; it goes with the last of
-/// them.
+/// Host of the guests of any number of apps. Apps whose limits need pools of the same size share an
+/// engine, which is dropped with the last of them.
 pub struct Machine {
     slots: usize,
     clock: Clock,
@@ -22,24 +23,24 @@ pub struct Machine {
     sandboxes: Mutex<Vec<(Size, Weak<Sandbox>)>>,
 }
 
-/// What a pool is sized by: bytes of memory and table elements, each rounded up to a power of two.
+/// Size class of a pool: bytes of memory and table elements, each rounded up to a power of two.
 type Size = (u64, u64);
 
-/// The most leaves at once: each has a thread.
+/// The most leaves at once: each has a slot thread.
 pub const MAX_SLOTS: u16 = 1024;
 
-/// Leaves at once, unless somebody says otherwise: as many as there are cores, and two at least, so that one that waits does
-/// not hold up all others.
+/// Default number of leaves at once: the number of cores, but at least two, so that one waiting
+/// leaf does not block all others.
 #[must_use]
 pub fn usual_slots() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).max(2)
 }
 
 impl Machine {
-    /// One with room for `slots` leaves at once.
+    /// Makes a machine with room for `slots` leaves at once.
     ///
     /// # Errors
-    /// When the clock's thread cannot be started.
+    /// A [`RunError::Machine`] when the clock's thread cannot be started.
     pub fn new(slots: usize) -> Result<Self, RunError> {
         let clock = Clock::start().map_err(|error| RunError::machine("the sandbox could not be started", error))?;
         Ok(Self {
@@ -52,51 +53,52 @@ impl Machine {
         })
     }
 
-    /// The same, whose guests believe these roots.
+    /// Sets the root certificates that guests trust.
     #[must_use]
     pub fn trusting(self, trust: Trust) -> Self {
         Self { trust, ..self }
     }
 
-    /// The roots that its guests believe.
+    /// Root certificates that guests trust.
     pub(crate) fn trust(&self) -> &Trust {
         &self.trust
     }
 
-    /// Kills compilations that run, and has all further ones refused: apps that are being loaded would hold up an end.
+    /// Kills running compilations and refuses further ones, so that apps that still load do not
+    /// delay a shutdown.
     pub fn stop_compiling(&self) {
         self.compiler.stop();
     }
 
-    /// Permits of one more app for plans that look for files.
+    /// Permits of one more app for plans that search for files.
     pub(crate) fn planning(&self) -> Planning {
         self.planning.of_app()
     }
 
-    /// Leaves at once.
+    /// The most leaves at once.
     #[must_use]
     pub fn slots(&self) -> usize {
         self.slots
     }
 
-    /// Starts the threads that leaves run on, for all apps that are wired to them.
+    /// Starts the slot threads, shared by all apps that are wired to them.
     ///
     /// # Errors
-    /// A machine that lets no threads start.
+    /// A [`RunError::Machine`] when a thread cannot be started.
     pub fn start(&self, runtime: &Handle) -> Result<Slots, RunError> {
         self.start_with(runtime, false)
     }
 
-    /// The same; with `back`, the threads step back for all else that runs on the machine.
+    /// Starts the slot threads; with `back`, at a lower priority than everything else on the host.
     ///
     /// # Errors
-    /// As [`Machine::start`].
+    /// See [`Machine::start`].
     pub fn start_with(&self, runtime: &Handle, back: bool) -> Result<Slots, RunError> {
         Slots::start_with(self.slots, &self.clock, runtime, back)
             .map_err(|error| RunError::machine("the leaf threads could not be started", error))
     }
 
-    /// A sandbox with room for calls under each of `limits`.
+    /// Returns a sandbox with room for calls under each of `limits`.
     pub(crate) fn sandbox(&self, limits: &[Limits]) -> Arc<Sandbox> {
         let most = |of: fn(&Limits) -> u64| {
             let most = limits.iter().map(of).max().unwrap_or(0);

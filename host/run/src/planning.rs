@@ -1,15 +1,15 @@
-//! Bound on queries of which the files are being looked for: each takes a thread, and memory for what it finds.
+//! Bulkhead for queries that search for files: each takes a thread, and memory for the found files.
 
 use std::sync::Arc;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-/// The most plans at once that look for files, over all apps of a machine.
+/// The most plans that search for files at once, over all apps of a machine.
 pub const MAX_PLANS: usize = 8;
-/// The most plans at once of one app, so that others are left some.
+/// The most plans of one app at once, which leaves permits to other apps.
 pub const MAX_PLANS_OF_APP: usize = MAX_PLANS / 2;
 
-/// Permits for plans that look for files.
+/// Semaphores for plans that search for files.
 #[derive(Clone, Debug)]
 pub(crate) struct Planning {
     all: Arc<Semaphore>,
@@ -35,7 +35,8 @@ impl Planning {
         Self { all: self.all.clone(), ..Self::default() }
     }
 
-    /// Waits for a permit. It is to be held for as long as a thread is busy with the plan, not only while somebody waits.
+    /// Waits for a permit. Hold it as long as a thread works on the plan, even if nobody waits any
+    /// more.
     pub(crate) async fn permit(&self) -> Result<PlanPermit, AcquireError> {
         let own = self.own.clone().acquire_owned().await?;
         let all = self.all.clone().acquire_owned().await?;
@@ -52,7 +53,8 @@ mod tests {
     #[test]
     fn one_app_leaves_permits_to_others_and_all_together_are_bounded() {
         let machine = Planning::default();
-        let (greedy, other) = (machine.of_app(), machine.of_app());
+        let greedy = machine.of_app();
+        let other = machine.of_app();
         let now = |planning: &Planning| planning.permit().now_or_never().map(Result::unwrap);
         let mut held: Vec<_> = (0..MAX_PLANS_OF_APP).map(|_| now(&greedy).unwrap()).collect();
         assert!(now(&greedy).is_none());

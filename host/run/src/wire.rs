@@ -15,32 +15,33 @@ use crate::load::{Components, Tell, load};
 use crate::machine::Machine;
 use crate::planning::Planning;
 
-/// An app that is ready for queries.
+/// App that is ready for queries.
 #[derive(Clone)]
 pub struct Wired {
     /// The app.
     pub app: Arc<App>,
-    /// Leaves at once.
+    /// The most leaves at once.
     pub slots: usize,
-    /// Its leaf, and what its calls are given.
+    /// The leaf, with the limits and grants of its calls.
     pub leaf: Leaf,
-    /// What is known of its laws.
+    /// State of the app's laws.
     pub laws: Laws,
-    /// Runs its leaves.
+    /// Runs the leaves.
     pub runner: Arc<dyn LeafRunner>,
-    /// Folds its partials.
+    /// Folds the partials.
     pub merger: Arc<dyn Merger>,
-    /// Cuts its queries, if it has a component for that.
+    /// Splits queries, if the app has a split component.
     pub split: Option<SplitHost>,
     pub(crate) planning: Planning,
-    /// While it is there, other apps that need pools of its size share it.
+    /// Keeps the sandbox alive, so that other apps that need pools of its size share it.
     _sandbox: Arc<Sandbox>,
 }
 
-/// Loads an app's components, and starts its slots. Host calls that wait are served by `runtime`.
+/// Loads an app's components and starts its slots. `runtime` serves host calls that wait. Returns
+/// the app and the warnings of the loading.
 ///
 /// # Errors
-/// As [`load()`], and a machine that lets no threads start.
+/// See [`load()`]; also when a slot thread cannot be started.
 pub fn wire(app: &App, slots: usize, runtime: &Handle, tell: Tell<'_>) -> Result<(Wired, Vec<String>), RunError> {
     let components = load(&Package::from(app), slots, tell)?;
     let wired = components.wire(app, slots, runtime)?;
@@ -48,28 +49,29 @@ pub fn wire(app: &App, slots: usize, runtime: &Handle, tell: Tell<'_>) -> Result
 }
 
 impl Components {
-    /// The same components behind the root's seams.
+    /// Puts the components behind the root's seams, with their own slots.
     ///
     /// # Errors
-    /// A machine that lets no threads start.
+    /// Missing leaf or merge; a slot thread that cannot be started.
     pub fn wire(&self, app: &App, slots: usize, runtime: &Handle) -> Result<Wired, RunError> {
         let without = || RunError::machine("the app was not wired", Why("it was loaded without a leaf or a merge"));
         self.wire_with(app, self.leaf.clone().ok_or_else(without)?, slots, runtime)
     }
 
-    /// The same with another leaf: under other limits, say.
+    /// Wires the components with another leaf, for example under other limits.
     ///
     /// # Errors
-    /// As [`Components::wire`].
+    /// See [`Components::wire`].
     pub fn wire_with(&self, app: &App, leaf: Leaf, slots: usize, runtime: &Handle) -> Result<Wired, RunError> {
         let threads = |error| RunError::machine("the leaf threads could not be started", error);
         self.wired(app, leaf, slots, Slots::start(slots, self.sandbox.clock(), runtime).map_err(threads)?)
     }
 
-    /// The same on threads that other apps run on, too: those of the machine that loaded the components.
+    /// Wires the components on slot threads that other apps share: `threads` of the `machine` that
+    /// loaded the components.
     ///
     /// # Errors
-    /// Components without a leaf or a merge.
+    /// Missing leaf or merge.
     pub fn wire_on(&self, app: &App, machine: &Machine, threads: &Slots) -> Result<Wired, RunError> {
         let without = || RunError::machine("the app was not wired", Why("it was loaded without a leaf"));
         self.wired(app, self.leaf.clone().ok_or_else(without)?, machine.slots(), threads.clone())
@@ -93,14 +95,15 @@ impl Components {
 }
 
 impl Wired {
-    /// What a leaf that starts at once has: its own limit, or else what the app's deadline leaves to leaves.
+    /// Time of a leaf that starts at once: its own limit, but at most the leaves' part of the app's
+    /// deadline.
     #[must_use]
     pub fn leaf_time(&self) -> Duration {
         let time = leaf_time(self.app.deadline);
         self.app.limits.leaf.time.map_or(time, |own| own.min(time))
     }
 
-    /// Behind the root's seams, with these listeners and no journal.
+    /// The root's services for one query: with these listeners, without a journal.
     #[must_use]
     pub fn root(&self, events: Events) -> Services {
         Services { runner: self.runner.clone(), merger: self.merger.clone(), events, journal: None }

@@ -1,14 +1,18 @@
-//! Which addresses are public. A name may resolve to anything, also to what only this machine or its neighbours can
-//! reach: a database, a router, the cloud's metadata. Unless it is granted, a guest gets to none of these.
+//! Classification of IP addresses as public or not: the SSRF guard of `wasi:http`.
 //!
-//! The ranges are those of IANA's registries of special-purpose addresses (RFC 6890), everything in doubt left out.
+//! A name may resolve to any address, also to one that only this machine or its neighbours can
+//! reach: a database, a router, the cloud's metadata service. A guest cannot connect to such an
+//! address unless it is granted.
+//!
+//! The ranges are those of IANA's registries of special-purpose addresses (RFC 6890). An address in
+//! doubt counts as not public.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 #[cfg(test)]
 mod tests;
 
-/// IPv4 that is not public: address and prefix length.
+/// IPv4 ranges that are not public: base address and prefix length.
 const SPECIAL_V4: [(Ipv4Addr, u32); 16] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),       // this network, and "any"
     (Ipv4Addr::new(10, 0, 0, 0), 8),      // private
@@ -28,10 +32,10 @@ const SPECIAL_V4: [(Ipv4Addr, u32); 16] = [
     (Ipv4Addr::new(224, 0, 0, 0), 3),     // multicast, reserved, broadcast
 ];
 
-/// The only IPv6 that is assigned for the public: global unicast.
+/// The only IPv6 range that is assigned for public use: global unicast.
 const GLOBAL_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// What is not public within it.
+/// Ranges inside [`GLOBAL_V6`] that are not public.
 const SPECIAL_V6: [(Ipv6Addr, u32); 5] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // protocol assignments, Teredo
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
@@ -40,10 +44,11 @@ const SPECIAL_V6: [(Ipv6Addr, u32); 5] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20), // documentation
 ];
 
-/// IPv4 behind the well-known prefix of NAT64: where a network has no other IPv4, names resolve to these.
+/// Well-known prefix of NAT64, with an IPv4 address behind it: on a network without IPv4, names
+/// resolve to these.
 const NAT64: (Ipv6Addr, u32) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
-/// True for an address that everybody may reach.
+/// Returns true for an address of the public internet.
 pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -60,7 +65,7 @@ fn within_v6(address: Ipv6Addr, (base, prefix): (Ipv6Addr, u32)) -> bool {
     address.to_bits() >> (128 - prefix) == base.to_bits() >> (128 - prefix)
 }
 
-/// The last 32 bits.
+/// Returns the last 32 bits.
 fn low(address: Ipv6Addr) -> u32 {
     let [.., a, b, c, d] = address.octets();
     u32::from_be_bytes([a, b, c, d])

@@ -1,9 +1,9 @@
-//! The contract's types as the host lowers and lifts them. `wit/world.wit` is what these must agree with; wasmtime checks
-//! it at each load.
+//! Types of the plugin contract as the host lowers and lifts them. They must agree with
+//! `wit/world.wit`; wasmtime checks it at each load.
 //!
-//! What a guest returns is copied as it is lifted, and only then measured: wasmtime runs the guest's post-return before
-//! it hands the result over, and from then on the memory that the result lay in is free, and may hold anything. A copy is
-//! never larger than the guest's memory.
+//! A guest's result is copied as it is lifted, and measured only afterwards. wasmtime runs the
+//! guest's post-return before it hands the result over; from then on the memory of the result is
+//! free and may hold anything. A copy is never larger than the guest's memory.
 
 use bytes::Bytes;
 use frond_root::{Failure, FailureKind};
@@ -11,7 +11,7 @@ use wasmtime::component::{ComponentType, Lift, Lower};
 
 use crate::classify::clip;
 
-/// The contract's package and version.
+/// Version of the contract's package.
 pub const VERSION: &str = "0.1.0";
 
 #[derive(ComponentType, Lower, Clone, Copy)]
@@ -32,7 +32,7 @@ pub(crate) struct PartitionOut {
 }
 
 impl PartitionOut {
-    /// What it takes, in bytes.
+    /// Returns the size of key and data in bytes.
     pub(crate) fn size(&self) -> u64 {
         (self.key.len() + self.data.len()) as u64
     }
@@ -57,9 +57,9 @@ pub(crate) enum FailureOut {
     Unavailable(String),
 }
 
-/// What `process`, `merge` and `finish` return.
+/// Result of `process`, `merge` and `finish`.
 pub(crate) type BytesOut = (Result<Vec<u8>, FailureOut>,);
-/// What `split` returns.
+/// Result of `split`.
 pub(crate) type PartitionsOut = (Result<Vec<PartitionOut>, FailureOut>,);
 
 impl From<PartitionOut> for (String, Bytes) {

@@ -1,13 +1,16 @@
-//! Compiled components on disk, by what they were compiled from, by what, and for what.
+//! Compiled components on disk, keyed by the component's digest and by wasmtime's hash of compiler
+//! version and engine settings.
 //!
-//! wasmtime trusts what it deserialises, so only a folder that nobody else can write to is used, and a file in it is
-//! only ever made by renaming what this process compiled. Nothing of a user's or from a network is ever loaded.
+//! wasmtime trusts the code that it deserialises. So the cache uses only a folder that nobody else
+//! can write to, and a file gets there only by an atomic rename of code that this process compiled.
+//! Files of a user's or from a network are never loaded.
 //!
-//! A file is read, and not mapped into memory: of a file that somebody truncates, a mapping ends the process with SIGBUS when
-//! a guest next runs that code. The whole file is read for its checksum in any case.
+//! A file is read, not mapped into memory: if somebody truncates a mapped file, the process ends
+//! with SIGBUS when a guest next runs that code. The whole file is read for its checksum in any
+//! case.
 //!
-//! What was used longest ago goes when there is more than may be kept. Processes need no lock for that: a file that goes
-//! while another one looks at it is compiled again there, and code that was loaded stays usable.
+//! LRU eviction keeps the cache within its bound, and processes need no lock for it: a process that
+//! misses an evicted file compiles the component again, and loaded code stays usable.
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
@@ -22,26 +25,28 @@ use crate::private::{is_private, private_folder};
 
 mod refused;
 
-/// What is hashed at once.
+/// Size of the chunks that are hashed, in bytes.
 const CHUNK: usize = 256 << 10;
-/// What follows the compiled code: a mark, its size, and its checksum.
+/// Size of the trailer behind the compiled code, in bytes: magic number, code size, checksum.
 const TRAILER: usize = 24;
-/// How much is kept when nobody says: fifty builds of a Python plugin, each of which is another component.
+/// Default size of the cache in bytes: room for fifty builds of a Python plugin, each of which is
+/// another component.
 pub const CACHE_SIZE: u64 = 2 << 30;
-/// What a file that is being written is called at first.
+/// Prefix of the name of a file that is being written.
 const UNFINISHED: &str = ".new-";
-/// Nobody writes a file for so long: whoever began to was killed.
+/// Age at which an unfinished file counts as abandoned: no write takes so long, so its process was
+/// killed.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
-/// A folder of compiled components.
+/// Folder of compiled components.
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     dir: PathBuf,
-    /// The most bytes that are kept.
+    /// Most bytes in the folder.
     size: u64,
 }
 
-/// A compiled component in the folder.
+/// Compiled component in the folder.
 struct CacheFile {
     used: SystemTime,
     size: u64,
@@ -52,12 +57,12 @@ impl Cache {
     /// Opens or makes the folder, or one inside it: see [`private_folder`].
     ///
     /// # Errors
-    /// When neither can be made, or be this user's alone.
+    /// If neither folder can be made, or neither can be made private to this user.
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
         Ok(Self { dir: private_folder(dir)?, size: CACHE_SIZE })
     }
 
-    /// The same folder with another bound.
+    /// Replaces the bound, in bytes.
     pub(crate) fn bounded(self, size: u64) -> Self {
         Self { size, ..self }
     }
@@ -68,7 +73,8 @@ impl Cache {
         self.dir.join(format!("{digest}-{:016x}.cwasm", hasher.finish()))
     }
 
-    /// The component compiled earlier; `None` when there is none that this engine can load.
+    /// Loads a component that was compiled earlier; `None` if there is none that this engine can
+    /// load.
     pub(crate) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
         let path = self.path(engine, digest);
         let found = fs::symlink_metadata(&path).ok()?;
@@ -83,30 +89,32 @@ impl Cache {
                       `store` made them"
         )]
         let loaded = unsafe { Component::deserialize(engine, &code) };
-        // That it was used decides what is evicted; where that cannot be noted, it was made when it was made.
+        // The modification time is the last use, for eviction. If it cannot be set, the older time
+        // stays.
         let _ = file.set_modified(SystemTime::now());
         loaded.ok()
     }
 
-    /// True when there is compiled code for a component; whether it is whole is seen when it is loaded.
+    /// Returns true if there is compiled code for a component. Its checksum is only verified by
+    /// [`Cache::load`].
     pub(crate) fn has(&self, engine: &Engine, digest: &str) -> bool {
         self.path(engine, digest).is_file()
     }
 
-    /// Removes all but the `keep` components that were used last.
+    /// Removes all but the `keep` most recently used components.
     pub(crate) fn prune(&self, keep: usize) -> io::Result<()> {
-        self.kept()?.iter().skip(keep).try_for_each(|kept| remove(&kept.path))
+        self.files()?.iter().skip(keep).try_for_each(|file| remove(&file.path))
     }
 
-    /// Removes what was used longest ago until the rest is within the bound. The component with this digest stays,
-    /// whatever its size: it is wanted now.
+    /// Removes the least recently used components until the rest is within the bound. The component
+    /// with this digest stays whatever its size, as it is in use now.
     pub(crate) fn evict(&self, engine: &Engine, digest: &str) -> io::Result<()> {
         let newest = self.path(engine, digest);
-        let mut kept = self.kept()?;
-        // A clock that was set back must not make it the oldest.
-        kept.sort_by_key(|one| one.path != newest);
+        let mut files = self.files()?;
+        // Even if the clock was set back, that component must not count as the oldest.
+        files.sort_by_key(|one| one.path != newest);
         let mut total = 0_u64;
-        for one in &kept {
+        for one in &files {
             total = total.saturating_add(one.size);
             if total > self.size && one.path != newest {
                 remove(&one.path)?;
@@ -115,17 +123,17 @@ impl Cache {
         Ok(())
     }
 
-    /// What there is, the last used first. Removes what was begun and never finished.
-    fn kept(&self) -> io::Result<Vec<CacheFile>> {
+    /// Lists the components, the most recently used first. Removes abandoned unfinished files.
+    fn files(&self) -> io::Result<Vec<CacheFile>> {
         let mut all = Vec::new();
         let entries = match fs::read_dir(&self.dir) {
-            // The whole folder is gone, and with it what could be too much.
+            // Without the folder there is nothing to evict.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(all),
             entries => entries?,
         };
         for entry in entries {
             let entry = entry?;
-            // Another process may have removed it since.
+            // Another process may have removed the file since.
             let Ok(found) = entry.metadata() else { continue };
             let (Ok(used), path) = (found.modified(), entry.path()) else { continue };
             if path.extension().is_some_and(|end| end == "cwasm") {
@@ -140,7 +148,7 @@ impl Cache {
         Ok(all)
     }
 
-    /// Keeps a compiled component. It appears whole or not at all.
+    /// Stores a compiled component by atomic rename.
     pub(crate) fn store(&self, engine: &Engine, digest: &str, compiled: &[u8]) -> io::Result<()> {
         let path = self.path(engine, digest);
         let mut temporary = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.dir)?;
@@ -153,7 +161,7 @@ impl Cache {
     }
 }
 
-/// Removes a file. That another process was faster is no error.
+/// Removes a file. A file that another process has already removed is no error.
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -161,8 +169,8 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The compiled code in a file, if it ends with the code's checksum. wasmtime looks no further than at the headers: a file
-/// that a full disk or a crash has damaged would be run.
+/// Reads the compiled code of a file; `None` unless the file ends with the code's checksum.
+/// wasmtime checks only the headers: it would run code that a full disk or a crash has damaged.
 fn whole(file: &mut File, size: u64) -> io::Result<Option<Vec<u8>>> {
     let mut code = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
     file.take(size.saturating_add(1)).read_to_end(&mut code)?;
@@ -174,8 +182,8 @@ fn whole(file: &mut File, size: u64) -> io::Result<Option<Vec<u8>>> {
     Ok(is_whole.then_some(code))
 }
 
-/// Against accidents only: whoever can write to the folder could as well write a right one. Fast, as it is taken of
-/// every component at every start.
+/// Checksum against accidents, not attacks: a process that can write to the folder can write a
+/// valid checksum. It is fast, as every component is checked at every start.
 struct Checksum(foldhash::quality::FoldHasher<'static>, u64);
 
 impl Default for Checksum {
@@ -185,13 +193,14 @@ impl Default for Checksum {
 }
 
 impl Checksum {
-    /// All chunks but the last are [`CHUNK`] bytes long.
+    /// Adds a chunk. Each chunk but the last must be [`CHUNK`] bytes long.
     fn add(&mut self, chunk: &[u8]) {
         self.0.write(chunk);
         self.1 += chunk.len() as u64;
     }
 
-    /// wasmtime does not mind it behind its own format, whose header says where everything is.
+    /// Returns the trailer. wasmtime ignores bytes behind its format, whose header has the offset
+    /// of everything.
     fn trailer(&self) -> [u8; TRAILER] {
         let mut trailer = *b"frond\x01\0\0________________";
         let (_, counts) = trailer.split_at_mut(8);

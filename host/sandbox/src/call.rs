@@ -1,4 +1,5 @@
-//! One call: a fresh store and instance, run under limits until it ends or is ended, then thrown away.
+//! One guest call: a fresh store and instance, run under limits until the call ends or is
+//! interrupted, then dropped.
 
 use std::sync::atomic::{Ordering, fence};
 use std::task::Waker;
@@ -21,39 +22,39 @@ use crate::log::{Log, Text};
 use crate::park;
 use crate::permits::PoolPermit;
 
-/// What one call needs.
+/// Parameters of one call.
 pub(crate) struct Call<'a> {
     pub(crate) plugin: &'a Plugin,
-    /// The same on the engine that it is to run on.
+    /// The plugin's code on the engine that runs the call.
     pub(crate) ready: &'a Ready,
-    /// The call's place in its engine's pool.
+    /// Permit of the engine's instance pool.
     #[expect(dead_code, reason = "a proof: while it is held, the pool has room")]
     pub(crate) place: &'a PoolPermit,
     pub(crate) limits: &'a Limits,
-    /// Where those are set.
+    /// Scope in which the limits are set.
     pub(crate) scope: Scope,
     pub(crate) deadline: Instant,
-    /// The limit that the deadline stands for, where the caller's caller does not know better.
+    /// Limit behind the deadline, unless the caller's caller knows a closer one.
     pub(crate) time: Option<Limit>,
-    /// When the call is given up, if that is before its deadline.
+    /// Instant at which the call is given up, if that is before its deadline.
     pub(crate) until: Instant,
     pub(crate) seed: Option<Seed>,
     pub(crate) granted: CallGrants,
     pub(crate) watch: &'a Watch,
-    /// Of the thread; without one the call must not wait.
+    /// Waker of the thread. Without one the call must not wait.
     pub(crate) waker: Option<&'a Waker>,
 }
 
-/// What one call came to.
+/// Result of one call, with its usage and log.
 pub(crate) struct CallResult<T> {
     pub(crate) result: Result<T, Box<Failure>>,
     pub(crate) usage: Usage,
     pub(crate) caller: CallOrigin,
-    /// What the guest wrote, if it wrote.
+    /// Log of the guest, if it wrote any.
     pub(crate) log: Option<Log>,
 }
 
-/// The running guest, as the work of a call sees it.
+/// Running guest, as the work of a call sees it.
 pub(crate) struct Running<'a> {
     pub(crate) store: &'a mut Store<Host>,
     pub(crate) instance: Instance,
@@ -70,7 +71,7 @@ impl Running<'_> {
         func.call_async(&mut *self.store, params).await
     }
 
-    /// Calls an export that returns bytes, and refuses more of them than the limit.
+    /// Calls an export that returns bytes, and refuses a result over the limit.
     pub(crate) async fn call_for_bytes<P>(
         &mut self,
         export: &ComponentExportIndex,
@@ -88,11 +89,12 @@ impl Running<'_> {
         Ok(Ok(bytes.into()))
     }
 
-    /// Refuses a result that is larger than the limit.
+    /// Refuses a result over the limit.
     pub(crate) fn within_output(&self, size: u64) -> Result<(), Stop> {
-        match size <= self.store.data().limits.output {
-            true => Ok(()),
-            false => Err(Stop::Output { what: "returned a result", size }),
+        if size <= self.store.data().limits.output {
+            Ok(())
+        } else {
+            Err(Stop::Output { what: "returned a result", size })
         }
     }
 }
@@ -107,7 +109,7 @@ impl Call<'_> {
         self.run_with(caller, |_| Ok(()), work)
     }
 
-    /// The same with a store that `prepare` has seen before.
+    /// Runs `work` in a fresh instance, after `prepare` has seen the store.
     pub(crate) fn run_with<T>(
         &self,
         caller: CallOrigin,
@@ -128,7 +130,7 @@ impl Call<'_> {
                 let (failure, bound) = classify_at(&error, host.cut_off_at.as_ref());
                 let text = read(log.as_ref());
                 Err(Box::new(match (failure.kind, bound.and_then(|bound| self.limit(bound))) {
-                    // It may have panicked over what it was refused; nothing else that stops it is a consequence of that.
+                    // A panic may be a consequence of a denied host call. No other kind of stop is.
                     (FailureKind::Trap, _) => host.explain(diagnostics::tell(failure, &text)),
                     (_, Some(limit)) => Failure { log: text.shown(), ..failure }.ended_by(limit),
                     (_, None) => Failure { log: text.shown(), ..failure },
@@ -150,7 +152,7 @@ impl Call<'_> {
         store: &mut Store<Host>,
         work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
     ) -> wasmtime::Result<Result<T, Failure>> {
-        // The guest's state is inside the future while it runs; what stops it must be asked from outside.
+        // The future borrows the guest's state while it runs, so `stopped` holds what it checks.
         let stopped = store.data().caller.stopper(self.deadline);
         let future = async {
             let instance = self.ready.pre.instantiate_async(&mut *store).await?;
@@ -171,7 +173,7 @@ impl Call<'_> {
         }
         store.limiter(|host| &mut host.meter);
         store.set_epoch_deadline(1);
-        // The epoch may have been bumped for this very call just before: nobody would bump it again.
+        // The epoch may have been bumped for this call just before, and is not bumped again for it.
         fence(Ordering::SeqCst);
         if let Some(stop) = store.data().caller.stopped(self.deadline) {
             return Err(stop.into());
@@ -205,14 +207,15 @@ impl Call<'_> {
             store.data_mut().probe = Some(probe.clone());
             probe.begin(self.plugin, store);
         }
-        // One host call may not make the host allocate more than the guest itself may hold.
+        // A host call must not make the host allocate more than the guest itself may hold.
         store.set_hostcall_fuel(usize::try_from(self.limits.memory).unwrap_or(usize::MAX));
         store.set_max_component_handles(crate::host::MAX_RESOURCES);
         Ok(())
     }
 
-    /// What the call used. A guest that is interrupted has its fuel in a register since it last called or returned from
-    /// a function: of a loop that is stopped by time only what came before it is known.
+    /// Returns the usage of the call. Compiled code keeps the fuel in a register between calls and
+    /// returns of functions, so for a loop that was interrupted only the fuel before the loop is
+    /// known.
     fn usage(&self, store: &Store<Host>) -> Usage {
         let fuel = match self.limits.fuel {
             0 => 0,

@@ -1,4 +1,5 @@
-//! Why a call ended without a result: from wasmtime's error to one of the failure slugs, by type and never by text.
+//! Classification of failed calls: maps wasmtime's error to one of the failure slugs, by type and
+//! never by text.
 
 use frond_root::failure::{CANCELLED, TIME_UP, WAIT_OVER};
 use frond_root::{Bound, Failure, FailureKind};
@@ -9,16 +10,16 @@ use wasmtime_wasi::I32Exit;
 use crate::inspect::Misfit;
 use crate::log::clean;
 
-/// A trap that a guest makes on purpose.
+/// Message for a trap that a guest makes on purpose.
 pub(crate) const PANICKED: &str = "panicked or aborted";
-/// The most frames of a backtrace that a failure carries.
+/// Most frames of a backtrace in a failure.
 const MAX_FRAMES: usize = 32;
-/// The most bytes of a frame: names are as long as their guest likes.
+/// Most bytes of a frame: a guest chooses the length of its names.
 pub(crate) const MAX_FRAME: usize = 256;
-/// The most bytes of a guest's own message that a failure carries.
+/// Most bytes of a guest's message in a failure.
 const MAX_MESSAGE: usize = 4096;
 
-/// What the host itself stops a guest for.
+/// Reason why the host itself stops a guest.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Stop {
     #[error("{TIME_UP}")]
@@ -59,7 +60,8 @@ impl Stop {
         }
     }
 
-    /// What the limit bounds that it was stopped for; `None` when it was stopped for none that is set for it.
+    /// Returns the bound of the exceeded limit; `None` if no limit that is set for the call was
+    /// exceeded.
     fn bound(&self) -> Option<Bound> {
         match self {
             Self::Time => Some(Bound::Time),
@@ -73,13 +75,13 @@ impl Stop {
     }
 }
 
-/// The failure that `error` stands for.
+/// Returns the failure that `error` stands for.
 pub(crate) fn classify(error: &wasmtime::Error) -> Failure {
     classify_at(error, None).0
 }
 
-/// The failure that `error` stands for, of a guest that may have been cut off in a host call, at `cut_off_at`; and what the
-/// limit bounds that the call met, if it met one.
+/// Returns the failure that `error` stands for, and the bound of the exceeded limit, if any.
+/// `cut_off_at` is the backtrace of a guest that was stopped in a host call.
 pub(crate) fn classify_at(error: &wasmtime::Error, cut_off_at: Option<&WasmBacktrace>) -> (Failure, Option<Bound>) {
     let mut bound = None;
     let (kind, message) = if let Some(stop) = error.downcast_ref::<Stop>() {
@@ -113,8 +115,8 @@ pub(crate) fn classify_at(error: &wasmtime::Error, cut_off_at: Option<&WasmBackt
     (Failure { backtrace, ..Failure::new(kind, message) }, bound)
 }
 
-/// The words for an error of the operating system, which no guest can cause: a machine without memory, say. A guest meets
-/// its own limits before.
+/// Returns the message for an error of the operating system, such as a machine without memory. A
+/// guest cannot cause one: it meets its own limits first.
 pub(crate) fn refused_by_machine(error: &wasmtime::Error) -> Option<String> {
     let code = error.chain().find_map(|cause| {
         let of_rustix = cause.downcast_ref::<rustix::io::Errno>().map(|error| error.raw_os_error());
@@ -131,7 +133,8 @@ pub(crate) fn refused_by_machine(error: &wasmtime::Error) -> Option<String> {
     }
 }
 
-/// WASI 0.2 tells a success from a failure and no more: whatever its code was, the host sees 1.
+/// Describes an exit. WASI 0.2 distinguishes only success from failure: the host sees 1 for any
+/// failure code.
 fn exited(exit: &I32Exit) -> String {
     match exit.0 {
         0 => "called exit with success".to_owned(),
@@ -157,7 +160,7 @@ fn of_trap(trap: Trap) -> (FailureKind, String) {
     }
 }
 
-/// The guest's functions, innermost first, by their demangled names.
+/// Returns the demangled names of the guest's functions, innermost first.
 fn backtrace(trace: &WasmBacktrace) -> Vec<String> {
     let name = |frame: &wasmtime::FrameInfo| match frame.func_name() {
         Some(name) => clean(format_args!("{:#}", demangle(name)), MAX_FRAME),
@@ -166,7 +169,7 @@ fn backtrace(trace: &WasmBacktrace) -> Vec<String> {
     trace.frames().iter().take(MAX_FRAMES).map(name).collect()
 }
 
-/// Text of a guest's, made safe to show and bounded.
+/// Escapes and bounds text of a guest's, so that it is safe to show.
 pub(crate) fn clip(text: &str) -> String {
     clean(text, MAX_MESSAGE)
 }

@@ -1,8 +1,9 @@
-//! What interrupts guests in time: one thread for all engines, asleep until the earliest deadline of a running call.
+//! Interrupts guests at their deadlines: one thread for all engines, asleep until the earliest
+//! deadline of a running call.
 //!
-//! A deadline is an instant that each store's epoch callback compares with the clock; the epoch itself counts nothing.
-//! It is bumped when a deadline comes, when a query is cancelled, and never otherwise, so that an idle or a punctual
-//! host does no work for it. Counting ticks instead is late by up to ten of them.
+//! Each store's epoch callback compares the call's deadline with the clock; the value of the epoch
+//! means nothing. The clock bumps the epoch only when a deadline passes or a query is cancelled, so
+//! an idle or punctual host does no work for it. A ticking epoch would be late by up to ten ticks.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -13,14 +14,15 @@ use wasmtime::{Engine, EngineWeak};
 
 use crate::profile::Probe;
 
-/// How soon the epoch is bumped again while a call is past its deadline: covers a store that had not yet set its own
-/// epoch when the first bump came.
+/// Delay of the next bump while a call is past its deadline: covers a store that had not yet set
+/// its own epoch deadline when the first bump came.
 const AGAIN: Duration = Duration::from_millis(1);
 const NEVER: u64 = u64::MAX;
-/// The clock thread is awake and will look at all deadlines before it sleeps.
+/// Value of `wakes_at` while the clock thread is awake: it will check all deadlines before it
+/// sleeps.
 const AWAKE: u64 = 0;
 
-/// The deadlines of the calls that run now. Clones share one thread.
+/// Deadlines of the running calls. Clones share one thread.
 #[derive(Clone)]
 pub struct Clock(Arc<Shared>);
 
@@ -32,19 +34,19 @@ struct Shared {
     thread: Mutex<Option<Thread>>,
 }
 
-/// One caller's entry: at most one running call at a time.
+/// Entry of one caller, which makes at most one call at a time.
 pub(crate) struct Watch {
     clock: Clock,
     deadline: Arc<AtomicU64>,
-    /// What takes samples of its calls.
+    /// Probe that takes samples of the calls.
     probe: Option<Arc<Probe>>,
 }
 
 impl Clock {
-    /// A clock without engines yet.
+    /// Starts a clock without engines.
     ///
     /// # Errors
-    /// When its thread cannot be started.
+    /// If its thread cannot be started.
     pub fn start() -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             base: Instant::now(),
@@ -59,12 +61,12 @@ impl Clock {
         Ok(Self(shared))
     }
 
-    /// Interrupts guests of this engine, too.
+    /// Adds an engine, whose guests the clock then interrupts.
     pub(crate) fn add(&self, engine: &Engine) {
         lock(&self.0.engines).push(engine.weak());
     }
 
-    /// An entry for a thread that makes calls.
+    /// Makes an entry for a thread that makes calls.
     pub(crate) fn watch(&self) -> Watch {
         let deadline = Arc::new(AtomicU64::new(NEVER));
         let mut watched = lock(&self.0.watched);
@@ -73,14 +75,14 @@ impl Clock {
         Watch { clock: self.clone(), deadline, probe: None }
     }
 
-    /// Lets every running guest ask, now, whether it should stop.
+    /// Bumps the epoch: every running guest checks now whether it should stop.
     pub(crate) fn bump(&self) {
         self.0.bump();
     }
 }
 
 impl Watch {
-    /// The same, with samples taken of its calls.
+    /// Sets the probe that takes samples of the calls.
     pub(crate) fn sampled(self, probe: Option<Arc<Probe>>) -> Self {
         Self { probe, ..self }
     }
@@ -89,7 +91,7 @@ impl Watch {
         self.probe.as_ref()
     }
 
-    /// A call begins that must end by `deadline`.
+    /// Marks the start of a call that must end by `deadline`.
     pub(crate) fn set(&self, deadline: Instant) {
         let at = self.clock.0.nanos(deadline);
         self.deadline.store(at, Ordering::SeqCst);
@@ -98,7 +100,7 @@ impl Watch {
         }
     }
 
-    /// The call has ended.
+    /// Marks the end of the call.
     pub(crate) fn clear(&self) {
         self.deadline.store(NEVER, Ordering::SeqCst);
     }
@@ -117,7 +119,8 @@ impl Shared {
     }
 
     fn bump(&self) {
-        // Whoever sees the epoch that follows also sees why: wasmtime counts it without any ordering.
+        // A guest that sees the new epoch must also see the reason: wasmtime bumps it without any
+        // ordering.
         fence(Ordering::SeqCst);
         lock(&self.engines).retain(|engine| match engine.upgrade() {
             Some(engine) => {
@@ -133,7 +136,8 @@ impl Shared {
         lock(&self.watched).iter().map(load).min().unwrap_or(NEVER)
     }
 
-    /// How long to sleep; `None` until woken. Bumps the epoch when a deadline has come.
+    /// Returns the time to sleep; `None` to sleep until woken. Bumps the epoch if a deadline has
+    /// passed.
     fn step(&self) -> Option<Duration> {
         self.wakes_at.store(AWAKE, Ordering::SeqCst);
         let earliest = self.earliest();
@@ -147,7 +151,8 @@ impl Shared {
         let until = now.saturating_add(u64::try_from(sleep.as_nanos()).unwrap_or(NEVER));
         let until = if earliest == NEVER { NEVER } else { until };
         self.wakes_at.store(until, Ordering::SeqCst);
-        // A deadline set since `earliest` was read may not have seen `wakes_at`: look once more.
+        // A deadline that was set after `earliest` was read may have missed `wakes_at`: check
+        // again.
         if self.earliest() < until.min(earliest) {
             return Some(Duration::ZERO);
         }

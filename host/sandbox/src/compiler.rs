@@ -1,7 +1,8 @@
 //! Compiler of components: child processes with limits on memory, processor time and wall time.
 //!
-//! A component of a megabyte can keep a compiler busy for minutes and cost gigabytes. A process of its own bounds that for
-//! whatever the component is, and can be killed. [`child`] is the other side; `weigh.rs` refuses what can be seen beforehand.
+//! A component of a megabyte can keep a compiler busy for minutes and cost gigabytes. A separate
+//! process bounds that for any component, and can be killed. [`child`] is the child's side;
+//! `weigh.rs` refuses components that are known to be too costly before they are compiled.
 
 use std::collections::{HashSet, VecDeque};
 use std::num::NonZeroUsize;
@@ -19,7 +20,7 @@ pub mod child;
 mod spawn;
 pub(crate) mod weigh;
 
-/// Bounds of one compilation, and of their number.
+/// Limits of one compilation, and of concurrent compilations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompileLimits {
     /// Bytes of private memory that one compilation may take.
@@ -28,9 +29,9 @@ pub struct CompileLimits {
     pub cpu: Duration,
     /// Wall time of one compilation.
     pub time: Duration,
-    /// Compilations at once.
+    /// Most concurrent compilations.
     pub at_once: NonZeroUsize,
-    /// Nice value that compilations add to their own, so that what a server does besides goes first.
+    /// Nice value that compilations add to their own, so that the server's other work goes first.
     pub nice: u8,
 }
 
@@ -46,7 +47,8 @@ impl Default for CompileLimits {
     }
 }
 
-/// Compiles components. Clones, and those of other sandboxes of the process, share the limit on compilations at once.
+/// Compiler of components. Clones, and compilers made by [`Compiler::apart`], share the limit on
+/// concurrent compilations.
 #[derive(Clone, Debug)]
 pub struct Compiler {
     shared: Arc<Shared>,
@@ -55,7 +57,7 @@ pub struct Compiler {
 
 #[derive(Debug)]
 struct Shared {
-    /// The program whose verb `compile` is the child; `None` compiles in this process, without limits.
+    /// Program whose verb `compile` is the child; `None` compiles in this process, without limits.
     program: Option<PathBuf>,
     limits: CompileLimits,
     running: Mutex<Running>,
@@ -64,23 +66,23 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Running {
-    /// Components that are being compiled, each by digest and engine.
+    /// Keys of the components that are being compiled: digest and engine.
     keys: HashSet<String>,
-    /// Callers that wait, in the order in which they came.
+    /// Waiting callers, in order of arrival.
     waiting: VecDeque<(u64, String)>,
-    /// Number of the next caller that waits.
+    /// Number of the next waiting caller.
     next: u64,
 }
 
 impl Running {
-    /// True for the first of the callers that wait whose component is not being compiled.
+    /// Returns true for the first waiting caller whose component is not being compiled.
     fn is_first(&self, number: u64) -> bool {
         let first = self.waiting.iter().find(|(_, key)| !self.keys.contains(key));
         first.is_some_and(|(first, _)| *first == number)
     }
 }
 
-/// Permit to compile one component. Dropping it lets the next one begin.
+/// Permit to compile one component. Its drop lets the next compilation begin.
 pub(crate) struct Permit<'a> {
     compiler: &'a Compiler,
     key: String,
@@ -94,13 +96,14 @@ pub(crate) struct Refusal {
 }
 
 impl Compiler {
-    /// Compiler in child processes: `program compile` must call [`child::run`].
+    /// Makes a compiler that uses child processes: `program compile` must call [`child::run`].
     #[must_use]
     pub fn in_children(program: PathBuf, limits: CompileLimits) -> Self {
         Self::new(Some(program), limits)
     }
 
-    /// Compiler in this process, one component at a time and without limits: for components that are trusted.
+    /// Makes a compiler that runs in this process, one component at a time and without limits: for
+    /// trusted components.
     #[must_use]
     pub fn in_process() -> Self {
         Self::new(None, CompileLimits { at_once: NonZeroUsize::MIN, ..CompileLimits::default() })
@@ -111,26 +114,26 @@ impl Compiler {
         Self { shared: Arc::new(shared), stopped: Arc::default() }
     }
 
-    /// The same compiler with a [`Compiler::stop`] that leaves others alone.
+    /// Makes a compiler with the same limits and permits, but with a separate [`Compiler::stop`].
     #[must_use]
     pub fn apart(&self) -> Self {
         Self { shared: self.shared.clone(), stopped: Arc::default() }
     }
 
-    /// Bounds of one compilation.
+    /// Returns the limits of one compilation.
     #[must_use]
     pub fn limits(&self) -> &CompileLimits {
         &self.shared.limits
     }
 
-    /// Kills the compilations of this compiler that run, and refuses all further ones.
+    /// Kills the running compilations of this compiler and refuses further ones.
     pub fn stop(&self) {
         self.stopped.send_replace(true);
         let _running = self.running();
         self.shared.changed.notify_all();
     }
 
-    /// Waits for a permit (FIFO queue). One component is never compiled twice at the same time.
+    /// Waits for a permit (FIFO queue). A component is never compiled twice at the same time.
     ///
     /// # Errors
     /// [`LoadError::Stopped`] after [`Compiler::stop`].
@@ -144,7 +147,7 @@ impl Compiler {
             let is_free = running.keys.len() < self.shared.limits.at_once.get() && running.is_first(number);
             if is_stopped || is_free {
                 running.waiting.retain(|(one, _)| *one != number);
-                // The next one may be free to go, too.
+                // The next caller may be free to go, too.
                 self.shared.changed.notify_all();
             }
             if is_stopped {
@@ -164,10 +167,11 @@ impl Compiler {
 }
 
 impl Permit<'_> {
-    /// Compiles a component for engines of this tuning: code for [`wasmtime::component::Component::deserialize`].
+    /// Compiles a component for engines of this tuning. Returns code for
+    /// [`wasmtime::component::Component::deserialize`], or the component's fault as a [`Refusal`].
     ///
     /// # Errors
-    /// The component's fault as a [`Refusal`]; otherwise a machine that does not let it run, or the process's end.
+    /// If the machine cannot run the compiler, or the process is ending.
     pub(crate) fn compile(&self, tuning: Tuning, bytes: &[u8]) -> Result<Result<Vec<u8>, Refusal>, LoadError> {
         let Compiler { shared, stopped } = self.compiler;
         match &shared.program {

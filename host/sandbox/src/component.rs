@@ -1,4 +1,4 @@
-//! A guest, loaded: its digest, its compiled code, what it exports.
+//! Loaded guests: digest, compiled code, exports.
 
 use std::io::Read;
 use std::path::Path;
@@ -18,25 +18,25 @@ use crate::permits::{PoolPermit, PoolPermits};
 use crate::shape;
 use crate::slot_engines::SlotEngines;
 
-/// Why a component could not be loaded.
+/// Reason why a component could not be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
     /// Its file could not be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[source] std::io::Error),
-    /// It is not what its role needs.
+    /// It does not fit its role.
     #[error("{0}")]
     Misfit(#[from] Misfit),
     /// The engine could not be set up.
     #[error("the sandbox could not be set up: {0}")]
     Engine(String),
-    /// The process ends, and compiles nothing more.
+    /// The process is ending and compiles nothing more.
     #[error("the process is ending")]
     Stopped,
 }
 
-/// Where a component's code came from.
+/// Source of a component's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// It was compiled now.
@@ -45,7 +45,7 @@ pub enum Origin {
     Cached,
 }
 
-/// A component that is ready to be instantiated: checked, compiled and linked.
+/// Component that is ready to be instantiated: checked, compiled and linked.
 pub struct Plugin {
     shared: Ready,
     slot_engines: SlotEngines,
@@ -56,12 +56,12 @@ pub struct Plugin {
     merge_permits: PoolPermits,
 }
 
-/// A component on one engine: linked, and its exports found.
+/// Component on one engine: linked, with its exports looked up.
 pub(crate) struct Ready {
     pub(crate) pre: InstancePre<Host>,
-    /// The places that leaves take in its engine's pool.
+    /// Permits of the engine's pool for leaves.
     leaves: PoolPermits,
-    /// Each export, or what the component lacks for its role.
+    /// Each export, or why the component does not have it.
     process: Result<ComponentExportIndex, Misfit>,
     merge: Result<(ComponentExportIndex, ComponentExportIndex), Misfit>,
     split: Result<ComponentExportIndex, Misfit>,
@@ -76,7 +76,7 @@ impl std::fmt::Debug for Plugin {
     }
 }
 
-/// Reads a component's file, no further than the largest one allowed.
+/// Reads a component's file, up to the maximum size.
 ///
 /// # Errors
 /// [`LoadError::Unreadable`], or [`Misfit::TooLarge`].
@@ -112,55 +112,56 @@ impl Plugin {
         })
     }
 
-    /// Checks that it can be called in this role.
+    /// Checks that the plugin can be called in this role.
     ///
     /// # Errors
-    /// What it lacks for that.
+    /// [`LoadError::Misfit`] with the missing export.
     pub fn plays(&self, role: Role) -> Result<(), LoadError> {
         Ok(self.shared.plays(role)?)
     }
 
-    /// True when [`Plugin::load`] would not have to compile.
+    /// Returns true if [`Plugin::load`] would not have to compile.
     pub fn is_cached(sandbox: &Sandbox, bytes: &[u8], metered: bool) -> bool {
         let digest = hex(&Sha256::digest(bytes));
         let pool = sandbox.pool(metered).ok();
         pool.zip(sandbox.cache()).is_some_and(|(pool, cache)| cache.has(&pool.engine, &digest))
     }
 
-    /// The SHA-256 of the component's bytes, in hexadecimal.
+    /// Returns the SHA-256 of the component's bytes, in hexadecimal.
     #[must_use]
     pub fn digest(&self) -> String {
         hex(&self.digest)
     }
 
-    /// Whether it was compiled or found compiled.
+    /// Returns the source of the code: the compiler or the cache.
     #[must_use]
     pub fn origin(&self) -> Origin {
         self.origin
     }
 
-    /// True when it pulls its partition through `source`.
+    /// Returns true if the plugin pulls its partition through `source`.
     #[must_use]
     pub fn pulls(&self) -> bool {
         self.pulls
     }
 
-    /// Slots that have a copy of it on an engine of their own, as it was called often and briefly there: each takes about
-    /// the memory that its compiled code does.
+    /// Returns the number of slots with a copy of the plugin on a separate engine, made after many
+    /// short calls there. Each copy takes about the memory of the compiled code.
     #[must_use]
     pub fn copies(&self) -> usize {
         self.slot_engines.loaded()
     }
 
-    /// What runs wherever there is no lane of its own.
+    /// Returns the code on the shared engine, for callers without a slot's copy.
     pub(crate) fn shared(&self) -> &Ready {
         &self.shared
     }
 
-    /// A leaf's place: on the slot's own engine if it has one that is free, else on the shared one, where `wait` gets it.
+    /// Returns the code and the permit for a leaf: on the slot's engine if the slot has a copy and
+    /// a free permit, else on the shared engine with a permit from `wait`.
     ///
     /// # Errors
-    /// Those of `wait`.
+    /// The errors of `wait`.
     pub(crate) fn leaf_place<E>(
         &self,
         slot: Option<usize>,
@@ -174,12 +175,12 @@ impl Plugin {
         }
     }
 
-    /// How brief its calls as a leaf were.
+    /// Returns the record of short leaf calls.
     pub(crate) fn short_calls(&self) -> &ShortCalls {
         &self.short_calls
     }
 
-    /// A call as a leaf took so long, in a slot or without one, and is over.
+    /// Records the duration of a finished leaf call, in a slot or without one.
     pub(crate) fn learn(&self, slot: Option<usize>, took: Duration) {
         self.short_calls.learn(took);
         if let Some(slot) = slot {
@@ -187,14 +188,14 @@ impl Plugin {
         }
     }
 
-    /// The places for calls beside the leaves.
+    /// Returns the permits for merges, splits, trials and programs.
     pub(crate) fn merge_permits(&self) -> &PoolPermits {
         &self.merge_permits
     }
 }
 
 impl Ready {
-    /// Links a component, which must export what `roles` say.
+    /// Links a component, which must have the exports of `roles`.
     pub(crate) fn new(component: &Component, roles: &[Role], leaves: PoolPermits) -> Result<Self, LoadError> {
         let incompatible = |error: wasmtime::Error| Misfit::Incompatible(clip(&format!("{error:#}")));
         let linker = linker(component.engine()).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
@@ -237,7 +238,8 @@ impl Ready {
     }
 }
 
-/// Loads a component's code from the cache, or compiles it. A refusal that would be repeated is remembered there.
+/// Loads a component's code from the cache, or compiles it. Remembers there a refusal that the next
+/// attempt would repeat.
 fn compiled(sandbox: &Sandbox, pool: &Pool, bytes: &[u8], digest: &str) -> Result<(Component, Origin), LoadError> {
     let engine = &pool.engine;
     let cached = || sandbox.cache().and_then(|cache| cache.load(engine, digest));
@@ -255,7 +257,9 @@ fn compiled(sandbox: &Sandbox, pool: &Pool, bytes: &[u8], digest: &str) -> Resul
     let code = match permit.compile(pool.tuning, bytes)? {
         Ok(code) => code,
         Err(refusal) => {
-            if let (true, Some(cache)) = (refusal.is_lasting, sandbox.cache()) {
+            if refusal.is_lasting
+                && let Some(cache) = sandbox.cache()
+            {
                 cache.refuse(engine, digest, compiler.limits(), &refusal.misfit);
             }
             return Err(refusal.misfit.into());
@@ -263,7 +267,7 @@ fn compiled(sandbox: &Sandbox, pool: &Pool, bytes: &[u8], digest: &str) -> Resul
     };
     #[expect(unsafe_code, reason = "the code was compiled by this very program, and came through a pipe or in memory")]
     let component = unsafe { Component::deserialize(engine, &code) };
-    // Pools have bounds of their own, which a component is held to as it is loaded.
+    // The bounds of the pool apply to a component when it is loaded.
     let component = component.map_err(|error| Misfit::TooDemanding(clip(&format!("{error:#}"))))?;
     if let Some(cache) = sandbox.cache() {
         if let Err(error) = cache.store(engine, digest, &code) {
@@ -276,7 +280,7 @@ fn compiled(sandbox: &Sandbox, pool: &Pool, bytes: &[u8], digest: &str) -> Resul
     Ok((component, Origin::Compiled))
 }
 
-/// Lower-case hexadecimal.
+/// Formats bytes in lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,4 +1,5 @@
-//! What a call was refused. The guest gets WASI's own error and may cope; if it then ends without a result, this is why.
+//! Denied host calls. The guest gets WASI's own error and may cope; if it then ends without a
+//! result, the denial is the reason.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,21 +7,21 @@ use frond_root::{Failure, FailureKind};
 
 use crate::classify::clip;
 
-/// The most bytes of a guest's own text, such as a host's name, within what is said about it.
+/// Most bytes of a guest's own text, such as a host name, inside a message.
 const MAX_QUOTED: usize = 120;
 
-/// The first refusal of a call. Clones share it: some are only found out by tasks of the runtime.
+/// First denial of a call. Clones share it, as tasks of the runtime find some denials.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DeniedCall(Arc<OnceLock<String>>);
 
 impl DeniedCall {
-    /// Keeps what was refused and what to do about it, unless something was refused before.
+    /// Records what was denied and the remedy, unless an earlier denial is recorded.
     pub(crate) fn record(&self, what: &str, remedy: &str) {
-        // Only the first counts: what follows is often its consequence.
+        // Only the first counts: later ones are often its consequence.
         let _ = self.0.set(format!("{what} ({remedy})"));
     }
 
-    /// How a call that failed by itself has failed in truth.
+    /// Turns the failure of a call with a denial into `host-call-denied`.
     pub(crate) fn explain(&self, failure: Failure) -> Failure {
         match self.0.get() {
             Some(refused) => {
@@ -32,7 +33,7 @@ impl DeniedCall {
     }
 }
 
-/// A guest's own text, safe and short enough to stand in a message.
+/// Escapes and shortens a guest's own text for use in a message.
 pub(crate) fn quoted(text: &str) -> String {
     match text.char_indices().nth(MAX_QUOTED) {
         Some((end, _)) => format!("{}…", clip(text.get(..end).unwrap_or_default())),

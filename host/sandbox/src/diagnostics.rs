@@ -1,61 +1,64 @@
-//! What a guest said last before it trapped, read out of its log. The sandbox sees the same `unreachable` in every language;
-//! only the guest's own runtime knows the exception behind it, and where in the author's source it was raised.
+//! Diagnostics from a guest's log after a trap. Every language ends in the same `unreachable`; only
+//! the guest's own runtime knows the exception behind it, and where in the author's source it was
+//! raised.
 //!
-//! What is read here is for people. It decides no slug, but for one: Python's MemoryError says in words what the limiter
-//! never saw. A guest gains nothing by faking that: it may end itself in any way it likes.
+//! Diagnostics are for people and decide no slug, with one exception: Python's MemoryError reports
+//! a shortage of memory that the limiter never saw. A guest gains nothing by faking it, as it may
+//! end itself in any way it likes.
 
 use frond_root::{Failure, FailureKind};
 
 use crate::classify::{MAX_FRAME, PANICKED, clip};
 use crate::log::{Text, clean};
 
-/// What Python and JavaScript call what nobody caught.
+/// Description of an uncaught exception in Python or JavaScript.
 const UNCAUGHT: &str = "an exception that nobody caught";
-/// How componentize-py ends a call after Python has printed its traceback.
+/// Message by which componentize-py ends a call, after Python has printed its traceback.
 const PYTHON_ENDS: &str = "Python function threw an unexpected exception";
-/// How componentize-qjs ends a call whose function threw.
+/// Message by which componentize-qjs ends a call whose function threw.
 const JAVASCRIPT_ENDS: &str = "Failed to call '";
-/// The last line of every panic. What it advises is not possible in here.
+/// Last line of every Rust panic. Its advice does not apply in the sandbox.
 const PANIC_NOTE: &str = "note: run with `RUST_BACKTRACE=1`";
-/// The most functions that are taken over from a guest's own account.
+/// Most functions that are copied from a guest's traceback.
 const MAX_FRAMES: usize = 16;
 
-/// What a runtime said of its guest's end.
+/// Diagnostics of one guest's end, as its runtime reported them.
 struct Diagnostics {
     what: &'static str,
     kind: FailureKind,
     text: String,
-    /// The author's functions, innermost first; none when the runtime did not say.
+    /// The author's functions, innermost first; empty if the runtime did not report them.
     frames: Vec<String>,
-    /// The lines of the log from here on say nothing more.
-    told_from: usize,
+    /// Index of the first line of the log that repeats these diagnostics.
+    repeated_from: usize,
 }
 
-/// Puts into a trap what the guest's log says about it. The log is read as it was written, and clipped only for people.
+/// Adds the diagnostics of a guest's log to a trap. The raw log is parsed; it is clipped only for
+/// people.
 pub(crate) fn tell(mut failure: Failure, text: &Text) -> Failure {
     let log = &text.lines;
     let panic = log.iter().rposition(|line| line.contains("panicked at "));
     let found = panic.and_then(|at| {
         python(log, at).or_else(|| javascript(log, at)).or_else(|| runtime(&failure, log, at)).or_else(|| rust(log, at))
     });
-    let Some(words) = found.or_else(|| assertion(log)) else {
+    let Some(diagnostics) = found.or_else(|| assertion(log)) else {
         failure.log = text.shown();
         return with_last_line(failure);
     };
-    let what = if failure.message.starts_with(PANICKED) { words.what } else { &failure.message };
-    failure.message = clip(&format!("{what}: {}", words.text));
-    failure.kind = words.kind;
-    if !words.frames.is_empty() {
-        failure.backtrace = words.frames.iter().map(|frame| clean(frame, MAX_FRAME)).collect();
+    let what = if failure.message.starts_with(PANICKED) { diagnostics.what } else { &failure.message };
+    failure.message = clip(&format!("{what}: {}", diagnostics.text));
+    failure.kind = diagnostics.kind;
+    if !diagnostics.frames.is_empty() {
+        failure.backtrace = diagnostics.frames.iter().map(|frame| clean(frame, MAX_FRAME)).collect();
     }
-    failure.log = text.shown_before(words.told_from);
+    failure.log = text.shown_before(diagnostics.repeated_from);
     while failure.log.last().is_some_and(|line| line.trim().is_empty()) {
         failure.log.pop();
     }
     failure
 }
 
-/// No form of words that is known: the last line may say what happened, or something else.
+/// Adds the last line of a log in no known format: it may or may not explain the failure.
 fn with_last_line(mut failure: Failure) -> Failure {
     if let Some(line) = failure.log.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty()) {
         failure.message = clip(&format!("{}; the last it wrote: {line}", failure.message));
@@ -63,7 +66,7 @@ fn with_last_line(mut failure: Failure) -> Failure {
     failure
 }
 
-/// The lines that a panic ends the log with, from its own first line on.
+/// Parses the lines of a Rust panic, which end the log.
 fn rust(log: &[String], panic: usize) -> Option<Diagnostics> {
     let (_, place) = log.get(panic)?.split_once("panicked at ")?;
     let message = log.get(panic + 1).map_or("", |line| line.trim());
@@ -74,11 +77,11 @@ fn rust(log: &[String], panic: usize) -> Option<Diagnostics> {
         kind: FailureKind::Trap,
         text,
         frames: Vec::new(),
-        told_from: noted.unwrap_or(log.len()),
+        repeated_from: noted.unwrap_or(log.len()),
     })
 }
 
-/// C's `assert`, as wasi-libc writes it.
+/// Parses the message of C's `assert`, as wasi-libc writes it.
 fn assertion(log: &[String]) -> Option<Diagnostics> {
     let line = log.iter().rev().find(|line| !line.trim().is_empty())?;
     line.starts_with("Assertion failed: ").then(|| Diagnostics {
@@ -86,31 +89,33 @@ fn assertion(log: &[String]) -> Option<Diagnostics> {
         kind: FailureKind::Trap,
         text: line.trim().to_owned(),
         frames: Vec::new(),
-        told_from: log.len(),
+        repeated_from: log.len(),
     })
 }
 
-/// A traceback, and the exception behind it. Its beginning may be lost: a log keeps its last lines.
+/// Parses a Python traceback and its exception. Its beginning may be missing, as a log keeps only
+/// its last lines.
 fn python(log: &[String], panic: usize) -> Option<Diagnostics> {
     log.get(panic + 1).filter(|line| line.starts_with(PYTHON_ENDS))?;
-    let said = log.get(..panic)?;
-    let innermost = said.iter().rposition(|line| line.starts_with("  File \""))?;
-    let traced = said.get(..=innermost)?.iter().rev().take_while(|line| line.starts_with("  "));
+    let before = log.get(..panic)?;
+    let innermost = before.iter().rposition(|line| line.starts_with("  File \""))?;
+    let traced = before.get(..=innermost)?.iter().rev().take_while(|line| line.starts_with("  "));
     let found: Vec<PythonFrame> = traced.filter_map(|line| python_frame(line)).take(MAX_FRAMES).collect();
-    let (at, raised) = raised(said, innermost)?;
-    // Where the author's own modules called what raised it; their line is the one that they can change.
+    let (at, raised) = raised(before, innermost)?;
+    // The innermost frame in the author's own modules: the line that the author can change.
     let place = found.iter().find(|frame| frame.is_own).or(found.first()).map_or("", |frame| &frame.place);
     Some(Diagnostics {
         what: UNCAUGHT,
         kind: if raised.starts_with("MemoryError") { FailureKind::OutOfMemory } else { FailureKind::Trap },
         text: format!("{place}: {raised}{}", remedy(raised)),
         frames: found.iter().map(|frame| format!("{} ({})", frame.function, frame.place)).collect(),
-        told_from: at.unwrap_or(panic),
+        repeated_from: at.unwrap_or(panic),
     })
 }
 
-/// How to mend an exception that a plugin in Python raises, and the same code elsewhere does not: modules are found when the
-/// plugin is built, and there is no file to import from afterwards. `strptime` and codecs import theirs when first used.
+/// Returns the remedy for an exception that a Python plugin raises although the same code works
+/// elsewhere: modules are found when the plugin is built, and there is no file to import from
+/// afterwards. `strptime` and codecs import their modules on first use.
 fn remedy(raised: &str) -> String {
     let named = |begin: &str, end: char| raised.strip_prefix(begin).and_then(|rest| rest.split(end).next());
     let module = named("ModuleNotFoundError: No module named '", '\'').map(str::to_owned);
@@ -124,16 +129,16 @@ fn remedy(raised: &str) -> String {
     }
 }
 
-/// What follows the innermost frame. Where Python has no memory left to print an exception, it dumps the object instead:
-/// then also from which line on.
-fn raised(said: &[String], innermost: usize) -> Option<(Option<usize>, &str)> {
+/// Returns the exception behind the innermost frame. If Python has no memory left to print an
+/// exception, it dumps the object instead; then also returns the line where the dump begins.
+fn raised(lines: &[String], innermost: usize) -> Option<(Option<usize>, &str)> {
     const DUMP: &str = "object address";
     const TYPE: &str = "object type name: ";
-    let at = (innermost + 1..said.len())
-        .find(|&at| !matches!(said.get(at).and_then(|line| line.chars().next()), Some(' ') | None))?;
-    match said.get(at)? {
+    let at = (innermost + 1..lines.len())
+        .find(|&at| !matches!(lines.get(at).and_then(|line| line.chars().next()), Some(' ') | None))?;
+    match lines.get(at)? {
         line if line.starts_with(DUMP) => {
-            Some((Some(at), said.get(at..)?.iter().find_map(|line| line.strip_prefix(TYPE))?))
+            Some((Some(at), lines.get(at..)?.iter().find_map(|line| line.strip_prefix(TYPE))?))
         }
         line => Some((None, line)),
     }
@@ -142,15 +147,15 @@ fn raised(said: &[String], innermost: usize) -> Option<(Option<usize>, &str)> {
 struct PythonFrame {
     place: String,
     function: String,
-    /// True for what was not taken from Python's library.
+    /// True for a module of the author's, false for one of Python's library.
     is_own: bool,
 }
 
-/// The place and the function of `  File "/0/leaf.py", line 34, in row_of`.
+/// Parses a frame such as `  File "/0/leaf.py", line 34, in row_of`.
 fn python_frame(line: &str) -> Option<PythonFrame> {
     let (file, rest) = line.trim_start().strip_prefix("File \"")?.split_once("\", line ")?;
     let (number, function) = rest.split_once(", in ").unwrap_or((rest, "?"));
-    // componentize-py numbers the folders that it takes an author's modules from.
+    // componentize-py numbers the folders of an author's modules.
     let path = file.strip_prefix('/').unwrap_or(file);
     let is_number = |folder: &str| !folder.is_empty() && folder.bytes().all(|byte| byte.is_ascii_digit());
     let own = path.split_once('/').filter(|(folder, _)| is_number(folder)).map(|(_, rest)| rest);
@@ -158,7 +163,7 @@ fn python_frame(line: &str) -> Option<PythonFrame> {
     Some(PythonFrame { place, function: function.to_owned(), is_own: own.is_some() })
 }
 
-/// An `Error` with its stack, as Rust's `Debug` writes it.
+/// Parses a JavaScript `Error` with its stack, as Rust's `Debug` writes it.
 fn javascript(log: &[String], panic: usize) -> Option<Diagnostics> {
     log.get(panic + 1).filter(|line| line.starts_with(JAVASCRIPT_ENDS))?;
     let line = log.get(panic + 2..)?.iter().find(|line| line.starts_with("Exception { "))?;
@@ -167,16 +172,17 @@ fn javascript(log: &[String], panic: usize) -> Option<Diagnostics> {
     let frames: Vec<String> = stack.lines().filter_map(javascript_frame).take(MAX_FRAMES).collect();
     let place = frames.first().and_then(|frame| frame.rsplit_once(" (")).map(|(_, place)| place.trim_end_matches(')'));
     let text = place.map_or_else(|| message.clone(), |place| format!("{place}: {message}"));
-    Some(Diagnostics { what: UNCAUGHT, kind: FailureKind::Trap, text, frames, told_from: panic })
+    Some(Diagnostics { what: UNCAUGHT, kind: FailureKind::Trap, text, frames, repeated_from: panic })
 }
 
-/// `row (leaf.js:54:25)` of `    at row (/leaf.js:54:25)`.
+/// Turns `    at row (/leaf.js:54:25)` into `row (leaf.js:54:25)`.
 fn javascript_frame(line: &str) -> Option<String> {
     let frame = line.trim().strip_prefix("at ")?;
     Some(clip(&frame.replacen("(/", "(", 1)))
 }
 
-/// The string after `key` in what Rust's `Debug` wrote, up to its closing quote or where the line was cut.
+/// Returns the string after `key` in Rust's `Debug` output, up to its closing quote or the end of a
+/// cut line.
 fn quoted(line: &str, key: &str) -> Option<String> {
     let (_, rest) = line.split_once(key)?;
     let mut text = String::new();
@@ -187,7 +193,7 @@ fn quoted(line: &str, key: &str) -> Option<String> {
             '\\' => match chars.next()? {
                 'n' => text.push('\n'),
                 't' => text.push('\t'),
-                // What else is escaped stays so: it is what a terminal must not be shown.
+                // Other escapes stay as they are: a terminal must not be shown the characters.
                 other @ ('"' | '\'' | '\\') => text.push(other),
                 other => text.extend(['\\', other]),
             },
@@ -197,14 +203,15 @@ fn quoted(line: &str, key: &str) -> Option<String> {
     Some(text)
 }
 
-/// What the runtimes of Python and JavaScript stop over by themselves: a value that is not what the contract says. They are
-/// told by their own functions on the stack; where in the author's source it was, they do not know.
+/// Parses a panic of the Python or JavaScript runtime itself: a value that does not match the
+/// contract. The runtime's own functions on the stack tell such a panic from the author's; the
+/// runtime does not know the place in the author's source.
 fn runtime(failure: &Failure, log: &[String], panic: usize) -> Option<Diagnostics> {
     let is_runtime = |frame: &String| frame.starts_with("wit_dylib_") || frame.starts_with("function ");
     let by_runtime = failure.backtrace.iter().any(is_runtime);
     let (_, place) = log.get(panic)?.split_once("panicked at ")?;
     let message = log.get(panic + 1)?;
-    // What it could not make sense of above is no better understood here.
+    // The parsers above already failed on such a message.
     if message.starts_with(JAVASCRIPT_ENDS) || message.starts_with(PYTHON_ENDS) {
         return None;
     }
@@ -213,7 +220,7 @@ fn runtime(failure: &Failure, log: &[String], panic: usize) -> Option<Diagnostic
     }
     let text = not_of_the_contract(message);
     let what = "what it returned, threw or passed is not of the contract's type";
-    Some(Diagnostics { what, kind: FailureKind::Trap, text, frames: Vec::new(), told_from: panic })
+    Some(Diagnostics { what, kind: FailureKind::Trap, text, frames: Vec::new(), repeated_from: panic })
 }
 
 fn not_of_the_contract(message: &str) -> String {

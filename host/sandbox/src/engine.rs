@@ -1,5 +1,6 @@
-//! The engines: one that meters fuel and one that does not, each with its pool, made when first wanted; and the same again
-//! for each slot, for components that are called often and briefly (`slot_engines.rs`). Calls take places in the pools (`places.rs`).
+//! Engines with their instance pools: one that meters fuel and one that does not, made on first
+//! use. Each slot gets further engines for components with many short leaf calls
+//! (`slot_engines.rs`). A call holds a permit of its pool (`permits.rs`).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -13,59 +14,61 @@ use crate::compiler::Compiler;
 use crate::limits::Limits;
 use crate::permits::PoolPermits;
 
-/// Wasm may use this much of a call's stack.
+/// Bytes of a call's stack that wasm may use.
 const WASM_STACK: usize = 512 << 10;
-/// A call's whole stack; what wasm cannot use is for host functions.
+/// Bytes of a call's whole stack. Host functions use the part that wasm cannot.
 const STACK: usize = 2 << 20;
-/// Memory that stays with a pool slot: resetting it costs a copy of the dirtied pages, not a page fault each. Room for
-/// one piece of 1 MiB and what a guest has beside it. Much more would make every later leaf in the slot pay for it: what
-/// has stayed is reset after each call, dirtied by it or not.
+/// Bytes of memory that stay resident with a pool entry: resetting them costs a copy of the dirtied
+/// pages instead of page faults. There is room for one piece of 1 MiB and the guest's other data. A
+/// larger value costs every later leaf in the entry: all resident memory is reset after each call,
+/// dirtied or not.
 const KEEP_MEMORY: usize = (1 << 20) + (256 << 10);
-/// The same for tables.
+/// Bytes of tables that stay resident with a pool entry.
 const KEEP_TABLE: usize = 64 << 10;
-/// Address space of a memory, and what it gets more at a time, on a machine that has little.
+/// Bytes of address space of a memory, and bytes that it grows by, on a machine with little address
+/// space.
 const FRUGAL_MEMORY: u64 = 16 << 20;
-/// Core instances of one component: a componentize-py guest has 14.
+/// Most core instances of one component: a componentize-py guest has 14.
 const CORE_INSTANCES: u32 = 32;
-/// Memories of one component: a QuickJS guest has 3.
+/// Most memories of one component: a QuickJS guest has 3.
 const MEMORIES: u32 = 4;
-/// Tables of one component.
+/// Most tables of one component.
 const TABLES: u32 = 16;
-/// The fewest calls beside the leaves that there is room for, of all queries together: merges and splits. As many as slots
-/// where those are more; yet more of them wait.
+/// Least room in the pools for merges, splits, trials and programs, of all queries together. With
+/// more slots than this there is room for as many as slots; further calls wait.
 const OTHER_CALLS: usize = 8;
-/// The most calls at once that a pool is sized for.
+/// Most concurrent calls that a pool is sized for.
 const MOST_CALLS: usize = 1 << 12;
 
-/// What a sandbox is sized by.
+/// Settings that size a sandbox.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Leaves at once.
+    /// Most leaves that run at once.
     pub slots: usize,
-    /// The limits that calls will be made under; pools are sized by the largest.
+    /// Limits of the calls to come; pools are sized by the largest.
     pub limits: Vec<Limits>,
-    /// Where compiled components are kept; `None` keeps none.
+    /// Folder of the cache of compiled components; `None` for no cache.
     pub cache: Option<PathBuf>,
-    /// Compiles components that are not in the cache.
+    /// Compiler for components that are not in the cache.
     pub compiler: Compiler,
 }
 
 impl Settings {
-    /// Calls at once beside the leaves.
+    /// Returns the number of concurrent calls that are not leaves.
     fn merge_permits(&self) -> usize {
         self.slots.clamp(OTHER_CALLS, MOST_CALLS)
     }
 }
 
-/// Everything that guests run in.
+/// Environment in which guests run: engines, instance pools, cache, compiler.
 pub struct Sandbox {
     engines: Arc<Engines>,
     cache: Option<Cache>,
-    /// Places for calls beside the leaves, in whichever pool.
+    /// Permits for merges, splits, trials and programs, of either pool.
     merge_permits: PoolPermits,
 }
 
-/// What a sandbox's components run on.
+/// Engines of a sandbox, made on first use.
 pub(crate) struct Engines {
     settings: Settings,
     clock: Clock,
@@ -73,7 +76,7 @@ pub(crate) struct Engines {
     warnings: Mutex<Vec<String>>,
 }
 
-/// An engine, its tuning, and the places of its pool that leaves take.
+/// Engine, its tuning, and the permits of its pool for leaves.
 #[derive(Clone)]
 pub(crate) struct Pool {
     pub(crate) engine: Engine,
@@ -81,33 +84,35 @@ pub(crate) struct Pool {
     pub(crate) leaves: PoolPermits,
 }
 
-/// Settings of an engine that decide what code is compiled for it. Whether it has a pool does not.
+/// Engine settings that decide which code is compiled for it. Whether it has a pool is not among
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tuning {
     pub(crate) metered: bool,
-    /// Bytes of address space of a memory, where there is none for a pool nor for 4 GiB and guard pages a memory: memories
-    /// move when they grow.
+    /// Bytes of address space of a memory, on a machine without the address space for a pool or for
+    /// 4 GiB and guard pages per memory. Memories then move when they grow.
     pub(crate) frugal: Option<u64>,
 }
 
-/// Whose an engine is.
+/// Key of an engine: metered or not, shared or of one slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Kind {
     pub(crate) metered: bool,
-    /// The slot whose leaves alone run on it; without one, whatever runs.
+    /// The slot whose leaves alone run on the engine; `None` for the shared engine.
     pub(crate) slot: Option<usize>,
 }
 
 impl Sandbox {
-    /// A sandbox without engines yet, with a clock of its own.
+    /// Makes a sandbox with a new clock and no engines yet.
     ///
     /// # Errors
-    /// When the clock's thread cannot be started. A cache that cannot be used is a warning.
+    /// If the clock's thread cannot be started. A cache that cannot be used is only a warning.
     pub fn new(settings: Settings) -> std::io::Result<Self> {
         Ok(Self::timed(settings, &Clock::start()?))
     }
 
-    /// The same with a clock that other sandboxes have too, so that their guests can run on the same threads.
+    /// Makes a sandbox on a clock that it shares with other sandboxes, so that their guests can run
+    /// on the same threads.
     #[must_use]
     pub fn timed(settings: Settings, clock: &Clock) -> Self {
         let mut warnings = Vec::new();
@@ -130,14 +135,14 @@ impl Sandbox {
         }
     }
 
-    /// What interrupts guests.
+    /// Returns the clock, which interrupts guests.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.engines.clock
     }
 
-    /// Bounds the cache, in bytes, by another size than [`CACHE_SIZE`](crate::CACHE_SIZE). It is kept to whenever a
-    /// component is compiled; the one compiled last always stays.
+    /// Sets the size of the cache in bytes; the default is [`CACHE_SIZE`](crate::CACHE_SIZE). Each
+    /// compilation enforces it; the most recently compiled component always stays.
     #[must_use]
     pub fn bounding_cache(self, size: u64) -> Self {
         Self { cache: self.cache.map(|cache| cache.bounded(size)), ..self }
@@ -147,15 +152,15 @@ impl Sandbox {
         self.cache.as_ref()
     }
 
-    /// Removes all but the `keep` components that were used last from the cache: for those that are built again and
-    /// again.
+    /// Removes all but the `keep` most recently used components from the cache: for components that
+    /// are rebuilt often.
     pub fn prune_cache(&self, keep: usize) {
         if let Some(Err(error)) = self.cache.as_ref().map(|cache| cache.prune(keep)) {
             self.warn(format!("old compiled components stay in the cache: {error}"));
         }
     }
 
-    /// Places for merges, splits, trials and programs.
+    /// Returns the permits for merges, splits, trials and programs.
     pub(crate) fn merge_permits(&self) -> &PoolPermits {
         &self.merge_permits
     }
@@ -164,21 +169,22 @@ impl Sandbox {
         &self.engines.settings.compiler
     }
 
-    /// Adds to what works less well than it should.
+    /// Adds a warning.
     pub fn warn(&self, warning: String) {
         self.engines.warn(warning);
     }
 
-    /// What works less well than it should, since the last call.
+    /// Returns the warnings since the last call: whatever works less well than it should.
     #[must_use]
     pub fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut *lock(&self.engines.warnings))
     }
 
-    /// Makes the engine for metered calls now and not with the first component, so that its warnings can be taken.
+    /// Makes the engine for metered calls before the first component needs it, so that its warnings
+    /// can be taken.
     ///
     /// # Errors
-    /// When this machine cannot run one.
+    /// If this machine cannot run an engine.
     pub fn prepare(&self) -> std::io::Result<()> {
         self.pool(true).map(|_| ()).map_err(|error| std::io::Error::other(format!("{error:#}")))
     }
@@ -193,7 +199,8 @@ impl Sandbox {
 }
 
 impl Engines {
-    /// Slots that may have engines of their own: with one slot there is nobody to share with.
+    /// Returns the number of slots that may have separate engines; 0 with a single slot, which
+    /// shares with no other.
     pub(crate) fn slot_engines(&self) -> usize {
         if self.settings.slots > 1 { self.settings.slots.min(MOST_CALLS) } else { 0 }
     }
@@ -214,12 +221,13 @@ impl Engines {
         Ok(pool)
     }
 
-    /// How many leaves run at once on an engine: what runs on a slot's own runs there alone.
+    /// Returns the number of leaves that run at once on an engine: one on a slot's engine.
     fn leaves(&self, kind: Kind) -> usize {
         if kind.slot.is_some() { 1 } else { self.settings.slots.clamp(1, MOST_CALLS) }
     }
 
-    /// A pool if the machine lets us have one. A slot that cannot have one shares what there is.
+    /// Makes an engine with a pool. If the machine refuses the pool, a shared engine does without
+    /// one, and a slot's engine is an error.
     fn make(&self, kind: Kind) -> wasmtime::Result<(Engine, Tuning)> {
         let tuning = Tuning { metered: kind.metered, frugal: None };
         let mut config = tuning.config();
@@ -240,7 +248,7 @@ impl Engines {
         self.settings.limits.iter().map(of).max().unwrap_or(0)
     }
 
-    /// One for so many calls at once.
+    /// Returns the configuration of a pool for this many concurrent calls.
     fn pool(&self, calls: usize) -> PoolingAllocationConfig {
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         let calls = u32::try_from(calls).unwrap_or(u32::MAX / 64);
@@ -268,7 +276,7 @@ impl Engines {
 }
 
 impl Tuning {
-    /// Configuration of an engine without a pool.
+    /// Returns the configuration of an engine without a pool.
     pub(crate) fn config(self) -> Config {
         let mut config = Config::new();
         config

@@ -1,14 +1,19 @@
-//! Granted folders: `wasi:filesystem`, read-only, in place of WASI's own implementation, which opens whatever is there and
-//! waits for it on the runtime's threads. A named pipe without a writer would hold such a thread for ever.
+//! Granted folders: a read-only `wasi:filesystem` in place of WASI's own, which opens any kind of
+//! file and waits for it on the runtime's threads. A named pipe without a writer would block such a
+//! thread forever.
 //!
-//! - Only regular files and folders are opened. Others are refused before they are opened, as opening a device may have an
-//!   effect, and again after that by `fstat`, as names may change in between. Files are opened with `O_NONBLOCK`.
-//! - Every system call is made by [`threads`], which may be lost to a file system that does not answer.
-//! - Paths are resolved beneath the folder by `cap-primitives` (`openat2` with `RESOLVE_BENEATH`), as WASI's own does.
-//! - Open files, streams and calls at once are bounded for each call, and open files for the process.
+//! - Only regular files and folders are opened. The kind is checked before the open, as opening a
+//!   device may have an effect, and again by `fstat` after it, as names may change in between.
+//!   Files are opened with `O_NONBLOCK`.
+//! - Every system call runs on a thread of [`threads`], which may be lost to a file system that
+//!   does not answer.
+//! - `cap-primitives` resolves paths beneath the folder (`openat2` with `RESOLVE_BENEATH`), as in
+//!   WASI's own implementation.
+//! - Each call has bounds on open files, streams and concurrent system calls; the process has one
+//!   on open files.
 //!
-//! [`descriptor`] has the interface's functions, [`system`] the calls behind them, [`stream`] reads a file's bytes,
-//! [`listing`] a folder's entries.
+//! [`descriptor`] has the interface's functions, [`system`] the system calls behind them,
+//! [`stream`] reads a file's bytes, [`listing`] a folder's entries.
 
 pub(crate) mod descriptor;
 mod listing;
@@ -31,27 +36,29 @@ use crate::grants::Directory;
 use system::OpenMode;
 use threads::{Bulkhead, CallError, Resource, THREADS};
 
-/// Files, folders and streams that one call may have open at once, where the process may open enough files.
+/// Most open files, folders and streams of one call, if the process may open enough files.
 const MAX_OPEN: usize = 128;
-/// The same where it may not.
+/// Least bound on open files, folders and streams of one call, and of all calls, if the process may
+/// open few files.
 const MIN_OPEN: usize = 16;
-/// System calls for one call that may be under way at once.
+/// Most concurrent system calls for one guest call.
 const MAX_AT_ONCE: usize = 16;
-/// Files and folders that all calls of the process may have open at once, where the process may open enough files.
+/// Most open files and folders of all calls of the process, if the process may open enough files.
 const MAX_OPEN_IN_ALL: usize = 1 << 16;
-/// The most bytes of one read.
+/// Most bytes of one read.
 const CHUNK: usize = 64 << 10;
 
-/// Open files and folders of all calls: at most half of those that the process may have, as it needs others to serve.
+/// Semaphore over the open files and folders of all calls, and the bound for one call. All calls
+/// get at most half of the process's file descriptors, as the process needs others to serve.
 static OPEN: LazyLock<(Arc<Semaphore>, usize)> = LazyLock::new(|| {
     let half =
         getrlimit(Bound::Nofile).current.map_or(usize::MAX, |most| usize::try_from(most / 2).unwrap_or(usize::MAX));
     let all = half.clamp(MIN_OPEN, MAX_OPEN_IN_ALL);
-    // No call may take so many that some others could open none.
+    // Bounded so that one call cannot take all of them.
     (Arc::new(Semaphore::new(all)), (all / 16).clamp(MIN_OPEN, MAX_OPEN))
 });
 
-/// The files of one call.
+/// Bounds on the files of one call.
 #[derive(Clone)]
 pub(crate) struct Files {
     open: Arc<Semaphore>,
@@ -64,13 +71,13 @@ impl Default for Files {
     }
 }
 
-/// Something open: closed on a thread that may be lost, since closing may wait.
+/// Open resource that is closed on a pool thread, since closing may block.
 struct Closing<T: Send + 'static> {
     inner: Option<(T, OpenFilePermits)>,
     lane: Arc<Bulkhead>,
 }
 
-/// Places of an open file among those of its call and of the process.
+/// Permits of an open file: one of its call and one of the process.
 type OpenFilePermits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 impl<T: Send + 'static> Closing<T> {
@@ -87,7 +94,7 @@ impl<T: Send + 'static> Drop for Closing<T> {
     }
 }
 
-/// An open file or folder.
+/// Open file or folder.
 pub(crate) struct Node {
     file: Closing<File>,
     is_folder: bool,
@@ -99,20 +106,20 @@ impl Node {
     }
 }
 
-/// Why a guest did not get what it asked for.
+/// Reason why a file operation failed.
 #[derive(Debug)]
 enum FileError {
-    /// It is not a regular file or a folder, but this.
+    /// The file is neither a regular file nor a folder, but this.
     Special(&'static str),
-    /// The call has as many open as it may.
+    /// The call has as many files open as it may.
     TooMany,
-    /// All calls have.
+    /// All calls together have as many files open as they may.
     TooManyInAll,
     /// The folder's file system does not answer.
     Call(CallError),
-    /// The system's reason.
+    /// Error of the system.
     Io(io::Error),
-    /// A reason of WASI's own.
+    /// Error code of WASI.
     Code(ErrorCode),
 }
 
@@ -123,7 +130,7 @@ impl From<io::Error> for FileError {
 }
 
 impl FileError {
-    /// What the guest is told.
+    /// Returns the error code for the guest.
     fn code(&self) -> ErrorCode {
         match self {
             Self::Special(_) => ErrorCode::NotPermitted,
@@ -135,7 +142,7 @@ impl FileError {
         }
     }
 
-    /// Why a folder could not be opened.
+    /// Describes why a folder could not be opened.
     fn why(&self) -> String {
         match self {
             Self::Io(error) => error.to_string(),
@@ -143,7 +150,8 @@ impl FileError {
         }
     }
 
-    /// What is noted of it, after "asked for a file, "; and the remedy. A mere error of the file's is no refusal.
+    /// Returns the text that follows "asked for a file, " in a denial, and the remedy. `None` for
+    /// an ordinary error of the file, which is no denial.
     fn note(&self) -> Option<(String, &'static str)> {
         match self {
             Self::Special(what) => {
@@ -165,18 +173,18 @@ impl FileError {
 }
 
 impl Files {
-    /// Makes a system call for a guest on a thread that may be lost.
+    /// Makes a system call for a guest on a pool thread, which may be lost.
     async fn call<T: Send + 'static>(
         &self,
         lane: &Arc<Bulkhead>,
         call: impl FnOnce() -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, FileError> {
-        // It is never closed.
+        // The semaphore is never closed.
         let _place = self.at_once.acquire().await.map_err(|_| FileError::Call(CallError::Lost))?;
         lane.call(call).await.map_err(FileError::Call)?
     }
 
-    /// Takes the places of something that is to be opened.
+    /// Takes the permits of a file to open.
     fn places(&self) -> Result<OpenFilePermits, FileError> {
         let own = self.open.clone().try_acquire_owned().map_err(|_| FileError::TooMany)?;
         let all = OPEN.0.clone().try_acquire_owned().map_err(|_| FileError::TooManyInAll)?;
@@ -186,27 +194,31 @@ impl Files {
     /// Opens a granted folder.
     async fn folder(&self, directory: &Directory) -> Result<Arc<Node>, FileError> {
         let lane = THREADS.lane(&Resource::Folder(directory.host.clone()));
-        let (places, path) = (self.places()?, directory.host.clone());
+        let places = self.places()?;
+        let path = directory.host.clone();
         let file = self.call(&lane, move || Ok(system::open_folder(&path)?)).await?;
         Ok(Arc::new(Node { file: Closing { inner: Some((file, places)), lane }, is_folder: true }))
     }
 
-    /// Opens what is at `path` beneath a folder.
+    /// Opens a path beneath a folder.
     async fn open(&self, folder: Arc<Node>, path: String, how: OpenMode) -> Result<Node, FileError> {
-        let (places, lane) = (self.places()?, folder.file.lane.clone());
+        let places = self.places()?;
+        let lane = folder.file.lane.clone();
         let opened = self.call(&lane, move || system::open_beneath(folder.file()?, Path::new(&path), how)).await;
         let (file, is_folder) = opened?;
         Ok(Node { file: Closing { inner: Some((file, places)), lane }, is_folder })
     }
 }
 
-/// Reads of a partition's content: here if that is over soon, else on a thread that may be lost.
+/// Reads a partition's content: on this thread if the read returns soon, else on a pool thread,
+/// which may be lost.
 pub(crate) async fn pull(
     content: &Arc<dyn Content>,
     read: impl FnOnce(&dyn Content) -> Result<Bytes, Failure> + Send + 'static,
 ) -> Result<Bytes, Failure> {
     let Some(number) = content.remote() else { return read(&**content) };
-    let (lane, content) = (THREADS.lane(&Resource::FileSystem(number)), content.clone());
+    let lane = THREADS.lane(&Resource::FileSystem(number));
+    let content = content.clone();
     lane.call(move || read(&*content)).await.unwrap_or_else(|why| {
         Err(Failure::new(FailureKind::Unavailable, format!("its file system does not answer: {why}")))
     })

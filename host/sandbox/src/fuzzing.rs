@@ -1,12 +1,14 @@
-//! What `host/fuzz` does with any bytes, and `tests/report.rs` with those of a component that was changed: nothing that
-//! somebody takes for a plugin brings down who looks at it.
+//! Entry point of `host/fuzz`, for any bytes, and of `tests/report.rs`, for mutated components: no
+//! bytes that somebody takes for a plugin may crash their inspection.
 
 use crate::inspect::{Role, report, surface};
 
-/// Bytes as a component.
+/// Inspects bytes as a component.
 pub fn component(bytes: &[u8]) {
-    let (names, report) = (surface(bytes), report(bytes));
+    let names = surface(bytes);
+    let report = report(bytes);
     let Ok(report) = report else { return };
-    // What was looked into has names; and what fits by its types fits by them.
+    // Bytes with a report have a surface, and a component that fits a role by its types also fits
+    // by its names.
     assert!(names.as_ref().is_ok_and(|names| report.fits().all(|role: Role| names.fits(role).is_ok())));
 }

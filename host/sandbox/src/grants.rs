@@ -1,4 +1,4 @@
-//! What an app grants its leaf and its split, as plain data. What is not granted here is denied.
+//! Grants of an app to its leaf and its split, as plain data. Everything else is denied.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,60 +12,61 @@ pub use frond_tls::Trust;
 #[cfg(test)]
 mod tests;
 
-/// The ports of a grant that names none: those of `http` and `https`.
+/// Ports of a grant that names none: those of `http` and `https`.
 const WEB: [u16; 2] = [80, 443];
 
-/// What a leaf or a split may use beyond computing. The default is nothing.
+/// Resources that a leaf or a split may use beyond computing; by default none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Folders that may be read.
     pub directories: Vec<Directory>,
-    /// Environment variables, with the values that the guest sees.
+    /// Environment variables: names and the values that the guest sees.
     pub env: Vec<(String, String)>,
-    /// What `wasi:config/store` gives.
+    /// Values in `wasi:config/store`, by key.
     pub config: BTreeMap<String, String>,
-    /// Where HTTP requests may go. Of those that fit a request, the first decides.
+    /// Targets of HTTP requests. Of those that fit a request, the first decides.
     pub http: Vec<HttpGrant>,
-    /// Whose certificates prove that a host is who is asked.
+    /// Certificates that TLS trusts as roots.
     pub trust: Trust,
-    /// What goes wrong on purpose: for tests of a plugin.
+    /// Faults to inject, for tests of a plugin.
     pub faults: InjectedFaults,
 }
 
-/// A folder that may be read, and not written.
+/// Folder that may be read, but not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directory {
-    /// Where it is.
+    /// Path on the host.
     pub host: PathBuf,
-    /// Where the guest finds it, such as `/data`.
+    /// Path that the guest sees, such as `/data`.
     pub guest: String,
 }
 
-/// Where HTTP requests may go, and what they may take.
+/// Target of HTTP requests, with the limits of each request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpGrant {
-    /// The host.
+    /// Host of the requests.
     pub host: HostPattern,
-    /// Its ports.
+    /// Ports of the host.
     pub ports: Ports,
     /// Methods, as they are sent: `GET`.
     pub methods: Vec<String>,
-    /// How long one request may take, its answer's body included; `None` leaves it to the call's deadline.
+    /// Most time of one request, the answer's body included; `None` leaves it to the call's
+    /// deadline.
     pub time: Option<Duration>,
-    /// The most bytes of an answer's body, and of a request's.
+    /// Most bytes of an answer's body, and of a request's body.
     pub body: u64,
-    /// Whether a name may resolve to addresses that are not public.
+    /// True if the host's name may resolve to addresses that are not public.
     pub private: bool,
 }
 
-/// Hosts of HTTP requests.
+/// Pattern of the hosts of HTTP requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {
-    /// This name.
+    /// Exactly this name.
     Name(String),
     /// Every name that ends in a dot and this one: `*.example.com`.
     Below(String),
-    /// This address, written as one. That it is private is then no secret.
+    /// Exactly this address, public or not: a grant names it expressly.
     Address(IpAddr),
 }
 
@@ -74,41 +75,41 @@ pub enum HostPattern {
 pub enum Ports {
     /// 80 and 443.
     Web,
-    /// This one.
+    /// This port.
     One(u16),
     /// Every port.
     Any,
 }
 
-/// What goes wrong on purpose. Nothing, unless a test asks for it.
+/// Faults to inject for a test. By default there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InjectedFaults {
-    /// Every HTTP request is refused, whatever is granted.
+    /// True to deny every HTTP request, whatever is granted.
     pub deny_http: bool,
-    /// Requests to the host of this name wait so long before they leave this process.
+    /// Host name and delay: a request to the host waits before it leaves this process.
     pub slow_host: Option<(String, Duration)>,
-    /// Names that resolve to these addresses, instead of what the system says. The addresses are checked as any.
+    /// Addresses of names, in place of the system's resolver. They are checked as any others.
     pub resolve: BTreeMap<String, Vec<IpAddr>>,
 }
 
 impl Grants {
-    /// True when nothing is granted, and nothing shall go wrong.
+    /// Returns true if there are no grants and no faults.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self == &Self::default()
     }
 }
 
-/// The host that a request is for.
+/// Host of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// In lower case, and without a final dot.
+    /// Name in lower case, without a final dot.
     Name(String),
     Address(IpAddr),
 }
 
 impl Target {
-    /// Reads the host of a URI: a name, an IPv4 address, or an IPv6 address in brackets.
+    /// Parses the host of a URI: a name, an IPv4 address, or an IPv6 address in brackets.
     pub(crate) fn read(host: &str) -> Self {
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         match bare.parse() {
@@ -117,7 +118,7 @@ impl Target {
         }
     }
 
-    /// True when it goes by this name.
+    /// Returns true if the target has this name or address.
     pub(crate) fn is_called(&self, name: &str) -> bool {
         *self == Self::read(name)
     }
@@ -161,12 +162,12 @@ impl Ports {
     }
 }
 
-/// What one call has been granted.
+/// Grants of one call.
 #[derive(Clone, Debug)]
 pub(crate) enum CallGrants {
-    /// A merge has nothing, and cannot be given anything.
+    /// No grants: a merge cannot be granted anything.
     Never,
-    /// Nothing, for want of a grant. Holds no grants, so that calls need not count who does.
+    /// No grants yet. Holds no `Arc`, so that calls do not contend for its reference count.
     Nothing,
     These(Arc<Grants>),
 }
@@ -185,7 +186,7 @@ impl CallGrants {
         }
     }
 
-    /// What to do about a refusal: `hint`, where anything can be done.
+    /// Returns the remedy for a denial: `hint`, or for a merge, that there is none.
     pub(crate) fn remedy(&self, hint: String) -> String {
         match self {
             Self::Never => "a merge is never granted anything: let the leaf ask".to_owned(),
@@ -193,7 +194,7 @@ impl CallGrants {
         }
     }
 
-    /// The grant that a request falls under.
+    /// Returns the first grant that allows a request, or the missing part of the nearest grant.
     pub(crate) fn http(&self, target: &Target, port: u16, method: &str) -> Result<&HttpGrant, MissingGrant<'_>> {
         let grants = self.get().map_or(&[][..], |grants| &grants.http);
         let mut lacking = MissingGrant::Host;
@@ -210,7 +211,7 @@ impl CallGrants {
     }
 }
 
-/// What a request would need: of the grants that come near it, the nearest.
+/// Missing part of the grant that comes nearest to a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum MissingGrant<'a> {
     Host,

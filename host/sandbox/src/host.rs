@@ -1,4 +1,4 @@
-//! What stands behind one guest: the state of its store.
+//! State of one guest's store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,14 +23,14 @@ use crate::limits::{Limits, Meter};
 use crate::log::Log;
 use crate::profile::Probe;
 
-/// The most resources (streams, pollables, …) that a guest may hold at once.
+/// Most resources (streams, pollables, …) that a guest may hold at once.
 pub(crate) const MAX_RESOURCES: usize = 1024;
-/// The most random bytes that one call gives.
+/// Most random bytes per call of a random function.
 const MAX_RANDOM: u64 = 1 << 20;
-/// What a deterministic guest's clocks start from: 2000-01-01T00:00:00Z.
+/// Start of a deterministic guest's clocks: 2000-01-01T00:00:00Z.
 const EPOCH: Duration = Duration::from_secs(946_684_800);
 
-/// Stops a call that no scatter stands behind: a merge, a split.
+/// Flag that cancels a call without a scatter: a merge, a split, a trial, a program.
 #[derive(Debug, Default)]
 pub(crate) struct CancelFlag {
     stopped: AtomicBool,
@@ -38,9 +38,9 @@ pub(crate) struct CancelFlag {
 }
 
 impl CancelFlag {
-    /// The call now runs on this thread.
+    /// Sets the current thread as the one that runs the call.
     pub(crate) fn here(&self) {
-        // A flag serves one call, so this is the first and only time.
+        // A flag serves one call, so this runs only once.
         let _ = self.thread.set(std::thread::current());
     }
 
@@ -56,16 +56,19 @@ impl CancelFlag {
     }
 }
 
-/// The gather may end in the moment that a call's time is up: whichever is noticed first, the reason is the same.
+/// Returns why a leaf must stop, if its scatter is closed. The gather may end at the moment when
+/// the call's time is up: the reason does not depend on which of the two is noticed first.
 fn closed(scatter: &Scatter, deadline: Instant) -> Option<Stop> {
-    scatter.is_closed().then(|| match scatter.is_late() {
-        true if Instant::now() >= deadline => Stop::Time,
-        true => Stop::Late,
-        false => Stop::Cancelled,
+    scatter.is_closed().then(|| {
+        if scatter.is_late() {
+            if Instant::now() >= deadline { Stop::Time } else { Stop::Late }
+        } else {
+            Stop::Cancelled
+        }
     })
 }
 
-/// For whom a guest runs.
+/// Origin of a call: a leaf's attempt, or a caller with a cancel flag.
 #[derive(Debug)]
 pub(crate) enum CallOrigin {
     Leaf(Attempt),
@@ -73,7 +76,7 @@ pub(crate) enum CallOrigin {
 }
 
 impl CallOrigin {
-    /// Why the call must stop before its `deadline`, if it must.
+    /// Returns why the call must stop before its `deadline`, if it must.
     pub(crate) fn stopped(&self, deadline: Instant) -> Option<Stop> {
         match self {
             Self::Leaf(attempt) => closed(attempt.scatter(), deadline),
@@ -81,13 +84,13 @@ impl CallOrigin {
         }
     }
 
-    /// Asks the same of a leaf's scatter without holding an attempt.
+    /// Makes a check like [`CallOrigin::stopped`] for a leaf, which holds only the scatter.
     pub(crate) fn stopper_of(scatter: &Arc<Scatter>, deadline: Instant) -> impl Fn() -> Option<Stop> + use<> {
         let scatter = scatter.clone();
         move || closed(&scatter, deadline)
     }
 
-    /// Asks the same without holding the caller.
+    /// Makes a check like [`CallOrigin::stopped`], which does not borrow the origin.
     pub(crate) fn stopper(&self, deadline: Instant) -> impl Fn() -> Option<Stop> + use<> {
         let (scatter, flag) = match self {
             Self::Leaf(attempt) => (Some(attempt.scatter().clone()), None),
@@ -107,23 +110,23 @@ impl CallOrigin {
     }
 }
 
-/// The seed of a deterministic call: a digest of its query and partition.
+/// Seed of a deterministic call: a digest of its query and partition key.
 pub(crate) type Seed = [u8; 32];
 
-/// The state of one call's store.
+/// State of one call's store.
 pub(crate) struct Host {
     pub(crate) meter: Meter,
     pub(crate) limits: Limits,
     pub(crate) caller: CallOrigin,
-    /// As the guest is told.
+    /// Deadline that the guest sees.
     pub(crate) deadline: Instant,
-    /// When it is stopped: no later.
+    /// Instant at which the guest is stopped: at the deadline or earlier.
     pub(crate) until: Instant,
     pub(crate) host_calls: u64,
-    /// The guest's frames in the host call in which it was cut off.
+    /// Backtrace of the guest in the host call in which it was stopped.
     pub(crate) cut_off_at: Option<WasmBacktrace>,
     pub(crate) granted: CallGrants,
-    /// What takes samples of the call.
+    /// Probe that takes samples of the call.
     pub(crate) probe: Option<Arc<Probe>>,
     log: Option<Log>,
     seed: Option<Seed>,
@@ -132,7 +135,7 @@ pub(crate) struct Host {
     wasi: Option<WasiCtx>,
     http: Option<Box<Http>>,
     files: Option<Files>,
-    /// Granted folders, once they are open, each with the guest's name for it.
+    /// Granted folders with their guest paths, once they are open.
     pub(crate) folders: Option<Vec<(Arc<Node>, String)>>,
     pub(crate) table: ResourceTable,
 }
@@ -169,21 +172,21 @@ impl Host {
         }
     }
 
-    /// Bounds on the files that the guest holds. Most guests hold none.
+    /// Returns the bounds on the guest's open files. Made on first use, as most guests open none.
     pub(crate) fn files(&mut self) -> Files {
         self.files.get_or_insert_default().clone()
     }
 
-    /// Notes that the guest was refused `what`, and the remedy.
+    /// Records the denial of `what`, with the remedy.
     pub(crate) fn refuse(&mut self, what: &str, remedy: &str) {
         let remedy = self.granted.remedy(remedy.to_owned());
         self.refusal.get_or_insert_default().record(what, &remedy);
     }
 
-    /// How a call that failed by itself has failed in truth.
+    /// Adds the wait of `retry-after` and the first denial to a failure of the guest.
     pub(crate) fn explain(&self, failure: Failure) -> Failure {
         let failure = match &self.retry_after {
-            Some(heard) => heard.explain(failure),
+            Some(retry_after) => retry_after.explain(failure),
             None => failure,
         };
         match &self.refusal {
@@ -192,19 +195,19 @@ impl Host {
         }
     }
 
-    /// WASI's state for a guest that gets another than the others.
+    /// Sets the WASI state of a guest that does not get the usual one.
     pub(crate) fn give(&mut self, wasi: WasiCtx) {
         self.wasi = Some(wasi);
     }
 
-    /// What the guest wrote, if it wrote.
+    /// Returns the guest's log, if the guest wrote any.
     pub(crate) fn log(&self) -> Option<&Log> {
         self.log.as_ref()
     }
 }
 
 impl WasiView for Host {
-    /// Most leaves never ask for WASI: its state is only made for those that do.
+    /// Returns the WASI state, made on first use: most leaves never use WASI.
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let Self { log, limits, seed, granted, wasi, table, .. } = self;
         let ctx = wasi.get_or_insert_with(|| {
@@ -219,7 +222,7 @@ impl WasiView for Host {
 }
 
 impl WasiHttpView for Host {
-    /// And still fewer ask for HTTP.
+    /// Returns the HTTP state, made on first use: still fewer leaves use HTTP.
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         let Self { granted, refusal, retry_after, deadline, http, table, .. } = self;
         let Http { ctx, hooks } = &mut **http.get_or_insert_with(|| {
@@ -231,7 +234,8 @@ impl WasiHttpView for Host {
     }
 }
 
-/// WASI with nothing granted: no arguments, environment, files or network; only the log, clocks and randomness.
+/// Makes a WASI context without grants: no arguments, environment, files or network; only log,
+/// clocks and randomness.
 pub(crate) fn nothing_granted(log: &Log, seed: Option<Seed>) -> WasiCtxBuilder {
     let mut builder = WasiCtx::builder();
     builder
@@ -254,7 +258,7 @@ pub(crate) fn nothing_granted(log: &Log, seed: Option<Seed>) -> WasiCtxBuilder {
     builder
 }
 
-/// A clock that is a microsecond later at each look.
+/// Clock that advances by a microsecond per reading.
 #[derive(Debug, Default)]
 struct StepClock(AtomicU64);
 

@@ -1,12 +1,15 @@
-//! Outbound HTTP: what a guest asks of `wasi:http` is admitted by its grants, sent, and bounded. The steps:
+//! Outbound HTTP: admits a guest's `wasi:http` requests by its grants, sends them, and bounds them.
+//! The steps:
 //!
-//! 1. `admit`, here: which grant a request falls under, before anything leaves this process.
-//! 2. [`connect`]: the name resolved, its addresses checked, and one of those very addresses connected to; TLS.
-//! 3. [`exchange`]: the request sent, the answer's head awaited.
-//! 4. [`body`]: both bodies counted as they pass. [`retry_after`]: the wait that an answer asks for.
+//! 1. `admit`, in this module: finds the grant for a request before anything leaves this process.
+//! 2. [`connect`]: resolves the name, checks its addresses, and connects to one of the checked
+//!    addresses (guard against SSRF and DNS rebinding); TLS.
+//! 3. [`exchange`]: sends the request and awaits the answer's head.
+//! 4. [`body`]: counts the bytes of both bodies. [`retry_after`]: records the wait that an answer
+//!    asks for.
 //!
-//! Nothing is followed, retried, pooled or kept between calls. Everything ends with its call: the store's end aborts the
-//! tasks that work for it.
+//! There are no redirects, retries, connection pools or state between calls. Everything ends with
+//! its call: dropping the store aborts its tasks.
 
 mod body;
 mod connect;
@@ -29,14 +32,14 @@ use crate::grants::{CallGrants, HttpGrant, MissingGrant, Target};
 use exchange::{Exchange, Sending};
 use retry_after::RetryAfter;
 
-/// Requests that one call may have open at once.
+/// Most open requests of one call.
 const MAX_OPEN: usize = 16;
-/// The most bytes of one set of headers that a guest makes, as they lie in memory.
+/// Most bytes in memory of one set of headers that a guest makes.
 const FIELDS: usize = 32 << 10;
-/// The most bytes of a request's body that wait in the host for each request.
+/// Most bytes of a request's body that are buffered in the host.
 const CHUNK: usize = 32 << 10;
 
-/// What stands behind one call's HTTP. Made when a guest first asks for it.
+/// HTTP state of one call, made on first use.
 pub(crate) struct Http {
     pub(crate) ctx: WasiHttpCtx,
     pub(crate) hooks: Hooks,
@@ -51,7 +54,7 @@ impl Http {
     }
 }
 
-/// Decides what becomes of a request.
+/// Hooks that admit and send requests.
 pub(crate) struct Hooks {
     granted: CallGrants,
     refusal: DeniedCall,
@@ -137,17 +140,18 @@ impl Hooks {
     }
 }
 
-/// The port of an authority, which must be a plain host and, after a colon, a plain number: whoever is asked must be who
-/// is written, also for those who read the request on its way. The parser that made the authority takes more.
+/// Returns the port of an authority. The authority must be a plain host and, after a colon, a plain
+/// number, so that the host written is the host asked, also for intermediaries that parse the
+/// request. The parser that made the authority accepts more.
 fn port(authority: &str, host: &str, tls: bool) -> Option<u16> {
     let bare = match host.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']')?.parse::<Ipv6Addr>().is_ok(),
         None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)),
     };
-    // With a user before the host, this is no prefix.
+    // With user information before the host, the host is no prefix.
     match authority.strip_prefix(host).filter(|_| bare)? {
         "" => Some(if tls { 443 } else { 80 }),
-        // Neither a sign nor leading zeros nor a space.
+        // No sign, leading zero or space.
         rest => rest.strip_prefix(':').and_then(|text| text.parse().ok().filter(|port: &u16| port.to_string() == text)),
     }
 }
@@ -156,7 +160,7 @@ fn until(grant: &HttpGrant, deadline: Instant) -> Instant {
     grant.time.and_then(|time| Instant::now().checked_add(time)).map_or(deadline, |end| end.min(deadline))
 }
 
-/// Why a request is not granted, and what to write into `frond.toml`.
+/// Explains why a request is not granted, and what to write into `frond.toml`.
 fn explain(lacking: &MissingGrant<'_>, target: &Target, port: u16, method: &str) -> (String, String) {
     let target = quoted(&target.to_string());
     let host = if matches!(port, 80 | 443) { target } else { format!("{target}:{port}") };
@@ -172,7 +176,7 @@ fn explain(lacking: &MissingGrant<'_>, target: &Target, port: u16, method: &str)
     }
 }
 
-/// What a guest is told of an error that it met while it read an answer.
+/// Returns WASI's code for an error that a guest met while reading an answer.
 pub(crate) fn code_of(error: &wasmtime::Error) -> Option<ErrorCode> {
     if let Some(code) = error.downcast_ref::<ErrorCode>() {
         return Some(code.clone());

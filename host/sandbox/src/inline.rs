@@ -1,13 +1,16 @@
-//! Calls that are over sooner than another thread would be awake. A merge of a few small partials takes some ten
-//! microseconds, and a hand-over to another thread and back takes as long again or longer. Once a component has been that
-//! quick some times in a row, it is called where it is wanted, for at most [`AT_MOST`]: a call that would take longer, or
-//! that waits, is dropped and made again on a thread of its own. That is safe as a call with nothing granted has no effect
-//! but its result. The same goes for a query's only leaf while no other runs (`slots.rs`).
+//! Inline calls: calls on the thread that needs them, if they probably end sooner than another
+//! thread would wake up. A merge of a few small partials takes some ten microseconds, and a
+//! hand-over to another thread and back takes as long again or longer. After some short calls in a
+//! row, a component is called inline, for at most [`AT_MOST`]. A call that takes longer, or that
+//! waits, is dropped and repeated on a separate thread. That is safe, as a call without grants has
+//! no effect but its result. A query's only leaf may also run inline while no other leaf runs
+//! (`slots.rs`).
 //!
-//! The thread is one of the runtime's, and nothing interrupts a single instruction: filling 2 GiB of memory takes seconds.
-//! So such a call has at most [`MEMORY`], in which no instruction takes longer than some tens of milliseconds; tables are
-//! far smaller. A component that needs more memory is never called so again, and each call that is in such an instruction for
-//! [`OVERRUN`] doubles the number of brief ones that must come before the next.
+//! The thread is one of the runtime's, and a single instruction cannot be interrupted: to fill 2
+//! GiB of memory takes seconds. So an inline call has at most [`MEMORY`], in which no instruction
+//! takes longer than some tens of milliseconds; tables are far smaller. A component that needs more
+//! memory is never called inline again. Each call that spends [`OVERRUN`] in such an instruction
+//! doubles the number of short calls that must come before the next inline call.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -16,31 +19,33 @@ use frond_root::{Failure, FailureKind};
 
 use crate::limits::Limits;
 
-/// Bytes in of a call that may be brief.
+/// Most bytes of input of an inline call.
 pub(crate) const SMALL: usize = 64 << 10;
-/// Memory of a call that may be brief: twice what a guest built from Rust begins with.
+/// Most bytes of memory of an inline call: twice the initial memory of a guest built from Rust.
 pub(crate) const MEMORY: u64 = 32 << 20;
-/// How long a call may keep a thread that serves others.
+/// Most time that an inline call may take from its thread.
 pub(crate) const AT_MOST: Duration = Duration::from_millis(1);
-/// A call that took no longer is brief.
+/// Most time of a call that counts as short.
 pub(crate) const BRIEF: Duration = Duration::from_micros(250);
-/// A call that was given up so late was in an instruction that nothing interrupts.
+/// Time from which an inline call that was given up must have been in an uninterruptible
+/// instruction.
 pub(crate) const OVERRUN: Duration = Duration::from_millis(10);
-/// So many brief calls in a row, and the next is taken for one.
+/// Number of short calls in a row that make the next one inline.
 const IN_A_ROW: u32 = 4;
-/// The most that are asked for after calls that were given up.
+/// Most short calls in a row that are required after overruns.
 const MOST_IN_A_ROW: u32 = 4096;
-/// What a component that needs too much memory is asked for: never reached.
+/// Required number for a component that needs too much memory: never reached.
 const NEVER: u32 = u32::MAX;
 
-/// The limits of a call on a thread that serves others.
+/// Returns the limits of an inline call.
 pub(crate) fn bounded(limits: &Limits) -> Limits {
     Limits { memory: limits.memory.min(MEMORY), ..*limits }
 }
 
-/// True for the failure of a call that is to be made again on a thread of its own: it was not brief, or needs more memory
-/// than a brief call may have. The component's `short_calls` learns of it; the call `took` so long, under `limits` as they are
-/// elsewhere.
+/// Returns true if an inline call with this failure must be repeated on a separate thread: it was
+/// not short, or it needs more memory than an inline call may have. Records the reason in the
+/// component's `short_calls`. `took` is the duration of the call, and `limits` are those of a call
+/// that is not inline.
 pub(crate) fn is_given_up(failure: &Failure, took: Duration, limits: &Limits, short_calls: &ShortCalls) -> bool {
     match failure.kind {
         FailureKind::OutOfTime if took >= OVERRUN => short_calls.overran(),
@@ -51,7 +56,8 @@ pub(crate) fn is_given_up(failure: &Failure, took: Duration, limits: &Limits, sh
     true
 }
 
-/// How many small calls of a component were brief, the last ones in a row, and how many must be.
+/// Number of small calls of a component that were short, in a row, and the number required before
+/// an inline call.
 #[derive(Debug)]
 pub(crate) struct ShortCalls {
     in_a_row: AtomicU32,
@@ -69,22 +75,22 @@ impl ShortCalls {
         self.in_a_row.load(Ordering::Relaxed) >= self.wanted.load(Ordering::Relaxed)
     }
 
-    /// A small call took so long.
+    /// Records the duration of a small call.
     pub(crate) fn learn(&self, took: Duration) {
-        // Counts that meet may lose one another: another call tells.
+        // A concurrent update may be lost: later calls make up for it.
         let before = self.in_a_row.load(Ordering::Relaxed);
         let in_a_row = if took <= BRIEF { before.saturating_add(1).min(NEVER - 1) } else { 0 };
         self.in_a_row.store(in_a_row, Ordering::Relaxed);
     }
 
-    /// A call kept a thread that serves others for too long.
+    /// Records an inline call that blocked its thread for too long.
     fn overran(&self) {
         let more = |wanted: u32| (wanted != NEVER).then(|| wanted.saturating_mul(2).min(MOST_IN_A_ROW));
         let _ = self.wanted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         self.in_a_row.store(0, Ordering::Relaxed);
     }
 
-    /// A call needed more memory than a brief one may have.
+    /// Records an inline call that needed more memory than it may have.
     fn needs_memory(&self) {
         self.wanted.store(NEVER, Ordering::Relaxed);
     }
@@ -142,7 +148,8 @@ mod tests {
 
     #[test]
     fn what_met_its_own_limit_is_not_made_again() {
-        let (short_calls, own) = (ShortCalls::default(), Limits { memory: MEMORY, ..Limits::default() });
+        let short_calls = ShortCalls::default();
+        let own = Limits { memory: MEMORY, ..Limits::default() };
         let failure = Failure::new(FailureKind::OutOfMemory, "as the test wants");
         assert_eq!(bounded(&own), own);
         assert!(!is_given_up(&failure, AT_MOST, &own, &short_calls));

@@ -1,4 +1,4 @@
-//! What a component is, read from its own imports and exports before anything is compiled.
+//! Inspection of a component's imports and exports, before it is compiled.
 
 use std::fmt;
 
@@ -18,15 +18,15 @@ mod types;
 pub(crate) use parts::demand;
 pub use report::{Report, digest, report};
 
-/// The largest component that is looked at.
+/// Most bytes of a component.
 pub const MAX_SIZE: u64 = 64 << 20;
-/// The most imports and exports that are looked at.
+/// Most imports, and most exports, of a component.
 const MAX_NAMES: usize = 10_000;
 
-/// The deepest that components may be nested: each level costs a compiler kilobytes, and a file a few bytes.
+/// Most levels of nested components: each level costs a compiler kilobytes, and a file a few bytes.
 const MAX_DEPTH: u32 = 100;
 
-/// What a component is wanted for.
+/// Role of a component in an app.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
     /// Exports `process-partition`.
@@ -38,7 +38,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The interface that it must export.
+    /// Returns the name of the interface that the role must export.
     #[must_use]
     pub fn interface(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl Role {
         }
     }
 
-    /// The interface's full name, with package and version.
+    /// Returns the interface's full name, with package and version.
     #[must_use]
     pub fn export(self) -> String {
         format!("frond:plugin/{}@{VERSION}", self.interface())
@@ -65,20 +65,20 @@ impl fmt::Display for Role {
     }
 }
 
-/// Why a file is not a component that can take the role.
+/// Reason why a file is not a component that fits its role.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misfit {
     /// Larger than [`MAX_SIZE`].
     #[error("is {size} bytes large, the limit is {MAX_SIZE}\n(build it in release mode and without debug information)")]
     TooLarge {
-        /// Its size in bytes.
+        /// Size in bytes.
         size: u64,
     },
     /// Empty.
     #[error("is empty\n(build it again)")]
     Empty,
-    /// Does not begin as wasm does.
+    /// Does not begin with wasm's magic number.
     #[error("is not WebAssembly: it begins with {0}\n(a leaf is a component, such as cargo builds for wasm32-wasip2)")]
     NotWasm(String),
     /// A core module.
@@ -93,14 +93,14 @@ pub enum Misfit {
     /// Exports another interface of the contract, or none.
     #[error("does not export {wanted}, it exports {found}\n({hint})")]
     WrongExport {
-        /// What the role needs.
+        /// Interface that the role needs.
         wanted: String,
-        /// What there is.
+        /// Interfaces that the component exports.
         found: String,
-        /// What to do.
+        /// Remedy.
         hint: String,
     },
-    /// Exports the right interface of another version.
+    /// Exports the right interface in another version.
     #[error(
         "exports {interface}@{found}, this host speaks {VERSION}\n\
          (build it against version {VERSION} of the contract)"
@@ -111,20 +111,20 @@ pub enum Misfit {
         /// The component's version.
         found: String,
     },
-    /// Imports what no guest gets.
+    /// Imports an interface that the host does not offer.
     #[error(
         "imports {0}, which this host does not offer\n\
          (a guest may import WASI 0.2's cli, clocks, config, filesystem, http, io, random and sockets, and \
          frond:plugin@{VERSION})"
     )]
     UnknownImport(String),
-    /// Asks for more than the limits, or than any component gets.
+    /// Needs more than its limits, or than any component gets.
     #[error("needs more than a call may have: {0}\n(raise the limits in frond.toml, or build it to need less)")]
     TooDemanding(String),
-    /// Compiling it takes more than a compiler gets, or would by what there is in it.
+    /// Costs more to compile than the compiler's limits, or is known to by its content.
     #[error("cannot be compiled: {0}")]
     TooCostly(String),
-    /// Uses extensions of WebAssembly that are turned off.
+    /// Uses proposals of WebAssembly that are turned off.
     #[error(
         "uses what this host has turned off of WebAssembly: {0}\n\
          (build it without; such as in Rust without `-C target-feature=+atomics` for threads)"
@@ -135,7 +135,7 @@ pub enum Misfit {
     Incompatible(String),
 }
 
-/// The names on a component's surface.
+/// Names of a component's imports and exports.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Surface {
     /// Imported interfaces, with package and version.
@@ -144,10 +144,10 @@ pub struct Surface {
     pub exports: Vec<String>,
 }
 
-/// Reads the surface of a component's bytes, without compiling it.
+/// Reads the surface of a component, without compiling it.
 ///
 /// # Errors
-/// When it is not a component, too large, or broken.
+/// If the bytes are not a component, too large, or broken.
 pub fn surface(bytes: &[u8]) -> Result<Surface, Misfit> {
     let size = bytes.len() as u64;
     if size > MAX_SIZE {
@@ -165,7 +165,8 @@ pub fn surface(bytes: &[u8]) -> Result<Surface, Misfit> {
 
 fn read(bytes: &[u8]) -> Result<Surface, Misfit> {
     let broken = |error: wasmparser::BinaryReaderError| Misfit::Broken(clip(&error.to_string()));
-    let (mut surface, mut depth) = (Surface::default(), 0_u32);
+    let mut surface = Surface::default();
+    let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(broken)? {
             Payload::Version { encoding, .. } => {
@@ -206,10 +207,10 @@ fn note(names: &mut Vec<String>, name: &str) -> Result<(), Misfit> {
 }
 
 impl Surface {
-    /// Checks that a component with this surface can take the role.
+    /// Checks that a component with this surface fits the role.
     ///
     /// # Errors
-    /// The first thing that differs.
+    /// The first difference.
     pub fn fits(&self, role: Role) -> Result<(), Misfit> {
         let wanted = role.export();
         if !self.exports.contains(&wanted) {
@@ -218,10 +219,10 @@ impl Surface {
         self.offered()
     }
 
-    /// Checks that all that it imports is there for guests.
+    /// Checks that the host offers all imports.
     ///
     /// # Errors
-    /// The first import that is not.
+    /// The first import that the host does not offer.
     pub(crate) fn offered(&self) -> Result<(), Misfit> {
         match self.imports.iter().find(|name| !is_offered(name)) {
             Some(unknown) => Err(Misfit::UnknownImport(unknown.clone())),
@@ -246,15 +247,13 @@ impl Surface {
         };
         Misfit::WrongExport {
             wanted,
-            found: match found.is_empty() {
-                true => "no interface".to_owned(),
-                false => found.join(", "),
-            },
+            found: if found.is_empty() { "no interface".to_owned() } else { found.join(", ") },
             hint,
         }
     }
 
-    /// True for a guest that pulls its partition: it gets an empty list instead of the content.
+    /// Returns true for a guest that pulls its partition: it gets an empty list instead of the
+    /// content.
     #[must_use]
     pub fn pulls(&self) -> bool {
         self.imports.iter().any(|name| name.starts_with("frond:plugin/source@"))

@@ -1,4 +1,4 @@
-//! One leaf call: from a claimed attempt to what the guest made of it.
+//! One leaf call: runs a claimed attempt to the guest's result.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,23 +19,24 @@ use crate::limits::Limits;
 use crate::park::{self, CallContext};
 use crate::permits::{PoolPermit, PoolPermits};
 
-/// A component as leaf, and what its calls are given.
+/// Component as a leaf, with the limits and grants of its calls.
 #[derive(Clone, Debug)]
 pub struct Leaf {
     /// The component.
     pub plugin: Arc<Plugin>,
-    /// What one call may use.
+    /// Limits of one call.
     pub limits: Limits,
-    /// Whether clocks and randomness are seeded by query and partition.
+    /// True if query and partition key seed the clocks and randomness.
     pub deterministic: bool,
-    /// What its calls may use beyond computing.
+    /// Resources that calls may use beyond computing.
     pub grants: Arc<Grants>,
 }
 
 impl Leaf {
-    /// Runs one attempt on this thread, once there is a place for it. The caller ends the attempt.
+    /// Runs one attempt on this thread, once it has a permit. The caller ends the attempt.
     pub(crate) fn call(&self, attempt: Attempt, context: &CallContext) -> CallResult<Bytes> {
-        let (index, deadline) = (attempt.index(), attempt.deadline().into_std());
+        let index = attempt.index();
+        let deadline = attempt.deadline().into_std();
         let stopped = CallOrigin::stopper_of(attempt.scatter(), deadline);
         let wait = |places: &PoolPermits| places.wait(context.waker.as_ref(), deadline, stopped);
         match self.plugin.leaf_place(context.slot, wait) {
@@ -44,7 +45,8 @@ impl Leaf {
         }
     }
 
-    /// Runs one attempt in a place that the caller holds; the guest is told that its partition is number `index`.
+    /// Runs one attempt under the caller's permit; the guest sees `index` as its partition's
+    /// number.
     pub(crate) fn call_at(
         &self,
         (ready, place): (&Ready, &PoolPermit),
@@ -81,8 +83,8 @@ impl Leaf {
         })
     }
 
-    /// True for a call that is likely to be over sooner than another thread would be awake, and that nobody outside would
-    /// notice if it were made twice.
+    /// Returns true if the scatter's only leaf may run inline: it is probably short, and repeating
+    /// it has no effect outside.
     pub(crate) fn is_brief(&self, scatter: &Scatter) -> bool {
         let small = |partition: &Partition| {
             let size = partition.content.size().saturating_add(scatter.query().len() as u64);
@@ -95,7 +97,7 @@ impl Leaf {
             && scatter.plan().get(0).is_some_and(small)
     }
 
-    /// The partition's bytes, unless its guest pulls them.
+    /// Returns the partition's bytes; empty for a guest that pulls them.
     fn content(&self, attempt: &Attempt, context: &CallContext) -> Result<Bytes, Failure> {
         let Some(partition) = attempt.partition() else {
             return Err(Failure::new(FailureKind::InvalidPartition, "is not in the plan"));
@@ -103,7 +105,8 @@ impl Leaf {
         if self.plugin.pulls() {
             return Ok(Bytes::new());
         }
-        let (size, limit) = (partition.content.size(), self.limits.partition);
+        let size = partition.content.size();
+        let limit = self.limits.partition;
         if size > limit {
             let message = format!("has {size} bytes, too many for a leaf that does not import `source`");
             let limit = Limit::new(Scope::Leaf, Bound::Partition, limit);
@@ -123,13 +126,14 @@ impl Leaf {
     }
 }
 
-/// An attempt that failed before its guest began.
+/// Makes the result of an attempt that failed before its guest began.
 fn unbegun(attempt: Attempt, failure: Failure) -> CallResult<Bytes> {
     let caller = CallOrigin::Leaf(attempt);
     CallResult { result: Err(Box::new(failure)), usage: Usage::default(), caller, log: None }
 }
 
-/// The failure of an attempt that got no place. A thread that must not sleep gives its attempt up as if out of time.
+/// Returns the failure of an attempt without a permit. A thread that must not sleep gives its
+/// attempt up as out of time.
 fn no_place(stop: Stop, context: &CallContext) -> Failure {
     match stop {
         Stop::Time if context.waker.is_some() => Failure::new(

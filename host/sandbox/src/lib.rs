@@ -1,15 +1,18 @@
-//! One guest call, run safely. Everything that a guest can do is bounded here, and every way in which it can end is
-//! one of the failure slugs, decided by type.
+//! Sandbox for guest calls: bounds everything that a guest can do, and reports every way in which a
+//! call can end as one of the failure slugs, decided by type.
 //!
-//! - [`engine`]: the engines and their pools, sized from our limits. [`compiler`]: child processes that compile.
-//!   [`clock`]: what interrupts guests in time.
-//! - [`component`]: a guest loaded: checked ([`inspect`]), compiled, cached, linked.
-//! - [`limits`] and [`call`]: one call in a fresh instance under limits. [`grants`]: what it may use beyond computing.
-//! - [`leaf`]: one leaf call. [`slots`]: the threads that leaves run on. [`merger`]: merges and splits, on threads of
-//!   their own. [`trial`]: any of these calls made alone, for those who test a plugin. [`profile`]: samples of them.
-//!   [`program`]: a test binary, run.
+//! - [`engine`]: engines and their instance pools, sized from the limits.
+//! - [`compiler`]: child processes that compile components.
+//! - [`clock`]: interrupts guests at their deadlines.
+//! - [`component`]: a loaded guest: checked ([`inspect`]), compiled, cached, linked.
+//! - [`limits`] and [`call`]: one call in a fresh instance under limits.
+//! - [`grants`]: resources that a guest may use beyond computing.
+//! - [`leaf`]: one leaf call. [`slots`]: the pool of slot threads, which run leaves.
+//! - [`merger`]: merges and splits, on separate threads.
+//! - [`trial`]: single calls for tests of a plugin. [`profile`]: samples of calls.
+//! - [`program`]: runs a test binary.
 //!
-//! This is the only crate that names wasmtime.
+//! No other crate names wasmtime.
 
 mod address;
 mod bindings;

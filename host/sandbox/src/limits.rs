@@ -1,11 +1,11 @@
-//! What one call may use, and the meter that holds it to that.
+//! Limits of one call, and the meter that enforces those on memory and tables.
 
 use frond_root::{Bound, Limit, Scope};
 use wasmtime::ResourceLimiter;
 
 use crate::classify::{Stop, refused_by_machine};
 
-/// The limits of one call.
+/// Limits of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Fuel, about one unit an instruction; 0 runs on an engine without metering.
@@ -14,13 +14,13 @@ pub struct Limits {
     pub memory: u64,
     /// Table elements, summed over all tables of the call.
     pub table_elements: u64,
-    /// Bytes of result, and of each emitted partial.
+    /// Bytes of a result, and of each emitted partial.
     pub output: u64,
-    /// Bytes of stdout and stderr together that are kept; the last ones.
+    /// Most bytes of stdout and stderr together in the log; the last ones are kept.
     pub log: u64,
-    /// Bytes of a partition that may be handed over as a list. A guest that imports `source` is not bound by it.
+    /// Most bytes of a partition that is passed as a list. A guest that imports `source` is exempt.
     pub partition: u64,
-    /// Calls from the guest to the host.
+    /// Number of calls from the guest to the host.
     pub host_calls: u64,
 }
 
@@ -39,7 +39,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The limit of `bound`, as set for calls of `scope`. Time is no limit of these.
+    /// Returns the limit of `bound` for calls of `scope`; `None` for time, which is not among these
+    /// limits.
     pub(crate) fn limit(&self, scope: Scope, bound: Bound) -> Option<Limit> {
         let value = match bound {
             Bound::Fuel => self.fuel,
@@ -54,8 +55,8 @@ impl Limits {
     }
 }
 
-/// Counts what a store holds, and refuses growth beyond the limits with a typed stop: a guest that only saw −1 would
-/// end in an `unreachable` that looks like a panic.
+/// Meter of a store's memories and tables. Refuses growth beyond the limits with a typed stop: a
+/// guest that saw only −1 would end in an `unreachable` that looks like a panic.
 #[derive(Debug)]
 pub(crate) struct Meter {
     memory: u64,
@@ -69,7 +70,8 @@ impl Meter {
         Self { memory: 0, tables: 0, max_memory: limits.memory, max_tables: limits.table_elements }
     }
 
-    /// Linear memory held, in bytes. It never shrinks within a call, so this is also the peak.
+    /// Returns the linear memory in bytes. It never shrinks within a call, so this is also the
+    /// peak.
     pub(crate) fn memory(&self) -> u64 {
         self.memory
     }
@@ -81,7 +83,7 @@ impl ResourceLimiter for Meter {
         if wanted > self.max_memory {
             return Err(Stop::Memory { wanted }.into());
         }
-        // Beyond what the guest itself declares, it expects to be refused.
+        // A guest expects a refusal beyond its own declared maximum.
         let fits = maximum.is_none_or(|maximum| desired <= maximum);
         if fits {
             self.memory = wanted;

@@ -1,5 +1,5 @@
-//! What a guest may import: WASI 0.2, `wasi:http` and `wasi:config`, behind which is what was granted, and the contract's
-//! `control` and `source`.
+//! Linker of every guest: WASI 0.2, `wasi:http` and `wasi:config`, backed by the grants, and
+//! `control` and `source` of the plugin contract.
 
 use std::time::Instant;
 
@@ -14,10 +14,10 @@ use crate::host::{CallOrigin, Host};
 
 mod replaced;
 
-/// The most bytes that one `source.read` gives.
+/// Most bytes that one `source.read` returns.
 const MAX_READ: u32 = 16 << 20;
 
-/// The linker of every guest.
+/// Makes the linker of every guest.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -41,7 +41,8 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
             };
             let left = content.size().saturating_sub(offset);
             let len = u64::from(len.min(MAX_READ)).min(left);
-            // An empty content is looked at all the same: it may be one that cannot be read.
+            // Empty content is read all the same: a partition that cannot be read may report size
+            // 0.
             if len == 0 && offset > 0 {
                 return Ok((Bytes::new(),));
             }
@@ -53,7 +54,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     Ok(linker)
 }
 
-/// What `wasi:config/store` can fail with. It does not.
+/// Error type of `wasi:config/store`, which the host never returns.
 #[derive(ComponentType, Lower)]
 #[component(variant)]
 #[expect(dead_code, reason = "the type is the interface's")]
@@ -64,7 +65,8 @@ enum ConfigError {
     Io(String),
 }
 
-/// The granted values, in the order of their keys: one that differs from call to call would be a source of chance.
+/// Links `wasi:config/store` to the granted values. They are in the order of their keys, so that
+/// calls are deterministic.
 fn config(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     let mut store = linker.instance("wasi:config/store@0.2.0-rc.1")?;
     store.func_wrap("get", |store: StoreContextMut<'_, Host>, (key,): (String,)| {

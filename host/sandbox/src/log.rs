@@ -1,4 +1,4 @@
-//! What a guest writes to stdout and stderr: the last bytes of it, safe to show.
+//! Log of a guest's stdout and stderr: the last bytes, made safe to show.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
@@ -11,35 +11,35 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-/// The most bytes that a guest may write in one call.
+/// Most bytes per write of a guest.
 const WRITE: usize = 64 << 10;
-/// The most lines that a failure carries.
+/// Most lines of a log in a failure.
 const MAX_LINES: usize = 20;
-/// The most bytes of a line; the rest of it is cut.
+/// Most bytes of a shown line; the rest is cut.
 const MAX_LINE: usize = 1024;
 
-/// The most bytes that are kept of a line's beginning, and of its end: a runtime writes what was thrown, and where, in a
-/// line of any length.
+/// Most bytes of a line's beginning, and of its end, in the log: a runtime may write an exception
+/// and its place in one line of any length.
 const MAX_PART: usize = 4 << 10;
 
-/// The log of one call. Clones share it.
+/// Log of one call. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Log(Arc<Mutex<Tail>>);
 
-/// The last lines, each without its middle if it is long.
+/// Last lines of a log, each without its middle if it is long.
 #[derive(Debug)]
 struct Tail {
-    /// Lines that are whole, with their ends.
+    /// Complete lines, with their line feeds.
     bytes: VecDeque<u8>,
-    /// The line that is written now.
+    /// Line that is being written.
     line: Line,
     limit: usize,
     written: u64,
-    /// True once anything was dropped from the front.
+    /// True once bytes were dropped from the front.
     cut: bool,
 }
 
-/// A line in two parts: its beginning, and the last bytes of what follows.
+/// Line in two parts: its beginning, and its last bytes.
 #[derive(Debug, Default)]
 struct Line {
     head: Vec<u8>,
@@ -54,11 +54,11 @@ impl Line {
         let drop = (self.rest.len() + rest.len()).saturating_sub(most);
         self.dropped |= drop > 0;
         self.rest.drain(..drop.min(self.rest.len()));
-        let kept = rest.len().min(most);
-        self.rest.extend(rest.iter().skip(rest.len() - kept));
+        let last = rest.len().min(most);
+        self.rest.extend(rest.iter().skip(rest.len() - last));
     }
 
-    /// The line, with a sign where its middle is missing.
+    /// Returns the line's parts, with an ellipsis for a missing middle.
     fn parts(&self) -> [&[u8]; 4] {
         let sign = if self.dropped { "…" } else { "" };
         let (rest, more) = self.rest.as_slices();
@@ -113,34 +113,34 @@ impl Log {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
     }
 
-    /// Bytes written, those not kept included.
+    /// Returns the number of bytes written, dropped ones included.
     pub(crate) fn written(&self) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).written
     }
 
-    /// What is kept.
+    /// Returns the text in the log.
     pub(crate) fn read(&self) -> Text {
         let tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (bytes, more) = tail.bytes.as_slices();
         let mut all = [bytes, more].concat();
         all.extend(tail.line.parts().concat());
         let drop = all.len().saturating_sub(tail.limit);
-        let kept = String::from_utf8_lossy(all.get(drop..).unwrap_or_default()).into_owned();
-        Text { lines: kept.lines().map(str::to_owned).collect(), written: tail.written, cut: tail.cut || drop > 0 }
+        let text = String::from_utf8_lossy(all.get(drop..).unwrap_or_default()).into_owned();
+        Text { lines: text.lines().map(str::to_owned).collect(), written: tail.written, cut: tail.cut || drop > 0 }
     }
 }
 
-/// What a call wrote, as far as it is kept.
+/// Text in a call's log.
 #[derive(Debug, Default)]
 pub(crate) struct Text {
-    /// Its lines, oldest first, as they were written: not safe to show.
+    /// Raw lines, oldest first: not safe to show.
     pub(crate) lines: Vec<String>,
     written: u64,
     cut: bool,
 }
 
 impl Text {
-    /// What is kept of `text` by a log of the default size.
+    /// Makes the text that a log of the default size keeps of `text`.
     #[cfg(test)]
     pub(crate) fn of(text: &str) -> Self {
         let log = Log::new(crate::limits::Limits::default().log);
@@ -148,12 +148,12 @@ impl Text {
         log.read()
     }
 
-    /// The last lines, oldest first, clipped, and without what could drive a terminal.
+    /// Returns the last lines, oldest first, clipped and without terminal control characters.
     pub(crate) fn shown(&self) -> Vec<String> {
         self.shown_before(self.lines.len())
     }
 
-    /// The last of the lines before number `end`.
+    /// Returns the last lines before line `end`.
     pub(crate) fn shown_before(&self, end: usize) -> Vec<String> {
         let end = end.min(self.lines.len());
         let skipped = end.saturating_sub(MAX_LINES);
@@ -170,16 +170,17 @@ fn line_of(line: &str) -> String {
     clean(line, MAX_LINE)
 }
 
-/// Replaces control characters and those that reorder text by visible escapes; line feeds and tabs stay.
+/// Escapes control characters and bidirectional controls; line feeds and tabs stay.
 pub(crate) fn sanitise(text: &str) -> String {
     clean(text, usize::MAX)
 }
 
-/// A guest's text as [`sanitise`] makes it, cut to `most` bytes. It is the escaped text that is cut, as an escape has up to six
-/// times the bytes of what it stands for; and what is cut off is never made, as demangling a name may make it a million bytes.
+/// Escapes a guest's text as [`sanitise`] does, and cuts it to `most` bytes. The cut applies to the
+/// escaped text, as an escape can be six times as long as its character. Text beyond the cut is
+/// never formatted: a demangled name can have a million bytes.
 pub(crate) fn clean(text: impl fmt::Display, most: usize) -> String {
     let mut clean = Clean { text: String::new(), most, is_cut: false };
-    // Fails only where it is cut.
+    // An error means that the text was cut.
     let _ = write!(clean, "{text}");
     if clean.is_cut {
         clean.text.push('…');
@@ -187,7 +188,7 @@ pub(crate) fn clean(text: impl fmt::Display, most: usize) -> String {
     clean.text
 }
 
-/// Takes text until there is enough of it.
+/// Writer that escapes text up to a maximum size.
 struct Clean {
     text: String,
     most: usize,
@@ -203,9 +204,10 @@ impl fmt::Write for Clean {
                 self.is_cut = true;
                 return Err(fmt::Error);
             }
-            match is_hidden {
-                true => self.text.extend(c.escape_default()),
-                false => self.text.push(c),
+            if is_hidden {
+                self.text.extend(c.escape_default());
+            } else {
+                self.text.push(c);
             }
         }
         Ok(())

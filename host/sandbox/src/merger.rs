@@ -1,4 +1,5 @@
-//! Merges and splits: single calls, on threads of their own, so that none waits for a slot behind a leaf.
+//! Merges and splits: single calls on separate threads, so that none waits for a slot behind a
+//! leaf.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,7 +23,7 @@ use crate::park;
 use crate::permits::PoolPermit;
 use crate::profile::Probe;
 
-/// A guest that is called off the leaf threads.
+/// Component for merges or splits, which run outside the slot threads.
 #[derive(Clone)]
 pub struct Guests {
     clock: Clock,
@@ -33,13 +34,13 @@ pub struct Guests {
 }
 
 impl Guests {
-    /// Calls of `plugin` under `limits`, with nothing granted.
+    /// Makes calls of `plugin` under `limits`, without grants.
     #[must_use]
     pub fn new(clock: &Clock, plugin: Arc<Plugin>, limits: Limits) -> Self {
         Self { clock: clock.clone(), plugin, limits, granted: CallGrants::Never, short_calls: Arc::default() }
     }
 
-    /// The same with `grants`: for a split. What merges partials has no business outside.
+    /// Sets the grants of a split. A merge gets none: it has no need of outside resources.
     #[must_use]
     pub fn granting(self, grants: &Arc<Grants>) -> Self {
         Self { granted: CallGrants::from(grants), ..self }
@@ -56,7 +57,8 @@ impl Guests {
         work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
     ) -> CallResult<T> {
         flag.here();
-        let (watch, waker) = (self.clock.watch().sampled(probe), park::waker());
+        let watch = self.clock.watch().sampled(probe);
+        let waker = park::waker();
         self.prepared(scope, until, (until, place), &watch, Some(&waker)).run(CallOrigin::Other(flag), work)
     }
 
@@ -84,7 +86,8 @@ impl Guests {
         }
     }
 
-    /// The same as a call that is likely to be brief, on a thread that must not sleep: nothing, if it was not brief.
+    /// Runs `work` inline, if it is probably short, on a thread that must not sleep. Returns `None`
+    /// if it was not run, or must be repeated on another thread.
     fn call_at_once<T>(
         &self,
         scope: Scope,
@@ -96,41 +99,43 @@ impl Guests {
         if !self.short_calls.is_likely() {
             return None;
         }
-        let (began, watch, limits) = (Instant::now(), self.clock.watch(), inline::bounded(&self.limits));
+        let began = Instant::now();
+        let watch = self.clock.watch();
+        let limits = inline::bounded(&self.limits);
         let call = || {
             let given_up = until.min(began + inline::AT_MOST);
             let call = self.prepared(scope, until, (given_up, place), &watch, None);
             Call { limits: &limits, ..call }.run(CallOrigin::Other(flag.clone()), work)
         };
-        // A bug of ours is met again on the other thread, and told there.
+        // A bug in the host shows again on the other thread, which reports it.
         let called = catch_unwind(AssertUnwindSafe(call));
         let took = began.elapsed();
         self.short_calls.learn(took);
         let called = called.ok()?;
-        let kept = |failure: &Failure| !inline::is_given_up(failure, took, &self.limits, &self.short_calls);
-        called.result.as_ref().err().is_none_or(|failure| kept(failure)).then_some(called)
+        let is_final = |failure: &Failure| !inline::is_given_up(failure, took, &self.limits, &self.short_calls);
+        called.result.as_ref().err().is_none_or(|failure| is_final(failure)).then_some(called)
     }
 
-    /// The component.
+    /// Returns the component.
     #[must_use]
     pub fn plugin(&self) -> &Plugin {
         &self.plugin
     }
 
-    /// What one call may use.
+    /// Returns the limits of one call.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// The same under other limits.
+    /// Replaces the limits of one call.
     #[must_use]
     pub fn under(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// Runs `work`, which takes `size` bytes in, in a fresh instance once there is a place for it: on a thread of its own,
-    /// unless it is brief. Dropping the future stops the guest.
+    /// Runs `work`, with `size` bytes of input, in a fresh instance once it has a permit: inline if
+    /// it is probably short, else on a separate thread. Dropping the future stops the guest.
     fn call<T, W>(
         &self,
         scope: Scope,
@@ -142,7 +147,8 @@ impl Guests {
         T: Send + 'static,
         W: AsyncFn(Running<'_>, &Plugin) -> wasmtime::Result<Result<T, Failure>> + Send + 'static,
     {
-        let (guests, flag) = (self.clone(), Arc::new(CancelFlag::default()));
+        let guests = self.clone();
+        let flag = Arc::new(CancelFlag::default());
         let stop = StopOnDrop { flag: flag.clone(), clock: self.clock.clone(), ended: false };
         let may_be_brief = size <= inline::SMALL && matches!(self.granted, CallGrants::Never);
         async move {
@@ -178,7 +184,7 @@ impl Guests {
     }
 }
 
-/// Stops the guest of a future that is dropped before it has ended.
+/// Guard that stops the guest of a future dropped before its end.
 struct StopOnDrop {
     flag: Arc<CancelFlag>,
     clock: Clock,
@@ -200,7 +206,7 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Runs an app's merge component.
+/// Runner of an app's merge component.
 #[derive(Clone)]
 pub struct MergeHost(pub Guests);
 
@@ -255,7 +261,7 @@ pub(crate) async fn finish(
     running.call_for_bytes(finish, (query, merged, coverage)).await
 }
 
-/// Calls `split`: keys and contents.
+/// Calls `split`; returns keys and contents.
 pub(crate) async fn split(
     mut running: Running<'_>,
     plugin: &Plugin,
@@ -277,15 +283,15 @@ fn sized(merged: MergeResult) -> MergeResult {
     })
 }
 
-/// Runs an app's split component.
+/// Runner of an app's split component.
 #[derive(Clone)]
 pub struct SplitHost(pub Guests);
 
 impl SplitHost {
-    /// Cuts a query's work into about `wanted` partitions, by `until`: keys and contents.
+    /// Splits a query's work into about `wanted` partitions, by `until`. Returns keys and contents.
     ///
     /// # Errors
-    /// How the guest failed.
+    /// The guest's failure.
     pub async fn split(&self, query: Bytes, wanted: u32, until: Instant) -> Result<Vec<(String, Bytes)>, Box<Failure>> {
         let size = query.len();
         let call = self.0.call(Scope::Split, until, size, async move |running: Running<'_>, plugin: &Plugin| {

@@ -1,6 +1,6 @@
-//! Runs a guest call's future on this thread. Wasm runs to its end within one poll; only a host call that waits makes
-//! it pending, and then the thread sleeps until it is woken, stopped, or out of time: the limit on host calls that
-//! neither epoch nor fuel can see.
+//! Runs a guest call's future on the current thread. Wasm runs to its end within one poll; only a
+//! host call that waits makes the future pending. Then the thread sleeps until it is woken, stopped
+//! or out of time: this bounds waiting host calls, which neither epoch nor fuel can.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -25,21 +25,23 @@ impl Wake for Unpark {
     }
 }
 
-/// Where a thread's calls are made.
+/// Context in which a thread makes its calls.
 pub(crate) struct CallContext {
     pub(crate) watch: Watch,
-    /// Without one, the thread must not sleep, and a call is given up after [`AT_MOST`](crate::inline::AT_MOST).
+    /// Waker of the thread. Without one the thread must not sleep, and a call is given up after
+    /// [`AT_MOST`](crate::inline::AT_MOST).
     pub(crate) waker: Option<Waker>,
-    /// The slot that the thread is, if it is one.
+    /// Slot of the thread, if it is a slot thread.
     pub(crate) slot: Option<usize>,
 }
 
-/// Wakes the current thread. Made once a thread, as it allocates.
+/// Makes a waker of the current thread. It allocates, so make it once per thread.
 pub(crate) fn waker() -> Waker {
     Waker::from(Arc::new(Unpark(thread::current())))
 }
 
-/// The future's output, or why it was given up. Without a waker it has no time to wait.
+/// Runs the future to its output, or returns why it was given up. Without a waker, a pending future
+/// is given up at once.
 pub(crate) fn run<T>(
     future: impl Future<Output = T>,
     waker: Option<&Waker>,
@@ -61,12 +63,13 @@ thread_local! {
     static UNWINDING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// True on a thread that drops the future of a call which it gave up: the guest, which is in a host call, is unwound.
+/// Returns true while this thread drops the future of a call that it gave up, which unwinds the
+/// guest in its host call.
 pub(crate) fn is_unwinding() -> bool {
     UNWINDING.get()
 }
 
-/// Ends the unwinding, panics included.
+/// Guard that ends the unwinding, also on a panic.
 struct Unwinding;
 
 impl Drop for Unwinding {
@@ -94,7 +97,8 @@ fn drive<T>(
             return Err(Stop::Time);
         }
         thread::park_timeout(deadline - now);
-        // Asked before the future is: a runtime that ends with its query wakes what waits for it, in vain.
+        // Check before the next poll: a runtime that shuts down with its query wakes its futures
+        // without a result.
         if let Some(stop) = stopped() {
             return Err(stop);
         }

@@ -1,5 +1,6 @@
-//! Places in an engine's instance pool. A call holds one from before its instance is made until that is gone, and
-//! [`Call`](crate::call::Call) cannot be made without one: so a pool always has room, whoever shares it.
+//! Permits of an engine's instance pool. A call holds one from before its instance is made until
+//! the instance is gone, and [`Call`](crate::call::Call) cannot be made without one. So a pool
+//! always has room for a call, however many sandboxes share it.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -11,29 +12,29 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::classify::Stop;
 use crate::park;
 
-/// Counted places of one pool. Clones share them.
+/// Semaphore over the entries of one instance pool. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct PoolPermits(Arc<Semaphore>);
 
-/// One place, until it is dropped.
+/// Permit for one entry of an instance pool, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct PoolPermit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
 impl PoolPermits {
-    /// `count` free places.
+    /// Makes a semaphore with `count` permits.
     pub(crate) fn new(count: usize) -> Self {
         Self(Arc::new(Semaphore::new(count)))
     }
 
-    /// Takes a place if one is free.
+    /// Takes a permit if one is free.
     pub(crate) fn take(&self) -> Option<PoolPermit> {
         self.0.clone().try_acquire_owned().ok().map(PoolPermit)
     }
 
-    /// Takes a place, first come, first served; blocks this thread until then.
+    /// Takes a permit, in FIFO order; blocks this thread until one is free.
     ///
     /// # Errors
-    /// Why it was given up: the time was up, or the caller was stopped.
+    /// The reason why the wait was given up: the time was up, or the caller was stopped.
     pub(crate) fn wait(
         &self,
         waker: Option<&Waker>,
@@ -46,10 +47,10 @@ impl PoolPermits {
         }
     }
 
-    /// Takes a place, first come, first served.
+    /// Takes a permit, in FIFO order.
     ///
     /// # Errors
-    /// `out-of-time` if none was free in time.
+    /// `out-of-time` if no permit was free in time.
     pub(crate) async fn wait_until(&self, until: Instant) -> Result<PoolPermit, Box<Failure>> {
         match tokio::time::timeout_at(until.into(), self.next()).await {
             Ok(Some(place)) => Ok(place),
@@ -60,7 +61,8 @@ impl PoolPermits {
         }
     }
 
-    /// The next place. A semaphore that is never closed always gives one.
+    /// Waits for the next permit. `None` only from a closed semaphore, and this one is never
+    /// closed.
     async fn next(&self) -> Option<PoolPermit> {
         self.0.clone().acquire_owned().await.ok().map(PoolPermit)
     }
@@ -95,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_gets_the_place_that_another_leaves() {
+    fn a_waiting_caller_gets_the_next_free_permit() {
         let places = PoolPermits::new(1);
         let taken = places.take().unwrap();
         let later = Instant::now() + Duration::from_secs(3600);

@@ -1,13 +1,14 @@
-//! Where a leaf thread sleeps, and how it is woken. A kernel likes to put a thread that is woken beside its waker, and where
-//! two that are busy have met, they take turns of some milliseconds though another core idles: of 1,000 trivial leaves on
-//! two cores, the second slot's first one then waited for 4 ms, half of what the whole query takes. So each slot's
-//! thread has a core where it wakes, another than the other slots' as long as there are enough. Once it is awake
-//! it may be moved: what else the machine does, the kernel knows.
+//! Placement of slot threads on cores: the core on which a sleeping thread wakes up. The kernel
+//! tends to place a woken thread on its waker's core; two busy threads there then alternate in
+//! slices of some milliseconds although another core idles. With 1,000 trivial leaves on two cores,
+//! the second slot's first leaf waited for 4 ms, half of the query's whole time. So each slot
+//! thread has a core to wake on, different from those of other slots while there are enough cores.
+//! Once awake, the thread may be moved: the kernel knows the other load of the machine.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 
-/// A leaf thread's.
+/// Parker of one slot thread: lets it sleep and wakes it on a chosen core.
 pub(crate) struct Parker {
     thread: Thread,
     core: Option<kernel::Core>,
@@ -16,26 +17,26 @@ pub(crate) struct Parker {
 
 #[derive(Default)]
 struct ParkState {
-    /// True from before its thread sleeps until that is up.
+    /// True from before its thread sleeps until the thread is awake.
     is_in: bool,
-    /// Where it may run once it is up, if it may not run there now.
+    /// Cores that the thread gets back once it is awake, if it is confined now.
     up: Option<kernel::Cores>,
 }
 
 impl Parker {
-    /// For this thread, which is that of `slot`.
+    /// Makes the parker of the current thread, which has this slot.
     pub(crate) fn new(slot: u32) -> Self {
-        // Other processes have a first slot too.
+        // Adds the process id, as every process has a first slot.
         let number = std::process::id().wrapping_add(slot);
         Self { thread: thread::current(), core: kernel::Core::nth(number), sleep: Mutex::default() }
     }
 
-    /// True unless whoever asks runs where this thread would wake.
+    /// Returns true unless the current thread runs on the core where this one would wake up.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.core.as_ref().is_none_or(|core| !core.is_here())
     }
 
-    /// Sleeps until [`Parker::wake`], or shorter.
+    /// Sleeps until [`Parker::wake`], or returns early.
     pub(crate) fn sleep(&self) {
         self.lock().is_in = true;
         thread::park();
@@ -46,11 +47,12 @@ impl Parker {
         }
     }
 
-    /// Ends its thread's sleep, or its next one; `apart` makes it wake on its own core, which takes some system calls.
+    /// Wakes the thread, or ends its next sleep at once. With `apart`, the thread wakes on its own
+    /// core, which takes some system calls.
     pub(crate) fn wake(&self, apart: bool) {
         let mut sleep = self.lock();
-        // One that is up, by itself or by another, is left where it runs; one that has been woken and is not up yet keeps what
-        // it was to have.
+        // A thread that is awake is left where it runs. One that was woken but is not yet up keeps
+        // its saved cores.
         if apart && sleep.is_in && sleep.up.is_none() {
             sleep.up = self.core.as_ref().and_then(kernel::Core::confine);
         }
@@ -67,17 +69,18 @@ impl Parker {
 mod kernel {
     use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
-    /// One of a thread's cores.
+    /// Core on which a thread may run.
     pub(super) struct Core {
         thread: Pid,
         number: usize,
     }
 
-    /// Those that a thread may run on.
+    /// Set of cores on which a thread may run.
     pub(super) struct Cores(CpuSet);
 
     impl Core {
-        /// One that this thread may run on; none where there is no choice, nor with more cores than a set holds (1,024).
+        /// Picks a core among those of this thread; `None` if there is only one, or if there are
+        /// more cores than a set holds (1,024).
         pub(super) fn nth(number: u32) -> Option<Self> {
             let cores = sched_getaffinity(None).ok().filter(|cores| cores.count() > 1)?;
             let at = (number % cores.count()) as usize;
@@ -94,7 +97,8 @@ mod kernel {
             sched_getcpu() == self.number
         }
 
-        /// Leaves its thread no other core; where it could run before, if it could run here.
+        /// Confines the thread to this core. Returns the cores that it could run on before; `None`
+        /// if this core was not among them.
         pub(super) fn confine(&self) -> Option<Cores> {
             let cores = sched_getaffinity(Some(self.thread)).ok().filter(|cores| cores.is_set(self.number))?;
             let mut only = CpuSet::new();
@@ -104,14 +108,14 @@ mod kernel {
     }
 
     impl Cores {
-        /// To this thread.
+        /// Allows the current thread these cores.
         pub(super) fn allow(&self) {
             let _ = sched_setaffinity(None, &self.0);
         }
     }
 }
 
-/// Elsewhere the kernel is left to itself.
+/// Stand-in for other systems, which leave the placement to the kernel.
 #[cfg(not(target_os = "linux"))]
 mod kernel {
     pub(super) enum Core {}
@@ -149,40 +153,41 @@ mod tests {
 
     use super::*;
 
-    /// Where this thread may run.
+    /// Returns the cores on which this thread may run.
     fn cores() -> Vec<usize> {
         let cores = sched_getaffinity(None).expect("a thread knows its cores");
         (0..CpuSet::MAX_CPU).filter(|core| cores.is_set(*core)).collect()
     }
 
     #[test]
-    fn whoever_is_woken_and_however_often_may_run_everywhere_afterwards() {
-        let (tell, told) = channel();
+    fn a_thread_may_run_on_all_its_cores_after_any_wake_up() {
+        let (send, receive) = channel();
         let sleeper = thread::spawn(move || {
             let parker = Arc::new(Parker::new(1));
             // Woken before it sleeps, and twice.
             for _ in 0..2 {
-                tell.send((parker.clone(), Vec::new())).expect("the test listens");
+                send.send((parker.clone(), Vec::new())).expect("the test listens");
                 parker.sleep();
             }
-            tell.send((parker, cores())).expect("the test listens");
+            send.send((parker, cores())).expect("the test listens");
         });
         for _ in 0..2 {
-            let (parker, _) = told.recv().expect("it tells");
+            let (parker, _) = receive.recv().expect("it tells");
             parker.wake(true);
             parker.wake(true);
         }
-        let (_, after) = told.recv().expect("it tells");
+        let (_, after) = receive.recv().expect("it tells");
         sleeper.join().expect("it ends");
         assert_eq!(after, cores());
     }
 
     #[test]
-    fn who_is_up_is_left_where_it_runs() {
-        let (parker, before) = (Parker::new(1), cores());
+    fn a_thread_that_is_awake_is_left_where_it_runs() {
+        let parker = Parker::new(1);
+        let before = cores();
         parker.wake(true);
         assert_eq!(cores(), before);
-        // The wake-up that it has had ends its next sleep at once.
+        // The wake-up above ends the next sleep at once.
         parker.sleep();
         parker.wake(true);
         assert_eq!(cores(), before);
@@ -191,11 +196,11 @@ mod tests {
     #[test]
     fn slots_wake_on_cores_of_their_own_while_there_are_enough() {
         let cores = cores();
-        let beds: Vec<_> = (0_u32..).take(cores.len()).map(Parker::new).collect();
+        let parkers: Vec<_> = (0_u32..).take(cores.len()).map(Parker::new).collect();
         let mut numbers: Vec<_> =
-            beds.iter().filter_map(|parker| parker.core.as_ref()).map(kernel::Core::number).collect();
+            parkers.iter().filter_map(|parker| parker.core.as_ref()).map(kernel::Core::number).collect();
         numbers.sort_unstable();
-        // With a single core there is nothing to choose.
+        // A single core leaves no choice.
         assert!(numbers == cores || cores.len() == 1, "{numbers:?} of {cores:?}");
     }
 }

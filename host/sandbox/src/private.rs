@@ -5,11 +5,12 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// Makes a folder that only this user can write to: `dir` itself, or, where others own `dir` or may write to it, a folder
-/// of this user's inside. Volumes of Kubernetes belong to root, or to a group that may write to them.
+/// Makes a folder that only this user can write to, and returns its path: `dir` itself, or, if
+/// others own `dir` or may write to it, a folder of this user's inside. Volumes of Kubernetes
+/// belong to root, or to a group that may write to them.
 ///
 /// # Errors
-/// What cannot be made, and a link, whose target its owner may change.
+/// If the folder cannot be made, or is a symbolic link, whose owner may change its target.
 pub fn private_folder(dir: &Path) -> io::Result<PathBuf> {
     make(dir, true)?;
     let found = fs::symlink_metadata(dir)?;
@@ -32,7 +33,7 @@ fn refused() -> io::Error {
     io::Error::new(ErrorKind::PermissionDenied, "not a folder that only this user can write to")
 }
 
-/// True of what this user owns, and nobody else can write to.
+/// Returns true for a file that this user owns and nobody else can write to.
 pub(crate) fn is_private(found: &fs::Metadata) -> bool {
     found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0
 }

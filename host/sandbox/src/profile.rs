@@ -1,10 +1,13 @@
-//! A sampled profile of calls made alone: where a guest is, again and again, by its functions' names.
+//! Sampling profiler for trial calls: records the guest's call stack at intervals, by function
+//! names.
 //!
-//! A sample is taken when the guest next looks at the epoch: at the entry of a function or the head of a loop, and never
-//! within a host call. By the clock, a thread bumps the epoch at an interval; that says where the time went, and differs
-//! from run to run. By fuel, wasmtime is made to interrupt the guest whenever it has used so much, and the epoch is bumped
-//! then: each sample stands for the fuel since the one before, and a deterministic guest has the same samples each time, on any machine.
-//! What fuel is left cannot be read at a look at the epoch, as the guest has it in a register.
+//! A sample is taken at the guest's next check of the epoch: on entry to a function or at the head
+//! of a loop, never within a host call. By clock, a thread bumps the epoch at an interval: the
+//! samples show where the time went, and differ from run to run. By fuel, wasmtime interrupts the
+//! guest each time it has used a given amount, and the epoch is bumped then: each sample stands for
+//! the fuel since the previous one, and a deterministic guest has the same samples each time, on
+//! any machine. The remaining fuel cannot be read at an epoch check, as compiled code holds it in a
+//! register.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,45 +21,48 @@ use crate::clock::Clock;
 use crate::component::Plugin;
 use crate::host::Host;
 
-/// The most samples that are kept: some 20 MB of profile.
+/// Most samples of a profile: some 20 MB.
 const MAX_SAMPLES: u64 = 200_000;
-/// The shortest interval of the clock: faster, it would see little but itself.
+/// Shortest interval by clock: with a shorter one, sampling would dominate the profile.
 const MIN_INTERVAL: Duration = Duration::from_micros(50);
-/// The least fuel between two samples, for the same reason.
+/// Least fuel between two samples, for the reason of [`MIN_INTERVAL`].
 const MIN_FUEL: u64 = 1000;
 
-/// When samples are taken.
+/// Schedule of the samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sampling {
-    /// At this interval; a sample weighs the time since the one before, in microseconds. A millisecond is a good one.
+    /// One sample per interval. A sample weighs the time since the previous one, in microseconds. A
+    /// millisecond is a good interval.
     Clock(Duration),
-    /// Whenever this much fuel is used, or a little more, as the guest only looks now and then; a sample weighs what it
-    /// was. 100,000 is used in about a tenth of a millisecond.
+    /// One sample per this much fuel, or a little more, as the guest checks the epoch only now and
+    /// then. A sample weighs the fuel since the previous one. A guest uses 100,000 in about a tenth
+    /// of a millisecond.
     Fuel(u64),
 }
 
-/// What the samples came to.
+/// Profile of sampled calls.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// When they were taken.
+    /// Schedule of the samples.
     pub sampling: Sampling,
-    /// How many there are.
+    /// Number of samples.
     pub samples: u64,
-    /// How many more there would have been.
+    /// Number of further samples that were dropped.
     pub more: u64,
-    /// The samples in the "processed profile format" of the Firefox profiler, which <https://profiler.firefox.com> shows.
+    /// Samples in the "processed profile format" of the Firefox profiler, which
+    /// <https://profiler.firefox.com> shows.
     /// `threadCPUDelta` is each sample's weight: microseconds by the clock, units of fuel by fuel.
     pub firefox: Vec<u8>,
 }
 
-/// Why there is no profile.
+/// Reason why there is no profile.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProfileError {
     /// No call was made.
     #[error("there was no call to take samples of")]
     NoCall,
-    /// Samples by fuel were asked of a guest without any.
+    /// Sampling by fuel needs a guest with metered calls.
     #[error(
         "its calls are not metered, so that nothing says when fuel is used\n(set a limit on fuel, or sample by the clock)"
     )]
@@ -64,30 +70,30 @@ pub enum ProfileError {
     /// More than one component was called.
     #[error("calls of several components cannot be in one profile")]
     SeveralComponents,
-    /// wasmtime does not profile it.
+    /// wasmtime could not take samples.
     #[error("no samples could be taken: {0}")]
     Engine(String),
 }
 
-/// Takes the samples of the calls that it is given to.
+/// Sampler of the calls that it is attached to.
 pub(crate) struct Probe {
     sampling: Sampling,
     name: String,
     clock: Clock,
-    /// The next look at the epoch is one to take a sample at.
+    /// True if a sample is due at the next epoch check.
     due: AtomicBool,
-    /// By fuel: what is left when the next sample is due.
+    /// By fuel: remaining fuel at which the next sample is due.
     reserve: AtomicU64,
-    /// By fuel: what was left when the last sample was due.
+    /// By fuel: remaining fuel when the last sample became due.
     left: AtomicU64,
-    /// By fuel: what has been used that no sample stands for yet.
+    /// By fuel: used fuel that no sample stands for yet.
     used: AtomicU64,
     state: Mutex<State>,
 }
 
 struct State {
     profiler: Option<GuestProfiler>,
-    /// The digest of the component that is sampled.
+    /// Digest of the sampled component.
     of: String,
     error: Option<ProfileError>,
     last: Instant,
@@ -124,7 +130,8 @@ impl Probe {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call of `plugin` begins. What keeps it from being sampled is told at the end: the call itself goes on.
+    /// Begins to sample a call of `plugin`. An error is reported by [`Probe::finish`]: the call
+    /// itself goes on.
     pub(crate) fn begin(&self, plugin: &Plugin, store: &mut Store<Host>) {
         let mut state = self.state();
         if state.error.is_some() {
@@ -162,12 +169,12 @@ impl Probe {
         Ok(())
     }
 
-    /// The guest looks at the epoch.
+    /// Takes a sample if one is due; called at the guest's epoch checks.
     pub(crate) fn look(&self, store: &mut StoreContextMut<'_, Host>) {
         if !self.due.swap(false, Ordering::Relaxed) {
             return;
         }
-        // wasmtime's own calls are none of the guest's.
+        // Do not count wasmtime's own host calls as the guest's.
         let own = if matches!(self.sampling, Sampling::Fuel(_)) { 2 } else { 1 };
         let host = store.data_mut();
         host.host_calls = host.host_calls.saturating_sub(own);
@@ -179,7 +186,7 @@ impl Probe {
         let now = Instant::now();
         let weight = match self.sampling {
             Sampling::Clock(_) => now.duration_since(state.last),
-            // The format has microseconds here.
+            // The format has microseconds; here they stand for fuel.
             Sampling::Fuel(_) => Duration::from_micros(self.used.swap(0, Ordering::Relaxed)),
         };
         state.last = now;
@@ -191,8 +198,9 @@ impl Probe {
         }
     }
 
-    /// The guest leaves wasm with so much fuel left. wasmtime keeps a reserve apart from what it lets the guest use before
-    /// it takes part in it again: when that has been used up, this is its own call to do so, and a sample is due.
+    /// Records that the guest leaves wasm with this much fuel left. wasmtime gives the guest its
+    /// fuel in portions and keeps a reserve. Once a portion is used up, this is wasmtime's own call
+    /// for the next one, and a sample is due.
     pub(crate) fn leaves_wasm(&self, fuel: u64) {
         let Sampling::Fuel(interval) = self.sampling else { return };
         if fuel <= self.reserve.load(Ordering::Relaxed) {
@@ -220,17 +228,18 @@ impl Probe {
     }
 }
 
-/// Bumps the epoch at an interval, as long as it lives.
+/// Thread that bumps the epoch at an interval until the ticker is dropped.
 pub(crate) struct Ticker(Option<(Arc<AtomicBool>, JoinHandle<()>)>);
 
 impl Ticker {
-    /// None is needed to sample by fuel.
+    /// Starts the thread; sampling by fuel needs none.
     ///
     /// # Errors
-    /// When its thread cannot be started.
+    /// If the thread cannot be started.
     pub(crate) fn start(probe: &Arc<Probe>) -> std::io::Result<Self> {
         let Sampling::Clock(interval) = probe.sampling else { return Ok(Self(None)) };
-        let (probe, stopped) = (probe.clone(), Arc::new(AtomicBool::new(false)));
+        let probe = probe.clone();
+        let stopped = Arc::new(AtomicBool::new(false));
         let stop = stopped.clone();
         let thread = thread::Builder::new().name("frond-profile".to_owned()).spawn(move || {
             while !stop.load(Ordering::Relaxed) {
@@ -247,7 +256,7 @@ impl Drop for Ticker {
         if let Some((stopped, thread)) = self.0.take() {
             stopped.store(true, Ordering::Relaxed);
             thread.thread().unpark();
-            // It can have panicked no more than a loop of two lines can.
+            // The thread's loop has no cause to panic.
             let _ = thread.join();
         }
     }

@@ -1,5 +1,6 @@
-//! A program, run: a component that exports `wasi:cli/run`, such as the test binary of a guest's crate. It gets
-//! arguments, variables and somewhere to write to; of everything else as little as any guest, under the same limits.
+//! Programs: components that export `wasi:cli/run`, such as the test binary of a guest's crate. A
+//! program gets arguments, environment variables, and streams for its output. In everything else it
+//! is confined as any guest without grants, under the same limits.
 
 use std::io::{ErrorKind, Write};
 use std::pin::Pin;
@@ -26,27 +27,27 @@ use crate::limits::Limits;
 use crate::log::Log;
 use crate::park;
 
-/// How the name of the interface begins: all versions of WASI 0.2 have the same.
+/// Prefix of the interface's name, common to all versions of WASI 0.2.
 const RUN: &str = "wasi:cli/run@0.2.";
-/// The most bytes that a program may write in one call.
+/// Most bytes per write of a program.
 const WRITE: usize = 64 << 10;
 
-/// Where a program writes.
+/// Stream that receives a program's output.
 pub type Sink = Box<dyn Write + Send>;
 
-/// What a program is given.
+/// Arguments, environment and output streams of a program.
 pub struct Console {
-    /// The arguments; the first is the program's own name.
+    /// Arguments; the first is the program's name.
     pub args: Vec<String>,
-    /// The environment, whole.
+    /// Complete environment.
     pub env: Vec<(String, String)>,
-    /// Its stdout, as it writes it.
+    /// Receiver of the program's stdout, unbuffered.
     pub stdout: Sink,
-    /// Its stderr, as it writes it.
+    /// Receiver of the program's stderr, unbuffered.
     pub stderr: Sink,
 }
 
-/// A program that is ready to run.
+/// Program that is ready to run.
 #[derive(Debug)]
 pub struct Program {
     plugin: Plugin,
@@ -54,7 +55,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Loads a program; `metered` ones get fuel.
+    /// Loads a program; `metered` programs get fuel.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -75,14 +76,14 @@ impl Program {
         }
     }
 
-    /// Whether it was compiled or found compiled.
+    /// Returns the source of the code: the compiler or the cache.
     #[must_use]
     pub fn origin(&self) -> Origin {
         self.plugin.origin()
     }
 
-    /// Runs it on this thread, which needs a tokio runtime entered. Gives its exit code, which WASI 0.2 knows only as 0
-    /// and 1, or how it was stopped; and what it used.
+    /// Runs the program on this thread, inside a tokio runtime context. Returns its exit code,
+    /// which WASI 0.2 knows only as 0 and 1, or the failure that stopped it; and its usage.
     pub fn run(
         &self,
         sandbox: &Sandbox,
@@ -90,7 +91,8 @@ impl Program {
         console: Console,
         time: Duration,
     ) -> (Result<i32, Box<Failure>>, Usage) {
-        let (watch, waker) = (sandbox.clock().watch(), park::waker());
+        let watch = sandbox.clock().watch();
+        let waker = park::waker();
         let deadline = Instant::now() + time;
         let place = match self.plugin.merge_permits().wait(Some(&waker), deadline, || None) {
             Ok(place) => place,
@@ -153,7 +155,7 @@ fn export(component: &Component) -> Option<ComponentExportIndex> {
     }
 }
 
-/// Output that is handed on as it comes. Clones write to the same place.
+/// Stream that passes output on as it arrives. Clones share the receiver.
 #[derive(Clone)]
 struct OutputPipe(Arc<Mutex<Sink>>);
 

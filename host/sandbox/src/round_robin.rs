@@ -1,8 +1,8 @@
-//! Who is next: each in turn, whoever comes and goes meanwhile.
+//! Round-robin queue.
 
 use std::collections::VecDeque;
 
-/// Those that take turns. Whoever comes is the last to have one.
+/// Round-robin queue. A new entry is last.
 #[derive(Debug)]
 pub(crate) struct RoundRobin<T>(VecDeque<T>);
 
@@ -25,14 +25,15 @@ impl<T: Clone> RoundRobin<T> {
         self.0.iter()
     }
 
-    /// The turn of the first that makes something of it. Those before it had theirs, too.
+    /// Offers the turn to each entry in order until `act` returns `Some`; all entries up to that
+    /// one move to the end.
     pub(crate) fn take<R>(&mut self, act: impl FnMut(&T) -> Option<R>) -> Option<R> {
         let (at, made) = self.0.iter().map(act).enumerate().find_map(|(at, made)| Some((at, made?)))?;
         self.0.rotate_left(at + 1);
         Some(made)
     }
 
-    /// Takes out those that are `over`. The others' turns come as they would have.
+    /// Removes and returns the entries that are `over`; the order of the others is unchanged.
     pub(crate) fn remove(&mut self, over: impl Fn(&T) -> bool) -> Vec<T> {
         let mut gone = Vec::new();
         self.0.retain(|one| {
@@ -55,7 +56,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Come,
-        /// The one at so much of the whole goes.
+        /// Removes the entry at this fraction of the queue.
         Go(f64),
         Turn,
     }
@@ -68,7 +69,7 @@ mod tests {
         #[test]
         fn nobody_has_two_turns_while_another_waits_for_one(steps in proptest::collection::vec(step(), 1..300)) {
             let mut turns = RoundRobin::default();
-            // Who is there, with the turns that the others have had since its own.
+            // For each entry, the turns of every other entry since its own last one.
             let mut waits: HashMap<usize, HashMap<usize, usize>> = HashMap::new();
             for (number, step) in steps.into_iter().enumerate() {
                 match step {
@@ -85,12 +86,12 @@ mod tests {
                         }
                     }
                     Step::Turn => {
-                        let had = turns.take(|one| Some(*one));
-                        prop_assert_eq!(had.is_none(), waits.is_empty());
-                        let Some(had) = had else { continue };
-                        waits.insert(had, HashMap::new());
-                        for (_, others) in waits.iter_mut().filter(|(one, _)| **one != had) {
-                            let turns = others.entry(had).or_default();
+                        let taken = turns.take(|one| Some(*one));
+                        prop_assert_eq!(taken.is_none(), waits.is_empty());
+                        let Some(taken) = taken else { continue };
+                        waits.insert(taken, HashMap::new());
+                        for (_, others) in waits.iter_mut().filter(|(one, _)| **one != taken) {
+                            let turns = others.entry(taken).or_default();
                             *turns += 1;
                             prop_assert!(*turns <= 1);
                         }
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn who_makes_nothing_of_a_turn_has_had_it() {
+    fn an_entry_that_declines_its_turn_moves_to_the_end() {
         let mut turns = RoundRobin::default();
         (0..4).for_each(|one| turns.push(one));
         assert_eq!(turns.take(|one| (*one == 2).then_some(*one)), Some(2));

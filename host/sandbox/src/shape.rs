@@ -1,4 +1,5 @@
-//! Whether an export has the type that the contract gives it. wasmtime would only say so at each call.
+//! Type check of a component's exports against the contract. wasmtime would report a wrong type
+//! only at each call.
 
 use std::fmt::Write;
 
@@ -8,15 +9,15 @@ use wasmtime::component::{Component, ComponentExportIndex, Type};
 use crate::classify::clip;
 use crate::inspect::{Misfit, Role};
 
-/// A type that is spelled longer than this is not one of ours. Types share their parts, so that a short component can
-/// have one whose spelling would fill any memory.
+/// Most bytes of a spelled-out type: a longer one is not of the contract. Types share their parts,
+/// so a short component can have a type whose spelling would fill any memory.
 const MAX_SPELLING: usize = 1024;
 
 const FAILURE: &str = "variant{invalid-query: string, invalid-partition: string, unavailable: string}";
 const PARTITION: &str = "record{key: string, index: u32, data: list<u8>}";
 const COVERAGE: &str = "record{planned: u64, covered: u64, complete: bool}";
 
-/// The function `name` of the interface that `role` exports.
+/// Looks up the function `name` of the interface that `role` exports, and checks its type.
 pub(crate) fn export(component: &Component, role: Role, name: &str) -> Result<ComponentExportIndex, Misfit> {
     let found = component
         .get_export(None, role.export())
@@ -24,10 +25,12 @@ pub(crate) fn export(component: &Component, role: Role, name: &str) -> Result<Co
     let Some((ComponentItem::ComponentFunc(func), index)) = found else {
         return Err(Misfit::Incompatible(format!("{} lacks the function `{name}`", role.export())));
     };
-    let (wanted, found) = (wanted(name), spell(&func));
-    match wanted == found {
-        true => Ok(index),
-        false => Err(Misfit::Incompatible(format!("`{name}` is {}, not {wanted}", clip(&found)))),
+    let wanted = wanted(name);
+    let found = spell(&func);
+    if wanted == found {
+        Ok(index)
+    } else {
+        Err(Misfit::Incompatible(format!("`{name}` is {}, not {wanted}", clip(&found))))
     }
 }
 
@@ -81,7 +84,8 @@ fn add(text: &mut String, ty: Type) {
             text.push('}');
         }
         other => {
-            // The names of plain types are ours; all others are only named, as the contract has none of them.
+            // Primitive types are spelled as in WIT; of other types, which the contract does not
+            // use, only the kind.
             let _ = write!(text, "{}", format!("{other:?}").split('(').next().unwrap_or_default().to_lowercase());
         }
     }

@@ -1,27 +1,28 @@
-//! Fair shares of the threads, by weight: whoever has had the least for its weight is next. What had nothing to do for a while
-//! has no claim to what it would have had (start-time fair queueing: Goyal, Vin and Cheng 1996).
+//! Fair shares of the slot threads, by weight: the entry with the least leaf time per weight is
+//! next. An idle entry restarts at the current virtual time, so it cannot catch up on the past
+//! (start-time fair queueing: Goyal, Vin and Cheng 1996).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Time that one piece of work has had, in nanoseconds, divided by its weight.
+/// Virtual time of one entry: its leaf time in nanoseconds, divided by its weight.
 #[derive(Debug, Default)]
 pub(crate) struct Share(AtomicU64);
 
 impl Share {
-    /// Adds a run of this length, of work of this weight.
+    /// Adds a run of this duration at this weight.
     pub(crate) fn ran(&self, took: Duration, weight: u32) {
-        let had = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / u64::from(weight.max(1));
-        self.0.fetch_add(had, Ordering::Relaxed);
+        let virtual_time = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / u64::from(weight.max(1));
+        self.0.fetch_add(virtual_time, Ordering::Relaxed);
     }
 }
 
-/// Account of all shares: the start of the last turn, as [`Share`] counts.
+/// Virtual time of the system: the start of the last turn, in the unit of [`Share`].
 #[derive(Debug, Default)]
 pub(crate) struct Shares(u64);
 
 impl Shares {
-    /// Place of a share in the queue: the least is next.
+    /// Returns the sort key of a share: the least is next.
     pub(crate) fn place(&self, share: &Share) -> u64 {
         share.0.load(Ordering::Relaxed).max(self.0)
     }
@@ -36,27 +37,29 @@ impl Shares {
 mod tests {
     use super::*;
 
-    /// Gives `turns` of a millisecond to those that want one, and counts who had them.
+    /// Runs `turns` of a millisecond each and counts the turns of each entry.
     fn run(shares: &mut Shares, all: &[(&Share, u32)], turns: usize) -> Vec<usize> {
-        let mut had = vec![0; all.len()];
+        let mut counts = vec![0; all.len()];
         for _ in 0..turns {
             let next = (0..all.len()).min_by_key(|at| shares.place(all[*at].0)).unwrap();
             shares.begin(all[next].0);
             all[next].0.ran(Duration::from_millis(1), all[next].1);
-            had[next] += 1;
+            counts[next] += 1;
         }
-        had
+        counts
     }
 
     #[test]
     fn turns_go_by_weight() {
-        let (one, three) = (Share::default(), Share::default());
+        let one = Share::default();
+        let three = Share::default();
         assert_eq!(run(&mut Shares::default(), &[(&one, 1), (&three, 3)], 400), [100, 300]);
     }
 
     #[test]
-    fn who_ran_for_longer_waits_for_longer() {
-        let (one, other) = (Share::default(), Share::default());
+    fn an_entry_that_ran_for_longer_waits_for_longer() {
+        let one = Share::default();
+        let other = Share::default();
         let mut shares = Shares::default();
         shares.begin(&one);
         one.ran(Duration::from_millis(11), 1);
@@ -64,8 +67,9 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_late_has_no_claim_to_what_it_missed() {
-        let (one, late) = (Share::default(), Share::default());
+    fn a_late_entry_does_not_catch_up_on_the_past() {
+        let one = Share::default();
+        let late = Share::default();
         let mut shares = Shares::default();
         run(&mut shares, &[(&one, 1)], 1000);
         assert_eq!(run(&mut shares, &[(&one, 1), (&late, 1)], 100), [50, 50]);

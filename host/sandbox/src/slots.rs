@@ -1,7 +1,7 @@
-//! The threads that leaves run on. Wasm keeps its thread busy, so leaves have threads of their own, apart from timers
-//! and the gather; a thread takes leaf after leaf from one query without a hand-over, and moves to the next query
-//! after a millisecond. A leaf that is likely to be over sooner than a thread would be awake runs where it is asked for, if
-//! nothing else runs: see `brief.rs`.
+//! Pool of slot threads, which run leaves. Wasm keeps its thread busy, so leaves run apart from
+//! timers and the gather. A thread runs leaf after leaf of one query without a hand-over, and moves
+//! to the next query after a millisecond. A leaf that probably ends sooner than a slot thread would
+//! wake up runs on its query's thread, if no other leaf runs: see `inline.rs`.
 
 mod queries;
 mod tenants;
@@ -24,33 +24,33 @@ use crate::shares::Share;
 
 use queries::{Queries, Turn, behind};
 
-/// How long a thread stays with one query while others wait.
+/// Time after which a thread leaves one query for the next.
 const TURN: Duration = Duration::from_millis(1);
 
-/// A pool of leaf threads, shared by all queries of the process. The threads end when the last clone is dropped, each
-/// once the leaf that it runs has ended.
+/// Pool of slot threads, shared by all queries of the process. When the last clone is dropped, each
+/// thread ends after the leaf that it runs.
 #[derive(Clone)]
 pub struct Slots(Arc<Owner>);
 
-/// What the threads do not hold, so that it can tell them that nobody wants them any more.
+/// Owner of the pool, which the threads do not hold: its drop tells them to end.
 struct Owner(Arc<Shared>);
 
 struct Shared {
     clock: Clock,
     queries: Mutex<Queries>,
     threads: Mutex<Vec<Thread>>,
-    /// How many threads there are to be.
+    /// Number of threads, also before all have started.
     count: usize,
     running: AtomicUsize,
-    /// Of the one leaf that runs on a thread of its query's.
-    guest_seat: Mutex<CallContext>,
+    /// Context of the one leaf that runs on its query's thread.
+    inline_context: Mutex<CallContext>,
 }
 
-/// One query's leaves.
+/// Leaves of one query.
 struct Query {
     scatter: Arc<Scatter>,
     leaf: Leaf,
-    /// Of background work.
+    /// Share of background work.
     share: Share,
 }
 
@@ -58,7 +58,7 @@ impl Drop for Owner {
     fn drop(&mut self) {
         let mut queries = lock(&self.0.queries);
         queries.stopping = true;
-        // Nobody is left to run them. Their own end may come back here, so the lock is let go of first.
+        // A dropped query may call back into the pool, so drop outside the lock.
         let attached = queries.clear();
         let idle = std::mem::take(&mut queries.idle);
         drop(queries);
@@ -68,15 +68,16 @@ impl Drop for Owner {
 }
 
 impl Slots {
-    /// Starts `count` leaf threads. Host calls that wait are served by `runtime`.
+    /// Starts `count` slot threads. `runtime` serves the host calls that wait.
     ///
     /// # Errors
-    /// When a thread cannot be started.
+    /// If a thread cannot be started.
     pub fn start(count: usize, clock: &Clock, runtime: &tokio::runtime::Handle) -> std::io::Result<Self> {
         Self::start_with(count, clock, runtime, false)
     }
 
-    /// The same; with `back`, the threads step back for all else that runs on the machine, other processes included.
+    /// Starts `count` slot threads as [`Slots::start`] does. With `back`, the threads run at a
+    /// lower priority than other threads of the machine, other processes included.
     ///
     /// # Errors
     /// As [`Slots::start`].
@@ -92,12 +93,13 @@ impl Slots {
             threads: Mutex::default(),
             count: count.max(1),
             running: AtomicUsize::new(0),
-            guest_seat: Mutex::new(CallContext { watch: clock.watch(), waker: None, slot: None }),
+            inline_context: Mutex::new(CallContext { watch: clock.watch(), waker: None, slot: None }),
         });
-        // Made first: should a thread not start, those that did are told to end.
+        // Made first: if a thread does not start, dropping this ends the threads that did.
         let slots = Self(Arc::new(Owner(shared.clone())));
         for slot in (0_u32..).take(count.max(1)) {
-            let (shared, runtime) = (shared.clone(), runtime.clone());
+            let shared = shared.clone();
+            let runtime = runtime.clone();
             let thread = thread::Builder::new().name(format!("frond-leaf-{slot}")).spawn(move || {
                 let _host_calls_wait_on = runtime.enter();
                 if back {
@@ -110,13 +112,14 @@ impl Slots {
         Ok(slots)
     }
 
-    /// Threads that may run background work at once: all but one, which is left to queries.
+    /// Returns the number of threads that may run background work at once: all but one, which stays
+    /// reserved for queries.
     #[must_use]
     pub fn behind(&self) -> usize {
         behind(self.0.0.count)
     }
 
-    /// Threads that run leaves now.
+    /// Returns the number of leaves that run now.
     #[must_use]
     pub fn running(&self) -> usize {
         self.0.0.running.load(Ordering::Relaxed)
@@ -124,16 +127,18 @@ impl Slots {
 }
 
 impl Shared {
-    /// Wakes one thread, if one waits. It wakes the next, should it leave something to claim.
+    /// Wakes one idle thread if there is a leaf to claim. That thread wakes the next if it leaves
+    /// one to claim.
     fn nudge(&self) {
-        // A thread that has just found nothing holds the lock until it is among those that wait.
+        // A thread that has just found nothing holds the lock until it is in the idle list.
         let next = lock(&self.queries).next_to_wake();
         if let Some((parker, apart)) = next {
             parker.wake(apart);
         }
     }
 
-    /// A query has closed: its guests are asked to stop, those that wait in a host call included.
+    /// Removes closed queries; with `guests`, interrupts their leaves, also those that wait in a
+    /// host call.
     fn closed(&self, guests: bool) {
         if guests {
             self.clock.bump();
@@ -141,16 +146,17 @@ impl Shared {
                 thread.unpark();
             }
         }
-        // Their own end may come back here, so the lock is let go of first.
+        // A dropped query may call back into the pool, so drop outside the lock.
         let gone = lock(&self.queries).remove_closed();
         drop(gone);
     }
 
-    /// The next attempt of any query, fair between tenants, background work by its weight and only when no query has one; sleeps
-    /// while there is none. `None` when the pool stops. Accounts for the thread's last turn.
+    /// Claims the next attempt of any query: fair between tenants; background work, by weight, only
+    /// if no query has an attempt. Sleeps while there is none. Returns `None` when the pool stops.
+    /// Accounts for the thread's last turn first.
     fn next(&self, slot: u32, parker: &Arc<Parker>, ended: Option<Turn>) -> Option<(Arc<Query>, Attempt)> {
         if let Some(turn) = ended {
-            // Its query may end with it, and come back here: without the lock.
+            // Dropping its query may call back into the pool, so do it outside the lock.
             lock(&self.queries).ended(&turn);
         }
         let mut queries = lock(&self.queries);
@@ -158,7 +164,7 @@ impl Shared {
             if queries.stopping {
                 return None;
             }
-            // The last thread that is free leaves its place to the leaf that runs elsewhere.
+            // While a leaf runs inline, one thread stays idle in its place.
             let free = !queries.idle.is_empty() || !queries.at_once;
             if let Some(next) = free.then(|| queries.next(slot)).flatten() {
                 let other = queries.next_to_wake();
@@ -172,20 +178,20 @@ impl Shared {
             drop(queries);
             parker.sleep();
             queries = lock(&self.queries);
-            // Woken by nobody, it is still there.
+            // A spurious wake-up leaves it in the idle list.
             queries.idle.retain(|idle| !Arc::ptr_eq(idle, parker));
         }
     }
 }
 
 impl Shared {
-    /// Runs a query's only leaf on this thread if it is likely to be brief and nothing else runs; hands it over to a leaf
-    /// thread if it was not brief.
+    /// Runs a query's only leaf on this thread if it is probably short and no other leaf runs.
+    /// Hands it over to a slot thread if it was not short.
     fn at_once(&self, query: &Arc<Query>) {
         if !query.leaf.is_brief(&query.scatter) || !self.begin_at_once() {
             return;
         }
-        let context = lock(&self.guest_seat);
+        let context = lock(&self.inline_context);
         let run = AssertUnwindSafe(|| {
             let attempt = query.scatter.claim(0, now())?;
             self.running.fetch_add(1, Ordering::Relaxed);
@@ -193,7 +199,7 @@ impl Shared {
             self.running.fetch_sub(1, Ordering::Relaxed);
             left
         });
-        // A bug of ours, or of a source's, costs the attempt.
+        // A bug in the host or in a source costs only the attempt.
         let left = panic::catch_unwind(run).unwrap_or_else(|_| {
             context.watch.clear();
             self.running.fetch_sub(1, Ordering::Relaxed);
@@ -207,7 +213,7 @@ impl Shared {
         }
     }
 
-    /// True if a leaf may run elsewhere: all threads wait.
+    /// Reserves the inline run: returns true if all slot threads are idle.
     fn begin_at_once(&self) -> bool {
         let mut queries = lock(&self.queries);
         let free =
@@ -218,15 +224,16 @@ impl Shared {
 }
 
 impl Query {
-    /// Background work.
+    /// Returns true for background work.
     fn is_behind(&self) -> bool {
         self.scatter.background().is_some()
     }
 
-    /// Runs an attempt and ends it. It is given back if it was only given up because its thread must not be kept; with it comes
-    /// the time that the call took.
+    /// Runs an attempt and ends it. Returns the time of the call, and the attempt itself if it was
+    /// given up only because it must not occupy this thread.
     fn run(&self, attempt: Attempt, context: &CallContext) -> (Option<Attempt>, Duration) {
-        let (began, deadline) = (Instant::now(), attempt.deadline());
+        let began = Instant::now();
+        let deadline = attempt.deadline();
         let called = self.leaf.call(attempt, context);
         let took = began.elapsed();
         let output = called.result.as_ref().map_or(0, |partial| partial.len() as u64);
@@ -235,14 +242,15 @@ impl Query {
         let given_up = context.waker.is_none()
             && now() < deadline
             && called.result.as_ref().is_err_and(|failure| is_given_up(failure, took, &self.leaf.limits, short_calls));
-        // What a failed call wrote is in its failure.
+        // A failed call has its log in its failure.
         let wrote = called.log.as_ref().filter(|log| called.result.is_ok() && log.written() > 0);
         let log = wrote.map(|log| log.read().shown()).unwrap_or_default();
         let mut left = None;
         if let CallOrigin::Leaf(attempt) = called.caller {
-            match given_up {
-                true => left = Some(attempt),
-                false => attempt.end(Outcome { result: called.result, usage, log }, now()),
+            if given_up {
+                left = Some(attempt);
+            } else {
+                attempt.end(Outcome { result: called.result, usage, log }, now());
             }
         }
         if let Some(weight) = self.scatter.background() {
@@ -253,7 +261,7 @@ impl Query {
     }
 }
 
-/// One leaf thread.
+/// State of one slot thread.
 struct SlotThread {
     slot: u32,
     context: CallContext,
@@ -261,7 +269,7 @@ struct SlotThread {
 }
 
 impl SlotThread {
-    /// On the thread that it is for.
+    /// Makes the state; must run on the slot thread.
     fn new(slot: u32, clock: &Clock) -> Self {
         let context =
             CallContext { watch: clock.watch(), waker: Some(park::waker()), slot: usize::try_from(slot).ok() };
@@ -273,7 +281,8 @@ impl SlotThread {
         while let Some((query, attempt)) = shared.next(self.slot, &self.parker, ended.take()) {
             let began = Instant::now();
             shared.running.fetch_add(1, Ordering::Relaxed);
-            // A bug of ours, or of a source's, costs its attempt, which is then `lost`, and not the slot.
+            // A bug in the host or in a source costs its attempt, which is then `lost`, and not the
+            // slot.
             let turn = AssertUnwindSafe(|| self.turn(&query, attempt));
             let longest = panic::catch_unwind(turn).unwrap_or_else(|_| {
                 self.context.watch.clear();
@@ -284,7 +293,7 @@ impl SlotThread {
         }
     }
 
-    /// Leaf after leaf of one query, for a turn. Gives the length of the longest.
+    /// Runs leaf after leaf of one query for a turn. Returns the duration of the longest.
     fn turn(&self, query: &Query, first: Attempt) -> Duration {
         let until = Instant::now() + TURN;
         let mut longest = Duration::ZERO;
@@ -299,7 +308,7 @@ impl SlotThread {
     }
 }
 
-/// Runs one app's leaves on the shared threads.
+/// Runner of one app's leaves on the shared slot threads.
 #[derive(Clone)]
 pub struct LeafHost {
     slots: Slots,
@@ -307,7 +316,7 @@ pub struct LeafHost {
 }
 
 impl LeafHost {
-    /// Leaves on shared threads.
+    /// Makes a runner.
     #[must_use]
     pub fn new(slots: Slots, leaf: Leaf) -> Self {
         Self { slots, leaf }
@@ -322,7 +331,7 @@ impl LeafRunner for LeafHost {
         let closing = Arc::downgrade(&scatter);
         scatter.on_close(move || {
             if let Some(shared) = shared.upgrade() {
-                // A leaf that is claimed from now on looks before it starts.
+                // A leaf that is claimed later checks before it starts.
                 shared.closed(closing.upgrade().is_none_or(|scatter| scatter.running() > 0));
             }
         });
@@ -335,17 +344,18 @@ impl LeafRunner for LeafHost {
     }
 }
 
-/// A third of the share of a core that others have, by the weights of the scheduler: with the least (19, a seventieth) leaves
-/// starved beside whoever asked, and nothing was answered.
+/// Nice value of slot threads that step back: by the scheduler's weights, a third of the share of
+/// an ordinary thread. With the lowest priority (19, a seventieth) leaves starved beside the
+/// client's own threads, and no query was answered.
 const STEP_BACK: i32 = 5;
 
-/// Gives this thread a smaller share of a busy core. Where that cannot be, it has an ordinary one.
+/// Lowers the priority of this thread. A failure is ignored.
 fn step_back() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), STEP_BACK);
 }
 
-/// The real clock: leaves run in real time.
+/// Returns the real time, even if tokio's clock is paused.
 fn now() -> tokio::time::Instant {
     Instant::now().into()
 }

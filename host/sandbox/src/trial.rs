@@ -1,5 +1,5 @@
-//! Calls made alone, on the caller's thread, through the very code that production calls go through, with everything
-//! that is to be known of each.
+//! Trial calls: single calls on the caller's thread, through the code path of production calls,
+//! with all details of each call in the result.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,38 +20,39 @@ use crate::park::{self, CallContext};
 use crate::permits::PoolPermit;
 use crate::profile::{Probe, Profile, ProfileError, Sampling, Ticker};
 
-/// What one call came to.
+/// Result of one trial call, with its usage, log and duration.
 #[derive(Debug)]
 pub struct Trial<T = Bytes> {
-    /// The result, or how the call failed.
+    /// Result, or the call's failure.
     pub result: Result<T, Box<Failure>>,
-    /// What it used. `output` is the result's size in bytes.
+    /// Usage of the call. `output` is the result's size in bytes.
     pub usage: Usage,
-    /// The last lines that it wrote to stdout and stderr.
+    /// Last lines that the guest wrote to stdout and stderr.
     pub log: Vec<String>,
-    /// From before the instance was made until the result was copied out.
+    /// Duration from before the instance was made until the result was copied out.
     pub took: Duration,
-    /// What a leaf last handed over with `emit-partial`.
+    /// Last emission of a leaf by `emit-partial`.
     pub emitted: Option<Emission>,
 }
 
-/// Makes calls one at a time. Host calls that wait need a tokio runtime entered on this thread.
+/// Caller of single calls. Host calls that wait need a tokio runtime context on this thread.
 #[derive(Clone)]
 pub struct Trials {
     clock: Clock,
-    /// What takes samples of the calls that are made now.
+    /// Probe that samples the current calls.
     probe: Arc<Mutex<Option<Arc<Probe>>>>,
 }
 
 impl Trials {
-    /// Calls that `clock` interrupts.
+    /// Makes a caller whose calls `clock` interrupts.
     #[must_use]
     pub fn new(clock: &Clock) -> Self {
         Self { clock: clock.clone(), probe: Arc::default() }
     }
 
-    /// What `calls` gives, and a profile of the calls that it makes with these trials, which must all be of one
-    /// component; several of them make one profile of many samples. `name` is what the profile is called.
+    /// Runs `calls`, and returns its result with a profile of the calls that it makes with these
+    /// trials. All of them must be of one component; several calls make one profile of many
+    /// samples. `name` is the title of the profile.
     pub fn profiled<T>(
         &self,
         name: &str,
@@ -61,23 +62,23 @@ impl Trials {
         let probe = Arc::new(Probe::new(&self.clock, name, sampling));
         let ticker = Ticker::start(&probe);
         *self.probe.lock().unwrap_or_else(PoisonError::into_inner) = Some(probe.clone());
-        let came = calls();
+        let result = calls();
         *self.probe.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let profile = match ticker {
             Ok(_) => probe.finish(),
             Err(error) => Err(ProfileError::Engine(error.to_string())),
         };
-        (came, profile)
+        (result, profile)
     }
 
     fn probe(&self) -> Option<Arc<Probe>> {
         self.probe.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A leaf's call on one partition, of which it is told that it is number `index`.
+    /// Calls a leaf on one partition; the guest sees `index` as the partition's number.
     ///
     /// # Errors
-    /// A plan that cannot be: see [`Plan::new`].
+    /// If the plan is invalid: see [`Plan::new`].
     pub fn leaf(
         &self,
         leaf: &Leaf,
@@ -117,14 +118,14 @@ impl Trials {
         Ok(Trial { emitted: scatter.take_emission(0), ..Trial::of(called, start, size) })
     }
 
-    /// A call of `merge`.
+    /// Calls `merge`.
     pub fn merge(&self, guests: &Guests, query: &[u8], partials: &[Bytes], time: Duration) -> Trial {
         let plugin = guests.plugin();
         let call = async |running: Running<'_>| merge(running, plugin, query, partials).await;
         self.call(Scope::Merge, guests, time, call, |merged| merged.len() as u64)
     }
 
-    /// A call of `finish`.
+    /// Calls `finish`.
     pub fn finish(
         &self,
         guests: &Guests,
@@ -138,7 +139,7 @@ impl Trials {
         self.call(Scope::Merge, guests, time, call, |answer| answer.len() as u64)
     }
 
-    /// A call of `split`: keys and contents.
+    /// Calls `split`; the result has keys and contents.
     pub fn split(&self, guests: &Guests, query: &[u8], wanted: u32, time: Duration) -> Trial<Vec<(String, Bytes)>> {
         let plugin = guests.plugin();
         let call = async |running: Running<'_>| split(running, plugin, query, wanted).await;
@@ -147,7 +148,7 @@ impl Trials {
         self.call(Scope::Split, guests, time, call, size)
     }
 
-    /// Runs `work` on this thread; its time begins once there is a place for it.
+    /// Runs `work` on this thread; its time begins once it has a permit.
     fn call<T>(
         &self,
         scope: Scope,
@@ -165,7 +166,7 @@ impl Trials {
     }
 }
 
-/// Takes a place beside the leaves; gives up after `time`.
+/// Takes a permit for a call that is not a slot's leaf; gives up after `time`.
 fn wait_for_place(plugin: &Plugin, time: Duration) -> Result<PoolPermit, Failure> {
     let until = Instant::now() + time;
     plugin.merge_permits().wait(Some(&park::waker()), until, || None).map_err(|stop| classify(&stop.into()))

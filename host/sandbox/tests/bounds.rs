@@ -1,4 +1,5 @@
-//! Ten thousand misbehaving leaves in one query: each gets its slug, the account adds up, and memory stays bounded.
+//! Ten thousand misbehaving leaves in one query: each ends with its slug, the coverage adds up, and
+//! memory stays bounded.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -18,7 +19,7 @@ use common::{Host, PATIENCE, alone, ms, status_kb};
 
 const PARTITIONS: usize = 10_000;
 
-/// Little of everything, so that each kind of excess is over soon.
+/// Small limits, so that each kind of excess ends soon.
 const LIMITS: Limits = Limits {
     fuel: 2_000_000,
     memory: 20 << 20,
@@ -29,7 +30,7 @@ const LIMITS: Limits = Limits {
     host_calls: 10_000,
 };
 
-/// What ends at once; the slugs that it must end by.
+/// Commands that end at once, with the slugs of their ends.
 const QUICK: [(&str, &str); 23] = [
     ("ok", "ok"),
     ("burn:0", "ok"),
@@ -56,7 +57,7 @@ const QUICK: [(&str, &str); 23] = [
     ("unavailable", "unavailable"),
 ];
 
-/// Every so many partitions, one sleeps until its time is up.
+/// Of this many partitions, one sleeps until its time is up.
 const SLEEPER: usize = 100;
 
 fn command(number: usize) -> (&'static str, &'static str) {
@@ -76,7 +77,7 @@ fn ten_thousand_misbehaving_leaves_end_with_a_closed_sum() {
 
     let key = |number: usize| format!("{}-{number}", command(number).0);
     let plan = Plan::new((0..PARTITIONS).map(|number| Partition::new(key(number).as_str(), Bytes::new())).collect());
-    // Long enough that a busy machine cuts off none but those that sleep.
+    // Long enough that even a busy machine times out only the sleepers.
     let request = Request { deadline: PATIENCE * 2, leaf_time: Some(ms(500)), ..app.request("{}") };
     let asked = host.runtime.block_on(app.ask(request, plan.unwrap()));
 
@@ -102,7 +103,8 @@ fn ten_thousand_misbehaving_leaves_end_with_a_closed_sum() {
         assert_eq!(missing.slug.unwrap().slug(), command(missing.index as usize).1);
     }
 
-    let (after, most) = (status_kb("VmRSS"), status_kb("VmHWM"));
+    let after = status_kb("VmRSS");
+    let most = status_kb("VmHWM");
     assert!(most < before + (300 << 10), "from {before} kB to {most} kB at most, {after} kB now");
 }
 
@@ -119,6 +121,6 @@ fn floods_and_hoards_take_no_more_than_their_limits() {
         app.obey(&host, command, PATIENCE);
     }
     let most = status_kb("VmHWM");
-    // The other test may have left its own mark, within the same bound.
+    // The peak may be the other test's, within the same bound.
     assert!(most < before + (300 << 10), "from {before} kB to {most} kB");
 }

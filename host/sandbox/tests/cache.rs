@@ -1,4 +1,5 @@
-//! Compiled components on disk: found again, told apart, and never run when they are damaged.
+//! Cache of compiled components: components are found again and told apart, and damaged files never
+//! run.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -24,7 +25,7 @@ fn folder() -> TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-/// A process with its cache there.
+/// Makes a host, in place of a process, with its cache in the folder.
 fn host(dir: &Path) -> Host {
     Host::with(Settings {
         slots: 1,
@@ -38,7 +39,7 @@ fn load(dir: &Path, metered: bool) -> Origin {
     host(dir).plugin(&wat::leaf("", wat::OK), &[Role::Leaf], metered).origin()
 }
 
-/// The compiled components in a folder, and nothing else may be there.
+/// Lists the compiled components in a folder, which must hold nothing else.
 fn compiled(dir: &Path) -> Vec<PathBuf> {
     let files: Vec<_> = fs::read_dir(dir).unwrap().map(|file| file.unwrap().path()).collect();
     assert!(files.iter().all(|file| file.extension().is_some_and(|one| one == "cwasm")), "{files:?}");
@@ -59,7 +60,7 @@ fn another_engine_does_not_take_it() {
     let dir = folder();
     assert_eq!((load(dir.path(), true), load(dir.path(), false)), (Origin::Compiled, Origin::Compiled));
     assert_eq!((load(dir.path(), true), load(dir.path(), false)), (Origin::Cached, Origin::Cached));
-    // As if a file had been written for this engine by one with other settings.
+    // Simulates a file that an engine with other settings has written for this one.
     let files = compiled(dir.path());
     fs::copy(&files[0], &files[1]).unwrap();
     let loads = [load(dir.path(), true), load(dir.path(), false)];
@@ -99,7 +100,7 @@ fn what_others_could_have_written_is_not_used() {
     let file = compiled(dir.path())[0].clone();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o664)).unwrap();
     assert_eq!(load(dir.path(), true), Origin::Compiled);
-    // A link is not followed, wherever it leads.
+    // Links are not followed.
     let elsewhere = folder();
     let moved = elsewhere.path().join("moved.cwasm");
     fs::rename(&file, &moved).unwrap();
@@ -111,7 +112,7 @@ fn what_others_could_have_written_is_not_used() {
 #[test]
 fn code_that_was_loaded_runs_on_whatever_becomes_of_its_file() {
     let dir = folder();
-    // Twice: code that was compiled here lies in memory in any case.
+    // Twice: freshly compiled code is in memory in any case, cached code might be mapped.
     for origin in [Origin::Compiled, Origin::Cached] {
         let host = host(dir.path());
         let plugin = host.plugin(&guest("faulty"), &[Role::Leaf], true);
@@ -121,19 +122,19 @@ fn code_that_was_loaded_runs_on_whatever_becomes_of_its_file() {
             leaves: LeafHost::new(host.slots.clone(), leaf),
             ..host.faulty(Limits::default(), Limits::default())
         };
-        let kept: Vec<_> = compiled(dir.path()).into_iter().map(|file| (fs::read(&file).unwrap(), file)).collect();
-        for (_, file) in &kept {
+        let files: Vec<_> = compiled(dir.path()).into_iter().map(|file| (fs::read(&file).unwrap(), file)).collect();
+        for (_, file) in &files {
             File::options().write(true).open(file).unwrap().set_len(0).unwrap();
         }
-        // Were the file mapped, this would end the process with SIGBUS.
+        // If the file were mapped, this would end the process with SIGBUS.
         assert_eq!(app.obey(&host, "clock", PATIENCE).slug(), "ok");
-        for (code, file) in kept {
+        for (code, file) in files {
             fs::write(file, code).unwrap();
         }
     }
 }
 
-/// A folder that cannot be used is a warning, and everything works without it.
+/// Checks that an unusable folder is a warning, and that everything works without it.
 fn check_warns(dir: &Path, why: &str) {
     let host = host(dir);
     let warnings = host.sandbox.take_warnings();
@@ -197,8 +198,9 @@ fn a_cached_component_runs_as_a_compiled_one() {
         app.obey(&host, "burn:1", PATIENCE).usage()
     };
     assert_eq!(usage(), usage());
-    // The first makes the engine.
-    let (host, wasm) = (host(dir.path()), guest("pi"));
+    // The first load makes the engine.
+    let host = host(dir.path());
+    let wasm = guest("pi");
     host.plugin(&wasm, &[Role::Leaf], true);
     let load = || {
         let begun = Instant::now();
@@ -209,19 +211,19 @@ fn a_cached_component_runs_as_a_compiled_one() {
     println!("a cached component is ready after {best:?}");
 }
 
-/// A process whose cache there holds so many bytes.
+/// Makes a host, in place of a process, whose cache in the folder has this bound in bytes.
 fn bounded(dir: &Path, size: u64) -> Host {
     let mut host = host(dir);
     host.sandbox = host.sandbox.bounding_cache(size);
     host
 }
 
-/// A leaf like the others, but another component: `number` is in it.
+/// Makes a leaf that is a distinct component per `number`.
 fn numbered(number: usize) -> Vec<u8> {
     wat::leaf(&format!("(global $number i32 (i32.const {number}))"), wat::OK)
 }
 
-/// As if it had been used so many hours ago.
+/// Sets the last use of a file to this many hours ago.
 fn age(path: &Path, hours: u64) {
     let then = SystemTime::now() - Duration::from_secs(3600 * hours);
     File::open(path).unwrap().set_modified(then).unwrap();
@@ -233,7 +235,7 @@ fn what_was_used_longest_ago_makes_room() {
     let load = |host: &Host, number: usize| host.plugin(&numbered(number), &[Role::Leaf], true).origin();
     assert_eq!(load(&host(dir.path()), 0), Origin::Compiled);
     let size = fs::metadata(&compiled(dir.path())[0]).unwrap().len();
-    // Room for three.
+    // Room for three components.
     let host = bounded(dir.path(), 3 * size + size / 2);
     assert_eq!([1, 2].map(|number| load(&host, number)), [Origin::Compiled; 2]);
     compiled(dir.path()).iter().for_each(|path| age(path, 2));
@@ -254,7 +256,7 @@ fn what_was_just_compiled_stays_even_where_there_is_no_room() {
         assert_eq!(host.plugin(&numbered(number), &[Role::Leaf], true).origin(), Origin::Cached);
         assert_eq!(compiled(dir.path()).len(), 1);
     }
-    // Nor does a clock that was set back make it the oldest.
+    // Nor does it count as the oldest if the clock was set back.
     age(&compiled(dir.path())[0], 0);
     File::open(&compiled(dir.path())[0]).unwrap().set_modified(SystemTime::now() + Duration::from_secs(7200)).unwrap();
     let host = bounded(dir.path(), 1);
@@ -282,7 +284,8 @@ fn files_that_were_never_finished_are_removed_and_others_left_alone() {
 #[test]
 fn many_processes_may_evict_at_once() {
     let dir = folder();
-    // Room for two of the eight that four hosts, as four processes, load in other orders; each works whatever is gone.
+    // Room for two of the eight components that four hosts, in place of processes, load in
+    // different orders. Each host works whatever is evicted.
     load(dir.path(), true);
     let size = fs::metadata(&compiled(dir.path())[0]).unwrap().len();
     std::thread::scope(|scope| {
@@ -297,6 +300,6 @@ fn many_processes_may_evict_at_once() {
             });
         }
     });
-    // Whoever compiled last has seen all others' files, or they have seen its.
+    // The last host to compile has seen the files of all others, or they have seen its file.
     assert!((1..=3).contains(&compiled(dir.path()).len()), "{:?}", compiled(dir.path()));
 }

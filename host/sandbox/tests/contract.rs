@@ -1,4 +1,4 @@
-//! Components that speak another contract, or none, are refused with the first thing that differs.
+//! Components with another contract, or none, are refused with the first difference.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop where it is wrong")]
 
 mod common;
@@ -7,7 +7,7 @@ use frond_sandbox::{Limits, Plugin, Role};
 
 use common::{Host, guest, wat};
 
-/// The refusals, one after the other.
+/// Formats the refusals of all cases.
 fn refusals(cases: &[(&str, Vec<u8>, Role)]) -> String {
     let host = Host::new(1, Limits::default());
     let refused = |(name, wasm, role): &(&str, Vec<u8>, Role)| {
@@ -22,7 +22,7 @@ fn text(text: &str) -> Vec<u8> {
     wat::assemble(text)
 }
 
-/// A leaf whose `process` has another type.
+/// Makes a leaf whose `process` has another type.
 fn typed(params: &str, result: &str, core: &str) -> Vec<u8> {
     text(&format!(
         r#"(component

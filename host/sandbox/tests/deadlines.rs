@@ -1,4 +1,4 @@
-//! Whatever guests do, answers leave before their deadlines and nothing runs on behind them.
+//! Answers leave before their deadlines and no guest runs on after them, whatever guests do.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -21,8 +21,9 @@ use frond_testkit::Record;
 use common::{App, Asked, ENDLESS, Host, PATIENCE, Seen, alone, guest, in_time, ms, plan, wait_until, wat};
 
 const DEADLINE: Duration = ms(200);
-/// As many calls as the pools have room for: the slots, and eight others.
+/// Number of slots.
 const SLOTS: usize = 2;
+/// Number of calls that the pools have room for: the slots and eight others.
 const PLACES: usize = SLOTS + 8;
 
 fn endless(fuel: u64) -> Limits {
@@ -56,7 +57,7 @@ fn leaves_that_never_end_are_stopped() {
 #[test]
 fn a_leaf_that_takes_ever_more_memory_is_stopped() {
     let _alone = alone();
-    // By its limit, or by the time, whichever comes first.
+    // The memory limit or the deadline stops it, whichever comes first.
     let limits = Limits { memory: 1 << 30, ..endless(ENDLESS) };
     let host = Host::new(SLOTS, limits);
     let asked = ask(&host, &host.faulty(limits, Limits::default()), "{}", &["grow-memory-1", "grow-memory-2", "ok-1"]);
@@ -89,7 +90,7 @@ fn merges_and_finishes_that_never_end_are_stopped() {
     }
 }
 
-/// Brief calls are made where they are wanted: one that then is not brief must come to the same.
+/// Short calls run inline: a call that is not short after all must end in the same way.
 #[test]
 fn merges_that_were_brief_before_are_stopped_and_told_all_the_same() {
     let _alone = alone();
@@ -101,13 +102,13 @@ fn merges_that_were_brief_before_are_stopped_and_told_all_the_same() {
         Answer::Failed { reason, .. } => panic!("{query}: {reason:?}"),
         Answer::Complete { .. } | Answer::Partial { .. } => "ok",
     };
-    for (command, told) in
+    for (command, wanted) in
         [("spin", "out-of-time"), ("sleep", "out-of-time"), ("trap", "trap"), ("ok", "ok"), ("allocate", "ok")]
     {
         for _ in 0..20 {
             assert_eq!(slug("{}"), "ok");
         }
-        assert_eq!(slug(&format!(r#"{{"finish-fault": "{command}"}}"#)), told);
+        assert_eq!(slug(&format!(r#"{{"finish-fault": "{command}"}}"#)), wanted);
     }
     assert_nothing_runs(host);
 }
@@ -145,7 +146,8 @@ fn splits_that_never_end_are_stopped() {
                 let failure = splits.split(Bytes::from(query.clone()), 4, until).await.unwrap_err();
                 Err::<Plan, _>(Error::Split(failure))
             };
-            let (record, seen) = (Record::default(), Seen::of(&app));
+            let record = Record::default();
+            let seen = Seen::of(&app);
             let asked = flow::run(request(&app, &query), planning, app.root(&seen), Cancel::default());
             let answer = host.runtime.block_on(asked).unwrap();
             Asked { answer, record, seen }
@@ -156,18 +158,19 @@ fn splits_that_never_end_are_stopped() {
     assert_nothing_runs(host);
 }
 
-/// The end of the runtime waits for merges and splits that still run.
+/// Checks that no merge or split runs, as the shutdown of the runtime would wait for it.
 fn assert_nothing_runs(host: Host) {
     let begun = Instant::now();
     host.runtime.shutdown_timeout(PATIENCE);
     assert!(begun.elapsed() < PATIENCE);
 }
 
-/// Asks, and gives up as soon as `leaves` of them run.
+/// Starts a query, and drops it as soon as `leaves` of its leaves run.
 fn give_up(host: &Host, app: &App, query: &str, keys: &[&str], leaves: usize) {
     let seen = Seen::of(app);
     let request = Request { deadline: PATIENCE * 10, ..app.request(query) };
-    let (plan, root) = (plan(keys.iter().copied()), app.root(&seen));
+    let plan = plan(keys.iter().copied());
+    let root = app.root(&seen);
     let asked = host.runtime.spawn(flow::run(request, async { Ok(plan) }, root, Cancel::default()));
     wait_until("all leaves run", || seen.running() == leaves);
     asked.abort();
@@ -199,7 +202,7 @@ fn a_query_that_is_dropped_stops_its_merges_and_frees_their_places() {
     let keys: Vec<&str> = keys.iter().map(String::as_str).chain(["sleep-1"]).collect();
     for command in ["sleep", "spin"] {
         for _ in 0..PLACES {
-            // One leaf is left, and merges have begun: they cannot end before they are stopped.
+            // One leaf is left and merges have begun: they cannot end before they are stopped.
             give_up(&host, &app, &format!(r#"{{"merge-fault": "{command}"}}"#), &keys, 1);
         }
     }
@@ -215,13 +218,15 @@ fn a_query_that_is_cancelled_stops_its_guests_and_answers_with_what_is_there() {
     let host = Host::new(SLOTS, limits);
     let app = host.faulty(limits, Limits::default());
     for command in ["sleep-1", "spin-1"] {
-        let (cancel, seen) = (Cancel::default(), Seen::of(&app));
+        let cancel = Cancel::default();
+        let seen = Seen::of(&app);
         let request = Request { deadline: PATIENCE * 10, floor: Floor::BestEffort, ..app.request("{}") };
-        let (plan, root) = (plan(["ok-1", "ok-2", command]), app.root(&seen));
+        let plan = plan(["ok-1", "ok-2", command]);
+        let root = app.root(&seen);
         let asked = host.runtime.spawn(flow::run(request, async { Ok(plan) }, root, cancel.clone()));
         wait_until("the last leaf runs", || {
             seen.take().is_some_and(|scatter| {
-                // Both others are done when nothing but the last is left to run.
+                // Both others have ended once only the last one runs.
                 wait_until("one leaf is left", || scatter.running() == 1);
                 true
             })
@@ -235,7 +240,7 @@ fn a_query_that_is_cancelled_stops_its_guests_and_answers_with_what_is_there() {
     }
 }
 
-/// Content whose query is over by the time that it is read.
+/// Content whose query ends while the content is read.
 #[derive(Debug)]
 struct TooLate {
     cancel: Cancel,
@@ -264,7 +269,9 @@ fn a_leaf_whose_query_ends_just_before_it_begins_does_not_run_on() {
     let limits = endless(ENDLESS);
     let host = Host::new(1, limits);
     let app = host.leaf(&wat::leaf("", "(loop (br 0)) unreachable"), limits);
-    let (cancel, over, seen) = (Cancel::default(), Arc::new(AtomicBool::new(false)), Seen::of(&app));
+    let cancel = Cancel::default();
+    let over = Arc::new(AtomicBool::new(false));
+    let seen = Seen::of(&app);
     let content = TooLate { cancel: cancel.clone(), over: over.clone() };
     let plan = Plan::new(vec![Partition::new("a", content)]).unwrap();
     let request = Request { deadline: PATIENCE * 10, ..app.request("") };

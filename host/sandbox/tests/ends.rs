@@ -1,4 +1,4 @@
-//! Every way in which a call can end, and what its author is told.
+//! Ends of a call: each has its slug and diagnostics for its author.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -17,7 +17,7 @@ use frond_sandbox::Limits;
 
 use common::{App, Asked, ENDLESS, Host, PATIENCE, guest, ms, wat};
 
-/// Long enough for what ends by itself on a busy machine.
+/// Time limit that no command reaches by itself, even on a busy machine.
 const AMPLE: Duration = PATIENCE;
 
 fn limits() -> Limits {
@@ -28,8 +28,8 @@ fn faulty(host: &Host, limits: Limits) -> App {
     host.leaf(&guest("faulty"), limits)
 }
 
-/// What an author needs, without what another compiler or another run would change.
-fn told(asked: &Asked) -> String {
+/// Formats a failure without the details that another compiler or another run would change.
+fn summary(asked: &Asked) -> String {
     let failure = asked.failure();
     let mut text = format!("{}: {}\n", failure.kind, numberless(&failure.message));
     let ours: Vec<_> = failure.backtrace.iter().filter(|name| name.contains("faulty::")).collect();
@@ -43,20 +43,21 @@ fn told(asked: &Asked) -> String {
     text
 }
 
-/// With `#` for every number of several digits.
+/// Replaces every number of several digits by `#`.
 fn numberless(text: &str) -> String {
     let mut plain = String::new();
     for piece in text.split_inclusive(|c: char| !c.is_ascii_digit()) {
         let digits = piece.chars().take_while(char::is_ascii_digit).count();
-        match digits > 1 {
-            true => write!(plain, "#{}", &piece[digits..]).unwrap(),
-            false => plain.push_str(piece),
+        if digits > 1 {
+            write!(plain, "#{}", &piece[digits..]).unwrap();
+        } else {
+            plain.push_str(piece);
         }
     }
     plain
 }
 
-/// All commands that end a call under ordinary limits, and the slug each must have.
+/// Commands that end a call under ordinary limits, with their slugs.
 const COMMANDS: [(&str, &str); 19] = [
     ("panic", "trap"),
     ("abort", "trap"),
@@ -87,7 +88,7 @@ fn every_way_to_end_has_its_slug_and_tells_its_author_why() {
     for (command, slug) in COMMANDS {
         let asked = app.obey(&host, command, AMPLE);
         assert_eq!(asked.slug(), slug, "{command}");
-        write!(all, "{command} → {}", told(&asked)).unwrap();
+        write!(all, "{command} → {}", summary(&asked)).unwrap();
     }
     insta::assert_snapshot!("told", all);
 }
@@ -134,12 +135,13 @@ fn unmetered_guests_end_the_same_ways() {
 
 #[test]
 fn a_flooded_log_keeps_its_last_lines_and_nothing_that_drives_a_terminal() {
-    // The flood needs more fuel than this, so it is cut off in its midst.
+    // The flood needs more fuel than this, so it is cut off before its end.
     let limits = Limits { fuel: 50_000_000, ..limits() };
     let host = Host::new(1, limits);
     for command in ["flood-stdout", "flood-stderr"] {
         let asked = faulty(&host, limits).obey(&host, command, AMPLE);
-        let (failure, written) = (asked.failure(), asked.usage().log);
+        let failure = asked.failure();
+        let written = asked.usage().log;
         assert_eq!(asked.slug(), "out-of-fuel", "{command}");
         assert!(written > 1 << 20, "{written}");
         assert_eq!(failure.log[0], format!("… the last of {written} bytes:"));
@@ -168,7 +170,9 @@ fn usage_is_plausible_and_the_same_each_time() {
     let host = Host::new(2, limits());
     let app = faulty(&host, limits());
     let usage = |command: &str| app.obey(&host, command, AMPLE).usage();
-    let (ok, burn, more) = (usage("ok"), usage("burn:1"), usage("burn:10"));
+    let ok = usage("ok");
+    let burn = usage("burn:1");
+    let more = usage("burn:10");
     assert!((1_000..1_000_000).contains(&ok.fuel), "{ok:?}");
     assert!(burn.fuel > 1_000_000 && more.fuel > 9 * burn.fuel && more.fuel < 11 * burn.fuel, "{burn:?} {more:?}");
     let partial = r#"{"count":1,"keys":["a"]}"#.len() as u64;

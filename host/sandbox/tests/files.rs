@@ -1,5 +1,5 @@
-//! Files that never answer: named pipes in a granted folder, partitions on a mount whose server is gone. They cost a guest
-//! its call, and nobody else anything.
+//! Files that never answer: named pipes in a granted folder, partitions on a mount whose server is
+//! gone. They cost only the guest's own call.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests stop where it is wrong")]
 
 mod common;
@@ -18,10 +18,10 @@ use tempfile::TempDir;
 
 use common::{App, Host, PATIENCE, alone, guest, ms, wait_until};
 
-/// Calls of a file system that are stuck when it is given up.
+/// Number of stuck calls at which a file system counts as dead.
 const MAX_STUCK: usize = 8;
 
-/// A folder with a file, and beside it a named pipe without a writer, a socket, and ways to them.
+/// Makes a folder with a file, a named pipe without a writer, a socket, and links.
 fn folder() -> (TempDir, UnixListener) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -49,16 +49,17 @@ fn refused(host: &Host, app: &App, command: &str) -> String {
 #[test]
 fn what_is_no_file_is_refused_and_named() {
     let _alone = alone();
-    let (host, (folder, _socket)) = (Host::new(1, Limits::default()), folder());
+    let host = Host::new(1, Limits::default());
+    let (folder, _socket) = folder();
     let app = app(&host, &folder);
     for (name, what) in [("pipe", "a named pipe"), ("below/link", "a named pipe"), ("socket", "a socket")] {
-        let told = refused(&host, &app, &format!("read-file:/data/{name}"));
+        let message = refused(&host, &app, &format!("read-file:/data/{name}"));
         let wanted = format!("asked for the file {name}, which is {what}: only regular files and folders are opened (");
-        assert!(told.starts_with(&wanted), "{told}");
+        assert!(message.starts_with(&wanted), "{message}");
     }
     let read = |name: &str| app.obey(&host, &format!("read-file:/data/{name}"), PATIENCE);
     assert_eq!(read("fares.csv").report(), json!({ "size": 7, "text": "York,60" }));
-    // A link out of the folder leads nowhere, whatever is there.
+    // A link out of the folder is not followed.
     for name in ["zero", "environ", "nothing"] {
         assert_eq!(read(name).slug(), "unavailable", "{name}");
     }
@@ -69,7 +70,8 @@ fn what_is_no_file_is_refused_and_named() {
 #[test]
 fn hundreds_of_leaves_at_a_pipe_hold_up_neither_the_runtime_nor_a_neighbour_nor_the_end() {
     let _alone = alone();
-    let (host, (folder, _socket)) = (Host::new(4, Limits::default()), folder());
+    let host = Host::new(4, Limits::default());
+    let (folder, _socket) = folder();
     let app = app(&host, &folder);
     let partition = |number: u32| Partition::new(format!("a-{number}").as_str(), Bytes::new());
     let request = app.request(r#"{"fault": "read-file:/data/pipe"}"#);
@@ -77,7 +79,7 @@ fn hundreds_of_leaves_at_a_pipe_hold_up_neither_the_runtime_nor_a_neighbour_nor_
     let asked = host.runtime.block_on(app.ask(request, plan));
     assert_eq!(asked.answer.coverage().failures.get(&frond_root::FailureKind::HostCallDenied), Some(&600));
     assert_eq!(app.obey(&host, "read-file:/data/fares.csv", PATIENCE).slug(), "ok");
-    // Were a thread of the runtime held, this would wait for it without end.
+    // If a thread of the runtime were blocked, this would wait for it forever.
     drop(host);
     assert_eq!(file_calls().stuck, 0);
 }
@@ -85,21 +87,24 @@ fn hundreds_of_leaves_at_a_pipe_hold_up_neither_the_runtime_nor_a_neighbour_nor_
 #[test]
 fn a_call_has_only_so_many_files_open() {
     let _alone = alone();
-    let (host, (folder, _socket)) = (Host::new(1, Limits::default()), folder());
+    let host = Host::new(1, Limits::default());
+    let (folder, _socket) = folder();
     let app = app(&host, &folder);
-    let told = refused(&host, &app, "open-many:/data/fares.csv");
-    // As many as this machine lets the process have.
-    let most = told.strip_prefix("asked for the file fares.csv, with ").and_then(|rest| rest.split_once(' ')).unwrap();
-    assert!((16..=128).contains(&most.0.parse().unwrap()), "{told}");
-    assert!(most.1.starts_with("files, folders and streams open, which is the most for one call ("), "{told}");
-    // They were closed with the call.
+    let message = refused(&host, &app, "open-many:/data/fares.csv");
+    // The number depends on the process's file descriptors.
+    let most =
+        message.strip_prefix("asked for the file fares.csv, with ").and_then(|rest| rest.split_once(' ')).unwrap();
+    assert!((16..=128).contains(&most.0.parse().unwrap()), "{message}");
+    assert!(most.1.starts_with("files, folders and streams open, which is the most for one call ("), "{message}");
+    // The files were closed with the call.
     assert_eq!(app.obey(&host, "read-file:/data/fares.csv", PATIENCE).slug(), "ok");
 }
 
 #[test]
 fn a_large_folder_is_listed_to_its_end() {
     let _alone = alone();
-    let (host, folder) = (Host::new(1, Limits::default()), tempfile::tempdir().unwrap());
+    let host = Host::new(1, Limits::default());
+    let folder = tempfile::tempdir().unwrap();
     for number in 0..1500 {
         std::fs::write(folder.path().join(format!("file-{number}")), "").unwrap();
     }
@@ -107,7 +112,7 @@ fn a_large_folder_is_listed_to_its_end() {
     assert_eq!(listed, json!({ "files": 1500, "folders": 0, "others": 0 }));
 }
 
-/// A file on a mount whose server is gone, until it comes back.
+/// File on a mount whose server is gone, until it comes back.
 #[derive(Debug)]
 struct Hung {
     mount: u64,
@@ -134,11 +139,11 @@ impl Content for Hung {
     }
 }
 
-/// A host, and an app whose leaves read their partition.
+/// Host, an app whose leaves read their partition, and the query for it.
 struct Reader<'a>(&'a Host, App, &'static str);
 
 impl Reader<'_> {
-    /// What becomes of one leaf whose partition is on that mount, within `time`.
+    /// Runs one leaf within `time` whose partition is on that mount; returns its slug.
     fn pull(&self, mount: u64, back: &Arc<(Mutex<bool>, Condvar)>, time: Duration) -> &'static str {
         let Self(host, app, query) = self;
         let content = Hung { mount, back: back.clone() };
@@ -147,7 +152,8 @@ impl Reader<'_> {
         host.runtime.block_on(app.ask(request, plan)).slug()
     }
 
-    /// Has leaves run out of time until so many of their reads are stuck. A busy machine may not begin a read in time.
+    /// Runs leaves out of time until `wanted` of their reads are stuck. A busy machine may not
+    /// begin a read in time, so the time doubles.
     fn hang(&self, mount: u64, gone: &Arc<(Mutex<bool>, Condvar)>, wanted: usize) {
         let mut time = ms(20);
         while file_calls().stuck < wanted {
@@ -160,15 +166,16 @@ impl Reader<'_> {
     }
 }
 
-/// The query of a leaf that pulls its partition.
+/// Query of a leaf that pulls its partition.
 const PULLS: &str = r#"{"fault": "read-source"}"#;
 
 #[test]
 fn a_mount_that_is_gone_costs_some_leaves_their_time_and_then_answers_at_once() {
     let _alone = alone();
     let host = Host::new(2, Limits::default());
-    let (gone, there) = (Arc::<(Mutex<bool>, Condvar)>::default(), Arc::new((Mutex::new(true), Condvar::new())));
-    // One pulls its partition, the other is handed it before it runs.
+    let gone = Arc::<(Mutex<bool>, Condvar)>::default();
+    let there = Arc::new((Mutex::new(true), Condvar::new()));
+    // The first leaf pulls its partition; the second gets it before it runs.
     for (mount, wasm, query) in [(1, guest("faulty"), PULLS), (2, guest("wordcount"), "{}")] {
         let reader = Reader(&host, host.leaf(&wasm, Limits::default()), query);
         reader.hang(mount, &gone, MAX_STUCK);

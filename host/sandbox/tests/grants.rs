@@ -1,5 +1,5 @@
-//! Nothing is granted unless it is: no environment, files or network; and what `deterministic` makes of clocks and
-//! randomness.
+//! Grants of environment, files and values: without one there is none; and the effect of
+//! `deterministic` on clocks and randomness.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests stop where it is wrong")]
 
 mod common;
@@ -25,7 +25,7 @@ fn app(host: &Host, deterministic: bool) -> App {
     }
 }
 
-/// What each leaf reports.
+/// Returns the report of each leaf.
 fn reports(host: &Host, app: &App, query: &Value, keys: [&str; 2]) -> [Value; 2] {
     let request: Request = app.request(&query.to_string());
     let asked = host.runtime.block_on(app.ask(request, plan(keys)));
@@ -45,8 +45,8 @@ fn clocks_and_randomness_are_real() {
     let host = Host::new(1, Limits::default());
     let [a, b] = reports(&host, &app(&host, false), &json!({ "fault": "clock" }), ["a", "b"]);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let told = a["now_ms"].as_u64().unwrap() / 1000;
-    assert!(now.abs_diff(told) < 600, "{told} and {now}");
+    let seconds = a["now_ms"].as_u64().unwrap() / 1000;
+    assert!(now.abs_diff(seconds) < 600, "{seconds} and {now}");
     assert_ne!(a["random"], b["random"]);
     assert_ne!(a["insecure"], b["insecure"]);
 }
@@ -64,7 +64,7 @@ fn deterministic_leaves_see_what_their_query_and_partition_give() {
     assert_eq!(first[0]["now_ms"], first[1]["now_ms"]);
 }
 
-/// A folder with a file, beside one that is not granted, and with ways out of it.
+/// Makes a granted folder with a file, beside a secret, and with links out of it.
 fn folders() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -80,7 +80,8 @@ fn folders() -> tempfile::TempDir {
 
 #[test]
 fn a_granted_folder_is_read_and_nothing_else() {
-    let (host, folder) = (Host::new(1, Limits::default()), folders());
+    let host = Host::new(1, Limits::default());
+    let folder = folders();
     let directory = Directory { host: folder.path().join("granted"), guest: "/data".to_owned() };
     let app = host.granted(Grants { directories: vec![directory], ..Grants::default() });
     let files = |path: &str| app.obey(&host, &format!("files:{path}"), PATIENCE).report();
@@ -105,10 +106,11 @@ fn a_granted_folder_is_read_and_nothing_else() {
 
 #[test]
 fn a_granted_folder_that_has_gone_is_named() {
-    let (host, folder) = (Host::new(1, Limits::default()), folders());
+    let host = Host::new(1, Limits::default());
+    let folder = folders();
     let directory = Directory { host: folder.path().join("gone"), guest: "/data".to_owned() };
     let app = host.granted(Grants { directories: vec![directory], ..Grants::default() });
-    // Who asks for no file is none the wiser.
+    // A guest that opens no file does not notice.
     assert_eq!(app.obey(&host, "panic", PATIENCE).slug(), "trap");
     let failure = app.obey(&host, "read-file:/data/fares.csv", PATIENCE).failure();
     assert_eq!(failure.kind.slug(), "host-call-denied");

@@ -1,4 +1,5 @@
-//! Outbound HTTP by real guests, to a real server: what is granted works, and what is not is refused and named.
+//! Outbound HTTP by real guests to a real server: granted requests work, and others are refused
+//! with their reason.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests stop where it is wrong")]
 
 mod common;
@@ -21,7 +22,7 @@ fn host() -> Host {
     Host::new(2, Limits::default())
 }
 
-/// The server's address, for what changes nothing.
+/// Makes a grant of the server's address, for requests that change nothing.
 fn grant(server: &Server) -> HttpGrant {
     HttpGrant {
         host: HostPattern::Address(server.address.ip()),
@@ -41,7 +42,7 @@ fn only(grant: HttpGrant) -> Grants {
     Grants { http: vec![grant], ..Grants::default() }
 }
 
-/// Names that lead to the server.
+/// Makes names resolve to the server.
 fn leading(server: &Server, names: &[&str]) -> InjectedFaults {
     let resolve: BTreeMap<String, Vec<IpAddr>> =
         names.iter().map(|name| ((*name).to_owned(), vec![server.address.ip()])).collect();
@@ -52,20 +53,21 @@ fn ask(host: &Host, grants: Grants, command: &str) -> Asked {
     host.granted(grants).obey(host, command, PATIENCE)
 }
 
-/// How the command is refused, without the port that differs from run to run.
+/// Returns the message of the refused command, without the port, which differs from run to run.
 fn refused(host: &Host, server: &Server, grants: Grants, command: &str) -> String {
     let asked = ask(host, grants, command);
     let failure = asked.failure();
     assert_eq!(failure.kind.slug(), "host-call-denied", "{failure}");
     let message = failure.message.replace(&server.address.port().to_string(), "PORT");
-    // A place in the guest's source is no refusal.
+    // A line number in the guest's source may change.
     let Some((before, place)) = message.split_once("leaf.rs:") else { return message };
     format!("{before}leaf.rs:#{}", place.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':'))
 }
 
 #[test]
 fn a_granted_host_is_asked() {
-    let (host, server) = (host(), Server::start());
+    let host = host();
+    let server = Server::start();
     let url = server.url("/fare?to=York");
     let report = ask(&host, only(grant(&server)), &format!("http:{url}")).report();
     assert_eq!(report["body"], "hello GET /fare?to=York 0");
@@ -78,7 +80,7 @@ fn a_granted_host_is_asked() {
 
 #[test]
 fn an_address_of_the_sixth_version_is_granted_as_it_is_written() {
-    // Not every machine has one.
+    // Not every machine has IPv6.
     let Ok(server) = Server::at("[::1]:0") else { return };
     let host = host();
     assert_eq!(ask(&host, only(grant(&server)), &format!("http:{}", server.url("/ok"))).slug(), "ok");
@@ -87,7 +89,8 @@ fn an_address_of_the_sixth_version_is_granted_as_it_is_written() {
 
 #[test]
 fn bodies_are_sent_and_read_whole() {
-    let (host, server) = (host(), Server::start());
+    let host = host();
+    let server = Server::start();
     let grants = only(HttpGrant { methods: vec!["POST".to_owned()], ..grant(&server) });
     let report = ask(&host, grants, &format!("http:POST {} 200000", server.url("/echo"))).report();
     assert_eq!(report["body"], "hello POST /echo 200000");
@@ -99,7 +102,8 @@ fn bodies_are_sent_and_read_whole() {
 
 #[test]
 fn what_is_not_granted_is_refused_and_named() {
-    let (host, server) = (host(), Server::start());
+    let host = host();
+    let server = Server::start();
     let get = format!("http:{}", server.url("/secret?token=1"));
     let refused = |grants, command: &str| refused(&host, &server, grants, command);
     insta::assert_snapshot!(refused(Grants::default(), &get));
@@ -112,7 +116,8 @@ fn what_is_not_granted_is_refused_and_named() {
 
 #[test]
 fn a_refusal_explains_every_end_without_a_result_and_no_other() {
-    let (host, server) = (host(), Server::start());
+    let host = host();
+    let server = Server::start();
     let refused = |command: &str| refused(&host, &server, Grants::default(), command);
     insta::assert_snapshot!(refused("http-panic:http://a.example/"));
     insta::assert_snapshot!(refused("http-invalid:http://a.example/"));
@@ -122,17 +127,19 @@ fn a_refusal_explains_every_end_without_a_result_and_no_other() {
 
 #[test]
 fn sockets_are_never_granted() {
-    let (host, server) = (host(), Server::start());
+    let host = host();
+    let server = Server::start();
     insta::assert_snapshot!(refused(&host, &server, only(grant(&server)), "sockets"));
 }
 
 #[test]
 fn names_that_resolve_to_private_addresses_are_refused_unless_granted() {
-    let (host, server) = (host(), Server::start());
+    let host = host();
+    let server = Server::start();
     let url = server.named("localhost", "/ok");
     let private = only(HttpGrant { private: true, ..named("localhost", &server) });
     assert_eq!(ask(&host, private, &format!("http:{url}")).report()["status"], 200);
-    // By which of its addresses it is refused depends on the machine.
+    // The address in the message depends on the machine.
     let message = refused(&host, &server, only(named("localhost", &server)), &format!("http:{url}"));
     assert!(message.contains("which is not a public address (add private = true"), "{message}");
     assert!(message.contains("the host's address is not granted"), "{message}");
@@ -143,7 +150,8 @@ fn names_that_resolve_to_private_addresses_are_refused_unless_granted() {
 
 #[test]
 fn patterns_of_names_are_kept_to() {
-    let (host, server) = (host(), Server::start());
+    let host = host();
+    let server = Server::start();
     let faults = leading(&server, &["a.example.com", "a.b.example.com", "example.com", "a.example.org"]);
     let below = HttpGrant {
         host: HostPattern::Below("example.com".to_owned()),
@@ -161,8 +169,9 @@ fn patterns_of_names_are_kept_to() {
 }
 
 #[test]
-fn whoever_is_written_before_an_at_is_nobody() {
-    let (host, server) = (host(), Server::start());
+fn user_information_before_the_host_is_refused() {
+    let host = host();
+    let server = Server::start();
     for user in ["granted.example", "granted.example:80"] {
         let url = format!("http://{user}@{}/", server.address);
         assert_eq!(ask(&host, only(grant(&server)), &format!("http:{url}")).slug(), "unavailable");
@@ -172,7 +181,8 @@ fn whoever_is_written_before_an_at_is_nobody() {
 
 #[test]
 fn bodies_beyond_the_limit_are_refused() {
-    let (host, server) = (host(), Server::start());
+    let host = host();
+    let server = Server::start();
     let small = |methods: &str| only(HttpGrant { body: 1000, methods: vec![methods.to_owned()], ..grant(&server) });
     for path in ["/big/1000", "/chunked/1000"] {
         assert_eq!(ask(&host, small("GET"), &format!("http:{}", server.url(path))).report()["size"], 1000);
@@ -187,7 +197,8 @@ fn bodies_beyond_the_limit_are_refused() {
 
 #[test]
 fn headers_are_bounded() {
-    let (host, server) = (host(), Server::start());
+    let host = host();
+    let server = Server::start();
     let get = |size: usize| ask(&host, only(grant(&server)), &format!("http:{}", server.url(&format!("/head/{size}"))));
     assert_eq!(get(10_000).slug(), "ok");
     assert_eq!(get(200_000).failure().message, "the answer or the request is too large");
@@ -195,7 +206,8 @@ fn headers_are_bounded() {
 
 #[test]
 fn redirects_are_the_guests_to_follow() {
-    let (host, server) = (host(), Server::start());
+    let host = host();
+    let server = Server::start();
     let report = ask(&host, only(grant(&server)), &format!("http:{}", server.url("/redirect"))).report();
     assert_eq!((&report["status"], &report["location"]), (&json!(302), &json!("/ok")));
     assert_eq!(server.requests().len(), 1);
@@ -203,7 +215,8 @@ fn redirects_are_the_guests_to_follow() {
 
 #[test]
 fn a_request_ends_with_its_time() {
-    let (host, server) = (host(), Server::start());
+    let host = host();
+    let server = Server::start();
     let quick = only(HttpGrant { time: Some(ms(20)), ..grant(&server) });
     for path in ["/silent", "/stall"] {
         let asked = ask(&host, quick.clone(), &format!("http:{}", server.url(path)));
@@ -214,7 +227,8 @@ fn a_request_ends_with_its_time() {
 
 #[test]
 fn a_request_ends_with_its_leaf() {
-    let (host, server) = (host(), Server::start());
+    let host = host();
+    let server = Server::start();
     for path in ["/silent", "/stall"] {
         let app = host.granted(only(grant(&server)));
         let asked = app.obey(&host, &format!("http:{}", server.url(path)), ms(200));
@@ -225,9 +239,11 @@ fn a_request_ends_with_its_leaf() {
 
 #[test]
 fn a_request_ends_with_its_query() {
-    let (host, server) = (host(), Server::start());
+    let host = host();
+    let server = Server::start();
     let app = host.granted(only(grant(&server)));
-    let (seen, cancel) = (Seen::of(&app), Cancel::default());
+    let seen = Seen::of(&app);
+    let cancel = Cancel::default();
     let query = json!({ "fault": format!("http:{}", server.url("/silent")) }).to_string();
     let request = Request { deadline: PATIENCE, ..app.request(&query) };
     let task = host.runtime.spawn(flow::run(request, async { Ok(plan(["a", "b"])) }, app.root(&seen), cancel.clone()));
@@ -240,7 +256,8 @@ fn a_request_ends_with_its_query() {
 
 #[test]
 fn a_hundred_leaves_ask_on_two_slots() {
-    let (host, server) = (host(), Server::start());
+    let host = host();
+    let server = Server::start();
     let app = host.granted(only(grant(&server)));
     let query = json!({ "fault": format!("http:{}", server.url("/chunked/5000")) }).to_string();
     let request = Request { deadline: PATIENCE, ..app.request(&query) };
@@ -251,7 +268,8 @@ fn a_hundred_leaves_ask_on_two_slots() {
 
 #[test]
 fn a_merge_is_granted_nothing_and_a_split_what_the_leaf_is() {
-    let (host, server) = (host(), Server::start());
+    let host = host();
+    let server = Server::start();
     let grants = Arc::new(only(grant(&server)));
     let guests = || {
         Guests::new(
@@ -279,7 +297,8 @@ fn a_merge_is_granted_nothing_and_a_split_what_the_leaf_is() {
 
 #[test]
 fn a_test_can_deny_and_delay_without_a_network() {
-    let (host, server) = (host(), Server::start());
+    let host = host();
+    let server = Server::start();
     let url = format!("http:{}", server.url("/ok"));
     let denied = InjectedFaults { deny_http: true, ..InjectedFaults::default() };
     insta::assert_snapshot!(refused(&host, &server, Grants { faults: denied, ..only(grant(&server)) }, &url));
@@ -294,7 +313,8 @@ fn a_test_can_deny_and_delay_without_a_network() {
 
 #[test]
 fn a_server_that_speaks_no_tls_is_not_trusted() {
-    let (host, server) = (host(), Server::start());
+    let host = host();
+    let server = Server::start();
     let url = server.url("/ok").replace("http:", "https:");
     let asked = ask(&host, only(grant(&server)), &format!("http:{url}"));
     assert_eq!(asked.slug(), "unavailable", "{:?}", asked.first().0);

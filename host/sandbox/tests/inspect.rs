@@ -1,4 +1,4 @@
-//! What is loaded may be anything: nothing of it brings the host down, and each refusal says what is wrong.
+//! Loading of arbitrary bytes: none crash the host, and each refusal gives its reason.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -30,7 +30,7 @@ const SMALL: Limits = Limits {
     host_calls: 100,
 };
 
-/// A host that keeps nothing of what it is given here.
+/// Makes a host without a cache.
 fn host(limits: Limits) -> Host {
     Host::with(Settings { slots: 1, limits: vec![limits], cache: None, compiler: Compiler::in_process() })
 }
@@ -60,7 +60,7 @@ fn component(sections: &[Vec<u8>]) -> Vec<u8> {
     [HEADER, sections.concat().as_slice()].concat()
 }
 
-/// A component that imports functions of these names, and exports what a leaf must.
+/// Makes a component that imports functions of these names, and exports an interface of a leaf.
 fn importing<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut count = 0;
     let mut imports = Vec::new();
@@ -92,13 +92,13 @@ fn a_component_cut_anywhere_is_refused() {
     let host = host(Limits::default());
     let wasm = guest("faulty");
     for length in (0..wasm.len()).step_by(97) {
-        // Until the end of its exports it still has a surface, and is no component all the same.
+        // With its exports complete, it has a surface, but is still no component.
         let _ = surface(&wasm[..length]);
         if length % (97 * 16) == 0 {
             assert!(load(&host, &wasm[..length]).is_err(), "{length}");
         }
     }
-    // Between two of the names and remarks at its end, it can be cut.
+    // It may only be cut between the custom sections at its end.
     let small = wat::leaf("", wat::OK);
     let whole: Vec<usize> = (0..small.len()).filter(|length| load(&host, &small[..*length]).is_ok()).collect();
     assert!(whole.len() <= 2 && whole.iter().all(|length| *length > small.len() / 2), "{whole:?}");
@@ -138,7 +138,7 @@ fn endless_lists_of_imports_are_refused() {
     assert_eq!(surface(&wasm), Err(Misfit::Broken("it has more than 10000 imports or exports".to_owned())));
     let host = host(Limits::default());
     assert!(load(&host, &wasm).is_err());
-    // A count that the bytes do not bear out.
+    // A count that is larger than the section.
     let lies = component(&[section(10, &[0xff, 0xff, 0xff, 0xff, 0x0f])]);
     assert!(matches!(surface(&lies), Err(Misfit::Broken(_))));
 }
@@ -146,7 +146,7 @@ fn endless_lists_of_imports_are_refused() {
 #[test]
 fn deeply_nested_components_are_refused() {
     let nested = |depth: usize| {
-        // Built from the inside, back to front.
+        // Built from the inside out, in reverse.
         let mut backwards: Vec<u8> = HEADER.iter().rev().copied().collect();
         for _ in 0..depth {
             let size = leb(backwards.len());
@@ -200,7 +200,7 @@ fn proposals_that_are_turned_off_are_named() {
         assert!(named.split(", ").any(|one| one == name), "{core}: {named}");
         assert_eq!(report(&wasm).map(drop), Err(Misfit::Proposals(named)), "{core}");
     }
-    // What is turned on is not refused for it.
+    // Offered proposals are not refused.
     for core in [
         "(func $f (return_call $f))",
         "(func (result v128) (v128.const i32x4 1 2 3 4))",
@@ -222,7 +222,7 @@ fn a_file_beyond_the_limit_is_refused_by_its_size() {
     assert_eq!(surface(&large), Err(Misfit::TooLarge { size }));
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let path = dir.path().join("large.wasm");
-    // Without a byte on the disk: it is not read.
+    // A sparse file: it is refused by its size, without being read.
     File::create(&path).unwrap().set_len(1 << 40).unwrap();
     let error = frond_sandbox::component::read(&path).unwrap_err();
     assert!(matches!(error, LoadError::Misfit(Misfit::TooLarge { size }) if size == 1 << 40), "{error}");
@@ -233,7 +233,7 @@ fn a_file_beyond_the_limit_is_refused_by_its_size() {
 
 #[test]
 fn components_that_double_forty_times_are_refused_and_not_made() {
-    // Each instantiates the one before it twice: 2^40 instances in some kilobytes.
+    // Each instantiates the previous one twice: 2^40 instances in some kilobytes.
     let level = |at: u32| {
         let before = at - 1;
         format!(

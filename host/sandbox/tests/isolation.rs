@@ -1,4 +1,4 @@
-//! Queries of one process share slots, pools and an engine, and never each other's fate.
+//! Queries of one process share slots, pools and an engine, but do not affect each other.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests stop where it is wrong")]
 
 mod common;
@@ -13,10 +13,11 @@ use frond_sandbox::Limits;
 
 use common::{App, ENDLESS, Host, PATIENCE, Seen, alone, ms, plan};
 
-/// How often the victim is stopped.
+/// Number of times that the victim is stopped.
 const ROUNDS: usize = 1000;
 
-/// Asks for leaves that work for a while, in the guest and in the host, until told to end. Each must succeed at once.
+/// Runs queries whose leaves work for a while, in the guest and in the host, until `done`. Each
+/// must succeed without a failed attempt. Returns the number of queries.
 async fn neighbour(app: App, done: Arc<AtomicBool>) -> usize {
     let mut rounds = 0;
     while !done.load(Ordering::SeqCst) {
@@ -33,7 +34,8 @@ async fn neighbour(app: App, done: Arc<AtomicBool>) -> usize {
     rounds
 }
 
-/// Lets `victim` run beside neighbours on the same slots; how often those were answered meanwhile.
+/// Runs `victim` beside neighbours on the same slots. Returns the number of the neighbours'
+/// queries.
 fn beside(host: &Host, app: &App, victim: impl Future<Output = ()> + Send + 'static) -> usize {
     let done = Arc::new(AtomicBool::new(false));
     let neighbours = [(); 2].map(|()| host.runtime.spawn(neighbour(app.clone(), done.clone())));
@@ -77,8 +79,10 @@ fn a_neighbour_of_cancelled_queries_is_never_harmed() {
         for round in 0..ROUNDS {
             let query = format!(r#"{{"fault": "{}"}}"#, ["spin", "sleep", "poll-forever"][round % 3]);
             let request = Request { deadline: PATIENCE, slots: 2, ..victim.request(&query) };
-            let (cancel, seen) = (Cancel::default(), Seen::of(&victim));
-            let (later, running) = (cancel.clone(), seen.clone());
+            let cancel = Cancel::default();
+            let seen = Seen::of(&victim);
+            let later = cancel.clone();
+            let running = seen.clone();
             let cancelling = tokio::spawn(async move {
                 while running.running() == 0 {
                     tokio::task::yield_now().await;
@@ -108,7 +112,8 @@ fn short_and_long_deadlines_keep_apart_on_one_engine() {
     };
     let asked = [ms(40), ms(80), ms(160), ms(320)].map(ask).map(|asked| host.runtime.block_on(asked).unwrap());
     for asked in asked {
-        // Each ran for most of its own time, and not for the shortest: only the merge's reserve was kept back.
+        // Each ran for most of its time limit, also with longer ones beside: only the merge's
+        // reserve was kept back.
         let timings = asked.answer.coverage().timings;
         assert!(timings.total > timings.deadline / 2.0, "{timings:?}");
         assert_eq!(asked.answer.coverage().partitions.timed_out, 1);

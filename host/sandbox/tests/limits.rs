@@ -1,4 +1,4 @@
-//! Limits that hold whatever a component is made of: leaves written as text, as no compiler would.
+//! Limits hold for components that no compiler would produce: leaves written as text.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -39,14 +39,14 @@ fn check(core: &str, body: &str, slug: &str, message: &str) {
     }
 }
 
-/// Grows by `step` as long as it is let, whatever it is told.
+/// Writes an endless loop of `grow`, which ignores refusals.
 fn forever(grow: &str) -> String {
     format!("(loop (drop {grow}) (br 0)) unreachable")
 }
 
 #[test]
 fn a_memory_that_grows_on_is_stopped_though_its_guest_never_minds_a_refusal() {
-    // The other memory of the component is 256 KiB already.
+    // The other memory of the component already has 256 KiB.
     check(
         "(memory 1)",
         &forever("(memory.grow (i32.const 3))"),
@@ -57,7 +57,7 @@ fn a_memory_that_grows_on_is_stopped_though_its_guest_never_minds_a_refusal() {
 
 #[test]
 fn memories_count_together() {
-    // Each is within the limit, their sum is not.
+    // Each memory is within the limit, but not their sum.
     let one =
         "asked for 1114112 bytes of memory: limits.leaf.memory is 1 MiB; raise it with `[limits.leaf] memory = …`";
     check("(memory 12)", wat::OK, "ok", "");
@@ -74,7 +74,7 @@ fn growth_beyond_what_a_guest_itself_declares_is_refused_as_it_expects() {
         wat::OK
     );
     check("(table $t 1 2 funcref)", &refused, "ok", "");
-    // What was refused is not counted.
+    // Refused growth is not counted.
     let many = format!(
         "(local $i i32) (loop (drop (memory.grow (i32.const 2)))
             (br_if 0 (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 1000)))) {}",
@@ -163,7 +163,7 @@ fn a_result_outside_of_the_memory_is_a_trap() {
 
 #[test]
 fn a_long_message_of_a_guests_is_cut() {
-    // `invalid-partition` of 200 KiB of zeros.
+    // `invalid-partition` with a message of 200 KiB of zeros.
     let core =
         r#"(import "libc" "memory" (memory 0)) (data (i32.const 32) "\01\00\00\00\01\00\00\00\00\00\00\00\00\20\03")"#;
     let asked = run(&wat::leaf(core, "(i32.const 32)"), Limits { output: 1 << 20, ..SMALL });
@@ -191,7 +191,8 @@ fn a_split_may_return_no_more_than_its_limit() {
     };
     assert_eq!(split(10, 100, SMALL), Ok(10));
     assert_eq!(split(11, 100, SMALL), Err("output-too-large"));
-    // The same bytes again and again: the guest holds them once, the host would have to hold them all.
+    // All partitions share their bytes: the guest holds them once, but the host would copy them
+    // each time.
     let wide = Limits { output: ENDLESS, ..SMALL };
     assert_eq!(split(1000, 10_000, wide), Err("trap"));
 }

@@ -1,4 +1,5 @@
-//! Places in the instance pool: never too few for what runs, and nothing fails where there is no pool at all.
+//! Permits of the instance pool: there are never too few for the running calls, and nothing fails
+//! without a pool.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -41,24 +42,26 @@ fn a_merge_that_gets_no_place_in_time_says_so() {
     let host = Host::new(2, limits);
     let app = host.faulty(limits, limits);
     let ask = |fault: &str, deadline| {
-        let (app, query) = (app.clone(), format!(r#"{{"finish-fault": "{fault}"}}"#));
+        let app = app.clone();
+        let query = format!(r#"{{"finish-fault": "{fault}"}}"#);
         host.runtime.spawn(async move {
             let request = Request { deadline, ..app.request(&query) };
             app.ask(request, plan(["ok-1"])).await
         })
     };
-    // All places are taken by finishes that sleep.
+    // Finishes that sleep take all permits.
     let sleepers: Vec<_> = (0..8).map(|_| ask("sleep", ms(800))).collect();
     let late = host.runtime.block_on(ask("ok", ms(400))).unwrap();
     let sleepers: Vec<_> = sleepers.into_iter().map(|asked| host.runtime.block_on(asked).unwrap()).collect();
     assert!(sleepers.iter().all(|asked| asked.answer.outcome() == "failed"));
-    // It may have come before the last sleeper, else it waited until its time was up.
+    // It may have come before the last sleeper; otherwise it waited until its time was up.
     assert!(["failed", "complete"].contains(&late.answer.outcome()), "{:?}", late.answer);
     let after = host.runtime.block_on(ask("ok", PATIENCE)).unwrap();
     assert_eq!(after.answer.outcome(), "complete");
 }
 
-/// The faulty guest as leaf on `count` leaf threads of its own, beside those of `host`.
+/// Makes an app of the faulty guest as leaf on `count` further slot threads, beside those of
+/// `host`.
 fn on_other_threads(host: &Host, plugin: &Arc<Plugin>, count: usize) -> App {
     let limits = Limits::default();
     let slots = Slots::start(count, host.sandbox.clock(), host.runtime.handle()).unwrap();
@@ -92,22 +95,23 @@ fn a_leaf_that_gets_no_place_in_its_time_is_overloaded() {
     let host = Host::new(1, Limits::default());
     let plugin = host.plugin(&common::guest("faulty"), &[Role::Leaf], true);
     let app = on_other_threads(&host, &plugin, 2);
-    let (seen, cancel) = (Seen::of(&app), Cancel::default());
+    let seen = Seen::of(&app);
+    let cancel = Cancel::default();
     let request = Request { deadline: PATIENCE, ..app.request("{}") };
     let sleeper =
         host.runtime.spawn(flow::run(request, async { Ok(plan(["sleep-1"])) }, app.root(&seen), cancel.clone()));
     wait_until("the sleeper has begun", || seen.running() == 1);
-    // It has the only place, or gets it when the first of these gives it back.
+    // The sleeper has the only permit, or gets it when the first of these returns it.
     let late = || {
         let request = Request { leaf_time: Some(ms(100)), ..app.request("{}") };
         failures(&host.runtime.block_on(app.ask(request, plan(["sleep-2"]))))
     };
-    let told: Vec<_> = (0..10).flat_map(|_| late()).collect();
+    let found: Vec<_> = (0..10).flat_map(|_| late()).collect();
     let overloaded = (
         FailureKind::Overloaded,
         "still waiting for a free place in the instance pool when its time was up".to_owned(),
     );
-    assert!(told.contains(&overloaded), "{told:?}");
+    assert!(found.contains(&overloaded), "{found:?}");
     cancel.cancel();
     assert_eq!(host.runtime.block_on(sleeper).unwrap().unwrap().coverage().partitions.cancelled, 1);
 }
@@ -117,7 +121,8 @@ fn leaves_that_wait_for_a_place_end_with_their_query() {
     let host = Host::new(1, Limits::default());
     let plugin = host.plugin(&common::guest("faulty"), &[Role::Leaf], true);
     let app = on_other_threads(&host, &plugin, 3);
-    let (seen, cancel) = (Seen::of(&app), Cancel::default());
+    let seen = Seen::of(&app);
+    let cancel = Cancel::default();
     let request = Request { deadline: PATIENCE, ..app.request("{}") };
     let many = async { Ok(plan(["sleep-1", "sleep-2", "sleep-3"])) };
     let asked = host.runtime.spawn(flow::run(request, many, app.root(&seen), cancel.clone()));
@@ -134,10 +139,12 @@ fn pools_of_threads_that_share_a_sandbox_do_not_meet_in_a_slot_s_own_engine() {
     let apps: Vec<App> = (0..3).map(|_| on_other_threads(&host, &plugin, 2)).collect();
     let many = || plan((0..2000).map(|number| format!("ok-{number}")));
     let ask = |app: &App| {
-        let (app, request) = (app.clone(), Request { deadline: PATIENCE, floor: Floor::All, ..app.request("{}") });
+        let app = app.clone();
+        let request = Request { deadline: PATIENCE, floor: Floor::All, ..app.request("{}") };
         host.runtime.spawn(async move { app.ask(request, many()).await })
     };
-    // Copies for the slots come after some hundred brief calls; then threads with the same number meet.
+    // Copies for the slots are made after some hundred short calls; then threads with the same slot
+    // number meet.
     for _ in 0..3 {
         let asked: Vec<_> = apps.iter().map(ask).collect();
         for asked in asked {

@@ -1,4 +1,5 @@
-//! What a component tells of itself: what differs first and how, and nothing that a hostile one could do harm with.
+//! Reports on components: the first difference from the contract, in words, and nothing harmful
+//! from a hostile component.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,11 +21,12 @@ use proptest::prelude::*;
 
 use common::{guest, wat};
 
-/// Far more than any of these takes in a debug build on a busy machine; what grows faster than its input takes hours.
+/// Far more time than any test takes in a debug build on a busy machine; superlinear growth would
+/// take hours.
 const PATIENCE: Duration = Duration::from_secs(60);
 const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// A leaf as text, with each of the pairs replaced.
+/// Makes a leaf from text, with each of the pairs replaced.
 fn leaf(replaced: &[(&str, &str)]) -> Vec<u8> {
     let mut text = wat::text("", "", "", wat::OK);
     for (from, to) in replaced {
@@ -38,7 +40,7 @@ fn mismatch(report: &Report, role: Role) -> Mismatch {
     report.roles.iter().find(|fit| fit.role == role).unwrap().mismatch.clone().unwrap()
 }
 
-/// How a component is no leaf: the kind, the words, the remedy.
+/// Formats why a component is no leaf: kind, text and hint.
 fn no_leaf(wasm: &[u8]) -> String {
     let found = mismatch(&report(wasm).unwrap(), Role::Leaf);
     format!("{}\n{}\n({})", found.kind.slug(), found.text, found.hint)
@@ -79,7 +81,7 @@ fn the_first_item_that_differs_is_said_with_both_sides() {
         @"exports frond:plugin/process-partition@0.1.0, and process-partition.process: the result: the ok case is `string`, the contract says `list<u8>`");
     assert_snapshot!(first(&[(r#"(export "process" (func $process))"#, r#"(export "work" (func $process))"#)]),
         @"exports frond:plugin/process-partition@0.1.0, and process-partition.process is missing: the contract says `func(query: list<u8>, partition: record { key: string, index: u32, data: list<u8> }) -> result<list<u8>, variant { invalid-query(string), invalid-partition(string), unavailable(string) }>`");
-    // Nothing depends on what parameters are called.
+    // Names of parameters may differ.
     assert!(report(&leaf(&[(r#"(param "query""#, r#"(param "question""#)])).unwrap().fits().eq([Role::Leaf]));
 }
 
@@ -170,12 +172,12 @@ fn imports_that_no_guest_gets() {
 fn what_is_no_component() {
     assert_eq!(report(&wat::assemble("(module)")), Err(Misfit::CoreModule));
     assert_eq!(report(b""), Err(Misfit::Empty));
-    // It begins well, and is not valid.
+    // It begins as a component does, but is not valid.
     let invalid = wat::assemble("(component (core module (func (result i32))))");
     assert!(matches!(report(&invalid), Err(Misfit::Broken(why)) if why.contains("type mismatch")));
 }
 
-/// What an instance of a component of this text needs.
+/// Returns the demand of a component with this text.
 fn demand(text: &str) -> Demand {
     report(&wat::assemble(&format!("(component {text})"))).unwrap().demand
 }
@@ -186,11 +188,12 @@ fn the_memories_of_all_instances_are_summed() {
     let found = demand(&format!("{module} (core instance (instantiate $m)) (core instance (instantiate $m))"));
     assert_eq!((found.instances, found.memories, found.tables), (2, 2, 2));
     assert_eq!((found.memory_min, found.memory_max, found.table_min), (4 << 16, Some(10 << 16), 14));
-    // A module that is never instantiated needs nothing, and one without a maximum takes it from all.
+    // A module that is never instantiated needs nothing; without a maximum in one module, there is
+    // none in all.
     assert_eq!(demand(module).memories, 0);
     let endless = "(core module $e (memory 1)) (core instance (instantiate $e))";
     assert_eq!(demand(&format!("{module} {endless} (core instance (instantiate $m))")).memory_max, None);
-    // Within a component, and within one that it gets from outside.
+    // In a nested component, and in one with a module from outside.
     let inner = format!("(component $c {module} (core instance (instantiate $m)))");
     assert_eq!(demand(&format!("{inner} (instance (instantiate $c)) (instance (instantiate $c))")).memory_min, 4 << 16);
     let aliased = format!("{module} (component $c (core instance (instantiate $m))) (instance (instantiate $c))");
@@ -211,7 +214,7 @@ fn instances_that_double_at_each_level_are_counted_and_not_made() {
     let start = Instant::now();
     let found = report(&wat::assemble(&text));
     assert!(start.elapsed() < PATIENCE);
-    // The validator counts them as well; whoever lets them pass must not overflow.
+    // The validator may refuse them; if it does not, the count must not overflow.
     if let Ok(found) = found {
         assert!(found.demand.memories <= 1 << 40 || found.demand.memories == u64::MAX, "{:?}", found.demand);
     }
@@ -246,7 +249,7 @@ fn component(sections: &[Vec<u8>]) -> Vec<u8> {
     [HEADER, sections.concat().as_slice()].concat()
 }
 
-/// All that is in a report, as one text.
+/// Joins all texts of a report.
 fn all(report: &Report) -> String {
     let mut text = String::new();
     let lists = [&report.imports, &report.exports, &report.packages];
@@ -278,7 +281,7 @@ fn nothing_of_it_can_drive_a_terminal() {
     let shown = all(&found);
     assert!(shown.contains(r"evil\u{1b}[2J"), "{shown}");
     assert!(shown.lines().all(|line| !line.contains(|c: char| c.is_control() || c == '\u{202e}')), "{shown:?}");
-    // Names of imports and exports must be what WIT allows: others are no component.
+    // Names of imports and exports must be valid in WIT: a component with others is refused.
     let import = [leb(1), vec![0], text(EVIL), vec![1, 0]].concat();
     let Err(Misfit::Broken(why)) = report(&component(&[section(10, &import)])) else { panic!("it is valid") };
     assert!(!why.contains(|c: char| c.is_control()), "{why:?}");
@@ -354,7 +357,7 @@ fn types_as_deep_and_as_wide_as_they_may_be_are_spelled_shortly() {
             Err(other) => panic!("{other}"),
         }
     }
-    // Each level doubles what it would take to spell the type out.
+    // Each level doubles the length of the spelled-out type.
     for depth in [5, 15, 60] {
         match report(&nested(depth, "(list (tuple T T))")) {
             Ok(found) => assert!(mismatch(&found, Role::Leaf).text.len() < 1000),
@@ -371,7 +374,7 @@ fn a_large_custom_section_costs_nothing() {
     let start = Instant::now();
     let found = report(&component(&[custom("large", &content)])).unwrap();
     assert_eq!(found.sections.items[0].size, 60 << 20);
-    // Read as what they claim to be, these zeros are 60 million empty fields.
+    // If the zeros were read as producers, they would be 60 million empty fields.
     let found = report(&component(&[custom("producers", &content), custom("name", &content[..1 << 20])])).unwrap();
     assert!(found.producers.items.len() <= 32);
     assert!(start.elapsed() < PATIENCE);

@@ -1,4 +1,4 @@
-//! What a guest returns arrives as it was when the guest returned it.
+//! Results of guests arrive as they were when the guest returned them.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests stop where it is wrong")]
 
 mod common;

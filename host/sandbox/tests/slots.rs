@@ -1,4 +1,4 @@
-//! Threads and queries do not outlive their users.
+//! Lifetime of slot threads and queries, inline leaves, copies for slots, and background work.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,10 +20,10 @@ use frond_sandbox::{Leaf, LeafHost, Limits, Role};
 
 use common::{App, ENDLESS, Host, PATIENCE, Seen, alone, guest, ms, plan, wait_until};
 
-/// The process's threads whose names begin so.
+/// Counts the process's threads by the prefix of their names.
 fn threads(prefix: &str) -> usize {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
-    // A thread may end while it is looked at.
+    // A thread may end at any time.
     let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names.filter(|name| name.starts_with(prefix)).count()
 }
@@ -38,7 +38,7 @@ fn threads_end_with_their_last_user() {
     wait_until("all threads have begun", || (threads("frond-leaf"), threads("frond-clock")) == (3, 1));
     let Host { sandbox, slots, runtime, .. } = host;
     drop((sandbox, slots));
-    // The app is a user, too.
+    // The app still uses the slots.
     assert_eq!((threads("frond-leaf"), threads("frond-clock")), (3, 1));
     drop(app);
     wait_until("no threads are left", || threads("frond-") == 0);
@@ -55,7 +55,7 @@ fn a_query_is_let_go_of_when_it_is_over() {
     wait_until("nobody else holds the query", || Arc::strong_count(&scatter) == 1);
 }
 
-/// A source with a bug.
+/// Content with a bug.
 #[derive(Debug)]
 struct Panics;
 
@@ -77,7 +77,8 @@ impl Content for Panics {
 fn a_panic_of_the_hosts_own_costs_an_attempt_and_not_a_slot() {
     let _alone = alone();
     let host = Host::new(1, Limits::default());
-    let (pulling, handed) = (guest("faulty"), guest("wordcount"));
+    let pulling = guest("faulty");
+    let handed = guest("wordcount");
     for wasm in [pulling, handed] {
         let app = host.leaf(&wasm, Limits::default());
         for _ in 0..2 {
@@ -85,7 +86,7 @@ fn a_panic_of_the_hosts_own_costs_an_attempt_and_not_a_slot() {
             let asked = host.runtime.block_on(app.ask(app.request("{}"), Plan::new(partitions).unwrap()));
             assert_eq!(asked.slug(), "lost");
             assert_eq!(asked.answer.coverage().attempts.started, 3);
-            // The next one panics where its query is.
+            // After some short calls, the next query panics inline.
             (0..20).for_each(|_| assert_eq!(app.call(&host, "{}", Partition::new("ok", Bytes::new())).slug(), "ok"));
         }
     }
@@ -93,7 +94,7 @@ fn a_panic_of_the_hosts_own_costs_an_attempt_and_not_a_slot() {
     assert_eq!(app.obey(&host, "ok", PATIENCE).slug(), "ok");
 }
 
-/// How often the leaf threads have run.
+/// Counts how often slot threads have been scheduled.
 fn turns() -> u64 {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     let leaf = |path: &Path| fs::read_to_string(path.join("comm")).is_ok_and(|name| name.starts_with("frond-leaf"));
@@ -116,15 +117,16 @@ fn a_leaf_that_was_brief_runs_where_it_is_asked_for_and_is_held_to_all_it_is_hel
         brief();
         turns() == before
     });
-    let told = obey("remaining", PATIENCE).report()["remaining-ms"].as_u64().unwrap();
-    assert!(told > 1000, "a guest is told its deadline: {told} ms");
+    let left = obey("remaining", PATIENCE).report()["remaining-ms"].as_u64().unwrap();
+    assert!(left > 1000, "a guest is told its deadline: {left} ms");
     for (command, time, slug) in [
         ("sleep-ms:20", PATIENCE, "ok"),
         ("spin", ms(100), "out-of-time"),
         ("sleep", ms(100), "out-of-time"),
         ("panic", PATIENCE, "trap"),
         ("emit-then-spin", ms(100), "out-of-time"),
-        // More than a brief call may have, but not more than the limit; and from then on no call is taken for brief.
+        // More than an inline call may have, but within the limit; from then on no call runs
+        // inline.
         ("allocate-mib:40", PATIENCE, "ok"),
         ("grow-memory", PATIENCE, "out-of-memory"),
     ] {
@@ -136,7 +138,8 @@ fn a_leaf_that_was_brief_runs_where_it_is_asked_for_and_is_held_to_all_it_is_hel
     }
     brief();
     let many = (0..8).map(|query| {
-        let (app, request) = (app.clone(), Request { floor: Floor::All, ..app.request("{}") });
+        let app = app.clone();
+        let request = Request { floor: Floor::All, ..app.request("{}") };
         host.runtime.spawn(async move { app.ask(request, plan([format!("sleep-ms:5-{query}")])).await.json() })
     });
     let many: Vec<_> = many.collect();
@@ -173,12 +176,12 @@ fn a_slot_s_own_copy_of_a_component_is_held_to_the_same_limits() {
     assert_eq!(asked.answer.outcome(), "failed");
 }
 
-/// Whose attempts ended, in the order in which they did, by the weight of their work.
+/// Record of ended attempts, in order, by the weight of their query.
 #[derive(Clone, Default)]
 struct Turns(Arc<Mutex<Vec<u32>>>);
 
 impl Turns {
-    /// Hears of one query's attempts.
+    /// Makes a listener for one query's attempts.
     fn of(&self, weight: u32) -> Arc<dyn Listener> {
         Arc::new(Turn { weight, turns: self.clone() })
     }
@@ -208,13 +211,14 @@ fn background_work_shares_a_slot_by_weight_and_waits_for_queries() {
     let app = host.faulty(Limits::default(), Limits::default());
     let turns = Turns::default();
     let behind = |weight, partitions: u32| {
-        let (app, cancel) = (app.clone(), Cancel::default());
+        let app = app.clone();
+        let cancel = Cancel::default();
         let root = Services { events: Events::new(vec![turns.of(weight)]), ..app.root(&Seen::of(&app)) };
         let request = Request { background: Some(weight), deadline: PATIENCE, ..app.request("{}") };
         let plan = async move { Ok(plan((0..partitions).map(|number| format!("sleep-ms:1-{number}")))) };
         (host.runtime.spawn(flow::run(request, plan, root, cancel.clone())), cancel)
     };
-    // More than anybody waits for.
+    // More leaves than the test waits for.
     let (light, cancel) = behind(1, 200_000);
     wait_until("the light one runs", || turns.count(1) > 10);
     let (heavy, _) = behind(3, 300);
@@ -222,10 +226,11 @@ fn background_work_shares_a_slot_by_weight_and_waits_for_queries() {
     assert_eq!(host.runtime.block_on(heavy).unwrap().unwrap().outcome(), "complete");
     cancel.cancel();
     let order = turns.0.lock().unwrap().clone();
-    let (first, last) =
-        (order.iter().position(|one| *one == 3).unwrap(), order.iter().rposition(|one| *one == 3).unwrap());
+    let first = order.iter().position(|one| *one == 3).unwrap();
+    let last = order.iter().rposition(|one| *one == 3).unwrap();
     let between = order[first..last].iter().filter(|one| **one == 1).count();
-    // By the time that they take, of which a busy machine gives some turns more: `src/shares.rs` counts them exactly.
+    // Turns go by leaf time, which varies on a busy machine: `src/shares.rs` tests the exact
+    // numbers.
     assert!((1..300).contains(&between), "{between} turns beside 300");
     assert_eq!(host.runtime.block_on(light).unwrap().unwrap().outcome(), "partial");
 }

@@ -1,4 +1,4 @@
-//! Partitions that are pulled: larger than the guest's memory, and those that cannot be read.
+//! Pulled partitions: larger than the guest's memory, or unreadable.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests stop where it is wrong")]
 
 mod common;
@@ -51,7 +51,7 @@ fn a_read_beyond_the_end_gives_nothing_and_touches_nothing() {
     let host = Host::new(1, Limits::default());
     let app = host.faulty(Limits::default(), Limits::default());
     for offset in [4_u64 << 20, (4 << 20) + 1, 1 << 40, 1 << 63, u64::MAX] {
-        // Whatever is asked of this content there fails.
+        // A read of this content would fail.
         let content =
             Partition { content: Arc::new(Fails(FailureKind::Unavailable)), ..Partition::new("a", Bytes::new()) };
         let asked = app.call(&host, &format!(r#"{{"fault": "read-source-at:{offset}"}}"#), content);
@@ -59,7 +59,7 @@ fn a_read_beyond_the_end_gives_nothing_and_touches_nothing() {
     }
 }
 
-/// Content that cannot be read past its first mebibyte.
+/// Content of which only the first mebibyte can be read.
 #[derive(Debug)]
 struct Fails(FailureKind);
 
@@ -75,10 +75,7 @@ impl Content for Fails {
     }
 
     fn read(&self, offset: u64, len: usize) -> Result<Bytes, Failure> {
-        match offset < 1 << 20 {
-            true => Ok(vec![0; len].into()),
-            false => Err(self.failure()),
-        }
+        if offset < 1 << 20 { Ok(vec![0; len].into()) } else { Err(self.failure()) }
     }
 
     fn whole(&self) -> Result<Bytes, Failure> {

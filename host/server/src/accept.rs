@@ -1,35 +1,39 @@
-//! Content negotiation: which of several media types a client would rather have. RFC 9110, section 12.5.1.
+//! Content negotiation (RFC 9110, section 12.5.1): picks the media type that the client prefers.
 
 use http::HeaderMap;
 use http::header::ACCEPT;
 
-/// A media type, or a range of them.
+/// A media range of an `Accept` header, or a media type on offer.
 #[derive(Debug, PartialEq)]
 struct Range {
     kind: String,
     subtype: String,
-    /// Names in lower case, with values as they are meant.
+    /// Names in lower case, values unquoted.
     parameters: Vec<(String, String)>,
-    /// From 0 to 1000.
+    /// The `q` weight in thousandths, 0 to 1000.
     quality: u16,
 }
 
-/// How well a range fits a media type: the better, the larger.
+/// How precisely a range matches a media type; the more precise, the larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
     /// `*/*`.
     All,
     /// `text/*`.
     Kind,
-    /// `text/plain`, with so many parameters that both have.
+    /// `text/plain`, with this number of parameters in common.
     Exact(usize),
 }
 
-/// Returns the place in `offers`, the server's favourite first, of the media type that the client prefers: the one of the
-/// highest quality; of those the one that it names most exactly; of those the first. `None` when it takes none of them.
+/// Returns the index in `offers` of the media type that the client prefers. `None` if it accepts
+/// none of them.
 ///
-/// A client without an `Accept` header, or with one that names no media type, takes all. A parameter that an offer does not
-/// have does not count, as `escaping=allow-utf-8` of Prometheus; one that has another value is another media type.
+/// The highest quality wins, then the range that names the type most exactly, then the first in
+/// `offers`, which the server orders by its own preference.
+///
+/// A client without an `Accept` header, or with one that names no media type, accepts everything. A
+/// parameter that the offer does not have is ignored, for example Prometheus'
+/// `escaping=allow-utf-8`. A parameter with another value makes another media type.
 pub(crate) fn preferred(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let ranges: Vec<Range> = values.flat_map(|value| split(value, ',')).filter_map(Range::parse).collect();
@@ -38,7 +42,8 @@ pub(crate) fn preferred(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
     }
     let judged = offers.iter().enumerate().filter_map(|(place, offer)| {
         let (quality, fit) = judge(&ranges, Range::parse(offer).as_ref())?;
-        // The number of parameters says which range counts, and not which offer is better.
+        // The number of parameters selects the range that applies; it does not make an offer
+        // better.
         let exactness = std::cmp::Reverse(match fit {
             Fit::Exact(_) => 0,
             Fit::Kind => 1,
@@ -49,7 +54,7 @@ pub(crate) fn preferred(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
     judged.max_by_key(|(merit, _)| *merit).map(|(_, place)| place)
 }
 
-/// The quality of an offer: that of the range that fits it best.
+/// The quality of an offer, taken from the range that matches it most precisely.
 fn judge(ranges: &[Range], offer: Option<&Range>) -> Option<(u16, Fit)> {
     let fits = ranges.iter().filter_map(|range| Some((range.fit(offer)?, range.quality)));
     fits.max().map(|(fit, quality)| (quality, fit))
@@ -73,7 +78,7 @@ impl Range {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let name = name.trim().to_ascii_lowercase();
             if name == "q" {
-                // What follows is not of the media type.
+                // Anything after `q` is no part of the media type.
                 range.quality = quality(value.trim())?;
                 break;
             }
@@ -82,7 +87,7 @@ impl Range {
         Some(range)
     }
 
-    /// How well it fits an offer; an offer that is no media type fits `*/*` alone.
+    /// How precisely the range matches an offer. An offer that is no media type matches only `*/*`.
     fn fit(&self, offer: Option<&Self>) -> Option<Fit> {
         if self.kind == "*" {
             return Some(Fit::All);
@@ -107,9 +112,10 @@ impl Range {
     }
 }
 
-/// Parts of a header's value between separators that are not in quotes.
+/// Parts of a header value between separators outside quotes.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
-    let (mut is_quoted, mut is_escaped) = (false, false);
+    let mut is_quoted = false;
+    let mut is_escaped = false;
     text.split(move |c: char| {
         let was_escaped = std::mem::take(&mut is_escaped);
         match c {

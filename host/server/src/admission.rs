@@ -1,5 +1,6 @@
-//! Admission of queries, fair between tenants: an app as one caller uses it. The rule is [`admit`]; here are the queries that
-//! are under way, and what queries of each app have cost so far.
+//! Admission of queries, fair between tenants (a tenant is one app as used by one caller).
+//! The rule is [`admit`]. Kept here are its inputs: the running queries, and the average cost of
+//! each app's queries.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use frond_root::policy::admission::{Load, Reason, Refusal, Running, admit};
 
-/// Queries under way, and costs by app.
+/// Running queries by tenant, and average costs by app.
 pub(crate) struct Admission {
     slots: usize,
     state: Arc<Mutex<State>>,
@@ -17,29 +18,29 @@ struct State {
     most: usize,
     next: u64,
     running: usize,
-    /// Slot time of a query, a moving average, by app.
+    /// Moving average of the slot time of a query, by app.
     costs: HashMap<String, Duration>,
     tenants: HashMap<Arc<str>, Tenant>,
 }
 
-/// Queries of one tenant that are under way.
+/// Running queries of one tenant.
 struct Tenant {
     running: BTreeMap<u64, Running>,
     ahead: Duration,
     /// Time of the last admission.
-    heard: Instant,
-    /// Time of the last request, or end of a query.
+    admitted: Instant,
+    /// Time of the last request or end of a query.
     seen: Instant,
 }
 
-/// Admitted query. Dropped when it has ended.
+/// Admitted query. Dropping it ends the query for admission.
 pub(crate) struct Ticket {
     state: Arc<Mutex<State>>,
     tenant: Arc<str>,
     number: u64,
 }
 
-/// Why a query was refused, for its client.
+/// Why a query was refused, as text for its client.
 pub(crate) fn detail(reason: Reason) -> &'static str {
     match reason {
         Reason::Places => "more is being asked than can be answered in time: as many queries run as may",
@@ -55,7 +56,7 @@ pub(crate) fn detail(reason: Reason) -> &'static str {
 
 /// Weight of a new cost in the moving average.
 const WEIGHT: f64 = 0.2;
-/// Time for which a tenant without queries is remembered.
+/// Time for which a tenant without running queries is remembered.
 const LATELY: Duration = Duration::from_secs(60);
 
 impl Admission {
@@ -64,12 +65,12 @@ impl Admission {
         Self { slots: slots.max(1), state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Sets the most queries at once, from now on.
+    /// Sets the limit of concurrent queries.
     pub(crate) fn allow(&self, most: usize) {
         lock(&self.state).most = most;
     }
 
-    /// Admits a query that must be gathered within `budget`.
+    /// Admits a query whose partials must be gathered within `budget`.
     pub(crate) fn admit(&self, app: &str, tenant: &Arc<str>, budget: Duration) -> Result<Ticket, Refusal> {
         let mut state = lock(&self.state);
         let now = Instant::now();
@@ -81,14 +82,14 @@ impl Admission {
         state.running += 1;
         let number = state.next;
         if let Some(tenant) = state.tenants.get_mut(tenant) {
-            tenant.heard = now;
+            tenant.admitted = now;
             tenant.ahead += running.cost;
             tenant.running.insert(number, running);
         }
         Ok(Ticket { state: self.state.clone(), tenant: tenant.clone(), number })
     }
 
-    /// Learns the slot time of a query of this app.
+    /// Adds the slot time of a query to the moving average of its app.
     pub(crate) fn learn(&self, app: &str, took: Duration) {
         let mut state = lock(&self.state);
         match state.costs.get_mut(app) {
@@ -99,7 +100,8 @@ impl Admission {
         }
     }
 
-    /// Slot time that is expected to be ahead, and the number of tenants with queries under way.
+    /// Total slot time still expected of the running queries, and the number of tenants that have
+    /// any.
     pub(crate) fn ahead(&self) -> (Duration, usize) {
         let state = lock(&self.state);
         let active = state.tenants.values().filter(|one| !one.running.is_empty());
@@ -108,10 +110,10 @@ impl Admission {
 }
 
 impl State {
-    /// Notes that a tenant asks, and forgets those that have not for long.
+    /// Marks a tenant as seen, and forgets tenants that have been idle for long.
     fn see(&mut self, tenant: &Arc<str>, now: Instant) {
         self.tenants.retain(|_, one| !one.running.is_empty() || now.saturating_duration_since(one.seen) < LATELY);
-        let fresh = || Tenant { running: BTreeMap::new(), ahead: Duration::ZERO, heard: now, seen: now };
+        let fresh = || Tenant { running: BTreeMap::new(), ahead: Duration::ZERO, admitted: now, seen: now };
         self.tenants.entry(tenant.clone()).or_insert_with(fresh).seen = now;
     }
 
@@ -125,7 +127,7 @@ impl State {
             own: own.map(|own| own.running.values().copied().collect()).unwrap_or_default(),
             is_shared: self.tenants.len() > 1,
             others: others.map(|(_, one)| one.ahead).filter(|ahead| !ahead.is_zero()).collect(),
-            since_last_query: own.map_or(Duration::ZERO, |own| now.saturating_duration_since(own.heard)),
+            since_last_query: own.map_or(Duration::ZERO, |own| now.saturating_duration_since(own.admitted)),
         }
     }
 }

@@ -1,16 +1,22 @@
-//! The apps that are served, and how they change while they are.
+//! The served apps, and their changes while the server runs.
 //!
-//! 1. `folder`: what there is: app folders, `frond.toml`s, components, by their digests. `watch`: being told of changes;
-//!    `links`: where links on the way to a file are switched. `place`: the state folder.
-//! 2. `keeper`: the reconciler, one thread that takes up changes; `commands`: what waits for it; `settle`: when an app's files
-//!    are still. `load`: one load of an app, on a thread of its own; `kept`: the app as that thread has it.
-//! 3. `candidate`: what may become a version. `check`: validated, compiled, tried on its cases; `canary`: on the last query.
-//! 4. `history`: what an app served, serves, and may go back to; `tried`: what was refused; `state`: where that is kept, with
-//!    every component.
-//! 5. `recall`: older versions, for work that began with them; `pack`: those of other servers.
-//! 6. [`Version`]: what queries are asked of; [`AppView`]: an app as clients see it; [`ChangeError`]: why it stays as it is.
+//! 1. `folder`: reads app folders, their `frond.toml`s and their components, by digest. `watch`:
+//!    reports changes of files; `links`: folders in which symbolic links to a file are switched.
+//!    `state_location`: chooses the state folder.
+//! 2. `reconciler`: one thread that applies changes; `commands`: its queue; `settle`: debounces the
+//!    changes of an app's files. `load`: one load of an app, on a separate thread; `managed`: the
+//!    app as that thread owns it.
+//! 3. `candidate`: the parts of a possible new version. `check`: validates and compiles it and runs
+//!    its cases; `canary`: runs the last query on it.
+//! 4. `releases`: the versions that an app served, serves, and can be rolled back to; `refused`:
+//!    refused changes; `state`: stores both, and every component.
+//! 5. `recall`: loads older versions again, for jobs that began with them; `pack`: exchanges
+//!    versions with other servers.
+//! 6. [`Version`]: the target of queries; [`AppView`]: an app as clients see it; [`ChangeError`]:
+//!    the reason why an app was not changed.
 //!
-//! Whatever is refused leaves in place what served before. A query keeps the version that it was asked of.
+//! If a check fails, the version that served before keeps serving. A query keeps the version with
+//! which it began.
 
 mod canary;
 mod candidate;
@@ -62,47 +68,47 @@ use state::State;
 pub use version::{Checks, Example, Origin, Part, Version, VersionView};
 pub use view::{AppView, CallView, Change, GrantsView, Health, LimitsView, RefusedChange};
 
-/// Changes that a slow reader may be behind; of more it is told how many it missed.
+/// Capacity of the broadcast of changes. A reader that lags by more is told how many it missed.
 const CHANGES: usize = 256;
-/// How long the end of what is under way is waited for.
+/// Timeout for work in progress when the registry closes.
 const CLOSING: Duration = Duration::from_millis(1500);
 /// The largest query that is remembered for the next canary, in bytes.
 const MAX_REMEMBERED: usize = 64 << 10;
 
-/// What all apps of the process run on.
+/// Engine, threads and runtime shared by all apps of the process.
 #[derive(Clone)]
 pub struct Host {
-    /// Engines, and the clock that interrupts guests.
+    /// The engines, and the clock that interrupts guests.
     pub machine: Arc<Machine>,
-    /// The threads that leaves run on.
+    /// The slot threads of leaves.
     pub threads: Slots,
-    /// What serves host calls, and runs the canary.
+    /// Runtime for host calls and canaries.
     pub runtime: Handle,
 }
 
-/// One app, for those who ask it.
+/// One app, as queries and clients read it.
 struct Slot {
     current: ArcSwapOption<Version>,
     remembered: ArcSwapOption<Bytes>,
-    /// The ids of all versions that are kept.
+    /// The ids of all stored versions.
     versions: ArcSwap<Vec<String>>,
     view: ArcSwap<AppView>,
 }
 
-/// What the keeper and everyone else share.
+/// State shared by the reconciler and the callers of the registry.
 struct Shared {
     settings: Settings,
     host: Host,
     commands: Arc<CommandQueue>,
     apps: ArcSwap<BTreeMap<String, Arc<Slot>>>,
     changes: broadcast::Sender<AppView>,
-    /// Apps that wait for the keeper, the one that it works on included.
+    /// Apps in the reconciler's queue, plus the loads in progress.
     waiting: AtomicUsize,
     recalled: RecalledVersions,
 }
 
 impl Shared {
-    /// Only the keeper adds and removes: nothing is lost between reading and writing the map.
+    /// Only the reconciler adds and removes apps, so no update of the map is lost.
     fn add(&self, name: &str) -> Arc<Slot> {
         let slot = Arc::new(Slot {
             current: ArcSwapOption::empty(),
@@ -128,34 +134,37 @@ impl Shared {
 
     fn publish(&self, slot: &Slot, view: AppView) {
         slot.view.store(Arc::new(view.clone()));
-        // Nobody may be listening.
+        // An error means that nobody is subscribed.
         let _ = self.changes.send(view);
     }
 }
 
-/// The apps below a folder, each with the version that serves.
+/// The apps below a folder, each with its serving version.
 pub struct Registry {
     dir: PathBuf,
     shared: Arc<Shared>,
-    keeper: Mutex<Option<JoinHandle<()>>>,
+    reconciler: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Registry {
-    /// Serves the apps in `dir`: every folder in it that has a `frond.toml`, or `dir` itself if it has one. Comes back when
-    /// each has been checked once; those that are broken are there, and say so.
+    /// Serves the apps in `dir`: every folder in it that has a `frond.toml`, or `dir` itself if it
+    /// has one.
+    /// Returns once each app has been checked once. Broken apps are listed with their errors.
     ///
     /// # Errors
-    /// A folder of apps that cannot be read, a state folder that cannot be used, a machine that starts no thread.
+    /// If the folder of apps cannot be read, the state folder cannot be used, or no thread can be
+    /// started.
     pub async fn open(dir: &Path, settings: Settings, host: Host) -> Result<Arc<Self>, OpenError> {
         let registry = Self::start(dir, settings, host)?;
         registry.ready().await;
         Ok(registry)
     }
 
-    /// As [`Registry::open`], and comes back at once: the apps come up one by one, and none waits for another that hangs.
+    /// Does the same as [`Registry::open`], but returns at once.
+    /// The apps become ready one by one; none waits for another that hangs.
     ///
     /// # Errors
-    /// As there.
+    /// See [`Registry::open`].
     pub fn start(dir: &Path, settings: Settings, host: Host) -> Result<Arc<Self>, OpenError> {
         let root = Root::at(dir).map_err(|cause| OpenError::Folder { path: dir.to_path_buf(), cause })?;
         let state = State::open(&settings.state)?;
@@ -168,30 +177,30 @@ impl Registry {
             waiting: AtomicUsize::new(0),
             recalled: RecalledVersions::default(),
         });
-        let keeper = Reconciler::new(shared.clone(), root, state);
-        let thread = thread::Builder::new().name("frond-apps".to_owned()).spawn(move || keeper.run());
+        let reconciler = Reconciler::new(shared.clone(), root, state);
+        let thread = thread::Builder::new().name("frond-apps".to_owned()).spawn(move || reconciler.run());
         let thread =
             thread.map_err(|error| RunError::machine("the thread that keeps apps could not be started", error))?;
-        Ok(Arc::new(Self { dir: dir.to_path_buf(), shared, keeper: Mutex::new(Some(thread)) }))
+        Ok(Arc::new(Self { dir: dir.to_path_buf(), shared, reconciler: Mutex::new(Some(thread)) }))
     }
 
-    /// The folders whose places clients are not told.
+    /// The folders whose paths are hidden from clients.
     pub(crate) fn hidden(&self) -> HiddenPaths {
         HiddenPaths::new(&[&self.dir, &self.shared.settings.state])
     }
 
-    /// Comes back when nothing is left to do of all that was told or asked so far. What files have just come to be may not
-    /// have been told yet: see [`Registry::reload`].
+    /// Waits until every change noticed or requested so far has been applied.
+    /// Recent changes of files may not have been noticed yet: see [`Registry::reload`].
     pub async fn settled(&self) {
         self.shared.commands.settled().await;
     }
 
-    /// Comes back when everything that was there at the start has been checked once.
+    /// Waits until every app that was there at the start has been checked once.
     pub async fn ready(&self) {
         self.shared.commands.ready().await;
     }
 
-    /// True when everything that was there at the start has been checked once.
+    /// True once every app that was there at the start has been checked once.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.shared.commands.is_ready()
@@ -203,8 +212,8 @@ impl Registry {
         self.shared.apps.load().get(app)?.current.load_full()
     }
 
-    /// The version of an app with this [`Version::id`], for work that began with it: also one that no longer serves, as long
-    /// as it is kept.
+    /// Returns the version of an app with this [`Version::id`], for work that began with it.
+    /// Versions that no longer serve are found as long as they are stored.
     ///
     /// # Errors
     /// See [`RecallError`].
@@ -216,29 +225,29 @@ impl Registry {
         let shared = self.shared.clone();
         let app = app.to_owned();
         let id = id.to_owned();
-        let recalling = move || recall::recall(&shared, &app, &current.wired.app.dir, &id);
-        tokio::task::spawn_blocking(recalling).await.unwrap_or(Err(RecallError::Lost))
+        let recall = move || recall::recall(&shared, &app, &current.wired.app.dir, &id);
+        tokio::task::spawn_blocking(recall).await.unwrap_or(Err(RecallError::Lost))
     }
 
-    /// The ids of all versions that [`Registry::version`] has, of all apps.
+    /// The ids of all versions that [`Registry::version`] can return, of all apps.
     #[must_use]
     pub fn versions(&self) -> Vec<String> {
         let apps = self.shared.apps.load();
         apps.values().flat_map(|slot| slot.versions.load().iter().cloned().collect::<Vec<_>>()).collect()
     }
 
-    /// All that another server needs to serve a version.
+    /// Packs everything that another server needs to serve a version.
     ///
     /// # Errors
-    /// Files that are not kept any more.
+    /// If its files are no longer stored.
     pub async fn pack(&self, version: Arc<Version>) -> Result<Pack, RecallError> {
         let shared = self.shared.clone();
         let packing = move || pack::pack(&shared, &version);
         tokio::task::spawn_blocking(packing).await.unwrap_or(Err(RecallError::Lost))
     }
 
-    /// A version that another server has packed, under the id that it has there. It must not be granted more than the
-    /// version that serves here.
+    /// Loads a version that another server has packed, under the id that it has there.
+    /// The grants of the packed version must not exceed those of the version that serves here.
     ///
     /// # Errors
     /// See [`RecallError`].
@@ -251,7 +260,7 @@ impl Registry {
         tokio::task::spawn_blocking(unpacking).await.unwrap_or(Err(RecallError::Lost))
     }
 
-    /// True for an app whose folder is there, whether it serves or not.
+    /// True if the app's folder exists, whether the app serves or not.
     #[must_use]
     pub fn has(&self, app: &str) -> bool {
         self.shared.apps.load().contains_key(app)
@@ -269,27 +278,29 @@ impl Registry {
         self.shared.apps.load().values().map(|slot| AppView::clone(&slot.view.load())).collect()
     }
 
-    /// Every app that changes from now on, at each step. A reader that is too slow is told how many it missed.
+    /// Subscribes to the apps' views: each change of an app is sent, at every step.
+    /// A reader that is too slow is told how many changes it missed.
     #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<AppView> {
         self.shared.changes.subscribe()
     }
 
-    /// Serves `component` in a role of an app, once it has passed every check. What is asked for is done even if nobody
-    /// waits for it any more.
+    /// Serves `component` in a role of an app, once it has passed every check.
+    /// The change is carried out even if the caller stops waiting.
     ///
     /// # Errors
-    /// See [`ChangeError`]: what served before then still does.
+    /// See [`ChangeError`]. The version that served before keeps serving.
     pub async fn put(&self, app: &str, role: Role, component: Bytes) -> Result<Arc<Version>, ChangeError> {
-        let (size, limit) = (component.len() as u64, self.shared.settings.component_bytes);
+        let size = component.len() as u64;
+        let limit = self.shared.settings.component_bytes;
         if size > limit {
             return Err(ChangeError::TooLarge { size, limit });
         }
         self.ask(app, CommandKind::Put(role, component)).await
     }
 
-    /// Serves the component that the app's folder names again, once it has passed every check. Without an upload nothing
-    /// changes.
+    /// Serves the component that the app's folder names again, once it has passed every check.
+    /// Without an upload in this role nothing changes.
     ///
     /// # Errors
     /// See [`ChangeError`].
@@ -297,8 +308,9 @@ impl Registry {
         self.ask(app, CommandKind::Delete(role)).await
     }
 
-    /// Serves the version that served before, until the app's folder changes or something is uploaded. It is not tried
-    /// again: it was when it first served.
+    /// Rolls back to the version that served before, until the app's folder changes or something is
+    /// uploaded.
+    /// The version is not checked again: it passed its checks when it first served.
     ///
     /// # Errors
     /// See [`ChangeError`].
@@ -310,12 +322,13 @@ impl Registry {
         if !self.shared.apps.load().contains_key(app) {
             return Err(ChangeError::NotFound);
         }
-        let (reply, came) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         self.shared.commands.order(Command { app: app.to_owned(), kind, reply })?;
-        came.await.unwrap_or(Err(ChangeError::Stopping))
+        result.await.unwrap_or(Err(ChangeError::Stopping))
     }
 
-    /// Keeps the last query that `version` answered whole: the next version is asked one partition of it before it serves.
+    /// Remembers the last query that `version` answered completely, as the canary of the next
+    /// version.
     pub fn remember(&self, version: &Version, query: &Bytes) {
         if query.len() > MAX_REMEMBERED {
             return;
@@ -325,26 +338,27 @@ impl Registry {
         }
     }
 
-    /// Looks at everything again; what was refused is checked again.
+    /// Checks all apps again, also the changes that were refused.
     pub fn reload(&self) {
         self.shared.commands.reload();
     }
 
-    /// Changes that are being checked, or wait for it.
+    /// Number of changes that are being checked or are queued.
     #[must_use]
     pub fn compiling(&self) -> usize {
         self.shared.waiting.load(Ordering::Relaxed) + self.shared.commands.orders()
     }
 
-    /// Changes nothing any more. Comes back when what was under way has ended, or is left behind as it takes too long; what
-    /// serves still does.
+    /// Stops applying changes.
+    /// Waits for the work in progress for a bounded time, then abandons it. The apps keep serving.
     pub async fn close(&self) {
         self.shared.commands.close();
         self.shared.host.machine.stop_compiling();
-        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(keeper) = keeper else { return };
-        // It catches the panics of what it runs. A folder that does not answer may hold it up without end.
-        let joined = tokio::task::spawn_blocking(move || keeper.join());
+        let reconciler = self.reconciler.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(reconciler) = reconciler else { return };
+        // The thread catches the panics of its work. A folder that does not respond may block it
+        // forever.
+        let joined = tokio::task::spawn_blocking(move || reconciler.join());
         if tokio::time::timeout(CLOSING, joined).await.is_err() {
             tracing::warn!("the folder of apps does not answer: whatever looks at it is left behind");
         }

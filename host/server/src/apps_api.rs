@@ -1,4 +1,4 @@
-//! `/v1/apps`: what is served, and changes of it.
+//! `/v1/apps`: the served apps, and changes of them.
 
 use std::sync::Arc;
 
@@ -16,20 +16,20 @@ use crate::reply::Problem;
 use crate::server::Server;
 use crate::views::{self, AppStatus};
 
-/// The apps that are served.
+/// The served apps.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Apps {
-    /// By name.
+    /// The apps, by name.
     apps: Vec<AppStatus>,
 }
 
-/// The apps that there are, with their health, plugins, limits and laws.
+/// Lists the apps, with their health, plugins, limits and laws.
 #[utoipa::path(get, path = "/v1/apps", responses((status = 200, description = "The apps", body = Apps)), tag = "apps")]
 pub(crate) async fn list(State(server): State<Arc<Server>>) -> Json<Apps> {
     Json(Apps { apps: server.apps.apps().into_iter().map(|app| views::of(&server, app)).collect() })
 }
 
-/// One app: what it is, what serves, and why its last change was refused, if it was.
+/// Returns one app: its settings, its versions, and why its last change was refused, if it was.
 #[utoipa::path(
     get,
     path = "/v1/apps/{app}",
@@ -48,29 +48,33 @@ pub(crate) async fn get(
     Ok(Json(views::of(&server, view)))
 }
 
-/// What a change made.
+/// The result of a change.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Changed {
-    /// The app.
+    /// The app's name.
     app: String,
     /// The number of the version that serves now.
     version: u64,
-    /// The role that was changed, if it was one.
+    /// The changed role, if the change was of one component.
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<String>,
-    /// The SHA-256 of the component in that role.
+    /// The SHA-256 of the component in that role, in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
 }
 
-/// True for what `curl -d @FILE` makes of a component. `--data-binary` sends the same media type, with the file as it is.
+/// True if `curl -d @FILE` has mangled a component.
+/// `--data-binary` sends the same media type, but leaves the file intact.
 fn is_stripped(headers: &HeaderMap, component: &[u8]) -> bool {
     let form = |value: &http::HeaderValue| value.as_bytes().starts_with(b"application/x-www-form-urlencoded");
     headers.get(http::header::CONTENT_TYPE).is_some_and(form) && !component.starts_with(b"\0asm")
 }
 
-/// Puts a component in a role. It is checked, compiled, tested with the app's cases and tried on one partition; then it
-/// serves. If any of that fails, what was there stays.
+/// Uploads a component for a role.
+///
+/// The component is validated, compiled, tested with the app's cases, and tried by a canary on at
+/// most two partitions. If it passes, it serves. If a check fails, the version that served before
+/// keeps serving.
 #[utoipa::path(
     put,
     path = "/v1/apps/{app}/{role}",
@@ -110,7 +114,9 @@ pub(crate) async fn put(
     Ok(Json(changed(app, &version, Some((named, role)))))
 }
 
-/// Takes an uploaded component away: the one that the app's folder names serves again. Without an upload nothing changes.
+/// Removes an uploaded component: the one that the app's folder names serves again.
+///
+/// Without an upload in this role nothing changes.
 #[utoipa::path(
     delete,
     path = "/v1/apps/{app}/{role}",
@@ -133,7 +139,7 @@ pub(crate) async fn delete(
     Ok(Json(changed(app, &version, Some((named, role)))))
 }
 
-/// Serves the version before.
+/// Rolls back to the previous version.
 #[utoipa::path(
     post,
     path = "/v1/apps/{app}/rollback",

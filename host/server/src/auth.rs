@@ -1,5 +1,7 @@
-//! Who asks: bearer tokens with a role, of which only hashes are kept; how much each may ask; and, where there are no
-//! tokens, that the request really is for this machine.
+//! Authentication and authorization: bearer tokens with a role and a rate limit, of which only
+//! hashes are stored.
+//! Without tokens, it protects a local server against web pages of other sites (DNS rebinding,
+//! CSRF).
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -17,57 +19,57 @@ use crate::config::{Config, Role, Token};
 use crate::logins::LoginFailure;
 use crate::reply::Problem;
 
-/// The bytes of a fresh token, before it is spelled.
+/// Length of a new token in bytes, before it is encoded.
 const TOKEN_BYTES: usize = 32;
-/// Event streams and requests that wait for a job, at once for one token.
+/// The most event streams and waiting requests of one token at once.
 const LISTENERS: usize = 1_000;
-/// Header by which browsers say from where a page asks.
+/// Header by which browsers report the site of the requesting page.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
-/// What every token begins with.
+/// Prefix of every token.
 const PREFIX: &str = "frond_";
 
-/// Everyone who may ask.
+/// The known tokens, and the rules for requests without one.
 pub(crate) struct Authenticator {
-    holders: Vec<([u8; 32], Arc<Principal>)>,
-    /// Who asks where there are no tokens.
+    principals: Vec<([u8; 32], Arc<Principal>)>,
+    /// The principal of every request if there are no tokens.
     anybody: Option<Arc<Principal>>,
-    /// True when only names of this machine may be asked for: a page elsewhere could have its own name lead here.
+    /// Accepts only local `Host` headers: protects an open local server against DNS rebinding.
     local_names: bool,
     origins: Vec<String>,
 }
 
-/// One who may ask, and how much.
+/// An authenticated caller, with its role and limits.
 pub(crate) struct Principal {
     pub(crate) name: String,
     role: Role,
-    /// False where there are no tokens: then everybody is one caller.
+    /// False if there are no tokens: then everybody is one caller.
     is_named: bool,
     pub(crate) jobs: JobBounds,
-    places: Arc<Semaphore>,
+    queries: Arc<Semaphore>,
     listeners: Arc<Semaphore>,
     rate: Option<DefaultDirectRateLimiter>,
 }
 
-/// What a token's jobs may take, where it is not what all tokens' jobs may.
+/// Limits of a token's jobs, where they differ from the settings for all tokens.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct JobBounds {
     pub(crate) count: Option<u64>,
     pub(crate) bytes: Option<u64>,
 }
 
-/// What a request does, as far as roles differ in it.
+/// The kind of action of a request, as far as roles distinguish them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// It looks.
+    /// Reads state.
     Read,
-    /// It asks a query, submits a job, or changes one of these.
+    /// Runs a query, submits a job, or changes one of these.
     Ask,
-    /// It changes an app.
+    /// Changes an app.
     Change,
 }
 
 impl Action {
-    /// The action of a request, by its method and address.
+    /// Classifies a request by its method and path.
     pub(crate) fn of(method: &Method, path: &str) -> Self {
         let about_own = ["/v1/queries/", "/v1/jobs/"].iter().any(|own| path.starts_with(own));
         match *method {
@@ -82,31 +84,31 @@ impl Action {
 
 impl Authenticator {
     pub(crate) fn new(config: &Config) -> Self {
-        let holders =
+        let principals =
             config.tokens.iter().filter_map(|token| Some((digest(&token.sha256)?, Arc::new(principal(token)))));
         let anybody = Principal {
             name: "anybody".to_owned(),
             role: Role::Admin,
             is_named: false,
             jobs: JobBounds::default(),
-            places: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            queries: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             listeners: Arc::new(Semaphore::new(LISTENERS)),
             rate: None,
         };
         Self {
-            holders: holders.collect(),
+            principals: principals.collect(),
             anybody: config.tokens.is_empty().then(|| Arc::new(anybody)),
             local_names: config.tokens.is_empty() && config.listen.ip().is_loopback(),
             origins: config.cors.clone(),
         }
     }
 
-    /// True when a token is asked for.
+    /// True if requests need a token.
     pub(crate) fn is_closed(&self) -> bool {
         self.anybody.is_none()
     }
 
-    /// Who sends this request.
+    /// Authenticates a request.
     pub(crate) fn principal(&self, headers: &HeaderMap) -> Result<Arc<Principal>, LoginFailure> {
         if let Some(anybody) = &self.anybody {
             return Ok(anybody.clone());
@@ -116,15 +118,19 @@ impl Authenticator {
             return Err(LoginFailure::NoToken);
         };
         let hash: [u8; 32] = Sha256::digest(token.trim().as_bytes()).into();
-        // All are compared, each in constant time, so that time tells nothing of them.
-        let found = self.holders.iter().fold(None, |found, (known, principal)| match bool::from(known.ct_eq(&hash)) {
-            true => Some(principal),
-            false => found,
-        });
+        // All hashes are compared, each in constant time, so that timing reveals nothing about
+        // them.
+        let found =
+            self.principals.iter().fold(
+                None,
+                |found, (known, principal)| {
+                    if bool::from(known.ct_eq(&hash)) { Some(principal) } else { found }
+                },
+            );
         found.cloned().ok_or(LoginFailure::UnknownToken)
     }
 
-    /// Refuses what a web page elsewhere would have a browser ask.
+    /// Refuses requests that a web page of another site made a browser send (CSRF, DNS rebinding).
     pub(crate) fn same_site(
         &self,
         version: Version,
@@ -132,12 +138,12 @@ impl Authenticator {
         uri: &Uri,
         headers: &HeaderMap,
     ) -> Result<(), Problem> {
-        // The address counts before the header, where it has a host: RFC 9112, section 3.2.2.
+        // A host in the request target takes precedence over the header: RFC 9112, section 3.2.2.
         let host = uri
             .authority()
             .map(http::uri::Authority::as_str)
             .or_else(|| headers.get(HOST).and_then(|value| value.to_str().ok()));
-        // Browsers do not speak HTTP/1.0, in which a request may leave the host out.
+        // Only HTTP/1.0, which browsers do not use, allows a request without a host.
         let is_nameless = version <= Version::HTTP_10 && host.is_none();
         if self.local_names && !is_nameless && !host.is_some_and(is_local) {
             return Err(Problem::forbidden(
@@ -147,7 +153,8 @@ impl Authenticator {
         if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
             return Ok(());
         }
-        // Browsers say so of themselves, also where they leave the origin out. Of the same site is a page of another port, too.
+        // Browsers send this header even where they omit the origin. A page on another port counts
+        // as the same site.
         let foreign: [&[u8]; 2] = [b"cross-site", b"same-site"];
         let is_foreign = headers.get_all(SEC_FETCH_SITE).iter().any(|site| foreign.contains(&site.as_bytes()));
         let Some(origin) = headers.get(ORIGIN) else {
@@ -167,7 +174,7 @@ impl Authenticator {
 }
 
 impl Principal {
-    /// Refuses who may not do this at all, whose it may ever be.
+    /// Refuses actions that the role does not allow, regardless of the owner.
     pub(crate) fn may(&self, action: Action) -> Result<(), Problem> {
         let name = &self.name;
         match (self.role, action) {
@@ -182,12 +189,12 @@ impl Principal {
         }
     }
 
-    /// The caller that its queries and jobs belong to; `None` where there are no tokens.
+    /// The owner of its queries and jobs; `None` if there are no tokens.
     pub(crate) fn caller(&self) -> Option<&str> {
         self.is_named.then_some(self.name.as_str())
     }
 
-    /// The caller whose queries and jobs alone it may do this with; `None` for whoever may do it with everybody's.
+    /// The caller whose queries and jobs it may use for this action; `None` means everybody's.
     pub(crate) fn limited(&self, action: Action) -> Option<&str> {
         match (self.role, action) {
             (Role::Admin, _) | (Role::Observer, Action::Read) => None,
@@ -195,7 +202,7 @@ impl Principal {
         }
     }
 
-    /// Counts a request.
+    /// Counts a request against the rate limit.
     pub(crate) fn count(&self) -> Result<(), Problem> {
         let Some(rate) = &self.rate else { return Ok(()) };
         rate.check().map_err(|wait| {
@@ -204,15 +211,15 @@ impl Principal {
         })
     }
 
-    /// A place among the queries that it may ask at once.
+    /// Acquires a permit for one running query.
     pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        self.places.clone().try_acquire_owned().map_err(|_| {
+        self.queries.clone().try_acquire_owned().map_err(|_| {
             let text = format!("the token of `{}` has as many queries running as it may", self.name);
             Problem::too_many(text, Duration::from_secs(1))
         })
     }
 
-    /// Permit for one event stream, or for one request that waits for a job.
+    /// Acquires a permit for one event stream, or for one request that waits for a job.
     pub(crate) fn listen(&self) -> Result<OwnedSemaphorePermit, Problem> {
         self.listeners.clone().try_acquire_owned().map_err(|_| {
             let text = format!(
@@ -232,19 +239,19 @@ fn principal(token: &Token) -> Principal {
         role: token.role,
         is_named: true,
         jobs: JobBounds { count: token.jobs, bytes: token.job_quota.map(|size| size.0) },
-        places: Arc::new(Semaphore::new(token.concurrency.min(Semaphore::MAX_PERMITS))),
+        queries: Arc::new(Semaphore::new(token.concurrency.min(Semaphore::MAX_PERMITS))),
         listeners: Arc::new(Semaphore::new(LISTENERS)),
         rate: Some(RateLimiter::direct(Quota::per_second(rate).allow_burst(burst))),
     }
 }
 
-/// The token of an `Authorization` header. The scheme's case is the client's choice: RFC 9110, section 11.1.
+/// The token of an `Authorization` header. The scheme is case-insensitive: RFC 9110, section 11.1.
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
-/// True for a host that is this machine, whatever the port.
+/// True for a host that is a loopback address or `localhost`, on any port.
 fn is_local(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -255,9 +262,9 @@ fn is_local(host: &str) -> bool {
         || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The bytes of a spelled SHA-256.
-pub(crate) fn digest(spelled: &str) -> Option<[u8; 32]> {
-    let bytes = spelled.as_bytes();
+/// Decodes a SHA-256 from hexadecimal.
+pub(crate) fn digest(text: &str) -> Option<[u8; 32]> {
+    let bytes = text.as_bytes();
     if bytes.len() != 64 || !bytes.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }
@@ -268,7 +275,8 @@ pub(crate) fn digest(spelled: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
-/// A fresh token, and the lines that let a server know it: 256 random bits, so that a plain hash keeps it.
+/// Creates a token; returns it and its entry for the settings.
+/// A token has 256 random bits, so that a plain hash is safe to store.
 #[must_use]
 pub fn fresh_token(name: &str, role: Role) -> (String, String) {
     let bytes: [u8; TOKEN_BYTES] = rand::random();
@@ -283,7 +291,7 @@ pub fn fresh_token(name: &str, role: Role) -> (String, String) {
     (token, format!("[[token]]\nname = {name}\nrole = \"{role}\"\nsha256 = \"{sha256}\"\n"))
 }
 
-/// A text in which no token can be read.
+/// Masks the tokens in a text.
 pub(crate) fn without_tokens(text: &str) -> String {
     let mut parts = text.split(PREFIX);
     let mut shown = parts.next().unwrap_or("").to_owned();
@@ -300,7 +308,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
     text

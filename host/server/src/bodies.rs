@@ -1,6 +1,7 @@
-//! One budget in bytes for all bodies in flight: requests' from before they are read until their queries have ended, answers'
-//! until they have been sent. A request waits for its share before a byte of it is read; an answer, which is there
-//! already, takes its share at once.
+//! Byte budget of all bodies in flight.
+//! A request's body is charged before it is read, until its query has ended; an answer's, until it
+//! has been sent. A request waits for its share before a byte is read (backpressure). An answer is
+//! in memory already, so it is charged at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,13 +19,14 @@ use crate::params;
 use crate::reply::Problem;
 use crate::server::Server;
 
-/// Size of a small body. A part of the budget is kept for these, so that large ones do not shut them out.
+/// Size of a small body, in bytes. A part of the budget is reserved for these (bulkhead).
 pub(crate) const SMALL: u64 = 64 << 10;
-/// The part of the budget that is kept for small bodies.
-const KEPT: u64 = 8;
-/// The part of the budget that is kept for large answers, so that requests do not shut out the answers of others.
+/// Divisor: this part of the budget is reserved for small bodies.
+const FOR_SMALL: u64 = 8;
+/// Divisor: this part of the budget is reserved for large answers, so that requests cannot starve
+/// them.
 const FOR_ANSWERS: u64 = 4;
-/// The part of the budget that the large bodies of one token may take.
+/// Divisor: the large bodies of one token may use this part of the budget.
 const OF_ONE: u64 = 2;
 /// The longest that a request waits for its share.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,11 +35,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Budget {
     most: u64,
     taken: Mutex<BudgetUse>,
-    /// Something was given back.
+    /// Notified when bytes are released.
     freed: Notify,
 }
 
-/// Bytes that are taken.
+/// Bytes in use.
 #[derive(Default)]
 struct BudgetUse {
     small: u64,
@@ -47,7 +49,7 @@ struct BudgetUse {
     callers: HashMap<String, u64>,
 }
 
-/// Part of the budget that a body counts for.
+/// The part of the budget that a body is charged to.
 #[derive(Clone, Copy)]
 enum Part {
     Small,
@@ -71,7 +73,7 @@ impl BudgetUse {
     }
 }
 
-/// Bytes taken from the budget; given back when dropped.
+/// RAII guard of charged bytes: releases them when dropped.
 pub(crate) struct Charge {
     budget: Arc<Budget>,
     bytes: u64,
@@ -91,13 +93,14 @@ impl Budget {
 
     /// The most bytes of one large request.
     pub(crate) fn largest_request(most: u64) -> u64 {
-        most - most / KEPT - most / FOR_ANSWERS
+        most - most / FOR_SMALL - most / FOR_ANSWERS
     }
 
-    /// Bytes that are missing for an answer of this size: beside all other bodies, or in the part that is kept for answers.
+    /// Bytes that are missing for an answer of this size: in the free budget or in the answers'
+    /// reserve, whichever is larger.
     pub(crate) fn missing(&self, answer: u64) -> u64 {
         let taken = self.lock();
-        // One answer is always let in, however large it may be.
+        // A single answer is always admitted, whatever its size.
         if taken.answers == 0 || answer <= SMALL {
             return 0;
         }
@@ -105,17 +108,17 @@ impl Budget {
         (taken.answers + answer).saturating_sub(beside.max(self.most / FOR_ANSWERS))
     }
 
-    /// Bytes that are taken beyond the budget.
+    /// Bytes in use beyond the budget.
     pub(crate) fn over(&self) -> u64 {
         self.used().saturating_sub(self.most)
     }
 
-    /// Takes bytes for a request's body, as soon as there are as many.
+    /// Charges a request's body, waiting until the budget allows it.
     pub(crate) async fn take(self: &Arc<Self>, bytes: u64, caller: Option<&str>) -> Charge {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
-            // What is given back from here on is heard.
+            // From here on, no release is missed.
             freed.as_mut().enable();
             if let Some(charge) = self.try_take(bytes, caller) {
                 return charge;
@@ -128,12 +131,12 @@ impl Budget {
         let mut taken = self.lock();
         let all = taken.all().saturating_add(bytes);
         if bytes <= SMALL {
-            if all > self.most && taken.small.saturating_add(bytes) > self.most / KEPT {
+            if all > self.most && taken.small.saturating_add(bytes) > self.most / FOR_SMALL {
                 return None;
             }
         } else {
             let own = caller.and_then(|caller| taken.callers.get(caller)).copied().unwrap_or_default();
-            // One body is always let in, however large it may be.
+            // A single body is always admitted, whatever its size.
             let is_too_much = own > 0 && own.saturating_add(bytes) > self.most / OF_ONE;
             let requests = taken.requests.saturating_add(bytes);
             if is_too_much || all > self.most || requests > Self::largest_request(self.most) {
@@ -143,7 +146,7 @@ impl Budget {
         Some(self.charged(&mut taken, bytes, Part::Request, caller))
     }
 
-    /// Takes bytes for an answer, which is in memory already, whether or not there are as many.
+    /// Charges an answer, which is in memory already, even beyond the budget.
     pub(crate) fn charge(self: &Arc<Self>, bytes: u64) -> Charge {
         self.charged(&mut self.lock(), bytes, Part::Answer, None)
     }
@@ -179,7 +182,7 @@ impl Budget {
 }
 
 impl Charge {
-    /// Gives back what turned out not to be needed.
+    /// Releases the bytes beyond `to`.
     fn shrink(&mut self, to: u64) {
         let rest = self.bytes.saturating_sub(to);
         self.bytes -= rest;
@@ -194,7 +197,7 @@ impl Drop for Charge {
 }
 
 impl Server {
-    /// A request's body of at most `limit` bytes, and its share of the budget, which was taken before it was read.
+    /// Reads a request's body of at most `limit` bytes, charged to the budget before it is read.
     pub(crate) async fn body(
         &self,
         principal: &Principal,

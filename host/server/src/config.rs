@@ -1,4 +1,5 @@
-//! What a server is told: `frond-server.toml`, with its defaults. Sizes are written as `16MiB`, times as `30s`.
+//! A server's settings: `frond-server.toml`, with its defaults.
+//! Sizes are written like `16MiB`, times like `30s`.
 
 mod jobs;
 mod tls;
@@ -18,40 +19,44 @@ pub use jobs::{JobRole, Jobs};
 pub use tls::Tls;
 pub use units::{Size, Time};
 
-/// A server's settings. Every key has a default; an unknown one is an error.
+/// A server's settings. Every key has a default; an unknown key is an error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// Where it listens.
+    /// The address and port to listen on.
     pub listen: SocketAddr,
-    /// Serves anybody who can reach it, though it can be reached from elsewhere and has no tokens.
+    /// Allows a server without tokens to listen on an address that other machines can reach.
     pub insecure: bool,
-    /// Leaves at once; by default as many as there are cores, and two at least.
+    /// The number of concurrent leaves; by default the number of cores, but at least two.
     pub slots: usize,
-    /// Leaf threads step back for everything else on the machine: health checks stay fast while leaves keep every core busy.
+    /// Runs slot threads at a lower priority, so that health checks stay fast while leaves keep
+    /// every core busy.
     pub leaves_step_back: bool,
-    /// Where uploaded components and the versions of apps are kept; by default `.frond` in the served folder.
+    /// The state folder, with uploaded components and the versions of apps; by default `.frond` in
+    /// the served folder.
     pub state: Option<PathBuf>,
     /// Whether changed files are picked up while serving.
     pub watch: bool,
-    /// What clients may take.
+    /// Limits of requests, queries and connections.
     pub limits: Limits,
-    /// Work that outlives its request.
+    /// Settings of jobs, the work that outlives its request.
     pub jobs: Jobs,
-    /// Who may ask. Without any, anybody on this machine.
-    // Left out when there are none: the lines of `frond token` can follow what `--print-config` wrote.
+    /// The tokens of callers. Without any, everybody on this machine has access.
+    // Omitted if empty: the lines of `frond token` can then follow the output of `--print-config`.
     #[serde(rename = "token", skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<Token>,
     /// A certificate and its key, for HTTPS.
     pub tls: Option<Tls>,
-    /// Root certificates in PEM form that prove whom this server connects to: hosts that guests ask, receivers of traces. By
-    /// default those in `SSL_CERT_FILE` and `SSL_CERT_DIR`, else the system's.
+    /// Root certificates in PEM format for outgoing TLS: to hosts that guests call, and to trace
+    /// collectors.
+    /// By default those in `SSL_CERT_FILE` and `SSL_CERT_DIR`, else the system's.
     pub roots: Option<PathBuf>,
-    /// Web pages elsewhere that may ask, by their origins, such as `https://example.com`.
+    /// Origins of other web pages that have access (CORS), such as `https://example.com`.
     pub cors: Vec<String>,
-    /// Where traces go: the base address of an OTLP receiver over HTTP, such as `http://127.0.0.1:4318`.
+    /// Destination of traces: the base URL of an OTLP receiver over HTTP, such as
+    /// `http://127.0.0.1:4318`.
     pub traces: Option<String>,
-    /// How much is logged, and in which form.
+    /// Level and format of the log.
     pub log: Log,
 }
 
@@ -76,41 +81,43 @@ impl Default for Config {
     }
 }
 
-/// What clients may take: each of it bounded.
+/// Limits of requests, queries and connections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
-    /// A query's bytes, partitions that it brings along included.
+    /// The largest query in bytes, including partitions that it carries.
     pub query: Size,
-    /// An uploaded component's bytes.
+    /// The largest uploaded component, in bytes.
     pub component: Size,
-    /// How long one load of an app may take: reading, compiling and all checks.
+    /// Time limit of one load of an app: reading, compiling and all checks.
     pub load: Time,
-    /// A request's head, in bytes.
+    /// The largest request head, in bytes.
     pub headers: Size,
-    /// Connections at once. A quarter of them is kept for clients whose requests were let in.
+    /// The most connections at once. A quarter of them is reserved for clients with an accepted
+    /// request.
     pub connections: usize,
-    /// Connections at once of one address; of IPv6, of one network (/64).
+    /// The most connections at once of one IPv4 address or IPv6 network (/64).
     pub peer_connections: usize,
-    /// How long a connection may stand without a request.
+    /// Timeout of a connection without a request.
     pub idle_time: Time,
-    /// Memory for all bodies in flight: those of requests, and of answers until they have been sent.
+    /// Memory for all bodies in flight, in bytes: of requests, and of answers until they have been
+    /// sent.
     pub bodies: Size,
-    /// Queries at once.
+    /// The most queries at once.
     pub queries: usize,
-    /// The longest deadline that a query may ask for.
+    /// The longest deadline that a query may request.
     pub deadline: Time,
-    /// How long a client may take to send a request's head.
+    /// Timeout of a request's head (slowloris guard).
     pub header_time: Time,
-    /// How long a client may take to send a request's body.
+    /// Timeout of a request's body.
     pub body_time: Time,
-    /// How long a client may leave what it is sent unread.
+    /// Timeout of a client that does not read its answer.
     pub read_time: Time,
-    /// Recent queries that are kept to be looked at.
+    /// The number of recent queries that are kept for inspection.
     pub recent: usize,
     /// Memory for the events of recent queries, in bytes.
     pub recent_memory: Size,
-    /// How long queries may go on after the server was told to stop.
+    /// The longest that running queries may continue after the server was told to stop.
     pub drain: Time,
 }
 
@@ -137,26 +144,26 @@ impl Default for Limits {
     }
 }
 
-/// Somebody who may ask.
+/// A token, which gives its owner access.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Token {
-    /// Who it was given to; in logs and metrics.
+    /// The owner's name, in logs and metrics.
     pub name: String,
-    /// What it allows.
+    /// The token's permissions.
     pub role: Role,
-    /// The SHA-256 of the token: 64 hexadecimal digits. The token itself is kept nowhere.
+    /// The SHA-256 of the token: 64 hexadecimal digits. The token itself is not stored.
     pub sha256: String,
-    /// Queries at once.
+    /// The most queries at once.
     #[serde(default = "Token::concurrency")]
     pub concurrency: usize,
-    /// Requests a second, over time; twice as many at once.
+    /// Sustained requests a second; bursts of twice as many are allowed.
     #[serde(default = "Token::rate")]
     pub rate: u32,
-    /// Bytes that its jobs may take; by default `jobs.token-quota`.
+    /// The most bytes of the token's jobs; by default `jobs.token-quota`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_quota: Option<Size>,
-    /// Jobs that are kept of it; by default `jobs.token-jobs`.
+    /// The most stored jobs of the token; by default `jobs.token-jobs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jobs: Option<u64>,
 }
@@ -171,25 +178,25 @@ impl Token {
     }
 }
 
-/// What a token allows. Queries and jobs belong to the caller who asked: the token's name.
+/// Permissions of a token. Queries and jobs belong to the token that created them, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// Asking, looking at apps, and all that can be done with the token's own queries and jobs.
+    /// Queries, reads apps, and manages the token's queries and jobs.
     Query,
-    /// Looking at everything, at others' queries and jobs too. Nothing else.
+    /// Reads everything, including other callers' queries and jobs.
     Observer,
-    /// Everything: changing apps, and others' queries and jobs.
+    /// Everything, including changes of apps and of other callers' queries and jobs.
     Admin,
 }
 
-/// Logs go to stderr.
+/// Settings of the log, which goes to stderr.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Log {
-    /// `text`, or `json`: an object a line.
+    /// `text`, or `json`: one object a line.
     pub format: LogFormat,
-    /// How much: each level with those above it.
+    /// The lowest level that is logged.
     pub level: LogLevel,
 }
 
@@ -199,31 +206,31 @@ impl Default for Log {
     }
 }
 
-/// The form of logs.
+/// Format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// For machines.
+    /// JSON for machines.
     Json,
 }
 
-/// How much is logged.
+/// Level of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogLevel {
-    /// What failed.
+    /// Failures.
     Error,
-    /// What somebody should look at.
+    /// Problems that need attention.
     Warn,
-    /// A line for each query.
+    /// One line for each query.
     Info,
-    /// What connections do, too.
+    /// Events of connections as well.
     Debug,
 }
 
-/// Why a server cannot be started as it was told.
+/// Why a server cannot start with its settings.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -232,19 +239,19 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         cause: std::io::Error,
     },
-    /// The file is not what it should be.
+    /// The file is invalid.
     #[error("{}: {text}", path.display())]
     Wrong {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with the line.
+        /// The error, with its line.
         text: String,
     },
-    /// The settings do not go together.
+    /// The settings cannot be used.
     #[error("{0}")]
     Refused(String),
 }
@@ -253,20 +260,20 @@ impl Config {
     /// Reads settings from a file. Paths in them are relative to its folder.
     ///
     /// # Errors
-    /// A file that cannot be read, or a key that is wrong: with its line.
+    /// If the file cannot be read, or a key is invalid (with its line).
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = frond_files::read_text(path, frond_files::SETTINGS)
             .map_err(|cause| ConfigError::Unreadable { path: path.to_path_buf(), cause })?;
         Self::parse(&text, path)
     }
 
-    /// The settings that a file at `path` has as its text.
+    /// Parses the text of a settings file at `path`.
     pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let wrong = |text: String| ConfigError::Wrong { path: path.to_path_buf(), text };
-        // The line that is wrong is shown, and may be one with a token in it.
+        // The error shows the invalid line, which may contain a token.
         let mut config: Self =
             toml::from_str(text).map_err(|error| wrong(without_tokens(error.to_string().trim_end())))?;
-        // Whole paths: what `--print-config` writes means the same wherever it is kept.
+        // Absolute paths: the output of `--print-config` is valid in any folder.
         let whole =
             std::path::absolute(path).map_err(|cause| ConfigError::Unreadable { path: path.to_path_buf(), cause })?;
         let folder = whole.parent().unwrap_or(Path::new("/")).to_path_buf();
@@ -277,7 +284,8 @@ impl Config {
         Ok(config)
     }
 
-    /// What a running server cannot change is taken from `old` again. Returns the keys that would have changed.
+    /// Restores from `old` the settings that a running server cannot change.
+    /// Returns the keys that would have changed.
     pub(crate) fn fix(&mut self, old: &Self) -> Vec<&'static str> {
         let mut changed = Vec::new();
         let keys = &mut changed;
@@ -286,7 +294,7 @@ impl Config {
         keep(keys, "leaves-step-back", &mut self.leaves_step_back, &old.leaves_step_back);
         keep(keys, "state", &mut self.state, &old.state);
         keep(keys, "watch", &mut self.watch, &old.watch);
-        // Another certificate is taken; whether there is one cannot change.
+        // The certificate can change, but HTTPS cannot be turned on or off.
         if self.tls.is_some() != old.tls.is_some() {
             keep(keys, "tls", &mut self.tls, &old.tls);
         }
@@ -294,7 +302,8 @@ impl Config {
         keep(keys, "traces", &mut self.traces, &old.traces);
         keep(keys, "log", &mut self.log, &old.log);
         self.jobs.fix(&old.jobs, keys);
-        let (new, old) = (&mut self.limits, &old.limits);
+        let new = &mut self.limits;
+        let old = &old.limits;
         keep(keys, "limits.component", &mut new.component, &old.component);
         keep(keys, "limits.load", &mut new.load, &old.load);
         keep(keys, "limits.headers", &mut new.headers, &old.headers);
@@ -309,10 +318,11 @@ impl Config {
         changed
     }
 
-    /// Checks what no key can say by itself.
+    /// Checks the settings as a whole.
     ///
     /// # Errors
-    /// An address that others can reach, without tokens; tokens and limits that make no sense.
+    /// If other machines can reach the address and there are no tokens, or if tokens or limits are
+    /// invalid.
     pub fn check(&self) -> Result<(), ConfigError> {
         let refuse = |text: String| Err(ConfigError::Refused(text));
         if !self.listen.ip().is_loopback() && self.tokens.is_empty() && !self.insecure {
@@ -374,7 +384,7 @@ impl Config {
     }
 }
 
-/// Takes a value from `old`; notes its key if it would have changed.
+/// Restores a value from `old`; records its key if it would have changed.
 fn keep<T: PartialEq + Clone>(changed: &mut Vec<&'static str>, key: &'static str, new: &mut T, old: &T) {
     if new != old {
         changed.push(key);

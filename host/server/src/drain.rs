@@ -1,6 +1,8 @@
-//! Bodies that nobody wants: read, within bounds, so that who sends one reads why it was refused. Most clients read a
-//! response only when they have sent all of their request, and a system that closes a connection with bytes unread takes
-//! back what it has sent: without this a refused upload would end as a broken pipe.
+//! Drains request bodies that a handler did not read, within limits, so that the client can read
+//! the refusal.
+//! Most clients read a response only after they have sent the whole request. A connection that is
+//! closed with unread bytes is reset, which discards the sent response: a refused upload would fail
+//! with a broken pipe.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,15 +15,15 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::runtime::Handle;
 
-/// The most that is read of a body that nobody wants.
+/// The most bytes that are drained from one body.
 pub(crate) const MAX_BYTES: u64 = 128 << 20;
-/// The longest that it is read for.
+/// Time limit of draining one body.
 pub(crate) const MAX_TIME: Duration = Duration::from_secs(10);
 
-/// A request's body, of which the rest is read in the background when its handler drops it.
+/// A request body whose rest is drained in the background when its handler drops it.
 pub(crate) struct DrainedBody<B: Rest>(Option<B>);
 
-/// A body that can be read to its end by a task of its own.
+/// A body that a separate task can read to its end.
 pub(crate) trait Rest: Body<Data = Bytes> + Send + Unpin + 'static {}
 
 impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Rest for B {}
@@ -31,8 +33,9 @@ impl<B: Rest> DrainedBody<B> {
         Self(Some(body))
     }
 
-    /// False for bodies whose rest does not come, or does no harm: of a client that waits to be told to send it, and of
-    /// HTTP/2, where each stream ends by itself.
+    /// True if the rest of the body must be drained.
+    /// Exceptions are a client that waits for `100 Continue`, and HTTP/2, where each stream ends
+    /// separately.
     pub(crate) fn matters(version: Version, headers: &HeaderMap, body: &B) -> bool {
         version <= Version::HTTP_11 && !headers.contains_key(EXPECT) && !body.is_end_stream()
     }
@@ -72,7 +75,7 @@ impl<B: Rest> Drop for DrainedBody<B> {
     }
 }
 
-/// Reads a body to its end, or until more than `most` bytes came.
+/// Reads a body to its end, or until more than `most` bytes were read.
 async fn rest<B: Rest>(mut body: B, most: u64) {
     let mut read = 0;
     while let Some(Ok(frame)) = body.frame().await {
@@ -90,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    /// Pieces of 1 MiB, as many as are asked for; counts them.
+    /// An endless body in pieces of 1 MiB; counts the polls.
     struct Endless(Arc<AtomicU64>);
 
     impl Body for Endless {

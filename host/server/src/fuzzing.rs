@@ -1,5 +1,5 @@
-//! What `host/fuzz` does with any bytes, and the tests here with bytes that are almost valid: nothing that stands in a
-//! server's settings, or in the address and the headers of a request, brings it down.
+//! Entry points of the fuzz targets in `host/fuzz`.
+//! The tests here run them on almost valid bytes: no settings, URLs or headers may cause a panic.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::queries::unseen;
 use crate::recent::Recent;
 use crate::traces::Parent;
 
-/// Events of the query that is read.
+/// Number of events of the recorded query.
 const EVENTS: usize = 5;
 
-/// Bytes as a server's settings.
+/// Parses bytes as a server's settings.
 pub fn config(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let path = Path::new("/apps/server.toml");
@@ -38,7 +38,7 @@ pub fn config(bytes: &[u8]) {
     }
 }
 
-/// Bytes as the part of an address after its `?`.
+/// Parses bytes as the query part of a URL.
 pub fn parameters(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let longest = Duration::from_secs(60);
@@ -50,7 +50,8 @@ pub fn parameters(bytes: &[u8]) {
     }
 }
 
-/// Bytes as lines of headers, `name: value`: those that are none are left out, as they do not pass hyper.
+/// Parses bytes as header lines, `name: value`; invalid lines are skipped, since hyper rejects
+/// them.
 pub fn headers(bytes: &[u8]) {
     let headers: HeaderMap = bytes.split(|byte| *byte == b'\n').filter_map(header).collect();
     let open = Authenticator::new(&Config::default());
@@ -68,17 +69,19 @@ fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value.get(1..)?.trim_ascii()).ok()?))
 }
 
-/// Reads a query's events from any number on: those after it, and then the end.
+/// Reads a query's events from an arbitrary number: the later events, then the end.
 fn resume(from: usize) {
     let recent = Recent::new(1, 1 << 20);
     let recorded = recent.begin(None, &Request::new("app", Bytes::new()), 1, "text/plain", &Cancel::default());
     (0..EVENTS as u64).for_each(|at| recorded.event(&Event { at, kind: EventKind::FinishStarted {} }));
     recorded.refused();
-    let (mut next, mut read) = (from, 0);
+    let mut next = from;
+    let mut read = 0;
     loop {
         let (events, missed, more) = recorded.events(next, 2);
         assert!(missed == 0 && events.first().is_none_or(|first| first.at == next as u64));
-        (next, read) = (next + events.len(), read + events.len());
+        next += events.len();
+        read += events.len();
         if !more {
             break;
         }

@@ -1,11 +1,13 @@
-//! Half-closed connections. A client that has shut its sending half still gets its answer; one that is gone cancels what it
-//! asked for.
+//! Detection of half-closed connections.
+//! A client that has shut its sending half still gets its answer; if a client is gone, its query is
+//! cancelled.
 //!
-//! TCP tells both with the same FIN, and hyper takes either for the end. Only bytes tell them apart: the system of a client
-//! that has closed its socket refuses them (RST). So once a FIN has come, the server sends the bytes with which its response
-//! begins anyway, `HTTP/1.`, ahead of the response, one at a time and after pauses that grow, and leaves them out of the
-//! response later. A response that streams events has comments between them to the same end (see [`StreamHeartbeat`]).
-//! HTTP/2 ends streams by frames of its own, and is left alone.
+//! TCP signals both by the same FIN, and hyper treats either as the end of the connection. Only
+//! sent bytes distinguish them: the system of a client that has closed its socket answers them with
+//! RST. So after a FIN, the server sends the first bytes of its response, `HTTP/1.`, ahead of the
+//! response, one at a time as probes with growing pauses, and later omits them from the response.
+//! An event stream carries comments for the same purpose (see [`StreamHeartbeat`]). HTTP/2 ends its
+//! streams by frames and needs none of this.
 
 use std::io;
 use std::pin::Pin;
@@ -21,26 +23,26 @@ use tokio::time::{Instant, Sleep};
 
 use crate::handshake::HandshakeTimeout;
 
-/// First bytes of every HTTP/1 response, whatever its minor version and status.
+/// First bytes of every HTTP/1 response, for any minor version and status.
 const OPENING: &[u8] = b"HTTP/1.";
-/// Interim response that may come before the response itself, as hyper writes it.
+/// Interim response that may precede the response, as hyper writes it.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-/// Comment of an event stream: nothing to its reader.
+/// Comment of an event stream, which its reader ignores.
 const COMMENT: &[u8] = b":\n\n";
 /// Time between the first two probes.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// Factor by which pauses between probes grow: they are sent 0, 0.1, 0.6, 3, 16, 78 and 390 s after the FIN.
+/// Factor between pauses: probes are sent 0, 0.1, 0.6, 3, 16, 78 and 390 s after the FIN.
 const GROWTH: u32 = 5;
-/// Time after which a probe is likely to have been refused, if it is.
+/// Time within which a refusal of a probe usually arrives.
 const REFUSAL: Duration = Duration::from_millis(50);
-/// Bytes of later requests that are read while one is answered.
+/// Bytes of pipelined requests that are read ahead, while one request is answered.
 const AHEAD: usize = 16 << 10;
-/// Bytes read from a client that goes on sending after the connection's end.
+/// Bytes that are drained from a client that keeps sending after the connection's end.
 const LINGER_BYTES: u64 = 256 << 10;
-/// Time for that.
+/// Time limit of draining such a client.
 const LINGER_TIME: Duration = Duration::from_secs(1);
 
-/// A connection's stream, shared by hyper, which talks over it, and by what watches whether its client is gone.
+/// A connection's stream, shared by hyper and by the detection of clients that are gone.
 pub(crate) struct WatchedStream<S> {
     shared: Arc<Mutex<Shared<S>>>,
     half_closed: Arc<AtomicBool>,
@@ -54,26 +56,26 @@ impl<S> Clone for WatchedStream<S> {
 
 struct Shared<S> {
     stream: HandshakeTimeout<S>,
-    /// Read, and not yet taken by hyper.
+    /// Bytes read ahead, not yet taken by hyper.
     ahead: BytesMut,
-    /// The client sends nothing more.
+    /// The client has sent a FIN.
     ended: bool,
-    /// All that hyper wrote has been sent.
+    /// Everything that hyper wrote has been sent.
     is_flushed: bool,
-    /// A request is under way whose response has not begun.
+    /// A request is in progress whose response has not begun.
     owes_response: bool,
     pauses: Pauses,
-    /// A probe was sent, and it was not looked yet whether it was refused.
+    /// A probe was sent, and its outcome has not been checked.
     is_unsure: bool,
     /// Bytes of the response that were sent as probes.
     sent_ahead: usize,
 }
 
-/// Result of a look at the connection.
+/// Result of polling the connection.
 pub(crate) enum ConnectionState {
-    /// Nothing new: the task is woken when there is.
+    /// Nothing new; the task is woken when there is.
     Nothing,
-    /// Something was read: hyper may want it.
+    /// Bytes were read that hyper may want.
     Read,
     /// The client is gone.
     Gone(io::Error),
@@ -94,14 +96,14 @@ impl<S> WatchedStream<S> {
         Self { shared: Arc::new(Mutex::new(shared)), half_closed: Arc::default() }
     }
 
-    /// Notes that a request has been read whose response is to come.
+    /// Notes that a request was read, so a response is due.
     pub(crate) fn asked(&self) {
         let mut shared = self.lock();
-        // While the response before is not sent, no byte may come between.
+        // While the previous response is unsent, no byte may be inserted.
         shared.owes_response = shared.is_flushed;
     }
 
-    /// Adds comments to a stream of events once the client has shut its sending half.
+    /// Adds comments to an event stream once the client has shut its sending half (heartbeat).
     pub(crate) fn pulse<B>(&self, body: B) -> StreamHeartbeat<B> {
         StreamHeartbeat { body, half_closed: self.half_closed.clone(), pauses: Pauses::default() }
     }
@@ -112,7 +114,8 @@ impl<S> WatchedStream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WatchedStream<S> {
-    /// Looks whether the client is still there. To be called when hyper has done what it can.
+    /// Polls whether the client is still there. Call it after hyper has made all the progress it
+    /// can.
     pub(crate) fn watch(&self, cx: &mut Context<'_>) -> ConnectionState {
         let mut shared = self.lock();
         if shared.stream.is_http2() {
@@ -132,8 +135,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WatchedStream<S> {
         }
     }
 
-    /// Reads on for a moment after an error, so that the response to it is not lost: a system that closes a connection with
-    /// bytes unread takes back what it has sent (RFC 9112, section 9.6).
+    /// Drains the connection for a moment after an error, so that the error response is not lost.
+    /// If a connection is closed with unread bytes, the sent response is discarded (RFC 9112,
+    /// section 9.6).
     pub(crate) async fn linger(self) {
         let mut wire = self;
         let reading = async {
@@ -145,9 +149,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WatchedStream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
-    /// Reads what hyper does not ask for. True when something came, the end included.
+    /// Reads bytes that hyper has not asked for. True if any were read, or the end.
     fn read_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        let mut came = false;
+        let mut has_read = false;
         let mut space = [0; 1024];
         while !self.ended && self.ahead.len() < AHEAD {
             let mut into = ReadBuf::new(&mut space);
@@ -156,16 +160,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
             }
             self.ended = into.filled().is_empty();
             self.ahead.extend_from_slice(into.filled());
-            came = true;
+            has_read = true;
         }
-        Ok(came)
+        Ok(has_read)
     }
 
-    /// Sends the next byte of the response ahead of it, when it is time. Ready when the client refuses it.
+    /// Sends the next probe when its time has come. Ready if the client refuses it.
     fn probe(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         while self.ended && self.owes_response {
             ready!(self.pauses.poll_over(cx));
-            // To send nothing says whether what was sent before was refused.
+            // An empty write reports whether the previous bytes were refused.
             let next = OPENING.get(self.sent_ahead..=self.sent_ahead).unwrap_or_default();
             let byte = if self.is_unsure { &[][..] } else { next };
             if !self.is_unsure && byte.is_empty() {
@@ -184,21 +188,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
 
     fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let count = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
-        // What TLS holds back for now is sent with what comes later.
+        // Bytes that TLS holds back are sent with later ones.
         match Pin::new(&mut self.stream).poll_flush(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             _ => Poll::Ready(Ok(count)),
         }
     }
 
-    /// Notes that hyper writes: from then on nothing may come between.
+    /// Notes that hyper writes: from then on no probe may be sent.
     fn writes(&mut self, bytes: &[u8]) {
         self.is_flushed = false;
         self.owes_response &= bytes == CONTINUE;
     }
 
-    /// Leaves out of what hyper writes the bytes that were sent ahead.
-    fn left_out(&mut self, bytes: &[u8]) -> Option<usize> {
+    /// The number of bytes to omit from hyper's write, since they were sent as probes.
+    fn count_sent(&mut self, bytes: &[u8]) -> Option<usize> {
         let count = self.sent_ahead.min(bytes.len());
         self.sent_ahead -= count;
         (count > 0).then_some(count)
@@ -225,7 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut shared = self.lock();
         shared.writes(bytes);
-        match shared.left_out(bytes) {
+        match shared.count_sent(bytes) {
             Some(count) => Poll::Ready(Ok(count)),
             None => Pin::new(&mut shared.stream).poll_write(cx, bytes),
         }
@@ -253,7 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
         let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
         let is_all = slices.iter().map(|slice| slice.len()).sum::<usize>() == first.len();
         shared.writes(if is_all { first } else { &[] });
-        match shared.left_out(first) {
+        match shared.count_sent(first) {
             Some(count) => Poll::Ready(Ok(count)),
             None => Pin::new(&mut shared.stream).poll_write_vectored(cx, slices),
         }
@@ -264,7 +268,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
     }
 }
 
-/// Pauses between probes. There is none before the first, and they grow.
+/// Exponential pauses between probes. The first probe has no pause before it.
 #[derive(Default)]
 struct Pauses {
     over: Option<Pin<Box<Sleep>>>,
@@ -289,7 +293,7 @@ impl Pauses {
     }
 }
 
-/// A stream of events, with comments between them once its client has shut its sending half.
+/// An event stream with comments as a heartbeat, once its client has shut its sending half.
 pub(crate) struct StreamHeartbeat<B> {
     body: B,
     half_closed: Arc<AtomicBool>,
@@ -307,7 +311,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for StreamHeartbeat<B> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             return Poll::Ready(frame);
         }
-        // The connection's task, which polls this, is the one that reads the end: it comes here after that.
+        // The connection's task polls this body and also reads the FIN, so it polls again after a
+        // FIN.
         if !self.half_closed.load(Ordering::Relaxed) {
             return Poll::Pending;
         }
@@ -322,7 +327,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for StreamHeartbeat<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        // Comments may come on top.
+        // Comments may be added.
         SizeHint::default()
     }
 }

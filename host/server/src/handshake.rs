@@ -1,5 +1,5 @@
-//! A connection whose client must begin soon. Which version of HTTP it speaks is told by its first bytes, and until then
-//! nobody else keeps time for it: hyper's own limits begin with the version.
+//! Handshake timeout (slowloris guard): drops connections whose first bytes do not arrive in time.
+//! The first bytes tell the HTTP version. hyper's timeouts start only once the version is known.
 
 use std::io;
 use std::pin::Pin;
@@ -9,32 +9,32 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// What every connection of HTTP/2 begins with: RFC 9113, section 3.4.
+/// Connection preface of HTTP/2: RFC 9113, section 3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A stream that fails when its version cannot be told in time.
+/// A stream that fails with `TimedOut` if its HTTP version is not known in time.
 pub(crate) struct HandshakeTimeout<S> {
     stream: S,
     late: Option<Pin<Box<Sleep>>>,
-    /// Bytes that agree with the preface so far.
-    agreed: usize,
+    /// Number of bytes that match the preface so far.
+    matched: usize,
 }
 
 impl<S> HandshakeTimeout<S> {
     pub(crate) fn new(stream: S, within: Duration) -> Self {
-        Self { stream, late: Some(Box::pin(tokio::time::sleep(within))), agreed: 0 }
+        Self { stream, late: Some(Box::pin(tokio::time::sleep(within))), matched: 0 }
     }
 
     /// True once the client has begun to speak HTTP/2.
     pub(crate) fn is_http2(&self) -> bool {
-        self.agreed == PREFACE.len()
+        self.matched == PREFACE.len()
     }
 
-    fn look(&mut self, bytes: &[u8]) {
-        let rest = PREFACE.get(self.agreed..).unwrap_or_default();
+    fn inspect(&mut self, bytes: &[u8]) {
+        let rest = PREFACE.get(self.matched..).unwrap_or_default();
         let same = rest.iter().zip(bytes).take_while(|(one, other)| one == other).count();
-        self.agreed += same;
-        if same < bytes.len() || self.agreed == PREFACE.len() {
+        self.matched += same;
+        if same < bytes.len() || self.matched == PREFACE.len() {
             self.late = None;
         }
     }
@@ -49,7 +49,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for HandshakeTimeout<S> {
             ready!(late.as_mut().poll(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        self.look(into.filled().get(before..).unwrap_or_default());
+        self.inspect(into.filled().get(before..).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 }

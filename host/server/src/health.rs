@@ -1,4 +1,4 @@
-//! Whether the server is there, and whether it is ready.
+//! Health checks: liveness and readiness.
 
 use std::sync::Arc;
 
@@ -13,19 +13,22 @@ use crate::config::JobRole;
 use crate::recent::unix_ms;
 use crate::server::Server;
 
-/// True for the addresses of health checks.
+/// True for the paths of health checks.
 pub(crate) fn is_check(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz" | "/readyz/jobs")
 }
 
-/// The process lives and answers.
+/// Reports that the process is alive (liveness).
 #[utoipa::path(get, path = "/healthz", responses((status = 200, description = "It does", body = String, content_type = "text/plain")), tag = "server")]
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// The server takes queries on: its apps have been looked at, and it is not about to stop. A second line says so when the
-/// store of jobs cannot be reached. Queries do not need it: only a dispatcher or a processor is not ready then.
+/// Reports whether the server accepts queries: its apps have been checked, and it is not stopping
+/// (readiness).
+///
+/// A second line reports that the store of jobs cannot be reached. Queries do not need the store,
+/// so then only a dispatcher or a processor is not ready.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -53,7 +56,10 @@ pub(crate) async fn readyz(State(server): State<Arc<Server>>) -> Response {
     }
 }
 
-/// The server takes jobs on, or runs them: it is ready, has jobs, and their store can be reached.
+/// Reports whether the server accepts or runs jobs.
+///
+/// The conditions are those of `/readyz`, that the server has jobs, and that it can reach their
+/// store.
 #[utoipa::path(
     get,
     path = "/readyz/jobs",
@@ -76,30 +82,30 @@ pub(crate) async fn jobs_readyz(State(server): State<Arc<Server>>) -> Response {
 /// The server.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct About {
-    /// Frond's version.
+    /// Version of Frond.
     version: &'static str,
-    /// When it started, in Unix milliseconds.
+    /// Time of the server's start, in Unix milliseconds.
     started_unix_ms: u64,
-    /// Leaves at once.
+    /// The number of slots: leaves that run at once.
     slots: usize,
-    /// Apps that there are.
+    /// The number of apps.
     apps: usize,
-    /// Its queries.
+    /// Counts of queries.
     queries: QueryCounts,
-    /// Whether tokens are asked for.
+    /// Whether requests need a token.
     auth: bool,
 }
 
-/// Queries, counted.
+/// Counts of queries.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct QueryCounts {
-    /// Under way.
+    /// Queries that are running.
     running: usize,
-    /// Since the start.
+    /// Queries since the start.
     total: u64,
 }
 
-/// What the server is.
+/// Returns the server's version and state.
 #[utoipa::path(get, path = "/v1/server", responses((status = 200, description = "What it is", body = About)), tag = "server")]
 pub(crate) async fn about(State(server): State<Arc<Server>>) -> Json<About> {
     let settings = server.settings();

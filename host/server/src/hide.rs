@@ -1,5 +1,6 @@
-//! Paths of this machine, kept from clients: errors and accounts name files below the folder of apps, and the log alone says
-//! where on the machine that is. What plugins answer passes as it is.
+//! Hides this machine's paths from clients.
+//! Errors and answers' accounts name files relative to the folder of apps; only the log has
+//! absolute paths. Answers from plugins are not changed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,21 +15,21 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use memchr::memmem;
 
-/// The media types of what the server says itself.
+/// The media types of the server's replies.
 const OURS: [&str; 4] = ["application/problem+json", "application/json", "application/x-ndjson", "text/event-stream"];
 
-/// The folders whose places are nobody's business.
+/// The folders whose locations are hidden.
 #[derive(Clone)]
 pub(crate) struct HiddenPaths(Arc<[Vec<u8>]>);
 
 impl HiddenPaths {
-    /// Hides where these folders are, under each name that they go by.
+    /// Hides the locations of these folders, under each of their paths.
     pub(crate) fn new(folders: &[&Path]) -> Self {
         let absolute = folders.iter().filter(|folder| folder.is_absolute()).map(|folder| folder.to_path_buf());
         let real = folders.iter().filter_map(|folder| folder.canonicalize().ok());
         let mut names: BTreeSet<Vec<u8>> = BTreeSet::new();
         for folder in absolute.chain(real) {
-            // As JSON has it.
+            // Escaped as in JSON.
             let text = serde_json::to_string(&folder.to_string_lossy()).unwrap_or_default();
             let name = text.trim_matches('"').trim_end_matches('/');
             if !name.is_empty() {
@@ -36,12 +37,12 @@ impl HiddenPaths {
             }
         }
         let mut names: Vec<Vec<u8>> = names.into_iter().collect();
-        // What is inside another comes first.
+        // Longer paths first, so that nested folders are replaced before their parents.
         names.sort_by_key(|name| std::cmp::Reverse(name.len()));
         Self(names.into())
     }
 
-    /// The answer, without those places in its account.
+    /// Hides the paths in the answer's account.
     pub(crate) fn answer(&self, mut answer: Answer) -> Answer {
         let (Answer::Complete { coverage, .. } | Answer::Partial { coverage, .. } | Answer::Failed { coverage, .. }) =
             &mut answer;
@@ -53,12 +54,12 @@ impl HiddenPaths {
         answer
     }
 
-    /// The reply without those places.
+    /// Hides the paths in a reply of the server.
     pub(crate) async fn hide(&self, response: Response) -> Response {
         let headers = response.headers();
         let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_ours = OURS.iter().any(|ours| kind.split(';').next().is_some_and(|kind| kind.trim() == *ours));
-        // What plugins make is in a sandbox.
+        // Answers from plugins have a sandbox policy.
         if !is_ours || headers.contains_key(CONTENT_SECURITY_POLICY) {
             return response;
         }
@@ -79,7 +80,7 @@ fn without(names: &[Vec<u8>], text: Bytes) -> Bytes {
     names.iter().fold(text, |text, name| without_one(name, text))
 }
 
-/// The text with paths below a folder made relative to it.
+/// Makes paths below one folder relative to it.
 fn without_one(name: &[u8], text: Bytes) -> Bytes {
     let mut kept: Option<Vec<u8>> = None;
     let mut from = 0;
@@ -89,7 +90,7 @@ fn without_one(name: &[u8], text: Bytes) -> Bytes {
             |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') || !byte.is_ascii();
         let (end, instead): (usize, &[u8]) = match text.get(after) {
             Some(b'/') if text.get(after + 1).is_some_and(is_name) => (after + 1, b""),
-            // Another folder, whose name begins the same.
+            // Another folder, whose name begins with this one.
             Some(byte) if is_name(byte) => continue,
             _ => (after, b"."),
         };
@@ -134,9 +135,10 @@ mod tests {
         let names = HiddenPaths::new(&[Path::new("/srv/apps")]);
         let ask = async |kind: &'static str, is_answer: bool, streamed: bool| {
             let text = Bytes::from_static(b"\"/srv/apps/a\"");
-            let body = match streamed {
-                true => Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(text)])),
-                false => Body::from(text),
+            let body = if streamed {
+                Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(text)]))
+            } else {
+                Body::from(text)
             };
             let mut response = Response::new(body);
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));

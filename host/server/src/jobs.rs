@@ -1,4 +1,4 @@
-//! Jobs: work that outlives a request. Here they are accepted, looked at and fetched; `frond_jobs` keeps and runs them.
+//! Jobs over HTTP: submission, state, events, answers. `frond_jobs` stores and runs them.
 
 pub(crate) mod answers;
 pub(crate) mod api;
@@ -30,16 +30,17 @@ use self::feed::Feeds;
 use crate::apps::{AppView, Registry};
 use crate::config::{Config, JobRole, Jobs as JobsConfig, Token};
 
-/// How often what has expired is swept.
+/// Interval between sweeps of expired jobs.
 const SWEEP: Duration = Duration::from_secs(60);
-/// Partial answers that are made at once: each reads all partials of its job.
+/// The most partial answers that are merged at once; each reads all partials of its job.
 const MERGING: usize = 2;
-/// How often the store is looked at, and how long it has to answer that.
+/// Interval between checks of the store.
 const LOOK: Duration = Duration::from_secs(2);
+/// Timeout of a check of the store.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often a folder is tried again that could not be opened when the server started.
+/// Interval between attempts to open a folder that could not be opened at the start.
 const AGAIN: Duration = Duration::from_secs(30);
-/// Pauses between attempts to open a database: from this, doubled, to that.
+/// First and longest pause between attempts to open a database; the pause doubles each time.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 /// The jobs of this server.
@@ -51,21 +52,22 @@ pub(crate) struct Jobs {
     pub(crate) config: JobsConfig,
     pub(crate) slots: usize,
     feeds: Feeds,
-    /// Partial answers that may be made at once.
+    /// Permits for merging partial answers.
     merging: Semaphore,
     is_reached: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
     tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// Puts quotas in force: of each token, and of tokens that have none of their own.
+/// Applies the quotas: of each token, and the default for tokens without a quota.
 fn set_quotas(quotas: &Quotas, config: &Config) {
     let own = |token: &Token| token.job_quota.map(|quota| (token.name.clone(), quota.0));
     quotas.set(Some(config.jobs.token_quota.0), config.tokens.iter().filter_map(own).collect());
 }
 
 impl Jobs {
-    /// Opens the store, and starts to work; nothing for a server without jobs. `state` is the folder for what it keeps.
+    /// Opens the store and starts the background tasks; `None` for a server without jobs.
+    /// `state` is the folder of a store with a relative path.
     pub(crate) async fn start(
         config: &Config,
         state: &Path,
@@ -94,27 +96,31 @@ impl Jobs {
                 Settings { at_once: config.at_once, lease: config.lease.0, lives: config.lives, ..Settings::default() };
             let provider = Arc::new(work::Apps(apps.clone(), telemetry.clone()));
             tasks.push(tokio::spawn(announce(apps.changes(), wakeup.clone(), stopped.clone())));
-            let (store, wakeup, tally) = (store.clone(), wakeup.clone(), tally.clone());
+            let store = store.clone();
+            let wakeup = wakeup.clone();
+            let tally = tally.clone();
             let quotas = quotas.clone();
             let processor = Processor { store, provider, settings, wakeup, tally, quotas };
             tasks.push(tokio::spawn(processor.run(stopped)));
         }
-        let (feeds, merging) = (Feeds::default(), Semaphore::new(MERGING));
-        let (config, tasks) = (config.clone(), std::sync::Mutex::new(tasks));
+        let feeds = Feeds::default();
+        let merging = Semaphore::new(MERGING);
+        let config = config.clone();
+        let tasks = std::sync::Mutex::new(tasks);
         Ok(Some(Self { store, wakeup, tally, quotas, config, slots, feeds, merging, is_reached, stop, tasks }))
     }
 
-    /// Puts the quotas of other settings in force.
+    /// Applies the quotas of reloaded settings.
     pub(crate) fn reload(&self, config: &Config) {
         set_quotas(&self.quotas, config);
     }
 
-    /// True while the store answers.
+    /// True while the store responds.
     pub(crate) fn is_reached(&self) -> bool {
         self.is_reached.load(Ordering::Relaxed)
     }
 
-    /// Gives back the jobs that run: whoever takes them goes on where they are.
+    /// Releases the running jobs, so that another server can resume them.
     pub(crate) async fn close(&self, within: Duration) {
         self.stop.send_replace(true);
         self.feeds.close().await;
@@ -130,13 +136,13 @@ impl Jobs {
     }
 }
 
-/// Where jobs are kept.
+/// The location of the store.
 fn location(config: &JobsConfig) -> Result<Location, StoreError> {
     let store = config.store.as_deref().unwrap_or("jobs");
     Location::parse(store, &environment).map_err(|error| StoreError::Settings(error.to_string()))
 }
 
-/// The place for people; a database's URL may have a password.
+/// The location as text for people; without a database's URL, which may contain a password.
 pub(crate) fn place(config: &JobsConfig, state: &Path) -> String {
     match location(config) {
         Ok(Location::Folder(folder)) => format!("`{}`", state.join(folder).display()),
@@ -190,7 +196,8 @@ async fn open_folder(folder: PathBuf, quota: u64) -> Result<Arc<dyn JobStore>, S
     Ok(Arc::new(store))
 }
 
-/// Opens a folder once it can be opened, such as when its disk has room again or a damaged file was put aside.
+/// Opens a folder once that succeeds, for example after its disk has space again or a damaged file
+/// was removed.
 async fn open_later(late: Arc<LateStore>, folder: PathBuf, quota: u64, mut stopped: watch::Receiver<bool>) {
     loop {
         tokio::select! {
@@ -208,7 +215,7 @@ async fn open_later(late: Arc<LateStore>, folder: PathBuf, quota: u64, mut stopp
     }
 }
 
-/// Opens a database that may be away for a while, as when all of a rack starts at once.
+/// Opens a database, retrying with exponential back-off while it is unavailable.
 async fn waited_for<T, F>(time: Duration, mut open: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
@@ -227,7 +234,7 @@ where
     }
 }
 
-/// Looks whether the store can be reached, again and again, and says so when that changes.
+/// Checks periodically whether the store can be reached, and logs changes.
 async fn look(store: Arc<dyn JobStore>, is_reached: Arc<AtomicBool>, mut stop: watch::Receiver<bool>) {
     loop {
         let answer = timeout(PATIENCE, store.ping()).await;
@@ -247,7 +254,7 @@ async fn look(store: Arc<dyn JobStore>, is_reached: Arc<AtomicBool>, mut stop: w
     }
 }
 
-/// Rings when an app changes: there may be jobs that have waited for it.
+/// Wakes the processor when an app changes, since jobs may have waited for it.
 async fn announce(mut changes: broadcast::Receiver<AppView>, wakeup: Wakeup, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
@@ -260,7 +267,7 @@ async fn announce(mut changes: broadcast::Receiver<AppView>, wakeup: Wakeup, mut
     }
 }
 
-/// Forgets what was promised to be kept only until now.
+/// Sweeps expired jobs periodically.
 async fn sweep(store: Arc<dyn JobStore>, mut stop: watch::Receiver<bool>) {
     loop {
         match store.sweep().await {

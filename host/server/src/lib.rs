@@ -1,16 +1,19 @@
-//! The HTTP root. A request's way, from file to file:
+//! The HTTP root. A request passes these files:
 //!
-//! 1. `listen`: connections; `links`: as many as are allowed, and of whom; `tls`: the certificate that they are shown; `half_close`: which clients
-//!    are gone; `drain`: bodies nobody wants.
-//! 2. `router`: which address leads where; `wellformed`: what is ambiguous; `auth`: who asks, and how often.
-//! 3. `params`: what is asked for beside the body; `accept`: in which media type; `bodies`: the memory for all bodies.
-//! 4. `admission`: whether it can be answered in time beside what runs.
-//! 5. `query`: the query, asked of the app's version of that moment, in a task of its own.
-//! 6. `reply`: what the client is answered. The only file with status codes. `stream`: the same as a stream of events.
-//!    `sending`: how it leaves, at its reader's pace and within bounds.
+//! 1. `listen`: accepts connections; `links`: limits them, in total and by address; `tls`: the
+//!    certificate; `half_close`: detects clients that are gone; `drain`: drains refused bodies.
+//! 2. `router`: routes; `wellformed`: refuses ambiguous requests; `auth`: authentication and rate
+//!    limits.
+//! 3. `params`: parameters, headers and body; `accept`: content negotiation; `bodies`: the memory
+//!    budget of all bodies.
+//! 4. `admission`: whether the query can be answered in time beside the running ones.
+//! 5. `query`: runs the query on the app's current version, in a separate task.
+//! 6. `reply`: the reply, and the only file with status codes. `stream`: the reply as an event
+//!    stream. `sending`: sends it at the reader's pace, within bounds.
 //!
-//! [`apps`] is what is served, and how that changes while it is; `recent` the queries that can be looked at; `metrics` and
-//! `traces` what others collect of them; `serve` the server's life, and `config` what it is told.
+//! [`apps`] holds the served apps and changes them; `recent` keeps recent queries for inspection;
+//! `metrics` and `traces` export them; `serve` is the server's lifecycle, and `config` its
+//! settings.
 
 mod accept;
 mod admission;

@@ -1,8 +1,10 @@
-//! The connections that stand: how many there may be, of whom, and which one goes when there is no place for another.
+//! Limits of connections, and eviction when they are reached.
 //!
-//! Anybody can connect, and only who sends a request that is let in is known. So strangers have three quarters of the places,
-//! and one of them goes when another comes: an idle one first, of the address that has most. Known clients go only when
-//! they are idle and all places are taken. When none can go, a few places beyond are left for health checks alone.
+//! Anybody can connect, and a client is known only after one of its requests was authenticated.
+//! Unknown clients share three quarters of the connections. A new one evicts another unknown one:
+//! idle ones first, from the address with the most connections. Known clients are evicted only
+//! while idle, when all connections are in use. If none can be evicted, a few extra connections
+//! serve health checks only.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -14,32 +16,32 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::metrics::Counts;
 
-/// The part of all places that is kept for known clients.
+/// Divisor: this part of the connections is reserved for known clients.
 const KNOWN: usize = 4;
-/// Places beyond for health checks.
+/// Extra connections for health checks.
 const SPARE: usize = 8;
-/// How long a client may take to let an idle connection be closed in order.
+/// Milliseconds within which a client must let an idle connection close gracefully.
 const CLOSING: u64 = 5_000;
 
-/// What a connection is told.
+/// A signal to a connection's task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// Take no more requests, and end when those that run have.
+    /// Take no more requests, and end after the running ones.
     Finish,
-    /// End now.
+    /// End at once.
     End,
 }
 
-/// Why a connection was closed by the server.
+/// Why the server closed a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CloseReason {
-    /// It was not used.
+    /// The connection was idle for too long.
     Idle,
-    /// Another client needed its place.
+    /// The connection was evicted for another client.
     Displaced,
-    /// Its client did not read.
+    /// The client did not read its answer.
     SlowReader,
-    /// There was no place for it.
+    /// The limit was reached, and none could be evicted.
     TurnedAway,
 }
 
@@ -58,21 +60,22 @@ impl CloseReason {
 pub(crate) struct Link {
     number: u64,
     peer: IpAddr,
-    /// Whom it counts for: an address, or a network of IPv6.
+    /// The unit of the per-address limit: an address, or a network of IPv6.
     group: IpAddr,
     began: Instant,
     requests: AtomicUsize,
-    /// Since when it has no request under way, in milliseconds.
+    /// Start of the idle time, in milliseconds on the clock of [`Links`].
     idle_since: AtomicU64,
-    /// When it was told to finish; 0 until then.
-    told: AtomicU64,
+    /// When it was told to finish, in milliseconds; 0 before that, `u64::MAX` once it was told to
+    /// end.
+    finish_since: AtomicU64,
     is_known: AtomicBool,
     is_spare: bool,
     signals: UnboundedSender<Signal>,
 }
 
 impl Link {
-    /// Whoever is at the other end.
+    /// The client's address.
     pub(crate) fn peer(&self) -> IpAddr {
         self.peer
     }
@@ -82,12 +85,12 @@ impl Link {
         self.is_spare
     }
 
-    /// Notes that a request of it was let in.
+    /// Marks its client as known: one of its requests was authenticated.
     pub(crate) fn know(&self) {
         self.is_known.store(true, Ordering::Relaxed);
     }
 
-    /// A request begins; it is under way until what this returns is dropped.
+    /// Begins a request, which lasts until the guard is dropped.
     pub(crate) fn enter(self: &Arc<Self>) -> RequestGuard {
         self.requests.fetch_add(1, Ordering::SeqCst);
         RequestGuard(self.clone())
@@ -97,7 +100,7 @@ impl Link {
         self.requests.load(Ordering::SeqCst) == 0
     }
 
-    /// In which turn it goes when another needs its place; never while it is of use to somebody known.
+    /// Order of eviction, lower first; `None` while a known client uses it.
     fn turn(&self) -> Option<u8> {
         match (self.is_known.load(Ordering::Relaxed), self.is_idle()) {
             (false, true) => Some(0),
@@ -112,7 +115,7 @@ impl Link {
     }
 }
 
-/// A request under way.
+/// RAII guard of a running request.
 pub(crate) struct RequestGuard(Arc<Link>);
 
 impl RequestGuard {
@@ -131,7 +134,7 @@ impl Drop for RequestGuard {
 /// All connections.
 pub(crate) struct Links {
     most: usize,
-    of_one: usize,
+    per_group: usize,
     began: Instant,
     state: Mutex<State>,
     closed: Counts,
@@ -143,7 +146,7 @@ struct State {
     links: HashMap<u64, Arc<Link>>,
 }
 
-/// A connection's place; free again when this is dropped.
+/// RAII guard of a connection, which counts until it is dropped.
 pub(crate) struct ConnectionPermit {
     pub(crate) link: Arc<Link>,
     pub(crate) signals: UnboundedReceiver<Signal>,
@@ -157,51 +160,51 @@ impl Drop for ConnectionPermit {
 }
 
 impl Links {
-    /// Places for `most` connections, and for `of_one` of one address.
-    pub(crate) fn new(most: usize, of_one: usize, closed: Counts) -> Arc<Self> {
-        Self::since(Instant::now(), most, of_one, closed)
+    /// Limits of `most` connections, and of `per_group` from one address or IPv6 network.
+    pub(crate) fn new(most: usize, per_group: usize, closed: Counts) -> Arc<Self> {
+        Self::since(Instant::now(), most, per_group, closed)
     }
 
-    /// The same by a clock that began then.
-    pub(crate) fn since(began: Instant, most: usize, of_one: usize, closed: Counts) -> Arc<Self> {
-        Arc::new(Self { most, of_one, began, state: Mutex::default(), closed })
+    /// Does the same, with a clock that started at `began`.
+    pub(crate) fn since(began: Instant, most: usize, per_group: usize, closed: Counts) -> Arc<Self> {
+        Arc::new(Self { most, per_group, began, state: Mutex::default(), closed })
     }
 
-    /// Milliseconds on the clock that connections go by.
+    /// Milliseconds on the clock of the connections.
     pub(crate) fn now(&self) -> u64 {
         millis(self.began.elapsed())
     }
 
-    /// A place for a client, which another may have to give up; `None` when there is none.
+    /// Accepts a client, possibly evicting another; `None` if there is no room.
     pub(crate) fn permit(self: &Arc<Self>, peer: IpAddr) -> Option<ConnectionPermit> {
         let mut state = self.lock();
         let group = group(peer);
-        let strangers = |link: &Link| !link.is_known.load(Ordering::Relaxed);
+        let unknown = |link: &Link| !link.is_known.load(Ordering::Relaxed);
         let count = |is: &dyn Fn(&Link) -> bool| state.links.values().filter(|link| !link.is_spare && is(link)).count();
-        let of_one = |link: &Link| link.group == group;
+        let same_group = |link: &Link| link.group == group;
         let is_full = count(&|_| true) >= self.most;
-        // A quarter is too little to be kept of very few.
-        let is_crowded = count(&strangers) >= self.most - self.most / KNOWN;
-        let goes = if count(&of_one) >= self.of_one {
-            let goes = victim(&state, &of_one);
-            if goes.is_none() {
+        // With very few connections, none is reserved for known clients.
+        let is_crowded = count(&unknown) >= self.most - self.most / KNOWN;
+        let evicted = if count(&same_group) >= self.per_group {
+            let evicted = victim(&state, &same_group);
+            if evicted.is_none() {
                 self.closed.count(CloseReason::TurnedAway.word());
                 return None;
             }
-            goes
+            evicted
         } else if is_crowded {
-            victim(&state, &strangers)
+            victim(&state, &unknown)
         } else if is_full {
             victim(&state, &|_| true)
         } else {
             None
         };
-        let is_spare = (is_full || is_crowded) && goes.is_none();
+        let is_spare = (is_full || is_crowded) && evicted.is_none();
         if is_spare && state.links.values().filter(|link| link.is_spare).count() >= SPARE {
             self.closed.count(CloseReason::TurnedAway.word());
             return None;
         }
-        if let Some(link) = goes {
+        if let Some(link) = evicted {
             state.links.remove(&link.number);
             self.tell(&link, Signal::End, CloseReason::Displaced);
         }
@@ -215,7 +218,7 @@ impl Links {
             began: self.began,
             requests: AtomicUsize::new(0),
             idle_since: AtomicU64::new(self.now()),
-            told: AtomicU64::new(0),
+            finish_since: AtomicU64::new(0),
             is_known: AtomicBool::new(false),
             is_spare,
             signals: send,
@@ -226,27 +229,30 @@ impl Links {
 
     /// Closes a connection at once.
     pub(crate) fn close(&self, link: &Link, why: CloseReason) {
-        // The seat goes with the connection's task.
-        if self.lock().links.contains_key(&link.number) && link.told.swap(u64::MAX, Ordering::SeqCst) != u64::MAX {
+        // The permit is released by the connection's task.
+        if self.lock().links.contains_key(&link.number)
+            && link.finish_since.swap(u64::MAX, Ordering::SeqCst) != u64::MAX
+        {
             self.tell(link, Signal::End, why);
         }
     }
 
-    /// Closes connections that were not used for `idle`: in order, and those whose clients do not let them be, at once.
+    /// Closes connections that have been idle for `idle`: first gracefully, then at once.
     pub(crate) fn look(&self, idle: Duration) {
-        let (now, idle) = (self.now(), millis(idle));
+        let now = self.now();
+        let idle = millis(idle);
         for link in self.lock().links.values().filter(|link| link.is_idle()) {
-            let told = link.told.load(Ordering::SeqCst);
-            if told == 0 && now.saturating_sub(link.idle_since.load(Ordering::Relaxed)) > idle {
-                link.told.store(now.max(1), Ordering::SeqCst);
+            let finish_since = link.finish_since.load(Ordering::SeqCst);
+            if finish_since == 0 && now.saturating_sub(link.idle_since.load(Ordering::Relaxed)) > idle {
+                link.finish_since.store(now.max(1), Ordering::SeqCst);
                 self.tell(link, Signal::Finish, CloseReason::Idle);
-            } else if told != 0 && now.saturating_sub(told) > CLOSING {
+            } else if finish_since != 0 && now.saturating_sub(finish_since) > CLOSING {
                 let _ = link.signals.send(Signal::End);
             }
         }
     }
 
-    /// Lets every connection finish.
+    /// Lets every connection finish gracefully.
     pub(crate) fn finish(&self) {
         for link in self.lock().links.values() {
             let _ = link.signals.send(Signal::Finish);
@@ -256,7 +262,7 @@ impl Links {
     fn tell(&self, link: &Link, signal: Signal, why: CloseReason) {
         self.closed.count(why.word());
         tracing::debug!(peer = %link.peer, why = why.word(), "a connection is closed");
-        // Its task may have ended.
+        // An error means that the task has ended.
         let _ = link.signals.send(signal);
     }
 
@@ -265,20 +271,20 @@ impl Links {
     }
 }
 
-/// The connection that goes for another, of those that `may`.
+/// Selects the connection to evict among those that `may` be.
 fn victim(state: &State, may: &dyn Fn(&Link) -> bool) -> Option<Arc<Link>> {
     let mut sizes: HashMap<IpAddr, usize> = HashMap::new();
     for link in state.links.values() {
         *sizes.entry(link.group).or_default() += 1;
     }
-    let turns = state.links.values().filter(|link| !link.is_spare && may(link)).filter_map(|link| {
+    let candidates = state.links.values().filter(|link| !link.is_spare && may(link)).filter_map(|link| {
         let size = sizes.get(&link.group).copied().unwrap_or_default();
         Some(((link.turn()?, std::cmp::Reverse(size), link.idle_since.load(Ordering::Relaxed), link.number), link))
     });
-    turns.min_by_key(|(turn, _)| *turn).map(|(_, link)| link.clone())
+    candidates.min_by_key(|(turn, _)| *turn).map(|(_, link)| link.clone())
 }
 
-/// The address that counts: of IPv6 the network, as each client has a whole one.
+/// The unit of the per-address limit: for IPv6 the /64 network, since each client has a whole one.
 fn group(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {

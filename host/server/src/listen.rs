@@ -1,5 +1,6 @@
-//! Connections: taken as many at once as are allowed, with TLS if there is a certificate, each with a limit on how long
-//! its client may be silent; closed when the server stops.
+//! Connections: accepted up to a limit, with TLS if there is a certificate, with timeouts for
+//! silent clients.
+//! Connections are closed gracefully when the server stops.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -39,28 +40,29 @@ use crate::sending::{Sending, SendingBody};
 use crate::server::Server;
 use crate::tls::Certificate;
 
-/// How long the listener rests when the system has no more file descriptors.
+/// Pause of the listener when the system has no file descriptors left.
 const REST: Duration = Duration::from_millis(50);
-/// What a client is told for whom there is no room.
+/// Response to a client that is turned away.
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-/// Clients for whom there is no room, and who are being told so.
+/// The most turned-away clients that are answered at once.
 const TURNED_AWAY: usize = 64;
-/// How long a client for whom there is no room may take to ask, and then to be told.
+/// Time within which a turned-away client must send a request, and then read the response.
 const TELLING: Duration = Duration::from_secs(1);
-/// A connection without traffic is asked whether it still stands after this time.
+/// Idle time after which TCP keepalive probes a connection.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// Bytes that a client of HTTP/2 may send on one connection before they are read.
+/// HTTP/2 window: bytes that a client may send on one connection before they are read.
 const WINDOW: u32 = 256 << 10;
-/// Bytes that the system holds of what is to be sent, beside what is on its way.
+/// Bytes that the system buffers unsent, beyond those in flight.
 const UNSENT: u32 = 256 << 10;
-/// How often connections are looked after: this, or a quarter of the shortest time that they may take, but not more often than
-/// the other.
+/// Longest interval between checks of the connections; a quarter of the shortest timeout if that is
+/// less.
 const EVERY: Duration = Duration::from_secs(1);
+/// Shortest interval between checks of the connections.
 const LEAST: Duration = Duration::from_millis(10);
 
-/// Where the server listens.
+/// The bound listener.
 pub(crate) struct Listener {
     tcp: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -69,10 +71,10 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Listens, and reads the certificate.
+    /// Binds the address, and reads the certificate.
     ///
     /// # Errors
-    /// An address that is taken, or not this machine's; a certificate that is none.
+    /// If the address is in use or not this machine's, or the certificate is invalid.
     pub(crate) async fn bind(config: &Config) -> Result<Self, ConfigError> {
         let certificate = config.tls.as_ref().map(Certificate::read).transpose()?;
         let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
@@ -91,12 +93,12 @@ impl Listener {
         Ok(Self { tcp, tls, certificate, address })
     }
 
-    /// Where it listens, the port included.
+    /// The bound address, with the actual port.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The certificate that clients are shown, with TLS.
+    /// The server's certificate, with TLS.
     pub(crate) fn certificate(&self) -> Option<Arc<Certificate>> {
         self.certificate.clone()
     }
@@ -106,13 +108,13 @@ impl Listener {
         self.tls.is_some()
     }
 
-    /// Takes connections until `stop`, then lets those that are busy end. Returns what watches over them.
+    /// Accepts connections until `stop`. Returns the open connections, which can still finish.
     pub(crate) async fn run(self, server: Arc<Server>, app: Router, stop: impl Future<Output = ()>) -> Connections {
         let limits = server.settings().config.limits.clone();
         let links = server.sending.links().clone();
         let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
-        let mut connections = Connections { tasks: JoinSet::new(), links: links.clone(), looking: JoinSet::new() };
-        connections.looking.spawn(look(server.sending.clone(), limits.clone()));
+        let mut connections = Connections { tasks: JoinSet::new(), links: links.clone(), checking: JoinSet::new() };
+        connections.checking.spawn(check_timeouts(server.sending.clone(), limits.clone()));
         let http = Arc::new(http(&limits));
         tokio::pin!(stop);
         loop {
@@ -150,33 +152,34 @@ impl Listener {
     }
 }
 
-/// The connections that still stand.
+/// The open connections.
 pub(crate) struct Connections {
     tasks: JoinSet<()>,
     links: Arc<Links>,
-    /// What looks after them.
-    looking: JoinSet<()>,
+    /// The task that checks timeouts.
+    checking: JoinSet<()>,
 }
 
 impl Connections {
-    /// Closes those that are idle, and waits for the others; those that take longer are cut off. How many those were.
+    /// Closes idle connections and waits for the others up to `within`. Returns how many were cut
+    /// off.
     pub(crate) async fn close(mut self, within: Duration) -> usize {
         self.links.finish();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         let in_time = tokio::time::timeout(within, all).await.is_ok();
         let left = if in_time { 0 } else { self.tasks.len() };
         self.tasks.shutdown().await;
-        self.looking.shutdown().await;
+        self.checking.shutdown().await;
         left
     }
 }
 
-/// One connection, to be served.
+/// A connection to be served.
 struct Connection {
     http: Arc<Builder<TokioExecutor>>,
     app: Router,
     server: Arc<Server>,
-    /// How long a client may take to agree on TLS, and to begin.
+    /// Timeout of the TLS handshake, and of the first bytes.
     patience: Duration,
     link: Arc<Link>,
 }
@@ -187,12 +190,12 @@ impl Connection {
         match tls {
             None => self.talk(stream, &mut permit).await,
             Some(tls) => {
-                let agreeing = tokio::time::timeout(self.patience, tls.accept(stream));
-                let agreed = tokio::select! {
-                    agreed = agreeing => Some(agreed),
+                let handshake = tokio::time::timeout(self.patience, tls.accept(stream));
+                let result = tokio::select! {
+                    result = handshake => Some(result),
                     _ = permit.signals.recv() => None,
                 };
-                match agreed {
+                match result {
                     Some(Ok(Ok(stream))) => self.talk(stream, &mut permit).await,
                     Some(Ok(Err(error))) => tracing::debug!(%error, "no TLS could be agreed on"),
                     Some(Err(_)) => tracing::debug!("a client took too long to agree on TLS"),
@@ -205,7 +208,8 @@ impl Connection {
 
     async fn talk(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, permit: &mut ConnectionPermit) {
         let wire = WatchedStream::new(HandshakeTimeout::new(stream, self.patience));
-        let (link, sending) = (self.link.clone(), self.server.sending.clone());
+        let link = self.link.clone();
+        let sending = self.server.sending.clone();
         let service = Exchange { app: self.app.clone(), wire: wire.clone(), link, sending };
         let talk = self.http.serve_connection(TokioIo::new(wire.clone()), service);
         let mut talk = Box::pin(talk.into_owned());
@@ -231,7 +235,7 @@ impl Connection {
             }
         });
         let ended = ended.await;
-        // What was asked for is cancelled with it.
+        // Dropping the connection cancels its queries.
         drop(talk);
         if let Some(Err(error)) = ended {
             tracing::debug!(error, "a connection broke off");
@@ -259,14 +263,13 @@ impl<S: Send + 'static> Service<Request<Incoming>> for Exchange<S> {
         let is_http2 = request.version() == Version::HTTP_2;
         let mut request = request.map(|body| if matters { Body::new(DrainedBody::new(body)) } else { Body::new(body) });
         request.extensions_mut().insert(self.link.clone());
-        let (busy, sending, wire) = (self.link.enter(), self.sending.clone(), self.wire.clone());
+        let busy = self.link.enter();
+        let sending = self.sending.clone();
+        let wire = self.wire.clone();
         let is_refused = self.link.is_spare() && !health::is_check(request.uri().path());
         let app = self.app.clone();
         Box::pin(async move {
-            let response = match is_refused {
-                true => full(),
-                false => app.oneshot(request).await?,
-            };
+            let response = if is_refused { full() } else { app.oneshot(request).await? };
             let size = response.body().size_hint().exact().unwrap_or_default();
             let response = if sending.has_room(size) { response } else { crowded() };
             let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
@@ -277,7 +280,7 @@ impl<S: Send + 'static> Service<Request<Incoming>> for Exchange<S> {
     }
 }
 
-/// What a client is told for whom there is only a place that is kept for health checks.
+/// Reply on an extra connection to any request but a health check.
 fn full() -> Response<Body> {
     let text = "all connections that there may be are in use\n(`limits.connections` in the server's settings)";
     let mut response = Problem::overloaded(text, Duration::from_secs(1)).into_response();
@@ -285,14 +288,14 @@ fn full() -> Response<Body> {
     response
 }
 
-/// Response in the place of an answer for which there is no room.
+/// Reply in place of an answer that exceeds the memory budget.
 fn crowded() -> Response<Body> {
     let text = "answers that are being sent take the memory that they may\n(`limits.bodies` in the server's settings)";
     Problem::overloaded(text, Duration::from_secs(1)).into_response()
 }
 
-/// Looks after connections: closes those that are not used, and those whose clients do not read.
-async fn look(sending: Arc<Sending>, limits: Limits) {
+/// Checks the timeouts of connections: idle ones, and clients that do not read.
+async fn check_timeouts(sending: Arc<Sending>, limits: Limits) {
     let every = EVERY.min(limits.idle_time.0 / 4).min(limits.read_time.0 / 4).max(LEAST);
     loop {
         tokio::time::sleep(every).await;
@@ -305,7 +308,7 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
     http.http1()
         .timer(TokioTimer::new())
-        // A FIN is told from the end of a client by `half_close`.
+        // `half_close` distinguishes a FIN from a client that is gone.
         .half_close(true)
         .header_read_timeout(limits.header_time.0)
         .max_buf_size(limits.headers.len().max(8192))
@@ -313,7 +316,8 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.headers.0).unwrap_or(u32::MAX))
         .max_concurrent_streams(128)
-        // What a client may send before a handler reads it: of one stream, and of all.
+        // Flow control: bytes that a client may send before a handler reads them, for a stream and
+        // in total.
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .keep_alive_interval(KEEPALIVE)
@@ -321,11 +325,12 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
     http
 }
 
-/// A client that vanishes, or that reads nothing, is given up after `patience`: the system does that on its own.
+/// Sets socket options: the system drops clients that vanish, or that read nothing for `patience`.
 fn settle(stream: &TcpStream, patience: Duration) {
     let socket = SockRef::from(stream);
     let _ = socket.set_tcp_nodelay(true);
-    // Without it the system takes megabytes at once, and a reader that is slow seems to make no progress for as long.
+    // Otherwise the system buffers megabytes, and a slow reader seems to make no progress for as
+    // long.
     #[cfg(target_os = "linux")]
     let _ = socket.set_tcp_notsent_lowat(UNSENT);
     let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE));
@@ -335,8 +340,9 @@ fn settle(stream: &TcpStream, patience: Duration) {
     let _ = patience;
 }
 
-/// Clients believe a reply only after they have asked; and to close on what they are still sending would take the reply
-/// back before they have read it.
+/// Answers a client for which there is no room.
+/// Clients accept a response only after they have sent a request, and closing a connection with
+/// unread bytes would discard the response.
 async fn turn_away(mut stream: TcpStream, _permit: OwnedSemaphorePermit) {
     let _ = tokio::time::timeout(TELLING, stream.peek(&mut [0])).await;
     let telling = async {
@@ -347,7 +353,7 @@ async fn turn_away(mut stream: TcpStream, _permit: OwnedSemaphorePermit) {
     let _ = tokio::time::timeout(TELLING, telling).await;
 }
 
-/// True for errors of the one connection, not of the listener.
+/// True for errors of a single connection, not of the listener.
 fn is_of_one(error: &io::Error) -> bool {
     matches!(
         error.kind(),

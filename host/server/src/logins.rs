@@ -1,4 +1,4 @@
-//! Requests without a token that is known: counted all, and logged with their address, as many a second as a log can bear.
+//! Failed logins: all are counted; a limited number a second is logged, with the client's address.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -7,21 +7,21 @@ use std::time::{Duration, Instant};
 use crate::metrics::Counts;
 use crate::reply::Problem;
 
-/// Lines in one second.
+/// The most log lines in one second.
 const LINES: u64 = 10;
 
-/// Why nobody is known by a request.
+/// Why a request could not be authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LoginFailure {
-    /// It has no token.
+    /// The request has no token.
     NoToken,
-    /// Its token is nobody's.
+    /// The request's token is unknown.
     UnknownToken,
 }
 
 impl From<LoginFailure> for Problem {
-    fn from(stranger: LoginFailure) -> Self {
-        Self::unauthorized(match stranger {
+    fn from(failure: LoginFailure) -> Self {
+        Self::unauthorized(match failure {
             LoginFailure::NoToken => "this server asks for a token\n(send the header `Authorization: Bearer …`)",
             LoginFailure::UnknownToken => {
                 "this token is not known here\n(`frond token NAME` makes one; its line goes into the server's settings)"
@@ -36,10 +36,10 @@ pub(crate) struct Logins {
     second: Mutex<Second>,
 }
 
-/// The latest second in which a login failed.
+/// The last second with failed logins.
 struct Second {
     began: Instant,
-    /// Logins that failed in it.
+    /// Failed logins in this second.
     count: u64,
 }
 
@@ -48,13 +48,14 @@ impl Logins {
         Self { failed, second: Mutex::new(Second { began: Instant::now(), count: 0 }) }
     }
 
-    /// A login failed. A token that is nobody's is logged, and nothing of it; one that is missing is no attack.
-    pub(crate) fn failed(&self, stranger: LoginFailure, peer: Option<IpAddr>) {
-        match stranger {
+    /// Records a failed login. Unknown tokens are logged, without the token; missing ones are only
+    /// counted.
+    pub(crate) fn failed(&self, failure: LoginFailure, peer: Option<IpAddr>) {
+        match failure {
             LoginFailure::NoToken => self.failed.count("no-token"),
             LoginFailure::UnknownToken => {
                 self.failed.count("unknown-token");
-                if let Some(unlogged) = self.turn(Instant::now()) {
+                if let Some(unlogged) = self.count_line(Instant::now()) {
                     let peer = peer.map(|peer| peer.to_string());
                     tracing::warn!(peer, unlogged, "a login failed: the token is not known");
                 }
@@ -62,8 +63,8 @@ impl Logins {
         }
     }
 
-    /// Whether this one is logged, and how many before it were not.
-    fn turn(&self, now: Instant) -> Option<u64> {
+    /// Decides whether to log this one; returns the number of earlier ones that were not logged.
+    fn count_line(&self, now: Instant) -> Option<u64> {
         let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
         let mut unlogged = 0;
         if now.duration_since(second.began) >= Duration::from_secs(1) {
@@ -83,9 +84,9 @@ mod tests {
     fn a_second_has_ten_lines_and_the_next_one_says_how_many_are_missing() {
         let logins = Logins::new(Counts::default());
         let now = Instant::now();
-        let logged = (0..100).filter(|_| logins.turn(now) == Some(0)).count();
+        let logged = (0..100).filter(|_| logins.count_line(now) == Some(0)).count();
         assert_eq!(logged, 10);
         let later = now + Duration::from_secs(2);
-        assert_eq!((logins.turn(later), logins.turn(later)), (Some(90), Some(0)));
+        assert_eq!((logins.count_line(later), logins.count_line(later)), (Some(90), Some(0)));
     }
 }

@@ -1,5 +1,5 @@
-//! `/metrics`: what is counted and timed, for Prometheus. Every query's events are counted here, so that each query is
-//! accounted for, whatever became of it and of its client.
+//! `/metrics`: counters and histograms for Prometheus.
+//! Every query is counted from its events, whatever its outcome, and even if its client is gone.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,9 +36,9 @@ use traces::TraceMetrics;
 use crate::reply::word;
 use crate::server::Server;
 
-/// Upper bounds of times, in seconds.
+/// Upper bounds of histograms of durations, in seconds.
 const TIMES: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
-/// Upper bounds of how late an answer is, in seconds.
+/// Upper bounds of the histogram of deadline overshoot, in seconds.
 const LATE: [f64; 9] = [0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 1.0];
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -73,7 +73,7 @@ struct Reply {
 
 type Histograms = Family<App, Histogram, fn() -> Histogram>;
 
-/// All that is counted.
+/// All metrics of the server.
 pub(crate) struct Metrics {
     registry: Registry,
     queries: Family<Outcome, Counter>,
@@ -108,18 +108,18 @@ struct Counted {
     ends: Mutex<Sums>,
 }
 
-/// How an app's queries went.
+/// Counts of an app's queries by outcome.
 #[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
 pub(crate) struct Sums {
-    /// Taken on.
+    /// Admitted queries.
     total: u64,
-    /// Under way.
+    /// Running queries.
     running: u64,
-    /// Whole.
+    /// Queries with a complete answer.
     complete: u64,
-    /// Above the floor.
+    /// Queries with a partial answer, at or above the floor.
     partial: u64,
-    /// Without an answer.
+    /// Queries without an answer.
     failed: u64,
 }
 
@@ -137,7 +137,7 @@ pub(crate) struct Metering {
 struct Tally {
     /// Events by kind.
     kinds: [u64; KINDS.len()],
-    /// When the attempt on each slot began.
+    /// Start of the attempt on each slot.
     began: Vec<Option<u64>>,
 }
 
@@ -200,12 +200,12 @@ impl Metrics {
         Self { registry, ..metrics }
     }
 
-    /// A request for a query was refused.
+    /// Counts a refused request for a query.
     pub(crate) fn refused(&self, slug: &'static str) {
         self.refused.get_or_create(&Kind { kind: slug }).inc();
     }
 
-    /// A request was replied to.
+    /// Counts a reply.
     pub(crate) fn replied(&self, route: &str, method: &http::Method, status: u16) {
         let method = match *method {
             http::Method::GET => "GET",
@@ -218,12 +218,12 @@ impl Metrics {
         self.replies.get_or_create(&Reply { route: route.to_owned(), method, status }).inc();
     }
 
-    /// One more connection, or one less.
+    /// Changes the number of open connections.
     pub(crate) fn connections(&self, by: i64) {
         self.gauges.connections.inc_by(by);
     }
 
-    /// How an app's queries went.
+    /// Counts of an app's queries by outcome.
     pub(crate) fn sums(&self, app: &str) -> Sums {
         let apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(counted) = apps.get(app).cloned() else { return Sums::default() };
@@ -233,7 +233,7 @@ impl Metrics {
         Sums { total, running: total.saturating_sub(ends.complete + ends.partial + ends.failed), ..*ends }
     }
 
-    /// Counts what happens to a query that has been taken on.
+    /// Starts to count an admitted query.
     pub(crate) fn query(&self, request: &Request) -> Arc<Metering> {
         let counted = self.counted(&request.app);
         counted.begun.inc();
@@ -251,7 +251,7 @@ impl Metrics {
         }
     }
 
-    /// Counts what happens to a job of an app.
+    /// Starts to count a job of an app.
     pub(crate) fn job(&self, app: &str) -> Arc<Metering> {
         Arc::new(self.metering(self.counted(app)))
     }
@@ -331,7 +331,7 @@ impl Listener for Metering {
 }
 
 impl Metering {
-    /// The query ended so.
+    /// Counts the end of a query.
     pub(crate) fn ended(&self, outcome: Option<&Result<Answer, RunError>>, deadline: Duration) {
         let app = &self.counted.app;
         let (word, reason) = match outcome {
@@ -371,7 +371,7 @@ impl Metering {
         self.told();
     }
 
-    /// Adds up what was counted of events, by their kinds.
+    /// Adds the counts of events by kind to the metrics.
     pub(crate) fn told(&self) {
         let mut tally = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let kinds = std::mem::take(&mut tally.kinds);
@@ -381,7 +381,7 @@ impl Metering {
     }
 }
 
-/// Kinds of failure stand in the order of [`FailureKind::ALL`].
+/// The counters of failures are indexed in the order of [`FailureKind::ALL`].
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,7 @@
-//! `/openapi.json`: the description of the API, made of the handlers themselves, and of what every request may be told on
-//! its way to one. Types of other crates are described by hand, in `openapi/schemas.json`; tests hold real answers to it.
+//! `/openapi.json`: the description of the API.
+//! The description is generated from the handlers, and extended by the replies that any request may
+//! get before its handler. Types of other crates are described by hand in `openapi/schemas.json`;
+//! tests check real replies against them.
 
 use std::sync::Arc;
 
@@ -11,15 +13,15 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-/// What is described by hand.
+/// The schemas that are described by hand.
 const SCHEMAS: &str = include_str!("openapi/schemas.json");
-/// What any request may be told.
+/// Replies to any request.
 const ANY: [(&str, &str); 2] =
     [("403", "The token allows less, or a page or a name elsewhere asks"), ("431", "The request's head is too large")];
-/// What requests may be told that ask for a token.
+/// Replies to requests that need a token.
 const GUARDED: [(&str, &str); 2] = [("401", "A token is missing, or unknown"), ("429", "This client asks too much")];
 
-/// Stand for types of other crates.
+/// Defines placeholders for types of other crates.
 macro_rules! elsewhere {
     ($($name:ident),*) => {$(
         pub(crate) struct $name;
@@ -36,7 +38,7 @@ macro_rules! elsewhere {
 
 elsewhere!(Coverage, Envelope, Event);
 
-/// The description without its addresses.
+/// The description without its paths.
 pub(crate) fn head() -> OpenApi {
     let info = InfoBuilder::new().title("Frond").version(env!("CARGO_PKG_VERSION")).description(Some(
         "Scatter-gather over WebAssembly leaves: queries, apps, and an exact account of what is missing.",
@@ -48,10 +50,10 @@ pub(crate) fn head() -> OpenApi {
     described
 }
 
-/// The whole description, as text.
+/// Serializes the whole description.
 ///
 /// # Errors
-/// None but those of `schemas.json`, which a test reads.
+/// Only if `schemas.json` is invalid, which a test rules out.
 pub(crate) fn text(described: &OpenApi) -> serde_json::Result<String> {
     let mut whole = serde_json::to_value(described)?;
     let by_hand: Map<String, Value> = serde_json::from_str(SCHEMAS)?;
@@ -62,25 +64,25 @@ pub(crate) fn text(described: &OpenApi) -> serde_json::Result<String> {
     for (path, item) in paths.into_iter().flatten() {
         let guarded = path.starts_with("/v1/") || path == "/metrics";
         for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
-            on_its_way(operation, guarded);
+            add_common_replies(operation, guarded);
         }
     }
     serde_json::to_string(&whole)
 }
 
-/// Adds what every request may be told before its handler is reached.
-fn on_its_way(operation: &mut Value, guarded: bool) {
+/// Adds the replies that any request may get before its handler.
+fn add_common_replies(operation: &mut Value, guarded: bool) {
     let Some(operation) = operation.as_object_mut() else { return };
     if guarded {
-        // Without tokens in its settings the server asks for none.
+        // The empty requirement stands for a server without tokens.
         operation.insert("security".to_owned(), json!([{}, { "token": [] }]));
     }
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
-    let told = ANY.iter().chain(GUARDED.iter().filter(|_| guarded));
-    for (status, text) in told {
+    let common = ANY.iter().chain(GUARDED.iter().filter(|_| guarded));
+    for (status, text) in common {
         let problem = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
         let mut response = json!({ "description": text });
-        // hyper tells of a head that is too large without a word.
+        // hyper replies to a head that is too large without a body.
         if let Some(response) = response.as_object_mut().filter(|_| *status != "431") {
             response.insert("content".to_owned(), problem);
         }
@@ -88,7 +90,7 @@ fn on_its_way(operation: &mut Value, guarded: bool) {
     }
 }
 
-/// The whole description, to be sent.
+/// Replies with the whole description.
 pub(crate) async fn json(described: Arc<str>) -> Response {
     ([(CONTENT_TYPE, "application/json")], described.to_string()).into_response()
 }
@@ -98,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_described_by_hand_refers_to_what_is_there() {
+    fn schemas_by_hand_refer_to_existing_schemas() {
         let by_hand: Map<String, Value> = serde_json::from_str(SCHEMAS).unwrap();
         let mut refers = SCHEMAS.split("\"$ref\": \"#/components/schemas/").skip(1);
         assert!(refers.all(|rest| by_hand.contains_key(rest.split('"').next().unwrap())));
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_those_that_there_are() {
+    fn the_failure_kinds_are_complete() {
         let by_hand: Value = serde_json::from_str(SCHEMAS).unwrap();
         let slugs: Vec<_> = frond_root::FailureKind::ALL.iter().map(|kind| kind.slug()).collect();
         assert_eq!(by_hand["FailureKind"]["enum"], json!(slugs));

@@ -1,4 +1,5 @@
-//! The page at `/`: plain files, embedded. Nothing of it is secret; what it shows it asks for like any client.
+//! The page at `/`: embedded static files, without secrets. The page gets its data like any other
+//! client.
 
 use std::sync::Arc;
 
@@ -11,10 +12,10 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use crate::reply::Problem;
 use crate::server::Server;
 
-/// Only its own files, only its own server, and in nobody's frame.
+/// Content security policy: only the server's own files and API, and no framing.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// The addresses of the page's files.
+/// The routes of the page's files.
 pub(crate) fn routes() -> Router<Arc<Server>> {
     Router::new().route("/", get(file)).route("/page/{*file}", get(file))
 }
@@ -24,14 +25,11 @@ async fn file(uri: Uri, headers: HeaderMap) -> Response {
         return Problem::not_found("the page has no such file").into_response();
     };
     let known = headers.get(IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == asset.etag.as_bytes());
-    let mut response = match known {
-        true => StatusCode::NOT_MODIFIED.into_response(),
-        false => asset.bytes.into_response(),
-    };
+    let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { asset.bytes.into_response() };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    // Asked for each time, and sent only when it has changed: a new server has a new page.
+    // Revalidated at each use, since a new server has a new page.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if let Ok(tag) = HeaderValue::from_str(asset.etag) {
         headers.insert(ETAG, tag);

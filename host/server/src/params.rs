@@ -1,4 +1,4 @@
-//! What a request asks for beside its body: promises in its address, the form of the answer in its headers.
+//! Parameters, headers and bodies of requests: promises of a query, form of the answer.
 
 use std::time::Duration;
 
@@ -22,16 +22,16 @@ use crate::reply::Problem;
 pub(crate) const ENVELOPE: &str = "application/vnd.frond+json";
 /// The media type of event streams.
 pub(crate) const EVENTS: &str = "text/event-stream";
-/// The media type of recordings: a JSON object a line.
+/// The media type of recordings: one JSON object a line.
 pub(crate) const LINES: &str = "application/x-ndjson";
-/// What the media type of a form with parts begins with.
+/// Prefix of the media types of multipart forms.
 const MULTIPART: &[u8] = b"multipart/";
 /// The most partitions that one request may require.
 const MAX_REQUIRED: usize = 1000;
-/// So much of a value is shown when it is refused.
+/// The most characters of a refused value that are repeated.
 const MAX_VALUE: usize = 80;
 
-/// The parts of an address that are names. Bytes that are no text are nobody's name.
+/// Names in the path of a URL, which must be UTF-8.
 pub(crate) struct Named<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
@@ -43,7 +43,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T
     }
 }
 
-/// The promises that a query asks for, in place of the app's.
+/// The promises that a query requests instead of the app's defaults.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Promises {
     pub(crate) deadline: Option<Duration>,
@@ -52,8 +52,8 @@ pub(crate) struct Promises {
 }
 
 impl Promises {
-    /// Reads the part of an address after its `?`. An unknown name is an error: a promise that is misspelled would be
-    /// one that is not kept.
+    /// Reads the query part of a URL. An unknown name is an error, so that no misspelled promise is
+    /// lost.
     pub(crate) fn read(query: Option<&str>, longest: Duration) -> Result<Self, Problem> {
         let mut promises = Self::default();
         for (name, value) in pairs(query)? {
@@ -81,12 +81,13 @@ impl Promises {
         Ok(promises)
     }
 
-    /// Checks the deadline against the longest that the app's own settings allow. A job's timeout is not bound by that: jobs
-    /// leave slots to queries.
+    /// Checks the deadline against the app's own limit.
+    /// A job's timeout is not limited by it, since jobs leave slots to queries.
     pub(crate) fn within(&self, app: &App) -> Result<(), Problem> {
         match self.deadline {
             Some(deadline) if deadline > app.max_deadline => {
-                let (asked, most) = (deadline.as_secs_f64(), app.max_deadline.as_secs_f64());
+                let asked = deadline.as_secs_f64();
+                let most = app.max_deadline.as_secs_f64();
                 Err(Problem::bad_request(format!(
                     "`deadline` is {asked}s: the longest that this app allows is {most}s\n\
                      (ask for less, submit a job, or raise `query.max-deadline` in the app's frond.toml)"
@@ -101,7 +102,7 @@ fn deadline(value: &str, longest: Duration) -> Result<Duration, Problem> {
     if value.len() > MAX_VALUE {
         return Err(wrong("deadline", value, "no time is written at such length"));
     }
-    // What is refused is repeated by the refusal.
+    // The error repeats the value, so it must be escaped first.
     let time = parse_duration(&value.escape_debug().to_string());
     let time = time.map_err(|error| wrong("deadline", value, &error.to_string()))?;
     if time.is_zero() {
@@ -119,22 +120,22 @@ fn wrong(name: &str, value: &str, why: &str) -> Problem {
     Problem::bad_request(format!("`{name}={}`: {why}", value.escape_debug()))
 }
 
-/// What a client would rather have than not: RFC 7240.
+/// A client's preferences: RFC 7240.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Preferences {
-    /// It does not wait for the answer.
+    /// The client does not wait for the answer.
     pub(crate) respond_async: bool,
-    /// So long it waits.
+    /// How long the client waits.
     pub(crate) wait: Option<Duration>,
 }
 
 impl Preferences {
-    /// Reads them. Those that are not known, or make no sense, do not count; of two the first does.
+    /// Reads the preferences. Unknown and invalid ones are ignored; of duplicates the first counts.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
         let mut preferences = Self::default();
         for one in values.flat_map(|value| value.split(',')) {
-            // What follows a semicolon says more of a preference; of these there is no more to say.
+            // Parameters after a semicolon are ignored: these preferences have none.
             let one = one.split(';').next().unwrap_or("");
             let (name, value) = one.split_once('=').unwrap_or((one, ""));
             match name.trim().to_ascii_lowercase().as_str() {
@@ -148,7 +149,7 @@ impl Preferences {
         preferences
     }
 
-    /// Says in a reply what was done as the client would have it.
+    /// Reports the applied preferences in a reply.
     pub(crate) fn applied(&self, headers: &mut HeaderMap) {
         let respond = self.respond_async.then(|| "respond-async".to_owned());
         let wait = self.wait.map(|wait| format!("wait={}", wait.as_secs()));
@@ -161,7 +162,7 @@ impl Preferences {
     }
 }
 
-/// The names and values after an address's `?`, decoded.
+/// The decoded names and values of a URL's query part.
 pub(crate) fn pairs(query: Option<&str>) -> Result<Vec<(String, String)>, Problem> {
     let uri = format!("/?{}", query.unwrap_or(""));
     let uri = uri.parse().map_err(|_| Problem::bad_request("the address is not one"))?;
@@ -169,35 +170,36 @@ pub(crate) fn pairs(query: Option<&str>) -> Result<Vec<(String, String)>, Proble
     read.map(|pairs| pairs.0).map_err(|error| Problem::bad_request(format!("the address cannot be read: {error}")))
 }
 
-/// The form in which an answer is wanted.
+/// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// The app's own bytes.
     Answer,
     /// With its coverage, as JSON.
     Envelope,
-    /// With all that happens until then.
+    /// As an event stream, with all events before it.
     Stream,
 }
 
 impl Form {
-    /// The form that the client prefers of an answer whose media type is `answer`: that one unless it wants another more.
+    /// The form that the client prefers for an answer with the media type `answer`.
+    /// The plain answer wins ties.
     pub(crate) fn wanted(headers: &HeaderMap, answer: &str) -> Self {
         match preferred(headers, &[answer, ENVELOPE, EVENTS]) {
             Some(1) => Self::Envelope,
             Some(2) => Self::Stream,
-            // Who takes neither gets an answer all the same.
+            // A client that accepts none of them gets the plain answer.
             _ => Self::Answer,
         }
     }
 }
 
-/// True for a client that would rather follow a recording as a stream of events than have its lines.
+/// True for a client that prefers a recording as an event stream to its lines.
 pub(crate) fn wants_stream(headers: &HeaderMap) -> bool {
     preferred(headers, &[LINES, EVENTS]) == Some(1)
 }
 
-/// A body is taken as it is: what would have to be unpacked first is refused.
+/// Refuses encoded bodies and multipart forms: a body is used as it is sent.
 pub(crate) fn plain(headers: &HeaderMap) -> Result<(), Problem> {
     let is_plain =
         |encoding: &HeaderValue| matches!(encoding.as_bytes().to_ascii_lowercase().as_slice(), b"" | b"identity");
@@ -216,7 +218,7 @@ pub(crate) fn plain(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The most bytes that a request's body can have: as many as are announced, or the `limit`.
+/// The most bytes that a request's body can have: the announced length, or the `limit`.
 pub(crate) fn expected(headers: &HeaderMap, body: &Body, limit: u64) -> Result<u64, Problem> {
     plain(headers)?;
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -230,10 +232,12 @@ fn too_large(limit: u64) -> Problem {
     Problem::too_large(format!("the body is larger than the {} that are allowed", show_size(limit)))
 }
 
-/// A request's body, if it comes within `time` from the request's beginning, and is not larger than `limit`.
+/// Reads a request's body of at most `limit` bytes, within `time` after `began`.
 pub(crate) async fn body(body: Body, limit: u64, began: Instant, time: Duration) -> Result<Bytes, Problem> {
     let read = async {
-        let (mut body, mut first, mut rest) = (body, Bytes::new(), BytesMut::new());
+        let mut body = body;
+        let mut first = Bytes::new();
+        let mut rest = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Problem::bad_request("the body ended before it was whole"))?;
             let Ok(data) = frame.into_data() else { continue };

@@ -1,4 +1,4 @@
-//! `/v1/queries`: recent queries, those that run included, and what happened to each.
+//! `/v1/queries`: recent and running queries, and their events.
 
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ use crate::reply::{Problem, nothing_more};
 use crate::server::Server;
 use crate::stream::events as event_stream;
 
-/// How many queries a list has, unless it is asked for fewer.
+/// Default length of a list.
 const LIST: usize = 50;
-/// The most that one may be asked for.
+/// The longest list.
 const MOST: usize = 1000;
 /// Events that are written at once.
 const BATCH: usize = 500;
 
-/// How a query may stand, in the words of addresses.
+/// State of a query, as a parameter.
 #[derive(ToSchema)]
 #[schema(rename_all = "kebab-case")]
 #[expect(dead_code, reason = "it only describes what addresses may say")]
@@ -43,15 +43,16 @@ impl StateFilter {
     const WORDS: [&str; 4] = ["running", "complete", "partial", "failed"];
 }
 
-/// Recent queries.
+/// A list of recent queries.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Queries {
-    /// The newest first.
+    /// The queries, newest first.
     queries: Vec<Summary>,
 }
 
-/// Recent queries, those that run included, the newest first: the caller's own, or with the role `observer` or `admin`
-/// everybody's.
+/// Lists recent and running queries, newest first.
+///
+/// A token with the role `query` sees only its own queries; `observer` and `admin` see everybody's.
 #[utoipa::path(
     get,
     path = "/v1/queries",
@@ -71,7 +72,9 @@ pub(crate) async fn list(
     Extension(principal): Extension<Arc<Principal>>,
     uri: Uri,
 ) -> Result<Json<Queries>, Problem> {
-    let (mut app, mut outcome, mut limit) = (None, None, None);
+    let mut app = None;
+    let mut outcome = None;
+    let mut limit = None;
     for (name, value) in pairs(uri.query())? {
         match name.as_str() {
             "app" if app.is_none() => app = Some(value),
@@ -89,7 +92,7 @@ pub(crate) async fn list(
     Ok(Json(Queries { queries: server.recent.list(of, app.as_deref(), outcome.as_deref(), limit.unwrap_or(LIST)) }))
 }
 
-/// One query: what was asked, how it went, and what is missing from its answer.
+/// Returns one query: its text, its progress, and what is missing from its answer.
 #[utoipa::path(
     get,
     path = "/v1/queries/{id}",
@@ -108,7 +111,10 @@ pub(crate) async fn get(
     Ok(Json(known(&server, &principal, Action::Read, &id)?.detail()))
 }
 
-/// A query's events, a JSON object a line, as `frond query --record` writes them; or live, as a stream of events.
+/// Returns a query's events.
+///
+/// The format is one JSON object a line, as written by `frond query --record`, or a live stream of
+/// server-sent events.
 #[utoipa::path(
     get,
     path = "/v1/queries/{id}/events",
@@ -135,7 +141,8 @@ pub(crate) async fn events(
     let recorded = known(&server, &principal, Action::Read, &id)?;
     if wants_stream(&headers) {
         let from = unseen(&headers);
-        // A browser that has seen the end would else ask again every few seconds: only this status stops it.
+        // A browser that has seen the end would reconnect every few seconds: only this status stops
+        // it.
         if headers.contains_key(LAST_EVENT_ID) && recorded.is_over_before(from) {
             return Ok(nothing_more());
         }
@@ -154,10 +161,10 @@ pub(crate) async fn events(
     Ok(response)
 }
 
-/// Header with the number of the last event that a client knows.
+/// Header with the number of the client's last event.
 pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
 
-/// The number of the first event that a client does not know: a stream that broke off goes on there.
+/// The number of the first event that the client does not have, where a broken stream resumes.
 pub(crate) fn unseen(headers: &HeaderMap) -> usize {
     let last = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     last.map_or(0, |last| last.saturating_add(1))
@@ -166,14 +173,15 @@ pub(crate) fn unseen(headers: &HeaderMap) -> usize {
 fn lines(events: &[frond_root::Event]) -> Bytes {
     let mut text = Vec::new();
     for event in events {
-        // Events are made of what can be written.
+        // Serializing an event cannot fail.
         let _ = serde_json::to_writer(&mut text, event);
         text.push(b'\n');
     }
     text.into()
 }
 
-/// The query that `id` names, if `principal` may do this with it. Another's is answered as one that is not known.
+/// The query with this `id`, if `principal` may access it.
+/// Other callers' queries are reported as unknown.
 pub(crate) fn known(
     server: &Server,
     principal: &Principal,
@@ -186,8 +194,9 @@ pub(crate) fn known(
     })
 }
 
-/// The caller's queries, and all apps, as they change: a stream of events. With the role `observer` or `admin` everybody's
-/// queries.
+/// Streams changes of all apps, and of the caller's queries, as server-sent events.
+///
+/// With the role `observer` or `admin` the stream includes everybody's queries.
 #[utoipa::path(
     get,
     path = "/v1/events",

@@ -31,22 +31,22 @@ use crate::server::Server;
 use crate::stream;
 use crate::traces::Parent;
 
-/// A query that has been taken on.
+/// A query that runs.
 pub(crate) struct RunningQuery {
     pub(crate) id: QueryId,
     pub(crate) recorded: Arc<QueryRecord>,
     pub(crate) version: Arc<Version>,
-    /// Comes when it ends.
+    /// Receives the outcome.
     pub(crate) outcome: oneshot::Receiver<Result<Answer, RunError>>,
-    /// Cancels it when it is dropped: nobody waits any more.
+    /// Cancels the query when it is dropped, since nobody waits any longer.
     pub(crate) waiting: CancelOnDrop,
 }
 
-/// Cancels a query that nobody waits for.
+/// RAII guard: cancels the query when it is dropped.
 pub(crate) struct CancelOnDrop(Option<Cancel>);
 
 impl CancelOnDrop {
-    /// It has ended: there is nothing to cancel.
+    /// Disarms the guard, because the query has ended.
     pub(crate) fn defuse(&mut self) {
         self.0 = None;
     }
@@ -60,19 +60,19 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// What a query holds while it runs.
+/// Resources that a query holds while it runs.
 struct QueryResources {
-    /// Whom it belongs to.
+    /// The owner of the query.
     caller: Option<String>,
     _ticket: Ticket,
-    _place: OwnedSemaphorePermit,
-    /// Of its query's bytes, which are held for as long.
+    _permit: OwnedSemaphorePermit,
+    /// The charge of the query's bytes.
     _charge: Charge,
 }
 
-/// Asks an app a query.
+/// Runs a query on an app.
 ///
-/// The body is the query's bytes, as the app takes them.
+/// The body contains the query's bytes, in the app's own format.
 #[utoipa::path(
     post,
     path = "/v1/apps/{app}/query",
@@ -125,15 +125,15 @@ pub(crate) async fn ask(
     if let Some(job) = crate::jobs::instead(&server, &principal, &app, &uri, &headers, &mut body).await {
         return job.unwrap_or_else(refused);
     }
-    match take_on(&server, &principal, &app, &uri, &headers, body).await {
-        Ok((asked, Form::Stream)) => stream::answer(asked),
-        Ok((asked, form)) => whole(asked, form).await,
+    match start(&server, &principal, &app, &uri, &headers, body).await {
+        Ok((running, Form::Stream)) => stream::answer(running),
+        Ok((running, form)) => whole(running, form).await,
         Err(problem) => refused(problem),
     }
 }
 
-/// Checks what was asked, and begins.
-async fn take_on(
+/// Checks and admits the query, and starts it.
+async fn start(
     server: &Arc<Server>,
     principal: &Principal,
     app: &str,
@@ -147,7 +147,7 @@ async fn take_on(
     let version = version(server, app)?;
     promises.within(&version.wired.app)?;
     let form = Form::wanted(headers, &version.wired.app.content_type);
-    let place = principal.place()?;
+    let permit = principal.place()?;
     let (query, charge) = server.body(principal, headers, body, limits.query.0).await?;
     if server.is_stopping() {
         return Err(Problem::overloaded("the server is stopping", Duration::from_secs(5)));
@@ -156,22 +156,22 @@ async fn take_on(
     request.tenant = Arc::from(format!("{app} {}", principal.name));
     let budget = Budget::new(Instant::now().into(), request.deadline, None);
     let gather = budget.gather_deadline.saturating_duration_since(Instant::now().into());
-    let ticket = server.admission.admit(app, &request.tenant, gather).map_err(|refused| {
-        server.telemetry.metrics.not_admitted(refused.reason);
-        Problem::overloaded(crate::admission::detail(refused.reason), refused.after)
+    let ticket = server.admission.admit(app, &request.tenant, gather).map_err(|refusal| {
+        server.telemetry.metrics.not_admitted(refusal.reason);
+        Problem::overloaded(crate::admission::detail(refusal.reason), refusal.after)
     })?;
     let parent = Parent::of(headers);
-    let held = QueryResources {
+    let resources = QueryResources {
         caller: principal.caller().map(str::to_owned),
         _ticket: ticket,
-        _place: place,
+        _permit: permit,
         _charge: charge,
     };
-    let asked = begin(server, version, request, held, form, parent);
-    Ok((asked, form))
+    let running = begin(server, version, request, resources, form, parent);
+    Ok((running, form))
 }
 
-/// The version of an app that answers now.
+/// The app's serving version.
 pub(crate) fn version(server: &Server, app: &str) -> Result<Arc<Version>, Problem> {
     server.apps.current(app).ok_or_else(|| match server.apps.app(app) {
         Some(view) => Problem::broken(format!("the app `{app}` has no version that could answer{}", view.why())),
@@ -191,17 +191,18 @@ fn promised(version: &Version, query: Bytes, promises: Promises, longest: Durati
     request
 }
 
-/// Lets the query run, in a task of its own: it is accounted for whether or not anybody waits for it.
+/// Runs the query in a separate task, so that it is accounted for even if nobody waits for it.
 fn begin(
     server: &Arc<Server>,
     version: Arc<Version>,
     request: Request,
-    held: QueryResources,
+    resources: QueryResources,
     form: Form,
     parent: Option<Parent>,
 ) -> RunningQuery {
-    let (id, cancel) = (request.id, Cancel::default());
-    let caller = held.caller.as_deref();
+    let id = request.id;
+    let cancel = Cancel::default();
+    let caller = resources.caller.as_deref();
     let recorded = server.recent.begin(caller, &request, version.number, &version.wired.app.content_type, &cancel);
     let metering = server.telemetry.metrics.query(&request);
     let events = Events::new(vec![recorded.clone() as Arc<dyn Listener>, metering.clone()]);
@@ -210,14 +211,17 @@ fn begin(
         Form::Answer | Form::Envelope => events,
     };
     let (send, outcome) = oneshot::channel();
-    let (waiting, task) = (CancelOnDrop(Some(cancel.clone())), (server.clone(), version.clone(), recorded.clone()));
+    let waiting = CancelOnDrop(Some(cancel.clone()));
+    let task = (server.clone(), version.clone(), recorded.clone());
     tokio::spawn(async move {
         let (server, version, recorded) = task;
-        let (deadline, query) = (request.deadline, request.query.clone());
+        let deadline = request.deadline;
+        let query = request.query.clone();
         let trace = parent.map(|parent| parent.trace.to_string());
         let trace = trace.as_deref();
         let asking = answer(&version.wired, Question::new(request), events, cancel);
-        // A query that would bring its task down is accounted for, too: else the server would wait for it at its end.
+        // A query that panics is accounted for, too: otherwise the server would wait for it when it
+        // stops.
         let outcome = AssertUnwindSafe(asking).catch_unwind().await.ok();
         match &outcome {
             Some(Ok(answer)) => {
@@ -237,10 +241,10 @@ fn begin(
         if let Some(traces) = &server.telemetry.traces {
             traces.query(&recorded, parent);
         }
-        drop(held);
+        drop(resources);
         server.recent.tidy();
         server.ended.notify_waiters();
-        // Nobody may be waiting any more.
+        // An error means that nobody waits for the outcome.
         if let Some(outcome) = outcome {
             let _ = send.send(outcome.map(|answer| server.hidden.answer(answer)));
         }
@@ -249,7 +253,7 @@ fn begin(
 }
 
 impl Server {
-    /// What an answer teaches, and the line that the log has of it.
+    /// Learns from an answer (costs, canary query), and logs it.
     fn settle(&self, version: &Version, recorded: &QueryRecord, answer: &Answer, query: &Bytes, trace: Option<&str>) {
         let coverage = answer.coverage();
         let times = &coverage.timings;
@@ -278,22 +282,22 @@ impl Server {
     }
 }
 
-/// The answer in one piece.
-async fn whole(mut asked: RunningQuery, form: Form) -> Response {
-    let outcome = (&mut asked.outcome).await;
-    asked.waiting.defuse();
+/// Replies with the answer in one piece.
+async fn whole(mut running: RunningQuery, form: Form) -> Response {
+    let outcome = (&mut running.outcome).await;
+    running.waiting.defuse();
     let answer = match outcome {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => return Problem::from(&error).about(asked.id).into_response(),
-        Err(_) => return Problem::lost().about(asked.id).into_response(),
+        Ok(Err(error)) => return Problem::from(&error).about(running.id).into_response(),
+        Err(_) => return Problem::lost().about(running.id).into_response(),
     };
-    let slowest = asked.recorded.slowest();
+    let slowest = running.recorded.slowest();
     if let (Answer::Failed { reason, coverage }, Form::Answer) = (&answer, form) {
         return Problem::unanswered(reason, coverage).slowest(slowest).into_response();
     }
     let (content_type, body) = match form {
-        Form::Answer => (asked.version.wired.app.content_type.as_str(), answer.body().cloned().unwrap_or_default()),
-        _ => match envelope(&answer, &asked.version.wired.app.content_type, asked.version.wired.laws) {
+        Form::Answer => (running.version.wired.app.content_type.as_str(), answer.body().cloned().unwrap_or_default()),
+        _ => match envelope(&answer, &running.version.wired.app.content_type, running.version.wired.laws) {
             Ok(body) => (ENVELOPE, body),
             Err(error) => return Problem::bug(format!("the envelope could not be made: {error}")).into_response(),
         },
@@ -303,7 +307,7 @@ async fn whole(mut asked: RunningQuery, form: Form) -> Response {
     let headers = response.headers_mut();
     let octets = HeaderValue::from_static("application/octet-stream");
     headers.insert(CONTENT_TYPE, HeaderValue::try_from(content_type).unwrap_or(octets));
-    // What a plugin makes is data: a browser is not to guess that it is a page.
+    // Output of a plugin is data: the browser must not run it as a page.
     headers.insert(
         HeaderName::from_static("content-security-policy"),
         HeaderValue::from_static("sandbox; default-src 'none'"),
@@ -312,7 +316,7 @@ async fn whole(mut asked: RunningQuery, form: Form) -> Response {
     response
 }
 
-/// Cancels a query: it answers with what is there.
+/// Cancels a query, which then answers with the partials that it has.
 #[utoipa::path(
     delete,
     path = "/v1/queries/{id}",
@@ -336,7 +340,7 @@ pub(crate) async fn cancel(
 /// A query that is being cancelled.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Cancelled {
-    /// Its id.
+    /// The query's id.
     #[schema(value_type = String)]
     id: QueryId,
 }

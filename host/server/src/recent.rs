@@ -1,5 +1,6 @@
-//! Recent queries, those that run included, with what happened to each: bounded in number and in memory. Whoever watches
-//! one reads what is kept, at their own pace: nobody who is slow holds up a query, or misses what is still kept.
+//! Recent and running queries with their events, bounded in number and in memory.
+//! Followers read the kept events at their own pace: a slow follower delays no query, and misses no
+//! kept event.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -23,16 +24,16 @@ pub(crate) use views::{Counts, Detail, ShownBytes, Summary, floor_word};
 
 use crate::reply::word;
 
-/// The most events of one query that are kept, beside those that it has but one of.
+/// The most repeatable events that are kept of one query.
 const MAX_EVENTS: usize = 200_000;
 /// The most bytes of a query, and of an answer, that are kept to be shown.
 const MAX_SHOWN: usize = 64 << 10;
-/// What an event takes, about, beside its texts.
+/// Approximate size of an event without its texts, in bytes.
 const EVENT_BYTES: usize = size_of::<Event>() + 64;
-/// With this many times the memory that recent queries may take, those that run no longer keep what repeats.
+/// Running queries stop keeping repeatable events at this multiple of the memory limit.
 const RUNNING_SHARE: usize = 2;
 
-/// The queries, newest last.
+/// Recent queries, oldest first.
 pub(crate) struct Recent {
     queries: Mutex<VecDeque<Arc<QueryRecord>>>,
     most: usize,
@@ -43,18 +44,18 @@ pub(crate) struct Recent {
     counted: Arc<Mutex<Counted>>,
 }
 
-/// Beginnings and ends, counted; and ends alone, of all and of each caller.
+/// Counters of changes: of beginnings and ends, and of ends alone, in total and by caller.
 #[derive(Default)]
 struct Counted {
     all: NewsCursor,
     ends: HashMap<String, u64>,
 }
 
-/// What queries take, in bytes.
+/// Memory of queries, in bytes.
 #[derive(Default)]
 struct Used {
     all: AtomicUsize,
-    /// Of those that are not listed any more, and that somebody still reads.
+    /// Bytes of queries that are no longer listed, but still read.
     forgotten: AtomicUsize,
 }
 
@@ -63,24 +64,24 @@ impl Used {
         self.all.load(Ordering::Relaxed)
     }
 
-    /// Of those that are listed: to forget more of them would not free what somebody reads.
+    /// Bytes of listed queries; dropping more of them would not free the others.
     fn listed(&self) -> usize {
         self.all().saturating_sub(self.forgotten.load(Ordering::Relaxed))
     }
 }
 
-/// How much of the news somebody has seen.
+/// Cursor into the changes of queries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NewsCursor {
     change: u64,
     end: u64,
 }
 
-/// One query, as far as it is known.
+/// One query with everything that is kept of it.
 pub(crate) struct QueryRecord {
     pub(crate) id: QueryId,
     pub(crate) app: String,
-    /// Whom it belongs to; nobody in particular where there are no tokens.
+    /// The query's owner; `None` if the server has no tokens.
     caller: Option<String>,
     pub(crate) version: u64,
     pub(crate) content_type: String,
@@ -96,16 +97,18 @@ pub(crate) struct QueryRecord {
     changed: Notify,
     used: Arc<Used>,
     running: Arc<AtomicUsize>,
-    /// What is kept of it, in bytes.
+    /// Memory used for it, in bytes.
     bytes: AtomicUsize,
-    /// It is not listed any more.
+    /// True once it is no longer listed.
     forgotten: AtomicBool,
-    /// What all queries may take before those that run keep less.
+    /// Limit of the memory of all queries, above which running ones keep fewer events.
     most: usize,
     counted: Arc<Mutex<Counted>>,
-    /// Which change its last was, and which end its own: of all, and of its caller.
+    /// Number of its last change, among all changes.
     change: AtomicU64,
+    /// Number of its end, among all ends.
     end: AtomicU64,
+    /// Number of its end, among those of its caller.
     end_of_caller: AtomicU64,
 }
 
@@ -122,7 +125,7 @@ impl Recent {
         }
     }
 
-    /// A caller's query begins, at a version whose answers are of this type.
+    /// Adds a query that begins, on a version with answers of this media type.
     pub(crate) fn begin(
         &self,
         caller: Option<&str>,
@@ -167,46 +170,46 @@ impl Recent {
         recorded
     }
 
-    /// A query has ended: there may be more than are kept.
+    /// Drops queries over the limits, after a query has ended.
     pub(crate) fn tidy(&self) {
         self.forget(&mut lock(&self.queries));
     }
 
-    /// Those that ended go first, the oldest first; those that run are kept.
+    /// Drops the oldest ended queries; running ones are kept.
     fn forget(&self, queries: &mut VecDeque<Arc<QueryRecord>>) {
         while queries.len() > self.most || self.used.listed() > self.memory {
             let Some(at) = queries.iter().position(|one| lock(&one.state).end.is_some()) else { return };
             if let Some(one) = queries.remove(at) {
-                // It has ended: its bytes do not change any more.
+                // The size of an ended query is final.
                 one.forgotten.store(true, Ordering::Relaxed);
                 self.used.forgotten.fetch_add(one.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
             }
         }
     }
 
-    /// Those that run.
+    /// Number of running queries.
     pub(crate) fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
     }
 
-    /// All that ever began.
+    /// Number of queries since the server started.
     pub(crate) fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// What they take, in bytes, those included that somebody still reads.
+    /// Memory of all queries in bytes, including unlisted ones that are still read.
     pub(crate) fn memory(&self) -> usize {
         self.used.all()
     }
 }
 
 impl QueryRecord {
-    /// True when it belongs to this caller; any does to `None`, who sees everybody's.
+    /// True if it belongs to this caller, or for `None`, which stands for all callers.
     fn is_of(&self, caller: Option<&str>) -> bool {
         caller.is_none_or(|caller| self.caller.as_deref() == Some(caller))
     }
 
-    /// What a list says of it.
+    /// The query as an entry of a list.
     pub(crate) fn summary(&self) -> Summary {
         let state = lock(&self.state);
         let end = state.end.as_ref();
@@ -228,7 +231,7 @@ impl QueryRecord {
         }
     }
 
-    /// All that is known of it, but for its events.
+    /// The query with everything except the events.
     pub(crate) fn detail(&self) -> Detail {
         let summary = self.summary();
         let state = lock(&self.state);
@@ -249,18 +252,19 @@ impl QueryRecord {
         lock(&self.state).slowest.clone()
     }
 
-    /// Its partitions and the covered share, by weight.
+    /// Counts of its partitions, and the covered share of the weight.
     pub(crate) fn progress(&self) -> (Counts, f64) {
         let state = lock(&self.state);
         (state.counts, state.fraction())
     }
 
-    /// The newest preview of its answer, taken away.
+    /// Takes the newest preview of its answer.
     pub(crate) fn take_preview(&self) -> Option<SoFar> {
         lock(&self.state).preview.take()
     }
 
-    /// The kept events from number `from` on, at most `most` of them; how many were not kept; and whether more may come.
+    /// The kept events from number `from`, at most `most`; the number of events that were not kept;
+    /// and whether more may follow.
     pub(crate) fn events(&self, from: usize, most: usize) -> (Vec<Event>, u64, bool) {
         let state = lock(&self.state);
         let rest = state.events.get(from..).unwrap_or_default();
@@ -269,12 +273,13 @@ impl QueryRecord {
         (events, state.missed, more)
     }
 
-    /// Waits for news. Whoever asks has to look again before, as news that came earlier are not told.
+    /// Waits for the next change.
+    /// Call it before reading the state: earlier changes do not wake it.
     pub(crate) fn changed(&self) -> tokio::sync::futures::Notified<'_> {
         self.changed.notified()
     }
 
-    /// It has an answer, or an account of why not.
+    /// Ends it with an answer or a failure with its account.
     pub(crate) fn answered(&self, answer: &Answer) {
         let reason = match answer {
             Answer::Failed { reason, .. } => Some(word(reason)),
@@ -285,12 +290,13 @@ impl QueryRecord {
         self.end(End { took: self.age(), outcome: answer.outcome(), reason, coverage, answer: kept });
     }
 
-    /// It was refused before it could have an answer.
+    /// Ends it without an answer, because it was refused.
     pub(crate) fn refused(&self) {
         self.end(End { took: self.age(), outcome: "failed", reason: Some("refused"), coverage: None, answer: None });
     }
 
-    /// Counts a change and says which it is, in one step: whoever has seen the count can see which it was.
+    /// Counts a change and stores its number, under one lock: a reader that sees the count also
+    /// sees the number.
     fn changed_now(&self, ends: bool) {
         let mut counted = lock(&self.counted);
         counted.all.change += 1;
@@ -317,7 +323,7 @@ impl QueryRecord {
 
     fn end(&self, end: End) {
         let answer = end.answer.as_ref().map_or(0, |(kept, _)| kept.len());
-        // The account is in the last event, too, which says how large it is.
+        // The account is in the last event as well, which counts its own size.
         self.takes(answer + end.coverage.as_ref().map_or(0, |coverage| account_bytes(coverage)));
         let mut state = lock(&self.state);
         if state.end.is_none() {
@@ -370,7 +376,7 @@ impl Listener for QueryRecord {
     }
 }
 
-/// What is kept of bytes. Copied, so that a short beginning does not keep the whole.
+/// The bytes that are kept to be shown. A prefix is copied, so that the rest can be freed.
 fn shown(bytes: &Bytes) -> Bytes {
     match bytes.get(..MAX_SHOWN) {
         Some(first) => Bytes::copy_from_slice(first),

@@ -1,4 +1,4 @@
-//! What clients are answered: the only file with status codes.
+//! Replies to clients: the only file with status codes.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -17,38 +17,39 @@ use utoipa::ToSchema;
 
 use crate::recent::Slowest;
 
-/// So much of a key is in a header.
+/// The most characters of a partition's key in a header.
 const MAX_KEY: usize = 64;
 
 /// The media type of problems: RFC 9457.
 pub(crate) const PROBLEM: &str = "application/problem+json";
 
-/// Why there is no answer, as RFC 9457 has it, with what Frond knows beyond that.
+/// Why there is no answer: a problem as in RFC 9457, with members of Frond.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
-    /// Always `about:blank`: `slug` tells problems apart.
+    /// Always `about:blank`; `slug` distinguishes problems.
     #[serde(rename = "type")]
     kind: Kind,
     /// The status in words.
     title: &'static str,
     /// The status code.
     status: u16,
-    /// What happened, where, and what to do.
+    /// The error, where it is, and how to fix it.
     detail: String,
-    /// The failure's slug, or another word for what is wrong.
+    /// The failure's slug, or another word for the kind of problem.
     slug: &'static str,
-    /// The query, if one began.
+    /// The query's id, if one began.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     query: Option<Box<QueryId>>,
-    /// Why the query has no answer: `below-floor`, `deadline`, `cancelled`, `invalid-query`, `split` or `merge`.
+    /// Why the query has no answer: `below-floor`, `deadline`, `cancelled`, `invalid-query`,
+    /// `split` or `merge`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
-    /// The account of what arrived and what did not.
+    /// The account of covered and missing partitions.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<crate::openapi::Coverage>)]
     coverage: Option<Box<Coverage>>,
-    /// In seconds.
+    /// Seconds for the header `retry-after`.
     #[serde(skip)]
     retry_after: Option<u32>,
     #[serde(skip)]
@@ -62,7 +63,7 @@ enum Kind {
     Blank,
 }
 
-/// Whole seconds, and not at once.
+/// Rounds up to whole seconds, at least 1.
 fn seconds(time: Duration) -> u32 {
     let whole = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     u32::try_from(whole.max(1)).unwrap_or(u32::MAX)
@@ -100,7 +101,7 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-found", detail)
     }
 
-    /// Of a job that was cancelled, without an answer.
+    /// A job that was cancelled without an answer.
     pub(crate) fn cancelled() -> Self {
         Self { reason: Some("cancelled"), ..Self::not_found("the job was cancelled, without an answer") }
     }
@@ -133,17 +134,17 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "incompatible", detail)
     }
 
-    /// One client asks too much.
+    /// One client exceeds its limits.
     pub(crate) fn too_many(detail: impl Into<String>, after: Duration) -> Self {
         Self { retry_after: Some(seconds(after)), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", detail) }
     }
 
-    /// All clients together ask too much.
+    /// The server is overloaded by all clients together.
     pub(crate) fn overloaded(detail: impl Into<String>, after: Duration) -> Self {
         Self { retry_after: Some(seconds(after)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail) }
     }
 
-    /// The app is there, and has no version that could answer.
+    /// The app exists, but no version of it can serve.
     pub(crate) fn broken(detail: impl Into<String>) -> Self {
         Self { retry_after: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
     }
@@ -153,22 +154,22 @@ impl Problem {
         Self { retry_after: Some(seconds(after)), ..Self::new(StatusCode::CONFLICT, "not-ended", detail) }
     }
 
-    /// A merge beside the query's own failed.
+    /// A merge outside a query failed, such as one of a job's partials.
     pub(crate) fn unmerged(failure: &Failure) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, failure.kind.slug(), failure.to_string())
     }
 
-    /// The query's task is gone.
+    /// The query's task was lost.
     pub(crate) fn lost() -> Self {
         Self::internal("lost", "the query was lost\n(this is a bug in Frond, or a machine without memory)")
     }
 
-    /// A job that was given up: its servers were lost, one after the other.
+    /// A job that failed because it lost its server repeatedly.
     pub(crate) fn given_up(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, "lost", detail)
     }
 
-    /// Frond is at fault.
+    /// A bug in Frond.
     pub(crate) fn bug(detail: impl Into<String>) -> Self {
         Self::internal("internal", detail)
     }
@@ -181,7 +182,7 @@ impl Problem {
         Self { query: Some(Box::new(query)), ..self }
     }
 
-    /// A query that has no answer.
+    /// A query without an answer.
     pub(crate) fn unanswered(reason: &Reason, coverage: &Coverage) -> Self {
         let (status, slug) = match reason {
             Reason::InvalidQuery(failure) => (StatusCode::UNPROCESSABLE_ENTITY, failure.kind.slug()),
@@ -207,13 +208,14 @@ impl Problem {
     }
 }
 
-/// The slug that most attempts failed with: what to look at first. Leaves are cancelled because others failed.
+/// The slug of the most frequent failure. Cancelled attempts count last: they are a consequence of
+/// others.
 fn worst(coverage: &Coverage) -> &'static str {
     let most = coverage.failures.iter().max_by_key(|(kind, count)| (**kind != FailureKind::Cancelled, **count));
     most.map_or("out-of-time", |(kind, _)| kind.slug())
 }
 
-/// A reason as a word.
+/// The slug of a reason.
 pub(crate) fn word(reason: &Reason) -> &'static str {
     match reason {
         Reason::InvalidQuery(_) => "invalid-query",
@@ -225,7 +227,7 @@ pub(crate) fn word(reason: &Reason) -> &'static str {
     }
 }
 
-/// What stopped a query before it could have an answer.
+/// The problem of a query that failed before it could have an answer.
 impl From<&RunError> for Problem {
     fn from(error: &RunError) -> Self {
         let detail = chain(error);
@@ -243,10 +245,10 @@ impl From<&RunError> for Problem {
     }
 }
 
-/// What the store of jobs says.
+/// The problem of an error of the store of jobs.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        let detail = told(&error);
+        let detail = store_detail(&error);
         let (status, slug, after) = match error {
             StoreError::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", None),
             StoreError::Expired(_) => (StatusCode::GONE, "expired", None),
@@ -266,9 +268,9 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// The status, slug and time to wait of a bound that a new job would exceed.
+/// Status, slug and retry time, if a new job would exceed a limit.
 fn over_bound(bound: OverBound) -> (StatusCode, &'static str, Option<u32>) {
-    // Nobody knows when a job that runs makes room.
+    // The time when a running job frees its place is unknown.
     let soon = Duration::from_secs(10);
     let after = |room: Option<u64>| Some(seconds(room.map_or(soon, Duration::from_millis)));
     match bound {
@@ -280,12 +282,13 @@ fn over_bound(bound: OverBound) -> (StatusCode, &'static str, Option<u32>) {
     }
 }
 
-/// What a client is told of an error of the store. What its database said is for the log: that may name hosts, roles, data.
-fn told(error: &StoreError) -> String {
+/// The detail of an error of the store.
+/// The database's own message may contain hosts, roles or data, so it goes only to the log.
+fn store_detail(error: &StoreError) -> String {
     if error.is_refusal() {
         return error.to_string();
     }
-    // Said once, when it could not be opened.
+    // Logged once, when it could not be opened.
     if !matches!(error, StoreError::Unopened(_)) {
         tracing::warn!(error = chain(error), "a call to the store of jobs failed");
     }
@@ -295,24 +298,25 @@ fn told(error: &StoreError) -> String {
     }
 }
 
-/// Makes a reply one that says: accepted, not done.
+/// Sets the status to 202: accepted, but not done.
 pub(crate) fn accepted(response: &mut Response) {
     *response.status_mut() = StatusCode::ACCEPTED;
 }
 
-/// Says which methods an address takes.
+/// Replies with the methods that a path accepts.
 pub(crate) fn allowed(methods: Option<HeaderValue>) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     response.headers_mut().extend(methods.map(|methods| (ALLOW, methods)));
     response
 }
 
-/// True when the address does not take the request's method.
+/// True if the path does not accept the request's method.
 pub(crate) fn is_not_allowed(response: &Response) -> bool {
     response.status() == StatusCode::METHOD_NOT_ALLOWED
 }
 
-/// Tells who follows a stream of events that it is over: browsers do not ask again after this (HTML, "Server-sent events").
+/// Tells a follower that its event stream is over: browsers do not reconnect after it (HTML,
+/// "Server-sent events").
 pub(crate) fn nothing_more() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
@@ -357,7 +361,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The headers that say how much of an answer it is, and where the time went.
+/// Sets the headers with an answer's coverage and timings.
 pub(crate) fn account(headers: &mut http::HeaderMap, coverage: &Coverage, slowest: Option<&Slowest>) {
     let mut set = |name: &'static str, text: String| {
         if let Ok(value) = HeaderValue::try_from(text) {
@@ -377,14 +381,14 @@ pub(crate) fn account(headers: &mut http::HeaderMap, coverage: &Coverage, slowes
     if let Some(slowest) = slowest {
         let plain = |c: &char| (c.is_ascii_graphic() || *c == ' ') && !matches!(c, '"' | '\\');
         let key: String = slowest.key.as_str().chars().filter(plain).take(MAX_KEY).collect();
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(timing, ", slowest;dur={:.3};desc=\"{key}\"", slowest.ms);
     }
     let _ = write!(timing, ", merge;dur={:.3}", times.merge);
     set("server-timing", timing);
 }
 
-/// The status of an answer that there is.
+/// The status of an answer.
 pub(crate) fn status(answer: &Answer) -> StatusCode {
     match answer {
         Answer::Complete { .. } | Answer::Partial { .. } => StatusCode::OK,

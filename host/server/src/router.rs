@@ -1,4 +1,4 @@
-//! Which address leads where, and what every request passes on its way: who asks, how often, and from which page.
+//! Routes, and the layers that every request passes: authentication, rate limits, origin checks.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::reply::{Problem, allowed, is_not_allowed};
 use crate::server::Server;
 use crate::{apps_api, health, jobs, metrics, openapi, page, queries, query, wellformed};
 
-/// All addresses.
+/// Builds the router with all routes and layers.
 pub(crate) fn router(server: &Arc<Server>) -> Router {
     let guarded = OpenApiRouter::with_openapi(openapi::head())
         .routes(routes!(query::ask))
@@ -57,15 +57,15 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .with_state(server.clone())
 }
 
-/// Lets in who may, as often as they may.
+/// Layer: authenticates a request, and checks its role and rate limit.
 async fn guard(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
     let settings = server.settings();
     let link = request.extensions().get::<Arc<Link>>().cloned();
     let principal = match settings.authenticator.principal(request.headers()) {
         Ok(principal) => principal,
-        Err(stranger) => {
-            server.logins.failed(stranger, link.map(|link| link.peer()));
-            return Problem::from(stranger).into_response();
+        Err(failure) => {
+            server.logins.failed(failure, link.map(|link| link.peer()));
+            return Problem::from(failure).into_response();
         }
     };
     if let Some(link) = link {
@@ -79,7 +79,7 @@ async fn guard(State(server): State<Arc<Server>>, mut request: Request, next: Ne
     next.run(request).await
 }
 
-/// What every reply gets, and every request must stand.
+/// Outermost layer: checks every request, and adds headers to every reply.
 async fn outermost(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
@@ -101,8 +101,9 @@ async fn outermost(State(server): State<Arc<Server>>, request: Request, next: Ne
     response
 }
 
-/// Says which methods an address takes to who asks just that: the layer for web pages elsewhere takes every `OPTIONS` as
-/// theirs. The router tells it to a method that no address takes.
+/// Layer: answers plain `OPTIONS` requests with the methods that a path accepts.
+/// Otherwise the CORS layer would treat every `OPTIONS` request as a preflight. The router names
+/// the methods in its reply to an unknown method.
 async fn options(mut request: Request, next: Next) -> Response {
     let is_plain =
         *request.method() == Method::OPTIONS && !request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
@@ -114,11 +115,11 @@ async fn options(mut request: Request, next: Next) -> Response {
     }
     *request.method_mut() = Method::from_bytes(b"NONE").unwrap_or(Method::TRACE);
     let response = next.run(request).await;
-    // The methods are added by the router, on the way out.
+    // The router adds the methods after this, to the response.
     if is_not_allowed(&response) { allowed(None) } else { response }
 }
 
-/// Web pages elsewhere that may read replies: those that the settings of the moment name, and no others.
+/// CORS layer: allows only the origins in the current settings.
 fn cors(server: Arc<Server>) -> CorsLayer {
     let named = move |origin: &HeaderValue, _: &http::request::Parts| {
         server.settings().config.cors.iter().any(|one| one.as_bytes() == origin.as_bytes())

@@ -1,6 +1,7 @@
-//! Answers being sent: each takes its share of the budget for bodies, and is looked after until its last byte has left this
-//! process. A reader that makes no progress for too long loses its connection; so does the slowest when answers take more
-//! than there is.
+//! Answers that are being sent, charged to the budget for bodies until their last byte has left the
+//! process.
+//! A reader without progress for too long loses its connection. If answers exceed the budget, the
+//! slowest readers lose theirs.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -16,9 +17,9 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use crate::bodies::{Budget, Charge, SMALL};
 use crate::links::{CloseReason, Link, Links, RequestGuard};
 
-/// The most bytes that are handed on at once: progress is told by these.
+/// The most bytes that are passed on at once; progress is measured in these pieces.
 const PIECE: usize = 64 << 10;
-/// A reader that was given something so long ago may be cut off when answers take more than there is.
+/// Readers without progress for this time may be cut off if answers exceed the budget.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// The answers that are being sent.
@@ -32,12 +33,12 @@ pub(crate) struct Sending {
 /// An answer, or a part of one, in memory.
 struct Answer {
     bytes: u64,
-    /// When something of it was handed on last, by the clock of the links.
+    /// Time of the last progress, on the clock of the links.
     since: AtomicU64,
     link: Arc<Link>,
 }
 
-/// An answer's entry; it goes when the last byte has been sent, or nobody wants it any more.
+/// RAII entry of an answer: removed when its last byte was sent, or it is no longer wanted.
 struct AnswerEntry {
     number: u64,
     answer: Arc<Answer>,
@@ -51,7 +52,7 @@ impl Drop for AnswerEntry {
     }
 }
 
-/// Bytes with their entry: every slice of them holds it.
+/// Bytes with their entry: every slice of them keeps the entry alive.
 struct Owner {
     bytes: Bytes,
     _entry: Arc<AnswerEntry>,
@@ -86,26 +87,27 @@ impl Sending {
         Arc::new(AnswerEntry { number, answer, sending: self.clone(), _charge: charge })
     }
 
-    /// True if there is room for an answer, before it is begun. If there is none, the slowest readers are cut off, and the answer
-    /// is to be asked for again: to keep it until they are gone would take what there is not.
+    /// True if an answer fits into the budget, before it is begun.
+    /// If not, the slowest readers are cut off and the client must retry: keeping the answer until
+    /// then would exceed the budget.
     pub(crate) fn has_room(&self, bytes: u64) -> bool {
         let missing = self.budget.missing(bytes);
         self.cut_off(missing);
         missing == 0
     }
 
-    /// Cuts off the slowest readers until answers take no more than there is.
+    /// Cuts off the slowest readers until answers fit into the budget.
     fn make_room(&self) {
         self.cut_off(self.budget.over());
     }
 
-    /// Cuts off the slowest readers until these many bytes are given back.
+    /// Cuts off the slowest readers until this many bytes are released.
     fn cut_off(&self, mut over: u64) {
         if over == 0 {
             return;
         }
         let mut slow = self.stalled(SLOW);
-        // To cut off the others would make no room.
+        // Cutting off readers of small answers would make no room.
         slow.retain(|answer| answer.bytes > SMALL);
         slow.sort_by_key(|answer| answer.since.load(Ordering::Relaxed));
         for answer in slow {
@@ -117,7 +119,7 @@ impl Sending {
         }
     }
 
-    /// Closes the connections of readers that have made no progress for `patience`.
+    /// Closes the connections of readers without progress for `patience`.
     pub(crate) fn look(&self, patience: Duration) {
         for answer in self.stalled(patience) {
             self.links.close(&answer.link, CloseReason::SlowReader);
@@ -125,7 +127,8 @@ impl Sending {
     }
 
     fn stalled(&self, patience: Duration) -> Vec<Arc<Answer>> {
-        let (now, patience) = (self.links.now(), u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
+        let now = self.links.now();
+        let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         let is_stalled = |answer: &&Arc<Answer>| now.saturating_sub(answer.since.load(Ordering::Relaxed)) > patience;
         self.lock().values().filter(is_stalled).cloned().collect()
     }
@@ -135,20 +138,20 @@ impl Sending {
     }
 }
 
-/// A response's body on its way.
+/// A response's body that is being sent.
 pub(crate) struct SendingBody {
     body: Body,
     sending: Arc<Sending>,
     busy: RequestGuard,
-    /// A body that is known as a whole is charged before anybody asks for it.
+    /// A body of known size is charged before it is polled.
     whole: Option<Arc<AnswerEntry>>,
-    /// What is left of the frame that came last.
+    /// The rest of the last frame.
     rest: Bytes,
     entry: Option<Arc<AnswerEntry>>,
 }
 
 impl SendingBody {
-    /// `busy` tells that a request of its connection is under way.
+    /// Wraps a body. `busy` marks a request of its connection as running.
     pub(crate) fn new(body: Body, sending: Arc<Sending>, busy: RequestGuard) -> Self {
         let whole = body.size_hint().exact().filter(|bytes| *bytes > 0);
         let whole = whole.map(|bytes| sending.begin(bytes, busy.link()));
@@ -204,7 +207,8 @@ impl HttpBody for SendingBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (rest, inner) = (self.rest.len() as u64, self.body.size_hint());
+        let rest = self.rest.len() as u64;
+        let inner = self.body.size_hint();
         let mut hint = SizeHint::new();
         hint.set_lower(inner.lower() + rest);
         if let Some(upper) = inner.upper() {

@@ -1,5 +1,6 @@
-//! A server's life: it starts, takes settings anew when it is told to, and stops in three steps: it takes nothing new on,
-//! lets what runs end, and gives up, by name, what takes too long.
+//! A server's lifecycle: start, reload of settings, and graceful shutdown.
+//! The shutdown refuses new queries, drains the running ones, and after a time limit cuts off the
+//! rest, with a log line for each.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,54 +22,55 @@ use crate::server::Server;
 use crate::tls::{self, Certificate};
 use crate::traces::Traces;
 
-/// How long each of three may take to close when queries have ended: connections and loads, jobs, and traces.
+/// Time limit for each of three closing steps, once queries have ended: connections and loads,
+/// jobs, traces.
 const CLOSING: Duration = Duration::from_millis(1500);
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// It was told what cannot be.
+    /// The settings are invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The machine does not let it.
+    /// The machine or the runtime failed.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The apps cannot be looked at.
+    /// The folder of apps or the state folder cannot be used.
     #[error(transparent)]
     Apps(#[from] OpenError),
     /// The store of jobs cannot be opened.
     #[error("jobs cannot be kept in {place}")]
     Jobs {
-        /// Where they were to be.
+        /// The location of the store.
         place: String,
-        /// What is in the way.
+        /// The cause.
         source: frond_jobs::StoreError,
     },
 }
 
-/// What a running server is told.
+/// A command to a running server.
 pub enum Order {
-    /// Stop: let queries end within the time for that.
+    /// Shut down gracefully, within the drain time.
     Stop,
-    /// Stop now.
+    /// Shut down at once.
     Quit,
-    /// Take these settings.
+    /// Apply these settings.
     Reload(Box<Config>),
 }
 
-/// A server that listens, and has not begun to serve.
+/// A server that listens, but does not serve yet.
 pub struct Starting {
     server: Arc<Server>,
     listener: Listener,
 }
 
-/// What was cut off when the server stopped.
+/// The work that was cut off when the server stopped.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct CutOff {
     /// Queries, by id and app.
     pub queries: Vec<String>,
-    /// Connections.
+    /// Number of connections.
     pub connections: usize,
 }
 
@@ -76,20 +78,20 @@ impl Starting {
     /// Loads the apps below `dir`, and listens.
     ///
     /// # Errors
-    /// See [`ServeError`]. An app that is broken is none: the others are served.
+    /// See [`ServeError`]. A broken app is no error: the others are served.
     pub async fn new(dir: &Path, config: Config) -> Result<Self, ServeError> {
         let starting = Self::start(dir, config).await?;
         starting.server.apps.ready().await;
         Ok(starting)
     }
 
-    /// Listens, while the apps below `dir` are still being loaded, one after the other.
+    /// Listens, while the apps below `dir` are loaded one by one in the background.
     ///
     /// # Errors
-    /// As [`Starting::new`].
+    /// See [`Starting::new`].
     pub async fn start(dir: &Path, config: Config) -> Result<Self, ServeError> {
         config.check()?;
-        // Before the state folder is made in it.
+        // Before the state folder is created in it.
         std::fs::read_dir(dir).map_err(|cause| OpenError::Folder { path: dir.to_path_buf(), cause })?;
         let listener = Listener::bind(&config).await?;
         let trust = config.trust()?;
@@ -108,19 +110,19 @@ impl Starting {
         Ok(Self { server, listener })
     }
 
-    /// Where it listens.
+    /// The bound address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.listener.address()
     }
 
-    /// Where it listens, as an address for browsers.
+    /// The server's URL, for browsers.
     #[must_use]
     pub fn url(&self) -> String {
         format!("{}://{}", if self.listener.is_secure() { "https" } else { "http" }, self.address())
     }
 
-    /// Where log lines are counted that could not be written.
+    /// The counter of log lines that could not be written.
     #[must_use]
     pub fn lost_log_lines(&self) -> LostLines {
         self.server.telemetry.metrics.lost_log_lines()
@@ -132,12 +134,12 @@ impl Starting {
         self.server.apps.clone()
     }
 
-    /// Serves until it is told to stop. Says what was cut off.
+    /// Serves until it is told to stop. Returns the work that was cut off.
     pub async fn serve(self, mut orders: mpsc::Receiver<Order>) -> CutOff {
         let Self { server, listener } = self;
         let app = router(&server);
         let certificate = listener.certificate();
-        let looking = look(certificate.clone());
+        let checking = watch_certificate(certificate.clone());
         let stop = async {
             loop {
                 match orders.recv().await {
@@ -147,14 +149,14 @@ impl Starting {
                 }
             }
         };
-        let (patience, told) = tokio::sync::oneshot::channel();
+        let (patience, received) = tokio::sync::oneshot::channel();
         let until = async {
             let _ = patience.send(stop.await);
             server.stop();
         };
         let connections = listener.run(server.clone(), app, until).await;
-        drop(looking);
-        let patience = told.await.unwrap_or_default().min(server.settings().config.limits.drain.0);
+        drop(checking);
+        let patience = received.await.unwrap_or_default().min(server.settings().config.limits.drain.0);
         tracing::info!(running = server.recent.running(), "stopping");
         let queries = drain(&server, patience, &mut orders).await;
         let close = async {
@@ -176,8 +178,9 @@ impl Starting {
     }
 }
 
-/// The folder for the state: `dir`, or a folder of this user's inside where others may write to `dir`, as on volumes of
-/// Kubernetes. One that a server has used already stays as it is: it knows what it has to keep.
+/// The state folder: `dir`, or a private folder inside it if others can write to `dir`, as on
+/// volumes of Kubernetes.
+/// A folder that a server has used before is not changed.
 fn own_state(dir: PathBuf) -> PathBuf {
     if dir.join("lock").exists() {
         return dir;
@@ -187,25 +190,25 @@ fn own_state(dir: PathBuf) -> PathBuf {
             tracing::info!(folder = %own.display(), "others may write to the state's folder: it is kept inside");
             own
         }
-        // Whoever opens it says what is wrong.
+        // Opening the folder will report the error.
         _ => dir,
     }
 }
 
-/// Looks at the certificate's files every now and then, for as long as what it returns lives.
-fn look(certificate: Option<Arc<Certificate>>) -> JoinSet<()> {
-    let mut looking = JoinSet::new();
+/// Checks the certificate's files periodically, as long as the returned set lives.
+fn watch_certificate(certificate: Option<Arc<Certificate>>) -> JoinSet<()> {
+    let mut checking = JoinSet::new();
     if let Some(certificate) = certificate {
-        looking.spawn(async move {
+        checking.spawn(async move {
             loop {
                 tokio::time::sleep(tls::EVERY).await;
                 let certificate = certificate.clone();
-                // A volume of a network may be slow.
+                // A network volume may be slow.
                 let _ = tokio::task::spawn_blocking(move || certificate.look()).await;
             }
         });
     }
-    looking
+    checking
 }
 
 fn reload(server: &Server, config: Config, certificate: Option<&Certificate>) {
@@ -218,19 +221,19 @@ fn reload(server: &Server, config: Config, certificate: Option<&Certificate>) {
     }
 }
 
-/// Comes back when the server is told to stop at once.
+/// Waits for the order to stop at once.
 async fn quit(orders: &mut mpsc::Receiver<Order>) {
     loop {
         match orders.recv().await {
             Some(Order::Quit) => return,
             Some(Order::Stop | Order::Reload(_)) => {}
-            // Whoever could give orders may be gone: then time alone ends the wait.
+            // All senders of orders may be gone: then only the time limit ends the wait.
             None => std::future::pending().await,
         }
     }
 }
 
-/// Waits for queries to end, for so long; then cancels them. Names those that were cut off.
+/// Waits up to `patience` for queries to end, then cancels the rest and returns their names.
 async fn drain(server: &Server, patience: Duration, orders: &mut mpsc::Receiver<Order>) -> Vec<String> {
     let ended = async {
         loop {

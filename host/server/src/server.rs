@@ -1,4 +1,4 @@
-//! What a running server is: its apps, the queries it has answered, and who may ask how much.
+//! State shared by all requests: apps, recent queries, admission, jobs, settings.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,27 +19,27 @@ use crate::recent::Recent;
 use crate::sending::Sending;
 use crate::tls::Certificate;
 
-/// Everything that requests share.
+/// State shared by all requests.
 pub(crate) struct Server {
     pub(crate) apps: Arc<Registry>,
     pub(crate) recent: Recent,
     pub(crate) admission: Admission,
     pub(crate) telemetry: Telemetry,
     pub(crate) jobs: Option<Arc<Jobs>>,
-    /// Where folders of this machine are, which clients are not told.
+    /// The folders whose paths are hidden from clients.
     pub(crate) hidden: HiddenPaths,
     threads: Slots,
     pub(crate) started: SystemTime,
-    /// Bodies in flight, and the connections that they come and go on.
+    /// Bodies in flight, and their connections.
     pub(crate) sending: Arc<Sending>,
     pub(crate) logins: Logins,
     settings: RwLock<Arc<Settings>>,
     stopping: AtomicBool,
-    /// A query has ended.
+    /// Notified when a query has ended.
     pub(crate) ended: Notify,
 }
 
-/// What a reload replaces: who may ask, and how much.
+/// The part that a reload replaces: settings and tokens.
 pub(crate) struct Settings {
     pub(crate) config: Config,
     pub(crate) authenticator: Authenticator,
@@ -75,13 +75,13 @@ impl Server {
         }
     }
 
-    /// The settings of this moment.
+    /// The current settings.
     pub(crate) fn settings(&self) -> Arc<Settings> {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts other settings in force: tokens, origins, the certificate, and the limits of what is asked. The others stay as they are, and
-    /// are judged so: where the server listens is not where a file says by now.
+    /// Applies new settings: tokens, origins, the certificate, and limits of requests.
+    /// The other settings keep their old values, which are also the ones that are checked.
     pub(crate) fn reload(&self, mut config: Config, certificate: Option<&Certificate>) -> Result<(), ConfigError> {
         let changed = config.fix(&self.settings().config);
         config.check()?;
@@ -100,12 +100,12 @@ impl Server {
         Ok(())
     }
 
-    /// Leaves that run now.
+    /// Number of running leaves.
     pub(crate) fn leaves_running(&self) -> usize {
         self.threads.running()
     }
 
-    /// New queries are refused from now on.
+    /// Refuses new queries from now on.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
     }

@@ -1,5 +1,5 @@
-//! Event streams: a query while it is answered, a query's events, and the news of all. Each reads what is kept at its own
-//! pace, a few times a second, so that any number of listeners costs the queries nothing.
+//! Event streams: the progress of a query, a query's events, and changes of all queries and apps.
+//! Each stream polls the kept events a few times a second, so listeners do not slow down queries.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -25,17 +25,18 @@ use crate::reply::Problem;
 use crate::server::Server;
 use crate::views;
 
-/// The least time between two reports of progress.
+/// The minimum time between two progress events.
 const PACE: Duration = Duration::from_millis(100);
-/// How often those who watch all are told what is new.
+/// Interval of the events about changes.
 const NEWS: Duration = Duration::from_millis(250);
-/// Queries of which they are told at once; of more that ended, only how many.
+/// The most queries in one batch of changes; of further ends only the number is sent.
 const AT_ONCE: usize = 40;
-/// Time after which a comment is sent when no event came: proxies keep the connection, and a client that is gone is found.
+/// Heartbeat: after this time without events a comment is sent, so that proxies keep the connection
+/// and dead clients are noticed.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Time after which a client that lost a stream should ask again.
+/// Reconnection time that is suggested to clients.
 const RETRY: Duration = Duration::from_secs(2);
-/// Events that are sent at once.
+/// The most events per batch.
 const BATCH: usize = 500;
 
 /// Event stream of one client, which holds its permit for as long as the client reads.
@@ -51,8 +52,8 @@ where
     }))
 }
 
-/// Events as they come: a hint when to ask again if the stream breaks off, then the events, and a comment (heartbeat)
-/// whenever none came for a while.
+/// Server-sent events: a suggested reconnection time, then the events, with comments as a
+/// heartbeat.
 fn streaming<E>(events: impl Stream<Item = Result<Event, E>> + Send + 'static) -> Response
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
@@ -60,7 +61,7 @@ where
     let hint = stream::iter([Ok(Event::default().retry(RETRY))]);
     let beats = KeepAlive::new().interval(HEARTBEAT);
     let mut response = Sse::new(hint.chain(events)).keep_alive(beats).into_response();
-    // What stands between might hold events back until there are more.
+    // Otherwise a proxy may buffer events.
     response.headers_mut().insert("x-accel-buffering", http::HeaderValue::from_static("no"));
     response
 }
@@ -91,28 +92,28 @@ struct Partial<'a> {
     answer: Body<'a>,
 }
 
-/// What the client is still to be told.
+/// The next event of a query's stream.
 enum Step {
     Begin,
-    Run { told: Option<Counts> },
+    Run { reported: Option<Counts> },
     Done,
 }
 
-/// A query, told while it runs: its id, its progress, what the answer would be so far, and the answer. Ends it when the
-/// client goes away.
-pub(crate) fn answer(asked: RunningQuery) -> Response {
+/// Streams a running query: its id, its progress, previews of the answer, and the answer.
+/// The query is cancelled if the client disconnects.
+pub(crate) fn answer(running: RunningQuery) -> Response {
     let start = tokio::time::Instant::now();
-    let recorded = asked.recorded.clone();
-    let mut response = streaming(stream::unfold((asked, Step::Begin), move |(mut asked, step)| async move {
+    let recorded = running.recorded.clone();
+    let mut response = streaming(stream::unfold((running, Step::Begin), move |(mut running, step)| async move {
         match step {
             Step::Done => None,
             Step::Begin => {
-                let begun = event("query", &Begun { query: asked.id, app: &asked.recorded.app });
-                Some((Ok::<_, Infallible>(begun), (asked, Step::Run { told: None })))
+                let begun = event("query", &Begun { query: running.id, app: &running.recorded.app });
+                Some((Ok::<_, Infallible>(begun), (running, Step::Run { reported: None })))
             }
-            Step::Run { told } => {
-                let (said, next) = next(&mut asked, told, start).await;
-                Some((Ok(said), (asked, next)))
+            Step::Run { reported } => {
+                let (event, next) = next(&mut running, reported, start).await;
+                Some((Ok(event), (running, next)))
             }
         }
     }));
@@ -122,32 +123,32 @@ pub(crate) fn answer(asked: RunningQuery) -> Response {
     response
 }
 
-async fn next(asked: &mut RunningQuery, told: Option<Counts>, start: tokio::time::Instant) -> (Event, Step) {
-    let recorded = asked.recorded.clone();
-    let pace = tokio::time::sleep(if told.is_some() { PACE } else { Duration::ZERO });
+async fn next(running: &mut RunningQuery, reported: Option<Counts>, start: tokio::time::Instant) -> (Event, Step) {
+    let recorded = running.recorded.clone();
+    let pace = tokio::time::sleep(if reported.is_some() { PACE } else { Duration::ZERO });
     tokio::pin!(pace);
     let mut waited = false;
     loop {
         let changed = recorded.changed();
         if waited {
             if let Some(so_far) = recorded.take_preview() {
-                return (partial(&so_far, &asked.version.wired.app.content_type), Step::Run { told });
+                return (partial(&so_far, &running.version.wired.app.content_type), Step::Run { reported });
             }
             let (counts, fraction) = recorded.progress();
-            if told != Some(counts) {
+            if reported != Some(counts) {
                 let at = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
                 return (
                     event("progress", &Progress { at, partitions: counts, fraction }),
-                    Step::Run { told: Some(counts) },
+                    Step::Run { reported: Some(counts) },
                 );
             }
         }
         tokio::select! {
-            // The answer is not kept waiting by news of its progress.
+            // The answer must not be delayed by progress events.
             biased;
-            outcome = &mut asked.outcome => {
-                asked.waiting.defuse();
-                return (last(asked, outcome.ok()), Step::Done);
+            outcome = &mut running.outcome => {
+                running.waiting.defuse();
+                return (last(running, outcome.ok()), Step::Done);
             }
             () = &mut pace, if !waited => waited = true,
             () = changed, if waited => {}
@@ -160,22 +161,24 @@ fn partial(so_far: &SoFar, content_type: &str) -> Event {
     event("partial", &Partial { at, fraction: so_far.fraction, answer: Body::of(&so_far.body, content_type) })
 }
 
-fn last(asked: &RunningQuery, outcome: Option<Result<Answer, frond_run::RunError>>) -> Event {
+fn last(running: &RunningQuery, outcome: Option<Result<Answer, frond_run::RunError>>) -> Event {
     let problem = match outcome {
-        Some(Ok(answer)) => match envelope(&answer, &asked.version.wired.app.content_type, asked.version.wired.laws) {
-            Ok(envelope) => {
-                let text = String::from_utf8_lossy(&envelope);
-                return Event::default().event("answer").data(text.trim_end());
+        Some(Ok(answer)) => {
+            match envelope(&answer, &running.version.wired.app.content_type, running.version.wired.laws) {
+                Ok(envelope) => {
+                    let text = String::from_utf8_lossy(&envelope);
+                    return Event::default().event("answer").data(text.trim_end());
+                }
+                Err(error) => Problem::bug(format!("the envelope could not be made: {error}")),
             }
-            Err(error) => Problem::bug(format!("the envelope could not be made: {error}")),
-        },
+        }
         Some(Err(error)) => Problem::from(&error),
         None => Problem::lost(),
     };
-    event("problem", &problem.about(asked.id))
+    event("problem", &problem.about(running.id))
 }
 
-/// A query's events from number `from` on, live until it ends.
+/// Streams a query's events from number `from` until it ends.
 pub(crate) fn events(recorded: Arc<QueryRecord>, from: usize, permit: OwnedSemaphorePermit) -> Response {
     let reader = Reader { recorded, next: from, queue: Vec::new().into_iter(), ended: false };
     let events = stream::unfold(reader, |mut reader| async move {
@@ -228,7 +231,7 @@ impl Reader {
                 }
             } else if queue.is_empty() {
                 changed.await;
-                // Others that follow at once come in the same batch.
+                // Collects events that follow closely into the same batch.
                 tokio::time::sleep(PACE).await;
             }
             self.queue = queue.into_iter();
@@ -236,9 +239,10 @@ impl Reader {
     }
 }
 
-/// All queries and apps, as they change: a few times a second what is new, however much that was.
+/// Streams changes of all queries and apps, batched a few times a second.
 pub(crate) fn news(server: Arc<Server>, principal: Arc<Principal>, permit: OwnedSemaphorePermit) -> Response {
-    let (seen, apps) = (server.recent.seen(principal.limited(Action::Read)), server.apps.changes());
+    let seen = server.recent.seen(principal.limited(Action::Read));
+    let apps = server.apps.changes();
     let watch = Watch { server, principal, apps, seen, tick: tokio::time::interval(NEWS), queue: VecDeque::new() };
     let events = stream::unfold(watch, |mut watch| async move {
         let event = watch.next().await?;
@@ -249,7 +253,7 @@ pub(crate) fn news(server: Arc<Server>, principal: Arc<Principal>, permit: Owned
 
 struct Watch {
     server: Arc<Server>,
-    /// Who reads.
+    /// The reader, whose role decides which queries it sees.
     principal: Arc<Principal>,
     apps: broadcast::Receiver<AppView>,
     seen: NewsCursor,
@@ -273,20 +277,20 @@ impl Watch {
                     if self.server.is_stopping() && self.server.recent.running() == 0 {
                         return None;
                     }
-                    self.look();
+                    self.poll_queries();
                 }
             }
         }
     }
 
-    /// What began, what runs, what ended.
-    fn look(&mut self) {
+    /// Queues events about queries that began, run or ended.
+    fn poll_queries(&mut self) {
         let of = self.principal.limited(Action::Read);
         let running = self.server.recent.unfinished(of);
         let (news, missed, seen) = self.server.recent.since(of, self.seen, AT_ONCE);
         self.seen = seen;
-        let told = |id| news.iter().any(|one| one.id == id);
-        let running = running.iter().filter(|one| !told(one.id)).take(AT_ONCE).map(|one| one.summary());
+        let is_news = |id| news.iter().any(|one| one.id == id);
+        let running = running.iter().filter(|one| !is_news(one.id)).take(AT_ONCE).map(|one| one.summary());
         let summaries: Vec<_> = running.collect::<Vec<_>>().into_iter().chain(news.iter().cloned()).collect();
         self.queue.extend(summaries.iter().map(|one| event("query", one)));
         if missed > 0 {

@@ -1,5 +1,6 @@
-//! The server's certificate: read at the start, at a reload, and when its files have changed, as those of ACME clients do
-//! every few weeks. Connections that there are keep the one that they were made with.
+//! The server's certificate: read at the start, at a reload, and when its files change, as after an
+//! ACME renewal.
+//! Open connections keep the certificate of their handshake.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,42 +17,44 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 
 use crate::config::{ConfigError, Tls};
 
-/// How often the files are looked at.
+/// Interval between checks of the files.
 pub(crate) const EVERY: Duration = Duration::from_secs(30);
 
-/// The certificate that clients are shown.
+/// The certificate of the server.
 #[derive(Debug)]
 pub(crate) struct Certificate {
     current: ArcSwap<CertifiedKey>,
     source: Mutex<Source>,
 }
 
-/// Where a certificate is from.
+/// Source of a certificate.
 #[derive(Debug)]
 struct Source {
     files: Tls,
-    /// The files as they were when they were read last.
+    /// The stamps of the files when they were last read.
     stamps: Stamps,
 }
 
-/// What tells files from what they were: modification time and size, none of a file that cannot be looked at.
+/// Modification time and size of each file, by which a change is noticed; `None` if it cannot be
+/// read.
 type Stamps = [Option<(SystemTime, u64)>; 2];
 
 impl Certificate {
     /// Reads the files.
     ///
     /// # Errors
-    /// Files that are no certificate and its key.
+    /// If the files are no certificate with its key.
     pub(crate) fn read(files: &Tls) -> Result<Arc<Self>, ConfigError> {
-        let (stamps, current) = (stamps(files), read(files)?);
+        let stamps = stamps(files);
+        let current = read(files)?;
         let source = Mutex::new(Source { files: files.clone(), stamps });
         Ok(Arc::new(Self { current: ArcSwap::from_pointee(current), source }))
     }
 
-    /// Reads these files, which take the place of those before.
+    /// Replaces the certificate by the one in these files.
     ///
     /// # Errors
-    /// As [`Certificate::read`]; the one before then stays.
+    /// See [`Certificate::read`]. The old certificate then stays in use.
     pub(crate) fn replace(&self, files: &Tls) -> Result<(), ConfigError> {
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps = stamps(files);
@@ -60,8 +63,9 @@ impl Certificate {
         Ok(())
     }
 
-    /// Reads the files if they have changed. Files that are changed one after the other do not go together for a while:
-    /// they are read again once they have changed further, or at a reload.
+    /// Rereads the files if they have changed.
+    /// While only one of them has been replaced they do not match: they are read again after the
+    /// next change, or at a reload.
     pub(crate) fn look(&self) {
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps = stamps(&source.files);
@@ -77,10 +81,10 @@ impl Certificate {
         }
     }
 
-    /// Takes connections with the certificate of that moment.
+    /// Accepts TLS connections, each with the current certificate.
     ///
     /// # Errors
-    /// A TLS that is not to be had.
+    /// If TLS cannot be set up.
     pub(crate) fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, ConfigError> {
         let provider = Arc::new(ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();

@@ -1,5 +1,6 @@
-//! Traces over OTLP: a query as a tree of spans, made of its recorded events when it has ended. What cannot be sent is
-//! dropped, and counted: a query never waits for a collector.
+//! Traces over OTLP: each query is a tree of spans, made from its recorded events when it has
+//! ended.
+//! Spans that cannot be sent are dropped and counted, so that no query waits for a collector.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,20 +24,20 @@ use crate::recent::QueryRecord;
 pub(crate) use jobs::RunSegment;
 use spans::of_query;
 
-/// Traces that wait to be sent.
+/// The most traces that wait to be sent.
 const QUEUE: usize = 256;
-/// Spans that are sent at once.
+/// The most spans per request to the collector.
 const BATCH: usize = 1000;
-/// How long a collector may take.
+/// Timeout of a request to the collector.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Sends traces.
+/// The exporter of traces.
 pub(crate) struct Traces {
-    /// Taken away when no more are to come.
+    /// `None` once no more traces are accepted.
     queue: Mutex<Option<mpsc::Sender<Trace>>>,
     sending: Mutex<Option<JoinHandle<()>>>,
     counts: Arc<Counts>,
-    /// Jobs whose clients do not record them: the latest first.
+    /// Jobs whose clients do not sample them, newest first.
     unrecorded: Mutex<VecDeque<u128>>,
 }
 
@@ -46,13 +47,13 @@ enum Trace {
     Spans(Spans),
 }
 
-/// Spans of a trace, and how many are left out.
+/// Spans of a trace, and the number of omitted ones.
 pub(crate) struct Spans {
     pub(crate) spans: Vec<SpanData>,
     pub(crate) cut: u64,
 }
 
-/// Spans, counted by what became of them.
+/// Counts of spans: sent, and dropped by reason.
 #[derive(Default)]
 pub(crate) struct Counts {
     sent: AtomicU64,
@@ -62,34 +63,38 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Those that the collector has taken.
+    /// Spans that the collector has accepted.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Those that were dropped, by the reason.
+    /// Dropped spans, by reason.
     pub(crate) fn dropped(&self) -> [(&'static str, u64); 3] {
         [("cut", &self.cut), ("full", &self.full), ("refused", &self.refused)]
             .map(|(reason, count)| (reason, count.load(Ordering::Relaxed)))
     }
 }
 
-/// The span that a query is part of, as the client's `traceparent` names it.
+/// The client's span of which a query is part, from the header `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Parent {
     pub(crate) trace: TraceId,
     pub(crate) span: SpanId,
-    /// Its client records it, and wants what is below recorded.
+    /// The client samples it, and wants its children sampled as well.
     pub(crate) is_sampled: bool,
 }
 
 impl Parent {
-    /// W3C Trace Context, section 3.2: `00-{trace}-{span}-{flags}`. Of several headers none counts.
+    /// Parses W3C Trace Context, section 3.2: `00-{trace}-{span}-{flags}`.
+    /// If there are several headers, all are ignored.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut all = headers.get_all("traceparent").iter();
         let text = all.next().filter(|_| all.next().is_none())?.to_str().ok()?;
         let mut parts = text.split('-');
-        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let version = parts.next()?;
+        let trace = parts.next()?;
+        let span = parts.next()?;
+        let flags = parts.next()?;
         let lower = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if version.len() != 2 || version == "ff" || trace.len() != 32 || span.len() != 16 || flags.len() != 2 {
             return None;
@@ -97,17 +102,18 @@ impl Parent {
         if ![version, trace, span, flags].into_iter().all(lower) || (version == "00" && parts.next().is_some()) {
             return None;
         }
-        let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
+        let trace = TraceId::from_hex(trace).ok()?;
+        let span = SpanId::from_hex(span).ok()?;
         let is_sampled = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?).is_sampled();
         (trace != TraceId::INVALID && span != SpanId::INVALID).then_some(Self { trace, span, is_sampled })
     }
 }
 
 impl Traces {
-    /// Sends to the OTLP receiver at `endpoint`, from a task of this runtime.
+    /// Starts a task that sends traces to the OTLP receiver at `endpoint`.
     ///
     /// # Errors
-    /// An address that is none, or roots that cannot be read.
+    /// If the URL is invalid, or the roots cannot be read.
     pub(crate) fn start(endpoint: &str, trust: &Trust) -> Result<Self, String> {
         let mut exporter = SpanExporter::builder()
             .with_http()
@@ -128,12 +134,12 @@ impl Traces {
         })
     }
 
-    /// What became of spans so far.
+    /// The counts of spans so far.
     pub(crate) fn counts(&self) -> &Counts {
         &self.counts
     }
 
-    /// A query has ended. One whose client does not record it is not recorded here.
+    /// Queues the trace of an ended query, unless its client does not sample it.
     pub(crate) fn query(&self, recorded: &Arc<QueryRecord>, parent: Option<Parent>) {
         if parent.is_some_and(|parent| !parent.is_sampled) {
             return;
@@ -148,7 +154,7 @@ impl Traces {
         queue.as_ref().is_some_and(|queue| queue.try_send(trace).is_ok())
     }
 
-    /// Takes no more, and sends what waits, for so long.
+    /// Accepts no more traces, and waits up to `within` for the queued ones to be sent.
     pub(crate) async fn close(&self, within: Duration) {
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
         let sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -160,7 +166,7 @@ impl Traces {
     }
 }
 
-/// What spans are of: this process, told from every other one.
+/// The resource of all spans: this process, with a unique id.
 fn resource() -> Resource {
     let id: [u8; 16] = rand::random();
     let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -171,7 +177,7 @@ fn resource() -> Resource {
         .build()
 }
 
-/// A client that speaks to the receiver alone, over TLS if it is asked to.
+/// An HTTP client for the receiver, with TLS if the URL says so.
 fn client(endpoint: &str, trust: &Trust) -> Result<reqwest::Client, String> {
     let endpoint = reqwest::Url::parse(endpoint).map_err(|error| error.to_string())?;
     let tls = match endpoint.scheme() {
@@ -183,7 +189,7 @@ fn client(endpoint: &str, trust: &Trust) -> Result<reqwest::Client, String> {
     client.build().map_err(|error| error.to_string())
 }
 
-/// Sends trace after trace, until no more come.
+/// Sends the queued traces, until the queue is closed.
 async fn send(exporter: SpanExporter, mut waiting: mpsc::Receiver<Trace>, counts: Arc<Counts>) {
     while let Some(trace) = waiting.recv().await {
         let Spans { mut spans, cut } = match trace {

@@ -1,4 +1,4 @@
-//! An app as clients see it: what the registry knows, with how its queries went.
+//! An app as clients see it, with counts of its queries.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -7,16 +7,16 @@ use crate::apps::AppView;
 use crate::metrics::Sums;
 use crate::server::Server;
 
-/// An app, and how its queries went.
+/// An app, with counts of its queries.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AppStatus {
     #[serde(flatten)]
     app: AppView,
-    /// Its queries since the server started.
+    /// Counts of its queries since the server started.
     queries: Sums,
 }
 
-/// The app with its queries.
+/// Adds the counts of queries to the app.
 pub(crate) fn of(server: &Server, app: AppView) -> AppStatus {
     let queries = server.telemetry.metrics.sums(&app.name);
     AppStatus { app, queries }

@@ -1,11 +1,11 @@
-//! What the author of a plugin, or of its app, can do about a failure.
+//! Remedies for failures, for the author of a plugin or of its app.
 
 use frond_root::{Failure, FailureKind};
 
 const RECURSION: &str = "a loop with a list of what is to be done has no such limit as recursion has";
 
-/// Words of a trap's message, and what helps against what they say. Messages are for people: a guest that fakes one gets
-/// the advice that it asked for.
+/// Words of a trap's message, and the advice against their cause. Messages are for people: a guest
+/// that fakes one only changes the advice that its author reads.
 const TRAPS: [(&[&str], &str); 5] = [
     (
         &["FileNotFoundError", "PermissionError", "No such file"],
@@ -23,7 +23,8 @@ const TRAPS: [(&[&str], &str); 5] = [
     ),
 ];
 
-/// The remedy, where there is a general one. How to raise a limit is in the message of the failure that it caused.
+/// Returns the general remedy for a failure, if there is one. The failure's own message says how to
+/// raise the limit that caused it.
 #[must_use]
 pub fn advice(failure: &Failure) -> Option<String> {
     Some(match failure.kind {

@@ -1,4 +1,5 @@
-//! Expectations rewritten from what came: in the case's file, or in the file that it names.
+//! Rewrites expectations from the observed outcome, in the case's file or in the file that it
+//! names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,11 +13,12 @@ use crate::expect::{Form, shown};
 use crate::observed::{NoResult, Observed};
 use crate::trial::{CaseResult, Verdict};
 
-/// Rewrites the expectation of a case that failed, or that expects nothing yet. What is compared as JSON stays JSON. What is
-/// still wrong after that, the case goes on to fail for, and says that it must be changed by hand.
+/// Rewrites the expectation of a case that failed or that expects nothing yet; returns true if the
+/// case passes with it. An expectation that is compared as JSON stays JSON. The case still fails
+/// for a difference that the rewrite does not cover, with a hint to change it by hand.
 ///
 /// # Errors
-/// A file that cannot be written.
+/// When a file cannot be read or written.
 pub fn bless(case: &Case, tried: &mut CaseResult) -> std::io::Result<bool> {
     let wrong = matches!(tried.verdict, Verdict::Failed { .. }) || case.expect.is_empty();
     let Some(observed) = tried.observed.as_deref().filter(|_| wrong) else {
@@ -34,7 +36,7 @@ pub fn bless(case: &Case, tried: &mut CaseResult) -> std::io::Result<bool> {
     Ok(tried.verdict == Verdict::Blessed)
 }
 
-/// How the case ends with what its file expects now.
+/// Verdict of the case under its rewritten file.
 fn blessed(file: &Path, observed: &Observed) -> Verdict {
     let rewritten = match Case::read(file) {
         Ok(case) => case,
@@ -57,7 +59,8 @@ fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     fs::write(file, bytes)
 }
 
-/// Changes `[expect]` and leaves everything else as it is written. The file appears whole or not at all.
+/// Changes `[expect]` and leaves the rest of the file as written. Atomic rename: the file appears
+/// whole or not at all.
 fn edit(file: &Path, change: impl FnOnce(&mut Table)) -> std::io::Result<()> {
     let other = |error: toml_edit::TomlError| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
     let mut text: DocumentMut = frond_files::read_text(file, MAX_FILES)?.parse().map_err(other)?;
@@ -86,14 +89,14 @@ fn expected(expect: &mut Table, bytes: &Bytes, case: &Case) {
 
 fn failed(expect: &mut Table, without: &NoResult) {
     RESULTS.iter().for_each(|key| drop(expect.remove(key)));
-    // A guest's failure says it all, unless the case named a reason before.
+    // The failure's kind is enough, unless the case named a reason before.
     let named = expect.contains_key("reason") || without.kind().is_none();
     set(expect, "failure", without.kind().map(FailureKind::slug));
     set(expect, "reason", without.reason().filter(|_| named));
     set(expect, "message", None);
 }
 
-/// Gives a key this value where it stands, or takes it out.
+/// Sets the key to this text, or removes it when there is none.
 fn set(expect: &mut Table, key: &str, text: Option<&str>) {
     match text {
         Some(text) => drop(expect.insert(key, value(text))),
@@ -101,7 +104,7 @@ fn set(expect: &mut Table, key: &str, text: Option<&str>) {
     }
 }
 
-/// Counts and limits that are expected already.
+/// Updates counts and limits that the case already expects.
 fn beside(expect: &mut Table, observed: &Observed) {
     let least = |used: u64| i64::try_from(used).unwrap_or(i64::MAX);
     let raise = |expect: &mut Table, key: &str, used: u64| {

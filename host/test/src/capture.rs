@@ -1,5 +1,5 @@
-//! Failed partitions kept as folders, and run again from them: the component, the query, the partition and the limits,
-//! with what the failure said.
+//! Captures of failed partitions: folders with the query, the partition, the limits and the
+//! failure, beside the component that failed. [`Replay`] repeats the call from such a folder.
 
 use std::fs;
 use std::io;
@@ -15,25 +15,25 @@ use frond_run::{Wired, load};
 use frond_sandbox::{Leaf, Limits, LoadError, Plugin, Role, Settings, Trial, Trials};
 use serde::{Deserialize, Serialize};
 
-/// The version of the form.
+/// Version of the capture format.
 const VERSION: u32 = 1;
-/// The largest partition that is kept, in bytes.
+/// Largest captured partition, in bytes.
 const MAX_PARTITION: u64 = 256 << 20;
 const HEAD: &str = "capture.toml";
-/// Name of the folder beside captures that has their components.
+/// Name of the folder beside the captures that stores their components.
 pub const COMPONENTS: &str = "components";
 
-/// True for the folder of a capture.
+/// Returns true if `folder` holds a capture.
 #[must_use]
 pub fn is_one(folder: &Path) -> bool {
     folder.join(HEAD).is_file()
 }
 
-/// What a capture's `capture.toml` says.
+/// Content of a capture's `capture.toml`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Capture {
-    /// The version of this form.
+    /// Version of the capture format.
     pub version: u32,
     /// The app's name.
     pub app: String,
@@ -43,17 +43,18 @@ pub struct Capture {
     pub contract: String,
     /// The partition's key.
     pub key: String,
-    /// Its index.
+    /// The partition's index.
     pub index: u32,
-    /// How many attempts were made.
+    /// Number of attempts that production made.
     pub attempts: u32,
-    /// What a leaf that starts at once has, in milliseconds.
+    /// Time budget of a leaf that starts at once, in milliseconds.
     pub time_ms: u64,
-    /// Whether clocks and randomness were seeded by query and partition. If not, a replay has fresh ones.
+    /// True if clocks and randomness were seeded by query and partition. Otherwise a replay has
+    /// fresh ones.
     pub deterministic: bool,
     /// The limits of the call.
     pub limits: Bounds,
-    /// How it failed.
+    /// The failure of the last attempt.
     pub failure: Failure,
 }
 
@@ -85,25 +86,25 @@ impl From<Bounds> for Limits {
     }
 }
 
-/// Why a capture could not be read or run.
+/// Error of reading or running a capture.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaptureError {
-    /// Its folder lacks a file, or one cannot be read.
+    /// A file of the capture is missing or cannot be read.
     #[error("cannot read `{path}`\n(give a folder that --capture-failures wrote)")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be read.
         #[source]
         cause: io::Error,
     },
-    /// Its head is not one.
+    /// `capture.toml` is not valid.
     #[error("`{path}` is not a capture that this version reads: {why}")]
     NotOne {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it is not valid.
         why: String,
     },
     /// The component is not the one that failed.
@@ -111,24 +112,24 @@ pub enum CaptureError {
     OtherComponent {
         /// The file.
         path: PathBuf,
-        /// Its digest.
+        /// The digest of the file.
         found: String,
-        /// The captured one.
+        /// The captured digest.
         wanted: String,
     },
     /// The component cannot be loaded.
     #[error("the captured component cannot be loaded")]
     Load(#[from] LoadError),
-    /// The machine does not let it run.
+    /// The sandbox or its runtime could not be started on this machine.
     #[error("the sandbox could not be started")]
     Machine(#[source] io::Error),
 }
 
-/// Keeps one partition that is missing from an answer. Returns its folder; `None` for one that has no failure to
-/// reproduce, or whose content cannot be read any more.
+/// Captures one partition that is missing from an answer. Returns the capture's folder, or `None`
+/// for a partition without a failure to reproduce or whose content can no longer be read.
 ///
 /// # Errors
-/// What cannot be written.
+/// When a file cannot be written, or the partition exceeds the largest captured size (256 MiB).
 pub fn keep(
     dir: &Path,
     wired: &Wired,
@@ -176,16 +177,16 @@ pub fn keep(
     Ok(Some(folder))
 }
 
-/// A key as part of a folder's name.
+/// Turns a key into part of a folder's name.
 fn name(key: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' };
     key.chars().rev().take(40).collect::<Vec<_>>().into_iter().rev().map(plain).collect()
 }
 
-/// A capture, read back.
+/// A capture, read back from its folder.
 #[derive(Debug)]
 pub struct Replay {
-    /// Its head.
+    /// The content of its `capture.toml`.
     pub capture: Capture,
     /// The query's bytes.
     pub query: Bytes,
@@ -195,7 +196,8 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Reads a capture from its folder; `component` replaces the captured component, such as one that is mended.
+    /// Reads a capture from its folder. `component` replaces the captured component, for example by
+    /// a fixed one.
     ///
     /// # Errors
     /// See [`CaptureError`].
@@ -223,7 +225,7 @@ impl Replay {
         })
     }
 
-    /// Makes the call again. The component must be the captured one unless another was given.
+    /// Repeats the call. Unless `another` is true, the component must be the captured one.
     ///
     /// # Errors
     /// See [`CaptureError`].
@@ -251,10 +253,11 @@ impl Replay {
         trial.map_err(|error| CaptureError::NotOne { path: PathBuf::from(HEAD), why: error.to_string() })
     }
 
-    /// Writes the capture as a case of the package in `dir` that expects this failure. Returns its file.
+    /// Writes the capture as a case of the package in `dir` that expects this failure. Returns the
+    /// case's file.
     ///
     /// # Errors
-    /// What cannot be written.
+    /// When a file cannot be written.
     pub fn as_case(&self, dir: &Path) -> io::Result<PathBuf> {
         let cases = dir.join("cases");
         fs::create_dir_all(&cases)?;

@@ -1,7 +1,7 @@
-//! A case: what is called with what, and what is to come of it. As its file says it, and as it is run.
+//! Test cases: a call, its inputs and its expectation, as the file gives them and as they are run.
 //!
-//! What a case calls shows in what it gives: a `partition` goes to the leaf, `partials` to the merge, `merged` to the
-//! finish, `wanted` to the split, and a query with none of these to the whole app.
+//! The inputs of a case decide which call it makes: a `partition` calls the leaf, `partials` the
+//! merge, `merged` the finish, `wanted` the split, and a query with none of these the whole app.
 
 use std::cell::Cell;
 use std::io::ErrorKind;
@@ -18,14 +18,14 @@ use serde::Deserialize;
 use crate::expect::{Expect, ExpectTable};
 use crate::inject::Fault;
 
-/// The bytes that the cases of one package may have together, with the files that they name.
+/// Limit in bytes on all cases of one package together, including the files that they name.
 pub(crate) const MAX_FILES: u64 = 256 << 20;
 
-/// Something is wrong with a case itself: neither a pass nor a failure of what it tests.
+/// Error of a case itself: neither a pass nor a failure of the plugin under test.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub struct Fixture {
-    /// What is wrong, and what to do about it.
+    /// The error and its remedy.
     pub what: String,
 }
 
@@ -35,60 +35,60 @@ impl Fixture {
     }
 }
 
-/// A case, read.
+/// A test case.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// Its file's name, without the ending.
+    /// Name of its file, without the extension.
     pub name: String,
-    /// Its file.
+    /// Path of its file.
     pub file: PathBuf,
-    /// What is called.
+    /// The call that it makes.
     pub call: Call,
     /// The query's bytes.
     pub query: Bytes,
-    /// Limits lower than the package's.
+    /// Limits below those of the package.
     pub lower: Lower,
-    /// Faults put in its way.
+    /// Faults injected into the call.
     pub inject: Vec<Fault>,
-    /// What is to come of it.
+    /// The expected outcome.
     pub expect: Expect,
 }
 
-/// What a case calls.
+/// The call of a case.
 #[derive(Clone, Debug)]
 pub enum Call {
-    /// The leaf, with one partition.
+    /// A call of the leaf on one partition.
     Leaf {
         /// The partition's key.
         key: String,
-        /// Its index.
+        /// The partition's index.
         index: u32,
-        /// Its content.
+        /// The partition's content.
         data: Bytes,
     },
-    /// The merge.
+    /// A call of the merge.
     Merge {
-        /// What is folded.
+        /// The partials to merge.
         partials: Vec<Bytes>,
     },
-    /// The finish.
+    /// A call of the finish.
     Finish {
-        /// What was merged; `None` when nothing arrived.
+        /// The merged partial; `None` when no partial arrived.
         merged: Option<Bytes>,
-        /// What stands behind it.
+        /// The coverage that `finish` is given.
         covered: Covered,
     },
-    /// The split.
+    /// A call of the split.
     Split {
-        /// About how many partitions are wanted.
+        /// Approximate number of partitions.
         wanted: u32,
     },
-    /// The whole app, with promises other than its own.
+    /// A query of the whole app, with promises that replace its own.
     Query(Box<Promises>),
 }
 
 impl Call {
-    /// A word for it.
+    /// Returns the call's name.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -101,36 +101,37 @@ impl Call {
     }
 }
 
-/// What a query of the whole app asks for beside the app's own promises.
+/// Promises of a query of the whole app that replace or extend the app's own.
 #[derive(Clone, Debug, Default)]
 pub struct Promises {
-    /// In the place of the app's deadline.
+    /// Replaces the app's deadline.
     pub deadline: Option<Duration>,
-    /// In the place of its floor.
+    /// Replaces the app's floor.
     pub floor: Option<Floor>,
-    /// Beside its required partitions.
+    /// Keys of required partitions, added to the app's.
     pub require: Vec<String>,
-    /// Leaves at once.
+    /// Number of leaves that run at once.
     pub slots: Option<usize>,
-    /// In the place of its piece size.
+    /// Replaces the app's piece size.
     pub piece_size: Option<PieceSize>,
-    /// In the place of its source: a glob, relative to the case's folder.
+    /// Replaces the app's source: a glob, relative to the case's folder.
     pub input: Option<String>,
 }
 
-/// Limits that a case lowers. It cannot raise them: what passes here must pass in production.
+/// Limits that a case lowers. A case cannot raise limits: a passing case must also pass in
+/// production.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Lower {
-    /// Fuel.
+    /// Units of fuel.
     pub fuel: Option<u64>,
     /// Memory, in bytes.
     pub memory: Option<Size>,
-    /// The result's size, in bytes.
+    /// Size of the result, in bytes.
     pub output: Option<Size>,
-    /// The call's time.
+    /// Time of the call.
     pub time: Option<Time>,
-    /// Calls to the host.
+    /// Number of calls to the host.
     pub host_calls: Option<u64>,
 }
 
@@ -164,7 +165,7 @@ struct CaseFile {
     expect: ExpectTable,
 }
 
-/// The coverage that a finish is told.
+/// Coverage that the `finish` call is given, as written.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CoverageTable {
@@ -176,15 +177,16 @@ impl Case {
     /// Reads a case from its file.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// When the file cannot be read, or is not a valid case.
     pub fn read(file: &Path) -> Result<Self, Fixture> {
         Self::read_within(file, &Cell::new(MAX_FILES))
     }
 
-    /// Reads a case from its file, of whose package `left` bytes may still be read.
+    /// Reads a case from its file; `left` is the byte budget that remains for the files of the
+    /// package's cases.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// When the file cannot be read, or is not a valid case.
     pub(crate) fn read_within(file: &Path, left: &Cell<u64>) -> Result<Self, Fixture> {
         let beside = CaseFiles { case: file, left };
         let text = String::from_utf8(beside.read(file)?);
@@ -205,11 +207,12 @@ impl Case {
     }
 }
 
-/// What to do about an integer that TOML does not have; nothing for other complaints.
+/// Returns the remedy for an integer beyond the 64 bits of TOML, and nothing for other messages.
 fn too_long(message: &str) -> &'static str {
-    match message.contains("overflow") || message.contains("as i128") || message.contains("as u128") {
-        true => "\n(integers of TOML have 64 bits: write JSON with longer ones in a string, such as json = \"[…]\")",
-        false => "",
+    if message.contains("overflow") || message.contains("as i128") || message.contains("as u128") {
+        "\n(integers of TOML have 64 bits: write JSON with longer ones in a string, such as json = \"[…]\")"
+    } else {
+        ""
     }
 }
 
@@ -253,10 +256,10 @@ fn call(written: CaseFile, beside: &CaseFiles<'_>) -> Result<Call, Fixture> {
     })))
 }
 
-/// Files that a case names, relative to its own.
+/// Reads the files that a case names, relative to the case's own file.
 pub(crate) struct CaseFiles<'a> {
     case: &'a Path,
-    /// The bytes that may still be read for the cases of the package.
+    /// Byte budget that remains for the files of the package's cases.
     left: &'a Cell<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! What a case expects, held against what came.
+//! Expectations of a case, and their comparison with the observed outcome.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -16,11 +16,11 @@ use crate::case::{CaseFiles, Fixture};
 use crate::json::Json;
 use crate::observed::Observed;
 
-/// Lines of a diff beside those that differ.
+/// Unchanged lines around each difference of a diff.
 const CONTEXT: usize = 2;
-/// The most lines of a diff.
+/// Limit on the lines of a diff.
 const MAX_DIFF: usize = 60;
-/// The most bytes of either side that a diff reads.
+/// Limit in bytes on each side of a diff.
 const MAX_TEXT: usize = 256 << 10;
 
 /// `[expect]` as written.
@@ -45,63 +45,64 @@ pub(crate) struct ExpectTable {
     emitted: Option<f64>,
 }
 
-/// What a case expects.
+/// The expected outcome of a case.
 #[derive(Clone, Debug, Default)]
 pub struct Expect {
-    /// The result, if the case says.
+    /// The result, if the case gives one.
     pub result: Option<Expected>,
-    /// The failure's slug, if the call is to fail.
+    /// Kind of the failure, if the call is to fail.
     pub failure: Option<FailureKind>,
-    /// Why a query has no answer: `below-floor`, `deadline`, `cancelled`, `invalid-query`, `split`, `merge`.
+    /// Reason why a query has no answer: `below-floor`, `deadline`, `cancelled`, `invalid-query`,
+    /// `split`, `merge`.
     pub reason: Option<String>,
-    /// What the failure's message must contain.
+    /// Text that the failure's message must contain.
     pub message: Option<String>,
-    /// What some line of the log must contain.
+    /// Text that some line of the log must contain.
     pub log: Option<String>,
-    /// The most fuel, of the call or of any leaf of the query.
+    /// Limit on the fuel of the call, or of any leaf of the query.
     pub max_fuel: Option<u64>,
-    /// The most memory, in bytes, likewise.
+    /// Limit on the memory of the call, or of any leaf of the query, in bytes.
     pub max_memory: Option<u64>,
     /// `complete`, `partial` or `failed`.
     pub outcome: Option<String>,
-    /// Counts of partitions, by the names of the coverage report.
+    /// Numbers of partitions, by the names of the coverage report.
     pub coverage: Option<toml::Table>,
     /// The keys that a split returns.
     pub keys: Option<Vec<String>>,
-    /// The share that a leaf last emitted a partial for.
+    /// The share of the partition that the leaf's last emitted partial covers.
     pub emitted: Option<f64>,
 }
 
-/// An expected result, and where it stands: inline, or in a file.
+/// An expected result, given inline or by a file.
 #[derive(Clone, Debug)]
 pub struct Expected {
-    /// What it is.
+    /// How it is compared.
     pub form: Form,
-    /// Its file; `None` when it stands in the case.
+    /// Its file; `None` when it is inline.
     pub file: Option<PathBuf>,
-    /// The bytes; `None` for a file that is not there yet.
+    /// Its bytes; `None` for a file that does not exist yet.
     pub bytes: Option<Bytes>,
 }
 
-/// How a result is compared.
+/// Comparison of a result with its expectation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Byte by byte, as text.
     Text,
-    /// As JSON values: spaces and the order of keys do not count.
+    /// As JSON values: whitespace and the order of keys do not matter.
     Json,
     /// Byte by byte.
     Bytes,
-    /// The rendering of the whole outcome, failures included.
+    /// The text of the whole outcome, including failures.
     Snapshot,
 }
 
-/// One thing that is not as expected.
+/// One difference between the expected and the observed outcome.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
-    /// In words.
+    /// The difference in words.
     pub what: String,
-    /// Line by line, `-` for what was expected and `+` for what came.
+    /// Line diff: `-` marks expected lines and `+` observed ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
 }
@@ -134,7 +135,7 @@ impl Expect {
         Ok(expect)
     }
 
-    /// True when the case says nothing of what is to come.
+    /// Returns true if the case gives no expectation.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.result.is_none()
@@ -145,7 +146,7 @@ impl Expect {
             && self.emitted.is_none()
     }
 
-    /// What differs.
+    /// Returns the differences between the expected and the observed outcome.
     pub(crate) fn hold(&self, observed: &Observed) -> Vec<Difference> {
         let mut wrong = Vec::new();
         self.hold_result(observed, &mut wrong);
@@ -217,7 +218,7 @@ impl Expect {
             let found = observed.outcome.unwrap_or("no query");
             wrong.push(Difference::new(format!("the outcome is {found}, expected {outcome}")));
         }
-        // Unasked, a query's answer is to be whole.
+        // Unless the case says otherwise, a query's answer must be complete.
         if self.outcome.is_none() && self.result.is_some() && observed.outcome == Some("partial") {
             wrong.push(Difference::new("the answer is partial\n(write `outcome = \"partial\"` if that is expected)"));
         }
@@ -258,7 +259,7 @@ fn result(wanted: &ExpectTable, beside: &CaseFiles<'_>) -> Result<Option<Expecte
         return Err(Fixture::new("expects more than one of text, json, file, text-file, json-file and snapshot"));
     }
     let bytes = match &path {
-        // One that is not there yet is for `--bless` to write.
+        // `--bless` writes a file that does not exist yet.
         Some(named) if beside.path(named).exists() => Some(beside.bytes(named)?),
         Some(_) => None,
         None => bytes,
@@ -266,7 +267,7 @@ fn result(wanted: &ExpectTable, beside: &CaseFiles<'_>) -> Result<Option<Expecte
     Ok(Some(Expected { form, file: path.map(|named| beside.path(&named)), bytes }))
 }
 
-/// A string is JSON's text, anything else the value itself.
+/// Returns the expected JSON as text: a string already is JSON, other TOML values are converted.
 fn json(value: &toml::Value) -> Result<String, Fixture> {
     let value = match value {
         toml::Value::String(text) => Json::read(text.as_bytes()).map(|json| json.pretty()),
@@ -307,7 +308,7 @@ fn differs(what: &str, expected: &str, found: &str) -> Difference {
     Difference { what: format!("{what} (- expected, + found)"), diff: Some(diff(expected, found)) }
 }
 
-/// Bytes for people: JSON set out in lines, text as it is, other bytes in base 64.
+/// Formats bytes for people: JSON indented, text as it is, other bytes in base 64.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     match (Json::read(bytes), std::str::from_utf8(bytes)) {
         (Ok(json), _) => json.pretty(),
@@ -334,9 +335,10 @@ fn clip(text: &str) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-/// The lines that differ, with a few around them.
+/// Returns the differing lines with a few unchanged lines around them.
 pub(crate) fn diff(expected: &str, found: &str) -> String {
-    let (expected, found) = (clip(expected), clip(found));
+    let expected = clip(expected);
+    let found = clip(found);
     let diff = TextDiff::from_lines(expected, found);
     let mut text = String::new();
     let mut lines = 0;

@@ -1,4 +1,4 @@
-//! Faults for authors: what production does to a plugin on a bad day, on demand.
+//! Fault injection: the faults of production, on demand, for the author of a plugin.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,24 +11,26 @@ use frond_root::{Content, Error, Failure, FailureKind, Partition, Plan};
 use frond_sandbox::{Grants, Limits};
 use serde::{Deserialize, Deserializer};
 
-/// One fault.
+/// An injected fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// `oom-at=SIZE`: memory beyond this many bytes is refused.
+    /// `oom-at=SIZE`: the memory limit is at most this many bytes.
     OomAt(u64),
-    /// `out-of-fuel-at=N`: so much fuel and no more.
+    /// `out-of-fuel-at=N`: the fuel limit is at most N units.
     OutOfFuelAt(u64),
-    /// `truncate-partition` or `truncate-partition=SIZE`: the partition ends half-way, or after this many bytes.
+    /// `truncate-partition` or `truncate-partition=SIZE`: the partition ends half-way, or after
+    /// this many bytes.
     TruncatePartition(Option<u64>),
-    /// `unavailable`: the partition cannot be read; in a query each one's first attempt fails so, and is tried again.
+    /// `unavailable`: the partition cannot be read. In a query the first read of each partition
+    /// fails, and the retry succeeds.
     Unavailable,
     /// `deny-http`: every request is refused.
     DenyHttp,
-    /// `slow-host=HOST:TIME`: answers of this host take so much longer.
+    /// `slow-host=HOST:TIME`: each response of this host takes TIME longer.
     SlowHost(String, std::time::Duration),
 }
 
-/// How each fault is written.
+/// The syntax of each fault.
 const FORMS: &str =
     "oom-at=SIZE, out-of-fuel-at=N, truncate-partition[=SIZE], unavailable, deny-http, slow-host=HOST:TIME";
 
@@ -79,17 +81,17 @@ impl<'de> Deserialize<'de> for Fault {
     }
 }
 
-/// The limits that a leaf is left with.
+/// Returns the leaf's limits under the faults.
 pub(crate) fn limits(faults: &[Fault], limits: Limits) -> Limits {
     faults.iter().fold(limits, |limits, fault| match fault {
         Fault::OomAt(bytes) => Limits { memory: limits.memory.min(*bytes), ..limits },
-        // 0 would be no meter at all.
+        // A limit of 0 would turn metering off.
         Fault::OutOfFuelAt(fuel) if limits.fuel > 0 => Limits { fuel: limits.fuel.min((*fuel).max(1)), ..limits },
         _ => limits,
     })
 }
 
-/// What goes wrong with what a leaf is granted.
+/// Adds the faults that concern grants to a leaf's grants.
 pub(crate) fn grants(faults: &[Fault], grants: &mut Grants) {
     for fault in faults {
         match fault {
@@ -100,7 +102,8 @@ pub(crate) fn grants(faults: &[Fault], grants: &mut Grants) {
     }
 }
 
-/// The partition that a leaf is left with; `passing` for a fault that goes away when it is tried again.
+/// Returns the partition under the faults. With `passing`, an `unavailable` fault fails only once,
+/// so that a retry succeeds.
 pub(crate) fn partition(faults: &[Fault], partition: Partition, passing: bool) -> Partition {
     faults.iter().fold(partition, |partition, fault| {
         let inner = partition.content.clone();
@@ -116,7 +119,7 @@ pub(crate) fn partition(faults: &[Fault], partition: Partition, passing: bool) -
     })
 }
 
-/// The plan that a query is left with.
+/// Returns a query's plan under the faults.
 pub(crate) fn plan(faults: &[Fault], plan: &Plan) -> Result<Plan, Error> {
     let partitions = plan.partitions().iter().map(|one| partition(faults, one.clone(), true)).collect();
     let broken = Plan::new(partitions)?;

@@ -1,4 +1,4 @@
-//! JSON values that keep integers of any length: as 64-bit floats, 2^128 and 2^128 + 1 would be the same.
+//! JSON values with integers of any length: as 64-bit floats, 2^128 and 2^128 + 1 would be equal.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// A JSON value. Two are equal when they have the same structure, strings and numbers; numbers with a fraction or an exponent
-/// are compared as 64-bit floats.
+/// A JSON value. Two values are equal when they have the same structure, strings and numbers.
+/// Numbers with a fraction or an exponent are compared as 64-bit floats.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Json {
     /// Null, a boolean, a string, or a number that fits 64 bits.
     Scalar(Value),
-    /// An integer beyond 64 bits, in its digits.
+    /// An integer beyond 64 bits, as its digits.
     Integer(Box<RawInteger>),
     List(Vec<Json>),
     Map(BTreeMap<String, Json>),
 }
 
-/// The digits of an integer. JSON allows one spelling of each.
+/// Digits of an integer. JSON allows one spelling of each integer.
 #[derive(Clone, Debug)]
 pub(crate) struct RawInteger(Box<RawValue>);
 
@@ -34,7 +34,7 @@ impl Json {
     /// # Errors
     /// Bytes that are no JSON, or are nested deeper than 128 levels.
     pub(crate) fn read(bytes: &[u8]) -> serde_json::Result<Self> {
-        // What is nested too deeply for a recursion is refused here.
+        // Refuses nesting beyond serde_json's recursion limit.
         serde_json::from_slice::<Value>(bytes)?;
         Self::of(serde_json::from_slice(bytes)?)
     }
@@ -60,7 +60,7 @@ impl Json {
         }
     }
 
-    /// The value in lines, its members in the order of their names.
+    /// Formats the value over several lines, with members sorted by name.
     pub(crate) fn pretty(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default()
     }

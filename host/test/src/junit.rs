@@ -1,4 +1,4 @@
-//! The outcome as JUnit's XML, which build servers read.
+//! Test results as JUnit XML, for build servers.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use crate::laws::LawResult;
 use crate::trial::{CaseResult, Verdict};
 
-/// One package's cases and laws as a report.
+/// Returns the report on one package's cases and laws.
 ///
 /// # Errors
-/// When it cannot be serialised.
+/// When the report cannot be serialised.
 pub fn junit(package: &str, cases: &[CaseResult], laws: &[LawResult]) -> Result<String, quick_junit::SerializeError> {
     let mut report = Report::new("frond test");
     let mut suite = TestSuite::new(package);

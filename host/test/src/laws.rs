@@ -1,12 +1,15 @@
-//! What a plugin must keep so that the root may fold in any tree, in any order, and try again: checked on the partials
-//! that the package's own leaf makes of its own cases, with the answer that `finish` makes as the judge.
+//! Laws of merges and leaves, which allow the root to fold in any tree, in any order, and to retry.
+//! They are checked on the partials that the package's own leaf returns for its own cases, by
+//! comparing the answers of `finish`.
 //!
-//! - *identity*: a partial that is merged alone says the same as before.
+//! - *identity*: a partial that is merged alone gives the same answer as the partial itself.
 //! - *associativity*: `(a b) c` is `a (b c)`.
 //! - *commutativity*: `a b` is `b a`, unless the app declares its merge ordered.
-//! - *grouping*: any random tree, over any order if order is free, gives the answer of one flat fold.
-//! - *growth*: what is merged is not larger than what went in.
-//! - *determinism*: a leaf makes the same bytes of the same partition, so that a retry or a hedge changes no answer.
+//! - *grouping*: any random tree, over any order if order is free, gives the answer of one flat
+//!   fold.
+//! - *growth*: a merged partial is not larger than its inputs together.
+//! - *determinism*: a leaf returns the same bytes for the same partition, so that a retry or a
+//!   hedge changes no answer.
 
 pub(crate) mod partials;
 mod tree;
@@ -31,11 +34,11 @@ use crate::tester::Tester;
 use partials::Group;
 use tree::Tree;
 
-/// Random trees for each query.
+/// Number of random trees for each query.
 const TREES: usize = 24;
-/// What a merged partial may have beside its inputs, in bytes: a header, a rounding.
+/// Bytes by which a merged partial may exceed its inputs: a header, a rounding.
 const SLACK: u64 = 1 << 10;
-/// The most folds that finding a smaller counter-example may take.
+/// Limit on the folds that the search for a smaller counter-example may take.
 const MAX_SHRINKS: usize = 400;
 
 /// A law.
@@ -64,30 +67,30 @@ impl fmt::Display for Law {
     }
 }
 
-/// A law, tried.
+/// Result of checking one law.
 #[derive(Clone, Debug, Serialize)]
 pub struct LawResult {
-    /// Which.
+    /// The law.
     pub law: Law,
-    /// How often it was seen to hold.
+    /// Number of checks in which it held.
     pub checked: u64,
-    /// How often nothing was seen, as both ways failed alike: what no call returned says nothing of a law.
+    /// Number of checks without a verdict, because both sides failed alike.
     #[serde(skip_serializing_if = "is_zero")]
     pub failed: u64,
-    /// How they failed the first time.
+    /// Message of the first such failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// The smallest case that was found in which it does not.
+    /// The smallest counter-example found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broken: Option<CounterExample>,
 }
 
-/// A counter-example.
+/// A counter-example of a law.
 #[derive(Clone, Debug, Serialize)]
 pub struct CounterExample {
-    /// What was done, and with what.
+    /// The two sides of the law and their inputs.
     pub what: String,
-    /// What came of the two ways, line by line.
+    /// Line diff of the two results.
     pub diff: String,
 }
 
@@ -96,19 +99,20 @@ impl LawResult {
         Self { law, checked: 0, failed: 0, failure: None, broken: None }
     }
 
-    /// True when it was seen to hold and never seen broken.
+    /// Returns true if the law held at least once and no counter-example was found.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.broken.is_none() && self.checked > 0
     }
 
-    /// True when there was something to check it on, and every call failed.
+    /// Returns true if every check failed without a verdict.
     #[must_use]
     pub fn is_unchecked(&self) -> bool {
         self.broken.is_none() && self.checked == 0 && self.failed > 0
     }
 
-    /// Takes back what was found with a merge that never returned anything: that one way fails says nothing of a law.
+    /// Withdraws the counter-example of a merge that never succeeded: a failure on one side alone
+    /// says nothing about the law.
     fn says_nothing(&mut self, failure: &str) {
         if self.broken.take().is_some() {
             self.fails(failure.to_owned());
@@ -127,7 +131,8 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Tester {
-    /// Checks the laws of what this package has, on what its cases make. `seed` decides shuffles and trees.
+    /// Checks the laws that apply to this package on the partials of its cases. `seed` decides
+    /// shuffles and trees.
     #[must_use]
     pub fn laws(&self, suite: &Suite, seed: u64) -> Vec<LawResult> {
         let groups = partials::of(self, suite);
@@ -157,12 +162,12 @@ impl Tester {
 
 fn determinism(groups: &[Group]) -> LawResult {
     let mut law = LawResult::new(Law::Determinism);
-    for twice in groups.iter().flat_map(|group| &group.twice) {
-        match &twice.differs {
+    for repeated in groups.iter().flat_map(|group| &group.twice) {
+        match &repeated.differs {
             None => law.checked += 1,
             Some((one, other)) if law.broken.is_none() => {
                 law.broken = Some(CounterExample {
-                    what: format!("the leaf was called twice on `{}`, and did not return the same", twice.name),
+                    what: format!("the leaf was called twice on `{}`, and did not return the same", repeated.name),
                     diff: diff(&shown(one), &shown(other)),
                 });
             }
@@ -172,7 +177,7 @@ fn determinism(groups: &[Group]) -> LawResult {
     law
 }
 
-/// The laws of a merge, as far as they are checked.
+/// Results of the laws of a merge.
 struct Laws([LawResult; 5]);
 
 impl Default for Laws {
@@ -191,7 +196,9 @@ impl Laws {
             folding.same(identity, &one(at), &Tree::Fold(vec![one(at)]));
         }
         for at in 0..count.saturating_sub(2).min(8) {
-            let (a, b, c) = (one(at), one(at + 1), one(at + 2));
+            let a = one(at);
+            let b = one(at + 1);
+            let c = one(at + 2);
             let left = Tree::Fold(vec![Tree::Fold(vec![a.clone(), b.clone()]), c.clone()]);
             let right = Tree::Fold(vec![a, Tree::Fold(vec![b, c])]);
             folding.same(associativity, &left, &right);
@@ -199,7 +206,8 @@ impl Laws {
         let free = order == MergeOrder::Any;
         if free {
             for at in 0..count.saturating_sub(1).min(8) {
-                let (a, b) = (one(at), one(at + 1));
+                let a = one(at);
+                let b = one(at + 1);
                 folding.same(commutativity, &Tree::Fold(vec![a.clone(), b.clone()]), &Tree::Fold(vec![b, a]));
             }
         }
@@ -216,7 +224,7 @@ impl Laws {
     }
 }
 
-/// One query's partials, and the merge that folds them.
+/// Context of a check: one query's partials, and the merge that folds them.
 struct Folding<'a> {
     tester: &'a Tester,
     guests: &'a Guests,
@@ -225,11 +233,11 @@ struct Folding<'a> {
     merges: &'a Merges,
 }
 
-/// What came of the merge calls.
+/// Tally of the merge calls.
 #[derive(Default)]
 struct Merges {
     succeeded: Cell<u64>,
-    /// How the first one failed that did.
+    /// Message of the first failed call.
     failure: RefCell<Option<String>>,
 }
 
@@ -242,13 +250,14 @@ impl Merges {
         result
     }
 
-    /// How the merge failed, if no call of it ever returned anything.
+    /// Returns the failure of the merge if none of its calls succeeded.
     fn always_failed(&self) -> Option<String> {
         self.failure.borrow().clone().filter(|_| self.succeeded.get() == 0)
     }
 }
 
-/// What `finish` makes of a tree, or how the merge fails: two failures of one kind are the same.
+/// The answer that `finish` returns for a tree, or the failure: two failures with the same message
+/// are equal.
 type FinishOutcome = Result<Bytes, String>;
 
 impl Folding<'_> {
@@ -263,7 +272,7 @@ impl Folding<'_> {
         }
     }
 
-    fn say(&self, tree: &Tree) -> FinishOutcome {
+    fn finish(&self, tree: &Tree) -> FinishOutcome {
         let merged = self.fold(tree)?;
         let weight = tree.leaves().len() as u64;
         let covered = Covered { planned: weight, covered: weight, complete: true };
@@ -272,13 +281,13 @@ impl Folding<'_> {
         trial.result.map_err(|failure| failure.to_string())
     }
 
-    /// Two trees over the same partials must say the same.
+    /// Checks that two trees over the same partials give the same answer.
     fn same(&self, law: &mut LawResult, one: &Tree, other: &Tree) {
         let _host_calls_wait_on = self.tester.runtime.enter();
         if law.broken.is_some() {
             return;
         }
-        match (self.say(one), self.say(other)) {
+        match (self.finish(one), self.finish(other)) {
             (Ok(one), Ok(other)) if one == other => return law.checked += 1,
             (Err(one), Err(other)) if one == other => return law.fails(one),
             _ => {}
@@ -288,8 +297,9 @@ impl Folding<'_> {
             _ => (one.clone(), other.clone()),
         };
         let name = |at: usize| self.group.partials.get(at).map_or("?", |partial| partial.name.as_str());
-        let (left, right) = (self.say(&one), self.say(&other));
-        let text = |said: &FinishOutcome| match said {
+        let left = self.finish(&one);
+        let right = self.finish(&other);
+        let text = |outcome: &FinishOutcome| match outcome {
             Ok(bytes) => shown(bytes),
             Err(failure) => failure.clone(),
         };
@@ -305,7 +315,8 @@ impl Folding<'_> {
         });
     }
 
-    /// The smallest tree found that still says something else than its flat fold.
+    /// Returns the smallest tree found whose answer differs from that of its flat fold, after that
+    /// flat fold.
     fn shrink(&self, mut tree: Tree) -> (Tree, Tree) {
         let mut left = MAX_SHRINKS;
         'again: loop {
@@ -314,7 +325,7 @@ impl Folding<'_> {
                     break 'again;
                 }
                 left -= 1;
-                if self.say(&simpler) != self.say(&simpler.flat()) {
+                if self.finish(&simpler) != self.finish(&simpler.flat()) {
                     tree = simpler;
                     continue 'again;
                 }

@@ -1,13 +1,15 @@
-//! Plugins tested by themselves, under exactly the limits of production: the same engine, the same calls, the same
-//! failures.
+//! Test harness for plugins: runs single calls and whole queries under exactly the limits of
+//! production, with the same engine, the same calls and the same failures.
 //!
-//! 1. [`case`]: a case as its file says it. [`suite`]: a package and its cases.
-//! 2. [`tester`]: the package's components, ready to be called one call at a time.
-//! 3. [`trial`](mod@trial): a case, tried; [`observed`] is what came of it. [`expect`]: what came, held against what was expected.
-//! 4. [`laws`]: what a merge and a leaf must keep so that the root may fold in any tree and try again.
-//! 5. [`inject`]: faults put in their way. [`junit`]: the outcome for a build server. [`bless`]: expectations rewritten.
-//!    [`told`] is a failed case in words, and [`advice`] what can be done about it.
-//! 6. [`measure`]: what calls cost. [`profile`]: where. [`capture`]: failed calls of production kept, and made again.
+//! 1. [`case`]: a test case, as its file gives it. [`suite`]: a package and its cases.
+//! 2. [`tester`]: the loaded components of a package, called one call at a time.
+//! 3. [`trial`](mod@trial): runs a case; [`observed`] is the outcome of its call. [`expect`]:
+//!    compares the outcome with the expectation.
+//! 4. [`laws`]: laws of merges and leaves, which allow the root to fold in any tree and to retry.
+//! 5. [`inject`]: injected faults. [`junit`]: the results for a build server. [`bless`]: rewrites
+//!    expectations. [`told`] describes a failed case in words, and [`advice`] gives the remedy.
+//! 6. [`measure`]: the cost of calls. [`profile`]: where calls spend it. [`capture`]: stores failed
+//!    calls of production and repeats them.
 //!
 //! ```no_run
 //! use frond_test::Tester;

@@ -1,4 +1,5 @@
-//! Limits of a case's calls: those of the package, lowered by the case and by faults, each named by where it is set.
+//! Limits of a case's calls: those of the package, lowered by the case and by faults. Each failure
+//! names the place where its limit is set.
 
 use frond_root::{Bound, Failure, FailureKind, Limit, Scope};
 use frond_sandbox::{Limits, Trial};
@@ -7,7 +8,7 @@ use crate::case::{Call, Lower};
 use crate::inject::Fault;
 use crate::tester::Tester;
 
-/// The limits that a case leaves: it lowers, and never raises.
+/// Returns the limits that apply to a case: a case lowers limits and never raises them.
 pub(crate) fn lower(limits: Limits, by: &Lower) -> Limits {
     let least = |own: u64, lower: Option<u64>| lower.map_or(own, |lower| own.min(lower));
     Limits {
@@ -19,16 +20,16 @@ pub(crate) fn lower(limits: Limits, by: &Lower) -> Limits {
     }
 }
 
-/// The package's limits of a call, and the faults that lower them.
+/// Origin of a call's limits: the package's limits, and the faults that lower them.
 pub(crate) struct Origin<'a> {
     pub(crate) own: Limits,
     pub(crate) faults: &'a [Fault],
-    /// The limit that ends the call for its time.
+    /// The time limit of the call.
     pub(crate) time: Limit,
 }
 
 impl Origin<'_> {
-    /// The trial, whose failure names the limit where it is set.
+    /// Returns the trial; a failure by a limit names the place where the limit is set.
     pub(crate) fn name<T>(&self, trial: Trial<T>) -> Trial<T> {
         Trial { result: trial.result.map_err(|failure| Box::new(self.failure(*failure))), ..trial }
     }
@@ -54,16 +55,18 @@ impl Origin<'_> {
             (Fault::OutOfFuelAt(most), Bound::Fuel) | (Fault::OomAt(most), Bound::Memory) => *most == limit.value,
             _ => false,
         });
-        match (own == limit.value, injected) {
-            (true, _) => limit,
-            (false, true) => limit.set_by(Scope::Fault),
-            (false, false) => limit.set_by(Scope::Case),
+        if own == limit.value {
+            limit
+        } else if injected {
+            limit.set_by(Scope::Fault)
+        } else {
+            limit.set_by(Scope::Case)
         }
     }
 }
 
 impl Tester {
-    /// Where the limits of a call are set.
+    /// Returns the origin of a call's limits.
     pub(crate) fn origin<'a>(&self, call: &Call, own: Limits, by: &Lower, faults: &'a [Fault]) -> Origin<'a> {
         let time = match call {
             Call::Leaf { .. } | Call::Split { .. } => self.leaf_limit(by),
@@ -72,7 +75,8 @@ impl Tester {
         Origin { own, faults, time }
     }
 
-    /// The limit on a leaf's time: the case's, the app's, or what the deadline leaves to leaves.
+    /// Returns the limit on a leaf's time: the case's, the app's, or the part of the deadline for
+    /// leaves.
     pub(crate) fn leaf_limit(&self, by: &Lower) -> Limit {
         let most = self.leaf_time(by);
         match (by.time, self.package.limits.leaf.time) {

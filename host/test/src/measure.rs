@@ -1,4 +1,4 @@
-//! What calls cost: fuel, which is the same on every machine, and time, which is not.
+//! Cost of calls: fuel, which is the same on every machine, and time, which is not.
 
 use std::time::Duration;
 
@@ -10,55 +10,55 @@ use crate::case::{Call, Case, Fixture, Lower};
 use crate::laws::partials::cut;
 use crate::tester::Tester;
 
-/// The most partitions of one query that are measured.
+/// Limit on the measured partitions of one query.
 const MAX_PARTITIONS: usize = 64;
 
-/// The cost of a case's calls: of a query, of its leaves one after the other.
+/// Cost of a case's calls. For a query, its leaves are called one after the other.
 #[derive(Clone, Debug, Serialize)]
 pub struct Measurement {
     /// The case's name.
     pub name: String,
-    /// What it calls.
+    /// The name of the call.
     pub call: &'static str,
-    /// How many calls one run makes.
+    /// Number of calls in one run.
     pub calls: u64,
-    /// Bytes that go in.
+    /// Bytes of input of one run.
     pub input: u64,
-    /// Bytes that come out.
+    /// Bytes of output of one run.
     pub output: u64,
-    /// Units of fuel; 0 when unmetered.
+    /// Units of fuel of one run; 0 when unmetered.
     pub fuel: u64,
-    /// The most memory of any call, in bytes.
+    /// The highest memory use of any call, in bytes.
     pub memory: u64,
-    /// The quickest run, in milliseconds.
+    /// Time of the fastest run, in milliseconds.
     pub ms_min: f64,
-    /// The median run, in milliseconds.
+    /// Time of the median run, in milliseconds.
     pub ms_median: f64,
-    /// Runs that were timed.
+    /// Number of timed runs.
     pub runs: u64,
-    /// Why it could not be measured: a call failed.
+    /// The failure of a call, which ends the measurement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
-    /// A digest-like sum of all results, to see whether two components say the same.
+    /// Results of the first run, to compare two components.
     #[serde(skip)]
     pub results: Vec<Bytes>,
 }
 
 impl Measurement {
-    /// Bytes in a second, by the median run.
+    /// Returns bytes of input per second, by the median run.
     #[must_use]
     pub fn throughput(&self) -> f64 {
         if self.ms_median > 0.0 { self.input as f64 / (self.ms_median / 1e3) } else { 0.0 }
     }
 
-    /// Units of fuel for each byte that goes in.
+    /// Returns units of fuel per byte of input.
     #[must_use]
     pub fn fuel_per_byte(&self) -> f64 {
         if self.input > 0 { self.fuel as f64 / self.input as f64 } else { 0.0 }
     }
 }
 
-/// One call of a run.
+/// Cost and result of one call.
 pub(crate) struct CallSample {
     took: Duration,
     fuel: u64,
@@ -67,10 +67,10 @@ pub(crate) struct CallSample {
 }
 
 impl Tester {
-    /// Measures a case's calls, `runs` times.
+    /// Measures a case's calls in `runs` runs.
     ///
     /// # Errors
-    /// A case that this package cannot try.
+    /// When this package cannot run the case.
     pub fn measure(&self, case: &Case, runs: u64) -> Result<Measurement, Fixture> {
         let partitions = self.leaf_calls(case);
         let mut measured = Measurement {
@@ -105,7 +105,7 @@ impl Tester {
         Ok(measured)
     }
 
-    /// What a case's leaves are called on.
+    /// Returns the partitions on which the case calls the leaf, with their indices.
     pub(crate) fn leaf_calls(&self, case: &Case) -> Vec<(u32, Partition)> {
         match &case.call {
             Call::Leaf { key, index, data } => {

@@ -1,4 +1,4 @@
-//! What came of a case's call: the result or why there is none, and what was used.
+//! Observed outcome of a case's call: the result or the failure, and the use of limits.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,36 +11,36 @@ use serde_json::Value;
 
 use crate::expect::shown;
 
-/// What was used of one limit.
+/// Use of one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Headroom {
-    /// Which: `fuel`, `memory`, `output` or `time`.
+    /// Name of the limit: `fuel`, `memory`, `output` or `time`.
     pub of: &'static str,
-    /// What was used: units of fuel, bytes, or microseconds.
+    /// The use: units of fuel, bytes, or microseconds.
     pub used: u64,
     /// The limit, in the same unit.
     pub limit: u64,
 }
 
 impl Headroom {
-    /// The share of the limit, 0 to 1.
+    /// Returns the used share of the limit: 0 to 1, and 0 without a limit.
     #[must_use]
     pub fn share(&self) -> f64 {
         if self.limit == 0 { 0.0 } else { self.used as f64 / self.limit as f64 }
     }
 }
 
-/// How a call, or a query, ended without a result.
+/// Reason why a call, or a query, has no result.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NoResult {
     /// A guest call failed.
     Call(Box<Failure>),
-    /// A query has no answer, for a reason that is no guest's failure.
+    /// A query has no answer.
     Query(Reason),
 }
 
 impl NoResult {
-    /// The slug of the guest's failure.
+    /// Returns the kind of the guest's failure.
     #[must_use]
     pub fn kind(&self) -> Option<FailureKind> {
         match self {
@@ -52,7 +52,7 @@ impl NoResult {
         }
     }
 
-    /// The reason's slug, of a query.
+    /// Returns the slug of a query's reason.
     #[must_use]
     pub fn reason(&self) -> Option<&'static str> {
         match self {
@@ -68,7 +68,7 @@ impl NoResult {
         }
     }
 
-    /// In words.
+    /// Returns the message of the failure or the reason.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
@@ -88,26 +88,26 @@ impl NoResult {
     }
 }
 
-/// What came of a case's call.
+/// Observed outcome of a case's call.
 #[derive(Clone, Debug)]
 pub struct Observed {
-    /// The result, or why there is none.
+    /// The result, or the reason why there is none.
     pub result: Result<Bytes, NoResult>,
-    /// What was used; of a query by the leaf that used most, each by itself.
+    /// The resources used. For a query, the highest use of each resource by any leaf.
     pub usage: Usage,
-    /// The last lines that were written.
+    /// The last lines of the guest's log.
     pub log: Vec<String>,
-    /// How long it took.
+    /// Duration of the call.
     pub took: Duration,
-    /// The share that a leaf last emitted a partial for.
+    /// The share of the partition that the leaf's last emitted partial covers.
     pub emitted: Option<f64>,
-    /// A query's outcome.
+    /// The outcome of a query.
     pub outcome: Option<&'static str>,
-    /// A query's partitions, counted.
+    /// Numbers of a query's partitions by state.
     pub partitions: Option<Value>,
     /// The keys that a split returned.
     pub keys: Option<Vec<String>>,
-    /// A query's failed attempts by slug, those that were tried again included.
+    /// Failed attempts of a query by kind, including those that were retried.
     pub failures: BTreeMap<FailureKind, u64>,
     pub(crate) limits: Limits,
     pub(crate) time: Duration,
@@ -130,7 +130,7 @@ impl Observed {
         }
     }
 
-    /// The whole outcome as text, for a snapshot.
+    /// Returns the whole outcome as text, for a snapshot.
     #[must_use]
     pub fn snapshot(&self) -> String {
         let mut text = match &self.result {
@@ -145,7 +145,7 @@ impl Observed {
         text
     }
 
-    /// The outcome in a phrase.
+    /// Returns the outcome in a phrase.
     pub(crate) fn phrase(&self) -> String {
         let ended = match (&self.result, self.outcome) {
             (Err(without), _) => without.text(),

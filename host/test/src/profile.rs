@@ -1,8 +1,9 @@
-//! Where calls spend what they cost: samples of a guest's functions, for people to look at in the Firefox profiler or in
-//! speedscope, and the hottest functions by name.
+//! Profiles: samples of a guest's functions by cost, for the Firefox Profiler and for speedscope,
+//! and the hottest functions by name.
 //!
-//! Two formats, because speedscope does not read the one that the sandbox writes: of Firefox's it only knows that of the
-//! profiler that Firefox had before 2018 (`src/import/index.ts` there, which looks for `systemHost.name`).
+//! Speedscope has its own format here because it does not read the one that the sandbox writes: of
+//! Firefox's formats it only knows the one of the profiler that Firefox had before 2018
+//! (`src/import/index.ts` there, which looks for `systemHost.name`).
 
 use frond_sandbox::profile::{Profile, Sampling};
 use serde::{Deserialize, Serialize};
@@ -14,10 +15,11 @@ use crate::tester::Tester;
 mod tests;
 
 impl Tester {
-    /// A profile of a case's calls, made `runs` times: of its leaves, if it is a query.
+    /// Profiles a case's calls over `runs` runs. For a query, it profiles the leaves.
     ///
     /// # Errors
-    /// A case that this package cannot try, a call that fails, and a guest that cannot be sampled so.
+    /// When this package cannot run the case, when a call fails, and when the guest cannot be
+    /// sampled this way.
     pub fn profile(&self, case: &Case, sampling: Sampling, runs: u64) -> Result<Profile, Fixture> {
         let partitions = self.leaf_calls(case);
         let (observed, profile) = self.trials().profiled(&case.name, sampling, || {
@@ -32,33 +34,33 @@ impl Tester {
     }
 }
 
-/// Why a profile cannot be read.
+/// Reason why a profile cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// It is no JSON of the form that is expected.
+    /// It is not JSON of the expected form.
     #[error("is not in the format of the Firefox profiler: {0}")]
     Json(#[from] serde_json::Error),
-    /// One of its tables points outside of another.
+    /// An index in one of its tables is out of bounds.
     #[error("is not in the format of the Firefox profiler: {0} is out of bounds")]
     Bounds(&'static str),
 }
 
-/// One function's part in a profile.
+/// Cost of one function in a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hot {
     /// The function's name.
     pub name: String,
-    /// The weight of the samples in the function itself.
+    /// Weight of the samples in the function itself.
     pub own: u64,
-    /// The weight of those in it, or in what it called.
+    /// Weight of the samples in the function or in its callees.
     pub total: u64,
 }
 
-/// The functions of a profile, those with the most weight of their own first.
+/// Returns the functions of a profile, the highest own weight first.
 ///
 /// # Errors
-/// A profile that cannot be read.
+/// When the profile cannot be read.
 pub fn hottest(profile: &Profile) -> Result<Vec<Hot>, ReadError> {
     let stacks = Stacks::read(&profile.firefox)?;
     let mut all: Vec<Hot> = stacks.functions.iter().map(|name| Hot { name: name.clone(), own: 0, total: 0 }).collect();
@@ -80,10 +82,10 @@ pub fn hottest(profile: &Profile) -> Result<Vec<Hot>, ReadError> {
     Ok(all)
 }
 
-/// The profile in speedscope's own format, as <https://www.speedscope.app> documents it.
+/// Converts the profile to speedscope's own format, as <https://www.speedscope.app> documents it.
 ///
 /// # Errors
-/// A profile that cannot be read.
+/// When the profile cannot be read.
 pub fn speedscope(profile: &Profile, name: &str) -> Result<Vec<u8>, ReadError> {
     let stacks = Stacks::read(&profile.firefox)?;
     let weights: Vec<u64> = stacks.samples.iter().map(|(_, weight)| *weight).collect();
@@ -145,13 +147,14 @@ struct SpeedscopeProfile<'a> {
     weights: Vec<u64>,
 }
 
-/// A profile's samples, each with the functions on its stack, outermost first, and its weight.
+/// Samples of a profile: the functions on each stack, outermost first, and the sample's weight.
 struct Stacks {
     functions: Vec<String>,
     samples: Vec<(Vec<usize>, u64)>,
 }
 
-/// What is read of the "processed profile format", version 55, as wasmtime 48 writes it.
+/// The fields that are read of the "processed profile format", version 55, as wasmtime 48 writes
+/// it.
 #[derive(Deserialize)]
 struct Firefox {
     threads: Vec<Thread>,
@@ -209,14 +212,14 @@ impl Stacks {
 }
 
 impl Thread {
-    /// The functions on a stack, outermost first.
+    /// Returns the functions on a stack, outermost first.
     fn functions_of(&self, mut at: Option<usize>) -> Result<Vec<usize>, ReadError> {
         let mut found = Vec::new();
         while let Some(index) = at {
             let frame = self.stack_table.frame.get(index).ok_or(ReadError::Bounds("a stack"))?;
             found.push(*self.frame_table.func.get(*frame).ok_or(ReadError::Bounds("a frame"))?);
             at = *self.stack_table.prefix.get(index).ok_or(ReadError::Bounds("a stack"))?;
-            // A prefix always stands before what it is a prefix of: else this would have no end.
+            // A prefix has a lower index than its stack: otherwise this loop might not end.
             if at.is_some_and(|before| before >= index) {
                 return Err(ReadError::Bounds("a stack's prefix"));
             }

@@ -1,25 +1,26 @@
-//! A package's cases: the files `cases/*.toml` beside its `frond.toml` or component.
+//! Test suite of a package: the files `cases/*.toml` beside its `frond.toml` or component.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use crate::case::{Case, Fixture, MAX_FILES};
 
-/// The most cases that are read.
+/// Limit on the directory entries that are read.
 const MAX_CASES: usize = 10_000;
 
-/// The cases of one package, by name.
+/// Test cases of one package, sorted by name.
 #[derive(Debug, Default)]
 pub struct Suite {
-    /// Each case, or what is wrong with its file.
+    /// Each case by name, or the error in its file.
     pub cases: Vec<(String, Result<Case, Fixture>)>,
 }
 
 impl Suite {
-    /// Reads the cases in `dir/cases` whose names contain `filter`. A folder without cases is an empty suite.
+    /// Reads the cases in `dir/cases` whose names contain `filter`. A folder without cases gives an
+    /// empty suite.
     ///
     /// # Errors
-    /// A folder that cannot be read.
+    /// When the folder cannot be read.
     pub fn read(dir: &Path, filter: Option<&str>) -> std::io::Result<Self> {
         let folder = dir.join("cases");
         if !folder.is_dir() {

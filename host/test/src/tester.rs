@@ -1,4 +1,4 @@
-//! A package's components, ready to be called one call at a time.
+//! Tester of a package: its loaded components, called one call at a time.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use tokio::runtime::Runtime;
 use crate::case::{Fixture, Lower};
 use crate::inject::{self, Fault};
 
-/// Tests one package.
+/// Runs single calls and queries of one package.
 pub struct Tester {
-    /// What its `frond.toml` says; a bare component is under the default limits.
+    /// The content of its `frond.toml`. A bare component has the default limits.
     pub package: Package,
     pub(crate) components: Components,
     pub(crate) runtime: Runtime,
@@ -28,29 +28,29 @@ pub struct Tester {
 }
 
 impl Tester {
-    /// Loads a package from its folder or `frond.toml`, or a component by itself from its file.
+    /// Loads a package from its folder or `frond.toml`, or a bare component from its file.
     ///
     /// # Errors
-    /// As [`load()`].
+    /// See [`load()`].
     pub fn open(path: &Path) -> Result<Self, RunError> {
         Self::load(package(path)?, &|_| {})
     }
 
-    /// Loads a package's components, and says what it does.
+    /// Loads a package's components. `tell` receives the progress.
     ///
     /// # Errors
-    /// As [`load()`].
+    /// See [`load()`].
     pub fn load(package: Package, tell: Tell<'_>) -> Result<Self, RunError> {
         let slots = usual_slots();
         let components = load(&package, slots, tell)?;
         Self::over(package, components, slots)
     }
 
-    /// Tests components that have been loaded: those that are to serve, say. Queries run on threads of their own, `slots`
-    /// leaves at once.
+    /// Creates a tester of loaded components, such as those that a server is about to serve.
+    /// Queries run on the tester's own threads, `slots` leaves at once.
     ///
     /// # Errors
-    /// A machine that lets no runtime start.
+    /// When the runtime cannot be started on this machine.
     pub fn over(package: Package, components: Components, slots: usize) -> Result<Self, RunError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -63,7 +63,7 @@ impl Tester {
     /// Calls the leaf on one partition.
     ///
     /// # Errors
-    /// A package without a leaf.
+    /// When the package has no leaf.
     pub fn leaf(&self, query: &[u8], key: &str, data: &[u8]) -> Result<Trial, Fixture> {
         let Some(leaf) = &self.components.leaf else {
             return Err(Fixture::new("this package has no leaf"));
@@ -72,10 +72,10 @@ impl Tester {
         self.call_leaf(leaf, &Bytes::copy_from_slice(query), (0, partition), &Lower::default())
     }
 
-    /// Calls the merge.
+    /// Calls the merge on `partials`.
     ///
     /// # Errors
-    /// A package without a merge.
+    /// When the package has no merge.
     pub fn merge(&self, query: &[u8], partials: &[Bytes]) -> Result<Trial, Fixture> {
         let Some(guests) = &self.components.merge else {
             return Err(Fixture::new("this package has no merge"));
@@ -83,7 +83,7 @@ impl Tester {
         Ok(self.trials().merge(guests, query, partials, self.merge_time(&Lower::default())))
     }
 
-    /// What the laws of this package are checked for.
+    /// Returns the key of the package's law check.
     #[must_use]
     pub fn laws_key(&self) -> Option<frond_run::laws::Key> {
         self.components.laws_key(self.package.order)
@@ -102,7 +102,7 @@ impl Tester {
         trial.map(|trial| timed(trial, time)).map_err(|error| Fixture::new(error.to_string()))
     }
 
-    /// The leaf under other limits, with faults in its way.
+    /// Returns the leaf with other limits and injected faults.
     pub(crate) fn faulty(&self, leaf: &Leaf, limits: Limits, faults: &[Fault]) -> Result<Leaf, Fixture> {
         let mut grants = (*leaf.grants).clone();
         inject::grants(faults, &mut grants);
@@ -114,21 +114,22 @@ impl Tester {
         &self.components.trials
     }
 
-    /// What a leaf has in a query that starts it at once: its own limit, or else what the deadline leaves to leaves.
+    /// Returns the time of a leaf that starts at once: the leaf's own limit, at most the part of
+    /// the deadline for leaves.
     pub(crate) fn leaf_time(&self, by: &Lower) -> Duration {
         let time = leaf_time(self.package.deadline);
         let own = self.package.limits.leaf.time.unwrap_or(time).min(time);
         by.time.map_or(own, |lower| own.min(lower.0))
     }
 
-    /// What a merge has when the gather has used all of its own time.
+    /// Returns the time of a merge after the gather has used all of its time.
     pub(crate) fn merge_time(&self, by: &Lower) -> Duration {
         let time = merge_time(self.package.deadline);
         by.time.map_or(time, |lower| time.min(lower.0))
     }
 }
 
-/// The trial; one that time ended met this limit.
+/// Returns the trial; a failure for lack of time names `time` as its limit.
 fn timed(trial: Trial, time: Limit) -> Trial {
     let named = |failure: Failure| match failure.kind {
         FailureKind::OutOfTime => failure.ended_by(time),
@@ -137,10 +138,10 @@ fn timed(trial: Trial, time: Limit) -> Trial {
     Trial { result: trial.result.map_err(|failure| Box::new(named(*failure))), ..trial }
 }
 
-/// The package at `path`: a folder, a `frond.toml`, or a component's file.
+/// Returns the package at `path`: a folder, a `frond.toml`, or a component's file.
 ///
 /// # Errors
-/// When there is none, or a component that can take no role.
+/// When there is no package, or the component fits no role.
 pub fn package(path: &Path) -> Result<Package, RunError> {
     if path.is_dir() || path.extension().is_some_and(|ending| ending == "toml") || !path.exists() {
         return Ok(Package::load(path)?);
@@ -149,9 +150,11 @@ pub fn package(path: &Path) -> Result<Package, RunError> {
     let misfit = |error: LoadError| RunError::App(component.misfit(error));
     let surface = read(path).and_then(|bytes| Ok(surface(&bytes)?)).map_err(misfit)?;
     let has = |role| surface.fits(role).is_ok();
-    let (leaf, merge, split) = (has(Role::Leaf), has(Role::Merge), has(Role::Split));
+    let leaf = has(Role::Leaf);
+    let merge = has(Role::Merge);
+    let split = has(Role::Split);
     if !(leaf || merge || split) {
-        // Says what it is instead.
+        // The error says why the component is no leaf.
         surface.fits(Role::Leaf).map_err(|error| misfit(error.into()))?;
     }
     Ok(Package::of(path, leaf, merge, split))

@@ -1,4 +1,4 @@
-//! A case that did not pass, in plain words: for places that are no terminal.
+//! Plain-text report of a failed case, for output other than a terminal.
 
 use std::fmt::Write;
 
@@ -8,12 +8,12 @@ pub use frond_root::limit::grouped as count;
 use crate::advice::advice;
 use crate::trial::{CaseResult, Verdict};
 
-/// The most frames of a backtrace that are told.
+/// Limit on the frames of a backtrace in the report.
 const MAX_FRAMES: usize = 5;
-/// The most lines of a guest's log that are told: the last ones.
+/// Limit on the lines of a guest's log in the report: the last ones.
 const MAX_LOG: usize = 5;
 
-/// What is wrong with a case, line by line; empty for one that passed.
+/// Returns the report on a case, line by line. It is empty for a case that passed.
 #[must_use]
 pub fn told(tried: &CaseResult) -> String {
     let mut text = String::new();
@@ -39,7 +39,7 @@ pub fn told(tried: &CaseResult) -> String {
     format!("{} ({})\n{}", tried.name, tried.call, text.trim_end())
 }
 
-/// A failure's innermost frames and its guest's last lines.
+/// Returns a failure's innermost frames and the last lines of its guest's log.
 #[must_use]
 pub fn details(failure: &Failure) -> String {
     let mut text = String::new();
@@ -62,7 +62,7 @@ fn add(text: &mut String, indent: usize, more: &str) {
     }
 }
 
-/// A time in milliseconds, for people to read.
+/// Formats a time in milliseconds for people.
 #[must_use]
 pub fn millis(ms: f64) -> String {
     match ms {

@@ -1,4 +1,4 @@
-//! A case, tried: one call alone, or one query of the whole app.
+//! Trial of a case: one call alone, or one query of the whole app.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,61 +15,61 @@ use crate::limits::lower;
 use crate::observed::{Headroom, NoResult, Observed};
 use crate::tester::Tester;
 
-/// The most lines that are kept of what the leaves of a query wrote.
+/// Limit on the stored lines of the logs of a query's leaves.
 const MAX_LOG: usize = 40;
 
-/// How a case ended.
+/// Verdict on a case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "verdict")]
 pub enum Verdict {
-    /// As expected.
+    /// The outcome is as expected.
     Passed,
-    /// Not as expected.
+    /// The outcome differs from the expectation.
     Failed {
-        /// What differs.
+        /// The differences.
         wrong: Vec<Difference>,
     },
-    /// The case itself is wrong, and says nothing about the plugin.
+    /// The case itself is wrong, which says nothing about the plugin.
     Broken {
-        /// What is wrong with it.
+        /// The error in the case.
         why: String,
     },
-    /// Its expectation was rewritten from what came.
+    /// The expectation was rewritten from the observed outcome.
     Blessed,
-    /// Nothing was compared: what came under a fault is shown.
+    /// Nothing was compared: the outcome under a fault is only shown.
     Shown {
-        /// It, in a phrase.
+        /// The outcome in a phrase.
         what: String,
     },
 }
 
-/// A case, tried.
+/// Result of a case.
 #[derive(Clone, Debug, Serialize)]
 pub struct CaseResult {
     /// The case's name.
     pub name: String,
-    /// What it calls.
+    /// The name of the call.
     pub call: &'static str,
-    /// How it ended.
+    /// The verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// How long the call took, in milliseconds.
+    /// Duration of the call, in milliseconds.
     pub ms: f64,
-    /// What it used of its limits; of a query the leaf that used most.
+    /// Use of the limits. For a query, the highest use by any leaf.
     pub headroom: Vec<Headroom>,
-    /// The failure that came, expected or not.
+    /// The failure of the call, expected or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// The last lines that it wrote.
+    /// The last lines of the guest's log.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
-    /// What came, for whoever wants to keep it.
+    /// The observed outcome, for `bless`.
     #[serde(skip)]
     pub observed: Option<Box<Observed>>,
 }
 
 impl Tester {
-    /// Tries a case, and holds what came against what it expects.
+    /// Runs a case and compares the outcome with the expectation.
     #[must_use]
     pub fn try_case(&self, case: &Case) -> CaseResult {
         match self.come(case) {
@@ -86,7 +86,8 @@ impl Tester {
         }
     }
 
-    /// The same in no more than `left`. `None` when a case had not passed by then, and was to have longer.
+    /// Runs a case within `left`. Returns `None` if a case with more time than that did not pass,
+    /// because it may have failed for lack of time.
     #[must_use]
     pub fn try_case_within(&self, case: &Case, left: Duration) -> Option<CaseResult> {
         let mut sooner = case.clone();
@@ -104,12 +105,12 @@ impl Tester {
         }
         let begun = Instant::now();
         let tried = self.try_case(&sooner);
-        // What fails long before its time is up does not fail for lack of it.
+        // A failure in less than half of `left` is not for lack of time.
         let is_itself = own <= left || begun.elapsed() < left / 2;
         (is_itself || tried.verdict == Verdict::Passed).then_some(tried)
     }
 
-    /// Makes a case's call and takes whatever comes: for faults, whose outcome is to be seen.
+    /// Runs a case's call without comparing the outcome: for injected faults.
     #[must_use]
     pub fn show_case(&self, case: &Case) -> CaseResult {
         match self.come(case) {
@@ -118,10 +119,10 @@ impl Tester {
         }
     }
 
-    /// Makes the case's call.
+    /// Makes the case's call and returns the outcome.
     ///
     /// # Errors
-    /// A case that this package cannot try.
+    /// When this package cannot run the case.
     pub fn come(&self, case: &Case) -> Result<Observed, Fixture> {
         let _host_calls_wait_on = self.runtime.enter();
         let lacks = |role: &str| Fixture::new(format!("calls the {role}, which this package does not have"));
@@ -173,7 +174,7 @@ impl Tester {
         self.faulty(leaf, limits, &case.inject)
     }
 
-    /// A call of guests under the case's limits.
+    /// Calls guests under the case's limits.
     fn of_guests(&self, case: &Case, own: &Guests, time: Duration, call: impl FnOnce(&Guests) -> Trial) -> Observed {
         let guests = own.clone().under(lower(*own.limits(), &case.lower));
         let origin = self.origin(&case.call, *own.limits(), &case.lower, &case.inject);
@@ -202,7 +203,8 @@ impl Tester {
             required,
             ..own
         };
-        let (deadline, faults) = (asked.deadline, case.inject.clone());
+        let deadline = asked.deadline;
+        let faults = case.inject.clone();
         let question = Question {
             input: promises.input.iter().cloned().collect(),
             piece_size: promises.piece_size,
@@ -250,7 +252,7 @@ fn tried(case: &Case, verdict: Verdict, observed: Observed) -> CaseResult {
     }
 }
 
-/// A case that could not be tried.
+/// Returns the result of a case that could not be run.
 #[must_use]
 pub fn broken(name: &str, call: &'static str, fixture: Fixture) -> CaseResult {
     CaseResult {
@@ -274,7 +276,7 @@ fn nothing_expected(observed: &Observed) -> String {
     format!("expects nothing\n(add text, json, a file or a failure under [expect]; what came is\n{})", lines.join("\n"))
 }
 
-/// An error with its causes, in one text.
+/// Formats an error with its causes.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -285,7 +287,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The most that any leaf of a query used, and what the first of those wrote that succeeded.
+/// The highest use by any leaf of a query, and the first lines of the leaves' logs.
 #[derive(Default)]
 struct Leaves(Mutex<(Usage, Vec<String>)>);
 

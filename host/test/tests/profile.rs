@@ -1,4 +1,4 @@
-//! Profiles of a real guest's leaf and merge: its functions are in them, by name.
+//! Profiles of a real guest's leaf and merge, which must name its functions.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -23,7 +23,7 @@ use serde_json::Value;
 const QUERY: &[u8] = br#"{"top":5}"#;
 const TIME: Duration = Duration::from_secs(60);
 
-/// `wordcount`, and something to read.
+/// The `wordcount` plugin, loaded as leaf and merge.
 struct Rig {
     leaf: Leaf,
     merge: Guests,
@@ -57,7 +57,7 @@ fn rig(fuel: u64) -> Rig {
     }
 }
 
-/// Real text of some megabytes.
+/// Real text of several megabytes.
 fn text() -> Bytes {
     let one = fs::read_to_string(root().join("host/ARCHITECTURE.md")).unwrap();
     one.repeat(200).into()
@@ -79,7 +79,7 @@ impl Rig {
     }
 }
 
-/// That a profile is of the form that the Firefox profiler documents: tables whose columns are equally long.
+/// Asserts the form that the Firefox Profiler documents: tables whose columns are equally long.
 fn check(profile: &Profile) {
     let found: Value = serde_json::from_slice(&profile.firefox).unwrap();
     assert_eq!(found["meta"]["preprocessedProfileVersion"], 55);
@@ -99,7 +99,7 @@ fn check(profile: &Profile) {
     }
 }
 
-/// Each function's own weight.
+/// Returns each function's own weight.
 fn own(profile: &Profile) -> BTreeMap<String, u64> {
     let mut all = BTreeMap::new();
     for hot in hottest(profile).unwrap() {
@@ -126,12 +126,13 @@ fn by_fuel_it_is_the_same_each_time() {
     let rig = rig(1_000_000_000);
     let used = rig.call().usage.fuel;
     let once = || rig.profile(Sampling::Fuel(100_000), 1);
-    let (one, two) = (once(), once());
+    let one = once();
+    let two = once();
     check(&one);
     assert_eq!(own(&one), own(&two));
     assert!(own(&one).keys().any(|name| name.contains("wordcount::")), "{:?}", own(&one));
-    // Together they stand for all of the fuel but the last that was used; each for its part, which ends at the first look
-    // after it is used.
+    // The samples cover all fuel except the last part that was used. Each sample covers the fuel up
+    // to the first check after its interval.
     let shown: Value = serde_json::from_slice(&speedscope(&one, "wordcount").unwrap()).unwrap();
     let shown = &shown["profiles"][0];
     assert_eq!(shown["unit"], "none");
@@ -142,7 +143,7 @@ fn by_fuel_it_is_the_same_each_time() {
     // One instruction that moves much memory is not interrupted.
     let longer = weights.iter().filter(|weight| **weight > 101_000).count();
     assert!(longer <= 2, "{weights:?}");
-    // A call that is sampled costs its guest what any call costs it.
+    // Sampling does not change the fuel that a call uses.
     let (sampled, _) = rig.trials.profiled("", Sampling::Fuel(100_000), || rig.call().usage.fuel);
     assert_eq!(sampled, used);
 }
@@ -166,7 +167,7 @@ fn why_there_is_none() {
     let of = |rig: &Rig, calls: &dyn Fn()| rig.trials.profiled("", Sampling::Fuel(100_000), calls).1;
     assert_eq!(of(&unmetered, &|| drop(unmetered.call())).unwrap_err(), ProfileError::Unmetered);
     assert_eq!(of(&unmetered, &|| ()).unwrap_err(), ProfileError::NoCall);
-    // Calls that are made outside of it are none of it.
+    // Calls outside of `profiled` are not sampled.
     unmetered.call().result.unwrap();
 }
 

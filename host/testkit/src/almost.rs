@@ -1,4 +1,4 @@
-//! Inputs that are almost valid: what is valid, changed in a few places; and bytes of no sense at all.
+//! Almost valid inputs for parsers: valid ones with a few changes, and sometimes random bytes.
 
 use std::fmt::Debug;
 
@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// What parsers stumble over.
+/// Words that parsers often mishandle.
 const WORDS: [&str; 24] = [
     "",
     "\0",
@@ -34,7 +34,7 @@ const WORDS: [&str; 24] = [
     "é",
 ];
 
-/// One change.
+/// One change of an input.
 #[derive(Clone, Debug)]
 enum Change {
     Set(Index, u8),
@@ -57,7 +57,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// Two places within `bytes`, in order, at most 200 apart.
+/// A range within `bytes` of at most 200 bytes.
 fn range(bytes: &[u8], from: Index, to: Index) -> (usize, usize) {
     let from = from.index(bytes.len() + 1);
     (from, from + to.index((bytes.len() - from).min(200) + 1))
@@ -94,7 +94,7 @@ fn insert(bytes: &mut Vec<u8>, at: Index, more: &[u8]) {
     bytes.splice(at..at, more.iter().copied());
 }
 
-/// One of `seeds` with up to eight changes, or, one time in ten, any bytes.
+/// Returns one of `seeds` with up to seven changes, or, one time in ten, random bytes.
 pub fn almost<T: AsRef<[u8]> + Debug>(seeds: impl IntoIterator<Item = T>) -> impl Strategy<Value = Vec<u8>> {
     let seeds: Vec<Vec<u8>> = seeds.into_iter().map(|seed| seed.as_ref().to_vec()).collect();
     let changed = (any::<Index>(), vec(change(), 0..8)).prop_map(move |(seed, changes)| {

@@ -1,4 +1,4 @@
-//! A leaf runner whose leaves follow a script.
+//! Leaf runner whose leaves follow a script.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
@@ -15,22 +15,22 @@ use crate::script::{End, Script, Turn};
 /// One attempt that began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StartedAttempt {
-    /// The partition's index.
+    /// Index of the partition.
     pub index: u32,
-    /// The attempt, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// When.
+    /// Start time.
     pub at: Instant,
 }
 
-/// What a runner has seen so far.
+/// Counters and history of a runner.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     /// Leaves that run now.
     pub running: usize,
-    /// The most that ever ran at once.
+    /// The most leaves that ran at once.
     pub most: usize,
-    /// The attempts that began, in order.
+    /// Attempts that began, in order.
     pub begun: Vec<StartedAttempt>,
     /// Attempts that stopped because their query was closed.
     pub stopped: usize,
@@ -39,7 +39,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// How many attempts each partition had.
+    /// Number of attempts by partition.
     #[must_use]
     pub fn attempts(&self) -> BTreeMap<u32, u32> {
         let mut attempts = BTreeMap::new();
@@ -49,7 +49,7 @@ impl Counts {
         attempts
     }
 
-    /// How many attempts partition `index` had.
+    /// Number of attempts at partition `index`.
     #[must_use]
     pub fn attempts_at(&self, index: u32) -> u32 {
         self.attempts().get(&index).copied().unwrap_or(0)
@@ -69,23 +69,23 @@ struct Shared {
     state: Mutex<State>,
 }
 
-/// Runs leaves as tasks that follow a script.
+/// Runner that executes leaves as tasks that follow a script.
 pub struct Leaves(Arc<Shared>);
 
 impl Leaves {
-    /// As many slots as any query asks for.
+    /// A runner with as many slots as any query asks for.
     #[must_use]
     pub fn new(script: Script) -> Self {
         Self::with_slots(script, 1 << 20)
     }
 
-    /// So many slots for all queries together.
+    /// A runner with `slots` slots for all queries together.
     #[must_use]
     pub fn with_slots(script: Script, slots: u32) -> Self {
         Self(Arc::new(Shared { script, slots, state: Mutex::default() }))
     }
 
-    /// What has happened so far.
+    /// Snapshot of the counters and the history.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.0.state.lock().unwrap().counts.clone()
@@ -97,7 +97,7 @@ impl Leaves {
         self.0.state.lock().unwrap().counts.running
     }
 
-    /// True when every query that was taken on has been closed.
+    /// True when every attached query has been closed.
     #[must_use]
     pub fn all_closed(&self) -> bool {
         let state = self.0.state.lock().unwrap();
@@ -120,7 +120,7 @@ impl LeafRunner for Leaves {
     }
 }
 
-/// An attempt on its slot, with what tells it to stop.
+/// An attempt on its slot, with the signal that stops it.
 struct Claim {
     attempt: Attempt,
     slot: u32,
@@ -148,7 +148,7 @@ fn claim(shared: &Shared) -> Option<Claim> {
     Some(Claim { attempt, slot, closed })
 }
 
-/// Why an attempt ended.
+/// Cause of an attempt's end.
 enum Way {
     ByItself,
     Closed,
@@ -158,13 +158,13 @@ enum Way {
 async fn play(shared: Arc<Shared>, claim: Claim, turn: Turn) {
     let Claim { attempt, slot, closed } = claim;
     let way = tokio::select! {
-        // A leaf that is done when it is told to stop is done.
+        // A leaf that is done when it is stopped counts as done.
         biased;
         () = work(&attempt, &turn) => Way::ByItself,
-        way = told(closed, attempt.deadline(), turn.lateness) => way,
+        way = stopped(closed, attempt.deadline(), turn.lateness) => way,
     };
     {
-        // Before the report, so that whoever hears of the end finds it counted.
+        // Counted before the report, so that a reader of the report finds the counters up to date.
         let mut state = shared.state.lock().unwrap();
         state.busy.remove(&slot);
         state.counts.running -= 1;
@@ -188,7 +188,7 @@ async fn work(attempt: &Attempt, turn: &Turn) {
     }
 }
 
-async fn told(mut closed: watch::Receiver<bool>, deadline: Instant, lateness: Option<Duration>) -> Way {
+async fn stopped(mut closed: watch::Receiver<bool>, deadline: Instant, lateness: Option<Duration>) -> Way {
     let Some(lateness) = lateness else {
         return pending().await;
     };

@@ -1,8 +1,8 @@
-//! For tests only: leaves and merges that follow a script, what is needed to ask a query of them, inputs that are almost
-//! valid, a PostgreSQL server, and the rules that keep the source tree tidy.
+//! Test support: scripted leaves and merges, stages for queries, almost valid inputs, a PostgreSQL
+//! server, and rules for the source tree.
 //!
-//! Made for paused time (`#[tokio::test(start_paused = true)]`): a script says when things happen, to the millisecond,
-//! and a test of minutes takes none.
+//! Made for paused time (`#[tokio::test(start_paused = true)]`): a script sets times to the
+//! millisecond, and a test of minutes takes no time.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! The settings that `host/docs/limits.md` lists, for the tests of those who have settings.
+//! Reader of the settings that `host/docs/limits.md` lists, for tests of members with settings.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,28 +6,29 @@ use std::time::Duration;
 use serde::Deserializer;
 use serde::de::{DeserializeOwned, Error as _, Visitor};
 
-/// Where bounds are listed, from the tree's root.
+/// Path of the list, relative to the tree's root.
 pub const LISTED: &str = "host/docs/limits.md";
 
-/// The rows of `host/docs/limits.md`, each with its cells.
+/// Rows of `host/docs/limits.md`, each with its cells.
 pub struct Listed(Vec<Vec<String>>);
 
 impl Listed {
-    /// Reads the file of this tree.
+    /// Reads the list of this tree.
     #[must_use]
     pub fn read() -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(LISTED);
         Self::parse(&std::fs::read_to_string(path).expect("host/docs/limits.md is there"))
     }
 
-    /// Reads the tables of a text.
+    /// Reads the tables of a Markdown text.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let rows = text.lines().filter(|line| line.starts_with('|'));
         Self(rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect())
     }
 
-    /// The settings among these, each with its default, that have no row which begins with both. Empty if all have one.
+    /// Rows that the list lacks: for each setting without a row that begins with its key and
+    /// default.
     #[must_use]
     pub fn missing(&self, settings: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
         let has = |key: &str, default: &str| self.0.iter().any(|row| row[0] == format!("`{key}`") && row[1] == default);
@@ -35,7 +36,7 @@ impl Listed {
         settings.map(|(key, default)| format!("| `{key}` | {default} | … |")).collect()
     }
 
-    /// The settings with this prefix that have a row and are not among these.
+    /// Listed settings with this prefix that are not in `keys`.
     #[must_use]
     pub fn unknown(&self, prefix: &str, keys: &[String]) -> Vec<String> {
         let listed = self.0.iter().filter_map(|row| row[0].strip_prefix('`')?.strip_suffix('`'));
@@ -45,10 +46,10 @@ impl Listed {
     }
 }
 
-/// The keys of a table of settings, as its struct is read.
+/// Keys of a settings table: the field names that its struct deserialises.
 ///
 /// # Panics
-/// For a type that is no struct with named fields.
+/// For a type that is not a struct with named fields.
 #[must_use]
 pub fn keys<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut keys: &'static [&'static str] = &[];
@@ -57,7 +58,7 @@ pub fn keys<T: DeserializeOwned>() -> &'static [&'static str] {
     keys
 }
 
-/// A number as the list spells it: with a comma before each three digits.
+/// Formats a number as the list does: with a comma before each group of three digits.
 #[must_use]
 pub fn number(number: u64) -> String {
     let digits: Vec<char> = number.to_string().chars().rev().collect();
@@ -65,19 +66,19 @@ pub fn number(number: u64) -> String {
     groups.join(",").chars().rev().collect()
 }
 
-/// Bytes as the list spells them: in the largest unit in which they are whole.
+/// Formats bytes as the list does: in the largest unit that divides them.
 #[must_use]
 pub fn size(bytes: u64) -> String {
     whole(bytes, &[(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")])
         .unwrap_or_else(|| format!("{} bytes", number(bytes)))
 }
 
-/// A time as the list spells it.
+/// Formats a time as the list does.
 #[must_use]
 pub fn time(time: Duration) -> String {
     let units = [(86_400_000, "days"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"), (1, "ms")];
     let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    // One day is 24 h, and one minute 60 s.
+    // Exceptions: one day is written as 24 h, one minute as 60 s.
     let units =
         units.iter().copied().filter(|(unit, name)| *unit != ms || matches!(*name, "s" | "ms")).collect::<Vec<_>>();
     whole(ms, &units).unwrap_or_else(|| format!("{time:?}"))
@@ -88,7 +89,7 @@ fn whole(value: u64, units: &[(u64, &str)]) -> Option<String> {
     unit.map(|(unit, name)| format!("{} {name}", number(value / unit)))
 }
 
-/// Reads nothing: notes which fields a struct asks for, and fails.
+/// Deserializer that records the fields that a struct asks for, and fails.
 struct Keys<'a>(&'a mut &'static [&'static str]);
 
 impl<'de> Deserializer<'de> for Keys<'_> {

@@ -1,4 +1,4 @@
-//! A merger that folds for real, and takes its time, fails or hangs as it is told.
+//! Merger that folds text, and delays, fails or hangs on request.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -10,16 +10,16 @@ use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{Failure, FailureKind, Merger, Usage};
 use tokio::time::{Instant, sleep};
 
-/// One fold that was asked for.
+/// One fold that began.
 #[derive(Clone, Debug)]
 pub struct Fold {
-    /// The partials, in the order in which they came.
+    /// The partials in order.
     pub inputs: Vec<Bytes>,
-    /// How many folds any of them has been through, this one included.
+    /// Largest number of folds that any of the inputs has been through, including this one.
     pub depth: u32,
-    /// When it began.
+    /// Start time.
     pub began: Instant,
-    /// When it ended; `None` while it runs, and when it was dropped.
+    /// End time; `None` while it runs, and when it was dropped.
     pub ended: Option<Instant>,
 }
 
@@ -40,7 +40,7 @@ enum Fate {
 
 type Operation = dyn Fn(&[Bytes]) -> Bytes + Send + Sync;
 
-/// A scripted merge component.
+/// Scripted merge component.
 #[derive(Clone)]
 pub struct Merges {
     fold: Arc<Operation>,
@@ -52,7 +52,7 @@ pub struct Merges {
 }
 
 impl Merges {
-    /// Folds with `fold`, in no time.
+    /// A merge that folds with `fold`, in no time.
     #[must_use]
     pub fn by(fold: impl Fn(&[Bytes]) -> Bytes + Send + Sync + 'static) -> Self {
         Self {
@@ -65,7 +65,8 @@ impl Merges {
         }
     }
 
-    /// Commutative: the words of all partials, sorted (by length first, so that numbers are in order).
+    /// A commutative merge: the words of all partials, sorted by length first, so that numbers are
+    /// in order.
     #[must_use]
     pub fn sorted() -> Self {
         Self::by(|partials| {
@@ -75,7 +76,7 @@ impl Merges {
         })
     }
 
-    /// Not commutative: the words of all partials, one after the other.
+    /// A merge that does not commute: the words of all partials, concatenated.
     #[must_use]
     pub fn joined() -> Self {
         Self::by(|partials| {
@@ -84,61 +85,61 @@ impl Merges {
         })
     }
 
-    /// Each fold takes this long.
+    /// Sets the time of each fold.
     #[must_use]
     pub fn taking(mut self, takes: Duration) -> Self {
         self.takes = takes;
         self
     }
 
-    /// The fold that begins as number `fold`, from 0, fails.
+    /// Makes the fold that begins as number `fold`, from 0, fail.
     #[must_use]
     pub fn failing_at(mut self, fold: usize, kind: FailureKind) -> Self {
         self.fate_of.insert(fold, Fate::Fails(kind));
         self
     }
 
-    /// The fold that begins as number `fold`, from 0, never ends.
+    /// Makes the fold that begins as number `fold`, from 0, hang.
     #[must_use]
     pub fn hanging_at(mut self, fold: usize) -> Self {
         self.fate_of.insert(fold, Fate::Hangs);
         self
     }
 
-    /// The finish takes this long.
+    /// Sets the time of the finish.
     #[must_use]
     pub fn finishing_after(mut self, takes: Duration) -> Self {
         self.finish_takes = takes;
         self
     }
 
-    /// The finish fails.
+    /// Makes the finish fail.
     #[must_use]
     pub fn finish_failing(mut self, kind: FailureKind) -> Self {
         self.finish_fate = Fate::Fails(kind);
         self
     }
 
-    /// The finish never ends.
+    /// Makes the finish hang.
     #[must_use]
     pub fn finish_hanging(mut self) -> Self {
         self.finish_fate = Fate::Hangs;
         self
     }
 
-    /// The folds that began, in order.
+    /// Folds that began, in order.
     #[must_use]
     pub fn folds(&self) -> Vec<Fold> {
         self.state.lock().unwrap().folds.clone()
     }
 
-    /// What the finishes were given.
+    /// Inputs of the finishes.
     #[must_use]
     pub fn finishes(&self) -> Vec<(Option<Bytes>, Covered)> {
         self.state.lock().unwrap().finishes.clone()
     }
 
-    /// Calls that have begun and neither ended nor been dropped.
+    /// Number of calls that have begun and neither ended nor been dropped.
     #[must_use]
     pub fn live(&self) -> usize {
         self.state.lock().unwrap().live
@@ -161,7 +162,7 @@ impl Merges {
     }
 }
 
-/// Counts a call for as long as it lives.
+/// RAII guard that counts a running call.
 struct Live(Arc<Mutex<State>>);
 
 impl Live {
@@ -179,7 +180,8 @@ impl Drop for Live {
 
 impl Merger for Merges {
     fn merge(&self, _query: Bytes, partials: Vec<Bytes>, _until: Instant) -> MergeFuture {
-        let (this, live) = (self.clone(), Live::new(&self.state));
+        let this = self.clone();
+        let live = Live::new(&self.state);
         let number = self.begin(&partials);
         let fate = self.fate_of.get(&number).copied().unwrap_or(Fate::Well);
         Box::pin(async move {
@@ -192,7 +194,8 @@ impl Merger for Merges {
     }
 
     fn finish(&self, _query: Bytes, merged: Option<Bytes>, covered: Covered, _until: Instant) -> MergeFuture {
-        let (this, live) = (self.clone(), Live::new(&self.state));
+        let this = self.clone();
+        let live = Live::new(&self.state);
         this.state.lock().unwrap().finishes.push((merged.clone(), covered));
         Box::pin(async move {
             let _live = live;

@@ -1,5 +1,5 @@
-//! A PostgreSQL server for tests: nothing is kept of it, and it is gone with the process that started it, however that
-//! ends. It can be stopped, and started again with what it had.
+//! PostgreSQL server for tests. Its data and its process are removed with the test process, however
+//! that ends. It can be stopped and started again with its data.
 
 use std::fs;
 use std::io::Write;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 /// Settings of a server whose data need not outlive it.
 const QUICK: &str = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off";
 
-/// A server of one's own.
+/// A private server.
 pub struct Postgres {
     programs: PathBuf,
     user: Option<(u32, u32)>,
@@ -25,27 +25,29 @@ pub struct Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // Its input ends: it stops the server, and then the folder goes.
+        // The end of its input makes the guard stop the server and remove the folder.
         drop(self.guard.stdin.take());
         let _ = self.guard.wait();
     }
 }
 
 impl Postgres {
-    /// Starts one on a free port of this machine. `None`, aloud, when there is no PostgreSQL here; on CI that is a failure.
+    /// Starts a server on a free local port. Without PostgreSQL it reports that and returns `None`;
+    /// on CI it panics.
     #[must_use]
     pub fn start() -> Option<Self> {
         Self::start_with(QUICK, None)
     }
 
-    /// The same with a certificate and its key, both as PEM. It takes no connection from the network that is not encrypted,
-    /// and knows a user `secret`, whose password is `pass:word/@`, and to whom nothing but a password opens.
+    /// Starts a server with TLS: a certificate and its key, both as PEM. It refuses unencrypted
+    /// connections from the network. The user `secret` has the password `pass:word/@` and can log
+    /// in only with it.
     #[must_use]
     pub fn start_encrypted(certificate: &str, key: &str) -> Option<Self> {
         Self::start_with(&format!("{QUICK} -c ssl=on"), Some((certificate, key)))
     }
 
-    /// The same as it comes, which keeps what it has acknowledged through a loss of power: for measuring.
+    /// Starts a server with its usual durability, which survives a loss of power: for measurements.
     #[must_use]
     pub fn start_durable() -> Option<Self> {
         Self::start_with("", None)
@@ -54,7 +56,7 @@ impl Postgres {
     fn start_with(settings: &str, identity: Option<(&str, &str)>) -> Option<Self> {
         let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("frond-pg-").tempdir().unwrap();
-        // The server refuses to run as root: then as the user that its package has made.
+        // The server refuses to run as root: use the user of its package instead.
         let user = (id("-u", None) == Some(0)).then(|| {
             let (Some(user), Some(group)) = (id("-u", Some("postgres")), id("-g", Some("postgres"))) else {
                 panic!("PostgreSQL does not run as root, and there is no user `postgres`")
@@ -79,7 +81,7 @@ impl Postgres {
         }
         let guard = guard(&programs, user, &data, folder.path());
         let mut server = Self { programs, user, port: 0, settings: settings.to_owned(), folder, guard };
-        // Somebody else may get the port between its choice and its use.
+        // The port may be taken between its choice and its use.
         let started = (0..5).any(|_| {
             server.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             server.listen()
@@ -88,44 +90,44 @@ impl Postgres {
         Some(server)
     }
 
-    /// Where it listens on this machine.
+    /// Port that the server listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The folder of its socket.
+    /// Folder of the server's socket.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// How a database of it is reached.
+    /// Connection URL of a database.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgres://frond@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Does `sql` in the database `postgres`.
+    /// Runs `sql` in the database `postgres`.
     pub fn psql(&self, sql: &str) {
         self.run("postgres", sql);
     }
 
-    /// Does `sql` in a database.
+    /// Runs `sql` in a database.
     pub fn run(&self, database: &str, sql: &str) {
         let mut psql = as_user(self.user, &self.programs.join("psql"));
-        // By the socket, which needs neither encryption nor a file of the person's.
+        // The socket needs neither encryption nor a password file.
         let place = format!("host={} port={} user=frond dbname={database}", self.folder.path().display(), self.port);
         psql.args(["--quiet", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "--dbname"]).arg(place);
         must(psql.arg("--command").arg(sql));
     }
 
-    /// Ends it, and every connection to it: nobody is waited for.
+    /// Stops the server and closes all connections, without waiting for clients.
     pub fn stop(&self) {
         must(self.control().args(["--wait", "--mode=fast", "--silent", "stop"]));
     }
 
-    /// Starts it again where it was, after [`Postgres::stop`].
+    /// Starts the server again on the same port, after [`Postgres::stop`].
     pub fn start_again(&self) {
         assert!(self.listen(), "the server did not start again:\n{}", self.log());
     }
@@ -153,14 +155,14 @@ impl Postgres {
     }
 }
 
-/// The folder of the server's programs.
+/// Folder of the server's programs.
 fn programs() -> Option<PathBuf> {
-    let told = Command::new("pg_config").arg("--bindir").output().ok();
-    let told = told.filter(|told| told.status.success()).map(|told| String::from_utf8_lossy(&told.stdout).into_owned());
+    let output = Command::new("pg_config").arg("--bindir").output().ok().filter(|output| output.status.success());
+    let configured = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut folders: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
     folders.sort();
-    folders.extend(told.map(|folder| PathBuf::from(folder.trim())));
+    folders.extend(configured.map(|folder| PathBuf::from(folder.trim())));
     let found = folders.into_iter().rev().find(|folder| folder.join("initdb").exists());
     if found.is_none() {
         skipped("PostgreSQL is missing (apt-get install postgresql)");
@@ -168,16 +170,16 @@ fn programs() -> Option<PathBuf> {
     found
 }
 
-/// Says aloud why tests are skipped; on CI that is a failure.
+/// Reports why tests are skipped; panics on CI.
 fn skipped(why: &str) {
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
-    // Past the harness, which shows nothing of tests that pass.
+    // Written past the test harness, which hides the output of passing tests.
     #[expect(clippy::disallowed_methods, reason = "what cannot be written is lost")]
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
-/// A process that stops the server and removes its folder when its input ends: when this process ends, even by a panic
-/// or a kill.
+/// Starts a process that stops the server and removes its folder once its input ends: when this
+/// process ends, even by a panic or a kill.
 fn guard(programs: &Path, user: Option<(u32, u32)>, data: &Path, folder: &Path) -> Child {
     let script = "trap '' INT TERM HUP; cat; \"$1\" --mode=immediate --silent --pgdata \"$2\" stop; rm -rf \"$3\"";
     let mut guard = as_user(user, Path::new("sh"));
@@ -185,7 +187,7 @@ fn guard(programs: &Path, user: Option<(u32, u32)>, data: &Path, folder: &Path) 
     guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// A pooler between clients and a server.
+/// A connection pooler in front of a server.
 pub struct Pooler {
     port: u16,
     child: Child,
@@ -200,8 +202,8 @@ impl Drop for Pooler {
 }
 
 impl Pooler {
-    /// Starts pgbouncer before a server, in the pool mode `session`, `transaction` or `statement`. `None`, aloud, when there is
-    /// none here; on CI that is a failure.
+    /// Starts pgbouncer in front of a server, in the pool mode `session`, `transaction` or
+    /// `statement`. Without pgbouncer it reports that and returns `None`; on CI it panics.
     #[must_use]
     pub fn start(server: &Postgres, mode: &str) -> Option<Self> {
         let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer"];
@@ -230,7 +232,7 @@ impl Pooler {
         Some(Self { port, child, _folder: folder })
     }
 
-    /// How a database is reached through it.
+    /// Connection URL of a database through the pooler.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgres://frond@127.0.0.1:{}/{database}", self.port)
@@ -250,11 +252,11 @@ fn as_user(user: Option<(u32, u32)>, program: &Path) -> Command {
 }
 
 fn id(which: &str, name: Option<&str>) -> Option<u32> {
-    let told = Command::new("id").arg(which).args(name).output().ok()?;
-    String::from_utf8_lossy(&told.stdout).trim().parse().ok()
+    let output = Command::new("id").arg(which).args(name).output().ok()?;
+    String::from_utf8_lossy(&output.stdout).trim().parse().ok()
 }
 
 fn must(command: &mut Command) {
-    let done = command.output().unwrap();
-    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

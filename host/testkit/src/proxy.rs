@@ -1,4 +1,4 @@
-//! A proxy before a server, which falls silent when it is told to: connections stay, and nothing comes any more.
+//! TCP proxy that can simulate a silent network: connections stay open, but no bytes pass.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// A proxy. It is gone when it is dropped, with all of its connections.
+/// A running proxy. Dropping it closes all of its connections.
 pub struct Proxy {
     port: u16,
     silent: Arc<watch::Sender<bool>>,
@@ -16,44 +16,44 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on a free port of this machine, for the server on `port`.
+    /// Listens on a free local port and forwards to the server on `port`.
     pub async fn before(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().port();
         let silent = Arc::new(watch::Sender::new(false));
         let mut connections = JoinSet::new();
-        let hears = silent.clone();
+        let silence = silent.clone();
         connections.spawn(async move {
             let mut all = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
-                all.spawn(pass(from_client, to_server, hears.subscribe()));
-                all.spawn(pass(from_server, to_client, hears.subscribe()));
+                all.spawn(pass(from_client, to_server, silence.subscribe()));
+                all.spawn(pass(from_server, to_client, silence.subscribe()));
             }
         });
         Self { port: own, silent, _connections: connections }
     }
 
-    /// Nothing passes from now on; what connects is taken, and hears nothing either.
+    /// Stops all traffic. New connections are accepted, but pass no bytes either.
     pub fn fall_silent(&self) {
         self.silent.send_replace(true);
     }
 
-    /// What connects from now on is heard again. What was cut off stays so.
+    /// Ends the silence for new connections. Connections that it cut off stay silent.
     pub fn speak(&self) {
         self.silent.send_replace(false);
     }
 
-    /// How a database is reached through it.
+    /// Connection URL of a database through the proxy.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgres://frond@127.0.0.1:{}/{database}", self.port)
     }
 }
 
-/// Passes bytes on until the silence; then keeps the connection as it is.
+/// Forwards bytes until the silence; then keeps the connection open.
 async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut silent: watch::Receiver<bool>) {
     let mut buffer = vec![0; 64 << 10];
     loop {

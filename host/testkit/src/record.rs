@@ -1,10 +1,10 @@
-//! A listener that keeps everything.
+//! Listener that records every event.
 
 use std::sync::{Arc, Mutex};
 
 use frond_root::{Event, EventKind, Listener};
 
-/// The events of a query, in the order in which they came. Clones share them.
+/// Recorded events in the order of arrival. Clones share them.
 #[derive(Clone, Default)]
 pub struct Record(Arc<Mutex<Vec<Event>>>);
 
@@ -15,13 +15,13 @@ impl Record {
         self.0.lock().unwrap().clone()
     }
 
-    /// What happened, without the times.
+    /// All events so far, without their times.
     #[must_use]
     pub fn kinds(&self) -> Vec<EventKind> {
         self.events().into_iter().map(|event| event.kind).collect()
     }
 
-    /// What `pick` makes of each event that it wants.
+    /// Maps the events with `pick` and drops those for which it returns `None`.
     pub fn all<T>(&self, pick: impl Fn(&Event) -> Option<T>) -> Vec<T> {
         self.0.lock().unwrap().iter().filter_map(pick).collect()
     }

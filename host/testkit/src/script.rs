@@ -1,4 +1,4 @@
-//! What each attempt at each partition does, and when.
+//! Script of a test: the actions of each attempt at each partition, with their times.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,26 +8,26 @@ use bytes::Bytes;
 use frond_root::policy::retry::Retry;
 use frond_root::{Failure, FailureKind};
 
-/// How an attempt ends by itself.
+/// End of an attempt that is not stopped.
 #[derive(Clone, Debug)]
 pub(crate) enum End {
-    /// With a partial; `None` stands for the partition's index as text.
+    /// A partial; `None` stands for the partition's index as text.
     Partial(Option<Bytes>),
-    /// With a failure.
+    /// A failure.
     Failure(Failure),
-    /// The runner loses it: it is dropped without an end.
+    /// Dropped by the runner without a report.
     Lost,
-    /// Not at all.
+    /// No end.
     Never,
 }
 
-/// What one attempt does. Times count from its start.
+/// Actions of one attempt. Times count from its start.
 #[derive(Clone, Debug)]
 pub struct Turn {
     pub(crate) emissions: Vec<(Duration, Bytes, f64)>,
     pub(crate) after: Duration,
     pub(crate) end: End,
-    /// How long it takes to stop when it is told to, or when its time is up; `None`: it does not listen.
+    /// Time to stop once told to, or once its time is up; `None` ignores both.
     pub(crate) lateness: Option<Duration>,
 }
 
@@ -48,52 +48,52 @@ impl Turn {
         Self::ending(End::Partial(Some(partial.into())))
     }
 
-    /// Fails.
+    /// Fails with this kind.
     #[must_use]
     pub fn fail(kind: FailureKind) -> Self {
         Self::fail_as(Failure::new(kind, "scripted"))
     }
 
-    /// Fails in this way.
+    /// Fails with this failure.
     #[must_use]
     pub fn fail_as(failure: Failure) -> Self {
         Self::ending(End::Failure(failure))
     }
 
-    /// Is dropped by its runner, without a report.
+    /// Is dropped by its runner without a report.
     #[must_use]
     pub fn lost() -> Self {
         Self::ending(End::Lost)
     }
 
-    /// Goes on until it is stopped.
+    /// Runs until it is stopped.
     #[must_use]
     pub fn never() -> Self {
         Self::ending(End::Never)
     }
 
-    /// Ends this long after it began; at once otherwise.
+    /// Sets the time of the end; the default is at once.
     #[must_use]
     pub fn after(mut self, after: Duration) -> Self {
         self.after = after;
         self
     }
 
-    /// Hands over `partial`, for the share `done`, this long after it began.
+    /// Emits `partial` for the share `done` at this time.
     #[must_use]
     pub fn emitting(mut self, after: Duration, partial: impl Into<Bytes>, done: f64) -> Self {
         self.emissions.push((after, partial.into(), done));
         self
     }
 
-    /// Takes this long to stop when told; no time otherwise.
+    /// Sets the time to stop once told to; the default is none.
     #[must_use]
     pub fn stopping_within(mut self, lateness: Duration) -> Self {
         self.lateness = Some(lateness);
         self
     }
 
-    /// Neither stops when it is told to nor when its time is up.
+    /// Ignores requests to stop and the end of its time.
     #[must_use]
     pub fn deaf(mut self) -> Self {
         self.lateness = None;
@@ -103,7 +103,7 @@ impl Turn {
 
 type Play = dyn Fn(u32, u32) -> Turn + Send + Sync;
 
-/// What every attempt does.
+/// Actions of every attempt.
 #[derive(Clone)]
 pub struct Script {
     play: Arc<Play>,
@@ -111,19 +111,19 @@ pub struct Script {
 }
 
 impl Script {
-    /// All attempts do the same.
+    /// A script in which all attempts act alike.
     #[must_use]
     pub fn all(turn: Turn) -> Self {
         Self::by(move |_, _| turn.clone())
     }
 
-    /// A function of the partition's index and the attempt's number, which is 1 for the first.
+    /// A script as a function of the partition's index and the attempt's number, from 1.
     #[must_use]
     pub fn by(play: impl Fn(u32, u32) -> Turn + Send + Sync + 'static) -> Self {
         Self { play: Arc::new(play), exceptions: BTreeMap::new() }
     }
 
-    /// All attempts at partition `index` do this instead.
+    /// Replaces the actions of all attempts at partition `index`.
     #[must_use]
     pub fn at(mut self, index: u32, turn: Turn) -> Self {
         for attempt in 1..=Retry::JOB.attempts {
@@ -132,7 +132,7 @@ impl Script {
         self
     }
 
-    /// This one attempt does this instead.
+    /// Replaces the actions of one attempt.
     #[must_use]
     pub fn at_attempt(mut self, index: u32, attempt: u32, turn: Turn) -> Self {
         self.exceptions.insert((index, attempt), turn);

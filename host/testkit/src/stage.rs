@@ -1,4 +1,4 @@
-//! All that a query needs around it, and short ways to make one.
+//! Stage: everything that a test query needs, and short ways to make it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,19 +13,19 @@ use crate::merges::Merges;
 use crate::record::Record;
 use crate::script::Script;
 
-/// Milliseconds.
+/// A duration in milliseconds.
 #[must_use]
 pub const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// So many partitions, with the keys `p0`, `p1`, …, each weighing 1.
+/// A plan of equal partitions with the keys `p0`, `p1`, … and weight 1.
 #[must_use]
 pub fn plan(partitions: usize) -> Plan {
     plan_weighing(&vec![1; partitions])
 }
 
-/// Partitions of these weights, with the keys `p0`, `p1`, ….
+/// A plan of partitions with these weights and the keys `p0`, `p1`, ….
 #[must_use]
 pub fn plan_weighing(weights: &[u64]) -> Plan {
     let one = |(index, weight): (usize, &u64)| Partition::new(format!("p{index}"), Bytes::new()).weighing(*weight);
@@ -36,7 +36,7 @@ pub fn plan_weighing(weights: &[u64]) -> Plan {
 #[must_use]
 pub fn request() -> Request {
     Request {
-        // The jitter of retries depends on it.
+        // Fixed, because the jitter of retries depends on it.
         id: QueryId::from(1),
         deadline: ms(1000),
         slots: 4,
@@ -46,30 +46,30 @@ pub fn request() -> Request {
     }
 }
 
-/// Leaves, a merge and a listener, for one query or several.
+/// Leaves, a merge and a recorder of events, for one query or several.
 pub struct Stage {
-    /// The leaves.
+    /// Scripted leaves.
     pub leaves: Arc<Leaves>,
-    /// The merge.
+    /// Scripted merge.
     pub merges: Merges,
-    /// What happened.
+    /// Recorded events.
     pub record: Record,
 }
 
 impl Stage {
-    /// These leaves, with a merge that sorts.
+    /// A stage with these leaves and a merge that sorts.
     #[must_use]
     pub fn new(script: Script) -> Self {
         Self::with(script, Merges::sorted())
     }
 
-    /// These leaves and this merge.
+    /// A stage with these leaves and this merge.
     #[must_use]
     pub fn with(script: Script, merges: Merges) -> Self {
         Self { leaves: Arc::new(Leaves::new(script)), merges, record: Record::default() }
     }
 
-    /// As the flow wants it.
+    /// Services for the flow.
     #[must_use]
     pub fn root(&self) -> Services {
         Services {
@@ -80,12 +80,12 @@ impl Stage {
         }
     }
 
-    /// Asks.
+    /// Runs a query.
     pub async fn ask(&self, request: Request, plan: Plan) -> Answer {
         self.ask_with(request, plan, Cancel::default()).await
     }
 
-    /// Asks, and cancels after a while.
+    /// Runs a query and cancels it after a while.
     pub async fn ask_and_cancel(&self, request: Request, plan: Plan, after: Duration) -> Answer {
         let cancel = Cancel::default();
         let later = cancel.clone();

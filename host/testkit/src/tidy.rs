@@ -1,4 +1,4 @@
-//! The rules that keep the source tree tidy. Each returns what it found wrong, with the place and the remedy.
+//! Rules for the source tree. Each returns its complaints, with place and remedy.
 
 mod bounds;
 mod manifests;
@@ -18,13 +18,13 @@ pub use texts::places;
 /// One breach of a rule.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Complaint {
-    /// The file, from the tree's root.
+    /// File, relative to the tree's root.
     pub file: PathBuf,
-    /// The line, from 1.
+    /// Line, from 1.
     pub line: usize,
-    /// The rule.
+    /// Description of the breach.
     pub rule: String,
-    /// What to do about it.
+    /// Remedy.
     pub remedy: String,
 }
 
@@ -37,7 +37,7 @@ impl fmt::Display for Complaint {
 
 /// A text file of the tree.
 struct Text {
-    /// From the tree's root.
+    /// Path relative to the tree's root.
     path: PathBuf,
     text: String,
 }
@@ -47,10 +47,11 @@ impl Text {
         Complaint { file: self.path.clone(), line, rule: rule.into(), remedy: remedy.into() }
     }
 
-    /// The folder under `host` or `plugins` that it is in.
+    /// Parent (`host` or `plugins`) and name of the member that the file is in.
     fn member(&self) -> Option<(&str, &str)> {
         let mut parts = self.path.iter().filter_map(|part| part.to_str());
-        let (parent, name) = (parts.next()?, parts.next()?);
+        let parent = parts.next()?;
+        let name = parts.next()?;
         (matches!(parent, "host" | "plugins") && parts.next().is_some()).then_some((parent, name))
     }
 
@@ -58,13 +59,13 @@ impl Text {
         self.path.extension().is_some_and(|extension| extension == "rs")
     }
 
-    /// In a folder `tests`, or a file `tests.rs`.
+    /// True for a file in a folder `tests`, and for `tests.rs`.
     fn is_test(&self) -> bool {
         self.path.ends_with("tests.rs") || self.path.iter().any(|part| part == "tests")
     }
 }
 
-/// Every rule, on the tree at `root`.
+/// Applies every rule to the tree at `root`; complaints are sorted.
 #[must_use]
 pub fn all(root: &Path) -> Vec<Complaint> {
     let rules: [fn(&Path) -> Vec<Complaint>; 9] =
@@ -74,10 +75,10 @@ pub fn all(root: &Path) -> Vec<Complaint> {
     complaints
 }
 
-/// What nobody wrote by hand: built, fetched, or the repository's own.
+/// Names of generated, fetched or internal files, which the rules skip.
 const SKIPPED: [&str; 5] = ["target", ".git", ".tools", "node_modules", "Cargo.lock"];
 
-/// All files of text under `root`, in order. Bytes that are not UTF-8 make a file none of text.
+/// All text files under `root`, in order. A file that is not UTF-8 is not text.
 fn texts(root: &Path) -> impl Iterator<Item = Text> {
     let wanted = |entry: &DirEntry| !SKIPPED.iter().any(|name| entry.file_name() == *name);
     let files = WalkDir::new(root)
@@ -92,7 +93,7 @@ fn texts(root: &Path) -> impl Iterator<Item = Text> {
     })
 }
 
-/// The Rust sources of the members in `host` and `plugins`.
+/// Rust sources of the members in `host` and `plugins`.
 fn sources(root: &Path) -> impl Iterator<Item = Text> {
     texts(root).filter(|text| text.is_rust() && text.member().is_some())
 }

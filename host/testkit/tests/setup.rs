@@ -1,5 +1,5 @@
-//! The scripts that prepare a machine: they say what they are about to do, and leave it alone when told to. And the task
-//! runner, which hides no failure behind another.
+//! Tests of the scripts that prepare a machine: they announce their actions, and do nothing if
+//! declined. Also tests of the task runner, which reports every failure.
 #![allow(clippy::unwrap_used, reason = "helpers of tests stop the test where it is")]
 
 use std::fs;
@@ -13,7 +13,7 @@ fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// A machine whose programs do as they are told: `name` and the body of a shell script.
+/// A machine with scripted programs: each has a name and the body of a shell script.
 fn machine(programs: &[(&str, &str)]) -> TempDir {
     let folder = TempDir::new().unwrap();
     for (name, body) in programs {
@@ -24,7 +24,8 @@ fn machine(programs: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-/// Exit code and stdout of a script of `.ci` on that machine, which has no other programs than these and the shell's.
+/// Runs a script of `.ci` on that machine, which has no programs but these and the shell's; returns
+/// exit code and output.
 fn run(machine: &TempDir, script: &str, args: &[&str], set: &[(&str, &str)]) -> (i32, String) {
     let mut command = Command::new("/bin/sh");
     command.arg(project().join(".ci").join(script)).args(args);
@@ -35,7 +36,7 @@ fn run(machine: &TempDir, script: &str, args: &[&str], set: &[(&str, &str)]) -> 
 }
 
 const ROOT: (&str, &str) = ("id", "echo 0");
-/// On stderr, as what it says itself is not shown.
+/// Written to stderr, as the script hides its stdout.
 const APT: (&str, &str) = ("apt-get", "echo \"apt-get $*\" >&2");
 
 fn install(machine: &TempDir, set: &[(&str, &str)]) -> (i32, String) {
@@ -45,12 +46,13 @@ fn install(machine: &TempDir, set: &[(&str, &str)]) -> (i32, String) {
 #[test]
 fn packages_are_announced_with_the_way_to_decline_before_they_are_installed() {
     let machine = machine(&[ROOT, ("apt-get", "echo \"apt-get $*\" >>\"$LOG\"; cat \"$SAID\" >>\"$LOG\"")]);
-    let (log, said) = (machine.path().join("log"), machine.path().join("said"));
-    // What has been said by the time of the installation is in the file that stdout goes to.
+    let log = machine.path().join("log");
+    let output = machine.path().join("said");
+    // The output up to the installation is in the file that receives stdout.
     let mut command = Command::new("/bin/sh");
     command.arg(project().join(".ci/install-packages")).args(["the tests of x", "one", "two"]);
     command.env_clear().env("PATH", format!("{}:/bin:/usr/bin", machine.path().display()));
-    command.env("LOG", &log).env("SAID", &said).stdout(fs::File::create(&said).unwrap());
+    command.env("LOG", &log).env("SAID", &output).stdout(fs::File::create(&output).unwrap());
     assert!(command.status().unwrap().success());
     let log = fs::read_to_string(log).unwrap();
     assert!(log.starts_with("apt-get install -y -q --no-install-recommends one two\n"), "{log}");
@@ -124,12 +126,14 @@ fn a_system_that_frond_does_not_run_on_is_told_so_in_one_sentence() {
     }
 }
 
-/// The task runner alone in a folder, on a machine where everything succeeds but the calls of cargo that `fails` matches.
-/// Exit code and stdout of `make test`, and the calls of cargo in their order.
+/// Runs `make test` in a folder with only the task runner, on a machine where everything succeeds
+/// except the calls of cargo that `fails` matches. Returns exit code, stdout, and the calls of
+/// cargo in order.
 fn make_test(fails: &str) -> (i32, String, Vec<String>) {
     let cargo = format!("echo \"$*\" >>\"$LOG\"\ncase \"$*\" in {fails}) exit 101 ;; esac");
     let machine = machine(&[("cargo", &cargo), ("sh-of-ci", "")]);
-    let (folder, log) = (machine.path().join("project"), machine.path().join("log"));
+    let folder = machine.path().join("project");
+    let log = machine.path().join("log");
     fs::create_dir_all(folder.join(".ci")).unwrap();
     fs::copy(project().join("Makefile"), folder.join("Makefile")).unwrap();
     for script in fs::read_dir(project().join(".ci")).unwrap().map(|entry| entry.unwrap().file_name()) {
@@ -145,8 +149,8 @@ fn make_test(fails: &str) -> (i32, String, Vec<String>) {
 
 #[test]
 fn every_step_of_the_tests_runs_and_what_failed_is_named_last() {
-    let (code, said, whole) = make_test("nothing");
-    assert_eq!((code, said.contains("failed")), (0, false), "{said}");
+    let (code, output, whole) = make_test("nothing");
+    assert_eq!((code, output.contains("failed")), (0, false), "{output}");
     let tests: Vec<_> = whole.iter().filter(|call| call.starts_with("test ")).collect();
     assert_eq!(tests.len(), 2, "{whole:?}");
     for call in tests {
@@ -162,9 +166,9 @@ fn every_step_of_the_tests_runs_and_what_failed_is_named_last() {
         ("fmt*|clippy*|doc*|test*", all),
     ];
     for (fails, named) in steps {
-        let (code, said, calls) = make_test(fails);
+        let (code, output, calls) = make_test(fails);
         assert_ne!(code, 0, "{fails}");
-        assert_eq!(said.lines().last(), Some(format!("failed: {named}").as_str()), "{fails}");
+        assert_eq!(output.lines().last(), Some(format!("failed: {named}").as_str()), "{fails}");
         assert_eq!(calls, whole, "{fails}");
     }
 }

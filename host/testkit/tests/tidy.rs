@@ -1,4 +1,4 @@
-//! The tree is tidy; and each rule can fail.
+//! Tests that the tree is tidy, and that each rule can fail.
 #![allow(clippy::unwrap_used, reason = "helpers of tests stop the test where it is")]
 
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ fn tree(files: &[(&str, &str)]) -> TempDir {
     tree
 }
 
-/// Where `rule` complains, as `file:line`.
+/// Places of the rule's complaints, as `file:line`.
 fn found(rule: Rule, files: &[(&str, &str)]) -> Vec<String> {
     let place = |one: Complaint| {
         assert!(!one.rule.is_empty() && !one.remedy.is_empty());
@@ -233,7 +233,7 @@ fn bounds_are_listed_with_their_values() {
     for elsewhere in ["host/app/tests/a.rs", "host/app/src/tests.rs", "host/bench/src/a.rs", "plugins/a/src/lib.rs"] {
         assert_eq!(found(tidy::bounds, &[(elsewhere, "//!\nconst MAX_X: u64 = 1;\n")]), none, "{elsewhere}");
     }
-    // One that is named as no bound.
+    // A constant that is exempt by name.
     assert_eq!(found(tidy::bounds, &[("host/app/src/fuzzing.rs", "//!\nconst LIMIT: u64 = 1;\n")]), none);
 }
 
@@ -253,7 +253,7 @@ fn settings_are_listed_with_their_defaults() {
 #[test]
 fn no_text_names_a_place_on_one_machine() {
     let with = |name: &str, text: &str| found(tidy::places, &[(name, text)]);
-    // In two parts, as the rule reads this file too.
+    // In two parts, as the rule reads this file, too.
     for folder in [concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/ho", "me/"), concat!("/Us", "ers/")] {
         for line in
             [format!("{folder}x"), format!("see `{folder}x`"), format!("a=\"{folder}x\""), format!("({folder})")]

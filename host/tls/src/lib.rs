@@ -1,9 +1,9 @@
-//! TLS as a client: which certificates prove a server's name. Everyone who connects somewhere asks here: guests' HTTPS,
-//! the command line's requests to a server, traces, databases.
+//! Root certificates of TLS clients. All connections of the host use them: guests' HTTPS, requests
+//! of the command line, traces, databases.
 //!
-//! In this order, the first that is there counts alone:
+//! The first of these sources that exists is used alone:
 //!
-//! 1. a file of certificates that a setting or an option names;
+//! 1. a certificate file that a setting or an option names;
 //! 2. the variables `SSL_CERT_FILE` and `SSL_CERT_DIR`, which OpenSSL's programs read, too;
 //! 3. the system's store;
 //! 4. the roots of browsers, compiled in: a container may have no store.
@@ -19,10 +19,10 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 pub use tokio_rustls::rustls;
 
-/// The variables that name certificates instead of the system's.
+/// Variables that replace the system's certificates.
 const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
-/// Why there is nothing to trust.
+/// Reason why there are no usable roots.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrustError {
@@ -31,7 +31,7 @@ pub enum TrustError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Cause of the failure.
         #[source]
         cause: io::Error,
     },
@@ -44,17 +44,17 @@ pub enum TrustError {
     /// The variables lead to no certificate.
     #[error("{variables} must lead to root certificates in PEM form: {why}\n(unset it to trust the system's)")]
     Variables {
-        /// Those that are set.
+        /// The variables that are set.
         variables: String,
-        /// What is wrong.
+        /// Cause of the failure.
         why: String,
     },
-    /// TLS itself is not to be had.
+    /// TLS itself could not be set up.
     #[error("TLS could not be set up: {0}")]
     Tls(rustls::Error),
 }
 
-/// Roots that prove servers' names. Clones share what was read.
+/// Root certificates that prove the names of servers. Clones share the loaded roots.
 #[derive(Clone, Debug, Default)]
 pub struct Trust(Arc<Roots>);
 
@@ -73,25 +73,26 @@ impl PartialEq for Trust {
 impl Eq for Trust {}
 
 impl Trust {
-    /// Those that the environment, or else the system, names. Nothing is read yet.
+    /// Roots of the environment, or otherwise of the system. Read at first use.
     #[must_use]
     pub fn system() -> Self {
         Self::default()
     }
 
-    /// Those of a file, in PEM form, and no others.
+    /// Roots of a file in PEM form, and no others.
     ///
     /// # Errors
-    /// A file that cannot be read, or has none.
+    /// A file that cannot be read, or has no root certificate.
     pub fn file(path: &Path) -> Result<Self, TrustError> {
         let client = OnceLock::from(Arc::new(client(read(path)?)?));
         Ok(Self(Arc::new(Roots { file: Some(path.to_path_buf()), client })))
     }
 
-    /// Settings of a client that believes these roots, and shows no certificate itself. The roots are read at the first call.
+    /// Client configuration with these roots and without a client certificate. The first call reads
+    /// the roots.
     ///
     /// # Errors
-    /// Variables that lead to no certificate. The next call looks again.
+    /// Variables that lead to no certificate. The next call tries again.
     pub fn client(&self) -> Result<Arc<ClientConfig>, TrustError> {
         if let Some(client) = self.0.client.get() {
             return Ok(client.clone());
@@ -104,10 +105,10 @@ impl Trust {
         Ok(self.0.client.get_or_init(|| made).clone())
     }
 
-    /// The same, with the application protocols that the client speaks, such as `http/1.1`.
+    /// Client configuration with application protocols (ALPN), such as `http/1.1`.
     ///
     /// # Errors
-    /// As [`Trust::client`].
+    /// See [`Trust::client`].
     pub fn client_for(&self, protocols: &[&str]) -> Result<ClientConfig, TrustError> {
         let mut config = (*self.client()?).clone();
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
@@ -115,10 +116,10 @@ impl Trust {
     }
 }
 
-/// Settings of a client that speaks no TLS: no server can prove its name.
+/// Client configuration without roots: every server is refused.
 ///
 /// # Errors
-/// A TLS that is not to be had.
+/// [`TrustError::Tls`].
 pub fn nobody() -> Result<ClientConfig, TrustError> {
     client(RootCertStore::empty())
 }
@@ -151,7 +152,7 @@ fn of_system(is_set: impl Fn(&str) -> bool) -> Result<RootCertStore, TrustError>
     }
 }
 
-/// Those that can be roots: a system's store has some that cannot.
+/// Adds the certificates that can be roots; a system's store also has others.
 fn store(certificates: Vec<CertificateDer<'static>>) -> RootCertStore {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(certificates);

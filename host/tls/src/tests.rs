@@ -1,4 +1,4 @@
-//! Which roots count, and what is said of files that hold none.
+//! Tests of the choice of roots, and of errors for files without any.
 
 use std::path::Path;
 
@@ -37,6 +37,6 @@ fn a_file_without_roots_is_named() {
 
 #[test]
 fn a_system_without_a_store_trusts_what_is_compiled_in() {
-    // Whatever this machine has: there is always something to trust.
+    // Independent of the host's certificates: there is always a root to trust.
     assert!(!of_system(|_| false).unwrap().is_empty());
 }

@@ -1,4 +1,4 @@
-//! What the leaf does on command.
+//! The leaf's commands.
 
 #![expect(clippy::disallowed_methods, reason = "to write is what it is told")]
 
@@ -12,16 +12,17 @@ use serde_json::json;
 use crate::outside;
 use crate::partial::{Output, Partial};
 
-/// More than any output limit: 16 MiB.
+/// Size of a huge output in bytes: 16 MiB, more than any output limit.
 pub const HUGE: usize = 16 << 20;
 
-/// How many bytes a flood of the log has.
+/// Size of a flood of the log, in bytes.
 const FLOOD: usize = 100 << 20;
 
-/// What a leaf returns.
+/// Result of a command.
 pub type Result = std::result::Result<Output<Partial>, Failure>;
 
-/// What a command gets: its partition's key and its number, 0 if it has none.
+/// Arguments of a command: its partition's key, its text (`0` if it has none), and the text as a
+/// number (0 if it is none).
 #[derive(Clone, Copy)]
 pub struct Order<'a> {
     key: &'a str,
@@ -29,31 +30,32 @@ pub struct Order<'a> {
     text: &'a str,
 }
 
-/// A command's name, and what it does.
+/// Name and function of a command.
 pub type Command = (&'static str, fn(Order<'_>) -> Result);
 
-/// The commands. Those with a number are written `name:number`, those with a text `name:text`.
+/// All commands of the leaf. A command with a number is written `name:number`, one with a text
+/// `name:text`.
 pub const COMMANDS: &[Command] = &[
     ("ok", ok),
-    // Dies at once.
+    // These die at once.
     ("trap", |_| trap()),
     ("panic", |order| panic(order.key)),
     ("abort", |_| abort()),
     ("exit", |_| exit()),
     ("recurse", |_| recurse()),
     ("recurse-wide", |_| recurse_wide()),
-    // Takes time: in the guest, in the host, or between them.
+    // These take time: in the guest, in the host, or in many host calls.
     ("spin", |_| spin()),
     ("burn", burn),
     ("sleep", |_| sleep()),
     ("sleep-ms", sleep_ms),
     ("poll-forever", |_| outside::poll_forever()),
     ("read-source-forever", |_| read_source_forever()),
-    // Takes memory.
+    // These take memory.
     ("grow-memory", |_| grow_memory()),
     ("grow-memory-quietly", |_| outside::grow_memory_quietly()),
     ("allocate-mib", allocate_mib),
-    // Says something, or too much.
+    // These write a log or an output, most of them too much.
     ("say", say),
     ("flood-stdout", flood_stdout),
     ("flood-stderr", |order| flood_stderr().and_then(|()| ok(order))),
@@ -63,24 +65,26 @@ pub const COMMANDS: &[Command] = &[
     ("huge-emit", huge_emit),
     ("emit-flood", emit_flood),
     ("emit-bad-done", emit_bad_done),
-    // Fails as the contract allows.
+    // These fail as the contract allows.
     ("invalid-query", |_| Err(Failure::invalid_query("as the query asked"))),
     ("invalid-partition", |_| Err(Failure::invalid_partition("as the query asked"))),
     ("unavailable", |_| Err(Failure::unavailable("as the query asked"))),
-    // Hands over a half, then does not finish.
+    // These hand over an early partial for half of the partition, and then do not finish.
     ("emit-then-spin", |order| emit_half(order).and_then(|()| spin())),
     ("emit-then-trap", |order| emit_half(order).and_then(|()| trap())),
-    // Reports what it sees.
+    // These report their environment.
     ("clock", |order| report(order, outside::clock())),
     ("env", |order| report(order, outside::everything())),
     ("files", |order| report(order, outside::files(order.text))),
-    // Reads a file, opens it without end, or counts a folder's entries; `unavailable` if it cannot.
+    // These read a file, open it again and again, or count a folder's entries. On an error they
+    // fail as `unavailable`.
     ("read-file", |order| report(order, outside::read_file(order.text)?)),
     ("open-many", |order| outside::open_many(order.text).and_then(|()| ok(order))),
     ("list-folder", |order| report(order, outside::list_folder(order.text)?)),
     ("config", |order| report(order, outside::config(order.text))),
     ("sockets", |order| outside::socket().and_then(|()| ok(order))),
-    // Asks over HTTP: of its text, the words are a method, a URL, and how many bytes to send.
+    // These send an HTTP request. The words of the text are a method, a URL, and the size of the
+    // body in bytes.
     ("http", |order| report(order, outside::http(order.text)?)),
     ("http-quietly", |order| report(order, outside::http_quietly(order.text))),
     ("http-panic", |order| http_panic(order)),
@@ -91,7 +95,7 @@ pub const COMMANDS: &[Command] = &[
     ("read-source-at", |order| report(order, json!({ "read": source::read(order.number, 16).len() }))),
 ];
 
-/// Runs a command, written as `name` or `name:number`; any other is `ok`.
+/// Runs a command, written as `name`, `name:number` or `name:text`. An unknown command is `ok`.
 pub fn obey(command: &str, key: &str) -> Result {
     let (name, text) = command.split_once(':').unwrap_or((command, "0"));
     let order = Order { key, number: text.parse().unwrap_or(0), text };
@@ -107,7 +111,7 @@ fn report(order: Order<'_>, report: serde_json::Value) -> Result {
     Ok(Output::Value(Partial::report(order.key, report)))
 }
 
-/// Executes `unreachable`, without a word.
+/// Executes `unreachable`, without a message.
 pub fn trap() -> ! {
     #[cfg(target_family = "wasm")]
     core::arch::wasm32::unreachable();
@@ -115,18 +119,18 @@ pub fn trap() -> ! {
     outside::sandbox_only()
 }
 
-/// Panics with a message.
+/// Panics with a message that names `key`.
 #[expect(clippy::panic, reason = "that is the command")]
 pub fn panic(key: &str) -> ! {
     panic!("as the query asked for {key}")
 }
 
-/// Aborts.
+/// Aborts the program.
 pub fn abort() -> ! {
     std::process::abort()
 }
 
-/// Leaves the program with 3.
+/// Exits the program with code 3.
 pub fn exit() -> ! {
     std::process::exit(3)
 }
@@ -138,7 +142,7 @@ pub fn spin() -> ! {
     }
 }
 
-/// `burn:N` runs through N million rounds of a loop, then succeeds: work without a clock.
+/// Runs `burn:N`: N million rounds of a loop, then success. It is work that reads no clock.
 fn burn(order: Order<'_>) -> Result {
     for round in 0..order.number * 1_000_000 {
         black_box(round);
@@ -146,7 +150,7 @@ fn burn(order: Order<'_>) -> Result {
     ok(order)
 }
 
-/// Sleeps for an hour, in one host call.
+/// Sleeps forever, in host calls of one hour.
 pub fn sleep() -> ! {
     loop {
         std::thread::sleep(Duration::from_secs(3600));
@@ -158,7 +162,8 @@ fn sleep_ms(order: Order<'_>) -> Result {
     ok(order)
 }
 
-/// Calls itself until the stack is used up. The array and what follows the call keep it from becoming a loop.
+/// Recurses until the stack overflows. The array, and the code after the call, prevent the
+/// optimizer from making it a loop.
 pub fn recurse() -> ! {
     fn deeper(depth: u64) -> u64 {
         let frame = black_box([depth; 64]);
@@ -169,7 +174,8 @@ pub fn recurse() -> ! {
     spin()
 }
 
-/// Calls itself with frames so large that the guest's own stack, in its memory, is used up before the host's.
+/// Recurses with frames so large that the guest's shadow stack, in its linear memory, overflows
+/// before the host's stack.
 fn recurse_wide() -> ! {
     fn deeper(depth: u64) -> u64 {
         let frame = black_box([depth; 4096]);
@@ -180,7 +186,7 @@ fn recurse_wide() -> ! {
     spin()
 }
 
-/// Allocates and touches memory, 1 MiB at a time, until there is none.
+/// Allocates and touches memory, 1 MiB at a time, until there is none left.
 pub fn grow_memory() -> ! {
     let mut held = Vec::new();
     loop {
@@ -188,34 +194,35 @@ pub fn grow_memory() -> ! {
     }
 }
 
-/// Allocates and fills 40 MiB, more than a call may have that runs where it is asked for.
+/// Allocates and fills 40 MiB, more than the memory of an inline call.
 pub fn allocate() -> std::result::Result<(), Failure> {
     black_box(vec![1_u8; 40 << 20]);
     Ok(())
 }
 
-/// `allocate-mib:N` allocates and touches N MiB, then succeeds.
+/// Runs `allocate-mib:N`: allocates and touches N MiB, then succeeds.
 fn allocate_mib(order: Order<'_>) -> Result {
     black_box(vec![1_u8; (order.number as usize) << 20]);
     ok(order)
 }
 
-/// Fills 1 GiB: in wasm one instruction, during which nothing looks at a clock.
+/// Fills 1 GiB. In wasm that is one instruction, during which no epoch or fuel check runs.
 pub fn fill() -> std::result::Result<(), Failure> {
     black_box(vec![1_u8; 1 << 30]);
     Ok(())
 }
 
-/// `say:TEXT` writes a line to stdout and one to stderr, then succeeds.
+/// Runs `say:TEXT`: writes a line to stdout and one to stderr, then succeeds.
 fn say(order: Order<'_>) -> Result {
     let text = order.text;
-    // A log without room is no reason to fail.
+    // A full log is no reason to fail.
     let _ = writeln!(std::io::stdout(), "said {text}");
     let _ = writeln!(std::io::stderr(), "muttered {text}");
     ok(order)
 }
 
-/// What a terminal must not be shown raw, and lines of every length.
+/// Writes terminal escape sequences, control characters, and lines of very different lengths to
+/// `log`, until it has taken [`FLOOD`] bytes.
 fn flood(mut log: impl Write) {
     let long = "long line ".repeat(10_000);
     let mut written = 0;
@@ -281,7 +288,8 @@ fn emit_half(order: Order<'_>) -> std::result::Result<(), Failure> {
 }
 
 fn read_source(order: Order<'_>) -> Result {
-    let (mut sum, mut read) = (0_u64, 0);
+    let mut sum = 0_u64;
+    let mut read = 0;
     let mut reader = source::reader();
     while let Some(piece) = reader.next_piece() {
         sum += piece.iter().copied().map(u64::from).sum::<u64>();

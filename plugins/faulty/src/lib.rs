@@ -1,21 +1,24 @@
-//! Misbehaves on command: the fixture with which the sandbox and the root are tested. Leaf, merge and split in one component.
+//! Fixture that misbehaves on command, for tests of the sandbox and of the root: leaf, merge and
+//! split in one component.
 //!
-//! The leaf looks for its command in the query's `faults` by its partition's key, then in the query's `fault`, then in
-//! the key itself without a final `-` and digits: the partition `spin-17` spins. What is no command is `ok`. A command may
-//! carry a number: `sleep-ms:50`. [`leaf::COMMANDS`] is the list.
+//! The leaf looks for its command in the query's `faults` by its partition's key, then in the
+//! query's `fault`, then in the key itself without a final `-` and digits: the partition `spin-17`
+//! spins. An unknown command is `ok`. A command may have a number: `sleep-ms:50`.
+//! [`leaf::COMMANDS`] is the list.
 //!
 //! ```json
-//! {"fault": "ok", "faults": {"a": "trap"}, "merge-fault": "lie", "finish-fault": "spin", "split-fault": "panic",
-//!  "split": ["ok", "spin"]}
+//! {"fault": "ok", "faults": {"a": "trap"}, "merge-fault": "lie", "finish-fault": "spin",
+//!  "split-fault": "panic", "split": ["ok", "spin"]}
 //! ```
 //!
-//! A leaf that succeeds gives `{"count": 1, "keys": ["a"]}`, and what its command reports under `"reports": {"a": …}`; merging
-//! adds and unites these, keeping the first [`partial::KEPT`] keys and reports; the answer is the merged partial with the
-//! coverage. [`merger::COMMANDS`] lists what merge, finish and split obey. Split gives the partitions that the query lists
-//! under `split`, or as many as are wanted, named `ok-0`, `ok-1`, ….
+//! A leaf that succeeds returns `{"count": 1, "keys": ["a"]}`, with the report of its command under
+//! `"reports": {"a": …}`. Merge adds the counts and unites the keys and reports, of which it keeps
+//! the first [`partial::KEPT`]. The answer is the merged partial with the coverage.
+//! [`merger::COMMANDS`] lists the commands of merge, finish and split. Split returns the partitions
+//! that the query lists under `split`, or else as many as are wanted, named `ok-0`, `ok-1`, ….
 //!
-//! The component imports `control` and `source`, so a partition's `data` is empty for it; `read-source` pulls the content.
-//! Natively every command that needs the sandbox is a panic.
+//! The component imports `control` and `source`, so a partition's `data` is empty; `read-source`
+//! pulls the content. Natively every command that needs the sandbox panics.
 
 use std::collections::BTreeMap;
 
@@ -32,21 +35,22 @@ use partial::{Answer, Output, Partial};
 #[cfg(test)]
 mod tests;
 
-/// Which part is to misbehave, and how. Other keys are let through, so that two queries can differ by them.
+/// Query: the commands of each part. Unknown keys are ignored, so that two queries can differ by
+/// them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Query {
-    /// What every leaf does.
+    /// Command of every leaf.
     pub fault: Option<String>,
-    /// What the leaf of each partition does.
+    /// Commands of single leaves, by their partitions' keys.
     pub faults: BTreeMap<String, String>,
-    /// What merge does.
+    /// Command of merge.
     pub merge_fault: Option<String>,
-    /// What finish does.
+    /// Command of finish.
     pub finish_fault: Option<String>,
-    /// What split does.
+    /// Command of split.
     pub split_fault: Option<String>,
-    /// The keys of the partitions that split gives.
+    /// Keys of the partitions that split returns.
     pub split: Option<Vec<String>>,
 }
 
@@ -55,8 +59,8 @@ frond_plugin::merger!(merge, finish);
 frond_plugin::splitter!(split);
 
 fn process(query: Query, partition: Partition) -> Result<Output<Partial>, Failure> {
-    let asked = query.faults.get(&partition.key).or(query.fault.as_ref());
-    leaf::obey(asked.map_or_else(|| prefix(&partition.key), String::as_str), &partition.key)
+    let command = query.faults.get(&partition.key).or(query.fault.as_ref());
+    leaf::obey(command.map_or_else(|| prefix(&partition.key), String::as_str), &partition.key)
 }
 
 fn merge(query: Query, partials: Vec<Output<Partial>>) -> Result<Output<Partial>, Failure> {
@@ -82,7 +86,7 @@ fn split(query: Query, wanted: u32) -> Result<Vec<Partition>, Failure> {
     Ok((0..).zip(keys).map(|(index, key)| Partition { key, index, data: Vec::new() }).collect())
 }
 
-/// A key without its final `-` and digits.
+/// Returns a key without its final `-` and digits.
 fn prefix(key: &str) -> &str {
     match key.rsplit_once('-') {
         Some((prefix, digits)) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => prefix,

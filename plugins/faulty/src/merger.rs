@@ -1,5 +1,5 @@
-//! What merge, finish and split do on command. Merge knows one more, `lie`: it drops its first partial, so that the answer
-//! depends on the grouping. All know `http:`, as the leaf does.
+//! Commands of merge, finish and split. Merge has one more, `lie`: it drops its first partial, so
+//! that the answer depends on the grouping. All have `http:`, like the leaf.
 
 use frond_plugin::Failure;
 
@@ -7,10 +7,10 @@ use crate::leaf;
 use crate::outside;
 use crate::partial::Output;
 
-/// A command's name, and what it does.
+/// Name and function of a command.
 pub type Command = (&'static str, fn() -> Result<(), Failure>);
 
-/// The commands: instead of the honest result, or before it.
+/// All commands, which run before the honest result or replace it.
 pub const COMMANDS: &[Command] = &[
     ("ok", || Ok(())),
     ("trap", || leaf::trap()),
@@ -29,7 +29,8 @@ pub const COMMANDS: &[Command] = &[
     ("unavailable", || Err(Failure::unavailable("as the query asked"))),
 ];
 
-/// The honest result, unless `fault` is a command. `huge-output` gives [`leaf::HUGE`] bytes, `text:TEXT` the text.
+/// Runs the command `fault`, then returns the honest result. `huge-output` returns [`leaf::HUGE`]
+/// bytes instead, and `text:TEXT` the text.
 pub fn obey<T>(fault: Option<&str>, honest: impl FnOnce() -> T) -> Result<Output<T>, Failure> {
     if fault == Some("huge-output") {
         return Ok(Output::Bytes(leaf::HUGE));

@@ -1,4 +1,4 @@
-//! What the leaf asks of the world outside, and what it gets.
+//! Access to the world outside the component: clocks, files, network, configuration.
 
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
@@ -6,7 +6,8 @@ use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use frond_plugin::{Failure, config, http};
 use serde_json::{Value, json};
 
-/// Wall clock, monotonic clock and randomness: under `deterministic = true` the same in every run.
+/// Reads the wall clock, the monotonic clock and randomness. With `deterministic = true` they are
+/// equal in every run.
 pub fn clock() -> Value {
     #[cfg(target_family = "wasm")]
     {
@@ -22,7 +23,7 @@ pub fn clock() -> Value {
     sandbox_only()
 }
 
-/// Waits for no time at all, again and again: host calls that each make and drop a resource.
+/// Waits for a duration of zero again and again: each host call makes and drops a resource.
 pub fn poll_forever() -> ! {
     #[cfg(target_family = "wasm")]
     loop {
@@ -32,7 +33,7 @@ pub fn poll_forever() -> ! {
     sandbox_only()
 }
 
-/// Asks for more memory forever and never minds a refusal.
+/// Asks for more memory forever, and ignores refusals.
 pub fn grow_memory_quietly() -> ! {
     #[cfg(target_family = "wasm")]
     loop {
@@ -42,15 +43,15 @@ pub fn grow_memory_quietly() -> ! {
     sandbox_only()
 }
 
-/// Sends a request, and reports its answer: `METHOD URL SIZE`, of which method and size may be left out.
+/// Sends a request, and reports its answer. `words` are `METHOD URL SIZE`, `METHOD URL` or `URL`.
 pub fn http(words: &str) -> Result<Value, Failure> {
-    Ok(shown(&request(words).send()?))
+    Ok(report(&request(words).send()?))
 }
 
-/// The same, and a success whatever comes of it.
+/// Sends a request like [`http()`], but reports an error too instead of failing.
 pub fn http_quietly(words: &str) -> Value {
     match request(words).send() {
-        Ok(answer) => shown(&answer),
+        Ok(answer) => report(&answer),
         Err(error) => json!({ "error": format!("{error:?}") }),
     }
 }
@@ -65,23 +66,23 @@ fn request(words: &str) -> http::Request {
     http::Request::new(method, url).header("x-faulty", "yes").body(vec![b'x'; size])
 }
 
-fn shown(answer: &http::Response) -> Value {
+fn report(answer: &http::Response) -> Value {
     let text = String::from_utf8_lossy(answer.body.get(..200).unwrap_or(&answer.body)).into_owned();
     json!({ "status": answer.status, "size": answer.body.len(), "body": text, "location": answer.header("location") })
 }
 
-/// A configured value, and the environment variables that there are.
+/// Reports a configured value, and all environment variables.
 pub fn config(key: &str) -> Value {
     let env: BTreeMap<_, _> = std::env::vars().collect();
     json!({ "value": config::get(key), "env": env })
 }
 
-/// Connects a socket, which nobody is granted.
+/// Connects a TCP socket. There is no grant for sockets, so it must fail in the sandbox.
 pub fn socket() -> Result<(), Failure> {
     TcpStream::connect("127.0.0.1:80").map(drop).map_err(Failure::unavailable)
 }
 
-/// What can be done to the file at `path`, and with what beside it.
+/// Tries every operation on the file at `path` and in its folder, and reports which ones succeed.
 pub fn files(path: &str) -> Value {
     let can = |done: std::io::Result<()>| done.is_ok();
     let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
@@ -100,14 +101,14 @@ pub fn files(path: &str) -> Value {
     })
 }
 
-/// The size and the beginning of the file at `path`.
+/// Reports the size and the beginning of the file at `path`.
 pub fn read_file(path: &str) -> Result<Value, Failure> {
     let bytes = std::fs::read(path).map_err(Failure::unavailable)?;
     let text = String::from_utf8_lossy(bytes.get(..200).unwrap_or(&bytes)).into_owned();
     Ok(json!({ "size": bytes.len(), "text": text }))
 }
 
-/// Opens the file at `path` again and again, and closes none.
+/// Opens the file at `path` again and again without closing it, until that fails.
 pub fn open_many(path: &str) -> Result<(), Failure> {
     let mut open = Vec::new();
     loop {
@@ -115,9 +116,11 @@ pub fn open_many(path: &str) -> Result<(), Failure> {
     }
 }
 
-/// How many entries the folder at `path` has, and of which kinds.
+/// Counts the entries of the folder at `path`, by kind.
 pub fn list_folder(path: &str) -> Result<Value, Failure> {
-    let (mut files, mut folders, mut others) = (0, 0, 0);
+    let mut files = 0;
+    let mut folders = 0;
+    let mut others = 0;
     for entry in std::fs::read_dir(path).map_err(Failure::unavailable)? {
         let kind = entry.and_then(|entry| entry.file_type()).map_err(Failure::unavailable)?;
         *(if kind.is_file() {
@@ -131,21 +134,22 @@ pub fn list_folder(path: &str) -> Result<Value, Failure> {
     Ok(json!({ "files": files, "folders": folders, "others": others }))
 }
 
-/// Commands that would harm the machine natively, or mean nothing there.
+/// Panics: the command would harm the machine natively, or mean nothing there.
 #[cfg(not(target_family = "wasm"))]
 #[expect(clippy::panic, reason = "a test that gets here is wrong")]
 pub fn sandbox_only() -> ! {
     panic!("this command only runs in a sandbox")
 }
 
-/// Tries what a leaf without grants must not be able to do, and lists what succeeded: `{}` is nothing.
+/// Tries everything that a leaf without grants must not be able to do, and lists the successful
+/// attempts. `{}` means that none succeeded.
 pub fn everything() -> Value {
     let attempts = [("env", env()), ("read", read()), ("written", written()), ("network", network())];
     let succeeded: BTreeMap<_, _> = attempts.into_iter().filter(|(_, found)| !found.is_empty()).collect();
     json!(succeeded)
 }
 
-/// Environment variables, arguments, and standard input.
+/// Lists environment variables, arguments, and standard input.
 fn env() -> Vec<String> {
     let mut found: Vec<String> = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
     found.extend(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()));
@@ -156,14 +160,14 @@ fn env() -> Vec<String> {
     found
 }
 
-/// Folders and files.
+/// Lists folders and files that can be read.
 fn read() -> Vec<String> {
     let paths = ["/", ".", "..", "/tmp", "/proc", "/proc/self/environ", "/etc/passwd", "/etc/hosts", "/dev/urandom"];
     let readable = |path: &&&str| std::fs::read_dir(path).is_ok() || std::fs::File::open(path).is_ok();
     paths.iter().filter(readable).map(|path| (*path).to_owned()).collect()
 }
 
-/// Files that could be written, which are removed again.
+/// Lists files that could be written, and removes them again.
 fn written() -> Vec<String> {
     let paths = ["/frond-faulty", "frond-faulty", "/tmp/frond-faulty"];
     let writable = |path: &&&str| std::fs::write(path, "faulty").is_ok();
@@ -174,7 +178,7 @@ fn written() -> Vec<String> {
     found
 }
 
-/// Connections, listeners, and names.
+/// Lists successful connections, listeners, and name lookups.
 fn network() -> Vec<String> {
     let mut found = Vec::new();
     for address in ["127.0.0.1:80", "127.0.0.1:22", "[::1]:80", "169.254.169.254:80"] {

@@ -1,4 +1,4 @@
-//! What the parts hand to each other.
+//! Data types of the partial and the answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,33 +6,33 @@ use frond_plugin::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// How many keys and reports a merged partial keeps.
+/// Maximum number of keys, and of reports, in a merged partial.
 pub const KEPT: usize = 1000;
 
-/// What one or more leaves did.
+/// Results of one or more leaves.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Partial {
-    /// How many leaves.
+    /// Number of leaves.
     pub count: u64,
-    /// The first of their keys.
+    /// Keys of their partitions: the first [`KEPT`] in order.
     pub keys: BTreeSet<String>,
-    /// What their commands reported.
+    /// Reports of their commands by key: the first [`KEPT`] in order.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reports: BTreeMap<String, Value>,
 }
 
 impl Partial {
-    /// One leaf that did its work.
+    /// Makes the partial of one leaf.
     pub fn one(key: &str) -> Self {
         Self { count: 1, keys: BTreeSet::from([key.to_owned()]), reports: BTreeMap::new() }
     }
 
-    /// One leaf that has something to tell.
+    /// Makes the partial of one leaf with a report.
     pub fn report(key: &str, report: Value) -> Self {
         Self { reports: BTreeMap::from([(key.to_owned(), report)]), ..Self::one(key) }
     }
 
-    /// All together.
+    /// Merges partials.
     pub fn merge(partials: impl IntoIterator<Item = Self>) -> Self {
         let mut merged = Self::default();
         for partial in partials {
@@ -50,33 +50,33 @@ impl Partial {
     }
 }
 
-/// The answer: the merged partial and the coverage that finish got.
+/// Answer: the merged partial, and the coverage that finish got.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Answer {
-    /// What all leaves did.
+    /// Results of all leaves.
     #[serde(flatten)]
     pub partial: Partial,
-    /// The query's weight.
+    /// Weight of the query's partitions.
     pub planned: u64,
-    /// How much of it stands behind the answer.
+    /// Weight of the partitions in the answer.
     pub covered: u64,
-    /// Whether that is all.
+    /// Whether the answer covers all partitions.
     pub complete: bool,
 }
 
-/// What a function returns: a value, or bytes that are none.
+/// Output of a function: an honest value, or arbitrary bytes in its place.
 #[derive(Debug, PartialEq)]
 pub enum Output<T> {
-    /// The honest result.
+    /// An honest value.
     Value(T),
-    /// This many bytes.
+    /// This number of bytes.
     Bytes(usize),
     /// This text.
     Text(String),
 }
 
 impl<T> Output<T> {
-    /// The honest result, if it is one.
+    /// Returns the honest value, if there is one.
     pub fn value(self) -> Option<T> {
         match self {
             Self::Value(value) => Some(value),
@@ -95,7 +95,7 @@ impl<T: Serialize> Encode for Output<T> {
     }
 }
 
-/// The macros want of a merge that it returns what it takes.
+/// Decodes an honest partial. The macro needs this: a merge's result has the type of its partials.
 impl Decode for Output<Partial> {
     fn decode(bytes: Vec<u8>) -> Result<Self, String> {
         Partial::decode(bytes).map(Self::Value)

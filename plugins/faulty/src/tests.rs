@@ -1,4 +1,4 @@
-//! Which command is obeyed, and what the harmless ones give.
+//! Tests of the choice of the command, and of the harmless commands.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ fn run(query_json: &str, key: &str) -> Result<Output<Partial>, Failure> {
     process(query(query_json), Partition { key: key.to_owned(), index: 0, data: Vec::new() })
 }
 
-/// Which of the three failures a leaf gives on command, or none.
+/// Checks which failure or kind of output a leaf returns.
 fn check(query_json: &str, key: &str, expect: &str) {
     let outcome = match run(query_json, key) {
         Err(Failure::InvalidQuery(_)) => "invalid-query",

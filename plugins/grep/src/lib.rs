@@ -1,18 +1,23 @@
-//! Searches text for lines that match a pattern: a leaf and its merge in one component.
+//! Text search: a leaf and its merge that find the lines matching a pattern, in one component.
 //!
-//! Lines match as they do for `rg -a`: the pattern is a [regular expression](https://docs.rs/regex/#syntax), `^` and `$` match
-//! at line ends, no match crosses a line's end, and files that are not text are searched as if they were. A partition is a
-//! file, its key the path; or a piece of a file cut at line ends, its key the path followed by `#OFFSET+LENGTH`.
+//! Lines match as with `rg -a`: the pattern is a
+//! [regular expression](https://docs.rs/regex/#syntax), `^` and `$` match at a line's start and
+//! end, no match crosses a line end, and binary files are searched as if they were text. A
+//! partition is a file, with the path as its key; or a piece of a file that is cut at line ends,
+//! with the path and `#OFFSET+LENGTH` as its key.
 //!
-//! Query: `{"pattern": "wom[ae]n", "ignore-case": false, "first": 100, "counts": "total"}`; only the pattern is required.
-//! `first` is how many matching lines to show, `"counts": "files"` adds the number of matching lines of each file.
+//! Query: `{"pattern": "wom[ae]n", "ignore-case": false, "first": 100, "counts": "total"}`. Only
+//! the pattern is required. `first` is the maximum number of matching lines in the answer.
+//! `"counts": "files"` adds the number of matching lines of each file.
 //!
-//! Answer: `{"matches": [{"file": "a.txt", "line": 3, "text": "…"}, …], "lines": 12, "files": 2}`. The matches are the first
-//! by file (its bytes), then by line; `lines` and `files` count all of them. The text of a line longer than
-//! [`search::SHOWN`] bytes is cut, and says so with `"cut": true`; bytes that are not UTF-8 are replaced in it. If an earlier
-//! piece of a file is missing, its lines have no known number, and a match has its `"offset"` in bytes instead of `"line"`.
+//! Answer: `{"matches": [{"file": "a.txt", "line": 3, "text": "…"}, …], "lines": 12, "files": 2}`.
+//! `matches` are the first ones by file (its bytes), then by line; `lines` and `files` count all
+//! matches. The text of a line longer than [`search::SHOWN`] bytes is cut, and marked with
+//! `"cut": true`. In a text, bytes that are not UTF-8 are replaced. If an earlier piece of a file
+//! is missing, the numbers of its later lines are unknown: a match then has its `"offset"` in bytes
+//! instead of `"line"`.
 //!
-//! Read [`search`] for how lines are found, [`partial`] for how the pieces of a file come together.
+//! [`search`] finds lines, [`partial`] joins the pieces of a file.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +34,7 @@ use place::Place;
 #[cfg(test)]
 mod tests;
 
-/// What a client asks.
+/// Query of a client.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Query {
@@ -38,10 +43,10 @@ pub struct Query {
     /// Whether letters match in either case.
     #[serde(default)]
     pub ignore_case: bool,
-    /// How many matching lines to show.
+    /// Maximum number of matching lines in the answer.
     #[serde(default = "default_first")]
     pub first: usize,
-    /// What to count.
+    /// Scope of the counts.
     #[serde(default)]
     pub counts: Counts,
 }
@@ -50,32 +55,32 @@ fn default_first() -> usize {
     100
 }
 
-/// What is counted.
+/// Scope of the counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Counts {
     /// Only the total.
     #[default]
     Total,
-    /// Each file's matching lines too.
+    /// The total, and each file's matching lines.
     Files,
 }
 
-/// What a client gets.
+/// Answer to a client.
 #[derive(Debug, Serialize)]
 pub struct Answer {
     /// The first matching lines, by file, then by line.
     pub matches: Vec<Match>,
-    /// How many lines match.
+    /// Number of matching lines.
     pub lines: u64,
-    /// How many files have a line that matches.
+    /// Number of files with a matching line.
     pub files: u64,
-    /// How many lines of each file match, if that was asked for.
+    /// Number of matching lines by file, if the query asks for [`Counts::Files`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counts: Option<BTreeMap<String, u64>>,
 }
 
-/// A matching line.
+/// A matching line in the answer.
 #[derive(Debug, Serialize)]
 pub struct Match {
     /// The file's path.
@@ -83,7 +88,7 @@ pub struct Match {
     /// The line's number in the file, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
-    /// Where the line begins in the file, in bytes, if its number is not known.
+    /// The line's offset in the file in bytes, if its number is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
     /// The line, or its beginning.
@@ -102,7 +107,7 @@ fn process(query: Query, partition: Partition) -> Result<Partial, Failure> {
     Ok(partial(&query, Place::of(&partition.key), &partition.data, found))
 }
 
-/// What a leaf found in one place, as a partial.
+/// Converts a leaf's search result into a partial.
 fn partial(query: &Query, place: Place<'_>, content: &[u8], found: search::Found<'_>) -> Partial {
     let mut partial = Partial { lines: found.lines, ..Partial::default() };
     if query.counts == Counts::Files && found.lines > 0 {
@@ -133,7 +138,7 @@ fn finish(query: Query, merged: Option<Partial>, _: Coverage) -> Result<Answer, 
     Ok(answer(&query, merged.unwrap_or_default()))
 }
 
-/// The answer that a merged partial gives to a query.
+/// Converts the merged partial into the answer to `query`.
 pub fn answer(query: &Query, merged: Partial) -> Answer {
     let in_cut_file = |segments: &Vec<Segment>| segments.iter().any(|segment| segment.lines > 0);
     let cut_files = merged.cut_files.values().filter(|segments| in_cut_file(segments)).count() as u64;
@@ -146,7 +151,7 @@ pub fn answer(query: &Query, merged: Partial) -> Answer {
 }
 
 impl From<Hit> for Match {
-    /// A line's number in the file is known if its lines are counted from the file's beginning.
+    /// Converts a hit. Its line number is known if lines are counted from the file's beginning.
     fn from(hit: Hit) -> Self {
         let known = hit.base == 0;
         Self {

@@ -1,9 +1,9 @@
-//! The partial: counts, the first matches, and what is known of files that were cut into pieces.
+//! The partial: counts, the first matches, and the joined pieces of files that were cut.
 //!
-//! A piece does not know how many lines come before it. It counts its matches' lines from its own beginning, the *base*, and
-//! tells how many line ends it has. Where two pieces meet, the second's matches are counted from the first's base on. Pieces
-//! are joined wherever they meet, in whatever order they come, so the result does not depend on the grouping. When all
-//! are there, every base is the file's beginning.
+//! A piece does not know how many lines precede it. It numbers its matches from its own beginning,
+//! the *base*, and counts its line ends. Where two pieces are adjacent, the second's matches are
+//! renumbered from the first's base. Adjacent pieces are joined in any order, so the result does
+//! not depend on the grouping. When all pieces are there, every base is the file's beginning.
 
 use std::collections::BTreeMap;
 
@@ -14,46 +14,47 @@ use crate::search::{Line, shown};
 #[cfg(test)]
 mod tests;
 
-/// What one or more leaves found.
+/// Search results of one or more leaves. It is a monoid: merging is associative and commutative.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partial {
-    /// How many lines match.
+    /// Number of matching lines.
     pub lines: u64,
-    /// How many files that were searched whole have a match.
+    /// Number of files with a match, of the files that were searched as a whole.
     pub whole_files: u64,
-    /// How many lines of each file match, where that is at least one and was asked for.
+    /// Number of matching lines by file, if the query asks for it. Files without a match are left
+    /// out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counts: BTreeMap<String, u64>,
-    /// The pieces of each file that was cut, in order and joined where they meet.
+    /// Segments by file, for files that were cut: in order, with adjacent ones joined.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cut_files: BTreeMap<String, Vec<Segment>>,
-    /// The first matches, by file, then by place.
+    /// The first matches, by file, then by offset.
     pub first: Vec<Hit>,
 }
 
 /// One or more adjacent pieces of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Segment {
-    /// Where it begins in the file, in bytes.
+    /// Offset of its start in the file, in bytes.
     pub start: u64,
-    /// Where it ends.
+    /// Offset of its end in the file, in bytes.
     pub end: u64,
-    /// How many line ends it has.
+    /// Number of line ends.
     pub newlines: u64,
-    /// How many of its lines match.
+    /// Number of matching lines.
     pub lines: u64,
 }
 
-/// A matching line.
+/// A matching line in a partial.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Hit {
     /// The file's path.
     pub file: String,
-    /// Where the line begins in the file, in bytes.
+    /// The line's offset in the file, in bytes.
     pub offset: u64,
-    /// Where the counting of lines began.
+    /// The offset in the file from which lines are counted.
     pub base: u64,
-    /// The line's number from there on, from 1.
+    /// The line's number, counted from `base`, from 1.
     pub line: u64,
     /// The line, or its beginning.
     pub text: String,
@@ -63,7 +64,7 @@ pub struct Hit {
 }
 
 impl Hit {
-    /// A line that matches in the piece that begins at `base`.
+    /// Makes a hit from a matching line of the piece that begins at `base`.
     pub fn new(file: &str, base: u64, line: &Line<'_>) -> Self {
         let (text, cut) = shown(line.text);
         Self { file: file.to_owned(), offset: base + line.offset, base, line: line.number, text, cut }
@@ -71,7 +72,7 @@ impl Hit {
 }
 
 impl Partial {
-    /// All partials together, with their first `first` matches.
+    /// Merges partials, and keeps the first `first` matches.
     pub fn merge(partials: Vec<Self>, first: usize) -> Self {
         let mut merged = Self::default();
         for partial in partials {
@@ -95,26 +96,27 @@ impl Partial {
         let mut moves = BTreeMap::new();
         for (file, segments) in &mut self.cut_files {
             segments.sort_unstable();
-            let (joined, moved) = join(segments);
+            let (joined, file_moves) = join(segments);
             *segments = joined;
-            moves.insert(file.as_str(), moved);
+            moves.insert(file.as_str(), file_moves);
         }
         for hit in &mut self.first {
-            let Some(moved) = moves.get(hit.file.as_str()).and_then(|moved| moved.get(&hit.base)) else { continue };
-            hit.base = moved.base;
-            hit.line += moved.newlines;
+            let Some(to) = moves.get(hit.file.as_str()).and_then(|moves| moves.get(&hit.base)) else { continue };
+            hit.base = to.base;
+            hit.line += to.newlines;
         }
     }
 }
 
-/// Where lines counted from a segment's start are counted from now.
+/// New base of the hits whose base was a segment's start.
 struct Move {
     base: u64,
-    /// How many line ends lie between the new base and the old.
+    /// Number of line ends between the new base and the old.
     newlines: u64,
 }
 
-/// Joins segments, which are in order, where one ends at the next one's start; and tells what became of each start.
+/// Joins adjacent segments of a sorted list. Returns the joined segments, and the new base of each
+/// start that was joined to an earlier segment.
 fn join(segments: &[Segment]) -> (Vec<Segment>, BTreeMap<u64, Move>) {
     let mut joined: Vec<Segment> = Vec::new();
     let mut moves = BTreeMap::new();

@@ -1,19 +1,20 @@
-//! Where a partition's content comes from, as its key says.
+//! Origin of a partition's content, parsed from its key.
 
 #[cfg(test)]
 mod tests;
 
-/// A file or a piece of one.
+/// A file, or a piece of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place<'a> {
     /// The file's path.
     pub file: &'a str,
-    /// Where the piece begins in the file, in bytes; `None` for a whole file.
+    /// The piece's offset in the file in bytes; `None` for a whole file.
     pub offset: Option<u64>,
 }
 
 impl<'a> Place<'a> {
-    /// Reads `path` or `path#OFFSET+LENGTH`. The length is the content's, so it is only checked to be a number.
+    /// Parses `path` or `path#OFFSET+LENGTH`. The length must be a number; its value is ignored,
+    /// since the content has it.
     pub fn of(key: &'a str) -> Self {
         Self::piece(key).unwrap_or(Self { file: key, offset: None })
     }
@@ -26,7 +27,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Digits only: `parse` alone would take a sign too.
+/// Parses digits only: `parse` alone would accept a sign too.
 fn number(digits: &str) -> Option<u64> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }

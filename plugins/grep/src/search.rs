@@ -1,5 +1,5 @@
-//! Finds the lines that match: the whole text is searched at once, and a match's line is looked up around it, so that lines
-//! without a match cost nothing of their own.
+//! Search for matching lines. The whole text is searched at once, and a match's line is looked up
+//! around it, so lines without a match cost nothing extra.
 
 use grep_matcher::Matcher;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
@@ -10,13 +10,17 @@ use regex_syntax::hir::Look;
 #[cfg(test)]
 mod tests;
 
-/// How many bytes of a matching line are shown.
+/// Maximum number of bytes of a matching line in the answer.
 pub const SHOWN: usize = 500;
 
-/// What a compiled pattern may weigh in memory: well below what a leaf has, and more than any sensible pattern needs.
+/// Maximum size of a compiled pattern, in bytes: well below a leaf's memory, and more than any
+/// sensible pattern needs.
 const PATTERN_BYTES: usize = 8 << 20;
 
-/// A pattern, compiled so that no match can contain a line's end; or why that cannot be.
+/// Compiles a pattern so that no match can contain a line end.
+///
+/// # Errors
+/// Says why the pattern is invalid, or why it cannot be searched line by line.
 pub fn matcher(pattern: &str, ignore_case: bool) -> Result<RegexMatcher, String> {
     let syntax = ParserBuilder::new().utf8(false).multi_line(true).build().parse(pattern);
     let looks = syntax.map_err(|error| error.to_string())?.properties().look_set();
@@ -35,27 +39,27 @@ pub fn matcher(pattern: &str, ignore_case: bool) -> Result<RegexMatcher, String>
         .map_err(|error| error.to_string())
 }
 
-/// What a search found.
+/// Result of a search.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Found<'a> {
-    /// How many lines match.
+    /// Number of matching lines.
     pub lines: u64,
-    /// The first of them.
+    /// The first matching lines.
     pub first: Vec<Line<'a>>,
 }
 
-/// A matching line.
+/// A matching line in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'a> {
-    /// Its number in the text, from 1.
+    /// The line's number in the text, from 1.
     pub number: u64,
-    /// Where it begins in the text.
+    /// The line's offset in the text, in bytes.
     pub offset: u64,
-    /// The whole line, without its end.
+    /// The whole line, without its line end.
     pub text: &'a [u8],
 }
 
-/// Counts the lines of `text` that match, and keeps the first `first` of them.
+/// Counts the matching lines of `text`, and returns the first `first` of them.
 pub fn search<'a>(matcher: &RegexMatcher, text: &'a [u8], first: usize) -> Found<'a> {
     let mut found = Found { lines: 0, first: Vec::new() };
     let mut numbers = Numbers::new(text);
@@ -71,8 +75,8 @@ pub fn search<'a>(matcher: &RegexMatcher, text: &'a [u8], first: usize) -> Found
     found
 }
 
-/// The bounds of the first matching line from `at`, which is a line's start. A pattern that matches nothing at all matches
-/// after the last line's end too, where there is no line.
+/// Returns the bounds of the first matching line from `at`, which is a line's start. A pattern that
+/// matches the empty string also matches after the last line end, where there is no line.
 fn next_line(matcher: &RegexMatcher, text: &[u8], at: usize) -> Option<(usize, usize)> {
     if at >= text.len() {
         return None;
@@ -83,7 +87,7 @@ fn next_line(matcher: &RegexMatcher, text: &[u8], at: usize) -> Option<(usize, u
     (start < text.len()).then_some((start, end))
 }
 
-/// Numbers lines that are asked for in order.
+/// Counter of line numbers, for lines in ascending order.
 struct Numbers<'a> {
     text: &'a [u8],
     counted: usize,
@@ -95,7 +99,7 @@ impl<'a> Numbers<'a> {
         Self { text, counted: 0, newlines: 0 }
     }
 
-    /// The number, from 1, of the line that starts at `start`.
+    /// Returns the number, from 1, of the line that starts at `start`.
     fn of(&mut self, start: usize) -> u64 {
         let passed = self.text.get(self.counted..start).unwrap_or_default();
         self.newlines += memchr_iter(b'\n', passed).count() as u64;
@@ -104,12 +108,12 @@ impl<'a> Numbers<'a> {
     }
 }
 
-/// What is shown of a line, and whether that is less than the whole.
+/// Returns a line as text, cut to [`SHOWN`] bytes, and whether it was cut.
 pub fn shown(line: &[u8]) -> (String, bool) {
     let within = |end: &usize| line.get(*end).is_some_and(|byte| byte & 0xc0 == 0x80);
     let cut = line.len() > SHOWN;
     let mut end = line.len().min(SHOWN);
-    // Not within a character, unless there is no character (of at most four bytes) to be within.
+    // Cuts between characters, unless these bytes are no character (of at most four bytes).
     if cut && let Some(start) = (SHOWN - 3..=SHOWN).rev().find(|end| !within(end)) {
         end = start;
     }

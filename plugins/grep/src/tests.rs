@@ -1,4 +1,4 @@
-//! From files to the answer, with what is missing.
+//! Tests from files to the answer, with and without missing pieces.
 
 use frond_plugin::{Coverage, Failure, Partition};
 

@@ -1,5 +1,5 @@
-//! Takes its partition as a list and says how many bytes it had, without looking at them: what is left is the cost of
-//! handing a partition over. A benchmark's guest.
+//! Benchmark guest that gets its partition as a list and returns its size without reading it. Its
+//! time is the cost of passing a partition.
 
 use frond_plugin::{Failure, Partition, Raw};
 

@@ -1,5 +1,5 @@
-//! Pulls its partition piece by piece and says how many bytes it had, without looking at them: what is left is the cost
-//! of handing the pieces over. A benchmark's guest.
+//! Benchmark guest that pulls its partition piece by piece and returns its size without reading it.
+//! Its time is the cost of passing the pieces.
 
 use frond_plugin::{Failure, Partition, Raw, source};
 

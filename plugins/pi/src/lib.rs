@@ -1,15 +1,19 @@
-//! Estimates pi by sampling: a leaf and its merge in one component.
+//! Monte Carlo estimate of pi: a leaf and its merge in one component.
 //!
-//! A partition is a range of integers, `{"start": 0, "end": 1000}`, the end not included. Each integer is one sample: its
-//! hash gives a point in the unit square, which counts as a hit inside the quarter circle. The share of hits is near π/4.
-//! Everything up to the answer is integers, so the answer is the same however the range is cut and the partials are grouped.
+//! A partition is a range of integers, `{"start": 0, "end": 1000}`, without its end. Each integer
+//! is one sample: its hash gives a point in the unit square, which is a hit if it lies inside the
+//! quarter circle. The share of hits is near π/4. All values up to the answer are integers, so the
+//! answer does not depend on how the range is cut and how partials are grouped.
 //!
 //! Query: `{"seed": 1}`; another seed takes other points.
-//! Answer: `{"pi": 3.14…, "std-error": 0.0005, "samples": 10000000, "hits": 785…, "planned": 10000000, "complete": true}`.
-//! An estimate from only some of the samples is a good one with a larger standard error, so nothing is scaled; the answer
-//! says how many samples were planned. Without any sample, `pi` and `std-error` are null.
 //!
-//! A leaf that is cut off counts for what it had done: it hands over its hits every [`BLOCK`] samples.
+//! Answer: `{"pi": 3.14…, "std-error": 0.0005, "samples": 10000000, "hits": 785…, "planned":
+//! 10000000, "complete": true}`. An estimate from a part of the samples is valid, only with a
+//! larger standard error, so nothing is scaled; the answer has the planned number of samples.
+//! Without any sample, `pi` and `std-error` are null.
+//!
+//! A leaf hands over its hits every [`BLOCK`] samples, so the work of a leaf that is cut off still
+//! counts.
 
 use std::ops::Range;
 
@@ -19,14 +23,14 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 mod tests;
 
-/// How many samples a leaf takes between two hand-overs: some milliseconds of work.
+/// Number of samples between two early partials of a leaf: some milliseconds of work.
 pub const BLOCK: u64 = 1 << 20;
 
-/// What a client asks.
+/// Query of a client.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Query {
-    /// Which points to take.
+    /// Seed of the points.
     #[serde(default = "default_seed")]
     pub seed: u64,
 }
@@ -35,7 +39,7 @@ fn default_seed() -> u64 {
     1
 }
 
-/// A partition's content: the integers from `start` to before `end`.
+/// A partition's content: the integers from `start` up to, but not including, `end`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Span {
@@ -43,28 +47,28 @@ struct Span {
     end: i64,
 }
 
-/// What a leaf found, and what several found together.
+/// Partial: the samples of one or more leaves. It is a monoid under [`Sampled::and`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sampled {
-    /// How many points were taken.
+    /// Number of points taken.
     pub samples: u64,
-    /// How many of them lie inside the quarter circle.
+    /// Number of points inside the quarter circle.
     pub hits: u64,
 }
 
-/// What a client gets.
+/// Answer to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Answer {
-    /// The estimate.
+    /// The estimate of pi.
     pub pi: Option<f64>,
-    /// Its standard error: pi is within two of them in 95 of 100 cases.
+    /// The standard error of the estimate: pi is within two standard errors in 95 of 100 cases.
     pub std_error: Option<f64>,
-    /// How many points were taken.
+    /// Number of points taken.
     pub samples: u64,
-    /// How many of them lie inside the quarter circle.
+    /// Number of points inside the quarter circle.
     pub hits: u64,
-    /// How many points the query had planned.
+    /// Number of points that the query planned.
     pub planned: u64,
     /// Whether all of them were taken.
     pub complete: bool,
@@ -100,13 +104,13 @@ fn finish(_: Query, merged: Option<Sampled>, coverage: Coverage) -> Result<Answe
 }
 
 impl Sampled {
-    /// Both together.
+    /// Adds two partials.
     pub fn and(self, other: Self) -> Self {
         Self { samples: self.samples + other.samples, hits: self.hits + other.hits }
     }
 }
 
-/// Takes the points of these integers.
+/// Samples the points of a range of integers.
 pub fn sample(seed: u64, range: Range<i64>) -> Sampled {
     let samples = if range.is_empty() { 0 } else { range.end.abs_diff(range.start) };
     let stream = splitmix64(seed);
@@ -114,13 +118,16 @@ pub fn sample(seed: u64, range: Range<i64>) -> Sampled {
     Sampled { samples, hits }
 }
 
-/// Whether a hash's point, on a grid of 2³¹ × 2³¹, lies inside the quarter circle. The squares' sum fits 64 bits.
+/// Tests whether a hash's point, on a grid of 2³¹ × 2³¹, lies inside the quarter circle. The sum of
+/// the squares fits in 64 bits.
 fn hit(hash: u64) -> bool {
-    let (x, y) = (hash >> 33, hash & 0x7fff_ffff);
+    let x = hash >> 33;
+    let y = hash & 0x7fff_ffff;
     x * x + y * y < 1 << 62
 }
 
-/// The generator of Steele, Lea and Flood ("Fast Splittable Pseudorandom Number Generators", 2014), as a hash.
+/// Hashes a value with the generator SplitMix64 of Steele, Lea and Flood ("Fast Splittable
+/// Pseudorandom Number Generators", 2014).
 fn splitmix64(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -128,8 +135,8 @@ fn splitmix64(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The estimate that the samples give. A sample is a hit with probability p = π/4, so the share of hits has the standard
-/// error √(p(1−p)/n).
+/// Computes the estimate from the samples. A sample is a hit with probability p = π/4, so the share
+/// of hits has the standard error √(p(1−p)/n).
 pub fn answer(sampled: Sampled, coverage: Coverage) -> Answer {
     let Sampled { samples, hits } = sampled;
     let share = (samples > 0).then(|| hits as f64 / samples as f64);

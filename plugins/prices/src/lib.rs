@@ -1,9 +1,12 @@
-//! What a journey costs with each operator: every leaf asks the HTTP API of one, which its partition's key names.
+//! Fares of a journey by operator: every leaf calls the HTTP API of the operator that its
+//! partition's key names.
 //!
-//! Query: `{"api": "http://127.0.0.1:7878", "from": "London", "to": "York"}`, where `api` is what the operators' APIs are
-//! under. Answer: `{"from": "London", "to": "York", "fares": [{"operator": "Borderline", "pounds": 48}, …], "complete":
-//! true}`, the cheapest first. An operator without a train for the journey has no fare; one that does not answer is
-//! missing, and `complete` is then false.
+//! Query: `{"api": "http://127.0.0.1:7878", "from": "London", "to": "York"}`, where `api` is the
+//! base URL of the operators' APIs.
+//!
+//! Answer: `{"from": "London", "to": "York", "fares": [{"operator": "Borderline", "pounds": 48},
+//! …], "complete": true}`, the cheapest first. An operator without a train for the journey has no
+//! fare. An operator that does not answer is missing, and `complete` is then false.
 
 use std::fmt::Write;
 
@@ -13,33 +16,33 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 mod tests;
 
-/// What a client asks.
+/// Query of a client.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Query {
-    /// What the operators' APIs are under.
+    /// Base URL of the operators' APIs.
     pub api: String,
-    /// The station to leave from.
+    /// Station of departure.
     pub from: String,
-    /// The station to get to.
+    /// Station of arrival.
     pub to: String,
 }
 
-/// What one operator takes. Cheaper ones come first.
+/// Fare of one operator. Fares are ordered by price, then by operator.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Fare {
-    /// In whole pounds.
+    /// Price in whole pounds.
     pub pounds: u64,
-    /// Whom to pay.
+    /// Name of the operator.
     pub operator: String,
 }
 
-/// What a client gets.
+/// Answer to a client.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Answer {
-    /// As asked.
+    /// Station of departure, as in the query.
     pub from: String,
-    /// As asked.
+    /// Station of arrival, as in the query.
     pub to: String,
     /// The fares, cheapest first.
     pub fares: Vec<Fare>,
@@ -69,26 +72,27 @@ fn merge(_: Query, partials: Vec<Vec<Fare>>) -> Result<Vec<Fare>, Failure> {
 }
 
 fn finish(query: Query, merged: Option<Vec<Fare>>, coverage: Coverage) -> Result<Answer, Failure> {
-    // A single partial was never merged, and so never sorted; one has one fare.
+    // A single partial was never merged and sorted, but it has at most one fare.
     let fares = merged.unwrap_or_default();
     Ok(Answer { from: query.from, to: query.to, fares, complete: coverage.complete })
 }
 
-/// Where an operator says what the journey costs.
+/// Returns the URL of an operator's fare for the journey.
 fn url(query: &Query, operator: &str) -> String {
     let api = query.api.trim_end_matches('/');
     let [operator, from, to] = [operator, &query.from, &query.to].map(escaped);
     format!("{api}/{operator}/fare?from={from}&to={to}")
 }
 
-/// Text as it may stand in a URL's path or query (RFC 3986, 2.3).
+/// Percent-encodes text for a URL's path or query: all bytes but unreserved characters (RFC 3986,
+/// 2.3).
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             escaped.push(char::from(byte));
         } else {
-            // A String takes whatever is written.
+            // Writing to a String cannot fail.
             let _ = write!(escaped, "%{byte:02X}");
         }
     }

@@ -1,4 +1,4 @@
-//! Where operators are asked, and how their fares are put together.
+//! Tests of the operators' URLs, and of the merge of their fares.
 
 use super::*;
 

@@ -1,8 +1,8 @@
-//! A time of day as queries write it.
+//! Time of day, as written in queries.
 
 use serde::Deserialize;
 
-/// A time of day, `HH:MM` from 00:00 to 23:59.
+/// Time of day, `HH:MM` from 00:00 to 23:59.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(try_from = "String")]
 pub struct Clock(u32);
@@ -12,7 +12,7 @@ impl Clock {
         Self(9 * 60)
     }
 
-    /// Minutes since midnight.
+    /// Returns the minutes since midnight.
     pub fn minutes(self) -> u32 {
         self.0
     }
@@ -28,11 +28,12 @@ impl TryFrom<String> for Clock {
 
 fn parse(text: &str) -> Option<u32> {
     let (hours, minutes) = text.split_once(':')?;
-    let (hours, minutes) = (two_digits(hours)?, two_digits(minutes)?);
+    let hours = two_digits(hours)?;
+    let minutes = two_digits(minutes)?;
     (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
 }
 
-/// Not only `parse`, which would take `+9` too.
+/// Parses exactly two digits: `parse` alone would accept `+9` too.
 fn two_digits(text: &str) -> Option<u32> {
     (text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }

@@ -1,7 +1,8 @@
-//! The leaf of `examples/rail`: which stations of one region have a direct train from London within a budget?
+//! The leaf of `examples/rail`: finds the stations of one region with a direct train from London
+//! within a budget.
 //!
-//! A partition is one region: its key is the region's name, its data a table of services (see [`Service`]). What the
-//! leaf returns is a [`Partial`], the form that `rail-merge` folds.
+//! A partition is one region: its key is the region's name, and its data is a table of services
+//! (see [`Service`]). The leaf returns a [`Partial`], which `rail-merge` folds.
 
 mod clock;
 mod place;
@@ -17,41 +18,44 @@ use serde::{Deserialize, Serialize};
 pub use clock::Clock;
 pub use service::Service;
 
-/// What the client asks.
+/// Query of a client.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Query {
-    /// Where the journey begins.
+    /// Origin of the journey.
     pub from: Origin,
-    /// The most that a single may cost, in whole pounds.
+    /// Maximum price of a single ticket, in whole pounds.
     pub budget: u32,
-    /// When the traveller stands at the terminal: every journey is taken to begin then. 09:00 unless given.
+    /// Departure time, at which every journey is assumed to begin. The default is 09:00.
     #[serde(default = "Clock::nine")]
     pub depart: Clock,
-    /// The latest arrival, on the day of the departure.
+    /// Latest arrival, on the day of the departure.
     pub arrive_by: Option<Clock>,
-    /// For demonstrations only: the leaf of the region with this name never answers, so that a partial answer can be
-    /// seen. A name that is no region stalls nothing.
+    /// Region whose leaf never answers, to demonstrate a partial answer. An unknown name stalls
+    /// nothing.
     pub stall: Option<String>,
 }
 
-/// The places whose direct trains are known: an enum, so that serde's refusal of any other names the one there is.
+/// Origins with known direct trains. It is an enum, so that serde's error for any other place names
+/// the known one.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub enum Origin {
-    /// Any of its terminals.
+    /// Any terminal in London.
     London,
 }
 
-/// What one region answers.
+/// Partial of one region.
 #[derive(Debug, Serialize)]
 pub struct Partial {
-    /// The regions that are in this partial: from a leaf, its own. A region where nothing fits has answered too.
+    /// Regions in this partial: from a leaf, its one region. A region without a fitting service is
+    /// included.
     pub regions: Vec<String>,
-    /// One for each service that fits, so a station may be here more than once.
+    /// One entry for each service that fits, so a station may occur more than once.
     pub destinations: Vec<Destination>,
 }
 
-/// A service that fits the query. All numbers are whole, so that every machine writes the same bytes.
+/// A service that fits the query. All numbers are integers, so that every machine writes the same
+/// bytes.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it; units are given where there are any")]
 pub struct Destination {
@@ -70,6 +74,10 @@ pub struct Destination {
 frond_plugin::leaf!(process);
 
 /// Finds the services of one region that fit the query.
+///
+/// # Errors
+/// Fails with [`Failure::InvalidQuery`] if `arrive-by` is not later than `depart`, and with
+/// [`Failure::InvalidPartition`] if the region's table cannot be parsed.
 pub fn process(query: Query, region: Partition) -> Result<Partial, Failure> {
     if query.arrive_by.is_some_and(|latest| latest <= query.depart) {
         return Err(Failure::invalid_query("arrive-by is not later than depart"));
@@ -87,7 +95,7 @@ pub fn process(query: Query, region: Partition) -> Result<Partial, Failure> {
 
 fn fits(query: &Query, service: &Service) -> bool {
     let arrives = query.depart.minutes().saturating_add(service.minutes);
-    // A budget beyond what fits in pence is beyond every fare.
+    // A budget that overflows in pence is above every fare.
     service.pence <= query.budget.saturating_mul(100)
         && query.arrive_by.is_none_or(|latest| arrives <= latest.minutes())
 }
@@ -105,7 +113,8 @@ fn destination(region: &str, service: Service) -> Destination {
     }
 }
 
-/// Never returns. It sleeps rather than spins: a spinning leaf may run out of fuel before it runs out of time.
+/// Never returns. It sleeps rather than spins: a spinning leaf may run out of fuel before its
+/// deadline.
 fn stall() -> ! {
     loop {
         std::thread::sleep(Duration::from_secs(3600));

@@ -1,4 +1,4 @@
-//! A region's table of services, read.
+//! Parser of a region's table of services.
 
 use std::str::FromStr;
 
@@ -21,9 +21,13 @@ pub struct Service {
     pub pence: u32,
 }
 
-/// Reads a whole table: a header, then one service a line, with comments (`#`) anywhere. The error names the line.
+/// Parses a whole table: a header, then one service on each line, with comment lines (`#`)
+/// anywhere.
 ///
-/// Fields hold no commas and no quotes, so a line is cut at every comma.
+/// Fields contain no commas and no quotes, so a line is split at every comma.
+///
+/// # Errors
+/// The error names the line.
 pub(crate) fn parse(table: &str) -> Result<Vec<Service>, String> {
     let mut lines = (1..).zip(table.lines()).filter(|(_, line)| !line.starts_with('#'));
     match lines.next() {
@@ -55,7 +59,7 @@ fn number<T: FromStr>(name: &str, text: &str) -> Result<T, String> {
     text.parse().map_err(|_| no_number(name, text))
 }
 
-/// Rust reads `inf` and `nan` too, which are no places.
+/// Parses degrees. Rust's parser also accepts `inf` and `nan`, which are refused here.
 fn degrees(name: &str, text: &str) -> Result<f64, String> {
     number(name, text).and_then(|value: f64| if value.is_finite() { Ok(value) } else { Err(no_number(name, text)) })
 }
@@ -64,7 +68,8 @@ fn no_number(name: &str, text: &str) -> String {
     format!("{name} `{text}` is not a number")
 }
 
-/// Cut at the point rather than read as a float, so that no fare is ever a penny off.
+/// Parses a fare into pence. It is split at the point rather than parsed as a float, so that no
+/// fare is ever a penny off.
 fn pence(fare: &str) -> Option<u32> {
     let (pounds, pence) = fare.split_once('.')?;
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! What the leaf finds, and what it refuses.
+//! Tests of the leaf's results, and of its refusals.
 
 use frond_plugin::{Failure, Partition};
 

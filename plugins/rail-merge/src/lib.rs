@@ -1,7 +1,9 @@
-//! The merge of `examples/rail`: folds what the regions found into one list, and makes the answer of it.
+//! The merge of `examples/rail`: folds the regions' partials into one list, and makes the answer
+//! from it.
 //!
-//! Of the services to one station the cheapest counts. "The best of each station" is a minimum, and a minimum may be
-//! taken in any order, in any tree and of any repetition: that is why this merge may be folded as the root likes.
+//! Of the services to one station the cheapest counts. The best service of each station is a
+//! minimum, and a minimum is associative, commutative and idempotent. So the root may fold this
+//! merge in any order and in any tree.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +13,10 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 mod tests;
 
-/// The regions of which the answer says whether they are in it, in order of the alphabet.
+/// Regions that the answer lists as answered or missing, in alphabetical order.
 pub const REGIONS: [&str; 5] = ["Eastern", "North West & Central", "Scotland", "Southern", "Wales & Western"];
 
-/// What the answer repeats of the query. The leaves have checked the rest of it.
+/// Fields of the query that the answer repeats. The leaves check the rest of the query.
 #[derive(Debug, Deserialize)]
 #[expect(missing_docs, reason = "the leaf's query documents them")]
 pub struct Query {
@@ -22,12 +24,14 @@ pub struct Query {
     pub budget: u32,
 }
 
-/// What leaves return, and merges too. The fields are the leaf's, by name: the two crates share nothing else.
+/// Partial of a leaf or of a merge. Its fields have the names of the leaf's partial: the two crates
+/// share nothing else.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct Partial {
-    /// The regions whose answers are in here.
+    /// Regions in this partial.
     pub regions: BTreeSet<String>,
-    /// After a merge: one for each station, nearest first. From a leaf: in any order, and a station more than once.
+    /// Services. After a merge: one for each station, nearest first. From a leaf: in any order, and
+    /// possibly several for a station.
     pub destinations: Vec<Destination>,
 }
 
@@ -46,20 +50,20 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// The lesser is the better train to a station: cheaper, then faster. The rest only decides ties, so that the same
-    /// one wins in whatever order they are met.
+    /// Returns the sort key of trains to one station, best first: cheaper, then faster. The other
+    /// fields only break ties, so that the winner does not depend on the order of the merges.
     fn rank(&self) -> impl Ord {
         (self.pence, self.minutes, (&self.operator, &self.terminal, &self.station, &self.region, self.km))
     }
 }
 
-/// What the client gets.
+/// Answer to a client.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Answer {
     pub from: String,
     pub budget: u32,
-    /// Nearest first.
+    /// The best service of each station, nearest first.
     pub destinations: Vec<Found>,
     pub count: usize,
     /// Whether every planned partition is in the answer.
@@ -67,7 +71,7 @@ pub struct Answer {
     pub regions: Regions,
 }
 
-/// A [`Destination`] as clients read it.
+/// A [`Destination`] in the answer.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it; units are given where there are any")]
 pub struct Found {
@@ -77,13 +81,13 @@ pub struct Found {
     pub operator: String,
     pub terminal: String,
     pub minutes: u32,
-    /// Pounds: a float, but made only here, where nothing is computed any more.
+    /// The fare in pounds. It becomes a float only here, after all arithmetic.
     pub fare: f64,
     /// Kilometres from Charing Cross, as the crow flies.
     pub km: u32,
 }
 
-/// Which of [`REGIONS`] are in the answer.
+/// The [`REGIONS`] that are in the answer, and those that are not.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Regions {
@@ -93,12 +97,13 @@ pub struct Regions {
 
 frond_plugin::merger!(merge, finish);
 
-/// Folds partials into one.
+/// Folds partials into one. It never fails.
 pub fn merge(_: Query, partials: Vec<Partial>) -> Result<Partial, Failure> {
     Ok(fold(partials))
 }
 
-/// Makes the answer. A lone leaf's partial comes here without a merge, so it is folded like any other.
+/// Makes the answer. The partial of a single leaf arrives unmerged, so it is folded here too. It
+/// never fails.
 pub fn finish(query: Query, merged: Option<Partial>, coverage: Coverage) -> Result<Answer, Failure> {
     let Partial { regions, destinations } = fold(merged);
     Ok(Answer {
@@ -126,7 +131,7 @@ fn fold(partials: impl IntoIterator<Item = Partial>) -> Partial {
         }
     }
     let mut destinations: Vec<Destination> = best.into_values().collect();
-    // Stable, so stations at the same distance stay in the order of their codes.
+    // The sort is stable: stations at the same distance stay in the order of their codes.
     destinations.sort_by_key(|destination| destination.km);
     Partial { regions, destinations }
 }

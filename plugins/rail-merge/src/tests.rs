@@ -1,4 +1,4 @@
-//! What the answer looks like, and the laws that let the root merge in any tree.
+//! Tests of the answer, and of the laws that let the root merge in any tree.
 
 use std::collections::BTreeSet;
 
@@ -95,7 +95,8 @@ fn the_leafs_partial_is_of_the_form_that_is_merged() {
     );
 }
 
-/// Few values each, so that stations meet again with equal and with better trains.
+/// Generates destinations from few values, so that stations recur with equal and with better
+/// trains.
 fn destinations() -> impl Strategy<Value = Vec<Destination>> {
     let one = (select(vec!["YRK", "DON", "RDG"]), select(vec!["LNER", "GWR"]), 1..3_u32, 1..3_u32, 1..3_u32);
     vec(one.prop_map(|(crs, operator, minutes, pence, km)| train(crs, operator, minutes, pence, km)), 0..6)

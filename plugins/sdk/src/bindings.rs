@@ -1,4 +1,4 @@
-//! Generated from `wit/`: one module for each world, sharing the types of the first.
+//! Bindings generated from `wit/`: one module for each world, all with the types of the first.
 
 pub use leaf::frond::plugin::types::{Coverage, Failure, Partition};
 

@@ -1,14 +1,16 @@
-//! What the macros expand to: decode the arguments, call the author's function, encode its result.
+//! Runtime of the macros: decodes the arguments, calls the author's function, and encodes its
+//! result.
 
 use crate::{Coverage, Decode, Encode, Failure, Partition};
 
 #[cfg(test)]
 mod tests;
 
-/// Mentions an exported type, so that natively, where nothing is exported, its functions do not count as unused.
+/// Does nothing. It mentions an exported type, so that a native build, which exports nothing, does
+/// not warn of unused functions.
 pub fn exported<T>() {}
 
-/// Calls a leaf.
+/// Calls a leaf's function with the decoded query, and encodes its partial.
 pub fn process<Q: Decode, P: Encode>(
     process: impl FnOnce(Q, Partition) -> Result<P, Failure>,
     query: Vec<u8>,
@@ -17,7 +19,7 @@ pub fn process<Q: Decode, P: Encode>(
     encoded("the partial", process(decoded(query)?, partition)?)
 }
 
-/// Calls a merge.
+/// Calls a merge function with the decoded query and partials, and encodes the merged partial.
 pub fn merge<Q: Decode, P: Decode + Encode>(
     merge: impl FnOnce(Q, Vec<P>) -> Result<P, Failure>,
     query: Vec<u8>,
@@ -31,7 +33,7 @@ pub fn merge<Q: Decode, P: Decode + Encode>(
     encoded("the merged partial", merge(query, values)?)
 }
 
-/// Calls a finish.
+/// Calls a finish function with the decoded query and merged partial, and encodes the answer.
 pub fn finish<Q: Decode, P: Decode, A: Encode>(
     finish: impl FnOnce(Q, Option<P>, Coverage) -> Result<A, Failure>,
     query: Vec<u8>,
@@ -43,7 +45,7 @@ pub fn finish<Q: Decode, P: Decode, A: Encode>(
     encoded("the answer", finish(query, merged, coverage)?)
 }
 
-/// Calls a split.
+/// Calls a split function with the decoded query.
 pub fn split<Q: Decode>(
     split: impl FnOnce(Q, u32) -> Result<Vec<Partition>, Failure>,
     query: Vec<u8>,
@@ -60,7 +62,7 @@ fn partial<P: Decode>(bytes: Vec<u8>, what: impl FnOnce() -> String) -> Result<P
     P::decode(bytes).map_err(|error| Failure::InvalidPartition(format!("{} cannot be read: {error}", what())))
 }
 
-/// A value that cannot be written is the plugin's mistake about this content, so it is never tried again.
+/// Encodes a result. A value without an encoding is an invalid partition: a retry would fail again.
 pub(crate) fn encoded(what: &str, value: impl Encode) -> Result<Vec<u8>, Failure> {
     value.encode().map_err(|error| Failure::InvalidPartition(format!("{what} cannot be written: {error}")))
 }

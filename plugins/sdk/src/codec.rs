@@ -1,4 +1,4 @@
-//! How values become the bytes that cross the boundary, and back.
+//! Encoding of the values that cross the component boundary.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -6,21 +6,25 @@ use serde::de::DeserializeOwned;
 #[cfg(test)]
 mod tests;
 
-/// What a plugin's functions may take: every serde type, as JSON; [`Raw`]; and types with a form of their own.
+/// Argument types of a plugin's functions: every serde type, as JSON; [`Raw`]; and types with a
+/// custom encoding.
 pub trait Decode: Sized {
-    /// Reads a value from the whole of `bytes`. The error says what is wrong and where, for whoever wrote the bytes.
+    /// Decodes a value from all of `bytes`. The error says what is wrong and where, for the author
+    /// of the bytes.
     fn decode(bytes: Vec<u8>) -> Result<Self, String>;
 
-    /// Reads a query. A query that was left out has no bytes; where queries are JSON that means `{}`, so that one whose
-    /// fields all have defaults may be left out.
+    /// Decodes a query. An omitted query has no bytes. As JSON it means `{}`, so a query whose
+    /// fields all have defaults may be omitted.
     fn decode_query(bytes: Vec<u8>) -> Result<Self, String> {
         Self::decode(bytes)
     }
 }
 
-/// What a plugin's functions may return: every serde type, as JSON; [`Raw`]; and types with a form of their own.
+/// Result types of a plugin's functions: every serde type, as JSON; [`Raw`]; and types with a
+/// custom encoding.
 pub trait Encode {
-    /// The value's bytes. The error says why it has none (for JSON: a map whose keys are not strings).
+    /// Encodes the value. The error says why it has no encoding (for JSON: a map whose keys are not
+    /// strings).
     fn encode(self) -> Result<Vec<u8>, String>;
 }
 
@@ -29,7 +33,7 @@ impl<T: DeserializeOwned> Decode for T {
         serde_json::from_slice(&bytes).map_err(|error| error.to_string())
     }
 
-    /// `()` has no fields, and is JSON's null.
+    /// Decodes no bytes as `{}`, or else as `null`: `()` has no fields and is JSON's null.
     fn decode_query(bytes: Vec<u8>) -> Result<Self, String> {
         if !bytes.is_empty() {
             return Self::decode(bytes);
@@ -44,7 +48,8 @@ impl<T: Serialize> Encode for T {
     }
 }
 
-/// Bytes that pass as they are, in either direction: a query of one's own form, a compact partial, an answer that is text.
+/// Bytes that are passed unchanged in either direction: a query in another format, a compact
+/// partial, an answer as plain text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Raw(pub Vec<u8>);
 

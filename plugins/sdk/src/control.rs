@@ -1,10 +1,11 @@
-//! What a running leaf may ask of the root, and tell it early.
+//! Interface of a running leaf to the root: its remaining time, and early partials.
 
 use std::time::Duration;
 
 use crate::{Encode, Failure};
 
-/// How long the leaf has before it is cut off. Natively (in a test) nothing cuts it off: [`Duration::MAX`].
+/// Returns the time until the leaf is cut off. Natively (in a test) nothing cuts it off:
+/// [`Duration::MAX`].
 pub fn remaining() -> Duration {
     #[cfg(target_family = "wasm")]
     return Duration::from_millis(crate::bindings::leaf::frond::plugin::control::remaining_ms());
@@ -12,10 +13,12 @@ pub fn remaining() -> Duration {
     Duration::MAX
 }
 
-/// Hands over a partial for the share `done`, from 0 to 1, of this partition that is processed so far. The last one
-/// counts, with that share of the partition's weight, if the leaf is then cut off. Natively it goes nowhere.
+/// Hands over an early partial, for the share `done` (0 to 1) of this partition that is processed
+/// so far. If the leaf is then cut off, its last early partial counts, with that share of the
+/// partition's weight. Natively (in a test) the partial is dropped.
 ///
-/// Fails only when the partial cannot be encoded.
+/// # Errors
+/// Fails only if the partial cannot be encoded.
 pub fn emit_partial(partial: impl Encode, done: f64) -> Result<(), Failure> {
     let bytes = crate::call::encoded("the emitted partial", partial)?;
     #[cfg(target_family = "wasm")]

@@ -1,10 +1,11 @@
 //! HTTP requests, to the hosts that `[[grants.http]]` of the app's `frond.toml` grants.
 //!
-//! A component that calls anything here imports `wasi:http`. A request waits until its answer is there, whole; how long
-//! and how large that may be, its grant says. Nothing is retried, and no redirect is followed. Every error becomes a
-//! `Failure::Unavailable` with `?`, so that the root may try the partition again; a request that is not granted fails
-//! its leaf as `host-call-denied` whatever the leaf makes of it, unless it succeeds. Natively (in a test) every request is
-//! an [`Error::Failed`].
+//! A component that calls anything here imports `wasi:http`. A request blocks until its whole
+//! answer is there. Its grant bounds the time and the size. The SDK does not retry, and follows no
+//! redirect. With `?` every error becomes a `Failure::Unavailable`, so that the root may try the
+//! partition again. If a request is not granted and the leaf then fails, it fails as
+//! `host-call-denied`, whatever failure it returns. Natively (in a test) every request is an
+//! [`Error::Failed`].
 //!
 //! ```no_run
 //! # use frond_plugin::{Failure, http};
@@ -25,22 +26,23 @@ mod send;
 #[cfg(test)]
 mod tests;
 
-/// Why there is no answer, or none that is of use.
+/// Error of a request, or of reading its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// It is not granted.
+    /// The request is not granted.
     Denied(String),
-    /// It took longer than it may.
+    /// The request took longer than its grant allows.
     TimedOut,
-    /// The answer, or the request, is larger than it may be.
+    /// The answer or the request is larger than its grant allows.
     TooLarge,
-    /// The URL is not one of `http` or `https`, or a header is none.
+    /// The URL's scheme is neither `http` nor `https`, or the URL, the method or a header is
+    /// invalid.
     Invalid(String),
-    /// The server could not be reached, or broke off.
+    /// The server could not be reached, or the connection broke.
     Failed(String),
-    /// The answer's status is not one of success: see [`Response::success`].
+    /// The answer's status is not 2xx: see [`Response::success`].
     Status(u16),
-    /// The answer's body is not what it is read as.
+    /// The answer's body could not be decoded as the wanted type.
     Content(String),
 }
 
@@ -66,12 +68,15 @@ impl From<Error> for Failure {
     }
 }
 
-/// Asks for what is at a URL.
+/// Sends a GET request, and waits for the whole answer.
+///
+/// # Errors
+/// The errors of [`Request::send`].
 pub fn get(url: &str) -> Result<Response, Error> {
     Request::new("GET", url).send()
 }
 
-/// A request, to be.
+/// Builder of a request.
 #[derive(Clone, Debug)]
 pub struct Request {
     method: String,
@@ -81,23 +86,27 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request without headers and body. Methods are written in capitals.
+    /// Makes a request without headers and body. Methods are written in capitals.
     pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
         Self { method: method.into(), url: url.into(), headers: Vec::new(), body: Vec::new() }
     }
 
-    /// With one more header.
+    /// Adds a header.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// With this body, and its length as a header.
+    /// Sets the body. A body that is not empty gets a `content-length` header.
     pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
         Self { body: body.into(), ..self }
     }
 
-    /// Sends it, and waits for the whole answer.
+    /// Sends the request, and waits for the whole answer.
+    ///
+    /// # Errors
+    /// Fails as [`Error::Invalid`], [`Error::Denied`], [`Error::TimedOut`], [`Error::TooLarge`] or
+    /// [`Error::Failed`]. Any status is an answer.
     pub fn send(self) -> Result<Response, Error> {
         let url = Url::parse(&self.url)?;
         #[cfg(target_family = "wasm")]
@@ -111,19 +120,22 @@ impl Request {
     }
 }
 
-/// An answer, whole.
+/// A complete answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
-    /// Its status, such as 200.
+    /// The status, such as 200.
     pub status: u16,
-    /// Its headers, names in lower case.
+    /// The headers, with names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// Its body.
+    /// The body.
     pub body: Vec<u8>,
 }
 
 impl Response {
-    /// Itself, if its status is one of success: 200 to 299.
+    /// Returns the answer itself if its status is 200 to 299.
+    ///
+    /// # Errors
+    /// Any other status is [`Error::Status`].
     pub fn success(self) -> Result<Self, Error> {
         match self.status {
             200..=299 => Ok(self),
@@ -131,24 +143,30 @@ impl Response {
         }
     }
 
-    /// The first header of this name that is text.
+    /// Returns the first header of this name (in any case) whose value is UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
         let values = self.headers.iter().filter(|(one, _)| one.eq_ignore_ascii_case(name));
         values.filter_map(|(_, value)| std::str::from_utf8(value).ok()).next()
     }
 
-    /// The body as text.
+    /// Returns the body as text.
+    ///
+    /// # Errors
+    /// A body that is not UTF-8 is [`Error::Content`].
     pub fn text(&self) -> Result<&str, Error> {
         std::str::from_utf8(&self.body).map_err(|error| Error::Content(error.to_string()))
     }
 
-    /// The body as a value, from JSON.
+    /// Decodes the body from JSON.
+    ///
+    /// # Errors
+    /// A body that cannot be decoded is [`Error::Content`].
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| Error::Content(error.to_string()))
     }
 }
 
-/// A URL's parts, as a request needs them.
+/// Parts of a URL that a request needs.
 #[derive(Debug, PartialEq, Eq)]
 struct Url<'a> {
     secure: bool,

@@ -1,14 +1,16 @@
-//! What the author of a Frond plugin in Rust depends on.
+//! SDK for Frond plugins in Rust.
 //!
-//! A plugin is a WebAssembly component that exports one or more of three interfaces, each with its macro:
+//! A plugin is a WebAssembly component that exports one or more of three interfaces. Each has a
+//! macro:
 //!
-//! | macro | interface | what the functions do |
+//! | macro | interface | functions |
 //! |---|---|---|
-//! | [`leaf!`] | `process-partition` | one partition in, one partial out |
-//! | [`merger!`] | `merge-partials` | folds partials; makes the answer of the last one |
-//! | [`splitter!`] | `split-query` | cuts a query into partitions |
+//! | [`leaf!`] | `process-partition` | turn one partition into one partial |
+//! | [`merger!`] | `merge-partials` | fold partials; turn the last one into the answer |
+//! | [`splitter!`] | `split-query` | cut a query into partitions |
 //!
-//! One component may use any of them together, each at most once, and exports exactly those that it uses.
+//! One component may use any of them together, each at most once. It exports exactly the interfaces
+//! whose macros it uses.
 //!
 //! ```
 //! use frond_plugin::{Coverage, Failure, Partition};
@@ -33,26 +35,29 @@
 //! }
 //! ```
 //!
-//! # What crosses the boundary
+//! # Encoding
 //!
-//! Queries, partials and answers are bytes. The macros decode what a function takes and encode what it returns: JSON for
-//! every serde type, the bytes themselves for [`Raw`], and a form of your own for a type that implements [`Decode`] and
-//! [`Encode`]. A query that cannot be decoded ends the whole query as [`Failure::InvalidQuery`], with the place in it.
+//! Queries, partials and answers are bytes. The macros decode arguments and encode results: as JSON
+//! for every serde type, unchanged for [`Raw`], and in a custom encoding for a type that implements
+//! [`Decode`] and [`Encode`]. A query that cannot be decoded ends the whole query as
+//! [`Failure::InvalidQuery`]; the message has the position of the error.
 //!
-//! A leaf that wants to know how long it has, or to hand over what it has so far, calls [`remaining`] and
-//! [`emit_partial`]. A leaf whose partitions may be larger than its memory reads them through [`source`]. What its app
-//! grants it, a leaf or a split reaches through [`http`] and [`config`], and files and environment variables as ever,
-//! through `std`. A component that calls none of these imports none of them.
+//! A leaf calls [`remaining`] for the time until it is cut off, and [`emit_partial`] to hand over
+//! an early partial. A leaf whose partitions may be larger than its memory reads them through
+//! [`source`]. A leaf or a split uses the grants of its app through [`http`] and [`config`]; it
+//! uses granted files and environment variables through `std`, as usual. A component only imports
+//! the interfaces that it calls.
 //!
 //! # Building
 //!
-//! `crate-type = ["cdylib", "rlib"]`, then `cargo build --release --target wasm32-wasip2`. On any other target the macros
-//! export nothing, so that `cargo test` runs the functions natively.
+//! Set `crate-type = ["cdylib", "rlib"]`, then run `cargo build --release --target wasm32-wasip2`.
+//! On any other target the macros export nothing, so `cargo test` runs the functions natively.
 //!
-//! Every call gets a fresh instance, so what a plugin does before its function runs is paid on every partition. Link with
-//! `-C link-arg=--initial-memory=16777216`, so that an ordinary call never grows memory, which costs more than the
-//! rest of an instance's start; and prefer maps without a random seed to std's `HashMap`, whose seed is a host call.
-//! A panic cannot be caught in WebAssembly: it is printed to the log and the partition fails as `trap`.
+//! Every call runs in a fresh instance, so a plugin pays for its start-up code on every partition.
+//! Link with `-C link-arg=--initial-memory=16777216`, so that an ordinary call never grows its
+//! memory: that costs more than the rest of an instance's start. Prefer maps without a random seed
+//! to std's `HashMap`, which gets its seed by a host call. A panic cannot be caught in WebAssembly:
+//! it is printed to the log, and the partition fails as `trap`.
 
 mod bindings;
 #[doc(hidden)]

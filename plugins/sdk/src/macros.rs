@@ -1,8 +1,8 @@
-//! The three macros that turn functions into a component's exports.
+//! Macros that export functions from a component.
 
-/// Makes `fn(query: Q, partition: Partition) -> Result<P, Failure>` the component's leaf.
+/// Exports `fn(query: Q, partition: Partition) -> Result<P, Failure>` as the component's leaf.
 ///
-/// `Q` is anything that [`Decode`](crate::Decode)s, `P` anything that [`Encode`](crate::Encode)s.
+/// `Q` must implement [`Decode`](crate::Decode), and `P` must implement [`Encode`](crate::Encode).
 #[macro_export]
 macro_rules! leaf {
     ($process:path) => {
@@ -23,12 +23,14 @@ macro_rules! leaf {
     };
 }
 
-/// Makes two functions the component's merge module:
+/// Exports two functions as the component's merge module:
 /// `fn(query: Q, partials: Vec<P>) -> Result<P, Failure>` and
 /// `fn(query: Q, merged: Option<P>, coverage: Coverage) -> Result<A, Failure>`.
 ///
-/// The first must be associative, and commutative too unless the app declares its merge ordered. It takes leaves'
-/// partials and its own results alike, so both are of one form.
+/// The first function merges. It must be associative, and commutative too unless the app declares
+/// its merge ordered. Its input is both leaves' partials and its own results, so both have the type
+/// `P`, which implements [`Decode`](crate::Decode) and [`Encode`](crate::Encode). The second
+/// function finishes: it turns the merged partial into the answer.
 #[macro_export]
 macro_rules! merger {
     ($merge:path, $finish:path) => {
@@ -56,7 +58,10 @@ macro_rules! merger {
     };
 }
 
-/// Makes `fn(query: Q, wanted: u32) -> Result<Vec<Partition>, Failure>` the component's split module.
+/// Exports `fn(query: Q, wanted: u32) -> Result<Vec<Partition>, Failure>` as the component's split
+/// module.
+///
+/// `wanted` is the approximate number of partitions.
 #[macro_export]
 macro_rules! splitter {
     ($split:path) => {

@@ -1,4 +1,4 @@
-//! Ways to read a partition's content.
+//! Readers of a partition's content.
 
 use crate::{Decode, Failure, Partition};
 
@@ -6,13 +6,20 @@ use crate::{Decode, Failure, Partition};
 mod tests;
 
 impl Partition {
-    /// The content as text, or the place of its first byte that is not UTF-8.
+    /// Returns the content as text.
+    ///
+    /// # Errors
+    /// Content that is not UTF-8 is a [`Failure::InvalidPartition`], with the position of the first
+    /// wrong byte.
     pub fn text(&self) -> Result<&str, Failure> {
         std::str::from_utf8(&self.data)
             .map_err(|error| Failure::InvalidPartition(format!("partition {} is not text: {error}", self.key)))
     }
 
-    /// The content as a value, leaving `data` empty. For a serde type the content is JSON.
+    /// Decodes the content, and leaves `data` empty. For a serde type the content is JSON.
+    ///
+    /// # Errors
+    /// Content that cannot be decoded is a [`Failure::InvalidPartition`].
     pub fn take<T: Decode>(&mut self) -> Result<T, Failure> {
         T::decode(std::mem::take(&mut self.data))
             .map_err(|error| Failure::InvalidPartition(format!("partition {} cannot be read: {error}", self.key)))

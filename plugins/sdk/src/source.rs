@@ -1,7 +1,7 @@
-//! The partition's content, pulled piece by piece instead of handed over whole.
+//! The partition's content as a stream, pulled piece by piece instead of passed as a whole.
 //!
-//! A component that calls anything here imports `source`, and then gets partitions whose `data` is empty. In return it may
-//! read a partition that is larger than its memory. Natively (in a test) the partition is empty.
+//! A component that calls anything here imports `source`. Its partitions then have an empty `data`,
+//! and may be larger than its memory. Natively (in a test) the partition is empty.
 //!
 //! ```
 //! # fn count() -> u64 {
@@ -20,10 +20,10 @@ use std::io::{self, BufRead, Read};
 #[cfg(test)]
 mod tests;
 
-/// The size of a piece for which crossing the boundary is fastest, in bytes.
+/// Size of a piece in bytes: 1 MiB, the size at which pulling is fastest.
 pub const PIECE: u32 = 1 << 20;
 
-/// The partition's size in bytes.
+/// Returns the partition's size in bytes.
 pub fn size() -> u64 {
     #[cfg(target_family = "wasm")]
     return crate::bindings::leaf::frond::plugin::source::size();
@@ -31,7 +31,7 @@ pub fn size() -> u64 {
     0
 }
 
-/// At most `len` bytes from `offset`; fewer only at the end.
+/// Reads at most `len` bytes from `offset`; fewer only at the end.
 pub fn read(offset: u64, len: u32) -> Vec<u8> {
     #[cfg(target_family = "wasm")]
     return crate::bindings::leaf::frond::plugin::source::read(offset, len);
@@ -42,12 +42,12 @@ pub fn read(offset: u64, len: u32) -> Vec<u8> {
     }
 }
 
-/// Reads the partition from its start, one [`PIECE`] at a time.
+/// Returns a reader of the partition from its start, one [`PIECE`] at a time.
 pub fn reader() -> Reader {
     Reader::new(read)
 }
 
-/// The partition as pieces, or as a [`std::io::BufRead`] whose buffer is a piece.
+/// Reader of the partition, by pieces or as a [`std::io::BufRead`] whose buffer is a piece.
 #[derive(Debug)]
 pub struct Reader {
     pull: fn(u64, u32) -> Vec<u8>,
@@ -61,7 +61,8 @@ impl Reader {
         Self { pull, offset: 0, piece: Vec::new(), consumed: 0 }
     }
 
-    /// What is left of the current piece, or else the next one; `None` at the end. A piece has at least one byte.
+    /// Returns the rest of the current piece, or else the next piece; `None` at the end. A piece
+    /// has at least one byte.
     pub fn next_piece(&mut self) -> Option<&[u8]> {
         if self.rest().is_empty() {
             self.advance();
@@ -74,8 +75,8 @@ impl Reader {
         self.piece.get(self.consumed..).unwrap_or_default()
     }
 
-    /// The old piece is freed before the next is pulled, so that the allocator puts it in the same place: pages that the
-    /// guest has touched already are several times faster to fill than fresh ones.
+    /// Pulls the next piece. It frees the old piece first, so that the allocator reuses its memory:
+    /// pages that the guest has touched are several times faster to fill than fresh ones.
     fn advance(&mut self) {
         self.piece = Vec::new();
         self.piece = (self.pull)(self.offset, PIECE);

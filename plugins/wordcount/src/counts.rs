@@ -1,11 +1,11 @@
-//! The partial: words with their counts, as bytes that are ready to travel and to merge.
+//! The partial: words with their counts, encoded as bytes that merge in one pass.
 //!
-//! Each entry is the word's length, its bytes, and its count; lengths and counts are little-endian base 128 (LEB128). The
-//! entries are in the order of the words, each word once. So two partials merge by reading both from the front, and equal
-//! counts are equal bytes.
+//! Each entry is the word's length, its bytes, and its count. Lengths and counts are little-endian
+//! base 128 (LEB128). The entries are sorted by word, and each word occurs once. So two partials
+//! merge from front to back, and equal counts are equal bytes.
 //!
-//! That order is not the alphabet's but the one that costs least: by [`Head`], then by bytes. Whether a partial keeps it is
-//! seen when it is read, so that nothing is read twice.
+//! The order is not alphabetical, but the cheapest one to compare: by [`Head`], then by bytes. A
+//! partial's order is checked while it is read, so that nothing is read twice.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -17,21 +17,26 @@ use crate::head::Head;
 #[cfg(test)]
 mod tests;
 
-/// Words with their counts, each word once and in order.
+/// Words with their counts, sorted by word and without repetition. It is a monoid under
+/// [`Counts::merge`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     bytes: Vec<u8>,
 }
 
 impl Counts {
-    /// The words and their counts.
+    /// Iterates over the words and their counts.
     pub fn entries(&self) -> Entries<'_> {
         Entries { rest: &self.bytes }
     }
 
-    /// Gives each entry to `take`, or says why these bytes are no partial.
+    /// Calls `take` with each entry.
+    ///
+    /// # Errors
+    /// Says why the bytes are not a valid partial. By then `take` may have been called.
     pub fn read<'a>(&'a self, mut take: impl FnMut(Entry<'a>)) -> Result<(), String> {
-        let (mut entries, mut order) = (self.entries(), InOrder::default());
+        let mut entries = self.entries();
+        let mut order = InOrder::default();
         for entry in &mut entries {
             order.see(entry);
             take(entry);
@@ -40,8 +45,11 @@ impl Counts {
         entries.end()
     }
 
-    /// The counts added up, or why one of `parts` is none. Merges the two smallest until one is left: so the fewest bytes
-    /// are copied (Huffman 1952).
+    /// Adds up counts. It merges the two smallest parts until one is left, which copies the fewest
+    /// bytes (Huffman 1952).
+    ///
+    /// # Errors
+    /// Says why one of `parts` is not a valid partial.
     pub fn merge(parts: Vec<Self>) -> Result<Self, String> {
         let mut by_size: BinaryHeap<_> = parts.into_iter().map(BySize).collect();
         while let (Some(BySize(left)), right) = (by_size.pop(), by_size.pop()) {
@@ -66,8 +74,10 @@ impl Counts {
             order.see(entry);
             merged.push(entry);
         };
-        let (mut lefts, mut rights) = (self.entries(), other.entries());
-        let (mut left, mut right) = (lefts.next(), rights.next());
+        let mut lefts = self.entries();
+        let mut rights = other.entries();
+        let mut left = lefts.next();
+        let mut right = rights.next();
         while let (Some(a), Some(b)) = (left, right) {
             let next = a.cmp_word(&b);
             put(match next {
@@ -84,7 +94,7 @@ impl Counts {
         }
         let rest = left.into_iter().chain(&mut lefts).chain(right).chain(&mut rights);
         rest.for_each(put);
-        // Words that are out of order in either are so in what both make.
+        // If the words of either part are out of order, so are the merged words.
         order.kept()?;
         lefts.end()?;
         rights.end()?;
@@ -92,7 +102,7 @@ impl Counts {
     }
 }
 
-/// Looks whether words come in order, each once.
+/// Checker of the strict order of words.
 struct InOrder<'a> {
     last: Entry<'a>,
     kept: bool,
@@ -116,7 +126,7 @@ impl<'a> InOrder<'a> {
     }
 }
 
-/// The smaller, the greater: a heap gives the greatest.
+/// Counts in reversed order of size, for a heap that pops the smallest.
 struct BySize(Counts);
 
 impl BySize {
@@ -150,19 +160,19 @@ impl Eq for BySize {}
 pub struct Entry<'a> {
     /// The word's bytes.
     pub word: &'a [u8],
-    /// How often it occurs.
+    /// The word's number of occurrences.
     pub count: u64,
-    /// The first 16 bytes, which most comparisons and copies need nothing beyond.
+    /// The first 16 bytes, which suffice for most comparisons and copies.
     head: Head,
 }
 
 impl<'a> Entry<'a> {
-    /// An entry of these bytes.
+    /// Makes an entry.
     pub fn new(word: &'a [u8], count: u64) -> Self {
         Self { word, count, head: Head::of(word, word.len()) }
     }
 
-    /// The order of entries.
+    /// Compares two entries by word, in the order of a partial.
     #[inline]
     pub fn cmp_word(&self, other: &Self) -> Ordering {
         let order = self.head.cmp(&other.head);
@@ -185,14 +195,14 @@ impl Encode for Counts {
     }
 }
 
-/// Reads entries from the front.
+/// Iterator over entries. It ends at the first bytes that are not a whole entry.
 #[derive(Clone, Debug)]
 pub struct Entries<'a> {
     rest: &'a [u8],
 }
 
 impl Entries<'_> {
-    /// Whether all was read.
+    /// Checks that all bytes were read.
     fn end(self) -> Result<(), String> {
         match self.rest {
             [] => Ok(()),
@@ -214,7 +224,8 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
-/// The integer that `bytes` begin with, and what follows it.
+/// Decodes the LEB128 integer at the start of `bytes`. Returns it and the remaining bytes; `None`
+/// if there is no whole one of at most 64 bits.
 #[inline]
 fn integer(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (first, rest) = bytes.split_first()?;
@@ -234,18 +245,18 @@ fn integer(bytes: &[u8]) -> Option<(u64, &[u8])> {
     None
 }
 
-/// Writes entries one after the other, which the caller gives in order.
+/// Encoder of entries. The caller must write them in order.
 pub struct Writer {
     bytes: Vec<u8>,
 }
 
 impl Writer {
-    /// A writer with room for this many bytes.
+    /// Makes a writer with room for `bytes` bytes.
     pub fn with_capacity(bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes) }
     }
 
-    /// Writes the next entry, whose word comes after those before it.
+    /// Writes the next entry. Its word must be greater than the previous one.
     #[inline]
     pub fn push(&mut self, entry: Entry<'_>) {
         self.integer(entry.word.len() as u64);
@@ -267,7 +278,7 @@ impl Writer {
         self.bytes.push(value as u8);
     }
 
-    /// What was written.
+    /// Returns the written counts.
     pub fn finish(self) -> Counts {
         Counts { bytes: self.bytes }
     }

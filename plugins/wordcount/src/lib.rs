@@ -1,14 +1,16 @@
-//! Counts the words of text: a leaf and its merge in one component.
+//! Word count: a leaf and its merge in one component.
 //!
-//! A word is a maximal run of characters that are alphanumeric in Unicode's sense, each lower-cased on its own. Everything
-//! else separates words: spaces, punctuation (so `don't` is two words), combining marks, and every byte that is not part of
-//! valid UTF-8. The source must cut between words, which cutting at line ends does.
+//! A word is a maximal run of characters that are alphanumeric by Unicode's definition, each
+//! lower-cased separately. Everything else separates words: spaces, punctuation (so `don't` is two
+//! words), combining marks, and every byte that is not part of valid UTF-8. The source must cut
+//! between words, for example at line ends.
 //!
-//! Query: `{"top": 10}`, where `top` is how many words to list (10 if it is missing).
-//! Answer: `{"words": [{"word": "the", "count": 12}, …], "total": 345, "distinct": 67}`, the most frequent words first,
-//! equally frequent ones by their bytes.
+//! Query: `{"top": 10}`, where `top` is the number of words to list (10 if it is missing).
 //!
-//! Read [`scan`] for how words are found, [`table`] for how they are counted, [`counts`] for what travels.
+//! Answer: `{"words": [{"word": "the", "count": 12}, …], "total": 345, "distinct": 67}`, the most
+//! frequent words first, equally frequent ones by their bytes.
+//!
+//! [`scan`] finds words, [`table`] counts them in memory, [`counts`] encodes and merges partials.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -26,11 +28,11 @@ pub use counts::Counts;
 #[cfg(test)]
 mod tests;
 
-/// What a client asks.
+/// Query of a client.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Query {
-    /// How many words to list.
+    /// Maximum number of words to list.
     #[serde(default = "default_top")]
     pub top: usize,
 }
@@ -39,14 +41,14 @@ fn default_top() -> usize {
     10
 }
 
-/// What a client gets.
+/// Answer to a client.
 #[derive(Debug, Serialize)]
 pub struct Answer {
     /// The most frequent words, first by count, then by their bytes.
     pub words: Vec<Word>,
-    /// How many words the text has.
+    /// Number of words in the text.
     pub total: u64,
-    /// How many different ones.
+    /// Number of distinct words.
     pub distinct: u64,
 }
 
@@ -55,7 +57,7 @@ pub struct Answer {
 pub struct Word {
     /// The word, in lower case.
     pub word: String,
-    /// How often it occurs.
+    /// The word's number of occurrences.
     pub count: u64,
 }
 
@@ -74,13 +76,19 @@ fn finish(query: Query, merged: Option<Counts>, _: Coverage) -> Result<Answer, F
     answer(query, &merged.unwrap_or_default()).map_err(Failure::InvalidPartition)
 }
 
-/// The answer that merged counts give to a query, or why they are none.
+/// Computes the answer to `query` from the merged counts.
+///
+/// # Errors
+/// Says why `counts` is not a valid partial.
 pub fn answer(query: Query, counts: &Counts) -> Result<Answer, String> {
-    let (mut total, mut distinct) = (0_u64, 0);
-    // The last of the most frequent ones so far is the greatest, and gives way to what is before it.
+    let mut total = 0_u64;
+    let mut distinct = 0;
+    // Heap of the most frequent words so far. Its greatest is the least frequent one: a more
+    // frequent word replaces it.
     let mut most: BinaryHeap<(Reverse<u64>, &[u8])> = BinaryHeap::new();
     counts.read(|entry| {
-        (total, distinct) = (total.saturating_add(entry.count), distinct + 1);
+        total = total.saturating_add(entry.count);
+        distinct += 1;
         let ranked = (Reverse(entry.count), entry.word);
         if most.len() < query.top {
             most.push(ranked);

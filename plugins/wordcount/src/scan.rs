@@ -1,7 +1,8 @@
-//! Finds the words of text, eight bytes at a time.
+//! Scanner for the words of text, eight bytes at a time.
 //!
-//! Most words are short and ASCII: such a word is classified, lower-cased and cut out in a machine word, without a loop
-//! over its bytes and so without a mispredicted branch at its end. Other words go character by character.
+//! Most words are short and ASCII: such a word is classified, lower-cased and cut out in a machine
+//! word (SWAR), without a loop over its bytes and so without a mispredicted branch at its end.
+//! Other words are scanned character by character.
 
 use crate::counts::Counts;
 use crate::head::{Head, gather};
@@ -10,7 +11,7 @@ use crate::table::Table;
 #[cfg(test)]
 mod tests;
 
-/// The words of `text`.
+/// Counts the words of `text`.
 pub fn count(text: &[u8]) -> Counts {
     let mut table = Table::for_text(text.len());
     let mut scratch = Vec::new();
@@ -24,8 +25,8 @@ pub fn count(text: &[u8]) -> Counts {
     table.into_counts()
 }
 
-/// Passes some separators or counts one word of at most 16 ASCII characters, and returns the place after it; `None` if
-/// what is at `at` is neither.
+/// Skips separators, or counts one word of fewer than 16 ASCII characters, and returns the offset
+/// after it. `None` if there is neither at `at`.
 #[inline(always)]
 fn ascii_step(text: &[u8], at: usize, table: &mut Table) -> Option<usize> {
     let first = Eight::load(text, at);
@@ -35,7 +36,8 @@ fn ascii_step(text: &[u8], at: usize, table: &mut Table) -> Option<usize> {
         return (separators > 0).then_some(at + separators);
     }
     if length < 8 {
-        // What ends the word may be a separator, which is passed with it, or a character beyond ASCII, which may belong to it.
+        // The next byte is an ASCII separator, which is skipped with the word, or the start of a
+        // character beyond ASCII, which may belong to the word.
         if !first.ends_at(length) {
             return None;
         }
@@ -51,7 +53,8 @@ fn ascii_step(text: &[u8], at: usize, table: &mut Table) -> Option<usize> {
     Some(at + 8 + more + 1)
 }
 
-/// Counts the word of any characters that begins at `at`, if one does, and returns the place after it and its separator.
+/// Counts the word at `at`, of any characters, if there is one. Returns the offset after the word
+/// and its separator.
 #[inline(never)]
 fn character_step(text: &[u8], mut at: usize, table: &mut Table, word: &mut Vec<u8>) -> usize {
     word.clear();
@@ -94,7 +97,7 @@ struct Eight {
 }
 
 impl Eight {
-    /// The bytes from `at`; past the end of the text they are zero, which separates.
+    /// Loads the bytes from `at`. Past the end of the text they are zero, which is a separator.
     #[inline(always)]
     fn load(text: &[u8], at: usize) -> Self {
         let rest = text.get(at..).unwrap_or_default();
@@ -104,8 +107,9 @@ impl Eight {
         }
     }
 
-    /// Bytes are compared by adding what lifts the first byte of a range to 0x80. Without their highest bits, bytes cannot
-    /// carry into each other.
+    /// Classifies eight bytes. A byte is compared with a range by adding the constant that lifts
+    /// the range's first byte to 0x80. The highest bits are masked, so bytes cannot carry into each
+    /// other.
     #[inline(always)]
     fn new(bytes: u64) -> Self {
         let beyond = bytes & HIGH;
@@ -116,25 +120,25 @@ impl Eight {
         Self { lower: bytes | letter >> 2, alphanumeric: letter | digit, beyond }
     }
 
-    /// How many letters and digits the bytes begin with, 0 to 8.
+    /// Returns the number of leading letters and digits, 0 to 8.
     #[inline(always)]
     fn word_length(self) -> usize {
         (!self.alphanumeric & HIGH).trailing_zeros() as usize / 8
     }
 
-    /// How many ASCII separators the bytes begin with, 0 to 8.
+    /// Returns the number of leading ASCII separators, 0 to 8.
     #[inline(always)]
     fn separators(self) -> usize {
         (self.alphanumeric | self.beyond).trailing_zeros() as usize / 8
     }
 
-    /// Whether the byte after the first `length` < 8 is ASCII.
+    /// Tests whether the byte after the first `length` < 8 is ASCII.
     #[inline(always)]
     fn ends_at(self, length: usize) -> bool {
         self.beyond >> (8 * length) & 0x80 == 0
     }
 
-    /// The first `length` < 8 bytes, in lower case; the others zero.
+    /// Returns the first `length` < 8 bytes in lower case, and zeros.
     #[inline(always)]
     fn prefix(self, length: usize) -> u64 {
         self.lower & ((1 << (8 * length)) - 1)

@@ -1,5 +1,5 @@
-//! Counts words in memory. Words of up to 16 bytes are heads; longer ones are byte strings, which are copied when they are
-//! first seen.
+//! In-memory table of word counts. Words of up to 16 bytes are stored as heads. Longer words are
+//! byte strings, copied at their first occurrence.
 
 use std::collections::HashMap;
 
@@ -18,17 +18,19 @@ struct Slot {
     count: u64,
 }
 
-/// How often each word was seen: open addressing with linear probing for short words, at most half full.
+/// Counts of words. Short words are in a hash table with open addressing and linear probing, at
+/// most half full; longer words are in a map.
 pub struct Table {
     slots: Vec<Slot>,
     used: usize,
-    /// Takes a hash's highest bits, as many as number the slots.
+    /// Shift that leaves a hash's highest bits, as many as a slot's index has.
     shift: u32,
     long: HashMap<Box<[u8]>, u64, FixedState>,
 }
 
 impl Table {
-    /// An empty table, sized for text of this many bytes: large enough to grow seldom, small enough to clear quickly.
+    /// Makes an empty table for a text of `bytes` bytes: large enough to grow rarely, small enough
+    /// to be cleared quickly.
     pub fn for_text(bytes: usize) -> Self {
         Self::with_slots((bytes / 32).clamp(64, 8192).next_power_of_two())
     }
@@ -38,7 +40,7 @@ impl Table {
         Self { slots: vec![Slot::default(); slots], used: 0, shift, long: HashMap::default() }
     }
 
-    /// Counts a short word once.
+    /// Counts one occurrence of a word of at most 16 bytes.
     #[inline(always)]
     pub fn add(&mut self, word: Head) {
         let slot = self.slot(word);
@@ -52,7 +54,7 @@ impl Table {
         }
     }
 
-    /// Counts a word of any length once.
+    /// Counts one occurrence of a word of any length.
     pub fn add_bytes(&mut self, word: &[u8]) {
         if word.len() <= 16 {
             self.add(Head::of(word, word.len()));
@@ -63,7 +65,8 @@ impl Table {
         }
     }
 
-    /// The word's slot, or the empty one where it belongs. There always is one, as half of the slots are empty.
+    /// Returns the word's slot, or the empty slot where it belongs. There always is an empty slot,
+    /// as half of them are empty.
     #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "the mask keeps the index below the power of two that is the length")]
     fn slot(&mut self, word: Head) -> &mut Slot {
@@ -85,7 +88,7 @@ impl Table {
         self.shift = larger.shift;
     }
 
-    /// What was counted, in the words' order.
+    /// Encodes the counts, sorted by word.
     pub fn into_counts(self) -> Counts {
         let mut short: Vec<_> = self.slots.into_iter().filter(|slot| slot.count > 0).collect();
         short.sort_unstable_by_key(|slot| slot.word);

@@ -1,4 +1,4 @@
-//! From text to answer, whole and in pieces.
+//! Tests from text to answer, for a whole text and for pieces.
 
 use proptest::prelude::*;
 

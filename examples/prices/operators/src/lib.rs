@@ -1,5 +1,7 @@
-//! Five railway operators, each with an HTTP API for its fares: `GET /{operator}/fare?from=London&to=York` gives
-//! `{"operator":"Albion","pounds":62}`, or 404 where it runs no train. Operators and fares are made up.
+//! Mock server of five railway operators, each with an HTTP API for its fares.
+//!
+//! `GET /{operator}/fare?from=London&to=York` returns `{"operator":"Albion","pounds":62}`, or 404
+//! where the operator runs no train. Operators and fares are made up.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -12,17 +14,17 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-/// `operator,from,to,pounds`, under a line of titles.
+/// Table of fares: a header, then lines of `operator,from,to,pounds`.
 const FARES: &str = include_str!("../data/fares.csv");
 
-/// A journey, as it is asked for.
+/// Query parameters: a journey.
 #[derive(Deserialize)]
 struct Journey {
     from: String,
     to: String,
 }
 
-/// A fare, as it is answered.
+/// Reply: an operator's fare.
 #[derive(Serialize)]
 struct Fare {
     operator: String,
@@ -35,10 +37,11 @@ struct Operators {
     silent: BTreeSet<String>,
 }
 
-/// Answers at `listener` for as long as it is awaited. Operators that are `silent` take requests and never answer.
+/// Serves the APIs at `listener` until the future is dropped. The operators in `silent` accept
+/// requests and never answer.
 ///
 /// # Errors
-/// When a connection can no longer be taken.
+/// Fails when no more connections can be accepted.
 pub async fn serve(listener: TcpListener, silent: BTreeSet<String>) -> io::Result<()> {
     let operators = Arc::new(Operators { fares: fares(), silent });
     let router = Router::new().route("/{operator}/fare", get(fare)).with_state(operators);

@@ -1,5 +1,7 @@
-//! Serves the operators' APIs: `operators [--listen 127.0.0.1:7878] [--silent OPERATOR]…`. With port 0 the system chooses
-//! one; the address is printed once it is listened at.
+//! Command that serves the operators' APIs.
+//!
+//! Usage: `operators [--listen 127.0.0.1:7878] [--silent OPERATOR]…`. With port 0 the system
+//! chooses a port. It prints the address once it listens.
 
 #![expect(clippy::print_stdout, reason = "it serves an example, and has nothing to lose")]
 
@@ -10,7 +12,8 @@ use tokio::net::TcpListener;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let (mut listen, mut silent) = ("127.0.0.1:7878".to_owned(), BTreeSet::new());
+    let mut listen = "127.0.0.1:7878".to_owned();
+    let mut silent = BTreeSet::new();
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
         let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;

@@ -1,11 +1,11 @@
-//! The server as it is started by hand.
+//! Tests of the server as a command.
 #![allow(clippy::unwrap_used, reason = "helpers of tests stop where it is wrong")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-/// A server that ends with its test.
+/// A server process, killed on drop.
 struct Server(Child);
 
 impl Drop for Server {

@@ -1,4 +1,4 @@
-//! Resolves `[grants]`: every host, path and name is one, and every folder is there.
+//! Resolves `[grants]`: checks every host, path and name, and that every folder exists.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,9 +11,9 @@ use crate::error::{AppError, Complaint};
 use crate::grants::{Directory, Grants, Hosts, HttpGrant};
 use crate::manifest::{DirectoryTable, GrantsTable, HttpTable, Size, Text, Time};
 
-/// The most bytes of a body, unless a grant says otherwise.
+/// Default size limit of a body, in bytes.
 pub(crate) const DEFAULT_BODY: u64 = 4 << 20;
-/// What may be asked, unless a grant says otherwise: what changes nothing.
+/// Methods of a grant that lists none: the safe ones.
 const DEFAULT_METHODS: [&str; 2] = ["GET", "HEAD"];
 
 pub(super) fn resolve(text: &Text, dir: &Path, table: GrantsTable) -> Result<Grants, AppError> {
@@ -44,7 +44,8 @@ fn directory(text: &Text, dir: &Path, key: &str, one: &DirectoryTable) -> Result
         let wrong = format!("`{}` is not an absolute path without `.` and `..`", guest.escape_debug());
         return Err(text.refuse(one.guest.span().start, format!("{key}.guest"), wrong, "such as \"/data\""));
     }
-    let (offset, key) = (one.host.span().start, format!("{key}.host"));
+    let offset = one.host.span().start;
+    let key = format!("{key}.host");
     if one.host.get_ref().trim().is_empty() {
         let hint = "write the folder's path, relative to frond.toml";
         return Err(text.refuse(offset, key, "the path is empty", hint));
@@ -88,7 +89,7 @@ fn config(text: &Text, values: BTreeMap<Spanned<String>, String>) -> Result<BTre
     checked.collect()
 }
 
-/// The grant of HTTP requests at its place in the list.
+/// Resolves the grant of HTTP requests at index `at` of the list.
 struct Request<'a> {
     text: &'a Text,
     at: usize,
@@ -125,7 +126,8 @@ impl Request<'_> {
             return Err(self.refuse("methods", written.span().start, "the list is empty", hint));
         }
         for method in written.get_ref() {
-            let (name, offset) = (method.get_ref(), method.span().start);
+            let name = method.get_ref();
+            let offset = method.span().start;
             let hint = if name == "CONNECT" {
                 "a tunnel would lead anywhere"
             } else if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {

@@ -1,4 +1,4 @@
-//! Resolves `[limits]`: defaults for what is not written, and no limit under which nothing could run.
+//! Resolves `[limits]`: fills in defaults and refuses limits under which nothing could run.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::error::AppError;
 use crate::limits::{CallLimits, Limits, MAX_MEMORY};
 use crate::manifest::{LimitsTable, Size, Text, Time};
 
-/// The keys that the three kinds of call share.
+/// Keys that the three kinds of call share.
 struct Call<'a> {
     fuel: Option<u64>,
     memory: &'a Option<Spanned<Size>>,
@@ -35,7 +35,9 @@ macro_rules! call {
 
 pub(super) fn resolve(text: &Text, written: &LimitsTable) -> Result<Limits, AppError> {
     let defaults = Limits::default();
-    let (leaf, merge, split) = (&written.leaf, &written.merge, &written.split);
+    let leaf = &written.leaf;
+    let merge = &written.merge;
+    let split = &written.split;
     Ok(Limits {
         deterministic: written.deterministic,
         leaf: call!(leaf, &leaf.time).resolve(&Section(text, "leaf"), defaults.leaf)?,

@@ -1,4 +1,4 @@
-//! From `frond.toml` as written to an app as resolved: the header, the components and the query's defaults.
+//! Resolves `frond.toml` to a package: the header, the components and the query's defaults.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,16 +14,17 @@ use crate::package::Package;
 
 pub(crate) const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
 pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
-/// The longest deadline that a query may ask for, unless the app has a longer one or says otherwise.
+/// Longest deadline that a query may ask for, unless the app sets one or has a longer default
+/// deadline.
 pub(crate) const DEFAULT_MAX_DEADLINE: Duration = Duration::from_secs(60);
 
-/// The longest name, in bytes: it stands in progress lines and metrics.
+/// Longest name of an app, in bytes: names appear in progress lines and metrics.
 const MAX_NAME: usize = 100;
 
 /// Resolves the package in the folder `dir`.
 ///
 /// # Errors
-/// The first thing that is wrong, with its place.
+/// The first problem, with its place.
 pub(crate) fn resolve(dir: &Path, text: &Text) -> Result<Package, AppError> {
     let manifest = text.parse()?;
     let limits = limits::resolve(text, &manifest.limits)?;
@@ -106,7 +107,7 @@ fn content_type(text: &Text, written: Option<Spanned<String>>) -> Result<String,
     Err(text.refuse(written.span().start, "content-type", wrong, "such as application/json or text/plain"))
 }
 
-/// The deadline of a query that asks for none, and the longest that one may ask for.
+/// Returns the default deadline of a query, and the longest one that a query may ask for.
 fn deadlines(text: &Text, query: &QueryTable) -> Result<(Duration, Duration), AppError> {
     let deadline = deadline(text, query)?;
     match &query.max_deadline {

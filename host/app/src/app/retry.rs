@@ -1,4 +1,4 @@
-//! Resolves `[retry]`: no attempts without an end, and no pauses that are none.
+//! Resolves `[retry]`: bounds the number of attempts and the pauses.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::error::AppError;
 use crate::manifest::{RetryTable, Text, Time};
 use crate::retry::{MAX_ATTEMPTS, Retries};
 
-/// The shortest pause: less than this is a storm.
+/// Shortest pause between attempts; a shorter one could cause a retry storm.
 const MIN_PAUSE: Duration = Duration::from_millis(1);
 
 pub(super) fn resolve(text: &Text, written: &RetryTable) -> Result<Retries, AppError> {

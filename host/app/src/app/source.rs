@@ -1,4 +1,4 @@
-//! Resolves `[source]`: the keys that its kind needs are there, and no others.
+//! Resolves `[source]`: requires the keys of the source's kind and refuses all others.
 
 use std::collections::HashMap;
 use std::path::Path;

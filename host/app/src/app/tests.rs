@@ -1,4 +1,4 @@
-//! What is filled in, and what is refused because it contradicts itself.
+//! Defaults, and refusals of contradictions.
 
 use std::path::Path;
 use std::time::Duration;

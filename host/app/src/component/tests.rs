@@ -1,4 +1,4 @@
-//! Components: found or not, pinned, built, and complained about.
+//! Components: location, pins, builds and errors.
 
 use std::fs;
 
@@ -13,13 +13,13 @@ fn app(leaf: &str) -> Folder {
     folder
 }
 
-/// How the leaf's file is refused.
+/// Error of the check of the leaf's file.
 fn checked(folder: &Folder) -> String {
     let app = folder.load().unwrap();
     app.leaf.check().map_or_else(|error| folder.show(&error), |()| "there".to_owned())
 }
 
-/// How building is refused.
+/// Error of the build.
 fn built(folder: &Folder) -> String {
     let app = folder.load().unwrap();
     app.build().map_or_else(|error| folder.show(&error), |count| format!("built {count}"))

@@ -1,11 +1,11 @@
-//! The bodies of the fuzz targets, on what is almost valid.
+//! The bodies of the fuzz targets, run on almost valid inputs.
 
 use frond_testkit::almost;
 use proptest::prelude::*;
 
 use super::*;
 
-/// The manifests of the examples.
+/// Manifests of the examples.
 fn manifests() -> Vec<Vec<u8>> {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
     let files = std::fs::read_dir(examples).unwrap().map(|entry| entry.unwrap().path().join("frond.toml"));

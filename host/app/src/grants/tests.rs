@@ -1,4 +1,4 @@
-//! Which texts name hosts, and that none is read as more than it says.
+//! Parser of hosts: accepts exactly hosts, and never grants more than the text says.
 
 use proptest::prelude::*;
 

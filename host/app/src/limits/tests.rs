@@ -8,11 +8,11 @@ use crate::app::grants::DEFAULT_BODY;
 use crate::app::resolve::DEFAULT_DEADLINE;
 use crate::manifest::{HttpTable, LeafLimits, LimitsTable, MergeLimits, QueryTable, RetryTable, SplitLimits};
 
-/// Keys beside them that bound nothing.
+/// Keys of the same tables that bound nothing.
 const OTHERS: [&str; 5] =
     ["limits.deterministic", "query.floor", "query.require", "grants.http.host", "grants.http.private"];
 
-/// The default of a key of `[limits.…]`, as the list has it.
+/// Default of a key of `[limits.…]`, in the notation of the list.
 fn of_call(call: &CallLimits, all: &Limits, key: &str) -> String {
     match key {
         "fuel" => number(call.fuel.unwrap()),
@@ -29,7 +29,8 @@ fn of_call(call: &CallLimits, all: &Limits, key: &str) -> String {
 }
 
 fn of_retry(key: &str) -> String {
-    let (query, job) = (Retry::QUERY, Retry::JOB);
+    let query = Retry::QUERY;
+    let job = Retry::JOB;
     let both = |one: Duration, other: Duration| format!("{}; of a job {}", time(one), time(other));
     match key {
         "attempts" => format!("{}; of a job {}", query.attempts, job.attempts),

@@ -1,8 +1,8 @@
-//! What is refused while `frond.toml` is read: the place, what was found, what was expected.
+//! Errors of parsing `frond.toml`: the place, the found value, the expected value.
 
 use crate::testing::{COMPONENTS, Folder, refused};
 
-/// How a `frond.toml` that is nothing but `text` is refused.
+/// Error of a `frond.toml` that consists of `text`.
 fn whole(text: impl AsRef<[u8]>) -> String {
     let folder = Folder::new();
     folder.write("frond.toml", text);

@@ -1,4 +1,4 @@
-//! The text of `frond.toml`: which line a place is on, and what the parser's complaints mean.
+//! Text of `frond.toml`: maps offsets to lines, and the parser's errors to messages.
 
 use std::ops::Range;
 use std::path::Path;
@@ -9,15 +9,17 @@ use toml::de::{DeTable, DeValue};
 use super::Manifest;
 use crate::error::{AppError, Complaint, Location};
 
-/// A `frond.toml`, read.
+/// The text of a `frond.toml`.
 pub(crate) struct Text {
     file: Arc<Path>,
     text: String,
-    /// Where each line ends, so that finding a line does not read the text again.
+    /// Offset of each line feed, so that finding a line does not read the text again.
     line_ends: Vec<usize>,
 }
 
 impl Text {
+    /// Checks the text of a `frond.toml`.
+    ///
     /// # Errors
     /// When it is not UTF-8, with the line.
     pub(crate) fn new(file: Arc<Path>, bytes: Vec<u8>) -> Result<Self, AppError> {
@@ -34,7 +36,7 @@ impl Text {
         }
     }
 
-    /// The place of the byte at `offset`.
+    /// Returns the place of the byte at `offset`.
     pub(crate) fn place(&self, offset: usize, key: impl Into<String>) -> Location {
         Location {
             file: Arc::clone(&self.file),
@@ -43,7 +45,7 @@ impl Text {
         }
     }
 
-    /// A complaint about the byte at `offset`.
+    /// Returns an error about the byte at `offset`.
     pub(crate) fn refuse(
         &self,
         offset: usize,
@@ -54,10 +56,10 @@ impl Text {
         AppError::Manifest { at: self.place(offset, key), complaint: Complaint::new(text, hint), cause: None }
     }
 
-    /// Reads it as written.
+    /// Parses the file, without resolving it.
     ///
     /// # Errors
-    /// When it is not TOML, lacks a key, has an unknown one, or one of the wrong type.
+    /// When it is not TOML, lacks a key, or has an unknown key or a value of the wrong type.
     pub(crate) fn parse(&self) -> Result<Manifest, AppError> {
         toml::from_str(&self.text).map_err(|error| {
             let span = error.span().unwrap_or_default();
@@ -72,7 +74,7 @@ impl Text {
     }
 }
 
-/// The key whose name or value is at `span`, with its sections.
+/// Returns the key whose name or value is at `span`, with its sections.
 fn key_of(table: &DeTable<'_>, span: &Range<usize>) -> Option<String> {
     table.iter().find_map(|(key, value)| {
         if key.span() == *span || value.span() == *span {
@@ -91,7 +93,7 @@ fn key_of(table: &DeTable<'_>, span: &Range<usize>) -> Option<String> {
     })
 }
 
-/// The parser's message, in our words where it is one that we know.
+/// Rewords the parser's message if it is a known one.
 fn explain(message: &str, key: &str) -> Complaint {
     let quoted: Vec<_> = message.split('`').skip(1).step_by(2).collect();
     if let Some((unknown, known)) = quoted.split_first() {
@@ -105,7 +107,8 @@ fn explain(message: &str, key: &str) -> Complaint {
             return missing(unknown, key);
         }
     }
-    // What an enum is told that is neither; none of ours is written as a table.
+    // serde's message for an enum given a value of another type; no enum here is written as a
+    // table.
     if message == "wanted string or table" {
         return Complaint::new("expected a string", "");
     }
@@ -129,7 +132,7 @@ fn missing(field: &str, key: &str) -> Complaint {
     Complaint::new(format!("the key `{field}` is missing"), "")
 }
 
-/// Rust's names for types, as people say them.
+/// Replaces Rust's type names by plain words.
 fn in_words(expected: &str) -> &str {
     match expected {
         "u64" | "u32" => "a whole number, 0 or more",
@@ -141,7 +144,7 @@ fn in_words(expected: &str) -> &str {
     }
 }
 
-/// What may be written instead of `unknown`, the closest first.
+/// Hint that lists the known words and names the one closest to `unknown`.
 fn choices(unknown: &str, known: &[&str]) -> String {
     let all = known.iter().map(|one| format!("`{one}`")).collect::<Vec<_>>().join(", ");
     match closest(unknown, known) {
@@ -150,7 +153,7 @@ fn choices(unknown: &str, known: &[&str]) -> String {
     }
 }
 
-/// The known word that `word` is most likely a slip of: at most a third of its letters differ.
+/// Returns the known word that `word` most likely misspells: at most a third of its letters differ.
 fn closest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
@@ -160,7 +163,7 @@ fn closest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, one)| one)
 }
 
-/// The edits (of one letter) that make one word the other: Levenshtein's distance, by rows.
+/// Levenshtein distance of two words, computed row by row.
 fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.chars().count()).collect();
     for (above, a) in from.chars().enumerate() {

@@ -1,4 +1,4 @@
-//! Values of `frond.toml` that may be written in more than one way, each read by a visitor that says what it expects.
+//! Values of `frond.toml` with several notations. A visitor reads each and names what it expects.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -18,18 +18,19 @@ pub struct Size(pub u64);
 #[derive(Clone, Copy, Debug)]
 pub struct Time(pub Duration);
 
-/// A floor, its fraction still unchecked: `"all"`, `"best-effort"` or `0.9`.
+/// A coverage floor: `"all"`, `"best-effort"` or a fraction such as `0.9`, not yet range-checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Share(pub Floor);
 
 /// One glob or several.
 pub(crate) struct Globs(pub(crate) Vec<String>);
 
-/// The length of a range's pieces, still unchecked; `None` is `"auto"`.
+/// Length of a range's pieces, not yet range-checked; `None` is `"auto"`.
 #[derive(Clone, Copy)]
 pub(crate) struct Step(pub(crate) Option<i64>);
 
-/// A value that a text or a number can stand for. What a form does not take falls through to "expected …, found …".
+/// A value with several notations: text, number or list. A refused notation becomes "expected …,
+/// found …".
 trait Forms: Sized {
     const EXPECTED: &'static str;
     const TAKES_LISTS: bool = false;
@@ -141,7 +142,7 @@ impl Forms for Share {
     }
 
     fn from_whole(number: i64) -> Option<Result<Self, String>> {
-        // Only 1 is in range; any other is out of it however it is rounded.
+        // Only 1 is in range; every other whole number stays out of range after rounding.
         Some(Ok(Self(Floor::AtLeast(number as f64))))
     }
 

@@ -1,4 +1,4 @@
-//! Sizes and durations: what is read, what is refused, and in which words.
+//! Sizes and durations: accepted texts, and the messages of refusals.
 
 use std::time::Duration;
 

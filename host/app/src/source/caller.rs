@@ -1,4 +1,4 @@
-//! The source `query`: the caller's body holds the query and the partitions, as JSON.
+//! The source `query`: the request body is JSON that holds the query and the partitions.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -39,7 +39,7 @@ struct InlinePartition<'a> {
     weight: Option<u64>,
 }
 
-/// A derived struct alone would take an array of its fields as well.
+/// A JSON object, and nothing else: a derived struct would also accept an array of its fields.
 struct Object<T>(T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -62,8 +62,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
     }
 }
 
-/// The inner query, its JSON exactly as written, and the partitions. A string's content is its text; any other JSON is
-/// its text as written.
+/// Parses a request body. Returns the inner query, byte for byte, and the partitions. A JSON
+/// string's content is its text; the content of any other JSON value is its source text.
 pub(crate) fn partitions(body: &[u8], limit: u64) -> Result<(Bytes, Vec<Partition>), AppError> {
     let text = std::str::from_utf8(body)
         .map_err(|error| AppError::query(format!("the query is not UTF-8 at byte {}", error.valid_up_to()), SHAPE))?;

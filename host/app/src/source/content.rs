@@ -1,4 +1,5 @@
-//! A file, or a piece of one, as a partition's content: opened when its leaf runs, and refused if it has changed.
+//! Content of a partition that is a file or a piece of one. The file is opened when its leaf runs,
+//! and refused if it has changed since planning; it may have grown.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -15,12 +16,12 @@ use super::sniff;
 use super::stamp::{Comparison, Stamp};
 use super::walk::at;
 
-/// The folder and the remarks that all files of one plan share.
+/// Folder and notes that all files of one plan share.
 #[derive(Debug)]
 pub(super) struct PlanContext {
-    /// The folder that names are relative to: the app's, or the current one.
+    /// Folder that names are relative to: the app's or the current one.
     folder: Box<Path>,
-    /// True for the app's own folder, of which each server has its own.
+    /// True for the app's folder, which each server has in a different place.
     is_app: bool,
     notes: Arc<Notes>,
 }
@@ -30,24 +31,25 @@ impl PlanContext {
         Self { folder: folder.into(), is_app, notes: Arc::clone(notes) }
     }
 
-    /// The path of the file `name`, usable from the current folder.
+    /// Path of the file `name`, usable from the current folder.
     pub(super) fn path(&self, name: &Path) -> PathBuf {
         at(&self.folder, name)
     }
 
-    /// The name of the file `name` for another process: relative to the app's folder where it can be.
+    /// Path of the file `name` for another process: relative to the app's folder if possible, or
+    /// else absolute.
     fn lasting(&self, name: &Path) -> Option<PathBuf> {
         if self.is_app { Some(name.to_path_buf()) } else { std::path::absolute(self.path(name)).ok() }
     }
 }
 
-/// A regular file as it was when it was planned.
+/// A regular file with its stamp at planning time.
 #[derive(Debug)]
 pub(super) struct PlannedFile {
     home: Arc<PlanContext>,
     name: Box<Path>,
     stamp: Stamp,
-    /// True once its first bytes were looked at.
+    /// True once the first bytes were sniffed.
     sniffed: AtomicBool,
 }
 
@@ -60,12 +62,12 @@ impl PlannedFile {
         self.home.path(&self.name)
     }
 
-    /// Its size in bytes.
+    /// Size of the file, in bytes.
     pub(super) fn size(&self) -> u64 {
         self.stamp.size
     }
 
-    /// Opens it again, unless it has changed.
+    /// Opens the file again, unless it has changed.
     pub(super) fn reopen(&self) -> Result<File, Failure> {
         let file = frond_files::open_any(&self.path()).map_err(|error| self.unreadable(&error))?;
         self.unchanged(&file)?;
@@ -78,7 +80,7 @@ impl PlannedFile {
         file.seek(SeekFrom::Start(offset))
             .and_then(|_| (&file).take(len as u64).read_to_end(&mut bytes))
             .map_err(|error| self.unreadable(&error))?;
-        // Once more: it may have changed while it was read.
+        // Checks again: the file may have changed during the read.
         self.unchanged(&file)?;
         if bytes.len() != len {
             return Err(self.changed());
@@ -156,7 +158,7 @@ impl Content for Piece {
     }
 }
 
-/// A file that could not be planned: its reason is written down with the plan.
+/// A file that could not be planned. The plan records the reason.
 #[derive(Debug)]
 pub(super) struct Missing(Unreadable);
 
@@ -189,7 +191,7 @@ impl Content for Missing {
     }
 }
 
-/// A content as it is written down.
+/// Serialized form of a content.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Locator {
@@ -197,19 +199,19 @@ enum Locator {
     Lost { lost: String, size: u64 },
 }
 
-/// A file as it is written down.
+/// Serialized form of a file.
 #[derive(Serialize, Deserialize)]
 struct FileLocator {
-    /// Relative to the app's folder, or absolute, as all were once.
+    /// Relative to the app's folder, or absolute, as in all records of older versions.
     path: PathBuf,
     stamp: Stamp,
 }
 
-/// The content at a place that [`Content::place`] wrote, which must be as it was planned; `folder` is the app's, as this
-/// process knows it, and `notes` takes the remarks on it.
+/// Restores the content at a place that [`Content::place`] wrote. Reading it fails if the planned
+/// bytes have changed. `folder` is the app's folder on this host, and `notes` collects remarks.
 ///
 /// # Errors
-/// `invalid-partition` for a text that is no place.
+/// `invalid-partition` if the text is not a place.
 pub fn reopen(place: &str, folder: &Path, notes: &Arc<Notes>) -> Result<Arc<dyn Content>, Failure> {
     let wrong = |error: serde_json::Error| {
         Failure::new(FailureKind::InvalidPartition, format!("the place of a partition is none: {error}"))

@@ -1,4 +1,5 @@
-//! Where content is cut: into pieces of a size, anywhere or after line feeds. Pure but for a function that reads.
+//! Cutting of content into pieces of a given size, anywhere or after line feeds. All I/O goes
+//! through a `read` function.
 
 use std::io;
 
@@ -7,35 +8,38 @@ use super::{CutMode, Cutting, PieceSize};
 #[cfg(test)]
 mod tests;
 
-/// Pieces for each slot, when the size is automatic. With 8, the last piece to end leaves the other slots idle for at
-/// most an eighth of the time that they worked.
+/// Automatic pieces per slot. With 8, the last piece to end leaves the other slots idle for at most
+/// an eighth of the time that they worked.
 pub const PIECES_PER_SLOT: u64 = 8;
 
-/// The smallest automatic piece. At 1 GB/s a leaf is busy with it for 20 times the 10 to 15 µs that starting it costs.
+/// Smallest automatic piece, in bytes. At 1 GB/s a leaf is busy with it for 20 times the 10 to 15
+/// µs that starting it costs.
 pub const MIN_PIECE: u64 = 256 << 10;
 
-/// The largest automatic piece. More would not be cheaper, but would make a late or lost piece dearer.
+/// Largest automatic piece, in bytes. A larger one would not be cheaper per byte, but a late or
+/// lost piece would cost more.
 pub const MAX_PIECE: u64 = 8 << 20;
 
-/// Read at once when looking for a line feed: longer than nearly all lines, and one read from the page cache.
+/// Bytes per read when looking for a line feed: longer than nearly all lines, and one read from the
+/// page cache.
 const BLOCK: u64 = 16 << 10;
 
-/// The automatic size of pieces: `total / (slots × 8)` bytes, at least [`MIN_PIECE`], at most [`MAX_PIECE`], and never
-/// above `limit`. At least 1.
+/// Automatic size of pieces: `total / (slots × 8)` bytes, at least [`MIN_PIECE`], at most
+/// [`MAX_PIECE`], and never above `limit`. At least 1.
 #[must_use]
 pub fn auto_piece(total: u64, slots: usize, limit: u64) -> u64 {
     let pieces = PIECES_PER_SLOT.saturating_mul(slots.max(1) as u64);
     total.div_ceil(pieces).max(MIN_PIECE).min(MAX_PIECE.min(limit)).max(1)
 }
 
-/// A piece of some content.
+/// Position of a piece in some content, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Span {
     pub(super) offset: u64,
     pub(super) len: u64,
 }
 
-/// Why content could not be cut.
+/// Reason why content could not be cut.
 #[derive(Debug)]
 pub(super) enum CutError {
     /// The line at this offset is longer than a partition may be.
@@ -45,7 +49,7 @@ pub(super) enum CutError {
 }
 
 impl Cutting {
-    /// The size of pieces for `total` bytes, at least 1 and at most the limit.
+    /// Size of pieces for `total` bytes, at least 1 and at most the limit.
     pub(super) fn piece_for(&self, total: u64) -> u64 {
         match self.piece {
             _ if self.mode == CutMode::None => self.limit.max(1),
@@ -54,8 +58,8 @@ impl Cutting {
         }
     }
 
-    /// Cuts `size` bytes into spans of at most `piece` bytes, of even size where lines allow; `read` fills a buffer from
-    /// an offset. The spans follow each other and are together the whole.
+    /// Cuts `size` bytes into spans of at most `piece` bytes, of even size as far as line ends
+    /// allow. `read` fills a buffer from an offset. The spans are adjacent and cover all bytes.
     pub(super) fn spans(
         &self,
         size: u64,
@@ -80,15 +84,15 @@ impl Cutting {
     }
 }
 
-/// Looks for line feeds around a wanted cut, a block at a time.
+/// Finds line feeds near a desired cut, a block at a time.
 struct Lines<R> {
     read: R,
     block: Vec<u8>,
 }
 
 impl<R: FnMut(u64, &mut [u8]) -> io::Result<()>> Lines<R> {
-    /// The length of a piece from `offset`: up to the last line end within `wanted` bytes, or else up to the first one
-    /// after them. `left` bytes are left.
+    /// Returns the length of a piece from `offset`: up to the last line end within `wanted` bytes,
+    /// or else up to the first line end after them. `left` bytes remain.
     fn cut(&mut self, offset: u64, wanted: u64, left: u64, limit: u64) -> Result<u64, CutError> {
         let mut end = wanted;
         while end > 0 {

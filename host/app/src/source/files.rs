@@ -1,4 +1,5 @@
-//! Files as partitions: small ones whole, large ones in pieces. One that cannot be read is a partition that is missing.
+//! Files as partitions: small ones whole, large ones in pieces. A file that cannot be read becomes
+//! a missing partition.
 
 use std::collections::HashSet;
 use std::io;
@@ -21,16 +22,16 @@ use crate::size::show_size;
 #[cfg(test)]
 mod tests;
 
-/// Bytes that are held in memory, of files that do not tell their size.
+/// Most bytes held in memory for files that do not report their size.
 pub const MAX_MADE: u64 = 64 << 20;
 
-/// The remark on a link beside its file.
+/// Note on a link to a file that is already a partition.
 const ONCE: &str = "left out as a link to a file that counts under another name";
-/// The remark on a CSV file in pieces.
+/// Note on a CSV file in pieces.
 const QUOTED: &str =
     "cut at line ends, also at those within quoted fields (set source.cut = \"none\" if there may be any)";
 
-/// Why a file is not a partition.
+/// Reason why a file is not a partition.
 #[derive(Debug)]
 pub(super) struct FileProblem {
     text: String,
@@ -51,13 +52,13 @@ impl FileProblem {
         Self { text, hint, cause, size }
     }
 
-    /// Of a file that `frond.toml` names, and that is not there.
+    /// Returns the problem of a file that `frond.toml` names but that does not exist.
     pub(super) fn absent(path: &Path) -> Self {
         let text = format!("there is no file `{}`", path.display());
         Self { text, hint: "paths are relative to frond.toml".to_owned(), cause: None, size: 0 }
     }
 
-    /// As an error that ends the query.
+    /// Converts the problem to an error that ends the query.
     pub(super) fn into_error(self, origin: &Origin) -> AppError {
         match self.cause {
             Some(cause) => origin.failed(self.text, self.hint, cause),
@@ -65,7 +66,7 @@ impl FileProblem {
         }
     }
 
-    /// As the content of a partition that will be missing.
+    /// Converts the problem to the content of a missing partition.
     pub(super) fn content(&self) -> Missing {
         let remedy = if self.hint.is_empty() { String::new() } else { format!(" ({})", self.hint) };
         let cause = self.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -78,23 +79,23 @@ pub(super) struct Planning<'a> {
     origin: &'a Origin,
     home: Arc<PlanContext>,
     now: SystemTime,
-    /// The bytes that a partition may have.
+    /// Largest partition, in bytes.
     limit: u64,
-    /// Bytes that may still be held.
+    /// Bytes that may still be held in memory.
     room: u64,
 }
 
-/// A file, after a look at it.
+/// A file that was examined.
 pub(super) struct Candidate {
     identity: Identity,
     pub(super) body: Body,
 }
 
-/// The content of a file.
+/// Content of a file.
 pub(super) enum Body {
-    /// It is cut and read when leaves run.
+    /// A file that is cut now and read when leaves run.
     File(PlannedFile),
-    /// It was read.
+    /// Bytes that were read already.
     Bytes(bytes::Bytes),
 }
 
@@ -105,7 +106,7 @@ impl<'a> Planning<'a> {
         Self { origin, home, now: SystemTime::now(), limit, room: MAX_MADE }
     }
 
-    /// Looks at the file `name`. `is_regular` when its folder says that it is.
+    /// Examines the file `name`. `is_regular` is true if its folder lists it as a regular file.
     pub(super) fn look(&mut self, name: &Path, is_regular: bool) -> Result<Candidate, FileProblem> {
         let path = self.home.path(name);
         let refused = |refused| FileProblem::refused(refused, &path, self.origin);
@@ -121,11 +122,11 @@ impl<'a> Planning<'a> {
     }
 }
 
-/// The files that `globs` name, sorted by path, as partitions. A whole file's key is its path as the glob leads to it; a
-/// piece's is `path#OFFSET+LEN`.
+/// Partitions of the files that `globs` name, sorted by path. The key of a whole file is its path
+/// as the glob leads to it; the key of a piece is `path#OFFSET+LEN`.
 ///
 /// # Errors
-/// Errors of the globs, too many files or pieces, and files none of which can be read.
+/// Errors of the globs; too many files or pieces; no readable file.
 pub(super) fn partitions(
     globs: &[impl AsRef<str>],
     scope: Scope<'_>,
@@ -152,7 +153,7 @@ pub(super) fn partitions(
     once(&mut candidates, notes);
     let sizes = || candidates.iter().filter_map(|(what, _)| what.as_ref().ok()).map(Candidate::size);
     let piece = cutting.piece_for(sizes().fold(0, u64::saturating_add));
-    // Before any are made: a piece of a few bytes could make more of them than fit in memory.
+    // Counts first: with a piece size of a few bytes, the pieces might not fit in memory.
     let least = sizes().map(|size| size.div_ceil(piece).max(1)).fold(0, u64::saturating_add);
     few_enough(usize::try_from(least).unwrap_or(usize::MAX)).map_err(too_many)?;
     let partitions = Cutter { cutting, piece, notes, scope }.cut(candidates)?;
@@ -174,7 +175,7 @@ fn unread_folder(found: &FoundFile, cause: io::Error, planning: &Planning<'_>) -
     FileProblem { text, hint: String::new(), cause: Some(cause), size: 0 }
 }
 
-/// Leaves out links to files that are there by another name.
+/// Drops links to files that are present under another name.
 fn once(candidates: &mut Vec<(Result<Candidate, FileProblem>, FoundFile)>, notes: &Notes) {
     let identity = |one: &Result<Candidate, FileProblem>| one.as_ref().ok().map(|candidate| candidate.identity);
     if candidates.iter().all(|(_, found)| !found.is_linked) {
@@ -200,11 +201,14 @@ struct Cutter<'a> {
 }
 
 impl Cutter<'_> {
+    /// Cuts `files` into partitions.
+    ///
     /// # Errors
-    /// The first loss, when all files are lost.
+    /// The first file's problem, if no file can be read.
     fn cut(&self, files: Vec<(Result<Candidate, FileProblem>, FoundFile)>) -> Result<Vec<Partition>, AppError> {
         let mut partitions = Vec::with_capacity(files.len());
-        let (mut first, mut read) = (None, false);
+        let mut first = None;
+        let mut read = false;
         for (what, found) in files {
             self.scope.stop.check()?;
             match what.and_then(|candidate| self.add(&mut partitions, candidate.body, &found)) {
@@ -247,7 +251,8 @@ impl Cutter<'_> {
     }
 
     fn spans(&self, file: &PlannedFile) -> Result<Vec<Span>, FileProblem> {
-        let (path, size) = (file.path(), file.size());
+        let path = file.path();
+        let size = file.size();
         let loss = |text: String, hint: &str| FileProblem { text, hint: hint.to_owned(), cause: None, size };
         let limit = show_size(self.cutting.limit);
         if self.cutting.mode == CutMode::None {
@@ -266,7 +271,7 @@ impl Cutter<'_> {
     }
 }
 
-/// The loss of a file that is not cut, and larger than a partition may be.
+/// Returns the problem of a file that is not cut and is larger than a partition may be.
 pub(super) fn too_large(path: &Path, size: u64, limit: &str, instead: &str) -> FileProblem {
     FileProblem {
         text: format!("`{}` has {size} bytes, more than a partition may have: {limit}", path.display()),

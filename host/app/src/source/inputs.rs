@@ -1,4 +1,4 @@
-//! Inputs of a query to the cutting of its work, and the signal that ends it early.
+//! Inputs to the cutting of a query's work, and the signal that cancels it.
 
 use std::fmt;
 use std::io::Read;
@@ -10,39 +10,42 @@ use super::pieces::PieceSize;
 use super::walk::Scope;
 use crate::error::{AppError, Origin};
 
-/// Ends the search for files early.
+/// Cancels the search for files.
 #[derive(Clone, Copy, Default)]
 pub(super) struct SearchCancel<'a>(Option<&'a (dyn Fn() -> bool + 'a)>);
 
 impl SearchCancel<'_> {
+    /// Returns an error once the search is cancelled.
+    ///
     /// # Errors
-    /// When the query has ended: nobody reads it.
+    /// When the query has ended.
     pub(super) fn check(self) -> Result<(), AppError> {
-        match self.0.is_some_and(|is_over| is_over()) {
-            true => Err(Origin::Caller.refuse("the query ended while its files were being looked for", "")),
-            false => Ok(()),
+        if self.0.is_some_and(|is_over| is_over()) {
+            return Err(Origin::Caller.refuse("the query ended while its files were being looked for", ""));
         }
+        Ok(())
     }
 }
 
-/// Inputs of a query to the cutting of its work.
+/// Inputs to the cutting of a query's work.
 pub struct Inputs<'a> {
     /// The query as the caller sent it.
     pub query: &'a [u8],
-    /// Leaves that may run at once: automatic sizes depend on it.
+    /// Leaves that may run at once; automatic sizes depend on it.
     pub slots: usize,
-    /// Replaces the app's size of pieces.
+    /// Replaces the app's piece size.
     pub piece_size: Option<PieceSize>,
-    /// Globs, files or folders, relative to the current folder, that replace the app's source; `-` alone is stdin.
+    /// Globs, files or folders, relative to the current folder, that replace the app's source; `-`
+    /// alone is stdin.
     pub input: &'a [String],
-    /// True once the query has ended: files are then no longer looked for.
+    /// Returns true once the query has ended; the search for files then stops.
     pub is_over: Option<&'a dyn Fn() -> bool>,
     /// Standard input; needed by [`Source::Stdin`](crate::Source::Stdin) and the input `-`.
     pub stdin: Option<Box<dyn Read + Send>>,
 }
 
 impl<'a> Inputs<'a> {
-    /// A query that brings nothing else.
+    /// Inputs of a query without piece size, input and stdin.
     #[must_use]
     pub fn new(query: &'a [u8], slots: usize) -> Self {
         Self { query, slots, piece_size: None, input: &[], is_over: None, stdin: None }
@@ -54,8 +57,10 @@ impl Inputs<'_> {
         Scope { base, origin, notes, stop: SearchCancel(self.is_over) }
     }
 
+    /// Checks the caller's inputs.
+    ///
     /// # Errors
-    /// An input that names nothing, or stdin among files.
+    /// When an input is empty, or stdin is named together with files.
     pub(super) fn check(&self) -> Result<(), AppError> {
         if self.input.iter().any(String::is_empty) {
             let hint = "name a file, a folder or a glob, or `-` for stdin";

@@ -1,4 +1,4 @@
-//! The partitions that `frond.toml` lists.
+//! Partitions that `frond.toml` lists.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -13,11 +13,11 @@ use super::{Listed, ListedContent};
 use crate::error::{AppError, Origin};
 use crate::size::show_size;
 
-/// The partitions in the order of the list. Files, which are relative to `dir`, are looked at now and read later; one that
-/// cannot be read is a partition that is missing.
+/// Returns the partitions in the order of the list. Files, relative to `dir`, are examined now and
+/// read later. A file that cannot be read becomes a missing partition.
 ///
 /// # Errors
-/// The first loss, when all partitions are lost.
+/// The first partition's problem, if no partition can be read.
 pub(super) fn partitions(
     listed: &[Listed],
     dir: &Path,
@@ -25,7 +25,8 @@ pub(super) fn partitions(
     limit: u64,
 ) -> Result<Vec<Partition>, AppError> {
     let mut partitions = Vec::with_capacity(listed.len());
-    let (mut first, mut read) = (None, false);
+    let mut first = None;
+    let mut read = false;
     for one in listed {
         let origin = Origin::Written(one.at.clone());
         let mut planning = Planning::new(dir, &origin, notes, limit);
@@ -59,7 +60,7 @@ fn content(one: &Listed, dir: &Path, planning: &mut Planning<'_>, limit: u64) ->
     if fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Err(FileProblem::absent(path));
     }
-    // Only the app's own folder may be another's elsewhere.
+    // Only paths in the app's folder may differ between hosts.
     let name = path.strip_prefix(dir).unwrap_or(path);
     match planning.look(name, false)?.body {
         Body::Bytes(bytes) => Ok(Partition::new(one.key.clone(), bytes)),

@@ -1,4 +1,5 @@
-//! Opens what may be anything: never waits for a pipe or a device, and reads files that do not tell their size.
+//! Opens arbitrary paths: never blocks on a pipe or a device, and reads files that do not report
+//! their size.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -11,31 +12,33 @@ use bytes::Bytes;
 use super::stamp::{Identity, Stamp};
 use crate::size::show_size;
 
-/// The magic number of sysfs, whose files all say that they have a page: `linux/magic.h`.
+/// Magic number of sysfs, whose files all report the size of a page: `linux/magic.h`.
 const SYSFS: u64 = 0x6265_6572;
 
-/// A file that can be a partition, or several.
+/// A file that can be one or several partitions.
 #[derive(Debug)]
 pub(super) enum Input {
     /// A file that can be opened again and read in pieces.
     File(Stamp, Identity),
-    /// The content of a file that has no size before it is read, such as those of `/proc`.
+    /// Content of a file without a size before it is read, such as those of `/proc`.
     Bytes(Bytes, Identity),
 }
 
-/// Why a file could not be planned.
+/// Reason why a file could not be planned.
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// It is not a regular file but this, and was not opened: that could have an effect, or wait for ever.
+    /// The path is not a regular file, but of this kind. It was not opened: opening could have side
+    /// effects or block forever.
     Special(&'static str),
-    /// It has no size of its own, and more bytes than may be held.
+    /// The file does not report its size and has more bytes than may be held: the limit, in bytes.
     Endless(u64),
-    /// The system's reason, and the size if that is known.
+    /// The operating system's error, and the size in bytes if known, or else 0.
     Io(io::Error, u64),
 }
 
-/// Looks at a file: what cannot be read is known before anything runs. `is_regular` when its folder says so already;
-/// `most` bytes are held of a file that does not tell its size.
+/// Examines a file, so that an unreadable file is known before anything runs. `is_regular` is true
+/// if the folder lists it as a regular file. At most `most` bytes are held of a file that does not
+/// report its size.
 pub(super) fn look(path: &Path, is_regular: bool, most: u64, now: SystemTime) -> Result<Input, Problem> {
     let mut size = 0;
     if !is_regular {
@@ -65,14 +68,14 @@ fn size_of(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |found| found.size())
 }
 
-/// False for a file whose content is made as it is read. Only what says that it is empty, or that it takes no room, is
-/// looked at more closely.
+/// False for a file whose content is generated on reading. Only files that claim to be empty or to
+/// occupy no blocks are examined further.
 fn tells_its_size(found: &Metadata, file: &File) -> bool {
     let on_sysfs = || rustix::fs::fstatfs(file).is_ok_and(|system| u64::try_from(system.f_type) == Ok(SYSFS));
     found.size() > 0 && (found.blocks() > 0 || !on_sysfs())
 }
 
-/// All of a file, or nothing if it has more than `most` bytes.
+/// Reads a whole file; returns `None` if it has more than `most` bytes.
 fn read_all(file: &File, most: u64) -> io::Result<Option<Bytes>> {
     let mut bytes = Vec::new();
     file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -80,7 +83,7 @@ fn read_all(file: &File, most: u64) -> io::Result<Option<Bytes>> {
 }
 
 impl Problem {
-    /// The complaint about the file at `path`, its remedy, and the system's reason.
+    /// Returns the text about the file at `path`, the remedy, and the operating system's error.
     pub(super) fn complaint(self, path: &Path) -> (String, &'static str, Option<io::Error>) {
         let path = path.display();
         match self {
@@ -96,7 +99,7 @@ impl Problem {
         }
     }
 
-    /// The size of the file, 0 where that is unknown.
+    /// Size of the file in bytes; 0 if unknown.
     pub(super) fn size(&self) -> u64 {
         match self {
             Self::Io(_, size) => *size,

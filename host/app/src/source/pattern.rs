@@ -1,28 +1,30 @@
-//! A glob below its first wildcard: which files it matches, and which folders and links to folders lead to them.
+//! Part of a glob from its first wildcard on: matches files, and finds the folders and links to
+//! folders that lead to them.
 
 use std::path::Path;
 
 use globset::{GlobBuilder, GlobMatcher};
 
-/// A glob's components from the first one with a wildcard.
+/// Components of a glob from the first one with a wildcard.
 #[derive(Debug)]
 pub(super) struct Pattern {
     whole: GlobMatcher,
-    /// The components that name hidden entries.
+    /// Components that name hidden entries.
     dotted: Vec<GlobMatcher>,
-    /// The leading components, each of which matches one name: all, or those before the first `**`.
+    /// Leading components that match exactly one name each: all of them, or those before the first
+    /// `**`.
     lead: Vec<GlobMatcher>,
-    /// How many components a match has, where that is certain.
+    /// Number of components of a match, if it is fixed.
     depth: Option<usize>,
 }
 
 impl Pattern {
-    /// Compiles a glob, relative to the folder that it is searched from.
+    /// Compiles a glob, relative to the folder where the search starts.
     pub(super) fn new(text: &str) -> Result<Self, globset::Error> {
         let parts: Vec<&str> = text.split('/').collect();
         let whole = compiled(text)?;
         let dotted = parts.iter().filter(|part| part.starts_with('.')).filter_map(|part| compiled(part).ok());
-        // A choice or a set that spans components cannot be taken apart at them.
+        // Alternatives or sets that span several components cannot be split into components.
         let spans = parts.iter().any(|part| !is_closed(part));
         let ends_lead = |part: &str| part.contains("**") || (spans && part.contains(['{', '[', '}', ']', '\\']));
         let single = |part: &&&str| !ends_lead(part);
@@ -31,22 +33,23 @@ impl Pattern {
         Ok(Self { whole, dotted: dotted.collect(), lead, depth })
     }
 
-    /// The number of components of a match, where that is certain.
+    /// Number of components of a match, if it is fixed.
     pub(super) fn depth(&self) -> Option<usize> {
         self.depth
     }
 
-    /// True when the glob matches a file, by its path from the folder that is searched.
+    /// True if the glob matches a file, given by its path relative to the start of the search.
     pub(super) fn is_match(&self, below: &Path) -> bool {
         self.whole.is_match(below)
     }
 
-    /// True when a component asks for this hidden name.
+    /// True if a component matches this hidden name.
     pub(super) fn asks_for(&self, hidden: &Path) -> bool {
         self.dotted.iter().any(|one| one.is_match(hidden))
     }
 
-    /// Whether a folder of this name at this depth, from 1, may hold matches; `None` where `**` decides, and not a name.
+    /// True if a folder of this name, at this depth counted from 1, may hold matches; `None` if
+    /// `**` decides and not a name.
     pub(super) fn leads_through(&self, name: &Path, depth: usize) -> Option<bool> {
         let part = self.lead.get(depth.checked_sub(1)?)?;
         Some(part.is_match(name) && self.depth.is_none_or(|all| depth < all))
@@ -57,9 +60,11 @@ fn compiled(text: &str) -> Result<GlobMatcher, globset::Error> {
     GlobBuilder::new(text).literal_separator(true).build().map(|glob| glob.compile_matcher())
 }
 
-/// True when each `{` and `[` of a component is closed within it.
+/// True if a component closes each of its `{` and `[`.
 fn is_closed(part: &str) -> bool {
-    let (mut braces, mut in_set, mut chars) = (0_i32, false, part.chars());
+    let mut braces = 0_i32;
+    let mut in_set = false;
+    let mut chars = part.chars();
     while let Some(one) = chars.next() {
         match one {
             '\\' => _ = chars.next(),

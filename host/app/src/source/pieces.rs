@@ -1,4 +1,4 @@
-//! The size of pieces and where content may be cut, as `frond.toml` and the command line write them.
+//! Size of pieces and positions of cuts, in the notation of `frond.toml` and the command line.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use serde::Deserialize;
 use super::auto_piece;
 use crate::size::{UnitError, parse_size, show_size};
 
-/// How large pieces are.
+/// Size of the pieces that content is cut into.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum PieceSize {
-    /// By the amount of work and the slots: see [`auto_piece`].
+    /// Chosen by the amount of work and the number of slots: see [`auto_piece`].
     #[default]
     Auto,
     /// At most this many bytes, at least 1; a longer line makes a longer piece.
@@ -20,7 +20,8 @@ pub enum PieceSize {
 }
 
 impl PieceSize {
-    /// Itself when pieces of this size fit the partition `limit`, or else what is wrong and the remedy.
+    /// Returns the size itself if pieces of it fit the partition `limit`, or else the problem and
+    /// its remedy.
     pub(crate) fn check(self, limit: u64) -> Result<Self, (String, String)> {
         match self {
             Self::Bytes(0) => Err((
@@ -56,15 +57,15 @@ impl fmt::Display for PieceSize {
     }
 }
 
-/// Where content may be cut.
+/// Positions at which content may be cut.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CutMode {
     /// After line feeds only.
     #[default]
     Lines,
-    /// Anywhere.
+    /// At any byte.
     Bytes,
-    /// Nowhere: a file is a partition, and so is all of stdin.
+    /// Nowhere: each file is one partition, and so is all of stdin.
     None,
 }

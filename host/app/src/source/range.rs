@@ -1,4 +1,5 @@
-//! A range of whole numbers, in pieces of a step. Each partition's content is the JSON `{"start":a,"end":b}`.
+//! A range of whole numbers, cut into pieces of a step. Each partition's content is the JSON
+//! `{"start":a,"end":b}`.
 
 use std::ops::Range;
 
@@ -11,24 +12,26 @@ use crate::error::{AppError, Origin};
 #[cfg(test)]
 mod tests;
 
-/// Pieces for each slot, when the step is automatic. More than [`super::PIECES_PER_SLOT`]: a piece of a range costs
-/// nothing to make or hold, and the work behind its numbers is often uneven.
+/// Automatic pieces per slot. More than [`super::PIECES_PER_SLOT`]: a piece of a range costs
+/// nothing to make or hold, and the work per number is often uneven.
 pub const STEPS_PER_SLOT: u64 = 16;
 
-/// The automatic step for a range of `length` numbers: about [`STEPS_PER_SLOT`] pieces for each slot. At least 1.
+/// Automatic step for a range of `length` numbers: about [`STEPS_PER_SLOT`] pieces per slot. At
+/// least 1.
 #[must_use]
 pub fn auto_step(length: u64, slots: usize) -> u64 {
     length.div_ceil(STEPS_PER_SLOT.saturating_mul(slots.max(1) as u64)).max(1)
 }
 
-/// Pieces of `step` numbers, the last perhaps shorter, with keys `a..b` and weighed by their numbers.
+/// Cuts a range into pieces of `step` numbers; the last may be shorter. The key of a piece is
+/// `a..b`, its weight the count of its numbers.
 pub(super) fn partitions(
     range: Range<i64>,
     step: Option<u64>,
     slots: usize,
     origin: &Origin,
 ) -> Result<Vec<Partition>, AppError> {
-    // At most 2^64 − 1 even from end to end, so that nothing below overflows.
+    // At most 2^64 − 1, even for the whole range of `i64`, so nothing below overflows.
     let length = range.end.abs_diff(range.start);
     let step = step.unwrap_or_else(|| auto_step(length, slots)).max(1);
     let count = length.div_ceil(step);

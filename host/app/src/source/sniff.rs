@@ -1,11 +1,11 @@
-//! Tells files whose bytes are not what a leaf will take them for: compressed ones, and text in UTF-16 or UTF-32.
+//! Detects files that leaves would misread: compressed files, and text in UTF-16 or UTF-32.
 
 use std::path::Path;
 
 use frond_root::Notes;
 
-/// First bytes, and what they are the first bytes of. The sources are the formats' own: RFC 1952, RFC 8878, the xz file
-/// format 1.2, bzip2, the LZ4 frame format 1.6, PKWARE's APPNOTE 6.3.10, and the Unicode standard, 23.8.
+/// Magic numbers and the formats they belong to. Sources: RFC 1952, RFC 8878, the xz file format
+/// 1.2, bzip2, the LZ4 frame format 1.6, PKWARE's APPNOTE 6.3.10, and the Unicode standard, 23.8.
 const KNOWN: [(&[u8], Kind); 11] = [
     (b"\x1f\x8b\x08", Kind::Compressed("gzip")),
     (b"\x28\xb5\x2f\xfd", Kind::Compressed("Zstandard")),
@@ -14,7 +14,7 @@ const KNOWN: [(&[u8], Kind); 11] = [
     (b"\x04\x22\x4d\x18", Kind::Compressed("LZ4")),
     (b"PK\x03\x04", Kind::Compressed("ZIP")),
     (b"7z\xbc\xaf\x27\x1c", Kind::Compressed("7-Zip")),
-    // Before UTF-16, whose little-endian mark begins in the same way.
+    // Precedes UTF-16, whose little-endian mark has the same first bytes.
     (b"\xff\xfe\0\0", Kind::Text("UTF-32")),
     (b"\0\0\xfe\xff", Kind::Text("UTF-32")),
     (b"\xff\xfe", Kind::Text("UTF-16")),
@@ -27,7 +27,8 @@ enum Kind {
     Text(&'static str),
 }
 
-/// Adds a remark if the first bytes of the file `name` are those of such a format. It is read as it is all the same.
+/// Adds a note if the file `name` starts with a known magic number. The file is read unchanged
+/// either way.
 pub(super) fn note(bytes: &[u8], name: &Path, notes: &Notes) {
     let Some((_, kind)) = KNOWN.iter().find(|(first, _)| bytes.starts_with(first)) else { return };
     let text = match kind {

@@ -1,4 +1,5 @@
-//! The identity of a file's content: what tells a file from what it was, with one look and without reading all of it.
+//! Fingerprint of a file's content from its metadata: detects changes without reading the whole
+//! file.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -10,34 +11,34 @@ use sha2::{Digest, Sha256};
 
 use crate::local::is_local;
 
-/// Bytes before the end that tell, once a file has grown, whether it is the same file.
+/// Bytes before the planned end that identify a file after it has grown.
 const TAIL: u64 = 256;
 
-/// Files that were written to within this time before they are planned may well be written to while the query runs: of
-/// those the tail is kept.
+/// Age of the last write, at planning, below which a file may still be written to during the query.
+/// The stamps of such files include the tail.
 const LIVELY: Duration = Duration::from_secs(3600);
 
-/// A file's content as it was when it was planned.
+/// Fingerprint of a file's content at planning.
 ///
-/// Size and modification time identify it, on this machine, on a copy, or on another mount. Blind to a change that keeps
-/// the size and falls into the same tick of the file system's clock.
+/// Size and modification time identify the content on this machine, on a copy, or on another mount.
+/// A change is missed if it keeps the size and falls into the same tick of the file system's clock.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Stamp {
     pub(super) size: u64,
-    /// Seconds and nanoseconds.
+    /// Modification time as seconds and nanoseconds.
     modified: (i64, i64),
-    /// The digest of the last [`TAIL`] bytes of a file that may grow.
+    /// Digest of the last [`TAIL`] bytes of a file that may grow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tail: Option<u64>,
-    /// The file's identity, in the process that planned it: elsewhere the numbers are others.
+    /// Identity of the file, known only in the process that planned it: numbers differ elsewhere.
     #[serde(skip)]
     here: Option<Identity>,
-    /// Whether it is known to lie on a file system of this machine alone.
+    /// True if the file is known to lie on a local file system.
     #[serde(skip)]
     local: bool,
 }
 
-/// A file, whatever its names, as long as file systems stay mounted.
+/// Identity of a file under any name, valid as long as file systems stay mounted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Identity {
     device: u64,
@@ -50,22 +51,22 @@ impl Identity {
     }
 }
 
-/// The result of comparing a file with what was planned of it.
+/// Result of comparing a file with its stamp.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Comparison {
-    /// It is as it was.
+    /// The file is unchanged.
     Same,
-    /// Something was appended: what was planned is still there.
+    /// Bytes were appended; the planned bytes are unchanged.
     Grown,
-    /// It was replaced, cut off, or written to.
+    /// The file was replaced, truncated or overwritten.
     Changed,
 }
 
 impl Stamp {
-    /// The stamp of the open `file`; `now` is when its plan is made.
+    /// Returns the stamp of the open `file`; `now` is the time of planning.
     pub(super) fn of(found: &Metadata, file: &File, now: SystemTime) -> io::Result<Self> {
         let size = found.size();
-        // A time in the future counts as now.
+        // A modification time in the future counts as now.
         let lively = found.modified().is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age < LIVELY) || at > now);
         Ok(Self {
             size,
@@ -76,12 +77,12 @@ impl Stamp {
         })
     }
 
-    /// The number of its file system, 0 where that is unknown, unless it is known to be one of this machine alone.
+    /// Device number of the file system, or 0 if unknown; `None` for a local file system.
     pub(super) fn remote(&self) -> Option<u64> {
         (!self.local).then(|| self.here.map_or(0, |here| here.device))
     }
 
-    /// Compares the open `file` with it.
+    /// Compares the open `file` with the stamp.
     pub(super) fn compare(&self, found: &Metadata, file: &File) -> io::Result<Comparison> {
         let replaced = self.here.is_some_and(|here| here != Identity::of(found));
         if !found.is_file() || replaced || found.size() < self.size {
@@ -97,19 +98,21 @@ impl Stamp {
         }
     }
 
-    /// Archives and some file systems keep whole seconds only: a copy is told by those.
+    /// True if the modification times agree. Archives and some file systems keep only whole
+    /// seconds, so the stamp of another process is compared by seconds if one side has no
+    /// nanoseconds.
     fn is_same_time(&self, found: (i64, i64)) -> bool {
         let coarse = self.here.is_none() && (found.1 == 0 || self.modified.1 == 0);
         found.0 == self.modified.0 && (coarse || found.1 == self.modified.1)
     }
 }
 
-/// The digest of the last bytes of the first `size`.
+/// Digest of the last [`TAIL`] bytes of the first `size`.
 fn tail(file: &File, size: u64) -> io::Result<u64> {
     let len = size.min(TAIL);
     let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
     match file.read_exact_at(&mut bytes, size - len) {
-        // Cut off in between: what is looked at again then tells.
+        // Truncated since the metadata was read: the next check of the file reports it.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
         read => read?,
     }

@@ -1,4 +1,5 @@
-//! What is piped in, cut as it comes and held in memory until its leaves have run.
+//! Standard input as partitions: cut while it arrives, and held in memory until its leaves have
+//! run.
 
 use std::io::{self, Read};
 
@@ -12,16 +13,17 @@ use crate::size::show_size;
 #[cfg(test)]
 mod tests;
 
-/// The most bytes that are taken: they are all in memory at once, since a leaf may be tried again.
+/// Most bytes that are read. All of them are in memory at once, since a leaf may be retried.
 pub const MAX_STDIN: u64 = 1 << 30;
 
-/// The automatic size of pieces. The total is not known when the first is cut, so it does not depend on it.
+/// Automatic size of pieces, in bytes. Fixed, as the total size is unknown when the first piece is
+/// cut.
 pub const STDIN_PIECE: u64 = 1 << 20;
 
-/// Read at once beyond a piece, while its last line goes on.
+/// Bytes per read beyond a piece, to complete its last line.
 const BLOCK: u64 = 64 << 10;
 
-/// Pieces with keys `stdin#OFFSET+LEN`; none for an empty input.
+/// Cuts the input into pieces with keys `stdin#OFFSET+LEN`; an empty input gives none.
 pub(super) fn partitions(input: Option<Box<dyn Read + Send>>, cutting: Cutting) -> Result<Vec<Partition>, AppError> {
     let Some(input) = input else {
         let text = "the query reads stdin, but nothing is piped in";
@@ -35,7 +37,7 @@ fn drain(input: impl Read, cutting: Cutting, most: u64) -> Result<Vec<Partition>
         PieceSize::Auto => STDIN_PIECE.min(cutting.limit),
         PieceSize::Bytes(bytes) => bytes.min(cutting.limit),
     };
-    // Limits are sizes of memory, so they fit.
+    // Limits are sizes of memory, so they fit into `usize`.
     let piece = usize::try_from(piece).unwrap_or(usize::MAX).max(1);
     let mut stream = Stream { input, held: Vec::new(), taken: 0, most, ended: false };
     if cutting.mode == CutMode::None {
@@ -63,7 +65,7 @@ fn drain(input: impl Read, cutting: Cutting, most: u64) -> Result<Vec<Partition>
     }
 }
 
-/// All of the input as one partition; none for an empty one.
+/// Reads all of the input as one partition; an empty input gives none.
 fn whole(mut stream: Stream<impl Read>, limit: u64) -> Result<Vec<Partition>, AppError> {
     stream.fill(usize::try_from(limit.saturating_add(1)).unwrap_or(usize::MAX))?;
     let len = stream.held.len();
@@ -74,7 +76,7 @@ fn whole(mut stream: Stream<impl Read>, limit: u64) -> Result<Vec<Partition>, Ap
     }
 }
 
-/// The input, and what of it is read but not yet cut off.
+/// The input, with the bytes that are read but not yet cut.
 struct Stream<R> {
     input: R,
     held: Vec<u8>,
@@ -102,7 +104,8 @@ impl<R: Read> Stream<R> {
         Ok(())
     }
 
-    /// The length up to the last line end within `piece` bytes, or else up to the first one after them, or the end.
+    /// Returns the length up to the last line end within `piece` bytes, or else up to the next line
+    /// end or the end of the input.
     fn line_end(&mut self, piece: usize, offset: u64, limit: u64) -> Result<usize, AppError> {
         let newline = |byte: &u8| *byte == b'\n';
         let within = self.held.get(..piece).unwrap_or(&self.held);

@@ -1,4 +1,4 @@
-//! From an app and what a query brings to partitions: each kind of source, and what replaces it.
+//! From an app and a query's inputs to partitions: each kind of source, and its replacements.
 
 use std::io::Cursor;
 
@@ -224,7 +224,7 @@ fn an_input_replaces_the_source() {
     let dash = ["-".to_owned()];
     let dash = Inputs { input: &dash, ..with_stdin(1, "a\n") };
     insta::assert_snapshot!(shown(&folder, dash), @r#"stdin#0+2 (2) "a\n""#);
-    // The app's own cut is kept.
+    // The app's cut mode still applies.
     folder.write(
         "frond.toml",
         format!("{}[source]\nkind = \"files\"\nglob = \"x\"\ncut = \"bytes\"\n", crate::testing::COMPONENTS),
@@ -245,7 +245,7 @@ fn an_input_replaces_the_source() {
 #[test]
 fn an_input_starts_from_the_current_folder() {
     let folder = Folder::app("[source]\nkind = \"query\"\n");
-    // Tests run in their crate's folder.
+    // Tests run in the folder of their crate.
     for input in ["Cargo.toml", "./Cargo.toml", "Cargo.*", "[C]argo.toml"] {
         let partitions = folder.cut(Inputs { input: &[input.to_owned()], ..Inputs::new(b"", 1) }).unwrap();
         let keys: Vec<_> = partitions.iter().map(|one| one.key.as_str()).collect();

@@ -1,10 +1,12 @@
-//! From globs to files: sorted by path, each once.
+//! Expands globs to files: sorted by path, without duplicates.
 //!
-//! A glob's `*` and `?` stay within one path component, `**` crosses them, `[…]` and `{…,…}` choose. As in a shell,
-//! they do not match a leading dot: hidden files and folders (`.git`) are left out unless a component of the glob itself
-//! begins with a dot. Links to files are followed; links to folders are where a component of the glob matches their name,
-//! and not by `**` or below a folder that was named, so that no cycle can occur: there a remark says which were left out.
-//! A name that exists as it was given is taken as it is: a file, or a folder with all that is below it.
+//! In a glob, `*` and `?` stay within one path component, `**` crosses components, `[…]` and
+//! `{…,…}` choose. As in a shell, wildcards do not match a leading dot: hidden files and folders
+//! (`.git`) are left out unless a component of the glob itself begins with a dot. Links to files
+//! are followed. Links to folders are followed where a component of the glob matches their name,
+//! but neither by `**` nor below a named folder, so that no cycle can occur; a note lists the links
+//! left out. A name that exists literally is taken literally: a file, or a folder with everything
+//! below it.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -22,26 +24,27 @@ use crate::error::{AppError, Origin};
 #[cfg(test)]
 mod tests;
 
-/// The remark on links to folders that were not followed.
+/// Note on links to folders that were not followed.
 const LEFT_OUT: &str = "left out as a link to a folder, which `**` does not follow (name it to have what is in it)";
-/// The remark on links that would never come to an end.
+/// Note on links that form a cycle.
 const LOOP: &str = "left out as a link to a folder that it is in itself";
 
-/// A file that a glob led to, or a folder that could not be read.
+/// A file that a glob matched, or a folder that could not be read.
 #[derive(Debug)]
 pub(super) struct FoundFile {
-    /// Its path as the glob leads to it.
+    /// Path of the file as the glob leads to it.
     pub(super) name: PathBuf,
-    /// True when its folder says that it is a regular file.
+    /// True if its folder lists it as a regular file.
     pub(super) is_regular: bool,
-    /// True when a link leads to it: it may be among the others by another name.
+    /// True if a link leads to it, so that it may also be present under another name.
     pub(super) is_linked: bool,
-    /// Why it is a folder that could not be read, if it is one.
+    /// Error of a folder that could not be read.
     pub(super) unread: Option<io::Error>,
 }
 
 impl FoundFile {
-    /// Its name as text. Bytes that are not UTF-8 are written `\xNN`, so that different names stay different.
+    /// Returns the path as text. Bytes that are not UTF-8 are written `\xNN`, so that different
+    /// names stay different.
     pub(super) fn key(&self) -> String {
         if let Some(name) = self.name.to_str() {
             return name.to_owned();
@@ -57,23 +60,23 @@ impl FoundFile {
     }
 }
 
-/// The surroundings of a search for files.
+/// Settings of a search for files.
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'a> {
-    /// The folder that they start from.
+    /// Folder that the globs are relative to.
     pub(super) base: &'a Path,
     /// Author of the globs: the app or the command line.
     pub(super) origin: &'a Origin,
-    /// Takes remarks.
+    /// Collects notes.
     pub(super) notes: &'a Notes,
-    /// Ends the search.
+    /// Cancels the search.
     pub(super) stop: SearchCancel<'a>,
 }
 
-/// The files that `globs` name.
+/// Returns the files that `globs` name.
 ///
 /// # Errors
-/// A glob that is none, that nothing matches, or that too much matches; a folder named that cannot be read.
+/// A glob that is invalid, matches nothing or matches too much; a named folder that cannot be read.
 pub(super) fn expand(globs: &[impl AsRef<str>], scope: Scope<'_>) -> Result<Vec<FoundFile>, AppError> {
     let mut found = Vec::new();
     for glob in globs {
@@ -107,15 +110,15 @@ fn nothing(scope: Scope<'_>, glob: &str) -> AppError {
     origin.refuse(format!("no file matches `{glob}` in {folder}"), hint)
 }
 
-/// One glob, taken apart.
+/// Search for the files of one glob.
 struct Search<'a> {
     scope: Scope<'a>,
     glob: &'a str,
-    /// The leading components without wildcards.
+    /// Leading components without wildcards.
     fixed: PathBuf,
-    /// Where they lead to from the current folder.
+    /// Path of these components, usable from the current folder.
     start: PathBuf,
-    /// True when the way there may have another name.
+    /// True if the start may also be reachable under another name.
     is_linked: bool,
     what: What,
 }
@@ -125,7 +128,7 @@ enum What {
     File,
     /// Every file below the start.
     Below,
-    /// What matches below the start.
+    /// Every match below the start.
     Glob(Pattern),
 }
 
@@ -141,7 +144,7 @@ impl<'a> Search<'a> {
             None => {
                 let fixed: PathBuf = clean.components().take_while(|one| !is_wild(one)).collect();
                 let rest = clean.strip_prefix(&fixed).unwrap_or(&clean);
-                // It came from a `str`, so it is one.
+                // Valid UTF-8, as it came from a `str`.
                 let pattern = Pattern::new(rest.to_str().unwrap_or_default());
                 let wrong = |error: globset::Error| {
                     scope.origin.refuse(format!("`{glob}` is not a glob: {}", error.kind()), "")
@@ -192,7 +195,7 @@ impl<'a> Search<'a> {
         FoundFile { name, is_regular, is_linked: is_linked || self.is_linked, unread: None }
     }
 
-    /// True unless the entry is hidden, or a folder that holds no match or is not to be followed into.
+    /// False if the entry is hidden, or is a folder that holds no match or must not be followed.
     fn enters(&self, entry: &DirEntry, links: &Links) -> bool {
         links.leave(entry.depth());
         let name = Path::new(entry.file_name());
@@ -216,7 +219,7 @@ impl<'a> Search<'a> {
         true
     }
 
-    /// As [`Pattern::leads_through`].
+    /// Like [`Pattern::leads_through`], for an entry of the walk.
     fn leads_through(&self, path: &Path, depth: usize) -> Option<bool> {
         match (&self.what, path.file_name()) {
             (What::Glob(pattern), Some(name)) => pattern.leads_through(Path::new(name), depth),
@@ -225,11 +228,11 @@ impl<'a> Search<'a> {
     }
 
     fn hides(&self, name: &Path) -> bool {
-        let asked = match &self.what {
+        let is_named = match &self.what {
             What::Glob(pattern) => pattern.asks_for(name),
             What::File | What::Below => false,
         };
-        name.as_os_str().as_encoded_bytes().starts_with(b".") && !asked
+        name.as_os_str().as_encoded_bytes().starts_with(b".") && !is_named
     }
 
     fn is_match(&self, path: &Path) -> bool {
@@ -240,7 +243,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// An entry's path as the glob leads to it.
+    /// Path of an entry as the glob leads to it.
     fn name(&self, path: &Path) -> Option<PathBuf> {
         Some(self.fixed.join(path.strip_prefix(&self.start).ok()?))
     }
@@ -252,14 +255,16 @@ impl<'a> Search<'a> {
         }
         let is_link = entry.path_is_symlink();
         let is_linked = is_link || links.is_below(entry.depth());
-        // A link was looked through, but not at what may have changed since.
+        // The type is that of the link's target, which may have changed since.
         Some(self.found(self.name(entry.path())?, kind.is_file() && !is_link, is_linked))
     }
 
-    /// An entry that could not be looked at: a link to nothing, or a folder that may not be read.
+    /// Handles an entry that could not be read: a dangling link, a cycle, or a folder without
+    /// permission.
     fn unread(&self, error: walkdir::Error) -> Result<Option<FoundFile>, AppError> {
         let path = error.path().unwrap_or(&self.start).to_path_buf();
-        let (depth, is_loop) = (error.depth(), error.loop_ancestor().is_some());
+        let depth = error.depth();
+        let is_loop = error.loop_ancestor().is_some();
         let Some(name) = self.name(&path).filter(|_| depth > 0) else {
             let text = format!("cannot read the folder `{}`", path.display());
             return Err(self.scope.origin.failed(text, "", error.into()));
@@ -281,10 +286,10 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Links to folders, met in the order of a walk.
+/// Links to folders that a walk met.
 #[derive(Default)]
 struct Links {
-    /// The depth of the outermost link that was followed into, if the walk is below one.
+    /// Depth of the outermost followed link, if the walk is below one.
     followed: Cell<Option<usize>>,
     left_out: RefCell<Vec<PathBuf>>,
 }
@@ -303,14 +308,14 @@ impl Links {
     }
 }
 
-/// True when another glob may lead to what is at `name` by another name: through a link, or from the root of all.
+/// True if another glob may reach `name` by another path: through a link, or as an absolute path.
 fn has_other_name(base: &Path, name: &Path) -> bool {
     let straight = fs::canonicalize(base).map(|base| base.join(name));
     let real = fs::canonicalize(at(base, name));
     name.is_absolute() || straight.ok() != real.ok()
 }
 
-/// `name` in the folder `base`; never empty, so that it can be opened.
+/// Path of `name` in the folder `base`; never empty, so that it can be opened.
 pub(super) fn at(base: &Path, name: &Path) -> PathBuf {
     let path = if base == Path::new(".") { name.to_path_buf() } else { base.join(name) };
     if path.as_os_str().is_empty() { PathBuf::from(".") } else { path }

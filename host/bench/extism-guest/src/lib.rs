@@ -1,5 +1,5 @@
-//! The work that is compared, as an Extism plugin: the trivial task, and the words of a text with the same code that
-//! Frond's leaf and merge are made of.
+//! The benchmark's work as an Extism plugin: the trivial task, and a word count with the code of
+//! Frond's leaf and merge.
 
 use extism_pdk::{Error, FnResult, Json, plugin_fn};
 use frond_plugin::{Decode, Encode};
@@ -13,22 +13,24 @@ pub struct Span {
     end: i64,
 }
 
-/// What pi's leaf returns, and its merge.
+/// A partial of pi: returned by the leaf and by the merge.
 #[derive(Default, Deserialize, Serialize)]
 pub struct Sampled {
     samples: u64,
     hits: u64,
 }
 
-/// The trivial task: as pi's leaf, it reads a range of one integer from JSON, hashes it, and writes JSON.
+/// Runs the trivial task. Like pi's leaf, it reads a range of one integer from JSON, hashes the
+/// integer, and writes JSON.
 #[plugin_fn]
 pub fn sample(Json(span): Json<Span>) -> FnResult<Json<Sampled>> {
     let stream = splitmix64(1);
-    let hits = (span.start..span.end).map(|integer| u64::from(hit(splitmix64(stream.wrapping_add_signed(integer))))).sum();
+    let hits =
+        (span.start..span.end).map(|integer| u64::from(hit(splitmix64(stream.wrapping_add_signed(integer))))).sum();
     Ok(Json(Sampled { samples: span.end.abs_diff(span.start), hits }))
 }
 
-/// Samples, each with its length in eight bytes before it, added up.
+/// Adds up samples. Each is preceded by its length in eight bytes (little-endian).
 #[plugin_fn]
 pub fn add(parts: Vec<u8>) -> FnResult<Json<Sampled>> {
     let mut all = Sampled::default();
@@ -39,13 +41,13 @@ pub fn add(parts: Vec<u8>) -> FnResult<Json<Sampled>> {
     Ok(Json(all))
 }
 
-/// The words of a text.
+/// Counts the words of a text.
 #[plugin_fn]
 pub fn count(text: Vec<u8>) -> FnResult<Vec<u8>> {
     Ok(scan::count(&text).encode().map_err(Error::msg)?)
 }
 
-/// Counts, each with its length in eight bytes before it, added up.
+/// Merges counts. Each is preceded by its length in eight bytes (little-endian).
 #[plugin_fn]
 pub fn merge(parts: Vec<u8>) -> FnResult<Vec<u8>> {
     let mut all = Vec::new();
@@ -66,7 +68,8 @@ fn split(mut rest: &[u8]) -> Result<Vec<&[u8]>, Error> {
 }
 
 fn hit(hash: u64) -> bool {
-    let (x, y) = (hash >> 33, hash & 0x7fff_ffff);
+    let x = hash >> 33;
+    let y = hash & 0x7fff_ffff;
     x * x + y * y < 1 << 62
 }
 

@@ -1,5 +1,5 @@
-//! Takes one sample of pi for a query in JSON, and answers in JSON: what a leaf and its finish do, as a handler for
-//! `wasmtime serve`.
+//! Handler for `wasmtime serve` that does the work of a leaf and its finish: takes one sample of pi
+//! for a JSON query, and answers in JSON.
 
 use serde::{Deserialize, Serialize};
 use wasip2::exports::http::incoming_handler::Guest;
@@ -27,7 +27,8 @@ impl Guest for Handler {
         let hits = u64::from(inside(query.seed));
         let answer = Answer { pi: 4.0 * hits as f64, samples: 1, hits };
         let answer = serde_json::to_vec(&answer).expect("plain numbers");
-        let headers = Fields::from_list(&[("content-type".to_owned(), b"application/json".to_vec())]).expect("a header");
+        let headers =
+            Fields::from_list(&[("content-type".to_owned(), b"application/json".to_vec())]).expect("a header");
         let response = OutgoingResponse::new(headers);
         let body = response.body().expect("a body");
         ResponseOutparam::set(out, Ok(response));
@@ -51,11 +52,13 @@ fn body(request: &IncomingRequest) -> Vec<u8> {
     }
 }
 
-/// One point of the unit square, by the hash that the plugin `pi` uses in kind: a multiplication and shifts.
+/// Tests whether a seed's point in the unit square lies inside the quarter circle. The hash is of
+/// the same kind as that of the plugin `pi`: a multiplication and shifts.
 fn inside(seed: u64) -> bool {
     let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = mixed ^ (mixed >> 31);
-    let (x, y) = ((mixed >> 32) as f64, (mixed & 0xffff_ffff) as f64);
+    let x = (mixed >> 32) as f64;
+    let y = (mixed & 0xffff_ffff) as f64;
     let side = f64::from(u32::MAX);
     (x / side).powi(2) + (y / side).powi(2) <= 1.0
 }

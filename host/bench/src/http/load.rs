@@ -1,4 +1,4 @@
-//! Clients: connections that ask again and again, as fast as they are answered or on a schedule.
+//! Load generator: connections that send requests in a closed loop, or on a schedule (open loop).
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -10,43 +10,43 @@ use tokio::net::TcpStream;
 
 use crate::measure::quantile;
 
-/// What came of some requests.
+/// Outcomes of a run's requests, with their latencies.
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
-    /// How long requests that were answered with 200 took, in seconds.
+    /// Latencies of replies with 200, in seconds.
     answered: Vec<f64>,
-    /// How long requests that were not taken on took: 429 and 503.
+    /// Latencies of refusals (429 and 503), in seconds.
     refused: Vec<f64>,
-    /// How long the others took: taken on, and then without an answer.
+    /// Latencies of all other replies, in seconds: queries that were admitted and not answered.
     missed: Vec<f64>,
     /// Requests without a reply.
     pub(crate) failed: usize,
-    /// How long it went on, in seconds.
+    /// The run's length, in seconds.
     time: f64,
 }
 
 impl Loaded {
-    /// Answers a second.
+    /// Returns the answers a second.
     pub(crate) fn rate(&self) -> f64 {
         self.answered.len() as f64 / self.time
     }
 
-    /// A quantile of the time that answers took, in seconds.
+    /// Returns the quantile `q` of the answers' latencies, in seconds.
     pub(crate) fn answered(&self, q: f64) -> f64 {
         quantile(self.answered.clone(), q)
     }
 
-    /// The same of refusals.
+    /// Returns the quantile `q` of the refusals' latencies, in seconds.
     pub(crate) fn refused(&self, q: f64) -> f64 {
         quantile(self.refused.clone(), q)
     }
 
-    /// The share of replies that were refusals.
+    /// Returns the share of refusals among all replies.
     pub(crate) fn share_refused(&self) -> f64 {
         self.share(&self.refused)
     }
 
-    /// The share of replies to what was taken on, but not answered.
+    /// Returns the share of queries that were admitted and not answered among all replies.
     pub(crate) fn share_missed(&self) -> f64 {
         self.share(&self.missed)
     }
@@ -64,18 +64,18 @@ impl Loaded {
     }
 }
 
-/// A request in bytes.
+/// Returns a POST request as bytes.
 pub(crate) fn post(path: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
 }
 
-/// The same without a body.
+/// Returns a GET request as bytes.
 pub(crate) fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
 }
 
-/// One connection.
+/// One HTTP/1.1 connection.
 pub(crate) struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -88,7 +88,7 @@ impl Client {
         Ok(Self { stream, buffer: Vec::new() })
     }
 
-    /// Sends a request, and waits for the whole reply: its status.
+    /// Sends a request, waits for the whole reply, and returns its status.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> anyhow::Result<u16> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
@@ -124,7 +124,8 @@ impl Client {
     }
 }
 
-/// `connections` ask again and again for `time`.
+/// Runs a closed loop: each of `connections` sends its next request when the reply is there, for
+/// `time`.
 pub(crate) fn closed(
     address: SocketAddr,
     request: &[u8],
@@ -134,8 +135,9 @@ pub(crate) fn closed(
     run(address, connections, time, request, None)
 }
 
-/// `rate` requests a second for `time`, whether or not earlier ones have been answered, over as many as `connections`.
-/// A request that finds none free waits for one, and that time counts.
+/// Runs an open loop: `rate` requests a second for `time`, whether or not earlier ones are
+/// answered, over up to `connections` connections. A request that finds no connection free waits
+/// for one, and its latency includes that wait.
 pub(crate) fn open(
     address: SocketAddr,
     request: &[u8],
@@ -163,7 +165,7 @@ fn run(
         let mut tasks = tokio::task::JoinSet::new();
         for (number, client) in clients.into_iter().enumerate() {
             let request = request.to_vec();
-            // Each connection has its share of the schedule.
+            // Each connection has its share of the schedule: its first request, and its period.
             let pace = rate.map(|rate| (number as f64 / rate, connections as f64 / rate));
             tasks.spawn(one(client, request, start, time, pace));
         }
@@ -179,18 +181,19 @@ fn run(
     Ok(loaded)
 }
 
-/// A request every `pause` for `time`, on one connection of a thread that does nothing else: a runtime's timers would be the
-/// half of what is measured.
+/// Sends a request, then pauses for `pause`, again and again for `time`, on one connection and a
+/// dedicated thread. A runtime's timers would be half of the latency.
 pub(crate) fn paced(address: SocketAddr, request: &[u8], pause: Duration, time: Duration) -> anyhow::Result<Loaded> {
     let mut stream = std::net::TcpStream::connect(address).context("cannot connect")?;
     stream.set_nodelay(true)?;
-    let (start, mut buffer) = (Instant::now(), vec![0; 64 << 10]);
+    let start = Instant::now();
+    let mut buffer = vec![0; 64 << 10];
     let mut loaded = Loaded { time: time.as_secs_f64(), ..Loaded::default() };
     while start.elapsed() < time {
         std::thread::sleep(pause);
         let began = Instant::now();
         stream.write_all(request)?;
-        // A reply of some hundred bytes comes in one piece.
+        // A reply of some hundred bytes arrives in one read.
         let read = stream.read(&mut buffer)?;
         ensure!(buffer.get(..read).is_some_and(|reply| reply.starts_with(b"HTTP/1.1 200")), "not a reply of 200");
         loaded.answered.push(began.elapsed().as_secs_f64());

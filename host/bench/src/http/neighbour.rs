@@ -1,4 +1,4 @@
-//! A neighbour's queries alone, and beside clients of another app who take all that they can get.
+//! Isolation between apps: an app's latency alone, and beside greedy clients of another app.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use super::{QUERY, query, seconds};
 use crate::Bench;
 use crate::report::{Bound, figure, ms};
 
-/// The neighbour's app: some milliseconds on every core.
+/// The measured neighbour's app: a query takes some milliseconds on every core.
 pub(super) const QUIET: App<'_> = App { name: "neighbour", partitions: 4, samples: 500_000, deadline: "10s" };
-/// The other app, whose leaves take as long.
+/// The greedy clients' app, with leaves of the same length.
 pub(super) const GREEDY: App<'_> = App { name: "greedy", partitions: 4, samples: 500_000, deadline: "10s" };
-/// Clients of the other app, by what they do: their number, and the deadline that they ask for.
+/// Groups of greedy clients: name, number of clients, and the deadline of their queries.
 const CROWDS: [(&str, usize, &str); 3] = [
     ("1 client, deadline 10 ms", 1, "10ms"),
     ("24 clients, deadline 10 s", 24, "10s"),
     ("60 clients, deadline 1 s", 60, "1s"),
 ];
-/// The most that the neighbour's p99 may grow beside any of them.
+/// Bound on the ratio of the neighbour's p99 beside any group to its p99 alone.
 const MOST: f64 = 3.0;
 
 pub(super) fn run(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {

@@ -1,4 +1,5 @@
-//! Servers, each a process of its own: Frond, `wasmtime serve`, and a handler on axum that makes an instance a request.
+//! The servers under test, each a separate process: Frond, `wasmtime serve`, and an axum handler
+//! that makes an instance for each request.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -19,12 +20,12 @@ use crate::guests::top;
 use crate::http::talk::talk;
 use crate::work::spans;
 
-/// A server is ready long before.
+/// Upper bound on a server's start.
 const READY: Duration = Duration::from_secs(60);
-/// How this program is told to be the handler on axum.
+/// Hidden verb that makes this program the axum handler.
 pub(crate) const AXUM: &str = "http-axum";
 
-/// A server that ends when it is dropped.
+/// A server process, killed on drop.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -39,7 +40,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Kills it, as a crash would, and starts another on the same folder.
+    /// Kills the server, as a crash would, and starts another on the same folder.
     pub(crate) fn again(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;
         self.child.wait()?;
@@ -48,15 +49,15 @@ impl Server {
         Ok(())
     }
 
-    /// Puts another component in the place of an app's, while it serves.
+    /// Replaces an app's component while the server runs.
     pub(crate) fn replace(&self, app: &App<'_>, component: &[u8]) -> anyhow::Result<()> {
         let dir = self.dir.as_ref().context("it has no folder")?.path();
-        // A rename, so that nobody ever reads a half.
+        // Atomic rename: the server never reads a half-written file.
         fs::write(dir.join("new.wasm"), component)?;
         fs::rename(dir.join("new.wasm"), dir.join("apps").join(app.name).join("pi.wasm")).context("cannot rename")
     }
 
-    /// Its resident memory, in MiB.
+    /// Returns the server's resident memory, in MiB.
     pub(crate) fn resident(&self) -> f64 {
         let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -64,7 +65,7 @@ impl Server {
     }
 }
 
-/// An app that asks `pi` for `samples` in one partition or more.
+/// An app of the plugin `pi`: `partitions` of `samples` each.
 pub(crate) struct App<'a> {
     pub(crate) name: &'a str,
     pub(crate) partitions: u64,
@@ -72,14 +73,14 @@ pub(crate) struct App<'a> {
     pub(crate) deadline: &'a str,
 }
 
-/// Any app: its files by their names.
+/// Any app, as its files by name.
 pub(crate) struct Folder {
     pub(crate) name: &'static str,
     pub(crate) files: Vec<(String, Bytes)>,
 }
 
 impl Folder {
-    /// One component as leaf and merge, with this source and these files beside it.
+    /// Makes an app with one component as leaf and merge, this source, and these data files.
     pub(crate) fn new(name: &'static str, component: &[u8], source: &str, data: Vec<(String, Bytes)>) -> Self {
         let manifest = format!(
             "[leaf]\ncomponent = \"it.wasm\"\n[merge]\ncomponent = \"it.wasm\"\n[query]\ndeadline = \"60s\"\n{source}"
@@ -89,12 +90,12 @@ impl Folder {
     }
 }
 
-/// `frond serve` with these apps.
+/// Starts `frond serve` with these apps.
 pub(crate) fn frond(component: &[u8], apps: &[App<'_>]) -> anyhow::Result<Server> {
     frond_with(component, apps, &[], "")
 }
 
-/// The same with other apps beside them, and further settings.
+/// Starts `frond serve` with these apps, other apps, and further settings of its configuration.
 pub(crate) fn frond_with(
     component: &[u8],
     apps: &[App<'_>],
@@ -124,8 +125,8 @@ fn serve(dir: tempfile::TempDir) -> anyhow::Result<Server> {
     let mut command = Command::new(top().join("target/release/frond"));
     command.arg("serve").arg(dir.path().join("apps")).arg("--config").arg(dir.path().join("server.toml"));
     command.args(["--listen", "127.0.0.1:0"]);
-    let server = started(command.stdout(Stdio::piped()).stderr(Stdio::null()), Some(dir))?;
-    // It listens before it has looked at its apps and opened its store.
+    let server = spawn_server(command.stdout(Stdio::piped()).stderr(Stdio::null()), Some(dir))?;
+    // It listens before it has loaded its apps and opened its store.
     let start = Instant::now();
     for path in ["/readyz", "/v1/jobs"] {
         while let Err(error) = talk(server.address, "GET", path, b"") {
@@ -137,7 +138,8 @@ fn serve(dir: tempfile::TempDir) -> anyhow::Result<Server> {
 }
 
 fn manifest(app: &App<'_>) -> String {
-    let (end, step) = (app.partitions * app.samples, app.samples);
+    let end = app.partitions * app.samples;
+    let step = app.samples;
     format!(
         "[leaf]\ncomponent = \"pi.wasm\"\n[merge]\ncomponent = \"pi.wasm\"\n\
          [source]\nkind = \"range\"\nstart = 0\nend = {end}\nstep = {step}\n[query]\ndeadline = \"{}\"\n",
@@ -145,13 +147,14 @@ fn manifest(app: &App<'_>) -> String {
     )
 }
 
-/// The handler on axum, as a process of its own.
+/// Starts the axum handler as a separate process.
 pub(crate) fn axum() -> anyhow::Result<Server> {
     let mut command = Command::new(std::env::current_exe()?);
-    started(command.arg(AXUM).stdout(Stdio::piped()), None)
+    spawn_server(command.arg(AXUM).stdout(Stdio::piped()), None)
 }
 
-/// `wasmtime serve`, if it is there: with its pool, and an instance a request.
+/// Starts `wasmtime serve`, if it is installed, with its pool and a fresh instance for each
+/// request.
 pub(crate) fn wasmtime() -> anyhow::Result<Option<Server>> {
     let program = top().join(".tools/wasmtime/bin/wasmtime");
     if !program.exists() {
@@ -168,7 +171,7 @@ pub(crate) fn wasmtime() -> anyhow::Result<Option<Server>> {
         "epoch-interruption=y,timeout=2s,fuel=1000000000",
     ]);
     command.args(["--max-instance-reuse-count", "1", "--addr", "127.0.0.1:0"]).arg(guest()?);
-    started(command.stderr(Stdio::piped()).stdout(Stdio::null()), None).map(Some)
+    spawn_server(command.stderr(Stdio::piped()).stdout(Stdio::null()), None).map(Some)
 }
 
 fn guest() -> anyhow::Result<PathBuf> {
@@ -189,8 +192,8 @@ fn guest() -> anyhow::Result<PathBuf> {
     Ok(target.join("wasm32-wasip2/release/http_guest.wasm"))
 }
 
-/// Waits until a server has said where it listens.
-fn started(command: &mut Command, dir: Option<tempfile::TempDir>) -> anyhow::Result<Server> {
+/// Starts a server, and waits until it has printed its address.
+fn spawn_server(command: &mut Command, dir: Option<tempfile::TempDir>) -> anyhow::Result<Server> {
     let name = Path::new(command.get_program()).display().to_string();
     let mut child = command.spawn().with_context(|| format!("`{name}` cannot be run"))?;
     let lines: Box<dyn std::io::Read + Send> = match (child.stdout.take(), child.stderr.take()) {
@@ -203,13 +206,13 @@ fn started(command: &mut Command, dir: Option<tempfile::TempDir>) -> anyhow::Res
         let (_, rest) = line.split_once("http://")?;
         rest.trim_end_matches('/').parse().ok()
     });
-    // What it says from now on must not fill a pipe that nobody reads.
+    // Drains the rest of the output, so that the server never blocks on a full pipe.
     std::thread::spawn(move || lines.for_each(drop));
     let address = address.with_context(|| format!("`{name}` did not start"))?;
     Ok(Server { child, address, dir })
 }
 
-/// Is the handler on axum, until it is killed.
+/// Serves as the axum handler until the process is killed.
 pub(crate) fn be_axum(component: &[u8]) -> anyhow::Result<()> {
     let floor = Arc::new(Floor::new(component, Meters::Both, Limits::default())?);
     let task = spans(1, 1).into_iter().next().context("no task")?;

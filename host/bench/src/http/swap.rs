@@ -1,4 +1,5 @@
-//! A plugin is replaced while queries run: the longest pause that one of them sees.
+//! Hot swap: a plugin is replaced while queries run, and the longest latency of a query is
+//! measured.
 #![allow(clippy::indexing_slicing, reason = "what a JSON value lacks is null")]
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,12 +20,12 @@ pub(super) fn run(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
     let time = seconds(bench, 4);
     let quiet = closed(frond.address, &query(&ONE), 4, time)?;
     let over = AtomicBool::new(false);
-    let (swapped, taken) = thread::scope(|scope| {
+    let (swapped, swap_times) = thread::scope(|scope| {
         let swaps = scope.spawn(|| swap(&bench.guests.pi, frond, &over));
         let swapped = closed(frond.address, &query(&ONE), 4, time);
         over.store(true, Ordering::SeqCst);
-        let taken = swaps.join().map_err(|_| anyhow!("whoever swaps was lost"))??;
-        Ok::<_, anyhow::Error>((swapped?, taken))
+        let swap_times = swaps.join().map_err(|_| anyhow!("whoever swaps was lost"))??;
+        Ok::<_, anyhow::Error>((swapped?, swap_times))
     })?;
     ensure!(quiet.failed + swapped.failed == 0 && swapped.share_missed() <= 0.0, "queries were lost in a swap");
     let row = |name: &str, loaded: &Loaded| {
@@ -32,22 +33,23 @@ pub(super) fn run(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
     };
     let rows = [row("no swap", &quiet), row("swap after swap", &swapped)];
     bench.report.table(&["one-partition queries, 4 connections", "p50 ms", "p99 ms", "worst ms"], &rows);
-    let mean = taken.iter().sum::<f64>() / taken.len().max(1) as f64;
+    let mean = swap_times.iter().sum::<f64>() / swap_times.len().max(1) as f64;
     bench.report.note(&format!(
         "{} swaps, each served {} ms after its file was there (200 ms of them to see that it is still); no query was lost.",
-        taken.len(),
+        swap_times.len(),
         ms(mean)
     ));
     Ok(())
 }
 
-/// Replaces the app's component again and again: how long each took until it served, in seconds.
+/// Replaces the app's component again and again until `over`. Returns the time from each
+/// replacement until it served, in seconds.
 fn swap(component: &[u8], frond: &Server, over: &AtomicBool) -> anyhow::Result<Vec<f64>> {
-    let mut taken = Vec::new();
+    let mut times = Vec::new();
     let mut before = version(frond)?;
     while !over.load(Ordering::SeqCst) {
         let start = Instant::now();
-        frond.replace(&ONE, &marked(component, taken.len()))?;
+        frond.replace(&ONE, &marked(component, times.len()))?;
         loop {
             let now = version(frond)?;
             if now != before {
@@ -57,12 +59,12 @@ fn swap(component: &[u8], frond: &Server, over: &AtomicBool) -> anyhow::Result<V
             ensure!(start.elapsed() < Duration::from_secs(60), "a swap was not taken: {}", app(frond)?);
             thread::sleep(Duration::from_millis(5));
         }
-        taken.push(start.elapsed().as_secs_f64());
+        times.push(start.elapsed().as_secs_f64());
     }
-    Ok(taken)
+    Ok(times)
 }
 
-/// The component with a custom section of its own, so that it has another digest.
+/// Returns the component with an additional custom section, which gives it another digest.
 fn marked(component: &[u8], number: usize) -> Vec<u8> {
     let mark = format!("\u{4}mark{number:08}");
     let mut marked = component.to_vec();

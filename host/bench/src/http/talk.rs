@@ -1,4 +1,4 @@
-//! One request at a time, with a look at the reply.
+//! HTTP client for single requests whose reply is read.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-/// Sends `request`, which must ask for the connection to be closed, and gives what came after the head.
+/// Sends a request on a new connection, and returns the reply's body. A status other than 2xx is an
+/// error.
 pub(crate) fn talk(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address).context("cannot connect")?;
     stream.set_read_timeout(Some(Duration::from_secs(600)))?;
@@ -27,7 +28,7 @@ pub(crate) fn talk(address: SocketAddr, method: &str, path: &str, body: &[u8]) -
     Ok(reply.split_off(end + 4))
 }
 
-/// The same with JSON as the reply.
+/// Sends a request on a new connection, and returns the reply's body as JSON.
 pub(crate) fn json(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> anyhow::Result<Value> {
     let reply = talk(address, method, path, body)?;
     serde_json::from_slice(&reply).with_context(|| format!("{method} {path}: not JSON"))

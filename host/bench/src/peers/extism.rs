@@ -1,4 +1,5 @@
-//! Extism: a library that calls functions of a WebAssembly module. Its guest here is built from the same word count.
+//! Comparison with Extism, a library that calls functions of a WebAssembly module. Its guest is
+//! built from the same word count.
 
 use std::fs;
 use std::process::Command;
@@ -22,15 +23,16 @@ use crate::measure::{Entrant, Series, rounds};
 use crate::report::{Bound, ms, times, us};
 use crate::scaling::on_threads as on_floors;
 
-/// A call's time limit: with one, Extism watches the call as Frond watches its leaves.
+/// Time limit of a call. With a limit, Extism enforces a deadline on each call, as Frond does on
+/// its leaves.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How plugins are come by.
+/// Lifetime of plugin instances.
 #[derive(Clone, Copy)]
 enum Life {
-    /// A new instance for each call, as Frond does it.
+    /// A new instance for each call, as in Frond.
     Fresh,
-    /// One instance a thread, whose memory keeps what earlier calls left.
+    /// One instance for each thread. Its memory keeps the state of earlier calls.
     Reused,
 }
 
@@ -76,7 +78,7 @@ pub(super) fn run(bench: &mut Bench, ours: &Ours) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The guest, compiled once. What it imports of WASI beyond what Extism offers is never called.
+/// Compiles the guest. It imports WASI functions that Extism does not offer, but never calls them.
 fn compile() -> anyhow::Result<CompiledPlugin> {
     let wasm = guest()?;
     let functions = stubs(&wasm)?;
@@ -84,7 +86,7 @@ fn compile() -> anyhow::Result<CompiledPlugin> {
     CompiledPlugin::new(PluginBuilder::new(manifest).with_cache_disabled().with_functions(functions))
 }
 
-/// Builds the guest as a core module, with the flags that Frond's guests are built with.
+/// Builds the guest as a core module, with the flags of Frond's guests.
 fn guest() -> anyhow::Result<Vec<u8>> {
     let target = top().join("target/plugins-extism");
     let mut cargo = Command::new("cargo");
@@ -95,9 +97,10 @@ fn guest() -> anyhow::Result<Vec<u8>> {
     Ok(fs::read(target.join("wasm32-wasip2/release/extism_guest.wasm"))?)
 }
 
-/// A host function for every import outside Extism's own, which fails when called.
+/// Makes a host function for every import that Extism does not provide. It fails when called.
 fn stubs(wasm: &[u8]) -> anyhow::Result<Vec<Function>> {
-    let (mut types, mut stubs) = (Vec::new(), Vec::new());
+    let mut types = Vec::new();
+    let mut stubs = Vec::new();
     for payload in Parser::new(0).parse_all(wasm) {
         match payload? {
             Payload::TypeSection(section) => {
@@ -126,7 +129,8 @@ fn stubs(wasm: &[u8]) -> anyhow::Result<Vec<Function>> {
 
 fn stub(module: &str, name: &str, kind: &wasmparser::FuncType) -> anyhow::Result<Function> {
     let types = |all: &[wasmparser::ValType]| all.iter().map(val_type).collect::<anyhow::Result<Vec<_>>>();
-    let (params, results) = (types(kind.params())?, types(kind.results())?);
+    let params = types(kind.params())?;
+    let results = types(kind.results())?;
     let called = name.to_owned();
     let fail = move |_: &mut extism::CurrentPlugin, _: &[extism::Val], _: &mut [extism::Val], _: UserData<()>| {
         Err(Error::msg(format!("{called} was called")))
@@ -144,7 +148,7 @@ fn val_type(of: &wasmparser::ValType) -> anyhow::Result<ValType> {
     })
 }
 
-/// Calls `function` on each input, on as many threads as cores, and gives the outputs in order.
+/// Calls `function` on each input, on as many threads as cores, and returns the outputs in order.
 fn on_threads(compiled: &CompiledPlugin, function: &str, inputs: &[&[u8]], life: Life) -> anyhow::Result<Vec<Vec<u8>>> {
     let share = inputs.len().div_ceil(cores()).max(1);
     thread::scope(|scope| {
@@ -159,33 +163,33 @@ fn on_threads(compiled: &CompiledPlugin, function: &str, inputs: &[&[u8]], life:
 }
 
 fn one_thread(compiled: &CompiledPlugin, function: &str, inputs: &[&[u8]], life: Life) -> anyhow::Result<Vec<Vec<u8>>> {
-    let mut kept = match life {
+    let mut reused = match life {
         Life::Fresh => None,
-        Life::Reused => Some(taken(compiled)?),
+        Life::Reused => Some(take_instance(compiled)?),
     };
     let mut outputs = Vec::with_capacity(inputs.len());
     for input in inputs {
-        outputs.push(match &mut kept {
+        outputs.push(match &mut reused {
             Some(plugin) => plugin.call::<&[u8], Vec<u8>>(function, input)?,
             None => Plugin::new_from_compiled(compiled)?.call::<&[u8], Vec<u8>>(function, input)?,
         });
     }
-    if let Some(plugin) = kept {
+    if let Some(plugin) = reused {
         lock().push(plugin);
     }
     Ok(outputs)
 }
 
-/// Instances that wait to be used again.
-static KEPT: Mutex<Vec<Plugin>> = Mutex::new(Vec::new());
+/// Pool of idle instances.
+static IDLE: Mutex<Vec<Plugin>> = Mutex::new(Vec::new());
 
 fn lock() -> std::sync::MutexGuard<'static, Vec<Plugin>> {
-    KEPT.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    IDLE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-fn taken(compiled: &CompiledPlugin) -> anyhow::Result<Plugin> {
-    let kept = lock().pop();
-    kept.map_or_else(|| Plugin::new_from_compiled(compiled), Ok)
+fn take_instance(compiled: &CompiledPlugin) -> anyhow::Result<Plugin> {
+    let idle = lock().pop();
+    idle.map_or_else(|| Plugin::new_from_compiled(compiled), Ok)
 }
 
 fn trivial(compiled: &CompiledPlugin, ours: &Ours, life: Life) -> anyhow::Result<()> {
@@ -199,7 +203,8 @@ fn words(compiled: &CompiledPlugin, ours: &Ours, life: Life) -> anyhow::Result<(
     ours.check(merged(compiled, ["count", "merge"], &ours.texts, life)?)
 }
 
-/// Calls the first of `functions` on each task, and the second on all that they give, each with its length before it.
+/// Calls the first of `functions` on each task, and the second on all outputs, each preceded by its
+/// length.
 fn merged(compiled: &CompiledPlugin, functions: [&str; 2], tasks: &[Task], life: Life) -> anyhow::Result<Vec<u8>> {
     let [each, all] = functions;
     let inputs: Vec<&[u8]> = tasks.iter().map(|task| &*task.data).collect();

@@ -1,4 +1,5 @@
-//! Python's own pool of processes, Ray and Dask, each in a process of its own that runs work when told to.
+//! Comparison with Python's multiprocessing pool, Ray and Dask. Each runs in a separate process,
+//! which runs the work on request.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +15,8 @@ use crate::machine::cores;
 use crate::measure::{Entrant, Series, rounds};
 use crate::report::{Bound, ms, times, us};
 
-/// A framework, how often its tasks take Frond's, and its word count Frond's, that is wanted.
+/// Frameworks: the argument of `peer.py`, the name, and the wanted ratios of wall time to Frond's
+/// for the trivial tasks and for the word count.
 const PEERS: [(&str, &str, Option<f64>, Option<f64>); 3] = [
     ("pool", "multiprocessing", None, None),
     ("ray", "Ray", Some(50.0), Some(3.0)),
@@ -35,7 +37,8 @@ pub(super) fn run(bench: &mut Bench, ours: &Ours) -> anyhow::Result<()> {
         fs::write(&path, &task.data).map(|()| path)
     });
     let texts = texts.collect::<std::io::Result<Vec<PathBuf>>>()?;
-    let (mut task_rows, mut word_rows) = (Vec::new(), Vec::new());
+    let mut task_rows = Vec::new();
+    let mut word_rows = Vec::new();
     for (kind, name, tasks, words) in PEERS {
         match Peer::start(&python, kind, &texts) {
             Ok(mut peer) => {
@@ -53,7 +56,7 @@ pub(super) fn run(bench: &mut Bench, ours: &Ours) -> anyhow::Result<()> {
 
 type Rows = Vec<Vec<String>>;
 
-/// Measures one peer and Frond in turns, while that peer's processes are there.
+/// Measures one peer and Frond interleaved, while that peer's processes run.
 fn compare(
     bench: &mut Bench,
     ours: &Ours,
@@ -92,7 +95,7 @@ fn compare(
     Ok([rows(&tasks, &|seconds| us(seconds / super::TASKS as f64)), rows(&words, &ms)])
 }
 
-/// A framework's process, warm and waiting.
+/// A framework's warm process.
 struct Peer {
     process: Child,
     orders: Option<ChildStdin>,
@@ -118,7 +121,7 @@ impl Peer {
         Ok(peer)
     }
 
-    /// One run; it must find what is `expected`.
+    /// Runs the work `order` once. Its result must be `expected`.
     fn ask(&mut self, order: &str, expected: (u64, u64)) -> anyhow::Result<()> {
         let orders = self.orders.as_mut().context("it has ended")?;
         writeln!(orders, "{order}")?;
@@ -140,13 +143,13 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // Without orders it stops what it has started, and ends.
+        // At the end of its input, the process stops its workers and ends.
         self.orders = None;
         let _ended = self.process.wait();
     }
 }
 
-/// A Python with Ray and Dask in `.tools/`, installed on the first run.
+/// Returns the path of a Python with Ray and Dask in `.tools/`, which the first run installs.
 fn python() -> anyhow::Result<PathBuf> {
     let venv = top().join(".tools/bench-venv");
     let python = venv.join("bin/python");

@@ -1,4 +1,4 @@
-//! `frond bench` as written.
+//! Command line of `frond bench`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `frond compile` as written: the child process that compiles a component, not for people.
+//! Command line of `frond compile`: the child process that compiles a component, not for people.
 
 use clap::Args;
 use frond_run::CompileOrders;
@@ -28,7 +28,7 @@ pub struct CompileArgs {
 }
 
 impl CompileArgs {
-    /// Orders for the compiler of the sandbox.
+    /// Returns the orders for the compiler of the sandbox.
     #[must_use]
     pub fn orders(&self) -> CompileOrders {
         let cpu = std::time::Duration::from_secs(self.cpu);

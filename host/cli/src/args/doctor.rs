@@ -1,4 +1,4 @@
-//! `frond doctor` as written.
+//! Command line of `frond doctor`.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `frond inspect`, as written.
+//! Command line of `frond inspect`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The command lines of `frond jobs`.
+//! Command lines of `frond jobs`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -249,7 +249,8 @@ pub struct RedriveArgs {
     pub id: JobId,
 }
 
-/// A name becomes a part of an address, in which these would be directions.
+/// Parses an app's name. It becomes a segment of a URL's path, where `.` and `..` would be
+/// directions.
 fn parse_app(text: &str) -> Result<String, String> {
     match text {
         "" | "." | ".." => Err("an app is named as the server lists it, such as rail".to_owned()),
@@ -269,7 +270,7 @@ fn parse_state(text: &str) -> Result<JobState, String> {
     text.trim().parse()
 }
 
-/// The server reads it again: it is sent as it was written.
+/// Validates a floor and returns it as written: the server parses it again.
 fn parse_floor(text: &str) -> Result<String, String> {
     super::parse_floor(text).map(|_| text.to_owned())
 }
@@ -285,7 +286,7 @@ fn parse_wait(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|error| error.to_string())
 }
 
-/// It is a header's value.
+/// Parses an idempotency key, which must be valid as the value of an HTTP header.
 fn parse_key(text: &str) -> Result<String, String> {
     let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && text.trim() == text;
     match text.len() {

@@ -1,10 +1,10 @@
-//! `frond new` as written.
+//! Command line of `frond new`.
 
 use std::fmt;
 
 use clap::{Args, ValueEnum};
 
-/// The longest name: it becomes a folder's and a crate's.
+/// Limit on the length of a name: it becomes the name of a folder and a crate.
 const MAX_NAME: usize = 64;
 
 /// `frond new`.
@@ -47,10 +47,10 @@ pub enum Language {
 }
 
 impl Language {
-    /// All of them.
+    /// All languages.
     pub const ALL: [Self; 4] = [Self::Rust, Self::Python, Self::Javascript, Self::C];
 
-    /// As it is written on the command line.
+    /// Returns the name of the language on the command line.
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {

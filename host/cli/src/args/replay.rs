@@ -1,4 +1,4 @@
-//! `frond replay` as written.
+//! Command line of `frond replay`.
 
 use std::path::PathBuf;
 

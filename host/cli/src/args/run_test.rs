@@ -1,4 +1,4 @@
-//! `frond run-test`, as written.
+//! Command line of `frond run-test`.
 
 use std::path::PathBuf;
 

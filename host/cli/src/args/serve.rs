@@ -1,4 +1,4 @@
-//! The command lines of `frond serve` and `frond token`.
+//! Command lines of `frond serve` and `frond token`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

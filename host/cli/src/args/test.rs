@@ -1,4 +1,4 @@
-//! `frond test` as written.
+//! Command line of `frond test`.
 
 use std::path::PathBuf;
 

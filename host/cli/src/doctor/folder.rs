@@ -1,4 +1,4 @@
-//! The folder that build scripts keep their tools in, and whether they are there.
+//! Folder of the build scripts' tools, and checks of its content.
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
@@ -9,8 +9,8 @@ use super::Check;
 use super::tools::{find, packages};
 use crate::args::Language;
 
-/// A tool that a language's build script fetches: its name, the script, the script's variable with the version, and the
-/// file that is there once the tool is whole.
+/// A tool that a language's build script fetches: its name, the script, the script's variable with
+/// the version, and a file that exists once the tool is complete.
 struct Tool {
     name: &'static str,
     script: &'static str,
@@ -47,7 +47,7 @@ const C: Tool = Tool {
     witness: "bin/wit-bindgen",
 };
 
-/// Checks the folder of the tools for a language, and what is in it. Rust has its tools elsewhere.
+/// Checks a language's tools folder and its content. Rust needs no such tools.
 pub(super) fn checks(lang: Language) -> Vec<Check> {
     let tool = match lang {
         Language::Rust => return Vec::new(),
@@ -77,7 +77,8 @@ fn folder(named: Option<&OsString>) -> Check {
     }
 }
 
-/// Checks that files can be made in the folder, or where it is to be made: permissions alone do not say it.
+/// Checks that a file can be created in the folder, or in its nearest existing ancestor:
+/// permissions alone do not tell.
 fn usable(folder: &Path) -> io::Result<()> {
     let absolute = std::path::absolute(folder)?;
     let there = absolute.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(Path::new("/"));
@@ -93,21 +94,22 @@ impl Tool {
     fn check(&self, tools: Option<&Path>) -> Check {
         let version = self.version();
         let at = tools.map(|tools| tools.join(self.folder).join(format!("{}-{version}", self.name)));
-        let found = match at.is_some_and(|at| at.join(self.witness).exists()) {
-            true => format!("{version}, there"),
-            false => format!("{version}, fetched by the first build"),
+        let found = if at.is_some_and(|at| at.join(self.witness).exists()) {
+            format!("{version}, there")
+        } else {
+            format!("{version}, fetched by the first build")
         };
         Check::new(self.name, true, found, "")
     }
 
-    /// The version that the build script has in it.
+    /// Returns the version that the build script sets.
     fn version(&self) -> &'static str {
         let assigned = |line: &'static str| line.strip_prefix(self.variable)?.strip_prefix('=');
         self.script.lines().find_map(assigned).unwrap_or("?")
     }
 }
 
-/// Nothing is missing without it, but that builds give the same bytes each time.
+/// Checks for a C compiler, which is optional: without it, builds are not reproducible.
 fn compiler() -> Check {
     let named = std::env::var_os("CC").and_then(|name| name.into_string().ok());
     let name = named.unwrap_or_else(|| "cc".to_owned());

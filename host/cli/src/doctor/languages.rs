@@ -1,4 +1,4 @@
-//! What each language needs before a plugin can be built in it. The build scripts need the same.
+//! Requirements of each language for building a plugin. The build scripts have the same ones.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::args::Language;
 const RUSTUP: &str = "install Rust through rustup: https://rustup.rs";
 const SDK: &str = "unpack a WASI SDK and set WASI_SDK_PATH";
 
-/// The checks of one language.
+/// Returns the checks of one language.
 pub(crate) fn of(lang: Language) -> Vec<Check> {
     let mut checks = match lang {
         Language::Rust => vec![cargo(), wasm_target()],
@@ -22,10 +22,10 @@ pub(crate) fn of(lang: Language) -> Vec<Check> {
     checks
 }
 
-/// A program that says its version, at least `least`.
-fn program(name: &'static str, said: Option<String>, least: (u32, u32), remedy: String) -> Check {
-    let said = said.unwrap_or_default();
-    match version(&said) {
+/// Checks a program's version, as printed, against the minimum `least`.
+fn program(name: &'static str, printed: Option<String>, least: (u32, u32), remedy: String) -> Check {
+    let printed = printed.unwrap_or_default();
+    match version(&printed) {
         Some((found, number)) => Check::new(name, number >= least, found, remedy),
         None => Check::new(name, false, "", remedy),
     }
@@ -73,20 +73,21 @@ fn c() -> Vec<Check> {
     }
     let clang = clang();
     let remedy = packages("clang-19 libclang-rt-19-dev-wasm32", SDK);
-    let said = clang.as_deref().and_then(|clang| output(clang, &["--version"]));
+    let printed = clang.as_deref().and_then(|clang| output(clang, &["--version"]));
     let library = clang.as_deref().and_then(|clang| output(clang, &["-print-resource-dir"]));
     let library = library.map(|dir| Path::new(&dir).join("lib/wasi/libclang_rt.builtins-wasm32.a"));
     let library = library.filter(|file| file.is_file());
     vec![
         cargo(),
         linker(),
-        program("clang", said, (19, 0), remedy.clone()),
+        program("clang", printed, (19, 0), remedy.clone()),
         Check::new("clang for wasm32", library.is_some(), library.map_or("", |_| "installed"), remedy),
         wasi_libc(),
     ]
 }
 
-/// The newest that has a version in its name, else the plain one: the order of the build script.
+/// Returns the newest clang with a version in its name, else the plain one: the order of the build
+/// script.
 fn clang() -> Option<String> {
     let numbered = (19..=22).rev().map(|version| format!("clang-{version}"));
     numbered.chain(["clang".to_owned()]).find(|name| find(name).is_some())

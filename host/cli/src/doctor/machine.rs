@@ -1,4 +1,5 @@
-//! What makes runs fast: cores, a place for compiled components, address space for the pool of instances.
+//! Conditions for fast runs: cores, a cache for compiled components, address space for the pool of
+//! instances.
 
 use std::path::{Path, PathBuf};
 
@@ -12,12 +13,12 @@ use super::Check;
 use crate::exit;
 use crate::show::text::bytes;
 
-/// The machine, as runs find it.
+/// Machine facts that affect runs.
 #[derive(Debug, Serialize)]
 pub(super) struct Machine {
     cores: usize,
     cache: Cache,
-    /// What works less well than it should.
+    /// Warnings of the sandbox about slower modes.
     pub(super) warnings: Vec<String>,
 }
 
@@ -26,14 +27,14 @@ struct Cache {
     path: Option<PathBuf>,
     components: usize,
     bytes: u64,
-    /// The most that stays there.
+    /// Size limit of the cache, in bytes.
     limit: u64,
 }
 
-/// Looks at the machine, as a query with one leaf a core would.
+/// Examines the machine with a sandbox of one slot a core.
 ///
 /// # Errors
-/// When not even a thread can be started.
+/// When the sandbox cannot be started, for example because no thread can.
 pub(super) fn examine() -> anyhow::Result<Machine> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let path = cache_dir();
@@ -45,7 +46,7 @@ pub(super) fn examine() -> anyhow::Result<Machine> {
     };
     let sandbox = load::sandbox(settings).context(exit::MachineFault::new("the sandbox could not be started"))?;
     sandbox.prepare().context(exit::MachineFault::new("the sandbox could not be started"))?;
-    let (components, bytes) = path.as_deref().map_or((0, 0), kept);
+    let (components, bytes) = path.as_deref().map_or((0, 0), cached);
     Ok(Machine {
         cores,
         cache: Cache { path, components, bytes, limit: cache_size().unwrap_or(CACHE_SIZE) },
@@ -53,8 +54,8 @@ pub(super) fn examine() -> anyhow::Result<Machine> {
     })
 }
 
-/// How many compiled components there are, and what they take.
-fn kept(dir: &Path) -> (usize, u64) {
+/// Returns the number of compiled components and their total size in bytes.
+fn cached(dir: &Path) -> (usize, u64) {
     let entries = dir.read_dir().into_iter().flatten().flatten();
     let compiled = entries.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "cwasm"));
     let sizes: Vec<u64> = compiled.filter_map(|entry| entry.metadata().ok()).map(|found| found.len()).collect();
@@ -62,17 +63,17 @@ fn kept(dir: &Path) -> (usize, u64) {
 }
 
 impl Machine {
-    /// As lines of the report.
+    /// Returns the lines of the report.
     pub(super) fn checks(&self) -> Vec<Check> {
         let Cache { path, components, bytes: size, limit } = &self.cache;
         let place = path.as_ref().map(|path| path.display().to_string());
-        let kept = place.map(|place| {
+        let found = place.map(|place| {
             format!("{place}: {components} components, {} of at most {}", bytes(*size), show_size(*limit))
         });
         let no_place = "set FROND_CACHE: without it components are compiled at each start";
         let mut checks = vec![
             Check::new("cores", true, self.cores.to_string(), ""),
-            Check::new("cache", kept.is_some(), kept.unwrap_or_default(), no_place),
+            Check::new("cache", found.is_some(), found.unwrap_or_default(), no_place),
         ];
         if self.warnings.is_empty() {
             checks.push(Check::new("instance pool", true, "there is room for it", ""));

@@ -1,21 +1,21 @@
-//! Other people's programs: whether they are there, and how new.
+//! Programs of others: their paths and versions.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// What a program prints when it succeeds.
+/// Returns the output of a program that succeeds.
 pub(super) fn output(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Where a program is.
+/// Returns the path of a program.
 pub(super) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
-/// The first version in a text, such as 1.95.0, and its first two numbers.
+/// Returns the first version in a text, such as 1.95.0, and its first two numbers.
 pub(super) fn version(text: &str) -> Option<(&str, (u32, u32))> {
     let begins = |word: &&str| word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit());
     let word = text.split_whitespace().find(begins)?.trim_start_matches('v');
@@ -26,7 +26,7 @@ pub(super) fn version(text: &str) -> Option<(&str, (u32, u32))> {
     Some((word, (major, numbers.next().and_then(Result::ok).unwrap_or(0))))
 }
 
-/// How root gets packages of Debian's; elsewhere, where else there are such.
+/// Returns the command that installs Debian packages; on other systems, returns `elsewhere`.
 pub(super) fn packages(names: &str, elsewhere: &str) -> String {
     match find("apt-get") {
         Some(_) => format!("as root: apt-get install {names}"),

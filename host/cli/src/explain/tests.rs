@@ -1,4 +1,4 @@
-//! A page is written where it is wanted, and never over the recording.
+//! Output of the page: its default and its given path, and never the recording itself.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The body of the fuzz target, on what is almost valid.
+//! Property tests with the body of the fuzz target, on almost valid recordings.
 
 use frond_root::Listener;
 use frond_testkit::almost;

@@ -1,4 +1,4 @@
-//! What `frond inspect` shows, for programs.
+//! JSON report of `frond inspect`.
 
 use anyhow::Context;
 use frond_sandbox::component::Origin;
@@ -10,32 +10,33 @@ use super::{Compiled, InspectedFile, halves};
 use crate::exit::MachineFault;
 use crate::show::text::sanitise;
 
-/// Counts up when a field changes its meaning or goes away; new fields may come at any time.
+/// Version of the report: it increases when a field changes its meaning or is removed. New fields
+/// may appear in any version.
 const VERSION: u32 = 1;
-/// The most characters of one text.
+/// Limit on the characters of one text.
 const MAX_TEXT: usize = 4096;
 
-/// One JSON object, with a line feed.
-pub(super) fn envelope(looked: &[InspectedFile]) -> anyhow::Result<Vec<u8>> {
-    let fits = looked.iter().all(InspectedFile::fits);
-    let components: Vec<Value> = looked.iter().map(component).collect();
+/// Returns the report on all files as one JSON object with a line feed.
+pub(super) fn envelope(files: &[InspectedFile]) -> anyhow::Result<Vec<u8>> {
+    let fits = files.iter().all(InspectedFile::fits);
+    let components: Vec<Value> = files.iter().map(component).collect();
     let all = json!({ "version": VERSION, "fits": fits, "components": components });
     let mut bytes = serde_json::to_vec(&all).context(MachineFault::new("the report could not be written"))?;
     bytes.push(b'\n');
     Ok(bytes)
 }
 
-fn component(looked: &InspectedFile) -> Value {
-    let named: Vec<String> = looked.named.iter().map(ToString::to_string).collect();
+fn component(file: &InspectedFile) -> Value {
+    let named: Vec<String> = file.named.iter().map(ToString::to_string).collect();
     let mut all = json!({
-        "file": sanitise(&looked.path.display().to_string(), MAX_TEXT),
+        "file": sanitise(&file.path.display().to_string(), MAX_TEXT),
         "named": named,
-        "fits": looked.fits(),
-        "size": looked.size,
-        "sha256": looked.digest,
-        "compiled": compiled(&looked.compiled),
+        "fits": file.fits(),
+        "size": file.size,
+        "sha256": file.digest,
+        "compiled": compiled(&file.compiled),
     });
-    let more = match &looked.report {
+    let more = match &file.report {
         Ok(report) => described(report),
         Err(misfit) => {
             let (text, hint) = halves(&misfit.to_string());
@@ -113,7 +114,7 @@ fn compiled(compiled: &Compiled) -> Value {
     }
 }
 
-/// Line by line: a text of ours may have two.
+/// Replaces control characters line by line: Frond's own messages may have two lines.
 fn safe(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(|line| sanitise(line, MAX_TEXT)).collect();
     lines.join("\n")

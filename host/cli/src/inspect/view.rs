@@ -1,4 +1,4 @@
-//! What `frond inspect` shows, for people.
+//! Text report of `frond inspect`.
 
 use frond_sandbox::component::Origin;
 use frond_sandbox::inspect::Report;
@@ -9,17 +9,17 @@ use crate::show::page::{Line, Page, Tone};
 use crate::show::style::TermStyle;
 use crate::show::text::{bytes, count, duration, plural};
 
-/// The columns of what is said before each line.
+/// Width of the column of labels.
 const LABEL: usize = 12;
-/// The most items of a list that are shown.
+/// Limit on the items of a list that are shown.
 const MAX_SHOWN: usize = 24;
-/// The most characters of one item.
+/// Limit on the characters of one item.
 const MAX_ITEM: usize = 120;
 
-/// The files, one after the other.
-pub(super) fn view(looked: &[InspectedFile], style: TermStyle) -> String {
+/// Returns the report on all files, one after the other.
+pub(super) fn view(files: &[InspectedFile], style: TermStyle) -> String {
     let mut page = Page::new(style);
-    for (index, one) in looked.iter().enumerate() {
+    for (index, one) in files.iter().enumerate() {
         if index > 0 {
             page.blank();
         }
@@ -28,32 +28,32 @@ pub(super) fn view(looked: &[InspectedFile], style: TermStyle) -> String {
     page.into_text()
 }
 
-fn file(page: &mut Page, looked: &InspectedFile) {
-    let (tone, verdict) = verdict(looked);
-    let path = looked.path.display().to_string();
+fn file(page: &mut Page, file: &InspectedFile) {
+    let (tone, verdict) = verdict(file);
+    let path = file.path.display().to_string();
     page.wrapped(LABEL, Line::new().tone(Tone::Strong, path).put(": ").tone(tone, verdict));
-    match &looked.report {
+    match &file.report {
         Ok(report) => {
-            roles(page, looked, report);
+            roles(page, file, report);
             surface(page, report);
-            made(page, looked, report);
+            made(page, file, report);
         }
         Err(misfit) => {
             let (text, hint) = halves(&misfit.to_string());
             row(page, "why", Tone::Plain, &text);
             remedy(page, &hint);
-            facts(page, looked);
+            facts(page, file);
         }
     }
 }
 
-fn verdict(looked: &InspectedFile) -> (Tone, String) {
-    let Ok(report) = &looked.report else {
+fn verdict(file: &InspectedFile) -> (Tone, String) {
+    let Ok(report) = &file.report else {
         return (Tone::Bad, "is no component that fits".to_owned());
     };
     let fitting: Vec<String> = report.fits().map(|role| role.to_string()).collect();
-    let wanted: Vec<String> = looked.named.iter().map(ToString::to_string).collect();
-    match (looked.fits(), wanted.is_empty()) {
+    let wanted: Vec<String> = file.named.iter().map(ToString::to_string).collect();
+    match (file.fits(), wanted.is_empty()) {
         (true, true) => (Tone::Good, format!("fits as {}", fitting.join(", "))),
         (true, false) => (Tone::Good, format!("fits as {}, as frond.toml names it", wanted.join(", "))),
         (false, true) => (Tone::Bad, "does not fit".to_owned()),
@@ -61,18 +61,19 @@ fn verdict(looked: &InspectedFile) -> (Tone, String) {
     }
 }
 
-/// Why it does not take the roles that it does not take. That it has nothing to do with one is told in a word.
-fn roles(page: &mut Page, looked: &InspectedFile, report: &Report) {
-    let is_wanted = |fit: &&Fit| looked.named.contains(&fit.role);
+/// Prints why the component does not fit its roles. A role that it does not even export is left
+/// out, unless the app gives it that role or it fits none.
+fn roles(page: &mut Page, file: &InspectedFile, report: &Report) {
+    let is_wanted = |fit: &&Fit| file.named.contains(&fit.role);
     let is_attempt =
         |fit: &&Fit| fit.mismatch.as_ref().is_some_and(|mismatch| mismatch.kind != MismatchKind::NotExported);
-    let mut told: Vec<&Fit> =
+    let mut fits: Vec<&Fit> =
         report.roles.iter().filter(|fit| fit.mismatch.is_some() && (is_wanted(fit) || is_attempt(fit))).collect();
-    if told.is_empty() && !looked.fits() {
-        told = report.roles.iter().collect();
+    if fits.is_empty() && !file.fits() {
+        fits = report.roles.iter().collect();
     }
     let mut hints: Vec<&str> = Vec::new();
-    for fit in told {
+    for fit in fits {
         let Some(mismatch) = &fit.mismatch else { continue };
         for (index, line) in mismatch.text.lines().enumerate() {
             let label = if index == 0 { format!("not {}", fit.role) } else { String::new() };
@@ -89,7 +90,7 @@ fn surface(page: &mut Page, report: &Report) {
     names(page, "exports", &report.exports);
     names(page, "imports", &report.imports);
     for ask in &report.asks {
-        row(page, "may use", Tone::Plain, asked(*ask));
+        row(page, "may use", Tone::Plain, meaning(*ask));
     }
     let packages: Vec<String> = report.packages.items.iter().take(MAX_SHOWN).map(|name| shown(page, name)).collect();
     let more = report.packages.more + (report.packages.items.len() - packages.len()) as u64;
@@ -98,9 +99,9 @@ fn surface(page: &mut Page, report: &Report) {
     }
 }
 
-/// An import shows what a component may use, and not that it does.
-fn asked(ask: Import) -> &'static str {
-    match ask {
+/// Describes an import: what the component may use, not that it does.
+fn meaning(import: Import) -> &'static str {
+    match import {
         Import::Http => "wasi:http: requests, where `[[grants.http]]` in frond.toml allows them",
         Import::Config => "wasi:config: the settings that `[grants.config]` in frond.toml gives it",
         Import::Files => {
@@ -112,14 +113,14 @@ fn asked(ask: Import) -> &'static str {
     }
 }
 
-fn made(page: &mut Page, looked: &InspectedFile, report: &Report) {
-    facts(page, looked);
+fn made(page: &mut Page, file: &InspectedFile, report: &Report) {
+    facts(page, file);
     let inner = match report.components {
         0 => String::new(),
         inner => format!(", {}", plural(inner, "inner component", "inner components")),
     };
     row(page, "code", Tone::Plain, &format!("{}{inner}", plural(report.modules, "core module", "core modules")));
-    memory(page, looked, report);
+    memory(page, file, report);
     let producers: Vec<String> = report
         .producers
         .items
@@ -130,9 +131,10 @@ fn made(page: &mut Page, looked: &InspectedFile, report: &Report) {
     let more = report.producers.more + (report.producers.items.len() - producers.len()) as u64;
     let made_by = if producers.is_empty() { "it does not say".to_owned() } else { producers.join(" · ") };
     row(page, "made by", Tone::Plain, &with_more(made_by, more));
-    let names = match report.has_function_names {
-        true => "functions have names: backtraces are legible",
-        false => "functions have no names: backtraces show numbers (in Rust, strip = \"debuginfo\" keeps them)",
+    let names = if report.has_function_names {
+        "functions have names: backtraces are legible"
+    } else {
+        "functions have no names: backtraces show numbers (in Rust, strip = \"debuginfo\" keeps them)"
     };
     row(page, "names", Tone::Plain, names);
     let sections: Vec<String> = report
@@ -152,7 +154,7 @@ fn made(page: &mut Page, looked: &InspectedFile, report: &Report) {
     }
 }
 
-fn memory(page: &mut Page, looked: &InspectedFile, report: &Report) {
+fn memory(page: &mut Page, file: &InspectedFile, report: &Report) {
     let demand = report.demand;
     let most = match demand.memory_max {
         Some(most) => format!("at most {}", bytes(most)),
@@ -161,15 +163,15 @@ fn memory(page: &mut Page, looked: &InspectedFile, report: &Report) {
     let memories = plural(demand.memories, "memory", "memories");
     let text = format!("{} at the start in {memories}, {most}", bytes(demand.memory_min));
     row(page, "memory", Tone::Plain, &text);
-    if demand.memory_min > looked.limits.memory {
-        let text = format!("more than the limit of {}: no call will start", bytes(looked.limits.memory));
+    if demand.memory_min > file.limits.memory {
+        let text = format!("more than the limit of {}: no call will start", bytes(file.limits.memory));
         row(page, "", Tone::Bad, &text);
     }
     let text =
         format!("{} in {}", plural(demand.table_min, "element", "elements"), plural(demand.tables, "table", "tables"));
     row(page, "tables", Tone::Plain, &format!("{text} at the start"));
-    if demand.table_min > looked.limits.table_elements {
-        let text = format!("more than the limit of {}: no call will start", count(looked.limits.table_elements));
+    if demand.table_min > file.limits.table_elements {
+        let text = format!("more than the limit of {}: no call will start", count(file.limits.table_elements));
         row(page, "", Tone::Bad, &text);
     }
     if !demand.is_known {
@@ -177,14 +179,14 @@ fn memory(page: &mut Page, looked: &InspectedFile, report: &Report) {
     }
 }
 
-/// What is known of any file.
-fn facts(page: &mut Page, looked: &InspectedFile) {
-    row(page, "size", Tone::Plain, &format!("{} ({} bytes)", bytes(looked.size), count(looked.size)));
-    if let Some(digest) = &looked.digest {
+/// Prints the facts about any file: size, digest, compilation.
+fn facts(page: &mut Page, file: &InspectedFile) {
+    row(page, "size", Tone::Plain, &format!("{} ({} bytes)", bytes(file.size), count(file.size)));
+    if let Some(digest) = &file.digest {
         row(page, "sha256", Tone::Plain, digest);
     }
     let micros = |took: std::time::Duration| duration(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-    let compiled = match &looked.compiled {
+    let compiled = match &file.compiled {
         Compiled::Done { origin: Origin::Compiled, took } => format!("now, in {}", micros(*took)),
         Compiled::Done { origin: Origin::Cached, took } => {
             format!("earlier: it came from the cache, in {}", micros(*took))

@@ -1,4 +1,4 @@
-//! `frond jobs result`: an answer's bytes, from the server to stdout or a file as they come.
+//! `frond jobs result`: streams an answer's bytes from the server to stdout or a file.
 
 use std::fs::File;
 use std::io::Write;
@@ -15,7 +15,7 @@ use crate::exit::{Exit, MachineFault};
 use crate::out::Answer;
 use crate::show::text::sanitise;
 
-/// Longer headers are not ours.
+/// Limit on the shown length of a header's value.
 const MAX_HEADER: usize = 100;
 
 /// Runs the verb.
@@ -28,7 +28,7 @@ pub(super) async fn result(client: &Client, args: &ResultArgs) -> anyhow::Result
     Ok(exit)
 }
 
-/// Writes what there is, and says how much of an answer it is.
+/// Writes the answer, reports a partial one on stderr, and returns its exit code.
 pub(super) async fn fetch(client: &Client, id: JobId, what: &str, output: Option<&Path>) -> anyhow::Result<Exit> {
     let request = client.request(Method::GET, &["v1", "jobs", &id.to_string(), what], &[]);
     let mut reply = client.send(request).await?;
@@ -51,15 +51,15 @@ pub(super) async fn fetch(client: &Client, id: JobId, what: &str, output: Option
             poured?;
         }
     }
-    Ok(told(reply.headers()))
+    Ok(report_coverage(reply.headers()))
 }
 
-/// How much of an answer the reply's head says it is.
-fn told(headers: &HeaderMap) -> Exit {
+/// Reports a partial answer on stderr, by the headers of the reply, and returns the exit code.
+fn report_coverage(headers: &HeaderMap) -> Exit {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     match text("frond-complete") {
         Some("false") => {
-            // A share and how many of how many, as for a query.
+            // The header has the share and the counts, as in `0.9; 9/10`.
             let coverage = text("frond-coverage").and_then(|text| text.split_once("; "));
             let of = coverage.map(|(_, of)| format!(": {} partitions", sanitise(&of.replace('/', " of "), MAX_HEADER)));
             errln!("the answer is partial{}", of.unwrap_or_default());
@@ -69,7 +69,7 @@ fn told(headers: &HeaderMap) -> Exit {
     }
 }
 
-/// Hands the reply's body to `write` until it is over, or nobody reads on.
+/// Passes the reply's body to `write` until it ends or `write` returns false.
 async fn pour(
     client: &Client,
     reply: &mut Response,

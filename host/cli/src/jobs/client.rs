@@ -1,4 +1,4 @@
-//! Requests to a server: where it is, who asks, and what comes back.
+//! Client of a server: its address, the token, and parsed replies.
 
 use std::error::Error;
 use std::fs::File;
@@ -20,35 +20,35 @@ use super::local::Local;
 use crate::args::Remote;
 use crate::exit::MachineFault;
 
-/// Where `frond serve` listens.
+/// Default address of `frond serve`.
 const DEFAULT: &str = "http://127.0.0.1:7300";
-/// So long a server may take to be there at all.
+/// Connection timeout.
 const CONNECT: Duration = Duration::from_secs(10);
-/// So long a server may say nothing: longer than it waits for anything by itself.
+/// Read timeout: longer than any wait of the server itself.
 const SILENCE: Duration = Duration::from_secs(120);
-/// The most of a reply that is not an answer.
+/// Limit on the size of a reply other than an answer, in bytes.
 const MAX_REPLY: usize = 256 << 20;
-/// The longest token, in bytes.
+/// Limit on the length of a token, in bytes.
 const MAX_TOKEN: u64 = 8 << 10;
 
-/// A server, and who asks it.
+/// A client of one server, with its token.
 pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
-    /// What the command line said of where to ask: whoever goes on must say it again.
+    /// Options of the command line that name the server, for the commands that messages suggest.
     named: String,
-    /// True when nothing goes on once this process has ended.
+    /// True if the server is inside this process, so that no job runs once it has ended.
     pub(super) is_local: bool,
 }
 
-/// A reply as it came, and as it is understood.
+/// A JSON reply, as text and parsed.
 pub(super) struct ParsedReply<T> {
     pub(super) text: String,
     pub(super) value: T,
 }
 
 impl Client {
-    /// Makes ready to ask; nothing is sent yet.
+    /// Creates a client; it sends nothing yet.
     pub(super) fn open(remote: &Remote) -> anyhow::Result<Self> {
         let from_env = || std::env::var("FROND_SERVER").ok().filter(|text| !text.is_empty());
         let text = remote.server.clone().or_else(from_env).unwrap_or_else(|| DEFAULT.to_owned());
@@ -60,7 +60,7 @@ impl Client {
         Self::to(base, named, token(remote)?, &trust, false)
     }
 
-    /// The same for the server of this process, for the folder of apps `dir`.
+    /// Creates a client of the server inside this process, for the folder of apps `dir`.
     pub(super) fn of_local(local: &Local, dir: &Path) -> anyhow::Result<Self> {
         Self::to(address(&local.url)?, format!(" --local {}", word(dir)), bearer(&local.token), &Trust::system(), true)
     }
@@ -76,7 +76,7 @@ impl Client {
         };
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
-            // What is asked is where it was said to be: a token goes nowhere else.
+            // Requests go to the named server only: a proxy or a redirect would get the token.
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .default_headers(headers)
@@ -87,7 +87,7 @@ impl Client {
         Ok(Self { http, base, named, is_local })
     }
 
-    /// The command line that goes on with a job.
+    /// Returns the command line that continues with a job.
     pub(super) fn command(&self, verb: &str, id: JobId) -> String {
         format!("`frond jobs {verb} {id}{}`", self.named)
     }
@@ -96,7 +96,7 @@ impl Client {
         self.base.as_str().trim_end_matches('/')
     }
 
-    /// A request below the server's address.
+    /// Creates a request below the server's address.
     pub(super) fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> RequestBuilder {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -108,7 +108,8 @@ impl Client {
         self.http.request(method, url)
     }
 
-    /// Sends a request; the reply's head, if it is not an error.
+    /// Sends a request. Returns the reply with its body unread, or the error that the server
+    /// replied with.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Trouble> {
         let reply = request.send().await.map_err(|error| self.trouble(&error))?;
         let status = reply.status();
@@ -120,7 +121,7 @@ impl Client {
         Err(Trouble::of_reply(self.at(), status, after, &body))
     }
 
-    /// A request without a body, and its reply in JSON.
+    /// Sends a request without a body and parses the JSON reply.
     pub(super) async fn json<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -130,24 +131,24 @@ impl Client {
         self.told(self.request(method, path, query)).await
     }
 
-    /// Any request, and its reply in JSON.
+    /// Sends a request and parses the JSON reply.
     pub(super) async fn told<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<ParsedReply<T>, Trouble> {
         let reply = self.send(request.header(ACCEPT, HeaderValue::from_static("application/json"))).await?;
         let status = reply.status();
         let body = self.body(reply).await?;
         let foreign = |error| Trouble::of_json(self.at(), status, &error);
         let value = serde_json::from_slice(&body).map_err(foreign)?;
-        // A line of its own, whatever was sent.
+        // Serialised again, so that it is one line.
         let text = serde_json::from_slice::<serde_json::Value>(&body).map_err(foreign)?.to_string();
         Ok(ParsedReply { text, value })
     }
 
-    /// A job as it is.
+    /// Returns a job's current state.
     pub(super) async fn job(&self, id: JobId) -> Result<ParsedReply<Job>, Trouble> {
         self.json(Method::GET, &["v1", "jobs", &id.to_string()], &[]).await
     }
 
-    /// The next piece of a reply's body.
+    /// Returns the next piece of a reply's body.
     pub(super) async fn piece(&self, reply: &mut Response) -> Result<Option<Bytes>, Trouble> {
         reply.chunk().await.map_err(|error| self.trouble(&error))
     }
@@ -177,16 +178,16 @@ impl Client {
     }
 }
 
-/// True when the server's certificate does not prove that it is the one that is asked.
+/// Returns true if the server's certificate is not trusted.
 fn is_distrust(error: &(dyn Error + 'static)) -> bool {
-    // An error of the network does not give what it carries as its source, but that one's source.
+    // `source` of an I/O error skips the error that it carries and returns that error's source.
     let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
     matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
         || carried.is_some_and(|inner| is_distrust(inner))
         || error.source().is_some_and(is_distrust)
 }
 
-/// What the network says, without who passed it on.
+/// Returns the innermost error, without the layers that passed it on.
 fn innermost(error: &reqwest::Error) -> String {
     let mut last: &dyn Error = error;
     while let Some(source) = last.source() {
@@ -195,10 +196,10 @@ fn innermost(error: &reqwest::Error) -> String {
     if error.is_timeout() { "it took too long".to_owned() } else { last.to_string() }
 }
 
-/// The server's address as it was written.
+/// Parses the server's address.
 fn address(text: &str) -> anyhow::Result<Url> {
     let example = "(such as http://127.0.0.1:7300)";
-    // Without a scheme, the name before a port would be taken for one.
+    // Without a scheme, the URL parser would take the host before a port for one.
     let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let url = Url::parse(&whole).with_context(|| format!("`{text}` is not a server's address\n{example}"))?;
     match url.scheme() {
@@ -213,7 +214,7 @@ fn address(text: &str) -> anyhow::Result<Url> {
     }
 }
 
-/// The header that says who asks.
+/// Returns the `Authorization` header, if there is a token.
 fn token(remote: &Remote) -> anyhow::Result<Option<HeaderValue>> {
     let (text, place) = match &remote.token_file {
         Some(path) => {
@@ -241,14 +242,11 @@ fn bearer(token: &str) -> Option<HeaderValue> {
     Some(header)
 }
 
-/// A path as a shell takes it for one word.
+/// Quotes a path as one word for a shell.
 fn word(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,@%=:".contains(c);
-    match !text.is_empty() && text.chars().all(is_plain) {
-        true => text,
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    }
+    if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a server tells of jobs, and the exit code that a job stands for.
+//! A server's view of jobs, and the exit code of a job.
 
 use frond_jobs::{JobId, JobState};
 use frond_root::{Coverage, Reason};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::exit::Exit;
 
-/// A job. What a newer server tells beyond this is left out here, and stays in what `--format json` prints.
+/// A job. Unknown fields of a newer server are ignored here; `--format json` prints them.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Job {
     pub(crate) id: JobId,
@@ -26,7 +26,7 @@ pub(crate) struct Job {
     pub(crate) poll_after_ms: Option<u64>,
     #[serde(default)]
     pub(crate) cancelling: bool,
-    /// How often somebody took it on: more than once after an interruption.
+    /// Lease epoch: how many times a process has taken the job; above 1 after an interruption.
     #[serde(default)]
     pub(crate) epoch: u64,
     reason: Option<Value>,
@@ -34,7 +34,7 @@ pub(crate) struct Job {
     pub(crate) caller: Option<String>,
 }
 
-/// Partitions, counted.
+/// Numbers of partitions by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Partitions {
@@ -44,7 +44,7 @@ pub(crate) struct Partitions {
     pub(crate) failed: u64,
 }
 
-/// When a job is likely to end, from the time of the reply.
+/// Estimated time to the end of a job, in milliseconds from the time of the reply.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Eta {
     pub(crate) p50_ms: u64,
@@ -53,7 +53,7 @@ pub(crate) struct Eta {
     pub(crate) basis: String,
 }
 
-/// Jobs, and the one to go on after.
+/// A page of jobs, and the cursor of the next page.
 #[derive(Debug, Deserialize)]
 pub(crate) struct List {
     pub(crate) jobs: Vec<Job>,
@@ -61,43 +61,43 @@ pub(crate) struct List {
 }
 
 impl Job {
-    /// The account, once there is one.
+    /// Returns the coverage report, once there is one.
     pub(crate) fn coverage(&self) -> Option<Coverage> {
-        self.coverage.clone().and_then(|told| serde_json::from_value(told).ok())
+        self.coverage.clone().and_then(|coverage| serde_json::from_value(coverage).ok())
     }
 
-    /// Why it has no answer, or not a whole one, as a query would say it.
+    /// Returns the reason for a missing or partial answer, if a query could have it too.
     pub(crate) fn reason(&self) -> Option<Reason> {
-        self.reason.clone().and_then(|told| serde_json::from_value(told).ok())
+        self.reason.clone().and_then(|reason| serde_json::from_value(reason).ok())
     }
 
-    /// The same in words, also where no query would end like that.
+    /// Returns the reason in words, including reasons that no query has.
     pub(crate) fn why(&self) -> Option<String> {
         if let Some(reason) = self.reason() {
             return Some(reason.to_string());
         }
-        let told = self.reason.as_ref()?;
-        let text = told.get("detail").or_else(|| told.get("reason"))?.as_str()?;
+        let reason = self.reason.as_ref()?;
+        let text = reason.get("detail").or_else(|| reason.get("reason"))?.as_str()?;
         Some(text.to_owned())
     }
 
-    /// The code that `frond query` would end with.
+    /// Returns the exit code that `frond query` would have.
     pub(crate) fn exit(&self) -> Exit {
         match self.state {
             JobState::Succeeded => Exit::Whole,
             JobState::Partial => Exit::Partial,
             JobState::Failed => self.reason().as_ref().map_or_else(|| self.other_exit(), Exit::from),
             JobState::Cancelled => Exit::BelowFloor,
-            // There was an answer; that it is asked for now is the mistake.
+            // The answer existed once: asking for it after its retention is a usage error.
             JobState::Expired => Exit::Usage,
             _ => Exit::Unavailable,
         }
     }
 
     fn other_exit(&self) -> Exit {
-        let word = self.reason.as_ref().and_then(|told| told.get("reason")?.as_str());
+        let word = self.reason.as_ref().and_then(|reason| reason.get("reason")?.as_str());
         match word {
-            // The app changed under it.
+            // The app changed while the job ran.
             Some("incompatible") => Exit::Usage,
             Some("refused" | "invalid-query") => Exit::InvalidQuery,
             Some("deadline") => Exit::Deadline,

@@ -1,5 +1,5 @@
-//! Jobs without a server: one of this process's own, which nobody else can ask, for as long as the verb takes. So the jobs
-//! of a folder of apps are kept and run by the same code, whoever works on them.
+//! Jobs without a separate server: a private one inside this process, for the duration of
+//! the verb. Jobs of a folder of apps are thus stored and run by the same code in both cases.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -17,10 +17,10 @@ use super::Trouble;
 use crate::args::JobsVerb;
 use crate::exit::MachineFault;
 
-/// So long a job stays with a process that was killed, before the next goes on with it.
+/// Lease of a job: the time after which another process takes over the job of a killed one.
 const LEASE: Duration = Duration::from_secs(5);
 
-/// A server in this process.
+/// The server inside this process.
 pub(super) struct Local {
     pub(super) url: String,
     pub(super) token: String,
@@ -30,7 +30,7 @@ pub(super) struct Local {
 }
 
 impl Local {
-    /// Opens the jobs of the folder of apps, with as much of a server as the verb needs.
+    /// Opens the jobs of a folder of apps, and starts the parts of a server that the verb needs.
     pub(super) async fn start(dir: &Path, verb: &JobsVerb) -> anyhow::Result<Self> {
         let works = match verb {
             JobsVerb::Watch(_) => true,
@@ -43,29 +43,27 @@ impl Local {
             _ => works,
         };
         let (token, config) = config(works)?;
-        let starting = match asks_apps {
-            true => Starting::new(dir, config).await,
-            false => Starting::start(dir, config).await,
-        };
+        let starting = if asks_apps { Starting::new(dir, config).await } else { Starting::start(dir, config).await };
         let starting = starting.map_err(|error| refused(error, dir))?;
         let url = starting.url();
-        let (orders, told) = mpsc::channel(1);
-        let serving = tokio::spawn(starting.serve(told));
+        let (orders, queue) = mpsc::channel(1);
+        let serving = tokio::spawn(starting.serve(queue));
         Ok(Self { url, token, works, orders, serving })
     }
 
-    /// Gives back the jobs that run. Without any, there is nothing that could not be left as it is.
+    /// Releases the leases of running jobs. A server that runs no jobs can simply be dropped.
     pub(super) async fn end(self) {
         if self.works && self.orders.send(Order::Stop).await.is_ok() {
-            // It says what it cut off: nobody else could have asked.
+            // The result only lists cut off queries and connections, which nobody else can have
+            // made.
             let _ = self.serving.await;
         }
     }
 }
 
-/// Settings of a server for one client, and that client's token.
+/// Returns the settings of a server for one client, and the client's token.
 fn config(works: bool) -> anyhow::Result<(String, Config)> {
-    // Whoever may read the folder may do with its jobs what they like, whoever submitted them.
+    // Access to the folder includes all of its jobs, no matter who submitted them.
     let (token, lines) = fresh_token("local", Role::Admin);
     let known: Config = toml::from_str(&lines).context(MachineFault::new("a token could not be made"))?;
     let unbounded = |token| Token { jobs: Some(u64::MAX), ..token };
@@ -75,7 +73,7 @@ fn config(works: bool) -> anyhow::Result<(String, Config)> {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         tokens: known.tokens.into_iter().map(unbounded).collect(),
         watch: false,
-        // One is left to queries, and there are none.
+        // A server reserves one slot for queries, and this one serves none.
         slots: usual.slots + 1,
         jobs: Jobs { role, lease: Time(LEASE), token_quota: Jobs::default().quota, ..Jobs::default() },
         ..usual

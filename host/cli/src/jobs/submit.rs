@@ -1,4 +1,4 @@
-//! `frond jobs submit`.
+//! `frond jobs submit`: submits a job, and may wait for it or watch it.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::query::input;
 use crate::show::jobs::watch::Display;
 
-/// Submits, and goes on as far as was asked for.
+/// Submits a job, then returns, waits or watches as the options say.
 pub(super) async fn submit(client: &Client, args: &SubmitArgs) -> anyhow::Result<Exit> {
     let query = input::bytes(args.query.as_deref(), "let the app's source bring the content")?;
     let mut request = client.request(Method::POST, &["v1", "apps", &args.app, "jobs"], &terms(args)).body(query);
@@ -56,7 +56,7 @@ fn terms(args: &SubmitArgs) -> Vec<(&'static str, String)> {
     terms
 }
 
-/// A reply that did not come says nothing of whether the job was taken.
+/// Adds a hint to an error in which the reply is lost: the server may have accepted the job.
 fn unknown(trouble: Trouble, args: &SubmitArgs) -> Trouble {
     match trouble {
         Trouble::CutShort { at, why, .. } => {
@@ -76,7 +76,7 @@ async fn watched(client: &Client, id: JobId) -> anyhow::Result<Exit> {
         match watching::follow(client, id, None, &mut display).await? {
             End::Ended(job) => {
                 watching::verdict(client, &job, &mut display);
-                // A cancelled job may have an answer, of what had arrived.
+                // A cancelled job may have an answer, from the partials that had arrived.
                 match answer::fetch(client, id, "result", None).await {
                     Ok(exit) => Ok(exit),
                     Err(error) if has_none(&error) => Ok(job.exit()),
@@ -89,7 +89,7 @@ async fn watched(client: &Client, id: JobId) -> anyhow::Result<Exit> {
     ended.await
 }
 
-/// The server has said all there is to say of it already.
+/// Returns true if the server has no answer of the job; the verdict has given the reason.
 fn has_none(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref::<Trouble>(), Some(trouble @ Trouble::Refused(_)) if !trouble.is_passing())
 }

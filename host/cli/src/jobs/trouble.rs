@@ -1,4 +1,4 @@
-//! What may go wrong between us and a server, and the exit codes that stand for it.
+//! Errors between the client and a server, and their exit codes.
 
 use std::path::PathBuf;
 
@@ -7,83 +7,83 @@ use serde::Deserialize;
 
 use crate::exit::Exit;
 
-/// So much of a reply that is no problem of ours is shown.
+/// Limit on the characters that are shown of a foreign reply.
 const MAX_QUOTE: usize = 200;
 
-/// What went wrong.
+/// Error of a request to a server.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
-    /// Nobody is there.
+    /// No server accepts connections at the address.
     #[error(
         "there is no server at {at}: {why}\n(start one with `frond serve DIR`, or name another with --server or FROND_SERVER)"
     )]
     Unreachable {
         /// The server's address.
         at: String,
-        /// What the network says.
+        /// The error of the network.
         why: String,
     },
-    /// A peer that does not prove to be the server.
+    /// The peer's certificate is not trusted.
     #[error(
         "the server at {at} shows a certificate that is not trusted: {why}\n(--ca FILE or SSL_CERT_FILE names the roots that vouch for it)"
     )]
     Untrusted {
         /// The server's address.
         at: String,
-        /// The fault of the certificate.
+        /// The error in the certificate.
         why: String,
     },
-    /// The connection was lost before the reply was whole.
+    /// The connection was lost before the reply was complete.
     #[error("the server at {at} did not answer to the end: {why}\n({hint})")]
     CutShort {
         /// The server's address.
         at: String,
-        /// What the network says.
+        /// The error of the network.
         why: String,
-        /// What to do.
+        /// The remedy.
         hint: String,
     },
-    /// Somebody else is at work in a folder of apps.
+    /// Another process works on the folder's jobs.
     #[error(
         "another process is at work on the jobs of `{}`\n(a server: ask it with --server; or frond jobs --local: try again when that has ended)",
         dir.display()
     )]
     Taken {
-        /// The folder.
+        /// The folder of apps.
         dir: PathBuf,
     },
-    /// The server says no.
-    #[error("{}", self.told())]
+    /// The server refuses the request.
+    #[error("{}", self.refusal())]
     Refused(Problem),
-    /// What is there does not speak as a server of ours.
+    /// The peer does not speak Frond's protocol.
     #[error(
         "what is at {at} does not answer as Frond does: {what}\n(is it a server of Frond, of this version or later?)"
     )]
     Foreign {
         /// The server's address.
         at: String,
-        /// What came instead.
+        /// The reply, in words.
         what: String,
-        /// Its status.
+        /// The HTTP status of the reply.
         status: u16,
     },
 }
 
-/// A reply that says why not: RFC 9457, with what Frond knows beyond that.
+/// A problem report (RFC 9457) with Frond's own fields.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Problem {
     status: u16,
     detail: String,
-    /// Why a query has no answer, as a word.
+    /// Slug of the reason why a query has no answer.
     #[serde(default)]
     reason: Option<String>,
-    /// In seconds.
+    /// Value of the `Retry-After` header, in seconds.
     #[serde(skip)]
     pub(super) retry_after: Option<u64>,
 }
 
 impl Trouble {
-    /// What a reply with an error status says.
+    /// Returns the error of a reply with an error status.
     pub(super) fn of_reply(at: &str, status: StatusCode, retry_after: Option<u64>, body: &[u8]) -> Self {
         match serde_json::from_slice::<Problem>(body) {
             Ok(problem) => Self::Refused(Problem { status: status.as_u16(), retry_after, ..problem }),
@@ -98,7 +98,7 @@ impl Trouble {
         }
     }
 
-    /// A reply that should have been JSON of ours.
+    /// Returns the error of a reply that is not the expected JSON.
     pub(super) fn of_json(at: &str, status: StatusCode, error: &serde_json::Error) -> Self {
         Self::Foreign {
             at: at.to_owned(),
@@ -107,7 +107,7 @@ impl Trouble {
         }
     }
 
-    fn told(&self) -> String {
+    fn refusal(&self) -> String {
         let Self::Refused(problem) = self else {
             return String::new();
         };
@@ -121,7 +121,7 @@ impl Trouble {
         text
     }
 
-    /// The same in one line, for those who try again.
+    /// Returns the error in one line, for display between attempts.
     pub(super) fn brief(&self) -> String {
         let text = match self {
             Self::Unreachable { why, .. } | Self::Untrusted { why, .. } | Self::CutShort { why, .. } => why,
@@ -132,17 +132,17 @@ impl Trouble {
         text.lines().next().unwrap_or_default().to_owned()
     }
 
-    /// True for what another attempt may not meet.
+    /// Returns true if a retry may succeed.
     pub(super) fn is_passing(&self) -> bool {
         self.exit() == Exit::Unavailable
     }
 
-    /// The exit code that stands for it.
+    /// Returns the exit code.
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Unreachable { .. } | Self::CutShort { .. } | Self::Taken { .. } => Exit::Unavailable,
             Self::Refused(problem) => problem.exit(),
-            // A proxy may be there while the server is not.
+            // These statuses come from a proxy whose server is down.
             Self::Foreign { status: 502..=504, .. } => Exit::Unavailable,
             Self::Foreign { .. } | Self::Untrusted { .. } => Exit::Usage,
         }

@@ -1,4 +1,4 @@
-//! `frond jobs watch`: a job is followed until it has ended, also when the server goes away and comes back.
+//! `frond jobs watch`: follows a job until it has ended, across outages of the server.
 
 use std::time::{Duration, Instant};
 
@@ -16,28 +16,28 @@ use crate::show::jobs::watch::Display;
 use crate::show::style::TermStyle;
 use crate::signals::Endings;
 
-/// The server is asked to answer at the end of a job or after this, whichever comes first.
+/// Limit on the long poll: the server replies at the end of the job or after this time.
 const LONGEST: Duration = Duration::from_secs(1);
-/// No two requests follow each other faster, whatever the server says.
+/// Shortest interval between two requests, whatever the server suggests.
 const SHORTEST: Duration = Duration::from_millis(200);
-/// From one attempt to reach a server that is away to the next, at first and at most.
+/// First and longest pause between two attempts to reach a server that is down.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
-/// A server that is away for longer is not waited for.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
-/// A server that takes longer than this for what it does at once is away.
-const AWAY: Duration = Duration::from_secs(20);
+/// Limit on an outage, after which the watcher gives up.
+const MAX_OUTAGE: Duration = Duration::from_secs(15 * 60);
+/// Request timeout, after which the server counts as down.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How following a job ended.
+/// Reason why following a job ended.
 pub(super) enum End {
-    /// With the job.
+    /// The job has ended.
     Ended(Job),
-    /// With the time that was given.
+    /// The given time is over.
     NotYet(Job),
 }
 
 /// Runs the verb.
 pub(super) async fn watch(client: &Client, args: &WatchArgs) -> anyhow::Result<Exit> {
-    // Whether the server and the job are there at all is told at once, without waiting for them.
+    // Fails at once if the server or the job does not exist, instead of waiting for it.
     client.job(args.id).await?;
     let watched = until_interrupted(client, args.id, async {
         let mut display = match args.format {
@@ -54,7 +54,7 @@ pub(super) async fn watch(client: &Client, args: &WatchArgs) -> anyhow::Result<E
     watched.await
 }
 
-/// Does `work` until it ends, or an interrupt comes: that leaves the job alone.
+/// Runs `work` until it ends or an interrupt arrives. An interrupt leaves the job alone.
 pub(super) async fn until_interrupted(
     client: &Client,
     id: JobId,
@@ -65,16 +65,18 @@ pub(super) async fn until_interrupted(
         ended = work => return ended,
         () = endings.next() => {}
     }
-    // What `work` showed went with it.
-    let (watch, cancel) = (client.command("watch", id), client.command("cancel", id));
-    match client.is_local {
-        true => errln!("the job waits: what has arrived is kept\n({watch} goes on with it, {cancel} ends it)"),
-        false => errln!("no longer watched: the job goes on\n({watch} watches it again, {cancel} stops it)"),
+    // Dropping `work` has removed its display.
+    let watch = client.command("watch", id);
+    let cancel = client.command("cancel", id);
+    if client.is_local {
+        errln!("the job waits: what has arrived is kept\n({watch} goes on with it, {cancel} ends it)");
+    } else {
+        errln!("no longer watched: the job goes on\n({watch} watches it again, {cancel} stops it)");
     }
     Ok(Exit::Interrupted)
 }
 
-/// Shows the job until it has ended, or `until` has come.
+/// Shows the job until it has ended, or until the time `until`.
 pub(super) async fn follow(
     client: &Client,
     id: JobId,
@@ -82,14 +84,14 @@ pub(super) async fn follow(
     display: &mut Display,
 ) -> Result<End, Trouble> {
     let mut wait = Duration::ZERO;
-    let mut away = None::<Outage>;
+    let mut outage = None::<Outage>;
     loop {
-        let asked = Instant::now();
+        let start = Instant::now();
         match ask(client, id, wait).await {
-            Ok(told) => {
-                away = None;
-                display.show(&told.value, &told.text);
-                let job = told.value;
+            Ok(reply) => {
+                outage = None;
+                display.show(&reply.value, &reply.text);
+                let job = reply.value;
                 if job.state.is_ended() {
                     return Ok(End::Ended(job));
                 }
@@ -99,14 +101,14 @@ pub(super) async fn follow(
                 let left = until.map(|until| until.saturating_duration_since(Instant::now()));
                 let poll = job.poll_after_ms.map_or(LONGEST, Duration::from_millis);
                 wait = poll.clamp(SHORTEST, LONGEST).min(left.unwrap_or(LONGEST));
-                if asked.elapsed() < wait.min(SHORTEST) {
+                if start.elapsed() < wait.min(SHORTEST) {
                     pause(SHORTEST).await;
                 }
             }
             Err(trouble) if trouble.is_passing() => {
-                let since = away.get_or_insert_with(Outage::new);
+                let since = outage.get_or_insert_with(Outage::new);
                 let over = until.is_some_and(|until| Instant::now() >= until);
-                if over || since.start.elapsed() > PATIENCE {
+                if over || since.start.elapsed() > MAX_OUTAGE {
                     return Err(trouble);
                 }
                 display.away(&trouble.brief());
@@ -122,10 +124,10 @@ async fn ask(client: &Client, id: JobId, wait: Duration) -> Result<ParsedReply<J
     let query: &[_] = &[("wait", format!("{}ms", wait.as_millis()))];
     let query = if wait.is_zero() { &[] } else { query };
     let request = client.request(Method::GET, &["v1", "jobs", &id.to_string()], query);
-    client.told(request.timeout(AWAY)).await
+    client.told(request.timeout(TIMEOUT)).await
 }
 
-/// Since when a server is away, and how often it was looked for.
+/// An outage of the server: its start, and the next pause of the exponential back-off.
 struct Outage {
     start: Instant,
     next: Duration,
@@ -136,7 +138,7 @@ impl Outage {
         Self { start: Instant::now(), next: PAUSES.0 }
     }
 
-    /// The time until the next attempt, each longer than the one before.
+    /// Returns the pause before the next attempt, and doubles the next one up to the longest.
     fn pause(&mut self) -> Duration {
         let now = self.next;
         self.next = (now * 2).min(PAUSES.1);
@@ -144,13 +146,13 @@ impl Outage {
     }
 }
 
-/// Time is kept by a thread: whoever waits may be dropped, the thread then ends by itself.
+/// Sleeps on a blocking thread, which also ends if the waiting future is dropped.
 async fn pause(time: Duration) {
-    // It only sleeps: there is nothing that could have gone wrong.
+    // The closure only sleeps and cannot panic.
     let _ = tokio::task::spawn_blocking(move || std::thread::sleep(time)).await;
 }
 
-/// Takes the display away, and says on stderr how the job ended.
+/// Removes the display, and reports on stderr how the job ended.
 pub(super) fn verdict(client: &Client, job: &Job, display: &mut Display) {
     if !display.finish() {
         return;
@@ -161,7 +163,7 @@ pub(super) fn verdict(client: &Client, job: &Job, display: &mut Display) {
     }
 }
 
-/// What would come out as it did is not worth another try.
+/// Returns true if another run could change the outcome.
 fn is_redrivable(job: &Job) -> bool {
     let ended = matches!(job.state, JobState::Partial | JobState::Failed | JobState::Cancelled);
     ended && !matches!(job.exit(), Exit::InvalidQuery | Exit::Usage)

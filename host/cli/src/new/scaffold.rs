@@ -1,5 +1,5 @@
-//! The files of what `frond new` makes. They are kept as files, under `templates`; what is used by Frond itself too, such
-//! as the contract and the build scripts, is taken from where it is used.
+//! Files of a new folder. Most are templates, under `templates`. Files that Frond itself uses too,
+//! such as the contract and the build scripts, are included from their place of use.
 
 use std::path::PathBuf;
 
@@ -7,13 +7,13 @@ use crate::args::{Kind, Language};
 
 use super::sdk;
 
-/// A file to be written, relative to the new folder.
+/// A generated file, with its path relative to the new folder.
 pub(crate) struct File {
     pub(crate) path: PathBuf,
     pub(crate) text: String,
 }
 
-/// Paths and texts.
+/// Pairs of a path and a text.
 type Templates = &'static [(&'static str, &'static str)];
 
 macro_rules! template {
@@ -51,7 +51,7 @@ const MERGE_CASES: Templates = &[
     ("cases/finish-without-partials.toml", template!("shared/cases/finish-without-partials.toml")),
 ];
 
-/// What a language adds: for every kind, for the leaf, for the merge, and for both together.
+/// Sources of a language: for every kind, for the leaf, for the merge, and for both together.
 struct Sources {
     always: Templates,
     leaf: Templates,
@@ -108,7 +108,7 @@ const C: Sources = Sources {
     both: &[],
 };
 
-/// Everything in the new folder.
+/// Returns all files of the new folder.
 pub(crate) fn files(name: &str, lang: Language, kind: Kind) -> Vec<File> {
     let sources = match lang {
         Language::Rust => RUST,
@@ -116,7 +116,8 @@ pub(crate) fn files(name: &str, lang: Language, kind: Kind) -> Vec<File> {
         Language::Javascript => JAVASCRIPT,
         Language::C => C,
     };
-    let (leaf, merge) = (kind != Kind::Merge, kind != Kind::Leaf);
+    let leaf = kind != Kind::Merge;
+    let merge = kind != Kind::Leaf;
     let package = match kind {
         Kind::App => APP,
         Kind::Leaf => LEAF,
@@ -189,7 +190,8 @@ fn build(lang: Language, kind: Kind) -> &'static str {
     }
 }
 
-/// Line of `[source]` for what an interpreter takes more of, for each byte: fuel, and memory.
+/// Returns a line of `[source]` that keeps pieces small for interpreters, which need more fuel and
+/// memory for each byte.
 fn piece(lang: Language) -> &'static str {
     match lang {
         Language::Rust | Language::C => "",
@@ -197,7 +199,8 @@ fn piece(lang: Language) -> &'static str {
     }
 }
 
-/// Limits that are not the default ones: counting the lines of a piece must be far from them.
+/// Returns limits above the defaults for interpreters, far from what counting the lines of a piece
+/// takes.
 fn limits(lang: Language) -> &'static str {
     match lang {
         Language::Rust | Language::C => "",
@@ -208,7 +211,7 @@ fn limits(lang: Language) -> &'static str {
     }
 }
 
-/// What a language's plugins need on the machine.
+/// Returns the requirements of a language's plugins.
 pub(crate) fn needs(lang: Language) -> &'static str {
     match lang {
         Language::Rust => "a Rust toolchain with the target wasm32-wasip2 (`rustup target add wasm32-wasip2`)",

@@ -1,5 +1,5 @@
-//! Frond's crate for plugins in Rust, which is on no registry: its sources are in the binary, and written beside what
-//! uses them.
+//! The SDK: Frond's crate for plugins in Rust. It is on no registry, so its sources are in the
+//! binary and are written beside the plugin.
 
 use super::scaffold::File;
 
@@ -25,7 +25,8 @@ pub(super) const SOURCES: [(&str, &str); 13] = [
     source!("wit/outside.wit"),
 ];
 
-/// What only makes sense in Frond's own repository: tests, which stand in files of their own, and its README.
+/// Parts of the sources that only compile in Frond's own repository: test modules and the test of
+/// the README.
 const OWN: [&str; 2] = [
     "#[cfg(test)]\nmod tests;\n",
     "/// The README's plugin must compile.\n#[cfg(doctest)]\n#[doc = include_str!(\"../../../README.md\")]\nstruct Readme;\n",
@@ -34,7 +35,7 @@ const OWN: [&str; 2] = [
 pub(super) fn files() -> impl Iterator<Item = File> {
     SOURCES.iter().map(|(path, text)| {
         let text = OWN.iter().fold((*text).to_owned(), |text, own| text.replace(own, ""));
-        // Where the contract is, seen from the crate.
+        // Relative path of the contract, seen from the crate.
         let text = text.replace("\"../../wit\"", "\"../wit\"");
         File { path: format!("frond-plugin/{path}").into(), text }
     })

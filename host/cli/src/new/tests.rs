@@ -1,4 +1,4 @@
-//! What is made is of one piece with the repository that it was made from.
+//! Consistency of generated folders with this repository.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests stop the test where it is")]
 
 use std::collections::BTreeSet;
@@ -41,12 +41,15 @@ fn no_file_is_written_twice() {
     }
 }
 
-/// The files of a folder, tests apart, from the crate's own folder.
+/// Returns the files below `folder`, except tests, relative to `from`.
 fn files_in(folder: &Path, from: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let named = |path: PathBuf| match path.is_dir() {
-        true => files_in(&path, from),
-        false => vec![path.strip_prefix(from).unwrap().to_str().unwrap().to_owned()],
+    let named = |path: PathBuf| {
+        if path.is_dir() {
+            files_in(&path, from)
+        } else {
+            vec![path.strip_prefix(from).unwrap().to_str().unwrap().to_owned()]
+        }
     };
     entries.filter(|path| !path.ends_with("tests.rs")).flat_map(named).collect()
 }
@@ -63,7 +66,8 @@ fn the_crate_for_plugins_is_there_whole() {
     }
 }
 
-/// The versions and features of `dependencies`, without those that only this repository can resolve.
+/// Returns the versions and features of `dependencies`, except path dependencies, which only this
+/// repository can resolve.
 fn dependencies(manifest: &Table) -> Vec<(String, Value)> {
     let table = manifest["dependencies"].as_table().unwrap().clone();
     table.into_iter().filter(|(_, value)| value.get("path").is_none()).collect()

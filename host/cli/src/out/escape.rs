@@ -1,19 +1,20 @@
-//! Answers on a terminal: what a guest has made must not move the cursor, nor hide or reorder text. Pipes and files get the
-//! very bytes.
+//! Escapes for answers on a terminal: a guest's bytes must not move the cursor, nor hide or reorder
+//! text. Pipes and files get the exact bytes.
 
 use std::fmt::Write as _;
 
 use crate::show::text::is_unsafe;
 
-/// Replaces what a terminal would act on by escapes, piece by piece. They are those of JSON, so that JSON stays what it is.
+/// Escapes control characters piece by piece. The escapes are those of JSON, so that JSON keeps its
+/// meaning.
 #[derive(Default)]
 pub(super) struct Escaper {
-    /// The beginning of what the next piece may complete: a character, or a line end of two.
+    /// The bytes that the next piece may complete: the start of a character, or of a CR LF.
     rest: Vec<u8>,
 }
 
 impl Escaper {
-    /// The next piece, as far as it can be told.
+    /// Returns the escaped text of all complete characters up to the end of this piece.
     pub(super) fn feed(&mut self, piece: &[u8]) -> String {
         let mut bytes = std::mem::take(&mut self.rest);
         bytes.extend_from_slice(piece);
@@ -22,13 +23,13 @@ impl Escaper {
         escape(&bytes)
     }
 
-    /// Bytes that were held back.
+    /// Returns the escaped text of the remaining bytes.
     pub(super) fn finish(&mut self) -> String {
         escape(&std::mem::take(&mut self.rest))
     }
 }
 
-/// The bytes at the end that may be the beginning of something: a character, or a line end.
+/// Returns the number of bytes at the end that may start a character or a CR LF.
 fn unfinished(bytes: &[u8]) -> usize {
     if bytes.ends_with(b"\r") {
         return 1;
@@ -45,10 +46,10 @@ fn escape(bytes: &[u8]) -> String {
         while let Some(c) = chars.next() {
             match c {
                 '\n' | '\t' => safe.push(c),
-                // One alone would have the rest of the line written over its beginning.
+                // A carriage return alone would let the rest of the line overwrite its beginning.
                 '\r' if chars.peek() == Some(&'\n') => safe.push(c),
                 _ if is_unsafe(c) => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
-                    // A string takes everything.
+                    // Writing to a string cannot fail.
                     let _ = write!(safe, "\\u{unit:04x}");
                 }),
                 _ => safe.push(c),

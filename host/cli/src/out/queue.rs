@@ -1,20 +1,20 @@
-//! A bounded queue of lines, written by a thread of its own: when their reader is slow, or the disk is full, lines are
-//! left out and counted, and nobody waits.
+//! A bounded FIFO queue of lines, written by a separate thread. When the reader is slow or the disk
+//! is full, lines are dropped and counted, and no caller blocks.
 
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The most bytes of lines that wait to be written.
+/// Limit on the bytes of queued lines.
 pub(crate) const CAPACITY: usize = 4 << 20;
-/// The most bytes that one system call writes.
+/// Limit on the bytes of one system call.
 const CHUNK: usize = 64 << 10;
 
-/// The text that stands in for so many lines that are missing, without a line end.
+/// Formats the notice of a number of lost lines, without a line feed.
 pub(crate) type Notice = fn(u64) -> String;
 
-/// The queue.
+/// A bounded queue of lines.
 pub(crate) struct Queue {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -29,29 +29,29 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: Vec<Entry>,
-    /// Bytes of the lines that wait.
+    /// Bytes of the queued lines.
     size: usize,
     closed: bool,
-    /// The thread has ended.
+    /// True once the thread has ended.
     done: bool,
-    /// Lines lost so far.
+    /// Number of lines lost so far.
     lost: u64,
-    /// Hears of each loss.
-    heard: Option<Box<dyn Fn(u64) + Send>>,
+    /// Called with the number of lines at each loss.
+    on_loss: Option<Box<dyn Fn(u64) + Send>>,
 }
 
 enum Entry {
-    /// A line, with its end.
+    /// A line, with its line feed.
     Line(String),
-    /// Number of lines for which there was no room.
+    /// Number of lines dropped because the queue was full.
     Gap(u64),
 }
 
 impl State {
     fn lose(&mut self, lines: u64) {
         self.lost = self.lost.saturating_add(lines);
-        if let Some(heard) = &self.heard {
-            heard(lines);
+        if let Some(on_loss) = &self.on_loss {
+            on_loss(lines);
         }
     }
 
@@ -71,7 +71,7 @@ impl Shared {
 }
 
 impl Queue {
-    /// Starts the thread that writes to `out`. Without a thread every line is lost.
+    /// Starts the thread that writes to `out`. If no thread can be started, every line is lost.
     pub(crate) fn new(out: impl Write + Send + 'static, notice: Notice) -> Self {
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), notice });
         let of_thread = Arc::clone(&shared);
@@ -84,7 +84,7 @@ impl Queue {
         Self { shared, thread: Mutex::new(thread.ok()) }
     }
 
-    /// Adds a line, which may have several within. One that is `vital` comes through even when there is no room.
+    /// Queues a line, which may contain line feeds. A `vital` line is queued even beyond the limit.
     pub(crate) fn push(&self, line: &str, vital: bool) {
         let mut state = self.shared.state();
         if state.closed {
@@ -100,25 +100,25 @@ impl Queue {
         self.shared.changed.notify_all();
     }
 
-    /// Tells `heard` of all lines that are lost, those lost so far included.
-    pub(crate) fn tell_losses(&self, heard: impl Fn(u64) + Send + 'static) {
+    /// Calls `on_loss` at each loss with the number of lines, starting with those lost so far.
+    pub(crate) fn tell_losses(&self, on_loss: impl Fn(u64) + Send + 'static) {
         let mut state = self.shared.state();
-        heard(state.lost);
-        state.heard = Some(Box::new(heard));
+        on_loss(state.lost);
+        state.on_loss = Some(Box::new(on_loss));
     }
 
-    /// Writes all that waits, however long that takes, and no more.
+    /// Closes the queue, and waits until all queued lines are written.
     pub(crate) fn close(&self) {
         self.shared.state().closed = true;
         self.shared.changed.notify_all();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            // It can only have panicked in the writer, which is then of no use any more.
+            // The thread can only have panicked in the writer, which is then of no further use.
             let _ = thread.join();
         }
     }
 
-    /// Writes what can be written within `time`, and no more.
+    /// Closes the queue, and waits at most `time` for the queued lines to be written.
     pub(crate) fn close_within(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut state = self.shared.state();
@@ -137,9 +137,9 @@ impl Queue {
 /// The thread's side of the queue.
 struct Writer<W> {
     out: W,
-    /// Lines that are lost, and of which nobody has read yet.
+    /// Lost lines that no notice has reported yet.
     lost: u64,
-    /// The last that was written is a part of a line.
+    /// True after an incomplete write: the output ends in the middle of a line.
     broken: bool,
 }
 
@@ -179,11 +179,11 @@ impl<W: Write> Writer<W> {
         self.write_chunk(&mut chunk, shared);
     }
 
-    /// Writes the notice of what was lost, then the lines. Those that cannot be written are lost, too.
+    /// Writes the notice of lost lines, then the lines. Lines that cannot be written are lost too.
     fn write_chunk(&mut self, lines: &mut String, shared: &Shared) {
         let lines = std::mem::take(lines);
-        let told = self.tell(shared);
-        let unwritten = if told { self.put(lines.as_bytes()) } else { lines.as_bytes() };
+        let announced = self.tell(shared);
+        let unwritten = if announced { self.put(lines.as_bytes()) } else { lines.as_bytes() };
         let lost = unwritten.iter().filter(|byte| **byte == b'\n').count() as u64;
         if lost > 0 {
             self.lost += lost;
@@ -191,7 +191,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// True unless there is something to say of lost lines that cannot be written.
+    /// Writes the notice of lost lines, if there are any. Returns false if it cannot be written.
     fn tell(&mut self, shared: &Shared) -> bool {
         if self.lost == 0 {
             return true;
@@ -205,13 +205,13 @@ impl<W: Write> Writer<W> {
         whole
     }
 
-    /// Writes as much as can be written; returns the rest.
+    /// Writes as much as possible, and returns the rest.
     fn put<'a>(&mut self, text: &'a [u8]) -> &'a [u8] {
         let mut rest = text;
         while !rest.is_empty() {
             match self.out.write(rest) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                // There is nobody to tell of the error; the lines are counted.
+                // The error cannot be reported anywhere; the lost lines are counted.
                 Ok(0) | Err(_) => break,
                 Ok(written) => {
                     let (done, after) = rest.split_at(written.min(rest.len()));

@@ -1,4 +1,4 @@
-//! Writers that wait, and writers that forgive.
+//! Writers to non-blocking descriptors and to closed pipes.
 
 use std::io::{ErrorKind, Read, Write, pipe};
 

@@ -1,4 +1,4 @@
-//! `--capture-failures`: each partition that failed, kept as a folder.
+//! `--capture-failures`: stores each failed partition as a folder.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -11,23 +11,23 @@ use frond_test::capture;
 
 use crate::exit::MachineFault;
 
-/// The plan of the query under way, once it is cut.
+/// Cell for the running query's plan, filled once the plan is made.
 #[derive(Clone, Default)]
 pub(super) struct PlanCell(Arc<OnceLock<Plan>>);
 
 impl PlanCell {
-    /// What a question does with its plan.
+    /// Returns the hook that stores a question's plan.
     pub(super) fn hook(&self) -> Replan {
-        let kept = self.clone();
+        let cell = self.clone();
         Box::new(move |plan| {
-            // A query is cut once.
-            let _ = kept.0.set(plan.clone());
+            // A query has one plan.
+            let _ = cell.0.set(plan.clone());
             Ok(plan)
         })
     }
 }
 
-/// Keeps what is missing from `answer`, and says where.
+/// Captures the missing partitions of `answer`, and reports the folders on stderr.
 pub(super) fn keep(
     dir: &Path,
     wired: &Wired,
@@ -41,10 +41,10 @@ pub(super) fn keep(
     let coverage = answer.coverage();
     let mut folders = Vec::new();
     for missing in &coverage.missing {
-        let kept = capture::keep(dir, wired, (plan, query), missing);
-        folders.extend(
-            kept.with_context(|| MachineFault::new(format!("what failed could not be kept in `{}`", dir.display())))?,
-        );
+        let captured = capture::keep(dir, wired, (plan, query), missing);
+        let captured = captured
+            .with_context(|| MachineFault::new(format!("what failed could not be kept in `{}`", dir.display())))?;
+        folders.extend(captured);
     }
     if let [first, rest @ ..] = &folders[..] {
         let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };

@@ -1,4 +1,4 @@
-//! The query's bytes: from the command line, a file, or stdin.
+//! Bytes of a query, from the command line, a file or stdin.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -13,13 +13,13 @@ use frond_app::{App, Source};
 
 use crate::args::{QUOTE, QueryArgs};
 
-/// The largest query, in bytes. Partitions that come with it count.
+/// Limit on the size of a query, in bytes, including partitions inside it.
 const MAX_QUERY: u64 = 64 << 20;
 
-/// The query, as the arguments name it.
+/// Returns the query that the arguments name.
 ///
 /// # Errors
-/// A file that cannot be read, a query that is too large, or stdin that is wanted twice.
+/// When a file cannot be read, the query is too large, or stdin would be read twice.
 pub(super) fn query(args: &QueryArgs, app: &App) -> anyhow::Result<Bytes> {
     if args.query.as_deref().is_some_and(|query| query == "-") && reads_stdin(&args.input, app) {
         bail!(
@@ -29,10 +29,11 @@ pub(super) fn query(args: &QueryArgs, app: &App) -> anyhow::Result<Bytes> {
     bytes(args.query.as_deref(), "let the app's source bring the content: --input")
 }
 
-/// A query's bytes, as an argument names them; `instead` is what to do with more than can be taken.
+/// Returns the query's bytes. `query` is the text, `@FILE`, or `-` for stdin; `instead` is the
+/// remedy for a query that is too large.
 ///
 /// # Errors
-/// A file that cannot be read, or a query that is too large.
+/// When a file cannot be read, or the query is too large.
 pub(crate) fn bytes(query: Option<&OsStr>, instead: &str) -> anyhow::Result<Bytes> {
     let Some(query) = query else {
         return Ok(Bytes::new());
@@ -49,7 +50,7 @@ pub(crate) fn bytes(query: Option<&OsStr>, instead: &str) -> anyhow::Result<Byte
     }
 }
 
-/// True when the partitions come from stdin.
+/// Returns true if the partitions are read from stdin.
 pub(super) fn reads_stdin(input: &[String], app: &App) -> bool {
     match input {
         [] => matches!(app.source, Source::Stdin { .. }),
@@ -57,7 +58,7 @@ pub(super) fn reads_stdin(input: &[String], app: &App) -> bool {
     }
 }
 
-/// Tells of a query that may be what a shell made of a glob without quotes.
+/// Warns if the query is the name of a file: the shell may have expanded a glob without quotes.
 pub(super) fn hint(args: &QueryArgs) {
     let query = args.query.as_deref().filter(|_| !args.input.is_empty());
     if query.is_some_and(|query| Path::new(query).is_file()) {
@@ -79,7 +80,8 @@ fn read(from: impl Read, name: &str, instead: &str) -> anyhow::Result<Bytes> {
     Ok(bytes.into())
 }
 
-/// Takes the byte order mark off text in UTF-8: some editors put one, and no parser expects it. Names text in UTF-16.
+/// Removes the byte order mark of UTF-8, which some editors write and no parser expects. Warns
+/// about UTF-16.
 fn without_mark(bytes: &mut Vec<u8>, name: &str) {
     if bytes.starts_with(b"\xef\xbb\xbf") {
         bytes.drain(..3);

@@ -1,4 +1,4 @@
-//! What is written is read again; what cannot be read is named.
+//! Round trip of recordings, and errors of files that are none.
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -158,7 +158,7 @@ fn a_missing_file_and_a_directory_are_errors() {
     assert!(matches!(read(dir.path(), |_| ()), Err(RecordError::Io { .. })));
 }
 
-/// A disk with room for so many bytes.
+/// A disk with room for this many bytes.
 struct Disk(usize);
 
 impl Write for Disk {

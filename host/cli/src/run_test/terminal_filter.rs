@@ -1,26 +1,27 @@
-//! Output on its way to a terminal: line feeds, tabs and colours pass, what else could drive it is shown instead.
+//! Filter for a guest's output to a terminal: line feeds, tabs and colours pass, and other control
+//! characters are escaped.
 
 use std::io::{self, Write};
 
 use crate::show::text::sanitise;
 
-/// The longest sequence that sets colours and is let through, in bytes.
+/// Limit on the length of a colour sequence that passes, in bytes.
 const MAX_SEQUENCE: usize = 32;
 
-/// Writes to a terminal.
+/// A writer to a terminal that escapes control characters.
 pub(super) struct TerminalFilter<W: Write> {
     to: W,
-    /// What may be the beginning of a character or of a sequence.
-    held: Vec<u8>,
+    /// Bytes that may start a character or a sequence.
+    pending: Vec<u8>,
 }
 
 impl<W: Write> TerminalFilter<W> {
     pub(super) fn new(to: W) -> Self {
-        Self { to, held: Vec::new() }
+        Self { to, pending: Vec::new() }
     }
 
     fn pass(&mut self, is_end: bool) -> io::Result<()> {
-        let bytes = std::mem::take(&mut self.held);
+        let bytes = std::mem::take(&mut self.pending);
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
             match next(rest) {
@@ -40,7 +41,7 @@ impl<W: Write> TerminalFilter<W> {
                     rest = &[];
                 }
                 Next::Unknown => {
-                    self.held = rest.to_vec();
+                    self.pending = rest.to_vec();
                     rest = &[];
                 }
             }
@@ -49,15 +50,15 @@ impl<W: Write> TerminalFilter<W> {
     }
 }
 
-/// What comes next, with its length in bytes.
+/// Next token of the output, with its length in bytes.
 enum Next {
-    /// It passes as it is.
+    /// Text that passes.
     Plain(usize),
-    /// It sets colours, and passes.
+    /// A colour sequence, which passes.
     Sequence(usize),
-    /// It is shown instead of sent.
+    /// Bytes that are escaped.
     Shown(usize),
-    /// More must come before it can be told.
+    /// An incomplete token.
     Unknown,
 }
 
@@ -100,7 +101,7 @@ fn character(bytes: &[u8]) -> Next {
 
 impl<W: Write> Write for TerminalFilter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.held.extend_from_slice(bytes);
+        self.pending.extend_from_slice(bytes);
         self.pass(false)?;
         Ok(bytes.len())
     }
@@ -112,7 +113,7 @@ impl<W: Write> Write for TerminalFilter<W> {
 
 impl<W: Write> Drop for TerminalFilter<W> {
     fn drop(&mut self) {
-        // Nobody is left to be told of an error.
+        // An error cannot be reported any more.
         let _ = self.pass(true).and_then(|()| self.to.flush());
     }
 }

@@ -1,4 +1,4 @@
-//! Where a test was when it was stopped.
+//! Backtrace frames of a stopped test.
 
 use super::of_interest;
 

@@ -1,4 +1,5 @@
-//! The server's log on stderr: bounded, and written by a thread of its own, so that no query waits for who reads it.
+//! The server's log on stderr: a bounded queue, written by a separate thread, so that no query
+//! waits for its reader.
 
 use std::borrow::Cow;
 use std::panic;
@@ -17,17 +18,17 @@ use crate::out::queue::{Notice, Queue};
 use crate::show::style::TermStyle;
 use crate::show::text::is_unsafe;
 
-/// How long the last lines may take at the end.
+/// Limit on the time for the last lines at the end.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// The log. Dropping it writes what still waits.
+/// The log. Dropping it writes the queued lines.
 pub(super) struct Log(Arc<Queue>);
 
 impl Log {
-    /// Sends what the process traces, and its panics, to stderr.
+    /// Sends the process's trace events and panics to stderr.
     ///
     /// # Errors
-    /// A process that has a log already.
+    /// When the process already has a log.
     pub(super) fn start(of: &config::Log) -> anyhow::Result<Self> {
         let queue = Arc::new(Queue::new(out::stderr(), notice(of.format)));
         let lines = queue.clone();
@@ -40,7 +41,7 @@ impl Log {
         let log = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_target(false)
-            // It would print them to stderr, and panic where that is impossible.
+            // Internal errors would be printed to stderr, and panic where that fails.
             .log_internal_errors(false)
             .with_writer(move || Line(lines.clone()));
         let set = match of.format {
@@ -57,14 +58,14 @@ impl Log {
         Ok(Self(queue))
     }
 
-    /// Adds a line for people.
+    /// Writes a line that is no event.
     pub(super) fn say(&self, line: &str) {
         self.0.push(line, false);
     }
 
-    /// Tells `heard` of lines that are lost.
-    pub(super) fn tell_losses(&self, heard: impl Fn(u64) + Send + 'static) {
-        self.0.tell_losses(heard);
+    /// Calls `on_loss` with the number of lines at each loss.
+    pub(super) fn tell_losses(&self, on_loss: impl Fn(u64) + Send + 'static) {
+        self.0.tell_losses(on_loss);
     }
 }
 
@@ -74,7 +75,7 @@ impl Drop for Log {
     }
 }
 
-/// One line under way: the subscriber writes it whole.
+/// Writer of one line: the subscriber writes it in one call.
 struct Line(Arc<Queue>);
 
 impl std::io::Write for Line {
@@ -89,8 +90,9 @@ impl std::io::Write for Line {
     }
 }
 
-/// The event as one line, whatever names, keys and messages of others are in it: a line break would make a second event of
-/// the rest. The subscriber itself escapes what drives a terminal, and colours with it.
+/// Escapes control characters and line breaks in an event, which may contain names, keys and
+/// messages of others: a line break could forge a second event. The subscriber itself handles ESC,
+/// for its colours.
 fn one_line(event: &str) -> Cow<'_, str> {
     let is_hidden = |c: char| c != '\u{1b}' && c != '\t' && is_unsafe(c);
     if !event.contains(is_hidden) {
@@ -98,9 +100,10 @@ fn one_line(event: &str) -> Cow<'_, str> {
     }
     let mut line = String::with_capacity(event.len() + 16);
     for c in event.chars() {
-        match is_hidden(c) {
-            true => line.extend(c.escape_default()),
-            false => line.push(c),
+        if is_hidden(c) {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
         }
     }
     Cow::Owned(line)
@@ -115,10 +118,10 @@ fn notice(format: LogFormat) -> Notice {
     }
 }
 
-/// The time of day, as in the other lines.
+/// Returns the time of day in the format of the other lines.
 fn now() -> String {
     let mut text = String::new();
-    // A string takes everything.
+    // Writing to a string cannot fail.
     let _ = SystemTime.format_time(&mut Writer::new(&mut text));
     text
 }

@@ -1,4 +1,4 @@
-//! The cost of calls as a table, and beside another's.
+//! Table of the cost of calls, and its comparison with another package.
 
 use frond_sandbox::profile::Profile;
 use frond_test::measure::Measurement;
@@ -8,12 +8,13 @@ use super::page::{Line, Page, Tone};
 use super::style::TermStyle;
 use super::text::{big, bytes, millis, pad, pad_left, percent, plural, share};
 
-/// The most functions that are listed.
+/// Limit on the functions that are listed.
 const MAX_HOT: usize = 10;
-/// The widest that names are set.
+/// Limit on the width of the column of names.
 const MAX_NAME: usize = 32;
 
-/// A line a case; with another's figures a second one below it.
+/// Returns a table with a line for each case. With `other`, each case has a second line and the
+/// difference below it.
 #[must_use]
 pub fn table(package: &str, measured: &[Measurement], other: Option<&[Measurement]>, style: TermStyle) -> String {
     let mut page = Page::new(style);
@@ -68,7 +69,7 @@ fn compared(page: &mut Page, width: usize, one: &Measurement, other: &Measuremen
     page.line(Line::new().tone(tone, text));
 }
 
-/// The functions that cost most by themselves.
+/// Returns the list of the functions with the highest cost of their bodies alone.
 #[must_use]
 pub fn hottest(case: &str, profile: &Profile, hot: &[Hot], style: TermStyle) -> String {
     let mut page = Page::new(style);

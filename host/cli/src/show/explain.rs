@@ -1,4 +1,5 @@
-//! A recorded query, explained: the verdict, the waterfall, the critical path, and the figures that say where to look.
+//! Explanation of a recorded query: the verdict, the waterfall, the critical path, and the figures
+//! behind them.
 
 use std::path::Path;
 
@@ -11,22 +12,22 @@ use super::text::{self, count, duration, fit, pad, pad_left, percent, plural, sh
 use super::waterfall::waterfall;
 use crate::record::{self, Ending, RecordError};
 
-/// Up to so many slots have a line each.
+/// Largest number of slots that are listed one by one.
 const MAX_SLOTS: usize = 8;
-/// The columns of a slot's bar.
+/// Width of a slot's bar.
 const BAR: usize = 30;
 
 /// Reads the recording at `path` and explains it.
 ///
 /// # Errors
-/// What [`record::read`] cannot read.
+/// See [`record::read`].
 pub fn file(path: &Path, style: TermStyle) -> Result<String, RecordError> {
     let mut builder = Builder::default();
     let ending = record::read(path, |event| builder.take(&event))?;
     Ok(explain(&builder.build(), ending, style))
 }
 
-/// Explains a query whose recording ended like `ending`.
+/// Explains a query. `ending` says how its recording ends.
 #[must_use]
 pub fn explain(model: &Model, ending: Ending, style: TermStyle) -> String {
     let mut page = Page::new(style);
@@ -71,7 +72,8 @@ fn outcome(page: &mut Page, model: &Model, ending: Ending) {
         verdict_rows(
             page,
             Verdict { outcome: &end.outcome, reason: end.reason.as_ref(), coverage: &end.coverage },
-            // What the events tell of has its place further down; the failure of a finish only stands here.
+            // The failures have a section below if events report them; the failure of a finish is
+            // only shown here.
             model.troubles.is_empty(),
         );
     } else {
@@ -153,7 +155,7 @@ fn quantiles(page: &mut Page, model: &Model) {
         return;
     }
     heading(page, "times (quantiles by nearest rank)");
-    // Columns give way in a narrow terminal, the name's first.
+    // Columns get narrower in a narrow terminal, the first one most.
     let cell = if page.width() < 80 { 11 } else { 13 };
     let name_wide = page.width().saturating_sub(cell * 4 + 9).min(16);
     let line = |name: &str, n: &str, cells: [String; 4]| {

@@ -1,4 +1,4 @@
-//! Event streams built by hand, and what every view of them owes to a terminal.
+//! Event streams built by hand, and the assertion that every view of them is safe for a terminal.
 
 pub(crate) mod arbitrary;
 
@@ -15,7 +15,7 @@ pub(crate) fn query_id() -> QueryId {
     serde_json::from_str("\"019a5b3c7d8e0f1122334455667788aa\"").expect("an id")
 }
 
-/// Times are in milliseconds.
+/// Builder of an event stream. Times are in milliseconds.
 #[derive(Default)]
 pub(crate) struct Stream {
     pub(crate) events: Vec<Event>,
@@ -111,7 +111,7 @@ pub(crate) fn trap() -> Failure {
     }
 }
 
-/// A whole query's account; the missing are taken out of it.
+/// Returns the coverage of a query in which all but `missing` succeeded.
 pub(crate) fn coverage(partitions: u64, total: f64, missing: Vec<Missing>) -> Coverage {
     let mut tally = Tally::default();
     let mut failures = BTreeMap::new();
@@ -270,7 +270,8 @@ pub(crate) fn empty() -> Stream {
     )
 }
 
-/// Partition `n` runs 10 to 20 ms on one of 4 slots; every 500th traps, one stalls.
+/// Returns a stream in which partition `n` runs 10 to 20 ms on one of 4 slots; every 500th traps,
+/// and one stalls.
 pub(crate) fn many(partitions: u32) -> Stream {
     let mut stream = Stream::new(partitions.into(), Floor::BestEffort);
     let mut free = [1_u64; 4];
@@ -293,7 +294,8 @@ pub(crate) fn many(partitions: u32) -> Stream {
     stream.gathered(end, GatherEnd::AllSettled).finish(end).over(end + 5, "partial", None, account)
 }
 
-/// What every view owes to a terminal: no escape but our own colours, no line wider than it is.
+/// Asserts that a view is safe for a terminal: no control characters except for colours, and no
+/// line wider than `width`.
 pub(crate) fn assert_is_safe(text: &str, width: usize) {
     let plain = anstream::adapter::strip_str(text).to_string();
     for line in plain.lines() {

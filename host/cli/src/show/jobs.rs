@@ -1,4 +1,4 @@
-//! Jobs in words: a table of them, one in full, and how one ended.
+//! Views of jobs: a table of them, one in detail, and the end of one.
 
 pub(crate) mod watch;
 
@@ -10,12 +10,12 @@ use super::summary::{Verdict, verdict_rows};
 use super::text::{self, MAX_KEY, MAX_TEXT, count, percent, plural};
 use crate::jobs::job::{Eta, Job};
 
-/// The width of the first column of a job in full: the longest label is `submitted`.
+/// Width of the first column of a job in detail: the longest label is `submitted`.
 const LABEL: usize = 11;
-/// The most columns of an app's name in a table.
+/// Limit on the width of an app's name in a table.
 const MAX_APP: usize = 24;
 
-/// Jobs as a table, in the order given; nothing when there are none.
+/// Returns a table of jobs in the given order, or an empty text without jobs.
 pub(crate) fn table(jobs: &[Job], now: u64, style: TermStyle) -> String {
     if jobs.is_empty() {
         return String::new();
@@ -66,7 +66,7 @@ fn state(job: &Job) -> String {
     if job.cancelling { format!("{}, cancelling", job.state) } else { job.state.to_string() }
 }
 
-/// The time that matters now: until the end, or since.
+/// Formats the most relevant time: the estimate of a running job, or the age.
 fn when(job: &Job, now: u64) -> String {
     match (&job.eta, job.finished_unix_ms) {
         (_, Some(finished)) => format!("ended {} ago", rough(now.saturating_sub(finished))),
@@ -75,7 +75,7 @@ fn when(job: &Job, now: u64) -> String {
     }
 }
 
-/// An estimate in few words.
+/// Formats an estimate in short.
 pub(crate) fn left(eta: &Eta) -> String {
     match eta.p50_ms {
         0..1000 => "less than 1 s left".to_owned(),
@@ -83,7 +83,7 @@ pub(crate) fn left(eta: &Eta) -> String {
     }
 }
 
-/// An estimate with what it is worth.
+/// Formats an estimate with its range and basis.
 fn likely(eta: &Eta) -> String {
     let basis = match eta.basis.as_str() {
         "history" => ", as earlier jobs of the app went",
@@ -93,7 +93,8 @@ fn likely(eta: &Eta) -> String {
     format!("about {}; nine times in ten within {}{basis}", rough(eta.p50_ms), rough(eta.p90_ms))
 }
 
-/// A time for which seconds are exact enough: `<1 s`, `12 s`, `2 min 03 s`, `1 h 02 min`, `3 d 04 h`.
+/// Formats a time at the precision of seconds: `<1 s`, `12 s`, `2 min 03 s`, `1 h 02 min`, `3 d 04
+/// h`.
 pub(crate) fn rough(ms: u64) -> String {
     let seconds = ms / 1000;
     match seconds {
@@ -105,7 +106,7 @@ pub(crate) fn rough(ms: u64) -> String {
     }
 }
 
-/// How far it is, in words.
+/// Formats a job's progress.
 pub(crate) fn progress(job: &Job) -> String {
     let parts = job.partitions;
     if parts.planned == 0 {
@@ -129,12 +130,15 @@ fn row(page: &mut Page, label: &str, text: &str) {
     page.wrapped(LABEL, Line::new().tone(Tone::Dim, text::pad(label, LABEL)).put(text));
 }
 
-/// All there is to know of a job.
+/// Returns all details of a job.
 pub(crate) fn whole(job: &Job, now: u64, style: TermStyle) -> String {
     let mut page = Page::new(style);
-    let moment = |at: u64| match at > now {
-        true => format!("{} (in {})", text::date(at), rough(at - now)),
-        false => format!("{} ({} ago)", text::date(at), rough(now - at)),
+    let moment = |at: u64| {
+        if at > now {
+            format!("{} (in {})", text::date(at), rough(at - now))
+        } else {
+            format!("{} ({} ago)", text::date(at), rough(now - at))
+        }
     };
     row(&mut page, "job", &job.id.to_string());
     row(&mut page, "app", &text::sanitise(&job.app, MAX_KEY));
@@ -171,7 +175,7 @@ pub(crate) fn whole(job: &Job, now: u64, style: TermStyle) -> String {
     page.into_text()
 }
 
-/// How a job ended, as a query's end is told.
+/// Returns the verdict on a job, in the form of a query's verdict.
 pub(crate) fn ending(job: &Job, style: TermStyle) -> String {
     let mut page = Page::new(style);
     verdict(&mut page, job);

@@ -1,5 +1,5 @@
-//! One query as its events tell it: what explain, and later a page, draws. Built from events in the order in which they
-//! were written; it takes any events at all, also those that contradict each other, which it counts as `odd`.
+//! Model of one query, built from its events in the order of the recording: the source of all that
+//! explain draws. It accepts any events. Contradictory ones are counted as `odd`.
 
 pub mod build;
 pub mod figures;
@@ -13,72 +13,72 @@ pub use build::Builder;
 use super::trouble::Excerpt;
 use super::written::WrittenLines;
 
-/// A query.
+/// Model of a query. Times are in microseconds since the query's start unless stated otherwise.
 #[derive(Debug, Default)]
 pub struct Model {
-    /// How it began; `None` when the first event is missing.
+    /// The start; `None` when the first event is missing.
     pub head: Option<Head>,
-    /// Its plan.
+    /// The plan.
     pub planned: Option<PlanInfo>,
-    /// The partitions that were heard of, by index.
+    /// The partitions that appear in events, by index.
     pub lanes: Vec<Lane>,
-    /// All attempts, by partition and start: a lane has a range of them.
+    /// All attempts, by partition and start: each lane refers to a range of them.
     attempts: Vec<Attempt>,
-    /// The merges, by start.
+    /// The merge calls, by start.
     pub folds: Vec<Fold>,
-    /// When the gather ended, and why.
+    /// End of the gather, and its reason.
     pub gather_end: Option<(u64, GatherEnd)>,
-    /// When the floor was reached.
+    /// Time at which the floor was reached.
     pub floor_reached: Option<u64>,
-    /// When leaves were held back for the memory of partials, and until when.
+    /// Intervals in which leaves were held back because partials used too much memory.
     pub held: Vec<(u64, u64)>,
-    /// When the finish began.
+    /// Start of the finish.
     pub finish: Option<u64>,
-    /// How it ended; `None` for a recording that stops before.
+    /// The end; `None` for a recording that stops before.
     pub end: Option<End>,
     /// Failed calls by slug, each with the first example.
     pub troubles: Vec<Trouble>,
-    /// What all attempts used together; of memory, the most.
+    /// The use of all attempts: the sum, and the maximum of memory.
     pub usage: Usage,
     /// Output of leaves that succeeded.
     pub written: WrittenLines,
-    /// The last moment heard of.
+    /// Time of the last event.
     pub last: u64,
-    /// How many events were taken.
+    /// Number of events.
     pub events: u64,
-    /// How many of them made no sense where they stood.
+    /// Number of events that contradict earlier ones.
     pub odd: u64,
 }
 
-/// How a query began.
+/// The start of a query.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// The app's name.
     pub app: String,
     /// The query's id.
     pub query: String,
-    /// From the start to the answer.
+    /// Time from the start to the answer, in microseconds.
     pub deadline: u64,
-    /// Leaves at once.
+    /// Number of leaves that run at once.
     pub slots: usize,
-    /// How much must be there.
+    /// The floor of the answer.
     pub floor: Floor,
-    /// When it began, in Unix milliseconds.
+    /// The start, in Unix milliseconds.
     pub unix_ms: u64,
 }
 
 /// A query's plan.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanInfo {
-    /// When it was ready.
+    /// Time at which it was ready.
     pub at: u64,
-    /// How many partitions.
+    /// Number of partitions.
     pub partitions: u64,
-    /// Their weight.
+    /// Sum of their weights.
     pub weight: u64,
-    /// When leaves are cut off.
+    /// Time at which leaves are cut off.
     pub leaf_deadline: u64,
-    /// When the gather ends.
+    /// Time at which the gather ends.
     pub gather_deadline: u64,
 }
 
@@ -89,81 +89,81 @@ pub struct Lane {
     pub index: u32,
     /// Its key, sanitised and of bounded length.
     pub key: Box<str>,
-    /// What became of it, if it is missing.
+    /// Its status and failure kind, if it is missing.
     pub missing: Option<(Status, Option<FailureKind>)>,
     first: u32,
     count: u32,
 }
 
-/// One try at a partition. Times are microseconds since the query began.
+/// One attempt of a partition. Times are in microseconds since the query's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// The partition's index.
     pub partition: u32,
-    /// Its number, from 1.
+    /// The attempt's number, from 1.
     pub number: u32,
-    /// The slot it ran on.
+    /// The slot that ran it.
     pub slot: u32,
-    /// Since when it might have run.
+    /// Time from which it could have run.
     pub queued: u64,
-    /// When it began.
+    /// Start of the run.
     pub start: u64,
-    /// When it ended, or was no longer waited for.
+    /// End of the run, or the time at which the query stopped waiting for it.
     pub end: u64,
-    /// What came of it.
+    /// Its outcome.
     pub fate: Fate,
 }
 
 impl Attempt {
-    /// How long it ran.
+    /// Returns the duration of the run, in microseconds.
     #[must_use]
     pub fn time(&self) -> u64 {
         self.end.saturating_sub(self.start)
     }
 }
 
-/// What came of an attempt.
+/// Outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// Its partial was used.
     Used,
-    /// It failed by itself.
+    /// It failed.
     Failed(FailureKind),
-    /// It was stopped, or no longer waited for, while it ran.
+    /// It was stopped while it ran, or the query stopped waiting for it.
     CutOff,
-    /// It succeeded when that was no longer wanted.
+    /// It succeeded too late, or after another attempt of the partition.
     Discarded,
-    /// The recording stops while it runs.
+    /// It was running when the recording stopped.
     Open,
 }
 
-/// One merge.
+/// One merge call. Times are in microseconds since the query's start.
 #[derive(Clone, Copy, Debug)]
 pub struct Fold {
-    /// Which one.
+    /// Its number.
     pub number: u32,
-    /// When it began.
+    /// Its start.
     pub start: u64,
-    /// When it ended; `None` when that was not told.
+    /// Its end; `None` if no event reports it.
     pub end: Option<u64>,
-    /// Partials in.
+    /// Number of its input partials.
     pub inputs: u32,
-    /// Their bytes.
+    /// Size of the inputs, in bytes.
     pub bytes: u64,
-    /// Why it failed, if it did.
+    /// Its failure kind, if it failed.
     pub failure: Option<FailureKind>,
 }
 
-/// How a query ended.
+/// The end of a query.
 #[derive(Clone, Debug)]
 pub struct End {
-    /// When.
+    /// Its time, in microseconds since the start.
     pub at: u64,
     /// `complete`, `partial` or `failed`.
     pub outcome: String,
-    /// Why it failed, if it did.
+    /// The reason, if it failed.
     pub reason: Option<Reason>,
-    /// The account.
+    /// The coverage report.
     pub coverage: Box<Coverage>,
 }
 
@@ -172,16 +172,16 @@ pub struct End {
 pub struct Trouble {
     /// The slug.
     pub kind: FailureKind,
-    /// How many.
+    /// Number of failed calls.
     pub count: u64,
-    /// Where the first was: a partition and attempt, or a merge.
+    /// Place of the first one: a partition and attempt, or a merge.
     pub place: String,
-    /// The first.
+    /// The first failure.
     pub example: Excerpt,
 }
 
 impl Model {
-    /// The query that these events tell of.
+    /// Builds the model of these events.
     #[must_use]
     pub fn of<'a>(events: impl IntoIterator<Item = &'a frond_root::Event>) -> Self {
         let mut builder = Builder::default();
@@ -191,46 +191,46 @@ impl Model {
         builder.build()
     }
 
-    /// All attempts, by partition and start.
+    /// Returns all attempts, by partition and start.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts
     }
 
-    /// The attempts of one partition, by start.
+    /// Returns the attempts of one partition, by start.
     #[must_use]
     pub fn attempts_of(&self, lane: &Lane) -> &[Attempt] {
         let first = lane.first as usize;
         self.attempts.get(first..first.saturating_add(lane.count as usize)).unwrap_or_default()
     }
 
-    /// The lane of a partition.
+    /// Returns the lane of a partition.
     #[must_use]
     pub fn lane(&self, index: u32) -> Option<&Lane> {
         let found = self.lanes.binary_search_by_key(&index, |lane| lane.index);
         self.lanes.get(found.ok()?)
     }
 
-    /// When the query ended, or the last moment heard of.
+    /// Returns the end of the query, or the time of the last event.
     #[must_use]
     pub fn until(&self) -> u64 {
         self.end.as_ref().map_or(self.last, |end| end.at)
     }
 
-    /// When the plan was ready: from then on partitions were queued.
+    /// Returns the time at which the plan was ready and partitions were queued.
     #[must_use]
     pub fn scattered(&self) -> u64 {
         self.planned.map_or(0, |planned| planned.at)
     }
 
-    /// How many partitions there are, as far as is known.
+    /// Returns the number of partitions, as far as it is known.
     #[must_use]
     pub fn partitions(&self) -> u64 {
         let seen = self.lanes.len() as u64;
         self.planned.map_or(seen, |planned| planned.partitions.max(seen))
     }
 
-    /// How many partitions are known to have succeeded, or to be missing.
+    /// Returns the number of partitions that have succeeded or are missing.
     #[must_use]
     pub fn settled(&self) -> u64 {
         let settled =
@@ -239,7 +239,7 @@ impl Model {
     }
 }
 
-/// Adds one call's usage to a sum; of memory, the most is kept.
+/// Adds one call's usage to a sum. For memory it takes the maximum.
 pub fn add_usage(sum: &mut Usage, one: Usage) {
     sum.fuel = sum.fuel.saturating_add(one.fuel);
     sum.memory = sum.memory.max(one.memory);

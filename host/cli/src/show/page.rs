@@ -1,25 +1,26 @@
-//! The one place through which views reach a terminal: it sanitises, colours, wraps, and keeps lines within the width.
+//! Safe text for the terminal: a page escapes, colours and wraps text, and keeps lines within the
+//! width.
 
 use anstyle::{AnsiColor, Effects, Style};
 
 use super::style::TermStyle;
 use super::text;
 
-/// What a piece of a line means; a colour only where there is one, never the only sign of it.
+/// Meaning of a piece of a line. A colour repeats what the words say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tone {
-    /// Text like any other.
+    /// Ordinary text.
     #[default]
     Plain,
     /// A heading.
     Strong,
-    /// What matters less.
+    /// Text of less importance.
     Dim,
-    /// Whole.
+    /// A complete result.
     Good,
-    /// Not whole.
+    /// An incomplete result.
     Warn,
-    /// Failed.
+    /// A failure.
     Bad,
 }
 
@@ -37,26 +38,26 @@ impl Tone {
     }
 }
 
-/// Pieces of text, side by side.
+/// A line of text pieces with tones.
 #[derive(Clone, Debug, Default)]
 pub struct Line {
     spans: Vec<(Tone, String)>,
 }
 
 impl Line {
-    /// An empty line.
+    /// Returns an empty line.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The line with plain `text` after it.
+    /// Appends plain `text`.
     #[must_use]
     pub fn put(self, text: impl Into<String>) -> Self {
         self.tone(Tone::Plain, text)
     }
 
-    /// The line with `text` of a `tone` after it.
+    /// Appends `text` with a tone.
     #[must_use]
     pub fn tone(mut self, tone: Tone, text: impl Into<String>) -> Self {
         self.spans.push((tone, text.into()));
@@ -64,7 +65,7 @@ impl Line {
     }
 }
 
-/// Lines of text that are safe to print.
+/// Text that is safe to print, line by line.
 #[derive(Debug)]
 pub struct Page {
     style: TermStyle,
@@ -72,20 +73,20 @@ pub struct Page {
 }
 
 impl Page {
-    /// An empty page.
+    /// Returns an empty page.
     #[must_use]
     pub fn new(style: TermStyle) -> Self {
         Self { style, text: String::new() }
     }
 
-    /// The columns of a line.
+    /// Returns the width of a line, in columns.
     #[must_use]
     pub fn width(&self) -> usize {
         self.style.width
     }
 
-    /// Foreign text as it will be printed: safe, of at most `limit` characters, in the terminal's character set. What
-    /// is measured for alignment must have gone through this.
+    /// Returns foreign text in its printed form: escaped, of at most `limit` characters, in the
+    /// terminal's character set. Measure this form for alignment.
     #[must_use]
     pub fn foreign(&self, foreign: &str, limit: usize) -> String {
         let safe = text::sanitise(foreign, limit);
@@ -97,7 +98,7 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// Adds one line; what does not fit is cut off with a `…`.
+    /// Adds one line. A line that is too long is cut off with a `…`.
     pub fn line(&mut self, line: Line) {
         let mut used = 0;
         for (tone, raw) in line.spans {
@@ -114,7 +115,7 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// Adds a line that is continued, `indent` columns in, on as many lines as it needs.
+    /// Adds a line that wraps, with continuation lines indented by `indent` columns.
     pub fn wrapped(&mut self, indent: usize, line: Line) {
         let indent = indent.min(self.style.width / 2);
         let mut row = Line::new();
@@ -139,13 +140,13 @@ impl Page {
         self.line(row);
     }
 
-    /// The finished text.
+    /// Returns the text of the page.
     #[must_use]
     pub fn into_text(self) -> String {
         self.text
     }
 
-    /// A word as it is, or in pieces of at most `width` columns.
+    /// Splits a word that is wider than `width` columns.
     fn pieces(&self, word: &str, width: usize) -> Vec<String> {
         if text::columns(word.trim_end()) <= width {
             return vec![word.to_owned()];

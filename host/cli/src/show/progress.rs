@@ -1,5 +1,5 @@
-//! What is seen of a query while it runs, on stderr. The query's own task only updates a [`board`] or fills a bounded
-//! buffer; a thread of ours does the writing, so that a slow terminal never slows a query down.
+//! Progress of a running query, on stderr. The query's own task only updates a [`board`] or fills a
+//! bounded buffer. A separate thread writes, so that a slow terminal never slows a query down.
 
 pub mod bar;
 pub mod board;
@@ -16,7 +16,7 @@ use crate::out;
 use bar::Bar;
 use lines::{Json, Lines};
 
-/// In mode `auto` without a terminal, a query that is over by then is not worth a line. In microseconds.
+/// Time before which mode `auto` prints no lines without a terminal, in microseconds.
 const QUIET: u64 = 2_000_000;
 
 /// `--progress`.
@@ -55,7 +55,7 @@ impl Progress {
             Mode::None => Self::default(),
             Mode::Bar | Mode::Auto if drawable => bar(),
             Mode::Auto => Self::lines(out::stderr(), QUIET),
-            // Drawing over is impossible, and nothing would be a surprise.
+            // Without a terminal that can redraw, `bar` falls back to lines.
             Mode::Bar | Mode::Lines => Self::lines(out::stderr(), 0),
             Mode::Json => Self::json(out::stderr()),
         }
@@ -73,15 +73,15 @@ impl Progress {
         Self { view: Some(Arc::new(view)) }
     }
 
-    /// What to give to the query's events; `None` when nothing is to be shown.
+    /// Returns the listener for the query's events, or `None` if nothing is shown.
     #[must_use]
     pub fn listener(&self) -> Option<Arc<dyn Listener>> {
         let view = self.view.clone()?;
         Some(view)
     }
 
-    /// Takes the bar away, or writes out what is buffered; nothing is shown afterwards. Call it before anything else is
-    /// printed. Dropping does it as well.
+    /// Ends the display: removes the bar, or writes the buffered lines. Call it before any other
+    /// output; dropping does the same.
     pub fn finish(&self) {
         if let Some(view) = &self.view {
             view.finish();

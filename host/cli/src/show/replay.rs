@@ -1,4 +1,4 @@
-//! A captured call and what came of making it again.
+//! Report on a captured call and its replay.
 
 use frond_sandbox::Trial;
 use frond_test::advice::advice;
@@ -9,13 +9,13 @@ use super::style::TermStyle;
 use super::text::{big, bytes, millis};
 use super::trouble::Excerpt;
 
-/// True when it failed again as it did.
+/// Returns true if the replay failed with the same kind of failure.
 #[must_use]
 pub fn is_same(capture: &Capture, trial: &Trial) -> bool {
     trial.result.as_ref().is_err_and(|failure| failure.kind == capture.failure.kind)
 }
 
-/// What was captured, what came now, and whether that is the same.
+/// Reports the captured failure, the outcome of the replay, and whether it is the same.
 #[must_use]
 pub fn replayed(capture: &Capture, trial: &Trial, style: TermStyle) -> String {
     let mut page = Page::new(style);
@@ -39,9 +39,10 @@ pub fn replayed(capture: &Capture, trial: &Trial, style: TermStyle) -> String {
     let took = millis(frond_root::answer::millis(trial.took));
     let text = format!("used      {took}, fuel {}, memory {}", big(used.fuel), bytes(used.memory));
     page.line(Line::new().tone(Tone::Dim, text));
-    let (tone, verdict) = match is_same(capture, trial) {
-        true => (Tone::Good, "reproduced: it fails in the same way"),
-        false => (Tone::Warn, "not reproduced"),
+    let (tone, verdict) = if is_same(capture, trial) {
+        (Tone::Good, "reproduced: it fails in the same way")
+    } else {
+        (Tone::Warn, "not reproduced")
     };
     page.line(Line::new().tone(tone, verdict));
     if !is_same(capture, trial) && !capture.deterministic {

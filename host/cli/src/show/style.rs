@@ -1,4 +1,4 @@
-//! What the terminal can show: its width, whether it has Unicode and colour.
+//! Capabilities of the terminal: width, Unicode and colour.
 
 use std::env;
 
@@ -6,39 +6,40 @@ use anstream::ColorChoice;
 
 use crate::out;
 
-/// The width of a line when nothing says how wide the terminal is.
+/// Line width when the terminal's width is unknown.
 pub const PIPED_WIDTH: usize = 100;
-/// Narrower than this, nothing is legible: lines are laid out for this width all the same.
+/// Smallest line width; a narrower terminal gets lines of this width.
 pub const MIN_WIDTH: usize = 20;
-/// Wider than this, the eye no longer finds the end of a line.
+/// Largest line width, for legibility.
 pub const MAX_WIDTH: usize = 240;
 
-/// How text is to look. Views are functions of this, so that they can be tested without a terminal.
+/// Capabilities that text is laid out for. Views are functions of it, so they can be tested without
+/// a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TermStyle {
     /// Columns in a line, at least [`MIN_WIDTH`].
     pub width: usize,
-    /// False: everything outside ASCII is replaced or spelled out.
+    /// If false, characters outside ASCII are replaced or escaped.
     pub unicode: bool,
-    /// True: tones are coloured. Words carry the meaning in any case.
+    /// If true, tones are coloured. The words carry the meaning in any case.
     pub colour: bool,
 }
 
 impl TermStyle {
-    /// Black and white Unicode, `width` columns wide.
+    /// Returns Unicode without colour, `width` columns wide.
     #[must_use]
     pub fn plain(width: usize) -> Self {
         Self { width: width.clamp(MIN_WIDTH, MAX_WIDTH), unicode: true, colour: false }
     }
 
-    /// What stderr can show.
+    /// Returns the capabilities of stderr.
     #[must_use]
     pub fn stderr() -> Self {
         let (choice, size) = out::stderr_look();
         Self::detect(choice, size)
     }
 
-    /// What stdout can show.
+    /// Returns the capabilities of stdout.
     #[must_use]
     pub fn stdout() -> Self {
         let (choice, size) = out::stdout_look();
@@ -56,7 +57,7 @@ impl TermStyle {
     }
 }
 
-/// True when stderr is a terminal on which lines can be drawn over.
+/// Returns true if stderr is a terminal on which lines can be redrawn.
 #[must_use]
 pub fn stderr_is_drawable() -> bool {
     out::stderr_is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
@@ -71,7 +72,8 @@ fn width(columns: Option<&str>, terminal: Option<usize>) -> usize {
         .clamp(MIN_WIDTH, MAX_WIDTH)
 }
 
-/// The order of POSIX (Base Definitions, 8.2): the first of these that is set and not empty names the character set.
+/// Determines the character set in the order of POSIX (Base Definitions, 8.2): by the first
+/// variable that is set and not empty.
 fn is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
     if cfg!(windows) {
         return true;

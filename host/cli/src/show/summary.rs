@@ -1,4 +1,4 @@
-//! The verdict at a query's end: how much is in the answer, what is missing and why, where the time went.
+//! Summary at a query's end: coverage, missing partitions and their reasons, and times.
 
 use std::path::Path;
 
@@ -12,23 +12,23 @@ use super::totals::Sums;
 use super::trouble::Excerpt;
 use super::written::WrittenLines;
 
-/// The most missing partitions that are listed.
+/// Limit on the missing partitions that are listed.
 const MAX_LISTED: usize = 5;
-/// The most stragglers that are listed.
+/// Limit on the stragglers that are listed.
 const MAX_STRAGGLERS: usize = 5;
-/// The most leaves whose lines are shown.
+/// Limit on the leaves whose log lines are shown.
 const MAX_WRITTEN: usize = 5;
-/// The width of the first column: the longest label is `required`.
+/// Width of the first column: the longest label is `required`.
 const LABEL: usize = 9;
 
-/// What is judged: an answer without its bytes.
+/// The outcome of a query: an answer without its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Verdict<'a> {
     /// `complete`, `partial` or `failed`.
     pub outcome: &'a str,
-    /// Why it failed, if it did.
+    /// The reason, if the query failed.
     pub reason: Option<&'a Reason>,
-    /// The account.
+    /// The coverage report.
     pub coverage: &'a Coverage,
 }
 
@@ -45,18 +45,18 @@ impl<'a> From<&'a Answer> for Verdict<'a> {
     }
 }
 
-/// What else to tell.
+/// Optional parts of a summary.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extras<'a> {
-    /// `--stats`: attempts, what they used, stragglers.
+    /// For `--stats`: use of resources and merges.
     pub stats: Option<Sums>,
-    /// `--stats`: what leaves wrote.
+    /// For `--stats`: log lines of leaves.
     pub written: Option<&'a WrittenLines>,
-    /// Where the query was recorded, if it was: what is missing can be looked into there.
+    /// Path of the recording, if there is one; the summary refers to it.
     pub recorded: Option<&'a Path>,
 }
 
-/// The verdict as text, to be printed to stderr.
+/// Returns the summary as text for stderr.
 #[must_use]
 pub fn summary(verdict: Verdict<'_>, extras: Extras<'_>, style: TermStyle) -> String {
     let mut page = Page::new(style);
@@ -73,11 +73,11 @@ pub fn summary(verdict: Verdict<'_>, extras: Extras<'_>, style: TermStyle) -> St
     page.into_text()
 }
 
-/// The rows that a recorded query's explanation shows as well.
+/// Adds the rows that the explanation of a recorded query shows too.
 pub(super) fn verdict_rows(page: &mut Page, verdict: Verdict<'_>, with_details: bool) {
     let coverage = verdict.coverage;
     headline(page, verdict);
-    // Every partition of a refused query is missing for the reason above.
+    // All partitions of a refused query are missing for the reason already shown.
     if !is_refused(verdict) {
         account_rows(page, coverage);
     }
@@ -88,7 +88,7 @@ pub(super) fn verdict_rows(page: &mut Page, verdict: Verdict<'_>, with_details: 
     times(page, coverage);
 }
 
-/// Remarks on inputs, each in a row: nothing is missing for them.
+/// Adds the notes on inputs, a row each. A note does not make anything missing.
 fn note_rows(page: &mut Page, coverage: &Coverage) {
     let mut label = "note";
     for note in &coverage.notes {
@@ -97,7 +97,7 @@ fn note_rows(page: &mut Page, coverage: &Coverage) {
     }
 }
 
-/// The remarks alone, for an answer of which nothing else is told.
+/// Returns only the notes, for a complete answer without a summary.
 #[must_use]
 pub fn notes(coverage: &Coverage, style: TermStyle) -> String {
     let mut page = Page::new(style);
@@ -112,7 +112,7 @@ fn is_refused(verdict: Verdict<'_>) -> bool {
 fn account_rows(page: &mut Page, coverage: &Coverage) {
     required_rows(page, coverage);
     missing_rows(page, coverage);
-    // With every missing partition listed and none tried again, the list has said it all.
+    // If all missing partitions are listed and none was retried, the list has all failures.
     let listed = coverage.missing.len() <= MAX_LISTED && coverage.missing_omitted == 0;
     let more = !listed || coverage.attempts.retries > 0;
     if more && !coverage.failures.is_empty() {
@@ -233,7 +233,8 @@ fn why(one: &Missing) -> String {
     }
 }
 
-/// The backtrace and log of the failure that ended the query, or of the first missing partition that has any.
+/// Adds the backtrace and log of the failure that ended the query, or of the first missing
+/// partition that has any.
 fn first_details(page: &mut Page, verdict: Verdict<'_>) {
     let of_query = match verdict.reason {
         Some(Reason::Merge(failure)) => Some(("the merge", failure)),
@@ -242,7 +243,7 @@ fn first_details(page: &mut Page, verdict: Verdict<'_>) {
         _ => None,
     };
     let of_leaves = verdict.coverage.missing.iter().filter_map(|one| Some((one.key.as_str(), one.failure.as_ref()?)));
-    // What was cancelled is a consequence; where it was at that moment explains nothing.
+    // A cancelled call is a consequence: its backtrace explains nothing.
     let of_leaves = of_leaves.filter(|(_, failure)| failure.kind != FailureKind::Cancelled);
     let found = of_query
         .into_iter()
@@ -302,7 +303,7 @@ fn usage(sums: Sums) -> String {
     parts
 }
 
-/// Weight is bytes unless the app says otherwise, so it is told as a number of its own.
+/// Formats rates. Weight is in bytes unless the app says otherwise, so it has no unit.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,

@@ -1,4 +1,4 @@
-//! The outcome of tests: a line a case, then every failure in full, then the sums.
+//! Results of tests: a line for each case, then every failure in full, then the totals.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::text::{count, millis, pad, pad_left, percent, plural};
 use super::trouble::Excerpt;
 use crate::test::is_bad;
 
-/// The widest that names are set.
+/// Limit on the width of the column of names.
 const MAX_NAME: usize = 40;
 
-/// How many of each there were.
+/// Totals of cases and laws by verdict.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Sums {
     passed: u64,
@@ -29,7 +29,7 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// Counts.
+    /// Counts cases and laws by verdict.
     #[must_use]
     pub fn of(cases: &[CaseResult], laws: &[LawResult], took: Duration) -> Self {
         let mut sums = Self { ms: frond_root::answer::millis(took), ..Self::default() };
@@ -47,20 +47,20 @@ impl Sums {
         sums
     }
 
-    /// True when nothing failed.
+    /// Returns true if no case and no law failed.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.failed + self.broken + self.laws_broken == 0
     }
 
-    /// True when nothing is wrong but cases themselves.
+    /// Returns true if nothing but cases themselves is wrong.
     #[must_use]
     pub fn only_broken(&self) -> bool {
         self.failed + self.laws_broken == 0
     }
 }
 
-/// What is tested.
+/// Returns the first line: the package and its number of cases.
 #[must_use]
 pub fn head(package: &str, cases: usize, style: TermStyle) -> String {
     let mut page = Page::new(style);
@@ -68,7 +68,7 @@ pub fn head(package: &str, cases: usize, style: TermStyle) -> String {
     page.into_text()
 }
 
-/// One case's line: verdict, name, time, and what it used of its limits.
+/// Returns one case's line: verdict, name, time, and the use of its limits.
 #[must_use]
 pub fn case(tried: &CaseResult, width: usize, style: TermStyle) -> String {
     let (tone, word) = match tried.verdict {
@@ -104,7 +104,7 @@ pub fn case(tried: &CaseResult, width: usize, style: TermStyle) -> String {
     page.into_text()
 }
 
-/// The last lines that a case wrote which is not told among the failures.
+/// Returns the last log lines of a case, unless the case is among the failures.
 #[must_use]
 pub fn written(tried: &CaseResult, style: TermStyle) -> String {
     let mut page = Page::new(style);
@@ -116,7 +116,7 @@ pub fn written(tried: &CaseResult, style: TermStyle) -> String {
     page.into_text()
 }
 
-/// A line a law.
+/// Returns a line for each law.
 #[must_use]
 pub fn laws(laws: &[LawResult], style: TermStyle) -> String {
     let mut page = Page::new(style);
@@ -141,7 +141,7 @@ pub fn laws(laws: &[LawResult], style: TermStyle) -> String {
     page.into_text()
 }
 
-/// Every failure in full.
+/// Returns every failure in full.
 #[must_use]
 pub fn failures(cases: &[CaseResult], laws: &[LawResult], style: TermStyle) -> String {
     let mut page = Page::new(style);
@@ -149,10 +149,10 @@ pub fn failures(cases: &[CaseResult], laws: &[LawResult], style: TermStyle) -> S
         page.blank();
         page.line(Line::new().tone(Tone::Strong, format!("{} ({})", tried.name, tried.call)));
         match &tried.verdict {
-            Verdict::Broken { why } => told(&mut page, &format!("the case itself is wrong: {why}")),
+            Verdict::Broken { why } => paragraph(&mut page, &format!("the case itself is wrong: {why}")),
             Verdict::Failed { wrong } => {
                 for one in wrong {
-                    told(&mut page, &one.what);
+                    paragraph(&mut page, &one.what);
                     diff(&mut page, one.diff.as_deref().unwrap_or_default());
                 }
             }
@@ -184,7 +184,7 @@ fn details(page: &mut Page, tried: &CaseResult) {
     }
 }
 
-fn told(page: &mut Page, text: &str) {
+fn paragraph(page: &mut Page, text: &str) {
     for line in text.lines() {
         page.wrapped(4, Line::new().put(format!("  {line}")));
     }
@@ -201,7 +201,7 @@ fn diff(page: &mut Page, text: &str) {
     }
 }
 
-/// The last line.
+/// Returns the last line: the totals.
 #[must_use]
 pub fn sums(sums: &Sums, style: TermStyle) -> String {
     let mut page = Page::new(style);
@@ -218,8 +218,8 @@ pub fn sums(sums: &Sums, style: TermStyle) -> String {
         }
     }
     if sums.laws_hold + sums.laws_broken > 0 {
-        let held = plural(sums.laws_hold, "law holds", "laws hold");
-        line = line.put(format!("; {held}"));
+        let hold = plural(sums.laws_hold, "law holds", "laws hold");
+        line = line.put(format!("; {hold}"));
         if sums.laws_broken > 0 {
             line = line.tone(Tone::Bad, format!(", {} broken", count(sums.laws_broken)));
         }

@@ -1,4 +1,5 @@
-//! Words and numbers for people: made safe for a terminal, of bounded length, and never rounded into a lie.
+//! Formatting for people: text that is safe for a terminal and of bounded length, and numbers whose
+//! rounding never misleads.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -7,14 +8,14 @@ use frond_root::{FailureKind, Floor, Status};
 pub use frond_test::told::count;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The most characters shown of one piece of foreign text: a message, a line of a log.
+/// Limit on the characters shown of one foreign text, such as a message or a line of a log.
 pub const MAX_TEXT: usize = 400;
-/// The most characters kept of a partition's key.
+/// Limit on the characters of a partition's key.
 pub const MAX_KEY: usize = 120;
 
-/// Makes text from a guest or a file name safe to print: control characters, and those that reorder or hide text
-/// (Unicode TR 36, "bidirectional text spoofing"), become visible escapes, and what exceeds `limit` characters is cut
-/// off with a `…`. Sanitising twice changes nothing.
+/// Escapes text from a guest or a file name for printing: control characters, and those that
+/// reorder or hide text (Unicode TR 36, "bidirectional text spoofing"), become visible. Text beyond
+/// `limit` characters is cut off with a `…`. The function is idempotent.
 #[must_use]
 pub fn sanitise(text: &str, limit: usize) -> String {
     let mut safe = String::with_capacity(text.len().min(limit));
@@ -45,7 +46,7 @@ pub fn sanitise(text: &str, limit: usize) -> String {
     safe
 }
 
-/// True for what a terminal acts on, or what hides or reorders text.
+/// Returns true for a control character, or one that hides or reorders text.
 pub(crate) fn is_unsafe(char: char) -> bool {
     char.is_control()
         || matches!(char,
@@ -56,7 +57,8 @@ pub(crate) fn is_unsafe(char: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The same text in ASCII: the signs of our own views by their likeness, everything else as an escape.
+/// Converts text to ASCII: the symbols of Frond's views to similar ones, other characters to
+/// escapes.
 #[must_use]
 pub fn ascii(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
@@ -81,14 +83,14 @@ pub fn ascii(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// The columns that `text` takes.
+/// Returns the width of `text` in columns.
 #[must_use]
 pub fn columns(text: &str) -> usize {
     text.width()
 }
 
-/// `text` in at most `limit` columns: when it is longer, its middle gives way to a `…`, because both ends of keys and
-/// paths tell them apart.
+/// Shortens `text` to at most `limit` columns by replacing its middle with a `…`, because both ends
+/// of keys and paths tell them apart.
 #[must_use]
 pub fn fit(text: &str, limit: usize) -> String {
     if columns(text) <= limit {
@@ -117,21 +119,22 @@ fn take(chars: impl Iterator<Item = char>, limit: usize) -> String {
     taken
 }
 
-/// `text` filled up with spaces to `width` columns.
+/// Pads `text` on the right to `width` columns.
 #[must_use]
 pub fn pad(text: &str, width: usize) -> String {
     let fill = width.saturating_sub(columns(text));
     format!("{text}{:fill$}", "")
 }
 
-/// `text` moved to the right end of `width` columns.
+/// Pads `text` on the left to `width` columns.
 #[must_use]
 pub fn pad_left(text: &str, width: usize) -> String {
     let fill = width.saturating_sub(columns(text));
     format!("{:fill$}{text}", "")
 }
 
-/// A duration given in microseconds, to three digits or so: `812 µs`, `43.1 ms`, `1.79 s`, `2 min 03 s`, `1 h 02 min`.
+/// Formats a duration in microseconds to about three digits: `812 µs`, `43.1 ms`, `1.79 s`, `2 min
+/// 03 s`, `1 h 02 min`.
 #[must_use]
 pub fn duration(micros: u64) -> String {
     let hundredths = |of: u64| ((micros / (of / 100)) % 100, micros / of);
@@ -148,13 +151,13 @@ pub fn duration(micros: u64) -> String {
     }
 }
 
-/// A duration given in milliseconds, as coverage has it.
+/// Formats a duration in milliseconds, the unit of coverage reports.
 #[must_use]
 pub fn millis(ms: f64) -> String {
     duration(micros(ms))
 }
 
-/// Whole microseconds of a time in milliseconds; 0 for what is not a time.
+/// Converts milliseconds to whole microseconds; NaN and negative values give 0.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -165,27 +168,28 @@ pub fn micros(ms: f64) -> u64 {
     (ms * 1e3).round() as u64
 }
 
-/// A share of 0 to 1 in percent, rounded down: less than all never reads `100 %`, more than nothing never `0 %`.
+/// Formats a share of 0 to 1 in percent, rounded down: only 1 reads `100 %`, and only 0 reads `0
+/// %`.
 #[must_use]
 pub fn percent(share: f64) -> String {
     let share = share.clamp(0.0, 1.0);
     if share > 0.0 && share < 0.001 {
         return "<0.1 %".to_owned();
     }
-    // The small addend undoes that 0.29 × 1000 is 289.999….
+    // The small addend compensates that 0.29 × 1000 is 289.999….
     let tenths = (share * 1e3 + 1e-6).floor();
     let tenths = if share < 1.0 { tenths.min(999.0) } else { tenths };
     if tenths % 10.0 == 0.0 { format!("{:.0} %", tenths / 10.0) } else { format!("{:.1} %", tenths / 10.0) }
 }
 
-/// The share that `part` is of `whole`; 1 for a part of nothing.
+/// Returns `part / whole`, or 1 if `whole` is 0.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "for display")]
 pub fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
 }
 
-/// A factor: `3.1×`, `120×`.
+/// Formats a factor: `3.1×`, `120×`.
 #[must_use]
 pub fn times(factor: f64) -> String {
     match factor {
@@ -194,13 +198,13 @@ pub fn times(factor: f64) -> String {
         _ => ">1,000,000×".to_owned(),
     }
 }
-/// A count and its noun: `1 retry`, `2 retries`.
+/// Formats a count with its noun: `1 retry`, `2 retries`.
 #[must_use]
 pub fn plural(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
-/// Bytes: `812 B`, `4.0 KiB`, `1.3 GiB`.
+/// Formats a number of bytes: `812 B`, `4.0 KiB`, `1.3 GiB`.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "for display")]
 pub fn bytes(number: u64) -> String {
@@ -216,7 +220,7 @@ pub fn bytes(number: u64) -> String {
     if unit == "B" { format!("{number} B") } else { format!("{value:.1} {unit}") }
 }
 
-/// A big number that is not bytes: `812`, `1.3 M`, `2.0 G`.
+/// Formats a large number with a decimal prefix: `812`, `1.3 M`, `2.0 G`.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "for display")]
 pub fn big(number: u64) -> String {
@@ -232,8 +236,8 @@ pub fn big(number: u64) -> String {
     if unit.is_empty() { number.to_string() } else { format!("{value:.1}{unit}") }
 }
 
-/// Unix milliseconds as a date and a time of day in UTC. The calendar's arithmetic is `civil_from_days` of Howard
-/// Hinnant's "chrono-compatible low-level date algorithms".
+/// Formats Unix milliseconds as a date and a time of day in UTC. The calendar arithmetic is
+/// `civil_from_days` of Howard Hinnant's "chrono-compatible low-level date algorithms".
 #[must_use]
 pub fn date(unix_ms: u64) -> String {
     let seconds = unix_ms / 1000;
@@ -247,12 +251,14 @@ pub fn date(unix_ms: u64) -> String {
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let mut text = format!("{year:04}-{month:02}-{day:02}");
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let hour = seconds / 3600 % 24;
+    let minute = seconds / 60 % 60;
+    let second = seconds % 60;
     let _ = write!(text, " {hour:02}:{minute:02}:{second:02} UTC");
     text
 }
 
-/// A floor in words.
+/// Formats a floor in words.
 #[must_use]
 pub fn floor(floor: Floor) -> String {
     match floor {
@@ -262,7 +268,7 @@ pub fn floor(floor: Floor) -> String {
     }
 }
 
-/// What became of a partition, in words.
+/// Formats a partition's status in words.
 #[must_use]
 pub fn status(status: Status) -> &'static str {
     match status {
@@ -276,7 +282,7 @@ pub fn status(status: Status) -> &'static str {
     }
 }
 
-/// Slugs with how often each occurred: `2 trap · 1 lost`.
+/// Formats failure kinds with their counts: `2 trap · 1 lost`.
 #[must_use]
 pub fn slugs<'a>(counts: impl IntoIterator<Item = (&'a FailureKind, &'a u64)>) -> String {
     let parts: Vec<_> = counts.into_iter().map(|(kind, number)| format!("{} {kind}", count(*number))).collect();

@@ -1,4 +1,4 @@
-//! What the leaves of a query used, summed up for `--stats`.
+//! Totals of a query's leaves and merges, for `--stats`.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,26 +7,26 @@ use frond_root::{Event, EventKind, Listener, Usage};
 use super::model::add_usage;
 use super::written::WrittenLines;
 
-/// Adds up what attempts and merges used.
+/// Listener that adds up the use of attempts and merges.
 #[derive(Debug, Default)]
 pub struct Totals {
     sums: Mutex<Sums>,
     written: Mutex<WrittenLines>,
 }
 
-/// The sums so far.
+/// Totals of attempts and merges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
-    /// What all attempts used together; of memory, the most that one of them did.
+    /// The use of all attempts: the sum, and the maximum of memory.
     pub leaves: Usage,
-    /// How many merges ended.
+    /// Number of merge calls that ended.
     pub folds: u64,
-    /// The bytes that went into merges.
+    /// Bytes of input of merge calls.
     pub folded: u64,
 }
 
 impl Totals {
-    /// The sums so far.
+    /// Returns the totals so far.
     #[must_use]
     pub fn sums(&self) -> Sums {
         *self.sums.lock().unwrap_or_else(PoisonError::into_inner)
@@ -34,7 +34,7 @@ impl Totals {
 }
 
 impl Totals {
-    /// What leaves wrote so far.
+    /// Returns the log lines of leaves so far.
     #[must_use]
     pub fn written(&self) -> WrittenLines {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -1,38 +1,39 @@
-//! One failed call, told so that its author can find out why: the message, the innermost frames, the last log lines.
+//! Report on one failed call, for its author: the message, the innermost frames and the last log
+//! lines.
 
 use frond_root::Failure;
 
 use super::page::{Line, Page, Tone};
 use super::text::{MAX_TEXT, plural, sanitise};
 
-/// The most frames of a backtrace that are shown.
+/// Limit on the frames of a backtrace that are shown.
 const MAX_FRAMES: usize = 5;
-/// The most lines of a guest's log that are shown: the last ones.
+/// Limit on the lines of a guest's log that are shown: the last ones.
 const MAX_LOG: usize = 8;
-/// How the names of CPython's own functions begin, and those of what runs it.
+/// Prefixes of the names of CPython's own functions, and of those that call the interpreter.
 const PYTHON: [&str; 3] = ["_Py", "Py", "componentize_py_runtime::"];
 
 /// A failure of bounded size, safe to print.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Excerpt {
-    /// What happened.
+    /// The failure's message.
     pub message: String,
     /// The guest's functions on the stack, innermost first.
     pub frames: Vec<String>,
-    /// How many more there are.
+    /// Number of further frames.
     pub more_frames: u64,
-    /// The last lines that the guest wrote.
+    /// The last lines of the guest's log.
     pub log: Vec<String>,
-    /// How many there are before them.
+    /// Number of lines before them.
     pub more_log: u64,
 }
 
 impl Excerpt {
-    /// What is shown of `failure`.
+    /// Returns the excerpt of `failure`.
     #[must_use]
     pub fn of(failure: &Failure) -> Self {
         let safe = |line: &String| sanitise(line, MAX_TEXT);
-        // Runtimes set their last words off with blank lines.
+        // Runtimes separate their last message with blank lines.
         let log: Vec<&String> = failure.log.iter().filter(|line| !line.trim().is_empty()).collect();
         let more_log = log.len().saturating_sub(MAX_LOG);
         let all = legible(of_interest(&failure.backtrace));
@@ -45,13 +46,13 @@ impl Excerpt {
         }
     }
 
-    /// True when there is more to say than the message.
+    /// Returns true if there are frames or log lines.
     #[must_use]
     pub fn has_details(&self) -> bool {
         !self.frames.is_empty() || !self.log.is_empty()
     }
 
-    /// Adds the backtrace and the log to `page`, `indent` columns in.
+    /// Adds the backtrace and the log to `page`, indented by `indent` columns.
     pub fn details(&self, page: &mut Page, indent: usize) {
         let lead = " ".repeat(indent);
         for (number, frame) in self.frames.iter().enumerate() {
@@ -71,8 +72,8 @@ impl Excerpt {
     }
 }
 
-/// The frames between what every panic and every allocation goes through, and what calls every test; all of them, if
-/// that leaves none.
+/// Returns the frames between those that every panic and every allocation goes through and those of
+/// the test harness. If none are left, it returns all frames.
 pub(crate) fn of_interest(backtrace: &[String]) -> &[String] {
     let ways_out = [
         "core::panick",
@@ -104,7 +105,7 @@ pub(crate) fn of_interest(backtrace: &[String]) -> &[String] {
     }
 }
 
-/// Without what tells nobody anything: an interpreter's own functions, and numbers in the place of names.
+/// Removes an interpreter's own functions, and merges consecutive functions without names.
 fn legible(frames: &[String]) -> Vec<String> {
     let is_python = frames.iter().any(|frame| frame.starts_with("_PyE"));
     let is_inside = |frame: &String| is_python && PYTHON.iter().any(|begin| frame.starts_with(begin));

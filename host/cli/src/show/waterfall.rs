@@ -1,4 +1,5 @@
-//! Every partition on one time axis: when it was queued, ran, failed or was cut off, beside the merges and deadlines.
+//! Waterfall chart: every partition on one time axis, with its queueing, runs, failures and
+//! cut-offs, beside the merges and deadlines.
 
 pub mod select;
 
@@ -10,16 +11,16 @@ use super::text::{self, count, duration, fit, pad, plural, times};
 
 use select::Section;
 
-/// The most attempts of one partition that are drawn.
+/// Limit on the attempts of one partition that are drawn.
 const MAX_ATTEMPTS: usize = 64;
-/// The most rows that one partition takes when its attempts overlap.
+/// Limit on the rows of one partition with overlapping attempts.
 const MAX_ROWS: usize = 3;
-/// The least columns from one tick of the axis to the next.
+/// Smallest distance between two ticks of the axis, in columns.
 const TICK: u64 = 12;
-/// A note calls it out when a partition took this many times the median.
+/// Multiple of the median from which a note names a partition as slow.
 const SLOW: f64 = 2.0;
 
-/// Columns for times.
+/// The time axis: its span in microseconds, and its width in columns.
 #[derive(Clone, Copy, Debug)]
 struct Axis {
     span: u64,
@@ -32,7 +33,7 @@ impl Axis {
         usize::try_from(column).unwrap_or(usize::MAX).min(self.columns.saturating_sub(1))
     }
 
-    /// The round time between ticks: 1, 2 or 5 times a power of ten.
+    /// Returns the time between ticks: 1, 2 or 5 times a power of ten.
     fn step(self) -> u64 {
         let least = u128::from(self.span) * u128::from(TICK) / self.columns.max(1) as u128;
         let mut power: u128 = 1;
@@ -45,7 +46,7 @@ impl Axis {
     }
 }
 
-/// One row of cells, each a glyph that says what went on then.
+/// One row of cells: each has a glyph for its interval.
 struct Row {
     cells: Vec<char>,
     axis: Axis,
@@ -58,7 +59,7 @@ impl Row {
 
     fn paint(&mut self, glyph: char, from: u64, to: u64) {
         let first = self.axis.column(from);
-        // What ends where the next column begins does not reach into it.
+        // A run that ends where the next column begins does not reach into it.
         let last = self.axis.column(to.saturating_sub(1)).max(first);
         for cell in self.cells.iter_mut().take(last + 1).skip(first) {
             *cell = glyph;
@@ -99,7 +100,7 @@ impl Row {
     }
 }
 
-/// What is drawn, and how wide its parts are.
+/// A chart and its layout.
 struct Chart<'a> {
     model: &'a Model,
     axis: Axis,
@@ -126,7 +127,7 @@ pub fn waterfall(page: &mut Page, model: &Model) {
     chart.legend(page);
 }
 
-/// The axis ends with the query, or with its deadline when that is close.
+/// Returns the end of the axis: the query's end, or its deadline if that is close.
 fn span(model: &Model) -> u64 {
     let until = model.until().max(model.last).max(1);
     match &model.head {
@@ -196,7 +197,7 @@ impl Chart<'_> {
             }
             self.mark_deadlines(&mut row);
             attempts.iter().for_each(|one| row.attempt(one));
-            // A failure that lasted less than a column would vanish under the attempt after it.
+            // A failed attempt shorter than a column would be hidden by the next attempt.
             for one in attempts.iter().filter(|one| matches!(one.fate, Fate::Failed(_))) {
                 row.mark(one.end.saturating_sub(1).max(one.start), 'x', &['█', '▒', '·', '|']);
             }
@@ -287,7 +288,8 @@ impl Chart<'_> {
     }
 }
 
-/// Attempts that overlap in time go on rows of their own, as far as there are rows.
+/// Distributes attempts over rows, so that those that overlap in time are on different ones, up to
+/// the limit of rows.
 fn pack(attempts: &[Attempt]) -> Vec<Vec<&Attempt>> {
     let mut rows: Vec<Vec<&Attempt>> = Vec::new();
     for one in attempts.iter().take(MAX_ATTEMPTS) {

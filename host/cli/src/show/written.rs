@@ -1,4 +1,4 @@
-//! Lines that leaves wrote which succeeded, as `--stats` and `frond explain` show them.
+//! Log lines of leaves that succeeded, for `--stats` and `frond explain`.
 
 use std::collections::HashMap;
 
@@ -7,12 +7,12 @@ use frond_root::{Event, EventKind, PartitionKey};
 use super::page::{Line, Page, Tone};
 use super::text::{MAX_KEY, MAX_TEXT, count, plural, sanitise};
 
-/// The most leaves whose lines are kept.
+/// Limit on the leaves whose lines are stored.
 const MAX_LEAVES: usize = 20;
-/// The most lines of each: the last ones.
+/// Limit on the lines of one leaf: the last ones.
 const MAX_LINES: usize = 8;
 
-/// Lines of the first leaves that wrote, and how many leaves more did.
+/// Log lines of the first leaves that wrote some, and the number of further leaves.
 #[derive(Clone, Debug, Default)]
 pub struct WrittenLines {
     leaves: Vec<Leaf>,
@@ -27,7 +27,7 @@ struct Leaf {
 }
 
 impl WrittenLines {
-    /// Takes the next event.
+    /// Adds the next event.
     pub fn take(&mut self, event: &Event) {
         match &event.kind {
             EventKind::AttemptStarted { partition, key, .. } => {
@@ -35,7 +35,7 @@ impl WrittenLines {
             }
             EventKind::AttemptEnded { partition, failure, usage, log, .. } => {
                 let key = self.running.remove(partition);
-                // What a failed leaf wrote is told with its failure.
+                // The log of a failed leaf is shown with its failure.
                 if failure.is_none() && usage.log > 0 {
                     self.keep(key, *partition, log);
                 }
@@ -55,7 +55,7 @@ impl WrittenLines {
         self.leaves.push(Leaf { key, lines });
     }
 
-    /// True when no leaf that succeeded is known to have written.
+    /// Returns true if no successful leaf is known to have written a line.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.leaves.is_empty() && self.more == 0
@@ -71,9 +71,10 @@ impl WrittenLines {
         }
         let more = self.more.saturating_add(self.leaves.len().saturating_sub(most) as u64);
         if more > 0 {
-            let more = match self.leaves.is_empty() {
-                true => plural(more, "leaf wrote", "leaves wrote"),
-                false => format!("and {} more", count(more)),
+            let more = if self.leaves.is_empty() {
+                plural(more, "leaf wrote", "leaves wrote")
+            } else {
+                format!("and {} more", count(more))
             };
             page.wrapped(indent, Line::new().put(lead).tone(Tone::Dim, more));
         }

@@ -1,4 +1,4 @@
-//! `frond test --watch`: again, whenever a file of the package changes.
+//! `frond test --watch`: runs the tests again after each change of the package's files.
 
 mod snapshot;
 #[cfg(test)]
@@ -21,12 +21,15 @@ use crate::args::TestArgs;
 use crate::exit::{Exit, MachineFault};
 use crate::signals;
 
-/// An editor that saves makes several events: the run begins when none has come for so long.
+/// Debounce: the run begins when no event has arrived for this time, because saving a file makes
+/// several events.
 const SETTLED: Duration = Duration::from_millis(200);
-/// A file that changes during so many runs in a row is written by them, and leads to no further run.
+/// Number of runs in a row during which a file changes, after which it counts as written by the
+/// runs.
 const PATIENCE: u32 = 3;
 
-/// Runs until interrupted, and then ends as the last run did; in the midst of a run that is no way for it to end.
+/// Runs until interrupted. Between two runs the exit code is that of the last run, and during a run
+/// it is [`Exit::Interrupted`].
 pub(super) fn run(args: &TestArgs) -> anyhow::Result<Exit> {
     let folder = if args.path.is_dir() { args.path.as_path() } else { args.path.parent().unwrap_or(Path::new(".")) };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -58,7 +61,7 @@ fn watch(folder: &Path) -> anyhow::Result<(RecommendedWatcher, Receiver<()>)> {
     let below = root.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         if event.is_ok_and(|event| is_source(&event, &below)) {
-            // Nobody listens any more once the process ends.
+            // The receiver is dropped only when the process ends.
             let _ = send.send(());
         }
     })
@@ -76,8 +79,8 @@ fn canonical(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// Paths that a run with `--build` writes: components that have a build command, and the folder of the tools. A package
-/// that is wrong builds nothing.
+/// Returns the paths that a run with `--build` writes: components with a build command, and the
+/// tools folder. An invalid package has none.
 fn written(args: &TestArgs) -> BTreeSet<PathBuf> {
     if !args.build {
         return BTreeSet::new();
@@ -88,12 +91,14 @@ fn written(args: &TestArgs) -> BTreeSet<PathBuf> {
     built.chain(std::env::var_os("FROND_TOOLS").map(|tools| canonical(Path::new(&tools)))).collect()
 }
 
-/// Contents of a folder's sources: a run follows a change of content, and not a file that was written with what it had.
+/// Contents of a folder's sources: only a changed content leads to a run, not a file that is
+/// written with the same content.
 struct Sources {
     root: PathBuf,
     ignored: Ignored,
     seen: Snapshot,
-    /// For each file that changed during the last run, during how many runs in a row it has.
+    /// Changed files of the last run, with the number of runs in a row during which each has
+    /// changed.
     streaks: BTreeMap<PathBuf, u32>,
 }
 
@@ -107,15 +112,16 @@ impl Sources {
         }
     }
 
-    /// Notes what the run that begins will find; it writes `written`.
+    /// Takes the snapshot at the start of a run; `written` has the paths that the run writes.
     fn begin(&mut self, written: BTreeSet<PathBuf>) {
         self.ignored.paths = written;
-        self.seen = self.style();
+        self.seen = self.snapshot();
     }
 
-    /// Returns true when something changed during the run that has ended, so that it may not have seen it.
+    /// Returns true if a file changed during the run that has ended, which may have missed the
+    /// change.
     fn changed_meanwhile(&mut self) -> bool {
-        let now = self.style();
+        let now = self.snapshot();
         let changed = now.differing(&self.seen);
         self.seen = now;
         self.streaks = changed
@@ -131,12 +137,12 @@ impl Sources {
         self.streaks.values().any(|streak| *streak < PATIENCE)
     }
 
-    /// Returns true when something has changed since the last run.
+    /// Returns true if a file has changed since the last run.
     fn changed(&self) -> bool {
-        !self.style().differing(&self.seen).is_empty()
+        !self.snapshot().differing(&self.seen).is_empty()
     }
 
-    fn style(&self) -> Snapshot {
+    fn snapshot(&self) -> Snapshot {
         Snapshot::take(&self.root, &self.ignored, &self.seen)
     }
 }

@@ -1,4 +1,4 @@
-//! Components that are dear to look at, to compile or to load, and compiled code that others have written to.
+//! Attacks by components: costly to inspect, compile or load, and tampered compiled code.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ fn upload(stage: &Stage, component: &[u8]) -> crate::wire::Reply {
     stage.ask("PUT", "/v1/apps/evil/leaf", "", component)
 }
 
-/// Each is refused, and the app answers as before.
+/// Asserts that each component is refused, and that the app still answers.
 #[track_caller]
 fn refused(stage: &Stage, components: &[(String, Vec<u8>)]) {
     for (what, component) in components {
@@ -27,7 +27,8 @@ fn refused(stage: &Stage, components: &[(String, Vec<u8>)]) {
 }
 
 pub(crate) fn hostile(attack: Attack) {
-    // The largest of them take 100 MiB to send, and are read into memory as far as an upload may be.
+    // The largest components take 100 MiB to send, and are read into memory up to the limit on
+    // uploads.
     let most = size(8 << 20, usize::MAX);
     let components = hostile::all().into_iter().filter(|(_, component)| component.len() <= most);
     let components: Vec<_> = components.map(|(what, component)| (what.to_owned(), component)).collect();
@@ -36,7 +37,7 @@ pub(crate) fn hostile(attack: Attack) {
     stage.end();
 }
 
-/// Uploads of bytes that are no component, or only a part of one.
+/// Uploads of bytes that are no component, or only part of one.
 pub(crate) fn junk(attack: Attack) {
     let good = std::fs::read(plugin("faulty")).unwrap();
     let mut components = vec![
@@ -46,7 +47,7 @@ pub(crate) fn junk(attack: Attack) {
         ("a program".to_owned(), std::fs::read("/bin/true").unwrap()),
     ];
     for number in 0..size(16, 400) {
-        // A multiplier of a linear congruential generator spreads the places.
+        // A multiplier of a linear congruential generator spreads the positions.
         let at = (number.wrapping_mul(2_862_933_555_777_941_757) >> 8) % good.len();
         components.push((format!("the first {at} bytes"), good[..at].to_vec()));
         let mut changed = good[..good.len() - at % 1000 - 1].to_vec();
@@ -59,14 +60,16 @@ pub(crate) fn junk(attack: Attack) {
     stage.end();
 }
 
-/// Two functions, each of tiny loops over many locals.
+/// A component of two functions, each with tiny loops over many locals.
 pub(crate) fn compile_bomb(attack: Attack) {
-    let (loops, locals) = (50_000, 1_000);
+    let loops = 50_000;
+    let locals = 1_000;
     let mut functions = String::new();
     for name in ["$one", "$two"] {
         let _ = write!(functions, "(func {name} (param i32) (result i32) (local {})", "i32 ".repeat(locals));
         for number in 0..loops {
-            let (one, other) = (number % locals, (number * 7919 + 1) % locals);
+            let one = number % locals;
+            let other = (number * 7919 + 1) % locals;
             let _ =
                 write!(functions, "(loop (local.get {one}) (local.get {other}) i32.add (local.tee {other}) (br_if 0))");
         }
@@ -76,13 +79,14 @@ pub(crate) fn compile_bomb(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     let reply = upload(&stage, &component).expect(422, "");
     assert!(reply.text().contains("locals") || reply.text().contains("compil"), "{}", reply.shown());
-    // Another app's upload has its turn.
+    // The upload of another app still gets its turn to compile.
     let again = std::fs::read(plugin("wordcount")).unwrap();
     stage.ask("PUT", "/v1/apps/neighbour/leaf", "", &again).expect(200, "");
     stage.end();
 }
 
-/// Components of a few bytes each of which has two instances of the one inside: 2 to the power of 40 of them.
+/// Nested components, each with two instances of the inner one: 2 to the power of 40 instances in a
+/// few bytes.
 pub(crate) fn doubling(attack: Attack) {
     let mut inner = "(component $c (core module $m) (core instance (instantiate $m)))".to_owned();
     for _ in 0..40 {
@@ -92,7 +96,7 @@ pub(crate) fn doubling(attack: Attack) {
     let component = wat::assemble(&body);
     assert!(component.len() < 8 << 10);
     let ground = Ground::evil(OBEYS);
-    // Once as a file that is there at the start, and once as an upload.
+    // Once as a file that exists at the start, and once as an upload.
     let manifest = crate::stage::manifest("faulty", "[source]\nkind = \"query\"\n");
     ground.folder.write("apps/doubles/frond.toml", manifest.replacen("faulty.wasm", "doubles.wasm", 1));
     ground.folder.write("apps/doubles/doubles.wasm", &component);
@@ -103,14 +107,14 @@ pub(crate) fn doubling(attack: Attack) {
     stage.end();
 }
 
-/// The compiled code under a folder.
+/// Returns the compiled code under a folder.
 fn compiled(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let found = entries.flat_map(|path| if path.is_dir() { compiled(&path) } else { vec![path] });
     found.filter(|path| path.extension().is_some_and(|extension| extension == "cwasm")).collect()
 }
 
-/// Compiled code in the cache that is other bytes by the next start.
+/// Compiled code in the cache with other bytes at the next start.
 pub(crate) fn cache_tampering(attack: Attack) {
     let ground = Ground::evil(OBEYS).own_cache();
     let cache = ground.folder.path("cache");
@@ -134,10 +138,10 @@ pub(crate) fn cache_tampering(attack: Attack) {
     stage.end();
 }
 
-/// Compiled code that is cut off in place while it serves.
+/// Compiled code that is truncated in place while it serves.
 pub(crate) fn cache_truncation(attack: Attack) {
     let ground = Ground::evil(OBEYS).own_cache();
-    // What a server compiles itself it has in memory: this one finds it in the cache.
+    // A server holds code that it compiled itself in memory; this one loads it from the cache.
     let asked = ground.folder.frond("query apps/evil").arg(ordering(&serde_json::json!({}), 2));
     asked.env("FROND_CACHE", ground.folder.path("cache")).run().expect(0);
     let stage = ground.attack(attack);

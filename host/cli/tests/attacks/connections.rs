@@ -1,4 +1,4 @@
-//! Connections and bodies: how many there are at once, and what they hold.
+//! Attacks by connections and bodies: their number, and the memory they occupy.
 
 use std::io::Write;
 
@@ -12,35 +12,35 @@ const OBEYS: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"";
 /// Bytes that are sent of a body in flight.
 const BODY: usize = 12 << 20;
 
-/// Connections of HTTP/2 on which nothing is asked, as many as there may be.
+/// Idle HTTP/2 connections, up to the limit and beyond.
 pub(crate) fn idle(attack: Attack) {
     let most = size(64, 1024);
     let mut ground = Ground::evil(OBEYS).limits(&format!("connections = {most}"));
     ground.token("neighbour", "query");
     let stage = ground.attack(attack);
-    let held: Vec<_> = (0..most * 2).map(|_| Connection::of(&stage)).collect();
+    let connections: Vec<_> = (0..most * 2).map(|_| Connection::of(&stage)).collect();
     stage.look();
     stage.end();
-    drop(held);
+    drop(connections);
 }
 
-/// More connections than there may be, which come and go.
+/// More connections than the limit, opened and closed in turns.
 pub(crate) fn crowds(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     for _ in 0..size(5, 100) {
-        let held: Vec<_> = (0..200).map(|_| stage.connect()).collect();
+        let connections: Vec<_> = (0..200).map(|_| stage.connect()).collect();
         stage.look();
-        drop(held);
+        drop(connections);
     }
     stage.end();
 }
 
-/// Bodies that are all but there, on many connections.
+/// Incomplete bodies on many connections: all but the last byte is sent.
 pub(crate) fn bodies(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     let head = head("POST", "/v1/apps/evil/query", "", BODY + 1);
     let piece = vec![b' '; BODY];
-    let held: Vec<_> = (0..size(64, 400))
+    let connections: Vec<_> = (0..size(64, 400))
         .map(|_| {
             let mut stream = stage.sent(head.as_bytes());
             stream.set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
@@ -50,10 +50,10 @@ pub(crate) fn bodies(attack: Attack) {
         .collect();
     stage.look();
     stage.end();
-    drop(held);
+    drop(connections);
 }
 
-/// Bodies that are all but there, on one connection of HTTP/2.
+/// Incomplete bodies on one HTTP/2 connection.
 pub(crate) fn multiplexed_bodies(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     let mut connection = Connection::of(&stage);
@@ -69,20 +69,21 @@ pub(crate) fn multiplexed_bodies(attack: Attack) {
     drop(connection);
 }
 
-/// Large answers that nobody reads.
+/// Large answers to clients that read nothing.
 pub(crate) fn slow_readers(attack: Attack) {
     let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.merge]\noutput = \"64MiB\"";
-    // Beside the bodies, eight merges at once hold their answers of 16 MiB twice: in the guest, and copied out.
+    // Beside the bodies, eight concurrent merges hold their answers of 16 MiB twice: in the guest,
+    // and copied out.
     let stage = Ground::evil(rest).budget(768).attack(attack);
     let body = ordering(&json!({ "finish-fault": "huge-output" }), 1);
     let request = [head("POST", "/v1/apps/evil/query", "", body.len()).as_bytes(), body.as_bytes()].concat();
-    let held: Vec<_> = (0..size(40, 200)).map(|_| stage.sent(&request)).collect();
+    let connections: Vec<_> = (0..size(40, 200)).map(|_| stage.sent(&request)).collect();
     stage.look();
     stage.end();
-    drop(held);
+    drop(connections);
 }
 
-/// A large result of one job, asked for by many who read nothing of it.
+/// A large result of one job, requested by many clients that read nothing.
 pub(crate) fn slow_results(attack: Attack) {
     let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.merge]\noutput = \"64MiB\"";
     let stage = Ground::evil(rest).attack(attack);
@@ -93,13 +94,13 @@ pub(crate) fn slow_results(attack: Attack) {
         stage.get(&format!("/v1/jobs/{id}?wait=5s")).json()["finished_unix_ms"].is_u64()
     });
     let request = head("GET", &format!("/v1/jobs/{id}/result"), "", 0);
-    let held: Vec<_> = (0..size(40, 200)).map(|_| stage.sent(request.as_bytes())).collect();
+    let connections: Vec<_> = (0..size(40, 200)).map(|_| stage.sent(request.as_bytes())).collect();
     stage.look();
     stage.end();
-    drop(held);
+    drop(connections);
 }
 
-/// A body that is larger than one may be, with and without its length told before.
+/// A body beyond the limit, with its length declared, and chunked.
 pub(crate) fn endless_bodies(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     let announced = head("POST", "/v1/apps/evil/query", "", 1 << 40);
@@ -111,7 +112,7 @@ pub(crate) fn endless_bodies(attack: Attack) {
             let head = head.replace("POST", method).replace("query", path);
             let mut stream = stage.sent(head.as_bytes());
             stream.set_write_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
-            // As much as is read and thrown away after a refusal, and more.
+            // As much as the server reads and discards after a refusal, and more.
             let sent = (0..size(4 << 10, 40 << 10)).take_while(|_| stream.write_all(&chunk).is_ok()).count();
             assert!(sent < 4 << 10, "{path}: {sent} chunks were taken");
         }

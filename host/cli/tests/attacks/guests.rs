@@ -1,4 +1,4 @@
-//! Guests that take what they may not have: time, memory, output, the network, files.
+//! Attacks by guests that exceed their limits or grants: time, memory, output, network, files.
 
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 
 use crate::stage::{Attack, Ground, Stage, manifest, ordering, size};
 
-/// The slug of each missing partition, and the message of the first.
+/// Returns the slug of each missing partition, and the report on the first one.
 #[track_caller]
 fn failures(stage: &Stage, command: &str, partitions: usize) -> (Vec<String>, String) {
-    let told = stage.obey(command, partitions).json();
-    let missing = told["coverage"]["missing"].as_array().unwrap_or_else(|| panic!("{told}"));
+    let reply = stage.obey(command, partitions).json();
+    let missing = reply["coverage"]["missing"].as_array().unwrap_or_else(|| panic!("{reply}"));
     let slugs = missing.iter().map(|one| one["slug"].as_str().unwrap_or_default().to_owned()).collect();
     (slugs, missing.first().map(ToString::to_string).unwrap_or_default())
 }
 
-/// Each leaf fails with this slug, and with this text in its account.
+/// Asserts that each leaf fails with this slug, and with this text in the report.
 #[track_caller]
 fn fails(attack: Attack, rest: &str, command: &str, slug: &str, text: &str) {
     let stage = Ground::evil(rest).attack(attack);
@@ -48,10 +48,10 @@ pub(crate) fn deadline(attack: Attack) {
     let stage =
         Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"200ms\"\n[limits.leaf]\nfuel = 0").attack(attack);
     for command in ["spin", "sleep", "poll-forever", "read-source-forever"] {
-        let told = stage.obey(command, 6).expect(504, "").json();
-        let sum = &told["coverage"]["partitions"];
-        assert_eq!(sum["succeeded"], 0, "{told}");
-        assert_eq!(sum["planned"], 6, "{told}");
+        let reply = stage.obey(command, 6).expect(504, "").json();
+        let sum = &reply["coverage"]["partitions"];
+        assert_eq!(sum["succeeded"], 0, "{reply}");
+        assert_eq!(sum["planned"], 6, "{reply}");
     }
     stage.end();
 }
@@ -85,7 +85,7 @@ pub(crate) fn host_calls(attack: Attack) {
     fails(attack, rest, "emit-flood", "host-call-denied", "limits.leaf.host-calls");
 }
 
-/// Leaves that write 100 MiB of escapes, long lines and zero bytes to stderr.
+/// Leaves that write 100 MiB of escapes, long lines and zero bytes to stderr and stdout.
 pub(crate) fn log_flood(attack: Attack) {
     let stage =
         Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.leaf]\nfuel = 0").attack(attack);
@@ -99,7 +99,7 @@ pub(crate) fn log_flood(attack: Attack) {
     stage.end();
 }
 
-/// Merge and finish that do what leaves may not.
+/// Merge and finish calls that exceed each limit.
 pub(crate) fn merges(attack: Attack) {
     let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.merge]\nfuel = 100_000_000\nmemory = \"96MiB\"\noutput = \"1MiB\"";
     let stage = Ground::evil(rest).attack(attack);
@@ -117,18 +117,18 @@ pub(crate) fn merges(attack: Attack) {
     stage.end();
 }
 
-/// All that WASI has, asked for without a grant.
+/// Uses of WASI without a grant.
 pub(crate) fn ungranted(attack: Attack) {
     let stage = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"").attack(attack);
-    let told = stage.obey("env", 1).expect(200, "").json();
-    assert_eq!(told["answer"]["reports"]["p0"], json!({}), "{told}");
+    let reply = stage.obey("env", 1).expect(200, "").json();
+    assert_eq!(reply["answer"]["reports"]["p0"], json!({}), "{reply}");
     let (slugs, message) = failures(&stage, "sockets", 2);
     assert_eq!(slugs, vec!["host-call-denied"; 2], "{message}");
     stage.end();
 }
 
-/// Spellings of this machine's own address, for a guest that may ask two names, and for one of those, too, which leads
-/// there. Nobody ever connects.
+/// SSRF: spellings of this machine's address, by a guest that is granted two host names, one of
+/// which resolves to it. No connection may be made.
 pub(crate) fn forgery(attack: Attack) {
     let inside = TcpListener::bind("127.0.0.1:0").unwrap();
     inside.set_nonblocking(true).unwrap();
@@ -162,7 +162,8 @@ pub(crate) fn forgery(attack: Attack) {
         "169.254.169.254",
         "a.example.com:x@localhost",
     ];
-    let (mut faults, mut partitions) = (serde_json::Map::new(), Vec::new());
+    let mut faults = serde_json::Map::new();
+    let mut partitions = Vec::new();
     for (number, host) in hosts.iter().enumerate() {
         for (scheme, path) in [("http", "/"), ("http", "//localhost/"), ("https", "/")] {
             let key = format!("{number}-{scheme}{path}");
@@ -171,10 +172,11 @@ pub(crate) fn forgery(attack: Attack) {
         }
     }
     let count = partitions.len();
-    let told = stage.query("evil", &json!({ "query": { "faults": faults }, "partitions": partitions }).to_string());
-    let told = told.expect(200, "").json();
-    let (of, refused) = (&told["coverage"]["partitions"], told["answer"]["reports"].as_object().unwrap());
-    assert_eq!((&of["succeeded"], &of["planned"]), (&json!(count), &json!(count)), "{told}");
+    let reply = stage.query("evil", &json!({ "query": { "faults": faults }, "partitions": partitions }).to_string());
+    let reply = reply.expect(200, "").json();
+    let of = &reply["coverage"]["partitions"];
+    let refused = reply["answer"]["reports"].as_object().unwrap();
+    assert_eq!((&of["succeeded"], &of["planned"]), (&json!(count), &json!(count)), "{reply}");
     for (key, report) in refused {
         assert!(report["error"].is_string(), "{key}: {report}");
     }
@@ -182,7 +184,7 @@ pub(crate) fn forgery(attack: Attack) {
     assert!(inside.accept().is_err(), "somebody connected");
 }
 
-/// Ways out of a granted folder.
+/// Path traversal and symbolic links out of a granted folder.
 pub(crate) fn escapes(attack: Attack) {
     let grant = "[[grants.directories]]\nhost = \"data\"\nguest = \"/data\"";
     let ground = Ground::evil(&format!("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n{grant}"));
@@ -197,11 +199,11 @@ pub(crate) fn escapes(attack: Attack) {
     symlink("/proc/self/environ", data.join("environ")).unwrap();
     symlink("loop", data.join("loop")).unwrap();
     let stage = ground.attack(attack);
-    let told = |path: &str| {
-        let told = stage.obey(&format!("files:{path}"), 1).expect(200, "").json();
-        told["answer"]["reports"]["p0"].clone()
+    let report = |path: &str| {
+        let reply = stage.obey(&format!("files:{path}"), 1).expect(200, "").json();
+        reply["answer"]["reports"]["p0"].clone()
     };
-    assert_eq!(told("/data/open.txt")["read"], "open");
+    assert_eq!(report("/data/open.txt")["read"], "open");
     for path in [
         "/data/../secret/secret.txt",
         "/data/sub/../../secret/secret.txt",
@@ -219,16 +221,16 @@ pub(crate) fn escapes(attack: Attack) {
         "..",
         "/data/open.txt/../up",
     ] {
-        assert_eq!(told(path)["read"], Value::Null, "{path}");
+        assert_eq!(report(path)["read"], Value::Null, "{path}");
     }
     for what in ["write", "append", "create", "create-dir", "rename", "link", "remove", "remove-dir"] {
-        assert_eq!(told("/data/open.txt")[what], false, "{what}");
+        assert_eq!(report("/data/open.txt")[what], false, "{what}");
     }
     assert_eq!(std::fs::read_to_string(secret).unwrap(), "secret");
     stage.end();
 }
 
-/// A query of more partitions than there may be, by a range, and by whoever asks.
+/// Queries beyond the limit on partitions, by a range and by the query itself.
 pub(crate) fn partitions(attack: Attack) {
     let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"").budget(768);
     let range = "[source]\nkind = \"range\"\nstart = 0\nend = 9_000_000_000\nstep = 1\n";
@@ -246,7 +248,7 @@ pub(crate) fn partitions(attack: Attack) {
     stage.end();
 }
 
-/// Regular expressions that compile to far more than they are.
+/// Regular expressions that compile to far more than their own size.
 pub(crate) fn patterns(attack: Attack) {
     let rest = "[source]\nkind = \"query\"\n[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"";
     let stage = Ground::new().app("evil", "grep", rest).attack(attack);

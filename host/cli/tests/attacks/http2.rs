@@ -1,4 +1,4 @@
-//! HTTP/2, frame by frame: what no client library would send.
+//! Attacks with HTTP/2 frames that no client library would send.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use crate::wire::is_silence;
 const OBEYS: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"";
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The kinds of frames.
+/// Types of frames.
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RESET: u8 = 3;
@@ -18,7 +18,7 @@ const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
-/// Flags of a frame of headers.
+/// Flags of a HEADERS frame.
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
@@ -27,7 +27,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A literal field that enters no table.
+/// Encodes a literal field without indexing.
 fn field(name: &str, value: &str) -> Vec<u8> {
     let text = |text: &str| {
         let mut bytes = Vec::new();
@@ -49,7 +49,7 @@ fn field(name: &str, value: &str) -> Vec<u8> {
     [vec![0], text(name), text(value)].concat()
 }
 
-/// The fields of a request.
+/// Encodes the fields of a request.
 pub(crate) fn request(method: &str, path: &str, authorization: &str) -> Vec<u8> {
     let mut fields =
         [field(":method", method), field(":scheme", "http"), field(":path", path), field(":authority", "localhost")]
@@ -60,15 +60,15 @@ pub(crate) fn request(method: &str, path: &str, authorization: &str) -> Vec<u8> 
     fields
 }
 
-/// A connection that has said hello.
+/// A connection after the preface.
 pub(crate) struct Connection(pub(crate) TcpStream);
 
-/// How much the server lets a client send: on the connection, and on each stream.
+/// Flow-control windows: the bytes that the server allows, on the connection and on each stream.
 struct Windows {
     initial: i64,
     connection: i64,
     streams: HashMap<u32, i64>,
-    /// Bytes of frames that are not whole yet.
+    /// Received bytes of an incomplete frame.
     read: Vec<u8>,
 }
 
@@ -79,7 +79,8 @@ impl Windows {
         Self { initial, connection: initial, streams, read: Vec::new() }
     }
 
-    /// Takes in what the server has said; false when it says nothing more.
+    /// Reads frames of the server and updates the windows. Returns false at the end of the
+    /// connection or of the time to read.
     fn update(&mut self, from: &mut TcpStream) -> bool {
         let mut bytes = [0; 16 << 10];
         match from.read(&mut bytes) {
@@ -112,7 +113,7 @@ impl Windows {
         }
     }
 
-    /// Takes room for a piece.
+    /// Takes `length` bytes from both windows, if they have the room.
     fn take(&mut self, stream: u32, length: usize) -> bool {
         let length = i64::try_from(length).unwrap();
         let window = self.streams.entry(stream).or_default();
@@ -130,20 +131,22 @@ impl Connection {
         Self(stage.sent(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()))
     }
 
-    /// Sends; false once the server has closed the connection.
+    /// Sends bytes. Returns false once the server has closed the connection.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> bool {
         self.0.write_all(bytes).is_ok()
     }
 
-    /// A request, by its stream; its body stays to come, unless it has none.
+    /// Sends the head of a request on `stream`. With `has_body` the stream stays open.
     pub(crate) fn ask(&mut self, stream: u32, fields: &[u8], has_body: bool) -> bool {
         let flags = END_HEADERS | if has_body { 0 } else { END_STREAM };
         self.send(&frame(HEADERS, flags, stream, fields))
     }
 
-    /// Sends so much of the body of each of these requests, as fast as the server lets it, until that stops doing so.
+    /// Sends `length` bytes of the body of each of these requests, as fast as the windows allow,
+    /// until the server opens them no further.
     pub(crate) fn bodies(&mut self, streams: &[u32], length: usize) {
-        let (piece, mut windows) = (vec![b' '; 16 << 10], Windows::of(streams));
+        let piece = vec![b' '; 16 << 10];
+        let mut windows = Windows::of(streams);
         let mut sent: HashMap<u32, usize> = HashMap::new();
         self.0.set_read_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
         loop {
@@ -161,14 +164,14 @@ impl Connection {
         }
     }
 
-    /// True when the server ends the connection.
+    /// Returns true if the server ends the connection.
     fn ends(mut self) -> bool {
-        let mut told = Vec::new();
-        !self.0.read_to_end(&mut told).is_err_and(|error| is_silence(&error))
+        let mut bytes = Vec::new();
+        !self.0.read_to_end(&mut bytes).is_err_and(|error| is_silence(&error))
     }
 }
 
-/// Requests that are taken back as soon as they are sent (rapid reset).
+/// Rapid reset: requests that are reset as soon as they are sent.
 pub(crate) fn rapid_reset(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     for _ in 0..size(4, 40) {
@@ -186,7 +189,7 @@ pub(crate) fn rapid_reset(attack: Attack) {
     stage.end();
 }
 
-/// Fields without an end, in frames that go on and on.
+/// CONTINUATION flood: a header block without an end.
 pub(crate) fn continuation_flood(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     let mut connection = Connection::of(&stage);
@@ -198,7 +201,7 @@ pub(crate) fn continuation_flood(attack: Attack) {
     stage.end();
 }
 
-/// One byte each for a long field that stands in the table (an HPACK bomb).
+/// HPACK bomb: one byte each for a long field of the dynamic table.
 pub(crate) fn header_bomb(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     for _ in 0..size(3, 100) {
@@ -213,7 +216,7 @@ pub(crate) fn header_bomb(attack: Attack) {
     stage.end();
 }
 
-/// Settings and pings, each of which has to be answered, from a client that reads nothing.
+/// SETTINGS and PING frames, each of which needs a reply, from a client that reads nothing.
 pub(crate) fn control_flood(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     for kind in [frame(SETTINGS, 0, 0, &[]), frame(PING, 0, 0, &[0; 8])] {

@@ -1,12 +1,14 @@
-//! Attacks on a server: what each does, which bound it meets, and what is measured of it.
+//! Attacks on a server, the bound that stops each, and the measured effect.
 //!
-//! The real `frond serve` runs under a limit of memory. Beside each attack a neighbour's app is asked without a pause, and
-//! the health checks with it. Every answer must be complete, the server's memory must stay within the attack's budget, and
-//! SIGTERM must end the server while the attack still stands. Each test prints its row of the table (`--nocapture`):
-//! attack, bound, peak memory, neighbours answered.
+//! The real `frond serve` runs under a memory limit. During each attack a neighbour's app and the
+//! health checks are queried without a pause. Every answer must be complete, the server's memory
+//! must stay within the attack's budget, and SIGTERM must end the server during the attack. Each
+//! test prints its row of the table (`--nocapture`): attack, bound, peak memory, answers to the
+//! neighbour.
 //!
-//! `make test` runs all of it in small and measures no time. `make soak` (`FROND_ATTACKS=full`) runs more and larger
-//! attacks, one at a time, and holds the end to `limits.drain` + 5 s and the neighbour's p99 to 3 times its quiet one.
+//! `make test` runs all attacks at a small size and measures no time. `make soak`
+//! (`FROND_ATTACKS=full`) runs larger ones, one at a time, and limits the end to `limits.drain` + 5
+//! s and the neighbour's p99 to 3 times its value without the attack.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -36,7 +38,7 @@ mod stage;
 mod turns;
 mod wire;
 
-/// The table.
+/// Tests of the table of attacks: name, and the bound that stops it.
 macro_rules! table {
     ($($topic:ident { $($(#[$mark:meta])* $attack:ident: $name:literal => $bound:literal;)* })*) => {
         mod attack {

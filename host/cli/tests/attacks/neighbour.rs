@@ -1,4 +1,5 @@
-//! The neighbour: somebody whose app is asked, with the health checks, beside every attack, again and again.
+//! The neighbour: a client of another app, which queries it and the health checks without a pause
+//! during an attack.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -12,16 +13,17 @@ use crate::wire::{PATIENCE, ask};
 
 /// Name of the neighbour's app.
 pub(crate) const NAME: &str = "neighbour";
-/// Between two rounds.
+/// Pause between two rounds.
 const PACE: Duration = Duration::from_millis(5);
-/// Partitions of its query.
+/// Number of partitions of its query.
 const PARTITIONS: usize = 4;
 
-/// Its app: a few words are counted. Its deadline is far away, so that no busy machine makes an answer partial.
+/// Manifest of its app, which counts a few words. The long deadline prevents partial answers on a
+/// busy machine.
 pub(crate) const MANIFEST: &str = "content-type = \"application/json\"\n[leaf]\ncomponent = \"wordcount.wasm\"\n\
     [merge]\ncomponent = \"wordcount.wasm\"\n[source]\nkind = \"query\"\n[query]\ndeadline = \"10m\"\nfloor = \"all\"\n";
 
-/// Asks in a thread of its own until it is dropped.
+/// A client on a separate thread that queries until it is dropped.
 pub(crate) struct Neighbour {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -34,18 +36,18 @@ struct Shared {
     news: Condvar,
 }
 
-/// Answers that the neighbour got.
+/// Outcome of the neighbour's rounds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) asked: usize,
     pub(crate) answered: usize,
-    /// Faults of the other answers.
+    /// Errors of the failed rounds.
     pub(crate) wrong: Vec<String>,
     times: Vec<Duration>,
 }
 
 impl Seen {
-    /// The time within which 99 of 100 answers came.
+    /// Returns the 99th percentile of the query times.
     pub(crate) fn p99(&self) -> Duration {
         let mut times = self.times.clone();
         times.sort();
@@ -81,24 +83,24 @@ impl Neighbour {
         Self { shared, thread: Some(thread) }
     }
 
-    /// Waits until so many further rounds have begun and ended.
+    /// Waits until `count` further rounds have begun and ended.
     #[track_caller]
     pub(crate) fn rounds(&self, count: usize) {
         let seen = self.shared.seen.lock().unwrap();
-        // The one that is under way may have begun before.
+        // The current round may have begun earlier.
         let until = seen.asked + count + 1;
         let waited = self.shared.news.wait_timeout_while(seen, PATIENCE * 2, |seen| seen.asked < until);
         let (seen, waited) = waited.unwrap();
         assert!(!waited.timed_out(), "the neighbour has no answer at all: {seen:?}");
     }
 
-    /// Stops it, and gives what it saw.
+    /// Stops the client, and returns the outcome of its rounds.
     pub(crate) fn end(mut self) -> Seen {
         self.stop();
         self.shared.seen.lock().unwrap().clone()
     }
 
-    /// Forgets the times until now: they were quiet ones. Gives what was seen until then.
+    /// Ends the quiet phase: resets the times, and returns the outcome so far.
     pub(crate) fn quiet(&self) -> Seen {
         let mut seen = self.shared.seen.lock().unwrap();
         let before = seen.clone();
@@ -120,7 +122,8 @@ impl Drop for Neighbour {
     }
 }
 
-/// A few words; for a measurement so many that counting them takes longer than a thread waits for a core.
+/// Returns a query of a few words; in a full run, of so many that counting takes longer than a
+/// thread waits for a core.
 fn query() -> Vec<u8> {
     let words = "one two two ".repeat(if is_full() { 20_000 } else { 1 });
     let partitions: Vec<_> =
@@ -128,7 +131,7 @@ fn query() -> Vec<u8> {
     json!({ "query": { "top": 1 }, "partitions": partitions }).to_string().into_bytes()
 }
 
-/// A query and the three health checks. Gives the query's time, or what was wrong.
+/// Sends a query and the three health checks. Returns the query's time, or the error.
 fn round(address: &str, authorization: &str, body: &[u8]) -> Result<Duration, String> {
     let begun = Instant::now();
     let query = format!("/v1/apps/{NAME}/query");

@@ -1,4 +1,4 @@
-//! Jobs and queries of others, and jobs without end.
+//! Attacks on jobs and queries of other tokens, and by floods of jobs.
 
 use serde_json::json;
 
@@ -7,23 +7,24 @@ use crate::wire::Reply;
 
 const PATIENT: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.leaf]\nfuel = 0";
 
-/// Submits a job of leaves that do something, and gives its id.
+/// Submits a job whose leaves run `command`, and returns its id.
 #[track_caller]
 fn submit(stage: &Stage, token: &str, command: &str) -> String {
     let body = ordering(&json!({ "fault": command }), 2);
-    let told = stage.ask("POST", "/v1/apps/evil/jobs", token, body.as_bytes()).expect(202, "").json();
-    told["id"].as_str().unwrap().to_owned()
+    let reply = stage.ask("POST", "/v1/apps/evil/jobs", token, body.as_bytes()).expect(202, "").json();
+    reply["id"].as_str().unwrap().to_owned()
 }
 
 fn is_kept_apart(reply: &Reply) -> bool {
     matches!(reply.status, 403 | 404)
 }
 
-/// One token's work, looked at and ended by another.
+/// One token's job and query, read and ended by another token.
 pub(crate) fn strangers(attack: Attack) {
     let mut ground = Ground::evil(PATIENT);
     ground.token("neighbour", "query");
-    let (mine, other) = (ground.token("mine", "query"), ground.token("other", "query"));
+    let mine = ground.token("mine", "query");
+    let other = ground.token("other", "query");
     let admin = ground.token("operator", "admin");
     let stage = ground.attack(attack);
     let id = submit(&stage, &mine, "sleep");
@@ -56,7 +57,7 @@ pub(crate) fn strangers(attack: Attack) {
     stage.end();
 }
 
-/// Jobs that are cancelled as soon as they are there: each ends so.
+/// Jobs that are cancelled right after their submission: each ends as cancelled.
 pub(crate) fn cancels(attack: Attack) {
     let stage = Ground::evil(PATIENT).attack(attack);
     let ids: Vec<_> = (0..size(20, 200)).map(|_| submit(&stage, "", "sleep")).collect();
@@ -72,7 +73,7 @@ pub(crate) fn cancels(attack: Attack) {
     stage.end();
 }
 
-/// Jobs of many bytes, one after another, by one token under the default settings.
+/// Jobs of many bytes by one token, under the default settings.
 pub(crate) fn hoards(attack: Attack) {
     let mut ground = Ground::evil(PATIENT);
     ground.token("neighbour", "query");

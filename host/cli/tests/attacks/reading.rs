@@ -1,4 +1,4 @@
-//! Apps' folders whose files are none, have no end, or never rest.
+//! Attacks by files in the folders of apps: special, endless, or ever changing.
 
 use std::fs::File;
 use std::io::{Seek, Write};
@@ -12,7 +12,7 @@ use crate::stage::{Attack, Ground, Stage, manifest, size};
 
 const SOURCE: &str = "[source]\nkind = \"query\"\n[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"";
 
-/// An app that is put in place while the server runs comes to serve.
+/// Asserts that an app that is added to a running server gets served.
 #[track_caller]
 fn takes_another(stage: &Stage) {
     let folder = &stage.ground.folder;
@@ -24,15 +24,16 @@ fn takes_another(stage: &Stage) {
     });
 }
 
-/// One case that cannot be read to its end, in an app that is there from the start.
+/// Runs the attack by one case that cannot be read to its end, in an app that exists from the
+/// start.
 fn case(attack: Attack, named: &str, make: impl Fn(&Ground)) {
     let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"");
     std::fs::create_dir_all(ground.folder.path("apps/evil/cases")).unwrap();
     make(&ground);
     let stage = ground.attack(attack);
     takes_another(&stage);
-    let told = stage.get("/v1/apps/evil");
-    assert!(told.text().contains(named), "the file is named: {}", told.shown());
+    let reply = stage.get("/v1/apps/evil");
+    assert!(reply.text().contains(named), "the file is named: {}", reply.shown());
     stage.end();
 }
 
@@ -52,7 +53,7 @@ pub(crate) fn endless_query_file(attack: Attack) {
     });
 }
 
-/// A file of an app, written to without a pause.
+/// A manifest that is written without a pause.
 pub(crate) fn restless_file(attack: Attack) {
     let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"");
     let path = ground.folder.path("apps/evil/frond.toml");
@@ -78,7 +79,7 @@ pub(crate) fn restless_file(attack: Attack) {
     stage.end();
 }
 
-/// A store of jobs whose database is full of something else.
+/// A jobs store whose database is no database.
 pub(crate) fn damaged_store(attack: Attack) {
     let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"");
     let store = ground.folder.path("apps/.frond/jobs");
@@ -94,7 +95,7 @@ pub(crate) fn damaged_store(attack: Attack) {
     stage.end();
 }
 
-/// Manifests that are huge, deep, or lead around in a circle.
+/// Manifests that are huge, deeply nested, or links in a cycle.
 pub(crate) fn manifests(attack: Attack) {
     let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"");
     let write = |name: &str, text: &str| drop(ground.folder.write(&format!("apps/{name}/frond.toml"), text));
@@ -118,7 +119,7 @@ pub(crate) fn manifests(attack: Attack) {
     stage.end();
 }
 
-/// More folders than there may be apps, and files beside one that are more than are looked at.
+/// More folders than the limit on apps, and more files beside one than are read.
 pub(crate) fn crowds(attack: Attack) {
     let ground = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"");
     for number in 0..size(300, 3_000) {

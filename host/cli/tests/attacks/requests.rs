@@ -1,4 +1,4 @@
-//! Requests that are read in two ways, lead out of the tree of addresses, or come from where nobody may ask.
+//! Attacks by requests: ambiguous framing, path traversal, cross-site requests, floods.
 
 use std::io::{Read, Write};
 
@@ -9,7 +9,7 @@ use crate::wire::{Reply, head, talk};
 
 const OBEYS: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"";
 
-/// Arrays and objects inside each other, as a query and as the data of a partition.
+/// Deeply nested JSON, as a query and as a partition's data.
 pub(crate) fn deep_json(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     let depth = size(100_000, 4_000_000);
@@ -29,7 +29,7 @@ pub(crate) fn deep_json(attack: Attack) {
     stage.end();
 }
 
-/// A request with a second one hidden in its body: whatever is read, the hidden one is not answered.
+/// Request smuggling: a second request hidden in the body must never be answered.
 pub(crate) fn smuggling(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     let hidden = "DELETE /v1/apps/evil/leaf HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
@@ -53,8 +53,8 @@ pub(crate) fn smuggling(attack: Attack) {
         format!("transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n\r\n{hidden}"),
         format!("transfer-encoding: chunked\r\n\r\n-1\r\n\r\n{hidden}"),
     ] {
-        let told = talk(&stage.address, format!("{post}{framing}").as_bytes()).unwrap();
-        let text = String::from_utf8_lossy(&told);
+        let reply = talk(&stage.address, format!("{post}{framing}").as_bytes()).unwrap();
+        let text = String::from_utf8_lossy(&reply);
         let answers = text.matches("HTTP/1.1 ").count();
         assert!(answers == 1 && text.starts_with("HTTP/1.1 4"), "{framing:?}: {text}");
     }
@@ -62,7 +62,7 @@ pub(crate) fn smuggling(attack: Attack) {
     stage.end();
 }
 
-/// Heads that are too long, or of too many lines.
+/// Heads that are too long, or have too many lines.
 pub(crate) fn header_floods(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     let long = "x".repeat(size(1 << 20, 64 << 20));
@@ -75,15 +75,15 @@ pub(crate) fn header_floods(attack: Attack) {
         format!("{long} /healthz HTTP/1.1\r\n\r\n"),
         long.clone(),
     ] {
-        let told = talk(&stage.address, request.as_bytes());
-        let is_refused = told.as_ref().is_ok_and(|told| told.is_empty() || told.starts_with(b"HTTP/1.1 4"));
-        let is_closed = told.is_err_and(|error| !crate::wire::is_silence(&error));
+        let reply = talk(&stage.address, request.as_bytes());
+        let is_refused = reply.as_ref().is_ok_and(|reply| reply.is_empty() || reply.starts_with(b"HTTP/1.1 4"));
+        let is_closed = reply.is_err_and(|error| !crate::wire::is_silence(&error));
         assert!(is_refused || is_closed, "{:.60}", request);
     }
     stage.end();
 }
 
-/// Addresses that lead elsewhere once they are decoded.
+/// Path traversal in addresses.
 pub(crate) fn paths(attack: Attack) {
     let ground = Ground::evil(OBEYS);
     ground.folder.write("apps/evil/secret.txt", "a secret");
@@ -119,7 +119,7 @@ pub(crate) fn paths(attack: Attack) {
     stage.end();
 }
 
-/// Pages elsewhere whose script asks, and names of this machine that they made up.
+/// CSRF and DNS rebinding: foreign `Origin` and `Host` headers.
 pub(crate) fn strangers(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     let body = ordering(&json!({}), 1);
@@ -134,7 +134,7 @@ pub(crate) fn strangers(attack: Attack) {
     stage.end();
 }
 
-/// A page elsewhere whose browser says so in its own way.
+/// CSRF by `Sec-Fetch-Site`.
 pub(crate) fn cross_site(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     let body = ordering(&json!({}), 1);
@@ -146,7 +146,7 @@ pub(crate) fn cross_site(attack: Attack) {
     stage.end();
 }
 
-/// A body that is short until it is unpacked.
+/// Compressed bodies (decompression bombs).
 pub(crate) fn packed(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     for encoding in ["gzip", "deflate", "br", "zstd", "gzip, gzip"] {
@@ -156,7 +156,8 @@ pub(crate) fn packed(attack: Attack) {
     stage.end();
 }
 
-/// Clients that ask and are gone: before the head ends, in the body, while leaves run, in a stream.
+/// Clients that disconnect: within the head, within the body, while leaves run, and during a
+/// stream.
 pub(crate) fn vanishing(attack: Attack) {
     let stage =
         Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.leaf]\nfuel = 0").attack(attack);
@@ -172,7 +173,7 @@ pub(crate) fn vanishing(attack: Attack) {
     stage.end();
 }
 
-/// Server paths, lines and escapes that a client could bring into the log or read from an error.
+/// Log forging, and server paths in errors.
 pub(crate) fn log_lines(attack: Attack) {
     let mut ground = Ground::evil(OBEYS);
     let query = ground.token("asks", "query");
@@ -193,19 +194,19 @@ pub(crate) fn log_lines(attack: Attack) {
     stage.end();
 }
 
-/// Many who follow everything, and read nothing of it.
+/// Many subscribers to the event stream that read nothing.
 pub(crate) fn followers(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     let head = head("GET", "/v1/events", "accept: text/event-stream\r\n", 0);
-    let held: Vec<_> = (0..size(100, 900)).map(|_| stage.sent(head.as_bytes())).collect();
+    let connections: Vec<_> = (0..size(100, 900)).map(|_| stage.sent(head.as_bytes())).collect();
     for _ in 0..size(20, 500) {
         stage.obey("ok", 50);
     }
     stage.end();
-    drop(held);
+    drop(connections);
 }
 
-/// Queries whose records are large: long keys, many of them, and long messages.
+/// Queries with large records: long keys, many of them, and long messages.
 pub(crate) fn records(attack: Attack) {
     let stage = Ground::evil(OBEYS).limits("recent-memory = \"16MiB\"").attack(attack);
     for number in 0..size(8, 400) {
@@ -220,7 +221,7 @@ pub(crate) fn records(attack: Attack) {
     stage.end();
 }
 
-/// More jobs than may wait.
+/// More jobs than the queue may hold.
 pub(crate) fn waiting_jobs(attack: Attack) {
     let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.leaf]\nfuel = 0";
     let stage = Ground::evil(rest).tables("[jobs]\nwaiting = 5").attack(attack);
@@ -232,19 +233,19 @@ pub(crate) fn waiting_jobs(attack: Attack) {
     stage.end();
 }
 
-/// A head of which a byte comes now and then, a body that stays away, an answer that nobody reads.
+/// Slowloris: heads and bodies that arrive slowly or never.
 pub(crate) fn slow_clients(attack: Attack) {
     let limits = "header-time = \"2s\"\nbody-time = \"2s\"\nread-time = \"2s\"";
     let stage = Ground::evil(OBEYS).limits(limits).attack(attack);
     let head = head("POST", "/v1/apps/evil/query", "", 1000);
     let cut = [&b""[..], &head.as_bytes()[..20], head.as_bytes(), b"PRI * HTTP/2.0\r\n"];
-    let mut held: Vec<_> = (0..size(40, 800)).map(|number| stage.sent(cut[number % cut.len()])).collect();
+    let mut connections: Vec<_> = (0..size(40, 800)).map(|number| stage.sent(cut[number % cut.len()])).collect();
     stage.look();
-    for stream in &mut held {
+    for stream in &mut connections {
         let _ = stream.write_all(b"x");
-        let mut told = Vec::new();
-        // It ends, with a status or without.
-        let ended = stream.read_to_end(&mut told);
+        let mut reply = Vec::new();
+        // The connection ends, with a status or without.
+        let ended = stream.read_to_end(&mut reply);
         assert!(!ended.is_err_and(|error| crate::wire::is_silence(&error)), "a slow client is still waited for");
     }
     stage.end();

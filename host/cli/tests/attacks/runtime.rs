@@ -1,4 +1,4 @@
-//! Guests that hold on to what the server itself needs: its threads, and the room for its texts.
+//! Attacks by guests on the server's own resources: its threads, and the memory of its texts.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -8,13 +8,13 @@ use serde_json::json;
 use crate::stage::{Attack, Ground, ordering, size};
 use crate::wat;
 
-/// Makes a named pipe.
+/// Creates a named pipe.
 pub(crate) fn pipe(path: &std::path::Path) {
     let made = Command::new("mkfifo").arg(path).status().expect("mkfifo runs");
     assert!(made.success(), "{made}");
 }
 
-/// A pipe that nobody writes to, opened in a granted folder.
+/// A named pipe without a writer, opened in a granted folder.
 pub(crate) fn named_pipe(attack: Attack) {
     let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[[grants.directories]]\nhost = \"data\"\nguest = \"/data\"";
     let ground = Ground::evil(rest);
@@ -29,7 +29,7 @@ pub(crate) fn named_pipe(attack: Attack) {
     stage.end();
 }
 
-/// Functions with long names of signs that are escaped, deep in calls of each other when they trap.
+/// Traps deep in calls of functions with long names of escaped characters.
 pub(crate) fn failure_texts(attack: Attack) {
     let mut functions = String::new();
     for number in 0..40 {
@@ -54,15 +54,15 @@ pub(crate) fn failure_texts(attack: Attack) {
         stage.get(&format!("/v1/jobs/{id}?wait=5s")).json()["finished_unix_ms"].is_u64()
     });
     for what in ["", "/events"] {
-        let told = stage.get(&format!("/v1/jobs/{id}{what}"));
-        assert!(told.body.len() < 8 << 20, "{what}: {} bytes", told.body.len());
+        let reply = stage.get(&format!("/v1/jobs/{id}{what}"));
+        assert!(reply.body.len() < 8 << 20, "{what}: {} bytes", reply.body.len());
     }
     let kept = stored(&stage.ground.folder.path("apps/.frond"));
     assert!(kept < 64 << 20, "{kept} bytes are kept");
     stage.end();
 }
 
-/// The bytes under a folder.
+/// Returns the bytes of all files under a folder.
 fn stored(dir: &std::path::Path) -> u64 {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
     entries

@@ -1,4 +1,5 @@
-//! The stage of an attack: the real server under a limit of memory, an app that misbehaves, and a neighbour.
+//! Test stage of an attack: the real server under a memory limit, a misbehaving app, and a
+//! neighbour.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
@@ -15,39 +16,39 @@ use crate::kit::{Folder, cache, frond, plugin};
 use crate::neighbour::{self, Neighbour};
 use crate::wire::{self, Reply, connect};
 
-/// How long queries may go on after SIGTERM, as the settings here say.
+/// `limits.drain` of the server.
 const DRAIN: Duration = Duration::from_secs(2);
-/// How much longer the end may take, in a full run.
+/// Additional time for the end in a full run.
 const ORDER: Duration = Duration::from_secs(5);
-/// How long it may take in a small run, which measures no time: a server that ends at all ends in a tenth of this.
+/// Time limit in a small run, ten times what a server needs that ends at all.
 const SOME_TIME: Duration = Duration::from_secs(100);
-/// Rounds of the neighbour beside each attack.
+/// Number of the neighbour's rounds during each attack.
 const ROUNDS: usize = 3;
-/// Limit on the data of the server, and of each of its children: whatever goes wrong, this machine lives.
+/// Limit on the data segment of the server and of each child process, which protects this machine.
 const BACKSTOP_MIB: u64 = 3 << 10;
-/// What the server may have in memory under an attack that says nothing else.
+/// Default memory budget of the server.
 const BUDGET_MIB: u64 = 384;
 
-/// True in `make soak`: larger, more often, and with a look at the clock.
+/// Returns true in `make soak`: larger attacks, with measured times.
 pub(crate) fn is_full() -> bool {
     std::env::var("FROND_ATTACKS").is_ok_and(|value| value == "full")
 }
 
-/// So much in `make test`, so much in `make soak`.
+/// Returns `small` in `make test`, and `full` in `make soak`.
 pub(crate) fn size(small: usize, full: usize) -> usize {
     if is_full() { full } else { small }
 }
 
-/// A row of the table.
+/// A row of the table of attacks.
 #[derive(Clone, Copy)]
 pub(crate) struct Attack {
-    /// What it does.
+    /// Description of the attack.
     pub(crate) name: &'static str,
-    /// The bound that it meets.
+    /// The bound that stops it.
     pub(crate) bound: &'static str,
 }
 
-/// What a server is to be started with.
+/// Builder of a server: folder, settings and tokens.
 pub(crate) struct Ground {
     pub(crate) folder: Folder,
     limits: String,
@@ -59,7 +60,7 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    /// The neighbour's app, and nothing else.
+    /// Creates a server with the neighbour's app only.
     pub(crate) fn new() -> Self {
         let folder = Folder::new();
         folder.write("apps/neighbour/frond.toml", neighbour::MANIFEST);
@@ -75,31 +76,31 @@ impl Ground {
         }
     }
 
-    /// With an app `evil`, whose leaves do as the query says.
+    /// Adds an app `evil`, whose leaves do as the query says. `rest` follows in its manifest.
     pub(crate) fn evil(rest: &str) -> Self {
         Self::new().app("evil", "faulty", &format!("[source]\nkind = \"query\"\n{rest}"))
     }
 
-    /// With one more app, by its plugin and what its manifest says after its components.
+    /// Adds an app with a plugin; `rest` follows its components in the manifest.
     pub(crate) fn app(self, name: &str, component: &str, rest: &str) -> Self {
         self.folder.write(&format!("apps/{name}/frond.toml"), manifest(component, rest));
         std::fs::copy(plugin(component), self.folder.path(&format!("apps/{name}/{component}.wasm"))).unwrap();
         self
     }
 
-    /// With these lines under `[limits]` of the server's settings.
+    /// Adds lines to `[limits]` of the server's settings.
     pub(crate) fn limits(mut self, lines: &str) -> Self {
         let _ = writeln!(self.limits, "{lines}");
         self
     }
 
-    /// With these tables in the server's settings.
+    /// Adds tables to the server's settings.
     pub(crate) fn tables(mut self, tables: &str) -> Self {
         let _ = writeln!(self.tables, "{tables}");
         self
     }
 
-    /// With a token; the first one is the neighbour's, too. Returns the header that shows it.
+    /// Adds a token, and returns its `Authorization` header. The neighbour uses the first token.
     pub(crate) fn token(&mut self, name: &str, role: &str) -> String {
         let made = frond(["token", name, "--role", role]).run().expect(0);
         self.tokens.push_str(&made.out());
@@ -112,22 +113,24 @@ impl Ground {
         header
     }
 
-    /// With another budget of memory, in MiB.
+    /// Sets the memory budget, in MiB.
     pub(crate) fn budget(mut self, mib: u64) -> Self {
         self.budget = mib;
         self
     }
 
-    /// With a cache of its own, which the attack may spoil.
+    /// Gives the server a private cache, which the attack may tamper with.
     pub(crate) fn own_cache(mut self) -> Self {
         self.cache = self.folder.path("cache");
         self
     }
 
-    /// Starts the server, and lets the neighbour ask.
+    /// Starts the server and the neighbour.
     pub(crate) fn attack(self, attack: Attack) -> Stage {
         let drain = DRAIN.as_secs();
-        let (limits, tables, tokens) = (&self.limits, &self.tables, &self.tokens);
+        let limits = &self.limits;
+        let tables = &self.tables;
+        let tokens = &self.tokens;
         let settings = format!("slots = 2\n[limits]\ndrain = \"{drain}s\"\n{limits}\n{tables}\n{tokens}");
         self.folder.write("server.toml", settings);
         let (child, address, stdout) = serve(&self);
@@ -143,13 +146,13 @@ impl Ground {
     }
 }
 
-/// A manifest with one component for leaf and merge.
+/// Returns a manifest with one component for leaf and merge.
 pub(crate) fn manifest(component: &str, rest: &str) -> String {
     let line = format!("component = \"{component}.wasm\"\n");
     format!("content-type = \"application/json\"\n[leaf]\n{line}[merge]\n{line}{rest}\n")
 }
 
-/// Starts the binary under its limit of memory, and waits until it says where it listens.
+/// Starts the binary under its memory limit, and waits until it prints its address.
 fn serve(ground: &Ground) -> (Child, String, BufReader<std::process::ChildStdout>) {
     let log = std::fs::File::create(ground.folder.path("server.log")).unwrap();
     let limited = format!("ulimit -d {} && exec \"$0\" \"$@\"", BACKSTOP_MIB << 10);
@@ -173,7 +176,7 @@ fn serve(ground: &Ground) -> (Child, String, BufReader<std::process::ChildStdout
     (child, address, stdout)
 }
 
-/// A server under attack, with its neighbour.
+/// A server under attack, and the neighbour.
 pub(crate) struct Stage {
     attack: Attack,
     child: Child,
@@ -185,7 +188,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Asks with the neighbour's token, if there is one.
+    /// Sends a request with the neighbour's token, if there is one, unless `headers` has another.
     #[track_caller]
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Reply {
         let shown = if headers.contains("authorization") { "" } else { &self.ground.authorization };
@@ -198,38 +201,38 @@ impl Stage {
         self.ask("GET", path, "", b"")
     }
 
-    /// Asks an app, and wants the whole account of its answer.
+    /// Queries an app, with the coverage report in the reply.
     #[track_caller]
     pub(crate) fn query(&self, app: &str, body: &str) -> Reply {
         let accept = "accept: application/vnd.frond+json\r\n";
         self.ask("POST", &format!("/v1/apps/{app}/query"), accept, body.as_bytes())
     }
 
-    /// Has so many leaves of `evil` do something.
+    /// Runs `command` in leaves of `evil`.
     #[track_caller]
     pub(crate) fn obey(&self, command: &str, partitions: usize) -> Reply {
         self.query("evil", &ordering(&json!({ "fault": command }), partitions))
     }
 
-    /// A connection, kept open for as long as it is held.
+    /// Opens a connection.
     pub(crate) fn connect(&self) -> TcpStream {
         connect(&self.address).expect("it listens")
     }
 
-    /// A connection on which these bytes were sent.
+    /// Opens a connection and sends these bytes.
     pub(crate) fn sent(&self, bytes: &[u8]) -> TcpStream {
         let mut stream = self.connect();
         let _ = stream.write_all(bytes);
         stream
     }
 
-    /// Waits until the neighbour was asked some more: all of it beside what is under way now.
+    /// Waits for further rounds of the neighbour, all of them after this moment.
     #[track_caller]
     pub(crate) fn look(&self) {
         self.neighbour.as_ref().unwrap().rounds(size(ROUNDS, 50));
     }
 
-    /// Waits until something is so.
+    /// Waits until a condition holds.
     #[track_caller]
     pub(crate) fn until(&self, what: &str, is: impl Fn(&Self) -> bool) {
         let begun = Instant::now();
@@ -239,7 +242,7 @@ impl Stage {
         }
     }
 
-    /// The sum of a metric's samples that have this label.
+    /// Returns the sum of a metric's samples with this label.
     #[track_caller]
     pub(crate) fn metric(&self, name: &str, label: &str) -> f64 {
         let text = self.get("/metrics").text();
@@ -249,7 +252,7 @@ impl Stage {
         text.lines().filter(of).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
-    /// A number of `/proc/PID/status`, such as `VmHWM`.
+    /// Returns a number of `/proc/PID/status`, such as `VmHWM`.
     pub(crate) fn status(&self, key: &str) -> u64 {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = text.lines().find(|line| line.starts_with(&format!("{key}:")));
@@ -257,13 +260,14 @@ impl Stage {
         number.unwrap_or_else(|| panic!("it has ended: no {key} in {text}\n{}", self.log()))
     }
 
-    /// The end of the log.
+    /// Returns the end of the log.
     pub(crate) fn log(&self) -> String {
         let text = std::fs::read(self.ground.folder.path("server.log")).unwrap();
         String::from_utf8_lossy(&text[text.len().saturating_sub(8 << 10)..]).into_owned()
     }
 
-    /// Looks at the neighbour, ends the server as a service manager would while the attack still stands, and judges.
+    /// Waits for the neighbour, ends the server by SIGTERM during the attack, and asserts all
+    /// bounds.
     #[track_caller]
     pub(crate) fn end(mut self) {
         self.look();
@@ -275,7 +279,8 @@ impl Stage {
         self.print(&seen, peak, took);
         assert!(seen.wrong.is_empty(), "of {} neighbours these had no answer: {:#?}\n{log}", seen.asked, seen.wrong);
         assert!(peak < self.ground.budget, "it took {peak} MiB, and may take {}\n{log}", self.ground.budget);
-        // 130 says that something was cut off when its time was up: connections and queries that the attack holds.
+        // 130 means that connections or queries, which the attack holds open, were cut off after
+        // the drain time.
         assert!(matches!(status.code(), Some(0 | 130)), "{status}\n{log}");
         assert!(!log.contains("panicked"), "{log}");
         if is_full() {
@@ -297,10 +302,12 @@ impl Stage {
         }
     }
 
-    /// The row of the table.
+    /// Prints the row of the table.
     fn print(&self, seen: &neighbour::Seen, peak: u64, took: Duration) {
-        let (Attack { name, bound }, budget) = (self.attack, self.ground.budget);
-        let (answered, asked) = (seen.answered, seen.asked);
+        let Attack { name, bound } = self.attack;
+        let budget = self.ground.budget;
+        let answered = seen.answered;
+        let asked = seen.asked;
         let p99 = if is_full() { format!(" {:.1?} (quiet {:.1?}) |", seen.p99(), self.quiet) } else { String::new() };
         println!(
             "| {name:<56} | {bound:<48} | {peak:>4} of {budget} MiB | {answered} of {asked} |{p99} end {took:.1?}"
@@ -315,7 +322,7 @@ impl Drop for Stage {
     }
 }
 
-/// A query with so many partitions for the app that obeys.
+/// Returns a query with `partitions` empty partitions for the app `evil`.
 pub(crate) fn ordering(query: &Value, partitions: usize) -> String {
     let partitions: Vec<_> = (0..partitions).map(|number| json!({ "key": format!("p{number}"), "data": "" })).collect();
     json!({ "query": query, "partitions": partitions }).to_string()

@@ -1,4 +1,4 @@
-//! Work that takes other people's turns: leaves that sleep, clients that ask without end, plans that nobody waits for.
+//! Attacks on fair scheduling: sleeping leaves, endless queries, and abandoned plans.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -9,16 +9,16 @@ use crate::kit::plugin;
 use crate::stage::{Attack, Ground, Stage, manifest, ordering, size};
 use crate::wire::{self, head};
 
-/// An app without limits on time, whose clients wait for as long as they like.
+/// Rest of a manifest without a fuel limit, with a long deadline.
 const PATIENT: &str = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.leaf]\nfuel = 0";
 
-/// The bytes of a query to `evil` on a connection of its own.
+/// Returns the bytes of a query to `evil`.
 fn request(deadline: &str, body: &str) -> Vec<u8> {
     let path = format!("/v1/apps/evil/query?deadline={deadline}");
     [head("POST", &path, "", body.len()).as_bytes(), body.as_bytes()].concat()
 }
 
-/// So many clients ask `evil` again and again while the neighbour is looked at.
+/// Runs `clients` that query `evil` without a pause, and waits for the neighbour.
 fn beside(stage: &Stage, clients: usize, deadline: &str, command: &str, partitions: usize) {
     let request = request(deadline, &ordering(&json!({ "fault": command }), partitions));
     let over = AtomicBool::new(false);
@@ -30,25 +30,25 @@ fn beside(stage: &Stage, clients: usize, deadline: &str, command: &str, partitio
                 }
             });
         }
-        // A failed look must not leave the clients asking for ever.
-        let looked =
+        // A panic of the neighbour's check must still stop the clients.
+        let result =
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (0..size(5, 20)).for_each(|_| stage.look())));
         over.store(true, Ordering::Relaxed);
-        looked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });
 }
 
-/// Two requests, each with more leaves than there are slots, all of which sleep.
+/// Two requests of sleeping leaves, each with more leaves than there are slots.
 pub(crate) fn sleeping_leaves(attack: Attack) {
     let stage = Ground::evil(PATIENT).attack(attack);
     let request = request("600s", &ordering(&json!({ "fault": "sleep" }), 8));
-    let held: Vec<_> = (0..2).map(|_| stage.sent(&request)).collect();
+    let connections: Vec<_> = (0..2).map(|_| stage.sent(&request)).collect();
     stage.look();
     stage.end();
-    drop(held);
+    drop(connections);
 }
 
-/// Jobs whose leaves sleep.
+/// Jobs with sleeping leaves.
 pub(crate) fn sleeping_jobs(attack: Attack) {
     let stage = Ground::evil(PATIENT).attack(attack);
     let body = ordering(&json!({ "fault": "sleep" }), 8);
@@ -78,7 +78,7 @@ pub(crate) fn spinning_clients(attack: Attack) {
     stage.end();
 }
 
-/// Merges of much memory, which is only filled.
+/// Merges that fill a large memory.
 pub(crate) fn filling_merges(attack: Attack) {
     let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.merge]\nmemory = \"2GiB\"\nfuel = 0";
     let stage = Ground::evil(rest).budget(2700).attack(attack);
@@ -90,7 +90,7 @@ pub(crate) fn filling_merges(attack: Attack) {
     stage.end();
 }
 
-/// Queries over a glob of many files, whose deadline is over long before they are planned.
+/// Queries over a glob of many files, whose deadline ends long before their plan is ready.
 pub(crate) fn orphaned_plans(attack: Attack) {
     let ground = Ground::new();
     let glob =
@@ -112,10 +112,10 @@ pub(crate) fn orphaned_plans(attack: Attack) {
     let request = request("20ms", "{}");
     let mut most = 0;
     for _ in 0..size(2, 30) {
-        let held: Vec<_> = (0..20).map(|_| stage.sent(&request)).collect();
+        let connections: Vec<_> = (0..20).map(|_| stage.sent(&request)).collect();
         stage.look();
         most = most.max(stage.status("Threads"));
-        drop(held);
+        drop(connections);
     }
     assert!(most < 64, "{most} threads");
     stage.end();

@@ -1,4 +1,4 @@
-//! Requests written byte by byte: a client library would send none of what an attacker sends.
+//! Raw HTTP requests: a client library would not send those of an attacker.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Nothing here takes a tenth of this: a server that is silent for longer hangs.
+/// Timeout for reads and writes, ten times what any test needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// An answer, read until the server closed the connection.
+/// A reply, read until the server closed the connection.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -18,7 +18,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// Parses the bytes of one answer.
+    /// Parses the bytes of one reply.
     pub(crate) fn parse(bytes: &[u8]) -> io::Result<Self> {
         let wrong = || {
             let start = String::from_utf8_lossy(bytes.get(..200).unwrap_or(bytes)).into_owned();
@@ -32,7 +32,7 @@ impl Reply {
         Ok(Self { status, head, body })
     }
 
-    /// Fails unless it has this status and this text in its body.
+    /// Asserts the status, and that the body contains `text`.
     #[track_caller]
     pub(crate) fn expect(self, status: u16, text: &str) -> Self {
         assert!(self.status == status && self.text().contains(text), "not {status} with `{text}`: {}", self.shown());
@@ -48,7 +48,7 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.shown()))
     }
 
-    /// Status and the beginning of the body, for messages.
+    /// Returns the status and the start of the body, for messages.
     pub(crate) fn shown(&self) -> String {
         let text = self.text();
         let start: String = text.chars().take(2000).collect();
@@ -68,7 +68,7 @@ fn unchunked(mut rest: &[u8]) -> Vec<u8> {
     body
 }
 
-/// A connection to the server. Reads fail after [`PATIENCE`].
+/// Opens a connection to the server. Reads and writes fail after [`PATIENCE`].
 pub(crate) fn connect(address: &str) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -76,7 +76,8 @@ pub(crate) fn connect(address: &str) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Sends bytes, and reads until the server closes. What the server does not read is no error: it may have answered early.
+/// Sends bytes, and reads until the server closes the connection. A failed write is no error: the
+/// server may have replied early.
 pub(crate) fn talk(address: &str, bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = connect(address)?;
     let _ = stream.write_all(bytes);
@@ -87,19 +88,19 @@ pub(crate) fn talk(address: &str, bytes: &[u8]) -> io::Result<Vec<u8>> {
     }
 }
 
-/// True when the time to read is up.
+/// Returns true for a read timeout.
 pub(crate) fn is_silence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// The head of a request that closes its connection; `headers` are whole lines.
+/// Returns the head of a request that closes its connection. `headers` are whole lines.
 pub(crate) fn head(method: &str, path: &str, headers: &str, length: usize) -> String {
     format!(
         "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
     )
 }
 
-/// Asks, on a connection of its own.
+/// Sends a request on a new connection, and returns the reply.
 pub(crate) fn ask(address: &str, method: &str, path: &str, headers: &str, body: &[u8]) -> io::Result<Reply> {
     let request = [head(method, path, headers, body.len()).as_bytes(), body].concat();
     Reply::parse(&talk(address, &request)?)

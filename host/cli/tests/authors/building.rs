@@ -1,4 +1,4 @@
-//! A build that fails leaves nothing that could be taken for its result.
+//! Failed builds: no artifact remains.
 
 use crate::kit::{Folder, plugin};
 use crate::test;

@@ -1,4 +1,4 @@
-//! Failed calls kept, made again, and turned into cases.
+//! Captures of failed calls: their replay, and their conversion to cases.
 
 use std::fs;
 

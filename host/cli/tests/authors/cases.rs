@@ -1,4 +1,4 @@
-//! Cases: what they call, what they compare, and how failing plugins and wrong cases are told apart.
+//! Cases: their calls and comparisons, and the difference between failing plugins and wrong cases.
 
 use std::fs;
 
@@ -147,7 +147,7 @@ fn integers_beyond_64_bits_are_compared_digit_by_digit() {
     let diff = other["wrong"][0]["diff"].as_str().unwrap();
     assert!(diff.contains("-   340282366920938463463374607431768211456"), "{diff}");
     assert!(diff.contains("+   340282366920938463463374607431768211457"), "{diff}");
-    // TOML itself has no such integers.
+    // TOML integers have 64 bits.
     for (name, integer) in [("toml", "340282366920938463463374607431768211456"), ("i128", "18446744073709551616")] {
         let file = folder.write(&format!("app/cases/{name}.toml"), case(&format!("json = [{integer}]")));
         let why = told(&folder, name)["why"].as_str().unwrap().to_owned();
@@ -169,7 +169,7 @@ fn bless_says_blessed_only_of_what_then_passes() {
     let text = fs::read_to_string(&reason).unwrap();
     assert_eq!(text, format!("{query}{}", expect.replace("deadline", "invalid-query")));
     test(&folder, "--no-laws").expect(0);
-    // What the log is to contain cannot be told from what came.
+    // An expected log line cannot be derived from the outcome.
     folder.write(
         "app/cases/log.toml",
         "partition = \"\"\nkey = \"panic\"\n[expect]\nfailure = \"trap\"\nlog = \"no such line\"\n",

@@ -1,4 +1,4 @@
-//! `frond bench`: fuel is the same in every run, and two builds can be compared by it.
+//! `frond bench`: fuel is the same in every run, so it can compare two builds.
 
 use crate::{faulty, frond};
 

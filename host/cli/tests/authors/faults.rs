@@ -1,4 +1,4 @@
-//! Faults on demand: shown for cases as they are, and expected by cases that name them.
+//! Injected faults: shown by `--inject`, and expected by cases.
 
 use crate::{faulty, test};
 

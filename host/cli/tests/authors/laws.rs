@@ -1,4 +1,4 @@
-//! Laws: those that hold are counted, those that do not are shown with a small counter-example, and queries know.
+//! Laws: counts of checks, small counter-examples, and warnings of queries.
 
 use crate::{Folder, faulty, frond, test};
 
@@ -48,12 +48,12 @@ fn a_merge_that_drops_a_partial_is_caught_with_a_small_example() {
     // Of six partials, the example needs no more than three.
     let grouping = broken("grouping");
     assert!(grouping.matches("is `").count() <= 3, "{grouping}");
-    // What is known of a component's laws is kept for all: here it is for this test alone.
+    // The result for a component is stored in the cache: a private cache keeps it from other tests.
     let alone = |args: &[&str]| frond(args).dir(folder.dir()).env("FROND_CACHE", folder.path("cache")).run();
     let text = alone(&["test", "app"]).expect(1).out();
     assert!(text.contains("BROKEN  law     identity"), "{text}");
 
-    // A query of these components now says so, whatever it is asked.
+    // A query of these components warns, whatever its text is.
     let ended = alone(&["query", "app", r#"{"query":{},"partitions":[{"key":"ok-1","data":""}]}"#]).expect(0);
     assert!(ended.err().contains("warning: a law of this app's merge or leaf does not hold"), "{}", ended.err());
 }
@@ -90,7 +90,7 @@ fn a_merge_that_fails_each_time_keeps_no_law() {
         );
         folder.write(&format!("app/cases/{key}.toml"), case);
     }
-    // What is known of a component's laws is kept for all: here it is for this test alone.
+    // The result for a component is stored in the cache: a private cache keeps it from other tests.
     let alone = |args: &[&str]| frond(args).dir(folder.dir()).env("FROND_CACHE", folder.path("cache")).run();
     let json = alone(&["test", "app", "--format", "json", "--junit", "out.xml"]).expect(0).json();
     let checked = |law: &serde_json::Value| (law["checked"].as_u64().unwrap(), law["failed"].as_u64().unwrap_or(0) > 0);
@@ -105,7 +105,7 @@ fn a_merge_that_fails_each_time_keeps_no_law() {
     let text = alone(&["test", "app"]).expect(0).out();
     let told = "law     commutativity   not checked, every call failed: unavailable: as the query asked";
     assert!(text.contains(told), "{text}");
-    // Nobody has checked, and a query is told so.
+    // The laws are unchecked, and a query says so.
     let query = r#"{"query":{},"partitions":[{"key":"ok-1","data":""}]}"#;
     let asked = alone(&["query", "app", query, "--format", "json"]).expect(0).json();
     assert_eq!(asked["laws"], "unchecked");

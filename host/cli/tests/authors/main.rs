@@ -1,4 +1,4 @@
-//! What a plugin's author has: `frond test`, `bench`, `replay`, seen from outside.
+//! Tools for plugin authors, seen from outside: `frond test`, `bench`, `replay`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,23 +21,24 @@ mod kit;
 use kit::{Ended, Folder, Frond};
 use serde_json::Value;
 
-/// As the kit's, with a cache apart: what these tests find out about laws is not for the queries of others.
+/// Returns `frond` with a private cache: results of law checks must not affect the queries of other
+/// tests.
 fn frond<T: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = T>) -> Frond {
     kit::frond(args).env("FROND_CACHE", kit::cache().with_extension("authors"))
 }
 
-/// An app of the plugin that misbehaves on command, whose partitions come with the query.
+/// Returns an app of the plugin that misbehaves on command, whose partitions come with the query.
 fn faulty() -> Folder {
     let rest = "[source]\nkind = \"query\"\n\n[query]\ndeadline = \"30s\"\nfloor = \"best-effort\"\n";
     Folder::with_app("faulty", rest)
 }
 
-/// `frond test app …` in the folder.
+/// Runs `frond test app …` in the folder.
 fn test(folder: &Folder, more: &str) -> Ended {
     frond(["test", "app"]).args(more.split_whitespace()).dir(folder.dir()).run()
 }
 
-/// What `--format json` says of one case.
+/// Returns the report of `--format json` on one case.
 fn told(folder: &Folder, name: &str) -> Value {
     let ended = test(folder, "--no-laws --format json");
     let json = ended.json();

@@ -1,4 +1,4 @@
-//! `frond test --watch`: again at each change, until Ctrl-C.
+//! `frond test --watch`: a run for each change, until Ctrl-C.
 
 use std::mem::MaybeUninit;
 use std::os::unix::fs::symlink;
@@ -14,7 +14,7 @@ use crate::{Folder, faulty, frond};
 const WAITS: &str = "waiting for a change in app (Ctrl-C ends it)";
 const CASE: &str = "partition = \"\"\nkey = \"a\"\n[expect]\njson = { count = 1, keys = [\"a\"] }\n";
 
-/// Saves as editors do: a file that is only half written is never tested.
+/// Saves a file by an atomic rename, as editors do, so that no half-written file is tested.
 fn save(folder: &Folder, name: &str, text: &str) {
     let new = folder.write("new", text);
     std::fs::rename(new, folder.path(name)).unwrap();
@@ -24,7 +24,7 @@ fn watch(folder: &Folder) -> Running {
     frond(["test", "app", "--watch", "--no-laws"]).dir(folder.dir()).start()
 }
 
-/// The last line of each run.
+/// Returns the last line of each run.
 fn sums(out: &str) -> Vec<&str> {
     out.lines().filter_map(|line| line.split_once("   in ")).map(|(sums, _)| sums).collect()
 }
@@ -58,7 +58,8 @@ fn a_changed_component_is_tested_too_and_what_does_not_fit_ends_nothing() {
 #[test]
 fn an_interrupt_in_the_midst_of_a_run_ends_it() {
     let folder = faulty();
-    // It is built for as long as the folder is there. Ctrl-C would end the build too; a signal to one process does not.
+    // The build runs as long as the manifest exists. Ctrl-C would end the build too; a signal to
+    // one process does not.
     let build = "echo building >&2; exec >/dev/null 2>&1; while [ -e frond.toml ]; do sleep 1; done";
     folder.write("app/frond.toml", format!("[leaf]\ncomponent = \"faulty.wasm\"\nbuild = \"{build}\"\n"));
     let mut running = frond(["test", "app", "--watch", "--build"]).dir(folder.dir()).start();
@@ -66,32 +67,32 @@ fn an_interrupt_in_the_midst_of_a_run_ends_it() {
     running.end().expect(130);
 }
 
-/// Saves a file with what it had, and waits until somebody has read it: changes that came before have been looked at, too,
-/// and lead to no run any more.
+/// Saves a file with the same content, and waits until it has been read: then earlier changes have
+/// been seen too, and lead to no further run.
 fn look(folder: &Folder, name: &str) {
     let same = folder.write("same", fs::read(folder.path(name)).unwrap());
     let watch = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
     inotify::add_watch(&watch, &same, inotify::WatchFlags::CLOSE_NOWRITE).unwrap();
     fs::rename(same, folder.path(name)).unwrap();
-    let (send, looked) = mpsc::channel();
+    let (send, read) = mpsc::channel();
     thread::spawn(move || {
         let mut buffer = [MaybeUninit::uninit(); 512];
         let _ = send.send(inotify::Reader::new(watch, &mut buffer).next().is_ok());
     });
-    assert_eq!(looked.recv_timeout(Duration::from_secs(120)), Ok(true), "nobody looks at {name}");
+    assert_eq!(read.recv_timeout(Duration::from_secs(120)), Ok(true), "nobody looks at {name}");
 }
 
 #[test]
 fn a_build_that_writes_another_file_too_comes_to_rest() {
     let folder = faulty();
     symlink(plugin("faulty"), folder.path("built.wasm")).unwrap();
-    // Each build tells, outside of what is watched, of which source it was.
+    // Each build writes its source to a file outside of the watched folder.
     let build = "cat source.txt >>../builds; cp ../built.wasm leaf.wasm; cat ../builds >built-at.txt";
     folder.write("app/frond.toml", format!("[leaf]\ncomponent = \"leaf.wasm\"\nbuild = \"{build}\"\n"));
     folder.write("app/source.txt", "first\n");
     folder.write("app/cases/one.toml", CASE);
     let mut running = frond(["test", "app", "--watch", "--build", "--no-laws"]).dir(folder.dir()).start();
-    // Such a file is a source until it has changed during three runs in a row.
+    // A built file counts as a source until it has changed during three runs in a row.
     running.wait_for("/app/built-at.txt` changes during each run").wait_for(WAITS);
     for source in ["second\n", "third\n"] {
         look(&folder, "app/cases/one.toml");
@@ -121,6 +122,6 @@ fn a_plugin_in_c_is_built_once_for_each_change() {
     running.wait_for(&waits);
     look(&folder, "leaf/README.md");
     running.interrupt();
-    let said = running.end().expect(0).err();
-    assert_eq!(said.matches("build.sh: plugin.wasm: ").count(), 2, "{said}");
+    let text = running.end().expect(0).err();
+    assert_eq!(text.matches("build.sh: plugin.wasm: ").count(), 2, "{text}");
 }

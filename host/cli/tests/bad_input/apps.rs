@@ -1,10 +1,10 @@
-//! A `frond.toml` that is not there, or is wrong.
+//! Errors of a missing or invalid `frond.toml`.
 
 use insta::assert_snapshot;
 
 use crate::kit::{Folder, outcome};
 
-/// What becomes of a query to an app with this `frond.toml`.
+/// Returns the outcome of a query to an app with this `frond.toml`.
 fn asked(toml: &str) -> String {
     let folder = Folder::new();
     folder.write("app/frond.toml", toml);

@@ -1,4 +1,4 @@
-//! Arguments that make no sense, and places that cannot be written to.
+//! Errors of invalid arguments, and of paths that cannot be written.
 
 use insta::assert_snapshot;
 

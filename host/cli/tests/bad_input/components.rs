@@ -1,4 +1,4 @@
-//! Components that are none, or do not fit.
+//! Errors of files that are no component, or do not fit.
 
 use std::fs::{self, File};
 
@@ -8,7 +8,7 @@ use crate::kit::{Folder, outcome, plugin};
 
 const QUERY: &str = r#"{"query":{},"partitions":[{"key":"ok-1","data":""}]}"#;
 
-/// An app whose leaf is `app/leaf.wasm`, yet to be made, with a merge that fits.
+/// Returns an app with a valid merge, whose leaf `app/leaf.wasm` does not exist yet.
 fn app() -> Folder {
     let folder = Folder::new();
     folder.link_plugin("faulty");
@@ -21,7 +21,7 @@ fn asked(folder: &Folder) -> String {
     outcome(&folder.frond("query app").arg(QUERY).run())
 }
 
-/// What becomes of a query to an app with these bytes as its leaf.
+/// Returns the outcome of a query to an app with these bytes as its leaf.
 fn with_leaf(bytes: impl AsRef<[u8]>) -> String {
     let folder = app();
     folder.write("app/leaf.wasm", bytes);
@@ -109,12 +109,12 @@ fn a_pin_holds_for_the_section_that_has_it() {
         "[leaf]\ncomponent = \"faulty.wasm\"\n[merge]\ncomponent = \"faulty.wasm\"\nsha256 = \"{pin}\"\n[source]\nkind = \"query\"\n"
     );
     folder.write("app/frond.toml", toml);
-    let told = asked(&folder);
+    let text = asked(&folder);
     assert!(
-        told.starts_with(
+        text.starts_with(
             "exit 64\nerror: app/frond.toml:5: merge.sha256: `app/faulty.wasm` is not the file that is pinned"
         ),
-        "{told}"
+        "{text}"
     );
 }
 
@@ -158,9 +158,9 @@ fn a_leaf_whose_interface_is_empty() {
 #[test]
 fn half_a_component() {
     let whole = fs::read(plugin("rail_leaf")).unwrap();
-    // Where it is cut depends on the size of the build.
-    let said = with_leaf(&whole[..whole.len() / 2]);
-    let (before, offset) = said.split_once("0x").unwrap();
+    // The offset of the cut depends on the size of the build.
+    let text = with_leaf(&whole[..whole.len() / 2]);
+    let (before, offset) = text.split_once("0x").unwrap();
     let after = offset.trim_start_matches(|digit: char| digit.is_ascii_hexdigit());
     assert_snapshot!(format!("{before}[offset]{after}"), @"
     exit 64

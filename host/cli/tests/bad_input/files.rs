@@ -1,4 +1,4 @@
-//! Files among others that are not what they seem: none is left out, counted twice or misread without a word.
+//! Unusual files among others: none is silently left out, counted twice or misread.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -34,12 +34,12 @@ fn two_of_a_thousand_that_cannot_be_read_are_missing_with_their_reasons() {
     assert_eq!(total(&envelope), 998);
     assert_eq!(envelope["coverage"]["partitions"]["succeeded"], 998);
     let missing = envelope["coverage"]["missing"].as_array().unwrap();
-    let told = missing.iter().map(|one| format!("{}: {}\n", one["slug"], one["failure"]["message"]));
-    assert_snapshot!(told.collect::<String>(), @r#"
+    let lines = missing.iter().map(|one| format!("{}: {}\n", one["slug"], one["failure"]["message"]));
+    assert_snapshot!(lines.collect::<String>(), @r#"
     "invalid-partition": "cannot read `app/data/dangling`: No such file or directory (os error 2)"
     "invalid-partition": "`app/data/pipe` is a named pipe, not a regular file (only regular files can be read again when a leaf is retried)"
     "#);
-    // The floor decides: by default everything must be there.
+    // The floor decides; by default every partition is required.
     assert!(asked(&folder, "").expect(4).err().contains("cannot read `app/data/dangling`"));
 }
 
@@ -94,7 +94,7 @@ fn compressed_files_are_named() {
              `data/b.txt`: text in UTF-16, and given to leaves as it is (convert it to UTF-8 first)
     ");
     assert_eq!(ended.json()["coverage"]["notes"].as_array().unwrap().len(), 2);
-    // Nothing is told of them beside events, which have them.
+    // With `--progress json`, notes are only in the events.
     assert_eq!(outcome(&asked(&folder, "--progress json --format json")).matches("note  ").count(), 0);
 }
 
@@ -102,8 +102,8 @@ fn compressed_files_are_named() {
 fn csv_in_pieces_is_told_and_whole_where_the_app_says_so() {
     let folder = words();
     folder.write("app/data/a.csv", "1,\"one\ntwo\"\n".repeat(1000));
-    let told = outcome(&asked(&folder, "--piece-size 1KiB"));
-    assert!(told.contains("(set source.cut = \"none\" if there may be any)"), "{told}");
+    let text = outcome(&asked(&folder, "--piece-size 1KiB"));
+    assert!(text.contains("(set source.cut = \"none\" if there may be any)"), "{text}");
     let manifest = fs::read_to_string(folder.path("app/frond.toml")).unwrap();
     fs::write(folder.path("app/frond.toml"), format!("{manifest}cut = \"none\"\n")).unwrap();
     let whole = asked(&folder, "--format json").expect(0).json();
@@ -145,6 +145,6 @@ fn a_query_file_with_a_byte_order_mark() {
     let piped = folder.frond("query app -").input("\u{feff}{\"top\":1}").run().expect(0);
     assert!(piped.out().contains("\"one\""));
     folder.write("query.json", b"\xff\xfe{\0}\0");
-    let told = outcome(&folder.frond("query app @query.json").run());
-    assert!(told.contains("note: the query in `query.json` is text in UTF-16"), "{told}");
+    let text = outcome(&folder.frond("query app @query.json").run());
+    assert!(text.contains("note: the query in `query.json` is text in UTF-16"), "{text}");
 }

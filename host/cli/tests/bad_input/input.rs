@@ -1,4 +1,4 @@
-//! Files and pipes that are missing, unreadable, or not what they were.
+//! Errors of missing, unreadable or changed input.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -143,18 +143,19 @@ fn files_that_change_while_the_query_runs() {
         "faulty",
         "[source]\nkind = \"files\"\nglob = \"*.txt\"\n\n[query]\ndeadline = \"100s\"\n\n[limits.leaf]\nfuel = 0\nhost-calls = 1_000_000_000",
     );
-    let (first, second) = (folder.write("app/a.txt", "one"), folder.write("app/b.txt", "one"));
+    let first = folder.write("app/a.txt", "one");
+    let second = folder.write("app/b.txt", "one");
     let query = r#"{"faults":{"a.txt":"read-source-forever","b.txt":"read-source"}}"#;
     let mut running = folder.frond("query app --slots 1 --floor best-effort --progress json").arg(query).start();
     running.wait_for(r#""event":"attempt-started","partition":0"#);
-    // The first leaf reads its file until that changes, and only then is it the second one's turn.
+    // With one slot, the second leaf starts after the first one has noticed the change of its file.
     fs::write(second, "three").unwrap();
     fs::write(first, "three").unwrap();
     let ended = running.end().expect(4);
     let last = ended.events().pop().unwrap();
     let missing = last["coverage"]["missing"].as_array().unwrap();
-    let told: Vec<_> = missing.iter().map(|one| format!("{}\n", one["failure"]["message"])).collect();
-    assert_snapshot!(told.concat(), @r#"
+    let messages: Vec<_> = missing.iter().map(|one| format!("{}\n", one["failure"]["message"])).collect();
+    assert_snapshot!(messages.concat(), @r#"
     "`app/a.txt` has changed since it was planned"
     "`app/b.txt` has changed since it was planned"
     "#);

@@ -1,5 +1,5 @@
-//! Whatever is wrong with what Frond is given ends with a code of the documented list and a message that says what, where
-//! and what to do. Each test shows the whole of it.
+//! Errors of invalid input: each ends with a documented exit code and a message with the error, its
+//! place and the remedy. Each test has the whole output.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

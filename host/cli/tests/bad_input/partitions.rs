@@ -1,4 +1,4 @@
-//! Partitions: none, very many, doubled, or not among those that are required.
+//! Errors of partitions: none, too many, duplicate keys, or missing required ones.
 
 use insta::assert_snapshot;
 

@@ -1,4 +1,4 @@
-//! Queries that cannot be read, or that nobody understands.
+//! Errors of queries that cannot be read or are invalid.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 
 use crate::kit::{Folder, frond, outcome};
 
-/// Latin-1.
+/// A query in Latin-1.
 const NOT_UTF8: &[u8] = b"{\"from\":\"K\xf6ln\"}";
 
 #[test]

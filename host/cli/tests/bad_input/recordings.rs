@@ -1,4 +1,4 @@
-//! `frond explain` on what is no recording, or not a whole one.
+//! Errors of `frond explain` on files that are no recording, or an incomplete one.
 
 use std::fs;
 
@@ -6,14 +6,14 @@ use insta::assert_snapshot;
 
 use crate::kit::{Folder, outcome};
 
-/// What is said of a file with this content.
+/// Returns the outcome of `frond explain` on a file with this content.
 fn explained(content: impl AsRef<[u8]>) -> String {
     let folder = Folder::new();
     folder.write("run.ndjson", content);
     outcome(&folder.frond("explain run.ndjson").run())
 }
 
-/// A recording of a small query.
+/// Returns the recording of a small query.
 fn recorded() -> String {
     let folder = Folder::with_app("pi", "[source]\nkind = \"range\"\nstart = 0\nend = 10\nstep = 5");
     folder.frond("query app {} --record run.ndjson").run().expect(0);

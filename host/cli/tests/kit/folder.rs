@@ -1,11 +1,11 @@
-//! A folder with an app in it. Tests run `frond` inside it, so that messages have short and stable paths.
+//! Folders of apps. Tests run `frond` inside one, so that messages have short and stable paths.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Frond, frond, plugin};
 
-/// A folder that is removed at the end of its test.
+/// A temporary folder, removed when it is dropped.
 pub struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -13,7 +13,8 @@ impl Folder {
         Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
     }
 
-    /// With an app whose leaf and merge are the plugin, and `rest` after its sections.
+    /// Creates a folder with an app whose leaf and merge are the plugin, and `rest` after these
+    /// sections in its manifest.
     pub fn with_app(name: &str, rest: &str) -> Self {
         let folder = Self::new();
         folder.link_plugin(name);
@@ -37,20 +38,20 @@ impl Folder {
         path
     }
 
-    /// Makes `app/NAME.wasm` the built plugin.
+    /// Links `app/NAME.wasm` to the built plugin.
     pub fn link_plugin(&self, name: &str) {
         fs::create_dir_all(self.path("app")).unwrap();
         std::os::unix::fs::symlink(plugin(name), self.path(&format!("app/{name}.wasm"))).unwrap();
     }
 
-    /// The same in the place of what is there now.
+    /// Replaces `app/NAME.wasm` by a link to the built plugin, with an atomic rename.
     pub fn link_again(&self, name: &str) {
         let new = self.path("new.wasm");
         std::os::unix::fs::symlink(plugin(name), &new).unwrap();
         fs::rename(new, self.path(&format!("app/{name}.wasm"))).unwrap();
     }
 
-    /// `frond` with arguments that are separated by spaces, inside the folder.
+    /// Returns `frond` inside the folder, with arguments that are separated by spaces.
     pub fn frond(&self, args: &str) -> Frond {
         frond(args.split_whitespace()).dir(self.dir())
     }

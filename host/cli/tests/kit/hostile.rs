@@ -1,16 +1,17 @@
-//! Components made to hurt whoever looks at them. Most are written by hand: tools refuse to, or take a minute.
+//! Components that attack the programs which read them. Most are written by hand, because tools
+//! refuse them or take a minute.
 
 use std::fmt::Write as _;
 
 const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
-/// The sections of a component.
+/// Ids of the sections of a component.
 const CUSTOM: u8 = 0;
 const CORE_MODULE: u8 = 1;
 const COMPONENT: u8 = 4;
 const TYPE: u8 = 7;
 const IMPORT: u8 = 10;
 
-/// Each with a name for messages.
+/// Returns all components, each with a name for messages.
 pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("a terminal's escapes as names", escapes()),
@@ -42,9 +43,10 @@ fn long_names() -> Vec<u8> {
     importing((0..5000).map(|number| format!("f{number}")).chain(["x".repeat(90_000)]))
 }
 
-/// Functions without parameters or result, by their names.
+/// Returns a component that imports functions with these names, without parameters or results.
 fn importing(names: impl IntoIterator<Item = String>) -> Vec<u8> {
-    let (mut content, mut count) = (Vec::new(), 0);
+    let mut content = Vec::new();
+    let mut count = 0;
     for name in names {
         content.extend([&[0], leb(name.len()).as_slice(), name.as_bytes(), &[1, 0]].concat());
         count += 1;
@@ -55,7 +57,7 @@ fn importing(names: impl IntoIterator<Item = String>) -> Vec<u8> {
 }
 
 fn nested(depth: usize) -> Vec<u8> {
-    // Built from the inside, back to front.
+    // Built from the inside out, with the bytes in reverse.
     let mut backwards: Vec<u8> = HEADER.iter().rev().copied().collect();
     for _ in 0..depth {
         let size = leb(backwards.len());
@@ -67,7 +69,7 @@ fn nested(depth: usize) -> Vec<u8> {
     backwards
 }
 
-/// A leaf whose query is of a type made of itself again and again: `each` with `T` for what is inside.
+/// Returns a leaf with a recursively built type of its query: `each`, with `T` for the inner type.
 fn types(depth: usize, each: &str) -> Vec<u8> {
     let mut text = "(component (type $t0 u8)".to_owned();
     for level in 1..=depth {
@@ -91,7 +93,7 @@ fn with_custom(name: &str, size: usize) -> Vec<u8> {
     section(CUSTOM, &[leb(name.len()), name.as_bytes().to_vec(), vec![0; size]].concat())
 }
 
-/// A component of one section.
+/// Returns a component of one section.
 fn section(id: u8, content: &[u8]) -> Vec<u8> {
     [HEADER, &[id], &leb(content.len()), content].concat()
 }
@@ -108,11 +110,13 @@ fn leb(mut number: usize) -> Vec<u8> {
     }
 }
 
-/// A component with a core module beside its own that is dear to compile: functions of so many loops over so many locals.
+/// Adds a core module to a component that is costly to compile: functions of many loops over many
+/// locals.
 pub fn costly(component: &[u8], functions: usize, loops: usize, locals: usize) -> Vec<u8> {
     let mut body = [&[1], leb(locals).as_slice(), &[0x7f]].concat();
     for number in 0..loops {
-        let (one, other) = (leb(number % locals), leb((number * 7919 + 1) % locals));
+        let one = leb(number % locals);
+        let other = leb((number * 7919 + 1) % locals);
         // (loop (br_if 0 (local.tee $other (i32.add (local.get $one) (local.get $other)))))
         body.extend([&[0x03, 0x40, 0x20], &one[..], &[0x20], &other, &[0x6a, 0x22], &other, &[0x0d, 0, 0x0b]].concat());
     }

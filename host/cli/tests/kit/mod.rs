@@ -1,4 +1,4 @@
-//! What these tests share: the binary, run and watched; folders with apps in them; the plugins that `make plugins` built.
+//! Test kit: the binary, run and watched; folders with apps; the plugins that `make plugins` built.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -27,44 +27,44 @@ pub use {
     redact::{lasting, outcome, plain},
 };
 
-/// Nothing here takes a tenth of this: whoever waits longer hangs.
+/// Timeout for output of the binary, ten times what any test needs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The workspace's root.
+/// Returns the workspace's root.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the workspace's root")
 }
 
-/// Where compiled components are kept between tests, so that each is compiled once.
+/// Returns the folder of compiled components that tests share.
 pub fn cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
 }
 
-/// A built plugin, by its file's name without `.wasm`.
+/// Returns the path of a built plugin, by its file's name without `.wasm`.
 pub fn plugin(name: &str) -> PathBuf {
     let path = root().join("target/plugins/wasm32-wasip2/guest").join(format!("{name}.wasm"));
     assert!(path.is_file(), "the plugin {name}.wasm is not built: run `make plugins`");
     path
 }
 
-/// True where a missing tool is an error, and not a reason to skip.
+/// Returns true where a missing tool is an error and not a reason to skip.
 pub fn is_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true")
 }
 
-/// Says that a test is skipped, past the capture of its output.
+/// Reports a skipped test, past the harness's capture of output.
 #[expect(clippy::disallowed_methods, reason = "the harness captures what is printed")]
 pub fn skip(why: &str) {
     let _ = std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes());
 }
 
-/// Skips what needs something that is not there; fails in CI, where it has to be.
+/// Skips a test for lack of something; fails in CI, where it must be available.
 pub fn skip_without(what: &str, remedy: &str) {
     assert!(!is_ci(), "{what} is missing: {remedy}");
     skip(&format!("{what} is missing: {remedy}"));
 }
 
-/// False, aloud, where the language cannot be built.
+/// Returns true if plugins in the language can be built; otherwise reports the skipped test.
 pub fn can_build(lang: &str) -> bool {
     let doctor = frond(["doctor", "--lang", lang]).run();
     if doctor.code != Some(0) {
@@ -73,13 +73,14 @@ pub fn can_build(lang: &str) -> bool {
     doctor.code == Some(0)
 }
 
-/// A run of the binary, to be.
+/// A command line of the binary.
 pub struct Frond {
     command: Command,
     input: Option<Vec<u8>>,
 }
 
-/// `frond` with these arguments, at the workspace's root, with an empty stdin and a terminal's worth of nothing.
+/// Returns `frond` with these arguments, at the workspace's root, with an empty stdin and a plain
+/// terminal environment.
 pub fn frond<T: AsRef<OsStr>>(args: impl IntoIterator<Item = T>) -> Frond {
     let mut command = Command::new(env!("CARGO_BIN_EXE_frond"));
     command.args(args).current_dir(root()).env("FROND_CACHE", cache());
@@ -91,7 +92,8 @@ pub fn frond<T: AsRef<OsStr>>(args: impl IntoIterator<Item = T>) -> Frond {
     Frond { command, input: None }
 }
 
-/// Gives the process the default signals: a shell that runs tests in the background has them ignored, and `frond` goes by that.
+/// Restores the default signal handlers: a shell ignores signals in background processes, and
+/// `frond` respects that.
 fn hear_signals(command: &mut Command) {
     use std::os::unix::process::CommandExt;
     let reset = || {
@@ -130,7 +132,7 @@ impl Frond {
         self
     }
 
-    /// What is piped in.
+    /// Sets the bytes that are piped into stdin.
     pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.input = Some(bytes.into());
         self.command.stdin(Stdio::piped());
@@ -142,19 +144,19 @@ impl Frond {
         self
     }
 
-    /// Where stdout goes instead of into [`Ended::stdout`].
+    /// Redirects stdout, which then is not in [`Ended::stdout`].
     pub fn stdout(mut self, to: impl Into<Stdio>) -> Self {
         self.command.stdout(to);
         self
     }
 
-    /// Where stderr goes; nothing of it is in [`Ended::stderr`], and nobody can wait for it.
+    /// Redirects stderr, which then is not in [`Ended::stderr`] and cannot be waited for.
     pub fn stderr(mut self, to: impl Into<Stdio>) -> Self {
         self.command.stderr(to);
         self
     }
 
-    /// By another program, which is to become it.
+    /// Runs the command by another program, which is to replace itself with it (exec).
     pub fn through<T: AsRef<OsStr>>(mut self, program: &str, args: impl IntoIterator<Item = T>) -> Self {
         let mut outer = Command::new(program);
         outer.args(args).arg(self.command.get_program()).args(self.command.get_args());
@@ -178,7 +180,7 @@ impl Frond {
         hear_signals(&mut self.command);
         let mut child = self.command.spawn().expect("the binary starts");
         if let (Some(mut pipe), Some(bytes)) = (child.stdin.take(), self.input) {
-            // A process that does not want its input closes the pipe, and is right to.
+            // A process that does not read its input may close the pipe.
             thread::spawn(move || drop(pipe.write_all(&bytes)));
         }
         let stdout = child.stdout.take().map(|mut pipe| {
@@ -208,7 +210,7 @@ fn lines(pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     lines
 }
 
-/// The binary, running.
+/// A running process of the binary.
 pub struct Running {
     child: Child,
     stdout: Option<JoinHandle<Vec<u8>>>,
@@ -217,7 +219,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Waits for a line on stderr that has `text` in it.
+    /// Waits for a line on stderr that contains `text`.
     pub fn wait_for(&mut self, text: &str) -> &mut Self {
         loop {
             match self.next_line() {
@@ -232,7 +234,7 @@ impl Running {
         self.child.id()
     }
 
-    /// What stderr has had so far, as far as somebody waited for it.
+    /// Returns the lines of stderr that have been waited for so far.
     pub fn said(&self) -> String {
         String::from_utf8_lossy(&self.seen).into_owned()
     }
@@ -278,17 +280,17 @@ impl Drop for Running {
     }
 }
 
-/// What came of a run.
+/// Outcome of a run.
 #[derive(Debug)]
 pub struct Ended {
-    /// `None` if a signal ended it.
+    /// The exit code; `None` if a signal ended the process.
     pub code: Option<i32>,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
 }
 
 impl Ended {
-    /// Fails unless it ended with this code.
+    /// Asserts the exit code.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "\nstdout: {}\nstderr: {}", self.out(), self.err());
@@ -303,13 +305,13 @@ impl Ended {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
 
-    /// Stdout as JSON.
+    /// Parses stdout as JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.out()))
     }
 
-    /// The events that `--progress json` wrote to stderr.
+    /// Returns the events that `--progress json` wrote to stderr.
     pub fn events(&self) -> Vec<serde_json::Value> {
         self.err().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }

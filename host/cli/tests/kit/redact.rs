@@ -1,16 +1,17 @@
-//! What differs from run to run, taken out.
+//! Redaction of output that differs from run to run.
 
 use serde_json::Value;
 
 use super::Ended;
 
-/// Without times, without frames of libraries, and without the lines that only the first run of a component writes.
+/// Removes times, frames of libraries, and the lines that only the first run of a component writes.
 pub fn plain(text: &str) -> String {
     let lasting = |line: &&str| {
-        let (begins, ends) = (|text| line.starts_with(text), |text| line.ends_with(text));
+        let begins = |text| line.starts_with(text);
+        let ends = |text| line.ends_with(text);
         let first_run =
             begins("compiled ") && ends(" s") || begins("compiling ") && ends("it is kept for the next time");
-        // Another test may have checked them.
+        // Another test may have checked the laws.
         let laws = begins("note: nobody has checked") || begins("(frond test ");
         !first_run && !laws
     };
@@ -19,16 +20,18 @@ pub fn plain(text: &str) -> String {
     without_libraries(&lines)
 }
 
-/// Whether a frame is one of the standard library or the C library: which there are depends on their versions.
+/// Returns true for a frame of the standard library or the C library: these depend on their
+/// versions.
 fn is_library(name: &str) -> bool {
     let sleeps = ["poll_method_pollable_block", "poll_oneoff", "clock_nanosleep", "sleep", "nanosleep"];
     sleeps.contains(&name) || name.starts_with("std::") || name.starts_with("core::")
 }
 
-/// Removes frames of libraries, and numbers the others anew. A list of frames that was clipped because of them loses its
-/// last line, too.
+/// Removes frames of libraries, and renumbers the others. A list of frames that was cut off because
+/// of them also loses its last line.
 fn without_libraries(text: &str) -> String {
-    let (mut kept, mut gone) = (String::new(), 0);
+    let mut kept = String::new();
+    let mut gone = 0;
     for line in text.lines() {
         let frame =
             line.trim_start().split_once(": ").and_then(|(number, name)| Some((number.parse::<usize>().ok()?, name)));
@@ -52,7 +55,7 @@ fn without_libraries(text: &str) -> String {
     kept
 }
 
-/// Each number with a unit of time after it as `[time]`.
+/// Replaces each number before a unit of time by `[time]`.
 fn timeless(line: &str) -> String {
     let mut words: Vec<&str> = Vec::new();
     let units = ["µs", "us", "ms", "s"];
@@ -69,13 +72,13 @@ fn timeless(line: &str) -> String {
     words.join(" ")
 }
 
-/// The exit code and stderr, for snapshots.
+/// Returns the exit code and stderr, for snapshots.
 pub fn outcome(ended: &Ended) -> String {
     let code = ended.code.map_or_else(|| "by a signal".to_owned(), |code| code.to_string());
     format!("exit {code}\n{}", plain(&ended.err())).trim_end().to_owned()
 }
 
-/// JSON without times, ids, and frames of libraries.
+/// Removes times, ids, and frames of libraries from JSON.
 pub fn lasting(mut json: Value) -> Value {
     redact(&mut json, "");
     json
@@ -98,7 +101,7 @@ fn redact(value: &mut Value, key: &str) {
         }
         Value::Number(_) if is_time => *value = Value::from("[time]"),
         Value::String(_) if key == "query" => *value = Value::from("[id]"),
-        // Another test may have checked them.
+        // Another test may have checked the laws.
         Value::String(_) if key == "laws" => *value = Value::from("[hold or unchecked]"),
         _ => {}
     }

@@ -1,6 +1,6 @@
-//! What the leaves are asked: what they must answer, and what they must refuse.
+//! Inputs of the comparison of leaves: valid and invalid queries and tables.
 
-/// Around every fare there is, and at the ends of what a budget may be.
+/// Budgets around every fare, and the limits of their range.
 pub(crate) const BUDGETS: [&str; 8] = ["0", "6", "7", "12", "33", "100", "42949673", "4294967295"];
 
 /// Times of day, as the rest of a query.
@@ -14,13 +14,13 @@ pub(crate) const TIMES: [&str; 7] = [
     r#","stall":null,"\u0061rrive-by":"1\u0032:00""#,
 ];
 
-/// A query that every service fits.
+/// A query that matches every service.
 pub(crate) const EVERYTHING: &[u8] = br#"{"from":"London","budget":4294967295}"#;
 
 pub(crate) const TABLE: &str = "name,crs,lat,long,terminal,operator,minutes,fare\n\
                          Reading,RDG,51.458786,-0.971862,PAD,GWR,23,11.00\n";
 
-/// Queries that are refused, in every way there is.
+/// Returns queries that must be refused, for every reason.
 #[expect(clippy::too_many_lines, reason = "a list, a line each")]
 pub(crate) fn refused() -> Vec<Vec<u8>> {
     let mut all: Vec<Vec<u8>> = Vec::new();
@@ -154,7 +154,7 @@ pub(crate) fn refused() -> Vec<Vec<u8>> {
     all
 }
 
-/// Tables by their names: those that are read whole, whatever they hold, and those with something wrong in them.
+/// Returns tables by region: unusual valid ones, and invalid ones.
 #[expect(clippy::too_many_lines, reason = "a list, a line each")]
 pub(crate) fn tables() -> Vec<(&'static str, Vec<u8>)> {
     let mut all: Vec<(&str, Vec<u8>)> = Vec::new();
@@ -287,7 +287,7 @@ pub(crate) fn tables() -> Vec<(&'static str, Vec<u8>)> {
     ] {
         add(7, fare);
     }
-    // Where a sum of squares may come out below 0: Charing Cross, by way of the pole.
+    // Locations where rounding may make a sum of squares negative: Charing Cross, via the pole.
     let poles = ["128.4926,179.8722", "128.49260000000001,-180.1278", "231.4926,179.8722", "-51.5074,179.8722"];
     all.extend(poles.map(|place| ("Wales", format!("{TABLE}A,AAA,{place},PAD,GWR,1,0.10\n").into_bytes())));
     all.extend(

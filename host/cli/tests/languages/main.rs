@@ -1,5 +1,5 @@
-//! The rail leaf in Python, JavaScript and C gives what the one in Rust gives: the same partials, byte for byte, and the
-//! same refusals.
+//! Comparison of the rail leaf in Python, JavaScript and C with the one in Rust: the same partials,
+//! byte for byte, and the same refusals.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -28,7 +28,7 @@ use kit::{Folder, frond, root};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-/// No call takes a hundredth of it.
+/// Deadline of a query, a hundred times what any call needs.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 #[test]
@@ -60,14 +60,14 @@ fn compare(language: &str) {
     assert!(wrong.is_empty(), "{language}: {} differ from Rust\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Every budget with every time.
+/// Returns the queries of every budget with every time.
 fn queries() -> Vec<Vec<u8>> {
     let with =
         |budget| inputs::TIMES.map(|times| format!(r#"{{"from":"London","budget":{budget}{times}}}"#).into_bytes());
     inputs::BUDGETS.iter().flat_map(with).collect()
 }
 
-/// The five regions of the example.
+/// Returns the five regions of the example.
 fn regions() -> Vec<(&'static str, Vec<u8>)> {
     let files = [
         ("Eastern", "eastern"),
@@ -102,14 +102,16 @@ impl Rig {
         Self { runtime, _sandbox: sandbox, leaves }
     }
 
-    /// Where it does not say of a partition what the leaf in Rust says.
+    /// Returns the partitions on which this leaf differs from the one in Rust.
     fn differs(&self, queries: &[Vec<u8>], tables: &[(&str, Vec<u8>)]) -> Vec<String> {
         let mut wrong = Vec::new();
         for query in queries {
             for (key, table) in tables {
-                let (expected, found) = (RUST.said(query, key, table), self.said(query, key, table));
+                let expected = RUST.outcome(query, key, table);
+                let found = self.outcome(query, key, table);
                 if expected != found {
-                    let (query, table) = (query.escape_ascii(), String::from_utf8_lossy(table));
+                    let query = query.escape_ascii();
+                    let table = String::from_utf8_lossy(table);
                     let table: String = table.chars().take(400).collect();
                     wrong.push(format!("{query}\n{table:?}\n- {expected:?}\n+ {found:?}\n"));
                 }
@@ -118,7 +120,7 @@ impl Rig {
         wrong
     }
 
-    fn said(&self, query: &[u8], key: &str, table: &[u8]) -> Result<Bytes, (FailureKind, String)> {
+    fn outcome(&self, query: &[u8], key: &str, table: &[u8]) -> Result<Bytes, (FailureKind, String)> {
         let floor = Floor::BestEffort;
         let request = Request { deadline: DEADLINE, floor, ..Request::new("rail", query.to_vec()) };
         let root = Services {
@@ -136,13 +138,13 @@ impl Rig {
     }
 }
 
-/// The slug, and the words where they are the leaf's own and not those of a library.
+/// Returns the slug, and the message if it is the leaf's own and not a library's.
 fn refusal(failure: Failure) -> (FailureKind, String) {
     let own = failure.message.starts_with("line ") || failure.message.starts_with("the table");
     (failure.kind, if own { failure.message } else { String::new() })
 }
 
-/// Ends a query with the partial itself.
+/// A merger whose answer is the only partial.
 struct Bare;
 
 impl Merger for Bare {
@@ -155,8 +157,8 @@ impl Merger for Bare {
     }
 }
 
-/// What the binary did: the exit code, the answer, and, if the case expects anything of them, how the partitions ended.
-/// After a refusal that is a matter of time.
+/// Outcome of the binary: the exit code, the answer, and, if the case expects coverage, the states
+/// of the partitions. After a refusal these depend on timing.
 type Outcome = (Option<i32>, String, Value);
 
 static CASES: LazyLock<Vec<(PathBuf, Outcome)>> = LazyLock::new(|| {
@@ -167,7 +169,7 @@ static CASES: LazyLock<Vec<(PathBuf, Outcome)>> = LazyLock::new(|| {
     files.into_iter().map(|file| (file.clone(), outcome(&app, &file))).collect()
 });
 
-/// The cases of the example for which this leaf in its place gives something else.
+/// Returns the cases of the example whose outcome differs with this leaf.
 fn cases_that_differ(leaf: &Path) -> Vec<String> {
     let folder = Folder::new();
     let app = copy_of_rail(&folder, leaf);
@@ -181,7 +183,7 @@ fn cases_that_differ(leaf: &Path) -> Vec<String> {
     wrong
 }
 
-/// The example, with another leaf, under its own limits and deadline.
+/// Copies the example, with another leaf under the same limits and deadline.
 fn copy_of_rail(folder: &Folder, leaf: &Path) -> PathBuf {
     let example = root().join("examples/rail");
     let toml = fs::read_to_string(example.join("frond.toml")).unwrap();

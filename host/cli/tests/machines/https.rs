@@ -1,4 +1,4 @@
-//! A server whose certificate nobody knows: its clients are told which roots vouch for it.
+//! A server with an unknown certificate: its clients need its root certificate.
 
 use std::io::{BufRead, BufReader};
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::kit::{Folder, Running, frond};
 use crate::server::Server;
 
-/// A folder with a server's settings, and its certificate in `server.pem`.
+/// Returns a folder with a server's settings, and its certificate in `server.pem`.
 fn secure(rest: &str) -> Folder {
     let folder = Folder::with_app("faulty", rest);
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -17,7 +17,7 @@ fn secure(rest: &str) -> Folder {
     folder
 }
 
-/// A server, and its address.
+/// Starts a server, and returns its address.
 fn serve(folder: &Folder) -> (Running, String) {
     let (reader, writer) = std::io::pipe().unwrap();
     let mut running = folder.frond("serve . --config server.toml --listen 127.0.0.1:0").stdout(writer).start();
@@ -43,10 +43,10 @@ fn jobs_are_asked_for_over_https() {
     assert!(unset.contains("SSL_CERT_FILE must lead to root certificates"), "{unset}");
 }
 
-/// An app whose guests may ask this machine.
+/// Rest of a manifest whose guests may send requests to this machine.
 const GRANTED: &str = "[source]\nkind = \"query\"\n\n[[grants.http]]\nhost = \"localhost:*\"\nprivate = true\n";
 
-/// A query whose guest asks the server whether it lives.
+/// Returns a query whose guest requests the server's `/healthz`.
 fn asking(url: &str) -> String {
     json!({ "query": {}, "partitions": [{ "key": format!("http:GET {url}/healthz"), "data": "" }] }).to_string()
 }

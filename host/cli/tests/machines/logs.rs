@@ -1,4 +1,4 @@
-//! A server's log that cannot be written costs no query.
+//! A server's log that cannot be written must not delay or lose a query.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,14 +9,14 @@ use rustix::fs::{OFlags, fcntl_setfl};
 use crate::kit::Folder;
 use crate::server::Server;
 
-/// Queries whose lines would be more than a pipe holds.
+/// Number of queries whose log lines exceed what a pipe holds.
 const QUERIES: usize = 40;
 
 fn start(folder: &Folder, stderr: impl Into<Stdio>) -> Server {
     Server::by(folder.frond("serve . --listen 127.0.0.1:0").stderr(stderr))
 }
 
-/// Asks so many queries, each of which has an answer and a line in the log.
+/// Sends this many queries; each must have an answer.
 #[track_caller]
 fn answers(server: &Server, queries: usize) {
     let body = r#"{"query":{},"partitions":[{"key":"ok-1","data":""}]}"#;
@@ -63,18 +63,18 @@ fn a_log_that_nobody_reads_costs_no_query_and_no_line() {
     for blocks in [true, false] {
         let (reader, mut writer) = std::io::pipe().unwrap();
         fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
-        let mut held = 0;
+        let mut filled = 0;
         while let Ok(written) = writer.write(&[b'\n'; 1024]) {
-            held += written;
+            filled += written;
         }
-        // Both ends of it are this process's and the server's: the flag is of the pipe's end itself.
+        // The flag belongs to the pipe's end, which this process and the server share.
         fcntl_setfl(&writer, if blocks { OFlags::empty() } else { OFlags::NONBLOCK }).unwrap();
         let folder = apps();
         let server = start(&folder, writer);
         answers(&server, QUERIES);
         assert_eq!(lost(&server), 0);
         let mut log = BufReader::new(reader);
-        log.read_exact(&mut vec![0; held]).unwrap();
+        log.read_exact(&mut vec![0; filled]).unwrap();
         let mut ended = 0;
         while ended < QUERIES {
             let mut line = String::new();

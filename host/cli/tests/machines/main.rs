@@ -1,5 +1,5 @@
-//! Machines unlike this one: a stderr that nobody reads, a disk that is full, a stdout that is gone, a certificate
-//! of one's own.
+//! Unusual machines: an unread stderr, a full disk, a closed stdout, little memory, a private
+//! certificate.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,8 +1,9 @@
-//! A machine with little memory, or little address space, is told from a plugin that takes too much.
+//! A machine with little memory or address space, which must be told from a plugin that uses too
+//! much.
 
 use crate::kit::frond;
 
-/// A shell that allows so many KiB of address space, and then becomes the program.
+/// Arguments of a shell that limits the address space to `kib` KiB and becomes the program.
 fn within(kib: u64) -> [String; 2] {
     ["-c".to_owned(), format!("ulimit -v {kib}; exec \"$0\" \"$@\"")]
 }
@@ -23,25 +24,26 @@ fn too_little_address_space_for_the_process_itself_is_refused_at_the_start() {
             [&["query", "examples/pi", "{}"][..], &["test", "examples/pi"], &["jobs", "list"], &["serve", "examples"]]
         {
             let ended = frond(verb).through("sh", within(kib)).run().expect(70);
-            let said = "MiB of address space, and needs 256 MiB at least\n(`ulimit -v` says so: raise it)";
-            assert!(ended.err().contains(said), "{kib} KiB: {}", ended.err());
+            let text = "MiB of address space, and needs 256 MiB at least\n(`ulimit -v` says so: raise it)";
+            assert!(ended.err().contains(text), "{kib} KiB: {}", ended.err());
         }
     }
 }
 
 #[test]
 fn a_machine_without_memory_is_named_and_not_the_plugin() {
-    // Far less than the app grants the leaf, which takes 50 MiB of it.
+    // The leaf takes 50 MiB, far less than its limit.
     let order = r#"{"query":{},"partitions":[{"key":"allocate-mib:50","data":""}]}"#;
     let ask = || frond(["query", "examples/faulty", order, "--slots", "1", "--format", "json", "--deadline", "100s"]);
     ask().run().expect(0);
     let mut named = 0;
-    // How much the process itself takes differs from machine to machine: somewhere in between, the leaf is short of it.
+    // The memory of the process itself differs between machines. At some limit in this range, the
+    // leaf is short of memory.
     for kib in (100..800).step_by(50).map(|mib| mib << 10) {
         let ended = ask().through("sh", within(kib)).run();
-        let told = format!("{}{}", ended.out(), ended.err());
-        assert!(!told.contains("\"trap\"") && !told.contains("\"out-of-memory\""), "{kib} KiB: {told}");
-        named += usize::from(ended.code == Some(4) && told.contains("this machine has no memory left for it"));
+        let text = format!("{}{}", ended.out(), ended.err());
+        assert!(!text.contains("\"trap\"") && !text.contains("\"out-of-memory\""), "{kib} KiB: {text}");
+        named += usize::from(ended.code == Some(4) && text.contains("this machine has no memory left for it"));
     }
     assert!(named > 0, "the leaf never was short of memory");
 }

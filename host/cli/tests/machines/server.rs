@@ -1,11 +1,11 @@
-//! A server, asked over HTTP.
+//! A server and a minimal HTTP client.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
 use crate::kit::{Frond, Running};
 
-/// A server that listens, and whose stdout is read on.
+/// A running server, whose stdout stays open.
 pub(crate) struct Server {
     pub(crate) running: Running,
     pub(crate) address: String,
@@ -30,7 +30,7 @@ impl Server {
         server
     }
 
-    /// The status and the body of a reply.
+    /// Sends a request, and returns the status and the body of the reply.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
@@ -41,7 +41,7 @@ impl Server {
         (status, reply.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned())
     }
 
-    /// Stops it, and gives what it wrote to stderr where nothing else reads that.
+    /// Stops the server, and returns its stderr, unless that is redirected.
     pub(crate) fn end(mut self) -> String {
         self.running.signal("TERM");
         self.running.end().expect(0).err()

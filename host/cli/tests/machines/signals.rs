@@ -1,10 +1,10 @@
-//! Signals that whoever started the process has it ignore stay ignored.
+//! Signals that the parent process has ignored stay ignored.
 
 use serde_json::json;
 
 use crate::kit::{Frond, frond};
 
-/// A query that waits until it is cancelled, begun by a shell that ignores these signals.
+/// Returns a query that waits until it is cancelled, started by a shell that ignores these signals.
 fn asked_ignoring(signals: &str) -> Frond {
     let body = json!({ "query": {}, "partitions": [{ "key": "ok-1", "data": "" }, { "key": "sleep-1", "data": "" }] });
     let args =
@@ -15,10 +15,10 @@ fn asked_ignoring(signals: &str) -> Frond {
 
 #[test]
 fn what_nohup_ignores_goes_on() {
-    for (ignored, heard) in [("HUP", "INT"), ("HUP", "TERM"), ("INT", "TERM")] {
+    for (ignored, handled) in [("HUP", "INT"), ("HUP", "TERM"), ("INT", "TERM")] {
         let mut running = asked_ignoring(ignored).start();
-        running.wait_for("\"attempt-ended\"").signal(ignored).signal(heard);
-        // Had both been heard, the second had quit.
+        running.wait_for("\"attempt-ended\"").signal(ignored).signal(handled);
+        // A second handled signal would have ended the process with another code.
         running.end().expect(3);
     }
 }

@@ -1,4 +1,4 @@
-//! A verb's exit code is that of what it did, whoever reads what it says.
+//! Closed, full and slow streams: a verb's exit code does not depend on the readers of its output.
 
 use std::fs::{File, OpenOptions};
 use std::io::PipeWriter;
@@ -10,22 +10,22 @@ use serde_json::Value;
 use crate::kit::{Folder, Frond, cache, skip_without};
 use crate::server::Server;
 
-/// A disk without room.
+/// Returns a full disk.
 fn full() -> File {
     OpenOptions::new().write(true).open("/dev/full").expect("/dev/full")
 }
 
-/// A pipe whose reader has gone away.
+/// Returns a pipe whose reader is closed.
 fn gone() -> PipeWriter {
     std::io::pipe().unwrap().1
 }
 
-/// Closes stderr of a program.
+/// Closes stderr of the program.
 fn closed(frond: Frond) -> Frond {
     frond.through("sh", ["-c", "exec \"$0\" \"$@\" 2>&-"])
 }
 
-/// An app with a case, a capture and a recording, for verbs that need one.
+/// Returns an app with a case, a capture and a recording, for the verbs that need one.
 fn app() -> Folder {
     let folder = Folder::with_app("faulty", "[source]\nkind = \"query\"\n\n[query]\nfloor = \"best-effort\"");
     let order = r#"{"query":{},"partitions":[{"key":"ok-1","data":""},{"key":"trap-1","data":""}]}"#;
@@ -37,7 +37,7 @@ fn app() -> Folder {
     folder
 }
 
-/// Every verb that ends by itself and needs no server, with the exit code that it has at a terminal.
+/// Verbs that end without a server, each with its exit code at a terminal.
 const VERBS: [(&str, i32); 14] = [
     ("query app @query.json --stats --progress lines", 3),
     ("query app @query.json --stats --progress json", 3),
@@ -94,7 +94,7 @@ fn an_answer_waits_for_a_reader_that_is_slow_and_a_pipe_that_does_not_block() {
     let folder = app();
     let (reader, writer) = std::io::pipe().unwrap();
     fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
-    // The page is larger than what a pipe holds; nobody reads until it cannot be written any further.
+    // The page is larger than a pipe's buffer, and is read only after the pipe is full.
     let running = folder.frond("explain run.ndjson --html --output -").stdout(writer).start();
     let page = std::io::read_to_string(reader).unwrap();
     running.end().expect(0);
@@ -122,7 +122,8 @@ fn an_answer_shows_what_a_terminal_would_act_on_and_a_pipe_gets_the_bytes() {
     assert!(is_same && shown.contains(r"ok-\u202e\u009b2J"), "{shown:?}");
 }
 
-/// What `frond` writes to a terminal of its own. Says so where there is no program for that.
+/// Runs `frond` on a pseudo-terminal, and returns its output. Without the program `script` it
+/// reports the skipped test.
 fn on_a_terminal(folder: &Folder, args: &str) -> Option<String> {
     let verb = format!("'{}' {args} 2>/dev/null", env!("CARGO_BIN_EXE_frond"));
     let mut script = Command::new("script");
@@ -186,7 +187,7 @@ fn a_server_serves_without_its_streams() {
     for without in [serve().stderr(full()), serve().stderr(gone()), closed(serve())] {
         Server::by(without).end();
     }
-    // Where nobody hears its address on stdout, the log has it.
+    // Without a reader of stdout, the log still has the address.
     for without in
         [serve().stdout(gone()), serve().stdout(full()), serve().through("sh", ["-c", "exec \"$0\" \"$@\" >&-"])]
     {

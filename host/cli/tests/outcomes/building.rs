@@ -1,8 +1,8 @@
-//! Build commands: run when asked for, and never on the answer's stream.
+//! Build commands: run on request only, with their output apart from the answer.
 
 use crate::kit::{Folder, plugin};
 
-/// An app that builds its component by copying it.
+/// Returns an app that builds its component by copying it.
 fn app() -> Folder {
     let folder = Folder::new();
     std::os::unix::fs::symlink(plugin("wordcount"), folder.path("built.wasm")).unwrap();

@@ -1,4 +1,4 @@
-//! What is seen on stderr: progress in its modes, the summary, colours.
+//! Output on stderr: the modes of progress, the summary, colours.
 
 use insta::assert_snapshot;
 use serde_json::json;
@@ -29,7 +29,7 @@ fn progress_as_json_is_nothing_but_events() {
     assert_eq!(ended.events().len(), ended.err().lines().count(), "{}", ended.err());
     let mut names: Vec<_> = ended.events().iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect();
     let mut seen = std::collections::HashSet::new();
-    // A gather that takes both ends at once does not stop to say that the first was enough.
+    // A gather that receives both results at once does not report the floor after the first.
     names.retain(|name| name != "floor-reached" && seen.insert(name.clone()));
     assert_snapshot!(names.join("\n"), @"
     query-started

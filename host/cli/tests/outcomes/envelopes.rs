@@ -1,4 +1,4 @@
-//! `--format json`: one object with the answer, the outcome and the account.
+//! `--format json`: one object with the answer, the outcome and the coverage report.
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::kit::{Ended, Folder, Frond, lasting};
 use crate::{faulty, rail};
 
-/// The envelope, without times and ids, after a look at its sums.
+/// Checks the sums of the envelope, and returns it without times and ids.
 fn envelope(ended: &Ended) -> String {
     let json = ended.json();
     assert!(ended.stdout.ends_with(b"}\n"), "one line");
@@ -34,7 +34,7 @@ fn of_a_partial_answer() {
     let args = ["--format", "json", "--slots", "4", "--deadline", "2s"];
     let mut json =
         faulty(&json!({ "faults": { "emit-then-spin-1": "emit-then-spin" } }), &keys).args(args).run().expect(3).json();
-    // Fuel or time, whichever is up first.
+    // Fuel or time may end this leaf, so its failure is not in the snapshot.
     let missing = json["coverage"]["missing"].as_array_mut().unwrap();
     let degraded = missing.iter().position(|one| one["key"] == "emit-then-spin-1").unwrap();
     let last = missing.remove(degraded);
@@ -76,9 +76,9 @@ fn slugs_are_those_of_the_documentation() {
     ];
     let json = faulty(&json!({}), &keys).args(["--format", "json", "--deadline", "100s"]).run().expect(4).json();
     let missing = json["coverage"]["missing"].as_array().unwrap();
-    let told: String =
+    let lines: String =
         missing.iter().map(|one| format!("{} {}: {}\n", one["key"], one["slug"], one["attempts"])).collect();
-    assert_snapshot!(told, @r#"
+    assert_snapshot!(lines, @r#"
     "trap-1" "trap": 1
     "panic-1" "trap": 1
     "exit-1" "trap": 1
@@ -106,7 +106,7 @@ fn the_answer_is_a_string_where_it_is_text() {
     assert_eq!(json["warnings"], Value::Null);
 }
 
-/// An app whose answers are declared to be JSON.
+/// Returns an app whose answers are declared as JSON.
 fn json_app() -> Folder {
     let folder = Folder::with_app("faulty", "[source]\nkind = \"query\"\n");
     let toml = std::fs::read_to_string(folder.path("app/frond.toml")).unwrap();
@@ -114,7 +114,7 @@ fn json_app() -> Folder {
     folder
 }
 
-/// A query of the app whose answer is this text.
+/// Returns a query of the app whose answer is this text.
 fn answering(folder: &Folder, answer: &str) -> Frond {
     let query =
         json!({ "query": { "finish-fault": format!("text:{answer}") }, "partitions": [{ "key": "a", "data": "" }] });

@@ -1,4 +1,4 @@
-//! Each exit code of the documented list, and what goes with it.
+//! The documented exit codes, and their output.
 
 use insta::assert_snapshot;
 use serde_json::json;
@@ -46,7 +46,7 @@ fn too_little_is_4_and_there_is_no_answer() {
 
 #[test]
 fn a_required_partition_that_is_missing_is_4() {
-    // One after the other: the failure would cancel the other.
+    // One slot, because the failure would cancel the other leaf.
     let one = ["--require", "invalid-partition-1", "--slots", "1"];
     let ended = faulty(&json!({}), &["ok-1", "invalid-partition-1"]).args(one).run();
     assert_snapshot!(outcome(&ended), @"
@@ -157,7 +157,7 @@ fn a_merge_that_refuses_the_query_is_65() {
     faulty(&json!({ "finish-fault": "invalid-query" }), &["ok-1"]).run().expect(65);
 }
 
-/// An app whose split component misbehaves on command.
+/// Returns an app whose split component misbehaves on command.
 fn split() -> Folder {
     Folder::with_app("faulty", "[split]\ncomponent = \"faulty.wasm\"\n\n[source]\nkind = \"split\"")
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C: once for what is there, twice to leave.
+//! Ctrl-C: the first one ends the query with a partial answer, the second one quits.
 
 use insta::assert_snapshot;
 use serde_json::json;
@@ -11,7 +11,7 @@ const WATCHED: [&str; 8] = ["--progress", "json", "--deadline", "100s", "--slots
 #[test]
 fn once_answers_with_what_is_there() {
     let mut running = faulty(&json!({}), &["ok-1", "ok-2", "sleep-1"]).args(WATCHED).start();
-    // In any order.
+    // The two leaves may end in any order.
     running.wait_for("\"attempt-ended\"").wait_for("\"attempt-ended\"").interrupt();
     let json = running.end().expect(3).json();
     assert_eq!(json["answer"]["keys"], json!(["ok-1", "ok-2"]));
@@ -42,7 +42,7 @@ fn once_tells_the_reader_why() {
 
 #[test]
 fn twice_leaves_at_once() {
-    // The first ends the gather; the finish that never ends keeps the process until the second.
+    // The first interrupt ends the gather. The endless finish keeps the process until the second.
     let query = json!({ "finish-fault": "sleep" });
     let mut running = faulty(&query, &["ok-1", "sleep-1"]).args(WATCHED).start();
     running.wait_for("\"attempt-ended\"").interrupt();

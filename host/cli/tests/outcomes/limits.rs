@@ -1,10 +1,11 @@
-//! The limit that ended a call: its key, its value and how to raise it, wherever the failure is shown, and as data.
+//! Failures by limits: each has the limit's key and value and how to raise it, in messages and as
+//! data.
 
 use serde_json::{Value, json};
 
 use crate::kit::{Folder, plain};
 
-/// An app of the plugin that misbehaves on command, under low limits.
+/// Returns an app of the plugin that misbehaves on command, under low limits.
 fn low() -> Folder {
     let rest = "content-type = \"text/plain\"\n[source]\nkind = \"query\"\n\n[query]\ndeadline = \"20s\"\n\
                 floor = \"best-effort\"\n\n[limits.leaf]\nfuel = 200_000_000\nmemory = \"32MiB\"\noutput = \"64KiB\"\n\
@@ -21,7 +22,7 @@ fn query(query: &Value, keys: &[&str]) -> String {
     json!({ "query": query, "partitions": partitions }).to_string()
 }
 
-/// What the failures of a leaf by each limit say, from `key is value` on, and the limit as data.
+/// Commands that exceed one limit each: part of the message, and the limit's key and value as data.
 const ENDS: [(&str, &str, &str, u64); 5] = [
     (
         "burn:1000",
@@ -64,8 +65,8 @@ fn a_query_names_the_limit_that_ended_a_leaf() {
             let asked = folder.frond("query app").arg(query(&json!({ "fault": command }), &["a"]));
             asked.args(["--deadline", if key == "query.deadline" { "2s" } else { "60s" }]).env("COLUMNS", "400")
         };
-        let told = asked().run().err();
-        assert!(told.contains(text), "{command}: {told}");
+        let error = asked().run().err();
+        assert!(error.contains(text), "{command}: {error}");
         let json = asked().args(["--format", "json"]).run().json();
         let failure = &json["coverage"]["missing"][0]["failure"];
         assert_eq!(failure["limit"], json!({ "key": key, "value": value }), "{failure}");
@@ -80,23 +81,23 @@ fn the_limit_of_a_leafs_own_time_is_told_apart_from_the_deadline() {
     folder.write("app/frond.toml", toml.replace("host-calls = 500\n", "host-calls = 500\ntime = \"100ms\"\n"));
     let asked =
         folder.frond("query app").arg(query(&json!({ "fault": "sleep-ms:60000" }), &["a"])).env("COLUMNS", "400");
-    let told = asked.run().expect(4).err();
+    let error = asked.run().expect(4).err();
     let text = "still running when its time was up: limits.leaf.time is 100 ms; raise it with `[limits.leaf] time = …`";
-    assert!(told.contains(text), "{told}");
+    assert!(error.contains(text), "{error}");
 }
 
 #[test]
 fn a_merge_and_a_split_have_limits_of_their_own() {
     let folder = low();
     let merged = query(&json!({ "merge-fault": "spin" }), &["ok-1", "ok-2"]);
-    let told = folder.frond("query app --deadline 60s").arg(merged).env("COLUMNS", "400").run().expect(6).err();
-    assert!(told.contains("limits.merge.fuel is 300,000,000; raise it with `[limits.merge] fuel = …`"), "{told}");
+    let error = folder.frond("query app --deadline 60s").arg(merged).env("COLUMNS", "400").run().expect(6).err();
+    assert!(error.contains("limits.merge.fuel is 300,000,000; raise it with `[limits.merge] fuel = …`"), "{error}");
     let toml = std::fs::read_to_string(folder.path("app/frond.toml")).unwrap();
     let split = "[split]\ncomponent = \"faulty.wasm\"\n[source]\nkind = \"split\"";
     folder.write("app/frond.toml", toml.replace("[source]\nkind = \"query\"", split));
     let asked = folder.frond("query app --deadline 60s").arg(json!({ "split-fault": "spin" }).to_string());
-    let told = asked.env("COLUMNS", "400").run().expect(6).err();
-    assert!(told.contains("limits.split.fuel is 100,000,000; raise it with `[limits.split] fuel = …`"), "{told}");
+    let error = asked.env("COLUMNS", "400").run().expect(6).err();
+    assert!(error.contains("limits.split.fuel is 100,000,000; raise it with `[limits.split] fuel = …`"), "{error}");
 }
 
 #[test]
@@ -109,8 +110,8 @@ fn bench_replay_and_a_recording_say_the_same() {
     assert!(bench.contains(text), "{bench}");
     let asked = folder.frond("query app --capture-failures kept --record run.ndjson --deadline 60s");
     asked.arg(query(&json!({ "fault": command }), &["a"])).run().expect(4);
-    for told in [folder.frond("replay kept"), folder.frond("explain run.ndjson")] {
-        let out = told.env("COLUMNS", "400").run().expect(0).out();
+    for verb in [folder.frond("replay kept"), folder.frond("explain run.ndjson")] {
+        let out = verb.env("COLUMNS", "400").run().expect(0).out();
         assert!(out.contains(text), "{out}");
     }
 }
@@ -120,9 +121,9 @@ fn a_case_names_its_own_limit_and_a_fault_its_own() {
     let folder = low();
     let case = "partition = \"\"\nkey = \"burn:1000\"\n[limits]\nfuel = 1_000_000\n[expect]\ntext = \"\"\n";
     folder.write("app/cases/fuel.toml", case);
-    let told = folder.frond("test app --no-laws").env("COLUMNS", "400").run().expect(1).out();
+    let out = folder.frond("test app --no-laws").env("COLUMNS", "400").run().expect(1).out();
     let text = "used up its fuel: case.limits.fuel is 1,000,000; raise it with `[limits] fuel = …`";
-    assert!(plain(&told).contains(text), "{told}");
+    assert!(plain(&out).contains(text), "{out}");
     let shown = folder.frond("test app --inject out-of-fuel-at=500_000").env("COLUMNS", "400").run().expect(0).out();
     assert!(shown.contains("used up its fuel: inject.fuel is 500,000"), "{shown}");
 }
@@ -139,7 +140,7 @@ fn a_job_names_the_limit_and_its_own_timeout() {
         let id = submit.arg(query(&json!({ "fault": command }), &["a"])).run().expect(0).out();
         let id = id.trim();
         folder.frond(&format!("jobs watch {id} --local .")).run();
-        let told = folder.frond(&format!("jobs show {id} --local .")).env("COLUMNS", "400").run().expect(0).out();
-        assert!(told.contains(text), "{told}");
+        let out = folder.frond(&format!("jobs show {id} --local .")).env("COLUMNS", "400").run().expect(0).out();
+        assert!(out.contains(text), "{out}");
     }
 }

@@ -1,4 +1,4 @@
-//! How queries end, seen from outside: the exit code, what is on stdout, what is on stderr.
+//! Outcomes of queries, seen from outside: the exit code, stdout and stderr.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,14 +22,14 @@ mod kit;
 
 use serde_json::{Value, json};
 
-/// A query to `examples/faulty` with these partitions.
+/// Returns a query to `examples/faulty` with these partitions.
 fn faulty(query: &Value, keys: &[&str]) -> kit::Frond {
     let partitions: Vec<_> = keys.iter().map(|key| json!({ "key": key, "data": "" })).collect();
     let body = json!({ "query": query, "partitions": partitions });
     kit::frond(["query", "examples/faulty"]).arg(body.to_string())
 }
 
-/// A query to `examples/rail`, with Scotland stalled if `stall` says so.
+/// Returns a query to `examples/rail`, in which the region `stall` stalls.
 fn rail(stall: Option<&str>) -> kit::Frond {
     let query = json!({ "from": "London", "budget": 8, "stall": stall });
     kit::frond(["query", "examples/rail"]).arg(query.to_string())

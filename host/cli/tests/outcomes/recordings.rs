@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::faulty;
 use crate::kit::Folder;
 
-/// A recording of a query that is partly answered.
+/// Returns the recording of a query with a partial answer.
 fn recorded(folder: &Folder) -> String {
     let path = folder.path("run.ndjson");
     let keys = ["ok-1", "trap-1", "sleep-ms-1"];

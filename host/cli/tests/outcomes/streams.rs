@@ -1,4 +1,5 @@
-//! Where queries come from and answers go to: arguments, files, pipes. What a guest says never drives the terminal.
+//! Sources of queries and destinations of answers: arguments, files, pipes. A guest's text never
+//! drives the terminal.
 
 use std::io::Write;
 
@@ -32,7 +33,7 @@ fn the_partitions_come_from_stdin() {
 
 #[test]
 fn stdin_is_not_read_unless_it_is_wanted() {
-    // Its other end stays open, so that whoever reads it waits for ever.
+    // The other end stays open, so that a process which reads it would wait forever.
     let (reader, mut writer) = std::io::pipe().unwrap();
     let ended = faulty(&json!({}), &["ok-1"]).stdin(reader).run().expect(0);
     assert!(ended.out().contains("ok-1"));
@@ -50,7 +51,7 @@ fn an_answer_is_written_as_it_is() {
 fn what_a_guest_writes_does_not_reach_the_terminal_raw() {
     let noisy = ["flood-stderr-1", "flood-stdout-1"];
     for mode in ["lines", "bar", "none"] {
-        // Each fails after what it wrote, so that its log is shown.
+        // Each query fails after the guest has written, so that its log is shown.
         let query = json!({ "merge-fault": "trap", "faults": { "\u{1b}[31mpanic\u{7}": "panic" } });
         let keys = ["flood-stderr-1", "flood-stdout-1", "\u{1b}[31mpanic\u{7}", "\u{202e}trap-1"];
         harmless(&faulty(&query, &keys).args(["--stats", "--deadline", "20s", "--progress", mode]).run().expect(6));
@@ -69,7 +70,7 @@ fn a_refusal_does_not_reach_the_terminal_raw() {
     harmless(&frond(["query", "examples/grep"]).arg(pattern.to_string()).run().expect(65));
 }
 
-/// Fails on anything in stderr that could drive a terminal or turn its text around.
+/// Asserts that stderr has no characters that drive a terminal or reorder text.
 fn harmless(ended: &Ended) {
     let text = String::from_utf8(ended.stderr.clone()).expect("stderr is UTF-8");
     let drives = |c: &char| {

@@ -1,4 +1,4 @@
-//! What leaves write that succeed: in `--stats`, in the recording, in what is made of one, and in a passing case.
+//! Log lines of leaves that succeed: in `--stats`, in recordings, on pages and in passing cases.
 
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ fn what_leaves_print_is_bounded_for_the_whole_answer() {
     let line = |line: &Value| line.as_str().unwrap().len();
     let kept: usize = ended().filter_map(|event| event["log"].as_array()).flatten().map(line).sum();
     assert!((32 << 10..=64 << 10).contains(&kept), "{kept}");
-    // How much each wrote is told of all of them.
+    // The usage has the bytes that each leaf wrote, including dropped ones.
     assert!(ended().all(|event| event["usage"]["log"].as_u64() > Some(1800)), "{:?}", ended().next_back());
     let stats = faulty(&query, &keys).args(["--stats", "--slots", "1", "--deadline", "60s"]).run().expect(0).err();
     assert!(stats.contains("log      and 195 more"), "{stats}");
@@ -59,9 +59,9 @@ fn a_passing_case_shows_what_it_printed_when_it_is_asked_for() {
     let quiet = folder.frond("test app --no-laws").run().expect(0).out();
     assert!(!quiet.contains("hello"), "{quiet}");
     for flag in ["-v", "--verbose"] {
-        let told = folder.frond(&format!("test app --no-laws {flag}")).run().expect(0).out();
+        let out = folder.frond(&format!("test app --no-laws {flag}")).run().expect(0).out();
         for line in ["log: said hello", "log: muttered hello", "log: said all"] {
-            assert!(told.contains(line), "{line}: {told}");
+            assert!(out.contains(line), "{line}: {out}");
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Jobs whose servers are killed and frozen, and whose database goes away, at moments that nobody chose: nothing is lost,
-//! nothing counts twice, and the answer is that of a query that nobody disturbed. A few times in `make test`, many in
-//! `make soak`. Of each of these faults it is known that it happened while the job was under way.
+//! Crash tests of jobs: servers are killed and frozen, and the database goes away, at arbitrary
+//! moments. No partial is lost, none counts twice, and the answer is that of an undisturbed query.
+//! `make test` has a few faults, `make soak` many. Each counted fault is known to have happened
+//! while the job ran.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -14,20 +15,21 @@ use crate::server::{Server, client};
 
 /// Partitions of the job.
 const PARTITIONS: usize = 2_000;
-/// Different words in each: its partial has some 80 KB.
+/// Distinct words in each partition: a partial has some 80 KB.
 const WORDS: usize = 8_000;
-/// The memory for partials is a small part of what all of them take, so that going on with a job pauses for it.
+/// Limits of the app. The memory for partials is a small part of their total size, so that a
+/// resumed job has to hold leaves back.
 const LIMITS: &str = "[limits.leaf]\noutput = \"256KiB\"\n[limits.merge]\npartials = \"16MiB\"\n";
-/// Longer than anything here takes.
+/// Timeout of waits, longer than any test needs.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// So many in `make test`, so many in `make soak`.
+/// Returns `few` in `make test`, and `many` in `make soak`.
 fn faults(few: usize, many: usize) -> usize {
     let soaks = std::env::var("FROND_SOAK_SECONDS").is_ok();
     if soaks { many } else { few }
 }
 
-/// Word counts of a text in many pieces: all are one file, as far as the disk is concerned.
+/// Returns an app that counts the words of many files, all of which are hard links to one.
 fn app() -> Arc<Folder> {
     let folder = Folder::new();
     let text = (0..WORDS).fold(String::new(), |mut all, number| {
@@ -49,13 +51,13 @@ fn app() -> Arc<Folder> {
     Arc::new(folder)
 }
 
-/// The answer of a query that nobody disturbs.
+/// Returns the answer of an undisturbed query.
 fn undisturbed(folder: &Folder) -> Vec<u8> {
     frond(["query", "apps/words", "{}"]).dir(folder.dir()).run().expect(0).stdout
 }
 
-/// Settings of a server by this name, whose jobs stay with it for a second when it is gone. A transaction that it leaves
-/// open is given up after three.
+/// Returns settings of a server with this name and a job lease of one second. The database aborts
+/// its open transactions after three seconds idle.
 fn settings(name: &str, database: Option<&Postgres>) -> String {
     let store = database.map_or(String::new(), |database| {
         let idle = "options=-c%20idle_in_transaction_session_timeout%3D3000";
@@ -77,7 +79,7 @@ fn count(job: &Value, what: &str) -> usize {
     job["partitions"][what].as_u64().unwrap_or_else(|| panic!("no count of {what}: {job}")) as usize
 }
 
-/// Waits until so many partitions are in. How many then are; nothing once the job has ended.
+/// Waits until `wanted` partitions are done. Returns their number, or `None` if the job has ended.
 async fn until(server: &Server, id: &str, wanted: usize) -> Option<usize> {
     let waiting = async {
         loop {
@@ -93,7 +95,8 @@ async fn until(server: &Server, id: &str, wanted: usize) -> Option<usize> {
     tokio::time::timeout(PATIENCE, waiting).await.expect("the job goes on")
 }
 
-/// Waits for the job's end: it has succeeded, each partition is in it once, and its answer is `whole`.
+/// Waits for the job's end, and asserts that it has succeeded, counts each partition once, and has
+/// the answer `whole`.
 async fn ends_well(server: &Server, id: &str, whole: &[u8]) -> Value {
     until(server, id, PARTITIONS + 1).await;
     let ended = job(server, id).await;
@@ -111,7 +114,7 @@ async fn kill(server: &mut Server) {
     server.ready().await;
 }
 
-/// Takes the database away from the server, and gives it back.
+/// Stops the database until the server has noticed, and starts it again.
 async fn cut_off(server: &Server, database: &Postgres) {
     let before = unreached(server).await;
     database.stop();
@@ -126,25 +129,28 @@ async fn status(server: &Server) -> u16 {
     asked.status().as_u16()
 }
 
-/// How often a processor's calls did not reach the store.
+/// Returns how many calls of the processor have failed to reach the store.
 async fn unreached(server: &Server) -> f64 {
     let metrics = server.metrics().await;
-    let met = ["accept", "append", "renew", "take"].map(|call| {
+    let failed = ["accept", "append", "renew", "take"].map(|call| {
         let call = format!("call=\"{call}\"");
         metrics.sum("frond_jobs_store_errors_total", &[&call, "error=\"unavailable\""])
     });
-    met.iter().sum()
+    failed.iter().sum()
 }
 
-/// Runs jobs under so many faults, one job after the other: kills, and every third time a cut, if there is a database.
+/// Runs one job after the other until `faults` have happened: kills, and every third time an outage
+/// of the database, if there is one.
 async fn outlive(mut server: Server, database: Option<&Postgres>, faults: usize, whole: &[u8]) {
     server.ready().await;
-    let (mut jobs, mut struck) = (0, 0);
+    let mut jobs = 0;
+    let mut struck = 0;
     let step = PARTITIONS / (faults + 2);
     while struck < faults {
         let id = submit(&server).await;
-        let (mut before, mut killed) = (0, 0);
-        // Not at the same distance from a commit each time.
+        let mut before = 0;
+        let mut killed = 0;
+        // The distance to a commit varies from fault to fault.
         while let Some(done) = until(&server, &id, before + 1 + (struck * 7919) % step).await
             && struck < faults
         {
@@ -157,13 +163,15 @@ async fn outlive(mut server: Server, database: Option<&Postgres>, faults: usize,
             let left = job(&server, &id).await;
             let kept = count(&left, "done");
             assert!(kept >= done, "what was told is lost: {kept} of {done}");
-            // A kill that came when the job had just ended does not count; what is cut off cannot end.
+            // A kill after the job's end does not count. A job cannot end during an outage of its
+            // database.
             let counts = cuts.is_some() || left["finished_unix_ms"].is_null();
             killed += u64::from(counts && cuts.is_none());
-            (struck, before) = (struck + usize::from(counts), kept);
+            struck += usize::from(counts);
+            before = kept;
         }
         let ended = ends_well(&server, &id, whole).await;
-        // Whoever brought more partitions in after a kill was another owner.
+        // Each kill ends a lease, so the job's epoch exceeds the number of kills.
         assert!(ended["epoch"].as_u64().unwrap() > killed, "{killed} kills: {ended}");
         jobs += 1;
         assert!(jobs <= 2 * faults, "jobs end before anything can happen to them: {struck} faults in {jobs}");
@@ -209,10 +217,10 @@ async fn an_owner_that_was_frozen_past_its_lease_cannot_disturb_its_successor() 
             first.metrics().await.sum("frond_jobs_leases_lost_total", &[]) >= 1.0
         })
         .await;
-    // It looks at its own lease first, and asks the store only when that is not over.
+    // The processor checks its own lease first, and asks the store only while that is valid.
     let log = first.log();
-    let parted = ["job left alone: its lease could not be renewed in time", "job lost to another processor"];
-    assert!(parted.iter().any(|how| log.contains(how)), "{log}");
+    let messages = ["job left alone: its lease could not be renewed in time", "job lost to another processor"];
+    assert!(messages.iter().any(|how| log.contains(how)), "{log}");
     ends_well(&second, &id, &whole).await;
     let mut accepted = 0.0;
     for server in [&first, &second] {

@@ -1,4 +1,4 @@
-//! Everybody who asks the server, each in an endless loop.
+//! Clients of the soak test, each in an endless loop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::kit::plugin;
 use crate::server::{client, manifest};
 
-/// What leaves are told to do by those who mean no good.
+/// Commands of hostile leaves.
 const HOSTILE: [&str; 14] = [
     "spin",
     "trap",
@@ -30,7 +30,7 @@ const HOSTILE: [&str; 14] = [
     "emit-then-spin",
     "sockets",
 ];
-/// Longer than anybody waits.
+/// Timeout of replies.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ struct Counts {
     unchanged: AtomicU64,
 }
 
-/// What they saw.
+/// Totals of all clients.
 #[derive(Debug)]
 #[allow(dead_code, reason = "all of it is printed")]
 pub(crate) struct Seen {
@@ -67,13 +67,13 @@ impl Seen {
     }
 }
 
-/// Everybody.
+/// The running clients.
 pub(crate) struct Crowd {
     tasks: JoinSet<()>,
     one: One,
 }
 
-/// One of them.
+/// One client.
 #[derive(Clone)]
 struct One {
     url: String,
@@ -117,7 +117,7 @@ impl Crowd {
         format!("{:?}", self.one.seen())
     }
 
-    /// Lets each end what it is at. Fails if one of them was told anything wrong.
+    /// Ends all clients after their current round. Panics if one of them has seen a wrong reply.
     pub(crate) async fn disperse(mut self) -> Seen {
         self.one.over.store(true, Ordering::Relaxed);
         while let Some(ended) = tokio::time::timeout(PATIENCE, self.tasks.join_next()).await.expect("everybody ends") {
@@ -152,7 +152,7 @@ impl One {
         tokio::time::timeout(PATIENCE, request.send()).await.expect("an answer in time").expect("an answer")
     }
 
-    /// Asks what can be answered, and checks every answer.
+    /// Sends valid queries, and checks every answer.
     async fn good(self) {
         let keys: Vec<String> = (0..8).map(|index| format!("ok-{index}")).collect();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
@@ -173,7 +173,7 @@ impl One {
         }
     }
 
-    /// Asks what cannot be answered.
+    /// Sends invalid requests.
     async fn bad(self) {
         let huge = "x".repeat(2 << 20);
         let asked: [(Method, &str, &str, &[u16]); 8] = [
@@ -198,7 +198,7 @@ impl One {
         }
     }
 
-    /// Asks for what does harm, and wants an exact account of it.
+    /// Sends queries of hostile leaves, and checks their coverage reports.
     async fn hostile(self) {
         for command in HOSTILE.iter().cycle() {
             if !self.goes_on() {
@@ -211,12 +211,12 @@ impl One {
                 tokio::time::timeout(PATIENCE, request.send()).await.expect("an answer in time").expect("an answer");
             let status = reply.status().as_u16();
             let text = reply.text().await.unwrap();
-            // Beside so many others the merge, too, may run out of time: it has a tenth of what the query has.
+            // Under this load the merge may also run out of time: it has a tenth of the query's.
             let late = status == 502 && text.contains("out-of-time");
             assert!(late || matches!(status, 200 | 503 | 504), "{command}: {status} {text}");
-            let told: Value = serde_json::from_str(&text).unwrap();
+            let reply: Value = serde_json::from_str(&text).unwrap();
             if status != 503 {
-                let sum = &told["coverage"]["partitions"];
+                let sum = &reply["coverage"]["partitions"];
                 let parts = ["skipped", "succeeded", "degraded", "failed", "timed_out", "cancelled", "not_started"];
                 let parts: u64 = parts.iter().map(|part| sum[part].as_u64().unwrap()).sum();
                 assert_eq!((sum["planned"].as_u64(), parts), (Some(3), 3), "{command}: {text}");
@@ -225,7 +225,7 @@ impl One {
         }
     }
 
-    /// Asks, and is gone: before the head is whole, before the body is, while leaves run, in the midst of a stream.
+    /// Disconnects within the head, within the body, while leaves run, and during a stream.
     async fn vanishing(self) {
         let address = self.url.trim_start_matches("http://").to_owned();
         let body = asking(&["ok-0", "spin", "sleep"]);
@@ -247,7 +247,7 @@ impl One {
         }
     }
 
-    /// Looks at what others asked.
+    /// Reads the queries of the others.
     async fn watching(self) {
         while self.goes_on() {
             let listed = self.ask(Method::GET, "/v1/queries?limit=20", "").await.text().await.unwrap();
@@ -257,7 +257,7 @@ impl One {
                 for what in ["", "/events"] {
                     let reply = self.ask(Method::GET, &format!("/v1/queries/{id}{what}"), "").await;
                     assert!(matches!(reply.status().as_u16(), 200 | 404), "{}", reply.status());
-                    // A query that runs is told live: nobody waits for its end here.
+                    // The stream of a running query is live; this client does not wait for its end.
                     let _ = tokio::time::timeout(Duration::from_millis(100), reply.bytes()).await;
                     add(&self.counts.watched);
                 }
@@ -266,7 +266,7 @@ impl One {
         }
     }
 
-    /// Gives the app another component, a bad one, another manifest's worth of changes, and takes it all back.
+    /// Uploads a component and an invalid one, removes the uploaded leaf, and rolls back.
     async fn changing(self) {
         let good = std::fs::read(plugin("faulty")).unwrap();
         let leaf = "/v1/apps/changing/leaf";

@@ -1,5 +1,6 @@
-//! A server under everything at once: good, bad and hostile queries, clients that vanish, apps that change. Nobody is told
-//! anything wrong, and afterwards nothing is left behind. Some seconds in `make test`, ten minutes in `make soak`.
+//! Soak test: one server with valid, invalid and hostile queries, clients that disconnect, and apps
+//! that change, all at once. No reply is wrong, and no resources leak. It takes some seconds in
+//! `make test`, and ten minutes in `make soak`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,10 +22,10 @@ use std::time::Duration;
 use crowd::Crowd;
 use server::{Server, State};
 
-/// How much more a server may hold when it is idle again than when it was new: caches, what it remembers of queries, what the
-/// allocator and the pools keep for the next.
+/// Bytes by which an idle server may exceed its initial memory: caches, records of queries, and
+/// memory retained by the allocator and the pools.
 const SLACK: u64 = 128 << 20;
-/// Below this, memory is still on its way to where it stays.
+/// Duration of the soak from which memory is expected to be stable.
 const SETTLED: Duration = Duration::from_secs(60);
 
 fn time() -> Duration {
@@ -33,7 +34,7 @@ fn time() -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Looks at the server once a second, and says what it sees.
+/// Samples the server's state once a second, and prints it.
 async fn watch(server: &Server, crowd: &Crowd, time: Duration) -> Vec<State> {
     let mut states = Vec::new();
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
@@ -73,7 +74,8 @@ async fn a_server_bears_with_everybody_and_nothing_is_left_behind() {
     if time() > SETTLED {
         let third = states.len() / 3;
         let most = |states: &[State]| states.iter().map(|state| state.resident).max().unwrap_or(0);
-        let (first, last) = (most(&states[..third]), most(&states[states.len() - third..]));
+        let first = most(&states[..third]);
+        let last = most(&states[states.len() - third..]);
         assert!(
             last < first + first / 4,
             "memory grows: {first} bytes at the most in the first third, {last} in the last"

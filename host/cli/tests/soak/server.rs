@@ -1,4 +1,4 @@
-//! The server: the real binary, which can be killed, frozen and started again.
+//! The real server binary, which can be killed, frozen and restarted.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
@@ -10,18 +10,18 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::kit::{Folder, cache, plugin};
 
-/// Nothing here takes a tenth of this.
+/// Timeout of waits, ten times what any test needs.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Between two looks at whether threads have gone: those that wait for work end after ten seconds without any, and each
-/// look gives some of them work.
+/// Pause between two checks of threads: idle threads end after ten seconds, and each check wakes
+/// some of them.
 const LOOKS: Duration = Duration::from_secs(12);
-/// Connections that come and go by themselves; and what slots have of their own once they are used: an engine's page map, and
-/// the memory image of each component that is called often.
+/// Tolerance for open files: connections, and for each used slot an engine's page map and the
+/// memory images of frequently called components.
 const FILES: u64 = 12;
-/// Threads that come and go by themselves.
+/// Tolerance for threads.
 const THREADS: u64 = 4;
 
-/// The server.
+/// A running server.
 pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
@@ -30,7 +30,7 @@ pub(crate) struct Server {
     name: String,
 }
 
-/// What it holds.
+/// Resources of a server.
 #[derive(Clone, Copy, Debug)]
 #[allow(dead_code, reason = "all of it is printed")]
 pub(crate) struct State {
@@ -57,11 +57,11 @@ fn serve(folder: &Folder, name: &str) -> (Child, String) {
     (child, url)
 }
 
-/// Its metrics, as text.
+/// Metrics of a server, as text.
 pub(crate) struct Metrics(String);
 
 impl Metrics {
-    /// The sum of a metric's samples that have all of these labels.
+    /// Returns the sum of a metric's samples with all of these labels.
     pub(crate) fn sum(&self, name: &str, labels: &[&str]) -> f64 {
         let samples = self.0.lines().filter(|line| {
             let rest = line.strip_prefix(name).unwrap_or("");
@@ -76,7 +76,7 @@ impl Metrics {
 }
 
 impl Server {
-    /// With two apps that obey.
+    /// Starts a server with two apps of the plugin that misbehaves on command.
     pub(crate) fn start() -> Self {
         let folder = Folder::new();
         for app in ["steady", "changing"] {
@@ -87,14 +87,15 @@ impl Server {
         Self::of(&Arc::new(folder), "server", "")
     }
 
-    /// One of those that serve the apps of the folder, with these settings, by its name.
+    /// Starts a server of the folder's apps, with these settings. Several servers of one folder
+    /// differ in their names.
     pub(crate) fn of(folder: &Arc<Folder>, name: &str, settings: &str) -> Self {
         folder.write(&format!("{name}.toml"), settings);
         let (child, url) = serve(folder, name);
         Self { child, url, client: client(), folder: folder.clone(), name: name.to_owned() }
     }
 
-    /// Kills it, as nothing can be prepared for, and starts it again.
+    /// Kills the server with SIGKILL, and starts it again.
     pub(crate) fn kill_and_start(&mut self) {
         self.child.kill().unwrap();
         let ended = self.child.wait().unwrap();
@@ -102,7 +103,7 @@ impl Server {
         (self.child, self.url) = serve(&self.folder, &self.name);
     }
 
-    /// Lets none of its threads run any more. Comes back when none does.
+    /// Stops the server with SIGSTOP, and waits until none of its threads runs.
     pub(crate) async fn freeze(&self) {
         self.signal(Signal::STOP);
         let stat = format!("/proc/{}/stat", self.child.id());
@@ -113,7 +114,7 @@ impl Server {
         .await;
     }
 
-    /// Lets it run again. Connections that it has kept are too old for it by then.
+    /// Resumes the server. It will close idle connections, so the client is replaced.
     pub(crate) fn thaw(&mut self) {
         self.client = client();
         self.signal(Signal::CONT);
@@ -127,7 +128,7 @@ impl Server {
         std::fs::read_to_string(self.folder.path(&format!("{}.log", self.name))).unwrap()
     }
 
-    /// Asks, and reads JSON.
+    /// Sends a request, and parses the JSON reply.
     pub(crate) async fn json(&self, request: reqwest::RequestBuilder) -> serde_json::Value {
         let reply = request.send().await.unwrap_or_else(|error| panic!("it does not answer: {error}\n{}", self.log()));
         let text = reply.text().await.expect("JSON is text");
@@ -153,7 +154,7 @@ impl Server {
             }
         };
         if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            // It may not answer any more.
+            // The server may no longer answer.
             let state = tokio::time::timeout(Duration::from_secs(5), self.state()).await.ok();
             panic!("never was this so: {what}\n{state:?}\n{}", self.log());
         }
@@ -174,7 +175,8 @@ impl Server {
         }
     }
 
-    /// Waits until nothing runs, and nothing is open that was not when it was `new`.
+    /// Waits until no query runs, and until files and threads are back to the state `new`, within
+    /// the tolerances.
     pub(crate) async fn idle(&self, new: &State) -> State {
         self.until("nothing runs", async || {
             let metrics = self.metrics().await;
@@ -189,7 +191,7 @@ impl Server {
         self.state().await
     }
 
-    /// Stops it as a service manager would.
+    /// Stops the server with SIGTERM, and asserts a clean end.
     pub(crate) fn stop(mut self) {
         self.signal(Signal::TERM);
         let ended = self.child.wait().unwrap();
@@ -210,7 +212,7 @@ pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().tls_backend_preconfigured(frond_tls::nobody().unwrap()).no_proxy().build().unwrap()
 }
 
-/// An app's manifest; each number makes another one.
+/// Returns an app's manifest, which differs for each number.
 pub(crate) fn manifest(number: u64) -> String {
     let component = "component = \"faulty.wasm\"";
     format!(

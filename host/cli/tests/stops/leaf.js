@@ -1,11 +1,11 @@
-/** A leaf that ends as its query says, for the snapshots of what its author is then told. */
+/** A leaf that fails as its query says, for the snapshots of the reports that its author gets. */
 
 import control from "frond:plugin/control@0.1.0";
 
 import { invalidPartition, invalidQuery } from "./failure.js";
 import { decode } from "./text.js";
 
-/** Obeys. */
+/** Runs the command of the query. */
 export const processPartition = {
   process(query, partition) {
     return COMMANDS[decode(query)](partition);

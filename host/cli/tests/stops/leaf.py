@@ -1,4 +1,4 @@
-"""A leaf that ends as its query says, for the snapshots of what its author is then told."""
+"""A leaf that fails as its query says, for the snapshots of the reports that its author gets."""
 
 import json
 import os

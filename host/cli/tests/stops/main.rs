@@ -1,7 +1,9 @@
-//! What the author of a plugin in Python, JavaScript or C is told when it ends badly: what, where in their source, the last
-//! lines that it wrote, and what to do. `sandbox/tests/ends.rs` has the same for Rust.
+//! Failure reports for authors of plugins in Python, JavaScript and C: the failure, its place in
+//! their source, the last lines of the log, and the remedy. `sandbox/tests/ends.rs` has the same
+//! tests for Rust.
 //!
-//! The leaves are beside this file. Each stands in the place of the one that `frond new` makes, and is built as that is.
+//! The leaves are beside this file. Each replaces the leaf of a new folder by `frond new`, and is
+//! built the same way.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,10 +22,10 @@ use std::path::{Path, PathBuf};
 
 use kit::{Folder, frond, plain, root};
 
-/// A command of the leaf, and what its case lowers.
+/// A command of the leaf, and the limits of its case.
 type Command = (&'static str, &'static str);
 
-/// What every leaf obeys: the ends that the sandbox and the contract make.
+/// Commands of every leaf: failures by the sandbox and the contract.
 const COMMON: [Command; 8] = [
     ("spin", "fuel = 20_000_000"),
     ("grow", ""),
@@ -69,12 +71,12 @@ fn check(lang: &str, source: &str, own: &[Command], timed: &[Command]) {
         return;
     }
     let leaf = built(lang, source);
-    let told: String = own.iter().chain(timed).chain(&COMMON).map(|command| told(&leaf, command)).collect();
-    insta::assert_snapshot!(lang, told);
+    let all: String = own.iter().chain(timed).chain(&COMMON).map(|command| report(&leaf, command)).collect();
+    insta::assert_snapshot!(lang, all);
 }
 
-/// What `frond test` says of one command.
-fn told(leaf: &Path, (command, lower): &Command) -> String {
+/// Returns the report of `frond test` on one command.
+fn report(leaf: &Path, (command, lower): &Command) -> String {
     let folder = Folder::new();
     folder.write("leaf/frond.toml", format!("[leaf]\ncomponent = \"{}\"\n", leaf.display()));
     let case =
@@ -87,31 +89,34 @@ fn told(leaf: &Path, (command, lower): &Command) -> String {
     format!("{failure}\n\n")
 }
 
-/// With `#` for every number of more than four digits in a row: addresses and sizes that other builds would change.
+/// Replaces every number of more than four digits by `#`: addresses and sizes differ between
+/// builds.
 fn numberless(text: &str) -> String {
     let mut plain = String::new();
     for piece in text.split_inclusive(|c: char| !c.is_ascii_digit()) {
         let digits = piece.chars().take_while(char::is_ascii_digit).count();
-        match digits > 4 {
-            true => write!(plain, "#{}", &piece[digits..]).unwrap(),
-            false => plain.push_str(piece),
+        if digits > 4 {
+            write!(plain, "#{}", &piece[digits..]).unwrap();
+        } else {
+            plain.push_str(piece);
         }
     }
     plain
 }
 
-/// The leaf, built anew only if its source, what builds it, or the tools have changed.
+/// Returns the built leaf. It is rebuilt only if its source, its build scripts or the tools have
+/// changed.
 fn built(lang: &str, source: &str) -> PathBuf {
     let folder = Folder::new();
     folder.frond(&format!("new leaf --lang {lang} --kind leaf")).run().expect(0);
     let own = root().join("host/cli/tests/stops").join(source);
     fs::copy(own, folder.path("leaf").join(source)).unwrap();
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stops");
-    let path = kept.join(format!("{lang}-{:016x}.wasm", digest(&folder.path("leaf"), lang)));
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stops");
+    let path = cache.join(format!("{lang}-{:016x}.wasm", digest(&folder.path("leaf"), lang)));
     if !path.is_file() {
         folder.frond("build leaf").env("FROND_TOOLS", root().join(".tools")).run().expect(0);
-        fs::create_dir_all(&kept).unwrap();
-        let old = fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap());
+        fs::create_dir_all(&cache).unwrap();
+        let old = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap());
         old.filter(|entry| entry.file_name().to_string_lossy().starts_with(&format!("{lang}-")))
             .for_each(|entry| fs::remove_file(entry.path()).unwrap());
         fs::rename(folder.path("leaf/plugin.wasm"), &path).unwrap();
@@ -119,7 +124,7 @@ fn built(lang: &str, source: &str) -> PathBuf {
     path
 }
 
-/// Of everything that a build reads, and of the versions of the tools that are not named in it.
+/// Hashes all inputs of a build, and the versions of tools that they do not name.
 fn digest(dir: &Path, lang: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     frond(["doctor", "--format", "json", "--lang", lang]).run().json()["languages"].to_string().hash(&mut hasher);
@@ -128,9 +133,10 @@ fn digest(dir: &Path, lang: &str) -> u64 {
         let mut entries: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         entries.sort();
         for path in entries {
-            match path.is_dir() {
-                true => folders.push(path),
-                false => (path.strip_prefix(dir).unwrap(), fs::read(&path).unwrap()).hash(&mut hasher),
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                (path.strip_prefix(dir).unwrap(), fs::read(&path).unwrap()).hash(&mut hasher);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Estimates of jobs whose course is known.
+//! Estimates of jobs with known progress.
 
 use frond_root::{Floor, QueryId};
 use proptest::prelude::*;

@@ -1,11 +1,11 @@
-//! Every state with every move, against a table that was written by hand.
+//! Every state with every move, against a table written by hand.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// The states by row, the moves by column, in the order of their `ALL`. A dot is a refusal; a letter is the first of
-/// the state that is reached (`X` for expired).
+/// States by row, moves by column, in the order of their `ALL`. A dot is a refusal; a letter is the
+/// first letter of the next state (`X` for expired).
 const TABLE: [(&str, &str); 10] = [
     ("submitted", "q.......c..."),
     ("queued", ".pr.....c..."),
@@ -92,7 +92,7 @@ proptest! {
             if before == JobState::Expired {
                 prop_assert_eq!(state, before);
             }
-            // Only an owner's work, or a wish to stop, ends a job.
+            // Only an owner's work or a cancel ends a job.
             if state.is_ended() && !before.is_ended() {
                 prop_assert!(before.is_held() || state == JobState::Cancelled);
             }

@@ -1,4 +1,5 @@
-//! What happens to a job, on its way to the store; which partitions failed, and why; and the account of its lives.
+//! Buffer of a job's events before they are stored, with its failed partitions and the account of
+//! its lives.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,39 +14,41 @@ use tokio::time::Instant;
 use crate::account::Account;
 use crate::store::EventBatch;
 
-/// Events that wait to be written. A store that is away for longer loses the later ones.
+/// Most events that wait to be written. If the store is unavailable for longer, later events are
+/// dropped.
 const WAITING: usize = 10_000;
-/// Failures that are kept until the end; partitions beyond count as pending, and run again all the same.
+/// Most failures kept until the end. Further failed partitions count as pending, and run again all
+/// the same.
 const FAILURES: usize = 10_000;
-/// How long a job goes on before its account is told though nothing has happened.
+/// Longest time between two reports of the account, even without events.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// A job's diary.
+/// Buffer of one job's events.
 pub(super) struct EventBuffer(Mutex<Pages>);
 
 struct Pages {
     lines: Vec<String>,
-    /// The last failure of partitions that have not succeeded.
+    /// Last failure of each partition that has not succeeded, with its attempt.
     failures: BTreeMap<u32, (u32, Failure)>,
     failed: Vec<u32>,
-    /// Attempts since the last call.
+    /// Attempts since the last batch.
     attempts: u64,
-    /// Partitions that failed, and have no other attempt before them.
+    /// Partitions that failed, without another attempt to come.
     failing: u64,
-    /// What the texts of failures may still have, over all lives of the job.
+    /// Budget for the texts of failures, over all lives of the job.
     texts: TextBudget,
-    /// The account of earlier lives.
+    /// Account of the earlier lives.
     earlier: Account,
-    /// That of this one.
+    /// Account of this life.
     life: Account,
     began: Instant,
-    told: Instant,
-    /// Attempts under way: when they began, in microseconds.
+    reported: Instant,
+    /// Start times of running attempts, in microseconds.
     running: BTreeMap<(u32, u32), u64>,
 }
 
 impl EventBuffer {
-    /// The diary of one life of a job, of whose others `earlier` tells.
+    /// Creates the buffer of one life of a job; `earlier` is the account of the earlier lives.
     pub(super) fn new(earlier: Account) -> Self {
         let now = Instant::now();
         Self(Mutex::new(Pages {
@@ -58,19 +61,19 @@ impl EventBuffer {
             earlier,
             life: Account::default(),
             began: now,
-            told: now,
+            reported: now,
             running: BTreeMap::new(),
         }))
     }
 
-    /// What came since the last call; nothing when that is nothing new.
+    /// Takes the events since the last batch; `None` if there is nothing to report.
     pub(super) fn take(&self) -> Option<EventBatch> {
         self.with(|pages| {
             let quiet = pages.lines.is_empty() && pages.attempts == 0;
-            if quiet && pages.told.elapsed() < QUIET {
+            if quiet && pages.reported.elapsed() < QUIET {
                 return None;
             }
-            pages.told = Instant::now();
+            pages.reported = Instant::now();
             Some(EventBatch {
                 lines: std::mem::take(&mut pages.lines),
                 attempts: std::mem::take(&mut pages.attempts),
@@ -80,17 +83,17 @@ impl EventBuffer {
         })
     }
 
-    /// So many attempts could not be told.
+    /// Counts the attempts of a batch that could not be stored, for the next batch.
     pub(super) fn count_unreported(&self, attempts: u64) {
         self.with(|pages| pages.attempts += attempts);
     }
 
-    /// The account of the lives before this one.
+    /// Account of the lives before this one.
     pub(super) fn earlier(&self) -> Account {
         self.with(|pages| pages.earlier.clone())
     }
 
-    /// The partitions that failed, with the attempt that was the last.
+    /// Takes the failed partitions, each with its last attempt.
     pub(super) fn failed(&self) -> Vec<(u32, u32, Failure)> {
         self.with(|pages| {
             let failed = std::mem::take(&mut pages.failed);
@@ -105,7 +108,7 @@ impl EventBuffer {
 }
 
 impl Pages {
-    /// The account of all lives, this one as far as it has come.
+    /// Account of all lives, including the current one so far.
     fn account(&self) -> Account {
         let mut life = self.life.clone();
         life.texts = self.texts.used().saturating_sub(self.earlier.texts);
@@ -143,7 +146,7 @@ impl Pages {
 }
 
 impl Pages {
-    /// The event with as much of a failure's texts as the job may keep.
+    /// Limits the texts of a failure to the rest of the job's budget.
     fn within_budget<'a>(&mut self, event: &'a Event) -> Cow<'a, Event> {
         let EventKind::AttemptEnded { failure: Some(failure), .. } = &event.kind else { return Cow::Borrowed(event) };
         let taken = self.texts.take(failure);

@@ -1,5 +1,5 @@
-//! An owner's hold on a job: its lease, renewed while it works; what others want of the job; and calls to the store that
-//! are repeated until it can be reached.
+//! An owner's lease on a job: renewed by a heartbeat while the owner works, and watched for
+//! cancels. Calls to the store are retried until the store is available.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,21 +16,22 @@ use crate::job::JobId;
 use crate::quota::Meter;
 use crate::store::{CancelKind, JobStore, StoreError, StoreResult, TakenJob, cause, chain};
 
-/// How often events are written, and a lease that could not be renewed is tried again.
+/// Interval at which events are written, and a failed renewal is retried.
 const BEAT: Duration = Duration::from_millis(500);
-/// How often an owner asks what others want of its job.
+/// Interval at which an owner polls for a cancel.
 const HEARD: Duration = Duration::from_secs(1);
-/// The part of a lease after which it is renewed, and for which an answer to that is waited for.
+/// Fraction (1/n) of a lease after which it is renewed, and the timeout of a renewal.
 const RENEWED: u32 = 3;
-/// The part of a lease that its owner leaves unused: what runs has stopped by the time that another can take the job.
+/// Fraction (1/n) of a lease that its owner leaves unused: work has stopped by the time that
+/// another owner can take the job.
 const UNUSED: u32 = 10;
-/// Pauses between calls to a store that cannot be reached: from this, doubled, to that.
+/// Exponential back-off between calls to an unavailable store: first and longest pause.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// A call to a store, under way.
+/// Future of a call to a store.
 type StoreCall<'s, T> = Pin<Box<dyn Future<Output = StoreResult<T>> + Send + 's>>;
 
-/// A hold on a job.
+/// A lease on a job.
 #[derive(Clone)]
 pub(crate) struct Lease(Arc<LeaseState>);
 
@@ -39,7 +40,7 @@ struct LeaseState {
     id: JobId,
     epoch: u64,
     lease: Duration,
-    /// When the lease ends, no later than by the store's account.
+    /// End of the lease, no later than by the store's clock.
     until: Mutex<Instant>,
     wakeup: watch::Receiver<()>,
     stopped: Mutex<Option<CancelKind>>,
@@ -47,14 +48,14 @@ struct LeaseState {
 }
 
 impl Lease {
-    pub(super) fn new(store: Arc<dyn JobStore>, taken: &TakenJob, lease: Duration, asked: TakeStart) -> Self {
+    pub(super) fn new(store: Arc<dyn JobStore>, taken: &TakenJob, lease: Duration, start: TakeStart) -> Self {
         Self(Arc::new(LeaseState {
             store,
             id: taken.job.id,
             epoch: taken.epoch,
             lease,
-            until: Mutex::new(asked.at + lease),
-            wakeup: asked.wakeup,
+            until: Mutex::new(start.at + lease),
+            wakeup: start.wakeup,
             stopped: Mutex::new(None),
             broken: Mutex::new(None),
         }))
@@ -64,7 +65,7 @@ impl Lease {
         self.0.epoch
     }
 
-    /// How the job was asked to stop, if it was.
+    /// Returns the kind of cancel, if the job was cancelled.
     pub(super) fn stopped(&self) -> Option<CancelKind> {
         *lock(&self.0.stopped)
     }
@@ -74,17 +75,18 @@ impl Lease {
         cancel.cancel();
     }
 
-    /// Notes what broke the journal.
+    /// Records the first error that broke the journal.
     pub(super) fn breaks(&self, error: StoreError) {
         lock(&self.0.broken).get_or_insert(error);
     }
 
-    /// What broke the journal, once.
+    /// Takes the error that broke the journal.
     pub(super) fn broken(&self) -> Option<StoreError> {
         lock(&self.0.broken).take()
     }
 
-    /// Calls the store until it can be reached and has room. Whoever loses the job meanwhile is stopped by [`Lease::keep`].
+    /// Retries a call with exponential back-off until the store is available and has room.
+    /// [`Lease::keep`] ends the wait if the owner loses the job.
     pub(super) async fn until_available<'s, T>(
         &'s self,
         call: impl Fn(&'s dyn JobStore) -> StoreCall<'s, T> + Send,
@@ -103,10 +105,11 @@ impl Lease {
         }
     }
 
-    /// Counts bytes that are to be kept, and asks the store now and then whether the job's caller may have them.
+    /// Counts bytes before they are stored, and asks the store from time to time how much the job's
+    /// caller uses.
     ///
     /// # Errors
-    /// [`StoreError::OverBound`] once it may not.
+    /// [`StoreError::OverBound`] if the caller would exceed its quota.
     pub(super) async fn meters(&self, meter: &Meter, bytes: u64) -> StoreResult<()> {
         match meter.adds(bytes) {
             Some(caller) => meter.check(self.until_available(|store| store.bytes_of(caller)).await?, bytes),
@@ -114,41 +117,43 @@ impl Lease {
         }
     }
 
-    /// Keeps the lease, writes events, and hears what others want, for as long as the job is held; then says why it no
-    /// longer is.
+    /// Renews the lease, writes events and watches for cancels until the lease is lost. Returns the
+    /// reason.
     pub(super) async fn keep(&self, buffer: &EventBuffer, cancel: &Cancel) -> Exit {
         tokio::select! {
             // In this order: a lease that has just been renewed has not lapsed.
             biased;
             exit = self.renew(cancel) => exit,
-            // Whatever calls to the store wait for: an owner that is not heard has stopped before another takes the job.
+            // Independent of pending calls to the store: an owner that cannot reach the store stops
+            // before another owner takes the job.
             () = self.lapse() => Exit::Lapsed,
             exit = self.watch_for_cancel(cancel) => exit,
             exit = self.write_on(buffer) => exit,
         }
     }
 
-    /// Hears a cancel by another process, which rings no bell here, long before the lease is renewed. A read for each job
-    /// at work, and no connection that could be lost unnoticed.
+    /// Polls for a cancel by another process, which does not trigger this process's wakeup, well
+    /// before the next renewal. Costs one read per running job, and needs no subscription that
+    /// could be lost unnoticed.
     async fn watch_for_cancel(&self, cancel: &Cancel) -> Exit {
         loop {
             sleep(HEARD).await;
             match self.0.store.wanted(self.0.id, self.0.epoch).await {
-                Ok(told) => {
-                    if let Some(kind) = told.cancel {
+                Ok(news) => {
+                    if let Some(kind) = news.cancel {
                         self.asked_to_stop(kind, cancel);
                     }
                 }
                 Err(StoreError::Fenced { .. } | StoreError::NotFound(_) | StoreError::Expired(_)) => {
                     return Exit::Fenced;
                 }
-                // Whether that is for long, the lease tells.
+                // If the store stays unavailable, the lease lapses.
                 Err(_) => {}
             }
         }
     }
 
-    /// Waits until the lease is as good as over.
+    /// Waits until the usable part of the lease is over.
     async fn lapse(&self) {
         loop {
             let last = *lock(&self.0.until) - self.0.lease / UNUSED;
@@ -159,9 +164,11 @@ impl Lease {
         }
     }
 
-    /// Renews the lease in time, and when somebody wants something, until the job is lost.
+    /// Renews the lease in time, and at every wakeup, until the job is lost.
     async fn renew(&self, cancel: &Cancel) -> Exit {
-        let (id, epoch, lease) = (self.0.id, self.0.epoch, self.0.lease);
+        let id = self.0.id;
+        let epoch = self.0.epoch;
+        let lease = self.0.lease;
         let mut wakeup = self.0.wakeup.clone();
         let mut next = *lock(&self.0.until) - lease + lease / RENEWED;
         loop {
@@ -169,14 +176,14 @@ impl Lease {
                 () = sleep_until(next) => {}
                 Ok(()) = wakeup.changed() => {}
             }
-            let asked = Instant::now();
-            // Another connection may be heard where this one is silent.
+            let started = Instant::now();
+            // With a timeout, since the next call may get a working connection.
             let renewed = timeout(lease / RENEWED, self.0.store.renew(id, epoch, lease)).await;
             match renewed.unwrap_or_else(|_| Err(StoreError::Unavailable(cause("it does not answer")))) {
-                Ok(told) => {
-                    *lock(&self.0.until) = asked + lease;
-                    next = asked + lease / RENEWED;
-                    if let Some(kind) = told.cancel {
+                Ok(news) => {
+                    *lock(&self.0.until) = started + lease;
+                    next = started + lease / RENEWED;
+                    if let Some(kind) = news.cancel {
                         self.asked_to_stop(kind, cancel);
                     }
                 }
@@ -198,7 +205,8 @@ impl Lease {
         }
     }
 
-    /// Writes the events that have come. Those that cannot be written are lost: they are news, and no result.
+    /// Writes the buffered events. Events that cannot be written are dropped: they report progress
+    /// and are not results.
     pub(super) async fn write(&self, buffer: &EventBuffer) {
         let Some(news) = buffer.take() else { return };
         let attempts = news.attempts;

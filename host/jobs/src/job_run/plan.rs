@@ -1,4 +1,4 @@
-//! A job's plan, written down once and read again by whoever goes on with the job.
+//! A job's plan: stored once, and read again by each owner that resumes the job.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::quota::Meter;
 use crate::store::{Locator, PartitionPage, PartitionPlan, PartitionRow, PartitionState, PlanRecord, plan_bytes};
 use crate::work::AppVersion;
 
-/// Partitions read at once.
+/// Partitions per read.
 const PAGE: u32 = 5_000;
 
-/// Writes a plan down, and which version of the app made it.
+/// Stores a plan and the version of the app that made it.
 pub(super) async fn kept(
     lease: &Lease,
     meter: &Meter,
@@ -44,10 +44,11 @@ fn planned(partition: &Partition) -> Result<PartitionPlan, Error> {
     Ok(PartitionPlan { key: partition.key.clone(), weight: partition.weight, place })
 }
 
-/// Reads it again.
+/// Reads the stored plan of a job.
 pub(super) async fn recalled(lease: &Lease, id: JobId, app_version: &dyn AppVersion) -> Result<Plan, Exit> {
     let notes = Arc::new(Notes::default());
-    let (mut partitions, mut kept) = (Vec::new(), BTreeSet::new());
+    let mut partitions = Vec::new();
+    let mut kept = BTreeSet::new();
     let mut after = None;
     loop {
         let page = PartitionPage { after, limit: PAGE, states: Vec::new() };
@@ -61,10 +62,10 @@ pub(super) async fn recalled(lease: &Lease, id: JobId, app_version: &dyn AppVers
             partitions.push(partition(row, app_version, &notes));
         }
     }
-    let asked = lease.until_available(|store| store.asked(id)).await?;
-    // It was a plan before.
+    let job_query = lease.until_available(|store| store.asked(id)).await?;
+    // Valid, since it was a valid plan when it was stored.
     let plan = Plan::new(partitions).unwrap_or_default().noting(notes);
-    let plan = match asked.planned {
+    let plan = match job_query.planned {
         Some(query) => plan.asking(query),
         None => plan,
     };

@@ -1,4 +1,4 @@
-//! A job's journal: partials are accepted by the store before they count.
+//! Write-ahead journal of a job: the store accepts partials before they count.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::job::JobId;
 use crate::quota::Meter;
 use crate::store::{Outcome, PartitionResult, StoreError};
 
-/// The journal of one job.
+/// Journal of one job.
 pub(super) struct StoreJournal {
     lease: Lease,
     id: JobId,
@@ -32,7 +32,8 @@ fn failed(lease: &Lease, error: StoreError) -> Failure {
 
 impl Journal for StoreJournal {
     fn keep(&self, partials: Vec<KeptPartial>) -> KeepFuture {
-        let (lease, id) = (self.lease.clone(), self.id);
+        let lease = self.lease.clone();
+        let id = self.id;
         let meter = self.meter.clone();
         let bytes = partials.iter().map(|one| one.partial.len() as u64).sum();
         let results: Vec<PartitionResult> = partials
@@ -53,7 +54,8 @@ impl Journal for StoreJournal {
     }
 
     fn recall(&self, after: Option<u32>, bytes: u64) -> RecallFuture {
-        let (lease, id) = (self.lease.clone(), self.id);
+        let lease = self.lease.clone();
+        let id = self.id;
         Box::pin(async move {
             let partials = lease.until_available(|store| store.partials(id, after, bytes)).await;
             let partials = partials.map_err(|error| failed(&lease, error))?;

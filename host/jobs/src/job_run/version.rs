@@ -1,4 +1,5 @@
-//! The version of the app that a job runs with: the one that planned it, from this server or from the store.
+//! Version of the app that runs a job: the one that planned the job, from this server or from the
+//! store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use crate::job::JobState;
 use crate::work::{AppVersion, NoVersion};
 
 impl JobRun {
-    /// The version that planned the job; the latest when it has no plan.
+    /// Returns the version that planned the job, or the latest if the job has no plan.
     pub(super) async fn app_version(&self) -> Result<Arc<dyn AppVersion>, NoVersion> {
         let app = &self.job.app;
         let version = &self.job.version;
@@ -29,8 +30,8 @@ impl JobRun {
         }
     }
 
-    /// Keeps in a shared store what other servers need to go on with the job. Without it they leave the job to those that
-    /// have its version.
+    /// Stores the version's artifact in a shared store, so that other servers can resume the job.
+    /// Without the artifact, they leave the job to servers that have its version.
     pub(super) async fn keep_artifact(&self, app_version: &dyn AppVersion) {
         let app = &self.job.app;
         let version = app_version.version();
@@ -49,7 +50,8 @@ impl JobRun {
         tracing::warn!(job = %self.job.id, app, version, "other servers cannot go on with the job, as its version is not kept: {why}");
     }
 
-    /// Leaves a job to servers that have its version, or ends it when there is nobody else or its time is over.
+    /// Releases a job to servers that have its version. Fails the job instead if no other server
+    /// shares the store, the job was cancelled or its timeout is over.
     pub(super) async fn without_version(&self, why: &str) -> Result<JobState, Exit> {
         let is_over = self.ran + self.taken.elapsed() >= Duration::from_millis(self.job.run_timeout_ms);
         let shared = self.store.is_shared();

@@ -1,52 +1,52 @@
-//! What a store tells of past work, and of itself.
+//! Reports of a store on past work and on itself.
 
 use std::collections::BTreeMap;
 
 use crate::job::{JobId, JobState, UnixMs};
 
-/// What a succeeded job took.
+/// Work and times of a succeeded job.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PastJob {
-    /// The job.
+    /// Id of the job.
     pub id: JobId,
-    /// How many partitions.
+    /// Number of partitions.
     pub partitions: u64,
-    /// Their weight.
+    /// Total weight of the partitions.
     pub weight: u64,
-    /// From its start to its end.
+    /// Time from start to end, in milliseconds.
     pub run_ms: u64,
-    /// The time of all leaves whose results were accepted.
+    /// Time of all leaves whose results were accepted, in milliseconds.
     pub leaf_ms: u64,
-    /// The same by unit of weight; 0 for an empty plan.
+    /// Time of these leaves per unit of weight, in milliseconds; 0 for an empty plan.
     pub leaf_ms_per_weight: f64,
-    /// When it ended.
+    /// End of the job.
     pub finished: UnixMs,
 }
 
-/// What a sweep removed.
+/// Numbers of what a sweep removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SweepReport {
     /// Jobs that became tombstones.
     pub expired: u64,
-    /// Tombstones that went.
+    /// Tombstones that were removed.
     pub forgotten: u64,
     /// Files that belonged to no job.
     pub blobs_removed: u64,
-    /// The bytes of queries, partials and answers of jobs that expired.
+    /// Bytes of queries, partials and answers of expired jobs.
     pub bytes: u64,
 }
 
-/// What a store takes.
+/// Size and contents of a store in numbers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Usage {
     /// Bytes on disk.
     pub bytes: u64,
-    /// Jobs, tombstones included.
+    /// Number of jobs, tombstones included.
     pub jobs: u64,
-    /// The same by their state. Those without a job are left out.
+    /// Number of jobs by state; states without jobs are left out.
     pub states: BTreeMap<JobState, u64>,
-    /// Since when the job waits that has been waiting longest to be taken, if one does.
+    /// Time since when the longest-waiting job waits to be taken, if any waits.
     pub oldest_queued: Option<UnixMs>,
-    /// The store's time when it was asked.
+    /// The store's time at this report.
     pub now: UnixMs,
 }

@@ -1,4 +1,4 @@
-//! A store that counts what comes of its calls, for those who watch over it.
+//! A decorator that counts the outcomes of a store's calls, for metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use super::{
     StoreResult, Submission, SweepReport, TakenJob, Usage,
 };
 
-/// What was counted since the process began.
+/// Counters since the process began.
 #[derive(Default)]
 pub struct Tally {
     accepted: AtomicU64,
@@ -27,31 +27,32 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Partials that were accepted.
+    /// Number of accepted partials.
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// Results of partitions that had one already.
+    /// Number of results for partitions that already had one.
     #[must_use]
     pub fn late(&self) -> u64 {
         self.late.load(Ordering::Relaxed)
     }
 
-    /// Jobs that were taken with a plan of an earlier owner.
+    /// Number of jobs taken with the plan of an earlier owner.
     #[must_use]
     pub fn resumed(&self) -> u64 {
         self.resumed.load(Ordering::Relaxed)
     }
 
-    /// Jobs that were lost to another owner while they were worked on.
+    /// Number of jobs lost while their owner worked on them.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Calls that failed, by call and [`super::StoreError::slug`]. What clients ask wrongly is not counted.
+    /// Number of failed calls, by call and [`super::StoreError::slug`]. Wrong requests of clients
+    /// do not count.
     #[must_use]
     pub fn errors(&self) -> BTreeMap<(&'static str, &'static str), u64> {
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -72,7 +73,7 @@ impl Tally {
     }
 }
 
-/// Any store, counted.
+/// A store with counters.
 pub struct CountedStore {
     store: Arc<dyn JobStore>,
     tally: Arc<Tally>,

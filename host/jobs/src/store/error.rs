@@ -1,4 +1,4 @@
-//! What can go wrong between a caller and a store.
+//! Errors of stores.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -10,112 +10,114 @@ use super::submission::OverBound;
 #[cfg(test)]
 mod tests;
 
-/// What the database said. Shared, as one failed transaction may be the end of many calls.
+/// The database's error. Shared, as one failed transaction may end many calls.
 pub type Cause = Arc<dyn Error + Send + Sync>;
 
-/// Time that ran out: of a statement, a lock, or a connection that has fallen silent. As the cause of
-/// [`StoreError::Unavailable`], it is counted apart.
+/// A timeout of a statement, a lock or a silent connection. As the cause of
+/// [`StoreError::Unavailable`], it has a separate slug.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct TimedOut(pub(crate) String);
 
-/// Why a store did not do what it was asked. Except for [`StoreError::Unavailable`], nothing has changed.
+/// Error of a store's call. Except for [`StoreError::Unavailable`], nothing has changed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// There is no such job.
     #[error("there is no job {0}\n(a job is forgotten 30 days after its answer has expired)")]
     NotFound(JobId),
-    /// There was one, and its answer's time is over.
+    /// There is only the job's tombstone: its retention is over.
     #[error("job {0} has expired\n(its answer was kept for its retention; submit it again for another)")]
     Expired(JobId),
-    /// The caller does not hold the job.
+    /// The caller does not own the job.
     #[error(
         "the job has been given to another, or back: its epoch is {epoch} now\n\
          (drop what you hold of it: who has that epoch goes on with it)"
     )]
     Fenced {
-        /// The epoch of the latest owner.
+        /// Epoch of the latest owner.
         epoch: u64,
     },
-    /// The job is not where that can be done with it.
+    /// The job's state does not allow this.
     #[error(transparent)]
     Illegal(#[from] IllegalMove),
     /// The plan has no such partition.
     #[error("the job has no partition {index}\n(there are {partitions}, counted from 0)")]
     NoPartition {
-        /// What was named.
+        /// The requested index.
         index: u32,
-        /// How many there are.
+        /// Number of partitions.
         partitions: u64,
     },
-    /// An idempotency key came with another request than before.
+    /// The idempotency key was used before with another request.
     #[error("the idempotency key belongs to another request\n(a new request needs a new key)")]
     KeyReused,
-    /// The app or the caller has as much as it may.
+    /// The app or the caller has reached a bound.
     #[error("{}", over(*.0))]
     OverBound(OverBound),
-    /// There is no room.
+    /// The store has no room.
     #[error("the store of jobs is full\n(make room on its disk or raise its quota; jobs make room when they expire)")]
     Full(#[source] Option<Cause>),
-    /// The store can be read, but not written.
+    /// The store can be read but not written.
     #[error(
         "the store of jobs cannot be written\n\
          (of a folder, look at the permissions and those of its files; a database may be a standby)"
     )]
     ReadOnly(#[source] Cause),
-    /// The role lacks rights in the database. It says which.
+    /// The database role lacks rights; the error names them.
     #[error("{what}")]
     Denied {
-        /// What is missing, and what helps.
+        /// The missing rights and the remedy.
         what: String,
-        /// What the database said.
+        /// The database's error.
         #[source]
         cause: Cause,
     },
-    /// What says where the store is, is wrong. It says what of it; never a password.
+    /// The settings that locate the store are wrong. The text names the problem and never contains
+    /// a password.
     #[error("{0}")]
     Settings(String),
-    /// The database is away or too busy, for now: the call may or may not have had its effect.
+    /// The database is unreachable or too busy for now. The call may or may not have had its
+    /// effect.
     #[error("the store of jobs cannot be reached\n(this passes: look at the job, and try again)")]
     Unavailable(#[source] Cause),
-    /// It could not be opened when the server started, and is tried again.
+    /// The store could not be opened when the server started; the server keeps retrying.
     #[error("the store of jobs is not open: {0}\n(queries are served without it; the server tries again to open it)")]
     Unopened(String),
-    /// What is there is not what was written.
+    /// The stored data are not what was written.
     #[error("the store of jobs is damaged, or is something else\n(put it aside, or bring back a copy)")]
     Corrupt(#[source] Cause),
-    /// A newer Frond has been here.
+    /// A newer Frond has migrated the store.
     #[error("the store of jobs is of version {found}, and this Frond knows versions to {known}\n(update Frond)")]
     Newer {
-        /// The version of the store.
+        /// Version of the store.
         found: u32,
-        /// The latest that is known.
+        /// Latest known version.
         known: u32,
     },
-    /// Something exceeds what can be kept.
+    /// Data exceed a limit of the store.
     #[error("{size} {what} exceed the {limit} that the store of jobs takes\n(cut the work into smaller pieces)")]
     TooLarge {
-        /// What is counted, as "bytes of an answer".
+        /// The counted unit, such as "bytes of an answer".
         what: &'static str,
-        /// How many.
+        /// The size.
         size: u64,
         /// The limit.
         limit: u64,
     },
-    /// A text that the database does not keep: another call with the same text ends the same way.
+    /// The database cannot store this text. A retry with the same text fails the same way.
     #[error(
         "the store of jobs cannot keep this text\n\
          (it contains a NUL character, or one that the encoding of the database lacks)"
     )]
     Unkeepable(#[source] Cause),
-    /// What should not happen.
+    /// An unexpected error.
     #[error("the store of jobs failed\n(its database returned an unexpected error: see the server's log)")]
     Other(#[source] Cause),
 }
 
 impl StoreError {
-    /// Its kind, as a word for metrics.
+    /// Name of the error's kind, for metrics.
     #[must_use]
     pub fn slug(&self) -> &'static str {
         match self {
@@ -141,19 +143,20 @@ impl StoreError {
         }
     }
 
-    /// True when another try to open the store may succeed, once somebody has mended its folder or its disk.
+    /// True if opening the store may succeed later, once its folder or disk has been repaired.
     #[must_use]
     pub fn is_mendable(&self) -> bool {
         matches!(self, Self::Full(_) | Self::ReadOnly(_) | Self::Corrupt(_) | Self::Other(_))
     }
 
-    /// True when something is the matter, with the store or with who calls it; false for what clients may ask wrongly.
+    /// True for faults of the store or of its caller in this process; false for wrong requests of
+    /// clients.
     #[must_use]
     pub(crate) fn is_fault(&self) -> bool {
         !self.is_refusal() || matches!(self, Self::Fenced { .. } | Self::NoPartition { .. })
     }
 
-    /// True when the call was refused for what it asked of which job: the store itself is well.
+    /// True if the call was refused because of its arguments, while the store itself works.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(
@@ -170,14 +173,15 @@ impl StoreError {
         )
     }
 
-    /// True when what was to be kept, or whose it is, is the reason: another owner would be refused the same.
+    /// True if the content or its owner's quota is the reason, so that another owner would get the
+    /// same refusal.
     #[must_use]
     pub(crate) fn is_about_content(&self) -> bool {
         matches!(self, Self::TooLarge { .. } | Self::Unkeepable(_) | Self::OverBound(_))
     }
 }
 
-/// Which bound is met, in words.
+/// Message about the bound that is reached.
 fn over(bound: OverBound) -> String {
     match bound {
         OverBound::AppWaiting(most) => format!(
@@ -197,12 +201,12 @@ fn over(bound: OverBound) -> String {
     }
 }
 
-/// What went wrong, in words or as another error.
+/// Makes a cause of a text or of another error.
 pub(crate) fn cause(of: impl Into<Box<dyn Error + Send + Sync>>) -> Cause {
     Arc::from(of.into())
 }
 
-/// An error with all of its causes, for logs and for what is kept of a job's end.
+/// Formats an error with all its causes, for logs and for the record of a job's end.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

@@ -1,4 +1,4 @@
-//! A store whose calls can be counted, held up and failed: for tests of what stands on a store.
+//! A store whose calls can be counted, delayed and failed, for tests of code that uses a store.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,10 +16,11 @@ use super::{
     SweepReport, TakenJob, Usage,
 };
 
-/// What happens before a call, which is named as its method: the call is made once this resolves, unless it fails.
+/// Hook that runs before a call, with the name of its method. The call is made once the hook
+/// resolves, unless the hook fails.
 pub type Hook = Box<dyn Fn(&'static str) -> Pin<Box<dyn Future<Output = StoreResult<()>> + Send>> + Send + Sync>;
 
-/// Any store, with a hook before each call.
+/// A store with a hook before each call.
 pub struct HookedStore {
     store: Arc<dyn JobStore>,
     hook: Hook,

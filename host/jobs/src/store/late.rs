@@ -1,4 +1,5 @@
-//! A store that could not be opened when the server started, and may be opened later: queries are served without it.
+//! A store that could not be opened when the server started and may be opened later. Queries are
+//! served without it.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,21 +15,21 @@ use super::{
     StoreResult, Submission, SweepReport, TakenJob, Usage,
 };
 
-/// A store of one server that is opened later. Until then every call says why it is not open.
+/// Store of one server that is opened later. Until then every call fails with the reason.
 pub struct LateStore {
     why: String,
     opened: OnceLock<Arc<dyn JobStore>>,
 }
 
 impl LateStore {
-    /// A store that could not be opened yet, as `error` says.
+    /// Creates a store that is not open yet; `error` is the reason.
     #[must_use]
     pub fn new(error: &StoreError) -> Self {
         let text = error.to_string();
         Self { why: text.lines().next().unwrap_or_default().to_owned(), opened: OnceLock::new() }
     }
 
-    /// Hands all calls to `store` from now on. Only the first one counts.
+    /// Forwards all calls to `store` from now on. Only the first call of this method has an effect.
     pub fn open(&self, store: Arc<dyn JobStore>) {
         let _ = self.opened.set(store);
     }

@@ -1,27 +1,28 @@
-//! Where a store is, as settings name it: a folder, or the URL of a database. Whatever is neither is refused, and no message
-//! repeats it: there may be a password in it.
+//! Location of a store in settings: a folder, or the URL of a database. Any other text is refused,
+//! without repeating it in a message, since it may contain a password.
 
 use std::path::PathBuf;
 
-/// Reads the variables of an environment: tests have one of their own.
+/// Reads environment variables; tests pass a different environment.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The environment of this process. What is set to nothing counts as unset.
+/// Reads a variable of this process's environment. An empty variable counts as unset.
 #[must_use]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The place of a store.
+/// Location of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
-    /// A folder of this machine, for a store in SQLite.
+    /// Folder on this machine, for a store in SQLite.
     Folder(PathBuf),
-    /// A database, for a store in PostgreSQL: a URL in which `${NAME}` may stand for a variable of the environment.
+    /// URL of a database, for a store in PostgreSQL; `${NAME}` in it stands for an environment
+    /// variable.
     Database(DatabaseUrl),
 }
 
-/// The URL of a database. It is not shown: there may be a password in it.
+/// URL of a database. `Debug` hides it, since it may contain a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(pub(super) String);
 
@@ -37,14 +38,15 @@ impl From<&str> for DatabaseUrl {
     }
 }
 
-/// Text that names no store. It says why, and not what the text was.
+/// Error for a text that is not the location of a store. The message gives the reason but not the
+/// text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NoLocation(String);
 
-/// How a store is named.
+/// Hint on valid locations.
 const RIGHT: &str = "a store of jobs is a folder, or `postgres://USER@HOST/DATABASE`";
-/// Schemes of URLs that are known to be meant, though not written as such.
+/// Known schemes of mistyped or unsupported URLs.
 const SCHEMES: [&str; 12] = [
     "postgres",
     "postgresql",
@@ -59,14 +61,14 @@ const SCHEMES: [&str; 12] = [
     "redis",
     "file",
 ];
-/// The words of connection strings.
+/// Keys of connection strings.
 const WORDS: [&str; 9] = ["host", "hostaddr", "port", "dbname", "user", "password", "service", "sslmode", "options"];
 
 impl Location {
-    /// Reads what settings say. A text that begins with `${NAME}` is what the environment says.
+    /// Parses the setting. A text that begins with `${NAME}` is expanded before it is classified.
     ///
     /// # Errors
-    /// [`NoLocation`] for anything that is neither a path nor a URL of PostgreSQL.
+    /// [`NoLocation`] for a text that is neither a path nor a URL of PostgreSQL.
     pub fn parse(text: &str, environment: Environment<'_>) -> Result<Self, NoLocation> {
         let whole = if text.starts_with("${") { expand(text, environment)? } else { text.to_owned() };
         let refuse = |what: &str| Err(NoLocation(format!("`jobs.store` {what}\n({RIGHT})")));
@@ -94,7 +96,7 @@ fn is_database(text: &str) -> bool {
     text.starts_with("postgres://") || text.starts_with("postgresql://")
 }
 
-/// What a text is that would be a path by its characters alone, and is not meant as one.
+/// Describes a text that could be a path but is evidently meant as something else.
 fn misfit(text: &str) -> Option<String> {
     let scheme = text.split_once(':').map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
     if let Some((scheme, rest)) = scheme {
@@ -116,13 +118,13 @@ fn misfit(text: &str) -> Option<String> {
     if text.contains('=') && WORDS.contains(&first.to_ascii_lowercase().as_str()) {
         return Some("is a connection string in words: write it as a URL".to_owned());
     }
-    // USER:PASSWORD@HOST, which would be a folder with a password in its name.
+    // USER:PASSWORD@HOST, which would become a folder with a password in its name.
     let head = text.split('/').next().unwrap_or("");
     let credentials = head.rsplit_once('@').is_some_and(|(before, _)| before.contains(':'));
     credentials.then(|| "is a URL without its scheme: write `postgres://` before it".to_owned())
 }
 
-/// A text with the values of variables in the place of their `${NAME}`.
+/// Replaces each `${NAME}` by the value of the variable.
 pub(crate) fn expand(text: &str, environment: Environment<'_>) -> Result<String, NoLocation> {
     let mut whole = String::with_capacity(text.len());
     let mut rest = text;
@@ -135,7 +137,7 @@ pub(crate) fn expand(text: &str, environment: Environment<'_>) -> Result<String,
         let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         let value = is_name.then(|| environment(name)).flatten();
         let Some(value) = value else {
-            // What is no name may be a part of a password.
+            // An invalid name may be part of a password.
             let shown = if is_name { format!("`${{{name}}}`") } else { "a variable".to_owned() };
             return Err(NoLocation(format!(
                 "`jobs.store` names {shown}, which is not set\n(set it in the environment of the server)"
@@ -149,14 +151,14 @@ pub(crate) fn expand(text: &str, environment: Environment<'_>) -> Result<String,
     Ok(whole)
 }
 
-/// The text of settings as it can be shown: the password of a URL is replaced by a variable that has to be set.
+/// Redacts a setting for display: replaces the password in a URL by a variable to be set.
 #[must_use]
 pub fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
     };
     let (head, query) = rest.split_once('?').map_or((rest, None), |(head, query)| (head, Some(query)));
-    // To the last `@`: a password may have been written without its escapes.
+    // Up to the last `@`, since the password may contain an unescaped one.
     let head = match head.rsplit_once('@').map(|(user, host)| (user.split_once(':'), host)) {
         Some((Some((user, password)), host)) => format!("{user}:{}@{host}", hidden(password)),
         _ => head.to_owned(),
@@ -171,7 +173,7 @@ pub fn without_password(text: &str) -> String {
     format!("{scheme}://{head}{query}")
 }
 
-/// A password as it can be shown: the name of a variable is none.
+/// Redacts a password; the name of a variable needs no redaction.
 fn hidden(password: &str) -> &str {
     let is_variable = password.starts_with("${") && password.ends_with('}') && password.matches('$').count() == 1;
     if is_variable { password } else { "${PASSWORD}" }

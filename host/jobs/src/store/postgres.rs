@@ -1,12 +1,15 @@
-//! The store that several roots share: a PostgreSQL database of its own, 14 or later. As many processes as there are may
-//! have it open; the first one that comes makes the tables, or brings them to the latest version. Its server's clock is the
-//! one that counts. They connect to the server itself: a pooler that shares connections between transactions is refused.
+//! The store that several roots share: a dedicated PostgreSQL database, 14 or later. Any number of
+//! processes may have it open; the first one creates or migrates the tables. The database server's
+//! clock is the store's clock. Processes connect to the server directly: a pooler that shares
+//! connections between transactions is refused.
 //!
-//! What returned is on the server's disk, as far as the server is set to wait for that (`synchronous_commit`). Large
-//! bytes stay in their rows, to [`MAX_BYTES`]; larger ones are refused. Texts that contain a NUL character are refused as
-//! well: PostgreSQL does not keep them.
+//! Durability is that of the server's `synchronous_commit`: with the default, a write that has
+//! returned is on the server's disk. Large bytes stay in their rows, up to [`MAX_BYTES`]; larger
+//! ones are refused. Texts with a NUL character are refused as well, since PostgreSQL cannot store
+//! them.
 //!
-//! No call waits for ever: statements have limits in the server and here, and a connection that is silent is given up.
+//! Every call is bounded in time: statements have timeouts on the server and here, and a silent
+//! connection is given up.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -46,32 +49,32 @@ use session::{Load, PooledConnection};
 
 pub use artifacts::MAX_ARTIFACTS;
 
-/// The largest query, partial, piece of a plan, or answer: 256 MiB.
+/// Largest query, partial, piece of a plan, or answer, in bytes: 256 MiB.
 pub const MAX_BYTES: u64 = 256 << 20;
 
-/// How long it is known what jobs take.
+/// Time for which the measured size of the jobs is reused.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How a store is kept.
+/// Settings of the store.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The connections that this process may have, at least 1.
+    /// Most connections of this process, at least 1.
     pub connections: usize,
-    /// How long a statement may take, and how long it may wait for another's locks: a call may be several.
+    /// Timeout of a statement and of its wait for locks. A call may take several statements.
     pub statement_timeout: Duration,
-    /// How long the answer to a statement that carries little is waited for. Others have the statements' limit, and a second
-    /// more for each 4 MiB.
+    /// Timeout of a response to a small statement. Other statements get the statement timeout, plus
+    /// 5 s and a second per 4 MiB.
     pub patience: Duration,
-    /// How long to wait for the server to answer a new connection, and for a connection to be free.
+    /// Timeout of the server's response to a new connection, and of the wait for a free one.
     pub connect_timeout: Duration,
-    /// A file with the password, read for each new connection.
+    /// File with the password, read for each new connection.
     pub password_file: Option<PathBuf>,
-    /// The most bytes that jobs may take, not counting their events; `None` for as many as the disk has. New jobs are
-    /// refused a little earlier, so that those that are there can end.
+    /// Most bytes that jobs may take, without their events; `None` is unlimited. New jobs are
+    /// refused a little earlier, so that existing jobs can end.
     pub max_bytes: Option<u64>,
-    /// The events kept of each job.
+    /// Events kept per job.
     pub events_kept: u64,
-    /// The time, where a test sets it; else that of the database's server.
+    /// Clock of a test; `None` uses the database server's clock.
     pub clock: Option<SetClock>,
 }
 
@@ -90,14 +93,14 @@ impl Default for Options {
     }
 }
 
-/// Does `$work` with a transaction that it can name, and commits.
+/// Runs `$work` in a transaction named `$transaction`, and commits.
 macro_rules! writing {
     ($store:expr, $load:expr, |$transaction:ident| $work:expr) => {
         in_transaction!($store, $load, IsolationLevel::ReadCommitted, false, |$transaction| $work)
     };
 }
 
-/// Does `$work` with a transaction that it can name, and that sees one moment.
+/// Runs `$work` in a read-only transaction named `$transaction` that sees one snapshot.
 macro_rules! reading {
     ($store:expr, $load:expr, |$transaction:ident| $work:expr) => {
         in_transaction!($store, $load, IsolationLevel::RepeatableRead, true, |$transaction| $work)
@@ -106,38 +109,40 @@ macro_rules! reading {
 
 macro_rules! in_transaction {
     ($store:expr, $load:expr, $isolation:expr, $read_only:expr, |$transaction:ident| $work:expr) => {{
-        let mut lent = $store.lend($load).await?;
+        let mut connection = $store.lend($load).await?;
         let done: StoreResult<_> = async {
-            let $transaction = lent.begin($isolation, $read_only).await?;
+            let $transaction = connection.begin($isolation, $read_only).await?;
             let done = $work.await?;
             $transaction.commit().await?;
             Ok(done)
         }
         .await;
-        lent.end(done)
+        connection.end(done)
     }};
 }
 
-/// Reading rows that may be as large as they get.
+/// Load of reading rows of any size.
 const ROWS: Load = Load::Much(MAX_BYTES);
-/// Changing many small rows.
+/// Load of changing many small rows.
 const MANY: Load = Load::Much(0);
 
-/// The store.
+/// A store of jobs in PostgreSQL.
 pub struct PostgresStore {
     pool: Pool,
     options: Options,
-    /// What jobs took when that was last asked.
+    /// Latest measured size of the jobs, in bytes, with the time of the measurement.
     used: Mutex<Option<(Instant, u64)>>,
 }
 
 impl PostgresStore {
-    /// Opens the store in the database that `url` names, completed from the environment as libpq does.
+    /// Opens the store in the database that `url` names, completed from the environment like in
+    /// libpq.
     ///
     /// # Errors
-    /// [`StoreError::Settings`] for a URL that is wrong, for a pooler in transaction mode, and for a database whose encoding
-    /// is not UTF8; [`StoreError::Unavailable`] when the server does not answer; [`StoreError::Newer`] for a database of a
-    /// newer Frond; [`StoreError::Denied`] without the rights that are needed, [`StoreError::ReadOnly`] for a standby.
+    /// [`StoreError::Settings`] for a wrong URL, a pooler in transaction mode, or a database whose
+    /// encoding is not UTF8; [`StoreError::Unavailable`] if the server does not answer;
+    /// [`StoreError::Newer`] for a database of a newer Frond; [`StoreError::Denied`] without the
+    /// necessary rights; [`StoreError::ReadOnly`] for a standby.
     pub async fn open(url: &DatabaseUrl, options: Options) -> StoreResult<Self> {
         let target = target::Target::new(url, &environment)?;
         let connector = connect::Connector::new(target, &options)?;
@@ -145,12 +150,12 @@ impl PostgresStore {
         Ok(Self { pool: connect::pool(connector, &options)?, options, used: Mutex::default() })
     }
 
-    /// The time that a test has set.
+    /// Time that a test has set, in Unix milliseconds.
     fn set(&self) -> Option<i64> {
         self.options.clock.as_ref().map(|clock| sql(clock.now().0))
     }
 
-    /// What jobs take, not counting their events: as of now, or a moment ago.
+    /// Bytes that jobs take, without their events; measured at most [`FRESH`] ago.
     async fn used(&self) -> StoreResult<u64> {
         let known = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, used)) = known.filter(|(at, _)| at.elapsed() < FRESH) {
@@ -162,7 +167,7 @@ impl PostgresStore {
         Ok(used)
     }
 
-    /// Refuses what would be added to a store that has all it may have.
+    /// Refuses growth of a store that has reached its limit.
     async fn grows(&self) -> StoreResult<()> {
         match self.options.max_bytes {
             Some(most) if self.used().await? > most => Err(StoreError::Full(None)),
@@ -170,7 +175,7 @@ impl PostgresStore {
         }
     }
 
-    /// Removes what nobody can ask for, of one job or of all.
+    /// Removes unreachable partitions, of one job or of all.
     async fn trim(&self, id: Option<JobId>) -> StoreResult<()> {
         loop {
             let more: StoreResult<bool> = writing!(self, MANY, |transaction| sweep::trim(&transaction, id));
@@ -180,7 +185,7 @@ impl PostgresStore {
         }
     }
 
-    /// The same of a job that has just ended. What fails is left to the sweep.
+    /// Trims a job that has just ended. On an error, the sweep does it later.
     async fn trim_now(&self, id: JobId) {
         if let Err(error) = self.trim(Some(id)).await {
             tracing::debug!(job = %id, error = chain(&error), "partials are left to the sweep");
@@ -223,7 +228,8 @@ impl JobStore for PostgresStore {
     }
 
     async fn take(&self, owner: &str, apps: &JobFilter, lease: Duration) -> StoreResult<Option<TakenJob>> {
-        // A row that another changed while it was looked at falls out, and the next one is not looked at in its place.
+        // The query skips a row that another transaction changed concurrently, without looking at
+        // the next row.
         for _ in 0..TRIES {
             let taken: StoreResult<_> =
                 writing!(self, Load::Little, |transaction| owner::take(&transaction, owner, apps, lease, self.set()));
@@ -336,7 +342,7 @@ impl JobStore for PostgresStore {
 
     async fn sweep(&self) -> StoreResult<SweepReport> {
         let mut swept = SweepReport::default();
-        // A transaction each, so that nobody waits long for a row.
+        // One transaction per job, so that no other call waits long for a row.
         loop {
             let expired: StoreResult<_> = writing!(self, MANY, |transaction| sweep::expire(&transaction, self.set()));
             let Some(bytes) = expired? else { break };
@@ -379,7 +385,7 @@ impl JobStore for PostgresStore {
     }
 }
 
-/// How often a taker looks again when others were quicker.
+/// Most attempts of a take that loses races.
 const TRIES: u32 = 16;
 
 impl PostgresStore {
@@ -388,7 +394,7 @@ impl PostgresStore {
     }
 }
 
-/// Refuses what is too large for a row.
+/// Refuses a value that is too large for a row.
 fn fits(what: &'static str, size: usize) -> StoreResult<()> {
     match size as u64 {
         size if size > MAX_BYTES => Err(StoreError::TooLarge { what, size, limit: MAX_BYTES }),

@@ -1,4 +1,5 @@
-//! Rows as both databases give them, made into values: one place that says what a column means.
+//! Conversion of rows to values, for both databases: the single place that defines the meaning of
+//! columns.
 
 use std::str::FromStr;
 
@@ -12,31 +13,31 @@ use super::error::cause;
 use super::rules::{CurrentUse, Head, unsigned};
 use super::{CancelKind, Counts, Job, Locator, PartitionRow, PartitionState, PastJob, StoreError, StoreResult, Usage};
 
-/// What a job is made of.
+/// Columns of a job.
 pub(crate) const JOB: &str = "id, state, app, version, floor, required, run_timeout_ms, retention_ms, share, caller, \
      created, started, finished, expires, owner, epoch, lease_until, cancel, planned, partitions, weight, done, degraded, \
      failed, settled_weight, attempts, failing, last_event, strikes, account, bytes, reason, coverage";
 
-/// What decides about a job.
+/// Columns of a job's head.
 pub(crate) const HEAD: &str = "id, num, state, epoch, planned, partitions, cancel";
 
-/// What a partition is made of.
+/// Columns of a partition.
 pub(crate) const PARTITION: &str = "idx, key, weight, elsewhere, inline, state, attempts, run_ms, failure";
 
-/// Jobs, counted.
+/// Query for the number of jobs by state.
 pub(crate) const USAGE: &str = "SELECT state, count(*) AS jobs, min(queued) AS oldest FROM jobs GROUP BY state";
 
-/// Jobs of an app that have not ended, counted.
+/// Query for the number of jobs of an app that have not ended.
 pub(crate) const APP_HAS: &str = "SELECT count(*) AS waiting FROM jobs \
      WHERE state IN ('queued', 'planning', 'running', 'merging') AND app = $1";
 
-/// What a caller has, counted.
+/// Query for the jobs and bytes of a caller.
 pub(crate) const CALLER_HAS: &str = "SELECT count(*) AS jobs, \
      count(CASE WHEN state IN ('queued', 'planning', 'running', 'merging') THEN 1 END) AS waiting, \
      CAST(COALESCE(sum(bytes), 0) AS BIGINT) AS bytes, min(expires) AS expires \
      FROM jobs WHERE caller = $1 AND state <> 'expired'";
 
-/// What is kept of a job's cost.
+/// Columns of a past job's cost.
 pub(crate) const PAST: &str = "id, partitions, weight, started, finished, leaf_ms";
 
 /// A row of either database.
@@ -83,7 +84,7 @@ pub(crate) fn damaged(what: &str) -> StoreError {
     StoreError::Corrupt(cause(format!("`{what}` is not as it was written")))
 }
 
-/// The job of a row with the columns [`JOB`].
+/// Converts a row with the columns [`JOB`] to a job.
 pub(crate) fn job_of(row: &impl Columns) -> StoreResult<Job> {
     Ok(Job {
         id: row.word("id")?,
@@ -124,12 +125,12 @@ pub(crate) fn job_of(row: &impl Columns) -> StoreResult<Job> {
     })
 }
 
-/// How the job of a row with the column `cancel` was asked to stop.
+/// Converts the column `cancel` to the kind of cancel.
 pub(crate) fn cancel_of(row: &impl Columns) -> StoreResult<Option<CancelKind>> {
     Ok(row.maybe_int("cancel")?.map(|keep| CancelKind { keep_partial: keep != 0 }))
 }
 
-/// The head of a row with the columns [`HEAD`].
+/// Converts a row with the columns [`HEAD`] to a head.
 pub(crate) fn head_of(row: &impl Columns) -> StoreResult<Head> {
     Ok(Head {
         id: row.word::<JobId>("id")?,
@@ -142,7 +143,7 @@ pub(crate) fn head_of(row: &impl Columns) -> StoreResult<Head> {
     })
 }
 
-/// The partition of a row with the columns [`PARTITION`].
+/// Converts a row with the columns [`PARTITION`] to a partition.
 pub(crate) fn partition_of(row: &impl Columns) -> StoreResult<PartitionRow> {
     let state = row.text("state")?;
     let place = match row.maybe_text("elsewhere")? {
@@ -161,19 +162,19 @@ pub(crate) fn partition_of(row: &impl Columns) -> StoreResult<PartitionRow> {
     })
 }
 
-/// What the app and the caller of a new job have, from a row that counts it.
+/// Converts the counts of a new job's app and caller to their current use.
 pub(crate) fn had_of(app: &impl Columns, caller: Option<&impl Columns>) -> StoreResult<CurrentUse> {
-    let mut had = CurrentUse { app_waiting: app.count("waiting")?, ..CurrentUse::default() };
+    let mut current = CurrentUse { app_waiting: app.count("waiting")?, ..CurrentUse::default() };
     if let Some(caller) = caller {
-        had.waiting = caller.count("waiting")?;
-        had.jobs = caller.count("jobs")?;
-        had.bytes = caller.count("bytes")?;
-        had.expires = caller.time("expires")?;
+        current.waiting = caller.count("waiting")?;
+        current.jobs = caller.count("jobs")?;
+        current.bytes = caller.count("bytes")?;
+        current.expires = caller.time("expires")?;
     }
-    Ok(had)
+    Ok(current)
 }
 
-/// Adds what a row of [`USAGE`] says.
+/// Adds a row of [`USAGE`] to the usage.
 pub(crate) fn count_jobs(usage: &mut Usage, row: &impl Columns) -> StoreResult<()> {
     let state = row.word::<JobState>("state")?;
     let jobs = row.count("jobs")?;
@@ -185,10 +186,11 @@ pub(crate) fn count_jobs(usage: &mut Usage, row: &impl Columns) -> StoreResult<(
     Ok(())
 }
 
-/// The past job of a row with the columns [`PAST`].
+/// Converts a row with the columns [`PAST`] to a past job.
 pub(crate) fn past_of(row: &impl Columns) -> StoreResult<PastJob> {
     let finished = row.time("finished")?.unwrap_or_default();
-    let (weight, leaf_ms) = (row.count("weight")?, row.count("leaf_ms")?);
+    let weight = row.count("weight")?;
+    let leaf_ms = row.count("leaf_ms")?;
     Ok(PastJob {
         id: row.word("id")?,
         partitions: row.count("partitions")?,

@@ -1,4 +1,4 @@
-//! What both stores decide by: who may do what with a job as its row stands. Pure.
+//! Rules that both stores share: the calls that a job's row permits, and bounds. Pure.
 
 use frond_root::plan::MAX_PARTITIONS;
 
@@ -8,11 +8,11 @@ use std::borrow::Cow;
 
 use super::{CancelKind, JobEnd, Locator, NewJob, OverBound, PlanRecord, StoreError, StoreResult};
 
-/// What of a job's row decides.
+/// Columns of a job's row that decide about calls.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
     pub(crate) id: JobId,
-    /// The row's number, by which other tables refer to it.
+    /// Primary key of the row, by which other tables refer to it.
     pub(crate) num: i64,
     pub(crate) state: JobState,
     pub(crate) epoch: u64,
@@ -22,7 +22,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// The head, unless it is a tombstone's.
+    /// Returns the head, unless the job is a tombstone.
     pub(crate) fn live(self) -> StoreResult<Self> {
         match self.state {
             JobState::Expired => Err(StoreError::Expired(self.id)),
@@ -30,27 +30,28 @@ impl Head {
         }
     }
 
-    /// The head, if `epoch` holds the job.
+    /// Returns the head, if the owner with `epoch` holds the job.
     pub(crate) fn held_by(self, epoch: u64) -> StoreResult<Self> {
         let head = self.live()?;
-        match head.state.is_held() && head.epoch == epoch {
-            true => Ok(head),
-            false => Err(StoreError::Fenced { epoch: head.epoch }),
+        if head.state.is_held() && head.epoch == epoch {
+            Ok(head)
+        } else {
+            Err(StoreError::Fenced { epoch: head.epoch })
         }
     }
 
-    /// Where `by` leads.
+    /// Returns the state after the move `by`.
     pub(crate) fn next(&self, by: Move) -> StoreResult<JobState> {
         Ok(self.state.next(by)?)
     }
 
-    /// Where taking the job leads. A lease that has lapsed puts it back to the queue first.
+    /// Returns the state after a take. A job with a lapsed lease is requeued first.
     pub(crate) fn taken(&self) -> StoreResult<JobState> {
         let queued = if self.state.is_held() { self.next(Move::Requeue)? } else { self.state };
         Ok(queued.next(Move::Start { planned: self.planned })?)
     }
 
-    /// How the job ends: an accepted cancel counts, whatever its owner has made of the job.
+    /// Returns the job's end: an accepted cancel overrides the owner's.
     pub(crate) fn ended<'e>(&self, ended: &'e JobEnd) -> Cow<'e, JobEnd> {
         let Some(kind) = self.cancel else { return Cow::Borrowed(ended) };
         let mut ended = ended.clone();
@@ -64,7 +65,7 @@ impl Head {
         Cow::Owned(ended)
     }
 
-    /// True when a job that was asked to stop needs an owner to end: what it has is to be made into an answer.
+    /// True if a cancelled job needs an owner to make its partials into an answer.
     pub(crate) fn needs_owner(&self, kind: CancelKind) -> bool {
         kind.keep_partial && self.planned
     }
@@ -78,61 +79,64 @@ impl Head {
     }
 }
 
-/// The largest number that is kept; larger ones become it. Two of them can be added.
+/// Largest stored number; larger ones are clamped. Two of them can be added.
 pub(crate) const MOST: i64 = i64::MAX / 4;
 
-/// A number as databases keep it. Ours are far below [`MOST`], but for times that mean "never".
+/// Converts a number for a database. All numbers are far below [`MOST`], except times that mean
+/// "never".
 pub(crate) fn sql(number: u64) -> i64 {
     i64::try_from(number).map_or(MOST, |number| number.min(MOST))
 }
 
-/// A number as it was kept.
+/// Converts a number from a database.
 pub(crate) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-/// Whose idempotency keys a job's key stands among. No name of a caller is like that of none.
+/// Scope of a job's idempotency key: its caller. The scope without a caller differs from that of
+/// every caller.
 pub(crate) fn scope(new: &NewJob) -> String {
     new.caller.as_ref().map_or_else(String::new, |caller| format!("={caller}"))
 }
 
-/// The reason of a job that was asked to stop.
+/// Reason of a cancelled job.
 pub(crate) fn cancelled() -> serde_json::Value {
     serde_json::json!({ "reason": "cancelled" })
 }
 
-/// What the app and the caller of a new job have by now.
+/// Current use by the app and the caller of a new job.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CurrentUse {
     pub(crate) app_waiting: u64,
     pub(crate) waiting: u64,
     pub(crate) jobs: u64,
     pub(crate) bytes: u64,
-    /// When the first of the caller's jobs that have ended expires.
+    /// Time at which the first of the caller's ended jobs expires.
     pub(crate) expires: Option<UnixMs>,
 }
 
-/// Refuses a job with which its app or its caller would have more than it may.
-pub(crate) fn within_bounds(new: &NewJob, had: &CurrentUse, now: UnixMs) -> StoreResult<()> {
+/// Refuses a job that would take its app or its caller over its bounds.
+pub(crate) fn within_bounds(new: &NewJob, current: &CurrentUse, now: UnixMs) -> StoreResult<()> {
     let bounds = new.bounds;
-    let room_in = had.expires.map(|expires| expires.since(now));
-    let bytes = had.bytes.saturating_add(new.query.len() as u64);
-    let met = |had: u64, most: Option<u64>| most.filter(|most| had >= *most);
+    let room_in = current.expires.map(|expires| expires.since(now));
+    let bytes = current.bytes.saturating_add(new.query.len() as u64);
+    let met = |count: u64, most: Option<u64>| most.filter(|most| count >= *most);
     let of_caller = || {
         new.caller.as_ref()?;
-        met(had.waiting, bounds.waiting)
+        met(current.waiting, bounds.waiting)
             .map(OverBound::CallerWaiting)
-            .or_else(|| met(had.jobs, bounds.jobs).map(|most| OverBound::CallerJobs(most, room_in)))
+            .or_else(|| met(current.jobs, bounds.jobs).map(|most| OverBound::CallerJobs(most, room_in)))
             .or_else(|| met(bytes, bounds.bytes).map(|most| OverBound::CallerBytes(most, room_in)))
     };
-    let over = met(had.app_waiting, bounds.waiting).map(OverBound::AppWaiting).or_else(of_caller);
+    let over = met(current.app_waiting, bounds.waiting).map(OverBound::AppWaiting).or_else(of_caller);
     over.map_or(Ok(()), |over| Err(StoreError::OverBound(over)))
 }
 
-/// The part of a store's bound that is left to jobs that are there when new ones are no longer taken.
+/// Fraction (1/n) of a store's bound that is reserved for existing jobs; new jobs are refused in
+/// it.
 const HEADROOM: u64 = 16;
 
-/// Refuses a new job when the store takes `used` bytes and may take `most`.
+/// Refuses a new job if the store takes `used` bytes and may take `most`.
 pub(crate) fn admit(used: u64, most: Option<u64>) -> StoreResult<()> {
     match most {
         Some(most) if used > most - most / HEADROOM => Err(StoreError::Full(None)),
@@ -151,9 +155,10 @@ pub(crate) fn plan_bytes(planned: &PlanRecord) -> u64 {
     })
 }
 
-/// The weight of a plan.
+/// Returns the weight of a plan, and refuses a plan with too many partitions.
 pub(crate) fn check_plan(planned: &PlanRecord) -> StoreResult<u64> {
-    let (size, limit) = (planned.partitions.len() as u64, MAX_PARTITIONS as u64);
+    let size = planned.partitions.len() as u64;
+    let limit = MAX_PARTITIONS as u64;
     if size > limit {
         return Err(StoreError::TooLarge { what: "partitions of a plan", size, limit });
     }

@@ -1,24 +1,25 @@
-//! Jobs and versions that servers share: which jobs a server can run, and the versions of apps that others lack.
+//! Jobs and versions that servers share: filters of runnable jobs, and artifacts of apps.
 
 use bytes::Bytes;
 
-/// The jobs that an owner can run: those without a plan; those planned with a version that it has, or that the store has an
-/// artifact of; and those whose time is over, to say so.
+/// Filter of the jobs that an owner can run: jobs without a plan; jobs planned with a version that
+/// the owner has or the store has an artifact of; and jobs whose timeout is over, so that the owner
+/// can end them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RunnableJobs {
-    /// The apps.
+    /// Names of the owner's apps.
     pub apps: Vec<String>,
-    /// The versions that it has, of all apps.
+    /// Versions that the owner has, of all its apps.
     pub versions: Vec<String>,
-    /// The versions that it cannot run although the store has their artifacts.
+    /// Versions that the owner cannot run although the store has their artifacts.
     pub unable: Vec<String>,
 }
 
 /// A version of an app, for servers that lack it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Artifact {
-    /// What it is made of; opaque to the store.
+    /// Description of the version; opaque to the store.
     pub about: String,
-    /// Its files, by their digests.
+    /// Files of the version, by digest.
     pub blobs: Vec<(String, Bytes)>,
 }

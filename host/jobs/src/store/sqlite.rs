@@ -1,10 +1,10 @@
-//! The store of one root: a folder with a database, `jobs.db`, and files for large bytes, `blobs/ab/ab…`, named by their
-//! SHA-256. Only one process at a time has it open.
+//! The store of one root: a folder with a database, `jobs.db`, and a content-addressed store for
+//! large bytes, `blobs/ab/ab…`, named by SHA-256. Only one process at a time has the folder open.
 //!
-//! What returned is there after the process was killed. When the machine loses power, what a client was promised is
-//! there too: submissions, plans, ends, cancels, redrives (`synchronous=FULL`). The latest results, events, leases and
-//! moves may be gone (`synchronous=NORMAL`): always those since some moment, never some of them, so that the job is
-//! where it was at that moment, and the partitions whose results are gone run again.
+//! A write that has returned survives a kill of the process. Submissions, plans, ends, cancels and
+//! redrives also survive a power failure (`synchronous=FULL`). The latest results, events, leases
+//! and moves may be lost (`synchronous=NORMAL`): always all of them since some moment, so that the
+//! job returns to its state at that moment, and partitions with lost results run again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,17 +42,17 @@ use readers::Readers;
 use results::PendingResults;
 use writer::{TransactionMode, WriteConnection, Writer};
 
-/// How a store is kept.
+/// Settings of the store.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The most bytes that it may take, large files included; `None` for as many as the disk has. Calls that end jobs may
-    /// take 16 MiB more, so that a full store can be emptied.
+    /// Most bytes that the store may take, large files included; `None` is unlimited. Calls that
+    /// end jobs may take 16 MiB more, so that a full store can be emptied.
     pub max_bytes: Option<u64>,
-    /// The events kept of each job.
+    /// Events kept per job.
     pub events_kept: u64,
-    /// The connections that read, at least 1.
+    /// Connections for reads, at least 1.
     pub readers: usize,
-    /// The time, where a test sets it; else that of this process.
+    /// Clock of a test; `None` uses this process's clock.
     pub clock: Option<SetClock>,
 }
 
@@ -62,9 +62,9 @@ impl Default for Options {
     }
 }
 
-/// The store. When it is dropped, it waits for what it was asked to write, and lets other processes have the folder.
+/// A store of jobs in a folder. Dropping it completes the pending writes and releases the folder.
 pub struct SqliteStore {
-    // Dropped before the writer, who puts the log back into the database if nobody else is there.
+    // Dropped before the writer, whose last connection checkpoints the log into the database.
     readers: Readers,
     writer: Writer,
     blobs: Arc<Blobs>,
@@ -73,12 +73,14 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the store in `folder`, which is made if it is not there, for its owner only. Blocks for a moment.
+    /// Opens the store in `folder`, which is created, accessible to its owner only, if it does not
+    /// exist. Blocks briefly.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] while another process has it open; [`StoreError::Corrupt`] for a file that is damaged or
-    /// something else, [`StoreError::Newer`] for one of a newer Frond, [`StoreError::ReadOnly`] and [`StoreError::Full`]
-    /// when it cannot be written.
+    /// [`StoreError::Unavailable`] while another process has the folder open;
+    /// [`StoreError::Corrupt`] for a file that is damaged or not a store; [`StoreError::Newer`] for
+    /// a store of a newer Frond; [`StoreError::ReadOnly`] and [`StoreError::Full`] if the folder
+    /// cannot be written.
     pub fn open(folder: &Path, options: Options) -> StoreResult<Self> {
         let place = open::StoreFolder::claim(folder)?;
         let connection = place.writer()?;
@@ -90,22 +92,22 @@ impl SqliteStore {
         Ok(Self { readers: Readers::new(readers), writer, blobs, database: place.database, options })
     }
 
-    /// Lets all leases lapse, so that what a process had that is gone is taken up at once: only one has the folder open.
-    /// For whoever opens it, before it takes a job.
+    /// Lets all leases lapse, so that the jobs of a former process can be taken at once: only one
+    /// process has the folder open. Call it after opening, before the first take.
     ///
     /// # Errors
-    /// [`StoreError`] when it cannot be written.
+    /// [`StoreError`] if the store cannot be written.
     pub async fn lapse(&self) -> StoreResult<()> {
         self.write(TransactionMode::PASS, owner::lapse).await
     }
 
-    /// Removes what nobody can ask for, of one job or of all.
+    /// Removes unreachable partitions, of one job or of all.
     async fn trim(&self, id: Option<JobId>) -> StoreResult<()> {
         while self.write(TransactionMode::END, move |connection| sweep::trim(connection, id)).await? {}
         Ok(())
     }
 
-    /// The same of a job that has just ended. What fails is left to the sweep.
+    /// Trims a job that has just ended. On an error, the sweep does it later.
     async fn trim_now(&self, id: JobId) {
         if let Err(error) = self.trim(Some(id)).await {
             tracing::debug!(job = %id, %error, "partials are left to the sweep");
@@ -125,13 +127,13 @@ impl SqliteStore {
 
     async fn write<T: Send + 'static>(
         &self,
-        care: TransactionMode,
+        mode: TransactionMode,
         work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        self.writer.write(care, work).await
+        self.writer.write(mode, work).await
     }
 
-    /// Does what may write large files, on a thread for what blocks.
+    /// Runs work that may write large files, on a thread for blocking work.
     async fn stowing<T: Send + 'static>(
         &self,
         bytes: u64,
@@ -140,7 +142,9 @@ impl SqliteStore {
         if bytes == 0 {
             return work(&self.blobs);
         }
-        let (blobs, database, quota) = (Arc::clone(&self.blobs), self.database.clone(), self.options.max_bytes);
+        let blobs = Arc::clone(&self.blobs);
+        let database = self.database.clone();
+        let quota = self.options.max_bytes;
         let stowing = spawn_blocking(move || {
             let all = size_of(&database).saturating_add(blobs.bytes()).saturating_add(bytes);
             if quota.is_some_and(|quota| all > quota) {
@@ -159,7 +163,9 @@ fn size_of(file: &Path) -> u64 {
 #[async_trait]
 impl JobStore for SqliteStore {
     async fn submit(&self, job: NewJob) -> StoreResult<Submission> {
-        let (now, most, files) = (self.now(), self.options.max_bytes, self.blobs.bytes());
+        let now = self.now();
+        let most = self.options.max_bytes;
+        let files = self.blobs.bytes();
         self.write(TransactionMode::PROMISE, move |connection| {
             if most.is_some() {
                 admit(sweep::used(connection)?.saturating_add(files), most)?;
@@ -193,7 +199,8 @@ impl JobStore for SqliteStore {
     }
 
     async fn take(&self, owner: &str, apps: &JobFilter, lease: Duration) -> StoreResult<Option<TakenJob>> {
-        let (owner, apps) = (owner.to_owned(), apps.clone());
+        let owner = owner.to_owned();
+        let apps = apps.clone();
         let now = self.now();
         let until = now.plus(ms(lease));
         self.write(TransactionMode::PASS, move |connection| owner::take(connection, &owner, &apps, now, until)).await
@@ -224,8 +231,8 @@ impl JobStore for SqliteStore {
 
     async fn accept(&self, id: JobId, epoch: u64, results: Vec<PartitionResult>) -> StoreResult<AcceptReport> {
         let large = results::large(&results);
-        let handed = self.stowing(large, move |blobs| PendingResults::new(blobs, id, epoch, results)).await?;
-        self.writer.accept(handed).await
+        let pending = self.stowing(large, move |blobs| PendingResults::new(blobs, id, epoch, results)).await?;
+        self.writer.accept(pending).await
     }
 
     async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> StoreResult<Vec<Partial>> {
@@ -289,14 +296,16 @@ impl JobStore for SqliteStore {
     }
 
     async fn history(&self, app: &str, version: &str, limit: u32) -> StoreResult<Vec<PastJob>> {
-        let (app, version) = (app.to_owned(), version.to_owned());
+        let app = app.to_owned();
+        let version = version.to_owned();
         self.read(move |connection| jobs::history(connection, &app, &version, limit)).await
     }
 
     async fn sweep(&self) -> StoreResult<SweepReport> {
         let now = self.now();
         let mut swept = SweepReport::default();
-        // Each in transactions of its own, so that others come in between. It is on the disk before a file goes.
+        // In short transactions, so that others can write in between. The database is durable
+        // before a file is removed.
         while let Some(bytes) =
             self.write(TransactionMode::END, move |connection| sweep::expire(connection, now)).await?
         {
@@ -322,7 +331,8 @@ impl JobStore for SqliteStore {
 
     async fn usage(&self) -> StoreResult<Usage> {
         let now = self.now();
-        let (blobs, database) = (Arc::clone(&self.blobs), self.database.clone());
+        let blobs = Arc::clone(&self.blobs);
+        let database = self.database.clone();
         self.read(move |connection| {
             let log = database.with_extension("db-wal");
             let bytes = size_of(&database) + size_of(&log) + blobs.bytes();

@@ -1,4 +1,4 @@
-//! What is submitted to a store, within which bounds, and what becomes of it.
+//! Submissions to a store: new jobs, their bounds and idempotency keys, and the outcome.
 
 use bytes::Bytes;
 use frond_root::{Floor, PartitionKey};
@@ -7,45 +7,45 @@ use crate::job::JobId;
 
 use super::Job;
 
-/// A job as it is asked for.
+/// A job to be submitted.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewJob {
-    /// Its id, made by the caller.
+    /// Id of the job, chosen by the caller.
     pub id: JobId,
-    /// The app's name.
+    /// Name of the app.
     pub app: String,
-    /// Which version of the app it was submitted to.
+    /// Version of the app that the job was submitted to.
     pub version: String,
-    /// The query itself.
+    /// The query.
     pub query: Bytes,
-    /// How much must be there.
+    /// Least coverage of the answer.
     pub floor: Floor,
-    /// Partitions that must be there whatever the floor says.
+    /// Partitions that the answer must include whatever the floor.
     pub required: Vec<PartitionKey>,
-    /// How long it may run.
+    /// Run timeout, in milliseconds.
     pub run_timeout_ms: u64,
-    /// How long its answer is kept.
+    /// Retention of the answer after the job's end, in milliseconds.
     pub retention_ms: u64,
-    /// Its share beside others, at least 1: twice the weight, twice as many jobs of its app at a time, and twice the time of leaf
-    /// threads. 0 counts as 1.
+    /// Weight of the app among others, at least 1: an app with twice the weight may have twice as
+    /// many jobs at work, and gets twice the leaf time. 0 counts as 1.
     pub weight: u32,
-    /// The name of the token that asked; `None` where none is needed.
+    /// Name of the submitting token; `None` if no token is needed.
     pub caller: Option<String>,
-    /// By what the same request is known when it comes again.
+    /// Idempotency key, which identifies a repeated request.
     pub idempotency: Option<Idempotency>,
-    /// What the app and the caller may have in the store, this job included.
+    /// Bounds on the use of the store by the app and the caller.
     pub bounds: Bounds,
 }
 
-/// Bounds on what an app and a caller may have in the store when a job is submitted. `None` is no bound, and a job without
-/// a caller has those of its app alone.
+/// Bounds on the use of the store by an app and a caller, checked at submission. `None` is
+/// unlimited. A job without a caller is only subject to the bound of its app.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Bounds {
-    /// Jobs of the app, and of the caller, that have not ended.
+    /// Most jobs of the app, and most jobs of the caller, that have not ended.
     pub waiting: Option<u64>,
-    /// Jobs of the caller that are kept, tombstones left out.
+    /// Most jobs of the caller, without tombstones.
     pub jobs: Option<u64>,
-    /// Bytes that these take.
+    /// Most bytes of the caller's jobs.
     pub bytes: Option<u64>,
 }
 
@@ -56,26 +56,27 @@ pub enum OverBound {
     AppWaiting(u64),
     /// Jobs of the caller that have not ended.
     CallerWaiting(u64),
-    /// Jobs of the caller that are kept, and the milliseconds until the first of them expires, if one has ended.
+    /// Jobs of the caller; and the milliseconds until the first of them expires, if one has ended.
     CallerJobs(u64, Option<u64>),
-    /// Bytes that the caller's jobs take, and the milliseconds until the first of these expires, if one has ended.
+    /// Bytes of the caller's jobs; and the milliseconds until the first of them expires, if one has
+    /// ended.
     CallerBytes(u64, Option<u64>),
 }
 
-/// By what a request is known when it comes again. Keys of different callers are different.
+/// Idempotency key of a request, in the scope of its caller.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Idempotency {
-    /// What the caller calls the request.
+    /// The key.
     pub key: String,
-    /// A digest of the request: the same key with another one is refused.
+    /// Digest of the request. The same key with another digest is refused.
     pub fingerprint: Bytes,
 }
 
-/// What became of a submission.
+/// Outcome of a submission.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Submission {
-    /// The job: this one, or the one that was there before.
+    /// The job: the new one, or the one of an earlier request.
     pub job: Job,
-    /// True when it was not there before.
+    /// True if the job is new.
     pub fresh: bool,
 }

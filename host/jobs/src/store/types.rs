@@ -1,4 +1,4 @@
-//! What goes into a store and comes out of it.
+//! Inputs and outputs of a store.
 
 use bytes::Bytes;
 use frond_root::{Failure, Floor, PartitionKey};
@@ -10,227 +10,230 @@ use crate::job::{End, JobId, JobState, UnixMs};
 
 use super::sharing::RunnableJobs;
 
-/// A job as it is kept, without its large parts.
+/// A stored job, without its large parts.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Job {
-    /// Its id.
+    /// Id of the job.
     pub id: JobId,
-    /// Where it is.
+    /// State of the job.
     pub state: JobState,
-    /// The app's name.
+    /// Name of the app.
     pub app: String,
-    /// The version of the app that planned it; before that, the one that it was submitted to.
+    /// Version of the app that planned the job; before that, the version that the job was submitted
+    /// to.
     pub version: String,
-    /// How much must be there.
+    /// Least coverage of the answer.
     pub floor: Floor,
-    /// Partitions that must be there whatever the floor says.
+    /// Partitions that the answer must include whatever the floor.
     pub required: Vec<PartitionKey>,
-    /// How long it may run.
+    /// Run timeout, in milliseconds.
     pub run_timeout_ms: u64,
-    /// How long its answer is kept.
+    /// Retention of the answer after the job's end, in milliseconds.
     pub retention_ms: u64,
-    /// Its app's share beside others.
+    /// Weight of the app among others.
     pub weight: u32,
-    /// Who asked.
+    /// Name of the submitting token.
     pub caller: Option<String>,
-    /// When it was asked for.
+    /// Time of the submission.
     pub created: UnixMs,
-    /// When it was first taken, since the latest redrive if there was one. The run timeout counts from here.
+    /// Time when the job was first taken, or first taken after the latest redrive. The run timeout
+    /// starts here.
     pub started: Option<UnixMs>,
-    /// When it ended.
+    /// Time when the job ended.
     pub finished: Option<UnixMs>,
-    /// When its answer goes; in a tombstone, when it went.
+    /// Time when the answer expires; for a tombstone, when it expired.
     pub expires: Option<UnixMs>,
-    /// Who holds it.
+    /// Current owner.
     pub owner: Option<String>,
-    /// How often it was taken: which of its owners holds it.
+    /// Number of times that the job was taken; identifies the owner as a fencing token.
     pub epoch: u64,
-    /// Until when it is held.
+    /// Time when the lease lapses.
     pub lease_until: Option<UnixMs>,
-    /// Set once it was asked to stop while it was at work.
+    /// Set once the job was cancelled.
     pub cancel: Option<CancelKind>,
-    /// True once it has a plan.
+    /// True once the job has a plan.
     pub planned: bool,
-    /// How far it is.
+    /// Progress of the job.
     pub counts: Counts,
-    /// How many events it has had: the number of the last one.
+    /// Number of the latest event, counted from 1.
     pub events: u64,
-    /// How often it was taken since something of it was last kept: owners that are gone without a result, and the one that
-    /// holds it.
+    /// Number of takes since a result or plan was last stored: owners lost without a result, and
+    /// the current one.
     pub strikes: u64,
-    /// What its owners have told of all its lives.
+    /// Sums of attempts, failures and times over all lives, as reported by the owners.
     pub account: Account,
-    /// Bytes that are kept of it: query, plan, partials and answer, without its events.
+    /// Stored bytes of the job: query, plan, partials and answer, without its events.
     pub bytes: u64,
-    /// Why it ended as it did: `frond_root::Reason` as JSON, or what its owner made of it.
+    /// Reason of the job's end: `frond_root::Reason` as JSON, or a reason of its owner.
     pub reason: Option<Value>,
-    /// The account of its answer: `frond_root::Coverage` as JSON.
+    /// Coverage of the answer: `frond_root::Coverage` as JSON.
     pub coverage: Option<Value>,
 }
 
-/// What the job was asked.
+/// Query of a job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobQuery {
     /// The query.
     pub query: Bytes,
-    /// What leaves and merges get in its place, when the plan says so.
+    /// The query for leaves and merges, if the plan replaced it.
     pub planned: Option<Bytes>,
 }
 
-/// How far a job is. What is neither done, degraded nor failed is pending.
+/// Progress of a job. Partitions that are neither done, degraded nor failed are pending.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Counts {
-    /// All partitions; 0 before there is a plan.
+    /// All partitions; 0 without a plan.
     pub partitions: u64,
-    /// Their weight.
+    /// Total weight of the partitions.
     pub weight: u64,
-    /// Those with a whole partial.
+    /// Partitions with a complete partial.
     pub done: u64,
-    /// Those with a cut-off one.
+    /// Partitions with a partial that was cut off.
     pub degraded: u64,
-    /// Those that failed.
+    /// Failed partitions.
     pub failed: u64,
-    /// The weight of those that are done or degraded.
+    /// Weight of the partitions that are done or degraded.
     pub settled_weight: u64,
-    /// Attempts of leaves that began, all owners' together, as far as these have told.
+    /// Started attempts of leaves, over all owners, as far as reported.
     pub attempts: u64,
-    /// Those that have failed with the owner of the moment, as far as that has told: it may turn out otherwise. 0 once the
-    /// job has ended.
+    /// Partitions that failed under the current owner, as far as reported; they may still succeed
+    /// later. 0 once the job has ended.
     pub failing: u64,
 }
 
-/// What an owner tells of its work while it is at it.
+/// Report of an owner on its running work.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct EventBatch {
-    /// Events, each one line of JSON, to be numbered from 1.
+    /// Events, each one line of JSON; the store numbers them from 1.
     pub lines: Vec<String>,
-    /// Attempts of leaves that began since it last told.
+    /// Attempts of leaves that started since the previous report.
     pub attempts: u64,
-    /// Partitions that have failed by now.
+    /// Partitions that have failed so far.
     pub failing: u64,
-    /// The account of all lives up to now; `None` leaves the one that was told before.
+    /// Account of all lives so far; `None` keeps the previous one.
     pub account: Option<Account>,
 }
 
-/// How a job was asked to stop.
+/// Kind of a cancel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CancelKind {
-    /// True when what has arrived should be made into an answer.
+    /// True if the accepted partials are to be made into an answer.
     pub keep_partial: bool,
 }
 
-/// Which jobs to list. What is empty or `None` does not restrict.
+/// Filter of listed jobs. Empty lists and `None` do not restrict.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Filter {
-    /// Of this app.
+    /// Jobs of this app.
     pub app: Option<String>,
-    /// In one of these states.
+    /// Jobs in one of these states.
     pub states: Vec<JobState>,
-    /// Of this caller.
+    /// Jobs of this caller.
     pub caller: Option<String>,
 }
 
-/// Which part of a list.
+/// A page of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Page {
-    /// What comes after this one; from the first when `None`.
+    /// Cursor: the page starts after this job, or at the first one if `None`.
     pub after: Option<JobId>,
-    /// The most to return.
+    /// Most jobs to return.
     pub limit: u32,
 }
 
-/// Whose jobs an owner can take.
+/// Filter of the jobs that an owner can take.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum JobFilter {
-    /// Every app's.
+    /// Jobs of all apps.
     All,
-    /// Only those of these.
+    /// Jobs of these apps.
     Only(Vec<String>),
-    /// All but those of these: of apps that have as much at work as they may, for one.
+    /// Jobs of all apps but these, for example because these apps are at their limit.
     Except(Vec<String>),
-    /// Only those of these that the owner can run: see [`RunnableJobs`]. A store that is not shared takes it as [`JobFilter::Only`].
+    /// Jobs that the owner can run: see [`RunnableJobs`]. A store that is not shared treats it as
+    /// [`JobFilter::Only`].
     Runnable(RunnableJobs),
 }
 
-/// A job that was taken.
+/// A job just taken by an owner.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TakenJob {
-    /// The job, `planning` or, when it has a plan, `running`.
+    /// The job: `planning`, or `running` if it has a plan.
     pub job: Job,
-    /// What the owner's writes carry.
+    /// Epoch of the lease: the fencing token of the owner's writes.
     pub epoch: u64,
-    /// When it was taken: how long it has run is counted from there on by the owner.
+    /// Time of the take. The owner counts the job's run time from here.
     pub at: UnixMs,
 }
 
-/// What an owner is told when it renews its lease.
+/// News on a job for its owner, returned by a renewal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LeaseNews {
-    /// Set when it should stop.
+    /// Set if the job was cancelled.
     pub cancel: Option<CancelKind>,
 }
 
-/// A plan.
+/// A plan to be stored.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct PlanRecord {
-    /// The version of the app that made it: the job's from now on.
+    /// Version of the app that made the plan; becomes the job's version.
     pub version: String,
-    /// What leaves and merges get in the place of the query, if anything.
+    /// The query for leaves and merges, if it replaces the job's.
     pub query: Option<Bytes>,
-    /// The partitions, by index.
+    /// Partitions, by index.
     pub partitions: Vec<PartitionPlan>,
 }
 
-/// One piece of a job's work.
+/// One partition of a plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PartitionPlan {
-    /// Its stable name.
+    /// Stable name of the partition.
     pub key: PartitionKey,
-    /// Its share of the work.
+    /// Weight of the partition.
     pub weight: u64,
-    /// What its leaf reads.
+    /// Location of the content that its leaf reads.
     pub place: Locator,
 }
 
-/// Where a partition's content is.
+/// Location of a partition's content.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Locator {
-    /// Here.
+    /// The content itself.
     Inline(Bytes),
-    /// Where this text says; opaque to the store.
+    /// Text that locates the content; opaque to the store.
     Elsewhere(String),
 }
 
-/// Which partitions to read.
+/// A page of a job's partitions.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PartitionPage {
-    /// Those beyond this index; from the first when `None`.
+    /// Cursor: the page starts after this index, or at the first one if `None`.
     pub after: Option<u32>,
-    /// The most to return.
+    /// Most partitions to return.
     pub limit: u32,
-    /// Those in one of these states; all when empty.
+    /// Partitions in one of these states; all if empty.
     pub states: Vec<PartitionState>,
 }
 
-/// Where a partition is.
+/// State of a partition.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PartitionState {
-    /// It has no result.
+    /// There is no result.
     Pending,
-    /// Its partial is kept.
+    /// The partial is stored.
     Done,
-    /// It was cut off; what it had emitted is kept.
+    /// The leaf was cut off; its output so far is stored.
     Degraded,
-    /// It failed.
+    /// The partition failed.
     Failed,
 }
 
 impl PartitionState {
-    /// Every state.
+    /// All states.
     pub const ALL: [Self; 4] = [Self::Pending, Self::Done, Self::Degraded, Self::Failed];
 
-    /// The spelling used in JSON and SQL.
+    /// Name of the state in JSON and SQL.
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
@@ -242,111 +245,112 @@ impl PartitionState {
     }
 }
 
-/// A partition as it is kept.
+/// A stored partition.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PartitionRow {
-    /// Its position in the plan.
+    /// Index in the plan.
     pub index: u32,
-    /// Its stable name.
+    /// Stable name of the partition.
     pub key: PartitionKey,
-    /// Its share of the work.
+    /// Weight of the partition.
     pub weight: u64,
-    /// What its leaf reads.
+    /// Location of the content that its leaf reads.
     pub place: Locator,
-    /// Where it is.
+    /// State of the partition.
     pub state: PartitionState,
-    /// The attempt whose result is kept, from 1; 0 while pending.
+    /// Attempt whose result is stored, from 1; 0 while pending.
     pub attempts: u32,
-    /// How long that attempt ran; 0 while pending.
+    /// Run time of that attempt, in milliseconds; 0 while pending.
     pub run_ms: u64,
-    /// Why it failed, if it did.
+    /// Failure of the partition, if it failed.
     pub failure: Option<Failure>,
 }
 
-/// A partition's result.
+/// Result of a partition.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PartitionResult {
-    /// The partition's position in the plan.
+    /// Index of the partition in the plan.
     pub index: u32,
-    /// The attempt, from 1.
+    /// Attempt, from 1.
     pub attempt: u32,
-    /// How long its leaf ran.
+    /// Run time of the leaf, in milliseconds.
     pub run_ms: u64,
-    /// What came of it.
+    /// Outcome of the attempt.
     pub outcome: Outcome,
 }
 
-/// What came of a partition.
+/// Outcome of a partition.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Outcome {
-    /// A partial.
+    /// A complete partial.
     Done(Bytes),
-    /// What was emitted before it was cut off.
+    /// The output of a leaf that was cut off.
     Degraded(Bytes),
-    /// Nothing.
+    /// No output.
     Failed(Failure),
 }
 
-/// What became of the results that were handed in.
+/// Outcome of accepting results.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AcceptReport {
-    /// The partitions that had none before, ascending.
+    /// Indexes of the partitions that had no result before, ascending.
     pub fresh: Vec<u32>,
-    /// How many came too late.
+    /// Number of late results, discarded because their partitions had one.
     pub discarded: u32,
 }
 
-/// A partial that was accepted.
+/// An accepted partial.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Partial {
-    /// Its partition.
+    /// Index of the partition.
     pub index: u32,
-    /// What the leaf returned.
+    /// Output of the leaf.
     pub bytes: Bytes,
-    /// True when it was cut off.
+    /// True if the leaf was cut off.
     pub degraded: bool,
 }
 
-/// A job's end.
+/// End of a job.
 #[derive(Clone, PartialEq, Debug)]
 pub struct JobEnd {
-    /// How.
+    /// Outcome of the job.
     pub end: End,
-    /// Why.
+    /// Reason of the outcome.
     pub reason: Option<Value>,
-    /// The account.
+    /// Coverage of the answer.
     pub coverage: Value,
     /// The answer.
     pub result: Option<Bytes>,
-    /// What the answer is written in, as HTTP names it.
+    /// Media type of the answer.
     pub content_type: Option<String>,
 }
 
-/// What is known of a job's answer before it is read.
+/// Description of a job's answer, without its bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ResultInfo {
-    /// Its bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// What it is written in, as HTTP names it.
+    /// Media type of the answer.
     pub content_type: Option<String>,
-    /// The epoch of the owner who made it: parts are asked for by it, as a redrive makes another answer.
+    /// Epoch of the owner that made the answer. Parts are requested with it, since a redrive makes
+    /// another answer.
     pub epoch: u64,
 }
 
-/// A job's answer.
+/// Answer of a job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobResult {
-    /// The answer.
+    /// Bytes of the answer.
     pub bytes: Bytes,
-    /// What it is written in, as HTTP names it.
+    /// Media type of the answer.
     pub content_type: Option<String>,
 }
 
-/// A part of a job's events.
+/// A page of a job's events.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct EventPage {
-    /// The events with their numbers, ascending.
+    /// Events with their numbers, ascending.
     pub events: Vec<(u64, String)>,
-    /// How many between `after` and the first of them are no longer kept.
+    /// Number of events between `after` and the first event here that are no longer kept.
     pub missed: u64,
 }

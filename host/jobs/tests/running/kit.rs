@@ -17,12 +17,12 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Bytes that the jobs of one caller may take.
+/// Quota of each caller, in bytes.
 pub(crate) const QUOTA: u64 = 100_000;
-/// Longer than anything here takes: whoever waits longer hangs.
+/// Longer than any wait in these tests: a test that waits longer hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits until it is so.
+/// Waits until the condition holds.
 pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
     let waiting = async {
         while !is_so() {
@@ -32,13 +32,13 @@ pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
     assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "never was this so: {what}");
 }
 
-/// An app that does what a stage says.
+/// An app that follows the script of a stage.
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) stage: Arc<Stage>,
     pub(crate) partitions: usize,
     pub(crate) request: Request,
-    /// Planning never ends.
+    /// True if planning never ends.
     pub(crate) hangs: bool,
 }
 
@@ -78,7 +78,7 @@ impl AppVersion for App {
     }
 }
 
-/// The apps of a process: one.
+/// The apps of a process: a single one.
 pub(crate) struct Apps(pub(crate) Arc<dyn AppVersion>);
 
 #[async_trait]
@@ -96,7 +96,7 @@ impl AppProvider for Apps {
     }
 }
 
-/// A store in a folder of its own.
+/// A store in a temporary folder.
 pub(crate) struct Bench {
     pub(crate) store: Arc<dyn JobStore>,
     own: Arc<SqliteStore>,
@@ -108,7 +108,7 @@ impl Bench {
         Self::with(Options::default())
     }
 
-    /// A store whose time is what the clock shows.
+    /// A store with a manually set clock.
     pub(crate) fn by(clock: SetClock) -> Self {
         Self::with(Options { clock: Some(clock), ..Options::default() })
     }
@@ -119,17 +119,17 @@ impl Bench {
         Self { store: own.clone(), own, _folder: folder }
     }
 
-    /// The same store, with a hook before each call.
+    /// Wraps the store in one with a hook before each call.
     pub(crate) fn hooked(&self, hook: Hook) -> Arc<dyn JobStore> {
         Arc::new(HookedStore::new(self.store.clone(), hook))
     }
 
-    /// Lets all leases lapse, as a server that starts does.
+    /// Lets all leases lapse, like a server that starts.
     pub(crate) async fn lapse(&self) {
         self.own.lapse().await.unwrap();
     }
 
-    /// The job once it is as it should be.
+    /// Waits until the job satisfies the condition, and returns it.
     pub(crate) async fn until(&self, id: JobId, is_so: impl Fn(&Job) -> bool) -> Job {
         let waiting = async {
             loop {
@@ -147,7 +147,7 @@ impl Bench {
         self.store.submit(job()).await.unwrap().job.id
     }
 
-    /// The job once it has ended.
+    /// Waits until the job has ended, and returns it.
     pub(crate) async fn ended(&self, id: JobId) -> Job {
         self.until(id, |job| job.state.is_ended()).await
     }
@@ -170,10 +170,10 @@ pub(crate) fn job() -> NewJob {
     }
 }
 
-/// A processor at work. Leases are so long that none is renewed unless somebody rings.
+/// A running processor. By default, leases are so long that only a wakeup leads to a renewal.
 pub(crate) struct Running {
     pub(crate) wakeup: Wakeup,
-    /// Count of the jobs that it lost.
+    /// Counts the jobs that the processor loses.
     pub(crate) tally: Arc<Tally>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -186,7 +186,8 @@ impl Running {
 
     /// Starts a processor with leases of this length.
     pub(crate) fn with(store: Arc<dyn JobStore>, app: Arc<dyn AppVersion>, lease: Duration) -> Self {
-        let (wakeup, tally) = (Wakeup::default(), Arc::new(Tally::default()));
+        let wakeup = Wakeup::default();
+        let tally = Arc::new(Tally::default());
         let settings = Settings { lease, ..Settings::default() };
         let provider = Arc::new(Apps(app));
         let quotas = Quotas::default();
@@ -196,20 +197,20 @@ impl Running {
         Self { wakeup, tally, stop, task: tokio::spawn(processor.run(stopped)) }
     }
 
-    /// Ends as a process that is killed does: nothing is given back.
+    /// Ends like a killed process: no job is released.
     pub(crate) async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;
     }
 
-    /// Gives jobs back, and stops.
+    /// Releases the jobs, and stops.
     pub(crate) async fn stop(self) {
         self.stop.send_replace(true);
         tokio::time::timeout(PATIENCE, self.task).await.expect("the processor stops").unwrap();
     }
 }
 
-/// Holds up the calls of one name until it is opened.
+/// Holds up the calls of one method until the gate is opened.
 #[derive(Clone)]
 pub(crate) struct Gate {
     entered: Arc<watch::Sender<bool>>,

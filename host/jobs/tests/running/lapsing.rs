@@ -1,4 +1,4 @@
-//! An owner whose lease cannot be renewed stops by itself, and in time.
+//! An owner that cannot renew its lease stops in time, without help.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::kit::{App, Bench, Gate, Running};
 
 const LEASE: Duration = Duration::from_secs(10);
 const STEP: Duration = Duration::from_millis(100);
-/// More looks than anything here takes: a test that needs more hangs.
+/// More polls than any wait in these tests needs: a test that needs more hangs.
 const LOOKS: usize = 60_000;
 
-/// The time of the processor, which is paused and passes step by step, and that of its store, which is the same.
+/// The paused clock of the processor, advanced step by step, and the equal clock of its store.
 struct Time {
     clock: SetClock,
     start: Instant,
@@ -28,12 +28,13 @@ impl Time {
         UnixMs(1_000_000 + ms(self.start.elapsed()))
     }
 
-    /// Lets everything work for a moment in which no time passes: paused time stands still while a thread is waited for.
+    /// Lets all tasks work without advancing the time: paused time stands still while a blocking
+    /// thread runs.
     async fn stand_still() {
         spawn_blocking(|| std::thread::sleep(Duration::from_millis(1))).await.unwrap();
     }
 
-    /// Waits until it is so, while no time passes.
+    /// Waits until the condition holds, without advancing the time.
     async fn until(what: &str, is_so: impl Fn() -> bool) {
         for _ in 0..LOOKS {
             if is_so() {
@@ -44,7 +45,7 @@ impl Time {
         panic!("never was this so: {what}");
     }
 
-    /// One step of time, and what happens then.
+    /// Advances the time by one step, and lets all tasks work.
     async fn pass(&self) {
         advance(STEP).await;
         self.clock.set(self.now());
@@ -56,7 +57,8 @@ impl Time {
 async fn a_store_that_falls_silent_ends_the_work_before_the_lease_ends() {
     let time = Time { clock: SetClock::default(), start: Instant::now() };
     time.clock.set(time.now());
-    let (bench, gate) = (Bench::by(time.clock.clone()), Gate::new());
+    let bench = Bench::by(time.clock.clone());
+    let gate = Gate::new();
     let app = App::new(Script::all(Turn::never()), Merges::sorted(), 3);
     let stage = app.stage.clone();
     let id = bench.submit().await;

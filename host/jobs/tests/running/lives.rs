@@ -1,4 +1,4 @@
-//! Jobs that outlive their servers, and those that end them.
+//! Jobs that outlive their servers, and jobs that crash them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ fn good() -> Arc<App> {
     Arc::new(App::new(Script::all(Turn::succeed()), Merges::sorted(), 6))
 }
 
-/// Takes the job, and is gone.
+/// Takes the job without releasing it, like a process that is killed.
 async fn lose(bench: &Bench) {
     bench.store.take("lost", &JobFilter::All, Duration::ZERO).await.unwrap().unwrap();
 }
@@ -32,7 +32,7 @@ async fn a_job_that_ends_its_servers_fails_and_says_so() {
     let reason = job.reason.unwrap();
     assert_eq!((job.state, reason["reason"].as_str()), (JobState::Failed, Some("lost")));
     assert!(reason["detail"].as_str().unwrap().contains(&format!("{LIVES} times in a row")), "{reason}");
-    // Whoever has found out why runs it again.
+    // Once the cause is removed, a redrive runs the job again.
     bench.store.redrive(id).await.unwrap();
     running.wakeup.notify();
     assert_eq!(bench.ended(id).await.state, JobState::Succeeded);

@@ -1,4 +1,5 @@
-//! Jobs with a processor, from being taken to their end, over a store whose calls are held up, counted and failed.
+//! Jobs with a processor, from the take to the end, over a store whose calls are held up, counted
+//! and failed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

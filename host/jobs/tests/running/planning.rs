@@ -1,4 +1,4 @@
-//! Planning has the job's time, hears its cancel, and ends the job if it fails.
+//! Planning runs within the job's timeout, reacts to its cancel, and ends the job if it fails.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ async fn what_no_store_keeps_ends_the_job_with_its_reason() {
         let id = bench.submit().await;
         let once = Arc::new(std::sync::atomic::AtomicBool::new(true));
         let hook = move |call| {
-            // The end that tells of it is kept.
+            // Only the first call fails, so that the end with the error is stored.
             let refuses = call == refused && once.swap(false, std::sync::atomic::Ordering::SeqCst);
             let why = Box::<dyn std::error::Error + Send + Sync>::from("invalid byte sequence: 0x00");
             let outcome = if refuses { Err(StoreError::Unkeepable(why.into())) } else { Ok(()) };

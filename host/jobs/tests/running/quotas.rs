@@ -1,4 +1,4 @@
-//! What a job keeps counts for its caller while it runs.
+//! Quotas of callers apply to a job's stored bytes while it runs.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use frond_testkit::{Merges, Script, Turn};
 
 use crate::kit::{App, Bench, QUOTA, Running, job};
 
-/// An app whose ten partials are three times what a caller may have.
+/// An app with ten partials of three times a caller's quota in total.
 fn app() -> Arc<App> {
     let partial = vec![b'x'; usize::try_from(QUOTA * 3 / 10).unwrap()];
     Arc::new(App::new(Script::all(Turn::give(partial)), Merges::sorted(), 10))

@@ -1,4 +1,4 @@
-//! What a job's answer would be by now.
+//! The answer of a job so far.
 
 use bytes::Bytes;
 use frond_jobs::JobId;
@@ -9,7 +9,7 @@ use frond_testkit::{Merges, Script, Turn};
 
 use crate::kit::{App, Bench};
 
-/// A running job of `count` partitions, of which those that `is_in` says are in.
+/// A running job of `count` partitions, with results for the partitions that `is_in` selects.
 async fn running(bench: &Bench, count: u32, is_in: impl Fn(u32) -> bool) -> JobId {
     let id = bench.submit().await;
     let taken =
@@ -35,7 +35,7 @@ async fn no_partial_is_merged_often_however_many_there_are() {
         let bench = Bench::new();
         let app = App::new(Script::all(Turn::succeed()), merges.clone(), COUNT as usize);
         let app = App { request: Request { order, ..app.request }, ..app };
-        // Every seventh is missing.
+        // Every seventh partition is missing.
         let id = running(&bench, COUNT, |index| index % 7 != 3).await;
         let job = bench.store.get(id).await.unwrap();
         let answer = so_far(&*bench.store, &job, &app).await.unwrap();
@@ -44,7 +44,7 @@ async fn no_partial_is_merged_often_however_many_there_are() {
         assert_eq!(answer.partials, expected.len() as u64);
         let merged: usize = merges.folds().iter().flat_map(|fold| &fold.inputs).map(Bytes::len).sum();
         let once = answer.body.len();
-        // log₈ 5,000 is 4.1; into one growing partial by 64s, it would be 33 times.
+        // log₈ 5,000 is 4.1; merging 64 at a time into one growing partial would take 33 times.
         assert!(merged <= 6 * once, "{merged} bytes were merged for {once}");
     }
 }

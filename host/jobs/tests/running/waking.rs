@@ -1,4 +1,4 @@
-//! A cancel is heard whatever the owner is at.
+//! An owner reacts to a cancel whatever it is doing.
 
 use std::sync::Arc;
 
@@ -7,10 +7,11 @@ use frond_testkit::{Merges, Script, Turn};
 
 use crate::kit::{App, Bench, Gate, Running, until};
 
-/// Cancels a job while its owner is held up in a call, rings, and lets the call go on: the lease is hours long, and so is
-/// the time until its owner would renew it by itself.
+/// Cancels a job while its owner is held up in a call, notifies the owner, and lets the call
+/// continue. The lease is hours long, so no regular renewal reports the cancel.
 async fn a_cancel_during(call: &'static str) {
-    let (bench, gate) = (Bench::new(), Gate::new());
+    let bench = Bench::new();
+    let gate = Gate::new();
     let app = App::new(Script::all(Turn::never()), Merges::sorted(), 3);
     let running = Running::start(bench.hooked(gate.hook(call)), Arc::new(app));
     let id = bench.submit().await;
@@ -39,13 +40,14 @@ async fn while_the_plan_is_kept() {
 
 /// Cancels a job whose leaves have succeeded while its owner is held up in a call of its end.
 async fn a_cancel_near_the_end(call: &'static str) {
-    let (bench, gate) = (Bench::new(), Gate::new());
+    let bench = Bench::new();
+    let gate = Gate::new();
     let app = App::new(Script::all(Turn::succeed()), Merges::sorted(), 3);
     let running = Running::start(bench.hooked(gate.hook(call)), Arc::new(app));
     let id = bench.submit().await;
     gate.entered().await;
     bench.store.cancel(id, false).await.unwrap();
-    // Nobody rings: the owner ends the job without having heard of it.
+    // Without a notification: the owner ends the job without knowing of the cancel.
     gate.open();
     let ended = bench.ended(id).await;
     assert_eq!((ended.state, ended.epoch), (JobState::Cancelled, 1), "{call}");
@@ -62,7 +64,8 @@ async fn while_the_answer_is_made_or_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_job_is_taken() {
-    let (bench, gate) = (Bench::new(), Gate::new());
+    let bench = Bench::new();
+    let gate = Gate::new();
     let id = bench.submit().await;
     let app = App::new(Script::all(Turn::succeed()), Merges::sorted(), 3);
     let running = Running::start(bench.hooked(gate.hook("take")), Arc::new(app));
@@ -76,7 +79,8 @@ async fn while_the_job_is_taken() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_job_is_given_back() {
-    let (bench, gate) = (Bench::new(), Gate::new());
+    let bench = Bench::new();
+    let gate = Gate::new();
     let app = App::new(Script::all(Turn::never()), Merges::sorted(), 3);
     let running = Running::start(bench.hooked(gate.hook("release")), Arc::new(app));
     let id = bench.submit().await;
@@ -86,7 +90,7 @@ async fn while_the_job_is_given_back() {
     bench.store.cancel(id, false).await.unwrap();
     gate.open();
     stopping.await.unwrap();
-    // There is nobody who could take it again.
+    // No other owner could take the job.
     assert_eq!(bench.ended(id).await.state, JobState::Cancelled);
 }
 
@@ -111,7 +115,7 @@ async fn though_another_process_asked_for_it() {
     let running = Running::start(bench.store.clone(), Arc::new(app));
     let id = bench.submit().await;
     bench.until(id, |job| job.state == JobState::Running).await;
-    // Nobody rings, and the lease is hours long.
+    // Without a notification, and with a lease of hours.
     bench.store.cancel(id, false).await.unwrap();
     assert_eq!(bench.ended(id).await.state, JobState::Cancelled);
     running.stop().await;
@@ -119,7 +123,8 @@ async fn though_another_process_asked_for_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_does_not_take_events_holds_up_no_cancel() {
-    let (bench, gate) = (Bench::new(), Gate::new());
+    let bench = Bench::new();
+    let gate = Gate::new();
     let app = App::new(Script::all(Turn::never()), Merges::sorted(), 3);
     let stage = app.stage.clone();
     let running = Running::start(bench.hooked(gate.hook("append")), Arc::new(app));
@@ -127,7 +132,7 @@ async fn a_store_that_does_not_take_events_holds_up_no_cancel() {
     gate.entered().await;
     bench.store.cancel(id, false).await.unwrap();
     running.wakeup.notify();
-    // Its leaves stop though the events are still being written.
+    // The leaves stop although the events are still being written.
     until("the leaves stop", || stage.leaves.running() == 0).await;
     gate.open();
     assert_eq!(bench.ended(id).await.state, JobState::Cancelled);

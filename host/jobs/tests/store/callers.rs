@@ -1,4 +1,4 @@
-//! Jobs belong to their callers: each finds its own, and has bounds of its own.
+//! Jobs belong to their callers: each caller finds only its jobs, and has separate bounds.
 
 use bytes::Bytes;
 use frond_jobs::store::{Bounds, NewJob, OverBound};
@@ -21,7 +21,7 @@ fn of(number: u64, caller: &str, bounds: Bounds) -> NewJob {
     NewJob { caller: Some(caller.to_owned()), bounds, ..job(number) }
 }
 
-/// Ends the job that is next, `at` that time.
+/// Takes the next job and ends it, at this time.
 async fn end(store: &Store, now: u64) {
     let taken = take(store, now).await.unwrap();
     store.plan(taken.job.id, taken.epoch, plan(1)).await.unwrap();
@@ -47,7 +47,7 @@ async fn a_caller_finds_its_own_jobs_alone(bench: Bench) {
         let text = answer.unwrap_err().to_string();
         assert_eq!(text.replace(&id(number).to_string(), ""), unknown.replace(&id(9).to_string(), ""));
     }
-    // A tombstone is its caller's still.
+    // A tombstone still belongs to its caller.
     store.cancel(id(1), false, at(5)).await.unwrap();
     store.sweep(at(5000)).await.unwrap();
     assert_eq!(store.get_of(id(1), "ann").await.unwrap().state, JobState::Expired);
@@ -89,7 +89,7 @@ async fn bounds_are_those_of_a_caller(bench: Bench) {
     store.submit(large(7, "dan", 60)).await.unwrap();
     assert_eq!(over(store.submit(large(8, "dan", 60)).await), OverBound::CallerBytes(100, None));
     store.submit(large(9, "eve", 60)).await.unwrap();
-    // Without a caller there is only the app's.
+    // Without a caller, only the bound of the app applies.
     let nobody = Bounds { waiting: Some(9), jobs: Some(0), bytes: Some(0) };
     store.submit(NewJob { caller: None, bounds: nobody, ..job(10) }).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! A cancel that was accepted is never lost: whatever the owner is at, the job ends as cancelled.
+//! An accepted cancel is never lost: whatever the owner does, the job ends as cancelled.
 
 use bytes::Bytes;
 use frond_jobs::store::JobFilter;
@@ -78,7 +78,7 @@ async fn a_job_that_is_given_back_waits_if_its_partials_are_wanted(bench: Bench)
     let over = store.finish(first, next.epoch, ended(End::Partial, 50)).await.unwrap();
     assert_eq!(over.state, JobState::Cancelled);
     assert!(store.result(first).await.unwrap().is_some());
-    // One without a plan has none.
+    // A job without a plan has no partials.
     store.submit(job(2)).await.unwrap();
     let epoch = take(&store, 60).await.unwrap().epoch;
     store.cancel(id(2), true, at(70)).await.unwrap();
@@ -104,7 +104,7 @@ async fn a_sweep_ends_what_was_cancelled_and_whose_lease_has_lapsed(bench: Bench
     assert_eq!(get(&store, first).await.state, JobState::Running, "its owner may be at it");
     store.sweep(until).await.unwrap();
     assert_eq!(get(&store, first).await.state, JobState::Cancelled, "no server may have its app any more");
-    // Nothing else ends.
+    // No other job ends.
     store.submit_at(job(2), until).await.unwrap();
     take(&store, until.0 + 1).await.unwrap();
     store.sweep(at(until.0 + 5000)).await.unwrap();
@@ -128,10 +128,12 @@ async fn a_cancel_and_an_end_at_once_agree(bench: Bench) {
         let epoch = take(&bench.store(), 100).await.unwrap().epoch;
         bench.store().plan(id(number), epoch, plan(1)).await.unwrap();
         bench.store().merge(id(number), epoch).await.unwrap();
-        let (canceller, owner) = (bench.store(), bench.store());
+        let canceller = bench.store();
+        let owner = bench.store();
         let cancelling = tokio::spawn(async move { canceller.cancel(id(number), false, at(100)).await });
         let ending = tokio::spawn(async move { owner.finish(id(number), epoch, ended(End::Succeeded, 100)).await });
-        let (cancelled, over) = (cancelling.await.unwrap(), ending.await.unwrap().unwrap());
+        let cancelled = cancelling.await.unwrap();
+        let over = ending.await.unwrap().unwrap();
         match cancelled {
             Ok(_) => assert_eq!(over.state, JobState::Cancelled, "what was accepted counts"),
             Err(_) => {

@@ -1,4 +1,4 @@
-//! Whose clock counts where several processes share a database: the database's.
+//! Processes that share a database use the database's clock.
 
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ async fn stores<const N: usize>(minutes: i64) -> Option<(Database, [PostgresStor
     Some((database, stores.try_into().unwrap_or_else(|_| panic!("as many as were asked for"))))
 }
 
-/// Asserts that a time is so many seconds ahead of this process's clock: to some minutes, as either may be stopped for a while.
+/// Asserts that a time is this many seconds ahead of this process's clock, give or take some
+/// minutes, as processes may be paused.
 fn is_ahead(time: Option<UnixMs>, seconds: i64) {
     let apart = i64::try_from(time.unwrap().0).unwrap() - i64::try_from(unix_ms().0).unwrap();
     assert!((apart - seconds * 1000).abs() < 300_000, "{apart} ms instead of {seconds} s");
@@ -60,7 +61,7 @@ async fn all_that_is_noted_of_a_job_is_of_one_clock() {
         assert_eq!(taken.job.started, Some(taken.at));
         database.skew(minutes * 60 + 5000).await;
         let again = store.take("owner", &JobFilter::All, LEASE).await.unwrap().unwrap();
-        // So much of the time that it may run is over, whatever a process's clock says.
+        // Time that has passed by the database's clock counts, whatever a process's clock says.
         assert!(again.at.since(again.job.started.unwrap()) >= 4_900_000);
         store.plan(again.job.id, again.epoch, plan(0)).await.unwrap();
         store.merge(again.job.id, again.epoch).await.unwrap();

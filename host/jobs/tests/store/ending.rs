@@ -1,4 +1,4 @@
-//! Ends, and what comes after them.
+//! Ends of jobs, and later calls.
 
 use bytes::Bytes;
 use frond_jobs::store::{Counts, EventBatch, JobEnd, PartitionState};
@@ -110,7 +110,7 @@ async fn a_redrive_runs_only_what_failed_or_is_missing(bench: Bench) {
     assert_eq!(store.result(job).await.unwrap(), None);
     let row = rows(&store, job).await.remove(1);
     assert_eq!((row.state, row.attempts, row.run_ms, row.failure), (PartitionState::Pending, 0, 0, None));
-    // It waits behind those that came before its redrive.
+    // The job queues behind those submitted before its redrive.
     store.submit_at(crate::kit::job(2), at(150)).await.unwrap();
     assert_eq!(take(&store, 210).await.unwrap().job.id, id(2));
     let next = take(&store, 220).await.unwrap();
@@ -163,7 +163,7 @@ async fn what_an_owner_tells_of_its_work_adds_up(bench: Bench) {
     store.append(job, epoch, EventBatch { attempts: 3, failing: 1, ..lines(1..=1) }).await.unwrap();
     store.append(job, epoch, EventBatch { attempts: 2, failing: 2, ..EventBatch::default() }).await.unwrap();
     assert_eq!(counts().await, (5, 2, 0));
-    // Whoever goes on tries again what failed for its predecessor.
+    // The next owner retries the partitions that failed under its predecessor.
     store.release(job, epoch).await.unwrap();
     let epoch = take(&store, 60).await.unwrap().epoch;
     assert_eq!(counts().await, (5, 0, 0));
@@ -214,7 +214,8 @@ async fn history_tells_what_succeeded_jobs_took(bench: Bench) {
     for number in 1..=3 {
         store.submit(job(number)).await.unwrap();
         let taken = take(&store, 10 * number).await.unwrap();
-        let (id, epoch) = (taken.job.id, taken.epoch);
+        let id = taken.job.id;
+        let epoch = taken.epoch;
         store.plan(id, epoch, crate::kit::plan(4)).await.unwrap();
         store.accept(id, epoch, (0..4).map(done).collect()).await.unwrap();
         store.merge(id, epoch).await.unwrap();
@@ -230,7 +231,7 @@ async fn history_tells_what_succeeded_jobs_took(bench: Bench) {
     assert_eq!(store.history("rail", "v1", 1).await.unwrap().len(), 1);
     assert!(store.history("rail", "v2", 10).await.unwrap().is_empty());
     assert!(store.history("grep", "v1", 10).await.unwrap().is_empty());
-    // What they took is known for as long as their tombstones stand.
+    // History lasts as long as the tombstones.
     store.sweep(at(50_000)).await.unwrap();
     assert_eq!(store.history("rail", "v1", 10).await.unwrap(), past);
 }
@@ -259,7 +260,7 @@ async fn an_answer_is_read_in_parts(bench: Bench) {
             read.extend_from_slice(&part);
         }
         assert!(read == answer, "{number}");
-        // Another answer is not gone on with.
+        // Parts of another answer are refused.
         store.redrive(id(number), at(200)).await.unwrap();
         assert_eq!(name(&store.result_part(id(number), info.epoch, 1, 9).await), "fenced");
         store.cancel(id(number), false, at(210)).await.unwrap();

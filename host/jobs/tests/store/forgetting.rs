@@ -1,4 +1,4 @@
-//! What goes when its time is over, and what does not.
+//! Data that expire, and data that do not.
 
 use bytes::Bytes;
 use frond_jobs::store::{Filter, NewJob, Page, TOMBSTONE_MS};
@@ -28,7 +28,7 @@ async fn partials_go_with_the_end_of_a_job_that_succeeded(bench: Bench) {
     let bytes = "query 1".len() + "planned".len() + "answer".len();
     assert_eq!((found.counts.done, found.counts.partitions, found.bytes), (2, 2, bytes as u64));
     assert!(store.result(whole).await.unwrap().is_some());
-    // A redrive goes on from what there is.
+    // A redrive resumes with the stored partials.
     store.submit(job(2)).await.unwrap();
     let taken = take(&store, 200).await.unwrap();
     store.plan(id(2), taken.epoch, plan(2)).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_job_whose_time_is_over_leaves_a_tombstone(bench: Bench) {
     assert_eq!(store.sweep(at(1099)).await.unwrap().expired, 0);
     assert!(store.result(job).await.unwrap().is_some());
     let swept = store.sweep(at(1100)).await.unwrap();
-    // The query, what the plan made of it, the answer: the partials have gone before.
+    // The query, the planned query and the answer; the partials were removed earlier.
     let bytes = "query 1".len() + "planned".len() + "answer".len();
     assert_eq!((swept.expired, swept.forgotten, swept.bytes), (1, 0, bytes as u64));
     let stone = get(&store, job).await;
@@ -109,7 +109,7 @@ async fn what_still_runs_is_not_swept(bench: Bench) {
     store.submit(job(2)).await.unwrap();
     assert_eq!(store.sweep(at(1 << 50)).await.unwrap().expired, 0);
     assert_eq!(get(&store, running).await.state, JobState::Running);
-    // Nor what runs again.
+    // Nor does a redriven job.
     store.cancel(id(2), false, at(10)).await.unwrap();
     store.redrive(id(2), at(20)).await.unwrap();
     assert_eq!(store.sweep(at(1 << 50)).await.unwrap().expired, 0);

@@ -1,4 +1,4 @@
-//! What tests ask for, and the stores that they ask.
+//! Helpers for the tests of stores.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use frond_root::{Failure, FailureKind, Floor, QueryId};
 use serde_json::json;
 use tempfile::TempDir;
 
-/// The events that the stores of tests keep of a job.
+/// Events that the stores of tests keep per job.
 pub(crate) const EVENTS: u64 = 50;
 
-/// A store whose clock is set by each call that a time matters to.
+/// A store whose clock is set by each call that takes a time.
 #[derive(Clone)]
 pub(crate) struct Store {
     store: Arc<dyn JobStore>,
@@ -35,18 +35,18 @@ impl Deref for Store {
 }
 
 impl Store {
-    /// The store that `open` makes with a clock.
+    /// Wraps the store that `open` makes with a clock.
     pub(crate) fn with<S: JobStore + 'static>(open: impl FnOnce(SetClock) -> S) -> Self {
         let clock = SetClock::default();
         Self::of(open(clock.clone()), clock)
     }
 
-    /// The store that was made with the clock.
+    /// Wraps a store that uses the clock.
     pub(crate) fn of<S: JobStore + 'static>(store: S, clock: SetClock) -> Self {
         Self { store: Arc::new(store), clock }
     }
 
-    /// Submits the job, at as many milliseconds as its number is.
+    /// Submits the job, at as many milliseconds as its number.
     pub(crate) async fn submit(&self, job: NewJob) -> StoreResult<Submission> {
         let now = number(job.id);
         self.submit_at(job, at(now)).await
@@ -117,7 +117,7 @@ impl Bench {
         Self { store: Some(sqlite(&folder)), place: Where::Folder(folder) }
     }
 
-    /// `None`, aloud, where there is no PostgreSQL.
+    /// `None`, with a message, if there is no PostgreSQL.
     #[cfg(feature = "postgres")]
     pub(crate) async fn postgres() -> Option<Self> {
         let database = crate::server::Database::new().await?;
@@ -154,12 +154,12 @@ pub(crate) fn at(ms: u64) -> UnixMs {
     UnixMs(ms)
 }
 
-/// The id of the `number`th job: later numbers are newer.
+/// Id of the `number`th job: later numbers are newer.
 pub(crate) fn id(number: u64) -> JobId {
     JobId::from(QueryId::from(u128::from(number) << 80))
 }
 
-/// The number of such a job.
+/// Number of such a job.
 fn number(id: JobId) -> u64 {
     let bits = u128::from_str_radix(&id.to_string(), 16).unwrap();
     u64::try_from(bits >> 80).unwrap()
@@ -234,7 +234,7 @@ pub(crate) fn ended(end: End, now: u64) -> (JobEnd, UnixMs) {
     (ended, at(now))
 }
 
-/// The same with another answer.
+/// End with the answer `result`.
 pub(crate) fn answering(end: End, now: u64, result: Bytes) -> (JobEnd, UnixMs) {
     let (ended, now) = ended(end, now);
     (JobEnd { result: Some(result), ..ended }, now)
@@ -245,21 +245,21 @@ pub(crate) async fn take(store: &Store, now: u64) -> Option<TakenJob> {
     store.take("owner", &JobFilter::All, at(now), at(now + 1000)).await.unwrap()
 }
 
-/// Submits the first job and takes it: it is planning, under the epoch that is returned.
+/// Submits the first job and takes it. Returns the job, in the state `planning`, and its epoch.
 pub(crate) async fn planning(store: &Store) -> (JobId, u64) {
     store.submit(job(1)).await.unwrap();
     let taken = take(store, 10).await.unwrap();
     (taken.job.id, taken.epoch)
 }
 
-/// The same with a plan of `count` partitions: it is running.
+/// Makes a `planning` job and stores a plan of `count` partitions, so that the job is running.
 pub(crate) async fn running(store: &Store, count: usize) -> (JobId, u64) {
     let (id, epoch) = planning(store).await;
     store.plan(id, epoch, plan(count)).await.unwrap();
     (id, epoch)
 }
 
-/// The same, ended at 100 ms, with what `results` say.
+/// Makes a running job, stores `results`, and ends it at 100 ms.
 pub(crate) async fn over(store: &Store, results: Vec<PartitionResult>, end: End) -> JobId {
     let (id, epoch) = running(store, results.len()).await;
     store.accept(id, epoch, results).await.unwrap();
@@ -277,7 +277,7 @@ pub(crate) async fn get(store: &Store, id: JobId) -> Job {
     store.get(id).await.unwrap()
 }
 
-/// The error's name, for comparisons.
+/// Name of the error, for comparisons.
 pub(crate) fn name<T: std::fmt::Debug>(answer: &Result<T, StoreError>) -> &'static str {
     match answer.as_ref().unwrap_err() {
         StoreError::NotFound(_) => "not found",

@@ -1,4 +1,4 @@
-//! One suite for both stores, and what only one of them can do wrong.
+//! One test suite for both stores, and faults specific to each.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

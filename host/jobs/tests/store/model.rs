@@ -1,5 +1,5 @@
-//! A store as simple as it can be, in memory: what the real ones are compared with. Written from the trait's docs, not
-//! from the stores; it knows nothing of `JobState::next`.
+//! Reference model: a minimal store in memory to compare the real ones with. Written from the
+//! trait's docs, independently of the stores and of `JobState::next`.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use frond_jobs::{End, JobState};
 
 use crate::kit::EVENTS;
 
-/// An answer, or the name of an error.
+/// A result, or the name of an error.
 pub(crate) type Said<T> = Result<T, &'static str>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,7 +48,7 @@ impl Job {
         [JobState::Succeeded, JobState::Partial, JobState::Failed, JobState::Cancelled].contains(&self.state)
     }
 
-    /// True when nobody has to be at it for it to end.
+    /// True if the job can end without an owner.
     fn may_end_alone(&self) -> bool {
         self.cancel.is_some_and(|keep| !(keep && self.plan.is_some()))
     }
@@ -64,7 +64,7 @@ impl Job {
         self.plan.iter().flatten().filter(|result| **result == Some(kind)).count() as u64
     }
 
-    /// The numbers of the events that are kept.
+    /// Numbers of the events that are kept.
     pub(crate) fn kept(&self) -> Vec<u64> {
         match self.state {
             JobState::Expired => Vec::new(),
@@ -73,7 +73,7 @@ impl Job {
     }
 }
 
-/// The store: jobs by their numbers, of which later ones are newer.
+/// The store: jobs by number; later numbers are newer.
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) jobs: BTreeMap<u64, Job>,
@@ -98,7 +98,7 @@ impl Model {
         if job.is_held() && job.epoch == epoch { Ok(job) } else { Err("fenced") }
     }
 
-    /// The number of the job, and whether it is fresh.
+    /// Returns the number of the job, and whether it is fresh.
     pub(crate) fn submit(&mut self, number: u64, new: Job) -> Said<(u64, bool)> {
         let known = self.jobs.iter().find(|(_, job)| job.key.is_some() && job.key == new.key);
         if let Some((known, job)) = known {
@@ -159,7 +159,7 @@ impl Model {
         Ok(())
     }
 
-    /// Which were fresh, and how many were not.
+    /// Returns the fresh indexes, and the number of discarded results.
     pub(crate) fn accept(&mut self, job: u64, epoch: u64, results: &[(u32, Kind)]) -> Said<(Vec<u32>, u32)> {
         let job = self.held(job, epoch)?;
         let none = &mut Vec::new();
@@ -167,7 +167,8 @@ impl Model {
         if results.iter().any(|(index, _)| *index as usize >= plan.len()) {
             return Err("no partition");
         }
-        let (mut fresh, mut discarded) = (Vec::new(), 0);
+        let mut fresh = Vec::new();
+        let mut discarded = 0;
         for (index, kind) in results {
             match &mut plan[*index as usize] {
                 Some(_) => discarded += 1,
@@ -223,7 +224,7 @@ impl Model {
         Ok(())
     }
 
-    /// Ends what was asked to stop, and has neither an owner nor something to be made into an answer.
+    /// Ends cancelled jobs that have neither an owner nor partials to be made into an answer.
     fn stop_lapsed(&mut self, now: u64) {
         let lapsed = |job: &&mut Job| job.is_held() && job.lease <= now && job.may_end_alone();
         self.jobs.values_mut().filter(lapsed).for_each(|job| job.stop(now));
@@ -260,7 +261,7 @@ impl Model {
         Ok(())
     }
 
-    /// How many expired, and how many were forgotten.
+    /// Returns the numbers of expired and of forgotten jobs.
     pub(crate) fn sweep(&mut self, now: u64) -> (u64, u64) {
         let mut expired = 0;
         for job in self.jobs.values_mut() {
@@ -277,7 +278,7 @@ impl Model {
         (expired, (before - self.jobs.len()) as u64)
     }
 
-    /// Jobs that succeeded, tombstones among them, the latest first.
+    /// Succeeded jobs, tombstones included, latest first.
     pub(crate) fn succeeded(&self, app: u8) -> Vec<u64> {
         let mut all: Vec<_> = self
             .jobs

@@ -1,4 +1,4 @@
-//! What only PostgreSQL can do wrong: several processes, and a server that is elsewhere.
+//! Faults specific to PostgreSQL: several processes, and a remote server.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio_postgres::NoTls;
 use crate::kit::{Store, answering, at, done, ended, id, job, job_of, name, plan, result, running};
 use crate::server::Database;
 
-/// A database of one's own, or the end of the test.
+/// A separate database; ends the test if there is none.
 macro_rules! database {
     ($how:ident) => {
         match Database::$how().await {
@@ -162,7 +162,7 @@ async fn a_call_that_is_dropped_leaves_its_connection_in_order() {
     let (job, epoch) = running(&store, 64).await;
     for index in 0..64 {
         let mut accepting = store.accept(job, epoch, vec![done(index)]);
-        // Further each time, so that it is dropped in every state that it has.
+        // One poll further each time, so that the future is dropped in each of its states.
         for _ in 0..index {
             let poll = std::future::poll_fn(|context| std::task::Poll::Ready(accepting.as_mut().poll(context)));
             if poll.await.is_ready() {
@@ -183,7 +183,7 @@ async fn a_store_that_has_all_it_may_have_takes_no_new_jobs() {
     let store = PostgresStore::open(&database.place(), options).await.unwrap();
     let fat = NewJob { query: Bytes::from(vec![b'q'; 10 << 20]), ..crate::kit::job(1) };
     assert!(store.submit(fat).await.unwrap().fresh);
-    // What jobs take is asked for again after a while.
+    // The size of the jobs is measured again after a while.
     let mut number = 2;
     let refused = loop {
         match store.submit(crate::kit::job(number)).await {
@@ -199,13 +199,14 @@ async fn a_store_that_has_all_it_may_have_takes_no_new_jobs() {
     }
 }
 
-/// Fills the store with a job of some 16 MiB of partials, and deletes it. Returns the bytes that the store took in between.
+/// Fills the store with a job of some 16 MiB of partials, and deletes it. Returns the bytes that
+/// the store took in between.
 async fn fill_and_delete(store: &Store, number: u64) -> u64 {
     let job = id(number);
     store.submit(crate::kit::job(number)).await.unwrap();
     let epoch = crate::kit::take(store, number * 10_000).await.unwrap().epoch;
     store.plan(job, epoch, plan(64)).await.unwrap();
-    // Bytes that cannot be packed, by a generator of random numbers (xorshift).
+    // Incompressible bytes, from a random number generator (xorshift).
     let mut state = number;
     for index in 0..64 {
         let mut bytes = Vec::with_capacity(256 << 10);
@@ -228,7 +229,7 @@ async fn fill_and_delete(store: &Store, number: u64) -> u64 {
 async fn room_that_is_swept_is_used_again() {
     let database = database!(new);
     let store = database.open(9).await.unwrap();
-    // It is vacuumed when this test does it, and at no other time.
+    // Only this test vacuums.
     let off = "SET (autovacuum_enabled = off, toast.autovacuum_enabled = off)";
     database.run(&format!("ALTER TABLE partitions {off}; ALTER TABLE jobs {off}")).await;
     let first = fill_and_delete(&store, 1).await;
@@ -272,7 +273,7 @@ async fn artifacts_share_their_blobs_and_go_when_no_job_needs_them() {
     kept.blobs.sort();
     assert_eq!(kept, two);
     assert_eq!(store.sweep(at(1)).await.unwrap().blobs_removed, 0, "one that was just kept stays");
-    // A job was planned with the first.
+    // A job is planned with the first version.
     running(&store, 1).await;
     database.run("UPDATE artifacts SET used = 0").await;
     assert_eq!(store.sweep(at(1)).await.unwrap().blobs_removed, 1);
@@ -284,7 +285,7 @@ async fn artifacts_share_their_blobs_and_go_when_no_job_needs_them() {
 async fn owners_take_only_what_they_can_run() {
     let database = database!(new);
     let store = database.open(9).await.unwrap();
-    // Its plan was made with "v1", and it runs for 60 s at most.
+    // The job was planned with "v1", and runs for at most 60 s.
     let (job, epoch) = running(&store, 1).await;
     store.release(job, epoch).await.unwrap();
     let able = |versions: &[&str], unable: &[&str]| {

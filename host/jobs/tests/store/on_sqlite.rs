@@ -1,4 +1,4 @@
-//! What only files can do wrong: they are damaged, something else, full, or their writer is killed.
+//! Faults specific to files: damaged, foreign and full files, and killed writers.
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
@@ -35,7 +35,7 @@ fn refusal(path: &Path) -> &'static str {
     name(&SqliteStore::open(path, Options::default()).map(|_| ()))
 }
 
-/// Every file of large bytes.
+/// All files of large bytes.
 fn blobs(path: &Path) -> Vec<PathBuf> {
     let folders = fs::read_dir(path.join("blobs")).unwrap();
     folders.flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap()).map(|file| file.unwrap().path()).collect()
@@ -71,7 +71,7 @@ async fn what_a_killed_process_had_is_taken_up_at_once_when_leases_are_let_lapse
     let next = take(&store, 11).await.unwrap();
     assert_eq!((next.job.id, next.epoch), (job, epoch + 1));
     assert_eq!(name(&store.accept(job, epoch, vec![done(0)]).await), "fenced");
-    // Whoever has it now keeps it.
+    // The new owner keeps its lease.
     assert!(take(&store, 12).await.is_none());
 }
 
@@ -120,7 +120,7 @@ async fn a_damaged_file_is_corrupt() {
     }
     drop(damaged);
     assert_eq!(refusal(&path), "corrupt");
-    // Cut off.
+    // A truncated file.
     OpenOptions::new().write(true).open(&file).unwrap().set_len(size / 2 + 100).unwrap();
     assert_eq!(refusal(&path), "corrupt");
 }
@@ -170,7 +170,7 @@ async fn a_store_that_is_full_takes_nothing_in_and_can_be_emptied() {
     let file = result(2, Outcome::Done(large(1)));
     assert_eq!(name(&store.accept(held, epoch, vec![file]).await), "full");
     assert!(blobs(&path).is_empty());
-    // What is there can be read, kept, and brought to an end.
+    // Existing jobs can be read, renewed and ended.
     assert!(store.asked(id(2)).await.is_ok());
     store.renew(held, epoch, at(9000)).await.unwrap();
     store.finish(held, epoch, ended(End::Failed, 100)).await.unwrap();
@@ -215,7 +215,7 @@ async fn new_jobs_are_refused_before_those_that_run_have_no_room() {
     }
     assert_eq!(name(&store.submit(job(number)).await), "full");
     store.accept(held, epoch, vec![partial(99)]).await.unwrap();
-    // What ends makes room: its partials go with it.
+    // Ending a job makes room, since its partials are removed.
     store.merge(held, epoch).await.unwrap();
     store.finish(held, epoch, ended(End::Succeeded, 100)).await.unwrap();
     assert!(store.submit(job(number)).await.unwrap().fresh);
@@ -247,7 +247,7 @@ async fn a_file_goes_after_the_last_row_that_refers_to_it() {
     let results = vec![result(0, Outcome::Done(large(1))), result(1, Outcome::Done(large(1))), done(2)];
     store.accept(job, epoch, results).await.unwrap();
     assert_eq!(blobs(&path).len(), 1);
-    // One that came too late belongs to nothing; one that a killed process left is not whole.
+    // A late result belongs to no row; a file left by a killed process is incomplete.
     store.accept(job, epoch, vec![result(2, Outcome::Done(large(2)))]).await.unwrap();
     let left = format!("{}.x7Ya", blobs(&path)[0].display());
     fs::write(&left, "half").unwrap();
@@ -327,7 +327,8 @@ async fn results_that_come_at_once_share_a_transaction() {
     assert!(together * 4 < alone, "{together} bytes of log for 100 at once, {alone} for 100 one by one");
 }
 
-/// Says what it has been told is kept, until it is killed. Run by the test below, in a process of its own.
+/// Prints the index of each acknowledged result until it is killed. The test below runs it in a
+/// separate process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "the other test runs it"]
 async fn victim() {
@@ -362,16 +363,16 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut told = BufReader::new(victim.stdout.take().unwrap()).lines();
+        let mut output = BufReader::new(victim.stdout.take().unwrap()).lines();
         let mut kept: Vec<u32> = Vec::new();
         let index = |line: String| line.split_once("kept ").and_then(|(_, index)| index.parse().ok());
         while kept.len() < kills {
-            kept.extend(index(told.next().expect("the other process has ended").unwrap()));
+            kept.extend(index(output.next().expect("the other process has ended").unwrap()));
         }
         victim.kill().unwrap();
         victim.wait().unwrap();
-        // What it had said before it was killed. The last line may be half a number.
-        let mut rest: Vec<u32> = told.map_while(Result::ok).filter_map(index).collect();
+        // Lines printed before the kill. The last line may be cut off.
+        let mut rest: Vec<u32> = output.map_while(Result::ok).filter_map(index).collect();
         rest.pop();
         kept.extend(rest);
 
@@ -386,7 +387,7 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
             let whole = if index % 97 == 0 { large(u8::try_from(index % 251).unwrap()) } else { small(index) };
             assert!(there.get(&index) == Some(&whole), "partition {index} was said to be kept");
         }
-        // And another goes on with it.
+        // Another owner resumes the job.
         let next = take(&store, 5000).await.unwrap();
         store.accept(id(1), next.epoch, vec![done(99_999)]).await.unwrap();
         assert_eq!(rows(&store, id(1)).await.len(), 1000);
@@ -402,7 +403,7 @@ async fn a_plan_that_was_cut_off_leaves_nothing() {
     let polled = std::future::poll_fn(|context| std::task::Poll::Ready(planning.as_mut().poll(context)));
     assert!(polled.await.is_pending());
     drop(planning);
-    // It was asked for, so it is done; or it is not. Never half.
+    // The plan is stored completely or not at all.
     drop(store);
     let store = open(&path);
     let found = get(&store, job).await;

@@ -1,4 +1,4 @@
-//! Who holds a job, and what others can do to it meanwhile: nothing.
+//! Owners of jobs: a job has one owner, and no other can change it.
 
 use std::collections::HashSet;
 
@@ -39,7 +39,7 @@ async fn owners_that_are_lost_without_a_result_are_counted(bench: Bench) {
     let epoch = take(&store, 2000).await.unwrap().epoch;
     assert_eq!(epoch, lost + 1);
     assert_eq!(get(&store, job).await.strikes, 2);
-    // A plan is a result; so is a partial; what came too late is none.
+    // A plan counts as a result, and so does a partial; a late result does not.
     store.plan(job, epoch, plan(2)).await.unwrap();
     assert_eq!(get(&store, job).await.strikes, 0);
     let epoch = take(&store, 4000).await.unwrap().epoch;
@@ -48,7 +48,7 @@ async fn owners_that_are_lost_without_a_result_are_counted(bench: Bench) {
     let epoch = take(&store, 6000).await.unwrap().epoch;
     store.accept(job, epoch, vec![done(0)]).await.unwrap();
     assert_eq!(get(&store, job).await.strikes, 1);
-    // Who gives a job back is not lost.
+    // An owner that releases a job is not lost.
     store.release(job, epoch).await.unwrap();
     assert_eq!(get(&store, job).await.strikes, 0);
     let epoch = take(&store, 7000).await.unwrap().epoch;
@@ -101,7 +101,7 @@ async fn apps_take_turns_by_their_weight(bench: Bench) {
     for _ in 0..9 {
         apps.push(take(&store, 200).await.unwrap().job.app);
     }
-    // The oldest wins a tie; then each has what is due to it: 2 to 1.
+    // The oldest wins a tie; after that, each app gets its share: 2 to 1.
     assert_eq!(apps, ["heavy", "light", "heavy", "heavy", "light", "heavy", "heavy", "light", "heavy"]);
 }
 
@@ -148,10 +148,12 @@ async fn takers_at_once_never_get_the_same_job(bench: Bench) {
 async fn a_cancel_and_a_take_at_once_agree(bench: Bench) {
     for number in 1..=40 {
         bench.store().submit(job(number)).await.unwrap();
-        let (canceller, taker) = (bench.store(), bench.store());
+        let canceller = bench.store();
+        let taker = bench.store();
         let cancelling = tokio::spawn(async move { canceller.cancel(id(number), false, at(100)).await.unwrap() });
         let taking = tokio::spawn(async move { take(&taker, 100).await });
-        let (cancelled, taken) = (cancelling.await.unwrap(), taking.await.unwrap());
+        let cancelled = cancelling.await.unwrap();
+        let taken = taking.await.unwrap();
         match taken {
             None => assert_eq!(cancelled.state, JobState::Cancelled),
             Some(taken) => {
@@ -190,7 +192,7 @@ async fn a_lapsed_lease_lets_another_go_on_with_the_plan(bench: Bench) {
     let states: Vec<_> = rows(&store, job).await.iter().map(|row| row.state).collect();
     assert_eq!(states, [PartitionState::Pending, PartitionState::Done, PartitionState::Pending]);
     assert_eq!(store.asked(job).await.unwrap().planned.as_deref(), Some(&b"planned"[..]));
-    // And it comes to an end.
+    // The job comes to its end.
     store.accept(job, next.epoch, vec![done(0), done(2)]).await.unwrap();
     store.merge(job, next.epoch).await.unwrap();
     store.finish(job, next.epoch, ended(End::Succeeded, 2000)).await.unwrap();
@@ -224,7 +226,7 @@ async fn what_is_given_back_keeps_its_place(bench: Bench) {
     assert_eq!((again.job.id, again.job.state, again.epoch), (first, JobState::Running, 2));
 }
 
-/// Tries everything that an owner can do. All of it is refused, and leaves no trace.
+/// Tries all calls of an owner: each is refused without an effect.
 async fn refused(store: &Store, job: frond_jobs::JobId, epoch: u64) {
     let before = (get(store, job).await, rows(store, job).await, store.events(job, 0, 100).await.unwrap());
     assert_eq!(name(&store.renew(job, epoch, at(9000)).await), "fenced");
@@ -249,7 +251,7 @@ async fn every_write_of_an_owner_that_was_given_up_is_refused(bench: Bench) {
     refused(&store, job, stale).await;
     store.plan(job, next, plan(2)).await.unwrap();
     refused(&store, job, stale).await;
-    // Nor one that is yet to come.
+    // Nor are those of a future epoch.
     refused(&store, job, next + 1).await;
     store.merge(job, next).await.unwrap();
     refused(&store, job, stale).await;
@@ -341,7 +343,7 @@ async fn what_an_owner_had_is_there_after_a_restart(mut bench: Bench) {
     assert_eq!((get(&store, job).await, rows(&store, job).await), before);
     assert_eq!(store.events(job, 0, 9).await.unwrap().events, [(1, "{\"a\":1}".to_owned())]);
     assert_eq!(store.partials(job, None, 99).await.unwrap().len(), 1);
-    // The owner goes on, in the new process.
+    // The owner continues in the new process.
     store.accept(job, epoch, vec![done(0)]).await.unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! Whatever is done in whatever order, the stores do what the model does.
+//! In any sequence of calls, the stores behave like the model.
 
 use bytes::Bytes;
 use frond_jobs::store::{
@@ -11,7 +11,7 @@ use proptest::test_runner::{Config, TestRunner};
 use crate::kit::{Bench, Store, at, degraded, done, ended, failed, id, job, name, plan, rows};
 use crate::model::{Job, Kind, Model, Said};
 
-/// How many jobs there are, and apps.
+/// Number of jobs, and of apps.
 const JOBS: u64 = 4;
 const APPS: u8 = 2;
 /// Stands for the job that was taken last.
@@ -36,7 +36,7 @@ enum Op {
     Reopen,
 }
 
-/// Which epoch a write carries, by the job's own.
+/// Epoch of a write, relative to the job's.
 #[derive(Clone, Copy, Debug)]
 enum Epoch {
     Own,
@@ -45,7 +45,7 @@ enum Epoch {
 }
 
 fn ops() -> impl Strategy<Value = Op> {
-    // Mostly the one that was taken last, so that jobs come to an end.
+    // Mostly the job taken last, so that jobs come to an end.
     let job = || prop_oneof![3 => Just(LAST), 1 => 1..=JOBS];
     let epoch = || prop_oneof![9 => Just(Epoch::Own), 1 => Just(Epoch::Stale), 1 => Just(Epoch::Future)];
     let kind = prop_oneof![4 => Just(Kind::Done), 1 => Just(Kind::Degraded), 2 => Just(Kind::Failed)];
@@ -104,7 +104,7 @@ impl Run {
         }
     }
 
-    /// The same for the job that it stands for.
+    /// Replaces `LAST` by the job that it stands for.
     fn settle(&self, mut op: Op) -> Op {
         match &mut op {
             Op::Renew { job, .. }
@@ -182,7 +182,7 @@ impl Run {
         }
     }
 
-    /// What others than owners do.
+    /// Calls of others than owners.
     async fn step_of_others(&mut self, store: &Store, op: Op) {
         let now = self.now;
         match op {
@@ -213,7 +213,7 @@ impl Run {
         }
     }
 
-    /// Compares all that can be seen.
+    /// Compares all observable state.
     async fn compare(&self) {
         let store = self.bench.store();
         let usage = store.usage().await.unwrap();
@@ -250,7 +250,7 @@ impl Run {
                 Some(Kind::Failed) => PartitionState::Failed,
             })
             .collect();
-        // Of a job that succeeded, nothing is ever tried again.
+        // A succeeded job is never retried.
         let whole = job.state == JobState::Succeeded;
         assert_eq!(states, if whole { Vec::new() } else { expected });
         let plan = if whole { Vec::new() } else { plan };
@@ -311,7 +311,7 @@ fn modelled(app: u8, share: u32, key: Option<u8>, print: u8, now: u64) -> Job {
     }
 }
 
-/// Tries `cases` random sequences. `bench` is `None` where there is no such store.
+/// Tries `cases` random sequences. `bench` returns `None` if the store is not available.
 fn check<B: Future<Output = Option<Bench>>>(cases: u32, bench: impl Fn() -> B) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let config = Config { cases, failure_persistence: None, ..Config::default() };

@@ -1,4 +1,4 @@
-//! How a database is reached: through silence, poolers and TLS, and with the rights that a role has.
+//! Connections to a database: silence, poolers, TLS and rights.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -23,12 +23,12 @@ async fn open(text: impl AsRef<str>) -> Result<PostgresStore, StoreError> {
     PostgresStore::open(&url(text), options(9)).await
 }
 
-/// What a refusal says, with its causes.
+/// Message of a refusal, with its causes.
 async fn refusal(text: impl AsRef<str>) -> String {
     chain(&open(text).await.map(|_| ()).unwrap_err())
 }
 
-/// Calls until the store can be reached.
+/// Retries until the store can be reached.
 async fn insist<T>(call: impl AsyncFn() -> Result<T, StoreError>) -> T {
     loop {
         match call().await {
@@ -60,7 +60,7 @@ async fn a_connection_that_falls_silent_is_given_up() {
     ];
     let slugs: Vec<_> = calls.iter().map(|call| call.as_ref().unwrap_err().slug()).collect();
     assert_eq!(slugs, ["timed-out"; 7], "{calls:?}");
-    // The connections that were cut off are never heard again: others are made.
+    // The silent connections stay closed; the store opens new ones.
     proxy.speak();
     assert_eq!(insist(async || store.get(id(1)).await).await.id, id(1));
 }
@@ -73,7 +73,7 @@ async fn every_call_of_an_owner_gives_a_silent_connection_up() {
     let place = url(proxy.url(database.name()));
     let short = Duration::from_secs(2);
     let options = Options { patience: short, statement_timeout: short, connections: 1, ..options(9) };
-    // Each has a connection that was heard before, and is the one that falls silent.
+    // Each store has a connection that has worked before and then falls silent.
     let mut stores = Vec::new();
     for _ in 0..CALLS {
         let store = insist(async || PostgresStore::open(&place, options.clone()).await).await;
@@ -82,7 +82,7 @@ async fn every_call_of_an_owner_gives_a_silent_connection_up() {
     }
     proxy.fall_silent();
     let [renew, wanted, release, planning, accept, merge, append, finish] = &stores[..] else { panic!() };
-    // Reads of what may be large are waited for as long as that may take: see `Options::patience`.
+    // Reads of large data are left out, since their timeout is longer: see `Options::patience`.
     let news = EventBatch { lines: vec!["{}".to_owned()], ..EventBatch::default() };
     let answers = tokio::join!(
         async { said(renew.renew(id(1), 1, LEASE).await) },
@@ -99,7 +99,7 @@ async fn every_call_of_an_owner_gives_a_silent_connection_up() {
     assert!(answers.iter().all(silent), "{answers:#?}");
 }
 
-/// How a call has failed, with its causes.
+/// Error of a call, with its causes.
 fn said<T: Debug>(answer: Result<T, StoreError>) -> String {
     let error = answer.unwrap_err();
     format!("{}: {}", error.slug(), chain(&error))
@@ -113,7 +113,7 @@ async fn calls_that_nobody_waits_for_do_not_keep_a_silent_connection() {
     let store = PostgresStore::open(&url(proxy.url(database.name())), one).await.unwrap();
     store.submit(job(1)).await.unwrap();
     proxy.fall_silent();
-    // Whoever asked goes away after a while.
+    // The caller gives up after a while.
     assert!(tokio::time::timeout(Duration::from_millis(1500), store.get(id(1))).await.is_err());
     proxy.speak();
     assert_eq!(store.get(id(1)).await.unwrap().id, id(1));
@@ -126,7 +126,7 @@ async fn a_pooler_that_shares_connections_between_transactions_is_refused() {
         let Some(pooler) = Pooler::start(database.server(), mode) else { return };
         let said = refusal(pooler.url(database.name())).await;
         assert!(said.contains("pooler") && said.contains("`pool_mode`"), "{said}");
-        // It has left nothing behind: nobody waits for a lock.
+        // The refused attempt has left no lock behind.
         database.open(9).await.unwrap();
     }
     let Some(pooler) = Pooler::start(database.server(), "session") else { return };
@@ -199,11 +199,12 @@ async fn an_error_carries_what_the_database_said() {
     let refused = store.submit(job(1)).await.unwrap_err();
     let said = chain(&refused);
     assert!(said.contains("PostgreSQL says 42703: column \"share\""), "{said}");
-    // Not so what clients of a server are told.
+    // Clients of a server do not see that message.
     assert!(!refused.to_string().contains("share"), "{refused}");
 }
 
-/// A server that takes encrypted connections alone, and the file with the root that vouches for it, as `localhost`.
+/// Starts a server that accepts only encrypted connections. Returns it and the folder with the root
+/// certificate for `localhost`.
 fn encrypted() -> Option<(Postgres, TempDir)> {
     let folder = TempDir::new().unwrap();
     let mut root = rcgen::CertificateParams::default();
@@ -214,7 +215,7 @@ fn encrypted() -> Option<(Postgres, TempDir)> {
     let issuer = rcgen::Issuer::new(root, root_key);
     let key = rcgen::KeyPair::generate().unwrap();
     let own = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-    // One that vouches for others.
+    // A root that did not sign the server's certificate.
     let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     std::fs::write(folder.path().join("other.pem"), other.cert.pem()).unwrap();
     Postgres::start_encrypted(&own.pem(), &key.serialize_pem()).map(|server| (server, folder))
@@ -225,7 +226,8 @@ async fn connections_are_encrypted_as_sslmode_says() {
     let Some((server, folder)) = encrypted() else { return };
     let root = |name: &str| format!("sslrootcert={}", folder.path().join(name).display());
     let at = |host: &str, more: &str| format!("postgres://frond@{host}:{}/postgres?{more}", server.port());
-    let (right, wrong) = (root("root.pem"), root("other.pem"));
+    let right = root("root.pem");
+    let wrong = root("other.pem");
     for (host, more) in [
         ("127.0.0.1", String::new()),
         ("127.0.0.1", "sslmode=prefer".to_owned()),
@@ -255,7 +257,7 @@ async fn connections_are_encrypted_as_sslmode_says() {
     }
 }
 
-/// The server's socket, by which tests look into it.
+/// Address of the server's socket, for direct access by tests.
 fn local(server: &Postgres) -> String {
     format!("host={} port={} user=frond dbname=postgres", server.folder().display(), server.port())
 }
@@ -272,7 +274,7 @@ async fn a_password_comes_from_the_url_or_from_a_file() {
     std::fs::write(&file, "pass:word/@\n").unwrap();
     let with_file = Options { password_file: Some(file.clone()), ..options(9) };
     let store = PostgresStore::open(&url(at("secret")), with_file.clone()).await.unwrap();
-    // It is read again for each connection.
+    // The password file is read again for each connection.
     run(&local(&server), "ALTER ROLE secret PASSWORD 'another'").await.unwrap();
     std::fs::write(&file, "another").unwrap();
     let end = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'frond-jobs'";

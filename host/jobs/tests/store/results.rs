@@ -1,4 +1,4 @@
-//! Plans, and what comes of their partitions.
+//! Plans, and results of their partitions.
 
 use bytes::Bytes;
 use frond_jobs::JobState;
@@ -105,7 +105,7 @@ async fn many_results_are_kept_by_one_call(bench: Bench) {
     let store = bench.store();
     let (job, epoch) = running(&store, 12_000).await;
     let mut results: Vec<_> = (0..12_000).map(done).collect();
-    // Far from the first ones, which count.
+    // Far from the first results, which count.
     results.extend((0..10).map(failed));
     let kept = store.accept(job, epoch, results).await.unwrap();
     assert_eq!((kept.fresh.len(), kept.discarded), (12_000, 10));

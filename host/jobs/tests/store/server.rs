@@ -1,4 +1,4 @@
-//! A PostgreSQL server for tests, started when the first of them needs it, and a database of its own for each.
+//! A PostgreSQL server for tests, started on first use, with a separate database for each test.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,29 +14,31 @@ use tokio_postgres::NoTls;
 
 use crate::kit::Store;
 
-/// The database that the others are copied from.
+/// Name of the template that the databases are copied from.
 const TEMPLATE: &str = "frond";
 
-/// A database of one test's own, copied from one that has the tables.
+/// A separate database for one test, copied from a template with the tables.
 pub(crate) struct Database {
     server: &'static Server,
     name: String,
 }
 
 impl Database {
-    /// `None`, aloud, when there is no PostgreSQL on this machine; on CI that is a failure.
+    /// Returns `None`, with a message, if there is no PostgreSQL on this machine; on CI that is a
+    /// failure.
     pub(crate) async fn new() -> Option<Self> {
         Self::from(TEMPLATE).await
     }
 
-    /// The same without tables.
+    /// Creates a database without tables.
     pub(crate) async fn empty() -> Option<Self> {
         Self::from("template1").await
     }
 
     async fn from(template: &str) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        // The template must not be in use while it is copied, nor be copied before it has its tables.
+        // The template must not be in use while it is copied, nor be copied before it has its
+        // tables.
         static COPYING: Mutex<bool> = Mutex::const_new(false);
         let server = server()?;
         let mut has_tables = COPYING.lock().await;
@@ -54,7 +56,7 @@ impl Database {
         self.server.url(&self.name)
     }
 
-    /// The same for a store.
+    /// URL of the database for a store.
     pub(crate) fn place(&self) -> DatabaseUrl {
         DatabaseUrl::from(self.url().as_str())
     }
@@ -73,19 +75,19 @@ impl Database {
         Ok(Store::of(PostgresStore::open(&self.place(), options).await?, clock))
     }
 
-    /// Does `sql` in this database.
+    /// Runs `sql` in this database.
     pub(crate) async fn run(&self, sql: &str) {
         run(&self.url(), sql).await.unwrap();
     }
 
-    /// Lets nobody write any more, as on a standby. Connections that there are, are ended.
+    /// Forbids writes, as on a standby, and ends all connections.
     pub(crate) async fn forbid_writes(&self) {
         self.server.run(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", self.name)).await;
         self.hang_up().await;
     }
 
-    /// Sets the clock of this database so many seconds ahead of its server's, for connections from now on; or sets it anew,
-    /// for those that there are.
+    /// Sets the clock of this database this many seconds ahead of its server's. The first call
+    /// affects only new connections; a later call also affects existing ones.
     pub(crate) async fn skew(&self, seconds: i64) {
         let sql = format!(
             "CREATE SCHEMA IF NOT EXISTS skew; \
@@ -100,7 +102,7 @@ impl Database {
         self.run(&sql).await;
     }
 
-    /// Ends all connections to this database, and waits until they have.
+    /// Ends all connections to this database, and waits for their end.
     pub(crate) async fn hang_up(&self) {
         let sql =
             format!("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{}'", self.name);
@@ -108,7 +110,7 @@ impl Database {
     }
 }
 
-/// With patience: others may keep this machine busy.
+/// Options with long timeouts, as other tests may keep this machine busy.
 pub(crate) fn options(events_kept: u64) -> Options {
     let long = Duration::from_secs(300);
     Options { events_kept, statement_timeout: long, patience: long, connect_timeout: long, ..Options::default() }
@@ -125,7 +127,7 @@ impl Server {
         run(&self.url("postgres"), sql).await.unwrap();
     }
 
-    /// Connections that are closing may be at the template for a moment longer.
+    /// Copies the template. Retries while closing connections still use it.
     async fn copy(&self, template: &str, name: &str) {
         let sql = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy");
         while let Err(error) = run(&self.url("postgres"), &sql).await {
@@ -145,7 +147,7 @@ pub(crate) async fn run(url: &str, sql: &str) -> Result<(), tokio_postgres::Erro
     done
 }
 
-/// One for all tests.
+/// The single server of all tests.
 fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     SERVER.get_or_init(|| Postgres::start().map(Server)).as_ref()

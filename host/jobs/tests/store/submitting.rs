@@ -1,4 +1,4 @@
-//! Taking jobs in, and finding them again.
+//! Submission of jobs, and their retrieval.
 
 use frond_jobs::JobState;
 use frond_jobs::store::{Counts, Filter, NewJob, Page};
@@ -26,7 +26,8 @@ async fn what_is_submitted_is_there_as_it_was_given(bench: Bench) {
     let store = bench.store();
     let submitted = store.submit(job(1)).await.unwrap();
     assert!(submitted.fresh);
-    let (found, given) = (get(&store, id(1)).await, job(1));
+    let found = get(&store, id(1)).await;
+    let given = job(1);
     assert_eq!(submitted.job, found);
     assert_eq!((found.id, found.state, found.created), (given.id, JobState::Queued, at(1)));
     assert_eq!((&found.app, &found.version, &found.caller), (&given.app, &given.version, &given.caller));

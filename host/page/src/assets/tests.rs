@@ -1,4 +1,4 @@
-//! Every file is there under its path, and keeps to what a strict policy allows.
+//! Tests that every file is served under its path and conforms to a strict content security policy.
 
 use super::*;
 
@@ -44,7 +44,7 @@ fn the_page_works_under_a_strict_policy() {
     assert!(!index.contains("<style") && !index.contains(" style="));
     assert_eq!(index.matches("<script").count(), index.matches("<script type=\"module\" src=").count());
     for (name, _, text) in FILES {
-        // The namespace of SVG is a name, and is not fetched.
+        // The namespace of SVG is only a name; it is not fetched.
         let text = text.replace("http://www.w3.org/2000/svg", "");
         for foreign in
             ["http://", "https://", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("]

@@ -1,4 +1,4 @@
-//! The modules keep to the forms that joining them relies on.
+//! Tests that the modules keep to the forms that the bundler supports.
 
 use super::*;
 

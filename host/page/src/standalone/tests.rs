@@ -1,4 +1,4 @@
-//! Whatever events say, the file stays one page with one recording in it.
+//! Tests that the file stays one page with one recording, whatever the events contain.
 
 use super::*;
 

@@ -1,8 +1,8 @@
-//! What failures tell when there are many of them.
+//! Tests of the text budget of failures.
 
 use super::*;
 
-/// A failure with so many bytes of texts.
+/// A failure whose texts have `texts` bytes.
 fn failure(texts: usize) -> Failure {
     let frame = "f".repeat(texts - 6);
     Failure { backtrace: vec![frame], ..Failure::new(FailureKind::Trap, "failed") }
@@ -22,7 +22,7 @@ fn failures_beyond_it_say_what_is_left_out_and_keep_their_kind() {
     assert_eq!((taken.kind, taken.omitted, texts.used()), (FailureKind::Trap, 95, 0));
     assert_eq!(taken.message, "failed… (95 bytes of its texts are left out: the failures beside it have too many)");
     assert!(taken.backtrace.is_empty() && taken.log.is_empty());
-    // What comes later and is short is told all the same.
+    // A later failure that fits is kept in full.
     assert_eq!(texts.take(&failure(50)), failure(50));
 }
 

@@ -1,4 +1,4 @@
-//! The loop from the first claim to the last partial that is waited for.
+//! Event loop of the gather: from the first claim to the last partial that is waited for.
 
 mod telling;
 
@@ -26,14 +26,14 @@ use crate::request::MergeOrder;
 use crate::runner::Covered;
 use crate::scatter::{COOL_DOWN, Report, Scatter, Window};
 
-/// With no fold running and no partial arriving for this long, what is there is folded.
+/// Time without a running fold or an arriving partial, after which the held partials are folded.
 const IDLE_FOLD: Duration = Duration::from_millis(20);
-/// Partials that have come but not been read may take this part of the memory for partials, beside it.
+/// Unread partials may take this part of the memory for partials, in addition to it.
 const UNREAD_SHARE: u64 = 8;
-/// How often listeners hear of leaves that began while none ends.
+/// Interval at which listeners learn of started leaves while none ends.
 const NEWS: Duration = Duration::from_millis(100);
 
-/// What the gather leaves to the merge.
+/// Result of the gather, input of the last folds and the finish.
 pub(super) struct GatherResult {
     pub(super) gather: Gather,
     pub(super) partials: Partials,
@@ -52,7 +52,7 @@ enum Signal {
 }
 
 struct GatherLoop<'a> {
-    course: &'a QueryRun,
+    run: &'a QueryRun,
     scatter: Arc<Scatter>,
     gather: Gather,
     partials: Partials,
@@ -60,26 +60,26 @@ struct GatherLoop<'a> {
     previews: Previews,
     journal: Journaling,
     live: BTreeMap<u32, (u32, u32)>,
-    /// Bytes that events have told of what leaves wrote.
+    /// Bytes of log lines in events so far.
     logged: usize,
-    /// What the texts of failures in events may still have.
+    /// Bytes left for the texts of failures in events.
     texts: TextBudget,
     retries: BinaryHeap<Reverse<(Instant, u32, u32)>>,
     reports: Vec<Report>,
     actions: Vec<Action>,
-    /// When what is there is folded, however little it is.
+    /// Time at which an idle fold is due.
     idle_at: Option<Instant>,
-    /// That moment has passed, and nothing has come since.
+    /// True when that time has passed and nothing has arrived since.
     idle: bool,
     cool_until: Option<Instant>,
     held: bool,
-    /// Claims were refused for reports that have been read since.
+    /// True when claims were refused because of reports that have been read since.
     refused: bool,
     merge_failure: Option<Failure>,
     journal_failure: Option<Failure>,
 }
 
-/// Closes the scatter however the gather ends, a dropped future included.
+/// RAII guard that closes the scatter however the gather ends, a dropped future included.
 struct CloseOnDrop(Arc<Scatter>);
 
 impl Drop for CloseOnDrop {
@@ -88,15 +88,15 @@ impl Drop for CloseOnDrop {
     }
 }
 
-pub(super) async fn gather(course: &QueryRun, plan: Arc<Plan>, demand: Demand) -> GatherResult {
-    let request = &course.request;
+pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand) -> GatherResult {
+    let request = &run.request;
     let scatter = Scatter::new(
         plan.clone(),
         request.query.clone(),
         Window {
             slots: request.slots,
-            leaf_deadline: course.budget.leaf_deadline,
-            limit: course.budget.limit,
+            leaf_deadline: run.budget.leaf_deadline,
+            limit: run.budget.limit,
             leaf_time: request.leaf_time,
             unread: request.partials_memory / UNREAD_SHARE,
             heaviest_first: request.order == MergeOrder::Any,
@@ -106,15 +106,15 @@ pub(super) async fn gather(course: &QueryRun, plan: Arc<Plan>, demand: Demand) -
     );
     let _close = CloseOnDrop(scatter.clone());
     let mut gathering = GatherLoop {
-        journal: Journaling::new(course, &plan),
+        journal: Journaling::new(run, &plan),
         live: BTreeMap::new(),
         logged: 0,
         texts: TextBudget::new(MAX_EVENT_TEXTS, 0),
-        gather: Gather::new(request.id, plan, demand, course.budget).retrying(request.retry),
+        gather: Gather::new(request.id, plan, demand, run.budget).retrying(request.retry),
         partials: Partials::new(request.order, request.partials_memory),
         folds: Folds::new(request.slots),
-        previews: Previews::new(course),
-        course,
+        previews: Previews::new(run),
+        run,
         scatter,
         retries: BinaryHeap::new(),
         reports: Vec::new(),
@@ -139,7 +139,7 @@ pub(super) async fn gather(course: &QueryRun, plan: Arc<Plan>, demand: Demand) -
 
 impl GatherLoop<'_> {
     async fn run(&mut self) {
-        self.course.root.runner.attach(self.scatter.clone());
+        self.run.root.runner.attach(self.scatter.clone());
         self.look();
         while self.gather.ended_why().is_none() {
             let signal = self.next().await;
@@ -147,7 +147,7 @@ impl GatherLoop<'_> {
         }
         let why = self.gather.ended_why();
         self.tell_of_the_rest();
-        self.course.emit(|| EventKind::GatherEnded { why: why.unwrap_or(crate::event::GatherEnd::AllSettled) });
+        self.run.emit(|| EventKind::GatherEnded { why: why.unwrap_or(crate::event::GatherEnd::AllSettled) });
     }
 
     async fn next(&mut self) -> Signal {
@@ -160,9 +160,9 @@ impl GatherLoop<'_> {
         }
         let timer = self.timer(now);
         tokio::select! {
-            // A cancel is never starved by a stream of reports.
+            // A stream of reports must not starve a cancel.
             biased;
-            () = self.course.cancel.cancelled(), if self.may_cancel() => Signal::Cancelled,
+            () = self.run.cancel.cancelled(), if self.may_cancel() => Signal::Cancelled,
             () = self.scatter.woken() => Signal::Woken,
             Some(folded) = self.folds.next() => Signal::Folded(folded),
             Some(took) = self.previews.ended() => Signal::Previewed(took),
@@ -176,9 +176,10 @@ impl GatherLoop<'_> {
     }
 
     fn timer(&self, now: Instant) -> Instant {
-        let news = self.course.root.events.wanted().then(|| now + NEWS);
+        let news = self.run.root.events.wanted().then(|| now + NEWS);
         let retry = self.retries.peek().map(|Reverse((at, ..))| *at);
-        // Nothing new to show is no reason to wake, and while folds run their end is.
+        // A preview without new partials is no reason to wake; while folds run, their end wakes the
+        // task.
         let covered = self.gather.covered();
         let showable = self.partials.folding() == 0 && !self.held;
         let preview = self.previews.due().filter(|due| showable && self.previews.is_due(*due, covered));
@@ -186,11 +187,11 @@ impl GatherLoop<'_> {
             .into_iter()
             .flatten()
             .min()
-            .unwrap_or(self.course.budget.gather_deadline)
+            .unwrap_or(self.run.budget.gather_deadline)
     }
 
     fn handle(&mut self, signal: Signal) {
-        // What has already arrived counts, whatever is now to stop the gather.
+        // Reports that have arrived count, whatever signal is about to stop the gather.
         self.take_reports();
         match signal {
             Signal::Woken | Signal::Timer => {}
@@ -212,7 +213,8 @@ impl GatherLoop<'_> {
         self.start_due_retries(now);
         self.start_folds(now);
         self.hold_or_release();
-        // As for leaves: without a fold under way nothing makes room, and to wait for it is to wait for ever.
+        // As for leaves: without a running fold nothing makes room, so waiting for room would never
+        // end.
         let room = self.partials.has_room() || self.partials.folding() == 0;
         self.journal.start(!self.held && room);
     }
@@ -234,7 +236,8 @@ impl GatherLoop<'_> {
         match report {
             Report::Started { partition, at, .. } => self.gather.started(partition, at),
             Report::Ended { partition, attempt, started, at, outcome, .. } => {
-                // Taken in any case: what a leaf emitted before it succeeded must not be held for the rest of the query.
+                // Removed in any case: an emission of a successful leaf must not stay in memory for
+                // the rest of the query.
                 let emission = self.scatter.take_emission(partition);
                 let ran = at.saturating_duration_since(started);
                 match outcome.result {
@@ -290,25 +293,16 @@ impl GatherLoop<'_> {
             match action {
                 Action::Merge { partition, partial } => self.arrived(partition, partial),
                 Action::Retry { partition, attempt, at } => {
-                    self.course.emit(|| EventKind::RetryScheduled {
-                        partition,
-                        attempt,
-                        start: self.course.micros(at),
-                    });
+                    self.run.emit(|| EventKind::RetryScheduled { partition, attempt, start: self.run.micros(at) });
                     self.retries.push(Reverse((at, partition, attempt)));
                 }
                 Action::Missing { partition, status, slug } => {
                     if status != Status::Degraded {
                         self.partials.skip(partition);
                     }
-                    self.course.emit(|| EventKind::PartitionMissing {
-                        partition,
-                        key: self.key(partition),
-                        status,
-                        slug,
-                    });
+                    self.run.emit(|| EventKind::PartitionMissing { partition, key: self.key(partition), status, slug });
                 }
-                Action::FloorReached { fraction } => self.course.emit(|| EventKind::FloorReached { fraction }),
+                Action::FloorReached { fraction } => self.run.emit(|| EventKind::FloorReached { fraction }),
                 Action::Close { late: true } => self.scatter.close_late(),
                 Action::Close { late: false } => self.scatter.close(),
             }
@@ -331,28 +325,31 @@ impl GatherLoop<'_> {
             due = true;
         }
         if due {
-            self.course.root.runner.nudge();
+            self.run.root.runner.nudge();
         }
     }
 
     fn start_folds(&mut self, now: Instant) {
-        // Its timer runs once, as there may be nothing to fold: in order, neighbours may still be missing.
+        // Cleared after one use, as there may be nothing to fold: in order, neighbours may still be
+        // missing.
         if self.idle_at.take_if(|at| *at <= now).is_some() {
             self.idle = true;
         }
-        // What is folded while the last leaves run need not be folded after them.
+        // Folds that overlap with the last leaves need not run after them.
         let last_wave = self.partials.is_weighty() && !self.scatter.is_claimable();
-        let urgency = match (self.held || self.partials.is_full(), self.idle || last_wave) {
-            (true, _) => Urgency::Any,
-            (false, true) => Urgency::Idle,
-            (false, false) => Urgency::Full,
+        let urgency = if self.held || self.partials.is_full() {
+            Urgency::Any
+        } else if self.idle || last_wave {
+            Urgency::Idle
+        } else {
+            Urgency::Full
         };
         if self.merge_failure.is_none() && self.gather.ended_why().is_none() && !self.preview(now) {
-            self.folds.start(self.course, &mut self.partials, urgency);
+            self.folds.start(self.run, &mut self.partials, urgency);
         }
     }
 
-    /// Makes a preview if one is due. True while folds have to wait for that.
+    /// Makes a preview if one is due. True while folds must wait for it.
     fn preview(&mut self, now: Instant) -> bool {
         let covered = self.gather.covered();
         if self.held || !self.previews.is_due(now, covered) {
@@ -361,37 +358,34 @@ impl GatherLoop<'_> {
         let free = self.partials.folding() == 0;
         if free {
             let covered = Covered { planned: self.gather.planned(), covered, complete: false };
-            self.previews.start(self.course, &self.partials, covered);
+            self.previews.start(self.run, &self.partials, covered);
         }
         !free
     }
 
     fn folded(&mut self, folded: Result<FoldResult, Failure>) {
-        if let Err(failure) = self.folds.take(self.course, &mut self.partials, folded) {
+        if let Err(failure) = self.folds.take(self.run, &mut self.partials, folded) {
             self.merge_failure.get_or_insert(failure);
             self.gather.merge_failed(Instant::now(), &mut self.actions);
         }
     }
 
-    /// Over its memory, the gather lets no more leaves begin until folds have made room. When none is under way, none
-    /// can be: the one partial that is left is large, or those that lie between are still to come. Then holding on
-    /// would be waiting for nothing.
+    /// Backpressure: above the memory limit, no leaves start until folds have freed memory. It does
+    /// not apply while no fold runs, because none can start: the only partial is large, or the
+    /// partials between the held ones are still missing. Waiting for memory would never end.
     fn hold_or_release(&mut self) {
-        let short = match self.held {
-            false => self.partials.is_full(),
-            true => !self.partials.has_room(),
-        };
-        let unkept = self.journal.held() > self.course.request.partials_memory / UNREAD_SHARE;
+        let short = if self.held { !self.partials.has_room() } else { self.partials.is_full() };
+        let unkept = self.journal.held() > self.run.request.partials_memory / UNREAD_SHARE;
         let hold = unkept || (short && self.partials.folding() > 0);
         if hold != self.held {
             self.held = hold;
             self.scatter.hold(hold);
-            self.course.emit(|| EventKind::Held { held: hold, bytes: self.partials.held() });
+            self.run.emit(|| EventKind::Held { held: hold, bytes: self.partials.held() });
             self.refused |= !hold;
         }
         if self.refused && !self.held {
             self.refused = false;
-            self.course.root.runner.nudge();
+            self.run.root.runner.nudge();
         }
     }
 }

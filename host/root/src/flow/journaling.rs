@@ -1,5 +1,5 @@
-//! Partials on their way through a journal: what leaves return is kept before it counts, and what was kept before this run
-//! is recalled while leaves run.
+//! Path of partials through the journal: a new partial is stored before it counts (write-ahead),
+//! and partials of earlier runs are recalled while leaves run.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -13,20 +13,21 @@ use crate::plan::Plan;
 
 /// The most bytes of partials recalled at once.
 const BATCH: u64 = 8 << 20;
-/// The part of the memory for partials that one recalled page may take.
+/// Part of the memory for partials that one recalled page may take.
 const PAGE_SHARE: u64 = 8;
 
-/// What came of the journal.
+/// Result of a journal operation.
 pub(super) enum JournalReport {
-    /// These are durable now.
+    /// These partials are durable.
     Kept(Vec<KeptPartial>),
-    /// Partials of an earlier run, by index; empty for a page that had only partials of this run.
+    /// Partials of an earlier run, by index; empty if the page had only partials of this run.
     Recalled(Vec<(u32, Bytes)>),
-    /// It fails.
+    /// The journal failed.
     Failed(Failure),
 }
 
-/// The way through the journal, if there is one. At most one batch is being kept; what comes meanwhile is the next.
+/// Journal access of one query, if it has a journal. At most one batch is being written; partials
+/// that arrive during the write form the next batch.
 pub(super) struct Journaling {
     journal: Option<Arc<dyn Journal>>,
     waiting: Vec<KeptPartial>,
@@ -36,19 +37,20 @@ pub(super) struct Journaling {
     recall: Recall,
 }
 
-/// What of the plan's kept partials is still to be recalled. A journal also holds what this run has kept since: a page may
-/// have such partials, which count as nothing here.
+/// Cursor over the plan's kept partials. A page of the journal may also have partials that this run
+/// has stored; they are ignored.
 struct Recall {
     plan: Arc<Plan>,
     page: u64,
-    /// The last index that was recalled.
+    /// Last recalled index.
     after: Option<u32>,
-    /// Kept partials that have not been recalled.
+    /// Number of kept partials that are still to be recalled.
     left: usize,
 }
 
 impl Recall {
-    /// Checks a page, and takes out what the plan does not call kept. Every kept index up to the page's last must be in it.
+    /// Checks a page and drops partials that the plan does not call kept. The page must have every
+    /// kept index up to its last.
     fn take(&mut self, page: Vec<(u32, Bytes)>) -> Result<Vec<(u32, Bytes)>, Failure> {
         let lost = || Failure::new(FailureKind::Lost, "the journal has lost partials that it kept");
         let Some(last) =
@@ -68,15 +70,15 @@ impl Recall {
 }
 
 impl Journaling {
-    pub(super) fn new(course: &QueryRun, plan: &Arc<Plan>) -> Self {
-        let journal = course.root.journal.clone();
+    pub(super) fn new(run: &QueryRun, plan: &Arc<Plan>) -> Self {
+        let journal = run.root.journal.clone();
         let left = journal.as_ref().map_or(0, |_| plan.kept());
-        let page = (course.request.partials_memory / PAGE_SHARE).clamp(1, BATCH);
+        let page = (run.request.partials_memory / PAGE_SHARE).clamp(1, BATCH);
         let recall = Recall { plan: plan.clone(), page, after: None, left };
         Self { journal, waiting: Vec::new(), held: 0, keeping: None, recalling: None, recall }
     }
 
-    /// Takes a partial on its way; gives it back when there is no journal to go through.
+    /// Queues a partial for the journal; returns it when there is no journal.
     pub(super) fn take(&mut self, kept: KeptPartial) -> Option<KeptPartial> {
         if self.journal.is_none() {
             return Some(kept);
@@ -91,7 +93,7 @@ impl Journaling {
         self.held
     }
 
-    /// Begins what can be begun. Nothing is recalled while there is no `room` for it.
+    /// Starts the next write and the next read. Nothing is read while there is no `room`.
     pub(super) fn start(&mut self, room: bool) {
         let Some(journal) = &self.journal else { return };
         if self.keeping.is_none() && !self.waiting.is_empty() {
@@ -103,7 +105,7 @@ impl Journaling {
         }
     }
 
-    /// The next news; never, when nothing is under way.
+    /// Waits for the next result; for ever when no operation runs.
     pub(super) async fn next(&mut self) -> JournalReport {
         let Self { keeping, recalling, .. } = self;
         let kept = async {

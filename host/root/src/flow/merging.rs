@@ -1,4 +1,5 @@
-//! Folds: started by the gather while leaves still run, and after it until one partial is left; then the finish.
+//! Folds: started by the gather while leaves still run, and afterwards until one partial is left;
+//! then the finish.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,7 +21,7 @@ use crate::runner::{Covered, MergeFuture, MergeResult};
 /// The most folds of one query that run at once.
 const MAX_FOLDS: usize = 4;
 
-/// One fold that has ended.
+/// Result of one fold.
 pub(super) struct FoldResult {
     fold: u32,
     place: TreePosition,
@@ -28,10 +29,10 @@ pub(super) struct FoldResult {
     result: MergeResult,
 }
 
-/// The folds under way. Dropping them stops their guests.
+/// Running folds. Dropping them stops their guests.
 pub(super) struct Folds {
     running: JoinSet<FoldResult>,
-    /// Those that were over as soon as they were begun.
+    /// Folds that were done at their first poll.
     ended: VecDeque<FoldResult>,
     most: usize,
     begun: u32,
@@ -42,21 +43,23 @@ impl Folds {
         Self { running: JoinSet::new(), ended: VecDeque::new(), most: slots.clamp(1, MAX_FOLDS), begun: 0 }
     }
 
-    /// Starts all folds that are worth their call and find room.
-    pub(super) fn start(&mut self, course: &QueryRun, partials: &mut Partials, urgency: Urgency) {
+    /// Starts all folds that `urgency` allows and that have room.
+    pub(super) fn start(&mut self, run: &QueryRun, partials: &mut Partials, urgency: Urgency) {
         while self.running.len() + self.ended.len() < self.most
             && let Some(next) = partials.next_fold(urgency)
         {
-            let (fold, freed, place) = (self.begun, next.bytes(), next.place);
+            let fold = self.begun;
+            let freed = next.bytes();
+            let place = next.place;
             self.begun += 1;
-            course.emit(|| EventKind::FoldStarted {
+            run.emit(|| EventKind::FoldStarted {
                 fold,
                 inputs: u32::try_from(next.inputs.len()).unwrap_or(u32::MAX),
                 bytes: freed,
             });
-            let until = course.budget.merge_deadline;
-            let call = course.root.merger.merge(query_of(course), next.inputs, until);
-            let mut bounded = Box::pin(within(course, call));
+            let until = run.budget.merge_deadline;
+            let call = run.root.merger.merge(query_of(run), next.inputs, until);
+            let mut bounded = Box::pin(within(run, call));
             let folded = move |result| FoldResult { fold, place, freed, result };
             match at_once(bounded.as_mut()) {
                 Some(result) => self.ended.push_back(folded(result)),
@@ -65,7 +68,7 @@ impl Folds {
         }
     }
 
-    /// The next fold to end; `None` when none runs, a failure when its task was lost.
+    /// Waits for the next fold to end. `None` when none runs; a failure when its task was lost.
     pub(super) async fn next(&mut self) -> Option<Result<FoldResult, Failure>> {
         if let Some(folded) = self.ended.pop_front() {
             return Some(Ok(folded));
@@ -74,10 +77,10 @@ impl Folds {
         Some(ended.map_err(|lost| Failure::new(FailureKind::Lost, format!("a merge was lost: {lost}"))))
     }
 
-    /// Puts a fold's result into the tree, or says why there is none.
+    /// Adds a fold's result to the tree, or returns its failure.
     pub(super) fn take(
         &mut self,
-        course: &QueryRun,
+        run: &QueryRun,
         partials: &mut Partials,
         folded: Result<FoldResult, Failure>,
     ) -> Result<(), Failure> {
@@ -86,39 +89,35 @@ impl Folds {
             Ok((bytes, _)) => (bytes, None),
             Err(failure) => (Bytes::new(), Some(*failure)),
         };
-        course.emit(|| EventKind::FoldEnded {
-            fold: folded.fold,
-            bytes: result.len() as u64,
-            failure: failure.clone(),
-        });
+        run.emit(|| EventKind::FoldEnded { fold: folded.fold, bytes: result.len() as u64, failure: failure.clone() });
         partials.folded(folded.place, result, folded.freed);
         failure.map_or(Ok(()), Err)
     }
 }
 
-/// Folds what is left into one, and makes the answer of it.
+/// Folds the remaining partials into one, and makes the answer from it.
 pub(super) async fn finish(
-    course: &QueryRun,
+    run: &QueryRun,
     gather: &Gather,
     complete: bool,
     mut partials: Partials,
     mut folds: Folds,
 ) -> Result<Bytes, Reason> {
     loop {
-        folds.start(course, &mut partials, Urgency::Any);
+        folds.start(run, &mut partials, Urgency::Any);
         match folds.next().await {
-            Some(folded) => folds.take(course, &mut partials, folded).map_err(reason)?,
+            Some(folded) => folds.take(run, &mut partials, folded).map_err(reason)?,
             None => break,
         }
     }
-    course.emit(|| EventKind::FinishStarted {});
+    run.emit(|| EventKind::FinishStarted {});
     let covered = Covered { planned: gather.planned(), covered: gather.covered(), complete };
-    let until = course.budget.merge_deadline;
-    let call = course.root.merger.finish(query_of(course), partials.into_last(), covered, until);
-    within(course, call).await.map(|(body, _)| body).map_err(|failure| reason(*failure))
+    let until = run.budget.merge_deadline;
+    let call = run.root.merger.finish(query_of(run), partials.into_last(), covered, until);
+    within(run, call).await.map(|(body, _)| body).map_err(|failure| reason(*failure))
 }
 
-/// A merge's failure as the query's.
+/// Maps a merge's failure to the query's.
 pub(super) fn reason(failure: Failure) -> Reason {
     match failure.kind {
         FailureKind::InvalidQuery => Reason::InvalidQuery(failure),
@@ -126,8 +125,8 @@ pub(super) fn reason(failure: Failure) -> Reason {
     }
 }
 
-/// What a call came to that was over as soon as it was begun: a task of its own would wake a thread, which takes longer and
-/// displaces a leaf.
+/// Polls a call once and returns its result if it is done. Spawning a task for it would wake a
+/// thread, which takes longer and displaces a leaf.
 fn at_once(call: Pin<&mut impl Future<Output = MergeResult>>) -> Option<MergeResult> {
     let mut context = Context::from_waker(Waker::noop());
     match catch_unwind(AssertUnwindSafe(|| call.poll(&mut context))) {
@@ -137,9 +136,10 @@ fn at_once(call: Pin<&mut impl Future<Output = MergeResult>>) -> Option<MergeRes
     }
 }
 
-/// The merger ends its calls in time by itself; should it not, the answer leaves all the same.
-fn within(course: &QueryRun, call: MergeFuture) -> impl Future<Output = Result<(Bytes, Usage), Box<Failure>>> + use<> {
-    let (until, limit) = (course.budget.merge_deadline, course.budget.limit);
+/// Bounds a call by the merge deadline, should the merger fail to end it in time.
+fn within(run: &QueryRun, call: MergeFuture) -> impl Future<Output = Result<(Bytes, Usage), Box<Failure>>> + use<> {
+    let until = run.budget.merge_deadline;
+    let limit = run.budget.limit;
     async move {
         let called = timeout_at(until, call).await.unwrap_or_else(|_| {
             let late = Failure::new(FailureKind::OutOfTime, "the merge was still running when its time was up");

@@ -1,4 +1,4 @@
-//! What the answer would be by now, for those who watch: merged of what is there, while leaves still run.
+//! Previews of the answer: merged and finished from the current partials while leaves still run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::event::Preview;
 use crate::merge::{FOLD_BYTES, Partials};
 use crate::runner::{Covered, Merger};
 
-/// Previews may take this part of one thread's time.
+/// Previews take at most one part in so many of a thread's time.
 const SHARE: u32 = 5;
 
-/// The previews of one query: at most one under way. Dropping it stops its guest.
+/// Previews of one query: at most one runs. Dropping it stops its guest.
 pub(super) struct Previews {
     to: Option<Arc<dyn Preview>>,
     due: Instant,
@@ -24,32 +24,34 @@ pub(super) struct Previews {
 }
 
 impl Previews {
-    pub(super) fn new(course: &QueryRun) -> Self {
-        let to = course.root.events.preview().cloned();
-        let due = course.start + to.as_ref().map_or(Duration::ZERO, |to| to.every());
+    pub(super) fn new(run: &QueryRun) -> Self {
+        let to = run.root.events.preview().cloned();
+        let due = run.start + to.as_ref().map_or(Duration::ZERO, |to| to.every());
         Self { to, due, shown: 0, running: JoinSet::new() }
     }
 
-    /// When the next one may be made; `None` when nobody wants one, or one is under way.
+    /// Earliest time of the next preview; `None` when nobody wants one or one is running.
     pub(super) fn due(&self) -> Option<Instant> {
         (self.to.is_some() && self.running.is_empty()).then_some(self.due)
     }
 
-    /// True when one is to be made: no fold should begin until it has what there is.
+    /// True when a preview is due and has news: no fold should start before it has its partials.
     pub(super) fn is_due(&self, now: Instant, covered: u64) -> bool {
         self.due().is_some_and(|due| due <= now) && covered > self.shown
     }
 
-    /// Makes one of `partials`, none of which is being folded.
-    pub(super) fn start(&mut self, course: &QueryRun, partials: &Partials, covered: Covered) {
+    /// Starts a preview of `partials`, none of which is being folded.
+    pub(super) fn start(&mut self, run: &QueryRun, partials: &Partials, covered: Covered) {
         let Some(to) = self.to.clone() else { return };
         self.shown = covered.covered;
         let partials = partials.peek();
         if partials.is_empty() || partials.iter().map(Bytes::len).sum::<usize>() > FOLD_BYTES {
             return self.later(Duration::ZERO);
         }
-        let (merger, query, start) = (course.root.merger.clone(), query_of(course), course.start);
-        let until = course.budget.gather_deadline;
+        let merger = run.root.merger.clone();
+        let query = query_of(run);
+        let start = run.start;
+        let until = run.budget.gather_deadline;
         self.running.spawn(async move {
             let began = Instant::now();
             if let Ok(Some(body)) = timeout_at(until, preview(&*merger, query, partials, covered, until)).await {
@@ -59,12 +61,12 @@ impl Previews {
         });
     }
 
-    /// Waits for the one under way.
+    /// Waits for the running preview and returns how long it took.
     pub(super) async fn ended(&mut self) -> Option<Duration> {
         self.running.join_next().await.map(Result::unwrap_or_default)
     }
 
-    /// The last one took `took`.
+    /// Schedules the next preview after one that took `took`.
     pub(super) fn later(&mut self, took: Duration) {
         let every = self.to.as_ref().map_or(Duration::ZERO, |to| to.every());
         self.due = Instant::now() + every.max(took * SHARE);

@@ -1,4 +1,4 @@
-//! The closed-sum account of a gather, for the coverage report.
+//! Account of a gather, for the coverage report. The outcomes always sum up to the plan.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::gather::Gather;
 /// The most stragglers that a report names.
 const MAX_STRAGGLERS: usize = 10;
 
-/// What is counted while the gather goes on.
+/// Counters of a running gather.
 #[derive(Debug, Default)]
 pub(super) struct Account {
     pub(super) attempts: Attempts,
@@ -47,10 +47,11 @@ impl Account {
 }
 
 impl Gather {
-    /// The account as it stands. Times but those of leaves are the caller's.
+    /// The account as it stands. The caller supplies all times except those of leaves.
     #[must_use]
     pub fn coverage(&self, timings: Timings) -> Coverage {
-        let (mut partitions, mut weight) = (Tally::default(), Tally::default());
+        let mut partitions = Tally::default();
+        let mut weight = Tally::default();
         for (cell, partition) in self.cells.iter().zip(self.plan.partitions()) {
             let status = cell.settled.unwrap_or(Status::NotStarted);
             partitions.add(status, 1);
@@ -81,7 +82,8 @@ impl Gather {
         }
     }
 
-    /// What is missing: first what failed by itself, last what was stopped for it, each by index.
+    /// The missing partitions: first own failures, last partitions that were stopped because of
+    /// them; each by index.
     fn missing(&self) -> Vec<Missing> {
         let absent = |status: Status| !matches!(status, Status::Succeeded | Status::Skipped);
         let cells = (0_u32..).zip(&self.cells);
@@ -100,7 +102,8 @@ impl Gather {
     }
 
     fn named(&self, index: u32, texts: &mut TextBudget) -> Option<Missing> {
-        let (cell, partition) = (self.cells.get(index as usize)?, self.plan.get(index)?);
+        let cell = self.cells.get(index as usize)?;
+        let partition = self.plan.get(index)?;
         Some(Missing {
             key: partition.key.clone(),
             index,
@@ -117,7 +120,8 @@ impl Gather {
         })
     }
 
-    /// The last failure in full: not that of an earlier attempt when the last one was cut off unheard.
+    /// The last failure in full. `None` when the last attempt was cut off without a report,
+    /// whatever an earlier one said.
     fn detail(&self, index: u32, kind: FailureKind, cause: Cause) -> Option<&Failure> {
         let failure = self.details.get(&(cause, index))?;
         (failure.kind == kind).then_some(&**failure)
@@ -156,7 +160,8 @@ impl Gather {
     }
 }
 
-/// Why a partition is missing that ended with `status`; `known` is what its last attempt says, if there was one.
+/// Rank of a missing partition's outcome. `known` is the cause of its last attempt, if there was
+/// one.
 fn cause(status: Status, known: Option<Cause>) -> Cause {
     match known {
         Some(cause) => cause,

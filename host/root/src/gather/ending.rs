@@ -1,4 +1,4 @@
-//! When the gather ends: enough is there, nothing more can come, or time is up.
+//! End of the gather: enough is there, nothing more can come, or time is up.
 
 use tokio::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::policy::wait::{MAX_FACTOR, MIN_FACTOR, adaptive_wait};
 use crate::request::Floor;
 
 impl Gather {
-    /// Looks at where things stand. To be called after each batch of news and at [`Gather::timer`].
+    /// Checks whether the gather ends. Call it after each batch of events and at [`Gather::timer`].
     pub fn look(&mut self, now: Instant, actions: &mut Vec<Action>) {
         match self.phase {
             Phase::Ended { .. } => {}
@@ -36,7 +36,8 @@ impl Gather {
         if self.open == 0 {
             return Some(GatherEnd::AllSettled);
         }
-        // Once leaves are cut off for the time, it is the time that ends the query, and they are about to say so.
+        // Once leaves are cut off for time, time is what ends the query: their reports are about to
+        // say so.
         let late = now >= self.budget.leaf_deadline;
         if !late && (self.required_lost || !self.reaches_floor(self.open_weight)) {
             return Some(GatherEnd::OutOfReach);
@@ -50,7 +51,7 @@ impl Gather {
         self.wait_until.filter(|until| now >= *until).map(|_| GatherEnd::WaitOver)
     }
 
-    /// Arms the adaptive wait anew; to be called when a partial has arrived.
+    /// Restarts the adaptive wait. Call it when a partial has arrived.
     pub fn arrived(&mut self, now: Instant) {
         if let Floor::AtLeast(least) = self.demand.floor
             && self.is_enough()
@@ -63,12 +64,12 @@ impl Gather {
         }
     }
 
-    /// The user wants no more.
+    /// Cancels the gather.
     pub fn cancel(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.stop(GatherEnd::Cancelled, now, actions);
     }
 
-    /// A merge failed: whatever else arrives is of no use.
+    /// Stops the gather after a failed merge, as further partials are useless.
     pub fn merge_failed(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.stop(GatherEnd::MergeFailed, now, actions);
     }
@@ -81,13 +82,13 @@ impl Gather {
     }
 
     fn drain(&mut self, why: GatherEnd, now: Instant, actions: &mut Vec<Action>) {
-        // What is left after the gather's deadline belongs to the merge.
+        // The time after the gather's deadline belongs to the merge.
         let until = (now + self.budget.grace).min(self.budget.gather_deadline).max(now);
         self.phase = Phase::Draining { why, until };
         actions.push(Action::Close { late: is_late(why) });
     }
 
-    /// Settles all that is open, and ends.
+    /// Settles all open partitions, and ends.
     fn end(&mut self, why: GatherEnd, actions: &mut Vec<Action>) {
         let late = is_late(why);
         for index in (0_u32..).take(self.cells.len()) {
@@ -97,7 +98,8 @@ impl Gather {
             if cell.settled.is_some() {
                 continue;
             }
-            let (running, tried) = (cell.running > 0, cell.kind.is_some());
+            let running = cell.running > 0;
+            let tried = cell.kind.is_some();
             if running {
                 self.remember(index, no_report(why, self.budget.limit));
             }
@@ -113,7 +115,7 @@ impl Gather {
         actions.push(Action::Close { late });
     }
 
-    /// Settles a partition that is still running as `degraded`; to be called before the gather ends by its deadline.
+    /// Settles a running partition as `degraded`. Call it before the gather ends by its deadline.
     pub fn cut_off(&mut self, partition: u32, emission: Emission, actions: &mut Vec<Action>) {
         let open = self.cells.get_mut(partition as usize).filter(|cell| cell.settled.is_none() && cell.running > 0);
         if let Some(cell) = open {
@@ -122,7 +124,7 @@ impl Gather {
         }
     }
 
-    /// The partitions that run now.
+    /// Indexes of the running partitions.
     pub fn running(&self) -> impl Iterator<Item = u32> + '_ {
         (0_u32..)
             .zip(&self.cells)
@@ -130,21 +132,22 @@ impl Gather {
             .map(|(index, _)| index)
     }
 
-    /// When to look again though nothing has happened; `None` once ended.
+    /// Time of the next [`Gather::look`] without an event; `None` once ended.
     #[must_use]
     pub fn timer(&self) -> Option<Instant> {
         match self.phase {
             Phase::Ended { .. } => None,
             Phase::Draining { until, .. } => Some(until),
             Phase::Gathering => {
-                // Leaves that run tell when they end; with none, there is nothing to wait for beyond their deadline.
+                // Running leaves report their ends; without any, nothing is awaited beyond the leaf
+                // deadline.
                 let leaf = (self.running == 0).then_some(self.budget.leaf_deadline);
                 [leaf, self.wait_until].into_iter().flatten().chain([self.budget.gather_deadline]).min()
             }
         }
     }
 
-    /// Why the gather ended, once it has.
+    /// Reason of the end, once ended.
     #[must_use]
     pub fn ended_why(&self) -> Option<GatherEnd> {
         match self.phase {
@@ -153,7 +156,7 @@ impl Gather {
         }
     }
 
-    /// True when the next look may settle what runs: the time to ask for emissions.
+    /// True when the next look may settle running partitions: take their emissions now.
     #[must_use]
     pub fn is_ending(&self, now: Instant) -> bool {
         match self.phase {
@@ -163,13 +166,13 @@ impl Gather {
         }
     }
 
-    /// True once leaves are only told to stop because the time for them is over.
+    /// True once leaves are stopped only because their time is up.
     pub(super) fn is_late(&self) -> bool {
         matches!(self.phase, Phase::Draining { why, .. } if is_late(why))
     }
 }
 
-/// The failure of a leaf that had not stopped: the one that it has if it stops just in time.
+/// Failure of a leaf that had not stopped: the same one that it gets if it stops just in time.
 fn no_report(why: GatherEnd, deadline: Limit) -> Box<Failure> {
     Box::new(match why {
         GatherEnd::Deadline => Failure::new(FailureKind::OutOfTime, TIME_UP).ended_by(deadline),

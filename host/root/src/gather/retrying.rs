@@ -1,4 +1,4 @@
-//! Retries of one gather: granted by the rules, the deadline and the budget.
+//! Retries of one gather, granted by the rules, the deadline and the retry budget.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use crate::attempt::MIN_TIME;
 use crate::policy::retry::Retry;
 
 impl Gather {
-    /// Follows these rules instead of those for queries.
+    /// Sets the rules, which default to those for queries.
     #[must_use]
     pub fn retrying(mut self, rules: Retry) -> Self {
         self.retry = rules;
         self
     }
 
-    /// Schedules another attempt at a partition that has just failed; `asks` is the wait that its failure asks for. True
-    /// when there will be one.
+    /// Schedules another attempt at a partition that has just failed. `asks` is the wait that its
+    /// failure asks for. True when an attempt is scheduled.
     pub(super) fn retry(
         &mut self,
         partition: u32,

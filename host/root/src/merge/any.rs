@@ -1,4 +1,4 @@
-//! The tree for a commutative merge: partials by level, folded as they come.
+//! Merge tree for a commutative merge: partials by level, folded as they arrive.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::{Batch, FOLD_BYTES, Fold, MAX_FAN_IN, TreePosition, Urgency};
 
-/// `levels[k]` holds results of at least 8ᵏ leaves each, but for those folded early, oldest first.
+/// Queues by level: `levels[k]` has results of at least 8ᵏ leaves each, oldest first, except for
+/// early folds.
 #[derive(Debug, Default)]
 pub(super) struct Levels {
     levels: Vec<VecDeque<Bytes>>,
@@ -42,24 +43,29 @@ impl Levels {
         }
     }
 
-    /// Everything, if one call may take it: when nothing else runs, two folds one after the other take longer.
+    /// Takes all partials if they fit one call: when nothing else runs, two folds in sequence take
+    /// longer.
     fn last(&mut self) -> Option<Fold> {
-        let (mut count, mut bytes) = (0, 0);
+        let mut count = 0;
+        let mut bytes = 0;
         for partial in self.levels.iter().flatten() {
-            (count, bytes) = (count + 1, bytes + partial.len());
+            count += 1;
+            bytes += partial.len();
         }
         let whole = (2..=MAX_FAN_IN).contains(&count) && bytes <= FOLD_BYTES;
         whole.then(|| fold(self.levels.iter_mut().flat_map(|queue| queue.drain(..)).collect(), self.levels.len()))
     }
 
-    /// Up to a fold's worth of the lowest levels: the results that have been folded least.
+    /// Takes up to one call's inputs from the lowest levels: the results that have been folded
+    /// least.
     fn lowest(&mut self, urgency: Urgency) -> Option<Fold> {
         let batch = Batch::of(self.levels.iter().flatten().map(Bytes::len), MAX_FAN_IN);
         let count = batch.count;
         if count < 2 || (urgency == Urgency::Idle && !batch.is_even()) {
             return None;
         }
-        let (mut inputs, mut top) = (Vec::with_capacity(count), 0);
+        let mut inputs = Vec::with_capacity(count);
+        let mut top = 0;
         for (level, queue) in self.levels.iter_mut().enumerate() {
             while inputs.len() < count
                 && let Some(partial) = queue.pop_front()

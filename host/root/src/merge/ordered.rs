@@ -1,8 +1,9 @@
-//! The tree for an ordered merge: only neighbours are folded, so that the result is in the order of the partitions.
+//! Merge tree for an ordered merge: folds only neighbours, so that the result keeps partition
+//! order.
 //!
-//! Partitions stand in blocks of [`FAN_IN`], those in blocks of blocks, and so on. A block is folded when all of it is
-//! settled. So each partial is folded about log₈(n) times whatever the order of arrival, and a partition that is late
-//! keeps its neighbours waiting, but nobody else.
+//! Partitions form blocks of [`FAN_IN`], blocks form blocks of blocks, and so on. A block is folded
+//! when all of it is settled. Each partial is thus folded about log₈(n) times, whatever the order
+//! of arrival, and a late partition delays its neighbours only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +11,11 @@ use bytes::Bytes;
 
 use super::{Batch, FAN_IN, Fold, TreePosition, Urgency};
 
-/// What stands for the partitions from a run's key up to its `end`.
+/// State of the partitions from a run's key up to its `end`.
 #[derive(Debug)]
 struct Run {
     end: u32,
-    /// Partials of leaves in it; 0 when empty.
+    /// Number of leaves' partials in it; 0 when empty.
     leaves: u32,
     state: State,
 }
@@ -29,9 +30,9 @@ impl Run {
 enum State {
     /// A partial.
     Ready(Bytes),
-    /// A partial that is being made of those that stood here.
+    /// A running fold of the partials that were here.
     Folding,
-    /// Nothing: these partitions will not come.
+    /// Nothing: these partitions will not arrive.
     Empty,
 }
 
@@ -39,7 +40,7 @@ enum State {
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     runs: BTreeMap<u32, Run>,
-    /// Where a block may have become whole, by level: what is low is folded first.
+    /// Positions at which a block may have become complete, by level: low levels are folded first.
     touched: BTreeSet<(u32, u32)>,
 }
 
@@ -50,8 +51,10 @@ impl Runs {
     }
 
     pub(super) fn skip(&mut self, partition: u32) {
-        // Empty neighbours become one run, so that no walk over them is longer than one over partials.
-        let (mut from, mut end) = (partition, partition + 1);
+        // Empty neighbours become one run, so that a walk over them is never longer than one over
+        // partials.
+        let mut from = partition;
+        let mut end = partition + 1;
         if let Some((start, before)) = self.runs.range(..partition).next_back()
             && before.end == partition
             && matches!(before.state, State::Empty)
@@ -79,7 +82,7 @@ impl Runs {
             }
             self.touched.pop_first();
         }
-        // What is being folded may make a full fold with what is left.
+        // A running fold may form a full fold with the rest.
         if urgency == Urgency::Full || folding {
             return None;
         }
@@ -89,7 +92,7 @@ impl Runs {
         worth.then(|| self.take(from, batch.count)).flatten()
     }
 
-    /// The smallest block around `at` that is settled and holds two partials or more: where they start, and how many
+    /// The smallest settled block around `at` with two or more partials: their start, and how many
     /// to fold.
     fn whole_block(&self, at: u32) -> Option<(u32, usize)> {
         let mut size = FAN_IN as u32;
@@ -103,10 +106,12 @@ impl Runs {
         }
     }
 
-    /// The start of the run at `first` and the partials from there to `end`; `None` unless all there is settled.
+    /// Start of the run at `first`, and number of partials from there to `end`; `None` unless all
+    /// of them are settled.
     fn settled(&self, first: u32, end: u32) -> Option<(u32, usize)> {
         let (from, _) = self.runs.range(..=first).next_back()?;
-        let (mut next, mut ready) = (*from, 0);
+        let mut next = *from;
+        let mut ready = 0;
         for (start, run) in self.runs.range(from..) {
             if *start != next || matches!(run.state, State::Folding) {
                 return None;
@@ -120,7 +125,7 @@ impl Runs {
         None
     }
 
-    /// Partials at `at` that are a fold's worth by their bytes alone.
+    /// A range of partials at `at` that is worth a fold by its bytes alone.
     fn heavy(&self, at: u32) -> Option<(u32, usize)> {
         let before = self.runs.range(..at).next_back();
         let before = before.filter(|(_, run)| run.end == at).map(|(start, _)| *start);
@@ -130,7 +135,7 @@ impl Runs {
         })
     }
 
-    /// The runs from `from` on, up to `level`, that may be folded together.
+    /// Runs from `from` on, up to `level`, that may be folded together.
     fn neighbours(&self, from: u32, level: u32) -> Batch {
         let mut end = from;
         let ready = self
@@ -149,7 +154,7 @@ impl Runs {
         Batch::of(ready, FAN_IN)
     }
 
-    /// The first of the two neighbours that have been folded least, and the higher of their levels.
+    /// The adjacent pair that has been folded least: its first run, and the higher of its levels.
     fn lowest_pair(&self) -> Option<(u32, u32)> {
         let mut last: Option<(u32, u32)> = None;
         let mut next = 0;
@@ -174,10 +179,11 @@ impl Runs {
         pairs.min_by_key(|(_, level)| *level)
     }
 
-    /// Takes `count` partials from `from` on, leaving a placeholder.
+    /// Takes `count` partials from `from` on, and leaves a placeholder.
     fn take(&mut self, from: u32, count: usize) -> Option<Fold> {
         let mut inputs = Vec::with_capacity(count);
-        let (mut end, mut leaves) = (from, 0);
+        let mut end = from;
+        let mut leaves = 0;
         while inputs.len() < count {
             let run = self.runs.remove(&end)?;
             end = run.end;
@@ -193,7 +199,7 @@ impl Runs {
     pub(super) fn folded(&mut self, place: TreePosition, result: Bytes) {
         if let Some(run) = self.runs.get_mut(&place.lo) {
             run.state = State::Ready(result);
-            // It may reach over the border of two blocks.
+            // The result may span the border of two blocks.
             let level = run.level();
             self.touched.extend([(level, place.lo), (level, run.end - 1)]);
         }

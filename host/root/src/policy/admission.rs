@@ -1,65 +1,67 @@
-//! Admission of queries: one is admitted if it is expected to end in time beside those that run.
+//! Admission of queries: one is admitted if it is expected to end in time beside the running ones.
 
 use std::time::Duration;
 
 use crate::answer::Coverage;
 
-/// Queries under way as admission sees them, with those of one tenant apart: an app as one caller uses it. Slots are shared
-/// equally between tenants, so what others have under way counts for no more than the tenant's own.
+/// Running queries as admission sees them, split into one tenant's own and the others'. A tenant is
+/// an app as used by one caller. Slots are shared equally between tenants, so another tenant's
+/// queries count for no more than the tenant's own.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// Queries under way, of all tenants.
+    /// Running queries of all tenants.
     pub running: usize,
-    /// The most that may be.
+    /// The most running queries.
     pub most: usize,
-    /// Leaves at once.
+    /// The most leaves at once.
     pub slots: usize,
-    /// Queries of this tenant that are under way.
+    /// Running queries of this tenant.
     pub own: Vec<Running>,
-    /// Slot time that each other tenant is expected to take.
+    /// Slot time that each other tenant's queries are expected to take.
     pub others: Vec<Duration>,
-    /// True if another tenant asked lately: places are then kept for others.
+    /// True if another tenant asked lately: places are then kept free for others.
     pub is_shared: bool,
     /// Time since a query of this tenant was last admitted.
     pub since_last_query: Duration,
 }
 
-/// One query under way.
+/// One running query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Running {
     /// Slot time that it is expected to take.
     pub cost: Duration,
-    /// Time from its start to the end of its gather; `None` where it was expected to be missed from the start.
+    /// Time from its start to the end of its gather; `None` if it was expected from the start to
+    /// miss that.
     pub budget: Option<Duration>,
 }
 
 /// Refusal of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Time after which it is worth asking again.
+    /// Time after which asking again is worthwhile.
     pub after: Duration,
-    /// Why.
+    /// Reason of the refusal.
     pub reason: Reason,
 }
 
 /// Reason of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// There are as many queries under way as there may be.
+    /// As many queries run as may.
     Places,
-    /// The tenant has as many under way as it may while others ask, too.
+    /// The tenant has as many running queries as it may while others ask, too.
     Share,
-    /// It would not end within its own deadline.
+    /// The query would not end within its own deadline.
     Deadline,
-    /// A query of the same tenant that is under way would no longer end within its own.
+    /// A running query of the same tenant would no longer end within its deadline.
     Earlier,
 }
 
 impl Reason {
-    /// All of them.
+    /// Every reason.
     pub const ALL: [Self; 4] = [Self::Places, Self::Share, Self::Deadline, Self::Earlier];
 
-    /// As in metrics.
+    /// Spelling in metrics.
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
@@ -71,15 +73,17 @@ impl Reason {
     }
 }
 
-/// Admits a query of `cost` slot time that has `budget` until its gather ends. A cost that is not known yet is zero.
-///
-/// Tenants share the slots equally, and so do the queries of one tenant. A query is therefore over once it and as much of each
-/// query beside it has run (processor sharing): `(W + Σ min(W, Wᵢ)) ÷ slots`, where `W` is `cost + Σ min(cost, costⱼ)` over the
-/// tenant's own queries and `Wᵢ` is the rest of another tenant. That must fit [`SHARE`] of its own budget, and the tenant's earlier
-/// queries must keep theirs. What another tenant was promised counts for nothing: it would be a way to keep others out.
+/// Decides on a query of `cost` slot time that has `budget` until its gather ends. An unknown cost
+/// is zero.
+/// Tenants share the slots equally, and so do the queries of one tenant (processor sharing). A
+/// query therefore ends after `(W + Σ min(W, Wᵢ)) ÷ slots`: `W` is `cost + Σ min(cost, costⱼ)` over
+/// the tenant's own queries, and `Wᵢ` is the remaining cost of another tenant. The query must end
+/// within [`SHARE`] of its budget, and the tenant's earlier queries within that share of theirs.
+/// Another tenant's deadlines do not count: they would be a way to keep others out.
+/// tenant's deadlines do not count: they would be a way to keep others out.
 ///
 /// # Errors
-/// See [`Refusal`].
+/// A [`Refusal`] with its reason.
 pub fn admit(load: &Load, cost: Duration, budget: Duration) -> Result<Running, Refusal> {
     let all = load.ends(load.own.iter().map(|one| one.cost).sum::<Duration>() + cost);
     let refused = |after: Duration, reason| Err(Refusal { after: after.max(AGAIN), reason });
@@ -94,8 +98,8 @@ pub fn admit(load: &Load, cost: Duration, budget: Duration) -> Result<Running, R
     let ends = load.ends(beside + cost);
     let is_met = ends <= budget.mul_f64(SHARE);
     let running = Running { cost, budget: is_met.then_some(budget) };
-    // Without others of its own beside it, a query takes what it can get: its deadline says how much of an answer that makes.
-    // An expectation that keeps all queries of a tenant out would never be put right.
+    // A tenant without other running queries is admitted in any case: the deadline bounds the
+    // answer. A wrong estimate that kept out all queries of a tenant would never be corrected.
     if load.own.is_empty() || load.since_last_query >= HEARING {
         return Ok(running);
     }
@@ -110,19 +114,21 @@ pub fn admit(load: &Load, cost: Duration, budget: Duration) -> Result<Running, R
 }
 
 impl Load {
-    /// Time after which `work` of this tenant is done, with others having as much.
+    /// Time after which `work` of this tenant is done, while each other tenant gets as much.
     fn ends(&self, work: Duration) -> Duration {
         let others = self.others.iter().map(|other| (*other).min(work)).sum::<Duration>();
         (work + others) / u32::try_from(self.slots.max(1)).unwrap_or(u32::MAX)
     }
 }
 
-/// The slot time that a query would have taken, had all its partitions run: one that was cut off took less, and to take that
-/// for its cost would let in more of the same, of which still more is cut off. Looking for its files keeps a thread busy as well.
-/// Nothing if no leaf of it ran, and its plan took no longer than a millisecond.
+/// Slot time that a query would have taken if all its partitions had run. A query that was cut off
+/// took less; using that as its cost would admit more of the same, of which still more is cut off.
+/// Planning time counts as well, as it keeps a thread busy. `None` if no leaf ran and planning took
+/// at most a millisecond.
 #[must_use]
 pub fn whole_cost(coverage: &Coverage) -> Option<Duration> {
-    let (used, all) = (coverage.timings.leaf_used, coverage.timings.leaf_used + coverage.timings.leaf_wasted);
+    let used = coverage.timings.leaf_used;
+    let all = coverage.timings.leaf_used + coverage.timings.leaf_wasted;
     let part = |some: u64, of: u64| (some > 0).then(|| of as f64 / some as f64);
     let weight = &coverage.weight;
     let scaled = match part(weight.succeeded, weight.planned.saturating_sub(weight.skipped)) {
@@ -136,15 +142,16 @@ pub fn whole_cost(coverage: &Coverage) -> Option<Duration> {
     Duration::try_from_secs_f64((scaled.max(all) + coverage.timings.plan).max(0.0) / 1e3).ok()
 }
 
-/// Milliseconds of a plan that says nothing of what a query costs.
+/// Planning time in milliseconds up to which it says nothing about a query's cost.
 const QUICK_PLAN: f64 = 1.0;
 
-/// How much of the time may be taken. Costs are means, and what is expected to end with its deadline misses it half of the
-/// time; more than this waits in vain, as the slots are busy with less.
+/// Share of a budget that may be filled. Costs are means: a query that is expected to end at its
+/// deadline misses it half of the time. With a higher share more queries would wait without an
+/// answer, as the slots are already busy.
 pub const SHARE: f64 = 0.5;
-/// Time after which a query of a tenant is admitted, whatever it is expected to cost.
+/// Time after its last admission at which a tenant's query is admitted, whatever its expected cost.
 const HEARING: Duration = Duration::from_secs(1);
-/// The shortest wait that is advised.
+/// The shortest advised wait.
 const AGAIN: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
@@ -160,7 +167,7 @@ mod tests {
         (0_u64..10_000).prop_map(Duration::from_millis)
     }
 
-    /// A host of one tenant.
+    /// A host with a single tenant.
     fn load(own: &[Running], slots: usize, most: usize) -> Load {
         let since_last_query = Duration::ZERO;
         Load {
@@ -200,7 +207,8 @@ mod tests {
             }
         }
 
-        /// Others may be as many, as costly and as urgent as they like: a tenant alone with its query is admitted.
+        /// However many, costly and urgent the others' queries are, a tenant's only query is
+        /// admitted.
         #[test]
         fn no_other_tenant_keeps_a_quiet_one_out(
             others in proptest::collection::vec(ms(), 0..50),
@@ -212,7 +220,7 @@ mod tests {
             prop_assert!(admit(&load, cost, budget).is_ok());
         }
 
-        /// Whatever a tenant asks, it leaves places to the next.
+        /// A tenant leaves places to the next one, however much it asks.
         #[test]
         fn a_tenant_leaves_places_while_others_ask(most in 2_usize..300, asks in 1_usize..600) {
             let mut own = Vec::new();
@@ -228,7 +236,8 @@ mod tests {
     #[test]
     fn as_much_of_each_other_tenant_counts_as_the_query_itself_costs() {
         let busy = Load { others: vec![100 * SECOND; 3], ..load(&[running(SECOND, 100 * SECOND)], 2, 10) };
-        // Itself, its tenant's other query, and as much as both for each of three others, on two slots: 4 s.
+        // The query, its tenant's other one, and as much as both for each of three tenants, on two
+        // slots: 4 s.
         assert!(admit(&busy, SECOND, 8 * SECOND).is_ok());
         let refused = admit(&busy, SECOND, 7 * SECOND);
         assert_eq!(refused, Err(Refusal { after: SECOND / 2, reason: Reason::Deadline }));

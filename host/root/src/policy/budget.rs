@@ -1,6 +1,6 @@
-//! How a deadline is divided: `D = plan + gather + stop grace + merge reserve + reply`.
+//! Division of a deadline: `D = plan + gather + stop grace + merge reserve + reply`.
 //!
-//! Systems that keep nothing back lose partials that they already hold (apache/pinot#15797).
+//! Systems without a reserve lose partials that they already hold (apache/pinot#15797).
 
 use std::time::Duration;
 
@@ -8,40 +8,42 @@ use tokio::time::Instant;
 
 use crate::limit::{Limit, Scope};
 
-/// The least that is kept for merging.
+/// The least reserve for merging.
 pub const MIN_RESERVE: Duration = Duration::from_millis(5);
-/// The most that is kept for merging while nothing is measured.
+/// The largest reserve for merging while nothing is measured.
 pub const MAX_UNMEASURED_RESERVE: Duration = Duration::from_secs(5);
-/// The most that is kept for handing the answer over.
+/// The most time reserved for returning the answer.
 pub const MAX_REPLY: Duration = Duration::from_millis(5);
-/// What is kept for handing the answer over, however near the deadline: timers may fire a millisecond late.
+/// Time reserved for returning the answer, however near the deadline: timers may fire a millisecond
+/// late.
 pub const MIN_REPLY: Duration = Duration::from_millis(1);
-/// The longest deadline that is kept; a longer one is taken as this. Keeps every instant within the clock's range.
+/// The longest deadline; longer ones are cut to it. Keeps every instant within the clock's range.
 pub const MAX_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// The most that is left to cut-off leaves for saying how far they got.
+/// The most time for cut-off leaves to stop and report.
 pub const MAX_GRACE: Duration = Duration::from_millis(10);
 
-/// The instants of one query, in this order in time.
+/// Time budget of one query. The instants are in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// When leaves are cut off.
+    /// Time at which leaves are cut off.
     pub leaf_deadline: Instant,
-    /// When nothing more is waited for.
+    /// Time at which the gather ends.
     pub gather_deadline: Instant,
-    /// When the merge is cut off.
+    /// Time at which the merge is cut off.
     pub merge_deadline: Instant,
-    /// What was promised.
+    /// Time by which the answer is promised.
     pub deadline: Instant,
-    /// What is kept for merging.
+    /// Time reserved for merging.
     pub reserve: Duration,
-    /// How long cut-off leaves are waited for.
+    /// Time that cut-off leaves are waited for.
     pub grace: Duration,
-    /// The limit that the deadline is, for those that it ends.
+    /// Limit to name in failures that the deadline causes.
     pub limit: Limit,
 }
 
 impl Budget {
-    /// Divides `deadline`, counted from `start`; `merge_p99` is what past merges took, if known.
+    /// Divides `deadline`, counted from `start`. `merge_p99` is the 99th percentile of past merges,
+    /// if known.
     #[must_use]
     pub fn new(start: Instant, deadline: Duration, merge_p99: Option<Duration>) -> Self {
         let deadline = deadline.min(MAX_DEADLINE);
@@ -63,21 +65,22 @@ impl Budget {
     }
 }
 
-/// What a leaf that starts at once has of a deadline.
+/// Time that a leaf has if it starts at once.
 #[must_use]
 pub fn leaf_time(deadline: Duration) -> Duration {
     let start = Instant::now();
     Budget::new(start, deadline, None).leaf_deadline - start
 }
 
-/// What a merge has of a deadline when the gather has used all of its own time.
+/// Time that a merge has when the gather has used all of its time.
 #[must_use]
 pub fn merge_time(deadline: Duration) -> Duration {
     let budget = Budget::new(Instant::now(), deadline, None);
     budget.merge_deadline - budget.gather_deadline
 }
 
-/// What to keep for merging: `clamp(1.5 × p99, 5 ms, 0.30 · D)`; without a measurement 10 % of `D`, at most 5 s.
+/// Time to reserve for merging: `clamp(1.5 × p99, 5 ms, 0.30 · D)`; without a measurement 10 % of
+/// `D`, at most 5 s.
 #[must_use]
 pub fn merge_reserve(deadline: Duration, p99: Option<Duration>) -> Duration {
     let wanted = match p99 {

@@ -1,4 +1,4 @@
-//! The formulas, as pure functions and small counters with names. Nothing here reads a clock.
+//! Formulas as pure functions and small counters. Nothing here reads a clock.
 
 pub mod admission;
 pub mod budget;

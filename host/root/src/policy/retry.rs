@@ -1,4 +1,4 @@
-//! Retries of failed attempts: whether there is one, and when.
+//! Retries of failed attempts: exponential back-off with jitter, and a retry budget.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -6,35 +6,36 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Retries allowed as a share of the attempts within [`WINDOW`].
+/// Allowed retries as a share of the attempts within [`WINDOW`].
 pub const SHARE: f64 = 0.1;
-/// Retries allowed within [`WINDOW`] whatever the share, so that small queries may retry.
+/// Retries that are always allowed within [`WINDOW`], so that small queries may retry.
 pub const MIN_RETRIES: u64 = 10;
-/// How far back attempts count.
+/// Length of the sliding window.
 pub const WINDOW: Duration = Duration::from_secs(10);
-/// A retry that waits for so long is no storm, and needs no place in the budget.
+/// Wait from which a retry is calm: it causes no retry storm and needs no place in the budget.
 pub const CALM: Duration = Duration::from_secs(1);
 /// The longest wait that a failure may ask for.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Rules for the attempts at one partition: exponential pauses with jitter.
+/// Rules for retries of one partition: exponential back-off with jitter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Retry {
     /// The most attempts, at least 1.
     pub attempts: u32,
-    /// The pause before the second attempt, doubled before each further one.
+    /// Pause before the second attempt; doubled before each further one.
     pub first: Duration,
     /// The longest pause.
     pub most: Duration,
-    /// How long after the partition's first failure a retry may begin; `None` leaves it to the deadline.
+    /// Time after the partition's first failure within which a retry may begin; `None` leaves it to
+    /// the deadline.
     pub within: Option<Duration>,
 }
 
 impl Retry {
-    /// The rules for a query that somebody waits for.
+    /// Rules for a foreground query.
     pub const QUERY: Self =
         Self { attempts: 3, first: Duration::from_millis(10), most: Duration::from_secs(1), within: None };
-    /// The rules for a job: a service that restarts is back within minutes.
+    /// Rules for a job: a service that restarts is back within minutes.
     pub const JOB: Self = Self {
         attempts: 20,
         first: Duration::from_secs(1),
@@ -42,15 +43,17 @@ impl Retry {
         within: Some(Duration::from_secs(600)),
     };
 
-    /// The pause before attempt `attempt` (from 2): exponential, with a jitter between one half and the whole that depends
-    /// on nothing but `query` and `partition`, so that a query can be replayed.
+    /// Pause before attempt `attempt` (from 2): exponential back-off. The jitter, between one half
+    /// and the whole, depends only on `query`, `partition` and `attempt`, so that a query can be
+    /// replayed.
     #[must_use]
     pub fn pause(&self, query: &impl Hash, partition: u32, attempt: u32) -> Duration {
         self.whole(attempt).mul_f64(jitter(query, partition, attempt))
     }
 
-    /// When attempt `attempt` begins that follows a failure at `now`, the first of which was at `since`. A failure that
-    /// `asks` for a wait is not tried again before. `None` when the rules allow no further attempt.
+    /// Schedules attempt `attempt` after a failure at `now`; the partition's first failure was at
+    /// `since`. If the failure `asks` for a wait, the attempt begins no earlier. `None` when the
+    /// rules allow no further attempt.
     #[must_use]
     pub fn next(
         &self,
@@ -64,9 +67,9 @@ impl Retry {
         }
         let pause = self.pause(query, partition, attempt);
         let wait = match asks {
-            // Not all at once, who were told the same.
-            Some(asked) => {
-                pause.max(asked.min(MAX_RETRY_AFTER) + self.first.mul_f64(jitter(query, partition, attempt)))
+            // Jitter spreads the retries of callers that were given the same wait.
+            Some(least) => {
+                pause.max(least.min(MAX_RETRY_AFTER) + self.first.mul_f64(jitter(query, partition, attempt)))
             }
             None => pause,
         };
@@ -75,18 +78,18 @@ impl Retry {
         in_time.then_some(Next { at, calm: self.whole(attempt).max(wait) >= CALM })
     }
 
-    /// The pause without its jitter.
+    /// Pause without jitter.
     fn whole(&self, attempt: u32) -> Duration {
         self.first.saturating_mul(1 << attempt.saturating_sub(2).min(16)).min(self.most)
     }
 }
 
-/// A retry that the rules allow.
+/// Time of an allowed retry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Next {
-    /// Not before this.
+    /// Earliest start of the retry.
     pub at: Instant,
-    /// It waits for long enough to need no place in the budget.
+    /// True when it waits long enough to need no place in the budget.
     pub calm: bool,
 }
 
@@ -98,7 +101,7 @@ fn jitter(query: &impl Hash, partition: u32, attempt: u32) -> f64 {
 
 const BUCKET: Duration = Duration::from_secs(1);
 
-/// Counts attempts and retries over a sliding window, in buckets of a second.
+/// Retry budget: counts attempts and retries over a sliding window, in buckets of a second.
 #[derive(Debug, Default)]
 pub struct RetryBudget {
     buckets: VecDeque<Bucket>,
@@ -112,12 +115,12 @@ struct Bucket {
 }
 
 impl RetryBudget {
-    /// Counts an attempt that began.
+    /// Counts a started attempt.
     pub fn attempt(&mut self, now: Instant) {
         self.count(now, 1, 0);
     }
 
-    /// Spends one retry, if there is one left.
+    /// Takes a retry from the budget. False when none is left.
     pub fn spend(&mut self, now: Instant) -> bool {
         self.forget(now);
         let attempts: u64 = self.buckets.iter().map(|bucket| bucket.attempts).sum();

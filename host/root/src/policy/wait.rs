@@ -1,18 +1,20 @@
-//! How long to go on waiting once the floor is reached.
+//! Adaptive wait: how long the gather goes on once the floor is reached.
 //!
-//! The formula is that of Vespa's adaptive coverage (`InterleavedSearchInvoker`): the more answers are pending, the
-//! longer the wait, as a share of the time left.
+//! The formula is that of Vespa's adaptive coverage (`InterleavedSearchInvoker`): the more answers
+//! are pending, the longer the wait, as a share of the time left.
 
 use std::time::Duration;
 
-/// The share of the time left that is waited for the last pending partition.
+/// Share of the time left that the gather waits for the last pending partition.
 pub const MIN_FACTOR: f64 = 0.1;
-/// The share of the time left that is waited when as many are pending as may be missing.
+/// Share of the time left that the gather waits when as many are pending as may be missing.
 pub const MAX_FACTOR: f64 = 0.5;
 
-/// `left × (min + (max − min) × (pending − 1) / (allowed_missing − 1))`, the last factor within 0 and 1.
+/// `left × (min + (max − min) × (pending − 1) / (allowed_missing − 1))`, the last factor within 0
+/// and 1.
 ///
-/// `pending` counts the partitions not settled yet, `allowed_missing` those that the floor lets be missing.
+/// `pending` counts the unsettled partitions, `allowed_missing` those that may be missing under the
+/// floor.
 #[must_use]
 pub fn adaptive_wait(left: Duration, pending: u64, allowed_missing: u64, min: f64, max: f64) -> Duration {
     let spread = match allowed_missing {

@@ -2,7 +2,8 @@
 
 use crate::plan::Plan;
 
-/// The indexes to claim, if they are not simply all of them: those that no journal has, the heaviest first if asked for.
+/// Indexes to claim, if they differ from plan order: without the journal's partials, unreadable
+/// ones first, then by falling weight if `heavy_first`.
 pub(super) fn order(plan: &Plan, heavy_first: bool) -> Option<Vec<u32>> {
     let order = heavy_first.then(|| heaviest_first(plan)).flatten();
     let has_unreadable = plan.partitions().iter().any(|one| one.content.is_unreadable());
@@ -12,13 +13,14 @@ pub(super) fn order(plan: &Plan, heavy_first: bool) -> Option<Vec<u32>> {
     let mut order = order.unwrap_or_else(|| (0_u32..).take(plan.len()).collect());
     order.retain(|index| !plan.is_kept(*index));
     if has_unreadable {
-        // They end a query that needs them before it has run the others. Stable: those stay in their order.
+        // An unreadable partition ends a query that requires it, before other leaves run. The sort
+        // is stable.
         order.sort_by_key(|index| !plan.get(*index).is_some_and(|one| one.content.is_unreadable()));
     }
     Some(order)
 }
 
-/// The indexes by falling weight, or `None` when all weigh the same.
+/// Indexes by falling weight; `None` when all weights are equal.
 fn heaviest_first(plan: &Plan) -> Option<Vec<u32>> {
     let weight = |index: &u32| plan.get(*index).map_or(0, |one| one.weight);
     let mut order: Vec<u32> = (0_u32..).take(plan.len()).collect();

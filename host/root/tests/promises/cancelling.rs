@@ -1,4 +1,4 @@
-//! Cancelled and abandoned queries: what is answered, and that nothing runs on.
+//! Tests of cancelled and abandoned queries: their answers, and that nothing continues to run.
 
 use frond_root::flow::{Cancel, run};
 use frond_root::{Answer, Floor, Reason};
@@ -7,12 +7,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::{parts, reason, words};
 
-/// The first four take 100 ms, the others do not end.
+/// A script in which the first four leaves take 100 ms and the others never end.
 fn four_then_none() -> Script {
-    Script::by(|index, _| match index < 4 {
-        true => Turn::succeed().after(ms(100)),
-        false => Turn::never(),
-    })
+    Script::by(|index, _| if index < 4 { Turn::succeed().after(ms(100)) } else { Turn::never() })
 }
 
 #[tokio::test(start_paused = true)]
@@ -25,7 +22,7 @@ async fn cancelled_above_the_floor_it_answers_with_what_there_is() {
     assert!(matches!(answer, Answer::Partial { .. }));
     assert!(start.elapsed() < ms(320), "{:?}", start.elapsed());
     assert_eq!(words(&answer), [0, 1, 2, 3]);
-    // Four ran and four were queued: it is the cancel that both are missing for.
+    // Four ran and four were queued: all eight are missing because of the cancel.
     assert_eq!(parts(answer.coverage()), [4, 0, 0, 0, 8, 0]);
     assert_eq!(stage.leaves.counts().stopped, 4);
     assert_eq!(stage.leaves.running(), 0);
@@ -44,7 +41,7 @@ async fn cancelled_below_the_floor_it_fails_with_its_coverage() {
 
 #[tokio::test(start_paused = true)]
 async fn what_arrived_at_the_moment_of_the_cancel_counts() {
-    // The leaves end together with the cancel, within the pause between two looks at the reports.
+    // The leaves end together with the cancel, in the pause between two reads of the reports.
     for lead in 0..3 {
         let stage = Stage::new(Script::all(Turn::never()).at(0, Turn::succeed()).at(1, Turn::succeed().after(ms(1))));
         let mut request = request();
@@ -88,7 +85,7 @@ async fn a_query_that_is_dropped_stops_its_leaves_and_merges() {
 
 #[tokio::test(start_paused = true)]
 async fn leaves_that_are_slow_to_stop_are_waited_for_a_little() {
-    // Within the grace of 10 ms the leaves still hand in what they have.
+    // Within the grace of 10 ms the leaves still report their emissions.
     let slow = Turn::never().emitting(ms(10), "70", 0.5).stopping_within(ms(5));
     let stage = Stage::new(Script::all(slow));
     let mut request = request();

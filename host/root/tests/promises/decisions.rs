@@ -1,4 +1,5 @@
-//! The gather's decisions, asked for one by one: it has no clock and no task of its own.
+//! Unit tests of the gather's decisions: it has neither clock nor task, so each is checked
+//! directly.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -93,7 +94,7 @@ fn the_gather_ends_by_steps() {
     desk.gather.arrived(desk.start + ms(100));
     let actions = desk.look(100);
     assert!(matches!(actions[..], [Action::FloorReached { .. }]), "{actions:?}");
-    // Two of three may be missing and two are: half of the 795 ms left is waited.
+    // Two of three may be missing and two are: the wait is half of the remaining 795 ms.
     assert_eq!(desk.gather.timer(), Some(desk.start + ms(100) + ms(795) / 2));
     assert!(desk.look(497).is_empty());
     let actions = desk.look(498);
@@ -162,6 +163,6 @@ fn a_retry_is_announced_with_its_number_and_its_time() {
     };
     let pause = at - desk.start - ms(100);
     assert!((ms(5)..=ms(10)).contains(&pause), "{pause:?}");
-    // The partition is open still: nothing is missing yet.
+    // The partition is still open: nothing is missing yet.
     assert!(desk.look(100).is_empty());
 }

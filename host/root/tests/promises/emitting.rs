@@ -1,4 +1,4 @@
-//! What a leaf handed over before it was cut off counts, with its share; and only then.
+//! Tests of emissions: they count, with their share, only if the leaf is cut off.
 
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ async fn a_success_replaces_what_was_emitted_before_it() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_emitted_before_a_success_is_not_held_on_to() {
-    /// Bytes that tell when they are let go of.
+    /// Bytes that show when they are dropped.
     struct Kept(#[expect(dead_code, reason = "it is counted")] Arc<()>);
     impl AsRef<[u8]> for Kept {
         fn as_ref(&self) -> &[u8] {
@@ -122,7 +122,7 @@ async fn what_was_emitted_before_a_success_is_not_held_on_to() {
         (before, Arc::strong_count(&later))
     });
     stage.ask(best_effort(), plan(2)).await;
-    // Held by this test three times over, and by the emission in between.
+    // Three references belong to the test, and one to the emission while it is stored.
     assert_eq!(count.await.unwrap(), (4, 3));
 }
 
@@ -169,7 +169,7 @@ async fn a_leafs_own_limit_cuts_it_off_before_the_deadline() {
     let answer = stage.ask(request, plan(8)).await;
     assert!(start.elapsed() < ms(150), "{:?}", start.elapsed());
     assert_eq!(parts(answer.coverage()), [0, 8, 0, 0, 0, 0]);
-    // Each weighs 1: the halves are added up before they are rounded.
+    // Each weighs 1: the shares are summed before they are truncated.
     assert_eq!((answer.coverage().covered, answer.coverage().fraction), (4, 0.5));
     assert_eq!(stage.leaves.counts().overran, 8);
 }

@@ -1,4 +1,4 @@
-//! Failures that end a query early, and what they leave of it.
+//! Tests of failures that end a query early, and of the account that they leave.
 
 use frond_root::failure::{MAX_ACCOUNT_TEXTS, MAX_EVENT_TEXTS};
 use frond_root::{EventKind, Failure, FailureKind, Floor, Limit, Reason, Request, Scope, Status};
@@ -15,7 +15,7 @@ async fn a_query_that_needs_all_fails_at_the_first_loss() {
     let answer = stage.ask(request(), plan(12)).await;
     assert_eq!(reason(&answer), &Reason::BelowFloor);
     assert!(start.elapsed() < ms(80), "{:?}", start.elapsed());
-    // One trapped, four run (one of them began in its place), seven are queued: none of them goes on.
+    // One trapped, four run (one of them began in its place), seven are queued: all stop.
     assert_eq!(parts(answer.coverage()), [0, 0, 1, 0, 11, 0]);
     assert_eq!(stage.leaves.counts().stopped, 4);
     assert_eq!(stage.leaves.running(), 0);
@@ -24,9 +24,12 @@ async fn a_query_that_needs_all_fails_at_the_first_loss() {
 
 #[tokio::test(start_paused = true)]
 async fn a_floor_out_of_reach_ends_the_query_at_once() {
-    let stage = Stage::new(Script::by(|index, _| match index < 4 {
-        true => Turn::fail(FailureKind::OutOfMemory).after(ms(10 * u64::from(index + 1))),
-        false => Turn::succeed().after(ms(500)),
+    let stage = Stage::new(Script::by(|index, _| {
+        if index < 4 {
+            Turn::fail(FailureKind::OutOfMemory).after(ms(10 * u64::from(index + 1)))
+        } else {
+            Turn::succeed().after(ms(500))
+        }
     }));
     let mut request = request();
     request.floor = Floor::AtLeast(0.7);
@@ -122,7 +125,7 @@ async fn missing_partitions_are_named_up_to_a_limit_that_is_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_in_full_is_that_of_the_last_attempt_though_that_was_not_heard_of() {
-    // The second attempt is cut off at the end: what the first one said is not why it is missing.
+    // The second attempt is cut off at the end: the first one's failure is not why it is missing.
     let stage = Stage::new(Script::all(Turn::succeed()).at(0, Turn::never().deaf()).at_attempt(
         0,
         1,
@@ -146,12 +149,12 @@ async fn every_missing_partition_is_told_as_an_event_once() {
     let mut request = request();
     request.floor = Floor::BestEffort;
     stage.ask(request, plan(8)).await;
-    let mut told = stage.record.all(|event| match &event.kind {
+    let mut missing = stage.record.all(|event| match &event.kind {
         EventKind::PartitionMissing { partition, .. } => Some(*partition),
         _ => None,
     });
-    told.sort_unstable();
-    assert_eq!(told, Vec::from_iter(1..8));
+    missing.sort_unstable();
+    assert_eq!(missing, Vec::from_iter(1..8));
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,7 +204,7 @@ async fn a_leaf_that_time_ends_names_the_deadline() {
     assert!(failure.message.ends_with(": job.timeout is 1 min"), "{failure}");
 }
 
-/// Bytes of the texts of a failure.
+/// Bytes of a failure's texts.
 fn texts(failure: &Failure) -> u64 {
     let lines = failure.backtrace.iter().chain(&failure.log).chain([&failure.message]);
     lines.map(|line| line.len() as u64).sum()
@@ -214,18 +217,19 @@ async fn however_much_failures_say_an_account_and_its_events_are_bounded() {
         log: vec!["l".repeat(1024); 20],
         ..Failure::new(FailureKind::Trap, "m".repeat(4096))
     };
-    let (whole, partitions) = (texts(&wordy), 2000);
+    let whole = texts(&wordy);
+    let partitions = 2000;
     let stage = Stage::new(Script::all(Turn::fail_as(wordy)));
     let answer = stage.ask(Request { floor: Floor::BestEffort, ..request() }, plan(partitions)).await;
     let coverage = answer.coverage();
-    // What is counted stays exact.
+    // Counters stay exact.
     assert_eq!(coverage.failures[&FailureKind::Trap], partitions as u64);
     assert_eq!(coverage.missing.len() as u64 + coverage.missing_omitted, partitions as u64);
-    let told: Vec<&Failure> = coverage.missing.iter().map(|one| one.failure.as_ref().unwrap()).collect();
-    assert!(told.iter().all(|failure| failure.kind == FailureKind::Trap));
-    let in_full = told.iter().filter(|failure| failure.omitted == 0).count() as u64;
+    let named: Vec<&Failure> = coverage.missing.iter().map(|one| one.failure.as_ref().unwrap()).collect();
+    assert!(named.iter().all(|failure| failure.kind == FailureKind::Trap));
+    let in_full = named.iter().filter(|failure| failure.omitted == 0).count() as u64;
     assert_eq!(in_full, MAX_ACCOUNT_TEXTS / whole);
-    assert!(told.iter().filter(|failure| failure.omitted > 0).all(|failure| failure.message.contains("left out")));
+    assert!(named.iter().filter(|failure| failure.omitted > 0).all(|failure| failure.message.contains("left out")));
     let account = serde_json::to_string(coverage).unwrap().len() as u64;
     assert!(account < MAX_ACCOUNT_TEXTS + 100 * 1000, "{account}");
     let ended: Vec<Failure> = stage

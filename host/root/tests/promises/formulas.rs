@@ -1,4 +1,4 @@
-//! Laws of the deadline's division and of the retry budget.
+//! Property tests of the division of a deadline and of the retry budget.
 
 use std::time::Duration;
 
@@ -31,7 +31,8 @@ proptest! {
         prop_assert!(budget.merge_deadline <= budget.deadline);
         prop_assert_eq!(budget.merge_deadline - budget.gather_deadline, budget.reserve);
         prop_assert_eq!(budget.gather_deadline - budget.leaf_deadline, budget.grace);
-        // Leaves get the larger share of any deadline, and the reply a whole tick of the clock where there is one.
+        // Leaves get the larger share of any deadline; the reply gets at least one tick of the
+        // clock, if it fits.
         prop_assert!(budget.leaf_deadline - start >= kept * 2 / 5);
         prop_assert!(kept < ms(4) || budget.deadline - budget.merge_deadline >= ms(1));
     }
@@ -56,7 +57,8 @@ proptest! {
     fn retries_stay_within_their_share(steps in proptest::collection::vec((0_u64..400, 0_u32..30, any::<bool>()), 1..300)) {
         let mut budget = RetryBudget::default();
         let mut now = Instant::now();
-        let (mut attempts, mut granted) = (Vec::new(), Vec::new());
+        let mut attempts = Vec::new();
+        let mut granted = Vec::new();
         for (pause, begun, retry) in steps {
             now += ms(pause);
             for _ in 0..begun {
@@ -66,7 +68,7 @@ proptest! {
             if retry {
                 let within = |times: &[Instant], window| times.iter().filter(|at| now - **at <= window).count() as u64;
                 let before = within(&granted, WINDOW);
-                // Buckets of a second: an attempt is forgotten up to a second late.
+                // Buckets have a second: an attempt is forgotten up to a second late.
                 let allowed = |window| MIN_RETRIES.max((within(&attempts, window) as f64 * SHARE) as u64);
                 let given = budget.spend(now);
                 if given {
@@ -94,7 +96,7 @@ fn the_division_in_numbers() {
     assert_eq!(of(1000, Some(900)), [685_000, 695_000, 995_000, 1_000_000]);
     assert_eq!(of(10, None), [5_800, 6_000, 9_000, 10_000]);
     assert_eq!(of(1, None), [430, 450, 750, 1_000]);
-    // Without a measurement, no more than five seconds are kept back from an hour.
+    // Without a measurement, the reserve of an hour is at most five seconds.
     assert_eq!(merge_reserve(Duration::from_secs(3600), None), Duration::from_secs(5));
 }
 

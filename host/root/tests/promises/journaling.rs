@@ -1,4 +1,5 @@
-//! What is kept before it counts, and what an interrupted query goes on from.
+//! Tests of the journal: partials are stored before they count, and an interrupted query resumes
+//! from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -19,11 +20,11 @@ struct Notes {
     kept: Arc<Mutex<BTreeMap<u32, Bytes>>>,
     batches: Arc<Mutex<Vec<usize>>>,
     takes: Duration,
-    /// From this batch on it fails.
+    /// First batch that fails.
     fails: Option<usize>,
-    /// How many partials it recalls at once.
+    /// The most partials of a recalled page.
     page: usize,
-    /// After which index it was asked to recall, each time.
+    /// Cursors of all recalls.
     recalls: Arc<Mutex<Vec<Option<u32>>>>,
 }
 
@@ -32,7 +33,7 @@ impl Notes {
         Self { takes, page: 3, ..Self::default() }
     }
 
-    /// With partials from before: what the stage's leaves return for these.
+    /// A journal with the stage's partials of these indexes, from an earlier run.
     fn with(indexes: &BTreeSet<u32>) -> Self {
         Self::of(indexes, |index| index.to_string())
     }
@@ -66,7 +67,7 @@ impl Journal for Notes {
         })
     }
 
-    /// As a store does it: from all that is there, what this run has kept among it.
+    /// Like a store: pages also have the partials of this run.
     fn recall(&self, after: Option<u32>, bytes: u64) -> RecallFuture {
         let kept = self.kept.lock().unwrap();
         let from = after.map_or(0, |after| after + 1);
@@ -103,17 +104,19 @@ async fn run(
 
 #[tokio::test(start_paused = true)]
 async fn what_is_in_the_answer_was_kept_first_and_once() {
-    let (stage, notes) = (Stage::new(Script::all(Turn::succeed().after(ms(1)))), Notes::taking(ms(5)));
+    let stage = Stage::new(Script::all(Turn::succeed().after(ms(1))));
+    let notes = Notes::taking(ms(5));
     let answer = run(&stage, request(), 100, &notes, &BTreeSet::new()).await.unwrap();
     assert!(matches!(answer, Answer::Complete { .. }));
     assert_eq!((words(&answer).len(), notes.indexes().len()), (100, 100));
-    // What comes while a batch is being kept is the next.
+    // Partials that arrive during a write form the next batch.
     assert!(notes.batches.lock().unwrap().len() < 60, "{:?}", notes.batches);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_kept_in_time_does_not_count() {
-    let (stage, notes) = (Stage::new(Script::all(Turn::succeed())), Notes::taking(ms(3_600_000)));
+    let stage = Stage::new(Script::all(Turn::succeed()));
+    let notes = Notes::taking(ms(3_600_000));
     let answer = run(&stage, request(), 4, &notes, &BTreeSet::new()).await.unwrap();
     assert!(matches!(reason(&answer), Reason::Deadline | Reason::BelowFloor));
     assert_eq!(parts(answer.coverage())[0], 0);
@@ -133,7 +136,8 @@ async fn a_journal_that_fails_ends_the_query_and_its_leaves() {
 #[tokio::test(start_paused = true)]
 async fn only_what_is_not_kept_runs_again() {
     let kept = BTreeSet::from([0, 2, 3, 9, 41]);
-    let (stage, notes) = (joined(), Notes::with(&kept));
+    let stage = joined();
+    let notes = Notes::with(&kept);
     let answer = run(&stage, request(), 42, &notes, &kept).await.unwrap();
     assert!(matches!(answer, Answer::Complete { .. }));
     let begun: BTreeSet<u32> = stage.leaves.counts().begun.iter().map(|one| one.index).collect();
@@ -145,7 +149,8 @@ async fn only_what_is_not_kept_runs_again() {
 #[tokio::test(start_paused = true)]
 async fn a_query_of_which_all_is_kept_runs_nothing() {
     let kept: BTreeSet<u32> = (0..10).collect();
-    let (stage, notes) = (joined(), Notes::with(&kept));
+    let stage = joined();
+    let notes = Notes::with(&kept);
     let answer = run(&stage, request(), 10, &notes, &kept).await.unwrap();
     assert!(matches!(answer, Answer::Complete { .. }));
     assert!(stage.leaves.counts().begun.is_empty());
@@ -153,7 +158,8 @@ async fn a_query_of_which_all_is_kept_runs_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_journal_that_lost_what_it_kept_is_found_out() {
-    let (stage, notes) = (joined(), Notes::with(&BTreeSet::from([1])));
+    let stage = joined();
+    let notes = Notes::with(&BTreeSet::from([1]));
     let ended = run(&stage, request(), 10, &notes, &BTreeSet::from([1, 2])).await;
     let Err(Error::Journal(failure)) = ended else { panic!("{ended:?}") };
     assert_eq!(failure.kind, FailureKind::Lost);
@@ -172,7 +178,7 @@ fn answered(order: MergeOrder, count: usize, kept: &BTreeSet<u32>) -> Bytes {
     })
 }
 
-/// A query whose partials are larger than the memory for them: recalling pauses while folds make room.
+/// A query whose partials exceed their memory: recalls pause while folds free memory.
 #[derive(Clone, Debug)]
 struct Heavy {
     order: MergeOrder,
@@ -180,12 +186,13 @@ struct Heavy {
     kept: BTreeSet<u32>,
     /// Bytes of a partial.
     size: usize,
-    /// Bytes that partials may take.
+    /// Memory for partials in bytes.
     memory: u64,
-    /// A page of the journal.
+    /// The most partials of a recalled page.
     page: usize,
     fold: Duration,
-    /// What a merge returns is as large as all that it got; else as large as one.
+    /// True if a merge result is as large as its inputs together; else it is as large as one of
+    /// them.
     grows: bool,
 }
 
@@ -198,13 +205,13 @@ impl Heavy {
         let merges = match (self.grows, self.order) {
             (true, MergeOrder::Any) => Merges::sorted(),
             (true, MergeOrder::Partition) => Merges::joined(),
-            // The last of all.
+            // The largest input.
             (false, _) => Merges::by(|partials| partials.iter().max().cloned().unwrap_or_default()),
         };
         merges.taking(self.fold)
     }
 
-    /// The answer, and after which indexes the journal was asked.
+    /// The answer, and the cursors of all recalls.
     fn answered(&self) -> (Bytes, Vec<Option<u32>>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -245,7 +252,7 @@ fn what_is_recalled_late_is_not_taken_for_what_this_run_has_kept() {
         };
         let (answer, recalls) = heavy.answered();
         assert_eq!(answer, heavy.partial(399).as_bytes());
-        // All that is kept comes to 350 KiB, of which at most an eighth of the memory comes at once.
+        // The kept partials have 350 KiB, and a page has at most an eighth of the memory.
         assert!(recalls.len() >= 175, "{recalls:?}");
         assert!(recalls.is_sorted() && recalls.iter().collect::<BTreeSet<_>>().len() == recalls.len(), "{recalls:?}");
     }

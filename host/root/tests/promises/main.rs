@@ -1,4 +1,4 @@
-//! What a query is promised, tried out: scripted leaves and merges, in paused time, through the whole flow.
+//! Tests of a query's promises: scripted leaves and merges, in paused time, through the whole flow.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,7 +27,7 @@ mod window;
 
 use frond_root::{Answer, Coverage, Reason};
 
-/// The words of an answer's body.
+/// Words of an answer's body, as numbers.
 fn words(answer: &Answer) -> Vec<u32> {
     let body = answer.body().expect("an answer with a body");
     let text = std::str::from_utf8(body).unwrap();
@@ -41,7 +41,7 @@ fn reason(answer: &Answer) -> &Reason {
     }
 }
 
-/// `succeeded degraded failed timed_out cancelled not_started`.
+/// Counts of `succeeded`, `degraded`, `failed`, `timed_out`, `cancelled` and `not_started`.
 fn parts(coverage: &Coverage) -> [u64; 6] {
     let tally = coverage.partitions;
     assert!(tally.is_closed() && coverage.weight.is_closed(), "{coverage:?}");

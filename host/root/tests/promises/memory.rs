@@ -1,4 +1,4 @@
-//! Partials held for merging are bounded: leaves are held back for them, and never for nothing.
+//! Tests of the memory for partials: backpressure bounds it, and never waits without end.
 
 use bytes::Bytes;
 use frond_root::{Answer, EventKind, Floor, MergeOrder, Request};
@@ -6,17 +6,17 @@ use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, request};
 
 const PARTIAL: usize = 1000;
 
-/// Folds any number of partials into one of the same size.
+/// A merge whose result has the size of one input.
 fn shrinking() -> Merges {
     Merges::by(|partials| partials[0].clone())
 }
 
-/// Folds partials into one as large as all of them.
+/// A merge whose result is as large as its inputs together.
 fn growing() -> Merges {
     Merges::by(|partials| Bytes::from(partials.concat()))
 }
 
-/// Room for eight partials, charged at one and a half.
+/// A request with memory for eight partials, charged at 1.5 times their size.
 fn tight(slots: usize) -> Request {
     let mut request = request();
     request.slots = slots;
@@ -48,7 +48,8 @@ async fn leaves_are_held_back_until_folds_have_made_room() {
     for pair in holds.chunks(2) {
         assert!(pair[0].0 && pair.get(1).is_none_or(|release| !release.0), "{holds:?}");
     }
-    // Above the limit by no more than what was running when it was passed, and ended before the next look.
+    // The excess over the limit is bounded by the leaves that ran when it was passed, and by those
+    // that ended before the next read.
     let most = holds.iter().map(|(_, bytes)| *bytes).max().unwrap();
     assert!(most <= 8000 + 2 * 4 * PARTIAL as u64, "{most}");
 }
@@ -88,8 +89,8 @@ async fn a_merge_that_does_not_shrink_is_never_waited_for_in_vain() {
 
 #[tokio::test(start_paused = true)]
 async fn a_gap_in_an_ordered_merge_is_never_held_back_for_its_own_sake() {
-    // What lies between the partials that fill the memory is tried again when it is full: holding the leaves back then
-    // would be waiting for what is held back.
+    // The partitions between the held partials are retried when the memory is full: backpressure
+    // would then wait for exactly the leaves that it holds back.
     let stage = Stage::with(
         Script::by(|index, attempt| match (index % 2, attempt) {
             (1, 1) if index < 20 => Turn::fail(frond_root::FailureKind::Unavailable).after(ms(1)),

@@ -1,4 +1,5 @@
-//! Merges in the whole flow: in time, in order, bounded, and never the end of more than their own query.
+//! Tests of merges in the whole flow: their times, order and bounds, and that a failure ends only
+//! its own query.
 
 use frond_root::{Answer, FailureKind, Floor, MergeOrder, Reason};
 use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, request};
@@ -9,10 +10,7 @@ use crate::{parts, reason, words};
 #[tokio::test(start_paused = true)]
 async fn a_merge_that_fails_ends_the_query_with_its_coverage() {
     let stage = Stage::with(
-        Script::by(|index, _| match index < 8 {
-            true => Turn::succeed().after(ms(50)),
-            false => Turn::never(),
-        }),
+        Script::by(|index, _| if index < 8 { Turn::succeed().after(ms(50)) } else { Turn::never() }),
         Merges::sorted().failing_at(0, FailureKind::Trap),
     );
     let mut request = request();
@@ -54,7 +52,7 @@ async fn a_merge_that_hangs_does_not_keep_the_answer_beyond_the_deadline() {
     }
 }
 
-/// One that is over at once, and one that waits first.
+/// Both a merge that panics at its first poll and one that waits first.
 #[tokio::test(start_paused = true)]
 async fn a_merge_that_panics_is_a_failure_with_coverage() {
     for takes in [ms(0), ms(5)] {
@@ -135,12 +133,15 @@ async fn folds_of_one_query_run_side_by_side_within_bounds() {
 
 #[tokio::test(start_paused = true)]
 async fn an_ordered_merge_sees_partials_in_the_order_of_partitions() {
-    // Leaves end in reverse, and some of those in the middle never do.
+    // Leaves end in reverse order, and some in the middle fail.
     let gone = |index: u32| index % 7 == 3 || (20..29).contains(&index);
     let stage = Stage::with(
-        Script::by(move |index, _| match gone(index) {
-            true => Turn::fail(FailureKind::Trap).after(ms(3)),
-            false => Turn::succeed().after(ms(u64::from(100 - index))),
+        Script::by(move |index, _| {
+            if gone(index) {
+                Turn::fail(FailureKind::Trap).after(ms(3))
+            } else {
+                Turn::succeed().after(ms(u64::from(100 - index)))
+            }
         }),
         Merges::joined().taking(ms(1)),
     );
@@ -155,7 +156,8 @@ async fn an_ordered_merge_sees_partials_in_the_order_of_partitions() {
 
 #[tokio::test(start_paused = true)]
 async fn an_ordered_merge_with_a_gap_waits_without_spinning() {
-    // Partials 0 and 2 are there, but not adjacent: there is nothing to fold, and nothing to do until 1 comes.
+    // Partials 0 and 2 are not adjacent: there is nothing to fold, and nothing to do until 1
+    // arrives.
     let stage = Stage::with(Script::all(Turn::succeed()).at(1, Turn::succeed().after(ms(800))), Merges::joined());
     let mut request = request();
     request.order = MergeOrder::Partition;

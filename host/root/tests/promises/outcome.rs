@@ -1,4 +1,4 @@
-//! Whole, partial, failed: which one, when, and with what account.
+//! Tests of outcomes: complete, partial or failed, when they come, and with which account.
 
 use bytes::Bytes;
 use frond_root::answer::{four_decimals, share};
@@ -41,7 +41,7 @@ async fn a_stalled_leaf_does_not_keep_the_answer_beyond_the_deadline() {
     for stalled in [Turn::never(), Turn::never().deaf()] {
         let stage = Stage::new(Script::all(Turn::succeed().after(ms(10))).at(3, stalled));
         let mut request = request();
-        // Above this floor only with all but one, so that the adaptive wait plays no part in it.
+        // Best effort gathers until the deadline, without an adaptive wait.
         request.floor = Floor::BestEffort;
         let start = Instant::now();
         let answer = stage.ask(request, plan(8)).await;
@@ -71,10 +71,7 @@ async fn what_never_began_is_told_from_what_was_cut_off() {
 
 #[tokio::test(start_paused = true)]
 async fn below_the_floor_there_is_no_answer_but_an_account() {
-    let stage = Stage::new(Script::by(|index, _| match index < 5 {
-        true => Turn::succeed(),
-        false => Turn::never(),
-    }));
+    let stage = Stage::new(Script::by(|index, _| if index < 5 { Turn::succeed() } else { Turn::never() }));
     let mut request = request();
     request.floor = Floor::AtLeast(0.6);
     request.slots = 16;
@@ -101,12 +98,12 @@ async fn the_floor_counts_weight_and_not_partitions() {
 
 #[tokio::test(start_paused = true)]
 async fn a_floor_that_is_met_exactly_is_met() {
-    // In binary, 0.7 × 10, 0.1 × 30 and their like are not whole.
+    // In binary, products such as 0.7 × 10 and 0.1 × 30 are not integers.
     for (least, missing, all) in [(0.7, 3, 10), (0.1, 27, 30), (0.57, 43, 100), (1.0, 0, 7)] {
-        let stage = Stage::new(Script::by(move |index, _| match index < missing {
-            true => Turn::fail(FailureKind::Trap),
-            false => Turn::succeed(),
-        }));
+        let turn = move |index: u32, _: u32| {
+            if index < missing { Turn::fail(FailureKind::Trap) } else { Turn::succeed() }
+        };
+        let stage = Stage::new(Script::by(turn));
         let mut request = request();
         request.floor = Floor::AtLeast(least);
         let answer = stage.ask(request, plan(all)).await;
@@ -116,7 +113,7 @@ async fn a_floor_that_is_met_exactly_is_met() {
 
 #[tokio::test(start_paused = true)]
 async fn a_share_reads_as_all_only_when_nothing_is_missing() {
-    // As fractions of 2^53 and more, a weight of 1 is lost in rounding.
+    // As fractions, a weight of 1 in 2^53 or more is lost to rounding.
     let mut weights = vec![MAX_WEIGHT; 1000];
     weights.push(1);
     let stage = Stage::new(Script::all(Turn::succeed()).at(1000, Turn::fail(FailureKind::Trap)));
@@ -140,9 +137,12 @@ fn a_share_has_four_decimals_that_do_not_lie() {
 async fn what_is_known_to_be_lost_is_tried_first_and_ends_a_query_that_needs_all() {
     let lost = |index: u32| {
         let reason = Failure::new(FailureKind::InvalidPartition, "cannot be read");
-        let partitions = (0..12).map(|other| match other == index {
-            true => Partition::new("lost", Unreadable::new(reason.clone(), 0)),
-            false => Partition::new(format!("p{other}"), Bytes::from_static(b"heavier")),
+        let partitions = (0..12).map(|other| {
+            if other == index {
+                Partition::new("lost", Unreadable::new(reason.clone(), 0))
+            } else {
+                Partition::new(format!("p{other}"), Bytes::from_static(b"heavier"))
+            }
         });
         Plan::new(partitions.collect()).unwrap()
     };
@@ -153,7 +153,7 @@ async fn what_is_known_to_be_lost_is_tried_first_and_ends_a_query_that_needs_all
         let answer = stage.ask(request, lost(7)).await;
         assert_eq!(reason(&answer), &Reason::BelowFloor);
         let begun: Vec<_> = stage.leaves.counts().begun.iter().map(|one| one.index).collect();
-        // Another may begin before the query hears of it.
+        // Another leaf may begin before the query reads the failure.
         assert!(begun.first() == Some(&7) && begun.len() <= 2, "{begun:?}");
     }
 }
@@ -238,7 +238,7 @@ async fn tiny_deadlines_are_answered_and_never_panic() {
             let start = Instant::now();
             let answer = stage.ask(request, plan(9)).await;
             assert!(parts(answer.coverage()).iter().sum::<u64>() == 9);
-            // Timers count in whole milliseconds.
+            // Timers count whole milliseconds.
             let grain = if deadline < 4 { 1 } else { 0 };
             assert!(start.elapsed() <= ms(deadline + grain), "{deadline}: {:?}", start.elapsed());
         }

@@ -1,4 +1,4 @@
-//! Plans that are refused, and what a refusal tells.
+//! Tests of plans that are refused, and of the messages.
 
 use bytes::Bytes;
 use frond_root::flow::{Cancel, run};
@@ -88,7 +88,7 @@ async fn a_source_that_is_cut_off_by_the_deadline_is_not_to_blame() {
     let request = request();
     let late = request.deadline * 2;
     let planning = async move {
-        // Nobody else had a turn meanwhile.
+        // Advances the clock without polling any other task.
         tokio::time::advance(late).await;
         Err(Error::Source("the query ended while its files were being looked for".into()))
     };

@@ -1,4 +1,4 @@
-//! Previews: what those who watch see of the answer while leaves run, and that it costs the query nothing.
+//! Tests of previews: their content while leaves run, and that they do not affect the query.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -18,18 +18,18 @@ use tokio::time::Instant;
 
 use crate::words;
 
-/// A preview that was shown.
+/// A received preview.
 #[derive(Clone, Debug, PartialEq)]
 struct Shown {
-    /// When it was begun, as it is told.
+    /// Time of its start, as reported.
     since_start: Duration,
-    /// When it came.
-    came: Duration,
+    /// Time of its arrival.
+    arrived: Duration,
     words: Vec<u32>,
     covered: Covered,
 }
 
-/// Somebody who watches.
+/// Observer that collects previews.
 struct Watcher {
     every: Duration,
     start: Instant,
@@ -54,11 +54,11 @@ impl Preview for Watcher {
     fn take(&self, since_start: Duration, body: Bytes, covered: Covered) {
         let text = std::str::from_utf8(&body).unwrap();
         let words = text.split_ascii_whitespace().map(|word| word.parse().unwrap()).collect();
-        self.shown.lock().unwrap().push(Shown { since_start, came: self.start.elapsed(), words, covered });
+        self.shown.lock().unwrap().push(Shown { since_start, arrived: self.start.elapsed(), words, covered });
     }
 }
 
-/// How the finish of a preview goes, whatever that of the answer does.
+/// Behaviour of a preview's finish, independent of the answer's.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Takes(Duration),
@@ -66,7 +66,8 @@ enum Fate {
     Hangs,
 }
 
-/// A merge whose previews have a fate of their own: what is finished before the answer's finish began is one.
+/// A merge whose previews have their own behaviour. A finish before the event of the answer's
+/// finish is a preview's.
 struct Beside {
     merges: Merges,
     fate: Fate,
@@ -77,11 +78,12 @@ struct Beside {
 
 impl Beside {
     fn new(stage: &Stage, fate: Fate) -> Arc<Self> {
-        let (answering, made) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let answering = AtomicBool::new(false);
+        let made = AtomicUsize::new(0);
         Arc::new(Self { merges: stage.merges.clone(), fate, answering, made, live: Arc::new(()) })
     }
 
-    /// Asks with somebody watching.
+    /// Runs a query with an observer of previews.
     async fn ask(
         self: &Arc<Self>,
         stage: &Stage,
@@ -101,7 +103,7 @@ impl Beside {
         self.made.load(Relaxed)
     }
 
-    /// Waits until no preview is under way: what is stopped goes when its task is next looked at.
+    /// Waits until no preview runs: a stopped one ends when its task is next polled.
     async fn over(&self) {
         while Arc::strong_count(&self.live) > 1 {
             tokio::task::yield_now().await;
@@ -125,7 +127,8 @@ impl Merger for Beside {
             return self.merges.finish(query, merged, covered, until);
         }
         self.made.fetch_add(1, Relaxed);
-        let (fate, live) = (self.fate, self.live.clone());
+        let fate = self.fate;
+        let live = self.live.clone();
         Box::pin(async move {
             let _live = live;
             match fate {
@@ -138,10 +141,10 @@ impl Merger for Beside {
     }
 }
 
-/// What a server asks for.
+/// Interval that the server uses.
 const EVERY: Duration = ms(250);
 
-/// Asks with somebody watching.
+/// Runs a query with an observer of previews.
 async fn watched(stage: &Stage, request: Request, plan: Plan) -> (Answer, Vec<Shown>) {
     let watcher = Watcher::new(EVERY);
     let events = Events::new(vec![Arc::new(stage.record.clone()) as Arc<dyn Listener>]).previewing(watcher.clone());
@@ -150,12 +153,12 @@ async fn watched(stage: &Stage, request: Request, plan: Plan) -> (Answer, Vec<Sh
     (answer, watcher.shown())
 }
 
-/// Leaves that end one after the other, so far apart.
+/// Leaves that end one after the other at this interval.
 fn steady(apart: u64) -> Script {
     Script::by(move |index, _| Turn::succeed().after(ms(apart * u64::from(index + 1))))
 }
 
-/// So many slots, and a deadline of so many milliseconds.
+/// A request with these slots and a deadline in milliseconds.
 fn patient(slots: usize, deadline: u64) -> Request {
     Request { slots, deadline: ms(deadline), ..request() }
 }
@@ -181,7 +184,7 @@ async fn each_holds_what_had_come_and_says_how_much_that_is() {
         assert_eq!(one.words, (0..one.words.len() as u32).collect::<Vec<_>>());
         let covered: u64 = one.words.iter().map(|word| u64::from(word + 1)).sum();
         assert_eq!(one.covered, Covered { planned: weights.iter().sum(), covered, complete: false });
-        // Not older than it says: what had come by then is in it, the last of it perhaps not.
+        // As current as it says: it has every partial that had arrived, the very last one excepted.
         let come = one.since_start.as_millis() / 100;
         assert!((come.saturating_sub(1)..=come).contains(&(one.words.len() as u128)), "{one:?}");
     }
@@ -229,10 +232,10 @@ async fn a_preview_that_takes_long_is_made_less_often() {
         assert!(matches!(answer, Answer::Complete { .. }));
         assert!(shown.len() >= 3, "{shown:?}");
         for pair in shown.windows(2) {
-            let rest = pair[1].since_start - pair[0].came;
+            let rest = pair[1].since_start - pair[0].arrived;
             assert!(rest >= ms(takes) * 5, "at most a fifth of a thread: {rest:?} after {takes} ms");
         }
-        assert!(shown.iter().all(|one| one.came - one.since_start >= ms(takes)));
+        assert!(shown.iter().all(|one| one.arrived - one.since_start >= ms(takes)));
     }
 }
 
@@ -270,7 +273,7 @@ async fn a_preview_that_hangs_ends_with_the_gather() {
     assert!(matches!(answer, Answer::Complete { .. }));
     assert_eq!((shown, beside.made()), (Vec::new(), 1), "one is under way at most");
     beside.over().await;
-    // At the deadline, too.
+    // The same at the deadline.
     let stage = Stage::new(steady(50).at(9, Turn::never()));
     let beside = Beside::new(&stage, Fate::Hangs);
     let request = Request { floor: Floor::BestEffort, ..patient(100, 1000) };
@@ -284,8 +287,8 @@ async fn a_preview_that_hangs_ends_with_the_gather() {
 async fn a_query_that_is_dropped_takes_its_preview_along() {
     let stage = Stage::new(steady(50));
     let beside = Beside::new(&stage, Fate::Hangs);
-    let asked = beside.ask(&stage, EVERY, patient(100, 20_000), plan(100));
-    assert!(tokio::time::timeout(ms(1000), asked).await.is_err());
+    let query = beside.ask(&stage, EVERY, patient(100, 20_000), plan(100));
+    assert!(tokio::time::timeout(ms(1000), query).await.is_err());
     assert_eq!(beside.made(), 1);
     beside.over().await;
 }
@@ -306,7 +309,7 @@ async fn partials_too_large_for_one_merge_are_not_shown() {
     assert!(most as usize <= frond_root::merge::FOLD_BYTES, "{most}");
 }
 
-/// Passes on how long each is.
+/// Observer that forwards only the length of each preview.
 struct Lengths(Arc<Watcher>);
 
 impl Preview for Lengths {
@@ -321,7 +324,7 @@ impl Preview for Lengths {
 
 #[tokio::test(start_paused = true)]
 async fn folds_go_on_beside_a_preview() {
-    // Sixteen come at once while the preview takes its time: they are folded before it is over.
+    // Sixteen leaves end at once during a slow preview: their partials are folded before it ends.
     let script = Script::by(|index, _| Turn::succeed().after(if index == 0 { ms(100) } else { ms(260) }))
         .at(17, Turn::succeed().after(ms(3000)));
     let stage = Stage::with(script, Merges::sorted().finishing_after(ms(1000)));
@@ -369,7 +372,7 @@ async fn what_ends_a_query_early_ends_its_previews() {
     let stage = Stage::with(steady(50).at(30, Turn::fail(FailureKind::InvalidQuery).after(ms(1500))), Merges::sorted());
     let (answer, shown) = watched(&stage, patient(100, 20_000), plan(100)).await;
     assert!(matches!(answer, Answer::Failed { .. }));
-    assert!(shown.iter().all(|one| one.came <= ms(1500)));
+    assert!(shown.iter().all(|one| one.arrived <= ms(1500)));
     let ends = stage.record.all(|event| match event.kind {
         EventKind::GatherEnded { why } => Some(why),
         _ => None,
@@ -377,7 +380,7 @@ async fn what_ends_a_query_early_ends_its_previews() {
     assert_eq!(ends, [GatherEnd::InvalidQuery]);
 }
 
-/// One query, with and without somebody watching.
+/// One query, run with and without an observer of previews.
 #[derive(Clone, Debug)]
 struct Case {
     turns: Vec<(u64, u8)>,
@@ -417,8 +420,8 @@ impl Case {
 
     fn request(&self) -> Request {
         let order = if self.in_order { MergeOrder::Partition } else { MergeOrder::Any };
-        let (leaf_output, partials_memory) = (1, self.memory);
-        Request { order, leaf_output, partials_memory, floor: Floor::BestEffort, ..patient(self.slots, 60_000) }
+        let floor = Floor::BestEffort;
+        Request { order, leaf_output: 1, partials_memory: self.memory, floor, ..patient(self.slots, 60_000) }
     }
 
     async fn check(self) -> Result<(), TestCaseError> {
@@ -428,7 +431,8 @@ impl Case {
         let beside = Beside::new(&stage, self.fate);
         let (answer, shown) = beside.ask(&stage, ms(self.every), self.request(), plan(partitions)).await;
         prop_assert_eq!(answer.body(), expected.body());
-        let (account, other) = (answer.coverage(), expected.coverage());
+        let account = answer.coverage();
+        let other = expected.coverage();
         prop_assert_eq!((account.covered, account.partitions), (other.covered, other.partitions));
         beside.over().await;
         let whole: Vec<u32> = expected.body().map(|_| words(&expected)).unwrap_or_default();
@@ -438,7 +442,7 @@ impl Case {
             prop_assert_eq!(one.words.len() as u64, one.covered.covered);
         }
         for pair in shown.windows(2) {
-            prop_assert!(pair[1].since_start - pair[0].came >= ms(self.every), "{:?}", pair);
+            prop_assert!(pair[1].since_start - pair[0].arrived >= ms(self.every), "{:?}", pair);
             prop_assert!(pair[0].covered.covered < pair[1].covered.covered);
         }
         Ok(())

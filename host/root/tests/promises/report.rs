@@ -1,4 +1,5 @@
-//! What reports and events look like as JSON: names that others read, and so do not change by accident.
+//! Tests of reports and events as JSON: their names are an interface and must not change by
+//! accident.
 
 use frond_root::answer::{MAX_MISSING, Missing, Tally, Timings};
 use frond_root::{Coverage, Event, EventKind, FailureKind, Floor, Reason, Request, Status};
@@ -20,7 +21,7 @@ async fn some_of_everything() -> (Coverage, Stage) {
 #[tokio::test(start_paused = true)]
 async fn coverage_as_json() {
     let (mut coverage, _) = some_of_everything().await;
-    // The rest of it is the same each time.
+    // All other fields are deterministic.
     coverage.timings = Timings { deadline: 1000.0, ..Timings::default() };
     let mut json = serde_json::to_value(&coverage).unwrap();
     json["query"] = "…".into();
@@ -126,7 +127,8 @@ async fn times_in_the_report_add_up() {
     assert_eq!((deadline, reserve), (1000.0, 100.0));
     assert!((plan + gather + merge - total).abs() < 0.01);
     assert!(total < deadline && gather >= 880.0, "{:?}", coverage.timings);
-    // Three successes of 20 ms and an emission from a leaf of 885 ms; a trap, a failure and a leaf that gave nothing.
+    // Three successes of 20 ms and an emission of a leaf of 885 ms; a trap, a failure and a leaf
+    // without an emission.
     assert!((940.0..=960.0).contains(&leaf_used), "{leaf_used}");
     assert!((920.0..=935.0).contains(&leaf_wasted), "{leaf_wasted}");
     let names: &[Missing] = &coverage.missing;

@@ -1,4 +1,4 @@
-//! Passing failures are tried again, within limits; deterministic ones never.
+//! Tests of retries: transient failures are retried within limits, deterministic ones never.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ async fn retries_wait_longer_each_time() {
     stage.ask(request(), plan(1)).await;
     let begun = stage.leaves.counts().begun;
     let pauses: Vec<Duration> = begun.windows(2).map(|pair| pair[1].at - pair[0].at - ms(5)).collect();
-    // 10 ms and 20 ms, each with a jitter down to its half, and the timers' grain.
+    // 10 ms and 20 ms, each with a jitter down to one half, and the resolution of timers.
     assert!((ms(5)..=ms(12)).contains(&pauses[0]), "{pauses:?}");
     assert!((ms(10)..=ms(22)).contains(&pauses[1]), "{pauses:?}");
     let scheduled = stage.record.all(|event| match event.kind {
@@ -89,14 +89,14 @@ async fn retries_are_a_tenth_of_the_attempts_or_a_few() {
         stage.ask(request, plan(partitions)).await.coverage().attempts.retries
     };
     assert_eq!(ask(50).await, MIN_RETRIES);
-    // All within one window: a tenth of all that began.
+    // All within one window: a tenth of all attempts.
     let many = ask(1000).await;
     assert!((100..=111).contains(&many), "{many}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_tried_again_when_it_could_not_end_in_time() {
-    // The leaves of a second end by 0.885 s.
+    // Leaves have until 0.885 s of a second.
     let stage =
         Stage::new(Script::all(Turn::succeed()).at_attempt(0, 1, Turn::fail(FailureKind::Unavailable).after(ms(880))));
     let start = Instant::now();
@@ -108,7 +108,7 @@ async fn nothing_is_tried_again_when_it_could_not_end_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_finds_its_place_when_all_slots_are_idle() {
-    // All others are done when the retry becomes due: only the nudge can start it.
+    // All other leaves have ended when the retry becomes due: only the nudge can start it.
     let stage = Stage::new(Script::all(Turn::succeed()).at_attempt(0, 1, Turn::fail(FailureKind::Lost).after(ms(100))));
     let start = Instant::now();
     let answer = stage.ask(request(), plan(8)).await;
@@ -128,7 +128,7 @@ async fn a_partition_that_recovered_is_not_among_the_missing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_job_waits_for_minutes_and_all_of_it_is_tried_again() {
-    // As many as would be more than the budget of short pauses.
+    // More retries than the budget grants to short pauses.
     let partitions = 40;
     let mut script = Script::all(Turn::succeed());
     for attempt in 1..=4 {
@@ -143,7 +143,7 @@ async fn a_job_waits_for_minutes_and_all_of_it_is_tried_again() {
     let answer = stage.ask(request, plan(partitions as usize)).await;
     assert!(answer.coverage().complete, "{answer:?}");
     assert_eq!(answer.coverage().attempts.retries, 4 * u64::from(partitions));
-    // 1, 2, 4 and 8 seconds, each down to its half.
+    // 1, 2, 4 and 8 seconds, each down to one half.
     assert!(
         (Duration::from_millis(7500)..=Duration::from_secs(16)).contains(&start.elapsed()),
         "{:?}",

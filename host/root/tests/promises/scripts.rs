@@ -1,4 +1,5 @@
-//! Random scripts, whole queries: what must hold whatever leaves, merges and users do.
+//! Property tests of whole queries with random scripts: invariants for any behaviour of leaves,
+//! merges and users.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,9 +12,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::words;
 
-/// The longest that a leaf takes to stop, here.
+/// The longest time to stop of a leaf in these scripts, in milliseconds.
 const LATENESS: u64 = 30;
-/// Added to a partition's index in what its leaf emits.
+/// Offset that marks an emission: it has the partition's index plus this.
 const EMITTED: u32 = 1000;
 
 #[derive(Clone, Debug)]
@@ -71,7 +72,7 @@ struct Case {
 fn part() -> impl Strategy<Value = Part> {
     let kind = proptest::sample::select(FailureKind::ALL.to_vec());
     let kind = kind.prop_map(|kind| match kind {
-        // Ends every query that it occurs in, so it is left to the few cases that are about it.
+        // Ends every query in which it occurs, so other tests cover it.
         FailureKind::InvalidQuery => FailureKind::Unavailable,
         kind => kind,
     });
@@ -163,7 +164,7 @@ impl Case {
     }
 }
 
-/// All that one query left behind.
+/// Result of one query: its answer, events and time.
 struct Trial {
     case: Case,
     stage: Stage,
@@ -176,7 +177,8 @@ fn act(case: Case) -> Trial {
     runtime.block_on(async {
         let stage = case.stage();
         let start = Instant::now();
-        let (request, plan) = (case.request(), plan_weighing(&case.weights()));
+        let request = case.request();
+        let plan = plan_weighing(&case.weights());
         let answer = match case.cancel {
             Some(after) => stage.ask_and_cancel(request, plan, ms(after)).await,
             None => stage.ask(request, plan).await,
@@ -194,14 +196,14 @@ fn act(case: Case) -> Trial {
 }
 
 impl Trial {
-    /// What became of each partition, as the events tell it.
+    /// Outcome of each partition according to the events.
     fn statuses(&self) -> Vec<Status> {
         let mut statuses = vec![Status::Succeeded; self.case.partitions.len()];
-        let told = self.stage.record.all(|event| match &event.kind {
+        let missing = self.stage.record.all(|event| match &event.kind {
             EventKind::PartitionMissing { partition, status, .. } => Some((*partition, *status)),
             _ => None,
         });
-        for (partition, status) in told {
+        for (partition, status) in missing {
             assert_eq!(statuses[partition as usize], Status::Succeeded, "told twice");
             assert_ne!(status, Status::Succeeded);
             statuses[partition as usize] = status;
@@ -220,19 +222,20 @@ impl Trial {
 
     fn check_account(&self) {
         let coverage = self.answer.coverage();
-        let (mut partitions, mut weight) = (BTreeMap::new(), BTreeMap::new());
+        let mut partitions = BTreeMap::new();
+        let mut weight = BTreeMap::new();
         for (status, one) in self.statuses().into_iter().zip(self.case.weights()) {
             let name = serde_json::to_value(status).unwrap().as_str().unwrap().to_owned();
             *partitions.entry(name.clone()).or_insert(0_u64) += 1;
             *weight.entry(name).or_insert(0_u64) += one;
         }
-        for (tally, told) in [(coverage.partitions, partitions), (coverage.weight, weight)] {
+        for (tally, counted) in [(coverage.partitions, partitions), (coverage.weight, weight)] {
             assert!(tally.is_closed());
             let serde_json::Value::Object(parts) = serde_json::to_value(tally).unwrap() else {
                 panic!("a tally is an object");
             };
             for (name, amount) in parts.iter().filter(|part| part.0 != "planned") {
-                assert_eq!(amount.as_u64(), Some(told.get(name).copied().unwrap_or(0)), "{name}");
+                assert_eq!(amount.as_u64(), Some(counted.get(name).copied().unwrap_or(0)), "{name}");
             }
         }
         assert_eq!(coverage.partitions.planned, self.case.partitions.len() as u64);
@@ -248,7 +251,7 @@ impl Trial {
         let statuses = self.statuses();
         let absent: Vec<u32> =
             (0..).zip(&statuses).filter(|one| *one.1 != Status::Succeeded).map(|one| one.0).collect();
-        // Causes come first: their order has tests of its own.
+        // The order by cause has separate tests.
         let named: BTreeSet<u32> = coverage.missing.iter().map(|one| one.index).collect();
         assert_eq!((named.len(), coverage.missing.len()), (absent.len().min(MAX_MISSING), named.len()));
         assert!(named.iter().all(|index| absent.contains(index)), "{named:?} of {absent:?}");
@@ -263,8 +266,8 @@ impl Trial {
         let required: BTreeSet<u32> = self.case.required.iter().copied().collect();
         let lost = required.into_iter().filter(|index| statuses[*index as usize] != Status::Succeeded);
         let lost: Vec<String> = lost.map(|index| format!("p{index}")).collect();
-        let told: Vec<String> = coverage.required_missing.iter().map(ToString::to_string).collect();
-        assert_eq!(told, lost);
+        let reported: Vec<String> = coverage.required_missing.iter().map(ToString::to_string).collect();
+        assert_eq!(reported, lost);
     }
 
     fn check_answer(&self) {
@@ -301,7 +304,7 @@ impl Trial {
         assert_eq!(words(&self.answer), expected);
     }
 
-    /// A reserve may be shorter than the merges that are left at the gather's end take.
+    /// The reserve may be shorter than the merges that remain at the gather's end.
     fn merges_were_too_slow(&self) -> bool {
         self.case.merge_takes > 0
     }

@@ -1,4 +1,4 @@
-//! Laws of the merge trees, for any order of arrivals and of folds.
+//! Property tests of the merge trees, for any order of arrivals and folds.
 
 use bytes::Bytes;
 use frond_root::MergeOrder;
@@ -6,13 +6,13 @@ use frond_root::merge::{FAN_IN, FOLD_BYTES, Fold, MAX_FAN_IN, Partials, Urgency,
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// A tree with the folds that are under way, and what they cost.
+/// A tree with its running folds and their cost.
 struct Bench {
     partials: Partials,
     running: Vec<Fold>,
     folds: usize,
     inputs: usize,
-    /// How often any leaf's partial was folded, summed over the leaves.
+    /// Number of folds that each leaf's partial went through, summed over the leaves.
     handled: usize,
 }
 
@@ -61,7 +61,7 @@ impl Bench {
     }
 }
 
-/// Three bytes each.
+/// A partial of three bytes.
 fn leaf(index: u32) -> Bytes {
     Bytes::copy_from_slice(&index.to_be_bytes()[1..])
 }
@@ -103,9 +103,10 @@ fn order() -> impl Strategy<Value = MergeOrder> {
 }
 
 fn arrive(bench: &mut Bench, (index, there): (u32, bool)) {
-    match there {
-        true => bench.partials.add(index, leaf(index)),
-        false => bench.partials.skip(index),
+    if there {
+        bench.partials.add(index, leaf(index));
+    } else {
+        bench.partials.skip(index);
     }
 }
 
@@ -138,7 +139,7 @@ proptest! {
         prop_assert_eq!(bench.partials.ready(), there.len().min(1));
         prop_assert_eq!(bench.partials.folding(), 0);
         prop_assert_eq!(bench.partials.held(), 3 * there.len() as u64);
-        // n partials become one: each fold of k leaves k − 1 fewer.
+        // n partials become one: each fold of k removes k − 1.
         prop_assert_eq!(bench.inputs - bench.folds, there.len().saturating_sub(1));
         let mut got = bench.partials.into_last().map_or_else(Vec::new, |last| leaves(&last));
         if order == MergeOrder::Any {
@@ -164,15 +165,15 @@ proptest! {
         }
         bench.finish(&whichs);
         let n = arrivals.iter().filter(|one| one.1).count();
-        // In order, it is the plan that makes the tree, those that never come included; and what is left of blocks that
-        // end beyond it is folded level by level once more.
+        // In an ordered merge the plan determines the tree, missing partitions included. The rest
+        // of blocks that end beyond the plan is folded once more, level by level.
         let span = if order == MergeOrder::Any { n } else { arrivals.len() };
         let depth = (span.max(1) as f64).log(FAN_IN as f64).ceil() as usize;
         prop_assert!(bench.handled <= n * (2 * depth + 3), "{n} partials were folded {} times", bench.handled);
     }
 }
 
-/// The first fold that is full, of partials of `size` bytes that come one by one.
+/// Number of inputs of the first full fold, when partials of `size` bytes arrive one by one.
 fn first_full(order: MergeOrder, size: usize) -> usize {
     let mut partials = Partials::new(order, u64::MAX);
     for index in 0.. {
@@ -217,7 +218,7 @@ fn neighbours_are_found_over_any_number_of_missing_partitions() {
     for index in (0..7000).rev().filter(|index| index % 1000 != 0) {
         bench.partials.skip(index);
     }
-    // Five of them stand in the first block of 8⁴, the others in the second, which is not whole.
+    // Five partials are in the first block of 8⁴, the others in the second, which is incomplete.
     assert!(bench.begin(Urgency::Full));
     assert_eq!(bench.running[0].inputs.len(), 5);
     bench.finish(&[]);
@@ -255,7 +256,7 @@ fn thousands_are_folded_as_often_as_the_tree_is_deep_whatever_comes_first() {
                 }
             }
             bench.finish(&[]);
-            // 8⁴ leaves.
+            // There are 8⁴ leaves.
             assert!(bench.handled <= 4096 * 4 + 4096 / 2, "{order:?}: {}", bench.handled);
         }
     }

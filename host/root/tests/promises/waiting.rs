@@ -1,7 +1,7 @@
-//! How long the gather waits once the floor is reached.
+//! Tests of the adaptive wait once the floor is reached.
 //!
-//! The numbers are those of Vespa's `InterleavedSearchInvokerTest` (vespa-engine/vespa, `container-search`), whose
-//! formula this is: a timeout of 5000 ms, and each answer takes 100 ms.
+//! The numbers are those of Vespa's `InterleavedSearchInvokerTest` (vespa-engine/vespa,
+//! `container-search`), as is the formula: a timeout of 5000 ms, and each answer takes 100 ms.
 
 use std::time::Duration;
 
@@ -13,15 +13,17 @@ use tokio::time::Instant;
 
 use crate::{parts, words};
 
-/// The wait before each answer: all that is left below the floor, then the formula.
+/// The wait before each answer in milliseconds: all remaining time below the floor, then the
+/// formula.
 fn waits(nodes: u64, least: f64, min: f64, max: f64) -> Vec<u128> {
     let needed = (nodes as f64 * least).ceil() as u64;
     (0..nodes)
         .map(|answered| {
             let left = ms(5000 - 100 * answered);
-            match answered < needed {
-                true => left.as_millis(),
-                false => adaptive_wait(left, nodes - answered, nodes - needed, min, max).as_millis(),
+            if answered < needed {
+                left.as_millis()
+            } else {
+                adaptive_wait(left, nodes - answered, nodes - needed, min, max).as_millis()
             }
         })
         .collect()
@@ -64,12 +66,12 @@ proptest! {
     }
 }
 
-/// Partition `i` takes `100·(i + 1)` ms, and those from `from` on never end.
+/// A script in which partition `i` takes `100·(i + 1)` ms, and partitions from `from` on never end.
 fn one_each_100_ms(from: u32) -> Script {
-    Script::by(move |index, _| match index < from {
-        true => Turn::succeed().after(ms(100 * u64::from(index + 1))),
-        false => Turn::never(),
-    })
+    let turn = move |index: u32, _: u32| {
+        if index < from { Turn::succeed().after(ms(100 * u64::from(index + 1))) } else { Turn::never() }
+    };
+    Script::by(turn)
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,8 +82,9 @@ async fn the_whole_flow_waits_as_the_formula_says() {
     request.floor = Floor::AtLeast(0.5);
     let start = Instant::now();
     let answer = stage.ask(request, plan(4)).await;
-    // 5 s leave the gather 4.495 s: 5 ms for the reply, 500 ms for the merge. One may be missing beyond the first two:
-    // after the third, at 300 ms, a tenth of the 4.195 s left is waited, then 10 ms at most for the leaf to stop.
+    // Of 5 s the gather has 4.495 s: 5 ms are for the reply, 500 ms for the merge. One more may be
+    // missing after the third partial at 300 ms: the wait is a tenth of the remaining 4.195 s, then
+    // at most 10 ms for the leaf to stop.
     let elapsed = start.elapsed();
     assert!((ms(719)..ms(735)).contains(&elapsed), "{elapsed:?}");
     assert_eq!(words(&answer), [0, 1, 2]);
@@ -103,7 +106,7 @@ async fn the_wait_is_armed_anew_by_each_arrival() {
     request.deadline = ms(2000);
     request.slots = 10;
     request.floor = Floor::AtLeast(0.2);
-    // The first wait would be over long before the eighth arrives, were it not for those between.
+    // Without restarts, the first wait would end long before the eighth partial arrives.
     let answer = stage.ask(request, plan(10)).await;
     assert_eq!(words(&answer), Vec::from_iter(0..8));
 }
@@ -120,7 +123,7 @@ async fn with_a_floor_of_all_there_is_no_adaptive_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_leaf_that_ends_well_while_it_is_told_to_stop_counts() {
-    // The wait is over at about 719 ms; the leaf ends within the grace.
+    // The wait ends at about 719 ms; the leaf ends within the grace.
     let stage = Stage::new(one_each_100_ms(3).at(3, Turn::succeed().after(ms(725)).deaf()));
     let mut request = request();
     request.deadline = ms(5000);
@@ -131,7 +134,8 @@ async fn a_leaf_that_ends_well_while_it_is_told_to_stop_counts() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_ends_at_the_last_moment_leaves_the_merge_its_reserve() {
-    // A short reserve, a long grace, and a leaf that does not stop: the grace must not eat the reserve.
+    // A short reserve, a long grace and a leaf that does not stop: the grace must not use up the
+    // reserve.
     for arrival in 960..989 {
         let script = Script::all(Turn::never().deaf()).at(0, Turn::succeed().after(ms(arrival)).deaf());
         let stage = Stage::with(script, Merges::sorted().finishing_after(ms(3)));

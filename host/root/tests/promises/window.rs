@@ -1,4 +1,4 @@
-//! The window between a query and its runners.
+//! Tests of the window between a query and its runners.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +37,8 @@ async fn the_window_is_filled_and_never_passed() {
 
 #[tokio::test(start_paused = true)]
 async fn what_many_slots_tell_at_once_is_told_in_the_order_in_which_it_happened() {
-    // Four or five leaves end between two looks of the query's task, in other slots than their neighbours.
+    // Between two reads by the query's task four or five leaves end, each on another slot than its
+    // neighbours.
     let stage = Stage::new(Script::by(|index, _| {
         Turn::succeed().after(Duration::from_micros(200 + u64::from(index * 7 % 90)))
     }));
@@ -92,33 +93,33 @@ async fn with_too_little_time_left_nothing_starts() {
 #[tokio::test(start_paused = true)]
 async fn what_is_closed_gives_nothing_and_tells_at_once() {
     let window = scatter(plan(4), 4, false);
-    let told = Arc::new(AtomicUsize::new(0));
-    let count = |told: &Arc<AtomicUsize>| {
-        let told = told.clone();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = |calls: &Arc<AtomicUsize>| {
+        let calls = calls.clone();
         move || {
-            told.fetch_add(1, Ordering::SeqCst);
+            calls.fetch_add(1, Ordering::SeqCst);
         }
     };
     let held = window.claim(0, Instant::now()).unwrap();
-    window.on_close(count(&told));
-    // A hook may look at, and hook itself onto, what is being closed.
-    let (again, inner) = (Arc::downgrade(&window), count(&told));
-    let inner = Arc::new(inner);
+    window.on_close(count(&calls));
+    // A hook may use the scatter that is being closed, and add another hook.
+    let again = Arc::downgrade(&window);
+    let inner = Arc::new(count(&calls));
     window.on_close(move || {
         let inner = inner.clone();
         again.upgrade().unwrap().on_close(move || inner());
     });
     window.close();
     window.close();
-    assert_eq!(told.load(Ordering::SeqCst), 2);
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
     assert!(held.scatter().is_closed());
     assert!(window.claim(0, Instant::now()).is_none());
-    window.on_close(count(&told));
-    assert_eq!(told.load(Ordering::SeqCst), 3);
+    window.on_close(count(&calls));
+    assert_eq!(calls.load(Ordering::SeqCst), 3);
 }
 
-/// Many threads, each a slot that asks once when it is free and not again, as a parked one would: if a claim were ever
-/// refused though there is a place, all would stop with work left.
+/// Many threads act as slots that claim once when they are free and then park. If a claim were
+/// refused although there is a place, all of them would park with work left.
 #[test]
 fn a_free_place_is_never_refused_to_the_last_who_asks() {
     for round in 0..200 {
@@ -128,7 +129,9 @@ fn a_free_place_is_never_refused_to_the_last_who_asks() {
         let most = AtomicUsize::new(0);
         std::thread::scope(|threads| {
             for slot in 0..4_u32 {
-                let (window, done, most) = (&window, &done, &most);
+                let window = &window;
+                let done = &done;
+                let most = &most;
                 threads.spawn(move || {
                     while let Some(attempt) = window.claim(slot, Instant::now()) {
                         most.fetch_max(window.running(), Ordering::SeqCst);

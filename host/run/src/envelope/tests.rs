@@ -1,4 +1,4 @@
-//! How an answer's bytes stand in the envelope.
+//! Tests of the forms that an answer's bytes take in the envelope.
 
 use bytes::Bytes;
 

@@ -1,4 +1,4 @@
-//! What is public, and what is not.
+//! Public and special-purpose addresses are told apart.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,5 @@
-//! Refused components in the cache: what met a limit of the compiler is not compiled again under the same limits.
+//! Refused components in the cache: a component that met a limit of the compiler is not compiled
+//! again under the same limits.
 
 use std::fs;
 use std::io::Write;
@@ -11,15 +12,16 @@ use crate::compiler::CompileLimits;
 use crate::inspect::Misfit;
 use crate::private::is_private;
 
-/// The most refusals that are remembered; the oldest go.
+/// Most refusals in the cache; the oldest are removed.
 pub(crate) const MAX_REFUSALS: usize = 1000;
-/// The most bytes of one: two numbers and a message.
+/// Most bytes of a refusal: two numbers and a message.
 const MAX_SIZE: u64 = 16 << 10;
-/// Extension of their files.
+/// Extension of the refusals' files.
 const EXTENSION: &str = "refused";
 
 impl Cache {
-    /// Reason why a component was refused under limits that were no lower than these.
+    /// Returns the reason why a component was refused, if that was under limits no lower than
+    /// these.
     pub(crate) fn refusal(&self, engine: &Engine, digest: &str, limits: &CompileLimits) -> Option<String> {
         let path = self.path(engine, digest).with_extension(EXTENSION);
         let found = fs::symlink_metadata(&path).ok()?;
@@ -34,17 +36,17 @@ impl Cache {
         (memory >= limits.memory && cpu >= limits.cpu.as_secs()).then(|| why.to_owned())
     }
 
-    /// Remembers why a component was refused under these limits. A cache that cannot be written to forgets it.
+    /// Stores the reason why a component was refused under these limits. A failed write is ignored.
     pub(crate) fn refuse(&self, engine: &Engine, digest: &str, limits: &CompileLimits, misfit: &Misfit) {
         let Misfit::TooCostly(why) = misfit else { return };
         let path = self.path(engine, digest).with_extension(EXTENSION);
         let text = format!("{} {}\n{why}", limits.memory, limits.cpu.as_secs());
-        let kept = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.dir).and_then(|mut file| {
+        let stored = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.dir).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
             file.persist(path)?;
             Ok(())
         });
-        if kept.is_ok() {
+        if stored.is_ok() {
             self.forget_oldest();
         }
     }

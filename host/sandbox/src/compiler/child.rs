@@ -1,5 +1,5 @@
-//! Child process of the compiler: reads a component and answers with its code, under limits that it sets for itself before it
-//! reads the first byte.
+//! Child process of the compiler: reads a component and answers with its code, under limits that it
+//! sets before it reads the first byte.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::compiler::weigh::weigh;
 use crate::engine::Tuning;
 use crate::inspect::{MAX_SIZE, Misfit, proposals};
 
-/// The most bytes of compiled code, which whoever loads it holds in memory. The largest known, a guest of componentize-py,
-/// has some 60 MB.
+/// Most bytes of compiled code: the parent holds it in memory. The largest known code, of a
+/// componentize-py guest, has some 60 MB.
 pub(super) const MAX_CODE: u64 = 256 << 20;
 
 /// Last byte of the answer: compiled code.
@@ -44,10 +44,11 @@ pub struct Orders {
     pub nice: u8,
 }
 
-/// Compiles the component that `input` has as the parent orders. The answer is for the parent, on stdout.
+/// Compiles the component in `input` under the parent's orders. Returns the answer for the parent,
+/// which the caller writes to stdout.
 ///
 /// # Errors
-/// Limits that cannot be set, and a pipe that breaks.
+/// If a limit cannot be set, or the pipe breaks.
 pub fn run(orders: Orders, input: impl Read) -> io::Result<Vec<u8>> {
     confine(orders)?;
     let mut bytes = Vec::new();
@@ -57,7 +58,7 @@ pub fn run(orders: Orders, input: impl Read) -> io::Result<Vec<u8>> {
     Ok(body)
 }
 
-/// Sets the limits, and ends this process with its parent.
+/// Sets the limits, and makes the kernel end this process with its parent.
 fn confine(orders: Orders) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let limit = |resource, most: u64| {
@@ -67,11 +68,12 @@ fn confine(orders: Orders) -> io::Result<()> {
     limit(Resource::Core, 0)?;
     limit(Resource::Fsize, 0)?;
     limit(Resource::Data, orders.memory)?;
-    // Whole seconds. The soft limit ends the process by SIGXCPU, which tells the parent why.
+    // CPU limits have whole seconds. The soft limit ends the process by SIGXCPU, which tells the
+    // parent the reason.
     let seconds = orders.cpu.as_secs().max(1);
     let cpu = Rlimit { current: Some(seconds), maximum: Some(seconds.saturating_add(1)) };
     setrlimit(Resource::Cpu, cpu)?;
-    // Where that cannot be, it has an ordinary share.
+    // A failure leaves the ordinary priority.
     let _ = rustix::process::nice(i32::from(orders.nice));
     Ok(())
 }
@@ -97,26 +99,30 @@ fn oversized(size: usize) -> String {
     )
 }
 
-/// Validates a component, weighs it, and compiles it for engines of this tuning.
+/// Validates a component, weighs it, and compiles it for engines of this tuning. The inner error is
+/// the component's fault.
 ///
 /// # Errors
-/// An engine that this machine cannot make, as text; inside, the component's own fault.
+/// If this machine cannot make an engine, as text.
 pub(super) fn compile(tuning: Tuning, bytes: &[u8]) -> Result<Result<Vec<u8>, Misfit>, String> {
     match weigh(bytes) {
-        // What is turned off is invalid, too, and has a better name.
+        // A disabled proposal makes a component invalid, too, and has a better message.
         Err(broken @ Misfit::Broken(_)) => return Ok(Err(proposals::misfit(bytes).unwrap_or(broken))),
         Err(costly) => return Ok(Err(costly)),
         Ok(()) => {}
     }
     let engine = Engine::new(&tuning.config()).map_err(|error| clip(&format!("{error:#}")))?;
     let compiled = engine.precompile_component(bytes);
-    Ok(compiled.map_err(|error| match is_out_of_memory(&error) {
-        true => Misfit::TooCostly(NO_MEMORY.to_owned()),
-        false => proposals::misfit(bytes).unwrap_or_else(|| Misfit::TooDemanding(clip(&format!("{error:#}")))),
+    Ok(compiled.map_err(|error| {
+        if is_out_of_memory(&error) {
+            Misfit::TooCostly(NO_MEMORY.to_owned())
+        } else {
+            proposals::misfit(bytes).unwrap_or_else(|| Misfit::TooDemanding(clip(&format!("{error:#}"))))
+        }
     }))
 }
 
-/// Message for what the system refused, where the compiler noticed it by itself.
+/// Message for an allocation that the system refused and the compiler reported as an error.
 const NO_MEMORY: &str =
     "compiling it takes more memory than there is\n(build it smaller, or raise FROND_COMPILE_MEMORY)";
 

@@ -1,4 +1,4 @@
-//! Parent's side of a compilation: starts the child, feeds it, and tells why it ended.
+//! Parent's side of a compilation: starts the child, feeds it, and reports why it ended.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -17,19 +17,20 @@ use crate::component::LoadError;
 use crate::engine::Tuning;
 use crate::inspect::Misfit;
 
-/// The most bytes of the child's stderr that are read.
+/// Most bytes that are read of the child's stderr.
 const MAX_STDERR: u64 = 16 << 10;
-/// The most threads of one compilation: each has memory of its own.
+/// Most threads of one compilation: each takes memory.
 const MAX_THREADS: usize = 8;
 
-/// Memory that a thread of the compiler takes for itself.
+/// Memory of one compiler thread, in bytes.
 const THREAD_MEMORY: u64 = 128 << 20;
 
-/// Signals by which a person, a supervisor or the kernel ends processes: none of them is the component's doing.
+/// Signals by which a person, a supervisor or the kernel ends processes: none of them is the
+/// component's fault.
 const FROM_OUTSIDE: [i32; 4] = [1, 2, 9, 15];
-/// Abort, as of an allocation that failed.
+/// Signal of an abort, for example after a failed allocation.
 const SIGABRT: i32 = 6;
-/// End of the processor time.
+/// Signal of the limit on processor time.
 const SIGXCPU: i32 = 24;
 
 /// Compiles a component in a child process.
@@ -41,13 +42,14 @@ pub(super) fn compile(
     bytes: &[u8],
 ) -> Result<Result<Vec<u8>, Refusal>, LoadError> {
     let command = command(program, limits, tuning);
-    // A thread of its own: a caller may be inside a runtime, and the child ends with the thread that started it.
+    // On a separate thread: the caller may be inside a runtime, and the child ends with the thread
+    // that started it.
     let ended = std::thread::scope(|scope| {
         let job = || runtime()?.block_on(watched(command, limits.time, stopped, bytes));
         scope.spawn(job).join().unwrap_or_else(|_| Err(io::Error::other("the compiler's thread panicked")))
     });
     match ended {
-        Ok(ChildExit::Exited { status, answer, stderr }) => told(limits, status, answer, &stderr),
+        Ok(ChildExit::Exited { status, answer, stderr }) => outcome(limits, status, answer, &stderr),
         Ok(ChildExit::OutOfTime) => {
             Ok(Err(costly(format!("compiling it took longer than {:?}", limits.time), "FROND_COMPILE_TIME", false)))
         }
@@ -66,7 +68,8 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Command line of the child. It gets nothing of the environment, and no signal that a terminal sends to its parent.
+/// Builds the child's command line. The child inherits no environment, and gets no signal that a
+/// terminal sends to its parent.
 fn command(program: &Path, limits: &CompileLimits, tuning: Tuning) -> Command {
     let mut command = Command::new(program);
     command.arg0("frond").arg("compile");
@@ -83,7 +86,8 @@ fn command(program: &Path, limits: &CompileLimits, tuning: Tuning) -> Command {
     command
         .env_clear()
         .env("RAYON_NUM_THREADS", threads(limits.memory).to_string())
-        // The allocator takes memory as it is used, and not by the gibibyte: it counts from when it is taken.
+        // Makes the allocator commit memory on use and not by the gibibyte: committed memory counts
+        // against the limit.
         .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -93,13 +97,14 @@ fn command(program: &Path, limits: &CompileLimits, tuning: Tuning) -> Command {
     command
 }
 
-/// Threads of a compilation that may take so much memory: one for each core, as far as each has [`THREAD_MEMORY`].
+/// Returns the number of threads for a compilation with this much memory: one for each core, as
+/// long as each has [`THREAD_MEMORY`].
 fn threads(memory: u64) -> u64 {
     let cores = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
     (memory / THREAD_MEMORY).clamp(1, cores as u64)
 }
 
-/// Runs the child until it ends, its time is up, or the process stops.
+/// Runs the child until it ends, its time is up, or the compiler is stopped.
 async fn watched(
     mut command: Command,
     time: Duration,
@@ -116,14 +121,14 @@ async fn watched(
     Ok(ended)
 }
 
-/// Writes the component and reads the answer, side by side.
+/// Writes the component and reads the answer concurrently.
 async fn exchange(child: &mut Child, bytes: &[u8]) -> io::Result<ChildExit> {
     let missing = || io::Error::other("it has no pipes");
     let mut stdin = child.stdin.take().ok_or_else(missing)?;
     let stdout = child.stdout.take().ok_or_else(missing)?;
     let stderr = child.stderr.take().ok_or_else(missing)?;
     let feed = async move {
-        // A child that ends early has its reason in its status.
+        // A child that ends early has the reason in its status.
         let _ = stdin.write_all(bytes).await;
     };
     let ((), answer, stderr) = tokio::join!(feed, all(stdout, MAX_CODE + 1), all(stderr, MAX_STDERR));
@@ -136,8 +141,8 @@ async fn all(from: impl AsyncRead + Unpin, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Outcome by the child's status and answer.
-fn told(
+/// Maps the child's status and answer to an outcome.
+fn outcome(
     limits: &CompileLimits,
     status: ExitStatus,
     mut answer: Vec<u8>,
@@ -162,7 +167,7 @@ fn told(
     }
 }
 
-/// Outcome of a child that did not end by itself.
+/// Maps the status of a child that failed or was killed to an outcome.
 fn died(limits: &CompileLimits, status: ExitStatus, stderr: &str) -> Result<Result<Vec<u8>, Refusal>, LoadError> {
     let memory = || {
         let why = format!("compiling it takes more than {} bytes of memory", limits.memory);

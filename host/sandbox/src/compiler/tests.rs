@@ -1,4 +1,4 @@
-//! Permits: how many compilations there are at once, and what a stop does to them.
+//! Permits: the number of concurrent compilations, and the effect of a stop.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,9 +9,11 @@ fn compiler(at_once: usize) -> Compiler {
     Compiler::in_children("/nowhere".into(), CompileLimits { at_once, ..CompileLimits::default() })
 }
 
-/// Takes a permit for each key on a thread of its own, and gives the most that were held at the same time.
+/// Takes permits for each key on a separate thread, and returns the most that were held at the same
+/// time.
 fn most_at_once(compiler: &Compiler, keys: &[&str]) -> usize {
-    let (held, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let held = AtomicUsize::new(0);
+    let most = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for key in keys {
             scope.spawn(|| {

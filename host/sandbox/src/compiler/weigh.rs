@@ -1,26 +1,28 @@
-//! Weight of a component for a compiler, from its bytes alone: refuses what is known to take minutes and gigabytes.
+//! Compile cost of a component, estimated from its bytes: refuses components that are known to take
+//! minutes and gigabytes.
 //!
-//! Register allocation takes time and memory in proportion to locals times blocks of a function, and a compiler of
-//! components inlines each instance: a short file that instantiates twice what instantiates twice grows exponentially.
+//! Register allocation takes time and memory in proportion to the locals times the blocks of a
+//! function. The component compiler inlines each instance, so a chain of components that each
+//! instantiate the previous one twice grows exponentially.
 
 use wasmparser::{FunctionBody, Operator, Parser, Payload, Validator};
 
 use crate::classify::clip;
 use crate::inspect::{Misfit, demand};
 
-/// The most bytes of one function's body. The largest known is the interpreter loop of CPython: 0.4 MB.
+/// Most bytes of one function's body. The largest known is CPython's interpreter loop, with 0.4 MB.
 pub(crate) const MAX_BODY: u64 = 2 << 20;
-/// The most locals times blocks of one function: with as many, one function takes 1 GB. The largest known is one of the crate
-/// `regex`, with 0.6 million.
+/// Most locals times blocks of one function: at this product, one function takes 1 GB. The largest
+/// known, in the crate `regex`, has 0.6 million.
 pub(crate) const MAX_LOCALS_BLOCKS: u64 = 5_000_000;
-/// The most items (instances, aliases, imports, exports, lifted and lowered functions) of all instances, each time counted.
-/// A componentize-py guest has 1,600.
+/// Most items (instances, aliases, imports, exports, lifted and lowered functions) of all
+/// instances, repetitions counted. A componentize-py guest has 1,600.
 pub(crate) const MAX_ITEMS: u64 = 200_000;
 
-/// Validates a component, and checks that compiling it is within reason.
+/// Validates a component, and checks that its compile cost is acceptable.
 ///
 /// # Errors
-/// [`Misfit::Broken`], and [`Misfit::TooCostly`] with what there is too much of.
+/// [`Misfit::Broken`], or [`Misfit::TooCostly`] with the exceeded bound.
 pub(crate) fn weigh(bytes: &[u8]) -> Result<(), Misfit> {
     let broken = |error: wasmparser::BinaryReaderError| Misfit::Broken(clip(&error.to_string()));
     Validator::new().validate_all(bytes).map_err(broken)?;
@@ -50,7 +52,8 @@ fn function(body: &FunctionBody<'_>) -> Result<(), Misfit> {
     for group in body.get_locals_reader().map_err(broken)? {
         locals += u64::from(group.map_err(broken)?.0);
     }
-    // Each block takes two bytes at least: most functions are known to be light without looking at their instructions.
+    // Each block takes at least two bytes: so most functions pass without a look at their
+    // instructions.
     if locals.saturating_mul(size / 2) <= MAX_LOCALS_BLOCKS {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! What the runtimes of languages write when they end a call, and what is told of it.
+//! Diagnostics from the logs of the languages' runtimes.
 
 use frond_root::{Failure, FailureKind};
 use insta::assert_snapshot;
@@ -6,8 +6,8 @@ use insta::assert_snapshot;
 use super::tell;
 use crate::log::Text;
 
-/// The failure of a guest that wrote this and then trapped.
-fn told(log: &str, stack: &[&str]) -> String {
+/// Formats the failure of a guest that wrote this log and then trapped.
+fn formatted(log: &str, stack: &[&str]) -> String {
     let failure = Failure {
         backtrace: stack.iter().map(|&frame| frame.to_owned()).collect(),
         ..Failure::new(FailureKind::Trap, "panicked or aborted (wasm `unreachable` instruction executed)")
@@ -23,7 +23,7 @@ const PYTHON: &str = "\n\nthread '<unnamed>' (1) panicked at runtime/src/lib.rs:
 fn a_traceback_is_taken_apart() {
     let log = "on my way\nTraceback (most recent call last):\n  File \"/0/leaf.py\", line 25, in process\n  \
         File \"/0/rows.py\", line 34, in row_of\nKeyError: 'b'";
-    assert_snapshot!(told(&format!("{log}{PYTHON}"), &["abort"]), @r#"
+    assert_snapshot!(formatted(&format!("{log}{PYTHON}"), &["abort"]), @r#"
     trap: an exception that nobody caught: rows.py:34: KeyError: 'b'
     row_of (rows.py:34)
     process (leaf.py:25)
@@ -40,7 +40,7 @@ fn of_a_chain_the_last_exception_counts_and_its_first_line() {
     let log = "Traceback (most recent call last):\n  File \"/0/a.py\", line 1, in first\nValueError: x\n\n\
         During handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  \
         File \"/0/b.py\", line 2, in second\n    some(source)\n    ~~~~^^^^\nRuntimeError: one\ntwo";
-    assert_snapshot!(told(&format!("{log}{PYTHON}"), &[]).lines().take(2).collect::<Vec<_>>().join("\n"), @"
+    assert_snapshot!(formatted(&format!("{log}{PYTHON}"), &[]).lines().take(2).collect::<Vec<_>>().join("\n"), @"
     trap: an exception that nobody caught: b.py:2: RuntimeError: one
     second (b.py:2)
     ");
@@ -50,7 +50,7 @@ fn of_a_chain_the_last_exception_counts_and_its_first_line() {
 fn a_module_that_was_not_there_at_the_build_comes_with_the_remedy() {
     let check = |raised: &str, expect: &str| {
         let log = format!("  File \"/0/leaf.py\", line 7, in process\n{raised}{PYTHON}");
-        let first = told(&log, &[]).lines().next().unwrap_or_default().to_owned();
+        let first = formatted(&log, &[]).lines().next().unwrap_or_default().to_owned();
         let begin = format!("trap: an exception that nobody caught: leaf.py:7: {raised}");
         assert_eq!(first.strip_prefix(&begin), Some(expect));
     };
@@ -61,9 +61,9 @@ fn a_module_that_was_not_there_at_the_build_comes_with_the_remedy() {
     check("LookupError: list index", "");
 }
 
-/// The first line of what is told, without the middle of long messages.
-fn begins(told: &str, width: usize) -> String {
-    told.lines().next().unwrap_or_default().chars().take(width).collect()
+/// Returns the first line of a formatted failure, cut to `width` characters.
+fn begins(text: &str, width: usize) -> String {
+    text.lines().next().unwrap_or_default().chars().take(width).collect()
 }
 
 #[test]
@@ -75,36 +75,36 @@ fn a_message_of_any_length_leaves_file_and_line() {
              Value(Exception(\nException {{ message: Some(\"{long}\"), stack: Some(\"    at f (/leaf.js:3:9)\\n    \
              at g (/leaf.js:8:1)\") }}\n)"
         );
-        let said = told(&javascript, &["function 1", "function 2"]);
-        assert_eq!(begins(&said, 56), "trap: an exception that nobody caught: leaf.js:3:9: xxxx", "{length}");
+        let text = formatted(&javascript, &["function 1", "function 2"]);
+        assert_eq!(begins(&text, 56), "trap: an exception that nobody caught: leaf.js:3:9: xxxx", "{length}");
         assert_eq!(
-            said.lines().skip(1).take(2).collect::<Vec<_>>(),
+            text.lines().skip(1).take(2).collect::<Vec<_>>(),
             ["f (leaf.js:3:9)", "g (leaf.js:8:1)"],
             "{length}"
         );
         let python = format!("  File \"/0/leaf.py\", line 7, in process\nValueError: {long}{PYTHON}");
-        let said = told(&python, &[]);
-        assert_eq!(begins(&said, 62), "trap: an exception that nobody caught: leaf.py:7: ValueError: ", "{length}");
-        assert_eq!(said.lines().nth(1), Some("process (leaf.py:7)"), "{length}");
+        let text = formatted(&python, &[]);
+        assert_eq!(begins(&text, 62), "trap: an exception that nobody caught: leaf.py:7: ValueError: ", "{length}");
+        assert_eq!(text.lines().nth(1), Some("process (leaf.py:7)"), "{length}");
         let rust = format!(
             "\nthread '<unnamed>' (1) panicked at src/lib.rs:3:9:\n{long}\nnote: run with `RUST_BACKTRACE=1` …"
         );
-        let said = told(&rust, &["mine::process"]);
-        assert_eq!(begins(&said, 49), "trap: panicked or aborted: src/lib.rs:3:9: xxxxxx", "{length}");
-        assert!(said.len() < 32 << 10, "{}", said.len());
+        let text = formatted(&rust, &["mine::process"]);
+        assert_eq!(begins(&text, 49), "trap: panicked or aborted: src/lib.rs:3:9: xxxxxx", "{length}");
+        assert!(text.len() < 32 << 10, "{}", text.len());
     }
 }
 
 #[test]
 fn memory_that_python_itself_refuses_is_out_of_memory() {
     let log = "  File \"/0/leaf.py\", line 7, in process\nMemoryError";
-    assert_snapshot!(told(&format!("{log}{PYTHON}"), &[]).lines().next().unwrap_or_default(), @"out-of-memory: an exception that nobody caught: leaf.py:7: MemoryError");
+    assert_snapshot!(formatted(&format!("{log}{PYTHON}"), &[]).lines().next().unwrap_or_default(), @"out-of-memory: an exception that nobody caught: leaf.py:7: MemoryError");
 }
 
 #[test]
 fn a_panic_in_rust_without_python_is_a_panic_and_nothing_else() {
     let log = "\nthread '<unnamed>' (1) panicked at runtime/src/lib.rs:1:2:\nexpected array\nnote: run with `RUST_BACKTRACE=1` …";
-    assert_snapshot!(told(log, &["mine::process"]), @"
+    assert_snapshot!(formatted(log, &["mine::process"]), @"
     trap: panicked or aborted: runtime/src/lib.rs:1:2: expected array
     mine::process
 
@@ -116,7 +116,7 @@ fn a_panic_in_rust_without_python_is_a_panic_and_nothing_else() {
 #[test]
 fn an_error_of_javascript_may_be_cut_or_strange() {
     let begin = "\nthread '<unnamed>' (1) panicked at crates/runtime/src/interpreter.rs:51:31:\nFailed to call 'process': Value(Exception(\n";
-    let of = |line: &str| told(&format!("{begin}{line}\n)"), &["function 1"]);
+    let of = |line: &str| formatted(&format!("{begin}{line}\n)"), &["function 1"]);
     assert_snapshot!(of(r#"Exception { message: Some("a \"b\" \u{1b}[2J\nsecond"), stack: Some("    at f (/leaf.js:1:2)\n    at g (/le…"#), @r#"
     trap: an exception that nobody caught: leaf.js:1:2: a "b" \u{1b}[2J
     second
@@ -127,7 +127,7 @@ fn an_error_of_javascript_may_be_cut_or_strange() {
     trap: an exception that nobody caught: an error without a message
     function 1
     ");
-    // It is not understood, and then told as it is.
+    // An unknown format is shown as it is.
     assert_snapshot!(of("Something { else }").lines().next().unwrap_or_default(), @"trap: panicked or aborted: crates/runtime/src/interpreter.rs:51:31: Failed to call 'process': Value(Exception(");
 }
 
@@ -141,7 +141,7 @@ fn nothing_that_a_guest_writes_stops_the_host() {
         "  File \"\", line , in \npanicked at \nPython function threw an unexpected exception",
         "Assertion failed: ",
     ] {
-        let all = told(log, &["wit_dylib_pop_list"]);
+        let all = formatted(log, &["wit_dylib_pop_list"]);
         assert!(all.starts_with("trap: "), "{all}");
     }
 }

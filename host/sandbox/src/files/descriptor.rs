@@ -1,4 +1,5 @@
-//! `wasi:filesystem`, read-only: functions that change something are refused, and those that only advise do nothing.
+//! Read-only `wasi:filesystem`: functions that change something are denied, and functions that only
+//! advise do nothing.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -21,7 +22,7 @@ use super::{FileError, Node};
 use crate::denied::quoted;
 use crate::host::Host;
 
-/// Links the interfaces; `version` is that of WASI's own, in whose place they come.
+/// Links the interfaces. `version` must be that of WASI's own, which they replace.
 pub(crate) fn link(linker: &mut Linker<Host>, version: &str) -> wasmtime::Result<()> {
     types::add_to_linker::<Host, HasSelf<Host>>(linker, |host| host)?;
     linker.instance(&format!("wasi:filesystem/preopens@{version}"))?.func_wrap_async(
@@ -32,13 +33,14 @@ pub(crate) fn link(linker: &mut Linker<Host>, version: &str) -> wasmtime::Result
     )
 }
 
-/// Refuses what would change a file: folders are granted to be read.
+/// Denies a change: granted folders are read-only.
 fn read_only<T>() -> FsResult<T> {
     Err(ErrorCode::NotPermitted.into())
 }
 
 impl Host {
-    /// The granted folders, opened when the guest first asks for them. One that cannot be opened is left out, and noted.
+    /// Returns the granted folders, opened on first use. A folder that cannot be opened is left out
+    /// and recorded as denied.
     async fn folders(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
         let folders = match self.folders.take() {
             Some(folders) => folders,
@@ -54,7 +56,8 @@ impl Host {
 
     async fn open_folders(&mut self) -> Vec<(Arc<Node>, String)> {
         let directories = self.granted.get().map(|grants| grants.directories.clone()).unwrap_or_default();
-        let (files, mut opened) = (self.files(), Vec::new());
+        let files = self.files();
+        let mut opened = Vec::new();
         for directory in directories {
             match files.folder(&directory).await {
                 Ok(node) => opened.push((node, directory.guest)),
@@ -81,22 +84,24 @@ impl Host {
         if node.is_folder { Ok(node) } else { Err(ErrorCode::NotDirectory.into()) }
     }
 
-    /// Notes that the guest did not get `what`, if that is a refusal; and the guest's own error.
-    fn told(&mut self, what: &str, refused: &FileError) -> FsError {
+    /// Converts a failed operation on `what` into the guest's error, and records it if it is a
+    /// denial.
+    fn fs_error(&mut self, what: &str, refused: &FileError) -> FsError {
         if let Some((why, remedy)) = refused.note() {
             self.refuse(&format!("asked for {what}, {why}"), remedy);
         }
         refused.code().into()
     }
 
-    /// Looks at an open file or folder.
+    /// Reads the metadata of an open file or folder.
     async fn look<T: Send + 'static>(&mut self, node: Arc<Node>, of: fn(&Metadata) -> T) -> FsResult<T> {
-        let (files, lane) = (self.files(), node.file.lane.clone());
+        let files = self.files();
+        let lane = node.file.lane.clone();
         let found = files.call(&lane, move || Ok(of(&Metadata::from_file(node.file()?)?))).await;
-        found.map_err(|refused| self.told("the state of a file", &refused))
+        found.map_err(|refused| self.fs_error("the state of a file", &refused))
     }
 
-    /// Looks at what is at a path.
+    /// Reads the metadata of a path.
     async fn look_at<T: Send + 'static>(
         &mut self,
         fd: &Resource<Descriptor>,
@@ -105,11 +110,13 @@ impl Host {
         of: fn(&Metadata) -> T,
     ) -> FsResult<T> {
         let node = self.directory(fd)?;
-        let (files, lane, name) = (self.files(), node.file.lane.clone(), quoted(&path));
+        let files = self.files();
+        let lane = node.file.lane.clone();
+        let name = quoted(&path);
         let follow = flags.contains(PathFlags::SYMLINK_FOLLOW);
         let look = move || Ok(of(&system::metadata_at(node.file()?, Path::new(&path), follow)?));
         let found = files.call(&lane, look).await;
-        found.map_err(|refused| self.told(&format!("the state of the file {name}"), &refused))
+        found.map_err(|refused| self.fs_error(&format!("the state of the file {name}"), &refused))
     }
 }
 
@@ -117,7 +124,7 @@ fn identity(found: &Metadata) -> (u64, u64) {
     (found.dev(), found.ino())
 }
 
-/// The same value as WASI's own implementation gives: both halves are one digest.
+/// Computes the hash as WASI's own implementation does: both halves are one digest.
 fn hash(found: &Metadata) -> MetadataHashValue {
     let mut hasher = DefaultHasher::new();
     identity(found).hash(&mut hasher);
@@ -162,10 +169,11 @@ impl HostDescriptor for Host {
             follow: path_flags.contains(PathFlags::SYMLINK_FOLLOW),
             folder: open.contains(OpenFlags::DIRECTORY),
         };
-        let (files, name) = (self.files(), quoted(&path));
+        let files = self.files();
+        let name = quoted(&path);
         match files.open(node, path, how).await {
             Ok(node) => Ok(Resource::new_own(self.table.push(Arc::new(node))?.rep())),
-            Err(refused) => Err(self.told(&format!("the file {name}"), &refused)),
+            Err(refused) => Err(self.fs_error(&format!("the file {name}"), &refused)),
         }
     }
 
@@ -176,9 +184,10 @@ impl HostDescriptor for Host {
 
     async fn read(&mut self, fd: Resource<Descriptor>, len: Filesize, offset: Filesize) -> FsResult<(Vec<u8>, bool)> {
         let node = self.regular(&fd)?;
-        let (files, lane) = (self.files(), node.file.lane.clone());
+        let files = self.files();
+        let lane = node.file.lane.clone();
         let read = files.call(&lane, move || Ok(system::read(node.file()?, offset, len)?)).await;
-        let bytes = read.map_err(|refused| self.told("the bytes of a file", &refused))?;
+        let bytes = read.map_err(|refused| self.fs_error("the bytes of a file", &refused))?;
         let at_end = bytes.is_empty();
         Ok((bytes.into(), at_end))
     }
@@ -190,23 +199,26 @@ impl HostDescriptor for Host {
         }
         match FileStream::new(&self.files(), &node, offset) {
             Ok(stream) => Ok(self.table.push(Box::new(stream) as DynInputStream)?),
-            Err(refused) => Err(self.told("the bytes of a file", &refused)),
+            Err(refused) => Err(self.fs_error("the bytes of a file", &refused)),
         }
     }
 
     async fn read_directory(&mut self, fd: Resource<Descriptor>) -> FsResult<Resource<DirectoryEntryStream>> {
-        let (node, files) = (self.directory(&fd)?, self.files());
+        let node = self.directory(&fd)?;
+        let files = self.files();
         match Listing::open(&files, node).await {
             Ok(listing) => Ok(Resource::new_own(self.table.push(listing)?.rep())),
-            Err(refused) => Err(self.told("the entries of a folder", &refused)),
+            Err(refused) => Err(self.fs_error("the entries of a folder", &refused)),
         }
     }
 
     async fn readlink_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<String> {
         let node = self.directory(&fd)?;
-        let (files, lane, name) = (self.files(), node.file.lane.clone(), quoted(&path));
+        let files = self.files();
+        let lane = node.file.lane.clone();
+        let name = quoted(&path);
         let link = files.call(&lane, move || Ok(read_link(node.file()?, Path::new(&path))?)).await;
-        let link = link.map_err(|refused| self.told(&format!("the link {name}"), &refused))?;
+        let link = link.map_err(|refused| self.fs_error(&format!("the link {name}"), &refused))?;
         link.into_os_string().into_string().map_err(|_| ErrorCode::IllegalByteSequence.into())
     }
 
@@ -233,7 +245,8 @@ impl HostDescriptor for Host {
     }
 
     async fn is_same_object(&mut self, a: Resource<Descriptor>, b: Resource<Descriptor>) -> wasmtime::Result<bool> {
-        let (a, b) = (self.look(self.node(&a)?, identity).await, self.look(self.node(&b)?, identity).await);
+        let a = self.look(self.node(&a)?, identity).await;
+        let b = self.look(self.node(&b)?, identity).await;
         Ok(matches!((a, b), (Ok(a), Ok(b)) if a == b))
     }
 
@@ -250,8 +263,8 @@ impl HostDescriptor for Host {
         self.look_at(&fd, path_flags, path, hash).await
     }
 
-    // Advice may be ignored, and nothing was written that could be synchronised: to do as asked would be to let a guest
-    // flush and fill the caches of the machine.
+    // Advice and synchronisation do nothing: there are no writes to synchronise, and advice would
+    // let a guest flush and fill the machine's caches.
 
     async fn advise(&mut self, fd: Resource<Descriptor>, _: Filesize, _: Filesize, _: Advice) -> FsResult<()> {
         self.regular(&fd).map(drop)
@@ -265,7 +278,7 @@ impl HostDescriptor for Host {
         self.node(&fd).map(drop)
     }
 
-    // What would change something.
+    // Functions that would change something.
 
     async fn write(&mut self, _: Resource<Descriptor>, _: Vec<u8>, _: Filesize) -> FsResult<Filesize> {
         read_only()
@@ -344,7 +357,7 @@ impl HostDirectoryEntryStream for Host {
         let files = self.files();
         let listing = self.table.get_mut(&Resource::<Listing>::new_borrow(stream.rep()))?;
         let next = listing.next(&files).await;
-        next.map_err(|refused| self.told("the entries of a folder", &refused))
+        next.map_err(|refused| self.fs_error("the entries of a folder", &refused))
     }
 
     fn drop(&mut self, stream: Resource<DirectoryEntryStream>) -> wasmtime::Result<()> {

@@ -1,4 +1,4 @@
-//! A folder's entries, read some at a time: a folder may have more of them than a call may hold.
+//! Listing of a folder, read in batches: a folder may have more entries than a call may hold.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -13,10 +13,10 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{DirectoryEntry, ErrorCode};
 use super::threads::Bulkhead;
 use super::{Closing, FileError, Files, Node, system};
 
-/// The most entries that are read at once.
+/// Most entries per batch.
 const BATCH: usize = 256;
 
-/// A folder that is being listed.
+/// Folder that is being listed.
 pub(super) struct Listing {
     folder: Option<Closing<Dir>>,
     lane: Arc<Bulkhead>,
@@ -26,19 +26,21 @@ pub(super) struct Listing {
 impl Listing {
     /// Opens a folder to list it.
     pub(super) async fn open(files: &Files, folder: Arc<Node>) -> Result<Self, FileError> {
-        let (places, lane) = (files.places()?, folder.file.lane.clone());
+        let places = files.places()?;
+        let lane = folder.file.lane.clone();
         let dir = files.call(&lane, move || Ok(open(folder.file()?)?)).await?;
         let folder = Closing { inner: Some((dir, places)), lane: lane.clone() };
         Ok(Self { folder: Some(folder), lane, entries: VecDeque::new() })
     }
 
-    /// The next entry, in the file system's own order.
+    /// Returns the next entry, in the order of the file system.
     pub(super) async fn next(&mut self, files: &Files) -> Result<Option<DirectoryEntry>, FileError> {
         if self.entries.is_empty()
             && let Some(folder) = self.folder.take()
         {
             let (folder, entries) = files.call(&self.lane, move || Ok(batch(folder))).await?;
-            (self.folder, self.entries) = (folder, entries);
+            self.folder = folder;
+            self.entries = entries;
         }
         self.entries.pop_front().transpose()
     }
@@ -52,7 +54,7 @@ fn open(folder: &File) -> io::Result<Dir> {
 
 type Batch = (Option<Closing<Dir>>, VecDeque<Result<DirectoryEntry, FileError>>);
 
-/// The next entries, and the folder if there may be more.
+/// Reads the next batch. Returns the folder only if there may be more entries.
 fn batch(mut folder: Closing<Dir>) -> Batch {
     let mut entries = VecDeque::new();
     let Some((dir, _)) = folder.inner.as_mut() else { return (None, entries) };
@@ -72,7 +74,7 @@ fn batch(mut folder: Closing<Dir>) -> Batch {
 
 fn shown(dir: &Dir, entry: &rustix::fs::DirEntry) -> Result<DirectoryEntry, FileError> {
     let kind = match entry.file_type() {
-        // Some file systems do not say.
+        // Some file systems do not report the type here.
         FileType::Unknown => statat(dir.fd().map_err(io::Error::from)?, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)
             .map_or(FileType::Unknown, |found| FileType::from_raw_mode(found.st_mode)),
         kind => kind,

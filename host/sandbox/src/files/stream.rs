@@ -1,4 +1,4 @@
-//! A file's bytes as a stream.
+//! Stream of a file's bytes.
 
 use std::future::Future;
 use std::io;
@@ -13,10 +13,10 @@ use wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
 use super::threads::now;
 use super::{CHUNK, FileError, Files, Node, system};
 
-/// A read that is under way.
+/// Read that is in progress.
 type Reading = Pin<Box<dyn Future<Output = Result<Bytes, FileError>> + Send>>;
 
-/// A stream of the bytes of an open file from some offset.
+/// Stream of an open file's bytes, from an offset.
 pub(super) struct FileStream {
     files: Files,
     node: Arc<Node>,
@@ -39,10 +39,12 @@ impl FileStream {
         Ok(Self { files: files.clone(), node: node.clone(), offset, state: State::Idle, _place: place })
     }
 
-    /// Begins a read unless one is under way, or over.
+    /// Begins a read, unless one is in progress or the stream has ended.
     fn begin(&mut self, size: usize) {
         if let State::Idle = self.state {
-            let (files, node, offset) = (self.files.clone(), self.node.clone(), self.offset);
+            let files = self.files.clone();
+            let node = self.node.clone();
+            let offset = self.offset;
             self.state = State::Reading(Box::pin(async move {
                 let lane = node.file.lane.clone();
                 files.call(&lane, move || Ok(system::read(node.file()?, offset, size as u64)?)).await

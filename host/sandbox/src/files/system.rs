@@ -1,4 +1,4 @@
-//! System calls on granted folders. Each of them may wait for a file system.
+//! System calls on granted folders. Each may block on a file system.
 
 use std::fs::File;
 use std::io;
@@ -13,23 +13,23 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorStat, DescriptorT
 
 use super::{CHUNK, FileError};
 
-/// How a path is opened.
+/// Mode in which a path is opened.
 #[derive(Clone, Copy)]
 pub(super) struct OpenMode {
-    /// Whether a link at its end is followed.
+    /// True to follow a symbolic link at the path's end.
     pub(super) follow: bool,
-    /// Whether it must be a folder.
+    /// True if the path must be a folder.
     pub(super) folder: bool,
 }
 
-/// Opens the granted folder itself: wherever it is, and only to resolve names in it.
+/// Opens the granted folder itself, wherever it is, only to resolve names in it.
 pub(super) fn open_folder(path: &Path) -> io::Result<File> {
     let flags = bits(OFlags::PATH | OFlags::DIRECTORY);
     std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
-/// Opens a regular file or a folder, and tells whether it is a folder. Anything else is not opened; if it has taken the
-/// file's place since it was looked at, it is closed at once.
+/// Opens a regular file or a folder; the flag is true for a folder. A file of another kind is not
+/// opened, or closed at once if it has replaced the file since the first check.
 pub(super) fn open_beneath(folder: &File, path: &Path, how: OpenMode) -> Result<(File, bool), FileError> {
     let found = metadata_at(folder, path, how.follow)?;
     if found.is_symlink() {
@@ -41,13 +41,14 @@ pub(super) fn open_beneath(folder: &File, path: &Path, how: OpenMode) -> Result<
     let file = cap_primitives::fs::open(folder, path, &options)?;
     let found = file.metadata()?;
     plain(found.mode())?;
-    match how.folder && !found.is_dir() {
-        true => Err(FileError::Code(ErrorCode::NotDirectory)),
-        false => Ok((file, found.is_dir())),
+    if how.folder && !found.is_dir() {
+        Err(FileError::Code(ErrorCode::NotDirectory))
+    } else {
+        Ok((file, found.is_dir()))
     }
 }
 
-/// Looks at what is at a path.
+/// Reads the metadata of a path.
 pub(super) fn metadata_at(folder: &File, path: &Path, follow: bool) -> io::Result<Metadata> {
     cap_primitives::fs::stat(folder, path, if follow { FollowSymlinks::Yes } else { FollowSymlinks::No })
 }
@@ -66,9 +67,9 @@ pub(super) fn read(file: &File, offset: u64, len: u64) -> io::Result<Bytes> {
     }
 }
 
-/// Metadata as WASI has it.
+/// Converts metadata to WASI's.
 pub(super) fn stat(found: &Metadata) -> DescriptorStat {
-    // What is before 1970 has no time there.
+    // WASI has no times before 1970.
     let time = |seconds: i64, nanoseconds: i64| {
         Some(Datetime { seconds: u64::try_from(seconds).ok()?, nanoseconds: u32::try_from(nanoseconds).ok()? })
     };
@@ -95,7 +96,7 @@ pub(super) fn type_of(kind: FileType) -> DescriptorType {
     }
 }
 
-/// Refuses what is neither a regular file nor a folder.
+/// Accepts only regular files and folders.
 fn plain(mode: u32) -> Result<(), FileError> {
     Err(FileError::Special(match file_type(mode) {
         FileType::RegularFile | FileType::Directory => return Ok(()),
@@ -110,7 +111,7 @@ fn file_type(mode: u32) -> FileType {
     FileType::from_raw_mode(mode)
 }
 
-/// The flags are small, positive and the system's own.
+/// Converts flags, which are small and positive.
 pub(super) fn bits(flags: OFlags) -> i32 {
     i32::try_from(flags.bits()).unwrap_or_default()
 }
@@ -124,7 +125,8 @@ mod tests {
 
     const FOLLOW: OpenMode = OpenMode { follow: true, folder: false };
 
-    /// A folder in which `changing` is now a file and now a named pipe, in which nobody writes.
+    /// Runs `look` on a folder in which `changing` is alternately a file and a named pipe without a
+    /// writer.
     fn changing(look: impl FnOnce(&File)) {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);

@@ -1,10 +1,12 @@
-//! Thread pool for system calls that may never return: a read from a network mount whose server is gone, a lookup of a
-//! name. Such a call cannot be interrupted, so it must hold neither a leaf thread nor a thread of the runtime, whose pool is
-//! bounded and is waited for when the process ends. These threads are detached: the process ends without them.
+//! Thread pool for system calls that may never return: a read from a network mount whose server is
+//! gone, a lookup of a name. Such a call cannot be interrupted, so it must block neither a slot
+//! thread nor a thread of the runtime, whose bounded pool is joined when the process ends. The
+//! pool's threads are detached: the process ends without them.
 //!
-//! Bulkheads: the calls for one resource, such as a folder, share a [`Bulkhead`], which bounds how many of them run at once. A
-//! call whose caller gave up is *stuck* until it returns; a lane with too many of those refuses further calls at once
-//! (circuit breaker), so that a dead mount costs some threads and some deadlines, and not all of them.
+//! The calls for one resource, such as a folder, share a [`Bulkhead`], which bounds how many of
+//! them run at once. A call whose caller has given up is *stuck* until it returns. A bulkhead with
+//! too many stuck calls refuses further calls at once (circuit breaker), so that a dead mount costs
+//! some threads and some deadlines, and not all of them.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -18,19 +20,19 @@ use tokio::sync::{Semaphore, oneshot};
 
 /// Maximum number of threads of the process's pool.
 pub(crate) const MAX_THREADS: usize = 512;
-/// Maximum number of calls of one lane that run at once.
+/// Maximum number of concurrent calls of one bulkhead.
 pub(crate) const MAX_AT_ONCE: usize = 64;
-/// Number of stuck calls from which a lane refuses further ones.
+/// Number of stuck calls from which a bulkhead refuses further ones.
 pub(crate) const MAX_STUCK: usize = 8;
-/// How long a thread waits for a call before it ends.
+/// Time after which an idle thread ends.
 const IDLE: Duration = Duration::from_secs(10);
-/// Stack of a thread: enough for the system's resolver, whose modules may be anybody's.
+/// Stack size of a thread: enough for the system's resolver, which may load third-party modules.
 const STACK: usize = 1 << 20;
 
-/// The process's pool.
+/// Pool of the process.
 pub(crate) static THREADS: LazyLock<Threads> = LazyLock::new(|| Threads::new(MAX_THREADS));
 
-/// A pool. Clones share it.
+/// Thread pool. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Threads(Arc<Shared>);
 
@@ -40,7 +42,7 @@ struct Shared {
     wake: Condvar,
     running: AtomicUsize,
     stuck: AtomicUsize,
-    slot_engines: Mutex<HashMap<Resource, Weak<Bulkhead>>>,
+    bulkheads: Mutex<HashMap<Resource, Weak<Bulkhead>>>,
 }
 
 #[derive(Default)]
@@ -50,36 +52,36 @@ struct Queue {
     idle: usize,
 }
 
-/// What calls are made for.
+/// Resource that calls are made for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Resource {
     /// A granted folder.
     Folder(PathBuf),
     /// Partitions on the file system of this number.
     FileSystem(u64),
-    /// Names of hosts.
+    /// Names of hosts, for the system's resolver.
     Names,
 }
 
-/// Calls in a pool: those that run, and of these the ones whose caller has given up.
+/// Usage of a thread pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Usage {
-    /// Threads that there are.
+    /// Number of threads.
     pub threads: usize,
-    /// Calls that run.
+    /// Number of running calls.
     pub running: usize,
-    /// Of those, the ones that nobody waits for any more.
+    /// Number of running calls whose caller has given up.
     pub stuck: usize,
 }
 
-/// Number of threads and calls of the process's pool.
+/// Returns the usage of the process's pool for file system calls and name lookups.
 #[must_use]
 pub fn usage() -> Usage {
     THREADS.usage()
 }
 
 impl Threads {
-    /// An empty pool of at most `most` threads.
+    /// Makes an empty pool of at most `most` threads.
     pub(crate) fn new(most: usize) -> Self {
         Self(Arc::new(Shared {
             most,
@@ -87,7 +89,7 @@ impl Threads {
             wake: Condvar::new(),
             running: AtomicUsize::new(0),
             stuck: AtomicUsize::new(0),
-            slot_engines: Mutex::default(),
+            bulkheads: Mutex::default(),
         }))
     }
 
@@ -99,25 +101,27 @@ impl Threads {
         }
     }
 
-    /// The lane of a resource, shared by all who use it.
+    /// Returns the bulkhead of a resource, shared by all its users.
     pub(crate) fn lane(&self, resource: &Resource) -> Arc<Bulkhead> {
-        let mut slot_engines = lock(&self.0.slot_engines);
-        if let Some(lane) = slot_engines.get(resource).and_then(Weak::upgrade) {
+        let mut bulkheads = lock(&self.0.bulkheads);
+        if let Some(lane) = bulkheads.get(resource).and_then(Weak::upgrade) {
             return lane;
         }
-        slot_engines.retain(|_, lane| lane.strong_count() > 0);
+        bulkheads.retain(|_, lane| lane.strong_count() > 0);
         let lane = Arc::new(Bulkhead {
             threads: self.clone(),
             places: Arc::new(Semaphore::new(MAX_AT_ONCE)),
             stuck: AtomicUsize::new(0),
-            // A resolver gives up by itself, and one who asks for dead names must not cut off all others.
+            // The resolver has its own timeout, and a guest with dead names must not block lookups
+            // of others.
             most_stuck: if *resource == Resource::Names { usize::MAX } else { MAX_STUCK },
         });
-        slot_engines.insert(resource.clone(), Arc::downgrade(&lane));
+        bulkheads.insert(resource.clone(), Arc::downgrade(&lane));
         lane
     }
 
-    /// Queues a call, and sees to it that a thread takes it. If no thread can be had, the call is dropped.
+    /// Queues a call, and wakes or starts a thread for it. If there is none and none can be
+    /// started, the call is dropped.
     fn send(&self, call: Box<dyn FnOnce() + Send>) {
         let mut queue = lock(&self.0.queue);
         queue.calls.push_back(call);
@@ -143,13 +147,13 @@ impl Threads {
 }
 
 impl Shared {
-    /// Makes calls until there were none for a while.
+    /// Runs queued calls until the queue has been empty for a while.
     fn work(&self) {
         let mut queue = lock(&self.queue);
         loop {
             if let Some(call) = queue.calls.pop_front() {
                 drop(queue);
-                // A bug of ours costs its call, whose caller is told.
+                // A bug in the host costs only its call, whose caller gets an error.
                 let _ = catch_unwind(AssertUnwindSafe(call));
                 queue = lock(&self.queue);
                 continue;
@@ -166,18 +170,19 @@ impl Shared {
     }
 }
 
-/// Why a call was not made, or not to its end.
+/// Reason why a call was not made or not finished.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub(crate) enum CallError {
     /// Too many earlier calls are stuck.
     #[error("{MAX_STUCK} earlier calls to it have not returned: see whether its file system answers")]
     Stuck,
-    /// No thread could be had, or it was lost.
+    /// No thread could be started, or the call panicked.
     #[error("this machine lets no further thread start")]
     Lost,
 }
 
-/// Calls for one resource: bounded, and refused while too many are stuck.
+/// Bulkhead for the calls on one resource: bounds them, and refuses further ones while too many are
+/// stuck.
 pub(crate) struct Bulkhead {
     threads: Threads,
     places: Arc<Semaphore>,
@@ -186,25 +191,27 @@ pub(crate) struct Bulkhead {
 }
 
 impl Bulkhead {
-    /// Makes a call on a thread of the pool. Dropping the future gives it up: a call that has not begun is not made.
+    /// Makes a call on a thread of the pool. Dropping the future gives the call up: if it has not
+    /// begun, it is not made.
     ///
     /// # Errors
-    /// Why it was not made.
+    /// The reason why the call was not made or not finished.
     pub(crate) async fn call<T: Send + 'static>(
         self: &Arc<Self>,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, CallError> {
         self.open()?;
-        // It is never closed.
+        // The semaphore is never closed.
         let place = self.places.clone().acquire_owned().await.map_err(|_| CallError::Lost)?;
         self.open()?;
         let (send, receive) = oneshot::channel();
         let waiting = Waiting { lane: self.clone(), state: Arc::default() };
-        let (lane, state) = (self.clone(), waiting.state.clone());
+        let lane = self.clone();
+        let state = waiting.state.clone();
         self.threads.send(Box::new(move || {
             let _place = place;
             if let Some(result) = lane.run(&state, call) {
-                // Nobody may want it any more; then it is dropped here, and a file in it closed.
+                // Without a receiver, the result is dropped here, which closes a file in it.
                 let _ = send.send(result);
             }
         }));
@@ -217,7 +224,8 @@ impl Bulkhead {
         if self.stuck.load(Ordering::Relaxed) < self.most_stuck { Ok(()) } else { Err(CallError::Stuck) }
     }
 
-    /// On a thread of the pool. `None` if nobody wants the result any more, and the call was not made.
+    /// Runs a call on the current pool thread. Returns `None` if the call was given up before it
+    /// began, or panicked.
     fn run<T>(&self, state: &AtomicU8, call: impl FnOnce() -> T) -> Option<T> {
         state.compare_exchange(QUEUED, RUNNING, Ordering::AcqRel, Ordering::Acquire).ok()?;
         let running = &self.threads.0.running;
@@ -230,17 +238,18 @@ impl Bulkhead {
         result.ok()
     }
 
-    /// Drops a value on a thread of the pool, as closing a file may wait, too. Does not wait for that.
+    /// Drops a value on a thread of the pool, as closing a file may block. Does not wait for it.
     pub(crate) fn discard(&self, value: impl Send + 'static) {
         self.threads.send(Box::new(move || drop(value)));
     }
 
     fn count_stuck(&self, more: bool) {
         for count in [&self.stuck, &self.threads.0.stuck] {
-            match more {
-                true => count.fetch_add(1, Ordering::Relaxed),
-                false => count.fetch_sub(1, Ordering::Relaxed),
-            };
+            if more {
+                count.fetch_add(1, Ordering::Relaxed);
+            } else {
+                count.fetch_sub(1, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -249,10 +258,10 @@ impl Bulkhead {
 const QUEUED: u8 = 0;
 const RUNNING: u8 = 1;
 const DONE: u8 = 2;
-/// It runs, or is not to begin, and nobody waits for it.
+/// Given up by its caller: the call runs, or must not begin.
 const GONE: u8 = 3;
 
-/// A caller that waits: gives the call up when it is dropped.
+/// Guard of a waiting caller: gives the call up when it is dropped.
 struct Waiting {
     lane: Arc<Bulkhead>,
     state: Arc<AtomicU8>,
@@ -265,7 +274,7 @@ impl Drop for Waiting {
         {
             return;
         }
-        // Counted first: the call may return at once, and count the other way.
+        // Count first: the call may return at once, and count down.
         self.lane.count_stuck(true);
         if self.state.compare_exchange(RUNNING, GONE, Ordering::AcqRel, Ordering::Acquire).is_err() {
             self.lane.count_stuck(false);
@@ -273,7 +282,7 @@ impl Drop for Waiting {
     }
 }
 
-/// A future's output if it is ready now.
+/// Returns a future's output if it is ready now.
 pub(crate) fn now<T>(future: std::pin::Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Option<T> {
     match future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
         std::task::Poll::Ready(output) => Some(output),

@@ -1,4 +1,4 @@
-//! Laws of patterns: what fits them is what they say, however it is spelled, and nothing else.
+//! Properties of host and port patterns: each fits exactly what it names, in any spelling.
 
 use proptest::prelude::*;
 
@@ -36,8 +36,9 @@ proptest! {
     #[test]
     fn below_a_domain_is_what_ends_in_it_after_a_dot(domain in name(), above in name()) {
         let below = HostPattern::Below(domain.clone());
-        let (whole, glued, twice) =
-            (format!("{above}.{domain}"), format!("{above}{domain}"), format!("{above}.{domain}.{above}"));
+        let whole = format!("{above}.{domain}");
+        let glued = format!("{above}{domain}");
+        let twice = format!("{above}.{domain}.{above}");
         prop_assert!(fits(&below, &whole));
         prop_assert!(!fits(&below, &domain));
         prop_assert_eq!(fits(&below, &glued), glued.ends_with(&format!(".{domain}")));
@@ -49,7 +50,8 @@ proptest! {
         let patterns = [HostPattern::Name(v4.to_string()), HostPattern::Below(v4.to_string())];
         prop_assert!(!patterns.iter().any(|pattern| fits(pattern, &v4.to_string())));
         prop_assert!(fits(&HostPattern::Address(v4.into()), &v4.to_string()));
-        let (bracketed, mapped) = (format!("[{v6}]"), format!("[{}]", v4.to_ipv6_mapped()));
+        let bracketed = format!("[{v6}]");
+        let mapped = format!("[{}]", v4.to_ipv6_mapped());
         prop_assert!(fits(&HostPattern::Address(v6.into()), &bracketed));
         prop_assert!(!fits(&HostPattern::Address(v4.into()), &mapped));
     }

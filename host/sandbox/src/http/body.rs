@@ -1,4 +1,4 @@
-//! A body that is counted, and timed, as it passes.
+//! Bodies with limits on size and time.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,13 +9,13 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep_until};
 use wasmtime_wasi_http::Error;
 
-/// How many bytes may still pass, and what to do and to say when they are exceeded.
+/// Number of bytes that may still pass, and the handler for more.
 pub(super) struct Limit {
     pub(super) left: u64,
     pub(super) over: Box<dyn FnMut() -> Error + Send>,
 }
 
-/// A body under a limit.
+/// Body under a limit.
 pub(super) struct Limited<B> {
     body: B,
     limit: Limit,
@@ -25,7 +25,7 @@ pub(super) struct Limited<B> {
 struct Timer {
     sleep: Pin<Box<Sleep>>,
     until: Instant,
-    /// The most between two frames.
+    /// Most time between two frames.
     idle: Option<Duration>,
 }
 
@@ -40,7 +40,8 @@ impl<B> Limited<B> {
         Self { body, limit, timer: None }
     }
 
-    /// To be over by `until`, and never longer than `idle` without a frame.
+    /// Sets the time limits: the body must end by `until`, and must not be without a frame for
+    /// longer than `idle`.
     pub(super) fn until(self, until: Instant, idle: Option<Duration>) -> Self {
         let sleep = Box::pin(sleep_until(Timer::next(until, idle)));
         Self { timer: Some(Timer { sleep, until, idle }), ..self }

@@ -1,5 +1,5 @@
-//! From a host's name to a connection: resolved once, checked, and connected to the very address that was checked, so
-//! that no second resolution can lead elsewhere.
+//! Connections to hosts. A name is resolved once, its addresses are checked, and the connection
+//! goes to a checked address, so that no second resolution can lead elsewhere (DNS rebinding).
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -26,17 +26,17 @@ use crate::grants::Target;
 #[cfg(test)]
 mod tests;
 
-/// A connection, in clear or not.
+/// Connection with or without TLS.
 pub(super) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Connects to where `exchange` is for.
+/// Connects to the exchange's target.
 pub(super) async fn connect(exchange: &Exchange, by: Instant) -> Result<Stream, Error> {
     let addresses = addresses(exchange).await?;
     let stream = first(&addresses, by).await?;
-    // Requests are small, and nobody waits for more to send.
+    // Requests are small, and the whole request is sent at once.
     let _ = stream.set_nodelay(true);
     if !exchange.tls {
         return Ok(Stream::Plain(stream));
@@ -46,7 +46,7 @@ pub(super) async fn connect(exchange: &Exchange, by: Instant) -> Result<Stream, 
     Ok(Stream::Tls(Box::new(secured(&connector, &exchange.target, stream).await?)))
 }
 
-/// TLS, with a server that proves to be the one that is asked for.
+/// Makes a TLS connection, and verifies that the server's certificate is for the target.
 async fn secured(connector: &TlsConnector, target: &Target, stream: TcpStream) -> Result<TlsStream<TcpStream>, Error> {
     let name = match target {
         Target::Name(name) => ServerName::try_from(name.clone()).map_err(|_| Error::HttpRequestUriInvalid)?,
@@ -55,11 +55,12 @@ async fn secured(connector: &TlsConnector, target: &Target, stream: TcpStream) -
     connector.connect(name, stream).await.map_err(|error| of_tls(&error))
 }
 
-/// Where the host may be reached: the address that is asked for, or those of its name that are public.
+/// Returns the addresses of the host: the target address itself, or those of its name that may be
+/// connected to.
 async fn addresses(exchange: &Exchange) -> Result<Vec<SocketAddr>, Error> {
     let port = exchange.port;
     let name = match &exchange.target {
-        // It is granted as it is written.
+        // The grant names this very address.
         Target::Address(address) => return Ok(vec![SocketAddr::new(*address, port)]),
         Target::Name(name) => name,
     };
@@ -76,17 +77,16 @@ async fn addresses(exchange: &Exchange) -> Result<Vec<SocketAddr>, Error> {
     })
 }
 
-/// Those of a name's addresses that may be connected to; else one that may not be, if there is any.
+/// Returns the addresses that may be connected to; if there are none, the first of the others, if
+/// any.
 fn allowed(found: &[SocketAddr], private: bool) -> Result<Vec<SocketAddr>, Option<IpAddr>> {
     let may = |address: &&SocketAddr| private || is_public(address.ip());
     let allowed: Vec<SocketAddr> = found.iter().filter(may).copied().collect();
-    match allowed.is_empty() {
-        false => Ok(allowed),
-        true => Err(found.first().map(SocketAddr::ip)),
-    }
+    if allowed.is_empty() { Err(found.first().map(SocketAddr::ip)) } else { Ok(allowed) }
 }
 
-/// Asks the system's resolver, which cannot be interrupted: on a thread that may be lost to it.
+/// Resolves a name by the system's resolver, which cannot be interrupted: on a pool thread, which
+/// may be lost.
 async fn resolve(name: String, port: u16) -> Result<Vec<SocketAddr>, Error> {
     let lane = THREADS.lane(&Resource::Names);
     let found = lane.call(move || (name.as_str(), port).to_socket_addrs().map(Vec::from_iter)).await;
@@ -97,7 +97,8 @@ fn unresolved(error: Option<&io::Error>) -> Error {
     Error::DnsError { rcode: error.map(ToString::to_string), info_code: None }
 }
 
-/// The first address that answers. Each has an equal share of the time that is left.
+/// Connects to the first address that answers. Each attempt gets an equal share of the remaining
+/// time.
 async fn first(addresses: &[SocketAddr], by: Instant) -> Result<TcpStream, Error> {
     let mut last = Error::ConnectionTimeout;
     for (tried, address) in (0..).zip(addresses) {

@@ -1,4 +1,4 @@
-//! One request and its answer, on a connection of its own.
+//! One request and its answer, on a separate connection.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -19,31 +19,31 @@ use super::retry_after::RetryAfter;
 use crate::denied::DeniedCall;
 use crate::grants::{Target, Trust};
 
-/// The most bytes of an answer's head, and those of its body that wait in the host.
+/// Most bytes of an answer's head, and of its body that are buffered in the host.
 const BUFFER: usize = 32 << 10;
-/// The most headers of an answer.
+/// Most headers of an answer.
 const MAX_HEADERS: usize = 100;
 
-/// An answer, and the work that brings its body.
+/// Answer, and the future that drives its body.
 type ResponseFuture = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
-/// What `wasi:http` awaits.
+/// Future that `wasi:http` awaits.
 pub(super) type Sending = Box<dyn Future<Output = Result<ResponseFuture, Error>> + Send>;
 
-/// A request that was admitted.
+/// Admitted request.
 pub(super) struct Exchange {
-    /// What was asked for, in words.
+    /// Method, scheme and authority, for messages.
     pub(super) asked: String,
     pub(super) target: Target,
     pub(super) port: u16,
     pub(super) tls: bool,
-    /// When it must be over.
+    /// Deadline of the exchange.
     pub(super) until: Instant,
-    /// The most bytes of either body.
+    /// Most bytes of either body.
     pub(super) body: u64,
     pub(super) private: bool,
     pub(super) trust: Trust,
     pub(super) delay: Option<Duration>,
-    /// Instead of what the system resolves.
+    /// Addresses of the host, in place of the system's resolver.
     pub(super) resolved: Option<Vec<IpAddr>>,
     pub(super) refusal: DeniedCall,
     pub(super) retry_after: RetryAfter,
@@ -82,12 +82,14 @@ impl Exchange {
             return Err(Error::HttpResponseBodySize(Some(size)));
         }
         let limit = self.limit("the answer to", Error::HttpResponseBodySize);
-        let (until, idle) = (self.until, options.between_bytes_timeout);
+        let until = self.until;
+        let idle = options.between_bytes_timeout;
         let answer = answer.map(|body| Limited::new(body.map_err(of_hyper), limit).until(until, idle).boxed_unsync());
         Ok((answer, Box::new(connection)))
     }
 
-    /// The answer's head, and the connection that is still at work for its body.
+    /// Sends the request. Returns the answer's head, and the connection's task, which brings the
+    /// body.
     async fn send(
         &self,
         stream: Stream,
@@ -106,7 +108,7 @@ impl Exchange {
         Ok((answer, async move { connection.await.map_err(of_hyper) }))
     }
 
-    /// As it is sent: to a server, not through a proxy, with its body counted.
+    /// Prepares the request as it is sent: to a server and not a proxy, with a limit on its body.
     fn prepared(
         &self,
         request: http::Request<WasiBody>,
@@ -123,7 +125,9 @@ impl Exchange {
     }
 
     fn limit(&self, what: &'static str, error: fn(Option<u64>) -> Error) -> Limit {
-        let (asked, body, refusal) = (self.asked.clone(), self.body, self.refusal.clone());
+        let asked = self.asked.clone();
+        let body = self.body;
+        let refusal = self.refusal.clone();
         let over = move || {
             refuse_body(&refusal, what, &asked, body);
             error(Some(body))
@@ -141,7 +145,7 @@ fn refuse_body(refusal: &DeniedCall, what: &str, asked: &str, limit: u64) {
     refusal.record(&why, "raise `body` of its [[grants.http]] in frond.toml");
 }
 
-/// hyper's error as WASI's: by its own type where there is one, as for a body of ours that is too large.
+/// Converts hyper's error to WASI's. An error of a limited body keeps its own type.
 fn of_hyper(error: hyper::Error) -> Error {
     let ours = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<Error>());
     match ours {

@@ -1,4 +1,5 @@
-//! The `retry-after` of answers (RFC 9110, section 10.2.3), for retries of a call that fails as `unavailable`.
+//! The `retry-after` header of answers (RFC 9110, section 10.2.3), for retries of a call that fails
+//! as `unavailable`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,12 +10,12 @@ use frond_root::{Failure, FailureKind};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 
-/// The longest wait that the answers of one call have asked for. Clones share it.
+/// Longest wait that the answers of one call have asked for. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RetryAfter(Arc<AtomicU64>);
 
 impl RetryAfter {
-    /// Takes note of an answer's head.
+    /// Records the wait in an answer's head.
     pub(super) fn hear(&self, status: StatusCode, headers: &HeaderMap) {
         if !(status.is_client_error() || status.is_server_error()) {
             return;
@@ -24,7 +25,7 @@ impl RetryAfter {
         }
     }
 
-    /// Adds the wait to the failure of a guest that says it may be tried again.
+    /// Adds the wait to the failure of a guest that reports `unavailable`.
     pub(crate) fn explain(&self, failure: Failure) -> Failure {
         let wait = Some(self.0.load(Ordering::Relaxed)).filter(|wait| *wait > 0);
         match failure.kind {
@@ -34,7 +35,7 @@ impl RetryAfter {
     }
 }
 
-/// The wait: a number of seconds, or a date.
+/// Parses the wait: a number of seconds, or a date.
 fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<u64>() {
@@ -68,14 +69,14 @@ mod tests {
 
     #[test]
     fn the_longest_wait_of_a_refusing_answer_counts() {
-        let heard = RetryAfter::default();
+        let retry_after = RetryAfter::default();
         let failure = Failure::new(FailureKind::Unavailable, "busy");
         let head = |text: &'static str| HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
-        heard.hear(StatusCode::OK, &head("900"));
-        assert_eq!(heard.explain(failure.clone()).retry_after(), None);
-        heard.hear(StatusCode::SERVICE_UNAVAILABLE, &head("7"));
-        heard.hear(StatusCode::TOO_MANY_REQUESTS, &head("3"));
-        assert_eq!(heard.explain(failure).retry_after(), Some(Duration::from_secs(7)));
-        assert_eq!(heard.explain(Failure::new(FailureKind::Trap, "")).retry_after(), None);
+        retry_after.hear(StatusCode::OK, &head("900"));
+        assert_eq!(retry_after.explain(failure.clone()).retry_after(), None);
+        retry_after.hear(StatusCode::SERVICE_UNAVAILABLE, &head("7"));
+        retry_after.hear(StatusCode::TOO_MANY_REQUESTS, &head("3"));
+        assert_eq!(retry_after.explain(failure).retry_after(), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after.explain(Failure::new(FailureKind::Trap, "")).retry_after(), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What is admitted before anything leaves the process.
+//! Admission of requests, before anything leaves the process.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ fn only_a_plain_host_and_port_are_asked() {
     let odd = ports.map(|port| format!("a.example:{port}"));
     let odd = odd.into_iter().chain(hosts.map(|host| format!("{host}:+80"))).chain(["a!b$c&'*,;=~".to_owned()]);
     for authority in odd {
-        // What the parser takes, we do not.
+        // The host refuses authorities that the parser accepts.
         if let Ok(uri) = http::Uri::builder().scheme("http").authority(authority.as_str()).path_and_query("/").build() {
             let refused = hooks.admit(&get(&uri.to_string()));
             assert!(matches!(refused, Err(Error::HttpRequestUriInvalid)), "{authority}");

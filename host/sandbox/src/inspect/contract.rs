@@ -1,12 +1,13 @@
-//! The contract's functions with their types, as components are compared with them. `wit/world.wit` is what this must
-//! agree with; a test compares the two.
+//! Functions of the plugin contract with their types, to compare components with. They must agree
+//! with `wit/world.wit`; a test compares the two.
 
 use super::types::{Func, Type};
 
 #[cfg(test)]
 mod tests;
 
-/// The interfaces that a component may export or import, by name, each with its functions in the contract's order.
+/// Returns the functions of an interface that a component may export or import, in the contract's
+/// order.
 pub(crate) fn interface(name: &str) -> Option<Vec<(&'static str, Func)>> {
     let plain = Type::Plain;
     Some(match name {

@@ -1,8 +1,9 @@
-//! The first thing in which a component's functions differ from the contract's, in words.
+//! Differences between a component's functions and the contract's, in words: the first one counts.
 
 use super::types::{Func, Type};
 
-/// How `found` differs from `wanted`; names of parameters may differ, as nothing depends on them.
+/// Describes how `found` differs from `wanted`. Names of parameters may differ, as nothing depends
+/// on them.
 pub(crate) fn func(wanted: &Func, found: &Func) -> Option<String> {
     if wanted.is_async != found.is_async {
         let say = |is_async| if is_async { "async" } else { "not async" };
@@ -39,7 +40,7 @@ fn names<T>(named: &[(String, T)]) -> String {
     names.join(", ")
 }
 
-/// ` is …, the contract says …`, or `: ` and a part of it of which that is true.
+/// Describes a difference: ` is …, the contract says …`, or `: ` and the part that differs.
 fn value(wanted: &Type, found: &Type) -> Option<String> {
     if wanted == found {
         return None;

@@ -1,5 +1,5 @@
-//! Whether a component can take a role; and if it cannot, the first item in which it differs from the contract, with both
-//! sides and both versions.
+//! Fit of a component to the roles: for each role that it does not fit, the first item that differs
+//! from the contract, with both sides and both versions.
 
 use wasmparser::component_types::ComponentEntityType;
 use wasmparser::types::{Types, TypesRef};
@@ -10,30 +10,30 @@ use super::{Misfit, Role, Surface, contract, differ};
 use crate::bindings::VERSION;
 use crate::classify::clip;
 
-/// The package of the contract.
+/// Package of the contract.
 const PACKAGE: &str = "frond:plugin";
 
-/// How a component does not fit.
+/// Kind of a difference from the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MismatchKind {
-    /// It does not export the interface.
+    /// The component does not export the interface.
     NotExported,
-    /// It exports it of another version of the contract.
+    /// It exports the interface in another version of the contract.
     OtherVersion,
-    /// It exports an interface of the same name of somebody else's.
+    /// It exports an interface of the same name from another package.
     OtherPackage,
-    /// It exports it with other types.
+    /// It exports the interface with other types.
     OtherType,
-    /// It imports what no guest gets.
+    /// It imports an interface that the host does not offer.
     UnknownImport,
     /// It imports a part of the contract with other types.
     OtherImport,
-    /// It fits by its types, and the engine refuses it.
+    /// It fits by its types, but the engine refuses it.
     Refused,
 }
 
 impl MismatchKind {
-    /// As it is spelled for programs.
+    /// Returns the kind's spelling for programs.
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
@@ -48,35 +48,35 @@ impl MismatchKind {
     }
 }
 
-/// The first item that differs from the contract, with what to do.
+/// First item that differs from the contract, with the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
-    /// Of which kind the difference is.
+    /// Kind of the difference.
     pub kind: MismatchKind,
-    /// The item, with both sides and both versions.
+    /// Item, with both sides and both versions.
     pub text: String,
-    /// The remedy.
+    /// Remedy.
     pub hint: String,
 }
 
 impl Mismatch {
-    /// With what is shown of text that may be a guest's.
+    /// Makes a mismatch; `text` may contain a guest's text, so it is escaped and bounded.
     #[must_use]
     pub fn new(kind: MismatchKind, text: &str, hint: impl Into<String>) -> Self {
         Self { kind, text: clip(text), hint: hint.into() }
     }
 }
 
-/// Whether a component can take a role.
+/// Fit of a component to one role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fit {
-    /// The role.
+    /// Role.
     pub role: Role,
-    /// Why it cannot take it; `None` when it can.
+    /// First difference; `None` if the component fits.
     pub mismatch: Option<Mismatch>,
 }
 
-/// A component beside the contract.
+/// Comparison of a component with the contract.
 pub(crate) struct Comparison<'a> {
     pub(crate) surface: &'a Surface,
     pub(crate) types: &'a Types,
@@ -88,9 +88,10 @@ impl Comparison<'_> {
         [Role::Leaf, Role::Merge, Role::Split].into_iter().map(fit).collect()
     }
 
-    /// How what it exports for `role` differs from the contract.
+    /// Returns how the component's export for `role` differs from the contract.
     fn export(&self, role: Role) -> Option<Mismatch> {
-        let (interface, wanted) = (role.interface(), role.export());
+        let interface = role.interface();
+        let wanted = role.export();
         if self.surface.exports.contains(&wanted) {
             let how =
                 self.differs(interface, self.types.as_ref().component_item_for_export(&wanted).map(|item| item.ty))?;
@@ -138,7 +139,7 @@ impl Comparison<'_> {
         Mismatch::new(MismatchKind::NotExported, &format!("does not export {wanted}"), hint)
     }
 
-    /// What it imports that no guest gets, or not so.
+    /// Returns the first import that the host does not offer, or offers with other types.
     fn imports(&self, role: Role) -> Option<Mismatch> {
         if let Err(Misfit::UnknownImport(import)) = self.surface.fits(role) {
             let text = match import.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@')) {
@@ -147,9 +148,10 @@ impl Comparison<'_> {
                 }
                 None => format!("imports {import}, which this host does not offer"),
             };
-            let hint = match import.starts_with(PACKAGE) {
-                true => format!("build it against version {VERSION} of the contract"),
-                false => "build it without what needs that, or compose it with a component that offers it".to_owned(),
+            let hint = if import.starts_with(PACKAGE) {
+                format!("build it against version {VERSION} of the contract")
+            } else {
+                "build it without what needs that, or compose it with a component that offers it".to_owned()
             };
             return Some(Mismatch::new(MismatchKind::UnknownImport, &text, hint));
         }
@@ -164,7 +166,8 @@ impl Comparison<'_> {
         })
     }
 
-    /// The first function of the contract's interface that an exported instance lacks, or has with another type.
+    /// Describes the first function of the contract's interface that an exported instance lacks, or
+    /// has with another type.
     fn differs(&self, interface: &str, found: Option<ComponentEntityType>) -> Option<String> {
         let types = self.types.as_ref();
         let Some(ComponentEntityType::Instance(id)) = found else {
@@ -179,7 +182,8 @@ impl Comparison<'_> {
         })
     }
 
-    /// The same for an imported instance, which may leave functions out, and may ask for none besides.
+    /// Describes the first difference of an imported instance, which may omit functions but must
+    /// not have further ones.
     fn differs_of_import(&self, interface: &str, found: ComponentEntityType) -> Option<String> {
         let types = self.types.as_ref();
         let ComponentEntityType::Instance(id) = found else {

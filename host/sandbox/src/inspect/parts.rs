@@ -1,5 +1,5 @@
-//! What a component is made of: its modules with the memories and tables that an instance of it gets, and what its
-//! custom sections tell of where it comes from. Only for bytes that have been validated: that bounds its index spaces.
+//! Parts of a component: its modules, with the memories and tables of an instance, and the origin
+//! in its custom sections. Only for validated bytes: validation bounds the index spaces.
 
 use std::collections::BTreeMap;
 
@@ -10,35 +10,36 @@ use wasmparser::{
 
 use super::report::{Listed, Producer, Section, name};
 
-/// The most producers that are kept.
+/// Most producers in a report.
 const MAX_PRODUCERS: usize = 32;
-/// The most names of custom sections that are kept.
+/// Most names of custom sections in a report.
 const MAX_SECTIONS: usize = 32;
 
 type Read<T> = Result<T, wasmparser::BinaryReaderError>;
 
-/// What an instance needs before it runs.
+/// Resources that an instance needs before it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Demand {
-    /// Core modules that are instantiated, each time counted.
+    /// Number of core module instantiations.
     pub instances: u64,
-    /// Memories that are made.
+    /// Number of memories.
     pub memories: u64,
-    /// Bytes of memory at the start, summed over all memories.
+    /// Initial bytes of memory, summed over all memories.
     pub memory_min: u64,
-    /// The most bytes that all memories together declare that they may grow to; `None` when one has no maximum.
+    /// Declared maximum bytes of memory, summed over all memories; `None` if one has no maximum.
     pub memory_max: Option<u64>,
-    /// Tables that are made.
+    /// Number of tables.
     pub tables: u64,
-    /// Table elements at the start, summed over all tables.
+    /// Initial table elements, summed over all tables.
     pub table_min: u64,
-    /// Items of components (instances, aliases, imports, exports, lifted and lowered functions), once for each instance.
+    /// Number of component items (instances, aliases, imports, exports, lifted and lowered
+    /// functions), counted per instance.
     pub items: u64,
-    /// False when a module or a component is given from outside, whose needs cannot be seen.
+    /// False if a module or a component is imported, whose demand is unknown.
     pub is_known: bool,
 }
 
-/// Of nothing, and of what cannot be seen.
+/// Demand of nothing.
 const NONE: Demand = Demand {
     instances: 0,
     memories: 0,
@@ -49,6 +50,7 @@ const NONE: Demand = Demand {
     items: 0,
     is_known: true,
 };
+/// Demand of an imported module or component, which is unknown.
 const UNSEEN: Demand = Demand { is_known: false, ..NONE };
 
 impl Demand {
@@ -71,7 +73,7 @@ impl Demand {
     }
 }
 
-/// One component or module that is being read, with its index spaces.
+/// Component or module that is being read, with its index spaces.
 struct Level {
     is_module: bool,
     modules: Vec<Demand>,
@@ -79,7 +81,7 @@ struct Level {
     own: Demand,
 }
 
-/// What there is in a component.
+/// Parts of a component.
 pub(crate) struct Parts {
     pub(crate) modules: u64,
     pub(crate) components: u64,
@@ -116,7 +118,7 @@ pub(crate) fn parts(bytes: &[u8]) -> Read<Parts> {
     }
     let sections = walk.sections.into_iter().map(|(name, (count, size))| Section { name, count, size });
     walk.parts.sections = Listed { items: sections.collect(), more: walk.more_sections };
-    // The outermost is not inside itself.
+    // The outermost component does not count as nested.
     walk.parts.components = walk.parts.components.saturating_sub(1);
     Ok(walk.parts)
 }
@@ -192,17 +194,19 @@ impl Walk {
     }
 
     fn custom(&mut self, section: &CustomSectionReader<'_>) -> Read<()> {
-        let (key, size) = (name(section.name()), section.data().len() as u64);
+        let key = name(section.name());
+        let size = section.data().len() as u64;
         if section.name().starts_with(".debug_") {
             self.parts.debug_info += size;
         }
         if self.sections.len() < MAX_SECTIONS || self.sections.contains_key(&key) {
             let (count, sum) = self.sections.entry(key).or_default();
-            (*count, *sum) = (*count + 1, *sum + size);
+            *count += 1;
+            *sum += size;
         } else {
             self.more_sections += 1;
         }
-        // What a custom section holds is nobody's promise: a broken one is passed over.
+        // The content of custom sections is not validated: skip a broken one.
         match section.as_known() {
             KnownCustom::Producers(producers) => drop(self.producers(producers)),
             KnownCustom::Name(names) => {
@@ -224,9 +228,10 @@ impl Walk {
                 if producers.items.contains(&one) {
                     continue;
                 }
-                match producers.items.len() < MAX_PRODUCERS {
-                    true => producers.items.push(one),
-                    false => producers.more += 1,
+                if producers.items.len() < MAX_PRODUCERS {
+                    producers.items.push(one);
+                } else {
+                    producers.more += 1;
                 }
             }
         }
@@ -287,7 +292,7 @@ impl Level {
         Ok(())
     }
 
-    /// Imports, and exports too, take a place in their index space.
+    /// Adds an import or export to its index space; both take an index.
     fn enters(&mut self, kind: ComponentExternalKind, index: Option<u32>) {
         let space = match kind {
             ComponentExternalKind::Module => &mut self.modules,

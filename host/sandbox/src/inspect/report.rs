@@ -1,6 +1,6 @@
-//! All that a component shows of itself without being compiled: what it fits, and if it does not, the first item that
-//! differs; what it imports, and so may ask for; what it is made of, and by what. Everything in it is bounded in size,
-//! and safe to print.
+//! Report on a component that is not compiled: the roles that it fits or the first item that
+//! differs, its imports, parts and origin. Everything in a report is bounded in size and safe to
+//! print.
 
 use sha2::{Digest, Sha256};
 use wasmparser::{Parser, Payload, Validator};
@@ -14,17 +14,17 @@ use crate::classify::clip;
 use crate::component::hex;
 use crate::log::sanitise;
 
-/// The most characters of one name.
+/// Most characters of one name.
 const MAX_NAME: usize = 200;
-/// The most imports, exports and packages that are listed.
+/// Most imports, exports and packages in a report.
 const MAX_LISTED: usize = 100;
 
-/// The first items of a list, and how many more there are.
+/// First items of a list, with the number of the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed<T> {
-    /// The first ones.
+    /// First items.
     pub items: Vec<T>,
-    /// How many follow.
+    /// Number of further items.
     pub more: u64,
 }
 
@@ -36,36 +36,37 @@ impl<T> Default for Listed<T> {
 
 impl<T> Listed<T> {
     fn push(&mut self, item: T) {
-        match self.items.len() < MAX_LISTED {
-            true => self.items.push(item),
-            false => self.more += 1,
+        if self.items.len() < MAX_LISTED {
+            self.items.push(item);
+        } else {
+            self.more += 1;
         }
     }
 }
 
-/// What made a component, by its own account.
+/// Language or tool that made a component, by the component's own account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Producer {
-    /// `language`, `processed-by` or `sdk`.
+    /// Field of the section: `language`, `processed-by` or `sdk`.
     pub field: String,
-    /// The language or tool.
+    /// Name of the language or tool.
     pub name: String,
-    /// Its version.
+    /// Version of the language or tool.
     pub version: String,
 }
 
 /// Custom sections of one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
-    /// The name.
+    /// Name of the sections.
     pub name: String,
-    /// How many there are, those inside of modules included.
+    /// Number of sections, nested modules included.
     pub count: u64,
-    /// Their size in bytes.
+    /// Size in bytes, summed over all sections.
     pub size: u64,
 }
 
-/// What a component may use of the world outside, by what it imports. That it imports it does not prove that it uses it.
+/// Imported capability of a component. An import does not prove that the component uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Import {
     /// `wasi:http`.
@@ -76,17 +77,17 @@ pub enum Import {
     Files,
     /// `wasi:sockets`.
     Sockets,
-    /// `frond:plugin/source`: its partition, piece by piece.
+    /// `frond:plugin/source`: reads of its partition, piece by piece.
     Source,
-    /// `frond:plugin/control`: the time left, and partials handed over early.
+    /// `frond:plugin/control`: the remaining time, and early partials.
     Control,
 }
 
 impl Import {
-    /// All of them.
+    /// All capabilities.
     const ALL: [Self; 6] = [Self::Http, Self::Config, Self::Files, Self::Sockets, Self::Source, Self::Control];
 
-    /// How the names of the interfaces begin, and how it is spelled for programs.
+    /// Returns the prefix of the interfaces' names, which is also the spelling for programs.
     #[must_use]
     pub fn prefix(self) -> &'static str {
         match self {
@@ -104,52 +105,53 @@ impl Import {
     }
 }
 
-/// What is to be known of a component before it is compiled.
+/// Report on a component that is not compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The roles, each with whether it can take it.
+    /// Roles, each with the component's fit.
     pub roles: Vec<Fit>,
-    /// What it imports, with package and version.
+    /// Imports, with package and version.
     pub imports: Listed<String>,
-    /// What it exports, with package and version where it is an interface.
+    /// Exports; those that are interfaces, with package and version.
     pub exports: Listed<String>,
-    /// The WIT packages of both, with their versions.
+    /// WIT packages of imports and exports, with their versions.
     pub packages: Listed<String>,
-    /// What it may use of the world outside.
+    /// Imported capabilities.
     pub asks: Vec<Import>,
-    /// Core modules in it.
+    /// Number of core modules in the component.
     pub modules: u64,
-    /// Components inside of it.
+    /// Number of nested components.
     pub components: u64,
-    /// What an instance of it gets before it runs.
+    /// Resources that an instance needs before it runs.
     pub demand: Demand,
-    /// What made it.
+    /// Languages and tools that made the component.
     pub producers: Listed<Producer>,
-    /// Its custom sections.
+    /// Custom sections.
     pub sections: Listed<Section>,
-    /// True when its functions have names: backtraces are legible.
+    /// True if functions have names, so that backtraces are legible.
     pub has_function_names: bool,
-    /// Bytes of debug information in it, which nothing here reads.
+    /// Bytes of debug information, which the host does not read.
     pub debug_info: u64,
 }
 
 impl Report {
-    /// The roles that it can take.
+    /// Iterates over the roles that the component fits.
     pub fn fits(&self) -> impl Iterator<Item = Role> {
         self.roles.iter().filter(|fit| fit.mismatch.is_none()).map(|fit| fit.role)
     }
 }
 
-/// The SHA-256 of a component's bytes, in hexadecimal.
+/// Returns the SHA-256 of a component's bytes, in hexadecimal.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Looks at a component's bytes: validates them, compiles nothing. Time and memory are proportional to their number.
+/// Inspects a component's bytes: validates but does not compile them, in time and memory
+/// proportional to their number.
 ///
 /// # Errors
-/// When they are no component that can be looked into: too large, no component, or broken.
+/// If the bytes are too large, no component, or broken.
 pub fn report(bytes: &[u8]) -> Result<Report, Misfit> {
     let broken = |error: wasmparser::BinaryReaderError| Misfit::Broken(clip(&error.to_string()));
     let surface = surface(bytes)?;
@@ -174,7 +176,7 @@ pub fn report(bytes: &[u8]) -> Result<Report, Misfit> {
     })
 }
 
-/// A name of somebody else's, safe to print and not too long.
+/// Escapes and shortens a foreign name, so that it is safe to print.
 pub(crate) fn name(text: &str) -> String {
     let mut end = text.len();
     if let Some((index, _)) = text.char_indices().nth(MAX_NAME) {
@@ -188,9 +190,12 @@ pub(crate) fn name(text: &str) -> String {
     clean
 }
 
-/// All names on the outermost level, those of functions and types as well.
+/// Returns all names of imports and exports on the outermost level, those of functions and types
+/// included.
 fn names(bytes: &[u8]) -> Result<(Listed<String>, Listed<String>), wasmparser::BinaryReaderError> {
-    let (mut imports, mut exports, mut depth) = (Listed::default(), Listed::default(), 0_u32);
+    let mut imports = Listed::default();
+    let mut exports = Listed::default();
+    let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload? {
             Payload::Version { .. } => depth += 1,
@@ -211,7 +216,8 @@ fn names(bytes: &[u8]) -> Result<(Listed<String>, Listed<String>), wasmparser::B
     Ok((imports, exports))
 }
 
-/// `wasi:io@0.2.6` for `wasi:io/streams@0.2.6`, each once, in their order.
+/// Returns the packages of interfaces, such as `wasi:io@0.2.6` for `wasi:io/streams@0.2.6`, each
+/// once, in order.
 fn packages<'a>(names: impl Iterator<Item = &'a String>) -> Listed<String> {
     let mut found = Listed::default();
     for name in names {

@@ -1,4 +1,5 @@
-//! A value's type as the contract and any component can be compared by: without names of types, and of bounded size.
+//! Types of values, to compare a component's with the contract's: without names of types, and of
+//! bounded size.
 
 use std::fmt::{self, Write};
 
@@ -7,18 +8,18 @@ use wasmparser::types::TypesRef;
 
 use super::report::name;
 
-/// The deepest that a foreign type is followed. The contract's are four deep.
+/// Greatest depth to which a foreign type is read. The contract's types are four deep.
 const MAX_DEPTH: usize = 8;
-/// The most parts of a foreign type that are looked at: types share their parts, so that a short file can have one that
-/// fills any memory when it is spelled out.
+/// Most parts of a foreign type that are read: types share their parts, so a short file can have a
+/// type that fills any memory when it is spelled out.
 const MAX_PARTS: usize = 256;
-/// The most characters of a type that are shown.
+/// Most characters of a type that are shown.
 const MAX_SHOWN: usize = 160;
 
-/// A type of values.
+/// Type of a value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Type {
-    /// `bool`, `u8`, `string` and others without parts.
+    /// Primitive type: `bool`, `u8`, `string` and others without parts.
     Plain(&'static str),
     List(Box<Type>),
     Option(Box<Type>),
@@ -26,13 +27,13 @@ pub(crate) enum Type {
     Record(Vec<(String, Type)>),
     Variant(Vec<(String, Option<Type>)>),
     Tuple(Vec<Type>),
-    /// What the contract has none of, by its kind.
+    /// Type that the contract does not use, by its kind.
     Other(&'static str),
-    /// What lies beyond the bounds.
+    /// Part beyond the bounds.
     Beyond,
 }
 
-/// A function's type.
+/// Type of a function.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Func {
     pub(crate) is_async: bool,
@@ -40,7 +41,7 @@ pub(crate) struct Func {
     pub(crate) result: Option<Type>,
 }
 
-/// Reads types out of a validated component.
+/// Reader of the types in a validated component.
 pub(crate) struct Reader<'a> {
     types: TypesRef<'a>,
     left: usize,
@@ -138,7 +139,7 @@ fn plain(ty: wasmparser::PrimitiveValType) -> Type {
     })
 }
 
-/// As WIT spells it, cut off where it gets long.
+/// Spells a type as WIT does, cut off beyond [`MAX_SHOWN`].
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
@@ -151,7 +152,7 @@ impl fmt::Display for Type {
     }
 }
 
-/// As WIT spells it.
+/// Spells a function's type as WIT does.
 impl fmt::Display for Func {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_async { "async func(" } else { "func(" })?;

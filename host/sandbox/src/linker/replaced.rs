@@ -1,5 +1,5 @@
-//! The functions of WASI that are ours: files ([`crate::files`]), sockets, whose refusal is noted, and what a guest is told
-//! of errors.
+//! WASI functions that the host replaces: files ([`crate::files`]), sockets, so that their denial
+//! is recorded, and the functions by which a guest inspects errors.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
@@ -14,11 +14,12 @@ use crate::files::descriptor;
 use crate::host::Host;
 use crate::http::code_of;
 
-/// The version under which WASI's implementation offers its interfaces: what is replaced must be named as it is there.
-/// Under another one these functions would be additions that nobody calls, and the tests of refusals would fail.
+/// Version under which wasmtime's WASI offers its interfaces. A replacement must use the same
+/// version: under another one it would be an addition that no guest calls, and the tests of denials
+/// would fail.
 const WASI: &str = "0.2.12";
 
-/// Puts ours in the place of WASI's.
+/// Replaces WASI's functions by the host's.
 pub(super) fn replace(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     descriptor::link(linker, WASI)?;
@@ -28,7 +29,8 @@ pub(super) fn replace(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Nobody is granted sockets. WASI would refuse them as well, but say nothing to us, or make them first.
+/// Denies sockets, which are never granted. WASI would deny them as well, but would not report it,
+/// or would make the socket first.
 fn sockets(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     const REMEDY: &str = "sockets are never granted: use wasi:http, with [[grants.http]] in frond.toml";
     type Family = (IpAddressFamily,);
@@ -59,8 +61,9 @@ fn sockets(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     )
 }
 
-/// WASI's own `to-debug-string` gives the host's backtrace away, where the environment asks for backtraces, and its
-/// `http-error-code` does not know the errors of bodies.
+/// Replaces the functions that inspect errors: WASI's `to-debug-string` leaks the host's backtrace
+/// if the environment asks for backtraces, and its `http-error-code` does not know the errors of
+/// bodies.
 fn errors(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.instance(&format!("wasi:io/error@{WASI}"))?.func_wrap(
         "[method]error.to-debug-string",

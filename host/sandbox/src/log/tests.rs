@@ -1,4 +1,4 @@
-//! Guests' texts are bounded once they are escaped.
+//! Guests' texts stay within their bounds after escaping.
 
 use super::*;
 
@@ -6,7 +6,7 @@ use super::*;
 fn text_is_cut_where_its_escapes_would_be_too_long() {
     assert_eq!(clean("a\u{1b}b", 9), "a\\u{1b}b");
     assert_eq!(clean("a\u{1b}b", 7), "a\\u{1b}…");
-    // No escape is cut in two, and no character.
+    // Neither an escape nor a character is cut in two.
     assert_eq!(clean("a\u{1b}b", 6), "a…");
     assert_eq!(clean("aäö", 4), "aä…");
     assert_eq!(clean("aäö", 5), "aäö");
@@ -19,7 +19,7 @@ fn text_is_cut_where_its_escapes_would_be_too_long() {
 
 #[test]
 fn what_is_cut_off_is_never_made() {
-    /// Writes without end, unless it is told to stop.
+    /// Text without end.
     struct Endless;
 
     impl fmt::Display for Endless {

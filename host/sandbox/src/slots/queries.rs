@@ -1,4 +1,4 @@
-//! Queue of the leaf threads: queries first, fair between tenants; then background work by weight.
+//! Queue of the slot threads: queries first, fair between tenants; then background work by weight.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,39 +11,40 @@ use super::{Query, now};
 use crate::placement::Parker;
 use crate::shares::Shares;
 
-/// Number of threads, out of `count`, that may run background work at once.
+/// Returns how many of `count` threads may run background work at once.
 pub(super) fn behind(count: usize) -> usize {
     count.saturating_sub(1).max(1)
 }
 
-/// Queue of the leaf threads.
+/// Queue of the slot threads.
 pub(super) struct Queries {
     attached: Tenants<Arc<Query>>,
     background: Vec<Arc<Query>>,
     /// Shares of background work.
     shares: Shares,
-    /// Attempts that were begun elsewhere and are to be made here.
+    /// Attempts that were begun inline and are handed over to a slot thread.
     pub(super) handed: VecDeque<(Arc<Query>, Attempt)>,
-    /// Of threads that wait for something to claim, the last to have begun to at the end.
+    /// Idle threads, the most recently idle last.
     pub(super) idle: Vec<Arc<Parker>>,
-    /// True while a leaf runs on a thread of its query's: in the place of one that waits here.
+    /// True while a leaf runs inline on its query's thread; one slot thread stays idle for it.
     pub(super) at_once: bool,
-    /// Threads that may still begin background work: one is left to queries, if there are several.
+    /// Number of threads that may still begin background work. With several threads, one is
+    /// reserved for queries.
     behind: usize,
     count: usize,
     pub(super) stopping: bool,
 }
 
-/// Finished turn of a thread with one query.
+/// Finished turn of a slot thread with one query.
 pub(super) struct Turn {
     pub(super) query: Arc<Query>,
     pub(super) took: Duration,
-    /// Length of the longest leaf.
+    /// Duration of the longest leaf.
     pub(super) longest: Duration,
 }
 
 impl Queries {
-    /// Makes an empty queue for `count` threads.
+    /// Makes an empty queue for `count` slot threads.
     pub(super) fn new(count: usize) -> Self {
         Self {
             attached: Tenants::new(count),
@@ -60,40 +61,40 @@ impl Queries {
 
     /// Adds a query.
     pub(super) fn attach(&mut self, query: Arc<Query>) {
-        match query.is_behind() {
-            true => self.background.push(query),
-            false => {
-                let tenant = query.scatter.tenant().clone();
-                self.attached.push(&tenant, query, Instant::now());
-            }
+        if query.is_behind() {
+            self.background.push(query);
+        } else {
+            let tenant = query.scatter.tenant().clone();
+            self.attached.push(&tenant, query, Instant::now());
         }
     }
 
-    /// Takes out the queries that have closed.
+    /// Removes and returns the closed queries.
     pub(super) fn remove_closed(&mut self) -> Vec<Arc<Query>> {
         let mut gone = self.attached.remove(|query| query.scatter.is_closed());
         gone.extend(self.background.extract_if(.., |query| query.scatter.is_closed()));
         gone
     }
 
-    /// Takes out everything.
+    /// Removes everything; the caller drops it outside the lock.
     pub(super) fn clear(&mut self) -> impl Sized + use<> {
         let attached = std::mem::replace(&mut self.attached, Tenants::new(self.count));
         let attached = (attached, std::mem::take(&mut self.background));
         (attached, std::mem::take(&mut self.handed))
     }
 
-    /// The next attempt for a free thread, if there is one.
+    /// Claims the next attempt for a free thread.
     pub(super) fn next(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
         let handed = self.handed.pop_front().inspect(|(query, _)| self.attached.begin(query.scatter.tenant()));
         handed.or_else(|| self.claim(slot)).or_else(|| self.claim_behind(slot))
     }
 
-    /// Accounts for a turn that has ended.
+    /// Accounts for a finished turn.
     pub(super) fn ended(&mut self, turn: &Turn) {
-        match turn.query.is_behind() {
-            true => self.behind += 1,
-            false => self.attached.ended(turn.query.scatter.tenant(), turn.took, turn.longest, Instant::now()),
+        if turn.query.is_behind() {
+            self.behind += 1;
+        } else {
+            self.attached.ended(turn.query.scatter.tenant(), turn.took, turn.longest, Instant::now());
         }
     }
 
@@ -103,7 +104,7 @@ impl Queries {
         self.attached.claim(Instant::now(), claim)
     }
 
-    /// Claims from the background work that has had the least for its weight.
+    /// Claims for the background query with the least leaf time per weight.
     fn claim_behind(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
         if self.behind == 0 {
             return None;
@@ -117,9 +118,9 @@ impl Queries {
         Some(claimed)
     }
 
-    /// One that waits, if there is more to claim: one that does not wake where this thread runs, if there is a choice. True
-    /// with it if it has to wake apart from the others: a query of a single leaf is over before two threads get in each
-    /// other's way.
+    /// Removes an idle thread to wake from the idle list, if there is more to claim: preferably one
+    /// whose core is not the current one. The flag is true if the thread must wake on a separate
+    /// core: a query of a single leaf ends before two threads compete for a core.
     pub(super) fn next_to_wake(&mut self) -> Option<(Arc<Parker>, bool)> {
         let last = self.idle.len().checked_sub(1).filter(|_| self.has_more())?;
         let at = self.idle.iter().rposition(|parker| parker.is_elsewhere()).unwrap_or(last);
@@ -128,7 +129,7 @@ impl Queries {
         Some((self.idle.remove(at), apart))
     }
 
-    /// True if a free thread would find something to run.
+    /// Returns true if a free thread would find an attempt to claim.
     fn has_more(&self) -> bool {
         let open = |query: &Arc<Query>| query.scatter.is_claimable();
         !self.handed.is_empty()

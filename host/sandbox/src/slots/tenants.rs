@@ -1,9 +1,10 @@
-//! Queue of queries, fair between tenants. A tenant is an app as one caller uses it: whatever many queries one of them has
-//! under way, the leaf threads are shared equally between all that have any (max-min fairness, then start-time fair
-//! queueing); the queries of one tenant take turns (round robin).
+//! Queue of queries, fair between tenants. A tenant is an app as one caller uses it. However many
+//! queries a tenant has, all tenants with queries share the slot threads equally (max-min fairness,
+//! then start-time fair queueing). The queries of one tenant take turns (round robin).
 //!
-//! Leaves cannot be preempted. So one thread is reserved: tenants whose leaves are long hold all but one while other tenants
-//! ask, too. The queries of these then wait for no leaf that is longer than [`LONG`].
+//! Leaves cannot be preempted, so one thread is reserved: while other tenants have queries, tenants
+//! with long leaves hold at most all threads but one. The queries of the other tenants then never
+//! wait for a leaf longer than [`LONG`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,9 +12,9 @@ use std::time::{Duration, Instant};
 use crate::round_robin::RoundRobin;
 use crate::shares::{Share, Shares};
 
-/// Length of a leaf that makes its tenant one with long leaves.
+/// Duration from which a leaf counts as long, and its tenant as one with long leaves.
 pub(super) const LONG: Duration = Duration::from_millis(250);
-/// Time for which a tenant is remembered: as one that asks, and as one with long leaves.
+/// Time for which a tenant counts as active after its last query, and as one with long leaves.
 pub(super) const LATELY: Duration = Duration::from_secs(60);
 
 /// Queries of all tenants.
@@ -21,28 +22,28 @@ pub(super) const LATELY: Duration = Duration::from_secs(60);
 pub(super) struct Tenants<Q> {
     all: Vec<Tenant<Q>>,
     shares: Shares,
-    /// Threads that there are.
+    /// Number of slot threads.
     threads: usize,
 }
 
-/// Queries of one tenant, and its use of the leaf threads.
+/// Queries of one tenant, and its use of the slot threads.
 #[derive(Debug)]
 struct Tenant<Q> {
     name: Arc<str>,
     queries: RoundRobin<Q>,
     share: Share,
-    /// Threads that run its leaves.
+    /// Number of threads that run its leaves.
     running: usize,
-    /// Time of the last arrival of a query, or end of a turn.
+    /// Time of the last arrival of a query or end of a turn.
     seen: Instant,
     /// Time of the last end of a long leaf.
     long: Option<Instant>,
-    /// True once a leaf of it has ended.
+    /// True once one of its leaves has ended.
     is_known: bool,
 }
 
 impl<Q: Clone> Tenants<Q> {
-    /// Queue for so many threads.
+    /// Makes an empty queue for this many slot threads.
     pub(super) fn new(threads: usize) -> Self {
         Self { all: Vec::new(), shares: Shares::default(), threads }
     }
@@ -68,17 +69,18 @@ impl<Q: Clone> Tenants<Q> {
         }
     }
 
-    /// All queries.
+    /// Iterates over all queries.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Q> {
         self.all.iter().flat_map(|one| one.queries.iter())
     }
 
-    /// Takes out the queries that are `over`.
+    /// Removes and returns the queries that are `over`.
     pub(super) fn remove(&mut self, over: impl Fn(&Q) -> bool) -> Vec<Q> {
         self.all.iter_mut().flat_map(|one| one.queries.remove(&over)).collect()
     }
 
-    /// Claims for a thread: from the tenant that holds the fewest threads and has had the least time, in turn.
+    /// Claims for a thread: from the tenant that holds the fewest threads and, among equals, has
+    /// the least leaf time.
     pub(super) fn claim<R>(&mut self, now: Instant, mut claim: impl FnMut(&Q) -> Option<R>) -> Option<R> {
         let mut order: Vec<usize> = (0..self.all.len()).filter(|at| self.may_run(*at, now)).collect();
         if order.len() > 1 {
@@ -95,7 +97,7 @@ impl<Q: Clone> Tenants<Q> {
         None
     }
 
-    /// Accounts for a leaf that was begun without a claim here.
+    /// Accounts for a leaf that began without a claim here.
     pub(super) fn begin(&mut self, name: &str) {
         if let Some(tenant) = self.all.iter_mut().find(|one| *one.name == *name) {
             tenant.running += 1;
@@ -103,7 +105,7 @@ impl<Q: Clone> Tenants<Q> {
         }
     }
 
-    /// True if a thread would find a query that is `open`.
+    /// Returns true if a thread would find a query that is `open`.
     pub(super) fn has_open(&self, now: Instant, open: impl Fn(&Q) -> bool) -> bool {
         (0..self.all.len()).any(|at| {
             let mut queries = self.all.get(at).into_iter().flat_map(|one| one.queries.iter());
@@ -111,7 +113,7 @@ impl<Q: Clone> Tenants<Q> {
         })
     }
 
-    /// Accounts for a turn of `took` that began with a claim; `longest` is that of its leaves.
+    /// Accounts for a turn of `took` that began with a claim; `longest` is its longest leaf.
     pub(super) fn ended(&mut self, name: &str, took: Duration, longest: Duration, now: Instant) {
         let Some(tenant) = self.all.iter_mut().find(|one| *one.name == *name) else { return };
         tenant.running = tenant.running.saturating_sub(1);
@@ -123,7 +125,8 @@ impl<Q: Clone> Tenants<Q> {
         }
     }
 
-    /// True unless the tenant would take the thread that is reserved for others. One that nothing is known of gets one leaf.
+    /// Returns true unless the tenant would take the thread that is reserved for others. A tenant
+    /// without a finished leaf gets one thread.
     fn may_run(&self, at: usize, now: Instant) -> bool {
         let Some(tenant) = self.all.get(at) else { return false };
         let is_new = !tenant.is_known && tenant.running == 0;
@@ -145,7 +148,7 @@ impl<Q> Tenant<Q> {
         self.running > 0 || now.saturating_duration_since(self.seen) < LATELY
     }
 
-    /// False for tenants that nothing is known of.
+    /// Returns true for a tenant without recent long leaves. False before its first leaf has ended.
     fn is_brief(&self, now: Instant) -> bool {
         self.is_known && self.long.is_none_or(|long| now.saturating_duration_since(long) >= LATELY)
     }

@@ -1,4 +1,4 @@
-//! What every test here needs: real guests, a sandbox to run them in, and short ways to ask.
+//! Helpers of all tests: real guests, a sandbox to run them in, and short ways to run queries.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -28,24 +28,24 @@ use frond_sandbox::{
 use frond_testkit::Record;
 use tokio::runtime::Runtime;
 
-/// Nothing here takes a tenth of this: whoever waits longer hangs.
+/// Timeout that means a hang: no test takes a tenth of it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Fuel that no test lives to see the end of.
+/// Fuel that no test uses up.
 pub(crate) const ENDLESS: u64 = u64::MAX / 2;
 
-/// A guest that `make plugins` built.
+/// Reads a guest that `make plugins` built.
 pub(crate) fn guest(name: &str) -> Vec<u8> {
     let path = format!("{}/../../target/plugins/wasm32-wasip2/guest/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
     fs::read(path).unwrap_or_else(|error| panic!("the guest `{name}` is missing, run `make plugins`: {error}"))
 }
 
-/// Compiled components, shared by all tests.
+/// Returns the folder of compiled components, shared by all tests.
 pub(crate) fn cache() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("components")
 }
 
-/// Milliseconds.
+/// Makes a duration of milliseconds.
 pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -54,7 +54,7 @@ pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// One process's sandbox and slots.
+/// Sandbox and slots, as one process has them.
 pub(crate) struct Host {
     pub(crate) sandbox: Sandbox,
     pub(crate) slots: Slots,
@@ -63,7 +63,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// So many slots, and pools for `limits` and the default ones.
+    /// Makes a host with `count` slots, and pools for `limits` and the default limits.
     pub(crate) fn new(count: usize, limits: Limits) -> Self {
         Self::with(Settings {
             slots: count,
@@ -74,7 +74,8 @@ impl Host {
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
-        let (runtime, count) = (runtime(), settings.slots);
+        let runtime = runtime();
+        let count = settings.slots;
         let sandbox = Sandbox::new(settings).unwrap();
         let slots = Slots::start(count, sandbox.clock(), runtime.handle()).unwrap();
         Self { sandbox, slots, count, runtime }
@@ -84,7 +85,7 @@ impl Host {
         Arc::new(Plugin::load(&self.sandbox, wasm, roles, metered).unwrap_or_else(|error| panic!("{error}")))
     }
 
-    /// A leaf under `limits`, whose partials are joined line by line.
+    /// Makes a leaf under `limits`, whose partials are joined line by line.
     pub(crate) fn leaf(&self, wasm: &[u8], limits: Limits) -> App {
         let plugin = self.plugin(wasm, &[Role::Leaf], limits.fuel > 0);
         App {
@@ -98,7 +99,7 @@ impl Host {
         }
     }
 
-    /// The faulty guest as leaf with `grants`.
+    /// Makes an app of the faulty guest with `grants`.
     pub(crate) fn granted(&self, grants: Grants) -> App {
         let app = self.faulty(Limits::default(), Limits::default());
         let plugin = self.plugin(&guest("faulty"), &[Role::Leaf], true);
@@ -106,7 +107,7 @@ impl Host {
         App { leaves: LeafHost::new(self.slots.clone(), leaf), ..app }
     }
 
-    /// The faulty guest as leaf under `limits` and as merge under `merge`.
+    /// Makes an app of the faulty guest, as leaf under `limits` and as merge under `merge`.
     pub(crate) fn faulty(&self, limits: Limits, merge: Limits) -> App {
         let wasm = guest("faulty");
         let merges = self.plugin(&wasm, &[Role::Merge], merge.fuel > 0);
@@ -117,7 +118,7 @@ impl Host {
     }
 }
 
-/// An app that can be asked.
+/// App that queries can run on.
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) leaves: LeafHost,
@@ -127,7 +128,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// A request that takes what it gets, with more time than any machine needs.
+    /// Makes a request that accepts any coverage, with more time than any machine needs.
     pub(crate) fn request(&self, query: &str) -> Request {
         Request {
             deadline: PATIENCE,
@@ -139,26 +140,27 @@ impl App {
         }
     }
 
-    /// Asks.
+    /// Runs a query.
     pub(crate) async fn ask(&self, request: Request, plan: Plan) -> Asked {
-        let (record, seen) = (Record::default(), Seen::of(self));
+        let record = Record::default();
+        let seen = Seen::of(self);
         let root = Services { events: Events::new(vec![Arc::new(record.clone())]), ..self.root(&seen) };
         let answer = flow::run(request, async { Ok(plan) }, root, Cancel::default()).await.unwrap();
         Asked { answer, record, seen }
     }
 
-    /// As the flow wants it, with nobody listening.
+    /// Makes the services of a query, without listeners.
     pub(crate) fn root(&self, seen: &Arc<Seen>) -> Services {
         Services { runner: seen.clone(), merger: self.merger.clone(), events: Events::default(), journal: None }
     }
 
-    /// What becomes of one leaf.
+    /// Runs a query of one leaf.
     pub(crate) fn call(&self, host: &Host, query: &str, partition: Partition) -> Asked {
         let plan = Plan::new(vec![partition]).unwrap();
         host.runtime.block_on(self.ask(self.request(query), plan))
     }
 
-    /// What becomes of one leaf that does what `command` says, within `time`.
+    /// Runs a query of one leaf that obeys `command`, within `time`.
     pub(crate) fn obey(&self, host: &Host, command: &str, time: Duration) -> Asked {
         let request = Request { leaf_time: Some(time), ..self.request(&format!(r#"{{"fault": "{command}"}}"#)) };
         let plan = Plan::new(vec![Partition::new("a", Bytes::new())]).unwrap();
@@ -166,7 +168,7 @@ impl App {
     }
 }
 
-/// Leaves whose query can be looked at from outside.
+/// Leaf runner that exposes the scatter of its query.
 pub(crate) struct Seen {
     leaves: LeafHost,
     scatter: Mutex<Option<Arc<Scatter>>>,
@@ -177,12 +179,12 @@ impl Seen {
         Arc::new(Self { leaves: app.leaves.clone(), scatter: Mutex::default() })
     }
 
-    /// Leaves of the query that run now.
+    /// Returns the number of the query's leaves that run now.
     pub(crate) fn running(&self) -> usize {
         self.scatter.lock().unwrap().as_ref().map_or(0, |scatter| scatter.running())
     }
 
-    /// Lets go of the query.
+    /// Releases the query.
     pub(crate) fn take(&self) -> Option<Arc<Scatter>> {
         self.scatter.lock().unwrap().take()
     }
@@ -199,7 +201,7 @@ impl LeafRunner for Seen {
     }
 }
 
-/// What came of a query.
+/// Result of a query.
 pub(crate) struct Asked {
     pub(crate) answer: Answer,
     pub(crate) record: Record,
@@ -207,7 +209,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// How the first leaf to end ended.
+    /// Returns how the first leaf to end has ended.
     pub(crate) fn first(&self) -> (Option<Failure>, Usage) {
         let ended = self.record.all(|event| match &event.kind {
             EventKind::AttemptEnded { failure, usage, .. } => Some((failure.clone(), *usage)),
@@ -224,7 +226,7 @@ impl Asked {
         self.first().0.expect("a leaf that failed")
     }
 
-    /// The slug of the first leaf to end; `ok` for a success.
+    /// Returns the slug of the first leaf to end; `ok` for a success.
     pub(crate) fn slug(&self) -> &'static str {
         self.first().0.map_or("ok", |failure| failure.kind.slug())
     }
@@ -237,26 +239,28 @@ impl Asked {
         serde_json::from_slice(self.body()).unwrap()
     }
 
-    /// What the only leaf, `a`, reports.
+    /// Returns the report of the only leaf, `a`.
     pub(crate) fn report(&self) -> serde_json::Value {
         assert_eq!(self.slug(), "ok", "{:?}", self.first().0);
         self.json()["reports"]["a"].clone()
     }
 
-    /// True when a leaf began, if there was one, and the answer left before its deadline.
+    /// Returns true if a leaf began, unless none was planned, and the answer left before its
+    /// deadline.
     pub(crate) fn is_in_time(&self) -> bool {
-        let (timings, tally) = (self.answer.coverage().timings, self.answer.coverage().partitions);
+        let timings = self.answer.coverage().timings;
+        let tally = self.answer.coverage().partitions;
         (tally.planned == 0 || tally.not_started < tally.planned) && timings.total < timings.deadline
     }
 }
 
-/// A plan of empty partitions.
+/// Makes a plan of empty partitions.
 pub(crate) fn plan<K: Into<String>>(keys: impl IntoIterator<Item = K>) -> Plan {
     let one = |key: K| Partition::new(key.into().as_str(), Bytes::new());
     Plan::new(keys.into_iter().map(one).collect()).unwrap()
 }
 
-/// A merge outside of any sandbox: partials are lines.
+/// Merge outside of any sandbox, which joins partials as lines.
 #[derive(Debug)]
 pub(crate) struct Lines;
 
@@ -270,8 +274,8 @@ impl Merger for Lines {
     }
 }
 
-/// What `ask` gives when its answer leaves before the deadline and nothing runs on behind it. A machine that is busy
-/// with other things may be late now and then, and not each time.
+/// Runs `ask` until an answer leaves before its deadline, and checks that no leaf runs on after it.
+/// A busy machine may be late now and then, but not each time.
 pub(crate) fn in_time(ask: impl Fn() -> Asked) -> Asked {
     for _ in 0..20 {
         let asked = ask();
@@ -283,7 +287,7 @@ pub(crate) fn in_time(ask: impl Fn() -> Asked) -> Asked {
     panic!("late each time")
 }
 
-/// Asks again and again until `holds`, and gives up on a hang.
+/// Polls until `holds`; panics on a hang.
 pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {
@@ -292,13 +296,13 @@ pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// Lets no other test of this file run beside the caller's.
+/// Keeps other tests of the same file from running at the same time.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A line of `/proc/self/status`, in kilobytes.
+/// Reads a line of `/proc/self/status`, in kilobytes.
 pub(crate) fn status_kb(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();

@@ -1,4 +1,4 @@
-//! A small HTTP server on loopback: a thread a connection, one request each.
+//! Small HTTP server on loopback: a thread per connection, one request each.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A running server. It ends with the test's process.
+/// Running server. It ends with the test's process.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     seen: Arc<Seen>,
@@ -18,7 +18,7 @@ struct Seen {
     silent: AtomicUsize,
 }
 
-/// What a client asked.
+/// Request as the server received it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Request {
     /// Method and path.
@@ -34,7 +34,8 @@ impl Server {
 
     pub(crate) fn at(address: &str) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address)?;
-        let (address, seen) = (listener.local_addr()?, Arc::new(Seen::default()));
+        let address = listener.local_addr()?;
+        let seen = Arc::new(Seen::default());
         let server = Self { address, seen: seen.clone() };
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -45,12 +46,12 @@ impl Server {
         Ok(server)
     }
 
-    /// A URL of it, by its address.
+    /// Returns a URL by the server's address.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// A URL of it, by this name.
+    /// Returns a URL by a name of the server.
     pub(crate) fn named(&self, name: &str, path: &str) -> String {
         format!("http://{name}:{}{path}", self.address.port())
     }
@@ -59,14 +60,15 @@ impl Server {
         self.seen.requests.lock().unwrap().clone()
     }
 
-    /// Clients that wait for what never comes.
+    /// Returns the number of clients that wait for an answer that never comes.
     pub(crate) fn waiting(&self) -> usize {
         self.seen.silent.load(Ordering::SeqCst)
     }
 }
 
-/// The answers are by path: `/big/N` and `/chunked/N` have N bytes, `/head/N` N bytes of headers, `/silent` never
-/// answers, `/stall` stops in the middle, `/redirect` leads to `/ok`, and everything else says hello.
+/// Answers by path: `/big/N` and `/chunked/N` have N bytes, `/head/N` N bytes of headers, `/silent`
+/// never answers, `/stall` stops in the middle, `/redirect` leads to `/ok`, and everything else
+/// says hello.
 fn serve(stream: &TcpStream, seen: &Seen) -> Option<()> {
     let mut reader = BufReader::new(stream);
     let request = read(&mut reader)?;
@@ -120,7 +122,7 @@ fn chunked(mut out: &TcpStream, head: &str, size: usize) -> std::io::Result<()> 
     out.write_all(b"0\r\n\r\n")
 }
 
-/// Until the client goes away.
+/// Waits until the client disconnects.
 fn wait(reader: &mut BufReader<&TcpStream>, seen: &Seen) -> std::io::Result<()> {
     seen.silent.fetch_add(1, Ordering::SeqCst);
     let ended = std::io::copy(reader, &mut std::io::sink());

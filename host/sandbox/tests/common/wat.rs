@@ -1,12 +1,14 @@
-//! Leaves written as text, for what no compiler would write.
+//! Components written as text, for cases that no compiler would produce.
 
-/// A leaf whose `process` runs `body`, with `core` beside it in its core module. `body` leaves on the stack where its
-/// result lies: [`OK`] is an empty partial. The query's and the partition's bytes are put from 64 KiB on.
+/// Makes a leaf whose `process` runs `body`, with `core` in the same core module. `body` leaves the
+/// address of its result on the stack: [`OK`] is an empty partial. Query and partition are copied
+/// to addresses from 64 KiB.
 pub(crate) fn leaf(core: &str, body: &str) -> Vec<u8> {
     with_imports("", "", core, body)
 }
 
-/// A leaf that returns `partial`, and writes over it in its post-return, as an allocator does with what is freed.
+/// Makes a leaf that returns `partial`, and overwrites it in its post-return, as an allocator may
+/// with freed memory.
 pub(crate) fn freeing(partial: &str) -> Vec<u8> {
     let text = format!(
         r#"(component
@@ -30,15 +32,15 @@ pub(crate) fn freeing(partial: &str) -> Vec<u8> {
     assemble(&text)
 }
 
-/// What `process` returns for an empty partial.
+/// Body of a `process` that returns an empty partial.
 pub(crate) const OK: &str = "(i32.const 16)";
 
-/// The same with `imports` of the component, and `lowered` to give them to the core module.
+/// Makes a leaf with `imports` of the component, and `lowered` to pass them to the core module.
 pub(crate) fn with_imports(imports: &str, lowered: &str, core: &str, body: &str) -> Vec<u8> {
     assemble(&text(imports, lowered, core, body))
 }
 
-/// The same as text.
+/// Writes the text of a leaf for [`with_imports`].
 pub(crate) fn text(imports: &str, lowered: &str, core: &str, body: &str) -> String {
     format!(
         r#"(component
@@ -77,7 +79,7 @@ pub(crate) fn text(imports: &str, lowered: &str, core: &str, body: &str) -> Stri
     )
 }
 
-/// The contract's types, as every component that exports them must name them.
+/// Types of the contract, as every component that exports them must name them.
 pub(crate) const TYPES: &str = r#"
     (type $partition' (record (field "key" string) (field "index" u32) (field "data" (list u8))))
     (type $failure' (variant
@@ -106,13 +108,14 @@ pub(crate) fn assemble(text: &str) -> Vec<u8> {
     ::wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-/// A splitter that returns `count` partitions with the same `size` bytes and an empty key.
+/// Makes a splitter that returns `count` partitions with the same `size` bytes and an empty key.
 pub(crate) fn splitter(count: u32, size: u32) -> Vec<u8> {
     let words = |words: &[u32]| -> String {
         let bytes = words.iter().flat_map(|word| word.to_le_bytes());
         bytes.map(|byte| format!("\\{byte:02x}")).collect()
     };
-    let (record, list) = (words(&[0, 0, 0, 0, size]), words(&[0, 1024, count]));
+    let record = words(&[0, 0, 0, 0, size]);
+    let list = words(&[0, 1024, count]);
     let text = format!(
         r#"(component
             (core module $main

@@ -1,4 +1,4 @@
-//! Cases, and laws, of content negotiation.
+//! Cases and laws of content negotiation.
 
 use http::HeaderValue;
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ fn check(offers: &[&str], accept: &[&str], expected: Option<usize>) {
 }
 
 #[test]
-fn the_best_of_what_is_offered_is_chosen() {
+fn the_best_offer_is_chosen() {
     for (accept, expected) in [
         (&[][..], Some(0)),
         (&["*/*"], Some(0)),
@@ -44,14 +44,14 @@ fn the_best_of_what_is_offered_is_chosen() {
         (&["text/html"], None),
         (&["*/*;q=0"], None),
         (&["text/event-streams, xapplication/json"], None),
-        // A weight that is none spoils its range alone.
+        // An invalid weight invalidates only its own range.
         (&["application/json;q=2, text/event-stream"], Some(2)),
         (&["application/json;q=0.1234, text/event-stream;q=-1, application/vnd.frond+json;q=x"], Some(0)),
     ] {
         check(&OFFERS, accept, expected);
     }
     check(&[], &["*/*"], None);
-    // An app may say anything of its answers.
+    // An app may declare any text as the content type of its answers.
     check(&["something", "text/event-stream"], &["*/*"], Some(0));
     check(&["something", "text/event-stream"], &["text/event-stream, application/json"], Some(1));
 }
@@ -80,7 +80,7 @@ fn parameters_tell_versions_apart() {
     }
 }
 
-/// A range that fits something offered, often.
+/// A media range that often matches an offer.
 fn range() -> impl Strategy<Value = String> {
     let names = [&OFFERS[..], &["*/*", "text/*", "application/*", "text/html"]].concat();
     let quality = prop_oneof![
@@ -91,7 +91,7 @@ fn range() -> impl Strategy<Value = String> {
     (prop::sample::select(names), quality).prop_map(|(name, quality)| format!("{name}{quality}"))
 }
 
-/// The weight of each offer, read from the text in the plainest way.
+/// The weight of each offer, by a naive reference implementation.
 fn weight(ranges: &[String], offer: &str) -> f64 {
     let kind = offer.split_once('/').unwrap().0;
     for name in [offer.to_owned(), format!("{kind}/*"), "*/*".to_owned()] {

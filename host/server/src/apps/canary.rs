@@ -1,5 +1,6 @@
-//! A query of two partitions at most, asked of a change before it serves: an answer that the serving version gives and the
-//! change does not costs one failure instead of all that follow.
+//! The canary: a query of at most two partitions, run on a change before it serves.
+//! If only the serving version answers it, the change is refused: one query fails instead of all
+//! later ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +15,10 @@ use super::error::{Refusal, Stage, chain};
 use super::load::Load;
 use super::version::Version;
 
-/// Partitions that are asked: two, as one partial alone is never merged.
+/// Partitions of the canary: two, since a single partial is never merged.
 const PARTITIONS: usize = 2;
 
-/// Failures that refuse a component whatever the serving version does.
+/// Failures that refuse a component even if the serving version fails as well.
 const REFUSED: [FailureKind; 7] = [
     FailureKind::Trap,
     FailureKind::OutOfFuel,
@@ -28,47 +29,49 @@ const REFUSED: [FailureKind; 7] = [
     FailureKind::Incompatible,
 ];
 
-/// One trial of a change.
+/// One canary run of a change.
 pub(crate) struct Canary<'a> {
     pub(crate) host: &'a Host,
     /// The change.
     pub(crate) wired: &'a Wired,
-    /// The version that it is to replace.
+    /// The version that the change would replace.
     pub(crate) serving: Option<Arc<Version>>,
     pub(crate) query: Bytes,
-    /// A case asks the whole app, and was answered: a query of the past may then have become wrong on purpose.
+    /// True if a case that queries the whole app was answered: an older query may then be invalid
+    /// on purpose.
     pub(crate) has_case: bool,
-    /// The most time of one question.
+    /// The time limit of one query.
     pub(crate) most: Duration,
     pub(crate) load: &'a Load,
 }
 
-/// Why a version gave no whole answer.
+/// Why a version did not answer completely.
 struct Shortfall {
-    /// What failed, in a line.
+    /// The failure, in one line.
     text: String,
-    /// What its author needs to know.
+    /// Details for the component's author.
     details: String,
-    /// The component is to blame, whatever else the matter is.
+    /// The component is at fault, whatever the serving version does.
     refused: bool,
-    /// Another try may end otherwise.
+    /// A transient failure: a retry may succeed.
     passing: bool,
-    /// It had less time than a query will have.
+    /// The query had less time than it would have in production.
     cut_short: bool,
-    /// The guest says that the query is wrong.
+    /// The guest reported that the query is invalid.
     invalid_query: bool,
 }
 
 impl Canary<'_> {
-    /// Asks the change, and where that gives no answer the serving version. Returns `passed`, or a note on why there is no
-    /// answer although the change is not to blame.
+    /// Queries the change and, if that fails, the serving version.
+    /// Returns `passed`, or a note on why there is no answer although the change is not at fault.
     ///
     /// # Errors
-    /// A failure that the component is to blame for, or an answer that only the serving version gives.
+    /// A failure that the component is at fault for, or a query that only the serving version
+    /// answers.
     pub(crate) fn run(self) -> Result<String, Refusal> {
         let short = match self.ask(self.wired) {
             Err(short) if short.passing && !short.cut_short => self.ask(self.wired),
-            asked => asked,
+            result => result,
         };
         let Err(short) = short else { return Ok("passed".to_owned()) };
         if self.load.is_over() {
@@ -109,7 +112,7 @@ impl Canary<'_> {
         match answer {
             Ok(Answer::Complete { .. }) => Ok(()),
             Ok(answer) => Err(Shortfall::of(&answer, is_cut)),
-            // Every query would be refused so.
+            // Every query would be refused with this error.
             Err(RunError::Query(error @ Error::PartialsTooLarge { .. })) => Err(Shortfall::plain(chain(&error), true)),
             Err(error) => Err(Shortfall::plain(chain(&error), false)),
         }
@@ -121,7 +124,8 @@ impl Shortfall {
         Self { text, details: String::new(), refused, passing: false, cut_short: false, invalid_query: false }
     }
 
-    /// `is_cut` says that the query had less time than it will have.
+    /// Derives the shortfall of an answer. `is_cut` says that the query had less time than in
+    /// production.
     fn of(answer: &Answer, is_cut: bool) -> Self {
         let Some((at, failure)) = failure(answer) else {
             let (text, late) = match answer {
@@ -143,12 +147,12 @@ impl Shortfall {
 
     fn refusal(&self, hint: &str) -> Refusal {
         let parts = [self.text.as_str(), self.details.trim_end(), hint];
-        let told: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        Refusal::told(Stage::Canary, told.join("\n"))
+        let lines: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        Refusal::told(Stage::Canary, lines.join("\n"))
     }
 }
 
-/// The plan's first partitions alone.
+/// Reduces the plan to its first partitions.
 fn first(plan: &Plan, required: &[PartitionKey]) -> Result<Plan, Error> {
     plan.required(required)?;
     let few = Plan::new(plan.partitions().iter().take(PARTITIONS).cloned().collect())?;

@@ -1,5 +1,6 @@
-//! What may become a version: the text of a `frond.toml` and the very bytes of the components, all in hand, so that what is
-//! checked is what will serve, whatever happens to the files meanwhile.
+//! A candidate for a new version: the text of `frond.toml` and the bytes of the components.
+//! All are held in memory, so the checked bytes are the ones that will serve, even if the files
+//! change.
 
 use std::path::{Path, PathBuf};
 
@@ -17,24 +18,24 @@ use super::state::{ArtifactStore, Kind, State};
 /// The roles, in the order in which they are read.
 pub(crate) const ROLES: [Role; 3] = [Role::Leaf, Role::Merge, Role::Split];
 
-/// All that a version is made of.
+/// All parts of a possible version.
 pub(crate) struct Candidate {
     pub(crate) package: Package,
     pub(crate) manifest: (Digest, Bytes),
     pub(crate) parts: VersionComponents,
-    /// The components' bytes, by the paths that `package` gives them.
+    /// The components' bytes, by their paths in `package`.
     bytes: Vec<(PathBuf, Bytes)>,
     uploads: Uploads,
 }
 
-/// Where an uploaded component comes from: what is being uploaded, or what is kept.
+/// Source of an uploaded component: the upload in progress, or `None` for a stored one.
 pub(crate) type UploadSource<'a> = Option<(Digest, &'a Bytes)>;
 
 impl Candidate {
-    /// What the folder and `uploads` make. What `given` holds is not kept yet.
+    /// Reads the candidate that the folder and `uploads` make. `given` is not stored yet.
     ///
     /// # Errors
-    /// What is wrong with the folder, or missing.
+    /// If something in the folder is missing or invalid.
     pub(crate) fn of(
         app: &str,
         snapshot: &FolderSnapshot,
@@ -53,10 +54,10 @@ impl Candidate {
         Self::collect(app, &snapshot.dir, manifest, uploads, read)
     }
 
-    /// A version that was served before.
+    /// Reads a version that was served before from the store.
     ///
     /// # Errors
-    /// What is not kept any more.
+    /// If a part of it is no longer stored.
     pub(crate) fn kept(app: &str, dir: &Path, entry: &Release, artifacts: &ArtifactStore) -> Result<Self, Refusal> {
         let lost = |error| Refusal::new(Stage::Validating, &error);
         let text = artifacts.load(Kind::Manifest, &entry.manifest).map_err(lost)?;
@@ -69,10 +70,10 @@ impl Candidate {
         Self::collect(app, dir, (entry.manifest, text), entry.parts.uploads(), read)
     }
 
-    /// A version that another server has packed; `find` gives the bytes of a digest.
+    /// Builds a version that another server has packed; `find` returns the bytes of a digest.
     ///
     /// # Errors
-    /// Bytes that are missing, and what is wrong with the manifest.
+    /// If bytes are missing, or the manifest is invalid.
     pub(crate) fn packed(
         app: &str,
         dir: &Path,
@@ -98,10 +99,11 @@ impl Candidate {
     ) -> Result<Self, Refusal> {
         let mut package =
             Package::read(&dir.join("frond.toml"), manifest.1.to_vec()).map_err(|error| invalid(&error))?;
-        // An app goes by its folder's name, which is there even while its frond.toml cannot be read.
+        // An app is named after its folder, which exists even while its frond.toml cannot be read.
         app.clone_into(&mut package.name);
         package.clone().app().map_err(|error| invalid(&error))?;
-        let (mut held, mut all) = ([None; 3], Vec::new());
+        let mut held = [None; 3];
+        let mut all = Vec::new();
         for (role, held) in ROLES.into_iter().zip(&mut held) {
             let Some(component) = component(&mut package, role) else {
                 if uploads.get(role).is_some() {
@@ -110,14 +112,14 @@ impl Candidate {
                 continue;
             };
             let uploaded = uploads.get(role).is_some();
-            // One file that plays two roles is read once: twice it could be two.
+            // A file in two roles is read once: a second read could return other bytes.
             let same = all.iter().find(|(path, _): &&(PathBuf, Bytes)| !uploaded && *path == component.path);
             let (digest, bytes) = match same {
                 Some((_, bytes)) => (Digest::of(bytes), bytes.clone()),
                 None => read(component, role)?,
             };
             if uploaded {
-                // Only a name, for what is wrong with it: there is no such file.
+                // Only a name for error messages: there is no such file.
                 component.path = PathBuf::from(format!("uploaded {role}"));
             }
             *held = Some(VersionComponent { digest, bytes: bytes.len() as u64, uploaded });
@@ -129,31 +131,31 @@ impl Candidate {
         Ok(Self { package, manifest, parts: VersionComponents { leaf, merge, split }, bytes: all, uploads })
     }
 
-    /// What makes it the same as another.
+    /// The identity by which versions are compared.
     pub(crate) fn identity(&self) -> Identity {
         let VersionComponents { leaf, merge, split } = self.parts;
         let split = split.map(|held| held.digest);
         Identity { manifest: self.manifest.0, leaf: leaf.digest, merge: merge.digest, split }
     }
 
-    /// The uploads that it is made with.
+    /// The uploads that are part of it.
     pub(crate) fn uploads(&self) -> Uploads {
         self.uploads
     }
 
-    /// The bytes of a component of its package.
+    /// Returns the bytes of a component of its package.
     ///
     /// # Errors
-    /// One of another package.
+    /// If the component is of another package.
     pub(crate) fn fetch(&self, component: &Component) -> Result<Bytes, AppError> {
         let found = self.bytes.iter().find(|(path, _)| *path == component.path);
         found.map(|(_, bytes)| bytes.clone()).ok_or_else(|| component.misfit("was not read"))
     }
 
-    /// Keeps all that it is made of.
+    /// Stores the manifest and the components.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If they cannot be written.
     pub(crate) fn store(&self, state: &mut State) -> Result<(), super::error::StateError> {
         state.store(Kind::Manifest, &self.manifest.0, &self.manifest.1)?;
         for (_, bytes) in &self.bytes {
@@ -182,7 +184,7 @@ fn invalid(error: &AppError) -> Refusal {
     Refusal::new(Stage::Validating, error)
 }
 
-/// An app without a split has no use for one.
+/// Refuses an upload in a role that the app does not have.
 fn needless(role: Role, file: &Path) -> Refusal {
     let text = format!(
         "{}: the app has no {role} component, so an uploaded one would never run\n\

@@ -1,4 +1,4 @@
-//! The checks of a candidate before it serves: validated, compiled, tried on its cases, and by a canary.
+//! The checks of a candidate before it serves: validation, compilation, cases, canary.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,29 +15,30 @@ use super::error::{Refusal, Stage};
 use super::load::Load;
 use super::version::{Example, Version};
 
-/// The most examples that are shown, and the longest query of one in bytes.
+/// The most examples that are shown.
 const MAX_EXAMPLES: usize = 20;
+/// The longest query of an example, in bytes.
 const MAX_EXAMPLE: usize = 4 << 10;
-/// The most failed cases that are told in full.
+/// The most failed cases that are reported in full.
 const MAX_TOLD: usize = 5;
 
-/// Hears how far a check got, and with what.
+/// Callback that reports the progress of a check.
 pub(crate) type Tell<'a> = &'a dyn Fn(Stage, String);
 
-/// What a check needs beside its candidate.
+/// Context of a check, without its candidate.
 pub(crate) struct Checker<'a> {
     pub(crate) host: &'a Host,
-    /// What all cases may take together.
+    /// The time limit of all cases together.
     pub(crate) case_time: Duration,
-    /// The last query that was answered whole.
+    /// The last query that was answered completely.
     pub(crate) remembered: Option<Bytes>,
-    /// The version that serves.
+    /// The serving version.
     pub(crate) serving: Option<Arc<Version>>,
     pub(crate) load: &'a Load,
     pub(crate) tell: Tell<'a>,
 }
 
-/// A candidate that can serve.
+/// A candidate that has been validated and compiled.
 pub(crate) struct LoadedCandidate {
     pub(crate) wired: Wired,
     pub(crate) warnings: Vec<String>,
@@ -46,17 +47,18 @@ pub(crate) struct LoadedCandidate {
     suite: Suite,
 }
 
-/// How a candidate did.
+/// Results of the checks.
 pub(crate) struct CheckReport {
     pub(crate) cases: String,
     pub(crate) canary: String,
 }
 
 impl Checker<'_> {
-    /// Validates and compiles: all that one needs that has passed the other checks before.
+    /// Validates and compiles the candidate. A version that passed the other checks before needs no
+    /// more.
     ///
     /// # Errors
-    /// What does not fit.
+    /// If the candidate is invalid or does not compile.
     pub(crate) fn load(&self, candidate: &Candidate) -> Result<LoadedCandidate, Refusal> {
         let stage = std::cell::Cell::new(Stage::Validating);
         (self.tell)(Stage::Validating, "looking at frond.toml and the components".to_owned());
@@ -84,10 +86,10 @@ impl Checker<'_> {
         Ok(LoadedCandidate { examples: examples(&suite), wired, warnings, components, suite })
     }
 
-    /// Tries it on its cases, then with a canary.
+    /// Runs its cases, then the canary.
     ///
     /// # Errors
-    /// What fails.
+    /// The first check that fails.
     pub(crate) fn pass(&self, candidate: &Candidate, loaded: &LoadedCandidate) -> Result<CheckReport, Refusal> {
         let tried = self.cases(candidate, loaded)?;
         let cases = if tried.is_empty() { "none".to_owned() } else { format!("{} passed", tried.len()) };
@@ -122,13 +124,13 @@ impl Checker<'_> {
             }
             (self.tell)(Stage::Testing, format!("case {} of {total}: {name}", number + 1));
             let left = until.saturating_duration_since(Instant::now());
-            let tried = match case {
+            let result = match case {
                 _ if left.is_zero() => None,
                 Ok(case) => tester.try_case_within(case, left),
                 Err(fixture) => Some(frond_test::trial::broken(name, "?", fixture.clone())),
             };
-            let Some(tried) = tried else { return Err(refuse(too_long(self.case_time, number, total, name))) };
-            all.push(tried);
+            let Some(result) = result else { return Err(refuse(too_long(self.case_time, number, total, name))) };
+            all.push(result);
         }
         match failures(&all) {
             Some(text) => Err(refuse(text)),
@@ -137,11 +139,11 @@ impl Checker<'_> {
     }
 }
 
-/// Every failure as `frond test` tells it, those of cases that are wrong themselves named as such.
+/// All failures, formatted like `frond test`. Broken cases are named as such.
 fn failures(all: &[CaseResult]) -> Option<String> {
     let count = |is: fn(&Verdict) -> bool| all.iter().filter(|one| is(&one.verdict)).count();
-    let (failed, broken) =
-        (count(|one| matches!(one, Verdict::Failed { .. })), count(|one| matches!(one, Verdict::Broken { .. })));
+    let failed = count(|one| matches!(one, Verdict::Failed { .. }));
+    let broken = count(|one| matches!(one, Verdict::Broken { .. }));
     if failed + broken == 0 {
         return None;
     }
@@ -150,11 +152,11 @@ fn failures(all: &[CaseResult]) -> Option<String> {
     if failed + broken > MAX_TOLD {
         texts.push(format!("and {} more", failed + broken - MAX_TOLD));
     }
-    let mut sums = format!("{} passed, {failed} failed", all.len() - failed - broken);
+    let mut totals = format!("{} passed, {failed} failed", all.len() - failed - broken);
     if broken > 0 {
-        sums.push_str(&format!(", {broken} broken"));
+        totals.push_str(&format!(", {broken} broken"));
     }
-    Some(format!("{sums}\n{}", texts.join("\n")))
+    Some(format!("{totals}\n{}", texts.join("\n")))
 }
 
 fn too_long(time: Duration, done: usize, total: usize, name: &str) -> String {
@@ -165,7 +167,8 @@ fn too_long(time: Duration, done: usize, total: usize, name: &str) -> String {
     )
 }
 
-/// The query of the first case of the whole app that was answered whole: one that fails on purpose says nothing of others.
+/// The query of the first case of the whole app with a complete answer.
+/// A query that fails on purpose would say nothing about other queries.
 fn first_whole(loaded: &LoadedCandidate, tried: &[CaseResult]) -> Option<Bytes> {
     let was_whole =
         |one: &CaseResult| one.observed.as_ref().is_some_and(|observed| observed.outcome == Some("complete"));

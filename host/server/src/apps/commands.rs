@@ -1,5 +1,5 @@
-//! What waits for the keeper: that something changed, what somebody asked for, and loads that have ended. Bounded, and never
-//! waited on while a lock is held.
+//! The queue of the reconciler: changes of files, commands, and ended loads.
+//! The queue is bounded, and nobody waits on it while holding a lock.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,46 +14,46 @@ use super::error::ChangeError;
 use super::managed::ManagedApp;
 use super::version::Version;
 
-/// The most changes that may wait.
-const MAX_ORDERS: usize = 16;
-/// The bytes that components of changes that wait or are under way may have, in largest components.
+/// The most commands that may be queued.
+const MAX_COMMANDS: usize = 16;
+/// Limit of the component bytes in queued and running commands, in units of the largest component.
 const MAX_LARGE: u64 = 5;
 
-/// The first question whether anything is left to do.
+/// The first idle request: the reconciler's start.
 const START: u64 = 1;
 
-/// What is asked for.
+/// The change that a command requests.
 pub(crate) enum CommandKind {
-    /// This component in this role.
+    /// Serve this component in this role.
     Put(Role, Bytes),
-    /// The folder's own component in this role.
+    /// Serve the folder's component in this role.
     Delete(Role),
-    /// The version before.
+    /// Serve the previous version.
     Rollback,
 }
 
-/// A change that somebody waits for.
+/// A command whose sender waits for the result.
 pub(crate) struct Command {
     pub(crate) app: String,
     pub(crate) kind: CommandKind,
     pub(crate) reply: oneshot::Sender<Result<Arc<Version>, ChangeError>>,
 }
 
-/// A load that has ended, whatever has become of it.
+/// A load that has ended, successfully or not.
 pub(crate) struct Done {
-    /// Which one.
+    /// The load's number.
     pub(crate) load: u64,
     pub(crate) name: String,
-    /// The app, which its thread has had to itself.
+    /// The app, given back by the load's thread, which owned it.
     pub(crate) kept: Box<ManagedApp>,
-    /// True when another version serves.
+    /// True if another version serves now.
     pub(crate) changed: bool,
-    /// What is replied to whoever asked for it.
+    /// The result for the sender of the command, if the load was for a command.
     pub(crate) result: Option<Result<Arc<Version>, ChangeError>>,
 }
 
 impl Command {
-    /// The bytes that it holds.
+    /// The component bytes that the command holds.
     pub(crate) fn bytes(&self) -> u64 {
         match &self.kind {
             CommandKind::Put(_, bytes) => bytes.len() as u64,
@@ -62,19 +62,19 @@ impl Command {
     }
 }
 
-/// Why the keeper is to do something.
+/// The reason why the reconciler wakes up.
 pub(crate) enum Signal {
-    /// The server ends.
+    /// The server is stopping.
     Close,
-    /// Everything is to be looked at again, what was refused included.
+    /// Check all apps again, also the refused changes.
     Reload,
     /// Something may have changed.
     Changed,
-    /// Somebody waits.
+    /// A command, whose sender waits.
     Command(Command),
     /// A load has ended.
     Done(Done),
-    /// Nothing came.
+    /// The wait timed out.
     Idle,
 }
 
@@ -83,28 +83,28 @@ struct Waiting {
     closing: bool,
     reload: bool,
     changed: bool,
-    orders: VecDeque<Command>,
-    /// The bytes of orders that are under way.
-    under_way: u64,
+    commands: VecDeque<Command>,
+    /// The component bytes of running commands.
+    running_bytes: u64,
     done: VecDeque<Done>,
-    /// How often somebody has asked to be told when nothing is left to do; the first to ask is the start.
-    asked: u64,
+    /// Number of idle requests so far; the start counts as the first.
+    idle_requests: u64,
 }
 
-/// It is filled by anyone, and emptied by the keeper.
+/// The queue itself: filled from any thread, emptied by the reconciler.
 pub(crate) struct CommandQueue {
     waiting: Mutex<Waiting>,
     woken: Condvar,
     most_bytes: u64,
-    /// Up to which of these questions the answer is yes.
+    /// The number up to which idle requests are answered.
     idle: watch::Sender<u64>,
 }
 
 impl CommandQueue {
-    /// One for components of up to so many bytes.
+    /// Creates a queue for components of at most `component_bytes` bytes.
     pub(crate) fn new(component_bytes: u64) -> Self {
         let most_bytes = component_bytes.saturating_mul(MAX_LARGE);
-        let waiting = Mutex::new(Waiting { asked: START, ..Waiting::default() });
+        let waiting = Mutex::new(Waiting { idle_requests: START, ..Waiting::default() });
         Self { waiting, woken: Condvar::new(), most_bytes, idle: watch::Sender::new(0) }
     }
 
@@ -117,43 +117,43 @@ impl CommandQueue {
         self.woken.notify_all();
     }
 
-    /// Something may have changed. Wakes the keeper only the first time, however often it is told.
+    /// Reports that something may have changed. Wakes the reconciler only the first time.
     pub(crate) fn changed(&self) {
         if !std::mem::replace(&mut self.lock().changed, true) {
             self.woken.notify_all();
         }
     }
 
-    /// A load has ended.
+    /// Reports that a load has ended.
     pub(crate) fn done(&self, done: Done) {
         self.tell(|waiting| waiting.done.push_back(done));
     }
 
-    /// An order of so many bytes has been seen to.
+    /// Releases the bytes of a command that has been carried out.
     pub(crate) fn release(&self, bytes: u64) {
-        self.tell(|waiting| waiting.under_way = waiting.under_way.saturating_sub(bytes));
+        self.tell(|waiting| waiting.running_bytes = waiting.running_bytes.saturating_sub(bytes));
     }
 
     pub(crate) fn reload(&self) {
         self.tell(|waiting| waiting.reload = true);
     }
 
-    /// Ends the keeper.
+    /// Ends the reconciler.
     pub(crate) fn close(&self) {
         self.tell(|waiting| {
             waiting.closing = true;
-            waiting.orders.clear();
+            waiting.commands.clear();
         });
         self.idle.send_replace(u64::MAX);
     }
 
-    /// Comes back when nothing is left to do of all that has been told so far, or nothing will be done any more.
+    /// Waits until everything reported so far has been processed, or the queue is closed.
     pub(crate) async fn settled(&self) {
         let mine = self.ask();
         self.answered(mine).await;
     }
 
-    /// Comes back when nothing is left to do of what there was at the start.
+    /// Waits until everything that was there at the start has been processed.
     pub(crate) async fn ready(&self) {
         self.answered(START).await;
     }
@@ -162,43 +162,44 @@ impl CommandQueue {
         *self.idle.borrow() >= START
     }
 
-    async fn answered(&self, question: u64) {
-        // It cannot fail while `self` holds the sender.
-        let _ = self.idle.subscribe().wait_for(|answered| *answered >= question).await;
+    async fn answered(&self, request: u64) {
+        // Waiting cannot fail while `self` holds the sender.
+        let _ = self.idle.subscribe().wait_for(|answered| *answered >= request).await;
     }
 
     fn ask(&self) -> u64 {
         let mut waiting = self.lock();
-        waiting.asked += 1;
+        waiting.idle_requests += 1;
         self.woken.notify_all();
-        waiting.asked
+        waiting.idle_requests
     }
 
-    /// Takes an order.
+    /// Enqueues a command.
     ///
     /// # Errors
-    /// Too many that wait, or a server that ends.
+    /// [`ChangeError::Busy`] if too many commands wait, [`ChangeError::Stopping`] if the server is
+    /// stopping.
     pub(crate) fn order(&self, order: Command) -> Result<(), ChangeError> {
         let mut waiting = self.lock();
-        let bytes: u64 = waiting.under_way + waiting.orders.iter().map(Command::bytes).sum::<u64>();
+        let bytes: u64 = waiting.running_bytes + waiting.commands.iter().map(Command::bytes).sum::<u64>();
         if waiting.closing {
             return Err(ChangeError::Stopping);
         }
-        if waiting.orders.len() >= MAX_ORDERS || bytes.saturating_add(order.bytes()) > self.most_bytes {
+        if waiting.commands.len() >= MAX_COMMANDS || bytes.saturating_add(order.bytes()) > self.most_bytes {
             return Err(ChangeError::Busy);
         }
-        waiting.orders.push_back(order);
+        waiting.commands.push_back(order);
         drop(waiting);
         self.woken.notify_all();
         Ok(())
     }
 
-    /// Orders that wait.
+    /// Number of queued commands.
     pub(crate) fn orders(&self) -> usize {
-        self.lock().orders.len()
+        self.lock().commands.len()
     }
 
-    /// A load that ends until then, once the inbox is closed.
+    /// The next load that ends before `until`, once the queue is closed.
     pub(crate) fn last_done(&self, until: Instant) -> Option<Done> {
         let mut waiting = self.lock();
         loop {
@@ -212,8 +213,9 @@ impl CommandQueue {
         }
     }
 
-    /// The next signal, waited for as `until` says. Changes of files are not told before `rested`; of orders the first one
-    /// whose app `is_free`.
+    /// Waits for the next signal, as `until` says.
+    /// Changes of files are not reported before `rested`. The first command whose app `is_free` is
+    /// returned.
     pub(crate) fn next(&self, until: Until, rested: Instant, is_free: impl Fn(&str) -> bool) -> Signal {
         let mut waiting = self.lock();
         loop {
@@ -231,16 +233,16 @@ impl CommandQueue {
                 waiting.changed = false;
                 return Signal::Changed;
             }
-            let free = waiting.orders.iter().position(|order| is_free(&order.app));
-            if let Some(order) = free.and_then(|at| waiting.orders.remove(at)) {
-                waiting.under_way += order.bytes();
+            let free = waiting.commands.iter().position(|order| is_free(&order.app));
+            if let Some(order) = free.and_then(|at| waiting.commands.remove(at)) {
+                waiting.running_bytes += order.bytes();
                 return Signal::Command(order);
             }
             let at = match until {
                 Until::Held(at) => Some(at),
                 Until::Told(at) => {
-                    if !waiting.changed && waiting.orders.is_empty() {
-                        self.idle.send_replace(waiting.asked);
+                    if !waiting.changed && waiting.commands.is_empty() {
+                        self.idle.send_replace(waiting.idle_requests);
                     }
                     at
                 }
@@ -256,11 +258,11 @@ impl CommandQueue {
     }
 }
 
-/// How long the keeper waits.
+/// How long the reconciler waits for a signal.
 #[derive(Clone, Copy)]
 pub(crate) enum Until {
-    /// Something is under way, or settles, until then at least.
+    /// Work is in progress or settling, at least until this time.
     Held(Instant),
-    /// It has nothing to do until it is told, or until then.
+    /// Nothing to do before a signal, or before this time.
     Told(Option<Instant>),
 }

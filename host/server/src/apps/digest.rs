@@ -1,4 +1,5 @@
-//! The name of bytes: their SHA-256. A file is only ever named after one of these, never after what somebody sent.
+//! Content addresses: the SHA-256 of bytes.
+//! Files are named only by these digests, never by text that a client sent.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,13 +12,13 @@ use sha2::{Digest as _, Sha256};
 pub(crate) struct Digest([u8; 32]);
 
 impl Digest {
-    /// That of `bytes`.
+    /// Hashes `bytes`.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 }
 
-/// The digest of what is added piece by piece.
+/// Incremental digest of several pieces of bytes.
 #[derive(Default)]
 pub(crate) struct DigestWriter(Sha256);
 
@@ -26,7 +27,7 @@ impl DigestWriter {
         self.0.update(bytes);
     }
 
-    /// Its length first, so that two lists of pieces are never the same bytes.
+    /// Adds the length first, so that two different lists of pieces never hash the same bytes.
     pub(crate) fn add_whole(&mut self, bytes: &[u8]) {
         self.add(&(bytes.len() as u64).to_le_bytes());
         self.add(bytes);

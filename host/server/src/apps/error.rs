@@ -1,4 +1,4 @@
-//! Why an app was not changed, or none could be served at all.
+//! Reasons why an app was not changed, or no app can be served.
 
 use std::error::Error;
 use std::io;
@@ -8,28 +8,28 @@ use frond_run::RunError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The longest text of a refusal, in bytes: a guest's own words are in it.
+/// The longest text of a refusal, in bytes; it can include text from a guest.
 const MAX_TEXT: usize = 16 << 10;
 
-/// How far a change got.
+/// The stage of a change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// Some components have changed, and the others may follow.
+    /// Some components have changed; the others may follow.
     Waiting,
-    /// `frond.toml` is read, components are looked at.
+    /// `frond.toml` and the components are being validated.
     Validating,
-    /// Components are compiled.
+    /// The components are being compiled.
     Compiling,
-    /// The app's cases are tried.
+    /// The app's cases are being run.
     Testing,
-    /// The last query is asked, of two partitions at most.
+    /// The canary runs: the last query, on at most two partitions.
     Canary,
-    /// It is written to the state folder.
+    /// The version is being written to the state folder.
     Storing,
 }
 
-/// A change that was not made: what served before still serves.
+/// A refused change. The version that served before keeps serving.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{text}")]
 pub(crate) struct Refusal {
@@ -38,12 +38,12 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// With the error's causes, as the command line tells them.
+    /// Builds the text from the error and its causes, as the command line prints them.
     pub(crate) fn new(stage: Stage, error: &(dyn Error + 'static)) -> Self {
         Self::told(stage, chain(error))
     }
 
-    /// In these words, cut where they get too long.
+    /// Uses this text, truncated if it is too long.
     pub(crate) fn told(stage: Stage, mut text: String) -> Self {
         if text.len() > MAX_TEXT {
             let end = (0..=MAX_TEXT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
@@ -54,7 +54,7 @@ impl Refusal {
     }
 }
 
-/// An error and its causes, a line each.
+/// An error and its causes, one a line.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -65,7 +65,7 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// Why an app was not changed as somebody asked. What served before still serves.
+/// Why a requested change was not made. The version that served before keeps serving.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChangeError {
@@ -78,28 +78,28 @@ pub enum ChangeError {
         /// The app.
         app: String,
     },
-    /// It was checked, and does not do.
+    /// A check refused the change.
     #[error("{error}")]
     Refused {
-        /// How far it got.
+        /// The stage that refused it.
         stage: Stage,
-        /// What is wrong, where, and what to do, in several lines.
+        /// The error, where it is, and how to fix it, in several lines.
         error: String,
     },
-    /// The component is larger than is taken.
+    /// The component is larger than the limit.
     #[error(
         "the component has {size} bytes, more than the {limit} that are taken\n(build it in release mode and without debug information)"
     )]
     TooLarge {
         /// Its size in bytes.
         size: u64,
-        /// The most that is taken.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// Too many changes wait.
+    /// Too many changes are queued.
     #[error("too many changes wait to be checked\n(try again when they are through)")]
     Busy,
-    /// The server is ending.
+    /// The server is stopping.
     #[error("the server is stopping, and changes nothing any more")]
     Stopping,
 }
@@ -110,44 +110,44 @@ impl From<Refusal> for ChangeError {
     }
 }
 
-/// Why a version that no longer serves cannot be had.
+/// Why a version that no longer serves cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecallError {
-    /// The app is not there, or has no version that could serve.
+    /// The app does not exist, or has no version that can serve.
     #[error("the app is not served")]
     NoApp,
-    /// It was forgotten, or never served here.
+    /// The version has been dropped from the history, or never served here.
     #[error("of `{app}`, this server keeps the {history} latest versions, and that one is not among them")]
     NotKept {
         /// The app.
         app: String,
-        /// How many are kept.
+        /// The number of versions that are stored.
         history: usize,
     },
-    /// What is kept cannot be read.
+    /// The stored versions cannot be read.
     #[error("what is kept of the app's versions cannot be read")]
     Unread(#[source] StateError),
-    /// It cannot be loaded any more.
+    /// The version can no longer be loaded.
     #[error("version {number} cannot be loaded again: {why}")]
     Refused {
-        /// Its number.
+        /// The version's number.
         number: u64,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// It is granted more than the version that serves here.
+    /// The version's grants exceed those of the version that serves here.
     #[error(
         "version {number} is granted more than the version of the app that serves here\n(grant the same here, or leave its jobs to servers that do)"
     )]
     Granted {
-        /// Its number where it was packed.
+        /// The version's number where it was packed.
         number: u64,
     },
-    /// What another server has kept of it cannot be understood.
+    /// The version that another server has packed cannot be read.
     #[error("the version that another server has kept cannot be understood: {why}")]
     Strange {
-        /// What is strange.
+        /// The reason.
         why: String,
     },
     /// Loading it panicked.
@@ -164,34 +164,34 @@ pub enum OpenError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
     /// The state folder cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The machine does not let it work.
+    /// The machine or the runtime failed.
     #[error(transparent)]
     Machine(#[from] RunError),
 }
 
-/// What is wrong with the folder in which the server keeps what it served.
+/// Errors of the state folder, in which the server stores versions and histories.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
     /// A file of it cannot be read or written.
     #[error("cannot {what} `{}`\n(the state folder must be one that this user can write to, with room on its disk)", path.display())]
     Io {
-        /// What could not be done.
+        /// The operation that failed.
         what: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
-    /// Others can write to it.
+    /// Other users can write to it.
     #[error("others than this user can write to `{}`\n(what is in it is run: `chmod go-w` it, or name another state folder)", path.display())]
     Open {
         /// The folder.
@@ -203,12 +203,12 @@ pub enum StateError {
         /// The folder.
         path: PathBuf,
     },
-    /// A file of it is none of ours, or of a later Frond.
+    /// A file of it has an unknown format, or is damaged.
     #[error("`{}` cannot be understood: {why}\n(it was written by another version of Frond, or damaged: move it away to begin anew)", path.display())]
     Strange {
         /// The file.
         path: PathBuf,
-        /// What is strange.
+        /// The reason.
         why: String,
     },
 }

@@ -1,4 +1,5 @@
-//! What there is: app folders, what each one's `frond.toml` says, and which bytes its components have.
+//! Reads app folders: which apps there are, their `frond.toml`s, and the digests of their
+//! components.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, Metadata};
@@ -18,36 +19,37 @@ use super::digest::{Digest, DigestWriter};
 use super::links;
 use super::releases::{Identity, Uploads};
 
-/// The most apps that one server has.
+/// The most apps of one server.
 const MAX_APPS: usize = 1000;
-/// The longest name of an app, in bytes: it stands in addresses and metrics.
+/// The longest name of an app, in bytes; the name is part of URLs and metrics.
 const MAX_NAME: usize = 100;
-/// The most files beside an app's components that are looked at.
+/// The most files beside an app's components that are checked for changes.
 const MAX_BESIDE: usize = 10_000;
-/// A file that was changed less than so long ago may be changed again without its times telling.
+/// Age below which a file's times cannot be trusted: it may change again within one clock tick.
 const RACY: Duration = Duration::from_secs(2);
-/// What is read at once.
+/// Bytes per read.
 const CHUNK: usize = 64 << 10;
 
-/// Where apps are.
+/// Location of the apps.
 #[derive(Clone, Debug)]
 pub(crate) enum Root {
-    /// One app's own folder.
+    /// The folder of a single app.
     One(String, PathBuf),
     /// A folder of app folders.
     Many(PathBuf),
 }
 
 impl Root {
-    /// A folder with a `frond.toml` is one app, for as long as the server lives; any other holds apps.
+    /// Classifies `dir`: with a `frond.toml` it is one app, otherwise it holds apps.
+    /// The kind of `dir` does not change while the server lives.
     ///
     /// # Errors
-    /// A folder that cannot be read.
+    /// If the folder cannot be read.
     pub(crate) fn at(dir: &Path) -> io::Result<Self> {
-        // Without a slash at the end, which would hide that it is a link.
+        // Removes a trailing slash, which would hide that the path is a link.
         let dir: &Path = &dir.components().collect::<PathBuf>();
         if dir.join("frond.toml").is_file() {
-            // A link that is switched between releases has a name that stays.
+            // A link that is switched between releases keeps its name.
             let folder = if dir.is_symlink() { dir.to_path_buf() } else { dir.canonicalize()? };
             let name = folder.file_name().and_then(|name| name.to_str()).filter(|name| name.len() <= MAX_NAME);
             return Ok(Self::One(name.unwrap_or("app").to_owned(), dir.to_path_buf()));
@@ -62,10 +64,10 @@ impl Root {
         }
     }
 
-    /// What is in it now.
+    /// Lists the apps that are there now.
     ///
     /// # Errors
-    /// A folder that cannot be listed: nothing is known then, least of all that apps are gone.
+    /// If the folder cannot be listed: then nothing is known, not even which apps are gone.
     pub(crate) fn list(&self) -> io::Result<Listing> {
         let mut listing = Listing::default();
         let found = &mut listing.apps;
@@ -85,7 +87,7 @@ impl Root {
                 continue;
             }
             if !has_manifest(&path).unwrap_or(true) {
-                // It may become an app: a folder comes before what is in it.
+                // Another folder may become an app: a folder appears before its files.
                 if listing.others.len() < MAX_APPS {
                     listing.others.push(path);
                 }
@@ -107,18 +109,18 @@ impl Root {
     }
 }
 
-/// What a folder of apps has in it.
+/// Contents of a folder of apps.
 #[derive(Default)]
 pub(crate) struct Listing {
     /// App folders, by name.
     pub(crate) apps: BTreeMap<String, PathBuf>,
-    /// Folders that are no apps, as far as they are watched.
+    /// Watched folders that are no apps (yet).
     pub(crate) others: Vec<PathBuf>,
-    /// What is wrong with those that are left out.
+    /// Errors of the apps that are left out.
     pub(crate) left_out: Vec<String>,
 }
 
-/// Whether the folder has a `frond.toml`. Anything but its certain absence counts as there.
+/// Checks for a `frond.toml`. Only its certain absence counts as missing.
 fn has_manifest(dir: &Path) -> io::Result<bool> {
     match fs::metadata(dir.join("frond.toml")) {
         Ok(found) => Ok(found.is_file()),
@@ -127,7 +129,7 @@ fn has_manifest(dir: &Path) -> io::Result<bool> {
     }
 }
 
-/// A component's file, as it is now.
+/// State of a component's file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct ComponentFile {
     pub(crate) path: PathBuf,
@@ -135,26 +137,27 @@ pub(crate) struct ComponentFile {
     pub(crate) digest: Option<Digest>,
 }
 
-/// An app's folder, as it is now.
+/// State of an app's folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct FolderSnapshot {
     pub(crate) dir: PathBuf,
     /// The text of its `frond.toml`, or why there is none.
     pub(crate) manifest: Text,
-    /// Why the text is no app, where it is none: as the command line says it.
+    /// Why the text is no valid app, as the command line reports it; `None` if it is.
     pub(crate) wrong: Option<String>,
-    /// The components that it names.
+    /// The components that `frond.toml` names.
     pub(crate) leaf: Option<ComponentFile>,
     pub(crate) merge: Option<ComponentFile>,
     pub(crate) split: Option<ComponentFile>,
-    /// What else the checks depend on: cases, and the files of listed partitions, by their sizes and times.
+    /// Digest of the other inputs of the checks: cases and files of listed partitions, by size and
+    /// time.
     pub(crate) beside: Digest,
-    /// Where a change would be seen.
+    /// Folders in which a change would be noticed.
     pub(crate) places: Vec<PathBuf>,
 }
 
 impl FolderSnapshot {
-    /// Looks at an app's folder.
+    /// Reads an app's folder.
     pub(crate) fn at(dir: &Path, seen: &mut FileCache) -> Self {
         let file = dir.join("frond.toml");
         let (manifest, package) = seen.manifest(&file);
@@ -212,7 +215,8 @@ impl FolderSnapshot {
         }
     }
 
-    /// The version that the folder and `uploads` make; `None` where something is missing.
+    /// The identity of the version that the folder and `uploads` make; `None` if something is
+    /// missing.
     pub(crate) fn identity(&self, uploads: &Uploads) -> Option<Identity> {
         let digest = |role| uploads.get(role).or_else(|| self.component(role)?.digest);
         if self.wrong.is_some() {
@@ -227,9 +231,9 @@ impl FolderSnapshot {
     }
 }
 
-/// The text of a `frond.toml`, or why there is none.
+/// The text of a `frond.toml`, or why it cannot be read.
 type Text = Result<(Digest, Bytes), String>;
-/// A text's package, or why it is none.
+/// The package in the text, or why it is invalid.
 type Parsed = Arc<Result<Package, String>>;
 
 fn read_manifest(file: &Path) -> Text {
@@ -238,8 +242,9 @@ fn read_manifest(file: &Path) -> Text {
     Ok((Digest::of(&text), text.into()))
 }
 
-/// The folders in which a change of `path` would be seen: its own, those of links on the way, and that of the file that they
-/// lead to; while there is none, the closest that there is.
+/// Adds the folders in which a change of `path` would be noticed.
+/// The folders are that of `path`, those of symbolic links on the path, and the folder of the
+/// link's target. If a folder does not exist, its closest existing ancestor is added.
 fn watch(path: &Path, places: &mut Vec<PathBuf>) {
     links::folders(path, places);
     let real = path.canonicalize().ok();
@@ -253,7 +258,7 @@ fn watch(path: &Path, places: &mut Vec<PathBuf>) {
     }
 }
 
-/// Adds the sizes and times of all files below a folder, and the folders.
+/// Adds the sizes and times of all files below a folder, and the folders themselves.
 fn stamps(folder: &Path, to: &mut DigestWriter, places: &mut Vec<PathBuf>, count: &mut usize) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     places.push(folder.to_path_buf());
@@ -280,7 +285,7 @@ fn stamp(path: &Path, to: &mut DigestWriter) {
     }
 }
 
-/// What tells that a file is the one that was read before.
+/// File identity, size and times, by which a file is recognized as unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Stamp {
     file: (u64, u64),
@@ -299,7 +304,7 @@ impl Stamp {
         }
     }
 
-    /// Whether a change after it was read would show in its times.
+    /// True if the file's times would show a change after it was read.
     fn is_settled(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let changed = u64::try_from(self.changed.0).map(Duration::from_secs).unwrap_or_default();
@@ -307,7 +312,7 @@ impl Stamp {
     }
 }
 
-/// Files that have been read, so that looking again costs no reading.
+/// Cache of files by stamp: unchanged files are not read again.
 #[derive(Default)]
 pub(crate) struct FileCache {
     components: HashMap<PathBuf, (Stamp, Digest)>,
@@ -348,7 +353,7 @@ impl FileCache {
         (Ok(text), Some(package))
     }
 
-    /// Forgets components that no app names any more, and folders that are no apps any more.
+    /// Evicts components that no app names, and manifests of folders that are no longer apps.
     pub(crate) fn retain(&mut self, named: impl Fn(&Path) -> bool, is_app: impl Fn(&Path) -> bool) {
         self.components.retain(|path, _| named(path));
         self.manifests.retain(|file, _| file.parent().is_some_and(&is_app));
@@ -357,7 +362,9 @@ impl FileCache {
 
 fn digest(path: &Path) -> io::Result<Digest> {
     let (file, _) = frond_files::open(path)?;
-    let (mut file, mut digesting, mut chunk) = (file.take(MAX_SIZE + 1), DigestWriter::default(), vec![0; CHUNK]);
+    let mut file = file.take(MAX_SIZE + 1);
+    let mut digesting = DigestWriter::default();
+    let mut chunk = vec![0; CHUNK];
     loop {
         match file.read(&mut chunk)? {
             0 => return Ok(digesting.finish()),

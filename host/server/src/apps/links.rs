@@ -1,12 +1,14 @@
-//! Links on the way to a file: who switches one changes what the file is, and touches nothing in the folder that it leads to.
+//! Symbolic links on the path to a file.
+//! Switching a link changes the file behind the path without touching the folder that the link
+//! leads to.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// Links that are followed on one way, as the system bounds them.
+/// The most links that are followed on one path, like the system's bound.
 const MAX_LINKS: usize = 40;
 
-/// Adds the folders of all links on the way to `path`, each usable from the current folder.
+/// Adds the folders of all links on the path to `path`, each usable from the current folder.
 pub(crate) fn folders(path: &Path, to: &mut Vec<PathBuf>) {
     let mut path = path.to_path_buf();
     for _ in 0..MAX_LINKS {
@@ -24,7 +26,7 @@ pub(crate) fn folders(path: &Path, to: &mut Vec<PathBuf>) {
     }
 }
 
-/// The first link on the way, and what it says.
+/// The first link on the path, and its target.
 fn first_link(path: &Path) -> Option<(PathBuf, PathBuf)> {
     let mut so_far = PathBuf::new();
     for part in path.components() {

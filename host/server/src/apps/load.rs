@@ -1,4 +1,4 @@
-//! One load of an app, as the keeper and the thread that runs it see it.
+//! One load of an app, shared by the reconciler and the thread that runs it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,12 +11,12 @@ pub(crate) struct Load(Mutex<Progress>);
 #[derive(Default)]
 struct Progress {
     is_over: bool,
-    /// What it came to is being stored and served: it is not given up then.
+    /// The result is being stored and served: the load can no longer be given up.
     is_committing: bool,
     canary: Option<Cancel>,
 }
 
-/// What a load came to is being stored and served, as long as this lives.
+/// RAII guard: while it lives, the load's result is being stored and served.
 pub(crate) struct Commit<'a>(&'a Load);
 
 impl Drop for Commit<'_> {
@@ -30,7 +30,8 @@ impl Load {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the load up: whatever comes of it is dropped, and its canary is cancelled. False while it commits.
+    /// Gives the load up: its result is dropped and its canary is cancelled. False while it
+    /// commits.
     pub(crate) fn give_up(&self) -> bool {
         let mut progress = self.lock();
         if progress.is_committing {
@@ -43,12 +44,12 @@ impl Load {
         true
     }
 
-    /// True once nobody wants it any more: its time is over, its app has gone, or the server is stopping.
+    /// True once the load was given up: overdue, its app is gone, or the server is stopping.
     pub(crate) fn is_over(&self) -> bool {
         self.lock().is_over
     }
 
-    /// Begins to store and serve what it came to; nothing once it was given up.
+    /// Begins to store and serve the result; `None` once the load was given up.
     pub(crate) fn commit(&self) -> Option<Commit<'_>> {
         let mut progress = self.lock();
         if progress.is_over {
@@ -58,7 +59,7 @@ impl Load {
         Some(Commit(self))
     }
 
-    /// Names the canary that ends with the load, or none.
+    /// Sets or clears the canary that is cancelled when the load is given up.
     pub(crate) fn cancels(&self, canary: Option<Cancel>) {
         let mut progress = self.lock();
         if let (true, Some(canary)) = (progress.is_over, &canary) {

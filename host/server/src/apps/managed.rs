@@ -1,4 +1,4 @@
-//! One app, as the keeper has it: what it serves, what is remembered of it, and what was refused.
+//! One app as the reconciler manages it: serving version, release history, refused change.
 
 mod memory;
 mod telling;
@@ -25,39 +25,39 @@ use super::version::Version;
 use super::view::{RefusedChange, unix_ms};
 use super::{Shared, Slot};
 
-/// An app.
+/// State of an app, which moves to the thread that loads the app.
 pub(crate) struct ManagedApp {
     name: String,
     slot: Arc<Slot>,
-    /// What is remembered; or why that cannot be read, and then nothing of the app is changed.
+    /// The release history, or why it cannot be read; then the app does not change.
     history: Result<ReleaseHistory, String>,
-    /// Whether what served last was taken up again.
+    /// True once the last served version was restored.
     is_revived: bool,
-    /// What was looked at when the folder was last refused: the same is not checked twice.
+    /// Inputs of the folder's last refusal: the same inputs are not checked twice.
     refused_look: Option<(Arc<FolderSnapshot>, Uploads)>,
     refused: Option<RefusedChange>,
     /// The files changed while they were read.
     outrun: bool,
-    /// The refusals that outlive the server.
+    /// Refusals that are stored, and so survive a restart.
     tried: RefusedChanges,
-    /// A refusal that is remembered does not count: somebody asks for another check.
+    /// Stored refusals are ignored once: a caller requested another check.
     recheck: bool,
-    /// The query on the disk.
+    /// The stored query.
     kept_query: Option<Arc<Bytes>>,
-    /// The state folder refused the last change: it is worth another try.
+    /// The last change passed but could not be stored: it is retried.
     unstored: bool,
     /// The app's folder.
     dir: PathBuf,
-    /// The uploads in force, open: what is nowhere else is not lost with the state folder.
+    /// Open files of the uploads in force, so that they survive a removed state folder.
     held: Vec<(Digest, File)>,
-    /// The ids of versions, by their numbers: reading a manifest for each is done once.
+    /// The ids of versions by number, so that each manifest is read once.
     ids: BTreeMap<u64, String>,
-    /// Where versions are kept.
+    /// The store of versions.
     artifacts: ArtifactStore,
 }
 
 impl ManagedApp {
-    /// An app whose folder has come.
+    /// Opens an app whose folder has appeared.
     pub(crate) fn open(name: &str, slot: Arc<Slot>, artifacts: &ArtifactStore) -> Self {
         let history = artifacts.history(name).map(|history| history.unwrap_or_else(|| ReleaseHistory::new(name)));
         let tried = artifacts.tried(name).unwrap_or_else(|error| {
@@ -85,18 +85,18 @@ impl ManagedApp {
         }
     }
 
-    /// What was refused is to be checked again.
+    /// Has refused changes checked again.
     pub(crate) fn forget_refusal(&mut self) {
         self.refused_look = None;
         self.recheck = true;
     }
 
-    /// Whether the files have changed since they were seen: they are to be looked at again.
+    /// True if the files changed while they were read: they must be read again.
     pub(crate) fn is_outrun(&self) -> bool {
         self.outrun
     }
 
-    /// Takes up what was seen of its folder. True when another version serves.
+    /// Applies a snapshot of the app's folder. True if another version serves now.
     pub(crate) fn follow(
         &mut self,
         snapshot: &Arc<FolderSnapshot>,
@@ -152,7 +152,7 @@ impl ManagedApp {
         }
     }
 
-    /// Does what somebody asks for.
+    /// Carries out a command.
     pub(crate) fn carry_out(
         &mut self,
         kind: CommandKind,
@@ -193,7 +193,8 @@ impl ManagedApp {
         })
     }
 
-    /// What served when the server last ended serves again, whatever the folder has come to be.
+    /// Restores the version that served when the server last stopped, whatever the folder contains
+    /// now.
     fn restore_serving(&mut self, snapshot: &FolderSnapshot, shared: &Shared, load: &Load) {
         self.dir.clone_from(&snapshot.dir);
         if std::mem::replace(&mut self.is_revived, true) {
@@ -233,7 +234,8 @@ impl ManagedApp {
         load: &Load,
     ) -> Result<Arc<Version>, Refusal> {
         let candidate = Candidate::kept(&self.name, &snapshot.dir, before, &self.artifacts)?;
-        // It has passed its checks: going back must not hang on what may be the matter now.
+        // The version passed its checks earlier: a rollback must not depend on today's
+        // circumstances.
         let loaded = self.checked(shared, load, |checker| checker.load(&candidate))?;
         let (mut state, _commit) = wanted(state, load)?;
         history.roll_back(snapshot.identity(&candidate.uploads()), unix_ms());
@@ -241,7 +243,7 @@ impl ManagedApp {
         self.enter(loaded, shared)
     }
 
-    /// Checks what the folder and `uploads` make, and serves it.
+    /// Checks the version that the folder and `uploads` make, and serves it.
     fn change(
         &mut self,
         snapshot: &Arc<FolderSnapshot>,
@@ -253,7 +255,8 @@ impl ManagedApp {
     ) -> Result<Arc<Version>, Refusal> {
         let candidate = Candidate::of(&self.name, snapshot, uploads, given, &self.artifacts)?;
         self.outrun = snapshot.identity(&uploads).as_ref().is_some_and(|seen| {
-            // What is uploaded is as good as seen; what was read of the folder has to be what was seen there.
+            // Uploads match by construction; the files read from the folder must match the
+            // snapshot.
             *seen != candidate.identity()
         });
         if self.outrun {
@@ -267,14 +270,14 @@ impl ManagedApp {
             return self.stay(&version, &candidate, history, shared, &mut state);
         }
         self.keep_query(state);
-        let (loaded, passed) = self.checked(shared, load, |checker| {
+        let (loaded, report) = self.checked(shared, load, |checker| {
             let loaded = checker.load(&candidate)?;
-            let passed = checker.pass(&candidate, &loaded)?;
-            Ok((loaded, passed))
+            let report = checker.pass(&candidate, &loaded)?;
+            Ok((loaded, report))
         })?;
-        let CheckReport { cases, canary } = passed;
+        let CheckReport { cases, canary } = report;
         let fresh = NewRelease { manifest: candidate.manifest.0, parts: candidate.parts, cases, canary };
-        // What is stored is needed by nobody until it is recorded.
+        // Stored files are unused until the history refers to them.
         let (mut state, _commit) = wanted(state, load)?;
         candidate.store(&mut state).map_err(|error| Refusal::new(Stage::Storing, &error))?;
         history.serve(fresh, uploads, unix_ms(), shared.settings.history);
@@ -284,7 +287,7 @@ impl ManagedApp {
         Ok(version)
     }
 
-    /// The same components from elsewhere are no new version.
+    /// Serves the same version from other sources: equal components make no new version.
     fn stay(
         &mut self,
         version: &Version,
@@ -310,7 +313,8 @@ impl ManagedApp {
         Ok(same)
     }
 
-    /// What is remembered is written before it is served: a server that ends between the two has lost nothing.
+    /// Writes the history before the version serves (write-ahead): a crash in between loses
+    /// nothing.
     fn record(&mut self, history: ReleaseHistory, state: &mut State) -> Result<(), Refusal> {
         state.keep(&history).map_err(|error| Refusal::new(Stage::Storing, &error))?;
         self.history = Ok(history);
@@ -318,7 +322,7 @@ impl ManagedApp {
         Ok(())
     }
 
-    /// Writes down what changes nothing that serves. What cannot be written will be found out again.
+    /// Stores a history that does not affect the serving version. A failed write is only logged.
     fn keep(&self, history: &ReleaseHistory, state: &Mutex<State>, load: &Load) {
         if self.artifacts.history(&self.name).is_ok_and(|kept| kept.as_ref() == Some(history)) {
             return;
@@ -333,7 +337,8 @@ impl ManagedApp {
         let Some(entry) = self.history.as_ref().ok().and_then(ReleaseHistory::current).cloned() else {
             return Err(lost());
         };
-        (self.refused, self.refused_look) = (None, None);
+        self.refused = None;
+        self.refused_look = None;
         let version = self.install(loaded, &entry, shared);
         tracing::info!(app = self.name, version = version.number, "serves");
         Ok(version)
@@ -347,7 +352,7 @@ impl ManagedApp {
     }
 }
 
-/// The state folder, to write to it, unless the load was given up: nothing of it is kept then, and nothing serves.
+/// Locks the state folder for writing, unless the load was given up: then its result is dropped.
 fn wanted<'a>(state: &'a Mutex<State>, load: &'a Load) -> Result<(MutexGuard<'a, State>, Commit<'a>), Refusal> {
     let state = lock(state);
     let commit = load.commit().ok_or_else(given_up)?;

@@ -1,4 +1,4 @@
-//! Versions on their way to other servers, through a store that they share.
+//! Packs versions for other servers, which read them from a shared store.
 
 use std::sync::Arc;
 
@@ -15,19 +15,19 @@ use super::state::{ArtifactStore, Kind};
 use super::version::Version;
 use super::view::unix_ms;
 
-/// The form of packs. Another one is refused, never guessed at.
+/// Format version of packs. Other formats are refused.
 const FORMAT: u32 = 1;
 
-/// A version as it is sent: what it is made of, and the bytes of that by their SHA-256, in hexadecimal.
+/// A packed version: a description, and the files by their SHA-256 in hexadecimal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pack {
-    /// What it is made of, as JSON.
+    /// The description, as JSON.
     pub about: String,
-    /// Its files.
+    /// The files, by their SHA-256.
     pub blobs: Vec<(String, Bytes)>,
 }
 
-/// The parts of a version.
+/// Description of a packed version.
 #[derive(Serialize, Deserialize)]
 struct About {
     format: u32,
@@ -36,7 +36,7 @@ struct About {
     parts: VersionComponents,
 }
 
-/// Packs a version from what is kept of it.
+/// Packs a version from the store.
 pub(super) fn pack(shared: &Shared, version: &Version) -> Result<Pack, RecallError> {
     let app = &version.wired.app.name;
     let artifacts = ArtifactStore::at(&shared.settings.state);
@@ -82,7 +82,7 @@ pub(super) fn unpack(
         let refused = |why: Refusal| RecallError::Refused { number: about.number, why: why.text };
         let dir = &current.wired.app.dir;
         let candidate = Candidate::packed(app, dir, manifest, about.parts, &find).map_err(refused)?;
-        // The store is shared, and grants are this machine's: it decides by what its own folder says.
+        // The store is shared, but grants are local: the local folder decides about them.
         if !current.wired.app.grants.cover(&candidate.package.grants) {
             return Err(RecallError::Granted { number: about.number });
         }

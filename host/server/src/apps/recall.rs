@@ -1,4 +1,4 @@
-//! Versions that no longer serve, for work that began with them: as long as they are kept.
+//! Versions that no longer serve, for work that began with them, as long as they are stored.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,7 +15,8 @@ use super::releases::Release;
 use super::state::{ArtifactStore, Kind};
 use super::version::{self, Version};
 
-/// Versions that are at work, by app and id. Each has a lock of its own, so that none waits for another to be loaded.
+/// Versions in use, by app and id. Each has a separate lock, so that loads do not wait for each
+/// other.
 #[derive(Default)]
 pub(super) struct RecalledVersions(Mutex<HashMap<(String, String), One>>);
 
@@ -23,7 +24,8 @@ pub(super) struct RecalledVersions(Mutex<HashMap<(String, String), One>>);
 type One = Arc<Mutex<Weak<Version>>>;
 
 impl RecalledVersions {
-    /// The version of `app` with this id, loaded unless it is at work already. Blocks while it is loaded.
+    /// Returns the version of `app` with this id, loading it if it is not in use. Blocks while it
+    /// loads.
     pub(super) fn get(
         &self,
         app: &str,
@@ -31,7 +33,7 @@ impl RecalledVersions {
         load: impl FnOnce() -> Result<Version, RecallError>,
     ) -> Result<Arc<Version>, RecallError> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that is being loaded is in another's hands, too.
+        // An entry that is being loaded has a second owner.
         let is_used =
             |one: &One| Arc::strong_count(one) > 1 || one.try_lock().is_ok_and(|version| version.strong_count() > 0);
         all.retain(|_, one| is_used(one));
@@ -47,14 +49,15 @@ impl RecalledVersions {
     }
 }
 
-/// Brings back the version of `app` with this id. Whoever asks for the same one while it is at work shares it. It is not
-/// tried again: it was when it first served. Blocks while it is loaded.
+/// Returns the version of `app` with this id; concurrent users share it.
+/// The version is not checked again: it passed its checks when it first served. Blocks while it is
+/// loaded.
 pub(super) fn recall(shared: &Shared, app: &str, dir: &Path, id: &str) -> Result<Arc<Version>, RecallError> {
     shared.recalled.get(app, id, || {
         let artifacts = ArtifactStore::at(&shared.settings.state);
         let history = artifacts.history(app).map_err(RecallError::Unread)?;
         let is_meant = |one: &&Release| {
-            // Work of an earlier Frond names versions by the text of the manifest.
+            // Jobs of an earlier Frond name versions by the text of the manifest.
             one.identity().id() == id || id_of(app, dir, one, &artifacts).as_deref() == Some(id)
         };
         let entry = history.as_ref().and_then(|history| history.versions().find(is_meant));
@@ -66,7 +69,7 @@ pub(super) fn recall(shared: &Shared, app: &str, dir: &Path, id: &str) -> Result
     })
 }
 
-/// The id of a version that is kept; nothing when its manifest cannot be read.
+/// The id of a stored version; `None` if its manifest cannot be read.
 pub(super) fn id_of(app: &str, dir: &Path, entry: &Release, artifacts: &ArtifactStore) -> Option<String> {
     let text = artifacts.load(Kind::Manifest, &entry.manifest).ok()?;
     let mut package = Package::read(&dir.join("frond.toml"), text.to_vec()).ok()?;
@@ -74,7 +77,7 @@ pub(super) fn id_of(app: &str, dir: &Path, entry: &Release, artifacts: &Artifact
     Some(version::id_of(&package.app().ok()?, &entry.identity()))
 }
 
-/// Loads a candidate that has passed its checks when it first served.
+/// Loads a candidate that passed its checks when it first served.
 pub(super) fn load(shared: &Shared, candidate: &Candidate, entry: &Release) -> Result<Version, RecallError> {
     let checker = Checker {
         host: &shared.host,

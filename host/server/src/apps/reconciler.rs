@@ -1,7 +1,7 @@
-//! The reconciler: one thread that changes the served apps. It is told that something may have changed, waits until an app's
-//! files are still, looks, and has a thread of its own load the app. Each app is loaded by one thread at a time, and a burst
-//! of changes in its latest state. Only that thread waits for an app: a load that hangs, or a file that never gets still,
-//! holds up no other app.
+//! The reconciler: one thread that brings the served apps in line with their folders.
+//! The reconciler is notified of changes, debounces an app's files, reads them, and starts a thread
+//! that loads the app. One thread at a time loads an app, and a burst of changes is loaded once, in
+//! its latest state. A load that hangs, or a file that keeps changing, delays no other app.
 
 mod loads;
 mod snapshots;
@@ -21,12 +21,12 @@ use super::watch::Watch;
 use super::{Shared, Slot};
 use loads::Running;
 
-/// How often a folder of apps is looked at that cannot be listed.
+/// Poll interval while the folder of apps cannot be listed.
 const BLIND: Duration = Duration::from_secs(2);
-/// How long loads may go on when the server stops. What then still runs is left behind.
+/// Grace period for loads when the server stops. Later ones are abandoned.
 const LAST: Duration = Duration::from_secs(1);
 
-/// However the keeper ends: nobody shall wait for it then.
+/// Closes the command queue when the reconciler ends, even by a panic, so that nobody waits for it.
 struct Closing(Arc<Shared>);
 
 impl Drop for Closing {
@@ -38,7 +38,7 @@ impl Drop for Closing {
 /// The state folder, shared with the threads that load apps.
 pub(crate) type SharedState = Arc<Mutex<State>>;
 
-/// Locks the state folder: for as long as something is written, never while something is checked.
+/// Locks the state folder: only while something is written, never during checks.
 pub(crate) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -46,15 +46,15 @@ pub(crate) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 /// An app that is served.
 struct App {
     slot: Arc<Slot>,
-    /// All that is known of it, while no thread loads it.
+    /// The app's state; `None` while a thread loads it.
     kept: Option<Box<ManagedApp>>,
-    /// The state folder was made again while a thread had it: what it knows is to be kept there.
+    /// The state folder was recreated while a thread had the app: store the app again.
     unrescued: bool,
-    /// What was refused is to be checked again, as somebody asked while a thread had it.
+    /// Refused changes must be checked again: a caller asked while a thread had the app.
     recheck: bool,
 }
 
-/// All that the thread has to itself.
+/// State of the reconciler's thread.
 pub(crate) struct Reconciler {
     pub(crate) shared: Arc<Shared>,
     root: Root,
@@ -65,29 +65,29 @@ pub(crate) struct Reconciler {
     snapshots: BTreeMap<String, Arc<FolderSnapshot>>,
     /// Folders that may become apps.
     others: Vec<PathBuf>,
-    /// Said once, not at every look.
-    said: Vec<String>,
-    /// Apps whose files change, with what was last seen of each: nothing of one that was not there.
+    /// Warnings already logged, so that each is logged once.
+    warned: Vec<String>,
+    /// Apps whose files are changing, each with its last snapshot; `None` if it was not there.
     settling: BTreeMap<String, Settling<Option<Arc<FolderSnapshot>>>>,
-    /// Apps whose files did not get still last time.
+    /// Apps whose files did not settle last time.
     restless: BTreeMap<String, RestlessFiles>,
-    /// When everything may be looked at again.
+    /// Earliest time of the next check for changes.
     rested: Instant,
-    /// When everything is looked at without being told.
+    /// Time of the next poll without a notification.
     look_at: Option<Instant>,
-    /// The folder of apps could not be listed when last looked at.
+    /// The folder of apps could not be listed last time.
     blind: bool,
-    /// Apps that are to be loaded.
+    /// The queue of apps to load.
     waiting: VecDeque<String>,
-    /// Loads under way, by app; also of those that have gone.
+    /// Loads in progress, by app; also of apps that are gone.
     running: BTreeMap<String, Running>,
-    /// Loads begun so far.
+    /// Number of loads started so far.
     begun: u64,
-    /// Apps that are to be loaded then: half of a change waits for the rest.
+    /// Apps with an incomplete change, and the time at which they are loaded anyway.
     held: BTreeMap<String, Instant>,
-    /// Apps whose load is to be tried again then: it could not be stored, or took too long.
+    /// Apps whose load failed to be stored or took too long, and the time of the retry.
     again: BTreeMap<String, Instant>,
-    /// Apps of which somebody wants all changes at once, whole or not.
+    /// Apps whose next change is loaded at once, even if it is incomplete.
     at_once: BTreeSet<String>,
 }
 
@@ -102,7 +102,7 @@ impl Reconciler {
             seen: FileCache::default(),
             snapshots: BTreeMap::new(),
             others: Vec::new(),
-            said: Vec::new(),
+            warned: Vec::new(),
             settling: BTreeMap::new(),
             restless: BTreeMap::new(),
             rested: Instant::now(),
@@ -117,7 +117,7 @@ impl Reconciler {
         }
     }
 
-    /// Until the inbox closes.
+    /// Runs until the command queue closes.
     pub(crate) fn run(mut self) {
         let _closing = Closing(self.shared.clone());
         let wrong = self.watch.start(self.shared.settings.watch);
@@ -138,7 +138,7 @@ impl Reconciler {
         }
     }
 
-    /// Does what is due.
+    /// Does the work that is due.
     fn tick(&mut self) {
         let now = Instant::now();
         self.settle(now);
@@ -149,7 +149,7 @@ impl Reconciler {
         self.shared.waiting.store(self.waiting.len() + under_way, Ordering::Relaxed);
     }
 
-    /// Queues the apps that have been held for long enough.
+    /// Queues the apps whose wait is over.
     fn release(&mut self, now: Instant) {
         let due = self.held.extract_if(.., |_, at| *at <= now).chain(self.again.extract_if(.., |_, at| *at <= now));
         let due: Vec<String> = due.map(|(name, _)| name).filter(|name| !self.waiting.contains(name)).collect();
@@ -165,7 +165,7 @@ impl Reconciler {
         let next = self.look_at.into_iter().chain(self.again.values().copied()).min();
         match busy {
             Some(busy) => Until::Held(next.map_or(busy, |next| next.min(busy))),
-            // An app that waits for one that hangs has nothing else to wait for.
+            // Overdue loads do not count: an app behind a hanging load has nothing to wait for.
             None => Until::Told(next),
         }
     }
@@ -186,7 +186,7 @@ impl Reconciler {
         self.at_once.retain(|name| self.settling.contains_key(name));
     }
 
-    /// Lets loads end, for a moment, and keeps what is known.
+    /// Waits for running loads for a moment, and stores the canary queries.
     fn end(mut self) {
         for running in self.running.values() {
             running.load.give_up();
@@ -203,11 +203,12 @@ impl Reconciler {
         for name in self.running.keys() {
             tracing::warn!(app = name, "its load has not ended, and is left behind");
         }
-        let at_home = self.apps.values_mut().filter_map(|app| app.kept.as_mut());
-        at_home.for_each(|kept| kept.keep_query(&self.state));
+        let idle = self.apps.values_mut().filter_map(|app| app.kept.as_mut());
+        idle.for_each(|kept| kept.keep_query(&self.state));
     }
 
-    /// Makes the state folder again if somebody has removed it, and keeps in it what is known of each app.
+    /// Recreates the state folder if it was removed, and stores in it everything known about each
+    /// app.
     fn see_to_state(&mut self) {
         let mut state = lock(&self.state);
         if !state.is_lost() {
@@ -241,11 +242,11 @@ impl Reconciler {
     }
 
     fn warn(&mut self, warning: Option<String>) {
-        let Some(warning) = warning.filter(|one| !self.said.contains(one)) else { return };
+        let Some(warning) = warning.filter(|one| !self.warned.contains(one)) else { return };
         tracing::warn!("{warning}");
-        if self.said.len() >= 100 {
-            self.said.clear();
+        if self.warned.len() >= 100 {
+            self.warned.clear();
         }
-        self.said.push(warning);
+        self.warned.push(warning);
     }
 }

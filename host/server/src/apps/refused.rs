@@ -1,5 +1,4 @@
-//! Changes of an app that were refused, and the query that changes are tried with: kept beside the app's releases, so that a
-//! restart changes no decision.
+//! Refused changes of an app, stored beside the releases, so that a restart changes no decision.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +7,7 @@ use super::error::Stage;
 use super::releases::Identity;
 use super::view::RefusedChange;
 
-/// The most refusals that are kept of an app: the oldest go.
+/// The most refusals stored for an app; the oldest is dropped first.
 const MAX_REFUSED: usize = 10;
 
 /// A change that a case or the canary refused.
@@ -18,9 +17,9 @@ struct Rejection {
     stage: Stage,
     at_unix_ms: u64,
     error: String,
-    /// The cases and listed files that it was tried with.
+    /// Digest of the cases and listed files of the check.
     beside: Digest,
-    /// The candidate.
+    /// Identity of the candidate.
     identity: Identity,
 }
 
@@ -32,7 +31,8 @@ pub(crate) struct RefusedChanges {
 }
 
 impl RefusedChanges {
-    /// Keeps a refusal that depends on more than the files: other refusals come again by themselves. True when it was kept.
+    /// Records a refusal by a case or the canary. True if it was recorded.
+    /// Other stages depend on the files only, so their refusals repeat without a record.
     pub(crate) fn refuse(&mut self, identity: &Identity, beside: Digest, refused: &RefusedChange) -> bool {
         if !matches!(refused.stage, Stage::Testing | Stage::Canary) {
             return false;
@@ -51,7 +51,7 @@ impl RefusedChanges {
         Some(RefusedChange { stage: found.stage, at_unix_ms: found.at_unix_ms, error: found.error.clone() })
     }
 
-    /// Forgets the refusal of a candidate. True when there was one.
+    /// Forgets the refusal of a candidate. True if there was one.
     pub(crate) fn forget(&mut self, identity: &Identity) -> bool {
         let before = self.refused.len();
         self.refused.retain(|one| one.identity != *identity);
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_would_not_come_again_by_itself_is_kept() {
+    fn only_refusals_that_would_not_repeat_are_kept() {
         let mut tried = RefusedChanges::default();
         let beside = Digest::of(b"cases");
         for stage in [Stage::Validating, Stage::Compiling, Stage::Storing] {

@@ -1,4 +1,4 @@
-//! What an app served, serves and may go back to: decisions only, nothing is read, run or written here.
+//! Release history of an app: pure decisions, without I/O.
 
 use frond_run::Role;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::digest::{Digest, DigestWriter};
 #[cfg(test)]
 mod tests;
 
-/// What makes two versions the same: the text of `frond.toml`, and the components.
+/// Identity of a version: the text of `frond.toml`, and the components.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Identity {
@@ -29,7 +29,7 @@ impl Identity {
         }
     }
 
-    /// A name for it, of 64 characters.
+    /// The identity's name, of 64 characters.
     pub(crate) fn id(&self) -> String {
         let mut digest = DigestWriter::default();
         for part in [Some(&self.manifest), Some(&self.leaf), Some(&self.merge), self.split.as_ref()] {
@@ -39,7 +39,7 @@ impl Identity {
     }
 }
 
-/// Components that were uploaded, and take the place of those that the folder names.
+/// Uploaded components, which override those of the folder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Uploads {
@@ -60,7 +60,7 @@ impl Uploads {
         }
     }
 
-    /// The same with another component, or none, in `role`.
+    /// Sets or clears the upload in `role`.
     pub(crate) fn with(mut self, role: Role, digest: Option<Digest>) -> Self {
         *match role {
             Role::Leaf => &mut self.leaf,
@@ -99,20 +99,20 @@ impl VersionComponents {
         }
     }
 
-    /// Those of them that were uploaded.
+    /// The uploaded components among them.
     pub(crate) fn uploads(&self) -> Uploads {
         let uploaded = |held: VersionComponent| held.uploaded.then_some(held.digest);
         Uploads { leaf: uploaded(self.leaf), merge: uploaded(self.merge), split: self.split.and_then(uploaded) }
     }
 }
 
-/// A version that was served: it passed every check once.
+/// A version that was served: it once passed every check.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Release {
     pub(crate) number: u64,
     pub(crate) since_unix_ms: u64,
-    /// The version that it took the place of.
+    /// The version that it replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) before: Option<u64>,
     pub(crate) manifest: Digest,
@@ -133,7 +133,7 @@ impl Release {
     }
 }
 
-/// A version that has passed every check, and is to be served.
+/// A version that has passed every check, and is about to serve.
 #[derive(Clone, Debug)]
 pub(crate) struct NewRelease {
     pub(crate) manifest: Digest,
@@ -142,29 +142,30 @@ pub(crate) struct NewRelease {
     pub(crate) canary: String,
 }
 
-/// What is to become of what a folder and the uploads make together.
+/// Decision on the version that the folder and the uploads make together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Decision {
-    /// It serves already.
+    /// The wanted version serves already.
     Serves,
-    /// It was rolled back, and nothing has changed since.
+    /// The wanted version was rolled back, and nothing has changed since.
     RolledBack,
-    /// It is new: check it.
+    /// The wanted version is new and must be checked.
     Check,
 }
 
-/// All that is to be remembered of one app.
+/// Stored history of one app.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ReleaseHistory {
-    /// The app's name: its file is named after a part of it only.
+    /// The full name of the app; the file's name contains only a part of it.
     pub(crate) app: String,
     next: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<u64>,
     #[serde(default)]
     uploads: Uploads,
-    /// What folder and uploads made when it was rolled back: not to be served again until one of them changes.
+    /// The version of folder and uploads at the rollback: not served again until one of them
+    /// changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     rolled_back: Option<Identity>,
     /// Oldest first.
@@ -193,12 +194,12 @@ impl ReleaseHistory {
         self.versions.iter().find(|one| one.number == number)
     }
 
-    /// The components that take the place of the folder's.
+    /// The components that override those of the folder.
     pub(crate) fn uploads(&self) -> Uploads {
         self.uploads
     }
 
-    /// Every version that is kept, newest first.
+    /// All stored versions, newest first.
     pub(crate) fn versions(&self) -> impl Iterator<Item = &Release> {
         self.versions.iter().rev()
     }
@@ -208,7 +209,7 @@ impl ReleaseHistory {
         self.find(self.current()?.before?)
     }
 
-    /// What is to become of `wanted`, which folder and uploads make now.
+    /// Decides on `wanted`, the version that folder and uploads make now.
     pub(crate) fn decide(&self, wanted: &Identity) -> Decision {
         match self.current() {
             Some(current) if current.identity() == *wanted => Decision::Serves,
@@ -217,8 +218,9 @@ impl ReleaseHistory {
         }
     }
 
-    /// Makes `fresh` the version that serves, with `uploads` in force, and forgets all but `history` versions. One that is
-    /// the same as the one before keeps its number.
+    /// Makes `fresh` the serving version, with `uploads` in force, and drops all but `history`
+    /// versions.
+    /// A version that equals the current one keeps its number.
     pub(crate) fn serve(&mut self, fresh: NewRelease, uploads: Uploads, now: u64, history: usize) {
         self.uploads = uploads;
         self.rolled_back = None;
@@ -243,16 +245,18 @@ impl ReleaseHistory {
         self.forget(history);
     }
 
-    /// What serves is what folder and uploads make again: nothing is held back any more.
+    /// Clears the rollback: folder and uploads make the serving version again.
     pub(crate) fn settle(&mut self) {
         self.rolled_back = None;
     }
 
-    /// Serves the version before, with the uploads that it had. `wanted` is what the folder makes with those; it is not
-    /// taken up until it changes.
+    /// Rolls back to the previous version and its uploads.
+    /// `wanted` is the version that the folder makes with those uploads; it stays unserved until it
+    /// changes.
     pub(crate) fn roll_back(&mut self, wanted: Option<Identity>, now: u64) {
         let Some(before) = self.before() else { return };
-        let (number, identity) = (before.number, before.identity());
+        let number = before.number;
+        let identity = before.identity();
         self.uploads = before.parts.uploads();
         self.rolled_back = wanted.filter(|wanted| *wanted != identity);
         self.current = Some(number);
@@ -276,7 +280,7 @@ impl ReleaseHistory {
         self.versions.iter_mut().find(|one| one.number == number)
     }
 
-    /// Forgets the oldest, never the one that serves.
+    /// Drops the oldest versions, but never the serving one.
     fn forget(&mut self, history: usize) {
         while self.versions.len() > history.max(1) {
             let Some(oldest) = self.versions.iter().position(|one| Some(one.number) != self.current) else { return };

@@ -1,4 +1,4 @@
-//! The settings of apps: bounds, folders, and how changes are noticed.
+//! Settings of the apps: limits, folders, and how changes are noticed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,41 +9,42 @@ use tempfile::TempDir;
 use super::state_location::StateLocation;
 use crate::config::Config;
 
-/// Bounds and folders of the apps.
+/// Limits and folders of the apps.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The largest component that is taken, in bytes.
+    /// The largest component that is accepted, in bytes.
     pub component_bytes: u64,
-    /// What all cases of an app may take together when it changes.
+    /// Time limit of all cases of an app together, when it changes.
     pub case_time: Duration,
-    /// How long one load of an app may take, checks included.
+    /// Time limit of one load of an app, checks included.
     pub load_time: Duration,
-    /// The versions of an app that are kept, at least 1.
+    /// The number of versions stored for each app, at least 1.
     pub history: usize,
-    /// Where uploaded components and the versions of apps are kept.
+    /// The state folder, with uploaded components and the versions of apps.
     pub state: PathBuf,
-    /// A state folder that goes with the server.
+    /// A temporary state folder, removed with the server.
     pub lent: Option<Arc<TempDir>>,
     /// How changes of files are noticed.
     pub watch: Watching,
-    /// How long a change of some components waits for the others of its app to change, too.
+    /// How long a change of some components waits for the app's other components to change, too.
     pub together: Duration,
 }
 
 /// How changes of files are noticed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Watching {
-    /// Not: changes are taken up by [`Registry::reload`](super::Registry::reload) alone.
+    /// Not at all: only [`Registry::reload`](super::Registry::reload) applies changes.
     Off,
-    /// The system tells, and files on file systems that others change are looked at beside.
+    /// By notifications of the system, plus polling on file systems that others can change.
     Told,
-    /// Files are looked at every few seconds.
+    /// By polling, every few seconds.
     Polled,
 }
 
 impl Settings {
-    /// A server's settings for apps in `dir`. Chooses a state folder where `config` names none, and warns where that is not
-    /// the usual one.
+    /// A server's settings for apps in `dir`.
+    /// If `config` names no state folder, one is chosen; a warning is logged if it is not the usual
+    /// one.
     #[must_use]
     pub fn of(config: &Config, dir: &Path) -> Self {
         let defaults = Self::new(dir);

@@ -1,15 +1,15 @@
-//! Debounce of one app's files: when what was seen is still, and how often files are looked at that never are.
+//! Debounce of one app's files, with exponential back-off for files that never settle.
 
 use std::time::{Duration, Instant};
 
-/// Files are still when two looks so long apart see the same.
+/// Files are still if two snapshots this far apart are equal.
 pub(crate) const STILL: Duration = Duration::from_millis(200);
-/// Files that never get still are taken as they are after so long.
+/// Files that never settle are loaded as they are after this time.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest pause between two looks at files that never get still.
+/// The longest pause between two snapshots of files that never settle.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// An app whose files change.
+/// Debounce state of one app.
 pub(crate) struct Settling<T> {
     since: Instant,
     next: Instant,
@@ -17,41 +17,41 @@ pub(crate) struct Settling<T> {
     last: T,
 }
 
-/// What a look at changing files found.
+/// Result of one snapshot of changing files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum FileActivity {
-    /// They are still.
+    /// The files are still.
     Still,
-    /// They are not, and are taken as they are.
+    /// The files keep changing, and are loaded as they are.
     Restless,
-    /// They are not: there will be another look.
+    /// The files are changing: there will be another snapshot.
     Changing,
 }
 
-/// How restless an app's files have been: the pause before the next look at them doubles each time.
+/// Back-off for files that never settle: the pause before the next snapshot doubles each time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct RestlessFiles(Duration);
 
 impl RestlessFiles {
-    /// After another time that the files did not get still.
+    /// The back-off after another failure to settle.
     pub(crate) fn again(earlier: Option<Self>) -> Self {
         Self(earlier.map_or(PATIENCE, |Self(pause)| (pause * 2).min(LONGEST)))
     }
 }
 
 impl<T: PartialEq> Settling<T> {
-    /// Files that were just seen to change.
+    /// Starts with a snapshot of files that have just changed.
     pub(crate) fn new(now: Instant, seen: T, restless: Option<RestlessFiles>) -> Self {
         let pause = restless.map_or(STILL, |RestlessFiles(pause)| pause);
         Self { since: now, next: now + pause, pause, last: seen }
     }
 
-    /// When they are to be looked at.
+    /// Time of the next snapshot.
     pub(crate) fn next(&self) -> Instant {
         self.next
     }
 
-    /// Takes what they were seen to be. The pauses between looks grow.
+    /// Compares a new snapshot with the last one. The pauses between snapshots grow.
     pub(crate) fn snapshot(&mut self, now: Instant, seen: T) -> FileActivity {
         if seen == self.last {
             return FileActivity::Still;
@@ -70,10 +70,11 @@ impl<T: PartialEq> Settling<T> {
 mod tests {
     use super::*;
 
-    /// The pauses until files that change at each look are taken.
+    /// The pauses until files that change at each snapshot are loaded.
     fn pauses(start: Instant, restless: Option<RestlessFiles>) -> Vec<u64> {
         let mut settling = Settling::new(start, 0, restless);
-        let (mut pauses, mut now) = (Vec::new(), start);
+        let mut pauses = Vec::new();
+        let mut now = start;
         for seen in 1.. {
             pauses.push(u64::try_from((settling.next() - now).as_millis()).unwrap());
             now = settling.next();

@@ -1,5 +1,6 @@
-//! The folder in which the server keeps what it served: components and `frond.toml`s by their digests, and a ledger for
-//! each app. A file appears whole or not at all.
+//! The state folder: components and `frond.toml`s in a content-addressed store, and a release
+//! history for each app.
+//! Files are replaced by atomic rename.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
@@ -18,34 +19,34 @@ use super::error::StateError;
 use super::refused::RefusedChanges;
 use super::releases::ReleaseHistory;
 
-/// The version of the ledgers' form. Another one is refused, never guessed at.
+/// Format version of the histories. Other formats are refused.
 const FORMAT: u32 = 1;
-/// Apps whose folders are gone, and of which is still known what they served: a folder may come back.
+/// Number of removed apps whose history is kept, in case their folders come back.
 const MAX_GONE: usize = 32;
-/// The largest ledger that is read, in bytes.
-const MAX_LEDGER: u64 = 4 << 20;
-/// The file that a server locks.
+/// The largest history, refusals or query file that is read, in bytes.
+const MAX_FILE: u64 = 4 << 20;
+/// The lock file of the server.
 const LOCK: &str = "lock";
-/// Where refusals and queries are kept.
+/// Folder of refusals and queries.
 const TRIED: &str = "tried";
-/// How the name of a query's file ends.
+/// Suffix of query files.
 const QUERY: &str = ".query";
-/// The folders in it.
+/// The subfolders.
 const FOLDERS: [&str; 4] = ["components", "manifests", "apps", TRIED];
-/// What a file is called until it is whole.
+/// Prefix of temporary files, before they are renamed.
 const UNFINISHED: &str = ".new-";
 
-/// The state folder, to be read by anyone, while whoever holds it writes.
+/// Read access to the state folder. Only [`State`], the lock holder, writes.
 #[derive(Clone)]
 pub(crate) struct ArtifactStore {
     dir: PathBuf,
 }
 
-/// The state folder, held by this server alone.
+/// The state folder, locked by this server.
 pub(crate) struct State {
     pub(crate) artifacts: ArtifactStore,
     made: u64,
-    /// What each app's ledger needs, by the ledger's file; `None` of one that cannot be read.
+    /// The files that each app's history needs, by history file; `None` if it cannot be read.
     needed: HashMap<String, Option<Vec<Digest>>>,
     lock: File,
 }
@@ -63,13 +64,13 @@ impl ArtifactStore {
         Self { dir: dir.to_path_buf() }
     }
 
-    /// What is kept of an app, if anything is.
+    /// Reads an app's history; `None` if there is none.
     ///
     /// # Errors
-    /// A file that cannot be read or understood.
+    /// If the file cannot be read or parsed.
     pub(crate) fn history(&self, app: &str) -> Result<Option<ReleaseHistory>, StateError> {
         let path = self.dir.join("apps").join(file_of(app));
-        match read_ledger(&path) {
+        match read_history(&path) {
             Ok(history) if history.app == app => Ok(Some(history)),
             Ok(history) => Err(StateError::Strange { path, why: format!("it is of the app `{}`", history.app) }),
             Err(StateError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -77,16 +78,16 @@ impl ArtifactStore {
         }
     }
 
-    /// The file of a component, opened: it can be read as long as it is open, whatever becomes of its name.
+    /// Opens a component's file. The open file can be read even after its name is removed.
     pub(crate) fn open(&self, digest: &Digest) -> Option<File> {
         let path = self.dir.join(Kind::Component.folder()).join(Kind::Component.name(digest));
         frond_files::open(&path).ok().map(|(file, _)| file)
     }
 
-    /// What is kept under a digest.
+    /// Reads the bytes stored under a digest.
     ///
     /// # Errors
-    /// When it is not there, or not what it was.
+    /// If the file is missing, or its contents do not match the digest.
     pub(crate) fn load(&self, kind: Kind, digest: &Digest) -> Result<Bytes, StateError> {
         let path = self.dir.join(kind.folder()).join(kind.name(digest));
         let bytes = frond_files::read(&path, kind.most()).map_err(io_error("read", &path))?;
@@ -98,10 +99,10 @@ impl ArtifactStore {
 }
 
 impl ArtifactStore {
-    /// The refusals that are kept of an app.
+    /// Reads the stored refusals of an app.
     ///
     /// # Errors
-    /// A file that cannot be read or understood.
+    /// If the file cannot be read or parsed.
     pub(crate) fn tried(&self, app: &str) -> Result<RefusedChanges, StateError> {
         let path = self.dir.join(TRIED).join(file_of(app));
         match read_text(&path) {
@@ -115,23 +116,23 @@ impl ArtifactStore {
         }
     }
 
-    /// The query with which changes of an app are tried, if one is kept.
+    /// The stored canary query of an app, if there is one.
     pub(crate) fn query(&self, app: &str) -> Option<Bytes> {
-        frond_files::read(&self.dir.join(TRIED).join(query_of(app)), MAX_LEDGER).ok().map(Bytes::from)
+        frond_files::read(&self.dir.join(TRIED).join(query_of(app)), MAX_FILE).ok().map(Bytes::from)
     }
 }
 
-/// As much of a file as tells whether the rest can be understood.
+/// The format version alone, which is read before the rest.
 #[derive(Deserialize)]
 struct Format {
     format: u32,
 }
 
 impl State {
-    /// Opens or makes the folder.
+    /// Opens or creates the folder.
     ///
     /// # Errors
-    /// One that cannot be used, or that another server uses.
+    /// If the folder cannot be used, or another server uses it.
     pub(crate) fn open(dir: &Path) -> Result<Self, StateError> {
         let lock = claim(dir)?;
         let mut state = Self { artifacts: ArtifactStore::at(dir), made: 0, needed: HashMap::new(), lock };
@@ -143,33 +144,34 @@ impl State {
         Ok(state)
     }
 
-    /// True when the folder is no longer the one that was opened: somebody has removed it.
+    /// True if the folder is no longer the one that was opened: it was removed.
     pub(crate) fn is_lost(&self) -> bool {
         let id = |found: Metadata| (found.dev(), found.ino());
         let ours = self.lock.metadata().map(id).ok();
         fs::metadata(self.artifacts.dir.join(LOCK)).map(id).ok() != ours
     }
 
-    /// Makes the folder again, with nothing in it but what is there.
+    /// Recreates the folder, empty except for files that are already there.
     ///
     /// # Errors
-    /// As [`State::open`].
+    /// See [`State::open`].
     pub(crate) fn make_again(&mut self) -> Result<(), StateError> {
         self.lock = claim(&self.artifacts.dir)?;
         self.furnish()
     }
 
-    /// Makes the folders that are not there.
+    /// Creates the missing subfolders.
     fn furnish(&self) -> Result<(), StateError> {
         FOLDERS.iter().try_for_each(|folder| make(&self.artifacts.dir.join(folder)))
     }
 
-    /// Keeps an app's ledger.
+    /// Writes an app's history.
     ///
     /// # Errors
-    /// When it cannot be written; the one before is then still there.
+    /// If it cannot be written; the previous file is then still there.
     pub(crate) fn keep(&mut self, history: &ReleaseHistory) -> Result<(), StateError> {
-        let (folder, name) = (self.artifacts.dir.join("apps"), file_of(&history.app));
+        let folder = self.artifacts.dir.join("apps");
+        let name = file_of(&history.app);
         let written = HistoryFile { format: FORMAT, history: history.clone() };
         let path = folder.join(&name);
         let text = toml::to_string(&written)
@@ -179,10 +181,10 @@ impl State {
         Ok(())
     }
 
-    /// Keeps an app's refusals.
+    /// Writes an app's refusals.
     ///
     /// # Errors
-    /// When they cannot be written; those before are then still there.
+    /// If they cannot be written; the previous file is then still there.
     pub(crate) fn keep_tried(&mut self, app: &str, tried: &RefusedChanges) -> Result<(), StateError> {
         let folder = self.artifacts.dir.join(TRIED);
         let name = file_of(app);
@@ -191,18 +193,18 @@ impl State {
         self.write(&folder, &name, text.as_bytes())
     }
 
-    /// Keeps the query with which changes of an app are tried.
+    /// Writes the canary query of an app.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub(crate) fn keep_query(&mut self, app: &str, query: &[u8]) -> Result<(), StateError> {
         self.write(&self.artifacts.dir.join(TRIED), &query_of(app), query)
     }
 
-    /// Keeps a component or a `frond.toml` under its digest.
+    /// Stores a component or a `frond.toml` under its digest.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub(crate) fn store(&mut self, kind: Kind, digest: &Digest, bytes: &[u8]) -> Result<(), StateError> {
         if self.artifacts.load(kind, digest).is_ok() {
             return Ok(());
@@ -210,11 +212,12 @@ impl State {
         self.write(&self.artifacts.dir.join(kind.folder()), &kind.name(digest), bytes)
     }
 
-    /// Removes what no app needs any more, and all that is known of apps that have been gone for long. `present` are those
-    /// that there are. While a ledger cannot be read nothing is removed: it may need anything.
+    /// Removes files that no app needs, and the histories of the apps that have been gone longest.
+    /// `present` are the names of the existing apps. If a history cannot be read, nothing is
+    /// removed: it may need any file.
     ///
     /// # Errors
-    /// When something cannot be removed.
+    /// If a file cannot be removed.
     pub(crate) fn collect<'a>(&mut self, present: impl Iterator<Item = &'a str>) -> Result<(), StateError> {
         if self.needed.values().any(Option::is_none) {
             return Ok(());
@@ -247,14 +250,14 @@ impl State {
         Ok(())
     }
 
-    /// Reads every ledger once, to know what they need.
+    /// Reads every history once, to learn which files it needs.
     fn take_stock(&mut self) -> Result<(), StateError> {
         let folder = self.artifacts.dir.join("apps");
         for entry in fs::read_dir(&folder).map_err(io_error("list", &folder))? {
             let path = entry.map_err(io_error("list", &folder))?.path();
             let name = path.file_name().and_then(|name| name.to_str()).filter(|name| name.ends_with(".toml"));
             if let Some(name) = name {
-                let needs = read_ledger(&path).ok().map(|history| history.needs().collect());
+                let needs = read_history(&path).ok().map(|history| history.needs().collect());
                 self.needed.insert(name.to_owned(), needs);
             }
         }
@@ -263,20 +266,21 @@ impl State {
 
     fn write(&mut self, folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StateError> {
         self.made += 1;
-        let (unfinished, path) = (folder.join(format!("{UNFINISHED}{}", self.made)), folder.join(name));
+        let unfinished = folder.join(format!("{UNFINISHED}{}", self.made));
+        let path = folder.join(name);
         let written = || {
             let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
             file.write_all(bytes)?;
             file.sync_all()?;
             fs::rename(&unfinished, &path)?;
-            // Only with its folder is a new name on the disk.
+            // The new name is on disk only after the folder is synced as well.
             frond_files::open_any(folder)?.sync_all()
         };
         written().map_err(io_error("write", &path))
     }
 }
 
-/// What is kept by its digest.
+/// Kinds of content-addressed files.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     Component,
@@ -291,7 +295,7 @@ impl Kind {
         }
     }
 
-    /// The most bytes of one.
+    /// The size limit of one file, in bytes.
     fn most(self) -> u64 {
         match self {
             Self::Component => MAX_SIZE,
@@ -311,7 +315,7 @@ impl Kind {
     }
 }
 
-/// Makes the folder if it is not there, and locks it for this server.
+/// Creates the folder if it is missing, and locks it for this server.
 fn claim(dir: &Path) -> Result<File, StateError> {
     make(dir)?;
     let path = dir.join(LOCK);
@@ -334,10 +338,10 @@ fn make(folder: &Path) -> Result<(), StateError> {
 }
 
 fn read_text(path: &Path) -> Result<String, StateError> {
-    frond_files::read_text(path, MAX_LEDGER).map_err(io_error("read", path))
+    frond_files::read_text(path, MAX_FILE).map_err(io_error("read", path))
 }
 
-fn read_ledger(path: &Path) -> Result<ReleaseHistory, StateError> {
+fn read_history(path: &Path) -> Result<ReleaseHistory, StateError> {
     let strange = |why: String| StateError::Strange { path: path.to_path_buf(), why };
     let text = read_text(path)?;
     let format: Format = toml::from_str(&text).map_err(|error| strange(error.message().to_owned()))?;
@@ -348,8 +352,9 @@ fn read_ledger(path: &Path) -> Result<ReleaseHistory, StateError> {
     Ok(written.history)
 }
 
-/// The file of an app's ledger. A name can be anything that a folder is called: its digest tells apart what cannot be
-/// written, or what some file systems take for the same.
+/// The file name of an app's history.
+/// The digest distinguishes names with unwritable characters, and names that some file systems
+/// consider equal.
 fn file_of(app: &str) -> String {
     let readable = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c.to_ascii_lowercase() } else { '_' };
     let stem: String = app.chars().take(40).map(readable).collect();
@@ -357,7 +362,7 @@ fn file_of(app: &str) -> String {
     format!("{stem}.{}.toml", digest.get(..16).unwrap_or_default())
 }
 
-/// The file of the query with which changes of an app are tried.
+/// The file name of the app's canary query.
 fn query_of(app: &str) -> String {
     let history = file_of(app);
     format!("{}{QUERY}", history.strip_suffix(".toml").unwrap_or(&history))

@@ -1,5 +1,6 @@
-//! The state folder, where the settings name none: `.frond` in the folder that is served, beside a link, and elsewhere for a
-//! folder that cannot be written to.
+//! Chooses the state folder if the settings name none.
+//! The usual place is `.frond` in the served folder, or beside it for a link. A folder that cannot
+//! be written to has its state elsewhere.
 
 use std::ffi::OsString;
 use std::fs::DirBuilder;
@@ -12,22 +13,22 @@ use tempfile::TempDir;
 
 use super::digest::Digest;
 
-/// Its name.
+/// The folder's name.
 const NAME: &str = ".frond";
 
-/// A state folder that was chosen.
+/// A chosen state folder.
 #[derive(Clone, Debug)]
 pub(crate) struct StateLocation {
     pub(crate) dir: PathBuf,
-    /// Why it is not where it would be expected.
+    /// Why the folder is not in the usual place.
     pub(crate) warning: Option<String>,
-    /// A folder that goes with the server.
+    /// A temporary folder, removed with the server.
     pub(crate) lent: Option<Arc<TempDir>>,
 }
 
 impl StateLocation {
-    /// Chooses the folder for apps in `dir`. What is wrong with it, beyond that nothing can be written there, is found out
-    /// when it is opened.
+    /// Chooses the folder for apps in `dir`.
+    /// Errors other than missing write access are reported when the folder is opened.
     pub(crate) fn of(dir: &Path) -> Self {
         let expected = expected(dir);
         match make(&expected) {
@@ -57,13 +58,13 @@ impl StateLocation {
                 let warning = Some(warn(&found, ", and only until the server ends"));
                 Self { warning, dir: found, lent: Some(Arc::new(lent)) }
             }
-            // Opening it will say what is wrong.
+            // Opening it will report the error.
             Err(_) => Self { dir: expected.to_path_buf(), warning: None, lent: None },
         }
     }
 }
 
-/// Beside a link: what the link leads to is replaced by the next release.
+/// The usual place. For a link, it is beside the link, since the next release replaces the target.
 fn expected(dir: &Path) -> PathBuf {
     let dir: PathBuf = dir.components().collect();
     match dir.parent() {
@@ -72,7 +73,7 @@ fn expected(dir: &Path) -> PathBuf {
     }
 }
 
-/// A warning where an earlier Frond has kept its state below a link.
+/// A warning if an earlier Frond has put its state behind a link.
 fn left_behind(dir: &Path, expected: &Path) -> Option<String> {
     let inside = dir.join(NAME);
     (inside != *expected && inside.join("lock").exists()).then(|| {

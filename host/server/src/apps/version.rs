@@ -1,4 +1,4 @@
-//! A version of an app: what queries are asked of, until the next one takes its place.
+//! A version of an app: the target of queries, until the next version replaces it.
 
 use frond_app::App;
 use frond_run::{Role, Wired};
@@ -9,23 +9,24 @@ use super::check::LoadedCandidate;
 use super::digest::DigestWriter;
 use super::releases::{Identity, Release, VersionComponent};
 
-/// A version that serves, or served when a query took it. It goes when the last query on it ends.
+/// A version that serves, or that a running query still uses. A version is dropped with its last
+/// query.
 pub struct Version {
-    /// Its number, from 1: each change of the app counts.
+    /// The version's number, from 1; each change of the app increments it.
     pub number: u64,
-    /// What queries are asked of.
+    /// The loaded app, ready for queries.
     pub wired: Wired,
-    /// What is known of it beside.
+    /// The version as clients see it.
     pub view: VersionView,
-    /// What works less well than it should.
+    /// Problems that do not keep it from serving.
     pub warnings: Vec<String>,
-    /// The queries of cases that ask the whole app.
+    /// The queries of the cases that query the whole app.
     pub examples: Vec<Example>,
     pub(crate) identity: Identity,
     id: String,
 }
 
-/// The id of a version: a digest of all that changes answers, wherever the app is served.
+/// The id of a version: a digest of everything that affects answers, and the same on every server.
 pub(crate) fn id_of(app: &App, identity: &Identity) -> String {
     let mut digest = DigestWriter::default();
     digest.add_whole(&app.fingerprint());
@@ -37,7 +38,7 @@ pub(crate) fn id_of(app: &App, identity: &Identity) -> String {
 }
 
 impl Version {
-    /// A version that has been loaded.
+    /// A version from a loaded candidate.
     pub(crate) fn new(loaded: LoadedCandidate, entry: &Release) -> Self {
         let LoadedCandidate { wired, warnings, examples, .. } = loaded;
         let identity = entry.identity();
@@ -47,7 +48,7 @@ impl Version {
         Self { number, wired, view, warnings, examples, identity, id }
     }
 
-    /// The same components and the same manifest under another entry.
+    /// Puts the version under another history entry.
     pub(crate) fn again(&self, entry: &Release) -> Self {
         Self {
             number: entry.number,
@@ -60,13 +61,13 @@ impl Version {
         }
     }
 
-    /// The same by an id that another server has given it.
+    /// Replaces the id by one that another server has assigned.
     pub(crate) fn called(self, id: &str) -> Self {
         Self { id: id.to_owned(), ..self }
     }
 
-    /// Its id among all versions of its app, wherever that is served: the same for the same components and the same
-    /// settings, whatever else the `frond.toml` says.
+    /// The id among all versions of the app, on every server.
+    /// The id depends only on the components and on the settings that affect answers.
     #[must_use]
     pub fn id(&self) -> String {
         self.id.clone()
@@ -91,54 +92,54 @@ impl std::fmt::Debug for Version {
     }
 }
 
-/// A version as clients see it.
+/// A version of an app.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct VersionView {
-    /// Its number, from 1.
+    /// The version's number, from 1.
     pub number: u64,
-    /// When it began to serve, in Unix milliseconds.
+    /// Time when the version began to serve, in Unix milliseconds.
     pub since_unix_ms: u64,
-    /// What runs on partitions.
+    /// The component that runs on partitions.
     pub leaf: Part,
-    /// What folds partials.
+    /// The component that merges partials.
     pub merge: Part,
-    /// What cuts queries, if anything does.
+    /// The component that splits queries; null if the app has none.
     pub split: Option<Part>,
-    /// How it did before it served.
+    /// Results of the checks before the version served.
     pub checks: Checks,
 }
 
 /// One component of a version.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct Part {
-    /// Its SHA-256, in hexadecimal.
+    /// SHA-256 of the component, in hexadecimal.
     pub digest: String,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Where it came from.
+    /// Where the component came from.
     pub origin: Origin,
 }
 
-/// Where a component came from.
+/// Source of a component.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
-    /// The app's folder names it.
+    /// The app's folder.
     File,
-    /// It was uploaded.
+    /// An upload.
     Upload,
 }
 
-/// How a version did before it served.
+/// Results of the checks before a version served.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct Checks {
     /// The app's cases: `12 passed`, or `none`.
     pub cases: String,
-    /// One partition: `passed`, or why it was not asked, or what else came.
+    /// The canary: `passed`, or why it was skipped, or what failed without blocking the change.
     pub canary: String,
 }
 
-/// A query that the app's cases ask.
+/// A query from the app's cases.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct Example {
     /// The case's name.

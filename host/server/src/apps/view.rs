@@ -13,33 +13,33 @@ use super::error::{Refusal, Stage};
 use super::releases::ReleaseHistory;
 use super::version::{Example, Version, VersionView};
 
-/// An app: what it is, what serves, and what is being done to it. What is not known as long as nothing was ever served is
-/// null.
+/// An app: its settings, its versions, and the change in progress.
+/// Values that are unknown before the app has served are null.
 #[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct AppView {
-    /// Its name: that of its folder.
+    /// The app's name, which is that of its folder.
     pub name: String,
-    /// Whether it can be asked.
+    /// Whether the app can be queried.
     pub health: Health,
-    /// The media type of its answers.
+    /// The media type of the answers.
     pub content_type: Option<String>,
-    /// Where its partitions come from: `list`, `files`, `stdin`, `range`, `query` or `split`.
+    /// Source of the partitions: `list`, `files`, `stdin`, `range`, `query` or `split`.
     pub source: Option<&'static str>,
-    /// The order in which partials are folded: `any` or `partition`.
+    /// The order in which partials are merged: `any` or `partition`.
     pub order: Option<&'static str>,
-    /// How long a query may take, unless it says otherwise.
+    /// Default deadline of a query, in milliseconds.
     pub deadline_ms: Option<f64>,
-    /// The longest deadline that a query may ask for.
+    /// The longest deadline that a query may request, in milliseconds.
     pub max_deadline_ms: Option<f64>,
-    /// How much an answer must stand on, unless the query says otherwise: `"all"`, `"best-effort"` or `{"at-least": 0.8}`.
+    /// Default floor of an answer's coverage: `"all"`, `"best-effort"` or `{"at-least": 0.8}`.
     pub floor: Option<serde_json::Value>,
-    /// Partitions that must be in every answer.
+    /// Keys of partitions that every answer must cover.
     pub require: Option<Vec<String>>,
-    /// What its guests may take.
+    /// Limits of the app's guests.
     pub limits: Option<LimitsView>,
-    /// What its leaf and its split may use beyond computing.
+    /// Grants of the leaf and the split.
     pub grants: Option<GrantsView>,
-    /// Whether its laws were checked: `hold`, `broken` or `unchecked`.
+    /// Whether the merge's laws were checked: `hold`, `broken` or `unchecked`.
     pub laws: Option<&'static str>,
     /// The version that serves.
     pub serving: Option<VersionView>,
@@ -47,90 +47,90 @@ pub struct AppView {
     pub change: Option<Change>,
     /// The last change, if it was refused.
     pub refused: Option<RefusedChange>,
-    /// The versions that are kept, newest first.
+    /// The stored versions, newest first.
     pub versions: Vec<VersionView>,
-    /// What works less well than it should.
+    /// Problems that do not keep the app from serving.
     pub warnings: Vec<String>,
-    /// Queries to begin with: those of its cases that ask the whole app.
+    /// Sample queries: those of the cases that query the whole app.
     pub examples: Vec<Example>,
 }
 
-/// Whether an app can be asked.
+/// Whether an app can be queried.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {
-    /// It can.
+    /// A version serves.
     Serving,
-    /// It cannot: nothing that was there passed its checks.
+    /// No version has passed its checks.
     Broken,
-    /// It will, or will not: it is being checked for the first time.
+    /// The app is being checked for the first time.
     Loading,
-    /// Its folder has gone, and with it the app.
+    /// The app's folder was removed, and with it the app.
     Gone,
 }
 
 /// A change that is being checked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct Change {
-    /// How far it has got.
+    /// The current stage.
     pub stage: Stage,
-    /// When it began, in Unix milliseconds.
+    /// Time when the change began, in Unix milliseconds.
     pub since_unix_ms: u64,
-    /// What is being done.
+    /// The step in progress.
     pub text: String,
 }
 
 /// A change that was refused.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct RefusedChange {
-    /// How far it got.
+    /// The stage that refused it.
     pub stage: Stage,
-    /// When it was refused, in Unix milliseconds.
+    /// Time of the refusal, in Unix milliseconds.
     pub at_unix_ms: u64,
-    /// What is wrong, where, and what to do, in several lines.
+    /// The error, where it is, and how to fix it, in several lines.
     pub error: String,
 }
 
-/// What an app's guests may take.
+/// Limits of an app's guests.
 #[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct LimitsView {
-    /// One call of the leaf.
+    /// Limits of one call of the leaf.
     pub leaf: CallView,
-    /// One call of the merge.
+    /// Limits of one call of the merge.
     pub merge: CallView,
-    /// One call of the split, if there is one.
+    /// Limits of one call of the split, if there is one.
     pub split: Option<CallView>,
-    /// The bytes of one partition.
+    /// The largest partition, in bytes.
     pub partition: u64,
     /// Whether clocks and randomness are seeded by query and partition.
     pub deterministic: bool,
 }
 
-/// What one call may take.
+/// Limits of one call.
 #[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct CallView {
-    /// Fuel; 0 is unmetered.
+    /// Fuel; 0 means unmetered.
     pub fuel: u64,
-    /// Bytes of memory.
+    /// Memory in bytes.
     pub memory: u64,
-    /// Elements of its tables.
+    /// Elements of the guest's tables.
     pub table_elements: u64,
-    /// Bytes of its result.
+    /// Size of the result, in bytes.
     pub output: u64,
-    /// Bytes of its log that are kept.
+    /// Bytes of the log that are kept.
     pub log: u64,
-    /// Calls to the host.
+    /// Number of calls to the host.
     pub host_calls: u64,
-    /// Its own time; null leaves it to the query's deadline.
+    /// Time limit in milliseconds; null means the query's deadline.
     pub time_ms: Option<f64>,
 }
 
-/// What a leaf and a split may use beyond computing.
+/// Grants of a leaf and a split: their access beyond computing.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, ToSchema)]
 pub struct GrantsView {
-    /// Folders, as the guest sees them.
+    /// Folders, by their paths in the guest.
     pub directories: Vec<String>,
-    /// Environment variables.
+    /// Names of environment variables.
     pub env: Vec<String>,
     /// Keys of `wasi:config`.
     pub config: Vec<String>,
@@ -139,7 +139,7 @@ pub struct GrantsView {
 }
 
 impl AppView {
-    /// Of an app of which nothing is known yet.
+    /// The view of an app about which nothing is known yet.
     pub(crate) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -163,7 +163,7 @@ impl AppView {
         }
     }
 
-    /// The same of what serves now, and of what is kept.
+    /// The view of the serving version and the stored ones.
     pub(crate) fn of(
         name: &str,
         version: Option<&Version>,
@@ -211,20 +211,20 @@ impl AppView {
         }
     }
 
-    /// The same after a change that was refused.
+    /// The view after a refused change.
     pub(crate) fn refused(self, refused: RefusedChange) -> Self {
         let health = if self.serving.is_some() { Health::Serving } else { Health::Broken };
         Self { health, change: None, refused: Some(refused), ..self }
     }
 
-    /// Why it does not serve, or why its last change does not, if there is such a reason.
+    /// Why the app does not serve, or why its last change does not; `None` if neither is the case.
     #[must_use]
     pub fn wrong(&self) -> Option<String> {
         let unserved = || (self.serving.is_none()).then(|| "it is being loaded".to_owned());
         self.refused.as_ref().map(|refused| refused.error.clone()).or_else(unserved)
     }
 
-    /// The end of a sentence that says that it does not serve: why.
+    /// The reason in the form of a sentence's end; empty if there is none.
     #[must_use]
     pub fn why(&self) -> String {
         self.wrong().map(|wrong| format!(":\n{wrong}")).unwrap_or_default()
@@ -237,7 +237,7 @@ impl RefusedChange {
     }
 }
 
-/// Now, in Unix milliseconds.
+/// The current time, in Unix milliseconds.
 pub(crate) fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -270,7 +270,7 @@ fn grants(app: &App) -> GrantsView {
     GrantsView {
         directories: app.grants.directories.iter().map(|one| one.guest.clone()).collect(),
         env: app.grants.env.clone(),
-        // Their values may be secrets.
+        // The values may be secrets.
         config: app.grants.config.keys().cloned().collect(),
         http: app.grants.http.iter().map(http).collect(),
     }

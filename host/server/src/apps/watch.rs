@@ -1,5 +1,6 @@
-//! Word of files that may have changed. Where the system cannot tell, or tells only a part, files are looked at instead: every
-//! second at first, and more slowly while nothing changes.
+//! Notifications of file changes.
+//! Where the system cannot notify, or only partly, files are polled: every second at first, less
+//! often while nothing changes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,55 +16,56 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use super::Watching;
 use super::commands::CommandQueue;
 
-/// How often files are looked at that have just changed, where nobody tells.
+/// Poll interval after a change, without notifications.
 const SOONEST: Duration = Duration::from_secs(1);
-/// How often they are looked at while nothing changes.
+/// Poll interval while nothing changes.
 const LATEST: Duration = Duration::from_secs(5);
 /// The most folders that are watched.
 const MAX_FOLDERS: usize = 4096;
 
-/// Follows folders, each by itself: what lies deeper, such as a build's output, is not looked at.
+/// Watches folders, not recursively: deeper files, such as a build's output, are ignored.
 pub(crate) struct Watch {
-    teller: Teller,
-    /// Folders whose file system tells not all: their changes may come from another machine.
-    silent: bool,
-    pace: Duration,
+    source: Source,
+    /// The file system does not report every change: some may come from other machines.
+    is_partial: bool,
+    interval: Duration,
     commands: Arc<CommandQueue>,
 }
 
-enum Teller {
-    /// Nobody wants to know.
+enum Source {
+    /// Changes are not watched.
     Off,
-    /// The system tells.
+    /// Notifications of the system.
     System {
         watcher: Box<RecommendedWatcher>,
-        /// Each under one of the names that it has: the system knows only the folder.
+        /// Each folder under one of its paths: the system knows only the folder.
         folders: BTreeMap<Id, PathBuf>,
     },
-    /// Somebody has to look.
-    Nobody,
+    /// Polling only.
+    Polling,
 }
 
-/// Identity of a folder, whatever its name: device, inode and, as inodes are reused, when it was made.
+/// Identity of a folder under any path: device, inode, and creation time, since inodes are reused.
 type Id = (u64, u64, Option<SystemTime>);
 
 impl Watch {
-    /// A watch that is off: see [`Watch::start`].
+    /// Creates a watch that is off: see [`Watch::start`].
     pub(crate) fn new(commands: Arc<CommandQueue>) -> Self {
-        Self { teller: Teller::Off, silent: false, pace: SOONEST, commands }
+        Self { source: Source::Off, is_partial: false, interval: SOONEST, commands }
     }
 
-    /// Tells the inbox from now on. Returns a warning where that does not work.
+    /// Starts to report changes to the command queue. Returns a warning if notifications do not
+    /// work.
     pub(crate) fn start(&mut self, how: Watching) -> Option<String> {
         let commands = self.commands.clone();
         let watcher = match how {
             Watching::Off => return None,
             Watching::Polled => {
-                self.teller = Teller::Nobody;
+                self.source = Source::Polling;
                 return None;
             }
             Watching::Told => notify::recommended_watcher(move |event: notify::Result<Event>| {
-                // Looking at files opens them. An error may hide anything.
+                // Reading files causes access events. An error may stand for any change.
                 if event.map_or(true, |event| !event.kind.is_access() || event.need_rescan()) {
                     commands.changed();
                 }
@@ -71,31 +73,32 @@ impl Watch {
         };
         match watcher {
             Ok(watcher) => {
-                self.teller = Teller::System { watcher: Box::new(watcher), folders: BTreeMap::new() };
+                self.source = Source::System { watcher: Box::new(watcher), folders: BTreeMap::new() };
                 None
             }
             Err(error) => Some(self.give_up(&error)),
         }
     }
 
-    /// How long to wait before looking without being told.
+    /// Poll interval, if polling is needed.
     pub(crate) fn patience(&self) -> Option<Duration> {
-        match self.teller {
-            Teller::Off => None,
-            Teller::Nobody => Some(self.pace),
-            Teller::System { .. } => self.silent.then_some(self.pace),
+        match self.source {
+            Source::Off => None,
+            Source::Polling => Some(self.interval),
+            Source::System { .. } => self.is_partial.then_some(self.interval),
         }
     }
 
-    /// Looks more often after a change, and more slowly while nothing changes.
+    /// Resets the poll interval after a change, and lengthens it otherwise.
     pub(crate) fn looked(&mut self, has_changed: bool) {
-        self.pace = if has_changed { SOONEST } else { (self.pace * 3 / 2).min(LATEST) };
+        self.interval = if has_changed { SOONEST } else { (self.interval * 3 / 2).min(LATEST) };
     }
 
-    /// Watches these folders and no others. Returns true when one among them was not watched before, as changes in it were
-    /// not told so far, and a warning where that does not work.
+    /// Watches these folders and no others.
+    /// Returns true if one of them is new, since earlier changes in it were not reported, and a
+    /// warning if watching does not work.
     pub(crate) fn follow<'a>(&mut self, wanted: impl Iterator<Item = &'a Path>) -> (bool, Option<String>) {
-        let Teller::System { watcher, folders } = &mut self.teller else { return (false, None) };
+        let Source::System { watcher, folders } = &mut self.source else { return (false, None) };
         let id = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino(), found.created().ok()));
         let wanted: BTreeMap<Id, PathBuf> =
             wanted.filter_map(|path| Some((id(path)?, path.to_path_buf()))).take(MAX_FOLDERS + 1).collect();
@@ -105,12 +108,12 @@ impl Watch {
         folders.retain(|id, path| {
             let same = wanted.contains_key(id);
             if !same {
-                // The system stops by itself for a folder that is gone.
+                // The system stops by itself if the folder is gone.
                 let _ = watcher.unwatch(path);
             }
             same
         });
-        self.silent = wanted.values().any(|path| !tells_all(path));
+        self.is_partial = wanted.values().any(|path| !reports_all(path));
         let mut fresh = false;
         for (id, path) in wanted {
             if folders.contains_key(&id) {
@@ -121,7 +124,7 @@ impl Watch {
                 Ok(()) => {
                     folders.insert(id, path);
                 }
-                // It has gone meanwhile, which the folder above tells.
+                // The folder has been removed, which its parent folder reports.
                 Err(notify::Error { kind: notify::ErrorKind::PathNotFound, .. }) => {}
                 Err(error) => return (true, Some(self.give_up(&error))),
             }
@@ -130,7 +133,7 @@ impl Watch {
     }
 
     fn give_up(&mut self, why: &dyn std::fmt::Display) -> String {
-        self.teller = Teller::Nobody;
+        self.source = Source::Polling;
         format!(
             "changes of files cannot be told by the system: they are looked at every {} s instead\n  because: {why}\n\
              (raise fs.inotify.max_user_watches and max_user_instances)",
@@ -139,17 +142,18 @@ impl Watch {
     }
 }
 
-/// Whether all changes below `path` are told by the system: not those that another machine makes on a network file system or
-/// a shared folder.
+/// True if the system reports all changes below `path`.
+/// Changes are not reported that another machine makes on a network file system or in a shared
+/// folder.
 #[cfg(target_os = "linux")]
-fn tells_all(path: &Path) -> bool {
-    // A folder that has gone meanwhile is no reason to look.
+fn reports_all(path: &Path) -> bool {
+    // A folder that is gone needs no polling.
     rustix::fs::statfs(path).map_or(true, |found| is_kind_local(found.f_type))
 }
 
-/// As on Linux.
+/// On other systems, all changes are assumed to be reported.
 #[cfg(not(target_os = "linux"))]
-fn tells_all(_: &Path) -> bool {
+fn reports_all(_: &Path) -> bool {
     true
 }
 
@@ -160,11 +164,12 @@ mod tests {
     #[test]
     fn folders_that_others_change_are_looked_at_while_they_are_followed() {
         let own = tempfile::tempdir().unwrap();
-        let (own, others) = (own.path(), Path::new("/proc/self"));
+        let own = own.path();
+        let others = Path::new("/proc/self");
         let mut watch = Watch::new(Arc::new(CommandQueue::new(1)));
         assert_eq!((watch.start(Watching::Told), watch.patience()), (None, None));
-        // Tests may run on a file system that others change.
-        let alone = (!tells_all(own)).then_some(SOONEST);
+        // Tests may run on a file system that other machines change.
+        let alone = (!reports_all(own)).then_some(SOONEST);
         for (wanted, patience) in [(vec![own], alone), (vec![own, others], Some(SOONEST)), (vec![own], alone)] {
             assert_eq!(watch.follow(wanted.into_iter()).1, None);
             assert_eq!(watch.patience(), patience);

@@ -1,10 +1,10 @@
-//! Tokens, what they allow, and who asks without one.
+//! Tokens, roles, and requests without a token.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A token, and the entry that lets a server know it.
+/// A token, and its entry in the settings.
 fn token(name: &str, role: Role) -> (String, Token) {
     let (token, lines) = fresh_token(name, role);
     let config: Config = toml::from_str(&lines).unwrap();
@@ -23,8 +23,8 @@ fn asks(authenticator: &Authenticator, authorization: &str) -> Result<Arc<Princi
     Ok(authenticator.principal(&headers(&[(AUTHORIZATION, authorization)]))?)
 }
 
-/// What a client that is refused is told.
-fn told(problem: &Problem) -> String {
+/// The error text of a refused request.
+fn detail(problem: &Problem) -> String {
     serde_json::to_value(problem).unwrap()["detail"].as_str().unwrap().to_owned()
 }
 
@@ -50,7 +50,7 @@ fn a_hash_is_64_hexadecimal_digits_and_nothing_else() {
 }
 
 #[test]
-fn every_holder_is_told_apart_wherever_their_token_stands() {
+fn each_token_identifies_its_principal_at_any_position() {
     let made: Vec<_> =
         (0..20).map(|i| token(&format!("t{i}"), if i % 3 == 0 { Role::Admin } else { Role::Query })).collect();
     let authenticator = authenticator(made.iter().map(|(_, entry)| entry.clone()).collect());
@@ -92,13 +92,13 @@ fn the_scheme_may_be_written_in_any_case_and_must_be_there() {
 }
 
 #[test]
-fn who_is_refused_is_not_told_what_they_sent() {
+fn a_refusal_does_not_repeat_what_was_sent() {
     let (_, entry) = token("dashboard", Role::Query);
     let (other, _) = token("other", Role::Query);
     let problem = asks(&authenticator(vec![entry.clone()]), &format!("Bearer {other}")).err().unwrap();
     assert_eq!((problem.status().as_u16(), problem.slug()), (401, "unauthorized"));
-    let told = told(&problem);
-    assert!(!told.contains(&other) && !told.contains(&entry.sha256) && !told.contains("dashboard"), "{told}");
+    let detail = detail(&problem);
+    assert!(!detail.contains(&other) && !detail.contains(&entry.sha256) && !detail.contains("dashboard"), "{detail}");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn an_admin_may_what_others_may_and_not_the_other_way_round() {
     }
     let problem = role(Role::Query).may(Action::Change).err().unwrap();
     assert_eq!(problem.status().as_u16(), 403);
-    assert!(told(&problem).contains("takes an admin's token"));
+    assert!(detail(&problem).contains("takes an admin's token"));
 }
 
 #[test]
@@ -174,7 +174,8 @@ fn a_token_whose_hash_is_wrong_lets_nobody_in_and_does_not_open_the_server() {
 #[test]
 fn as_many_queries_run_at_once_as_are_allowed() {
     let principal = principal(&Token { concurrency: 2, ..token("one", Role::Query).1 });
-    let (first, second) = (principal.place().ok().unwrap(), principal.place().ok().unwrap());
+    let first = principal.place().ok().unwrap();
+    let second = principal.place().ok().unwrap();
     let problem = principal.place().err().unwrap();
     assert_eq!((problem.status().as_u16(), problem.slug()), (429, "overloaded"));
     drop(first);
@@ -187,7 +188,7 @@ fn as_many_queries_run_at_once_as_are_allowed() {
 fn requests_beyond_the_rate_are_refused_and_told_when_to_come_again() {
     let principal = principal(&Token { rate: 1, ..token("one", Role::Query).1 });
     assert!(principal.count().is_ok() && principal.count().is_ok(), "twice as many at once");
-    // A machine that stands still for seconds lets some more pass.
+    // On a machine that is suspended for seconds, some more requests pass.
     let problem = (0..1000).find_map(|_| principal.count().err()).unwrap();
     assert_eq!((problem.status().as_u16(), problem.slug()), (429, "overloaded"));
     let response = axum::response::IntoResponse::into_response(problem);
@@ -256,7 +257,8 @@ fn what_a_browser_calls_foreign_changes_nothing_unless_its_origin_is_named() {
 #[test]
 fn a_page_elsewhere_may_read_and_not_change_unless_it_is_named() {
     let config = Config { cors: vec!["https://page.example".to_owned()], ..Config::default() };
-    let (closed, open) = (authenticator(vec![token("one", Role::Query).1]), Authenticator::new(&config));
+    let closed = authenticator(vec![token("one", Role::Query).1]);
+    let open = Authenticator::new(&config);
     let uri = Uri::from_static("/v1/apps/a/query");
     let asks = |authenticator: &Authenticator, method: &Method, origin: &str| {
         authenticator
@@ -291,7 +293,8 @@ fn http_2_names_the_host_in_the_address() {
 
 #[test]
 fn a_fresh_token_is_long_and_its_lines_are_settings() {
-    let ((first, entry), (second, _)) = (token("a \"name\"\n", Role::Admin), token("a \"name\"\n", Role::Admin));
+    let (first, entry) = token("a \"name\"\n", Role::Admin);
+    let (second, _) = token("a \"name\"\n", Role::Admin);
     assert_ne!(first, second);
     assert_eq!(first.len(), PREFIX.len() + 2 * TOKEN_BYTES);
     assert_eq!((entry.name.as_str(), entry.role), ("a \"name\"\n", Role::Admin));

@@ -1,4 +1,4 @@
-//! The budget: who gets how much of it, and when.
+//! Shares of the budget, and when they are granted.
 
 use super::*;
 
@@ -40,7 +40,7 @@ fn requests_leave_a_part_to_large_answers() {
     assert_eq!((held.len(), budget.missing(64 * MIB)), (10, 0), "one answer is always let in");
     let mut answers = vec![budget.charge(5 * MIB)];
     assert_eq!((budget.missing(MIB), budget.missing(2 * MIB)), (0, MIB));
-    // Small bodies may take what is left, and answers keep their part all the same.
+    // Small bodies may use the rest; answers keep their reserve.
     let small: Vec<_> = (0..1000).map_while(|_| is_taken(&budget, SMALL, None)).collect();
     assert_eq!(small.len() as u64, 2 * MIB / SMALL);
     answers.clear();
@@ -75,7 +75,7 @@ fn a_token_takes_half_at_most_and_one_body_in_any_case() {
 }
 
 #[tokio::test]
-async fn who_waits_is_served_once_there_is_room() {
+async fn a_waiting_request_is_served_once_there_is_room() {
     let budget = Budget::new(16 * MIB);
     let held = budget.take(10 * MIB, None).await;
     let waiting = tokio::spawn({

@@ -1,4 +1,4 @@
-//! What a server is told of jobs.
+//! Settings of jobs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,41 +8,46 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{ConfigError, Size, Time, keep};
 
-/// The shortest lease: it is renewed after a third.
+/// The shortest allowed lease. A lease is renewed after a third of its time.
 const LEAST_LEASE: Duration = Duration::from_secs(1);
 
-/// Work that outlives its request.
+/// Settings of jobs, the work that outlives its request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Jobs {
-    /// What this server does of it.
+    /// The part that this server plays.
     pub role: JobRole,
-    /// Where jobs are kept: a folder, within the state's if it is not a whole path, or the URL of a PostgreSQL database
-    /// that several servers share. `jobs` unless given. `${NAME}` stands for a variable of the environment.
+    /// The store of jobs: a folder, or the URL of a PostgreSQL database that several servers share.
+    /// A relative folder is below the state folder; the default is `jobs`. `${NAME}` is replaced by
+    /// an environment variable.
     #[serde(serialize_with = "hidden")]
     pub store: Option<String>,
-    /// A file with the password for that database.
+    /// A file with the database's password.
     pub password_file: Option<PathBuf>,
-    /// How long a database that is away when the server starts is waited for.
+    /// How long the server waits at its start for a database that is unavailable.
     pub store_wait: Time,
-    /// Jobs that run at once.
+    /// The most jobs that run at once.
     pub at_once: usize,
-    /// Jobs of one app, and of one token, that have not ended.
+    /// The most unfinished jobs of one app, and of one token.
     pub waiting: u32,
-    /// How long a job stays with a server that is not heard of, before another goes on with it.
+    /// Lease of a job: if its server is silent for longer, another server takes the job over.
     pub lease: Time,
-    /// The longest that a job may run.
+    /// The longest run time of a job.
     pub timeout: Time,
-    /// The longest that its answer is kept.
+    /// The longest time for which an answer is kept.
     pub retention: Time,
-    /// The most bytes that jobs may take: of the folder, or, in a database, of queries, plans, partials and answers. New
-    /// jobs are refused a sixteenth earlier; those that run wait for room.
+    /// The most bytes of all jobs: of the folder's size, or, in a database, of queries, plans,
+    /// partials and answers.
+    /// New jobs are refused when a sixteenth is left; running jobs wait for space.
     pub quota: Size,
-    /// The most bytes that the jobs of one token may take when it submits another, unless the token says otherwise.
+    /// The most bytes of one token's jobs, checked at each submission, unless the token has its own
+    /// limit.
     pub token_quota: Size,
-    /// The most jobs that are kept of one token, unless it says otherwise. Tombstones do not count.
+    /// The most stored jobs of one token, unless the token has its own limit. Tombstones do not
+    /// count.
     pub token_jobs: u64,
-    /// How often in a row a job may be lost with its server, without a result in between, before it fails.
+    /// A job fails after it has lost its server this many times in a row without any result in
+    /// between.
     pub lives: u32,
 }
 
@@ -66,13 +71,14 @@ impl Default for Jobs {
     }
 }
 
-/// The store without its password: what is printed may be kept and sent around.
+/// Prints the store without its password, since printed settings may be stored or shared.
 fn hidden<S: Serializer>(store: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
     store.as_deref().map(without_password).serialize(to)
 }
 
 impl Jobs {
-    /// Takes what a running server cannot change from `old`, and notes the keys that would have changed.
+    /// Restores from `old` the settings that a running server cannot change, and records their
+    /// keys.
     pub(super) fn fix(&mut self, old: &Self, keys: &mut Vec<&'static str>) {
         keep(keys, "jobs.role", &mut self.role, &old.role);
         keep(keys, "jobs.store", &mut self.store, &old.store);
@@ -89,7 +95,8 @@ impl Jobs {
         keep(keys, "jobs.lives", &mut self.lives, &old.lives);
     }
 
-    /// Checks that jobs can run, and what the store is called, but for what the environment adds to it.
+    /// Checks that jobs can run, and that the store's name is valid apart from environment
+    /// variables.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let none = [("at-once", self.at_once == 0), ("lives", self.lives == 0), ("timeout", self.timeout.0.is_zero())];
         if let Some((key, _)) = none.iter().find(|(_, is_none)| *is_none) {
@@ -104,10 +111,11 @@ impl Jobs {
         named.map(drop).map_err(|error| ConfigError::Refused(error.to_string()))
     }
 
-    /// Checks that servers which share their work share their jobs.
+    /// Checks that servers which share jobs also share a store.
     ///
     /// # Errors
-    /// [`ConfigError::Refused`] for a dispatcher or a processor whose jobs are in a folder, which one process has open.
+    /// [`ConfigError::Refused`] for a dispatcher or a processor with a store in a folder, which
+    /// only one process can open.
     pub fn check_shared(&self) -> Result<(), ConfigError> {
         let role = match self.role {
             JobRole::None | JobRole::All => return Ok(()),
@@ -125,17 +133,17 @@ impl Jobs {
     }
 }
 
-/// What a server does of jobs.
+/// The part that a server plays for jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobRole {
-    /// Nothing.
+    /// No jobs.
     None,
-    /// It accepts them, and gives their answers.
+    /// Accepts jobs, and returns their answers.
     Dispatcher,
-    /// It runs them.
+    /// Runs jobs.
     Processor,
-    /// Both.
+    /// Accepts and runs jobs.
     All,
 }
 
@@ -146,7 +154,7 @@ impl JobRole {
         matches!(self, Self::Dispatcher | Self::All)
     }
 
-    /// True for one that runs them.
+    /// True for a server that runs jobs.
     #[must_use]
     pub fn processes(self) -> bool {
         matches!(self, Self::Processor | Self::All)

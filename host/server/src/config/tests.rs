@@ -1,4 +1,4 @@
-//! Settings as files: what is refused and how, what is printed, and what a running server takes anew.
+//! Settings files: errors, printing, and reloads.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Settings with every key in them, none of which has its default.
+/// Settings in which every key is set, none to its default.
 fn full() -> Config {
     toml::from_str(FULL).unwrap()
 }
@@ -73,7 +73,7 @@ format = "json"
 level = "debug"
 "#;
 
-/// Every key with its value, tables within tables as `outer.inner`.
+/// Every key with its value; keys of nested tables as `outer.inner`.
 fn keys(config: &Config) -> BTreeMap<String, toml::Value> {
     fn walk(prefix: &str, value: toml::Value, all: &mut BTreeMap<String, toml::Value>) {
         match value {
@@ -91,7 +91,7 @@ fn keys(config: &Config) -> BTreeMap<String, toml::Value> {
     all
 }
 
-/// What is wrong with a text, as it is told.
+/// The error message for a text.
 #[track_caller]
 fn wrong(text: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
@@ -101,7 +101,7 @@ fn wrong(text: &str) -> String {
     error.strip_prefix(&format!("{}: ", path.display())).expect("the file is named").to_owned()
 }
 
-/// Why settings are refused as a whole.
+/// The error of settings that contradict each other.
 #[track_caller]
 fn refused(change: impl Fn(&mut Config)) -> String {
     let mut config = full();
@@ -119,7 +119,8 @@ fn an_empty_file_is_the_defaults() {
 
 #[test]
 fn no_key_of_these_tests_has_its_default() {
-    let (full, default) = (keys(&full()), keys(&Config::default()));
+    let full = keys(&full());
+    let default = keys(&Config::default());
     for (key, value) in &full {
         assert_ne!(default.get(key), Some(value), "{key}");
     }
@@ -286,7 +287,7 @@ fn two_holders_of_one_token_are_refused() {
     };
     let told = refused(twice);
     assert!(told.contains("`one` and `two` have one token"), "{told}");
-    // One who changes tokens holds two for a while.
+    // During a token's rotation one name has two tokens.
     let mut renewed = full();
     renewed.tokens.push(Token { sha256: "1".repeat(64), ..renewed.tokens[0].clone() });
     renewed.check().unwrap();
@@ -294,7 +295,8 @@ fn two_holders_of_one_token_are_refused() {
 
 #[test]
 fn a_reload_takes_what_it_may_and_says_what_it_may_not() {
-    let (old, mut taken) = (Config::default(), full());
+    let old = Config::default();
+    let mut taken = full();
     let changed = taken.fix(&old);
     assert_eq!(
         changed,
@@ -333,7 +335,9 @@ fn a_reload_takes_what_it_may_and_says_what_it_may_not() {
             "limits.recent-memory"
         ]
     );
-    let (old, new, taken) = (keys(&old), keys(&full()), keys(&taken));
+    let old = keys(&old);
+    let new = keys(&full());
+    let taken = keys(&taken);
     for key in new.keys() {
         let from = if changed.contains(&key.as_str()) { &old } else { &new };
         assert_eq!(taken.get(key), from.get(key), "{key}");
@@ -420,7 +424,7 @@ prop_compose! {
     }
 }
 
-/// Keys that bound nothing.
+/// Keys that are no limits.
 const UNBOUNDING: [&str; 17] = [
     "listen",
     "insecure",
@@ -441,7 +445,7 @@ const UNBOUNDING: [&str; 17] = [
     "token.role",
 ];
 
-/// The default of a key, as `host/docs/limits.md` spells it.
+/// The default of a key, as `host/docs/limits.md` writes it.
 fn spelled(table: &toml::Table, key: &str) -> String {
     match table.get(key) {
         None => "none".to_owned(),
@@ -474,7 +478,7 @@ fn every_bound_of_the_settings_is_listed_with_its_default() {
     for (section, keys, defaults) in sections {
         for key in keys.iter().filter(|key| !["name", "sha256"].contains(key)) {
             let whole = format!("{section}{key}");
-            // As many as there are cores.
+            // The default is the number of cores.
             let default = if whole == "slots" { "cores, at least 2".to_owned() } else { spelled(&defaults, key) };
             if !UNBOUNDING.contains(&whole.as_str()) {
                 bounds.push((whole, default));
@@ -493,7 +497,7 @@ proptest! {
     #[test]
     fn what_is_printed_is_read_as_the_same(config in config()) {
         let text = toml::to_string(&config).unwrap();
-        // Flow labels of an address are not written down.
+        // Flow labels of an address are not printed.
         let listen = config.listen.to_string().parse().unwrap();
         prop_assert_eq!(toml::from_str::<Config>(&text).unwrap(), Config { listen, ..config });
     }

@@ -1,4 +1,4 @@
-//! The certificate that a server shows, and those that it believes.
+//! TLS settings: the server's certificate, and trusted roots.
 
 use std::path::{Path, PathBuf};
 
@@ -7,28 +7,28 @@ use serde::{Deserialize, Serialize};
 
 use super::{Config, ConfigError};
 
-/// Files in PEM form. Both are read again when they have changed, and at a reload.
+/// Certificate and key files in PEM format. Both are reread after they change, and at a reload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Tls {
-    /// The certificate, followed by those that vouch for it.
+    /// The certificate chain, the server's certificate first.
     pub certificate: PathBuf,
-    /// Its private key.
+    /// The certificate's private key.
     pub key: PathBuf,
 }
 
 impl Tls {
-    /// The same files, looked for in `folder`.
+    /// Resolves relative paths below `folder`.
     pub(super) fn below(self, folder: &Path) -> Self {
         Self { certificate: folder.join(self.certificate), key: folder.join(self.key) }
     }
 }
 
 impl Config {
-    /// The roots that prove whom this server connects to.
+    /// The trusted roots for outgoing connections.
     ///
     /// # Errors
-    /// A file without roots.
+    /// If the file contains no roots.
     pub fn trust(&self) -> Result<Trust, ConfigError> {
         let Some(path) = &self.roots else {
             return Ok(Trust::system());

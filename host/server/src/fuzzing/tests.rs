@@ -1,4 +1,4 @@
-//! The bodies of the fuzz targets, on what is almost valid.
+//! The fuzz targets, on almost valid input.
 
 use frond_testkit::almost;
 use proptest::prelude::*;
@@ -40,7 +40,7 @@ fn seeds_are_valid() {
 }
 
 #[test]
-fn what_is_nested_without_end_is_refused() {
+fn deep_nesting_does_not_bring_it_down() {
     for (open, close) in [("[", "]"), ("{a=", "}"), ("[{", "}]")] {
         let nested = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
         config(nested.as_bytes());

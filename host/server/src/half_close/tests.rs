@@ -1,4 +1,4 @@
-//! What a client gets that has shut its sending half, and what becomes of one that is gone.
+//! Answers for half-closed clients, and cancellation for clients that are gone.
 
 use std::future::poll_fn;
 
@@ -15,7 +15,7 @@ fn wire() -> (WatchedStream<DuplexStream>, DuplexStream) {
     (WatchedStream::new(HandshakeTimeout::new(server, LONG)), client)
 }
 
-/// Lets an hour pass for what watches over the connection. Says whether the client was found to be gone.
+/// Lets an hour pass on the connection. True if the client was found to be gone.
 async fn an_hour(wire: &WatchedStream<DuplexStream>) -> bool {
     let watching = poll_fn(|cx| {
         loop {
@@ -75,15 +75,15 @@ proptest! {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_refuses_bytes_is_gone_and_one_that_takes_them_is_not() {
-    let (wire_of_one_that_waits, mut client) = wire();
-    wire_of_one_that_waits.asked();
+    let (waiting, mut client) = wire();
+    waiting.asked();
     client.shutdown().await.unwrap();
-    assert!(!an_hour(&wire_of_one_that_waits).await);
-    let (wire_of_one_that_is_gone, client) = wire();
-    wire_of_one_that_is_gone.asked();
+    assert!(!an_hour(&waiting).await);
+    let (gone, client) = wire();
+    gone.asked();
     drop(client);
-    assert!(an_hour(&wire_of_one_that_is_gone).await);
-    // Later, too.
+    assert!(an_hour(&gone).await);
+    // A client that leaves later is found, too.
     let (wire, mut client) = wire();
     wire.asked();
     client.shutdown().await.unwrap();
@@ -93,11 +93,11 @@ async fn a_client_that_refuses_bytes_is_gone_and_one_that_takes_them_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_comes_between_a_response_that_is_not_sent_and_the_next() {
+async fn no_probe_is_inserted_into_an_unsent_response() {
     let (mut wire, mut client) = wire();
     wire.asked();
     assert_eq!(wire.write(RESPONSE).await.unwrap(), RESPONSE.len());
-    // The next request was read before hyper knew that all is sent.
+    // The next request was read before hyper knew that everything was sent.
     wire.asked();
     client.shutdown().await.unwrap();
     assert!(!an_hour(&wire).await);
@@ -106,21 +106,21 @@ async fn nothing_comes_between_a_response_that_is_not_sent_and_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_ahead_is_bounded_and_read_in_order() {
+async fn bytes_read_ahead_are_bounded_and_in_order() {
     let (mut wire, mut client) = wire();
     wire.asked();
-    let said: Vec<u8> = (0..100_000_u32).map(|index| (index % 251) as u8).collect();
-    let copy = said.clone();
-    let saying = tokio::spawn(async move {
+    let sent: Vec<u8> = (0..100_000_u32).map(|index| (index % 251) as u8).collect();
+    let copy = sent.clone();
+    let sending = tokio::spawn(async move {
         client.write_all(&copy).await.unwrap();
         client
     });
     assert!(tokio::time::timeout(Duration::from_secs(1), an_hour(&wire)).await.is_err());
     assert!((AHEAD..AHEAD + 1024).contains(&wire.lock().ahead.len()));
-    let mut read = vec![0; said.len()];
+    let mut read = vec![0; sent.len()];
     wire.read_exact(&mut read).await.unwrap();
-    assert_eq!(read, said);
-    drop(saying.await.unwrap());
+    assert_eq!(read, sent);
+    drop(sending.await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]

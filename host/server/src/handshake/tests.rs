@@ -1,16 +1,16 @@
-//! Clients that begin, and clients that do not.
+//! Clients that begin in time, and clients that do not.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 use super::*;
 
-/// What a server reads of a client that says `said` in pieces, and then nothing more.
-async fn read(said: &[&[u8]]) -> io::Result<usize> {
+/// Returns the bytes that a server reads from a client that sends these pieces, then nothing more.
+async fn read(pieces: &[&[u8]]) -> io::Result<usize> {
     let (mut client, server) = duplex(64);
     let mut server = HandshakeTimeout::new(server, Duration::from_secs(1));
     let mut all = 0;
     let mut buffer = [0; 64];
-    for piece in said {
+    for piece in pieces {
         client.write_all(piece).await.unwrap();
         all += server.read(&mut buffer).await?;
     }
@@ -21,16 +21,17 @@ async fn read(said: &[&[u8]]) -> io::Result<usize> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_has_told_the_version_may_take_time() {
-    for said in [&[b"G".as_slice()][..], &[b"P", b"O"], &[b"PRI * HTTP/1"], &[b"PRI * HTTP/2.0\r\n\r\nS", b"M\r\n\r\n"]]
+async fn a_client_with_a_known_version_has_no_timeout() {
+    for pieces in
+        [&[b"G".as_slice()][..], &[b"P", b"O"], &[b"PRI * HTTP/1"], &[b"PRI * HTTP/2.0\r\n\r\nS", b"M\r\n\r\n"]]
     {
-        assert_eq!(read(said).await.unwrap(), said.iter().map(|piece| piece.len()).sum::<usize>());
+        assert_eq!(read(pieces).await.unwrap(), pieces.iter().map(|piece| piece.len()).sum::<usize>());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_has_not_is_given_up() {
-    for said in [&[][..], &[b"P".as_slice()], &[b"PRI * ", b"HTTP/2.0\r\n\r\nSM\r\n\r"]] {
-        assert_eq!(read(said).await.unwrap_err().kind(), io::ErrorKind::TimedOut, "{said:?}");
+async fn a_client_without_a_version_times_out() {
+    for pieces in [&[][..], &[b"P".as_slice()], &[b"PRI * ", b"HTTP/2.0\r\n\r\nSM\r\n\r"]] {
+        assert_eq!(read(pieces).await.unwrap_err().kind(), io::ErrorKind::TimedOut, "{pieces:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! A job's answer, and what it would be by now.
+//! Answers of jobs, and partial answers of unfinished jobs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::params::Named;
 use crate::reply::{Problem, account};
 use crate::server::Server;
 
-/// A job's answer.
+/// Returns a job's answer.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}/result",
@@ -57,7 +57,7 @@ pub(crate) async fn result(
 
 /// The answer of a job that has ended.
 async fn fetched(jobs: &Jobs, job: &Job, id: &str) -> Result<Response, Problem> {
-    let coverage = job.coverage.clone().and_then(|told| serde_json::from_value::<Coverage>(told).ok());
+    let coverage = job.coverage.clone().and_then(|value| serde_json::from_value::<Coverage>(value).ok());
     let Some(info) = jobs.store.result_info(job.id).await? else {
         return Err(unanswered(job, coverage.as_ref()));
     };
@@ -69,10 +69,11 @@ async fn fetched(jobs: &Jobs, job: &Job, id: &str) -> Result<Response, Problem> 
     Ok(response)
 }
 
-/// An answer as it is read from the store, part after part: a reader who is slow holds one of them. The body breaks off if
-/// the store fails, or has another answer by then.
+/// Streams an answer from the store in parts, so that a slow reader holds only one of them.
+/// The body breaks off if the store fails, or if the answer is replaced.
 fn parts(store: Arc<dyn JobStore>, id: JobId, info: &ResultInfo) -> Body {
-    let (epoch, size) = (info.epoch, info.size);
+    let epoch = info.epoch;
+    let size = info.size;
     Body::from_stream(stream::try_unfold((store, 0), move |(store, from)| async move {
         if from >= size {
             return Ok(None);
@@ -87,17 +88,17 @@ fn parts(store: Arc<dyn JobStore>, id: JobId, info: &ResultInfo) -> Body {
 
 /// Why a job that has ended has no answer.
 fn unanswered(job: &Job, coverage: Option<&Coverage>) -> Problem {
-    let reason = job.reason.clone().and_then(|told| serde_json::from_value::<Reason>(told).ok());
+    let reason = job.reason.clone().and_then(|value| serde_json::from_value::<Reason>(value).ok());
     match (reason, coverage, job.state) {
         (_, _, JobState::Cancelled) => Problem::cancelled(),
         (Some(reason), Some(coverage), _) => Problem::unanswered(&reason, coverage),
         _ => {
-            let detail = job.reason.as_ref().and_then(|told| {
-                let detail = told.get("detail").or_else(|| told.get("failure")?.get("message"))?;
+            let detail = job.reason.as_ref().and_then(|reason| {
+                let detail = reason.get("detail").or_else(|| reason.get("failure")?.get("message"))?;
                 detail.as_str().map(str::to_owned)
             });
             let detail = detail.unwrap_or_else(|| "the job has no answer".to_owned());
-            let word = job.reason.as_ref().and_then(|told| told.get("reason")?.as_str());
+            let word = job.reason.as_ref().and_then(|reason| reason.get("reason")?.as_str());
             if word == Some("lost") { Problem::given_up(detail) } else { Problem::refused(detail) }
         }
     }
@@ -119,7 +120,7 @@ fn answer(body: impl Into<Body>, content_type: Option<&str>, id: &str) -> Respon
     response
 }
 
-/// What a job's answer would be by now.
+/// Returns the answer that a job's partials make so far.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}/partial",
@@ -144,9 +145,9 @@ pub(crate) async fn partial(
     if job.state == JobState::Succeeded {
         return fetched(jobs, &job, &id).await;
     }
-    // Each reads and merges all that the job has: a few at a time, whoever asks.
-    let turn = tokio::time::timeout(follow::LONGEST, jobs.merging.acquire()).await;
-    let _turn = turn.map_err(|_| {
+    // Each request reads and merges all partials of its job, so only a few run at once.
+    let permit = tokio::time::timeout(follow::LONGEST, jobs.merging.acquire()).await;
+    let _permit = permit.map_err(|_| {
         Problem::overloaded("too many partial answers are being made\n(ask again later)", Duration::from_secs(10))
     })?;
     let version = work::Apps(server.apps.clone(), server.telemetry.clone())
@@ -157,7 +158,7 @@ pub(crate) async fn partial(
         PartialError::Store(error) => Problem::from(error),
         PartialError::Merge(failure) => Problem::unmerged(&failure),
     })?;
-    // Its partials go when it succeeds: what was merged may be some of them.
+    // A job deletes its partials when it succeeds, so the merge may have missed some of them.
     let job = jobs.store.get(job.id).await?;
     if job.state == JobState::Succeeded {
         return fetched(jobs, &job, &id).await;

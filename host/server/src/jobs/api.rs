@@ -1,4 +1,4 @@
-//! What clients ask of jobs that were submitted.
+//! Endpoints for submitted jobs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,21 +21,21 @@ use crate::params::{Named, pairs, wants_stream};
 use crate::reply::{Problem, accepted};
 use crate::server::Server;
 
-/// Jobs of the same app that an estimate looks at.
+/// Earlier jobs of the app on which an estimate is based.
 const HISTORY: u32 = 50;
-/// How many a list has, and the most that one may be asked for.
+/// Default and largest length of a list.
 const LIST: (u32, u32) = (50, 1000);
 
-/// Jobs.
+/// A page of the list of jobs.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct List {
-    /// The newest first.
+    /// The jobs, newest first.
     jobs: Vec<View>,
-    /// To be given as `after` for the next ones; nothing when there are no more.
+    /// Value of `after` for the next page; null on the last page.
     next: Option<String>,
 }
 
-/// The server's jobs.
+/// The server's jobs; an error if it takes none.
 pub(super) fn jobs(server: &Server) -> Result<&Arc<Jobs>, Problem> {
     let without = || Problem::not_found("this server takes no jobs\n(`jobs.role` in its settings is none)");
     server.jobs.as_ref().ok_or_else(without)
@@ -45,7 +45,8 @@ fn named(id: &str) -> Result<JobId, Problem> {
     id.parse().map_err(|_| Problem::not_found("there is no such job\n(an id has 32 hexadecimal digits)"))
 }
 
-/// The job that `id` names, if `principal` may do this with it. Another's is answered as one that does not exist.
+/// The job with this `id`, if `principal` may access it.
+/// Other callers' jobs are reported as missing.
 pub(super) async fn theirs(jobs: &Jobs, principal: &Principal, action: Action, id: &str) -> Result<Job, Problem> {
     let id = named(id)?;
     Ok(match principal.limited(action) {
@@ -54,17 +55,20 @@ pub(super) async fn theirs(jobs: &Jobs, principal: &Principal, action: Action, i
     })
 }
 
-/// A job as clients see it, with an estimate.
+/// A job as clients see it, with an estimate of its end.
 pub(super) async fn view(jobs: &Jobs, job: Job) -> View {
-    let history = match job.state.is_ended() {
-        true => Vec::new(),
-        // An estimate is worth less than the rest.
-        false => jobs.store.history(&job.app, &job.version, HISTORY).await.unwrap_or_default(),
+    let history = if job.state.is_ended() {
+        Vec::new()
+    } else {
+        // The estimate is optional: without a history the rest of the view is still returned.
+        jobs.store.history(&job.app, &job.version, HISTORY).await.unwrap_or_default()
     };
     View::new(job, &history, jobs.slots)
 }
 
-/// Jobs, the newest first: the caller's own, or with the role `observer` or `admin` everybody's.
+/// Lists jobs, newest first.
+///
+/// A token with the role `query` sees only its own jobs; `observer` and `admin` see everybody's.
 #[utoipa::path(
     get,
     path = "/v1/jobs",
@@ -100,7 +104,9 @@ pub(crate) async fn list(
 }
 
 fn wanted(query: Option<&str>) -> Result<(Filter, Page), Problem> {
-    let (mut filter, mut after, mut limit) = (Filter::default(), None, None);
+    let mut filter = Filter::default();
+    let mut after = None;
+    let mut limit = None;
     for (name, value) in pairs(query)? {
         match name.as_str() {
             "app" if filter.app.is_none() => filter.app = Some(value),
@@ -120,7 +126,7 @@ fn wanted(query: Option<&str>) -> Result<(Filter, Page), Problem> {
     Ok((filter, Page { after, limit: limit.unwrap_or(LIST.0) }))
 }
 
-/// One job: where it is, how far, and when it is likely to end.
+/// Returns one job: its state, its progress, and an estimate of its end.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}",
@@ -160,7 +166,9 @@ pub(crate) async fn get(
     Ok(Json(view(jobs, job).await))
 }
 
-/// What happened to a job: a JSON object a line, or live, as a stream of events.
+/// Returns the events of a job.
+///
+/// The format is one JSON object a line, or a live stream of server-sent events.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}/events",
@@ -187,7 +195,7 @@ pub(crate) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;
-    // That it is there is known before anything is sent.
+    // The job must be known to exist before anything is sent.
     let job = theirs(jobs, &principal, Action::Read, &id).await?;
     if job.state == JobState::Expired {
         return Err(StoreError::Expired(job.id).into());
@@ -198,7 +206,7 @@ pub(crate) async fn events(
     Ok(follow::lines(jobs.store.clone(), job.id))
 }
 
-/// Stops a job, or deletes what is kept of one that has ended.
+/// Cancels a job, or deletes the data of one that has ended.
 #[utoipa::path(
     delete,
     path = "/v1/jobs/{id}",
@@ -225,7 +233,8 @@ pub(crate) async fn cancel(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;
-    let (mut keep, mut purge) = (None, None);
+    let mut keep = None;
+    let mut purge = None;
     for (name, value) in pairs(uri.query())? {
         let flag = match value.as_str() {
             "" | "true" => Some(true),
@@ -261,7 +270,7 @@ pub(crate) async fn cancel(
     Ok(response)
 }
 
-/// Runs what failed or is missing of a job that has ended.
+/// Redrives a job that has ended: runs its failed and missing partitions again.
 #[utoipa::path(
     post,
     path = "/v1/jobs/{id}/redrive",
@@ -289,16 +298,16 @@ pub(crate) async fn redrive(
     Ok(response)
 }
 
-/// What can be changed of a job.
+/// Changes to a job.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Change {
-    /// How long its answer is kept, from its end.
+    /// The time for which the answer is kept, from the job's end.
     #[schema(example = "48h")]
     retention: String,
 }
 
-/// Changes how long a job's answer is kept.
+/// Changes the time for which a job's answer is kept.
 #[utoipa::path(
     patch,
     path = "/v1/jobs/{id}",

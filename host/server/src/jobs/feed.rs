@@ -1,5 +1,6 @@
-//! One reader of the store for each job that is followed on this server, whoever runs it. All followers share what it
-//! reads (fan-out), so that their number costs the store nothing.
+//! One reader of the store for each job that is followed on this server.
+//! All followers share its events (fan-out), so that more followers put no more load on the store.
+//! The job may run on any server.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -11,11 +12,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// How often the store is asked for news of a job.
+/// Poll interval of a followed job.
 const PACE: Duration = Duration::from_millis(200);
-/// The most events that are read at once.
+/// The most events per read.
 const BATCH: u32 = 500;
-/// The most events, and bytes of them, that followers share. Those who are further behind read the store themselves.
+/// The most events, and bytes of them, that followers share. Followers further behind read the
+/// store.
 const WINDOW: (usize, usize) = (5_000, 4 << 20);
 
 /// The feeds of a server's followed jobs.
@@ -26,7 +28,8 @@ pub(crate) struct Feeds {
 }
 
 impl Feeds {
-    /// Returns the feed of a job that was just read from `store`. Its reader lives as long as it has followers.
+    /// Returns the feed of a job that was just read from `store`. The feed's reader lives as long
+    /// as the feed has followers.
     pub(super) fn of(&self, store: &Arc<dyn JobStore>, job: &Job) -> Arc<Feed> {
         let mut feeds = lock(&self.feeds);
         let known = feeds.get(&job.id).and_then(Weak::upgrade).filter(|feed| !feed.is_over());
@@ -44,7 +47,8 @@ impl Feeds {
         feed
     }
 
-    /// Stops the readers. Followers break off: another server may go on for them.
+    /// Stops the readers. The followers' streams break off, so that clients reconnect to another
+    /// server.
     pub(super) async fn close(&self) {
         let mut readers = std::mem::take(&mut *lock(&self.readers));
         readers.shutdown().await;
@@ -56,7 +60,7 @@ impl Feeds {
     }
 }
 
-/// What is known of one followed job.
+/// The shared state of one followed job.
 pub(super) struct Feed {
     state: Mutex<State>,
     changed: watch::Sender<()>,
@@ -68,14 +72,14 @@ struct State {
     start: u64,
     events: VecDeque<(u64, String)>,
     bytes: usize,
-    /// Set once nothing more comes: the job has ended, or its store has failed.
+    /// Set once nothing more follows: the job has ended, or its store has failed.
     over: Option<Result<(), StoreError>>,
 }
 
-/// What a feed has for a follower.
+/// Result of reading a feed.
 enum FeedPage {
     Page(EventPage),
-    /// Events that the feed no longer has: the store may.
+    /// The follower's next events are no longer in the feed, but may be in the store.
     Behind {
         start: u64,
     },
@@ -85,7 +89,8 @@ enum FeedPage {
 
 impl Feed {
     fn new(job: Job) -> Self {
-        let (start, over) = (job.events, job.state.is_ended().then_some(Ok(())));
+        let start = job.events;
+        let over = job.state.is_ended().then_some(Ok(()));
         let state = State { job, start, events: VecDeque::new(), bytes: 0, over };
         Self { state: Mutex::new(state), changed: watch::Sender::new(()) }
     }
@@ -94,7 +99,7 @@ impl Feed {
         lock(&self.state).over.is_some()
     }
 
-    /// The job once it has ended.
+    /// Waits for the job's end and returns it.
     pub(super) async fn ended(&self) -> Result<Job, StoreError> {
         let mut changed = self.changed.subscribe();
         loop {
@@ -104,17 +109,17 @@ impl Feed {
                     return over.clone().map(|()| state.job.clone());
                 }
             }
-            // It cannot fail while `self` holds the sender.
+            // Waiting cannot fail while `self` holds the sender.
             let _ = changed.changed().await;
         }
     }
 
-    /// The job as it was read last.
+    /// The job as it was last read.
     pub(super) fn job(&self) -> Job {
         lock(&self.state).job.clone()
     }
 
-    fn look(&self, after: u64) -> FeedPage {
+    fn read(&self, after: u64) -> FeedPage {
         let state = lock(&self.state);
         if after < state.start {
             return FeedPage::Behind { start: state.start };
@@ -128,7 +133,7 @@ impl Feed {
         }
     }
 
-    /// Takes what was read. True when nothing more comes.
+    /// Publishes a read of the store. True if nothing more follows.
     fn publish(&self, read: Result<(Job, EventPage), StoreError>) -> bool {
         let over = {
             let mut state = lock(&self.state);
@@ -147,7 +152,7 @@ impl State {
     fn take(&mut self, job: Job, page: EventPage) {
         self.over = match job.state {
             JobState::Expired => Some(Err(StoreError::Expired(job.id))),
-            // What it wrote before it ended is there by now.
+            // A job writes its events before it ends, so all of them have been read.
             state if state.is_ended() && page.events.is_empty() => Some(Ok(())),
             _ => None,
         };
@@ -167,7 +172,7 @@ impl State {
     }
 }
 
-/// Reads the store for all followers, until nothing more comes or nobody follows.
+/// Reads the store for all followers, until nothing more follows or nobody follows.
 async fn read(store: Arc<dyn JobStore>, feed: Weak<Feed>, id: JobId, mut last: u64) {
     loop {
         let read = news(&*store, id, last).await;
@@ -187,35 +192,36 @@ async fn read(store: Arc<dyn JobStore>, feed: Weak<Feed>, id: JobId, mut last: u
     }
 }
 
-/// The job, and its events after `last`.
+/// Reads the job, and its events after `last`.
 async fn news(store: &dyn JobStore, id: JobId, last: u64) -> Result<(Job, EventPage), StoreError> {
-    // Whether it has ended is asked first: what it wrote before that is then there.
+    // The state is read first: events from before the end are then in the store.
     let job = store.get(id).await?;
-    let page = match job.state != JobState::Expired && job.events > last {
-        true => store.events(id, last, BATCH).await?,
-        false => EventPage::default(),
+    let page = if job.state != JobState::Expired && job.events > last {
+        store.events(id, last, BATCH).await?
+    } else {
+        EventPage::default()
     };
     Ok((job, page))
 }
 
-/// One follower's place in a job's events.
+/// One follower's cursor into a job's events.
 pub(super) struct Follower {
     pub(super) store: Arc<dyn JobStore>,
     pub(super) feed: Arc<Feed>,
     pub(super) id: JobId,
-    /// The number of the last event that it has.
+    /// The number of the last event that the follower has received.
     pub(super) after: u64,
 }
 
 impl Follower {
-    /// The next events; none once the job has ended.
+    /// Returns the next events; `None` once the job has ended.
     ///
     /// # Errors
-    /// The store's: the job goes on, and so may the follower, from where it is.
+    /// The store's errors. The job continues, so the follower can resume at its cursor.
     pub(super) async fn next(&mut self) -> Result<Option<EventPage>, StoreError> {
         let mut changed = self.feed.changed.subscribe();
         loop {
-            let page = match self.feed.look(self.after) {
+            let page = match self.feed.read(self.after) {
                 FeedPage::Page(page) => page,
                 FeedPage::Behind { start } => {
                     let page = self.store.events(self.id, self.after, BATCH).await?;
@@ -227,7 +233,7 @@ impl Follower {
                 }
                 FeedPage::Over(over) => return over.map(|()| None),
                 FeedPage::Nothing => {
-                    // It cannot fail while the feed holds the sender.
+                    // Waiting cannot fail while the feed holds the sender.
                     let _ = changed.changed().await;
                     continue;
                 }

@@ -1,4 +1,5 @@
-//! Waiting for a job, and following what happens to it: through the job's feed, so that it does not matter who runs it.
+//! Waiting for a job, and following its events, through the job's feed.
+//! The job may run on any server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +24,12 @@ use crate::queries::LAST_EVENT_ID;
 use crate::reply::{Problem, nothing_more};
 use crate::stream::followed;
 
-/// The longest that one request waits.
+/// The longest wait of one request.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
-/// The most events that are read at once.
+/// The most events per read.
 const BATCH: u32 = 500;
 
-/// The job once it has ended, or as it is after `time`.
+/// The job once it has ended, or its state after `time`.
 pub(super) async fn ended_within(jobs: &Jobs, job: Job, time: Duration) -> Result<Job, StoreError> {
     if job.state.is_ended() || time.is_zero() {
         return Ok(job);
@@ -37,7 +38,7 @@ pub(super) async fn ended_within(jobs: &Jobs, job: Job, time: Duration) -> Resul
     timeout(time.min(LONGEST), feed.ended()).await.unwrap_or_else(|_| Ok(feed.job()))
 }
 
-/// The job's events that are kept, a line each. The body breaks off if the store fails.
+/// The job's stored events, one a line. The body breaks off if the store fails.
 pub(super) fn lines(store: Arc<dyn JobStore>, id: JobId) -> Response {
     let lines = stream::try_unfold((store, 0), move |(store, after)| async move {
         let page = store.events(id, after, BATCH).await.inspect_err(|error| broken(id, error))?;
@@ -51,7 +52,7 @@ pub(super) fn lines(store: Arc<dyn JobStore>, id: JobId) -> Response {
     response
 }
 
-/// The job's events after the one that its client knows, or the word that there are no more.
+/// The job's events after the client's last one, or a reply that there are no more.
 pub(super) fn stream(jobs: &Jobs, job: &Job, headers: &HeaderMap, principal: &Principal) -> Result<Response, Problem> {
     let last = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match last {
@@ -60,8 +61,9 @@ pub(super) fn stream(jobs: &Jobs, job: &Job, headers: &HeaderMap, principal: &Pr
     }
 }
 
-/// The job's events after the number `after`, as a stream that goes on until the job has ended. If the store fails, the
-/// stream breaks off without an `end`: the client comes again with `Last-Event-ID`, and misses nothing.
+/// Streams the job's events after the number `after` until the job has ended.
+/// If the store fails, the stream breaks off without an `end` event. The client then reconnects
+/// with `Last-Event-ID`, and misses nothing.
 pub(super) fn live(
     feeds: &Feeds,
     store: Arc<dyn JobStore>,
@@ -74,7 +76,7 @@ pub(super) fn live(
         let Some(mut follower) = follower else { return Ok(None) };
         let page = follower.next().await.inspect_err(|error| broken(follower.id, error))?;
         Ok::<_, StoreError>(Some(match page {
-            Some(page) => (told(&page), Some(follower)),
+            Some(page) => (sse_events(&page), Some(follower)),
             None => (vec![Event::default().event("end").data("{}")], None),
         }))
     });
@@ -86,7 +88,7 @@ fn broken(id: JobId, error: &StoreError) {
     tracing::debug!(job = %id, %error, "a stream of events breaks off");
 }
 
-fn told(page: &EventPage) -> Vec<Event> {
+fn sse_events(page: &EventPage) -> Vec<Event> {
     let missed = (page.missed > 0).then(|| {
         let data = serde_json::json!({ "count": page.missed }).to_string();
         Event::default().event("missed").data(data)

@@ -1,4 +1,4 @@
-//! A job is accepted: durable before it is answered.
+//! Submission of jobs: a job is durable before the request is answered.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -28,12 +28,12 @@ use crate::reply::{Problem, accepted};
 use crate::server::Server;
 use crate::traces::Parent;
 
-/// The longest idempotency key.
+/// The longest idempotency key, in bytes.
 const MAX_KEY: usize = 255;
 /// The most partitions that one request may require.
 const MAX_REQUIRED: usize = 1000;
 
-/// What a job is asked for beside its query.
+/// Parameters of a job other than its query.
 #[derive(Default)]
 pub(crate) struct Terms {
     floor: Option<Floor>,
@@ -70,14 +70,16 @@ impl Terms {
         Ok(terms)
     }
 
-    /// The terms of a query that is to be a job: its deadline is the job's timeout.
+    /// The terms of a query that becomes a job: its deadline becomes the job's timeout.
     fn of_query(query: Option<&str>, jobs: &Jobs) -> Result<Self, Problem> {
         let Promises { deadline, floor, required } = Promises::read(query, jobs.config.timeout.0)?;
         Ok(Self { floor, required, timeout: deadline, ..Self::default() })
     }
 }
 
-/// Submits a job: its query is answered in the server's own time, and the answer is kept.
+/// Submits a job.
+///
+/// The query runs in the background, and the answer is stored until the retention ends.
 #[utoipa::path(
     post,
     path = "/v1/apps/{app}/jobs",
@@ -127,7 +129,8 @@ pub(crate) async fn submit(
     accept(&server, jobs, &principal, app, terms, &headers, body).await
 }
 
-/// A query that is to be a job, as its client prefers; nothing where no jobs are taken: a preference is no demand.
+/// Accepts a query as a job if its client prefers that (`respond-async`).
+/// `None` if it does not, or if the server takes no jobs: a preference is not binding.
 pub(crate) async fn instead(
     server: &Server,
     principal: &Principal,
@@ -159,8 +162,8 @@ async fn accept(
     let version = crate::query::version(server, &app)?;
     let settings = server.settings();
     let limits = &settings.config.limits;
-    // Whoever submits takes a place as whoever asks does, until the job is kept.
-    let place = principal.place()?;
+    // A submission holds a query permit until the job is stored.
+    let permit = principal.place()?;
     let (query, charge) = server.body(principal, headers, body, limits.query.0).await?;
     if server.is_stopping() {
         return Err(Problem::overloaded("the server is stopping", Duration::from_secs(5)));
@@ -168,12 +171,13 @@ async fn accept(
     check_keys(&version, &query, &terms)?;
     let new = new_job(jobs, &version, app, query, terms, principal, headers)?;
     let submitted = submitted(server, jobs, new, Parent::of(headers)).await?;
-    drop((place, charge));
+    drop((permit, charge));
     jobs.wakeup.notify();
-    let (id, fresh) = (submitted.job.id, submitted.fresh);
+    let id = submitted.job.id;
+    let fresh = submitted.fresh;
     let mut preferences = Preferences::of(headers);
     preferences.wait = preferences.wait.map(|wait| wait.min(LONGEST));
-    // A wait is a preference: a caller that follows as much as it may is answered at once.
+    // A wait is only a preference: a caller at its limit of listeners is answered at once.
     let permit = preferences.wait.and_then(|_| principal.listen().ok());
     preferences.wait = preferences.wait.filter(|_| permit.is_some());
     let job = ended_within(jobs, submitted.job, preferences.wait.unwrap_or_default()).await?;
@@ -189,20 +193,21 @@ async fn accept(
     Ok(response)
 }
 
-/// Refuses keys with a NUL character, which a shared store does not keep, before they are a job.
+/// Refuses keys with a NUL character, which a shared store cannot hold, before a job is created.
 fn check_keys(version: &Version, query: &[u8], terms: &Terms) -> Result<(), Problem> {
     if terms.required.iter().any(PartitionKey::has_nul) {
         return Err(Problem::bad_request("`require` must be a key without a NUL character"));
     }
-    // What a query brings is cut when its job is planned; only a query that spells a NUL is looked into now.
+    // A query is split when its job is planned. Only a query that contains a NUL is checked now.
     let spelled = [&b"\0"[..], b"\\u0000"].into_iter().any(|nul| query.windows(nul.len()).any(|bytes| bytes == nul));
-    match spelled {
-        true => version.wired.app.check_query(query).map_err(|error| Problem::from(&RunError::from(error))),
-        false => Ok(()),
+    if spelled {
+        version.wired.app.check_query(query).map_err(|error| Problem::from(&RunError::from(error)))
+    } else {
+        Ok(())
     }
 }
 
-/// Puts a job into the store, and says so to the log and to traces.
+/// Stores a job, and reports it to the log and to traces.
 async fn submitted(
     server: &Server,
     jobs: &Jobs,
@@ -211,13 +216,14 @@ async fn submitted(
 ) -> Result<Submission, StoreError> {
     let start = SystemTime::now();
     let traces = server.telemetry.traces.as_ref();
-    // Whoever takes the job looks for this: it has to be there before.
+    // The processor that takes the job looks for this, so it must be there before.
     if let Some(traces) = traces.filter(|_| parent.is_some_and(|parent| !parent.is_sampled)) {
         traces.unrecorded(new.id.query());
     }
     let submitted = jobs.store.submit(new).await?;
     if submitted.fresh {
-        let (job, trace) = (&submitted.job, parent.map(|parent| parent.trace.to_string()));
+        let job = &submitted.job;
+        let trace = parent.map(|parent| parent.trace.to_string());
         tracing::info!(job = %job.id, app = job.app, trace, "job accepted");
         if let Some(traces) = traces {
             traces.accepted(job.id.query(), &job.app, parent, start);
@@ -277,7 +283,7 @@ fn new_job(
     })
 }
 
-/// A digest of a request: the parts are told apart by their lengths.
+/// Digest of a request. Each part is preceded by its length, so that parts cannot be confused.
 fn fingerprint(app: &str, query: &Bytes, terms: &str) -> Bytes {
     let mut digest = Sha256::new();
     for part in [app.as_bytes(), query, terms.as_bytes()] {

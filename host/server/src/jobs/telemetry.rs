@@ -1,5 +1,6 @@
-//! What is counted and traced of jobs: the leaves that this server runs for them, stint by stint. A stint is the time from
-//! taking a job up to its end, or to the loss of its owner.
+//! Metrics and traces of jobs: of the leaves that this server runs for them, by run segment.
+//! A run segment lasts from the time when a server takes a job until the job ends or the server
+//! loses it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use frond_root::{Event, EventKind, Events, Listener};
 use crate::metrics::{Metering, Metrics};
 use crate::traces::{RunSegment, Traces};
 
-/// Where jobs are counted and traced.
+/// Destinations of metrics and traces of jobs.
 #[derive(Clone)]
 pub(crate) struct Telemetry {
     pub(crate) metrics: Arc<Metrics>,
@@ -17,18 +18,18 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
-    /// Counts and traces what happens to a job of an app, beside those who listen already.
+    /// Adds metrics and traces to the listeners of a job of an app.
     pub(super) fn of(&self, app: &str, events: Events) -> Events {
-        // Without listeners it is no job that runs.
+        // Without listeners the job does not run.
         if !events.wanted() {
             return events;
         }
-        let watch = Watch { metering: self.metrics.job(app), traces: self.traces.clone(), stint: Mutex::default() };
+        let watch = Watch { metering: self.metrics.job(app), traces: self.traces.clone(), segment: Mutex::default() };
         Events::new(vec![Arc::new(EventForwarder(events)), Arc::new(watch)])
     }
 }
 
-/// Hands events on to those who wanted them before.
+/// Forwards events to the earlier listeners.
 struct EventForwarder(Events);
 
 impl Listener for EventForwarder {
@@ -40,20 +41,20 @@ impl Listener for EventForwarder {
 struct Watch {
     metering: Arc<Metering>,
     traces: Option<Arc<Traces>>,
-    /// There is one once the job has begun, if traces are wanted of it.
-    stint: Mutex<Option<RunSegment>>,
+    /// `None` until the job has begun, and if it is not traced.
+    segment: Mutex<Option<RunSegment>>,
 }
 
 impl Listener for Watch {
     fn event(&self, event: &Event) {
         self.metering.event(event);
         let Some(traces) = &self.traces else { return };
-        let mut stint = self.stint.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut segment = self.segment.lock().unwrap_or_else(PoisonError::into_inner);
         if let EventKind::QueryStarted { query, app, unix_ms, .. } = &event.kind {
-            *stint = traces.stint(*query, app, *unix_ms);
+            *segment = traces.stint(*query, app, *unix_ms);
         }
-        if let Some(stint) = &mut *stint {
-            stint.take(event);
+        if let Some(segment) = &mut *segment {
+            segment.take(event);
         }
     }
 }
@@ -61,9 +62,9 @@ impl Listener for Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.metering.told();
-        let stint = self.stint.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let (Some(traces), Some(stint)) = (&self.traces, stint) {
-            traces.job(stint.ended());
+        let segment = self.segment.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(traces), Some(segment)) = (&self.traces, segment) {
+            traces.job(segment.ended());
         }
     }
 }

@@ -9,69 +9,72 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// How soon it is worth asking again: from this, to that.
+/// Bounds of the recommended poll interval.
 const POLL_MS: (u64, u64) = (250, 10_000);
 
 /// A job.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Job)]
 pub(crate) struct View {
-    /// Its id.
+    /// The job's id.
     pub(super) id: String,
     /// The app's name.
     app: String,
-    /// A digest of the `frond.toml` and the components that it goes by to its end: those that planned it, and before it has
-    /// a plan those that it was submitted to.
+    /// Digest of the settings and components that answer the job.
+    ///
+    /// Once the job is planned, it is the version that planned it; before that, the version to
+    /// which it was submitted.
     version: String,
-    /// `queued`, `planning`, `running`, `merging`; `succeeded`, `partial`, `failed` or `cancelled`; `expired`.
+    /// `queued`, `planning`, `running`, `merging`; `succeeded`, `partial`, `failed` or `cancelled`;
+    /// `expired`.
     #[schema(value_type = String)]
     pub(super) state: JobState,
-    /// When it was submitted, in Unix milliseconds.
+    /// Time of submission, in Unix milliseconds.
     created_unix_ms: u64,
-    /// When it was first taken.
+    /// Time when a server first took the job, in Unix milliseconds.
     started_unix_ms: Option<u64>,
-    /// When it ended.
+    /// Time of the end, in Unix milliseconds.
     finished_unix_ms: Option<u64>,
-    /// When its answer goes.
+    /// Time when the answer expires, in Unix milliseconds.
     expires_unix_ms: Option<u64>,
-    /// Partitions, counted.
+    /// Counts of the partitions.
     partitions: Partitions,
-    /// Partitions, weighed.
+    /// Weight of the partitions.
     weight: Weight,
-    /// The share of the weight that is in.
+    /// The share of the weight that is done or degraded, from 0 to 1.
     fraction: f64,
-    /// When it is likely to end.
+    /// Estimate of the time until the end.
     eta: Option<EtaView>,
-    /// Why that cannot be told.
+    /// Why there is no estimate.
     eta_missing: Option<&'static str>,
-    /// How soon it is worth asking again, in milliseconds; nothing once it has ended.
+    /// Recommended time until the next poll, in milliseconds; null once the job has ended.
     poll_after_ms: Option<u64>,
-    /// Whether it was asked to stop.
+    /// Whether cancellation was requested.
     cancelling: bool,
-    /// Attempts of its leaves so far; those that were lost with a server may be missing.
+    /// Attempts of leaves so far, possibly without those of a server that was lost.
     attempts: u64,
-    /// How often it was taken: more than once after an interruption.
+    /// How often a server took the job; more than once after an interruption.
     epoch: u64,
-    /// Bytes that are kept of it: query, plan, partials and answer.
+    /// Bytes stored for the job: query, plan, partials and answer.
     kept_bytes: u64,
-    /// Why it ended as it did.
+    /// Why the job ended in this state.
     #[schema(value_type = Option<Object>)]
     reason: Option<Value>,
-    /// The account, once it has ended.
+    /// The account of the answer, once the job has ended.
     #[schema(value_type = Option<crate::openapi::Coverage>)]
     pub(super) coverage: Option<Value>,
-    /// The name of the token that asked.
+    /// The name of the token that submitted the job.
     caller: Option<String>,
 }
 
-/// When a job is likely to end.
+/// Estimate of the time until a job ends.
 #[derive(Serialize, ToSchema)]
 struct EtaView {
-    /// As likely before as after, in milliseconds from now.
+    /// Median, in milliseconds from now.
     p50_ms: u64,
-    /// Nine of ten end before.
+    /// 90th percentile, in milliseconds from now.
     p90_ms: u64,
-    /// What it stands on: `history` or `progress`.
+    /// Basis of the estimate: `history` or `progress`.
     #[schema(value_type = String)]
     basis: frond_jobs::eta::Basis,
 }
@@ -82,27 +85,28 @@ impl From<Eta> for EtaView {
     }
 }
 
-/// Partitions of a job, counted.
+/// Counts of a job's partitions.
 #[derive(Serialize, ToSchema)]
 struct Partitions {
-    /// All; 0 before there is a plan.
+    /// All partitions; 0 before the job is planned.
     planned: u64,
-    /// Those that are in.
+    /// Partitions with a complete partial.
     done: u64,
-    /// Those of which a part is in.
+    /// Partitions with a partial that was cut off.
     degraded: u64,
-    /// Those that failed, for now while it runs: whoever goes on with it after an interruption tries them again.
+    /// Failed partitions. While the job runs this may change: a server that resumes it tries them
+    /// again.
     failed: u64,
-    /// Those that are still to come.
+    /// Partitions without an outcome.
     pending: u64,
 }
 
-/// Partitions of a job, weighed.
+/// Weight of a job's partitions.
 #[derive(Serialize, ToSchema)]
 struct Weight {
-    /// All.
+    /// All partitions.
     planned: u64,
-    /// Those that are in.
+    /// Partitions that are done or degraded.
     settled: u64,
 }
 
@@ -110,7 +114,7 @@ impl View {
     pub(super) fn new(job: Job, history: &[PastJob], slots: usize) -> Self {
         let likely = eta(&job, history, slots, unix_ms());
         let Counts { partitions, weight, done, degraded, failed, settled_weight, attempts, failing } = job.counts;
-        // Between the two may be a moment in which a partition that failed for now is in.
+        // For a moment, a partition that was failing may be counted as settled as well.
         let failed = failed.max(failing).min(partitions.saturating_sub(done + degraded));
         let poll = likely.map_or(POLL_MS.0 * 4, |eta| (eta.p50_ms / 10).clamp(POLL_MS.0, POLL_MS.1));
         let ms = |time: Option<UnixMs>| time.map(|time| time.0);

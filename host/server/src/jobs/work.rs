@@ -1,4 +1,4 @@
-//! The server's apps behind the seam of jobs.
+//! Adapter from the server's apps to the interface of jobs.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use super::telemetry::Telemetry;
 use crate::apps::{Pack, RecallError, Registry, Version};
 use crate::reply::chain;
 
-/// All apps that are served, and where what they do for jobs is counted.
+/// The served apps, and the telemetry of their jobs.
 pub(super) struct Apps(pub(super) Arc<Registry>, pub(super) Telemetry);
 
 impl Apps {
-    fn worker(&self, version: Arc<Version>) -> Arc<dyn AppVersion> {
+    fn served(&self, version: Arc<Version>) -> Arc<dyn AppVersion> {
         Arc::new(ServedVersion { version, apps: self.0.clone(), telemetry: self.1.clone() })
     }
 
     fn found(&self, found: Result<Arc<Version>, RecallError>) -> Result<Arc<dyn AppVersion>, NoVersion> {
         match found {
-            Ok(version) => Ok(self.worker(version)),
+            Ok(version) => Ok(self.served(version)),
             Err(RecallError::NoApp) => Err(NoVersion::NoApp),
             Err(error) => Err(NoVersion::Lost(chain(&error))),
         }
@@ -38,7 +38,7 @@ impl AppProvider for Apps {
     }
 
     fn app(&self, name: &str) -> Option<Arc<dyn AppVersion>> {
-        self.0.current(name).map(|version| self.worker(version))
+        self.0.current(name).map(|version| self.served(version))
     }
 
     async fn version(&self, name: &str, version: &str) -> Result<Arc<dyn AppVersion>, NoVersion> {
@@ -55,7 +55,7 @@ impl AppProvider for Apps {
     }
 }
 
-/// A version, to work with.
+/// A version that runs jobs.
 pub(super) struct ServedVersion {
     pub(super) version: Arc<Version>,
     pub(super) apps: Arc<Registry>,
@@ -84,7 +84,8 @@ impl AppVersion for ServedVersion {
 
     fn request(&self, query: &Bytes) -> Request {
         let app = &self.version.wired.app;
-        let (retry, leaf_time) = (app.retry.job(), Some(app.job_leaf_time()));
+        let retry = app.retry.job();
+        let leaf_time = Some(app.job_leaf_time());
         Request { retry, leaf_time, ..frond_run::request(app, query, self.version.wired.slots) }
     }
 

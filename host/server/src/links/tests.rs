@@ -1,11 +1,11 @@
-//! Places for connections: who gets one, and who has to go.
+//! Limits of connections, and eviction.
 
 use super::*;
 
-/// Links by a clock that shows an hour: what began at 0 began long ago.
-fn links(most: usize, of_one: usize) -> Arc<Links> {
+/// Links whose clock has run for an hour, so that time 0 is long ago.
+fn links(most: usize, per_group: usize) -> Arc<Links> {
     let began = Instant::now().checked_sub(Duration::from_secs(3600)).unwrap();
-    Links::since(began, most, of_one, Counts::default())
+    Links::since(began, most, per_group, Counts::default())
 }
 
 /// The address of the `number`th client.
@@ -13,7 +13,7 @@ fn peer(number: u8) -> IpAddr {
     IpAddr::from([10, 0, 0, number])
 }
 
-/// A client that is known; with `true`, one that has a request under way.
+/// A known client; with `true`, one with a running request.
 fn known(links: &Arc<Links>, from: u8, is_busy: bool) -> (ConnectionPermit, Option<RequestGuard>) {
     let permit = links.permit(peer(from)).unwrap();
     permit.link.know();
@@ -33,7 +33,7 @@ fn strangers_leave_a_quarter_to_known_clients() {
     let another = links.permit(peer(6)).unwrap();
     assert_eq!(is_told(&mut strangers[0]), Some(Signal::End), "the one that has been idle longest");
     assert!(strangers[1..].iter_mut().all(|permit| is_told(permit).is_none()));
-    // Whoever is let in has a place beyond theirs.
+    // A known client no longer counts as unknown.
     another.link.know();
     let last = links.permit(peer(7)).unwrap();
     assert!(strangers[1..].iter_mut().all(|permit| is_told(permit).is_none()));
@@ -72,7 +72,7 @@ fn known_clients_go_only_when_they_are_idle() {
     assert!(!next.link.is_spare());
     next.link.know();
     let _request = next.link.enter();
-    // Nobody can go: what is left is for health checks.
+    // None can be evicted: the rest is for health checks.
     let spare: Vec<_> = (0..SPARE).map(|_| links.permit(peer(5)).unwrap()).collect();
     assert!(spare.iter().all(|permit| permit.link.is_spare()));
     assert!(links.permit(peer(5)).is_none());
@@ -93,7 +93,7 @@ fn an_address_has_places_of_its_own_and_no_more() {
     assert!(links.permit(peer(2)).is_some());
     drop(third);
     assert!(links.permit(peer(1)).is_some());
-    // A client of IPv6 has a whole network of addresses.
+    // An IPv6 client has a whole network of addresses.
     let network = |last: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, last));
     let held: Vec<_> = (0..2).map(|last| links.permit(network(last)).unwrap()).collect();
     let requests: Vec<_> = held.iter().map(|permit| (permit.link.know(), permit.link.enter())).collect();
@@ -103,13 +103,14 @@ fn an_address_has_places_of_its_own_and_no_more() {
 }
 
 #[test]
-fn what_is_not_used_is_closed_and_what_is_used_is_not() {
+fn idle_connections_are_closed_and_used_ones_are_not() {
     let links = links(4, 4);
-    let (mut idle, mut used) = (links.permit(peer(1)).unwrap(), links.permit(peer(2)).unwrap());
+    let mut idle = links.permit(peer(1)).unwrap();
+    let mut used = links.permit(peer(2)).unwrap();
     let request = used.link.enter();
     links.look(Duration::from_secs(600));
     assert_eq!(is_told(&mut idle), None);
-    // By then it has been idle for longer than that.
+    // Now it has been idle for longer than the limit.
     idle.link.idle_since.store(0, Ordering::Relaxed);
     used.link.idle_since.store(0, Ordering::Relaxed);
     links.look(Duration::from_secs(600));

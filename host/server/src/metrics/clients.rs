@@ -1,5 +1,4 @@
-//! Counts of clients beside their queries: connections that the server closed, logins that failed, and queries that were not
-//! admitted.
+//! Metrics of clients: closed connections, failed logins, and queries that were not admitted.
 
 use frond_root::policy::admission::Reason;
 use prometheus_client::metrics::counter::Counter;
@@ -8,7 +7,7 @@ use prometheus_client::registry::Registry;
 
 use super::{Kind, Metrics};
 
-/// Counts by a word.
+/// Counters by one label, `kind`.
 #[derive(Clone, Default)]
 pub(crate) struct Counts(Family<Kind, Counter>);
 
@@ -18,7 +17,7 @@ impl Counts {
     }
 }
 
-/// The counts of clients.
+/// The metrics of clients.
 #[derive(Default)]
 pub(super) struct Clients {
     closed: Counts,
@@ -40,7 +39,7 @@ impl Clients {
 }
 
 impl Metrics {
-    /// Where connections are counted that the server closed.
+    /// The counter of connections that the server closed.
     pub(crate) fn closed(&self) -> Counts {
         self.clients.closed.clone()
     }
@@ -50,7 +49,7 @@ impl Metrics {
         self.clients.not_admitted.count(reason.slug());
     }
 
-    /// Where failed logins are counted.
+    /// The counter of failed logins.
     pub(crate) fn failed_logins(&self) -> Counts {
         self.clients.logins.clone()
     }

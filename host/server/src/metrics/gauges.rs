@@ -1,4 +1,4 @@
-//! What is read when it is asked for: what is under way, and what the process takes.
+//! Gauges that are read at each scrape: running work, and resources of the process.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64};
@@ -15,7 +15,7 @@ use crate::server::Server;
 pub struct LostLines(Counter);
 
 impl LostLines {
-    /// So many more are lost.
+    /// Adds lost lines.
     pub fn add(&self, lines: u64) {
         self.0.inc_by(lines);
     }
@@ -28,7 +28,7 @@ impl Metrics {
     }
 }
 
-/// What is read when it is asked for.
+/// The gauges.
 pub(super) struct Gauges {
     running: Gauge,
     leaves_running: Gauge,
@@ -112,7 +112,7 @@ impl Gauges {
         self.file_calls.set(int(calls.running));
         self.file_calls_stuck.set(int(calls.stuck));
         self.bodies.set(i64::try_from(server.sending.budget().used()).unwrap_or(i64::MAX));
-        // Linux tells; elsewhere these stay 0.
+        // These files exist on Linux; elsewhere the gauges stay 0.
         if let Ok(status) = frond_files::read_text(Path::new("/proc/self/status"), frond_files::SETTINGS) {
             let field = |name: &str| {
                 let line = status.lines().find_map(|line| line.strip_prefix(name))?;

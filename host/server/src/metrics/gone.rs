@@ -1,4 +1,4 @@
-//! Metrics of apps that are gone: they stay for a while, so that nothing is lost that happened just before, and then go.
+//! Metrics of removed apps: kept for a while, so that the last events are scraped, then dropped.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -8,9 +8,9 @@ use frond_root::FailureKind;
 
 use super::{App, Metrics, Outcome, Slug};
 
-/// How long the metrics of an app stay that is gone: some scrapes of any Prometheus.
-const KEPT: Duration = Duration::from_secs(600);
-/// The most gone apps whose metrics stay: the one that has been gone for longest goes first.
+/// How long the metrics of a removed app are kept: several scrape intervals.
+const RETENTION: Duration = Duration::from_secs(600);
+/// The most removed apps whose metrics are kept; the longest removed is dropped first.
 const MAX_GONE: usize = 20;
 
 /// Outcomes of queries, with their reasons.
@@ -26,14 +26,14 @@ const OUTCOMES: [(&str, &str); 10] = [
     ("failed", "refused"),
     ("failed", "lost"),
 ];
-/// What becomes of partitions.
+/// Outcomes of partitions.
 const PARTS: [&str; 7] = ["succeeded", "skipped", "degraded", "failed", "timed-out", "cancelled", "not-started"];
 
-/// Apps that have metrics and no folder, and since when.
+/// Apps with metrics but no folder, and the time since when.
 pub(super) type Gone = BTreeMap<String, Instant>;
 
 impl Metrics {
-    /// Forgets apps that have been gone for a while. One whose query still runs has metrics to come, and stays.
+    /// Drops the metrics of apps that have been removed for a while, unless a query still runs.
     pub(super) fn forget_gone(&self, is_there: impl Fn(&str) -> bool, now: Instant) {
         let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,7 +46,7 @@ impl Metrics {
         let over = oldest.len().saturating_sub(MAX_GONE);
         for (place, (since, app)) in oldest.into_iter().enumerate() {
             let idle = apps.get(&app).is_none_or(|counted| Arc::strong_count(counted) == 1);
-            if idle && (place < over || now.saturating_duration_since(since) >= KEPT) {
+            if idle && (place < over || now.saturating_duration_since(since) >= RETENTION) {
                 apps.remove(&app);
                 gone.remove(&app);
                 self.forget(&app);
@@ -106,9 +106,9 @@ mod tests {
         let there = |app: &str| app == "stays";
         metrics.forget_gone(there, start);
         assert!(lines(&metrics, "goes") > 40);
-        metrics.forget_gone(there, start + KEPT - Duration::from_secs(1));
+        metrics.forget_gone(there, start + RETENTION - Duration::from_secs(1));
         assert!(lines(&metrics, "goes") > 40);
-        metrics.forget_gone(there, start + KEPT);
+        metrics.forget_gone(there, start + RETENTION);
         assert_eq!(lines(&metrics, "goes"), 0);
         assert!(lines(&metrics, "stays") > 40);
         ask(&metrics, "goes");
@@ -121,15 +121,15 @@ mod tests {
         let start = Instant::now();
         ask(&metrics, "back");
         metrics.forget_gone(|_| false, start);
-        metrics.forget_gone(|_| true, start + KEPT);
-        metrics.forget_gone(|_| false, start + KEPT + KEPT / 2);
+        metrics.forget_gone(|_| true, start + RETENTION);
+        metrics.forget_gone(|_| false, start + RETENTION + RETENTION / 2);
         assert!(lines(&metrics, "back") > 40, "it is gone for less than that again");
         let running = metrics.query(&Request::new("back", ""));
-        metrics.forget_gone(|_| false, start + KEPT * 9);
+        metrics.forget_gone(|_| false, start + RETENTION * 9);
         assert!(lines(&metrics, "back") > 40);
         running.ended(None, Duration::ZERO);
         drop(running);
-        metrics.forget_gone(|_| false, start + KEPT * 9);
+        metrics.forget_gone(|_| false, start + RETENTION * 9);
         assert_eq!(lines(&metrics, "back"), 0);
     }
 

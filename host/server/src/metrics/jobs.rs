@@ -1,5 +1,6 @@
-//! What is counted of jobs. What the store keeps is asked when it is to be told, and is the same on every server that
-//! shares it; the rest is this server's own.
+//! Metrics of jobs.
+//! Metrics of the store are read at each scrape, and are the same on every server that shares it;
+//! the others are of this server.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::jobs::Jobs;
 
-/// A store that takes longer is as good as away.
+/// Timeout of the store at a scrape.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -26,7 +27,7 @@ struct Call {
     error: &'static str,
 }
 
-/// All of it.
+/// The metrics of jobs.
 #[derive(Default)]
 pub(super) struct JobMetrics {
     jobs: Family<State, Gauge>,

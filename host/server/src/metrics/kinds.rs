@@ -2,7 +2,7 @@
 
 use frond_root::EventKind;
 
-/// Their names.
+/// The names of the kinds.
 pub(super) const KINDS: [&str; 13] = [
     "query-started",
     "planned",
@@ -19,7 +19,7 @@ pub(super) const KINDS: [&str; 13] = [
     "query-ended",
 ];
 
-/// The place of an event's name in [`KINDS`].
+/// The index of an event's kind in [`KINDS`].
 pub(super) fn kind(kind: &EventKind) -> usize {
     match kind {
         EventKind::QueryStarted { .. } => 0,

@@ -1,4 +1,4 @@
-//! `/metrics` as text: OpenMetrics, or the format of Prometheus before it, for whoever asks for that.
+//! `/metrics` as text: OpenMetrics, or the older format of Prometheus if the client prefers it.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -17,7 +17,7 @@ const OPEN: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// The text format of Prometheus, 0.0.4.
 const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What is counted and timed, as Prometheus reads it.
+/// Returns the metrics, for Prometheus.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -35,21 +35,22 @@ pub(crate) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMa
     }
 }
 
-/// OpenMetrics text in the format 0.0.4. There a family has the name of its samples: that of a counter ends with `_total`.
+/// Converts OpenMetrics text to the format 0.0.4.
+/// There a family is named like its samples: a counter's name ends with `_total`.
 fn plain(open: &str) -> String {
     let kinds = open.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let counters: HashSet<&str> = kinds.filter(|(_, kind)| *kind == "counter").map(|(name, _)| name).collect();
     let mut text = String::with_capacity(open.len());
     for line in open.lines() {
         let described = line.strip_prefix("# ").map(|rest| rest.splitn(3, ' ').collect::<Vec<_>>());
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = match described.as_deref() {
             None => writeln!(text, "{line}"),
             Some([keyword @ ("HELP" | "TYPE"), name, rest]) => {
                 let suffix = if counters.contains(name) { "_total" } else { "" };
                 writeln!(text, "# {keyword} {name}{suffix} {rest}")
             }
-            // It has no units, and no mark of the end.
+            // The format has no units and no end marker.
             Some(_) => Ok(()),
         };
     }

@@ -1,4 +1,4 @@
-//! What became of spans.
+//! Metrics of spans.
 
 use std::sync::atomic::Ordering;
 
@@ -14,7 +14,7 @@ struct Reason {
     reason: &'static str,
 }
 
-/// Spans, counted by the task that sends them.
+/// Counts of sent and dropped spans.
 #[derive(Default)]
 pub(super) struct TraceMetrics {
     sent: Counter,

@@ -1,4 +1,4 @@
-//! Parameters, headers and bodies: what is read, what is refused, and that nothing brings it down.
+//! Parameters, headers and bodies: valid, invalid and arbitrary input.
 
 use std::convert::Infallible;
 
@@ -15,14 +15,14 @@ fn read(query: &str) -> Result<Promises, Problem> {
 }
 
 /// Status and detail of a refusal.
-fn told(problem: &Problem) -> (u16, String) {
+fn status_and_detail(problem: &Problem) -> (u16, String) {
     let problem = serde_json::to_value(problem).unwrap();
     (problem["status"].as_u64().unwrap() as u16, problem["detail"].as_str().unwrap().to_owned())
 }
 
 #[track_caller]
 fn refused(query: &str) -> String {
-    let (status, detail) = told(&read(query).expect_err(query));
+    let (status, detail) = status_and_detail(&read(query).expect_err(query));
     assert_eq!(status, 400, "{query}");
     detail
 }
@@ -35,13 +35,13 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     headers
 }
 
-/// A text as part of an address, every byte of it escaped.
+/// A text as part of a URL, with every byte escaped.
 fn escaped(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }
 
 #[test]
-fn nothing_that_is_asked_for_is_nothing_promised() {
+fn an_empty_query_part_has_no_promises() {
     for query in [None, Some(""), Some("&"), Some("&&&")] {
         assert_eq!(Promises::read(query, LONGEST).ok(), Some(Promises::default()), "{query:?}");
     }
@@ -122,7 +122,7 @@ fn names_and_values_are_unescaped_once() {
     ] {
         assert_eq!(required(query), key, "{query}");
     }
-    // Bytes that are no text cannot be a key's.
+    // Bytes that are no UTF-8 cannot be part of a key.
     assert_eq!(required("require=%ff"), "\u{fffd}");
 }
 
@@ -160,7 +160,7 @@ fn the_form_is_the_one_that_the_client_prefers() {
         let pairs: Vec<_> = accept.iter().map(|value| ("accept", *value)).collect();
         assert_eq!(Form::wanted(&headers(&pairs), "application/json"), form, "{accept:?}");
     }
-    // The answers of another app are no JSON.
+    // The app's answers are not JSON.
     assert_eq!(
         Form::wanted(&headers(&[("accept", "application/json, text/event-stream")]), "text/plain"),
         Form::Stream
@@ -190,7 +190,7 @@ fn what_would_have_to_be_unpacked_is_refused() {
         &[("content-type", "Multipart/Mixed")],
     ] {
         let problem = plain(&headers(refused)).expect_err("packed");
-        assert_eq!(told(&problem).0, 415, "{refused:?}");
+        assert_eq!(status_and_detail(&problem).0, 415, "{refused:?}");
     }
 }
 
@@ -206,22 +206,22 @@ fn pieces(pieces: &[&'static str]) -> Body {
 
 #[tokio::test]
 async fn a_body_is_taken_whole_in_as_many_pieces_as_it_comes() {
-    for (said, whole) in
+    for (parts, whole) in
         [(&[][..], ""), (&["abc"], "abc"), (&["ab", "c"], "abc"), (&["", "a", "", "b", "c"], "abc"), (&["", ""], "")]
     {
-        let read = body(pieces(said), 3, now(), LONGEST).await;
-        assert_eq!(read.ok().unwrap(), whole, "{said:?}");
+        let read = body(pieces(parts), 3, now(), LONGEST).await;
+        assert_eq!(read.ok().unwrap(), whole, "{parts:?}");
     }
 }
 
 #[tokio::test]
 async fn a_body_that_is_too_large_is_refused_whether_or_not_it_says_so() {
-    for said in [&["abcd"][..], &["abc", "d"], &["a", "b", "c", "d"]] {
-        let problem = body(pieces(said), 3, now(), LONGEST).await.expect_err("too large");
+    for parts in [&["abcd"][..], &["abc", "d"], &["a", "b", "c", "d"]] {
+        let problem = body(pieces(parts), 3, now(), LONGEST).await.expect_err("too large");
         assert_eq!(
-            told(&problem),
+            status_and_detail(&problem),
             (413, "the body is larger than the 3 bytes that are allowed".to_owned()),
-            "{said:?}"
+            "{parts:?}"
         );
     }
 }
@@ -229,13 +229,13 @@ async fn a_body_that_is_too_large_is_refused_whether_or_not_it_says_so() {
 #[test]
 fn what_is_expected_of_a_body_is_what_it_announces_or_the_most_that_it_may_have() {
     let any = || Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
-    let said = |length: &str| headers(&[("content-length", length)]);
-    let problem = expected(&said("4"), &any(), 3).expect_err("too large");
-    assert_eq!(told(&problem).0, 413);
+    let announced = |length: &str| headers(&[("content-length", length)]);
+    let problem = expected(&announced("4"), &any(), 3).expect_err("too large");
+    assert_eq!(status_and_detail(&problem).0, 413);
     for (headers, body, most) in [
-        (said("3"), any(), 3),
-        (said("0"), any(), 0),
-        (said("many"), any(), 3),
+        (announced("3"), any(), 3),
+        (announced("0"), any(), 0),
+        (announced("many"), any(), 3),
         (HeaderMap::new(), any(), 3),
         (HeaderMap::new(), Body::empty(), 0),
         (HeaderMap::new(), Body::from("ab"), 2),
@@ -252,7 +252,7 @@ async fn a_body_that_does_not_come_in_time_is_given_up() {
         Some((Ok::<_, Infallible>(Bytes::from_static(b"a")), ()))
     });
     let problem = body(Body::from_stream(slow), 1000, now(), Duration::from_millis(2500)).await;
-    assert_eq!(told(&problem.expect_err("late")), (408, "the body did not come within 2.5s".to_owned()));
+    assert_eq!(status_and_detail(&problem.expect_err("late")), (408, "the body did not come within 2.5s".to_owned()));
     assert_eq!(start.elapsed(), Duration::from_millis(2500));
 }
 
@@ -260,7 +260,7 @@ async fn a_body_that_does_not_come_in_time_is_given_up() {
 async fn a_body_that_breaks_off_is_refused() {
     let broken = stream::iter([Ok(Bytes::from_static(b"a")), Err(std::io::Error::other("gone"))]);
     let problem = body(Body::from_stream(broken), 1000, now(), LONGEST).await.expect_err("broken");
-    assert_eq!(told(&problem), (400, "the body ended before it was whole".to_owned()));
+    assert_eq!(status_and_detail(&problem), (400, "the body ended before it was whole".to_owned()));
 }
 
 proptest! {
@@ -269,7 +269,7 @@ proptest! {
         query in prop_oneof![".*", "((deadline|floor|require|[a-z]*)[=&%+;]?[0-9a-zA-Z%.+&=-]{0,8}){0,6}"],
     ) {
         if let Err(problem) = read(&query) {
-            let (status, detail) = told(&problem);
+            let (status, detail) = status_and_detail(&problem);
             prop_assert_eq!(status, 400);
             prop_assert!(!detail.is_empty() && detail.len() < 10_000, "{}", detail);
         }
@@ -316,9 +316,9 @@ fn preferences_that_make_sense_count() {
 #[test]
 fn what_was_applied_is_said() {
     let applied = |respond_async, wait| {
-        let mut told = HeaderMap::new();
-        Preferences { respond_async, wait }.applied(&mut told);
-        told.get("preference-applied").map(|value| value.to_str().unwrap().to_owned())
+        let mut headers = HeaderMap::new();
+        Preferences { respond_async, wait }.applied(&mut headers);
+        headers.get("preference-applied").map(|value| value.to_str().unwrap().to_owned())
     };
     assert_eq!(applied(false, None), None);
     assert_eq!(applied(true, None).unwrap(), "respond-async");

@@ -1,17 +1,17 @@
-//! What is asked of a query by those who follow it, and by traces.
+//! Views of a query for its followers and for traces.
 
 use frond_root::EventKind;
 
 use super::{QueryRecord, lock};
 
 impl QueryRecord {
-    /// True when it has ended, and has no events from number `from` on.
+    /// True if it has ended, and has no events from number `from`.
     pub(crate) fn is_over_before(&self, from: usize) -> bool {
         let state = lock(&self.state);
         state.end.is_some() && from >= state.events.len()
     }
 
-    /// Spans that its trace has: one of its own, and those of its plan, attempts, merges and finish.
+    /// Estimated number of spans of its trace: the root, plan, attempts, merges and finish.
     pub(crate) fn spans(&self) -> u64 {
         let has_span = |kind: &EventKind| {
             matches!(

@@ -1,4 +1,4 @@
-//! Recent queries, looked up and listed: everybody's, or those of one caller.
+//! Lookup and lists of recent queries, of all callers or of one.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,8 +8,9 @@ use frond_root::QueryId;
 use super::{NewsCursor, QueryRecord, Recent, Summary, lock};
 
 impl Recent {
-    /// What began or ended since `seen`, the oldest first and at most `most` of it; how many ends are not among it; and
-    /// what has been seen then. With `of`, that caller's alone.
+    /// Queries that began or ended since `seen`, oldest first and at most `most`; how many ends are
+    /// missing; and the new cursor.
+    /// With `of`, only that caller's queries.
     pub(crate) fn since(&self, of: Option<&str>, seen: NewsCursor, most: usize) -> (Vec<Summary>, u64, NewsCursor) {
         let now = self.seen(of);
         if now == seen {
@@ -23,7 +24,7 @@ impl Recent {
         (newest.iter().rev().map(|one| one.summary()).collect(), missed, now)
     }
 
-    /// What there is to be seen now, by whoever sees everybody's queries, or those of one caller.
+    /// The current cursor, for all callers or for one.
     pub(crate) fn seen(&self, of: Option<&str>) -> NewsCursor {
         let counted = lock(&self.counted);
         match of {
@@ -32,12 +33,12 @@ impl Recent {
         }
     }
 
-    /// The query with this id; with `of`, if it is that caller's.
+    /// The query with this id; with `of`, only if it belongs to that caller.
     pub(crate) fn get(&self, of: Option<&str>, id: QueryId) -> Option<Arc<QueryRecord>> {
         lock(&self.queries).iter().rev().find(|one| one.id == id && one.is_of(of)).cloned()
     }
 
-    /// The newest queries of a caller, or of all; of an app, or of all; with an outcome, or with any.
+    /// The newest queries, optionally of one caller, one app, or one outcome.
     pub(crate) fn list(
         &self,
         of: Option<&str>,
@@ -53,7 +54,7 @@ impl Recent {
         wanted.take(limit).collect()
     }
 
-    /// Those that run, of a caller or of all, to be named.
+    /// The running queries, of all callers or of one.
     pub(crate) fn unfinished(&self, of: Option<&str>) -> Vec<Arc<QueryRecord>> {
         let runs = |one: &&Arc<QueryRecord>| one.is_of(of) && lock(&one.state).end.is_none();
         lock(&self.queries).iter().filter(runs).cloned().collect()

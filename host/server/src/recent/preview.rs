@@ -1,4 +1,4 @@
-//! What the answer would be by now: the newest is kept, for whoever reads the stream.
+//! Previews of a running query's answer: the newest is kept for the readers of its stream.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use frond_root::runner::Covered;
 
 use super::{QueryRecord, SoFar, lock};
 
-/// The least time between two previews of an answer.
+/// The minimum time between two previews of an answer.
 const PREVIEW: Duration = Duration::from_millis(250);
 
 impl Preview for QueryRecord {

@@ -1,4 +1,4 @@
-//! What has happened to a query so far.
+//! State of a query, updated by its events.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ pub(super) struct State {
     pub(super) counts: Counts,
     pub(super) weight: u64,
     pub(super) covered: u64,
-    /// When the attempt on each slot began, its partition and that one's weight.
+    /// The attempt on each slot: start, partition, key and weight.
     pub(super) on_slots: Vec<Option<(u64, u32, PartitionKey, u64)>>,
     pub(super) slowest: Option<Slowest>,
     pub(super) preview: Option<SoFar>,
     pub(super) end: Option<End>,
 }
 
-/// What the answer would have been at some moment.
+/// A preview of the answer at some moment.
 #[derive(Clone)]
 pub(crate) struct SoFar {
     pub(crate) at: Duration,
@@ -37,7 +37,7 @@ pub(crate) struct Slowest {
     pub(crate) ms: f64,
 }
 
-/// How it ended.
+/// The end of a query.
 pub(super) struct End {
     pub(super) took: Duration,
     pub(super) outcome: &'static str,
@@ -47,7 +47,7 @@ pub(super) struct End {
 }
 
 impl State {
-    /// The share of the weight that has come.
+    /// The covered share of the weight, from 0 to 1.
     pub(super) fn fraction(&self) -> f64 {
         if self.weight == 0 { 0.0 } else { share(self.covered, self.weight) }
     }
@@ -55,7 +55,8 @@ impl State {
     pub(super) fn count(&mut self, event: &Event) {
         match &event.kind {
             EventKind::Planned { partitions, weight, .. } => {
-                (self.counts.planned, self.weight) = (*partitions, *weight);
+                self.counts.planned = *partitions;
+                self.weight = *weight;
             }
             EventKind::AttemptStarted { partition, key, slot, weight, .. } => {
                 let slot = *slot as usize;
@@ -90,7 +91,7 @@ impl State {
     }
 }
 
-/// The bytes of an event's texts.
+/// The size of an event's texts, in bytes.
 pub(super) fn texts(event: &Event) -> usize {
     match &event.kind {
         EventKind::AttemptStarted { key, .. } | EventKind::PartitionMissing { key, .. } => key.as_str().len(),
@@ -105,7 +106,7 @@ pub(super) fn texts(event: &Event) -> usize {
     }
 }
 
-/// The bytes of an account.
+/// The approximate size of an account, in bytes.
 pub(super) fn account_bytes(coverage: &Coverage) -> usize {
     let texts = |failure: &Failure| failure.log.iter().map(String::len).sum::<usize>() + failure.message.len();
     let each = coverage.missing.iter().map(|one| one.failure.as_ref().map_or(0, texts) + 256);

@@ -1,4 +1,4 @@
-//! What is kept of queries, what goes first, and what those are told who come late.
+//! Bounds of recent queries, eviction, and late followers.
 
 use frond_root::event::GatherEnd;
 use frond_root::{Coverage, Failure, FailureKind, Preview, Usage};
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// More than any test here takes.
+/// More than any test here uses.
 const PLENTY: usize = 1 << 30;
 
 fn begin(recent: &Recent, id: u128, query: impl Into<Bytes>) -> Arc<QueryRecord> {
@@ -21,7 +21,7 @@ fn pass(recent: &Recent, id: u128) {
     recent.tidy();
 }
 
-/// The answer of a query with so many partitions, the last of which fails if there are others.
+/// The answer of a query with this many partitions. If there is more than one, the last fails.
 fn answer(partitions: usize) -> Answer {
     let last = Turn::fail(FailureKind::Trap);
     let script = Script::all(Turn::give("one"));
@@ -59,7 +59,7 @@ fn ats(events: &[Event]) -> Vec<u64> {
 }
 
 #[test]
-fn as_many_are_kept_as_may_be_the_newest() {
+fn the_newest_queries_are_kept_up_to_the_limit() {
     let recent = Recent::new(3, PLENTY);
     (0..5).for_each(|id| pass(&recent, id));
     assert_eq!(ids(&recent), [4, 3, 2]);
@@ -68,7 +68,7 @@ fn as_many_are_kept_as_may_be_the_newest() {
 }
 
 #[test]
-fn those_that_run_are_kept_whatever_their_number_and_age() {
+fn running_queries_are_always_kept() {
     let recent = Recent::new(2, 0);
     let running: Vec<_> = (0..5).map(|id| begin(&recent, id, vec![0; 1000])).collect();
     pass(&recent, 5);
@@ -102,7 +102,8 @@ fn failures_accounts_and_answers_count_as_memory() {
     let mut before = recent.memory();
     let mut grew = || std::mem::replace(&mut before, recent.memory()).abs_diff(recent.memory());
     let mut failure = Failure::new(FailureKind::Trap, "x".repeat(5000));
-    (failure.log, failure.backtrace) = (vec!["x".repeat(3000)], vec!["x".repeat(2000)]);
+    failure.log = vec!["x".repeat(3000)];
+    failure.backtrace = vec!["x".repeat(2000)];
     recorded.event(&ended(0, 0, 0, Some(failure)));
     assert!(grew() >= 10_000);
     recorded.event(&once(EventKind::QueryEnded { outcome: "partial".to_owned(), reason: None, coverage: coverage() }));
@@ -112,7 +113,7 @@ fn failures_accounts_and_answers_count_as_memory() {
 }
 
 #[test]
-fn what_somebody_still_reads_counts_until_they_let_go_and_costs_no_other_its_place() {
+fn memory_of_a_read_query_counts_until_released_and_evicts_no_other() {
     let recent = Recent::new(1000, 50_000);
     let read = begin(&recent, 0, vec![0; 40_000]);
     read.answered(&answer(1));
@@ -171,14 +172,14 @@ fn events_are_read_from_any_number_on_in_batches() {
 }
 
 #[test]
-fn beyond_its_memory_a_query_that_runs_keeps_what_it_has_but_once_and_counts_the_rest() {
+fn over_the_memory_limit_repeatable_events_are_only_counted() {
     let recent = Recent::new(10, 10_000);
     let recorded = begin(&recent, 1, "");
-    let mut told = 0;
+    let mut sent = 0;
     while recorded.events(0, 0).1 < 100 {
-        recorded.event(&started(told, 0, 0));
-        recorded.event(&ended(told, 0, 0, None));
-        told += 2;
+        recorded.event(&started(sent, 0, 0));
+        recorded.event(&ended(sent, 0, 0, None));
+        sent += 2;
     }
     let (events, missed_before, _) = recorded.events(0, usize::MAX);
     let kept = events.len();
@@ -187,8 +188,8 @@ fn beyond_its_memory_a_query_that_runs_keeps_what_it_has_but_once_and_counts_the
     recorded.event(&once(EventKind::FinishStarted {}));
     let (events, missed, _) = recorded.events(kept, usize::MAX);
     assert_eq!((events.len(), missed), (2, missed_before));
-    // What was not kept has been counted: the figures are those of all.
-    assert_eq!((recorded.summary().events, recorded.summary().partitions.settled), (told + 2, told / 2));
+    // Events that were not kept are included in the counts.
+    assert_eq!((recorded.summary().events, recorded.summary().partitions.settled), (sent + 2, sent / 2));
 }
 
 #[test]
@@ -237,7 +238,8 @@ fn a_list_is_of_one_app_or_one_outcome_the_newest_first() {
 fn what_began_or_ended_is_told_once_and_what_is_too_much_is_counted() {
     let recent = Recent::new(100, PLENTY);
     let seen = recent.seen(None);
-    let (first, _second) = (begin(&recent, 1, ""), begin(&recent, 2, ""));
+    let first = begin(&recent, 1, "");
+    let _second = begin(&recent, 2, "");
     let (news, missed, seen) = recent.since(None, seen, 10);
     assert_eq!((news.iter().map(|one| one.id).collect::<Vec<_>>(), missed), (vec![1.into(), 2.into()], 0));
     assert_eq!(recent.since(None, seen, 10).0.len(), 0);
@@ -328,7 +330,7 @@ fn of_previews_the_newest_is_kept_and_taken_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_waits_hears_of_events_of_previews_and_of_the_end() {
+async fn waiters_are_woken_by_events_previews_and_the_end() {
     let recent = Recent::new(10, PLENTY);
     let recorded = begin(&recent, 1, "");
     let covered = frond_root::runner::Covered { planned: 1, covered: 1, complete: false };
@@ -339,7 +341,8 @@ async fn whoever_waits_hears_of_events_of_previews_and_of_the_end() {
         &|| recorded.refused(),
     ];
     for one in news {
-        let (first, second) = (recorded.changed(), recorded.changed());
+        let first = recorded.changed();
+        let second = recorded.changed();
         one();
         let waiting = async { tokio::join!(first, second) };
         tokio::time::timeout(Duration::from_secs(1), waiting).await.expect("all who wait are told");
@@ -348,7 +351,7 @@ async fn whoever_waits_hears_of_events_of_previews_and_of_the_end() {
     assert!(nothing.is_err(), "what came before is not told again");
 }
 
-/// What may happen to queries.
+/// A random operation on queries.
 #[derive(Clone, Debug)]
 enum Step {
     Begin(usize),
@@ -376,8 +379,10 @@ proptest! {
         most in 1..6_usize,
         memory in 0..20_000_usize,
     ) {
-        let (recent, done) = (Recent::new(most, memory), answer(2));
-        let (mut running, mut held) = (Vec::new(), Vec::new());
+        let recent = Recent::new(most, memory);
+        let done = answer(2);
+        let mut running = Vec::new();
+        let mut held = Vec::new();
         for (number, step) in steps.into_iter().enumerate() {
             let pick = |which: usize, of: &Vec<Arc<QueryRecord>>| (!of.is_empty()).then(|| which % of.len());
             match step {
@@ -411,7 +416,7 @@ proptest! {
     }
 }
 
-/// What queries that run may have gathered since the last look.
+/// Memory that running queries may have used since the last cleanup.
 fn step_slack(running: &[Arc<QueryRecord>]) -> usize {
     running.iter().map(|one| one.bytes.load(Ordering::Relaxed)).sum()
 }

@@ -5,63 +5,63 @@ use frond_root::{Coverage, Floor, QueryId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Partitions, counted while a query runs.
+/// Counts of a running query's partitions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Counts {
-    /// In the plan.
+    /// Partitions in the plan.
     pub planned: u64,
-    /// Those that are in the answer, or will never be.
+    /// Partitions with an outcome: in the answer, or finally missing.
     pub settled: u64,
-    /// Attempts under way.
+    /// Attempts that are running.
     pub running: u64,
-    /// Settled without a success.
+    /// Partitions that are finally missing.
     pub missing: u64,
 }
 
 /// One query in a list.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Summary {
-    /// Its id: 32 hexadecimal digits.
+    /// The query's id: 32 hexadecimal digits.
     #[schema(value_type = String)]
     pub id: QueryId,
-    /// The app that was asked.
+    /// The queried app.
     pub app: String,
     /// The app's version that answers.
     pub version: u64,
     /// `running` or `ended`.
     pub state: &'static str,
-    /// `complete`, `partial` or `failed`, once it has ended.
+    /// `complete`, `partial` or `failed`, once the query has ended.
     pub outcome: Option<&'static str>,
-    /// Why it failed, if it did.
+    /// Why the query failed, if it did.
     pub reason: Option<&'static str>,
-    /// When it began, in Unix milliseconds.
+    /// Time of the start, in Unix milliseconds.
     pub started_unix_ms: u64,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds, once the query has ended.
     pub took_ms: Option<f64>,
-    /// How long it may take, in milliseconds.
+    /// The deadline, in milliseconds from the start.
     pub deadline_ms: f64,
-    /// Leaves at once.
+    /// The most leaves that run at once.
     pub slots: usize,
-    /// The share of the weight that has come, 0 to 1.
+    /// The covered share of the weight, from 0 to 1.
     pub fraction: f64,
-    /// Its partitions.
+    /// Counts of the partitions.
     pub partitions: Counts,
-    /// Its events so far.
+    /// Number of events so far.
     pub events: u64,
 }
 
-/// All that is known of a query, but for its events.
+/// A query with all of its data except the events.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Detail {
     #[serde(flatten)]
     pub(super) summary: Summary,
-    /// What was asked.
+    /// The query's bytes.
     pub(super) query: ShownBytes,
     /// `all`, `best-effort`, or a share of the weight.
     pub(super) floor: String,
-    /// Partitions without which there is no answer.
+    /// Keys of partitions that the answer must cover.
     pub(super) require: Vec<String>,
-    /// The account, once it has ended.
+    /// The account of the answer, once the query has ended.
     #[schema(value_type = Option<crate::openapi::Coverage>)]
     pub(super) coverage: Option<Box<Coverage>>,
     /// The answer, if there is one.
@@ -70,18 +70,18 @@ pub(crate) struct Detail {
     pub(super) content_type: String,
 }
 
-/// Bytes, to be looked at: as text where they are text.
+/// Bytes to be shown: as text if they are UTF-8, otherwise as base64.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ShownBytes {
     /// The bytes as text.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
-    /// The bytes as base64, where they are no text.
+    /// The bytes as base64, if they are not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
-    /// How many there are.
+    /// The full size, in bytes.
     bytes: usize,
-    /// True when only the first of them are here.
+    /// True if only the first bytes are included.
     cut: bool,
 }
 
@@ -91,7 +91,7 @@ impl ShownBytes {
         let cut = kept.len() < bytes;
         let text = match std::str::from_utf8(kept) {
             Ok(text) => Some(text.to_owned()),
-            // A character may have been cut in two.
+            // The last character may be cut in two.
             Err(error) if cut && error.error_len().is_none() => {
                 kept.get(..error.valid_up_to()).map(|valid| String::from_utf8_lossy(valid).into_owned())
             }
@@ -102,7 +102,7 @@ impl ShownBytes {
     }
 }
 
-/// A floor as it is written.
+/// A floor in its text form.
 pub(crate) fn floor_word(floor: Floor) -> String {
     match floor {
         Floor::All => "all".to_owned(),

@@ -1,4 +1,4 @@
-//! Answers on their way: what is charged for them, for how long, and who makes no progress.
+//! Answers that are being sent: charges, and readers without progress.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,7 +15,7 @@ const MIB: u64 = 1 << 20;
 
 /// The answers of a server, and a connection.
 fn sending() -> (Arc<Sending>, ConnectionPermit) {
-    // By its clock, what began at 0 began an hour ago.
+    // The clock has run for an hour, so that time 0 is long ago.
     let began = Instant::now().checked_sub(Duration::from_secs(3600)).unwrap();
     let links = Links::since(began, 8, 8, Counts::default());
     let permit = links.permit(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
@@ -54,7 +54,7 @@ async fn an_answer_is_charged_until_its_last_byte_is_gone() {
 }
 
 #[tokio::test]
-async fn of_a_stream_what_was_handed_on_is_charged() {
+async fn a_stream_is_charged_for_the_bytes_in_flight() {
     let (sending, permit) = sending();
     let frames = [&b"one"[..], b"", b"three"].map(|text| Ok::<_, Infallible>(Bytes::from_static(text)));
     let mut body = sent(&sending, &permit, Body::from_stream(stream::iter(frames)));
@@ -94,7 +94,7 @@ async fn the_slowest_reader_goes_when_answers_take_more_than_there_is() {
     let (sending, mut slow) = sending();
     let mut quick = sending.links.permit(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
     let first = sent(&sending, &slow, vec![7; 700_000]);
-    // It was given something a while ago.
+    // The first answer has made no progress for long.
     for answer in sending.lock().values() {
         answer.since.store(0, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! When the certificate is another, and when it stays.
+//! When the certificate is replaced, and when it is kept.
 
 use std::path::Path;
 
@@ -7,17 +7,17 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use super::{Certificate, Tls};
 
-/// Writes a fresh certificate and its key, or one of both.
+/// Writes a new certificate, its key, or both.
 fn write(files: &Tls, certificate: bool, key: bool) -> CertificateDer<'static> {
     let made = generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    // As renewals do: the file is another, and appears whole.
+    // Renewals replace the file by an atomic rename.
     let replace = |path: &Path, text: String| {
         let new = path.with_extension("new");
         std::fs::write(&new, text).unwrap();
         std::fs::rename(new, path).unwrap();
     };
     if certificate {
-        // Its size differs from the one before, whatever the time stamps' precision.
+        // The size differs from the previous one, so that coarse time stamps do not matter.
         replace(&files.certificate, format!("{}\n{}", made.cert.pem(), " ".repeat(rand::random_range(1..100_000))));
     }
     if key {

@@ -1,6 +1,7 @@
-//! Traces of jobs. A job's trace has the job's id, on every server that works on it. Its root is the span in which the job was
-//! accepted, linked with the span of the client that submitted it; below it are the stints: what one server did for the job
-//! from taking it up to its end, or until it lost it.
+//! Traces of jobs.
+//! A job's trace has the job's id, on every server that runs it. The root is the span of the
+//! submission, linked with the client's span. Below it are the run segments (spans `stint`): the
+//! time from when a server takes the job until the job ends or the server loses it.
 
 use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
@@ -13,30 +14,30 @@ use opentelemetry_sdk::trace::SpanLinks;
 use super::spans::{Root, Tree, span_id};
 use super::{Parent, Spans, Trace, Traces};
 
-/// Jobs that are remembered whose clients do not record them.
+/// The most jobs whose clients do not sample them that are remembered.
 const UNRECORDED: usize = 10_000;
 
-/// One stint of a job, as far as it has come.
+/// A run segment of a job, under construction.
 pub(crate) struct RunSegment {
     tree: Tree,
     parent: Parent,
     app: String,
     attributes: Vec<KeyValue>,
     status: Status,
-    /// When its last step began.
+    /// The event that began the finish.
     finish: Option<Event>,
     last: u64,
 }
 
 impl Traces {
-    /// Remembers a job whose client does not record it: what this server does for it is not recorded either.
+    /// Remembers a job whose client does not sample it, so that its run segments are not recorded.
     pub(crate) fn unrecorded(&self, job: QueryId) {
         let mut unrecorded = self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner);
         unrecorded.truncate(UNRECORDED - 1);
         unrecorded.push_front(number(job));
     }
 
-    /// A job was accepted: `parent` is the span of who submitted it.
+    /// Records the submission of a job; `parent` is the client's span.
     pub(crate) fn accepted(&self, job: QueryId, app: &str, parent: Option<Parent>, start: SystemTime) {
         if self.is_unrecorded(job) {
             return;
@@ -67,15 +68,16 @@ impl Traces {
         self.job(spans);
     }
 
-    /// A stint of a job begins; nothing for one whose client does not record it.
+    /// Begins a run segment of a job; `None` if its client does not sample it.
     pub(crate) fn stint(&self, job: QueryId, app: &str, unix_ms: u64) -> Option<RunSegment> {
         if self.is_unrecorded(job) {
             return None;
         }
         let id = number(job);
-        let (trace, start) = (TraceId::from(id), SystemTime::UNIX_EPOCH + Duration::from_millis(unix_ms));
+        let trace = TraceId::from(id);
+        let start = SystemTime::UNIX_EPOCH + Duration::from_millis(unix_ms);
         Some(RunSegment {
-            // Stints of one job have room for 65,536 spans a millisecond between them.
+            // Span numbers of two run segments do not overlap below 65,536 spans a millisecond.
             tree: Tree::new(trace, id, unix_ms << 16, start),
             parent: Parent { trace, span: span_id(id, 0), is_sampled: true },
             app: app.to_owned(),
@@ -90,7 +92,7 @@ impl Traces {
         self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner).contains(&number(job))
     }
 
-    /// Spans of a job are there.
+    /// Queues the spans of a job.
     pub(crate) fn job(&self, spans: Spans) {
         let count = spans.spans.len() as u64;
         if !self.push(Trace::Spans(spans)) {
@@ -100,11 +102,11 @@ impl Traces {
 }
 
 impl RunSegment {
-    /// Takes the next event.
+    /// Adds the next event.
     pub(crate) fn take(&mut self, event: &Event) {
         self.last = event.at;
         match &event.kind {
-            // How long that takes is known at the end.
+            // The duration of the finish is known only at the end.
             EventKind::FinishStarted {} => self.finish = Some(event.clone()),
             EventKind::QueryEnded { outcome, coverage, .. } => {
                 self.attributes.extend([
@@ -117,7 +119,7 @@ impl RunSegment {
         }
     }
 
-    /// All of its spans.
+    /// Ends the segment and returns its spans.
     pub(crate) fn ended(mut self) -> Spans {
         if let Some(finish) = self.finish {
             self.tree.take(&finish, self.last);

@@ -1,4 +1,4 @@
-//! Spans made of events: the query, its plan, each attempt, each merge, the finish.
+//! Spans from events: the query, its plan, each attempt, each merge, the finish.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -13,13 +13,13 @@ use crate::recent::QueryRecord;
 
 /// The most spans of one trace.
 const MAX_SPANS: usize = 10_000;
-/// Of those, so many are for others than leaves that succeeded.
+/// The part of [`MAX_SPANS`] that is reserved for spans other than successful leaves.
 const RESERVED: usize = 1000;
 
 /// Name of an attempt's span.
 const LEAF: &str = "leaf";
 
-/// A query's tree.
+/// The spans of a query.
 pub(super) fn of_query(recorded: &QueryRecord, parent: Option<Parent>) -> Spans {
     let (events, missed, _) = recorded.events(0, usize::MAX);
     let summary = recorded.summary();
@@ -31,7 +31,7 @@ pub(super) fn of_query(recorded: &QueryRecord, parent: Option<Parent>) -> Spans 
     for event in &events {
         tree.take(event, end);
     }
-    // Of what was not kept every second event ends something.
+    // Every second event that was not kept ends a span.
     tree.cut += missed / 2;
     let mut attributes = vec![
         KeyValue::new("frond.app", summary.app.clone()),
@@ -52,19 +52,19 @@ pub(super) fn of_query(recorded: &QueryRecord, parent: Option<Parent>) -> Spans 
 pub(in crate::traces) struct Tree {
     trace: TraceId,
     root: SpanId,
-    /// What ids of spans are made of.
+    /// The base of the spans' ids.
     id: u128,
     number: u64,
     start: SystemTime,
     spans: Vec<SpanData>,
-    /// Attempts under way, by partition and number: since when, and the partition's key.
+    /// Running attempts by partition and number: start, and the partition's key.
     attempts: HashMap<(u32, u32), (u64, PartitionKey)>,
-    /// Merges under way: since when.
+    /// Running merges: their starts.
     folds: HashMap<u32, u64>,
     cut: u64,
 }
 
-/// The span that all others are below.
+/// The root span.
 pub(super) struct Root {
     pub(super) name: String,
     pub(super) kind: SpanKind,
@@ -76,14 +76,14 @@ pub(super) struct Root {
 /// A span below the root.
 struct Child<'a> {
     name: &'static str,
-    /// In microseconds since the root's start.
+    /// Start and end in microseconds since the root's start.
     time: (u64, u64),
     attributes: Vec<KeyValue>,
     failure: Option<&'a Failure>,
 }
 
 impl Tree {
-    /// Spans of `trace` whose ids are made of `id` and numbers from `number` on.
+    /// Creates the tree of `trace`. Span ids are derived from `id` and numbers from `number`.
     pub(super) fn new(trace: TraceId, id: u128, number: u64, start: SystemTime) -> Self {
         Self {
             trace,
@@ -98,7 +98,7 @@ impl Tree {
         }
     }
 
-    /// Takes the next event of something that ends at `end`, if that is known.
+    /// Adds the next event; `end` is the end of the whole, if known.
     pub(super) fn take(&mut self, event: &Event, end: u64) {
         let Some(child) = self.child(event, end) else { return };
         self.number += 1;
@@ -148,7 +148,7 @@ impl Tree {
         }
     }
 
-    /// The whole tree, with its root: of something that ended at `end`.
+    /// Adds the root span, which ends at `end`, and returns all spans.
     pub(super) fn ended(mut self, root: Root, end: u64) -> Spans {
         let Root { name, kind, parent, mut attributes, status } = root;
         if self.cut > 0 {
@@ -196,7 +196,7 @@ fn int(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// The id of span number `number` of what has this id: its own random bits, and never 0.
+/// Derives the id of span `number` from the random bits of `id`; never 0.
 pub(super) fn span_id(id: u128, number: u64) -> SpanId {
     let low = u64::try_from(id & u128::from(u64::MAX)).unwrap_or(1);
     SpanId::from((low ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).max(1))
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_is_counted_and_what_is_rare_has_room() {
+    fn omitted_spans_are_counted_and_rare_ones_have_room() {
         let mut tree = Tree::new(TraceId::from(7_u128), 7, 0, SystemTime::UNIX_EPOCH);
         let successes = u32::try_from(MAX_SPANS).unwrap() + 5;
         (0..successes).for_each(|index| attempt(&mut tree, index, None));

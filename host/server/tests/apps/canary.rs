@@ -1,4 +1,4 @@
-//! The last query is asked of a change before the change serves.
+//! The canary: the last query is run on a change before it serves.
 
 use bytes::Bytes;
 use frond_run::Role;
@@ -6,7 +6,7 @@ use frond_server::apps::Stage;
 
 use crate::kit::{Apps, PI, Served, marked, plugin, refusal};
 
-/// An app that counts words, one partition of which is an order to the plugin that misbehaves.
+/// An app that counts words; one partition is a command to the fault-injecting plugin.
 async fn words(order: &str) -> (Apps, Served) {
     let apps = Apps::new();
     apps.write("words/wordcount.wasm", &plugin("wordcount"));
@@ -82,7 +82,8 @@ async fn a_failure_that_the_serving_version_shares_is_noted() {
     assert!(canary.starts_with("noted: ") && canary.contains("unavailable"), "{canary}");
 }
 
-/// An app of the plugin that misbehaves, with this partition and another, that was asked `query`.
+/// An app of the fault-injecting plugin, with this partition and another; `query` was its last
+/// query.
 async fn faulty(order: &str, query: &'static [u8]) -> (Apps, Served) {
     let apps = Apps::new();
     apps.write("bad/faulty.wasm", &plugin("faulty"));
@@ -133,7 +134,7 @@ async fn a_manifest_under_which_nothing_could_be_answered_is_refused() {
 async fn a_query_that_has_become_wrong_on_purpose_is_no_reason_to_refuse() {
     let apps = Apps::with_pi();
     let served = apps.serve_unwatched().await;
-    // It cannot be one of pi's: as if an earlier version had answered it.
+    // The query is invalid for pi, as if an earlier version had answered it.
     served.registry.remember(&served.current("pi"), &Bytes::from_static(b"no json"));
     apps.case("pi/cases/whole.toml", "outcome = \"complete\"");
     let version = served.registry.put("pi", Role::Leaf, marked("pi", 1)).await.unwrap();

@@ -1,4 +1,4 @@
-//! An app's cases stand between a change and its serving.
+//! An app's cases are checked before a change serves.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ async fn a_case_that_is_wrong_itself_refuses_and_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_case_that_fails_at_once_is_not_told_as_taking_too_long() {
     let apps = Apps::with_pi();
-    // More than all cases have.
+    // More than the limit of all cases.
     apps.write("pi/frond.toml", PI.replace("20s", "10m").as_bytes());
     let served = apps.serve_unwatched().await;
     apps.case("pi/cases/wrong.toml", "text = \"3\"");

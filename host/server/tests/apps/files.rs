@@ -1,4 +1,4 @@
-//! Files that change: new apps, new components, apps that go, and files that are not whole yet.
+//! Changes of files: new apps, new components, removed apps, and incomplete files.
 
 use std::fs;
 use std::io::Write;
@@ -41,7 +41,8 @@ async fn a_changed_component_serves_while_a_query_ends_on_the_old_one() {
         Bytes::from_static(br#"{"query": {}, "partitions": [{"key": "ok", "data": 1}, {"key": "sleep", "data": 1}]}"#);
     let request = frond_root::Request { floor: Floor::BestEffort, ..request(&old.wired.app, &body, old.wired.slots) };
     let (events, begun) = first_ended();
-    let (cancel, wired) = (Cancel::default(), old.wired.clone());
+    let cancel = Cancel::default();
+    let wired = old.wired.clone();
     let later = cancel.clone();
     let query = tokio::spawn(async move { ask(&wired, Question::new(request), events, later).await.unwrap() });
     if begun.await.is_err() {
@@ -61,7 +62,7 @@ async fn a_changed_component_serves_while_a_query_ends_on_the_old_one() {
     assert!(gone.upgrade().is_none(), "nothing holds the old version any more");
 }
 
-/// Events, and word of the moment when the first attempt has ended: others are under way.
+/// Events, and a signal when the first attempt has ended, while others run.
 fn first_ended() -> (Events, oneshot::Receiver<()>) {
     struct Ended(Mutex<Option<oneshot::Sender<()>>>);
     impl Listener for Ended {
@@ -196,7 +197,7 @@ async fn a_component_outside_the_folder_is_watched_even_before_its_folder_is_the
     assert_eq!(served.view("pi").health, Health::Broken);
     apps.write("built/deep/leaf.wasm", &plugin("pi"));
     served.version("pi", 1).await;
-    // As a linker or `cp` to another name and `mv` do.
+    // As a linker does, or `cp` to another name followed by `mv`.
     apps.write("built/deep/new", &marked("pi", 3));
     fs::rename(apps.path("built/deep/new"), apps.path("built/deep/leaf.wasm")).unwrap();
     served.version("pi", 2).await;
@@ -299,7 +300,7 @@ async fn components_that_change_one_after_the_other_are_one_change() {
     assert_eq!(served.current("pi").number, 3, "who asks for it does not wait");
 }
 
-/// Makes `link` lead to `target` in one step, as release tools do.
+/// Points `link` to `target` by an atomic rename, as release tools do.
 fn switch(target: &str, link: &Path) {
     let new = link.with_file_name(".switched");
     symlink(target, &new).unwrap();

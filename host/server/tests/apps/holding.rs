@@ -1,4 +1,4 @@
-//! No app holds up another: files that block, loads that hang, and files that are written without end.
+//! Isolation of apps: blocking files, hanging loads, and files that keep changing.
 
 use std::fs::File;
 use std::io::Write;
@@ -14,7 +14,7 @@ use crate::kit::{Apps, PI, marked, plugin, refusal};
 /// Longer than any test.
 const ENDLESS: Duration = Duration::from_secs(3600);
 
-/// Adds an app whose only case sleeps for as long as cases may.
+/// Adds an app whose only case sleeps until the time limit of cases.
 fn add_sleeper(apps: &Apps, name: &str) {
     apps.write(&format!("{name}/leaf.wasm"), &plugin("faulty"));
     apps.write(&format!("{name}/merge.wasm"), &plugin("faulty"));
@@ -59,7 +59,7 @@ async fn a_pipe_or_a_device_is_refused_by_name_and_the_other_apps_are_served() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_cases_of_an_app_read_is_bounded() {
     let apps = Apps::with_pi();
-    // A file of a terabyte that takes no room.
+    // A sparse file of a terabyte.
     File::create(apps.path("pi/huge")).unwrap().set_len(1 << 40).unwrap();
     apps.write("pi/cases/huge.toml", b"query-file = \"../huge\"\n");
     let served = apps.serve_unwatched().await;
@@ -74,14 +74,14 @@ async fn an_app_whose_load_takes_long_holds_up_no_other_and_no_end() {
     let settings = Settings { case_time: ENDLESS, load_time: ENDLESS, ..apps.settings() };
     let mut served = apps.start(settings);
     let is_tested = |view: &AppView| view.change.as_ref().is_some_and(|change| change.stage == Stage::Testing);
-    // It may have got there before anybody listened.
+    // The stage may have been reached before the test listened.
     if !served.registry.app("slow").is_some_and(|view| is_tested(&view)) {
         served.change("slow", is_tested).await;
     }
     apps.add_pi("later");
     served.version("later", 1).await;
     served.answer("later").await;
-    // An upload to another app is not held up either, and one to this app waits for its turn.
+    // An upload to another app is not delayed; one to this app waits for its load.
     let upload = served.registry.put("later", Role::Leaf, marked("pi", 1)).await.unwrap();
     assert_eq!(upload.number, 2);
     let waiting = tokio::spawn({
@@ -99,7 +99,7 @@ async fn a_load_that_takes_too_long_is_refused_and_so_is_what_waits_for_it() {
     add_sleeper(&apps, "slow");
     let load_time = Duration::from_millis(300);
     let settings = Settings { case_time: ENDLESS, load_time, watch: Watching::Off, ..apps.settings() };
-    // Comes back: the app has been looked at, and is refused.
+    // Returns once the app has been checked, and refused.
     let served = apps.serve_with(settings).await;
     let view = served.view("slow");
     let wrong = view.wrong().unwrap();
@@ -118,7 +118,8 @@ async fn an_app_that_is_written_without_end_hides_no_other() {
     let mut served = apps.serve().await;
     let stop = Arc::new(AtomicBool::new(false));
     let writing = std::thread::spawn({
-        let (path, stop) = (apps.path("noisy/cases/noise.txt"), stop.clone());
+        let path = apps.path("noisy/cases/noise.txt");
+        let stop = stop.clone();
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         move || {
             let mut number = 0_u64;

@@ -15,10 +15,10 @@ use tokio::runtime::Handle;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-/// Nothing here takes a tenth of this: whoever waits longer hangs.
+/// Timeout far beyond any normal wait: only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// An app that counts points in a circle; its answer says how many it took.
+/// An app that counts points in a circle; its answer has the number of points.
 pub(crate) const PI: &str = "[leaf]\ncomponent = \"leaf.wasm\"\n\n[merge]\ncomponent = \"merge.wasm\"\n\n\
     [source]\nkind = \"range\"\nstart = 0\nend = 1000\n\n[query]\ndeadline = \"20s\"\n";
 
@@ -30,14 +30,14 @@ pub(crate) fn plugin(name: &str) -> Bytes {
     bytes.unwrap_or_else(|error| panic!("{}: {error}: run `make plugins`", path.display())).into()
 }
 
-/// The same plugin with a mark in it: another component that does the same.
+/// The plugin with a custom section: another component with the same behaviour.
 pub(crate) fn marked(name: &str, mark: u8) -> Bytes {
     let mut bytes = plugin(name).to_vec();
     bytes.extend([0, 6, 4, b'm', b'a', b'r', b'k', mark]);
     bytes.into()
 }
 
-/// What is no component.
+/// Bytes that are no component.
 pub(crate) fn garbage() -> Bytes {
     Bytes::from_static(b"this is no component")
 }
@@ -55,7 +55,7 @@ impl Apps {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// One with the app `pi`.
+    /// A folder with the app `pi`.
     pub(crate) fn with_pi() -> Self {
         let apps = Self::new();
         apps.add_pi("pi");
@@ -86,23 +86,23 @@ impl Apps {
         fs::remove_file(self.path(name)).unwrap();
     }
 
-    /// A case of the whole app, with what it expects.
+    /// Adds a case of the whole app, with its expectation.
     pub(crate) fn case(&self, name: &str, expect: &str) {
         let text = format!("query = '{{\"seed\": 1}}'\n\n[expect]\n{expect}\n");
         self.write(name, text.as_bytes());
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        // No test has to wait for the rest of a change that never comes.
+        // Tests with incomplete changes need not wait long for the rest.
         Settings { together: Duration::from_millis(50), ..Settings::new(self.dir()) }
     }
 
-    /// Serves them, and is told of changes of files.
+    /// Serves the apps, with notifications of file changes.
     pub(crate) async fn serve(&self) -> Served {
         self.serve_with(self.settings()).await
     }
 
-    /// Serves them, and looks at files only when told to.
+    /// Serves the apps; files are read only on request.
     pub(crate) async fn serve_unwatched(&self) -> Served {
         self.serve_with(Settings { watch: Watching::Off, ..self.settings() }).await
     }
@@ -113,7 +113,7 @@ impl Apps {
         Served { registry, changes }
     }
 
-    /// Serves them, and does not wait until they have been loaded.
+    /// Starts to serve the apps, without waiting for their loads.
     pub(crate) fn start(&self, settings: Settings) -> Served {
         let registry = Registry::start(self.dir(), settings, host()).unwrap();
         let changes = registry.changes();
@@ -125,7 +125,7 @@ impl Apps {
     }
 }
 
-/// Serves a folder as a server with the default settings would.
+/// Serves a folder like a server with default settings.
 pub(crate) async fn serve_as_server(dir: &Path) -> Served {
     let registry = open(dir, Settings::of(&Config::default(), dir)).await.unwrap();
     let changes = registry.changes();
@@ -142,7 +142,7 @@ fn host() -> Host {
     Host { machine, threads, runtime: Handle::current() }
 }
 
-/// A registry, and what changes of it.
+/// A registry, and a subscription to its changes.
 pub(crate) struct Served {
     pub(crate) registry: Arc<Registry>,
     changes: Receiver<AppView>,
@@ -158,7 +158,7 @@ impl Served {
         self.registry.app(app).unwrap_or_else(|| panic!("there is no app `{app}`"))
     }
 
-    /// The first change of an app, from now on, that is as `wanted`.
+    /// The next change of an app that fulfils a condition.
     pub(crate) async fn change(&mut self, app: &str, wanted: impl Fn(&AppView) -> bool) -> AppView {
         let found = async {
             loop {
@@ -173,25 +173,25 @@ impl Served {
         tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(late)
     }
 
-    /// The app, once it serves the version of this number.
+    /// Waits until the app serves the version with this number, and returns the app.
     pub(crate) async fn version(&mut self, app: &str, number: u64) -> AppView {
         let serves = |view: &AppView| view.serving.as_ref().is_some_and(|serving| serving.number == number);
         self.change(app, |view| serves(view) && view.change.is_none()).await
     }
 
-    /// What is wrong with the app's next change that is refused.
+    /// Stage and error of the app's next refused change.
     pub(crate) async fn refused(&mut self, app: &str) -> (Stage, String) {
         let refused = self.change(app, |view| view.refused.is_some() && view.change.is_none()).await.refused.unwrap();
         (refused.stage, refused.error)
     }
 
-    /// Looks again at everything, and waits until that is done.
+    /// Checks all apps again, and waits until that is done.
     pub(crate) async fn look(&self) {
         self.registry.reload();
         tokio::time::timeout(PATIENCE, self.registry.settled()).await.unwrap();
     }
 
-    /// Asks the version that serves, and is answered whole.
+    /// Queries the serving version, and returns its complete answer.
     pub(crate) async fn answer(&self, app: &str) -> Bytes {
         answer(&self.current(app), r#"{"seed": 1}"#).await.body().unwrap().clone()
     }
@@ -205,14 +205,14 @@ impl Served {
     }
 }
 
-/// Asks a version.
+/// Queries a version.
 pub(crate) async fn answer(version: &Version, query: &str) -> Answer {
     let query = Bytes::copy_from_slice(query.as_bytes());
     let request = request(&version.wired.app, &query, version.wired.slots);
     ask(&version.wired, Question::new(request), Events::default(), Cancel::default()).await.unwrap()
 }
 
-/// What a refusal says.
+/// Stage and error of a refusal.
 pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, ChangeError>) -> (Stage, String) {
     match result {
         Err(ChangeError::Refused { stage, error }) => (stage, error),
@@ -220,7 +220,7 @@ pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, ChangeError>) -> (St
     }
 }
 
-/// The digest of bytes, as versions tell it.
+/// The digest of bytes, in the notation of versions.
 pub(crate) fn digest(bytes: &[u8]) -> String {
     use sha2::Digest;
     sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()

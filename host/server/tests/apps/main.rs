@@ -1,4 +1,4 @@
-//! Apps that change while they are served: real components, real files.
+//! Apps that change while they are served, with real components and files.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

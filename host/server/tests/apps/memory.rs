@@ -1,4 +1,4 @@
-//! What a server remembers after its end, and what it forgets.
+//! State that survives a restart, and state that is dropped.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -38,7 +38,7 @@ async fn a_rollback_outlives_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_served_last_serves_although_its_folder_broke_meanwhile() {
+async fn the_last_version_serves_although_its_folder_was_broken() {
     let apps = Apps::with_pi();
     apps.serve_unwatched().await.close().await;
     apps.write("pi/leaf.wasm", &garbage());
@@ -81,7 +81,7 @@ async fn a_folder_that_comes_back_has_its_past() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ledger_of_another_format_is_refused_and_left_alone() {
+async fn a_history_of_another_format_is_refused_and_left_alone() {
     let apps = Apps::with_pi();
     let served = apps.serve_unwatched().await;
     served.close().await;
@@ -155,7 +155,7 @@ async fn a_state_folder_that_is_removed_is_made_again_with_what_serves() {
 async fn a_change_that_cannot_be_stored_says_so_and_serves_later() {
     let apps = Apps::with_pi();
     let served = apps.serve_unwatched().await;
-    // As a full disk does, for components alone.
+    // Like a full disk, but for components only.
     let components = apps.path(".frond/components");
     fs::rename(&components, apps.path(".frond/aside")).unwrap();
     fs::write(&components, b"no folder").unwrap();

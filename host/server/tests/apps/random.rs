@@ -1,4 +1,4 @@
-//! Whatever happens to an app, in whatever order: once it has a good version, it has one that answers.
+//! Random changes of an app: once it has a good version, it always has one that answers.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use proptest::test_runner::TestCaseResult;
 
 use crate::kit::{Apps, PI, Served, core_module, digest, garbage, marked};
 
-/// Something that is done to an app.
+/// A random operation on an app.
 #[derive(Clone, Debug)]
 enum Step {
     File(Role, u8),
@@ -22,7 +22,7 @@ enum Step {
     Restart,
 }
 
-/// The first of these do, the others do not.
+/// Components below this number are good, the others are not.
 const GOOD: u8 = 3;
 
 fn component(number: u8) -> Bytes {
@@ -51,14 +51,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What should come of it.
+/// The expected state.
 #[derive(Clone, Default)]
 struct Model {
     files: BTreeMap<&'static str, u8>,
     uploads: BTreeMap<&'static str, u8>,
     manifest: (bool, u8),
     case: bool,
-    /// What serves: manifest, leaf, merge.
+    /// The serving version: manifest, leaf, merge.
     serving: Option<(u8, u8, u8)>,
     held_back: Option<(u8, u8, u8)>,
 }
@@ -78,7 +78,7 @@ impl Model {
         self.wanted().is_some_and(does)
     }
 
-    /// The folder is looked at.
+    /// Models the check of the folder.
     fn look(&mut self) {
         if self.wanted().is_some() && self.wanted() == self.serving {
             self.held_back = None;
@@ -140,13 +140,14 @@ async fn take(model: &mut Model, step: &Step, apps: &Apps, served: Served) -> Se
     served
 }
 
-/// What a rollback served is what it says; what is held back follows from that.
+/// Models a rollback: the restored version, and the version that is held back.
 fn rolled_back(model: &mut Model, version: &Version) {
     let number = |role| {
         let found = version.digest(role).unwrap();
         (0..GOOD).find(|number| digest(&component(*number)) == found).expect("a good component")
     };
-    let (leaf, merge) = (number(Role::Leaf), number(Role::Merge));
+    let leaf = number(Role::Leaf);
+    let merge = number(Role::Merge);
     let manifest = version.wired.app.deadline.as_secs() as u8 - 20;
     model.uploads.clear();
     for (role, number, part) in [("leaf", leaf, &version.view.leaf), ("merge", merge, &version.view.merge)] {

@@ -1,4 +1,4 @@
-//! Components that are uploaded, taken away, and rolled back.
+//! Uploaded components: served, removed, and rolled back.
 
 use bytes::Bytes;
 use frond_run::Role;
@@ -15,7 +15,7 @@ async fn an_upload_serves_until_it_is_taken_away() {
     assert_eq!(version.view.merge.origin, Origin::File);
     served.answer("pi").await;
 
-    // The file that it takes the place of may change, or go.
+    // The file that it overrides may change or disappear.
     apps.remove("pi/leaf.wasm");
     served.look().await;
     assert_eq!(served.current("pi").number, 2);
@@ -36,7 +36,7 @@ async fn what_is_uploaded_twice_is_one_version() {
     for _ in 0..2 {
         assert_eq!(served.registry.put("pi", Role::Leaf, marked("pi", 1)).await.unwrap().number, 2);
     }
-    // The very component that the folder has, but now it stays whatever comes of the folder.
+    // The same component as in the folder, but now independent of the folder.
     let version = served.registry.put("pi", Role::Merge, plugin("pi")).await.unwrap();
     assert_eq!((version.number, version.view.merge.origin), (2, Origin::Upload));
     apps.write("pi/merge.wasm", &marked("pi", 9));
@@ -45,7 +45,7 @@ async fn what_is_uploaded_twice_is_one_version() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_do_is_refused_and_not_kept() {
+async fn an_invalid_upload_is_refused_and_not_stored() {
     let apps = Apps::with_pi();
     let served = apps.serve_unwatched().await;
     let (stage, text) = refusal(served.registry.put("pi", Role::Leaf, garbage()).await);

@@ -1,4 +1,4 @@
-//! Who may ask, and how much; and, without tokens, from where.
+//! Authentication, roles and rate limits; and, without tokens, protection against other sites.
 
 use frond_server::config::{Config, Role, Token};
 use frond_server::{ServeError, Starting};
@@ -131,7 +131,7 @@ async fn requests_above_a_tokens_rate_are_429() {
         }
     }
     assert!(refused > 0);
-    // Another's requests are another's.
+    // Each token has a separate rate limit.
     served.holding(&admin).get("/v1/server").await.expect(200);
 }
 
@@ -167,13 +167,13 @@ async fn an_open_server_does_not_start_where_others_reach_it() {
     let insecure = Config { insecure: true, ..open.clone() };
     drop(Starting::new(folder.path(), insecure).await.unwrap());
     let (_, entry) = token("any", Role::Query);
-    // Each has a folder of its own: the one before may not have let go of it yet.
+    // Each needs a separate folder: the previous server may not have released it yet.
     let folder = apps();
     drop(Starting::new(folder.path(), Config { tokens: vec![entry], ..open }).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_was_made_to_lead_here_leads_nowhere() {
+async fn dns_rebinding_is_refused() {
     let served = Served::new().await;
     let port = served.address().rsplit_once(':').unwrap().1.to_owned();
     let ask = |host: String| send(served.request(Method::GET, "/v1/apps").header("host", host));
@@ -189,14 +189,14 @@ async fn a_name_that_was_made_to_lead_here_leads_nowhere() {
             ask(host).await.expect(200);
         }
     }
-    // With tokens any name will do: a page elsewhere does not have one.
+    // With tokens any host name is accepted: a page of another site has no token.
     let (secret, entry) = token("any", Role::Query);
     let served = Served::with(closed(vec![entry])).await.holding(&secret);
     send(served.request(Method::GET, "/v1/apps").header("host", "frond.example")).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_elsewhere_may_not_ask() {
+async fn pages_of_other_sites_may_not_ask() {
     let served = Served::new().await;
     let ask = |origin: String| send(served.query("caller", by_key(&["ok"])).header("origin", origin));
     for origin in ["http://evil.example", "null", "https://127.0.0.1", "http://localhost:1", "", "://"] {

@@ -1,11 +1,11 @@
-//! What a query is answered: the forms, the headers, and a status for every way in which it can end.
+//! Answers of queries: forms, headers, and the status of every outcome.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::common::{ENVELOPE, Reply, Served, app, apps, asking, by_key, config, send};
 
-/// The coverage's partitions are a closed sum.
+/// Checks that the counts of the coverage's partitions add up.
 fn closed(coverage: &Value) {
     let tally = coverage["partitions"].as_object().unwrap();
     let count = |name: &str| tally[name].as_u64().unwrap();
@@ -58,7 +58,8 @@ async fn a_coverage_is_1_only_when_nothing_is_missing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn remarks_on_inputs_are_counted_in_a_header_and_told_in_the_envelope() {
-    let (folder, source) = (apps(), "[source]\nkind = \"files\"\nglob = \"read-source-*\"\n");
+    let folder = apps();
+    let source = "[source]\nkind = \"files\"\nglob = \"read-source-*\"\n";
     app(folder.path(), "files", &format!("{source}[query]\ndeadline = \"30s\"\nfloor = \"best-effort\"\n"));
     std::fs::write(folder.path().join("files/read-source-0"), b"\x1f\x8b\x08rest").unwrap();
     std::os::unix::fs::symlink("nowhere", folder.path().join("files/read-source-1")).unwrap();
@@ -67,7 +68,7 @@ async fn remarks_on_inputs_are_counted_in_a_header_and_told_in_the_envelope() {
     assert_eq!(reply.header("frond-notes"), "1");
     let coverage = &reply.json()["coverage"];
     assert!(coverage["notes"][0].as_str().unwrap().contains("compressed (gzip)"), "{coverage}");
-    // One that cannot be read is missing, and the rest is answered.
+    // An unreadable file makes a missing partition; the rest is answered.
     assert!(coverage["missing"][0]["failure"]["message"].as_str().unwrap().contains("cannot read"), "{coverage}");
     closed(coverage);
 }
@@ -106,7 +107,7 @@ async fn the_envelope_is_chosen_among_other_types() {
         let reply = send(served.query("caller", by_key(&["ok"])).header("accept", accept)).await;
         assert_eq!(reply.expect(200).header("content-type"), ENVELOPE, "{accept}");
     }
-    // What is preferred to it, or as welcome as a stream, is the answer.
+    // The plain answer is chosen if it is preferred, or equal to a stream.
     for accept in [
         "application/json",
         "application/json, text/event-stream",
@@ -208,7 +209,7 @@ async fn parameters_that_are_wrong_are_400_and_say_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there_is_404() {
+async fn unknown_paths_are_404() {
     let served = Served::new().await;
     served.ask("nobody", "").await.problem(404, "not-found", "there is no app `nobody`");
     let long = "n".repeat(5000);
@@ -229,7 +230,7 @@ async fn what_is_not_there_is_404() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_address_does_not_take_is_405_and_says_what_it_does() {
+async fn other_methods_are_405_with_the_allowed_ones() {
     let served = Served::new().await;
     for (method, path, allowed) in [
         (Method::GET, "/v1/apps/caller/query", "POST"),
@@ -282,11 +283,11 @@ async fn however_many_queries_of_one_app_sleep_another_app_answers() {
     config.limits.queries = 32;
     let served = Served::of(folder, config).await;
     served.ask("quiet", by_key(&["ok"])).await.expect(200);
-    // What it costs is learned, and that its leaves are long.
+    // The server learns the cost, and that the leaves are long.
     served.ask("caller", by_key(&["sleep-ms:500"])).await.expect(200);
     let crowd: Vec<_> =
         (0..40).map(|_| tokio::spawn(served.query("caller?deadline=60s", by_key(&["sleep"])).send())).collect();
-    // As many as leave as many places to others; the others are refused.
+    // A tenant gets as many of the 32 places as it leaves free, 16; the other 24 are refused.
     served.until("frond_queries_not_admitted_total", &["kind=\"share\""], |refused| refused == 24.0).await;
     served.leaves(1).await;
     for _ in 0..5 {
@@ -302,7 +303,7 @@ async fn queries_that_would_not_fit_beside_those_that_run_are_refused() {
     let mut config = config();
     config.slots = 1;
     let served = Served::with(config).await;
-    // What it costs is learned: half a second of the only slot.
+    // The server learns the cost: half a second of the only slot.
     served.ask("caller", by_key(&["sleep-ms:500"])).await.expect(200);
     let first = tokio::spawn(served.query("caller?deadline=2s", by_key(&["sleep"])).send());
     served.leaves(1).await;

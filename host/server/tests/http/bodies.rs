@@ -1,4 +1,4 @@
-//! Requests' bodies: too slow, too large, packed, broken off.
+//! Bodies of requests: too slow, too large, encoded, incomplete.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn a_body_that_is_announced_as_too_large_is_413_before_it_comes() {
     let reply = raw.rest().await;
     assert_eq!(status(&reply), 413);
     assert!(reply.contains("larger than the 1000 bytes"), "{reply}");
-    // What waits to be told to go on is not told to.
+    // A client that waits for `100 Continue` does not get it.
     let mut raw = Raw::to(&served).await;
     raw.send(post("content-length: 5000000\r\nexpect: 100-continue\r\n")).await;
     assert_eq!(status(&raw.rest().await), 413);
@@ -114,7 +114,7 @@ async fn a_component_that_curl_sent_as_a_form_is_refused_with_the_remedy() {
         served.request(Method::PUT, "/v1/apps/caller/leaf").header("content-type", form).body(body)
     };
     let component = std::fs::read(plugin("faulty")).unwrap();
-    // `curl -d @FILE` leaves these out.
+    // `curl -d @FILE` removes these bytes.
     let stripped = component.iter().copied().filter(|byte| !matches!(byte, b'\0' | b'\r' | b'\n')).collect();
     send(put(stripped)).await.problem(422, "incompatible", "(send the file with `-T FILE` or `--data-binary @FILE`)");
     // `--data-binary` sends the same media type.

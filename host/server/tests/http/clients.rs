@@ -1,4 +1,4 @@
-//! Clients that go away, say nothing, say too much, or are too many.
+//! Clients that disconnect, stay silent, send too much, or are too many.
 
 use std::time::Duration;
 
@@ -53,12 +53,12 @@ async fn impatient() -> Served {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_is_slow_to_say_what_it_wants_is_cut_off() {
     let served = impatient().await;
-    // Nothing at all; what might yet become HTTP/2; half a head; a head and a half.
-    for said in ["", "P", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nhost: local"] {
+    // Nothing at all; a possible beginning of HTTP/2; half a head; a head and a half.
+    for text in ["", "P", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nhost: local"] {
         let mut raw = Raw::to(&served).await;
-        raw.send(said).await;
+        raw.send(text).await;
         let reply = raw.rest().await;
-        assert!(reply.is_empty() || status(&reply) == 408, "{said:?}: {reply}");
+        assert!(reply.is_empty() || status(&reply) == 408, "{text:?}: {reply}");
     }
 }
 
@@ -77,7 +77,7 @@ async fn clients_for_whom_there_is_no_room_are_told_503() {
     config.limits.connections = 2;
     config.limits.header_time = Time(Duration::from_secs(60));
     let served = Served::with(config).await;
-    // Those who are being served keep their places.
+    // Clients that are being served keep their connections.
     let mut held = Vec::new();
     for _ in 0..2 {
         let mut raw = Raw::to(&served).await;
@@ -89,11 +89,11 @@ async fn clients_for_whom_there_is_no_room_are_told_503() {
         let reply = served.get("/v1/apps").await;
         assert_eq!(reply.header("retry-after"), "1");
         reply.problem(503, "overloaded", "limits.connections");
-        // Health checks have a place still.
+        // Health checks still get a connection.
         served.get("/healthz").await.expect(200);
     }
     held.clear();
-    // A place is free as soon as the server has seen that its client is gone.
+    // A connection is free once the server has noticed that its client is gone.
     within(async { while served.get("/v1/apps").await.status == 503 {} }).await;
     served.get("/v1/apps").await.expect(200);
 }
@@ -142,7 +142,7 @@ async fn what_is_not_http_is_400_and_harms_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_are_counted_and_counted_off() {
     let served = Served::new().await;
-    // The client may keep connections of its own.
+    // The client may keep other connections open.
     let count = async || {
         let mut raw = Raw::to(&served).await;
         raw.send("GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;

@@ -1,4 +1,4 @@
-//! A server with apps of the fixture that misbehaves on command, and a client.
+//! A server with apps of the fault-injecting plugin, and a client.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// Nothing here takes a tenth of this: whoever waits longer hangs.
+/// Timeout far beyond any normal wait: only a hang reaches it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The media type of the envelope.
@@ -20,18 +20,18 @@ pub(crate) const ENVELOPE: &str = "application/vnd.frond+json";
 /// The media type of event streams.
 pub(crate) const EVENTS: &str = "text/event-stream";
 
-/// A server that serves.
+/// A running server.
 pub(crate) struct Served {
     pub(crate) url: String,
     pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) task: JoinHandle<CutOff>,
     pub(crate) client: Client,
     pub(crate) folder: TempDir,
-    /// Sent with every request.
+    /// The token that is sent with every request.
     pub(crate) token: Option<String>,
 }
 
-/// Settings for tests: a free port of this machine, and nothing that depends on the machine.
+/// Settings for tests: a free local port, and nothing that depends on the machine.
 pub(crate) fn config() -> Config {
     Config {
         listen: "127.0.0.1:0".parse().unwrap(),
@@ -42,16 +42,17 @@ pub(crate) fn config() -> Config {
     }
 }
 
-/// A token, and the entry that lets a server know it.
+/// A token, and its entry in the settings.
 pub(crate) fn token(name: &str, role: Role) -> (String, Token) {
     let (token, lines) = frond_server::auth::fresh_token(name, role);
     let config: Config = toml::from_str(&lines).unwrap();
     (token, config.tokens.into_iter().next().unwrap())
 }
 
-/// A folder with the apps that tests ask.
+/// Creates a folder with the apps that tests query.
 ///
-/// `caller` takes its partitions from the query; `split` has them cut by the plugin; `strict` must have them all.
+/// `caller` takes its partitions from the query; the partitions of `split` are made by the plugin;
+/// `strict` has the floor `all`.
 pub(crate) fn apps() -> TempDir {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let source = "[source]\nkind = \"query\"\n";
@@ -63,7 +64,7 @@ pub(crate) fn apps() -> TempDir {
     folder
 }
 
-/// One app of the fixture, in a folder of apps.
+/// Adds an app of the fault-injecting plugin to a folder of apps.
 pub(crate) fn app(folder: &Path, name: &str, rest: &str) {
     let dir = folder.join(name);
     std::fs::create_dir_all(&dir).unwrap();
@@ -74,7 +75,7 @@ pub(crate) fn app(folder: &Path, name: &str, rest: &str) {
     std::fs::write(dir.join("frond.toml"), text).unwrap();
 }
 
-/// A built plugin, by its file's name without `.wasm`.
+/// The path of a built plugin, by its file's name without `.wasm`.
 pub(crate) fn plugin(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     let path = root.join("target/plugins/wasm32-wasip2/guest").join(format!("{name}.wasm"));
@@ -82,13 +83,13 @@ pub(crate) fn plugin(name: &str) -> PathBuf {
     path
 }
 
-/// What the app `caller` takes: partitions with these keys, all of which obey the query.
+/// The body of a query to `caller`: partitions with these keys, all of which carry out `query`.
 pub(crate) fn asking(query: &Value, keys: &[&str]) -> String {
     let partitions: Vec<_> = keys.iter().map(|key| json!({ "key": key, "data": "", "weight": 1 })).collect();
     json!({ "query": query, "partitions": partitions }).to_string()
 }
 
-/// Partitions that each do what their key says.
+/// A query whose partitions each do what their key says.
 pub(crate) fn by_key(keys: &[&str]) -> String {
     asking(&json!({}), keys)
 }
@@ -129,7 +130,7 @@ impl Served {
         }
     }
 
-    /// Asks an app; `app` may bring parameters along.
+    /// A query to an app; `app` may end with parameters.
     pub(crate) fn query(&self, app: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
         let (app, parameters) =
             app.split_once('?').map_or((app, String::new()), |(app, rest)| (app, format!("?{rest}")));
@@ -144,7 +145,7 @@ impl Served {
         send(self.request(Method::GET, path)).await
     }
 
-    /// A JSON document.
+    /// Fetches a JSON document.
     pub(crate) async fn json(&self, path: &str) -> Value {
         self.get(path).await.expect(200).json()
     }
@@ -155,7 +156,7 @@ impl Served {
         sum(&text, name, labels)
     }
 
-    /// Waits until a metric is as it should be.
+    /// Waits until a metric fulfils a condition.
     pub(crate) async fn until(&self, name: &str, labels: &[&str], is: impl Fn(f64) -> bool) {
         let waiting = async {
             while !is(self.metric(name, labels).await) {
@@ -167,7 +168,7 @@ impl Served {
         }
     }
 
-    /// Waits until so many leaves run.
+    /// Waits until `count` leaves run.
     pub(crate) async fn leaves(&self, count: usize) {
         self.until("frond_leaves_running", &[], |running| running == count as f64).await;
     }
@@ -181,7 +182,7 @@ impl Served {
         assert!(self.orders.send(order).await.is_ok(), "the server has ended");
     }
 
-    /// Waits for its end.
+    /// Waits for the server's end.
     pub(crate) async fn ended(self) -> CutOff {
         within(self.task).await.unwrap()
     }
@@ -201,7 +202,7 @@ pub(crate) fn sum(text: &str, name: &str, labels: &[&str]) -> f64 {
     samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
-/// An answer, read to its end.
+/// A reply that was read to its end.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -215,19 +216,20 @@ pub(crate) async fn send(request: RequestBuilder) -> Reply {
 }
 
 pub(crate) async fn whole(response: Response) -> Reply {
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let status = response.status().as_u16();
+    let headers = response.headers().clone();
     Reply { status, headers, body: within(response.bytes()).await.expect("a whole body") }
 }
 
 impl Reply {
-    /// Fails unless it has this status.
+    /// Fails unless the reply has this status.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text());
         self
     }
 
-    /// Fails unless it is a problem with this status and slug, and `text` in its detail.
+    /// Fails unless the reply is a problem with this status and slug, and `text` in its detail.
     #[track_caller]
     pub(crate) fn problem(self, status: u16, slug: &str, text: &str) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
@@ -249,12 +251,12 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    /// A header's value; empty without it.
+    /// A header's value; empty if it is missing.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The id of the query that it answers.
+    /// The id of the query in a header.
     #[track_caller]
     pub(crate) fn query(&self) -> String {
         let id = self.header("frond-query");
@@ -271,7 +273,7 @@ pub(crate) struct Told {
     pub(crate) data: Value,
 }
 
-/// A stream of events, read as they come.
+/// An event stream that is read incrementally.
 pub(crate) struct Stream {
     response: Response,
     read: Vec<u8>,
@@ -326,7 +328,7 @@ impl Stream {
     }
 }
 
-/// A block of a stream; comments alone are none.
+/// Parses a block of a stream; `None` if it has only comments.
 fn parse(block: &str) -> Option<Told> {
     let field = |name: &str| {
         let lines: Vec<_> = block.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).collect();

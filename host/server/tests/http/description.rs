@@ -1,5 +1,6 @@
-//! The server is held to its own description by schemathesis, which sends what the description allows, and much that it does
-//! not. `.ci/install-schemathesis` gets it.
+//! Checks the server against its API description with schemathesis, which sends valid and invalid
+//! requests.
+//! `.ci/install-schemathesis` installs it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -22,7 +23,7 @@ fn schemathesis() -> Option<PathBuf> {
     found
 }
 
-/// The description, with what this server has: schemathesis would guess no app's name, and no query.
+/// Narrows the description to existing apps and valid queries, which schemathesis could not guess.
 fn narrowed(mut described: Value) -> Value {
     for (path, item) in described["paths"].as_object_mut().unwrap() {
         for operation in item.as_object_mut().unwrap().values_mut() {
@@ -39,7 +40,7 @@ fn narrowed(mut described: Value) -> Value {
     described
 }
 
-/// Runs it in `folder`, where it may leave what it likes.
+/// Runs schemathesis in `folder`, where it may leave files.
 fn run(schemathesis: &Path, folder: &Path, url: &str) -> Output {
     let with = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/description");
     for file in ["schemathesis.toml", "hooks.py"] {
@@ -47,7 +48,7 @@ fn run(schemathesis: &Path, folder: &Path, url: &str) -> Output {
     }
     Command::new(schemathesis)
         .args(["--config-file", "schemathesis.toml", "run", "openapi.json", "--url", url])
-        // It never ends.
+        // This stream never ends.
         .args(["--exclude-path", "/v1/events", "--seed", "1", "--no-color"])
         .current_dir(folder)
         .stdin(Stdio::null())
@@ -68,7 +69,7 @@ async fn the_server_does_what_its_description_says_and_nothing_else() {
     assert!(ran.status.success(), "{report}{}", String::from_utf8_lossy(&ran.stderr));
     let described = report.lines().find_map(|line| line.trim().strip_prefix("Operations:")).expect("what was tested");
     let numbers: Vec<u32> = described.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    // All but the news.
+    // All operations but `/v1/events`.
     assert!(matches!(numbers[..], [selected, total] if selected > 20 && selected + 1 == total), "{report}");
     assert!(report.contains("No issues found"), "{report}");
     served.json("/v1/server").await;

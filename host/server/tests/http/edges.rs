@@ -1,4 +1,4 @@
-//! Requests that few clients make, byte by byte: older versions, other methods, other forms of an address.
+//! Unusual requests, byte by byte: older versions, other methods, other forms of a URL.
 
 use frond_server::Config;
 use frond_server::config::Role;
@@ -6,7 +6,7 @@ use frond_server::config::Role;
 use crate::common::{Served, app, apps, by_key, config, token};
 use crate::raw::{Raw, post, status};
 
-/// The whole reply to a request, on a connection of its own.
+/// Sends a request on a new connection, and returns the whole reply.
 async fn reply(served: &Served, request: &str) -> String {
     let mut raw = Raw::to(served).await;
     raw.send(request).await;
@@ -30,7 +30,7 @@ async fn http_1_0_is_answered_with_and_without_a_host() {
         let asked = format!("POST /v1/apps/caller/query HTTP/1.0\r\n{host}content-length: {length}\r\n\r\n{body}");
         let answer = reply(&served, &asked).await;
         assert!(answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.contains("\"count\":1"), "{answer}");
-        // There are no chunks: the stream lasts until the connection ends.
+        // HTTP/1.0 has no chunks: the stream lasts until the connection ends.
         let stream = reply(&served, &asked.replacen("\r\n", "\r\naccept: text/event-stream\r\n", 1)).await;
         assert!(stream.contains("event: answer") && !stream.contains("transfer-encoding"), "{stream}");
     }
@@ -67,7 +67,7 @@ async fn headers_that_say_two_things_are_refused() {
         let reply = reply(&served, &asked).await;
         assert!(status(&reply) == 400 && reply.contains(&format!("`{name}` is given more than once")), "{reply}");
     }
-    // Those that add up may be spread.
+    // Headers with list values may be repeated.
     let asked = post("caller/query", &by_key(&["ok"]));
     let spread =
         format!("\r\nauthorization: Bearer {secret}\r\naccept: image/png\r\naccept: application/vnd.frond+json\r\n");
@@ -165,10 +165,10 @@ async fn names_of_apps_may_be_spelled_in_any_way() {
         let reply = reply(&served, &post(&format!("{spelled}/query"), &body)).await;
         assert_eq!(status(&reply), 200, "{spelled}: {reply}");
     }
-    // A slash that is escaped is part of a name, and so is a plus; what is escaped twice is read once.
-    for spelled in ["caller%2F", "..%2fcaller", "a+b", "c%2561ller", "%00", "%ff", "%"] {
-        let reply = reply(&served, &post(&format!("{spelled}/query"), &body)).await;
-        assert_eq!(status(&reply), 404, "{spelled}: {reply}");
+    // An escaped slash is part of a name, and so is a plus. A value is unescaped once.
+    for name in ["caller%2F", "..%2fcaller", "a+b", "c%2561ller", "%00", "%ff", "%"] {
+        let reply = reply(&served, &post(&format!("{name}/query"), &body)).await;
+        assert_eq!(status(&reply), 404, "{name}: {reply}");
     }
 }
 
@@ -204,7 +204,7 @@ async fn a_body_that_waits_to_be_asked_for_is_asked_for_when_it_is_wanted() {
         let reply = raw.rest().await;
         assert!(status(&reply) == 200 && reply.contains("\"count\":1"), "{reply}");
     }
-    // Who does not wait is answered, too.
+    // A client that does not wait is answered, too.
     let reply = reply(&served, &format!("{}{body}", head("/v1/apps/caller/query", "100-continue"))).await;
     assert!(reply.contains("HTTP/1.1 200 OK") && reply.contains("\"count\":1"), "{reply}");
 }
@@ -221,7 +221,7 @@ async fn nothing_hides_behind_a_length_and_chunks() {
         let request = format!("POST /v1/apps/caller/query HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n\r\n");
         let mut raw = Raw::to(&served).await;
         raw.send(format!("{request}{chunked}{hidden}")).await;
-        // The server hangs up by itself.
+        // The server closes the connection.
         let reply = raw.rest().await;
         assert_eq!(reply.matches("HTTP/1.1 ").count(), 1, "{headers}: {reply}");
         assert!(reply.contains("\"count\":1") && reply.contains("connection: close"), "{headers}: {reply}");

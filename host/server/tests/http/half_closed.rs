@@ -1,4 +1,4 @@
-//! Clients that shut their sending half and wait, beside those that are gone: TCP tells both with the same FIN.
+//! Half-closed clients that wait for an answer, and clients that are gone: TCP sends the same FIN.
 
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -78,7 +78,7 @@ async fn a_client_that_goes_after_it_was_told_to_send_its_body_cancels_its_leave
     served.idle().await;
 }
 
-/// Cancels the query that runs: it answers with what is there.
+/// Cancels the running query, which answers with what it has.
 async fn cancel(served: &Served) {
     let running = served.json("/v1/queries?outcome=running").await;
     let id = running["queries"][0]["id"].as_str().unwrap();
@@ -86,7 +86,7 @@ async fn cancel(served: &Served) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_sent_to_find_out_whether_it_is_gone_is_no_more_than_the_response() {
+async fn probes_are_only_bytes_of_the_response() {
     let served = Served::new().await;
     let mut raw = Raw::to(&served).await;
     raw.send(post("caller/query", &by_key(&["ok", "spin"]))).await;
@@ -111,7 +111,7 @@ async fn a_stream_of_events_goes_on_for_a_client_that_only_listens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn news_end_for_a_client_that_is_gone_and_go_on_for_one_that_listens() {
+async fn event_streams_end_for_a_client_that_is_gone_and_go_on_for_one_that_listens() {
     let served = Served::new().await;
     let mut gone = Stream::open(served.request(Method::GET, "/v1/events")).await;
     let mut listening = Raw::to(&served).await;
@@ -127,7 +127,7 @@ async fn news_end_for_a_client_that_is_gone_and_go_on_for_one_that_listens() {
         sum(&raw.rest().await, "frond_http_connections", &[])
     };
     drop((gone, listening));
-    // What is left is the test's own client, and the connection that asks.
+    // The test's own client and the connection of this request remain.
     within(async { while count().await > 2.0 {} }).await;
 }
 

@@ -1,4 +1,4 @@
-//! Clients are not told where on the server's machine its folders are.
+//! Clients do not learn the locations of the server's folders.
 
 use reqwest::Method;
 

@@ -1,5 +1,4 @@
-//! Requests made by chance: whatever they are, each has a reply, none of them the server's own fault, and the server
-//! goes on.
+//! Random requests: each gets a reply, none with a server error, and the server keeps running.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -7,7 +6,7 @@ use proptest::test_runner::TestRunner;
 use crate::common::{Served, by_key};
 use crate::raw::{Raw, status};
 
-/// Parts of an address: ordinary ones, and ones made by chance.
+/// Parts of a URL: known ones and random ones.
 fn part() -> impl Strategy<Value = String> {
     let known =
         ["v1", "apps", "caller", "query", "queries", "events", "metrics", "page", "rollback", "leaf", "", "..", "%2f"];
@@ -51,7 +50,8 @@ fn request() -> impl Strategy<Value = String> {
     let body = prop_oneof![Just(by_key(&["ok"])), "[ -~]{0,100}", Just(String::new())];
     (method, prop_oneof![path, ask], query, prop::collection::vec(header(), 0..4), body).prop_map(
         |(method, path, query, headers, body)| {
-            let (headers, length) = (headers.concat(), body.len());
+            let headers = headers.concat();
+            let length = body.len();
             format!(
                 "{method} {path}?{query} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
             )
@@ -66,7 +66,7 @@ fn whatever_is_asked_is_answered() {
     let mut runner =
         TestRunner::new(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() });
     let outcome = runner.run(&request(), |request| {
-        // News do not end.
+        // The stream of changes does not end.
         prop_assume!(!request.contains("/v1/events"));
         let reply = runtime.block_on(async {
             let mut raw = Raw::to(&served).await;

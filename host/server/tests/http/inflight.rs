@@ -1,4 +1,4 @@
-//! Bodies in flight: all of them have one budget, and a client that does not read what it is sent is cut off.
+//! Bodies in flight share one budget, and clients that do not read are cut off.
 
 use std::time::Duration;
 
@@ -14,22 +14,23 @@ use tokio::net::TcpStream;
 use crate::common::{Served, by_key, config, within};
 use crate::raw::{Raw, status};
 
-/// A server with 1 MiB for bodies, of which small ones have an eighth to themselves.
+/// A server with 1 MiB for bodies, an eighth of which is reserved for small ones.
 fn narrow() -> Config {
     let mut config = config();
     config.limits.bodies = Size(1 << 20);
-    (config.limits.query, config.limits.component) = (Size(600 << 10), Size(600 << 10));
+    config.limits.query = Size(600 << 10);
+    config.limits.component = Size(600 << 10);
     config
 }
 
-/// The head of a query of so many bytes.
+/// The head of a query with a body of this many bytes.
 fn head(bytes: usize) -> String {
     format!(
         "POST /v1/apps/caller/query HTTP/1.1\r\nhost: localhost\r\ncontent-length: {bytes}\r\nexpect: 100-continue\r\n\r\n"
     )
 }
 
-/// A query that takes so many bytes.
+/// A query of this many bytes.
 fn padded(bytes: usize) -> String {
     let query = by_key(&["ok"]);
     format!("{query}{}", " ".repeat(bytes - query.len()))
@@ -40,12 +41,12 @@ async fn a_large_body_waits_for_room_before_it_is_read() {
     let served = Served::with(narrow()).await;
     let mut first = Raw::to(&served).await;
     first.send(head(600 << 10)).await;
-    // It is asked for its body: its place is taken.
+    // The body is requested, so its share is charged.
     first.until("HTTP/1.1 100 Continue\r\n\r\n").await;
     assert!(served.metric("frond_bodies_bytes", &[]).await >= f64::from(600 << 10));
     let mut second = Raw::to(&served).await;
     second.send(head(600 << 10)).await;
-    // Small ones are let past both.
+    // Small ones pass both.
     for _ in 0..20 {
         served.ask("caller", by_key(&["ok"])).await.expect(200);
     }
@@ -59,13 +60,13 @@ async fn a_large_body_waits_for_room_before_it_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_finds_no_room_is_told_so() {
+async fn a_request_without_room_is_503() {
     let served = Served::with(narrow()).await;
     let mut first = Raw::to(&served).await;
     first.send(head(600 << 10)).await;
     first.until("HTTP/1.1 100 Continue\r\n\r\n").await;
     let mut second = Raw::to(&served).await;
-    // One that does not say how large it is may be as large as any.
+    // A body of unknown size is charged the maximum.
     let chunked = head(0).replace("content-length: 0", "transfer-encoding: chunked\r\nconnection: close");
     second.send(chunked).await;
     let reply = second.rest().await;
@@ -74,7 +75,7 @@ async fn who_finds_no_room_is_told_so() {
     drop(first);
 }
 
-/// A client of HTTP/2 that takes no byte of a body.
+/// An HTTP/2 client that accepts no byte of a body.
 async fn deaf(served: &Served) -> http2::SendRequest<Full<Bytes>> {
     let tcp = TcpStream::connect(served.address()).await.unwrap();
     let mut client = http2::Builder::new(TokioExecutor::new());
@@ -100,7 +101,7 @@ async fn a_client_that_reads_nothing_is_cut_off() {
     served.until("frond_bodies_bytes", &[], |bytes| bytes < 100_000.0).await;
 }
 
-/// A client of HTTP/2, and its requests for the news.
+/// An HTTP/2 client that follows `/v1/events` several times.
 async fn listeners(served: &Served, count: usize) -> (http2::SendRequest<Full<Bytes>>, Vec<http::Response<Incoming>>) {
     let tcp = TcpStream::connect(served.address()).await.unwrap();
     let client = http2::Builder::new(TokioExecutor::new());
@@ -128,7 +129,7 @@ async fn one_token_has_so_many_event_streams_at_once() {
     assert_eq!(refused[0].status(), 429);
     served.get("/healthz").await.expect(200);
     held.clear();
-    // A place is free once the server knows that its client has gone.
+    // A permit is free once the server has noticed that its client is gone.
     while listeners(&served, 1).await.1[0].status() != 200 {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! Jobs over HTTP: accepted, followed, fetched, stopped, gone on with.
+//! Jobs over HTTP: submission, events, answers, cancellation, resumption.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::common::{Reply, Served, Stream, apps, asking, by_key, config, send, token, within};
 
-/// Settings under which a job that nobody has given back is not taken up for long: a busy machine loses none.
+/// Settings with a lease so long that no job is lost on a busy machine.
 fn brisk() -> Config {
     let mut config = config();
     config.jobs.lease = Time(Duration::from_secs(20));
@@ -26,7 +26,7 @@ fn id(job: &Value) -> &str {
     job["id"].as_str().unwrap_or_else(|| panic!("{job}"))
 }
 
-/// The job once it has ended.
+/// Waits until the job has ended, and returns it.
 pub(crate) async fn ended(served: &Served, job: &Value) -> Value {
     let waiting = async {
         loop {
@@ -43,7 +43,7 @@ async fn result(served: &Served, job: &Value) -> Reply {
     served.get(&format!("/v1/jobs/{}/result", id(job))).await
 }
 
-/// Waits until so many partitions are in.
+/// Waits until `count` partitions are done.
 async fn done(served: &Served, job: &Value, count: u64) -> Value {
     loop {
         let job = served.json(&format!("/v1/jobs/{}", id(job))).await;
@@ -67,7 +67,8 @@ async fn a_job_gives_the_answer_of_a_query() {
     let counted = json!({ "planned": 4, "done": 3, "degraded": 0, "failed": 1, "pending": 0 });
     assert_eq!(job["partitions"], counted);
     assert_eq!(job["coverage"]["missing"][0]["slug"], "trap");
-    let (job, query) = (result(&served, &job).await.expect(200), served.ask("caller", body).await.expect(200));
+    let job = result(&served, &job).await.expect(200);
+    let query = served.ask("caller", body).await.expect(200);
     assert_eq!((&job.body, job.header("frond-complete")), (&query.body, "false"));
     assert_eq!(job.header("frond-coverage"), query.header("frond-coverage"));
     assert_eq!(job.header("content-type"), "application/json");
@@ -142,7 +143,7 @@ async fn the_same_request_again_is_the_same_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_there_can_be_had_before_the_rest_is() {
+async fn a_partial_answer_is_available_before_the_end() {
     let served = Served::with(brisk()).await;
     let job = submit(&served, "caller", by_key(&["ok-0", "ok-1", "spin"])).await;
     let running = done(&served, &job, 2).await;
@@ -208,7 +209,7 @@ async fn what_fails_is_counted_while_the_rest_runs() {
     let over = ended(&served, &job).await;
     let counted = json!({ "planned": 3, "done": 1, "degraded": 0, "failed": 1, "pending": 1 });
     assert_eq!((&over["partitions"], &over["state"]), (&counted, &json!("cancelled")));
-    // Whoever goes on with a job tries again what failed.
+    // A server that resumes a job tries its failed partitions again.
     assert!(over["attempts"].as_u64().unwrap() >= 5, "{over}");
 }
 
@@ -273,15 +274,16 @@ async fn a_server_that_stops_gives_its_jobs_back_and_the_next_goes_on() {
     assert_eq!(result(&served, &job).await.expect(200).json()["count"], 2);
 }
 
-/// The folder of a server that was told to stop.
+/// Stops a server and returns its folder.
 async fn stopped(served: Served) -> TempDir {
     served.order(Order::Stop).await;
-    let (task, folder) = (served.task, served.folder);
+    let task = served.task;
+    let folder = served.folder;
     within(task).await.unwrap();
     folder
 }
 
-/// Makes the `number`th other version of the app `caller`, whose answers are of another type.
+/// Changes the content type of the app `caller`, which makes its `number`th other version.
 fn change(folder: &TempDir, number: usize) {
     let path = folder.path().join("caller/frond.toml");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -321,7 +323,7 @@ async fn a_job_whose_version_is_no_longer_kept_says_so() {
     let job = submit(&served, "caller", by_key(&["ok-0", "spin"])).await;
     done(&served, &job, 1).await;
     let mut folder = stopped(served).await;
-    // Those that only accept jobs leave this one alone, while ten versions follow each other.
+    // Dispatchers do not take the job, while ten versions follow each other.
     let mut idle = brisk();
     idle.jobs.role = JobRole::Dispatcher;
     for number in 1..=10 {
@@ -348,7 +350,7 @@ async fn queries_go_before_jobs() {
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let job = submit(&served, "caller", asking(&json!({ "fault": "sleep-ms:5" }), &many)).await;
     done(&served, &job, 1).await;
-    // One slot: a query gets it as soon as the leaf of the job that has it ends.
+    // One slot: a query gets it when the running leaf of the job ends.
     for _ in 0..5 {
         served.ask("caller", by_key(&["ok-0", "ok-1"])).await.expect(200);
     }
@@ -408,7 +410,7 @@ async fn jobs_are_listed_and_kept_for_as_long_as_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_deleted_leaves_a_tombstone() {
+async fn a_deleted_job_leaves_a_tombstone() {
     let served = Served::with(brisk()).await;
     let job = submit(&served, "caller", by_key(&["ok-0", "spin"])).await;
     done(&served, &job, 1).await;
@@ -449,7 +451,7 @@ async fn a_full_store_takes_no_new_jobs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_asked_wrongly_is_no_job() {
+async fn an_invalid_request_creates_no_job() {
     let served = Served::new().await;
     for wrong in ["floor=much", "timeout=0s", "timeout=9999h", "retention=x", "weight=0", "weight=1&weight=2", "x=1"] {
         let request = served.request(Method::POST, &format!("/v1/apps/caller/jobs?{wrong}")).body("{}");
@@ -486,7 +488,7 @@ async fn roles_say_what_a_server_does_of_jobs_and_tokens_who_may_ask() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_knows_the_last_event_of_a_job_is_told_that_nothing_more_comes() {
+async fn a_follower_with_the_last_event_of_a_job_gets_204() {
     let served = Served::with(brisk()).await;
     let job = submit(&served, "caller", by_key(&["ok"])).await;
     ended(&served, &job).await;

@@ -1,5 +1,5 @@
-//! Metrics as Prometheus' own linter wants them (`promtool check metrics`): every family described, named by its base
-//! unit, counters and only those as totals.
+//! Metrics follow the rules of Prometheus' linter (`promtool check metrics`).
+//! Every family has a help text, is named by its base unit, and only counters are totals.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -8,7 +8,7 @@ use reqwest::Method;
 
 use crate::common::{Served, by_key, config, send};
 
-/// Units that are not base units, with the one that is: client_golang, `promlint/validations`.
+/// Other units with their base unit: client_golang, `promlint/validations`.
 const UNITS: [(&str, &str); 21] = [
     ("milliseconds", "seconds"),
     ("microseconds", "seconds"),
@@ -34,7 +34,7 @@ const UNITS: [(&str, &str); 21] = [
 ];
 const ABBREVIATIONS: [&str; 13] = ["s", "ms", "us", "ns", "sec", "b", "kb", "mb", "gb", "tb", "pb", "m", "h"];
 
-/// A family: its type, its help, its samples with their labels.
+/// A family: its type, its help, and its samples with their labels.
 #[derive(Default, Debug)]
 struct Family {
     kind: String,
@@ -42,7 +42,7 @@ struct Family {
     samples: Vec<String>,
 }
 
-/// Reads the text format 0.0.4, in which a sample belongs to the family before it.
+/// Parses the text format 0.0.4, in which a sample belongs to the preceding family.
 fn families(text: &str) -> BTreeMap<String, Family> {
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
     let mut last = String::new();
@@ -67,7 +67,7 @@ fn families(text: &str) -> BTreeMap<String, Family> {
     families
 }
 
-/// What the linter says of a family.
+/// The linter's complaints about a family.
 fn complaints(name: &str, family: &Family) -> Vec<String> {
     let Family { kind, help, samples } = family;
     let mut found = Vec::new();
@@ -120,7 +120,7 @@ async fn every_metric_is_as_the_linter_wants_it() {
     let families = families(&reply.text());
     let found: Vec<_> = families.iter().flat_map(|(name, family)| complaints(name, family)).collect();
     assert!(found.is_empty(), "{found:#?}");
-    // Names are those of OpenMetrics, with the same samples.
+    // OpenMetrics has the same names, with the same samples.
     let open = served.get("/metrics").await.expect(200);
     assert!(open.header("content-type").starts_with("application/openmetrics-text"));
     let names = |text: &str| {

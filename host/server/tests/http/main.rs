@@ -1,4 +1,4 @@
-//! The server as clients find it: real requests, to a real server in the test's own process.
+//! The server as clients see it: real requests to a real server in the test's process.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What others collect: traces over OTLP, and metrics in which every query is accounted for.
+//! Telemetry: traces over OTLP, and metrics that account for every query.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::common::{Served, Stream, asking, by_key, config, send, sum, within};
 
-/// A collector: the address that it listens on, and what it is sent.
+/// Starts a collector; returns its address, and the spans that it receives.
 async fn collector() -> (String, mpsc::UnboundedReceiver<Vec<Span>>) {
     let (sender, received) = mpsc::unbounded_channel();
     let take = move |body: Bytes| async move {
@@ -31,7 +31,7 @@ async fn collector() -> (String, mpsc::UnboundedReceiver<Vec<Span>>) {
             assert!(named(name), "{name}");
         }
         let scopes = resources.into_iter().flat_map(|resource| resource.scope_spans);
-        // A collector takes its time.
+        // The collector is slow.
         tokio::time::sleep(Duration::from_millis(10)).await;
         let _ = sender.send(scopes.flat_map(|scope| scope.spans).collect::<Vec<_>>());
     };
@@ -50,7 +50,8 @@ fn hex(bytes: &[u8]) -> String {
 async fn a_query_is_a_tree_of_spans_below_the_clients() {
     let (url, mut received) = collector().await;
     let served = Served::with(Config { traces: Some(url), ..config() }).await;
-    let (trace, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let parent = "b7ad6b7169203331";
     let request = served.query("caller", by_key(&["ok-0", "ok-1", "ok-2", "trap-3"]));
     let reply = send(request.header("traceparent", format!("00-{trace}-{parent}-01"))).await.expect(200);
     let spans = within(received.recv()).await.unwrap();
@@ -73,7 +74,7 @@ async fn a_query_is_a_tree_of_spans_below_the_clients() {
         .filter(|span| span.status.as_ref().is_some_and(|status| status.code == StatusCode::Error as i32));
     assert_eq!(failed.count(), 1);
 
-    // Without a parent the query is the root of its own trace, and a failed one says so.
+    // Without a parent the query is the root of a new trace; a failed query has an error status.
     served.ask("strict", by_key(&["trap"])).await.expect(504);
     let spans = within(received.recv()).await.unwrap();
     let root = spans.iter().find(|span| span.name == "query strict").unwrap();
@@ -90,7 +91,7 @@ async fn a_query_whose_client_records_nothing_is_not_recorded() {
         let request = served.query("caller", by_key(&["ok"]));
         send(request.header("traceparent", format!("00-{trace}-b7ad6b7169203331-{flags}"))).await.expect(200);
     }
-    // They are sent in the order in which queries end.
+    // Traces are sent in the order in which queries end.
     let spans = within(received.recv()).await.unwrap();
     assert_eq!(hex(&spans[0].trace_id), "1af7651916cd43dd8448eb211c80319c");
     served.order(frond_server::Order::Stop).await;
@@ -115,7 +116,7 @@ async fn every_span_is_sent_or_counted() {
     let sent = spans.len() as f64;
     served.until("frond_trace_spans_sent_total", &[], |counted| counted == sent).await;
     let dropped = served.metric("frond_trace_spans_dropped_total", &["reason=\"cut\""]).await;
-    // Each leaf, and the query itself, its plan, its finish; merges come on top.
+    // At least the leaves, the query, its plan and its finish; merges are extra.
     assert!(dropped >= 2000.0 && sent + dropped >= 12_003.0, "{sent} {dropped}");
     let root = format!("{:?}", spans.last().unwrap().attributes);
     assert!(root.contains("frond.spans.dropped") && root.contains(&format!("IntValue({dropped})")), "{root}");
@@ -124,7 +125,7 @@ async fn every_span_is_sent_or_counted() {
     assert_eq!(spans.iter().filter(|span| span.name == "finish").count(), 1);
 }
 
-/// What this process has logged.
+/// The log of this process.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -143,7 +144,7 @@ impl std::io::Write for Log {
 async fn the_clients_trace_is_in_the_log_whether_or_not_it_is_recorded() {
     let log = Log::default();
     let writer = log.clone();
-    // The only test that reads the log: it is the process's.
+    // This is the only test that reads the log, which the whole process shares.
     tracing_subscriber::fmt().json().with_writer(move || writer.clone()).init();
     let served = Served::new().await;
     for (trace, app, status) in [
@@ -159,7 +160,7 @@ async fn the_clients_trace_is_in_the_log_whether_or_not_it_is_recorded() {
         let fields = serde_json::from_str::<serde_json::Value>(line).unwrap()["fields"].clone();
         assert_eq!((&fields["trace"], &fields["query"]), (&json!(trace), &json!(reply.query())), "{line}");
     }
-    // So is that of a job's client, with the job that it asked for.
+    // The trace of a job's client is logged as well, with the job.
     let trace = "3af7651916cd43dd8448eb211c80319c";
     for flags in ["00", "01"] {
         let id = job(&served, &format!("00-{trace}-b7ad6b7169203331-{flags}")).await;
@@ -216,7 +217,7 @@ async fn every_query_is_accounted_for() {
         served.ask("caller", "{").await.expect(422);
         served.ask("split", r#"{"split-fault":"panic"}"#).await.expect(502);
         served.ask("caller?deadline=30ms", by_key(&["spin"])).await.expect(504);
-        // Not taken on.
+        // Not admitted.
         served.ask("nobody", "").await.expect(404);
         served.ask("caller?floor=x", "").await.expect(400);
         let gone = tokio::spawn(served.query("caller", by_key(&["spin"])).send());
@@ -247,20 +248,20 @@ async fn every_query_is_accounted_for() {
         assert!(counted >= count, "{outcome} {reason}: {counted}\n{text}");
     }
     assert_eq!(sum(&text, "frond_requests_refused_total", &[]), 6.0);
-    // Each attempt ends as often as it begins, and each is counted by how.
+    // Every started attempt ends, and is counted by its outcome.
     let events = |kind: &str| sum(&text, "frond_events_total", &[&format!("kind=\"{kind}\"")]);
     assert_eq!(events("attempt-started"), events("attempt-ended"));
     assert_eq!(events("attempt-ended"), sum(&text, "frond_leaves_total", &[]));
     assert_eq!(events("query-started"), events("query-ended"));
     assert_eq!(sum(&text, "frond_leaf_seconds_count", &[]), events("attempt-ended"));
-    // A query has ended before its leaves and its place are given back.
+    // A query ends before its leaves and its permit are released.
     for gauge in ["frond_queries_running", "frond_leaves_running", "frond_admission_ahead_seconds"] {
         served.until(gauge, &[], |value| value == 0.0).await;
     }
     assert!(sum(&text, "frond_http_replies_total", &["route=\"/v1/apps/{app}/query\"", "status=\"504\""]) >= 6.0);
 }
 
-/// The families of an OpenMetrics text, with their types; and whether every line is one that the format knows.
+/// Parses the families of an OpenMetrics text with their types, and checks every line.
 fn families(text: &str) -> BTreeMap<String, String> {
     assert!(text.ends_with("# EOF\n"), "it does not end as it should");
     let mut types = BTreeMap::new();
@@ -309,7 +310,7 @@ async fn metrics_are_openmetrics() {
     for name in ["frond_queries", "frond_query_seconds", "frond_leaves", "frond_http_connections"] {
         assert!(types.contains_key(name), "{name} is missing of {types:?}");
     }
-    // Buckets only grow, and the last holds all.
+    // Buckets are cumulative, and the last contains everything.
     let buckets = text.lines().filter(|line| line.starts_with("frond_query_seconds_bucket"));
     let counts: Vec<f64> = buckets.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
     assert!(counts.is_sorted() && counts.last() == Some(&2.0), "{counts:?}");
@@ -317,7 +318,7 @@ async fn metrics_are_openmetrics() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn apps_that_are_gone_leave_the_metrics_in_the_end() {
-    // As many stay as some scrapes may still have to see: 20.
+    // The metrics of the 20 latest removed apps are kept for some scrapes.
     const APPS: usize = 25;
     let folder = crate::common::apps();
     let gone = |number: usize| format!("gone-{number}");
@@ -355,14 +356,14 @@ async fn labels_are_written_so_that_they_can_be_read() {
     let served = Served::of(folder, config()).await;
     served.ask("quo%22te%5Cback", by_key(&["ok"])).await.expect(200);
     families(&served.get("/metrics").await.expect(200).text());
-    // Addresses that nobody has are one route: they could be any number.
+    // Unknown paths share one route, since their number is unbounded.
     for path in ["/a", "/b", "/v1/c"] {
         served.get(path).await.expect(404);
     }
     assert_eq!(served.metric("frond_http_replies_total", &["route=\"other\""]).await, 3.0);
 }
 
-/// The spans that a collector is sent until one has this name.
+/// Receives spans until one has this name.
 async fn until_named(received: &mut mpsc::UnboundedReceiver<Vec<Span>>, name: &str) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     while !spans.iter().any(|span| span.name == name) {
@@ -383,10 +384,11 @@ async fn job(served: &Served, traceparent: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_a_trace_of_its_own_linked_with_its_clients() {
+async fn a_job_is_a_separate_trace_linked_with_its_clients() {
     let (url, mut received) = collector().await;
     let served = Served::with(Config { traces: Some(url), ..config() }).await;
-    let (trace, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let parent = "b7ad6b7169203331";
     let id = job(&served, &format!("00-{trace}-{parent}-01")).await;
     let spans = until_named(&mut received, "stint caller").await;
     let named = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<_>>();
@@ -406,7 +408,7 @@ async fn a_job_is_a_trace_of_its_own_linked_with_its_clients() {
     }
     let ids: HashSet<_> = spans.iter().map(|span| span.span_id.clone()).collect();
     assert_eq!(ids.len(), spans.len(), "span ids are not unique");
-    // Its leaves are counted, as those of queries are.
+    // The job's leaves are counted like those of queries.
     served.until("frond_leaves_total", &["slug=\"ok\""], |count| count == 2.0).await;
     assert_eq!(served.metric("frond_leaves_total", &["slug=\"trap\""]).await, 1.0);
     assert_eq!(served.metric("frond_leaf_seconds_count", &["app=\"caller\""]).await, 3.0);

@@ -1,4 +1,4 @@
-//! Queries and jobs belong to the token that asked: another's are answered as what does not exist.
+//! Ownership: queries and jobs of another token are reported as missing.
 
 use frond_server::config::{Config, Role, Size, Token};
 use reqwest::Method;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::common::{Reply, Served, Stream, asking, by_key, config, send, token, within};
 
-/// A server with four clients: two that ask, one that looks, one that may do everything.
+/// A server with four clients: two with the role `query`, an observer, and an admin.
 struct Crowd {
     served: Served,
     tokens: Vec<String>,
@@ -69,8 +69,8 @@ impl Crowd {
     }
 }
 
-/// A reply without what names the thing that was asked for.
-fn told(reply: &Reply, id: &str) -> (u16, String, Value) {
+/// The reply with the requested id replaced, for comparisons.
+fn anonymous(reply: &Reply, id: &str) -> (u16, String, Value) {
     let body = serde_json::from_str(&reply.text().replace(id, "ID")).unwrap();
     (reply.status, reply.header("content-type").to_owned(), body)
 }
@@ -98,9 +98,10 @@ async fn anothers_job_is_answered_as_one_that_does_not_exist() {
             let request = if method == Method::PATCH { request.body("{\"retention\":\"1h\"}") } else { request };
             send(request).await
         };
-        let (theirs, nobodys) = (ask(BOB, &id).await, ask(BOB, &none).await);
+        let theirs = ask(BOB, &id).await;
+        let nobodys = ask(BOB, &none).await;
         assert_eq!(theirs.status, 404, "{method} {rest}");
-        assert_eq!(told(&theirs, &id), told(&nobodys, &none), "{method} {rest}");
+        assert_eq!(anonymous(&theirs, &id), anonymous(&nobodys, &none), "{method} {rest}");
     }
     let job = crowd.get(ANN, &format!("/v1/jobs/{id}")).await.expect(200).json();
     assert_eq!((&job["state"], &job["cancelling"], &job["caller"]), (&json!("running"), &json!(false), &json!("ann")));
@@ -154,9 +155,10 @@ async fn anothers_query_is_answered_as_one_that_is_not_known() {
     let none = "0".repeat(32);
     for (method, rest) in [(Method::GET, ""), (Method::GET, "/events"), (Method::DELETE, "")] {
         let ask = async |id: &str| crowd.send(BOB, method.clone(), &format!("/v1/queries/{id}{rest}")).await;
-        let (theirs, nobodys) = (ask(&id).await, ask(&none).await);
+        let theirs = ask(&id).await;
+        let nobodys = ask(&none).await;
         assert_eq!(theirs.status, 404, "{method} {rest}");
-        assert_eq!(told(&theirs, &id), told(&nobodys, &none), "{method} {rest}");
+        assert_eq!(anonymous(&theirs, &id), anonymous(&nobodys, &none), "{method} {rest}");
     }
     assert_eq!(crowd.listed(OBSERVER, "queries").await, std::slice::from_ref(&id));
     crowd.get(OBSERVER, &format!("/v1/queries/{id}")).await.expect(200);
@@ -166,7 +168,7 @@ async fn anothers_query_is_answered_as_one_that_is_not_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_news_are_of_ones_own_queries() {
+async fn event_streams_contain_only_ones_own_queries() {
     let crowd = Crowd::new().await;
     let mut bobs = Stream::open(crowd.request(BOB, Method::GET, "/v1/events")).await;
     let ask = async |who, key: &str| {
@@ -202,12 +204,12 @@ async fn a_token_has_as_many_jobs_and_bytes_as_it_may() {
     assert!(problem.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0));
     problem.problem(507, "quota", "the 1000 bytes that they may");
     crowd.submit(BOB, "two", &ok).await.expect(202);
-    // Others have theirs.
+    // Other tokens have separate limits.
     crowd.submit(ADMIN, "one", &large).await.expect(202);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_submits_takes_a_place_as_who_asks() {
+async fn a_submission_takes_a_query_permit() {
     let crowd = Crowd::with(config(), |entry| Token { concurrency: 1, ..entry }).await;
     let query = crowd.request(ANN, Method::POST, "/v1/apps/caller/query?deadline=60s").body(by_key(&["sleep"]));
     let asked = tokio::spawn(send(query));
@@ -218,7 +220,7 @@ async fn who_submits_takes_a_place_as_who_asks() {
     crowd.send(ANN, Method::DELETE, &format!("/v1/queries/{id}")).await.expect(202);
     within(asked).await.unwrap();
     within(async { while crowd.submit(ANN, "one", &by_key(&["ok"])).await.status == 429 {} }).await;
-    // A client that waits for its job holds no place.
+    // A client that waits for its job holds no query permit.
     let wait = crowd.request(ANN, Method::POST, "/v1/apps/caller/jobs").header("prefer", "wait=60");
     let waiting = tokio::spawn(send(wait.body(by_key(&["sleep"]))));
     within(async { while crowd.listed(ANN, "jobs").await.len() < 2 {} }).await;

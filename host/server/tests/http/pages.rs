@@ -1,4 +1,4 @@
-//! The page's files, health, and what the server says of itself.
+//! The page's files, health checks, and the server's description of itself.
 
 use reqwest::Method;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Places for connections: strangers do not take them all, and who does nothing gives up its own.
+//! Limits of connections: unknown clients cannot use all, and idle ones are evicted.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::raw::{Raw, status};
 
 type Sender = http2::SendRequest<Full<Bytes>>;
 
-/// A connection of HTTP/2 that answers pings, as every client does, and asks nothing.
+/// An HTTP/2 connection that answers pings, as every client does, but sends no request.
 async fn idle(served: &Served) -> (Sender, JoinHandle<()>) {
     let tcp = TcpStream::connect(served.address()).await.unwrap();
     let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await.unwrap();
@@ -32,14 +32,14 @@ fn with_places(connections: usize) -> Config {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_that_do_nothing_lock_nobody_out() {
+async fn idle_unknown_clients_lock_nobody_out() {
     let (secret, entry) = token("ann", Role::Query);
     let config = Config { tokens: vec![entry], ..with_places(8) };
     let served = Served::with(config).await;
     let mut held = Vec::new();
     for _ in 0..40 {
         held.push(idle(&served).await);
-        // A health check and a client with a token come in between, on connections of their own.
+        // A health check and a client with a token get through, on new connections.
         let mut raw = Raw::to(&served).await;
         raw.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
         assert_eq!(status(&raw.rest().await), 200);

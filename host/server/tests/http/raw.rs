@@ -1,4 +1,4 @@
-//! A client that says exactly what it is told to, and no more.
+//! A client that sends exactly the given bytes.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -13,35 +13,35 @@ impl Raw {
         Self(TcpStream::connect(served.address()).await.unwrap())
     }
 
-    /// Sends bytes. The server may have hung up.
+    /// Sends bytes, even if the server has closed the connection.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.0.write_all(bytes.as_ref()).await;
     }
 
-    /// Sends bytes. False if the server has hung up.
+    /// Sends bytes. False if the server has closed the connection.
     pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> bool {
         self.0.write_all(bytes).await.is_ok()
     }
 
-    /// Hangs up at once, as a system does whose process has gone with bytes unread: with a RST.
+    /// Closes the connection with a RST, like the system of a process that died with unread bytes.
     pub(crate) fn reset(self) {
         self.0.set_zero_linger().unwrap();
     }
 
-    /// Says that nothing more will come, and goes on listening.
+    /// Shuts the sending half, but still receives.
     pub(crate) async fn end(&mut self) {
         self.0.shutdown().await.unwrap();
     }
 
-    /// All that comes until the server hangs up.
+    /// Reads until the server closes the connection.
     pub(crate) async fn rest(mut self) -> String {
         let mut bytes = Vec::new();
-        // A server that hangs up on what it does not want to read resets the connection.
+        // A server that closes with unread bytes resets the connection.
         let _ = within(self.0.read_to_end(&mut bytes)).await;
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// All that comes up to and with `text`.
+    /// Reads up to and including `text`.
     pub(crate) async fn until(&mut self, text: &str) -> String {
         let mut seen = Vec::new();
         while !String::from_utf8_lossy(&seen).contains(text) {
@@ -60,7 +60,7 @@ pub(crate) fn status(reply: &str) -> u16 {
     code.unwrap_or_else(|| panic!("no reply: {reply:?}")).parse().unwrap()
 }
 
-/// A request for an app, whole: to `path` below it.
+/// A complete request to an app, for `path` below it.
 pub(crate) fn post(path: &str, body: &str) -> String {
     let length = body.len();
     format!("POST /v1/apps/{path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}")

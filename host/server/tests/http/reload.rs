@@ -1,4 +1,4 @@
-//! Settings taken anew while serving: tokens and limits; and what they must not be able to change.
+//! Reload of settings: tokens and limits change, other settings do not.
 
 use frond_server::Order;
 use frond_server::config::{Config, Role, Size};
@@ -11,7 +11,7 @@ async fn reload(served: &Served, config: Config) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_are_taken_anew() {
+async fn tokens_are_reloaded() {
     let (first, entry) = token("first", Role::Query);
     let served = Served::with(Config { tokens: vec![entry], ..config() }).await.holding(&first);
     served.ask("caller", by_key(&["ok"])).await.expect(200);
@@ -22,14 +22,15 @@ async fn tokens_are_taken_anew() {
     within(async { while served.get("/v1/server").await.status != 401 {} }).await;
     let served = served.holding(&second);
     served.ask("caller", by_key(&["ok"])).await.expect(200);
-    // A running query outlives its token; the leaf that has just answered may be counted for a moment longer.
+    // A running query outlives its token. The leaf that has just answered may be counted a moment
+    // longer.
     served.leaves(1).await;
     running.abort();
     served.idle().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_are_taken_anew() {
+async fn limits_are_reloaded() {
     let served = Served::new().await;
     let mut smaller = config();
     smaller.limits.query = Size(10);
@@ -49,7 +50,7 @@ async fn limits_are_taken_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn origins_are_taken_anew() {
+async fn origins_are_reloaded() {
     let served = Served::new().await;
     let page = "https://page.example";
     reload(&served, Config { cors: vec![page.to_owned()], ..config() }).await;
@@ -68,7 +69,7 @@ async fn settings_that_make_no_sense_leave_the_old_ones() {
     let mut wrong = entry.clone();
     wrong.sha256 = "x".to_owned();
     reload(&served, Config { tokens: vec![wrong], ..config() }).await;
-    // The next one in line is taken: the wrong one has been looked at then.
+    // Reloads are applied in order: once the second is in force, the invalid one has been refused.
     let (other, second) = token("second", Role::Query);
     reload(&served, Config { tokens: vec![entry, second], ..config() }).await;
     let served = served.holding(&other);
@@ -82,7 +83,7 @@ async fn a_server_that_others_reach_is_not_opened_by_a_reload() {
     let reachable = Config { listen: "0.0.0.0:0".parse().unwrap(), tokens: vec![entry.clone()], ..config() };
     let mut served = Served::with(reachable.clone()).await.holding(&secret);
     served.url = served.url.replace("0.0.0.0", "127.0.0.1");
-    // It goes on listening where it does, whatever these say.
+    // The server keeps its address, whatever the new settings say.
     reload(&served, config()).await;
     let (other, second) = token("second", Role::Query);
     reload(&served, Config { tokens: vec![entry, second], ..reachable }).await;

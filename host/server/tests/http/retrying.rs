@@ -1,4 +1,4 @@
-//! Attempts that fail for now are tried again: those of jobs for minutes.
+//! Retries of transient failures: those of jobs continue for minutes.
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 
 use crate::common::{Served, app, apps, asking, config, send, within};
 
-/// A server with an app whose leaves may ask this machine.
+/// A server with an app whose leaves may call this machine.
 async fn served(rest: &str) -> Served {
     let folder = apps();
     let grants = "[[grants.http]]\nhost = \"127.0.0.1:*\"\n";
@@ -14,14 +14,14 @@ async fn served(rest: &str) -> Served {
     Served::of(folder, config()).await
 }
 
-/// So many leaves that all ask this address.
+/// A query of `count` leaves that all call this address.
 fn leaves(count: usize, address: &str) -> String {
     let keys: Vec<String> = (0..count).map(|number| format!("p{number}")).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     asking(&json!({ "fault": format!("http:http://{address}/") }), &keys)
 }
 
-/// Answers every request with this, until it is aborted.
+/// Answers every request with the next response, until it is aborted.
 async fn answer(listener: TcpListener, answers: impl Fn(usize) -> String) {
     for number in 0.. {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -47,7 +47,7 @@ async fn a_job_waits_for_a_port_that_opens_later() {
         loop {
             let job = served.json(&path).await;
             assert!(job["finished_unix_ms"].is_null(), "{job}");
-            // Every leaf has failed more often than a query's would.
+            // Every leaf has had more attempts than a query allows.
             if job["attempts"].as_u64() > Some(60) {
                 return;
             }
@@ -72,7 +72,7 @@ async fn a_job_waits_for_a_port_that_opens_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_is_tried_again_as_its_app_says_and_no_sooner_than_it_is_asked_to() {
-    // The answer is cut off, so the guest fails as unavailable; what it says of retries was heard all the same.
+    // The answer is cut off, so the guest fails as unavailable, but its `retry-after` is respected.
     let busy = "HTTP/1.1 503 Busy\r\nretry-after: 1\r\ncontent-length: 9\r\nconnection: close\r\n\r\nbusy";
     for (rest, outcome) in [("", 200), ("[retry]\nattempts = 1\n", 504)] {
         let served = served(rest).await;

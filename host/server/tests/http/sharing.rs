@@ -1,4 +1,5 @@
-//! Several servers on one database: a job that one of them planned goes on with another, or is left to who can run it.
+//! Several servers on one database: a job is resumed by another server, or left to one that can run
+//! it.
 
 use std::fs;
 use std::path::Path;
@@ -20,14 +21,14 @@ use tokio::net::TcpListener;
 
 use crate::common::{Served, app, apps, by_key, config, plugin, send, within};
 
-/// A database of a test's own.
+/// A database for one test.
 struct Database {
     server: &'static Postgres,
     name: String,
 }
 
 impl Database {
-    /// `None`, aloud, where there is no PostgreSQL.
+    /// Creates a database; `None`, with a message, if there is no PostgreSQL.
     async fn new() -> Option<Self> {
         static SERVER: OnceLock<Option<Postgres>> = OnceLock::new();
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -47,7 +48,7 @@ impl Database {
     }
 }
 
-/// A server's settings: what is left by another is soon taken up.
+/// Settings with a short lease, so that a lost job is resumed soon.
 fn sharing(database: &Database) -> Config {
     let mut config = config();
     config.jobs.store = Some(database.url());
@@ -65,7 +66,7 @@ fn edit_of(folder: &TempDir, app: &str, change: impl Fn(String) -> String) {
     fs::write(&path, change(fs::read_to_string(&path).unwrap())).unwrap();
 }
 
-/// Another component than the others': the same with a mark in it.
+/// Gives the app `caller` another component that does the same.
 fn mark(folder: &TempDir) {
     mark_of(folder, "caller");
 }
@@ -85,9 +86,9 @@ async fn submit(served: &Served, parameters: &str, keys: &[&str]) -> String {
     job["id"].as_str().unwrap().to_owned()
 }
 
-/// The job once it is as `wanted`.
+/// Waits until the job fulfils a condition, and returns it.
 async fn until(served: &Served, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    let looking = async {
+    let polling = async {
         loop {
             let job = served.json(&format!("/v1/jobs/{id}")).await;
             if wanted(&job) {
@@ -96,7 +97,7 @@ async fn until(served: &Served, id: &str, wanted: impl Fn(&Value) -> bool) -> Va
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    within(looking).await
+    within(polling).await
 }
 
 fn done(count: u64) -> impl Fn(&Value) -> bool {
@@ -108,13 +109,14 @@ async fn stop(served: Served) {
     within(served.task).await.unwrap();
 }
 
-/// Ends a job that would never end by itself, with what it has.
+/// Ends a job that would not end by itself, with the partials that it has.
 async fn finish(served: &Served, id: &str) -> Value {
     send(served.request(Method::DELETE, &format!("/v1/jobs/{id}?keep-partial=true"))).await.expect(202);
     until(served, id, |job| !job["finished_unix_ms"].is_null()).await
 }
 
-/// One server plans a job and stops; the other, whose apps `change` has changed, goes on with it under the same version.
+/// One server plans a job and stops. The other, whose apps `change` has changed, resumes it under
+/// the same version.
 async fn goes_on(change: impl Fn(&TempDir)) {
     let Some(database) = Database::new().await else { return };
     let first = Served::of(apps(), sharing(&database)).await;
@@ -147,7 +149,7 @@ async fn a_version_that_only_the_first_server_had_is_had_from_the_store() {
     .await;
 }
 
-/// Contents of the files `a` to `e`, whose bytes add up to different sums.
+/// Contents of the files `a` to `e`; each has another sum of bytes.
 const FILES: [(&str, &str); 5] = [("a", "1"), ("b", "22"), ("c", "333"), ("d", "4444"), ("e", "55555")];
 
 /// A folder with the app `files`, each of whose leaves reads one file.
@@ -162,7 +164,7 @@ fn files() -> TempDir {
     folder
 }
 
-/// A service that keeps whoever asks waiting until `open` is set. Returns its address.
+/// A service that answers only once `open` is set. Returns its address.
 async fn service(open: Arc<AtomicBool>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -180,20 +182,22 @@ async fn service(open: Arc<AtomicBool>) -> String {
     address
 }
 
-/// One server plans a job of files, reads two of them and stops; the other has a copy of the app in another folder, which
-/// `change` has changed, and ends the job.
+/// One server plans a job of files, reads two of them and stops.
+/// The other has a copy of the app in another folder, which `change` has changed, and finishes the
+/// job.
 async fn files_go_on(change: impl Fn(&TempDir)) {
     let Some(database) = Database::new().await else { return };
     let mut config = Config { slots: 1, ..sharing(&database) };
     config.jobs.lease = Time(Duration::from_secs(600));
     let open = Arc::new(AtomicBool::new(false));
     let address = service(open.clone()).await;
-    let (original, copy) = (files(), tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
+    let original = files();
+    let copy = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let copied = Command::new("cp").arg("-pR").arg(original.path().join("files")).arg(copy.path()).status();
     assert!(copied.unwrap().success());
     change(&copy);
     let first = Served::of(original, config.clone()).await;
-    // The one slot waits with the third file.
+    // The only slot waits on the third file.
     let query = json!({ "fault": "read-source", "faults": { "data/c": format!("http:http://{address}/") } });
     let request = first.request(Method::POST, "/v1/apps/files/jobs").body(query.to_string());
     let id = send(request).await.expect(202).json()["id"].as_str().unwrap().to_owned();
@@ -231,13 +235,14 @@ async fn a_job_of_files_goes_on_with_the_version_in_the_store_and_the_files_that
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_by_another_server_is_heard_long_before_the_lease_is_renewed() {
+async fn a_cancel_by_another_server_is_noticed_long_before_the_lease_is_renewed() {
     let Some(database) = Database::new().await else { return };
     let mut owner = sharing(&database);
     owner.jobs.lease = Time(Duration::from_secs(3600));
     let mut other = owner.clone();
     other.jobs.role = JobRole::Dispatcher;
-    let (first, second) = (Served::of(apps(), owner).await, Served::of(apps(), other).await);
+    let first = Served::of(apps(), owner).await;
+    let second = Served::of(apps(), other).await;
     let id = submit(&first, "", &["ok-0", "spin"]).await;
     until(&second, &id, done(1)).await;
     first.leaves(1).await;
@@ -247,7 +252,7 @@ async fn a_cancel_by_another_server_is_heard_long_before_the_lease_is_renewed() 
     assert_eq!((&ended["state"], &ended["epoch"]), (&json!("cancelled"), &json!(1)), "{ended}");
 }
 
-/// A job of the first server's version, which has stopped; the second has another.
+/// A job of the version of a stopped server; the second server has another version.
 async fn left(parameters: &str, prepare: impl Fn(&TempDir), before: impl Fn(&Database)) -> Option<(Served, String)> {
     let database = Database::new().await?;
     let folder = apps();
@@ -278,7 +283,7 @@ async fn a_job_whose_version_nobody_has_is_left_until_its_time_is_over_and_then_
 async fn a_version_that_is_granted_more_is_left_to_others() {
     let grant = |folder: &TempDir| edit(folder, |text| format!("{text}[grants]\nenv = [\"HOME\"]\n"));
     let Some((second, id)) = left("?timeout=1h", grant, |_| {}).await else { return };
-    // It was taken, looked at and given back.
+    // The job was taken, checked and released.
     let job = until(&second, &id, |job| job["epoch"].as_u64() >= Some(2) && job["state"] == "queued").await;
     assert_eq!(job["partitions"]["done"], 1);
     let other = submit(&second, "", &["ok-0"]).await;

@@ -1,4 +1,4 @@
-//! A server that stops: nothing new, what runs is answered, and what takes too long is cut off and named.
+//! Shutdown: new queries are refused, running ones are drained, late ones are cut off and named.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use crate::common::{Served, Stream, apps, by_key, config, within};
 use crate::raw::{Raw, status};
 
-/// Waits until the server takes no connections.
+/// Waits until the server accepts no connections.
 async fn deaf(address: &str) {
     within(async {
         while TcpStream::connect(address).await.is_ok() {
@@ -21,7 +21,7 @@ async fn deaf(address: &str) {
     .await;
 }
 
-/// Asks on a connection whether the server is ready, until it says this.
+/// Polls readiness on one connection until the reply contains `word`.
 async fn ready(standing: &mut Raw, word: &str) {
     loop {
         standing.send("GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
@@ -33,7 +33,7 @@ async fn ready(standing: &mut Raw, word: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_runs_is_answered_and_nothing_new_is_taken_on() {
+async fn running_queries_are_answered_and_new_ones_refused() {
     let served = Served::new().await;
     let mut asked = Stream::open(served.query("caller", by_key(&["ok-0", "spin-1"]))).await;
     let id = asked.header("frond-query");
@@ -91,7 +91,7 @@ async fn quitting_waits_for_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_who_only_watches_keeps_it_from_stopping() {
+async fn followers_do_not_keep_it_from_stopping() {
     let served = Served::new().await;
     let news = Stream::open(served.request(Method::GET, "/v1/events")).await;
     let id = served.ask("caller", by_key(&["ok"])).await.query();

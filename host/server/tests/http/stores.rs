@@ -1,4 +1,4 @@
-//! Servers and their stores of jobs: databases that are away, silent and back, and what the settings say of stores.
+//! Stores of jobs: databases that are unavailable, silent and back, and settings of stores.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::common::{Served, apps, by_key, config, send, within};
 use crate::jobs::{ended, submit};
 
-/// Asks until it is answered so.
+/// Polls until the reply has this status and text.
 async fn until(served: &Served, path: &str, status: u16, text: &str) {
     let asking = async {
         loop {
@@ -52,7 +52,7 @@ async fn readiness_tells_that_the_store_of_jobs_is_silent() {
     proxy.fall_silent();
     let away = "the store of jobs cannot be reached";
     until(&all, "/readyz/jobs", 503, away).await;
-    // Queries need no store; who is there for jobs alone does.
+    // Queries need no store; a processor does.
     until(&all, "/readyz", 200, away).await;
     until(&processor, "/readyz", 503, away).await;
     all.ask("caller", by_key(&["ok"])).await.expect(200);
@@ -74,7 +74,7 @@ async fn clients_are_not_told_what_the_database_says() {
     assert!(refused.status == 500 && text.contains("internal") && !text.contains("share"), "{text}");
 }
 
-/// Opens a store once the server that had it has let go of it: its last tasks may end after it has.
+/// Opens a store once its last server has released it: tasks may end after the server.
 async fn let_go(folder: &std::path::Path) -> sqlite::SqliteStore {
     loop {
         match sqlite::SqliteStore::open(folder, sqlite::Options::default()) {
@@ -95,7 +95,8 @@ async fn a_job_may_be_lost_as_often_as_the_settings_say() {
         let dispatcher = Served::with(config.clone()).await;
         let job = submit(&dispatcher, "caller", by_key(&["ok"])).await;
         dispatcher.order(Order::Stop).await;
-        let (task, apps) = (dispatcher.task, dispatcher.folder);
+        let task = dispatcher.task;
+        let apps = dispatcher.folder;
         within(task).await.unwrap();
         let store = within(let_go(&folder.path().join("jobs"))).await;
         for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! A query as a stream: its id, its progress, what the answer would be so far, and the answer.
+//! A query as an event stream: its id, its progress, previews, and the answer.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ async fn a_stream_of_what_fails_ends_with_the_account_or_the_problem() {
     let told = Stream::open(served.query("strict", "{")).await.rest().await;
     let last = told.last().unwrap();
     assert_eq!((last.name.as_str(), &last.data["status"]), ("problem", &json!(422)));
-    // What is refused before it begins is no stream.
+    // A query that is refused at once has no stream.
     let reply = send(served.query("nobody", "").header("accept", "text/event-stream")).await;
     reply.problem(404, "not-found", "nobody");
 }

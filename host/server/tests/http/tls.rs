@@ -1,4 +1,4 @@
-//! HTTPS, with a certificate made for the test: both versions of HTTP, and those who do not speak it.
+//! HTTPS with a test certificate: HTTP/1.1, HTTP/2, and clients without TLS.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, rustls};
 use crate::common::{Served, apps, by_key, config, within};
 use crate::raw::{Raw, status};
 
-/// Writes a certificate for `localhost` with its key into a folder.
+/// Writes a certificate for `localhost` and its key into a folder.
 fn certify(folder: &Path, name: &str) -> (Tls, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let tls = Tls { certificate: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}.key")) };
@@ -83,12 +83,12 @@ async fn both_versions_of_http_are_spoken_over_tls() {
     assert_eq!(reply.headers()["frond-complete"], "true");
     let body = reply.into_body().collect().await.unwrap().to_bytes();
     assert!(std::str::from_utf8(&body).unwrap().contains("\"count\":2"));
-    // Of two names one would have to be believed.
+    // Two different host names are ambiguous.
     let mut request = asking("localhost");
     request.headers_mut().insert("host", "evil.example".parse().unwrap());
     let reply = within(sender.send_request(request)).await.unwrap();
     assert_eq!(reply.status(), http::StatusCode::BAD_REQUEST);
-    // The name stands in the address, where there is no header for it.
+    // HTTP/2 has the host in the URL, without a header.
     let mut request = asking("evil.example");
     request.headers_mut().remove("host");
     let reply = within(sender.send_request(request)).await.unwrap();
@@ -108,7 +108,7 @@ async fn http_2_is_spoken_without_tls_too_and_a_cancelled_stream_cancels_its_lea
     let spinning = sender.send_request(ask(&["spin"]));
     let spinning = tokio::spawn(spinning);
     served.leaves(1).await;
-    // Others on the same connection are answered meanwhile, and go on when one is given up.
+    // Other streams on the connection are answered, also after one is cancelled.
     assert_eq!(within(sender.send_request(ask(&["ok"]))).await.unwrap().status(), 200);
     spinning.abort();
     served.leaves(0).await;
@@ -130,7 +130,7 @@ async fn a_client_that_does_not_agree_on_tls_is_cut_off() {
         let reply = raw.rest().await;
         assert!(!reply.contains("HTTP/1.1 200"), "{reply}");
     }
-    // Agreed, and then silent.
+    // The TLS handshake succeeds, then the client is silent.
     let mut stream = connect(&served, certificate, b"http/1.1").await;
     let mut rest = Vec::new();
     let _ = within(stream.read_to_end(&mut rest)).await;
@@ -138,7 +138,7 @@ async fn a_client_that_does_not_agree_on_tls_is_cut_off() {
     assert!(rest.is_empty() || status(&rest) == 408, "{rest}");
 }
 
-/// The certificate that the server shows a new client.
+/// The certificate that the server sends to a new client.
 async fn shown(served: &Served) -> CertificateDer<'static> {
     #[derive(Debug)]
     struct Anyone(rustls::crypto::WebPkiSupportedAlgorithms);
@@ -191,17 +191,17 @@ async fn reload(served: &Served, tls: Tls) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_is_taken_anew_at_a_reload_and_one_that_is_wrong_is_not() {
+async fn a_certificate_is_reloaded_unless_it_is_invalid() {
     let (served, first) = secure(config()).await;
     assert_eq!(shown(&served).await, first);
     let (tls, second) = certify(served.folder.path(), "server");
     reload(&served, tls.clone()).await;
     within(async { while shown(&served).await != second {} }).await;
-    // In other files.
+    // The certificate is in other files.
     let (moved, third) = certify(served.folder.path(), "moved");
     reload(&served, moved.clone()).await;
     within(async { while shown(&served).await != third {} }).await;
-    // A certificate without its key: the reload is refused, as a later one shows that is not.
+    // A certificate without its key: the reload is refused, and a later valid one is accepted.
     reload(&served, Tls { key: tls.key, ..moved }).await;
     let (last, fourth) = certify(served.folder.path(), "last");
     reload(&served, last).await;

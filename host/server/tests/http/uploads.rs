@@ -1,4 +1,4 @@
-//! Uploads that are refused: whoever sends all of a body before reading anything reads why.
+//! Refused uploads: a client that sends the whole body before reading still gets the reason.
 
 use frond_server::Config;
 use frond_server::config::{Role, Size};
@@ -6,7 +6,7 @@ use frond_server::config::{Role, Size};
 use crate::common::{Served, config, token, within};
 use crate::raw::{Raw, status};
 
-/// More than the buffers of a connection take.
+/// More than the buffers of a connection hold.
 const LARGE: usize = 24 << 20;
 
 /// Sends a whole request, as most clients do, and only then reads.
@@ -54,7 +54,7 @@ async fn whatever_refuses_an_upload_is_told() {
     ] {
         assert_eq!(status(&send_all(&served, head, LARGE).await), expected, "{head}");
     }
-    // Who announces nothing is found out only on the way.
+    // A body of unknown size is refused only while it is read.
     let mut raw = Raw::to(&served).await;
     raw.send("POST /v1/apps/caller/query HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n").await;
     let piece = format!("100000\r\n{}\r\n", "x".repeat(1 << 20));

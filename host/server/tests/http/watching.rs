@@ -1,4 +1,4 @@
-//! Recent queries: listed, looked at, their events as a recording and live, cancelled, and bounded.
+//! Recent queries: lists, details, recorded and live events, cancellation, bounds.
 
 use frond_root::{Event, EventKind};
 use frond_server::config::Size;
@@ -68,7 +68,7 @@ async fn a_query_can_be_looked_at_while_it_runs_and_after() {
     assert_eq!((&detail["state"], &detail["outcome"]), (&json!("ended"), &json!("partial")));
     assert_eq!(detail["coverage"]["partitions"]["cancelled"], 1);
     assert!(detail["answer"]["text"].as_str().unwrap().contains("\"count\":1"), "{detail}");
-    // Cancelling what has ended changes nothing.
+    // Cancelling an ended query changes nothing.
     send(served.request(Method::DELETE, &format!("/v1/queries/{id}"))).await.expect(202);
     assert_eq!(served.json(&format!("/v1/queries/{id}")).await["outcome"], "partial");
 }
@@ -94,7 +94,7 @@ async fn a_cancelled_query_answers_with_what_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_long_is_shown_by_its_beginning() {
+async fn long_texts_are_shown_up_to_a_limit() {
     let served = Served::new().await;
     // A character of three bytes is cut in two at 64 KiB.
     let body = format!("{}{}", by_key(&["ok"]), " ".repeat(65_535 - by_key(&["ok"]).len()));
@@ -127,11 +127,11 @@ async fn events_are_a_recording() {
     let of = |wanted: fn(&EventKind) -> bool| read.iter().filter(|event| wanted(&event.kind)).count();
     assert_eq!(of(|kind| matches!(kind, EventKind::AttemptStarted { .. })), 3);
     assert_eq!(of(|kind| matches!(kind, EventKind::AttemptEnded { .. })), 3);
-    // A stream tells the same, with a number each.
-    let told = Stream::open(served.request(Method::GET, &format!("/v1/queries/{id}/events"))).await.rest().await;
+    // A stream has the same events, each with its number.
+    let streamed = Stream::open(served.request(Method::GET, &format!("/v1/queries/{id}/events"))).await.rest().await;
     let lines: Vec<Value> = reply.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(told.iter().map(|one| one.data.clone()).collect::<Vec<_>>(), lines);
-    assert_eq!(told.iter().map(|one| one.id.unwrap()).collect::<Vec<_>>(), Vec::from_iter(0..lines.len() as u64));
+    assert_eq!(streamed.iter().map(|one| one.data.clone()).collect::<Vec<_>>(), lines);
+    assert_eq!(streamed.iter().map(|one| one.id.unwrap()).collect::<Vec<_>>(), Vec::from_iter(0..lines.len() as u64));
     assert!(told.iter().all(|one| one.data["event"] == one.name.as_str()), "{told:?}");
 }
 
@@ -155,7 +155,7 @@ async fn a_stream_of_events_is_live_and_goes_on_where_it_was_left() {
     assert_eq!(rest[0].id, Some(ended.id.unwrap() + 1));
     assert_eq!(rest.last().unwrap().name, "query-ended");
     assert!(third.rest().await.is_empty());
-    // What is no number starts from the beginning.
+    // An invalid number starts from the beginning.
     assert_eq!(Stream::open(resume("then")).await.rest().await[0].id, Some(0));
     send(resume(&usize::MAX.to_string()).header("accept", crate::common::EVENTS)).await.expect(204);
 }
@@ -199,7 +199,7 @@ async fn recent_queries_are_bounded_in_memory() {
     let mut config = config();
     config.limits.recent_memory = Size(300 << 10);
     let served = Served::with(config).await;
-    // What is asked and answered counts, and not only events.
+    // Queries and answers count as well as events.
     let long = asking(&json!({ "padding": "x".repeat(60 << 10) }), &["ok"]);
     for _ in 0..20 {
         served.ask("caller", long.clone()).await.expect(200);
@@ -207,7 +207,7 @@ async fn recent_queries_are_bounded_in_memory() {
     }
     let kept = ids(&served.json("/v1/queries").await).len();
     assert!((1..=4).contains(&kept), "{kept}");
-    // A query with more events than may be kept tells how many it has not.
+    // A query with more events than are kept reports how many are missing.
     let keys: Vec<_> = (0..5000).map(|index| format!("ok-{index}")).collect();
     let keys: Vec<_> = keys.iter().map(String::as_str).collect();
     let mut stream = Stream::open(served.query("caller", by_key(&[keys.as_slice(), &["spin"]].concat()))).await;
@@ -226,7 +226,7 @@ async fn recent_queries_are_bounded_in_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_still_reads_one_query_does_not_cost_the_others_their_place() {
+async fn a_query_that_is_still_read_evicts_no_others() {
     let mut config = config();
     config.limits.recent_memory = Size(200 << 10);
     let served = Served::with(config).await;
@@ -254,7 +254,7 @@ async fn news_tell_of_queries_as_they_begin_and_end() {
     let id = asked.header("frond-query");
     let begun = news.next_named("query").await.data;
     assert_eq!((&begun["id"], &begun["state"]), (&json!(id), &json!("running")));
-    // A running one is told again and again.
+    // A running query is sent repeatedly.
     assert_eq!(news.next_named("query").await.data["id"], id);
     send(served.request(Method::DELETE, &format!("/v1/queries/{id}"))).await.expect(202);
     asked.next_named("answer").await;
@@ -278,7 +278,8 @@ async fn news_that_are_too_many_are_counted() {
     for _ in 0..total {
         served.ask("caller", by_key(&["ok"])).await.expect(200);
     }
-    let (mut ended, mut missed) = (std::collections::BTreeSet::new(), 0);
+    let mut ended = std::collections::BTreeSet::new();
+    let mut missed = 0;
     within(async {
         while ended.len() as u64 + missed < total {
             match news.next().await.unwrap() {
@@ -313,13 +314,14 @@ async fn a_reloaded_app_is_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_knows_the_last_event_is_told_that_nothing_more_comes() {
+async fn a_follower_with_the_last_event_gets_204() {
     let served = Served::new().await;
     let id = served.ask("caller", by_key(&["ok-0"])).await.expect(200).query();
     let path = format!("/v1/queries/{id}/events");
     let told = Stream::open(served.request(Method::GET, &path)).await.rest().await;
     let last = told.last().unwrap().id.unwrap();
-    // A browser asks again with the number of the last event, every few seconds, until it gets this.
+    // A browser reconnects every few seconds with the number of the last event, until it gets this
+    // status.
     let again = |known: u64| {
         let request = served.request(Method::GET, &path).header("last-event-id", known.to_string());
         send(request.header("accept", crate::common::EVENTS))
@@ -328,7 +330,7 @@ async fn who_knows_the_last_event_is_told_that_nothing_more_comes() {
         assert_eq!(again(known).await.expect(204).text(), "");
     }
     assert!(again(last - 1).await.expect(200).text().contains("query-ended"));
-    // A query that runs may have more to tell.
+    // A running query may have more events.
     let mut stream = Stream::open(served.query("caller", by_key(&["spin"]))).await;
     let id = stream.header("frond-query");
     stream.next_named("query").await;

@@ -1,4 +1,5 @@
-//! The partials that laws are checked on: what the package's leaf makes of its cases, query by query.
+//! Partials for the checks of laws: those that the package's leaf returns for its cases, grouped by
+//! query.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;
@@ -11,27 +12,27 @@ use crate::case::{Call, Case, Lower, Promises};
 use crate::suite::Suite;
 use crate::tester::Tester;
 
-/// The most queries that laws are checked for.
+/// Limit on the queries that laws are checked for.
 const MAX_GROUPS: usize = 6;
-/// The most partials of each.
+/// Limit on the partials of one query.
 const MAX_PARTIALS: usize = 16;
-/// The most bytes of partials of each.
+/// Limit in bytes on the partials of one query.
 const MAX_BYTES: usize = 32 << 20;
 
-/// A partial, and what it was made of.
+/// A partial and the name of its origin.
 pub(crate) struct Partial {
     pub(crate) name: String,
     pub(crate) bytes: Bytes,
 }
 
-/// A leaf's two calls on the same partition.
+/// Result of a leaf's two calls on the same partition.
 pub(crate) struct RepeatedCall {
     pub(crate) name: String,
-    /// What the two returned, where that is not the same.
+    /// The two results, if they differ.
     pub(crate) differs: Option<(Bytes, Bytes)>,
 }
 
-/// The partials of one query.
+/// Partials of one query.
 #[derive(Default)]
 pub(crate) struct Group {
     pub(crate) query: Bytes,
@@ -39,7 +40,7 @@ pub(crate) struct Group {
     pub(crate) twice: Vec<RepeatedCall>,
 }
 
-/// What the cases make. A case whose call fails makes nothing.
+/// Returns the partials of the cases, grouped by query. A case whose call fails adds none.
 pub(crate) fn of(tester: &Tester, suite: &Suite) -> Vec<Group> {
     let mut groups: BTreeMap<Bytes, Group> = BTreeMap::new();
     for case in suite.cases.iter().filter_map(|(_, case)| case.as_ref().ok()) {
@@ -53,7 +54,7 @@ pub(crate) fn of(tester: &Tester, suite: &Suite) -> Vec<Group> {
                 let partition = Partition::new(PartitionKey::from(key.as_str()), data.clone());
                 group.leaf(tester, &case.name, (*index, partition));
             }
-            // Bytes that the merge is to refuse are no partials.
+            // A case in which the merge must fail has invalid partials.
             Call::Merge { partials } if case.expect.failure.is_none() => {
                 for (at, bytes) in partials.iter().enumerate() {
                     group.add(format!("{} {at}", case.name), bytes.clone());
@@ -72,14 +73,14 @@ pub(crate) fn of(tester: &Tester, suite: &Suite) -> Vec<Group> {
 
 impl Group {
     fn add(&mut self, name: String, bytes: Bytes) {
-        let held: usize = self.partials.iter().map(|one| one.bytes.len()).sum();
-        if self.partials.len() < MAX_PARTIALS && held + bytes.len() <= MAX_BYTES {
+        let stored: usize = self.partials.iter().map(|one| one.bytes.len()).sum();
+        if self.partials.len() < MAX_PARTIALS && stored + bytes.len() <= MAX_BYTES {
             self.partials.push(Partial { name, bytes });
         }
     }
 
-    /// Calls the leaf twice: its partial is kept, and its two results are compared. One that does not come in time says
-    /// nothing about either.
+    /// Calls the leaf twice, compares the two results and adds the first one. If either call does
+    /// not return in time, neither is used.
     fn leaf(&mut self, tester: &Tester, name: &str, (index, partition): (u32, Partition)) {
         let Some(leaf) = tester.components.leaf.as_ref().filter(|_| self.partials.len() < MAX_PARTIALS) else {
             return;
@@ -101,7 +102,7 @@ impl Group {
     }
 }
 
-/// The partitions that the app cuts for a case's query, no more than `most` of them.
+/// Returns the partitions into which the app splits a case's query, `most` at most.
 pub(crate) fn cut(tester: &Tester, case: &Case, promises: &Promises, most: usize) -> Vec<Partition> {
     let Ok(app) = tester.package.clone().app() else {
         return Vec::new();
@@ -111,7 +112,7 @@ pub(crate) fn cut(tester: &Tester, case: &Case, promises: &Promises, most: usize
     };
     let (send, receive) = mpsc::channel();
     let planned = move |plan: Plan| {
-        // Only the plan is wanted: a query without partitions costs nothing. Nobody else reads the channel.
+        // The plan alone is needed: an empty plan costs nothing. Nobody else reads the channel.
         let _ = send.send(plan.partitions().iter().take(most).cloned().collect());
         Plan::new(Vec::new())
     };
@@ -121,7 +122,7 @@ pub(crate) fn cut(tester: &Tester, case: &Case, promises: &Promises, most: usize
         planned: Some(Box::new(planned)),
         ..Question::new(request(&app, &case.query, tester.slots))
     };
-    // It ends as it likes: what it was to do is done once it is cut.
+    // The outcome does not matter: the partitions have been sent.
     let _ = tester.runtime.block_on(ask(&wired, question, Events::default(), Cancel::default()));
     receive.try_recv().unwrap_or_default()
 }

@@ -1,13 +1,13 @@
-//! Ways to fold partials: which go together, and in what order.
+//! Merge trees: the ways to fold partials, by grouping and order.
 
 use rand::RngExt;
 use rand::rngs::ChaCha12Rng;
 use rand::seq::SliceRandom;
 
-/// The most partials that a random tree folds.
+/// Limit on the partials that a random tree folds.
 const MAX_LEAVES: usize = 12;
 
-/// A way to fold some partials, named by their numbers.
+/// A way to fold some partials, given by their numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Tree {
     One(usize),
@@ -15,7 +15,8 @@ pub(crate) enum Tree {
 }
 
 impl Tree {
-    /// A random one over two or more of `count` partials, in their order unless it is `free`.
+    /// Returns a random tree over two or more of `count` partials, in their order unless it is
+    /// `free`.
     pub(crate) fn random(count: usize, free: bool, random: &mut ChaCha12Rng) -> Self {
         let mut numbers: Vec<usize> = (0..count).collect();
         numbers.shuffle(random);
@@ -33,7 +34,7 @@ impl Tree {
         trees.pop().unwrap_or(Self::One(0))
     }
 
-    /// The numbers of its partials, from left to right.
+    /// Returns the numbers of its partials, from left to right.
     pub(crate) fn leaves(&self) -> Vec<usize> {
         match self {
             Self::One(at) => vec![*at],
@@ -41,7 +42,7 @@ impl Tree {
         }
     }
 
-    /// One fold of the same partials in their order.
+    /// Returns one fold of the same partials in their order.
     pub(crate) fn flat(&self) -> Self {
         let mut leaves = self.leaves();
         leaves.sort_unstable();
@@ -51,7 +52,8 @@ impl Tree {
         }
     }
 
-    /// Trees that are a step simpler: a partial fewer, a level fewer, two neighbours in order.
+    /// Returns the trees that are one step simpler: one partial less, one level less, or two
+    /// neighbours swapped into order.
     pub(crate) fn simpler(&self) -> Vec<Self> {
         let Self::Fold(children) = self else {
             return Vec::new();
@@ -85,7 +87,7 @@ impl Tree {
         found
     }
 
-    /// As a formula: `merge(0, merge(1, 2))`.
+    /// Formats the tree as a formula: `merge(0, merge(1, 2))`.
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::One(at) => at.to_string(),

@@ -1,11 +1,11 @@
-//! Profiles in their two formats, and what is read out of them.
+//! Tests of the two profile formats and of the hottest functions.
 
 use frond_sandbox::profile::{Profile, Sampling};
 use serde_json::{Value, json};
 
 use super::{hottest, speedscope};
 
-/// Two samples of `main` in which `work` ran, the second one deeper, and one of nothing.
+/// A profile of three samples: `main` calls `work`, the same one level deeper, and an empty stack.
 fn profile() -> Profile {
     let firefox = json!({
         "meta": {},
@@ -24,8 +24,8 @@ fn profile() -> Profile {
 #[test]
 fn the_hottest_function_is_counted_once_a_sample() {
     let all = hottest(&profile()).unwrap();
-    let told: Vec<(&str, u64, u64)> = all.iter().map(|hot| (hot.name.as_str(), hot.own, hot.total)).collect();
-    assert_eq!(told, [("work", 4000, 4000), ("main", 0, 4000)]);
+    let weights: Vec<(&str, u64, u64)> = all.iter().map(|hot| (hot.name.as_str(), hot.own, hot.total)).collect();
+    assert_eq!(weights, [("work", 4000, 4000), ("main", 0, 4000)]);
 }
 
 #[test]

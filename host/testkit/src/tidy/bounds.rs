@@ -1,4 +1,5 @@
-//! Bounds without a setting: each constant that is one stands in `host/docs/limits.md`, with its value.
+//! Rule for bounds without a setting: `host/docs/limits.md` lists each such constant with its
+//! value.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,14 +7,15 @@ use std::path::Path;
 use super::{Complaint, Text, sources};
 use crate::limits::{LISTED, number as number_of};
 
-/// Members whose constants bound nobody: they are for tests and measurements.
+/// Members for tests and measurements, whose constants bound no user.
 const UNBOUND: [&str; 3] = ["bench", "fuzz", "testkit"];
-/// Folders whose constants say how much of something is shown on a terminal.
+/// Folders whose constants bound only the display on a terminal.
 const SHOWN: [&str; 2] = ["cli/src/show/", "cli/src/inspect/"];
 /// Types of constants that may be bounds, alone or in a tuple.
 const TYPES: [&str; 8] = ["u8", "u16", "u32", "u64", "usize", "i32", "i64", "Duration"];
 
-/// Constants that are no bounds, by their file: paces, shares, versions, sizes of buffers, defaults of settings.
+/// Constants that are not bounds, by file: paces, shares, versions, buffer sizes, defaults of
+/// settings.
 const OTHERS: &[(&str, &[&str])] = &[
     ("app/src/app/grants.rs", &["DEFAULT_BODY"]),
     ("app/src/app/resolve.rs", &["DEFAULT_DEADLINE"]),
@@ -108,7 +110,7 @@ struct Constant {
     value: String,
 }
 
-/// Bounds that the list lacks, or has with another value; and constants in the list that are gone.
+/// Bounds that the list lacks or has with another value, and listed constants that no longer exist.
 #[must_use]
 pub fn bounds(root: &Path) -> Vec<Complaint> {
     let text = std::fs::read_to_string(root.join(LISTED)).unwrap_or_default();
@@ -157,7 +159,7 @@ fn is_bounding(source: &Text) -> bool {
         && member.is_some_and(|(_, member)| !UNBOUND.contains(&member))
 }
 
-/// The constants of a source that may be bounds.
+/// Constants of a source that may be bounds.
 fn constants(text: &str) -> impl Iterator<Item = Constant> {
     text.lines().enumerate().filter_map(|(number, line)| {
         let line = line.trim_start();
@@ -177,7 +179,7 @@ fn constants(text: &str) -> impl Iterator<Item = Constant> {
     })
 }
 
-/// How the list may spell a constant's value: in whole units, or in full.
+/// Allowed spellings of a constant's value: in whole units, or in full.
 fn spellings(constant: &Constant) -> BTreeSet<String> {
     let value = constant.value.as_str();
     let parts: Vec<&str> = match value.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
@@ -220,14 +222,14 @@ fn spelled(value: &str, is_ms: bool) -> Vec<String> {
     time.map_or_else(|| vec![format!("`{value}`")], |time| units(time, &whole, false))
 }
 
-/// A number in each unit that it is whole in, and, where it may stand alone, without one.
+/// A number in each unit that divides it, and also without a unit if `alone`.
 fn units(number: u64, units: &[(u64, &str)], alone: bool) -> Vec<String> {
     let whole = units.iter().filter(|(unit, _)| number >= *unit && number.is_multiple_of(*unit));
     let spelled = whole.map(|(unit, name)| format!("{} {name}", number_of(number / unit)));
     spelled.chain(alone.then(|| number_of(number))).collect()
 }
 
-/// Sums, products and shifts of numbers.
+/// Evaluates sums, products and shifts of numbers.
 fn product(text: &str) -> Option<u64> {
     let text = text.trim();
     if let Some(inner) =

@@ -1,4 +1,5 @@
-//! What crates may depend on: each outside technology has its fence, and of ours, few know each other.
+//! Rules for dependencies: each third-party technology has its fence, and few of the project's
+//! crates may depend on each other.
 
 use std::path::Path;
 
@@ -6,7 +7,8 @@ use toml::{Table, Value};
 
 use super::{Complaint, Text, texts};
 
-/// Technologies by the beginning of their crates' names, with the folders of `host` that may name them.
+/// Technologies by the beginning of their crates' names, with the folders of `host` that may depend
+/// on them.
 const FENCES: [(&str, &[&str]); 27] = [
     ("wasmtime", &["sandbox"]),
     ("wasmparser", &["sandbox"]),
@@ -19,10 +21,11 @@ const FENCES: [(&str, &[&str]); 27] = [
     ("wit-bindgen", &[]),
     ("wasip", &[]),
     ("axum", &["server"]),
-    // The sandbox sends what guests ask for: no client of others would connect to the address that was checked.
+    // The sandbox sends guests' requests with it: other clients would not connect to exactly the
+    // checked address.
     ("hyper", &["server", "sandbox"]),
     ("tokio-rustls", &["tls", "sandbox", "server", "jobs"]),
-    // Whom connections trust is decided in one place; databases have libpq's rules about it.
+    // Trust in certificates is decided in one place; databases follow libpq's own rules.
     ("webpki-roots", &["tls"]),
     ("rustls-native-certs", &["tls", "jobs"]),
     ("tower", &["server"]),
@@ -33,7 +36,7 @@ const FENCES: [(&str, &[&str]); 27] = [
     ("tokio-postgres", &["jobs"]),
     ("async-nats", &["broker"]),
     ("nats", &["broker"]),
-    // Traces are sent with it, and tests of the server ask with it.
+    // The server sends traces with it, and its tests send requests.
     ("reqwest", &["server", "cli"]),
     ("ureq", &[]),
     ("anyhow", &["cli"]),
@@ -41,10 +44,10 @@ const FENCES: [(&str, &[&str]); 27] = [
     ("indicatif", &["cli"]),
 ];
 
-/// The one member without fences: it measures against what others are made of, and nobody ships it.
+/// Member without fences: it measures against other projects' technology and is not released.
 const UNFENCED: &str = "bench";
 
-/// The crates of `host` by their folders, with those that each may depend on outside its tests.
+/// Crates of `host` by folder, with the crates that each may depend on outside its tests.
 const KNOWN: [(&str, &[&str]); 15] = [
     ("root", &[]),
     ("files", &[]),
@@ -84,14 +87,15 @@ const KNOWN: [(&str, &[&str]); 15] = [
     ),
 ];
 
-/// One line of a manifest's dependencies.
+/// One entry of a manifest's dependencies.
 struct Dependency {
     name: String,
     line: usize,
     for_tests: bool,
 }
 
-/// Technologies outside their fences, tests included: what a test needs of one belongs to that crate's tests.
+/// Dependencies outside their fences, tests included: a test that needs a technology belongs to the
+/// crate inside its fence.
 #[must_use]
 pub fn fences(root: &Path) -> Vec<Complaint> {
     let mut complaints = Vec::new();
@@ -118,7 +122,7 @@ pub fn fences(root: &Path) -> Vec<Complaint> {
     complaints
 }
 
-/// Crates of ours that depend on ones they should not know.
+/// Dependencies of the project's crates on crates that they must not know.
 #[must_use]
 pub fn acquaintances(root: &Path) -> Vec<Complaint> {
     manifests(root).flat_map(|manifest| strangers(&manifest)).collect()
@@ -148,7 +152,7 @@ fn strangers(manifest: &Text) -> Vec<Complaint> {
         .collect()
 }
 
-/// Members that `make test` builds without the checks that a release leaves out.
+/// Members that `make test` builds without debug assertions.
 #[must_use]
 pub fn unchecked(root: &Path) -> Vec<Complaint> {
     let checked: Table = texts(root)
@@ -168,7 +172,8 @@ pub fn unchecked(root: &Path) -> Vec<Complaint> {
         .collect()
 }
 
-/// `wasmtime` stands for `wasmtime-wasi` too, but `wat` not for `watch`.
+/// Matches whole words of a name: `wasmtime` includes `wasmtime-wasi`, but `wat` does not include
+/// `watch`.
 fn is_of(name: &str, technology: &str) -> bool {
     let rest = name.strip_prefix(technology);
     rest.is_some_and(|rest| {
@@ -209,7 +214,7 @@ fn collect(table: &Table, manifest: &Text, found: &mut Vec<Dependency>) {
     }
 }
 
-/// The line on which `name` stands, within the section that ends in `kind`.
+/// Line of the entry `name` within the section `kind`.
 fn line_of(text: &str, name: &str, kind: &str) -> usize {
     let mut inside = false;
     for (number, line) in text.lines().enumerate() {

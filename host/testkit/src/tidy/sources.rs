@@ -1,20 +1,22 @@
-//! How sources are: no longer than one can read, opened by what they are for, and with a clock only where time is kept.
+//! Rules for sources: their length, their opening doc, their clocks and their file reads.
 
 use std::path::Path;
 
 use super::{Complaint, Text, sources};
 
-/// The most lines that a source may have, tests apart.
+/// The most lines of a source, tests excepted.
 const MAX_LINES: usize = 400;
-/// The members of `host` that may keep time. The sandbox is one of them for a timeout around calls that wait in the
-/// host, where no epoch reaches them; the server for its clients, who may be slow; testkit and bench serve those that are.
+/// Members of `host` that may use timers. The sandbox needs a timeout around host calls that wait,
+/// which no epoch interrupts. The server has slow clients. The crates testkit and bench serve the
+/// others.
 const TIMEKEEPERS: [&str; 6] = ["root", "jobs", "sandbox", "server", "testkit", "bench"];
 
-/// What opens or reads a file whatever it is.
+/// Calls that open or read any kind of file, without a bound.
 const UNBOUNDED_READS: [&str; 3] = ["fs::read(", "fs::read_to_string(", "File::open("];
-/// Members that may use that: they read what they have written themselves, or serve tests and measurements.
+/// Members that may use such calls: they read their own files, or serve tests and measurements.
 const UNBOUNDED_MEMBERS: [&str; 4] = ["files", "testkit", "bench", "fuzz"];
-/// Sources that may use that: whoever runs the command names the file, which may well be a pipe such as `<(…)`.
+/// Sources that may use such calls: the user of the command names the file, which may be a pipe
+/// such as `<(…)`.
 const UNBOUNDED: [&str; 3] = ["host/cli/src/jobs/client.rs", "host/cli/src/query/input.rs", "host/cli/src/record.rs"];
 
 /// Sources that are too long.
@@ -31,7 +33,7 @@ pub fn lengths(root: &Path) -> Vec<Complaint> {
         .collect()
 }
 
-/// Sources that do not say first what they are for.
+/// Sources that do not begin with a module doc.
 #[must_use]
 pub fn openings(root: &Path) -> Vec<Complaint> {
     sources(root)
@@ -43,8 +45,8 @@ pub fn openings(root: &Path) -> Vec<Complaint> {
         .collect()
 }
 
-/// Clocks where none should be: tokio's outside the crates that keep time, and the system's inside the root, where it
-/// would not stand still in tests. Tests may use either.
+/// Forbidden clocks: tokio's outside the crates that may use timers, and the system's inside the
+/// root, where tests could not pause it. Tests may use either.
 #[must_use]
 pub fn clocks(root: &Path) -> Vec<Complaint> {
     sources(root).flat_map(|source| clocks_of(&source)).collect()
@@ -67,12 +69,13 @@ fn clocks_of(source: &Text) -> Vec<Complaint> {
             complaints.push(source.complain(line, "`std::time::Instant` is not for the root", remedy));
         }
     }
-    // One line may name several things of one kind.
+    // One line may name several items of one kind.
     complaints.dedup();
     complaints
 }
 
-/// Files that are opened or read whole without `frond-files`, which a named pipe or `/dev/zero` would hold up. Tests may.
+/// Files that are opened or read whole without `frond-files`; a named pipe or `/dev/zero` would
+/// block them. Tests are exempt.
 #[must_use]
 pub fn readers(root: &Path) -> Vec<Complaint> {
     sources(root).flat_map(|source| readers_of(&source)).collect()
@@ -93,12 +96,13 @@ fn readers_of(source: &Text) -> Vec<Complaint> {
     named.collect()
 }
 
-/// Every path of two names or more in `text`, with its line; the groups of a `use` are taken apart. Comments are left
-/// out, and so, roughly, is what stands in quotes.
+/// Every path of two or more names in `text`, with its line; groups of a `use` are expanded. Skips
+/// comments and, roughly, strings.
 fn paths(text: &str) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
-    // What stands before each open brace of a group, and what stands before the next name.
-    let (mut groups, mut path): (Vec<Vec<String>>, Vec<String>) = (Vec::new(), Vec::new());
+    // The path before each open brace of a group, and the path before the next name.
+    let mut groups: Vec<Vec<String>> = Vec::new();
+    let mut path: Vec<String> = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let code = code_of(line);
         let mut joined = false;
@@ -139,13 +143,13 @@ fn note(found: &mut Vec<(usize, Vec<String>)>, number: usize, path: &[String], g
     }
 }
 
-/// The line without its comment and its plain strings.
+/// The line without its comment and without strings.
 fn code_of(line: &str) -> &str {
     let code = line.split("//").next().unwrap_or(line);
     code.split('"').next().unwrap_or(code)
 }
 
-/// Names, `::`, and single signs.
+/// Splits code into names, `::`, and single characters.
 fn tokens(code: &str) -> Vec<&str> {
     let mut tokens = Vec::new();
     let mut rest = code.trim_start();

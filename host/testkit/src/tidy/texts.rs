@@ -1,10 +1,10 @@
-//! What no file may name: places on one machine, and hosts that only a lock file needs.
+//! Rule for all texts: no local paths, and no hosts that only a lock file needs.
 
 use std::path::Path;
 
 use super::{Complaint, Text, texts};
 
-/// Folders of somebody's machine. Written in two parts, so that this file does not name them.
+/// Folders of somebody's machine. Written in two parts, so that this file does not match.
 const FOLDERS: [&str; 6] = [
     concat!("/ro", "ot/"),
     concat!("/wo", "rk/"),
@@ -14,7 +14,7 @@ const FOLDERS: [&str; 6] = [
     concat!("file://", "/"),
 ];
 
-/// Where packages come from. What fetches them knows it already.
+/// Package registries. Package managers know them already.
 const REGISTRIES: [&str; 9] = [
     concat!("index.", "crates.io"),
     concat!("static.", "crates.io"),
@@ -27,7 +27,7 @@ const REGISTRIES: [&str; 9] = [
     concat!("registry+", "http"),
 ];
 
-/// Texts that name places on one machine, or registries.
+/// Texts that name local paths or registries.
 #[must_use]
 pub fn places(root: &Path) -> Vec<Complaint> {
     texts(root).flat_map(|text| places_of(&text)).collect()
@@ -48,7 +48,7 @@ fn places_of(text: &Text) -> Vec<Complaint> {
     complaints
 }
 
-/// True when a path in `line` begins with `folder`: `host/root/src` has no folder of the machine in it.
+/// True when a path in `line` begins with `folder`: the path `host/root/src` contains none.
 fn begins_in(line: &str, folder: &str) -> bool {
     let is_within = |c: char| c.is_alphanumeric() || "._-~*/})>…".contains(c);
     line.match_indices(folder)

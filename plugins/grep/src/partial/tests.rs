@@ -1,4 +1,5 @@
-//! Partials merge to the same in any grouping and order, and pieces that are all there number their lines absolutely.
+//! Tests that partials merge to the same result in any grouping and order, and that a complete set
+//! of pieces gives absolute line numbers.
 
 use proptest::prelude::*;
 
@@ -15,7 +16,7 @@ fn leaf(key: &str, content: &str) -> Partial {
     crate::partial(&query, Place::of(key), content.as_bytes(), found)
 }
 
-/// A file's lines as leaves, one for each line.
+/// Makes one leaf's partial for each of a file's pieces.
 fn pieces(file: &str, lines: &[String]) -> Vec<Partial> {
     let mut at = 0;
     let mut leaves = Vec::new();
@@ -30,7 +31,7 @@ fn lines() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec("[ab]{0,3}(\n[ab]{0,2}){0,2}\n", 0..8)
 }
 
-/// The leaves of two files in pieces and of one whole, in some order.
+/// Generates the partials of two files in pieces and of one whole file, in any order.
 fn leaves() -> impl Strategy<Value = Vec<Partial>> {
     (lines(), lines(), "[ab\n]{0,9}")
         .prop_map(|(one, two, whole)| [pieces("one", &one), pieces("two", &two), vec![leaf("whole", &whole)]].concat())

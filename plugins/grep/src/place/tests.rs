@@ -1,4 +1,4 @@
-//! Keys of files and of pieces.
+//! Tests of the keys of files and of pieces.
 
 use super::Place;
 

@@ -1,4 +1,4 @@
-//! The search of a whole text agrees with matching each line alone.
+//! Tests that the search of a whole text agrees with matching each line alone.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ fn numbers(pattern: &str, text: &[u8]) -> Vec<u64> {
     found.first.iter().map(|line| line.number).collect()
 }
 
-/// Each line as a text of its own; the end of the last line begins no other.
+/// Matches each line as a separate text. The line end of the last line does not begin another line.
 fn plain(pattern: &str, text: &[u8]) -> Vec<u64> {
     let matcher = matcher(pattern, false).unwrap();
     let text = text.strip_suffix(b"\n").unwrap_or(if text.is_empty() { return Vec::new() } else { text });

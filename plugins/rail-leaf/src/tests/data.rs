@@ -1,4 +1,5 @@
-//! The tables in `examples/rail/data` agree with each other, with their README and with the app's floor.
+//! Tests that the tables in `examples/rail/data` agree with each other, with their README and with
+//! the app's floor.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -27,7 +28,7 @@ fn services() -> Vec<Service> {
     REGIONS.iter().flat_map(|(_, file)| service::parse(&read(file)).unwrap()).collect()
 }
 
-/// The fields of each line but comments and the header.
+/// Returns the fields of each line, without comments and the header.
 fn rows<const N: usize>(table: &str) -> Vec<[&str; N]> {
     let lines = table.lines().filter(|line| !line.starts_with('#')).skip(1);
     lines.map(|line| <[&str; N]>::try_from(line.split(',').collect::<Vec<_>>()).unwrap()).collect()
@@ -35,7 +36,8 @@ fn rows<const N: usize>(table: &str) -> Vec<[&str; N]> {
 
 #[test]
 fn each_region_is_the_join_of_its_services_and_their_stations() {
-    let (stations, direct) = (read("data/stations.csv"), read("data/direct-services.csv"));
+    let stations = read("data/stations.csv");
+    let direct = read("data/direct-services.csv");
     let places: BTreeMap<&str, [&str; 6]> =
         rows(&stations).into_iter().map(|station: [&str; 6]| (station[3], station)).collect();
     let comment = direct.lines().next().unwrap();

@@ -1,4 +1,4 @@
-//! Each argument's decoding error becomes the failure that fits it.
+//! Tests that the decoding error of each argument becomes the right failure.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +67,7 @@ fn a_split_gets_what_is_wanted() {
     assert_eq!(super::split(split, b"null".to_vec(), 3).unwrap().len(), 3);
 }
 
-/// All three macros in one crate; natively they export nothing, and their functions count as used.
+/// All three macros in one crate. Natively they export nothing, and their functions count as used.
 mod together {
     use crate::{Coverage, Failure, Partition};
 

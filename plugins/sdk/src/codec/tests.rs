@@ -1,4 +1,4 @@
-//! Values survive the boundary, and what cannot cross says why.
+//! Tests that values survive the boundary, and that a value without an encoding says why.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ struct Sample {
     counts: Vec<u64>,
 }
 
-/// A type with a form of its own stands beside serde's blanket implementations.
+/// A type with a custom encoding, beside serde's blanket implementations.
 #[derive(Debug, PartialEq)]
 struct Byte(u8);
 

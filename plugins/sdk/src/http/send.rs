@@ -1,4 +1,4 @@
-//! How a request is sent: `wasi:http`, one call after the other.
+//! Blocking requests over `wasi:http`.
 
 use super::{Error, Response, Url};
 use crate::bindings::outside::wasi::http::outgoing_handler::handle;
@@ -7,12 +7,12 @@ use crate::bindings::outside::wasi::http::types::{
 };
 use crate::bindings::outside::wasi::io::streams::StreamError;
 
-/// The most bytes that one `blocking-write-and-flush` takes.
+/// Maximum size of one `blocking-write-and-flush`, in bytes.
 const WRITE: usize = 4096;
-/// The most bytes that are read at once.
+/// Maximum size of one read, in bytes.
 const READ: u64 = 64 << 10;
 
-/// Sends a request, and waits for its answer.
+/// Sends a request, and waits for the whole answer.
 pub(super) fn send(
     method: &str,
     url: &Url<'_>,
@@ -26,20 +26,20 @@ pub(super) fn send(
     let headers = Fields::from_list(&headers).map_err(|_| Error::Invalid("a header cannot be sent".to_owned()))?;
     let request = OutgoingRequest::new(headers);
     let scheme = if url.secure { Scheme::Https } else { Scheme::Http };
-    request.set_method(&named(method)).map_err(|()| invalid(method))?;
+    request.set_method(&method_of(method)).map_err(|()| invalid(method))?;
     request.set_scheme(Some(&scheme)).map_err(|()| invalid(url.authority))?;
     request.set_authority(Some(url.authority)).map_err(|()| invalid(url.authority))?;
     request.set_path_with_query(Some(&url.path)).map_err(|()| invalid(&url.path))?;
     let outgoing = if body.is_empty() { None } else { Some(request.body().map_err(|()| invalid(method))?) };
-    let coming = handle(request, None).map_err(|code| named_error(&code))?;
+    let future = handle(request, None).map_err(|code| error_of(&code))?;
     if let Some(outgoing) = outgoing {
-        // Whatever stops it is told by the answer.
+        // The answer reports an error of this write.
         let _ = write(outgoing, body);
     }
-    coming.subscribe().block();
-    match coming.get() {
+    future.subscribe().block();
+    match future.get() {
         Some(Ok(Ok(response))) => read(&response),
-        Some(Ok(Err(code))) => Err(named_error(&code)),
+        Some(Ok(Err(code))) => Err(error_of(&code)),
         Some(Err(())) | None => Err(Error::Failed("the answer is not there".to_owned())),
     }
 }
@@ -49,13 +49,14 @@ fn write(outgoing: OutgoingBody, body: &[u8]) -> Option<()> {
     for piece in body.chunks(WRITE) {
         stream.blocking_write_and_flush(piece).ok()?;
     }
-    // A body's stream must be gone before the body is.
+    // A body's stream must be dropped before the body.
     drop(stream);
     OutgoingBody::finish(outgoing, None).ok()
 }
 
 fn read(response: &IncomingResponse) -> Result<Response, Error> {
-    let (status, headers) = (response.status(), response.headers().entries());
+    let status = response.status();
+    let headers = response.headers().entries();
     let incoming = response.consume().map_err(|()| Error::Failed("the answer has no body".to_owned()))?;
     Ok(Response { status, headers, body: read_body(&incoming)? })
 }
@@ -69,13 +70,13 @@ fn read_body(incoming: &IncomingBody) -> Result<Vec<u8>, Error> {
             Err(StreamError::Closed) => return Ok(body),
             Err(StreamError::LastOperationFailed(error)) => {
                 let code = http_error_code(&error);
-                return Err(code.map_or_else(|| Error::Failed(error.to_debug_string()), |code| named_error(&code)));
+                return Err(code.map_or_else(|| Error::Failed(error.to_debug_string()), |code| error_of(&code)));
             }
         }
     }
 }
 
-fn named(method: &str) -> Method {
+fn method_of(method: &str) -> Method {
     match method {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
@@ -88,7 +89,7 @@ fn named(method: &str) -> Method {
     }
 }
 
-fn named_error(code: &ErrorCode) -> Error {
+fn error_of(code: &ErrorCode) -> Error {
     match code {
         ErrorCode::HttpRequestDenied => Error::Denied("it is not granted".to_owned()),
         ErrorCode::DestinationIpProhibited => Error::Denied("the host's address is not granted".to_owned()),

@@ -1,4 +1,4 @@
-//! What a URL is read as, what an answer gives, and what becomes of errors.
+//! Tests of URL parsing, of answers, and of the conversion of errors into failures.
 
 use super::*;
 

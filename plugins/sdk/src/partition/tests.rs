@@ -1,4 +1,4 @@
-//! Content that cannot be read names its partition.
+//! Tests that content that cannot be read names its partition.
 
 use crate::{Failure, Partition};
 

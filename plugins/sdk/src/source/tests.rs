@@ -1,4 +1,4 @@
-//! A reader over a source of known content.
+//! Tests of the reader, over a source of known content.
 
 use std::io::{BufRead, Read};
 
@@ -6,7 +6,8 @@ use super::{PIECE, Reader};
 
 const SIZE: u64 = 2 * PIECE as u64 + 10;
 
-/// The byte at an offset is the offset's remainder by 251, a prime, so that pieces differ.
+/// Reads from the known content: the byte at an offset is the offset modulo 251, a prime, so that
+/// pieces differ.
 fn pull(offset: u64, len: u32) -> Vec<u8> {
     let end = SIZE.min(offset.saturating_add(u64::from(len)));
     (offset..end).map(|at| (at % 251) as u8).collect()

@@ -1,4 +1,4 @@
-//! Merging is adding, in any grouping and any order.
+//! Tests that merging adds counts, in any grouping and any order.
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
-//! The fast scan agrees with the definition of a word, read off character by character.
+//! Tests that the fast scan agrees with a reference implementation.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-/// The definition, as plainly as it can be said.
+/// Reference implementation: the definition of a word, character by character.
 pub(crate) fn plain(text: &[u8]) -> BTreeMap<String, u64> {
     let mut words = BTreeMap::new();
     let text = String::from_utf8_lossy(text);

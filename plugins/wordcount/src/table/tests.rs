@@ -1,4 +1,4 @@
-//! The table counts like a map, however many words it holds and however they collide.
+//! Tests that the table counts like a map, for any number of words and any collisions.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Partitions that the query brings with it.
+//! Partitions that the query contains.
 
 use super::partitions;
 use crate::testing::table;
@@ -6,7 +6,7 @@ use crate::testing::table;
 fn refused(body: &[u8]) -> String {
     let error = partitions(body, 8).unwrap_err();
     assert!(error.is_query());
-    // The shape is the same under most of them.
+    // Most messages end with the same shape.
     error.to_string().replace(super::SHAPE, "SHAPE")
 }
 

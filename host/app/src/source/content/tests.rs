@@ -1,4 +1,4 @@
-//! Places: found again by another process, in another folder, on another mount; and files that grow.
+//! Places, reopened by another process, in another folder or on another mount; and growing files.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -27,7 +27,7 @@ fn places(partitions: &[Partition]) -> Vec<String> {
     partitions.iter().map(|one| one.content.place().unwrap()).collect()
 }
 
-/// Reads a place as a process does for which the app is in `folder`.
+/// Reads a place like a process whose app is in `folder`.
 fn read(place: &str, folder: &Folder) -> Result<String, String> {
     let content = reopen(place, folder.dir(), &Arc::default()).unwrap();
     match content.whole() {
@@ -50,7 +50,8 @@ fn append(folder: &Folder, name: &str, text: &str) {
 
 #[test]
 fn a_place_holds_for_a_copy_of_the_app_in_another_folder() {
-    let (here, there) = (app(), app());
+    let here = app();
+    let there = app();
     let partitions = planned(&here);
     let places = places(&partitions);
     assert!(places.iter().all(|place| !place.contains(here.dir().to_str().unwrap())), "{places:?}");
@@ -74,8 +75,9 @@ fn places_of_former_stores_are_read() {
     let folder = app();
     let since = modified(&folder, "data/a").duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let path = serde_json::to_string(&folder.path("data/a")).unwrap();
-    let (seconds, nanos) = (since.as_secs(), since.subsec_nanos());
-    // Device and inode are of another mount.
+    let seconds = since.as_secs();
+    let nanos = since.subsec_nanos();
+    // The device and inode are those of another mount.
     let place = format!(
         "{{\"file\":{{\"path\":{path},\"stamp\":{{\"size\":19,\"modified\":[{seconds},{nanos}],\"device\":1,\"inode\":2}}}},\
          \"offset\":4,\"len\":4}}"

@@ -1,4 +1,4 @@
-//! The laws of cutting: pieces are together the whole, and end where lines do.
+//! Laws of cutting: the pieces cover the content, and end at line ends.
 
 use std::io;
 
@@ -25,7 +25,7 @@ fn pieces<'a>(content: &'a [u8], spans: &[Span]) -> Vec<&'a [u8]> {
     spans.iter().map(piece).collect()
 }
 
-/// Lines of up to 40 bytes, of which some are empty, with and without an end to the last.
+/// Lines of up to 40 bytes, some empty, with and without a final line feed.
 fn lines() -> impl Strategy<Value = Vec<u8>> {
     let line = prop::collection::vec(b'a'..=b'z', 0..40);
     (prop::collection::vec(line, 0..60), any::<bool>()).prop_map(|(lines, ended)| {
@@ -53,7 +53,7 @@ proptest! {
         for one in pieces.iter().rev().skip(1) {
             prop_assert_eq!(one.last(), Some(&b'\n'));
         }
-        // Longer than asked for only where one line is.
+        // Longer than requested only if it is a single line.
         for one in pieces.iter().filter(|one| one.len() as u64 > piece) {
             prop_assert_eq!(one.iter().filter(|byte| **byte == b'\n').count().max(1), 1);
         }
@@ -98,7 +98,8 @@ fn a_line_longer_than_many_blocks_is_one_piece() {
 
 #[test]
 fn automatic_pieces_follow_the_work_and_the_slots() {
-    let (mib, limit) = (1_u64 << 20, 16 << 20);
+    let mib = 1_u64 << 20;
+    let limit = 16 << 20;
     assert_eq!(auto_piece(0, 4, limit), MIN_PIECE);
     assert_eq!(auto_piece(mib, 4, limit), MIN_PIECE);
     assert_eq!(auto_piece(64 * mib, 4, limit), 2 * mib);

@@ -1,4 +1,4 @@
-//! Files as partitions: whole or in pieces, refused when they cannot be read, caught when they change.
+//! Files as partitions: whole or in pieces; unreadable files and changed files.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -145,11 +145,11 @@ fn a_file_that_links_lead_to_as_well_counts_once() {
     fs::hard_link(folder.path("logs/app-1.log"), folder.path("logs/app-2.log")).unwrap();
     let notes = Arc::default();
     let partitions = noted(&folder, &["logs/*.log"], CUTTING, &notes).unwrap();
-    // Hard links are files of their own right, as they are to a shell.
+    // Hard links count as separate files, as in a shell.
     let keys: Vec<_> = partitions.iter().map(|one| one.key.as_str()).collect();
     assert_eq!(keys, ["logs/app-1.log", "logs/app-2.log", "logs/x.log"]);
     insta::assert_snapshot!(notes.list().join("\n"), @"`logs/a-first.log`, `logs/latest.log` and `logs/y.log`: left out as a link to a file that counts under another name");
-    // By way of folders, too, and by the root of all.
+    // Also through linked folders, and by absolute paths.
     symlink("logs", folder.path("current")).unwrap();
     let absolute = folder.path("logs/*.log");
     for globs in [["current/app-1.log", "logs/app-1.log"], ["*/app-1.log", "logs/app-1.log"]] {
@@ -168,7 +168,8 @@ fn csv_in_pieces_is_told() {
     let notes = Arc::default();
     noted(&folder, &["*"], CUTTING, &notes).unwrap();
     insta::assert_snapshot!(notes.list().join("\n"), @r#"`a.csv`: cut at line ends, also at those within quoted fields (set source.cut = "none" if there may be any)"#);
-    let (notes, whole) = (Arc::default(), Cutting { mode: CutMode::None, limit: 100, ..CUTTING });
+    let notes = Arc::default();
+    let whole = Cutting { mode: CutMode::None, limit: 100, ..CUTTING };
     assert_eq!(noted(&folder, &["*"], whole, &notes).unwrap().len(), 3);
     assert!(notes.list().is_empty());
 }
@@ -220,7 +221,7 @@ fn files_that_tell_a_size_of_a_page_are_read_to_their_end() {
     }
 }
 
-/// The first partition of `a`, planned, and then `change` happens.
+/// Plans `a`, applies `change`, and reads the first partition.
 fn after(change: impl FnOnce(&Folder)) -> String {
     let folder = Folder::new();
     folder.write("a", "one\ntwo\nthree\nfour\n");
@@ -238,7 +239,7 @@ fn a_file_that_changed_is_not_what_was_planned() {
     let touched =
         after(|folder| fs::File::options().write(true).open(folder.path("a")).unwrap().set_modified(later).unwrap());
     insta::assert_snapshot!(touched, @"invalid-partition: `APP/a` has changed since it was planned");
-    // Same content, same length, but another file.
+    // Same content and length, but another file.
     let replaced = after(|folder| {
         folder.write("b", "one\ntwo\nthree\nfour\n");
         fs::rename(folder.path("b"), folder.path("a")).unwrap();
@@ -294,7 +295,7 @@ fn a_hundred_thousand_files_are_planned_at_once() {
     let folder = Folder::new();
     for name in 0..100_000 {
         let path = folder.path(&format!("data/{name}"));
-        // Links are made faster than files, but a file has at most 65,000.
+        // Links are faster to create than files, but a file has at most 65,000.
         match name % 50_000 {
             0 => folder.write(&format!("data/{name}"), "x"),
             _ => fs::hard_link(folder.path(&format!("data/{}", name / 50_000 * 50_000)), path).unwrap(),

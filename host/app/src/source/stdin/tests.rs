@@ -1,4 +1,4 @@
-//! Streams are cut as files are, and bounded.
+//! Streams are cut like files, and bounded.
 
 use std::io::{self, Read};
 
@@ -11,7 +11,7 @@ use crate::source::{CutMode, Cutting, PieceSize};
 
 const LIMIT: u64 = 1 << 20;
 
-/// Gives a few bytes at a time, as a pipe may.
+/// A reader that returns a few bytes at a time, like a pipe.
 struct Trickle<'a>(&'a [u8], usize);
 
 impl Read for Trickle<'_> {

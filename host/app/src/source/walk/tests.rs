@@ -1,4 +1,4 @@
-//! Which files a glob leads to.
+//! Files that a glob matches.
 
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::symlink;
@@ -10,7 +10,7 @@ use crate::error::{Location, Origin};
 use crate::source::SearchCancel;
 use crate::testing::Folder;
 
-/// A folder with the usual and the unusual in it.
+/// A folder with typical and unusual entries.
 fn folder() -> Folder {
     let folder = Folder::new();
     for name in [
@@ -39,7 +39,7 @@ fn found(folder: &Folder, globs: &[&str]) -> String {
     noted(folder, globs).0
 }
 
-/// The names, and the remarks on what was left out.
+/// Names of the found files, and the notes on entries left out.
 fn noted(folder: &Folder, globs: &[&str]) -> (String, Vec<String>) {
     let origin =
         Origin::Written(Location { file: folder.path("frond.toml").into(), line: 7, key: "source.glob".to_owned() });

@@ -1,4 +1,4 @@
-//! Addresses as people write them.
+//! Addresses and paths of the client.
 
 use super::*;
 
@@ -50,7 +50,7 @@ fn what_is_asked_is_below_the_address_with_every_sign_kept() {
 }
 
 #[test]
-fn whoever_goes_on_names_the_server_again_if_it_was_named() {
+fn a_suggested_command_names_the_server_if_it_was_named() {
     let id: JobId = "0199f2c41d0a7b3c8e5f60718293a4b5".parse().unwrap();
     let remote = Remote { server: Some("localhost:1".to_owned()), token_file: None, ca: None, local: None };
     let client = Client::open(&remote).unwrap();
@@ -61,8 +61,9 @@ fn whoever_goes_on_names_the_server_again_if_it_was_named() {
 }
 
 #[test]
-fn a_path_is_told_as_a_shell_takes_it() {
-    for (path, told) in [("apps", "apps"), ("/a/b-1.2", "/a/b-1.2"), ("my apps", "'my apps'"), ("it's", r"'it'\''s'")] {
-        assert_eq!(word(Path::new(path)), told);
+fn a_path_is_quoted_for_a_shell() {
+    for (path, quoted) in [("apps", "apps"), ("/a/b-1.2", "/a/b-1.2"), ("my apps", "'my apps'"), ("it's", r"'it'\''s'")]
+    {
+        assert_eq!(word(Path::new(path)), quoted);
     }
 }

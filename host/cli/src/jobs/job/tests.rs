@@ -1,12 +1,12 @@
-//! What a server tells is understood; each end has the exit code that a query's has.
+//! Parsing of jobs, and the exit codes of their ends.
 
 use serde_json::json;
 
 use super::*;
 
-/// A job that runs, but for what `changes` says.
+/// Returns a running job with `changes` applied to its JSON.
 pub(crate) fn job(changes: Value) -> Job {
-    let mut told = json!({
+    let mut body = json!({
         "id": "0199f2c41d0a7b3c8e5f60718293a4b5", "app": "rail", "version": "one", "state": "running",
         "created_unix_ms": 1_790_000_000_000_u64, "started_unix_ms": 1_790_000_001_000_u64,
         "finished_unix_ms": null, "expires_unix_ms": null,
@@ -15,11 +15,11 @@ pub(crate) fn job(changes: Value) -> Job {
         "eta": { "p50_ms": 12_000, "p90_ms": 30_000, "basis": "progress" }, "eta_missing": null,
         "poll_after_ms": 1200, "cancelling": false, "epoch": 1, "reason": null, "coverage": null, "caller": null,
     });
-    let fields = told.as_object_mut().unwrap();
+    let fields = body.as_object_mut().unwrap();
     for (name, value) in changes.as_object().unwrap() {
         fields.insert(name.clone(), value.clone());
     }
-    serde_json::from_value(told).unwrap()
+    serde_json::from_value(body).unwrap()
 }
 
 fn failed(reason: Value) -> Exit {
@@ -73,10 +73,10 @@ fn what_a_newer_server_tells_beside_is_no_obstacle() {
 
 #[test]
 fn what_an_older_server_does_not_tell_is_none() {
-    let told = json!({
+    let body = json!({
         "id": "0199f2c41d0a7b3c8e5f60718293a4b5", "app": "rail", "state": "queued", "created_unix_ms": 1,
         "partitions": {}, "fraction": 0.0,
     });
-    let job: Job = serde_json::from_value(told).unwrap();
+    let job: Job = serde_json::from_value(body).unwrap();
     assert_eq!((job.epoch, job.cancelling, job.partitions), (0, false, Partitions::default()));
 }

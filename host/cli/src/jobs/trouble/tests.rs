@@ -1,4 +1,4 @@
-//! A refusal is told in the server's words, and ends with the code that says whether to ask again.
+//! Texts and exit codes of errors: the server's own words, and whether a retry makes sense.
 
 use serde_json::json;
 
@@ -63,7 +63,7 @@ fn what_is_no_server_of_ours_is_told_as_such() {
     );
     assert!(other.exit() == Exit::Usage);
     assert_eq!(page(302, "").brief(), "302 Found");
-    // A proxy in front of a server that is away.
+    // A proxy in front of a server that is down.
     assert!(page(502, "bad gateway").is_passing());
     let long = page(400, &"x".repeat(100_000)).to_string();
     assert!(long.len() < 400, "{}", long.len());

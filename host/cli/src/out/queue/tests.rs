@@ -1,4 +1,4 @@
-//! Lines reach a writer that works, and those that do not are counted and told of.
+//! Delivery of lines, and counting of lost ones.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -9,17 +9,17 @@ use super::{CAPACITY, Queue};
 
 /// Outcome of a writer's next call.
 enum Step {
-    /// It takes at most so many bytes.
+    /// The call takes at most this many bytes.
     Take(usize),
     Fail,
 }
 
-/// A disk or a reader that does as it is told, call by call; without orders it takes everything.
+/// A writer whose calls follow a script of steps. After the last step it takes all bytes.
 struct Scripted {
     steps: Receiver<Step>,
     called: Sender<()>,
     written: Arc<Mutex<Vec<u8>>>,
-    /// True: without orders it waits for the next.
+    /// True if each call waits for its step instead.
     waits: bool,
 }
 
@@ -62,7 +62,7 @@ impl Rig {
         Self { queue, steps, called, written, lost }
     }
 
-    /// Adds a line, and waits until the writer was called for it.
+    /// Queues a line, and waits until the writer is called for it.
     fn push(&self, line: &str) -> &Self {
         self.queue.push(line, false);
         self.called.recv().unwrap();
@@ -112,7 +112,7 @@ fn a_line_that_broke_off_is_lost_and_does_not_run_into_the_next() {
 fn what_has_no_room_is_lost_and_told_of_where_it_is_missing() {
     let rig = Rig::new(true, []);
     let half = "x".repeat(CAPACITY / 2);
-    // The writer has taken the first, and waits with it.
+    // The writer has taken the first line, and waits with it.
     rig.push("first");
     for line in [half.as_str(), "kept", half.as_str(), "left out"] {
         rig.queue.push(line, false);

@@ -1,4 +1,4 @@
-//! What reaches a terminal of a program's output.
+//! Output of a program as it reaches a terminal.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::TerminalFilter;
 
-/// What is passed on of pieces that come one after the other.
+/// Returns the filtered output of consecutive pieces.
 fn passed(pieces: &[&[u8]]) -> String {
     let mut to = Vec::new();
     let mut through = TerminalFilter::new(&mut to);

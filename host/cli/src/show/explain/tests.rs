@@ -1,4 +1,4 @@
-//! The whole explanation, and any explanation.
+//! Snapshots of whole explanations, and properties of any explanation.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Jobs in words.
+//! Snapshots of the views of jobs.
 
 use frond_root::Status;
 use insta::assert_snapshot;
@@ -8,7 +8,7 @@ use super::*;
 use crate::jobs::job::tests::job;
 use crate::show::fixtures::{coverage, missing, trap};
 
-/// Ten seconds after the jobs here began.
+/// Ten seconds after these jobs were submitted.
 const NOW: u64 = 1_790_000_010_000;
 
 fn some() -> Vec<Job> {

@@ -1,4 +1,4 @@
-//! A job while it is watched: a line that is drawn over on a terminal, lines elsewhere, JSON for programs.
+//! Display of a watched job: a redrawn line on a terminal, lines elsewhere, JSON for programs.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::show::page::{Line, Page, Tone};
 use crate::show::style::{self, TermStyle};
 use crate::show::text::{self, MAX_KEY, MAX_TEXT, count, percent, sanitise};
 
-/// The columns of the bar proper.
+/// Width of the bar alone.
 const BAR: u64 = 20;
 
-/// What is seen of a job.
+/// The display of a watched job.
 pub(crate) struct Display(View);
 
 enum View {
@@ -26,7 +26,7 @@ enum View {
 }
 
 impl Display {
-    /// On stderr: a bar on a terminal, else a line when there is something to say.
+    /// Creates a display on stderr: a bar on a terminal, else a line for each change.
     pub(crate) fn stderr() -> Self {
         if style::stderr_is_drawable() {
             return Self(View::Bar(Box::new(Bar::new(ProgressDrawTarget::stderr_with_hz(20)))));
@@ -34,17 +34,17 @@ impl Display {
         Self(View::Lines(Lines::default()))
     }
 
-    /// Each new state as a line on stdout.
+    /// Creates a display that writes each new state as a line to stdout.
     pub(crate) fn json() -> Self {
         Self(View::Json { last: String::new(), away: false })
     }
 
-    /// Nothing before the end.
+    /// Creates a display that shows nothing before the end.
     pub(crate) fn quiet() -> Self {
         Self(View::Quiet)
     }
 
-    /// Shows the job, which the server told as `text`.
+    /// Shows the job; `text` is the server's JSON of it.
     pub(crate) fn show(&mut self, job: &Job, text: &str) {
         match &mut self.0 {
             View::Bar(bar) => bar.show(job),
@@ -55,7 +55,7 @@ impl Display {
                 }
                 if last != text {
                     text.clone_into(last);
-                    // A reader that is gone has had enough, and who watches ends with the job.
+                    // A closed stdout is no error: the watch goes on until the job ends.
                     let _ = print(format!("{text}\n").as_bytes());
                 }
             }
@@ -63,20 +63,20 @@ impl Display {
         }
     }
 
-    /// Shows that the server cannot be asked.
+    /// Shows that the server cannot be reached.
     pub(crate) fn away(&mut self, why: &str) {
-        let told = match &mut self.0 {
+        let reported = match &mut self.0 {
             View::Bar(bar) => return bar.away(why),
             View::Lines(lines) => std::mem::replace(&mut lines.away, true),
             View::Json { away, .. } => std::mem::replace(away, true),
             View::Quiet => true,
         };
-        if !told {
+        if !reported {
             say(&format!("the server is away: {}; asking again", sanitise(why, MAX_TEXT)));
         }
     }
 
-    /// Shows no more; true when people are to be told how it ended.
+    /// Ends the display. Returns true if the verdict is to be printed for people.
     pub(crate) fn finish(&mut self) -> bool {
         if let View::Bar(bar) = &self.0 {
             bar.bar.finish_and_clear();
@@ -107,7 +107,7 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template("{msg}") {
             bar.set_style(style);
         }
-        // The terminal's width may change between two replies.
+        // Redraws between two replies too, because the terminal's width may change.
         bar.enable_steady_tick(Duration::from_millis(500));
         Self { bar, last: None }
     }
@@ -126,7 +126,8 @@ impl Bar {
     }
 }
 
-/// The job in one line, without its end; `away` says why it may be otherwise by now.
+/// Returns the job as one line without a line feed. `away` is the reason why the server cannot be
+/// reached.
 fn picture(job: &Job, away: Option<&str>, style: TermStyle) -> String {
     // The last column stays free: terminals differ in when they wrap.
     let mut page = Page::new(TermStyle { width: style.width.saturating_sub(1), ..style });
@@ -160,7 +161,7 @@ fn picture(job: &Job, away: Option<&str>, style: TermStyle) -> String {
     page.into_text().trim_end_matches('\n').to_owned()
 }
 
-/// A line at the beginning, at each change of state and each tenth.
+/// A line at the start, at each change of state and at each tenth.
 #[derive(Default)]
 struct Lines {
     state: Option<JobState>,
@@ -171,7 +172,7 @@ struct Lines {
 }
 
 impl Lines {
-    /// What there is to say of the job as it is now.
+    /// Returns the lines for the changes since the last call.
     fn show(&mut self, job: &Job) -> Vec<String> {
         let mut lines = Vec::new();
         if std::mem::take(&mut self.away) {
@@ -186,7 +187,7 @@ impl Lines {
         }
         let tenths = job.partitions.done.saturating_mul(10) / job.partitions.planned.max(1);
         let is_new = self.state.replace(job.state) != Some(job.state);
-        // The end is told in full by whoever watches.
+        // The verdict reports the end.
         let is_further = std::mem::replace(&mut self.tenths, tenths) < tenths;
         if (is_new || is_further) && !job.state.is_ended() {
             let estimate = job.eta.as_ref().map(|eta| format!(" · {}", left(eta))).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Events in, one at a time; a model out. Memory: some 100 bytes a partition and 48 an attempt.
+//! Builder of a model, event by event. Memory: some 100 bytes a partition and 48 an attempt.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -9,14 +9,14 @@ use super::{Attempt, End, Fate, Fold, Head, Lane, Model, PlanInfo, Trouble, add_
 use crate::show::text::{MAX_KEY, sanitise};
 use crate::show::trouble::Excerpt;
 
-/// Takes events, keeps what views need of them.
+/// Builder of a [`Model`].
 #[derive(Debug, Default)]
 pub struct Builder {
     model: Model,
     lanes: HashMap<u32, Lane>,
-    /// Where in `model.attempts` the running ones stand, by partition and number.
+    /// Indices of running attempts in `model.attempts`, by partition and number.
     running: HashMap<(u32, u32), usize>,
-    /// When a retry may begin, by partition and number.
+    /// Earliest start of each scheduled retry, by partition and number.
     retries: HashMap<(u32, u32), u64>,
     folding: HashMap<u32, usize>,
     used: HashSet<u32>,
@@ -25,7 +25,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Takes the next event.
+    /// Adds the next event.
     pub fn take(&mut self, event: &Event) {
         let at = event.at;
         self.model.events += 1;
@@ -65,7 +65,7 @@ impl Builder {
         }
     }
 
-    /// The model of what was taken.
+    /// Returns the model of all events so far.
     #[must_use]
     pub fn build(mut self) -> Model {
         self.held(self.model.last, false);
@@ -232,7 +232,8 @@ impl Builder {
         self.model.odd += u64::from(self.model.end.replace(end).is_some());
     }
 
-    /// What still runs when the gather ends is waited for no longer, and its end is not told.
+    /// Closes attempts without an end: the query stops waiting for them at the gather's end, so no
+    /// event reports theirs.
     fn close_attempts(&mut self) {
         let gather_end = self.model.gather_end.map(|(at, _)| at);
         let close = gather_end.unwrap_or_else(|| self.model.until());

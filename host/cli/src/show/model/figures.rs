@@ -1,4 +1,4 @@
-//! Numbers over many: quantiles, stragglers, how busy slots were.
+//! Statistics: quantiles, stragglers and the load of slots.
 
 use std::collections::BTreeMap;
 
@@ -7,29 +7,29 @@ use frond_root::answer::{STRAGGLER_MS, STRAGGLER_TIMES};
 use super::{Fate, Lane, Model};
 use crate::show::text::share;
 
-/// The most stragglers that are named.
+/// Limit on the stragglers that are returned.
 const MAX_STRAGGLERS: usize = 5;
 
-/// The quantiles of some times, in microseconds.
+/// Quantiles of times, in microseconds.
 ///
-/// By nearest rank: the p-quantile of n sorted values is the one at position ⌈p·n⌉, a value that did occur (Hyndman
-/// and Fan 1996, "Sample Quantiles in Statistical Packages", definition 1).
+/// By nearest rank: the p-quantile of n sorted values is the one at position ⌈p·n⌉, so it is one of
+/// the values (Hyndman and Fan 1996, "Sample Quantiles in Statistical Packages", definition 1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quantiles {
-    /// How many values.
+    /// Number of values.
     pub n: u64,
-    /// Half are at most this.
+    /// The median.
     pub p50: u64,
-    /// Nine in ten are at most this.
+    /// The 90th percentile.
     pub p90: u64,
-    /// 99 in a hundred are at most this.
+    /// The 99th percentile.
     pub p99: u64,
-    /// All are at most this.
+    /// The maximum.
     pub max: u64,
 }
 
 impl Quantiles {
-    /// The quantiles of `values`; `None` of nothing.
+    /// Returns the quantiles of `values`, or `None` without values.
     #[must_use]
     pub fn of(mut values: Vec<u64>) -> Option<Self> {
         values.sort_unstable();
@@ -41,55 +41,56 @@ impl Quantiles {
     }
 }
 
-/// A partition whose attempt took far longer than the median.
+/// A straggler: a partition with an attempt far above the median.
 #[derive(Clone, Debug)]
 pub struct Straggler<'a> {
     /// The partition.
     pub lane: &'a Lane,
-    /// How long its slowest attempt ran.
+    /// Duration of its slowest attempt, in microseconds.
     pub time: u64,
-    /// That over the median of the attempts that succeeded.
+    /// That duration divided by the median of the successful attempts.
     pub times_median: f64,
-    /// True when it was cut off: it would have taken longer still.
+    /// True if the attempt was cut off: it would have taken even longer.
     pub cut_off: bool,
 }
 
-/// How busy one slot was between the plan and the gather's end.
+/// Load of one slot between the plan and the gather's end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Slot {
-    /// Which one.
+    /// The slot's number.
     pub slot: u32,
-    /// How many attempts it ran.
+    /// Number of attempts that it ran.
     pub attempts: u64,
-    /// The time it was busy.
+    /// The time that it was busy, in microseconds.
     pub busy: u64,
-    /// That over all the time there was, 0 to 1.
+    /// The busy share of the time from the plan to the gather's end, 0 to 1.
     pub share: f64,
 }
 
 impl Model {
-    /// How long the attempts ran that succeeded.
+    /// Returns the durations of the successful attempts.
     #[must_use]
     pub fn leaf_times(&self) -> Option<Quantiles> {
         let succeeded = self.attempts().iter().filter(|one| matches!(one.fate, Fate::Used | Fate::Discarded));
         Quantiles::of(succeeded.map(super::Attempt::time).collect())
     }
 
-    /// How long attempts waited for a slot.
+    /// Returns the times that attempts waited for a slot.
     #[must_use]
     pub fn queue_times(&self) -> Option<Quantiles> {
         let waits = self.attempts().iter().map(|one| one.start.saturating_sub(one.queued));
         Quantiles::of(waits.collect())
     }
 
-    /// How long the merges ran that ended.
+    /// Returns the durations of the merge calls that ended.
     #[must_use]
     pub fn fold_times(&self) -> Option<Quantiles> {
         let times = self.folds.iter().filter_map(|fold| Some(fold.end?.saturating_sub(fold.start)));
         Quantiles::of(times.collect())
     }
 
-    /// The partitions that took at least twice the median, slowest first, and how many more there are than are named.
+    /// Returns the stragglers, slowest first, and the number of those beyond the limit of 5. A
+    /// straggler takes at least `STRAGGLER_TIMES` times the median and `STRAGGLER_MS`.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a ratio of times")]
     pub fn stragglers(&self) -> (Vec<Straggler<'_>>, u64) {
@@ -121,7 +122,7 @@ impl Model {
         (found, more as u64)
     }
 
-    /// How busy each slot was that ran anything, by slot.
+    /// Returns the load of each slot that ran an attempt, by slot.
     #[must_use]
     pub fn slots(&self) -> Vec<Slot> {
         let from = self.scattered();

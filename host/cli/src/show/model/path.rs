@@ -1,34 +1,34 @@
-//! The critical path: the chain of steps that made the query take as long as it did. Its steps follow each other without
-//! a gap, from the start to the end, so that their shares add up to the whole.
+//! Critical path: the chain of steps that determined the query's duration. The steps follow each
+//! other without gaps from the start to the end, so their shares add up to 1.
 
 use frond_root::event::GatherEnd;
 
 use super::{Attempt, Fate, Model};
 use crate::show::text::plural;
 
-/// The most folds that are listed one by one.
+/// Limit on the merge calls that are listed one by one.
 const MAX_FOLDS: usize = 6;
 
 /// One step of the critical path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What it was.
+    /// Description of the step.
     pub what: String,
-    /// When it began, in microseconds since the query did.
+    /// Its start, in microseconds since the query's start.
     pub from: u64,
-    /// When it ended.
+    /// Its end.
     pub to: u64,
 }
 
 impl Step {
-    /// How long it took.
+    /// Returns its duration, in microseconds.
     #[must_use]
     pub fn time(&self) -> u64 {
         self.to.saturating_sub(self.from)
     }
 }
 
-/// Steps without gaps or overlaps, whatever times they are given.
+/// Builder of a path without gaps or overlaps, whatever times it is given.
 struct Path {
     steps: Vec<Step>,
     now: u64,
@@ -46,7 +46,7 @@ impl Path {
 }
 
 impl Model {
-    /// The critical path; empty when nothing took any time.
+    /// Returns the critical path. It is empty if no time passed.
     #[must_use]
     pub fn critical_path(&self) -> Vec<Step> {
         let mut path = Path { steps: Vec::new(), now: 0, end: self.until() };
@@ -62,8 +62,9 @@ impl Model {
         path.steps
     }
 
-    /// The attempt that the gather's end waited for, or still waits for: when it ended because time was up, the one that
-    /// had been running longest; otherwise the last to end.
+    /// Returns the attempt that determined the gather's end, or still does. If the gather ended by
+    /// time or cancellation, or has not ended, this is the unfinished attempt that has run longest;
+    /// otherwise it is the last one to end.
     #[must_use]
     pub fn last_waited_for(&self) -> Option<&Attempt> {
         let end = self.gather_end.map_or(self.until(), |(at, _)| at);
@@ -115,7 +116,7 @@ impl Model {
             }
             path.step("merge waits", fold.start);
             let what = format!("merge {} of {}", fold.number, plural(fold.inputs.into(), "partial", "partials"));
-            // One whose end was not told ran until nothing more was told, unless the finish shows otherwise.
+            // A merge without an end ran until the last event, unless the finish shows otherwise.
             let open_end = if self.finish.is_some() { path.now } else { path.end };
             path.step(what, fold.end.unwrap_or(open_end));
         }

@@ -1,4 +1,4 @@
-//! What the model makes of events.
+//! The model and the critical path of known and arbitrary events.
 
 use proptest::prelude::*;
 

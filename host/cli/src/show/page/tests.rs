@@ -1,4 +1,4 @@
-//! Whatever is put on a page: no escape but our own, no line wider than the terminal.
+//! Safety of pages: no control characters except for colours, and no line wider than the terminal.
 
 use proptest::prelude::*;
 

@@ -1,5 +1,5 @@
-//! The progress line and the slowest leaves, drawn ten times a second by a thread of its own: it goes on when no event
-//! comes, and the emitter never waits for the terminal.
+//! The progress bar and the slowest leaves, redrawn ten times a second by a separate thread. It
+//! keeps redrawing without events, and the emitter of events never waits for the terminal.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -14,12 +14,12 @@ use crate::show::page::{Line, Page, Tone};
 use crate::show::style::TermStyle;
 use crate::show::text::{self, MAX_KEY, count, duration, fit, pad, pad_left, percent, plural, share};
 
-/// From one drawing to the next. The first comes after it too, so that a fast query shows no flicker.
+/// Interval of redraws. The first one waits for it too, so that a fast query does not flicker.
 const EVERY: Duration = Duration::from_millis(100);
-/// The columns of the bar proper.
+/// Width of the bar alone.
 const BAR: usize = 20;
 
-/// Draws a query's progress over and over.
+/// A progress bar of one query.
 pub struct Bar {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -34,7 +34,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     board: Board,
-    /// Which moment of the query this was.
+    /// The local time and the query's time of the first event.
     clock: Option<(Instant, u64)>,
     stopped: bool,
 }
@@ -45,7 +45,7 @@ impl Shared {
     }
 }
 
-/// What one drawing shows, taken from the board at once.
+/// Content of one redraw, copied from the board.
 #[derive(Clone, Debug, Default)]
 pub struct Picture {
     app: String,
@@ -64,7 +64,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// The board at `now`, in microseconds since the query began.
+    /// Copies the board. `now` is the time in microseconds since the query's start.
     #[must_use]
     pub fn of(board: &Board, now: u64) -> Self {
         let (leaves, more) = board.slowest();
@@ -85,7 +85,7 @@ impl Picture {
         }
     }
 
-    /// The picture as lines, the last without its end.
+    /// Returns the picture as lines, without the last line feed.
     #[must_use]
     pub fn render(&self, style: TermStyle) -> String {
         // The last column stays free: terminals differ in when they wrap.
@@ -151,7 +151,7 @@ impl Picture {
 }
 
 impl Bar {
-    /// Draws on `target` as `style` says at that moment.
+    /// Starts the thread that draws on `target`, in the `style` of each moment.
     #[must_use]
     pub fn new(style: impl Fn() -> TermStyle + Send + 'static, target: ProgressDrawTarget) -> Self {
         let shared = Arc::new(Shared::default());
@@ -160,7 +160,7 @@ impl Bar {
             std::thread::Builder::new().name("progress".to_owned()).spawn(move || draw(&of_thread, style, target));
         Self {
             shared,
-            // Without a thread there is no display, which is no reason to have no answer.
+            // Without a thread there is no display; the query still runs.
             thread: Mutex::new(thread.ok()),
         }
     }
@@ -182,7 +182,7 @@ impl View for Bar {
         self.shared.stop.notify_all();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            // It can only have panicked in the display, which is then gone already.
+            // The thread can only have panicked in the display, which is then gone.
             let _ = thread.join();
         }
     }
@@ -202,7 +202,7 @@ fn draw(shared: &Shared, style: impl Fn() -> TermStyle, target: ProgressDrawTarg
         };
         let passed = u64::try_from(instant.elapsed().as_micros()).unwrap_or(u64::MAX);
         let picture = Picture::of(&state.board, at.saturating_add(passed));
-        // Writing to a terminal may block: not with the lock that the query's task takes.
+        // Drawing may block on the terminal, so the lock is released for the emitter of events.
         drop(state);
         bar.set_message(picture.render(style()));
         state = shared.state();

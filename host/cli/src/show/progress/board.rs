@@ -1,44 +1,44 @@
-//! Where a running query stands: updated by each event in constant time, read at any moment.
+//! State of a running query for display, updated by each event in constant time.
 
 use std::collections::{HashMap, HashSet};
 
 use frond_root::{Event, EventKind, PartitionKey, Status};
 
-/// The most running leaves that are shown.
+/// Limit on the running leaves that are shown.
 pub const MAX_LEAVES: usize = 8;
 
-/// What the query is doing.
+/// Phase of a query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
-    /// It has not begun.
+    /// The query has not started.
     #[default]
     Waiting,
-    /// It cuts the work.
+    /// The plan is being made.
     Planning,
     /// Leaves run.
     Gathering,
-    /// Partials are folded; no leaf is waited for.
+    /// Partials are merged; the query waits for no leaf.
     Merging,
-    /// It is over.
+    /// The query has ended.
     Over,
 }
 
-/// Where a query stands.
+/// State of a query for display.
 #[derive(Debug, Default)]
 pub struct Board {
     /// The app's name.
     pub app: String,
     /// The query's deadline, in microseconds.
     pub deadline: u64,
-    /// What it is doing.
+    /// The current phase.
     pub phase: Phase,
-    /// How many partitions there are.
+    /// Number of planned partitions.
     pub planned: u64,
-    /// How many attempts failed.
+    /// Number of failed attempts.
     pub failures: u64,
-    /// How many attempts were or will be tried again.
+    /// Number of retries that have been scheduled.
     pub retries: u64,
-    /// True while leaves are held back for the memory of partials.
+    /// True while leaves are held back because partials use too much memory.
     pub held: bool,
     /// True once the floor is reached.
     pub enough: bool,
@@ -50,16 +50,16 @@ pub struct Board {
 /// A running leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaf {
-    /// Its partition's key.
+    /// The partition's key.
     pub key: PartitionKey,
-    /// Its attempt.
+    /// The attempt's number.
     pub attempt: u32,
-    /// When it began, in microseconds since the query did.
+    /// Its start, in microseconds since the query's start.
     pub start: u64,
 }
 
 impl Board {
-    /// Takes the next event.
+    /// Adds the next event.
     pub fn take(&mut self, event: &Event) {
         match &event.kind {
             EventKind::QueryStarted { app, deadline, .. } => {
@@ -100,25 +100,25 @@ impl Board {
         }
     }
 
-    /// How many partitions succeeded.
+    /// Returns the number of partitions that succeeded.
     #[must_use]
     pub fn succeeded(&self) -> u64 {
         self.succeeded.len() as u64
     }
 
-    /// How many partitions are settled without a success.
+    /// Returns the number of missing partitions.
     #[must_use]
     pub fn missing(&self) -> u64 {
         self.missing.len() as u64
     }
 
-    /// The key of a running leaf.
+    /// Returns the key of a running leaf.
     #[must_use]
     pub fn key(&self, partition: u32, attempt: u32) -> Option<&PartitionKey> {
         self.running.get(&(partition, attempt)).map(|leaf| &leaf.key)
     }
 
-    /// The leaves that have been running longest, and how many more run.
+    /// Returns the leaves that have been running longest, and the number of the others.
     #[must_use]
     pub fn slowest(&self) -> (Vec<Leaf>, u64) {
         let mut leaves: Vec<_> = self.running.iter().collect();

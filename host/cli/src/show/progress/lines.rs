@@ -1,4 +1,4 @@
-//! Progress for logs and programs: a line when something is worth one, or every event as JSON.
+//! Progress for logs and programs: a line for each change of note, or each event as JSON.
 
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
@@ -10,10 +10,10 @@ use super::board::{Board, Phase};
 use crate::out::queue::Queue;
 use crate::show::text::{self, MAX_KEY, MAX_TEXT, count, duration, percent, plural, sanitise, share};
 
-/// The most failures that have a line each.
+/// Limit on the failures with a line each.
 const MAX_FAILURES: u64 = 20;
 
-/// A line at the start, at failures and retries, at each tenth, at the end.
+/// Writes a line at the start, at failures and retries, at each tenth, and at the end.
 pub struct Lines {
     state: Mutex<State>,
     queue: Queue,
@@ -26,12 +26,13 @@ struct State {
     board: Board,
     tenths: u64,
     spoken: bool,
-    /// The last partition that failed, and its key: a retry is told right after, by number.
+    /// The last partition that failed, and its key: the retry's event follows and has only the
+    /// index.
     failed: Option<(u32, String)>,
 }
 
 impl Lines {
-    /// Writes to `out`, nothing before `quiet` microseconds of the query have passed.
+    /// Creates a view that writes to `out`, but nothing before `quiet` microseconds of the query.
     #[must_use]
     pub fn new(out: impl Write + Send + 'static, unicode: bool, quiet: u64) -> Self {
         Self {
@@ -52,7 +53,7 @@ impl Lines {
 impl Listener for Lines {
     fn event(&self, event: &Event) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = state.tell(event);
+        let news = state.tell(event);
         if event.at < self.quiet {
             return;
         }
@@ -60,7 +61,7 @@ impl Listener for Lines {
             let words = state.standing();
             self.say(event.at, &words, false);
         }
-        if let Some(words) = told {
+        if let Some(words) = news {
             self.say(event.at, &words, matches!(event.kind, EventKind::QueryEnded { .. }));
         }
     }
@@ -73,7 +74,7 @@ impl View for Lines {
 }
 
 impl State {
-    /// Takes an event; what there is to say about it.
+    /// Adds an event, and returns the line about it, if it deserves one.
     fn tell(&mut self, event: &Event) -> Option<String> {
         let words = match &event.kind {
             EventKind::AttemptEnded { partition, attempt, failure: Some(failure), .. } => {
@@ -129,7 +130,8 @@ impl State {
     }
 
     fn done(&self) -> String {
-        let (done, all) = (self.board.succeeded(), self.board.planned);
+        let done = self.board.succeeded();
+        let all = self.board.planned;
         let partitions = plural(all, "partition", "partitions");
         format!("{} of {partitions}, {}", count(done), percent(share(done.min(all), all)))
     }
@@ -141,13 +143,13 @@ impl State {
     }
 }
 
-/// Every event as a line of JSON, like a recording.
+/// Writes each event as a line of JSON, as a recording does.
 pub struct Json {
     queue: Queue,
 }
 
 impl Json {
-    /// Writes to `out`.
+    /// Creates a view that writes to `out`.
     #[must_use]
     pub fn new(out: impl Write + Send + 'static) -> Self {
         Self { queue: Queue::new(out, |missed| format!(r#"{{"event":"missed","count":{missed}}}"#)) }

@@ -1,4 +1,4 @@
-//! What is drawn while a query runs.
+//! Displays of running queries.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -76,7 +76,7 @@ fn phases_have_words() {
     ");
 }
 
-/// What a thread has written so far.
+/// A writer that collects its output.
 #[derive(Clone, Default)]
 struct Sink(Arc<Mutex<Vec<u8>>>);
 
@@ -159,7 +159,7 @@ fn json_lines_are_the_events() {
     assert!(events == stream.events);
 }
 
-/// A reader that has stopped reading, until the lock is let go.
+/// A writer that blocks until the lock is released.
 struct Stuck(Arc<Mutex<()>>, Sink);
 
 impl io::Write for Stuck {
@@ -175,7 +175,8 @@ impl io::Write for Stuck {
 
 #[test]
 fn a_stuck_reader_does_not_block_the_query_and_is_told_what_it_missed() {
-    let (gate, sink) = (Arc::new(Mutex::new(())), Sink::default());
+    let gate = Arc::new(Mutex::new(()));
+    let sink = Sink::default();
     let progress = Progress::of(Json::new(Stuck(gate.clone(), sink.clone())));
     let listener = progress.listener().expect("a listener");
     let stream = many(40_000);
@@ -184,7 +185,7 @@ fn a_stuck_reader_does_not_block_the_query_and_is_told_what_it_missed() {
     drop(held);
     progress.finish();
     let text = sink.text();
-    // More than one gap, if the writer came to its first batch when the buffer was full already.
+    // There may be several gaps, if the buffer was full before the writer took its first batch.
     let gaps: Vec<serde_json::Value> = text
         .lines()
         .filter(|line| line.contains("\"missed\""))
@@ -192,8 +193,8 @@ fn a_stuck_reader_does_not_block_the_query_and_is_told_what_it_missed() {
         .collect();
     assert!(!gaps.is_empty(), "nothing was missed");
     let missed: u64 = gaps.iter().map(|gap| gap["count"].as_u64().expect("a count")).sum();
-    let told = (text.lines().count() - gaps.len()) as u64;
-    assert_eq!(told + missed, stream.events.len() as u64);
+    let delivered = (text.lines().count() - gaps.len()) as u64;
+    assert_eq!(delivered + missed, stream.events.len() as u64);
     assert!(text.lines().last().expect("a line").contains("query-ended"));
 }
 

@@ -1,4 +1,4 @@
-//! Where the width and the character set come from.
+//! Width and character set from the environment.
 
 use super::{MAX_WIDTH, MIN_WIDTH, PIPED_WIDTH, is_utf8, width};
 

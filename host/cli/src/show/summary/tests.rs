@@ -1,4 +1,4 @@
-//! What the verdict says.
+//! Snapshots of summaries.
 
 use proptest::prelude::*;
 
@@ -93,7 +93,8 @@ fn nothing_to_do_is_complete() {
 #[test]
 fn a_plan_that_was_too_late_is_not_an_empty_plan() {
     let mut account = coverage(0, 1800.0, Vec::new());
-    (account.complete, account.fraction) = (false, 0.0);
+    account.complete = false;
+    account.fraction = 0.0;
     let stream = Stream::default().over(1800, "failed", Some(Reason::Deadline), account);
     insta::assert_snapshot!(check(&stream), @r"
     failed   nothing arrived before the deadline
@@ -106,7 +107,8 @@ fn a_plan_that_was_too_late_is_not_an_empty_plan() {
 #[test]
 fn a_failed_split_shows_what_its_author_needs() {
     let mut account = coverage(0, 20.0, Vec::new());
-    (account.complete, account.fraction) = (false, 0.0);
+    account.complete = false;
+    account.fraction = 0.0;
     let stream = Stream::default().over(20, "failed", Some(Reason::Split(trap())), account);
     assert!(check(&stream).contains("first    trap of the split\n           0: rail_leaf"));
 }

@@ -1,4 +1,4 @@
-//! Escapes, widths, and numbers that do not lie.
+//! Escapes, widths and rounding.
 
 use proptest::prelude::*;
 

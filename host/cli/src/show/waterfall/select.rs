@@ -1,27 +1,28 @@
-//! Which partitions of a long run are worth a line: all that failed, and the slowest, up to a bound.
+//! Selection of partitions for the waterfall: all of a short plan; else the failed and the slowest
+//! ones, up to a limit.
 
 use std::cmp::Reverse;
 
 use crate::show::model::{Fate, Lane, Model};
 use crate::show::text::count;
 
-/// Up to so many partitions are all shown, in the order of the plan.
+/// Largest number of partitions that are all shown, in the order of the plan.
 const MAX_ALL: usize = 40;
-/// Of more than that, so many of those that failed, and so many of the slowest.
+/// Beyond that, the limit on failed partitions and on the slowest of the others.
 const MAX_EACH: usize = 20;
 
-/// Partitions that are shown together.
+/// A group of partitions.
 #[derive(Debug)]
 pub struct Section<'a> {
-    /// What they have in common, when not all are shown.
+    /// The heading, if not all partitions are shown.
     pub heading: Option<String>,
     /// The partitions.
     pub lanes: Vec<&'a Lane>,
-    /// How many partitions of the query are shown nowhere, told under the last section.
+    /// Number of partitions that are not shown at all; only the last group has it.
     pub more: u64,
 }
 
-/// The partitions to show.
+/// Returns the partitions to show, in groups.
 #[must_use]
 pub fn sections(model: &Model) -> Vec<Section<'_>> {
     if model.lanes.len() <= MAX_ALL {
@@ -34,10 +35,11 @@ pub fn sections(model: &Model) -> Vec<Section<'_>> {
     let (mut failed, mut others): (Vec<&Lane>, Vec<&Lane>) =
         model.lanes.iter().partition(|lane| has_failed(model, lane));
     let time = |lane: &Lane| model.attempts_of(lane).iter().map(|one| u128::from(one.time())).sum::<u128>();
-    // Those that never ran have the least to show.
+    // Partitions that never ran come last.
     failed.sort_by_cached_key(|lane| (model.attempts_of(lane).is_empty(), lane.index));
     others.sort_by_cached_key(|lane| (Reverse(time(lane)), lane.index));
-    let (failures, rest) = (failed.len(), others.len());
+    let failures = failed.len();
+    let rest = others.len();
     failed.truncate(MAX_EACH);
     others.truncate(MAX_EACH);
     let shown = (failed.len() + others.len()) as u64;
@@ -53,7 +55,7 @@ pub fn sections(model: &Model) -> Vec<Section<'_>> {
     sections.into_iter().filter(|section| !section.lanes.is_empty() || section.more > 0).collect()
 }
 
-/// Missing, or without a success among its attempts.
+/// Returns true if the partition is missing, or has failed attempts and no successful one.
 fn has_failed(model: &Model, lane: &Lane) -> bool {
     let failed = |fate: Fate| matches!(fate, Fate::Failed(_) | Fate::CutOff);
     let attempts = model.attempts_of(lane);

@@ -1,4 +1,4 @@
-//! What the waterfall draws.
+//! Snapshots of waterfall charts.
 
 use super::*;
 use crate::show::fixtures::*;

@@ -1,4 +1,5 @@
-//! Contents of a package's sources, to tell a change from a file that was written with what it had.
+//! Snapshots of a package's sources: they tell a changed content from a file that is written with
+//! the same content.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,22 +8,23 @@ use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Folders that builds write: a change there follows from one elsewhere.
+/// Folders that builds write: a change in them follows from a change elsewhere.
 const GENERATED: [&str; 7] = ["target", ".tools", "node_modules", "__pycache__", ".venv", ".git", ".frond"];
 
-/// The longest file that is read: of a longer one, size and time of modification count.
+/// Limit on the size of a file whose content is hashed. For a larger file, size and modification
+/// time count.
 const MAX_READ: u64 = 16 << 20;
 
-/// Files that are not looked at: what builds write.
+/// Files that snapshots leave out, because builds write them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ignored {
-    /// Files and folders, whole.
+    /// Whole files and folders.
     pub(super) paths: BTreeSet<PathBuf>,
 }
 
 impl Ignored {
-    /// Returns true for a path of the folder `root` that is written by a build. Only what is below the folder counts: it
-    /// may itself be below one that is called `target`.
+    /// Returns true for a path of the folder `root` that a build writes. Only the part below `root`
+    /// counts: `root` itself may be below a folder called `target`.
     pub(super) fn has(&self, root: &Path, path: &Path) -> bool {
         let below = path.strip_prefix(root).unwrap_or(path);
         let generated = below.components().any(|part| GENERATED.iter().any(|one| part.as_os_str() == *one));
@@ -38,14 +40,15 @@ pub(super) struct Snapshot {
 
 #[derive(Clone, Copy, Debug)]
 struct FileStamp {
-    /// Size and time of modification: a file that still has them is not read again.
+    /// Size and modification time: a file with the same ones is not read again.
     stamp: (u64, Option<SystemTime>),
     digest: u64,
 }
 
 impl Snapshot {
-    /// Reads what has changed since `earlier`. Links to files count as the files, links to folders as nothing; what cannot
-    /// be read counts as empty, and as changed once it can.
+    /// Reads the files that have changed since `earlier`. A link to a file counts as the file, and
+    /// a link to a folder is skipped. An unreadable file counts as empty, and as changed once it
+    /// can be read.
     pub(super) fn take(root: &Path, ignored: &Ignored, earlier: &Self) -> Self {
         let mut files = BTreeMap::new();
         let mut folders = vec![root.to_owned()];
@@ -57,7 +60,7 @@ impl Snapshot {
                 }
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     folders.push(path);
-                } else if let Some(seen) = FileStamp::style(&path, earlier.files.get(&path)) {
+                } else if let Some(seen) = FileStamp::read(&path, earlier.files.get(&path)) {
                     files.insert(path, seen);
                 }
             }
@@ -65,7 +68,7 @@ impl Snapshot {
         Self { files }
     }
 
-    /// Files that one of the two lacks, or that have another content.
+    /// Returns the files that only one of the two has, or that differ in content.
     pub(super) fn differing(&self, other: &Self) -> BTreeSet<PathBuf> {
         let digest = |snapshot: &Self, path: &PathBuf| snapshot.files.get(path).map(|seen| seen.digest);
         let paths = self.files.keys().chain(other.files.keys());
@@ -74,8 +77,8 @@ impl Snapshot {
 }
 
 impl FileStamp {
-    /// Looks at a file; at nothing else, such as a named pipe.
-    fn style(path: &Path, earlier: Option<&Self>) -> Option<Self> {
+    /// Returns the stamp of a regular file, and `None` for anything else, such as a named pipe.
+    fn read(path: &Path, earlier: Option<&Self>) -> Option<Self> {
         let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
         let stamp = (found.len(), found.modified().ok());
         let known = earlier.filter(|earlier| earlier.stamp == stamp && is_old(stamp.1));
@@ -83,7 +86,8 @@ impl FileStamp {
     }
 }
 
-/// Returns false for a file that may have been written again within the resolution of its time.
+/// Returns false for a file that may have been written again within the resolution of its
+/// modification time.
 fn is_old(modified: Option<SystemTime>) -> bool {
     modified.and_then(|time| time.elapsed().ok()).is_some_and(|age| age.as_secs() >= 2)
 }

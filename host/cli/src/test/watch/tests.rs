@@ -1,4 +1,4 @@
-//! Changes of content lead to a run; what a run writes does not, whatever it is.
+//! Detection of changes: changed contents lead to a run, and files that a run writes do not.
 #![allow(clippy::unwrap_used, reason = "helpers of tests stop the test where it is")]
 
 use std::fs;
@@ -20,7 +20,7 @@ fn write(folder: &Path, name: &str, text: &str) {
     fs::write(path, text).unwrap();
 }
 
-/// The sources after a run that did nothing.
+/// Returns the sources after a run without changes.
 fn tested(folder: &Path) -> Sources {
     let mut sources = Sources::new(folder);
     sources.begin(BTreeSet::new());

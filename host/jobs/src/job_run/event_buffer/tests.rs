@@ -1,11 +1,11 @@
-//! What a job keeps of its failures, over all of its lives.
+//! Texts of a job's failures, over all its lives.
 
 use frond_root::event::Usage;
 use frond_root::{FailureKind, Status};
 
 use super::*;
 
-/// The end of an attempt that failed with so many bytes of texts.
+/// End of an attempt that failed with this many bytes of texts.
 fn ended(partition: u32, texts: usize) -> Event {
     let failure = Failure { log: vec!["l".repeat(texts - 4)], ..Failure::new(FailureKind::Trap, "fell") };
     let usage = Usage::default();
@@ -30,7 +30,7 @@ async fn failures_of_all_lives_share_one_budget() {
     let news = buffer.take().unwrap();
     let account = news.account.unwrap();
     assert_eq!(account.texts, MAX_EVENT_TEXTS - 400);
-    // What is counted stays exact.
+    // The counts stay exact.
     assert_eq!((account.failures[&FailureKind::Trap], news.failing), (3, 3));
     let omitted: Vec<bool> = news.lines.iter().map(|line| line.contains("\"omitted\":596")).collect();
     assert_eq!(omitted, [false, false, true, false, true, false]);

@@ -1,4 +1,4 @@
-//! How errors are told.
+//! Messages of errors.
 
 use frond_root::QueryId;
 

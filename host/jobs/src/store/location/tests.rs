@@ -1,4 +1,4 @@
-//! What names a store, and what is refused without being shown.
+//! Locations of stores, and refusals that do not show the text.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Answers of jobs, read in parts: none is held whole, however large it is.
+//! Answers of jobs, read in parts, so that an answer is never whole in memory.
 
 use bytes::Bytes;
 
@@ -10,7 +10,7 @@ use super::fault::row;
 use super::jobs::head;
 use super::session::Transaction;
 
-/// What is known of the answer.
+/// Returns the description of the answer.
 pub(super) async fn info(transaction: &Transaction<'_>, id: JobId) -> StoreResult<Option<ResultInfo>> {
     let head = head(transaction, id, false).await?.live()?;
     let select = "SELECT content_type, result_size FROM jobs WHERE num = $1 AND result_size IS NOT NULL";
@@ -21,7 +21,7 @@ pub(super) async fn info(transaction: &Transaction<'_>, id: JobId) -> StoreResul
     Ok(Some(ResultInfo { size, content_type: row.maybe_text("content_type")?, epoch: head.epoch }))
 }
 
-/// A part of the answer that the epoch made.
+/// Returns a part of the answer that the epoch made.
 pub(super) async fn part(
     transaction: &Transaction<'_>,
     id: JobId,

@@ -1,4 +1,4 @@
-//! Artifacts: the versions of apps that jobs were planned with, kept for servers that lack them.
+//! Artifacts: versions of apps that planned jobs, stored for servers that lack them.
 
 use bytes::Bytes;
 use tokio_postgres::Row;
@@ -11,15 +11,16 @@ use super::fault::{execute, row, rows};
 use super::fits;
 use super::session::Transaction;
 
-/// The most bytes of all artifacts together: 4 GiB.
+/// Most bytes of all artifacts together: 4 GiB.
 pub const MAX_ARTIFACTS: u64 = 4 << 30;
-/// An artifact that no job needs stays for so long: the job that it was kept for may be about to be planned.
+/// Time for which an unused artifact stays, in milliseconds: a job that needs it may be about to be
+/// planned.
 const GRACE_MS: i64 = 60 * 60 * 1000;
 
-/// The time of the database's clock, in Unix milliseconds.
+/// SQL for the time of the database's clock, in Unix milliseconds.
 const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
-/// True when it is there; then it stays for the grace.
+/// True if the artifact is stored; extends its life by the grace period.
 pub(super) async fn has(transaction: &Transaction<'_>, app: &str, version: &str) -> StoreResult<bool> {
     let update = format!("UPDATE artifacts SET used = {NOW} WHERE app = $1 AND version = $2");
     Ok(execute(transaction, &update, &[&app, &version]).await? > 0)
@@ -31,7 +32,7 @@ pub(super) async fn keep(
     version: &str,
     artifact: &Artifact,
 ) -> StoreResult<()> {
-    // A sweep must not take away what this refers to.
+    // Excludes a concurrent sweep, which could remove blobs that the new artifact refers to.
     execute(transaction, "LOCK TABLE artifacts IN SHARE ROW EXCLUSIVE MODE", &[]).await?;
     let sum = row(transaction, "SELECT COALESCE(sum(size), 0)::bigint AS sum FROM blobs", &[]).await?;
     let held = sum.map(|row| row.int("sum")).transpose()?.map_or(0, unsigned);
@@ -67,7 +68,7 @@ fn blob_of(row: &Row) -> StoreResult<(String, Bytes)> {
     Ok((row.text("digest")?, row.maybe_bytes("bytes")?.ok_or_else(|| damaged("bytes"))?))
 }
 
-/// Removes artifacts that no job can need any more. Returns their blobs' count.
+/// Removes artifacts that no job can need any more. Returns the number of removed blobs.
 pub(super) async fn sweep(transaction: &Transaction<'_>) -> StoreResult<u64> {
     execute(transaction, "LOCK TABLE artifacts IN SHARE ROW EXCLUSIVE MODE", &[]).await?;
     let unused = format!(

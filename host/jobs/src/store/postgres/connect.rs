@@ -1,4 +1,4 @@
-//! New connections, each with its limits set, and the pool of them.
+//! New connections with their timeouts, and the connection pool.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -16,18 +16,18 @@ use super::Options;
 use super::session::heard;
 use super::target::Target;
 
-/// How long a transaction may be left alone: a process that hangs should not keep others from its rows for ever. One
-/// that is merely starved should not lose its connection.
+/// Least timeout of an idle transaction: a hanging process must release its rows at last, but a
+/// merely starved one should keep its connection.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Makes connections.
+/// Factory of connections.
 #[derive(Clone)]
 pub(super) struct Connector {
     config: Config,
     tls: MakeRustlsConnect,
-    /// Read for each connection: a password may be changed while the process runs.
+    /// Read for each connection, since the password may change while the process runs.
     password_file: Option<PathBuf>,
-    /// What makes a new connection one of ours.
+    /// SQL that configures a new connection.
     settings: String,
     patience: Duration,
 }
@@ -46,7 +46,7 @@ impl Connector {
         Ok(Self { config, tls: tls.connector()?, password_file, settings, patience: options.connect_timeout })
     }
 
-    /// A connection as the server makes it, with none of our settings.
+    /// Opens a connection without the configuration of a session.
     pub(super) async fn plain(&self) -> StoreResult<(Client, JoinHandle<()>)> {
         heard(self.patience, self.connected()).await
     }
@@ -62,7 +62,7 @@ impl Connector {
             }
         }
         let (client, connection) = config.connect(self.tls.clone()).await?;
-        // It ends with the client, or is ended by the pool.
+        // Ends with the client, or when the pool aborts it.
         let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to the store of jobs has ended");
@@ -85,10 +85,11 @@ impl Connect for Connector {
     }
 }
 
-/// The settings of a connection, but for those that `options` in the URL names. They are set by statements: a pooler refuses
-/// them at the start of a connection.
+/// Returns the SQL of a connection's timeouts, except those set by `options` in the URL. They are
+/// set by statements, since poolers refuse them as startup parameters.
 fn settings(config: &Config, options: &Options) -> String {
-    let (timeout, idle) = (options.statement_timeout.as_millis(), options.statement_timeout.max(IDLE).as_millis());
+    let timeout = options.statement_timeout.as_millis();
+    let idle = options.statement_timeout.max(IDLE).as_millis();
     let ours =
         [("statement_timeout", timeout), ("lock_timeout", timeout), ("idle_in_transaction_session_timeout", idle)];
     let theirs = config.get_options().unwrap_or("");
@@ -96,7 +97,7 @@ fn settings(config: &Config, options: &Options) -> String {
     ours.map(|(name, ms)| format!("SET {name} = {ms};")).collect()
 }
 
-/// The pool of connections.
+/// Builds the pool of connections.
 pub(super) fn pool(connector: Connector, options: &Options) -> StoreResult<Pool> {
     let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_connect(connector.config.clone(), connector, config);

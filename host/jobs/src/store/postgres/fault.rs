@@ -1,4 +1,4 @@
-//! What PostgreSQL says, in the words of the store; and shorthands to ask it.
+//! Maps errors of PostgreSQL to errors of the store, with shorthands for statements.
 
 use std::error::Error as _;
 use std::fmt;
@@ -17,12 +17,12 @@ use crate::store::{Cause, StoreError, StoreResult, TimedOut, cause, chain};
 use super::session::Transaction;
 pub(super) use super::session::Values;
 
-/// What a server said, for logs: its code and message. Clients of an API are told neither.
+/// The server's message, for logs: its code and text. Clients of the API see neither.
 #[derive(Debug)]
 pub(super) enum ServerMessage {
-    /// An error, by its code.
+    /// An error with its SQLSTATE code.
     Code(SqlState, String),
-    /// Something about the connection.
+    /// An error of the connection.
     Words(String),
 }
 
@@ -39,16 +39,16 @@ impl std::error::Error for ServerMessage {}
 
 impl From<&Error> for ServerMessage {
     fn from(error: &Error) -> Self {
-        let Some(told) = error.as_db_error() else {
+        let Some(db_error) = error.as_db_error() else {
             return Self::Words(chain(error));
         };
-        let more = [("detail", told.detail()), ("hint", told.hint())];
+        let more = [("detail", db_error.detail()), ("hint", db_error.hint())];
         let more = more.into_iter().filter_map(|(name, text)| Some(format!(" ({name}: {})", text?)));
-        Self::Code(told.code().clone(), told.message().to_owned() + &more.collect::<String>())
+        Self::Code(db_error.code().clone(), db_error.message().to_owned() + &more.collect::<String>())
     }
 }
 
-/// An answer that has not come within this time.
+/// Error of a response that did not arrive in time.
 pub(super) fn silent(patience: Duration) -> StoreError {
     StoreError::Unavailable(cause(TimedOut(format!("PostgreSQL has not answered for {patience:?}"))))
 }
@@ -71,7 +71,7 @@ impl From<PoolError> for StoreError {
     }
 }
 
-/// A migration that failed: nothing of it was applied.
+/// Maps the error of a failed migration, of which nothing was applied.
 pub(super) fn in_migration(error: refinery::Error) -> StoreError {
     match error.kind() {
         Kind::Connection(_, source) => match source.downcast_ref::<Error>() {
@@ -98,7 +98,7 @@ impl Fault {
     fn of(error: &Error) -> Self {
         let Some(code) = error.code() else {
             let io = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
-            // A certificate that is not right stays so; a handshake that breaks off may not.
+            // A wrong certificate is permanent; a broken handshake may not be.
             let is_tls = error.to_string().starts_with("error performing TLS handshake");
             return match io {
                 Some(io) if is_tls && io.kind() == std::io::ErrorKind::InvalidData => Self::Settings,
@@ -121,15 +121,15 @@ impl Fault {
         match code {
             code if *code == SqlState::DISK_FULL => Self::Full,
             code if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Self::ReadOnly,
-            // No schema on the search path may be used.
+            // No schema on the search path is usable.
             code if *code == SqlState::INSUFFICIENT_PRIVILEGE || *code == SqlState::INVALID_SCHEMA_NAME => Self::Denied,
             code if *code == SqlState::DATA_CORRUPTED || *code == SqlState::INDEX_CORRUPTED => Self::Corrupt,
             code if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE => Self::Unkeepable,
             code if *code == SqlState::UNTRANSLATABLE_CHARACTER => Self::Unkeepable,
             code if *code == SqlState::QUERY_CANCELED || *code == SqlState::LOCK_NOT_AVAILABLE => Self::TimedOut,
-            // Class 08: the connection.
+            // Class 08: connection errors.
             code if passing.contains(&code) || code.code().starts_with("08") => Self::Unavailable,
-            // Class 28: who connects; and a database that is not there.
+            // Class 28: authentication errors; and a missing database.
             code if code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME => Self::Settings,
             _ => Self::Other,
         }
@@ -169,23 +169,24 @@ impl Columns for Row {
     }
 }
 
-/// Now, in Unix milliseconds: the database's time, unless a test has set one as the parameter of this number. The time of
-/// the statement, not of its transaction, which may have waited for a row.
+/// SQL for the current time in Unix milliseconds: the database's time, unless a test has set one as
+/// the parameter of this number. It is the time of the statement, since the transaction may have
+/// waited for a row.
 pub(super) fn now(parameter: u8) -> String {
     format!("COALESCE(${parameter}::bigint, (extract(epoch FROM statement_timestamp()) * 1000)::bigint)")
 }
 
-/// All rows of a statement.
+/// Returns all rows of a statement.
 pub(super) async fn rows(transaction: &Transaction<'_>, sql: &str, values: Values<'_>) -> StoreResult<Vec<Row>> {
     transaction.rows(sql, values).await
 }
 
-/// The one row of a statement, if it has any.
+/// Returns the only row of a statement, if there is one.
 pub(super) async fn row(transaction: &Transaction<'_>, sql: &str, values: Values<'_>) -> StoreResult<Option<Row>> {
     Ok(transaction.rows(sql, values).await?.pop())
 }
 
-/// How many rows a statement has changed.
+/// Returns the number of rows that a statement changed.
 pub(super) async fn execute(transaction: &Transaction<'_>, sql: &str, values: Values<'_>) -> StoreResult<u64> {
     transaction.execute(sql, values).await
 }

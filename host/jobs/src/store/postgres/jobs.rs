@@ -1,4 +1,4 @@
-//! Jobs as rows: taken in, found, listed, stopped, queued again.
+//! Jobs as rows: submit, find, list, cancel, redrive.
 
 use crate::job::{End, JobId, JobState, Move, UnixMs};
 use crate::store::rows::{APP_HAS, CALLER_HAS, Columns, HEAD, JOB, PAST, damaged, had_of, head_of, job_of, past_of};
@@ -11,17 +11,17 @@ use crate::store::{
 use super::fault::{execute, now, row, rows};
 use super::session::Transaction;
 
-/// The first of the two numbers of advisory locks on callers.
+/// First of the two keys of advisory locks on callers.
 const CALLERS: i32 = 0x4672_6E63;
 
-/// What decides about the job. With `lock`, nobody else changes it until the transaction is through.
+/// Reads a job's head. With `lock`, locks the row until the end of the transaction.
 pub(super) async fn head(transaction: &Transaction<'_>, id: JobId, lock: bool) -> StoreResult<Head> {
     let lock = if lock { "FOR UPDATE" } else { "" };
     let found = row(transaction, &format!("SELECT {HEAD} FROM jobs WHERE id = $1 {lock}"), &[&id.to_string()]).await?;
     found.map_or(Err(StoreError::NotFound(id)), |row| head_of(&row))
 }
 
-/// Refuses when a write that carried the epoch found no row.
+/// Returns an error if a write with the epoch as fencing token changed no row.
 pub(super) fn fenced(changed: u64, head: &Head) -> StoreResult<()> {
     match changed {
         0 => Err(StoreError::Fenced { epoch: head.epoch }),
@@ -47,7 +47,7 @@ pub(super) async fn submit(transaction: &Transaction<'_>, new: &NewJob, set: Opt
         }
         has_room(transaction, new, set).await?;
     }
-    // What stands in the way of the row may go before it is found: a sweep frees keys.
+    // The conflicting row may be gone before it is read, since a sweep frees keys.
     for _ in 0..3 {
         if insert(transaction, new, set).await? {
             return Ok(Submission { job: get(transaction, new.id).await?, fresh: true });
@@ -64,8 +64,8 @@ pub(super) async fn submit(transaction: &Transaction<'_>, new: &NewJob, set: Opt
     Err(StoreError::Unavailable(cause("others change the same job at the same time")))
 }
 
-/// Refuses a job with which its app or its caller would have more than it may. Submissions of one caller wait for one
-/// another, or many at once would each find room for one.
+/// Refuses a job that would take its app or its caller over its bounds. Submissions of one caller
+/// are serialized, since concurrent ones would each find the same room.
 async fn has_room(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -> StoreResult<()> {
     if let Some(caller) = &new.caller {
         let lock = "SELECT pg_advisory_xact_lock($1, hashtext($2))";
@@ -85,7 +85,7 @@ pub(super) async fn bytes_of(transaction: &Transaction<'_>, caller: &str) -> Sto
     row(transaction, CALLER_HAS, &[&caller]).await?.map_or(Ok(0), |row| row.count("bytes"))
 }
 
-/// The job of an earlier request with the same key.
+/// Returns the job of an earlier request with the same idempotency key.
 async fn known(transaction: &Transaction<'_>, new: &NewJob) -> StoreResult<Option<JobId>> {
     let Some(key) = &new.idempotency else {
         return Ok(None);
@@ -94,13 +94,14 @@ async fn known(transaction: &Transaction<'_>, new: &NewJob) -> StoreResult<Optio
     let Some(row) = row(transaction, select, &[&scope(new), &key.key]).await? else {
         return Ok(None);
     };
-    match row.maybe_bytes("idem_print")?.as_ref() == Some(&key.fingerprint) {
-        true => Ok(Some(row.word("id")?)),
-        false => Err(StoreError::KeyReused),
+    if row.maybe_bytes("idem_print")?.as_ref() == Some(&key.fingerprint) {
+        Ok(Some(row.word("id")?))
+    } else {
+        Err(StoreError::KeyReused)
     }
 }
 
-/// False when a job with the same id or key is there.
+/// Returns false if there is a job with the same id or key.
 async fn insert(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -> StoreResult<bool> {
     let key = new.idempotency.as_ref();
     let state = JobState::Submitted.next(Move::Queue)?;
@@ -169,7 +170,7 @@ pub(super) async fn cancel(transaction: &Transaction<'_>, id: JobId, keep: bool,
     get(transaction, id).await
 }
 
-/// Ends a job that nobody is at, and that was asked to stop.
+/// Ends a cancelled job that has no owner.
 pub(super) async fn stopped(
     transaction: &Transaction<'_>,
     num: i64,

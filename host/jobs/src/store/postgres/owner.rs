@@ -1,4 +1,4 @@
-//! What a job's owner does with it, from taking it to its end. Every write carries the owner's epoch.
+//! Calls of a job's owner, from taking the job to its end. Every write carries the owner's epoch.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use super::results::chunks;
 use super::session::Transaction;
 use super::{MAX_BYTES, fits};
 
-/// Condition for jobs that could be taken: `$1` is the time that a test has set, `$2` and `$3` name the apps, `$4` and `$5`
-/// the versions that the owner has, and those that it cannot run.
+/// SQL condition for jobs that can be taken. `$1` is the time that a test has set, `$2` and `$3`
+/// filter by app; `$4` and `$5` are the versions that the owner has and those that it cannot run.
 fn waiting() -> String {
     format!(
         "(state = 'queued' OR (state IN ('planning', 'running', 'merging') AND lease_until <= {now})) \
@@ -31,7 +31,7 @@ fn waiting() -> String {
     )
 }
 
-/// The values of [`waiting`] beyond the time.
+/// Parameters of [`waiting`], except the time.
 struct Names<'a> {
     apps: Option<&'a [String]>,
     only: bool,
@@ -53,8 +53,8 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Takes the job whose turn it is. Rows that others are at are left out, so that nobody waits for anybody; what is due
-/// to each app is therefore only about right while many take at once.
+/// Takes the next job. `SKIP LOCKED` leaves out rows that other transactions have locked, so takers
+/// never wait; while many take concurrently, the fairness between apps is only approximate.
 pub(super) async fn take(
     transaction: &Transaction<'_>,
     owner: &str,
@@ -81,14 +81,15 @@ pub(super) async fn take(
          started = COALESCE(started, {now}), failing = 0, strikes = strikes + 1 WHERE num = $1 AND epoch = $2 RETURNING {now} AS at",
         now = now(7)
     );
-    let (state, lease) = (head.taken()?.slug(), sql(ms(lease)));
+    let state = head.taken()?.slug();
+    let lease = sql(ms(lease));
     let values: Values = &[&head.num, &sql(head.epoch), &state, &owner, &sql(epoch), &lease, &set];
     let taken = row(transaction, &update, values).await?.ok_or(StoreError::Fenced { epoch: head.epoch })?;
     let at = UnixMs(unsigned(taken.int("at")?));
     Ok(Some(TakenJob { job: get(transaction, head.id).await?, epoch, at }))
 }
 
-/// True when a job waits, be somebody at it or not.
+/// True if a job waits, locked by another transaction or not.
 pub(super) async fn is_waiting(transaction: &Transaction<'_>, apps: &JobFilter, set: Option<i64>) -> StoreResult<bool> {
     let Names { apps, only, versions, unable } = Names::of(apps);
     let select = format!("SELECT 1 FROM jobs WHERE {} LIMIT 1", waiting());
@@ -105,9 +106,9 @@ pub(super) async fn renew(
     let head = head(transaction, id, true).await?.held_by(epoch)?;
     let update =
         format!("UPDATE jobs SET lease_until = {} + $3::bigint WHERE num = $1 AND epoch = $2 RETURNING cancel", now(4));
-    let told = row(transaction, &update, &[&head.num, &sql(epoch), &sql(ms(lease)), &set]).await?;
-    let told = told.ok_or(StoreError::Fenced { epoch: head.epoch })?;
-    Ok(LeaseNews { cancel: cancel_of(&told)? })
+    let renewed = row(transaction, &update, &[&head.num, &sql(epoch), &sql(ms(lease)), &set]).await?;
+    let renewed = renewed.ok_or(StoreError::Fenced { epoch: head.epoch })?;
+    Ok(LeaseNews { cancel: cancel_of(&renewed)? })
 }
 
 pub(super) async fn wanted(transaction: &Transaction<'_>, id: JobId, epoch: u64) -> StoreResult<LeaseNews> {
@@ -117,8 +118,8 @@ pub(super) async fn wanted(transaction: &Transaction<'_>, id: JobId, epoch: u64)
     Ok(LeaseNews { cancel: cancel_of(&found)? })
 }
 
-/// Ends jobs that were asked to stop, whose leases have lapsed, and of which nothing is to be made into an answer: there
-/// may be nobody left who could take them.
+/// Ends cancelled jobs with lapsed leases and without partials to be made into an answer, since no
+/// owner may be left to take them.
 pub(super) async fn end_cancelled(transaction: &Transaction<'_>, set: Option<i64>) -> StoreResult<()> {
     let select = format!(
         "SELECT {HEAD} FROM jobs WHERE state IN ('planning', 'running', 'merging') AND lease_until <= {} \
@@ -163,7 +164,8 @@ pub(super) async fn plan(
     }
     let update = "UPDATE jobs SET state = $3, planned = 1, planned_query = $4, partitions = $5, weight = $6, version = $7, \
          strikes = 0, bytes = LEAST(bytes + $8, $9) WHERE num = $1 AND epoch = $2";
-    let (query, bytes) = (planned.query.as_deref(), sql(plan_bytes(planned)));
+    let query = planned.query.as_deref();
+    let bytes = sql(plan_bytes(planned));
     let values: Values =
         &[&head.num, &sql(epoch), &running, &query, &first, &sql(weight), &planned.version, &bytes, &MOST];
     fenced(execute(transaction, update, values).await?, &head)
@@ -212,7 +214,8 @@ pub(super) async fn partitions(
         "SELECT {PARTITION} FROM partitions WHERE job = $1 AND idx > $2 \
          AND ($3::text[] IS NULL OR state = ANY ($3)) ORDER BY idx LIMIT $4"
     );
-    let (after, limit) = (page.after.map_or(-1, i64::from), i64::from(page.limit.min(MAX_PAGE)));
+    let after = page.after.map_or(-1, i64::from);
+    let limit = i64::from(page.limit.min(MAX_PAGE));
     let found = rows(transaction, &select, &[&head.num, &after, &states, &limit]).await?;
     found.iter().map(partition_of).collect()
 }

@@ -1,4 +1,4 @@
-//! Partitions' results: kept, and read again.
+//! Results of partitions: stored once, and read again.
 
 use std::collections::HashMap;
 
@@ -18,10 +18,10 @@ use super::session::Transaction;
 #[cfg(test)]
 mod tests;
 
-/// The most rows, and about the most bytes, that one statement carries.
+/// Most rows, and approximately most bytes, of one statement.
 const CHUNK: (usize, usize) = (10_000, 32 << 20);
 
-/// `all` in pieces of a size that one statement carries. One that is larger goes alone.
+/// Splits `all` into chunks for one statement each. An oversized element goes alone.
 pub(super) fn chunks<T>(all: &[T], size: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
     let mut rest = all;
     std::iter::from_fn(move || {
@@ -52,12 +52,12 @@ fn state(result: &PartitionResult) -> PartitionState {
     }
 }
 
-/// Bytes of a result.
+/// Bytes of a result's partial.
 pub(super) fn size(result: &PartitionResult) -> usize {
     partial(result).map_or(0, Bytes::len)
 }
 
-/// Keeps results, the first of each partition.
+/// Stores results, the first of each partition.
 pub(super) async fn accept(
     transaction: &Transaction<'_>,
     id: JobId,
@@ -70,10 +70,15 @@ pub(super) async fn accept(
     let head = head(transaction, id, true).await?.held_by(epoch)?;
     head.has(results.iter().map(|one| one.index))?;
     let mut kept = AcceptReport::default();
-    let (mut done, mut degraded, mut failed, mut settled, mut leaf_ms) = (0_i64, 0_i64, 0_i64, 0_u64, 0_u64);
+    let mut done = 0_i64;
+    let mut degraded = 0_i64;
+    let mut failed = 0_i64;
+    let mut settled = 0_u64;
+    let mut leaf_ms = 0_u64;
     let mut bytes = 0_u64;
     for chunk in chunks(results, size) {
-        // An update takes any of several rows for one partition: it should be the first.
+        // The update would apply an arbitrary one of several rows of a partition; the first must
+        // win.
         let mut firsts: HashMap<u32, &PartitionResult> = HashMap::with_capacity(chunk.len());
         for one in chunk {
             firsts.entry(one.index).or_insert(one);
@@ -85,15 +90,24 @@ pub(super) async fn accept(
             bytes = bytes.saturating_add(size(one) as u64);
             match one.outcome {
                 Outcome::Failed(_) => failed += 1,
-                Outcome::Degraded(_) => (degraded, settled) = (degraded + 1, settled.saturating_add(weight)),
-                Outcome::Done(_) => (done, settled) = (done + 1, settled.saturating_add(weight)),
+                Outcome::Degraded(_) => {
+                    degraded += 1;
+                    settled = settled.saturating_add(weight);
+                }
+                Outcome::Done(_) => {
+                    done += 1;
+                    settled = settled.saturating_add(weight);
+                }
             }
         }
     }
     let count = "UPDATE jobs SET done = done + $3, degraded = degraded + $4, failed = failed + $5, \
          settled_weight = LEAST(settled_weight + $6, $8), leaf_ms = LEAST(leaf_ms + $7, $8), \
          bytes = LEAST(bytes + $9, $8), strikes = CASE WHEN $10 THEN 0 ELSE strikes END WHERE num = $1 AND epoch = $2";
-    let (epoch, settled, leaf_ms, bytes) = (sql(head.epoch), sql(settled), sql(leaf_ms), sql(bytes));
+    let epoch = sql(head.epoch);
+    let settled = sql(settled);
+    let leaf_ms = sql(leaf_ms);
+    let bytes = sql(bytes);
     let fresh = !kept.fresh.is_empty();
     let values: Values = &[&head.num, &epoch, &done, &degraded, &failed, &settled, &leaf_ms, &MOST, &bytes, &fresh];
     fenced(execute(transaction, count, values).await?, &head)?;
@@ -102,7 +116,7 @@ pub(super) async fn accept(
     Ok(kept)
 }
 
-/// Writes results to partitions that have none. Returns those, with their weights.
+/// Writes results to pending partitions. Returns the indexes and weights of these partitions.
 async fn update(
     transaction: &Transaction<'_>,
     job: i64,
@@ -136,7 +150,7 @@ fn failure(result: &PartitionResult) -> StoreResult<Option<String>> {
     }
 }
 
-/// Partials beyond `after`, as many as `max_bytes` hold, but at least one.
+/// Returns partials after the index `after`: as many as fit into `max_bytes`, but at least one.
 pub(super) async fn partials(
     transaction: &Transaction<'_>,
     id: JobId,
@@ -147,7 +161,8 @@ pub(super) async fn partials(
     let after = after.map_or(-1, i64::from);
     let sizes = "SELECT idx, size FROM partitions WHERE job = $1 AND idx > $2 AND state IN ('done', 'degraded') \
          ORDER BY idx LIMIT $3";
-    let (mut last, mut total) = (None, 0_u64);
+    let mut last = None;
+    let mut total = 0_u64;
     for row in rows(transaction, sizes, &[&head.num, &after, &i64::from(MAX_PAGE)]).await? {
         total = total.saturating_add(row.count("size")?);
         if total > max_bytes && last.is_some() {

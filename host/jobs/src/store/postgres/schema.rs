@@ -1,5 +1,5 @@
-//! The tables: made, brought to the latest version, and looked at before work begins. So is the way to them, which must be a
-//! connection to the server and not a part of one.
+//! Schema of the store: created, migrated and checked before work begins. The connection is
+//! checked, too: it must lead to the server, and not to a pooler in transaction mode.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use super::connect::Connector;
 use super::fault::{ServerMessage, in_migration, silent};
 use super::session::heard;
 
-/// The number by which processes lock the schema: "frndjobs".
+/// Key of the advisory lock on the schema: "frndjobs".
 const LOCK: i64 = 0x6672_6E64_6A6F_6273;
-/// The longest that another process is waited for that changes the schema, in milliseconds.
+/// Timeout of the wait for another process that changes the schema, in milliseconds.
 const LOCKED: u64 = 60_000;
-/// The longest that a change of the schema may take.
+/// Timeout of a schema change.
 const CHANGE: Duration = Duration::from_secs(600);
-/// Statement that makes a database for a store, whatever the server's own locale is.
+/// Statement that creates a database for a store, whatever the server's locale.
 const CREATE: &str = "CREATE DATABASE jobs ENCODING 'UTF8' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'";
-/// How often a pooler is looked for. One that shares connections shares them at once.
+/// Number of probes for a pooler. A pooler that shares connections does so at once.
 const LOOKS: usize = 3;
 
-/// Makes the tables, or brings them to the latest version, one process at a time; where they are, no rights but those to
-/// use them are needed.
+/// Creates or migrates the tables, one process at a time. If the tables are current, the role needs
+/// only the rights to use them.
 pub(super) async fn prepare(connector: &Connector, patience: Duration) -> StoreResult<()> {
     let (mut client, _one) = connector.plain().await?;
     let (locking, _other) = connector.plain().await?;
@@ -46,21 +46,22 @@ pub(super) async fn prepare(connector: &Connector, patience: Duration) -> StoreR
     rights(&client, patience).await
 }
 
-/// The server's processes behind two connections.
+/// Returns the server processes behind two connections.
 async fn backends(
     one: &Client,
     other: &Client,
     patience: Duration,
 ) -> StoreResult<(BTreeSet<String>, BTreeSet<String>)> {
     let pid = async |client: &Client| -> StoreResult<String> {
-        let told = heard(patience, client.simple_query("SELECT pg_backend_pid()")).await?;
-        let pid = told.iter().find_map(|message| match message {
+        let messages = heard(patience, client.simple_query("SELECT pg_backend_pid()")).await?;
+        let pid = messages.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
             _ => None,
         });
         pid.ok_or_else(|| StoreError::Other(cause("the database does not say which process answers")))
     };
-    let (mut pids, mut others) = (BTreeSet::new(), BTreeSet::new());
+    let mut pids = BTreeSet::new();
+    let mut others = BTreeSet::new();
     for _ in 0..LOOKS {
         pids.insert(pid(one).await?);
         others.insert(pid(other).await?);
@@ -68,11 +69,12 @@ async fn backends(
     Ok((pids, others))
 }
 
-/// Refuses a database that lacks characters: a key or a message with one of them could not be kept.
+/// Refuses a database whose encoding is not UTF8: it could not store every key and message.
 async fn encoding(client: &Client, patience: Duration) -> StoreResult<()> {
-    let asked = "SELECT current_setting('server_encoding'), current_database()::text";
-    let row = heard(patience, client.query_one(asked, &[])).await?;
-    let (encoding, database): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+    let select = "SELECT current_setting('server_encoding'), current_database()::text";
+    let row = heard(patience, client.query_one(select, &[])).await?;
+    let encoding: String = row.try_get(0)?;
+    let database: String = row.try_get(1)?;
     if encoding == "UTF8" {
         return Ok(());
     }
@@ -82,7 +84,7 @@ async fn encoding(client: &Client, patience: Duration) -> StoreResult<()> {
     )))
 }
 
-/// The version of the tables, if there are any.
+/// Version of the tables; `None` if there are none.
 async fn version(client: &Client, patience: Duration) -> StoreResult<Option<u64>> {
     let table = migrations::TABLE;
     let known = heard(patience, client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table])).await?;
@@ -90,8 +92,8 @@ async fn version(client: &Client, patience: Duration) -> StoreResult<Option<u64>
         return Ok(None);
     }
     let select = format!("SELECT COALESCE(max(version), 0)::bigint FROM {table}");
-    let asked = heard(patience, client.query_one(&select, &[])).await;
-    let found: i64 = match asked {
+    let row = heard(patience, client.query_one(&select, &[])).await;
+    let found: i64 = match row {
         Ok(row) => row.try_get(0)?,
         Err(error) => return Err(lacking(client, patience, error, Need::Use).await),
     };
@@ -99,9 +101,10 @@ async fn version(client: &Client, patience: Duration) -> StoreResult<Option<u64>
     Ok(u64::try_from(found).ok())
 }
 
-/// Brings the tables to the latest version.
+/// Migrates the tables to the latest version.
 async fn change(client: &mut Client, mut locking: Client, patience: Duration) -> StoreResult<()> {
-    // A lock of a transaction: it goes with that, whatever happens to the process or to a pooler between.
+    // A transaction's lock: it is released with the transaction, whatever happens to the process or
+    // to a pooler.
     let lock = heard(patience, locking.transaction()).await?;
     let limits = format!(
         "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
@@ -124,23 +127,24 @@ async fn change(client: &mut Client, mut locking: Client, patience: Duration) ->
     heard(patience, lock.commit()).await
 }
 
-/// What a role needs rights for.
+/// Purpose of a role's rights.
 enum Need {
-    /// Making the tables.
+    /// Creation of the tables.
     Make,
-    /// Using them.
+    /// Use of the tables.
     Use,
 }
 
-/// An error with what would help, where it comes of missing rights.
+/// Adds the remedy to an error of missing rights; returns other errors unchanged.
 async fn lacking(client: &Client, patience: Duration, error: StoreError, need: Need) -> StoreError {
     let StoreError::Denied { cause, .. } = error else { return error };
-    let asked = "SELECT current_user::text, current_database()::text, current_schema()::text";
-    let Ok(row) = heard(patience, client.query_one(asked, &[])).await else {
+    let select = "SELECT current_user::text, current_database()::text, current_schema()::text";
+    let Ok(row) = heard(patience, client.query_one(select, &[])).await else {
         return StoreError::Denied { what: "the database denies what a store of jobs needs".to_owned(), cause };
     };
     let name = |index: usize| row.try_get::<_, Option<String>>(index).ok().flatten();
-    let (role, database) = (name(0).unwrap_or_default(), name(1).unwrap_or_default());
+    let role = name(0).unwrap_or_default();
+    let database = name(1).unwrap_or_default();
     let schema = name(2).unwrap_or_else(|| "public".to_owned());
     let what = match need {
         Need::Make => format!(
@@ -157,17 +161,18 @@ async fn lacking(client: &Client, patience: Duration, error: StoreError, need: N
     StoreError::Denied { what, cause }
 }
 
-/// Refuses a database that takes no writes, and a role that may not use the tables.
+/// Refuses a read-only database, and a role that may not use the tables.
 async fn rights(client: &Client, patience: Duration) -> StoreResult<()> {
-    let asked = "SELECT current_setting('transaction_read_only') = 'on'";
-    if heard(patience, client.query_one(asked, &[])).await?.try_get(0)? {
+    let read_only = "SELECT current_setting('transaction_read_only') = 'on'";
+    if heard(patience, client.query_one(read_only, &[])).await?.try_get(0)? {
         return Err(StoreError::ReadOnly(cause("PostgreSQL says that its transactions are read-only")));
     }
     let select = "SELECT string_agg(DISTINCT one, ', '), string_agg(DISTINCT may, ', '), current_user::text \
          FROM unnest($1::text[]) one, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) may \
          WHERE NOT has_table_privilege(one, may)";
     let row = heard(patience, client.query_one(select, &[&migrations::TABLES.as_slice()])).await?;
-    let (tables, missing): (Option<String>, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+    let tables: Option<String> = row.try_get(0)?;
+    let missing: Option<String> = row.try_get(1)?;
     let Some((tables, missing)) = tables.zip(missing) else {
         return Ok(());
     };
@@ -176,6 +181,6 @@ async fn rights(client: &Client, patience: Duration) -> StoreResult<()> {
         "the role `{role}` lacks rights on the tables of the store of jobs: {missing} on {tables}\n\
          (GRANT {missing} ON {tables} TO {role})"
     );
-    let said = ServerMessage::Code(SqlState::INSUFFICIENT_PRIVILEGE, "permission denied".to_owned());
-    Err(StoreError::Denied { what, cause: cause(said) })
+    let message = ServerMessage::Code(SqlState::INSUFFICIENT_PRIVILEGE, "permission denied".to_owned());
+    Err(StoreError::Denied { what, cause: cause(message) })
 }

@@ -1,5 +1,5 @@
-//! Connections lent for one call, and transactions whose every statement is answered in time or given up. A connection that
-//! has fallen silent is not lent again.
+//! Pooled connections for single calls, and transactions with a timeout for each statement. A
+//! connection that has fallen silent is not reused.
 
 use std::future::Future;
 use std::time::Duration;
@@ -14,19 +14,21 @@ use crate::store::{StoreError, StoreResult, cause};
 use super::Options;
 use super::fault::silent;
 
-/// What a server carries at the least: statements with large values are waited for accordingly.
+/// Assumed least throughput to the server, in bytes per second: extends the timeout of large
+/// statements.
 const BYTES_A_SECOND: u64 = 4 << 20;
-/// How long after a server's own limit for statements its word about that is waited for.
+/// Margin after the server's statement timeout, for its error to arrive.
 const LATER: Duration = Duration::from_secs(5);
-/// A call that was dropped after more than this may have waited for a connection that is silent.
+/// A call dropped after more than this may have waited on a silent connection, which is then
+/// closed.
 const BRIEF: Duration = Duration::from_secs(1);
 
-/// How much a call carries.
+/// Amount of data of a call; decides its timeout.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Load {
-    /// A few rows: whoever asks has an answer soon, or an error.
+    /// A few rows: the caller gets an answer or an error soon.
     Little,
-    /// Many rows, or so many bytes.
+    /// Many rows, or this many bytes.
     Much(u64),
 }
 
@@ -35,7 +37,7 @@ impl Load {
         Self::Much(bytes.into_iter().fold(0, |sum, bytes| sum.saturating_add(bytes as u64)))
     }
 
-    /// How long one statement is waited for.
+    /// Timeout of one statement.
     fn patience(self, options: &Options) -> Duration {
         match self {
             Self::Little => options.patience,
@@ -63,17 +65,17 @@ impl<'p> PooledConnection<'p> {
         let patience = self.patience;
         let client = self.client.as_mut().ok_or_else(|| StoreError::Unavailable(cause("the connection is gone")))?;
         let building = client.build_transaction().isolation_level(isolation);
-        // A database that is read-only by default stays so.
+        // Never set to false, so that a database that is read-only by default stays so.
         let building = if read_only { building.read_only(true) } else { building };
         Ok(Transaction { inner: heard(patience, building.start()).await?, patience })
     }
 
-    /// Gives the connection back, unless what became of its call makes it doubtful.
+    /// Returns the connection to the pool, unless the result of its call makes it suspect.
     pub(super) fn end<T>(mut self, done: StoreResult<T>) -> StoreResult<T> {
         let Some(client) = self.client.take() else { return done };
         if let Err(StoreError::Unavailable(_) | StoreError::Other(_)) = &done {
             drop(Object::take(client));
-            // What one has met, the idle ones may have met as well.
+            // The idle connections may have failed in the same way.
             if self.since.elapsed() >= self.patience {
                 self.pool.retain(|_, _| false);
             }
@@ -90,19 +92,19 @@ impl Drop for PooledConnection<'_> {
     }
 }
 
-/// A transaction of a call.
+/// Transaction of one call.
 pub(super) struct Transaction<'c> {
     inner: deadpool_postgres::Transaction<'c>,
     patience: Duration,
 }
 
-/// What a statement is given.
+/// Parameters of a statement.
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 impl Transaction<'_> {
     pub(super) async fn rows(&self, sql: &str, values: Values<'_>) -> StoreResult<Vec<Row>> {
         heard(self.patience, async {
-            // The connection knows it from the second time on.
+            // Prepared once per connection, and cached.
             let statement = self.inner.prepare_cached(sql).await?;
             self.inner.query(&statement, values).await
         })
@@ -122,12 +124,12 @@ impl Transaction<'_> {
     }
 }
 
-/// The answer of a server, if it comes in time.
+/// Awaits a response of the server, with a timeout.
 pub(super) async fn heard<T>(
     patience: Duration,
-    asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    response: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> StoreResult<T> {
-    match timeout(patience, asked).await {
+    match timeout(patience, response).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(silent(patience)),
     }

@@ -1,5 +1,5 @@
-//! Forgetting what was promised to be kept only for some time, and what nobody can ask for any more. The space is the
-//! database's again: it uses it for other rows, and its own vacuum gives the rest back to the disk.
+//! Removal of expired jobs and unreachable rows. The space is reused by the database; its vacuum
+//! returns the rest to the disk.
 
 use crate::job::{JobId, JobState, Move, UnixMs};
 use crate::store::rows::{Columns, HEAD, USAGE, count_jobs, damaged, head_of};
@@ -10,11 +10,12 @@ use super::fault::{execute, now, row, rows};
 use super::jobs::head;
 use super::session::Transaction;
 
-/// The most partitions, and about the most bytes of them, that one transaction removes: others write in between.
+/// Most partitions, and approximately most bytes of them, that one transaction removes, so that
+/// others can write in between.
 const CHUNK: (i64, u64) = (1_000, 32 << 20);
 
-/// Makes a tombstone of one job whose time is over, and that no other process is at. Returns the bytes that go with it;
-/// `None` when there is no such job.
+/// Makes a tombstone of one expired job that no other transaction has locked. Returns the job's
+/// bytes; `None` if there is no such job.
 pub(super) async fn expire(transaction: &Transaction<'_>, set: Option<i64>) -> StoreResult<Option<u64>> {
     let select = format!(
         "SELECT {HEAD} FROM jobs WHERE state IN ('succeeded', 'partial', 'failed', 'cancelled') AND expires <= {} \
@@ -27,14 +28,15 @@ pub(super) async fn expire(transaction: &Transaction<'_>, set: Option<i64>) -> S
     }
 }
 
-/// Makes a tombstone of an ended job, whose time is not over.
+/// Makes a tombstone of an ended job before its retention is over.
 pub(super) async fn delete(transaction: &Transaction<'_>, id: JobId, set: Option<i64>) -> StoreResult<()> {
     let head = head(transaction, id, true).await?.live()?;
     entomb(transaction, &head, set).await?;
     Ok(())
 }
 
-/// Makes a tombstone of the job: from then on nobody asks for its partitions and events, which [`trim`] removes.
+/// Makes a tombstone of the job. Its partitions and events are then unreachable; [`trim`] removes
+/// them.
 async fn entomb(transaction: &Transaction<'_>, head: &Head, set: Option<i64>) -> StoreResult<u64> {
     let expired = head.next(Move::Expire)?.slug();
     let kept = row(transaction, "SELECT bytes FROM jobs WHERE num = $1", &[&head.num]).await?;
@@ -51,14 +53,15 @@ async fn entomb(transaction: &Transaction<'_>, head: &Head, set: Option<i64>) ->
     Ok(bytes.map_or(0, unsigned))
 }
 
-/// Removes some partitions that nobody can ask for: those of a job that succeeded, or of a tombstone. False when there are
-/// no more, or others are at them.
+/// Removes a chunk of unreachable partitions: those of a succeeded job or of a tombstone. Returns
+/// false if there are none left, or other transactions have locked them.
 pub(super) async fn trim(transaction: &Transaction<'_>, id: Option<JobId>) -> StoreResult<bool> {
     let select = "SELECT num, state FROM jobs WHERE trimmed = 0 AND state IN ('succeeded', 'expired') \
          AND ($1::text IS NULL OR id = $1) LIMIT 1 FOR UPDATE SKIP LOCKED";
     let id = id.map(|id| id.to_string());
     let Some(found) = row(transaction, select, &[&id]).await? else { return Ok(false) };
-    let (job, state) = (found.int("num")?, found.word::<JobState>("state")?);
+    let job = found.int("num")?;
+    let state = found.word::<JobState>("state")?;
     let Some((last, bytes)) = chunk(transaction, job).await? else {
         if state == JobState::Expired {
             execute(transaction, "DELETE FROM events WHERE job = $1", &[&job]).await?;
@@ -72,11 +75,13 @@ pub(super) async fn trim(transaction: &Transaction<'_>, id: Option<JobId>) -> St
     Ok(true)
 }
 
-/// The last index of a job's next partitions to be removed, and their bytes; `None` when it has none.
+/// Returns the last index of a job's next partitions to be removed, and their bytes; `None` if it
+/// has none.
 async fn chunk(transaction: &Transaction<'_>, job: i64) -> StoreResult<Option<(i64, u64)>> {
     let select = "SELECT idx, COALESCE(size, 0) + COALESCE(length(inline), 0) + COALESCE(length(elsewhere), 0) AS bytes \
          FROM partitions WHERE job = $1 ORDER BY idx LIMIT $2";
-    let (mut last, mut bytes) = (None, 0_u64);
+    let mut last = None;
+    let mut bytes = 0_u64;
     for row in rows(transaction, select, &[&job, &CHUNK.0]).await? {
         last = Some(row.int("idx")?);
         bytes = bytes.saturating_add(row.count("bytes")?);
@@ -87,7 +92,7 @@ async fn chunk(transaction: &Transaction<'_>, job: i64) -> StoreResult<Option<(i
     Ok(last.map(|last| (last, bytes)))
 }
 
-/// Drops old tombstones. Returns how many.
+/// Removes old tombstones. Returns their number.
 pub(super) async fn forget(transaction: &Transaction<'_>, set: Option<i64>) -> StoreResult<u64> {
     let delete = format!(
         "DELETE FROM jobs WHERE num IN (SELECT num FROM jobs WHERE state = 'expired' AND expires <= {} - $2::bigint \
@@ -97,28 +102,28 @@ pub(super) async fn forget(transaction: &Transaction<'_>, set: Option<i64>) -> S
     execute(transaction, &delete, &[&set, &sql(TOMBSTONE_MS), &i64::from(TOMBSTONES)]).await
 }
 
-/// What the store takes.
+/// Returns the size and the contents of the store in numbers.
 pub(super) async fn usage(transaction: &Transaction<'_>, set: Option<i64>) -> StoreResult<Usage> {
     let size = format!(
         "SELECT pg_total_relation_size('jobs') + pg_total_relation_size('partitions') \
          + pg_total_relation_size('events') + pg_total_relation_size('blobs') AS bytes, {} AS now",
         now(1)
     );
-    let told = row(transaction, &size, &[&set]).await?.ok_or_else(|| damaged("bytes"))?;
-    let now = UnixMs(told.count("now")?);
-    let mut usage = Usage { bytes: told.count("bytes")?, now, ..Usage::default() };
+    let sizes = row(transaction, &size, &[&set]).await?.ok_or_else(|| damaged("bytes"))?;
+    let now = UnixMs(sizes.count("now")?);
+    let mut usage = Usage { bytes: sizes.count("bytes")?, now, ..Usage::default() };
     for row in rows(transaction, USAGE, &[]).await? {
         count_jobs(&mut usage, &row)?;
     }
     Ok(usage)
 }
 
-/// Asks for nothing.
+/// Runs a query without data.
 pub(super) async fn ping(transaction: &Transaction<'_>) -> StoreResult<()> {
     rows(transaction, "SELECT 1", &[]).await.map(drop)
 }
 
-/// What jobs take, not counting their events.
+/// Bytes that jobs take, without their events.
 pub(super) async fn used(transaction: &Transaction<'_>) -> StoreResult<u64> {
     let sum = "SELECT COALESCE(sum(bytes), 0)::bigint AS bytes FROM jobs";
     row(transaction, sum, &[]).await?.map_or(Ok(0), |row| row.count("bytes"))

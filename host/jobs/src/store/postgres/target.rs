@@ -1,7 +1,7 @@
-//! How a database is reached: its URL, completed as libpq completes one. What the URL does not say, the service says that it
-//! or `PGSERVICE` names, then the variables of the environment (`PGHOST` and its kin); a password, at last, is looked up in
-//! `~/.pgpass` (`PGPASSFILE`). The crates that do this are not kept up, know no `sslmode`, and let the environment go before
-//! the service.
+//! Address of a database: its URL, completed like in libpq. Values missing from the URL come from
+//! the service that it or `PGSERVICE` names, then from environment variables (`PGHOST` and so on);
+//! a missing password is finally looked up in `~/.pgpass` (`PGPASSFILE`). The existing crates for
+//! this are unmaintained, do not support `sslmode`, and prefer the environment to the service.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,10 +21,10 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-/// Options by their names in libpq.
+/// Options by their libpq names.
 type Options = BTreeMap<String, String>;
 
-/// Variables of the environment, with the options that they stand for.
+/// Environment variables and the options that they set.
 const VARIABLES: [(&str, &str); 18] = [
     ("PGHOST", "host"),
     ("PGHOSTADDR", "hostaddr"),
@@ -46,7 +46,7 @@ const VARIABLES: [(&str, &str); 18] = [
     ("PGLOADBALANCEHOSTS", "load_balance_hosts"),
 ];
 
-/// Options of libpq that change nothing here.
+/// Options of libpq that have no effect here.
 const IGNORED: [&str; 10] = [
     "client_encoding",
     "fallback_application_name",
@@ -60,17 +60,17 @@ const IGNORED: [&str; 10] = [
     "replication",
 ];
 
-/// Folders of a server's socket, in the order in which they are tried.
+/// Folders of a server's socket, in the order of the look-up.
 const SOCKETS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
-/// Probes of a connection on which nothing comes, in seconds: after the first, each second, and how many before it is
-/// given up. A URL may say otherwise.
+/// TCP keepalive probes of an idle connection, in seconds: time before the first, interval, and
+/// number before the connection is given up. A URL may override them.
 const KEEPALIVES: [(&str, &str); 3] =
     [("keepalives_idle", "15"), ("keepalives_interval", "5"), ("keepalives_retries", "3")];
-/// How long the other side may leave unacknowledged what it was sent.
+/// Time for which sent data may stay unacknowledged.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How a database is reached.
+/// Address of a database.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) config: Config,
@@ -78,7 +78,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Completes a URL.
+    /// Completes a URL from the service, the environment and the password file.
     pub(super) fn new(url: &DatabaseUrl, environment: Environment<'_>) -> StoreResult<Self> {
         let mut options = parse(&url.0, environment)?;
         let service = options.remove("service").or_else(|| environment("PGSERVICE"));
@@ -97,15 +97,15 @@ fn refused(text: String) -> StoreError {
     StoreError::Settings(text)
 }
 
-/// Adds what is not said yet.
+/// Adds options that are not set yet.
 fn add(options: &mut Options, others: Options) {
     for (name, value) in others {
         options.entry(name).or_insert(value);
     }
 }
 
-/// The options that a URL names. Variables are put in the place of `${NAME}` after the URL has been taken apart: what they
-/// stand for needs no escapes.
+/// Parses the options of a URL. `${NAME}` is replaced after the URL has been split, so the values
+/// of variables need no escapes.
 fn parse(url: &str, environment: Environment<'_>) -> StoreResult<Options> {
     let decode = |text: &str| -> StoreResult<String> {
         let decoded = percent_decode_str(text).decode_utf8();
@@ -118,7 +118,7 @@ fn parse(url: &str, environment: Environment<'_>) -> StoreResult<Options> {
     let (credentials, hosts) =
         authority.rsplit_once('@').map_or((None, authority), |(user, hosts)| (Some(user), hosts));
     let mut options = Options::new();
-    let mut say = |name: &str, value: &str| -> StoreResult<()> {
+    let mut set = |name: &str, value: &str| -> StoreResult<()> {
         if !value.is_empty() {
             options.insert(name.to_owned(), decode(value)?);
         }
@@ -126,23 +126,24 @@ fn parse(url: &str, environment: Environment<'_>) -> StoreResult<Options> {
     };
     if let Some(credentials) = credentials {
         let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
-        say("user", user)?;
-        say("password", password)?;
+        set("user", user)?;
+        set("password", password)?;
     }
     let (hosts, ports) = hosts_of(hosts);
-    say("host", &hosts)?;
-    say("port", &ports)?;
-    say("dbname", database)?;
+    set("host", &hosts)?;
+    set("port", &ports)?;
+    set("dbname", database)?;
     for part in query.split('&').filter(|part| !part.is_empty()) {
         let Some((name, value)) = part.split_once('=') else {
             return Err(refused("`jobs.store` has a parameter without a value\n(write `?NAME=VALUE`)".to_owned()));
         };
-        say(name, value)?;
+        set(name, value)?;
     }
     Ok(options)
 }
 
-/// Hosts and ports as lists; no ports when none is named.
+/// Splits an authority into lists of hosts and ports; without a single port, the second list is
+/// empty.
 fn hosts_of(authority: &str) -> (String, String) {
     let split = |one: &str| -> (String, String) {
         match one.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -153,11 +154,11 @@ fn hosts_of(authority: &str) -> (String, String) {
         }
     };
     let (hosts, ports): (Vec<_>, Vec<_>) = authority.split(',').map(split).unzip();
-    let is_said = ports.iter().any(|port| !port.is_empty());
-    (hosts.join(","), if is_said { ports.join(",") } else { String::new() })
+    let has_ports = ports.iter().any(|port| !port.is_empty());
+    (hosts.join(","), if has_ports { ports.join(",") } else { String::new() })
 }
 
-/// Adds what libpq adds at last: a host, a user, a password from a file.
+/// Fills in the last defaults of libpq: a host, a user, a password from a file.
 fn complete(options: &mut Options, environment: Environment<'_>) -> StoreResult<()> {
     if !options.contains_key("host") && !options.contains_key("hostaddr") {
         let port = options.get("port").cloned().unwrap_or_else(|| "5432".to_owned());
@@ -177,12 +178,12 @@ fn complete(options: &mut Options, environment: Environment<'_>) -> StoreResult<
     Ok(())
 }
 
-/// A file of the user's.
+/// Path of a file in the user's home folder.
 fn home(environment: Environment<'_>, name: &str) -> Option<PathBuf> {
     environment("HOME").map(|home| Path::new(&home).join(name))
 }
 
-/// Takes what is said of TLS out of the options.
+/// Takes the TLS options out of the options.
 fn tls(options: &mut Options, environment: Environment<'_>) -> StoreResult<Tls> {
     let mode = options.remove("sslmode");
     let mode = match mode.as_deref() {
@@ -202,12 +203,12 @@ fn tls(options: &mut Options, environment: Environment<'_>) -> StoreResult<Tls> 
     Ok(Tls { mode, roots, identity: certificate.zip(key) })
 }
 
-/// The options as tokio-postgres takes them.
+/// Converts the options to those of tokio-postgres.
 fn config(mut options: Options, tls: &Tls) -> StoreResult<Config> {
     for name in IGNORED {
         options.remove(name);
     }
-    // In milliseconds in libpq, and in seconds there.
+    // libpq takes milliseconds, tokio-postgres a duration.
     let user_timeout = options.remove("tcp_user_timeout").and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
     if let Some(count) = options.remove("keepalives_count") {
         options.insert("keepalives_retries".to_owned(), count);
@@ -215,12 +216,12 @@ fn config(mut options: Options, tls: &Tls) -> StoreResult<Config> {
     add(&mut options, KEEPALIVES.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     let quoted = |value: &str| value.replace('\\', "\\\\").replace('\'', "\\'");
     let words: Vec<_> = options.iter().map(|(name, value)| format!("{name}='{}'", quoted(value))).collect();
-    // It names the option and never its value.
-    let told = |error: tokio_postgres::Error| {
+    // The error names the option and never its value.
+    let explain = |error: tokio_postgres::Error| {
         let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
         refused(format!("`jobs.store` is no URL of PostgreSQL: {cause}\n(see host/docs/jobs.md for what it may say)"))
     };
-    let mut config = Config::from_str(&words.join(" ")).map_err(told)?;
+    let mut config = Config::from_str(&words.join(" ")).map_err(explain)?;
     config.tcp_user_timeout(user_timeout.unwrap_or(USER_TIMEOUT));
     config.ssl_mode(tls.mode.of(config.get_hosts()));
     Ok(config)

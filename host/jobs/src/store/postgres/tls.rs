@@ -1,4 +1,4 @@
-//! Encryption of connections, in libpq's modes.
+//! TLS of connections, in libpq's modes.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,18 +17,19 @@ use tokio_rustls::rustls::{
 
 use crate::store::{StoreError, StoreResult};
 
-/// What is asked of a connection.
+/// Required security of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum TlsMode {
     /// No encryption.
     Disable,
-    /// Encryption where the server has it; it may be anybody.
+    /// Encryption if the server offers it; the server is not authenticated.
     Prefer,
-    /// Encryption; the server may be anybody, unless root certificates are named.
+    /// Encryption; the server is authenticated only if root certificates are configured.
     Require,
-    /// Encryption; the server has a certificate that a root vouches for.
+    /// Encryption; the server's certificate must be signed by a root.
     VerifyCa,
-    /// The same, and the certificate is of the host that was asked for.
+    /// Encryption; the server's certificate must be signed by a root and be valid for the requested
+    /// host.
     VerifyFull,
 }
 
@@ -36,7 +37,7 @@ impl TlsMode {
     pub(super) fn parse(text: &str) -> Option<Self> {
         match text {
             "disable" => Some(Self::Disable),
-            // The one begins without encryption, the other with it; either is content with what it gets.
+            // `allow` tries without encryption first, `prefer` with it; both accept either.
             "allow" | "prefer" => Some(Self::Prefer),
             "require" => Some(Self::Require),
             "verify-ca" => Some(Self::VerifyCa),
@@ -45,7 +46,7 @@ impl TlsMode {
         }
     }
 
-    /// The mode of the connection. Sockets of this machine are not encrypted.
+    /// Mode of the connection. Unix sockets are not encrypted.
     pub(super) fn of(self, hosts: &[Host]) -> SslMode {
         let is_local = !hosts.is_empty() && hosts.iter().all(|host| matches!(host, Host::Unix(_)));
         match self {
@@ -57,18 +58,18 @@ impl TlsMode {
     }
 }
 
-/// Encryption as it was asked for.
+/// TLS settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Tls {
     pub(super) mode: TlsMode,
-    /// A file with root certificates, or `system` for those of this machine.
+    /// File with root certificates, or `system` for those of this machine.
     pub(super) roots: Option<PathBuf>,
-    /// Files with a certificate and its key, for servers that ask for one.
+    /// Files with a client certificate and its key, for servers that request one.
     pub(super) identity: Option<(PathBuf, PathBuf)>,
 }
 
 impl Tls {
-    /// What encrypts connections.
+    /// Builds the TLS connector.
     pub(super) fn connector(&self) -> StoreResult<MakeRustlsConnect> {
         let provider = Arc::new(ring::default_provider());
         let verifier = self.verifier(&provider)?;
@@ -88,7 +89,8 @@ impl Tls {
         Ok(MakeRustlsConnect::new(config))
     }
 
-    /// What judges the server's certificate. Like libpq, a mode that verifies nothing does so once roots are named.
+    /// Builds the verifier of the server's certificate. As in libpq, `require` verifies, too, if
+    /// roots are configured.
     fn verifier(&self, provider: &Arc<CryptoProvider>) -> StoreResult<Arc<dyn ServerCertVerifier>> {
         let trust = |name| -> StoreResult<Arc<dyn ServerCertVerifier>> {
             Ok(Arc::new(Verifier { roots: Some(self.roots(provider)?), name, provider: provider.clone() }))
@@ -96,7 +98,7 @@ impl Tls {
         match self.mode {
             TlsMode::VerifyFull => trust(true),
             TlsMode::VerifyCa => trust(false),
-            // The certificates of this machine vouch for anybody: only the name tells the server.
+            // The machine's roots sign certificates for any host, so the name must match.
             TlsMode::Require if self.roots.as_deref().is_some_and(is_system) => trust(true),
             TlsMode::Require if self.roots.is_some() => trust(false),
             _ => Ok(Arc::new(Verifier { roots: None, name: false, provider: provider.clone() })),
@@ -140,7 +142,7 @@ fn unreadable(file: &Path, error: &dyn fmt::Display) -> StoreError {
     StoreError::Settings(format!("cannot read `{}`: {error}", file.display()))
 }
 
-/// Judges certificates: by roots, if there are any, and by the name, if that counts.
+/// Verifies certificates: against the roots, if there are any, and by name, if `name` is set.
 #[derive(Debug)]
 struct Verifier {
     roots: Option<Arc<WebPkiServerVerifier>>,
@@ -160,7 +162,7 @@ impl ServerCertVerifier for Verifier {
         let Some(roots) = &self.roots else {
             return Ok(ServerCertVerified::assertion());
         };
-        // The name is looked at when all else has been found right.
+        // The verifier checks the name last, so only the name is wrong here.
         match roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },

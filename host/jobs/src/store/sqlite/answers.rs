@@ -1,4 +1,4 @@
-//! Answers of jobs, read in parts: none is held whole, however large it is.
+//! Answers of jobs, read in parts, so that an answer is never whole in memory.
 
 use bytes::Bytes;
 use rusqlite::{Connection, Row, params};
@@ -10,9 +10,10 @@ use crate::store::{ResultInfo, StoreError, StoreResult};
 use super::blobs::Blobs;
 use super::jobs::head;
 
-/// What is known of the answer. One that is in a file is checked here, as a whole, before a part of it is read.
+/// Returns the description of the answer. An answer in a file is verified here, as a whole, before
+/// its parts are read.
 pub(super) fn info(connection: &Connection, blobs: &Blobs, id: JobId) -> StoreResult<Option<ResultInfo>> {
-    // One moment for both: a redrive could come between.
+    // One snapshot for both: a redrive could come between.
     let transaction = connection.unchecked_transaction()?;
     let head = head(&transaction, id)?.live()?;
     let mut select =
@@ -29,7 +30,7 @@ pub(super) fn info(connection: &Connection, blobs: &Blobs, id: JobId) -> StoreRe
     Ok(Some(ResultInfo { size, content_type: row.maybe_text("content_type")?, epoch: head.epoch }))
 }
 
-/// A part of the answer that the epoch made.
+/// Returns a part of the answer that the epoch made.
 pub(super) fn part(
     connection: &Connection,
     blobs: &Blobs,
@@ -47,7 +48,7 @@ pub(super) fn part(
     let mut rows = select.query(params![head.num, first, most])?;
     let row = rows.next()?.filter(|_| head.epoch == epoch && head.state.is_ended());
     let row: &Row<'_> = row.ok_or(StoreError::Fenced { epoch: head.epoch })?;
-    // SQLite makes NULL of a part of nothing.
+    // SQLite returns NULL for an empty part.
     if from >= row.count("result_size")? {
         return Ok(Bytes::new());
     }

@@ -1,5 +1,5 @@
-//! Large bytes in files of their own, named by their digest. A file is on the disk before the row that refers to it, and
-//! is removed after the last such row.
+//! Content-addressed store of large bytes: files named by their SHA-256. A file is durable before a
+//! row refers to it, and is removed after the last such row.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder};
@@ -17,24 +17,24 @@ use crate::store::{StoreError, StoreResult};
 
 use super::fault::on_disk;
 
-/// What a damaged file holds.
+/// Name of a damaged file's content in errors.
 const FILE: &str = "a file of a partial or an answer";
-/// What is larger is kept in a file.
+/// Largest size, in bytes, that is stored in a row; larger bytes go to a file.
 const INLINE: usize = 1 << 20;
 
-/// The size of bytes that belong in a file; 0 for others.
+/// Size of bytes that belong in a file; 0 for bytes that fit in a row.
 pub(super) fn large(bytes: &Bytes) -> u64 {
     if bytes.len() > INLINE { bytes.len() as u64 } else { 0 }
 }
 
 pub(super) struct Blobs {
     folder: PathBuf,
-    /// Digests of files that rows will refer to when their transactions are through.
+    /// Reference counts of files whose rows are not committed yet, by digest.
     pins: Arc<Mutex<HashMap<String, usize>>>,
     bytes: AtomicU64,
 }
 
-/// Bytes on their way into a row.
+/// Bytes that are about to be stored in a row.
 pub(super) enum StoredBytes {
     Inline(Bytes),
     File(Pin),
@@ -56,7 +56,7 @@ impl StoredBytes {
     }
 }
 
-/// Keeps a file from being swept until the row that refers to it is there, or has failed to be.
+/// Guard that keeps a file from being swept until its row is committed or has failed.
 pub(super) struct Pin {
     digest: String,
     pins: Arc<Mutex<HashMap<String, usize>>>,
@@ -91,20 +91,20 @@ impl Blobs {
         Ok(blobs)
     }
 
-    /// What all files take.
+    /// Total size of all files, in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Puts large bytes into a file.
+    /// Stores bytes in a file if they are large.
     pub(super) fn take(&self, bytes: Bytes) -> StoreResult<StoredBytes> {
         if bytes.len() > INLINE { self.stow(&bytes) } else { Ok(StoredBytes::Inline(bytes)) }
     }
 
-    /// Writes `bytes` to a file and waits for the disk.
+    /// Writes `bytes` to a file durably, by an atomic rename.
     fn stow(&self, bytes: &[u8]) -> StoreResult<StoredBytes> {
         let digest = hex(bytes);
-        // Before looking whether the file is there: a sweep would take it away in between.
+        // Pinned before the check for an existing file, which a sweep could remove in between.
         let pin = self.pin(&digest);
         let path = self.path(&digest);
         let folder = path.parent().unwrap_or(&self.folder);
@@ -120,24 +120,21 @@ impl Blobs {
             write().map_err(on_disk)?;
             self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         }
-        // Also when the file was there: whoever wrote it may not have come to this yet.
+        // Also for an existing file: its writer may not have synced the folders yet.
         sync_folder(folder)?;
         sync_folder(&self.folder)?;
         Ok(StoredBytes::File(pin))
     }
 
-    /// Checks a file against its name, without holding it whole.
+    /// Verifies a file against its name, without reading it into memory.
     pub(super) fn check(&self, digest: &str) -> StoreResult<()> {
         let (mut file, _) = frond_files::open(&self.path(digest)).map_err(missing)?;
         let mut hasher = Hashing(Sha256::new());
         std::io::copy(&mut file, &mut hasher).map_err(on_disk)?;
-        match spelled(&hasher.0.finalize()) == digest {
-            true => Ok(()),
-            false => Err(damaged(FILE)),
-        }
+        if spelled(&hasher.0.finalize()) == digest { Ok(()) } else { Err(damaged(FILE)) }
     }
 
-    /// Bytes of a file from an offset on: at most `most`, and none beyond its end.
+    /// Reads bytes of a file from an offset: at most `most`, and none beyond the end.
     pub(super) fn part(&self, digest: &str, from: u64, most: u32) -> StoreResult<Bytes> {
         let (mut file, _) = frond_files::open(&self.path(digest)).map_err(missing)?;
         file.seek(SeekFrom::Start(from)).map_err(on_disk)?;
@@ -146,22 +143,19 @@ impl Blobs {
         Ok(Bytes::from(part))
     }
 
-    /// The bytes of a file, checked.
+    /// Reads and verifies a whole file.
     pub(super) fn read(&self, digest: &str) -> StoreResult<Bytes> {
-        // Its size was bounded when it was written.
+        // The size was bounded when the file was written.
         let bytes = frond_files::read(&self.path(digest), u64::MAX).map_err(missing)?;
-        match hex(&bytes) == digest {
-            true => Ok(Bytes::from(bytes)),
-            false => Err(damaged(FILE)),
-        }
+        if hex(&bytes) == digest { Ok(Bytes::from(bytes)) } else { Err(damaged(FILE)) }
     }
 
-    /// Removes files that nothing refers to, and what writers left that were killed. Returns how many.
+    /// Removes unreferenced files, and temporary files of killed writers. Returns their number.
     pub(super) fn sweep(&self, is_used: impl Fn(&str) -> StoreResult<bool>) -> StoreResult<u64> {
         let mut removed = 0;
         self.each(|path, name| {
             let (digest, is_whole) = name.split_once('.').map_or((name, true), |(digest, _)| (digest, false));
-            // Held until the file is gone, so that nobody comes to rely on it meanwhile.
+            // Locked until the file is removed, so that no writer can pin it in between.
             let pins = lock(&self.pins);
             if pins.contains_key(digest) || (is_whole && is_used(digest)?) {
                 return Ok(());
@@ -203,17 +197,17 @@ impl Blobs {
     }
 }
 
-/// Makes a folder that only its owner can look into, unless it is there.
+/// Creates a folder that only its owner can access, unless it exists.
 pub(super) fn make_folder(folder: &Path) -> StoreResult<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(on_disk)
 }
 
-/// Waits until a folder's entries are on the disk.
+/// Makes the entries of a folder durable.
 pub(super) fn sync_folder(folder: &Path) -> StoreResult<()> {
     frond_files::open_any(folder).and_then(|folder| folder.sync_all()).map_err(on_disk)
 }
 
-/// A file that cannot be opened: one that is gone was referred to, and is damage.
+/// Maps the error of opening a file: a missing file is damage, since a row refers to it.
 fn missing(error: std::io::Error) -> StoreError {
     match error.kind() {
         ErrorKind::NotFound => damaged(FILE),
@@ -221,7 +215,7 @@ fn missing(error: std::io::Error) -> StoreError {
     }
 }
 
-/// A digest in the making, as something to write to.
+/// A `Write` adapter that computes a digest.
 struct Hashing(Sha256);
 
 impl Write for Hashing {
@@ -235,7 +229,7 @@ impl Write for Hashing {
     }
 }
 
-/// The SHA-256 of bytes, spelled.
+/// SHA-256 of bytes, in hexadecimal.
 fn hex(bytes: &[u8]) -> String {
     spelled(&Sha256::digest(bytes))
 }

@@ -1,4 +1,4 @@
-//! What SQLite says, in the words of the store.
+//! Maps errors of SQLite and the file system to errors of the store.
 
 use bytes::Bytes;
 use refinery::error::Kind;
@@ -18,7 +18,7 @@ impl From<Error> for StoreError {
     }
 }
 
-/// A migration that failed: nothing of it was applied.
+/// Maps the error of a failed migration, of which nothing was applied.
 pub(super) fn in_migration(error: refinery::Error) -> StoreError {
     let code = match error.kind() {
         Kind::Connection(_, source) => source.downcast_ref::<Error>().and_then(Error::sqlite_error_code),
@@ -37,7 +37,7 @@ fn by_code(code: Option<ErrorCode>, cause: Cause) -> StoreError {
     }
 }
 
-/// What the file system says.
+/// Maps an error of the file system.
 pub(super) fn on_disk(error: std::io::Error) -> StoreError {
     use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     match error.kind() {

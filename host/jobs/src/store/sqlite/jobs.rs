@@ -1,4 +1,4 @@
-//! Jobs as rows: taken in, found, listed, stopped, queued again.
+//! Jobs as rows: submit, find, list, cancel, redrive.
 
 use rusqlite::{Connection, named_params, params};
 
@@ -12,14 +12,14 @@ use crate::store::{
     Submission, Usage, cause,
 };
 
-/// What decides about the job.
+/// Reads a job's head.
 pub(super) fn head(connection: &Connection, id: JobId) -> StoreResult<Head> {
     let mut select = connection.prepare_cached(&format!("SELECT {HEAD} FROM jobs WHERE id = ?1"))?;
     let mut rows = select.query([id.to_string()])?;
     rows.next()?.map_or(Err(StoreError::NotFound(id)), head_of)
 }
 
-/// Refuses when a write that carried the epoch found no row.
+/// Returns an error if a write with the epoch as fencing token changed no row.
 pub(super) fn fenced(changed: usize, head: &Head) -> StoreResult<()> {
     match changed {
         0 => Err(StoreError::Fenced { epoch: head.epoch }),
@@ -64,7 +64,7 @@ pub(super) fn bytes_of(connection: &Connection, caller: &str) -> StoreResult<u64
     rows.next()?.map_or(Ok(0), |row| row.count("bytes"))
 }
 
-/// What the app and the caller of a new job have.
+/// Current use by the app and the caller of a new job.
 fn had(connection: &Connection, new: &NewJob) -> StoreResult<CurrentUse> {
     if new.bounds == Bounds::default() {
         return Ok(CurrentUse::default());
@@ -78,7 +78,7 @@ fn had(connection: &Connection, new: &NewJob) -> StoreResult<CurrentUse> {
     had_of(app, caller)
 }
 
-/// The job of an earlier request with the same key.
+/// Returns the job of an earlier request with the same idempotency key.
 fn known(connection: &Connection, new: &NewJob, key: &Idempotency) -> StoreResult<Option<JobId>> {
     let mut select =
         connection.prepare_cached("SELECT id, idem_print FROM jobs WHERE idem_scope = ?1 AND idem_key = ?2")?;
@@ -86,9 +86,10 @@ fn known(connection: &Connection, new: &NewJob, key: &Idempotency) -> StoreResul
     let Some(row) = rows.next()? else {
         return Ok(None);
     };
-    match row.maybe_bytes("idem_print")?.as_ref() == Some(&key.fingerprint) {
-        true => Ok(Some(row.word("id")?)),
-        false => Err(StoreError::KeyReused),
+    if row.maybe_bytes("idem_print")?.as_ref() == Some(&key.fingerprint) {
+        Ok(Some(row.word("id")?))
+    } else {
+        Err(StoreError::KeyReused)
     }
 }
 
@@ -165,7 +166,7 @@ pub(super) fn cancel(connection: &Connection, id: JobId, keep_partial: bool, now
     get(connection, id)
 }
 
-/// Ends a job that nobody is at, and that was asked to stop.
+/// Ends a cancelled job that has no owner.
 pub(super) fn stopped(connection: &Connection, num: i64, cancelled: JobState, now: UnixMs) -> StoreResult<()> {
     connection.execute(
         "UPDATE jobs SET state = ?2, outcome = ?2, owner = NULL, lease_until = NULL, failing = 0, finished = ?3, \

@@ -1,4 +1,4 @@
-//! Opening a store: its folder, its lock, its connections, its schema.
+//! Opening of a store: its folder, lock, connections and schema.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,14 +13,15 @@ use crate::store::{StoreError, StoreResult, cause};
 use super::blobs::{make_folder, sync_folder};
 use super::fault::{in_migration, on_disk};
 
-/// What tells our files from other databases: "Frnd".
+/// SQLite `application_id` of a store: "Frnd".
 const APPLICATION: i64 = 0x4672_6E64;
-/// How long to wait for others that hold the file, a copy being made for one.
+/// Wait for other users of the database file, such as a backup.
 const BUSY: Duration = Duration::from_secs(5);
-/// Files to this size are checked whole when they are opened: some hundred milliseconds.
+/// Largest file, in bytes, that is checked completely when it is opened: takes some hundred
+/// milliseconds.
 const CHECKED: u64 = 64 << 20;
 
-/// A folder that is ours alone.
+/// A folder that this process has locked.
 pub(super) struct StoreFolder {
     pub(super) database: PathBuf,
     pub(super) blobs: PathBuf,
@@ -28,7 +29,8 @@ pub(super) struct StoreFolder {
 }
 
 impl StoreFolder {
-    /// Makes what is not there, and keeps other processes out for as long as the lock lives.
+    /// Creates missing files and folders, and locks the folder against other processes for the
+    /// lifetime of `lock`.
     pub(super) fn claim(folder: &Path) -> StoreResult<Self> {
         make_folder(folder)?;
         let database = folder.join("jobs.db");
@@ -41,27 +43,27 @@ impl StoreFolder {
             }
             TryLockError::Error(error) => on_disk(error),
         })?;
-        // SQLite gives its other files the permissions of this one.
+        // SQLite creates its other files with the permissions of this one.
         let file = options.open(&database).map_err(on_disk)?;
-        // A file that says so is not written, not even by a user who could.
+        // Respects a read-only file even if the user, such as root, could write it.
         if file.metadata().map_err(on_disk)?.permissions().readonly() {
             return Err(StoreError::ReadOnly(cause("the file is marked as read-only")));
         }
-        // A database that was just made is not lost with its folder's entry, nor the folder with its parent's.
+        // Makes the folder's entry in its parent, and the database's in the folder, durable.
         sync_folder(folder)?;
         if let Some(parent) = folder.canonicalize().map_err(on_disk)?.parent() {
-            // Not everybody may open it.
+            // May fail for lack of permission.
             let _ = sync_folder(parent);
         }
         Ok(Self { database, blobs: folder.join("blobs"), lock })
     }
 
-    /// The connection that writes, with the schema up to date.
+    /// Opens the connection for writes, and migrates the schema.
     pub(super) fn writer(&self) -> StoreResult<Connection> {
         let mut connection = Connection::open_with_flags(&self.database, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
         connection.busy_timeout(BUSY)?;
         recognize(&connection)?;
-        // Takes effect in an empty file only.
+        // Takes effect only in an empty file.
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
@@ -74,7 +76,7 @@ impl StoreFolder {
         Ok(connection)
     }
 
-    /// A connection that reads.
+    /// Opens a connection for reads.
     pub(super) fn reader(&self) -> StoreResult<Connection> {
         let connection = Connection::open_with_flags(&self.database, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
         connection.busy_timeout(BUSY)?;
@@ -92,15 +94,17 @@ fn number(connection: &Connection, sql: &str) -> StoreResult<i64> {
     Ok(connection.query_row(sql, [], |row| row.get(0))?)
 }
 
-/// Refuses what is no database, or that of something else.
+/// Refuses a file that is not a database, or that belongs to another program.
 fn recognize(connection: &Connection) -> StoreResult<()> {
     let tables = number(connection, "SELECT count(*) FROM sqlite_schema")?;
     let ours = number(connection, &format!("SELECT count(*) FROM sqlite_schema WHERE name = '{}'", migrations::TABLE))?;
     let application = number(connection, "PRAGMA application_id")?;
-    // Killed while it was first opened, a file of ours has our tables and not yet our name.
-    match tables == 0 || application == APPLICATION || (application == 0 && ours == 1) {
-        true => Ok(()),
-        false => Err(StoreError::Corrupt(cause("the file is a database of another program"))),
+    // A process killed during its first open leaves a file with the tables but without the
+    // application id.
+    if tables == 0 || application == APPLICATION || (application == 0 && ours == 1) {
+        Ok(())
+    } else {
+        Err(StoreError::Corrupt(cause("the file is a database of another program")))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a job's owner does with it, from taking it to its end. Every write carries the owner's epoch.
+//! Calls of a job's owner, from taking the job to its end. Every write carries the owner's epoch.
 
 use rusqlite::{Connection, params};
 
@@ -33,7 +33,7 @@ pub(super) fn take(
     Ok(Some(TakenJob { job: get(connection, head.id)?, epoch, at: now }))
 }
 
-/// The job whose turn it is.
+/// Returns the next job to take.
 fn next_waiting(connection: &Connection, apps: &JobFilter, now: UnixMs) -> StoreResult<Option<Head>> {
     let (names, only) = match apps {
         JobFilter::All => (None, true),
@@ -81,8 +81,8 @@ pub(super) fn wanted(connection: &Connection, id: JobId, epoch: u64) -> StoreRes
     Ok(LeaseNews { cancel: cancel_of(row)? })
 }
 
-/// Ends jobs that were asked to stop, whose leases have lapsed, and of which nothing is to be made into an answer: there
-/// may be nobody left who could take them.
+/// Ends cancelled jobs with lapsed leases and without partials to be made into an answer, since no
+/// owner may be left to take them.
 pub(super) fn end_cancelled(connection: &Connection, now: UnixMs) -> StoreResult<()> {
     let mut select = connection.prepare_cached(&format!(
         "SELECT {HEAD} FROM jobs WHERE state IN ('planning', 'running', 'merging') AND lease_until <= ?1 \
@@ -174,7 +174,7 @@ pub(super) fn merge(connection: &Connection, id: JobId, epoch: u64) -> StoreResu
     fenced(changed, &head)
 }
 
-/// Ends the job; `result` is what of `ended` may be in a file.
+/// Ends the job; `result` is the stored form of the answer in `ended`.
 pub(super) fn finish(
     connection: &Connection,
     id: JobId,

@@ -1,4 +1,4 @@
-//! Connections that only read, each used by one call at a time.
+//! Pool of read-only connections, each used by one call at a time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,19 +21,20 @@ impl Readers {
         Self { free: Arc::new(Mutex::new(connections)), places }
     }
 
-    /// Does `work` on a thread for what blocks. What it reads is as of one moment only if it opens a transaction.
+    /// Runs `work` on a thread for blocking work. Its reads see one snapshot only if it opens a
+    /// transaction.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|error| StoreError::Other(cause(error)))?;
+        let permit = Arc::clone(&self.places).acquire_owned().await.map_err(|error| StoreError::Other(cause(error)))?;
         let free = Arc::clone(&self.free);
         let reading = spawn_blocking(move || {
             let connection = free.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = connection.ok_or_else(|| StoreError::Other(cause("a connection is missing")))?;
             let read = work(&connection);
             free.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-            drop(place);
+            drop(permit);
             read
         });
         reading.await.map_err(|error| StoreError::Other(cause(error)))?

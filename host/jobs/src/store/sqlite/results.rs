@@ -1,4 +1,4 @@
-//! Partitions' results: kept, and read again.
+//! Results of partitions: stored once, and read again.
 
 use rusqlite::{Connection, params};
 
@@ -10,7 +10,7 @@ use crate::store::{AcceptReport, Outcome, Partial, PartitionResult, PartitionSta
 use super::blobs::{self, Blobs, StoredBytes};
 use super::jobs::{fenced, head};
 
-/// Results on their way to the writer, the large ones in files by now.
+/// Results for the writer; large partials are already in files.
 pub(super) struct PendingResults {
     id: JobId,
     epoch: u64,
@@ -27,7 +27,7 @@ struct Result {
 }
 
 impl PendingResults {
-    /// Writes what is large to files: this blocks if [`large`] says that there is any.
+    /// Writes large partials to files. Blocks if [`large`] is not 0.
     pub(super) fn new(blobs: &Blobs, id: JobId, epoch: u64, results: Vec<PartitionResult>) -> StoreResult<Self> {
         let results = results.into_iter().map(|one| Result::new(blobs, one)).collect::<StoreResult<_>>()?;
         Ok(Self { id, epoch, results })
@@ -38,7 +38,7 @@ impl PendingResults {
     }
 }
 
-/// The bytes that belong in files.
+/// Bytes of partials that belong in files.
 pub(super) fn large(results: &[PartitionResult]) -> u64 {
     let large = results.iter().map(|one| match &one.outcome {
         Outcome::Done(bytes) | Outcome::Degraded(bytes) => blobs::large(bytes),
@@ -68,7 +68,8 @@ impl Result {
         })
     }
 
-    /// Writes the result, if it is the first. Returns its weight then.
+    /// Writes the result if it is the partition's first one, and returns the partition's weight
+    /// then.
     fn keep(&self, connection: &Connection, job: i64) -> StoreResult<Option<u64>> {
         let mut update = connection.prepare_cached(
             "UPDATE partitions SET state = ?3, attempts = ?4, run_ms = ?5, failure = ?6, size = ?7, blob = ?8, \
@@ -87,17 +88,18 @@ impl Result {
             stowed.and_then(StoredBytes::inline),
         ])?;
         let weight = rows.next()?.map(|row| row.count("weight")).transpose()?;
-        // An update with RETURNING is through when it has no more rows.
+        // An update with RETURNING completes when all its rows are read.
         while rows.next()?.is_some() {}
         Ok(weight)
     }
 }
 
-/// Keeps results, the first of each partition. The inner error is about this job alone, and leaves no trace.
-pub(super) fn accept(connection: &Connection, handed: &PendingResults) -> StoreResult<StoreResult<AcceptReport>> {
-    let guarded = head(connection, handed.id).and_then(|head| {
-        let head = head.held_by(handed.epoch)?;
-        head.has(handed.results.iter().map(|one| one.index))?;
+/// Stores results, the first of each partition. The inner error concerns only this job, and leaves
+/// no trace in the transaction.
+pub(super) fn accept(connection: &Connection, pending: &PendingResults) -> StoreResult<StoreResult<AcceptReport>> {
+    let guarded = head(connection, pending.id).and_then(|head| {
+        let head = head.held_by(pending.epoch)?;
+        head.has(pending.results.iter().map(|one| one.index))?;
         Ok(head)
     });
     let head = match guarded {
@@ -106,9 +108,13 @@ pub(super) fn accept(connection: &Connection, handed: &PendingResults) -> StoreR
         Err(fault) => return Err(fault),
     };
     let mut kept = AcceptReport::default();
-    let (mut done, mut degraded, mut failed, mut settled, mut leaf_ms) = (0_i64, 0_i64, 0_i64, 0_u64, 0_u64);
+    let mut done = 0_i64;
+    let mut degraded = 0_i64;
+    let mut failed = 0_i64;
+    let mut settled = 0_u64;
+    let mut leaf_ms = 0_u64;
     let mut bytes = 0_u64;
-    for result in &handed.results {
+    for result in &pending.results {
         let Some(weight) = result.keep(connection, head.num)? else {
             kept.discarded += 1;
             continue;
@@ -118,8 +124,14 @@ pub(super) fn accept(connection: &Connection, handed: &PendingResults) -> StoreR
         bytes = bytes.saturating_add(result.partial.as_ref().map_or(0, |(_, size)| *size as u64));
         match result.state {
             PartitionState::Failed => failed += 1,
-            PartitionState::Degraded => (degraded, settled) = (degraded + 1, settled.saturating_add(weight)),
-            _ => (done, settled) = (done + 1, settled.saturating_add(weight)),
+            PartitionState::Degraded => {
+                degraded += 1;
+                settled = settled.saturating_add(weight);
+            }
+            _ => {
+                done += 1;
+                settled = settled.saturating_add(weight);
+            }
         }
     }
     let mut count = connection.prepare_cached(
@@ -127,8 +139,11 @@ pub(super) fn accept(connection: &Connection, handed: &PendingResults) -> StoreR
          settled_weight = min(settled_weight + ?6, ?8), leaf_ms = min(leaf_ms + ?7, ?8), \
          bytes = min(bytes + ?9, ?8), strikes = CASE WHEN ?10 THEN 0 ELSE strikes END WHERE num = ?1 AND epoch = ?2",
     )?;
-    let (settled, leaf_ms, bytes) = (sql(settled), sql(leaf_ms), sql(bytes));
-    let (epoch, fresh) = (sql(head.epoch), !kept.fresh.is_empty());
+    let settled = sql(settled);
+    let leaf_ms = sql(leaf_ms);
+    let bytes = sql(bytes);
+    let epoch = sql(head.epoch);
+    let fresh = !kept.fresh.is_empty();
     let changed =
         count.execute(params![head.num, epoch, done, degraded, failed, settled, leaf_ms, MOST, bytes, fresh])?;
     fenced(changed, &head)?;
@@ -136,7 +151,7 @@ pub(super) fn accept(connection: &Connection, handed: &PendingResults) -> StoreR
     Ok(Ok(kept))
 }
 
-/// Partials beyond `after`, as many as `max_bytes` hold, but at least one.
+/// Returns partials after the index `after`: as many as fit into `max_bytes`, but at least one.
 pub(super) fn partials(
     connection: &Connection,
     blobs: &Blobs,
@@ -151,7 +166,8 @@ pub(super) fn partials(
          WHERE job = ?1 AND idx > ?2 AND state IN ('done', 'degraded') ORDER BY idx",
     )?;
     let mut rows = select.query(params![head.num, after.map_or(-1, i64::from)])?;
-    let (mut partials, mut total) = (Vec::new(), 0_u64);
+    let mut partials = Vec::new();
+    let mut total = 0_u64;
     while let Some(row) = rows.next()? {
         total = total.saturating_add(row.count("size")?);
         if total > max_bytes && !partials.is_empty() {

@@ -1,4 +1,4 @@
-//! Forgetting what was promised to be kept only for some time, and what nobody can ask for any more.
+//! Removal of expired jobs and unreachable rows.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -9,12 +9,13 @@ use crate::store::{StoreResult, TOMBSTONE_MS, TOMBSTONES};
 
 use super::jobs::head;
 
-/// The most partitions, and about the most bytes of them, that one transaction removes: others write in between.
+/// Most partitions, and approximately most bytes of them, that one transaction removes, so that
+/// others can write in between.
 const CHUNK: (u32, u64) = (1_000, 32 << 20);
-/// The most free pages that one transaction gives back to the disk.
+/// Most free pages that one transaction returns to the disk.
 const PAGES: u32 = 4_096;
 
-/// Makes a tombstone of one job whose time is over. Returns the bytes that go with it; `None` when there is no such job.
+/// Makes a tombstone of one expired job. Returns the job's bytes; `None` if there is no such job.
 pub(super) fn expire(connection: &Connection, now: UnixMs) -> StoreResult<Option<u64>> {
     let mut select = connection
         .prepare_cached(&format!("SELECT {HEAD} FROM jobs WHERE state IN ('succeeded', 'partial', 'failed', 'cancelled') AND expires <= ?1 LIMIT 1"))?;
@@ -23,13 +24,14 @@ pub(super) fn expire(connection: &Connection, now: UnixMs) -> StoreResult<Option
     due.map(|head| entomb(connection, &head, now)).transpose()
 }
 
-/// Makes a tombstone of an ended job, whose time is not over.
+/// Makes a tombstone of an ended job before its retention is over.
 pub(super) fn delete(connection: &Connection, id: JobId, now: UnixMs) -> StoreResult<()> {
     entomb(connection, &head(connection, id)?.live()?, now)?;
     Ok(())
 }
 
-/// Makes a tombstone of the job: from then on nobody asks for its partitions and events, which [`trim`] removes.
+/// Makes a tombstone of the job. Its partitions and events are then unreachable; [`trim`] removes
+/// them.
 fn entomb(connection: &Connection, head: &Head, now: UnixMs) -> StoreResult<u64> {
     let expired = head.next(Move::Expire)?;
     let bytes: i64 = connection.query_row("SELECT bytes FROM jobs WHERE num = ?1", [head.num], |row| row.get(0))?;
@@ -44,15 +46,16 @@ fn entomb(connection: &Connection, head: &Head, now: UnixMs) -> StoreResult<u64>
     Ok(unsigned(bytes))
 }
 
-/// Removes some partitions that nobody can ask for: those of a job that succeeded, or of a tombstone. False when there are
-/// no more.
+/// Removes a chunk of unreachable partitions: those of a succeeded job or of a tombstone. Returns
+/// false if there are none left.
 pub(super) fn trim(connection: &Connection, id: Option<JobId>) -> StoreResult<bool> {
     let mut select = connection.prepare_cached(
         "SELECT num, state FROM jobs WHERE trimmed = 0 AND state IN ('succeeded', 'expired') AND (?1 IS NULL OR id = ?1) LIMIT 1",
     )?;
     let mut rows = select.query([id.map(|id| id.to_string())])?;
     let Some(row) = rows.next()? else { return Ok(false) };
-    let (job, state) = (row.int("num")?, row.word::<JobState>("state")?);
+    let job = row.int("num")?;
+    let state = row.word::<JobState>("state")?;
     drop(rows);
     let Some((last, bytes)) = chunk(connection, job)? else {
         if state == JobState::Expired {
@@ -66,14 +69,16 @@ pub(super) fn trim(connection: &Connection, id: Option<JobId>) -> StoreResult<bo
     Ok(true)
 }
 
-/// The last index of a job's next partitions to be removed, and their bytes; `None` when it has none.
+/// Returns the last index of a job's next partitions to be removed, and their bytes; `None` if it
+/// has none.
 fn chunk(connection: &Connection, job: i64) -> StoreResult<Option<(u32, u64)>> {
     let mut select = connection.prepare_cached(
         "SELECT idx, COALESCE(size, 0) + COALESCE(length(inline), 0) + COALESCE(length(elsewhere), 0) AS bytes \
          FROM partitions WHERE job = ?1 ORDER BY idx LIMIT ?2",
     )?;
     let mut rows = select.query(params![job, CHUNK.0])?;
-    let (mut last, mut bytes) = (None, 0_u64);
+    let mut last = None;
+    let mut bytes = 0_u64;
     while let Some(row) = rows.next()? {
         last = Some(row.index("idx")?);
         bytes = bytes.saturating_add(row.count("bytes")?);
@@ -84,7 +89,7 @@ fn chunk(connection: &Connection, job: i64) -> StoreResult<Option<(u32, u64)>> {
     Ok(last.map(|last| (last, bytes)))
 }
 
-/// Drops old tombstones. Returns how many.
+/// Removes old tombstones. Returns their number.
 pub(super) fn forget(connection: &Connection, now: UnixMs) -> StoreResult<u64> {
     let forgotten = connection.execute(
         "DELETE FROM jobs WHERE num IN (SELECT num FROM jobs WHERE state = 'expired' AND expires <= ?1 LIMIT ?2)",
@@ -93,7 +98,7 @@ pub(super) fn forget(connection: &Connection, now: UnixMs) -> StoreResult<u64> {
     Ok(forgotten as u64)
 }
 
-/// Gives some free pages back to the disk. False when there are no more.
+/// Returns some free pages to the disk. Returns false if there are none left.
 pub(super) fn vacuum(connection: &Connection) -> StoreResult<bool> {
     let free = || connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0));
     let before = free()?;
@@ -104,14 +109,14 @@ pub(super) fn vacuum(connection: &Connection) -> StoreResult<bool> {
     Ok(after > 0 && after < before)
 }
 
-/// Bytes of the database that hold something.
+/// Bytes of the database's pages in use.
 pub(super) fn used(connection: &Connection) -> StoreResult<u64> {
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let pages = number("PRAGMA page_count")? - number("PRAGMA freelist_count")?;
     Ok(unsigned(pages).saturating_mul(unsigned(number("PRAGMA page_size")?)))
 }
 
-/// True when a row refers to the file.
+/// True if a row refers to the file.
 pub(super) fn is_used(connection: &Connection, digest: &str) -> StoreResult<bool> {
     let mut select = connection.prepare_cached(
         "SELECT 1 FROM partitions WHERE blob = ?1 UNION ALL SELECT 1 FROM jobs WHERE result_blob = ?1 LIMIT 1",

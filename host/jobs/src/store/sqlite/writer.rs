@@ -1,5 +1,6 @@
-//! The one thread that writes. What it is asked comes through a bounded channel, one transaction after the other;
-//! results that come at about the same time share one.
+//! The single writer thread. Commands arrive through a bounded channel (backpressure) and run one
+//! transaction after the other; results that arrive at about the same time share a transaction
+//! (group commit).
 
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -14,32 +15,34 @@ use crate::store::{AcceptReport, StoreError, StoreResult, cause};
 use super::fault::on_disk;
 use super::results::{self, PendingResults};
 
-/// Results that are enough for a transaction.
+/// Results that fill a batch.
 const BATCH: usize = 100;
-/// How long the first of them waits for others. Alone, a result costs 135 to 165 µs of the thread; among 100, 16 to 52.
+/// Time for which the first result of a batch waits for others. A single result costs the thread
+/// 135 to 165 µs; one of a batch of 100, 16 to 52 µs.
 const WAIT: Duration = Duration::from_millis(5);
-/// Calls that may wait for the thread; further ones wait for a place.
+/// Capacity of the channel of commands; further calls wait for a place in it.
 const WAITING: usize = 256;
-/// The pages that calls which let jobs end may take beyond the quota, so that a full store can be emptied.
+/// Pages that calls which let jobs end may take beyond the quota, so that a full store can be
+/// emptied.
 const RESERVE: u64 = 4096;
 
-/// How a transaction is made.
+/// Durability and quota of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct TransactionMode {
-    /// Wait for the disk (`synchronous=FULL`): what was said to a client must outlive a loss of power.
+    /// Wait for the disk (`synchronous=FULL`): promises to clients must survive a power failure.
     full: bool,
-    /// Take from the reserve.
+    /// May use the reserve beyond the quota.
     reserve: bool,
 }
 
 impl TransactionMode {
-    /// Takes something in for a client.
+    /// Accepts work from a client.
     pub(super) const PROMISE: Self = Self { full: true, reserve: false };
-    /// Adds to what is there.
+    /// Adds data to existing jobs.
     pub(super) const GROW: Self = Self { full: false, reserve: false };
-    /// Ends something, or makes room.
+    /// Ends jobs, or frees space.
     pub(super) const END: Self = Self { full: true, reserve: true };
-    /// Changes hands.
+    /// Changes the owner or the state of a job.
     pub(super) const PASS: Self = Self { full: false, reserve: true };
 }
 
@@ -48,33 +51,33 @@ enum WriteCommand {
     Accept(PendingResults, oneshot::Sender<StoreResult<AcceptReport>>),
 }
 
-/// The connection that writes.
+/// The connection for writes.
 pub(super) struct WriteConnection {
     connection: Connection,
-    /// The most pages that the database may have.
+    /// Most pages that the database may have.
     pages: Option<u64>,
-    /// How the connection is set now.
-    care: Option<TransactionMode>,
+    /// Mode that the connection is configured for.
+    mode: Option<TransactionMode>,
 }
 
 impl WriteConnection {
     pub(super) fn new(connection: Connection, pages: Option<u64>) -> Self {
-        Self { connection, pages, care: None }
+        Self { connection, pages, mode: None }
     }
 
     fn transact<T>(
         &mut self,
-        care: TransactionMode,
+        mode: TransactionMode,
         work: impl FnOnce(&Connection) -> StoreResult<T>,
     ) -> StoreResult<T> {
-        if self.care != Some(care) {
-            self.care = None;
-            self.connection.pragma_update(None, "synchronous", if care.full { "FULL" } else { "NORMAL" })?;
+        if self.mode != Some(mode) {
+            self.mode = None;
+            self.connection.pragma_update(None, "synchronous", if mode.full { "FULL" } else { "NORMAL" })?;
             if let Some(pages) = self.pages {
-                let pages = pages + if care.reserve { RESERVE } else { 0 };
+                let pages = pages + if mode.reserve { RESERVE } else { 0 };
                 self.connection.pragma_update_and_check(None, "max_page_count", sql(pages), |_| Ok(()))?;
             }
-            self.care = Some(care);
+            self.mode = Some(mode);
         }
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = work(&transaction)?;
@@ -84,7 +87,7 @@ impl WriteConnection {
 
     fn accept(&mut self, batch: Vec<(PendingResults, oneshot::Sender<StoreResult<AcceptReport>>)>) {
         let kept = self.transact(TransactionMode::GROW, |connection| {
-            batch.iter().map(|(handed, _)| results::accept(connection, handed)).collect::<StoreResult<Vec<_>>>()
+            batch.iter().map(|(pending, _)| results::accept(connection, pending)).collect::<StoreResult<Vec<_>>>()
         });
         match kept {
             Ok(all) => {
@@ -101,57 +104,57 @@ impl WriteConnection {
     }
 }
 
-/// The way to the thread. When it is dropped, what was handed over is still done, and waited for.
+/// Handle of the writer thread. Dropping it completes the pending commands and joins the thread.
 pub(super) struct Writer {
-    orders: Option<mpsc::Sender<WriteCommand>>,
+    commands: Option<mpsc::Sender<WriteCommand>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
-    /// Starts the thread. It keeps `held` until it ends.
-    pub(super) fn start(pen: WriteConnection, held: impl Send + 'static) -> StoreResult<Self> {
-        let (orders, waiting) = mpsc::channel(WAITING);
+    /// Starts the thread, which owns `held` until it ends.
+    pub(super) fn start(connection: WriteConnection, held: impl Send + 'static) -> StoreResult<Self> {
+        let (commands, waiting) = mpsc::channel(WAITING);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(on_disk)?;
         let thread = thread::Builder::new()
             .name("jobs-writer".to_owned())
             .spawn(move || {
-                runtime.block_on(run(pen, waiting));
+                runtime.block_on(run(connection, waiting));
                 drop(held);
             })
             .map_err(on_disk)?;
-        Ok(Self { orders: Some(orders), thread: Some(thread) })
+        Ok(Self { commands: Some(commands), thread: Some(thread) })
     }
 
-    /// Does `work` in a transaction of its own, after what was asked before.
+    /// Runs `work` in a separate transaction, after all earlier commands.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        care: TransactionMode,
+        mode: TransactionMode,
         work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
         let (reply, answer) = oneshot::channel();
-        let order = WriteCommand::Work(Box::new(move |pen| {
-            let _ = reply.send(pen.transact(care, work));
+        let command = WriteCommand::Work(Box::new(move |connection| {
+            let _ = reply.send(connection.transact(mode, work));
         }));
-        self.send(order).await?;
+        self.send(command).await?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
-    /// Keeps results, in one transaction with others that come now.
-    pub(super) async fn accept(&self, handed: PendingResults) -> StoreResult<AcceptReport> {
+    /// Stores results, in one transaction with others that arrive at the same time.
+    pub(super) async fn accept(&self, pending: PendingResults) -> StoreResult<AcceptReport> {
         let (reply, answer) = oneshot::channel();
-        self.send(WriteCommand::Accept(handed, reply)).await?;
+        self.send(WriteCommand::Accept(pending, reply)).await?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
-    async fn send(&self, order: WriteCommand) -> StoreResult<()> {
-        let orders = self.orders.as_ref().ok_or_else(stopped)?;
-        orders.send(order).await.map_err(|_| stopped())
+    async fn send(&self, command: WriteCommand) -> StoreResult<()> {
+        let commands = self.commands.as_ref().ok_or_else(stopped)?;
+        commands.send(command).await.map_err(|_| stopped())
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.orders = None;
+        self.commands = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -162,34 +165,34 @@ fn stopped() -> StoreError {
     StoreError::Other(cause("the thread that writes has stopped"))
 }
 
-async fn run(mut pen: WriteConnection, mut orders: mpsc::Receiver<WriteCommand>) {
-    while let Some(order) = orders.recv().await {
-        match order {
-            WriteCommand::Work(work) => work(&mut pen),
-            WriteCommand::Accept(handed, reply) => {
-                let mut batch = vec![(handed, reply)];
-                let next = gather(&mut batch, &mut orders).await;
-                pen.accept(batch);
+async fn run(mut connection: WriteConnection, mut commands: mpsc::Receiver<WriteCommand>) {
+    while let Some(command) = commands.recv().await {
+        match command {
+            WriteCommand::Work(work) => work(&mut connection),
+            WriteCommand::Accept(pending, reply) => {
+                let mut batch = vec![(pending, reply)];
+                let next = gather(&mut batch, &mut commands).await;
+                connection.accept(batch);
                 if let Some(work) = next {
-                    work(&mut pen);
+                    work(&mut connection);
                 }
             }
         }
     }
 }
 
-/// Waits for more results. Anything else ends the wait, and is returned.
+/// Collects more results for the batch. Any other command ends the wait and is returned.
 async fn gather(
     batch: &mut Vec<(PendingResults, oneshot::Sender<StoreResult<AcceptReport>>)>,
-    orders: &mut mpsc::Receiver<WriteCommand>,
+    commands: &mut mpsc::Receiver<WriteCommand>,
 ) -> Option<Box<dyn FnOnce(&mut WriteConnection) + Send>> {
     let until = Instant::now() + WAIT;
-    let mut results: usize = batch.iter().map(|(handed, _)| handed.len()).sum();
+    let mut results: usize = batch.iter().map(|(pending, _)| pending.len()).sum();
     while results < BATCH {
-        match timeout_at(until, orders.recv()).await {
-            Ok(Some(WriteCommand::Accept(handed, reply))) => {
-                results += handed.len();
-                batch.push((handed, reply));
+        match timeout_at(until, commands.recv()).await {
+            Ok(Some(WriteCommand::Accept(pending, reply))) => {
+                results += pending.len();
+                batch.push((pending, reply));
             }
             Ok(Some(WriteCommand::Work(work))) => return Some(work),
             Ok(None) | Err(_) => return None,

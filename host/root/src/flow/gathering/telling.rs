@@ -1,4 +1,4 @@
-//! What listeners are told of leaves.
+//! Events of leaves and their log lines.
 
 use tokio::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::scatter::Report;
 
 impl GatherLoop<'_> {
     pub(super) fn tell(&mut self, report: &Report) {
-        if !self.course.root.events.wanted() {
+        if !self.run.root.events.wanted() {
             return;
         }
         match report {
@@ -26,8 +26,8 @@ impl GatherLoop<'_> {
             Report::Ended { outcome, .. } => self.log_of(outcome),
             Report::Started { .. } => Vec::new(),
         };
-        let events = &self.course.root.events;
-        let since = |at: &Instant| at.saturating_duration_since(self.course.start);
+        let events = &self.run.root.events;
+        let since = |at: &Instant| at.saturating_duration_since(self.run.start);
         match report {
             Report::Started { partition, attempt, slot, at } => events.emit(since(at), || EventKind::AttemptStarted {
                 partition: *partition,
@@ -50,7 +50,7 @@ impl GatherLoop<'_> {
         }
     }
 
-    /// What a leaf wrote that succeeded, as long as the events of this query have room for it.
+    /// Log lines of a successful leaf, while this query's events have room for them.
     fn log_of(&mut self, outcome: &Outcome) -> Vec<String> {
         if outcome.result.is_err() {
             return Vec::new();
@@ -65,11 +65,11 @@ impl GatherLoop<'_> {
         }
     }
 
-    /// Leaves that did not stop in time have an end, too: nobody waits for them any longer.
+    /// Emits the end of leaves that did not stop in time: nobody waits for them any longer.
     pub(super) fn tell_of_the_rest(&mut self) {
         let kind = if self.scatter.is_late() { FailureKind::OutOfTime } else { FailureKind::Cancelled };
         for (partition, (attempt, slot)) in std::mem::take(&mut self.live) {
-            self.course.emit(|| EventKind::AttemptEnded {
+            self.run.emit(|| EventKind::AttemptEnded {
                 partition,
                 attempt,
                 slot,

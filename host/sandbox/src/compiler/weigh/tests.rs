@@ -1,4 +1,4 @@
-//! The weight of components: what is refused before it is compiled, and what is just taken.
+//! Compile cost of components: refused before compilation just above the bounds, accepted at them.
 
 use super::*;
 
@@ -6,14 +6,14 @@ fn component(body: &str) -> Vec<u8> {
     wat::parse_str(format!("(component $root {body})")).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Function of so many locals and loops.
+/// Makes a component with a function of this many locals and loops.
 fn function(locals: u64, loops: u64) -> Vec<u8> {
     let locals = "(local i32)".repeat(usize::try_from(locals).unwrap_or(0));
     let loops = "(loop br 0)".repeat(usize::try_from(loops).unwrap_or(0));
     component(&format!("(core module (func {locals} {loops}))"))
 }
 
-/// Components of which each instantiates the one before it twice.
+/// Makes a chain of components, each of which instantiates the previous one twice.
 fn doubling(levels: usize) -> Vec<u8> {
     let level = |at: usize| {
         let before = at - 1;
@@ -50,7 +50,7 @@ fn many_locals_or_many_blocks_alone_are_taken() {
 #[test]
 fn a_function_of_more_than_two_mebibytes_is_refused() {
     let nops = |count: usize| component(&format!("(core module (func {}))", "nop ".repeat(count)));
-    // The count of locals and the end take a byte each.
+    // The number of locals and the end take a byte each.
     assert_eq!(weigh(&nops((2 << 20) - 2)), Ok(()));
     let why = refusal(&nops((2 << 20) - 1));
     assert!(why.contains("has 2097153 bytes, the limit is 2097152"), "{why}");

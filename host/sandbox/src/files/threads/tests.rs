@@ -1,4 +1,4 @@
-//! Bounds of the pool: calls that hang take their lane's places and no others.
+//! Bounds of the pool: calls that hang take only their bulkhead's permits.
 
 use std::pin::pin;
 use std::sync::mpsc;
@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use super::*;
 use crate::park;
 
-/// Waits on this thread.
+/// Runs a future on this thread.
 fn wait<T>(future: impl Future<Output = T>) -> T {
     let waker = park::waker();
     let mut context = std::task::Context::from_waker(&waker);
@@ -29,7 +29,7 @@ fn folder(threads: &Threads, name: &str) -> Arc<Bulkhead> {
     threads.lane(&Resource::Folder(name.into()))
 }
 
-/// A call that hangs until the sender is dropped, and that nobody waits for.
+/// Starts a call that hangs until the sender is dropped, and gives it up.
 fn hang(lane: &Arc<Bulkhead>) -> mpsc::Sender<()> {
     let (end, ended) = mpsc::channel::<()>();
     let (begun, begin) = mpsc::channel();
@@ -66,12 +66,13 @@ fn a_call_that_panics_costs_no_thread() {
 #[test]
 fn stuck_calls_close_their_lane_and_no_other_until_they_return() {
     let threads = Threads::new(MAX_STUCK + 1);
-    let (dead, live) = (folder(&threads, "dead"), folder(&threads, "live"));
+    let dead = folder(&threads, "dead");
+    let live = folder(&threads, "live");
     let hung: Vec<_> = (0..MAX_STUCK).map(|_| hang(&dead)).collect();
     assert_eq!(threads.usage().stuck, MAX_STUCK);
     assert_eq!(wait(dead.call(|| 1)), Err(CallError::Stuck));
     assert_eq!(wait(live.call(|| 2)), Ok(2));
-    // The same folder, named by somebody else, is as dead.
+    // Another user of the same folder shares its bulkhead.
     assert_eq!(wait(folder(&threads, "dead").call(|| 1)), Err(CallError::Stuck));
     drop(hung);
     until(|| threads.usage().stuck == 0);

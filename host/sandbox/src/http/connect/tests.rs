@@ -1,4 +1,4 @@
-//! Which addresses are connected to, and whom TLS trusts.
+//! Addresses that may be connected to, and TLS trust.
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,8 +36,8 @@ async fn the_first_address_that_answers_is_taken() {
     assert!(matches!(first(&[answers], Instant::now()).await, Err(Error::ConnectionTimeout) | Ok(_)));
 }
 
-/// What comes of a TLS connection to a server that shows a certificate for `shown`, by a client that trusts it as one
-/// of its roots or not, and asks for `name`.
+/// Makes a TLS connection to a server with a certificate for `shown`, by a client that asks for
+/// `name` and trusts the certificate as a root if `trusted`. Returns the server's text.
 async fn shaken(shown: &str, name: &str, trusted: bool) -> Result<String, Error> {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed([shown.to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();

@@ -1,4 +1,4 @@
-//! The contract as it is written down here, held against the one that guests are built with.
+//! Agreement of the contract in Rust with the WIT file that guests are built with.
 
 use wit_parser::{Resolve, Type as Wit, TypeDefKind};
 

@@ -1,4 +1,5 @@
-//! Fair shares of leaf threads, simulated: tenants with leaves of any length, on any number of threads.
+//! Fair shares of the slot threads, simulated: tenants with leaves of any duration, on any number
+//! of threads.
 
 use proptest::prelude::*;
 
@@ -6,7 +7,8 @@ use super::*;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Queue, clock, and the threads with the tenant and the length of the leaf that each runs.
+/// Simulation: queue, clock, and for each thread the tenant and duration of its running leaf and
+/// the leaf's end.
 struct Rig {
     tenants: Tenants<(&'static str, Duration)>,
     now: Instant,
@@ -18,12 +20,12 @@ impl Rig {
         Self { tenants: Tenants::new(threads), now: Instant::now(), threads: vec![None; threads] }
     }
 
-    /// Adds a query whose leaves all take `leaf`; there are always more of them.
+    /// Adds a query with an endless supply of leaves, each of duration `leaf`.
     fn ask(&mut self, tenant: &'static str, leaf: Duration) {
         self.tenants.push(&Arc::from(tenant), (tenant, leaf), self.now);
     }
 
-    /// Fills the free threads.
+    /// Claims a leaf for each free thread.
     fn fill(&mut self) {
         for at in 0..self.threads.len() {
             if self.threads[at].is_none() {
@@ -33,20 +35,21 @@ impl Rig {
         }
     }
 
-    /// Lets time pass, leaf after leaf, and gives the leaf time that each tenant had.
+    /// Simulates `time`, leaf after leaf, and returns the leaf time of each tenant.
     fn run(&mut self, time: Duration) -> std::collections::BTreeMap<&'static str, Duration> {
-        let (end, mut had) = (self.now + time, std::collections::BTreeMap::new());
+        let end = self.now + time;
+        let mut leaf_times = std::collections::BTreeMap::new();
         loop {
             self.fill();
             let next = self.threads.iter().flatten().map(|leaf| leaf.2).min();
             let Some(next) = next.filter(|next| *next <= end) else {
                 self.now = end;
-                return had;
+                return leaf_times;
             };
             self.now = next;
             for thread in &mut self.threads {
                 if let Some((tenant, leaf, _)) = thread.take_if(|leaf| leaf.2 == next) {
-                    *had.entry(tenant).or_insert(Duration::ZERO) += leaf;
+                    *leaf_times.entry(tenant).or_insert(Duration::ZERO) += leaf;
                     self.tenants.ended(tenant, leaf, leaf, next);
                 }
             }
@@ -59,8 +62,8 @@ fn a_tenant_with_many_queries_has_no_more_than_one_with_few() {
     let mut rig = Rig::new(2);
     (0..60).for_each(|_| rig.ask("crowd", MS));
     rig.ask("quiet", MS);
-    let had = rig.run(1000 * MS);
-    assert_eq!((had["crowd"], had["quiet"]), (1000 * MS, 1000 * MS));
+    let leaf_times = rig.run(1000 * MS);
+    assert_eq!((leaf_times["crowd"], leaf_times["quiet"]), (1000 * MS, 1000 * MS));
 }
 
 #[test]
@@ -69,9 +72,9 @@ fn three_tenants_on_two_threads_share_the_time_whatever_their_leaves_last() {
     rig.ask("a", MS);
     rig.ask("b", 10 * MS);
     rig.ask("c", 3 * MS);
-    let had = rig.run(6000 * MS);
-    for time in had.values() {
-        assert!((3900..=4100).contains(&time.as_millis()), "{had:?}");
+    let leaf_times = rig.run(6000 * MS);
+    for time in leaf_times.values() {
+        assert!((3900..=4100).contains(&time.as_millis()), "{leaf_times:?}");
     }
 }
 
@@ -81,9 +84,9 @@ fn a_tenant_with_long_leaves_is_not_kept_out_by_those_with_brief_ones() {
     (0..60).for_each(|_| rig.ask("brief", MS));
     rig.run(10 * MS);
     rig.ask("long", 1000 * MS);
-    let had = rig.run(10_000 * MS);
-    assert!(had["long"] >= 9000 * MS, "{had:?}");
-    assert!(had["brief"] >= 9000 * MS, "{had:?}");
+    let leaf_times = rig.run(10_000 * MS);
+    assert!(leaf_times["long"] >= 9000 * MS, "{leaf_times:?}");
+    assert!(leaf_times["brief"] >= 9000 * MS, "{leaf_times:?}");
 }
 
 #[test]
@@ -94,8 +97,8 @@ fn a_tenant_that_comes_is_served_at_once_beside_long_leaves() {
     rig.ask("long", 1000 * MS);
     rig.run(1500 * MS);
     rig.ask("new", 2 * MS);
-    let had = rig.run(100 * MS);
-    assert!(had["new"] > 90 * MS, "{had:?}");
+    let leaf_times = rig.run(100 * MS);
+    assert!(leaf_times["new"] > 90 * MS, "{leaf_times:?}");
 }
 
 #[test]
@@ -109,8 +112,8 @@ fn long_leaves_leave_a_thread_to_others_that_ask() {
     rig.run(100 * MS);
     assert_eq!(rig.threads.iter().flatten().count(), 1);
     rig.ask("quiet", MS);
-    let had = rig.run(5 * MS);
-    assert_eq!(had["quiet"], 5 * MS);
+    let leaf_times = rig.run(5 * MS);
+    assert_eq!(leaf_times["quiet"], 5 * MS);
 }
 
 #[test]
@@ -122,7 +125,7 @@ fn a_tenant_alone_has_all_threads_however_long_its_leaves_are() {
 }
 
 #[test]
-fn who_has_not_asked_for_a_minute_has_nothing_reserved() {
+fn a_tenant_without_queries_for_a_minute_has_nothing_reserved() {
     let mut rig = Rig::new(2);
     rig.ask("quiet", MS);
     rig.run(10 * MS);
@@ -141,7 +144,8 @@ fn a_tenant_is_brief_again_a_minute_after_its_last_long_leaf() {
     rig.run(MS);
     rig.ask("mixed", MS);
     rig.run(10 * MS);
-    let (now, name) = (rig.now, "mixed");
+    let now = rig.now;
+    let name = "mixed";
     let brief = |rig: &Rig, now| rig.tenants.all.iter().any(|one| *one.name == *name && one.is_brief(now));
     assert!(brief(&rig, now));
     rig.tenants.ended(name, 2 * LONG, 2 * LONG, now);
@@ -162,7 +166,7 @@ fn tenants_that_are_gone_are_forgotten() {
 }
 
 proptest! {
-    /// Work conservation: a thread idles only where the reservation says so.
+    /// Work conservation: a thread idles only if it is the reserved one.
     #[test]
     fn no_more_than_one_thread_idles(
         asks in proptest::collection::vec((0..4_usize, 1..1000_u64), 1..30),

@@ -1,4 +1,4 @@
-//! What an app's decisions remember beyond its releases: refusals, the canary's query, and half of a change.
+//! Memory of an app beyond its releases: refusals, the canary's query, incomplete changes.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
@@ -20,7 +20,7 @@ use crate::apps::view::{Change, RefusedChange, unix_ms};
 use super::ManagedApp;
 
 impl ManagedApp {
-    /// Refuses a change that was refused before, also by a server that has ended since.
+    /// Refuses a change that was refused before, even before a restart.
     pub(super) fn is_still_refused(
         &mut self,
         snapshot: &Arc<FolderSnapshot>,
@@ -41,7 +41,8 @@ impl ManagedApp {
         true
     }
 
-    /// Keeps a refusal for servers to come. If it cannot be written, they check again.
+    /// Stores a refusal, so that it survives a restart. If the write fails, the change is checked
+    /// again.
     pub(super) fn keep_refusal(
         &mut self,
         snapshot: &FolderSnapshot,
@@ -57,7 +58,7 @@ impl ManagedApp {
         }
     }
 
-    /// Forgets the refusal of the version that serves.
+    /// Forgets the refusal of the version that serves now.
     pub(super) fn forget_served(&mut self, state: &mut State) {
         let Some(serving) = self.slot.current.load_full() else { return };
         if self.tried.forget(&serving.identity)
@@ -67,7 +68,7 @@ impl ManagedApp {
         }
     }
 
-    /// Keeps the query that changes are tried with: the next server tries them with the same one.
+    /// Stores the canary's query, so that it survives a restart.
     pub(crate) fn keep_query(&mut self, state: &Mutex<State>) {
         let Some(query) = self.slot.remembered.load_full() else { return };
         if self.kept_query.as_ref() == Some(&query) {
@@ -79,7 +80,8 @@ impl ManagedApp {
         }
     }
 
-    /// True when some component files differ from those that serve and others do not: these may be on their way.
+    /// True if some component files differ from the serving version and others do not.
+    /// The unchanged files may still be about to change.
     pub(crate) fn is_half(&self, snapshot: &FolderSnapshot) -> bool {
         let Some(serving) = self.slot.current.load_full() else { return false };
         let uploads = self.history.as_ref().map(|history| history.uploads()).unwrap_or_default();
@@ -93,13 +95,13 @@ impl ManagedApp {
         !changed.is_empty() && same.iter().any(|(path, _)| changed.iter().all(|(other, _)| other != path))
     }
 
-    /// Says that the rest of a change is waited for.
+    /// Publishes that the app waits for the rest of a change.
     pub(crate) fn wait_for_rest(&self, shared: &Shared) {
         let text = "some components have changed: waiting for the others to change, too".to_owned();
         self.publish(Some(Change { stage: Stage::Waiting, since_unix_ms: unix_ms(), text }), shared);
     }
 
-    /// Tells which versions can be had here, for jobs that began with them.
+    /// Publishes the ids of the stored versions, for jobs that began with them.
     pub(super) fn name_versions(&mut self) {
         let Ok(history) = &self.history else { return };
         let mut ids = BTreeMap::new();
@@ -117,11 +119,12 @@ impl ManagedApp {
         self.held = uploads.filter_map(|digest| Some((digest, self.artifacts.open(&digest)?))).collect();
     }
 
-    /// Keeps all that is known of the app again, after the state folder was lost: of the version that serves the files that
-    /// its folder has, and uploads. Past versions are lost.
+    /// Stores everything known about the app again, after the state folder was lost.
+    /// Of the serving version, the uploads and the unchanged files of its folder are saved. Past
+    /// versions are lost.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub(crate) fn rescue(
         &mut self,
         snapshot: Option<&FolderSnapshot>,
@@ -158,7 +161,7 @@ impl ManagedApp {
         Ok(())
     }
 
-    /// True when the last change passed and could not be stored.
+    /// True if the last change passed but could not be stored.
     pub(crate) fn is_unstored(&self) -> bool {
         self.unstored
     }

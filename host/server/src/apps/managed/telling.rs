@@ -1,4 +1,4 @@
-//! What is told of an app while it is checked, and afterwards.
+//! Progress and results of checks, published in the app's view.
 
 use std::panic::{self, AssertUnwindSafe};
 
@@ -11,7 +11,7 @@ use crate::apps::view::{AppView, Change, RefusedChange, unix_ms};
 use super::ManagedApp;
 
 impl ManagedApp {
-    /// Runs part of a check. A bug of ours in it costs the change, and not the keeper.
+    /// Runs part of a check. A panic in it costs the change, not the reconciler.
     pub(super) fn checked<T>(
         &self,
         shared: &Shared,
@@ -38,14 +38,14 @@ impl ManagedApp {
         })
     }
 
-    /// Nothing is wrong with it, and nothing is being done to it.
+    /// Publishes that nothing is wrong and nothing in progress.
     pub(super) fn accept(&mut self, shared: &Shared) {
         self.refused = None;
         self.refused_look = None;
         self.publish(None, shared);
     }
 
-    /// Its load was given up, which has been told.
+    /// Restores the refusal of an overdue load, whose refusal was published earlier.
     pub(crate) fn given_up(&mut self, refused: RefusedChange, shared: &Shared) {
         self.refused = Some(refused);
         self.publish(None, shared);

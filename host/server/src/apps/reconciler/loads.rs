@@ -1,4 +1,4 @@
-//! Loads of apps, each on a thread of its own and within a time of its own.
+//! Loads of apps, each on a separate thread and with a timeout.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,55 +15,55 @@ use crate::apps::load::Load;
 use crate::apps::version::Version;
 use crate::apps::view::{AppView, RefusedChange};
 
-/// The most apps that are loaded at once. One whose time is over does not count.
+/// The most concurrent loads. Overdue loads do not count.
 const MAX_LOADS: usize = 4;
-/// When a change is tried again that passed, and could not be stored.
+/// Delay of the retry of a change that passed but could not be stored.
 const STORE_AGAIN: Duration = Duration::from_secs(30);
-/// When an app is loaded again whose load took too long, once that has ended.
+/// Delay of the next load of an app, once its overdue load has ended.
 const LOAD_AGAIN: Duration = Duration::from_secs(300);
 
-/// How long a load has to be served that is through when its time is over.
+/// Extra time for a load that is committing when its time is over.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// Where whoever asked for a change is told what came of it.
+/// Channel for the result of a command.
 type Reply = oneshot::Sender<Result<Arc<Version>, ChangeError>>;
 
-/// A load under way.
+/// A load in progress.
 pub(super) struct Running {
-    /// Which one.
+    /// The load's number.
     number: u64,
     pub(super) load: Arc<Load>,
-    /// When its time is over.
+    /// The load's deadline.
     pub(super) until: Instant,
-    /// Its time is over: whoever waited for it has been told, and its thread is left to itself.
+    /// The deadline has passed: the caller has its error, and the thread is left alone.
     pub(super) is_overdue: bool,
     reply: Option<Reply>,
-    /// The bytes of the order that it carries out.
+    /// The component bytes of the command that it carries out.
     bytes: u64,
 }
 
-/// What a thread does with an app.
+/// The work of a load.
 enum Task {
-    /// Takes up what was seen of its folder.
+    /// Apply the folder's snapshot.
     Follow,
-    /// Does what somebody asks for.
+    /// Carry out a command.
     Obey(CommandKind),
 }
 
 impl Reconciler {
-    /// True when an order for this app can be taken: it will be carried out, or refused, at once.
+    /// True if a command for this app can be taken: it is carried out or refused at once.
     pub(super) fn is_heard(&self, name: &str) -> bool {
         self.is_free(name) || self.running.get(name).is_some_and(|running| running.is_overdue)
     }
 
-    /// True when a load of this app can begin.
+    /// True if a load of this app can begin.
     fn is_free(&self, name: &str) -> bool {
         let under_way = self.running.values().filter(|running| !running.is_overdue).count();
         let settles = self.settling.contains_key(name) && !self.restless.contains_key(name);
         under_way < MAX_LOADS && !settles && !self.running.contains_key(name)
     }
 
-    /// Begins loads of apps that wait.
+    /// Starts loads of queued apps.
     pub(super) fn load_waiting(&mut self) {
         while let Some(at) = self.waiting.iter().position(|name| self.is_free(name)) {
             let Some(name) = self.waiting.remove(at) else { return };
@@ -81,7 +81,7 @@ impl Reconciler {
         let snapshot = self.snapshots.get(&app).map(|snapshot| snapshot.dir.clone());
         let Some(dir) = snapshot.filter(|_| self.apps.contains_key(&app)) else {
             self.shared.commands.release(bytes);
-            // Whoever asked may have gone away.
+            // An error means that the sender has stopped waiting.
             let _ = reply.send(Err(ChangeError::NotFound));
             return;
         };
@@ -94,21 +94,25 @@ impl Reconciler {
         self.start(&app, snapshot, Task::Obey(kind), Some(reply), bytes);
     }
 
-    /// Has a thread do it, which has the app to itself until then.
+    /// Starts a thread for the task. The thread owns the app until it ends.
     fn start(&mut self, name: &str, snapshot: Arc<FolderSnapshot>, task: Task, reply: Option<Reply>, bytes: u64) {
         let Some(kept) = self.apps.get_mut(name).and_then(|app| app.kept.take()) else {
             self.shared.commands.release(bytes);
             return;
         };
         self.begun += 1;
-        let (number, load) = (self.begun, Arc::new(Load::default()));
-        let (shared, state) = (self.shared.clone(), self.state.clone());
-        // Comes back if no thread takes it.
+        let number = self.begun;
+        let load = Arc::new(Load::default());
+        let shared = self.shared.clone();
+        let state = self.state.clone();
+        // Shared, so that the app can be taken back if no thread starts.
         let lent = Arc::new(Mutex::new(Some((kept, task))));
-        let (taken, its_load, its_name) = (lent.clone(), load.clone(), name.to_owned());
+        let taken = lent.clone();
+        let its_load = load.clone();
+        let its_name = name.to_owned();
         let work = move || {
             let Some((mut kept, task)) = taken.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-            // Panics of checks are caught where the check is: this one is the keeper's last line.
+            // Checks catch their own panics: this is the last line of defence.
             let done = panic::catch_unwind(AssertUnwindSafe(|| match task {
                 Task::Follow => (kept.follow(&snapshot, &shared, &state, &its_load), None),
                 Task::Obey(kind) => {
@@ -117,7 +121,7 @@ impl Reconciler {
                 }
             }));
             let (changed, result) = done.unwrap_or((false, None));
-            // Whoever is told that this has ended may open the state folder for itself.
+            // A receiver of the result may open the state folder next, so release it first.
             drop(state);
             shared.commands.done(Done { load: number, name: its_name, kept, changed, result });
         };
@@ -136,12 +140,12 @@ impl Reconciler {
         self.running.insert(name.to_owned(), running);
     }
 
-    /// Takes back what a thread had.
+    /// Takes the app back from a load's thread.
     pub(super) fn done(&mut self, done: Done) {
         let Done { load, name, mut kept, changed, result } = done;
         let Some(running) = self.running.remove(&name).filter(|running| running.number == load) else { return };
         self.shared.commands.release(running.bytes);
-        // Of an app that has gone meanwhile, and perhaps come back, this is not wanted any more.
+        // The app may be gone, or gone and back: then the result is obsolete.
         let app = self.apps.get_mut(&name).filter(|app| app.kept.is_none());
         if let Some(app) = app {
             if std::mem::take(&mut app.unrescued) {
@@ -159,7 +163,7 @@ impl Reconciler {
             } else if kept.is_unstored() {
                 self.again.insert(name.clone(), Instant::now() + STORE_AGAIN);
             } else if kept.is_outrun() {
-                // The files are no longer those that were seen.
+                // The files no longer match the snapshot.
                 self.shared.commands.changed();
             }
             app.kept = Some(kept);
@@ -167,14 +171,14 @@ impl Reconciler {
         if changed {
             self.collect();
         }
-        // Whoever asked may have gone away: what was asked for is done all the same.
+        // An error means that the sender has stopped waiting; the command was carried out anyway.
         if let Some(reply) = running.reply {
             let is_gone = !self.apps.contains_key(&name);
             let _ = reply.send(result.filter(|_| !is_gone).unwrap_or(Err(ChangeError::NotFound)));
         }
     }
 
-    /// Gives up loads whose time is over. Their threads go on until they notice, and keep their apps until then.
+    /// Gives up overdue loads. The threads of these loads keep their apps until they notice.
     pub(super) fn give_up_overdue(&mut self, now: Instant) {
         let refusal = hanging(self.shared.settings.load_time);
         for (name, running) in &mut self.running {
@@ -182,7 +186,7 @@ impl Reconciler {
                 continue;
             }
             if !running.load.give_up() {
-                // It is being served this very moment.
+                // The load is committing right now.
                 running.until = now + MOMENT;
                 continue;
             }
@@ -199,7 +203,7 @@ impl Reconciler {
     }
 }
 
-/// Why a load was given up.
+/// The refusal of an overdue load.
 fn hanging(time: Duration) -> Refusal {
     let text = format!(
         "it has not been loaded within {} s\n(`limits.load` in the server's settings gives it more; a folder on a file system \

@@ -1,4 +1,4 @@
-//! Looks at the folders of apps: which have changed, which are still, and where changes would be seen.
+//! Snapshots of the app folders: which have changed, which are still, and which folders to watch.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use crate::apps::links;
 use crate::apps::managed::ManagedApp;
 use crate::apps::settle::{FileActivity, RestlessFiles, STILL, Settling};
 
-/// Looks at everything take at most this share of a core: a fifth, as the pause after each is so many times its own length.
+/// Pause after a scan, as a multiple of its duration: scans use at most a fifth of a core.
 const PAUSES: u32 = 4;
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(10);
 
 impl Reconciler {
-    /// Takes all files for still that were there before the server.
+    /// Reads all apps at the start. Files from before the start count as still.
     pub(super) fn begin(&mut self) {
         let Some(listing) = self.list() else { return };
         for (name, dir) in listing.apps {
@@ -27,7 +27,7 @@ impl Reconciler {
         self.follow();
     }
 
-    /// Something may have changed: whatever is not as it was has to get still first.
+    /// Scans all apps after a notification. Changed apps must settle first.
     pub(super) fn files_changed(&mut self) {
         let now = Instant::now();
         let was_blind = self.blind;
@@ -59,7 +59,7 @@ impl Reconciler {
         self.rested = Instant::now() + STILL.max((now.elapsed() * PAUSES).min(LONGEST));
     }
 
-    /// Takes up apps whose files have got still.
+    /// Applies apps whose files have settled.
     pub(super) fn settle(&mut self, now: Instant) {
         let due: Vec<String> =
             self.settling.iter().filter(|(_, one)| one.next() <= now).map(|(name, _)| name.clone()).collect();
@@ -67,7 +67,7 @@ impl Reconciler {
             return;
         }
         let Some(listing) = self.list() else {
-            // Nothing is known of them now: they begin to settle when there is.
+            // The apps' state is unknown now: they settle again once the folder can be listed.
             due.iter().for_each(|name| drop(self.settling.remove(name)));
             return;
         };
@@ -96,7 +96,7 @@ impl Reconciler {
         }
     }
 
-    /// What there is, or nothing when it cannot be said which apps there are.
+    /// Lists the apps; `None` if the folder cannot be listed.
     fn list(&mut self) -> Option<Listing> {
         let found = self.root.list();
         self.blind = found.is_err();
@@ -113,7 +113,7 @@ impl Reconciler {
         }
     }
 
-    /// Takes up what was seen of an app: nothing of one that has gone.
+    /// Applies a snapshot of an app; `None` removes the app.
     fn take(&mut self, name: &str, snapshot: Option<Arc<FolderSnapshot>>) {
         let Some(snapshot) = snapshot else { return self.remove(name) };
         let is_new = !self.apps.contains_key(name);
@@ -144,7 +144,7 @@ impl Reconciler {
         }
     }
 
-    /// Puts an app whose folder has changed in the queue; half of a change waits for the rest first.
+    /// Queues an app whose folder has changed. An incomplete change first waits for the rest.
     fn enqueue(&mut self, name: &str, snapshot: &FolderSnapshot) {
         let kept = self.apps.get(name).and_then(|app| app.kept.as_ref());
         let half = kept.filter(|kept| !self.at_once.contains(name) && kept.is_half(snapshot));
@@ -160,7 +160,7 @@ impl Reconciler {
         }
     }
 
-    /// Watches every folder in which a change would be seen.
+    /// Watches every folder in which a change would be noticed.
     fn follow(&mut self) {
         let snapshots = &self.snapshots;
         let named = |path: &Path| {
@@ -177,7 +177,7 @@ impl Reconciler {
         let (fresh, wrong) = self.watch.follow(places.chain(others).chain(links).chain([self.root.dir()]));
         self.warn(wrong);
         if fresh {
-            // What happened before it was watched was not told.
+            // Changes before the watch began were not reported.
             self.shared.commands.changed();
         }
     }

@@ -1,5 +1,5 @@
-//! Random changes of an app, good and bad, with what is kept of them on disk: what serves is always the last good version,
-//! and all that could be served again is there.
+//! Random good and bad changes of an app, with the stored state on disk.
+//! The serving version is always the last good one, and everything that a rollback needs is stored.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::apps::state::{Kind, State};
 
 const HISTORY: usize = 3;
 
-/// Something that is asked for. Contents above `GOOD` do not pass.
+/// A random operation. Contents above `GOOD` fail the checks.
 #[derive(Clone, Debug)]
 enum Step {
     Folder(u8, u8),
@@ -37,7 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// An app as the keeper would have it, without anything that runs.
+/// An app as the reconciler would manage it, without anything that runs.
 struct World {
     state: State,
     history: ReleaseHistory,
@@ -70,7 +70,7 @@ impl World {
         Identity { manifest, leaf: uploads.leaf.unwrap_or(leaf(content)), merge: leaf(0), split: None }
     }
 
-    /// What folder and `uploads` make, served if it passes.
+    /// Serves the version that folder and `uploads` make, if it passes.
     fn change(&mut self, uploads: Uploads, uploaded: Option<u8>) {
         let wanted = self.wanted(uploads);
         if !is_good(wanted.leaf) {
@@ -130,7 +130,7 @@ impl World {
         self.state.collect(["app", "other"].into_iter()).unwrap();
     }
 
-    /// All that is kept is needed, and all that is needed is kept.
+    /// Checks that the stored files are exactly the needed ones.
     fn check_disk(&self, dir: &Path) {
         let needed: BTreeSet<Digest> = self.history.needs().chain(self.other.needs()).collect();
         let kept: BTreeSet<Digest> = ["components", "manifests"]
@@ -157,7 +157,8 @@ proptest! {
         let mut last = None;
         for step in &steps {
             if matches!(step, Step::Restart) {
-                let (history, folder) = (world.history.clone(), world.folder);
+                let history = world.history.clone();
+                let folder = world.folder;
                 drop(world);
                 world = World::open(&dir, folder);
                 prop_assert!(world.history == history || history.current().is_none());

@@ -1,4 +1,4 @@
-//! Stores as settings name them: checked, shared, and printed.
+//! Stores in the settings: checked, shared, and printed.
 
 use crate::config::Config;
 
@@ -19,7 +19,7 @@ fn a_store_that_is_no_place_is_refused() {
 }
 
 #[test]
-fn who_shares_the_work_needs_a_store_that_is_shared() {
+fn servers_that_share_jobs_need_a_shared_store() {
     for role in ["dispatcher", "processor"] {
         for store in ["", "store = \"jobs\"\n"] {
             let jobs = read(&format!("{store}role = \"{role}\"")).jobs;

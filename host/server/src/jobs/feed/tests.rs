@@ -1,4 +1,4 @@
-//! Followers share a reader, and hear when its store fails.
+//! Followers share a reader, and see its store's errors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,10 +14,10 @@ use tokio::sync::Semaphore;
 
 use super::*;
 
-/// Longer than anything here takes: whoever waits longer hangs.
+/// Timeout far beyond any normal wait: only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running job, and a store whose reads can be counted, held up and failed.
+/// A running job, and a store whose reads can be counted, blocked and failed.
 struct Bench {
     own: Arc<dyn JobStore>,
     store: Arc<dyn JobStore>,
@@ -52,19 +52,25 @@ impl Bench {
         };
         own.submit(job).await.unwrap();
         let epoch = own.take("owner", &JobFilter::All, Duration::from_secs(1000)).await.unwrap().unwrap().epoch;
-        let (permits, gets) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+        let permits = Arc::new(Semaphore::new(0));
+        let gets = Arc::new(AtomicUsize::new(0));
         let fails = Arc::new(AtomicBool::new(false));
-        let (permitted, counted, failing) = (permits.clone(), gets.clone(), fails.clone());
+        let permitted = permits.clone();
+        let counted = gets.clone();
+        let failing = fails.clone();
         let hook = move |call| -> std::pin::Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>> {
-            let (permitted, counted, failing) = (permitted.clone(), counted.clone(), failing.clone());
+            let permitted = permitted.clone();
+            let counted = counted.clone();
+            let failing = failing.clone();
             Box::pin(async move {
                 if call == "get" {
                     permitted.acquire().await.unwrap().forget();
                     counted.fetch_add(1, Ordering::SeqCst);
                 }
-                match failing.load(Ordering::SeqCst) {
-                    true => Err(StoreError::Corrupt(Box::<dyn std::error::Error + Send + Sync>::from("a page").into())),
-                    false => Ok(()),
+                if failing.load(Ordering::SeqCst) {
+                    Err(StoreError::Corrupt(Box::<dyn std::error::Error + Send + Sync>::from("a page").into()))
+                } else {
+                    Ok(())
                 }
             })
         };
@@ -98,7 +104,7 @@ async fn fifty_followers_are_one_reader() {
     }
     for round in 1..=3 {
         bench.write(&["{}"]).await;
-        // One look at the job is all that the store grants until each follower has the event.
+        // The store allows one read of the job per round, for all followers.
         bench.permits.add_permits(1);
         for follower in &mut followers {
             assert_eq!(next(follower).await.unwrap(), Some(vec![round]));
@@ -121,7 +127,7 @@ async fn a_follower_that_comes_late_misses_nothing() {
     bench.write(&["{}"]).await;
     bench.permits.add_permits(1);
     assert_eq!(next(&mut late).await.unwrap(), Some(vec![4]));
-    // Nobody has followed before: its events are older than the feed.
+    // The job had no followers here before: its events are older than the feed.
     let other = Feeds::default();
     let job = bench.own.get(bench.id).await.unwrap();
     let feed = other.of(&bench.store, &job);
@@ -140,7 +146,7 @@ async fn a_job_that_ends_ends_its_followers() {
     assert_eq!(next(&mut follower).await.unwrap(), Some(vec![1]));
     assert_eq!(next(&mut follower).await.unwrap(), None);
     assert!(follower.feed.ended().await.unwrap().state.is_ended());
-    // Whoever comes now needs no reader.
+    // Followers of an ended job need no reader.
     let mut late = bench.follow(0).await;
     assert_eq!((next(&mut late).await.unwrap(), next(&mut late).await.unwrap()), (Some(vec![1]), None));
 }
@@ -156,7 +162,7 @@ async fn a_store_that_fails_is_no_end() {
     bench.permits.add_permits(1);
     assert!(matches!(next(&mut follower).await, Err(StoreError::Corrupt(_))));
     assert!(follower.feed.ended().await.is_err());
-    // It goes on where it was, once the store does.
+    // A new follower resumes at its cursor once the store works again.
     bench.fails.store(false, Ordering::SeqCst);
     let mut again = bench.follow(1).await;
     bench.write(&["{}"]).await;

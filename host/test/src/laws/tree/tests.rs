@@ -1,4 +1,4 @@
-//! Random trees fold each partial once; simpler ones are simpler, so that shrinking ends.
+//! Properties of merge trees: a random tree folds each partial once, and simplification ends.
 
 use proptest::prelude::*;
 use rand::SeedableRng;

@@ -1,4 +1,4 @@
-/** What the component exports: both roles, in one component. */
+/** Exports of the component: both roles in one component. */
 
 export { processPartition } from "./leaf.js";
 export { mergePartials } from "./merge.js";

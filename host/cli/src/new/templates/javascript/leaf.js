@@ -5,7 +5,7 @@ import { decode, encode } from "./text.js";
 
 const NEWLINE = 10;
 
-/** What is thrown and is no failure of the contract is a bug: the leaf ends as `trap`. */
+/** A thrown value that is no failure of the contract is a bug: the leaf fails with `trap`. */
 export const processPartition = {
   /** Counts the long lines of one partition. */
   process(query, { data }) {
@@ -21,7 +21,7 @@ export const processPartition = {
   },
 };
 
-/** What the client asks, such as {"longer-than": 20}, in bytes. */
+/** Parses the query, such as {"longer-than": 20}: a length in bytes. */
 function longerThan(query) {
   let fields;
   try {

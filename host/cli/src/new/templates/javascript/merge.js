@@ -1,16 +1,16 @@
-/** The merge: folds partials into one, and makes the answer of the last one. */
+/** The merge: folds partials into one, and turns the last one into the answer. */
 
 import { invalidPartition } from "./failure.js";
 import { decode, encode } from "./text.js";
 
-/** What is thrown and is no failure of the contract is a bug: the merge ends as `trap`. */
+/** A thrown value that is no failure of the contract is a bug: the merge fails with `trap`. */
 export const mergePartials = {
-  /** Adds counts up. Partials arrive in any order, and what is merged may be merged again. */
+  /** Adds counts. Partials arrive in any order, and a merged partial may be merged again. */
   merge(query, partials) {
     return counted(partials.reduce((sum, partial) => sum + countOf(partial), 0));
   },
 
-  /** The answer is the sum; without any partial, none. */
+  /** Returns the sum as the answer; without any partial it is 0. */
   finish(query, merged, coverage) {
     return counted(merged === null ? 0 : countOf(merged));
   },
@@ -25,7 +25,7 @@ function countOf(partial) {
     const { count } = JSON.parse(decode(partial));
     if (Number.isSafeInteger(count)) return count;
   } catch {
-    // Told below, like everything else that is not a count.
+    // Reported below, like any other value that is not a count.
   }
   throw invalidPartition("a partial is not a count");
 }

@@ -1,4 +1,4 @@
-"""What the component exports: both roles, in one component."""
+"""Exports of the component: both roles in one component."""
 
 from leaf import ProcessPartition
 from merge import MergePartials

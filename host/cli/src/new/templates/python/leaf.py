@@ -8,7 +8,7 @@ from wit_world.imports.types import Failure_InvalidQuery, Partition
 
 
 class ProcessPartition(exports.ProcessPartition):
-    """An exception other than `Err` is a bug: it ends the leaf as `trap`, with its traceback in the log."""
+    """An exception other than `Err` is a bug: the leaf fails with `trap`, and the log has the traceback."""
 
     def process(self, query: bytes, partition: Partition) -> bytes:
         """Counts the long lines of one partition."""
@@ -18,7 +18,7 @@ class ProcessPartition(exports.ProcessPartition):
 
 
 def longer_than(query: bytes) -> int:
-    """What the client asks, such as {"longer-than": 20}, in bytes."""
+    """Parses the query, such as {"longer-than": 20}: a length in bytes."""
     try:
         match json.loads(query):
             case {"longer-than": length, **others} if type(length) is int and length >= 0 and not others:

@@ -1,4 +1,4 @@
-"""The merge: folds partials into one, and makes the answer of the last one."""
+"""The merge: folds partials into one, and turns the last one into the answer."""
 
 import json
 
@@ -8,14 +8,14 @@ from wit_world.imports.types import Coverage, Failure_InvalidPartition
 
 
 class MergePartials(exports.MergePartials):
-    """An exception other than `Err` is a bug: it ends the merge as `trap`, with its traceback in the log."""
+    """An exception other than `Err` is a bug: the merge fails with `trap`, and the log has the traceback."""
 
     def merge(self, query: bytes, partials: list[bytes]) -> bytes:
-        """Adds counts up. Partials arrive in any order, and what is merged may be merged again."""
+        """Adds counts. Partials arrive in any order, and a merged partial may be merged again."""
         return counted(sum(count_of(partial) for partial in partials))
 
     def finish(self, query: bytes, merged: bytes | None, coverage: Coverage) -> bytes:
-        """The answer is the sum; without any partial, none."""
+        """Returns the sum as the answer; without any partial it is 0."""
         return counted(0 if merged is None else count_of(merged))
 
 

@@ -1,18 +1,18 @@
-//! Counts lines that are longer than the query says.
+//! Counts lines that are longer than the length in the query.
 
 {{modules}}
 
 use serde::{Deserialize, Serialize};
 
-/// What the client asks, such as `{"longer-than": 20}`.
+/// The query, such as `{"longer-than": 20}`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Query {
-    /// In bytes.
+    /// Length in bytes; longer lines are counted.
     pub longer_than: u64,
 }
 
-/// What a leaf returns, and what a merge makes of several.
+/// The partial of a leaf or a merge, which is also the answer.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lines {

@@ -1,4 +1,4 @@
-//! The merge: folds partials into one, and makes the answer of the last one.
+//! The merge: folds partials into one, and turns the last one into the answer.
 
 use frond_plugin::{Coverage, Failure};
 
@@ -6,12 +6,12 @@ use crate::{Lines, Query};
 
 frond_plugin::merger!(merge, finish);
 
-/// Adds counts up. Partials arrive in any order, and what is merged may be merged again.
+/// Adds counts. Partials arrive in any order, and a merged partial may be merged again.
 pub fn merge(_: Query, partials: Vec<Lines>) -> Result<Lines, Failure> {
     Ok(Lines { count: partials.iter().map(|one| one.count).sum() })
 }
 
-/// The answer is the sum; without any partial, none.
+/// Returns the sum as the answer; without any partial it is 0.
 pub fn finish(_: Query, merged: Option<Lines>, _: Coverage) -> Result<Lines, Failure> {
     Ok(merged.unwrap_or_default())
 }

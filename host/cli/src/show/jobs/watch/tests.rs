@@ -1,4 +1,4 @@
-//! A job while it is watched.
+//! Lines and bars of a watched job.
 
 use serde_json::{Value, json};
 

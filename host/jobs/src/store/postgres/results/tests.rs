@@ -1,4 +1,4 @@
-//! What one statement carries.
+//! Size of one statement.
 
 use super::*;
 
@@ -10,6 +10,6 @@ fn a_statement_carries_a_bounded_number_of_rows_and_bytes() {
     assert_eq!(lengths(&vec![1; rows * 2 + 1]), [rows, rows, 1]);
     assert_eq!(lengths(&[bytes, 1]), [1, 1]);
     assert_eq!(lengths(&[bytes / 2, bytes / 2, 1, 1]), [2, 2]);
-    // One that is larger goes alone.
+    // An oversized element goes alone.
     assert_eq!(lengths(&[bytes * 3, bytes * 3, 0]), [1, 1, 1]);
 }

@@ -1,4 +1,5 @@
-//! Passwords in a file, a line each: `HOST:PORT:DATABASE:USER:PASSWORD`, where `*` stands for anything.
+//! Password file with a line per password: `HOST:PORT:DATABASE:USER:PASSWORD`, where `*` matches
+//! any value.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +9,8 @@ use crate::store::StoreResult;
 
 use super::{Options, refused};
 
-/// The password of the first line that fits. Nothing when there is no such file; one that others can read is left alone.
+/// Returns the password of the first matching line. `None` if there is no such file; a file that
+/// others can read is ignored with a warning.
 pub(super) fn password(file: &Path, options: &Options) -> StoreResult<Option<String>> {
     let cannot = |error| refused(format!("cannot read the password file `{}`: {error}", file.display()));
     let about = match fs::metadata(file) {
@@ -48,7 +50,8 @@ fn find(text: &str, options: &Options) -> Option<String> {
     })
 }
 
-/// The fields of a line, in which `\` takes the meaning from a `:` or `\`. The last one, the password, has the rest.
+/// Splits a line into fields; `\` escapes a `:` or `\`. The last field, the password, takes the
+/// rest of the line.
 fn fields(line: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut chars = line.chars();

@@ -1,4 +1,5 @@
-//! Services: options under a name, in `~/.pg_service.conf` (`PGSERVICEFILE`) or `pg_service.conf` in `PGSYSCONFDIR`.
+//! Services: named options in `~/.pg_service.conf` (`PGSERVICEFILE`) or in `pg_service.conf` in
+//! `PGSYSCONFDIR`.
 
 use std::path::PathBuf;
 
@@ -7,7 +8,7 @@ use crate::store::location::Environment;
 
 use super::{Options, home, refused};
 
-/// The options of a service.
+/// Reads the options of a service.
 pub(super) fn read(name: &str, environment: Environment<'_>) -> StoreResult<Options> {
     let own = environment("PGSERVICEFILE").map(PathBuf::from).or_else(|| home(environment, ".pg_service.conf"));
     let systems = environment("PGSYSCONFDIR").map_or_else(|| PathBuf::from("/etc/postgresql-common"), PathBuf::from);
@@ -26,7 +27,8 @@ pub(super) fn read(name: &str, environment: Environment<'_>) -> StoreResult<Opti
     )))
 }
 
-/// The options below `[name]`, or the number of a line that is none; nothing without that section.
+/// Returns the options of the section `[name]`, or the number of an invalid line; `None` without
+/// that section.
 fn find(text: &str, name: &str) -> Option<Result<Options, usize>> {
     let mut found: Option<Options> = None;
     for (number, line) in text.lines().enumerate() {

@@ -126,7 +126,7 @@ fn a_password_is_looked_up_where_none_is_said() {
     assert_eq!(password(&home.config(&url)), None);
     let home = home.file("named", "*:*:*:*:all\n");
     assert_eq!(password(&home.config(&url)), Some("all"));
-    // One that others can read is no secret.
+    // A file that others can read is ignored.
     fs::set_permissions(&named, fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(password(&home.config(&url)), None);
 }
