@@ -1,6 +1,7 @@
 //! Rules for the source tree. Each returns its complaints, with place and remedy.
 
 mod bounds;
+mod language;
 mod manifests;
 mod sources;
 mod texts;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 pub use bounds::bounds;
+pub use language::{docs, packed};
 pub use manifests::{acquaintances, fences, unchecked};
 pub use sources::{clocks, lengths, openings, readers};
 pub use texts::places;
@@ -68,8 +70,8 @@ impl Text {
 /// Applies every rule to the tree at `root`; complaints are sorted.
 #[must_use]
 pub fn all(root: &Path) -> Vec<Complaint> {
-    let rules: [fn(&Path) -> Vec<Complaint>; 9] =
-        [fences, acquaintances, unchecked, lengths, openings, clocks, readers, places, bounds];
+    let rules: [fn(&Path) -> Vec<Complaint>; 11] =
+        [fences, acquaintances, unchecked, lengths, openings, clocks, readers, places, bounds, docs, packed];
     let mut complaints: Vec<Complaint> = rules.iter().flat_map(|rule| rule(root)).collect();
     complaints.sort();
     complaints

@@ -127,7 +127,7 @@ fn crates_know_only_whom_they_should() {
 
 #[test]
 fn a_source_is_no_longer_than_it_may_be() {
-    let lines = |count: usize| "//!\n".repeat(count);
+    let lines = |count: usize| format!("//! Comments are free.\n{}", "f();\n".repeat(count));
     let long = lines(401);
     assert_eq!(found(tidy::lengths, &[("host/app/src/a.rs", &long)]), ["host/app/src/a.rs:401"]);
     assert_eq!(found(tidy::lengths, &[("plugins/grep/src/lib.rs", &long)]), ["plugins/grep/src/lib.rs:401"]);
@@ -136,6 +136,44 @@ fn a_source_is_no_longer_than_it_may_be() {
         assert!(found(tidy::lengths, &[(exempt, &long)]).is_empty(), "{exempt}");
     }
     assert!(found(tidy::lengths, &[("host/app/src/a.rs", &lines(400))]).is_empty());
+    let tests = format!("{}mod tests {{\n{long}", lines(399));
+    assert!(found(tidy::lengths, &[("host/app/src/a.rs", &tests)]).is_empty());
+}
+
+#[test]
+fn doc_lines_stand_alone_and_fit_the_page() {
+    let with = |path: &str, line: &str| found(tidy::docs, &[(path, &format!("//! A source.\n{line}\n"))]);
+    let refused = [
+        "/// What it is.",
+        "//! Who asks.",
+        "    /// Whoever asks.",
+        "/// Those.",
+        "/// The same with more.",
+        "/// So many.",
+    ];
+    for line in refused {
+        assert_eq!(with("host/app/src/a.rs", line), ["host/app/src/a.rs:2"], "{line}");
+        assert_eq!(with("host/app/tests/a.rs", line), ["host/app/tests/a.rs:2"], "{line}");
+    }
+    let long = format!("/// {}", "x".repeat(97));
+    assert_eq!(with("host/app/src/a.rs", &long), ["host/app/src/a.rs:2"]);
+    assert!(with("host/cli/src/args/new.rs", &long).is_empty(), "clap wraps it");
+    for line in ["/// Whatever", "// What is left", "/// Somewhat.", "/// State of a query.", &long[1..]] {
+        assert!(with("host/app/src/a.rs", line).is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn code_packs_nothing() {
+    let with = |line: &str| found(tidy::packed, &[("host/app/src/a.rs", &format!("//! A source.\n{line}\n"))]);
+    for line in ["let (a, b) = (1, 2);", "    let (mut a, _b) = (x(), y());", "true => 1,", "false if a => 1,"] {
+        assert_eq!(with(line), ["host/app/src/a.rs:2"], "{line}");
+    }
+    for line in
+        ["let (a, b) = f();", "let Some((a, b)) = c else {", "let truth = true;", "if true {", "(true, false) => 1,"]
+    {
+        assert!(with(line).is_empty(), "{line}");
+    }
 }
 
 #[test]
