@@ -67,13 +67,6 @@ find_clang() {
 }
 
 command -v cargo >/dev/null || missing "a Rust toolchain" "install it through rustup: https://rustup.rs"
-if [ "$(wit-bindgen --version 2>/dev/null)" = "wit-bindgen-cli $BINDGEN" ]; then
-  generate=wit-bindgen
-else
-  obtain "wit-bindgen-$BINDGEN" bin/wit-bindgen get_bindgen
-  generate=$tools/wit-bindgen-$BINDGEN/bin/wit-bindgen
-fi
-
 if [ -n "${WASI_SDK_PATH:-}" ]; then
   clang=$WASI_SDK_PATH/bin/clang sysroot='' flags='' libraries=''
   [ -x "$clang" ] || missing "$clang" "WASI_SDK_PATH should name the folder of a WASI SDK"
@@ -91,6 +84,14 @@ else
   fi
   # Debian installs clang's library outside the path that clang searches.
   flags=-nodefaultlibs libraries="-lc $builtins"
+fi
+
+# Last, because it takes minutes: whatever is missing has been named by now.
+if [ "$(wit-bindgen --version 2>/dev/null)" = "wit-bindgen-cli $BINDGEN" ]; then
+  generate=wit-bindgen
+else
+  obtain "wit-bindgen-$BINDGEN" bin/wit-bindgen get_bindgen
+  generate=$tools/wit-bindgen-$BINDGEN/bin/wit-bindgen
 fi
 
 generated=$(mktemp -d)

@@ -79,7 +79,7 @@ impl Writer {
         match source {
             Source::List(listed) => listed.iter().for_each(|one| self.listed(one, dir)),
             Source::Files { globs, piece, cut, at: _ } => {
-                globs.iter().for_each(|glob| self.text(glob));
+                globs.iter().for_each(|glob| self.text(glob.as_str()));
                 self.value((piece, cut));
             }
             Source::Stdin { piece, cut } => self.value((piece, cut)),

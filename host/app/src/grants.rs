@@ -115,7 +115,7 @@ pub enum HostError {
     #[error("`{0}` is not an IP address\n(write all four numbers: 127.0.0.1)")]
     NotAnAddress(String),
     /// The pattern matches every name, or every name of a top-level domain.
-    #[error("`{0}` would be most of the world\n(name a host, or at least a domain: *.example.com)")]
+    #[error("`{0}` matches too many hosts\n(name a host, or at least a domain: *.example.com)")]
     TooWide(String),
 }
 

@@ -45,7 +45,7 @@ pub enum UnitError {
         unit: String,
     },
     /// The size is 2^64 bytes or more.
-    #[error("`{0}` is more bytes than can be counted")]
+    #[error("`{0}` is 2^64 bytes or more")]
     SizeTooLarge(String),
     /// The text is not a sequence of numbers, each with a unit.
     #[error("`{0}` is not a duration\n(write a number with a unit: 500ms, 2s, 1m30s)")]

@@ -17,6 +17,7 @@ pub(crate) mod caller;
 mod content;
 mod cut;
 mod files;
+mod glob;
 mod inputs;
 mod list;
 mod open;
@@ -34,6 +35,7 @@ mod tests;
 pub use content::reopen;
 pub use cut::{MAX_PIECE, MIN_PIECE, PIECES_PER_SLOT, auto_piece};
 pub use files::MAX_MADE;
+pub use glob::{Glob, MAX_GLOB, MAX_GLOBS};
 pub use inputs::Inputs;
 use inputs::SearchCancel;
 pub use pieces::{CutMode, PieceSize};
@@ -53,7 +55,7 @@ pub enum Source {
     /// Files; large ones are cut into pieces.
     Files {
         /// Globs, files and folders, relative to the app's folder.
-        globs: Vec<String>,
+        globs: Vec<Glob>,
         /// Size of the pieces.
         piece: PieceSize,
         /// Positions at which files may be cut.
@@ -202,9 +204,10 @@ impl App {
                 return Ok(Cut::Split { query, wanted });
             }
             ([only], _) if only == "-" => stdin::partitions(inputs.stdin, cutting)?,
-            (globs, _) => {
+            (texts, _) => {
                 inputs.check()?;
-                files::partitions(globs, inputs.scope(Path::new("."), &Origin::Caller, &notes), &notes, cutting)?
+                let scope = inputs.scope(Path::new("."), &Origin::Caller, &notes);
+                files::partitions(&Glob::of_caller(texts)?, scope, &notes, cutting)?
             }
         };
         Ok(Cut::Ready { partitions, query, notes })
@@ -241,7 +244,7 @@ impl App {
             Source::Files { cut: CutMode::None, .. } | Source::Stdin { cut: CutMode::None, .. }
                 if inputs.piece_size.is_some() =>
             {
-                let text = "files are partitions as they are: the app has source.cut = \"none\"";
+                let text = "each file is one partition, without pieces: the app has source.cut = \"none\"";
                 return Err(Origin::Caller.refuse(text, "leave the piece size out"));
             }
             Source::Files { piece, cut, .. } | Source::Stdin { piece, cut } => (*piece, *cut),
@@ -283,8 +286,11 @@ fn checked(
             return Err(Complaint::new(text, "make it smaller, or raise limits.leaf.partition"));
         }
         if weight == Some(0) {
-            let text = format!("the partition `{key}` weighs 0, and could be missing unseen");
-            return Err(Complaint::new(text, "weigh it 1 or more, or leave the weight out to weigh its bytes"));
+            let text = format!("the partition `{key}` weighs 0, and could be missing unnoticed");
+            return Err(Complaint::new(
+                text,
+                "write a weight of 1 or more, or leave the weight out to weigh the partition by its bytes",
+            ));
         }
         light_enough(&key, weight.unwrap_or(1)).map_err(|error| split_hint(&error))?;
         if !keys.insert(key.clone()) {

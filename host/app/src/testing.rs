@@ -8,7 +8,7 @@ use frond_root::Partition;
 
 use crate::app::App;
 use crate::error::AppError;
-use crate::source::{Cut, Inputs};
+use crate::source::{Cut, Glob, Inputs};
 
 /// Sections that every app needs except the source: four lines.
 pub(crate) const COMPONENTS: &str = "[leaf]\ncomponent = \"leaf.wasm\"\n[merge]\ncomponent = \"merge.wasm\"\n";
@@ -69,6 +69,12 @@ impl Folder {
 pub(crate) fn refused(rest: &str) -> String {
     let folder = Folder::app(rest);
     folder.load().map_or_else(|error| folder.show(&error), |_| "accepted".to_owned())
+}
+
+/// Globs as those of a `frond.toml`.
+pub(crate) fn globs_of(texts: &[&str]) -> Vec<Glob> {
+    let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
+    Glob::of_app(&texts).unwrap()
 }
 
 /// Formats keys, weights and contents, or the reason why a content cannot be read.

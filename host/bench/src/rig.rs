@@ -106,6 +106,7 @@ impl Rig {
             merger,
             events: Events::new(listeners),
             journal: None,
+            memory: None,
         };
         let query = async move { flow::run(request, async { Plan::new(partitions) }, root, Cancel::default()).await };
         let answer = self.runtime.block_on(self.runtime.spawn(query)).context("the query's task was lost")?;

@@ -40,16 +40,17 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0   the answer is whole
   3   the answer is partial, and above the floor
-  4   no answer: too little, or not what is required, arrived
+  4   no answer: too little arrived, or a required partition is missing
   5   no answer: nothing arrived before the deadline
   6   no answer: the merge or the split failed
   64  the command line, the app or its input is wrong
   65  a plugin, or the app's source, refused the query
-  70  a bug in Frond, or a machine that does not let it work
+  70  a bug in Frond, or a machine that does not let Frond work
   130 interrupted twice";
 
-/// Scatter-gather over WebAssembly leaves: cuts a query's work into partitions, runs a sandboxed leaf on each, gathers
-/// until the deadline, merges, and answers with an exact account of what is missing.
+/// Scatter-gather over WebAssembly leaves: cuts a query's work into partitions, runs a sandboxed
+/// leaf on each, gathers until the deadline, merges, and answers with an exact account of what is
+/// missing.
 #[derive(Debug, Parser)]
 #[command(
     name = "frond",
@@ -57,7 +58,7 @@ Exit codes:
     after_help = "Example:\n  frond query examples/rail '{\"from\":\"London\",\"budget\":60}'"
 )]
 pub struct Cli {
-    /// What to do.
+    /// The verb.
     #[command(subcommand)]
     pub verb: Verb,
 }
@@ -65,34 +66,39 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Asks an app a query, and prints the answer.
+    /// Runs a query on an app, and prints the answer.
     Query(Box<QueryArgs>),
-    /// Serves every app of a folder over HTTP, with a page to look at them.
+    /// Serves every app of a folder over HTTP, with a web page about them.
     Serve(ServeArgs),
-    /// Asks a server for work that outlives the request: submits, watches and cancels jobs, and gets their answers.
+    /// Runs queries as jobs, which outlive their request: submits, watches and cancels jobs, and
+    /// gets their answers.
     Jobs(JobsArgs),
-    /// Makes a token for a server, and the lines that let the server know it.
+    /// Makes a token for a server, and the lines for the server's settings.
     Token(TokenArgs),
-    /// Makes a folder with an app or a plugin in it, in one of four languages, that builds and passes its cases at once.
+    /// Makes a folder with an app or a plugin in one of four languages, which builds and passes its
+    /// cases as it is.
     New(NewArgs),
     /// Runs an app's build commands, and checks the components they make.
     Build(BuildArgs),
-    /// Tests a plugin or an app under exactly the limits of production: its cases, and the laws of its merge.
+    /// Tests a plugin or an app under exactly the limits of production: its cases, and the laws of
+    /// its merge.
     Test(Box<TestArgs>),
     /// Measures a plugin's cases: fuel, time, memory, throughput.
     Bench(Box<BenchArgs>),
-    /// Makes a call again that failed in production, from what --capture-failures kept.
+    /// Repeats a call that failed in production, from a capture of --capture-failures.
     Replay(ReplayArgs),
     /// Explains a recorded query: waterfall, critical path, stragglers, quantiles.
     Explain(ExplainArgs),
-    /// Says what a component is: what it fits, asks for and is made of, and how it differs from the contract.
+    /// Describes a component: the roles it fits, what it imports and needs, and how it differs from
+    /// the contract.
     Inspect(InspectArgs),
-    /// Says what this machine lacks to build plugins in each language, and to run them fast.
+    /// Checks what this machine lacks to build plugins in each language, and to run plugins fast.
     Doctor(DoctorArgs),
     /// Compiles the component on stdin, as a child process of the other verbs.
     #[command(hide = true)]
     Compile(CompileArgs),
-    /// Runs the test binary of a guest's crate in the sandbox: a runner for `cargo test` and nextest.
+    /// Runs the test binary of a guest's crate in the sandbox: a runner for `cargo test` and
+    /// nextest.
     RunTest(RunTestArgs),
 }
 
@@ -111,28 +117,29 @@ pub struct QueryArgs {
     #[arg(value_name = "QUERY | @FILE | -")]
     pub query: Option<OsString>,
 
-    /// From the start to the answer, such as 500ms or 2s [default: the app's].
+    /// Time from the start to the answer, such as 500ms or 2s [default: the app's].
     #[arg(long, value_parser = parse_deadline, value_name = "TIME")]
     pub deadline: Option<Duration>,
 
-    /// What an answer must stand on: `all`, `best-effort`, or a share of the weight such as 0.8 or 80% [default: the app's].
+    /// Least coverage of an answer: `all`, `best-effort`, or a share of the weight such as 0.8 or
+    /// 80% [default: the app's].
     #[arg(long, value_parser = parse_floor, value_name = "FLOOR")]
     pub floor: Option<Floor>,
 
-    /// A partition without which there is no answer; may be given more than once. Adds to the app's.
+    /// A partition that the answer must contain; may be given more than once. Adds to the app's.
     #[arg(long, value_name = "KEY")]
     pub require: Vec<String>,
 
-    /// Leaves at once [default: the number of cores, at least 2].
+    /// Number of leaves that run at once [default: the number of cores, at least 2].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(frond_run::MAX_SLOTS)), value_name = "N")]
     pub slots: Option<u16>,
 
-    /// How large the pieces of files are, such as 1MiB, or `auto` [default: the app's].
+    /// Size of the pieces of files, such as 1MiB, or `auto` [default: the app's].
     #[arg(long, value_name = "SIZE")]
     pub piece_size: Option<PieceSize>,
 
-    /// A glob, file or folder that replaces the app's source; `-` is stdin. May be given more than once. In quotes, so that
-    /// the shell leaves a glob as it is.
+    /// A glob, file or folder that replaces the app's source; `-` is stdin. May be given more than
+    /// once. Quote a glob, so that the shell does not expand it.
     #[arg(long, value_name = "GLOB")]
     pub input: Vec<String>,
 
@@ -140,11 +147,12 @@ pub struct QueryArgs {
     #[arg(long)]
     pub build: bool,
 
-    /// `answer` prints the answer's bytes, `json` an envelope with the answer, its coverage and timings.
+    /// `answer` prints the answer's bytes, `json` an envelope with the answer, its coverage and
+    /// timings.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 
-    /// What is shown on stderr while the query runs.
+    /// Progress display on stderr while the query runs.
     #[arg(long, value_enum, default_value_t)]
     pub progress: Mode,
 
@@ -152,11 +160,11 @@ pub struct QueryArgs {
     #[arg(long)]
     pub stats: bool,
 
-    /// Writes everything that happens to a file, for `frond explain`.
+    /// Writes all events of the query to a file, for `frond explain`.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
 
-    /// Keeps each partition that failed as a folder below this one, for `frond replay`: at most 100.
+    /// Captures each failed partition in a folder below this one, for `frond replay`: at most 100.
     #[arg(long, value_name = "DIR")]
     pub capture_failures: Option<PathBuf>,
 }
@@ -164,7 +172,7 @@ pub struct QueryArgs {
 /// How the answer is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Its bytes, as the app made them.
+    /// The answer's bytes, as the app made them.
     #[default]
     Answer,
     /// One JSON object with the answer, the outcome and the coverage report.
@@ -190,17 +198,18 @@ pub struct ExplainArgs {
     /// A file that `frond query --record` wrote.
     pub file: PathBuf,
 
-    /// Writes a page for a browser instead: one file that needs no server, no network and nothing beside it.
+    /// Writes a page for a browser instead: one self-contained file, which needs no server and no
+    /// network.
     #[arg(long)]
     pub html: bool,
 
-    /// Where the page is written; `-` is stdout [default: beside the recording, with the extension html].
+    /// Path of the page; `-` is stdout [default: beside the recording, with the extension html].
     #[arg(long, value_name = "FILE", requires = "html")]
     pub output: Option<PathBuf>,
 }
 
 /// Remedy for a glob without quotes, which a shell expands to several arguments.
-pub const QUOTE: &str = "quote a glob, so that the shell leaves it as it is: --input 'src/*.rs'; or repeat --input";
+pub const QUOTE: &str = "quote a glob, so that the shell does not expand it: --input 'src/*.rs'; or repeat --input";
 
 /// Returns the remedy for an invalid command line, if the error itself does not give it.
 #[must_use]
@@ -211,7 +220,7 @@ pub fn remedy(error: &clap::Error, line: impl IntoIterator<Item = OsString>) -> 
 
 fn parse_deadline(text: &str) -> Result<Duration, String> {
     match parse_duration(text).map_err(|error| error.to_string())? {
-        Duration::ZERO => Err("no query can be answered in no time".to_owned()),
+        Duration::ZERO => Err("a deadline must be above 0".to_owned()),
         time => Ok(time),
     }
 }

@@ -102,7 +102,7 @@ fn row(page: &mut Page, check: &Check) {
     } else if check.found.is_empty() {
         line.tone(Tone::Bad, "missing").put(": ").put(&check.remedy)
     } else {
-        line.put(format!("{} ", check.found)).tone(Tone::Bad, "will not do").put(": ").put(&check.remedy)
+        line.put(format!("{} ", check.found)).tone(Tone::Bad, "does not work").put(": ").put(&check.remedy)
     };
     page.wrapped(NAME + 2, line);
 }

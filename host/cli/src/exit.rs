@@ -54,7 +54,7 @@ impl MachineFault {
     pub(crate) fn check_address_space() -> Result<(), Self> {
         match getrlimit(Resource::As).current {
             Some(bytes) if bytes < ADDRESS_SPACE => Err(Self(format!(
-                "this process may use {} MiB of address space, and needs {} MiB at least\n(`ulimit -v` says so: raise it)",
+                "this process may use {} MiB of address space, and needs {} MiB at least\n(raise the limit of `ulimit -v`)",
                 bytes >> 20,
                 ADDRESS_SPACE >> 20
             ))),

@@ -33,7 +33,7 @@ fn html(args: &ExplainArgs) -> anyhow::Result<()> {
     let output = args.output.clone().unwrap_or_else(|| args.file.with_extension("html"));
     if output == args.file {
         return Err(anyhow!(
-            "the page would take the place of the recording {}\n(name another file with --output)",
+            "the page would overwrite the recording {}\n(name another file with --output)",
             args.file.display()
         ));
     }

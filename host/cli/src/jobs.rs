@@ -36,7 +36,9 @@ pub(crate) fn run(args: &JobsArgs) -> anyhow::Result<Exit> {
             return ask(&Client::open(remote)?, &args.verb).await;
         };
         if remote.server.is_some() || remote.token_file.is_some() || remote.ca.is_some() {
-            bail!("--local does without a server, and without a token for one\n(give --local, or --server)");
+            bail!(
+                "--local works without a server, and takes no --server, --token-file or --ca\n(give --local, or --server)"
+            );
         }
         let local = Local::start(dir, &args.verb).await?;
         let ended = ask(&Client::of_local(&local, dir)?, &args.verb).await;
@@ -78,7 +80,7 @@ async fn list(client: &Client, args: &ListArgs) -> anyhow::Result<Exit> {
     print(jobs::table(&reply.value.jobs, unix_ms(), TermStyle { width, ..style }).as_bytes())?;
     match reply.value.next {
         Some(next) => errln!("there may be more (--after {next}, or a higher --limit)"),
-        None if reply.value.jobs.is_empty() => errln!("there are no such jobs"),
+        None if reply.value.jobs.is_empty() => errln!("no job matches"),
         None => {}
     }
     Ok(Exit::Whole)
@@ -120,7 +122,7 @@ async fn delete(client: &Client, args: &DeleteArgs) -> anyhow::Result<Exit> {
 async fn redrive(client: &Client, args: &RedriveArgs) -> anyhow::Result<Exit> {
     let id = args.id.to_string();
     let job = client.json::<Job>(Method::POST, &["v1", "jobs", &id, "redrive"], &[]).await?.value;
-    errln!("the job is {}\n({} shows how it goes on)", job.state, client.command("watch", args.id));
+    errln!("the job is {}\n({} shows its progress)", job.state, client.command("watch", args.id));
     Ok(Exit::Whole)
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn loaded<T>(mode: Mode, load: impl FnOnce(Tell<'_>) -> Result<T, Run
 }
 
 fn compiling(path: &Path, size: u64) -> Option<ProgressBar> {
-    let text = format!("compiling {} ({}); it is kept for the next time", shown(path), show_size(size));
+    let text = format!("compiling {} ({}); the result is cached", shown(path), show_size(size));
     if !style::stderr_is_drawable() {
         if size >= LARGE {
             errln!("{text}");

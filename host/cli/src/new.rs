@@ -74,7 +74,7 @@ fn summary(args: &NewArgs, checks: &[Check]) -> String {
         text += &format!("  {} is missing: {}\n", missing.name, missing.remedy);
     }
     if checks.iter().all(|check| check.ok) {
-        text += "  which is all there\n";
+        text += "  which is all installed\n";
     }
     text += &format!("\nnext\n  frond build {name}{}\n  frond test {name}\n", first_build(lang));
     if args.kind == Kind::App {
@@ -86,8 +86,8 @@ fn summary(args: &NewArgs, checks: &[Check]) -> String {
 fn first_build(lang: Language) -> &'static str {
     match lang {
         Language::Rust => "",
-        Language::Python => "      # the first time it gets componentize-py into .tools: 70 MB",
-        Language::Javascript => "      # the first time it gets componentize-qjs into .tools: 40 MB",
-        Language::C => "      # the first time it gets wit-bindgen and wasi-libc into .tools: a minute or two",
+        Language::Python => "      # the first build fetches componentize-py into .tools: 70 MB",
+        Language::Javascript => "      # the first build fetches componentize-qjs into .tools: 40 MB",
+        Language::C => "      # the first build fetches wit-bindgen and wasi-libc into .tools: a minute or two",
     }
 }

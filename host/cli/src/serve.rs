@@ -60,7 +60,7 @@ async fn serve(args: &ServeArgs, config: Config, log: &Arc<Log>) -> anyhow::Resu
     let lost = starting.lost_log_lines();
     log.tell_losses(move |lines| lost.add(lines));
     if let Err(error) = print(format!("listening on {}\n", starting.url()).as_bytes()) {
-        tracing::warn!("stdout cannot say that it listens on {}: {error:#}", starting.url());
+        tracing::warn!("cannot write to stdout that the server listens on {}: {error:#}", starting.url());
     }
     let report = tokio::spawn(report_apps(starting.apps(), dir.to_path_buf(), log.clone()));
     let (send, orders) = mpsc::channel(ORDERS);
@@ -128,7 +128,7 @@ struct Signals {
 
 impl Signals {
     fn new() -> anyhow::Result<Self> {
-        let hangup = signal(SignalKind::hangup()).context(MachineFault::new("signals cannot be heard"))?;
+        let hangup = signal(SignalKind::hangup()).context(MachineFault::new("signal handlers cannot be installed"))?;
         Ok(Self { endings: Endings::new()?, hangup })
     }
 
@@ -141,7 +141,7 @@ impl Signals {
                 _ = self.hangup.recv() => match overrides.read(config.as_deref()) {
                     Ok(config) => Order::Reload(Box::new(config)),
                     Err(error) => {
-                        tracing::error!("the settings cannot be read again, the old ones stay: {error:#}");
+                        tracing::error!("the settings cannot be reloaded, the old ones stay: {error:#}");
                         continue;
                     }
                 },

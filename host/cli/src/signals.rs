@@ -23,7 +23,7 @@ impl Endings {
     /// # Errors
     /// When the signal handlers cannot be installed.
     pub(crate) fn new() -> anyhow::Result<Self> {
-        Self::subscribe(false).context(MachineFault::new("interrupts could not be taken over"))
+        Self::subscribe(false).context(MachineFault::new("signal handlers cannot be installed"))
     }
 
     fn subscribe(hangup: bool) -> io::Result<Self> {
@@ -72,7 +72,7 @@ pub(crate) fn at_each_ending(act: impl Fn() + Send + 'static) -> anyhow::Result<
         };
         thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(watch))
     };
-    start().map(|_: thread::JoinHandle<()>| ()).context(MachineFault::new("interrupts could not be taken over"))
+    start().map(|_: thread::JoinHandle<()>| ()).context(MachineFault::new("signal handlers cannot be installed"))
 }
 
 fn unless_ignored(kind: SignalKind) -> io::Result<Option<Signal>> {

@@ -117,7 +117,7 @@ fn remember(tester: &Tester, args: &TestArgs, tried: &[LawResult]) {
     };
     let holds = tried.iter().all(|one| one.broken.is_none());
     if let Err(error) = laws::keep(&key, if holds { Laws::Hold } else { Laws::Broken }) {
-        errln!("warning: it could not be kept that the laws were checked: {error}");
+        errln!("warning: the result of the law check could not be stored: {error}");
     }
 }
 

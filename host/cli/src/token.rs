@@ -19,7 +19,7 @@ pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<Exit> {
     };
     let (token, lines) = fresh_token(&args.name, role);
     print(lines.as_bytes())?;
-    errln!("the token, shown this once and kept nowhere: {token}");
-    errln!("(what was printed to stdout goes into the server's settings: frond serve DIR --config FILE)");
+    errln!("the token, shown only now and stored nowhere: {token}");
+    errln!("(the lines on stdout go into the server's settings: frond serve DIR --config FILE)");
     Ok(Exit::Whole)
 }

@@ -226,6 +226,36 @@ fn plugins_that_are_built_at_once_share_one_folder_of_tools() {
 }
 
 #[test]
+fn a_build_in_c_without_clang_names_it_before_any_tool_is_built() {
+    let place = tempfile::tempdir().unwrap();
+    let bin = place.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    // All that the script calls before it fails, but no clang.
+    let path = std::env::var_os("PATH").unwrap();
+    for name in ["cut", "dirname", "mkdir"] {
+        let file = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file()).unwrap();
+        std::os::unix::fs::symlink(file, bin.join(name)).unwrap();
+    }
+    fs::write(bin.join("cargo"), "#!/bin/sh\necho called >\"$PLACE/log\"\n").unwrap();
+    fs::set_permissions(bin.join("cargo"), Permissions::from_mode(0o755)).unwrap();
+    let output = Command::new("/bin/sh")
+        .arg(root().join("plugins/rail-c/build.sh"))
+        .arg("leaf")
+        .arg(place.path().join("leaf.wasm"))
+        .arg("rail_leaf.c")
+        .env("PATH", &bin)
+        .env("PLACE", place.path())
+        .env("FROND_TOOLS", place.path().join("tools"))
+        .env_remove("WASI_SDK_PATH")
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(69), "{error}");
+    assert!(error.contains("clang 19 or later is missing"), "{error}");
+    assert!(!place.path().join("log").exists(), "cargo was called");
+}
+
+#[test]
 fn tools_of_which_half_was_got_are_got_again() {
     let place = tempfile::tempdir().unwrap();
     fs::create_dir_all(place.path().join("tools/thing")).unwrap();

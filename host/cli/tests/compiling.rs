@@ -61,7 +61,7 @@ fn more_memory_than_a_compilation_may_take_is_refused_and_remembered_until_it_ma
     let folder = costly(1, 2400, 1000);
     let little = || inspect(&folder).env("FROND_COMPILE_MEMORY", "256MiB");
     let ended = little().run();
-    let text = "takes more than 268435456 bytes of memory";
+    let text = "takes more than 256 MiB of memory";
     assert!(
         ended.out().contains(text) && ended.out().contains("FROND_COMPILE_MEMORY"),
         "{}{}",

@@ -80,7 +80,7 @@ fn a_component_that_fits() {
       code      1 core module, 1 inner component
       memory    256.0 KiB at the start in 1 memory, at most 1.0 MiB
       tables    3 elements in 1 table at the start
-      made by   it does not say
+      made by   not stated
       names     functions have no names: backtraces show numbers (in Rust, strip = "debuginfo" keeps them)
       sections  component-name 108 B · name 4 B
     "#);
@@ -119,7 +119,7 @@ fn the_cache_holds_as_much_as_it_is_told_to() {
     let ended = folder.frond("build app").env("FROND_CACHE", &cache).env("FROND_CACHE_SIZE", "lots").run().expect(0);
     assert_snapshot!(plain(&ended.err()), @"
     app has no build commands; its components are checked as they are
-    warning: FROND_CACHE_SIZE is not taken, and the cache holds 2 GiB at most: `lots` is not a size
+    warning: FROND_CACHE_SIZE is invalid, and the cache holds 2 GiB at most: `lots` is not a size
     (write a number of bytes, or one with a unit: 4KiB, 64MiB, 1GB)
     app: the components fit
     ");
@@ -133,17 +133,17 @@ fn a_component_with_another_type() {
       not leaf  exports frond:plugin/process-partition@0.1.0, and process-partition.process: parameter 2 `partition`: field
                 `data` is `string`, the contract says `list<u8>`
                 the component: frond:plugin@0.1.0 · this host: frond:plugin@0.1.0
-                (it was built against another text of the contract: take wit/world.wit of frond:plugin@0.1.0)
+                (it was built against another text of the contract: use wit/world.wit of frond:plugin@0.1.0)
       exports   frond:plugin/process-partition@0.1.0
       imports   nothing
       packages  frond:plugin@0.1.0
       size      660 B (660 bytes)
       sha256    69dc655db6f29d9e167ae7aaf92aabd57039fe8b7446ef20e425ce1dce9ff7f3
-      compiled  no: it fits nothing
+      compiled  no: it fits no role
       code      1 core module, 1 inner component
       memory    256.0 KiB at the start in 1 memory, at most 1.0 MiB
       tables    3 elements in 1 table at the start
-      made by   it does not say
+      made by   not stated
       names     functions have no names: backtraces show numbers (in Rust, strip = "debuginfo" keeps them)
       sections  component-name 108 B · name 4 B
     "#);
@@ -158,7 +158,7 @@ fn a_core_module() {
                 (build it for wasm32-wasip2, or wrap it with `wasm-tools component new`)
       size      8 B (8 bytes)
       sha256    93a44bbb96c751218e4c00d479e4c14358122a389acca16205b1e4d0dc5f9476
-      compiled  no: it fits nothing
+      compiled  no: it fits no role
     ");
 }
 
@@ -258,6 +258,6 @@ fn a_file_beyond_the_limit_is_not_read() {
       why       is 209715200 bytes large, the limit is 67108864
                 (build it in release mode and without debug information)
       size      200.0 MiB (209,715,200 bytes)
-      compiled  no: it fits nothing
+      compiled  no: it fits no role
     ");
 }

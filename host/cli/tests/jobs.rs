@@ -266,7 +266,7 @@ fn a_failed_job_is_run_again_where_it_failed() {
     let query = by_fault(&faults, &["ok-1", "outside"]);
     let id = server.submit(&query, "--floor all");
     let text = server.run(&format!("watch {id}")).expect(4).err();
-    assert!(text.contains(&format!("`frond jobs redrive {id}` runs again what is missing")), "{text}");
+    assert!(text.contains(&format!("`frond jobs redrive {id}` runs the missing partitions again")), "{text}");
     good.store(true, Ordering::SeqCst);
     let text = server.run(&format!("redrive {id}")).expect(0).err();
     assert!(text.contains("the job is "), "{text}");
@@ -300,7 +300,7 @@ fn jobs_are_listed_and_shown() {
     let server = Server::of(&folder);
     assert_snapshot!(outcome(&server.run("list")), @"
     exit 0
-    there are no such jobs
+    no job matches
     ");
     let whole = server.submit(&by_key(&["ok-1"]), "--wait");
     let partial = server.jobs(["submit", "app", &by_key(&["ok-1", "trap-1"]), "--wait"]).run().expect(3);
@@ -391,7 +391,7 @@ fn submissions_that_make_no_sense() {
     ");
     assert_snapshot!(run("submit app {} --timeout 0s"), @"
     exit 64
-    error: invalid value '0s' for '--timeout <TIME>': this is no time at all
+    error: invalid value '0s' for '--timeout <TIME>': the time must be above 0
 
     For more information, try '--help'.
     ");
@@ -418,7 +418,7 @@ fn submissions_that_make_no_sense() {
     ");
     assert_snapshot!(run("submit app {} --key ü"), @"
     exit 64
-    error: invalid value 'ü' for '--key <KEY>': a key is 1 to 255 letters, digits and signs of ASCII
+    error: invalid value 'ü' for '--key <KEY>': a key has 1 to 255 printable ASCII characters, and no space at either end
 
     For more information, try '--help'.
     ");
@@ -478,14 +478,14 @@ fn what_is_no_server_of_ours_is_told_as_such() {
     let ended = frond(["jobs", "list", "--server", &format!("127.0.0.1:{port}")]).run();
     assert_snapshot!(outcome(&ended).replace(&port.to_string(), "[port]"), @"
     exit 64
-    error: what is at http://127.0.0.1:[port] does not answer as Frond does: its reply is other JSON, or none: expected value at line 1 column 1
+    error: the server at http://127.0.0.1:[port] does not answer as Frond does: its reply is not the expected JSON: expected value at line 1 column 1
     (is it a server of Frond, of this version or later?)
     ");
     good.store(false, Ordering::SeqCst);
     let ended = frond(["jobs", "list", "--server", &format!("127.0.0.1:{port}")]).run().expect(69);
     assert!(ended.err().contains("did not answer to the end"), "{}", ended.err());
     let ended = frond(["jobs", "submit", "app", "--server", &format!("127.0.0.1:{port}")]).run().expect(69);
-    assert!(ended.err().contains("it may have taken the job"), "{}", ended.err());
+    assert!(ended.err().contains("the server may have accepted the job"), "{}", ended.err());
 }
 
 #[test]
@@ -495,12 +495,12 @@ fn a_server_without_jobs_says_so() {
     let server = Server::of(&folder);
     assert_snapshot!(outcome(&server.run("submit app {}")), @"
     exit 64
-    error: this server takes no jobs
+    error: this server accepts no jobs
     (`jobs.role` in its settings is none)
     ");
     assert_snapshot!(outcome(&server.run("list")), @"
     exit 64
-    error: this server takes no jobs
+    error: this server accepts no jobs
     (`jobs.role` in its settings is none)
     ");
 }
@@ -519,7 +519,7 @@ fn a_token_opens_the_server() {
     exit 64
     error: this server asks for a token
     (send the header `Authorization: Bearer …`)
-    (frond jobs takes it from FROND_TOKEN, or with --token-file)
+    (give the token in FROND_TOKEN, or with --token-file)
     ");
     let wrong = list().args(["--token-file", "wrong"]).run().expect(64);
     assert!(wrong.err().contains("token"), "{}", wrong.err());
@@ -538,7 +538,7 @@ fn an_interrupt_leaves_the_job() {
         watching.wait_for("partitions").signal(signal);
         let ended = watching.end().expect(130);
         let text = ended.err();
-        let hint = format!("no longer watched: the job goes on\n(`frond jobs watch {id}` watches it again");
+        let hint = format!("no longer watched: the job continues\n(`frond jobs watch {id}` watches it again");
         assert!(text.contains(&hint), "{text}");
     }
     let json = server.ended(&id, 0);
@@ -562,21 +562,21 @@ fn a_watch_survives_the_server() {
     text.wait_for(" of 80 partitions");
     while server.show(&id)["partitions"]["done"].as_u64() < Some(4) {}
     server.running.signal("KILL");
-    text.wait_for("the server is away: ");
-    json.wait_for("the server is away: ");
+    text.wait_for("the server is unreachable: ");
+    json.wait_for("the server is unreachable: ");
     let address = server.address.clone();
     drop(server);
     let server = Server::at(&folder, &address);
-    text.wait_for("the server is there again");
+    text.wait_for("the server is reachable again");
     let text = text.end().expect(0).err();
-    assert!(text.contains("app: taken on again, where it was"), "{text}");
+    assert!(text.contains("app: resumed where it was"), "{text}");
     assert!(text.contains("complete 80 of 80 partitions"), "{text}");
     let json = json.end().expect(0);
     let views: Vec<Value> = json.out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let done: Vec<_> = views.iter().map(|view| view["partitions"]["done"].as_u64().unwrap()).collect();
     assert!(done.is_sorted() && done.len() > 3, "{done:?}");
     assert_eq!(views.last().unwrap()["state"], "succeeded");
-    assert!(json.err().contains("the server is there again"), "{}", json.err());
+    assert!(json.err().contains("the server is reachable again"), "{}", json.err());
     // Finished partitions are not run again.
     assert_eq!(server.run(&format!("result {id}")).expect(0).out(), asked(&folder, &query).expect(0).out());
 }
@@ -667,7 +667,7 @@ fn jobs_that_nobody_serves_are_refused_as_a_server_would() {
     assert!(unknown.err().contains("there is no app `nobody`"), "{}", unknown.err());
     local(&folder, &format!("show {NOBODY}")).run().expect(64);
     let both = folder.frond("jobs list --local . --server http://127.0.0.1:1").run().expect(64);
-    assert!(both.err().contains("--local does without a server"), "{}", both.err());
+    assert!(both.err().contains("--local works without a server"), "{}", both.err());
     let nowhere = folder.frond("jobs list --local nowhere").run().expect(64);
     assert!(nowhere.err().contains("`nowhere`"), "{}", nowhere.err());
 }
@@ -706,7 +706,7 @@ fn an_interrupt_leaves_such_a_job_where_it_is() {
     states.by_ref().find(|job| job["partitions"]["done"] == 1).expect("it runs");
     running.interrupt();
     let ended = running.end().expect(130);
-    assert!(ended.err().contains("the job waits: what has arrived is kept"), "{}", ended.err());
+    assert!(ended.err().contains("the job waits: the accepted partials are kept"), "{}", ended.err());
     let left = shown(&folder, &id);
     assert_eq!((&left["state"], &left["partitions"]["done"]), (&json!("queued"), &json!(1)));
 }
@@ -719,7 +719,7 @@ fn a_server_and_a_process_without_one_keep_out_of_each_others_way() {
     let server = Server::of(&folder);
     for verb in ["list", &format!("watch {id}")] {
         let refused = local(&folder, verb).run().expect(69);
-        assert!(refused.err().contains("another process is at work on the jobs of `.`"), "{}", refused.err());
+        assert!(refused.err().contains("another process works on the jobs of `.`"), "{}", refused.err());
     }
     // The server owns jobs that were submitted without it.
     assert_eq!(server.ended(&id, 0)["state"], "succeeded");
@@ -752,7 +752,7 @@ fn a_store_that_is_damaged_is_named_and_left_as_it_is_while_queries_are_served()
     assert!(jobs.starts_with("HTTP/1.1 503") && jobs.contains("cannot be reached"), "{jobs}");
     server.running.interrupt();
     let log = server.running.end().err();
-    let texts = ["jobs cannot be kept", ".frond/jobs", "put it aside, or bring back a copy"];
+    let texts = ["jobs cannot be kept", ".frond/jobs", "move it away, or restore a copy"];
     assert!(texts.iter().all(|text| log.contains(text)), "{log}");
     assert_eq!(fs::read(folder.path(".frond/jobs/jobs.db")).unwrap(), [7; 9000]);
 }

@@ -111,8 +111,13 @@ impl Guest {
 
     fn run(&self, query: &str, partitions: Vec<Partition>, slots: usize, merger: Arc<dyn Merger>) -> Bytes {
         let request = Request { deadline: DEADLINE, slots, ..Request::new("law", query.to_owned()) };
-        let root =
-            Services { runner: self.runners[slots - 1].clone(), merger, events: Events::default(), journal: None };
+        let root = Services {
+            runner: self.runners[slots - 1].clone(),
+            merger,
+            events: Events::default(),
+            journal: None,
+            memory: None,
+        };
         let plan = async { Plan::new(partitions) };
         match RIG.runtime.block_on(flow::run(request, plan, root, Cancel::default())).unwrap() {
             Answer::Complete { body, .. } => body,

@@ -234,7 +234,7 @@ fn a_server_is_asked_and_watched_in_a_browser() {
     let state = |name: &str| format!("state = '{}'\nslots = 2\n", made.path().join(name).display());
     let open = Serving::start(&apps, &state("open"), &made.path().join("open.log"));
     let token = frond(["token", "page"]).run().expect(0);
-    let secret = token.err().lines().find_map(|line| Some(line.split_once("kept nowhere: ")?.1.trim().to_owned()));
+    let secret = token.err().lines().find_map(|line| Some(line.split_once("stored nowhere: ")?.1.trim().to_owned()));
     let settings = format!("{}{}", state("guarded"), token.out());
     let guarded = Serving::start(&apps, &settings, &made.path().join("guarded.log"));
     browser.run("served.mjs", &[open.url.as_str(), guarded.url.as_str(), &secret.expect("a token")]);

@@ -195,7 +195,7 @@ fn what_is_no_program() {
     let error = |args: &str| folder.frond(args).run().expect(64).err();
     assert_snapshot!(error("run-test app/pi.wasm"), @"
     error: `app/pi.wasm`: does not export wasi:cli/run@0.2.x, it exports frond:plugin/merge-partials@0.1.0, frond:plugin/process-partition@0.1.0
-    (it is no program: a test binary is one, and so is any crate with a `main`)
+    (it is not a program: a test binary is one, and so is a crate with a `main`)
     ");
     assert_snapshot!(error("run-test gone.wasm"), @"error: `gone.wasm`: cannot be read: No such file or directory (os error 2)");
     folder.write("text.wasm", "text");

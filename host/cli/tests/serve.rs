@@ -189,7 +189,7 @@ impl Reply {
 /// Returns a new token, and the settings that make a server accept it.
 fn token(args: &str) -> (String, String) {
     let ended = frond(["token"]).args(args.split(' ')).run().expect(0);
-    let secret = ended.err().lines().find_map(|line| Some(line.split_once("kept nowhere: ")?.1.trim().to_owned()));
+    let secret = ended.err().lines().find_map(|line| Some(line.split_once("stored nowhere: ")?.1.trim().to_owned()));
     (secret.expect("the token itself"), ended.out())
 }
 
@@ -219,7 +219,9 @@ fn it_says_what_it_serves_and_what_it_cannot_serve() {
     server.running.wait_for("  app\n").wait_for("  broken: not served: ./broken/frond.toml:1: ");
     server.wire().ask("POST", "/v1/apps/app/query", &by_key(&["ok"])).expect(200);
     server.signal("TERM").running.wait_for("stopping");
-    server.end().expect(0);
+    let log = server.end().expect(0).err();
+    assert!(log.contains("the app is refused, and no version of it serves: "), "{log}");
+    assert!(!log.contains("the version that served before stays"), "{log}");
 }
 
 #[test]
@@ -294,7 +296,7 @@ fn a_signal_is_heeded_as_soon_as_it_listens() {
     settings(&folder, "");
     for _ in 0..10 {
         let mut server = Server::listening(&folder);
-        server.signal("HUP").running.wait_for("settings taken anew");
+        server.signal("HUP").running.wait_for("settings reloaded");
         server.signal("TERM");
         server.end().expect(0);
         let mut server = Server::listening(&folder);
@@ -313,7 +315,7 @@ fn a_reload_takes_tokens_anew() {
     server.wire_of(&first).get("/v1/apps").expect(200);
     server.wire_of(&second).get("/v1/apps").expect(401);
     settings(&folder, &second_lines);
-    server.signal("HUP").running.wait_for("settings taken anew");
+    server.signal("HUP").running.wait_for("settings reloaded");
     server.wire_of(&first).get("/v1/apps").expect(401);
     server.wire_of(&second).ask("POST", "/v1/apps/app/query", &by_key(&["ok"])).expect(200);
     server.signal("TERM");
@@ -350,7 +352,7 @@ fn a_reload_says_what_changes_with_a_restart_alone() {
     let folder = apps();
     let mut server = Server::of(&folder);
     settings(&folder, "limits.recent = 7\nlog.level = \"debug\"\n");
-    server.signal("HUP").running.wait_for("log").wait_for("limits.recent").wait_for("settings taken anew");
+    server.signal("HUP").running.wait_for("log").wait_for("limits.recent").wait_for("settings reloaded");
     server.signal("TERM");
     server.end().expect(0);
 }
@@ -389,7 +391,7 @@ fn a_token_is_never_written_to_logs() {
     server.wire_of(&unknown).get(&format!("/v1/apps?token={known}")).expect(401);
     server.wire().stream.get_mut().write_all(format!("{known}\r\n\r\n").as_bytes()).unwrap();
     server.running.wait_for("a connection broke off");
-    server.signal("HUP").running.wait_for("settings taken anew");
+    server.signal("HUP").running.wait_for("settings reloaded");
     // Mistakes in the settings: the token in the place of its hash, and invented keys for it.
     for wrong in [
         format!("[[token]]\nname = \"known\"\nrole = \"query\"\nsha256 = \"{known}\"\n"),
@@ -555,7 +557,7 @@ fn refusal(settings: &str) -> String {
 fn a_store_of_jobs_that_is_no_place() {
     for (store, why) in [
         ("mysql://ann:s3cret@db/jobs", "the scheme `mysql`"),
-        ("host=db user=ann password=s3cret", "a connection string in words"),
+        ("host=db user=ann password=s3cret", "a connection string of `key=value` pairs"),
         ("postgres://ann:${NO_SUCH_VARIABLE}@db/jobs", "`${NO_SUCH_VARIABLE}`, which is not set"),
     ] {
         let outcome = refusal(&format!("[jobs]\nstore = \"{store}\"\n"));
@@ -621,7 +623,7 @@ fn what_the_database_says_is_in_the_log_and_so_is_that_it_cannot_be_reached() {
     database.psql("ALTER TABLE jobs RENAME COLUMN share TO shares");
     let refused = server.wire().ask("POST", "/v1/apps/app/jobs", &by_key(&["ok"])).expect(500);
     assert!(!refused.text().contains("share"), "{}", refused.text());
-    for line in ["a call to the store of jobs failed", "no jobs can be taken"] {
+    for line in ["a call to the store of jobs failed", "no job can be claimed"] {
         server.running.wait_for(line);
         let log = server.running.said();
         let last = log.lines().last().unwrap();
@@ -677,7 +679,7 @@ fn one_token_for_two() {
     let entry = |name| format!("[[token]]\nname = \"{name}\"\nrole = \"query\"\nsha256 = \"{}\"\n", "0".repeat(64));
     assert_snapshot!(refusal(&format!("{}{}", entry("one"), entry("two"))), @"
     exit 64
-    error: `one` and `two` have one token: who asks could not be told
+    error: `one` and `two` have the same token: the server could not tell them apart
     (`frond token NAME` makes one for each)
     ");
 }
@@ -783,8 +785,8 @@ fn an_address_that_is_taken() {
 fn an_address_that_others_reach_without_tokens() {
     assert_snapshot!(outcome(&Folder::new().frond("serve . --listen 0.0.0.0:0").run()), @"
     exit 64
-    error: 0.0.0.0:0 can be reached from other machines, and there are no tokens: anybody could ask, and replace plugins
-    (make one with `frond token NAME`, listen on 127.0.0.1, or say --insecure and let anybody do so)
+    error: 0.0.0.0:0 can be reached from other machines, and there are no tokens: anybody could run queries and replace plugins
+    (make a token with `frond token NAME`, listen on 127.0.0.1, or allow it with --insecure)
     ");
 }
 

@@ -85,7 +85,7 @@ pub fn kind(file: FileType) -> &'static str {
     } else if file.is_char_device() || file.is_block_device() {
         "a device"
     } else {
-        "something special"
+        "a special file"
     }
 }
 

@@ -62,10 +62,10 @@ pub fn eta(job: &Job, history: &[PastJob], slots: usize, now: UnixMs) -> Result<
         return Ok(by_pace(job, settled, ran, slots));
     }
     if job.planned && job.state == JobState::Running && ran > STALLED_MS && settled == 0 && history.is_empty() {
-        return Err("nothing has arrived for a while: it may be stalled");
+        return Err("no partial has arrived for a while: the job may be stalled");
     }
     by_history(job, history, ran)
-        .ok_or("too little of it is done, and no job of this version of the app has succeeded yet")
+        .ok_or("too little of the job is done, and no job of this version of the app has succeeded yet")
 }
 
 fn by_pace(job: &Job, settled: u64, ran: u64, slots: usize) -> Eta {

@@ -289,7 +289,7 @@ impl IllegalMove {
 
     fn hint(&self) -> &'static str {
         match (self.from, self.by) {
-            (JobState::Succeeded, Move::Redrive) => "\n(nothing of it is missing)",
+            (JobState::Succeeded, Move::Redrive) => "\n(no partition of the job is missing)",
             (from, Move::Expire) if !from.is_ended() => "\n(cancel it first)",
             (_, Move::Redrive) => "\n(only jobs that ended as partial, failed or cancelled can)",
             (from, _) if from.is_ended() => "\n(it has ended)",

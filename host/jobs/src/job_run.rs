@@ -140,8 +140,8 @@ impl JobRun {
     async fn see_through(&mut self, buffer: &Arc<EventBuffer>, cancel: &Cancel) -> Result<JobState, Exit> {
         if self.job.strikes > u64::from(self.lives) {
             let text = format!(
-                "the job was lost with its server {} times in a row, and nothing of it was kept in between\n\
-                 (look at the logs: it may be what ends the server; a redrive tries it again)",
+                "the job was lost with its server {} times in a row, without progress in between\n\
+                 (check the logs: the job may be what ends the server; a redrive runs it again)",
                 self.job.strikes - 1
             );
             return self.fail(json!({ "reason": "lost", "detail": text })).await;
@@ -159,15 +159,18 @@ impl JobRun {
         let job_query = self.lease.until_available(|store| store.asked(self.job.id)).await?;
         let journal: Arc<dyn Journal> =
             Arc::new(StoreJournal::new(self.lease.clone(), self.job.id, self.meter.clone()));
-        let root = Services { journal: Some(journal), ..app_version.root(Events::new(vec![buffer.clone()])) };
+        let request = self.request(&*app_version, &job_query.query);
+        let services = app_version.services(&request, Events::new(vec![buffer.clone()]));
+        let services = Services { journal: Some(journal), ..services };
         let flow = if self.job.planned {
             let plan = plan::recalled(&self.lease, self.job.id, &*app_version).await?;
-            flow::run(self.request(&*app_version, &job_query.query), async { Ok(plan) }, root, cancel.clone()).await
-        } else {
+            // Its deadline counts from here.
             let request = self.request(&*app_version, &job_query.query);
+            flow::run(request, async { Ok(plan) }, services, cancel.clone()).await
+        } else {
             let mut exit = None;
             let planning = self.make_plan(&*app_version, &request, &mut exit);
-            let flow = flow::run(request.clone(), planning, root, cancel.clone()).await;
+            let flow = flow::run(request.clone(), planning, services, cancel.clone()).await;
             if let Some(exit) = exit {
                 return Err(exit);
             }
@@ -185,6 +188,7 @@ impl JobRun {
         let left = Duration::from_millis(self.job.run_timeout_ms).saturating_sub(ran);
         let app = app_version.request(query);
         Request {
+            tenant: self.job.tenant(app.tenant.clone()),
             id: self.job.id.query(),
             deadline: if self.job.planned { left.max(LAST) } else { left },
             limit: Some(Limit::time(Scope::Job, Duration::from_millis(self.job.run_timeout_ms))),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use frond_root::answer::share;
 use frond_root::merge::{Partials, Urgency};
 use frond_root::runner::{Covered, Merger};
-use frond_root::{Events, Failure};
+use frond_root::{Events, Failure, Request};
 use tokio::time::{Duration, Instant};
 
 use crate::store::{Job, JobStore, StoreError};
@@ -22,7 +22,7 @@ pub enum PartialError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The merge or the finish failed.
-    #[error("what is there could not be merged: {0}")]
+    #[error("the accepted partials could not be merged: {0}")]
     Merge(Box<Failure>),
 }
 
@@ -49,8 +49,9 @@ pub async fn so_far(
     app_version: &dyn AppVersion,
 ) -> Result<PartialAnswer, PartialError> {
     let job_query = store.asked(job.id).await?;
-    let request = app_version.request(&job_query.query);
-    let root = app_version.root(Events::default());
+    let app = app_version.request(&job_query.query);
+    let request = Request { tenant: job.tenant(app.tenant.clone()), background: Some(1), ..app };
+    let root = app_version.services(&request, Events::default());
     let mut folding = Folding {
         merger: &*root.merger,
         query: job_query.planned.unwrap_or(job_query.query),

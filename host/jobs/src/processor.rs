@@ -109,17 +109,17 @@ impl Processor {
                         let id = job_run.id();
                         match job_run.run().await {
                             Ok(state) => tracing::info!(job = %id, %state, "job ended"),
-                            Err(Exit::Stopped) => tracing::info!(job = %id, "job given back"),
+                            Err(Exit::Stopped) => tracing::info!(job = %id, "job released"),
                             Err(Exit::Fenced) => {
                                 tally.lose();
                                 tracing::warn!(job = %id, "job lost to another processor");
                             }
                             Err(Exit::Store(error)) => {
-                                tracing::error!(job = %id, error = chain(&error), "job left alone");
+                                tracing::error!(job = %id, error = chain(&error), "job abandoned");
                             }
                             Err(Exit::Lapsed) => {
                                 tally.lose();
-                                tracing::error!(job = %id, "job left alone: its lease could not be renewed in time");
+                                tracing::error!(job = %id, "job abandoned: its lease could not be renewed in time");
                             }
                         }
                     });
@@ -128,7 +128,7 @@ impl Processor {
                 // Logged once, when the store could not be opened.
                 Err(StoreError::Unopened(_)) => return,
                 Err(error) => {
-                    tracing::warn!(error = chain(&error), "no jobs can be taken");
+                    tracing::warn!(error = chain(&error), "no job can be claimed");
                     return;
                 }
             }

@@ -34,7 +34,7 @@ pub trait AppProvider: Send + Sync {
     /// # Errors
     /// See [`NoVersion`].
     async fn restore(&self, _name: &str, version: &str, _kept: Artifact) -> Result<Arc<dyn AppVersion>, NoVersion> {
-        Err(NoVersion::Lost(format!("the version {version} is not here")))
+        Err(NoVersion::Lost(format!("the version {version} is not on this server")))
     }
 }
 
@@ -42,7 +42,7 @@ pub trait AppProvider: Send + Sync {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NoVersion {
     /// The app is not on this server; others may have it.
-    #[error("the app is not here")]
+    #[error("the app is not on this server")]
     NoApp,
     /// The version is lost; the text says why.
     #[error("{0}")]
@@ -75,5 +75,5 @@ pub trait AppVersion: Send + Sync {
     fn content(&self, place: &str, notes: &Arc<Notes>) -> Result<Arc<dyn Content>, Failure>;
 
     /// Returns the services that run the version's leaves and merges.
-    fn root(&self, events: Events) -> Services;
+    fn services(&self, request: &Request, events: Events) -> Services;
 }

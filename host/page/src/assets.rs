@@ -60,7 +60,7 @@ pub(crate) const FILES: [(&str, &str, &str); 35] = files![
     ("js/console.js", JS),
     ("js/query.js", JS),
     ("js/queries.js", JS),
-    ("js/stints.js", JS),
+    ("js/segments.js", JS),
     ("js/job.js", JS),
     ("js/jobs.js", JS),
     ("js/main.js", JS),

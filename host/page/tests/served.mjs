@@ -257,26 +257,26 @@ test("a job is looked at while it runs, cancelled, and what is missing run again
     await until("the second turn's end", async () => ((found) => found.epoch === 2 && found.state === "partial")(await job()));
     await route.fulfill({ response });
   });
-  await page.click("button:text-is('run what is missing')");
+  await page.click("button:text-is('run the missing partitions')");
   await page.click("button:has-text('really run')");
   await until("another turn", async () => (await texts(page, "section[aria-label=Progress] dd")).some((text) => text.startsWith("2 times")));
   await jobIs(page, "partial");
   const tries = async () => (await texts(page, ".wf-rows .wf-row")).find((row) => row.includes("trap"));
-  await until("both stints in the waterfall", async () => /\d+ attempts/.test(await tries()));
+  await until("both segments in the waterfall", async () => /\d+ attempts/.test(await tries()));
 });
 
 test("the time for which a job was interrupted is cut out of its waterfall", async (page) => {
   await page.goto(base);
   const found = await page.evaluate(async () => {
-    const [{ Model }, { Stints }, { Axis, pausesOf, spanOf }] = await Promise.all(["model", "stints", "axis"].map((name) => import(`/page/js/${name}.js`)));
+    const [{ Model }, { Segments }, { Axis, pausesOf, spanOf }] = await Promise.all(["model", "segments", "axis"].map((name) => import(`/page/js/${name}.js`)));
     const model = new Model();
-    const stints = new Stints(model);
+    const segments = new Segments(model);
     const started = (unix) => ({ event: "query-started", at: 0, app: "a", query: "q", deadline: 1e12, slots: 1, floor: "all", unix_ms: unix });
     const planned = { event: "planned", at: 10, partitions: 3, weight: 3, leaf_deadline: 1e12, gather_deadline: 1e12 };
     const begins = (partition, at) => ({ event: "attempt-started", at, partition, attempt: 1, slot: 0, key: `p${partition}`, weight: 1 });
     const ends = (partition, at) => ({ event: "attempt-ended", at, partition, attempt: 1, failure: null, usage: null });
     const events = [started(1000), planned, begins(0, 10), ends(0, 4e6), begins(1, 4e6), started(3_601_000), planned, begins(1, 20), ends(1, 5e6), begins(2, 5e6), ends(2, 6e6)];
-    for (const event of events) stints.take(event);
+    for (const event of events) segments.take(event);
     model.close();
     const axis = new Axis();
     axis.fit(spanOf(model), pausesOf(model));

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::PartitionKey;
 use crate::limit::Limit;
+use crate::quote::clipped;
 
 /// Closed list of failure kinds. JSON, events, exit tables and docs spell the slugs alike.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -204,7 +205,7 @@ impl TextBudget {
         let message = if omitted == 0 {
             begin.to_owned()
         } else {
-            format!("{begin}… ({omitted} bytes of its texts are left out: the failures beside it have too many)")
+            format!("{begin}… ({omitted} bytes of its texts are left out: all failures together have too many)")
         };
         let omitted = failure.omitted + omitted;
         Failure { message, backtrace: Vec::new(), log: Vec::new(), omitted, ..*failure }
@@ -274,10 +275,10 @@ impl std::error::Error for Failure {}
 #[non_exhaustive]
 pub enum Error {
     /// Two partitions have one key.
-    #[error("two partitions have the key `{0}`\n(keys name what is missing from an answer, so each must be unique)")]
+    #[error("two partitions have the key `{}`\n(keys name what is missing from an answer, so each must be unique)", clipped(.0.as_str()))]
     DuplicateKey(PartitionKey),
     /// A key contains a NUL character, which not every database, log or terminal can store.
-    #[error("a partition's key contains a NUL character: `{}`\n(leave it out: keys are texts)", .0.as_str().escape_debug())]
+    #[error("a partition's key contains a NUL character: `{}`\n(leave it out: keys are texts)", clipped(.0.as_str()).escape_debug())]
     NulInKey(PartitionKey),
     /// More partitions than a plan may hold.
     #[error("{count} partitions are more than the {limit} that one query may have\n(make the pieces larger)")]
@@ -289,7 +290,8 @@ pub enum Error {
     },
     /// A partition exceeds the weight limit.
     #[error(
-        "the partition `{key}` weighs {weight}, and a weight is 1 to {limit}\n(weigh it in a larger unit, or leave the weight out to weigh its bytes)"
+        "the partition `{}` weighs {weight}, and a weight is 1 to {limit}\n(weigh it in a larger unit, or leave the weight out to weigh its bytes)",
+        clipped(.key.as_str())
     )]
     TooHeavy {
         /// The partition.
@@ -300,7 +302,7 @@ pub enum Error {
         limit: u64,
     },
     /// No partition has a required key.
-    #[error("the required partition `{key}` is not among those planned\n(there are: {known})")]
+    #[error("the required partition `{}` is not in the plan\n(the plan has: {known})", clipped(.key.as_str()))]
     UnknownRequired {
         /// The required key.
         key: PartitionKey,
@@ -319,6 +321,15 @@ pub enum Error {
         output: u64,
         /// The most bytes that held partials may take.
         memory: u64,
+    },
+    /// The running queries of the process hold the memory that they may.
+    #[error(
+        "there is no memory for a plan of {partitions} partitions beside the running queries\n\
+         (ask again later, or make the pieces larger; `limits.memory` in the server's settings)"
+    )]
+    NoMemory {
+        /// Number of partitions of the plan.
+        partitions: usize,
     },
     /// The query could not be cut into partitions: the source is missing or unreadable.
     #[error("the query's work could not be cut")]

@@ -21,6 +21,7 @@ use crate::event::{EventKind, Events, FORMAT_VERSION, GatherEnd};
 use crate::failure::{Error, Failure, FailureKind};
 use crate::gather::{Demand, Gather};
 use crate::journal::Journal;
+use crate::memory::{Held, Memory};
 use crate::plan::Plan;
 use crate::policy::budget::Budget;
 use crate::request::Request;
@@ -39,6 +40,8 @@ pub struct Services {
     pub events: Events,
     /// Makes the partials durable; `None` for a query that need not survive its process.
     pub journal: Option<Arc<dyn Journal>>,
+    /// Memory that all queries of the process share; `None` for no bound beside the query's own.
+    pub memory: Option<Memory>,
 }
 
 /// Cancellation handle of a query. Clones share one state.
@@ -225,7 +228,15 @@ async fn scatter_and_gather(run: &mut QueryRun, plan: Arc<Plan>) -> Result<Answe
         leaf_deadline: run.micros(run.budget.leaf_deadline),
         gather_deadline: run.micros(run.budget.gather_deadline),
     });
-    let mut gathered = gathering::gather(run, plan, demand).await;
+    let mut memory = Held::of(run.root.memory.clone(), run.request.tenant.caller.clone());
+    if plan.len() > run.request.partitions {
+        return Err(Error::TooManyPartitions { count: plan.len(), limit: run.request.partitions });
+    }
+    // A job waits for hours: it is not refused for the queries of a moment.
+    if !memory.plan(plan.len()) && run.request.background.is_none() {
+        return Err(Error::NoMemory { partitions: plan.len() });
+    }
+    let mut gathered = gathering::gather(run, plan, demand, memory).await;
     run.gathered = run.start.elapsed();
     if let Some(failure) = gathered.journal_failure.take() {
         return Err(Error::Journal(Box::new(failure)));
@@ -234,7 +245,8 @@ async fn scatter_and_gather(run: &mut QueryRun, plan: Arc<Plan>) -> Result<Answe
 }
 
 async fn conclude(run: &QueryRun, gathered: GatherResult) -> Answer {
-    let GatherResult { gather, partials, folds, merge_failure, .. } = gathered;
+    // Held until the answer is made.
+    let GatherResult { gather, partials, folds, merge_failure, memory: _memory, .. } = gathered;
     let coverage = |reason: Option<&Reason>| -> Box<Coverage> {
         let mut coverage = gather.coverage(run.timings());
         coverage.complete &= reason.is_none();

@@ -9,9 +9,9 @@
 //! 7. [`answer`]: the result, with the account of what is missing.
 //!
 //! [`flow`] runs the steps. [`failure`] and [`limit`] describe how a call ended, [`event`]
-//! describes what happens, [`notes`] are remarks on inputs. [`policy`] holds the formulas. Two
-//! seams lead out: [`runner`] runs leaves and merges, in this process or elsewhere; [`journal`]
-//! makes partials durable.
+//! describes what happens, [`notes`] are remarks on inputs, [`quote`] shortens texts of others.
+//! [`policy`] holds the formulas. Two seams lead out: [`runner`] runs leaves and merges, in this
+//! process or elsewhere; [`journal`] makes partials durable.
 //!
 //! Nothing here opens a socket or a database, reads a file, or knows what WebAssembly is.
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
@@ -25,18 +25,22 @@ pub mod answer;
 pub mod attempt;
 pub mod event;
 pub mod failure;
+pub mod fair;
 pub mod flow;
 pub mod gather;
 pub mod ids;
 pub mod journal;
 pub mod limit;
+pub mod memory;
 pub mod merge;
 pub mod notes;
 pub mod plan;
 pub mod policy;
+pub mod quote;
 pub mod request;
 pub mod runner;
 pub mod scatter;
+mod sync;
 
 pub use answer::{Answer, Coverage, Reason, Status};
 pub use attempt::{Attempt, Emission, Outcome};
@@ -48,6 +52,6 @@ pub use journal::Journal;
 pub use limit::{Bound, Limit, LimitKey, Scope};
 pub use notes::Notes;
 pub use plan::{Content, Partition, Plan, Unreadable};
-pub use request::{Floor, MergeOrder, Request};
+pub use request::{Floor, MergeOrder, Request, Tenant};
 pub use runner::{LeafRunner, Merger};
 pub use scatter::Scatter;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
-use crate::scatter::lock;
+use crate::sync::lock;
 
 /// The most remarks that one query keeps; each covers any number of inputs.
 pub const MAX_NOTES: usize = 20;

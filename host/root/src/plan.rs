@@ -1,6 +1,6 @@
 //! Plan of a query: its checked partitions, in order, with their weights. Pure.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::failure::{Error, Failure};
 use crate::ids::PartitionKey;
 use crate::notes::Notes;
+use crate::quote::clipped;
 
 /// The most partitions of one query. Bounds the memory of a plan, at about 100 bytes each.
 pub const MAX_PARTITIONS: usize = 1_000_000;
@@ -265,19 +266,20 @@ impl Plan {
     /// # Errors
     /// [`Error::UnknownRequired`] for a key that no partition has.
     pub fn required(&self, keys: &[PartitionKey]) -> Result<Vec<u32>, Error> {
-        keys.iter().map(|key| self.index_of(key)).collect()
-    }
-
-    fn index_of(&self, key: &PartitionKey) -> Result<u32, Error> {
-        (0_u32..)
-            .zip(&self.partitions)
-            .find(|(_, one)| one.key == *key)
-            .map(|(index, _)| index)
-            .ok_or_else(|| Error::UnknownRequired { key: key.clone(), known: self.some_keys() })
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        // One pass, however many keys there are.
+        let wanted: HashSet<&PartitionKey> = keys.iter().collect();
+        let named = (0_u32..).zip(&self.partitions).filter(|(_, one)| wanted.contains(&one.key));
+        let found: HashMap<&PartitionKey, u32> = named.map(|(index, one)| (&one.key, index)).collect();
+        let unknown = |key: &PartitionKey| Error::UnknownRequired { key: key.clone(), known: self.some_keys() };
+        keys.iter().map(|key| found.get(key).copied().ok_or_else(|| unknown(key))).collect()
     }
 
     fn some_keys(&self) -> String {
-        let mut known: Vec<_> = self.partitions.iter().take(8).map(|one| format!("`{}`", one.key)).collect();
+        let mut known: Vec<_> =
+            self.partitions.iter().take(8).map(|one| format!("`{}`", clipped(one.key.as_str()))).collect();
         if self.partitions.len() > known.len() {
             known.push(format!("and {} more", self.partitions.len() - known.len()));
         }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{PartitionKey, QueryId};
 use crate::limit::Limit;
+use crate::plan::MAX_PARTITIONS;
 use crate::policy::retry::Retry;
 
 /// Least share of the planned weight that an answer must cover.
@@ -54,6 +55,25 @@ pub enum MergeOrder {
     Partition,
 }
 
+/// Fair-share group of a query: one app, as one caller uses it. Slots are shared equally between
+/// callers, and the part of each caller equally between its apps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tenant {
+    /// Name of the caller. Without callers, the app's name.
+    pub caller: Arc<str>,
+    /// Name of the app.
+    pub app: Arc<str>,
+}
+
+impl Tenant {
+    /// The group of an app without callers.
+    #[must_use]
+    pub fn of_app(app: &str) -> Self {
+        let app: Arc<str> = Arc::from(app);
+        Self { caller: app.clone(), app }
+    }
+}
+
 /// One query to answer.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -61,9 +81,8 @@ pub struct Request {
     pub id: QueryId,
     /// Name of the app, for displays.
     pub app: String,
-    /// Fair-share group of the query: slots are shared equally between tenants. By default the
-    /// app's name; a server adds the caller.
-    pub tenant: Arc<str>,
+    /// Fair-share group of the query. By default the app alone; a server adds the caller.
+    pub tenant: Tenant,
     /// Bytes of the query, opaque to the root.
     pub query: Bytes,
     /// Time from the start of planning to the answer.
@@ -76,6 +95,8 @@ pub struct Request {
     pub required: Vec<PartitionKey>,
     /// Order of the merge.
     pub order: MergeOrder,
+    /// The most partitions.
+    pub partitions: usize,
     /// The most leaves at once, at least 1.
     pub slots: usize,
     /// Time limit of one attempt, within the deadline.
@@ -100,7 +121,7 @@ impl Request {
         let app = app.into();
         Self {
             id: QueryId::new(),
-            tenant: Arc::from(app.as_str()),
+            tenant: Tenant::of_app(&app),
             app,
             query: query.into(),
             deadline: Duration::from_secs(10),
@@ -108,6 +129,7 @@ impl Request {
             floor: Floor::All,
             required: Vec::new(),
             order: MergeOrder::Any,
+            partitions: MAX_PARTITIONS,
             slots: 1,
             leaf_time: None,
             leaf_output: 4 << 20,

@@ -11,7 +11,7 @@ mod order;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,6 +21,8 @@ use tokio::time::Instant;
 use crate::attempt::{Attempt, Emission, MIN_TIME, Outcome};
 use crate::limit::{Limit, Scope};
 use crate::plan::Plan;
+use crate::request::Tenant;
+use crate::sync::lock;
 
 use order::order;
 
@@ -89,7 +91,7 @@ pub struct Scatter {
     query: Bytes,
     window: usize,
     background: Option<u32>,
-    tenant: Arc<str>,
+    tenant: Tenant,
     leaf_deadline: Instant,
     limit: Limit,
     leaf_time: Option<Duration>,
@@ -141,7 +143,7 @@ pub struct Window {
     /// Weight of a background query: see [`Request`](crate::Request).
     pub background: Option<u32>,
     /// Fair-share group: see [`Request`](crate::Request).
-    pub tenant: Arc<str>,
+    pub tenant: Tenant,
 }
 
 impl Scatter {
@@ -198,7 +200,7 @@ impl Scatter {
 
     /// Fair-share group of the query.
     #[must_use]
-    pub fn tenant(&self) -> &Arc<str> {
+    pub fn tenant(&self) -> &Tenant {
         &self.tenant
     }
 
@@ -391,9 +393,4 @@ impl Scatter {
             hooks.push(Box::new(hook));
         }
     }
-}
-
-/// Locks a mutex and ignores poisoning: every critical section here leaves its value consistent.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use frond_app::{App, AppError, Cut, Inputs, PieceSize};
-use frond_root::{Answer, Cancel, Error, Events, Plan, Request, flow};
+use frond_root::{Answer, Cancel, Error, Events, Plan, Request, Tenant, flow};
 use frond_sandbox::SplitHost;
 
 use crate::error::{RunError, Why};
@@ -80,7 +80,8 @@ pub async fn ask(wired: &Wired, question: Question, events: Events, cancel: Canc
 /// An error that stops the query before it has an answer.
 pub async fn answer(wired: &Wired, question: Question, events: Events, cancel: Cancel) -> Result<Answer, RunError> {
     let request = question.request.clone();
-    Ok(flow::run(request, plan(wired, question), wired.root(events), cancel).await?)
+    let services = wired.services(&request, events);
+    Ok(flow::run(request, plan(wired, question), services, cancel).await?)
 }
 
 /// Makes the plan of a query.
@@ -93,8 +94,9 @@ pub async fn plan(wired: &Wired, question: Question) -> Result<Plan, Error> {
         app: wired.app.clone(),
         query: request.query.clone(),
         slots: request.slots,
-        split: wired.split.clone(),
+        split: wired.split(&request),
         planning: wired.planning.clone(),
+        tenant: request.tenant.clone(),
         until: Instant::now() + request.deadline,
         input,
         piece_size,
@@ -115,6 +117,7 @@ struct Cutting {
     slots: usize,
     split: Option<SplitHost>,
     planning: Planning,
+    tenant: Tenant,
     until: Instant,
     input: Vec<String>,
     piece_size: Option<PieceSize>,
@@ -132,7 +135,7 @@ impl Cutting {
             self.cut(&over.0)
         } else {
             let over = over.0.clone();
-            let permit = self.planning.permit().await.map_err(|closed| Error::Source(Box::new(closed)))?;
+            let permit = self.planning.permit(&self.tenant).await.map_err(|closed| Error::Source(Box::new(closed)))?;
             let cutting = tokio::task::spawn_blocking(move || {
                 // Held until the thread is free, even if nobody waits any more.
                 let _permit = permit;

@@ -56,7 +56,11 @@ fn limits(env: impl Fn(&str) -> Option<String>) -> Result<CompileLimits, String>
         None => usual.memory,
     };
     let at_once = match set("FROND_COMPILES") {
-        Some(text) => text.parse::<NonZeroUsize>().map_err(|error| wrong("FROND_COMPILES", &error))?,
+        Some(text) => match text.parse::<usize>().map(NonZeroUsize::new) {
+            Ok(Some(number)) => number,
+            Ok(None) => return Err(wrong("FROND_COMPILES", &"it must be 1 at least")),
+            Err(error) => return Err(wrong("FROND_COMPILES", &error)),
+        },
         None => usual.at_once,
     };
     let cpu = time("FROND_COMPILE_CPU", usual.cpu)?;
@@ -100,5 +104,7 @@ mod tests {
             let error = of(name, value).unwrap_err();
             assert!(error.contains(name) && error.contains("unset it"), "{error}");
         }
+        let none = of("FROND_COMPILES", "0").unwrap_err();
+        assert!(none.contains("cannot be used: it must be 1 at least\n"), "{none}");
     }
 }

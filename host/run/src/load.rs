@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use frond_app::size::{parse_size, show_size};
 use frond_app::{AppError, CallLimits, Component, Package};
+use frond_root::memory::Memory;
 use frond_sandbox::component::{Origin, read};
 use frond_sandbox::grants::{Directory, Grants, HostPattern, HttpGrant, Ports};
 use frond_sandbox::inspect::surface;
@@ -56,6 +57,7 @@ pub struct Components {
     pub warnings: Vec<String>,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) planning: Planning,
+    pub(crate) memory: Option<Memory>,
 }
 
 /// Loads the components of a package, on a machine with `slots` leaves at once that they share with
@@ -107,6 +109,7 @@ impl Machine {
             warnings: sandbox.take_warnings().into_iter().chain(unset).chain(untrusted).collect(),
             sandbox,
             planning: self.planning(),
+            memory: self.memory(),
         })
     }
 
@@ -206,7 +209,7 @@ fn grants(of: &frond_app::Grants, env: impl Fn(&str) -> Option<String>) -> (Gran
     let (set, unset): (Vec<_>, Vec<_>) =
         of.env.iter().map(|name| (name, env(name))).partition(|(_, value)| value.is_some());
     let warn =
-        |(name, _): (&String, _)| format!("the environment variable {name} is granted, and is not set to any text");
+        |(name, _): (&String, _)| format!("the environment variable {name} is granted, but is not set to a text");
     let grants = Grants {
         directories: of.directories.iter().map(directory).collect(),
         env: set.into_iter().filter_map(|(name, value)| Some((name.clone(), value?))).collect(),
@@ -256,7 +259,7 @@ pub(crate) fn bounded(settings: Settings, clock: &Clock) -> Sandbox {
     let sandbox = Sandbox::timed(settings, clock);
     if !has_folder {
         sandbox.warn(
-            "components are compiled anew each time: neither HOME nor XDG_CACHE_HOME is set\n\
+            "components are compiled again each time: neither HOME nor XDG_CACHE_HOME is set\n\
              (FROND_CACHE=DIR names a folder that keeps them compiled)"
                 .to_owned(),
         );
@@ -281,7 +284,7 @@ pub fn cache_size() -> Result<u64, String> {
         return Ok(CACHE_SIZE);
     }
     parse_size(&text).map_err(|error| {
-        format!("FROND_CACHE_SIZE is not taken, and the cache holds {} at most: {error}", show_size(CACHE_SIZE))
+        format!("FROND_CACHE_SIZE is invalid, and the cache holds {} at most: {error}", show_size(CACHE_SIZE))
     })
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use frond_root::memory::Memory;
 use frond_sandbox::{Clock, Compiler, Limits, Sandbox, Settings, Slots};
 use frond_tls::Trust;
 use tokio::runtime::Handle;
@@ -19,6 +20,7 @@ pub struct Machine {
     clock: Clock,
     trust: Trust,
     planning: Planning,
+    memory: Option<Memory>,
     compiler: Compiler,
     sandboxes: Mutex<Vec<(Size, Weak<Sandbox>)>>,
 }
@@ -48,6 +50,7 @@ impl Machine {
             clock,
             trust: Trust::system(),
             planning: Planning::default(),
+            memory: None,
             compiler: compiler().apart(),
             sandboxes: Mutex::default(),
         })
@@ -57,6 +60,18 @@ impl Machine {
     #[must_use]
     pub fn trusting(self, trust: Trust) -> Self {
         Self { trust, ..self }
+    }
+
+    /// Bounds the memory for plans and partials of all running queries together.
+    #[must_use]
+    pub fn with_memory(self, memory: Memory) -> Self {
+        Self { memory: Some(memory), ..self }
+    }
+
+    /// Memory for plans and partials, if it is bounded.
+    #[must_use]
+    pub fn memory(&self) -> Option<Memory> {
+        self.memory.clone()
     }
 
     /// Root certificates that guests trust.
@@ -70,9 +85,9 @@ impl Machine {
         self.compiler.stop();
     }
 
-    /// Permits of one more app for plans that search for files.
+    /// Permits for plans that search for files.
     pub(crate) fn planning(&self) -> Planning {
-        self.planning.of_app()
+        self.planning.clone()
     }
 
     /// The most leaves at once.
@@ -95,7 +110,7 @@ impl Machine {
     /// See [`Machine::start`].
     pub fn start_with(&self, runtime: &Handle, back: bool) -> Result<Slots, RunError> {
         Slots::start_with(self.slots, &self.clock, runtime, back)
-            .map_err(|error| RunError::machine("the leaf threads could not be started", error))
+            .map_err(|error| RunError::machine("the slot threads could not be started", error))
     }
 
     /// Returns a sandbox with room for calls under each of `limits`.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use frond_app::{App, Package};
+use frond_root::memory::Memory;
 use frond_root::policy::budget::leaf_time;
-use frond_root::{Events, LeafRunner, Merger, Services};
-use frond_sandbox::{Leaf, LeafHost, MergeHost, Sandbox, Slots, SplitHost};
+use frond_root::{Events, LeafRunner, Request, Services};
+use frond_sandbox::{Guests, Leaf, LeafHost, MergeHost, MergeOwner, Sandbox, Slots, SplitHost};
 use tokio::runtime::Handle;
 
 use crate::error::{RunError, Why};
@@ -29,10 +30,11 @@ pub struct Wired {
     /// Runs the leaves.
     pub runner: Arc<dyn LeafRunner>,
     /// Folds the partials.
-    pub merger: Arc<dyn Merger>,
+    merge: Guests,
     /// Splits queries, if the app has a split component.
-    pub split: Option<SplitHost>,
+    split: Option<Guests>,
     pub(crate) planning: Planning,
+    memory: Option<Memory>,
     /// Keeps the sandbox alive, so that other apps that need pools of its size share it.
     _sandbox: Arc<Sandbox>,
 }
@@ -63,7 +65,7 @@ impl Components {
     /// # Errors
     /// See [`Components::wire`].
     pub fn wire_with(&self, app: &App, leaf: Leaf, slots: usize, runtime: &Handle) -> Result<Wired, RunError> {
-        let threads = |error| RunError::machine("the leaf threads could not be started", error);
+        let threads = |error| RunError::machine("the slot threads could not be started", error);
         self.wired(app, leaf, slots, Slots::start(slots, self.sandbox.clock(), runtime).map_err(threads)?)
     }
 
@@ -86,9 +88,10 @@ impl Components {
             laws: self.laws_key(app.order).map_or(Laws::Unchecked, |key| known(&key)),
             runner: Arc::new(LeafHost::new(pool, leaf.clone())),
             leaf,
-            merger: Arc::new(MergeHost(merge.clone())),
-            split: self.split.clone().map(SplitHost),
+            merge: merge.clone(),
+            split: self.split.clone(),
             planning: self.planning.clone(),
+            memory: self.memory.clone(),
             _sandbox: self.sandbox.clone(),
         })
     }
@@ -103,9 +106,21 @@ impl Wired {
         self.app.limits.leaf.time.map_or(time, |own| own.min(time))
     }
 
-    /// The root's services for one query: with these listeners, without a journal.
+    /// The services of one query: with these listeners, without a journal. Its merges count for its
+    /// caller.
     #[must_use]
-    pub fn root(&self, events: Events) -> Services {
-        Services { runner: self.runner.clone(), merger: self.merger.clone(), events, journal: None }
+    pub fn services(&self, request: &Request, events: Events) -> Services {
+        let merger = Arc::new(MergeHost(self.merge.clone().owned_by(owner(request))));
+        Services { runner: self.runner.clone(), merger, events, journal: None, memory: self.memory.clone() }
     }
+
+    /// The app's split component, for one query.
+    pub(crate) fn split(&self, request: &Request) -> Option<SplitHost> {
+        self.split.clone().map(|split| SplitHost(split.owned_by(owner(request))))
+    }
+}
+
+/// Owner of a query's merges and splits.
+fn owner(request: &Request) -> MergeOwner {
+    MergeOwner { caller: request.tenant.caller.clone(), is_background: request.background.is_some() }
 }

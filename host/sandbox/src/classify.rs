@@ -127,9 +127,9 @@ pub(crate) fn refused_by_machine(error: &wasmtime::Error) -> Option<String> {
         || system.as_ref().is_some_and(|error| error.kind() == std::io::ErrorKind::OutOfMemory);
     match system {
         _ if is_memory => {
-            Some("this machine has no memory left for it (see `ulimit -v`, and the container's limit)".to_owned())
+            Some("this machine has no memory left for the call (see `ulimit -v`, and the container's limit)".to_owned())
         }
-        error => error.map(|error| format!("this machine does not let it run: {error}")),
+        error => error.map(|error| format!("this machine does not let the call run: {error}")),
     }
 }
 

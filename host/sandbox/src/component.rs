@@ -14,7 +14,7 @@ use crate::host::Host;
 use crate::inline::ShortCalls;
 use crate::inspect::{MAX_SIZE, Misfit, Role, surface};
 use crate::linker::linker;
-use crate::permits::{PoolPermit, PoolPermits};
+use crate::permits::{MergePermits, PoolPermit, PoolPermits};
 use crate::shape;
 use crate::slot_engines::SlotEngines;
 
@@ -53,7 +53,7 @@ pub struct Plugin {
     digest: [u8; 32],
     origin: Origin,
     pulls: bool,
-    merge_permits: PoolPermits,
+    merge_permits: MergePermits,
 }
 
 /// Component on one engine: linked, with its exports looked up.
@@ -189,7 +189,7 @@ impl Plugin {
     }
 
     /// Returns the permits for merges, splits, trials and programs.
-    pub(crate) fn merge_permits(&self) -> &PoolPermits {
+    pub(crate) fn merge_permits(&self) -> &MergePermits {
         &self.merge_permits
     }
 }
@@ -274,7 +274,7 @@ fn compiled(sandbox: &Sandbox, pool: &Pool, bytes: &[u8], digest: &str) -> Resul
             sandbox.warn(format!("the compiled component could not be cached: {error}"));
         }
         if let Err(error) = cache.evict(engine, digest) {
-            sandbox.warn(format!("old compiled components stay in the cache: {error}"));
+            sandbox.warn(format!("old compiled components could not be removed from the cache: {error}"));
         }
     }
     Ok((component, Origin::Compiled))

@@ -61,7 +61,7 @@ pub(crate) fn tell(mut failure: Failure, text: &Text) -> Failure {
 /// Adds the last line of a log in no known format: it may or may not explain the failure.
 fn with_last_line(mut failure: Failure) -> Failure {
     if let Some(line) = failure.log.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty()) {
-        failure.message = clip(&format!("{}; the last it wrote: {line}", failure.message));
+        failure.message = clip(&format!("{}; the last log line: {line}", failure.message));
     }
     failure
 }

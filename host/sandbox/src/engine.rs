@@ -12,7 +12,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::compiler::Compiler;
 use crate::limits::Limits;
-use crate::permits::PoolPermits;
+use crate::permits::{MergePermits, PoolPermits};
 
 /// Bytes of a call's stack that wasm may use.
 const WASM_STACK: usize = 512 << 10;
@@ -65,7 +65,7 @@ pub struct Sandbox {
     engines: Arc<Engines>,
     cache: Option<Cache>,
     /// Permits for merges, splits, trials and programs, of either pool.
-    merge_permits: PoolPermits,
+    merge_permits: MergePermits,
 }
 
 /// Engines of a sandbox, made on first use.
@@ -119,12 +119,12 @@ impl Sandbox {
         let cache = settings.cache.as_ref().and_then(|dir| match Cache::open(dir) {
             Ok(cache) => Some(cache),
             Err(error) => {
-                warnings.push(format!("components are compiled anew each time: {}: {error}", dir.display()));
+                warnings.push(format!("components are compiled again each time: {}: {error}", dir.display()));
                 None
             }
         });
         Self {
-            merge_permits: PoolPermits::new(settings.merge_permits()),
+            merge_permits: MergePermits::new(settings.merge_permits()),
             engines: Arc::new(Engines {
                 settings,
                 clock: clock.clone(),
@@ -156,12 +156,12 @@ impl Sandbox {
     /// are rebuilt often.
     pub fn prune_cache(&self, keep: usize) {
         if let Some(Err(error)) = self.cache.as_ref().map(|cache| cache.prune(keep)) {
-            self.warn(format!("old compiled components stay in the cache: {error}"));
+            self.warn(format!("old compiled components could not be removed from the cache: {error}"));
         }
     }
 
     /// Returns the permits for merges, splits, trials and programs.
-    pub(crate) fn merge_permits(&self) -> &PoolPermits {
+    pub(crate) fn merge_permits(&self) -> &MergePermits {
         &self.merge_permits
     }
 

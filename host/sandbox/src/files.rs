@@ -163,7 +163,7 @@ impl FileError {
                 Some((why, "let it close what it has read"))
             }
             Self::TooManyInAll => {
-                let why = "while all calls together had as many files open as they may".to_owned();
+                let why = "while all calls together were at their limit of open files".to_owned();
                 Some((why, "raise `ulimit -n`, or let leaves close what they have read"))
             }
             Self::Call(why) => Some((format!("of a folder that does not answer: {why}"), "ask again later")),

@@ -302,7 +302,7 @@ mod tests {
             unread: u64::MAX,
             heaviest_first: false,
             background: None,
-            tenant: Arc::from("test"),
+            tenant: frond_root::Tenant::of_app("test"),
         };
         let scatter = Scatter::new(Arc::new(plan), Bytes::new(), window);
         assert!(closed(&scatter, now).is_none());

@@ -126,8 +126,8 @@ pub enum Misfit {
     TooCostly(String),
     /// Uses proposals of WebAssembly that are turned off.
     #[error(
-        "uses what this host has turned off of WebAssembly: {0}\n\
-         (build it without; such as in Rust without `-C target-feature=+atomics` for threads)"
+        "uses WebAssembly proposals that this host has turned off: {0}\n\
+         (build it without them: for threads in Rust, without `-C target-feature=+atomics`)"
     )]
     Proposals(String),
     /// wasmtime refuses it.

@@ -63,6 +63,7 @@ pub use inspect::Role;
 pub use leaf::Leaf;
 pub use limits::Limits;
 pub use merger::{Guests, MergeHost, SplitHost};
+pub use permits::MergeOwner;
 pub use private::private_folder;
 pub use slots::{LeafHost, Slots};
 pub use trial::{Trial, Trials};

@@ -20,7 +20,7 @@ use crate::host::{CallOrigin, CancelFlag};
 use crate::inline::{self, ShortCalls};
 use crate::limits::Limits;
 use crate::park;
-use crate::permits::PoolPermit;
+use crate::permits::{MergeOwner, PoolPermit};
 use crate::profile::Probe;
 
 /// Component for merges or splits, which run outside the slot threads.
@@ -31,19 +31,33 @@ pub struct Guests {
     limits: Limits,
     granted: CallGrants,
     short_calls: Arc<ShortCalls>,
+    owner: MergeOwner,
 }
 
 impl Guests {
     /// Makes calls of `plugin` under `limits`, without grants.
     #[must_use]
     pub fn new(clock: &Clock, plugin: Arc<Plugin>, limits: Limits) -> Self {
-        Self { clock: clock.clone(), plugin, limits, granted: CallGrants::Never, short_calls: Arc::default() }
+        Self {
+            clock: clock.clone(),
+            plugin,
+            limits,
+            granted: CallGrants::Never,
+            short_calls: Arc::default(),
+            owner: MergeOwner::default(),
+        }
     }
 
     /// Sets the grants of a split. A merge gets none: it has no need of outside resources.
     #[must_use]
     pub fn granting(self, grants: &Arc<Grants>) -> Self {
         Self { granted: CallGrants::from(grants), ..self }
+    }
+
+    /// Sets the owner of the calls, for fair shares of the permits.
+    #[must_use]
+    pub fn owned_by(self, owner: MergeOwner) -> Self {
+        Self { owner, ..self }
     }
 
     /// Runs `work` in a fresh instance on this thread, which may sleep.
@@ -152,7 +166,7 @@ impl Guests {
         let stop = StopOnDrop { flag: flag.clone(), clock: self.clock.clone(), ended: false };
         let may_be_brief = size <= inline::SMALL && matches!(self.granted, CallGrants::Never);
         async move {
-            let place = guests.plugin.merge_permits().wait_until(until).await?;
+            let place = guests.plugin.merge_permits().wait_until(&guests.owner, until).await?;
             if may_be_brief {
                 let at_once = async |running: Running<'_>| work(running, guests.plugin()).await;
                 if let Some(CallResult { result, usage, .. }) =
@@ -177,7 +191,7 @@ impl Guests {
             let ended = task.await;
             stop.disarm();
             ended.unwrap_or_else(|lost| {
-                let message = format!("its thread was lost: {lost}");
+                let message = format!("the merge's thread was lost: {lost}");
                 Err(Box::new(Failure::new(FailureKind::Lost, message)))
             })
         }

@@ -26,6 +26,7 @@ use crate::inspect::{Misfit, surface};
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::park;
+use crate::permits::MergeOwner;
 
 /// Prefix of the interface's name, common to all versions of WASI 0.2.
 const RUN: &str = "wasi:cli/run@0.2.";
@@ -65,7 +66,7 @@ impl Program {
             let mut found: Vec<&str> = surface.exports.iter().take(8).map(String::as_str).collect();
             found.sort_unstable();
             let found = if found.is_empty() { "no interface".to_owned() } else { found.join(", ") };
-            let hint = "it is no program: a test binary is one, and so is any crate with a `main`".to_owned();
+            let hint = "it is not a program: a test binary is one, and so is a crate with a `main`".to_owned();
             return Err(Misfit::WrongExport { wanted: format!("{RUN}x"), found, hint }.into());
         }
         surface.offered()?;
@@ -94,7 +95,7 @@ impl Program {
         let watch = sandbox.clock().watch();
         let waker = park::waker();
         let deadline = Instant::now() + time;
-        let place = match self.plugin.merge_permits().wait(Some(&waker), deadline, || None) {
+        let place = match self.plugin.merge_permits().wait(&MergeOwner::default(), &waker, deadline) {
             Ok(place) => place,
             Err(stop) => return (Err(Box::new(classify(&stop.into()))), Usage::default()),
         };

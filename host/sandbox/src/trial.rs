@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use frond_root::runner::Covered;
 use frond_root::scatter::Window;
-use frond_root::{Emission, Error, Failure, FailureKind, Limit, Outcome, Partition, Plan, Scatter, Scope, Usage};
+use frond_root::{
+    Emission, Error, Failure, FailureKind, Limit, Outcome, Partition, Plan, Scatter, Scope, Tenant, Usage,
+};
 
 use crate::call::{CallResult, Running};
 use crate::classify::classify;
@@ -17,7 +19,7 @@ use crate::host::CallOrigin;
 use crate::leaf::Leaf;
 use crate::merger::{Guests, finish, merge, split};
 use crate::park::{self, CallContext};
-use crate::permits::PoolPermit;
+use crate::permits::{MergeOwner, PoolPermit};
 use crate::profile::{Probe, Profile, ProfileError, Sampling, Ticker};
 
 /// Result of one trial call, with its usage, log and duration.
@@ -100,7 +102,7 @@ impl Trials {
             unread: u64::MAX,
             heaviest_first: false,
             background: None,
-            tenant: Arc::default(),
+            tenant: Tenant::default(),
         };
         let scatter = Scatter::new(plan, query.clone(), window);
         let Some(attempt) = scatter.claim(0, start.into()) else {
@@ -169,7 +171,8 @@ impl Trials {
 /// Takes a permit for a call that is not a slot's leaf; gives up after `time`.
 fn wait_for_place(plugin: &Plugin, time: Duration) -> Result<PoolPermit, Failure> {
     let until = Instant::now() + time;
-    plugin.merge_permits().wait(Some(&park::waker()), until, || None).map_err(|stop| classify(&stop.into()))
+    let owner = MergeOwner::default();
+    plugin.merge_permits().wait(&owner, &park::waker(), until).map_err(|stop| classify(&stop.into()))
 }
 
 impl<T> Trial<T> {

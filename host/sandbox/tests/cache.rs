@@ -139,7 +139,7 @@ fn check_warns(dir: &Path, why: &str) {
     let host = host(dir);
     let warnings = host.sandbox.take_warnings();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].starts_with("components are compiled anew each time: "), "{warnings:?}");
+    assert!(warnings[0].starts_with("components are compiled again each time: "), "{warnings:?}");
     assert!(warnings[0].ends_with(why), "{warnings:?}");
     for _ in 0..2 {
         assert_eq!(host.plugin(&wat::leaf("", wat::OK), &[Role::Leaf], true).origin(), Origin::Compiled);

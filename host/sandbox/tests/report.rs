@@ -66,7 +66,7 @@ fn the_first_item_that_differs_is_said_with_both_sides() {
     other-type
     exports frond:plugin/process-partition@0.1.0, and process-partition.process: parameter 2 `partition`: field `data` is `string`, the contract says `list<u8>`
     the component: frond:plugin@0.1.0 · this host: frond:plugin@0.1.0
-    (it was built against another text of the contract: take wit/world.wit of frond:plugin@0.1.0)
+    (it was built against another text of the contract: use wit/world.wit of frond:plugin@0.1.0)
     ");
     let first = |replaced: &[(&str, &str)]| no_leaf(&leaf(replaced)).lines().nth(1).unwrap().to_owned();
     assert_snapshot!(first(&[(r#""index""#, r#""position""#)]),
@@ -122,7 +122,7 @@ fn another_version_or_another_package() {
     assert_snapshot!(no_leaf(&leaf(&[(export, "acme:tool/process-partition@1.0.0")])), @r"
     other-package
     exports acme:tool/process-partition@1.0.0, which is not frond:plugin/process-partition@0.1.0: the name is the same, the package is not
-    (export the interface of frond:plugin@0.1.0: names alone promise nothing)
+    (export the interface of frond:plugin@0.1.0: the name alone is not enough)
     ");
 }
 
@@ -138,7 +138,7 @@ fn a_function_outside_of_its_interface() {
     assert_snapshot!(no_leaf(&wasm), @r"
     not-exported
     does not export frond:plugin/process-partition@0.1.0
-    (it exports `process` by itself: it belongs into the interface frond:plugin/process-partition@0.1.0)
+    (it exports `process` at the top level: the function belongs into the interface frond:plugin/process-partition@0.1.0)
     ");
 }
 
@@ -148,7 +148,7 @@ fn imports_that_no_guest_gets() {
     assert_snapshot!(no_leaf(&with(r#"(import "acme:db/query@1.0.0" (instance))"#)), @r"
     unknown-import
     imports acme:db/query@1.0.0, which this host does not offer
-    (build it without what needs that, or compose it with a component that offers it)
+    (build it without the code that needs this import, or compose it with a component that offers the import)
     ");
     assert_snapshot!(no_leaf(&with(r#"(import "frond:plugin/control@0.2.0" (instance))"#)), @r"
     unknown-import
@@ -162,10 +162,10 @@ fn imports_that_no_guest_gets() {
     other-import
     imports frond:plugin/source@0.1.0, and source.read: parameter 1 `offset` is `u32`, the contract says `u64`
     the component: frond:plugin@0.1.0 · this host: frond:plugin@0.1.0
-    (it was built against another text of the contract: take wit/world.wit of frond:plugin@0.1.0)
+    (it was built against another text of the contract: use wit/world.wit of frond:plugin@0.1.0)
     ");
     let more = r#"(import "frond:plugin/control@0.1.0" (instance (export "stop" (func))))"#;
-    assert!(no_leaf(&with(more)).contains("control.stop is none of the contract's"));
+    assert!(no_leaf(&with(more)).contains("control.stop is not in the contract"));
 }
 
 #[test]

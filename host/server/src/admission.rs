@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use frond_root::Tenant;
 use frond_root::policy::admission::{Load, Reason, Refusal, Running, admit};
 
 /// Running queries by tenant, and average costs by app.
@@ -20,11 +21,11 @@ struct State {
     running: usize,
     /// Moving average of the slot time of a query, by app.
     costs: HashMap<String, Duration>,
-    tenants: HashMap<Arc<str>, Tenant>,
+    tenants: HashMap<Tenant, Queries>,
 }
 
 /// Running queries of one tenant.
-struct Tenant {
+struct Queries {
     running: BTreeMap<u64, Running>,
     ahead: Duration,
     /// Time of the last admission.
@@ -36,21 +37,22 @@ struct Tenant {
 /// Admitted query. Dropping it ends the query for admission.
 pub(crate) struct Ticket {
     state: Arc<Mutex<State>>,
-    tenant: Arc<str>,
+    tenant: Tenant,
     number: u64,
 }
 
 /// Why a query was refused, as text for its client.
 pub(crate) fn detail(reason: Reason) -> &'static str {
     match reason {
-        Reason::Places => "more is being asked than can be answered in time: as many queries run as may",
+        Reason::Places => {
+            "too many queries to answer in time: as many run as the server allows\n(`limits.queries` in the server's settings)"
+        }
         Reason::Share => {
-            "more is being asked than can be answered in time: this app has its share of the queries that may run"
+            "too many queries to answer in time: this app, or its caller, has its share of the running queries\n\
+             (`limits.queries` in the server's settings)"
         }
-        Reason::Deadline => "more is being asked than can be answered in time: it would not end within its deadline",
-        Reason::Earlier => {
-            "more is being asked than can be answered in time: earlier queries would not end within theirs"
-        }
+        Reason::Deadline => "too many queries to answer in time: this query would miss its deadline",
+        Reason::Earlier => "too many queries to answer in time: earlier queries would miss their deadlines",
     }
 }
 
@@ -71,7 +73,7 @@ impl Admission {
     }
 
     /// Admits a query whose partials must be gathered within `budget`.
-    pub(crate) fn admit(&self, app: &str, tenant: &Arc<str>, budget: Duration) -> Result<Ticket, Refusal> {
+    pub(crate) fn admit(&self, app: &str, tenant: &Tenant, budget: Duration) -> Result<Ticket, Refusal> {
         let mut state = lock(&self.state);
         let now = Instant::now();
         let cost = state.costs.get(app).copied().unwrap_or_default();
@@ -111,22 +113,35 @@ impl Admission {
 
 impl State {
     /// Marks a tenant as seen, and forgets tenants that have been idle for long.
-    fn see(&mut self, tenant: &Arc<str>, now: Instant) {
+    fn see(&mut self, tenant: &Tenant, now: Instant) {
         self.tenants.retain(|_, one| !one.running.is_empty() || now.saturating_duration_since(one.seen) < LATELY);
-        let fresh = || Tenant { running: BTreeMap::new(), ahead: Duration::ZERO, admitted: now, seen: now };
+        let fresh = || Queries { running: BTreeMap::new(), ahead: Duration::ZERO, admitted: now, seen: now };
         self.tenants.entry(tenant.clone()).or_insert_with(fresh).seen = now;
     }
 
-    fn load(&self, tenant: &str, slots: usize, now: Instant) -> Load {
+    fn load(&self, tenant: &Tenant, slots: usize, now: Instant) -> Load {
         let own = self.tenants.get(tenant);
-        let others = self.tenants.iter().filter(|(name, _)| ***name != *tenant);
+        // The apps of another caller are one load: many apps are no more than one.
+        let mut others: HashMap<(&str, &str), Duration> = HashMap::new();
+        let mut held = 0;
+        let mut is_shared = false;
+        for (other, queries) in &self.tenants {
+            let is_own_caller = other.caller == tenant.caller;
+            held += if is_own_caller { queries.running.len() } else { 0 };
+            is_shared |= !is_own_caller;
+            if other != tenant {
+                let app = if is_own_caller { &*other.app } else { "" };
+                *others.entry((&*other.caller, app)).or_default() += queries.ahead;
+            }
+        }
         Load {
             running: self.running,
             most: self.most,
             slots,
             own: own.map(|own| own.running.values().copied().collect()).unwrap_or_default(),
-            is_shared: self.tenants.len() > 1,
-            others: others.map(|(_, one)| one.ahead).filter(|ahead| !ahead.is_zero()).collect(),
+            held,
+            others: others.into_values().filter(|ahead| !ahead.is_zero()).collect(),
+            is_shared,
             since_last_query: own.map_or(Duration::ZERO, |own| now.saturating_duration_since(own.admitted)),
         }
     }
@@ -146,4 +161,50 @@ impl Drop for Ticket {
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn tenant(caller: &str, app: &str) -> Tenant {
+        Tenant { caller: Arc::from(caller), app: Arc::from(app) }
+    }
+
+    /// Admission with 2 slots for 64 queries, of apps whose queries cost a second each.
+    fn admission() -> Admission {
+        let admission = Admission::new(2, 64);
+        ["a", "b", "c", "d"].iter().for_each(|app| admission.learn(app, SECOND));
+        admission
+    }
+
+    #[test]
+    fn many_apps_of_one_caller_are_one_load_to_others() {
+        let admission = admission();
+        let held: Vec<_> = ["a", "b", "c", "d"]
+            .iter()
+            .map(|app| admission.admit(app, &tenant("crowd", app), 60 * SECOND).unwrap())
+            .collect();
+        let load = lock(&admission.state).load(&tenant("quiet", "a"), 2, Instant::now());
+        assert_eq!((load.held, load.is_shared, load.others), (0, true, vec![4 * SECOND]));
+        let mut load = lock(&admission.state).load(&tenant("crowd", "a"), 2, Instant::now());
+        load.others.sort();
+        assert_eq!((load.held, load.is_shared, load.others), (4, false, vec![SECOND; 3]));
+        drop(held);
+        assert_eq!(admission.ahead(), (Duration::ZERO, 0));
+    }
+
+    #[test]
+    fn a_caller_holds_no_more_places_than_it_leaves_whatever_apps_it_uses() {
+        let admission = Admission::new(2, 8);
+        let quiet = admission.admit("a", &tenant("quiet", "a"), 60 * SECOND).unwrap();
+        let names: Vec<String> = (0..8).map(|number| format!("app-{number}")).collect();
+        let admitted = names.iter().map(|app| admission.admit(app, &tenant("crowd", app), 60 * SECOND));
+        let admitted: Vec<_> = admitted.collect();
+        assert_eq!(admitted.iter().filter(|one| one.is_ok()).count(), 4);
+        assert!(admitted.iter().flat_map(|one| one.as_ref().err()).all(|one| one.reason == Reason::Share));
+        drop(quiet);
+    }
 }

@@ -180,7 +180,7 @@ impl Registry {
         let reconciler = Reconciler::new(shared.clone(), root, state);
         let thread = thread::Builder::new().name("frond-apps".to_owned()).spawn(move || reconciler.run());
         let thread =
-            thread.map_err(|error| RunError::machine("the thread that keeps apps could not be started", error))?;
+            thread.map_err(|error| RunError::machine("the thread that manages apps could not be started", error))?;
         Ok(Arc::new(Self { dir: dir.to_path_buf(), shared, reconciler: Mutex::new(Some(thread)) }))
     }
 
@@ -360,7 +360,7 @@ impl Registry {
         // forever.
         let joined = tokio::task::spawn_blocking(move || reconciler.join());
         if tokio::time::timeout(CLOSING, joined).await.is_err() {
-            tracing::warn!("the folder of apps does not answer: whatever looks at it is left behind");
+            tracing::warn!("the folder of apps does not answer: the threads that read it are abandoned");
         }
     }
 }

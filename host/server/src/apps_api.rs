@@ -81,15 +81,15 @@ fn is_stripped(headers: &HeaderMap, component: &[u8]) -> bool {
     params(("app" = String, Path, description = "The app's name"), ("role" = String, Path, description = "`leaf`, `merge` or `split`")),
     request_body(content = Vec<u8>, content_type = "application/wasm", description = "The component"),
     responses(
-        (status = 200, description = "It serves", body = Changed),
-        (status = 400, description = "The component did not come whole", body = Problem, content_type = "application/problem+json"),
-        (status = 408, description = "The component did not come in time", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The version serves", body = Changed),
+        (status = 400, description = "The component did not arrive completely", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The component did not arrive in time", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The server is stopping", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such app, or role", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The component is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The component is packed, or a form", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "It was refused: what was there still serves", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many changes wait", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The component is encoded, or a multipart form", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The change was refused: the version before still serves", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many changes wait to be checked", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "apps"
 )]
@@ -125,8 +125,8 @@ pub(crate) async fn put(
         (status = 200, description = "The folder's own component serves", body = Changed),
         (status = 409, description = "The server is stopping", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such app, or role", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "It was refused: what was there still serves", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many changes wait", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The change was refused: the version before still serves", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many changes wait to be checked", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "apps"
 )]
@@ -145,11 +145,11 @@ pub(crate) async fn delete(
     path = "/v1/apps/{app}/rollback",
     params(("app" = String, Path, description = "The app's name")),
     responses(
-        (status = 200, description = "It serves", body = Changed),
+        (status = 200, description = "The version serves", body = Changed),
         (status = 404, description = "There is no such app", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "There is no version before, or the server is stopping", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "It was refused: what was there still serves", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many changes wait", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "There is no previous version, or the server is stopping", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The change was refused: the version before still serves", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many changes wait to be checked", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "apps"
 )]

@@ -147,7 +147,8 @@ impl Authenticator {
         let is_nameless = version <= Version::HTTP_10 && host.is_none();
         if self.local_names && !is_nameless && !host.is_some_and(is_local) {
             return Err(Problem::forbidden(
-                "this server is asked for by a name that is not this machine's\n(ask for 127.0.0.1 or localhost, or give the server tokens)",
+                "the header `Host` names another machine than this one\n\
+                 (use 127.0.0.1 or localhost, or give the server tokens)",
             ));
         }
         if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
@@ -158,7 +159,7 @@ impl Authenticator {
         let foreign: [&[u8]; 2] = [b"cross-site", b"same-site"];
         let is_foreign = headers.get_all(SEC_FETCH_SITE).iter().any(|site| foreign.contains(&site.as_bytes()));
         let Some(origin) = headers.get(ORIGIN) else {
-            let text = "web pages elsewhere may not ask this server\n(name their origin under `cors` in the server's settings)";
+            let text = "web pages of other origins may not use this server\n(name their origin under `cors` in the server's settings)";
             return if is_foreign { Err(Problem::forbidden(text)) } else { Ok(()) };
         };
         let origin = origin.to_str().unwrap_or("");
@@ -167,7 +168,7 @@ impl Authenticator {
             return Ok(());
         }
         Err(Problem::forbidden(format!(
-            "web pages of `{}` may not ask this server\n(name the origin under `cors` in the server's settings)",
+            "web pages of `{}` may not use this server\n(name the origin under `cors` in the server's settings)",
             origin.escape_debug()
         )))
     }
@@ -180,11 +181,12 @@ impl Principal {
         match (self.role, action) {
             (Role::Admin, _) | (Role::Query, Action::Read | Action::Ask) | (Role::Observer, Action::Read) => Ok(()),
             (Role::Query, Action::Change) => Err(Problem::forbidden(format!(
-                "the token of `{name}` may ask, and not change apps\n(that takes an admin's token)"
+                "the token of `{name}` may run queries, but not change apps\n\
+                 (changing apps takes a token with the role admin)"
             ))),
             (Role::Observer, _) => Err(Problem::forbidden(format!(
-                "the token of `{name}` may look, and neither ask nor change anything\n\
-                 (asking takes a token with the role query, changing apps an admin's)"
+                "the token of `{name}` may only read\n\
+                 (running queries takes a token with the role query, changing apps one with the role admin)"
             ))),
         }
     }
@@ -207,14 +209,22 @@ impl Principal {
         let Some(rate) = &self.rate else { return Ok(()) };
         rate.check().map_err(|wait| {
             let wait = wait.wait_time_from(DefaultClock::default().now());
-            Problem::too_many(format!("the token of `{}` has made more requests than it may", self.name), wait)
+            let text = format!(
+                "the token of `{}` has exceeded its rate of requests\n(`rate` of the token in the server's settings)",
+                self.name
+            );
+            Problem::too_many(text, wait)
         })
     }
 
     /// Acquires a permit for one running query.
     pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
         self.queries.clone().try_acquire_owned().map_err(|_| {
-            let text = format!("the token of `{}` has as many queries running as it may", self.name);
+            let text = format!(
+                "the token of `{}` has reached its limit of running queries\n\
+                 (`concurrency` of the token in the server's settings)",
+                self.name
+            );
             Problem::too_many(text, Duration::from_secs(1))
         })
     }
@@ -223,7 +233,7 @@ impl Principal {
     pub(crate) fn listen(&self) -> Result<OwnedSemaphorePermit, Problem> {
         self.listeners.clone().try_acquire_owned().map_err(|_| {
             let text = format!(
-                "`{}` follows as much as it may: {LISTENERS} event streams and waits at once\n(close those that nobody reads)",
+                "`{}` has reached its limit of {LISTENERS} event streams and waits at once\n(close unused ones)",
                 self.name
             );
             Problem::too_many(text, Duration::from_secs(1))

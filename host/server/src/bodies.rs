@@ -212,7 +212,10 @@ impl Server {
         let waiting = tokio::time::timeout(time.min(PATIENCE), budget.take(expected, principal.caller()));
         let mut charge = waiting.await.map_err(|_| {
             let most = show_size(budget.most);
-            let text = format!("bodies in flight take the {most} that they may: send it again\n(`limits.bodies` in the server's settings)");
+            let text = format!(
+                "there is no room for this body: bodies in flight share {most}, of which large requests, and one token's, \
+                 have a part\n(send the request again, or raise `limits.bodies` in the server's settings)"
+            );
             Problem::overloaded(text, Duration::from_secs(1))
         })?;
         let bytes = params::body(body, limit, began, time).await?;

@@ -103,6 +103,10 @@ pub struct Limits {
     /// Memory for all bodies in flight, in bytes: of requests, and of answers until they have been
     /// sent.
     pub bodies: Size,
+    /// Memory for the plans and partials of all running queries, in bytes.
+    pub memory: Size,
+    /// The most partitions of one query; a job may have more.
+    pub partitions: usize,
     /// The most queries at once.
     pub queries: usize,
     /// The longest deadline that a query may request.
@@ -132,6 +136,8 @@ impl Default for Limits {
             peer_connections: 512,
             idle_time: Time(Duration::from_secs(60)),
             bodies: Size(256 << 20),
+            memory: Size(1 << 30),
+            partitions: 100_000,
             queries: 256,
             deadline: Time(Duration::from_secs(600)),
             header_time: Time(Duration::from_secs(10)),
@@ -311,6 +317,7 @@ impl Config {
         keep(keys, "limits.peer-connections", &mut new.peer_connections, &old.peer_connections);
         keep(keys, "limits.idle-time", &mut new.idle_time, &old.idle_time);
         keep(keys, "limits.bodies", &mut new.bodies, &old.bodies);
+        keep(keys, "limits.memory", &mut new.memory, &old.memory);
         keep(keys, "limits.header-time", &mut new.header_time, &old.header_time);
         keep(keys, "limits.read-time", &mut new.read_time, &old.read_time);
         keep(keys, "limits.recent", &mut new.recent, &old.recent);
@@ -327,8 +334,8 @@ impl Config {
         let refuse = |text: String| Err(ConfigError::Refused(text));
         if !self.listen.ip().is_loopback() && self.tokens.is_empty() && !self.insecure {
             return refuse(format!(
-                "{} can be reached from other machines, and there are no tokens: anybody could ask, and replace plugins\n\
-                 (make one with `frond token NAME`, listen on 127.0.0.1, or say --insecure and let anybody do so)",
+                "{} can be reached from other machines, and there are no tokens: anybody could run queries and replace plugins\n\
+                 (make a token with `frond token NAME`, listen on 127.0.0.1, or allow it with --insecure)",
                 self.listen
             ));
         }
@@ -345,7 +352,8 @@ impl Config {
             let same = |other: &&Token| other.sha256.eq_ignore_ascii_case(&token.sha256);
             if let Some(other) = self.tokens.iter().take(index).find(same) {
                 return refuse(format!(
-                    "`{}` and `{}` have one token: who asks could not be told\n(`frond token NAME` makes one for each)",
+                    "`{}` and `{}` have the same token: the server could not tell them apart\n\
+                     (`frond token NAME` makes one for each)",
                     other.name, token.name
                 ));
             }
@@ -362,6 +370,8 @@ impl Config {
             ("limits.query", limits.query.0 == 0),
             ("limits.deadline", limits.deadline.0.is_zero()),
             ("limits.load", limits.load.0.is_zero()),
+            ("limits.memory", limits.memory.0 == 0),
+            ("limits.partitions", limits.partitions == 0),
         ];
         if let Some((key, _)) = none.iter().find(|(_, is_none)| *is_none) {
             return refuse(format!("{key} is 0: nothing could be served"));
@@ -373,8 +383,8 @@ impl Config {
         if Budget::largest_request(limits.bodies.0) < largest {
             let least = show_size((largest / 5 + 1).saturating_mul(8));
             return refuse(format!(
-                "limits.bodies is too little for one body of limits.query or limits.component\n\
-                 (give it {least} at least: three eighths are kept for small bodies and for answers)"
+                "limits.bodies is too small for one body of limits.query or limits.component\n\
+                 (set it to at least {least}: three eighths are reserved for small bodies and for answers)"
             ));
         }
         match limits.headers.0 {

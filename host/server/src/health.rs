@@ -19,7 +19,7 @@ pub(crate) fn is_check(path: &str) -> bool {
 }
 
 /// Reports that the process is alive (liveness).
-#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "It does", body = String, content_type = "text/plain")), tag = "server")]
+#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The process is alive", body = String, content_type = "text/plain")), tag = "server")]
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
@@ -33,8 +33,8 @@ pub(crate) async fn healthz() -> &'static str {
     get,
     path = "/readyz",
     responses(
-        (status = 200, description = "It does", body = String, content_type = "text/plain"),
-        (status = 503, description = "It does not, and says why", body = String, content_type = "text/plain"),
+        (status = 200, description = "The server accepts queries", body = String, content_type = "text/plain"),
+        (status = 503, description = "The server does not accept queries; the body says why", body = String, content_type = "text/plain"),
     ),
     tag = "server"
 )]
@@ -64,8 +64,8 @@ pub(crate) async fn readyz(State(server): State<Arc<Server>>) -> Response {
     get,
     path = "/readyz/jobs",
     responses(
-        (status = 200, description = "It does", body = String, content_type = "text/plain"),
-        (status = 503, description = "It does not, and says why", body = String, content_type = "text/plain"),
+        (status = 200, description = "The server accepts or runs jobs", body = String, content_type = "text/plain"),
+        (status = 503, description = "The server neither accepts nor runs jobs; the body says why", body = String, content_type = "text/plain"),
     ),
     tag = "server"
 )]
@@ -106,7 +106,7 @@ pub(crate) struct QueryCounts {
 }
 
 /// Returns the server's version and state.
-#[utoipa::path(get, path = "/v1/server", responses((status = 200, description = "What it is", body = About)), tag = "server")]
+#[utoipa::path(get, path = "/v1/server", responses((status = 200, description = "The server", body = About)), tag = "server")]
 pub(crate) async fn about(State(server): State<Arc<Server>>) -> Json<About> {
     let settings = server.settings();
     Json(About {

@@ -131,7 +131,7 @@ impl Jobs {
             }
         };
         if tokio::time::timeout(within, all).await.is_err() {
-            tracing::warn!("jobs were not given back in time: they go on once their leases are over");
+            tracing::warn!("jobs were not released in time: they resume when their leases expire");
         }
     }
 }

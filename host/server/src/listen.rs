@@ -82,7 +82,7 @@ impl Listener {
         let refuse = |error: io::Error| {
             let hint = match error.kind() {
                 io::ErrorKind::AddrInUse => "\n(another process listens there; --listen 127.0.0.1:0 takes a free port)",
-                io::ErrorKind::PermissionDenied => "\n(ports below 1024 take more rights)",
+                io::ErrorKind::PermissionDenied => "\n(ports below 1024 need more rights)",
                 io::ErrorKind::AddrNotAvailable => "\n(this machine does not have the address)",
                 _ => "",
             };
@@ -128,7 +128,7 @@ impl Listener {
                 Ok((stream, peer)) => (stream, peer.ip()),
                 Err(error) if is_of_one(&error) => continue,
                 Err(error) => {
-                    tracing::warn!(%error, "no connection could be taken");
+                    tracing::warn!(%error, "no connection could be accepted");
                     tokio::time::sleep(REST).await;
                     continue;
                 }
@@ -197,8 +197,8 @@ impl Connection {
                 };
                 match result {
                     Some(Ok(Ok(stream))) => self.talk(stream, &mut permit).await,
-                    Some(Ok(Err(error))) => tracing::debug!(%error, "no TLS could be agreed on"),
-                    Some(Err(_)) => tracing::debug!("a client took too long to agree on TLS"),
+                    Some(Ok(Err(error))) => tracing::debug!(%error, "the TLS handshake failed"),
+                    Some(Err(_)) => tracing::debug!("the TLS handshake took too long"),
                     None => {}
                 }
             }
@@ -282,7 +282,7 @@ impl<S: Send + 'static> Service<Request<Incoming>> for Exchange<S> {
 
 /// Reply on an extra connection to any request but a health check.
 fn full() -> Response<Body> {
-    let text = "all connections that there may be are in use\n(`limits.connections` in the server's settings)";
+    let text = "all connections of this server are in use\n(`limits.connections` in the server's settings)";
     let mut response = Problem::overloaded(text, Duration::from_secs(1)).into_response();
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
@@ -290,7 +290,7 @@ fn full() -> Response<Body> {
 
 /// Reply in place of an answer that exceeds the memory budget.
 fn crowded() -> Response<Body> {
-    let text = "answers that are being sent take the memory that they may\n(`limits.bodies` in the server's settings)";
+    let text = "answers in flight use all of their memory\n(`limits.bodies` in the server's settings)";
     Problem::overloaded(text, Duration::from_secs(1)).into_response()
 }
 

@@ -167,17 +167,17 @@ impl Metrics {
             registry: Registry::default(),
         };
         registry.register("queries", "Queries that ended, by outcome and reason", metrics.queries.clone());
-        registry.register("queries_begun", "Queries that were taken on", metrics.begun.clone());
-        registry.register("requests_refused", "Queries that were not taken on, by slug", metrics.refused.clone());
+        registry.register("queries_begun", "Queries that began", metrics.begun.clone());
+        registry.register("requests_refused", "Refused requests for queries, by slug", metrics.refused.clone());
         registry.register_with_unit(
             "query",
-            "From a query's start to its answer",
+            "Time from a query's start to its answer",
             Unit::Seconds,
             metrics.query_seconds.clone(),
         );
         registry.register_with_unit(
             "deadline_overshoot",
-            "How long after its deadline a query ended; 0 for those in time",
+            "Time from a query's deadline to its end; 0 for queries in time",
             Unit::Seconds,
             metrics.overshoot.clone(),
         );
@@ -188,12 +188,12 @@ impl Metrics {
         );
         registry.register_with_unit(
             "leaf",
-            "A leaf attempt, of a query or a job",
+            "Run time of a leaf attempt, of a query or a job",
             Unit::Seconds,
             metrics.leaf_seconds.clone(),
         );
         registry.register("folds", "Merges that ended, of queries and jobs, by slug, or ok", metrics.folds.clone());
-        let partitions = "Partitions of ended queries, by what became of them";
+        let partitions = "Partitions of ended queries, by final state";
         registry.register("partitions", partitions, metrics.partitions.clone());
         registry.register("events", "Events of queries and jobs, by kind", metrics.events.clone());
         registry.register("http_replies", "Replies over HTTP", metrics.replies.clone());

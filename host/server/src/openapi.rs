@@ -16,10 +16,13 @@ use utoipa::{PartialSchema, ToSchema};
 /// The schemas that are described by hand.
 const SCHEMAS: &str = include_str!("openapi/schemas.json");
 /// Replies to any request.
-const ANY: [(&str, &str); 2] =
-    [("403", "The token allows less, or a page or a name elsewhere asks"), ("431", "The request's head is too large")];
+const ANY: [(&str, &str); 2] = [
+    ("403", "The token's role does not allow the request, or its `Origin` or `Host` is not allowed"),
+    ("431", "The request's head is too large"),
+];
 /// Replies to requests that need a token.
-const GUARDED: [(&str, &str); 2] = [("401", "A token is missing, or unknown"), ("429", "This client asks too much")];
+const GUARDED: [(&str, &str); 2] =
+    [("401", "A token is missing, or unknown"), ("429", "The client has reached one of its limits")];
 
 /// Defines placeholders for types of other crates.
 macro_rules! elsewhere {

@@ -39,7 +39,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T
 
     async fn from_request_parts(parts: &mut http::request::Parts, state: &S) -> Result<Self, Problem> {
         let named = Path::<T>::from_request_parts(parts, state).await;
-        named.map(|Path(names)| Self(names)).map_err(|_| Problem::not_found("the address has a name that is no UTF-8"))
+        named.map(|Path(names)| Self(names)).map_err(|_| Problem::not_found("a name in the URL is not UTF-8"))
     }
 }
 
@@ -71,7 +71,7 @@ impl Promises {
                 }
                 "deadline" | "floor" => return Err(Problem::bad_request(format!("`{name}` is given twice"))),
                 _ => {
-                    let known = "(there are deadline, floor and require)";
+                    let known = "(the parameters are deadline, floor and require)";
                     let name: String = name.chars().take(MAX_VALUE).collect();
                     let text = format!("there is no parameter `{}`\n{known}", name.escape_debug());
                     return Err(Problem::bad_request(text));
@@ -100,13 +100,13 @@ impl Promises {
 
 fn deadline(value: &str, longest: Duration) -> Result<Duration, Problem> {
     if value.len() > MAX_VALUE {
-        return Err(wrong("deadline", value, "no time is written at such length"));
+        return Err(wrong("deadline", value, "the duration is too long a text"));
     }
     // The error repeats the value, so it must be escaped first.
     let time = parse_duration(&value.escape_debug().to_string());
     let time = time.map_err(|error| wrong("deadline", value, &error.to_string()))?;
     if time.is_zero() {
-        return Err(wrong("deadline", value, "no query can be answered in no time"));
+        return Err(wrong("deadline", value, "a deadline must be above 0"));
     }
     if time > longest {
         let why = format!("the longest that this server allows is {}s", longest.as_secs_f64());
@@ -165,9 +165,9 @@ impl Preferences {
 /// The decoded names and values of a URL's query part.
 pub(crate) fn pairs(query: Option<&str>) -> Result<Vec<(String, String)>, Problem> {
     let uri = format!("/?{}", query.unwrap_or(""));
-    let uri = uri.parse().map_err(|_| Problem::bad_request("the address is not one"))?;
+    let uri = uri.parse().map_err(|_| Problem::bad_request("the URL is invalid"))?;
     let read = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri);
-    read.map(|pairs| pairs.0).map_err(|error| Problem::bad_request(format!("the address cannot be read: {error}")))
+    read.map(|pairs| pairs.0).map_err(|error| Problem::bad_request(format!("the URL cannot be parsed: {error}")))
 }
 
 /// The form of an answer.
@@ -205,14 +205,14 @@ pub(crate) fn plain(headers: &HeaderMap) -> Result<(), Problem> {
         |encoding: &HeaderValue| matches!(encoding.as_bytes().to_ascii_lowercase().as_slice(), b"" | b"identity");
     if let Some(encoding) = headers.get_all(CONTENT_ENCODING).iter().find(|encoding| !is_plain(encoding)) {
         return Err(Problem::unsupported(format!(
-            "the body is packed as `{}`\n(send it as it is, without Content-Encoding)",
+            "the body is encoded as `{}`\n(send it as it is, without Content-Encoding)",
             encoding.as_bytes().escape_ascii()
         )));
     }
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..MULTIPART.len()));
     if kind.is_some_and(|kind| kind.eq_ignore_ascii_case(MULTIPART)) {
         return Err(Problem::unsupported(
-            "the body is a form with parts\n(the body itself is what is wanted, such as with curl --data-binary)",
+            "the body is a multipart form\n(send the content itself, such as with curl --data-binary)",
         ));
     }
     Ok(())
@@ -254,7 +254,7 @@ pub(crate) async fn body(body: Body, limit: u64, began: Instant, time: Duration)
         }
         Ok(if rest.is_empty() { first } else { rest.freeze() })
     };
-    let late = |_| Problem::timed_out(format!("the body did not come within {}s", time.as_secs_f64()));
+    let late = |_| Problem::timed_out(format!("the body did not arrive within {}s", time.as_secs_f64()));
     tokio::time::timeout_at(began + time, read).await.map_err(late)?
 }
 

@@ -57,9 +57,9 @@ pub(crate) struct Queries {
     get,
     path = "/v1/queries",
     params(
-        ("app" = Option<String>, Query, description = "Only those of this app"),
-        ("outcome" = Option<StateFilter>, Query, description = "Only those that are running, or ended so"),
-        ("limit" = Option<u32>, Query, description = "The most to list; 50 unless given", minimum = 1, maximum = 1000),
+        ("app" = Option<String>, Query, description = "Only queries of this app"),
+        ("outcome" = Option<StateFilter>, Query, description = "Only running queries, or only queries with this outcome"),
+        ("limit" = Option<u32>, Query, description = "Largest number of queries to list; 50 by default", minimum = 1, maximum = 1000),
     ),
     responses(
         (status = 200, description = "The queries", body = Queries),
@@ -79,13 +79,16 @@ pub(crate) async fn list(
         match name.as_str() {
             "app" if app.is_none() => app = Some(value),
             "outcome" if outcome.is_none() && StateFilter::WORDS.contains(&value.as_str()) => outcome = Some(value),
-            "outcome" => return Err(Problem::bad_request("`outcome` is, once, running, complete, partial or failed")),
+            "outcome" => {
+                let text = "`outcome` must be running, complete, partial or failed, given once";
+                return Err(Problem::bad_request(text));
+            }
             "limit" if limit.is_none() => {
                 let number = value.parse::<usize>().ok().filter(|number| (1..=MOST).contains(number));
-                let wrong = || Problem::bad_request(format!("`limit` is 1 to {MOST} queries"));
+                let wrong = || Problem::bad_request(format!("`limit` must be a number from 1 to {MOST}"));
                 limit = Some(number.ok_or_else(wrong)?);
             }
-            _ => return Err(Problem::bad_request("there are the parameters app, outcome and limit, each once")),
+            _ => return Err(Problem::bad_request("the parameters are app, outcome and limit, each at most once")),
         }
     }
     let of = principal.limited(Action::Read);
@@ -99,7 +102,7 @@ pub(crate) async fn list(
     params(("id" = String, Path, description = "The query's id")),
     responses(
         (status = 200, description = "The query", body = Detail),
-        (status = 404, description = "It is not known, or no longer", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The query is not known, or no longer", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "queries"
 )]
@@ -120,14 +123,14 @@ pub(crate) async fn get(
     path = "/v1/queries/{id}/events",
     params(
         ("id" = String, Path, description = "The query's id"),
-        ("last-event-id" = Option<String>, Header, description = "The number of the last event that is known: a stream goes on after it"),
+        ("last-event-id" = Option<String>, Header, description = "Number of the last event that the client has: the stream continues after that event"),
     ),
     responses(
         (status = 200, description = "The events: one a line, or each as the data of an event of the stream", content(
             (crate::openapi::Event = "application/x-ndjson"),
             (crate::openapi::Event = "text/event-stream"),
         )),
-        (status = 204, description = "The query has ended, and its last event is known"),
+        (status = 204, description = "The query has ended, and the client has its last event"),
         (status = 404, description = "The query is not known, or no longer", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "queries"

@@ -24,6 +24,7 @@ use crate::admission::Ticket;
 use crate::apps::Version;
 use crate::auth::{Action, Principal};
 use crate::bodies::Charge;
+use crate::config::Limits;
 use crate::params::{ENVELOPE, Form, Named, Promises};
 use crate::recent::QueryRecord;
 use crate::reply::{Problem, account};
@@ -78,35 +79,35 @@ struct QueryResources {
     path = "/v1/apps/{app}/query",
     params(
         ("app" = String, Path, description = "The app's name"),
-        ("deadline" = Option<String>, Query, description = "From the request to the answer, such as `500ms` or `2s`; by default the app's, and at most its `query.max-deadline`", example = "2s"),
-        ("floor" = Option<String>, Query, description = "What an answer must stand on: `all`, `best-effort`, or a share of the weight such as `0.8` or `80%`; by default the app's", example = "best-effort"),
-        ("require" = Option<Vec<String>>, Query, description = "Partitions without which there is no answer; adds to the app's"),
-        ("prefer" = Option<String>, Header, description = "`respond-async`: the query becomes a job, whose timeout is `deadline`; with `wait=10`, answers once that has ended, if it does within so many seconds. Ignored by a server that takes no jobs"),
-        ("idempotency-key" = Option<String>, Header, description = "With `respond-async`: the same key again, with the same request, gives the same job"),
+        ("deadline" = Option<String>, Query, description = "Time from the request to the answer, such as `500ms` or `2s`; by default the app's, and at most the app's `query.max-deadline`", example = "2s"),
+        ("floor" = Option<String>, Query, description = "Least coverage of an answer: `all`, `best-effort`, or a share of the weight such as `0.8` or `80%`; by default the app's", example = "best-effort"),
+        ("require" = Option<Vec<String>>, Query, description = "Partitions that the answer must contain; adds to the app's"),
+        ("prefer" = Option<String>, Header, description = "`respond-async`: the query becomes a job, whose timeout is `deadline`; with `wait=10`, the server waits up to 10 seconds for the end of the job before answering. Ignored by a server that accepts no jobs"),
+        ("idempotency-key" = Option<String>, Header, description = "With `respond-async`: the same request with the same key returns the same job"),
     ),
     request_body(content = String, content_type = "application/octet-stream", description = "The query"),
     responses(
-        (status = 200, description = "The answer, as the app made it, or in the envelope with `Accept: application/vnd.frond+json`, or as a stream of events with `Accept: text/event-stream`; the job that it has become, when that was there before or has ended by now. The header `frond-complete` says whether all of it is there.", content(
+        (status = 200, description = "The answer, as the app made it, or in the envelope with `Accept: application/vnd.frond+json`, or as a stream of events with `Accept: text/event-stream`; the job that the query has become, when that job existed before or has ended. The header `frond-complete` says whether the answer is whole.", content(
                 (serde_json::Value = "*/*"),
                 (crate::openapi::Envelope = "application/vnd.frond+json"),
                 (String = "text/event-stream"),
             ),
-            headers(("frond-query" = String, description = "The query's id"), ("frond-complete" = bool, description = "Whether every partition is in the answer"), ("frond-coverage" = String, description = "The share of the weight; partitions in the answer/planned"), ("server-timing" = String, description = "Where the time went"))),
-        (status = 202, description = "It has become a job, which will not be lost", body = crate::jobs::View, headers(
-            ("location" = String, description = "Where the job is"),
-            ("preference-applied" = String, description = "Those of the preferences that counted"),
+            headers(("frond-query" = String, description = "The query's id"), ("frond-complete" = bool, description = "Whether every partition is in the answer"), ("frond-coverage" = String, description = "The share of the weight; partitions in the answer/planned"), ("server-timing" = String, description = "Durations of the phases"))),
+        (status = 202, description = "The query has become a job, which will not be lost", body = crate::jobs::View, headers(
+            ("location" = String, description = "URL of the job"),
+            ("preference-applied" = String, description = "The applied preferences"),
         )),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such app", body = Problem, content_type = "application/problem+json"),
-        (status = 408, description = "The body did not come in time", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The query is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body is packed, or a form", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body is encoded, or a multipart form", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "A plugin, or the app's source, refuses the query", content((Problem = "application/problem+json"), (crate::openapi::Envelope = "application/vnd.frond+json"))),
         (status = 500, description = "The app's source, or the server, is at fault", body = Problem, content_type = "application/problem+json"),
         (status = 502, description = "The merge or the split failed", content((Problem = "application/problem+json"), (crate::openapi::Envelope = "application/vnd.frond+json"))),
-        (status = 503, description = "More is asked than can be answered in time, or the app has no version that could answer", body = Problem, content_type = "application/problem+json"),
-        (status = 504, description = "Too little arrived in time: with the account of it", content((Problem = "application/problem+json"), (crate::openapi::Envelope = "application/vnd.frond+json"))),
-        (status = 507, description = "It should become a job, and the store of jobs is full", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many queries to answer in time, or the app has no version that could answer", body = Problem, content_type = "application/problem+json"),
+        (status = 504, description = "Too little arrived in time; with the account of the query", content((Problem = "application/problem+json"), (crate::openapi::Envelope = "application/vnd.frond+json"))),
+        (status = 507, description = "The query should become a job, and the store of jobs is full", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "queries"
 )]
@@ -152,8 +153,10 @@ async fn start(
     if server.is_stopping() {
         return Err(Problem::overloaded("the server is stopping", Duration::from_secs(5)));
     }
-    let mut request = promised(&version, query, promises, limits.deadline.0);
-    request.tenant = Arc::from(format!("{app} {}", principal.name));
+    let mut request = promised(&version, query, promises, limits);
+    if let Some(caller) = principal.caller() {
+        request.tenant.caller = Arc::from(caller);
+    }
     let budget = Budget::new(Instant::now().into(), request.deadline, None);
     let gather = budget.gather_deadline.saturating_duration_since(Instant::now().into());
     let ticket = server.admission.admit(app, &request.tenant, gather).map_err(|refusal| {
@@ -182,12 +185,13 @@ pub(crate) fn version(server: &Server, app: &str) -> Result<Arc<Version>, Proble
     })
 }
 
-fn promised(version: &Version, query: Bytes, promises: Promises, longest: Duration) -> Request {
+fn promised(version: &Version, query: Bytes, promises: Promises, limits: &Limits) -> Request {
     let app = &version.wired.app;
     let mut request = request(app, &query, version.wired.slots);
-    request.deadline = promises.deadline.unwrap_or(request.deadline).min(longest);
+    request.deadline = promises.deadline.unwrap_or(request.deadline).min(limits.deadline.0);
     request.floor = promises.floor.unwrap_or(request.floor);
     request.required.extend(promises.required);
+    request.partitions = limits.partitions;
     request
 }
 
@@ -322,8 +326,8 @@ async fn whole(mut running: RunningQuery, form: Form) -> Response {
     path = "/v1/queries/{id}",
     params(("id" = String, Path, description = "The query's id")),
     responses(
-        (status = 202, description = "It will end soon", body = Cancelled),
-        (status = 404, description = "It is not known, or no longer", body = Problem, content_type = "application/problem+json"),
+        (status = 202, description = "The query will end soon", body = Cancelled),
+        (status = 404, description = "The query is not known, or no longer", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "queries"
 )]

@@ -110,7 +110,7 @@ impl Problem {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "not-allowed",
-            "this address does not take this method\n(/openapi.json says what it takes)",
+            "this address does not support this method\n(/openapi.json lists the methods)",
         )
     }
 
@@ -237,6 +237,7 @@ impl From<&RunError> for Problem {
             }
             RunError::App(_) => Self::internal("unavailable", detail),
             RunError::Query(Error::UnknownRequired { .. }) => Self::bad_request(detail),
+            RunError::Query(Error::NoMemory { .. }) => Self::overloaded(detail, Duration::from_secs(1)),
             RunError::Query(
                 Error::DuplicateKey(_) | Error::NulInKey(_) | Error::TooManyPartitions { .. } | Error::TooHeavy { .. },
             ) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-query", detail),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use frond_root::memory::Memory;
 use frond_run::{Machine, RunError};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -97,7 +98,8 @@ impl Starting {
         let trust = config.trust()?;
         let traces = config.traces.as_deref().map(|endpoint| Traces::start(endpoint, &trust)).transpose();
         let traces = traces.map_err(|error| ConfigError::Refused(format!("`traces` is no OTLP receiver: {error}")))?;
-        let machine = Arc::new(Machine::new(config.slots)?.trusting(trust));
+        let machine =
+            Arc::new(Machine::new(config.slots)?.trusting(trust).with_memory(Memory::new(config.limits.memory.0)));
         let threads = machine.start_with(&Handle::current(), config.leaves_step_back)?;
         let host = Host { machine, threads: threads.clone(), runtime: Handle::current() };
         let settings = crate::apps::Settings::of(&config, dir);
@@ -187,7 +189,10 @@ fn own_state(dir: PathBuf) -> PathBuf {
     }
     match frond_run::private_folder(&dir) {
         Ok(own) if own != dir => {
-            tracing::info!(folder = %own.display(), "others may write to the state's folder: it is kept inside");
+            tracing::info!(
+                folder = %own.display(),
+                "others may write to the state's folder: the state is kept in a private folder inside"
+            );
             own
         }
         // Opening the folder will report the error.
@@ -215,7 +220,7 @@ fn reload(server: &Server, config: Config, certificate: Option<&Certificate>) {
     match server.reload(config, certificate) {
         Ok(()) => {
             server.apps.reload();
-            tracing::info!("settings taken anew");
+            tracing::info!("settings reloaded");
         }
         Err(error) => tracing::error!(%error, "the new settings are refused: the old ones stay"),
     }

@@ -89,7 +89,7 @@ impl Server {
             certificate.replace(files)?;
         }
         for key in changed {
-            tracing::warn!(key, "changes with a restart, not with a reload");
+            tracing::warn!(key, "this setting changes with a restart, not with a reload");
         }
         self.admission.allow(config.limits.queries);
         if let Some(jobs) = &self.jobs {

@@ -114,7 +114,7 @@ fn read(files: &Tls) -> Result<CertifiedKey, ConfigError> {
     let key = PrivateKeyDer::from_pem_slice(&text(&files.key, "private key")?)
         .map_err(|error| wrong(&files.key, format!("is no private key in PEM form: {error}")))?;
     CertifiedKey::from_der(certificates, key, &ring::default_provider())
-        .map_err(|error| wrong(&files.certificate, format!("does not go with its key: {error}")))
+        .map_err(|error| wrong(&files.certificate, format!("does not match its key: {error}")))
 }
 
 fn stamps(files: &Tls) -> Stamps {

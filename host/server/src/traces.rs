@@ -160,7 +160,7 @@ impl Traces {
         let sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut sending) = sending else { return };
         if tokio::time::timeout(within, &mut sending).await.is_err() {
-            tracing::warn!("the collector of traces took too long: some are lost");
+            tracing::warn!("the collector of traces took too long: some spans are lost");
             sending.abort();
         }
     }

@@ -2,7 +2,7 @@
 
 use frond_root::{Failure, FailureKind};
 
-const RECURSION: &str = "a loop with a list of what is to be done has no such limit as recursion has";
+const RECURSION: &str = "a loop with an explicit stack has no limit of recursion";
 
 /// Words of a trap's message, and the advice against their cause. Messages are for people: a guest
 /// that fakes one only changes the advice that its author reads.
@@ -12,10 +12,7 @@ const TRAPS: [(&[&str], &str); 5] = [
         "a plugin sees no files but those below `directories` under [grants] in frond.toml",
     ),
     (&["RecursionError", "call stack exhausted"], RECURSION),
-    (
-        &["console is not defined"],
-        "the engine, QuickJS, has no console: what a plugin has to say, it throws as an Error",
-    ),
+    (&["console is not defined"], "the engine, QuickJS, has no console: a plugin can throw an Error with its message"),
     (&["called exit"], "a plugin ends by returning a result, or one of the contract's failures: it does not exit"),
     (
         &["is not of the contract's type"],
@@ -32,7 +29,7 @@ pub fn advice(failure: &Failure) -> Option<String> {
         FailureKind::OutOfMemory => "a leaf that imports `source` can pull its partition in pieces".to_owned(),
         FailureKind::OutputTooLarge => "a summary, or the best few, is a smaller result".to_owned(),
         FailureKind::OutOfTime => {
-            "smaller partitions take less time each; `emit-partial` hands over what is there".to_owned()
+            "smaller partitions take less time each; `emit-partial` hands over a partial before the end".to_owned()
         }
         FailureKind::HostCallDenied if failure.limit.is_some() => {
             "reads and writes of larger pieces need fewer calls".to_owned()
@@ -41,7 +38,7 @@ pub fn advice(failure: &Failure) -> Option<String> {
         FailureKind::Incompatible => "frond inspect FILE says what differs from the contract".to_owned(),
         FailureKind::InvalidQuery | FailureKind::InvalidPartition | FailureKind::Unavailable => {
             format!(
-                "the plugin says so itself; a case that wants it to has failure = \"{}\" under [expect]",
+                "the plugin itself returns this failure; a case that expects it has failure = \"{}\" under [expect]",
                 failure.kind
             )
         }

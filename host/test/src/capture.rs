@@ -108,7 +108,7 @@ pub enum CaptureError {
         why: String,
     },
     /// The component is not the one that failed.
-    #[error("`{path}` is not the component that failed: its digest is {found}, captured was {wanted}")]
+    #[error("`{path}` is not the component that failed: its digest is {found}, the captured digest is {wanted}")]
     OtherComponent {
         /// The file.
         path: PathBuf,
@@ -214,7 +214,7 @@ impl Replay {
             return Err(not_one(format!("it is of version {}, not {VERSION}", capture.version)));
         }
         if !capture.digest.chars().all(|c| c.is_ascii_hexdigit()) {
-            return Err(not_one("its digest is not one".to_owned()));
+            return Err(not_one("its digest is not hexadecimal".to_owned()));
         }
         let own = folder.join("../components").join(format!("{}.wasm", capture.digest));
         Ok(Self {

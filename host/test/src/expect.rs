@@ -169,6 +169,11 @@ impl Expect {
             let found = observed.emitted.map_or("nothing".to_owned(), |share| share.to_string());
             wrong.push(Difference::new(format!("emitted {found}, expected a partial for {share}")));
         }
+        if let (Some(first), Some(cause)) = (wrong.first_mut(), observed.cause()) {
+            // Before the remedy, which has a line of its own.
+            let end = first.what.find('\n').unwrap_or(first.what.len());
+            first.what.insert_str(end, &format!("\n{cause}"));
+        }
         wrong
     }
 
@@ -301,7 +306,7 @@ fn compare(expected: &Expected, found: &Bytes) -> Option<Difference> {
 
 fn missing(expected: &Expected) -> Difference {
     let path = expected.file.as_ref().map_or(String::new(), |path| path.display().to_string());
-    Difference::new(format!("there is no file `{path}`\n(--bless writes it from what comes)"))
+    Difference::new(format!("there is no file `{path}`\n(--bless writes it from the actual result)"))
 }
 
 fn differs(what: &str, expected: &str, found: &str) -> Difference {

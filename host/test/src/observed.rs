@@ -109,6 +109,8 @@ pub struct Observed {
     pub keys: Option<Vec<String>>,
     /// Failed attempts of a query by kind, including those that were retried.
     pub failures: BTreeMap<FailureKind, u64>,
+    /// The failure of a query's first missing partition, in words.
+    pub(crate) missing: Option<String>,
     pub(crate) limits: Limits,
     pub(crate) time: Duration,
 }
@@ -125,6 +127,7 @@ impl Observed {
             partitions: None,
             keys: None,
             failures: BTreeMap::new(),
+            missing: None,
             limits,
             time,
         }
@@ -143,6 +146,12 @@ impl Observed {
         }
         text.push('\n');
         text
+    }
+
+    /// Returns the failure that explains a missing or partial answer, unless the result has it.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        let is_told = matches!(&self.result, Err(without) if without.failure().is_some());
+        self.missing.as_deref().filter(|_| !is_told)
     }
 
     /// Returns the outcome in a phrase.

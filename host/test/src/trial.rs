@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use frond_root::{Answer, Cancel, Event, EventKind, Events, Failure, Listener, Partition, PartitionKey, Usage};
+use frond_root::{
+    Answer, Cancel, Event, EventKind, Events, Failure, FailureKind, Listener, Partition, PartitionKey, Usage,
+};
 use frond_run::{Question, RunError, ask, request};
 use frond_sandbox::{Guests, Leaf, Limits, Trial};
 use serde::Serialize;
@@ -11,7 +13,7 @@ use serde::Serialize;
 use crate::case::{Call, Case, Fixture, Promises};
 use crate::expect::Difference;
 use crate::inject;
-use crate::limits::lower;
+use crate::limits::{Origin, lower};
 use crate::observed::{Headroom, NoResult, Observed};
 use crate::tester::Tester;
 
@@ -126,6 +128,7 @@ impl Tester {
     pub fn come(&self, case: &Case) -> Result<Observed, Fixture> {
         let _host_calls_wait_on = self.runtime.enter();
         let lacks = |role: &str| Fixture::new(format!("calls the {role}, which this package does not have"));
+        self.check_time(&case.call, &case.lower)?;
         match &case.call {
             Call::Leaf { key, index, data } => {
                 let own = self.components.leaf.as_ref().ok_or_else(|| lacks("leaf"))?;
@@ -140,14 +143,14 @@ impl Tester {
                 let own = self.components.merge.as_ref().ok_or_else(|| lacks("merge"))?;
                 let time = self.merge_time(&case.lower);
                 let call = |guests: &Guests| self.trials().merge(guests, &case.query, partials, time);
-                Ok(self.of_guests(case, own, time, call))
+                self.of_guests(case, own, time, call)
             }
             Call::Finish { merged, covered } => {
                 let own = self.components.merge.as_ref().ok_or_else(|| lacks("merge"))?;
                 let time = self.merge_time(&case.lower);
                 let call =
                     |guests: &Guests| self.trials().finish(guests, &case.query, merged.as_deref(), *covered, time);
-                Ok(self.of_guests(case, own, time, call))
+                self.of_guests(case, own, time, call)
             }
             Call::Split { wanted } => {
                 let own = self.components.split.as_ref().ok_or_else(|| lacks("split"))?;
@@ -159,7 +162,7 @@ impl Tester {
                     let result = trial.result.map(|pieces| pieces.into_iter().flat_map(|(_, data)| data).collect());
                     let Trial { usage, log, took, emitted, .. } = trial;
                     Trial { result, usage, log, took, emitted }
-                });
+                })?;
                 Ok(Observed { keys, ..observed })
             }
             Call::Query(promises) => self.query(case, promises),
@@ -167,18 +170,20 @@ impl Tester {
     }
 
     fn lowered(&self, leaf: &Leaf, case: &Case) -> Result<Leaf, Fixture> {
-        let limits = lower(leaf.limits, &case.lower);
-        if leaf.limits.fuel == 0 && case.lower.fuel.is_some() {
-            return Err(Fixture::new("lowers the fuel of a leaf that is not metered\n(set limits.leaf.fuel)"));
-        }
-        self.faulty(leaf, limits, &case.inject)
+        self.faulty(leaf, lower(leaf.limits, &case.lower, &case.call)?, &case.inject)
     }
 
     /// Calls guests under the case's limits.
-    fn of_guests(&self, case: &Case, own: &Guests, time: Duration, call: impl FnOnce(&Guests) -> Trial) -> Observed {
-        let guests = own.clone().under(lower(*own.limits(), &case.lower));
+    fn of_guests(
+        &self,
+        case: &Case,
+        own: &Guests,
+        time: Duration,
+        call: impl FnOnce(&Guests) -> Trial,
+    ) -> Result<Observed, Fixture> {
+        let guests = own.clone().under(lower(*own.limits(), &case.lower, &case.call)?);
         let origin = self.origin(&case.call, *own.limits(), &case.lower, &case.inject);
-        Observed::of(origin.name(call(&guests)), *guests.limits(), time)
+        Ok(Observed::of(origin.name(call(&guests)), *guests.limits(), time))
     }
 
     fn query(&self, case: &Case, promises: &Promises) -> Result<Observed, Fixture> {
@@ -189,6 +194,7 @@ impl Tester {
         let Some(leaf) = &self.components.leaf else {
             return Err(Fixture::new("calls the leaf, which this package does not have"));
         };
+        let origin = self.origin(&case.call, leaf.limits, &case.lower, &case.inject);
         let leaf = self.lowered(leaf, case)?;
         let slots = promises.slots.unwrap_or(self.slots);
         let limits = leaf.limits;
@@ -214,8 +220,18 @@ impl Tester {
         let leaves = Arc::new(Leaves::default());
         let events = Events::new(vec![leaves.clone()]);
         let answer = self.runtime.block_on(ask(&wired, question, events, Cancel::default())).map_err(wrong)?;
-        Ok(answered(&answer, leaves.take(), limits, deadline))
+        let missing = first_missing(&answer, &origin);
+        Ok(Observed { missing, ..answered(&answer, leaves.take(), limits, deadline) })
     }
+}
+
+/// Returns the failure of the first missing partition in words. Calls that were cancelled are
+/// consequences, and explain nothing.
+fn first_missing(answer: &Answer, origin: &Origin<'_>) -> Option<String> {
+    answer.coverage().missing.iter().find_map(|one| {
+        let failure = one.failure.clone().filter(|failure| failure.kind != FailureKind::Cancelled)?;
+        Some(format!("the partition `{}` failed: {}", one.key, origin.failure(failure)))
+    })
 }
 
 fn answered(answer: &Answer, (usage, written): (Usage, Vec<String>), limits: Limits, time: Duration) -> Observed {
@@ -234,6 +250,7 @@ fn answered(answer: &Answer, (usage, written): (Usage, Vec<String>), limits: Lim
         partitions: serde_json::to_value(coverage.partitions).ok(),
         keys: None,
         failures: coverage.failures.clone(),
+        missing: None,
         limits,
         time,
     }
@@ -273,7 +290,11 @@ fn nothing_expected(observed: &Observed) -> String {
     if shown.lines().count() > lines.len() {
         lines.push("…");
     }
-    format!("expects nothing\n(add text, json, a file or a failure under [expect]; what came is\n{})", lines.join("\n"))
+    lines.extend(observed.cause());
+    format!(
+        "expects nothing\n(add text, json, a file or a failure under [expect]; the actual result is\n{})",
+        lines.join("\n")
+    )
 }
 
 /// Formats an error with its causes.

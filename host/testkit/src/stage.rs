@@ -77,6 +77,7 @@ impl Stage {
             merger: Arc::new(self.merges.clone()),
             events: Events::new(vec![Arc::new(self.record.clone())]),
             journal: None,
+            memory: None,
         }
     }
 

@@ -129,7 +129,7 @@ impl Request<'_> {
             let name = method.get_ref();
             let offset = method.span().start;
             let hint = if name == "CONNECT" {
-                "a tunnel would lead anywhere"
+                "a CONNECT tunnel could reach any host"
             } else if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
                 "methods are words in capitals, such as \"GET\" or \"POST\""
             } else {
@@ -145,7 +145,7 @@ impl Request<'_> {
         match written {
             Some(time) if time.get_ref().0.is_zero() => {
                 let hint = "leave the key out for no limit but the deadline";
-                Err(self.refuse("time", time.span().start, "no request is answered in no time", hint))
+                Err(self.refuse("time", time.span().start, "the time must be above 0", hint))
             }
             _ => Ok(written.map(|time| time.get_ref().0)),
         }
@@ -155,7 +155,7 @@ impl Request<'_> {
         match written {
             Some(size) if size.get_ref().0 == 0 => {
                 let hint = "leave the key out for 4 MiB";
-                Err(self.refuse("body", size.span().start, "hardly any answer has no body at all", hint))
+                Err(self.refuse("body", size.span().start, "a limit of 0 allows no answer with a body", hint))
             }
             _ => Ok(written.map_or(DEFAULT_BODY, |size| size.get_ref().0)),
         }

@@ -128,7 +128,7 @@ fn deadline(text: &Text, query: &QueryTable) -> Result<Duration, AppError> {
         Some(written) if written.get_ref().0.is_zero() => Err(text.refuse(
             written.span().start,
             "query.deadline",
-            "no query can be answered in no time",
+            "a deadline must be above 0",
             "write a duration above 0, such as \"10s\"",
         )),
         Some(written) => Ok(written.get_ref().0),

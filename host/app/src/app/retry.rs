@@ -22,13 +22,13 @@ pub(super) fn resolve(text: &Text, written: &RetryTable) -> Result<Retries, AppE
             at.span().start,
             "retry.most",
             wrong,
-            "it is the longest pause, and `first` the shortest",
+            "`most` is the longest pause, and `first` the shortest",
         ));
     }
     let attempts = match &written.attempts {
         Some(attempts) if !(1..=MAX_ATTEMPTS).contains(attempts.get_ref()) => {
             let wrong = format!("`attempts` must be a number from 1 to {MAX_ATTEMPTS}");
-            return Err(text.refuse(attempts.span().start, "retry.attempts", wrong, "1 tries nothing again"));
+            return Err(text.refuse(attempts.span().start, "retry.attempts", wrong, "1 means no retries"));
         }
         attempts => attempts.as_ref().map(|attempts| *attempts.get_ref()),
     };

@@ -11,7 +11,7 @@ use crate::component::under;
 use crate::error::AppError;
 use crate::manifest::{Globs, Kind, ListedTable, SourceTable, Step, Text};
 use crate::size::show_size;
-use crate::source::{CutMode, Listed, ListedContent, PieceSize, Source};
+use crate::source::{CutMode, Glob, Listed, ListedContent, PieceSize, Source};
 
 pub(super) fn resolve(text: &Text, dir: &Path, table: SourceTable, limit: u64) -> Result<Source, AppError> {
     let kind = &table.kind;
@@ -84,7 +84,7 @@ fn piece_size(text: &Text, written: Option<&Spanned<PieceSize>>, limit: u64) -> 
         .map_err(|(wrong, hint)| text.refuse(written.span().start, "source.piece-size", wrong, hint))
 }
 
-fn globs_of(text: &Text, globs: Spanned<Globs>) -> Result<Vec<String>, AppError> {
+fn globs_of(text: &Text, globs: Spanned<Globs>) -> Result<Vec<Glob>, AppError> {
     let offset = globs.span().start;
     let globs = globs.into_inner().0;
     let wrong = if globs.is_empty() {
@@ -92,7 +92,8 @@ fn globs_of(text: &Text, globs: Spanned<Globs>) -> Result<Vec<String>, AppError>
     } else if globs.iter().any(|glob| glob.trim().is_empty()) {
         "a glob is empty"
     } else {
-        return Ok(globs);
+        let compiled = Glob::of_app(&globs);
+        return compiled.map_err(|wrong| text.refuse(offset, "source.glob", wrong.text, wrong.hint));
     };
     Err(text.refuse(offset, "source.glob", wrong, "such as \"data/**/*.txt\", relative to frond.toml"))
 }
@@ -105,13 +106,18 @@ fn range(
 ) -> Result<Source, AppError> {
     if start.get_ref() > end.get_ref() {
         let wrong = format!("the range ends at {end}, before its start at {start}");
-        return Err(text.refuse(end.span().start, "source.end", wrong, "a range holds its start, and not its end"));
+        return Err(text.refuse(
+            end.span().start,
+            "source.end",
+            wrong,
+            "a range includes its start and excludes its end",
+        ));
     }
     let length = step.and_then(|step| step.get_ref().0.map(|length| (length, step.span().start)));
     let length = length.map(|(length, offset)| {
         let positive = u64::try_from(length).ok().filter(|length| *length > 0);
         positive.ok_or_else(|| {
-            let wrong = format!("a step of {length} never gets to the end");
+            let wrong = format!("a step of {length} never reaches the end");
             text.refuse(offset, "source.step", wrong, "write a whole number above 0, or \"auto\"")
         })
     });
@@ -176,8 +182,8 @@ fn entry(text: &Text, dir: &Path, path: &str, one: ListedTable, limit: u64) -> R
         }
     };
     if let Some(zero) = one.weight.as_ref().filter(|weight| *weight.get_ref() == 0) {
-        let wrong = "a partition that weighs 0 could be missing unseen";
-        let hint = "weigh it 1 or more, or leave the key out to weigh its bytes";
+        let wrong = "a partition of weight 0 could be missing unnoticed";
+        let hint = "write a weight of 1 or more, or leave the key out to weigh the partition by its bytes";
         return Err(text.refuse(zero.span().start, format!("{path}.weight"), wrong, hint));
     }
     if let Some(heavy) = one.weight.as_ref().filter(|weight| *weight.get_ref() > MAX_WEIGHT) {

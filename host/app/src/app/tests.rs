@@ -9,7 +9,7 @@ use super::App;
 use crate::grants::{Directory, Grants};
 use crate::limits::Limits;
 use crate::package::Package;
-use crate::source::{CutMode, PieceSize, Source};
+use crate::source::{CutMode, Glob, PieceSize, Source};
 use crate::testing::{COMPONENTS, Folder, refused};
 
 const QUERY: &str = "[source]\nkind = \"query\"\n";
@@ -54,7 +54,7 @@ fn what_is_written_is_taken() {
     assert_eq!(app.leaf.sha256, Some([0xAB; 32]));
     assert_eq!(app.merge.path, Path::new("/opt/merge.wasm"));
     let Source::Files { globs, piece, cut, .. } = &app.source else { panic!("{:?}", app.source) };
-    assert_eq!(globs, &["a.txt", "data/**/*.txt"]);
+    assert_eq!(globs.iter().map(Glob::as_str).collect::<Vec<_>>(), ["a.txt", "data/**/*.txt"]);
     assert_eq!((*piece, *cut), (PieceSize::Bytes(1 << 20), CutMode::Bytes));
     insta::assert_debug_snapshot!(app.limits);
 }
@@ -140,7 +140,7 @@ fn a_floor_is_a_fraction_above_nothing() {
 #[test]
 fn a_deadline_is_above_nothing() {
     insta::assert_snapshot!(refused(&format!("{QUERY}[query]\ndeadline = \"0s\"\n")), @r#"
-    APP/frond.toml:8: query.deadline: no query can be answered in no time
+    APP/frond.toml:8: query.deadline: a deadline must be above 0
     (write a duration above 0, such as "10s")
     "#);
 }
@@ -300,7 +300,7 @@ fn globs_and_pieces_are_not_empty() {
     (such as "data/**/*.txt", relative to frond.toml)
     "#);
     insta::assert_snapshot!(refused("[source]\nkind = \"stdin\"\npiece-size = 0\n"), @r#"
-    APP/frond.toml:7: source.piece-size: pieces of 0 bytes never get to the end
+    APP/frond.toml:7: source.piece-size: pieces of 0 bytes never reach the end
     (write a size above 0, or "auto")
     "#);
     insta::assert_snapshot!(refused("[source]\nkind = \"stdin\"\npiece-size = \"17MiB\"\n"), @r"
@@ -317,14 +317,14 @@ fn globs_and_pieces_are_not_empty() {
 fn a_range_goes_forward_in_steps() {
     insta::assert_snapshot!(refused("[source]\nkind = \"range\"\nstart = 3\nend = 2\n"), @r"
     APP/frond.toml:8: source.end: the range ends at 2, before its start at 3
-    (a range holds its start, and not its end)
+    (a range includes its start and excludes its end)
     ");
     insta::assert_snapshot!(refused("[source]\nkind = \"range\"\nstart = 1\nend = 2\nstep = 0\n"), @r#"
-    APP/frond.toml:9: source.step: a step of 0 never gets to the end
+    APP/frond.toml:9: source.step: a step of 0 never reaches the end
     (write a whole number above 0, or "auto")
     "#);
     insta::assert_snapshot!(refused("[source]\nkind = \"range\"\nstart = 1\nend = 2\nstep = -1\n"), @r#"
-    APP/frond.toml:9: source.step: a step of -1 never gets to the end
+    APP/frond.toml:9: source.step: a step of -1 never reaches the end
     (write a whole number above 0, or "auto")
     "#);
     assert_eq!(refused("[source]\nkind = \"range\"\nstart = 2\nend = 2\n"), "accepted");
@@ -351,8 +351,8 @@ fn a_list_s_entries_are_whole_and_unlike() {
     ");
     insta::assert_snapshot!(list("{ key = \"\", data = \"1\" },"), @"APP/frond.toml:8: source.partitions[0].key: the key is empty");
     insta::assert_snapshot!(list("{ key = \"a\", data = \"1\", weight = 0 },"), @r"
-    APP/frond.toml:8: source.partitions[0].weight: a partition that weighs 0 could be missing unseen
-    (weigh it 1 or more, or leave the key out to weigh its bytes)
+    APP/frond.toml:8: source.partitions[0].weight: a partition of weight 0 could be missing unnoticed
+    (write a weight of 1 or more, or leave the key out to weigh the partition by its bytes)
     ");
     insta::assert_snapshot!(list("{ key = \"a\", data = \"1\", weight = 17592186044417 },"), @r"
     APP/frond.toml:8: source.partitions[0].weight: a weight is 1 to 17592186044416
@@ -386,7 +386,7 @@ fn retries_are_read_with_their_defaults() {
 fn retries_without_an_end_or_a_pause_are_refused() {
     insta::assert_snapshot!(retrying("attempts = 0\n").unwrap_err(), @r"
     APP/frond.toml:8: retry.attempts: `attempts` must be a number from 1 to 1000
-    (1 tries nothing again)
+    (1 means no retries)
     ");
     insta::assert_snapshot!(retrying("first = \"0s\"\n").unwrap_err(), @r#"
     APP/frond.toml:8: retry.first: `first` must be at least 1ms
@@ -394,7 +394,7 @@ fn retries_without_an_end_or_a_pause_are_refused() {
     "#);
     insta::assert_snapshot!(retrying("first = \"1m\"\nmost = \"1s\"\n").unwrap_err(), @r"
     APP/frond.toml:9: retry.most: `most` must be at least as long as `first`
-    (it is the longest pause, and `first` the shortest)
+    (`most` is the longest pause, and `first` the shortest)
     ");
     insta::assert_snapshot!(retrying("attempts = \"many\"\n").unwrap_err(), @r#"APP/frond.toml:8: retry.attempts: expected a whole number, 0 or more, found string "many""#);
 }

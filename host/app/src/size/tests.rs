@@ -61,8 +61,8 @@ fn what_is_not_a_size_is_told_what_one_looks_like() {
     `M` in `64M` is not a unit of size
     (the units are B, KB, MB, GB, TB and KiB, MiB, GiB, TiB)
     ");
-    insta::assert_snapshot!(size("99999999999GB"), @"`99999999999GB` is more bytes than can be counted");
-    insta::assert_snapshot!(size("18446744073709551616"), @"`18446744073709551616` is more bytes than can be counted");
+    insta::assert_snapshot!(size("99999999999GB"), @"`99999999999GB` is 2^64 bytes or more");
+    insta::assert_snapshot!(size("18446744073709551616"), @"`18446744073709551616` is 2^64 bytes or more");
     insta::assert_snapshot!(size("1000000000000000000000000000000000000000"), @r"
     `1000000000000000000000000000000000000000` is not a size
     (write a number of bytes, or one with a unit: 4KiB, 64MiB, 1GB)

@@ -214,7 +214,7 @@ struct FileLocator {
 /// `invalid-partition` if the text is not a place.
 pub fn reopen(place: &str, folder: &Path, notes: &Arc<Notes>) -> Result<Arc<dyn Content>, Failure> {
     let wrong = |error: serde_json::Error| {
-        Failure::new(FailureKind::InvalidPartition, format!("the place of a partition is none: {error}"))
+        Failure::new(FailureKind::InvalidPartition, format!("the stored location of a partition is invalid: {error}"))
     };
     Ok(match serde_json::from_str::<Locator>(place).map_err(wrong)? {
         Locator::Piece { file, offset, len } => {

@@ -12,6 +12,7 @@ use frond_root::{Error, Notes, Partition};
 
 use super::content::{Missing, Piece, PlanContext, PlannedFile};
 use super::cut::{CutError, Span};
+use super::glob::Glob;
 use super::open::{Input, Problem, look};
 use super::stamp::Identity;
 use super::walk::{self, FoundFile, Scope};
@@ -26,10 +27,10 @@ mod tests;
 pub const MAX_MADE: u64 = 64 << 20;
 
 /// Note on a link to a file that is already a partition.
-const ONCE: &str = "left out as a link to a file that counts under another name";
+const ONCE: &str = "left out: a link to a file that is a partition under another name";
 /// Note on a CSV file in pieces.
 const QUOTED: &str =
-    "cut at line ends, also at those within quoted fields (set source.cut = \"none\" if there may be any)";
+    "cut at line ends, also inside quoted fields (set source.cut = \"none\" if fields may contain line ends)";
 
 /// Reason why a file is not a partition.
 #[derive(Debug)]
@@ -128,7 +129,7 @@ impl<'a> Planning<'a> {
 /// # Errors
 /// Errors of the globs; too many files or pieces; no readable file.
 pub(super) fn partitions(
-    globs: &[impl AsRef<str>],
+    globs: &[Glob],
     scope: Scope<'_>,
     notes: &Arc<Notes>,
     cutting: Cutting,
@@ -256,7 +257,7 @@ impl Cutter<'_> {
         let loss = |text: String, hint: &str| FileProblem { text, hint: hint.to_owned(), cause: None, size };
         let limit = show_size(self.cutting.limit);
         if self.cutting.mode == CutMode::None {
-            return Err(too_large(&path, size, &limit, "let it be cut: source.cut = \"lines\""));
+            return Err(too_large(&path, size, &limit, "cut the file: source.cut = \"lines\""));
         }
         let again = "run the query again when nothing writes to it";
         let open = file.reopen().map_err(|failure| loss(failure.message, again))?;

@@ -67,9 +67,10 @@ impl Inputs<'_> {
             return Err(Origin::Caller.refuse("the input is empty", hint));
         }
         if self.input.iter().any(|one| one == "-") {
-            return Err(
-                Origin::Caller.refuse("the input `-`, stdin, stands beside others", "pipe all in, or name files")
-            );
+            return Err(Origin::Caller.refuse(
+                "the input `-` (stdin) cannot be combined with other inputs",
+                "pipe all data in, or name files",
+            ));
         }
         Ok(())
     }

@@ -65,7 +65,7 @@ fn content(one: &Listed, dir: &Path, planning: &mut Planning<'_>, limit: u64) ->
     match planning.look(name, false)?.body {
         Body::Bytes(bytes) => Ok(Partition::new(one.key.clone(), bytes)),
         Body::File(file) if file.size() > limit => {
-            Err(too_large(path, file.size(), &show_size(limit), "cut it: source.kind = \"files\""))
+            Err(too_large(path, file.size(), &show_size(limit), "cut the file: source.kind = \"files\""))
         }
         Body::File(file) => Ok(Partition::new(one.key.clone(), Piece::whole(file))),
     }

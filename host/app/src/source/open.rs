@@ -92,7 +92,7 @@ impl Problem {
                 (format!("`{path}` is {what}, not a regular file"), hint, None)
             }
             Self::Endless(most) => {
-                let text = format!("`{path}` does not tell its size, and has more than {}", show_size(most));
+                let text = format!("`{path}` does not report its size, and has more than {}", show_size(most));
                 (text, "copy it to a file, and name that", None)
             }
             Self::Io(cause, _) => (format!("cannot read `{path}`"), "", Some(cause)),

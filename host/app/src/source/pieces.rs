@@ -25,7 +25,7 @@ impl PieceSize {
     pub(crate) fn check(self, limit: u64) -> Result<Self, (String, String)> {
         match self {
             Self::Bytes(0) => Err((
-                "pieces of 0 bytes never get to the end".to_owned(),
+                "pieces of 0 bytes never reach the end".to_owned(),
                 "write a size above 0, or \"auto\"".to_owned(),
             )),
             Self::Bytes(bytes) if bytes > limit => Err((

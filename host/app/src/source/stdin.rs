@@ -97,9 +97,10 @@ impl<R: Read> Stream<R> {
         self.taken += more as u64;
         if self.taken > self.most {
             let text = format!("more than {} are piped in", show_size(self.most));
-            return Err(
-                Origin::Caller.refuse(text, "write it to a file, and name that as the input: files are not held")
-            );
+            return Err(Origin::Caller.refuse(
+                text,
+                "write the data to a file, and name the file as the input: files are not held in memory",
+            ));
         }
         Ok(())
     }
@@ -133,8 +134,8 @@ impl<R: Read> Stream<R> {
 }
 
 fn too_much(limit: u64) -> AppError {
-    let text = format!("more than a partition may have is piped in: {}", show_size(limit));
-    Origin::Caller.refuse(text, "raise limits.leaf.partition, or let it be cut: source.cut = \"lines\"")
+    let text = format!("stdin is larger than a partition may be: {}", show_size(limit));
+    Origin::Caller.refuse(text, "raise limits.leaf.partition, or cut the input: source.cut = \"lines\"")
 }
 
 fn unreadable(cause: io::Error) -> AppError {

@@ -44,7 +44,7 @@ fn a_list_s_file_is_there_and_fits() {
     folder.write("b.csv", [b'x'; 1025]);
     insta::assert_snapshot!(refused(&folder, Inputs::new(b"", 1)), @r#"
     APP/frond.toml:10: source.partitions[0].file: `APP/b.csv` has 1025 bytes, more than a partition may have: 1 KiB
-    (raise limits.leaf.partition, or cut it: source.kind = "files")
+    (raise limits.leaf.partition, or cut the file: source.kind = "files")
     "#);
     std::fs::remove_file(folder.path("b.csv")).unwrap();
     std::fs::create_dir(folder.path("b.csv")).unwrap();
@@ -65,7 +65,7 @@ fn a_list_s_file_that_cannot_be_read_is_missing_beside_those_that_can() {
     insta::assert_snapshot!(shown, @r#"
     a (6) "inline"
     b (5) invalid-partition: there is no file `APP/b.csv` (paths are relative to frond.toml)
-    c (1025) invalid-partition: `APP/c.csv` has 1025 bytes, more than a partition may have: 1 KiB (raise limits.leaf.partition, or cut it: source.kind = "files")
+    c (1025) invalid-partition: `APP/c.csv` has 1025 bytes, more than a partition may have: 1 KiB (raise limits.leaf.partition, or cut the file: source.kind = "files")
     "#);
 }
 
@@ -75,12 +75,12 @@ fn nothing_is_cut_where_a_file_is_a_partition() {
     assert_eq!(table(&folder.cut(with_stdin(1, "a\nb\nc\nde")).unwrap()), "stdin#0+8 (8) \"a\\nb\\nc\\nde\"\n");
     assert_eq!(folder.cut(with_stdin(1, "")).unwrap().len(), 0);
     insta::assert_snapshot!(refused(&folder, with_stdin(1, "a\nb\nc\nd\ne")), @r#"
-    more than a partition may have is piped in: 8 bytes
-    (raise limits.leaf.partition, or let it be cut: source.cut = "lines")
+    stdin is larger than a partition may be: 8 bytes
+    (raise limits.leaf.partition, or cut the file: source.cut = "lines")
     "#);
     let piece_size = Some(PieceSize::Bytes(4));
     insta::assert_snapshot!(refused(&folder, Inputs { piece_size, ..with_stdin(1, "a") }), @r#"
-    files are partitions as they are: the app has source.cut = "none"
+    each file is one partition, without pieces: the app has source.cut = "none"
     (leave the piece size out)
     "#);
     folder = Folder::app(
@@ -94,7 +94,7 @@ fn nothing_is_cut_where_a_file_is_a_partition() {
     folder.write("a.csv", "\"a\nb\",1\n".repeat(125_001));
     let failure = folder.cut(Inputs::new(b"", 8)).unwrap()[0].content.whole().unwrap_err();
     let message = failure.message.replace(folder.dir().to_str().unwrap(), "APP");
-    insta::assert_snapshot!(message, @r#"`APP/a.csv` has 1000008 bytes, more than a partition may have: 1000000 bytes (raise limits.leaf.partition, or let it be cut: source.cut = "lines")"#);
+    insta::assert_snapshot!(message, @r#"`APP/a.csv` has 1000008 bytes, more than a partition may have: 1000000 bytes (raise limits.leaf.partition, or cut the file: source.cut = "lines")"#);
     folder = Folder::app("[source]\nkind = \"files\"\nglob = \"*.csv\"\ncut = \"none\"\npiece-size = \"1MiB\"\n");
     insta::assert_snapshot!(folder.show(&folder.load().unwrap_err()), @r#"
     APP/frond.toml:9: source.piece-size: there are no pieces with cut = "none": a file is a partition
@@ -115,8 +115,8 @@ fn several_inputs_are_taken_together() {
     );
     let mixed = [input[0].clone(), "-".to_owned()];
     insta::assert_snapshot!(refused(&folder, Inputs { input: &mixed, ..Inputs::new(b"", 1) }), @r"
-    the input `-`, stdin, stands beside others
-    (pipe all in, or name files)
+    the input `-` (stdin) cannot be combined with other inputs
+    (pipe all data in, or name files)
     ");
     insta::assert_snapshot!(refused(&folder, Inputs { input: &["~/x.txt".to_owned()], ..Inputs::new(b"", 1) }), @r"
     no file matches `~/x.txt` in the current folder
@@ -261,7 +261,7 @@ fn a_piece_size_that_cannot_be_is_refused() {
     let sized = |bytes| Inputs { piece_size: Some(PieceSize::Bytes(bytes)), ..Inputs::new(b"", 1) };
     let mut folder = Folder::app("[source]\nkind = \"stdin\"\n");
     insta::assert_snapshot!(refused(&folder, sized(0)), @r#"
-    pieces of 0 bytes never get to the end
+    pieces of 0 bytes never reach the end
     (write a size above 0, or "auto")
     "#);
     insta::assert_snapshot!(refused(&folder, sized(1 << 30)), @r"

@@ -11,13 +11,15 @@
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use frond_root::Notes;
 use frond_root::plan::MAX_PARTITIONS;
+use frond_root::quote::clipped;
 use walkdir::{DirEntry, WalkDir};
 
 use super::SearchCancel;
+use super::glob::Glob;
 use super::pattern::Pattern;
 use crate::error::{AppError, Origin};
 
@@ -25,9 +27,9 @@ use crate::error::{AppError, Origin};
 mod tests;
 
 /// Note on links to folders that were not followed.
-const LEFT_OUT: &str = "left out as a link to a folder, which `**` does not follow (name it to have what is in it)";
+const LEFT_OUT: &str = "left out: a link to a folder, which `**` does not follow (name the link to include its files)";
 /// Note on links that form a cycle.
-const LOOP: &str = "left out as a link to a folder that it is in itself";
+const LOOP: &str = "left out: a link to a folder that contains the link";
 
 /// A file that a glob matched, or a folder that could not be read.
 #[derive(Debug)]
@@ -76,15 +78,15 @@ pub(super) struct Scope<'a> {
 /// Returns the files that `globs` name.
 ///
 /// # Errors
-/// A glob that is invalid, matches nothing or matches too much; a named folder that cannot be read.
-pub(super) fn expand(globs: &[impl AsRef<str>], scope: Scope<'_>) -> Result<Vec<FoundFile>, AppError> {
+/// A glob that matches nothing or too much; a named folder that cannot be read; a cancelled search.
+pub(super) fn expand(globs: &[Glob], scope: Scope<'_>) -> Result<Vec<FoundFile>, AppError> {
     let mut found = Vec::new();
     for glob in globs {
+        scope.stop.check()?;
         let before = found.len();
-        let search = Search::new(scope, glob.as_ref(), globs.len() > 1)?;
-        search.run(&mut found)?;
+        Search::new(scope, glob, globs.len() > 1).run(&mut found)?;
         if found.len() == before {
-            return Err(nothing(scope, glob.as_ref()));
+            return Err(nothing(scope, glob.as_str()));
         }
     }
     found.sort_unstable_by(|one, other| one.name.cmp(&other.name));
@@ -107,13 +109,13 @@ fn nothing(scope: Scope<'_>, glob: &str) -> AppError {
     } else {
         format!("paths start from {whose}; `*` matches neither a `/` nor a leading dot, `**` matches folders")
     };
-    origin.refuse(format!("no file matches `{glob}` in {folder}"), hint)
+    origin.refuse(format!("no file matches `{}` in {folder}", clipped(glob)), hint)
 }
 
 /// Search for the files of one glob.
 struct Search<'a> {
     scope: Scope<'a>,
-    glob: &'a str,
+    glob: &'a Glob,
     /// Leading components without wildcards.
     fixed: PathBuf,
     /// Path of these components, usable from the current folder.
@@ -130,32 +132,24 @@ enum What {
     Below,
     /// Every match below the start.
     Glob(Pattern),
+    /// A name that does not exist.
+    Nothing,
 }
 
 impl<'a> Search<'a> {
-    fn new(scope: Scope<'a>, glob: &'a str, among_others: bool) -> Result<Self, AppError> {
-        let components = Path::new(glob).components().filter(|one| *one != Component::CurDir);
-        let clean: PathBuf = components.collect();
-        let path = at(scope.base, &clean);
+    fn new(scope: Scope<'a>, glob: &'a Glob, among_others: bool) -> Self {
+        let path = at(scope.base, &glob.clean);
         let named = fs::symlink_metadata(&path).ok();
-        let (fixed, start, what) = match &named {
-            Some(_) if path.is_dir() => (clean, path, What::Below),
-            Some(_) => (clean, path, What::File),
-            None => {
-                let fixed: PathBuf = clean.components().take_while(|one| !is_wild(one)).collect();
-                let rest = clean.strip_prefix(&fixed).unwrap_or(&clean);
-                // Valid UTF-8, as it came from a `str`.
-                let pattern = Pattern::new(rest.to_str().unwrap_or_default());
-                let wrong = |error: globset::Error| {
-                    scope.origin.refuse(format!("`{glob}` is not a glob: {}", error.kind()), "")
-                };
-                let start = at(scope.base, &fixed);
-                (fixed, start, What::Glob(pattern.map_err(wrong)?))
-            }
+        let (fixed, start, what) = match (&named, &glob.pattern) {
+            (Some(_), _) if path.is_dir() => (&glob.clean, path, What::Below),
+            (Some(_), _) => (&glob.clean, path, What::File),
+            // A clone, so that the memory for matching ends with the search.
+            (None, Some(pattern)) => (&glob.fixed, at(scope.base, &glob.fixed), What::Glob(pattern.clone())),
+            (None, None) => (&glob.clean, path, What::Nothing),
         };
         let is_link = named.is_some_and(|found| found.is_symlink());
-        let is_linked = is_link || (among_others && has_other_name(scope.base, &fixed));
-        Ok(Self { scope, glob, fixed, start, is_linked, what })
+        let is_linked = is_link || (among_others && has_other_name(scope.base, fixed));
+        Self { scope, glob, fixed: fixed.clone(), start, is_linked, what }
     }
 
     fn run(&self, found: &mut Vec<FoundFile>) -> Result<(), AppError> {
@@ -166,6 +160,7 @@ impl<'a> Search<'a> {
             }
             What::Below => None,
             What::Glob(pattern) => pattern.depth(),
+            What::Nothing => Some(0),
         };
         let links = Links::default();
         let entries = WalkDir::new(&self.start)
@@ -182,8 +177,11 @@ impl<'a> Search<'a> {
                 Err(error) => found.extend(self.unread(error)?),
             }
             if found.len() > MAX_PARTITIONS {
-                let text = format!("more than {MAX_PARTITIONS} files match `{}`", self.glob);
-                return Err(self.scope.origin.refuse(text, "one query has no more partitions: name fewer files"));
+                let text = format!("more than {MAX_PARTITIONS} files match `{}`", clipped(self.glob.as_str()));
+                return Err(self
+                    .scope
+                    .origin
+                    .refuse(text, "a query has at most that many partitions: name fewer files"));
             }
         }
         let left_out = links.left_out.into_inner();
@@ -230,7 +228,7 @@ impl<'a> Search<'a> {
     fn hides(&self, name: &Path) -> bool {
         let is_named = match &self.what {
             What::Glob(pattern) => pattern.asks_for(name),
-            What::File | What::Below => false,
+            What::File | What::Below | What::Nothing => false,
         };
         name.as_os_str().as_encoded_bytes().starts_with(b".") && !is_named
     }
@@ -239,7 +237,7 @@ impl<'a> Search<'a> {
         match (&self.what, path.strip_prefix(&self.start)) {
             (What::Glob(pattern), Ok(below)) => pattern.is_match(below),
             (What::File | What::Below, Ok(_)) => true,
-            (_, Err(_)) => false,
+            (What::Nothing, _) | (_, Err(_)) => false,
         }
     }
 
@@ -319,11 +317,6 @@ fn has_other_name(base: &Path, name: &Path) -> bool {
 pub(super) fn at(base: &Path, name: &Path) -> PathBuf {
     let path = if base == Path::new(".") { name.to_path_buf() } else { base.join(name) };
     if path.as_os_str().is_empty() { PathBuf::from(".") } else { path }
-}
-
-fn is_wild(component: &Component<'_>) -> bool {
-    let text = component.as_os_str().as_encoded_bytes();
-    text.iter().any(|byte| b"*?[]{}\\".contains(byte))
 }
 
 fn is_missing(error: &walkdir::Error) -> bool {

@@ -9,7 +9,7 @@ use super::OutputMode;
 /// `frond bench`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Fuel is the same on every machine: compare two builds by it. Times are of this machine, now.
+Fuel is the same on every machine: compare two builds by their fuel. Times depend on this machine and its load.
 
 Examples:
   frond bench examples/wordcount
@@ -33,20 +33,21 @@ pub struct BenchArgs {
     #[arg(long, value_name = "TEXT", conflicts_with = "input")]
     pub filter: Option<String>,
 
-    /// How often each is run.
+    /// Number of runs of each case.
     #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub runs: u64,
 
-    /// Measures another package or component on the same, and shows the difference.
+    /// Measures another package or component on the same cases, and shows the difference.
     #[arg(long, value_name = "OTHER")]
     pub compare: Option<PathBuf>,
 
-    /// Writes a profile of the first case's calls, with the guest's function names: for profiler.firefox.com, or for
-    /// speedscope.app if the name ends in .speedscope.json. The hottest functions are printed.
+    /// Writes a profile of the first case's calls, with the guest's function names: for
+    /// profiler.firefox.com, or for speedscope.app if the name ends in .speedscope.json. The
+    /// hottest functions are printed.
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
 
-    /// What a profile's samples stand for: fuel is the same in every run.
+    /// Unit of a profile's samples; fuel is the same in every run.
     #[arg(long, value_enum, default_value_t, requires = "profile")]
     pub profile_by: ProfileBy,
 
@@ -55,7 +56,7 @@ pub struct BenchArgs {
     pub format: OutputMode,
 }
 
-/// What the samples of a profile stand for.
+/// Unit of a profile's samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ProfileBy {
     /// Units of fuel.

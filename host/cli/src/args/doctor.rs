@@ -16,7 +16,7 @@ Examples:
   frond doctor --lang python
   frond doctor --format json")]
 pub struct DoctorArgs {
-    /// Only this language, whose readiness the exit code then says.
+    /// Checks only this language, which then decides the exit code.
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     pub lang: Option<Language>,
 

@@ -8,9 +8,9 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes:
-  0   it fits: a file at least one role, a component of an app the role that its frond.toml gives it
-  1   it does not fit: what differs first is said, with both sides
-  64  there is no such file, or it cannot be read
+  0   every component fits: a file fits at least one role, a component of an app fits the role in its frond.toml
+  1   a component does not fit: the report has the first difference, with both sides
+  64  the file is missing, or cannot be read
 
 Examples:
   frond inspect target/wasm32-wasip2/release/lines.wasm
@@ -24,7 +24,7 @@ pub struct InspectArgs {
     #[arg(long, value_enum, default_value_t)]
     pub format: OutputMode,
 
-    /// Only looks at what the file says: does not compile what fits.
+    /// Only reads the file: does not compile a component that fits.
     #[arg(long)]
     pub no_compile: bool,
 }

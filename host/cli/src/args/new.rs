@@ -10,9 +10,9 @@ const MAX_NAME: usize = 64;
 /// `frond new`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What is made counts lines that are longer than the query says, the same in every language, so that
-languages can be mixed: a leaf in one with the merge of another. It has its cases beside it, and
-needs nothing of Frond's repository.
+The new folder counts lines that are longer than the length in the query. It does the same in every
+language, so that languages can be mixed: a leaf in one with the merge of another. The folder has its
+cases, and needs nothing of Frond's repository.
 
 Examples:
   frond new lines --lang python
@@ -24,7 +24,7 @@ pub struct NewArgs {
     #[arg(value_name = "NAME", value_parser = parse_name)]
     pub name: String,
 
-    /// What it is written in.
+    /// Language of the sources.
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     pub lang: Language,
 
@@ -42,7 +42,7 @@ pub enum Language {
     Python,
     /// QuickJS: 1.6 MB, the language without a browser.
     Javascript,
-    /// Compiled with clang: small and fast, and all by hand.
+    /// Compiled with clang: small and fast, with everything written by hand.
     C,
 }
 
@@ -73,7 +73,7 @@ impl fmt::Display for Language {
     }
 }
 
-/// What `frond new` makes.
+/// Content of a new folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     /// A leaf and its merge in one component, with data.
@@ -91,7 +91,7 @@ fn parse_name(text: &str) -> Result<String, String> {
         return Err("a name begins with a letter".to_owned());
     }
     if let Some(other) = text.chars().find(|c| !is_allowed(*c)) {
-        return Err(format!("a name has letters, digits, - and _ in it, and no `{}`", other.escape_debug()));
+        return Err(format!("a name has only letters, digits, - and _, and no `{}`", other.escape_debug()));
     }
     if text.len() > MAX_NAME {
         return Err(format!("a name has at most {MAX_NAME} characters"));

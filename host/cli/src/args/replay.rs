@@ -9,7 +9,7 @@ use clap::Args;
 #[command(after_help = "\
 Exit codes:
   0   every call failed again in the same way
-  1   one did not
+  1   at least one call did not
 
 Examples:
   frond query examples/faulty '{\"query\":{\"faults\":{\"a\":\"trap\"}},\"partitions\":[{\"key\":\"a\",\"data\":\"\"}]}' --capture-failures failures
@@ -18,7 +18,8 @@ Examples:
   frond replay failures/0-a-trap --component mended.wasm
   frond replay failures/0-a-trap --as-case my-plugin")]
 pub struct ReplayArgs {
-    /// Folders that `frond query --capture-failures` wrote: captures, or the folder that holds them.
+    /// Folders that `frond query --capture-failures` wrote: captures, or the folder that holds
+    /// them.
     #[arg(value_name = "DIR", required = true)]
     pub dirs: Vec<PathBuf>,
 

@@ -8,19 +8,19 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The program gets its arguments, its stdout and stderr, the time, random numbers, and the RUST_TEST_* variables; and
-nothing else: no files, no network, no stdin. What it writes is handed on byte by byte; on a terminal, all control
+nothing else: no files, no network, no stdin. Its output passes byte by byte; on a terminal, all control
 characters but line feeds, tabs and colours are shown instead of sent. RUST_TEST_NOCAPTURE=1 is set unless you set it:
-without unwinding, what a failed test has printed would be lost with it.
+without unwinding, the captured output of a failed test would be lost.
 
-Limits are those of a leaf, and can be changed by variables:
+The limits are those of a leaf, and can be changed by environment variables:
   FROND_TEST_FUEL=1000000000   about one unit an instruction; 0 for no limit
   FROND_TEST_MEMORY=64MiB
   FROND_TEST_TIME=60s
 
 Exit codes:
   0   all tests passed
-  1   a test failed, or the program was stopped: why is told on stderr
-  64  the file is no program, or cannot be read
+  1   a test failed, or the program was stopped: stderr says why
+  64  the file is not a program, or cannot be read
 
 A failed assertion ends the whole program, as wasm has no unwinding here: with `cargo test`, the tests after it do not
 run. `cargo nextest run` runs each test by itself. For the same reason Rust's harness ignores #[should_panic] tests on
@@ -36,7 +36,7 @@ pub struct RunTestArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// What the program is given as its arguments.
+    /// Arguments of the program.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub args: Vec<String>,
 }

@@ -12,46 +12,49 @@ use clap::{Args, ValueEnum};
     curl --data '{\"from\":\"London\",\"budget\":60}' 'http://127.0.0.1:7300/v1/apps/rail/query?deadline=1s'\n  \
     frond serve apps --config frond-server.toml --listen 0.0.0.0:7300\n  \
     frond serve apps --config shared.toml --role processor      # jobs.store there is a PostgreSQL database\n\n\
-    Ctrl-C or SIGTERM: takes nothing new on, lets queries end for up to limits.drain; once more: quits.\n\
-    SIGHUP: reads the settings and looks at the apps again.")]
+    Ctrl-C or SIGTERM: graceful shutdown. The server accepts nothing new, and lets queries end for up to limits.drain.\n\
+    A second Ctrl-C or SIGTERM: the server quits at once.\n\
+    SIGHUP: the server reloads the settings, and checks the apps again.")]
 pub struct ServeArgs {
-    /// A folder with apps in it, each a folder with a frond.toml.
+    /// A folder of apps; each app is a folder with a frond.toml.
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
 
-    /// The server's settings; `--print-config` writes all of them with their defaults.
+    /// The server's settings; `--print-config` writes those that have a value.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Where to listen [default: 127.0.0.1:7300]; port 0 takes a free one.
+    /// Address to listen on [default: 127.0.0.1:7300]; port 0 takes a free port.
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
 
-    /// Leaves at once [default: the number of cores, at least 2].
+    /// Number of leaves that run at once [default: the number of cores, at least 2].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(frond_run::MAX_SLOTS)), value_name = "N")]
     pub slots: Option<u16>,
 
-    /// What it does of jobs, whatever the settings say [default: all].
+    /// Role of the server for jobs; overrides the settings [default: all].
     #[arg(long, value_enum)]
     pub role: Option<ServeRole>,
 
-    /// Serves anybody who can reach it: whoever can may ask any app, replace its plugins, and read what others asked.
+    /// Serves everybody who can reach the server, without tokens: anybody may query any app,
+    /// replace its plugins, and read the queries of others.
     #[arg(long)]
     pub insecure: bool,
 
-    /// Prints the settings that would be in force, as a file for --config, and ends.
+    /// Prints the settings in force, as a file for --config, and ends. Settings without a value are left out:
+    /// `[[token]]`, `[tls]`, `state`, `roots`, `traces`, and `store` and `password-file` of `[jobs]`.
     #[arg(long)]
     pub print_config: bool,
 }
 
-/// What a server does of jobs.
+/// Role of a server for jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ServeRole {
-    /// Accepts them, gives their answers, and leaves it to others to run them.
+    /// Accepts jobs and returns their answers; other servers run the jobs.
     Dispatcher,
-    /// Runs them, and accepts none.
+    /// Runs jobs, and accepts none.
     Processor,
-    /// Both.
+    /// Accepts and runs jobs.
     All,
 }
 
@@ -59,22 +62,22 @@ pub enum ServeRole {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  frond token dashboard >> frond-server.toml      # the token itself goes to stderr")]
 pub struct TokenArgs {
-    /// Who it is for: in logs and metrics.
+    /// Name of the token's holder, for logs and metrics.
     pub name: String,
 
-    /// What it allows.
+    /// Role of the token.
     #[arg(long, value_enum, default_value_t)]
     pub role: TokenRole,
 }
 
-/// What a token allows.
+/// Role of a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum TokenRole {
-    /// Asking, looking at apps, and all that can be done with its own queries and jobs.
+    /// Runs queries and jobs, manages its own queries and jobs, and reads apps.
     #[default]
     Query,
-    /// Looking at everything, at others' queries and jobs too, and nothing else.
+    /// Only reads: apps, and the queries and jobs of all callers.
     Observer,
-    /// Everything: changing apps, and others' queries and jobs.
+    /// Everything: also changes apps, and the queries and jobs of others.
     Admin,
 }

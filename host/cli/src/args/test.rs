@@ -10,10 +10,10 @@ use super::OutputMode;
 /// `frond test`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Cases are files `cases/*.toml`: what they give says what they call.
+Cases are files `cases/*.toml`: the keys of a case decide what it calls.
   partition = \"…\"   the leaf           partials = [\"…\", …]   the merge
   merged = \"…\"      the finish         wanted = 8            the split
-  none of these     the whole app, as `frond query` would ask it
+  none of these     the whole app, as `frond query` would run it
 All take `query`, `limits` (lower ones only) and `inject`; [expect] takes text, json, file, text-file, json-file,
 snapshot, failure, reason, message, log, max-fuel, max-memory, outcome, coverage, keys, emitted.
 
@@ -21,7 +21,7 @@ Exit codes:
   0   all passed
   1   something failed, or a law does not hold
   64  the package or a case is wrong
-  130 --watch was interrupted in the midst of a run; between two it ends as the last one did
+  130 --watch was interrupted during a run; between two runs, it ends with the code of the last one
 
 Examples:
   frond test examples/rail
@@ -29,7 +29,8 @@ Examples:
   frond test my-plugin.wasm --filter empty --bless
   frond test examples/wordcount --inject out-of-fuel-at=100_000 --inject truncate-partition")]
 pub struct TestArgs {
-    /// A folder with a frond.toml (an app, or a plugin with only its leaf or its merge), or a component's file.
+    /// A folder with a frond.toml (an app, or a plugin with only its leaf or its merge), or a
+    /// component's file.
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
 
@@ -41,7 +42,7 @@ pub struct TestArgs {
     #[arg(long)]
     pub build: bool,
 
-    /// Rewrites what failing cases expect from what comes.
+    /// Rewrites the expectations of failing cases from their actual results.
     #[arg(long, conflicts_with = "inject")]
     pub bless: bool,
 
@@ -49,8 +50,9 @@ pub struct TestArgs {
     #[arg(long, conflicts_with_all = ["bless", "junit"])]
     pub watch: bool,
 
-    /// Shows what each case comes to under a fault: oom-at=SIZE, out-of-fuel-at=N, truncate-partition[=SIZE],
-    /// unavailable, deny-http, slow-host=HOST:TIME. Nothing is compared. May be given more than once.
+    /// Shows the result of each case under a fault: oom-at=SIZE, out-of-fuel-at=N,
+    /// truncate-partition[=SIZE], unavailable, deny-http, slow-host=HOST:TIME. Nothing is compared.
+    /// May be given more than once.
     #[arg(long, value_name = "FAULT")]
     pub inject: Vec<Fault>,
 
@@ -58,11 +60,11 @@ pub struct TestArgs {
     #[arg(short, long)]
     pub verbose: bool,
 
-    /// Leaves the laws of merge and leaf out.
+    /// Skips the laws of merge and leaf.
     #[arg(long)]
     pub no_laws: bool,
 
-    /// Decides the shuffles and trees that laws are checked with.
+    /// Seed of the shuffles and trees that laws are checked with.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 

@@ -114,10 +114,10 @@ fn compiler() -> Check {
     let named = std::env::var_os("CC").and_then(|name| name.into_string().ok());
     let name = named.unwrap_or_else(|| "cc".to_owned());
     let found = match find(&name) {
-        Some(_) => format!("{name}: the same source makes the same bytes"),
+        Some(_) => format!("{name}: builds are reproducible"),
         None => {
             let remedy = packages("gcc libc6-dev", "install one");
-            format!("none: the same source makes other bytes each time ({remedy})")
+            format!("none: builds are not reproducible ({remedy})")
         }
     };
     Check::new("C compiler", true, found, "")

@@ -36,7 +36,7 @@ fn a_recording_is_never_written_over() {
     let folder = tempfile::tempdir().unwrap();
     let recording = recorded(folder.path(), "run.html");
     let error = run(&args(&recording, None)).unwrap_err().to_string();
-    assert!(error.starts_with("the page would take the place of the recording"), "{error}");
+    assert!(error.starts_with("the page would overwrite the recording"), "{error}");
     assert!(fs::read_to_string(&recording).unwrap().starts_with("{\"at\""));
 }
 

@@ -129,7 +129,7 @@ fn made(page: &mut Page, file: &InspectedFile, report: &Report) {
         .map(|one| shown(page, format!("{} {}", one.name, one.version).trim()))
         .collect();
     let more = report.producers.more + (report.producers.items.len() - producers.len()) as u64;
-    let made_by = if producers.is_empty() { "it does not say".to_owned() } else { producers.join(" · ") };
+    let made_by = if producers.is_empty() { "not stated".to_owned() } else { producers.join(" · ") };
     row(page, "made by", Tone::Plain, &with_more(made_by, more));
     let names = if report.has_function_names {
         "functions have names: backtraces are legible"
@@ -158,7 +158,7 @@ fn memory(page: &mut Page, file: &InspectedFile, report: &Report) {
     let demand = report.demand;
     let most = match demand.memory_max {
         Some(most) => format!("at most {}", bytes(most)),
-        None => "without a maximum of its own".to_owned(),
+        None => "without a maximum".to_owned(),
     };
     let memories = plural(demand.memories, "memory", "memories");
     let text = format!("{} at the start in {memories}, {most}", bytes(demand.memory_min));
@@ -175,7 +175,7 @@ fn memory(page: &mut Page, file: &InspectedFile, report: &Report) {
         row(page, "", Tone::Bad, &text);
     }
     if !demand.is_known {
-        row(page, "", Tone::Dim, "and what the modules need that it imports");
+        row(page, "", Tone::Dim, "and what its imported modules need");
     }
 }
 
@@ -192,7 +192,7 @@ fn facts(page: &mut Page, file: &InspectedFile) {
             format!("earlier: it came from the cache, in {}", micros(*took))
         }
         Compiled::NotAsked => "no: --no-compile".to_owned(),
-        Compiled::NoUse => "no: it fits nothing".to_owned(),
+        Compiled::NoUse => "no: it fits no role".to_owned(),
         Compiled::Refused => "no: the engine refuses it".to_owned(),
     };
     row(page, "compiled", Tone::Plain, &compiled);

@@ -210,7 +210,7 @@ fn address(text: &str) -> anyhow::Result<Url> {
             bail!("`{text}` is more than a server's address\n{example}")
         }
         "http" | "https" => Ok(url),
-        scheme => bail!("`{text}`: servers are not asked over {scheme}\n{example}"),
+        scheme => bail!("`{text}`: the scheme {scheme} is not supported\n{example}"),
     }
 }
 

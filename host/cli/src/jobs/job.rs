@@ -26,7 +26,8 @@ pub(crate) struct Job {
     pub(crate) poll_after_ms: Option<u64>,
     #[serde(default)]
     pub(crate) cancelling: bool,
-    /// Lease epoch: how many times a process has taken the job; above 1 after an interruption.
+    /// Lease epoch: how many times a process has taken the job; above 1 after an interruption
+    /// or a redrive.
     #[serde(default)]
     pub(crate) epoch: u64,
     reason: Option<Value>,

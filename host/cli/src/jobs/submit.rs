@@ -17,7 +17,7 @@ use crate::show::jobs::watch::Display;
 
 /// Submits a job, then returns, waits or watches as the options say.
 pub(super) async fn submit(client: &Client, args: &SubmitArgs) -> anyhow::Result<Exit> {
-    let query = input::bytes(args.query.as_deref(), "let the app's source bring the content")?;
+    let query = input::bytes(args.query.as_deref(), "pass the content through the app's source")?;
     let mut request = client.request(Method::POST, &["v1", "apps", &args.app, "jobs"], &terms(args)).body(query);
     request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     if let Some(key) = &args.key {
@@ -61,8 +61,10 @@ fn unknown(trouble: Trouble, args: &SubmitArgs) -> Trouble {
     match trouble {
         Trouble::CutShort { at, why, .. } => {
             let hint = match args.key {
-                Some(_) => "it may have taken the job: the same command line again gives that one",
-                None => "it may have taken the job: `frond jobs list` tells; with --key, asking again is safe",
+                Some(_) => "the server may have accepted the job: the same command line returns that job",
+                None => {
+                    "the server may have accepted the job: check `frond jobs list`; with --key, submitting again is safe"
+                }
             };
             Trouble::CutShort { at, why, hint: hint.to_owned() }
         }
@@ -103,7 +105,11 @@ async fn waited(client: &Client, id: JobId, until: Option<Instant>) -> anyhow::R
                 Ok(job.exit())
             }
             End::NotYet(job) => {
-                errln!("the job is {}: it has not ended yet\n({} goes on)", job.state, client.command("watch", id));
+                errln!(
+                    "the job is {}: it has not ended yet\n({} waits for its end)",
+                    job.state,
+                    client.command("watch", id)
+                );
                 Ok(Exit::Unavailable)
             }
         }

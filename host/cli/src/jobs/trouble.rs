@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 
 use crate::exit::Exit;
+use crate::show::jobs::rough;
 
 /// Limit on the characters that are shown of a foreign reply.
 const MAX_QUOTE: usize = 200;
@@ -25,7 +26,7 @@ pub(crate) enum Trouble {
     },
     /// The peer's certificate is not trusted.
     #[error(
-        "the server at {at} shows a certificate that is not trusted: {why}\n(--ca FILE or SSL_CERT_FILE names the roots that vouch for it)"
+        "the server at {at} shows a certificate that is not trusted: {why}\n(name its root certificates with --ca FILE or SSL_CERT_FILE)"
     )]
     Untrusted {
         /// The server's address.
@@ -45,7 +46,7 @@ pub(crate) enum Trouble {
     },
     /// Another process works on the folder's jobs.
     #[error(
-        "another process is at work on the jobs of `{}`\n(a server: ask it with --server; or frond jobs --local: try again when that has ended)",
+        "another process works on the jobs of `{}`\n(if it is a server, use --server; if it is frond jobs --local, try again when it has ended)",
         dir.display()
     )]
     Taken {
@@ -57,7 +58,7 @@ pub(crate) enum Trouble {
     Refused(Problem),
     /// The peer does not speak Frond's protocol.
     #[error(
-        "what is at {at} does not answer as Frond does: {what}\n(is it a server of Frond, of this version or later?)"
+        "the server at {at} does not answer as Frond does: {what}\n(is it a server of Frond, of this version or later?)"
     )]
     Foreign {
         /// The server's address.
@@ -102,7 +103,7 @@ impl Trouble {
     pub(super) fn of_json(at: &str, status: StatusCode, error: &serde_json::Error) -> Self {
         Self::Foreign {
             at: at.to_owned(),
-            what: format!("its reply is other JSON, or none: {error}"),
+            what: format!("its reply is not the expected JSON: {error}"),
             status: status.as_u16(),
         }
     }
@@ -113,10 +114,10 @@ impl Trouble {
         };
         let mut text = problem.detail.clone();
         if problem.status == StatusCode::UNAUTHORIZED {
-            text.push_str("\n(frond jobs takes it from FROND_TOKEN, or with --token-file)");
+            text.push_str("\n(give the token in FROND_TOKEN, or with --token-file)");
         }
         if let Some(seconds) = problem.retry_after {
-            text.push_str(&format!("\n(try again in {seconds} s)"));
+            text.push_str(&format!("\n(try again in {})", rough(seconds.saturating_mul(1000))));
         }
         text
     }
@@ -126,7 +127,7 @@ impl Trouble {
         let text = match self {
             Self::Unreachable { why, .. } | Self::Untrusted { why, .. } | Self::CutShort { why, .. } => why,
             Self::Refused(problem) => &problem.detail,
-            Self::Taken { .. } => "another process is at work",
+            Self::Taken { .. } => "another process works on the jobs",
             Self::Foreign { what, .. } => what,
         };
         text.lines().next().unwrap_or_default().to_owned()

@@ -69,9 +69,9 @@ pub(super) async fn until_interrupted(
     let watch = client.command("watch", id);
     let cancel = client.command("cancel", id);
     if client.is_local {
-        errln!("the job waits: what has arrived is kept\n({watch} goes on with it, {cancel} ends it)");
+        errln!("the job waits: the accepted partials are kept\n({watch} resumes the job, {cancel} ends it)");
     } else {
-        errln!("no longer watched: the job goes on\n({watch} watches it again, {cancel} stops it)");
+        errln!("no longer watched: the job continues\n({watch} watches it again, {cancel} stops it)");
     }
     Ok(Exit::Interrupted)
 }
@@ -159,7 +159,7 @@ pub(super) fn verdict(client: &Client, job: &Job, display: &mut Display) {
     }
     message(&ending(job, TermStyle::stderr()));
     if is_redrivable(job) {
-        errln!("({} runs again what is missing)", client.command("redrive", job.id));
+        errln!("({} runs the missing partitions again)", client.command("redrive", job.id));
     }
 }
 

@@ -150,9 +150,9 @@ fn filled(text: &str, name: &str, lang: Language, kind: Kind) -> String {
         Kind::Merge => "mod merge;",
     };
     let what = match kind {
-        Kind::App => "A leaf counts those of one partition, and a merge adds the counts up.",
-        Kind::Leaf => "This is the leaf, which counts those of one partition.",
-        Kind::Merge => "This is the merge, which adds counts up.",
+        Kind::App => "A leaf counts the long lines of one partition, and a merge adds the counts.",
+        Kind::Leaf => "This is the leaf, which counts the long lines of one partition.",
+        Kind::Merge => "This is the merge, which adds the counts.",
     };
     let query = if kind == Kind::App { "    frond query . '{\"longer-than\": 20}'\n" } else { "" };
     text.replace("{{name}}", name)
@@ -165,7 +165,7 @@ fn filled(text: &str, name: &str, lang: Language, kind: Kind) -> String {
         .replace("{{what}}", what)
         .replace("{{query}}", query)
         .replace("{{files}}", about(lang))
-        .replace("{{needs}}", &format!("It needs {}.", needs(lang)))
+        .replace("{{needs}}", &format!("The build needs {}.", needs(lang)))
 }
 
 fn component(lang: Language) -> &'static str {
@@ -205,7 +205,7 @@ fn limits(lang: Language) -> &'static str {
     match lang {
         Language::Rust | Language::C => "",
         Language::Python | Language::Javascript => {
-            "\n# An interpreter takes some hundred times the fuel of compiled code: this is 9,500 for each byte of 1 MiB.\n\
+            "\n# An interpreter uses some hundred times the fuel of compiled code: this is 9,500 for each byte of 1 MiB.\n\
              [limits.leaf]\nfuel = 10_000_000_000\n"
         }
     }
@@ -230,18 +230,18 @@ fn about(lang: Language) -> &'static str {
             "`frond-plugin/` is Frond's crate for plugins, `wit/world.wit` the contract. `cargo test` runs the functions natively."
         }
         Language::Python => {
-            "`wit/world.wit` is the contract; `build.sh` makes the component with componentize-py. It gets that into `.tools`, or\n\
-             into the folder that FROND_TOOLS names, which several plugins may share."
+            "`wit/world.wit` is the contract; `build.sh` makes the component with componentize-py, which it fetches\n\
+             into `.tools`, or into the folder that FROND_TOOLS names, which several plugins may share."
         }
         Language::Javascript => {
-            "`wit/world.wit` is the contract; `build.sh` makes the component with componentize-qjs. It gets that into `.tools`, or\n\
-             into the folder that FROND_TOOLS names, which several plugins may share.\n\
+            "`wit/world.wit` is the contract; `build.sh` makes the component with componentize-qjs, which it fetches\n\
+             into `.tools`, or into the folder that FROND_TOOLS names, which several plugins may share.\n\
              The engine is QuickJS: `text.js` stands in for TextDecoder and TextEncoder, `random.js` for the engine's own\n\
              `Math.random`, and there is no console."
         }
         Language::C => {
-            "`wit/world.wit` is the contract; `build.sh` makes the component, with bindings (`plugin.h`) that it generates. What\n\
-             that takes it gets into `.tools`, or into the folder that FROND_TOOLS names, which several plugins may share."
+            "`wit/world.wit` is the contract; `build.sh` makes the component, with bindings (`plugin.h`) that it generates. It\n\
+             fetches its tools into `.tools`, or into the folder that FROND_TOOLS names, which several plugins may share."
         }
     }
 }

@@ -42,8 +42,9 @@ pub(super) fn keep(
     let mut folders = Vec::new();
     for missing in &coverage.missing {
         let captured = capture::keep(dir, wired, (plan, query), missing);
-        let captured = captured
-            .with_context(|| MachineFault::new(format!("what failed could not be kept in `{}`", dir.display())))?;
+        let captured = captured.with_context(|| {
+            MachineFault::new(format!("the failed calls could not be captured in `{}`", dir.display()))
+        })?;
         folders.extend(captured);
     }
     if let [first, rest @ ..] = &folders[..] {
@@ -51,7 +52,7 @@ pub(super) fn keep(
         errln!("captured {}{more}; run: frond replay '{}'", first.display(), first.display());
     }
     if coverage.missing_omitted > 0 {
-        errln!("{} more failed than are kept", coverage.missing_omitted);
+        errln!("{} more missing partitions are not captured", coverage.missing_omitted);
     }
     Ok(())
 }

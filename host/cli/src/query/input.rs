@@ -26,7 +26,7 @@ pub(super) fn query(args: &QueryArgs, app: &App) -> anyhow::Result<Bytes> {
             "both the query and the partitions would be read from stdin\n(give the query as an argument or as @FILE)"
         );
     }
-    bytes(args.query.as_deref(), "let the app's source bring the content: --input")
+    bytes(args.query.as_deref(), "pass the content through the app's source: --input")
 }
 
 /// Returns the query's bytes. `query` is the text, `@FILE`, or `-` for stdin; `instead` is the

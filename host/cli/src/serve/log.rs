@@ -52,7 +52,7 @@ impl Log {
         panic::set_hook(Box::new(|panic| {
             let thread = std::thread::current();
             let place = panic.location().map(ToString::to_string).unwrap_or_default();
-            let why = panic.payload_as_str().unwrap_or("a panic without words");
+            let why = panic.payload_as_str().unwrap_or("a panic without a message");
             tracing::error!(thread = thread.name().unwrap_or_default(), place, "a bug in Frond: {why}");
         }));
         Ok(Self(queue))

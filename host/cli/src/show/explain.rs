@@ -81,11 +81,11 @@ fn outcome(page: &mut Page, model: &Model, ending: Ending) {
     }
     let note = |page: &mut Page, text: &str| page.wrapped(9, Line::new().tone(Tone::Warn, "note     ").put(text));
     if let (Ending::Cut { line }, Some(_)) = (ending, &model.end) {
-        note(page, &format!("line {} is not whole", count(line)));
+        note(page, &format!("line {} is incomplete", count(line)));
     }
     if model.odd > 0 {
-        let odd = plural(model.odd, "event makes", "events make");
-        note(page, &format!("{odd} no sense where the recording has them"));
+        let odd = plural(model.odd, "event is", "events are");
+        note(page, &format!("{odd} inconsistent with the rest of the recording"));
     }
 }
 
@@ -105,7 +105,7 @@ fn stopped(model: &Model, ending: Ending) -> String {
         ),
     };
     let after = duration(model.last);
-    format!("the recording stops {place}, {after} into the query, {phase}: it was killed, or is still running")
+    format!("the recording stops {place}, {after} into the query, {phase}: the query was killed, or is still running")
 }
 
 fn critical_path(page: &mut Page, model: &Model) {

@@ -86,7 +86,7 @@ pub(crate) fn left(eta: &Eta) -> String {
 /// Formats an estimate with its range and basis.
 fn likely(eta: &Eta) -> String {
     let basis = match eta.basis.as_str() {
-        "history" => ", as earlier jobs of the app went",
+        "history" => ", from earlier jobs of the app",
         "progress" => ", at the pace so far",
         _ => "",
     };
@@ -160,7 +160,7 @@ pub(crate) fn whole(job: &Job, now: u64, style: TermStyle) -> String {
         }
     }
     if job.epoch > 1 {
-        row(&mut page, "taken on", &format!("{} times: it was interrupted in between", count(job.epoch)));
+        row(&mut page, "claimed", &format!("{} times (after an interruption or a redrive)", count(job.epoch)));
     }
     if let Some(caller) = &job.caller {
         row(&mut page, "asked by", &text::sanitise(caller, MAX_KEY));
@@ -202,13 +202,14 @@ fn verdict(page: &mut Page, job: &Job) {
     match (job.state, why) {
         (JobState::Cancelled, _) => {}
         (JobState::Expired, _) => {
-            page.line(Line::new().put("expired: its answer was kept as long as was promised, and is gone"))
+            page.line(Line::new().put("expired: its answer is gone, because its retention is over or it was deleted"))
         }
         (_, Some(why)) => {
-            page.wrapped(
-                LABEL,
-                Line::new().tone(Tone::Bad, format!("{outcome}: ")).put(text::sanitise(&why, MAX_TEXT)),
-            );
+            let mut line = Line::new().tone(Tone::Bad, format!("{outcome}: "));
+            // The remedy has a line of its own.
+            for part in why.split('\n') {
+                page.wrapped(LABEL, std::mem::take(&mut line).put(text::sanitise(part, MAX_TEXT)));
+            }
         }
         _ => page.line(Line::new().put(format!("{outcome}: {}", progress(job)))),
     }

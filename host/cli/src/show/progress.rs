@@ -25,7 +25,7 @@ pub enum Mode {
     /// `bar` on a terminal; elsewhere `lines`, and only once a query has taken 2 s.
     #[default]
     Auto,
-    /// One line and the slowest leaves, drawn over and over.
+    /// One line and the slowest leaves, redrawn in place.
     Bar,
     /// A line at the start, at failures, at each tenth, at the end.
     Lines,

@@ -117,7 +117,7 @@ fn account_rows(page: &mut Page, coverage: &Coverage) {
     let more = !listed || coverage.attempts.retries > 0;
     if more && !coverage.failures.is_empty() {
         let slugs = text::slugs(&coverage.failures);
-        row(page, "failures", Tone::Plain, &format!("{slugs}   (attempts, also those tried again)"));
+        row(page, "failures", Tone::Plain, &format!("{slugs}   (attempts, including retried ones)"));
     }
 }
 

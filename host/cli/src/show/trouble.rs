@@ -119,7 +119,7 @@ fn legible(frames: &[String]) -> Vec<String> {
         }
     }
     if python.is_some() {
-        all.push("Python, which does not say what it was at (print to sys.stderr where you are)".to_owned());
+        all.push("Python, without a location (print to sys.stderr to find it)".to_owned());
     }
     all
 }

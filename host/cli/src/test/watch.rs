@@ -132,7 +132,7 @@ impl Sources {
             })
             .collect();
         for (path, _) in self.streaks.iter().filter(|(_, streak)| **streak == PATIENCE) {
-            errln!("`{}` changes during each run: it is taken for what the build writes", path.display());
+            errln!("`{}` changes during each run: it is treated as output of the build", path.display());
         }
         self.streaks.values().any(|streak| *streak < PATIENCE)
     }

@@ -77,5 +77,5 @@ fn what_is_no_capture_is_refused() {
     let text = fs::read_to_string(&head).unwrap();
     fs::write(&head, text.replace("digest = \"", "digest = \"../../")).unwrap();
     let ended = frond(["replay", "kept/0-panic_1-trap"]).dir(folder.dir()).run().expect(64);
-    assert!(ended.err().contains("its digest is not one"), "{}", ended.err());
+    assert!(ended.err().contains("its digest is not hexadecimal"), "{}", ended.err());
 }

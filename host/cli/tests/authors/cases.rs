@@ -79,14 +79,63 @@ fn limits_are_those_of_the_package_and_a_case_only_lowers_them() {
     let spend = |rest: &str| format!("partition = \"\"\nkey = \"burn:5\"\n{rest}\n");
     folder.write("app/cases/plenty.toml", spend("[expect]\njson = { count = 1, keys = [\"burn:5\"] }"));
     folder.write("app/cases/lowered.toml", spend("[limits]\nfuel = 1_000_000\n[expect]\nfailure = \"out-of-fuel\""));
-    folder.write(
-        "app/cases/raised.toml",
-        spend("[limits]\nfuel = 99_000_000_000_000\n[expect]\nmax-fuel = 1000\ntext = \"\""),
-    );
     test(&folder, "--no-laws --filter plenty").expect(0);
     test(&folder, "--no-laws --filter lowered").expect(0);
-    let wrong = told(&folder, "raised")["wrong"].to_string();
-    assert!(wrong.contains("more than the 1000 expected"), "{wrong}");
+}
+
+/// Cases with a limit above the app's: the call, the limit, and the error.
+const RAISED: [(&str, &str, &str); 6] = [
+    (
+        "partition = \"\"",
+        "fuel = 1_000_000_001",
+        "`limits.fuel` of a case must not be above the app's\n\
+         (limits.leaf.fuel is 1,000,000,000; raise it with `[limits.leaf] fuel = …`)",
+    ),
+    (
+        "partials = ['{\"count\":1,\"keys\":[\"a\"]}']",
+        "memory = \"1GiB\"",
+        "`limits.memory` of a case must not be above the app's\n\
+         (limits.merge.memory is 256 MiB; raise it with `[limits.merge] memory = …`)",
+    ),
+    (
+        "merged = '{\"count\":1,\"keys\":[]}'",
+        "output = \"65MiB\"",
+        "`limits.output` of a case must not be above the app's\n\
+         (limits.merge.output is 64 MiB; raise it with `[limits.merge] output = …`)",
+    ),
+    (
+        "query = '{\"query\":{},\"partitions\":[]}'",
+        "host-calls = 1_000_001",
+        "`limits.host-calls` of a case must not be above the app's\n\
+         (limits.leaf.host-calls is 1,000,000; raise it with `[limits.leaf] host-calls = …`)",
+    ),
+    (
+        "partition = \"\"",
+        "time = \"31s\"",
+        "`limits.time` of a case must not be above the app's\n(query.deadline is 30 s)",
+    ),
+    (
+        "query = '{\"query\":{},\"partitions\":[]}'",
+        "time = \"1s\"",
+        "`limits.time` of a case bounds one call, and this case asks the whole app\n(set `deadline`)",
+    ),
+];
+
+#[test]
+fn a_case_that_raises_a_limit_is_broken() {
+    let folder = faulty();
+    for (number, (call, limit, _)) in RAISED.iter().enumerate() {
+        folder
+            .write(&format!("app/cases/c{number}.toml"), format!("{call}\n[limits]\n{limit}\n[expect]\ntext = \"\"\n"));
+    }
+    for (number, (.., why)) in RAISED.iter().enumerate() {
+        assert_eq!(told(&folder, &format!("c{number}"))["why"], *why);
+    }
+    test(&folder, "--no-laws").expect(64);
+    // A limit that equals the app's is none that is raised.
+    let equal = "partition = \"\"\nkey = \"a\"\n[limits]\nfuel = 1_000_000_000\ntime = \"30s\"\n";
+    folder.write("app/cases/equal.toml", format!("{equal}[expect]\njson = {{ count = 1, keys = [\"a\"] }}\n"));
+    assert_eq!(told(&folder, "equal")["verdict"], "passed");
 }
 
 #[test]

@@ -18,18 +18,18 @@ fn no_verb() {
     Usage: frond <COMMAND>
 
     Commands:
-      query     Asks an app a query, and prints the answer
-      serve     Serves every app of a folder over HTTP, with a page to look at them
-      jobs      Asks a server for work that outlives the request: submits, watches and cancels jobs, and gets their answers
-      token     Makes a token for a server, and the lines that let the server know it
-      new       Makes a folder with an app or a plugin in it, in one of four languages, that builds and passes its cases at once
+      query     Runs a query on an app, and prints the answer
+      serve     Serves every app of a folder over HTTP, with a web page about them
+      jobs      Runs queries as jobs, which outlive their request: submits, watches and cancels jobs, and gets their answers
+      token     Makes a token for a server, and the lines for the server's settings
+      new       Makes a folder with an app or a plugin in one of four languages, which builds and passes its cases as it is
       build     Runs an app's build commands, and checks the components they make
       test      Tests a plugin or an app under exactly the limits of production: its cases, and the laws of its merge
       bench     Measures a plugin's cases: fuel, time, memory, throughput
-      replay    Makes a call again that failed in production, from what --capture-failures kept
+      replay    Repeats a call that failed in production, from a capture of --capture-failures
       explain   Explains a recorded query: waterfall, critical path, stragglers, quantiles
-      inspect   Says what a component is: what it fits, asks for and is made of, and how it differs from the contract
-      doctor    Says what this machine lacks to build plugins in each language, and to run them fast
+      inspect   Describes a component: the roles it fits, what it imports and needs, and how it differs from the contract
+      doctor    Checks what this machine lacks to build plugins in each language, and to run plugins fast
       run-test  Runs the test binary of a guest's crate in the sandbox: a runner for `cargo test` and nextest
       help      Print this message or the help of the given subcommand(s)
 
@@ -136,7 +136,7 @@ fn a_deadline_that_is_nonsense() {
 fn a_deadline_of_no_time() {
     assert_snapshot!(rail("--deadline 0s"), @"
     exit 64
-    error: invalid value '0s' for '--deadline <TIME>': no query can be answered in no time
+    error: invalid value '0s' for '--deadline <TIME>': a deadline must be above 0
 
     For more information, try '--help'.
     ");
@@ -177,7 +177,7 @@ fn no_slots() {
 fn pieces_of_nothing() {
     assert_snapshot!(outcome(&frond(["query", "examples/grep", r#"{"pattern":"a"}"#, "--piece-size", "0"]).run()), @r#"
     exit 64
-    error: pieces of 0 bytes never get to the end
+    error: pieces of 0 bytes never reach the end
     (write a size above 0, or "auto")
     "#);
 }

@@ -68,7 +68,7 @@ fn links_count_once_and_folders_behind_links_count() {
     assert_eq!(total(&once.json()), 2);
     assert_snapshot!(outcome(&once), @"
     exit 0
-    note     `data/latest.log`: left out as a link to a file that counts under another name
+    note     `data/latest.log`: left out: a link to a file that is a partition under another name
     ");
     let behind = asked(&folder, "--input data/*/*.log --format json").expect(0).json();
     assert_eq!((total(&behind), &behind["coverage"]["notes"]), (1, &Value::Null));
@@ -103,7 +103,7 @@ fn csv_in_pieces_is_told_and_whole_where_the_app_says_so() {
     let folder = words();
     folder.write("app/data/a.csv", "1,\"one\ntwo\"\n".repeat(1000));
     let text = outcome(&asked(&folder, "--piece-size 1KiB"));
-    assert!(text.contains("(set source.cut = \"none\" if there may be any)"), "{text}");
+    assert!(text.contains("(set source.cut = \"none\" if fields may contain line ends)"), "{text}");
     let manifest = fs::read_to_string(folder.path("app/frond.toml")).unwrap();
     fs::write(folder.path("app/frond.toml"), format!("{manifest}cut = \"none\"\n")).unwrap();
     let whole = asked(&folder, "--format json").expect(0).json();
@@ -123,7 +123,7 @@ fn what_a_shell_makes_of_a_glob_is_explained() {
     Usage: frond query [OPTIONS] <APP> [QUERY | @FILE | -]
 
     For more information, try '--help'.
-    (quote a glob, so that the shell leaves it as it is: --input 'src/*.rs'; or repeat --input)
+    (quote a glob, so that the shell does not expand it: --input 'src/*.rs'; or repeat --input)
     ");
     let swallowed = outcome(&folder.frond("query app --input a.txt b.txt").run());
     assert!(swallowed.contains("note: the query is also the name of a file\n(quote a glob"), "{swallowed}");

@@ -19,8 +19,8 @@ fn none_in_the_query_but_one_is_required() {
     let ended = faulty(r#"{"query":{},"partitions":[]}"#, "--require a");
     assert_snapshot!(outcome(&ended), @"
     exit 64
-    error: the required partition `a` is not among those planned
-    (there are: none)
+    error: the required partition `a` is not in the plan
+    (the plan has: none)
     ");
 }
 
@@ -101,8 +101,8 @@ fn a_required_one_that_is_not_planned() {
     let ended = frond(["query", "examples/rail", r#"{"from":"London","budget":8}"#, "--require", "Scotlnad"]).run();
     assert_snapshot!(outcome(&ended), @"
     exit 64
-    error: the required partition `Scotlnad` is not among those planned
-    (there are: `Eastern`, `North West & Central`, `Wales & Western`, `Scotland`, `Southern`)
+    error: the required partition `Scotlnad` is not in the plan
+    (the plan has: `Eastern`, `North West & Central`, `Wales & Western`, `Scotland`, `Southern`)
     ");
 }
 
@@ -111,8 +111,8 @@ fn one_that_weighs_nothing() {
     let body = r#"{"query":{},"partitions":[{"key":"a","data":"","weight":0}]}"#;
     assert_snapshot!(outcome(&faulty(body, "")), @"
     exit 65
-    error: the partition `a` weighs 0, and could be missing unseen
-    (weigh it 1 or more, or leave the weight out to weigh its bytes)
+    error: the partition `a` weighs 0, and could be missing unnoticed
+    (write a weight of 1 or more, or leave the weight out to weigh the partition by its bytes)
     ");
 }
 

@@ -96,7 +96,7 @@ fn a_query_of_65_mib() {
     assert_snapshot!(outcome(&folder.frond("query app @query.json").run()), @"
     exit 64
     error: the query in `query.json` is larger than 64 MiB
-    (let the app's source bring the content: --input)
+    (pass the content through the app's source: --input)
     ");
 }
 

@@ -9,8 +9,7 @@ pub fn plain(text: &str) -> String {
     let lasting = |line: &&str| {
         let begins = |text| line.starts_with(text);
         let ends = |text| line.ends_with(text);
-        let first_run =
-            begins("compiled ") && ends(" s") || begins("compiling ") && ends("it is kept for the next time");
+        let first_run = begins("compiled ") && ends(" s") || begins("compiling ") && ends("the result is cached");
         // Another test may have checked the laws.
         let laws = begins("note: nobody has checked") || begins("(frond test ");
         !first_run && !laws

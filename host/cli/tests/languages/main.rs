@@ -128,6 +128,7 @@ impl Rig {
             merger: Arc::new(Bare),
             events: Events::default(),
             journal: None,
+            memory: None,
         };
         let plan = Plan::new(vec![Partition::new(key, Bytes::copy_from_slice(table))]);
         match self.runtime.block_on(flow::run(request, async { plan }, root, Cancel::default())).unwrap() {

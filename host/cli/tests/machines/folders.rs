@@ -34,7 +34,7 @@ fn a_volume_that_others_may_write_to_gets_a_folder_of_its_own() {
     let mut server = serve.env("FROND_CACHE", folder.path("cache")).start();
     server.wait_for("  app\n").signal("TERM");
     let log = server.end().expect(0).err();
-    assert!(!log.contains("compiled anew"), "{log}");
+    assert!(!log.contains("compiled again"), "{log}");
     for name in ["cache", "state"] {
         let found: Vec<_> = fs::read_dir(folder.path(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
         let [own] = &found[..] else { panic!("{name}: {found:?}") };

@@ -24,7 +24,7 @@ fn too_little_address_space_for_the_process_itself_is_refused_at_the_start() {
             [&["query", "examples/pi", "{}"][..], &["test", "examples/pi"], &["jobs", "list"], &["serve", "examples"]]
         {
             let ended = frond(verb).through("sh", within(kib)).run().expect(70);
-            let text = "MiB of address space, and needs 256 MiB at least\n(`ulimit -v` says so: raise it)";
+            let text = "MiB of address space, and needs 256 MiB at least\n(raise the limit of `ulimit -v`)";
             assert!(ended.err().contains(text), "{kib} KiB: {}", ended.err());
         }
     }
@@ -43,7 +43,7 @@ fn a_machine_without_memory_is_named_and_not_the_plugin() {
         let ended = ask().through("sh", within(kib)).run();
         let text = format!("{}{}", ended.out(), ended.err());
         assert!(!text.contains("\"trap\"") && !text.contains("\"out-of-memory\""), "{kib} KiB: {text}");
-        named += usize::from(ended.code == Some(4) && text.contains("this machine has no memory left for it"));
+        named += usize::from(ended.code == Some(4) && text.contains("this machine has no memory left for the call"));
     }
     assert!(named > 0, "the leaf never was short of memory");
 }

@@ -129,6 +129,32 @@ fn a_case_names_its_own_limit_and_a_fault_its_own() {
 }
 
 #[test]
+fn a_case_of_the_whole_app_names_the_limit_that_ended_its_first_missing_leaf() {
+    let folder = low();
+    let (command, text, ..) = ENDS[0];
+    let asked = query(&json!({ "fault": command }), &["a", "b"]);
+    let write = |name: &str, rest: &str| {
+        folder.write(&format!("app/cases/{name}.toml"), format!("query = '{asked}'\ndeadline = \"60s\"\n{rest}"));
+    };
+    write("outcome", "[expect]\noutcome = \"complete\"\n");
+    write("result", "[expect]\ntext = \"\"\n");
+    write("nothing", "");
+    write("lowered", "[limits]\nfuel = 1_000_000\n[expect]\ntext = \"\"\n");
+    let report = folder.frond("test app --no-laws --format json").run().expect(1).json();
+    let of = |name: &str| {
+        let cases = report["cases"].as_array().unwrap();
+        cases.iter().find(|case| case["name"] == name).unwrap().clone()
+    };
+    let first = |name: &str| of(name)["wrong"][0]["what"].as_str().unwrap().to_owned();
+    assert_eq!(first("result"), format!("failed: too little arrived to answer\nthe partition `a` failed: {text}"));
+    assert!(first("outcome").ends_with(&format!("\nthe partition `a` failed: {text}")), "{}", first("outcome"));
+    let nothing = of("nothing")["why"].as_str().unwrap().to_owned();
+    assert!(nothing.contains(&format!("the partition `a` failed: {text}")), "{nothing}");
+    let own = "case.limits.fuel is 1,000,000; raise it with `[limits] fuel = …`";
+    assert!(first("lowered").ends_with(own), "{}", first("lowered"));
+}
+
+#[test]
 fn a_job_names_the_limit_and_its_own_timeout() {
     let folder = low();
     folder.write("server.toml", "slots = 2\n");

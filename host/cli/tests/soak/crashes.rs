@@ -219,7 +219,7 @@ async fn an_owner_that_was_frozen_past_its_lease_cannot_disturb_its_successor() 
         .await;
     // The processor checks its own lease first, and asks the store only while that is valid.
     let log = first.log();
-    let messages = ["job left alone: its lease could not be renewed in time", "job lost to another processor"];
+    let messages = ["job abandoned: its lease could not be renewed in time", "job lost to another processor"];
     assert!(messages.iter().any(|how| log.contains(how)), "{log}");
     ends_well(&second, &id, &whole).await;
     let mut accepted = 0.0;

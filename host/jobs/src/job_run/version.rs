@@ -45,9 +45,9 @@ impl JobRun {
                     Err(error) => error.to_string(),
                 }
             }
-            None => "its files are lost here".to_owned(),
+            None => "its files are gone from this server".to_owned(),
         };
-        tracing::warn!(job = %self.job.id, app, version, "other servers cannot go on with the job, as its version is not kept: {why}");
+        tracing::warn!(job = %self.job.id, app, version, "other servers cannot resume the job, as its version is not stored: {why}");
     }
 
     /// Releases a job to servers that have its version. Fails the job instead if no other server

@@ -27,12 +27,12 @@ pub enum StoreError {
     #[error("there is no job {0}\n(a job is forgotten 30 days after its answer has expired)")]
     NotFound(JobId),
     /// There is only the job's tombstone: its retention is over.
-    #[error("job {0} has expired\n(its answer was kept for its retention; submit it again for another)")]
+    #[error("job {0} has expired\n(the retention of its answer is over; submit the job again for a new answer)")]
     Expired(JobId),
     /// The caller does not own the job.
     #[error(
-        "the job has been given to another, or back: its epoch is {epoch} now\n\
-         (drop what you hold of it: who has that epoch goes on with it)"
+        "the lease of the job is lost: its epoch is {epoch} now\n\
+         (stop working on the job: the owner with that epoch continues it)"
     )]
     Fenced {
         /// Epoch of the latest owner.
@@ -61,7 +61,7 @@ pub enum StoreError {
     /// The store can be read but not written.
     #[error(
         "the store of jobs cannot be written\n\
-         (of a folder, look at the permissions and those of its files; a database may be a standby)"
+         (for a folder, check its permissions and those of its files; a database may be a standby)"
     )]
     ReadOnly(#[source] Cause),
     /// The database role lacks rights; the error names them.
@@ -79,16 +79,16 @@ pub enum StoreError {
     Settings(String),
     /// The database is unreachable or too busy for now. The call may or may not have had its
     /// effect.
-    #[error("the store of jobs cannot be reached\n(this passes: look at the job, and try again)")]
+    #[error("the store of jobs cannot be reached\n(this error is temporary: check the job, and try again)")]
     Unavailable(#[source] Cause),
     /// The store could not be opened when the server started; the server keeps retrying.
     #[error("the store of jobs is not open: {0}\n(queries are served without it; the server tries again to open it)")]
     Unopened(String),
     /// The stored data are not what was written.
-    #[error("the store of jobs is damaged, or is something else\n(put it aside, or bring back a copy)")]
+    #[error("the store of jobs is damaged, or is not a store of jobs\n(move it away, or restore a copy)")]
     Corrupt(#[source] Cause),
     /// A newer Frond has migrated the store.
-    #[error("the store of jobs is of version {found}, and this Frond knows versions to {known}\n(update Frond)")]
+    #[error("the store of jobs has version {found}, and this Frond reads versions up to {known}\n(update Frond)")]
     Newer {
         /// Version of the store.
         found: u32,
@@ -185,17 +185,17 @@ impl StoreError {
 fn over(bound: OverBound) -> String {
     match bound {
         OverBound::AppWaiting(most) => format!(
-            "{most} jobs of this app have not ended: more are not taken\n(`jobs.waiting` in the server's settings)"
+            "{most} jobs of this app have not ended: no more are accepted\n(`jobs.waiting` in the server's settings)"
         ),
         OverBound::CallerWaiting(most) => format!(
-            "{most} jobs of this token have not ended: more are not taken\n(`jobs.waiting` in the server's settings)"
+            "{most} jobs of this token have not ended: no more are accepted\n(`jobs.waiting` in the server's settings)"
         ),
         OverBound::CallerJobs(most, _) => format!(
-            "{most} jobs of this token are kept: more are not taken\n\
+            "{most} jobs of this token are stored: no more are accepted\n\
              (delete some with `frond jobs delete`, or raise `jobs.token-jobs` in the server's settings)"
         ),
         OverBound::CallerBytes(most, _) => format!(
-            "the jobs of this token take the {most} bytes that they may: more are not taken\n\
+            "the jobs of this token use all of their {most} bytes: no more are accepted\n\
              (delete some with `frond jobs delete`, or raise `jobs.token-quota` in the server's settings)"
         ),
     }

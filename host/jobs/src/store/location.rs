@@ -73,7 +73,7 @@ impl Location {
         let whole = if text.starts_with("${") { expand(text, environment)? } else { text.to_owned() };
         let refuse = |what: &str| Err(NoLocation(format!("`jobs.store` {what}\n({RIGHT})")));
         if whole.trim() != whole {
-            return refuse("begins or ends with a space: take it out");
+            return refuse("begins or ends with a space: remove the space");
         }
         if whole.is_empty() {
             return refuse("is empty");
@@ -116,7 +116,7 @@ fn misfit(text: &str) -> Option<String> {
     }
     let first = text.split(['=', ' ']).next().unwrap_or("").trim();
     if text.contains('=') && WORDS.contains(&first.to_ascii_lowercase().as_str()) {
-        return Some("is a connection string in words: write it as a URL".to_owned());
+        return Some("is a connection string of `key=value` pairs: write a URL".to_owned());
     }
     // USER:PASSWORD@HOST, which would become a folder with a password in its name.
     let head = text.split('/').next().unwrap_or("");

@@ -1,7 +1,9 @@
 //! Inputs and outputs of a store.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use frond_root::{Failure, Floor, PartitionKey};
+use frond_root::{Failure, Floor, PartitionKey, Tenant};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -68,6 +70,17 @@ pub struct Job {
     pub reason: Option<Value>,
     /// Coverage of the answer: `frond_root::Coverage` as JSON.
     pub coverage: Option<Value>,
+}
+
+impl Job {
+    /// The fair-share group of the job, where `app` is that of its app.
+    #[must_use]
+    pub fn tenant(&self, app: Tenant) -> Tenant {
+        match &self.caller {
+            Some(caller) => Tenant { caller: Arc::from(caller.as_str()), ..app },
+            None => app,
+        }
+    }
 }
 
 /// Query of a job.

@@ -73,7 +73,7 @@ impl AppVersion for App {
         panic!("nothing is elsewhere: {place}")
     }
 
-    fn root(&self, events: Events) -> Services {
+    fn services(&self, _request: &Request, events: Events) -> Services {
         Services { events, ..self.stage.root() }
     }
 }

@@ -94,10 +94,10 @@ function queriesLine(app) {
 
 function details(app) {
   return h("div", { class: "app" }, [
-    h("p", { class: "badges" }, healthBadge(app), lawsBadge(app), h("a", { class: "button", href: href(["console", app.name]) }, "ask it")),
+    h("p", { class: "badges" }, healthBadge(app), lawsBadge(app), h("a", { class: "button", href: href(["console", app.name]) }, "ask this app")),
     app.change ? notice("busy", `a new version is at ${app.change.stage}`, h("p", {}, visible(app.change.text)), h("p", { class: "muted" }, `since ${ago(app.change.since_unix_ms)}`)) : null,
     app.refused ? notice("bad", `refused at ${app.refused.stage}, ${ago(app.refused.at_unix_ms)}`, h("pre", {}, visibleLines(app.refused.error)),
-      h("p", { class: "muted" }, app.serving ? `version ${app.serving.number} goes on serving` : "nothing serves")) : null,
+      h("p", { class: "muted" }, app.serving ? `version ${app.serving.number} keeps serving` : "nothing serves")) : null,
     (app.warnings ?? []).map((text) => notice("warn", visible(text))),
     h("div", { class: "panels" }, [
       (app.deadline_ms ?? null) === null ? null : panel("Promises", {}, facts([

@@ -46,7 +46,7 @@ class Console {
         field("require", "Required partitions", this.require, "keys, with commas between them"),
       ]),
       floors,
-      h("div", { class: "actions" }, this.ask, this.cancel, h("button", { type: "button", class: "quiet", id: "as-job", title: "it goes on when this page is closed", onclick: () => this.submit() }, "run as a job"), copyButton("copy as curl", () => asCurl(this.values())), copyButton("copy as CLI", () => asCli(this.values()))),
+      h("div", { class: "actions" }, this.ask, this.cancel, h("button", { type: "button", class: "quiet", id: "as-job", title: "the job continues when this page is closed", onclick: () => this.submit() }, "run as a job"), copyButton("copy as curl", () => asCurl(this.values())), copyButton("copy as CLI", () => asCli(this.values()))),
     ]);
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -59,7 +59,7 @@ class Console {
       }
     });
     this.form.addEventListener("input", () => this.remember());
-    this.result = h("div", { class: "result" }, h("p", { class: "muted placeholder" }, "The answer will stand here, beside its coverage."));
+    this.result = h("div", { class: "result" }, h("p", { class: "muted placeholder" }, "The answer appears here, beside its coverage."));
     this.element = h("div", { class: "console" }, this.form, this.result);
   }
 
@@ -80,7 +80,7 @@ class Console {
       fill(this.app, apps.map((app) => h("option", { value: app.name }, visible(app.name, 60))));
       if (apps.some((app) => app.name === wanted)) this.app.value = wanted;
       else if (wanted !== undefined) fill(this.result, notice("bad", `There is no app ${visible(wanted, 60)}.`));
-      if (apps.length === 0) fill(this.result, notice("info", "No apps", h("p", {}, "This server has none to ask.")));
+      if (apps.length === 0) fill(this.result, notice("info", "No apps", h("p", {}, "This server serves no apps.")));
       this.ask.disabled = apps.length === 0;
       this.turnTo(this.app.value);
     } catch (error) {

@@ -11,7 +11,7 @@ let stream = null;
 let stale = false;
 
 // Calls `take` with each message, `{event, data}` with the data parsed, until the returned function is called. The event
-// `again` says that some may have been missed: what is shown should be fetched anew.
+// `again` says that some may have been missed: the view should fetch its data again.
 export function listen(take) {
   listeners.add(take);
   update();

@@ -5,7 +5,7 @@ import { big, count, date, duration, floorWords, plural, visible } from "./forma
 import { headline, outcomeBadge, reasonBlock, timeFacts, usageWords } from "./verdict.js";
 
 const WHY = {
-  "all-settled": "every partition is settled", deadline: "the gather's deadline came", "wait-over": "the floor is reached and the wait over",
+  "all-settled": "every partition is settled", deadline: "the gather's deadline came", "wait-over": "the floor is reached and the wait is over",
   "out-of-reach": "the floor is out of reach", "invalid-query": "a leaf refused the query", "merge-failed": "a merge failed", cancelled: "cancelled",
 };
 
@@ -40,5 +40,5 @@ function stopped(model) {
   const phase = model.gatherEnd ? "while it merged" : model.planned
     ? `with ${count(model.settled)} of ${plural(model.partitions(), "partition", "partitions")} settled`
     : "before the plan was ready";
-  return model.head ? `no end: the recording stops ${duration(model.last)} into the query, ${phase}: it was killed, or is still running` : "the query's start is not recorded";
+  return model.head ? `no end: the recording stops ${duration(model.last)} into the query, ${phase}: the query was killed, or is still running` : "the query's start is not recorded";
 }

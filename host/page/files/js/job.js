@@ -7,13 +7,13 @@ import { bytes, count, date, duration, percent, reasonWords, visible } from "./f
 import { href, note } from "./router.js";
 import { readEvents } from "./query.js";
 import { chosenOf, Run } from "./run.js";
-import { Stints } from "./stints.js";
+import { Segments } from "./segments.js";
 import { coverageBar, headline, missingTable, noteList, problemNotice, timeFacts } from "./verdict.js";
 
 const EVERY = 1000;
 // The page shows answers of this size; larger ones are for a file.
 const SHOWN = 1 << 20;
-const BASES = { history: "by what earlier jobs of this version took", progress: "by its own pace so far" };
+const BASES = { history: "from earlier jobs of this version", progress: "from the pace of this job so far" };
 
 const KINDS = { succeeded: "good", partial: "warn", failed: "bad", cancelled: "warn", expired: "none", queued: "none" };
 
@@ -54,12 +54,12 @@ export function jobView(root, { rest: [id], params }) {
   let state = null;
   let run = null;
   let followed = 0;
-  // What happened, from the first event on: once a job that was over went on, its events are read anew.
+  // What happened, from the first event on: when an ended job runs again, its events are read again.
   const follow = (epoch) => {
     run?.stop();
     followed = epoch;
     const change = (chosen) => note(["jobs", id], chosen);
-    const mine = new Run({ change, head: () => {} }, { ...chosenOf(params), pauses: true }, (model) => new Stints(model));
+    const mine = new Run({ change, head: () => {} }, { ...chosenOf(params), pauses: true }, (model) => new Segments(model));
     run = mine;
     fill(course, mine.element);
     readEvents(path, signal, mine, unread, ["end"]).catch((error) => {
@@ -108,11 +108,11 @@ function progressPanel(job) {
   const of = (some) => (some > 0 ? count(some) : null);
   return panel("Progress", {}, facts([
     ["likely end", job.finished_unix_ms === null ? etaWords(job) : null],
-    ["this stands on", job.eta ? BASES[job.eta.basis] ?? job.eta.basis : job.finished_unix_ms === null ? visible(job.eta_missing ?? "") : null],
+    ["estimate", job.eta ? BASES[job.eta.basis] ?? job.eta.basis : job.finished_unix_ms === null ? visible(job.eta_missing ?? "") : null],
     ["at about", job.eta ? date(Date.now() + job.eta.p50_ms) : null],
     ["planned", of(planned)], ["done", count(done)], ["degraded", of(degraded)], ["failed", of(failed)], ["to do", of(pending)],
     ["attempts", of(job.attempts ?? 0)],
-    ["taken up", job.epoch > 1 ? `${count(job.epoch)} times: it went on after a stop` : null],
+    ["claimed", job.epoch > 1 ? `${count(job.epoch)} times: the job was interrupted in between` : null],
     ["kept until", job.expires_unix_ms === null ? null : date(job.expires_unix_ms)],
     ["submitted by", job.caller === null ? null : visible(job.caller, 60)],
   ]), job.reason ? h("p", { class: "is-bad" }, reasonWords(job.reason)) : null);
@@ -150,16 +150,16 @@ function actionsOf(job, act, show) {
   return [
     ended ? null : button("result so far", "quiet", () => show("partial", "Result so far")),
     ended && answered ? button("result", "quiet", () => show("result", "Result")) : null,
-    ended ? null : sureButton("cancel, keep what is there", "really? what has arrived becomes its result", "quiet", () => act("DELETE", "?keep-partial=true")),
+    ended ? null : sureButton("cancel, keep the partials", "really? the partials so far become the result", "quiet", () => act("DELETE", "?keep-partial=true")),
     ended ? null : sureButton("cancel", "really? there will be no result", "danger", () => act("DELETE", "")),
-    lacks ? sureButton("run what is missing", "really run what failed or is missing again?", "quiet", () => act("POST", "/redrive")) : null,
+    lacks ? sureButton("run the missing partitions", "really run the failed and missing partitions again?", "quiet", () => act("POST", "/redrive")) : null,
   ];
 }
 
 async function answerPanel(reply, title, id) {
   const blob = await reply.blob();
   const kind = reply.headers.get("content-type") ?? "application/octet-stream";
-  const coverage = h("p", { class: "muted" }, `coverage ${reply.headers.get("frond-coverage") ?? "not told"}, ${bytes(blob.size)}`);
+  const coverage = h("p", { class: "muted" }, `coverage ${reply.headers.get("frond-coverage") ?? "not reported"}, ${bytes(blob.size)}`);
   const saved = h("button", { type: "button", class: "quiet", onclick: () => save(`${id}.answer`, blob) }, "save");
   const text = blob.size <= SHOWN ? await blob.text().then(textual) : null;
   const shown = text === null ? h("div", { class: "actions" }, saved) : answerView(text, { type: kind, name: `${id}.answer` });

@@ -34,7 +34,7 @@ function timeLints(model, figures, path, total, add) {
   if (factor > 0 && timeOf(last) / total >= MOST) {
     const part = percent(timeOf(last) / total);
     add("warn", `straggler: ${lane.key} ran ${duration(timeOf(last))}, ${times(factor)} median, ${part} of the query's time`,
-      "cut its partition finer, or let the floor go on without it");
+      "cut this partition finer, or set a floor that the query reaches without it");
   }
   const merging = sum(path, ["merge"]);
   if (merging / total >= MOST && merging >= 1000) {
@@ -49,7 +49,7 @@ function timeLints(model, figures, path, total, add) {
   const declared = Math.max(model.head ? model.head.slots : 0, figures.slots.length, 1);
   const busy = figures.slots.reduce((share, slot) => share + slot.share, 0) / declared;
   if (waits / total >= 0.5 && busy >= 0.7) {
-    add("info", `slots were the limit: ${percent(busy)} busy, and the last partition waited ${duration(waits)} for one`,
+    add("info", `slots were the limit: ${percent(busy)} busy, and the last partition waited ${duration(waits)} for a slot`,
       "more slots help where there are cores for them");
   }
 }
@@ -67,7 +67,7 @@ function shapeLints(model, figures, add) {
     add("info", `partitions are uneven: ${heaviest.key} has ${percent(heaviest.weight / model.planned.weight)} of the weight`, "cut the source finer");
   }
   if (figures.leaf && figures.leaf.n >= 100 && figures.median < TINY_US) {
-    add("info", `leaves are tiny: the median call took ${duration(figures.median)}`, "cut the source coarser: a call has a price of its own");
+    add("info", `leaves are tiny: the median call took ${duration(figures.median)}`, "cut the source coarser: each call has a fixed cost");
   }
 }
 
@@ -91,7 +91,7 @@ function limitLints(model, app, add) {
 function endLints(model, total, add) {
   const deadline = model.head ? model.head.deadline : 0;
   if (model.end && deadline > 0 && total < deadline && total / deadline >= CLOSE) {
-    add("warn", `answered with ${percent(1 - total / deadline)} of the deadline left`, "a slower day would cost partitions");
+    add("warn", `answered with ${percent(1 - total / deadline)} of the deadline left`, "a slower run would miss partitions");
   }
   const held = model.held.reduce((time, [from, to]) => time + to - from, 0);
   if (held > 0) add("warn", `leaves were held back for ${duration(held)}, for the memory of partials`, "return smaller partials");
@@ -109,5 +109,5 @@ function endLints(model, total, add) {
 
 function lawLints(app, add) {
   if (app && app.laws === "broken") add("warn", "the app breaks a law of merging: answers may depend on the order of partials", "run `frond test` for the counter-example");
-  if (app && app.laws === "unchecked") add("info", "nobody has checked whether the app keeps the laws of merging", "run `frond test`");
+  if (app && app.laws === "unchecked") add("info", "the laws of merging are unchecked for this app", "run `frond test`");
 }

@@ -17,7 +17,7 @@ function ask(wasWrong) {
     fill(words, wasWrong ? "The server does not know this token." : "");
     const form = h("form", { method: "dialog", class: "login" }, [
       h("h2", { id: "login-title" }, "This server needs a token"),
-      h("p", { class: "muted" }, "It is one of those that the server was started with. It is kept in this tab until the tab is closed."),
+      h("p", { class: "muted" }, "Give one of the tokens in the server's settings. This tab keeps the token until the tab is closed."),
       h("label", { for: "token" }, "Token"),
       input,
       words,

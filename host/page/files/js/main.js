@@ -22,13 +22,13 @@ function show(place) {
   fill(root);
   const view = VIEWS[place.name];
   if (view) leave = view(root, place);
-  else fill(root, h("h1", { tabindex: "-1" }, "No such view"), notice("info", "The address names nothing here."));
+  else fill(root, h("h1", { tabindex: "-1" }, "No such view"), notice("info", "The address names no view of this page."));
   for (const link of document.querySelectorAll(".nav a")) {
     if (link.dataset.view === place.name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   document.title = [...place.rest.map((part) => visible(part, 40)), place.name, "Frond"].join(" · ");
-  // Who moves to another view by keyboard goes on reading there, not at the top of the page.
+  // The focus of the keyboard moves to the new view, not to the top of the page.
   if (shown !== null) {
     root.querySelector("h1")?.focus({ preventScroll: true });
     scrollTo(0, 0);

@@ -128,7 +128,7 @@ export function partitionPanel(model, index, close) {
   const heads = ["#attempt", "#slot", "#queued for", "#began at", "#ran", "and then", "#fuel", "#memory", "#output"];
   const shut = h("button", { type: "button", class: "quiet close", "aria-label": "close the partition", onclick: close }, "close");
   return panel(`Partition ${lane.key}`, { class: "panel wide partition" }, shut, state, weight,
-    rows.length > 0 ? table(heads, rows, { label: "attempts" }) : h("p", { class: "muted" }, "It never ran."), failures, logs);
+    rows.length > 0 ? table(heads, rows, { label: "attempts" }) : h("p", { class: "muted" }, "This partition never ran."), failures, logs);
 }
 
 // Puts what is there into `root`; what is not leaves no gap.

@@ -46,7 +46,7 @@ function listView(root, { params }) {
     fill(body, all.slice(0, MOST).filter(wanted).map(row));
     if (focused) [...body.children].find((one) => one.dataset.id === focused)?.querySelector("a")?.focus();
     const none = rows.size === 0 ? "No queries yet" : "No query fits these filters";
-    fill(empty, body.children.length > 0 ? null : notice("info", none, h("p", {}, "Ask one in the ", h("a", { href: href(["console"]) }, "console"), ".")));
+    fill(empty, body.children.length > 0 ? null : notice("info", none, h("p", {}, "Run a query in the ", h("a", { href: href(["console"]) }, "console"), ".")));
   }
   const later = () => (frame ??= requestAnimationFrame(draw));
   const abort = new AbortController();

@@ -123,7 +123,7 @@ function bodyOf({ answer, content_type: type }) {
 }
 
 function answerPanel(one) {
-  if (!one.answer) return one.state === "running" ? null : panel("Answer", {}, h("p", { class: "muted" }, "There is none."));
+  if (!one.answer) return one.state === "running" ? null : panel("Answer", {}, h("p", { class: "muted" }, "There is no answer."));
   const cut = one.answer.cut ? h("p", { class: "muted" }, `the first part of ${bytes(one.answer.bytes)}`) : null;
   return panel("Answer", {}, cut, answerView(bodyOf(one), { type: one.content_type ?? undefined, name: `${one.id}.answer` }));
 }

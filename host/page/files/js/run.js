@@ -133,8 +133,8 @@ export class Run {
   drawNotes() {
     const { model } = this;
     const notes = [];
-    if (model.odd > 0) notes.push(`${plural(model.odd, "event makes", "events make")} no sense where the recording has them`);
-    if (model.missed > 0) notes.push(`${plural(model.missed, "event was", "events were")} not kept: what is drawn is not all that happened`);
+    if (model.odd > 0) notes.push(`${plural(model.odd, "event is", "events are")} inconsistent with the rest of the recording`);
+    if (model.missed > 0) notes.push(`${plural(model.missed, "event was", "events were")} dropped: the drawing is incomplete`);
     notes.push(...(model.end?.coverage?.notes ?? []).map((note) => visible(note, 1000)));
     fill(this.notes, notes.map((note) => h("p", { class: "is-warn" }, `note: ${note}`)));
   }

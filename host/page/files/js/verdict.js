@@ -110,7 +110,7 @@ export function missingTable(coverage, open) {
   const draw = (limit) => {
     const shown = coverage.missing.slice(0, limit);
     const more = coverage.missing.length - shown.length;
-    const omitted = coverage.missing_omitted > 0 ? `and ${count(coverage.missing_omitted)} more that the account does not name` : "";
+    const omitted = coverage.missing_omitted > 0 ? `and ${count(coverage.missing_omitted)} more, which the account does not name` : "";
     body.replaceChildren(
       table(["partition", "state", "slug", "why"], shown.map(row), { label: "missing partitions" }),
       more > 0 ? h("button", { type: "button", class: "quiet", onclick: () => draw(coverage.missing.length) }, `show ${count(more)} more`) : "",

@@ -91,7 +91,7 @@ export class Waterfall {
       ...lanes.map((lane) => ({ lane })),
       ...(more > 0 ? [{ more: `and ${count(more)} more` }] : []),
     ]);
-    // Whoever goes through the rows by the keyboard stays on theirs while more arrive.
+    // The row with the focus of the keyboard keeps it while more rows arrive.
     const at = active?.lane ? active.lane.index : this.selected;
     this.active = this.items.findIndex((item) => item.lane && item.lane.index === at);
     const folded = model.lanes.size > 40;

@@ -20,7 +20,7 @@ fn failures_beyond_it_say_what_is_left_out_and_keep_their_kind() {
     let mut texts = TextBudget::new(100, 0);
     let taken = texts.take(&failure(101));
     assert_eq!((taken.kind, taken.omitted, texts.used()), (FailureKind::Trap, 95, 0));
-    assert_eq!(taken.message, "failed… (95 bytes of its texts are left out: the failures beside it have too many)");
+    assert_eq!(taken.message, "failed… (95 bytes of its texts are left out: all failures together have too many)");
     assert!(taken.backtrace.is_empty() && taken.log.is_empty());
     // A later failure that fits is kept in full.
     assert_eq!(texts.take(&failure(50)), failure(50));

@@ -20,6 +20,7 @@ use crate::event::EventKind;
 use crate::failure::{Failure, MAX_EVENT_TEXTS, TextBudget};
 use crate::gather::{Action, Demand, Gather};
 use crate::journal::KeptPartial;
+use crate::memory::Held;
 use crate::merge::{Partials, Urgency};
 use crate::plan::Plan;
 use crate::request::MergeOrder;
@@ -40,6 +41,7 @@ pub(super) struct GatherResult {
     pub(super) folds: Folds,
     pub(super) merge_failure: Option<Failure>,
     pub(super) journal_failure: Option<Failure>,
+    pub(super) memory: Held,
 }
 
 enum Signal {
@@ -77,6 +79,7 @@ struct GatherLoop<'a> {
     refused: bool,
     merge_failure: Option<Failure>,
     journal_failure: Option<Failure>,
+    memory: Held,
 }
 
 /// RAII guard that closes the scatter however the gather ends, a dropped future included.
@@ -88,7 +91,7 @@ impl Drop for CloseOnDrop {
     }
 }
 
-pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand) -> GatherResult {
+pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand, memory: Held) -> GatherResult {
     let request = &run.request;
     let scatter = Scatter::new(
         plan.clone(),
@@ -126,6 +129,7 @@ pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand) -> G
         refused: false,
         merge_failure: None,
         journal_failure: None,
+        memory,
     };
     gathering.run().await;
     GatherResult {
@@ -134,6 +138,7 @@ pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand) -> G
         folds: gathering.folds,
         merge_failure: gathering.merge_failure,
         journal_failure: gathering.journal_failure,
+        memory: gathering.memory,
     }
 }
 
@@ -167,6 +172,7 @@ impl GatherLoop<'_> {
             Some(folded) = self.folds.next() => Signal::Folded(folded),
             Some(took) = self.previews.ended() => Signal::Previewed(took),
             news = self.journal.next() => Signal::Journaled(news),
+            () = self.memory.freed(), if self.held => Signal::Woken,
             () = sleep_until(timer) => Signal::Timer,
         }
     }
@@ -376,7 +382,9 @@ impl GatherLoop<'_> {
     fn hold_or_release(&mut self) {
         let short = if self.held { !self.partials.has_room() } else { self.partials.is_full() };
         let unkept = self.journal.held() > self.run.request.partials_memory / UNREAD_SHARE;
-        let hold = unkept || (short && self.partials.folding() > 0);
+        self.memory.partials(self.partials.held().saturating_add(self.journal.held()));
+        // Folds of this query, and the ends of others, free memory.
+        let hold = unkept || (short && self.partials.folding() > 0) || self.memory.is_short();
         if hold != self.held {
             self.held = hold;
             self.scatter.hold(hold);

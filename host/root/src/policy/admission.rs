@@ -17,9 +17,12 @@ pub struct Load {
     pub slots: usize,
     /// Running queries of this tenant.
     pub own: Vec<Running>,
-    /// Slot time that each other tenant's queries are expected to take.
+    /// Running queries of this tenant's caller, in all its apps.
+    pub held: usize,
+    /// Slot time that the queries of each other caller, and of each other app of this caller, are
+    /// expected to take.
     pub others: Vec<Duration>,
-    /// True if another tenant asked lately: places are then kept free for others.
+    /// True if another caller asked lately: places are then kept free for others.
     pub is_shared: bool,
     /// Time since a query of this tenant was last admitted.
     pub since_last_query: Duration,
@@ -75,12 +78,12 @@ impl Reason {
 
 /// Decides on a query of `cost` slot time that has `budget` until its gather ends. An unknown cost
 /// is zero.
+///
 /// Tenants share the slots equally, and so do the queries of one tenant (processor sharing). A
 /// query therefore ends after `(W + Σ min(W, Wᵢ)) ÷ slots`: `W` is `cost + Σ min(cost, costⱼ)` over
 /// the tenant's own queries, and `Wᵢ` is the remaining cost of another tenant. The query must end
 /// within [`SHARE`] of its budget, and the tenant's earlier queries within that share of theirs.
 /// Another tenant's deadlines do not count: they would be a way to keep others out.
-/// tenant's deadlines do not count: they would be a way to keep others out.
 ///
 /// # Errors
 /// A [`Refusal`] with its reason.
@@ -90,8 +93,8 @@ pub fn admit(load: &Load, cost: Duration, budget: Duration) -> Result<Running, R
     if load.running >= load.most {
         return refused(all, Reason::Places);
     }
-    // Dynamic thresholds (Choudhury and Hahne 1998): no tenant holds more than is left for others.
-    if load.is_shared && !load.own.is_empty() && load.own.len() >= load.most - load.running {
+    // Dynamic thresholds (Choudhury and Hahne 1998): no caller holds more than is left for others.
+    if load.is_shared && load.held > 0 && load.held >= load.most - load.running {
         return refused(all, Reason::Share);
     }
     let beside = load.own.iter().map(|one| one.cost.min(cost)).sum::<Duration>();
@@ -175,6 +178,7 @@ mod tests {
             most,
             slots,
             own: own.to_vec(),
+            held: own.len(),
             others: Vec::new(),
             is_shared: false,
             since_last_query,

@@ -52,8 +52,8 @@ async fn a_required_key_that_is_not_planned_is_refused() {
     request.required = vec!["p3".into(), "north".into()];
     let (error, _) = refused(request, Ok(plan(12))).await;
     insta::assert_snapshot!(error, @r"
-    the required partition `north` is not among those planned
-    (there are: `p0`, `p1`, `p2`, `p3`, `p4`, `p5`, `p6`, `p7`, and 4 more)
+    the required partition `north` is not in the plan
+    (the plan has: `p0`, `p1`, `p2`, `p3`, `p4`, `p5`, `p6`, `p7`, and 4 more)
     ");
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::scatter::{Scatter, Window};
-use frond_root::{Answer, EventKind, Limit, MergeOrder, Outcome, Plan, Scope};
+use frond_root::{Answer, EventKind, Limit, MergeOrder, Outcome, Plan, Scope, Tenant};
 use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, plan_weighing, request};
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ fn scatter(plan: Plan, slots: usize, heaviest_first: bool) -> Arc<Scatter> {
         unread: 1 << 20,
         heaviest_first,
         background: None,
-        tenant: Arc::from("test"),
+        tenant: Tenant::of_app("test"),
     };
     Scatter::new(Arc::new(plan), Bytes::new(), window)
 }

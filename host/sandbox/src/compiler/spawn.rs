@@ -170,7 +170,7 @@ fn outcome(
 /// Maps the status of a child that failed or was killed to an outcome.
 fn died(limits: &CompileLimits, status: ExitStatus, stderr: &str) -> Result<Result<Vec<u8>, Refusal>, LoadError> {
     let memory = || {
-        let why = format!("compiling it takes more than {} bytes of memory", limits.memory);
+        let why = format!("compiling it takes more than {} MiB of memory", limits.memory >> 20);
         Ok(Err(costly(why, "FROND_COMPILE_MEMORY", true)))
     };
     match status.signal() {

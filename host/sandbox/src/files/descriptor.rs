@@ -63,7 +63,7 @@ impl Host {
                 Ok(node) => opened.push((node, directory.guest)),
                 Err(refused) => {
                     let what = format!("the folder granted as {} cannot be opened: {}", directory.guest, refused.why());
-                    self.refuse(&what, "see to the folder, or remove the grant from frond.toml");
+                    self.refuse(&what, "check the folder, or remove the grant from frond.toml");
                 }
             }
         }

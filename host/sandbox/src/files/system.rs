@@ -103,7 +103,7 @@ fn plain(mode: u32) -> Result<(), FileError> {
         FileType::Fifo => "a named pipe",
         FileType::Socket => "a socket",
         FileType::CharacterDevice | FileType::BlockDevice => "a device",
-        FileType::Symlink | FileType::Unknown => "something special",
+        FileType::Symlink | FileType::Unknown => "a special file",
     }))
 }
 

@@ -177,7 +177,7 @@ pub(crate) enum CallError {
     #[error("{MAX_STUCK} earlier calls to it have not returned: see whether its file system answers")]
     Stuck,
     /// No thread could be started, or the call panicked.
-    #[error("this machine lets no further thread start")]
+    #[error("no further thread can be started on this machine")]
     Lost,
 }
 

@@ -48,7 +48,7 @@ fn value(wanted: &Type, found: &Type) -> Option<String> {
     let part = |what: &str, wanted: &Type, found: &Type| value(wanted, found).map(|how| format!(": {what}{how}"));
     let within = match (wanted, found) {
         (Type::List(wanted), Type::List(found)) => part("its items", wanted, found),
-        (Type::Option(wanted), Type::Option(found)) => part("what it may hold", wanted, found),
+        (Type::Option(wanted), Type::Option(found)) => part("its value", wanted, found),
         (Type::Result(ok, error), Type::Result(other_ok, other_error)) => {
             let side = |what: &str, wanted: &Option<Box<Type>>, found: &Option<Box<Type>>| match (wanted, found) {
                 (Some(wanted), Some(found)) => part(what, wanted, found),

@@ -97,7 +97,7 @@ impl Comparison<'_> {
                 self.differs(interface, self.types.as_ref().component_item_for_export(&wanted).map(|item| item.ty))?;
             let text = format!("exports {wanted}, and {how}\n{}", versions(VERSION));
             let hint =
-                format!("it was built against another text of the contract: take wit/world.wit of {PACKAGE}@{VERSION}");
+                format!("it was built against another text of the contract: use wit/world.wit of {PACKAGE}@{VERSION}");
             return Some(Mismatch::new(MismatchKind::OtherType, &text, hint));
         }
         let named = self.surface.exports.iter().find_map(|export| {
@@ -112,7 +112,7 @@ impl Comparison<'_> {
         let how = self.differs(interface, types.component_item_for_export(export).map(|item| item.ty));
         if package != PACKAGE {
             let text = format!("exports {export}, which is not {wanted}: the name is the same, the package is not");
-            let hint = format!("export the interface of {PACKAGE}@{VERSION}: names alone promise nothing");
+            let hint = format!("export the interface of {PACKAGE}@{VERSION}: the name alone is not enough");
             return Some(Mismatch::new(MismatchKind::OtherPackage, &text, hint));
         }
         let how = how.unwrap_or_else(|| "its functions are the same".to_owned());
@@ -133,7 +133,9 @@ impl Comparison<'_> {
                 "it is a program with a `main`: a plugin is a library, in Rust a crate whose crate-type is cdylib"
                     .to_owned()
             }
-            Some(_) => format!("it exports `{function}` by itself: it belongs into the interface {wanted}"),
+            Some(_) => {
+                format!("it exports `{function}` at the top level: the function belongs into the interface {wanted}")
+            }
             None => "in Rust, `frond_plugin::leaf!`, `merger!` and `splitter!` export these interfaces".to_owned(),
         };
         Mismatch::new(MismatchKind::NotExported, &format!("does not export {wanted}"), hint)
@@ -151,7 +153,8 @@ impl Comparison<'_> {
             let hint = if import.starts_with(PACKAGE) {
                 format!("build it against version {VERSION} of the contract")
             } else {
-                "build it without what needs that, or compose it with a component that offers it".to_owned()
+                "build it without the code that needs this import, or compose it with a component that offers the import"
+                    .to_owned()
             };
             return Some(Mismatch::new(MismatchKind::UnknownImport, &text, hint));
         }
@@ -161,7 +164,7 @@ impl Comparison<'_> {
             let how = self.differs_of_import(interface, item.ty)?;
             let text = format!("imports {full}, and {how}\n{}", versions(VERSION));
             let hint =
-                format!("it was built against another text of the contract: take wit/world.wit of {PACKAGE}@{VERSION}");
+                format!("it was built against another text of the contract: use wit/world.wit of {PACKAGE}@{VERSION}");
             Some(Mismatch::new(MismatchKind::OtherImport, &text, hint))
         })
     }
@@ -193,7 +196,7 @@ impl Comparison<'_> {
         types.get(id)?.exports.iter().find_map(|(function, item)| {
             let Some((_, wanted)) = contract.iter().find(|(name, _)| name == function) else {
                 let is_type = matches!(item.ty, ComponentEntityType::Type { .. });
-                return (!is_type).then(|| format!("{interface}.{} is none of the contract's", name(function)));
+                return (!is_type).then(|| format!("{interface}.{} is not in the contract", name(function)));
             };
             self.function(interface, function, wanted, item.ty, types)
         })

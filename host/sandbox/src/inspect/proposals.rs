@@ -28,7 +28,7 @@ pub(crate) fn misfit(bytes: &[u8]) -> Option<Misfit> {
     let needed = |(_, feature): &(&str, WasmFeatures)| bytes.len() <= MAX_SIZE && !valid(all.difference(*feature));
     let off: Vec<String> = all.difference(OFFERED).iter_names().filter(needed).map(|(name, _)| shown(name)).collect();
     // If one of several proposals would do, the component is valid without each single one.
-    let off = if off.is_empty() { vec!["a proposal that is none of WebAssembly 3".to_owned()] } else { off };
+    let off = if off.is_empty() { vec!["a proposal outside WebAssembly 3".to_owned()] } else { off };
     Some(Misfit::Proposals(off.join(", ")))
 }
 

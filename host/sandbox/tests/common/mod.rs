@@ -151,7 +151,13 @@ impl App {
 
     /// Makes the services of a query, without listeners.
     pub(crate) fn root(&self, seen: &Arc<Seen>) -> Services {
-        Services { runner: seen.clone(), merger: self.merger.clone(), events: Events::default(), journal: None }
+        Services {
+            runner: seen.clone(),
+            merger: self.merger.clone(),
+            events: Events::default(),
+            journal: None,
+            memory: None,
+        }
     }
 
     /// Runs a query of one leaf.

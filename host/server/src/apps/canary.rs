@@ -75,7 +75,7 @@ impl Canary<'_> {
         };
         let Err(short) = short else { return Ok("passed".to_owned()) };
         if self.load.is_over() {
-            return Err(Refusal::told(Stage::Canary, "it was given up".to_owned()));
+            return Err(Refusal::told(Stage::Canary, "the load was cancelled".to_owned()));
         }
         let noted = Ok(format!("noted: {}", short.text));
         if short.cut_short || (short.invalid_query && self.has_case) {

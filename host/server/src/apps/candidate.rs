@@ -188,7 +188,7 @@ fn invalid(error: &AppError) -> Refusal {
 fn needless(role: Role, file: &Path) -> Refusal {
     let text = format!(
         "{}: the app has no {role} component, so an uploaded one would never run\n\
-         (set source.kind = \"split\" and add a [split] section to its frond.toml, or take the upload away)",
+         (set source.kind = \"split\" and add a [split] section to its frond.toml, or delete the upload)",
         file.display()
     );
     Refusal::told(Stage::Validating, text)

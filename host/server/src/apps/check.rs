@@ -61,7 +61,7 @@ impl Checker<'_> {
     /// If the candidate is invalid or does not compile.
     pub(crate) fn load(&self, candidate: &Candidate) -> Result<LoadedCandidate, Refusal> {
         let stage = std::cell::Cell::new(Stage::Validating);
-        (self.tell)(Stage::Validating, "looking at frond.toml and the components".to_owned());
+        (self.tell)(Stage::Validating, "reading frond.toml and the components".to_owned());
         let tell = |loading: Loading<'_>| {
             if let Loading::Compiling { path, size } = loading {
                 stage.set(Stage::Compiling);
@@ -99,7 +99,7 @@ impl Checker<'_> {
             let canary = "skipped: no query has been answered yet, and no case asks the whole app".to_owned();
             return Ok(CheckReport { cases, canary });
         };
-        (self.tell)(Stage::Canary, "asking the last query".to_owned());
+        (self.tell)(Stage::Canary, "running the last query".to_owned());
         let host = self.host;
         let wired = &loaded.wired;
         let serving = self.serving.clone();
@@ -120,7 +120,7 @@ impl Checker<'_> {
         let mut all = Vec::new();
         for (number, (name, case)) in loaded.suite.cases.iter().enumerate() {
             if self.load.is_over() {
-                return Err(refuse("it was given up".to_owned()));
+                return Err(refuse("the load was cancelled".to_owned()));
             }
             (self.tell)(Stage::Testing, format!("case {} of {total}: {name}", number + 1));
             let left = until.saturating_duration_since(Instant::now());
@@ -161,8 +161,8 @@ fn failures(all: &[CaseResult]) -> Option<String> {
 
 fn too_long(time: Duration, done: usize, total: usize, name: &str) -> String {
     format!(
-        "the cases take longer than the {} s that all of them have: {done} of {total} were through when `{name}` was \
-         to end\n(make them smaller, or give them more time in the server's settings)",
+        "the cases take longer than the {} s that all of them have: {done} of {total} had ended when `{name}` \
+         ran out of time\n(make the cases smaller, or give them more time in the server's settings)",
         time.as_secs_f64()
     )
 }

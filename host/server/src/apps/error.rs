@@ -97,10 +97,10 @@ pub enum ChangeError {
         limit: u64,
     },
     /// Too many changes are queued.
-    #[error("too many changes wait to be checked\n(try again when they are through)")]
+    #[error("too many changes wait to be checked\n(try again when they are checked)")]
     Busy,
     /// The server is stopping.
-    #[error("the server is stopping, and changes nothing any more")]
+    #[error("the server is stopping, and accepts no changes")]
     Stopping,
 }
 
@@ -118,7 +118,7 @@ pub enum RecallError {
     #[error("the app is not served")]
     NoApp,
     /// The version has been dropped from the history, or never served here.
-    #[error("of `{app}`, this server keeps the {history} latest versions, and that one is not among them")]
+    #[error("this server keeps the {history} latest versions of `{app}`, and this version is not among them")]
     NotKept {
         /// The app.
         app: String,
@@ -126,7 +126,7 @@ pub enum RecallError {
         history: usize,
     },
     /// The stored versions cannot be read.
-    #[error("what is kept of the app's versions cannot be read")]
+    #[error("the stored versions of the app cannot be read")]
     Unread(#[source] StateError),
     /// The version can no longer be loaded.
     #[error("version {number} cannot be loaded again: {why}")]
@@ -145,7 +145,7 @@ pub enum RecallError {
         number: u64,
     },
     /// The version that another server has packed cannot be read.
-    #[error("the version that another server has kept cannot be understood: {why}")]
+    #[error("the version that another server has stored cannot be read: {why}")]
     Strange {
         /// The reason.
         why: String,
@@ -192,7 +192,7 @@ pub enum StateError {
         cause: io::Error,
     },
     /// Other users can write to it.
-    #[error("others than this user can write to `{}`\n(what is in it is run: `chmod go-w` it, or name another state folder)", path.display())]
+    #[error("others than this user can write to `{}`\n(the server runs code from this folder: remove the right with `chmod go-w`, or name another state folder)", path.display())]
     Open {
         /// The folder.
         path: PathBuf,
@@ -204,7 +204,7 @@ pub enum StateError {
         path: PathBuf,
     },
     /// A file of it has an unknown format, or is damaged.
-    #[error("`{}` cannot be understood: {why}\n(it was written by another version of Frond, or damaged: move it away to begin anew)", path.display())]
+    #[error("`{}` cannot be used: {why}\n(it was written by another version of Frond, or is damaged: move it away to start without it)", path.display())]
     Strange {
         /// The file.
         path: PathBuf,

@@ -61,7 +61,11 @@ impl ManagedApp {
     pub(crate) fn open(name: &str, slot: Arc<Slot>, artifacts: &ArtifactStore) -> Self {
         let history = artifacts.history(name).map(|history| history.unwrap_or_else(|| ReleaseHistory::new(name)));
         let tried = artifacts.tried(name).unwrap_or_else(|error| {
-            tracing::warn!(app = name, "refused changes are checked again: {}", chain(&error));
+            tracing::warn!(
+                app = name,
+                "the stored refusals cannot be read, and refused changes are checked again: {}",
+                chain(&error)
+            );
             RefusedChanges::default()
         });
         let kept_query = artifacts.query(name).map(Arc::new);
@@ -206,7 +210,7 @@ impl ManagedApp {
             tracing::warn!(
                 app = self.name,
                 version = entry.number,
-                "what served last cannot be served again: {refusal}"
+                "the version that served last cannot be served again: {refusal}"
             );
         }
     }
@@ -360,7 +364,7 @@ fn wanted<'a>(state: &'a Mutex<State>, load: &'a Load) -> Result<(MutexGuard<'a,
 }
 
 fn given_up() -> Refusal {
-    Refusal::told(Stage::Validating, "it was given up".to_owned())
+    Refusal::told(Stage::Validating, "the load was cancelled".to_owned())
 }
 
 fn lost() -> Refusal {

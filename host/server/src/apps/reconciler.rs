@@ -201,7 +201,7 @@ impl Reconciler {
             }
         }
         for name in self.running.keys() {
-            tracing::warn!(app = name, "its load has not ended, and is left behind");
+            tracing::warn!(app = name, "the app's load has not ended, and is abandoned");
         }
         let idle = self.apps.values_mut().filter_map(|app| app.kept.as_mut());
         idle.for_each(|kept| kept.keep_query(&self.state));
@@ -226,8 +226,8 @@ impl Reconciler {
         let dir = self.shared.settings.state.display().to_string();
         match again {
             Ok(()) => tracing::error!(
-                "the state folder `{dir}` was removed while the server ran, and is made again: what serves is kept, and past \
-                 versions are lost"
+                "the state folder `{dir}` was removed while the server ran, and is made again: serving versions \
+                 are kept, and past versions are lost"
             ),
             Err(error) => {
                 let why = super::error::chain(&error);

@@ -72,7 +72,7 @@ impl ArtifactStore {
         let path = self.dir.join("apps").join(file_of(app));
         match read_history(&path) {
             Ok(history) if history.app == app => Ok(Some(history)),
-            Ok(history) => Err(StateError::Strange { path, why: format!("it is of the app `{}`", history.app) }),
+            Ok(history) => Err(StateError::Strange { path, why: format!("it belongs to the app `{}`", history.app) }),
             Err(StateError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -92,7 +92,8 @@ impl ArtifactStore {
         let path = self.dir.join(kind.folder()).join(kind.name(digest));
         let bytes = frond_files::read(&path, kind.most()).map_err(io_error("read", &path))?;
         if Digest::of(&bytes) != *digest {
-            return Err(StateError::Strange { path, why: "it is not what its name says".to_owned() });
+            let why = "its content does not match the digest in its name".to_owned();
+            return Err(StateError::Strange { path, why });
         }
         Ok(bytes.into())
     }

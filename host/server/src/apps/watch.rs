@@ -135,7 +135,7 @@ impl Watch {
     fn give_up(&mut self, why: &dyn std::fmt::Display) -> String {
         self.source = Source::Polling;
         format!(
-            "changes of files cannot be told by the system: they are looked at every {} s instead\n  because: {why}\n\
+            "changes of files cannot be watched by inotify: files are polled every {} s instead\n  because: {why}\n\
              (raise fs.inotify.max_user_watches and max_user_instances)",
             LATEST.as_secs()
         )

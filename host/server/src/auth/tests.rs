@@ -119,7 +119,7 @@ fn an_admin_may_what_others_may_and_not_the_other_way_round() {
     }
     let problem = role(Role::Query).may(Action::Change).err().unwrap();
     assert_eq!(problem.status().as_u16(), 403);
-    assert!(detail(&problem).contains("takes an admin's token"));
+    assert!(detail(&problem).contains("takes a token with the role admin"));
 }
 
 #[test]

@@ -126,7 +126,7 @@ impl Jobs {
         match location.map_err(|error| ConfigError::Refused(error.to_string()))? {
             Location::Database(_) => Ok(()),
             Location::Folder(_) => Err(ConfigError::Refused(format!(
-                "a {role} shares jobs with other servers, and a store in a folder is one server's\n\
+                "a {role} shares jobs with other servers, and a store in a folder belongs to one server\n\
                  (name a database as `jobs.store`, `postgres://USER@HOST/DATABASE`, or take the role `all`)"
             ))),
         }

@@ -31,6 +31,8 @@ connections = 4
 peer-connections = 3
 idle-time = "22s"
 bodies = "23KiB"
+memory = "24KiB"
+partitions = 25
 queries = 5
 deadline = "6s"
 header-time = "7s"
@@ -286,7 +288,7 @@ fn two_holders_of_one_token_are_refused() {
         config.tokens.push(Token { sha256: "AB".repeat(32), ..second });
     };
     let told = refused(twice);
-    assert!(told.contains("`one` and `two` have one token"), "{told}");
+    assert!(told.contains("`one` and `two` have the same token"), "{told}");
     // During a token's rotation one name has two tokens.
     let mut renewed = full();
     renewed.tokens.push(Token { sha256: "1".repeat(64), ..renewed.tokens[0].clone() });
@@ -329,6 +331,7 @@ fn a_reload_takes_what_it_may_and_says_what_it_may_not() {
             "limits.peer-connections",
             "limits.idle-time",
             "limits.bodies",
+            "limits.memory",
             "limits.header-time",
             "limits.read-time",
             "limits.recent",
@@ -387,7 +390,7 @@ prop_compose! {
         let [slots, connections, queries] = counts;
         let [path, origin, address] = texts;
         let limits = Limits {
-            query, component, load: drain, headers, connections, peer_connections: queries, idle_time: drain, bodies: headers, queries, deadline, header_time, body_time, read_time,
+            query, component, load: drain, headers, connections, peer_connections: queries, idle_time: drain, bodies: headers, memory: query, partitions: queries, queries, deadline, header_time, body_time, read_time,
             recent: queries, recent_memory, drain,
         };
         let token = |(name, sha256, rate, admin)| Token {

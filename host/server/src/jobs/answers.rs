@@ -29,12 +29,12 @@ use crate::server::Server;
     path = "/v1/jobs/{id}/result",
     params(("id" = String, Path, description = "The job's id")),
     responses(
-        (status = 200, description = "The answer, as the app made it; `frond-complete` says whether all of it is there", content((serde_json::Value = "*/*"))),
+        (status = 200, description = "The answer, as the app made it; `frond-complete` says whether it is whole", content((serde_json::Value = "*/*"))),
         (status = 404, description = "There is no such job, or it was cancelled without an answer", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It has not ended", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "Its answer has expired", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "It was refused", body = Problem, content_type = "application/problem+json"),
-        (status = 502, description = "Its merge or split failed", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The job has not ended", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "The job has expired", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The query was refused", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "The merge or the split failed", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
         (status = 504, description = "Too little arrived", body = Problem, content_type = "application/problem+json"),
     ),
@@ -48,8 +48,10 @@ pub(crate) async fn result(
     let jobs = jobs(&server)?;
     let job = theirs(jobs, &principal, Action::Read, &id).await?;
     if !job.state.is_ended() {
-        let text =
-            format!("job {id} is {}: it has no answer yet\n(GET /v1/jobs/{id}/partial has what is there)", job.state);
+        let text = format!(
+            "job {id} is {}: it has no answer yet\n(GET /v1/jobs/{id}/partial returns the answer so far)",
+            job.state
+        );
         return Err(Problem::not_ended(text, Duration::from_secs(1)));
     }
     fetched(jobs, &job, &id).await
@@ -126,11 +128,11 @@ fn answer(body: impl Into<Body>, content_type: Option<&str>, id: &str) -> Respon
     path = "/v1/jobs/{id}/partial",
     params(("id" = String, Path, description = "The job's id")),
     responses(
-        (status = 200, description = "What is accepted so far, merged; `frond-coverage` says how much that is", content((serde_json::Value = "*/*"))),
+        (status = 200, description = "The accepted partials, merged; `frond-coverage` says how much they cover", content((serde_json::Value = "*/*"))),
         (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The version of the app that it goes by is not kept here", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It has expired", body = Problem, content_type = "application/problem+json"),
-        (status = 502, description = "What is there could not be merged", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "This server does not have the version of the app that the job uses", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "The job has expired", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "The accepted partials could not be merged", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "jobs"
@@ -150,10 +152,10 @@ pub(crate) async fn partial(
     let _permit = permit.map_err(|_| {
         Problem::overloaded("too many partial answers are being made\n(ask again later)", Duration::from_secs(10))
     })?;
-    let version = work::Apps(server.apps.clone(), server.telemetry.clone())
-        .version(&job.app, &job.version)
-        .await
-        .map_err(|why| Problem::conflict(format!("the version of the app that the job goes by is not here: {why}")))?;
+    let version =
+        work::Apps(server.apps.clone(), server.telemetry.clone()).version(&job.app, &job.version).await.map_err(
+            |why| Problem::conflict(format!("the version of the app that the job uses is not on this server: {why}")),
+        )?;
     let so_far = so_far(&*jobs.store, &job, &*version).await.map_err(|error| match error {
         PartialError::Store(error) => Problem::from(error),
         PartialError::Merge(failure) => Problem::unmerged(&failure),

@@ -37,7 +37,7 @@ pub(crate) struct List {
 
 /// The server's jobs; an error if it takes none.
 pub(super) fn jobs(server: &Server) -> Result<&Arc<Jobs>, Problem> {
-    let without = || Problem::not_found("this server takes no jobs\n(`jobs.role` in its settings is none)");
+    let without = || Problem::not_found("this server accepts no jobs\n(`jobs.role` in its settings is none)");
     server.jobs.as_ref().ok_or_else(without)
 }
 
@@ -73,15 +73,15 @@ pub(super) async fn view(jobs: &Jobs, job: Job) -> View {
     get,
     path = "/v1/jobs",
     params(
-        ("app" = Option<String>, Query, description = "Only those of this app"),
-        ("state" = Option<String>, Query, description = "Only those in one of these states, separated by commas"),
-        ("after" = Option<String>, Query, description = "Those that come after this one: `next` of the list before"),
-        ("limit" = Option<u32>, Query, description = "The most to list; 50 unless given", minimum = 1, maximum = 1000),
+        ("app" = Option<String>, Query, description = "Only jobs of this app"),
+        ("state" = Option<String>, Query, description = "Only jobs in one of these states, separated by commas"),
+        ("after" = Option<String>, Query, description = "Only jobs after this one: `next` of the previous list"),
+        ("limit" = Option<u32>, Query, description = "Largest number of jobs to list; 50 by default", minimum = 1, maximum = 1000),
     ),
     responses(
         (status = 200, description = "The jobs", body = List),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "This server takes no jobs", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "This server accepts no jobs", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "jobs"
@@ -117,10 +117,10 @@ fn wanted(query: Option<&str>) -> Result<(Filter, Page), Problem> {
             "after" if after.is_none() => after = Some(value.parse::<JobId>().map_err(Problem::bad_request)?),
             "limit" if limit.is_none() => {
                 let number = value.parse::<u32>().ok().filter(|number| (1..=LIST.1).contains(number));
-                let wrong = || Problem::bad_request(format!("`limit` is 1 to {} jobs", LIST.1));
+                let wrong = || Problem::bad_request(format!("`limit` must be a number from 1 to {}", LIST.1));
                 limit = Some(number.ok_or_else(wrong)?);
             }
-            _ => return Err(Problem::bad_request("there are the parameters app, state, after and limit, each once")),
+            _ => return Err(Problem::bad_request("the parameters are app, state, after and limit, each at most once")),
         }
     }
     Ok((filter, Page { after, limit: limit.unwrap_or(LIST.0) }))
@@ -132,10 +132,10 @@ fn wanted(query: Option<&str>) -> Result<(Filter, Page), Problem> {
     path = "/v1/jobs/{id}",
     params(
         ("id" = String, Path, description = "The job's id"),
-        ("wait" = Option<String>, Query, description = "Answers once it has ended, or after this time", example = "1s"),
+        ("wait" = Option<String>, Query, description = "Waits until the job has ended, at most for this time", example = "1s"),
     ),
     responses(
-        (status = 200, description = "The job; its tombstone when it has expired", body = View),
+        (status = 200, description = "The job; its tombstone when the job has expired", body = View),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
@@ -174,16 +174,16 @@ pub(crate) async fn get(
     path = "/v1/jobs/{id}/events",
     params(
         ("id" = String, Path, description = "The job's id"),
-        ("last-event-id" = Option<String>, Header, description = "The number of the last event that is known: a stream goes on after it"),
+        ("last-event-id" = Option<String>, Header, description = "Number of the last event that the client has: the stream continues after that event"),
     ),
     responses(
         (status = 200, description = "The events", content(
             (crate::openapi::Event = "application/x-ndjson"),
             (crate::openapi::Event = "text/event-stream"),
         )),
-        (status = 204, description = "It has ended, and its last event is known"),
+        (status = 204, description = "The job has ended, and the client has its last event"),
         (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It has expired", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "The job has expired", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "jobs"
@@ -212,16 +212,16 @@ pub(crate) async fn events(
     path = "/v1/jobs/{id}",
     params(
         ("id" = String, Path, description = "The job's id"),
-        ("keep-partial" = Option<bool>, Query, description = "Whether what is there is made into an answer"),
-        ("purge" = Option<bool>, Query, description = "Deletes the answer, partials and events of a job that has ended, as if its retention were over: a tombstone is left"),
+        ("keep-partial" = Option<bool>, Query, description = "Whether the accepted partials are made into an answer"),
+        ("purge" = Option<bool>, Query, description = "Deletes the answer, partials and events of a job that has ended, as if its retention were over; a tombstone stays"),
     ),
     responses(
-        (status = 200, description = "It is deleted: its tombstone", body = View),
-        (status = 202, description = "It has ended, or will soon", body = View),
+        (status = 200, description = "The job is deleted: its tombstone", body = View),
+        (status = 202, description = "The job has ended, or will end soon", body = View),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It has ended; with `purge`, it has not", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It has expired", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The job has ended; with `purge`, the job has not ended", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "The job has expired", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "jobs"
@@ -276,10 +276,10 @@ pub(crate) async fn cancel(
     path = "/v1/jobs/{id}/redrive",
     params(("id" = String, Path, description = "The job's id")),
     responses(
-        (status = 202, description = "It waits to go on", body = View),
+        (status = 202, description = "The job waits to run again", body = View),
         (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It has not ended, or nothing of it is missing", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It has expired", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The job has not ended, or no partition is missing", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "The job has expired", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "jobs"
@@ -315,12 +315,12 @@ pub(crate) struct Change {
     request_body(content = Change, content_type = "application/json"),
     responses(
         (status = 200, description = "The job", body = View),
-        (status = 400, description = "The body is not what it should be", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The body is invalid", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such job", body = Problem, content_type = "application/problem+json"),
-        (status = 408, description = "The body did not come in time", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It has expired", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "The job has expired", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body is packed, or a form", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body is encoded, or a multipart form", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "jobs"
@@ -339,7 +339,7 @@ pub(crate) async fn change(
     let retention = parse_duration(&change.retention).map_err(|error| wrong(error.to_string()))?;
     let most = jobs.config.retention.0;
     if retention > most || retention.is_zero() {
-        return Err(wrong(format!("`retention` is above 0 and at most {}s", most.as_secs())));
+        return Err(wrong(format!("`retention` must be above 0 and at most {}s", most.as_secs())));
     }
     let ms = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
     let id = theirs(jobs, &principal, Action::Ask, &id).await?.id;

@@ -61,8 +61,7 @@ impl Terms {
                     terms.weight = Some(weight.ok_or_else(|| wrong("a weight is a whole number from 1 to 1000"))?);
                 }
                 _ => {
-                    let text =
-                        "there are the parameters floor, require, timeout, retention and weight, all but require once";
+                    let text = "the parameters are floor, require, timeout, retention and weight; only require may be given more than once";
                     return Err(Problem::bad_request(text));
                 }
             }
@@ -85,26 +84,26 @@ impl Terms {
     path = "/v1/apps/{app}/jobs",
     params(
         ("app" = String, Path, description = "The app's name"),
-        ("floor" = Option<String>, Query, description = "How much of the answer must be there", example = "best-effort"),
-        ("require" = Option<Vec<String>>, Query, description = "Partitions that must be in the answer", explode = true),
-        ("timeout" = Option<String>, Query, description = "How long it may run", example = "1h"),
-        ("retention" = Option<String>, Query, description = "How long its answer is kept", example = "24h"),
-        ("weight" = Option<u32>, Query, description = "Its share beside others: twice the weight, twice the jobs of its app at once, and twice the time of the leaf threads", minimum = 1, maximum = 1000),
-        ("idempotency-key" = Option<String>, Header, description = "The same key again, with the same request, gives the same job"),
-        ("prefer" = Option<String>, Header, description = "`wait=10`: answers once it has ended, if it does within so many seconds"),
+        ("floor" = Option<String>, Query, description = "Least coverage of an answer: `all`, `best-effort`, or a share of the weight; by default the app's", example = "best-effort"),
+        ("require" = Option<Vec<String>>, Query, description = "Partitions that the answer must contain; adds to the app's", explode = true),
+        ("timeout" = Option<String>, Query, description = "Longest run time of the job", example = "1h"),
+        ("retention" = Option<String>, Query, description = "Time for which the answer is kept", example = "24h"),
+        ("weight" = Option<u32>, Query, description = "Weight of the job: twice the weight gets twice the jobs of its app at once, and twice the time of the slot threads", minimum = 1, maximum = 1000),
+        ("idempotency-key" = Option<String>, Header, description = "Idempotency key: the same request with the same key returns the same job"),
+        ("prefer" = Option<String>, Header, description = "`wait=10`: waits up to 10 seconds for the end of the job before answering"),
     ),
     request_body(content = String, content_type = "application/octet-stream", description = "The query"),
     responses(
-        (status = 200, description = "It was there before, or has ended while the client waited", body = View),
-        (status = 202, description = "It is accepted, and will not be lost", body = View, headers(
-            ("location" = String, description = "Where the job is"),
-            ("preference-applied" = String, description = "Those of the preferences that counted"),
+        (status = 200, description = "The job existed before, or has ended while the client waited", body = View),
+        (status = 202, description = "The job is accepted, and will not be lost", body = View, headers(
+            ("location" = String, description = "URL of the job"),
+            ("preference-applied" = String, description = "The applied preferences"),
         )),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such app, or this server takes no jobs", body = Problem, content_type = "application/problem+json"),
-        (status = 408, description = "The body did not come in time", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such app, or this server accepts no jobs", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The query is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body is packed, or a form", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body is encoded, or a multipart form", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The idempotency key belongs to another request", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The store cannot be reached, or the server is stopping", body = Problem, content_type = "application/problem+json"),
         (status = 507, description = "The store is full", body = Problem, content_type = "application/problem+json"),
@@ -122,7 +121,7 @@ pub(crate) async fn submit(
     let jobs = jobs(&server)?;
     if !jobs.config.role.dispatches() {
         return Err(Problem::not_found(
-            "this server runs jobs, and takes none\n(ask one whose role is dispatcher or all)",
+            "this server runs jobs, and accepts none\n(use a server with the role dispatcher or all)",
         ));
     }
     let terms = Terms::read(uri.query())?;
@@ -246,7 +245,7 @@ fn new_job(
     let mut required = own.required.clone();
     let longer = |name: &str, asked: Option<Duration>, most: Duration| match asked {
         Some(asked) if asked > most || asked.is_zero() => {
-            Err(Problem::bad_request(format!("`{name}` is above 0 and at most {}s", most.as_secs())))
+            Err(Problem::bad_request(format!("`{name}` must be above 0 and at most {}s", most.as_secs())))
         }
         asked => Ok(u64::try_from(asked.unwrap_or(most).as_millis()).unwrap_or(u64::MAX)),
     };
@@ -256,7 +255,7 @@ fn new_job(
     required.extend(terms.required);
     let idempotency = match headers.get("idempotency-key").map(|key| key.to_str().unwrap_or("")) {
         Some(key) if key.is_empty() || key.len() > MAX_KEY => {
-            return Err(Problem::bad_request(format!("an idempotency key is a text of at most {MAX_KEY} bytes")));
+            return Err(Problem::bad_request(format!("an idempotency key must have 1 to {MAX_KEY} bytes")));
         }
         key => key.map(|key| Idempotency {
             key: key.to_owned(),

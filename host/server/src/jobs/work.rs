@@ -97,7 +97,7 @@ impl AppVersion for ServedVersion {
         frond_app::source::reopen(place, &self.version.wired.app.dir, notes)
     }
 
-    fn root(&self, events: Events) -> Services {
-        self.version.wired.root(self.telemetry.of(&self.version.wired.app.name, events))
+    fn services(&self, request: &Request, events: Events) -> Services {
+        self.version.wired.services(request, self.telemetry.of(&self.version.wired.app.name, events))
     }
 }

@@ -30,7 +30,7 @@ impl Clients {
         let clients = Self::default();
         let closed = "Connections that the server closed, by reason";
         registry.register("http_connections_closed", closed, clients.closed.0.clone());
-        let logins = "Requests without a token that is known, by reason";
+        let logins = "Requests without a known token, by reason";
         registry.register("logins_failed", logins, clients.logins.0.clone());
         let refused = "Queries that were not admitted, by reason";
         registry.register("queries_not_admitted", refused, clients.not_admitted.0.clone());

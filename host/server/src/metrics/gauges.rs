@@ -68,29 +68,29 @@ impl Gauges {
             lost_lines: LostLines::default(),
             connections: Gauge::default(),
         };
-        registry.register("queries_running", "Queries under way", gauges.running.clone());
-        registry.register("leaves_running", "Leaves under way", gauges.leaves_running.clone());
-        registry.register("slots", "Leaves at once", gauges.slots.clone());
-        registry.register("compile_queue", "Components that are compiled, or wait for it", gauges.compiling.clone());
+        registry.register("queries_running", "Running queries", gauges.running.clone());
+        registry.register("leaves_running", "Running leaves", gauges.leaves_running.clone());
+        registry.register("slots", "Number of leaves that can run at once", gauges.slots.clone());
         registry.register(
-            "admission_ahead_seconds",
-            "Slot time that queries under way are expected to take",
-            gauges.ahead.clone(),
+            "compile_queue",
+            "Components that are compiled, or wait for the compiler",
+            gauges.compiling.clone(),
         );
+        registry.register("admission_ahead_seconds", "Expected slot time of the running queries", gauges.ahead.clone());
         registry.register(
             "admission_tenants",
-            "Tenants with queries under way: each has this share of the leaf threads",
+            "Tenants with running queries: they share the slot threads equally",
             gauges.tenants.clone(),
         );
-        registry.register("recent_bytes", "Memory that the events of recent queries take", gauges.recent_bytes.clone());
+        registry.register("recent_bytes", "Memory of the events of recent queries", gauges.recent_bytes.clone());
         registry.register("bodies_bytes", "Bodies of requests and answers in flight", gauges.bodies.clone());
         registry.register("resident_bytes", "The process's resident memory", gauges.resident.clone());
         registry.register("open_files", "The process's open file descriptors", gauges.files.clone());
         registry.register("threads", "The process's threads", gauges.threads.clone());
-        registry.register("file_threads", "Threads for calls on files and names", gauges.file_threads.clone());
-        let under_way = "Calls on granted folders, remote partitions and names under way";
+        registry.register("file_threads", "Threads for file calls and name lookups", gauges.file_threads.clone());
+        let under_way = "Running calls on granted folders and remote partitions, and running name lookups";
         registry.register("file_calls_running", under_way, gauges.file_calls.clone());
-        let stuck = "Those of the calls under way that nobody waits for any more";
+        let stuck = "Running file calls and name lookups that nobody waits for any more";
         registry.register("file_calls_stuck", stuck, gauges.file_calls_stuck.clone());
         registry.register("log_lines_lost", "Log lines that could not be written", gauges.lost_lines.0.clone());
         registry.register("http_connections", "Connections", gauges.connections.clone());

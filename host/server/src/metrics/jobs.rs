@@ -44,27 +44,27 @@ pub(super) struct JobMetrics {
 impl JobMetrics {
     pub(super) fn new(registry: &mut Registry) -> Self {
         let of = Self::default();
-        registry.register("jobs", "Jobs that the store keeps, by state; none while it is away", of.jobs.clone());
+        registry.register("jobs", "Jobs in the store, by state; none while the store is unreachable", of.jobs.clone());
         registry.register_with_unit(
             "jobs_oldest_waiting",
-            "How long the job waits that has been waiting longest to be taken; 0 when none does",
+            "Waiting time of the job that has waited longest for a processor; 0 when none waits",
             Unit::Seconds,
             of.oldest.clone(),
         );
-        registry.register("jobs_store_bytes", "What the store of jobs takes on disk", of.bytes.clone());
-        registry.register("jobs_store_up", "1 while the store of jobs answers, 0 while it is away", of.up.clone());
-        let accepted = "Partials that were kept and counted from then on";
+        registry.register("jobs_store_bytes", "Size of the store of jobs on disk", of.bytes.clone());
+        registry.register("jobs_store_up", "1 while the store of jobs is reachable, else 0", of.up.clone());
+        let accepted = "Partials that were stored and accepted";
         registry.register("jobs_partials_accepted", accepted, of.accepted.clone());
-        registry.register("jobs_results_late", "Results of partitions that had one, dropped", of.late.clone());
-        registry.register("jobs_resumed", "Jobs taken up where an earlier owner had left them", of.resumed.clone());
+        registry.register("jobs_results_late", "Dropped results of partitions that already had one", of.late.clone());
+        registry.register("jobs_resumed", "Jobs resumed where an earlier owner had left them", of.resumed.clone());
         registry.register(
             "jobs_leases_lost",
-            "Jobs lost while at work: to another owner, or because the lease could not be renewed",
+            "Jobs lost while running: to another owner, or because the lease could not be renewed",
             of.lost.clone(),
         );
         registry.register(
             "jobs_store_errors",
-            "Calls to the store of jobs that failed; fenced ones are writes of an owner that was given up, refused",
+            "Failed calls to the store of jobs; fenced ones are refused writes of a former owner",
             of.errors.clone(),
         );
         of

@@ -24,7 +24,7 @@ pub(super) struct TraceMetrics {
 impl TraceMetrics {
     pub(super) fn new(registry: &mut Registry) -> Self {
         let of = Self::default();
-        registry.register("trace_spans_sent", "Spans that the collector of traces has taken", of.sent.clone());
+        registry.register("trace_spans_sent", "Spans that the collector of traces has accepted", of.sent.clone());
         let dropped =
             "Spans that were not sent: cut (more than one trace has), full (the queue), refused (the collector)";
         registry.register("trace_spans_dropped", dropped, of.dropped.clone());

@@ -86,7 +86,7 @@ fn a_wrong_promise_is_told_with_what_it_should_be() {
         ("floor=101%25", "write `all`"),
         ("deadline=1s&deadline=1s", "`deadline` is given twice"),
         ("floor=all&floor=all", "`floor` is given twice"),
-        ("dedline=1s", "there are deadline, floor and require"),
+        ("dedline=1s", "the parameters are deadline, floor and require"),
         ("Deadline=1s", "there is no parameter `Deadline`"),
         ("=1s", "there is no parameter ``"),
         ("deadline=1s;floor=all", "is not a unit of time"),
@@ -129,7 +129,7 @@ fn names_and_values_are_unescaped_once() {
 #[test]
 fn what_is_refused_is_shown_short_and_harmless() {
     let long = refused(&format!("deadline={}", "9".repeat(10_000)));
-    assert!(long.contains("no time is written at such length") && long.len() < 200, "{long}");
+    assert!(long.contains("the duration is too long a text") && long.len() < 200, "{long}");
     assert!(refused(&format!("floor={}", "9".repeat(10_000))).len() < 300);
     assert!(refused(&format!("{}=1", "x".repeat(10_000))).len() < 300);
     for query in
@@ -252,7 +252,7 @@ async fn a_body_that_does_not_come_in_time_is_given_up() {
         Some((Ok::<_, Infallible>(Bytes::from_static(b"a")), ()))
     });
     let problem = body(Body::from_stream(slow), 1000, now(), Duration::from_millis(2500)).await;
-    assert_eq!(status_and_detail(&problem.expect_err("late")), (408, "the body did not come within 2.5s".to_owned()));
+    assert_eq!(status_and_detail(&problem.expect_err("late")), (408, "the body did not arrive within 2.5s".to_owned()));
     assert_eq!(start.elapsed(), Duration::from_millis(2500));
 }
 

@@ -82,7 +82,7 @@ impl Traces {
             parent: Parent { trace, span: span_id(id, 0), is_sampled: true },
             app: app.to_owned(),
             attributes: vec![KeyValue::new("frond.app", app.to_owned()), KeyValue::new("frond.job", job.to_string())],
-            status: Status::error("the server lost the job, or gave it back"),
+            status: Status::error("the server lost the job, or released it"),
             finish: None,
             last: 0,
         })

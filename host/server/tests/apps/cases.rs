@@ -30,6 +30,19 @@ async fn a_failing_case_refuses_and_is_tried_again_when_it_is_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_by_a_case_of_the_whole_app_names_the_limit_that_its_leaves_met() {
+    let apps = Apps::with_pi();
+    apps.case("pi/cases/whole.toml", "outcome = \"complete\"");
+    let mut served = apps.serve().await;
+    apps.write("pi/frond.toml", format!("{PI}\n[limits.leaf]\nfuel = 10\n").as_bytes());
+    let (stage, text) = served.refused("pi").await;
+    assert_eq!(stage, Stage::Testing);
+    let limit = "limits.leaf.fuel is 10; raise it with `[limits.leaf] fuel = …`";
+    assert!(text.contains("failed: out-of-fuel") && text.contains(limit), "{text}");
+    assert_eq!(served.current("pi").number, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_case_refused_does_not_serve_after_a_restart_until_the_case_is_right() {
     let apps = Apps::with_pi();
     apps.serve_unwatched().await.close().await;

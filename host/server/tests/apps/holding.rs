@@ -103,7 +103,7 @@ async fn a_load_that_takes_too_long_is_refused_and_so_is_what_waits_for_it() {
     let served = apps.serve_with(settings).await;
     let view = served.view("slow");
     let wrong = view.wrong().unwrap();
-    assert!(wrong.contains("not been loaded within 0.3 s") && wrong.contains("`limits.load`"), "{wrong}");
+    assert!(wrong.contains("not loaded within 0.3 s") && wrong.contains("`limits.load`"), "{wrong}");
     assert_eq!((view.health, view.change), (Health::Broken, None));
     let (_, text) = refusal(served.registry.put("slow", Role::Leaf, marked("faulty", 1)).await);
     assert!(text.contains("`limits.load`"), "{text}");

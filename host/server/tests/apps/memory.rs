@@ -107,7 +107,7 @@ async fn a_component_that_was_damaged_is_not_served() {
     fs::write(&path, marked("pi", 2)).unwrap();
     let served = apps.serve_unwatched().await;
     let why = served.view("pi").why();
-    assert!(why.contains("it is not what its name says"), "{why}");
+    assert!(why.contains("its content does not match the digest in its name"), "{why}");
     let version = served.registry.put("pi", Role::Leaf, marked("pi", 1)).await.unwrap();
     assert_eq!(version.number, 2, "the same as served before");
     served.answer("pi").await;

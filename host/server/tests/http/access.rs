@@ -86,7 +86,7 @@ async fn tokens_with_a_common_beginning_are_told_apart() {
         let request = served.request(Method::DELETE, "/v1/apps/caller/leaf");
         send(request.header("authorization", format!("Bearer {token}")))
     };
-    change("frond_same").await.problem(403, "forbidden", "the token of `a` may ask, and not change apps");
+    change("frond_same").await.problem(403, "forbidden", "the token of `a` may run queries, but not change apps");
     change("frond_same_and_more").await.expect(200);
     change("frond_same_and").await.problem(401, "unauthorized", "");
 }
@@ -126,7 +126,11 @@ async fn requests_above_a_tokens_rate_are_429() {
         let reply = served.get("/v1/server").await;
         if reply.status == 429 {
             assert!((1..=3).contains(&reply.header("retry-after").parse::<u64>().unwrap()));
-            reply.problem(429, "overloaded", "the token of `eager` has made more requests than it may");
+            reply.problem(
+                429,
+                "overloaded",
+                "the token of `eager` has exceeded its rate of requests\n(`rate` of the token",
+            );
             refused += 1;
         }
     }
@@ -145,7 +149,7 @@ async fn queries_above_a_tokens_number_are_429() {
     served.leaves(1).await;
     let reply = served.ask("caller", by_key(&["ok"])).await;
     assert_eq!(reply.header("retry-after"), "1");
-    reply.problem(429, "overloaded", "as many queries running as it may");
+    reply.problem(429, "overloaded", "running queries\n(`concurrency` of the token");
     let as_other = served.holding(&admin);
     as_other.ask("caller", by_key(&["ok"])).await.expect(200);
     running.abort();
@@ -181,7 +185,7 @@ async fn dns_rebinding_is_refused() {
         ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", "evil.example@127.0.0.1", ""]
     {
         for host in [host.to_owned(), format!("{host}:{port}")] {
-            ask(host).await.problem(403, "forbidden", "not this machine's");
+            ask(host).await.problem(403, "forbidden", "names another machine than this one");
         }
     }
     for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.1.2.3", "[::1]"] {
@@ -200,7 +204,7 @@ async fn pages_of_other_sites_may_not_ask() {
     let served = Served::new().await;
     let ask = |origin: String| send(served.query("caller", by_key(&["ok"])).header("origin", origin));
     for origin in ["http://evil.example", "null", "https://127.0.0.1", "http://localhost:1", "", "://"] {
-        ask(origin.to_owned()).await.problem(403, "forbidden", "may not ask this server");
+        ask(origin.to_owned()).await.problem(403, "forbidden", "may not use this server");
     }
     ask(served.url.clone()).await.expect(200);
     let delete = served.request(Method::DELETE, "/v1/queries/0").header("origin", "http://evil.example");
@@ -274,7 +278,7 @@ async fn failed_logins_are_counted_by_what_failed() {
 async fn what_a_browser_calls_cross_site_is_refused_without_an_origin_too() {
     let served = Served::new().await;
     let ask = |site: &str| served.query("caller", by_key(&["ok"])).header("sec-fetch-site", site.to_owned());
-    send(ask("cross-site")).await.problem(403, "forbidden", "web pages elsewhere");
+    send(ask("cross-site")).await.problem(403, "forbidden", "web pages of other origins");
     send(ask("same-origin")).await.expect(200);
     let page = served.request(Method::GET, "/").header("sec-fetch-site", "cross-site");
     send(page).await.expect(200);

@@ -266,7 +266,7 @@ async fn a_query_that_cannot_be_answered_in_time_is_503_at_once() {
     served.leaves(1).await;
     let reply = served.ask("caller", by_key(&["ok"])).await;
     assert!(reply.header("retry-after").parse::<u64>().unwrap() >= 1);
-    reply.problem(503, "overloaded", "more is being asked");
+    reply.problem(503, "overloaded", "too many queries to answer in time");
     running.abort();
     served.idle().await;
     served.ask("caller", by_key(&["ok"])).await.expect(200);

@@ -28,7 +28,7 @@ async fn a_body_that_does_not_come_is_408() {
     raw.send("{\"query\"").await;
     let reply = raw.rest().await;
     assert_eq!(status(&reply), 408);
-    assert!(reply.contains("slow-client") && reply.contains("did not come within 0.1s"), "{reply}");
+    assert!(reply.contains("slow-client") && reply.contains("did not arrive within 0.1s"), "{reply}");
     assert_eq!(served.metric("frond_requests_refused_total", &["slow-client"]).await, 1.0);
 }
 
@@ -83,7 +83,7 @@ async fn a_body_that_is_packed_or_a_form_is_415() {
     let served = Served::new().await;
     for encoding in ["gzip", "br", "zstd", "Gzip", "identity, gzip"] {
         let reply = send(served.query("caller", by_key(&["ok"])).header("content-encoding", encoding)).await;
-        reply.problem(415, "unsupported", "packed");
+        reply.problem(415, "unsupported", "encoded");
     }
     let form = send(served.query("caller", "--x").header("content-type", "multipart/form-data; boundary=x")).await;
     form.problem(415, "unsupported", "form");

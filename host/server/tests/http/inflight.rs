@@ -71,7 +71,8 @@ async fn a_request_without_room_is_503() {
     second.send(chunked).await;
     let reply = second.rest().await;
     assert_eq!(status(&reply), 503, "{reply}");
-    assert!(reply.contains("limits.bodies") && reply.contains("retry-after: 1"), "{reply}");
+    assert!(reply.contains("there is no room for this body") && reply.contains("retry-after: 1"), "{reply}");
+    assert!(reply.contains("raise `limits.bodies`"), "{reply}");
     drop(first);
 }
 

@@ -185,7 +185,7 @@ async fn a_redrive_runs_only_what_failed() {
     let whole = submit(&served, "strict", by_key(&["ok"])).await;
     ended(&served, &whole).await;
     let redrive = served.request(Method::POST, &format!("/v1/jobs/{}/redrive", id(&whole)));
-    send(redrive).await.problem(409, "conflict", "nothing of it is missing");
+    send(redrive).await.problem(409, "conflict", "no partition of the job is missing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -475,7 +475,7 @@ async fn roles_say_what_a_server_does_of_jobs_and_tokens_who_may_ask() {
     without.jobs.role = JobRole::None;
     let served = Served::with(without).await;
     for path in ["/v1/jobs", "/v1/jobs/00000000000000000000000000000001"] {
-        served.get(path).await.problem(404, "not-found", "takes no jobs");
+        served.get(path).await.problem(404, "not-found", "accepts no jobs");
     }
     let (secret, entry) = token("asker", Role::Query);
     let served = Served::with(Config { tokens: vec![entry], ..brisk() }).await;

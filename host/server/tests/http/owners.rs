@@ -136,7 +136,7 @@ async fn who_looks_changes_nothing() {
         (Method::PUT, "/v1/apps/caller/leaf".to_owned()),
         (Method::DELETE, "/v1/queries/0".to_owned()),
     ] {
-        crowd.send(OBSERVER, method, &path).await.problem(403, "forbidden", "may look");
+        crowd.send(OBSERVER, method, &path).await.problem(403, "forbidden", "may only read");
     }
     for path in ["/v1/apps", "/v1/queries", "/metrics", "/v1/server"] {
         crowd.get(OBSERVER, path).await.expect(200);
@@ -197,12 +197,12 @@ async fn a_token_has_as_many_jobs_and_bytes_as_it_may() {
     }
     let problem = crowd.submit(ANN, "three", &ok).await;
     assert!(problem.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0));
-    problem.problem(429, "quota", "2 jobs of this token are kept");
+    problem.problem(429, "quota", "2 jobs of this token are stored");
     crowd.submit(ANN, "two", &ok).await.expect(200);
     let large = by_key(&["x".repeat(2000).as_str()]);
     let problem = crowd.submit(BOB, "one", &large).await;
     assert!(problem.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0));
-    problem.problem(507, "quota", "the 1000 bytes that they may");
+    problem.problem(507, "quota", "all of their 1000 bytes");
     crowd.submit(BOB, "two", &ok).await.expect(202);
     // Other tokens have separate limits.
     crowd.submit(ADMIN, "one", &large).await.expect(202);
@@ -214,7 +214,7 @@ async fn a_submission_takes_a_query_permit() {
     let query = crowd.request(ANN, Method::POST, "/v1/apps/caller/query?deadline=60s").body(by_key(&["sleep"]));
     let asked = tokio::spawn(send(query));
     within(async { while crowd.listed(ANN, "queries").await.is_empty() {} }).await;
-    crowd.submit(ANN, "one", &by_key(&["ok"])).await.problem(429, "overloaded", "as many queries running");
+    crowd.submit(ANN, "one", &by_key(&["ok"])).await.problem(429, "overloaded", "`concurrency` of the token");
     crowd.submit(BOB, "one", &by_key(&["ok"])).await.expect(202);
     let id = crowd.listed(ANN, "queries").await.remove(0);
     crowd.send(ANN, Method::DELETE, &format!("/v1/queries/{id}")).await.expect(202);

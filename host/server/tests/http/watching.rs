@@ -132,7 +132,7 @@ async fn events_are_a_recording() {
     let lines: Vec<Value> = reply.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(streamed.iter().map(|one| one.data.clone()).collect::<Vec<_>>(), lines);
     assert_eq!(streamed.iter().map(|one| one.id.unwrap()).collect::<Vec<_>>(), Vec::from_iter(0..lines.len() as u64));
-    assert!(told.iter().all(|one| one.data["event"] == one.name.as_str()), "{told:?}");
+    assert!(streamed.iter().all(|one| one.data["event"] == one.name.as_str()), "{streamed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,8 +71,8 @@ fn what_does_not_fit_is_the_query_s_fault() {
     (SHAPE)
     ");
     insta::assert_snapshot!(refused(br#"{"query": 1, "partitions": [{"key": "a", "data": 1, "weight": 0}]}"#), @r"
-    the partition `a` weighs 0, and could be missing unseen
-    (weigh it 1 or more, or leave the weight out to weigh its bytes)
+    the partition `a` weighs 0, and could be missing unnoticed
+    (write a weight of 1 or more, or leave the weight out to weigh the partition by its bytes)
     ");
     insta::assert_snapshot!(
         refused(br#"{"query": 1, "partitions": [{"key": "a", "data": 1, "weight": 17592186044417}]}"#),

@@ -88,7 +88,8 @@ fn places_of_former_stores_are_read() {
 #[test]
 fn what_is_no_place_is_an_invalid_partition() {
     let failure = reopen("nowhere", Folder::new().dir(), &Arc::default()).unwrap_err();
-    assert!(failure.to_string().starts_with("invalid-partition: the place of a partition is none"), "{failure}");
+    let text = "invalid-partition: the stored location of a partition is invalid";
+    assert!(failure.to_string().starts_with(text), "{failure}");
 }
 
 #[test]

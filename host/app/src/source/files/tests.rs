@@ -13,7 +13,7 @@ use super::partitions;
 use crate::error::{AppError, Origin};
 use crate::source::walk::Scope;
 use crate::source::{CutMode, Cutting, PieceSize, SearchCancel};
-use crate::testing::{Folder, table};
+use crate::testing::{Folder, globs_of, table};
 
 const CUTTING: Cutting = Cutting { piece: PieceSize::Bytes(8), mode: CutMode::Lines, slots: 1, limit: 16 };
 
@@ -23,7 +23,7 @@ fn cut(folder: &Folder, glob: &str, cutting: Cutting) -> Result<Vec<Partition>, 
 
 fn noted(folder: &Folder, globs: &[&str], cutting: Cutting, notes: &Arc<Notes>) -> Result<Vec<Partition>, AppError> {
     let scope = Scope { base: folder.dir(), origin: &Origin::Caller, notes, stop: SearchCancel::default() };
-    partitions(globs, scope, notes, cutting)
+    partitions(&globs_of(globs), scope, notes, cutting)
 }
 
 fn shown(folder: &Folder, partitions: &[Partition]) -> String {
@@ -148,7 +148,7 @@ fn a_file_that_links_lead_to_as_well_counts_once() {
     // Hard links count as separate files, as in a shell.
     let keys: Vec<_> = partitions.iter().map(|one| one.key.as_str()).collect();
     assert_eq!(keys, ["logs/app-1.log", "logs/app-2.log", "logs/x.log"]);
-    insta::assert_snapshot!(notes.list().join("\n"), @"`logs/a-first.log`, `logs/latest.log` and `logs/y.log`: left out as a link to a file that counts under another name");
+    insta::assert_snapshot!(notes.list().join("\n"), @"`logs/a-first.log`, `logs/latest.log` and `logs/y.log`: left out: a link to a file that is a partition under another name");
     // Also through linked folders, and by absolute paths.
     symlink("logs", folder.path("current")).unwrap();
     let absolute = folder.path("logs/*.log");
@@ -167,7 +167,7 @@ fn csv_in_pieces_is_told() {
     folder.write("c.txt", "1,\"a\nb\"\n".repeat(4));
     let notes = Arc::default();
     noted(&folder, &["*"], CUTTING, &notes).unwrap();
-    insta::assert_snapshot!(notes.list().join("\n"), @r#"`a.csv`: cut at line ends, also at those within quoted fields (set source.cut = "none" if there may be any)"#);
+    insta::assert_snapshot!(notes.list().join("\n"), @r#"`a.csv`: cut at line ends, also inside quoted fields (set source.cut = "none" if fields may contain line ends)"#);
     let notes = Arc::default();
     let whole = Cutting { mode: CutMode::None, limit: 100, ..CUTTING };
     assert_eq!(noted(&folder, &["*"], whole, &notes).unwrap().len(), 3);
@@ -206,7 +206,7 @@ fn files_that_do_not_tell_their_size_are_read_when_they_are_planned() {
     assert_eq!(partitions[1].content.whole().unwrap(), version);
     assert_eq!(partitions[1].weight, version.len() as u64);
     insta::assert_snapshot!(refused(&folder, "version", CUTTING), @r"
-    `APP/version` does not tell its size, and has more than 16 bytes
+    `APP/version` does not report its size, and has more than 16 bytes
     (copy it to a file, and name that)
     ");
 }

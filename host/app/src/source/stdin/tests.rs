@@ -89,11 +89,11 @@ fn a_line_longer_than_a_partition_is_refused() {
 fn no_more_is_held_than_the_bound() {
     insta::assert_snapshot!(refused(cut(io::repeat(b'\n'), 1024, CutMode::Lines, LIMIT, LIMIT)), @r"
     more than 1 MiB are piped in
-    (write it to a file, and name that as the input: files are not held)
+    (write the data to a file, and name the file as the input: files are not held in memory)
     ");
     insta::assert_snapshot!(refused(cut(io::repeat(b'x'), 1024, CutMode::Lines, 1 << 30, LIMIT)), @r"
     more than 1 MiB are piped in
-    (write it to a file, and name that as the input: files are not held)
+    (write the data to a file, and name the file as the input: files are not held in memory)
     ");
     assert_eq!(cut(io::repeat(b'x').take(LIMIT), LIMIT, CutMode::Bytes, LIMIT, LIMIT).unwrap().len(), 1);
 }

@@ -29,7 +29,7 @@ fn what_is_none_is_refused_with_what_to_write() {
     assert_eq!(wrong("http://"), format!("`http://` is not a server's address\n{example}"));
     assert_eq!(wrong("a b"), format!("`a b` is not a server's address\n{example}"));
     assert_eq!(wrong("127.0.0.1:99999"), format!("`127.0.0.1:99999` is not a server's address\n{example}"));
-    assert_eq!(wrong("ftp://server"), format!("`ftp://server`: servers are not asked over ftp\n{example}"));
+    assert_eq!(wrong("ftp://server"), format!("`ftp://server`: the scheme ftp is not supported\n{example}"));
     assert_eq!(wrong("http://server/?x=1"), format!("`http://server/?x=1` is more than a server's address\n{example}"));
 }
 

@@ -46,7 +46,7 @@ fn a_job_without_an_answer_ends_as_a_query_does() {
 fn a_refusal_is_told_in_the_servers_words() {
     assert_eq!(refused(404, json!({})).to_string(), "it may not be");
     let token = refused(401, json!({}));
-    assert_eq!(token.to_string(), "it may not be\n(frond jobs takes it from FROND_TOKEN, or with --token-file)");
+    assert_eq!(token.to_string(), "it may not be\n(give the token in FROND_TOKEN, or with --token-file)");
     assert_eq!(token.brief(), "it may not be");
     let busy = br#"{ "status": 429, "detail": "too much" }"#;
     let busy = Trouble::of_reply(AT, StatusCode::TOO_MANY_REQUESTS, Some(3), busy);
@@ -58,7 +58,7 @@ fn what_is_no_server_of_ours_is_told_as_such() {
     let other = page(404, "\n<html>not here</html>\nmore");
     assert_eq!(
         other.to_string(),
-        "what is at http://127.0.0.1:7300 does not answer as Frond does: 404 Not Found, `<html>not here</html>`\n\
+        "the server at http://127.0.0.1:7300 does not answer as Frond does: 404 Not Found, `<html>not here</html>`\n\
          (is it a server of Frond, of this version or later?)"
     );
     assert!(other.exit() == Exit::Usage);

@@ -63,7 +63,7 @@ fn a_running_job_in_full() {
     started    2026-09-21 14:13:21 UTC (9 s ago)
     progress   12 of 40 partitions, 30 %
     left       about 12 s; nine times in ten within 30 s, at the pace so far
-    taken on   2 times: it was interrupted in between
+    claimed    2 times: after an interruption or a redrive
     asked by   dashboard
     version    one
     ");
@@ -113,9 +113,14 @@ fn a_partial_answer_in_full_names_what_is_missing() {
 fn an_end_without_an_account_says_why() {
     let ended = |state: &str, reason| ending(&job(json!({ "state": state, "reason": reason })), TermStyle::plain(100));
     assert_snapshot!(ended("failed", json!({ "reason": "refused", "detail": "two partitions are called `a`" })), @"failed: two partitions are called `a`");
+    let two_lines = json!({ "reason": "refused", "detail": "the floor must be at most 1\n(write 0.9\u{1b}[2J)" });
+    assert_snapshot!(ended("failed", two_lines), @r"
+    failed: the floor must be at most 1
+    (write 0.9\u{1b}[2J)
+    ");
     assert_snapshot!(ended("failed", json!(null)), @"failed: 12 of 40 partitions, 30 %");
     assert_snapshot!(ended("cancelled", json!({ "reason": "cancelled" })), @"cancelled");
-    assert_snapshot!(ended("expired", json!(null)), @"expired: its answer was kept as long as was promised, and is gone");
+    assert_snapshot!(ended("expired", json!(null)), @"expired: its answer is gone, because its retention is over or it was deleted");
     assert_snapshot!(ended("succeeded", json!(null)), @"complete: 12 of 40 partitions, 30 %");
 }
 
@@ -126,7 +131,7 @@ fn estimates_say_what_they_stand_on() {
     assert_eq!(left(&Eta { p50_ms: 999, ..eta("progress") }), "less than 1 s left");
     assert_eq!(
         likely(&eta("history")),
-        "about 12 s; nine times in ten within 1 min 35 s, as earlier jobs of the app went"
+        "about 12 s; nine times in ten within 1 min 35 s, from earlier jobs of the app"
     );
     assert_eq!(likely(&eta("progress")), "about 12 s; nine times in ten within 1 min 35 s, at the pace so far");
     assert_eq!(likely(&eta("new")), "about 12 s; nine times in ten within 1 min 35 s");

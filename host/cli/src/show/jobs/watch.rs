@@ -51,7 +51,7 @@ impl Display {
             View::Lines(lines) => lines.show(job).into_iter().for_each(|line| say(&line)),
             View::Json { last, away } => {
                 if std::mem::take(away) {
-                    say("the server is there again");
+                    say("the server is reachable again");
                 }
                 if last != text {
                     text.clone_into(last);
@@ -72,7 +72,7 @@ impl Display {
             View::Quiet => true,
         };
         if !reported {
-            say(&format!("the server is away: {}; asking again", sanitise(why, MAX_TEXT)));
+            say(&format!("the server is unreachable: {}; trying again", sanitise(why, MAX_TEXT)));
         }
     }
 
@@ -120,7 +120,7 @@ impl Bar {
     fn away(&mut self, why: &str) {
         let picture = match &self.last {
             Some(job) => picture(job, Some(why), TermStyle::stderr()),
-            None => format!("the server is away: {}", sanitise(why, MAX_TEXT)),
+            None => format!("the server is unreachable: {}", sanitise(why, MAX_TEXT)),
         };
         self.bar.set_message(picture);
     }
@@ -144,7 +144,8 @@ fn picture(job: &Job, away: Option<&str>, style: TermStyle) -> String {
         state => line.put(state.to_string()),
     };
     if let Some(why) = away {
-        line = line.tone(Tone::Warn, format!(" · the server is away, asking again: {}", sanitise(why, MAX_TEXT)));
+        line =
+            line.tone(Tone::Warn, format!(" · the server is unreachable, trying again: {}", sanitise(why, MAX_TEXT)));
     } else if let Some(eta) = &job.eta {
         line = line.put(format!(" · {}", left(eta)));
     }
@@ -176,11 +177,11 @@ impl Lines {
     fn show(&mut self, job: &Job) -> Vec<String> {
         let mut lines = Vec::new();
         if std::mem::take(&mut self.away) {
-            lines.push("the server is there again".to_owned());
+            lines.push("the server is reachable again".to_owned());
         }
         let app = sanitise(&job.app, MAX_KEY);
         if std::mem::replace(&mut self.epoch, job.epoch) < job.epoch && self.state.is_some() && job.epoch > 1 {
-            lines.push(format!("{app}: taken on again, where it was"));
+            lines.push(format!("{app}: resumed where it was"));
         }
         if !std::mem::replace(&mut self.cancelling, job.cancelling) && job.cancelling {
             lines.push(format!("{app}: being cancelled"));

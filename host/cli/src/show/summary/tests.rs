@@ -136,7 +136,7 @@ fn many_missing_partitions_are_counted() {
              data/2026/part-01750.csv   failed   trap: wasm trap: unreachable instruction executed
              data/2026/part-02250.csv   failed   trap: wasm trap: unreachable instruction executed
              and 15 more (see --format json)
-    failures 20 trap   (attempts, also those tried again)
+    failures 20 trap   (attempts, including retried ones)
     first    trap of data/2026/part-00250.csv
                0: rail_leaf::parse::level_0
                1: rail_leaf::parse::level_1

@@ -61,7 +61,7 @@ pub(super) async fn submit(transaction: &Transaction<'_>, new: &NewJob, set: Opt
             Err(error) => return Err(error),
         }
     }
-    Err(StoreError::Unavailable(cause("others change the same job at the same time")))
+    Err(StoreError::Unavailable(cause("other processes change the same job at the same time")))
 }
 
 /// Refuses a job that would take its app or its caller over its bounds. Submissions of one caller

@@ -33,8 +33,8 @@ pub(super) async fn prepare(connector: &Connector, patience: Duration) -> StoreR
     let (pids, others) = backends(&client, &locking, patience).await?;
     if pids.len() > 1 || !pids.is_disjoint(&others) {
         return Err(StoreError::Settings(
-            "the database is behind a pooler that shares connections between transactions: locks and settings would be \
-             another's\n(connect to the server itself, or set the pooler's `pool_mode` to `session`)"
+            "the database is behind a pooler that shares connections between transactions: locks and settings would \
+             belong to another connection\n(connect to the server itself, or set the pooler's `pool_mode` to `session`)"
                 .to_owned(),
         ));
     }
@@ -79,7 +79,7 @@ async fn encoding(client: &Client, patience: Duration) -> StoreResult<()> {
         return Ok(());
     }
     Err(StoreError::Settings(format!(
-        "the encoding of the database `{database}` is {encoding}, which does not keep every text: it must be UTF8\n\
+        "the encoding of the database `{database}` is {encoding}, which cannot store every text: it must be UTF8\n\
          (make another database: {CREATE})"
     )))
 }

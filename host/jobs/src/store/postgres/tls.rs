@@ -83,7 +83,7 @@ impl Tls {
                 let pem = pem(key)?;
                 let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| unreadable(key, &error))?;
                 let identified = builder.with_client_auth_cert(chain, key);
-                identified.map_err(|error| refused("`sslcert` and `sslkey` do not fit", &error))?
+                identified.map_err(|error| refused("`sslcert` and `sslkey` do not match", &error))?
             }
         };
         Ok(MakeRustlsConnect::new(config))

@@ -162,7 +162,7 @@ impl Drop for Writer {
 }
 
 fn stopped() -> StoreError {
-    StoreError::Other(cause("the thread that writes has stopped"))
+    StoreError::Other(cause("the writer thread has stopped"))
 }
 
 async fn run(mut connection: WriteConnection, mut commands: mpsc::Receiver<WriteCommand>) {

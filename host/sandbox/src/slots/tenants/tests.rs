@@ -7,6 +7,14 @@ use super::*;
 
 const MS: Duration = Duration::from_millis(1);
 
+/// Returns the tenant of a text such as `caller/app`; without a slash, the app is the caller.
+fn named(text: &str) -> Name {
+    match text.split_once('/') {
+        Some((caller, app)) => Name { caller: Arc::from(caller), app: Arc::from(app) },
+        None => Name::of_app(text),
+    }
+}
+
 /// Simulation: queue, clock, and for each thread the tenant and duration of its running leaf and
 /// the leaf's end.
 struct Rig {
@@ -22,7 +30,7 @@ impl Rig {
 
     /// Adds a query with an endless supply of leaves, each of duration `leaf`.
     fn ask(&mut self, tenant: &'static str, leaf: Duration) {
-        self.tenants.push(&Arc::from(tenant), (tenant, leaf), self.now);
+        self.tenants.push(&named(tenant), (tenant, leaf), self.now);
     }
 
     /// Claims a leaf for each free thread.
@@ -50,7 +58,7 @@ impl Rig {
             for thread in &mut self.threads {
                 if let Some((tenant, leaf, _)) = thread.take_if(|leaf| leaf.2 == next) {
                     *leaf_times.entry(tenant).or_insert(Duration::ZERO) += leaf;
-                    self.tenants.ended(tenant, leaf, leaf, next);
+                    self.tenants.ended(&named(tenant), leaf, leaf, next);
                 }
             }
         }
@@ -145,12 +153,42 @@ fn a_tenant_is_brief_again_a_minute_after_its_last_long_leaf() {
     rig.ask("mixed", MS);
     rig.run(10 * MS);
     let now = rig.now;
-    let name = "mixed";
-    let brief = |rig: &Rig, now| rig.tenants.all.iter().any(|one| *one.name == *name && one.is_brief(now));
+    let name = named("mixed");
+    let brief = |rig: &Rig, now| rig.tenants.tenants().any(|one| one.app == name.app && one.is_brief(now));
     assert!(brief(&rig, now));
-    rig.tenants.ended(name, 2 * LONG, 2 * LONG, now);
+    rig.tenants.ended(&name, 2 * LONG, 2 * LONG, now);
     assert!(!brief(&rig, now + LATELY - MS));
     assert!(brief(&rig, now + LATELY));
+}
+
+#[test]
+fn a_caller_with_many_apps_has_no_more_than_one_with_one() {
+    let mut rig = Rig::new(2);
+    for app in ["crowd/a", "crowd/b", "crowd/c", "crowd/d"] {
+        rig.ask(app, MS);
+    }
+    rig.ask("quiet/a", MS);
+    let leaf_times = rig.run(1000 * MS);
+    assert_eq!(leaf_times["quiet/a"], 1000 * MS);
+    for app in ["crowd/a", "crowd/b", "crowd/c", "crowd/d"] {
+        assert!((240..=260).contains(&leaf_times[app].as_millis()), "{leaf_times:?}");
+    }
+}
+
+#[test]
+fn new_apps_of_one_caller_do_not_take_every_thread() {
+    let mut rig = Rig::new(2);
+    rig.ask("quiet/a", MS);
+    rig.run(10 * MS);
+    rig.tenants.remove(|_| true);
+    rig.run(10 * MS);
+    for app in ["crowd/a", "crowd/b", "crowd/c"] {
+        rig.ask(app, 10_000 * MS);
+    }
+    rig.run(100 * MS);
+    assert_eq!(rig.threads.iter().flatten().count(), 1);
+    rig.ask("quiet/a", MS);
+    assert_eq!(rig.run(5 * MS)["quiet/a"], 5 * MS);
 }
 
 #[test]
@@ -159,7 +197,7 @@ fn tenants_that_are_gone_are_forgotten() {
     let start = Instant::now();
     for number in 0..1000_u32 {
         let now = start + LATELY * number;
-        tenants.push(&Arc::from(number.to_string()), number, now);
+        tenants.push(&named(&number.to_string()), number, now);
         tenants.remove(|_| true);
     }
     assert_eq!(tenants.all.len(), 1);

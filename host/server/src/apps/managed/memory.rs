@@ -54,7 +54,11 @@ impl ManagedApp {
         if self.tried.refuse(&wanted, snapshot.beside, refused)
             && let Err(error) = lock(state).keep_tried(&self.name, &self.tried)
         {
-            tracing::warn!(app = self.name, "the refusal does not outlive the server: {}", chain(&error));
+            tracing::warn!(
+                app = self.name,
+                "the refusal could not be stored, and is lost when the server ends: {}",
+                chain(&error)
+            );
         }
     }
 
@@ -76,7 +80,7 @@ impl ManagedApp {
         }
         match lock(state).keep_query(&self.name, &query) {
             Ok(()) => self.kept_query = Some(query),
-            Err(error) => tracing::warn!(app = self.name, "the last query is not kept: {}", chain(&error)),
+            Err(error) => tracing::warn!(app = self.name, "the last query could not be stored: {}", chain(&error)),
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::panic::{self, AssertUnwindSafe};
 
-use crate::apps::Shared;
 use crate::apps::check::Checker;
 use crate::apps::error::{Refusal, Stage};
 use crate::apps::load::Load;
 use crate::apps::view::{AppView, Change, RefusedChange, unix_ms};
+use crate::apps::{Shared, Slot};
 
 use super::ManagedApp;
 
@@ -52,8 +52,7 @@ impl ManagedApp {
     }
 
     pub(super) fn refuse(&mut self, refused: RefusedChange, shared: &Shared) {
-        let RefusedChange { stage, error, .. } = &refused;
-        tracing::warn!(app = self.name, ?stage, "a change is refused, what served before stays: {error}");
+        self.slot.log_refusal(&self.name, refused.stage, &refused.error);
         self.refused = Some(refused);
         self.publish(None, shared);
     }
@@ -63,5 +62,16 @@ impl ManagedApp {
         let history = self.history.as_ref().ok();
         let view = AppView::of(&self.name, version.as_deref(), history, change, self.refused.clone());
         shared.publish(&self.slot, view);
+    }
+}
+
+impl Slot {
+    /// Logs a refused change, and whether a version keeps serving.
+    pub(crate) fn log_refusal(&self, app: &str, stage: Stage, error: &str) {
+        if self.current.load().is_some() {
+            tracing::warn!(app, ?stage, "a change is refused, the version that served before stays: {error}");
+        } else {
+            tracing::warn!(app, ?stage, "the app is refused, and no version of it serves: {error}");
+        }
     }
 }

@@ -128,7 +128,7 @@ impl Reconciler {
         let until = Instant::now() + self.shared.settings.load_time;
         let running = Running { number, load, until, is_overdue: false, reply, bytes };
         if let Err(error) = thread::Builder::new().name("frond-load".to_owned()).spawn(work) {
-            self.warn(Some(format!("no thread could be started that loads apps: {error}")));
+            self.warn(Some(format!("a thread that loads apps could not be started: {error}")));
             let kept = lent.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let (Some(app), Some((kept, _))) = (self.apps.get_mut(name), kept) {
                 app.kept = Some(kept);
@@ -191,8 +191,8 @@ impl Reconciler {
                 continue;
             }
             running.is_overdue = true;
-            tracing::warn!(app = name, "a change is refused, what served before stays: {refusal}");
             if let Some(app) = self.apps.get(name) {
+                app.slot.log_refusal(name, refusal.stage, &refusal.text);
                 let view = AppView::clone(&app.slot.view.load()).refused(RefusedChange::now(&refusal));
                 self.shared.publish(&app.slot, view);
             }
@@ -206,8 +206,8 @@ impl Reconciler {
 /// The refusal of an overdue load.
 fn hanging(time: Duration) -> Refusal {
     let text = format!(
-        "it has not been loaded within {} s\n(`limits.load` in the server's settings gives it more; a folder on a file system \
-         that does not answer may be the reason)",
+        "the app was not loaded within {} s\n(`limits.load` in the server's settings gives it more time; compiling a large \
+         component for the first time takes some, and so does a file system that does not answer)",
         time.as_secs_f64()
     );
     Refusal::told(Stage::Validating, text)

@@ -83,7 +83,7 @@ impl Reconciler {
                     self.restless.insert(name.clone(), again);
                     tracing::warn!(
                         app = name,
-                        "its files do not get still: it is loaded as it is, and looked at more rarely"
+                        "the app's files keep changing: the app is loaded as it is, and checked less often"
                     );
                 }
             }
@@ -140,7 +140,7 @@ impl Reconciler {
         }
         if self.apps.remove(name).is_some() {
             self.shared.remove(name);
-            tracing::info!(app = name, "its folder has gone, and so has the app");
+            tracing::info!(app = name, "the app's folder was removed: the app is no longer served");
         }
     }
 

@@ -27,7 +27,7 @@ fn a_picture_says_how_far_it_is_and_how_long_it_takes() {
 fn a_picture_of_a_server_that_is_away_promises_nothing() {
     assert_eq!(
         plain(json!({}), Some("Connection refused")),
-        "rail  ██████··············  12/40 partitions, 30 % · the server is away, asking again: Connection refused"
+        "rail  ██████··············  12/40 partitions, 30 % · the server is unreachable, trying again: Connection refused"
     );
 }
 
@@ -76,6 +76,6 @@ fn lines_say_that_a_job_was_taken_on_again() {
     lines.away = true;
     assert_eq!(
         lines.show(&job(json!({ "epoch": 3, "eta": null }))),
-        ["the server is there again", "rail: taken on again, where it was"]
+        ["the server is reachable again", "rail: resumed where it was"]
     );
 }

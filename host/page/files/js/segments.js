@@ -1,7 +1,7 @@
 // A job's events on one axis of time. A job that was interrupted, or whose missing partitions were run again, has been a query
-// several times: each stint counts its time from its own start.
+// several times: each segment counts its time from its own start.
 
-export class Stints {
+export class Segments {
   // Feeds `model`.
   constructor(model) {
     this.model = model;
@@ -12,13 +12,13 @@ export class Stints {
   take(event) {
     if (event.event === "query-started" && this.began === null) this.began = event.unix_ms;
     else if (event.event === "query-started") return this.resume(event);
-    // The plan is that of the first stint.
+    // The plan is that of the first segment.
     if (event.event === "planned" && this.model.planned) return;
     const at = event.at + this.shift;
     this.model.take(event.start === undefined ? { ...event, at } : { ...event, at, start: event.start + this.shift });
   }
 
-  // A clock that was set back must not let stints overlap.
+  // A clock that was set back must not let segments overlap.
   resume(event) {
     this.shift = Math.max(this.model.last, (event.unix_ms - this.began) * 1000);
     this.model.resume();
