@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use frond_root::quote::clipped;
 use sha2::{Digest, Sha256};
 
 use crate::error::{AppError, Complaint, Location};
@@ -48,7 +49,7 @@ impl Component {
         }
         let pin = |written: &serde_spanned::Spanned<String>| {
             digest(written.get_ref()).ok_or_else(|| {
-                let found = format!("expected 64 hexadecimal digits, found `{written}`");
+                let found = format!("expected 64 hexadecimal digits, found `{}`", clipped(written.get_ref()));
                 text.refuse(written.span().start, key("sha256"), found, "as `sha256sum` prints them")
             })
         };

@@ -5,6 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use frond_root::quote::shortened;
+
+/// Longest text of a complaint, and longest remedy, in bytes.
+const MAX_TEXT: usize = 4 << 10;
+
 /// A place in a `frond.toml`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Location {
@@ -40,7 +45,7 @@ pub struct Complaint {
 
 impl Complaint {
     pub(crate) fn new(text: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { text: text.into(), hint: hint.into() }
+        Self { text: shortened(text.into(), MAX_TEXT), hint: shortened(hint.into(), MAX_TEXT) }
     }
 }
 

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use frond_root::quote::clipped;
+
 #[cfg(test)]
 mod tests;
 
@@ -103,19 +105,19 @@ pub struct Hosts {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum HostError {
     /// The text is a URL, or part of one.
-    #[error("`{0}` is more than a host\n(write only the host and, where it is not 80 or 443, the port)")]
+    #[error("`{}` is more than a host\n(write only the host and, where it is not 80 or 443, the port)", clipped(.0))]
     NotOnlyAHost(String),
     /// The text is neither a name nor an address.
-    #[error("`{0}` is not a host\n(write a name, `*.` and a name, or an IP address: api.example.com)")]
+    #[error("`{}` is not a host\n(write a name, `*.` and a name, or an IP address: api.example.com)", clipped(.0))]
     NotAHost(String),
     /// The text after the colon is not a port.
-    #[error("`{0}` is not a port\n(write a number from 1 to 65535, or `*` for every port)")]
+    #[error("`{}` is not a port\n(write a number from 1 to 65535, or `*` for every port)", clipped(.0))]
     NotAPort(String),
     /// The text resembles an IP address but is not one.
-    #[error("`{0}` is not an IP address\n(write all four numbers: 127.0.0.1)")]
+    #[error("`{}` is not an IP address\n(write all four numbers: 127.0.0.1)", clipped(.0))]
     NotAnAddress(String),
     /// The pattern matches every name, or every name of a top-level domain.
-    #[error("`{0}` matches too many hosts\n(name a host, or at least a domain: *.example.com)")]
+    #[error("`{}` matches too many hosts\n(name a host, or at least a domain: *.example.com)", clipped(.0))]
     TooWide(String),
 }
 

@@ -124,7 +124,7 @@ pub(crate) struct QueryTable {
     pub(crate) deadline: Option<Spanned<Time>>,
     pub(crate) max_deadline: Option<Spanned<Time>>,
     pub(crate) floor: Option<Spanned<Share>>,
-    pub(crate) require: Vec<String>,
+    pub(crate) require: Vec<Spanned<String>>,
 }
 
 /// `[limits]`.

@@ -19,8 +19,8 @@ use crate::manifest::Text;
 use crate::retry::Retries;
 use crate::source::Source;
 
-/// Largest `frond.toml`, in bytes: its list may hold partitions.
-pub const MAX_MANIFEST: u64 = 16 << 20;
+/// Largest `frond.toml`, in bytes. Parsing one takes about a hundred times its size.
+pub const MAX_MANIFEST: u64 = 1 << 20;
 /// Environment variable with the folder for the tools of build commands.
 const TOOLS: &str = "FROND_TOOLS";
 

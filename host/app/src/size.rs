@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use frond_root::quote::clipped;
+
 #[cfg(test)]
 mod tests;
 
@@ -34,10 +36,10 @@ const TIMES: [(&str, u64); 7] = [
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum UnitError {
     /// The text does not begin with a number, or continues after its unit.
-    #[error("`{0}` is not a size\n(write a number of bytes, or one with a unit: 4KiB, 64MiB, 1GB)")]
+    #[error("`{}` is not a size\n(write a number of bytes, or one with a unit: 4KiB, 64MiB, 1GB)", clipped(.0))]
     NotASize(String),
     /// The unit is not a unit of size.
-    #[error("`{unit}` in `{text}` is not a unit of size\n(the units are B, KB, MB, GB, TB and KiB, MiB, GiB, TiB)")]
+    #[error("`{}` in `{}` is not a unit of size\n(the units are B, KB, MB, GB, TB and KiB, MiB, GiB, TiB)", clipped(.unit), clipped(.text))]
     NotAUnitOfSize {
         /// The whole text.
         text: String,
@@ -45,13 +47,13 @@ pub enum UnitError {
         unit: String,
     },
     /// The size is 2^64 bytes or more.
-    #[error("`{0}` is 2^64 bytes or more")]
+    #[error("`{}` is 2^64 bytes or more", clipped(.0))]
     SizeTooLarge(String),
     /// The text is not a sequence of numbers, each with a unit.
-    #[error("`{0}` is not a duration\n(write a number with a unit: 500ms, 2s, 1m30s)")]
+    #[error("`{}` is not a duration\n(write a number with a unit: 500ms, 2s, 1m30s)", clipped(.0))]
     NotADuration(String),
     /// The unit is not a unit of time.
-    #[error("`{unit}` in `{text}` is not a unit of time\n(the units are ns, us, ms, s, m, h and d)")]
+    #[error("`{}` in `{}` is not a unit of time\n(the units are ns, us, ms, s, m, h and d)", clipped(.unit), clipped(.text))]
     NotAUnitOfTime {
         /// The whole text.
         text: String,
@@ -59,7 +61,7 @@ pub enum UnitError {
         unit: String,
     },
     /// The duration is longer than [`MAX_DURATION`].
-    #[error("`{0}` is more than a year")]
+    #[error("`{}` is more than a year", clipped(.0))]
     DurationTooLong(String),
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use frond_root::plan::{MAX_PARTITIONS, light_enough};
+use frond_root::quote::clipped;
 use frond_root::{Error, Notes, Partition, PartitionKey};
 
 use crate::app::App;
@@ -192,7 +193,7 @@ impl App {
             }
             ([], Source::List(listed)) => list::partitions(listed, &self.dir, &notes, self.limits.partition)?,
             ([], Source::Range { start, end, step, at }) => {
-                range::partitions(*start..*end, *step, inputs.slots, &Origin::Written(at.clone()))?
+                range::partitions(*start..*end, *step, (inputs.slots, inputs.most), &Origin::Written(at.clone()))?
             }
             ([], Source::Query) => {
                 let (query, partitions) = caller::partitions(inputs.query, self.limits.partition)?;
@@ -282,11 +283,12 @@ fn checked(
             return Err(split_hint(&Error::NulInKey(key)));
         }
         if size as u64 > limit {
-            let text = format!("the partition `{key}` has {size} bytes, more than the {} allowed", show_size(limit));
+            let quoted = clipped(key.as_str());
+            let text = format!("the partition `{quoted}` has {size} bytes, more than the {} allowed", show_size(limit));
             return Err(Complaint::new(text, "make it smaller, or raise limits.leaf.partition"));
         }
         if weight == Some(0) {
-            let text = format!("the partition `{key}` weighs 0, and could be missing unnoticed");
+            let text = format!("the partition `{}` weighs 0, and could be missing unnoticed", clipped(key.as_str()));
             return Err(Complaint::new(
                 text,
                 "write a weight of 1 or more, or leave the weight out to weigh the partition by its bytes",
@@ -301,7 +303,7 @@ fn checked(
             Some(weight) => partition.weighing(weight),
             None => partition,
         });
-        few_enough(partitions.len()).map_err(|error| split_hint(&error))?;
+        few_enough(partitions.len(), MAX_PARTITIONS).map_err(|error| split_hint(&error))?;
     }
     Ok(partitions)
 }
@@ -310,9 +312,9 @@ fn checked(
 ///
 /// # Errors
 /// The root's error for too many partitions.
-fn few_enough(count: usize) -> Result<(), Error> {
-    if count > MAX_PARTITIONS {
-        return Err(Error::TooManyPartitions { count, limit: MAX_PARTITIONS });
+fn few_enough(count: usize, most: usize) -> Result<(), Error> {
+    if count > most {
+        return Err(Error::TooManyPartitions { count, limit: most });
     }
     Ok(())
 }

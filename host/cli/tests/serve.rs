@@ -218,6 +218,8 @@ fn it_says_what_it_serves_and_what_it_cannot_serve() {
     let mut server = Server::of(&folder);
     server.running.wait_for("  app\n").wait_for("  broken: not served: ./broken/frond.toml:1: ");
     server.wire().ask("POST", "/v1/apps/app/query", &by_key(&["ok"])).expect(200);
+    // An app that is broken does not make the server unready.
+    server.wire().get("/readyz").expect(200);
     server.signal("TERM").running.wait_for("stopping");
     let log = server.end().expect(0).err();
     assert!(log.contains("the app is refused, and no version of it serves: "), "{log}");

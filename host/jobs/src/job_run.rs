@@ -9,6 +9,7 @@ mod version;
 use std::sync::Arc;
 use std::time::Duration;
 
+use frond_root::quote::shortened;
 use frond_root::{
     Answer, Cancel, Error, Events, Failure, FailureKind, Journal, Limit, Plan, Request, Scope, Services, flow,
 };
@@ -31,10 +32,13 @@ use store_journal::StoreJournal;
 /// Time left to a planned job that is resumed after its timeout, to merge its accepted partials.
 const LAST: Duration = Duration::from_secs(10);
 
+/// Most bytes of the detail of a job's reason.
+const MAX_DETAIL: usize = 4 << 10;
+
 /// Reason why an owner lets go of a job that has not ended.
 #[derive(Debug)]
 pub(crate) enum Exit {
-    /// The processor stops, or cannot run the job's version.
+    /// The processor stops, or cannot run the job's version, or the job's turn is over.
     Stopped,
     /// Another owner has the job, or the job is gone.
     Fenced,
@@ -74,6 +78,8 @@ pub(crate) struct JobRun {
     store: Arc<dyn JobStore>,
     unable: ExcludedVersions,
     stop: watch::Receiver<bool>,
+    /// Becomes true when the job is to be given back for another caller's.
+    turn: watch::Receiver<bool>,
     /// Number of owners in a row that may be lost without a result.
     lives: u32,
 }
@@ -85,6 +91,7 @@ impl JobRun {
         start: TakeStart,
         unable: ExcludedVersions,
         stop: watch::Receiver<bool>,
+        turn: watch::Receiver<bool>,
     ) -> Self {
         let ran = taken.job.started.map_or(0, |started| taken.at.since(started));
         let ran = Duration::from_millis(ran);
@@ -94,7 +101,7 @@ impl JobRun {
         let provider = processor.provider.clone();
         let store = processor.store.clone();
         let meter = Arc::new(Meter::new(processor.quotas.clone(), taken.job.caller.clone()));
-        Self { job: taken.job, taken: at, ran, lease, meter, provider, store, unable, stop, lives }
+        Self { job: taken.job, taken: at, ran, lease, meter, provider, store, unable, stop, turn, lives }
     }
 
     pub(crate) fn id(&self) -> JobId {
@@ -106,6 +113,7 @@ impl JobRun {
         let buffer = Arc::new(EventBuffer::new(self.job.account.clone()));
         let cancel = Cancel::default();
         let mut stop = self.stop.clone();
+        let mut turn = self.turn.clone();
         let lease = self.lease.clone();
         if let Some(kind) = self.job.cancel {
             lease.asked_to_stop(kind, &cancel);
@@ -117,6 +125,8 @@ impl JobRun {
                 biased;
                 exit = lease.keep(&buffer, &cancel) => exit,
                 _ = stop.wait_for(|stop| *stop) => Exit::Stopped,
+                // A processor that is gone ends no turn.
+                Ok(_) = turn.wait_for(|over| *over) => Exit::Stopped,
                 ended = work => return ended,
             }
         };
@@ -131,7 +141,8 @@ impl JobRun {
         match self.see_through(buffer, cancel).await {
             // Another owner would get the same refusal.
             Err(Exit::Store(error)) if error.is_about_content() => {
-                self.fail(json!({ "reason": "refused", "detail": chain(&error) })).await
+                let reason = if matches!(error, StoreError::OverBound(_)) { "quota" } else { "refused" };
+                self.fail(reason, chain(&error)).await
             }
             ended => ended,
         }
@@ -144,7 +155,7 @@ impl JobRun {
                  (check the logs: the job may be what ends the server; a redrive runs it again)",
                 self.job.strikes - 1
             );
-            return self.fail(json!({ "reason": "lost", "detail": text })).await;
+            return self.fail("lost", text).await;
         }
         let app_version = match self.app_version().await {
             Ok(app_version) => app_version,
@@ -226,7 +237,7 @@ impl JobRun {
     ) -> Result<JobState, Exit> {
         let answer = match flow {
             Ok(answer) => answer,
-            Err(error) => return self.fail(json!({ "reason": "refused", "detail": chain(&error) })).await,
+            Err(error) => return self.fail("refused", chain(&error)).await,
         };
         let id = self.job.id;
         let failed = buffer.failed();
@@ -252,7 +263,7 @@ impl JobRun {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(self.lease.until_available(|store| store.finish(id, epoch, ended.clone())).await?.state)
+        Ok(self.lease.finish(ended).await?.state)
     }
 
     /// Returns the record of the job's end, with the account of all lives.
@@ -281,11 +292,12 @@ impl JobRun {
         }
     }
 
-    async fn fail(&self, reason: Value) -> Result<JobState, Exit> {
-        let id = self.job.id;
-        let epoch = self.lease.epoch();
+    /// Ends the job without an answer, for the reason `word` with this detail, which may be a text
+    /// of others.
+    async fn fail(&self, word: &str, detail: String) -> Result<JobState, Exit> {
+        let reason = json!({ "reason": word, "detail": shortened(detail, MAX_DETAIL) });
         let end = if self.lease.stopped().is_some() { End::Cancelled } else { End::Failed };
         let ended = JobEnd { end, reason: Some(reason), coverage: Value::Null, result: None, content_type: None };
-        Ok(self.lease.until_available(|store| store.finish(id, epoch, ended.clone())).await?.state)
+        Ok(self.lease.finish(ended).await?.state)
     }
 }

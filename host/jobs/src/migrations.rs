@@ -12,20 +12,22 @@ pub(crate) const TABLE: &str = "refinery_schema_history";
 #[cfg(feature = "postgres")]
 pub(crate) const TABLES: [&str; 6] = ["jobs", "partitions", "events", "artifacts", "blobs", "artifact_blobs"];
 
-pub(crate) const SQLITE: [(&str, &str); 4] = [
+pub(crate) const SQLITE: [(&str, &str); 5] = [
     ("V1__jobs", include_str!("../migrations/sqlite/V1__jobs.sql")),
     ("V2__attempts", include_str!("../migrations/sqlite/V2__attempts.sql")),
     ("V3__lives", include_str!("../migrations/sqlite/V3__lives.sql")),
     ("V6__callers", include_str!("../migrations/sqlite/V6__callers.sql")),
+    ("V7__tombstones", include_str!("../migrations/sqlite/V7__tombstones.sql")),
 ];
 
 #[cfg(feature = "postgres")]
-pub(crate) const POSTGRES: [(&str, &str); 5] = [
+pub(crate) const POSTGRES: [(&str, &str); 6] = [
     ("V1__jobs", include_str!("../migrations/postgres/V1__jobs.sql")),
     ("V2__attempts", include_str!("../migrations/postgres/V2__attempts.sql")),
     ("V3__lives", include_str!("../migrations/postgres/V3__lives.sql")),
     ("V5__artifacts", include_str!("../migrations/postgres/V5__artifacts.sql")),
     ("V6__callers", include_str!("../migrations/postgres/V6__callers.sql")),
+    ("V7__tombstones", include_str!("../migrations/postgres/V7__tombstones.sql")),
 ];
 
 /// Returns the runner of the migrations. It takes no lock; the caller must.

@@ -1,6 +1,8 @@
 //! Takes jobs from the store, up to a number at once, and runs each to its end. Any number of
 //! processors share a store: lease and epoch give each job a single owner.
 
+mod turns;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +16,14 @@ use crate::quota::Quotas;
 use crate::store::{JobFilter, JobStore, RunnableJobs, StoreError, StoreResult, TakenJob, Tally, chain};
 use crate::work::AppProvider;
 
+use turns::{Place, Turns};
+
 /// Default number of owners in a row that a job may lose without a result.
 pub const LIVES: u32 = 5;
+
+/// Default time after which a job is given back if its caller's jobs take all places and another
+/// caller's job waits.
+const TURN: Duration = Duration::from_secs(60);
 
 /// Settings of a processor.
 #[derive(Clone, Debug)]
@@ -31,6 +39,9 @@ pub struct Settings {
     /// Owners in a row that a job may lose without a result. Then the job fails, since it may be
     /// the cause.
     pub lives: u32,
+    /// Time after which a job is given back if its caller's jobs take all places and another
+    /// caller's job waits.
+    pub turn: Duration,
 }
 
 impl Default for Settings {
@@ -41,6 +52,7 @@ impl Default for Settings {
             lease: Duration::from_secs(30),
             poll: Duration::from_millis(500),
             lives: LIVES,
+            turn: TURN,
         }
     }
 }
@@ -83,10 +95,11 @@ impl Processor {
     /// results.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut jobs = JoinSet::new();
+        let mut turns = Turns::new(&self.settings);
         let mut wakeup = self.wakeup.listen();
         let unable = ExcludedVersions::default();
         loop {
-            self.take_all(&mut jobs, &unable, &stop).await;
+            self.take_all(&mut jobs, &mut turns, &unable, &stop).await;
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(_) = jobs.join_next() => {}
@@ -97,32 +110,22 @@ impl Processor {
         while jobs.join_next().await.is_some() {}
     }
 
-    async fn take_all(&self, jobs: &mut JoinSet<()>, unable: &ExcludedVersions, stop: &watch::Receiver<bool>) {
-        while jobs.len() < self.settings.at_once && !*stop.borrow() {
+    async fn take_all(
+        &self,
+        jobs: &mut JoinSet<()>,
+        turns: &mut Turns,
+        unable: &ExcludedVersions,
+        stop: &watch::Receiver<bool>,
+    ) {
+        while !*stop.borrow() {
             // Before the take: the lease begins later, and no notification is missed.
             let start = TakeStart { at: Instant::now(), wakeup: self.wakeup.listen() };
-            match self.take(unable).await {
+            let Some(place) = turns.place(start.at) else { return };
+            match self.take(unable, &place).await {
                 Ok(Some(taken)) => {
-                    let job_run = JobRun::new(self, taken, start, unable.clone(), stop.clone());
-                    let tally = self.tally.clone();
-                    jobs.spawn(async move {
-                        let id = job_run.id();
-                        match job_run.run().await {
-                            Ok(state) => tracing::info!(job = %id, %state, "job ended"),
-                            Err(Exit::Stopped) => tracing::info!(job = %id, "job released"),
-                            Err(Exit::Fenced) => {
-                                tally.lose();
-                                tracing::warn!(job = %id, "job lost to another processor");
-                            }
-                            Err(Exit::Store(error)) => {
-                                tracing::error!(job = %id, error = chain(&error), "job abandoned");
-                            }
-                            Err(Exit::Lapsed) => {
-                                tally.lose();
-                                tracing::error!(job = %id, "job abandoned: its lease could not be renewed in time");
-                            }
-                        }
-                    });
+                    let turn = turns.begin(&place, taken.job.caller.clone(), taken.epoch, start.at);
+                    let job_run = JobRun::new(self, taken, start, unable.clone(), stop.clone(), turn);
+                    jobs.spawn(run(job_run, self.tally.clone()));
                 }
                 Ok(None) => return,
                 // Logged once, when the store could not be opened.
@@ -135,7 +138,7 @@ impl Processor {
         }
     }
 
-    async fn take(&self, unable: &ExcludedVersions) -> StoreResult<Option<TakenJob>> {
+    async fn take(&self, unable: &ExcludedVersions, place: &Place) -> StoreResult<Option<TakenJob>> {
         let apps = self.provider.apps();
         if apps.is_empty() {
             return Ok(None);
@@ -148,6 +151,30 @@ impl Processor {
         } else {
             JobFilter::Only(apps)
         };
-        self.store.take(&self.settings.owner, &apps, self.settings.lease).await
+        let filter = match place {
+            Place::Free => apps,
+            Place::NotOf(caller) => JobFilter::NotOf { caller: caller.clone(), among: Box::new(apps) },
+        };
+        self.store.take(&self.settings.owner, &filter, self.settings.lease).await
+    }
+}
+
+/// Runs a job, and logs how its run ended.
+async fn run(job_run: JobRun, tally: Arc<Tally>) {
+    let id = job_run.id();
+    match job_run.run().await {
+        Ok(state) => tracing::info!(job = %id, %state, "job ended"),
+        Err(Exit::Stopped) => tracing::info!(job = %id, "job released"),
+        Err(Exit::Fenced) => {
+            tally.lose();
+            tracing::warn!(job = %id, "job lost to another processor");
+        }
+        Err(Exit::Store(error)) => {
+            tracing::error!(job = %id, error = chain(&error), "job abandoned");
+        }
+        Err(Exit::Lapsed) => {
+            tally.lose();
+            tracing::error!(job = %id, "job abandoned: its lease could not be renewed in time");
+        }
     }
 }

@@ -87,13 +87,15 @@ pub trait JobStore: Send + Sync {
     /// may be large.
     async fn asked(&self, id: JobId) -> StoreResult<JobQuery>;
 
-    /// Returns the jobs that pass the filter, newest first, tombstones included.
+    /// Returns the jobs that pass the filter, newest first, tombstones included. Each is without its
+    /// required partitions, its account, its coverage, and a reason of more than 1 KiB.
     async fn list(&self, filter: &Filter, page: Page) -> StoreResult<Vec<Job>>;
 
     /// Takes a job for `owner`, for the time of `lease`, under a new epoch: a queued job, or one
-    /// whose lease has lapsed. First comes the app with the least work for its weight (jobs under a
-    /// lease, divided by the weight of the waiting job); among equals, the job that has waited
-    /// longest. `None` if no job of these apps waits.
+    /// whose lease has lapsed. First comes the caller with the fewest jobs under a lease; a weight,
+    /// which callers choose themselves, does not count here. Then comes the app with the least work
+    /// for its weight (jobs under a lease, divided by the weight of the waiting job); among equals,
+    /// the job that has waited longest. `None` if no job that passes the filter waits.
     ///
     /// A job with a plan comes back `running`, to be resumed; one without, `planning`. It may have
     /// been cancelled in the meantime: see [`Job::cancel`].
@@ -208,7 +210,8 @@ pub trait JobStore: Send + Sync {
     async fn history(&self, app: &str, version: &str, limit: u32) -> StoreResult<Vec<PastJob>>;
 
     /// Removes data whose retention is over: jobs become tombstones, tombstones are removed 30 days
-    /// later. Their idempotency keys become free. Cancelled jobs end here if they have no owner and
+    /// later. Their idempotency keys become free. Of each caller, only the latest tombstones are
+    /// kept (1,000 unless the store is configured otherwise), here and in [`JobStore::delete`]. Cancelled jobs end here if they have no owner and
     /// no partials to be made into an answer. Idempotent, and may be interrupted anywhere.
     async fn sweep(&self) -> StoreResult<SweepReport>;
 
@@ -258,3 +261,6 @@ pub const MAX_PAGE: u32 = 10_000;
 
 /// Default number of events kept per job.
 pub const EVENTS_KEPT: u64 = 10_000;
+
+/// Default number of tombstones kept per caller; the oldest are removed first.
+pub const TOMBSTONES_KEPT: u64 = 1_000;

@@ -108,8 +108,8 @@ impl Held {
         let bytes = self.plan.saturating_add(bytes);
         if let Some(budget) = self.budget.as_ref().filter(|_| bytes != self.bytes) {
             budget.replace(&self.caller, self.bytes, bytes);
-            self.bytes = bytes;
         }
+        self.bytes = bytes;
     }
 
     /// True while the query must not grow.

@@ -94,6 +94,7 @@ pub async fn plan(wired: &Wired, question: Question) -> Result<Plan, Error> {
         app: wired.app.clone(),
         query: request.query.clone(),
         slots: request.slots,
+        most: request.partitions,
         split: wired.split(&request),
         planning: wired.planning.clone(),
         tenant: request.tenant.clone(),
@@ -115,6 +116,7 @@ struct Cutting {
     app: Arc<App>,
     query: Bytes,
     slots: usize,
+    most: usize,
     split: Option<SplitHost>,
     planning: Planning,
     tenant: Tenant,
@@ -135,7 +137,7 @@ impl Cutting {
             self.cut(&over.0)
         } else {
             let over = over.0.clone();
-            let permit = self.planning.permit(&self.tenant).await.map_err(|closed| Error::Source(Box::new(closed)))?;
+            let permit = self.planning.permit(&self.tenant).await;
             let cutting = tokio::task::spawn_blocking(move || {
                 // Held until the thread is free, even if nobody waits any more.
                 let _permit = permit;
@@ -163,6 +165,7 @@ impl Cutting {
         self.app.partitions(Inputs {
             query: &self.query,
             slots: self.slots,
+            most: self.most,
             piece_size: self.piece_size,
             input: &self.input,
             is_over: Some(&is_over),

@@ -87,7 +87,7 @@ impl Machine {
 
     /// Permits for plans that search for files.
     pub(crate) fn planning(&self) -> Planning {
-        self.planning.clone()
+        self.planning.of_app()
     }
 
     /// The most leaves at once.

@@ -1,12 +1,8 @@
 //! Bulkhead for queries that search for files: each takes a thread, and memory for the found files.
-//! Permits are shared fairly between callers, whatever apps they ask.
-
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+//! Permits are shared fairly between callers, and no app takes all of them.
 
 use frond_root::Tenant;
-use tokio::sync::oneshot;
-use tokio::sync::oneshot::error::RecvError;
+use frond_root::fair::{FairPermit, FairPermits};
 
 /// The most plans that search for files at once, over all apps of a machine. The last permit is for
 /// a caller without one.
@@ -15,100 +11,81 @@ pub const MAX_PLANS: usize = 8;
 pub const MAX_PLANS_OF_APP: usize = MAX_PLANS / 2;
 
 /// Permits for plans that search for files.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Planning(Arc<Mutex<Queue<oneshot::Sender<PlanPermit>>>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Planning {
+    all: FairPermits,
+    own: FairPermits,
+}
 
 /// RAII guard of a permit for one plan.
 #[derive(Debug)]
 pub(crate) struct PlanPermit {
-    tenant: Tenant,
-    planning: Planning,
+    _own: FairPermit,
+    _all: FairPermit,
 }
 
-impl Drop for PlanPermit {
-    fn drop(&mut self) {
-        self.planning.lock().give_back(&self.tenant);
-        self.planning.grant();
+impl Default for Planning {
+    fn default() -> Self {
+        Self { all: FairPermits::new(MAX_PLANS), own: FairPermits::new(MAX_PLANS_OF_APP) }
     }
 }
 
 impl Planning {
+    /// Permits of another app of the same machine.
+    pub(crate) fn of_app(&self) -> Self {
+        Self { all: self.all.clone(), ..Self::default() }
+    }
+
     /// Waits for a permit. Hold it as long as a thread works on the plan, even if nobody waits any
     /// more.
-    pub(crate) async fn permit(&self, tenant: &Tenant) -> Result<PlanPermit, RecvError> {
-        let (waiter, granted) = oneshot::channel();
-        self.lock().wait(tenant.clone(), waiter);
-        self.grant();
-        granted.await
-    }
-
-    /// Hands out the free permits.
-    fn grant(&self) {
-        loop {
-            let mut queue = self.lock();
-            queue.forget(oneshot::Sender::is_closed);
-            let Some((tenant, waiter)) = queue.next() else { return };
-            drop(queue);
-            // If nobody waits any more, the permit is dropped, and given back.
-            let _ = waiter.send(PlanPermit { tenant, planning: self.clone() });
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue<oneshot::Sender<PlanPermit>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Permits in use, and the waiters in the order in which they came.
-#[derive(Debug)]
-struct Queue<W> {
-    held: Vec<Tenant>,
-    waiting: VecDeque<(Tenant, W)>,
-}
-
-impl<W> Default for Queue<W> {
-    fn default() -> Self {
-        Self { held: Vec::new(), waiting: VecDeque::new() }
-    }
-}
-
-impl<W> Queue<W> {
-    fn wait(&mut self, tenant: Tenant, waiter: W) {
-        self.waiting.push_back((tenant, waiter));
-    }
-
-    /// Drops the waiters that have gone.
-    fn forget(&mut self, has_gone: impl Fn(&W) -> bool) {
-        self.waiting.retain(|(_, waiter)| !has_gone(waiter));
-    }
-
-    /// Takes a permit for the waiter whose caller holds the fewest, and among these for the first;
-    /// `None` if nobody may have one.
-    fn next(&mut self) -> Option<(Tenant, W)> {
-        let places = self.waiting.iter().enumerate().filter(|(_, (tenant, _))| self.may_have(tenant));
-        let (place, _) = places.min_by_key(|(_, (tenant, _))| self.of_caller(tenant))?;
-        let (tenant, waiter) = self.waiting.remove(place)?;
-        self.held.push(tenant.clone());
-        Some((tenant, waiter))
-    }
-
-    fn give_back(&mut self, tenant: &Tenant) {
-        if let Some(place) = self.held.iter().position(|one| one == tenant) {
-            self.held.swap_remove(place);
-        }
-    }
-
-    fn may_have(&self, tenant: &Tenant) -> bool {
-        let of_app = self.held.iter().filter(|one| one.app == tenant.app).count();
-        let for_others = usize::from(self.of_caller(tenant) > 0);
-        of_app < MAX_PLANS_OF_APP && self.held.len() + for_others < MAX_PLANS
-    }
-
-    /// Permits that the tenant's caller holds, in all apps.
-    fn of_caller(&self, tenant: &Tenant) -> usize {
-        self.held.iter().filter(|one| one.caller == tenant.caller).count()
+    pub(crate) async fn permit(&self, tenant: &Tenant) -> PlanPermit {
+        let own = self.own.take(&tenant.caller).await;
+        PlanPermit { _own: own, _all: self.all.take(&tenant.caller).await }
     }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn tenant(caller: &str) -> Tenant {
+        Tenant { caller: Arc::from(caller), app: Arc::from("app") }
+    }
+
+    fn now(planning: &Planning, caller: &str) -> Option<PlanPermit> {
+        planning.permit(&tenant(caller)).now_or_never()
+    }
+
+    #[test]
+    fn one_app_leaves_permits_to_others_and_all_together_are_bounded() {
+        let machine = Planning::default();
+        let greedy = machine.of_app();
+        let mut held: Vec<_> = (0..MAX_PLANS_OF_APP).map(|number| now(&greedy, &number.to_string()).unwrap()).collect();
+        assert!(now(&greedy, "late").is_none());
+        let other = machine.of_app();
+        held.extend((MAX_PLANS_OF_APP..MAX_PLANS).map(|number| now(&other, &number.to_string()).unwrap()));
+        assert!(now(&machine.of_app(), "late").is_none());
+        held.pop();
+        assert!(now(&machine.of_app(), "late").is_some());
+    }
+
+    #[test]
+    fn a_caller_with_many_apps_leaves_a_permit_to_the_next_caller() {
+        let machine = Planning::default();
+        let held: Vec<_> = (0..20).filter_map(|_| now(&machine.of_app(), "greedy")).collect();
+        assert_eq!(held.len(), MAX_PLANS - 1);
+        assert!(now(&machine.of_app(), "quiet").is_some());
+    }
+
+    #[test]
+    fn a_caller_leaves_a_permit_of_an_app_to_the_next_caller() {
+        let app = Planning::default();
+        let held: Vec<_> = (0..20).filter_map(|_| now(&app, "greedy")).collect();
+        assert_eq!(held.len(), MAX_PLANS_OF_APP - 1);
+        assert!(now(&app, "quiet").is_some());
+    }
+}

@@ -120,11 +120,15 @@ impl Plugin {
         Ok(self.shared.plays(role)?)
     }
 
-    /// Returns true if [`Plugin::load`] would not have to compile.
+    /// Returns true if [`Plugin::load`] would not have to compile: the cache has the code, or the
+    /// refusal.
     pub fn is_cached(sandbox: &Sandbox, bytes: &[u8], metered: bool) -> bool {
         let digest = hex(&Sha256::digest(bytes));
         let pool = sandbox.pool(metered).ok();
-        pool.zip(sandbox.cache()).is_some_and(|(pool, cache)| cache.has(&pool.engine, &digest))
+        let limits = sandbox.compiler().limits();
+        pool.zip(sandbox.cache()).is_some_and(|(pool, cache)| {
+            cache.has(&pool.engine, &digest) || cache.refusal(&pool.engine, &digest, limits).is_some()
+        })
     }
 
     /// Returns the SHA-256 of the component's bytes, in hexadecimal.

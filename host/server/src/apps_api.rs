@@ -44,7 +44,7 @@ pub(crate) async fn get(
     State(server): State<Arc<Server>>,
     Named(app): Named<String>,
 ) -> Result<Json<AppStatus>, Problem> {
-    let view: AppView = server.apps.app(&app).ok_or_else(|| no_app(&app))?;
+    let view: AppView = server.apps.app(&app).ok_or_else(|| Problem::no_app(&app))?;
     Ok(Json(views::of(&server, view)))
 }
 
@@ -175,14 +175,9 @@ fn changed(app: String, version: &Version, role: Option<(Role, String)>) -> Chan
     Changed { app, version: version.number, role: role.map(|(_, name)| name), digest }
 }
 
-fn no_app(app: &str) -> Problem {
-    let app: String = app.chars().take(80).collect();
-    Problem::not_found(format!("there is no app `{}`\n(GET /v1/apps lists those that there are)", app.escape_debug()))
-}
-
 fn problem(app: &str, error: ChangeError) -> Problem {
     match error {
-        ChangeError::NotFound => no_app(app),
+        ChangeError::NotFound => Problem::no_app(app),
         ChangeError::Refused { .. } => Problem::refused(error.to_string()),
         ChangeError::TooLarge { .. } => Problem::too_large(error.to_string()),
         ChangeError::Busy => Problem::overloaded(error.to_string(), std::time::Duration::from_secs(5)),

@@ -99,7 +99,10 @@ impl Budget {
     /// Bytes that are missing for an answer of this size: in the free budget or in the answers'
     /// reserve, whichever is larger.
     pub(crate) fn missing(&self, answer: u64) -> u64 {
-        let taken = self.lock();
+        self.missing_beside(&self.lock(), answer)
+    }
+
+    fn missing_beside(&self, taken: &BudgetUse, answer: u64) -> u64 {
         // A single answer is always admitted, whatever its size.
         if taken.answers == 0 || answer <= SMALL {
             return 0;
@@ -144,6 +147,18 @@ impl Budget {
             }
         }
         Some(self.charged(&mut taken, bytes, Part::Request, caller))
+    }
+
+    /// Charges an answer that is about to be made.
+    ///
+    /// # Errors
+    /// The bytes that are missing.
+    pub(crate) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Charge, u64> {
+        let mut taken = self.lock();
+        match self.missing_beside(&taken, bytes) {
+            0 => Ok(self.charged(&mut taken, bytes, Part::Answer, None)),
+            missing => Err(missing),
+        }
     }
 
     /// Charges an answer, which is in memory already, even beyond the budget.

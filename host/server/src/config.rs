@@ -98,7 +98,8 @@ pub struct Limits {
     pub connections: usize,
     /// The most connections at once of one IPv4 address or IPv6 network (/64).
     pub peer_connections: usize,
-    /// Timeout of a connection without a request.
+    /// Timeout of a connection without a request. In HTTP/1.1 the smaller of this and
+    /// `header_time` counts.
     pub idle_time: Time,
     /// Memory for all bodies in flight, in bytes: of requests, and of answers until they have been
     /// sent.

@@ -15,6 +15,8 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use memchr::memmem;
 
+use crate::stream::{ANSWER, PREVIEW};
+
 /// The media types of the server's replies.
 const OURS: [&str; 4] = ["application/problem+json", "application/json", "application/x-ndjson", "text/event-stream"];
 
@@ -66,7 +68,8 @@ impl HiddenPaths {
         let (mut head, body) = response.into_parts();
         if body.size_hint().exact().is_none() {
             let names = self.0.clone();
-            let hidden = body.map_frame(move |frame| frame.map_data(|data| without(&names, data)));
+            let hide = move |data: Bytes| if is_of_plugin(&data) { data } else { without(&names, data) };
+            let hidden = body.map_frame(move |frame| frame.map_data(&hide));
             return Response::from_parts(head, Body::new(hidden));
         }
         let Ok(whole) = body.collect().await else { return Response::from_parts(head, Body::empty()) };
@@ -74,6 +77,11 @@ impl HiddenPaths {
         head.headers.remove(CONTENT_LENGTH);
         Response::from_parts(head, Body::from(hidden))
     }
+}
+
+/// True for an event with an answer. Its account has no paths any more.
+fn is_of_plugin(event: &[u8]) -> bool {
+    [ANSWER, PREVIEW].iter().any(|start| event.starts_with(start.as_bytes()))
 }
 
 fn without(names: &[Vec<u8>], text: Bytes) -> Bytes {
@@ -133,8 +141,8 @@ mod tests {
     #[tokio::test]
     async fn what_the_server_says_is_changed_and_what_plugins_answer_is_not() {
         let names = HiddenPaths::new(&[Path::new("/srv/apps")]);
-        let ask = async |kind: &'static str, is_answer: bool, streamed: bool| {
-            let text = Bytes::from_static(b"\"/srv/apps/a\"");
+        let ask = async |kind: &'static str, is_answer: bool, streamed: bool, text: &'static str| {
+            let text = Bytes::from_static(text.as_bytes());
             let body = if streamed {
                 Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(text)]))
             } else {
@@ -147,11 +155,17 @@ mod tests {
             }
             names.hide(response).await.into_body().collect().await.unwrap().to_bytes()
         };
+        let path = "\"/srv/apps/a\"";
         for streamed in [true, false] {
-            assert_eq!(ask("application/problem+json", false, streamed).await, "\"a\"");
-            assert_eq!(ask("application/json; charset=utf-8", false, streamed).await, "\"a\"");
-            assert_eq!(ask("application/json", true, streamed).await, "\"/srv/apps/a\"");
-            assert_eq!(ask("text/plain", false, streamed).await, "\"/srv/apps/a\"");
+            assert_eq!(ask("application/problem+json", false, streamed, path).await, "\"a\"");
+            assert_eq!(ask("application/json; charset=utf-8", false, streamed, path).await, "\"a\"");
+            assert_eq!(ask("application/json", true, streamed, path).await, path);
+            assert_eq!(ask("text/plain", false, streamed, path).await, path);
+        }
+        for (event, is_changed) in [("answer", false), ("partial", false), ("problem", true), ("query", true)] {
+            let text: &'static str = format!("event: {event}\ndata: {path}\n\n").leak();
+            let told = ask("text/event-stream", false, true, text).await;
+            assert_eq!(told != text, is_changed, "{event}");
         }
     }
 }

@@ -22,18 +22,24 @@ use frond_jobs::processor::{Processor, Settings, Wakeup};
 use frond_jobs::store::chain;
 use frond_jobs::store::location::{Location, environment};
 use frond_jobs::{CountedStore, JobStore, LateStore, Quotas, StoreError, Tally, postgres, sqlite};
-use tokio::sync::{Semaphore, broadcast, watch};
+use frond_root::fair::{FairPermit, FairPermits};
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::feed::Feeds;
 use crate::apps::{AppView, Registry};
+use crate::auth::Principal;
 use crate::config::{Config, JobRole, Jobs as JobsConfig, Token};
+use crate::reply::Problem;
 
 /// Interval between sweeps of expired jobs.
 const SWEEP: Duration = Duration::from_secs(60);
-/// The most partial answers that are merged at once; each reads all partials of its job.
+/// The most partial answers that are merged at once, of one caller a single one; each reads all
+/// partials of its job.
 const MERGING: usize = 2;
+/// The most lists that are read at once, of one caller two, or one while others ask for lists.
+const LISTING: usize = 3;
 /// Interval between checks of the store.
 const LOOK: Duration = Duration::from_secs(2);
 /// Timeout of a check of the store.
@@ -53,7 +59,9 @@ pub(crate) struct Jobs {
     pub(crate) slots: usize,
     feeds: Feeds,
     /// Permits for merging partial answers.
-    merging: Semaphore,
+    merging: FairPermits,
+    /// Permits for reading lists.
+    listing: FairPermits,
     is_reached: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
     tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
@@ -104,10 +112,11 @@ impl Jobs {
             tasks.push(tokio::spawn(processor.run(stopped)));
         }
         let feeds = Feeds::default();
-        let merging = Semaphore::new(MERGING);
+        let merging = FairPermits::new(MERGING);
+        let listing = FairPermits::new(LISTING);
         let config = config.clone();
         let tasks = std::sync::Mutex::new(tasks);
-        Ok(Some(Self { store, wakeup, tally, quotas, config, slots, feeds, merging, is_reached, stop, tasks }))
+        Ok(Some(Self { store, wakeup, tally, quotas, config, slots, feeds, merging, listing, is_reached, stop, tasks }))
     }
 
     /// Applies the quotas of reloaded settings.
@@ -134,6 +143,19 @@ impl Jobs {
             tracing::warn!("jobs were not released in time: they resume when their leases expire");
         }
     }
+}
+
+/// Waits for the caller's turn, at most for this time.
+async fn permit(
+    permits: &FairPermits,
+    principal: &Principal,
+    patience: Duration,
+    what: &str,
+) -> Result<FairPermit, Problem> {
+    let caller: Arc<str> = Arc::from(principal.name.as_str());
+    let permit = timeout(patience, permits.take(&caller)).await;
+    let text = || format!("too many {what} are being made\n(try again later)");
+    permit.map_err(|_| Problem::overloaded(text(), Duration::from_secs(10)))
 }
 
 /// The location of the store.

@@ -8,8 +8,9 @@
 //!    budget of all bodies.
 //! 4. `admission`: whether the query can be answered in time beside the running ones.
 //! 5. `query`: runs the query on the app's current version, in a separate task.
-//! 6. `reply`: the reply, and the only file with status codes. `stream`: the reply as an event
-//!    stream. `sending`: sends it at the reader's pace, within bounds.
+//! 6. `reply`: the reply, and the only file with status codes. `envelopes`: answers with their
+//!    coverage. `stream`: the reply as an event stream. `sending`: sends it at the reader's pace,
+//!    within bounds.
 //!
 //! [`apps`] holds the served apps and changes them; `recent` keeps recent queries for inspection;
 //! `metrics` and `traces` export them; `serve` is the server's lifecycle, and `config` its
@@ -23,6 +24,7 @@ pub mod auth;
 mod bodies;
 pub mod config;
 mod drain;
+mod envelopes;
 #[doc(hidden)]
 pub mod fuzzing;
 mod half_close;
@@ -32,6 +34,7 @@ mod hide;
 mod jobs;
 mod links;
 mod listen;
+mod log_limit;
 mod logins;
 mod metrics;
 mod openapi;

@@ -36,7 +36,7 @@ use crate::health;
 use crate::links::{ConnectionPermit, Link, Links, Signal};
 use crate::params::EVENTS;
 use crate::reply::Problem;
-use crate::sending::{Sending, SendingBody};
+use crate::sending::{Reserved, Sending, SendingBody};
 use crate::server::Server;
 use crate::tls::Certificate;
 
@@ -269,9 +269,13 @@ impl<S: Send + 'static> Service<Request<Incoming>> for Exchange<S> {
         let is_refused = self.link.is_spare() && !health::is_check(request.uri().path());
         let app = self.app.clone();
         Box::pin(async move {
-            let response = if is_refused { full() } else { app.oneshot(request).await? };
+            let mut response = if is_refused { full() } else { app.oneshot(request).await? };
             let size = response.body().size_hint().exact().unwrap_or_default();
-            let response = if sending.has_room(size) { response } else { crowded() };
+            let reserved = response.extensions_mut().remove::<Reserved>();
+            let has_room = reserved.is_some() || sending.has_room(size);
+            // From here on, the sending charges the body.
+            drop(reserved);
+            let response = if has_room { response } else { Problem::crowded().into_response() };
             let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
             let is_stream = !is_http2 && kind.is_some_and(|kind| kind.starts_with(EVENTS.as_bytes()));
             let response = if is_stream { response.map(|body| Body::new(wire.pulse(body))) } else { response };
@@ -286,12 +290,6 @@ fn full() -> Response<Body> {
     let mut response = Problem::overloaded(text, Duration::from_secs(1)).into_response();
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
-}
-
-/// Reply in place of an answer that exceeds the memory budget.
-fn crowded() -> Response<Body> {
-    let text = "answers in flight use all of their memory\n(`limits.bodies` in the server's settings)";
-    Problem::overloaded(text, Duration::from_secs(1)).into_response()
 }
 
 /// Checks the timeouts of connections: idle ones, and clients that do not read.

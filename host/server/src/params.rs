@@ -7,6 +7,7 @@ use axum::extract::{FromRequestParts, Path};
 use bytes::{Bytes, BytesMut};
 use frond_app::App;
 use frond_app::size::{parse_duration, show_size};
+use frond_root::quote::{MAX_QUOTED, clipped};
 use frond_root::{Floor, PartitionKey};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
@@ -28,8 +29,6 @@ pub(crate) const LINES: &str = "application/x-ndjson";
 const MULTIPART: &[u8] = b"multipart/";
 /// The most partitions that one request may require.
 const MAX_REQUIRED: usize = 1000;
-/// The most characters of a refused value that are repeated.
-const MAX_VALUE: usize = 80;
 
 /// Names in the path of a URL, which must be UTF-8.
 pub(crate) struct Named<T>(pub(crate) T);
@@ -72,8 +71,7 @@ impl Promises {
                 "deadline" | "floor" => return Err(Problem::bad_request(format!("`{name}` is given twice"))),
                 _ => {
                     let known = "(the parameters are deadline, floor and require)";
-                    let name: String = name.chars().take(MAX_VALUE).collect();
-                    let text = format!("there is no parameter `{}`\n{known}", name.escape_debug());
+                    let text = format!("there is no parameter `{}`\n{known}", clipped(&name).escape_debug());
                     return Err(Problem::bad_request(text));
                 }
             }
@@ -99,7 +97,7 @@ impl Promises {
 }
 
 fn deadline(value: &str, longest: Duration) -> Result<Duration, Problem> {
-    if value.len() > MAX_VALUE {
+    if value.len() > MAX_QUOTED {
         return Err(wrong("deadline", value, "the duration is too long a text"));
     }
     // The error repeats the value, so it must be escaped first.
@@ -116,8 +114,7 @@ fn deadline(value: &str, longest: Duration) -> Result<Duration, Problem> {
 }
 
 fn wrong(name: &str, value: &str, why: &str) -> Problem {
-    let value: String = value.chars().take(MAX_VALUE).collect();
-    Problem::bad_request(format!("`{name}={}`: {why}", value.escape_debug()))
+    Problem::bad_request(format!("`{name}={}`: {why}", clipped(value).escape_debug()))
 }
 
 /// A client's preferences: RFC 7240.

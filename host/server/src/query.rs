@@ -12,7 +12,7 @@ use bytes::Bytes;
 use frond_root::policy::admission::whole_cost;
 use frond_root::policy::budget::Budget;
 use frond_root::{Answer, Cancel, Events, Listener, Preview, QueryId, Request};
-use frond_run::{Question, RunError, answer, envelope, request};
+use frond_run::{Question, RunError, answer, request};
 use futures_util::FutureExt;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Uri};
@@ -25,9 +25,11 @@ use crate::apps::Version;
 use crate::auth::{Action, Principal};
 use crate::bodies::Charge;
 use crate::config::Limits;
+use crate::envelopes::envelope;
 use crate::params::{ENVELOPE, Form, Named, Promises};
 use crate::recent::QueryRecord;
 use crate::reply::{Problem, account};
+use crate::sending::Reserved;
 use crate::server::Server;
 use crate::stream;
 use crate::traces::Parent;
@@ -127,8 +129,8 @@ pub(crate) async fn ask(
         return job.unwrap_or_else(refused);
     }
     match start(&server, &principal, &app, &uri, &headers, body).await {
-        Ok((running, Form::Stream)) => stream::answer(running),
-        Ok((running, form)) => whole(running, form).await,
+        Ok((running, Form::Stream)) => stream::answer(&server, running),
+        Ok((running, form)) => whole(&server, running, form).await,
         Err(problem) => refused(problem),
     }
 }
@@ -178,10 +180,7 @@ async fn start(
 pub(crate) fn version(server: &Server, app: &str) -> Result<Arc<Version>, Problem> {
     server.apps.current(app).ok_or_else(|| match server.apps.app(app) {
         Some(view) => Problem::broken(format!("the app `{app}` has no version that could answer{}", view.why())),
-        None => Problem::not_found(format!(
-            "there is no app `{}`\n(GET /v1/apps lists those that there are)",
-            app.chars().take(80).collect::<String>().escape_debug()
-        )),
+        None => Problem::no_app(app),
     })
 }
 
@@ -234,7 +233,7 @@ fn begin(
             }
             Some(Err(error)) => {
                 recorded.refused();
-                tracing::warn!(query = %id, app = recorded.app, trace, error = crate::reply::chain(error), "query refused");
+                server.log_refusal(&recorded, error, trace);
             }
             None => {
                 recorded.refused();
@@ -257,6 +256,14 @@ fn begin(
 }
 
 impl Server {
+    /// Logs a refused query. A client can cause thousands of them in a second.
+    fn log_refusal(&self, recorded: &QueryRecord, error: &RunError, trace: Option<&str>) {
+        if let Some(unlogged) = self.refusals.line(Instant::now()) {
+            let error = crate::reply::chain(error);
+            tracing::warn!(query = %recorded.id, app = recorded.app, trace, unlogged, error, "query refused");
+        }
+    }
+
     /// Learns from an answer (costs, canary query), and logs it.
     fn settle(&self, version: &Version, recorded: &QueryRecord, answer: &Answer, query: &Bytes, trace: Option<&str>) {
         let coverage = answer.coverage();
@@ -287,7 +294,7 @@ impl Server {
 }
 
 /// Replies with the answer in one piece.
-async fn whole(mut running: RunningQuery, form: Form) -> Response {
+async fn whole(server: &Server, mut running: RunningQuery, form: Form) -> Response {
     let outcome = (&mut running.outcome).await;
     running.waiting.defuse();
     let answer = match outcome {
@@ -299,16 +306,12 @@ async fn whole(mut running: RunningQuery, form: Form) -> Response {
     if let (Answer::Failed { reason, coverage }, Form::Answer) = (&answer, form) {
         return Problem::unanswered(reason, coverage).slowest(slowest).into_response();
     }
-    let (content_type, body) = match form {
-        Form::Answer => (running.version.wired.app.content_type.as_str(), answer.body().cloned().unwrap_or_default()),
-        _ => match envelope(&answer, &running.version.wired.app.content_type, running.version.wired.laws) {
-            Ok(body) => (ENVELOPE, body),
-            Err(error) => return Problem::bug(format!("the envelope could not be made: {error}")).into_response(),
-        },
-    };
-    let mut response = Response::new(Body::from(body));
+    let mut response: Response = Response::default();
     *response.status_mut() = crate::reply::status(&answer);
     let headers = response.headers_mut();
+    account(headers, answer.coverage(), slowest.as_ref());
+    let app = &running.version.wired.app;
+    let content_type = if let Form::Answer = form { app.content_type.as_str() } else { ENVELOPE };
     let octets = HeaderValue::from_static("application/octet-stream");
     headers.insert(CONTENT_TYPE, HeaderValue::try_from(content_type).unwrap_or(octets));
     // Output of a plugin is data: the browser must not run it as a page.
@@ -316,8 +319,18 @@ async fn whole(mut running: RunningQuery, form: Form) -> Response {
         HeaderName::from_static("content-security-policy"),
         HeaderValue::from_static("sandbox; default-src 'none'"),
     );
-    account(headers, answer.coverage(), slowest.as_ref());
-    response
+    let body = if let Form::Answer = form {
+        answer.body().cloned().unwrap_or_default()
+    } else {
+        match envelope(&server.sending, &running.version, answer, ("", "\n")).await {
+            Ok((body, charge)) => {
+                response.extensions_mut().insert(Reserved::new(charge));
+                body
+            }
+            Err(problem) => return problem.about(running.id).into_response(),
+        }
+    };
+    response.map(|_| Body::from(body))
 }
 
 /// Cancels a query, which then answers with the partials that it has.

@@ -1,13 +1,14 @@
 //! Replies to clients: the only file with status codes.
 
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use frond_jobs::StoreError;
 use frond_jobs::store::OverBound;
 use frond_root::answer::four_decimals;
+use frond_root::quote::{clipped, shortened};
 use frond_root::{Answer, Coverage, Error, Failure, FailureKind, QueryId, Reason};
 use frond_run::RunError;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -15,10 +16,18 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::log_limit::LogLimit;
 use crate::recent::Slowest;
 
 /// The most characters of a partition's key in a header.
 const MAX_KEY: usize = 64;
+
+/// The most bytes of a problem's detail.
+const MAX_DETAIL: usize = 8 << 10;
+/// The most bytes of an error with its causes.
+const MAX_CHAIN: usize = 4 << 10;
+/// The most bytes of the root cause among these.
+const MAX_ROOT: usize = 1 << 10;
 
 /// The media type of problems: RFC 9457.
 pub(crate) const PROBLEM: &str = "application/problem+json";
@@ -75,7 +84,7 @@ impl Problem {
             kind: Kind::Blank,
             title: status.canonical_reason().unwrap_or("error"),
             status: status.as_u16(),
-            detail: detail.into(),
+            detail: shortened(detail.into(), MAX_DETAIL),
             slug,
             query: None,
             reason: None,
@@ -99,6 +108,11 @@ impl Problem {
 
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    }
+
+    pub(crate) fn no_app(app: &str) -> Self {
+        let app = clipped(app);
+        Self::not_found(format!("there is no app `{}`\n(GET /v1/apps lists those that there are)", app.escape_debug()))
     }
 
     /// A job that was cancelled without an answer.
@@ -144,6 +158,12 @@ impl Problem {
         Self { retry_after: Some(seconds(after)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail) }
     }
 
+    /// Answers in flight exceed their memory.
+    pub(crate) fn crowded() -> Self {
+        let text = "answers in flight use all of their memory\n(`limits.bodies` in the server's settings)";
+        Self::overloaded(text, Duration::from_secs(1))
+    }
+
     /// The app exists, but no version of it can serve.
     pub(crate) fn broken(detail: impl Into<String>) -> Self {
         Self { retry_after: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail) }
@@ -162,6 +182,11 @@ impl Problem {
     /// The query's task was lost.
     pub(crate) fn lost() -> Self {
         Self::internal("lost", "the query was lost\n(this is a bug in Frond, or a machine without memory)")
+    }
+
+    /// The job kept more than its token may.
+    pub(crate) fn over_quota(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "quota", detail)
     }
 
     /// A job that failed because it lost its server repeatedly.
@@ -283,6 +308,9 @@ fn over_bound(bound: OverBound) -> (StatusCode, &'static str, Option<u32>) {
     }
 }
 
+/// Limits the log lines about failed calls to the store.
+static FAILED_CALLS: LogLimit = LogLimit::new();
+
 /// The detail of an error of the store.
 /// The database's own message may contain hosts, roles or data, so it goes only to the log.
 fn store_detail(error: &StoreError) -> String {
@@ -290,8 +318,9 @@ fn store_detail(error: &StoreError) -> String {
         return error.to_string();
     }
     // Logged once, when it could not be opened.
-    if !matches!(error, StoreError::Unopened(_)) {
-        tracing::warn!(error = chain(error), "a call to the store of jobs failed");
+    let is_logged = matches!(error, StoreError::Unopened(_));
+    if !is_logged && let Some(unlogged) = FAILED_CALLS.line(Instant::now()) {
+        tracing::warn!(error = chain(error), unlogged, "a call to the store of jobs failed");
     }
     match error {
         StoreError::Full(_) | StoreError::Unavailable(_) | StoreError::Unopened(_) => error.to_string(),
@@ -322,19 +351,26 @@ pub(crate) fn nothing_more() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
-/// An error with all of its causes.
+/// An error with all of its causes. The root cause is told however long the others are.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    const BECAUSE: &str = "\n  because: ";
     let mut text = error.to_string();
+    let mut root: Option<String> = None;
     let mut next = error.source();
     while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str("\n  because: ");
-            text.push_str(&cause_text);
+        let told = cause.to_string();
+        let is_told = text.contains(&told) || root.as_ref().is_some_and(|root| root.contains(&told));
+        if !is_told && let Some(middle) = root.replace(told) {
+            text.push_str(BECAUSE);
+            text.push_str(&middle);
         }
         next = cause.source();
     }
-    text
+    let text = shortened(text, MAX_CHAIN - MAX_ROOT);
+    match root {
+        Some(root) => shortened(format!("{text}{BECAUSE}{}", shortened(root, MAX_ROOT)), MAX_CHAIN),
+        None => text,
+    }
 }
 
 impl IntoResponse for Problem {
@@ -396,3 +432,6 @@ pub(crate) fn status(answer: &Answer) -> StatusCode {
         Answer::Failed { reason, coverage } => Problem::unanswered(reason, coverage).status(),
     }
 }
+
+#[cfg(test)]
+mod tests;

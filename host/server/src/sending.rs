@@ -96,6 +96,12 @@ impl Sending {
         missing == 0
     }
 
+    /// Charges an answer that is about to be made; `None` if it does not fit into the budget. Drop
+    /// the charge when the answer is sent, which charges it again.
+    pub(crate) fn reserve(&self, bytes: usize) -> Option<Charge> {
+        self.budget.reserve(bytes as u64).inspect_err(|missing| self.cut_off(*missing)).ok()
+    }
+
     /// Cuts off the slowest readers until answers fit into the budget.
     fn make_room(&self) {
         self.cut_off(self.budget.over());
@@ -135,6 +141,16 @@ impl Sending {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Answer>>> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Extension of a response whose body was charged before it was made.
+#[derive(Clone)]
+pub(crate) struct Reserved(Arc<Charge>);
+
+impl Reserved {
+    pub(crate) fn new(charge: Charge) -> Self {
+        Self(Arc::new(charge))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::config::{Config, ConfigError};
 use crate::hide::HiddenPaths;
 use crate::jobs::{Jobs, Telemetry};
 use crate::links::Links;
+use crate::log_limit::LogLimit;
 use crate::logins::Logins;
 use crate::recent::Recent;
 use crate::sending::Sending;
@@ -33,6 +34,8 @@ pub(crate) struct Server {
     /// Bodies in flight, and their connections.
     pub(crate) sending: Arc<Sending>,
     pub(crate) logins: Logins,
+    /// Limits the log lines about refused queries.
+    pub(crate) refusals: LogLimit,
     settings: RwLock<Arc<Settings>>,
     stopping: AtomicBool,
     /// Notified when a query has ended.
@@ -62,6 +65,7 @@ impl Server {
             recent,
             sending,
             logins,
+            refusals: LogLimit::new(),
             admission: Admission::new(config.slots, config.limits.queries),
             telemetry,
             hidden: apps.hidden(),

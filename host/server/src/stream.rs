@@ -6,22 +6,26 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use frond_root::{Answer, QueryId};
-use frond_run::envelope::{Body, envelope};
+use frond_run::RunError;
+use frond_run::envelope::Envelope;
 use futures_util::stream::{self, Stream, StreamExt};
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, broadcast, oneshot};
 use tokio::time::Interval;
 
 use crate::apps::AppView;
 use crate::auth::{Action, Principal};
+use crate::envelopes::envelope;
 use crate::query::RunningQuery;
 use crate::recent::{Counts, NewsCursor, QueryRecord, SoFar};
 use crate::reply::Problem;
+use crate::sending::Sending;
 use crate::server::Server;
 use crate::views;
 
@@ -38,6 +42,11 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_secs(2);
 /// The most events per batch.
 const BATCH: usize = 500;
+
+/// Beginning of the event with the answer.
+pub(crate) const ANSWER: &str = "event: answer\ndata: ";
+/// Beginning of an event with a preview of the answer.
+pub(crate) const PREVIEW: &str = "event: partial\ndata: ";
 
 /// Event stream of one client, which holds its permit for as long as the client reads.
 pub(crate) fn followed<E>(
@@ -85,62 +94,83 @@ struct Progress {
     fraction: f64,
 }
 
+/// Members of a preview before the answer.
 #[derive(Serialize)]
-struct Partial<'a> {
+struct Partial {
     at: u64,
     fraction: f64,
-    answer: Body<'a>,
 }
 
-/// The next event of a query's stream.
+/// Progress that the stream of a query has made.
 enum Step {
     Begin,
     Run { reported: Option<Counts> },
-    Done,
+}
+
+/// Outcome of a query; `None` if its task was lost.
+type Outcome = Option<Result<Answer, RunError>>;
+
+/// The next part of a query's stream.
+enum Next {
+    Event(Event, Step),
+    End(Outcome),
 }
 
 /// Streams a running query: its id, its progress, previews of the answer, and the answer.
 /// The query is cancelled if the client disconnects.
-pub(crate) fn answer(running: RunningQuery) -> Response {
+pub(crate) fn answer(server: &Server, running: RunningQuery) -> Response {
     let start = tokio::time::Instant::now();
-    let recorded = running.recorded.clone();
-    let mut response = streaming(stream::unfold((running, Step::Begin), move |(mut running, step)| async move {
-        match step {
-            Step::Done => None,
-            Step::Begin => {
-                let begun = event("query", &Begun { query: running.id, app: &running.recorded.app });
-                Some((Ok::<_, Infallible>(begun), (running, Step::Run { reported: None })))
-            }
-            Step::Run { reported } => {
-                let (event, next) = next(&mut running, reported, start).await;
-                Some((Ok(event), (running, next)))
+    let id = running.id;
+    let sending = server.sending.clone();
+    let (ended, end) = oneshot::channel();
+    let progress = stream::unfold((running, ended, Step::Begin), move |(mut running, ended, step)| {
+        let sending = sending.clone();
+        async move {
+            match next(&sending, &mut running, step, start).await {
+                Next::Event(event, step) => Some((Ok::<_, Infallible>(event), (running, ended, step))),
+                Next::End(outcome) => {
+                    let _ = ended.send((running, outcome));
+                    None
+                }
             }
         }
-    }));
-    if let Ok(id) = http::HeaderValue::try_from(recorded.id.to_string()) {
-        response.headers_mut().insert("frond-query", id);
+    });
+    let sending = server.sending.clone();
+    let last = stream::once(async move {
+        match end.await {
+            Ok((running, outcome)) => Ok(last(&sending, &running, outcome).await),
+            // The progress ends only with an outcome.
+            Err(lost) => Err(axum::Error::new(lost)),
+        }
+    });
+    let (mut head, body) = streaming(progress).into_parts();
+    if let Ok(id) = http::HeaderValue::try_from(id.to_string()) {
+        head.headers.insert("frond-query", id);
     }
-    response
+    Response::from_parts(head, Body::from_stream(body.into_data_stream().chain(last)))
 }
 
-async fn next(running: &mut RunningQuery, reported: Option<Counts>, start: tokio::time::Instant) -> (Event, Step) {
+async fn next(sending: &Sending, running: &mut RunningQuery, step: Step, start: tokio::time::Instant) -> Next {
     let recorded = running.recorded.clone();
+    let Step::Run { reported } = step else {
+        let begun = event("query", &Begun { query: running.id, app: &recorded.app });
+        return Next::Event(begun, Step::Run { reported: None });
+    };
     let pace = tokio::time::sleep(if reported.is_some() { PACE } else { Duration::ZERO });
     tokio::pin!(pace);
     let mut waited = false;
     loop {
         let changed = recorded.changed();
         if waited {
-            if let Some(so_far) = recorded.take_preview() {
-                return (partial(&so_far, &running.version.wired.app.content_type), Step::Run { reported });
+            let preview = recorded.take_preview();
+            if let Some(event) = preview.and_then(|so_far| partial(sending, &so_far, &recorded.content_type)) {
+                return Next::Event(event, Step::Run { reported });
             }
             let (counts, fraction) = recorded.progress();
             if reported != Some(counts) {
                 let at = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
-                return (
-                    event("progress", &Progress { at, partitions: counts, fraction }),
-                    Step::Run { reported: Some(counts) },
-                );
+                let progress = event("progress", &Progress { at, partitions: counts, fraction });
+                return Next::Event(progress, Step::Run { reported: Some(counts) });
             }
         }
         tokio::select! {
@@ -148,7 +178,7 @@ async fn next(running: &mut RunningQuery, reported: Option<Counts>, start: tokio
             biased;
             outcome = &mut running.outcome => {
                 running.waiting.defuse();
-                return (last(running, outcome.ok()), Step::Done);
+                return Next::End(outcome.ok());
             }
             () = &mut pace, if !waited => waited = true,
             () = changed, if waited => {}
@@ -156,26 +186,29 @@ async fn next(running: &mut RunningQuery, reported: Option<Counts>, start: tokio
     }
 }
 
-fn partial(so_far: &SoFar, content_type: &str) -> Event {
+/// Event with a preview; `None` if answers in flight leave no room for it.
+fn partial(sending: &Sending, so_far: &SoFar, content_type: &str) -> Option<Event> {
     let at = u64::try_from(so_far.at.as_micros()).unwrap_or(u64::MAX);
-    event("partial", &Partial { at, fraction: so_far.fraction, answer: Body::of(&so_far.body, content_type) })
+    let preview = Envelope::preview(&Partial { at, fraction: so_far.fraction }, &so_far.body, content_type).ok()?;
+    // The event has a copy of its own. The sending charges it from here on.
+    let _reserved = sending.reserve(2 * preview.size())?;
+    let data = preview.write("", "").ok()?;
+    Some(Event::default().event("partial").data(String::from_utf8_lossy(&data)))
 }
 
-fn last(running: &RunningQuery, outcome: Option<Result<Answer, frond_run::RunError>>) -> Event {
+/// Last event: the envelope of the answer, or a problem.
+async fn last(sending: &Arc<Sending>, running: &RunningQuery, outcome: Outcome) -> Bytes {
     let problem = match outcome {
-        Some(Ok(answer)) => {
-            match envelope(&answer, &running.version.wired.app.content_type, running.version.wired.laws) {
-                Ok(envelope) => {
-                    let text = String::from_utf8_lossy(&envelope);
-                    return Event::default().event("answer").data(text.trim_end());
-                }
-                Err(error) => Problem::bug(format!("the envelope could not be made: {error}")),
-            }
-        }
+        Some(Ok(answer)) => match envelope(sending, &running.version, answer, (ANSWER, "\n\n")).await {
+            // The sending charges the bytes from here on.
+            Ok((event, _charge)) => return event,
+            Err(problem) => problem,
+        },
         Some(Err(error)) => Problem::from(&error),
         None => Problem::lost(),
     };
-    event("problem", &problem.about(running.id))
+    let data = serde_json::to_string(&problem.about(running.id)).unwrap_or_default();
+    Bytes::from(format!("event: problem\ndata: {data}\n\n"))
 }
 
 /// Streams a query's events from number `from` until it ends.

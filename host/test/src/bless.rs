@@ -66,7 +66,7 @@ fn edit(file: &Path, change: impl FnOnce(&mut Table)) -> std::io::Result<()> {
     let mut text: DocumentMut = frond_files::read_text(file, MAX_FILES)?.parse().map_err(other)?;
     let expect = text.entry("expect").or_insert(Item::Table(Table::new()));
     let Some(table) = expect.as_table_mut() else {
-        let why = "`expect` is not a section of its own: [expect]";
+        let why = "`expect` must be a section with the header [expect]";
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
     };
     change(table);

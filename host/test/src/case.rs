@@ -118,7 +118,7 @@ pub struct Promises {
     pub input: Option<String>,
 }
 
-/// Limits that a case lowers. A case cannot raise limits: a passing case must also pass in
+/// Limits that a case lowers. A case that raises one is broken: a passing case must also pass in
 /// production.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]

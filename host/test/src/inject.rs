@@ -181,3 +181,19 @@ impl Content for Unreadable {
         self.inner.whole()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_read_as_it_is_written_and_in_the_docs() {
+        let docs = include_str!("../../docs/plugins.md");
+        for form in FORMS.split(", ") {
+            assert!(docs.contains(&format!("`{form}`")), "host/docs/plugins.md lacks `{form}`");
+            let example = form.replace("[=SIZE]", "=1MiB").replace("HOST:TIME", "api:200ms");
+            let fault: Fault = example.replace("=SIZE", "=1MiB").replace("=N", "=1_000").parse().unwrap();
+            assert_eq!(fault.to_string().parse::<Fault>(), Ok(fault));
+        }
+    }
+}

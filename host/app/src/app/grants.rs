@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use frond_root::quote::clipped;
 use serde_spanned::Spanned;
 
+use crate::app::resolve::MAX_ENTRIES;
 use crate::component::under;
 use crate::error::{AppError, Complaint};
 use crate::grants::{Directory, Grants, Hosts, HttpGrant};
@@ -17,12 +19,13 @@ pub(crate) const DEFAULT_BODY: u64 = 4 << 20;
 const DEFAULT_METHODS: [&str; 2] = ["GET", "HEAD"];
 
 pub(super) fn resolve(text: &Text, dir: &Path, table: GrantsTable) -> Result<Grants, AppError> {
+    few_enough(text, &table)?;
     let mut directories: Vec<Directory> = Vec::new();
     for (at, one) in table.directories.iter().enumerate() {
         let key = format!("grants.directories[{at}]");
         let resolved = directory(text, dir, &key, one)?;
         if directories.iter().any(|other| other.guest == resolved.guest) {
-            let wrong = format!("the guest path `{}` is already granted", resolved.guest);
+            let wrong = format!("the guest path `{}` is already granted", clipped(&resolved.guest));
             return Err(text.refuse(one.guest.span().start, format!("{key}.guest"), wrong, "give each folder its own"));
         }
         directories.push(resolved);
@@ -36,12 +39,22 @@ pub(super) fn resolve(text: &Text, dir: &Path, table: GrantsTable) -> Result<Gra
     })
 }
 
+fn few_enough(text: &Text, table: &GrantsTable) -> Result<(), AppError> {
+    let lists = [
+        ("grants.directories", table.directories.get(MAX_ENTRIES).map(|one| one.host.span().start)),
+        ("grants.env", table.env.get(MAX_ENTRIES).map(|one| one.span().start)),
+        ("grants.config", table.config.keys().nth(MAX_ENTRIES).map(|one| one.span().start)),
+        ("grants.http", table.http.get(MAX_ENTRIES).map(|one| one.host.span().start)),
+    ];
+    lists.into_iter().try_for_each(|(key, beyond)| text.few_enough(key, beyond, MAX_ENTRIES, ""))
+}
+
 fn directory(text: &Text, dir: &Path, key: &str, one: &DirectoryTable) -> Result<Directory, AppError> {
     let guest = one.guest.get_ref();
     let inside = guest.strip_prefix('/').map(|rest| rest.strip_suffix('/').unwrap_or(rest));
     let is_part = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(char::is_control);
     if !inside.is_some_and(|inside| inside.is_empty() || inside.split('/').all(is_part)) {
-        let wrong = format!("`{}` is not an absolute path without `.` and `..`", guest.escape_debug());
+        let wrong = format!("`{}` is not an absolute path without `.` and `..`", clipped(guest).escape_debug());
         return Err(text.refuse(one.guest.span().start, format!("{key}.guest"), wrong, "such as \"/data\""));
     }
     let offset = one.host.span().start;
@@ -70,7 +83,8 @@ fn env(text: &Text, names: Vec<Spanned<String>>) -> Result<Vec<String>, AppError
     let checked = names.into_iter().enumerate().map(|(at, name)| {
         let key = format!("grants.env[{at}]");
         if name.get_ref().is_empty() || name.get_ref().contains(|c: char| c == '=' || c.is_control()) {
-            let wrong = format!("`{}` is not the name of an environment variable", name.get_ref().escape_debug());
+            let wrong =
+                format!("`{}` is not the name of an environment variable", clipped(name.get_ref()).escape_debug());
             let hint = "write only its name, such as \"LANG\"; the value is the environment's";
             return Err(text.refuse(name.span().start, key, wrong, hint));
         }
@@ -135,7 +149,7 @@ impl Request<'_> {
             } else {
                 continue;
             };
-            let wrong = format!("`{}` is not a method that can be granted", name.escape_debug());
+            let wrong = format!("`{}` is not a method that can be granted", clipped(name).escape_debug());
             return Err(self.refuse("methods", offset, wrong, hint));
         }
         Ok(written.get_ref().iter().map(|method| method.get_ref().clone()).collect())

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use frond_root::quote::clipped;
 use frond_root::{Floor, PartitionKey};
 use serde_spanned::Spanned;
 
@@ -20,6 +21,9 @@ pub(crate) const DEFAULT_MAX_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Longest name of an app, in bytes: names appear in progress lines and metrics.
 const MAX_NAME: usize = 100;
+
+/// The most entries of a list of grants, or of required partitions.
+pub(super) const MAX_ENTRIES: usize = 1_000;
 
 /// Resolves the package in the folder `dir`.
 ///
@@ -50,11 +54,16 @@ pub(crate) fn resolve(dir: &Path, text: &Text) -> Result<Package, AppError> {
         deadline,
         max_deadline,
         floor: floor(text, manifest.query.floor)?,
-        required: manifest.query.require.into_iter().map(PartitionKey::from).collect(),
+        required: required(text, manifest.query.require)?,
         grants: grants::resolve(text, dir, manifest.grants)?,
         limits,
         retry: retry::resolve(text, &manifest.retry)?,
     })
+}
+
+fn required(text: &Text, keys: Vec<Spanned<String>>) -> Result<Vec<PartitionKey>, AppError> {
+    text.few_enough("query.require", keys.get(MAX_ENTRIES).map(|key| key.span().start), MAX_ENTRIES, "")?;
+    Ok(keys.into_iter().map(|key| PartitionKey::from(key.into_inner())).collect())
 }
 
 fn agree_on_split(text: &Text, kind: &Spanned<Kind>, section: Option<std::ops::Range<usize>>) -> Result<(), AppError> {
@@ -103,7 +112,7 @@ fn content_type(text: &Text, written: Option<Spanned<String>>) -> Result<String,
     if is_type && written.get_ref().chars().all(visible) {
         return Ok(written.into_inner());
     }
-    let wrong = format!("`{}` is not a media type", written.get_ref().escape_debug());
+    let wrong = format!("`{}` is not a media type", clipped(written.get_ref()).escape_debug());
     Err(text.refuse(written.span().start, "content-type", wrong, "such as application/json or text/plain"))
 }
 

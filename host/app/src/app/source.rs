@@ -5,6 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use frond_root::plan::MAX_WEIGHT;
+use frond_root::quote::clipped;
 use serde_spanned::Spanned;
 
 use crate::component::under;
@@ -12,6 +13,9 @@ use crate::error::AppError;
 use crate::manifest::{Globs, Kind, ListedTable, SourceTable, Step, Text};
 use crate::size::show_size;
 use crate::source::{CutMode, Glob, Listed, ListedContent, PieceSize, Source};
+
+/// The most partitions, or names of files, that `frond.toml` may list.
+const MAX_LISTED: usize = 10_000;
 
 pub(super) fn resolve(text: &Text, dir: &Path, table: SourceTable, limit: u64) -> Result<Source, AppError> {
     let kind = &table.kind;
@@ -87,6 +91,8 @@ fn piece_size(text: &Text, written: Option<&Spanned<PieceSize>>, limit: u64) -> 
 fn globs_of(text: &Text, globs: Spanned<Globs>) -> Result<Vec<Glob>, AppError> {
     let offset = globs.span().start;
     let globs = globs.into_inner().0;
+    let beyond = globs.get(MAX_LISTED).map(|_| offset);
+    text.few_enough("source.glob", beyond, MAX_LISTED, "one glob matches many files: `data/**/*.txt`")?;
     let wrong = if globs.is_empty() {
         "there are no globs in the list"
     } else if globs.iter().any(|glob| glob.trim().is_empty()) {
@@ -138,12 +144,15 @@ fn list(text: &Text, dir: &Path, listed: Spanned<Vec<ListedTable>>, limit: u64) 
         let hint = "such as { key = \"a\", file = \"data/a.csv\" }";
         return Err(text.refuse(offset, "source.partitions", "the list is empty", hint));
     }
+    let beyond = listed.get_ref().get(MAX_LISTED).map(|one| one.key.span().start);
+    let hint = "put the data into files, with source.kind = \"files\", or let a component split the query";
+    text.few_enough("source.partitions", beyond, MAX_LISTED, hint)?;
     let mut keys = HashMap::new();
     for (at, one) in listed.get_ref().iter().enumerate() {
         let key = one.key.get_ref().as_str();
         if let Some(first) = keys.insert(key, one.key.span().start) {
             let first = text.place(first, "").line;
-            let wrong = format!("the key `{key}` is already on line {first}");
+            let wrong = format!("the key `{}` is already on line {first}", clipped(key));
             let hint = "keys name what is missing from an answer, so each must be unique";
             return Err(text.refuse(one.key.span().start, format!("source.partitions[{at}].key"), wrong, hint));
         }
@@ -173,11 +182,11 @@ fn entry(text: &Text, dir: &Path, path: &str, one: ListedTable, limit: u64) -> R
             (ListedContent::File(under(dir, file.get_ref())), at)
         }
         (None, None) => {
-            let wrong = format!("the partition `{}` has neither `data` nor `file`", one.key);
+            let wrong = format!("the partition `{}` has neither `data` nor `file`", clipped(one.key.get_ref()));
             return Err(text.refuse(offset, path, wrong, "give it one of them; data = \"\" is empty"));
         }
         (Some(_), Some(file)) => {
-            let wrong = format!("the partition `{}` has both `data` and `file`", one.key);
+            let wrong = format!("the partition `{}` has both `data` and `file`", clipped(one.key.get_ref()));
             return Err(text.refuse(file.span().start, path, wrong, "remove one of them"));
         }
     };

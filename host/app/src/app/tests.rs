@@ -331,6 +331,42 @@ fn a_range_goes_forward_in_steps() {
 }
 
 #[test]
+fn lists_have_a_bound() {
+    let each = |count: usize, entry: fn(usize) -> String| (0..count).map(entry).collect::<Vec<_>>().join(",\n");
+    let list = |count| {
+        format!(
+            "[source]\nkind = \"list\"\npartitions = [\n{}\n]\n",
+            each(count, |at| format!("{{ key = \"{at}\", data = \"\" }}"))
+        )
+    };
+    assert_eq!(refused(&list(10_000)), "accepted");
+    insta::assert_snapshot!(refused(&list(10_001)), @r#"
+    APP/frond.toml:10008: source.partitions: there are more than 10000
+    (put the data into files, with source.kind = "files", or let a component split the query)
+    "#);
+    let names =
+        |count| format!("[source]\nkind = \"files\"\nglob = [\n{}\n]\n", each(count, |at| format!("\"{at}.txt\"")));
+    assert_eq!(refused(&names(10_000)), "accepted");
+    insta::assert_snapshot!(refused(&names(10_001)), @r"
+    APP/frond.toml:7: source.glob: there are more than 10000
+    (one glob matches many files: `data/**/*.txt`)
+    ");
+    for (before, entry, after) in [
+        ("[query]\nrequire = [", (|at| format!("\"{at}\"")) as fn(usize) -> String, "]"),
+        ("[grants]\nenv = [", |at| format!("\"E{at}\""), "]"),
+        ("[grants]\nconfig = {", |at| format!("k{at} = \"\""), "}"),
+        (
+            "[[grants.http]]\nhost = \"a.example\"\n[grants]\nhttp = [",
+            |at| format!("{{ host = \"h{at}.example\" }}"),
+            "]",
+        ),
+    ] {
+        let text = |count| refused(&format!("{QUERY}{before}{}{after}\n", each(count, entry)));
+        assert!(text(1_001).contains("there are more than 1000"), "{before}: {}", text(1_001));
+    }
+}
+
+#[test]
 fn a_list_s_entries_are_whole_and_unlike() {
     let list = |entries: &str| refused(&format!("[source]\nkind = \"list\"\npartitions = [\n{entries}\n]\n"));
     insta::assert_snapshot!(list(""), @r#"

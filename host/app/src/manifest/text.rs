@@ -4,10 +4,14 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use frond_root::quote::{clipped, shortened};
 use toml::de::{DeTable, DeValue};
 
 use super::Manifest;
 use crate::error::{AppError, Complaint, Location};
+
+/// Longest key that an error names, with its sections, in bytes.
+const MAX_KEY: usize = 256;
 
 /// The text of a `frond.toml`.
 pub(crate) struct Text {
@@ -41,7 +45,7 @@ impl Text {
         Location {
             file: Arc::clone(&self.file),
             line: self.line_ends.partition_point(|end| *end < offset) + 1,
-            key: key.into(),
+            key: shortened(key.into(), MAX_KEY),
         }
     }
 
@@ -54,6 +58,15 @@ impl Text {
         hint: impl Into<String>,
     ) -> AppError {
         AppError::Manifest { at: self.place(offset, key), complaint: Complaint::new(text, hint), cause: None }
+    }
+
+    /// Refuses a list that is too long: `beyond` is the offset of its entry after the last that it
+    /// may have, if it has one.
+    pub(crate) fn few_enough(&self, key: &str, beyond: Option<usize>, most: usize, hint: &str) -> Result<(), AppError> {
+        match beyond {
+            Some(offset) => Err(self.refuse(offset, key, format!("there are more than {most}"), hint)),
+            None => Ok(()),
+        }
     }
 
     /// Parses the file, without resolving it.
@@ -101,7 +114,10 @@ fn explain(message: &str, key: &str) -> Complaint {
             return Complaint::new("unknown key", choices(unknown, known));
         }
         if message.starts_with("unknown variant") {
-            return Complaint::new(format!("`{unknown}` is not a value of this key"), choices(unknown, known));
+            return Complaint::new(
+                format!("`{}` is not a value of this key", clipped(unknown)),
+                choices(unknown, known),
+            );
         }
         if message.starts_with("missing field") {
             return missing(unknown, key);

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use frond_root::Floor;
+use frond_root::quote::clipped;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
 use crate::size::{parse_duration, parse_size};
@@ -137,7 +138,7 @@ impl Forms for Share {
         Some(match text {
             "all" => Ok(Self(Floor::All)),
             "best-effort" => Ok(Self(Floor::BestEffort)),
-            _ => Err(format!("`{text}` is not a floor\n(write {})", Self::EXPECTED)),
+            _ => Err(format!("`{}` is not a floor\n(write {})", clipped(text), Self::EXPECTED)),
         })
     }
 
@@ -170,7 +171,7 @@ impl Forms for Step {
     fn from_text(text: &str) -> Option<Result<Self, String>> {
         Some(match text {
             "auto" => Ok(Self(None)),
-            _ => Err(format!("`{text}` is not a step\n(write {})", Self::EXPECTED)),
+            _ => Err(format!("`{}` is not a step\n(write {})", clipped(text), Self::EXPECTED)),
         })
     }
 

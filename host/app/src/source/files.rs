@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use frond_root::plan::MAX_PARTITIONS;
 use frond_root::{Error, Notes, Partition};
 
 use super::content::{Missing, Piece, PlanContext, PlannedFile};
@@ -140,7 +141,7 @@ pub(super) fn partitions(
         let complaint = split_hint(&error);
         origin.refuse(complaint.text, complaint.hint)
     };
-    few_enough(found.len()).map_err(too_many)?;
+    few_enough(found.len(), MAX_PARTITIONS).map_err(too_many)?;
     let mut planning = Planning::new(scope.base, origin, notes, cutting.limit);
     let mut candidates = Vec::with_capacity(found.len());
     for mut one in found {
@@ -156,9 +157,9 @@ pub(super) fn partitions(
     let piece = cutting.piece_for(sizes().fold(0, u64::saturating_add));
     // Counts first: with a piece size of a few bytes, the pieces might not fit in memory.
     let least = sizes().map(|size| size.div_ceil(piece).max(1)).fold(0, u64::saturating_add);
-    few_enough(usize::try_from(least).unwrap_or(usize::MAX)).map_err(too_many)?;
+    few_enough(usize::try_from(least).unwrap_or(usize::MAX), MAX_PARTITIONS).map_err(too_many)?;
     let partitions = Cutter { cutting, piece, notes, scope }.cut(candidates)?;
-    few_enough(partitions.len()).map_err(too_many)?;
+    few_enough(partitions.len(), MAX_PARTITIONS).map_err(too_many)?;
     Ok(partitions)
 }
 

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use frond_root::Notes;
+use frond_root::plan::MAX_PARTITIONS;
 
 use super::pieces::PieceSize;
 use super::walk::Scope;
@@ -33,6 +34,8 @@ pub struct Inputs<'a> {
     pub query: &'a [u8],
     /// Leaves that may run at once; automatic sizes depend on it.
     pub slots: usize,
+    /// The most pieces of a range; other sources are checked once they are cut.
+    pub most: usize,
     /// Replaces the app's piece size.
     pub piece_size: Option<PieceSize>,
     /// Globs, files or folders, relative to the current folder, that replace the app's source; `-`
@@ -48,7 +51,7 @@ impl<'a> Inputs<'a> {
     /// Inputs of a query without piece size, input and stdin.
     #[must_use]
     pub fn new(query: &'a [u8], slots: usize) -> Self {
-        Self { query, slots, piece_size: None, input: &[], is_over: None, stdin: None }
+        Self { query, slots, most: MAX_PARTITIONS, piece_size: None, input: &[], is_over: None, stdin: None }
     }
 }
 

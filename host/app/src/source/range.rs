@@ -24,18 +24,18 @@ pub fn auto_step(length: u64, slots: usize) -> u64 {
 }
 
 /// Cuts a range into pieces of `step` numbers; the last may be shorter. The key of a piece is
-/// `a..b`, its weight the count of its numbers.
+/// `a..b`, its weight the count of its numbers. There may be at most `most` pieces.
 pub(super) fn partitions(
     range: Range<i64>,
     step: Option<u64>,
-    slots: usize,
+    (slots, most): (usize, usize),
     origin: &Origin,
 ) -> Result<Vec<Partition>, AppError> {
     // At most 2^64 − 1, even for the whole range of `i64`, so nothing below overflows.
     let length = range.end.abs_diff(range.start);
     let step = step.unwrap_or_else(|| auto_step(length, slots)).max(1);
     let count = length.div_ceil(step);
-    few_enough(usize::try_from(count).unwrap_or(usize::MAX)).map_err(|error| {
+    few_enough(usize::try_from(count).unwrap_or(usize::MAX), most).map_err(|error| {
         let complaint = split_hint(&error);
         origin.refuse(complaint.text, "raise source.step, or leave it out")
     })?;

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use bytes::Bytes;
 use frond_root::Partition;
+use frond_root::plan::MAX_PARTITIONS;
 
 use super::{CutMode, Cutting, PieceSize, few_enough, split_hint};
 use crate::error::{AppError, Origin};
@@ -58,7 +59,7 @@ fn drain(input: impl Read, cutting: Cutting, most: u64) -> Result<Vec<Partition>
         let rest = stream.held.split_off(len);
         let data = Bytes::from(std::mem::replace(&mut stream.held, rest).into_boxed_slice());
         partitions.push(Partition::new(format!("stdin#{offset}+{len}"), data));
-        few_enough(partitions.len()).map_err(|error| {
+        few_enough(partitions.len(), MAX_PARTITIONS).map_err(|error| {
             let complaint = split_hint(&error);
             Origin::Caller.refuse(complaint.text, complaint.hint)
         })?;

@@ -41,8 +41,9 @@ pub struct ServeArgs {
     #[arg(long)]
     pub insecure: bool,
 
-    /// Prints the settings in force, as a file for --config, and ends. Settings without a value are left out:
-    /// `[[token]]`, `[tls]`, `state`, `roots`, `traces`, and `store` and `password-file` of `[jobs]`.
+    /// Prints the settings in force, as a file for --config, and ends. Settings without a value are
+    /// left out: `[[token]]`, `[tls]`, `state`, `roots`, `traces`, and of `[jobs]` `store` and
+    /// `password-file`.
     #[arg(long)]
     pub print_config: bool,
 }

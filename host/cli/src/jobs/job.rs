@@ -103,6 +103,8 @@ impl Job {
             Some("refused" | "invalid-query") => Exit::InvalidQuery,
             Some("deadline") => Exit::Deadline,
             Some("split" | "merge" | "lost") => Exit::Plugin,
+            // There is room once jobs of the token are deleted or expire.
+            Some("quota") => Exit::Unavailable,
             _ => Exit::BelowFloor,
         }
     }

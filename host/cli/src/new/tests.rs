@@ -86,3 +86,16 @@ fn its_dependencies_are_those_of_this_repository() {
         }
     }
 }
+
+#[test]
+fn the_example_of_frond_toml_names_the_component_that_its_build_writes() {
+    let docs = include_str!("../../../docs/frond-toml.md");
+    let (_, example) = docs.split_once("```toml\n").unwrap();
+    let example: Table = example.split_once("```").unwrap().0.parse().unwrap();
+    let files = made(Language::Rust, Kind::App);
+    let app: Table = files.iter().find(|file| file.path.ends_with("frond.toml")).unwrap().text.parse().unwrap();
+    assert_eq!(example["leaf"]["build"], app["leaf"]["build"]);
+    for role in ["leaf", "merge"] {
+        assert_eq!(example[role]["component"], app[role]["component"], "{role}");
+    }
+}

@@ -105,7 +105,7 @@ fn stopped(model: &Model, ending: Ending) -> String {
         ),
     };
     let after = duration(model.last);
-    format!("the recording stops {place}, {after} into the query, {phase}: the query was killed, or is still running")
+    format!("the recording stops {place}, {after} into the query, {phase}: the query was killed, or still runs")
 }
 
 fn critical_path(page: &mut Page, model: &Model) {

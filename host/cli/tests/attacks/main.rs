@@ -89,6 +89,8 @@ table! {
         long_deadlines: "24 clients with long deadlines" => "fair shares";
         spinning_clients: "60 clients of leaves that spin" => "fair shares";
         orphaned_plans: "plans that nobody waits for any more" => "plans at once";
+        sleeping_merges: "merges that sleep, of queries and jobs" => "fair shares of merges";
+        large_plans: "plans of 100,000 partitions, 1,000 of them required" => "limits.memory";
     }
     reading {
         manifests: "manifests that are huge, deep, circular" => "16 MiB of frond.toml";

@@ -120,3 +120,46 @@ pub(crate) fn orphaned_plans(attack: Attack) {
     assert!(most < 64, "{most} threads");
     stage.end();
 }
+
+/// Queries and jobs of one token whose merges sleep, under two apps.
+pub(crate) fn sleeping_merges(attack: Attack) {
+    let second = format!("[source]\nkind = \"query\"\n{PATIENT}");
+    let mut ground = Ground::evil(PATIENT).app("second", "faulty", &second);
+    ground.token("neighbour", "query");
+    let token = ground.token("sleeps", "query");
+    let stage = ground.attack(attack);
+    let body = ordering(&json!({ "merge-fault": "sleep" }), 40);
+    for app in ["evil", "second"] {
+        let path = format!("/v1/apps/{app}/jobs?timeout=10m");
+        stage.ask("POST", &path, &token, body.as_bytes()).expect(202, "");
+    }
+    let query = |app: &str| {
+        let path = format!("/v1/apps/{app}/query?deadline=600s");
+        [head("POST", &path, &token, body.len()).as_bytes(), body.as_bytes()].concat()
+    };
+    let connections: Vec<_> =
+        (0..size(12, 60)).map(|number| stage.sent(&query(["evil", "second"][number % 2]))).collect();
+    stage.until("merges run", |stage| stage.metric("frond_queries_running", "") >= 1.0);
+    (0..size(3, 20)).for_each(|_| stage.look());
+    stage.end();
+    drop(connections);
+}
+
+/// Queries of as many partitions as there may be, each with a thousand required ones.
+pub(crate) fn large_plans(attack: Attack) {
+    let range = "[source]\nkind = \"range\"\nstart = 0\nend = 100_000\nstep = 1\n[query]\nfloor = \"best-effort\"\n";
+    let mut ground = Ground::new().app("plans", "pi", range).limits("memory = \"64MiB\"");
+    ground.token("neighbour", "query");
+    let token = ground.token("plans", "query");
+    let stage = ground.attack(attack);
+    let keys: Vec<String> = (0..1000).map(|key| format!("require={}..{}", 99_999 - key, 100_000 - key)).collect();
+    let path = format!("/v1/apps/plans/query?deadline=2s&{}", keys.join("&"));
+    let body = "{\"seed\":1}";
+    let request = [head("POST", &path, &token, body.len()).as_bytes(), body.as_bytes()].concat();
+    for _ in 0..size(3, 30) {
+        let connections: Vec<_> = (0..20).map(|_| stage.sent(&request)).collect();
+        stage.look();
+        drop(connections);
+    }
+    stage.end();
+}

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::event_buffer::EventBuffer;
 use super::{Exit, TakeStart};
 use crate::job::JobId;
 use crate::quota::Meter;
-use crate::store::{CancelKind, JobStore, StoreError, StoreResult, TakenJob, cause, chain};
+use crate::store::{CancelKind, Job, JobEnd, JobStore, StoreError, StoreResult, TakenJob, cause, chain};
 
 /// Interval at which events are written, and a failed renewal is retried.
 const BEAT: Duration = Duration::from_millis(500);
@@ -45,6 +46,8 @@ struct LeaseState {
     wakeup: watch::Receiver<()>,
     stopped: Mutex<Option<CancelKind>>,
     broken: Mutex<Option<StoreError>>,
+    /// True once the owner ends the job.
+    ending: AtomicBool,
 }
 
 impl Lease {
@@ -58,6 +61,7 @@ impl Lease {
             wakeup: start.wakeup,
             stopped: Mutex::new(None),
             broken: Mutex::new(None),
+            ending: AtomicBool::new(false),
         }))
     }
 
@@ -120,7 +124,7 @@ impl Lease {
     /// Renews the lease, writes events and watches for cancels until the lease is lost. Returns the
     /// reason.
     pub(super) async fn keep(&self, buffer: &EventBuffer, cancel: &Cancel) -> Exit {
-        tokio::select! {
+        let exit = tokio::select! {
             // In this order: a lease that has just been renewed has not lapsed.
             biased;
             exit = self.renew(cancel) => exit,
@@ -129,7 +133,18 @@ impl Lease {
             () = self.lapse() => Exit::Lapsed,
             exit = self.watch_for_cancel(cancel) => exit,
             exit = self.write_on(buffer) => exit,
+        };
+        // Once the owner ends the job, it is fenced by its own end. The call that ends it knows.
+        if matches!(exit, Exit::Fenced) && self.0.ending.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
         }
+        exit
+    }
+
+    /// Ends the job.
+    pub(super) async fn finish(&self, ended: JobEnd) -> StoreResult<Job> {
+        self.0.ending.store(true, Ordering::SeqCst);
+        self.until_available(|store| store.finish(self.0.id, self.0.epoch, ended.clone())).await
     }
 
     /// Polls for a cancel by another process, which does not trigger this process's wakeup, well

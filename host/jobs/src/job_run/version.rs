@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::{Exit, JobRun};
 use crate::job::JobState;
 use crate::work::{AppVersion, NoVersion};
@@ -69,6 +67,6 @@ impl JobRun {
             "the job cannot go on: it began with a version of its app that is gone{nobody}: {why}\n\
              (put its frond.toml and its components back and redrive the job, or submit it again)"
         );
-        self.fail(json!({ "reason": "incompatible", "detail": text })).await
+        self.fail("incompatible", text).await
     }
 }

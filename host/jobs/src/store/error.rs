@@ -24,10 +24,10 @@ pub(crate) struct TimedOut(pub(crate) String);
 #[non_exhaustive]
 pub enum StoreError {
     /// There is no such job.
-    #[error("there is no job {0}\n(a job is forgotten 30 days after its answer has expired)")]
+    #[error("there is no job {0}\n(a job is forgotten at most 30 days after its answer has expired)")]
     NotFound(JobId),
-    /// There is only the job's tombstone: its retention is over.
-    #[error("job {0} has expired\n(the retention of its answer is over; submit the job again for a new answer)")]
+    /// There is only the job's tombstone: its retention is over, or it was deleted.
+    #[error("job {0} has expired\n(its retention is over, or it was deleted; submit the job again for a new answer)")]
     Expired(JobId),
     /// The caller does not own the job.
     #[error(
@@ -206,7 +206,7 @@ pub(crate) fn cause(of: impl Into<Box<dyn Error + Send + Sync>>) -> Cause {
     Arc::from(of.into())
 }
 
-/// Formats an error with all its causes, for logs and for the record of a job's end.
+/// Formats an error with all its causes, for logs and for the reason of a job's end.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

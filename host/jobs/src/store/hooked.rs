@@ -24,13 +24,20 @@ pub type Hook = Box<dyn Fn(&'static str) -> Pin<Box<dyn Future<Output = StoreRes
 pub struct HookedStore {
     store: Arc<dyn JobStore>,
     hook: Hook,
+    after: Option<Hook>,
 }
 
 impl HookedStore {
     /// Runs `hook` before each call to `store`.
     #[must_use]
     pub fn new(store: Arc<dyn JobStore>, hook: Hook) -> Self {
-        Self { store, hook }
+        Self { store, hook, after: None }
+    }
+
+    /// Runs `after` once a call to the store has returned, before its caller learns the result.
+    #[must_use]
+    pub fn and_after(self, after: Hook) -> Self {
+        Self { after: Some(after), ..self }
     }
 }
 
@@ -40,7 +47,11 @@ macro_rules! hooked {
         impl JobStore for HookedStore {
             $(async fn $name(&self, $($value: $kind),*) -> StoreResult<$answer> {
                 (self.hook)(stringify!($name)).await?;
-                self.store.$name($($value),*).await
+                let result = self.store.$name($($value),*).await;
+                if let Some(after) = &self.after {
+                    after(stringify!($name)).await?;
+                }
+                result
             })*
         }
     };

@@ -29,7 +29,7 @@ use super::rules::{admit, sql};
 use super::{
     AcceptReport, Artifact, EVENTS_KEPT, EventBatch, EventPage, Filter, Job, JobEnd, JobFilter, JobQuery, JobStore,
     LeaseNews, NewJob, Page, Partial, PartitionPage, PartitionResult, PartitionRow, PastJob, PlanRecord, ResultInfo,
-    StoreError, StoreResult, Submission, SweepReport, TakenJob, Usage, chain,
+    StoreError, StoreResult, Submission, SweepReport, TOMBSTONES_KEPT, TakenJob, Usage, chain,
 };
 
 mod answers;
@@ -74,6 +74,8 @@ pub struct Options {
     pub max_bytes: Option<u64>,
     /// Events kept per job.
     pub events_kept: u64,
+    /// Tombstones kept per caller.
+    pub tombstones_kept: u64,
     /// Clock of a test; `None` uses the database server's clock.
     pub clock: Option<SetClock>,
 }
@@ -88,6 +90,7 @@ impl Default for Options {
             password_file: None,
             max_bytes: None,
             events_kept: EVENTS_KEPT,
+            tombstones_kept: TOMBSTONES_KEPT,
             clock: None,
         }
     }
@@ -175,10 +178,11 @@ impl PostgresStore {
         }
     }
 
-    /// Removes unreachable partitions, of one job or of all.
+    /// Removes unreachable partitions, of one job or of all, and old tombstones.
     async fn trim(&self, id: Option<JobId>) -> StoreResult<()> {
+        let kept = self.options.tombstones_kept;
         loop {
-            let more: StoreResult<bool> = writing!(self, MANY, |transaction| sweep::trim(&transaction, id));
+            let more: StoreResult<bool> = writing!(self, MANY, |transaction| sweep::trim(&transaction, id, kept));
             if !more? {
                 return Ok(());
             }

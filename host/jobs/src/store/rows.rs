@@ -13,10 +13,24 @@ use super::error::cause;
 use super::rules::{CurrentUse, Head, unsigned};
 use super::{CancelKind, Counts, Job, Locator, PartitionRow, PartitionState, PastJob, StoreError, StoreResult, Usage};
 
-/// Columns of a job.
-pub(crate) const JOB: &str = "id, state, app, version, floor, required, run_timeout_ms, retention_ms, share, caller, \
+/// Columns of a job, without the large ones.
+pub(crate) const JOB: &str = "id, state, app, version, floor, run_timeout_ms, retention_ms, share, caller, \
      created, started, finished, expires, owner, epoch, lease_until, cancel, planned, partitions, weight, done, degraded, \
-     failed, settled_weight, attempts, failing, last_event, strikes, account, bytes, reason, coverage";
+     failed, settled_weight, attempts, failing, last_event, strikes, bytes";
+
+/// Large columns of a job.
+pub(crate) const LARGE: &str = "required, account, reason, coverage";
+
+/// Most bytes of a reason in a list, as JSON; a longer one is left out.
+const MAX_REASON: u64 = 1 << 10;
+
+/// Columns of a list in the place of the large ones, of which it reads short reasons only.
+pub(crate) fn listed() -> String {
+    format!(
+        "CAST('[]' AS TEXT) AS required, CAST(NULL AS TEXT) AS account, \
+         CASE WHEN octet_length(reason) <= {MAX_REASON} THEN reason END AS reason, CAST(NULL AS TEXT) AS coverage"
+    )
+}
 
 /// Columns of a job's head.
 pub(crate) const HEAD: &str = "id, num, state, epoch, planned, partitions, cancel";
@@ -36,6 +50,30 @@ pub(crate) const CALLER_HAS: &str = "SELECT count(*) AS jobs, \
      count(CASE WHEN state IN ('queued', 'planning', 'running', 'merging') THEN 1 END) AS waiting, \
      CAST(COALESCE(sum(bytes), 0) AS BIGINT) AS bytes, min(expires) AS expires \
      FROM jobs WHERE caller = $1 AND state <> 'expired'";
+
+/// Scope of a job's caller: [`super::rules::scope`] in SQL.
+pub(crate) const SCOPE: &str = "COALESCE('=' || caller, '')";
+
+/// Jobs under a lease, counted by app and by caller: expressions for a `WITH` clause. `held` is the
+/// condition for a lease that has not lapsed.
+pub(crate) fn at_work(held: &str) -> String {
+    format!(
+        "at_work AS (SELECT app, {SCOPE} AS held_by FROM jobs \
+             WHERE state IN ('planning', 'running', 'merging') AND {held}), \
+         of_app (held_app, app_held) AS (SELECT app, count(*) FROM at_work GROUP BY app), \
+         of_caller (held_scope, caller_held) AS (SELECT held_by, count(*) FROM at_work GROUP BY held_by)"
+    )
+}
+
+/// Tombstones of the caller of the job `$1`, without partitions and events, beyond the latest `$3`;
+/// at most `$2`.
+pub(crate) fn old_tombstones() -> String {
+    format!(
+        "SELECT num FROM (SELECT num, trimmed FROM jobs \
+             WHERE state = 'expired' AND {SCOPE} = (SELECT {SCOPE} FROM jobs WHERE num = $1) \
+             ORDER BY expires DESC, num DESC LIMIT $2 OFFSET $3) AS old WHERE trimmed = 1"
+    )
+}
 
 /// Columns of a past job's cost.
 pub(crate) const PAST: &str = "id, partitions, weight, started, finished, leaf_ms";
@@ -84,7 +122,7 @@ pub(crate) fn damaged(what: &str) -> StoreError {
     StoreError::Corrupt(cause(format!("`{what}` is not as it was written")))
 }
 
-/// Converts a row with the columns [`JOB`] to a job.
+/// Converts a row with the columns [`JOB`] and [`LARGE`] to a job.
 pub(crate) fn job_of(row: &impl Columns) -> StoreResult<Job> {
     Ok(Job {
         id: row.word("id")?,

@@ -93,10 +93,10 @@ pub(crate) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-/// Scope of a job's idempotency key: its caller. The scope without a caller differs from that of
-/// every caller.
-pub(crate) fn scope(new: &NewJob) -> String {
-    new.caller.as_ref().map_or_else(String::new, |caller| format!("={caller}"))
+/// Scope of a caller's idempotency keys, tombstones and turns. The scope without a caller differs
+/// from that of every caller. In SQL, it is [`super::rows::SCOPE`].
+pub(crate) fn scope(caller: Option<&str>) -> String {
+    caller.map_or_else(String::new, |caller| format!("={caller}"))
 }
 
 /// Reason of a cancelled job.
@@ -119,7 +119,7 @@ pub(crate) struct CurrentUse {
 pub(crate) fn within_bounds(new: &NewJob, current: &CurrentUse, now: UnixMs) -> StoreResult<()> {
     let bounds = new.bounds;
     let room_in = current.expires.map(|expires| expires.since(now));
-    let bytes = current.bytes.saturating_add(new.query.len() as u64);
+    let bytes = current.bytes.saturating_add(new.bytes());
     let met = |count: u64, most: Option<u64>| most.filter(|most| count >= *most);
     let of_caller = || {
         new.caller.as_ref()?;

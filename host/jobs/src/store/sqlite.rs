@@ -23,7 +23,7 @@ use super::rules::{admit, unsigned};
 use super::{
     AcceptReport, EVENTS_KEPT, EventBatch, EventPage, Filter, Job, JobEnd, JobFilter, JobQuery, JobStore, LeaseNews,
     NewJob, Page, Partial, PartitionPage, PartitionResult, PartitionRow, PastJob, PlanRecord, ResultInfo, StoreError,
-    StoreResult, Submission, SweepReport, TakenJob, Usage, cause,
+    StoreResult, Submission, SweepReport, TOMBSTONES_KEPT, TakenJob, Usage, cause,
 };
 
 mod answers;
@@ -50,6 +50,8 @@ pub struct Options {
     pub max_bytes: Option<u64>,
     /// Events kept per job.
     pub events_kept: u64,
+    /// Tombstones kept per caller.
+    pub tombstones_kept: u64,
     /// Connections for reads, at least 1.
     pub readers: usize,
     /// Clock of a test; `None` uses this process's clock.
@@ -58,7 +60,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_bytes: None, events_kept: EVENTS_KEPT, readers: 3, clock: None }
+        Self { max_bytes: None, events_kept: EVENTS_KEPT, tombstones_kept: TOMBSTONES_KEPT, readers: 3, clock: None }
     }
 }
 
@@ -101,9 +103,10 @@ impl SqliteStore {
         self.write(TransactionMode::PASS, owner::lapse).await
     }
 
-    /// Removes unreachable partitions, of one job or of all.
+    /// Removes unreachable partitions, of one job or of all, and old tombstones.
     async fn trim(&self, id: Option<JobId>) -> StoreResult<()> {
-        while self.write(TransactionMode::END, move |connection| sweep::trim(connection, id)).await? {}
+        let kept = self.options.tombstones_kept;
+        while self.write(TransactionMode::END, move |connection| sweep::trim(connection, id, kept)).await? {}
         Ok(())
     }
 

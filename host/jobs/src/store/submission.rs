@@ -37,6 +37,14 @@ pub struct NewJob {
     pub bounds: Bounds,
 }
 
+impl NewJob {
+    /// Bytes that the new job takes: its query and its required keys.
+    pub(crate) fn bytes(&self) -> u64 {
+        let required = self.required.iter().map(|key| key.as_str().len());
+        required.fold(self.query.len(), usize::saturating_add) as u64
+    }
+}
+
 /// Bounds on the use of the store by an app and a caller, checked at submission. `None` is
 /// unlimited. A job without a caller is only subject to the bound of its app.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

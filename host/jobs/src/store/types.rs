@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::account::Account;
 use crate::job::{End, JobId, JobState, UnixMs};
 
+use super::rules::scope;
 use super::sharing::RunnableJobs;
 
 /// A stored job, without its large parts.
@@ -64,7 +65,7 @@ pub struct Job {
     pub strikes: u64,
     /// Sums of attempts, failures and times over all lives, as reported by the owners.
     pub account: Account,
-    /// Stored bytes of the job: query, plan, partials and answer, without its events.
+    /// Stored bytes of the job: query, required keys, plan, partials and answer, without its events.
     pub bytes: u64,
     /// Reason of the job's end: `frond_root::Reason` as JSON, or a reason of its owner.
     pub reason: Option<Value>,
@@ -166,6 +167,27 @@ pub enum JobFilter {
     /// Jobs that the owner can run: see [`RunnableJobs`]. A store that is not shared treats it as
     /// [`JobFilter::Only`].
     Runnable(RunnableJobs),
+    /// Jobs that pass another filter and are not this caller's.
+    NotOf {
+        /// The caller; `None` stands for the jobs without one.
+        caller: Option<String>,
+        /// The other filter.
+        among: Box<JobFilter>,
+    },
+}
+
+impl JobFilter {
+    /// Scopes of the callers whose jobs are left out.
+    pub(crate) fn left_out(&self) -> Vec<String> {
+        match self {
+            Self::NotOf { caller, among } => {
+                let mut scopes = among.left_out();
+                scopes.push(scope(caller.as_deref()));
+                scopes
+            }
+            Self::All | Self::Only(_) | Self::Except(_) | Self::Runnable(_) => Vec::new(),
+        }
+    }
 }
 
 /// A job just taken by an owner.

@@ -186,10 +186,13 @@ impl Running {
 
     /// Starts a processor with leases of this length.
     pub(crate) fn with(store: Arc<dyn JobStore>, app: Arc<dyn AppVersion>, lease: Duration) -> Self {
+        Self::by(store, Arc::new(Apps(app)), Settings { lease, ..Settings::default() })
+    }
+
+    /// Starts a processor with these settings.
+    pub(crate) fn by(store: Arc<dyn JobStore>, provider: Arc<dyn AppProvider>, settings: Settings) -> Self {
         let wakeup = Wakeup::default();
         let tally = Arc::new(Tally::default());
-        let settings = Settings { lease, ..Settings::default() };
-        let provider = Arc::new(Apps(app));
         let quotas = Quotas::default();
         quotas.set(Some(QUOTA), BTreeMap::new());
         let processor = Processor { store, provider, settings, wakeup: wakeup.clone(), tally: tally.clone(), quotas };

@@ -18,13 +18,19 @@ const STEP: Duration = Duration::from_millis(100);
 const LOOKS: usize = 60_000;
 
 /// The paused clock of the processor, advanced step by step, and the equal clock of its store.
-struct Time {
-    clock: SetClock,
-    start: Instant,
+pub(crate) struct Time {
+    pub(crate) clock: SetClock,
+    pub(crate) start: Instant,
 }
 
 impl Time {
-    fn now(&self) -> UnixMs {
+    pub(crate) fn new() -> Self {
+        let time = Self { clock: SetClock::default(), start: Instant::now() };
+        time.clock.set(time.now());
+        time
+    }
+
+    pub(crate) fn now(&self) -> UnixMs {
         UnixMs(1_000_000 + ms(self.start.elapsed()))
     }
 
@@ -35,7 +41,7 @@ impl Time {
     }
 
     /// Waits until the condition holds, without advancing the time.
-    async fn until(what: &str, is_so: impl Fn() -> bool) {
+    pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
         for _ in 0..LOOKS {
             if is_so() {
                 return;
@@ -46,7 +52,7 @@ impl Time {
     }
 
     /// Advances the time by one step, and lets all tasks work.
-    async fn pass(&self) {
+    pub(crate) async fn pass(&self) {
         advance(STEP).await;
         self.clock.set(self.now());
         Self::stand_still().await;
@@ -55,8 +61,7 @@ impl Time {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_falls_silent_ends_the_work_before_the_lease_ends() {
-    let time = Time { clock: SetClock::default(), start: Instant::now() };
-    time.clock.set(time.now());
+    let time = Time::new();
     let bench = Bench::by(time.clock.clone());
     let gate = Gate::new();
     let app = App::new(Script::all(Turn::never()), Merges::sorted(), 3);

@@ -15,4 +15,5 @@ mod lives;
 mod planning;
 mod quotas;
 mod so_far;
+mod turns;
 mod waking;

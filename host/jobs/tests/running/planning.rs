@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use frond_jobs::store::NewJob;
+use frond_jobs::store::{Job, NewJob};
 use frond_jobs::{JobState, StoreError};
 use frond_testkit::{Merges, Script, Turn};
 
@@ -35,25 +35,39 @@ async fn a_cancel_ends_a_job_that_is_being_planned() {
     running.stop().await;
 }
 
+/// A job of which the store refuses this call, with this error.
+async fn refused(refused: &'static str, why: &'static str) -> Job {
+    let bench = Bench::new();
+    let id = bench.submit().await;
+    let once = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let hook = move |call| {
+        // Only the first call fails, so that the end with the error is stored.
+        let refuses = call == refused && once.swap(false, std::sync::atomic::Ordering::SeqCst);
+        let why = Box::<dyn std::error::Error + Send + Sync>::from(why);
+        let outcome = if refuses { Err(StoreError::Unkeepable(why.into())) } else { Ok(()) };
+        Box::pin(async { outcome }) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
+    };
+    let running = Running::start(bench.hooked(Box::new(hook)), app(false));
+    let ended = bench.ended(id).await;
+    running.stop().await;
+    ended
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_store_keeps_ends_the_job_with_its_reason() {
-    for refused in ["plan", "accept", "finish"] {
-        let bench = Bench::new();
-        let id = bench.submit().await;
-        let once = Arc::new(std::sync::atomic::AtomicBool::new(true));
-        let hook = move |call| {
-            // Only the first call fails, so that the end with the error is stored.
-            let refuses = call == refused && once.swap(false, std::sync::atomic::Ordering::SeqCst);
-            let why = Box::<dyn std::error::Error + Send + Sync>::from("invalid byte sequence: 0x00");
-            let outcome = if refuses { Err(StoreError::Unkeepable(why.into())) } else { Ok(()) };
-            Box::pin(async { outcome }) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
-        };
-        let running = Running::start(bench.hooked(Box::new(hook)), app(false));
-        let ended = bench.ended(id).await;
-        assert_eq!((ended.state, ended.epoch), (JobState::Failed, 1), "{refused}");
+    for call in ["plan", "accept", "finish"] {
+        let ended = refused(call, "invalid byte sequence: 0x00").await;
+        assert_eq!((ended.state, ended.epoch), (JobState::Failed, 1), "{call}");
         let reason = ended.reason.unwrap();
         assert_eq!(reason["reason"], "refused");
         assert!(reason["detail"].as_str().unwrap().contains("invalid byte sequence"), "{reason}");
-        running.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reason_is_short_however_long_its_error_is() {
+    let ended = refused("plan", "x".repeat(100_000).leak()).await;
+    let reason = ended.reason.unwrap();
+    let detail = reason["detail"].as_str().unwrap();
+    assert!(detail.len() <= 4 << 10 && detail.ends_with('…'), "{} bytes", detail.len());
 }

@@ -27,7 +27,7 @@ async fn a_job_that_keeps_more_than_its_caller_may_fails_and_others_go_on() {
     let ended = bench.ended(greedy).await;
     assert_eq!(ended.state, JobState::Failed);
     let reason = ended.reason.unwrap();
-    assert_eq!(reason["reason"], "refused");
+    assert_eq!(reason["reason"], "quota");
     assert!(reason["detail"].as_str().unwrap().contains("use all of their 100000 bytes"), "{reason}");
     assert!(bench.store.bytes_of("ann").await.unwrap() <= QUOTA);
     assert_eq!(bench.ended(free).await.state, JobState::Succeeded);

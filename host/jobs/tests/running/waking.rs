@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use frond_jobs::JobState;
+use frond_jobs::store::HookedStore;
 use frond_testkit::{Merges, Script, Turn};
 
 use crate::kit::{App, Bench, Gate, Running, until};
@@ -137,4 +138,34 @@ async fn a_store_that_does_not_take_events_holds_up_no_cancel() {
     gate.open();
     assert_eq!(bench.ended(id).await.state, JobState::Cancelled);
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_ends_while_its_owner_polls_is_not_lost() {
+    let bench = Bench::new();
+    let (polls, polled) = tokio::sync::watch::channel(false);
+    let own = bench.store.clone();
+    let id = bench.submit().await;
+    // The end returns to its owner only after a poll that found the job ended.
+    let before = |_| Box::pin(async { Ok(()) }) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>;
+    let after = move |call| {
+        let (polls, mut polled, own) = (polls.clone(), polled.clone(), own.clone());
+        Box::pin(async move {
+            if call == "wanted" && own.get(id).await?.state.is_ended() {
+                polls.send_replace(true);
+            }
+            if call == "finish" {
+                let _ = polled.wait_for(|polled| *polled).await;
+            }
+            Ok(())
+        }) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
+    };
+    let store = HookedStore::new(bench.store.clone(), Box::new(before)).and_after(Box::new(after));
+    let app = App::new(Script::all(Turn::succeed()), Merges::sorted(), 3);
+    let running = Running::start(Arc::new(store), Arc::new(app));
+    let ended = bench.ended(id).await;
+    assert_eq!(ended.state, JobState::Succeeded);
+    let tally = running.tally.clone();
+    running.stop().await;
+    assert_eq!(tally.lost(), 0);
 }

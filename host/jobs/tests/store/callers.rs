@@ -60,7 +60,8 @@ async fn what_a_caller_has_is_counted(bench: Bench) {
         let query = Bytes::from(vec![b'q'; bytes]);
         store.submit(NewJob { query, ..of(number, caller, Bounds::default()) }).await.unwrap();
     }
-    for (caller, bytes) in [("ann", 120), ("bob", 3), ("eve", 0)] {
+    // Each has one required key of two bytes.
+    for (caller, bytes) in [("ann", 124), ("bob", 5), ("eve", 0)] {
         assert_eq!(store.bytes_of(caller).await.unwrap(), bytes, "{caller}");
     }
 }
@@ -89,6 +90,8 @@ async fn bounds_are_those_of_a_caller(bench: Bench) {
     store.submit(large(7, "dan", 60)).await.unwrap();
     assert_eq!(over(store.submit(large(8, "dan", 60)).await), OverBound::CallerBytes(100, None));
     store.submit(large(9, "eve", 60)).await.unwrap();
+    let required = NewJob { required: vec!["k".repeat(100).into()], ..large(11, "fay", 1) };
+    assert_eq!(over(store.submit(required).await), OverBound::CallerBytes(100, None));
     // Without a caller, only the bound of the app applies.
     let nobody = Bounds { waiting: Some(9), jobs: Some(0), bytes: Some(0) };
     store.submit(NewJob { caller: None, bounds: nobody, ..job(10) }).await.unwrap();

@@ -4,11 +4,14 @@ use bytes::Bytes;
 use frond_jobs::store::{Filter, NewJob, Page, TOMBSTONE_MS};
 use frond_jobs::{End, JobState};
 
-use crate::kit::{Bench, answering, at, done, ended, failed, get, id, job, key, name, over, plan, rows, running, take};
+use crate::kit::{
+    Bench, STONES, Store, answering, at, done, ended, failed, get, id, job, key, name, over, plan, rows, running, take,
+};
 
 on_both!(
     a_job_whose_time_is_over_leaves_a_tombstone,
     a_tombstone_goes_in_time,
+    the_latest_tombstones_of_each_caller_are_kept,
     what_still_runs_is_not_swept,
     a_key_is_free_again_when_its_job_expires,
     the_answer_of_another_with_the_same_bytes_stays,
@@ -25,7 +28,7 @@ async fn partials_go_with_the_end_of_a_job_that_succeeded(bench: Bench) {
     assert!(rows(&store, whole).await.is_empty());
     assert!(store.partials(whole, None, 99).await.unwrap().is_empty());
     let found = get(&store, whole).await;
-    let bytes = "query 1".len() + "planned".len() + "answer".len();
+    let bytes = "query 1".len() + "p0".len() + "planned".len() + "answer".len();
     assert_eq!((found.counts.done, found.counts.partitions, found.bytes), (2, 2, bytes as u64));
     assert!(store.result(whole).await.unwrap().is_some());
     // A redrive resumes with the stored partials.
@@ -37,7 +40,7 @@ async fn partials_go_with_the_end_of_a_job_that_succeeded(bench: Bench) {
     store.finish(id(2), taken.epoch, ended(End::Partial, 300)).await.unwrap();
     assert_eq!(store.partials(id(2), None, 99).await.unwrap().len(), 1);
     let parts = "planned".len() + "file 0".len() + "here".len() + "partial 0".len();
-    let kept = ("query 2".len() + parts) as u64;
+    let kept = ("query 2".len() + "p0".len() + parts) as u64;
     assert_eq!(get(&store, id(2)).await.bytes, kept + "answer".len() as u64);
     assert_eq!(store.redrive(id(2), at(400)).await.unwrap().bytes, kept);
 }
@@ -47,6 +50,7 @@ async fn what_is_deleted_is_gone_at_once(bench: Bench) {
     let job = over(&store, vec![done(0), failed(1)], End::Partial).await;
     let stone = store.delete(job).await.unwrap();
     assert_eq!((stone.state, stone.counts.done, stone.coverage), (JobState::Expired, 1, None));
+    assert!(stone.required.is_empty());
     assert_eq!(get(&store, job).await.bytes, 0);
     for call in [name(&store.delete(job).await), name(&store.result(job).await), name(&store.asked(job).await)] {
         assert_eq!(call, "expired");
@@ -74,8 +78,9 @@ async fn a_job_whose_time_is_over_leaves_a_tombstone(bench: Bench) {
     assert_eq!(store.sweep(at(1099)).await.unwrap().expired, 0);
     assert!(store.result(job).await.unwrap().is_some());
     let swept = store.sweep(at(1100)).await.unwrap();
-    // The query, the planned query and the answer; the partials were removed earlier.
-    let bytes = "query 1".len() + "planned".len() + "answer".len();
+    // The query, its required key, the planned query and the answer; the partials were removed
+    // earlier.
+    let bytes = "query 1".len() + "p0".len() + "planned".len() + "answer".len();
     assert_eq!((swept.expired, swept.forgotten, swept.bytes), (1, 0, bytes as u64));
     let stone = get(&store, job).await;
     assert_eq!((stone.state, stone.expires, stone.finished), (JobState::Expired, Some(at(1100)), Some(at(100))));
@@ -101,6 +106,36 @@ async fn a_tombstone_goes_in_time(bench: Bench) {
     assert_eq!(store.sweep(at(2000 + TOMBSTONE_MS)).await.unwrap().forgotten, 1);
     assert_eq!(name(&store.get(job).await), "not found");
     assert_eq!(store.usage().await.unwrap().jobs, 0);
+}
+
+/// Cancels a job of this caller, at as many milliseconds as its number.
+async fn cancelled(store: &Store, number: u64, caller: Option<&str>) {
+    store.submit(NewJob { caller: caller.map(str::to_owned), ..job(number) }).await.unwrap();
+    store.cancel(id(number), false, at(number)).await.unwrap();
+}
+
+async fn the_latest_tombstones_of_each_caller_are_kept(bench: Bench) {
+    let store = bench.store();
+    let stones = async || -> Vec<u64> {
+        let list = store.list(&Filter::default(), Page { after: None, limit: 99 }).await.unwrap();
+        list.iter().map(|job| job.created.0).collect()
+    };
+    for (number, caller) in [(1, Some("bob")), (2, None), (3, Some(""))] {
+        cancelled(&store, number, caller).await;
+        store.delete(id(number)).await.unwrap();
+    }
+    for number in 10..10 + STONES + 3 {
+        cancelled(&store, number, Some("ann")).await;
+        store.delete(id(number)).await.unwrap();
+    }
+    let latest = |last: u64| (0..STONES).map(move |before| last - before).chain([3, 2, 1]).collect::<Vec<_>>();
+    assert_eq!(stones().await, latest(10 + STONES + 2));
+    // Nor does a sweep keep more of those that expire at once.
+    for number in 30..30 + STONES + 3 {
+        cancelled(&store, number, Some("ann")).await;
+    }
+    assert_eq!(store.sweep(at(9999)).await.unwrap().expired, STONES + 3);
+    assert_eq!(stones().await, latest(30 + STONES + 2));
 }
 
 async fn what_still_runs_is_not_swept(bench: Bench) {

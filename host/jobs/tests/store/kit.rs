@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use frond_jobs::account::Account;
 use frond_jobs::clock::SetClock;
 use frond_jobs::sqlite::{Options, SqliteStore};
 use frond_jobs::store::{
@@ -18,6 +19,8 @@ use tempfile::TempDir;
 
 /// Events that the stores of tests keep per job.
 pub(crate) const EVENTS: u64 = 50;
+/// Tombstones that the stores of tests keep per caller.
+pub(crate) const STONES: u64 = 2;
 
 /// A store whose clock is set by each call that takes a time.
 #[derive(Clone)]
@@ -141,7 +144,8 @@ impl Bench {
 }
 
 fn sqlite(folder: &TempDir) -> Store {
-    let options = |clock| Options { events_kept: EVENTS, clock: Some(clock), ..Options::default() };
+    let options =
+        |clock| Options { events_kept: EVENTS, tombstones_kept: STONES, clock: Some(clock), ..Options::default() };
     Store::with(|clock| SqliteStore::open(&folder.path().join("jobs"), options(clock)).unwrap())
 }
 
@@ -271,6 +275,11 @@ pub(crate) async fn over(store: &Store, results: Vec<PartitionResult>, end: End)
 pub(crate) async fn rows(store: &Store, id: JobId) -> Vec<PartitionRow> {
     let page = PartitionPage { after: None, limit: 1000, states: Vec::new() };
     store.partitions(id, &page).await.unwrap()
+}
+
+/// The job as a list has it, without its large parts.
+pub(crate) fn listed(job: Job) -> Job {
+    Job { required: Vec::new(), account: Account::default(), coverage: None, ..job }
 }
 
 pub(crate) async fn get(store: &Store, id: JobId) -> Job {

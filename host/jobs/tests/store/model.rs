@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use frond_jobs::store::TOMBSTONE_MS;
 use frond_jobs::{End, JobState};
 
-use crate::kit::EVENTS;
+use crate::kit::{EVENTS, STONES};
 
 /// A result, or the name of an error.
 pub(crate) type Said<T> = Result<T, &'static str>;
@@ -20,7 +20,10 @@ pub(crate) enum Kind {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
+    /// Number of jobs that were stored before.
+    pub(crate) row: u64,
     pub(crate) app: u8,
+    pub(crate) caller: Option<u8>,
     pub(crate) share: u64,
     pub(crate) state: JobState,
     pub(crate) epoch: u64,
@@ -77,6 +80,7 @@ impl Job {
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) jobs: BTreeMap<u64, Job>,
+    rows: u64,
 }
 
 impl Model {
@@ -100,28 +104,35 @@ impl Model {
 
     /// Returns the number of the job, and whether it is fresh.
     pub(crate) fn submit(&mut self, number: u64, new: Job) -> Said<(u64, bool)> {
-        let known = self.jobs.iter().find(|(_, job)| job.key.is_some() && job.key == new.key);
+        let is_same = |job: &Job| job.key.is_some() && (job.key, job.caller) == (new.key, new.caller);
+        let known = self.jobs.iter().find(|(_, job)| is_same(job));
         if let Some((known, job)) = known {
             return if job.print == new.print { Ok((*known, false)) } else { Err("key reused") };
         }
         if self.jobs.contains_key(&number) {
             return Ok((number, false));
         }
-        self.jobs.insert(number, new);
+        self.jobs.insert(number, Job { row: self.rows, ..new });
+        self.rows += 1;
         Ok((number, true))
     }
 
-    pub(crate) fn take(&mut self, apps: Option<u8>, now: u64, until: u64) -> Option<u64> {
-        let at_work = |app: u8| {
-            let held = self.jobs.values().filter(|job| job.app == app && job.is_held() && job.lease > now);
-            held.count() as f64
+    /// Takes a job of these apps that is not this caller's.
+    pub(crate) fn take(&mut self, apps: Option<u8>, not_of: Option<Option<u8>>, now: u64, until: u64) -> Option<u64> {
+        let at_work = |is: &dyn Fn(&Job) -> bool| {
+            self.jobs.values().filter(|job| is(job) && job.is_held() && job.lease > now).count()
+        };
+        let rank = |job: &Job| {
+            let of_app = at_work(&|other| other.app == job.app) as f64 / job.share as f64;
+            (at_work(&|other| other.caller == job.caller), of_app)
         };
         let waits = |job: &Job| job.state == JobState::Queued || (job.is_held() && job.lease <= now);
         let mut waiting: Vec<_> = self
             .jobs
             .iter()
             .filter(|(_, job)| waits(job) && apps.is_none_or(|app| app == job.app))
-            .map(|(number, job)| (at_work(job.app) / job.share as f64, job.queued, *number))
+            .filter(|(_, job)| not_of.is_none_or(|caller| caller != job.caller))
+            .map(|(number, job)| (rank(job), job.queued, *number))
             .collect();
         waiting.sort_by(|a, b| a.partial_cmp(b).unwrap());
         let number = waiting.first()?.2;
@@ -272,10 +283,26 @@ impl Model {
                 (job.key, job.cancel, job.has_result) = (None, None, false);
             }
         }
+        self.drop_old_tombstones();
         self.stop_lapsed(now);
         let before = self.jobs.len();
         self.jobs.retain(|_, job| job.state != JobState::Expired || job.expires.unwrap() + TOMBSTONE_MS > now);
         (expired, (before - self.jobs.len()) as u64)
+    }
+
+    /// Keeps the latest tombstones of each caller.
+    fn drop_old_tombstones(&mut self) {
+        let stones = self.jobs.iter().filter(|(_, job)| job.state == JobState::Expired);
+        let mut stones: Vec<_> = stones.map(|(number, job)| (job.expires, job.row, job.caller, *number)).collect();
+        stones.sort_unstable();
+        let mut kept: BTreeMap<Option<u8>, u64> = BTreeMap::new();
+        for (.., caller, number) in stones.into_iter().rev() {
+            let count = kept.entry(caller).or_default();
+            *count += 1;
+            if *count > STONES {
+                self.jobs.remove(&number);
+            }
+        }
     }
 
     /// Succeeded jobs, tombstones included, latest first.

@@ -141,11 +141,11 @@ async fn a_file_of_a_newer_frond_is_refused() {
     drop(open(&path));
     let connection = Connection::open(path.join("jobs.db")).unwrap();
     connection
-        .execute("INSERT INTO refinery_schema_history VALUES (7, 'later', '2030-01-01T00:00:00Z', '1')", [])
+        .execute("INSERT INTO refinery_schema_history VALUES (8, 'later', '2030-01-01T00:00:00Z', '1')", [])
         .unwrap();
     drop(connection);
     let refused = SqliteStore::open(&path, Options::default()).map(|_| ());
-    assert!(matches!(refused, Err(StoreError::Newer { found: 7, known: 6 })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Newer { found: 8, known: 7 })), "{refused:?}");
 }
 
 #[tokio::test]
@@ -181,6 +181,19 @@ async fn a_store_that_is_full_takes_nothing_in_and_can_be_emptied() {
     assert!(store.submit(fat(1000)).await.unwrap().fresh);
     drop(store);
     assert!(SqliteStore::open(&path, options).unwrap().get(id(1000)).await.is_ok());
+}
+
+#[tokio::test]
+async fn tombstones_do_not_fill_a_store() {
+    let (_folder, path) = folder();
+    let store = open_with(&path, Options { max_bytes: Some(4 << 20), ..Options::default() });
+    for number in 1..=60 {
+        let required = vec!["k".repeat(100 << 10).into()];
+        store.submit(NewJob { required, ..job(number) }).await.unwrap();
+        store.cancel(id(number), false, at(number)).await.unwrap();
+        store.delete(id(number)).await.unwrap();
+    }
+    assert_eq!(get(&store, id(60)).await.state, JobState::Expired);
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ on_both!(
     a_job_is_taken_once,
     the_one_that_waits_longest_is_taken_first,
     apps_take_turns_by_their_weight,
+    callers_take_turns_whatever_their_weight,
+    the_jobs_of_a_caller_can_be_left_out,
     only_the_apps_that_are_asked_for_are_taken,
     takers_at_once_never_get_the_same_job,
     a_cancel_and_a_take_at_once_agree,
@@ -103,6 +105,47 @@ async fn apps_take_turns_by_their_weight(bench: Bench) {
     }
     // The oldest wins a tie; after that, each app gets its share: 2 to 1.
     assert_eq!(apps, ["heavy", "light", "heavy", "heavy", "light", "heavy", "heavy", "light", "heavy"]);
+}
+
+fn of(caller: Option<&str>, number: u64) -> NewJob {
+    NewJob { caller: caller.map(str::to_owned), ..job(number) }
+}
+
+async fn callers_take_turns_whatever_their_weight(bench: Bench) {
+    let store = bench.store();
+    for number in 1..=4 {
+        store.submit(NewJob { weight: 1000, ..of(Some("ann"), number) }).await.unwrap();
+    }
+    for (number, caller) in [(5, Some("bob")), (6, Some("bob")), (7, None)] {
+        store.submit(of(caller, number)).await.unwrap();
+    }
+    let mut callers = Vec::new();
+    for _ in 0..7 {
+        callers.push(take(&store, 200).await.unwrap().job.caller.unwrap_or_default());
+    }
+    // Among callers with as many jobs, the weight decides, and then the wait.
+    assert_eq!(callers, ["ann", "bob", "", "ann", "bob", "ann", "ann"]);
+}
+
+async fn the_jobs_of_a_caller_can_be_left_out(bench: Bench) {
+    let store = bench.store();
+    for (number, caller) in [(1, Some("ann")), (2, Some("bob")), (3, None)] {
+        store.submit(of(caller, number)).await.unwrap();
+    }
+    let not_of = |caller: Option<&str>, among: JobFilter| JobFilter::NotOf {
+        caller: caller.map(str::to_owned),
+        among: Box::new(among),
+    };
+    let taken = async |filter: JobFilter| {
+        let taken = store.take("owner", &filter, at(9), at(99)).await.unwrap();
+        taken.map(|taken| taken.job.caller.unwrap_or_default())
+    };
+    let rail = || JobFilter::Only(vec!["rail".to_owned()]);
+    assert_eq!(taken(not_of(Some("ann"), JobFilter::Except(vec!["rail".to_owned()]))).await, None);
+    assert_eq!(taken(not_of(Some("ann"), not_of(Some("bob"), rail()))).await.as_deref(), Some(""));
+    assert_eq!(taken(not_of(Some("ann"), rail())).await.as_deref(), Some("bob"));
+    assert_eq!(taken(not_of(Some("ann"), JobFilter::All)).await, None);
+    assert_eq!(taken(not_of(None, JobFilter::All)).await.as_deref(), Some("ann"));
 }
 
 async fn only_the_apps_that_are_asked_for_are_taken(bench: Bench) {

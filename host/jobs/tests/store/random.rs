@@ -8,19 +8,20 @@ use frond_jobs::{End, JobState, StoreError};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::kit::{Bench, Store, at, degraded, done, ended, failed, id, job, name, plan, rows};
+use crate::kit::{Bench, Store, at, degraded, done, ended, failed, id, job, listed, name, plan, rows};
 use crate::model::{Job, Kind, Model, Said};
 
-/// Number of jobs, and of apps.
+/// Number of jobs, of apps, and of callers beside the jobs without one.
 const JOBS: u64 = 4;
 const APPS: u8 = 2;
+const CALLERS: u8 = 2;
 /// Stands for the job that was taken last.
 const LAST: u64 = 0;
 
 #[derive(Clone, Debug)]
 enum Op {
-    Submit { job: u64, app: u8, share: u32, key: Option<u8>, print: u8 },
-    Take { app: Option<u8>, lease: u64 },
+    Submit { job: u64, new: New },
+    Take { app: Option<u8>, not_of: Option<Option<u8>>, lease: u64 },
     Renew { job: u64, epoch: Epoch, lease: u64 },
     Release { job: u64, epoch: Epoch },
     Plan { job: u64, epoch: Epoch, partitions: usize },
@@ -34,6 +35,16 @@ enum Op {
     Wait { ms: u64 },
     Sweep,
     Reopen,
+}
+
+/// A submission.
+#[derive(Clone, Copy, Debug)]
+struct New {
+    app: u8,
+    caller: Option<u8>,
+    share: u32,
+    key: Option<u8>,
+    print: u8,
 }
 
 /// Epoch of a write, relative to the job's.
@@ -51,10 +62,13 @@ fn ops() -> impl Strategy<Value = Op> {
     let kind = prop_oneof![4 => Just(Kind::Done), 1 => Just(Kind::Degraded), 2 => Just(Kind::Failed)];
     let results = prop::collection::vec((0_u32..5, kind), 0..6);
     let end = prop::sample::select(End::ALL.to_vec());
+    let caller = || prop::option::of(0..CALLERS);
+    let new = (0..APPS, caller(), 1_u32..4, prop::option::of(0_u8..2), 0_u8..2)
+        .prop_map(|(app, caller, share, key, print)| New { app, caller, share, key, print });
     prop_oneof![
-        6 => (1..=JOBS, 0..APPS, 1_u32..4, prop::option::of(0_u8..2), 0_u8..2)
-            .prop_map(|(job, app, share, key, print)| Op::Submit { job, app, share, key, print }),
-        8 => (prop::option::of(0..APPS), 1_u64..300).prop_map(|(app, lease)| Op::Take { app, lease }),
+        6 => (1..=JOBS, new).prop_map(|(job, new)| Op::Submit { job, new }),
+        8 => (prop::option::of(0..APPS), prop::option::of(caller()), 1_u64..300)
+            .prop_map(|(app, not_of, lease)| Op::Take { app, not_of, lease }),
         3 => (job(), epoch(), 1_u64..300).prop_map(|(job, epoch, lease)| Op::Renew { job, epoch, lease }),
         2 => (job(), epoch()).prop_map(|(job, epoch)| Op::Release { job, epoch }),
         8 => (job(), epoch(), 0_usize..5).prop_map(|(job, epoch, partitions)| Op::Plan { job, epoch, partitions }),
@@ -130,17 +144,21 @@ impl Run {
         let store = self.bench.store();
         let now = self.now;
         match self.settle(op) {
-            Op::Submit { job: number, app, share, key, print } => {
-                let real = said(store.submit_at(new(number, app, share, key, print), at(now)).await, |submitted| {
+            Op::Submit { job: number, new } => {
+                let real = said(store.submit_at(submission(number, new), at(now)).await, |submitted| {
                     ((submitted.job.id), submitted.fresh)
                 });
-                let said = self.model.submit(number, modelled(app, share, key, print, now));
+                let said = self.model.submit(number, modelled(new, now));
                 assert_eq!(real, said.map(|(number, fresh)| (id(number), fresh)));
             }
-            Op::Take { app, lease } => {
+            Op::Take { app, not_of, lease } => {
                 let apps = app.map_or(JobFilter::All, |app| JobFilter::Only(vec![format!("app {app}")]));
-                let real = store.take("owner", &apps, at(now), at(now + lease)).await.unwrap();
-                let said = self.model.take(app, now, now + lease);
+                let filter = match not_of {
+                    Some(caller) => JobFilter::NotOf { caller: caller.map(named), among: Box::new(apps) },
+                    None => apps,
+                };
+                let real = store.take("owner", &filter, at(now), at(now + lease)).await.unwrap();
+                let said = self.model.take(app, not_of, now, now + lease);
                 assert_eq!(real.as_ref().map(|taken| taken.job.id), said.map(id));
                 self.last = said.unwrap_or(self.last);
                 if let (Some(taken), Some(number)) = (real, said) {
@@ -220,11 +238,11 @@ impl Run {
         assert_eq!((usage.jobs, &usage.states), (self.model.jobs.len() as u64, &self.model.states()));
         let queued = self.model.jobs.values().filter(|job| job.state == JobState::Queued).map(|job| at(job.queued));
         assert_eq!(usage.oldest_queued, queued.min());
-        let listed = store.list(&Filter::default(), Page { after: None, limit: 9 }).await.unwrap();
+        let list = store.list(&Filter::default(), Page { after: None, limit: 9 }).await.unwrap();
         let numbers: Vec<_> = self.model.jobs.keys().rev().map(|number| id(*number)).collect();
-        assert_eq!(listed.iter().map(|job| job.id).collect::<Vec<_>>(), numbers);
-        for (found, (number, job)) in listed.iter().rev().zip(&self.model.jobs) {
-            assert_eq!(found, &store.get(id(*number)).await.unwrap());
+        assert_eq!(list.iter().map(|job| job.id).collect::<Vec<_>>(), numbers);
+        for (found, (number, job)) in list.iter().rev().zip(&self.model.jobs) {
+            assert_eq!(found, &listed(store.get(id(*number)).await.unwrap()));
             compare_job(found, job);
             if job.state != JobState::Expired {
                 self.compare_parts(&store, *number, job).await;
@@ -284,15 +302,30 @@ fn compare_job(found: &frond_jobs::Job, job: &Job) {
     assert_eq!(found.counts.settled_weight, 10 * (counts[0] + counts[1]));
 }
 
-fn new(number: u64, app: u8, share: u32, key: Option<u8>, print: u8) -> NewJob {
-    let idempotency = key.map(|key| Idempotency { key: format!("key {key}"), fingerprint: Bytes::from(vec![print]) });
-    NewJob { app: format!("app {app}"), weight: share, idempotency, retention_ms: 100, ..job(number) }
+/// Name of a caller.
+fn named(caller: u8) -> String {
+    format!("caller {caller}")
 }
 
-fn modelled(app: u8, share: u32, key: Option<u8>, print: u8, now: u64) -> Job {
+fn submission(number: u64, new: New) -> NewJob {
+    let idempotency =
+        new.key.map(|key| Idempotency { key: format!("key {key}"), fingerprint: Bytes::from(vec![new.print]) });
+    NewJob {
+        app: format!("app {}", new.app),
+        caller: new.caller.map(named),
+        weight: new.share,
+        idempotency,
+        retention_ms: 100,
+        ..job(number)
+    }
+}
+
+fn modelled(new: New, now: u64) -> Job {
     Job {
-        app,
-        share: u64::from(share),
+        row: 0,
+        app: new.app,
+        caller: new.caller,
+        share: u64::from(new.share),
         state: JobState::Queued,
         epoch: 0,
         lease: 0,
@@ -305,8 +338,8 @@ fn modelled(app: u8, share: u32, key: Option<u8>, print: u8, now: u64) -> Job {
         cancel: None,
         has_result: false,
         outcome: None,
-        key,
-        print,
+        key: new.key,
+        print: new.print,
         events: 0,
     }
 }

@@ -12,7 +12,7 @@ use frond_testkit::Postgres;
 use tokio::sync::Mutex;
 use tokio_postgres::NoTls;
 
-use crate::kit::Store;
+use crate::kit::{STONES, Store};
 
 /// Name of the template that the databases are copied from.
 const TEMPLATE: &str = "frond";
@@ -113,7 +113,14 @@ impl Database {
 /// Options with long timeouts, as other tests may keep this machine busy.
 pub(crate) fn options(events_kept: u64) -> Options {
     let long = Duration::from_secs(300);
-    Options { events_kept, statement_timeout: long, patience: long, connect_timeout: long, ..Options::default() }
+    Options {
+        events_kept,
+        tombstones_kept: STONES,
+        statement_timeout: long,
+        patience: long,
+        connect_timeout: long,
+        ..Options::default()
+    }
 }
 
 struct Server(Postgres);

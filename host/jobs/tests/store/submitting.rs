@@ -1,9 +1,10 @@
 //! Submission of jobs, and their retrieval.
 
-use frond_jobs::JobState;
-use frond_jobs::store::{Counts, Filter, NewJob, Page};
+use frond_jobs::store::{Counts, Filter, Job, JobEnd, NewJob, Page};
+use frond_jobs::{End, JobState};
+use serde_json::json;
 
-use crate::kit::{Bench, at, get, id, job, job_of, key, name, take};
+use crate::kit::{Bench, at, ended, get, id, job, job_of, key, listed, name, take};
 
 on_both!(
     what_is_submitted_is_there_as_it_was_given,
@@ -16,6 +17,7 @@ on_both!(
     a_weight_of_nothing_counts_as_one,
     jobs_are_listed_newest_first_page_by_page,
     lists_are_filtered,
+    a_list_has_no_large_parts,
     what_is_not_there_is_not_found,
     times_that_mean_never_are_kept,
 );
@@ -136,6 +138,22 @@ async fn lists_are_filtered(bench: Bench) {
     assert_eq!(listed(is(&[JobState::Queued])).await, [2, 1]);
     assert_eq!(listed(is(&[JobState::Queued, JobState::Cancelled])).await, [3, 2, 1]);
     assert_eq!(listed(Filter { caller: Some("ann".to_owned()), ..of("grep") }).await, [2]);
+}
+
+async fn a_list_has_no_large_parts(bench: Bench) {
+    let store = bench.store();
+    for (number, detail) in [(1, 100), (2, 2_000)] {
+        store.submit(job(number)).await.unwrap();
+        let epoch = take(&store, 10).await.unwrap().epoch;
+        let (end, now) = ended(End::Failed, 100);
+        let reason = Some(json!({ "detail": "x".repeat(detail), "reason": "refused" }));
+        store.finish(id(number), epoch, (JobEnd { reason, ..end }, now)).await.unwrap();
+    }
+    let short = get(&store, id(1)).await;
+    let long = get(&store, id(2)).await;
+    assert!(long.reason.is_some() && long.coverage.is_some() && !long.required.is_empty());
+    let found = store.list(&Filter::default(), ALL).await.unwrap();
+    assert_eq!(found, [Job { reason: None, ..listed(long) }, listed(short)]);
 }
 
 async fn what_is_not_there_is_not_found(bench: Bench) {

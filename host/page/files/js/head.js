@@ -40,5 +40,5 @@ function stopped(model) {
   const phase = model.gatherEnd ? "while it merged" : model.planned
     ? `with ${count(model.settled)} of ${plural(model.partitions(), "partition", "partitions")} settled`
     : "before the plan was ready";
-  return model.head ? `no end: the recording stops ${duration(model.last)} into the query, ${phase}: the query was killed, or is still running` : "the query's start is not recorded";
+  return model.head ? `no end: the recording stops ${duration(model.last)} into the query, ${phase}: the query was killed, or still runs` : "the query's start is not recorded";
 }

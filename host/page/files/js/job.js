@@ -112,7 +112,7 @@ function progressPanel(job) {
     ["at about", job.eta ? date(Date.now() + job.eta.p50_ms) : null],
     ["planned", of(planned)], ["done", count(done)], ["degraded", of(degraded)], ["failed", of(failed)], ["to do", of(pending)],
     ["attempts", of(job.attempts ?? 0)],
-    ["claimed", job.epoch > 1 ? `${count(job.epoch)} times: the job was interrupted in between` : null],
+    ["claimed", job.epoch > 1 ? `${count(job.epoch)} times (after an interruption or a redrive)` : null],
     ["kept until", job.expires_unix_ms === null ? null : date(job.expires_unix_ms)],
     ["submitted by", job.caller === null ? null : visible(job.caller, 60)],
   ]), job.reason ? h("p", { class: "is-bad" }, reasonWords(job.reason)) : null);

@@ -1,16 +1,25 @@
 //! Tests of the forms that an answer's bytes take in the envelope.
 
-use bytes::Bytes;
+use std::collections::BTreeMap;
 
-use super::Body;
+use bytes::Bytes;
+use frond_root::answer::{Attempts, Coverage, Tally, Timings};
+use frond_root::{Answer, Floor, QueryId, Reason};
+use serde_json::{Value, json};
+
+use super::{Body, CHUNK, Envelope, envelope};
+use crate::laws::Laws;
 
 fn check(answer: &'static [u8], expect: &str) {
     check_of(answer, "text/plain", expect);
 }
 
 fn check_of(answer: &'static [u8], content_type: &str, expect: &str) {
-    let bytes = Bytes::from_static(answer);
-    assert_eq!(serde_json::to_string(&Body::of(&bytes, content_type)).unwrap(), expect);
+    let body = Body::of(answer, content_type);
+    let mut json = Vec::new();
+    body.write(&mut json).unwrap();
+    assert_eq!(String::from_utf8(json).unwrap(), expect);
+    assert!(expect.len() <= body.size(), "{expect}");
 }
 
 #[test]
@@ -51,4 +60,79 @@ fn what_is_declared_json_and_is_not_is_no_string() {
         check_of(b"{\"mean\": 1}", declared, r#"{"mean": 1}"#);
     }
     check_of(b"{\"mean\": NaN}", "text/csv", r#""{\"mean\": NaN}""#);
+}
+
+#[test]
+fn text_that_its_escapes_would_multiply_stands_in_base64() {
+    check(b"\"\n\"", r#""\"\n\"""#);
+    check(b"\x01\x02\x03", r#"{"base64":"AQID"}"#);
+    check(b"plain text and \x1b[1mone\x1b[0m escape", "\"plain text and \\u001b[1mone\\u001b[0m escape\"");
+    let long = Bytes::from(vec![1; 2 * CHUNK + 1]);
+    let body = Body::of(&long, "text/plain");
+    let mut json = Vec::new();
+    body.write(&mut json).unwrap();
+    assert_eq!(json.len(), body.size());
+    assert!(json.len() < long.len() * 4 / 3 + 20);
+    // As if it were encoded at once.
+    assert!(json.ends_with(b"AQEBAQ==\"}"), "{}", String::from_utf8_lossy(&json));
+}
+
+fn coverage() -> Box<Coverage> {
+    Box::new(Coverage {
+        query: QueryId::from(1),
+        complete: true,
+        fraction: 1.0,
+        floor: Floor::All,
+        required_missing: Vec::new(),
+        partitions: Tally::default(),
+        weight: Tally::default(),
+        covered: 0,
+        missing: Vec::new(),
+        missing_omitted: 0,
+        failures: BTreeMap::new(),
+        attempts: Attempts::default(),
+        timings: Timings::default(),
+        stragglers: Vec::new(),
+        notes: Vec::new(),
+    })
+}
+
+#[test]
+fn the_envelope_is_one_line_of_the_size_that_is_told_before() {
+    let bodies = [
+        (&b"{\n \"a\": 1\n}"[..], json!({ "a": 1 })),
+        (&b"two\nlines"[..], json!("two\nlines")),
+        (&b"\x01\x02\x03"[..], json!({ "base64": "AQID" })),
+        (&b"\xff"[..], json!({ "base64": "/w==" })),
+    ];
+    for (bytes, expect) in bodies {
+        let answer = Answer::Complete { body: Bytes::from_static(bytes), coverage: coverage() };
+        let size = Envelope::of(&answer, "text/plain", Laws::Hold).unwrap().size();
+        let line = envelope(&answer, "text/plain", Laws::Hold).unwrap();
+        assert!(line.len() <= size + 1 && line.ends_with(b"}\n"), "{line:?}");
+        assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+        let value: Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!((&value["version"], &value["outcome"], &value["answer"]), (&json!(1), &json!("complete"), &expect));
+        assert_eq!((&value["coverage"]["fraction"], &value["laws"]), (&json!(1.0), &json!("hold")));
+        assert!(value.get("warnings").is_none(), "{value}");
+    }
+}
+
+#[test]
+fn an_envelope_without_an_answer_says_why() {
+    let failed = Answer::Failed { reason: Reason::Deadline, coverage: coverage() };
+    let line = envelope(&failed, "text/plain", Laws::Unchecked).unwrap();
+    let value: Value = serde_json::from_slice(&line).unwrap();
+    assert_eq!((&value["reason"], &value["answer"]), (&json!("deadline"), &Value::Null));
+    let wrong = Answer::Complete { body: Bytes::from_static(b"NaN"), coverage: coverage() };
+    let line = envelope(&wrong, "application/json", Laws::Unchecked).unwrap();
+    let value: Value = serde_json::from_slice(&line).unwrap();
+    assert!(value["warnings"][0].as_str().unwrap().contains("the answer is not JSON"), "{value}");
+}
+
+#[test]
+fn a_preview_has_its_members_before_the_answer() {
+    let preview = Envelope::preview(&json!({ "at": 7 }), b"[1]", "application/json").unwrap();
+    assert_eq!(preview.size(), 21);
+    assert_eq!(preview.write("<", ">").unwrap(), "<{\"at\":7,\"answer\":[1]}>");
 }

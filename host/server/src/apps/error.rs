@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use frond_root::quote::shortened;
 use frond_run::RunError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -44,17 +45,12 @@ impl Refusal {
     }
 
     /// Uses this text, truncated if it is too long.
-    pub(crate) fn told(stage: Stage, mut text: String) -> Self {
-        if text.len() > MAX_TEXT {
-            let end = (0..=MAX_TEXT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-            text.truncate(end);
-            text.push('…');
-        }
-        Self { stage, text }
+    pub(crate) fn told(stage: Stage, text: String) -> Self {
+        Self { stage, text: shortened(text, MAX_TEXT) }
     }
 }
 
-/// An error and its causes, one a line.
+/// An error and its causes, one a line, truncated if they are too long.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -62,7 +58,7 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
         text = format!("{text}\n  because: {cause}");
         next = cause.source();
     }
-    text
+    shortened(text, MAX_TEXT)
 }
 
 /// Why a requested change was not made. The version that served before keeps serving.
@@ -198,7 +194,7 @@ pub enum StateError {
         path: PathBuf,
     },
     /// Another server uses it.
-    #[error("another server uses `{}`\n(each needs a state folder of its own)", path.display())]
+    #[error("another server uses `{}`\n(each server needs a separate state folder)", path.display())]
     Taken {
         /// The folder.
         path: PathBuf,

@@ -63,6 +63,17 @@ fn answers_that_are_there_do_not_shut_out_small_requests() {
 }
 
 #[test]
+fn an_answer_that_is_to_be_made_has_its_room_or_none() {
+    let budget = Budget::new(16 * MIB);
+    let made = budget.reserve(64 * MIB).ok();
+    assert_eq!((made.is_some(), budget.used()), (true, 64 * MIB), "one answer is always let in");
+    assert_eq!(budget.reserve(MIB).err(), Some(49 * MIB));
+    assert_eq!((budget.reserve(SMALL).is_ok(), budget.used()), (true, 64 * MIB));
+    drop(made);
+    assert!(budget.reserve(MIB).is_ok());
+}
+
+#[test]
 fn a_token_takes_half_at_most_and_one_body_in_any_case() {
     let budget = Budget::new(16 * MIB);
     let held: Vec<_> = (0..20).map_while(|_| is_taken(&budget, MIB, Some("ann"))).collect();

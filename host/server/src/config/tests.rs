@@ -466,6 +466,20 @@ fn spelled(table: &toml::Table, key: &str) -> String {
 }
 
 #[test]
+fn settings_that_are_printed_only_if_they_are_set_are_named_in_the_docs() {
+    let printed = toml::Table::try_from(Config::default()).unwrap();
+    let jobs = printed["jobs"].as_table().unwrap().clone();
+    let (_, docs) = include_str!("../../../docs/operations.md").split_once("printed only if they are set: ").unwrap();
+    let (docs, _) = docs.split_once("\n\n").unwrap();
+    for (keys, printed) in [(listed::keys::<Config>(), printed), (listed::keys::<Jobs>(), jobs)] {
+        for key in keys.iter().filter(|key| !printed.contains_key(**key)) {
+            let spellings = [format!("`{key}`"), format!("`[{key}]`"), format!("`[[{key}]]`")];
+            assert!(spellings.iter().any(|spelling| docs.contains(spelling)), "host/docs/operations.md lacks {key}");
+        }
+    }
+}
+
+#[test]
 fn every_bound_of_the_settings_is_listed_with_its_default() {
     let config = toml::Table::try_from(Config::default()).unwrap();
     let table = |name: &str| config[name].as_table().unwrap().clone();

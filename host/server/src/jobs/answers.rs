@@ -17,7 +17,7 @@ use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 
 use super::api::{jobs, theirs};
-use super::{Jobs, follow, work};
+use super::{Jobs, follow, permit, work};
 use crate::auth::{Action, Principal};
 use crate::params::Named;
 use crate::reply::{Problem, account};
@@ -101,7 +101,11 @@ fn unanswered(job: &Job, coverage: Option<&Coverage>) -> Problem {
             });
             let detail = detail.unwrap_or_else(|| "the job has no answer".to_owned());
             let word = job.reason.as_ref().and_then(|reason| reason.get("reason")?.as_str());
-            if word == Some("lost") { Problem::given_up(detail) } else { Problem::refused(detail) }
+            match word {
+                Some("lost") => Problem::given_up(detail),
+                Some("quota") => Problem::over_quota(detail),
+                _ => Problem::refused(detail),
+            }
         }
     }
 }
@@ -133,7 +137,7 @@ fn answer(body: impl Into<Body>, content_type: Option<&str>, id: &str) -> Respon
         (status = 409, description = "This server does not have the version of the app that the job uses", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "The job has expired", body = Problem, content_type = "application/problem+json"),
         (status = 502, description = "The accepted partials could not be merged", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot be reached, or too many partial answers are being made", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "jobs"
 )]
@@ -143,15 +147,15 @@ pub(crate) async fn partial(
     Named(id): Named<String>,
 ) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;
-    let job = theirs(jobs, &principal, Action::Read, &id).await?;
-    if job.state == JobState::Succeeded {
-        return fetched(jobs, &job, &id).await;
+    let found = theirs(jobs, &principal, Action::Read, &id).await?;
+    if found.state == JobState::Succeeded {
+        return fetched(jobs, &found, &id).await;
     }
+    let found = found.id;
+    let _waiting = principal.listen()?;
     // Each request reads and merges all partials of its job, so only a few run at once.
-    let permit = tokio::time::timeout(follow::LONGEST, jobs.merging.acquire()).await;
-    let _permit = permit.map_err(|_| {
-        Problem::overloaded("too many partial answers are being made\n(ask again later)", Duration::from_secs(10))
-    })?;
+    let _permit = permit(&jobs.merging, &principal, follow::LONGEST, "partial answers").await?;
+    let job = jobs.store.get(found).await?;
     let version =
         work::Apps(server.apps.clone(), server.telemetry.clone()).version(&job.app, &job.version).await.map_err(
             |why| Problem::conflict(format!("the version of the app that the job uses is not on this server: {why}")),

@@ -1,5 +1,7 @@
 //! Endpoints for submitted jobs.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +10,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use frond_app::size::parse_duration;
-use frond_jobs::store::{Filter, Job, Page};
+use frond_jobs::store::{Filter, Job, Page, PastJob};
 use frond_jobs::{JobId, JobState, StoreError};
 use http::{HeaderMap, Uri};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::views::View;
-use super::{Jobs, follow};
+use super::{Jobs, follow, permit};
 use crate::auth::{Action, Principal};
 use crate::params::{Named, pairs, wants_stream};
 use crate::reply::{Problem, accepted};
@@ -25,6 +27,8 @@ use crate::server::Server;
 const HISTORY: u32 = 50;
 /// Default and largest length of a list.
 const LIST: (u32, u32) = (50, 1000);
+/// The longest wait of a request for a list.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A page of the list of jobs.
 #[derive(Serialize, ToSchema)]
@@ -55,20 +59,25 @@ pub(super) async fn theirs(jobs: &Jobs, principal: &Principal, action: Action, i
     })
 }
 
+/// Earlier jobs of the job's version, for an estimate of its end.
+async fn history(jobs: &Jobs, job: &Job) -> Vec<PastJob> {
+    if job.state.is_ended() {
+        return Vec::new();
+    }
+    // The estimate is optional: without a history the rest of the view is still returned.
+    jobs.store.history(&job.app, &job.version, HISTORY).await.unwrap_or_default()
+}
+
 /// A job as clients see it, with an estimate of its end.
 pub(super) async fn view(jobs: &Jobs, job: Job) -> View {
-    let history = if job.state.is_ended() {
-        Vec::new()
-    } else {
-        // The estimate is optional: without a history the rest of the view is still returned.
-        jobs.store.history(&job.app, &job.version, HISTORY).await.unwrap_or_default()
-    };
+    let history = history(jobs, &job).await;
     View::new(job, &history, jobs.slots)
 }
 
 /// Lists jobs, newest first.
 ///
 /// A token with the role `query` sees only its own jobs; `observer` and `admin` see everybody's.
+/// A list has no coverage, and no long reasons: `GET /v1/jobs/{id}` has them.
 #[utoipa::path(
     get,
     path = "/v1/jobs",
@@ -82,7 +91,7 @@ pub(super) async fn view(jobs: &Jobs, job: Job) -> View {
         (status = 200, description = "The jobs", body = List),
         (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "This server accepts no jobs", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store cannot be reached", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot be reached, or too many lists are being made", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "jobs"
 )]
@@ -94,11 +103,18 @@ pub(crate) async fn list(
     let jobs = jobs(&server)?;
     let (mut filter, page) = wanted(uri.query())?;
     filter.caller = principal.limited(Action::Read).map(str::to_owned);
+    let _permit = permit(&jobs.listing, &principal, PATIENCE, "lists of jobs").await?;
     let found = jobs.store.list(&filter, page).await?;
     let next = found.last().filter(|_| found.len() == page.limit as usize).map(|job| job.id.to_string());
     let mut listed = Vec::with_capacity(found.len());
+    // Many jobs have the same version.
+    let mut histories = HashMap::new();
     for job in found {
-        listed.push(view(jobs, job).await);
+        let past = match histories.entry((job.app.clone(), job.version.clone(), job.state.is_ended())) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(history(jobs, &job).await),
+        };
+        listed.push(View::new(job, past, jobs.slots));
     }
     Ok(Json(List { jobs: listed, next }))
 }

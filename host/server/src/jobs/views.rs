@@ -55,12 +55,12 @@ pub(crate) struct View {
     attempts: u64,
     /// How often a server took the job; more than once after an interruption.
     epoch: u64,
-    /// Bytes stored for the job: query, plan, partials and answer.
+    /// Bytes stored for the job: query, required keys, plan, partials and answer.
     kept_bytes: u64,
-    /// Why the job ended in this state.
+    /// Why the job ended in this state. A list leaves out a reason of more than 1 KiB.
     #[schema(value_type = Option<Object>)]
     reason: Option<Value>,
-    /// The account of the answer, once the job has ended.
+    /// The account of the answer, once the job has ended. A list leaves it out.
     #[schema(value_type = Option<crate::openapi::Coverage>)]
     pub(super) coverage: Option<Value>,
     /// The name of the token that submitted the job.

@@ -11,6 +11,8 @@ use super::{QueryRecord, SoFar, lock};
 
 /// The minimum time between two previews of an answer.
 const PREVIEW: Duration = Duration::from_millis(250);
+/// The most bytes of a preview; a larger one is skipped.
+const MAX_PREVIEW: usize = 1 << 20;
 
 impl Preview for QueryRecord {
     fn every(&self) -> Duration {
@@ -18,6 +20,9 @@ impl Preview for QueryRecord {
     }
 
     fn take(&self, since_start: Duration, body: Bytes, covered: Covered) {
+        if body.len() > MAX_PREVIEW {
+            return;
+        }
         let fraction = if covered.planned == 0 { 0.0 } else { share(covered.covered, covered.planned) };
         lock(&self.state).preview = Some(SoFar { at: since_start, body, fraction });
         self.changed.notify_waiters();

@@ -327,6 +327,10 @@ fn of_previews_the_newest_is_kept_and_taken_once() {
         frond_root::runner::Covered { planned: 0, covered: 0, complete: false },
     );
     assert_eq!(recorded.take_preview().unwrap().fraction, 0.0);
+    recorded.take(Duration::ZERO, Bytes::from(vec![7; (1 << 20) + 1]), covered(1));
+    assert!(recorded.take_preview().is_none(), "it is too large");
+    recorded.take(Duration::ZERO, Bytes::from(vec![7; 1 << 20]), covered(1));
+    assert!(recorded.take_preview().is_some());
 }
 
 #[tokio::test(start_paused = true)]

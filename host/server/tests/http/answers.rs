@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::common::{ENVELOPE, Reply, Served, app, apps, asking, by_key, config, send};
+use crate::common::{ENVELOPE, Reply, Served, Stream, app, apps, asking, by_key, config, send};
 
 /// Checks that the counts of the coverage's partitions add up.
 fn closed(coverage: &Value) {
@@ -54,6 +54,23 @@ async fn a_coverage_is_1_only_when_nothing_is_missing() {
     let reply = served.ask("caller", query.to_string()).await.expect(200);
     assert_eq!(reply.header("frond-complete"), "false");
     assert_eq!(reply.header("frond-coverage"), "0.9999; 1/2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_that_its_escapes_would_multiply_is_told_in_base64() {
+    let folder = apps();
+    let manifest = folder.path().join("caller/frond.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replace("application/json", "text/plain")).unwrap();
+    let served = Served::of(folder, config()).await;
+    for (text, expect) in [("a\tb\n", json!("a\tb\n")), ("\u{1}\u{2}\u{3}", json!({ "base64": "AQID" }))] {
+        let query = asking(&json!({ "finish-fault": format!("text:{text}") }), &["ok"]);
+        let whole = send(served.query("caller", query.clone()).header("accept", ENVELOPE)).await.expect(200);
+        assert_eq!(whole.json()["answer"], expect);
+        let told = Stream::open(served.query("caller", query.clone())).await.rest().await;
+        assert_eq!(told.last().unwrap().data["answer"], expect);
+        assert_eq!(served.ask("caller", query).await.expect(200).text(), text);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

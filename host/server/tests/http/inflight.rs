@@ -9,9 +9,10 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::common::{Served, by_key, config, within};
+use crate::common::{Served, Stream, asking, by_key, config, within};
 use crate::raw::{Raw, status};
 
 /// A server with 1 MiB for bodies, an eighth of which is reserved for small ones.
@@ -100,6 +101,42 @@ async fn a_client_that_reads_nothing_is_cut_off() {
     }
     served.until("frond_http_connections_closed_total", &["slow-reader"], |closed| closed == 2.0).await;
     served.until("frond_bodies_bytes", &[], |bytes| bytes < 100_000.0).await;
+}
+
+/// A query whose answer has this many bytes.
+fn of_text(bytes: usize) -> String {
+    asking(&json!({ "finish-fault": format!("text:{}", "x".repeat(bytes)) }), &["ok"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_a_stream_is_made_only_if_there_is_room() {
+    let mut config = config();
+    config.limits.bodies = Size(2 << 20);
+    config.limits.query = Size(800 << 10);
+    config.limits.component = Size(800 << 10);
+    config.limits.read_time = Time(Duration::from_secs(600));
+    let served = Served::with(config).await;
+    let mut held = Vec::new();
+    for answers in 1..=2 {
+        let mut sender = deaf(&served).await;
+        let request = http::Request::post(format!("{}/v1/apps/caller/query", served.url));
+        let request = request.body(Full::from(of_text(700 << 10))).unwrap();
+        let reply = within(sender.send_request(request)).await.unwrap();
+        assert_eq!(reply.status(), 200);
+        held.push((sender, reply));
+        served.idle().await;
+        served.until("frond_bodies_bytes", &[], |bytes| bytes >= f64::from(answers * (700 << 10))).await;
+    }
+    // The request fits beside them, and the answer in base64 does not.
+    let told = Stream::open(served.query("caller", of_text(600 << 10))).await.rest().await;
+    let last = told.last().unwrap();
+    assert_eq!((last.name.as_str(), &last.data["slug"]), ("problem", &json!("overloaded")), "{}", last.data);
+    assert!(last.data["detail"].as_str().unwrap().contains("`limits.bodies`"), "{}", last.data);
+    drop(held);
+    served.until("frond_bodies_bytes", &[], |bytes| bytes < 100_000.0).await;
+    let told = Stream::open(served.query("caller", of_text(600 << 10))).await.rest().await;
+    let last = told.last().unwrap();
+    assert_eq!((last.name.as_str(), &last.data["outcome"]), ("answer", &json!("complete")));
 }
 
 /// An HTTP/2 client that follows `/v1/events` several times.

@@ -64,7 +64,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("root/src/policy/budget.rs", &["MIN_RESERVE", "MIN_REPLY"]),
     ("root/src/policy/retry.rs", &["BUCKET"]),
     ("root/src/scatter.rs", &["COOL_DOWN"]),
-    ("run/src/envelope.rs", &["VERSION"]),
+    ("run/src/envelope.rs", &["VERSION", "CHUNK"]),
     ("sandbox/src/inline.rs", &["SMALL", "AT_MOST", "BRIEF", "IN_A_ROW"]),
     ("sandbox/src/cache.rs", &["CHUNK", "TRAILER", "ABANDONED"]),
     ("sandbox/src/clock.rs", &["AGAIN", "NEVER", "AWAKE"]),

@@ -1,6 +1,7 @@
 //! Ranges: every number once, in order, in pieces of the step.
 
 use frond_root::Partition;
+use frond_root::plan::MAX_PARTITIONS;
 use proptest::prelude::*;
 
 use super::{auto_step, partitions};
@@ -8,7 +9,7 @@ use crate::error::Origin;
 use crate::testing::table;
 
 fn cut(start: i64, end: i64, step: Option<u64>, slots: usize) -> Result<Vec<Partition>, String> {
-    partitions(start..end, step, slots, &Origin::Caller).map_err(|error| error.to_string())
+    partitions(start..end, step, (slots, MAX_PARTITIONS), &Origin::Caller).map_err(|error| error.to_string())
 }
 
 fn ends(partition: &Partition) -> (i64, i64) {

@@ -186,7 +186,7 @@ fn a_recording_that_stops_says_where() {
     rail   query 019a5b3c7d8e0f1122334455667788aa   2026-01-01 00:00:00 UTC
     5 partitions · 4 slots · deadline 2.00 s · floor: all · weight 5,000
     no end   the recording stops in the middle of line 6, 9.0 ms into the query,
-             with 1 of 5 partitions settled: the query was killed, or is still running
+             with 1 of 5 partitions settled: the query was killed, or still runs
 
     waterfall
     London           ·····███████████████████████████████████  7.0 ms

@@ -63,7 +63,7 @@ fn a_running_job_in_full() {
     started    2026-09-21 14:13:21 UTC (9 s ago)
     progress   12 of 40 partitions, 30 %
     left       about 12 s; nine times in ten within 30 s, at the pace so far
-    claimed    2 times: after an interruption or a redrive
+    claimed    2 times (after an interruption or a redrive)
     asked by   dashboard
     version    one
     ");

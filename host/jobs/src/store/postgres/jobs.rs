@@ -1,7 +1,9 @@
 //! Jobs as rows: submit, find, list, cancel, redrive.
 
 use crate::job::{End, JobId, JobState, Move, UnixMs};
-use crate::store::rows::{APP_HAS, CALLER_HAS, Columns, HEAD, JOB, PAST, damaged, had_of, head_of, job_of, past_of};
+use crate::store::rows::{
+    APP_HAS, CALLER_HAS, Columns, HEAD, JOB, LARGE, PAST, damaged, had_of, head_of, job_of, listed, past_of,
+};
 use crate::store::rules::{Head, scope, sql, within_bounds};
 use crate::store::{
     Bounds, EventPage, Filter, Job, JobQuery, MAX_PAGE, NewJob, Page, PastJob, StoreError, StoreResult, Submission,
@@ -30,12 +32,13 @@ pub(super) fn fenced(changed: u64, head: &Head) -> StoreResult<()> {
 }
 
 pub(super) async fn get(transaction: &Transaction<'_>, id: JobId) -> StoreResult<Job> {
-    let found = row(transaction, &format!("SELECT {JOB} FROM jobs WHERE id = $1"), &[&id.to_string()]).await?;
+    let select = format!("SELECT {JOB}, {LARGE} FROM jobs WHERE id = $1");
+    let found = row(transaction, &select, &[&id.to_string()]).await?;
     found.map_or(Err(StoreError::NotFound(id)), |row| job_of(&row))
 }
 
 pub(super) async fn get_of(transaction: &Transaction<'_>, id: JobId, caller: &str) -> StoreResult<Job> {
-    let select = format!("SELECT {JOB} FROM jobs WHERE id = $1 AND caller = $2");
+    let select = format!("SELECT {JOB}, {LARGE} FROM jobs WHERE id = $1 AND caller = $2");
     let found = row(transaction, &select, &[&id.to_string(), &caller]).await?;
     found.map_or(Err(StoreError::NotFound(id)), |row| job_of(&row))
 }
@@ -91,7 +94,7 @@ async fn known(transaction: &Transaction<'_>, new: &NewJob) -> StoreResult<Optio
         return Ok(None);
     };
     let select = "SELECT id, idem_print FROM jobs WHERE idem_scope = $1 AND idem_key = $2";
-    let Some(row) = row(transaction, select, &[&scope(new), &key.key]).await? else {
+    let Some(row) = row(transaction, select, &[&scope(new.caller.as_deref()), &key.key]).await? else {
         return Ok(None);
     };
     if row.maybe_bytes("idem_print")?.as_ref() == Some(&key.fingerprint) {
@@ -109,7 +112,7 @@ async fn insert(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -
     let insert = format!(
         "INSERT INTO jobs (id, state, app, version, floor, required, run_timeout_ms, retention_ms, share, caller, \
          created, queued, idem_scope, idem_key, idem_print, query, bytes) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, {now}, {now}, $12, $13, $14, $15::bytea, length($15::bytea)) ON CONFLICT DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, {now}, {now}, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING",
         now = now(11)
     );
     let changed = execute(
@@ -127,10 +130,11 @@ async fn insert(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -
             &i64::from(new.weight.max(1)),
             &new.caller,
             &set,
-            &key.map(|_| scope(new)),
+            &key.map(|_| scope(new.caller.as_deref())),
             &key.map(|key| &key.key),
             &key.map(|key| &*key.fingerprint),
             &&*new.query,
+            &sql(new.bytes()),
         ],
     )
     .await?;
@@ -148,8 +152,9 @@ pub(super) async fn asked(transaction: &Transaction<'_>, id: JobId) -> StoreResu
 pub(super) async fn list(transaction: &Transaction<'_>, filter: &Filter, page: Page) -> StoreResult<Vec<Job>> {
     let states: Vec<_> = filter.states.iter().map(|state| state.slug()).collect();
     let select = format!(
-        "SELECT {JOB} FROM jobs WHERE ($1::text IS NULL OR app = $1) AND ($2::text IS NULL OR caller = $2) \
-         AND ($3::text[] IS NULL OR state = ANY ($3)) AND ($4::text IS NULL OR id < $4) ORDER BY id DESC LIMIT $5"
+        "SELECT {JOB}, {listed} FROM jobs WHERE ($1::text IS NULL OR app = $1) AND ($2::text IS NULL OR caller = $2) \
+         AND ($3::text[] IS NULL OR state = ANY ($3)) AND ($4::text IS NULL OR id < $4) ORDER BY id DESC LIMIT $5",
+        listed = listed()
     );
     let states = (!states.is_empty()).then_some(states);
     let after = page.after.map(|id| id.to_string());

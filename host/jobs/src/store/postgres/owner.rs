@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::ms;
 use crate::job::{End, JobId, Move, UnixMs};
-use crate::store::rows::{Columns, HEAD, PARTITION, cancel_of, damaged, head_of, partition_of};
+use crate::store::rows::{Columns, HEAD, PARTITION, SCOPE, at_work, cancel_of, damaged, head_of, partition_of};
 use crate::store::rules::{MOST, check_plan, plan_bytes, sql, unsigned};
 use crate::store::{
     EventBatch, Job, JobEnd, JobFilter, LeaseNews, Locator, MAX_PAGE, PartitionPage, PartitionPlan, PartitionRow,
@@ -18,11 +18,13 @@ use super::session::Transaction;
 use super::{MAX_BYTES, fits};
 
 /// SQL condition for jobs that can be taken. `$1` is the time that a test has set, `$2` and `$3`
-/// filter by app; `$4` and `$5` are the versions that the owner has and those that it cannot run.
+/// filter by app; `$4` and `$5` are the versions that the owner has and those that it cannot run;
+/// `$6` are the scopes of the callers that are left out.
 fn waiting() -> String {
     format!(
         "(state = 'queued' OR (state IN ('planning', 'running', 'merging') AND lease_until <= {now})) \
          AND ($2::text[] IS NULL OR (app = ANY ($2)) = $3) \
+         AND {SCOPE} <> ALL ($6::text[]) \
          AND ($4::text[] IS NULL OR planned = 0 OR version = ANY ($4) \
               OR (version <> ALL ($5::text[]) AND EXISTS (SELECT 1 FROM artifacts \
                   WHERE artifacts.app = jobs.app AND artifacts.version = jobs.version)) \
@@ -31,7 +33,7 @@ fn waiting() -> String {
     )
 }
 
-/// Parameters of [`waiting`], except the time.
+/// Parameters of [`waiting`], except the time and the callers.
 struct Names<'a> {
     apps: Option<&'a [String]>,
     only: bool,
@@ -49,29 +51,32 @@ impl<'a> Names<'a> {
             JobFilter::Runnable(able) => {
                 Self { apps: Some(&able.apps), versions: Some(&able.versions), unable: &able.unable, ..any }
             }
+            JobFilter::NotOf { among, .. } => Self::of(among),
         }
     }
 }
 
 /// Takes the next job. `SKIP LOCKED` leaves out rows that other transactions have locked, so takers
-/// never wait; while many take concurrently, the fairness between apps is only approximate.
+/// never wait; while many take concurrently, the fairness between callers and apps is only
+/// approximate.
 pub(super) async fn take(
     transaction: &Transaction<'_>,
     owner: &str,
-    apps: &JobFilter,
+    filter: &JobFilter,
     lease: Duration,
     set: Option<i64>,
 ) -> StoreResult<Option<TakenJob>> {
-    let Names { apps, only, versions, unable } = Names::of(apps);
+    let left_out = filter.left_out();
+    let Names { apps, only, versions, unable } = Names::of(filter);
     let select = format!(
-        "WITH held (held_app, held) AS (SELECT app, count(*) FROM jobs \
-             WHERE state IN ('planning', 'running', 'merging') AND lease_until > {now} GROUP BY app) \
-         SELECT {HEAD} FROM jobs LEFT JOIN held ON held_app = app WHERE {waiting} \
-         ORDER BY COALESCE(held, 0)::float8 / share, queued, id LIMIT 1 FOR UPDATE OF jobs SKIP LOCKED",
-        now = now(1),
+        "WITH {at_work} SELECT {HEAD} FROM jobs \
+             LEFT JOIN of_app ON held_app = app LEFT JOIN of_caller ON held_scope = {SCOPE} WHERE {waiting} \
+         ORDER BY COALESCE(caller_held, 0), COALESCE(app_held, 0)::float8 / share, queued, id \
+         LIMIT 1 FOR UPDATE OF jobs SKIP LOCKED",
+        at_work = at_work(&format!("lease_until > {}", now(1))),
         waiting = waiting()
     );
-    let Some(found) = row(transaction, &select, &[&set, &apps, &only, &versions, &unable]).await? else {
+    let Some(found) = row(transaction, &select, &[&set, &apps, &only, &versions, &unable, &left_out]).await? else {
         return Ok(None);
     };
     let head = head_of(&found)?;
@@ -90,10 +95,15 @@ pub(super) async fn take(
 }
 
 /// True if a job waits, locked by another transaction or not.
-pub(super) async fn is_waiting(transaction: &Transaction<'_>, apps: &JobFilter, set: Option<i64>) -> StoreResult<bool> {
-    let Names { apps, only, versions, unable } = Names::of(apps);
+pub(super) async fn is_waiting(
+    transaction: &Transaction<'_>,
+    filter: &JobFilter,
+    set: Option<i64>,
+) -> StoreResult<bool> {
+    let left_out = filter.left_out();
+    let Names { apps, only, versions, unable } = Names::of(filter);
     let select = format!("SELECT 1 FROM jobs WHERE {} LIMIT 1", waiting());
-    Ok(row(transaction, &select, &[&set, &apps, &only, &versions, &unable]).await?.is_some())
+    Ok(row(transaction, &select, &[&set, &apps, &only, &versions, &unable, &left_out]).await?.is_some())
 }
 
 pub(super) async fn renew(

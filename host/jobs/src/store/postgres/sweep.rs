@@ -2,7 +2,7 @@
 //! returns the rest to the disk.
 
 use crate::job::{JobId, JobState, Move, UnixMs};
-use crate::store::rows::{Columns, HEAD, USAGE, count_jobs, damaged, head_of};
+use crate::store::rows::{Columns, HEAD, USAGE, count_jobs, damaged, head_of, old_tombstones};
 use crate::store::rules::{Head, sql, unsigned};
 use crate::store::{StoreResult, TOMBSTONE_MS, TOMBSTONES, Usage};
 
@@ -42,7 +42,7 @@ async fn entomb(transaction: &Transaction<'_>, head: &Head, set: Option<i64>) ->
     let kept = row(transaction, "SELECT bytes FROM jobs WHERE num = $1", &[&head.num]).await?;
     let bytes = kept.map(|row| row.int("bytes")).transpose()?;
     let update = format!(
-        "UPDATE jobs SET state = $2, expires = {}, cancel = NULL, idem_scope = NULL, idem_key = NULL, \
+        "UPDATE jobs SET state = $2, expires = {}, required = '[]', cancel = NULL, idem_scope = NULL, idem_key = NULL, \
          idem_print = NULL, reason = NULL, coverage = NULL, content_type = NULL, result_size = NULL, query = NULL, \
          planned_query = NULL, result = NULL, account = NULL, trimmed = 0, \
          bytes = (SELECT COALESCE(sum(COALESCE(size, 0) + COALESCE(length(inline), 0) + COALESCE(length(elsewhere), 0)), 0) \
@@ -53,9 +53,10 @@ async fn entomb(transaction: &Transaction<'_>, head: &Head, set: Option<i64>) ->
     Ok(bytes.map_or(0, unsigned))
 }
 
-/// Removes a chunk of unreachable partitions: those of a succeeded job or of a tombstone. Returns
-/// false if there are none left, or other transactions have locked them.
-pub(super) async fn trim(transaction: &Transaction<'_>, id: Option<JobId>) -> StoreResult<bool> {
+/// Removes a chunk of unreachable partitions: those of a succeeded job or of a tombstone. After the
+/// last chunk of a tombstone, removes the oldest ones of its caller beyond `kept`. Returns false if
+/// there are no partitions left, or other transactions have locked them.
+pub(super) async fn trim(transaction: &Transaction<'_>, id: Option<JobId>, kept: u64) -> StoreResult<bool> {
     let select = "SELECT num, state FROM jobs WHERE trimmed = 0 AND state IN ('succeeded', 'expired') \
          AND ($1::text IS NULL OR id = $1) LIMIT 1 FOR UPDATE SKIP LOCKED";
     let id = id.map(|id| id.to_string());
@@ -63,10 +64,15 @@ pub(super) async fn trim(transaction: &Transaction<'_>, id: Option<JobId>) -> St
     let job = found.int("num")?;
     let state = found.word::<JobState>("state")?;
     let Some((last, bytes)) = chunk(transaction, job).await? else {
+        execute(transaction, "UPDATE jobs SET trimmed = 1 WHERE num = $1", &[&job]).await?;
         if state == JobState::Expired {
             execute(transaction, "DELETE FROM events WHERE job = $1", &[&job]).await?;
+            let old = old_tombstones();
+            let forget = format!(
+                "DELETE FROM jobs WHERE num IN (SELECT num FROM jobs WHERE num IN ({old}) FOR UPDATE SKIP LOCKED)"
+            );
+            execute(transaction, &forget, &[&job, &i64::from(TOMBSTONES), &sql(kept)]).await?;
         }
-        execute(transaction, "UPDATE jobs SET trimmed = 1 WHERE num = $1", &[&job]).await?;
         return Ok(true);
     };
     execute(transaction, "DELETE FROM partitions WHERE job = $1 AND idx <= $2", &[&job, &last]).await?;

@@ -4,7 +4,8 @@ use rusqlite::{Connection, named_params, params};
 
 use crate::job::{End, JobId, JobState, Move, UnixMs};
 use crate::store::rows::{
-    APP_HAS, CALLER_HAS, Columns, HEAD, JOB, PAST, USAGE, count_jobs, damaged, had_of, head_of, job_of, past_of,
+    APP_HAS, CALLER_HAS, Columns, HEAD, JOB, LARGE, PAST, USAGE, count_jobs, damaged, had_of, head_of, job_of, listed,
+    past_of,
 };
 use crate::store::rules::{CurrentUse, Head, scope, sql, unsigned, within_bounds};
 use crate::store::{
@@ -28,13 +29,14 @@ pub(super) fn fenced(changed: usize, head: &Head) -> StoreResult<()> {
 }
 
 pub(super) fn get(connection: &Connection, id: JobId) -> StoreResult<Job> {
-    let mut select = connection.prepare_cached(&format!("SELECT {JOB} FROM jobs WHERE id = ?1"))?;
+    let mut select = connection.prepare_cached(&format!("SELECT {JOB}, {LARGE} FROM jobs WHERE id = ?1"))?;
     let mut rows = select.query([id.to_string()])?;
     rows.next()?.map_or(Err(StoreError::NotFound(id)), job_of)
 }
 
 pub(super) fn get_of(connection: &Connection, id: JobId, caller: &str) -> StoreResult<Job> {
-    let mut select = connection.prepare_cached(&format!("SELECT {JOB} FROM jobs WHERE id = ?1 AND caller = ?2"))?;
+    let select = format!("SELECT {JOB}, {LARGE} FROM jobs WHERE id = ?1 AND caller = ?2");
+    let mut select = connection.prepare_cached(&select)?;
     let mut rows = select.query(params![id.to_string(), caller])?;
     rows.next()?.map_or(Err(StoreError::NotFound(id)), job_of)
 }
@@ -82,7 +84,7 @@ fn had(connection: &Connection, new: &NewJob) -> StoreResult<CurrentUse> {
 fn known(connection: &Connection, new: &NewJob, key: &Idempotency) -> StoreResult<Option<JobId>> {
     let mut select =
         connection.prepare_cached("SELECT id, idem_print FROM jobs WHERE idem_scope = ?1 AND idem_key = ?2")?;
-    let mut rows = select.query(params![scope(new), key.key])?;
+    let mut rows = select.query(params![scope(new.caller.as_deref()), key.key])?;
     let Some(row) = rows.next()? else {
         return Ok(None);
     };
@@ -101,7 +103,7 @@ fn insert(connection: &Connection, new: &NewJob, now: UnixMs) -> StoreResult<()>
         .prepare_cached(
             "INSERT INTO jobs (id, state, app, version, floor, required, run_timeout_ms, retention_ms, share, caller, \
              created, queued, idem_scope, idem_key, idem_print, query, bytes) VALUES (:id, :state, :app, :version, :floor, \
-             :required, :run_timeout_ms, :retention_ms, :share, :caller, :created, :created, :scope, :key, :print, :query, length(:query))",
+             :required, :run_timeout_ms, :retention_ms, :share, :caller, :created, :created, :scope, :key, :print, :query, :bytes)",
         )?
         .execute(named_params! {
             ":id": new.id.to_string(),
@@ -115,10 +117,11 @@ fn insert(connection: &Connection, new: &NewJob, now: UnixMs) -> StoreResult<()>
             ":share": new.weight.max(1),
             ":caller": new.caller,
             ":created": sql(now.0),
-            ":scope": key.map(|_| scope(new)),
+            ":scope": key.map(|_| scope(new.caller.as_deref())),
             ":key": key.map(|key| &key.key),
             ":print": key.map(|key| &*key.fingerprint),
             ":query": &*new.query,
+            ":bytes": sql(new.bytes()),
         })?;
     Ok(())
 }
@@ -137,9 +140,10 @@ pub(super) fn asked(connection: &Connection, id: JobId) -> StoreResult<JobQuery>
 pub(super) fn list(connection: &Connection, filter: &Filter, page: Page) -> StoreResult<Vec<Job>> {
     let states: Vec<_> = filter.states.iter().map(|state| state.slug()).collect();
     let mut select = connection.prepare_cached(&format!(
-        "SELECT {JOB} FROM jobs WHERE (?1 IS NULL OR app = ?1) AND (?2 IS NULL OR caller = ?2) \
+        "SELECT {JOB}, {listed} FROM jobs WHERE (?1 IS NULL OR app = ?1) AND (?2 IS NULL OR caller = ?2) \
          AND (?3 IS NULL OR state IN (SELECT value FROM json_each(?3))) AND (?4 IS NULL OR id < ?4) \
-         ORDER BY id DESC LIMIT ?5"
+         ORDER BY id DESC LIMIT ?5",
+        listed = listed()
     ))?;
     let mut rows = select.query(params![
         filter.app,

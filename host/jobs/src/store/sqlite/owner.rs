@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::job::{End, JobId, Move, UnixMs};
-use crate::store::rows::{HEAD, PARTITION, cancel_of, head_of, partition_of};
+use crate::store::rows::{HEAD, PARTITION, SCOPE, at_work, cancel_of, head_of, partition_of};
 use crate::store::rules::{Head, MOST, check_plan, plan_bytes, sql};
 use crate::store::{
     EventBatch, Job, JobEnd, JobFilter, LeaseNews, Locator, MAX_PAGE, PartitionPage, PartitionRow, PlanRecord,
@@ -33,24 +33,32 @@ pub(super) fn take(
     Ok(Some(TakenJob { job: get(connection, head.id)?, epoch, at: now }))
 }
 
-/// Returns the next job to take.
-fn next_waiting(connection: &Connection, apps: &JobFilter, now: UnixMs) -> StoreResult<Option<Head>> {
-    let (names, only) = match apps {
+/// Names of apps, as JSON, that a filter has, and whether it lets these pass or all others.
+fn names(filter: &JobFilter) -> (Option<String>, bool) {
+    match filter {
         JobFilter::All => (None, true),
         JobFilter::Only(names) | JobFilter::Runnable(RunnableJobs { apps: names, .. }) => {
             (Some(serde_json::json!(names).to_string()), true)
         }
         JobFilter::Except(names) => (Some(serde_json::json!(names).to_string()), false),
-    };
+        JobFilter::NotOf { among, .. } => names(among),
+    }
+}
+
+/// Returns the next job to take.
+fn next_waiting(connection: &Connection, filter: &JobFilter, now: UnixMs) -> StoreResult<Option<Head>> {
+    let (names, only) = names(filter);
+    let left_out = serde_json::json!(filter.left_out()).to_string();
     let mut select = connection.prepare_cached(&format!(
-        "WITH held (held_app, held) AS (SELECT app, count(*) FROM jobs \
-             WHERE state IN ('planning', 'running', 'merging') AND lease_until > ?1 GROUP BY app) \
-         SELECT {HEAD} FROM jobs LEFT JOIN held ON held_app = app \
+        "WITH {at_work} SELECT {HEAD} FROM jobs \
+             LEFT JOIN of_app ON held_app = app LEFT JOIN of_caller ON held_scope = {SCOPE} \
          WHERE (state = 'queued' OR (state IN ('planning', 'running', 'merging') AND lease_until <= ?1)) \
            AND (?2 IS NULL OR (app IN (SELECT value FROM json_each(?2))) = ?3) \
-         ORDER BY CAST(COALESCE(held, 0) AS REAL) / share, queued, id LIMIT 1"
+           AND {SCOPE} NOT IN (SELECT value FROM json_each(?4)) \
+         ORDER BY COALESCE(caller_held, 0), CAST(COALESCE(app_held, 0) AS REAL) / share, queued, id LIMIT 1",
+        at_work = at_work("lease_until > ?1")
     ))?;
-    let mut rows = select.query(params![sql(now.0), names, only])?;
+    let mut rows = select.query(params![sql(now.0), names, only, left_out])?;
     rows.next()?.map(head_of).transpose()
 }
 

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::job::{JobId, JobState, Move, UnixMs};
-use crate::store::rows::{Columns, HEAD, head_of};
+use crate::store::rows::{Columns, HEAD, head_of, old_tombstones};
 use crate::store::rules::{Head, sql, unsigned};
 use crate::store::{StoreResult, TOMBSTONE_MS, TOMBSTONES};
 
@@ -36,7 +36,7 @@ fn entomb(connection: &Connection, head: &Head, now: UnixMs) -> StoreResult<u64>
     let expired = head.next(Move::Expire)?;
     let bytes: i64 = connection.query_row("SELECT bytes FROM jobs WHERE num = ?1", [head.num], |row| row.get(0))?;
     connection.execute(
-        "UPDATE jobs SET state = ?2, expires = ?3, cancel = NULL, idem_scope = NULL, idem_key = NULL, \
+        "UPDATE jobs SET state = ?2, expires = ?3, required = '[]', cancel = NULL, idem_scope = NULL, idem_key = NULL, \
          idem_print = NULL, reason = NULL, coverage = NULL, content_type = NULL, result_size = NULL, \
          result_blob = NULL, query = NULL, planned_query = NULL, result = NULL, account = NULL, trimmed = 0, \
          bytes = (SELECT COALESCE(sum(COALESCE(size, 0) + COALESCE(length(inline), 0) + COALESCE(length(elsewhere), 0)), 0) \
@@ -46,9 +46,10 @@ fn entomb(connection: &Connection, head: &Head, now: UnixMs) -> StoreResult<u64>
     Ok(unsigned(bytes))
 }
 
-/// Removes a chunk of unreachable partitions: those of a succeeded job or of a tombstone. Returns
-/// false if there are none left.
-pub(super) fn trim(connection: &Connection, id: Option<JobId>) -> StoreResult<bool> {
+/// Removes a chunk of unreachable partitions: those of a succeeded job or of a tombstone. After the
+/// last chunk of a tombstone, removes the oldest ones of its caller beyond `kept`. Returns false if
+/// there are no partitions left.
+pub(super) fn trim(connection: &Connection, id: Option<JobId>, kept: u64) -> StoreResult<bool> {
     let mut select = connection.prepare_cached(
         "SELECT num, state FROM jobs WHERE trimmed = 0 AND state IN ('succeeded', 'expired') AND (?1 IS NULL OR id = ?1) LIMIT 1",
     )?;
@@ -58,10 +59,12 @@ pub(super) fn trim(connection: &Connection, id: Option<JobId>) -> StoreResult<bo
     let state = row.word::<JobState>("state")?;
     drop(rows);
     let Some((last, bytes)) = chunk(connection, job)? else {
+        connection.execute("UPDATE jobs SET trimmed = 1 WHERE num = ?1", [job])?;
         if state == JobState::Expired {
             connection.execute("DELETE FROM events WHERE job = ?1", [job])?;
+            let forget = format!("DELETE FROM jobs WHERE num IN ({})", old_tombstones());
+            connection.prepare_cached(&forget)?.execute(params![job, TOMBSTONES, sql(kept)])?;
         }
-        connection.execute("UPDATE jobs SET trimmed = 1 WHERE num = ?1", [job])?;
         return Ok(true);
     };
     connection.execute("DELETE FROM partitions WHERE job = ?1 AND idx <= ?2", params![job, last])?;

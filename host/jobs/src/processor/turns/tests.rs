@@ -1,0 +1,53 @@
+//! Places of callers, and the length of turns.
+
+use super::*;
+
+const TURN: Duration = Duration::from_secs(60);
+
+fn turns(at_once: usize) -> Turns {
+    Turns::new(&Settings { at_once, turn: TURN, ..Settings::default() })
+}
+
+fn caller(name: &str) -> Option<String> {
+    Some(name.to_owned())
+}
+
+#[test]
+fn a_caller_with_all_places_gives_up_the_latest_after_a_turn() {
+    let mut turns = turns(2);
+    let start = Instant::now();
+    let later = start + TURN / 2;
+    let first = turns.begin(&Place::Free, caller("ann"), 1, start);
+    assert_eq!(turns.place(start), Some(Place::Free));
+    let latest = turns.begin(&Place::Free, caller("ann"), 1, later);
+    assert_eq!(turns.place(start + TURN), None, "its turn is not over");
+    let place = turns.place(later + TURN).unwrap();
+    assert_eq!(place, Place::NotOf(caller("ann")));
+    assert!(!*latest.borrow(), "nobody has taken its place yet");
+    let other = turns.begin(&place, caller("bob"), 1, later + TURN);
+    assert_eq!([&first, &latest, &other].map(|turn| *turn.borrow()), [false, true, false]);
+    // Both have a place now, for as long as their jobs take.
+    assert_eq!(turns.place(later + TURN * 1_000), None);
+    drop(other);
+    assert_eq!(turns.place(later + TURN * 1_000), Some(Place::Free));
+}
+
+#[test]
+fn jobs_without_a_caller_are_those_of_one() {
+    let mut turns = turns(2);
+    let start = Instant::now();
+    let _jobs = [1, 2].map(|epoch| turns.begin(&Place::Free, None, epoch, start));
+    assert_eq!(turns.place(start + TURN), Some(Place::NotOf(None)));
+}
+
+#[test]
+fn where_there_is_no_place_nobody_gives_one_up() {
+    assert_eq!(turns(0).place(Instant::now()), None);
+}
+
+#[test]
+fn turns_at_a_single_place_grow_and_others_do_not() {
+    let lengths = [1, 2, 3, 5, 6, 99].map(|epoch| length(TURN, 1, epoch));
+    assert_eq!(lengths, [1, 2, 4, 16, 16, 16].map(|times| TURN * times));
+    assert_eq!(length(TURN, 2, 99), TURN);
+}
