@@ -1,5 +1,5 @@
-//! Envelopes of answers: charged to the budget for bodies before they are made, and made on a thread
-//! of their own if they are large.
+//! Envelopes of answers: charged to the budget for bodies before they are made, and if they are
+//! large, made on a thread for blocking work.
 
 use std::sync::Arc;
 

@@ -146,7 +146,7 @@ impl Sending {
 
 /// Extension of a response whose body was charged before it was made.
 #[derive(Clone)]
-pub(crate) struct Reserved(Arc<Charge>);
+pub(crate) struct Reserved(#[expect(dead_code, reason = "held for its drop")] Arc<Charge>);
 
 impl Reserved {
     pub(crate) fn new(charge: Charge) -> Self {

@@ -93,7 +93,7 @@ table! {
         large_plans: "plans of 100,000 partitions, 1,000 of them required" => "limits.memory";
     }
     reading {
-        manifests: "manifests that are huge, deep, circular" => "16 MiB of frond.toml";
+        manifests: "manifests that are huge, deep, circular" => "1 MiB of frond.toml";
         crowds: "hundreds of apps that do not load" => "1,000 apps";
         pipe_as_case: "a named pipe as a case" => "regular files only";
         endless_case: "/dev/zero as a case" => "regular files only";

@@ -102,8 +102,23 @@ pub(crate) fn manifests(attack: Attack) {
     write("deep-array", &format!("name = {}", "[".repeat(200_000)));
     write("deep-table", &format!("{}x = 1", "a.".repeat(200_000)));
     write("deep-inline", &format!("name = {}", "{a=".repeat(100_000)));
-    write("long-name", &format!("name = \"{}\"", "x".repeat(1 << 20)));
-    write("many-keys", &(0..100_000).map(|key| format!("key{key} = 1\n")).collect::<String>());
+    write("long-name", &format!("name = \"{}\"", "x".repeat(1_000_000)));
+    write("many-keys", &(0..70_000).map(|key| format!("key{key} = 1\n")).collect::<String>());
+    let valid = |source: &str| manifest("faulty", &format!("[source]\n{source}\n"));
+    let entries = |count: usize, entry: fn(usize) -> String| (0..count).map(entry).collect::<String>();
+    let list = |count: usize| {
+        format!("kind = \"list\"\npartitions = [{}]", entries(count, |at| format!("{{key=\"{at}\",data=\"\"}},")))
+    };
+    write("long-list", &valid(&list(40_000)));
+    write("longer-list", &valid(&list(600_000)));
+    write(
+        "long-glob",
+        &valid(&format!("kind = \"files\"\nglob = \"{{{}}}\"", entries(60_000, |at| format!("a{at}*b?[c-d],")))),
+    );
+    write(
+        "deep-glob",
+        &valid(&format!("kind = \"files\"\nglob = \"{}{}\"", "{".repeat(500), "}".repeat(500)).replace("{}", "{a}")),
+    );
     write("no-text", "\0\u{1b}[2J");
     let huge = ground.folder.write("apps/huge/frond.toml", "");
     File::options().write(true).open(huge).unwrap().set_len(1 << 36).unwrap();

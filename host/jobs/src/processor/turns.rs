@@ -81,7 +81,7 @@ impl Turns {
 /// runs undisturbed, so a job has twice its last turn, and in the end time for a long leaf.
 fn length(turn: Duration, at_once: usize, epoch: u64) -> Duration {
     let doubled = if at_once == 1 { epoch.saturating_sub(1).min(DOUBLED) } else { 0 };
-    turn.saturating_mul(1 << doubled)
+    turn.saturating_mul(1_u32 << doubled)
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ const MAX_NAME: usize = 100;
 const MAX_BESIDE: usize = 10_000;
 /// Age below which a file's times cannot be trusted: it may change again within one clock tick.
 const RACY: Duration = Duration::from_secs(2);
+/// Approximate memory for parsing a byte of a `frond.toml`, in bytes.
+const PARSED: u64 = 100;
 /// Bytes per read.
 const CHUNK: usize = 64 << 10;
 
@@ -152,6 +154,8 @@ pub(crate) struct FolderSnapshot {
     /// Digest of the other inputs of the checks: cases and files of listed partitions, by size and
     /// time.
     pub(crate) beside: Digest,
+    /// Approximate memory that a load takes for its files, in bytes.
+    pub(crate) bytes: u64,
     /// Folders in which a change would be noticed.
     pub(crate) places: Vec<PathBuf>,
 }
@@ -169,6 +173,7 @@ impl FolderSnapshot {
             merge: None,
             split: None,
             beside: DigestWriter::default().finish(),
+            bytes: 0,
             places: vec![dir.to_path_buf()],
         };
         links::folders(&file, &mut snapshot.places);
@@ -188,9 +193,11 @@ impl FolderSnapshot {
     }
 
     fn take(&mut self, package: &Package, beside: &mut DigestWriter, seen: &mut FileCache) {
+        self.bytes = self.manifest.as_ref().map_or(0, |(_, text)| text.len() as u64) * PARSED;
         let mut found = |component: &Option<Component>| {
             let path = &component.as_ref()?.path;
             watch(path, &mut self.places);
+            self.bytes += fs::metadata(path).map_or(0, |found| found.len().min(MAX_SIZE));
             Some(ComponentFile { path: path.clone(), digest: seen.digest(path).ok() })
         };
         self.leaf = found(&package.leaf);

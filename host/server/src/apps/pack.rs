@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use frond_app::package::MAX_MANIFEST;
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
@@ -79,6 +80,9 @@ pub(super) fn unpack(
                 .ok_or_else(|| strange("a file of it is missing or damaged"))
         };
         let manifest = (about.manifest, find(&about.manifest)?);
+        if manifest.1.len() as u64 > MAX_MANIFEST {
+            return Err(strange("its frond.toml is too large"));
+        }
         let refused = |why: Refusal| RecallError::Refused { number: about.number, why: why.text };
         let dir = &current.wired.app.dir;
         let candidate = Candidate::packed(app, dir, manifest, about.parts, &find).map_err(refused)?;

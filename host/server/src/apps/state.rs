@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use frond_app::package::MAX_MANIFEST;
 use frond_run::MAX_SIZE;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +24,9 @@ const FORMAT: u32 = 1;
 const MAX_GONE: usize = 32;
 /// The largest history, refusals or query file that is read, in bytes.
 const MAX_FILE: u64 = 4 << 20;
+/// The largest stored `frond.toml` that is read, in bytes: earlier versions of Frond took so large
+/// ones.
+const MAX_STORED_MANIFEST: u64 = 16 << 20;
 /// The lock file of the server.
 const LOCK: &str = "lock";
 /// Folder of refusals and queries.
@@ -300,7 +302,7 @@ impl Kind {
     fn most(self) -> u64 {
         match self {
             Self::Component => MAX_SIZE,
-            Self::Manifest => MAX_MANIFEST,
+            Self::Manifest => MAX_STORED_MANIFEST,
         }
     }
 

@@ -151,11 +151,13 @@ pub(crate) async fn partial(
     if found.state == JobState::Succeeded {
         return fetched(jobs, &found, &id).await;
     }
-    let found = found.id;
+    let job = found.id;
+    // Requests that wait hold no coverage.
+    drop(found);
     let _waiting = principal.listen()?;
     // Each request reads and merges all partials of its job, so only a few run at once.
     let _permit = permit(&jobs.merging, &principal, follow::LONGEST, "partial answers").await?;
-    let job = jobs.store.get(found).await?;
+    let job = jobs.store.get(job).await?;
     let version =
         work::Apps(server.apps.clone(), server.telemetry.clone()).version(&job.app, &job.version).await.map_err(
             |why| Problem::conflict(format!("the version of the app that the job uses is not on this server: {why}")),

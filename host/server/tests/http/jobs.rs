@@ -410,6 +410,28 @@ async fn jobs_are_listed_and_kept_for_as_long_as_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_short_whatever_its_jobs_are() {
+    let served = Served::new().await;
+    let partial = submit(&served, "caller", by_key(&["ok-0", "trap-1"])).await;
+    let partial = ended(&served, &partial).await;
+    assert_eq!(partial["coverage"]["missing"][0]["slug"], "trap");
+    let key = "k".repeat(8_000);
+    let refused = submit(&served, &format!("caller?require={key}"), by_key(&["ok"])).await;
+    let refused = ended(&served, &refused).await;
+    assert_eq!((&refused["state"], &refused["reason"]["reason"]), (&json!("failed"), &json!("refused")));
+    assert!(refused["reason"].to_string().len() <= 5_000, "{refused}");
+    let list = served.json("/v1/jobs").await;
+    let listed = list["jobs"].as_array().unwrap();
+    assert_eq!([id(&listed[0]), id(&listed[1])], [id(&refused), id(&partial)]);
+    for (one, whole) in listed.iter().zip([&refused, &partial]) {
+        assert!(one["coverage"].is_null() && one.to_string().len() < 2_500, "{one}");
+        for same in ["state", "partitions", "weight", "fraction", "finished_unix_ms", "kept_bytes"] {
+            assert_eq!(one[same], whole[same], "{same}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_job_leaves_a_tombstone() {
     let served = Served::with(brisk()).await;
     let job = submit(&served, "caller", by_key(&["ok-0", "spin"])).await;

@@ -1,6 +1,8 @@
 //! Ownership: queries and jobs of another token are reported as missing.
 
-use frond_server::config::{Config, Role, Size, Token};
+use std::time::Duration;
+
+use frond_server::config::{Config, Role, Size, Time, Token};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -121,6 +123,32 @@ async fn jobs_are_listed_to_their_caller_and_to_those_who_may_look() {
         crowd.get(who, &format!("/v1/jobs/{anns}")).await.expect(200);
     }
     crowd.end(&anns).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partial_answers_of_one_token_leave_room_for_anothers() {
+    let mut config = config();
+    config.jobs.lease = Time(Duration::from_secs(600));
+    let crowd = Crowd::with(config, |entry| entry).await;
+    let running = async |who, query: &Value| {
+        let body = asking(query, &["ok-0", "ok-1", "sleep"]);
+        let job = crowd.submit(who, "one", &body).await.expect(202).json();
+        let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+        within(async { while crowd.get(who, &path).await.json()["partitions"]["done"] != 2 {} }).await;
+        path
+    };
+    let anns = running(ANN, &json!({ "merge-fault": "sleep" })).await;
+    let bobs = running(BOB, &json!({})).await;
+    let merging: Vec<_> =
+        (0..4).map(|_| tokio::spawn(crowd.request(ANN, Method::GET, &format!("{anns}/partial")).send())).collect();
+    for _ in 0..20 {
+        let partial = crowd.get(BOB, &format!("{bobs}/partial")).await.expect(200);
+        assert_eq!(partial.header("frond-coverage"), "0.6667; 2/3");
+    }
+    merging.iter().for_each(|request| request.abort());
+    for path in [anns, bobs] {
+        crowd.send(ADMIN, Method::DELETE, &path).await.expect(202);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,7 +77,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("sandbox/src/profile.rs", &["MIN_INTERVAL", "MIN_FUEL"]),
     ("sandbox/src/program.rs", &["WRITE"]),
     ("sandbox/src/slots.rs", &["TURN", "STEP_BACK"]),
-    ("server/src/apps/folder.rs", &["RACY", "CHUNK"]),
+    ("server/src/apps/folder.rs", &["RACY", "CHUNK", "PARSED"]),
     ("server/src/apps/commands.rs", &["START"]),
     ("server/src/apps/reconciler.rs", &["STILL", "BLIND"]),
     ("server/src/apps/pack.rs", &["FORMAT"]),

@@ -17,6 +17,8 @@ use crate::apps::view::{AppView, RefusedChange};
 
 /// The most concurrent loads. Overdue loads do not count.
 const MAX_LOADS: usize = 4;
+/// The most memory for the files of concurrent loads, in bytes; a single load may take more.
+const MAX_LOADING: u64 = 512 << 20;
 /// Delay of the retry of a change that passed but could not be stored.
 const STORE_AGAIN: Duration = Duration::from_secs(30);
 /// Delay of the next load of an app, once its overdue load has ended.
@@ -40,6 +42,8 @@ pub(super) struct Running {
     reply: Option<Reply>,
     /// The component bytes of the command that it carries out.
     bytes: u64,
+    /// Approximate memory for its files, in bytes.
+    memory: u64,
 }
 
 /// The work of a load.
@@ -58,9 +62,10 @@ impl Reconciler {
 
     /// True if a load of this app can begin.
     fn is_free(&self, name: &str) -> bool {
-        let under_way = self.running.values().filter(|running| !running.is_overdue).count();
+        let under_way = self.running.values().filter(|running| !running.is_overdue).map(|running| running.memory);
         let settles = self.settling.contains_key(name) && !self.restless.contains_key(name);
-        under_way < MAX_LOADS && !settles && !self.running.contains_key(name)
+        let wanted = self.snapshots.get(name).map_or(0, |snapshot| snapshot.bytes);
+        has_room(under_way, wanted) && !settles && !self.running.contains_key(name)
     }
 
     /// Starts loads of queued apps.
@@ -102,6 +107,7 @@ impl Reconciler {
         };
         self.begun += 1;
         let number = self.begun;
+        let memory = snapshot.bytes.saturating_add(bytes);
         let load = Arc::new(Load::default());
         let shared = self.shared.clone();
         let state = self.state.clone();
@@ -126,7 +132,7 @@ impl Reconciler {
             shared.commands.done(Done { load: number, name: its_name, kept, changed, result });
         };
         let until = Instant::now() + self.shared.settings.load_time;
-        let running = Running { number, load, until, is_overdue: false, reply, bytes };
+        let running = Running { number, load, until, is_overdue: false, reply, bytes, memory };
         if let Err(error) = thread::Builder::new().name("frond-load".to_owned()).spawn(work) {
             self.warn(Some(format!("a thread that loads apps could not be started: {error}")));
             let kept = lent.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -203,6 +209,12 @@ impl Reconciler {
     }
 }
 
+/// True if a load that wants so much memory may begin beside those under way.
+fn has_room(under_way: impl Iterator<Item = u64>, wanted: u64) -> bool {
+    let (count, memory) = under_way.fold((0, 0_u64), |(count, all), one| (count + 1, all.saturating_add(one)));
+    count == 0 || (count < MAX_LOADS && memory.saturating_add(wanted) <= MAX_LOADING)
+}
+
 /// The refusal of an overdue load.
 fn hanging(time: Duration) -> Refusal {
     let text = format!(
@@ -211,4 +223,18 @@ fn hanging(time: Duration) -> Refusal {
         time.as_secs_f64()
     );
     Refusal::told(Stage::Validating, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loads_are_bounded_in_number_and_in_memory() {
+        let room = |under_way: &[u64], wanted| has_room(under_way.iter().copied(), wanted);
+        assert!(room(&[], u64::MAX), "one load may always begin");
+        assert!(room(&[1, 1, 1], 1) && !room(&[1, 1, 1, 1], 1));
+        assert!(room(&[MAX_LOADING / 2], MAX_LOADING / 2) && !room(&[MAX_LOADING / 2], MAX_LOADING / 2 + 1));
+        assert!(!room(&[u64::MAX, 1], 0));
+    }
 }
