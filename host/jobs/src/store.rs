@@ -87,8 +87,8 @@ pub trait JobStore: Send + Sync {
     /// may be large.
     async fn asked(&self, id: JobId) -> StoreResult<JobQuery>;
 
-    /// Returns the jobs that pass the filter, newest first, tombstones included. Each is without its
-    /// required partitions, its account, its coverage, and a reason of more than 1 KiB.
+    /// Returns the jobs that pass the filter, newest first, tombstones included. Each is without
+    /// its required partitions, its account, its coverage, and a reason of more than 1 KiB.
     async fn list(&self, filter: &Filter, page: Page) -> StoreResult<Vec<Job>>;
 
     /// Takes a job for `owner`, for the time of `lease`, under a new epoch: a queued job, or one
@@ -211,8 +211,9 @@ pub trait JobStore: Send + Sync {
 
     /// Removes data whose retention is over: jobs become tombstones, tombstones are removed 30 days
     /// later. Their idempotency keys become free. Of each caller, only the latest tombstones are
-    /// kept (1,000 unless the store is configured otherwise), here and in [`JobStore::delete`]. Cancelled jobs end here if they have no owner and
-    /// no partials to be made into an answer. Idempotent, and may be interrupted anywhere.
+    /// kept (1,000 unless the store is configured otherwise), here and in [`JobStore::delete`].
+    /// Cancelled jobs end here if they have no owner and no partials to be made into an answer.
+    /// Idempotent, and may be interrupted anywhere.
     async fn sweep(&self) -> StoreResult<SweepReport>;
 
     /// Checks that the store can be reached, by its cheapest call.

@@ -190,7 +190,7 @@ async fn next(sending: &Sending, running: &mut RunningQuery, step: Step, start: 
 fn partial(sending: &Sending, so_far: &SoFar, content_type: &str) -> Option<Event> {
     let at = u64::try_from(so_far.at.as_micros()).unwrap_or(u64::MAX);
     let preview = Envelope::preview(&Partial { at, fraction: so_far.fraction }, &so_far.body, content_type).ok()?;
-    // The event has a copy of its own. The sending charges it from here on.
+    // The event is another copy, which the sending charges from here on.
     let _reserved = sending.reserve(2 * preview.size())?;
     let data = preview.write("", "").ok()?;
     Some(Event::default().event("partial").data(String::from_utf8_lossy(&data)))

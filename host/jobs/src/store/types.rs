@@ -65,7 +65,8 @@ pub struct Job {
     pub strikes: u64,
     /// Sums of attempts, failures and times over all lives, as reported by the owners.
     pub account: Account,
-    /// Stored bytes of the job: query, required keys, plan, partials and answer, without its events.
+    /// Stored bytes of the job: query, required keys, plan, partials and answer, without its
+    /// events.
     pub bytes: u64,
     /// Reason of the job's end: `frond_root::Reason` as JSON, or a reason of its owner.
     pub reason: Option<Value>,

@@ -149,7 +149,9 @@ async fn a_job_that_ends_while_its_owner_polls_is_not_lost() {
     // The end returns to its owner only after a poll that found the job ended.
     let before = |_| Box::pin(async { Ok(()) }) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>;
     let after = move |call| {
-        let (polls, mut polled, own) = (polls.clone(), polled.clone(), own.clone());
+        let polls = polls.clone();
+        let mut polled = polled.clone();
+        let own = own.clone();
         Box::pin(async move {
             if call == "wanted" && own.get(id).await?.state.is_ended() {
                 polls.send_replace(true);
