@@ -132,7 +132,13 @@ impl JobRun {
         };
         if let Exit::Stopped = exit {
             lease.write(&buffer).await;
-            lease.release().await?;
+            match lease.release().await {
+                // The call that ended the job was cut off, and had its effect.
+                Err(StoreError::Fenced { .. }) if lease.is_ending() => {
+                    return Ok(self.store.get(self.job.id).await?.state);
+                }
+                released => released?,
+            }
         }
         Err(exit)
     }

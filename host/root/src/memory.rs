@@ -141,7 +141,9 @@ mod tests {
 
     use super::*;
 
-    const MIB: u64 = 1 << 20;
+    fn mib(count: u64) -> u64 {
+        count << 20
+    }
 
     fn held(memory: &Memory, caller: &str) -> Held {
         Held::of(Some(memory.clone()), Arc::from(caller))
@@ -149,26 +151,26 @@ mod tests {
 
     #[test]
     fn a_caller_stops_at_half_and_others_go_on() {
-        let memory = Memory::new(100 * MIB);
+        let memory = Memory::new(mib(100));
         let mut greedy = held(&memory, "greedy");
         let mut second = held(&memory, "greedy");
-        greedy.partials(40 * MIB);
+        greedy.partials(mib(40));
         assert!(!greedy.is_short());
-        second.partials(20 * MIB);
+        second.partials(mib(20));
         assert!(greedy.is_short() && second.is_short());
         let mut quiet = held(&memory, "quiet");
-        quiet.partials(20 * MIB);
+        quiet.partials(mib(20));
         assert!(!quiet.is_short());
         drop(greedy);
         assert!(!second.is_short());
-        assert_eq!(memory.used(), 40 * MIB);
+        assert_eq!(memory.used(), mib(40));
     }
 
     #[test]
     fn every_query_has_its_minimum() {
-        let memory = Memory::new(100 * MIB);
+        let memory = Memory::new(mib(100));
         let mut all: Vec<Held> = (0..10).map(|number| held(&memory, &number.to_string())).collect();
-        all.iter_mut().for_each(|one| one.partials(11 * MIB));
+        all.iter_mut().for_each(|one| one.partials(mib(11)));
         assert!(all.iter().all(Held::is_short));
         let mut small = held(&memory, "small");
         small.partials(MINIMUM);
@@ -179,11 +181,11 @@ mod tests {
 
     #[test]
     fn a_query_that_waits_hears_of_freed_memory() {
-        let memory = Memory::new(100 * MIB);
+        let memory = Memory::new(mib(100));
         let mut waiting = held(&memory, "a");
         let mut other = held(&memory, "b");
-        other.partials(120 * MIB);
-        waiting.partials(10 * MIB);
+        other.partials(mib(120));
+        waiting.partials(mib(10));
         assert!(waiting.is_short() && waiting.freed().now_or_never().is_none());
         drop(other);
         assert!(waiting.freed().now_or_never().is_some() && !waiting.is_short());

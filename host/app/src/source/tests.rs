@@ -76,7 +76,7 @@ fn nothing_is_cut_where_a_file_is_a_partition() {
     assert_eq!(folder.cut(with_stdin(1, "")).unwrap().len(), 0);
     insta::assert_snapshot!(refused(&folder, with_stdin(1, "a\nb\nc\nd\ne")), @r#"
     stdin is larger than a partition may be: 8 bytes
-    (raise limits.leaf.partition, or cut the file: source.cut = "lines")
+    (raise limits.leaf.partition, or cut the input: source.cut = "lines")
     "#);
     let piece_size = Some(PieceSize::Bytes(4));
     insta::assert_snapshot!(refused(&folder, Inputs { piece_size, ..with_stdin(1, "a") }), @r#"

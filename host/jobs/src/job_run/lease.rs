@@ -135,10 +135,15 @@ impl Lease {
             exit = self.write_on(buffer) => exit,
         };
         // Once the owner ends the job, it is fenced by its own end. The call that ends it knows.
-        if matches!(exit, Exit::Fenced) && self.0.ending.load(Ordering::SeqCst) {
+        if matches!(exit, Exit::Fenced) && self.is_ending() {
             std::future::pending::<()>().await;
         }
         exit
+    }
+
+    /// True once the owner ends the job.
+    pub(super) fn is_ending(&self) -> bool {
+        self.0.ending.load(Ordering::SeqCst)
     }
 
     /// Ends the job.

@@ -144,6 +144,7 @@ async fn a_store_that_does_not_take_events_holds_up_no_cancel() {
 async fn a_job_that_ends_while_its_owner_polls_is_not_lost() {
     let bench = Bench::new();
     let (polls, polled) = tokio::sync::watch::channel(false);
+    let mut poll = polled.clone();
     let own = bench.store.clone();
     let id = bench.submit().await;
     // The end returns to its owner only after a poll that found the job ended.
@@ -167,6 +168,7 @@ async fn a_job_that_ends_while_its_owner_polls_is_not_lost() {
     let running = Running::start(Arc::new(store), Arc::new(app));
     let ended = bench.ended(id).await;
     assert_eq!(ended.state, JobState::Succeeded);
+    poll.wait_for(|polled| *polled).await.unwrap();
     let tally = running.tally.clone();
     running.stop().await;
     assert_eq!(tally.lost(), 0);

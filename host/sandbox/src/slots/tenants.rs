@@ -112,12 +112,12 @@ impl<Q: Clone> Tenants<Q> {
             for (number, tenant) in caller.tenants.iter().enumerate() {
                 if self.may_run(caller, tenant, now) {
                     let of_tenant = (tenant.running, caller.shares.place(&tenant.share));
-                    order.push((of_caller, of_tenant, (at, number)));
+                    order.push((of_caller, at, of_tenant, number));
                 }
             }
         }
         order.sort();
-        order.into_iter().map(|(_, _, at)| at).collect()
+        order.into_iter().map(|(_, at, _, number)| (at, number)).collect()
     }
 
     /// Accounts for a leaf that began without a claim here.

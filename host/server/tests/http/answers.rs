@@ -206,7 +206,7 @@ async fn parameters_that_are_wrong_are_400_and_say_why() {
     for (parameters, text) in [
         ("deadline=soon", "`deadline=soon`: `soon` is not a duration"),
         ("deadline=", "`deadline=`"),
-        ("deadline=0s", "no time"),
+        ("deadline=0s", "must be above 0"),
         ("deadline=1h", "the longest that this server allows is 600s"),
         ("deadline=600s", "`deadline` is 600s: the longest that this app allows is 60s"),
         ("deadline=60.001s", "the longest that this app allows is 60s"),
