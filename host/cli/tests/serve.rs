@@ -473,6 +473,8 @@ fn the_settings_in_force_are_printed() {
     peer-connections = 512
     idle-time = "60s"
     bodies = "256MiB"
+    memory = "1GiB"
+    partitions = 100000
     queries = 256
     deadline = "600s"
     header-time = "10s"
@@ -660,7 +662,7 @@ fn an_unknown_limit() {
       |
     2 | querys = 2
       | ^^^^^^
-    unknown field `querys`, expected one of `query`, `component`, `load`, `headers`, `connections`, `peer-connections`, `idle-time`, `bodies`, `queries`, `deadline`, `header-time`, `body-time`, `read-time`, `recent`, `recent-memory`, `drain`
+    unknown field `querys`, expected one of `query`, `component`, `load`, `headers`, `connections`, `peer-connections`, `idle-time`, `bodies`, `memory`, `partitions`, `queries`, `deadline`, `header-time`, `body-time`, `read-time`, `recent`, `recent-memory`, `drain`
     ");
 }
 

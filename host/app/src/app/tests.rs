@@ -351,7 +351,8 @@ fn lists_have_a_bound() {
     APP/frond.toml:7: source.glob: there are more than 10000
     (one glob matches many files: `data/**/*.txt`)
     ");
-    let lists: [(&str, fn(usize) -> String, &str); 4] = [
+    type Entry = fn(usize) -> String;
+    let lists: [(&str, Entry, &str); 4] = [
         ("[query]\nrequire = [", |at| format!("\"{at}\""), "]"),
         ("[grants]\nenv = [", |at| format!("\"E{at}\""), "]"),
         ("[grants]\nconfig = { ", |at| format!("k{at} = \"\""), " }"),

@@ -40,7 +40,7 @@ impl Serialize for Time {
         let nanos = self.0.subsec_nanos();
         match nanos {
             0 => to.collect_str(&format_args!("{seconds}s")),
-            _ if nanos % 1_000_000 == 0 => to.collect_str(&format_args!("{}ms", self.0.as_millis())),
+            _ if nanos.is_multiple_of(1_000_000) => to.collect_str(&format_args!("{}ms", self.0.as_millis())),
             _ => to.collect_str(&format_args!("{}ns", self.0.as_nanos())),
         }
     }

@@ -161,7 +161,8 @@ fn is_bounding(source: &Text) -> bool {
 
 /// Constants of a source that may be bounds.
 fn constants(text: &str) -> impl Iterator<Item = Constant> {
-    text.lines().enumerate().filter_map(|(number, line)| {
+    let code = text.lines().take_while(|line| *line != "mod tests {");
+    code.enumerate().filter_map(|(number, line)| {
         let line = line.trim_start();
         let line = line.strip_prefix("pub").map_or(line, |rest| {
             let rest = rest.trim_start();
