@@ -25,7 +25,8 @@ use crate::memory::{Held, Memory};
 use crate::plan::Plan;
 use crate::policy::budget::Budget;
 use crate::request::Request;
-use crate::runner::{LeafRunner, Merger};
+use crate::runner::Merger;
+use crate::work::LeafRunner;
 
 use gathering::GatherResult;
 

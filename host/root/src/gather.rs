@@ -13,7 +13,6 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::answer::{MAX_MISSING, Status, below_all};
-use crate::attempt::{Emission, Outcome};
 use crate::event::GatherEnd;
 use crate::failure::{Cause, Failure, FailureKind};
 use crate::ids::QueryId;
@@ -21,6 +20,7 @@ use crate::plan::Plan;
 use crate::policy::budget::Budget;
 use crate::policy::retry::{Retry, RetryBudget};
 use crate::request::Floor;
+use crate::work::{Emission, Outcome};
 
 /// Action that the flow must perform next.
 #[derive(Debug)]

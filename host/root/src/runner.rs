@@ -1,25 +1,13 @@
-//! Seams behind which guests run: in this process, in others, on other hosts.
+//! Seam behind which merges run.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::event::Usage;
 use crate::failure::Failure;
-use crate::scatter::Scatter;
-
-/// Runs leaves. A runner claims attempts from every attached scatter, each on a slot, and ends each
-/// attempt. When a scatter closes, the runner stops its leaves and drops it.
-pub trait LeafRunner: Send + Sync {
-    /// Attaches a query's scatter.
-    fn attach(&self, scatter: Arc<Scatter>);
-
-    /// Signals that attempts are claimable again: after a retry or after backpressure.
-    fn nudge(&self);
-}
 
 /// Coverage as the merge receives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

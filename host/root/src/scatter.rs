@@ -18,11 +18,11 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::attempt::{Attempt, Emission, MIN_TIME, Outcome};
 use crate::limit::{Limit, Scope};
-use crate::plan::Plan;
+use crate::plan::{Partition, Plan};
 use crate::request::Tenant;
 use crate::sync::lock;
+use crate::work::{AttemptId, Emission, MIN_TIME, Outcome, StopReason, Ticket, Work};
 
 use order::order;
 
@@ -51,8 +51,6 @@ pub enum Report {
         attempt: u32,
         /// Slot that the leaf ran on.
         slot: u32,
-        /// Start time.
-        started: Instant,
         /// End time.
         at: Instant,
         /// Outcome of the attempt.
@@ -111,7 +109,7 @@ pub struct Scatter {
     unread: AtomicU64,
     armed: AtomicBool,
     wake: Notify,
-    emitted: Mutex<HashMap<u32, Emission>>,
+    emitted: Mutex<HashMap<AttemptId, Emission>>,
     on_close: Mutex<Vec<Hook>>,
 }
 
@@ -186,48 +184,6 @@ impl Scatter {
         &self.plan
     }
 
-    /// The query's bytes.
-    #[must_use]
-    pub fn query(&self) -> &Bytes {
-        &self.query
-    }
-
-    /// Weight of a background query, at least 1; `None` for a foreground query.
-    #[must_use]
-    pub fn background(&self) -> Option<u32> {
-        self.background.map(|weight| weight.max(1))
-    }
-
-    /// Fair-share group of the query.
-    #[must_use]
-    pub fn tenant(&self) -> &Tenant {
-        &self.tenant
-    }
-
-    /// Number of running leaves.
-    #[must_use]
-    pub fn running(&self) -> usize {
-        self.running.load(Ordering::SeqCst)
-    }
-
-    /// True once no attempt may start and all running ones must stop.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
-    }
-
-    /// Claims the next attempt for `slot`. `None` when the window is full, everything is claimed,
-    /// backpressure holds leaves back, the query is over, or too little time is left.
-    #[must_use]
-    pub fn claim(self: &Arc<Self>, slot: u32, now: Instant) -> Option<Attempt> {
-        if !self.is_open() || now + MIN_TIME >= self.leaf_deadline {
-            return None;
-        }
-        let (partition, attempt) = self.reserve()?;
-        self.keep(slot, Report::Started { partition, attempt, slot, at: now });
-        Some(Attempt::new(self.clone(), partition, attempt, slot, now))
-    }
-
     /// Takes a place in the window and a partition for it. The count never exceeds the window, not
     /// even for a moment: another slot would then find the window full and not ask again.
     fn reserve(&self) -> Option<(u32, u32)> {
@@ -264,8 +220,7 @@ impl Scatter {
     }
 
     /// Time by which an attempt that began at `started` must have ended.
-    #[must_use]
-    pub fn deadline_of(&self, started: Instant) -> Instant {
+    fn deadline_of(&self, started: Instant) -> Instant {
         match self.leaf_time {
             Some(time) => started.checked_add(time).map_or(self.leaf_deadline, |at| at.min(self.leaf_deadline)),
             None => self.leaf_deadline,
@@ -273,8 +228,7 @@ impl Scatter {
     }
 
     /// Limit that ends an attempt that began at `started`: the leaf's own, or the query's deadline.
-    #[must_use]
-    pub fn limit_of(&self, started: Instant) -> Limit {
+    fn limit_of(&self, started: Instant) -> Limit {
         match self.leaf_time {
             Some(time) if self.deadline_of(started) < self.leaf_deadline => Limit::time(Scope::Leaf, time),
             _ => self.limit,
@@ -282,7 +236,7 @@ impl Scatter {
     }
 
     /// Stores a runner's report, and wakes the query's task when that is due.
-    pub(crate) fn report(&self, slot: u32, report: Report) {
+    fn report(&self, slot: u32, report: Report) {
         self.unread.fetch_add(report.bytes(), Ordering::SeqCst);
         self.keep(slot, report);
         let running = self.running.fetch_sub(1, Ordering::SeqCst) - 1;
@@ -307,23 +261,9 @@ impl Scatter {
         !self.is_closed() && !self.held.load(Ordering::SeqCst) && !self.is_unread_full()
     }
 
-    /// True while there is anything to claim, whether or not the window has room.
-    #[must_use]
-    pub fn is_claimable(&self) -> bool {
-        let left = self.next.load(Ordering::SeqCst) < self.count || self.again_len.load(Ordering::SeqCst) > 0;
-        left && self.is_open()
-    }
-
-    pub(crate) fn emit(&self, partition: u32, emission: Emission) {
-        if !self.is_closed() {
-            lock(&self.emitted).insert(partition, emission);
-        }
-    }
-
-    /// Takes the last emission of `partition`.
-    #[must_use]
-    pub fn take_emission(&self, partition: u32) -> Option<Emission> {
-        lock(&self.emitted).remove(&partition)
+    /// Takes the last emission of an attempt.
+    pub(crate) fn take_emission(&self, id: AttemptId) -> Option<Emission> {
+        lock(&self.emitted).remove(&id)
     }
 
     /// Takes all reports, oldest first. True when claims were refused for unread partials.
@@ -382,15 +322,92 @@ impl Scatter {
             }
         }
     }
+}
 
-    /// Calls `hook` when the query closes; at once if it is closed already.
-    pub fn on_close(&self, hook: impl Fn() + Send + Sync + 'static) {
+impl Work for Scatter {
+    fn query(&self) -> &Bytes {
+        &self.query
+    }
+
+    fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    fn background(&self) -> Option<u32> {
+        self.background.map(|weight| weight.max(1))
+    }
+
+    fn only(&self) -> Option<&Partition> {
+        self.plan.get(0).filter(|_| self.plan.len() == 1)
+    }
+
+    fn claim(&self, slot: u32, now: Instant) -> Option<Ticket> {
+        if !self.is_open() || now + MIN_TIME >= self.leaf_deadline {
+            return None;
+        }
+        let (index, number) = self.reserve()?;
+        let Some(partition) = self.plan.get(index) else {
+            self.running.fetch_sub(1, Ordering::SeqCst);
+            return None;
+        };
+        Some(Ticket {
+            id: AttemptId { partition: index, number },
+            slot,
+            claimed: now,
+            deadline: self.deadline_of(now),
+            limit: self.limit_of(now),
+            partition: partition.clone(),
+        })
+    }
+
+    fn is_claimable(&self) -> bool {
+        let left = self.next.load(Ordering::SeqCst) < self.count || self.again_len.load(Ordering::SeqCst) > 0;
+        left && self.is_open()
+    }
+
+    fn running(&self) -> usize {
+        self.running.load(Ordering::SeqCst)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    fn stop(&self, _id: AttemptId) -> Option<StopReason> {
+        let reason = if self.is_late() { StopReason::Late } else { StopReason::Cancelled };
+        self.is_closed().then_some(reason)
+    }
+
+    fn on_stop(&self, hook: Hook) {
         let mut hooks = lock(&self.on_close);
         if self.is_closed() {
             drop(hooks);
             hook();
         } else {
-            hooks.push(Box::new(hook));
+            hooks.push(hook);
         }
+    }
+
+    fn start(&self, ticket: &Ticket, now: Instant) {
+        let AttemptId { partition, number } = ticket.id;
+        let slot = ticket.slot;
+        self.keep(slot, Report::Started { partition, attempt: number, slot, at: now });
+    }
+
+    fn emit(&self, id: AttemptId, emission: Emission) {
+        if !self.is_closed() {
+            lock(&self.emitted).insert(id, emission);
+        }
+    }
+
+    fn end(&self, ticket: Ticket, outcome: Outcome, now: Instant) {
+        let AttemptId { partition, number } = ticket.id;
+        let slot = ticket.slot;
+        self.report(slot, Report::Ended { partition, attempt: number, slot, at: now, outcome });
+    }
+
+    fn give_back(&self, ticket: Ticket) {
+        self.again(ticket.id.partition, ticket.id.number);
+        self.running.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use frond_root::{Attempt, Content, Failure, Scatter};
+use frond_root::{Attempt, AttemptId, Content, Failure, StopReason, Work};
 use rand::SeedableRng;
 use rand::rngs::ChaCha12Rng;
 use wasmtime::WasmBacktrace;
@@ -56,15 +56,13 @@ impl CancelFlag {
     }
 }
 
-/// Returns why a leaf must stop, if its scatter is closed. The gather may end at the moment when
-/// the call's time is up: the reason does not depend on which of the two is noticed first.
-fn closed(scatter: &Scatter, deadline: Instant) -> Option<Stop> {
-    scatter.is_closed().then(|| {
-        if scatter.is_late() {
-            if Instant::now() >= deadline { Stop::Time } else { Stop::Late }
-        } else {
-            Stop::Cancelled
-        }
+/// Returns why an attempt must stop, if it must. The gather may end at the moment when the call's
+/// time is up: the reason does not depend on which of the two is noticed first.
+fn stop(work: &dyn Work, id: AttemptId, deadline: Instant) -> Option<Stop> {
+    work.stop(id).map(|reason| match reason {
+        StopReason::Late if Instant::now() >= deadline => Stop::Time,
+        StopReason::Late => Stop::Late,
+        StopReason::Cancelled => Stop::Cancelled,
     })
 }
 
@@ -79,25 +77,26 @@ impl CallOrigin {
     /// Returns why the call must stop before its `deadline`, if it must.
     pub(crate) fn stopped(&self, deadline: Instant) -> Option<Stop> {
         match self {
-            Self::Leaf(attempt) => closed(attempt.scatter(), deadline),
+            Self::Leaf(attempt) => stop(&**attempt.work(), attempt.id(), deadline),
             Self::Other(flag) => flag.stopped(),
         }
     }
 
-    /// Makes a check like [`CallOrigin::stopped`] for a leaf, which holds only the scatter.
-    pub(crate) fn stopper_of(scatter: &Arc<Scatter>, deadline: Instant) -> impl Fn() -> Option<Stop> + use<> {
-        let scatter = scatter.clone();
-        move || closed(&scatter, deadline)
+    /// Makes a check like [`CallOrigin::stopped`] for a leaf, which does not borrow the attempt.
+    pub(crate) fn stopper_of(attempt: &Attempt, deadline: Instant) -> impl Fn() -> Option<Stop> + use<> {
+        let work = attempt.work().clone();
+        let id = attempt.id();
+        move || stop(&*work, id, deadline)
     }
 
     /// Makes a check like [`CallOrigin::stopped`], which does not borrow the origin.
     pub(crate) fn stopper(&self, deadline: Instant) -> impl Fn() -> Option<Stop> + use<> {
-        let (scatter, flag) = match self {
-            Self::Leaf(attempt) => (Some(attempt.scatter().clone()), None),
+        let (leaf, flag) = match self {
+            Self::Leaf(attempt) => (Some((attempt.work().clone(), attempt.id())), None),
             Self::Other(flag) => (None, Some(flag.clone())),
         };
-        move || match (&scatter, &flag) {
-            (Some(scatter), _) => closed(scatter, deadline),
+        move || match (&leaf, &flag) {
+            (Some((work, id)), _) => stop(&**work, *id, deadline),
             (None, flag) => flag.as_ref().and_then(|flag| flag.stopped()),
         }
     }
@@ -286,7 +285,7 @@ impl HostMonotonicClock for StepClock {
 mod tests {
     use bytes::Bytes;
     use frond_root::scatter::Window;
-    use frond_root::{Limit, Partition, Plan, Scope};
+    use frond_root::{Limit, Partition, Plan, Scatter, Scope, Tenant};
 
     use super::*;
 
@@ -302,13 +301,14 @@ mod tests {
             unread: u64::MAX,
             heaviest_first: false,
             background: None,
-            tenant: frond_root::Tenant::of_app("test"),
+            tenant: Tenant::of_app("test"),
         };
         let scatter = Scatter::new(Arc::new(plan), Bytes::new(), window);
-        assert!(closed(&scatter, now).is_none());
+        let id = AttemptId { partition: 0, number: 1 };
+        assert!(stop(&*scatter, id, now).is_none());
         scatter.close_late();
-        assert!(matches!(closed(&scatter, now), Some(Stop::Time)));
+        assert!(matches!(stop(&*scatter, id, now), Some(Stop::Time)));
         let later = now + Duration::from_secs(3600);
-        assert!(matches!(closed(&scatter, later), Some(Stop::Late)));
+        assert!(matches!(stop(&*scatter, id, later), Some(Stop::Late)));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use frond_root::{Attempt, Bound, Content, Failure, FailureKind, Limit, Partition, Scatter, Scope, Usage};
+use frond_root::{Attempt, Bound, Content, Failure, FailureKind, Limit, Partition, Scope, Usage, Work};
 use sha2::{Digest, Sha256};
 
 use crate::bindings::PartitionIn;
@@ -37,7 +37,7 @@ impl Leaf {
     pub(crate) fn call(&self, attempt: Attempt, context: &CallContext) -> CallResult<Bytes> {
         let index = attempt.index();
         let deadline = attempt.deadline().into_std();
-        let stopped = CallOrigin::stopper_of(attempt.scatter(), deadline);
+        let stopped = CallOrigin::stopper_of(&attempt, deadline);
         let wait = |places: &PoolPermits| places.wait(context.waker.as_ref(), deadline, stopped);
         match self.plugin.leaf_place(context.slot, wait) {
             Ok((ready, place)) => self.call_at((ready, &place), attempt, index, context),
@@ -58,8 +58,9 @@ impl Leaf {
             Ok(data) => data,
             Err(failure) => return unbegun(attempt, failure),
         };
-        let scatter = attempt.scatter().clone();
-        let key = scatter.plan().get(attempt.index()).map_or("", |partition| partition.key.as_str());
+        let work = attempt.work().clone();
+        let key = attempt.partition().map(|partition| partition.key.clone());
+        let key = key.as_ref().map_or("", |key| key.as_str());
         let deadline = attempt.deadline().into_std();
         let limits = if context.waker.is_some() { self.limits } else { inline::bounded(&self.limits) };
         let call = Call {
@@ -71,7 +72,7 @@ impl Leaf {
             deadline,
             time: Some(attempt.limit()),
             until: if context.waker.is_some() { deadline } else { deadline.min(Instant::now() + inline::AT_MOST) },
-            seed: self.deterministic.then(|| seed(scatter.query(), key)),
+            seed: self.deterministic.then(|| seed(work.query(), key)),
             granted: CallGrants::from(&self.grants),
             watch: &context.watch,
             waker: context.waker.as_ref(),
@@ -79,22 +80,21 @@ impl Leaf {
         call.run(CallOrigin::Leaf(attempt), async |mut running| {
             let export = ready.process().map_err(wasmtime::Error::from)?;
             let partition = PartitionIn { key, index, data: &data };
-            running.call_for_bytes(export, (&**scatter.query(), partition)).await
+            running.call_for_bytes(export, (&**work.query(), partition)).await
         })
     }
 
-    /// Returns true if the scatter's only leaf may run inline: it is probably short, and repeating
+    /// Returns true if the query's only leaf may run inline: it is probably short, and repeating
     /// it has no effect outside.
-    pub(crate) fn is_brief(&self, scatter: &Scatter) -> bool {
+    pub(crate) fn is_brief(&self, work: &dyn Work) -> bool {
         let small = |partition: &Partition| {
-            let size = partition.content.size().saturating_add(scatter.query().len() as u64);
+            let size = partition.content.size().saturating_add(work.query().len() as u64);
             size <= inline::SMALL as u64 && partition.content.place().is_none()
         };
         self.plugin.short_calls().is_likely()
             && self.grants.is_empty()
-            && scatter.background().is_none()
-            && scatter.plan().len() == 1
-            && scatter.plan().get(0).is_some_and(small)
+            && work.background().is_none()
+            && work.only().is_some_and(small)
     }
 
     /// Returns the partition's bytes; empty for a guest that pulls them.
@@ -116,7 +116,7 @@ impl Leaf {
             return partition.content.whole();
         }
         let deadline = attempt.deadline().into_std();
-        let stopped = CallOrigin::stopper_of(attempt.scatter(), deadline);
+        let stopped = CallOrigin::stopper_of(&attempt, deadline);
         let read = files::pull(&partition.content, |content: &dyn Content| content.whole());
         match park::run(read, context.waker.as_ref(), deadline, stopped) {
             Ok(read) => read,

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use frond_root::{Attempt, LeafRunner, Outcome, Scatter, Usage};
+use frond_root::{Attempt, LeafRunner, Outcome, Usage, Work};
 
 use crate::clock::Clock;
 use crate::host::CallOrigin;
@@ -48,7 +48,7 @@ struct Shared {
 
 /// Leaves of one query.
 struct Query {
-    scatter: Arc<Scatter>,
+    work: Arc<dyn Work>,
     leaf: Leaf,
     /// Share of background work.
     share: Share,
@@ -188,12 +188,12 @@ impl Shared {
     /// Runs a query's only leaf on this thread if it is probably short and no other leaf runs.
     /// Hands it over to a slot thread if it was not short.
     fn at_once(&self, query: &Arc<Query>) {
-        if !query.leaf.is_brief(&query.scatter) || !self.begin_at_once() {
+        if !query.leaf.is_brief(&*query.work) || !self.begin_at_once() {
             return;
         }
         let context = lock(&self.inline_context);
         let run = AssertUnwindSafe(|| {
-            let attempt = query.scatter.claim(0, now())?;
+            let attempt = Attempt::claim(&query.work, 0, now())?;
             self.running.fetch_add(1, Ordering::Relaxed);
             let (left, _) = query.run(attempt, &context);
             self.running.fetch_sub(1, Ordering::Relaxed);
@@ -226,7 +226,7 @@ impl Shared {
 impl Query {
     /// Returns true for background work.
     fn is_behind(&self) -> bool {
-        self.scatter.background().is_some()
+        self.work.background().is_some()
     }
 
     /// Runs an attempt and ends it. Returns the time of the call, and the attempt itself if it was
@@ -250,10 +250,10 @@ impl Query {
             if given_up {
                 left = Some(attempt);
             } else {
-                attempt.end(Outcome { result: called.result, usage, log }, now());
+                attempt.end(Outcome { result: called.result, ran: took, usage, log }, now());
             }
         }
-        if let Some(weight) = self.scatter.background() {
+        if let Some(weight) = self.work.background() {
             self.share.ran(took, weight);
         }
         self.leaf.plugin.learn(context.slot, took);
@@ -302,7 +302,7 @@ impl SlotThread {
             let (_, took) = query.run(attempt, &self.context);
             longest = longest.max(took);
             let now = now();
-            next = (now.into_std() < until).then(|| query.scatter.claim(self.slot, now)).flatten();
+            next = (now.into_std() < until).then(|| Attempt::claim(&query.work, self.slot, now)).flatten();
         }
         longest
     }
@@ -324,17 +324,17 @@ impl LeafHost {
 }
 
 impl LeafRunner for LeafHost {
-    fn attach(&self, scatter: Arc<Scatter>) {
-        let query = Arc::new(Query { scatter: scatter.clone(), leaf: self.leaf.clone(), share: Share::default() });
+    fn attach(&self, work: Arc<dyn Work>) {
+        let query = Arc::new(Query { work: work.clone(), leaf: self.leaf.clone(), share: Share::default() });
         lock(&self.slots.0.0.queries).attach(query.clone());
         let shared = Arc::downgrade(&self.slots.0.0);
-        let closing = Arc::downgrade(&scatter);
-        scatter.on_close(move || {
+        let closing = Arc::downgrade(&work);
+        work.on_stop(Box::new(move || {
             if let Some(shared) = shared.upgrade() {
                 // A leaf that is claimed later checks before it starts.
-                shared.closed(closing.upgrade().is_none_or(|scatter| scatter.running() > 0));
+                shared.closed(closing.upgrade().is_none_or(|work| work.running() > 0));
             }
-        });
+        }));
         self.slots.0.0.at_once(&query);
         self.slots.0.0.nudge();
     }

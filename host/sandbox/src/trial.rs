@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use frond_root::runner::Covered;
-use frond_root::scatter::Window;
+use frond_root::work::MIN_TIME;
 use frond_root::{
-    Emission, Error, Failure, FailureKind, Limit, Outcome, Partition, Plan, Scatter, Scope, Tenant, Usage,
+    Attempt, AttemptId, Emission, Error, Failure, FailureKind, Limit, Outcome, Partition, Plan, Scope, StopReason,
+    Tenant, Ticket, Usage, Work,
 };
 
 use crate::call::{CallResult, Running};
@@ -88,36 +89,40 @@ impl Trials {
         (index, partition): (u32, Partition),
         time: Duration,
     ) -> Result<Trial, Error> {
-        let plan = Arc::new(Plan::new(vec![partition])?);
+        // Checked as in a query.
+        let plan = Plan::new(vec![partition])?;
+        let Some(partition) = plan.get(0).cloned() else { return Ok(Trial::failed(too_short())) };
         let place = match wait_for_place(&leaf.plugin, time) {
             Ok(place) => place,
             Err(failure) => return Ok(Trial::failed(failure)),
         };
         let start = Instant::now();
-        let window = Window {
-            slots: 1,
-            leaf_deadline: (start + time).into(),
+        if time <= MIN_TIME {
+            return Ok(Trial::failed(too_short()));
+        }
+        let work = Arc::new(SingleLeaf { query: query.clone(), tenant: Tenant::default(), emitted: Mutex::default() });
+        let ticket = Ticket {
+            id: AttemptId { partition: 0, number: 1 },
+            slot: 0,
+            claimed: start.into(),
+            deadline: (start + time).into(),
             limit: Limit::time(Scope::Query, time),
-            leaf_time: None,
-            unread: u64::MAX,
-            heaviest_first: false,
-            background: None,
-            tenant: Tenant::default(),
+            partition,
         };
-        let scatter = Scatter::new(plan, query.clone(), window);
-        let Some(attempt) = scatter.claim(0, start.into()) else {
-            let message = "the time limit is too short for a leaf to start";
-            return Ok(Trial::failed(Failure::new(FailureKind::OutOfTime, message)));
-        };
+        let attempt = Attempt::start(work.clone(), ticket, start.into());
         let context =
             CallContext { watch: self.clock.watch().sampled(self.probe()), waker: Some(park::waker()), slot: None };
         let mut called = leaf.call_at((leaf.plugin.shared(), &place), attempt, index, &context);
         let caller = std::mem::replace(&mut called.caller, CallOrigin::Other(Arc::default()));
         if let CallOrigin::Leaf(attempt) = caller {
-            attempt.end(Outcome::failed(FailureKind::Cancelled, "the trial is over"), Instant::now().into());
+            attempt.end(
+                Outcome::failed(FailureKind::Cancelled, start.elapsed(), "the trial is over"),
+                Instant::now().into(),
+            );
         }
         let size = |partial: &Bytes| partial.len() as u64;
-        Ok(Trial { emitted: scatter.take_emission(0), ..Trial::of(called, start, size) })
+        let emitted = work.emitted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(Trial { emitted, ..Trial::of(called, start, size) })
     }
 
     /// Calls `merge`.
@@ -173,6 +178,68 @@ fn wait_for_place(plugin: &Plugin, time: Duration) -> Result<PoolPermit, Failure
     let until = Instant::now() + time;
     let owner = MergeOwner::default();
     plugin.merge_permits().wait(&owner, &park::waker(), until).map_err(|stop| classify(&stop.into()))
+}
+
+/// The leaf of a trial. Nothing stops it but its time, and nobody reads its end.
+#[derive(Debug)]
+struct SingleLeaf {
+    query: Bytes,
+    tenant: Tenant,
+    emitted: Mutex<Option<Emission>>,
+}
+
+impl Work for SingleLeaf {
+    fn query(&self) -> &Bytes {
+        &self.query
+    }
+
+    fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    fn background(&self) -> Option<u32> {
+        None
+    }
+
+    fn only(&self) -> Option<&Partition> {
+        None
+    }
+
+    fn claim(&self, _slot: u32, _now: tokio::time::Instant) -> Option<Ticket> {
+        None
+    }
+
+    fn is_claimable(&self) -> bool {
+        false
+    }
+
+    fn running(&self) -> usize {
+        1
+    }
+
+    fn is_closed(&self) -> bool {
+        false
+    }
+
+    fn stop(&self, _id: AttemptId) -> Option<StopReason> {
+        None
+    }
+
+    fn on_stop(&self, _hook: Box<dyn Fn() + Send + Sync>) {}
+
+    fn start(&self, _ticket: &Ticket, _now: tokio::time::Instant) {}
+
+    fn emit(&self, _id: AttemptId, emission: Emission) {
+        *self.emitted.lock().unwrap_or_else(PoisonError::into_inner) = Some(emission);
+    }
+
+    fn end(&self, _ticket: Ticket, _outcome: Outcome, _now: tokio::time::Instant) {}
+
+    fn give_back(&self, _ticket: Ticket) {}
+}
+
+fn too_short() -> Failure {
+    Failure::new(FailureKind::OutOfTime, "the time limit is too short for a leaf to start")
 }
 
 impl<T> Trial<T> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::{Attempt, Emission, FailureKind, LeafRunner, Outcome, Scatter, Usage};
+use frond_root::{Attempt, Emission, FailureKind, LeafRunner, Outcome, Usage, Work};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -58,7 +58,7 @@ impl Counts {
 
 #[derive(Default)]
 struct State {
-    attached: Vec<(Arc<Scatter>, watch::Receiver<bool>)>,
+    attached: Vec<(Arc<dyn Work>, watch::Receiver<bool>)>,
     busy: BTreeSet<u32>,
     counts: Counts,
 }
@@ -101,17 +101,17 @@ impl Leaves {
     #[must_use]
     pub fn all_closed(&self) -> bool {
         let state = self.0.state.lock().unwrap();
-        state.attached.iter().all(|(scatter, _)| scatter.is_closed())
+        state.attached.iter().all(|(work, _)| work.is_closed())
     }
 }
 
 impl LeafRunner for Leaves {
-    fn attach(&self, scatter: Arc<Scatter>) {
+    fn attach(&self, work: Arc<dyn Work>) {
         let (close, closed) = watch::channel(false);
-        scatter.on_close(move || {
+        work.on_stop(Box::new(move || {
             close.send_replace(true);
-        });
-        self.0.state.lock().unwrap().attached.push((scatter, closed));
+        }));
+        self.0.state.lock().unwrap().attached.push((work, closed));
         fill(&self.0);
     }
 
@@ -123,6 +123,7 @@ impl LeafRunner for Leaves {
 /// An attempt on its slot, with the signal that stops it.
 struct Claim {
     attempt: Attempt,
+    claimed: Instant,
     slot: u32,
     closed: watch::Receiver<bool>,
 }
@@ -139,13 +140,13 @@ fn claim(shared: &Shared) -> Option<Claim> {
     let slot = (0..shared.slots).find(|slot| !state.busy.contains(slot))?;
     let now = Instant::now();
     let (attempt, closed) =
-        state.attached.iter().find_map(|(scatter, closed)| Some((scatter.claim(slot, now)?, closed.clone())))?;
+        state.attached.iter().find_map(|(work, closed)| Some((Attempt::claim(work, slot, now)?, closed.clone())))?;
     state.busy.insert(slot);
     let counts = &mut state.counts;
     counts.running += 1;
     counts.most = counts.most.max(counts.running);
     counts.begun.push(StartedAttempt { index: attempt.index(), attempt: attempt.number(), at: now });
-    Some(Claim { attempt, slot, closed })
+    Some(Claim { attempt, claimed: now, slot, closed })
 }
 
 /// Cause of an attempt's end.
@@ -156,7 +157,7 @@ enum Way {
 }
 
 async fn play(shared: Arc<Shared>, claim: Claim, turn: Turn) {
-    let Claim { attempt, slot, closed } = claim;
+    let Claim { attempt, claimed, slot, closed } = claim;
     let way = tokio::select! {
         // A leaf that is done when it is stopped counts as done.
         biased;
@@ -171,7 +172,7 @@ async fn play(shared: Arc<Shared>, claim: Claim, turn: Turn) {
         state.counts.stopped += usize::from(matches!(way, Way::Closed));
         state.counts.overran += usize::from(matches!(way, Way::Overran));
     }
-    report(attempt, &turn, &way);
+    report(attempt, claimed.elapsed(), &turn, &way);
     fill(&shared);
 }
 
@@ -202,19 +203,19 @@ async fn stopped(mut closed: watch::Receiver<bool>, deadline: Instant, lateness:
     way
 }
 
-fn report(attempt: Attempt, turn: &Turn, way: &Way) {
+fn report(attempt: Attempt, ran: Duration, turn: &Turn, way: &Way) {
     let outcome = match (way, &turn.end) {
-        (Way::Closed, _) => Outcome::failed(FailureKind::Cancelled, "the query was over"),
-        (Way::Overran, _) => Outcome::failed(FailureKind::OutOfTime, "its time was up"),
+        (Way::Closed, _) => Outcome::failed(FailureKind::Cancelled, ran, "the query was over"),
+        (Way::Overran, _) => Outcome::failed(FailureKind::OutOfTime, ran, "its time was up"),
         (Way::ByItself, End::Lost | End::Never) => return drop(attempt),
         (Way::ByItself, End::Failure(failure)) => {
-            Outcome { result: Err(Box::new(failure.clone())), ..Outcome::failed(failure.kind, "") }
+            Outcome { result: Err(Box::new(failure.clone())), ..Outcome::failed(failure.kind, ran, "") }
         }
         (Way::ByItself, End::Partial(partial)) => {
             let index = || Bytes::from(attempt.index().to_string());
             let partial = partial.clone().unwrap_or_else(index);
             let usage = Usage { output: partial.len() as u64, ..Usage::default() };
-            Outcome::succeeded(partial, usage)
+            Outcome::succeeded(partial, ran, usage)
         }
     };
     attempt.end(outcome, Instant::now());

@@ -15,7 +15,6 @@ use super::journaling::{JournalReport, Journaling};
 use super::merging::{FoldResult, Folds};
 use super::preview::Previews;
 use crate::answer::Status;
-use crate::attempt::{Emission, Outcome};
 use crate::event::EventKind;
 use crate::failure::{Failure, MAX_EVENT_TEXTS, TextBudget};
 use crate::gather::{Action, Demand, Gather};
@@ -26,6 +25,7 @@ use crate::plan::Plan;
 use crate::request::MergeOrder;
 use crate::runner::Covered;
 use crate::scatter::{COOL_DOWN, Report, Scatter, Window};
+use crate::work::{AttemptId, Emission, Outcome, Work};
 
 /// Time without a running fold or an arriving partial, after which the held partials are folded.
 const IDLE_FOLD: Duration = Duration::from_millis(20);
@@ -61,7 +61,8 @@ struct GatherLoop<'a> {
     folds: Folds,
     previews: Previews,
     journal: Journaling,
-    live: BTreeMap<u32, (u32, u32)>,
+    /// Started attempts that have not ended, each with its slot.
+    live: BTreeMap<AttemptId, u32>,
     /// Bytes of log lines in events so far.
     logged: usize,
     /// Bytes left for the texts of failures in events.
@@ -241,11 +242,11 @@ impl GatherLoop<'_> {
         self.tell(&report);
         match report {
             Report::Started { partition, at, .. } => self.gather.started(partition, at),
-            Report::Ended { partition, attempt, started, at, outcome, .. } => {
+            Report::Ended { partition, attempt, outcome, .. } => {
                 // Removed in any case: an emission of a successful leaf must not stay in memory for
                 // the rest of the query.
-                let emission = self.scatter.take_emission(partition);
-                let ran = at.saturating_duration_since(started);
+                let emission = self.scatter.take_emission(AttemptId { partition, number: attempt });
+                let ran = outcome.ran;
                 match outcome.result {
                     Ok(partial) => {
                         let kept = KeptPartial { partition, attempt, ran, partial };
@@ -260,7 +261,7 @@ impl GatherLoop<'_> {
     }
 
     fn succeeded(&mut self, kept: KeptPartial) {
-        let outcome = Outcome::succeeded(kept.partial, crate::event::Usage::default());
+        let outcome = Outcome::succeeded(kept.partial, kept.ran, crate::event::Usage::default());
         self.ended(kept.partition, kept.ran, outcome, None);
     }
 
@@ -286,10 +287,10 @@ impl GatherLoop<'_> {
     }
 
     fn take_last_emissions(&mut self) {
-        let running: Vec<u32> = self.gather.running().collect();
-        for partition in running {
-            if let Some(emission) = self.scatter.take_emission(partition) {
-                self.gather.cut_off(partition, emission, &mut self.actions);
+        let running: Vec<AttemptId> = self.gather.running().collect();
+        for id in running {
+            if let Some(emission) = self.scatter.take_emission(id) {
+                self.gather.cut_off(id.partition, emission, &mut self.actions);
             }
         }
     }

@@ -4,12 +4,12 @@ use tokio::time::Instant;
 
 use super::{Action, Gather, Phase, share_of};
 use crate::answer::Status;
-use crate::attempt::Emission;
 use crate::event::GatherEnd;
 use crate::failure::{CANCELLED, Failure, FailureKind, TIME_UP, WAIT_OVER};
 use crate::limit::Limit;
 use crate::policy::wait::{MAX_FACTOR, MIN_FACTOR, adaptive_wait};
 use crate::request::Floor;
+use crate::work::{AttemptId, Emission};
 
 impl Gather {
     /// Checks whether the gather ends. Call it after each batch of events and at [`Gather::timer`].
@@ -124,12 +124,12 @@ impl Gather {
         }
     }
 
-    /// Indexes of the running partitions.
-    pub fn running(&self) -> impl Iterator<Item = u32> + '_ {
+    /// Latest attempts of the running partitions.
+    pub fn running(&self) -> impl Iterator<Item = AttemptId> + '_ {
         (0_u32..)
             .zip(&self.cells)
             .filter(|(_, cell)| cell.running > 0 && cell.settled.is_none())
-            .map(|(index, _)| index)
+            .map(|(partition, cell)| AttemptId { partition, number: u32::from(cell.attempts) })
     }
 
     /// Time of the next [`Gather::look`] without an event; `None` once ended.

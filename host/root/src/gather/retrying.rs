@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Action, Gather};
-use crate::attempt::MIN_TIME;
 use crate::policy::retry::Retry;
+use crate::work::MIN_TIME;
 
 impl Gather {
     /// Sets the rules, which default to those for queries.

@@ -1,6 +1,8 @@
 //! Unit tests of the gather's decisions: it has neither clock nor task, so each is checked
 //! directly.
 
+use std::time::Duration;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -50,11 +52,11 @@ impl Desk {
 }
 
 fn partial() -> Outcome {
-    Outcome::succeeded(Bytes::from_static(b"1"), Usage::default())
+    Outcome::succeeded(Bytes::from_static(b"1"), Duration::ZERO, Usage::default())
 }
 
 fn failed(kind: FailureKind) -> Outcome {
-    Outcome::failed(kind, "scripted")
+    Outcome::failed(kind, Duration::ZERO, "scripted")
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::scatter::{Scatter, Window};
-use frond_root::{Answer, EventKind, Limit, MergeOrder, Outcome, Plan, Scope, Tenant};
+use frond_root::{
+    Answer, Attempt, Emission, EventKind, Limit, MergeOrder, Outcome, Plan, Scope, StopReason, Tenant, Work,
+};
 use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, plan_weighing, request};
 use tokio::time::Instant;
 
@@ -22,6 +24,13 @@ fn scatter(plan: Plan, slots: usize, heaviest_first: bool) -> Arc<Scatter> {
         tenant: Tenant::of_app("test"),
     };
     Scatter::new(Arc::new(plan), Bytes::new(), window)
+}
+
+type Hook = Box<dyn Fn() + Send + Sync>;
+
+/// The scatter as a runner sees it.
+fn work(scatter: Arc<Scatter>) -> Arc<dyn Work> {
+    scatter
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,36 +94,36 @@ async fn the_heaviest_partitions_start_first_unless_the_order_matters() {
 
 #[tokio::test(start_paused = true)]
 async fn with_too_little_time_left_nothing_starts() {
-    let window = scatter(plan(1), 1, false);
-    assert!(window.claim(0, Instant::now() + ms(59_998)).is_none());
-    assert!(window.claim(0, Instant::now() + ms(59_997)).is_some());
+    let window = work(scatter(plan(1), 1, false));
+    assert!(Attempt::claim(&window, 0, Instant::now() + ms(59_998)).is_none());
+    assert!(Attempt::claim(&window, 0, Instant::now() + ms(59_997)).is_some());
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_closed_gives_nothing_and_tells_at_once() {
     let window = scatter(plan(4), 4, false);
     let calls = Arc::new(AtomicUsize::new(0));
-    let count = |calls: &Arc<AtomicUsize>| {
+    let count = |calls: &Arc<AtomicUsize>| -> Hook {
         let calls = calls.clone();
-        move || {
+        Box::new(move || {
             calls.fetch_add(1, Ordering::SeqCst);
-        }
+        })
     };
-    let held = window.claim(0, Instant::now()).unwrap();
-    window.on_close(count(&calls));
+    let held = Attempt::claim(&work(window.clone()), 0, Instant::now()).unwrap();
+    window.on_stop(count(&calls));
     // A hook may use the scatter that is being closed, and add another hook.
     let again = Arc::downgrade(&window);
     let inner = Arc::new(count(&calls));
-    window.on_close(move || {
+    window.on_stop(Box::new(move || {
         let inner = inner.clone();
-        again.upgrade().unwrap().on_close(move || inner());
-    });
+        again.upgrade().unwrap().on_stop(Box::new(move || inner()));
+    }));
     window.close();
     window.close();
     assert_eq!(calls.load(Ordering::SeqCst), 2);
-    assert!(held.scatter().is_closed());
+    assert_eq!(held.work().stop(held.id()), Some(StopReason::Cancelled));
     assert!(window.claim(0, Instant::now()).is_none());
-    window.on_close(count(&calls));
+    window.on_stop(count(&calls));
     assert_eq!(calls.load(Ordering::SeqCst), 3);
 }
 
@@ -124,7 +133,7 @@ async fn what_is_closed_gives_nothing_and_tells_at_once() {
 fn a_free_place_is_never_refused_to_the_last_who_asks() {
     for round in 0..200 {
         let slots = 1 + round % 2;
-        let window = scatter(plan(400), slots, false);
+        let window = work(scatter(plan(400), slots, false));
         let done = AtomicUsize::new(0);
         let most = AtomicUsize::new(0);
         std::thread::scope(|threads| {
@@ -133,9 +142,10 @@ fn a_free_place_is_never_refused_to_the_last_who_asks() {
                 let done = &done;
                 let most = &most;
                 threads.spawn(move || {
-                    while let Some(attempt) = window.claim(slot, Instant::now()) {
+                    while let Some(attempt) = Attempt::claim(window, slot, Instant::now()) {
                         most.fetch_max(window.running(), Ordering::SeqCst);
-                        attempt.end(Outcome::succeeded(Bytes::new(), frond_root::Usage::default()), Instant::now());
+                        let outcome = Outcome::succeeded(Bytes::new(), Duration::ZERO, frond_root::Usage::default());
+                        attempt.end(outcome, Instant::now());
                         done.fetch_add(1, Ordering::SeqCst);
                     }
                 });
@@ -144,4 +154,22 @@ fn a_free_place_is_never_refused_to_the_last_who_asks() {
         assert_eq!(done.load(Ordering::SeqCst), 400, "round {round}");
         assert!(most.load(Ordering::SeqCst) <= slots, "round {round}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_given_back_can_be_claimed_again_and_costs_nothing() {
+    let window = scatter(plan(2), 1, false);
+    let now = Instant::now();
+    let first = window.claim(0, now).unwrap();
+    assert!(window.claim(1, now).is_none(), "the window is full");
+    let id = first.id;
+    window.give_back(first);
+    assert_eq!(window.running(), 0);
+    let again = window.claim(1, now).unwrap();
+    assert_eq!(again.id, id);
+    // What another attempt emits is another's.
+    window.emit(id, Emission { partial: Bytes::from_static(b"1"), done: 0.5 });
+    let attempt = Attempt::start(work(window.clone()), again, now);
+    attempt.end(Outcome::succeeded(Bytes::new(), Duration::ZERO, frond_root::Usage::default()), now);
+    assert!(window.is_claimable());
 }

@@ -64,15 +64,15 @@ impl Queries {
         if query.is_behind() {
             self.background.push(query);
         } else {
-            let tenant = query.scatter.tenant().clone();
+            let tenant = query.work.tenant().clone();
             self.attached.push(&tenant, query, Instant::now());
         }
     }
 
     /// Removes and returns the closed queries.
     pub(super) fn remove_closed(&mut self) -> Vec<Arc<Query>> {
-        let mut gone = self.attached.remove(|query| query.scatter.is_closed());
-        gone.extend(self.background.extract_if(.., |query| query.scatter.is_closed()));
+        let mut gone = self.attached.remove(|query| query.work.is_closed());
+        gone.extend(self.background.extract_if(.., |query| query.work.is_closed()));
         gone
     }
 
@@ -85,7 +85,7 @@ impl Queries {
 
     /// Claims the next attempt for a free thread.
     pub(super) fn next(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
-        let handed = self.handed.pop_front().inspect(|(query, _)| self.attached.begin(query.scatter.tenant()));
+        let handed = self.handed.pop_front().inspect(|(query, _)| self.attached.begin(query.work.tenant()));
         handed.or_else(|| self.claim(slot)).or_else(|| self.claim_behind(slot))
     }
 
@@ -94,13 +94,14 @@ impl Queries {
         if turn.query.is_behind() {
             self.behind += 1;
         } else {
-            self.attached.ended(turn.query.scatter.tenant(), turn.took, turn.longest, Instant::now());
+            self.attached.ended(turn.query.work.tenant(), turn.took, turn.longest, Instant::now());
         }
     }
 
     /// Claims from the queries.
     fn claim(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
-        let claim = |query: &Arc<Query>| query.scatter.claim(slot, now()).map(|attempt| (query.clone(), attempt));
+        let claim =
+            |query: &Arc<Query>| Attempt::claim(&query.work, slot, now()).map(|attempt| (query.clone(), attempt));
         self.attached.claim(Instant::now(), claim)
     }
 
@@ -109,9 +110,9 @@ impl Queries {
         if self.behind == 0 {
             return None;
         }
-        let mut behind: Vec<_> = self.background.iter().filter(|query| query.scatter.is_claimable()).collect();
+        let mut behind: Vec<_> = self.background.iter().filter(|query| query.work.is_claimable()).collect();
         behind.sort_by_key(|query| self.shares.place(&query.share));
-        let claim = |query: &Arc<Query>| Some((query.clone(), query.scatter.claim(slot, now())?));
+        let claim = |query: &Arc<Query>| Some((query.clone(), Attempt::claim(&query.work, slot, now())?));
         let claimed = behind.into_iter().find_map(claim)?;
         self.shares.begin(&claimed.0.share);
         self.behind -= 1;
@@ -124,14 +125,14 @@ impl Queries {
     pub(super) fn next_to_wake(&mut self) -> Option<(Arc<Parker>, bool)> {
         let last = self.idle.len().checked_sub(1).filter(|_| self.has_more())?;
         let at = self.idle.iter().rposition(|parker| parker.is_elsewhere()).unwrap_or(last);
-        let many = |query: &Arc<Query>| query.scatter.plan().len() > 1 && query.scatter.is_claimable();
+        let many = |query: &Arc<Query>| query.work.only().is_none() && query.work.is_claimable();
         let apart = self.attached.iter().chain(&self.background).any(many);
         Some((self.idle.remove(at), apart))
     }
 
     /// Returns true if a free thread would find an attempt to claim.
     fn has_more(&self) -> bool {
-        let open = |query: &Arc<Query>| query.scatter.is_claimable();
+        let open = |query: &Arc<Query>| query.work.is_claimable();
         !self.handed.is_empty()
             || self.attached.has_open(Instant::now(), open)
             || (self.behind > 0 && self.background.iter().any(open))

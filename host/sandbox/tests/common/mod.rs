@@ -20,7 +20,7 @@ use bytes::Bytes;
 use frond_root::flow::{self, Cancel, Services};
 use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
-    Answer, EventKind, Events, Failure, Floor, LeafRunner, Merger, Partition, Plan, Request, Scatter, Usage,
+    Answer, EventKind, Events, Failure, Floor, LeafRunner, Merger, Partition, Plan, Request, Usage, Work,
 };
 use frond_sandbox::{
     Compiler, Grants, Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots,
@@ -174,32 +174,32 @@ impl App {
     }
 }
 
-/// Leaf runner that exposes the scatter of its query.
+/// Leaf runner that exposes the work of its query.
 pub(crate) struct Seen {
     leaves: LeafHost,
-    scatter: Mutex<Option<Arc<Scatter>>>,
+    work: Mutex<Option<Arc<dyn Work>>>,
 }
 
 impl Seen {
     pub(crate) fn of(app: &App) -> Arc<Self> {
-        Arc::new(Self { leaves: app.leaves.clone(), scatter: Mutex::default() })
+        Arc::new(Self { leaves: app.leaves.clone(), work: Mutex::default() })
     }
 
     /// Returns the number of the query's leaves that run now.
     pub(crate) fn running(&self) -> usize {
-        self.scatter.lock().unwrap().as_ref().map_or(0, |scatter| scatter.running())
+        self.work.lock().unwrap().as_ref().map_or(0, |work| work.running())
     }
 
     /// Releases the query.
-    pub(crate) fn take(&self) -> Option<Arc<Scatter>> {
-        self.scatter.lock().unwrap().take()
+    pub(crate) fn take(&self) -> Option<Arc<dyn Work>> {
+        self.work.lock().unwrap().take()
     }
 }
 
 impl LeafRunner for Seen {
-    fn attach(&self, scatter: Arc<Scatter>) {
-        *self.scatter.lock().unwrap() = Some(scatter.clone());
-        self.leaves.attach(scatter);
+    fn attach(&self, work: Arc<dyn Work>) {
+        *self.work.lock().unwrap() = Some(work.clone());
+        self.leaves.attach(work);
     }
 
     fn nudge(&self) {

@@ -3,11 +3,11 @@
 use tokio::time::Instant;
 
 use super::GatherLoop;
-use crate::attempt::Outcome;
 use crate::event::{EventKind, MAX_LOGS, Usage};
 use crate::failure::{Failure, FailureKind};
 use crate::ids::PartitionKey;
 use crate::scatter::Report;
+use crate::work::{AttemptId, Outcome};
 
 impl GatherLoop<'_> {
     pub(super) fn tell(&mut self, report: &Report) {
@@ -16,10 +16,10 @@ impl GatherLoop<'_> {
         }
         match report {
             Report::Started { partition, attempt, slot, .. } => {
-                self.live.insert(*partition, (*attempt, *slot));
+                self.live.insert(AttemptId { partition: *partition, number: *attempt }, *slot);
             }
-            Report::Ended { partition, .. } => {
-                self.live.remove(partition);
+            Report::Ended { partition, attempt, .. } => {
+                self.live.remove(&AttemptId { partition: *partition, number: *attempt });
             }
         }
         let log = match report {
@@ -68,7 +68,7 @@ impl GatherLoop<'_> {
     /// Emits the end of leaves that did not stop in time: nobody waits for them any longer.
     pub(super) fn tell_of_the_rest(&mut self) {
         let kind = if self.scatter.is_late() { FailureKind::OutOfTime } else { FailureKind::Cancelled };
-        for (partition, (attempt, slot)) in std::mem::take(&mut self.live) {
+        for (AttemptId { partition, number: attempt }, slot) in std::mem::take(&mut self.live) {
             self.run.emit(|| EventKind::AttemptEnded {
                 partition,
                 attempt,

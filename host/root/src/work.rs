@@ -1,0 +1,146 @@
+//! Seam between a query and those who run its leaves. A runner sees a query as [`Work`], whatever is
+//! behind it: the query's own [`Scatter`](crate::Scatter), or a stand-in for a query of another
+//! process.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::event::Usage;
+use crate::failure::{Failure, FailureKind};
+use crate::limit::Limit;
+use crate::plan::Partition;
+use crate::request::Tenant;
+
+/// The least time left for an attempt to start: with less, it could not end in time.
+pub const MIN_TIME: Duration = Duration::from_millis(2);
+
+/// Identity of an attempt within its query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AttemptId {
+    /// Index of the partition in the plan.
+    pub partition: u32,
+    /// Number of the attempt at the partition, from 1.
+    pub number: u32,
+}
+
+/// Claimed attempt: everything that a runner needs to run it.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    /// Identity of the attempt.
+    pub id: AttemptId,
+    /// Slot that the attempt runs on.
+    pub slot: u32,
+    /// Time of the claim.
+    pub claimed: Instant,
+    /// Time by which the leaf must have ended.
+    pub deadline: Instant,
+    /// Limit that the deadline enforces.
+    pub limit: Limit,
+    /// The partition.
+    pub partition: Partition,
+}
+
+/// Reason why a running attempt must stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// Nobody needs its result any more.
+    Cancelled,
+    /// Time is up for all leaves of the query.
+    Late,
+}
+
+/// Outcome of an attempt.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The leaf's partial, or the failure.
+    pub result: Result<Bytes, Box<Failure>>,
+    /// Time that the call took, measured by the runner.
+    pub ran: Duration,
+    /// Resources that the call used.
+    pub usage: Usage,
+    /// Last log lines of a successful leaf. A failed leaf's lines are in its failure.
+    pub log: Vec<String>,
+}
+
+impl Outcome {
+    /// A success without log lines.
+    #[must_use]
+    pub fn succeeded(partial: Bytes, ran: Duration, usage: Usage) -> Self {
+        Self { result: Ok(partial), ran, usage, log: Vec::new() }
+    }
+
+    /// A failure of the given kind, without usage or log lines.
+    pub fn failed(kind: FailureKind, ran: Duration, message: impl Into<String>) -> Self {
+        Self { result: Err(Box::new(Failure::new(kind, message))), ran, usage: Usage::default(), log: Vec::new() }
+    }
+}
+
+/// Partial that a leaf emitted before its end; it counts only if the leaf is cut off.
+#[derive(Clone, Debug)]
+pub struct Emission {
+    /// The partial so far.
+    pub partial: Bytes,
+    /// Share of the partition that the partial covers, 0 to 1.
+    pub done: f64,
+}
+
+/// Leaves of one query, as a runner sees them. A claimed attempt is started and ended, or given
+/// back; [`Attempt`](crate::Attempt) sees to that.
+pub trait Work: Send + Sync + Debug {
+    /// The query's bytes.
+    fn query(&self) -> &Bytes;
+
+    /// Fair-share group of the query.
+    fn tenant(&self) -> &Tenant;
+
+    /// Weight of a background query, at least 1; `None` for a foreground query.
+    fn background(&self) -> Option<u32>;
+
+    /// The partition of a query that has only one.
+    fn only(&self) -> Option<&Partition>;
+
+    /// Claims the next attempt for `slot`. `None` when the window is full, everything is claimed,
+    /// backpressure holds leaves back, the query is over, or too little time is left.
+    fn claim(&self, slot: u32, now: Instant) -> Option<Ticket>;
+
+    /// True while there is anything to claim, whether or not the window has room.
+    fn is_claimable(&self) -> bool;
+
+    /// Number of claimed attempts that have not ended.
+    fn running(&self) -> usize;
+
+    /// True once no attempt may start and all running ones must stop.
+    fn is_closed(&self) -> bool;
+
+    /// Reason why this attempt must stop, if it must.
+    fn stop(&self, id: AttemptId) -> Option<StopReason>;
+
+    /// Calls `hook` when running attempts must stop; at once if they must already.
+    fn on_stop(&self, hook: Box<dyn Fn() + Send + Sync>);
+
+    /// Records that the leaf began.
+    fn start(&self, ticket: &Ticket, now: Instant);
+
+    /// Stores the emission, replacing an earlier one of the same attempt.
+    fn emit(&self, id: AttemptId, emission: Emission);
+
+    /// Ends a started attempt.
+    fn end(&self, ticket: Ticket, outcome: Outcome, now: Instant);
+
+    /// Gives back an attempt that was not started: it can be claimed again, and costs nothing.
+    fn give_back(&self, ticket: Ticket);
+}
+
+/// Runs leaves. A runner claims attempts of all attached work, each on a slot, and ends each
+/// attempt. When work is closed, the runner stops its leaves and drops it.
+pub trait LeafRunner: Send + Sync {
+    /// Attaches the leaves of a query.
+    fn attach(&self, work: Arc<dyn Work>);
+
+    /// Signals that attempts are claimable again: after a retry or after backpressure.
+    fn nudge(&self);
+}
