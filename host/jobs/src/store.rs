@@ -249,7 +249,7 @@ pub trait JobStore: Send + Sync {
 }
 
 /// Bytes of an answer per read.
-pub const RESULT_PART: u32 = 1 << 20;
+pub const RESULT_PART: u32 = 256 << 10;
 
 /// Time for which a tombstone stays, in milliseconds.
 pub const TOMBSTONE_MS: u64 = 30 * 24 * 60 * 60 * 1000;

@@ -23,6 +23,7 @@ compile_error!("Frond runs on Linux, on x86-64 and aarch64: build it there");
 
 pub mod answer;
 pub mod attempt;
+pub mod dispatch;
 pub mod event;
 pub mod failure;
 pub mod fair;

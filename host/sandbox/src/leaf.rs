@@ -116,7 +116,7 @@ impl Leaf {
             return partition.content.whole();
         }
         let deadline = attempt.deadline().into_std();
-        let stopped = CallOrigin::stopper_of(&attempt, deadline);
+        let stopped = CallOrigin::stopper_of(attempt, deadline);
         let read = files::pull(&partition.content, |content: &dyn Content| content.whole());
         match park::run(read, context.waker.as_ref(), deadline, stopped) {
             Ok(read) => read,

@@ -4,7 +4,6 @@
 //! wake up runs on its query's thread, if no other leaf runs: see `inline.rs`.
 
 mod queries;
-mod tenants;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use frond_root::dispatch::Share;
 use frond_root::{Attempt, LeafRunner, Outcome, Usage, Work};
 
 use crate::clock::Clock;
@@ -20,7 +20,6 @@ use crate::inline::is_given_up;
 use crate::leaf::Leaf;
 use crate::park::{self, CallContext};
 use crate::placement::Parker;
-use crate::shares::Share;
 
 use queries::{Queries, Turn, behind};
 

@@ -40,7 +40,7 @@ pub(crate) fn bodies(attack: Attack) {
     let stage = Ground::evil(OBEYS).attack(attack);
     let head = head("POST", "/v1/apps/evil/query", "", BODY + 1);
     let piece = vec![b' '; BODY];
-    let connections: Vec<_> = (0..size(64, 400))
+    let connections: Vec<_> = (0..size(64, 150))
         .map(|_| {
             let mut stream = stage.sent(head.as_bytes());
             stream.set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();

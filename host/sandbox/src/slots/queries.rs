@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use frond_root::Attempt;
+use frond_root::dispatch::{Shares, Tenants};
 
-use super::tenants::Tenants;
 use super::{Query, now};
 use crate::placement::Parker;
-use crate::shares::Shares;
 
 /// Returns how many of `count` threads may run background work at once.
 pub(super) fn behind(count: usize) -> usize {

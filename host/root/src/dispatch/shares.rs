@@ -7,11 +7,11 @@ use std::time::Duration;
 
 /// Virtual time of one entry: its leaf time in nanoseconds, divided by its weight.
 #[derive(Debug, Default)]
-pub(crate) struct Share(AtomicU64);
+pub struct Share(AtomicU64);
 
 impl Share {
     /// Adds a run of this duration at this weight.
-    pub(crate) fn ran(&self, took: Duration, weight: u32) {
+    pub fn ran(&self, took: Duration, weight: u32) {
         let virtual_time = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / u64::from(weight.max(1));
         self.0.fetch_add(virtual_time, Ordering::Relaxed);
     }
@@ -19,16 +19,16 @@ impl Share {
 
 /// Virtual time of the system: the start of the last turn, in the unit of [`Share`].
 #[derive(Debug, Default)]
-pub(crate) struct Shares(u64);
+pub struct Shares(u64);
 
 impl Shares {
     /// Returns the sort key of a share: the least is next.
-    pub(crate) fn place(&self, share: &Share) -> u64 {
+    pub fn place(&self, share: &Share) -> u64 {
         share.0.load(Ordering::Relaxed).max(self.0)
     }
 
     /// Begins a turn.
-    pub(crate) fn begin(&mut self, share: &Share) {
+    pub fn begin(&mut self, share: &Share) {
         self.0 = share.0.fetch_max(self.0, Ordering::Relaxed).max(self.0);
     }
 }

@@ -10,19 +10,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use frond_root::Tenant as Name;
+use crate::request::Tenant as Name;
 
-use crate::round_robin::RoundRobin;
-use crate::shares::{Share, Shares};
+use super::round_robin::RoundRobin;
+use super::shares::{Share, Shares};
 
 /// Duration from which a leaf counts as long, and its tenant as one with long leaves.
-pub(super) const LONG: Duration = Duration::from_millis(250);
+const LONG: Duration = Duration::from_millis(250);
 /// Time for which a tenant counts as active after its last query, and as one with long leaves.
-pub(super) const LATELY: Duration = Duration::from_secs(60);
+const LATELY: Duration = Duration::from_secs(60);
 
 /// Queries of all tenants, by caller.
 #[derive(Debug)]
-pub(super) struct Tenants<Q> {
+pub struct Tenants<Q> {
     all: Vec<Caller<Q>>,
     shares: Shares,
     /// Number of slot threads.
@@ -57,12 +57,12 @@ struct Tenant<Q> {
 
 impl<Q: Clone> Tenants<Q> {
     /// Makes an empty queue for this many slot threads.
-    pub(super) fn new(threads: usize) -> Self {
+    pub fn new(threads: usize) -> Self {
         Self { all: Vec::new(), shares: Shares::default(), threads }
     }
 
     /// Adds a query.
-    pub(super) fn push(&mut self, name: &Name, query: Q, now: Instant) {
+    pub fn push(&mut self, name: &Name, query: Q, now: Instant) {
         for caller in &mut self.all {
             caller.tenants.retain(|one| one.running > 0 || !one.queries.is_empty() || one.is_recent(now));
         }
@@ -78,19 +78,19 @@ impl<Q: Clone> Tenants<Q> {
     }
 
     /// Iterates over all queries.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Q> {
+    pub fn iter(&self) -> impl Iterator<Item = &Q> {
         self.tenants().flat_map(|one| one.queries.iter())
     }
 
     /// Removes and returns the queries that are `over`.
-    pub(super) fn remove(&mut self, over: impl Fn(&Q) -> bool) -> Vec<Q> {
+    pub fn remove(&mut self, over: impl Fn(&Q) -> bool) -> Vec<Q> {
         let tenants = self.all.iter_mut().flat_map(|caller| &mut caller.tenants);
         tenants.flat_map(|one| one.queries.remove(&over)).collect()
     }
 
     /// Claims for a thread: from the caller that holds the fewest threads and, among equals, has
     /// the least leaf time; of its apps, from one chosen by the same rule.
-    pub(super) fn claim<R>(&mut self, now: Instant, mut claim: impl FnMut(&Q) -> Option<R>) -> Option<R> {
+    pub fn claim<R>(&mut self, now: Instant, mut claim: impl FnMut(&Q) -> Option<R>) -> Option<R> {
         for (caller, tenant) in self.order(now) {
             let Some(caller) = self.all.get_mut(caller) else { continue };
             let Some(tenant) = caller.tenants.get_mut(tenant) else { continue };
@@ -121,7 +121,7 @@ impl<Q: Clone> Tenants<Q> {
     }
 
     /// Accounts for a leaf that began without a claim here.
-    pub(super) fn begin(&mut self, name: &Name) {
+    pub fn begin(&mut self, name: &Name) {
         let Some(caller) = self.all.iter_mut().find(|one| one.name == name.caller) else { return };
         if let Some(tenant) = caller.tenants.iter_mut().find(|one| one.app == name.app) {
             tenant.running += 1;
@@ -131,7 +131,7 @@ impl<Q: Clone> Tenants<Q> {
     }
 
     /// Returns true if a thread would find a query that is `open`.
-    pub(super) fn has_open(&self, now: Instant, open: impl Fn(&Q) -> bool) -> bool {
+    pub fn has_open(&self, now: Instant, open: impl Fn(&Q) -> bool) -> bool {
         self.all.iter().any(|caller| {
             let mut tenants = caller.tenants.iter();
             tenants.any(|one| one.queries.iter().any(&open) && self.may_run(caller, one, now))
@@ -139,7 +139,7 @@ impl<Q: Clone> Tenants<Q> {
     }
 
     /// Accounts for a turn of `took` that began with a claim; `longest` is its longest leaf.
-    pub(super) fn ended(&mut self, name: &Name, took: Duration, longest: Duration, now: Instant) {
+    pub fn ended(&mut self, name: &Name, took: Duration, longest: Duration, now: Instant) {
         let Some(caller) = self.all.iter_mut().find(|one| one.name == name.caller) else { return };
         caller.share.ran(took, 1);
         let Some(tenant) = caller.tenants.iter_mut().find(|one| one.app == name.app) else { return };

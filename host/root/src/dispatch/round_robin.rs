@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 /// Round-robin queue. A new entry is last.
 #[derive(Debug)]
-pub(crate) struct RoundRobin<T>(VecDeque<T>);
+pub struct RoundRobin<T>(VecDeque<T>);
 
 impl<T> Default for RoundRobin<T> {
     fn default() -> Self {
@@ -13,28 +13,32 @@ impl<T> Default for RoundRobin<T> {
 }
 
 impl<T: Clone> RoundRobin<T> {
-    pub(crate) fn push(&mut self, one: T) {
+    /// Adds an entry, which is last.
+    pub fn push(&mut self, one: T) {
         self.0.push_back(one);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// True without entries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+    /// The entries in order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter()
     }
 
     /// Offers the turn to each entry in order until `act` returns `Some`; all entries up to that
     /// one move to the end.
-    pub(crate) fn take<R>(&mut self, act: impl FnMut(&T) -> Option<R>) -> Option<R> {
+    pub fn take<R>(&mut self, act: impl FnMut(&T) -> Option<R>) -> Option<R> {
         let (at, made) = self.0.iter().map(act).enumerate().find_map(|(at, made)| Some((at, made?)))?;
         self.0.rotate_left(at + 1);
         Some(made)
     }
 
     /// Removes and returns the entries that are `over`; the order of the others is unchanged.
-    pub(crate) fn remove(&mut self, over: impl Fn(&T) -> bool) -> Vec<T> {
+    pub fn remove(&mut self, over: impl Fn(&T) -> bool) -> Vec<T> {
         let mut gone = Vec::new();
         self.0.retain(|one| {
             let over = over(one);
