@@ -1,5 +1,5 @@
-//! Seam between a query and those who run its leaves. A runner sees a query as [`Work`], whatever is
-//! behind it: the query's own [`Scatter`](crate::Scatter), or a stand-in for a query of another
+//! Seam between a query and those who run its leaves. A runner sees a query as [`Work`], whatever
+//! is behind it: the query's own [`Scatter`](crate::Scatter), or a stand-in for a query of another
 //! process.
 
 use std::fmt::Debug;

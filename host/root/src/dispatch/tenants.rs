@@ -8,7 +8,9 @@
 //! wait for a leaf longer than [`LONG`].
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::request::Tenant as Name;
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use frond_root::Attempt;
 use frond_root::dispatch::{Shares, Tenants};
@@ -64,7 +64,7 @@ impl Queries {
             self.background.push(query);
         } else {
             let tenant = query.work.tenant().clone();
-            self.attached.push(&tenant, query, Instant::now());
+            self.attached.push(&tenant, query, now());
         }
     }
 
@@ -93,7 +93,7 @@ impl Queries {
         if turn.query.is_behind() {
             self.behind += 1;
         } else {
-            self.attached.ended(turn.query.work.tenant(), turn.took, turn.longest, Instant::now());
+            self.attached.ended(turn.query.work.tenant(), turn.took, turn.longest, now());
         }
     }
 
@@ -101,7 +101,7 @@ impl Queries {
     fn claim(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
         let claim =
             |query: &Arc<Query>| Attempt::claim(&query.work, slot, now()).map(|attempt| (query.clone(), attempt));
-        self.attached.claim(Instant::now(), claim)
+        self.attached.claim(now(), claim)
     }
 
     /// Claims for the background query with the least leaf time per weight.
@@ -133,7 +133,7 @@ impl Queries {
     fn has_more(&self) -> bool {
         let open = |query: &Arc<Query>| query.work.is_claimable();
         !self.handed.is_empty()
-            || self.attached.has_open(Instant::now(), open)
+            || self.attached.has_open(now(), open)
             || (self.behind > 0 && self.background.iter().any(open))
     }
 }

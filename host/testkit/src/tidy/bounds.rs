@@ -54,7 +54,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("jobs/src/store/sqlite/open.rs", &["APPLICATION", "CHECKED"]),
     ("jobs/src/store/sqlite/sweep.rs", &["CHUNK", "PAGES"]),
     ("jobs/src/store/sqlite/writer.rs", &["BATCH", "WAIT", "RESERVE"]),
-    ("root/src/attempt.rs", &["MIN_TIME"]),
+    ("root/src/work.rs", &["MIN_TIME"]),
     ("root/src/event.rs", &["FORMAT_VERSION"]),
     ("root/src/flow/gathering.rs", &["IDLE_FOLD", "UNREAD_SHARE", "NEWS"]),
     ("root/src/flow/journaling.rs", &["PAGE_SHARE"]),
