@@ -26,6 +26,8 @@ const FOR_SMALL: u64 = 8;
 /// Divisor: this part of the budget is reserved for large answers, so that requests cannot starve
 /// them.
 const FOR_ANSWERS: u64 = 4;
+/// Divisor: this part of the budget is reserved for large requests, whatever answers take.
+const FOR_REQUESTS: u64 = 4;
 /// Divisor: the large bodies of one token may use this part of the budget.
 const OF_ONE: u64 = 2;
 /// The longest that a request waits for its share.
@@ -142,7 +144,8 @@ impl Budget {
             // A single body is always admitted, whatever its size.
             let is_too_much = own > 0 && own.saturating_add(bytes) > self.most / OF_ONE;
             let requests = taken.requests.saturating_add(bytes);
-            if is_too_much || all > self.most || requests > Self::largest_request(self.most) {
+            let is_beyond = all > self.most && requests > self.most / FOR_REQUESTS;
+            if is_too_much || is_beyond || requests > Self::largest_request(self.most) {
                 return None;
             }
         }

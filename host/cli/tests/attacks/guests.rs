@@ -19,7 +19,7 @@ fn failures(stage: &Stage, command: &str, partitions: usize) -> (Vec<String>, St
 /// Asserts that each leaf fails with this slug, and with this text in the report.
 #[track_caller]
 fn fails(attack: Attack, rest: &str, command: &str, slug: &str, text: &str) {
-    let stage = Ground::evil(rest).attack(attack);
+    let stage = Ground::evil(rest).spinning().attack(attack);
     for _ in 0..size(2, 20) {
         let (slugs, message) = failures(&stage, command, 6);
         assert_eq!(slugs, vec![slug; 6], "{message}");
@@ -45,8 +45,9 @@ pub(crate) fn time(attack: Attack) {
 }
 
 pub(crate) fn deadline(attack: Attack) {
-    let stage =
-        Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"200ms\"\n[limits.leaf]\nfuel = 0").attack(attack);
+    let stage = Ground::evil("[query]\nfloor = \"best-effort\"\ndeadline = \"200ms\"\n[limits.leaf]\nfuel = 0")
+        .spinning()
+        .attack(attack);
     for command in ["spin", "sleep", "poll-forever", "read-source-forever"] {
         let reply = stage.obey(command, 6).expect(504, "").json();
         let sum = &reply["coverage"]["partitions"];

@@ -8,7 +8,8 @@
 //!
 //! `make test` runs all attacks at a small size and measures no time. `make soak`
 //! (`FROND_ATTACKS=full`) runs larger ones, one at a time, and limits the end to `limits.drain` + 5
-//! s and the neighbour's p99 to 3 times its value without the attack.
+//! s and the neighbour's p99 to 3 times its value without the attack; beside leaves that spin, one
+//! such leaf more.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

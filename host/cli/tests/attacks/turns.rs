@@ -61,19 +61,19 @@ pub(crate) fn sleeping_jobs(attack: Attack) {
 }
 
 pub(crate) fn tiny_deadlines(attack: Attack) {
-    let stage = Ground::evil(PATIENT).attack(attack);
+    let stage = Ground::evil(PATIENT).spinning().attack(attack);
     beside(&stage, 1, "10ms", "spin", 4);
     stage.end();
 }
 
 pub(crate) fn long_deadlines(attack: Attack) {
-    let stage = Ground::evil(PATIENT).attack(attack);
+    let stage = Ground::evil(PATIENT).spinning().attack(attack);
     beside(&stage, 24, "60s", "burn:20", 4);
     stage.end();
 }
 
 pub(crate) fn spinning_clients(attack: Attack) {
-    let stage = Ground::evil(PATIENT).attack(attack);
+    let stage = Ground::evil(PATIENT).spinning().attack(attack);
     beside(&stage, 60, "1s", "spin", 4);
     stage.end();
 }
@@ -148,7 +148,7 @@ pub(crate) fn sleeping_merges(attack: Attack) {
 /// Queries of as many partitions as there may be, each with a thousand required ones.
 pub(crate) fn large_plans(attack: Attack) {
     let range = "[source]\nkind = \"range\"\nstart = 0\nend = 100_000\nstep = 1\n[query]\nfloor = \"best-effort\"\n";
-    let mut ground = Ground::new().app("plans", "pi", range).limits("memory = \"64MiB\"");
+    let mut ground = Ground::new().app("plans", "pi", range).limits("memory = \"64MiB\"").spinning();
     ground.token("neighbour", "query");
     let token = ground.token("plans", "query");
     let stage = ground.attack(attack);
