@@ -125,8 +125,8 @@ impl Ground {
         self
     }
 
-    /// Allows for leaves that spin: a running leaf is not preempted, and one of up to 250 ms does not
-    /// count as long, so the neighbour may wait for it.
+    /// Allows for leaves that spin: a running leaf is not preempted, and one of up to 250 ms does
+    /// not count as long, so the neighbour may wait for it.
     pub(crate) fn spinning(mut self) -> Self {
         self.leaf = Duration::from_millis(250);
         self
