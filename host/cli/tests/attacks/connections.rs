@@ -74,7 +74,7 @@ pub(crate) fn slow_readers(attack: Attack) {
     let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.merge]\noutput = \"64MiB\"";
     // Beside the bodies, eight concurrent merges hold their answers of 16 MiB twice: in the guest,
     // and copied out.
-    let stage = Ground::evil(rest).budget(768).attack(attack);
+    let stage = Ground::evil(rest).budget(768).spinning().attack(attack);
     let body = ordering(&json!({ "finish-fault": "huge-output" }), 1);
     let request = [head("POST", "/v1/apps/evil/query", "", body.len()).as_bytes(), body.as_bytes()].concat();
     let connections: Vec<_> = (0..size(40, 200)).map(|_| stage.sent(&request)).collect();

@@ -125,8 +125,9 @@ impl Ground {
         self
     }
 
-    /// Allows for leaves that spin: a running leaf is not preempted, and one of up to 250 ms does
-    /// not count as long, so the neighbour may wait for it.
+    /// Allows for leaves that spin, and for merges that make large answers: a running call is not
+    /// preempted, and a leaf of up to 250 ms does not count as long. So the neighbour may wait for
+    /// one.
     pub(crate) fn spinning(mut self) -> Self {
         self.leaf = Duration::from_millis(250);
         self
