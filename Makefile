@@ -102,6 +102,7 @@ docs: setup
 # ripgrep, which tests compare with. Without it they are skipped with a message, or fail on CI.
 tools:
 	@command -v rg >/dev/null || .ci/install-packages "tests that compare with ripgrep" ripgrep || true
+	@command -v curl >/dev/null || .ci/install-packages "the test of the tutorial" curl || true
 
 # Node, Chromium and playwright-core, for the tests of the page. Without them the tests are skipped
 # with a message, or fail on CI.
