@@ -60,8 +60,9 @@ fn every_step_of_the_tutorial_works_as_told() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let frond = Path::new(env!("CARGO_BIN_EXE_frond")).parent().unwrap();
     let path = format!("{}:{}", frond.display(), std::env::var("PATH").unwrap());
-    let ended = Command::new("bash")
-        .args(["-c", &script(&blocks, port, &shared)])
+    // A loop that waits for what never comes ends the test, and not the whole run.
+    let ended = Command::new("timeout")
+        .args(["900", "bash", "-c", &script(&blocks, port, &shared)])
         .current_dir(folder.path())
         .env("PATH", path)
         .env("FROND_CACHE", folder.path().join(".cache"))
