@@ -88,6 +88,21 @@ pub enum Reason {
     Merge(Failure),
 }
 
+impl Reason {
+    /// Spelling used everywhere outside the code.
+    #[must_use]
+    pub fn slug(&self) -> &'static str {
+        match self {
+            Self::InvalidQuery(_) => "invalid-query",
+            Self::BelowFloor => "below-floor",
+            Self::Deadline => "deadline",
+            Self::Cancelled => "cancelled",
+            Self::Split(_) => "split",
+            Self::Merge(_) => "merge",
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -33,7 +33,6 @@ use kinds::{KINDS, kind};
 pub(crate) use text::{__path_metrics, metrics};
 use traces::TraceMetrics;
 
-use crate::reply::word;
 use crate::server::Server;
 
 /// Upper bounds of histograms of durations, in seconds.
@@ -335,7 +334,7 @@ impl Metering {
     pub(crate) fn ended(&self, outcome: Option<&Result<Answer, RunError>>, deadline: Duration) {
         let app = &self.counted.app;
         let (word, reason) = match outcome {
-            Some(Ok(Answer::Failed { reason, .. })) => ("failed", word(reason)),
+            Some(Ok(Answer::Failed { reason, .. })) => ("failed", reason.slug()),
             Some(Ok(answer)) => (answer.outcome(), ""),
             Some(Err(_)) => ("failed", "refused"),
             None => ("failed", "lost"),

@@ -275,7 +275,7 @@ impl Server {
             self.apps.remember(version, query);
         }
         let reason = match answer {
-            Answer::Failed { reason, .. } => Some(crate::reply::word(reason)),
+            Answer::Failed { reason, .. } => Some(reason.slug()),
             _ => None,
         };
         tracing::info!(

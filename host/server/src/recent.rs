@@ -22,8 +22,6 @@ use state::{End, State, account_bytes, texts};
 pub(crate) use state::{Slowest, SoFar};
 pub(crate) use views::{Counts, Detail, ShownBytes, Summary, floor_word};
 
-use crate::reply::word;
-
 /// The most repeatable events that are kept of one query.
 const MAX_EVENTS: usize = 200_000;
 /// The most bytes of a query, and of an answer, that are kept to be shown.
@@ -282,7 +280,7 @@ impl QueryRecord {
     /// Ends it with an answer or a failure with its account.
     pub(crate) fn answered(&self, answer: &Answer) {
         let reason = match answer {
-            Answer::Failed { reason, .. } => Some(word(reason)),
+            Answer::Failed { reason, .. } => Some(reason.slug()),
             _ => None,
         };
         let kept = answer.body().map(|body| (shown(body), body.len()));

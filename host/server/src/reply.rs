@@ -217,7 +217,11 @@ impl Problem {
             Reason::Split(failure) | Reason::Merge(failure) => (StatusCode::BAD_GATEWAY, failure.kind.slug()),
         };
         let problem = Self::new(status, slug, reason.to_string());
-        Self { reason: Some(word(reason)), coverage: Some(Box::new(coverage.clone())), ..problem.about(coverage.query) }
+        Self {
+            reason: Some(reason.slug()),
+            coverage: Some(Box::new(coverage.clone())),
+            ..problem.about(coverage.query)
+        }
     }
 
     pub(crate) fn slowest(self, slowest: Option<Slowest>) -> Self {
@@ -238,18 +242,6 @@ impl Problem {
 fn worst(coverage: &Coverage) -> &'static str {
     let most = coverage.failures.iter().max_by_key(|(kind, count)| (**kind != FailureKind::Cancelled, **count));
     most.map_or("out-of-time", |(kind, _)| kind.slug())
-}
-
-/// The slug of a reason.
-pub(crate) fn word(reason: &Reason) -> &'static str {
-    match reason {
-        Reason::InvalidQuery(_) => "invalid-query",
-        Reason::BelowFloor => "below-floor",
-        Reason::Deadline => "deadline",
-        Reason::Cancelled => "cancelled",
-        Reason::Split(_) => "split",
-        Reason::Merge(_) => "merge",
-    }
 }
 
 /// The problem of a query that failed before it could have an answer.

@@ -57,14 +57,7 @@ impl NoResult {
     pub fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Call(_) => None,
-            Self::Query(reason) => Some(match reason {
-                Reason::InvalidQuery(_) => "invalid-query",
-                Reason::BelowFloor => "below-floor",
-                Reason::Deadline => "deadline",
-                Reason::Cancelled => "cancelled",
-                Reason::Split(_) => "split",
-                Reason::Merge(_) => "merge",
-            }),
+            Self::Query(reason) => Some(reason.slug()),
         }
     }
 
