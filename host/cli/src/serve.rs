@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use frond_server::apps::Registry;
+use frond_deploy::Registry;
 use frond_server::config::JobRole;
 use frond_server::{Config, CutOff, Order, Starting};
 use tokio::signal::unix::{Signal, SignalKind, signal};

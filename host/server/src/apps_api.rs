@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::{Extension, Json};
+use frond_deploy::{AppView, ChangeError, Role, Version};
 use http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::apps::{AppView, ChangeError, Role, Version};
 use crate::auth::Principal;
 use crate::params::Named;
 use crate::reply::Problem;

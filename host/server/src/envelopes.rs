@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use frond_deploy::Version;
 use frond_root::Answer;
 use frond_run::envelope::Envelope;
 
-use crate::apps::Version;
 use crate::bodies::Charge;
 use crate::reply::Problem;
 use crate::sending::Sending;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use frond_deploy::{AppView, Registry};
 use frond_jobs::processor::{Processor, Settings, Wakeup};
 use frond_jobs::store::chain;
 use frond_jobs::store::location::{Location, environment};
@@ -28,7 +29,6 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::feed::Feeds;
-use crate::apps::{AppView, Registry};
 use crate::auth::Principal;
 use crate::config::{Config, JobRole, Jobs as JobsConfig, Token};
 use crate::reply::Problem;

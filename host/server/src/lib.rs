@@ -12,13 +12,12 @@
 //!    coverage. `stream`: the reply as an event stream. `sending`: sends it at the reader's pace,
 //!    within bounds.
 //!
-//! [`apps`] holds the served apps and changes them; `recent` keeps recent queries for inspection;
-//! `metrics` and `traces` export them; `serve` is the server's lifecycle, and `config` its
-//! settings.
+//! `frond_deploy` holds the served apps and changes them; `recent` keeps recent queries for
+//! inspection; `metrics` and `traces` export them; `serve` is the server's lifecycle, and `config`
+//! its settings.
 
 mod accept;
 mod admission;
-pub mod apps;
 mod apps_api;
 pub mod auth;
 mod bodies;

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use bytes::Bytes;
+use frond_deploy::Version;
 use frond_root::policy::admission::whole_cost;
 use frond_root::policy::budget::Budget;
 use frond_root::{Answer, Cancel, Events, Listener, Preview, QueryId, Request};
@@ -21,7 +22,6 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use utoipa::ToSchema;
 
 use crate::admission::Ticket;
-use crate::apps::Version;
 use crate::auth::{Action, Principal};
 use crate::bodies::Charge;
 use crate::config::Limits;

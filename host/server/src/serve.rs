@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use frond_deploy::{Host, OpenError, Registry, Settings, Watching};
 use frond_root::memory::Memory;
 use frond_run::{Machine, RunError};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::apps::{Host, OpenError, Registry};
 use crate::config::{Config, ConfigError};
 use crate::jobs::{Jobs, Telemetry};
 use crate::listen::Listener;
@@ -102,9 +102,9 @@ impl Starting {
             Arc::new(Machine::new(config.slots)?.trusting(trust).with_memory(Memory::new(config.limits.memory.0)));
         let threads = machine.start_with(&Handle::current(), config.leaves_step_back)?;
         let host = Host { machine, threads: threads.clone(), runtime: Handle::current() };
-        let settings = crate::apps::Settings::of(&config, dir);
-        let state = own_state(settings.state);
-        let apps = Registry::start(dir, crate::apps::Settings { state: state.clone(), ..settings }, host)?;
+        let settings = app_settings(&config, dir);
+        let state = settings.state.clone();
+        let apps = Registry::start(dir, settings, host)?;
         let refused = |source| ServeError::Jobs { place: crate::jobs::place(&config.jobs, &state), source };
         let telemetry = Telemetry { metrics: Arc::new(Metrics::new()), traces: traces.map(Arc::new) };
         let jobs = Jobs::start(&config, &state, &apps, threads.behind(), &telemetry).await.map_err(refused)?;
@@ -177,6 +177,18 @@ impl Starting {
             () = quit(&mut orders) => 0,
         };
         CutOff { queries, connections }
+    }
+}
+
+/// The settings of the apps in `dir`.
+fn app_settings(config: &Config, dir: &Path) -> Settings {
+    let settings = Settings::with_state(dir, config.state.as_deref());
+    Settings {
+        component_bytes: config.limits.component.0,
+        load_time: config.limits.load.0,
+        state: own_state(settings.state),
+        watch: if config.watch { Watching::Told } else { Watching::Off },
+        ..settings
     }
 }
 

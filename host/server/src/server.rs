@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
+use frond_deploy::Registry;
 use frond_run::Slots;
 use tokio::sync::Notify;
 
 use crate::admission::Admission;
-use crate::apps::Registry;
 use crate::auth::Authenticator;
 use crate::config::{Config, ConfigError};
 use crate::hide::HiddenPaths;
@@ -68,7 +68,7 @@ impl Server {
             refusals: LogLimit::new(),
             admission: Admission::new(config.slots, config.limits.queries),
             telemetry,
-            hidden: apps.hidden(),
+            hidden: HiddenPaths::new(&apps.folders()),
             jobs: jobs.map(Arc::new),
             apps,
             threads,

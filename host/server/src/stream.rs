@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use frond_deploy::AppView;
 use frond_root::{Answer, QueryId};
 use frond_run::RunError;
 use frond_run::envelope::Envelope;
@@ -19,7 +20,6 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, oneshot};
 use tokio::time::Interval;
 
-use crate::apps::AppView;
 use crate::auth::{Action, Principal};
 use crate::envelopes::envelope;
 use crate::query::RunningQuery;

@@ -1,9 +1,9 @@
 //! An app as clients see it, with counts of its queries.
 
+use frond_deploy::AppView;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::apps::AppView;
 use crate::metrics::Sums;
 use crate::server::Server;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use frond_server::apps::{OpenError, StateError};
+use frond_deploy::{OpenError, StateError};
 use frond_server::auth::fresh_token;
 use frond_server::config::{Config, JobRole, Jobs, Role, Time, Token};
 use frond_server::{CutOff, Order, ServeError, Starting};

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use frond_deploy::{Pack, RecallError, Registry, Version};
 use frond_jobs::store::Artifact;
 use frond_jobs::{AppProvider, AppVersion, NoVersion};
 use frond_root::{Content, Error, Events, Failure, Notes, Plan, Request, Services};
 use frond_run::Question;
 
 use super::telemetry::Telemetry;
-use crate::apps::{Pack, RecallError, Registry, Version};
 use crate::reply::chain;
 
 /// The served apps, and the telemetry of their jobs.

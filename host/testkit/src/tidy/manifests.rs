@@ -48,7 +48,7 @@ const FENCES: [(&str, &[&str]); 27] = [
 const UNFENCED: &str = "bench";
 
 /// Crates of `host` by folder, with the crates that each may depend on outside its tests.
-const KNOWN: [(&str, &[&str]); 15] = [
+const KNOWN: [(&str, &[&str]); 16] = [
     ("root", &[]),
     ("files", &[]),
     ("tls", &["frond-files"]),
@@ -56,12 +56,22 @@ const KNOWN: [(&str, &[&str]); 15] = [
     ("app", &["frond-root", "frond-files"]),
     ("run", &["frond-root", "frond-files", "frond-tls", "frond-sandbox", "frond-app"]),
     ("test", &["frond-root", "frond-files", "frond-sandbox", "frond-app", "frond-run"]),
+    ("deploy", &["frond-root", "frond-files", "frond-app", "frond-run", "frond-test"]),
     ("page", &[]),
     ("jobs", &["frond-root", "frond-files", "frond-tls"]),
     ("broker", &["frond-root"]),
     (
         "server",
-        &["frond-root", "frond-files", "frond-tls", "frond-app", "frond-run", "frond-test", "frond-jobs", "frond-page"],
+        &[
+            "frond-root",
+            "frond-files",
+            "frond-tls",
+            "frond-app",
+            "frond-run",
+            "frond-deploy",
+            "frond-jobs",
+            "frond-page",
+        ],
     ),
     (
         "cli",
@@ -76,6 +86,7 @@ const KNOWN: [(&str, &[&str]); 15] = [
             "frond-jobs",
             "frond-broker",
             "frond-page",
+            "frond-deploy",
             "frond-server",
         ],
     ),

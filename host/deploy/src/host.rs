@@ -1,0 +1,17 @@
+//! Resources of the process that all apps share.
+
+use std::sync::Arc;
+
+use frond_run::{Machine, Slots};
+use tokio::runtime::Handle;
+
+/// Engine, threads and runtime shared by all apps of the process.
+#[derive(Clone)]
+pub struct Host {
+    /// The engines, and the clock that interrupts guests.
+    pub machine: Arc<Machine>,
+    /// The slot threads of leaves.
+    pub threads: Slots,
+    /// Runtime for host calls and canaries.
+    pub runtime: Handle,
+}
