@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use frond_root::flow::{self, Cancel, Services};
 use frond_root::runner::{Covered, MergeFuture};
-use frond_root::{Answer, Events, LeafRunner, Listener, Merger, Partition, Plan, Request, Usage};
+use frond_root::{
+    Answer, CancellationToken, Events, LeafRunner, Listener, Merger, Partition, Plan, Request, Services, Usage, flow,
+};
 use frond_sandbox::{Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
@@ -108,7 +109,8 @@ impl Rig {
             journal: None,
             memory: None,
         };
-        let query = async move { flow::run(request, async { Plan::new(partitions) }, root, Cancel::default()).await };
+        let query =
+            async move { flow::run(request, async { Plan::new(partitions) }, root, CancellationToken::new()).await };
         let answer = self.runtime.block_on(self.runtime.spawn(query)).context("the query's task was lost")?;
         Ok(answer?)
     }

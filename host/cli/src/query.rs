@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use bytes::Bytes;
 use frond_app::App;
-use frond_root::{Answer, Cancel, Events, Listener, PartitionKey, Request};
+use frond_root::{Answer, CancellationToken, Events, Listener, PartitionKey, Request};
 use frond_run::envelope::warning;
 use frond_run::laws::Laws;
 use frond_run::{Question, Wired, ask, envelope, request, usual_slots, wire};
@@ -116,7 +116,7 @@ fn ask_it(
     views: &Views,
     planned: &PlanCell,
 ) -> anyhow::Result<Answer> {
-    let cancel = Cancel::default();
+    let cancel = CancellationToken::new();
     cancel_on_interrupt(cancel.clone())?;
     let stdin = || -> Box<dyn std::io::Read + Send> { Box::new(std::io::stdin()) };
     let question = Question {
@@ -131,7 +131,7 @@ fn ask_it(
 
 /// The first interrupt cancels the query, which then answers from the partials it has. The second
 /// one quits.
-fn cancel_on_interrupt(cancel: Cancel) -> anyhow::Result<()> {
+fn cancel_on_interrupt(cancel: CancellationToken) -> anyhow::Result<()> {
     let again = AtomicBool::new(false);
     signals::at_each_ending(move || {
         if again.swap(true, Ordering::SeqCst) {

@@ -18,7 +18,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use frond_app::{App, Cut, Inputs, PieceSize};
 use frond_root::runner::{Covered, MergeFuture};
-use frond_root::{Answer, Cancel, Events, LeafRunner, Merger, Partition, Plan, Request, Services, Usage, flow};
+use frond_root::{
+    Answer, CancellationToken, Events, LeafRunner, Merger, Partition, Plan, Request, Services, Usage, flow,
+};
 use frond_sandbox::{Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -119,7 +121,7 @@ impl Guest {
             memory: None,
         };
         let plan = async { Plan::new(partitions) };
-        match RIG.runtime.block_on(flow::run(request, plan, root, Cancel::default())).unwrap() {
+        match RIG.runtime.block_on(flow::run(request, plan, root, CancellationToken::new())).unwrap() {
             Answer::Complete { body, .. } => body,
             other => panic!("{other:?}"),
         }

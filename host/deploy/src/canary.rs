@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::{Answer, Cancel, Error, Events, Failure, FailureKind, Floor, PartitionKey, Plan, Reason};
+use frond_root::{Answer, CancellationToken, Error, Events, Failure, FailureKind, Floor, PartitionKey, Plan, Reason};
 use frond_run::{Question, RunError, Wired, ask, request};
 use frond_test::told::details;
 
@@ -105,7 +105,7 @@ impl Canary<'_> {
         let request = frond_root::Request { deadline, floor: Floor::All, required: Vec::new(), ..own };
         let question =
             Question { planned: Some(Box::new(move |plan| first(&plan, &required))), ..Question::new(request) };
-        let cancel = Cancel::default();
+        let cancel = CancellationToken::new();
         self.load.cancels(Some(cancel.clone()));
         let answer = self.host.runtime.block_on(ask(wired, question, Events::default(), cancel));
         self.load.cancels(None);

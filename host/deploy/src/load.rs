@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use frond_root::Cancel;
+use frond_root::CancellationToken;
 
 /// State of one load: whether it is still wanted, and the canary to cancel when it is not.
 #[derive(Default)]
@@ -13,7 +13,7 @@ struct Progress {
     is_over: bool,
     /// The result is being stored and served: the load can no longer be given up.
     is_committing: bool,
-    canary: Option<Cancel>,
+    canary: Option<CancellationToken>,
 }
 
 /// RAII guard: while it lives, the load's result is being stored and served.
@@ -60,7 +60,7 @@ impl Load {
     }
 
     /// Sets or clears the canary that is cancelled when the load is given up.
-    pub(crate) fn cancels(&self, canary: Option<Cancel>) {
+    pub(crate) fn cancels(&self, canary: Option<CancellationToken>) {
         let mut progress = self.lock();
         if let (true, Some(canary)) = (progress.is_over, &canary) {
             canary.cancel();

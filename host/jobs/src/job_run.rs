@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use frond_root::quote::shortened;
 use frond_root::{
-    Answer, Cancel, Error, Events, Failure, FailureKind, Journal, Limit, Plan, Request, Scope, Services, flow,
+    Answer, CancellationToken, Error, Events, Failure, FailureKind, Journal, Limit, Plan, Request, Scope, Services,
+    flow,
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -111,7 +112,7 @@ impl JobRun {
     /// Runs the job to its end.
     pub(crate) async fn run(mut self) -> Result<JobState, Exit> {
         let buffer = Arc::new(EventBuffer::new(self.job.account.clone()));
-        let cancel = Cancel::default();
+        let cancel = CancellationToken::new();
         let mut stop = self.stop.clone();
         let mut turn = self.turn.clone();
         let lease = self.lease.clone();
@@ -143,7 +144,7 @@ impl JobRun {
         Err(exit)
     }
 
-    async fn work(&mut self, buffer: &Arc<EventBuffer>, cancel: &Cancel) -> Result<JobState, Exit> {
+    async fn work(&mut self, buffer: &Arc<EventBuffer>, cancel: &CancellationToken) -> Result<JobState, Exit> {
         match self.see_through(buffer, cancel).await {
             // Another owner would get the same refusal.
             Err(Exit::Store(error)) if error.is_about_content() => {
@@ -154,7 +155,7 @@ impl JobRun {
         }
     }
 
-    async fn see_through(&mut self, buffer: &Arc<EventBuffer>, cancel: &Cancel) -> Result<JobState, Exit> {
+    async fn see_through(&mut self, buffer: &Arc<EventBuffer>, cancel: &CancellationToken) -> Result<JobState, Exit> {
         if self.job.strikes > u64::from(self.lives) {
             let text = format!(
                 "the job was lost with its server {} times in a row, without progress in between\n\

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use frond_root::answer::share;
-use frond_root::merge::{Partials, Urgency};
+use frond_root::merge::Partials;
+use frond_root::merge::fold::Urgency;
 use frond_root::runner::{Covered, Merger};
 use frond_root::{Events, Failure, Request};
 use tokio::time::{Duration, Instant};

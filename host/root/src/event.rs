@@ -11,6 +11,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::ids::{PartitionKey, QueryId};
 use crate::request::Floor;
 use crate::runner::Covered;
+use crate::usage::Usage;
 
 /// Version of the recorded format. A reader refuses a newer one.
 pub const FORMAT_VERSION: u32 = 1;
@@ -27,19 +28,6 @@ pub struct Event {
     /// The event.
     #[serde(flatten)]
     pub kind: EventKind,
-}
-
-/// Resources that one guest call used.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
-pub struct Usage {
-    /// Fuel consumed; 0 when unmetered.
-    pub fuel: u64,
-    /// Peak of linear memory in bytes, summed over the store.
-    pub memory: u64,
-    /// Bytes of the result.
-    pub output: u64,
-    /// Bytes written to stdout and stderr, including those above the cap.
-    pub log: u64,
 }
 
 /// Reason why the gather stopped waiting.

@@ -7,140 +7,43 @@ mod gathering;
 mod journaling;
 mod merging;
 mod preview;
+mod query_run;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
-use crate::answer::{Answer, Coverage, Reason, Timings, millis};
-use crate::event::{EventKind, Events, FORMAT_VERSION, GatherEnd};
+use crate::answer::{Answer, Coverage, Reason, Timings};
+use crate::event::{EventKind, GatherEnd};
 use crate::failure::{Error, Failure, FailureKind};
 use crate::gather::{Demand, Gather};
-use crate::journal::Journal;
-use crate::memory::{Held, Memory};
+use crate::memory::Held;
 use crate::plan::Plan;
 use crate::policy::budget::Budget;
 use crate::request::Request;
-use crate::runner::Merger;
-use crate::work::LeafRunner;
+use crate::services::Services;
 
 use gathering::GatherResult;
-
-/// Services that a query uses.
-#[derive(Clone)]
-pub struct Services {
-    /// Runs the leaves.
-    pub runner: Arc<dyn LeafRunner>,
-    /// Folds the partials.
-    pub merger: Arc<dyn Merger>,
-    /// Receives the events.
-    pub events: Events,
-    /// Makes the partials durable; `None` for a query that need not survive its process.
-    pub journal: Option<Arc<dyn Journal>>,
-    /// Memory that all queries of the process share; `None` for no bound beside the query's own.
-    pub memory: Option<Memory>,
-}
-
-/// Cancellation handle of a query. Clones share one state.
-#[derive(Clone, Debug)]
-pub struct Cancel(watch::Sender<bool>);
-
-impl Default for Cancel {
-    fn default() -> Self {
-        Self(watch::Sender::new(false))
-    }
-}
-
-impl Cancel {
-    /// Cancels the query: queued and running leaves stop, and it answers with the partials it has.
-    pub fn cancel(&self) {
-        self.0.send_replace(true);
-    }
-
-    pub(crate) async fn cancelled(&self) {
-        let mut seen = self.0.subscribe();
-        // Cannot fail while `self` holds the sender.
-        let _ = seen.wait_for(|cancelled| *cancelled).await;
-    }
-}
-
-/// State of one running query: request, time budget, services, timings.
-struct QueryRun {
-    request: Request,
-    start: Instant,
-    budget: Budget,
-    root: Services,
-    cancel: Cancel,
-    planned: Duration,
-    gathered: Duration,
-}
-
-impl QueryRun {
-    fn emit(&self, kind: impl FnOnce() -> EventKind) {
-        self.root.events.emit(self.start.elapsed(), kind);
-    }
-
-    fn micros(&self, at: Instant) -> u64 {
-        micros(at.saturating_duration_since(self.start))
-    }
-
-    fn timings(&self) -> Timings {
-        let total = self.start.elapsed();
-        Timings {
-            deadline: millis(self.request.deadline),
-            reserve: millis(self.budget.reserve),
-            plan: millis(self.planned),
-            gather: millis(self.gathered.saturating_sub(self.planned)),
-            merge: millis(total.saturating_sub(self.gathered)),
-            total: millis(total),
-            ..Timings::default()
-        }
-    }
-
-    fn started(&self) {
-        self.emit(|| EventKind::QueryStarted {
-            version: FORMAT_VERSION,
-            query: self.request.id,
-            app: self.request.app.clone(),
-            deadline: micros(self.request.deadline),
-            slots: self.request.slots,
-            floor: self.request.floor,
-            unix_ms: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
-        });
-    }
-
-    fn ended(&self, answer: &Answer) {
-        self.emit(|| EventKind::QueryEnded {
-            outcome: answer.outcome().to_owned(),
-            reason: match answer {
-                Answer::Failed { reason, .. } => Some(reason.clone()),
-                _ => None,
-            },
-            coverage: Box::new(answer.coverage().clone()),
-        });
-    }
-
-    /// Emits the end of a query that ends in an [`Error`], so that every start has its end.
-    fn refused(&self) {
-        self.emit(|| EventKind::QueryEnded { outcome: "failed".to_owned(), reason: None, coverage: unplanned(self) });
-    }
-}
+use query_run::QueryRun;
 
 /// Runs one query and answers it within its deadline.
 ///
-/// `planning` makes the plan; its time counts. Dropping the future stops the query's leaves and
+/// `planning` makes the plan; its time counts. `cancel` stops queued and running leaves: the query
+/// then answers with the partials it has. Dropping the future stops the query's leaves and
 /// merges.
 ///
 /// # Errors
 /// An [`Error`] if the query cannot be scattered, or its partials cannot be stored or recalled. The
 /// failure of a leaf or a merge is part of the answer instead.
-pub async fn run<P>(request: Request, planning: P, root: Services, cancel: Cancel) -> Result<Answer, Error>
+pub async fn run<P>(
+    request: Request,
+    planning: P,
+    services: Services,
+    cancel: CancellationToken,
+) -> Result<Answer, Error>
 where
     P: Future<Output = Result<Plan, Error>>,
 {
@@ -151,7 +54,7 @@ where
         budget: Budget { limit: request.limit.unwrap_or(own.limit), ..own },
         request,
         start,
-        root,
+        services,
         cancel,
         planned: Duration::ZERO,
         gathered: Duration::ZERO,
@@ -169,15 +72,15 @@ where
     let answer = match plan {
         // A source that fails after its time was cut off.
         Ok(Err(Error::Source(_))) if is_late => {
-            Ok(Answer::Failed { reason: Reason::Deadline, coverage: unplanned(&run) })
+            Ok(Answer::Failed { reason: Reason::Deadline, coverage: run.unplanned() })
         }
         Ok(Ok(plan)) => scatter_and_gather(&mut run, Arc::new(plan)).await,
         Ok(Err(Error::Split(failure))) => {
             let failure = failure.within(run.budget.limit);
-            Ok(Answer::Failed { reason: split_reason(failure), coverage: unplanned(&run) })
+            Ok(Answer::Failed { reason: split_reason(failure), coverage: run.unplanned() })
         }
         Ok(Err(error)) => Err(error),
-        Err(reason) => Ok(Answer::Failed { reason, coverage: unplanned(&run) }),
+        Err(reason) => Ok(Answer::Failed { reason, coverage: run.unplanned() }),
     };
     match &answer {
         Ok(answer) => run.ended(answer),
@@ -207,16 +110,6 @@ fn check_partials(request: &Request) -> Result<(), Error> {
     Ok(())
 }
 
-/// The account of a query without a plan. It is not complete, though nothing was planned.
-fn unplanned(run: &QueryRun) -> Box<Coverage> {
-    let nothing = Arc::new(Plan::default());
-    let demand = Demand { floor: run.request.floor, required: std::collections::BTreeSet::new() };
-    let mut coverage = Gather::new(run.request.id, nothing, demand, run.budget).coverage(run.timings());
-    coverage.complete = false;
-    coverage.fraction = 0.0;
-    Box::new(coverage)
-}
-
 async fn scatter_and_gather(run: &mut QueryRun, plan: Arc<Plan>) -> Result<Answer, Error> {
     if let Some(query) = plan.query() {
         run.request.query = query.clone();
@@ -229,7 +122,7 @@ async fn scatter_and_gather(run: &mut QueryRun, plan: Arc<Plan>) -> Result<Answe
         leaf_deadline: run.micros(run.budget.leaf_deadline),
         gather_deadline: run.micros(run.budget.gather_deadline),
     });
-    let mut memory = Held::of(run.root.memory.clone(), run.request.tenant.caller.clone());
+    let mut memory = Held::of(run.services.memory.clone(), run.request.tenant.caller.clone());
     if plan.len() > run.request.partitions {
         return Err(Error::TooManyPartitions { count: plan.len(), limit: run.request.partitions });
     }
@@ -286,13 +179,4 @@ fn refusal(run: &QueryRun, gather: &Gather, merge_failure: Option<Failure>) -> O
         _ if late && !gather.has_something() => Reason::Deadline,
         _ => Reason::BelowFloor,
     })
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// The query's bytes, as every guest call receives them.
-fn query_of(run: &QueryRun) -> Bytes {
-    run.request.query.clone()
 }

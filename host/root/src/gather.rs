@@ -2,6 +2,7 @@
 //! events with their times and returns actions. It has no clock, no task and no lock.
 
 mod account;
+mod coverage;
 mod ending;
 mod retrying;
 
@@ -21,6 +22,8 @@ use crate::policy::budget::Budget;
 use crate::policy::retry::{Retry, RetryBudget};
 use crate::request::Floor;
 use crate::work::{Emission, Outcome};
+
+use account::Account;
 
 /// Action that the flow must perform next.
 #[derive(Debug)]
@@ -119,7 +122,7 @@ pub struct Gather {
     /// Last failures in full, of the partitions that the account names: the first ones by cause,
     /// then by index.
     details: BTreeMap<(Cause, u32), Box<Failure>>,
-    account: account::Account,
+    account: Account,
 }
 
 impl Gather {
@@ -145,7 +148,7 @@ impl Gather {
             retries: RetryBudget::default(),
             failing: BTreeMap::new(),
             details: BTreeMap::new(),
-            account: account::Account::default(),
+            account: Account::default(),
             plan,
             demand,
             budget,

@@ -2,12 +2,11 @@
 
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
 use frond_app::{App, AppError, Cut, Inputs, PieceSize};
-use frond_root::{Answer, Cancel, Error, Events, Plan, Request, Tenant, flow};
+use frond_root::{Answer, CancellationToken, Error, Events, Plan, Request, Tenant, flow};
 use frond_sandbox::SplitHost;
 
 use crate::error::{RunError, Why};
@@ -68,7 +67,12 @@ pub fn request(app: &App, query: &Bytes, slots: usize) -> Request {
 ///
 /// # Errors
 /// An error that stops the query before it has an answer.
-pub async fn ask(wired: &Wired, question: Question, events: Events, cancel: Cancel) -> Result<Answer, RunError> {
+pub async fn ask(
+    wired: &Wired,
+    question: Question,
+    events: Events,
+    cancel: CancellationToken,
+) -> Result<Answer, RunError> {
     let wired = wired.clone();
     let task = tokio::spawn(async move { answer(&wired, question, events, cancel).await });
     task.await.map_err(|lost| RunError::machine("the query's task was lost", lost))?
@@ -78,7 +82,12 @@ pub async fn ask(wired: &Wired, question: Question, events: Events, cancel: Canc
 ///
 /// # Errors
 /// An error that stops the query before it has an answer.
-pub async fn answer(wired: &Wired, question: Question, events: Events, cancel: Cancel) -> Result<Answer, RunError> {
+pub async fn answer(
+    wired: &Wired,
+    question: Question,
+    events: Events,
+    cancel: CancellationToken,
+) -> Result<Answer, RunError> {
     let request = question.request.clone();
     let services = wired.services(&request, events);
     Ok(flow::run(request, plan(wired, question), services, cancel).await?)
@@ -132,11 +141,12 @@ impl Cutting {
         let query = self.query.clone();
         let split = self.split.clone();
         let until = self.until;
-        let over = CancelOnDrop::default();
+        // Stops the thread that searches for files once nobody waits for it.
+        let over = CancellationToken::new();
+        let _guard = over.clone().drop_guard();
         let cut = if self.input.is_empty() && app.source.is_quick(query.len()) {
-            self.cut(&over.0)
+            self.cut(&over)
         } else {
-            let over = over.0.clone();
             let permit = self.planning.permit(&self.tenant).await;
             let cutting = tokio::task::spawn_blocking(move || {
                 // Held until the thread is free, even if nobody waits any more.
@@ -160,8 +170,8 @@ impl Cutting {
         }
     }
 
-    fn cut(self, over: &AtomicBool) -> Result<Cut, AppError> {
-        let is_over = || over.load(Ordering::Relaxed) || Instant::now() >= self.until;
+    fn cut(self, over: &CancellationToken) -> Result<Cut, AppError> {
+        let is_over = || over.is_cancelled() || Instant::now() >= self.until;
         self.app.partitions(Inputs {
             query: &self.query,
             slots: self.slots,
@@ -171,16 +181,6 @@ impl Cutting {
             is_over: Some(&is_over),
             stdin: self.stdin,
         })
-    }
-}
-
-/// RAII guard that stops the thread that searches for files once nobody waits for it.
-#[derive(Default)]
-struct CancelOnDrop(Arc<AtomicBool>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

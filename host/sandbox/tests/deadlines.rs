@@ -13,8 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use frond_root::flow::{self, Cancel};
-use frond_root::{Answer, Content, Error, Failure, Floor, Partition, Plan, Reason, Request};
+use frond_root::{Answer, CancellationToken, Content, Error, Failure, Floor, Partition, Plan, Reason, Request, flow};
 use frond_sandbox::{Guests, Limits, Role, SplitHost};
 use frond_testkit::Record;
 
@@ -148,7 +147,7 @@ fn splits_that_never_end_are_stopped() {
             };
             let record = Record::default();
             let seen = Seen::of(&app);
-            let asked = flow::run(request(&app, &query), planning, app.root(&seen), Cancel::default());
+            let asked = flow::run(request(&app, &query), planning, app.root(&seen), CancellationToken::new());
             let answer = host.runtime.block_on(asked).unwrap();
             Asked { answer, record, seen }
         });
@@ -171,7 +170,7 @@ fn give_up(host: &Host, app: &App, query: &str, keys: &[&str], leaves: usize) {
     let request = Request { deadline: PATIENCE * 10, ..app.request(query) };
     let plan = plan(keys.iter().copied());
     let root = app.root(&seen);
-    let asked = host.runtime.spawn(flow::run(request, async { Ok(plan) }, root, Cancel::default()));
+    let asked = host.runtime.spawn(flow::run(request, async { Ok(plan) }, root, CancellationToken::new()));
     wait_until("all leaves run", || seen.running() == leaves);
     asked.abort();
     wait_until("no leaf runs", || seen.running() == 0);
@@ -218,7 +217,7 @@ fn a_query_that_is_cancelled_stops_its_guests_and_answers_with_what_is_there() {
     let host = Host::new(SLOTS, limits);
     let app = host.faulty(limits, Limits::default());
     for command in ["sleep-1", "spin-1"] {
-        let cancel = Cancel::default();
+        let cancel = CancellationToken::new();
         let seen = Seen::of(&app);
         let request = Request { deadline: PATIENCE * 10, floor: Floor::BestEffort, ..app.request("{}") };
         let plan = plan(["ok-1", "ok-2", command]);
@@ -243,7 +242,7 @@ fn a_query_that_is_cancelled_stops_its_guests_and_answers_with_what_is_there() {
 /// Content whose query ends while the content is read.
 #[derive(Debug)]
 struct TooLate {
-    cancel: Cancel,
+    cancel: CancellationToken,
     over: Arc<AtomicBool>,
 }
 
@@ -269,7 +268,7 @@ fn a_leaf_whose_query_ends_just_before_it_begins_does_not_run_on() {
     let limits = endless(ENDLESS);
     let host = Host::new(1, limits);
     let app = host.leaf(&wat::leaf("", "(loop (br 0)) unreachable"), limits);
-    let cancel = Cancel::default();
+    let cancel = CancellationToken::new();
     let over = Arc::new(AtomicBool::new(false));
     let seen = Seen::of(&app);
     let content = TooLate { cancel: cancel.clone(), over: over.clone() };

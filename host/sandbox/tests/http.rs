@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use frond_root::Request;
-use frond_root::flow::{self, Cancel};
+use frond_root::{CancellationToken, flow};
 use frond_sandbox::grants::{HostPattern, HttpGrant, InjectedFaults, Ports};
 use frond_sandbox::{Grants, Guests, Limits, Role, SplitHost, Trials};
 use serde_json::json;
@@ -243,7 +243,7 @@ fn a_request_ends_with_its_query() {
     let server = Server::start();
     let app = host.granted(only(grant(&server)));
     let seen = Seen::of(&app);
-    let cancel = Cancel::default();
+    let cancel = CancellationToken::new();
     let query = json!({ "fault": format!("http:{}", server.url("/silent")) }).to_string();
     let request = Request { deadline: PATIENCE, ..app.request(&query) };
     let task = host.runtime.spawn(flow::run(request, async { Ok(plan(["a", "b"])) }, app.root(&seen), cancel.clone()));

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use frond_root::flow::{self, Cancel};
-use frond_root::{EventKind, Floor, Request};
+use frond_root::{CancellationToken, EventKind, Floor, Request, flow};
 use frond_sandbox::Limits;
 
 use common::{App, ENDLESS, Host, PATIENCE, Seen, alone, ms, plan};
@@ -79,7 +78,7 @@ fn a_neighbour_of_cancelled_queries_is_never_harmed() {
         for round in 0..ROUNDS {
             let query = format!(r#"{{"fault": "{}"}}"#, ["spin", "sleep", "poll-forever"][round % 3]);
             let request = Request { deadline: PATIENCE, slots: 2, ..victim.request(&query) };
-            let cancel = Cancel::default();
+            let cancel = CancellationToken::new();
             let seen = Seen::of(&victim);
             let later = cancel.clone();
             let running = seen.clone();

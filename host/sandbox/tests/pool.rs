@@ -12,8 +12,7 @@ mod common;
 use std::process::Command;
 use std::sync::Arc;
 
-use frond_root::flow::{self, Cancel};
-use frond_root::{EventKind, FailureKind, Floor, Request};
+use frond_root::{CancellationToken, EventKind, FailureKind, Floor, Request, flow};
 use frond_sandbox::{Compiler, Leaf, LeafHost, Limits, Plugin, Role, Settings, Slots};
 
 use common::{App, Asked, Host, PATIENCE, Seen, cache, ms, plan, wait_until};
@@ -96,7 +95,7 @@ fn a_leaf_that_gets_no_place_in_its_time_is_overloaded() {
     let plugin = host.plugin(&common::guest("faulty"), &[Role::Leaf], true);
     let app = on_other_threads(&host, &plugin, 2);
     let seen = Seen::of(&app);
-    let cancel = Cancel::default();
+    let cancel = CancellationToken::new();
     let request = Request { deadline: PATIENCE, ..app.request("{}") };
     let sleeper =
         host.runtime.spawn(flow::run(request, async { Ok(plan(["sleep-1"])) }, app.root(&seen), cancel.clone()));
@@ -122,7 +121,7 @@ fn leaves_that_wait_for_a_place_end_with_their_query() {
     let plugin = host.plugin(&common::guest("faulty"), &[Role::Leaf], true);
     let app = on_other_threads(&host, &plugin, 3);
     let seen = Seen::of(&app);
-    let cancel = Cancel::default();
+    let cancel = CancellationToken::new();
     let request = Request { deadline: PATIENCE, ..app.request("{}") };
     let many = async { Ok(plan(["sleep-1", "sleep-2", "sleep-3"])) };
     let asked = host.runtime.spawn(flow::run(request, many, app.root(&seen), cancel.clone()));

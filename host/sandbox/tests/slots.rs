@@ -14,8 +14,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
-use frond_root::flow::{self, Cancel, Services};
-use frond_root::{Content, Event, EventKind, Events, Failure, Floor, Listener, Partition, Plan, Request};
+use frond_root::{
+    CancellationToken, Content, Event, EventKind, Events, Failure, Floor, Listener, Partition, Plan, Request, Services,
+    flow,
+};
 use frond_sandbox::{Leaf, LeafHost, Limits, Role};
 
 use common::{App, ENDLESS, Host, PATIENCE, Seen, alone, guest, ms, plan, wait_until};
@@ -212,7 +214,7 @@ fn background_work_shares_a_slot_by_weight_and_waits_for_queries() {
     let turns = Turns::default();
     let behind = |weight, partitions: u32| {
         let app = app.clone();
-        let cancel = Cancel::default();
+        let cancel = CancellationToken::new();
         let root = Services { events: Events::new(vec![turns.of(weight)]), ..app.root(&Seen::of(&app)) };
         let request = Request { background: Some(weight), deadline: PATIENCE, ..app.request("{}") };
         let plan = async move { Ok(plan((0..partitions).map(|number| format!("sleep-ms:1-{number}")))) };

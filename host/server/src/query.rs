@@ -12,7 +12,7 @@ use bytes::Bytes;
 use frond_deploy::Version;
 use frond_root::policy::admission::whole_cost;
 use frond_root::policy::budget::Budget;
-use frond_root::{Answer, Cancel, Events, Listener, Preview, QueryId, Request};
+use frond_root::{Answer, CancellationToken, DropGuard, Events, Listener, Preview, QueryId, Request};
 use frond_run::{Question, RunError, answer, request};
 use futures_util::FutureExt;
 use http::header::{CONTENT_TYPE, HeaderName};
@@ -42,25 +42,7 @@ pub(crate) struct RunningQuery {
     /// Receives the outcome.
     pub(crate) outcome: oneshot::Receiver<Result<Answer, RunError>>,
     /// Cancels the query when it is dropped, since nobody waits any longer.
-    pub(crate) waiting: CancelOnDrop,
-}
-
-/// RAII guard: cancels the query when it is dropped.
-pub(crate) struct CancelOnDrop(Option<Cancel>);
-
-impl CancelOnDrop {
-    /// Disarms the guard, because the query has ended.
-    pub(crate) fn defuse(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        if let Some(cancel) = &self.0 {
-            cancel.cancel();
-        }
-    }
+    _waiting: DropGuard,
 }
 
 /// Resources that a query holds while it runs.
@@ -204,7 +186,7 @@ fn begin(
     parent: Option<Parent>,
 ) -> RunningQuery {
     let id = request.id;
-    let cancel = Cancel::default();
+    let cancel = CancellationToken::new();
     let caller = resources.caller.as_deref();
     let recorded = server.recent.begin(caller, &request, version.number, &version.wired.app.content_type, &cancel);
     let metering = server.telemetry.metrics.query(&request);
@@ -214,7 +196,7 @@ fn begin(
         Form::Answer | Form::Envelope => events,
     };
     let (send, outcome) = oneshot::channel();
-    let waiting = CancelOnDrop(Some(cancel.clone()));
+    let waiting = cancel.clone().drop_guard();
     let task = (server.clone(), version.clone(), recorded.clone());
     tokio::spawn(async move {
         let (server, version, recorded) = task;
@@ -252,7 +234,7 @@ fn begin(
             let _ = send.send(outcome.map(|answer| server.hidden.answer(answer)));
         }
     });
-    RunningQuery { id, recorded, version, outcome, waiting }
+    RunningQuery { id, recorded, version, outcome, _waiting: waiting }
 }
 
 impl Server {
@@ -296,7 +278,6 @@ impl Server {
 /// Replies with the answer in one piece.
 async fn whole(server: &Server, mut running: RunningQuery, form: Form) -> Response {
     let outcome = (&mut running.outcome).await;
-    running.waiting.defuse();
     let answer = match outcome {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return Problem::from(&error).about(running.id).into_response(),

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use frond_root::answer::millis;
-use frond_root::{Answer, Cancel, Event, EventKind, Floor, Listener, PartitionKey, QueryId, Request};
+use frond_root::{Answer, CancellationToken, Event, EventKind, Floor, Listener, PartitionKey, QueryId, Request};
 use tokio::sync::Notify;
 
 mod following;
@@ -83,7 +83,7 @@ pub(crate) struct QueryRecord {
     caller: Option<String>,
     pub(crate) version: u64,
     pub(crate) content_type: String,
-    pub(crate) cancel: Cancel,
+    pub(crate) cancel: CancellationToken,
     query: Bytes,
     query_bytes: usize,
     floor: Floor,
@@ -130,7 +130,7 @@ impl Recent {
         request: &Request,
         version: u64,
         answers: &str,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
     ) -> Arc<QueryRecord> {
         let recorded = Arc::new(QueryRecord {
             id: request.id,

@@ -177,7 +177,6 @@ async fn next(sending: &Sending, running: &mut RunningQuery, step: Step, start: 
             // The answer must not be delayed by progress events.
             biased;
             outcome = &mut running.outcome => {
-                running.waiting.defuse();
                 return Next::End(outcome.ok());
             }
             () = &mut pace, if !waited => waited = true,

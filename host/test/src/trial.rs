@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use frond_root::{
-    Answer, Cancel, Event, EventKind, Events, Failure, FailureKind, Listener, Partition, PartitionKey, Usage,
+    Answer, CancellationToken, Event, EventKind, Events, Failure, FailureKind, Listener, Partition, PartitionKey, Usage,
 };
 use frond_run::{Question, RunError, ask, request};
 use frond_sandbox::{Guests, Leaf, Limits, Trial};
@@ -219,7 +219,7 @@ impl Tester {
         };
         let leaves = Arc::new(Leaves::default());
         let events = Events::new(vec![leaves.clone()]);
-        let answer = self.runtime.block_on(ask(&wired, question, events, Cancel::default())).map_err(wrong)?;
+        let answer = self.runtime.block_on(ask(&wired, question, events, CancellationToken::new())).map_err(wrong)?;
         let missing = first_missing(&answer, &origin);
         Ok(Observed { missing, ..answered(&answer, leaves.take(), limits, deadline) })
     }

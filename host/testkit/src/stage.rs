@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::flow::{self, Cancel, Services};
-use frond_root::{Answer, Events, Partition, Plan, QueryId, Request};
+use frond_root::{Answer, CancellationToken, Events, Partition, Plan, QueryId, Request, Services, flow};
 use tokio::time::sleep;
 
 use crate::leaves::Leaves;
@@ -83,12 +82,12 @@ impl Stage {
 
     /// Runs a query.
     pub async fn ask(&self, request: Request, plan: Plan) -> Answer {
-        self.ask_with(request, plan, Cancel::default()).await
+        self.ask_with(request, plan, CancellationToken::new()).await
     }
 
     /// Runs a query and cancels it after a while.
     pub async fn ask_and_cancel(&self, request: Request, plan: Plan, after: Duration) -> Answer {
-        let cancel = Cancel::default();
+        let cancel = CancellationToken::new();
         let later = cancel.clone();
         tokio::spawn(async move {
             sleep(after).await;
@@ -97,7 +96,7 @@ impl Stage {
         self.ask_with(request, plan, cancel).await
     }
 
-    async fn ask_with(&self, request: Request, plan: Plan, cancel: Cancel) -> Answer {
+    async fn ask_with(&self, request: Request, plan: Plan, cancel: CancellationToken) -> Answer {
         flow::run(request, async { Ok(plan) }, self.root(), cancel).await.unwrap()
     }
 }

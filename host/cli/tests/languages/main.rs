@@ -20,8 +20,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
-    Answer, Cancel, Events, Failure, FailureKind, Floor, Merger, Partition, Plan, Reason, Request, Services, Usage,
-    flow,
+    Answer, CancellationToken, Events, Failure, FailureKind, Floor, Merger, Partition, Plan, Reason, Request, Services,
+    Usage, flow,
 };
 use frond_sandbox::{Leaf, LeafHost, Limits, Plugin, Role, Sandbox, Settings, Slots};
 use kit::{Folder, frond, root};
@@ -131,7 +131,7 @@ impl Rig {
             memory: None,
         };
         let plan = Plan::new(vec![Partition::new(key, Bytes::copy_from_slice(table))]);
-        match self.runtime.block_on(flow::run(request, async { plan }, root, Cancel::default())).unwrap() {
+        match self.runtime.block_on(flow::run(request, async { plan }, root, CancellationToken::new())).unwrap() {
             Answer::Complete { body, .. } => Ok(body),
             Answer::Failed { reason: Reason::InvalidQuery(failure), .. } => Err(refusal(failure)),
             other => Err(refusal(other.coverage().missing[0].failure.clone().unwrap())),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_deploy::{Health, Origin, Settings, Stage, Watching};
-use frond_root::{Cancel, Event, EventKind, Events, Floor, Listener};
+use frond_root::{CancellationToken, Event, EventKind, Events, Floor, Listener};
 use frond_run::{Question, Role, ask, request};
 use tokio::sync::oneshot;
 
@@ -41,7 +41,7 @@ async fn a_changed_component_serves_while_a_query_ends_on_the_old_one() {
         Bytes::from_static(br#"{"query": {}, "partitions": [{"key": "ok", "data": 1}, {"key": "sleep", "data": 1}]}"#);
     let request = frond_root::Request { floor: Floor::BestEffort, ..request(&old.wired.app, &body, old.wired.slots) };
     let (events, begun) = first_ended();
-    let cancel = Cancel::default();
+    let cancel = CancellationToken::new();
     let wired = old.wired.clone();
     let later = cancel.clone();
     let query = tokio::spawn(async move { ask(&wired, Question::new(request), events, later).await.unwrap() });

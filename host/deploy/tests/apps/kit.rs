@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_deploy::{AppView, ChangeError, Health, Host, OpenError, Registry, Settings, Stage, Version, Watching};
-use frond_root::{Answer, Cancel, Events};
+use frond_root::{Answer, CancellationToken, Events};
 use frond_run::{Machine, Question, ask, request};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
@@ -208,7 +208,7 @@ impl Served {
 pub(crate) async fn answer(version: &Version, query: &str) -> Answer {
     let query = Bytes::copy_from_slice(query.as_bytes());
     let request = request(&version.wired.app, &query, version.wired.slots);
-    ask(&version.wired, Question::new(request), Events::default(), Cancel::default()).await.unwrap()
+    ask(&version.wired, Question::new(request), Events::default(), CancellationToken::new()).await.unwrap()
 }
 
 /// Stage and error of a refusal.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use frond_root::Cancel;
+use frond_root::CancellationToken;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -74,7 +74,7 @@ impl Lease {
         *lock(&self.0.stopped)
     }
 
-    pub(super) fn asked_to_stop(&self, kind: CancelKind, cancel: &Cancel) {
+    pub(super) fn asked_to_stop(&self, kind: CancelKind, cancel: &CancellationToken) {
         *lock(&self.0.stopped) = Some(kind);
         cancel.cancel();
     }
@@ -123,7 +123,7 @@ impl Lease {
 
     /// Renews the lease, writes events and watches for cancels until the lease is lost. Returns the
     /// reason.
-    pub(super) async fn keep(&self, buffer: &EventBuffer, cancel: &Cancel) -> Exit {
+    pub(super) async fn keep(&self, buffer: &EventBuffer, cancel: &CancellationToken) -> Exit {
         let exit = tokio::select! {
             // In this order: a lease that has just been renewed has not lapsed.
             biased;
@@ -155,7 +155,7 @@ impl Lease {
     /// Polls for a cancel by another process, which does not trigger this process's wakeup, well
     /// before the next renewal. Costs one read per running job, and needs no subscription that
     /// could be lost unnoticed.
-    async fn watch_for_cancel(&self, cancel: &Cancel) -> Exit {
+    async fn watch_for_cancel(&self, cancel: &CancellationToken) -> Exit {
         loop {
             sleep(HEARD).await;
             match self.0.store.wanted(self.0.id, self.0.epoch).await {
@@ -185,7 +185,7 @@ impl Lease {
     }
 
     /// Renews the lease in time, and at every wakeup, until the job is lost.
-    async fn renew(&self, cancel: &Cancel) -> Exit {
+    async fn renew(&self, cancel: &CancellationToken) -> Exit {
         let id = self.0.id;
         let epoch = self.0.epoch;
         let lease = self.0.lease;

@@ -10,21 +10,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
-use super::QueryRun;
 use super::journaling::{JournalReport, Journaling};
 use super::merging::{FoldResult, Folds};
 use super::preview::Previews;
+use super::query_run::QueryRun;
 use crate::answer::Status;
 use crate::event::EventKind;
 use crate::failure::{Failure, MAX_EVENT_TEXTS, TextBudget};
 use crate::gather::{Action, Demand, Gather};
 use crate::journal::KeptPartial;
 use crate::memory::Held;
-use crate::merge::{Partials, Urgency};
+use crate::merge::Partials;
+use crate::merge::fold::Urgency;
 use crate::plan::Plan;
 use crate::request::MergeOrder;
 use crate::runner::Covered;
 use crate::scatter::{COOL_DOWN, Report, Scatter, Window};
+use crate::usage::Usage;
 use crate::work::{AttemptId, Emission, Outcome, Work};
 
 /// Time without a running fold or an arriving partial, after which the held partials are folded.
@@ -145,7 +147,7 @@ pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand, memo
 
 impl GatherLoop<'_> {
     async fn run(&mut self) {
-        self.run.root.runner.attach(self.scatter.clone());
+        self.run.services.runner.attach(self.scatter.clone());
         self.look();
         while self.gather.ended_why().is_none() {
             let signal = self.next().await;
@@ -183,7 +185,7 @@ impl GatherLoop<'_> {
     }
 
     fn timer(&self, now: Instant) -> Instant {
-        let news = self.run.root.events.wanted().then(|| now + NEWS);
+        let news = self.run.services.events.wanted().then(|| now + NEWS);
         let retry = self.retries.peek().map(|Reverse((at, ..))| *at);
         // A preview without new partials is no reason to wake; while folds run, their end wakes the
         // task.
@@ -261,7 +263,7 @@ impl GatherLoop<'_> {
     }
 
     fn succeeded(&mut self, kept: KeptPartial) {
-        let outcome = Outcome::succeeded(kept.partial, kept.ran, crate::event::Usage::default());
+        let outcome = Outcome::succeeded(kept.partial, kept.ran, Usage::default());
         self.ended(kept.partition, kept.ran, outcome, None);
     }
 
@@ -332,7 +334,7 @@ impl GatherLoop<'_> {
             due = true;
         }
         if due {
-            self.run.root.runner.nudge();
+            self.run.services.runner.nudge();
         }
     }
 
@@ -394,7 +396,7 @@ impl GatherLoop<'_> {
         }
         if self.refused && !self.held {
             self.refused = false;
-            self.run.root.runner.nudge();
+            self.run.services.runner.nudge();
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::QueryRun;
+use super::query_run::QueryRun;
 use crate::failure::{Failure, FailureKind};
 use crate::journal::{Journal, KeepFuture, KeptPartial, RecallFuture};
 use crate::plan::Plan;
@@ -71,7 +71,7 @@ impl Recall {
 
 impl Journaling {
     pub(super) fn new(run: &QueryRun, plan: &Arc<Plan>) -> Self {
-        let journal = run.root.journal.clone();
+        let journal = run.services.journal.clone();
         let left = journal.as_ref().map_or(0, |_| plan.kept());
         let page = (run.request.partials_memory / PAGE_SHARE).clamp(1, BATCH);
         let recall = Recall { plan: plan.clone(), page, after: None, left };

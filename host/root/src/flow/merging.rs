@@ -10,13 +10,15 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
-use super::{QueryRun, query_of};
+use super::query_run::QueryRun;
 use crate::answer::Reason;
-use crate::event::{EventKind, Usage};
+use crate::event::EventKind;
 use crate::failure::{Failure, FailureKind};
 use crate::gather::Gather;
-use crate::merge::{Partials, TreePosition, Urgency};
+use crate::merge::Partials;
+use crate::merge::fold::{TreePosition, Urgency};
 use crate::runner::{Covered, MergeFuture, MergeResult};
+use crate::usage::Usage;
 
 /// The most folds of one query that run at once.
 const MAX_FOLDS: usize = 4;
@@ -58,7 +60,7 @@ impl Folds {
                 bytes: freed,
             });
             let until = run.budget.merge_deadline;
-            let call = run.root.merger.merge(query_of(run), next.inputs, until);
+            let call = run.services.merger.merge(run.request.query.clone(), next.inputs, until);
             let mut bounded = Box::pin(within(run, call));
             let folded = move |result| FoldResult { fold, place, freed, result };
             match at_once(bounded.as_mut()) {
@@ -113,7 +115,7 @@ pub(super) async fn finish(
     run.emit(|| EventKind::FinishStarted {});
     let covered = Covered { planned: gather.planned(), covered: gather.covered(), complete };
     let until = run.budget.merge_deadline;
-    let call = run.root.merger.finish(query_of(run), partials.into_last(), covered, until);
+    let call = run.services.merger.finish(run.request.query.clone(), partials.into_last(), covered, until);
     within(run, call).await.map(|(body, _)| body).map_err(|failure| reason(*failure))
 }
 

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use super::{QueryRun, query_of};
+use super::query_run::QueryRun;
 use crate::event::Preview;
-use crate::merge::{FOLD_BYTES, Partials};
+use crate::merge::Partials;
+use crate::merge::fold::FOLD_BYTES;
 use crate::runner::{Covered, Merger};
 
 /// Previews take at most one part in so many of a thread's time.
@@ -25,7 +26,7 @@ pub(super) struct Previews {
 
 impl Previews {
     pub(super) fn new(run: &QueryRun) -> Self {
-        let to = run.root.events.preview().cloned();
+        let to = run.services.events.preview().cloned();
         let due = run.start + to.as_ref().map_or(Duration::ZERO, |to| to.every());
         Self { to, due, shown: 0, running: JoinSet::new() }
     }
@@ -48,8 +49,8 @@ impl Previews {
         if partials.is_empty() || partials.iter().map(Bytes::len).sum::<usize>() > FOLD_BYTES {
             return self.later(Duration::ZERO);
         }
-        let merger = run.root.merger.clone();
-        let query = query_of(run);
+        let merger = run.services.merger.clone();
+        let query = run.request.query.clone();
         let start = run.start;
         let until = run.budget.gather_deadline;
         self.running.spawn(async move {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{Batch, FOLD_BYTES, Fold, MAX_FAN_IN, TreePosition, Urgency};
+use super::fold::{Batch, FOLD_BYTES, Fold, MAX_FAN_IN, TreePosition, Urgency};
 
 /// Queues by level: `levels[k]` has results of at least 8ᵏ leaves each, oldest first, except for
 /// early folds.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::{Batch, FAN_IN, Fold, TreePosition, Urgency};
+use super::fold::{Batch, FAN_IN, Fold, TreePosition, Urgency};
 
 /// State of the partitions from a run's key up to its `end`.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Tests of cancelled and abandoned queries: their answers, and that nothing continues to run.
 
-use frond_root::flow::{Cancel, run};
-use frond_root::{Answer, Floor, Reason};
+use frond_root::flow::run;
+use frond_root::{Answer, CancellationToken, Floor, Reason};
 use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, request};
 use tokio::time::{Instant, sleep};
 
@@ -55,7 +55,7 @@ async fn what_arrived_at_the_moment_of_the_cancel_counts() {
 #[tokio::test(start_paused = true)]
 async fn cancelled_before_it_is_planned_it_is_not_scattered() {
     let stage = Stage::new(Script::all(Turn::succeed()));
-    let cancel = Cancel::default();
+    let cancel = CancellationToken::new();
     cancel.cancel();
     let answer = run(request(), std::future::pending(), stage.root(), cancel).await.unwrap();
     assert_eq!(reason(&answer), &Reason::Cancelled);
@@ -69,7 +69,7 @@ async fn a_query_that_is_dropped_stops_its_leaves_and_merges() {
     let query = tokio::spawn(async move {
         let mut request = request();
         request.floor = Floor::BestEffort;
-        run(request, async { Ok(plan(12)) }, root, Cancel::default()).await
+        run(request, async { Ok(plan(12)) }, root, CancellationToken::new()).await
     });
     sleep(ms(300)).await;
     assert_eq!(stage.leaves.running(), 4);

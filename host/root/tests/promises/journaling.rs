@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::journal::{Journal, KeepFuture, KeptPartial, RecallFuture};
-use frond_root::{Answer, Cancel, Error, Failure, FailureKind, MergeOrder, Reason, Request, Services, flow};
+use frond_root::{Answer, CancellationToken, Error, Failure, FailureKind, MergeOrder, Reason, Request, Services, flow};
 use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, request};
 use proptest::prelude::*;
 use tokio::time::sleep;
@@ -99,7 +99,7 @@ async fn run(
 ) -> Result<Answer, Error> {
     let root = Services { journal: Some(Arc::new(notes.clone())), ..stage.root() };
     let plan = plan(count).keeping(kept.clone());
-    flow::run(request, async { Ok(plan) }, root, Cancel::default()).await
+    flow::run(request, async { Ok(plan) }, root, CancellationToken::new()).await
 }
 
 #[tokio::test(start_paused = true)]

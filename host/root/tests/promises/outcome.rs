@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use frond_root::answer::{four_decimals, share};
+use frond_root::flow::run;
 use frond_root::plan::MAX_WEIGHT;
 use frond_root::{
-    Answer, Failure, FailureKind, Floor, MergeOrder, Notes, Partition, Plan, Reason, Request, Unreadable,
+    Answer, CancellationToken, Failure, FailureKind, Floor, MergeOrder, Notes, Partition, Plan, Reason, Request,
+    Unreadable,
 };
 use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, plan_weighing, request};
 use tokio::time::Instant;
@@ -199,11 +201,10 @@ async fn best_effort_takes_what_there_is_and_no_less_than_something() {
 
 #[tokio::test(start_paused = true)]
 async fn planning_that_takes_too_long_is_a_failure_in_time() {
-    use frond_root::flow::{Cancel, run};
     let stage = Stage::new(Script::all(Turn::succeed()));
     let start = Instant::now();
     let planning = std::future::pending();
-    let answer = run(request(), planning, stage.root(), Cancel::default()).await.unwrap();
+    let answer = run(request(), planning, stage.root(), CancellationToken::new()).await.unwrap();
     assert_eq!(reason(&answer), &Reason::Deadline);
     assert!(start.elapsed() < ms(1000));
     assert!(!answer.coverage().complete);
@@ -212,14 +213,13 @@ async fn planning_that_takes_too_long_is_a_failure_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn planning_counts_towards_the_deadline() {
-    use frond_root::flow::{Cancel, run};
     let stage = Stage::new(Script::all(Turn::never()));
     let start = Instant::now();
     let planning = async {
         tokio::time::sleep(ms(600)).await;
         Ok(plan(2))
     };
-    let answer = run(request(), planning, stage.root(), Cancel::default()).await.unwrap();
+    let answer = run(request(), planning, stage.root(), CancellationToken::new()).await.unwrap();
     assert_eq!(reason(&answer), &Reason::Deadline);
     assert!(start.elapsed() < ms(1000));
     let timings = answer.coverage().timings;

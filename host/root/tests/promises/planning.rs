@@ -1,9 +1,9 @@
 //! Tests of plans that are refused, and of the messages.
 
 use bytes::Bytes;
-use frond_root::flow::{Cancel, run};
+use frond_root::flow::run;
 use frond_root::plan::{MAX_PARTITIONS, MAX_WEIGHT};
-use frond_root::{Answer, Error, EventKind, Partition, Plan, Reason, Request};
+use frond_root::{Answer, CancellationToken, Error, EventKind, Partition, Plan, Reason, Request};
 use frond_testkit::{Script, Stage, Turn, plan, request};
 
 fn partition(key: &str) -> Partition {
@@ -12,7 +12,7 @@ fn partition(key: &str) -> Partition {
 
 async fn refused(request: Request, plan: Result<Plan, Error>) -> (Error, Stage) {
     let stage = Stage::new(Script::all(Turn::succeed()));
-    let error = run(request, async { plan }, stage.root(), Cancel::default()).await.unwrap_err();
+    let error = run(request, async { plan }, stage.root(), CancellationToken::new()).await.unwrap_err();
     assert!(stage.leaves.counts().begun.is_empty());
     (error, stage)
 }
@@ -92,7 +92,7 @@ async fn a_source_that_is_cut_off_by_the_deadline_is_not_to_blame() {
         tokio::time::advance(late).await;
         Err(Error::Source("the query ended while its files were being looked for".into()))
     };
-    let answer = run(request, planning, stage.root(), Cancel::default()).await.unwrap();
+    let answer = run(request, planning, stage.root(), CancellationToken::new()).await.unwrap();
     assert!(matches!(answer, Answer::Failed { reason: Reason::Deadline, .. }), "{answer:?}");
 }
 

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::event::GatherEnd;
-use frond_root::flow::{self, Cancel, Services};
 use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
-    Answer, Event, EventKind, Events, Failure, FailureKind, Floor, Listener, MergeOrder, Merger, Plan, Preview,
-    Request, Usage,
+    Answer, CancellationToken, Event, EventKind, Events, Failure, FailureKind, Floor, Listener, MergeOrder, Merger,
+    Plan, Preview, Request, Services, Usage, flow,
 };
 use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, plan_weighing, request};
 use proptest::prelude::*;
@@ -95,7 +94,7 @@ impl Beside {
         let listeners = vec![Arc::new(stage.record.clone()) as Arc<dyn Listener>, self.clone()];
         let events = Events::new(listeners).previewing(watcher.clone());
         let root = Services { events, merger: self.clone(), ..stage.root() };
-        let answer = flow::run(request, async { Ok(plan) }, root, Cancel::default()).await.unwrap();
+        let answer = flow::run(request, async { Ok(plan) }, root, CancellationToken::new()).await.unwrap();
         (answer, watcher.shown())
     }
 
@@ -149,7 +148,7 @@ async fn watched(stage: &Stage, request: Request, plan: Plan) -> (Answer, Vec<Sh
     let watcher = Watcher::new(EVERY);
     let events = Events::new(vec![Arc::new(stage.record.clone()) as Arc<dyn Listener>]).previewing(watcher.clone());
     let root = Services { events, ..stage.root() };
-    let answer = flow::run(request, async { Ok(plan) }, root, Cancel::default()).await.unwrap();
+    let answer = flow::run(request, async { Ok(plan) }, root, CancellationToken::new()).await.unwrap();
     (answer, watcher.shown())
 }
 
@@ -303,10 +302,10 @@ async fn partials_too_large_for_one_merge_are_not_shown() {
     let watcher = Watcher::new(EVERY);
     let events = Events::new(Vec::new()).previewing(Arc::new(Lengths(watcher.clone())));
     let root = Services { events, ..stage.root() };
-    let answer = flow::run(roomy, async { Ok(plan(40)) }, root, Cancel::default()).await.unwrap();
+    let answer = flow::run(roomy, async { Ok(plan(40)) }, root, CancellationToken::new()).await.unwrap();
     assert_eq!(answer.body().map(Bytes::len), Some(40 * (300 << 10)));
     let most = watcher.shown().iter().map(|one| one.words[0]).max().unwrap();
-    assert!(most as usize <= frond_root::merge::FOLD_BYTES, "{most}");
+    assert!(most as usize <= frond_root::merge::fold::FOLD_BYTES, "{most}");
 }
 
 /// Observer that forwards only the length of each preview.
@@ -361,7 +360,7 @@ async fn after_long_planning_the_first_waits_for_something_to_show() {
         tokio::time::sleep(ms(2000)).await;
         Ok(plan(10))
     };
-    flow::run(patient(10, 20_000), planning, root, Cancel::default()).await.unwrap();
+    flow::run(patient(10, 20_000), planning, root, CancellationToken::new()).await.unwrap();
     let shown = watcher.shown();
     assert!(!shown.is_empty() && shown[0].since_start >= ms(2050), "{shown:?}");
     assert!(shown.iter().all(|one| !one.words.is_empty()));

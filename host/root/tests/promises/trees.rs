@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use frond_root::MergeOrder;
-use frond_root::merge::{FAN_IN, FOLD_BYTES, Fold, MAX_FAN_IN, Partials, Urgency, WORTH};
+use frond_root::merge::Partials;
+use frond_root::merge::fold::{FAN_IN, FOLD_BYTES, Fold, MAX_FAN_IN, Urgency, WORTH};
 use proptest::prelude::*;
 use proptest::sample::Index;
 

@@ -17,10 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use frond_root::flow::{self, Cancel, Services};
 use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
-    Answer, EventKind, Events, Failure, Floor, LeafRunner, Merger, Partition, Plan, Request, Usage, Work,
+    Answer, CancellationToken, EventKind, Events, Failure, Floor, LeafRunner, Merger, Partition, Plan, Request,
+    Services, Usage, Work, flow,
 };
 use frond_sandbox::{
     Compiler, Grants, Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots,
@@ -145,7 +145,7 @@ impl App {
         let record = Record::default();
         let seen = Seen::of(self);
         let root = Services { events: Events::new(vec![Arc::new(record.clone())]), ..self.root(&seen) };
-        let answer = flow::run(request, async { Ok(plan) }, root, Cancel::default()).await.unwrap();
+        let answer = flow::run(request, async { Ok(plan) }, root, CancellationToken::new()).await.unwrap();
         Asked { answer, record, seen }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc;
 
 use bytes::Bytes;
-use frond_root::{Cancel, Events, FailureKind, Partition, PartitionKey, Plan};
+use frond_root::{CancellationToken, Events, FailureKind, Partition, PartitionKey, Plan};
 use frond_run::{Question, ask, request};
 
 use crate::case::{Call, Case, Lower, Promises};
@@ -123,6 +123,6 @@ pub(crate) fn cut(tester: &Tester, case: &Case, promises: &Promises, most: usize
         ..Question::new(request(&app, &case.query, tester.slots))
     };
     // The outcome does not matter: the partitions have been sent.
-    let _ = tester.runtime.block_on(ask(&wired, question, Events::default(), Cancel::default()));
+    let _ = tester.runtime.block_on(ask(&wired, question, Events::default(), CancellationToken::new()));
     receive.try_recv().unwrap_or_default()
 }

@@ -1,7 +1,6 @@
 //! Texts of a job's failures, over all its lives.
 
-use frond_root::event::Usage;
-use frond_root::{FailureKind, Status};
+use frond_root::{FailureKind, Status, Usage};
 
 use super::*;
 

@@ -3,15 +3,16 @@
 use tokio::time::Instant;
 
 use super::GatherLoop;
-use crate::event::{EventKind, MAX_LOGS, Usage};
+use crate::event::{EventKind, MAX_LOGS};
 use crate::failure::{Failure, FailureKind};
 use crate::ids::PartitionKey;
 use crate::scatter::Report;
+use crate::usage::Usage;
 use crate::work::{AttemptId, Outcome};
 
 impl GatherLoop<'_> {
     pub(super) fn tell(&mut self, report: &Report) {
-        if !self.run.root.events.wanted() {
+        if !self.run.services.events.wanted() {
             return;
         }
         match report {
@@ -26,7 +27,7 @@ impl GatherLoop<'_> {
             Report::Ended { outcome, .. } => self.log_of(outcome),
             Report::Started { .. } => Vec::new(),
         };
-        let events = &self.run.root.events;
+        let events = &self.run.services.events;
         let since = |at: &Instant| at.saturating_duration_since(self.run.start);
         match report {
             Report::Started { partition, attempt, slot, at } => events.emit(since(at), || EventKind::AttemptStarted {
