@@ -1,8 +1,10 @@
 //! One job with its owner: planned or resumed, run, merged, ended.
 
 mod event_buffer;
+mod exit;
 mod lease;
 mod plan;
+mod services;
 mod store_journal;
 mod version;
 
@@ -19,16 +21,18 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::account::Account;
-use crate::excluded::ExcludedVersions;
 use crate::job::{End, JobId, JobState};
-use crate::processor::Processor;
 use crate::quota::Meter;
-use crate::store::{Job, JobEnd, JobStore, Outcome, PartitionResult, StoreError, TakenJob, chain};
-use crate::work::{AppProvider, AppVersion, NoVersion};
+use crate::store::{Job, JobEnd, Outcome, PartitionResult, StoreError, TakenJob, chain};
+use crate::work::{AppVersion, NoVersion};
 
 use event_buffer::EventBuffer;
 use lease::Lease;
 use store_journal::StoreJournal;
+
+pub(crate) use exit::Exit;
+pub(crate) use lease::TakeStart;
+pub(crate) use services::JobServices;
 
 /// Time left to a planned job that is resumed after its timeout, to merge its accepted partials.
 const LAST: Duration = Duration::from_secs(10);
@@ -36,37 +40,7 @@ const LAST: Duration = Duration::from_secs(10);
 /// Most bytes of the detail of a job's reason.
 const MAX_DETAIL: usize = 4 << 10;
 
-/// Reason why an owner lets go of a job that has not ended.
-#[derive(Debug)]
-pub(crate) enum Exit {
-    /// The processor stops, or cannot run the job's version, or the job's turn is over.
-    Stopped,
-    /// Another owner has the job, or the job is gone.
-    Fenced,
-    /// The lease could not be renewed in time: another owner may take the job soon.
-    Lapsed,
-    /// The store failed.
-    Store(StoreError),
-}
-
-impl From<StoreError> for Exit {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Fenced { .. } | StoreError::NotFound(_) | StoreError::Expired(_) => Self::Fenced,
-            error => Self::Store(error),
-        }
-    }
-}
-
-/// Time and wakeups from just before a job is taken.
-pub(crate) struct TakeStart {
-    /// Time of the call; the lease began no earlier.
-    pub(crate) at: Instant,
-    /// Receives wakeups since then.
-    pub(crate) wakeup: watch::Receiver<()>,
-}
-
-/// State of one owned job: its record, lease, quota meter, app provider and store.
+/// State of one owned job: its record, lease and quota meter.
 pub(crate) struct JobRun {
     job: Job,
     /// Start of this owner's lease.
@@ -75,34 +49,26 @@ pub(crate) struct JobRun {
     ran: Duration,
     lease: Lease,
     meter: Arc<Meter>,
-    provider: Arc<dyn AppProvider>,
-    store: Arc<dyn JobStore>,
-    unable: ExcludedVersions,
+    services: JobServices,
     stop: watch::Receiver<bool>,
     /// Becomes true when the job is to be given back for another caller's.
     turn: watch::Receiver<bool>,
-    /// Number of owners in a row that may be lost without a result.
-    lives: u32,
 }
 
 impl JobRun {
     pub(crate) fn new(
-        processor: &Processor,
+        services: JobServices,
         taken: TakenJob,
         start: TakeStart,
-        unable: ExcludedVersions,
         stop: watch::Receiver<bool>,
         turn: watch::Receiver<bool>,
     ) -> Self {
         let ran = taken.job.started.map_or(0, |started| taken.at.since(started));
         let ran = Duration::from_millis(ran);
         let at = start.at;
-        let lives = processor.settings.lives;
-        let lease = Lease::new(processor.store.clone(), &taken, processor.settings.lease, start);
-        let provider = processor.provider.clone();
-        let store = processor.store.clone();
-        let meter = Arc::new(Meter::new(processor.quotas.clone(), taken.job.caller.clone()));
-        Self { job: taken.job, taken: at, ran, lease, meter, provider, store, unable, stop, turn, lives }
+        let lease = Lease::new(services.store.clone(), &taken, services.lease, start);
+        let meter = Arc::new(Meter::new(services.quotas.clone(), taken.job.caller.clone()));
+        Self { job: taken.job, taken: at, ran, lease, meter, services, stop, turn }
     }
 
     pub(crate) fn id(&self) -> JobId {
@@ -136,7 +102,7 @@ impl JobRun {
             match lease.release().await {
                 // The call that ended the job was cut off, and had its effect.
                 Err(StoreError::Fenced { .. }) if lease.is_ending() => {
-                    return Ok(self.store.get(self.job.id).await?.state);
+                    return Ok(self.services.store.get(self.job.id).await?.state);
                 }
                 released => released?,
             }
@@ -156,7 +122,7 @@ impl JobRun {
     }
 
     async fn see_through(&mut self, buffer: &Arc<EventBuffer>, cancel: &CancellationToken) -> Result<JobState, Exit> {
-        if self.job.strikes > u64::from(self.lives) {
+        if self.job.strikes > u64::from(self.services.lives) {
             let text = format!(
                 "the job was lost with its server {} times in a row, without progress in between\n\
                  (check the logs: the job may be what ends the server; a redrive runs it again)",

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::excluded::ExcludedVersions;
-use crate::job_run::{Exit, JobRun, TakeStart};
+use crate::job_run::{Exit, JobRun, JobServices, TakeStart};
 use crate::quota::Quotas;
 use crate::store::{JobFilter, JobStore, RunnableJobs, StoreError, StoreResult, TakenJob, Tally, chain};
 use crate::work::AppProvider;
@@ -95,11 +95,18 @@ impl Processor {
     /// results.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut jobs = JoinSet::new();
-        let mut turns = Turns::new(&self.settings);
+        let mut turns = Turns::new(self.settings.at_once, self.settings.turn);
         let mut wakeup = self.wakeup.listen();
-        let unable = ExcludedVersions::default();
+        let services = JobServices {
+            store: self.store.clone(),
+            provider: self.provider.clone(),
+            quotas: self.quotas.clone(),
+            unable: ExcludedVersions::default(),
+            lease: self.settings.lease,
+            lives: self.settings.lives,
+        };
         loop {
-            self.take_all(&mut jobs, &mut turns, &unable, &stop).await;
+            self.take_all(&mut jobs, &mut turns, &services, &stop).await;
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(_) = jobs.join_next() => {}
@@ -114,17 +121,17 @@ impl Processor {
         &self,
         jobs: &mut JoinSet<()>,
         turns: &mut Turns,
-        unable: &ExcludedVersions,
+        services: &JobServices,
         stop: &watch::Receiver<bool>,
     ) {
         while !*stop.borrow() {
             // Before the take: the lease begins later, and no notification is missed.
             let start = TakeStart { at: Instant::now(), wakeup: self.wakeup.listen() };
             let Some(place) = turns.place(start.at) else { return };
-            match self.take(unable, &place).await {
+            match self.take(&services.unable, &place).await {
                 Ok(Some(taken)) => {
                     let turn = turns.begin(&place, taken.job.caller.clone(), taken.epoch, start.at);
-                    let job_run = JobRun::new(self, taken, start, unable.clone(), stop.clone(), turn);
+                    let job_run = JobRun::new(services.clone(), taken, start, stop.clone(), turn);
                     jobs.spawn(run(job_run, self.tally.clone()));
                 }
                 Ok(None) => return,

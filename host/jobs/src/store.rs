@@ -28,7 +28,7 @@ pub use counted::{CountedStore, Tally};
 #[cfg(feature = "postgres")]
 pub(crate) use error::TimedOut;
 pub(crate) use error::cause;
-pub use error::{Cause, StoreError, chain};
+pub use error::{Cause, StoreError, StoreResult, chain};
 pub use hooked::{Hook, HookedStore};
 pub use late::LateStore;
 pub(crate) use rules::plan_bytes;
@@ -39,9 +39,6 @@ pub use types::{
     LeaseNews, Locator, Outcome, Page, Partial, PartitionPage, PartitionPlan, PartitionResult, PartitionRow,
     PartitionState, PlanRecord, ResultInfo, TakenJob,
 };
-
-/// Result of a call to a store.
-pub type StoreResult<T> = Result<T, StoreError>;
 
 /// The durable store of jobs.
 ///

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::event_buffer::EventBuffer;
-use super::{Exit, TakeStart};
+use super::exit::Exit;
 use crate::job::JobId;
 use crate::quota::Meter;
 use crate::store::{CancelKind, Job, JobEnd, JobStore, StoreError, StoreResult, TakenJob, cause, chain};
@@ -31,6 +31,14 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 
 /// Future of a call to a store.
 type StoreCall<'s, T> = Pin<Box<dyn Future<Output = StoreResult<T>> + Send + 's>>;
+
+/// Time and wakeups from just before a job is taken.
+pub(crate) struct TakeStart {
+    /// Time of the call; the lease began no earlier.
+    pub(crate) at: Instant,
+    /// Receives wakeups since then.
+    pub(crate) wakeup: watch::Receiver<()>,
+}
 
 /// A lease on a job.
 #[derive(Clone)]

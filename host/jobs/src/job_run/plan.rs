@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use frond_root::{Content, Error, Notes, Partition, Plan, Unreadable};
 
-use super::Exit;
+use super::exit::Exit;
 use super::lease::Lease;
 use crate::job::JobId;
 use crate::quota::Meter;
-
 use crate::store::{Locator, PartitionPage, PartitionPlan, PartitionRow, PartitionState, PlanRecord, plan_bytes};
 use crate::work::AppVersion;
 

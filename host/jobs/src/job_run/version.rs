@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Exit, JobRun};
+use super::JobRun;
+use super::exit::Exit;
 use crate::job::JobState;
 use crate::work::{AppVersion, NoVersion};
 
@@ -14,12 +15,12 @@ impl JobRun {
         let app = &self.job.app;
         let version = &self.job.version;
         if !self.job.planned {
-            return self.provider.app(app).ok_or(NoVersion::NoApp);
+            return self.services.provider.app(app).ok_or(NoVersion::NoApp);
         }
-        match self.provider.version(app, version).await {
-            Err(NoVersion::Lost(why)) if self.store.is_shared() => {
+        match self.services.provider.version(app, version).await {
+            Err(NoVersion::Lost(why)) if self.services.store.is_shared() => {
                 match self.lease.until_available(|store| store.artifact(app, version)).await {
-                    Ok(Some(kept)) => self.provider.restore(app, version, kept).await,
+                    Ok(Some(kept)) => self.services.provider.restore(app, version, kept).await,
                     Ok(None) => Err(NoVersion::Lost(why)),
                     Err(error) => Err(NoVersion::Lost(format!("its artifact cannot be read: {error}"))),
                 }
@@ -33,7 +34,8 @@ impl JobRun {
     pub(super) async fn keep_artifact(&self, app_version: &dyn AppVersion) {
         let app = &self.job.app;
         let version = app_version.version();
-        if !self.store.is_shared() || matches!(self.store.has_artifact(app, &version).await, Ok(true)) {
+        if !self.services.store.is_shared() || matches!(self.services.store.has_artifact(app, &version).await, Ok(true))
+        {
             return;
         }
         let why = match app_version.artifact().await {
@@ -52,13 +54,13 @@ impl JobRun {
     /// shares the store, the job was cancelled or its timeout is over.
     pub(super) async fn without_version(&self, why: &str) -> Result<JobState, Exit> {
         let is_over = self.ran + self.taken.elapsed() >= Duration::from_millis(self.job.run_timeout_ms);
-        let shared = self.store.is_shared();
+        let shared = self.services.store.is_shared();
         let is_asked_to_stop = self.lease.stopped().is_some();
         if shared && !is_asked_to_stop && !is_over {
             let job = self.job.id;
             let version = &self.job.version;
             tracing::warn!(%job, app = self.job.app, version, "the job is left to a server that has its version: {why}");
-            self.unable.add(version);
+            self.services.unable.add(version);
             self.lease.release().await?;
             return Err(Exit::Stopped);
         }

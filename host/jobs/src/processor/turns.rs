@@ -6,8 +6,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Settings;
-
 /// Most times that the turn of a job is doubled.
 const DOUBLED: u64 = 4;
 
@@ -38,8 +36,8 @@ struct Turn {
 }
 
 impl Turns {
-    pub(super) fn new(settings: &Settings) -> Self {
-        Self { at_once: settings.at_once, turn: settings.turn, jobs: Vec::new() }
+    pub(super) fn new(at_once: usize, turn: Duration) -> Self {
+        Self { at_once, turn, jobs: Vec::new() }
     }
 
     /// Returns the place for the next job, if there is one. If all are taken by one caller, that is

@@ -13,6 +13,9 @@ mod tests;
 /// The database's error. Shared, as one failed transaction may end many calls.
 pub type Cause = Arc<dyn Error + Send + Sync>;
 
+/// Result of a call to a store.
+pub type StoreResult<T> = Result<T, StoreError>;
+
 /// A timeout of a statement, a lock or a silent connection. As the cause of
 /// [`StoreError::Unavailable`], it has a separate slug.
 #[derive(Debug, thiserror::Error)]

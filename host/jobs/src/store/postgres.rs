@@ -11,7 +11,6 @@
 //! Every call is bounded in time: statements have timeouts on the server and here, and a silent
 //! connection is given up.
 
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,15 +20,14 @@ use deadpool_postgres::Pool;
 use tokio::time::Instant;
 use tokio_postgres::IsolationLevel;
 
-use crate::clock::SetClock;
 use crate::job::JobId;
 
 use super::location::{DatabaseUrl, environment};
 use super::rules::{admit, sql};
 use super::{
-    AcceptReport, Artifact, EVENTS_KEPT, EventBatch, EventPage, Filter, Job, JobEnd, JobFilter, JobQuery, JobStore,
-    LeaseNews, NewJob, Page, Partial, PartitionPage, PartitionResult, PartitionRow, PastJob, PlanRecord, ResultInfo,
-    StoreError, StoreResult, Submission, SweepReport, TOMBSTONES_KEPT, TakenJob, Usage, chain,
+    AcceptReport, Artifact, EventBatch, EventPage, Filter, Job, JobEnd, JobFilter, JobQuery, JobStore, LeaseNews,
+    NewJob, Page, Partial, PartitionPage, PartitionResult, PartitionRow, PastJob, PlanRecord, ResultInfo, StoreError,
+    StoreResult, Submission, SweepReport, TakenJob, Usage, chain,
 };
 
 mod answers;
@@ -37,64 +35,25 @@ mod artifacts;
 mod connect;
 mod fault;
 mod jobs;
+mod options;
 mod owner;
 mod results;
 mod schema;
 mod session;
+mod sizes;
 mod sweep;
 mod target;
 mod tls;
 
 use session::{Load, PooledConnection};
+use sizes::fits;
 
 pub use artifacts::MAX_ARTIFACTS;
-
-/// Largest query, partial, piece of a plan, or answer, in bytes: 256 MiB.
-pub const MAX_BYTES: u64 = 256 << 20;
+pub use options::Options;
+pub use sizes::MAX_BYTES;
 
 /// Time for which the measured size of the jobs is reused.
 const FRESH: Duration = Duration::from_secs(1);
-
-/// Settings of the store.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Most connections of this process, at least 1.
-    pub connections: usize,
-    /// Timeout of a statement and of its wait for locks. A call may take several statements.
-    pub statement_timeout: Duration,
-    /// Timeout of a response to a small statement. Other statements get the statement timeout, plus
-    /// 5 s and a second per 4 MiB.
-    pub patience: Duration,
-    /// Timeout of the server's response to a new connection, and of the wait for a free one.
-    pub connect_timeout: Duration,
-    /// File with the password, read for each new connection.
-    pub password_file: Option<PathBuf>,
-    /// Most bytes that jobs may take, without their events; `None` is unlimited. New jobs are
-    /// refused a little earlier, so that existing jobs can end.
-    pub max_bytes: Option<u64>,
-    /// Events kept per job.
-    pub events_kept: u64,
-    /// Tombstones kept per caller.
-    pub tombstones_kept: u64,
-    /// Clock of a test; `None` uses the database server's clock.
-    pub clock: Option<SetClock>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            connections: 8,
-            statement_timeout: Duration::from_secs(30),
-            patience: Duration::from_secs(10),
-            connect_timeout: Duration::from_secs(10),
-            password_file: None,
-            max_bytes: None,
-            events_kept: EVENTS_KEPT,
-            tombstones_kept: TOMBSTONES_KEPT,
-            clock: None,
-        }
-    }
-}
 
 /// Runs `$work` in a transaction named `$transaction`, and commits.
 macro_rules! writing {
@@ -353,7 +312,7 @@ impl JobStore for PostgresStore {
             swept.expired += 1;
             swept.bytes += bytes;
         }
-        let ended: StoreResult<()> = writing!(self, MANY, |transaction| owner::end_cancelled(&transaction, self.set()));
+        let ended: StoreResult<()> = writing!(self, MANY, |transaction| jobs::end_cancelled(&transaction, self.set()));
         ended?;
         self.trim(None).await?;
         let forgotten: StoreResult<_> = writing!(self, MANY, |transaction| sweep::forget(&transaction, self.set()));
@@ -395,13 +354,5 @@ const TRIES: u32 = 16;
 impl PostgresStore {
     async fn is_waiting(&self, apps: &JobFilter) -> StoreResult<bool> {
         reading!(self, Load::Little, |transaction| owner::is_waiting(&transaction, apps, self.set()))
-    }
-}
-
-/// Refuses a value that is too large for a row.
-fn fits(what: &'static str, size: usize) -> StoreResult<()> {
-    match size as u64 {
-        size if size > MAX_BYTES => Err(StoreError::TooLarge { what, size, limit: MAX_BYTES }),
-        _ => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use crate::job::{End, JobId, JobState, Move, UnixMs};
 
 use std::borrow::Cow;
 
-use super::{CancelKind, JobEnd, Locator, NewJob, OverBound, PlanRecord, StoreError, StoreResult};
+use super::{CancelKind, JobEnd, JobFilter, Locator, NewJob, OverBound, PlanRecord, StoreError, StoreResult};
 
 /// Columns of a job's row that decide about calls.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,14 @@ impl Head {
             Ok(head)
         } else {
             Err(StoreError::Fenced { epoch: head.epoch })
+        }
+    }
+
+    /// Refuses a write with the epoch as fencing token that has changed no row.
+    pub(crate) fn fenced(&self, changed: u64) -> StoreResult<()> {
+        match changed {
+            0 => Err(StoreError::Fenced { epoch: self.epoch }),
+            _ => Ok(()),
         }
     }
 
@@ -97,6 +105,18 @@ pub(crate) fn unsigned(number: i64) -> u64 {
 /// from that of every caller. In SQL, it is [`super::rows::SCOPE`].
 pub(crate) fn scope(caller: Option<&str>) -> String {
     caller.map_or_else(String::new, |caller| format!("={caller}"))
+}
+
+/// Scopes of the callers whose jobs a filter leaves out.
+pub(crate) fn left_out(filter: &JobFilter) -> Vec<String> {
+    match filter {
+        JobFilter::NotOf { caller, among } => {
+            let mut scopes = left_out(among);
+            scopes.push(scope(caller.as_deref()));
+            scopes
+        }
+        JobFilter::All | JobFilter::Only(_) | JobFilter::Except(_) | JobFilter::Runnable(_) => Vec::new(),
+    }
 }
 
 /// Reason of a cancelled job.

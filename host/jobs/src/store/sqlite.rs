@@ -317,7 +317,7 @@ impl JobStore for SqliteStore {
         }
         self.trim(None).await?;
         let end = move |connection: &Connection| {
-            owner::end_cancelled(connection, now)?;
+            jobs::end_cancelled(connection, now)?;
             sweep::forget(connection, now)
         };
         swept.forgotten = self.write(TransactionMode::END, end).await?;

@@ -10,7 +10,6 @@ use serde_json::Value;
 use crate::account::Account;
 use crate::job::{End, JobId, JobState, UnixMs};
 
-use super::rules::scope;
 use super::sharing::RunnableJobs;
 
 /// A stored job, without its large parts.
@@ -175,20 +174,6 @@ pub enum JobFilter {
         /// The other filter.
         among: Box<JobFilter>,
     },
-}
-
-impl JobFilter {
-    /// Scopes of the callers whose jobs are left out.
-    pub(crate) fn left_out(&self) -> Vec<String> {
-        match self {
-            Self::NotOf { caller, among } => {
-                let mut scopes = among.left_out();
-                scopes.push(scope(caller.as_deref()));
-                scopes
-            }
-            Self::All | Self::Only(_) | Self::Except(_) | Self::Runnable(_) => Vec::new(),
-        }
-    }
 }
 
 /// A job just taken by an owner.

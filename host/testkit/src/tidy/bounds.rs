@@ -46,7 +46,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("jobs/src/partial.rs", &["BATCH"]),
     ("jobs/src/processor.rs", &["LIVES"]),
     ("jobs/src/store/postgres.rs", &["FRESH"]),
-    ("jobs/src/store/postgres/results.rs", &["CHUNK"]),
+    ("jobs/src/store/postgres/sizes.rs", &["CHUNK"]),
     ("jobs/src/store/postgres/schema.rs", &["LOCK", "LOOKS"]),
     ("jobs/src/store/postgres/sweep.rs", &["CHUNK"]),
     ("jobs/src/store/rules.rs", &["MOST", "HEADROOM"]),

@@ -5,7 +5,7 @@ use super::*;
 const TURN: Duration = Duration::from_secs(60);
 
 fn turns(at_once: usize) -> Turns {
-    Turns::new(&Settings { at_once, turn: TURN, ..Settings::default() })
+    Turns::new(at_once, TURN)
 }
 
 fn caller(name: &str) -> Option<String> {

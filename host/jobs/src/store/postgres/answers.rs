@@ -6,7 +6,6 @@ use crate::job::JobId;
 use crate::store::rows::{Columns, damaged};
 use crate::store::{ResultInfo, StoreError, StoreResult};
 
-use super::fault::row;
 use super::jobs::head;
 use super::session::Transaction;
 
@@ -14,7 +13,7 @@ use super::session::Transaction;
 pub(super) async fn info(transaction: &Transaction<'_>, id: JobId) -> StoreResult<Option<ResultInfo>> {
     let head = head(transaction, id, false).await?.live()?;
     let select = "SELECT content_type, result_size FROM jobs WHERE num = $1 AND result_size IS NOT NULL";
-    let Some(row) = row(transaction, select, &[&head.num]).await? else {
+    let Some(row) = transaction.row(select, &[&head.num]).await? else {
         return Ok(None);
     };
     let size = row.count("result_size")?;
@@ -38,6 +37,6 @@ pub(super) async fn part(
     // A row has at most 256 MiB.
     let first = i32::try_from(from).unwrap_or(i32::MAX - 1) + 1;
     let most = i32::try_from(most).unwrap_or(i32::MAX);
-    let row = row(transaction, select, &[&head.num, &first, &most]).await?.ok_or(gone)?;
+    let row = transaction.row(select, &[&head.num, &first, &most]).await?.ok_or(gone)?;
     row.maybe_bytes("part")?.ok_or_else(|| damaged("result"))
 }

@@ -12,7 +12,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::store::{StoreError, StoreResult, cause};
 
-use super::Options;
+use super::options::Options;
 use super::session::heard;
 use super::target::Target;
 

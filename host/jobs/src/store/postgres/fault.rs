@@ -14,9 +14,6 @@ use tokio_postgres::{Error, Row};
 use crate::store::rows::{Columns, damaged};
 use crate::store::{Cause, StoreError, StoreResult, TimedOut, cause, chain};
 
-use super::session::Transaction;
-pub(super) use super::session::Values;
-
 /// The server's message, for logs: its code and text. Clients of the API see neither.
 #[derive(Debug)]
 pub(super) enum ServerMessage {
@@ -174,19 +171,4 @@ impl Columns for Row {
 /// waited for a row.
 pub(super) fn now(parameter: u8) -> String {
     format!("COALESCE(${parameter}::bigint, (extract(epoch FROM statement_timestamp()) * 1000)::bigint)")
-}
-
-/// Returns all rows of a statement.
-pub(super) async fn rows(transaction: &Transaction<'_>, sql: &str, values: Values<'_>) -> StoreResult<Vec<Row>> {
-    transaction.rows(sql, values).await
-}
-
-/// Returns the only row of a statement, if there is one.
-pub(super) async fn row(transaction: &Transaction<'_>, sql: &str, values: Values<'_>) -> StoreResult<Option<Row>> {
-    Ok(transaction.rows(sql, values).await?.pop())
-}
-
-/// Returns the number of rows that a statement changed.
-pub(super) async fn execute(transaction: &Transaction<'_>, sql: &str, values: Values<'_>) -> StoreResult<u64> {
-    transaction.execute(sql, values).await
 }

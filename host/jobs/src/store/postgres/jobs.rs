@@ -10,7 +10,7 @@ use crate::store::{
     cause,
 };
 
-use super::fault::{execute, now, row, rows};
+use super::fault::now;
 use super::session::Transaction;
 
 /// First of the two keys of advisory locks on callers.
@@ -19,27 +19,19 @@ const CALLERS: i32 = 0x4672_6E63;
 /// Reads a job's head. With `lock`, locks the row until the end of the transaction.
 pub(super) async fn head(transaction: &Transaction<'_>, id: JobId, lock: bool) -> StoreResult<Head> {
     let lock = if lock { "FOR UPDATE" } else { "" };
-    let found = row(transaction, &format!("SELECT {HEAD} FROM jobs WHERE id = $1 {lock}"), &[&id.to_string()]).await?;
+    let found = transaction.row(&format!("SELECT {HEAD} FROM jobs WHERE id = $1 {lock}"), &[&id.to_string()]).await?;
     found.map_or(Err(StoreError::NotFound(id)), |row| head_of(&row))
-}
-
-/// Returns an error if a write with the epoch as fencing token changed no row.
-pub(super) fn fenced(changed: u64, head: &Head) -> StoreResult<()> {
-    match changed {
-        0 => Err(StoreError::Fenced { epoch: head.epoch }),
-        _ => Ok(()),
-    }
 }
 
 pub(super) async fn get(transaction: &Transaction<'_>, id: JobId) -> StoreResult<Job> {
     let select = format!("SELECT {JOB}, {LARGE} FROM jobs WHERE id = $1");
-    let found = row(transaction, &select, &[&id.to_string()]).await?;
+    let found = transaction.row(&select, &[&id.to_string()]).await?;
     found.map_or(Err(StoreError::NotFound(id)), |row| job_of(&row))
 }
 
 pub(super) async fn get_of(transaction: &Transaction<'_>, id: JobId, caller: &str) -> StoreResult<Job> {
     let select = format!("SELECT {JOB}, {LARGE} FROM jobs WHERE id = $1 AND caller = $2");
-    let found = row(transaction, &select, &[&id.to_string(), &caller]).await?;
+    let found = transaction.row(&select, &[&id.to_string(), &caller]).await?;
     found.map_or(Err(StoreError::NotFound(id)), |row| job_of(&row))
 }
 
@@ -72,20 +64,20 @@ pub(super) async fn submit(transaction: &Transaction<'_>, new: &NewJob, set: Opt
 async fn has_room(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -> StoreResult<()> {
     if let Some(caller) = &new.caller {
         let lock = "SELECT pg_advisory_xact_lock($1, hashtext($2))";
-        rows(transaction, lock, &[&CALLERS, caller]).await?;
+        transaction.rows(lock, &[&CALLERS, caller]).await?;
     }
-    let app = row(transaction, APP_HAS, &[&new.app]).await?.ok_or_else(|| damaged("waiting"))?;
+    let app = transaction.row(APP_HAS, &[&new.app]).await?.ok_or_else(|| damaged("waiting"))?;
     let caller = match &new.caller {
-        Some(caller) => row(transaction, CALLER_HAS, &[caller]).await?,
+        Some(caller) => transaction.row(CALLER_HAS, &[caller]).await?,
         None => None,
     };
-    let time = row(transaction, &format!("SELECT {} AS now", now(1)), &[&set]).await?.ok_or_else(|| damaged("now"))?;
+    let time = transaction.row(&format!("SELECT {} AS now", now(1)), &[&set]).await?.ok_or_else(|| damaged("now"))?;
     within_bounds(new, &had_of(&app, caller.as_ref())?, UnixMs(time.count("now")?))
 }
 
 /// Bytes that a caller's jobs take.
 pub(super) async fn bytes_of(transaction: &Transaction<'_>, caller: &str) -> StoreResult<u64> {
-    row(transaction, CALLER_HAS, &[&caller]).await?.map_or(Ok(0), |row| row.count("bytes"))
+    transaction.row(CALLER_HAS, &[&caller]).await?.map_or(Ok(0), |row| row.count("bytes"))
 }
 
 /// Returns the job of an earlier request with the same idempotency key.
@@ -94,7 +86,7 @@ async fn known(transaction: &Transaction<'_>, new: &NewJob) -> StoreResult<Optio
         return Ok(None);
     };
     let select = "SELECT id, idem_print FROM jobs WHERE idem_scope = $1 AND idem_key = $2";
-    let Some(row) = row(transaction, select, &[&scope(new.caller.as_deref()), &key.key]).await? else {
+    let Some(row) = transaction.row(select, &[&scope(new.caller.as_deref()), &key.key]).await? else {
         return Ok(None);
     };
     if row.maybe_bytes("idem_print")?.as_ref() == Some(&key.fingerprint) {
@@ -115,35 +107,35 @@ async fn insert(transaction: &Transaction<'_>, new: &NewJob, set: Option<i64>) -
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, {now}, {now}, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING",
         now = now(11)
     );
-    let changed = execute(
-        transaction,
-        &insert,
-        &[
-            &new.id.to_string(),
-            &state.slug(),
-            &new.app,
-            &new.version,
-            &serde_json::to_string(&new.floor).map_err(json)?,
-            &serde_json::to_string(&new.required).map_err(json)?,
-            &sql(new.run_timeout_ms),
-            &sql(new.retention_ms),
-            &i64::from(new.weight.max(1)),
-            &new.caller,
-            &set,
-            &key.map(|_| scope(new.caller.as_deref())),
-            &key.map(|key| &key.key),
-            &key.map(|key| &*key.fingerprint),
-            &&*new.query,
-            &sql(new.bytes()),
-        ],
-    )
-    .await?;
+    let changed = transaction
+        .execute(
+            &insert,
+            &[
+                &new.id.to_string(),
+                &state.slug(),
+                &new.app,
+                &new.version,
+                &serde_json::to_string(&new.floor).map_err(json)?,
+                &serde_json::to_string(&new.required).map_err(json)?,
+                &sql(new.run_timeout_ms),
+                &sql(new.retention_ms),
+                &i64::from(new.weight.max(1)),
+                &new.caller,
+                &set,
+                &key.map(|_| scope(new.caller.as_deref())),
+                &key.map(|key| &key.key),
+                &key.map(|key| &*key.fingerprint),
+                &&*new.query,
+                &sql(new.bytes()),
+            ],
+        )
+        .await?;
     Ok(changed == 1)
 }
 
 pub(super) async fn asked(transaction: &Transaction<'_>, id: JobId) -> StoreResult<JobQuery> {
     let head = head(transaction, id, false).await?.live()?;
-    let found = row(transaction, "SELECT query, planned_query FROM jobs WHERE num = $1", &[&head.num]).await?;
+    let found = transaction.row("SELECT query, planned_query FROM jobs WHERE num = $1", &[&head.num]).await?;
     let row = found.ok_or(StoreError::NotFound(id))?;
     let query = row.maybe_bytes("query")?.ok_or_else(|| damaged("query"))?;
     Ok(JobQuery { query, planned: row.maybe_bytes("planned_query")? })
@@ -159,7 +151,7 @@ pub(super) async fn list(transaction: &Transaction<'_>, filter: &Filter, page: P
     let states = (!states.is_empty()).then_some(states);
     let after = page.after.map(|id| id.to_string());
     let limit = i64::from(page.limit.min(MAX_PAGE));
-    let found = rows(transaction, &select, &[&filter.app, &filter.caller, &states, &after, &limit]).await?;
+    let found = transaction.rows(&select, &[&filter.app, &filter.caller, &states, &after, &limit]).await?;
     found.iter().map(job_of).collect()
 }
 
@@ -167,11 +159,11 @@ pub(super) async fn cancel(transaction: &Transaction<'_>, id: JobId, keep: bool,
     let head = head(transaction, id, true).await?.live()?;
     let cancelled = head.next(Move::End(End::Cancelled))?;
     let keep = i64::from(keep);
-    execute(transaction, "UPDATE jobs SET cancel = $2 WHERE num = $1", &[&head.num, &keep]).await?;
+    transaction.execute("UPDATE jobs SET cancel = $2 WHERE num = $1", &[&head.num, &keep]).await?;
     if !head.state.is_held() {
         stopped(transaction, head.num, cancelled, set).await?;
     }
-    super::owner::end_cancelled(transaction, set).await?;
+    end_cancelled(transaction, set).await?;
     get(transaction, id).await
 }
 
@@ -187,7 +179,22 @@ pub(super) async fn stopped(
          expires = {now} + retention_ms WHERE num = $1",
         now = now(3)
     );
-    execute(transaction, &end, &[&num, &cancelled.slug(), &set]).await.map(drop)
+    transaction.execute(&end, &[&num, &cancelled.slug(), &set]).await.map(drop)
+}
+
+/// Ends cancelled jobs with lapsed leases and without partials to be made into an answer, since no
+/// owner may be left to take them.
+pub(super) async fn end_cancelled(transaction: &Transaction<'_>, set: Option<i64>) -> StoreResult<()> {
+    let select = format!(
+        "SELECT {HEAD} FROM jobs WHERE state IN ('planning', 'running', 'merging') AND lease_until <= {} \
+         AND cancel IS NOT NULL AND (cancel = 0 OR planned = 0) FOR UPDATE SKIP LOCKED",
+        now(1)
+    );
+    for row in transaction.rows(&select, &[&set]).await? {
+        let head = head_of(&row)?;
+        stopped(transaction, head.num, head.next(Move::End(End::Cancelled))?, set).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn redrive(transaction: &Transaction<'_>, id: JobId, set: Option<i64>) -> StoreResult<Job> {
@@ -195,7 +202,7 @@ pub(super) async fn redrive(transaction: &Transaction<'_>, id: JobId, set: Optio
     let queued = head.next(Move::Redrive)?;
     let reset = "UPDATE partitions SET state = 'pending', attempts = 0, run_ms = 0, failure = NULL \
          WHERE job = $1 AND state = 'failed'";
-    execute(transaction, reset, &[&head.num]).await?;
+    transaction.execute(reset, &[&head.num]).await?;
     let again = format!(
         "UPDATE jobs SET state = $2, queued = {}, failed = 0, failing = 0, outcome = NULL, started = NULL, \
          finished = NULL, expires = NULL, cancel = NULL, reason = NULL, coverage = NULL, content_type = NULL, \
@@ -203,24 +210,24 @@ pub(super) async fn redrive(transaction: &Transaction<'_>, id: JobId, set: Optio
          bytes = GREATEST(bytes - COALESCE(result_size, 0), 0) WHERE num = $1",
         now(3)
     );
-    execute(transaction, &again, &[&head.num, &queued.slug(), &set]).await?;
+    transaction.execute(&again, &[&head.num, &queued.slug(), &set]).await?;
     get(transaction, id).await
 }
 
 pub(super) async fn retain(transaction: &Transaction<'_>, id: JobId, retention_ms: u64) -> StoreResult<Job> {
     let head = head(transaction, id, true).await?.live()?;
     let update = "UPDATE jobs SET retention_ms = $2, expires = finished + $2 WHERE num = $1";
-    execute(transaction, update, &[&head.num, &sql(retention_ms)]).await?;
+    transaction.execute(update, &[&head.num, &sql(retention_ms)]).await?;
     get(transaction, id).await
 }
 
 pub(super) async fn events(transaction: &Transaction<'_>, id: JobId, after: u64, limit: u32) -> StoreResult<EventPage> {
     let head = head(transaction, id, false).await?.live()?;
-    let first = row(transaction, "SELECT min(seq) AS first FROM events WHERE job = $1", &[&head.num]).await?;
+    let first = transaction.row("SELECT min(seq) AS first FROM events WHERE job = $1", &[&head.num]).await?;
     let first = first.map(|row| row.time("first")).transpose()?.flatten();
     let select = "SELECT seq, line FROM events WHERE job = $1 AND seq > $2 ORDER BY seq LIMIT $3";
     let limit = i64::from(limit.min(MAX_PAGE));
-    let found = rows(transaction, select, &[&head.num, &sql(after), &limit]).await?;
+    let found = transaction.rows(select, &[&head.num, &sql(after), &limit]).await?;
     let events = found.iter().map(|row| Ok((row.count("seq")?, row.text("line")?))).collect::<StoreResult<_>>()?;
     Ok(EventPage { events, missed: first.map_or(0, |first| first.0.saturating_sub(1).saturating_sub(after)) })
 }
@@ -235,6 +242,6 @@ pub(super) async fn history(
         "SELECT {PAST} FROM jobs WHERE app = $1 AND version = $2 AND outcome = 'succeeded' \
          ORDER BY finished DESC, id DESC LIMIT $3"
     );
-    let found = rows(transaction, &select, &[&app, &version, &i64::from(limit.min(MAX_PAGE))]).await?;
+    let found = transaction.rows(&select, &[&app, &version, &i64::from(limit.min(MAX_PAGE))]).await?;
     found.iter().map(past_of).collect()
 }

@@ -5,17 +5,16 @@ use std::time::Duration;
 use crate::clock::ms;
 use crate::job::{End, JobId, Move, UnixMs};
 use crate::store::rows::{Columns, HEAD, PARTITION, SCOPE, at_work, cancel_of, damaged, head_of, partition_of};
-use crate::store::rules::{MOST, check_plan, plan_bytes, sql, unsigned};
+use crate::store::rules::{MOST, check_plan, left_out, plan_bytes, sql, unsigned};
 use crate::store::{
     EventBatch, Job, JobEnd, JobFilter, LeaseNews, Locator, MAX_PAGE, PartitionPage, PartitionPlan, PartitionRow,
     PlanRecord, StoreError, StoreResult, TakenJob, cause,
 };
 
-use super::fault::{Values, execute, now, row, rows};
-use super::jobs::{fenced, get, head, stopped};
-use super::results::chunks;
-use super::session::Transaction;
-use super::{MAX_BYTES, fits};
+use super::fault::now;
+use super::jobs::{get, head, stopped};
+use super::session::{Transaction, Values};
+use super::sizes::{chunks, fits};
 
 /// SQL condition for jobs that can be taken. `$1` is the time that a test has set, `$2` and `$3`
 /// filter by app; `$4` and `$5` are the versions that the owner has and those that it cannot run;
@@ -66,7 +65,7 @@ pub(super) async fn take(
     lease: Duration,
     set: Option<i64>,
 ) -> StoreResult<Option<TakenJob>> {
-    let left_out = filter.left_out();
+    let left_out = left_out(filter);
     let Names { apps, only, versions, unable } = Names::of(filter);
     let select = format!(
         "WITH {at_work} SELECT {HEAD} FROM jobs \
@@ -76,7 +75,7 @@ pub(super) async fn take(
         at_work = at_work(&format!("lease_until > {}", now(1))),
         waiting = waiting()
     );
-    let Some(found) = row(transaction, &select, &[&set, &apps, &only, &versions, &unable, &left_out]).await? else {
+    let Some(found) = transaction.row(&select, &[&set, &apps, &only, &versions, &unable, &left_out]).await? else {
         return Ok(None);
     };
     let head = head_of(&found)?;
@@ -89,7 +88,7 @@ pub(super) async fn take(
     let state = head.taken()?.slug();
     let lease = sql(ms(lease));
     let values: Values = &[&head.num, &sql(head.epoch), &state, &owner, &sql(epoch), &lease, &set];
-    let taken = row(transaction, &update, values).await?.ok_or(StoreError::Fenced { epoch: head.epoch })?;
+    let taken = transaction.row(&update, values).await?.ok_or(StoreError::Fenced { epoch: head.epoch })?;
     let at = UnixMs(unsigned(taken.int("at")?));
     Ok(Some(TakenJob { job: get(transaction, head.id).await?, epoch, at }))
 }
@@ -100,10 +99,10 @@ pub(super) async fn is_waiting(
     filter: &JobFilter,
     set: Option<i64>,
 ) -> StoreResult<bool> {
-    let left_out = filter.left_out();
+    let left_out = left_out(filter);
     let Names { apps, only, versions, unable } = Names::of(filter);
     let select = format!("SELECT 1 FROM jobs WHERE {} LIMIT 1", waiting());
-    Ok(row(transaction, &select, &[&set, &apps, &only, &versions, &unable, &left_out]).await?.is_some())
+    Ok(transaction.row(&select, &[&set, &apps, &only, &versions, &unable, &left_out]).await?.is_some())
 }
 
 pub(super) async fn renew(
@@ -116,31 +115,16 @@ pub(super) async fn renew(
     let head = head(transaction, id, true).await?.held_by(epoch)?;
     let update =
         format!("UPDATE jobs SET lease_until = {} + $3::bigint WHERE num = $1 AND epoch = $2 RETURNING cancel", now(4));
-    let renewed = row(transaction, &update, &[&head.num, &sql(epoch), &sql(ms(lease)), &set]).await?;
+    let renewed = transaction.row(&update, &[&head.num, &sql(epoch), &sql(ms(lease)), &set]).await?;
     let renewed = renewed.ok_or(StoreError::Fenced { epoch: head.epoch })?;
     Ok(LeaseNews { cancel: cancel_of(&renewed)? })
 }
 
 pub(super) async fn wanted(transaction: &Transaction<'_>, id: JobId, epoch: u64) -> StoreResult<LeaseNews> {
     let select = format!("SELECT {HEAD} FROM jobs WHERE id = $1");
-    let found = row(transaction, &select, &[&id.to_string()]).await?.ok_or(StoreError::NotFound(id))?;
+    let found = transaction.row(&select, &[&id.to_string()]).await?.ok_or(StoreError::NotFound(id))?;
     head_of(&found)?.held_by(epoch)?;
     Ok(LeaseNews { cancel: cancel_of(&found)? })
-}
-
-/// Ends cancelled jobs with lapsed leases and without partials to be made into an answer, since no
-/// owner may be left to take them.
-pub(super) async fn end_cancelled(transaction: &Transaction<'_>, set: Option<i64>) -> StoreResult<()> {
-    let select = format!(
-        "SELECT {HEAD} FROM jobs WHERE state IN ('planning', 'running', 'merging') AND lease_until <= {} \
-         AND cancel IS NOT NULL AND (cancel = 0 OR planned = 0) FOR UPDATE SKIP LOCKED",
-        now(1)
-    );
-    for row in rows(transaction, &select, &[&set]).await? {
-        let head = head_of(&row)?;
-        stopped(transaction, head.num, head.next(Move::End(End::Cancelled))?, set).await?;
-    }
-    Ok(())
 }
 
 pub(super) async fn release(transaction: &Transaction<'_>, id: JobId, epoch: u64, set: Option<i64>) -> StoreResult<()> {
@@ -151,7 +135,7 @@ pub(super) async fn release(transaction: &Transaction<'_>, id: JobId, epoch: u64
     let queued = head.next(Move::Requeue)?.slug();
     let update = "UPDATE jobs SET state = $3, owner = NULL, lease_until = NULL, strikes = GREATEST(strikes - 1, 0) \
          WHERE num = $1 AND epoch = $2";
-    fenced(execute(transaction, update, &[&head.num, &sql(epoch), &queued]).await?, &head)
+    head.fenced(transaction.execute(update, &[&head.num, &sql(epoch), &queued]).await?)
 }
 
 pub(super) async fn plan(
@@ -178,7 +162,7 @@ pub(super) async fn plan(
     let bytes = sql(plan_bytes(planned));
     let values: Values =
         &[&head.num, &sql(epoch), &running, &query, &first, &sql(weight), &planned.version, &bytes, &MOST];
-    fenced(execute(transaction, update, values).await?, &head)
+    head.fenced(transaction.execute(update, values).await?)
 }
 
 pub(super) fn size(partition: &PartitionPlan) -> usize {
@@ -208,7 +192,7 @@ async fn insert(transaction: &Transaction<'_>, job: i64, first: i64, chunk: &[Pa
         .collect();
     let sql = "INSERT INTO partitions (job, idx, key, weight, elsewhere, inline) \
          SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::bytea[])";
-    execute(transaction, sql, &[&job, &indexes, &keys, &weights, &texts, &bytes]).await?;
+    transaction.execute(sql, &[&job, &indexes, &keys, &weights, &texts, &bytes]).await?;
     Ok(())
 }
 
@@ -226,7 +210,7 @@ pub(super) async fn partitions(
     );
     let after = page.after.map_or(-1, i64::from);
     let limit = i64::from(page.limit.min(MAX_PAGE));
-    let found = rows(transaction, &select, &[&head.num, &after, &states, &limit]).await?;
+    let found = transaction.rows(&select, &[&head.num, &after, &states, &limit]).await?;
     found.iter().map(partition_of).collect()
 }
 
@@ -234,7 +218,7 @@ pub(super) async fn merge(transaction: &Transaction<'_>, id: JobId, epoch: u64) 
     let head = head(transaction, id, true).await?.held_by(epoch)?;
     let merging = head.next(Move::Merge)?.slug();
     let update = "UPDATE jobs SET state = $3 WHERE num = $1 AND epoch = $2";
-    fenced(execute(transaction, update, &[&head.num, &sql(epoch), &merging]).await?, &head)
+    head.fenced(transaction.execute(update, &[&head.num, &sql(epoch), &merging]).await?)
 }
 
 pub(super) async fn finish(
@@ -265,7 +249,7 @@ pub(super) async fn finish(
         &result.map(|bytes| sql(bytes.len() as u64)),
         &result,
     ];
-    fenced(execute(transaction, &update, values).await?, &head)?;
+    head.fenced(transaction.execute(&update, values).await?)?;
     get(transaction, id).await
 }
 
@@ -284,14 +268,12 @@ pub(super) async fn append(
     let update = "UPDATE jobs SET last_event = last_event + $3, attempts = attempts + $4, failing = $5, \
          account = COALESCE($6, account) WHERE num = $1 AND epoch = $2 RETURNING last_event";
     let values: Values = &[&head.num, &sql(epoch), &count, &sql(*attempts), &sql(*failing), &account];
-    let last = row(transaction, update, values).await?;
+    let last = transaction.row(update, values).await?;
     let last = last.ok_or_else(|| damaged("last_event"))?.int("last_event")?;
     let numbers: Vec<_> = (last - count + 1..=last).collect();
     let insert = "INSERT INTO events (job, seq, line) SELECT $1, * FROM unnest($2::bigint[], $3::text[])";
-    execute(transaction, insert, &[&head.num, &numbers, &lines]).await?;
+    transaction.execute(insert, &[&head.num, &numbers, &lines]).await?;
     let drop = "DELETE FROM events WHERE job = $1 AND seq <= $2";
-    execute(transaction, drop, &[&head.num, &(last - sql(kept))]).await?;
+    transaction.execute(drop, &[&head.num, &(last - sql(kept))]).await?;
     Ok(())
 }
-
-const _: () = assert!(MAX_BYTES < 1 << 30, "a message to the server has at most 1 GiB");

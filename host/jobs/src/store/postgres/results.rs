@@ -10,32 +10,9 @@ use crate::store::{
 };
 use bytes::Bytes;
 
-use super::fault::{Values, execute, rows};
-use super::fits;
-use super::jobs::{fenced, head};
-use super::session::Transaction;
-
-#[cfg(test)]
-mod tests;
-
-/// Most rows, and approximately most bytes, of one statement.
-const CHUNK: (usize, usize) = (10_000, 32 << 20);
-
-/// Splits `all` into chunks for one statement each. An oversized element goes alone.
-pub(super) fn chunks<T>(all: &[T], size: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
-    let mut rest = all;
-    std::iter::from_fn(move || {
-        let mut bytes = 0_usize;
-        let fits = |(count, one): &(usize, &T)| {
-            bytes = bytes.saturating_add(size(one));
-            *count == 0 || (*count < CHUNK.0 && bytes <= CHUNK.1)
-        };
-        let count = rest.iter().enumerate().take_while(fits).count();
-        let (chunk, left) = rest.split_at_checked(count)?;
-        rest = left;
-        (!chunk.is_empty()).then_some(chunk)
-    })
-}
+use super::jobs::head;
+use super::session::{Transaction, Values};
+use super::sizes::{chunks, fits};
 
 fn partial(result: &PartitionResult) -> Option<&Bytes> {
     match &result.outcome {
@@ -110,7 +87,7 @@ pub(super) async fn accept(
     let bytes = sql(bytes);
     let fresh = !kept.fresh.is_empty();
     let values: Values = &[&head.num, &epoch, &done, &degraded, &failed, &settled, &leaf_ms, &MOST, &bytes, &fresh];
-    fenced(execute(transaction, count, values).await?, &head)?;
+    head.fenced(transaction.execute(count, values).await?)?;
     kept.discarded = u32::try_from(results.len() - kept.fresh.len()).unwrap_or(u32::MAX);
     kept.fresh.sort_unstable();
     Ok(kept)
@@ -137,7 +114,7 @@ async fn update(
          WHERE job = $1 AND partitions.idx = new.idx AND partitions.state = 'pending' \
          RETURNING partitions.idx, partitions.weight";
     let values: Values = &[&job, &indexes, &states, &attempts, &times, &failures, &sizes, &partials];
-    let fresh = rows(transaction, update, values).await?;
+    let fresh = transaction.rows(update, values).await?;
     fresh.iter().map(|row| Ok((row.index("idx")?, row.count("weight")?))).collect()
 }
 
@@ -163,7 +140,7 @@ pub(super) async fn partials(
          ORDER BY idx LIMIT $3";
     let mut last = None;
     let mut total = 0_u64;
-    for row in rows(transaction, sizes, &[&head.num, &after, &i64::from(MAX_PAGE)]).await? {
+    for row in transaction.rows(sizes, &[&head.num, &after, &i64::from(MAX_PAGE)]).await? {
         total = total.saturating_add(row.count("size")?);
         if total > max_bytes && last.is_some() {
             break;
@@ -175,7 +152,7 @@ pub(super) async fn partials(
     };
     let select = "SELECT idx, state, partial FROM partitions \
          WHERE job = $1 AND idx > $2 AND idx <= $3 AND state IN ('done', 'degraded') ORDER BY idx";
-    let found = rows(transaction, select, &[&head.num, &after, &last]).await?;
+    let found = transaction.rows(select, &[&head.num, &after, &last]).await?;
     let partial = |row: &tokio_postgres::Row| {
         let bytes = row.maybe_bytes("partial")?.ok_or_else(|| damaged("partial"))?;
         let degraded = row.text("state")? == PartitionState::Degraded.slug();

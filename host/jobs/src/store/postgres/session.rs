@@ -11,8 +11,8 @@ use tokio_postgres::{IsolationLevel, Row};
 
 use crate::store::{StoreError, StoreResult, cause};
 
-use super::Options;
 use super::fault::silent;
+use super::options::Options;
 
 /// Assumed least throughput to the server, in bytes per second: extends the timeout of large
 /// statements.
@@ -102,6 +102,7 @@ pub(super) struct Transaction<'c> {
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 impl Transaction<'_> {
+    /// Returns all rows of a statement.
     pub(super) async fn rows(&self, sql: &str, values: Values<'_>) -> StoreResult<Vec<Row>> {
         heard(self.patience, async {
             // Prepared once per connection, and cached.
@@ -111,6 +112,12 @@ impl Transaction<'_> {
         .await
     }
 
+    /// Returns the only row of a statement, if there is one.
+    pub(super) async fn row(&self, sql: &str, values: Values<'_>) -> StoreResult<Option<Row>> {
+        Ok(self.rows(sql, values).await?.pop())
+    }
+
+    /// Returns the number of rows that a statement changed.
     pub(super) async fn execute(&self, sql: &str, values: Values<'_>) -> StoreResult<u64> {
         heard(self.patience, async {
             let statement = self.inner.prepare_cached(sql).await?;

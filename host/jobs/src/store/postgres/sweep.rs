@@ -6,7 +6,7 @@ use crate::store::rows::{Columns, HEAD, USAGE, count_jobs, damaged, head_of, old
 use crate::store::rules::{Head, sql, unsigned};
 use crate::store::{StoreResult, TOMBSTONE_MS, TOMBSTONES, Usage};
 
-use super::fault::{execute, now, row, rows};
+use super::fault::now;
 use super::jobs::head;
 use super::session::Transaction;
 
@@ -22,7 +22,7 @@ pub(super) async fn expire(transaction: &Transaction<'_>, set: Option<i64>) -> S
          LIMIT 1 FOR UPDATE SKIP LOCKED",
         now(1)
     );
-    match row(transaction, &select, &[&set]).await? {
+    match transaction.row(&select, &[&set]).await? {
         Some(found) => entomb(transaction, &head_of(&found)?, set).await.map(Some),
         None => Ok(None),
     }
@@ -39,7 +39,7 @@ pub(super) async fn delete(transaction: &Transaction<'_>, id: JobId, set: Option
 /// them.
 async fn entomb(transaction: &Transaction<'_>, head: &Head, set: Option<i64>) -> StoreResult<u64> {
     let expired = head.next(Move::Expire)?.slug();
-    let kept = row(transaction, "SELECT bytes FROM jobs WHERE num = $1", &[&head.num]).await?;
+    let kept = transaction.row("SELECT bytes FROM jobs WHERE num = $1", &[&head.num]).await?;
     let bytes = kept.map(|row| row.int("bytes")).transpose()?;
     let update = format!(
         "UPDATE jobs SET state = $2, expires = {}, required = '[]', cancel = NULL, idem_scope = NULL, idem_key = NULL, \
@@ -49,7 +49,7 @@ async fn entomb(transaction: &Transaction<'_>, head: &Head, set: Option<i64>) ->
                   FROM partitions WHERE job = $1) WHERE num = $1",
         now(3)
     );
-    execute(transaction, &update, &[&head.num, &expired, &set]).await?;
+    transaction.execute(&update, &[&head.num, &expired, &set]).await?;
     Ok(bytes.map_or(0, unsigned))
 }
 
@@ -60,24 +60,24 @@ pub(super) async fn trim(transaction: &Transaction<'_>, id: Option<JobId>, kept:
     let select = "SELECT num, state FROM jobs WHERE trimmed = 0 AND state IN ('succeeded', 'expired') \
          AND ($1::text IS NULL OR id = $1) LIMIT 1 FOR UPDATE SKIP LOCKED";
     let id = id.map(|id| id.to_string());
-    let Some(found) = row(transaction, select, &[&id]).await? else { return Ok(false) };
+    let Some(found) = transaction.row(select, &[&id]).await? else { return Ok(false) };
     let job = found.int("num")?;
     let state = found.word::<JobState>("state")?;
     let Some((last, bytes)) = chunk(transaction, job).await? else {
-        execute(transaction, "UPDATE jobs SET trimmed = 1 WHERE num = $1", &[&job]).await?;
+        transaction.execute("UPDATE jobs SET trimmed = 1 WHERE num = $1", &[&job]).await?;
         if state == JobState::Expired {
-            execute(transaction, "DELETE FROM events WHERE job = $1", &[&job]).await?;
+            transaction.execute("DELETE FROM events WHERE job = $1", &[&job]).await?;
             let old = old_tombstones();
             let forget = format!(
                 "DELETE FROM jobs WHERE num IN (SELECT num FROM jobs WHERE num IN ({old}) FOR UPDATE SKIP LOCKED)"
             );
-            execute(transaction, &forget, &[&job, &i64::from(TOMBSTONES), &sql(kept)]).await?;
+            transaction.execute(&forget, &[&job, &i64::from(TOMBSTONES), &sql(kept)]).await?;
         }
         return Ok(true);
     };
-    execute(transaction, "DELETE FROM partitions WHERE job = $1 AND idx <= $2", &[&job, &last]).await?;
+    transaction.execute("DELETE FROM partitions WHERE job = $1 AND idx <= $2", &[&job, &last]).await?;
     let update = "UPDATE jobs SET bytes = GREATEST(bytes - $2, 0) WHERE num = $1";
-    execute(transaction, update, &[&job, &sql(bytes)]).await?;
+    transaction.execute(update, &[&job, &sql(bytes)]).await?;
     Ok(true)
 }
 
@@ -88,7 +88,7 @@ async fn chunk(transaction: &Transaction<'_>, job: i64) -> StoreResult<Option<(i
          FROM partitions WHERE job = $1 ORDER BY idx LIMIT $2";
     let mut last = None;
     let mut bytes = 0_u64;
-    for row in rows(transaction, select, &[&job, &CHUNK.0]).await? {
+    for row in transaction.rows(select, &[&job, &CHUNK.0]).await? {
         last = Some(row.int("idx")?);
         bytes = bytes.saturating_add(row.count("bytes")?);
         if bytes >= CHUNK.1 {
@@ -105,7 +105,7 @@ pub(super) async fn forget(transaction: &Transaction<'_>, set: Option<i64>) -> S
          LIMIT $3 FOR UPDATE SKIP LOCKED)",
         now(1)
     );
-    execute(transaction, &delete, &[&set, &sql(TOMBSTONE_MS), &i64::from(TOMBSTONES)]).await
+    transaction.execute(&delete, &[&set, &sql(TOMBSTONE_MS), &i64::from(TOMBSTONES)]).await
 }
 
 /// Returns the size and the contents of the store in numbers.
@@ -115,10 +115,10 @@ pub(super) async fn usage(transaction: &Transaction<'_>, set: Option<i64>) -> St
          + pg_total_relation_size('events') + pg_total_relation_size('blobs') AS bytes, {} AS now",
         now(1)
     );
-    let sizes = row(transaction, &size, &[&set]).await?.ok_or_else(|| damaged("bytes"))?;
+    let sizes = transaction.row(&size, &[&set]).await?.ok_or_else(|| damaged("bytes"))?;
     let now = UnixMs(sizes.count("now")?);
     let mut usage = Usage { bytes: sizes.count("bytes")?, now, ..Usage::default() };
-    for row in rows(transaction, USAGE, &[]).await? {
+    for row in transaction.rows(USAGE, &[]).await? {
         count_jobs(&mut usage, &row)?;
     }
     Ok(usage)
@@ -126,11 +126,11 @@ pub(super) async fn usage(transaction: &Transaction<'_>, set: Option<i64>) -> St
 
 /// Runs a query without data.
 pub(super) async fn ping(transaction: &Transaction<'_>) -> StoreResult<()> {
-    rows(transaction, "SELECT 1", &[]).await.map(drop)
+    transaction.rows("SELECT 1", &[]).await.map(drop)
 }
 
 /// Bytes that jobs take, without their events.
 pub(super) async fn used(transaction: &Transaction<'_>) -> StoreResult<u64> {
     let sum = "SELECT COALESCE(sum(bytes), 0)::bigint AS bytes FROM jobs";
-    row(transaction, sum, &[]).await?.map_or(Ok(0), |row| row.count("bytes"))
+    transaction.row(sum, &[]).await?.map_or(Ok(0), |row| row.count("bytes"))
 }

@@ -3,7 +3,6 @@
 //! a missing password is finally looked up in `~/.pgpass` (`PGPASSFILE`). The existing crates for
 //! this are unmaintained, do not support `sslmode`, and prefer the environment to the service.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,18 +10,18 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 
+use crate::store::StoreResult;
 use crate::store::location::{DatabaseUrl, Environment, expand};
-use crate::store::{StoreError, StoreResult};
 
 use super::tls::{Tls, TlsMode};
 
+mod options;
 mod passfile;
 mod service;
 #[cfg(test)]
 mod tests;
 
-/// Options by their libpq names.
-type Options = BTreeMap<String, String>;
+use options::{Options, home, refused};
 
 /// Environment variables and the options that they set.
 const VARIABLES: [(&str, &str); 18] = [
@@ -91,10 +90,6 @@ impl Target {
         let tls = tls(&mut options, environment)?;
         Ok(Self { config: config(options, &tls)?, tls })
     }
-}
-
-fn refused(text: String) -> StoreError {
-    StoreError::Settings(text)
 }
 
 /// Adds options that are not set yet.
@@ -176,11 +171,6 @@ fn complete(options: &mut Options, environment: Environment<'_>) -> StoreResult<
         options.insert("password".to_owned(), password);
     }
     Ok(())
-}
-
-/// Path of a file in the user's home folder.
-fn home(environment: Environment<'_>, name: &str) -> Option<PathBuf> {
-    environment("HOME").map(|home| Path::new(&home).join(name))
 }
 
 /// Takes the TLS options out of the options.

@@ -20,14 +20,6 @@ pub(super) fn head(connection: &Connection, id: JobId) -> StoreResult<Head> {
     rows.next()?.map_or(Err(StoreError::NotFound(id)), head_of)
 }
 
-/// Returns an error if a write with the epoch as fencing token changed no row.
-pub(super) fn fenced(changed: usize, head: &Head) -> StoreResult<()> {
-    match changed {
-        0 => Err(StoreError::Fenced { epoch: head.epoch }),
-        _ => Ok(()),
-    }
-}
-
 pub(super) fn get(connection: &Connection, id: JobId) -> StoreResult<Job> {
     let mut select = connection.prepare_cached(&format!("SELECT {JOB}, {LARGE} FROM jobs WHERE id = ?1"))?;
     let mut rows = select.query([id.to_string()])?;
@@ -166,7 +158,7 @@ pub(super) fn cancel(connection: &Connection, id: JobId, keep_partial: bool, now
     if !head.state.is_held() {
         stopped(connection, head.num, cancelled, now)?;
     }
-    super::owner::end_cancelled(connection, now)?;
+    end_cancelled(connection, now)?;
     get(connection, id)
 }
 
@@ -177,6 +169,24 @@ pub(super) fn stopped(connection: &Connection, num: i64, cancelled: JobState, no
          expires = ?3 + retention_ms WHERE num = ?1",
         params![num, cancelled.slug(), sql(now.0)],
     )?;
+    Ok(())
+}
+
+/// Ends cancelled jobs with lapsed leases and without partials to be made into an answer, since no
+/// owner may be left to take them.
+pub(super) fn end_cancelled(connection: &Connection, now: UnixMs) -> StoreResult<()> {
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT {HEAD} FROM jobs WHERE state IN ('planning', 'running', 'merging') AND lease_until <= ?1 \
+         AND cancel IS NOT NULL AND (cancel = 0 OR planned = 0)"
+    ))?;
+    let mut rows = select.query([sql(now.0)])?;
+    let mut left = Vec::new();
+    while let Some(row) = rows.next()? {
+        left.push(head_of(row)?);
+    }
+    for head in left {
+        stopped(connection, head.num, head.next(Move::End(End::Cancelled))?, now)?;
+    }
     Ok(())
 }
 

@@ -4,14 +4,14 @@ use rusqlite::{Connection, params};
 
 use crate::job::{End, JobId, Move, UnixMs};
 use crate::store::rows::{HEAD, PARTITION, SCOPE, at_work, cancel_of, head_of, partition_of};
-use crate::store::rules::{Head, MOST, check_plan, plan_bytes, sql};
+use crate::store::rules::{Head, MOST, check_plan, left_out, plan_bytes, sql};
 use crate::store::{
     EventBatch, Job, JobEnd, JobFilter, LeaseNews, Locator, MAX_PAGE, PartitionPage, PartitionRow, PlanRecord,
     RunnableJobs, StoreError, StoreResult, TakenJob, cause,
 };
 
 use super::blobs::StoredBytes;
-use super::jobs::{fenced, get, head, stopped};
+use super::jobs::{get, head, stopped};
 
 pub(super) fn take(
     connection: &Connection,
@@ -29,7 +29,7 @@ pub(super) fn take(
          failing = 0, strikes = strikes + 1 WHERE num = ?1 AND epoch = ?2",
         params![head.num, sql(head.epoch), head.taken()?.slug(), owner, sql(epoch), sql(lease_until.0), sql(now.0)],
     )?;
-    fenced(changed, &head)?;
+    head.fenced(changed as u64)?;
     Ok(Some(TakenJob { job: get(connection, head.id)?, epoch, at: now }))
 }
 
@@ -48,7 +48,7 @@ fn names(filter: &JobFilter) -> (Option<String>, bool) {
 /// Returns the next job to take.
 fn next_waiting(connection: &Connection, filter: &JobFilter, now: UnixMs) -> StoreResult<Option<Head>> {
     let (names, only) = names(filter);
-    let left_out = serde_json::json!(filter.left_out()).to_string();
+    let left_out = serde_json::json!(left_out(filter)).to_string();
     let mut select = connection.prepare_cached(&format!(
         "WITH {at_work} SELECT {HEAD} FROM jobs \
              LEFT JOIN of_app ON held_app = app LEFT JOIN of_caller ON held_scope = {SCOPE} \
@@ -89,24 +89,6 @@ pub(super) fn wanted(connection: &Connection, id: JobId, epoch: u64) -> StoreRes
     Ok(LeaseNews { cancel: cancel_of(row)? })
 }
 
-/// Ends cancelled jobs with lapsed leases and without partials to be made into an answer, since no
-/// owner may be left to take them.
-pub(super) fn end_cancelled(connection: &Connection, now: UnixMs) -> StoreResult<()> {
-    let mut select = connection.prepare_cached(&format!(
-        "SELECT {HEAD} FROM jobs WHERE state IN ('planning', 'running', 'merging') AND lease_until <= ?1 \
-         AND cancel IS NOT NULL AND (cancel = 0 OR planned = 0)"
-    ))?;
-    let mut rows = select.query([sql(now.0)])?;
-    let mut left = Vec::new();
-    while let Some(row) = rows.next()? {
-        left.push(head_of(row)?);
-    }
-    for head in left {
-        stopped(connection, head.num, head.next(Move::End(End::Cancelled))?, now)?;
-    }
-    Ok(())
-}
-
 pub(super) fn release(connection: &Connection, id: JobId, epoch: u64, now: UnixMs) -> StoreResult<()> {
     let head = head(connection, id)?.held_by(epoch)?;
     if head.cancel.is_some_and(|kind| !head.needs_owner(kind)) {
@@ -117,7 +99,7 @@ pub(super) fn release(connection: &Connection, id: JobId, epoch: u64, now: UnixM
          WHERE num = ?1 AND epoch = ?2",
         params![head.num, sql(epoch), head.next(Move::Requeue)?.slug()],
     )?;
-    fenced(changed, &head)
+    head.fenced(changed as u64)
 }
 
 pub(super) fn plan(connection: &Connection, id: JobId, epoch: u64, planned: &PlanRecord) -> StoreResult<()> {
@@ -149,7 +131,7 @@ pub(super) fn plan(connection: &Connection, id: JobId, epoch: u64, planned: &Pla
             MOST,
         ],
     )?;
-    fenced(changed, &head)
+    head.fenced(changed as u64)
 }
 
 pub(super) fn partitions(connection: &Connection, id: JobId, page: &PartitionPage) -> StoreResult<Vec<PartitionRow>> {
@@ -179,7 +161,7 @@ pub(super) fn merge(connection: &Connection, id: JobId, epoch: u64) -> StoreResu
         "UPDATE jobs SET state = ?3 WHERE num = ?1 AND epoch = ?2",
         params![head.num, sql(epoch), head.next(Move::Merge)?.slug()],
     )?;
-    fenced(changed, &head)
+    head.fenced(changed as u64)
 }
 
 /// Ends the job; `result` is the stored form of the answer in `ended`.
@@ -213,7 +195,7 @@ pub(super) fn finish(
             result.and_then(StoredBytes::inline),
         ],
     )?;
-    fenced(changed, &head)?;
+    head.fenced(changed as u64)?;
     get(connection, id)
 }
 

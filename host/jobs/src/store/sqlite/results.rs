@@ -8,7 +8,7 @@ use crate::store::rules::{MOST, sql};
 use crate::store::{AcceptReport, Outcome, Partial, PartitionResult, PartitionState, StoreError, StoreResult, cause};
 
 use super::blobs::{self, Blobs, StoredBytes};
-use super::jobs::{fenced, head};
+use super::jobs::head;
 
 /// Results for the writer; large partials are already in files.
 pub(super) struct PendingResults {
@@ -146,7 +146,7 @@ pub(super) fn accept(connection: &Connection, pending: &PendingResults) -> Store
     let fresh = !kept.fresh.is_empty();
     let changed =
         count.execute(params![head.num, epoch, done, degraded, failed, settled, leaf_ms, MOST, bytes, fresh])?;
-    fenced(changed, &head)?;
+    head.fenced(changed as u64)?;
     kept.fresh.sort_unstable();
     Ok(Ok(kept))
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::store::StoreResult;
 
-use super::{Options, refused};
+use super::options::{Options, refused};
 
 /// Returns the password of the first matching line. `None` if there is no such file; a file that
 /// others can read is ignored with a warning.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::store::StoreResult;
 use crate::store::location::Environment;
 
-use super::{Options, home, refused};
+use super::options::{Options, home, refused};
 
 /// Reads the options of a service.
 pub(super) fn read(name: &str, environment: Environment<'_>) -> StoreResult<Options> {

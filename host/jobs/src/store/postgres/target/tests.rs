@@ -1,5 +1,6 @@
 //! URLs completed by services, variables and files.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
