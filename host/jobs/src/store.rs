@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use crate::job::JobId;
 
 mod accounts;
+mod calls;
 mod counted;
 mod error;
 mod hooked;
