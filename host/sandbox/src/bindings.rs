@@ -9,7 +9,7 @@ use bytes::Bytes;
 use frond_root::{Failure, FailureKind};
 use wasmtime::component::{ComponentType, Lift, Lower};
 
-use crate::classify::clip;
+use crate::escape::clip;
 
 /// Version of the contract's package.
 pub const VERSION: &str = "0.1.0";

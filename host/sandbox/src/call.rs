@@ -1,6 +1,7 @@
 //! One guest call: a fresh store and instance, run under limits until the call ends or is
 //! interrupted, then dropped.
 
+use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::task::Waker;
 use std::time::Instant;
@@ -13,7 +14,7 @@ use wasmtime::{CallHook, Store, UpdateDeadline, WasmBacktrace};
 use crate::bindings::BytesOut;
 use crate::classify::{Stop, classify_at};
 use crate::clock::Watch;
-use crate::component::{Plugin, Ready};
+use crate::component::Plugin;
 use crate::diagnostics;
 use crate::grants::CallGrants;
 use crate::host::{CallOrigin, Host, Seed};
@@ -21,6 +22,8 @@ use crate::limits::Limits;
 use crate::log::{Log, Text};
 use crate::park;
 use crate::permits::PoolPermit;
+use crate::profile::Probe;
+use crate::ready::Ready;
 
 /// Parameters of one call.
 pub(crate) struct Call<'a> {
@@ -41,6 +44,8 @@ pub(crate) struct Call<'a> {
     pub(crate) seed: Option<Seed>,
     pub(crate) granted: CallGrants,
     pub(crate) watch: &'a Watch,
+    /// Probe that takes samples of the call.
+    pub(crate) probe: Option<&'a Arc<Probe>>,
     /// Waker of the thread. Without one the call must not wait.
     pub(crate) waker: Option<&'a Waker>,
 }
@@ -185,9 +190,8 @@ impl Call<'_> {
                 None if Instant::now() >= host.until => return Err(Stop::Time.into()),
                 None => {}
             }
-            if let Some(probe) = host.probe.clone() {
-                probe.look(&mut store);
-            }
+            let own = host.probe.as_ref().map_or(0, |probe| probe.look(&store));
+            store.data_mut().host_calls -= own;
             Ok(UpdateDeadline::Continue(1))
         });
         store.call_hook(|mut store, hook| match hook {
@@ -203,9 +207,9 @@ impl Call<'_> {
             }
             _ => Ok(()),
         });
-        if let Some(probe) = self.watch.probe() {
+        if let Some(probe) = self.probe {
             store.data_mut().probe = Some(probe.clone());
-            probe.begin(self.plugin, store);
+            probe.begin(self.ready.pre.component(), self.plugin.digest(), store);
         }
         // A host call must not make the host allocate more than the guest itself may hold.
         store.set_hostcall_fuel(usize::try_from(self.limits.memory).unwrap_or(usize::MAX));

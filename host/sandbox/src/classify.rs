@@ -7,8 +7,8 @@ use rustc_demangle::demangle;
 use wasmtime::{OutOfMemory, PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+use crate::escape::{clean, clip};
 use crate::inspect::Misfit;
-use crate::log::clean;
 
 /// Message for a trap that a guest makes on purpose.
 pub(crate) const PANICKED: &str = "panicked or aborted";
@@ -16,9 +16,6 @@ pub(crate) const PANICKED: &str = "panicked or aborted";
 const MAX_FRAMES: usize = 32;
 /// Most bytes of a frame: a guest chooses the length of its names.
 pub(crate) const MAX_FRAME: usize = 256;
-/// Most bytes of a guest's message in a failure.
-const MAX_MESSAGE: usize = 4096;
-
 /// Reason why the host itself stops a guest.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Stop {
@@ -167,9 +164,4 @@ fn backtrace(trace: &WasmBacktrace) -> Vec<String> {
         None => format!("function {}", frame.func_index()),
     };
     trace.frames().iter().take(MAX_FRAMES).map(name).collect()
-}
-
-/// Escapes and bounds text of a guest's, so that it is safe to show.
-pub(crate) fn clip(text: &str) -> String {
-    clean(text, MAX_MESSAGE)
 }

@@ -12,8 +12,6 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Engine, EngineWeak};
 
-use crate::profile::Probe;
-
 /// Delay of the next bump while a call is past its deadline: covers a store that had not yet set
 /// its own epoch deadline when the first bump came.
 const AGAIN: Duration = Duration::from_millis(1);
@@ -38,8 +36,6 @@ struct Shared {
 pub(crate) struct Watch {
     clock: Clock,
     deadline: Arc<AtomicU64>,
-    /// Probe that takes samples of the calls.
-    probe: Option<Arc<Probe>>,
 }
 
 impl Clock {
@@ -72,7 +68,7 @@ impl Clock {
         let mut watched = lock(&self.0.watched);
         watched.retain(|one| one.strong_count() > 0);
         watched.push(Arc::downgrade(&deadline));
-        Watch { clock: self.clone(), deadline, probe: None }
+        Watch { clock: self.clone(), deadline }
     }
 
     /// Bumps the epoch: every running guest checks now whether it should stop.
@@ -82,15 +78,6 @@ impl Clock {
 }
 
 impl Watch {
-    /// Sets the probe that takes samples of the calls.
-    pub(crate) fn sampled(self, probe: Option<Arc<Probe>>) -> Self {
-        Self { probe, ..self }
-    }
-
-    pub(crate) fn probe(&self) -> Option<&Arc<Probe>> {
-        self.probe.as_ref()
-    }
-
     /// Marks the start of a call that must end by `deadline`.
     pub(crate) fn set(&self, deadline: Instant) {
         let at = self.clock.0.nanos(deadline);

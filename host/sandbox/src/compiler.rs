@@ -8,51 +8,26 @@ use std::collections::{HashSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use crate::component::LoadError;
-use crate::engine::Tuning;
-use crate::inspect::Misfit;
+use crate::load_error::LoadError;
+use crate::tuning::Tuning;
 
 pub mod child;
+mod limits;
 mod spawn;
 pub(crate) mod weigh;
 
-/// Limits of one compilation, and of concurrent compilations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CompileLimits {
-    /// Bytes of private memory that one compilation may take.
-    pub memory: u64,
-    /// Processor time of one compilation, over all its threads.
-    pub cpu: Duration,
-    /// Wall time of one compilation.
-    pub time: Duration,
-    /// Most concurrent compilations.
-    pub at_once: NonZeroUsize,
-    /// Nice value that compilations add to their own, so that the server's other work goes first.
-    pub nice: u8,
-}
-
-impl Default for CompileLimits {
-    fn default() -> Self {
-        Self {
-            memory: 2 << 30,
-            cpu: Duration::from_secs(300),
-            time: Duration::from_secs(240),
-            at_once: NonZeroUsize::MIN.saturating_add(1),
-            nice: 0,
-        }
-    }
-}
+pub use limits::CompileLimits;
+use spawn::Refusal;
 
 /// Compiler of components. Clones, and compilers made by [`Compiler::apart`], share the limit on
 /// concurrent compilations.
 #[derive(Clone, Debug)]
 pub struct Compiler {
     shared: Arc<Shared>,
-    stopped: Arc<watch::Sender<bool>>,
+    stopped: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -88,13 +63,6 @@ pub(crate) struct Permit<'a> {
     key: String,
 }
 
-/// Failed compilation, and whether the next attempt would fail in the same way.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) misfit: Misfit,
-    pub(crate) is_lasting: bool,
-}
-
 impl Compiler {
     /// Makes a compiler that uses child processes: `program compile` must call [`child::run`].
     #[must_use]
@@ -111,13 +79,13 @@ impl Compiler {
 
     fn new(program: Option<PathBuf>, limits: CompileLimits) -> Self {
         let shared = Shared { program, limits, running: Mutex::default(), changed: Condvar::new() };
-        Self { shared: Arc::new(shared), stopped: Arc::default() }
+        Self { shared: Arc::new(shared), stopped: CancellationToken::new() }
     }
 
     /// Makes a compiler with the same limits and permits, but with a separate [`Compiler::stop`].
     #[must_use]
     pub fn apart(&self) -> Self {
-        Self { shared: self.shared.clone(), stopped: Arc::default() }
+        Self { shared: self.shared.clone(), stopped: CancellationToken::new() }
     }
 
     /// Returns the limits of one compilation.
@@ -128,7 +96,7 @@ impl Compiler {
 
     /// Kills the running compilations of this compiler and refuses further ones.
     pub fn stop(&self) {
-        self.stopped.send_replace(true);
+        self.stopped.cancel();
         let _running = self.running();
         self.shared.changed.notify_all();
     }
@@ -143,7 +111,7 @@ impl Compiler {
         running.next += 1;
         running.waiting.push_back((number, key.clone()));
         loop {
-            let is_stopped = *self.stopped.borrow();
+            let is_stopped = self.stopped.is_cancelled();
             let is_free = running.keys.len() < self.shared.limits.at_once.get() && running.is_first(number);
             if is_stopped || is_free {
                 running.waiting.retain(|(one, _)| *one != number);
@@ -175,7 +143,7 @@ impl Permit<'_> {
     pub(crate) fn compile(&self, tuning: Tuning, bytes: &[u8]) -> Result<Result<Vec<u8>, Refusal>, LoadError> {
         let Compiler { shared, stopped } = self.compiler;
         match &shared.program {
-            Some(program) => spawn::compile(program, &shared.limits, stopped.subscribe(), tuning, bytes),
+            Some(program) => spawn::compile(program, &shared.limits, stopped, tuning, bytes),
             None => {
                 let compiled = child::compile(tuning, bytes).map_err(LoadError::Engine)?;
                 Ok(compiled.map_err(|misfit| Refusal { misfit, is_lasting: false }))

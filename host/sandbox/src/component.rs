@@ -4,37 +4,16 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-use wasmtime::Engine;
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
+use wasmtime::component::Component;
 
-use crate::classify::clip;
 use crate::engine::{Pool, Sandbox};
-use crate::host::Host;
+use crate::escape::clip;
 use crate::inline::ShortCalls;
-use crate::inspect::{MAX_SIZE, Misfit, Role, surface};
-use crate::linker::linker;
+use crate::inspect::{self, MAX_SIZE, Misfit, Role, surface};
+use crate::load_error::LoadError;
 use crate::permits::{MergePermits, PoolPermit, PoolPermits};
-use crate::shape;
+use crate::ready::Ready;
 use crate::slot_engines::SlotEngines;
-
-/// Reason why a component could not be loaded.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoadError {
-    /// Its file could not be read.
-    #[error("cannot be read: {0}")]
-    Unreadable(#[source] std::io::Error),
-    /// It does not fit its role.
-    #[error("{0}")]
-    Misfit(#[from] Misfit),
-    /// The engine could not be set up.
-    #[error("the sandbox could not be set up: {0}")]
-    Engine(String),
-    /// The process is ending and compiles nothing more.
-    #[error("the process is ending")]
-    Stopped,
-}
 
 /// Source of a component's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,29 +29,16 @@ pub struct Plugin {
     shared: Ready,
     slot_engines: SlotEngines,
     short_calls: ShortCalls,
-    digest: [u8; 32],
+    /// SHA-256 of the component's bytes, in hexadecimal.
+    digest: String,
     origin: Origin,
     pulls: bool,
     merge_permits: MergePermits,
 }
 
-/// Component on one engine: linked, with its exports looked up.
-pub(crate) struct Ready {
-    pub(crate) pre: InstancePre<Host>,
-    /// Permits of the engine's pool for leaves.
-    leaves: PoolPermits,
-    /// Each export, or why the component does not have it.
-    process: Result<ComponentExportIndex, Misfit>,
-    merge: Result<(ComponentExportIndex, ComponentExportIndex), Misfit>,
-    split: Result<ComponentExportIndex, Misfit>,
-}
-
 impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Plugin")
-            .field("digest", &hex(&self.digest))
-            .field("origin", &self.origin)
-            .finish_non_exhaustive()
+        f.debug_struct("Plugin").field("digest", &self.digest).field("origin", &self.origin).finish_non_exhaustive()
     }
 }
 
@@ -98,9 +64,9 @@ impl Plugin {
     pub fn load(sandbox: &Sandbox, bytes: &[u8], roles: &[Role], metered: bool) -> Result<Self, LoadError> {
         let surface = surface(bytes)?;
         roles.iter().try_for_each(|role| surface.fits(*role))?;
-        let digest: [u8; 32] = Sha256::digest(bytes).into();
+        let digest = inspect::digest(bytes);
         let pool = sandbox.pool(metered).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
-        let (component, origin) = compiled(sandbox, &pool, bytes, &hex(&digest))?;
+        let (component, origin) = compiled(sandbox, &pool, bytes, &digest)?;
         Ok(Self {
             shared: Ready::new(&component, roles, pool.leaves)?,
             slot_engines: SlotEngines::new(sandbox.engines(), metered),
@@ -123,7 +89,7 @@ impl Plugin {
     /// Returns true if [`Plugin::load`] would not have to compile: the cache has the code, or the
     /// refusal.
     pub fn is_cached(sandbox: &Sandbox, bytes: &[u8], metered: bool) -> bool {
-        let digest = hex(&Sha256::digest(bytes));
+        let digest = inspect::digest(bytes);
         let pool = sandbox.pool(metered).ok();
         let limits = sandbox.compiler().limits();
         pool.zip(sandbox.cache()).is_some_and(|(pool, cache)| {
@@ -134,7 +100,7 @@ impl Plugin {
     /// Returns the SHA-256 of the component's bytes, in hexadecimal.
     #[must_use]
     pub fn digest(&self) -> String {
-        hex(&self.digest)
+        self.digest.clone()
     }
 
     /// Returns the source of the code: the compiler or the cache.
@@ -198,50 +164,6 @@ impl Plugin {
     }
 }
 
-impl Ready {
-    /// Links a component, which must have the exports of `roles`.
-    pub(crate) fn new(component: &Component, roles: &[Role], leaves: PoolPermits) -> Result<Self, LoadError> {
-        let incompatible = |error: wasmtime::Error| Misfit::Incompatible(clip(&format!("{error:#}")));
-        let linker = linker(component.engine()).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
-        let export = |role: Role, name| shape::export(component, role, name);
-        let pre = linker.instantiate_pre(component).map_err(incompatible)?;
-        let ready = Self {
-            pre,
-            leaves,
-            process: export(Role::Leaf, "process"),
-            merge: export(Role::Merge, "merge").and_then(|merge| Ok((merge, export(Role::Merge, "finish")?))),
-            split: export(Role::Split, "split"),
-        };
-        roles.iter().try_for_each(|role| ready.plays(*role))?;
-        Ok(ready)
-    }
-
-    /// Checks that the component can be called in this role.
-    fn plays(&self, role: Role) -> Result<(), Misfit> {
-        match role {
-            Role::Leaf => self.process().map(drop),
-            Role::Merge => self.merge().map(drop),
-            Role::Split => self.split().map(drop),
-        }
-    }
-
-    pub(crate) fn engine(&self) -> &Engine {
-        self.pre.engine()
-    }
-
-    pub(crate) fn process(&self) -> Result<&ComponentExportIndex, Misfit> {
-        self.process.as_ref().map_err(Clone::clone)
-    }
-
-    pub(crate) fn merge(&self) -> Result<&(ComponentExportIndex, ComponentExportIndex), Misfit> {
-        self.merge.as_ref().map_err(Clone::clone)
-    }
-
-    pub(crate) fn split(&self) -> Result<&ComponentExportIndex, Misfit> {
-        self.split.as_ref().map_err(Clone::clone)
-    }
-}
-
 /// Loads a component's code from the cache, or compiles it. Remembers there a refusal that the next
 /// attempt would repeat.
 fn compiled(sandbox: &Sandbox, pool: &Pool, bytes: &[u8], digest: &str) -> Result<(Component, Origin), LoadError> {
@@ -282,9 +204,4 @@ fn compiled(sandbox: &Sandbox, pool: &Pool, bytes: &[u8], digest: &str) -> Resul
         }
     }
     Ok((component, Origin::Compiled))
-}
-
-/// Formats bytes in lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

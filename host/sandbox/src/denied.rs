@@ -5,11 +5,6 @@ use std::sync::{Arc, OnceLock};
 
 use frond_root::{Failure, FailureKind};
 
-use crate::classify::clip;
-
-/// Most bytes of a guest's own text, such as a host name, inside a message.
-const MAX_QUOTED: usize = 120;
-
 /// First denial of a call. Clones share it, as tasks of the runtime find some denials.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DeniedCall(Arc<OnceLock<String>>);
@@ -30,13 +25,5 @@ impl DeniedCall {
             }
             None => failure,
         }
-    }
-}
-
-/// Escapes and shortens a guest's own text for use in a message.
-pub(crate) fn quoted(text: &str) -> String {
-    match text.char_indices().nth(MAX_QUOTED) {
-        Some((end, _)) => format!("{}…", clip(text.get(..end).unwrap_or_default())),
-        None => clip(text),
     }
 }

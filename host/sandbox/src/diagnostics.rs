@@ -8,8 +8,9 @@
 
 use frond_root::{Failure, FailureKind};
 
-use crate::classify::{MAX_FRAME, PANICKED, clip};
-use crate::log::{Text, clean};
+use crate::classify::{MAX_FRAME, PANICKED};
+use crate::escape::{clean, clip};
+use crate::log::Text;
 
 /// Description of an uncaught exception in Python or JavaScript.
 const UNCAUGHT: &str = "an exception that nobody caught";

@@ -6,18 +6,15 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
+use wasmtime::{Enabled, Engine, PoolingAllocationConfig};
 
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::compiler::Compiler;
 use crate::limits::Limits;
 use crate::permits::{MergePermits, PoolPermits};
+use crate::tuning::{FRUGAL_MEMORY, Tuning};
 
-/// Bytes of a call's stack that wasm may use.
-const WASM_STACK: usize = 512 << 10;
-/// Bytes of a call's whole stack. Host functions use the part that wasm cannot.
-const STACK: usize = 2 << 20;
 /// Bytes of memory that stay resident with a pool entry: resetting them costs a copy of the dirtied
 /// pages instead of page faults. There is room for one piece of 1 MiB and the guest's other data. A
 /// larger value costs every later leaf in the entry: all resident memory is reset after each call,
@@ -25,9 +22,6 @@ const STACK: usize = 2 << 20;
 const KEEP_MEMORY: usize = (1 << 20) + (256 << 10);
 /// Bytes of tables that stay resident with a pool entry.
 const KEEP_TABLE: usize = 64 << 10;
-/// Bytes of address space of a memory, and bytes that it grows by, on a machine with little address
-/// space.
-const FRUGAL_MEMORY: u64 = 16 << 20;
 /// Most core instances of one component: a componentize-py guest has 14.
 const CORE_INSTANCES: u32 = 32;
 /// Most memories of one component: a QuickJS guest has 3.
@@ -82,16 +76,6 @@ pub(crate) struct Pool {
     pub(crate) engine: Engine,
     pub(crate) tuning: Tuning,
     pub(crate) leaves: PoolPermits,
-}
-
-/// Engine settings that decide which code is compiled for it. Whether it has a pool is not among
-/// them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tuning {
-    pub(crate) metered: bool,
-    /// Bytes of address space of a memory, on a machine without the address space for a pool or for
-    /// 4 GiB and guard pages per memory. Memories then move when they grow.
-    pub(crate) frugal: Option<u64>,
 }
 
 /// Key of an engine: metered or not, shared or of one slot.
@@ -272,26 +256,6 @@ impl Engines {
             .table_keep_resident(KEEP_TABLE)
             .pagemap_scan(Enabled::Auto);
         pool
-    }
-}
-
-impl Tuning {
-    /// Returns the configuration of an engine without a pool.
-    pub(crate) fn config(self) -> Config {
-        let mut config = Config::new();
-        config
-            .consume_fuel(self.metered)
-            .epoch_interruption(true)
-            .concurrency_support(false)
-            .wasm_component_model(true)
-            .relaxed_simd_deterministic(true)
-            .memory_init_cow(true)
-            .max_wasm_stack(WASM_STACK)
-            .async_stack_size(STACK);
-        if let Some(memory) = self.frugal {
-            config.memory_reservation(memory).memory_reservation_for_growth(FRUGAL_MEMORY).memory_guard_size(64 << 10);
-        }
-        config
     }
 }
 

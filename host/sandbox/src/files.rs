@@ -16,6 +16,7 @@
 //! [`stream`] reads a file's bytes, [`listing`] a folder's entries.
 
 pub(crate) mod descriptor;
+mod error;
 mod listing;
 mod stream;
 mod system;
@@ -30,9 +31,9 @@ use bytes::Bytes;
 use frond_root::{Content, Failure, FailureKind};
 use rustix::process::{Resource as Bound, getrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 use crate::grants::Directory;
+use error::FileError;
 use system::OpenMode;
 use threads::{Bulkhead, CallError, Resource, THREADS};
 
@@ -45,9 +46,6 @@ const MIN_OPEN: usize = 16;
 const MAX_AT_ONCE: usize = 16;
 /// Most open files and folders of all calls of the process, if the process may open enough files.
 const MAX_OPEN_IN_ALL: usize = 1 << 16;
-/// Most bytes of one read.
-const CHUNK: usize = 64 << 10;
-
 /// Semaphore over the open files and folders of all calls, and the bound for one call. All calls
 /// get at most half of the process's file descriptors, as the process needs others to serve.
 static OPEN: LazyLock<(Arc<Semaphore>, usize)> = LazyLock::new(|| {
@@ -106,72 +104,6 @@ impl Node {
     }
 }
 
-/// Reason why a file operation failed.
-#[derive(Debug)]
-enum FileError {
-    /// The file is neither a regular file nor a folder, but this.
-    Special(&'static str),
-    /// The call has as many files open as it may.
-    TooMany,
-    /// All calls together have as many files open as they may.
-    TooManyInAll,
-    /// The folder's file system does not answer.
-    Call(CallError),
-    /// Error of the system.
-    Io(io::Error),
-    /// Error code of WASI.
-    Code(ErrorCode),
-}
-
-impl From<io::Error> for FileError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl FileError {
-    /// Returns the error code for the guest.
-    fn code(&self) -> ErrorCode {
-        match self {
-            Self::Special(_) => ErrorCode::NotPermitted,
-            Self::TooMany | Self::TooManyInAll => ErrorCode::InsufficientMemory,
-            Self::Call(_) => ErrorCode::Busy,
-            Self::Io(error) if error.kind() == io::ErrorKind::WouldBlock => ErrorCode::WouldBlock,
-            Self::Io(error) => ErrorCode::from(error),
-            Self::Code(code) => *code,
-        }
-    }
-
-    /// Describes why a folder could not be opened.
-    fn why(&self) -> String {
-        match self {
-            Self::Io(error) => error.to_string(),
-            other => other.note().map_or_else(|| format!("{:?}", other.code()), |(why, _)| why),
-        }
-    }
-
-    /// Returns the text that follows "asked for a file, " in a denial, and the remedy. `None` for
-    /// an ordinary error of the file, which is no denial.
-    fn note(&self) -> Option<(String, &'static str)> {
-        match self {
-            Self::Special(what) => {
-                let why = format!("which is {what}: only regular files and folders are opened");
-                Some((why, "let the leaf skip it, or take it out of the granted folder"))
-            }
-            Self::TooMany => {
-                let why = format!("with {} files, folders and streams open, which is the most for one call", OPEN.1);
-                Some((why, "let it close what it has read"))
-            }
-            Self::TooManyInAll => {
-                let why = "while all calls together were at their limit of open files".to_owned();
-                Some((why, "raise `ulimit -n`, or let leaves close what they have read"))
-            }
-            Self::Call(why) => Some((format!("of a folder that does not answer: {why}"), "ask again later")),
-            Self::Io(_) | Self::Code(_) => None,
-        }
-    }
-}
-
 impl Files {
     /// Makes a system call for a guest on a pool thread, which may be lost.
     async fn call<T: Send + 'static>(
@@ -184,9 +116,14 @@ impl Files {
         lane.call(call).await.map_err(FileError::Call)?
     }
 
+    /// Takes a permit of the call for an open file, folder or stream.
+    fn place(&self) -> Result<OwnedSemaphorePermit, FileError> {
+        self.open.clone().try_acquire_owned().map_err(|_| FileError::TooMany(OPEN.1))
+    }
+
     /// Takes the permits of a file to open.
     fn places(&self) -> Result<OpenFilePermits, FileError> {
-        let own = self.open.clone().try_acquire_owned().map_err(|_| FileError::TooMany)?;
+        let own = self.place()?;
         let all = OPEN.0.clone().try_acquire_owned().map_err(|_| FileError::TooManyInAll)?;
         Ok((own, all))
     }

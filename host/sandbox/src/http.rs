@@ -1,10 +1,11 @@
 //! Outbound HTTP: admits a guest's `wasi:http` requests by its grants, sends them, and bounds them.
 //! The steps:
 //!
-//! 1. `admit`, in this module: finds the grant for a request before anything leaves this process.
+//! 1. `admit`, in this module: finds the grant for a request before anything leaves this process,
+//!    and makes an [`exchange`].
 //! 2. [`connect`]: resolves the name, checks its addresses, and connects to one of the checked
 //!    addresses (guard against SSRF and DNS rebinding); TLS.
-//! 3. [`exchange`]: sends the request and awaits the answer's head.
+//! 3. [`send`]: sends the request and awaits the answer's head.
 //! 4. [`body`]: counts the bytes of both bodies. [`retry_after`]: records the wait that an answer
 //!    asks for.
 //!
@@ -15,6 +16,7 @@ mod body;
 mod connect;
 mod exchange;
 pub(crate) mod retry_after;
+mod send;
 #[cfg(test)]
 mod tests;
 
@@ -27,10 +29,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks};
 
-use crate::denied::{DeniedCall, quoted};
+use crate::denied::DeniedCall;
+use crate::escape::quoted;
 use crate::grants::{CallGrants, HttpGrant, MissingGrant, Target};
-use exchange::{Exchange, Sending};
+use exchange::Exchange;
 use retry_after::RetryAfter;
+use send::Sending;
 
 /// Most open requests of one call.
 const MAX_OPEN: usize = 16;

@@ -5,7 +5,7 @@ use std::fmt;
 use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
 
 use crate::bindings::VERSION;
-use crate::classify::clip;
+use crate::escape::clip;
 
 mod contract;
 mod differ;

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::bindings::PartitionIn;
 use crate::call::{Call, CallResult};
 use crate::classify::{Stop, classify};
-use crate::component::{Plugin, Ready};
+use crate::component::Plugin;
 use crate::files;
 use crate::grants::{CallGrants, Grants};
 use crate::host::{CallOrigin, Seed};
@@ -18,6 +18,7 @@ use crate::inline;
 use crate::limits::Limits;
 use crate::park::{self, CallContext};
 use crate::permits::{PoolPermit, PoolPermits};
+use crate::ready::Ready;
 
 /// Component as a leaf, with the limits and grants of its calls.
 #[derive(Clone, Debug)]
@@ -75,6 +76,7 @@ impl Leaf {
             seed: self.deterministic.then(|| seed(work.query(), key)),
             granted: CallGrants::from(&self.grants),
             watch: &context.watch,
+            probe: context.probe.as_ref(),
             waker: context.waker.as_ref(),
         };
         call.run(CallOrigin::Leaf(attempt), async |mut running| {

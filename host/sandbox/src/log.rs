@@ -1,7 +1,6 @@
 //! Log of a guest's stdout and stderr: the last bytes, made safe to show.
 
 use std::collections::VecDeque;
-use std::fmt::{self, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -10,6 +9,8 @@ use bytes::Bytes;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+use crate::escape::clean;
 
 /// Most bytes per write of a guest.
 const WRITE: usize = 64 << 10;
@@ -170,58 +171,6 @@ fn line_of(line: &str) -> String {
     clean(line, MAX_LINE)
 }
 
-/// Escapes control characters and bidirectional controls; line feeds and tabs stay.
-pub(crate) fn sanitise(text: &str) -> String {
-    clean(text, usize::MAX)
-}
-
-/// Escapes a guest's text as [`sanitise`] does, and cuts it to `most` bytes. The cut applies to the
-/// escaped text, as an escape can be six times as long as its character. Text beyond the cut is
-/// never formatted: a demangled name can have a million bytes.
-pub(crate) fn clean(text: impl fmt::Display, most: usize) -> String {
-    let mut clean = Clean { text: String::new(), most, is_cut: false };
-    // An error means that the text was cut.
-    let _ = write!(clean, "{text}");
-    if clean.is_cut {
-        clean.text.push('…');
-    }
-    clean.text
-}
-
-/// Writer that escapes text up to a maximum size.
-struct Clean {
-    text: String,
-    most: usize,
-    is_cut: bool,
-}
-
-impl fmt::Write for Clean {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for c in text.chars() {
-            let is_hidden = is_hidden(c);
-            let len = if is_hidden { c.escape_default().len() } else { c.len_utf8() };
-            if self.text.len() + len > self.most {
-                self.is_cut = true;
-                return Err(fmt::Error);
-            }
-            if is_hidden {
-                self.text.extend(c.escape_default());
-            } else {
-                self.text.push(c);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn is_hidden(c: char) -> bool {
-    (c.is_control() && c != '\n' && c != '\t')
-        || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-#[cfg(test)]
-mod tests;
-
 impl IsTerminal for Log {
     fn is_terminal(&self) -> bool {
         false
@@ -270,5 +219,17 @@ impl tokio::io::AsyncWrite for Log {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_are_shown_are_bounded() {
+        let text = Text::of(&format!("{}\n", "\u{202e}".repeat(2000)));
+        let shown = text.shown();
+        assert!(shown.iter().all(|line| line.len() <= MAX_LINE + '…'.len_utf8()), "{shown:?}");
     }
 }

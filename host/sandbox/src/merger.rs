@@ -67,13 +67,14 @@ impl Guests {
         until: Instant,
         place: &PoolPermit,
         flag: Arc<CancelFlag>,
-        probe: Option<Arc<Probe>>,
+        probe: Option<&Arc<Probe>>,
         work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
     ) -> CallResult<T> {
         flag.here();
-        let watch = self.clock.watch().sampled(probe);
+        let watch = self.clock.watch();
         let waker = park::waker();
-        self.prepared(scope, until, (until, place), &watch, Some(&waker)).run(CallOrigin::Other(flag), work)
+        let call = self.prepared(scope, until, (until, place), &watch, Some(&waker));
+        Call { probe, ..call }.run(CallOrigin::Other(flag), work)
     }
 
     fn prepared<'a>(
@@ -96,6 +97,7 @@ impl Guests {
             seed: None,
             granted: self.granted.clone(),
             watch,
+            probe: None,
             waker,
         }
     }

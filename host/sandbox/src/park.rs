@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use crate::classify::Stop;
 use crate::clock::Watch;
+use crate::profile::Probe;
 
 struct Unpark(Thread);
 
@@ -28,6 +29,8 @@ impl Wake for Unpark {
 /// Context in which a thread makes its calls.
 pub(crate) struct CallContext {
     pub(crate) watch: Watch,
+    /// Probe that takes samples of the calls.
+    pub(crate) probe: Option<Arc<Probe>>,
     /// Waker of the thread. Without one the thread must not sleep, and a call is given up after
     /// [`AT_MOST`](crate::inline::AT_MOST).
     pub(crate) waker: Option<Waker>,

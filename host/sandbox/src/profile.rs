@@ -10,16 +10,16 @@
 //! register.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use wasmtime::component::Component;
 use wasmtime::{GuestProfiler, Store, StoreContextMut};
 
-use crate::classify::clip;
 use crate::clock::Clock;
-use crate::component::Plugin;
-use crate::host::Host;
+use crate::escape::clip;
 
 /// Most samples of a profile: some 20 MB.
 const MAX_SAMPLES: u64 = 200_000;
@@ -130,36 +130,41 @@ impl Probe {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to sample a call of `plugin`. An error is reported by [`Probe::finish`]: the call
-    /// itself goes on.
-    pub(crate) fn begin(&self, plugin: &Plugin, store: &mut Store<Host>) {
+    /// Begins to sample a call of the component with this digest. An error is reported by
+    /// [`Probe::finish`]: the call itself goes on.
+    pub(crate) fn begin<T>(&self, component: &Component, digest: String, store: &mut Store<T>) {
         let mut state = self.state();
         if state.error.is_some() {
             return;
         }
-        if let Err(error) = self.attach(&mut state, plugin, store) {
+        if let Err(error) = self.attach(&mut state, component, digest, store) {
             state.error = Some(error);
         }
     }
 
-    fn attach(&self, state: &mut State, plugin: &Plugin, store: &mut Store<Host>) -> Result<(), ProfileError> {
+    fn attach<T>(
+        &self,
+        state: &mut State,
+        component: &Component,
+        digest: String,
+        store: &mut Store<T>,
+    ) -> Result<(), ProfileError> {
         let engine = |error: wasmtime::Error| ProfileError::Engine(clip(&error.to_string()));
         let interval = match self.sampling {
             Sampling::Clock(interval) => interval,
-            Sampling::Fuel(_) if store.data().limits.fuel == 0 => return Err(ProfileError::Unmetered),
             Sampling::Fuel(fuel) => {
+                // Only the engine of metered calls counts fuel.
+                let all = store.get_fuel().map_err(|_| ProfileError::Unmetered)?;
                 store.fuel_async_yield_interval(Some(fuel)).map_err(engine)?;
-                let all = store.get_fuel().map_err(engine)?;
                 self.reserve.store(all.saturating_sub(fuel), Ordering::Relaxed);
                 self.left.store(all, Ordering::Relaxed);
                 self.used.store(0, Ordering::Relaxed);
                 Duration::from_millis(1)
             }
         };
-        let digest = plugin.digest();
         if state.profiler.is_none() {
-            let component = plugin.shared().pre.component().clone();
-            let profiler = GuestProfiler::new_component(plugin.shared().engine(), &self.name, interval, component, []);
+            let of = component.clone();
+            let profiler = GuestProfiler::new_component(component.engine(), &self.name, interval, of, []);
             state.profiler = Some(profiler.map_err(engine)?);
             state.of = digest;
         } else if state.of != digest {
@@ -169,19 +174,17 @@ impl Probe {
         Ok(())
     }
 
-    /// Takes a sample if one is due; called at the guest's epoch checks.
-    pub(crate) fn look(&self, store: &mut StoreContextMut<'_, Host>) {
+    /// Takes a sample if one is due; called at the guest's epoch checks. Returns the number of
+    /// wasmtime's own host calls for it, which do not count as the guest's.
+    pub(crate) fn look<T>(&self, store: &StoreContextMut<'_, T>) -> u64 {
         if !self.due.swap(false, Ordering::Relaxed) {
-            return;
+            return 0;
         }
-        // Do not count wasmtime's own host calls as the guest's.
         let own = if matches!(self.sampling, Sampling::Fuel(_)) { 2 } else { 1 };
-        let host = store.data_mut();
-        host.host_calls = host.host_calls.saturating_sub(own);
         let mut state = self.state();
         if state.samples >= MAX_SAMPLES {
             state.more += 1;
-            return;
+            return own;
         }
         let now = Instant::now();
         let weight = match self.sampling {
@@ -193,9 +196,10 @@ impl Probe {
         if state.error.is_none()
             && let Some(profiler) = &mut state.profiler
         {
-            profiler.sample(&*store, weight);
+            profiler.sample(store, weight);
             state.samples += 1;
         }
+        own
     }
 
     /// Records that the guest leaves wasm with this much fuel left. wasmtime gives the guest its
@@ -229,7 +233,7 @@ impl Probe {
 }
 
 /// Thread that bumps the epoch at an interval until the ticker is dropped.
-pub(crate) struct Ticker(Option<(Arc<AtomicBool>, JoinHandle<()>)>);
+pub(crate) struct Ticker(Option<(Sender<()>, JoinHandle<()>)>);
 
 impl Ticker {
     /// Starts the thread; sampling by fuel needs none.
@@ -239,23 +243,20 @@ impl Ticker {
     pub(crate) fn start(probe: &Arc<Probe>) -> std::io::Result<Self> {
         let Sampling::Clock(interval) = probe.sampling else { return Ok(Self(None)) };
         let probe = probe.clone();
-        let stopped = Arc::new(AtomicBool::new(false));
-        let stop = stopped.clone();
+        let (running, stopped) = channel();
         let thread = thread::Builder::new().name("frond-profile".to_owned()).spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
-                thread::park_timeout(interval);
+            while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
                 probe.tick();
             }
         })?;
-        Ok(Self(Some((stopped, thread))))
+        Ok(Self(Some((running, thread))))
     }
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        if let Some((stopped, thread)) = self.0.take() {
-            stopped.store(true, Ordering::Relaxed);
-            thread.thread().unpark();
+        if let Some((running, thread)) = self.0.take() {
+            drop(running);
             // The thread's loop has no cause to panic.
             let _ = thread.join();
         }

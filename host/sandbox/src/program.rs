@@ -18,12 +18,13 @@ use wasmtime_wasi::{I32Exit, async_trait};
 
 use crate::call::{Call, Running};
 use crate::classify::classify;
-use crate::component::{LoadError, Origin, Plugin};
+use crate::component::{Origin, Plugin};
 use crate::engine::Sandbox;
 use crate::grants::CallGrants;
 use crate::host::{CallOrigin, nothing_granted};
 use crate::inspect::{Misfit, surface};
 use crate::limits::Limits;
+use crate::load_error::LoadError;
 use crate::log::Log;
 use crate::park;
 use crate::permits::MergeOwner;
@@ -111,6 +112,7 @@ impl Program {
             granted: CallGrants::Nothing,
             seed: None,
             watch: &watch,
+            probe: None,
             waker: Some(&waker),
         };
         let mut wasi = nothing_granted(&Log::new(0), None);

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, Type};
 
-use crate::classify::clip;
+use crate::escape::clip;
 use crate::inspect::{Misfit, Role};
 
 /// Most bytes of a spelled-out type: a longer one is not of the contract. Types share their parts,

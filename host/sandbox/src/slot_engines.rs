@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use wasmtime::component::Component;
 
-use crate::component::Ready;
 use crate::engine::{Engines, Kind};
 use crate::inline::BRIEF;
+use crate::ready::Ready;
 
 /// Number of short calls in a slot after which loading a copy pays off soon.
 const OFTEN: u32 = 500;

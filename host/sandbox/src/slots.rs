@@ -4,6 +4,7 @@
 //! wake up runs on its query's thread, if no other leaf runs: see `inline.rs`.
 
 mod queries;
+mod query;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,16 +13,15 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use frond_root::dispatch::Share;
-use frond_root::{Attempt, LeafRunner, Outcome, Usage, Work};
+use frond_root::{Attempt, LeafRunner, Work};
 
 use crate::clock::Clock;
-use crate::host::CallOrigin;
-use crate::inline::is_given_up;
 use crate::leaf::Leaf;
 use crate::park::{self, CallContext};
 use crate::placement::Parker;
 
 use queries::{Queries, Turn, behind};
+use query::{Query, now};
 
 /// Time after which a thread leaves one query for the next.
 const TURN: Duration = Duration::from_millis(1);
@@ -43,14 +43,6 @@ struct Shared {
     running: AtomicUsize,
     /// Context of the one leaf that runs on its query's thread.
     inline_context: Mutex<CallContext>,
-}
-
-/// Leaves of one query.
-struct Query {
-    work: Arc<dyn Work>,
-    leaf: Leaf,
-    /// Share of background work.
-    share: Share,
 }
 
 impl Drop for Owner {
@@ -92,7 +84,7 @@ impl Slots {
             threads: Mutex::default(),
             count: count.max(1),
             running: AtomicUsize::new(0),
-            inline_context: Mutex::new(CallContext { watch: clock.watch(), waker: None, slot: None }),
+            inline_context: Mutex::new(CallContext { watch: clock.watch(), probe: None, waker: None, slot: None }),
         });
         // Made first: if a thread does not start, dropping this ends the threads that did.
         let slots = Self(Arc::new(Owner(shared.clone())));
@@ -222,44 +214,6 @@ impl Shared {
     }
 }
 
-impl Query {
-    /// Returns true for background work.
-    fn is_behind(&self) -> bool {
-        self.work.background().is_some()
-    }
-
-    /// Runs an attempt and ends it. Returns the time of the call, and the attempt itself if it was
-    /// given up only because it must not occupy this thread.
-    fn run(&self, attempt: Attempt, context: &CallContext) -> (Option<Attempt>, Duration) {
-        let began = Instant::now();
-        let deadline = attempt.deadline();
-        let called = self.leaf.call(attempt, context);
-        let took = began.elapsed();
-        let output = called.result.as_ref().map_or(0, |partial| partial.len() as u64);
-        let usage = Usage { output, ..called.usage };
-        let short_calls = self.leaf.plugin.short_calls();
-        let given_up = context.waker.is_none()
-            && now() < deadline
-            && called.result.as_ref().is_err_and(|failure| is_given_up(failure, took, &self.leaf.limits, short_calls));
-        // A failed call has its log in its failure.
-        let wrote = called.log.as_ref().filter(|log| called.result.is_ok() && log.written() > 0);
-        let log = wrote.map(|log| log.read().shown()).unwrap_or_default();
-        let mut left = None;
-        if let CallOrigin::Leaf(attempt) = called.caller {
-            if given_up {
-                left = Some(attempt);
-            } else {
-                attempt.end(Outcome { result: called.result, ran: took, usage, log }, now());
-            }
-        }
-        if let Some(weight) = self.work.background() {
-            self.share.ran(took, weight);
-        }
-        self.leaf.plugin.learn(context.slot, took);
-        (left, took)
-    }
-}
-
 /// State of one slot thread.
 struct SlotThread {
     slot: u32,
@@ -270,8 +224,12 @@ struct SlotThread {
 impl SlotThread {
     /// Makes the state; must run on the slot thread.
     fn new(slot: u32, clock: &Clock) -> Self {
-        let context =
-            CallContext { watch: clock.watch(), waker: Some(park::waker()), slot: usize::try_from(slot).ok() };
+        let context = CallContext {
+            watch: clock.watch(),
+            probe: None,
+            waker: Some(park::waker()),
+            slot: usize::try_from(slot).ok(),
+        };
         Self { slot, context, parker: Arc::new(Parker::new(slot)) }
     }
 
@@ -352,11 +310,6 @@ const STEP_BACK: i32 = 5;
 fn step_back() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), STEP_BACK);
-}
-
-/// Returns the real time, even if tokio's clock is paused.
-fn now() -> tokio::time::Instant {
-    Instant::now().into()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

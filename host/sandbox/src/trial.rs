@@ -111,7 +111,7 @@ impl Trials {
         };
         let attempt = Attempt::start(work.clone(), ticket, start.into());
         let context =
-            CallContext { watch: self.clock.watch().sampled(self.probe()), waker: Some(park::waker()), slot: None };
+            CallContext { watch: self.clock.watch(), probe: self.probe(), waker: Some(park::waker()), slot: None };
         let mut called = leaf.call_at((leaf.plugin.shared(), &place), attempt, index, &context);
         let caller = std::mem::replace(&mut called.caller, CallOrigin::Other(Arc::default()));
         if let CallOrigin::Leaf(attempt) = caller {
@@ -169,7 +169,8 @@ impl Trials {
             Err(failure) => return Trial::failed(failure),
         };
         let start = Instant::now();
-        Trial::of(guests.call_here(scope, start + time, &place, Arc::default(), self.probe(), work), start, size)
+        let probe = self.probe();
+        Trial::of(guests.call_here(scope, start + time, &place, Arc::default(), probe.as_ref(), work), start, size)
     }
 }
 

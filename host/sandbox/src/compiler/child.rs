@@ -7,10 +7,10 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use wasmtime::Engine;
 
-use crate::classify::clip;
 use crate::compiler::weigh::weigh;
-use crate::engine::Tuning;
+use crate::escape::clip;
 use crate::inspect::{MAX_SIZE, Misfit, proposals};
+use crate::tuning::Tuning;
 
 /// Most bytes of compiled code: the parent holds it in memory. The largest known code, of a
 /// componentize-py guest, has some 60 MB.

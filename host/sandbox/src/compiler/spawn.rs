@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::child::{BROKEN, CODE, ENGINE, MAX_CODE, PROPOSALS, TOO_COSTLY, TOO_DEMANDING};
-use super::{CompileLimits, Refusal};
-use crate::classify::clip;
-use crate::component::LoadError;
-use crate::engine::Tuning;
+use super::limits::CompileLimits;
+use crate::escape::clip;
 use crate::inspect::Misfit;
+use crate::load_error::LoadError;
+use crate::tuning::Tuning;
 
 /// Most bytes that are read of the child's stderr.
 const MAX_STDERR: u64 = 16 << 10;
@@ -33,11 +33,18 @@ const SIGABRT: i32 = 6;
 /// Signal of the limit on processor time.
 const SIGXCPU: i32 = 24;
 
+/// Failed compilation, and whether the next attempt would fail in the same way.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) misfit: Misfit,
+    pub(crate) is_lasting: bool,
+}
+
 /// Compiles a component in a child process.
 pub(super) fn compile(
     program: &Path,
     limits: &CompileLimits,
-    stopped: watch::Receiver<bool>,
+    stopped: &CancellationToken,
     tuning: Tuning,
     bytes: &[u8],
 ) -> Result<Result<Vec<u8>, Refusal>, LoadError> {
@@ -108,14 +115,14 @@ fn threads(memory: u64) -> u64 {
 async fn watched(
     mut command: Command,
     time: Duration,
-    mut stopped: watch::Receiver<bool>,
+    stopped: &CancellationToken,
     bytes: &[u8],
 ) -> io::Result<ChildExit> {
     let mut child = command.spawn()?;
     let ended = tokio::select! {
         exited = exchange(&mut child, bytes) => return exited,
         () = tokio::time::sleep(time) => ChildExit::OutOfTime,
-        _ = stopped.wait_for(|stopped| *stopped) => ChildExit::Stopped,
+        () = stopped.cancelled() => ChildExit::Stopped,
     };
     child.kill().await?;
     Ok(ended)

@@ -7,7 +7,7 @@
 
 use wasmparser::{FunctionBody, Operator, Parser, Payload, Validator};
 
-use crate::classify::clip;
+use crate::escape::clip;
 use crate::inspect::{Misfit, demand};
 
 /// Most bytes of one function's body. The largest known is CPython's interpreter loop, with 0.4 MB.

@@ -15,11 +15,12 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
+use super::Node;
+use super::error::FileError;
 use super::listing::Listing;
 use super::stream::FileStream;
 use super::system::{self, OpenMode};
-use super::{FileError, Node};
-use crate::denied::quoted;
+use crate::escape::quoted;
 use crate::host::Host;
 
 /// Links the interfaces. `version` must be that of WASI's own, which they replace.

@@ -10,8 +10,9 @@ use cap_primitives::fs::{OpenOptions, OpenOptionsExt};
 use rustix::fs::{AtFlags, Dir, FileType, OFlags, statat};
 use wasmtime_wasi::p2::bindings::filesystem::types::{DirectoryEntry, ErrorCode};
 
+use super::error::FileError;
 use super::threads::Bulkhead;
-use super::{Closing, FileError, Files, Node, system};
+use super::{Closing, Files, Node, system};
 
 /// Most entries per batch.
 const BATCH: usize = 256;

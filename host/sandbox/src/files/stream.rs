@@ -10,8 +10,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
 
+use super::error::FileError;
+use super::system::{self, CHUNK};
 use super::threads::now;
-use super::{CHUNK, FileError, Files, Node, system};
+use super::{Files, Node};
 
 /// Read that is in progress.
 type Reading = Pin<Box<dyn Future<Output = Result<Bytes, FileError>> + Send>>;
@@ -35,8 +37,8 @@ enum State {
 
 impl FileStream {
     pub(super) fn new(files: &Files, node: &Arc<Node>, offset: u64) -> Result<Self, FileError> {
-        let place = files.open.clone().try_acquire_owned().map_err(|_| FileError::TooMany)?;
-        Ok(Self { files: files.clone(), node: node.clone(), offset, state: State::Idle, _place: place })
+        let _place = files.place()?;
+        Ok(Self { files: files.clone(), node: node.clone(), offset, state: State::Idle, _place })
     }
 
     /// Begins a read, unless one is in progress or the stream has ended.

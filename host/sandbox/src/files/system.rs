@@ -11,7 +11,10 @@ use rustix::fs::{FileType, OFlags};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorStat, DescriptorType, ErrorCode};
 
-use super::{CHUNK, FileError};
+use super::error::FileError;
+
+/// Most bytes of one read.
+pub(super) const CHUNK: usize = 64 << 10;
 
 /// Mode in which a path is opened.
 #[derive(Clone, Copy)]

@@ -3,19 +3,16 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
-use frond_tls::TrustError;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls;
 use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_util::either::Either;
 use wasmtime_wasi_http::Error;
 
 use super::exchange::Exchange;
@@ -23,14 +20,8 @@ use crate::address::is_public;
 use crate::files::threads::{Resource, THREADS};
 use crate::grants::Target;
 
-#[cfg(test)]
-mod tests;
-
 /// Connection with or without TLS.
-pub(super) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
+pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// Connects to the exchange's target.
 pub(super) async fn connect(exchange: &Exchange, by: Instant) -> Result<Stream, Error> {
@@ -39,11 +30,11 @@ pub(super) async fn connect(exchange: &Exchange, by: Instant) -> Result<Stream, 
     // Requests are small, and the whole request is sent at once.
     let _ = stream.set_nodelay(true);
     if !exchange.tls {
-        return Ok(Stream::Plain(stream));
+        return Ok(Either::Left(stream));
     }
     let config = exchange.trust.client_for(&["http/1.1"]).map_err(|error| exchange.refuse_tls(&error))?;
     let connector = TlsConnector::from(Arc::new(config));
-    Ok(Stream::Tls(Box::new(secured(&connector, &exchange.target, stream).await?)))
+    Ok(Either::Right(Box::new(secured(&connector, &exchange.target, stream).await?)))
 }
 
 /// Makes a TLS connection, and verifies that the server's certificate is for the target.
@@ -134,52 +125,5 @@ fn of_tls(error: &io::Error) -> Error {
     }
 }
 
-impl Exchange {
-    fn refuse_tls(&self, error: &TrustError) -> Error {
-        let text = error.to_string();
-        let (why, remedy) = text.split_once("\n(").unwrap_or((&text, ""));
-        self.refusal.record(&format!("asked for {}, and {why}", self.asked), remedy.trim_end_matches(')'));
-        Error::ConfigurationError
-    }
-
-    fn refuse_address(&self, address: IpAddr) {
-        let why = format!(
-            "asked for {}, and {} resolves to {address}, which is not a public address",
-            self.asked, self.target
-        );
-        self.refusal
-            .record(&why, "add private = true to its [[grants.http]] in frond.toml, or grant the address itself");
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

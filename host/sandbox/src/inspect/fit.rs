@@ -4,11 +4,10 @@
 use wasmparser::component_types::ComponentEntityType;
 use wasmparser::types::{Types, TypesRef};
 
-use super::report::name;
 use super::types::{Func, Reader};
 use super::{Misfit, Role, Surface, contract, differ};
 use crate::bindings::VERSION;
-use crate::classify::clip;
+use crate::escape::{clip, name};
 
 /// Package of the contract.
 const PACKAGE: &str = "frond:plugin";

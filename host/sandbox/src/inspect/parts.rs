@@ -8,8 +8,10 @@ use wasmparser::{
     Instance, KnownCustom, MemoryType, Name, Parser, Payload, ProducersSectionReader,
 };
 
-use super::report::{Listed, Producer, Section, name};
+use crate::escape::name;
 
+/// Most imports, exports and packages in a report.
+const MAX_LISTED: usize = 100;
 /// Most producers in a report.
 const MAX_PRODUCERS: usize = 32;
 /// Most names of custom sections in a report.
@@ -71,6 +73,53 @@ impl Demand {
         let one = Self { memories: 1, memory_min: bytes(memory.initial), memory_max: maximum, ..NONE };
         self.add(one);
     }
+}
+
+/// First items of a list, with the number of the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// First items.
+    pub items: Vec<T>,
+    /// Number of further items.
+    pub more: u64,
+}
+
+impl<T> Default for Listed<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), more: 0 }
+    }
+}
+
+impl<T> Listed<T> {
+    pub(super) fn push(&mut self, item: T) {
+        if self.items.len() < MAX_LISTED {
+            self.items.push(item);
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+/// Language or tool that made a component, by the component's own account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Producer {
+    /// Field of the section: `language`, `processed-by` or `sdk`.
+    pub field: String,
+    /// Name of the language or tool.
+    pub name: String,
+    /// Version of the language or tool.
+    pub version: String,
+}
+
+/// Custom sections of one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// Name of the sections.
+    pub name: String,
+    /// Number of sections, nested modules included.
+    pub count: u64,
+    /// Size in bytes, summed over all sections.
+    pub size: u64,
 }
 
 /// Component or module that is being read, with its index spaces.

@@ -6,65 +6,11 @@ use sha2::{Digest, Sha256};
 use wasmparser::{Parser, Payload, Validator};
 
 pub use super::fit::{Fit, Mismatch, MismatchKind};
-pub use super::parts::Demand;
+pub use super::parts::{Demand, Listed, Producer, Section};
 
 use super::fit::Comparison;
 use super::{Misfit, Role, parts, proposals, surface};
-use crate::classify::clip;
-use crate::component::hex;
-use crate::log::sanitise;
-
-/// Most characters of one name.
-const MAX_NAME: usize = 200;
-/// Most imports, exports and packages in a report.
-const MAX_LISTED: usize = 100;
-
-/// First items of a list, with the number of the others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed<T> {
-    /// First items.
-    pub items: Vec<T>,
-    /// Number of further items.
-    pub more: u64,
-}
-
-impl<T> Default for Listed<T> {
-    fn default() -> Self {
-        Self { items: Vec::new(), more: 0 }
-    }
-}
-
-impl<T> Listed<T> {
-    fn push(&mut self, item: T) {
-        if self.items.len() < MAX_LISTED {
-            self.items.push(item);
-        } else {
-            self.more += 1;
-        }
-    }
-}
-
-/// Language or tool that made a component, by the component's own account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Producer {
-    /// Field of the section: `language`, `processed-by` or `sdk`.
-    pub field: String,
-    /// Name of the language or tool.
-    pub name: String,
-    /// Version of the language or tool.
-    pub version: String,
-}
-
-/// Custom sections of one name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Section {
-    /// Name of the sections.
-    pub name: String,
-    /// Number of sections, nested modules included.
-    pub count: u64,
-    /// Size in bytes, summed over all sections.
-    pub size: u64,
-}
+use crate::escape::{self, clip, name};
 
 /// Imported capability of a component. An import does not prove that the component uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,7 +90,7 @@ impl Report {
 /// Returns the SHA-256 of a component's bytes, in hexadecimal.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Inspects a component's bytes: validates but does not compile them, in time and memory
@@ -174,20 +120,6 @@ pub fn report(bytes: &[u8]) -> Result<Report, Misfit> {
         has_function_names: parts.has_function_names,
         debug_info: parts.debug_info,
     })
-}
-
-/// Escapes and shortens a foreign name, so that it is safe to print.
-pub(crate) fn name(text: &str) -> String {
-    let mut end = text.len();
-    if let Some((index, _)) = text.char_indices().nth(MAX_NAME) {
-        end = index;
-    }
-    let short = text.get(..end).unwrap_or_default();
-    let mut clean = sanitise(short).replace('\n', "\\n").replace('\t', "\\t");
-    if end < text.len() {
-        clean.push('…');
-    }
-    clean
 }
 
 /// Returns all names of imports and exports on the outermost level, those of functions and types
@@ -223,7 +155,7 @@ fn packages<'a>(names: impl Iterator<Item = &'a String>) -> Listed<String> {
     for name in names {
         let Some((package, rest)) = name.split_once('/') else { continue };
         let version = rest.split_once('@').map_or(String::new(), |(_, version)| format!("@{version}"));
-        let package = self::name(&format!("{package}{version}"));
+        let package = escape::name(&format!("{package}{version}"));
         if !found.items.contains(&package) {
             found.push(package);
         }

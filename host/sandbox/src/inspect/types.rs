@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 use wasmparser::component_types::{ComponentDefinedType, ComponentValType};
 use wasmparser::types::TypesRef;
 
-use super::report::name;
+use crate::escape::name;
 
 /// Greatest depth to which a foreign type is read. The contract's types are four deep.
 const MAX_DEPTH: usize = 8;

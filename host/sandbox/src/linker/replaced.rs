@@ -9,7 +9,7 @@ use wasmtime_wasi::p2::bindings::sockets::tcp::TcpSocket;
 use wasmtime_wasi::p2::bindings::sockets::udp::UdpSocket;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode as HttpCode;
 
-use crate::denied::quoted;
+use crate::escape::quoted;
 use crate::files::descriptor;
 use crate::host::Host;
 use crate::http::code_of;

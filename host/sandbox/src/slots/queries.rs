@@ -7,7 +7,7 @@ use std::time::Duration;
 use frond_root::Attempt;
 use frond_root::dispatch::{Shares, Tenants};
 
-use super::{Query, now};
+use super::query::{Query, now};
 use crate::placement::Parker;
 
 /// Returns how many of `count` threads may run background work at once.

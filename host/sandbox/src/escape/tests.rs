@@ -32,10 +32,3 @@ fn what_is_cut_off_is_never_made() {
 
     assert_eq!(clean(Endless, 8), "again ag…");
 }
-
-#[test]
-fn lines_that_are_shown_are_bounded() {
-    let text = Text::of(&format!("{}\n", "\u{202e}".repeat(2000)));
-    let shown = text.shown();
-    assert!(shown.iter().all(|line| line.len() <= MAX_LINE + '…'.len_utf8()), "{shown:?}");
-}

@@ -1,0 +1,41 @@
+//! Settings of an engine that decide which code is compiled for it.
+
+use wasmtime::Config;
+
+/// Bytes of a call's stack that wasm may use.
+const WASM_STACK: usize = 512 << 10;
+/// Bytes of a call's whole stack. Host functions use the part that wasm cannot.
+const STACK: usize = 2 << 20;
+/// Bytes of address space of a memory, and bytes that it grows by, on a machine with little address
+/// space.
+pub(crate) const FRUGAL_MEMORY: u64 = 16 << 20;
+
+/// Engine settings that decide which code is compiled for it. Whether it has a pool is not among
+/// them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tuning {
+    pub(crate) metered: bool,
+    /// Bytes of address space of a memory, on a machine without the address space for a pool or for
+    /// 4 GiB and guard pages per memory. Memories then move when they grow.
+    pub(crate) frugal: Option<u64>,
+}
+
+impl Tuning {
+    /// Returns the configuration of an engine without a pool.
+    pub(crate) fn config(self) -> Config {
+        let mut config = Config::new();
+        config
+            .consume_fuel(self.metered)
+            .epoch_interruption(true)
+            .concurrency_support(false)
+            .wasm_component_model(true)
+            .relaxed_simd_deterministic(true)
+            .memory_init_cow(true)
+            .max_wasm_stack(WASM_STACK)
+            .async_stack_size(STACK);
+        if let Some(memory) = self.frugal {
+            config.memory_reservation(memory).memory_reservation_for_growth(FRUGAL_MEMORY).memory_guard_size(64 << 10);
+        }
+        config
+    }
+}
