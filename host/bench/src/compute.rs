@@ -7,7 +7,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 use wordcount::{Counts, scan};
 
-use crate::Bench;
+use crate::bench::Bench;
 use crate::floor::{Floor, Meters, Task};
 use crate::machine::on_one_core;
 use crate::measure::{Entrant, Series, rounds};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use frond_root::Partition;
 use frond_sandbox::Limits;
 
-use crate::Bench;
+use crate::bench::Bench;
 use crate::floor::{Floor, Meters, Task};
 use crate::measure::{Entrant, Series, rounds};
 use crate::report::{Bound, figure, times, us};

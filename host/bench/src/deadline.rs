@@ -2,16 +2,17 @@
 //! stops it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use bytes::Bytes;
+use frond_root::sync::lock;
 use frond_root::{Event, EventKind, Floor, Listener, Partition, Request};
 use frond_sandbox::Limits;
 
-use crate::Bench;
+use crate::bench::Bench;
 use crate::machine::{cores, thread_cpu, threads};
 use crate::measure::quantile;
 use crate::report::{Bound, figure};
@@ -54,7 +55,7 @@ fn lateness(rig: &Rig, count: usize) -> anyhow::Result<Vec<f64>> {
     let ends = Arc::new(Ends::default());
     let request = Request { leaf_time: Some(LEAF_TIME), floor: Floor::BestEffort, ..rig.request(&query) };
     rig.answer(request, (0..count).map(leaf).collect(), Merge::Native(keep_first), vec![ends.clone()])?;
-    let ends = ends.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let ends = lock(&ends.0);
     let micros = ends.iter().filter_map(|(started, ended)| Some((*ended)?.saturating_sub(*started)));
     Ok(micros.map(|micros| micros as f64 / 1e3 - LEAF_TIME.as_secs_f64() * 1e3).collect())
 }
@@ -65,7 +66,7 @@ struct Ends(Mutex<Vec<(u64, Option<u64>)>>);
 
 impl Listener for Ends {
     fn event(&self, event: &Event) {
-        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ends = lock(&self.0);
         match &event.kind {
             EventKind::AttemptStarted { partition, .. } => {
                 let at = *partition as usize;

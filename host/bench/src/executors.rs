@@ -12,7 +12,7 @@ use frond_sandbox::Limits;
 use rustix::process::{Pid, setpriority_process};
 use tokio::runtime::Runtime;
 
-use crate::Bench;
+use crate::bench::Bench;
 use crate::floor::{Floor, Meters};
 use crate::machine::{cores, threads};
 use crate::measure::quantile;

@@ -12,25 +12,20 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::Bench;
+use crate::bench::Bench;
 use crate::report::{Bound, figure, ms, times};
 
 use load::{Loaded, closed, get, open, paced, post};
-use servers::{App, Server};
+use servers::{App, ONE, QUERY, Server};
 
 pub(crate) use servers::{AXUM, be_axum};
 
 /// Numbers of concurrent connections.
 const CONNECTIONS: [usize; 4] = [1, 8, 64, 256];
-/// Trivial queries: one partition of one sample.
-const ONE: App<'_> = App { name: "one", partitions: 1, samples: 1, deadline: "2s" };
 /// Queries of a thousand trivial partitions.
 const MANY: App<'_> = App { name: "many", partitions: 1000, samples: 1, deadline: "10s" };
 /// Queries that keep every core busy for some milliseconds.
 const BUSY: App<'_> = App { name: "busy", partitions: 4, samples: 500_000, deadline: "250ms" };
-/// The query that all of these apps get.
-const QUERY: &str = "{\"seed\":1}";
-
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.report.section("HTTP: one process serves, this one asks, on the same cores");
     let frond = servers::frond(&bench.guests.pi, &[ONE, MANY, BUSY, neighbour::QUIET, neighbour::GREEDY])
@@ -43,18 +38,10 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     swap::run(bench, &frond)
 }
 
-fn seconds(bench: &Bench, seconds: u64) -> Duration {
-    if bench.quick { Duration::from_millis(500) } else { Duration::from_secs(seconds) }
-}
-
-fn query(app: &App<'_>) -> Vec<u8> {
-    post(&format!("/v1/apps/{}/query", app.name), QUERY)
-}
-
 fn one_partition(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
     let axum = servers::axum()?;
     let wasmtime = servers::wasmtime()?;
-    let mut all = vec![("frond serve", frond, query(&ONE)), ("axum, an instance a request", &axum, post("/", QUERY))];
+    let mut all = vec![("frond serve", frond, ONE.query()), ("axum, an instance a request", &axum, post("/", QUERY))];
     all.push(("axum, nothing", &axum, get("/empty")));
     match &wasmtime {
         Some(wasmtime) => all.push(("wasmtime serve", wasmtime, post("/", QUERY))),
@@ -62,7 +49,7 @@ fn one_partition(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
             .report
             .note("`wasmtime serve`: skipped, as it is not in .tools/wasmtime (cargo install wasmtime-cli --version 48.0.8 --locked --root .tools/wasmtime)."),
     }
-    let time = seconds(bench, 2);
+    let time = bench.seconds(2);
     let mut rows = Vec::new();
     let mut rates = Vec::new();
     for connections in CONNECTIONS {
@@ -95,12 +82,12 @@ fn one_partition(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
 /// Measures health checks on one connection, on an idle server and while leaves keep every core
 /// busy.
 fn health(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
-    let time = seconds(bench, 8);
+    let time = bench.seconds(8);
     let mut rows = Vec::new();
     let pause = Duration::from_millis(10);
     let idle = paced(frond.address, &get("/healthz"), pause, time)?;
     let busy = std::thread::scope(|scope| {
-        let load = scope.spawn(|| closed(frond.address, &query(&BUSY), 4, time + Duration::from_secs(1)));
+        let load = scope.spawn(|| closed(frond.address, &BUSY.query(), 4, time + Duration::from_secs(1)));
         std::thread::sleep(Duration::from_millis(300));
         let busy = paced(frond.address, &get("/healthz"), pause, time);
         let load = load.join().map_err(|_| anyhow::anyhow!("a client was lost"))??;
@@ -121,8 +108,8 @@ fn health(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
 
 /// Measures an overload: four times as many queries as the server can answer.
 fn overload(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
-    let time = seconds(bench, 5);
-    let request = query(&BUSY);
+    let time = bench.seconds(5);
+    let request = BUSY.query();
     let deadline = 0.25;
     let alone = closed(frond.address, &request, 2, time)?;
     let capacity = alone.rate();
@@ -133,7 +120,7 @@ fn overload(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
     let connections = (rate * deadline) as usize + 64;
     let over = open(frond.address, &request, connections, rate, time)?;
     let held = frond.resident();
-    let after = closed(frond.address, &request, 2, seconds(bench, 2))?;
+    let after = closed(frond.address, &request, 2, bench.seconds(2))?;
     let row = |name: &str, loaded: &Loaded| {
         vec![
             name.to_owned(),
@@ -180,9 +167,9 @@ fn overload(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
 
 /// Measures the cost of 100 clients that listen to all events.
 fn watching(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
-    let time = seconds(bench, 3);
-    let one = query(&ONE);
-    let many = query(&MANY);
+    let time = bench.seconds(3);
+    let one = ONE.query();
+    let many = MANY.query();
     let quiet = (closed(frond.address, &one, 8, time)?, closed(frond.address, &many, 1, time)?);
     let heard = with_listeners(frond, 100, || {
         Ok((closed(frond.address, &one, 8, time)?, closed(frond.address, &many, 1, time)?))

@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use frond_testkit::Postgres;
 use serde_json::Value;
 
-use crate::Bench;
+use crate::bench::Bench;
 use crate::http::load::{closed, post};
 use crate::http::servers::{self, App, Folder, Server};
 use crate::http::talk::{json, talk};

@@ -8,6 +8,8 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "nobody runs it but to read what it prints")]
 
+mod ablation;
+mod bench;
 mod compute;
 mod data;
 mod deadline;
@@ -32,6 +34,7 @@ use std::process::ExitCode;
 
 use anyhow::{anyhow, bail};
 
+use bench::Bench;
 use guests::Guests;
 use mimalloc::MiMalloc;
 use report::Report;
@@ -40,26 +43,13 @@ use report::Report;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Context of a section: the report, the components, and whether this is a quick run.
-pub(crate) struct Bench {
-    report: Report,
-    guests: Guests,
-    quick: bool,
-}
-
-impl Bench {
-    /// Returns `count` rounds, or at most 3 in a quick run.
-    fn rounds(&self, count: usize) -> usize {
-        if self.quick { count.min(3) } else { count }
-    }
-}
-
 type Section = (&'static str, fn(&mut Bench) -> anyhow::Result<()>);
 
-const SECTIONS: [Section; 12] = [
+const SECTIONS: [Section; 13] = [
     ("overhead", overhead::run),
     ("compute", compute::run),
     ("scaling", scaling::run),
+    ("ablation", ablation::run),
     ("data", data::run),
     ("deadline", deadline::run),
     ("executors", executors::run),

@@ -1,10 +1,11 @@
 //! Overhead of a leaf beyond the floor, and whether it stays constant for many leaves.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use frond_root::sync::lock;
 use frond_root::{Event, Listener};
 
-use crate::Bench;
+use crate::bench::Bench;
 use crate::floor::{Floor, Meters, poll_on};
 use crate::machine::resident;
 use crate::measure::{Entrant, Series, rounds};
@@ -29,7 +30,7 @@ struct Recording(Mutex<Vec<Event>>);
 
 impl Listener for Recording {
     fn event(&self, event: &Event) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+        lock(&self.0).push(event.clone());
     }
 }
 
@@ -44,13 +45,13 @@ fn recorded(bench: &mut Bench) -> anyhow::Result<()> {
         [
             Entrant::new("nobody listens", || ask(Vec::new())),
             Entrant::new("every event is kept", || {
-                recording.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                lock(&recording.0).clear();
                 ask(vec![recording.clone()])
             }),
         ],
     )?;
     let [quiet, heard] = &series;
-    let events = recording.0.lock().unwrap_or_else(PoisonError::into_inner).len();
+    let events = lock(&recording.0).len();
     let row = |one: &Series| vec![one.name.clone(), us(one.wall() / LEAVES as f64), times(one.times(quiet))];
     bench.report.table(&["1,000 leaves", "wall µs/leaf", "wall ratio"], &[row(quiet), row(heard)]);
     let each = (heard.wall() - quiet.wall()).max(0.0) / events.max(1) as f64;

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 use serde::Deserialize;
 
-use crate::Bench;
+use crate::bench::Bench;
 use crate::guests::top;
 use crate::http::servers::{self, App};
 use crate::measure::median;

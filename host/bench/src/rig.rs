@@ -10,7 +10,9 @@ use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
     Answer, CancellationToken, Events, LeafRunner, Listener, Merger, Partition, Plan, Request, Services, Usage, flow,
 };
-use frond_sandbox::{Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
+use frond_sandbox::{
+    FastPaths, Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Scheduling, Settings, Slots,
+};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
@@ -44,15 +46,26 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
 impl Rig {
     /// Loads `component` as leaf, on `count` slots. With fuel 0 in `limits` it runs unmetered.
     pub(crate) fn new(component: &[u8], count: usize, limits: Limits) -> anyhow::Result<Self> {
+        Self::with(component, count, limits, FastPaths::default())
+    }
+
+    /// Loads `component` as [`Rig::new`] does, with only some of the mechanisms for tiny leaves.
+    pub(crate) fn with(component: &[u8], count: usize, limits: Limits, fast: FastPaths) -> anyhow::Result<Self> {
         let runtime = runtime()?;
         let sandbox = Sandbox::new(Settings {
             slots: count,
             limits: vec![limits, merge_limits(&limits)],
             cache: None,
             compiler: frond_sandbox::Compiler::in_process(),
-        })?;
+        })?
+        .with_fast_paths(fast);
         let plugin = Arc::new(Plugin::load(&sandbox, component, &[Role::Leaf], limits.fuel > 0)?);
-        let slots = Slots::start(count, sandbox.clock(), runtime.handle())?;
+        let slots = Slots::start_with(
+            count,
+            sandbox.clock(),
+            runtime.handle(),
+            Scheduling { back: false, placement: fast.placement },
+        )?;
         let rig = Self { runtime, limits, sandbox, plugin, slots, count };
         match rig.sandbox.take_warnings().first() {
             Some(warning) => bail!("{warning}"),

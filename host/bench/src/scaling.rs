@@ -9,7 +9,7 @@ use bytes::Bytes;
 use frond_root::Partition;
 use frond_sandbox::Limits;
 
-use crate::Bench;
+use crate::bench::Bench;
 use crate::floor::{Floor, Meters, Task};
 use crate::guests::Guests;
 use crate::machine::page_faults;
@@ -22,7 +22,7 @@ use crate::work::{QUERY, add_samples, keep_first, partitions, spans};
 pub(crate) const CHILD: &str = "run-leaves";
 
 /// Samples of pi that take about a millisecond in a metered guest.
-const MILLISECOND: u64 = 250_000;
+pub(crate) const MILLISECOND: u64 = 250_000;
 
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.report.section("Scaling: one slot and two");

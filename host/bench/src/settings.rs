@@ -5,7 +5,7 @@ use bytes::Bytes;
 use frond_sandbox::Limits;
 use wasmtime::{Config, Inlining, OptLevel, RegallocAlgorithm};
 
-use crate::Bench;
+use crate::bench::Bench;
 use crate::compute::{PIECES, in_turn, piece};
 use crate::floor::{Floor, Meters, Task, config, keeping};
 use crate::measure::{Entrant, Series, rounds};

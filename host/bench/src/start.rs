@@ -5,7 +5,7 @@ use std::time::Instant;
 use frond_sandbox::component::Origin;
 use frond_sandbox::{Limits, Plugin, Role, Sandbox, Settings};
 
-use crate::Bench;
+use crate::bench::Bench;
 use crate::guests::top;
 use crate::measure::median;
 use crate::report::{Bound, ms};

@@ -42,7 +42,7 @@ pub mod request;
 pub mod runner;
 pub mod scatter;
 pub mod services;
-mod sync;
+pub mod sync;
 pub mod usage;
 pub mod work;
 

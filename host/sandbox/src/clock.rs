@@ -6,10 +6,11 @@
 //! an idle or punctual host does no work for it. A ticking epoch would be late by up to ten ticks.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use frond_root::sync::lock;
 use wasmtime::{Engine, EngineWeak};
 
 /// Delay of the next bump while a call is past its deadline: covers a store that had not yet set
@@ -164,8 +165,4 @@ fn run(shared: &Weak<Shared>) {
             None => thread::park(),
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use frond_root::sync::lock;
 use tokio_util::sync::CancellationToken;
 
 use crate::load_error::LoadError;
@@ -130,7 +131,7 @@ impl Compiler {
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
-        self.shared.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.running)
     }
 }
 

@@ -8,6 +8,7 @@ use wasmtime::component::Component;
 
 use crate::engine::{Pool, Sandbox};
 use crate::escape::clip;
+use crate::fast_paths::FastPaths;
 use crate::inline::ShortCalls;
 use crate::inspect::{self, MAX_SIZE, Misfit, Role, surface};
 use crate::load_error::LoadError;
@@ -29,6 +30,7 @@ pub struct Plugin {
     shared: Ready,
     slot_engines: SlotEngines,
     short_calls: ShortCalls,
+    fast: FastPaths,
     /// SHA-256 of the component's bytes, in hexadecimal.
     digest: String,
     origin: Origin,
@@ -67,10 +69,12 @@ impl Plugin {
         let digest = inspect::digest(bytes);
         let pool = sandbox.pool(metered).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
         let (component, origin) = compiled(sandbox, &pool, bytes, &digest)?;
+        let fast = sandbox.fast_paths();
         Ok(Self {
             shared: Ready::new(&component, roles, pool.leaves)?,
-            slot_engines: SlotEngines::new(sandbox.engines(), metered),
-            short_calls: ShortCalls::default(),
+            slot_engines: SlotEngines::new(sandbox.engines(), metered, fast.slot_engines),
+            short_calls: ShortCalls::new(fast.inline),
+            fast,
             digest,
             origin,
             pulls: surface.pulls(),
@@ -143,6 +147,11 @@ impl Plugin {
             Some(own) => Ok(own),
             None => Ok((&self.shared, wait(&self.shared.leaves)?)),
         }
+    }
+
+    /// Makes a record of short calls other than leaves.
+    pub(crate) fn new_short_calls(&self) -> ShortCalls {
+        ShortCalls::new(self.fast.inline)
     }
 
     /// Returns the record of short leaf calls.

@@ -4,13 +4,15 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use frond_root::sync::lock;
 use wasmtime::{Enabled, Engine, PoolingAllocationConfig};
 
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::compiler::Compiler;
+use crate::fast_paths::FastPaths;
 use crate::limits::Limits;
 use crate::permits::{MergePermits, PoolPermits};
 use crate::tuning::{FRUGAL_MEMORY, Tuning};
@@ -60,6 +62,7 @@ pub struct Sandbox {
     cache: Option<Cache>,
     /// Permits for merges, splits, trials and programs, of either pool.
     merge_permits: MergePermits,
+    fast: FastPaths,
 }
 
 /// Engines of a sandbox, made on first use.
@@ -116,6 +119,7 @@ impl Sandbox {
                 warnings: Mutex::new(warnings),
             }),
             cache,
+            fast: FastPaths::default(),
         }
     }
 
@@ -130,6 +134,17 @@ impl Sandbox {
     #[must_use]
     pub fn bounding_cache(self, size: u64) -> Self {
         Self { cache: self.cache.map(|cache| cache.bounded(size)), ..self }
+    }
+
+    /// Switches mechanisms for tiny leaves off, in components that are loaded later.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_fast_paths(self, fast: FastPaths) -> Self {
+        Self { fast, ..self }
+    }
+
+    pub(crate) fn fast_paths(&self) -> FastPaths {
+        self.fast
     }
 
     pub(crate) fn cache(&self) -> Option<&Cache> {
@@ -257,8 +272,4 @@ impl Engines {
             .pagemap_scan(Enabled::Auto);
         pool
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

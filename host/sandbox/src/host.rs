@@ -30,7 +30,9 @@ const MAX_RANDOM: u64 = 1 << 20;
 /// Start of a deterministic guest's clocks: 2000-01-01T00:00:00Z.
 const EPOCH: Duration = Duration::from_secs(946_684_800);
 
-/// Flag that cancels a call without a scatter: a merge, a split, a trial, a program.
+/// Flag that cancels a call without a scatter: a merge, a split, a trial, a program. It is an
+/// atomic and no cancellation token: it is read at each epoch check of the guest, and a stop must
+/// wake a thread that sleeps in [`park`](crate::park), which no task awaits.
 #[derive(Debug, Default)]
 pub(crate) struct CancelFlag {
     stopped: AtomicBool,
@@ -238,8 +240,8 @@ impl WasiHttpView for Host {
 pub(crate) fn nothing_granted(log: &Log, seed: Option<Seed>) -> WasiCtxBuilder {
     let mut builder = WasiCtx::builder();
     builder
-        .stdout(log.clone())
-        .stderr(log.clone())
+        .stdout(log.output())
+        .stderr(log.output())
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)

@@ -64,13 +64,13 @@ pub(crate) struct ShortCalls {
     wanted: AtomicU32,
 }
 
-impl Default for ShortCalls {
-    fn default() -> Self {
-        Self { in_a_row: AtomicU32::new(0), wanted: AtomicU32::new(IN_A_ROW) }
-    }
-}
-
 impl ShortCalls {
+    /// Makes an empty record; without `inline`, no call is ever likely to be short.
+    pub(crate) fn new(inline: bool) -> Self {
+        Self { in_a_row: AtomicU32::new(0), wanted: AtomicU32::new(if inline { IN_A_ROW } else { NEVER }) }
+    }
+
+    /// Returns true if the next call is probably short: the one entry to inline calls.
     pub(crate) fn is_likely(&self) -> bool {
         self.in_a_row.load(Ordering::Relaxed) >= self.wanted.load(Ordering::Relaxed)
     }
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn some_brief_calls_in_a_row_make_the_next_likely_and_a_long_one_makes_it_unlikely() {
-        let short_calls = ShortCalls::default();
+        let short_calls = ShortCalls::new(true);
         brief(&short_calls, IN_A_ROW);
         assert!(short_calls.is_likely());
         short_calls.learn(AT_MOST);
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn each_call_that_overruns_doubles_what_the_next_takes_and_one_that_is_cut_off_in_time_does_not() {
-        let short_calls = ShortCalls::default();
+        let short_calls = ShortCalls::new(true);
         brief(&short_calls, IN_A_ROW);
         let mut wanted = IN_A_ROW;
         for _ in 0..20 {
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_needs_memory_is_never_likely_again() {
-        let short_calls = ShortCalls::default();
+        let short_calls = ShortCalls::new(true);
         assert!(give_up(&short_calls, FailureKind::OutOfMemory, AT_MOST));
         brief(&short_calls, 2 * MOST_IN_A_ROW);
         assert!(give_up(&short_calls, FailureKind::OutOfTime, OVERRUN));
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_met_its_own_limit_is_not_made_again() {
-        let short_calls = ShortCalls::default();
+        let short_calls = ShortCalls::new(true);
         let own = Limits { memory: MEMORY, ..Limits::default() };
         let failure = Failure::new(FailureKind::OutOfMemory, "as the test wants");
         assert_eq!(bounded(&own), own);

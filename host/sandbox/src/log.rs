@@ -1,19 +1,11 @@
 //! Log of a guest's stdout and stderr: the last bytes, made safe to show.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
-
-use bytes::Bytes;
-use wasmtime_wasi::async_trait;
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use std::io::{self, Write};
 
 use crate::escape::clean;
+use crate::output::Output;
 
-/// Most bytes per write of a guest.
-const WRITE: usize = 64 << 10;
 /// Most lines of a log in a failure.
 const MAX_LINES: usize = 20;
 /// Most bytes of a shown line; the rest is cut.
@@ -25,11 +17,11 @@ const MAX_PART: usize = 4 << 10;
 
 /// Log of one call. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Log(Arc<Mutex<Tail>>);
+pub(crate) struct Log(Output<Tail>);
 
 /// Last lines of a log, each without its middle if it is long.
 #[derive(Debug)]
-struct Tail {
+pub(crate) struct Tail {
     /// Complete lines, with their line feeds.
     bytes: VecDeque<u8>,
     /// Line that is being written.
@@ -99,29 +91,41 @@ impl Tail {
     }
 }
 
+impl Write for Tail {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.push(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Log {
     pub(crate) fn new(limit: u64) -> Self {
-        Self(Arc::new(Mutex::new(Tail {
+        Self(Output::new(Tail {
             bytes: VecDeque::new(),
             line: Line::default(),
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
             written: 0,
             cut: false,
-        })))
+        }))
     }
 
-    fn push(&self, bytes: &[u8]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+    /// Returns the stream that a guest writes to.
+    pub(crate) fn output(&self) -> Output<Tail> {
+        self.0.clone()
     }
 
     /// Returns the number of bytes written, dropped ones included.
     pub(crate) fn written(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).written
+        self.0.writer().written
     }
 
     /// Returns the text in the log.
     pub(crate) fn read(&self) -> Text {
-        let tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let tail = self.0.writer();
         let (bytes, more) = tail.bytes.as_slices();
         let mut all = [bytes, more].concat();
         all.extend(tail.line.parts().concat());
@@ -145,7 +149,7 @@ impl Text {
     #[cfg(test)]
     pub(crate) fn of(text: &str) -> Self {
         let log = Log::new(crate::limits::Limits::default().log);
-        log.push(text.as_bytes());
+        log.0.writer().push(text.as_bytes());
         log.read()
     }
 
@@ -169,57 +173,6 @@ impl Text {
 
 fn line_of(line: &str) -> String {
     clean(line, MAX_LINE)
-}
-
-impl IsTerminal for Log {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for Log {
-    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(self.clone())
-    }
-}
-
-#[async_trait]
-impl Pollable for Log {
-    async fn ready(&mut self) {}
-}
-
-impl OutputStream for Log {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.push(&bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        Ok(())
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(WRITE)
-    }
-}
-
-impl tokio::io::AsyncWrite for Log {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        self.push(bytes);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
 }
 
 #[cfg(test)]

@@ -40,10 +40,10 @@ impl Guests {
     pub fn new(clock: &Clock, plugin: Arc<Plugin>, limits: Limits) -> Self {
         Self {
             clock: clock.clone(),
+            short_calls: Arc::new(plugin.new_short_calls()),
             plugin,
             limits,
             granted: CallGrants::Never,
-            short_calls: Arc::default(),
             owner: MergeOwner::default(),
         }
     }

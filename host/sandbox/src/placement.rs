@@ -5,8 +5,10 @@
 //! thread has a core to wake on, different from those of other slots while there are enough cores.
 //! Once awake, the thread may be moved: the kernel knows the other load of the machine.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::thread::{self, Thread};
+
+use frond_root::sync::lock;
 
 /// Parker of one slot thread: lets it sleep and wakes it on a chosen core.
 pub(crate) struct Parker {
@@ -24,11 +26,13 @@ struct ParkState {
 }
 
 impl Parker {
-    /// Makes the parker of the current thread, which has this slot.
-    pub(crate) fn new(slot: u32) -> Self {
+    /// Makes the parker of the current thread, which has this slot. Unless `placed`, the thread has
+    /// no core of its own, and the kernel alone places it.
+    pub(crate) fn new(slot: u32, placed: bool) -> Self {
         // Adds the process id, as every process has a first slot.
         let number = std::process::id().wrapping_add(slot);
-        Self { thread: thread::current(), core: kernel::Core::nth(number), sleep: Mutex::default() }
+        let core = placed.then(|| kernel::Core::nth(number)).flatten();
+        Self { thread: thread::current(), core, sleep: Mutex::default() }
     }
 
     /// Returns true unless the current thread runs on the core where this one would wake up.
@@ -61,7 +65,7 @@ impl Parker {
     }
 
     fn lock(&self) -> MutexGuard<'_, ParkState> {
-        self.sleep.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.sleep)
     }
 }
 
@@ -163,7 +167,7 @@ mod tests {
     fn a_thread_may_run_on_all_its_cores_after_any_wake_up() {
         let (send, receive) = channel();
         let sleeper = thread::spawn(move || {
-            let parker = Arc::new(Parker::new(1));
+            let parker = Arc::new(Parker::new(1, true));
             // Woken before it sleeps, and twice.
             for _ in 0..2 {
                 send.send((parker.clone(), Vec::new())).expect("the test listens");
@@ -183,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_is_awake_is_left_where_it_runs() {
-        let parker = Parker::new(1);
+        let parker = Parker::new(1, true);
         let before = cores();
         parker.wake(true);
         assert_eq!(cores(), before);
@@ -196,7 +200,7 @@ mod tests {
     #[test]
     fn slots_wake_on_cores_of_their_own_while_there_are_enough() {
         let cores = cores();
-        let parkers: Vec<_> = (0_u32..).take(cores.len()).map(Parker::new).collect();
+        let parkers: Vec<_> = (0_u32..).take(cores.len()).map(|slot| Parker::new(slot, true)).collect();
         let mut numbers: Vec<_> =
             parkers.iter().filter_map(|parker| parker.core.as_ref()).map(kernel::Core::number).collect();
         numbers.sort_unstable();

@@ -2,19 +2,14 @@
 //! program gets arguments, environment variables, and streams for its output. In everything else it
 //! is confined as any guest without grants, under the same limits.
 
-use std::io::{ErrorKind, Write};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::io::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use frond_root::{Failure, Limit, Scope, Usage};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex};
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
-use wasmtime_wasi::{I32Exit, async_trait};
+use wasmtime_wasi::I32Exit;
 
 use crate::call::{Call, Running};
 use crate::classify::classify;
@@ -26,13 +21,12 @@ use crate::inspect::{Misfit, surface};
 use crate::limits::Limits;
 use crate::load_error::LoadError;
 use crate::log::Log;
+use crate::output::Output;
 use crate::park;
 use crate::permits::MergeOwner;
 
 /// Prefix of the interface's name, common to all versions of WASI 0.2.
 const RUN: &str = "wasi:cli/run@0.2.";
-/// Most bytes per write of a program.
-const WRITE: usize = 64 << 10;
 
 /// Stream that receives a program's output.
 pub type Sink = Box<dyn Write + Send>;
@@ -118,8 +112,8 @@ impl Program {
         let mut wasi = nothing_granted(&Log::new(0), None);
         wasi.args(&console.args)
             .envs(&console.env)
-            .stdout(OutputPipe(Arc::new(Mutex::new(console.stdout))))
-            .stderr(OutputPipe(Arc::new(Mutex::new(console.stderr))));
+            .stdout(Output::new(console.stdout))
+            .stderr(Output::new(console.stderr));
         let wasi = wasi.build();
         let called = call.run_with(
             CallOrigin::Other(Arc::default()),
@@ -155,71 +149,5 @@ fn export(component: &Component) -> Option<ComponentExportIndex> {
             fits.then_some(run)
         }
         _ => None,
-    }
-}
-
-/// Stream that passes output on as it arrives. Clones share the receiver.
-#[derive(Clone)]
-struct OutputPipe(Arc<Mutex<Sink>>);
-
-impl OutputPipe {
-    fn sink(&self) -> MutexGuard<'_, Sink> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl IsTerminal for OutputPipe {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for OutputPipe {
-    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(self.clone())
-    }
-}
-
-#[async_trait]
-impl Pollable for OutputPipe {
-    async fn ready(&mut self) {}
-}
-
-impl OutputStream for OutputPipe {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.sink().write_all(&bytes).map_err(closed)
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        self.sink().flush().map_err(closed)
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(WRITE)
-    }
-}
-
-fn closed(error: std::io::Error) -> StreamError {
-    match error.kind() {
-        ErrorKind::BrokenPipe => StreamError::Closed,
-        _ => StreamError::LastOperationFailed(error.into()),
-    }
-}
-
-impl tokio::io::AsyncWrite for OutputPipe {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Poll::Ready(self.sink().write_all(bytes).map(|()| bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(self.sink().flush())
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }

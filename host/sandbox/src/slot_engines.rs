@@ -31,9 +31,9 @@ struct SlotEngine {
 }
 
 impl SlotEngines {
-    /// Makes an entry per slot, without copies yet.
-    pub(crate) fn new(engines: &Arc<Engines>, metered: bool) -> Self {
-        let slots = (0..engines.slot_engines()).map(|_| SlotEngine::default()).collect();
+    /// Makes an entry per slot, without copies yet; unless `enabled`, there will be none.
+    pub(crate) fn new(engines: &Arc<Engines>, metered: bool, enabled: bool) -> Self {
+        let slots = (0..if enabled { engines.slot_engines() } else { 0 }).map(|_| SlotEngine::default()).collect();
         Self { engines: engines.clone(), metered, slots }
     }
 

@@ -8,11 +8,12 @@ mod query;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use frond_root::dispatch::Share;
+use frond_root::sync::lock;
 use frond_root::{Attempt, LeafRunner, Work};
 
 use crate::clock::Clock;
@@ -25,6 +26,23 @@ use query::{Query, now};
 
 /// Time after which a thread leaves one query for the next.
 const TURN: Duration = Duration::from_millis(1);
+
+/// Scheduling of slot threads by the kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Scheduling {
+    /// True for a lower priority than that of other threads of the machine, other processes
+    /// included.
+    pub back: bool,
+    /// False to leave the placement of woken threads to the kernel, for measurements.
+    #[doc(hidden)]
+    pub placement: bool,
+}
+
+impl Default for Scheduling {
+    fn default() -> Self {
+        Self { back: false, placement: true }
+    }
+}
 
 /// Pool of slot threads, shared by all queries of the process. When the last clone is dropped, each
 /// thread ends after the leaf that it runs.
@@ -64,11 +82,10 @@ impl Slots {
     /// # Errors
     /// If a thread cannot be started.
     pub fn start(count: usize, clock: &Clock, runtime: &tokio::runtime::Handle) -> std::io::Result<Self> {
-        Self::start_with(count, clock, runtime, false)
+        Self::start_with(count, clock, runtime, Scheduling::default())
     }
 
-    /// Starts `count` slot threads as [`Slots::start`] does. With `back`, the threads run at a
-    /// lower priority than other threads of the machine, other processes included.
+    /// Starts `count` slot threads as [`Slots::start`] does, scheduled as given.
     ///
     /// # Errors
     /// As [`Slots::start`].
@@ -76,7 +93,7 @@ impl Slots {
         count: usize,
         clock: &Clock,
         runtime: &tokio::runtime::Handle,
-        back: bool,
+        scheduling: Scheduling,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             clock: clock.clone(),
@@ -93,10 +110,10 @@ impl Slots {
             let runtime = runtime.clone();
             let thread = thread::Builder::new().name(format!("frond-leaf-{slot}")).spawn(move || {
                 let _host_calls_wait_on = runtime.enter();
-                if back {
+                if scheduling.back {
                     step_back();
                 }
-                SlotThread::new(slot, &shared.clock).run(&shared);
+                SlotThread::new(slot, &shared.clock, scheduling.placement).run(&shared);
             })?;
             lock(&slots.0.0.threads).push(thread.thread().clone());
         }
@@ -223,14 +240,14 @@ struct SlotThread {
 
 impl SlotThread {
     /// Makes the state; must run on the slot thread.
-    fn new(slot: u32, clock: &Clock) -> Self {
+    fn new(slot: u32, clock: &Clock, placement: bool) -> Self {
         let context = CallContext {
             watch: clock.watch(),
             probe: None,
             waker: Some(park::waker()),
             slot: usize::try_from(slot).ok(),
         };
-        Self { slot, context, parker: Arc::new(Parker::new(slot)) }
+        Self { slot, context, parker: Arc::new(Parker::new(slot, placement)) }
     }
 
     fn run(&self, shared: &Shared) {
@@ -310,8 +327,4 @@ const STEP_BACK: i32 = 5;
 fn step_back() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), STEP_BACK);
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

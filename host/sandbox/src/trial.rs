@@ -1,11 +1,12 @@
 //! Trial calls: single calls on the caller's thread, through the code path of production calls,
 //! with all details of each call in the result.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use frond_root::runner::Covered;
+use frond_root::sync::lock;
 use frond_root::work::MIN_TIME;
 use frond_root::{
     Attempt, AttemptId, Emission, Error, Failure, FailureKind, Limit, Outcome, Partition, Plan, Scope, StopReason,
@@ -64,9 +65,9 @@ impl Trials {
     ) -> (T, Result<Profile, ProfileError>) {
         let probe = Arc::new(Probe::new(&self.clock, name, sampling));
         let ticker = Ticker::start(&probe);
-        *self.probe.lock().unwrap_or_else(PoisonError::into_inner) = Some(probe.clone());
+        *lock(&self.probe) = Some(probe.clone());
         let result = calls();
-        *self.probe.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.probe) = None;
         let profile = match ticker {
             Ok(_) => probe.finish(),
             Err(error) => Err(ProfileError::Engine(error.to_string())),
@@ -75,7 +76,7 @@ impl Trials {
     }
 
     fn probe(&self) -> Option<Arc<Probe>> {
-        self.probe.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.probe).clone()
     }
 
     /// Calls a leaf on one partition; the guest sees `index` as the partition's number.
@@ -121,7 +122,7 @@ impl Trials {
             );
         }
         let size = |partial: &Bytes| partial.len() as u64;
-        let emitted = work.emitted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let emitted = lock(&work.emitted).take();
         Ok(Trial { emitted, ..Trial::of(called, start, size) })
     }
 
@@ -231,7 +232,7 @@ impl Work for SingleLeaf {
     fn start(&self, _ticket: &Ticket, _now: tokio::time::Instant) {}
 
     fn emit(&self, _id: AttemptId, emission: Emission) {
-        *self.emitted.lock().unwrap_or_else(PoisonError::into_inner) = Some(emission);
+        *lock(&self.emitted) = Some(emission);
     }
 
     fn end(&self, _ticket: Ticket, _outcome: Outcome, _now: tokio::time::Instant) {}

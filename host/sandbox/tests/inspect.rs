@@ -16,6 +16,7 @@ use frond_sandbox::inspect::{MAX_SIZE, Misfit, report, surface};
 use frond_sandbox::{Compiler, Limits, LoadError, Plugin, Role, Settings};
 use proptest::prelude::*;
 
+use common::wat::{leb, section};
 use common::{Host, guest, wat};
 
 const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -37,23 +38,6 @@ fn host(limits: Limits) -> Host {
 
 fn load(host: &Host, wasm: &[u8]) -> Result<Plugin, LoadError> {
     Plugin::load(&host.sandbox, wasm, &[Role::Leaf], true)
-}
-
-fn leb(mut value: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let low = (value & 0x7f) as u8;
-        value >>= 7;
-        if value == 0 {
-            bytes.push(low);
-            return bytes;
-        }
-        bytes.push(low | 0x80);
-    }
-}
-
-fn section(id: u8, content: &[u8]) -> Vec<u8> {
-    [&[id], leb(content.len()).as_slice(), content].concat()
 }
 
 fn component(sections: &[Vec<u8>]) -> Vec<u8> {

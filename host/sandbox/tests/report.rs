@@ -19,6 +19,7 @@ use frond_testkit::almost;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
+use common::wat::{leb, section};
 use common::{guest, wat};
 
 /// Far more time than any test takes in a debug build on a busy machine; superlinear growth would
@@ -222,23 +223,6 @@ fn instances_that_double_at_each_level_are_counted_and_not_made() {
         (component $b (alias outer 1 $a (component $a)) (instance (instantiate $a)) (instance (instantiate $a)))
         (instance (instantiate $b)) (instance (instantiate $b))";
     assert_eq!(demand(doubled).memories, 4);
-}
-
-fn leb(mut value: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let low = (value & 0x7f) as u8;
-        value >>= 7;
-        if value == 0 {
-            bytes.push(low);
-            return bytes;
-        }
-        bytes.push(low | 0x80);
-    }
-}
-
-fn section(id: u8, content: &[u8]) -> Vec<u8> {
-    [&[id], leb(content.len()).as_slice(), content].concat()
 }
 
 fn custom(name: &str, content: &[u8]) -> Vec<u8> {

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::load::{Loaded, closed, post};
-use super::servers::{App, Server};
-use super::{QUERY, query, seconds};
-use crate::Bench;
+use super::servers::{App, QUERY, Server};
+use crate::bench::Bench;
 use crate::report::{Bound, figure, ms};
 
 /// The measured neighbour's app: a query takes some milliseconds on every core.
@@ -22,15 +21,15 @@ const CROWDS: [(&str, usize, &str); 3] = [
 const MOST: f64 = 3.0;
 
 pub(super) fn run(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
-    let time = seconds(bench, 5);
-    let quiet = closed(frond.address, &query(&QUIET), 1, time)?;
+    let time = bench.seconds(5);
+    let quiet = closed(frond.address, &QUIET.query(), 1, time)?;
     let mut rows = vec![row("nobody", &quiet)];
     for (who, clients, deadline) in CROWDS {
         let greedy = post(&format!("/v1/apps/{}/query?deadline={deadline}", GREEDY.name), QUERY);
         let beside = std::thread::scope(|scope| {
             let load = scope.spawn(|| closed(frond.address, &greedy, clients, time + Duration::from_secs(1)));
             std::thread::sleep(Duration::from_millis(300));
-            let beside = closed(frond.address, &query(&QUIET), 1, time);
+            let beside = closed(frond.address, &QUIET.query(), 1, time);
             load.join().map_err(|_| anyhow::anyhow!("a client was lost"))??;
             beside
         })?;

@@ -15,15 +15,21 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use frond_sandbox::Limits;
 
+use super::load;
+use super::talk::talk;
 use crate::floor::{Floor, Meters, Task};
 use crate::guests::top;
-use crate::http::talk::talk;
 use crate::work::spans;
 
 /// Upper bound on a server's start.
 const READY: Duration = Duration::from_secs(60);
 /// Hidden verb that makes this program the axum handler.
 pub(crate) const AXUM: &str = "http-axum";
+
+/// Trivial queries: one partition of one sample.
+pub(super) const ONE: App<'_> = App { name: "one", partitions: 1, samples: 1, deadline: "2s" };
+/// The query that all of the apps get.
+pub(super) const QUERY: &str = "{\"seed\":1}";
 
 /// A server process, killed on drop.
 pub(crate) struct Server {
@@ -71,6 +77,13 @@ pub(crate) struct App<'a> {
     pub(crate) partitions: u64,
     pub(crate) samples: u64,
     pub(crate) deadline: &'a str,
+}
+
+impl App<'_> {
+    /// Returns the bytes of a request that queries the app.
+    pub(super) fn query(&self) -> Vec<u8> {
+        load::post(&format!("/v1/apps/{}/query", self.name), QUERY)
+    }
 }
 
 /// Any app, as its files by name.

@@ -10,19 +10,18 @@ use anyhow::{Context, anyhow, ensure};
 use serde_json::Value;
 
 use super::load::{Loaded, closed};
-use super::servers::Server;
+use super::servers::{ONE, Server};
 use super::talk::json;
-use super::{ONE, query, seconds};
-use crate::Bench;
+use crate::bench::Bench;
 use crate::report::ms;
 
 pub(super) fn run(bench: &mut Bench, frond: &Server) -> anyhow::Result<()> {
-    let time = seconds(bench, 4);
-    let quiet = closed(frond.address, &query(&ONE), 4, time)?;
+    let time = bench.seconds(4);
+    let quiet = closed(frond.address, &ONE.query(), 4, time)?;
     let over = AtomicBool::new(false);
     let (swapped, swap_times) = thread::scope(|scope| {
         let swaps = scope.spawn(|| swap(&bench.guests.pi, frond, &over));
-        let swapped = closed(frond.address, &query(&ONE), 4, time);
+        let swapped = closed(frond.address, &ONE.query(), 4, time);
         over.store(true, Ordering::SeqCst);
         let swap_times = swaps.join().map_err(|_| anyhow!("whoever swaps was lost"))??;
         Ok::<_, anyhow::Error>((swapped?, swap_times))

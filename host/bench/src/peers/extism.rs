@@ -14,8 +14,8 @@ use wasmparser::{CompositeInnerType, Parser, Payload, TypeRef};
 use frond_sandbox::Limits;
 use pi::Sampled;
 
-use super::Ours;
-use crate::Bench;
+use super::ours::Ours;
+use crate::bench::Bench;
 use crate::floor::{Floor, Meters, Task};
 use crate::guests::top;
 use crate::machine::cores;
@@ -65,7 +65,7 @@ pub(super) fn run(bench: &mut Bench, ours: &Ours) -> anyhow::Result<()> {
         vec![one.name.clone(), scale(one.wall() / parts), scale(one.cpu() / parts), times(one.times(base))]
     };
     let [frond, fresh, reused, _] = &tasks;
-    let rows: Vec<_> = tasks.iter().map(|one| row(one, frond, us, super::TASKS as f64)).collect();
+    let rows: Vec<_> = tasks.iter().map(|one| row(one, frond, us, super::ours::TASKS as f64)).collect();
     bench.report.table(&["1,000 trivial tasks", "wall µs/task", "CPU µs/task", "to Frond"], &rows);
     let [plain, ..] = &words;
     let rows: Vec<_> = words.iter().map(|one| row(one, plain, ms, 1.0)).collect();
@@ -184,7 +184,7 @@ fn one_thread(compiled: &CompiledPlugin, function: &str, inputs: &[&[u8]], life:
 static IDLE: Mutex<Vec<Plugin>> = Mutex::new(Vec::new());
 
 fn lock() -> std::sync::MutexGuard<'static, Vec<Plugin>> {
-    IDLE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    frond_root::sync::lock(&IDLE)
 }
 
 fn take_instance(compiled: &CompiledPlugin) -> anyhow::Result<Plugin> {

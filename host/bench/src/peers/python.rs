@@ -8,8 +8,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
-use super::Ours;
-use crate::Bench;
+use super::ours::Ours;
+use crate::bench::Bench;
 use crate::guests::top;
 use crate::machine::cores;
 use crate::measure::{Entrant, Series, rounds};
@@ -92,7 +92,7 @@ fn compare(
     };
     target("trivial tasks", &tasks, wanted.0);
     target("word count, metered", &words, wanted.1);
-    Ok([rows(&tasks, &|seconds| us(seconds / super::TASKS as f64)), rows(&words, &ms)])
+    Ok([rows(&tasks, &|seconds| us(seconds / super::ours::TASKS as f64)), rows(&words, &ms)])
 }
 
 /// A framework's warm process.

@@ -136,3 +136,22 @@ pub(crate) fn splitter(count: u32, size: u32) -> Vec<u8> {
     );
     assemble(&text)
 }
+
+/// Encodes a number as LEB128.
+pub(crate) fn leb(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = (value & 0x7f) as u8;
+        value >>= 7;
+        if value == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+/// Encodes a section.
+pub(crate) fn section(id: u8, content: &[u8]) -> Vec<u8> {
+    [&[id], leb(content.len()).as_slice(), content].concat()
+}
