@@ -10,9 +10,7 @@ use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
     Answer, CancellationToken, Events, LeafRunner, Listener, Merger, Partition, Plan, Request, Services, Usage, flow,
 };
-use frond_sandbox::{
-    FastPaths, Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Scheduling, Settings, Slots,
-};
+use frond_sandbox::{FastPaths, Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
@@ -60,12 +58,7 @@ impl Rig {
         })?
         .with_fast_paths(fast);
         let plugin = Arc::new(Plugin::load(&sandbox, component, &[Role::Leaf], limits.fuel > 0)?);
-        let slots = Slots::start_with(
-            count,
-            sandbox.clock(),
-            runtime.handle(),
-            Scheduling { back: false, placement: fast.placement },
-        )?;
+        let slots = Slots::start_with(count, sandbox.clock(), runtime.handle(), false, fast)?;
         let rig = Self { runtime, limits, sandbox, plugin, slots, count };
         match rig.sandbox.take_warnings().first() {
             Some(warning) => bail!("{warning}"),

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use frond_root::memory::Memory;
-use frond_sandbox::{Clock, Compiler, Limits, Sandbox, Scheduling, Settings, Slots};
+use frond_sandbox::{Clock, Compiler, FastPaths, Limits, Sandbox, Settings, Slots};
 use frond_tls::Trust;
 use tokio::runtime::Handle;
 
@@ -109,7 +109,7 @@ impl Machine {
     /// # Errors
     /// See [`Machine::start`].
     pub fn start_with(&self, runtime: &Handle, back: bool) -> Result<Slots, RunError> {
-        Slots::start_with(self.slots, &self.clock, runtime, Scheduling { back, ..Scheduling::default() })
+        Slots::start_with(self.slots, &self.clock, runtime, back, FastPaths::default())
             .map_err(|error| RunError::machine("the slot threads could not be started", error))
     }
 

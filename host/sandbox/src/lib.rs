@@ -72,5 +72,5 @@ pub use load_error::LoadError;
 pub use merger::{Guests, MergeHost, SplitHost};
 pub use permits::MergeOwner;
 pub use private::private_folder;
-pub use slots::{LeafHost, Scheduling, Slots};
+pub use slots::{LeafHost, Slots};
 pub use trial::{Trial, Trials};

@@ -17,6 +17,7 @@ use frond_root::sync::lock;
 use frond_root::{Attempt, LeafRunner, Work};
 
 use crate::clock::Clock;
+use crate::fast_paths::FastPaths;
 use crate::leaf::Leaf;
 use crate::park::{self, CallContext};
 use crate::placement::Parker;
@@ -26,23 +27,6 @@ use query::{Query, now};
 
 /// Time after which a thread leaves one query for the next.
 const TURN: Duration = Duration::from_millis(1);
-
-/// Scheduling of slot threads by the kernel.
-#[derive(Clone, Copy, Debug)]
-pub struct Scheduling {
-    /// True for a lower priority than that of other threads of the machine, other processes
-    /// included.
-    pub back: bool,
-    /// False to leave the placement of woken threads to the kernel, for measurements.
-    #[doc(hidden)]
-    pub placement: bool,
-}
-
-impl Default for Scheduling {
-    fn default() -> Self {
-        Self { back: false, placement: true }
-    }
-}
 
 /// Pool of slot threads, shared by all queries of the process. When the last clone is dropped, each
 /// thread ends after the leaf that it runs.
@@ -82,10 +66,11 @@ impl Slots {
     /// # Errors
     /// If a thread cannot be started.
     pub fn start(count: usize, clock: &Clock, runtime: &tokio::runtime::Handle) -> std::io::Result<Self> {
-        Self::start_with(count, clock, runtime, Scheduling::default())
+        Self::start_with(count, clock, runtime, false, FastPaths::default())
     }
 
-    /// Starts `count` slot threads as [`Slots::start`] does, scheduled as given.
+    /// Starts `count` slot threads as [`Slots::start`] does. With `back`, the threads run at a
+    /// lower priority than other threads of the machine, other processes included.
     ///
     /// # Errors
     /// As [`Slots::start`].
@@ -93,7 +78,8 @@ impl Slots {
         count: usize,
         clock: &Clock,
         runtime: &tokio::runtime::Handle,
-        scheduling: Scheduling,
+        back: bool,
+        fast: FastPaths,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             clock: clock.clone(),
@@ -110,10 +96,10 @@ impl Slots {
             let runtime = runtime.clone();
             let thread = thread::Builder::new().name(format!("frond-leaf-{slot}")).spawn(move || {
                 let _host_calls_wait_on = runtime.enter();
-                if scheduling.back {
+                if back {
                     step_back();
                 }
-                SlotThread::new(slot, &shared.clock, scheduling.placement).run(&shared);
+                SlotThread::new(slot, &shared.clock, fast.placement).run(&shared);
             })?;
             lock(&slots.0.0.threads).push(thread.thread().clone());
         }
