@@ -20,6 +20,7 @@ pub mod postgres;
 mod rows;
 mod rules;
 mod sharing;
+mod sql;
 pub mod sqlite;
 mod submission;
 mod types;

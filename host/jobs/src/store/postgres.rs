@@ -23,7 +23,8 @@ use tokio_postgres::IsolationLevel;
 use crate::job::JobId;
 
 use super::location::{DatabaseUrl, environment};
-use super::rules::{admit, sql};
+use super::rules::admit;
+use super::sql::{jobs, owner, sweep};
 use super::{
     AcceptReport, Artifact, EventBatch, EventPage, Filter, Job, JobEnd, JobFilter, JobQuery, JobStore, LeaseNews,
     NewJob, Page, Partial, PartitionPage, PartitionResult, PartitionRow, PastJob, PlanRecord, ResultInfo, StoreError,
@@ -33,20 +34,19 @@ use super::{
 mod answers;
 mod artifacts;
 mod connect;
+mod dialect;
 mod fault;
-mod jobs;
 mod options;
-mod owner;
 mod results;
 mod schema;
 mod session;
 mod sizes;
-mod sweep;
 mod target;
 mod tls;
+mod usage;
 
 use session::{Load, PooledConnection};
-use sizes::fits;
+use sizes::{fits, size_of};
 
 pub use artifacts::MAX_ARTIFACTS;
 pub use options::Options;
@@ -112,18 +112,13 @@ impl PostgresStore {
         Ok(Self { pool: connect::pool(connector, &options)?, options, used: Mutex::default() })
     }
 
-    /// Time that a test has set, in Unix milliseconds.
-    fn set(&self) -> Option<i64> {
-        self.options.clock.as_ref().map(|clock| sql(clock.now().0))
-    }
-
     /// Bytes that jobs take, without their events; measured at most [`FRESH`] ago.
     async fn used(&self) -> StoreResult<u64> {
         let known = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, used)) = known.filter(|(at, _)| at.elapsed() < FRESH) {
             return Ok(used);
         }
-        let used: StoreResult<_> = reading!(self, MANY, |transaction| sweep::used(&transaction));
+        let used: StoreResult<_> = reading!(self, MANY, |transaction| usage::used(&transaction));
         let used = used?;
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), used));
         Ok(used)
@@ -167,7 +162,7 @@ impl JobStore for PostgresStore {
         if self.options.max_bytes.is_some() {
             admit(self.used().await?, self.options.max_bytes)?;
         }
-        writing!(self, Load::of([job.query.len()]), |transaction| jobs::submit(&transaction, &job, self.set()))
+        writing!(self, Load::of([job.query.len()]), |transaction| jobs::submit(&transaction, &job))
     }
 
     async fn get(&self, id: JobId) -> StoreResult<Job> {
@@ -195,7 +190,7 @@ impl JobStore for PostgresStore {
         // the next row.
         for _ in 0..TRIES {
             let taken: StoreResult<_> =
-                writing!(self, Load::Little, |transaction| owner::take(&transaction, owner, apps, lease, self.set()));
+                writing!(self, Load::Little, |transaction| owner::take(&transaction, owner, apps, lease));
             match taken? {
                 Some(taken) => return Ok(Some(taken)),
                 None if !self.is_waiting(apps).await? => return Ok(None),
@@ -206,7 +201,7 @@ impl JobStore for PostgresStore {
     }
 
     async fn renew(&self, id: JobId, epoch: u64, lease: Duration) -> StoreResult<LeaseNews> {
-        writing!(self, Load::Little, |transaction| owner::renew(&transaction, id, epoch, lease, self.set()))
+        writing!(self, Load::Little, |transaction| owner::renew(&transaction, id, epoch, lease))
     }
 
     async fn wanted(&self, id: JobId, epoch: u64) -> StoreResult<LeaseNews> {
@@ -214,12 +209,16 @@ impl JobStore for PostgresStore {
     }
 
     async fn release(&self, id: JobId, epoch: u64) -> StoreResult<()> {
-        writing!(self, Load::Little, |transaction| owner::release(&transaction, id, epoch, self.set()))
+        writing!(self, Load::Little, |transaction| owner::release(&transaction, id, epoch))
     }
 
     async fn plan(&self, id: JobId, epoch: u64, planned: PlanRecord) -> StoreResult<()> {
+        fits("bytes of a planned query", planned.query.as_ref().map_or(0, Bytes::len))?;
+        for one in &planned.partitions {
+            fits("bytes of a piece of a plan", size_of(one))?;
+        }
         self.grows().await?;
-        writing!(self, Load::of(planned.partitions.iter().map(owner::size)), |transaction| owner::plan(
+        writing!(self, Load::of(planned.partitions.iter().map(size_of)), |transaction| owner::plan(
             &transaction,
             id,
             epoch,
@@ -257,7 +256,7 @@ impl JobStore for PostgresStore {
                 id,
                 epoch,
                 &ended,
-                self.set()
+                None
             ));
         let job = job?;
         self.trim_now(id).await;
@@ -273,11 +272,11 @@ impl JobStore for PostgresStore {
     }
 
     async fn cancel(&self, id: JobId, keep_partial: bool) -> StoreResult<Job> {
-        writing!(self, Load::Little, |transaction| jobs::cancel(&transaction, id, keep_partial, self.set()))
+        writing!(self, Load::Little, |transaction| jobs::cancel(&transaction, id, keep_partial))
     }
 
     async fn redrive(&self, id: JobId) -> StoreResult<Job> {
-        writing!(self, MANY, |transaction| jobs::redrive(&transaction, id, self.set()))
+        writing!(self, MANY, |transaction| jobs::redrive(&transaction, id))
     }
 
     async fn retain(&self, id: JobId, retention_ms: u64) -> StoreResult<Job> {
@@ -285,7 +284,7 @@ impl JobStore for PostgresStore {
     }
 
     async fn delete(&self, id: JobId) -> StoreResult<Job> {
-        let buried: StoreResult<()> = writing!(self, MANY, |transaction| sweep::delete(&transaction, id, self.set()));
+        let buried: StoreResult<()> = writing!(self, MANY, |transaction| sweep::delete(&transaction, id));
         buried?;
         self.trim_now(id).await;
         self.get(id).await
@@ -307,15 +306,15 @@ impl JobStore for PostgresStore {
         let mut swept = SweepReport::default();
         // One transaction per job, so that no other call waits long for a row.
         loop {
-            let expired: StoreResult<_> = writing!(self, MANY, |transaction| sweep::expire(&transaction, self.set()));
+            let expired: StoreResult<_> = writing!(self, MANY, |transaction| sweep::expire(&transaction));
             let Some(bytes) = expired? else { break };
             swept.expired += 1;
             swept.bytes += bytes;
         }
-        let ended: StoreResult<()> = writing!(self, MANY, |transaction| jobs::end_cancelled(&transaction, self.set()));
+        let ended: StoreResult<()> = writing!(self, MANY, |transaction| jobs::end_cancelled(&transaction));
         ended?;
         self.trim(None).await?;
-        let forgotten: StoreResult<_> = writing!(self, MANY, |transaction| sweep::forget(&transaction, self.set()));
+        let forgotten: StoreResult<_> = writing!(self, MANY, |transaction| sweep::forget(&transaction));
         swept.forgotten = forgotten?;
         let artifacts: StoreResult<_> = writing!(self, MANY, |transaction| artifacts::sweep(&transaction));
         swept.blobs_removed = artifacts?;
@@ -323,11 +322,11 @@ impl JobStore for PostgresStore {
     }
 
     async fn ping(&self) -> StoreResult<()> {
-        reading!(self, Load::Little, |transaction| sweep::ping(&transaction))
+        reading!(self, Load::Little, |transaction| usage::ping(&transaction))
     }
 
     async fn usage(&self) -> StoreResult<Usage> {
-        reading!(self, Load::Little, |transaction| sweep::usage(&transaction, self.set()))
+        reading!(self, Load::Little, |transaction| usage::usage(&transaction))
     }
 
     fn is_shared(&self) -> bool {
@@ -353,6 +352,6 @@ const TRIES: u32 = 16;
 
 impl PostgresStore {
     async fn is_waiting(&self, apps: &JobFilter) -> StoreResult<bool> {
-        reading!(self, Load::Little, |transaction| owner::is_waiting(&transaction, apps, self.set()))
+        reading!(self, Load::Little, |transaction| owner::is_waiting(&transaction, apps))
     }
 }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::job::{JobId, JobState, UnixMs};
 
 use super::error::cause;
-use super::rules::{CurrentUse, Head, unsigned};
+use super::rules::{Head, unsigned};
 use super::{CancelKind, Counts, Job, Locator, PartitionRow, PartitionState, PastJob, StoreError, StoreResult, Usage};
 
 /// Columns of a job, without the large ones.
@@ -103,19 +103,20 @@ pub(crate) trait Columns {
     fn time(&self, column: &str) -> StoreResult<Option<UnixMs>> {
         Ok(self.maybe_int(column)?.map(|ms| UnixMs(unsigned(ms))))
     }
+}
 
-    fn word<T: FromStr>(&self, column: &str) -> StoreResult<T> {
-        self.text(column)?.parse().map_err(|_| damaged(column))
-    }
+/// Converts the text of a column.
+pub(crate) fn word<T: FromStr>(row: &dyn Columns, column: &str) -> StoreResult<T> {
+    row.text(column)?.parse().map_err(|_| damaged(column))
+}
 
-    fn json<T: DeserializeOwned>(&self, column: &str) -> StoreResult<T> {
-        serde_json::from_str(&self.text(column)?).map_err(|_| damaged(column))
-    }
+fn json<T: DeserializeOwned>(row: &dyn Columns, column: &str) -> StoreResult<T> {
+    maybe_json(row, column)?.ok_or_else(|| damaged(column))
+}
 
-    fn maybe_json<T: DeserializeOwned>(&self, column: &str) -> StoreResult<Option<T>> {
-        let text = self.maybe_text(column)?;
-        text.map(|text| serde_json::from_str(&text).map_err(|_| damaged(column))).transpose()
-    }
+fn maybe_json<T: DeserializeOwned>(row: &dyn Columns, column: &str) -> StoreResult<Option<T>> {
+    let text = row.maybe_text(column)?;
+    text.map(|text| serde_json::from_str(&text).map_err(|_| damaged(column))).transpose()
 }
 
 pub(crate) fn damaged(what: &str) -> StoreError {
@@ -123,14 +124,14 @@ pub(crate) fn damaged(what: &str) -> StoreError {
 }
 
 /// Converts a row with the columns [`JOB`] and [`LARGE`] to a job.
-pub(crate) fn job_of(row: &impl Columns) -> StoreResult<Job> {
+pub(crate) fn job_of(row: &dyn Columns) -> StoreResult<Job> {
     Ok(Job {
-        id: row.word("id")?,
-        state: row.word("state")?,
+        id: word(row, "id")?,
+        state: word(row, "state")?,
         app: row.text("app")?,
         version: row.text("version")?,
-        floor: row.json("floor")?,
-        required: row.json("required")?,
+        floor: json(row, "floor")?,
+        required: json(row, "required")?,
         run_timeout_ms: row.count("run_timeout_ms")?,
         retention_ms: row.count("retention_ms")?,
         weight: row.index("share")?,
@@ -156,24 +157,24 @@ pub(crate) fn job_of(row: &impl Columns) -> StoreResult<Job> {
         },
         events: row.count("last_event")?,
         strikes: row.count("strikes")?,
-        account: row.maybe_json("account")?.unwrap_or_default(),
+        account: maybe_json(row, "account")?.unwrap_or_default(),
         bytes: row.count("bytes")?,
-        reason: row.maybe_json("reason")?,
-        coverage: row.maybe_json("coverage")?,
+        reason: maybe_json(row, "reason")?,
+        coverage: maybe_json(row, "coverage")?,
     })
 }
 
 /// Converts the column `cancel` to the kind of cancel.
-pub(crate) fn cancel_of(row: &impl Columns) -> StoreResult<Option<CancelKind>> {
+pub(crate) fn cancel_of(row: &dyn Columns) -> StoreResult<Option<CancelKind>> {
     Ok(row.maybe_int("cancel")?.map(|keep| CancelKind { keep_partial: keep != 0 }))
 }
 
 /// Converts a row with the columns [`HEAD`] to a head.
-pub(crate) fn head_of(row: &impl Columns) -> StoreResult<Head> {
+pub(crate) fn head_of(row: &dyn Columns) -> StoreResult<Head> {
     Ok(Head {
-        id: row.word::<JobId>("id")?,
+        id: word::<JobId>(row, "id")?,
         num: row.int("num")?,
-        state: row.word::<JobState>("state")?,
+        state: word::<JobState>(row, "state")?,
         epoch: row.count("epoch")?,
         planned: row.int("planned")? != 0,
         partitions: row.count("partitions")?,
@@ -182,7 +183,7 @@ pub(crate) fn head_of(row: &impl Columns) -> StoreResult<Head> {
 }
 
 /// Converts a row with the columns [`PARTITION`] to a partition.
-pub(crate) fn partition_of(row: &impl Columns) -> StoreResult<PartitionRow> {
+pub(crate) fn partition_of(row: &dyn Columns) -> StoreResult<PartitionRow> {
     let state = row.text("state")?;
     let place = match row.maybe_text("elsewhere")? {
         Some(text) => Locator::Elsewhere(text),
@@ -196,25 +197,13 @@ pub(crate) fn partition_of(row: &impl Columns) -> StoreResult<PartitionRow> {
         state: PartitionState::ALL.into_iter().find(|one| one.slug() == state).ok_or_else(|| damaged("state"))?,
         attempts: row.index("attempts")?,
         run_ms: row.count("run_ms")?,
-        failure: row.maybe_json("failure")?,
+        failure: maybe_json(row, "failure")?,
     })
 }
 
-/// Converts the counts of a new job's app and caller to their current use.
-pub(crate) fn had_of(app: &impl Columns, caller: Option<&impl Columns>) -> StoreResult<CurrentUse> {
-    let mut current = CurrentUse { app_waiting: app.count("waiting")?, ..CurrentUse::default() };
-    if let Some(caller) = caller {
-        current.waiting = caller.count("waiting")?;
-        current.jobs = caller.count("jobs")?;
-        current.bytes = caller.count("bytes")?;
-        current.expires = caller.time("expires")?;
-    }
-    Ok(current)
-}
-
 /// Adds a row of [`USAGE`] to the usage.
-pub(crate) fn count_jobs(usage: &mut Usage, row: &impl Columns) -> StoreResult<()> {
-    let state = row.word::<JobState>("state")?;
+pub(crate) fn count_jobs(usage: &mut Usage, row: &dyn Columns) -> StoreResult<()> {
+    let state = word::<JobState>(row, "state")?;
     let jobs = row.count("jobs")?;
     usage.jobs += jobs;
     usage.states.insert(state, jobs);
@@ -225,12 +214,12 @@ pub(crate) fn count_jobs(usage: &mut Usage, row: &impl Columns) -> StoreResult<(
 }
 
 /// Converts a row with the columns [`PAST`] to a past job.
-pub(crate) fn past_of(row: &impl Columns) -> StoreResult<PastJob> {
+pub(crate) fn past_of(row: &dyn Columns) -> StoreResult<PastJob> {
     let finished = row.time("finished")?.unwrap_or_default();
     let weight = row.count("weight")?;
     let leaf_ms = row.count("leaf_ms")?;
     Ok(PastJob {
-        id: row.word("id")?,
+        id: word(row, "id")?,
         partitions: row.count("partitions")?,
         weight,
         run_ms: finished.since(row.time("started")?.unwrap_or(finished)),

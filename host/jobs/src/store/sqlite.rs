@@ -16,10 +16,11 @@ use bytes::Bytes;
 use rusqlite::Connection;
 use tokio::task::spawn_blocking;
 
-use crate::clock::{SetClock, ms, unix_ms};
+use crate::clock::{SetClock, unix_ms};
 use crate::job::{JobId, UnixMs};
 
 use super::rules::{admit, unsigned};
+use super::sql::{self, jobs, owner};
 use super::{
     AcceptReport, EVENTS_KEPT, EventBatch, EventPage, Filter, Job, JobEnd, JobFilter, JobQuery, JobStore, LeaseNews,
     NewJob, Page, Partial, PartitionPage, PartitionResult, PartitionRow, PastJob, PlanRecord, ResultInfo, StoreError,
@@ -29,17 +30,17 @@ use super::{
 mod answers;
 mod blobs;
 mod fault;
-mod jobs;
 mod open;
-mod owner;
 mod readers;
 mod results;
+mod session;
 mod sweep;
 mod writer;
 
-use blobs::Blobs;
+use blobs::{Blobs, StoredBytes};
 use readers::Readers;
 use results::PendingResults;
+use session::{Session, run};
 use writer::{TransactionMode, WriteConnection, Writer};
 
 /// Settings of the store.
@@ -100,13 +101,13 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
     pub async fn lapse(&self) -> StoreResult<()> {
-        self.write(TransactionMode::PASS, owner::lapse).await
+        self.write(TransactionMode::PASS, async |db| sweep::lapse(db.connection)).await
     }
 
     /// Removes unreachable partitions, of one job or of all, and old tombstones.
     async fn trim(&self, id: Option<JobId>) -> StoreResult<()> {
         let kept = self.options.tombstones_kept;
-        while self.write(TransactionMode::END, move |connection| sweep::trim(connection, id, kept)).await? {}
+        while self.write(TransactionMode::END, async move |db| sql::sweep::trim(db, id, kept).await).await? {}
         Ok(())
     }
 
@@ -121,19 +122,27 @@ impl SqliteStore {
         self.options.clock.as_ref().map_or_else(unix_ms, SetClock::now)
     }
 
+    /// Runs a call that reads one snapshot.
     async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+        call: impl AsyncFnOnce(&Session<'_>) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        self.readers.read(work).await
+        let now = self.now();
+        let read = move |connection: &Connection| {
+            let snapshot = connection.unchecked_transaction()?;
+            run(call(&Session::new(&snapshot, now)))
+        };
+        self.readers.read(read).await
     }
 
+    /// Runs a call in a transaction of the writer.
     async fn write<T: Send + 'static>(
         &self,
         mode: TransactionMode,
-        work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+        call: impl AsyncFnOnce(&Session<'_>) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        self.writer.write(mode, work).await
+        let now = self.now();
+        self.writer.write(mode, move |connection| run(call(&Session::new(connection, now)))).await
     }
 
     /// Runs work that may write large files, on a thread for blocking work.
@@ -166,70 +175,65 @@ fn size_of(file: &Path) -> u64 {
 #[async_trait]
 impl JobStore for SqliteStore {
     async fn submit(&self, job: NewJob) -> StoreResult<Submission> {
-        let now = self.now();
         let most = self.options.max_bytes;
         let files = self.blobs.bytes();
-        self.write(TransactionMode::PROMISE, move |connection| {
+        self.write(TransactionMode::PROMISE, async move |db| {
             if most.is_some() {
-                admit(sweep::used(connection)?.saturating_add(files), most)?;
+                admit(sweep::used(db.connection)?.saturating_add(files), most)?;
             }
-            jobs::submit(connection, &job, now)
+            jobs::submit(db, &job).await
         })
         .await
     }
 
     async fn get(&self, id: JobId) -> StoreResult<Job> {
-        self.read(move |connection| jobs::get(connection, id)).await
+        self.read(async move |db| jobs::get(db, id).await).await
     }
 
     async fn get_of(&self, id: JobId, caller: &str) -> StoreResult<Job> {
         let caller = caller.to_owned();
-        self.read(move |connection| jobs::get_of(connection, id, &caller)).await
+        self.read(async move |db| jobs::get_of(db, id, &caller).await).await
     }
 
     async fn bytes_of(&self, caller: &str) -> StoreResult<u64> {
         let caller = caller.to_owned();
-        self.read(move |connection| jobs::bytes_of(connection, &caller)).await
+        self.read(async move |db| jobs::bytes_of(db, &caller).await).await
     }
 
     async fn asked(&self, id: JobId) -> StoreResult<JobQuery> {
-        self.read(move |connection| jobs::asked(connection, id)).await
+        self.read(async move |db| jobs::asked(db, id).await).await
     }
 
     async fn list(&self, filter: &Filter, page: Page) -> StoreResult<Vec<Job>> {
         let filter = filter.clone();
-        self.read(move |connection| jobs::list(connection, &filter, page)).await
+        self.read(async move |db| jobs::list(db, &filter, page).await).await
     }
 
     async fn take(&self, owner: &str, apps: &JobFilter, lease: Duration) -> StoreResult<Option<TakenJob>> {
         let owner = owner.to_owned();
         let apps = apps.clone();
-        let now = self.now();
-        let until = now.plus(ms(lease));
-        self.write(TransactionMode::PASS, move |connection| owner::take(connection, &owner, &apps, now, until)).await
+        self.write(TransactionMode::PASS, async move |db| owner::take(db, &owner, &apps, lease).await).await
     }
 
     async fn renew(&self, id: JobId, epoch: u64, lease: Duration) -> StoreResult<LeaseNews> {
-        let until = self.now().plus(ms(lease));
-        self.write(TransactionMode::PASS, move |connection| owner::renew(connection, id, epoch, until)).await
+        self.write(TransactionMode::PASS, async move |db| owner::renew(db, id, epoch, lease).await).await
     }
 
     async fn wanted(&self, id: JobId, epoch: u64) -> StoreResult<LeaseNews> {
-        self.read(move |connection| owner::wanted(connection, id, epoch)).await
+        self.read(async move |db| owner::wanted(db, id, epoch).await).await
     }
 
     async fn release(&self, id: JobId, epoch: u64) -> StoreResult<()> {
-        let now = self.now();
-        self.write(TransactionMode::PASS, move |connection| owner::release(connection, id, epoch, now)).await
+        self.write(TransactionMode::PASS, async move |db| owner::release(db, id, epoch).await).await
     }
 
     async fn plan(&self, id: JobId, epoch: u64, planned: PlanRecord) -> StoreResult<()> {
-        self.write(TransactionMode::PROMISE, move |connection| owner::plan(connection, id, epoch, &planned)).await
+        self.write(TransactionMode::PROMISE, async move |db| owner::plan(db, id, epoch, &planned).await).await
     }
 
     async fn partitions(&self, id: JobId, page: &PartitionPage) -> StoreResult<Vec<PartitionRow>> {
         let page = page.clone();
-        self.read(move |connection| owner::partitions(connection, id, &page)).await
+        self.read(async move |db| owner::partitions(db, id, &page).await).await
     }
 
     async fn accept(&self, id: JobId, epoch: u64, results: Vec<PartitionResult>) -> StoreResult<AcceptReport> {
@@ -240,107 +244,101 @@ impl JobStore for SqliteStore {
 
     async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> StoreResult<Vec<Partial>> {
         let blobs = Arc::clone(&self.blobs);
-        self.read(move |connection| results::partials(connection, &blobs, id, after, max_bytes)).await
+        self.read(async move |db| results::partials(db, &blobs, id, after, max_bytes).await).await
     }
 
     async fn merge(&self, id: JobId, epoch: u64) -> StoreResult<()> {
-        self.write(TransactionMode::PASS, move |connection| owner::merge(connection, id, epoch)).await
+        self.write(TransactionMode::PASS, async move |db| owner::merge(db, id, epoch).await).await
     }
 
     async fn finish(&self, id: JobId, epoch: u64, ended: JobEnd) -> StoreResult<Job> {
         let result = ended.result.clone();
         let large = result.as_ref().map_or(0, blobs::large);
-        let stowed = self.stowing(large, move |blobs| result.map(|bytes| blobs.take(bytes)).transpose()).await?;
-        let now = self.now();
-        let finish = move |connection: &Connection| owner::finish(connection, id, epoch, &ended, stowed.as_ref(), now);
-        let job = self.write(TransactionMode::END, finish).await?;
+        let stored = self.stowing(large, move |blobs| result.map(|bytes| blobs.take(bytes)).transpose()).await?;
+        let finish = async move |db: &Session<'_>| {
+            let file = stored.as_ref().and_then(StoredBytes::digest);
+            let job = owner::finish(db, id, epoch, &ended, file).await?;
+            // Returned, so that a file stays pinned until its row is committed.
+            Ok((job, stored))
+        };
+        let (job, _) = self.write(TransactionMode::END, finish).await?;
         self.trim_now(id).await;
         Ok(job)
     }
 
     async fn result_info(&self, id: JobId) -> StoreResult<Option<ResultInfo>> {
         let blobs = Arc::clone(&self.blobs);
-        self.read(move |connection| answers::info(connection, &blobs, id)).await
+        self.read(async move |db| answers::info(db, &blobs, id).await).await
     }
 
     async fn result_part(&self, id: JobId, epoch: u64, from: u64, most: u32) -> StoreResult<Bytes> {
         let blobs = Arc::clone(&self.blobs);
-        self.read(move |connection| answers::part(connection, &blobs, id, epoch, from, most)).await
+        self.read(async move |db| answers::part(db, &blobs, id, epoch, from, most).await).await
     }
 
     async fn cancel(&self, id: JobId, keep_partial: bool) -> StoreResult<Job> {
-        let now = self.now();
-        self.write(TransactionMode::END, move |connection| jobs::cancel(connection, id, keep_partial, now)).await
+        self.write(TransactionMode::END, async move |db| jobs::cancel(db, id, keep_partial).await).await
     }
 
     async fn redrive(&self, id: JobId) -> StoreResult<Job> {
-        let now = self.now();
-        self.write(TransactionMode::END, move |connection| jobs::redrive(connection, id, now)).await
+        self.write(TransactionMode::END, async move |db| jobs::redrive(db, id).await).await
     }
 
     async fn retain(&self, id: JobId, retention_ms: u64) -> StoreResult<Job> {
-        self.write(TransactionMode::END, move |connection| jobs::retain(connection, id, retention_ms)).await
+        self.write(TransactionMode::END, async move |db| jobs::retain(db, id, retention_ms).await).await
     }
 
     async fn delete(&self, id: JobId) -> StoreResult<Job> {
-        let now = self.now();
-        self.write(TransactionMode::END, move |connection| sweep::delete(connection, id, now)).await?;
+        self.write(TransactionMode::END, async move |db| sql::sweep::delete(db, id).await).await?;
         self.trim_now(id).await;
         self.get(id).await
     }
 
     async fn append(&self, id: JobId, epoch: u64, news: EventBatch) -> StoreResult<()> {
         let kept = self.options.events_kept;
-        self.write(TransactionMode::GROW, move |connection| owner::append(connection, id, epoch, &news, kept)).await
+        self.write(TransactionMode::GROW, async move |db| owner::append(db, id, epoch, &news, kept).await).await
     }
 
     async fn events(&self, id: JobId, after: u64, limit: u32) -> StoreResult<EventPage> {
-        self.read(move |connection| jobs::events(connection, id, after, limit)).await
+        self.read(async move |db| jobs::events(db, id, after, limit).await).await
     }
 
     async fn history(&self, app: &str, version: &str, limit: u32) -> StoreResult<Vec<PastJob>> {
         let app = app.to_owned();
         let version = version.to_owned();
-        self.read(move |connection| jobs::history(connection, &app, &version, limit)).await
+        self.read(async move |db| jobs::history(db, &app, &version, limit).await).await
     }
 
     async fn sweep(&self) -> StoreResult<SweepReport> {
-        let now = self.now();
         let mut swept = SweepReport::default();
         // In short transactions, so that others can write in between. The database is durable
         // before a file is removed.
-        while let Some(bytes) =
-            self.write(TransactionMode::END, move |connection| sweep::expire(connection, now)).await?
-        {
+        while let Some(bytes) = self.write(TransactionMode::END, async |db| sql::sweep::expire(db).await).await? {
             swept.expired += 1;
             swept.bytes += bytes;
         }
         self.trim(None).await?;
-        let end = move |connection: &Connection| {
-            jobs::end_cancelled(connection, now)?;
-            sweep::forget(connection, now)
+        let end = async |db: &Session<'_>| {
+            jobs::end_cancelled(db).await?;
+            sql::sweep::forget(db).await
         };
         swept.forgotten = self.write(TransactionMode::END, end).await?;
-        while self.write(TransactionMode::END, sweep::vacuum).await? {}
+        while self.write(TransactionMode::END, async |db| sweep::vacuum(db.connection)).await? {}
         let blobs = Arc::clone(&self.blobs);
+        // Not in one snapshot: a row that is committed meanwhile must be seen.
         let sweeping = move |connection: &Connection| blobs.sweep(|digest| sweep::is_used(connection, digest));
-        swept.blobs_removed = self.read(sweeping).await?;
+        swept.blobs_removed = self.readers.read(sweeping).await?;
         Ok(swept)
     }
 
     async fn ping(&self) -> StoreResult<()> {
-        self.read(|connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?)).await
+        self.readers.read(|connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?)).await
     }
 
     async fn usage(&self) -> StoreResult<Usage> {
-        let now = self.now();
-        let blobs = Arc::clone(&self.blobs);
-        let database = self.database.clone();
-        self.read(move |connection| {
-            let log = database.with_extension("db-wal");
-            let bytes = size_of(&database) + size_of(&log) + blobs.bytes();
-            jobs::usage(connection, bytes, now)
-        })
-        .await
+        let log = self.database.with_extension("db-wal");
+        let bytes = size_of(&self.database) + size_of(&log) + self.blobs.bytes();
+        let usage = Usage { bytes, now: self.now(), ..Usage::default() };
+        self.read(async move |db| jobs::usage(db, usage).await).await
     }
 }

@@ -311,6 +311,25 @@ pub enum Outcome {
     Failed(Failure),
 }
 
+impl Outcome {
+    /// State of the partition.
+    pub(crate) fn state(&self) -> PartitionState {
+        match self {
+            Self::Done(_) => PartitionState::Done,
+            Self::Degraded(_) => PartitionState::Degraded,
+            Self::Failed(_) => PartitionState::Failed,
+        }
+    }
+
+    /// Output of the leaf.
+    pub(crate) fn partial(&self) -> Option<&Bytes> {
+        match self {
+            Self::Done(bytes) | Self::Degraded(bytes) => Some(bytes),
+            Self::Failed(_) => None,
+        }
+    }
+}
+
 /// Outcome of accepting results.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AcceptReport {

@@ -4,14 +4,14 @@ use bytes::Bytes;
 
 use crate::job::JobId;
 use crate::store::rows::{Columns, damaged};
+use crate::store::sql::jobs::head;
 use crate::store::{ResultInfo, StoreError, StoreResult};
 
-use super::jobs::head;
 use super::session::Transaction;
 
 /// Returns the description of the answer.
 pub(super) async fn info(transaction: &Transaction<'_>, id: JobId) -> StoreResult<Option<ResultInfo>> {
-    let head = head(transaction, id, false).await?.live()?;
+    let head = head(transaction, id).await?.live()?;
     let select = "SELECT content_type, result_size FROM jobs WHERE num = $1 AND result_size IS NOT NULL";
     let Some(row) = transaction.row(select, &[&head.num]).await? else {
         return Ok(None);
@@ -28,7 +28,7 @@ pub(super) async fn part(
     from: u64,
     most: u32,
 ) -> StoreResult<Bytes> {
-    let head = head(transaction, id, false).await?.live()?;
+    let head = head(transaction, id).await?.live()?;
     let gone = StoreError::Fenced { epoch: head.epoch };
     if head.epoch != epoch || !head.state.is_ended() {
         return Err(gone);

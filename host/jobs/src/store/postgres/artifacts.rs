@@ -22,7 +22,7 @@ const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 /// True if the artifact is stored; extends its life by the grace period.
 pub(super) async fn has(transaction: &Transaction<'_>, app: &str, version: &str) -> StoreResult<bool> {
     let update = format!("UPDATE artifacts SET used = {NOW} WHERE app = $1 AND version = $2");
-    Ok(transaction.execute(&update, &[&app, &version]).await? > 0)
+    Ok(transaction.change(&update, &[&app, &version]).await? > 0)
 }
 
 pub(super) async fn keep(
@@ -32,7 +32,7 @@ pub(super) async fn keep(
     artifact: &Artifact,
 ) -> StoreResult<()> {
     // Excludes a concurrent sweep, which could remove blobs that the new artifact refers to.
-    transaction.execute("LOCK TABLE artifacts IN SHARE ROW EXCLUSIVE MODE", &[]).await?;
+    transaction.change("LOCK TABLE artifacts IN SHARE ROW EXCLUSIVE MODE", &[]).await?;
     let sum = transaction.row("SELECT COALESCE(sum(size), 0)::bigint AS sum FROM blobs", &[]).await?;
     let held = sum.map(|row| row.int("sum")).transpose()?.map_or(0, unsigned);
     let size = artifact.blobs.iter().fold(held, |sum, (_, bytes)| sum.saturating_add(bytes.len() as u64));
@@ -41,15 +41,15 @@ pub(super) async fn keep(
     }
     let insert =
         format!("INSERT INTO artifacts (app, version, about, used) VALUES ($1, $2, $3, {NOW}) ON CONFLICT DO NOTHING");
-    if transaction.execute(&insert, &[&app, &version, &artifact.about]).await? == 0 {
+    if transaction.change(&insert, &[&app, &version, &artifact.about]).await? == 0 {
         return Ok(());
     }
     for (digest, bytes) in &artifact.blobs {
         fits("bytes of a component", bytes.len())?;
         let blob = "INSERT INTO blobs (digest, size, bytes) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-        transaction.execute(blob, &[digest, &sql(bytes.len() as u64), &&**bytes]).await?;
+        transaction.change(blob, &[digest, &sql(bytes.len() as u64), &&**bytes]).await?;
         let part = "INSERT INTO artifact_blobs (app, version, digest) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-        transaction.execute(part, &[&app, &version, digest]).await?;
+        transaction.change(part, &[&app, &version, digest]).await?;
     }
     Ok(())
 }
@@ -69,14 +69,14 @@ fn blob_of(row: &Row) -> StoreResult<(String, Bytes)> {
 
 /// Removes artifacts that no job can need any more. Returns the number of removed blobs.
 pub(super) async fn sweep(transaction: &Transaction<'_>) -> StoreResult<u64> {
-    transaction.execute("LOCK TABLE artifacts IN SHARE ROW EXCLUSIVE MODE", &[]).await?;
+    transaction.change("LOCK TABLE artifacts IN SHARE ROW EXCLUSIVE MODE", &[]).await?;
     let unused = format!(
         "DELETE FROM artifacts a WHERE used < {NOW} - {GRACE_MS} AND NOT EXISTS (SELECT 1 FROM jobs j \
          WHERE j.app = a.app AND j.version = a.version AND j.planned = 1 AND j.state NOT IN ('succeeded', 'expired'))"
     );
-    if transaction.execute(&unused, &[]).await? == 0 {
+    if transaction.change(&unused, &[]).await? == 0 {
         return Ok(0);
     }
     let orphans = "DELETE FROM blobs b WHERE NOT EXISTS (SELECT 1 FROM artifact_blobs p WHERE p.digest = b.digest)";
-    transaction.execute(orphans, &[]).await
+    transaction.change(orphans, &[]).await
 }

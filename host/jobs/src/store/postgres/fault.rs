@@ -165,10 +165,3 @@ impl Columns for Row {
         Ok(bytes.map(Bytes::from))
     }
 }
-
-/// SQL for the current time in Unix milliseconds: the database's time, unless a test has set one as
-/// the parameter of this number. It is the time of the statement, since the transaction may have
-/// waited for a row.
-pub(super) fn now(parameter: u8) -> String {
-    format!("COALESCE(${parameter}::bigint, (extract(epoch FROM statement_timestamp()) * 1000)::bigint)")
-}

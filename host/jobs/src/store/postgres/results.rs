@@ -4,34 +4,18 @@ use std::collections::HashMap;
 
 use crate::job::JobId;
 use crate::store::rows::{Columns, damaged};
-use crate::store::rules::{MOST, sql};
-use crate::store::{
-    AcceptReport, MAX_PAGE, Outcome, Partial, PartitionResult, PartitionState, StoreError, StoreResult, cause,
-};
+use crate::store::rules::sql;
+use crate::store::sql::jobs::{head, locked};
+use crate::store::sql::results::{Accepted, failure};
+use crate::store::{AcceptReport, MAX_PAGE, Partial, PartitionResult, PartitionState, StoreResult};
 use bytes::Bytes;
 
-use super::jobs::head;
 use super::session::{Transaction, Values};
 use super::sizes::{chunks, fits};
 
-fn partial(result: &PartitionResult) -> Option<&Bytes> {
-    match &result.outcome {
-        Outcome::Done(bytes) | Outcome::Degraded(bytes) => Some(bytes),
-        Outcome::Failed(_) => None,
-    }
-}
-
-fn state(result: &PartitionResult) -> PartitionState {
-    match result.outcome {
-        Outcome::Done(_) => PartitionState::Done,
-        Outcome::Degraded(_) => PartitionState::Degraded,
-        Outcome::Failed(_) => PartitionState::Failed,
-    }
-}
-
 /// Bytes of a result's partial.
 pub(super) fn size(result: &PartitionResult) -> usize {
-    partial(result).map_or(0, Bytes::len)
+    result.outcome.partial().map_or(0, Bytes::len)
 }
 
 /// Stores results, the first of each partition.
@@ -44,15 +28,9 @@ pub(super) async fn accept(
     for one in results {
         fits("bytes of a partial", size(one))?;
     }
-    let head = head(transaction, id, true).await?.held_by(epoch)?;
+    let head = locked(transaction, id).await?.held_by(epoch)?;
     head.has(results.iter().map(|one| one.index))?;
-    let mut kept = AcceptReport::default();
-    let mut done = 0_i64;
-    let mut degraded = 0_i64;
-    let mut failed = 0_i64;
-    let mut settled = 0_u64;
-    let mut leaf_ms = 0_u64;
-    let mut bytes = 0_u64;
+    let mut accepted = Accepted::default();
     for chunk in chunks(results, size) {
         // The update would apply an arbitrary one of several rows of a partition; the first must
         // win.
@@ -61,36 +39,10 @@ pub(super) async fn accept(
             firsts.entry(one.index).or_insert(one);
         }
         for (index, weight) in update(transaction, head.num, &firsts).await? {
-            let one = firsts.get(&index).ok_or_else(|| damaged("idx"))?;
-            kept.fresh.push(index);
-            leaf_ms = leaf_ms.saturating_add(one.run_ms);
-            bytes = bytes.saturating_add(size(one) as u64);
-            match one.outcome {
-                Outcome::Failed(_) => failed += 1,
-                Outcome::Degraded(_) => {
-                    degraded += 1;
-                    settled = settled.saturating_add(weight);
-                }
-                Outcome::Done(_) => {
-                    done += 1;
-                    settled = settled.saturating_add(weight);
-                }
-            }
+            accepted.add(firsts.get(&index).ok_or_else(|| damaged("idx"))?, weight);
         }
     }
-    let count = "UPDATE jobs SET done = done + $3, degraded = degraded + $4, failed = failed + $5, \
-         settled_weight = LEAST(settled_weight + $6, $8), leaf_ms = LEAST(leaf_ms + $7, $8), \
-         bytes = LEAST(bytes + $9, $8), strikes = CASE WHEN $10 THEN 0 ELSE strikes END WHERE num = $1 AND epoch = $2";
-    let epoch = sql(head.epoch);
-    let settled = sql(settled);
-    let leaf_ms = sql(leaf_ms);
-    let bytes = sql(bytes);
-    let fresh = !kept.fresh.is_empty();
-    let values: Values = &[&head.num, &epoch, &done, &degraded, &failed, &settled, &leaf_ms, &MOST, &bytes, &fresh];
-    head.fenced(transaction.execute(count, values).await?)?;
-    kept.discarded = u32::try_from(results.len() - kept.fresh.len()).unwrap_or(u32::MAX);
-    kept.fresh.sort_unstable();
-    Ok(kept)
+    accepted.store(transaction, &head, results.len()).await
 }
 
 /// Writes results to pending partitions. Returns the indexes and weights of these partitions.
@@ -101,12 +53,12 @@ async fn update(
 ) -> StoreResult<Vec<(u32, u64)>> {
     let all: Vec<&PartitionResult> = results.values().copied().collect();
     let indexes: Vec<_> = all.iter().map(|one| i64::from(one.index)).collect();
-    let states: Vec<_> = all.iter().map(|one| state(one).slug()).collect();
+    let states: Vec<_> = all.iter().map(|one| one.outcome.state().slug()).collect();
     let attempts: Vec<_> = all.iter().map(|one| i64::from(one.attempt)).collect();
     let times: Vec<_> = all.iter().map(|one| sql(one.run_ms)).collect();
-    let failures: Vec<_> = all.iter().map(|one| failure(one)).collect::<StoreResult<_>>()?;
-    let sizes: Vec<_> = all.iter().map(|one| partial(one).map(|bytes| sql(bytes.len() as u64))).collect();
-    let partials: Vec<_> = all.iter().map(|one| partial(one).map(|bytes| &**bytes)).collect();
+    let failures: Vec<_> = all.iter().map(|one| failure(&one.outcome)).collect::<StoreResult<_>>()?;
+    let sizes: Vec<_> = all.iter().map(|one| one.outcome.partial().map(|bytes| sql(bytes.len() as u64))).collect();
+    let partials: Vec<_> = all.iter().map(|one| one.outcome.partial().map(|bytes| &**bytes)).collect();
     let update = "UPDATE partitions SET state = new.state, attempts = new.attempts, run_ms = new.run_ms, \
          failure = new.failure, size = new.size, partial = new.partial \
          FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[], $8::bytea[]) \
@@ -118,15 +70,6 @@ async fn update(
     fresh.iter().map(|row| Ok((row.index("idx")?, row.count("weight")?))).collect()
 }
 
-fn failure(result: &PartitionResult) -> StoreResult<Option<String>> {
-    match &result.outcome {
-        Outcome::Failed(failure) => {
-            serde_json::to_string(failure).map(Some).map_err(|error| StoreError::Other(cause(error)))
-        }
-        _ => Ok(None),
-    }
-}
-
 /// Returns partials after the index `after`: as many as fit into `max_bytes`, but at least one.
 pub(super) async fn partials(
     transaction: &Transaction<'_>,
@@ -134,7 +77,7 @@ pub(super) async fn partials(
     after: Option<u32>,
     max_bytes: u64,
 ) -> StoreResult<Vec<Partial>> {
-    let head = head(transaction, id, false).await?.live()?;
+    let head = head(transaction, id).await?.live()?;
     let after = after.map_or(-1, i64::from);
     let sizes = "SELECT idx, size FROM partitions WHERE job = $1 AND idx > $2 AND state IN ('done', 'degraded') \
          ORDER BY idx LIMIT $3";

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{IsolationLevel, Row};
 
+use crate::store::rules::sql;
 use crate::store::{StoreError, StoreResult, cause};
 
 use super::fault::silent;
@@ -52,22 +53,26 @@ pub(super) struct PooledConnection<'p> {
     client: Option<Object>,
     since: Instant,
     patience: Duration,
+    /// Time that a test has set, in Unix milliseconds.
+    set: Option<i64>,
 }
 
 impl<'p> PooledConnection<'p> {
     pub(super) async fn new(pool: &'p Pool, options: &Options, load: Load) -> StoreResult<Self> {
         let client = Some(pool.get().await?);
-        Ok(Self { pool, client, since: Instant::now(), patience: load.patience(options) })
+        let set = options.clock.as_ref().map(|clock| sql(clock.now().0));
+        Ok(Self { pool, client, since: Instant::now(), patience: load.patience(options), set })
     }
 
     /// Begins a transaction.
     pub(super) async fn begin(&mut self, isolation: IsolationLevel, read_only: bool) -> StoreResult<Transaction<'_>> {
         let patience = self.patience;
+        let set = self.set;
         let client = self.client.as_mut().ok_or_else(|| StoreError::Unavailable(cause("the connection is gone")))?;
         let building = client.build_transaction().isolation_level(isolation);
         // Never set to false, so that a database that is read-only by default stays so.
         let building = if read_only { building.read_only(true) } else { building };
-        Ok(Transaction { inner: heard(patience, building.start()).await?, patience })
+        Ok(Transaction { inner: heard(patience, building.start()).await?, set, patience })
     }
 
     /// Returns the connection to the pool, unless the result of its call makes it suspect.
@@ -95,6 +100,8 @@ impl Drop for PooledConnection<'_> {
 /// Transaction of one call.
 pub(super) struct Transaction<'c> {
     inner: deadpool_postgres::Transaction<'c>,
+    /// Time that a test has set, in Unix milliseconds.
+    pub(super) set: Option<i64>,
     patience: Duration,
 }
 
@@ -118,7 +125,7 @@ impl Transaction<'_> {
     }
 
     /// Returns the number of rows that a statement changed.
-    pub(super) async fn execute(&self, sql: &str, values: Values<'_>) -> StoreResult<u64> {
+    pub(super) async fn change(&self, sql: &str, values: Values<'_>) -> StoreResult<u64> {
         heard(self.patience, async {
             let statement = self.inner.prepare_cached(sql).await?;
             self.inner.execute(&statement, values).await

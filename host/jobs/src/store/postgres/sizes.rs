@@ -1,6 +1,6 @@
 //! Sizes of values and of statements.
 
-use crate::store::{StoreError, StoreResult};
+use crate::store::{Locator, PartitionPlan, StoreError, StoreResult};
 
 #[cfg(test)]
 mod tests;
@@ -35,4 +35,12 @@ pub(super) fn chunks<T>(all: &[T], size: impl Fn(&T) -> usize) -> impl Iterator<
         rest = left;
         (!chunk.is_empty()).then_some(chunk)
     })
+}
+
+/// Bytes of a partition's content in a plan.
+pub(super) fn size_of(partition: &PartitionPlan) -> usize {
+    match &partition.place {
+        Locator::Inline(bytes) => bytes.len(),
+        Locator::Elsewhere(text) => text.len(),
+    }
 }

@@ -1,23 +1,22 @@
 //! Answers of jobs, read in parts, so that an answer is never whole in memory.
 
 use bytes::Bytes;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Row, params};
 
 use crate::job::JobId;
 use crate::store::rows::{Columns, damaged};
+use crate::store::sql::jobs::head;
 use crate::store::{ResultInfo, StoreError, StoreResult};
 
 use super::blobs::Blobs;
-use super::jobs::head;
+use super::session::Session;
 
 /// Returns the description of the answer. An answer in a file is verified here, as a whole, before
 /// its parts are read.
-pub(super) fn info(connection: &Connection, blobs: &Blobs, id: JobId) -> StoreResult<Option<ResultInfo>> {
-    // One snapshot for both: a redrive could come between.
-    let transaction = connection.unchecked_transaction()?;
-    let head = head(&transaction, id)?.live()?;
+pub(super) async fn info(db: &Session<'_>, blobs: &Blobs, id: JobId) -> StoreResult<Option<ResultInfo>> {
+    let head = head(db, id).await?.live()?;
     let mut select =
-        transaction.prepare_cached("SELECT content_type, result_size, result_blob FROM jobs WHERE num = ?1")?;
+        db.connection.prepare_cached("SELECT content_type, result_size, result_blob FROM jobs WHERE num = ?1")?;
     let mut rows = select.query([head.num])?;
     let row = rows.next()?.ok_or(StoreError::NotFound(id))?;
     if row.maybe_int("result_size")?.is_none() {
@@ -31,17 +30,16 @@ pub(super) fn info(connection: &Connection, blobs: &Blobs, id: JobId) -> StoreRe
 }
 
 /// Returns a part of the answer that the epoch made.
-pub(super) fn part(
-    connection: &Connection,
+pub(super) async fn part(
+    db: &Session<'_>,
     blobs: &Blobs,
     id: JobId,
     epoch: u64,
     from: u64,
     most: u32,
 ) -> StoreResult<Bytes> {
-    let transaction = connection.unchecked_transaction()?;
-    let head = head(&transaction, id)?.live()?;
-    let mut select = transaction.prepare_cached(
+    let head = head(db, id).await?.live()?;
+    let mut select = db.connection.prepare_cached(
         "SELECT result_blob, result_size, substr(result, ?2, ?3) AS part FROM jobs WHERE num = ?1 AND result_size IS NOT NULL",
     )?;
     let first = i64::try_from(from).unwrap_or(i64::MAX).saturating_add(1);

@@ -9,11 +9,13 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use crate::job::UnixMs;
 use crate::store::rules::sql;
 use crate::store::{AcceptReport, StoreError, StoreResult, cause};
 
 use super::fault::on_disk;
 use super::results::{self, PendingResults};
+use super::session::{Session, run};
 
 /// Results that fill a batch.
 const BATCH: usize = 100;
@@ -87,7 +89,9 @@ impl WriteConnection {
 
     fn accept(&mut self, batch: Vec<(PendingResults, oneshot::Sender<StoreResult<AcceptReport>>)>) {
         let kept = self.transact(TransactionMode::GROW, |connection| {
-            batch.iter().map(|(pending, _)| results::accept(connection, pending)).collect::<StoreResult<Vec<_>>>()
+            // Nothing here depends on the time.
+            let db = Session::new(connection, UnixMs::default());
+            batch.iter().map(|(pending, _)| run(results::accept(&db, pending))).collect::<StoreResult<Vec<_>>>()
         });
         match kept {
             Ok(all) => {
@@ -118,7 +122,7 @@ impl Writer {
         let thread = thread::Builder::new()
             .name("jobs-writer".to_owned())
             .spawn(move || {
-                runtime.block_on(run(connection, waiting));
+                runtime.block_on(serve(connection, waiting));
                 drop(held);
             })
             .map_err(on_disk)?;
@@ -165,7 +169,7 @@ fn stopped() -> StoreError {
     StoreError::Other(cause("the writer thread has stopped"))
 }
 
-async fn run(mut connection: WriteConnection, mut commands: mpsc::Receiver<WriteCommand>) {
+async fn serve(mut connection: WriteConnection, mut commands: mpsc::Receiver<WriteCommand>) {
     while let Some(command) = commands.recv().await {
         match command {
             WriteCommand::Work(work) => work(&mut connection),
