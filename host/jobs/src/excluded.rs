@@ -2,9 +2,10 @@
 //! left to other processes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Time for which a version is excluded: the app may change here, and then the version can run.
@@ -19,7 +20,7 @@ pub(crate) struct ExcludedVersions(Arc<Mutex<BTreeMap<String, Instant>>>);
 impl ExcludedVersions {
     /// Excludes a version for a while.
     pub(crate) fn add(&self, version: &str) {
-        let mut versions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut versions = self.0.lock();
         if versions.len() < MOST {
             versions.insert(version.to_owned(), Instant::now() + FOR);
         }
@@ -27,7 +28,7 @@ impl ExcludedVersions {
 
     /// Returns the currently excluded versions.
     pub(crate) fn versions(&self) -> Vec<String> {
-        let mut versions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut versions = self.0.lock();
         let now = Instant::now();
         versions.retain(|_, until| *until > now);
         versions.keys().cloned().collect()

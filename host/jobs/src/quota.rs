@@ -2,8 +2,10 @@
 //! when it is submitted.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+
+use parking_lot::RwLock;
 
 use crate::store::{OverBound, StoreError};
 
@@ -24,11 +26,11 @@ struct Table {
 impl Quotas {
     /// Replaces the quotas: `usual` holds for callers without a separate one. `None` is unlimited.
     pub fn set(&self, usual: Option<u64>, callers: BTreeMap<String, u64>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Table { usual, callers };
+        *self.0.write() = Table { usual, callers };
     }
 
     fn of(&self, caller: &str) -> Option<u64> {
-        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let table = self.0.read();
         table.callers.get(caller).copied().or(table.usual)
     }
 }

@@ -3,12 +3,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use frond_root::answer::millis;
 use frond_root::failure::{MAX_EVENT_TEXTS, TextBudget};
 use frond_root::{Event, EventKind, Failure, Listener, Status};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::account::Account;
@@ -103,7 +103,7 @@ impl EventBuffer {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Pages) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.0.lock())
     }
 }
 

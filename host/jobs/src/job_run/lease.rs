@@ -3,11 +3,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use frond_root::CancellationToken;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -79,22 +80,22 @@ impl Lease {
 
     /// Returns the kind of cancel, if the job was cancelled.
     pub(super) fn stopped(&self) -> Option<CancelKind> {
-        *lock(&self.0.stopped)
+        *self.0.stopped.lock()
     }
 
     pub(super) fn asked_to_stop(&self, kind: CancelKind, cancel: &CancellationToken) {
-        *lock(&self.0.stopped) = Some(kind);
+        *self.0.stopped.lock() = Some(kind);
         cancel.cancel();
     }
 
     /// Records the first error that broke the journal.
     pub(super) fn breaks(&self, error: StoreError) {
-        lock(&self.0.broken).get_or_insert(error);
+        self.0.broken.lock().get_or_insert(error);
     }
 
     /// Takes the error that broke the journal.
     pub(super) fn broken(&self) -> Option<StoreError> {
-        lock(&self.0.broken).take()
+        self.0.broken.lock().take()
     }
 
     /// Retries a call with exponential back-off until the store is available and has room.
@@ -184,7 +185,7 @@ impl Lease {
     /// Waits until the usable part of the lease is over.
     async fn lapse(&self) {
         loop {
-            let last = *lock(&self.0.until) - self.0.lease / UNUSED;
+            let last = *self.0.until.lock() - self.0.lease / UNUSED;
             if Instant::now() >= last {
                 return;
             }
@@ -198,7 +199,7 @@ impl Lease {
         let epoch = self.0.epoch;
         let lease = self.0.lease;
         let mut wakeup = self.0.wakeup.clone();
-        let mut next = *lock(&self.0.until) - lease + lease / RENEWED;
+        let mut next = *self.0.until.lock() - lease + lease / RENEWED;
         loop {
             tokio::select! {
                 () = sleep_until(next) => {}
@@ -209,7 +210,7 @@ impl Lease {
             let renewed = timeout(lease / RENEWED, self.0.store.renew(id, epoch, lease)).await;
             match renewed.unwrap_or_else(|_| Err(StoreError::Unavailable(cause("it does not answer")))) {
                 Ok(news) => {
-                    *lock(&self.0.until) = started + lease;
+                    *self.0.until.lock() = started + lease;
                     next = started + lease / RENEWED;
                     if let Some(kind) = news.cancel {
                         self.asked_to_stop(kind, cancel);
@@ -247,8 +248,4 @@ impl Lease {
     pub(super) async fn release(&self) -> StoreResult<()> {
         self.0.store.release(self.0.id, self.0.epoch).await
     }
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

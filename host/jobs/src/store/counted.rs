@@ -1,8 +1,10 @@
 //! A decorator that counts the outcomes of a store's calls, for metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::Outcome;
 use super::calls::*;
@@ -46,7 +48,7 @@ impl Tally {
     /// do not count.
     #[must_use]
     pub fn errors(&self) -> BTreeMap<(&'static str, &'static str), u64> {
-        self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.errors.lock().clone()
     }
 
     pub(crate) fn lose(&self) {
@@ -57,7 +59,7 @@ impl Tally {
         if let Err(error) = &outcome
             && error.is_fault()
         {
-            let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut errors = self.errors.lock();
             *errors.entry((call, error.slug())).or_default() += 1;
         }
         outcome

@@ -11,12 +11,12 @@
 //! Every call is bounded in time: statements have timeouts on the server and here, and a silent
 //! connection is given up.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use deadpool_postgres::Pool;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_postgres::IsolationLevel;
 
@@ -114,13 +114,13 @@ impl PostgresStore {
 
     /// Bytes that jobs take, without their events; measured at most [`FRESH`] ago.
     async fn used(&self) -> StoreResult<u64> {
-        let known = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = *self.used.lock();
         if let Some((_, used)) = known.filter(|(at, _)| at.elapsed() < FRESH) {
             return Ok(used);
         }
         let used: StoreResult<_> = reading!(self, MANY, |transaction| usage::used(&transaction));
         let used = used?;
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), used));
+        *self.used.lock() = Some((Instant::now(), used));
         Ok(used)
     }
 

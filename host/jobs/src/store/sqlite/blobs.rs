@@ -6,10 +6,11 @@ use std::fs::{self, DirBuilder};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use crate::store::rows::damaged;
@@ -64,7 +65,7 @@ pub(super) struct Pin {
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        let mut pins = lock(&self.pins);
+        let mut pins = self.pins.lock();
         if let Some(count) = pins.get_mut(&self.digest) {
             *count -= 1;
             if *count == 0 {
@@ -72,10 +73,6 @@ impl Drop for Pin {
             }
         }
     }
-}
-
-fn lock(pins: &Mutex<HashMap<String, usize>>) -> MutexGuard<'_, HashMap<String, usize>> {
-    pins.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Blobs {
@@ -156,7 +153,7 @@ impl Blobs {
         self.each(|path, name| {
             let (digest, is_whole) = name.split_once('.').map_or((name, true), |(digest, _)| (digest, false));
             // Locked until the file is removed, so that no writer can pin it in between.
-            let pins = lock(&self.pins);
+            let pins = self.pins.lock();
             if pins.contains_key(digest) || (is_whole && is_used(digest)?) {
                 return Ok(());
             }
@@ -172,7 +169,7 @@ impl Blobs {
     }
 
     fn pin(&self, digest: &str) -> Pin {
-        *lock(&self.pins).entry(digest.to_owned()).or_insert(0) += 1;
+        *self.pins.lock().entry(digest.to_owned()).or_insert(0) += 1;
         Pin { digest: digest.to_owned(), pins: Arc::clone(&self.pins) }
     }
 
