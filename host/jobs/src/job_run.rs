@@ -17,7 +17,6 @@ use frond_root::{
     flow,
 };
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::account::Account;
@@ -50,25 +49,18 @@ pub(crate) struct JobRun {
     lease: Lease,
     meter: Arc<Meter>,
     services: JobServices,
-    stop: watch::Receiver<bool>,
-    /// Becomes true when the job is to be given back for another caller's.
-    turn: watch::Receiver<bool>,
+    /// Cancelled when the processor stops or the job's turn is over, and when the run has ended.
+    stop: CancellationToken,
 }
 
 impl JobRun {
-    pub(crate) fn new(
-        services: JobServices,
-        taken: TakenJob,
-        start: TakeStart,
-        stop: watch::Receiver<bool>,
-        turn: watch::Receiver<bool>,
-    ) -> Self {
+    pub(crate) fn new(services: JobServices, taken: TakenJob, start: TakeStart, stop: CancellationToken) -> Self {
         let ran = taken.job.started.map_or(0, |started| taken.at.since(started));
         let ran = Duration::from_millis(ran);
         let at = start.at;
         let lease = Lease::new(services.store.clone(), &taken, services.lease, start);
         let meter = Arc::new(Meter::new(services.quotas.clone(), taken.job.caller.clone()));
-        Self { job: taken.job, taken: at, ran, lease, meter, services, stop, turn }
+        Self { job: taken.job, taken: at, ran, lease, meter, services, stop }
     }
 
     pub(crate) fn id(&self) -> JobId {
@@ -78,22 +70,19 @@ impl JobRun {
     /// Runs the job to its end.
     pub(crate) async fn run(mut self) -> Result<JobState, Exit> {
         let buffer = Arc::new(EventBuffer::new(self.job.account.clone()));
-        let cancel = CancellationToken::new();
-        let mut stop = self.stop.clone();
-        let mut turn = self.turn.clone();
+        let stop = self.stop.clone();
+        let _ended = self.stop.clone().drop_guard();
         let lease = self.lease.clone();
         if let Some(kind) = self.job.cancel {
-            lease.asked_to_stop(kind, &cancel);
+            lease.asked_to_stop(kind);
         }
         let exit = {
-            let work = self.work(&buffer, &cancel);
+            let work = self.work(&buffer);
             tokio::select! {
                 // In this order: an owner that has lost the job does no more work on it.
                 biased;
-                exit = lease.keep(&buffer, &cancel) => exit,
-                _ = stop.wait_for(|stop| *stop) => Exit::Stopped,
-                // A processor that is gone ends no turn.
-                Ok(_) = turn.wait_for(|over| *over) => Exit::Stopped,
+                exit = lease.keep(&buffer) => exit,
+                () = stop.cancelled() => Exit::Stopped,
                 ended = work => return ended,
             }
         };
@@ -110,8 +99,8 @@ impl JobRun {
         Err(exit)
     }
 
-    async fn work(&mut self, buffer: &Arc<EventBuffer>, cancel: &CancellationToken) -> Result<JobState, Exit> {
-        match self.see_through(buffer, cancel).await {
+    async fn work(&mut self, buffer: &Arc<EventBuffer>) -> Result<JobState, Exit> {
+        match self.see_through(buffer).await {
             // Another owner would get the same refusal.
             Err(Exit::Store(error)) if error.is_about_content() => {
                 let reason = if matches!(error, StoreError::OverBound(_)) { "quota" } else { "refused" };
@@ -121,7 +110,7 @@ impl JobRun {
         }
     }
 
-    async fn see_through(&mut self, buffer: &Arc<EventBuffer>, cancel: &CancellationToken) -> Result<JobState, Exit> {
+    async fn see_through(&mut self, buffer: &Arc<EventBuffer>) -> Result<JobState, Exit> {
         if self.job.strikes > u64::from(self.services.lives) {
             let text = format!(
                 "the job was lost with its server {} times in a row, without progress in between\n\
@@ -150,11 +139,11 @@ impl JobRun {
             let plan = plan::recalled(&self.lease, self.job.id, &*app_version).await?;
             // Its deadline counts from here.
             let request = self.request(&*app_version, &job_query.query);
-            flow::run(request, async { Ok(plan) }, services, cancel.clone()).await
+            flow::run(request, async { Ok(plan) }, services, self.lease.token()).await
         } else {
             let mut exit = None;
             let planning = self.make_plan(&*app_version, &request, &mut exit);
-            let flow = flow::run(request.clone(), planning, services, cancel.clone()).await;
+            let flow = flow::run(request.clone(), planning, services, self.lease.token()).await;
             if let Some(exit) = exit {
                 return Err(exit);
             }

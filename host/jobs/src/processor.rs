@@ -6,6 +6,7 @@ mod turns;
 use std::sync::Arc;
 use std::time::Duration;
 
+use frond_root::CancellationToken;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -91,9 +92,9 @@ pub struct Processor {
 }
 
 impl Processor {
-    /// Takes jobs until `stop` becomes true; then releases the running jobs with their accepted
+    /// Takes jobs until `stop` is cancelled; then releases the running jobs with their accepted
     /// results.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+    pub async fn run(self, stop: CancellationToken) {
         let mut jobs = JoinSet::new();
         let mut turns = Turns::new(self.settings.at_once, self.settings.turn);
         let mut wakeup = self.wakeup.listen();
@@ -108,7 +109,7 @@ impl Processor {
         loop {
             self.take_all(&mut jobs, &mut turns, &services, &stop).await;
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = stop.cancelled() => break,
                 Some(_) = jobs.join_next() => {}
                 _ = wakeup.changed() => {}
                 () = tokio::time::sleep(self.settings.poll) => {}
@@ -122,16 +123,17 @@ impl Processor {
         jobs: &mut JoinSet<()>,
         turns: &mut Turns,
         services: &JobServices,
-        stop: &watch::Receiver<bool>,
+        stop: &CancellationToken,
     ) {
-        while !*stop.borrow() {
+        while !stop.is_cancelled() {
             // Before the take: the lease begins later, and no notification is missed.
             let start = TakeStart { at: Instant::now(), wakeup: self.wakeup.listen() };
             let Some(place) = turns.place(start.at) else { return };
             match self.take(&services.unable, &place).await {
                 Ok(Some(taken)) => {
-                    let turn = turns.begin(&place, taken.job.caller.clone(), taken.epoch, start.at);
-                    let job_run = JobRun::new(services.clone(), taken, start, stop.clone(), turn);
+                    let stop = stop.child_token();
+                    turns.begin(&place, taken.job.caller.clone(), taken.epoch, start.at, stop.clone());
+                    let job_run = JobRun::new(services.clone(), taken, start, stop);
                     jobs.spawn(run(job_run, self.tally.clone()));
                 }
                 Ok(None) => return,

@@ -23,8 +23,9 @@ use frond_jobs::processor::{Processor, Settings, Wakeup};
 use frond_jobs::store::chain;
 use frond_jobs::store::location::{Location, environment};
 use frond_jobs::{CountedStore, JobStore, LateStore, Quotas, StoreError, Tally, postgres, sqlite};
+use frond_root::CancellationToken;
 use frond_root::fair::{FairPermit, FairPermits};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -63,7 +64,7 @@ pub(crate) struct Jobs {
     /// Permits for reading lists.
     listing: FairPermits,
     is_reached: Arc<AtomicBool>,
-    stop: watch::Sender<bool>,
+    stop: CancellationToken,
     tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -90,26 +91,26 @@ impl Jobs {
             return Ok(None);
         }
         let tally = Arc::new(Tally::default());
-        let (stop, stopped) = watch::channel(false);
-        let opened = open(config, state, stopped.clone()).await?;
+        let stop = CancellationToken::new();
+        let opened = open(config, state, stop.clone()).await?;
         let store: Arc<dyn JobStore> = Arc::new(CountedStore::new(opened, tally.clone()));
         let wakeup = Wakeup::default();
         let is_reached = Arc::new(AtomicBool::new(true));
         let mut tasks = vec![
-            tokio::spawn(sweep(store.clone(), stopped.clone())),
-            tokio::spawn(look(store.clone(), is_reached.clone(), stopped.clone())),
+            tokio::spawn(sweep(store.clone(), stop.clone())),
+            tokio::spawn(look(store.clone(), is_reached.clone(), stop.clone())),
         ];
         if config.role.processes() {
             let settings =
                 Settings { at_once: config.at_once, lease: config.lease.0, lives: config.lives, ..Settings::default() };
             let provider = Arc::new(work::Apps(apps.clone(), telemetry.clone()));
-            tasks.push(tokio::spawn(announce(apps.changes(), wakeup.clone(), stopped.clone())));
+            tasks.push(tokio::spawn(announce(apps.changes(), wakeup.clone(), stop.clone())));
             let store = store.clone();
             let wakeup = wakeup.clone();
             let tally = tally.clone();
             let quotas = quotas.clone();
             let processor = Processor { store, provider, settings, wakeup, tally, quotas };
-            tasks.push(tokio::spawn(processor.run(stopped)));
+            tasks.push(tokio::spawn(processor.run(stop.clone())));
         }
         let feeds = Feeds::default();
         let merging = FairPermits::new(MERGING);
@@ -131,7 +132,7 @@ impl Jobs {
 
     /// Releases the running jobs, so that another server can resume them.
     pub(crate) async fn close(&self, within: Duration) {
-        self.stop.send_replace(true);
+        self.stop.cancel();
         self.feeds.close().await;
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         let all = async {
@@ -142,6 +143,13 @@ impl Jobs {
         if tokio::time::timeout(within, all).await.is_err() {
             tracing::warn!("jobs were not released in time: they resume when their leases expire");
         }
+    }
+}
+
+/// Ends the tasks.
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
 
@@ -172,11 +180,7 @@ pub(crate) fn place(config: &JobsConfig, state: &Path) -> String {
     }
 }
 
-async fn open(
-    config: &JobsConfig,
-    state: &Path,
-    stopped: watch::Receiver<bool>,
-) -> Result<Arc<dyn JobStore>, StoreError> {
+async fn open(config: &JobsConfig, state: &Path, stopped: CancellationToken) -> Result<Arc<dyn JobStore>, StoreError> {
     match location(config)? {
         Location::Database(url) => {
             let options = postgres::Options {
@@ -220,10 +224,10 @@ async fn open_folder(folder: PathBuf, quota: u64) -> Result<Arc<dyn JobStore>, S
 
 /// Opens a folder once that succeeds, for example after its disk has space again or a damaged file
 /// was removed.
-async fn open_later(late: Arc<LateStore>, folder: PathBuf, quota: u64, mut stopped: watch::Receiver<bool>) {
+async fn open_later(late: Arc<LateStore>, folder: PathBuf, quota: u64, stopped: CancellationToken) {
     loop {
         tokio::select! {
-            _ = stopped.wait_for(|stop| *stop) => return,
+            () = stopped.cancelled() => return,
             () = sleep(AGAIN) => {}
         }
         match open_folder(folder.clone(), quota).await {
@@ -257,7 +261,7 @@ where
 }
 
 /// Checks periodically whether the store can be reached, and logs changes.
-async fn look(store: Arc<dyn JobStore>, is_reached: Arc<AtomicBool>, mut stop: watch::Receiver<bool>) {
+async fn look(store: Arc<dyn JobStore>, is_reached: Arc<AtomicBool>, stop: CancellationToken) {
     loop {
         let answer = timeout(PATIENCE, store.ping()).await;
         let reached = matches!(answer, Ok(Ok(())));
@@ -270,17 +274,17 @@ async fn look(store: Arc<dyn JobStore>, is_reached: Arc<AtomicBool>, mut stop: w
             _ => {}
         }
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = stop.cancelled() => return,
             () = sleep(LOOK) => {}
         }
     }
 }
 
 /// Wakes the processor when an app changes, since jobs may have waited for it.
-async fn announce(mut changes: broadcast::Receiver<AppView>, wakeup: Wakeup, mut stop: watch::Receiver<bool>) {
+async fn announce(mut changes: broadcast::Receiver<AppView>, wakeup: Wakeup, stop: CancellationToken) {
     loop {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = stop.cancelled() => return,
             change = changes.recv() => match change {
                 Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => wakeup.notify(),
                 Err(broadcast::error::RecvError::Closed) => return,
@@ -290,7 +294,7 @@ async fn announce(mut changes: broadcast::Receiver<AppView>, wakeup: Wakeup, mut
 }
 
 /// Sweeps expired jobs periodically.
-async fn sweep(store: Arc<dyn JobStore>, mut stop: watch::Receiver<bool>) {
+async fn sweep(store: Arc<dyn JobStore>, stop: CancellationToken) {
     loop {
         match store.sweep().await {
             Ok(swept) if swept.expired > 0 => tracing::info!(jobs = swept.expired, bytes = swept.bytes, "jobs expired"),
@@ -299,7 +303,7 @@ async fn sweep(store: Arc<dyn JobStore>, mut stop: watch::Receiver<bool>) {
             Err(error) => tracing::warn!(error = chain(&error), "expired jobs could not be swept"),
         }
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = stop.cancelled() => return,
             () = tokio::time::sleep(SWEEP) => {}
         }
     }

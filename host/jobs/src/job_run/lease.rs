@@ -53,7 +53,10 @@ struct LeaseState {
     /// End of the lease, no later than by the store's clock.
     until: Mutex<Instant>,
     wakeup: watch::Receiver<()>,
+    /// Set once the job was cancelled.
     stopped: Mutex<Option<CancelKind>>,
+    /// Cancels the flow of a cancelled job.
+    cancel: CancellationToken,
     broken: Mutex<Option<StoreError>>,
     /// True once the owner ends the job.
     ending: AtomicBool,
@@ -69,6 +72,7 @@ impl Lease {
             until: Mutex::new(start.at + lease),
             wakeup: start.wakeup,
             stopped: Mutex::new(None),
+            cancel: CancellationToken::new(),
             broken: Mutex::new(None),
             ending: AtomicBool::new(false),
         }))
@@ -83,9 +87,14 @@ impl Lease {
         *self.0.stopped.lock()
     }
 
-    pub(super) fn asked_to_stop(&self, kind: CancelKind, cancel: &CancellationToken) {
+    /// Token of the flow.
+    pub(super) fn token(&self) -> CancellationToken {
+        self.0.cancel.clone()
+    }
+
+    pub(super) fn asked_to_stop(&self, kind: CancelKind) {
         *self.0.stopped.lock() = Some(kind);
-        cancel.cancel();
+        self.0.cancel.cancel();
     }
 
     /// Records the first error that broke the journal.
@@ -132,15 +141,15 @@ impl Lease {
 
     /// Renews the lease, writes events and watches for cancels until the lease is lost. Returns the
     /// reason.
-    pub(super) async fn keep(&self, buffer: &EventBuffer, cancel: &CancellationToken) -> Exit {
+    pub(super) async fn keep(&self, buffer: &EventBuffer) -> Exit {
         let exit = tokio::select! {
             // In this order: a lease that has just been renewed has not lapsed.
             biased;
-            exit = self.renew(cancel) => exit,
+            exit = self.renew() => exit,
             // Independent of pending calls to the store: an owner that cannot reach the store stops
             // before another owner takes the job.
             () = self.lapse() => Exit::Lapsed,
-            exit = self.watch_for_cancel(cancel) => exit,
+            exit = self.watch_for_cancel() => exit,
             exit = self.write_on(buffer) => exit,
         };
         // Once the owner ends the job, it is fenced by its own end. The call that ends it knows.
@@ -164,13 +173,13 @@ impl Lease {
     /// Polls for a cancel by another process, which does not trigger this process's wakeup, well
     /// before the next renewal. Costs one read per running job, and needs no subscription that
     /// could be lost unnoticed.
-    async fn watch_for_cancel(&self, cancel: &CancellationToken) -> Exit {
+    async fn watch_for_cancel(&self) -> Exit {
         loop {
             sleep(HEARD).await;
             match self.0.store.wanted(self.0.id, self.0.epoch).await {
                 Ok(news) => {
                     if let Some(kind) = news.cancel {
-                        self.asked_to_stop(kind, cancel);
+                        self.asked_to_stop(kind);
                     }
                 }
                 Err(StoreError::Fenced { .. } | StoreError::NotFound(_) | StoreError::Expired(_)) => {
@@ -194,7 +203,7 @@ impl Lease {
     }
 
     /// Renews the lease in time, and at every wakeup, until the job is lost.
-    async fn renew(&self, cancel: &CancellationToken) -> Exit {
+    async fn renew(&self) -> Exit {
         let id = self.0.id;
         let epoch = self.0.epoch;
         let lease = self.0.lease;
@@ -213,7 +222,7 @@ impl Lease {
                     *self.0.until.lock() = started + lease;
                     next = started + lease / RENEWED;
                     if let Some(kind) = news.cancel {
-                        self.asked_to_stop(kind, cancel);
+                        self.asked_to_stop(kind);
                     }
                 }
                 Err(StoreError::Fenced { .. } | StoreError::NotFound(_) | StoreError::Expired(_)) => {

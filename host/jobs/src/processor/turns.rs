@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
+use frond_root::CancellationToken;
 use tokio::time::Instant;
 
 /// Most times that the turn of a job is doubled.
@@ -31,8 +31,8 @@ struct Turn {
     caller: Option<String>,
     since: Instant,
     length: Duration,
-    /// Set when the job is to be given back; without a receiver once the job no longer runs.
-    over: watch::Sender<bool>,
+    /// Cancelled when the job is to be given back, or no longer runs.
+    stop: CancellationToken,
 }
 
 impl Turns {
@@ -44,7 +44,7 @@ impl Turns {
     /// the place of the caller's latest job, after its turn: its earlier jobs run undisturbed, so
     /// that leaves which take longer than a turn come to their end.
     pub(super) fn place(&mut self, now: Instant) -> Option<Place> {
-        self.jobs.retain(|job| !job.over.is_closed());
+        self.jobs.retain(|job| !job.stop.is_cancelled());
         if self.jobs.len() < self.at_once {
             return Some(Place::Free);
         }
@@ -54,24 +54,23 @@ impl Turns {
         (is_over && is_alone).then(|| Place::NotOf(latest.caller.clone()))
     }
 
-    /// Gives the place to a caller's job that was taken at `now`, for the `epoch`th time. Its run
-    /// keeps the receiver, which becomes true when the job is to be given back.
+    /// Gives the place to a caller's job that was taken at `now`, for the `epoch`th time. `stop` is
+    /// cancelled when the job is to be given back, and by its run when it ends.
     pub(super) fn begin(
         &mut self,
         place: &Place,
         caller: Option<String>,
         epoch: u64,
         now: Instant,
-    ) -> watch::Receiver<bool> {
+        stop: CancellationToken,
+    ) {
         if let Place::NotOf(_) = place
             && let Some(latest) = self.jobs.pop()
         {
-            latest.over.send_replace(true);
+            latest.stop.cancel();
         }
-        let (over, receiver) = watch::channel(false);
         let length = length(self.turn, self.at_once, epoch);
-        self.jobs.push(Turn { caller, since: now, length, over });
-        receiver
+        self.jobs.push(Turn { caller, since: now, length, stop });
     }
 }
 

@@ -11,7 +11,9 @@ use frond_jobs::processor::{Processor, Settings, Wakeup};
 use frond_jobs::sqlite::{Options, SqliteStore};
 use frond_jobs::store::{Bounds, Hook, HookedStore, Job, NewJob};
 use frond_jobs::{AppProvider, AppVersion, JobId, JobStore, NoVersion, Quotas, Tally};
-use frond_root::{Content, Error, Events, Failure, Floor, Notes, Plan, QueryId, Request, Services};
+use frond_root::{
+    CancellationToken, Content, DropGuard, Error, Events, Failure, Floor, Notes, Plan, QueryId, Request, Services,
+};
 use frond_testkit::{Merges, Script, Stage, plan, request};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -175,7 +177,7 @@ pub(crate) struct Running {
     pub(crate) wakeup: Wakeup,
     /// Counts the jobs that the processor loses.
     pub(crate) tally: Arc<Tally>,
-    stop: watch::Sender<bool>,
+    stop: DropGuard,
     task: JoinHandle<()>,
 }
 
@@ -196,8 +198,8 @@ impl Running {
         let quotas = Quotas::default();
         quotas.set(Some(QUOTA), BTreeMap::new());
         let processor = Processor { store, provider, settings, wakeup: wakeup.clone(), tally: tally.clone(), quotas };
-        let (stop, stopped) = watch::channel(false);
-        Self { wakeup, tally, stop, task: tokio::spawn(processor.run(stopped)) }
+        let stop = CancellationToken::new();
+        Self { wakeup, tally, task: tokio::spawn(processor.run(stop.clone())), stop: stop.drop_guard() }
     }
 
     /// Ends like a killed process: no job is released.
@@ -208,7 +210,7 @@ impl Running {
 
     /// Releases the jobs, and stops.
     pub(crate) async fn stop(self) {
-        self.stop.send_replace(true);
+        drop(self.stop);
         tokio::time::timeout(PATIENCE, self.task).await.expect("the processor stops").unwrap();
     }
 }
