@@ -118,8 +118,7 @@ impl PostgresStore {
         if let Some((_, used)) = known.filter(|(at, _)| at.elapsed() < FRESH) {
             return Ok(used);
         }
-        let used: StoreResult<_> = reading!(self, MANY, |transaction| usage::used(&transaction));
-        let used = used?;
+        let used = reading!(self, MANY, |transaction| usage::used(&transaction))?;
         *self.used.lock() = Some((Instant::now(), used));
         Ok(used)
     }
@@ -135,12 +134,8 @@ impl PostgresStore {
     /// Removes unreachable partitions, of one job or of all, and old tombstones.
     async fn trim(&self, id: Option<JobId>) -> StoreResult<()> {
         let kept = self.options.tombstones_kept;
-        loop {
-            let more: StoreResult<bool> = writing!(self, MANY, |transaction| sweep::trim(&transaction, id, kept));
-            if !more? {
-                return Ok(());
-            }
-        }
+        while writing!(self, MANY, |transaction| sweep::trim(&transaction, id, kept))? {}
+        Ok(())
     }
 
     /// Trims a job that has just ended. On an error, the sweep does it later.
@@ -189,9 +184,7 @@ impl JobStore for PostgresStore {
         // The query skips a row that another transaction changed concurrently, without looking at
         // the next row.
         for _ in 0..TRIES {
-            let taken: StoreResult<_> =
-                writing!(self, Load::Little, |transaction| owner::take(&transaction, owner, apps, lease));
-            match taken? {
+            match writing!(self, Load::Little, |transaction| owner::take(&transaction, owner, apps, lease))? {
                 Some(taken) => return Ok(Some(taken)),
                 None if !self.is_waiting(apps).await? => return Ok(None),
                 None => {}
@@ -250,15 +243,8 @@ impl JobStore for PostgresStore {
 
     async fn finish(&self, id: JobId, epoch: u64, ended: JobEnd) -> StoreResult<Job> {
         fits("bytes of an answer", ended.result.as_ref().map_or(0, Bytes::len))?;
-        let job: StoreResult<Job> =
-            writing!(self, Load::of(ended.result.as_ref().map(Bytes::len)), |transaction| owner::finish(
-                &transaction,
-                id,
-                epoch,
-                &ended,
-                None
-            ));
-        let job = job?;
+        let load = Load::of(ended.result.as_ref().map(Bytes::len));
+        let job = writing!(self, load, |transaction| owner::finish(&transaction, id, epoch, &ended, None))?;
         self.trim_now(id).await;
         Ok(job)
     }
@@ -284,8 +270,7 @@ impl JobStore for PostgresStore {
     }
 
     async fn delete(&self, id: JobId) -> StoreResult<Job> {
-        let buried: StoreResult<()> = writing!(self, MANY, |transaction| sweep::delete(&transaction, id));
-        buried?;
+        writing!(self, MANY, |transaction| sweep::delete(&transaction, id))?;
         self.trim_now(id).await;
         self.get(id).await
     }
@@ -305,19 +290,14 @@ impl JobStore for PostgresStore {
     async fn sweep(&self) -> StoreResult<SweepReport> {
         let mut swept = SweepReport::default();
         // One transaction per job, so that no other call waits long for a row.
-        loop {
-            let expired: StoreResult<_> = writing!(self, MANY, |transaction| sweep::expire(&transaction));
-            let Some(bytes) = expired? else { break };
+        while let Some(bytes) = writing!(self, MANY, |transaction| sweep::expire(&transaction))? {
             swept.expired += 1;
             swept.bytes += bytes;
         }
-        let ended: StoreResult<()> = writing!(self, MANY, |transaction| jobs::end_cancelled(&transaction));
-        ended?;
+        writing!(self, MANY, |transaction| jobs::end_cancelled(&transaction))?;
         self.trim(None).await?;
-        let forgotten: StoreResult<_> = writing!(self, MANY, |transaction| sweep::forget(&transaction));
-        swept.forgotten = forgotten?;
-        let artifacts: StoreResult<_> = writing!(self, MANY, |transaction| artifacts::sweep(&transaction));
-        swept.blobs_removed = artifacts?;
+        swept.forgotten = writing!(self, MANY, |transaction| sweep::forget(&transaction))?;
+        swept.blobs_removed = writing!(self, MANY, |transaction| artifacts::sweep(&transaction))?;
         Ok(swept)
     }
 
