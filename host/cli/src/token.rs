@@ -1,6 +1,6 @@
 //! `frond token`: creates a token for a server, and the settings that make the server accept it.
 
-use frond_server::auth::fresh_token;
+use frond_server::config::fresh_token;
 use frond_server::config::Role;
 
 use crate::args::{TokenArgs, TokenRole};

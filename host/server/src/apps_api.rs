@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::Principal;
+use crate::bodies;
 use crate::params::Named;
 use crate::reply::Problem;
 use crate::server::Server;
@@ -103,7 +104,7 @@ pub(crate) async fn put(
     let named = role_of(&role)?;
     let settings = server.settings();
     let limits = &settings.config.limits;
-    let (component, _charge) = server.body(&principal, &headers, body, limits.component.0).await?;
+    let (component, _charge) = bodies::read(&server, &principal, &headers, body, limits.component.0).await?;
     if is_stripped(&headers, &component) {
         return Err(Problem::refused(
             "the body is not WebAssembly, and was sent as a form: `curl -d` leaves out line ends and zero bytes\n\

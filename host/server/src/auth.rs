@@ -15,18 +15,14 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::config::{Config, Role, Token};
+use crate::config::{Config, Role, Token, digest};
 use crate::logins::LoginFailure;
 use crate::reply::Problem;
 
-/// Length of a new token in bytes, before it is encoded.
-const TOKEN_BYTES: usize = 32;
 /// The most event streams and waiting requests of one token at once.
 const LISTENERS: usize = 1_000;
 /// Header by which browsers report the site of the requesting page.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
-/// Prefix of every token.
-const PREFIX: &str = "frond_";
 
 /// The known tokens, and the rules for requests without one.
 pub(crate) struct Authenticator {
@@ -270,58 +266,6 @@ fn is_local(host: &str) -> bool {
     let name = name.trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// Decodes a SHA-256 from hexadecimal.
-pub(crate) fn digest(text: &str) -> Option<[u8; 32]> {
-    let bytes = text.as_bytes();
-    if bytes.len() != 64 || !bytes.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(bytes.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(digest)
-}
-
-/// Creates a token; returns it and its entry for the settings.
-/// A token has 256 random bits, so that a plain hash is safe to store.
-#[must_use]
-pub fn fresh_token(name: &str, role: Role) -> (String, String) {
-    let bytes: [u8; TOKEN_BYTES] = rand::random();
-    let token = format!("{PREFIX}{}", hex(&bytes));
-    let sha256 = hex(&Sha256::digest(token.as_bytes()));
-    let role = match role {
-        Role::Query => "query",
-        Role::Observer => "observer",
-        Role::Admin => "admin",
-    };
-    let name = toml::Value::from(name);
-    (token, format!("[[token]]\nname = {name}\nrole = \"{role}\"\nsha256 = \"{sha256}\"\n"))
-}
-
-/// Masks the tokens in a text.
-pub(crate) fn without_tokens(text: &str) -> String {
-    let mut parts = text.split(PREFIX);
-    let mut shown = parts.next().unwrap_or("").to_owned();
-    for part in parts {
-        shown.push_str(PREFIX);
-        let rest = part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
-        shown.push_str(if rest.len() == part.len() { "" } else { "…" });
-        shown.push_str(rest);
-    }
-    shown
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use frond_deploy::Version;
 use frond_root::Answer;
 use frond_run::envelope::Envelope;
 
-use crate::bodies::Charge;
+use crate::budget::Charge;
 use crate::reply::Problem;
 use crate::sending::Sending;
 

@@ -9,8 +9,9 @@ use frond_root::{CancellationToken, Event, EventKind, Listener, Request};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 use crate::auth::Authenticator;
+use crate::bodies::plain;
 use crate::config::Config;
-use crate::params::{Form, Promises, plain};
+use crate::params::{Form, Promises};
 use crate::queries::unseen;
 use crate::recent::Recent;
 use crate::traces::Parent;

@@ -19,8 +19,9 @@
 mod accept;
 mod admission;
 mod apps_api;
-pub mod auth;
+mod auth;
 mod bodies;
+mod budget;
 pub mod config;
 mod drain;
 mod envelopes;

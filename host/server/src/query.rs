@@ -23,7 +23,8 @@ use utoipa::ToSchema;
 
 use crate::admission::Ticket;
 use crate::auth::{Action, Principal};
-use crate::bodies::Charge;
+use crate::bodies;
+use crate::budget::Charge;
 use crate::config::Limits;
 use crate::envelopes::envelope;
 use crate::params::{ENVELOPE, Form, Named, Promises};
@@ -133,7 +134,7 @@ async fn start(
     promises.within(&version.wired.app)?;
     let form = Form::wanted(headers, &version.wired.app.content_type);
     let permit = principal.place()?;
-    let (query, charge) = server.body(principal, headers, body, limits.query.0).await?;
+    let (query, charge) = bodies::read(server, principal, headers, body, limits.query.0).await?;
     if server.is_stopping() {
         return Err(Problem::overloaded("the server is stopping", Duration::from_secs(5)));
     }

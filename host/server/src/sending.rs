@@ -14,7 +14,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::bodies::{Budget, Charge, SMALL};
+use crate::budget::{Budget, Charge, SMALL};
 use crate::links::{CloseReason, Link, Links, RequestGuard};
 
 /// The most bytes that are passed on at once; progress is measured in these pieces.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use frond_deploy::{OpenError, StateError};
-use frond_server::auth::fresh_token;
+use frond_server::config::fresh_token;
 use frond_server::config::{Config, JobRole, Jobs, Role, Time, Token};
 use frond_server::{CutOff, Order, ServeError, Starting};
 use tokio::sync::mpsc;

@@ -1,103 +1,115 @@
-//! Shares of the budget, and when they are granted.
+//! Bodies: whole, too large, late and broken off.
+
+use std::convert::Infallible;
+
+use futures_util::stream;
+use proptest::prelude::*;
 
 use super::*;
+use crate::params::tests::{headers, status_and_detail};
 
-const MIB: u64 = 1 << 20;
-
-fn is_taken(budget: &Arc<Budget>, bytes: u64, caller: Option<&str>) -> Option<Charge> {
-    budget.try_take(bytes, caller)
-}
+const LONGEST: Duration = Duration::from_secs(60);
 
 #[test]
-fn what_is_taken_is_given_back() {
-    let budget = Budget::new(16 * MIB);
-    let mut one = is_taken(&budget, 4 * MIB, Some("ann")).unwrap();
-    let other = is_taken(&budget, 10, Some("ann")).unwrap();
-    assert_eq!(budget.used(), 4 * MIB + 10);
-    one.shrink(5);
-    assert_eq!(budget.used(), 15);
-    drop((one, other));
-    assert_eq!(budget.used(), 0);
-    assert!(budget.lock().callers.is_empty(), "nothing is left of a caller who has nothing");
+fn what_would_have_to_be_unpacked_is_refused() {
+    for taken in [
+        &[][..],
+        &[("content-encoding", "identity")],
+        &[("content-encoding", "Identity")],
+        &[("content-type", "application/x-www-form-urlencoded")],
+        &[("content-type", "text/plain; multipart/form-data")],
+    ] {
+        assert!(plain(&headers(taken)).is_ok(), "{taken:?}");
+    }
+    for refused in [
+        &[("content-encoding", "gzip")][..],
+        &[("content-encoding", "identity, gzip")],
+        &[("content-encoding", "identity"), ("content-encoding", "br")],
+        &[("content-encoding", "é")],
+        &[("content-type", "multipart/form-data; boundary=x")],
+        &[("content-type", "Multipart/Mixed")],
+    ] {
+        let problem = plain(&headers(refused)).expect_err("packed");
+        assert_eq!(status_and_detail(&problem).0, 415, "{refused:?}");
+    }
 }
 
-#[test]
-fn large_bodies_leave_room_for_small_ones() {
-    let budget = Budget::new(16 * MIB);
-    let held: Vec<_> = (0..20).map_while(|_| is_taken(&budget, MIB, None)).collect();
-    assert_eq!(held.len(), 10);
-    let answers: Vec<_> = (0..4).map(|_| budget.charge(MIB)).collect();
-    let small: Vec<_> = (0..1000).map_while(|_| is_taken(&budget, SMALL, None)).collect();
-    assert_eq!(small.len() as u64, 2 * MIB / SMALL);
-    assert!(is_taken(&budget, 1, None).is_none());
-    drop(answers);
+fn now() -> Instant {
+    Instant::now()
 }
 
-#[test]
-fn requests_leave_a_part_to_large_answers() {
-    let budget = Budget::new(16 * MIB);
-    let held: Vec<_> = (0..20).map_while(|_| is_taken(&budget, MIB, None)).collect();
-    assert_eq!((held.len(), budget.missing(64 * MIB)), (10, 0), "one answer is always let in");
-    let mut answers = vec![budget.charge(5 * MIB)];
-    assert_eq!((budget.missing(MIB), budget.missing(2 * MIB)), (0, MIB));
-    // Small bodies may use the rest; answers keep their reserve.
-    let small: Vec<_> = (0..1000).map_while(|_| is_taken(&budget, SMALL, None)).collect();
-    assert_eq!(small.len() as u64, 2 * MIB / SMALL);
-    answers.clear();
-    answers.push(budget.charge(MIB));
-    assert_eq!((budget.missing(3 * MIB), budget.missing(4 * MIB)), (0, MIB));
-    drop(held);
-    assert_eq!(budget.missing(13 * MIB), 0, "and all that nobody else has");
-}
-
-#[test]
-fn answers_that_are_there_do_not_shut_out_small_requests() {
-    let budget = Budget::new(16 * MIB);
-    let answers = [budget.charge(64 * MIB), budget.charge(64 * MIB)];
-    assert_eq!(budget.over(), 112 * MIB);
-    let large: Vec<_> = (0..20).map_while(|_| is_taken(&budget, MIB, None)).collect();
-    assert_eq!(large.len(), 4, "a quarter is for large requests, whatever answers take");
-    assert!(is_taken(&budget, SMALL, None).is_some());
-    drop(large);
-    drop(answers);
-    assert_eq!(budget.over(), 0);
-    assert!(is_taken(&budget, MIB, None).is_some());
-}
-
-#[test]
-fn an_answer_that_is_to_be_made_has_its_room_or_none() {
-    let budget = Budget::new(16 * MIB);
-    let made = budget.reserve(64 * MIB).ok();
-    assert_eq!((made.is_some(), budget.used()), (true, 64 * MIB), "one answer is always let in");
-    assert_eq!(budget.reserve(MIB).err(), Some(49 * MIB));
-    assert!(budget.reserve(SMALL).is_ok());
-    assert_eq!(budget.used(), 64 * MIB);
-    drop(made);
-    assert!(budget.reserve(MIB).is_ok());
-}
-
-#[test]
-fn a_token_takes_half_at_most_and_one_body_in_any_case() {
-    let budget = Budget::new(16 * MIB);
-    let held: Vec<_> = (0..20).map_while(|_| is_taken(&budget, MIB, Some("ann"))).collect();
-    assert_eq!(held.len(), 8);
-    assert!(is_taken(&budget, MIB, Some("bob")).is_some());
-    drop(held);
-    let large = is_taken(&budget, 10 * MIB, Some("ann"));
-    assert!(large.is_some());
-    assert!(is_taken(&budget, MIB, Some("ann")).is_none());
+fn pieces(pieces: &[&'static str]) -> Body {
+    let pieces: Vec<Result<_, Infallible>> =
+        pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
+    Body::from_stream(stream::iter(pieces))
 }
 
 #[tokio::test]
-async fn a_waiting_request_is_served_once_there_is_room() {
-    let budget = Budget::new(16 * MIB);
-    let held = budget.take(10 * MIB, None).await;
-    let waiting = tokio::spawn({
-        let budget = budget.clone();
-        async move { drop(budget.take(10 * MIB, None).await) }
+async fn a_body_is_taken_whole_in_as_many_pieces_as_it_comes() {
+    for (parts, whole) in
+        [(&[][..], ""), (&["abc"], "abc"), (&["ab", "c"], "abc"), (&["", "a", "", "b", "c"], "abc"), (&["", ""], "")]
+    {
+        let read = collect(pieces(parts), 3, now(), LONGEST).await;
+        assert_eq!(read.ok().unwrap(), whole, "{parts:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_whether_or_not_it_says_so() {
+    for parts in [&["abcd"][..], &["abc", "d"], &["a", "b", "c", "d"]] {
+        let problem = collect(pieces(parts), 3, now(), LONGEST).await.expect_err("too large");
+        assert_eq!(
+            status_and_detail(&problem),
+            (413, "the body is larger than the 3 bytes that are allowed".to_owned()),
+            "{parts:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_expected_of_a_body_is_what_it_announces_or_the_most_that_it_may_have() {
+    let any = || Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+    let announced = |length: &str| headers(&[("content-length", length)]);
+    let problem = expected(&announced("4"), &any(), 3).expect_err("too large");
+    assert_eq!(status_and_detail(&problem).0, 413);
+    for (headers, body, most) in [
+        (announced("3"), any(), 3),
+        (announced("0"), any(), 0),
+        (announced("many"), any(), 3),
+        (HeaderMap::new(), any(), 3),
+        (HeaderMap::new(), Body::empty(), 0),
+        (HeaderMap::new(), Body::from("ab"), 2),
+    ] {
+        assert_eq!(expected(&headers, &body, 3).ok(), Some(most), "{headers:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_in_time_is_given_up() {
+    let start = tokio::time::Instant::now();
+    let slow = stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Some((Ok::<_, Infallible>(Bytes::from_static(b"a")), ()))
     });
-    tokio::task::yield_now().await;
-    assert!(!waiting.is_finished());
-    drop(held);
-    waiting.await.unwrap();
+    let problem = collect(Body::from_stream(slow), 1000, now(), Duration::from_millis(2500)).await;
+    assert_eq!(status_and_detail(&problem.expect_err("late")), (408, "the body did not arrive within 2.5s".to_owned()));
+    assert_eq!(start.elapsed(), Duration::from_millis(2500));
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_refused() {
+    let broken = stream::iter([Ok(Bytes::from_static(b"a")), Err(std::io::Error::other("gone"))]);
+    let problem = collect(Body::from_stream(broken), 1000, now(), LONGEST).await.expect_err("broken");
+    assert_eq!(status_and_detail(&problem), (400, "the body ended before it was whole".to_owned()));
+}
+
+proptest! {
+    #[test]
+    fn no_header_brings_it_down(value in prop::collection::vec(any::<u8>(), 0..60)) {
+        if let Ok(value) = HeaderValue::from_bytes(&value) {
+            let names = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE];
+            let headers: HeaderMap = names.into_iter().map(|name| (name, value.clone())).collect();
+            let _ = plain(&headers);
+        }
+    }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use frond_jobs::store::location::{Location, environment, without_password};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{ConfigError, Size, Time, keep};
+use super::error::ConfigError;
+use super::reload::keep;
+use super::units::{Size, Time};
 
 /// The shortest allowed lease. A lease is renewed after a third of its time.
 const LEAST_LEASE: Duration = Duration::from_secs(1);
@@ -79,20 +81,28 @@ fn hidden<S: Serializer>(store: &Option<String>, to: S) -> Result<S::Ok, S::Erro
 impl Jobs {
     /// Restores from `old` the settings that a running server cannot change, and records their
     /// keys.
-    pub(super) fn fix(&mut self, old: &Self, keys: &mut Vec<&'static str>) {
-        keep(keys, "jobs.role", &mut self.role, &old.role);
-        keep(keys, "jobs.store", &mut self.store, &old.store);
-        keep(keys, "jobs.password-file", &mut self.password_file, &old.password_file);
-        keep(keys, "jobs.store-wait", &mut self.store_wait, &old.store_wait);
-        keep(keys, "jobs.at-once", &mut self.at_once, &old.at_once);
-        keep(keys, "jobs.waiting", &mut self.waiting, &old.waiting);
-        keep(keys, "jobs.lease", &mut self.lease, &old.lease);
-        keep(keys, "jobs.timeout", &mut self.timeout, &old.timeout);
-        keep(keys, "jobs.retention", &mut self.retention, &old.retention);
-        keep(keys, "jobs.quota", &mut self.quota, &old.quota);
-        keep(keys, "jobs.token-quota", &mut self.token_quota, &old.token_quota);
-        keep(keys, "jobs.token-jobs", &mut self.token_jobs, &old.token_jobs);
-        keep(keys, "jobs.lives", &mut self.lives, &old.lives);
+    pub(super) fn fix(&mut self, old: &Self, changed: &mut Vec<String>) {
+        keep!(
+            changed,
+            "jobs.",
+            self,
+            old,
+            [
+                role,
+                store,
+                password_file,
+                store_wait,
+                at_once,
+                waiting,
+                lease,
+                timeout,
+                retention,
+                quota,
+                token_quota,
+                token_jobs,
+                lives
+            ]
+        );
     }
 
     /// Checks that jobs can run, and that the store's name is valid apart from environment

@@ -1,6 +1,7 @@
 //! Settings files: errors, printing, and reloads.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use frond_testkit::limits::{self as listed, LISTED, Listed, number};
 use proptest::prelude::*;
@@ -222,7 +223,7 @@ fn paths_are_relative_to_the_file() {
 
 #[test]
 fn a_line_with_a_token_in_it_is_not_shown() {
-    let (token, _) = crate::auth::fresh_token("one", Role::Query);
+    let (token, _) = fresh_token("one", Role::Query);
     for text in [
         format!("token = \"{token}\""),
         format!("[[token]]\ntoken = \"{token}\""),
@@ -342,7 +343,7 @@ fn a_reload_takes_what_it_may_and_says_what_it_may_not() {
     let new = keys(&full());
     let taken = keys(&taken);
     for key in new.keys() {
-        let from = if changed.contains(&key.as_str()) { &old } else { &new };
+        let from = if changed.contains(key) { &old } else { &new };
         assert_eq!(taken.get(key), from.get(key), "{key}");
     }
 }
@@ -357,7 +358,7 @@ fn a_reload_of_the_same_changes_nothing() {
 #[test]
 fn an_empty_list_of_tokens_is_not_printed() {
     let text = toml::to_string(&Config::default()).unwrap();
-    let (_, lines) = crate::auth::fresh_token("one", Role::Query);
+    let (_, lines) = fresh_token("one", Role::Query);
     assert_eq!(toml::from_str::<Config>(&format!("{text}{lines}")).unwrap().tokens.len(), 1, "{text}");
 }
 

@@ -1,11 +1,8 @@
-//! TLS settings: the server's certificate, and trusted roots.
+//! The server's certificate, as a setting.
 
 use std::path::{Path, PathBuf};
 
-use frond_tls::Trust;
 use serde::{Deserialize, Serialize};
-
-use super::{Config, ConfigError};
 
 /// Certificate and key files in PEM format. Both are reread after they change, and at a reload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,18 +18,5 @@ impl Tls {
     /// Resolves relative paths below `folder`.
     pub(super) fn below(self, folder: &Path) -> Self {
         Self { certificate: folder.join(self.certificate), key: folder.join(self.key) }
-    }
-}
-
-impl Config {
-    /// The trusted roots for outgoing connections.
-    ///
-    /// # Errors
-    /// If the file contains no roots.
-    pub fn trust(&self) -> Result<Trust, ConfigError> {
-        let Some(path) = &self.roots else {
-            return Ok(Trust::system());
-        };
-        Trust::file(path).map_err(|error| ConfigError::Refused(format!("`roots`: {error}")))
     }
 }

@@ -19,6 +19,7 @@ use utoipa::ToSchema;
 use super::views::View;
 use super::{Jobs, follow, permit};
 use crate::auth::{Action, Principal};
+use crate::bodies;
 use crate::params::{Named, pairs, wants_stream};
 use crate::reply::{Problem, accepted};
 use crate::server::Server;
@@ -349,7 +350,7 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Json<View>, Problem> {
     let jobs = jobs(&server)?;
-    let (body, _charge) = server.body(&principal, &headers, body, 4 << 10).await?;
+    let (body, _charge) = bodies::read(&server, &principal, &headers, body, 4 << 10).await?;
     let wrong = |why: String| Problem::bad_request(format!("{why}\n(such as {{\"retention\": \"48h\"}})"));
     let change: Change = serde_json::from_slice(&body).map_err(|error| wrong(error.to_string()))?;
     let retention = parse_duration(&change.retention).map_err(|error| wrong(error.to_string()))?;

@@ -23,6 +23,7 @@ use super::api::{jobs, view};
 use super::follow::{LONGEST, ended_within};
 use super::views::View;
 use crate::auth::Principal;
+use crate::bodies;
 use crate::params::{Named, Preferences, Promises, pairs};
 use crate::reply::{Problem, accepted};
 use crate::server::Server;
@@ -163,7 +164,7 @@ async fn accept(
     let limits = &settings.config.limits;
     // A submission holds a query permit until the job is stored.
     let permit = principal.place()?;
-    let (query, charge) = server.body(principal, headers, body, limits.query.0).await?;
+    let (query, charge) = bodies::read(server, principal, headers, body, limits.query.0).await?;
     if server.is_stopping() {
         return Err(Problem::overloaded("the server is stopping", Duration::from_secs(5)));
     }

@@ -44,7 +44,7 @@ pub(crate) fn config() -> Config {
 
 /// A token, and its entry in the settings.
 pub(crate) fn token(name: &str, role: Role) -> (String, Token) {
-    let (token, lines) = frond_server::auth::fresh_token(name, role);
+    let (token, lines) = frond_server::config::fresh_token(name, role);
     let config: Config = toml::from_str(&lines).unwrap();
     (token, config.tokens.into_iter().next().unwrap())
 }

@@ -84,7 +84,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("deploy/src/pack.rs", &["FORMAT"]),
     ("deploy/src/state.rs", &["FORMAT"]),
     ("deploy/src/watch.rs", &["SOONEST", "LATEST"]),
-    ("server/src/auth.rs", &["TOKEN_BYTES"]),
+    ("server/src/config/tokens.rs", &["TOKEN_BYTES"]),
     ("server/src/fuzzing.rs", &["EVENTS"]),
     ("server/src/half_close.rs", &["FIRST_PAUSE", "GROWTH", "REFUSAL"]),
     ("server/src/jobs.rs", &["SWEEP", "LOOK", "PAUSES"]),
