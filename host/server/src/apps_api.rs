@@ -27,7 +27,7 @@ pub(crate) struct Apps {
 /// Lists the apps, with their health, plugins, limits and laws.
 #[utoipa::path(get, path = "/v1/apps", responses((status = 200, description = "The apps", body = Apps)), tag = "apps")]
 pub(crate) async fn list(State(server): State<Arc<Server>>) -> Json<Apps> {
-    Json(Apps { apps: server.apps.apps().into_iter().map(|app| views::of(&server, app)).collect() })
+    Json(Apps { apps: server.apps.apps().into_iter().map(|app| views::of(&server.telemetry.metrics, app)).collect() })
 }
 
 /// Returns one app: its settings, its versions, and why its last change was refused, if it was.
@@ -46,7 +46,7 @@ pub(crate) async fn get(
     Named(app): Named<String>,
 ) -> Result<Json<AppStatus>, Problem> {
     let view: AppView = server.apps.app(&app).ok_or_else(|| Problem::no_app(&app))?;
-    Ok(Json(views::of(&server, view)))
+    Ok(Json(views::of(&server.telemetry.metrics, view)))
 }
 
 /// The result of a change.

@@ -12,7 +12,7 @@ use crate::auth::Authenticator;
 use crate::bodies::plain;
 use crate::config::Config;
 use crate::params::{Form, Promises};
-use crate::queries::unseen;
+use crate::queries::events::unseen;
 use crate::recent::Recent;
 use crate::traces::Parent;
 

@@ -15,7 +15,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use memchr::memmem;
 
-use crate::stream::{ANSWER, PREVIEW};
+use crate::event_stream::{ANSWER, PREVIEW};
 
 /// The media types of the server's replies.
 const OURS: [&str; 4] = ["application/problem+json", "application/json", "application/x-ndjson", "text/event-stream"];

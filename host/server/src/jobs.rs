@@ -4,12 +4,11 @@ pub(crate) mod answers;
 pub(crate) mod api;
 mod feed;
 mod follow;
-mod submit;
+pub(crate) mod submit;
 mod telemetry;
 mod views;
 mod work;
 
-pub(crate) use submit::{__path_submit, instead, submit};
 pub(crate) use telemetry::Telemetry;
 pub(crate) use views::View;
 

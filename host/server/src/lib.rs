@@ -4,17 +4,17 @@
 //!    certificate; `half_close`: detects clients that are gone; `drain`: drains refused bodies.
 //! 2. `router`: routes; `wellformed`: refuses ambiguous requests; `auth`: authentication and rate
 //!    limits.
-//! 3. `params`: parameters, headers and body; `accept`: content negotiation; `bodies`: the memory
-//!    budget of all bodies.
+//! 3. `params`: parameters and headers; `accept`: content negotiation; `bodies`: the body, charged
+//!    to the byte `budget` of all bodies.
 //! 4. `admission`: whether the query can be answered in time beside the running ones.
 //! 5. `query`: runs the query on the app's current version, in a separate task.
 //! 6. `reply`: the reply, and the only file with status codes. `envelopes`: answers with their
-//!    coverage. `stream`: the reply as an event stream. `sending`: sends it at the reader's pace,
-//!    within bounds.
+//!    coverage. `stream`: the reply as an event stream, which `event_stream` writes. `sending`: sends
+//!    it at the reader's pace, within bounds.
 //!
 //! `frond_deploy` holds the served apps and changes them; `recent` keeps recent queries for
 //! inspection; `metrics` and `traces` export them; `serve` is the server's lifecycle, and `config`
-//! its settings.
+//! its settings. `server` is the state that handlers share; it imports none of them.
 
 mod accept;
 mod admission;
@@ -25,6 +25,7 @@ mod budget;
 pub mod config;
 mod drain;
 mod envelopes;
+mod event_stream;
 #[doc(hidden)]
 pub mod fuzzing;
 mod half_close;
@@ -37,6 +38,7 @@ mod listen;
 mod log_limit;
 mod logins;
 mod metrics;
+mod news;
 mod openapi;
 mod page;
 mod params;
@@ -45,6 +47,7 @@ mod query;
 mod recent;
 mod reply;
 mod router;
+mod running;
 mod sending;
 mod serve;
 mod server;

@@ -30,11 +30,11 @@ use tower::ServiceExt;
 
 use crate::config::{Config, ConfigError, Limits};
 use crate::drain::{self, DrainedBody};
+use crate::event_stream::EVENTS;
 use crate::half_close::{ConnectionState, WatchedStream};
 use crate::handshake::HandshakeTimeout;
 use crate::health;
 use crate::links::{ConnectionPermit, Link, Links, Signal};
-use crate::params::EVENTS;
 use crate::reply::Problem;
 use crate::sending::{Reserved, Sending, SendingBody};
 use crate::server::Server;

@@ -1,6 +1,7 @@
 //! `/metrics`: counters and histograms for Prometheus.
 //! Every query is counted from its events, whatever its outcome, and even if its client is gone.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,29 +12,25 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-mod clients;
+mod counts;
 mod gauges;
 mod gone;
 mod jobs;
 mod kinds;
-mod text;
+mod register;
+pub(crate) mod text;
 mod traces;
 
-use clients::Clients;
-pub(crate) use clients::Counts;
+pub(crate) use counts::Counts;
 use gauges::Gauges;
 pub use gauges::LostLines;
-use gone::Gone;
 use jobs::JobMetrics;
 use kinds::{KINDS, kind};
-pub(crate) use text::{__path_metrics, metrics};
 use traces::TraceMetrics;
-
-use crate::server::Server;
 
 /// Upper bounds of histograms of durations, in seconds.
 const TIMES: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
@@ -59,11 +56,6 @@ struct Slug {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Kind {
-    kind: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Reply {
     route: String,
     method: &'static str,
@@ -77,21 +69,27 @@ pub(crate) struct Metrics {
     registry: Registry,
     queries: Family<Outcome, Counter>,
     begun: Family<App, Counter>,
-    refused: Family<Kind, Counter>,
+    /// Refused requests for queries.
+    pub(crate) refused: Counts,
     query_seconds: Histograms,
     overshoot: Histograms,
     leaves: Family<Slug, Counter>,
     leaf_seconds: Histograms,
     folds: Family<Slug, Counter>,
     partitions: Family<Slug, Counter>,
-    events: Family<Kind, Counter>,
+    events: Counts,
     replies: Family<Reply, Counter>,
     gauges: Gauges,
-    clients: Clients,
+    /// Connections that the server closed.
+    pub(crate) closed: Counts,
+    pub(crate) failed_logins: Counts,
+    /// Queries that were not admitted.
+    pub(crate) not_admitted: Counts,
     jobs: JobMetrics,
     traces: TraceMetrics,
-    apps: Mutex<std::collections::HashMap<String, Arc<Counted>>>,
-    gone: Mutex<Gone>,
+    apps: Mutex<HashMap<String, Arc<Counted>>>,
+    /// Apps with metrics but no folder, and the time since when.
+    gone: Mutex<BTreeMap<String, Instant>>,
 }
 
 /// One app's counters, looked up once.
@@ -128,7 +126,7 @@ pub(crate) struct Metering {
     queries: Family<Outcome, Counter>,
     folds: Family<Slug, Counter>,
     partitions: Family<Slug, Counter>,
-    kinds: Family<Kind, Counter>,
+    kinds: Counts,
     state: Mutex<Tally>,
 }
 
@@ -145,63 +143,44 @@ impl Metrics {
         let mut registry = Registry::with_prefix("frond");
         let times: fn() -> Histogram = || Histogram::new(TIMES);
         let late: fn() -> Histogram = || Histogram::new(LATE);
-        let metrics = Self {
-            queries: Family::default(),
-            begun: Family::default(),
-            refused: Family::default(),
-            query_seconds: Family::new_with_constructor(times),
-            overshoot: Family::new_with_constructor(late),
-            leaves: Family::default(),
-            leaf_seconds: Family::new_with_constructor(times),
-            folds: Family::default(),
-            partitions: Family::default(),
-            events: Family::default(),
-            replies: Family::default(),
-            gauges: Gauges::new(&mut registry),
-            clients: Clients::new(&mut registry),
-            jobs: JobMetrics::new(&mut registry),
-            traces: TraceMetrics::new(&mut registry),
+        let to = &mut registry;
+        Self {
+            gauges: Gauges::new(to),
+            closed: Counts::new(to, "http_connections_closed", "Connections that the server closed, by reason"),
+            failed_logins: Counts::new(to, "logins_failed", "Requests without a known token, by reason"),
+            not_admitted: Counts::new(to, "queries_not_admitted", "Queries that were not admitted, by reason"),
+            jobs: JobMetrics::new(to),
+            traces: TraceMetrics::new(to),
+            queries: register::new(to, "queries", "Queries that ended, by outcome and reason"),
+            begun: register::new(to, "queries_begun", "Queries that began"),
+            refused: Counts::new(to, "requests_refused", "Refused requests for queries, by slug"),
+            query_seconds: register::seconds(
+                to,
+                "query",
+                "Time from a query's start to its answer",
+                Family::new_with_constructor(times),
+            ),
+            overshoot: register::seconds(
+                to,
+                "deadline_overshoot",
+                "Time from a query's deadline to its end; 0 for queries in time",
+                Family::new_with_constructor(late),
+            ),
+            leaves: register::new(to, "leaves", "Leaf attempts that ended, of queries and jobs, by slug, or ok"),
+            leaf_seconds: register::seconds(
+                to,
+                "leaf",
+                "Run time of a leaf attempt, of a query or a job",
+                Family::new_with_constructor(times),
+            ),
+            folds: register::new(to, "folds", "Merges that ended, of queries and jobs, by slug, or ok"),
+            partitions: register::new(to, "partitions", "Partitions of ended queries, by final state"),
+            events: Counts::new(to, "events", "Events of queries and jobs, by kind"),
+            replies: register::new(to, "http_replies", "Replies over HTTP"),
             apps: Mutex::default(),
             gone: Mutex::default(),
-            registry: Registry::default(),
-        };
-        registry.register("queries", "Queries that ended, by outcome and reason", metrics.queries.clone());
-        registry.register("queries_begun", "Queries that began", metrics.begun.clone());
-        registry.register("requests_refused", "Refused requests for queries, by slug", metrics.refused.clone());
-        registry.register_with_unit(
-            "query",
-            "Time from a query's start to its answer",
-            Unit::Seconds,
-            metrics.query_seconds.clone(),
-        );
-        registry.register_with_unit(
-            "deadline_overshoot",
-            "Time from a query's deadline to its end; 0 for queries in time",
-            Unit::Seconds,
-            metrics.overshoot.clone(),
-        );
-        registry.register(
-            "leaves",
-            "Leaf attempts that ended, of queries and jobs, by slug, or ok",
-            metrics.leaves.clone(),
-        );
-        registry.register_with_unit(
-            "leaf",
-            "Run time of a leaf attempt, of a query or a job",
-            Unit::Seconds,
-            metrics.leaf_seconds.clone(),
-        );
-        registry.register("folds", "Merges that ended, of queries and jobs, by slug, or ok", metrics.folds.clone());
-        let partitions = "Partitions of ended queries, by final state";
-        registry.register("partitions", partitions, metrics.partitions.clone());
-        registry.register("events", "Events of queries and jobs, by kind", metrics.events.clone());
-        registry.register("http_replies", "Replies over HTTP", metrics.replies.clone());
-        Self { registry, ..metrics }
-    }
-
-    /// Counts a refused request for a query.
-    pub(crate) fn refused(&self, slug: &'static str) {
-        self.refused.get_or_create(&Kind { kind: slug }).inc();
+            registry,
+        }
     }
 
     /// Counts a reply.
@@ -277,15 +256,12 @@ impl Metrics {
         counted
     }
 
-    async fn text(&self, server: &Server) -> Result<String, std::fmt::Error> {
-        self.forget_gone(|app| server.apps.has(app), Instant::now());
-        self.gauges.read(server);
-        if let Some(jobs) = &server.jobs {
-            self.jobs.read(jobs).await;
-        }
-        if let Some(traces) = &server.telemetry.traces {
-            self.traces.read(traces);
-        }
+    /// The counter of log lines that could not be written.
+    pub(crate) fn lost_log_lines(&self) -> LostLines {
+        self.gauges.lost_lines.clone()
+    }
+
+    fn text(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
@@ -375,7 +351,7 @@ impl Metering {
         let mut tally = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let kinds = std::mem::take(&mut tally.kinds);
         for (kind, count) in KINDS.iter().zip(kinds).filter(|(_, count)| *count > 0) {
-            self.kinds.get_or_create(&Kind { kind }).inc_by(count);
+            self.kinds.add(kind, count);
         }
     }
 }

@@ -11,14 +11,11 @@ use http::{HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 
 use crate::accept::preferred;
+use crate::event_stream::EVENTS;
 use crate::reply::Problem;
 
 /// The media type of the envelope.
 pub(crate) const ENVELOPE: &str = "application/vnd.frond+json";
-/// The media type of event streams.
-pub(crate) const EVENTS: &str = "text/event-stream";
-/// The media type of recordings: one JSON object a line.
-pub(crate) const LINES: &str = "application/x-ndjson";
 /// The most partitions that one request may require.
 const MAX_REQUIRED: usize = 1000;
 
@@ -181,11 +178,6 @@ impl Form {
             _ => Self::Answer,
         }
     }
-}
-
-/// True for a client that prefers a recording as an event stream to its lines.
-pub(crate) fn wants_stream(headers: &HeaderMap) -> bool {
-    preferred(headers, &[LINES, EVENTS]) == Some(1)
 }
 
 #[cfg(test)]

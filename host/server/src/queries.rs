@@ -1,32 +1,26 @@
-//! `/v1/queries`: recent and running queries, and their events.
+//! `/v1/queries`: recent and running queries.
+
+pub(crate) mod events;
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use bytes::Bytes;
 use frond_root::QueryId;
-use futures_util::stream;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::{Action, Principal};
-use crate::params::{LINES, Named, pairs, wants_stream};
+use crate::params::{Named, pairs};
 use crate::recent::{Detail, QueryRecord, Summary};
-use crate::reply::{Problem, nothing_more};
+use crate::reply::Problem;
 use crate::server::Server;
-use crate::stream::events as event_stream;
 
 /// Default length of a list.
 const LIST: usize = 50;
 /// The longest list.
 const MOST: usize = 1000;
-/// Events that are written at once.
-const BATCH: usize = 500;
 
 /// State of a query, as a parameter.
 #[derive(ToSchema)]
@@ -114,75 +108,6 @@ pub(crate) async fn get(
     Ok(Json(known(&server, &principal, Action::Read, &id)?.detail()))
 }
 
-/// Returns a query's events.
-///
-/// The format is one JSON object a line, as written by `frond query --record`, or a live stream of
-/// server-sent events.
-#[utoipa::path(
-    get,
-    path = "/v1/queries/{id}/events",
-    params(
-        ("id" = String, Path, description = "The query's id"),
-        ("last-event-id" = Option<String>, Header, description = "Number of the last event that the client has: the stream continues after that event"),
-    ),
-    responses(
-        (status = 200, description = "The events: one a line, or each as the data of an event of the stream", content(
-            (crate::openapi::Event = "application/x-ndjson"),
-            (crate::openapi::Event = "text/event-stream"),
-        )),
-        (status = 204, description = "The query has ended, and the client has its last event"),
-        (status = 404, description = "The query is not known, or no longer", body = Problem, content_type = "application/problem+json"),
-    ),
-    tag = "queries"
-)]
-pub(crate) async fn events(
-    State(server): State<Arc<Server>>,
-    Extension(principal): Extension<Arc<Principal>>,
-    Named(id): Named<String>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let recorded = known(&server, &principal, Action::Read, &id)?;
-    if wants_stream(&headers) {
-        let from = unseen(&headers);
-        // A browser that has seen the end would reconnect every few seconds: only this status stops
-        // it.
-        if headers.contains_key(LAST_EVENT_ID) && recorded.is_over_before(from) {
-            return Ok(nothing_more());
-        }
-        return Ok(event_stream(recorded, from, principal.listen()?));
-    }
-    let lines = stream::unfold((recorded, 0), |(recorded, from)| async move {
-        let (events, _, _) = recorded.events(from, BATCH);
-        if events.is_empty() {
-            return None;
-        }
-        let next = from + events.len();
-        Some((Ok::<_, std::convert::Infallible>(lines(&events)), (recorded, next)))
-    });
-    let mut response = Body::from_stream(lines).into_response();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(LINES));
-    Ok(response)
-}
-
-/// Header with the number of the client's last event.
-pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
-
-/// The number of the first event that the client does not have, where a broken stream resumes.
-pub(crate) fn unseen(headers: &HeaderMap) -> usize {
-    let last = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    last.map_or(0, |last| last.saturating_add(1))
-}
-
-fn lines(events: &[frond_root::Event]) -> Bytes {
-    let mut text = Vec::new();
-    for event in events {
-        // Serializing an event cannot fail.
-        let _ = serde_json::to_writer(&mut text, event);
-        text.push(b'\n');
-    }
-    text.into()
-}
-
 /// The query with this `id`, if `principal` may access it.
 /// Other callers' queries are reported as unknown.
 pub(crate) fn known(
@@ -195,21 +120,4 @@ pub(crate) fn known(
     parsed.and_then(|id| server.recent.get(principal.limited(action), QueryId::from(id))).ok_or_else(|| {
         Problem::not_found("this query is not known here, or no longer\n(GET /v1/queries lists the recent ones)")
     })
-}
-
-/// Streams changes of all apps, and of the caller's queries, as server-sent events.
-///
-/// With the role `observer` or `admin` the stream includes everybody's queries.
-#[utoipa::path(
-    get,
-    path = "/v1/events",
-    responses((status = 200, description = "Events `query`, `app` and `missed`", content_type = "text/event-stream")),
-    tag = "server"
-)]
-pub(crate) async fn news(
-    State(server): State<Arc<Server>>,
-    Extension(principal): Extension<Arc<Principal>>,
-) -> Result<Response, Problem> {
-    let permit = principal.listen()?;
-    Ok(crate::stream::news(server, principal, permit))
 }

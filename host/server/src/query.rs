@@ -12,7 +12,7 @@ use bytes::Bytes;
 use frond_deploy::Version;
 use frond_root::policy::admission::whole_cost;
 use frond_root::policy::budget::Budget;
-use frond_root::{Answer, CancellationToken, DropGuard, Events, Listener, Preview, QueryId, Request};
+use frond_root::{Answer, CancellationToken, Events, Listener, Preview, QueryId, Request};
 use frond_run::{Question, RunError, answer, request};
 use futures_util::FutureExt;
 use http::header::{CONTENT_TYPE, HeaderName};
@@ -27,24 +27,15 @@ use crate::bodies;
 use crate::budget::Charge;
 use crate::config::Limits;
 use crate::envelopes::envelope;
+use crate::jobs::submit;
 use crate::params::{ENVELOPE, Form, Named, Promises};
 use crate::recent::QueryRecord;
 use crate::reply::{Problem, account};
+use crate::running::RunningQuery;
 use crate::sending::Reserved;
 use crate::server::Server;
 use crate::stream;
 use crate::traces::Parent;
-
-/// A query that runs.
-pub(crate) struct RunningQuery {
-    pub(crate) id: QueryId,
-    pub(crate) recorded: Arc<QueryRecord>,
-    pub(crate) version: Arc<Version>,
-    /// Receives the outcome.
-    pub(crate) outcome: oneshot::Receiver<Result<Answer, RunError>>,
-    /// Cancels the query when it is dropped, since nobody waits any longer.
-    _waiting: DropGuard,
-}
 
 /// Resources that a query holds while it runs.
 struct QueryResources {
@@ -105,10 +96,10 @@ pub(crate) async fn ask(
     mut body: Body,
 ) -> Response {
     let refused = |problem: Problem| {
-        server.telemetry.metrics.refused(problem.slug());
+        server.telemetry.metrics.refused.count(problem.slug());
         problem.into_response()
     };
-    if let Some(job) = crate::jobs::instead(&server, &principal, &app, &uri, &headers, &mut body).await {
+    if let Some(job) = submit::instead(&server, &principal, &app, &uri, &headers, &mut body).await {
         return job.unwrap_or_else(refused);
     }
     match start(&server, &principal, &app, &uri, &headers, body).await {
@@ -130,7 +121,7 @@ async fn start(
     let settings = server.settings();
     let limits = &settings.config.limits;
     let promises = Promises::read(uri.query(), limits.deadline.0)?;
-    let version = version(server, app)?;
+    let version = server.version(app)?;
     promises.within(&version.wired.app)?;
     let form = Form::wanted(headers, &version.wired.app.content_type);
     let permit = principal.place()?;
@@ -145,7 +136,7 @@ async fn start(
     let budget = Budget::new(Instant::now().into(), request.deadline, None);
     let gather = budget.gather_deadline.saturating_duration_since(Instant::now().into());
     let ticket = server.admission.admit(app, &request.tenant, gather).map_err(|refusal| {
-        server.telemetry.metrics.not_admitted(refusal.reason);
+        server.telemetry.metrics.not_admitted.count(refusal.reason.slug());
         Problem::overloaded(crate::admission::detail(refusal.reason), refusal.after)
     })?;
     let parent = Parent::of(headers);
@@ -157,14 +148,6 @@ async fn start(
     };
     let running = begin(server, version, request, resources, form, parent);
     Ok((running, form))
-}
-
-/// The app's serving version.
-pub(crate) fn version(server: &Server, app: &str) -> Result<Arc<Version>, Problem> {
-    server.apps.current(app).ok_or_else(|| match server.apps.app(app) {
-        Some(view) => Problem::broken(format!("the app `{app}` has no version that could answer{}", view.why())),
-        None => Problem::no_app(app),
-    })
 }
 
 fn promised(version: &Version, query: Bytes, promises: Promises, limits: &Limits) -> Request {

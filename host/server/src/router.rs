@@ -16,7 +16,7 @@ use crate::auth::Action;
 use crate::links::Link;
 use crate::reply::{Problem, allowed, is_not_allowed};
 use crate::server::Server;
-use crate::{apps_api, health, jobs, metrics, openapi, page, queries, query, wellformed};
+use crate::{apps_api, health, jobs, metrics, news, openapi, page, queries, query, wellformed};
 
 /// Builds the router with all routes and layers.
 pub(crate) fn router(server: &Arc<Server>) -> Router {
@@ -24,9 +24,9 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .routes(routes!(query::ask))
         .routes(routes!(queries::list))
         .routes(routes!(queries::get, query::cancel))
-        .routes(routes!(queries::events))
-        .routes(routes!(queries::news))
-        .routes(routes!(jobs::submit))
+        .routes(routes!(queries::events::events))
+        .routes(routes!(news::news))
+        .routes(routes!(jobs::submit::submit))
         .routes(routes!(jobs::api::list))
         .routes(routes!(jobs::api::get, jobs::api::cancel, jobs::api::change))
         .routes(routes!(jobs::answers::result))
@@ -38,7 +38,7 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .routes(routes!(apps_api::put, apps_api::delete))
         .routes(routes!(apps_api::rollback))
         .routes(routes!(health::about))
-        .routes(routes!(metrics::metrics))
+        .routes(routes!(metrics::text::metrics))
         .layer(from_fn_with_state(server.clone(), guard));
     let open = OpenApiRouter::new()
         .routes(routes!(health::healthz))

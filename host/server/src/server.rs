@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use frond_deploy::Registry;
+use frond_deploy::{Registry, Version};
 use frond_run::Slots;
 use tokio::sync::Notify;
 
@@ -17,6 +17,7 @@ use crate::links::Links;
 use crate::log_limit::LogLimit;
 use crate::logins::Logins;
 use crate::recent::Recent;
+use crate::reply::Problem;
 use crate::sending::Sending;
 use crate::tls::Certificate;
 
@@ -58,9 +59,9 @@ impl Server {
     ) -> Self {
         let limits = &config.limits;
         let recent = Recent::new(limits.recent, limits.recent_memory.len());
-        let links = Links::new(limits.connections, limits.peer_connections, telemetry.metrics.closed());
+        let links = Links::new(limits.connections, limits.peer_connections, telemetry.metrics.closed.clone());
         let sending = Sending::new(limits.bodies.0, links);
-        let logins = Logins::new(telemetry.metrics.failed_logins());
+        let logins = Logins::new(telemetry.metrics.failed_logins.clone());
         Self {
             recent,
             sending,
@@ -102,6 +103,14 @@ impl Server {
         let settings = Settings { authenticator: Authenticator::new(&config), config };
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         Ok(())
+    }
+
+    /// The app's serving version.
+    pub(crate) fn version(&self, app: &str) -> Result<Arc<Version>, Problem> {
+        self.apps.current(app).ok_or_else(|| match self.apps.app(app) {
+            Some(view) => Problem::broken(format!("the app `{app}` has no version that could answer{}", view.why())),
+            None => Problem::no_app(app),
+        })
     }
 
     /// Number of running leaves.

@@ -1,84 +1,31 @@
-//! Event streams: the progress of a query, a query's events, and changes of all queries and apps.
-//! Each stream polls the kept events a few times a second, so listeners do not slow down queries.
+//! Event stream of a running query: its id, its progress, previews of the answer, and the answer.
+//! The stream polls the kept events a few times a second, so listeners do not slow down the query.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use axum::response::sse::Event;
 use bytes::Bytes;
-use frond_deploy::AppView;
 use frond_root::{Answer, QueryId};
 use frond_run::RunError;
 use frond_run::envelope::Envelope;
-use futures_util::stream::{self, Stream, StreamExt};
+use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{OwnedSemaphorePermit, broadcast, oneshot};
-use tokio::time::Interval;
+use tokio::sync::oneshot;
 
-use crate::auth::{Action, Principal};
 use crate::envelopes::envelope;
-use crate::query::RunningQuery;
-use crate::recent::{Counts, NewsCursor, QueryRecord, SoFar};
+use crate::event_stream::{ANSWER, event, streaming};
+use crate::recent::{Counts, SoFar};
 use crate::reply::Problem;
+use crate::running::RunningQuery;
 use crate::sending::Sending;
 use crate::server::Server;
-use crate::views;
 
 /// The minimum time between two progress events.
 const PACE: Duration = Duration::from_millis(100);
-/// Interval of the events about changes.
-const NEWS: Duration = Duration::from_millis(250);
-/// The most queries in one batch of changes; of further ends only the number is sent.
-const AT_ONCE: usize = 40;
-/// Heartbeat: after this time without events a comment is sent, so that proxies keep the connection
-/// and dead clients are noticed.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Reconnection time that is suggested to clients.
-const RETRY: Duration = Duration::from_secs(2);
-/// The most events per batch.
-const BATCH: usize = 500;
-
-/// Beginning of the event with the answer.
-pub(crate) const ANSWER: &str = "event: answer\ndata: ";
-/// Beginning of an event with a preview of the answer.
-pub(crate) const PREVIEW: &str = "event: partial\ndata: ";
-
-/// Event stream of one client, which holds its permit for as long as the client reads.
-pub(crate) fn followed<E>(
-    events: impl Stream<Item = Result<Event, E>> + Send + 'static,
-    permit: OwnedSemaphorePermit,
-) -> Response
-where
-    E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
-{
-    streaming(events.inspect(move |_| {
-        let _held = &permit;
-    }))
-}
-
-/// Server-sent events: a suggested reconnection time, then the events, with comments as a
-/// heartbeat.
-fn streaming<E>(events: impl Stream<Item = Result<Event, E>> + Send + 'static) -> Response
-where
-    E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
-{
-    let hint = stream::iter([Ok(Event::default().retry(RETRY))]);
-    let beats = KeepAlive::new().interval(HEARTBEAT);
-    let mut response = Sse::new(hint.chain(events)).keep_alive(beats).into_response();
-    // Otherwise a proxy may buffer events.
-    response.headers_mut().insert("x-accel-buffering", http::HeaderValue::from_static("no"));
-    response
-}
-
-fn event(name: &str, data: &impl Serialize) -> Event {
-    let data = serde_json::to_string(data).unwrap_or_default();
-    Event::default().event(name).data(data)
-}
 
 #[derive(Serialize)]
 struct Begun<'a> {
@@ -208,125 +155,4 @@ async fn last(sending: &Arc<Sending>, running: &RunningQuery, outcome: Outcome) 
     };
     let data = serde_json::to_string(&problem.about(running.id)).unwrap_or_default();
     Bytes::from(format!("event: problem\ndata: {data}\n\n"))
-}
-
-/// Streams a query's events from number `from` until it ends.
-pub(crate) fn events(recorded: Arc<QueryRecord>, from: usize, permit: OwnedSemaphorePermit) -> Response {
-    let reader = Reader { recorded, next: from, queue: Vec::new().into_iter(), ended: false };
-    let events = stream::unfold(reader, |mut reader| async move {
-        let event = reader.read().await?;
-        Some((Ok::<_, Infallible>(event), reader))
-    });
-    followed(events, permit)
-}
-
-struct Reader {
-    recorded: Arc<QueryRecord>,
-    next: usize,
-    queue: std::vec::IntoIter<Event>,
-    ended: bool,
-}
-
-#[derive(Serialize)]
-struct Missed {
-    count: u64,
-}
-
-impl Reader {
-    async fn read(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.queue.next() {
-                return Some(event);
-            }
-            if self.ended {
-                return None;
-            }
-            let recorded = self.recorded.clone();
-            let changed = recorded.changed();
-            let (events, missed, more) = recorded.events(self.next, BATCH);
-            let first = self.next;
-            self.next += events.len();
-            let mut queue: Vec<_> = events
-                .iter()
-                .zip(first..)
-                .map(|(one, number)| {
-                    let name = serde_json::to_value(one)
-                        .ok()
-                        .and_then(|value| value.get("event")?.as_str().map(str::to_owned));
-                    event(name.as_deref().unwrap_or("message"), one).id(number.to_string())
-                })
-                .collect();
-            if !more {
-                self.ended = true;
-                if missed > 0 {
-                    queue.push(event("missed", &Missed { count: missed }));
-                }
-            } else if queue.is_empty() {
-                changed.await;
-                // Collects events that follow closely into the same batch.
-                tokio::time::sleep(PACE).await;
-            }
-            self.queue = queue.into_iter();
-        }
-    }
-}
-
-/// Streams changes of all queries and apps, batched a few times a second.
-pub(crate) fn news(server: Arc<Server>, principal: Arc<Principal>, permit: OwnedSemaphorePermit) -> Response {
-    let seen = server.recent.seen(principal.limited(Action::Read));
-    let apps = server.apps.changes();
-    let watch = Watch { server, principal, apps, seen, tick: tokio::time::interval(NEWS), queue: VecDeque::new() };
-    let events = stream::unfold(watch, |mut watch| async move {
-        let event = watch.next().await?;
-        Some((Ok::<_, Infallible>(event), watch))
-    });
-    followed(events, permit)
-}
-
-struct Watch {
-    server: Arc<Server>,
-    /// The reader, whose role decides which queries it sees.
-    principal: Arc<Principal>,
-    apps: broadcast::Receiver<AppView>,
-    seen: NewsCursor,
-    tick: Interval,
-    queue: VecDeque<Event>,
-}
-
-impl Watch {
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.queue.pop_front() {
-                return Some(event);
-            }
-            tokio::select! {
-                news = self.apps.recv() => match news {
-                    Ok(app) => return Some(event("app", &views::of(&self.server, app))),
-                    Err(RecvError::Lagged(count)) => return Some(event("missed", &Missed { count })),
-                    Err(RecvError::Closed) => return None,
-                },
-                _ = self.tick.tick() => {
-                    if self.server.is_stopping() && self.server.recent.running() == 0 {
-                        return None;
-                    }
-                    self.poll_queries();
-                }
-            }
-        }
-    }
-
-    /// Queues events about queries that began, run or ended.
-    fn poll_queries(&mut self) {
-        let of = self.principal.limited(Action::Read);
-        let running = self.server.recent.unfinished(of);
-        let (news, missed, seen) = self.server.recent.since(of, self.seen, AT_ONCE);
-        self.seen = seen;
-        let is_news = |id| news.iter().any(|one| one.id == id);
-        let running = running.iter().filter(|one| !is_news(one.id)).take(AT_ONCE).map(|one| one.summary());
-        let summaries: Vec<_> = running.collect::<Vec<_>>().into_iter().chain(news.iter().cloned()).collect();
-        self.queue.extend(summaries.iter().map(|one| event("query", one)));
-        if missed > 0 {
-            self.queue.push_back(event("missed", &Missed { count: missed }));
-        }
-    }
 }

@@ -4,8 +4,7 @@ use frond_deploy::AppView;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::metrics::Sums;
-use crate::server::Server;
+use crate::metrics::{Metrics, Sums};
 
 /// An app, with counts of its queries.
 #[derive(Serialize, ToSchema)]
@@ -17,7 +16,7 @@ pub(crate) struct AppStatus {
 }
 
 /// Adds the counts of queries to the app.
-pub(crate) fn of(server: &Server, app: AppView) -> AppStatus {
-    let queries = server.telemetry.metrics.sums(&app.name);
+pub(crate) fn of(metrics: &Metrics, app: AppView) -> AppStatus {
+    let queries = metrics.sums(&app.name);
     AppStatus { app, queries }
 }

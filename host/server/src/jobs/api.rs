@@ -20,7 +20,8 @@ use super::views::View;
 use super::{Jobs, follow, permit};
 use crate::auth::{Action, Principal};
 use crate::bodies;
-use crate::params::{Named, pairs, wants_stream};
+use crate::event_stream;
+use crate::params::{Named, pairs};
 use crate::reply::{Problem, accepted};
 use crate::server::Server;
 
@@ -217,7 +218,7 @@ pub(crate) async fn events(
     if job.state == JobState::Expired {
         return Err(StoreError::Expired(job.id).into());
     }
-    if wants_stream(&headers) {
+    if event_stream::is_wanted(&headers) {
         return follow::stream(jobs, &job, &headers, &principal);
     }
     Ok(follow::lines(jobs.store.clone(), job.id))

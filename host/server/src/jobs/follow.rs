@@ -4,25 +4,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::response::Response;
 use axum::response::sse::Event;
-use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use frond_jobs::store::{EventPage, Job};
 use frond_jobs::{JobId, JobStore, StoreError};
 use futures_util::{TryStreamExt, stream};
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::Jobs;
 use super::feed::{Feeds, Follower};
 use crate::auth::Principal;
-use crate::params::LINES;
-use crate::queries::LAST_EVENT_ID;
+use crate::event_stream::{self, followed};
 use crate::reply::{Problem, nothing_more};
-use crate::stream::followed;
 
 /// The longest wait of one request.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
@@ -47,15 +43,12 @@ pub(super) fn lines(store: Arc<dyn JobStore>, id: JobId) -> Response {
         let text: String = page.events.iter().flat_map(|(_, line)| [line.as_str(), "\n"]).collect();
         Ok::<_, StoreError>(Some((Bytes::from(text), (store, after))))
     });
-    let mut response = Body::from_stream(lines).into_response();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(LINES));
-    response
+    event_stream::lines(lines)
 }
 
 /// The job's events after the client's last one, or a reply that there are no more.
 pub(super) fn stream(jobs: &Jobs, job: &Job, headers: &HeaderMap, principal: &Principal) -> Result<Response, Problem> {
-    let last = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    match last {
+    match event_stream::last_event_id(headers) {
         Some(last) if job.state.is_ended() && last >= job.events => Ok(nothing_more()),
         last => Ok(live(&jobs.feeds, jobs.store.clone(), job, last.unwrap_or(0), principal.listen()?)),
     }
@@ -89,14 +82,7 @@ fn broken(id: JobId, error: &StoreError) {
 }
 
 fn sse_events(page: &EventPage) -> Vec<Event> {
-    let missed = (page.missed > 0).then(|| {
-        let data = serde_json::json!({ "count": page.missed }).to_string();
-        Event::default().event("missed").data(data)
-    });
-    let events = page.events.iter().map(|(number, line)| {
-        let name = serde_json::from_str::<serde_json::Value>(line).ok();
-        let name = name.as_ref().and_then(|value| value.get("event")?.as_str()).unwrap_or("message").to_owned();
-        Event::default().event(name).id(number.to_string()).data(line)
-    });
+    let missed = (page.missed > 0).then(|| event_stream::missed(page.missed));
+    let events = page.events.iter().map(|(number, line)| event_stream::recorded(*number, line));
     missed.into_iter().chain(events).collect()
 }

@@ -159,7 +159,7 @@ async fn accept(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let version = crate::query::version(server, &app)?;
+    let version = server.version(&app)?;
     let settings = server.settings();
     let limits = &settings.config.limits;
     // A submission holds a query permit until the job is stored.

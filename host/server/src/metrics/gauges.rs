@@ -1,4 +1,4 @@
-//! Gauges that are read at each scrape: running work, and resources of the process.
+//! Gauges that are set at each scrape: running work, and resources of the process.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64};
@@ -7,8 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::Metrics;
-use crate::server::Server;
+use super::register;
 
 /// Counts log lines that could not be written.
 #[derive(Clone, Debug, Default)]
@@ -21,97 +20,71 @@ impl LostLines {
     }
 }
 
-impl Metrics {
-    /// The counter of log lines that could not be written.
-    pub(crate) fn lost_log_lines(&self) -> LostLines {
-        self.gauges.lost_lines.clone()
-    }
-}
-
 /// The gauges.
 pub(super) struct Gauges {
-    running: Gauge,
-    leaves_running: Gauge,
-    slots: Gauge,
-    compiling: Gauge,
-    ahead: Gauge<f64, AtomicU64>,
-    tenants: Gauge,
-    recent_bytes: Gauge,
-    bodies: Gauge,
+    pub(super) running: Gauge,
+    pub(super) leaves_running: Gauge,
+    pub(super) slots: Gauge,
+    pub(super) compiling: Gauge,
+    pub(super) ahead: Gauge<f64, AtomicU64>,
+    pub(super) tenants: Gauge,
+    pub(super) recent_bytes: Gauge,
+    pub(super) bodies: Gauge,
     resident: Gauge,
     files: Gauge,
     threads: Gauge,
     file_threads: Gauge,
     file_calls: Gauge,
     file_calls_stuck: Gauge,
-    lost_lines: LostLines,
+    pub(super) lost_lines: LostLines,
     pub(super) connections: Gauge<i64, AtomicI64>,
 }
 
 impl Gauges {
     pub(super) fn new(registry: &mut Registry) -> Self {
-        let gauges = Self {
-            running: Gauge::default(),
-            leaves_running: Gauge::default(),
-            slots: Gauge::default(),
-            compiling: Gauge::default(),
-            ahead: Gauge::default(),
-            tenants: Gauge::default(),
-            recent_bytes: Gauge::default(),
-            bodies: Gauge::default(),
-            resident: Gauge::default(),
-            files: Gauge::default(),
-            threads: Gauge::default(),
-            file_threads: Gauge::default(),
-            file_calls: Gauge::default(),
-            file_calls_stuck: Gauge::default(),
-            lost_lines: LostLines::default(),
-            connections: Gauge::default(),
-        };
-        registry.register("queries_running", "Running queries", gauges.running.clone());
-        registry.register("leaves_running", "Running leaves", gauges.leaves_running.clone());
-        registry.register("slots", "Number of leaves that can run at once", gauges.slots.clone());
-        registry.register(
-            "compile_queue",
-            "Components that are compiled, or wait for the compiler",
-            gauges.compiling.clone(),
-        );
-        registry.register("admission_ahead_seconds", "Expected slot time of the running queries", gauges.ahead.clone());
-        registry.register(
-            "admission_tenants",
-            "Tenants with running queries: they share the slot threads equally",
-            gauges.tenants.clone(),
-        );
-        registry.register("recent_bytes", "Memory of the events of recent queries", gauges.recent_bytes.clone());
-        registry.register("bodies_bytes", "Bodies of requests and answers in flight", gauges.bodies.clone());
-        registry.register("resident_bytes", "The process's resident memory", gauges.resident.clone());
-        registry.register("open_files", "The process's open file descriptors", gauges.files.clone());
-        registry.register("threads", "The process's threads", gauges.threads.clone());
-        registry.register("file_threads", "Threads for file calls and name lookups", gauges.file_threads.clone());
-        let under_way = "Running calls on granted folders and remote partitions, and running name lookups";
-        registry.register("file_calls_running", under_way, gauges.file_calls.clone());
-        let stuck = "Running file calls and name lookups that nobody waits for any more";
-        registry.register("file_calls_stuck", stuck, gauges.file_calls_stuck.clone());
-        registry.register("log_lines_lost", "Log lines that could not be written", gauges.lost_lines.0.clone());
-        registry.register("http_connections", "Connections", gauges.connections.clone());
-        gauges
+        Self {
+            running: register::new(registry, "queries_running", "Running queries"),
+            leaves_running: register::new(registry, "leaves_running", "Running leaves"),
+            slots: register::new(registry, "slots", "Number of leaves that can run at once"),
+            compiling: register::new(
+                registry,
+                "compile_queue",
+                "Components that are compiled, or wait for the compiler",
+            ),
+            ahead: register::new(registry, "admission_ahead_seconds", "Expected slot time of the running queries"),
+            tenants: register::new(
+                registry,
+                "admission_tenants",
+                "Tenants with running queries: they share the slot threads equally",
+            ),
+            recent_bytes: register::new(registry, "recent_bytes", "Memory of the events of recent queries"),
+            bodies: register::new(registry, "bodies_bytes", "Bodies of requests and answers in flight"),
+            resident: register::new(registry, "resident_bytes", "The process's resident memory"),
+            files: register::new(registry, "open_files", "The process's open file descriptors"),
+            threads: register::new(registry, "threads", "The process's threads"),
+            file_threads: register::new(registry, "file_threads", "Threads for file calls and name lookups"),
+            file_calls: register::new(
+                registry,
+                "file_calls_running",
+                "Running calls on granted folders and remote partitions, and running name lookups",
+            ),
+            file_calls_stuck: register::new(
+                registry,
+                "file_calls_stuck",
+                "Running file calls and name lookups that nobody waits for any more",
+            ),
+            lost_lines: LostLines(register::new(registry, "log_lines_lost", "Log lines that could not be written")),
+            connections: register::new(registry, "http_connections", "Connections"),
+        }
     }
 
-    pub(super) fn read(&self, server: &Server) {
+    /// Reads the resources of the process.
+    pub(super) fn read_process(&self) {
         let int = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.running.set(int(server.recent.running()));
-        self.leaves_running.set(int(server.leaves_running()));
-        self.slots.set(int(server.settings().config.slots));
-        self.compiling.set(int(server.apps.compiling()));
-        let (ahead, tenants) = server.admission.ahead();
-        self.ahead.set(ahead.as_secs_f64());
-        self.tenants.set(int(tenants));
-        self.recent_bytes.set(int(server.recent.memory()));
         let calls = frond_run::file_calls();
         self.file_threads.set(int(calls.threads));
         self.file_calls.set(int(calls.running));
         self.file_calls_stuck.set(int(calls.stuck));
-        self.bodies.set(i64::try_from(server.sending.budget().used()).unwrap_or(i64::MAX));
         // These files exist on Linux; elsewhere the gauges stay 0.
         if let Ok(status) = frond_files::read_text(Path::new("/proc/self/status"), frond_files::SETTINGS) {
             let field = |name: &str| {

@@ -1,6 +1,5 @@
 //! Metrics of removed apps: kept for a while, so that the last events are scraped, then dropped.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,9 +27,6 @@ const OUTCOMES: [(&str, &str); 10] = [
 ];
 /// Outcomes of partitions.
 const PARTS: [&str; 7] = ["succeeded", "skipped", "degraded", "failed", "timed-out", "cancelled", "not-started"];
-
-/// Apps with metrics but no folder, and the time since when.
-pub(super) type Gone = BTreeMap<String, Instant>;
 
 impl Metrics {
     /// Drops the metrics of apps that have been removed for a while, unless a query still runs.
@@ -77,7 +73,6 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use frond_root::{Event, EventKind, Listener, Request};
-    use prometheus_client::encoding::text::encode;
 
     use super::*;
 
@@ -92,8 +87,7 @@ mod tests {
     }
 
     fn lines(metrics: &Metrics, app: &str) -> usize {
-        let mut text = String::new();
-        encode(&mut text, &metrics.registry).unwrap();
+        let text = metrics.text().unwrap();
         text.lines().filter(|line| line.contains(&format!("app=\"{app}\""))).count()
     }
 

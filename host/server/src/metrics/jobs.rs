@@ -5,13 +5,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use frond_jobs::{JobStore, Tally};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
-use crate::jobs::Jobs;
+use super::register;
 
 /// Timeout of the store at a scrape.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -28,7 +29,6 @@ struct Call {
 }
 
 /// The metrics of jobs.
-#[derive(Default)]
 pub(super) struct JobMetrics {
     jobs: Family<State, Gauge>,
     oldest: Gauge<f64, AtomicU64>,
@@ -42,38 +42,26 @@ pub(super) struct JobMetrics {
 }
 
 impl JobMetrics {
-    pub(super) fn new(registry: &mut Registry) -> Self {
-        let of = Self::default();
-        registry.register("jobs", "Jobs in the store, by state; none while the store is unreachable", of.jobs.clone());
-        registry.register_with_unit(
-            "jobs_oldest_waiting",
-            "Waiting time of the job that has waited longest for a processor; 0 when none waits",
-            Unit::Seconds,
-            of.oldest.clone(),
-        );
-        registry.register("jobs_store_bytes", "Size of the store of jobs on disk", of.bytes.clone());
-        registry.register("jobs_store_up", "1 while the store of jobs is reachable, else 0", of.up.clone());
-        let accepted = "Partials that were stored and accepted";
-        registry.register("jobs_partials_accepted", accepted, of.accepted.clone());
-        registry.register("jobs_results_late", "Dropped results of partitions that already had one", of.late.clone());
-        registry.register("jobs_resumed", "Jobs resumed where an earlier owner had left them", of.resumed.clone());
-        registry.register(
-            "jobs_leases_lost",
-            "Jobs lost while running: to another owner, or because the lease could not be renewed",
-            of.lost.clone(),
-        );
-        registry.register(
-            "jobs_store_errors",
-            "Failed calls to the store of jobs; fenced ones are refused writes of a former owner",
-            of.errors.clone(),
-        );
-        of
+    pub(super) fn new(to: &mut Registry) -> Self {
+        let waiting = "Waiting time of the job that has waited longest for a processor; 0 when none waits";
+        let lost = "Jobs lost while running: to another owner, or because the lease could not be renewed";
+        let errors = "Failed calls to the store of jobs; fenced ones are refused writes of a former owner";
+        Self {
+            jobs: register::new(to, "jobs", "Jobs in the store, by state; none while the store is unreachable"),
+            oldest: register::seconds(to, "jobs_oldest_waiting", waiting, Gauge::default()),
+            bytes: register::new(to, "jobs_store_bytes", "Size of the store of jobs on disk"),
+            up: register::new(to, "jobs_store_up", "1 while the store of jobs is reachable, else 0"),
+            accepted: register::new(to, "jobs_partials_accepted", "Partials that were stored and accepted"),
+            late: register::new(to, "jobs_results_late", "Dropped results of partitions that already had one"),
+            resumed: register::new(to, "jobs_resumed", "Jobs resumed where an earlier owner had left them"),
+            lost: register::new(to, "jobs_leases_lost", lost),
+            errors: register::new(to, "jobs_store_errors", errors),
+        }
     }
 
-    pub(super) async fn read(&self, jobs: &Jobs) {
+    pub(super) async fn read(&self, store: &dyn JobStore, tally: &Tally) {
         let set = |counter: &Counter, value: u64| counter.inner().store(value, Ordering::Relaxed);
-        let tally = &jobs.tally;
-        let usage = tokio::time::timeout(PATIENCE, jobs.store.usage()).await;
+        let usage = tokio::time::timeout(PATIENCE, store.usage()).await;
         self.jobs.clear();
         self.oldest.set(0.0);
         self.up.set(i64::from(matches!(usage, Ok(Ok(_)))));

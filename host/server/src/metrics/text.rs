@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
+use super::gauges::Gauges;
 use crate::accept::preferred;
 use crate::server::Server;
 
@@ -28,11 +30,39 @@ const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
     tag = "server"
 )]
 pub(crate) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
-    let text = server.telemetry.metrics.text(&server).await.unwrap_or_default();
+    let text = scraped(&server).await.unwrap_or_default();
     match preferred(&headers, &[OPEN, PLAIN]) {
         Some(1) => ([(CONTENT_TYPE, PLAIN)], plain(&text)).into_response(),
         _ => ([(CONTENT_TYPE, OPEN)], text).into_response(),
     }
+}
+
+/// Reads the state of the server into its metrics, and returns them as OpenMetrics text.
+async fn scraped(server: &Server) -> Result<String, std::fmt::Error> {
+    let metrics = &server.telemetry.metrics;
+    metrics.forget_gone(|app| server.apps.has(app), Instant::now());
+    read(&metrics.gauges, server);
+    if let Some(jobs) = &server.jobs {
+        metrics.jobs.read(&*jobs.store, &jobs.tally).await;
+    }
+    if let Some(traces) = &server.telemetry.traces {
+        metrics.traces.read(traces);
+    }
+    metrics.text()
+}
+
+fn read(gauges: &Gauges, server: &Server) {
+    let int = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    gauges.running.set(int(server.recent.running()));
+    gauges.leaves_running.set(int(server.leaves_running()));
+    gauges.slots.set(int(server.settings().config.slots));
+    gauges.compiling.set(int(server.apps.compiling()));
+    let (ahead, tenants) = server.admission.ahead();
+    gauges.ahead.set(ahead.as_secs_f64());
+    gauges.tenants.set(int(tenants));
+    gauges.recent_bytes.set(int(server.recent.memory()));
+    gauges.bodies.set(i64::try_from(server.sending.budget().used()).unwrap_or(i64::MAX));
+    gauges.read_process();
 }
 
 /// Converts OpenMetrics text to the format 0.0.4.

@@ -7,6 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
+use super::register;
 use crate::traces::Traces;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -15,20 +16,19 @@ struct Reason {
 }
 
 /// Counts of sent and dropped spans.
-#[derive(Default)]
 pub(super) struct TraceMetrics {
     sent: Counter,
     dropped: Family<Reason, Counter>,
 }
 
 impl TraceMetrics {
-    pub(super) fn new(registry: &mut Registry) -> Self {
-        let of = Self::default();
-        registry.register("trace_spans_sent", "Spans that the collector of traces has accepted", of.sent.clone());
+    pub(super) fn new(to: &mut Registry) -> Self {
         let dropped =
             "Spans that were not sent: cut (more than one trace has), full (the queue), refused (the collector)";
-        registry.register("trace_spans_dropped", dropped, of.dropped.clone());
-        of
+        Self {
+            sent: register::new(to, "trace_spans_sent", "Spans that the collector of traces has accepted"),
+            dropped: register::new(to, "trace_spans_dropped", dropped),
+        }
     }
 
     pub(super) fn read(&self, traces: &Traces) {

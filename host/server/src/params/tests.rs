@@ -164,7 +164,7 @@ fn the_form_is_the_one_that_the_client_prefers() {
         Form::Stream
     );
     for (accept, stream) in [("", false), ("*/*", false), ("text/event-stream", true), ("text/*", true)] {
-        assert_eq!(wants_stream(&headers(&[("accept", accept)])), stream, "{accept}");
+        assert_eq!(crate::event_stream::is_wanted(&headers(&[("accept", accept)])), stream, "{accept}");
     }
 }
 

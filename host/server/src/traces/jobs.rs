@@ -11,8 +11,9 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{Link, SpanContext, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry_sdk::trace::SpanLinks;
 
-use super::spans::{Root, Tree, span_id};
-use super::{Parent, Spans, Trace, Traces};
+use super::parent::Parent;
+use super::spans::{Root, Spans, Tree, span_id};
+use super::{Trace, Traces};
 
 /// The most jobs whose clients do not sample them that are remembered.
 const UNRECORDED: usize = 10_000;

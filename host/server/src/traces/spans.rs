@@ -8,7 +8,7 @@ use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, Tr
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
-use super::{Parent, Spans};
+use super::parent::Parent;
 use crate::recent::QueryRecord;
 
 /// The most spans of one trace.
@@ -18,6 +18,12 @@ const RESERVED: usize = 1000;
 
 /// Name of an attempt's span.
 const LEAF: &str = "leaf";
+
+/// Spans of a trace, and the number of omitted ones.
+pub(crate) struct Spans {
+    pub(crate) spans: Vec<SpanData>,
+    pub(crate) cut: u64,
+}
 
 /// The spans of a query.
 pub(super) fn of_query(recorded: &QueryRecord, parent: Option<Parent>) -> Spans {
