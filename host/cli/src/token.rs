@@ -1,7 +1,7 @@
 //! `frond token`: creates a token for a server, and the settings that make the server accept it.
 
-use frond_server::config::fresh_token;
 use frond_server::config::Role;
+use frond_server::config::fresh_token;
 
 use crate::args::{TokenArgs, TokenRole};
 use crate::exit::Exit;

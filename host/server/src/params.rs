@@ -40,32 +40,14 @@ pub(crate) struct Promises {
 }
 
 impl Promises {
-    /// Reads the query part of a URL. An unknown name is an error, so that no misspelled promise is
-    /// lost.
+    /// Reads the query part of a URL.
     pub(crate) fn read(query: Option<&str>, longest: Duration) -> Result<Self, Problem> {
-        let mut promises = Self::default();
-        for (name, value) in pairs(query)? {
-            match name.as_str() {
-                "deadline" if promises.deadline.is_none() => promises.deadline = Some(deadline(&value, longest)?),
-                "floor" if promises.floor.is_none() => {
-                    let floor = value.parse::<Floor>().map_err(|why| wrong("floor", &value, &why))?;
-                    promises.floor = Some(floor);
-                }
-                "require" if promises.required.len() < MAX_REQUIRED => {
-                    promises.required.push(PartitionKey::from(value.as_str()));
-                }
-                "require" => {
-                    return Err(Problem::bad_request(format!("more than {MAX_REQUIRED} partitions are required")));
-                }
-                "deadline" | "floor" => return Err(Problem::bad_request(format!("`{name}` is given twice"))),
-                _ => {
-                    let known = "(the parameters are deadline, floor and require)";
-                    let text = format!("there is no parameter `{}`\n{known}", clipped(&name).escape_debug());
-                    return Err(Problem::bad_request(text));
-                }
-            }
-        }
-        Ok(promises)
+        let params = Params::read(query, &["deadline", "floor", "require"])?;
+        Ok(Self {
+            deadline: params.parsed("deadline", |value| deadline(value, longest))?,
+            floor: params.parsed("floor", str::parse)?,
+            required: params.required()?,
+        })
     }
 
     /// Checks the deadline against the app's own limit.
@@ -85,25 +67,103 @@ impl Promises {
     }
 }
 
-fn deadline(value: &str, longest: Duration) -> Result<Duration, Problem> {
-    if value.len() > MAX_QUOTED {
-        return Err(wrong("deadline", value, "the duration is too long a text"));
-    }
-    // The error repeats the value, so it must be escaped first.
-    let time = parse_duration(&value.escape_debug().to_string());
-    let time = time.map_err(|error| wrong("deadline", value, &error.to_string()))?;
+fn deadline(value: &str, longest: Duration) -> Result<Duration, String> {
+    let time = duration(value)?;
     if time.is_zero() {
-        return Err(wrong("deadline", value, "a deadline must be above 0"));
+        return Err("a deadline must be above 0".to_owned());
     }
     if time > longest {
-        let why = format!("the longest that this server allows is {}s", longest.as_secs_f64());
-        return Err(wrong("deadline", value, &why));
+        return Err(format!("the longest that this server allows is {}s", longest.as_secs_f64()));
     }
     Ok(time)
 }
 
-fn wrong(name: &str, value: &str, why: &str) -> Problem {
-    Problem::bad_request(format!("`{name}={}`: {why}", clipped(value).escape_debug()))
+/// Parses a duration, such as `2s`.
+pub(crate) fn duration(value: &str) -> Result<Duration, String> {
+    if value.len() > MAX_QUOTED {
+        return Err("the duration is too long a text".to_owned());
+    }
+    // The error repeats the value, so it must be escaped first.
+    parse_duration(&value.escape_debug().to_string()).map_err(|error| error.to_string())
+}
+
+/// Parameters of a URL's query part, all of known names.
+pub(crate) struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// Reads the query part of a URL. An unknown name is an error, so that no misspelled parameter
+    /// is lost.
+    pub(crate) fn read(query: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
+        let uri = format!("/?{}", query.unwrap_or(""));
+        let uri = uri.parse().map_err(|_| Problem::bad_request("the URL is invalid"))?;
+        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri);
+        let pairs = pairs.map_err(|error| Problem::bad_request(format!("the URL cannot be parsed: {error}")))?.0;
+        match pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            None => Ok(Self(pairs)),
+            Some((name, _)) => {
+                let names = known.join(", ");
+                let names = names.rsplit_once(", ").map_or(names.clone(), |(some, last)| format!("{some} and {last}"));
+                let name = clipped(name);
+                let text = format!("there is no parameter `{}`\n(the parameters are {names})", name.escape_debug());
+                Err(Problem::bad_request(text))
+            }
+        }
+    }
+
+    fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(one, _)| one == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a parameter that may be given once.
+    pub(crate) fn parsed<T>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Problem> {
+        let mut values = self.all(name);
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(Problem::bad_request(format!("`{name}` is given twice")));
+        }
+        let wrong = |why| Problem::bad_request(format!("`{name}={}`: {why}", clipped(value).escape_debug()));
+        parse(value).map(Some).map_err(wrong)
+    }
+
+    /// The value of a parameter that may be given once, and must be what `must` says.
+    pub(crate) fn one<T>(
+        &self,
+        name: &str,
+        must: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        let read = self.parsed(name, |value| parse(value).ok_or_else(String::new));
+        read.map_err(|_| Problem::bad_request(format!("`{name}` must be {must}, given once")))
+    }
+
+    /// The length of a list, at most `most`.
+    pub(crate) fn limit(&self, most: u32) -> Result<Option<u32>, Problem> {
+        let limit = |value: &str| value.parse().ok().filter(|number| (1..=most).contains(number));
+        self.one("limit", &format!("a number from 1 to {most}"), limit)
+    }
+
+    /// A parameter that is true or false; true without a value.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
+        let flag = self.one(name, "`true` or `false`", |value| match value {
+            "" | "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        })?;
+        Ok(flag.unwrap_or(false))
+    }
+
+    /// The keys of the partitions that an answer must contain.
+    pub(crate) fn required(&self) -> Result<Vec<PartitionKey>, Problem> {
+        let required: Vec<_> = self.all("require").map(PartitionKey::from).collect();
+        if required.len() > MAX_REQUIRED {
+            return Err(Problem::bad_request(format!("more than {MAX_REQUIRED} partitions are required")));
+        }
+        Ok(required)
+    }
 }
 
 /// A client's preferences: RFC 7240.
@@ -146,14 +206,6 @@ impl Preferences {
             headers.insert("preference-applied", value);
         }
     }
-}
-
-/// The decoded names and values of a URL's query part.
-pub(crate) fn pairs(query: Option<&str>) -> Result<Vec<(String, String)>, Problem> {
-    let uri = format!("/?{}", query.unwrap_or(""));
-    let uri = uri.parse().map_err(|_| Problem::bad_request("the URL is invalid"))?;
-    let read = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri);
-    read.map(|pairs| pairs.0).map_err(|error| Problem::bad_request(format!("the URL cannot be parsed: {error}")))
 }
 
 /// The form of an answer.

@@ -12,15 +12,15 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::{Action, Principal};
-use crate::params::{Named, pairs};
+use crate::params::{Named, Params};
 use crate::recent::{Detail, QueryRecord, Summary};
 use crate::reply::Problem;
 use crate::server::Server;
 
 /// Default length of a list.
-const LIST: usize = 50;
+const LIST: u32 = 50;
 /// The longest list.
-const MOST: usize = 1000;
+const MOST: u32 = 1000;
 
 /// State of a query, as a parameter.
 #[derive(ToSchema)]
@@ -66,27 +66,13 @@ pub(crate) async fn list(
     Extension(principal): Extension<Arc<Principal>>,
     uri: Uri,
 ) -> Result<Json<Queries>, Problem> {
-    let mut app = None;
-    let mut outcome = None;
-    let mut limit = None;
-    for (name, value) in pairs(uri.query())? {
-        match name.as_str() {
-            "app" if app.is_none() => app = Some(value),
-            "outcome" if outcome.is_none() && StateFilter::WORDS.contains(&value.as_str()) => outcome = Some(value),
-            "outcome" => {
-                let text = "`outcome` must be running, complete, partial or failed, given once";
-                return Err(Problem::bad_request(text));
-            }
-            "limit" if limit.is_none() => {
-                let number = value.parse::<usize>().ok().filter(|number| (1..=MOST).contains(number));
-                let wrong = || Problem::bad_request(format!("`limit` must be a number from 1 to {MOST}"));
-                limit = Some(number.ok_or_else(wrong)?);
-            }
-            _ => return Err(Problem::bad_request("the parameters are app, outcome and limit, each at most once")),
-        }
-    }
+    let params = Params::read(uri.query(), &["app", "outcome", "limit"])?;
+    let app = params.parsed("app", |value| Ok(value.to_owned()))?;
+    let known = |value: &str| StateFilter::WORDS.into_iter().find(|word| *word == value);
+    let outcome = params.one("outcome", &StateFilter::WORDS.join(", "), known)?;
+    let limit = params.limit(MOST)?;
     let of = principal.limited(Action::Read);
-    Ok(Json(Queries { queries: server.recent.list(of, app.as_deref(), outcome.as_deref(), limit.unwrap_or(LIST)) }))
+    Ok(Json(Queries { queries: server.recent.list(of, app.as_deref(), outcome, limit.unwrap_or(LIST) as usize) }))
 }
 
 /// Returns one query: its text, its progress, and what is missing from its answer.

@@ -21,7 +21,7 @@ use super::{Jobs, follow, permit};
 use crate::auth::{Action, Principal};
 use crate::bodies;
 use crate::event_stream;
-use crate::params::{Named, pairs};
+use crate::params::{Named, Params};
 use crate::reply::{Problem, accepted};
 use crate::server::Server;
 
@@ -122,26 +122,13 @@ pub(crate) async fn list(
 }
 
 fn wanted(query: Option<&str>) -> Result<(Filter, Page), Problem> {
-    let mut filter = Filter::default();
-    let mut after = None;
-    let mut limit = None;
-    for (name, value) in pairs(query)? {
-        match name.as_str() {
-            "app" if filter.app.is_none() => filter.app = Some(value),
-            "state" if filter.states.is_empty() => {
-                let states: Result<Vec<JobState>, String> = value.split(',').map(str::parse).collect();
-                filter.states = states.map_err(Problem::bad_request)?;
-            }
-            "after" if after.is_none() => after = Some(value.parse::<JobId>().map_err(Problem::bad_request)?),
-            "limit" if limit.is_none() => {
-                let number = value.parse::<u32>().ok().filter(|number| (1..=LIST.1).contains(number));
-                let wrong = || Problem::bad_request(format!("`limit` must be a number from 1 to {}", LIST.1));
-                limit = Some(number.ok_or_else(wrong)?);
-            }
-            _ => return Err(Problem::bad_request("the parameters are app, state, after and limit, each at most once")),
-        }
-    }
-    Ok((filter, Page { after, limit: limit.unwrap_or(LIST.0) }))
+    let params = Params::read(query, &["app", "state", "after", "limit"])?;
+    let states =
+        params.parsed("state", |value| value.split(',').map(str::parse).collect::<Result<Vec<JobState>, _>>())?;
+    let app = params.parsed("app", |value| Ok(value.to_owned()))?;
+    let after = params.parsed("after", str::parse)?;
+    let limit = params.limit(LIST.1)?.unwrap_or(LIST.0);
+    Ok((Filter { app, states: states.unwrap_or_default(), ..Filter::default() }, Page { after, limit }))
 }
 
 /// Returns one job: its state, its progress, and an estimate of its end.
@@ -167,16 +154,10 @@ pub(crate) async fn get(
     uri: Uri,
 ) -> Result<Json<View>, Problem> {
     let jobs = jobs(&server)?;
-    let mut time = None;
-    for (name, value) in pairs(uri.query())? {
-        let known = name == "wait" && time.is_none();
-        let wrong = || {
-            let longest = follow::LONGEST.as_secs();
-            Problem::bad_request(format!("`wait` must be a duration of at most {longest}s such as `10s`, given once"))
-        };
-        let read = parse_duration(&value).ok().filter(|time| known && *time <= follow::LONGEST);
-        time = Some(read.ok_or_else(wrong)?);
-    }
+    let longest = follow::LONGEST;
+    let must = format!("a duration of at most {}s such as `10s`", longest.as_secs());
+    let wait = |value: &str| parse_duration(value).ok().filter(|time| *time <= longest);
+    let time = Params::read(uri.query(), &["wait"])?.one("wait", &must, wait)?;
     let job = theirs(jobs, &principal, Action::Read, &id).await?;
     let time = time.unwrap_or(Duration::ZERO);
     let _permit = if time.is_zero() { None } else { Some(principal.listen()?) };
@@ -251,29 +232,10 @@ pub(crate) async fn cancel(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let jobs = jobs(&server)?;
-    let mut keep = None;
-    let mut purge = None;
-    for (name, value) in pairs(uri.query())? {
-        let flag = match value.as_str() {
-            "" | "true" => Some(true),
-            "false" => Some(false),
-            _ => None,
-        };
-        let known = match name.as_str() {
-            "keep-partial" => Some(&mut keep),
-            "purge" => Some(&mut purge),
-            _ => None,
-        };
-        match (known, flag) {
-            (Some(known @ None), Some(flag)) => *known = Some(flag),
-            _ => {
-                let text = "`keep-partial` and `purge` must be `true` or `false`, each given at most once";
-                return Err(Problem::bad_request(text));
-            }
-        }
-    }
-    let purges = purge == Some(true);
-    if purges && keep == Some(true) {
+    let params = Params::read(uri.query(), &["keep-partial", "purge"])?;
+    let keeps = params.flag("keep-partial")?;
+    let purges = params.flag("purge")?;
+    if purges && keeps {
         return Err(Problem::bad_request("`keep-partial` and `purge` exclude each other"));
     }
     let id = theirs(jobs, &principal, Action::Ask, &id).await?.id;
@@ -281,7 +243,7 @@ pub(crate) async fn cancel(
         let job = jobs.store.delete(id).await?;
         return Ok(Json(view(jobs, job).await).into_response());
     }
-    let job = jobs.store.cancel(id, keep.unwrap_or(false)).await?;
+    let job = jobs.store.cancel(id, keeps).await?;
     jobs.wakeup.notify();
     let mut response = Json(view(jobs, job).await).into_response();
     accepted(&mut response);

@@ -8,7 +8,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use bytes::Bytes;
-use frond_app::size::parse_duration;
 use frond_deploy::Version;
 use frond_jobs::StoreError;
 use frond_jobs::store::{Bounds, Idempotency, NewJob, Submission};
@@ -24,15 +23,13 @@ use super::follow::{LONGEST, ended_within};
 use super::views::View;
 use crate::auth::Principal;
 use crate::bodies;
-use crate::params::{Named, Preferences, Promises, pairs};
+use crate::params::{Named, Params, Preferences, Promises, duration};
 use crate::reply::{Problem, accepted};
 use crate::server::Server;
 use crate::traces::Parent;
 
 /// The longest idempotency key, in bytes.
 const MAX_KEY: usize = 255;
-/// The most partitions that one request may require.
-const MAX_REQUIRED: usize = 1000;
 
 /// Parameters of a job other than its query.
 #[derive(Default)]
@@ -46,28 +43,16 @@ pub(crate) struct Terms {
 
 impl Terms {
     fn read(query: Option<&str>) -> Result<Self, Problem> {
-        let mut terms = Self::default();
-        for (name, value) in pairs(query)? {
-            let wrong = |why: &str| Problem::bad_request(format!("`{name}={}`: {why}", value.escape_debug()));
-            let time = || parse_duration(&value).map_err(|error| wrong(&error.to_string()));
-            match name.as_str() {
-                "floor" if terms.floor.is_none() => {
-                    terms.floor = Some(value.parse().map_err(|why: String| wrong(&why))?)
-                }
-                "require" if terms.required.len() < MAX_REQUIRED => terms.required.push(value.as_str().into()),
-                "timeout" if terms.timeout.is_none() => terms.timeout = Some(time()?),
-                "retention" if terms.retention.is_none() => terms.retention = Some(time()?),
-                "weight" if terms.weight.is_none() => {
-                    let weight = value.parse().ok().filter(|weight| (1..=1000).contains(weight));
-                    terms.weight = Some(weight.ok_or_else(|| wrong("a weight is a whole number from 1 to 1000"))?);
-                }
-                _ => {
-                    let text = "the parameters are floor, require, timeout, retention and weight; only require may be given more than once";
-                    return Err(Problem::bad_request(text));
-                }
-            }
-        }
-        Ok(terms)
+        let params = Params::read(query, &["floor", "require", "timeout", "retention", "weight"])?;
+        let weight = |value: &str| value.parse().ok().filter(|weight| (1..=1000).contains(weight));
+        let weight = |value: &str| weight(value).ok_or_else(|| "a weight is a whole number from 1 to 1000".to_owned());
+        Ok(Self {
+            floor: params.parsed("floor", str::parse)?,
+            required: params.required()?,
+            timeout: params.parsed("timeout", duration)?,
+            retention: params.parsed("retention", duration)?,
+            weight: params.parsed("weight", weight)?,
+        })
     }
 
     /// The terms of a query that becomes a job: its deadline becomes the job's timeout.
