@@ -3,11 +3,12 @@
 //! each app's queries.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use frond_root::Tenant;
 use frond_root::policy::admission::{Load, Reason, Refusal, Running, admit};
+use parking_lot::Mutex;
 
 /// Running queries by tenant, and average costs by app.
 pub(crate) struct Admission {
@@ -69,12 +70,12 @@ impl Admission {
 
     /// Sets the limit of concurrent queries.
     pub(crate) fn allow(&self, most: usize) {
-        lock(&self.state).most = most;
+        self.state.lock().most = most;
     }
 
     /// Admits a query whose partials must be gathered within `budget`.
     pub(crate) fn admit(&self, app: &str, tenant: &Tenant, budget: Duration) -> Result<Ticket, Refusal> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let now = Instant::now();
         let cost = state.costs.get(app).copied().unwrap_or_default();
         state.see(tenant, now);
@@ -93,7 +94,7 @@ impl Admission {
 
     /// Adds the slot time of a query to the moving average of its app.
     pub(crate) fn learn(&self, app: &str, took: Duration) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         match state.costs.get_mut(app) {
             Some(mean) => *mean = mean.mul_f64(1.0 - WEIGHT) + took.mul_f64(WEIGHT),
             None => {
@@ -105,7 +106,7 @@ impl Admission {
     /// Total slot time still expected of the running queries, and the number of tenants that have
     /// any.
     pub(crate) fn ahead(&self) -> (Duration, usize) {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let active = state.tenants.values().filter(|one| !one.running.is_empty());
         active.fold((Duration::ZERO, 0), |(ahead, count), one| (ahead + one.ahead, count + 1))
     }
@@ -149,7 +150,7 @@ impl State {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.running = state.running.saturating_sub(1);
         let Some(tenant) = state.tenants.get_mut(&self.tenant) else { return };
         tenant.seen = Instant::now();
@@ -157,10 +158,6 @@ impl Drop for Ticket {
             tenant.ahead = tenant.ahead.saturating_sub(running.cost);
         }
     }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -187,9 +184,9 @@ mod tests {
             .iter()
             .map(|app| admission.admit(app, &tenant("crowd", app), 60 * SECOND).unwrap())
             .collect();
-        let load = lock(&admission.state).load(&tenant("quiet", "a"), 2, Instant::now());
+        let load = admission.state.lock().load(&tenant("quiet", "a"), 2, Instant::now());
         assert_eq!((load.held, load.is_shared, load.others), (0, true, vec![4 * SECOND]));
-        let mut load = lock(&admission.state).load(&tenant("crowd", "a"), 2, Instant::now());
+        let mut load = admission.state.lock().load(&tenant("crowd", "a"), 2, Instant::now());
         load.others.sort();
         assert_eq!((load.held, load.is_shared, load.others), (4, false, vec![SECOND; 3]));
         drop(held);

@@ -4,8 +4,9 @@
 //! in memory already, so it is charged at once.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// Size of a small body, in bytes. A part of the budget is reserved for these (bulkhead).
@@ -82,7 +83,7 @@ impl Budget {
 
     /// Bytes in flight.
     pub(crate) fn used(&self) -> u64 {
-        self.lock().all()
+        self.taken.lock().all()
     }
 
     /// The most bytes of one large request.
@@ -93,7 +94,7 @@ impl Budget {
     /// Bytes that are missing for an answer of this size: in the free budget or in the answers'
     /// reserve, whichever is larger.
     pub(crate) fn missing(&self, answer: u64) -> u64 {
-        self.missing_beside(&self.lock(), answer)
+        self.missing_beside(&self.taken.lock(), answer)
     }
 
     fn missing_beside(&self, taken: &BudgetUse, answer: u64) -> u64 {
@@ -125,7 +126,7 @@ impl Budget {
     }
 
     fn try_take(self: &Arc<Self>, bytes: u64, caller: Option<&str>) -> Option<Charge> {
-        let mut taken = self.lock();
+        let mut taken = self.taken.lock();
         let all = taken.all().saturating_add(bytes);
         if bytes <= SMALL {
             if all > self.most && taken.small.saturating_add(bytes) > self.most / FOR_SMALL {
@@ -149,7 +150,7 @@ impl Budget {
     /// # Errors
     /// The bytes that are missing.
     pub(crate) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Charge, u64> {
-        let mut taken = self.lock();
+        let mut taken = self.taken.lock();
         match self.missing_beside(&taken, bytes) {
             0 => Ok(self.charged(&mut taken, bytes, Part::Answer, None)),
             missing => Err(missing),
@@ -158,7 +159,7 @@ impl Budget {
 
     /// Charges an answer, which is in memory already, even beyond the budget.
     pub(crate) fn charge(self: &Arc<Self>, bytes: u64) -> Charge {
-        self.charged(&mut self.lock(), bytes, Part::Answer, None)
+        self.charged(&mut self.taken.lock(), bytes, Part::Answer, None)
     }
 
     fn charged(self: &Arc<Self>, taken: &mut BudgetUse, bytes: u64, large: Part, caller: Option<&str>) -> Charge {
@@ -172,7 +173,7 @@ impl Budget {
     }
 
     fn give_back(&self, charge: &Charge, bytes: u64) {
-        let mut taken = self.lock();
+        let mut taken = self.taken.lock();
         *taken.of(charge.part) -= bytes;
         if let Some(caller) = &charge.caller
             && let Some(own) = taken.callers.get_mut(caller)
@@ -184,10 +185,6 @@ impl Budget {
         }
         drop(taken);
         self.freed.notify_waiters();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BudgetUse> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -160,12 +160,12 @@ impl Config {
     /// Returns the keys that would have changed.
     pub(crate) fn fix(&mut self, old: &Self) -> Vec<String> {
         let mut changed = Vec::new();
-        keep!(changed, "", self, old, [listen, slots, leaves_step_back, state, watch]);
+        keep!(changed, "", self, old; listen slots leaves_step_back state watch);
         // The certificate can change, but HTTPS cannot be turned on or off.
         if self.tls.is_some() != old.tls.is_some() {
-            keep!(changed, "", self, old, [tls]);
+            keep!(changed, "", self, old; tls);
         }
-        keep!(changed, "", self, old, [roots, traces, log]);
+        keep!(changed, "", self, old; roots traces log);
         self.jobs.fix(&old.jobs, &mut changed);
         self.limits.fix(&old.limits, &mut changed);
         changed

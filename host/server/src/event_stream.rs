@@ -1,6 +1,7 @@
 //! Streams of events: server-sent events, or lines of JSON.
 //! All of them have the heartbeat and the cursor of this file.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -75,7 +76,7 @@ where
 
 /// Server-sent events: a suggested reconnection time, then the events, with comments as a
 /// heartbeat.
-pub(crate) fn streaming<E>(events: impl Stream<Item = Result<Event, E>> + Send + 'static) -> Response
+fn streaming<E>(events: impl Stream<Item = Result<Event, E>> + Send + 'static) -> Response
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
 {
@@ -85,6 +86,20 @@ where
     // Otherwise a proxy may buffer events.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
+}
+
+/// Server-sent events, and after them a part that is written already.
+pub(crate) fn ending(
+    events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
+    last: impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
+) -> Response {
+    streaming(events).map(|body| Body::from_stream(body.into_data_stream().chain(last)))
+}
+
+/// Writes an event.
+pub(crate) fn written(name: &str, data: &impl Serialize) -> Bytes {
+    let data = serde_json::to_string(data).unwrap_or_default();
+    format!("event: {name}\ndata: {data}\n\n").into()
 }
 
 /// Replies with lines of JSON.

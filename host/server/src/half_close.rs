@@ -11,13 +11,14 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
@@ -55,7 +56,8 @@ impl<S> Clone for WatchedStream<S> {
 }
 
 struct Shared<S> {
-    stream: HandshakeTimeout<S>,
+    stream: S,
+    handshake: HandshakeTimeout,
     /// Bytes read ahead, not yet taken by hyper.
     ahead: BytesMut,
     /// The client has sent a FIN.
@@ -82,9 +84,10 @@ pub(crate) enum ConnectionState {
 }
 
 impl<S> WatchedStream<S> {
-    pub(crate) fn new(stream: HandshakeTimeout<S>) -> Self {
+    pub(crate) fn new(stream: S, handshake: HandshakeTimeout) -> Self {
         let shared = Shared {
             stream,
+            handshake,
             ahead: BytesMut::new(),
             ended: false,
             is_flushed: true,
@@ -98,7 +101,7 @@ impl<S> WatchedStream<S> {
 
     /// Notes that a request was read, so a response is due.
     pub(crate) fn asked(&self) {
-        let mut shared = self.lock();
+        let mut shared = self.shared.lock();
         // While the previous response is unsent, no byte may be inserted.
         shared.owes_response = shared.is_flushed;
     }
@@ -107,18 +110,14 @@ impl<S> WatchedStream<S> {
     pub(crate) fn pulse<B>(&self, body: B) -> StreamHeartbeat<B> {
         StreamHeartbeat { body, half_closed: self.half_closed.clone(), pauses: Pauses::default() }
     }
-
-    fn lock(&self) -> MutexGuard<'_, Shared<S>> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WatchedStream<S> {
     /// Polls whether the client is still there. Call it after hyper has made all the progress it
     /// can.
     pub(crate) fn watch(&self, cx: &mut Context<'_>) -> ConnectionState {
-        let mut shared = self.lock();
-        if shared.stream.is_http2() {
+        let mut shared = self.shared.lock();
+        if shared.handshake.is_http2() {
             return ConnectionState::Nothing;
         }
         match shared.read_ahead(cx) {
@@ -155,7 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
         let mut space = [0; 1024];
         while !self.ended && self.ahead.len() < AHEAD {
             let mut into = ReadBuf::new(&mut space);
-            if Pin::new(&mut self.stream).poll_read(cx, &mut into)?.is_pending() {
+            if self.handshake.poll_read(&mut self.stream, cx, &mut into)?.is_pending() {
                 break;
             }
             self.ended = into.filled().is_empty();
@@ -211,7 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WatchedStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut shared = self.lock();
+        let mut shared = self.shared.lock();
         if !shared.ahead.is_empty() {
             let count = shared.ahead.len().min(into.remaining());
             into.put_slice(shared.ahead.get(..count).unwrap_or_default());
@@ -221,13 +220,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WatchedStream<S> {
         if shared.ended {
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut shared.stream).poll_read(cx, into)
+        let Shared { stream, handshake, .. } = &mut *shared;
+        handshake.poll_read(stream, cx, into)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut shared = self.lock();
+        let mut shared = self.shared.lock();
         shared.writes(bytes);
         match shared.count_sent(bytes) {
             Some(count) => Poll::Ready(Ok(count)),
@@ -236,14 +236,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut shared = self.lock();
+        let mut shared = self.shared.lock();
         let flushed = Pin::new(&mut shared.stream).poll_flush(cx);
         shared.is_flushed |= flushed.is_ready();
         flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut shared = self.lock();
+        let mut shared = self.shared.lock();
         shared.writes(&[]);
         Pin::new(&mut shared.stream).poll_shutdown(cx)
     }
@@ -253,7 +253,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut shared = self.lock();
+        let mut shared = self.shared.lock();
         let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
         let is_all = slices.iter().map(|slice| slice.len()).sum::<usize>() == first.len();
         shared.writes(if is_all { first } else { &[] });
@@ -264,7 +264,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.lock().stream.is_write_vectored()
+        self.shared.lock().stream.is_write_vectored()
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) struct Jobs {
     listing: FairPermits,
     is_reached: Arc<AtomicBool>,
     stop: CancellationToken,
-    tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
+    tasks: parking_lot::Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// Applies the quotas: of each token, and the default for tokens without a quota.
@@ -115,7 +115,7 @@ impl Jobs {
         let merging = FairPermits::new(MERGING);
         let listing = FairPermits::new(LISTING);
         let config = config.clone();
-        let tasks = std::sync::Mutex::new(tasks);
+        let tasks = parking_lot::Mutex::new(tasks);
         Ok(Some(Self { store, wakeup, tally, quotas, config, slots, feeds, merging, listing, is_reached, stop, tasks }))
     }
 
@@ -133,7 +133,7 @@ impl Jobs {
     pub(crate) async fn close(&self, within: Duration) {
         self.stop.cancel();
         self.feeds.close().await;
-        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let tasks = std::mem::take(&mut *self.tasks.lock());
         let all = async {
             for task in tasks {
                 let _ = task.await;

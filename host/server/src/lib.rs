@@ -9,8 +9,8 @@
 //! 4. `admission`: whether the query can be answered in time beside the running ones.
 //! 5. `query`: runs the query on the app's current version, in a separate task.
 //! 6. `reply`: the reply, and the only file with status codes. `envelopes`: answers with their
-//!    coverage. `stream`: the reply as an event stream, which `event_stream` writes. `sending`: sends
-//!    it at the reader's pace, within bounds.
+//!    coverage. `stream`: the reply as an event stream, which `event_stream` writes. `sending`:
+//!    sends it at the reader's pace, within bounds.
 //!
 //! `frond_deploy` holds the served apps and changes them; `recent` keeps recent queries for
 //! inspection; `metrics` and `traces` export them; `serve` is the server's lifecycle, and `config`

@@ -8,10 +8,11 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::metrics::Counts;
@@ -155,7 +156,7 @@ pub(crate) struct ConnectionPermit {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.links.lock().links.remove(&self.link.number);
+        self.links.state.lock().links.remove(&self.link.number);
     }
 }
 
@@ -177,7 +178,7 @@ impl Links {
 
     /// Accepts a client, possibly evicting another; `None` if there is no room.
     pub(crate) fn permit(self: &Arc<Self>, peer: IpAddr) -> Option<ConnectionPermit> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let group = group(peer);
         let unknown = |link: &Link| !link.is_known.load(Ordering::Relaxed);
         let count = |is: &dyn Fn(&Link) -> bool| state.links.values().filter(|link| !link.is_spare && is(link)).count();
@@ -230,7 +231,7 @@ impl Links {
     /// Closes a connection at once.
     pub(crate) fn close(&self, link: &Link, why: CloseReason) {
         // The permit is released by the connection's task.
-        if self.lock().links.contains_key(&link.number)
+        if self.state.lock().links.contains_key(&link.number)
             && link.finish_since.swap(u64::MAX, Ordering::SeqCst) != u64::MAX
         {
             self.tell(link, Signal::End, why);
@@ -241,7 +242,7 @@ impl Links {
     pub(crate) fn look(&self, idle: Duration) {
         let now = self.now();
         let idle = millis(idle);
-        for link in self.lock().links.values().filter(|link| link.is_idle()) {
+        for link in self.state.lock().links.values().filter(|link| link.is_idle()) {
             let finish_since = link.finish_since.load(Ordering::SeqCst);
             if finish_since == 0 && now.saturating_sub(link.idle_since.load(Ordering::Relaxed)) > idle {
                 link.finish_since.store(now.max(1), Ordering::SeqCst);
@@ -254,7 +255,7 @@ impl Links {
 
     /// Lets every connection finish gracefully.
     pub(crate) fn finish(&self) {
-        for link in self.lock().links.values() {
+        for link in self.state.lock().links.values() {
             let _ = link.signals.send(Signal::Finish);
         }
     }
@@ -264,10 +265,6 @@ impl Links {
         tracing::debug!(peer = %link.peer, why = why.word(), "a connection is closed");
         // An error means that the task has ended.
         let _ = link.signals.send(signal);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

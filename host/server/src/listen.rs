@@ -207,7 +207,7 @@ impl Connection {
     }
 
     async fn talk(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, permit: &mut ConnectionPermit) {
-        let wire = WatchedStream::new(HandshakeTimeout::new(stream, self.patience));
+        let wire = WatchedStream::new(stream, HandshakeTimeout::new(self.patience));
         let link = self.link.clone();
         let sending = self.server.sending.clone();
         let service = Exchange { app: self.app.clone(), wire: wire.clone(), link, sending };

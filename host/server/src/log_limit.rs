@@ -1,7 +1,8 @@
 //! Rate limit of log lines that clients cause.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// The most log lines of one kind in one second.
 const LINES: u64 = 10;
@@ -23,7 +24,7 @@ impl LogLimit {
 
     /// Decides whether to log a line; returns the number of earlier ones that were not logged.
     pub(crate) fn line(&self, now: Instant) -> Option<u64> {
-        let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut second = self.0.lock();
         let mut unlogged = 0;
         if second.as_ref().is_none_or(|second| now.duration_since(second.began) >= Duration::from_secs(1)) {
             unlogged = second.as_ref().map_or(0, |second| second.count.saturating_sub(LINES));

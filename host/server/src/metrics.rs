@@ -2,11 +2,12 @@
 //! Every query is counted from its events, whatever its outcome, and even if its client is gone.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use frond_root::{Answer, Event, EventKind, FailureKind, Listener, Request};
 use frond_run::RunError;
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -203,10 +204,10 @@ impl Metrics {
 
     /// Counts of an app's queries by outcome.
     pub(crate) fn sums(&self, app: &str) -> Sums {
-        let apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        let apps = self.apps.lock();
         let Some(counted) = apps.get(app).cloned() else { return Sums::default() };
         drop(apps);
-        let ends = counted.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let ends = counted.ends.lock();
         let total = counted.begun.get();
         Sums { total, running: total.saturating_sub(ends.complete + ends.partial + ends.failed), ..*ends }
     }
@@ -235,7 +236,7 @@ impl Metrics {
     }
 
     fn counted(&self, app: &str) -> Arc<Counted> {
-        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut apps = self.apps.lock();
         if let Some(counted) = apps.get(app) {
             return counted.clone();
         }
@@ -270,7 +271,7 @@ impl Metrics {
 
 impl Listener for Metering {
     fn event(&self, event: &Event) {
-        let mut tally = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tally = self.state.lock();
         if let Some(count) = tally.kinds.get_mut(kind(&event.kind)) {
             *count += 1;
         }
@@ -316,7 +317,7 @@ impl Metering {
             None => ("failed", "lost"),
         };
         {
-            let mut ends = self.counted.ends.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut ends = self.counted.ends.lock();
             match word {
                 "complete" => ends.complete += 1,
                 "partial" => ends.partial += 1,
@@ -348,7 +349,7 @@ impl Metering {
 
     /// Adds the counts of events by kind to the metrics.
     pub(crate) fn told(&self) {
-        let mut tally = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tally = self.state.lock();
         let kinds = std::mem::take(&mut tally.kinds);
         for (kind, count) in KINDS.iter().zip(kinds).filter(|(_, count)| *count > 0) {
             self.kinds.add(kind, count);

@@ -9,7 +9,7 @@ use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
-use crate::reply::Problem;
+use crate::reply::{Problem, set};
 use crate::server::Server;
 
 /// Content security policy: only the server's own files and API, and no framing.
@@ -31,8 +31,6 @@ async fn file(uri: Uri, headers: HeaderMap) -> Response {
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     // Revalidated at each use, since a new server has a new page.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    if let Ok(tag) = HeaderValue::from_str(asset.etag) {
-        headers.insert(ETAG, tag);
-    }
+    set(headers, ETAG, asset.etag);
     response
 }

@@ -7,12 +7,12 @@ use frond_app::App;
 use frond_app::size::parse_duration;
 use frond_root::quote::{MAX_QUOTED, clipped};
 use frond_root::{Floor, PartitionKey};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use serde::de::DeserializeOwned;
 
 use crate::accept::preferred;
 use crate::event_stream::EVENTS;
-use crate::reply::Problem;
+use crate::reply::{Problem, set};
 
 /// The media type of the envelope.
 pub(crate) const ENVELOPE: &str = "application/vnd.frond+json";
@@ -200,10 +200,8 @@ impl Preferences {
         let respond = self.respond_async.then(|| "respond-async".to_owned());
         let wait = self.wait.map(|wait| format!("wait={}", wait.as_secs()));
         let applied: Vec<String> = respond.into_iter().chain(wait).collect();
-        if let Ok(value) = HeaderValue::try_from(applied.join(", "))
-            && !value.is_empty()
-        {
-            headers.insert("preference-applied", value);
+        if !applied.is_empty() {
+            set(headers, "preference-applied", &applied.join(", "));
         }
     }
 }

@@ -15,8 +15,7 @@ use frond_root::policy::budget::Budget;
 use frond_root::{Answer, CancellationToken, Events, Listener, Preview, QueryId, Request};
 use frond_run::{Question, RunError, answer, request};
 use futures_util::FutureExt;
-use http::header::{CONTENT_TYPE, HeaderName};
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, Uri};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use utoipa::ToSchema;
@@ -30,7 +29,7 @@ use crate::envelopes::envelope;
 use crate::jobs::submit;
 use crate::params::{ENVELOPE, Form, Named, Promises};
 use crate::recent::QueryRecord;
-use crate::reply::{Problem, account};
+use crate::reply::{Problem, accepted, account, output};
 use crate::running::RunningQuery;
 use crate::sending::Reserved;
 use crate::server::Server;
@@ -277,13 +276,7 @@ async fn whole(server: &Server, mut running: RunningQuery, form: Form) -> Respon
     account(headers, answer.coverage(), slowest.as_ref());
     let app = &running.version.wired.app;
     let content_type = if let Form::Answer = form { app.content_type.as_str() } else { ENVELOPE };
-    let octets = HeaderValue::from_static("application/octet-stream");
-    headers.insert(CONTENT_TYPE, HeaderValue::try_from(content_type).unwrap_or(octets));
-    // Output of a plugin is data: the browser must not run it as a page.
-    headers.insert(
-        HeaderName::from_static("content-security-policy"),
-        HeaderValue::from_static("sandbox; default-src 'none'"),
-    );
+    output(headers, content_type);
     let body = if let Form::Answer = form {
         answer.body().cloned().unwrap_or_default()
     } else {
@@ -316,7 +309,7 @@ pub(crate) async fn cancel(
 ) -> Result<Response, Problem> {
     let recorded = crate::queries::known(&server, &principal, Action::Ask, &id)?;
     recorded.cancel.cancel();
-    Ok((http::StatusCode::ACCEPTED, Json(Cancelled { id: recorded.id })).into_response())
+    Ok(accepted(Json(Cancelled { id: recorded.id })))
 }
 
 /// A query that is being cancelled.

@@ -3,13 +3,14 @@
 //! kept event.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use frond_root::answer::millis;
 use frond_root::{Answer, CancellationToken, Event, EventKind, Floor, Listener, PartitionKey, QueryId, Request};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 mod following;
@@ -161,7 +162,7 @@ impl Recent {
         self.running.fetch_add(1, Ordering::Relaxed);
         self.total.fetch_add(1, Ordering::Relaxed);
         recorded.takes(size_of::<QueryRecord>() + recorded.query.len());
-        let mut queries = lock(&self.queries);
+        let mut queries = self.queries.lock();
         queries.push_back(recorded.clone());
         self.forget(&mut queries);
         recorded.changed_now(false);
@@ -170,13 +171,13 @@ impl Recent {
 
     /// Drops queries over the limits, after a query has ended.
     pub(crate) fn tidy(&self) {
-        self.forget(&mut lock(&self.queries));
+        self.forget(&mut self.queries.lock());
     }
 
     /// Drops the oldest ended queries; running ones are kept.
     fn forget(&self, queries: &mut VecDeque<Arc<QueryRecord>>) {
         while queries.len() > self.most || self.used.listed() > self.memory {
-            let Some(at) = queries.iter().position(|one| lock(&one.state).end.is_some()) else { return };
+            let Some(at) = queries.iter().position(|one| one.state.lock().end.is_some()) else { return };
             if let Some(one) = queries.remove(at) {
                 // The size of an ended query is final.
                 one.forgotten.store(true, Ordering::Relaxed);
@@ -209,7 +210,7 @@ impl QueryRecord {
 
     /// The query as an entry of a list.
     pub(crate) fn summary(&self) -> Summary {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let end = state.end.as_ref();
         let coverage = end.and_then(|end| end.coverage.as_ref());
         Summary {
@@ -232,7 +233,7 @@ impl QueryRecord {
     /// The query with everything except the events.
     pub(crate) fn detail(&self) -> Detail {
         let summary = self.summary();
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let end = state.end.as_ref();
         Detail {
             summary,
@@ -247,24 +248,24 @@ impl QueryRecord {
 
     /// The attempt that took longest.
     pub(crate) fn slowest(&self) -> Option<Slowest> {
-        lock(&self.state).slowest.clone()
+        self.state.lock().slowest.clone()
     }
 
     /// Counts of its partitions, and the covered share of the weight.
     pub(crate) fn progress(&self) -> (Counts, f64) {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         (state.counts, state.fraction())
     }
 
     /// Takes the newest preview of its answer.
     pub(crate) fn take_preview(&self) -> Option<SoFar> {
-        lock(&self.state).preview.take()
+        self.state.lock().preview.take()
     }
 
     /// The kept events from number `from`, at most `most`; the number of events that were not kept;
     /// and whether more may follow.
     pub(crate) fn events(&self, from: usize, most: usize) -> (Vec<Event>, u64, bool) {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let rest = state.events.get(from..).unwrap_or_default();
         let events: Vec<_> = rest.iter().take(most).cloned().collect();
         let more = state.end.is_none() || rest.len() > events.len();
@@ -296,7 +297,7 @@ impl QueryRecord {
     /// Counts a change and stores its number, under one lock: a reader that sees the count also
     /// sees the number.
     fn changed_now(&self, ends: bool) {
-        let mut counted = lock(&self.counted);
+        let mut counted = self.counted.lock();
         counted.all.change += 1;
         self.change.store(counted.all.change, Ordering::SeqCst);
         if ends {
@@ -323,7 +324,7 @@ impl QueryRecord {
         let answer = end.answer.as_ref().map_or(0, |(kept, _)| kept.len());
         // The account is in the last event as well, which counts its own size.
         self.takes(answer + end.coverage.as_ref().map_or(0, |coverage| account_bytes(coverage)));
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if state.end.is_none() {
             state.counts.running = 0;
             state.end = Some(end);
@@ -342,7 +343,7 @@ impl Drop for QueryRecord {
         if *self.forgotten.get_mut() {
             self.used.forgotten.fetch_sub(bytes, Ordering::Relaxed);
         }
-        if lock(&self.state).end.is_none() {
+        if self.state.lock().end.is_none() {
             self.running.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -351,7 +352,7 @@ impl Drop for QueryRecord {
 impl Listener for QueryRecord {
     fn event(&self, event: &Event) {
         let bytes = EVENT_BYTES + texts(event);
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.count(event);
         let repeats = matches!(
             event.kind,
@@ -384,10 +385,6 @@ fn shown(bytes: &Bytes) -> Bytes {
 
 pub(crate) fn unix_ms(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use frond_root::answer::four_decimals;
 use frond_root::quote::{clipped, shortened};
 use frond_root::{Answer, Coverage, Error, Failure, FailureKind, QueryId, Reason};
 use frond_run::RunError;
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use http::header::{ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, IntoHeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -78,6 +78,16 @@ fn seconds(time: Duration) -> u32 {
     u32::try_from(whole.max(1)).unwrap_or(u32::MAX)
 }
 
+/// Defines constructors of problems that have a detail only.
+macro_rules! problems {
+    ($($(#[$doc:meta])* $name:ident: $status:ident $slug:literal;)+) => {$(
+        $(#[$doc])*
+        pub(crate) fn $name(detail: impl Into<String>) -> Self {
+            Self::new(StatusCode::$status, $slug, detail)
+        }
+    )+};
+}
+
 impl Problem {
     fn new(status: StatusCode, slug: &'static str, detail: impl Into<String>) -> Self {
         Self {
@@ -94,20 +104,20 @@ impl Problem {
         }
     }
 
-    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
-    }
-
-    pub(crate) fn unauthorized(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
-    }
-
-    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
-    }
-
-    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    problems! {
+        bad_request: BAD_REQUEST "bad-request";
+        unauthorized: UNAUTHORIZED "unauthorized";
+        forbidden: FORBIDDEN "forbidden";
+        not_found: NOT_FOUND "not-found";
+        timed_out: REQUEST_TIMEOUT "slow-client";
+        too_large: PAYLOAD_TOO_LARGE "too-large";
+        unsupported: UNSUPPORTED_MEDIA_TYPE "unsupported";
+        conflict: CONFLICT "conflict";
+        refused: UNPROCESSABLE_ENTITY "incompatible";
+        /// The job kept more than its token may.
+        over_quota: INSUFFICIENT_STORAGE "quota";
+        /// A job that failed because it lost its server repeatedly.
+        given_up: BAD_GATEWAY "lost";
     }
 
     pub(crate) fn no_app(app: &str) -> Self {
@@ -126,26 +136,6 @@ impl Problem {
             "not-allowed",
             "this address does not support this method\n(/openapi.json lists the methods)",
         )
-    }
-
-    pub(crate) fn timed_out(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::REQUEST_TIMEOUT, "slow-client", detail)
-    }
-
-    pub(crate) fn too_large(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
-    }
-
-    pub(crate) fn unsupported(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported", detail)
-    }
-
-    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, "conflict", detail)
-    }
-
-    pub(crate) fn refused(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "incompatible", detail)
     }
 
     /// One client exceeds its limits.
@@ -182,16 +172,6 @@ impl Problem {
     /// The query's task was lost.
     pub(crate) fn lost() -> Self {
         Self::internal("lost", "the query was lost\n(this is a bug in Frond, or a machine without memory)")
-    }
-
-    /// The job kept more than its token may.
-    pub(crate) fn over_quota(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::INSUFFICIENT_STORAGE, "quota", detail)
-    }
-
-    /// A job that failed because it lost its server repeatedly.
-    pub(crate) fn given_up(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_GATEWAY, "lost", detail)
     }
 
     /// A bug in Frond.
@@ -321,8 +301,8 @@ fn store_detail(error: &StoreError) -> String {
 }
 
 /// Sets the status to 202: accepted, but not done.
-pub(crate) fn accepted(response: &mut Response) {
-    *response.status_mut() = StatusCode::ACCEPTED;
+pub(crate) fn accepted(reply: impl IntoResponse) -> Response {
+    (StatusCode::ACCEPTED, reply).into_response()
 }
 
 /// Replies with the methods that a path accepts.
@@ -378,10 +358,8 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED.as_u16() {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(query) = &self.query
-            && let Ok(value) = HeaderValue::try_from(query.to_string())
-        {
-            headers.insert("frond-query", value);
+        if let Some(query) = &self.query {
+            set(headers, "frond-query", &query.to_string());
         }
         if let Some(coverage) = &self.coverage {
             account(headers, coverage, self.slowest.as_deref());
@@ -390,13 +368,24 @@ impl IntoResponse for Problem {
     }
 }
 
+/// Sets a header. A text that no header can have is left out.
+pub(crate) fn set(headers: &mut HeaderMap, name: impl IntoHeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.insert(name, value);
+    }
+}
+
+/// Sets the headers of a plugin's output: its media type, and a policy that keeps browsers from
+/// running it as a page.
+pub(crate) fn output(headers: &mut HeaderMap, content_type: &str) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    set(headers, CONTENT_TYPE, content_type);
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));
+}
+
 /// Sets the headers with an answer's coverage and timings.
-pub(crate) fn account(headers: &mut http::HeaderMap, coverage: &Coverage, slowest: Option<&Slowest>) {
-    let mut set = |name: &'static str, text: String| {
-        if let Ok(value) = HeaderValue::try_from(text) {
-            headers.insert(name, value);
-        }
-    };
+pub(crate) fn account(headers: &mut HeaderMap, coverage: &Coverage, slowest: Option<&Slowest>) {
+    let mut set = |name: &'static str, text: String| set(headers, name, &text);
     let partitions = &coverage.partitions;
     let succeeded = partitions.succeeded + partitions.skipped;
     set("frond-query", coverage.query.to_string());

@@ -5,14 +5,15 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use parking_lot::Mutex;
 
 use crate::budget::{Budget, Charge, SMALL};
 use crate::links::{CloseReason, Link, Links, RequestGuard};
@@ -48,7 +49,7 @@ struct AnswerEntry {
 
 impl Drop for AnswerEntry {
     fn drop(&mut self) {
-        self.sending.lock().remove(&self.number);
+        self.sending.answers.lock().remove(&self.number);
     }
 }
 
@@ -81,7 +82,7 @@ impl Sending {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let since = AtomicU64::new(self.links.now());
         let answer = Arc::new(Answer { bytes, since, link: link.clone() });
-        self.lock().insert(number, answer.clone());
+        self.answers.lock().insert(number, answer.clone());
         let charge = self.budget.charge(bytes);
         self.make_room();
         Arc::new(AnswerEntry { number, answer, sending: self.clone(), _charge: charge })
@@ -136,11 +137,7 @@ impl Sending {
         let now = self.links.now();
         let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         let is_stalled = |answer: &&Arc<Answer>| now.saturating_sub(answer.since.load(Ordering::Relaxed)) > patience;
-        self.lock().values().filter(is_stalled).cloned().collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Answer>>> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.answers.lock().values().filter(is_stalled).cloned().collect()
     }
 }
 

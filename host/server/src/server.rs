@@ -1,9 +1,10 @@
 //! State shared by all requests: apps, recent queries, admission, jobs, settings.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use frond_deploy::{Registry, Version};
 use frond_run::Slots;
 use tokio::sync::Notify;
@@ -37,7 +38,7 @@ pub(crate) struct Server {
     pub(crate) logins: Logins,
     /// Limits the log lines about refused queries.
     pub(crate) refusals: LogLimit,
-    settings: RwLock<Arc<Settings>>,
+    settings: ArcSwap<Settings>,
     stopping: AtomicBool,
     /// Notified when a query has ended.
     pub(crate) ended: Notify,
@@ -74,7 +75,7 @@ impl Server {
             apps,
             threads,
             started: SystemTime::now(),
-            settings: RwLock::new(Arc::new(Settings { authenticator: Authenticator::new(&config), config })),
+            settings: ArcSwap::from_pointee(Settings { authenticator: Authenticator::new(&config), config }),
             stopping: AtomicBool::new(false),
             ended: Notify::new(),
         }
@@ -82,7 +83,7 @@ impl Server {
 
     /// The current settings.
     pub(crate) fn settings(&self) -> Arc<Settings> {
-        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.settings.load_full()
     }
 
     /// Applies new settings: tokens, origins, the certificate, and limits of requests.
@@ -101,7 +102,7 @@ impl Server {
             jobs.reload(&config);
         }
         let settings = Settings { authenticator: Authenticator::new(&config), config };
-        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        self.settings.store(Arc::new(settings));
         Ok(())
     }
 

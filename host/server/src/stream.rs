@@ -5,21 +5,20 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::response::Response;
 use axum::response::sse::Event;
 use bytes::Bytes;
 use frond_root::{Answer, QueryId};
 use frond_run::RunError;
 use frond_run::envelope::Envelope;
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::envelopes::envelope;
-use crate::event_stream::{ANSWER, event, streaming};
+use crate::event_stream::{ANSWER, ending, event, written};
 use crate::recent::{Counts, SoFar};
-use crate::reply::Problem;
+use crate::reply::{Problem, set};
 use crate::running::RunningQuery;
 use crate::sending::Sending;
 use crate::server::Server;
@@ -90,11 +89,9 @@ pub(crate) fn answer(server: &Server, running: RunningQuery) -> Response {
             Err(lost) => Err(axum::Error::new(lost)),
         }
     });
-    let (mut head, body) = streaming(progress).into_parts();
-    if let Ok(id) = http::HeaderValue::try_from(id.to_string()) {
-        head.headers.insert("frond-query", id);
-    }
-    Response::from_parts(head, Body::from_stream(body.into_data_stream().chain(last)))
+    let mut response = ending(progress, last);
+    set(response.headers_mut(), "frond-query", &id.to_string());
+    response
 }
 
 async fn next(sending: &Sending, running: &mut RunningQuery, step: Step, start: tokio::time::Instant) -> Next {
@@ -153,6 +150,5 @@ async fn last(sending: &Arc<Sending>, running: &RunningQuery, outcome: Outcome) 
         Some(Err(error)) => Problem::from(&error),
         None => Problem::lost(),
     };
-    let data = serde_json::to_string(&problem.about(running.id)).unwrap_or_default();
-    Bytes::from(format!("event: problem\ndata: {data}\n\n"))
+    written("problem", &problem.about(running.id))
 }

@@ -3,10 +3,11 @@
 //! Open connections keep the certificate of their handshake.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -56,7 +57,7 @@ impl Certificate {
     /// # Errors
     /// See [`Certificate::read`]. The old certificate then stays in use.
     pub(crate) fn replace(&self, files: &Tls) -> Result<(), ConfigError> {
-        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut source = self.source.lock();
         let stamps = stamps(files);
         self.current.store(Arc::new(read(files)?));
         *source = Source { files: files.clone(), stamps };
@@ -67,7 +68,7 @@ impl Certificate {
     /// While only one of them has been replaced they do not match: they are read again after the
     /// next change, or at a reload.
     pub(crate) fn look(&self) {
-        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut source = self.source.lock();
         let stamps = stamps(&source.files);
         if std::mem::replace(&mut source.stamps, stamps) == stamps {
             return;

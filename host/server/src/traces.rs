@@ -3,15 +3,17 @@
 //! Spans that cannot be sent are dropped and counted, so that no query waits for a collector.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use frond_tls::Trust;
 use opentelemetry::KeyValue;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanExporter as _;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -110,14 +112,14 @@ impl Traces {
     }
 
     fn push(&self, trace: Trace) -> bool {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = self.queue.lock();
         queue.as_ref().is_some_and(|queue| queue.try_send(trace).is_ok())
     }
 
     /// Accepts no more traces, and waits up to `within` for the queued ones to be sent.
     pub(crate) async fn close(&self, within: Duration) {
-        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(self.queue.lock().take());
+        let sending = self.sending.lock().take();
         let Some(mut sending) = sending else { return };
         if tokio::time::timeout(within, &mut sending).await.is_err() {
             tracing::warn!("the collector of traces took too long: some spans are lost");
@@ -129,11 +131,10 @@ impl Traces {
 /// The resource of all spans: this process, with a unique id.
 fn resource() -> Resource {
     let id: [u8; 16] = rand::random();
-    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
     Resource::builder()
         .with_service_name("frond")
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .with_attribute(KeyValue::new("service.instance.id", hex))
+        .with_attribute(KeyValue::new("service.instance.id", HEXLOWER.encode(&id)))
         .build()
 }
 

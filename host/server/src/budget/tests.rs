@@ -18,7 +18,7 @@ fn what_is_taken_is_given_back() {
     assert_eq!(budget.used(), 15);
     drop((one, other));
     assert_eq!(budget.used(), 0);
-    assert!(budget.lock().callers.is_empty(), "nothing is left of a caller who has nothing");
+    assert!(budget.taken.lock().callers.is_empty(), "nothing is left of a caller who has nothing");
 }
 
 #[test]

@@ -83,25 +83,9 @@ impl Jobs {
     /// keys.
     pub(super) fn fix(&mut self, old: &Self, changed: &mut Vec<String>) {
         keep!(
-            changed,
-            "jobs.",
-            self,
-            old,
-            [
-                role,
-                store,
-                password_file,
-                store_wait,
-                at_once,
-                waiting,
-                lease,
-                timeout,
-                retention,
-                quota,
-                token_quota,
-                token_jobs,
-                lives
-            ]
+            changed, "jobs.", self, old;
+            role store password_file store_wait at_once waiting lease timeout retention quota token_quota token_jobs
+            lives
         );
     }
 

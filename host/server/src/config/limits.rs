@@ -84,24 +84,9 @@ impl Limits {
     /// Restores from `old` the limits that a running server cannot change, and records their keys.
     pub(super) fn fix(&mut self, old: &Self, changed: &mut Vec<String>) {
         keep!(
-            changed,
-            "limits.",
-            self,
-            old,
-            [
-                component,
-                load,
-                headers,
-                connections,
-                peer_connections,
-                idle_time,
-                bodies,
-                memory,
-                header_time,
-                read_time,
-                recent,
-                recent_memory
-            ]
+            changed, "limits.", self, old;
+            component load headers connections peer_connections idle_time bodies memory header_time read_time recent
+            recent_memory
         );
     }
 

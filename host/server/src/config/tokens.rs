@@ -1,5 +1,6 @@
 //! Tokens of callers, of which only hashes are stored.
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -58,15 +59,7 @@ pub enum Role {
 
 /// Decodes a SHA-256 from hexadecimal.
 pub(crate) fn digest(text: &str) -> Option<[u8; 32]> {
-    let bytes = text.as_bytes();
-    if bytes.len() != 64 || !bytes.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(bytes.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(digest)
+    HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?.try_into().ok()
 }
 
 /// Creates a token; returns it and its entry for the settings.
@@ -74,8 +67,8 @@ pub(crate) fn digest(text: &str) -> Option<[u8; 32]> {
 #[must_use]
 pub fn fresh_token(name: &str, role: Role) -> (String, String) {
     let bytes: [u8; TOKEN_BYTES] = rand::random();
-    let token = format!("{PREFIX}{}", hex(&bytes));
-    let sha256 = hex(&Sha256::digest(token.as_bytes()));
+    let token = format!("{PREFIX}{}", HEXLOWER.encode(&bytes));
+    let sha256 = HEXLOWER.encode(&Sha256::digest(token.as_bytes()));
     let role = match role {
         Role::Query => "query",
         Role::Observer => "observer",
@@ -96,16 +89,6 @@ pub(crate) fn without_tokens(text: &str) -> String {
         shown.push_str(rest);
     }
     shown
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
 fn wire() -> (WatchedStream<DuplexStream>, DuplexStream) {
     let (server, client) = tokio::io::duplex(4096);
-    (WatchedStream::new(HandshakeTimeout::new(server, LONG)), client)
+    (WatchedStream::new(server, HandshakeTimeout::new(LONG)), client)
 }
 
 /// Lets an hour pass on the connection. True if the client was found to be gone.
@@ -116,7 +116,7 @@ async fn bytes_read_ahead_are_bounded_and_in_order() {
         client
     });
     assert!(tokio::time::timeout(Duration::from_secs(1), an_hour(&wire)).await.is_err());
-    assert!((AHEAD..AHEAD + 1024).contains(&wire.lock().ahead.len()));
+    assert!((AHEAD..AHEAD + 1024).contains(&wire.shared.lock().ahead.len()));
     let mut read = vec![0; sent.len()];
     wire.read_exact(&mut read).await.unwrap();
     assert_eq!(read, sent);

@@ -1,21 +1,28 @@
 //! Clients that begin in time, and clients that do not.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use std::future::poll_fn;
+
+use tokio::io::{AsyncWriteExt, duplex};
 
 use super::*;
 
 /// Returns the bytes that a server reads from a client that sends these pieces, then nothing more.
 async fn read(pieces: &[&[u8]]) -> io::Result<usize> {
-    let (mut client, server) = duplex(64);
-    let mut server = HandshakeTimeout::new(server, Duration::from_secs(1));
+    let (mut client, mut server) = duplex(64);
+    let mut timeout = HandshakeTimeout::new(Duration::from_secs(1));
+    let mut read = async || {
+        let mut buffer = [0; 64];
+        let mut into = ReadBuf::new(&mut buffer);
+        poll_fn(|cx| timeout.poll_read(&mut server, cx, &mut into)).await?;
+        Ok::<_, io::Error>(into.filled().len())
+    };
     let mut all = 0;
-    let mut buffer = [0; 64];
     for piece in pieces {
         client.write_all(piece).await.unwrap();
-        all += server.read(&mut buffer).await?;
+        all += read().await?;
     }
     tokio::select! {
-        more = server.read(&mut buffer) => more,
+        more = read() => more,
         () = tokio::time::sleep(Duration::from_secs(60)) => Ok(all),
     }
 }

@@ -14,13 +14,13 @@ use frond_root::answer::four_decimals;
 use frond_root::{Coverage, Reason};
 use futures_util::stream;
 use http::HeaderValue;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::header::CONTENT_LENGTH;
 
 use super::api::{jobs, theirs};
 use super::{Jobs, follow, permit, work};
 use crate::auth::{Action, Principal};
 use crate::params::Named;
-use crate::reply::{Problem, account};
+use crate::reply::{Problem, account, output, set};
 use crate::server::Server;
 
 /// Returns a job's answer.
@@ -113,16 +113,8 @@ fn unanswered(job: &Job, coverage: Option<&Coverage>) -> Problem {
 fn answer(body: impl Into<Body>, content_type: Option<&str>, id: &str) -> Response {
     let mut response = Response::new(body.into());
     let headers = response.headers_mut();
-    let octets = HeaderValue::from_static("application/octet-stream");
-    let kind = content_type.and_then(|kind| HeaderValue::try_from(kind).ok()).unwrap_or(octets);
-    headers.insert(CONTENT_TYPE, kind);
-    headers.insert(
-        HeaderName::from_static("content-security-policy"),
-        HeaderValue::from_static("sandbox; default-src 'none'"),
-    );
-    if let Ok(id) = HeaderValue::try_from(id) {
-        headers.insert("frond-job", id);
-    }
+    output(headers, content_type.unwrap_or("application/octet-stream"));
+    set(headers, "frond-job", id);
     response
 }
 
@@ -175,8 +167,6 @@ pub(crate) async fn partial(
     let headers = response.headers_mut();
     headers.insert("frond-complete", HeaderValue::from_static("false"));
     let text = format!("{}; {}/{}", four_decimals(so_far.fraction), so_far.partials, job.counts.partitions);
-    if let Ok(text) = HeaderValue::try_from(text) {
-        headers.insert("frond-coverage", text);
-    }
+    set(headers, "frond-coverage", &text);
     Ok(response)
 }

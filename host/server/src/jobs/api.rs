@@ -245,9 +245,7 @@ pub(crate) async fn cancel(
     }
     let job = jobs.store.cancel(id, keeps).await?;
     jobs.wakeup.notify();
-    let mut response = Json(view(jobs, job).await).into_response();
-    accepted(&mut response);
-    Ok(response)
+    Ok(accepted(Json(view(jobs, job).await)))
 }
 
 /// Redrives a job that has ended: runs its failed and missing partitions again.
@@ -273,9 +271,7 @@ pub(crate) async fn redrive(
     let id = theirs(jobs, &principal, Action::Ask, &id).await?.id;
     let job = jobs.store.redrive(id).await?;
     jobs.wakeup.notify();
-    let mut response = Json(view(jobs, job).await).into_response();
-    accepted(&mut response);
-    Ok(response)
+    Ok(accepted(Json(view(jobs, job).await)))
 }
 
 /// Changes to a job.

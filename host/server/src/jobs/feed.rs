@@ -3,11 +3,12 @@
 //! The job may run on any server.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use frond_jobs::store::{EventPage, Job};
 use frond_jobs::{JobId, JobState, JobStore, StoreError};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -31,7 +32,7 @@ impl Feeds {
     /// Returns the feed of a job that was just read from `store`. The feed's reader lives as long
     /// as the feed has followers.
     pub(super) fn of(&self, store: &Arc<dyn JobStore>, job: &Job) -> Arc<Feed> {
-        let mut feeds = lock(&self.feeds);
+        let mut feeds = self.feeds.lock();
         let known = feeds.get(&job.id).and_then(Weak::upgrade).filter(|feed| !feed.is_over());
         if let Some(feed) = known {
             return feed;
@@ -40,7 +41,7 @@ impl Feeds {
         let feed = Arc::new(Feed::new(job.clone()));
         if !feed.is_over() {
             feeds.insert(job.id, Arc::downgrade(&feed));
-            let mut readers = lock(&self.readers);
+            let mut readers = self.readers.lock();
             while readers.try_join_next().is_some() {}
             readers.spawn(read(store.clone(), Arc::downgrade(&feed), job.id, job.events));
         }
@@ -50,9 +51,9 @@ impl Feeds {
     /// Stops the readers. The followers' streams break off, so that clients reconnect to another
     /// server.
     pub(super) async fn close(&self) {
-        let mut readers = std::mem::take(&mut *lock(&self.readers));
+        let mut readers = std::mem::take(&mut *self.readers.lock());
         readers.shutdown().await;
-        let feeds: Vec<_> = lock(&self.feeds).drain().filter_map(|(_, feed)| feed.upgrade()).collect();
+        let feeds: Vec<_> = self.feeds.lock().drain().filter_map(|(_, feed)| feed.upgrade()).collect();
         for feed in feeds {
             let stopping = Box::<dyn std::error::Error + Send + Sync>::from("the server is stopping");
             feed.publish(Err(StoreError::Unavailable(stopping.into())));
@@ -96,7 +97,7 @@ impl Feed {
     }
 
     fn is_over(&self) -> bool {
-        lock(&self.state).over.is_some()
+        self.state.lock().over.is_some()
     }
 
     /// Waits for the job's end and returns it.
@@ -104,7 +105,7 @@ impl Feed {
         let mut changed = self.changed.subscribe();
         loop {
             {
-                let state = lock(&self.state);
+                let state = self.state.lock();
                 if let Some(over) = &state.over {
                     return over.clone().map(|()| state.job.clone());
                 }
@@ -116,11 +117,11 @@ impl Feed {
 
     /// The job as it was last read.
     pub(super) fn job(&self) -> Job {
-        lock(&self.state).job.clone()
+        self.state.lock().job.clone()
     }
 
     fn read(&self, after: u64) -> FeedPage {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         if after < state.start {
             return FeedPage::Behind { start: state.start };
         }
@@ -136,7 +137,7 @@ impl Feed {
     /// Publishes a read of the store. True if nothing more follows.
     fn publish(&self, read: Result<(Job, EventPage), StoreError>) -> bool {
         let over = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             match read {
                 Ok((job, page)) => state.take(job, page),
                 Err(error) => state.over = Some(Err(error)),
@@ -242,10 +243,6 @@ impl Follower {
             return Ok(Some(page));
         }
     }
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use frond_jobs::store::{Bounds, Idempotency, NewJob, Submission};
 use frond_root::{Floor, PartitionKey, QueryId};
 use frond_run::RunError;
 use http::header::LOCATION;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, Uri};
 use sha2::{Digest, Sha256};
 
 use super::Jobs;
@@ -24,7 +24,7 @@ use super::views::View;
 use crate::auth::Principal;
 use crate::bodies;
 use crate::params::{Named, Params, Preferences, Promises, duration};
-use crate::reply::{Problem, accepted};
+use crate::reply::{Problem, accepted, set};
 use crate::server::Server;
 use crate::traces::Parent;
 
@@ -167,14 +167,10 @@ async fn accept(
     preferences.wait = preferences.wait.filter(|_| permit.is_some());
     let job = ended_within(jobs, submitted.job, preferences.wait.unwrap_or_default()).await?;
     let done = !fresh || job.state.is_ended();
-    let mut response = Json(view(jobs, job).await).into_response();
-    if !done {
-        accepted(&mut response);
-    }
+    let view = Json(view(jobs, job).await);
+    let mut response = if done { view.into_response() } else { accepted(view) };
     preferences.applied(response.headers_mut());
-    if let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{id}")) {
-        response.headers_mut().insert(LOCATION, location);
-    }
+    set(response.headers_mut(), LOCATION, &format!("/v1/jobs/{id}"));
     Ok(response)
 }
 

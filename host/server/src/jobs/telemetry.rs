@@ -2,10 +2,11 @@
 //! A run segment lasts from the time when a server takes a job until the job ends or the server
 //! loses it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use frond_root::{Event, EventKind, Events, Listener};
+use parking_lot::Mutex;
 
 use crate::metrics::{Metering, Metrics};
 use crate::traces::{RunSegment, Traces};
@@ -49,7 +50,7 @@ impl Listener for Watch {
     fn event(&self, event: &Event) {
         self.metering.event(event);
         let Some(traces) = &self.traces else { return };
-        let mut segment = self.segment.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut segment = self.segment.lock();
         if let EventKind::QueryStarted { query, app, unix_ms, .. } = &event.kind {
             *segment = traces.stint(*query, app, *unix_ms);
         }
@@ -62,7 +63,7 @@ impl Listener for Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.metering.told();
-        let segment = self.segment.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let segment = self.segment.get_mut().take();
         if let (Some(traces), Some(segment)) = (&self.traces, segment) {
             traces.job(segment.ended());
         }

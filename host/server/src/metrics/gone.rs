@@ -1,6 +1,6 @@
 //! Metrics of removed apps: kept for a while, so that the last events are scraped, then dropped.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use frond_root::FailureKind;
@@ -31,8 +31,8 @@ const PARTS: [&str; 7] = ["succeeded", "skipped", "degraded", "failed", "timed-o
 impl Metrics {
     /// Drops the metrics of apps that have been removed for a while, unless a query still runs.
     pub(super) fn forget_gone(&self, is_there: impl Fn(&str) -> bool, now: Instant) {
-        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut apps = self.apps.lock();
+        let mut gone = self.gone.lock();
         gone.retain(|app, _| !is_there(app));
         for app in apps.keys().filter(|app| !is_there(app)) {
             gone.entry(app.clone()).or_insert(now);

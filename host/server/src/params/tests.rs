@@ -1,5 +1,6 @@
 //! Parameters and headers: valid, invalid and arbitrary input.
 
+use http::HeaderValue;
 use http::header::ACCEPT;
 use proptest::prelude::*;
 

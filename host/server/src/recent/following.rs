@@ -2,12 +2,12 @@
 
 use frond_root::EventKind;
 
-use super::{QueryRecord, lock};
+use super::QueryRecord;
 
 impl QueryRecord {
     /// True if it has ended, and has no events from number `from`.
     pub(crate) fn is_over_before(&self, from: usize) -> bool {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         state.end.is_some() && from >= state.events.len()
     }
 
@@ -22,7 +22,7 @@ impl QueryRecord {
                     | EventKind::FinishStarted {}
             )
         };
-        let state = lock(&self.state);
+        let state = self.state.lock();
         1 + state.missed / 2 + state.events.iter().filter(|event| has_span(&event.kind)).count() as u64
     }
 }

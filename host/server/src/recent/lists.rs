@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use frond_root::QueryId;
 
-use super::{NewsCursor, QueryRecord, Recent, Summary, lock};
+use super::{NewsCursor, QueryRecord, Recent, Summary};
 
 impl Recent {
     /// Queries that began or ended since `seen`, oldest first and at most `most`; how many ends are
@@ -17,7 +17,7 @@ impl Recent {
             return (Vec::new(), 0, now);
         }
         let news = |one: &&Arc<QueryRecord>| one.is_of(of) && one.change.load(Ordering::SeqCst) > seen.change;
-        let newest: Vec<_> = lock(&self.queries).iter().rev().filter(news).take(most).cloned().collect();
+        let newest: Vec<_> = self.queries.lock().iter().rev().filter(news).take(most).cloned().collect();
         let end = |one: &QueryRecord| if of.is_some() { &one.end_of_caller } else { &one.end }.load(Ordering::SeqCst);
         let ended = newest.iter().filter(|one| end(one) > seen.end).count() as u64;
         let missed = now.end.saturating_sub(seen.end).saturating_sub(ended);
@@ -26,7 +26,7 @@ impl Recent {
 
     /// The current cursor, for all callers or for one.
     pub(crate) fn seen(&self, of: Option<&str>) -> NewsCursor {
-        let counted = lock(&self.counted);
+        let counted = self.counted.lock();
         match of {
             Some(caller) => NewsCursor { end: counted.ends.get(caller).copied().unwrap_or_default(), ..counted.all },
             None => counted.all,
@@ -35,7 +35,7 @@ impl Recent {
 
     /// The query with this id; with `of`, only if it belongs to that caller.
     pub(crate) fn get(&self, of: Option<&str>, id: QueryId) -> Option<Arc<QueryRecord>> {
-        lock(&self.queries).iter().rev().find(|one| one.id == id && one.is_of(of)).cloned()
+        self.queries.lock().iter().rev().find(|one| one.id == id && one.is_of(of)).cloned()
     }
 
     /// The newest queries, optionally of one caller, one app, or one outcome.
@@ -47,7 +47,7 @@ impl Recent {
         limit: usize,
     ) -> Vec<Summary> {
         let wanted = |one: &&Arc<QueryRecord>| one.is_of(of) && app.is_none_or(|app| one.app == app);
-        let queries: Vec<_> = lock(&self.queries).iter().rev().filter(wanted).cloned().collect();
+        let queries: Vec<_> = self.queries.lock().iter().rev().filter(wanted).cloned().collect();
         let summaries = queries.iter().map(|one| one.summary());
         let wanted =
             summaries.filter(|one| outcome.is_none_or(|outcome| one.outcome == Some(outcome) || one.state == outcome));
@@ -56,7 +56,7 @@ impl Recent {
 
     /// The running queries, of all callers or of one.
     pub(crate) fn unfinished(&self, of: Option<&str>) -> Vec<Arc<QueryRecord>> {
-        let runs = |one: &&Arc<QueryRecord>| one.is_of(of) && lock(&one.state).end.is_none();
-        lock(&self.queries).iter().filter(runs).cloned().collect()
+        let runs = |one: &&Arc<QueryRecord>| one.is_of(of) && one.state.lock().end.is_none();
+        self.queries.lock().iter().filter(runs).cloned().collect()
     }
 }

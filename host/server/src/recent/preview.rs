@@ -7,7 +7,7 @@ use frond_root::Preview;
 use frond_root::answer::share;
 use frond_root::runner::Covered;
 
-use super::{QueryRecord, SoFar, lock};
+use super::{QueryRecord, SoFar};
 
 /// The minimum time between two previews of an answer.
 const PREVIEW: Duration = Duration::from_millis(250);
@@ -24,7 +24,7 @@ impl Preview for QueryRecord {
             return;
         }
         let fraction = if covered.planned == 0 { 0.0 } else { share(covered.covered, covered.planned) };
-        lock(&self.state).preview = Some(SoFar { at: since_start, body, fraction });
+        self.state.lock().preview = Some(SoFar { at: since_start, body, fraction });
         self.changed.notify_waiters();
     }
 }

@@ -50,7 +50,7 @@ async fn an_answer_is_charged_until_its_last_byte_is_gone() {
     drop(pieces);
     assert_eq!(sending.budget.used(), 200_000);
     drop(last);
-    assert_eq!((sending.budget.used(), sending.lock().len()), (0, 0));
+    assert_eq!((sending.budget.used(), sending.answers.lock().len()), (0, 0));
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn a_stream_is_charged_for_the_bytes_in_flight() {
     assert_eq!((&*second, sending.budget.used()), (&b"three"[..], 5));
     assert!(piece(&mut body).await.is_none());
     drop(second);
-    assert_eq!((sending.budget.used(), sending.lock().len()), (0, 0), "who waits for more owes nothing");
+    assert_eq!((sending.budget.used(), sending.answers.lock().len()), (0, 0), "who waits for more owes nothing");
 }
 
 #[tokio::test]
@@ -76,13 +76,16 @@ async fn a_reader_that_makes_no_progress_is_cut_off() {
     let _piece = piece(&mut body).await;
     sending.look(Duration::from_secs(600));
     assert!(permit.signals.try_recv().is_err());
-    for answer in sending.lock().values() {
+    for answer in sending.answers.lock().values() {
         answer.since.store(0, Ordering::Relaxed);
     }
     let more = piece(&mut body).await;
     assert!(more.is_some());
-    assert!(sending.lock().values().all(|answer| answer.since.load(Ordering::Relaxed) > 0), "that was progress");
-    for answer in sending.lock().values() {
+    assert!(
+        sending.answers.lock().values().all(|answer| answer.since.load(Ordering::Relaxed) > 0),
+        "that was progress"
+    );
+    for answer in sending.answers.lock().values() {
         answer.since.store(0, Ordering::Relaxed);
     }
     sending.look(Duration::from_secs(600));
@@ -95,7 +98,7 @@ async fn the_slowest_reader_goes_when_answers_take_more_than_there_is() {
     let mut quick = sending.links.permit(IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
     let first = sent(&sending, &slow, vec![7; 700_000]);
     // The first answer has made no progress for long.
-    for answer in sending.lock().values() {
+    for answer in sending.answers.lock().values() {
         answer.since.store(0, Ordering::Relaxed);
     }
     let second = sent(&sending, &quick, vec![7; 700_000]);

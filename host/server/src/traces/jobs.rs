@@ -3,7 +3,6 @@
 //! submission, linked with the client's span. Below it are the run segments (spans `stint`): the
 //! time from when a server takes the job until the job ends or the server loses it.
 
-use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
 use frond_root::{Event, EventKind, QueryId};
@@ -33,7 +32,7 @@ pub(crate) struct RunSegment {
 impl Traces {
     /// Remembers a job whose client does not sample it, so that its run segments are not recorded.
     pub(crate) fn unrecorded(&self, job: QueryId) {
-        let mut unrecorded = self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unrecorded = self.unrecorded.lock();
         unrecorded.truncate(UNRECORDED - 1);
         unrecorded.push_front(number(job));
     }
@@ -90,7 +89,7 @@ impl Traces {
     }
 
     fn is_unrecorded(&self, job: QueryId) -> bool {
-        self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner).contains(&number(job))
+        self.unrecorded.lock().contains(&number(job))
     }
 
     /// Queues the spans of a job.
