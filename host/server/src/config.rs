@@ -7,7 +7,6 @@ mod limits;
 mod reload;
 mod tls;
 mod tokens;
-mod units;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,12 +18,12 @@ use reload::keep;
 use tokens::without_tokens;
 
 pub use error::ConfigError;
+pub use frond_app::{Size, Time};
 pub use jobs::{JobRole, Jobs};
 pub use limits::Limits;
 pub use tls::Tls;
 pub(crate) use tokens::digest;
 pub use tokens::{Role, Token, fresh_token};
-pub use units::{Size, Time};
 
 /// A server's settings. Every key has a default; an unknown key is an error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use frond_app::{Size, Time};
 use frond_jobs::store::location::{Location, environment, without_password};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::error::ConfigError;
 use super::reload::keep;
-use super::units::{Size, Time};
 
 /// The shortest allowed lease. A lease is renewed after a third of its time.
 const LEAST_LEASE: Duration = Duration::from_secs(1);

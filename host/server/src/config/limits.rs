@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use frond_app::size::show_size;
+use frond_app::{Size, Time};
 use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
 use super::reload::keep;
-use super::units::{Size, Time};
 use crate::budget::Budget;
 
 /// Limits of requests, queries and connections.

@@ -1,10 +1,9 @@
 //! Tokens of callers, of which only hashes are stored.
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use frond_app::Size;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use super::units::Size;
 
 /// Length of a new token in bytes, before it is encoded.
 const TOKEN_BYTES: usize = 32;
