@@ -1,27 +1,21 @@
-//! A resolved app: the contents of `frond.toml` with defaults filled in and contradictions refused.
+//! A resolved app: the contents of `frond.toml`, with its defaults.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use frond_root::call::Grants;
 use frond_root::{Floor, MergeOrder, PartitionKey};
 
 use crate::component::Component;
-use crate::error::AppError;
-use crate::grants::Grants;
-use crate::limits::Limits;
-use crate::package::Package;
+use crate::limits::AppLimits;
 use crate::retry::Retries;
 use crate::source::Source;
 
-pub(crate) mod grants;
-mod limits;
-pub(crate) mod resolve;
-mod retry;
-mod source;
-
-#[cfg(test)]
-mod tests;
-
+pub(crate) const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
+pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+/// Longest deadline that a query may ask for, unless the app sets one or has a longer default
+/// deadline.
+pub(crate) const DEFAULT_MAX_DEADLINE: Duration = Duration::from_secs(60);
 /// Default time limit of one call of the leaf in a query.
 const LEAF_TIME: Duration = Duration::from_secs(60);
 /// Default time limit of one call of the leaf in a job.
@@ -58,27 +52,17 @@ pub struct App {
     /// Capabilities of the leaf and the split beyond computing.
     pub grants: Grants,
     /// Resource limits of the app's guests.
-    pub limits: Limits,
+    pub limits: AppLimits,
     /// Rules for retries of failed attempts.
     pub retry: Retries,
 }
 
 impl App {
-    /// Reads an app from its folder, or from the path of its `frond.toml`. Its components and data
-    /// may be missing.
-    ///
-    /// # Errors
-    /// [`AppError`] with the line, the key and the remedy, when there is no app or its `frond.toml`
-    /// is wrong.
-    pub fn load(dir: &Path) -> Result<Self, AppError> {
-        Package::load(dir)?.app()
-    }
-
     /// Time limit of one call of the leaf in a query: `limits.leaf.time`, or else the larger of
     /// 60 s and the app's longest deadline.
     #[must_use]
     pub fn leaf_time(&self) -> Duration {
-        self.limits.leaf.time.unwrap_or(LEAF_TIME.max(self.max_deadline))
+        self.limits.leaf_time.unwrap_or(LEAF_TIME.max(self.max_deadline))
     }
 
     /// Time limit of one call of the leaf in a job: `limits.leaf.time`, or else the larger of
@@ -86,14 +70,6 @@ impl App {
     /// for as long as the job may run.
     #[must_use]
     pub fn job_leaf_time(&self) -> Duration {
-        self.limits.leaf.time.unwrap_or(JOB_LEAF_TIME.max(self.max_deadline))
-    }
-
-    /// Runs the app's build commands: see [`Package::build`].
-    ///
-    /// # Errors
-    /// The errors of [`Package::build`].
-    pub fn build(&self) -> Result<usize, AppError> {
-        Package::from(self).build()
+        self.limits.leaf_time.unwrap_or(JOB_LEAF_TIME.max(self.max_deadline))
     }
 }

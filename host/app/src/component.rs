@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{AppError, Complaint, Location};
 use crate::manifest::{ComponentTable, Text};
+use crate::paths::under;
 
 #[cfg(test)]
 mod tests;
@@ -155,11 +156,6 @@ impl Component {
     fn complain(&self, text: String, hint: impl Into<String>, cause: Option<std::io::Error>) -> AppError {
         AppError::Manifest { at: self.at.clone(), complaint: Complaint::new(text, hint), cause }
     }
-}
-
-/// Path of the file `name` in the folder `dir`, without `./` when `dir` is the current folder.
-pub(crate) fn under(dir: &Path, name: &str) -> PathBuf {
-    if dir == Path::new(".") { PathBuf::from(name) } else { dir.join(name) }
 }
 
 fn digest(text: &str) -> Option<[u8; 32]> {

@@ -6,11 +6,11 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use frond_root::MergeOrder;
+use frond_root::call::{Directory, Grants, HttpGrant, Limits};
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
-use crate::grants::{Directory, Grants, HttpGrant};
-use crate::limits::{CallLimits, Limits};
+use crate::limits::AppLimits;
 use crate::source::{Listed, ListedContent, Source};
 
 impl App {
@@ -114,10 +114,14 @@ impl Writer {
         }
     }
 
-    fn limits(&mut self, limits: &Limits) {
-        let Limits { deterministic, leaf, merge, split, partition, partials: _ } = limits;
-        self.value((deterministic, partition));
-        for CallLimits { fuel, memory, table_elements, output, log: _, host_calls, time } in [leaf, merge, split] {
+    /// Writes the limits that affect answers. A limit that is added here is written only if it is not
+    /// the default, so that stored versions keep their ids.
+    fn limits(&mut self, limits: &AppLimits) {
+        let AppLimits { deterministic, leaf, leaf_time, merge, split, split_time, partials: _ } = limits;
+        self.value((deterministic, leaf.partition));
+        for (call, time) in [(leaf, leaf_time), (merge, &None), (split, split_time)] {
+            let Limits { fuel, memory, table_elements, output, log: _, partition: _, host_calls } = call;
+            let fuel = Some(fuel).filter(|_| call.is_metered());
             self.value((fuel, memory, table_elements, output, host_calls, time));
         }
     }
@@ -145,6 +149,18 @@ mod tests {
             format!("{plain}[limits.leaf]\nmemory = \"64MiB\"\n"),
         ];
         assert!(same.iter().all(|text| of(text) == of(&plain)));
+    }
+
+    #[test]
+    fn versions_that_are_stored_keep_their_ids() {
+        let text = format!(
+            "{COMPONENTS}{SOURCE}[limits]\ndeterministic = true\n[limits.leaf]\nfuel = 0\ntime = \"3s\"\npartition = 9\n\
+             [limits.split]\nlog = 1\ntime = \"1ms\"\n[grants]\nenv = [\"LANG\"]\n[grants.config]\na = \"b\"\n\
+             [[grants.http]]\nhost = \"*.a.example:*\"\ntime = \"2s\"\n[[grants.http]]\nhost = \"[::1]:9\"\n\
+             [[grants.http]]\nhost = \"b\"\nbody = 7\nmethods = [\"POST\"]\nprivate = true\n"
+        );
+        let hex = of(&text).map(|byte| format!("{byte:02x}")).concat();
+        assert_eq!(hex, "51c3969ff2f5312e59906eeaab0aabf846859c5513cc1bd417e5b467a1724167");
     }
 
     #[test]

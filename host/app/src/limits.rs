@@ -1,6 +1,8 @@
-//! Resource limits of guest calls, by kind of call, with their defaults.
+//! Resource limits of an app's guests, by kind of call, with their defaults.
 
 use std::time::Duration;
+
+use frond_root::call::Limits;
 
 #[cfg(test)]
 mod tests;
@@ -10,67 +12,36 @@ const MIB: u64 = 1 << 20;
 /// Largest memory of a guest, in bytes: its pointers have 32 bits.
 pub const MAX_MEMORY: u64 = 4 << 30;
 
-/// Resource limits of one guest call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CallLimits {
-    /// Fuel, about one unit per instruction; `None` is unmetered.
-    pub fuel: Option<u64>,
-    /// Bytes of linear memory, summed over all memories of the call.
-    pub memory: u64,
-    /// Table elements, summed over all tables of the call.
-    pub table_elements: u64,
-    /// Largest result of the call, in bytes.
-    pub output: u64,
-    /// Bytes kept of the guest's output to stdout and stderr.
-    pub log: u64,
-    /// Most calls that the guest may make to the host.
-    pub host_calls: u64,
-    /// Time limit of the call; `None` leaves it to the query's deadline. Always `None` for a merge.
-    pub time: Option<Duration>,
-}
-
 /// Resource limits of an app's guests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
+pub struct AppLimits {
     /// True if clocks and randomness are seeded by the query and the partition instead of being
     /// real.
     pub deterministic: bool,
     /// Limits of one call of the leaf.
-    pub leaf: CallLimits,
+    pub leaf: Limits,
+    /// Time limit of one call of the leaf; `None` leaves it to the query's deadline.
+    pub leaf_time: Option<Duration>,
     /// Limits of one call of the merge, to merge or to finish.
-    pub merge: CallLimits,
+    pub merge: Limits,
     /// Limits of the call of the split.
-    pub split: CallLimits,
-    /// Largest partition, in bytes.
-    pub partition: u64,
+    pub split: Limits,
+    /// Time limit of the call of the split; `None` leaves it to the query's deadline.
+    pub split_time: Option<Duration>,
     /// Memory that partials waiting for a merge may take, in bytes.
     pub partials: u64,
 }
 
-impl Default for CallLimits {
-    /// Returns the limits of a leaf.
+impl Default for AppLimits {
     fn default() -> Self {
-        Self {
-            fuel: Some(1_000_000_000),
-            memory: 64 * MIB,
-            table_elements: 20_000,
-            output: 4 * MIB,
-            log: 16 << 10,
-            host_calls: 1_000_000,
-            time: None,
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        let leaf = CallLimits::default();
+        let leaf = Limits::default();
         Self {
             deterministic: false,
             leaf,
-            merge: CallLimits { fuel: Some(10_000_000_000), memory: 256 * MIB, output: 64 * MIB, ..leaf },
-            split: CallLimits { output: 16 * MIB, ..leaf },
-            partition: 16 * MIB,
+            leaf_time: None,
+            merge: Limits { fuel: 10_000_000_000, memory: 256 * MIB, output: 64 * MIB, ..leaf },
+            split: Limits { output: 16 * MIB, ..leaf },
+            split_time: None,
             partials: 256 * MIB,
         }
     }

@@ -8,15 +8,22 @@ use std::collections::BTreeMap;
 
 use crate::source::{CutMode, PieceSize};
 
+mod limits;
 mod text;
 mod values;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use limits::LimitsTable;
+#[cfg(test)]
+pub(crate) use limits::{LeafLimits, MergeLimits, SplitLimits};
 pub(crate) use text::Text;
 pub(crate) use values::{Globs, Step};
 pub use values::{Share, Size, Time};
+
+/// The most entries of a list of grants, or of required partitions.
+pub(crate) const MAX_ENTRIES: usize = 1_000;
 
 /// The whole file.
 #[derive(Deserialize)]
@@ -125,56 +132,6 @@ pub(crate) struct QueryTable {
     pub(crate) max_deadline: Option<Spanned<Time>>,
     pub(crate) floor: Option<Spanned<Share>>,
     pub(crate) require: Vec<Spanned<String>>,
-}
-
-/// `[limits]`.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "a table")]
-pub(crate) struct LimitsTable {
-    pub(crate) deterministic: bool,
-    pub(crate) leaf: LeafLimits,
-    pub(crate) merge: MergeLimits,
-    pub(crate) split: SplitLimits,
-}
-
-/// `[limits.leaf]`.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "a table")]
-pub(crate) struct LeafLimits {
-    pub(crate) fuel: Option<u64>,
-    pub(crate) memory: Option<Spanned<Size>>,
-    pub(crate) table_elements: Option<Spanned<u64>>,
-    pub(crate) output: Option<Spanned<Size>>,
-    pub(crate) log: Option<Spanned<Size>>,
-    pub(crate) host_calls: Option<Spanned<u64>>,
-    pub(crate) time: Option<Spanned<Time>>,
-    pub(crate) partition: Option<Spanned<Size>>,
-}
-
-/// `[limits.merge]`.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "a table")]
-pub(crate) struct MergeLimits {
-    pub(crate) fuel: Option<u64>,
-    pub(crate) memory: Option<Spanned<Size>>,
-    pub(crate) table_elements: Option<Spanned<u64>>,
-    pub(crate) output: Option<Spanned<Size>>,
-    pub(crate) log: Option<Spanned<Size>>,
-    pub(crate) host_calls: Option<Spanned<u64>>,
-    pub(crate) partials: Option<Spanned<Size>>,
-}
-
-/// `[limits.split]`.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "a table")]
-pub(crate) struct SplitLimits {
-    pub(crate) fuel: Option<u64>,
-    pub(crate) memory: Option<Spanned<Size>>,
-    pub(crate) table_elements: Option<Spanned<u64>>,
-    pub(crate) output: Option<Spanned<Size>>,
-    pub(crate) log: Option<Spanned<Size>>,
-    pub(crate) host_calls: Option<Spanned<u64>>,
-    pub(crate) time: Option<Spanned<Time>>,
 }
 
 /// `[grants]`.

@@ -1,6 +1,7 @@
 //! Ablation: the gain of each mechanism for tiny leaves, measured by turning it off.
 
-use frond_sandbox::{FastPaths, Limits};
+use frond_root::call::Limits;
+use frond_sandbox::FastPaths;
 
 use crate::bench::Bench;
 use crate::machine::cores;

@@ -2,7 +2,7 @@
 //! natively.
 
 use bytes::Bytes;
-use frond_sandbox::Limits;
+use frond_root::call::Limits;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use wordcount::{Counts, scan};

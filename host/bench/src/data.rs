@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use frond_root::Partition;
-use frond_sandbox::Limits;
+use frond_root::call::Limits;
 
 use crate::bench::Bench;
 use crate::floor::{Floor, Meters, Task};

@@ -10,7 +10,6 @@ use anyhow::ensure;
 use bytes::Bytes;
 use frond_root::sync::lock;
 use frond_root::{Event, EventKind, Floor, Listener, Partition, Request};
-use frond_sandbox::Limits;
 
 use crate::bench::Bench;
 use crate::machine::{cores, thread_cpu, threads};

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use frond_root::call::Limits;
 use frond_root::{Event, EventKind, Listener};
-use frond_sandbox::Limits;
 use rustix::process::{Pid, setpriority_process};
 use tokio::runtime::Runtime;
 

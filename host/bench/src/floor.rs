@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use anyhow::anyhow;
 use bytes::Bytes;
-use frond_sandbox::Limits;
+use frond_root::call::Limits;
 use wasmtime::component::{Component, ComponentExportIndex, ComponentType, InstancePre, Lift, Linker, Lower, WasmList};
 use wasmtime::{
     Config, Enabled, Engine, PoolingAllocationConfig, Store, StoreContextMut, StoreLimits, StoreLimitsBuilder,

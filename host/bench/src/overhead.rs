@@ -12,7 +12,6 @@ use crate::measure::{Entrant, Series, rounds};
 use crate::report::{Bound, times, us};
 use crate::rig::{Merge, Rig};
 use crate::work::{QUERY, add_samples, partitions, spans};
-use frond_sandbox::Limits;
 
 /// Number of leaves that are compared with the floor.
 const LEAVES: usize = 1000;

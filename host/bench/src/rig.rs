@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
+use frond_root::call::Limits;
 use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
     Answer, CancellationToken, Events, LeafRunner, Listener, Merger, Partition, Plan, Request, Services, Usage, flow,
 };
-use frond_sandbox::{FastPaths, Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
+use frond_sandbox::{FastPaths, Guests, Leaf, LeafHost, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 

@@ -7,7 +7,7 @@ use std::thread;
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use frond_root::Partition;
-use frond_sandbox::Limits;
+use frond_root::call::Limits;
 
 use crate::bench::Bench;
 use crate::floor::{Floor, Meters, Task};

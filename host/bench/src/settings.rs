@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use bytes::Bytes;
-use frond_sandbox::Limits;
+use frond_root::call::Limits;
 use wasmtime::{Config, Inlining, OptLevel, RegallocAlgorithm};
 
 use crate::bench::Bench;

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
+use frond_root::call::Limits;
 use frond_sandbox::component::Origin;
-use frond_sandbox::{Limits, Plugin, Role, Sandbox, Settings};
+use frond_sandbox::{Plugin, Role, Sandbox, Settings};
 
 use crate::bench::Bench;
 use crate::guests::top;

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use frond_app::{CallLimits, Limits, Package};
-use frond_run::load::{self, cache_dir, limits};
+use frond_app::{AppLimits, Package};
+use frond_root::call::Limits;
+use frond_run::cache::{self, cache_dir};
 use frond_sandbox::component::{Origin, read};
 use frond_sandbox::inspect::report::{Mismatch, MismatchKind};
 use frond_sandbox::inspect::{Misfit, Report, digest, report};
@@ -44,7 +45,7 @@ struct Target {
     path: PathBuf,
     /// The roles that the app gives it; empty for a bare component.
     named: Vec<Role>,
-    limits: CallLimits,
+    limits: Limits,
     component: Option<frond_app::Component>,
 }
 
@@ -57,7 +58,7 @@ struct InspectedFile {
     report: Result<Report, Misfit>,
     compiled: Compiled,
     /// The limits of its first role.
-    limits: CallLimits,
+    limits: Limits,
 }
 
 /// Outcome of the compilation.
@@ -81,7 +82,7 @@ impl InspectedFile {
     }
 }
 
-fn targets(file: &Path) -> anyhow::Result<(Vec<Target>, Limits)> {
+fn targets(file: &Path) -> anyhow::Result<(Vec<Target>, AppLimits)> {
     let is_package = file.is_dir() || file.file_name().is_some_and(|name| name == "frond.toml");
     if !is_package {
         // Checked before the file is opened, because opening a named pipe could block.
@@ -89,7 +90,7 @@ fn targets(file: &Path) -> anyhow::Result<(Vec<Target>, Limits)> {
         if !found.is_file() {
             return Err(anyhow!("it is not a regular file")).with_context(|| unreadable(file));
         }
-        let of = Limits::default();
+        let of = AppLimits::default();
         let one = Target { path: file.to_owned(), named: Vec::new(), limits: of.leaf, component: None };
         return Ok((vec![one], of));
     }
@@ -122,10 +123,10 @@ fn unreadable(path: &Path) -> String {
     format!("cannot read `{}`\n(give a component's .wasm file, or an app's folder)", path.display())
 }
 
-fn sandbox(of: &Limits) -> anyhow::Result<Sandbox> {
-    let all = [of.leaf, of.merge, of.split].map(|call| limits(&call, of.partition));
-    let settings = Settings { slots: 1, limits: all.to_vec(), cache: cache_dir(), compiler: frond_run::compiler() };
-    load::sandbox(settings).context(MachineFault::new("the sandbox could not be started"))
+fn sandbox(of: &AppLimits) -> anyhow::Result<Sandbox> {
+    let limits = vec![of.leaf, of.merge, of.split];
+    let settings = Settings { slots: 1, limits, cache: cache_dir(), compiler: frond_run::compiler() };
+    cache::sandbox(settings).context(MachineFault::new("the sandbox could not be started"))
 }
 
 fn inspect(target: Target, sandbox: Option<&Sandbox>) -> anyhow::Result<InspectedFile> {
@@ -149,7 +150,7 @@ fn inspect(target: Target, sandbox: Option<&Sandbox>) -> anyhow::Result<Inspecte
     let mut report = report(&bytes);
     let compiled = match (&mut report, sandbox) {
         (_, None) => Compiled::NotAsked,
-        (Ok(report), Some(sandbox)) => compile(report, &bytes, sandbox, limits.fuel.is_some())?,
+        (Ok(report), Some(sandbox)) => compile(report, &bytes, sandbox, limits.is_metered())?,
         (Err(_), Some(_)) => Compiled::NoUse,
     };
     Ok(InspectedFile { size: bytes.len() as u64, digest: Some(digest(&bytes)), path, named, report, compiled, limits })

@@ -77,7 +77,7 @@ fn promises(args: &QueryArgs, app: &App, query: &Bytes, slots: usize) -> Request
     // The user of this command owns the machine, so a longer deadline lifts a leaf's default time
     // limit.
     let leaf_time =
-        request.leaf_time.map(|time| if app.limits.leaf.time.is_none() { time.max(deadline) } else { time });
+        request.leaf_time.map(|time| if app.limits.leaf_time.is_none() { time.max(deadline) } else { time });
     Request { deadline, leaf_time, floor: args.floor.unwrap_or(request.floor), required, ..request }
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use frond_app::size::{parse_duration, parse_size};
-use frond_app::{CallLimits, Limits};
+use frond_root::call::Limits;
 use frond_root::{Failure, FailureKind};
-use frond_run::load::{self, cache_dir, limits};
+use frond_run::cache::{self, cache_dir};
 use frond_sandbox::component::{Origin, read};
 use frond_sandbox::program::{Console, Program, Sink};
 use frond_sandbox::{LoadError, Settings};
@@ -35,8 +35,7 @@ const MAX_FRAMES: usize = 10;
 /// # Errors
 /// When the file cannot be read or is no program, or a variable is invalid.
 pub(crate) fn run(args: &RunTestArgs) -> anyhow::Result<Exit> {
-    let (of, time) = limits_of_tests()?;
-    let call = limits(&of, Limits::default().partition);
+    let (limits, time) = limits_of_tests()?;
     let named = |error: LoadError| match error {
         LoadError::Engine(_) => {
             anyhow::Error::new(error).context(MachineFault::new("the program could not be compiled"))
@@ -45,16 +44,16 @@ pub(crate) fn run(args: &RunTestArgs) -> anyhow::Result<Exit> {
     };
     let bytes = read(&args.file).map_err(named)?;
     let cache = cache_dir().map(|dir| dir.join("tests"));
-    let sandbox = load::sandbox(Settings { slots: 1, limits: vec![call], cache, compiler: frond_run::compiler() })
+    let sandbox = cache::sandbox(Settings { slots: 1, limits: vec![limits], cache, compiler: frond_run::compiler() })
         .context(MachineFault::new("the sandbox could not be started"))?;
-    let program = Program::load(&sandbox, &bytes, of.fuel.is_some()).map_err(named)?;
+    let program = Program::load(&sandbox, &bytes, limits.is_metered()).map_err(named)?;
     if program.origin() == Origin::Compiled {
         sandbox.prune_cache(MAX_CACHED);
     }
     out::warn(sandbox.take_warnings());
     let runtime = runtime()?;
     let guard = runtime.enter();
-    let (ended, _) = program.run(&sandbox, &call, console(args), time);
+    let (ended, _) = program.run(&sandbox, &limits, console(args), time);
     drop(guard);
     runtime.shutdown_background();
     match ended {
@@ -88,18 +87,18 @@ fn console(args: &RunTestArgs) -> Console {
 }
 
 /// Returns the limits of a leaf, overridden by the environment.
-fn limits_of_tests() -> anyhow::Result<(CallLimits, Duration)> {
+fn limits_of_tests() -> anyhow::Result<(Limits, Duration)> {
     let number = |text: &str| {
         let digits = text.replace('_', "");
         u64::from_str(&digits)
             .map_err(|error| format!("{error}\n(write a number such as 1_000_000_000, or 0 for no limit)"))
     };
-    let default = Limits::default().leaf;
+    let default = Limits::default();
     let fuel = variable("FROND_TEST_FUEL", number)?;
     let memory = variable("FROND_TEST_MEMORY", |text| parse_size(text).map_err(|error| error.to_string()))?;
     let time = variable("FROND_TEST_TIME", |text| parse_duration(text).map_err(|error| error.to_string()))?;
-    let limits = CallLimits {
-        fuel: fuel.map_or(default.fuel, |fuel| (fuel > 0).then_some(fuel)),
+    let limits = Limits {
+        fuel: fuel.unwrap_or(default.fuel),
         memory: memory.unwrap_or(default.memory).min(frond_app::limits::MAX_MEMORY),
         ..default
     };

@@ -17,11 +17,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use frond_app::{App, Cut, Inputs, PieceSize};
+use frond_root::call::Limits;
 use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
     Answer, CancellationToken, Events, LeafRunner, Merger, Partition, Plan, Request, Services, Usage, flow,
 };
-use frond_sandbox::{Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
+use frond_sandbox::{Guests, Leaf, LeafHost, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use tokio::runtime::Runtime;

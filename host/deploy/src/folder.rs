@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use frond_app::package::MAX_MANIFEST;
+use frond_app::load::MAX_MANIFEST;
 use frond_app::source::ListedContent;
 use frond_app::{AppError, Component, Package, Source};
 use frond_run::{MAX_SIZE, Role};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use frond_app::package::MAX_MANIFEST;
+use frond_app::load::MAX_MANIFEST;
 use serde::{Deserialize, Serialize};
 
 use super::candidate::Candidate;

@@ -1,8 +1,11 @@
 //! An app as clients see it.
 
-use frond_app::grants::Hosts;
-use frond_app::{App, CallLimits, HttpGrant};
+use std::time::Duration;
+
+use frond_app::App;
+use frond_app::hosts::Hosts;
 use frond_root::MergeOrder;
+use frond_root::call::{HttpGrant, Limits};
 use frond_run::laws::Laws;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -221,20 +224,16 @@ impl AppView {
 }
 
 fn limits(app: &App) -> LimitsView {
-    let call = |of: &CallLimits| CallView {
-        fuel: of.fuel.unwrap_or(0),
-        memory: of.memory,
-        table_elements: of.table_elements,
-        output: of.output,
-        log: of.log,
-        host_calls: of.host_calls,
-        time_ms: of.time.map(frond_root::answer::millis),
+    let call = |of: &Limits, time: Option<Duration>| {
+        let Limits { fuel, memory, table_elements, output, log, partition: _, host_calls } = *of;
+        let time_ms = time.map(frond_root::answer::millis);
+        CallView { fuel, memory, table_elements, output, log, host_calls, time_ms }
     };
     LimitsView {
-        leaf: CallView { time_ms: Some(frond_root::answer::millis(app.leaf_time())), ..call(&app.limits.leaf) },
-        merge: call(&app.limits.merge),
-        split: app.split.as_ref().map(|_| call(&app.limits.split)),
-        partition: app.limits.partition,
+        leaf: call(&app.limits.leaf, Some(app.leaf_time())),
+        merge: call(&app.limits.merge, None),
+        split: app.split.as_ref().map(|_| call(&app.limits.split, app.limits.split_time)),
+        partition: app.limits.leaf.partition,
         deterministic: app.limits.deterministic,
     }
 }

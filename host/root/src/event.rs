@@ -7,11 +7,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Coverage, Reason, Status};
+use crate::call::Usage;
 use crate::failure::{Failure, FailureKind};
 use crate::ids::{PartitionKey, QueryId};
 use crate::request::Floor;
 use crate::runner::Covered;
-use crate::usage::Usage;
 
 /// Version of the recorded format. A reader refuses a newer one.
 pub const FORMAT_VERSION: u32 = 1;

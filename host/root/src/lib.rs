@@ -8,10 +8,10 @@
 //! 6. [`merge`]: which partials are folded together, and when.
 //! 7. [`answer`]: the result, with the account of what is missing.
 //!
-//! [`flow`] runs the steps. [`failure`] and [`limit`] describe how a call ended, [`event`]
-//! describes what happens, [`notes`] are remarks on inputs, [`quote`] shortens texts of others.
-//! [`policy`] holds the formulas. Two seams lead out: [`runner`] runs leaves and merges, in this
-//! process or elsewhere; [`journal`] makes partials durable.
+//! [`flow`] runs the steps. [`call`] bounds a guest call, [`failure`] and [`limit`] describe how it
+//! ended. [`event`] describes what happens, [`notes`] are remarks on inputs, [`quote`] shortens
+//! texts of others, and [`policy`] holds the formulas. Two seams lead out: [`runner`] runs leaves
+//! and merges, in this process or elsewhere; [`journal`] makes partials durable.
 //!
 //! Nothing here opens a socket or a database, reads a file, or knows what WebAssembly is.
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
@@ -23,6 +23,7 @@ compile_error!("Frond runs on Linux, on x86-64 and aarch64: build it there");
 
 pub mod answer;
 pub mod attempt;
+pub mod call;
 pub mod dispatch;
 pub mod event;
 pub mod failure;
@@ -43,16 +44,16 @@ pub mod runner;
 pub mod scatter;
 pub mod services;
 pub mod sync;
-pub mod usage;
 pub mod work;
 
 pub use answer::{Answer, Coverage, Reason, Status};
 pub use attempt::Attempt;
+pub use call::{Bound, Usage};
 pub use event::{Event, EventKind, Events, Listener, Preview};
 pub use failure::{Error, Failure, FailureKind};
 pub use ids::{PartitionKey, QueryId};
 pub use journal::Journal;
-pub use limit::{Bound, Limit, LimitKey, Scope};
+pub use limit::{Limit, LimitKey, Scope};
 pub use notes::Notes;
 pub use plan::{Content, Partition, Plan, Unreadable};
 pub use request::{Floor, MergeOrder, Request, Tenant};
@@ -60,5 +61,4 @@ pub use runner::Merger;
 pub use scatter::Scatter;
 pub use services::Services;
 pub use tokio_util::sync::{CancellationToken, DropGuard};
-pub use usage::Usage;
 pub use work::{AttemptId, Emission, LeafRunner, Outcome, StopReason, Ticket, Work};

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::call::{Bound, Unit};
+
 /// Place where a limit is set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scope {
@@ -27,25 +29,6 @@ pub enum Scope {
     RunTest,
 }
 
-/// Quantity that a limit bounds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Bound {
-    /// Microseconds.
-    Time,
-    /// Units of fuel.
-    Fuel,
-    /// Bytes of linear memory.
-    Memory,
-    /// Elements of tables.
-    TableElements,
-    /// Bytes of result.
-    Output,
-    /// Calls to the host.
-    HostCalls,
-    /// Bytes of a partition that is handed over whole.
-    Partition,
-}
-
 /// Name of a limit: the dotted key under which it is set, such as `limits.leaf.fuel`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -61,38 +44,12 @@ pub struct LimitKey {
 pub struct Limit {
     /// Name of the limit.
     pub key: LimitKey,
-    /// Value, in the unit of [`Bound`].
+    /// Value, in the unit of its bound.
     pub value: u64,
 }
 
 const SCOPES: [Scope; 8] =
     [Scope::Leaf, Scope::Merge, Scope::Split, Scope::Query, Scope::Job, Scope::Case, Scope::Fault, Scope::RunTest];
-const BOUNDS: [Bound; 7] =
-    [Bound::Time, Bound::Fuel, Bound::Memory, Bound::TableElements, Bound::Output, Bound::HostCalls, Bound::Partition];
-
-impl Bound {
-    /// The key as `frond.toml` spells it.
-    fn word(self) -> &'static str {
-        match self {
-            Self::Time => "time",
-            Self::Fuel => "fuel",
-            Self::Memory => "memory",
-            Self::TableElements => "table-elements",
-            Self::Output => "output",
-            Self::HostCalls => "host-calls",
-            Self::Partition => "partition",
-        }
-    }
-
-    /// Formats a value with its unit.
-    fn shown(self, value: u64) -> String {
-        match self {
-            Self::Time => duration(value),
-            Self::Memory | Self::Output | Self::Partition => bytes(value),
-            Self::Fuel | Self::TableElements | Self::HostCalls => grouped(value),
-        }
-    }
-}
 
 impl fmt::Display for LimitKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,7 +89,7 @@ impl FromStr for LimitKey {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let keys = SCOPES.iter().flat_map(|scope| BOUNDS.iter().map(|bound| Self { scope: *scope, bound: *bound }));
+        let keys = SCOPES.iter().flat_map(|scope| Bound::ALL.map(|bound| Self { scope: *scope, bound }));
         keys.into_iter().find(|key| key.to_string() == text).ok_or_else(|| format!("`{text}` is no limit"))
     }
 }
@@ -179,7 +136,7 @@ impl Limit {
 /// Writes the key, the value, and how to raise it.
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is {}", self.key, self.key.bound.shown(self.value))?;
+        write!(f, "{} is {}", self.key, shown(self.key.bound.unit(), self.value))?;
         match self.key.setting() {
             Some(setting) => write!(f, "; raise it with `{setting}`"),
             None => Ok(()),
@@ -199,6 +156,15 @@ pub fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Formats a value with its unit.
+fn shown(unit: Unit, value: u64) -> String {
+    match unit {
+        Unit::Time => duration(value),
+        Unit::Bytes => bytes(value),
+        Unit::Count => grouped(value),
+    }
 }
 
 /// Formats bytes in the largest unit that divides them.
@@ -228,7 +194,7 @@ mod tests {
     #[test]
     fn every_key_is_read_as_it_is_written() {
         for scope in SCOPES {
-            for bound in BOUNDS {
+            for bound in Bound::ALL {
                 let key = LimitKey { scope, bound };
                 let read: LimitKey = key.to_string().parse().unwrap();
                 assert_eq!(read.to_string(), key.to_string());

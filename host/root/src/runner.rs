@@ -6,8 +6,8 @@ use std::pin::Pin;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::call::Usage;
 use crate::failure::Failure;
-use crate::usage::Usage;
 
 /// Coverage as the merge receives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

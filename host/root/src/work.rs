@@ -9,11 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::call::Usage;
 use crate::failure::{Failure, FailureKind};
 use crate::limit::Limit;
 use crate::plan::Partition;
 use crate::request::Tenant;
-use crate::usage::Usage;
 
 /// The least time left for an attempt to start: with less, it could not end in time.
 pub const MIN_TIME: Duration = Duration::from_millis(2);

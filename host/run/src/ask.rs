@@ -42,7 +42,7 @@ impl Question {
 #[must_use]
 pub fn request(app: &App, query: &Bytes, slots: usize) -> Request {
     let worst = (slots as u64).saturating_mul(app.limits.leaf.output).saturating_mul(3) / 2;
-    let partials = if app.limits.partials == frond_app::Limits::default().partials {
+    let partials = if app.limits.partials == frond_app::AppLimits::default().partials {
         // The default grows with the slots: otherwise a host with many cores would refuse every query.
         app.limits.partials.max(worst.saturating_mul(2))
     } else {
@@ -142,16 +142,16 @@ impl Cutting {
         let split = self.split.clone();
         let until = self.until;
         // Stops the thread that searches for files once nobody waits for it.
-        let over = CancellationToken::new();
-        let _guard = over.clone().drop_guard();
+        let cancel = CancellationToken::new();
+        let _guard = cancel.clone().drop_guard();
         let cut = if self.input.is_empty() && app.source.is_quick(query.len()) {
-            self.cut(&over)
+            self.cut(cancel)
         } else {
             let permit = self.planning.permit(&self.tenant).await;
             let cutting = tokio::task::spawn_blocking(move || {
                 // Held until the thread is free, even if nobody waits any more.
                 let _permit = permit;
-                self.cut(&over)
+                self.cut(cancel)
             });
             cutting.await.map_err(|lost| Error::Source(Box::new(lost)))?
         };
@@ -170,15 +170,14 @@ impl Cutting {
         }
     }
 
-    fn cut(self, over: &CancellationToken) -> Result<Cut, AppError> {
-        let is_over = || over.is_cancelled() || Instant::now() >= self.until;
+    fn cut(self, cancel: CancellationToken) -> Result<Cut, AppError> {
         self.app.partitions(Inputs {
             query: &self.query,
             slots: self.slots,
             most: self.most,
             piece_size: self.piece_size,
             input: &self.input,
-            is_over: Some(&is_over),
+            cancel,
             stdin: self.stdin,
         })
     }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use frond_root::MergeOrder;
 
-use crate::load::{Components, cache_dir};
+use crate::cache::cache_dir;
+use crate::load::Components;
 
 /// State of an app's laws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

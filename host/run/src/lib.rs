@@ -6,13 +6,14 @@
 //! 3. [`ask`](mod@ask): runs one query: plan, scatter, gather, merge, answer.
 //!
 //! [`machine`] is shared by all apps of a process. [`compile`] bounds the cost of compiling
-//! components. [`laws`] records whether the answers of an app's merge depend on the order of
+//! components, and [`cache`] keeps them compiled. [`laws`] records whether the answers of an app's merge depend on the order of
 //! arrival.
 //!
 //! The command line, the tests of plugins and the server all use this crate, so that they run the
 //! same code.
 
 pub mod ask;
+pub mod cache;
 pub mod compile;
 pub mod envelope;
 pub mod error;

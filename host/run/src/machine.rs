@@ -3,14 +3,15 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use frond_root::call::Limits;
 use frond_root::memory::Memory;
-use frond_sandbox::{Clock, Compiler, FastPaths, Limits, Sandbox, Settings, Slots};
+use frond_sandbox::{Clock, Compiler, FastPaths, Sandbox, Settings, Slots};
 use frond_tls::Trust;
 use tokio::runtime::Handle;
 
+use crate::cache::{bounded, cache_dir};
 use crate::compile::compiler;
 use crate::error::RunError;
-use crate::load::{bounded, cache_dir};
 use crate::planning::Planning;
 
 /// Host of the guests of any number of apps. Apps whose limits need pools of the same size share an

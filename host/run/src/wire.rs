@@ -103,7 +103,7 @@ impl Wired {
     #[must_use]
     pub fn leaf_time(&self) -> Duration {
         let time = leaf_time(self.app.deadline);
-        self.app.limits.leaf.time.map_or(time, |own| own.min(time))
+        self.app.limits.leaf_time.map_or(time, |own| own.min(time))
     }
 
     /// The services of one query: with these listeners, without a journal. Its merges count for its

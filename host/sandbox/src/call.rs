@@ -7,6 +7,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
+use frond_root::call::Limits;
 use frond_root::{Bound, Failure, FailureKind, Limit, Scope, Usage};
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower};
 use wasmtime::{CallHook, Store, UpdateDeadline, WasmBacktrace};
@@ -18,7 +19,6 @@ use crate::component::Plugin;
 use crate::diagnostics;
 use crate::grants::CallGrants;
 use crate::host::{CallOrigin, Host, Seed};
-use crate::limits::Limits;
 use crate::log::{Log, Text};
 use crate::park;
 use crate::permits::PoolPermit;
@@ -148,7 +148,7 @@ impl Call<'_> {
     fn limit(&self, bound: Bound) -> Option<Limit> {
         match bound {
             Bound::Time => self.time,
-            bound => self.limits.limit(self.scope, bound),
+            bound => self.limits.value(bound).map(|value| Limit::new(self.scope, bound, value)),
         }
     }
 

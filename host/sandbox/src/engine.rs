@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use frond_root::call::Limits;
 use frond_root::sync::lock;
 use wasmtime::{Enabled, Engine, PoolingAllocationConfig};
 
@@ -13,7 +14,6 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::compiler::Compiler;
 use crate::fast_paths::FastPaths;
-use crate::limits::Limits;
 use crate::permits::{MergePermits, PoolPermits};
 use crate::tuning::{FRUGAL_MEMORY, Tuning};
 

@@ -28,11 +28,11 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
+use frond_root::call::Directory;
 use frond_root::{Content, Failure, FailureKind};
 use rustix::process::{Resource as Bound, getrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::grants::Directory;
 use error::FileError;
 use system::OpenMode;
 use threads::{Bulkhead, CallError, Resource, THREADS};

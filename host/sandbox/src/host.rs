@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use frond_root::call::Limits;
 use frond_root::{Attempt, AttemptId, Content, Failure, StopReason, Work};
 use rand::SeedableRng;
 use rand::rngs::ChaCha12Rng;
@@ -19,7 +20,7 @@ use crate::files::{Files, Node};
 use crate::grants::CallGrants;
 use crate::http::Http;
 use crate::http::retry_after::RetryAfter;
-use crate::limits::{Limits, Meter};
+use crate::limits::Meter;
 use crate::log::Log;
 use crate::profile::Probe;
 

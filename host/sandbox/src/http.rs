@@ -24,6 +24,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use frond_root::call::HttpGrant;
 use http::uri::Scheme;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
@@ -31,7 +32,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpH
 
 use crate::denied::DeniedCall;
 use crate::escape::quoted;
-use crate::grants::{CallGrants, HttpGrant, MissingGrant, Target};
+use crate::grants::{CallGrants, MissingGrant, Target};
 use exchange::Exchange;
 use retry_after::RetryAfter;
 use send::Sending;

@@ -15,9 +15,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use frond_root::call::Limits;
 use frond_root::{Failure, FailureKind};
-
-use crate::limits::Limits;
 
 /// Most bytes of input of an inline call.
 pub(crate) const SMALL: usize = 64 << 10;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use frond_root::call::Limits;
 use frond_root::{Attempt, Bound, Content, Failure, FailureKind, Limit, Partition, Scope, Usage, Work};
 use sha2::{Digest, Sha256};
 
@@ -12,10 +13,9 @@ use crate::call::{Call, CallResult};
 use crate::classify::{Stop, classify};
 use crate::component::Plugin;
 use crate::files;
-use crate::grants::{CallGrants, Grants};
+use crate::grants::{CallGrants, GuestGrants};
 use crate::host::{CallOrigin, Seed};
 use crate::inline;
-use crate::limits::Limits;
 use crate::park::{self, CallContext};
 use crate::permits::{PoolPermit, PoolPermits};
 use crate::ready::Ready;
@@ -30,7 +30,7 @@ pub struct Leaf {
     /// True if query and partition key seed the clocks and randomness.
     pub deterministic: bool,
     /// Resources that calls may use beyond computing.
-    pub grants: Arc<Grants>,
+    pub grants: Arc<GuestGrants>,
 }
 
 impl Leaf {

@@ -64,10 +64,9 @@ pub use engine::{Sandbox, Settings};
 #[doc(hidden)]
 pub use fast_paths::FastPaths;
 pub use files::threads::{Usage as FileCalls, usage as file_calls};
-pub use grants::Grants;
+pub use grants::GuestGrants;
 pub use inspect::Role;
 pub use leaf::Leaf;
-pub use limits::Limits;
 pub use load_error::LoadError;
 pub use merger::{Guests, MergeHost, SplitHost};
 pub use permits::MergeOwner;

@@ -70,11 +70,11 @@ enum ConfigError {
 fn config(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     let mut store = linker.instance("wasi:config/store@0.2.0-rc.1")?;
     store.func_wrap("get", |store: StoreContextMut<'_, Host>, (key,): (String,)| {
-        let value = store.data().granted.get().and_then(|grants| grants.config.get(&key));
+        let value = store.data().granted.get().and_then(|grants| grants.app.config.get(&key));
         Ok((Ok::<_, ConfigError>(value.cloned()),))
     })?;
     store.func_wrap("get-all", |store: StoreContextMut<'_, Host>, (): ()| {
-        let values = store.data().granted.get().map(|grants| grants.config.clone());
+        let values = store.data().granted.get().map(|grants| grants.app.config.clone());
         Ok((Ok::<_, ConfigError>(values.into_iter().flatten().collect::<Vec<(String, String)>>()),))
     })
 }

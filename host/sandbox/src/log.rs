@@ -148,7 +148,7 @@ impl Text {
     /// Makes the text that a log of the default size keeps of `text`.
     #[cfg(test)]
     pub(crate) fn of(text: &str) -> Self {
-        let log = Log::new(crate::limits::Limits::default().log);
+        let log = Log::new(frond_root::call::Limits::default().log);
         log.0.writer().push(text.as_bytes());
         log.read()
     }

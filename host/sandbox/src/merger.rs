@@ -8,6 +8,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
+use frond_root::call::Limits;
 use frond_root::runner::{Covered, MergeFuture, MergeResult};
 use frond_root::{Failure, FailureKind, Merger, Scope, Usage};
 
@@ -15,10 +16,9 @@ use crate::bindings::{CoverageIn, PartitionOut, PartitionsOut};
 use crate::call::{Call, CallResult, Running};
 use crate::clock::{Clock, Watch};
 use crate::component::Plugin;
-use crate::grants::{CallGrants, Grants};
+use crate::grants::{CallGrants, GuestGrants};
 use crate::host::{CallOrigin, CancelFlag};
 use crate::inline::{self, ShortCalls};
-use crate::limits::Limits;
 use crate::park;
 use crate::permits::{MergeOwner, PoolPermit};
 use crate::profile::Probe;
@@ -50,7 +50,7 @@ impl Guests {
 
     /// Sets the grants of a split. A merge gets none: it has no need of outside resources.
     #[must_use]
-    pub fn granting(self, grants: &Arc<Grants>) -> Self {
+    pub fn granting(self, grants: &Arc<GuestGrants>) -> Self {
         Self { granted: CallGrants::from(grants), ..self }
     }
 

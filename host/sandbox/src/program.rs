@@ -6,6 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use frond_root::call::Limits;
 use frond_root::{Failure, Limit, Scope, Usage};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex};
@@ -18,7 +19,6 @@ use crate::engine::Sandbox;
 use crate::grants::CallGrants;
 use crate::host::{CallOrigin, nothing_granted};
 use crate::inspect::{Misfit, surface};
-use crate::limits::Limits;
 use crate::load_error::LoadError;
 use crate::log::Log;
 use crate::output::Output;

@@ -12,8 +12,8 @@ mod common;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use frond_root::call::Limits;
 use frond_root::{EventKind, Partition, Plan, Request};
-use frond_sandbox::Limits;
 
 use common::{Host, PATIENCE, alone, ms, status_kb};
 

@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use frond_root::call::Limits;
 use frond_sandbox::component::Origin;
-use frond_sandbox::{Compiler, Leaf, LeafHost, Limits, Role, Settings};
+use frond_sandbox::{Compiler, Leaf, LeafHost, Role, Settings};
 use tempfile::TempDir;
 
 use common::{App, Host, PATIENCE, guest, wat};

@@ -3,7 +3,8 @@
 
 mod common;
 
-use frond_sandbox::{Limits, Plugin, Role};
+use frond_root::call::Limits;
+use frond_sandbox::{Plugin, Role};
 
 use common::{Host, guest, wat};
 

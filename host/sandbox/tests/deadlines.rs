@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use frond_root::call::Limits;
 use frond_root::{Answer, CancellationToken, Content, Error, Failure, Floor, Partition, Plan, Reason, Request, flow};
-use frond_sandbox::{Guests, Limits, Role, SplitHost};
+use frond_sandbox::{Guests, Role, SplitHost};
 use frond_testkit::Record;
 
 use common::{App, Asked, ENDLESS, Host, PATIENCE, Seen, alone, guest, in_time, ms, plan, wait_until, wat};

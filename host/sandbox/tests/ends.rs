@@ -12,8 +12,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
+use frond_root::call::Limits;
 use frond_root::{Partition, Usage};
-use frond_sandbox::Limits;
 
 use common::{App, Asked, ENDLESS, Host, PATIENCE, guest, ms, wat};
 

@@ -10,9 +10,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use frond_root::call::{Directory, Grants, Limits};
 use frond_root::{Content, Failure, Partition, Plan, Request};
-use frond_sandbox::grants::Directory;
-use frond_sandbox::{FileCalls, Grants, Limits, file_calls};
+use frond_sandbox::{FileCalls, file_calls};
 use serde_json::json;
 use tempfile::TempDir;
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use frond_root::Request;
-use frond_sandbox::grants::Directory;
-use frond_sandbox::{Grants, Leaf, LeafHost, Limits, Role};
+use frond_root::call::{Directory, Grants, Limits};
+use frond_sandbox::{GuestGrants, Leaf, LeafHost, Role};
 use serde_json::{Value, json};
 
 use common::{App, Host, PATIENCE, guest, plan};
@@ -121,8 +121,10 @@ fn a_granted_folder_that_has_gone_is_named() {
 fn granted_values_are_seen_and_no_others() {
     let host = Host::new(1, Limits::default());
     let pairs = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-    let grants =
-        Grants { env: vec![pairs("LANG", "en_GB")], config: [pairs("currency", "GBP")].into(), ..Grants::default() };
+    let grants = GuestGrants {
+        env: vec![pairs("LANG", "en_GB")],
+        ..Grants { config: [pairs("currency", "GBP")].into(), ..Grants::default() }.into()
+    };
     let granted = host.granted(grants);
     let config = |app: &App, key: &str| app.obey(&host, &format!("config:{key}"), PATIENCE).report();
     assert_eq!(config(&granted, "currency"), json!({ "value": "GBP", "env": { "LANG": "en_GB" } }));

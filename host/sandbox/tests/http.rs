@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use frond_root::Request;
+use frond_root::call::{Grants, HostPattern, HttpGrant, Limits, Ports};
 use frond_root::{CancellationToken, flow};
-use frond_sandbox::grants::{HostPattern, HttpGrant, InjectedFaults, Ports};
-use frond_sandbox::{Grants, Guests, Limits, Role, SplitHost, Trials};
+use frond_sandbox::grants::InjectedFaults;
+use frond_sandbox::{GuestGrants, Guests, Role, SplitHost, Trials};
 use serde_json::json;
 
 use common::server::Server;
@@ -38,8 +39,8 @@ fn named(name: &str, server: &Server) -> HttpGrant {
     HttpGrant { host: HostPattern::Name(name.to_owned()), ..grant(server) }
 }
 
-fn only(grant: HttpGrant) -> Grants {
-    Grants { http: vec![grant], ..Grants::default() }
+fn only(grant: HttpGrant) -> GuestGrants {
+    Grants { http: vec![grant], ..Grants::default() }.into()
 }
 
 /// Makes names resolve to the server.
@@ -49,12 +50,12 @@ fn leading(server: &Server, names: &[&str]) -> InjectedFaults {
     InjectedFaults { resolve, ..InjectedFaults::default() }
 }
 
-fn ask(host: &Host, grants: Grants, command: &str) -> Asked {
+fn ask(host: &Host, grants: GuestGrants, command: &str) -> Asked {
     host.granted(grants).obey(host, command, PATIENCE)
 }
 
 /// Returns the message of the refused command, without the port, which differs from run to run.
-fn refused(host: &Host, server: &Server, grants: Grants, command: &str) -> String {
+fn refused(host: &Host, server: &Server, grants: GuestGrants, command: &str) -> String {
     let asked = ask(host, grants, command);
     let failure = asked.failure();
     assert_eq!(failure.kind.slug(), "host-call-denied", "{failure}");
@@ -84,7 +85,7 @@ fn an_address_of_the_sixth_version_is_granted_as_it_is_written() {
     let Ok(server) = Server::at("[::1]:0") else { return };
     let host = host();
     assert_eq!(ask(&host, only(grant(&server)), &format!("http:{}", server.url("/ok"))).slug(), "ok");
-    assert_eq!(ask(&host, Grants::default(), &format!("http:{}", server.url("/ok"))).slug(), "host-call-denied");
+    assert_eq!(ask(&host, GuestGrants::default(), &format!("http:{}", server.url("/ok"))).slug(), "host-call-denied");
 }
 
 #[test]
@@ -106,7 +107,7 @@ fn what_is_not_granted_is_refused_and_named() {
     let server = Server::start();
     let get = format!("http:{}", server.url("/secret?token=1"));
     let refused = |grants, command: &str| refused(&host, &server, grants, command);
-    insta::assert_snapshot!(refused(Grants::default(), &get));
+    insta::assert_snapshot!(refused(GuestGrants::default(), &get));
     insta::assert_snapshot!(refused(only(named("api.example.com", &server)), &get));
     insta::assert_snapshot!(refused(only(HttpGrant { ports: Ports::Web, ..grant(&server) }), &get));
     insta::assert_snapshot!(refused(only(grant(&server)), &format!("http:POST {} 1", server.url("/ok"))));
@@ -118,10 +119,10 @@ fn what_is_not_granted_is_refused_and_named() {
 fn a_refusal_explains_every_end_without_a_result_and_no_other() {
     let host = host();
     let server = Server::start();
-    let refused = |command: &str| refused(&host, &server, Grants::default(), command);
+    let refused = |command: &str| refused(&host, &server, GuestGrants::default(), command);
     insta::assert_snapshot!(refused("http-panic:http://a.example/"));
     insta::assert_snapshot!(refused("http-invalid:http://a.example/"));
-    let quiet = ask(&host, Grants::default(), "http-quietly:http://a.example/").report();
+    let quiet = ask(&host, GuestGrants::default(), "http-quietly:http://a.example/").report();
     assert_eq!(quiet, json!({ "error": "Denied(\"it is not granted\")" }));
 }
 
@@ -143,7 +144,8 @@ fn names_that_resolve_to_private_addresses_are_refused_unless_granted() {
     let message = refused(&host, &server, only(named("localhost", &server)), &format!("http:{url}"));
     assert!(message.contains("which is not a public address (add private = true"), "{message}");
     assert!(message.contains("the host's address is not granted"), "{message}");
-    let grants = Grants { faults: leading(&server, &["rebound.example"]), ..only(named("rebound.example", &server)) };
+    let grants =
+        GuestGrants { faults: leading(&server, &["rebound.example"]), ..only(named("rebound.example", &server)) };
     insta::assert_snapshot!(refused(&host, &server, grants, &format!("http:{}", server.named("rebound.example", "/"))));
     assert_eq!(server.requests().len(), 1);
 }
@@ -160,7 +162,7 @@ fn patterns_of_names_are_kept_to() {
         ..grant(&server)
     };
     let slug = |name: &str| {
-        let grants = Grants { faults: faults.clone(), ..only(below.clone()) };
+        let grants = GuestGrants { faults: faults.clone(), ..only(below.clone()) };
         ask(&host, grants, &format!("http:{}", server.named(name, "/"))).slug()
     };
     assert_eq!(["a.example.com", "A.B.Example.com", "a.example.com."].map(slug), ["ok"; 3]);
@@ -301,14 +303,14 @@ fn a_test_can_deny_and_delay_without_a_network() {
     let server = Server::start();
     let url = format!("http:{}", server.url("/ok"));
     let denied = InjectedFaults { deny_http: true, ..InjectedFaults::default() };
-    insta::assert_snapshot!(refused(&host, &server, Grants { faults: denied, ..only(grant(&server)) }, &url));
+    insta::assert_snapshot!(refused(&host, &server, GuestGrants { faults: denied, ..only(grant(&server)) }, &url));
     let address = server.address.ip().to_string();
     let slow =
         |delay: Duration| InjectedFaults { slow_host: Some((address.clone(), delay)), ..InjectedFaults::default() };
     let quick = HttpGrant { time: Some(ms(20)), ..grant(&server) };
-    let asked = ask(&host, Grants { faults: slow(PATIENCE), ..only(quick) }, &url);
+    let asked = ask(&host, GuestGrants { faults: slow(PATIENCE), ..only(quick) }, &url);
     assert_eq!((asked.slug(), server.requests().len()), ("unavailable", 0));
-    assert_eq!(ask(&host, Grants { faults: slow(ms(1)), ..only(grant(&server)) }, &url).slug(), "ok");
+    assert_eq!(ask(&host, GuestGrants { faults: slow(ms(1)), ..only(grant(&server)) }, &url).slug(), "ok");
 }
 
 #[test]

@@ -12,8 +12,9 @@ use std::fs::File;
 
 use bytes::Bytes;
 use frond_root::Partition;
+use frond_root::call::Limits;
 use frond_sandbox::inspect::{MAX_SIZE, Misfit, report, surface};
-use frond_sandbox::{Compiler, Limits, LoadError, Plugin, Role, Settings};
+use frond_sandbox::{Compiler, LoadError, Plugin, Role, Settings};
 use proptest::prelude::*;
 
 use common::wat::{leb, section};

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use frond_root::call::Limits;
 use frond_root::{CancellationToken, EventKind, Floor, Request, flow};
-use frond_sandbox::Limits;
 
 use common::{App, ENDLESS, Host, PATIENCE, Seen, alone, ms, plan};
 

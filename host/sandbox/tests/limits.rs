@@ -10,7 +10,8 @@ mod common;
 
 use bytes::Bytes;
 use frond_root::Partition;
-use frond_sandbox::{Guests, Limits, Role, SplitHost};
+use frond_root::call::Limits;
+use frond_sandbox::{Guests, Role, SplitHost};
 
 use common::{Asked, ENDLESS, Host, PATIENCE, wat};
 

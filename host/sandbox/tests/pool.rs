@@ -12,8 +12,9 @@ mod common;
 use std::process::Command;
 use std::sync::Arc;
 
+use frond_root::call::Limits;
 use frond_root::{CancellationToken, EventKind, FailureKind, Floor, Request, flow};
-use frond_sandbox::{Compiler, Leaf, LeafHost, Limits, Plugin, Role, Settings, Slots};
+use frond_sandbox::{Compiler, Leaf, LeafHost, Plugin, Role, Settings, Slots};
 
 use common::{App, Asked, Host, PATIENCE, Seen, cache, ms, plan, wait_until};
 

@@ -5,7 +5,7 @@ mod common;
 
 use bytes::Bytes;
 use frond_root::Partition;
-use frond_sandbox::Limits;
+use frond_root::call::Limits;
 
 use common::{Host, wat};
 

@@ -14,11 +14,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
+use frond_root::call::Limits;
 use frond_root::{
     CancellationToken, Content, Event, EventKind, Events, Failure, Floor, Listener, Partition, Plan, Request, Services,
     flow,
 };
-use frond_sandbox::{Leaf, LeafHost, Limits, Role};
+use frond_sandbox::{Leaf, LeafHost, Role};
 
 use common::{App, ENDLESS, Host, PATIENCE, Seen, alone, guest, ms, plan, wait_until};
 

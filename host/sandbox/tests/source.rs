@@ -6,8 +6,8 @@ mod common;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use frond_root::call::Limits;
 use frond_root::{Content, Failure, FailureKind, Partition};
-use frond_sandbox::Limits;
 use serde_json::json;
 
 use common::{Host, guest};

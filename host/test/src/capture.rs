@@ -10,9 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_app::size::show_size;
 use frond_root::answer::Missing;
+use frond_root::call::Limits;
 use frond_root::{Failure, Partition, PartitionKey, Plan};
-use frond_run::{Wired, load};
-use frond_sandbox::{Leaf, Limits, LoadError, Plugin, Role, Settings, Trial, Trials};
+use frond_run::{Wired, cache};
+use frond_sandbox::{Leaf, LoadError, Plugin, Role, Settings, Trial, Trials};
 use serde::{Deserialize, Serialize};
 
 /// Version of the capture format.
@@ -53,37 +54,9 @@ pub struct Capture {
     /// fresh ones.
     pub deterministic: bool,
     /// The limits of the call.
-    pub limits: Bounds,
+    pub limits: Limits,
     /// The failure of the last attempt.
     pub failure: Failure,
-}
-
-/// The limits of a captured call, in the units of `frond.toml`.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[expect(missing_docs, reason = "the names are those of `frond.toml`")]
-pub struct Bounds {
-    pub fuel: u64,
-    pub memory: u64,
-    pub table_elements: u64,
-    pub output: u64,
-    pub log: u64,
-    pub partition: u64,
-    pub host_calls: u64,
-}
-
-impl From<Limits> for Bounds {
-    fn from(limits: Limits) -> Self {
-        let Limits { fuel, memory, table_elements, output, log, partition, host_calls } = limits;
-        Self { fuel, memory, table_elements, output, log, partition, host_calls }
-    }
-}
-
-impl From<Bounds> for Limits {
-    fn from(bounds: Bounds) -> Self {
-        let Bounds { fuel, memory, table_elements, output, log, partition, host_calls } = bounds;
-        Self { fuel, memory, table_elements, output, log, partition, host_calls }
-    }
 }
 
 /// Error of reading or running a capture.
@@ -169,7 +142,7 @@ pub fn keep(
         attempts: missing.attempts,
         time_ms: u64::try_from(wired.leaf_time().as_millis()).unwrap_or(u64::MAX),
         deterministic: leaf.deterministic,
-        limits: leaf.limits.into(),
+        limits: leaf.limits,
         failure: failure.clone(),
     };
     let text = toml::to_string(&capture).map_err(io::Error::other)?;
@@ -230,11 +203,11 @@ impl Replay {
     /// # Errors
     /// See [`CaptureError`].
     pub fn run(&self, another: bool) -> Result<Trial, CaptureError> {
-        let limits = Limits::from(self.capture.limits);
+        let limits = self.capture.limits;
         let settings =
-            Settings { slots: 1, limits: vec![limits], cache: load::cache_dir(), compiler: frond_run::compiler() };
-        let sandbox = load::sandbox(settings).map_err(CaptureError::Machine)?;
-        let plugin = Plugin::load(&sandbox, &self.component, &[Role::Leaf], limits.fuel > 0)?;
+            Settings { slots: 1, limits: vec![limits], cache: cache::cache_dir(), compiler: frond_run::compiler() };
+        let sandbox = cache::sandbox(settings).map_err(CaptureError::Machine)?;
+        let plugin = Plugin::load(&sandbox, &self.component, &[Role::Leaf], limits.is_metered())?;
         if !another && plugin.digest() != self.capture.digest {
             return Err(CaptureError::OtherComponent {
                 path: PathBuf::from(format!("components/{}.wasm", self.capture.digest)),

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use frond_app::size::{parse_duration, parse_size};
+use frond_root::call::Limits;
 use frond_root::{Content, Error, Failure, FailureKind, Partition, Plan};
-use frond_sandbox::{Grants, Limits};
+use frond_sandbox::GuestGrants;
 use serde::{Deserialize, Deserializer};
 
 /// An injected fault.
@@ -92,7 +93,7 @@ pub(crate) fn limits(faults: &[Fault], limits: Limits) -> Limits {
 }
 
 /// Adds the faults that concern grants to a leaf's grants.
-pub(crate) fn grants(faults: &[Fault], grants: &mut Grants) {
+pub(crate) fn grants(faults: &[Fault], grants: &mut GuestGrants) {
     for fault in faults {
         match fault {
             Fault::DenyHttp => grants.faults.deny_http = true,

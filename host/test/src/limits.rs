@@ -1,8 +1,9 @@
 //! Limits of a case's calls: those of the package, lowered by the case and by faults. Each failure
 //! names the place where its limit is set.
 
+use frond_root::call::Limits;
 use frond_root::{Bound, Failure, Limit, LimitKey, Scope};
-use frond_sandbox::{Limits, Trial};
+use frond_sandbox::Trial;
 
 use crate::case::{Call, Fixture, Lower};
 use crate::inject::Fault;
@@ -73,13 +74,8 @@ impl Origin<'_> {
     }
 
     fn limit(&self, limit: Limit) -> Limit {
-        let own = match limit.key.bound {
-            Bound::Time => return self.time.unwrap_or(limit),
-            Bound::Fuel => self.own.fuel,
-            Bound::Memory => self.own.memory,
-            Bound::Output => self.own.output,
-            Bound::HostCalls => self.own.host_calls,
-            Bound::TableElements | Bound::Partition => limit.value,
+        let Some(own) = self.own.value(limit.key.bound) else {
+            return self.time.unwrap_or(limit);
         };
         let injected = self.faults.iter().any(|fault| match (fault, limit.key.bound) {
             (Fault::OutOfFuelAt(most), Bound::Fuel) | (Fault::OomAt(most), Bound::Memory) => *most == limit.value,
@@ -131,7 +127,7 @@ impl Tester {
     /// leaves.
     pub(crate) fn leaf_limit(&self, by: &Lower) -> Limit {
         let most = self.leaf_time(by);
-        match (by.time, self.package.limits.leaf.time) {
+        match (by.time, self.package.limits.leaf_time) {
             (Some(lower), _) if lower.0 == most => Limit::time(Scope::Case, most),
             (_, Some(own)) if own == most => Limit::time(Scope::Leaf, most),
             _ => Limit::time(Scope::Query, self.package.deadline),

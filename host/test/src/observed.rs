@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use frond_root::call::Limits;
 use frond_root::{Failure, FailureKind, Reason, Usage};
-use frond_sandbox::{Limits, Trial};
+use frond_sandbox::Trial;
 use serde::Serialize;
 use serde_json::Value;
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_app::Package;
+use frond_root::call::Limits;
 use frond_root::policy::budget::{leaf_time, merge_time};
 use frond_root::{Failure, FailureKind, Limit, Partition, PartitionKey};
 use frond_run::load::Tell;
 use frond_run::{Components, RunError, load, usual_slots};
 use frond_sandbox::component::read;
 use frond_sandbox::inspect::surface;
-use frond_sandbox::{Leaf, Limits, LoadError, Role, Trial, Trials};
+use frond_sandbox::{Leaf, LoadError, Role, Trial, Trials};
 use tokio::runtime::Runtime;
 
 use crate::case::{Fixture, Lower};
@@ -118,7 +119,7 @@ impl Tester {
     /// the deadline for leaves.
     pub(crate) fn leaf_time(&self, by: &Lower) -> Duration {
         let time = leaf_time(self.package.deadline);
-        let own = self.package.limits.leaf.time.unwrap_or(time).min(time);
+        let own = self.package.limits.leaf_time.unwrap_or(time).min(time);
         by.time.map_or(own, |lower| own.min(lower.0))
     }
 

@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use frond_root::call::Limits;
 use frond_root::{
     Answer, CancellationToken, Event, EventKind, Events, Failure, FailureKind, Listener, Partition, PartitionKey, Usage,
 };
 use frond_run::{Question, RunError, ask, request};
-use frond_sandbox::{Guests, Leaf, Limits, Trial};
+use frond_sandbox::{Guests, Leaf, Trial};
 use serde::Serialize;
 
 use crate::case::{Call, Case, Fixture, Promises};

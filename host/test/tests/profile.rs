@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_app::{Limits, Package};
+use frond_app::{AppLimits, Package};
+use frond_root::call::Limits;
 use frond_root::{Partition, PartitionKey};
-use frond_run::load::limits;
 use frond_sandbox::profile::{Profile, ProfileError, Sampling};
 use frond_sandbox::{Guests, Leaf, Plugin, Role, Sandbox, Settings, Trials};
 use frond_test::profile::{hottest, speedscope};
@@ -38,8 +38,8 @@ fn root() -> PathBuf {
 fn rig(fuel: u64) -> Rig {
     let path = root().join("target/plugins/wasm32-wasip2/guest/wordcount.wasm");
     let wasm = fs::read(path).unwrap_or_else(|error| panic!("run `make plugins`: {error}"));
-    let of = Limits::default();
-    let limits = frond_sandbox::Limits { fuel, ..limits(&of.merge, of.partition) };
+    let of = AppLimits::default();
+    let limits = Limits { fuel, ..of.merge };
     let sandbox = Sandbox::new(Settings {
         slots: 1,
         limits: vec![limits],

@@ -1,11 +1,12 @@
 //! Every bound that a `frond.toml` may set is listed with its default.
 
+use frond_root::call::{Bound, Unit};
 use frond_root::policy::retry::Retry;
 use frond_testkit::limits::{Listed, keys, number, size, time};
 
 use super::*;
-use crate::app::grants::DEFAULT_BODY;
-use crate::app::resolve::DEFAULT_DEADLINE;
+use crate::app::DEFAULT_DEADLINE;
+use crate::load::DEFAULT_BODY;
 use crate::manifest::{HttpTable, LeafLimits, LimitsTable, MergeLimits, QueryTable, RetryTable, SplitLimits};
 
 /// Keys of the same tables that bound nothing.
@@ -13,18 +14,14 @@ const OTHERS: [&str; 5] =
     ["limits.deterministic", "query.floor", "query.require", "grants.http.host", "grants.http.private"];
 
 /// Default of a key of `[limits.…]`, in the notation of the list.
-fn of_call(call: &CallLimits, all: &Limits, key: &str) -> String {
-    match key {
-        "fuel" => number(call.fuel.unwrap()),
-        "memory" => size(call.memory),
-        "table-elements" => number(call.table_elements),
-        "output" => size(call.output),
-        "log" => size(call.log),
-        "host-calls" => number(call.host_calls),
-        "time" => call.time.map_or("none".to_owned(), time),
-        "partition" => size(all.partition),
-        "partials" => size(all.partials),
-        _ => panic!("say here what the default of `{key}` is"),
+fn of_call(call: &Limits, partials: u64, key: &str) -> String {
+    match (key, Bound::ALL.iter().find(|bound| bound.word() == key)) {
+        ("log", _) => size(call.log),
+        ("partials", _) => size(partials),
+        ("time", _) => "none".to_owned(),
+        (_, Some(bound)) if bound.unit() == Unit::Bytes => size(call.value(*bound).unwrap()),
+        (_, Some(bound)) => number(call.value(*bound).unwrap()),
+        (_, None) => panic!("say here what the default of `{key}` is"),
     }
 }
 
@@ -54,7 +51,7 @@ fn others(section: &str, key: &str) -> String {
 
 #[test]
 fn every_bound_of_an_app_is_listed_with_its_default() {
-    let all = Limits::default();
+    let all = AppLimits::default();
     let calls = [
         ("leaf", keys::<LeafLimits>(), &all.leaf),
         ("merge", keys::<MergeLimits>(), &all.merge),
@@ -62,7 +59,7 @@ fn every_bound_of_an_app_is_listed_with_its_default() {
     ];
     let mut bounds = Vec::new();
     for (section, keys, call) in calls {
-        bounds.extend(keys.iter().map(|key| (format!("limits.{section}.{key}"), of_call(call, &all, key))));
+        bounds.extend(keys.iter().map(|key| (format!("limits.{section}.{key}"), of_call(call, all.partials, key))));
     }
     bounds.extend(keys::<RetryTable>().iter().map(|key| (format!("retry.{key}"), of_retry(key))));
     let sections =

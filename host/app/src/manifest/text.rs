@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use frond_root::quote::{clipped, shortened};
+use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 
-use super::Manifest;
 use crate::error::{AppError, Complaint, Location};
 
 /// Longest key that an error names, with its sections, in bytes.
@@ -73,7 +73,7 @@ impl Text {
     ///
     /// # Errors
     /// When it is not TOML, lacks a key, or has an unknown key or a value of the wrong type.
-    pub(crate) fn parse(&self) -> Result<Manifest, AppError> {
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, AppError> {
         toml::from_str(&self.text).map_err(|error| {
             let span = error.span().unwrap_or_default();
             let key =

@@ -11,7 +11,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::checked;
+use super::check::checked;
 use crate::error::AppError;
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::cut::Span;
 use super::sniff;
 use super::stamp::{Comparison, Stamp};
-use super::walk::at;
+use crate::paths::under;
 
 /// Folder and notes that all files of one plan share.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl PlanContext {
 
     /// Path of the file `name`, usable from the current folder.
     pub(super) fn path(&self, name: &Path) -> PathBuf {
-        at(&self.folder, name)
+        under(&self.folder, name)
     }
 
     /// Path of the file `name` for another process: relative to the app's folder if possible, or

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::{CutMode, Cutting, PieceSize};
+use super::pieces::{CutMode, PieceSize};
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +30,16 @@ const BLOCK: u64 = 16 << 10;
 pub fn auto_piece(total: u64, slots: usize, limit: u64) -> u64 {
     let pieces = PIECES_PER_SLOT.saturating_mul(slots.max(1) as u64);
     total.div_ceil(pieces).max(MIN_PIECE).min(MAX_PIECE.min(limit)).max(1)
+}
+
+/// Rules for cutting content into pieces.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cutting {
+    pub(super) piece: PieceSize,
+    pub(super) mode: CutMode,
+    pub(super) slots: usize,
+    /// Largest partition, in bytes.
+    pub(super) limit: u64,
 }
 
 /// Position of a piece in some content, in bytes.

@@ -11,13 +11,14 @@ use std::time::SystemTime;
 use frond_root::plan::MAX_PARTITIONS;
 use frond_root::{Error, Notes, Partition};
 
+use super::check::{few_enough, split_hint};
 use super::content::{Missing, Piece, PlanContext, PlannedFile};
-use super::cut::{CutError, Span};
+use super::cut::{CutError, Cutting, Span};
 use super::glob::Glob;
 use super::open::{Input, Problem, look};
+use super::pieces::CutMode;
 use super::stamp::Identity;
 use super::walk::{self, FoundFile, Scope};
-use super::{CutMode, Cutting, few_enough, split_hint};
 use crate::error::{AppError, Origin};
 use crate::size::show_size;
 
@@ -145,7 +146,7 @@ pub(super) fn partitions(
     let mut planning = Planning::new(scope.base, origin, notes, cutting.limit);
     let mut candidates = Vec::with_capacity(found.len());
     for mut one in found {
-        scope.stop.check()?;
+        scope.check()?;
         let what = match one.unread.take() {
             Some(cause) => Err(unread_folder(&one, cause, &planning)),
             None => planning.look(&one.name, one.is_regular),
@@ -212,7 +213,7 @@ impl Cutter<'_> {
         let mut first = None;
         let mut read = false;
         for (what, found) in files {
-            self.scope.stop.check()?;
+            self.scope.check()?;
             match what.and_then(|candidate| self.add(&mut partitions, candidate.body, &found)) {
                 Ok(()) => read = true,
                 Err(loss) => {

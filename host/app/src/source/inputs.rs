@@ -1,32 +1,15 @@
-//! Inputs to the cutting of a query's work, and the signal that cancels it.
+//! Inputs to the cutting of a query's work.
 
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
-use frond_root::Notes;
 use frond_root::plan::MAX_PARTITIONS;
+use frond_root::{CancellationToken, Notes};
 
 use super::pieces::PieceSize;
 use super::walk::Scope;
 use crate::error::{AppError, Origin};
-
-/// Cancels the search for files.
-#[derive(Clone, Copy, Default)]
-pub(super) struct SearchCancel<'a>(Option<&'a (dyn Fn() -> bool + 'a)>);
-
-impl SearchCancel<'_> {
-    /// Returns an error once the search is cancelled.
-    ///
-    /// # Errors
-    /// When the query has ended.
-    pub(super) fn check(self) -> Result<(), AppError> {
-        if self.0.is_some_and(|is_over| is_over()) {
-            return Err(Origin::Caller.refuse("the query ended while its files were being looked for", ""));
-        }
-        Ok(())
-    }
-}
 
 /// Inputs to the cutting of a query's work.
 pub struct Inputs<'a> {
@@ -41,8 +24,8 @@ pub struct Inputs<'a> {
     /// Globs, files or folders, relative to the current folder, that replace the app's source; `-`
     /// alone is stdin.
     pub input: &'a [String],
-    /// Returns true once the query has ended; the search for files then stops.
-    pub is_over: Option<&'a dyn Fn() -> bool>,
+    /// Cancels the search for files once the query has ended.
+    pub cancel: CancellationToken,
     /// Standard input; needed by [`Source::Stdin`](crate::Source::Stdin) and the input `-`.
     pub stdin: Option<Box<dyn Read + Send>>,
 }
@@ -51,13 +34,21 @@ impl<'a> Inputs<'a> {
     /// Inputs of a query without piece size, input and stdin.
     #[must_use]
     pub fn new(query: &'a [u8], slots: usize) -> Self {
-        Self { query, slots, most: MAX_PARTITIONS, piece_size: None, input: &[], is_over: None, stdin: None }
+        Self {
+            query,
+            slots,
+            most: MAX_PARTITIONS,
+            piece_size: None,
+            input: &[],
+            cancel: CancellationToken::new(),
+            stdin: None,
+        }
     }
 }
 
 impl Inputs<'_> {
     pub(super) fn scope<'a>(&'a self, base: &'a Path, origin: &'a Origin, notes: &'a Notes) -> Scope<'a> {
-        Scope { base, origin, notes, stop: SearchCancel(self.is_over) }
+        Scope { base, origin, notes, cancel: &self.cancel }
     }
 
     /// Checks the caller's inputs.

@@ -5,14 +5,13 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-#[cfg(doc)]
-use super::auto_piece;
 use crate::size::{UnitError, parse_size, show_size};
 
 /// Size of the pieces that content is cut into.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum PieceSize {
-    /// Chosen by the amount of work and the number of slots: see [`auto_piece`].
+    /// Chosen by the amount of work and the number of slots: see
+    /// [`auto_piece`](super::auto_piece).
     #[default]
     Auto,
     /// At most this many bytes, at least 1; a longer line makes a longer piece.

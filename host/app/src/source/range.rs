@@ -6,7 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use frond_root::Partition;
 
-use super::{few_enough, split_hint};
+use super::check::{few_enough, split_hint};
 use crate::error::{AppError, Origin};
 
 #[cfg(test)]

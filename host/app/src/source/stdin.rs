@@ -7,7 +7,9 @@ use bytes::Bytes;
 use frond_root::Partition;
 use frond_root::plan::MAX_PARTITIONS;
 
-use super::{CutMode, Cutting, PieceSize, few_enough, split_hint};
+use super::check::{few_enough, split_hint};
+use super::cut::Cutting;
+use super::pieces::{CutMode, PieceSize};
 use crate::error::{AppError, Origin};
 use crate::size::show_size;
 

@@ -13,15 +13,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use frond_root::Notes;
 use frond_root::plan::MAX_PARTITIONS;
 use frond_root::quote::clipped;
+use frond_root::{CancellationToken, Notes};
 use walkdir::{DirEntry, WalkDir};
 
-use super::SearchCancel;
 use super::glob::Glob;
 use super::pattern::Pattern;
 use crate::error::{AppError, Origin};
+use crate::paths::under;
 
 #[cfg(test)]
 mod tests;
@@ -72,7 +72,20 @@ pub(super) struct Scope<'a> {
     /// Collects notes.
     pub(super) notes: &'a Notes,
     /// Cancels the search.
-    pub(super) stop: SearchCancel<'a>,
+    pub(super) cancel: &'a CancellationToken,
+}
+
+impl Scope<'_> {
+    /// Returns an error once the search is cancelled.
+    ///
+    /// # Errors
+    /// When the query has ended.
+    pub(super) fn check(&self) -> Result<(), AppError> {
+        if self.cancel.is_cancelled() {
+            return Err(Origin::Caller.refuse("the query ended while its files were being looked for", ""));
+        }
+        Ok(())
+    }
 }
 
 /// Returns the files that `globs` name.
@@ -82,7 +95,7 @@ pub(super) struct Scope<'a> {
 pub(super) fn expand(globs: &[Glob], scope: Scope<'_>) -> Result<Vec<FoundFile>, AppError> {
     let mut found = Vec::new();
     for glob in globs {
-        scope.stop.check()?;
+        scope.check()?;
         let before = found.len();
         Search::new(scope, glob, globs.len() > 1).run(&mut found)?;
         if found.len() == before {
@@ -138,13 +151,13 @@ enum What {
 
 impl<'a> Search<'a> {
     fn new(scope: Scope<'a>, glob: &'a Glob, among_others: bool) -> Self {
-        let path = at(scope.base, &glob.clean);
+        let path = under(scope.base, &glob.clean);
         let named = fs::symlink_metadata(&path).ok();
         let (fixed, start, what) = match (&named, &glob.pattern) {
             (Some(_), _) if path.is_dir() => (&glob.clean, path, What::Below),
             (Some(_), _) => (&glob.clean, path, What::File),
             // A clone, so that the memory for matching ends with the search.
-            (None, Some(pattern)) => (&glob.fixed, at(scope.base, &glob.fixed), What::Glob(pattern.clone())),
+            (None, Some(pattern)) => (&glob.fixed, under(scope.base, &glob.fixed), What::Glob(pattern.clone())),
             (None, None) => (&glob.clean, path, What::Nothing),
         };
         let is_link = named.is_some_and(|found| found.is_symlink());
@@ -170,7 +183,7 @@ impl<'a> Search<'a> {
             .into_iter()
             .filter_entry(|entry| entry.depth() == 0 || self.enters(entry, &links));
         for entry in entries {
-            self.scope.stop.check()?;
+            self.scope.check()?;
             match entry {
                 Ok(entry) => found.extend(self.matched(&entry, &links)),
                 Err(error) if error.depth() == 0 && is_missing(&error) => return Ok(()),
@@ -309,14 +322,8 @@ impl Links {
 /// True if another glob may reach `name` by another path: through a link, or as an absolute path.
 fn has_other_name(base: &Path, name: &Path) -> bool {
     let straight = fs::canonicalize(base).map(|base| base.join(name));
-    let real = fs::canonicalize(at(base, name));
+    let real = fs::canonicalize(under(base, name));
     name.is_absolute() || straight.ok() != real.ok()
-}
-
-/// Path of `name` in the folder `base`; never empty, so that it can be opened.
-pub(super) fn at(base: &Path, name: &Path) -> PathBuf {
-    let path = if base == Path::new(".") { name.to_path_buf() } else { base.join(name) };
-    if path.as_os_str().is_empty() { PathBuf::from(".") } else { path }
 }
 
 fn is_missing(error: &walkdir::Error) -> bool {

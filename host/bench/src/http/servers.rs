@@ -13,13 +13,13 @@ use anyhow::{Context, ensure};
 use axum::Router;
 use axum::routing::{get, post};
 use bytes::Bytes;
-use frond_sandbox::Limits;
 
 use super::load;
 use super::talk::talk;
 use crate::floor::{Floor, Meters, Task};
 use crate::guests::top;
 use crate::work::spans;
+use frond_root::call::Limits;
 
 /// Upper bound on a server's start.
 const READY: Duration = Duration::from_secs(60);

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
 use extism::{CompiledPlugin, Error, Function, Manifest, Plugin, PluginBuilder, UserData, ValType, Wasm};
+use frond_root::call::Limits;
 use wasmparser::{CompositeInnerType, Parser, Payload, TypeRef};
 
-use frond_sandbox::Limits;
 use pi::Sampled;
 
 use super::ours::Ours;

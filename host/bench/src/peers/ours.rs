@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use bytes::Bytes;
 use frond_plugin::Decode;
-use frond_sandbox::Limits;
+use frond_root::call::Limits;
 use pi::Sampled;
 use wordcount::Counts;
 

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use frond_app::size::show_size;
-use frond_run::load::{self, cache_dir, cache_size};
-use frond_sandbox::{CACHE_SIZE, Limits, Settings};
+use frond_root::call::Limits;
+use frond_run::cache::{self, cache_dir, cache_size};
+use frond_sandbox::{CACHE_SIZE, Settings};
 use serde::Serialize;
 
 use super::Check;
@@ -44,7 +45,7 @@ pub(super) fn examine() -> anyhow::Result<Machine> {
         cache: path.clone(),
         compiler: frond_run::compiler(),
     };
-    let sandbox = load::sandbox(settings).context(exit::MachineFault::new("the sandbox could not be started"))?;
+    let sandbox = cache::sandbox(settings).context(exit::MachineFault::new("the sandbox could not be started"))?;
     sandbox.prepare().context(exit::MachineFault::new("the sandbox could not be started"))?;
     let (components, bytes) = path.as_deref().map_or((0, 0), cached);
     Ok(Machine {

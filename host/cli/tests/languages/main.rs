@@ -18,12 +18,13 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use frond_root::call::Limits;
 use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
     Answer, CancellationToken, Events, Failure, FailureKind, Floor, Merger, Partition, Plan, Reason, Request, Services,
     Usage, flow,
 };
-use frond_sandbox::{Leaf, LeafHost, Limits, Plugin, Role, Sandbox, Settings, Slots};
+use frond_sandbox::{Leaf, LeafHost, Plugin, Role, Sandbox, Settings, Slots};
 use kit::{Folder, frond, root};
 use serde_json::Value;
 use tokio::runtime::Runtime;

@@ -15,6 +15,7 @@ use super::merging::{FoldResult, Folds};
 use super::preview::Previews;
 use super::query_run::QueryRun;
 use crate::answer::Status;
+use crate::call::Usage;
 use crate::event::EventKind;
 use crate::failure::{Failure, MAX_EVENT_TEXTS, TextBudget};
 use crate::gather::{Action, Demand, Gather};
@@ -26,7 +27,6 @@ use crate::plan::Plan;
 use crate::request::MergeOrder;
 use crate::runner::Covered;
 use crate::scatter::{COOL_DOWN, Report, Scatter, Window};
-use crate::usage::Usage;
 use crate::work::{AttemptId, Emission, Outcome, Work};
 
 /// Time without a running fold or an arriving partial, after which the held partials are folded.

@@ -12,13 +12,13 @@ use tokio::time::timeout_at;
 
 use super::query_run::QueryRun;
 use crate::answer::Reason;
+use crate::call::Usage;
 use crate::event::EventKind;
 use crate::failure::{Failure, FailureKind};
 use crate::gather::Gather;
 use crate::merge::Partials;
 use crate::merge::fold::{TreePosition, Urgency};
 use crate::runner::{Covered, MergeFuture, MergeResult};
-use crate::usage::Usage;
 
 /// The most folds of one query that run at once.
 const MAX_FOLDS: usize = 4;

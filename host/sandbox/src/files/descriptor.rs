@@ -56,7 +56,7 @@ impl Host {
     }
 
     async fn open_folders(&mut self) -> Vec<(Arc<Node>, String)> {
-        let directories = self.granted.get().map(|grants| grants.directories.clone()).unwrap_or_default();
+        let directories = self.granted.get().map(|grants| grants.app.directories.clone()).unwrap_or_default();
         let files = self.files();
         let mut opened = Vec::new();
         for directory in directories {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use frond_root::call::{Grants, HostPattern, Ports};
 use http_body_util::{BodyExt, Empty};
 
 use super::*;
-use crate::grants::{Grants, HostPattern, Ports};
 
 fn hooks(http: Vec<HttpGrant>) -> Hooks {
-    let grants = Arc::new(Grants { http, ..Grants::default() });
+    let grants = Arc::new(Grants { http, ..Grants::default() }.into());
     let deadline = Instant::now() + Duration::from_secs(60);
     Http::new(CallGrants::from(&grants), DeniedCall::default(), RetryAfter::default(), deadline).hooks
 }

@@ -17,14 +17,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use frond_root::call::Limits;
 use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
     Answer, CancellationToken, EventKind, Events, Failure, Floor, LeafRunner, Merger, Partition, Plan, Request,
     Services, Usage, Work, flow,
 };
-use frond_sandbox::{
-    Compiler, Grants, Guests, Leaf, LeafHost, Limits, MergeHost, Plugin, Role, Sandbox, Settings, Slots,
-};
+use frond_sandbox::{Compiler, GuestGrants, Guests, Leaf, LeafHost, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
 use frond_testkit::Record;
 use tokio::runtime::Runtime;
 
@@ -100,10 +99,10 @@ impl Host {
     }
 
     /// Makes an app of the faulty guest with `grants`.
-    pub(crate) fn granted(&self, grants: Grants) -> App {
+    pub(crate) fn granted(&self, grants: impl Into<GuestGrants>) -> App {
         let app = self.faulty(Limits::default(), Limits::default());
         let plugin = self.plugin(&guest("faulty"), &[Role::Leaf], true);
-        let leaf = Leaf { plugin, limits: Limits::default(), deterministic: false, grants: Arc::new(grants) };
+        let leaf = Leaf { plugin, limits: Limits::default(), deterministic: false, grants: Arc::new(grants.into()) };
         App { leaves: LeafHost::new(self.slots.clone(), leaf), ..app }
     }
 

@@ -17,10 +17,10 @@ const TYPES: [&str; 8] = ["u8", "u16", "u32", "u64", "usize", "i32", "i64", "Dur
 /// Constants that are not bounds, by file: paces, shares, versions, buffer sizes, defaults of
 /// settings.
 const OTHERS: &[(&str, &[&str])] = &[
-    ("app/src/app/grants.rs", &["DEFAULT_BODY"]),
-    ("app/src/app/resolve.rs", &["DEFAULT_DEADLINE"]),
+    ("app/src/app.rs", &["DEFAULT_DEADLINE"]),
     ("app/src/fuzzing.rs", &["LIMIT"]),
     ("app/src/limits.rs", &["MIB"]),
+    ("app/src/load/grants.rs", &["DEFAULT_BODY"]),
     ("app/src/source.rs", &["QUICK_PARTITIONS", "QUICK_BYTES"]),
     ("app/src/source/cut.rs", &["PIECES_PER_SLOT", "BLOCK"]),
     ("app/src/source/open.rs", &["SYSFS"]),

@@ -5,7 +5,8 @@ use std::io;
 use proptest::prelude::*;
 
 use super::{CutError, MAX_PIECE, MIN_PIECE, Span, auto_piece};
-use crate::source::{CutMode, Cutting, PieceSize};
+use crate::source::cut::Cutting;
+use crate::source::{CutMode, PieceSize};
 
 fn cut(content: &[u8], piece: u64, limit: u64, mode: CutMode) -> Result<Vec<Span>, CutError> {
     let cutting = Cutting { piece: PieceSize::Bytes(piece), mode, slots: 1, limit };

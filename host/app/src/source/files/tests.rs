@@ -6,13 +6,14 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use frond_root::{FailureKind, Notes, Partition};
+use frond_root::{CancellationToken, FailureKind, Notes, Partition};
 use proptest::prelude::*;
 
 use super::partitions;
 use crate::error::{AppError, Origin};
+use crate::source::cut::Cutting;
 use crate::source::walk::Scope;
-use crate::source::{CutMode, Cutting, PieceSize, SearchCancel};
+use crate::source::{CutMode, PieceSize};
 use crate::testing::{Folder, globs_of, table};
 
 const CUTTING: Cutting = Cutting { piece: PieceSize::Bytes(8), mode: CutMode::Lines, slots: 1, limit: 16 };
@@ -22,7 +23,7 @@ fn cut(folder: &Folder, glob: &str, cutting: Cutting) -> Result<Vec<Partition>, 
 }
 
 fn noted(folder: &Folder, globs: &[&str], cutting: Cutting, notes: &Arc<Notes>) -> Result<Vec<Partition>, AppError> {
-    let scope = Scope { base: folder.dir(), origin: &Origin::Caller, notes, stop: SearchCancel::default() };
+    let scope = Scope { base: folder.dir(), origin: &Origin::Caller, notes, cancel: &CancellationToken::new() };
     partitions(&globs_of(globs), scope, notes, cutting)
 }
 

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::drain;
 use crate::error::AppError;
-use crate::source::{CutMode, Cutting, PieceSize};
+use crate::source::cut::Cutting;
+use crate::source::{CutMode, PieceSize};
 
 const LIMIT: u64 = 1 << 20;
 

@@ -3,11 +3,10 @@
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::symlink;
 
-use frond_root::Notes;
+use frond_root::{CancellationToken, Notes};
 
 use super::{FoundFile, Scope, expand};
 use crate::error::{Location, Origin};
-use crate::source::SearchCancel;
 use crate::testing::{Folder, globs_of};
 
 /// A folder with typical and unusual entries.
@@ -44,7 +43,7 @@ fn noted(folder: &Folder, globs: &[&str]) -> (String, Vec<String>) {
     let origin =
         Origin::Written(Location { file: folder.path("frond.toml").into(), line: 7, key: "source.glob".to_owned() });
     let notes = Notes::default();
-    let scope = Scope { base: folder.dir(), origin: &origin, notes: &notes, stop: SearchCancel::default() };
+    let scope = Scope { base: folder.dir(), origin: &origin, notes: &notes, cancel: &CancellationToken::new() };
     let found = match expand(&globs_of(globs), scope) {
         Ok(found) => found.iter().map(FoundFile::key).collect::<Vec<_>>().join(" "),
         Err(error) => folder.show(&error),

@@ -3,11 +3,11 @@
 use tokio::time::Instant;
 
 use super::GatherLoop;
+use crate::call::Usage;
 use crate::event::{EventKind, MAX_LOGS};
 use crate::failure::{Failure, FailureKind};
 use crate::ids::PartitionKey;
 use crate::scatter::Report;
-use crate::usage::Usage;
 use crate::work::{AttemptId, Outcome};
 
 impl GatherLoop<'_> {

@@ -8,9 +8,9 @@ use frond_root::plan::MAX_WEIGHT;
 use frond_root::quote::clipped;
 use serde_spanned::Spanned;
 
-use crate::component::under;
 use crate::error::AppError;
 use crate::manifest::{Globs, Kind, ListedTable, SourceTable, Step, Text};
+use crate::paths::under;
 use crate::size::show_size;
 use crate::source::{CutMode, Glob, Listed, ListedContent, PieceSize, Source};
 

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use frond_root::call::{Directory, Grants, HttpGrant};
 use frond_root::quote::clipped;
 use serde_spanned::Spanned;
 
-use crate::app::resolve::MAX_ENTRIES;
-use crate::component::under;
 use crate::error::{AppError, Complaint};
-use crate::grants::{Directory, Grants, Hosts, HttpGrant};
-use crate::manifest::{DirectoryTable, GrantsTable, HttpTable, Size, Text, Time};
+use crate::hosts::Hosts;
+use crate::manifest::{DirectoryTable, GrantsTable, HttpTable, MAX_ENTRIES, Size, Text, Time};
+use crate::paths::under;
 
 /// Default size limit of a body, in bytes.
 pub(crate) const DEFAULT_BODY: u64 = 4 << 20;

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use frond_root::call::{Directory, Grants};
 use frond_root::{Floor, MergeOrder};
 
-use super::App;
-use crate::grants::{Directory, Grants};
-use crate::limits::Limits;
+use crate::app::App;
+use crate::limits::AppLimits;
 use crate::package::Package;
 use crate::source::{CutMode, Glob, PieceSize, Source};
 use crate::testing::{COMPONENTS, Folder, refused};
@@ -36,7 +36,7 @@ fn what_is_not_written_has_its_default() {
     assert_eq!((app.order, app.floor), (MergeOrder::Any, Floor::All));
     assert_eq!((app.deadline, app.max_deadline), (Duration::from_secs(10), Duration::from_secs(60)));
     assert_eq!((app.leaf_time(), app.job_leaf_time()), (Duration::from_secs(60), Duration::from_secs(600)));
-    assert_eq!(app.limits, Limits::default());
+    assert_eq!(app.limits, AppLimits::default());
     assert!(app.required.is_empty() && app.split.is_none());
     insta::assert_debug_snapshot!(app.limits);
 }
@@ -199,7 +199,7 @@ fn limits_leave_room_to_run() {
 #[test]
 fn zero_fuel_is_unmetered() {
     let app = Folder::app(&format!("{QUERY}[limits.leaf]\nfuel = 0\n")).load().unwrap();
-    assert_eq!((app.limits.leaf.fuel, app.limits.merge.fuel), (None, Some(10_000_000_000)));
+    assert_eq!((app.limits.leaf.fuel, app.limits.merge.fuel), (0, 10_000_000_000));
 }
 
 /// An app with `grants`, and with a folder `data` and a file `file`.

@@ -1,37 +1,87 @@
-//! Resolves `frond.toml` to a package: the header, the components and the query's defaults.
+//! Reads `frond.toml` and resolves it to a package: the header, the components and the query's
+//! defaults. Defaults are filled in, and contradictions refused.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use frond_root::quote::clipped;
 use frond_root::{Floor, PartitionKey};
 use serde_spanned::Spanned;
 
-use super::{grants, limits, retry, source};
+use crate::app::{App, DEFAULT_CONTENT_TYPE, DEFAULT_DEADLINE, DEFAULT_MAX_DEADLINE};
 use crate::component::Component;
 use crate::error::AppError;
-use crate::manifest::{Kind, MergeTable, QueryTable, Share, Text};
+use crate::manifest::{Kind, MAX_ENTRIES, Manifest, MergeTable, QueryTable, Share, Text};
 use crate::package::Package;
+use crate::paths::under;
 
-pub(crate) const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
-pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
-/// Longest deadline that a query may ask for, unless the app sets one or has a longer default
-/// deadline.
-pub(crate) const DEFAULT_MAX_DEADLINE: Duration = Duration::from_secs(60);
+mod grants;
+mod retry;
+mod source;
 
+#[cfg(test)]
+pub(crate) use grants::DEFAULT_BODY;
+
+#[cfg(test)]
+mod tests;
+
+/// Largest `frond.toml`, in bytes. Parsing one takes about a hundred times its size.
+pub const MAX_MANIFEST: u64 = 1 << 20;
 /// Longest name of an app, in bytes: names appear in progress lines and metrics.
 const MAX_NAME: usize = 100;
 
-/// The most entries of a list of grants, or of required partitions.
-pub(super) const MAX_ENTRIES: usize = 1_000;
+impl App {
+    /// Reads an app from its folder, or from the path of its `frond.toml`. Its components and data
+    /// may be missing.
+    ///
+    /// # Errors
+    /// [`AppError`] with the line, the key and the remedy, when there is no app or its `frond.toml`
+    /// is wrong.
+    pub fn load(dir: &Path) -> Result<Self, AppError> {
+        Package::load(dir)?.app()
+    }
+}
+
+impl Package {
+    /// Reads a package from its folder, or from the path of its `frond.toml`. Its components and
+    /// data may be missing.
+    ///
+    /// # Errors
+    /// [`AppError`] with the line, the key and the remedy, when there is no `frond.toml` or it is
+    /// wrong.
+    pub fn load(dir: &Path) -> Result<Self, AppError> {
+        let file = if dir.is_dir() { under(dir, "frond.toml") } else { dir.to_path_buf() };
+        let no_app = |why, cause| AppError::NoApp { path: dir.to_path_buf(), why, cause };
+        if !file.is_file() {
+            let folder = dir.is_dir();
+            let why = if folder { "the folder has no frond.toml" } else { "there is no such file or folder" };
+            return Err(no_app(why, None));
+        }
+        let bytes = frond_files::read(&file, MAX_MANIFEST);
+        let bytes = bytes.map_err(|cause| no_app("its frond.toml cannot be read", Some(cause)))?;
+        Self::read(&file, bytes)
+    }
+
+    /// Parses the text of a `frond.toml` that was read from `file`. Paths in the text are relative
+    /// to the folder of `file`.
+    ///
+    /// # Errors
+    /// [`AppError`] with the line, the key and the remedy, when the text is wrong.
+    pub fn read(file: &Path, text: Vec<u8>) -> Result<Self, AppError> {
+        let text = Text::new(Arc::from(file), text)?;
+        let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        resolve(dir, &text)
+    }
+}
 
 /// Resolves the package in the folder `dir`.
 ///
 /// # Errors
 /// The first problem, with its place.
-pub(crate) fn resolve(dir: &Path, text: &Text) -> Result<Package, AppError> {
-    let manifest = text.parse()?;
-    let limits = limits::resolve(text, &manifest.limits)?;
+fn resolve(dir: &Path, text: &Text) -> Result<Package, AppError> {
+    let manifest: Manifest = text.parse()?;
+    let limits = manifest.limits.resolve(text)?;
     let (order, merge) = manifest.merge.map(MergeTable::split).unzip();
     let component = |role, table| Component::resolve(text, role, dir, table);
     let leaf = manifest.leaf.as_ref().map(|table| component("leaf", table)).transpose()?;
@@ -41,7 +91,7 @@ pub(crate) fn resolve(dir: &Path, text: &Text) -> Result<Package, AppError> {
         agree_on_split(text, &source.kind, split.map(Spanned::span))?;
     }
     let (deadline, max_deadline) = deadlines(text, &manifest.query)?;
-    let source = manifest.source.map(|table| source::resolve(text, dir, table, limits.partition));
+    let source = manifest.source.map(|table| source::resolve(text, dir, table, limits.leaf.partition));
     Ok(Package {
         dir: dir.to_path_buf(),
         name: name(text, dir, manifest.name)?,
