@@ -6,7 +6,7 @@ use std::io::Cursor;
 use crate::explain::Sheet;
 use crate::record::read_from;
 use crate::show::explain::explain;
-use crate::show::model::Builder;
+use crate::show::model::build::Builder;
 use crate::show::style::TermStyle;
 
 /// Reads bytes as a recording and explains it in the terminal and as a page.

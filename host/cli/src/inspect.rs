@@ -1,21 +1,23 @@
 //! `frond inspect`: describes a component and the roles that it fits.
 
 mod envelope;
+mod inspected;
 mod view;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use frond_app::{AppLimits, Package};
 use frond_root::call::Limits;
 use frond_run::cache::{self, cache_dir};
-use frond_sandbox::component::{Origin, read};
+use frond_sandbox::component::read;
 use frond_sandbox::inspect::report::{Mismatch, MismatchKind};
 use frond_sandbox::inspect::{Misfit, Report, digest, report};
 use frond_sandbox::{LoadError, Plugin, Role, Sandbox, Settings};
 
+use self::inspected::{Compiled, InspectedFile, halves};
 use crate::args::{InspectArgs, OutputMode};
 use crate::exit::{Exit, MachineFault};
 use crate::out::{print, warn};
@@ -47,39 +49,6 @@ struct Target {
     named: Vec<Role>,
     limits: Limits,
     component: Option<frond_app::Component>,
-}
-
-/// Result of inspecting one file.
-struct InspectedFile {
-    path: PathBuf,
-    named: Vec<Role>,
-    size: u64,
-    digest: Option<String>,
-    report: Result<Report, Misfit>,
-    compiled: Compiled,
-    /// The limits of its first role.
-    limits: Limits,
-}
-
-/// Outcome of the compilation.
-enum Compiled {
-    /// `--no-compile` was given.
-    NotAsked,
-    /// The component fits no role, so it is not compiled.
-    NoUse,
-    /// Compiled and linked.
-    Done { origin: Origin, took: Duration },
-    /// Refused although its types fit: its roles have the reason.
-    Refused,
-}
-
-impl InspectedFile {
-    /// Returns true if it fits all roles that the app gives it, or any role for a bare component.
-    fn fits(&self) -> bool {
-        let Ok(report) = &self.report else { return false };
-        let fitting: Vec<Role> = report.fits().collect();
-        if self.named.is_empty() { !fitting.is_empty() } else { self.named.iter().all(|role| fitting.contains(role)) }
-    }
 }
 
 fn targets(file: &Path) -> anyhow::Result<(Vec<Target>, AppLimits)> {
@@ -177,13 +146,5 @@ fn compile(report: &mut Report, bytes: &[u8], sandbox: &Sandbox, metered: bool) 
             Ok(Compiled::Refused)
         }
         Err(other) => Err(anyhow::Error::new(other).context(MachineFault::new("it could not be compiled"))),
-    }
-}
-
-/// Splits a message into the error and its remedy, which follows in parentheses on the last line.
-fn halves(text: &str) -> (String, String) {
-    match text.rsplit_once("\n(") {
-        Some((text, hint)) => (text.to_owned(), hint.trim_end_matches(')').to_owned()),
-        None => (text.to_owned(), String::new()),
     }
 }

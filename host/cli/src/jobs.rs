@@ -19,7 +19,7 @@ use self::local::Local;
 pub(crate) use self::trouble::Trouble;
 use crate::args::{CancelArgs, DeleteArgs, JobsArgs, JobsVerb, ListArgs, OutputMode, RedriveArgs, ShowArgs};
 use crate::exit::Exit;
-use crate::out::{self, print, stdout_is_terminal};
+use crate::out::{answer_line, print, stdout_is_terminal};
 use crate::query::runtime;
 use crate::show::jobs;
 use crate::show::style::{MAX_WIDTH, TermStyle};
@@ -72,7 +72,8 @@ async fn list(client: &Client, args: &ListArgs) -> anyhow::Result<Exit> {
     query.extend(args.after.iter().map(|id| ("after", id.to_string())));
     let reply = client.json::<List>(Method::GET, &["v1", "jobs"], &query).await?;
     if args.format == OutputMode::Json {
-        return line(&reply.text);
+        answer_line(&reply.text)?;
+        return Ok(Exit::Whole);
     }
     // Piped output is for other programs and has no width.
     let style = TermStyle::stdout();
@@ -89,12 +90,10 @@ async fn list(client: &Client, args: &ListArgs) -> anyhow::Result<Exit> {
 async fn show(client: &Client, args: &ShowArgs) -> anyhow::Result<Exit> {
     let reply = client.job(args.id).await?;
     match args.format {
-        OutputMode::Json => line(&reply.text),
-        OutputMode::Text => {
-            print(jobs::whole(&reply.value, unix_ms(), TermStyle::stdout()).as_bytes())?;
-            Ok(Exit::Whole)
-        }
+        OutputMode::Json => answer_line(&reply.text)?,
+        OutputMode::Text => print(jobs::whole(&reply.value, unix_ms(), TermStyle::stdout()).as_bytes())?,
     }
+    Ok(Exit::Whole)
 }
 
 async fn cancel(client: &Client, args: &CancelArgs) -> anyhow::Result<Exit> {
@@ -123,12 +122,6 @@ async fn redrive(client: &Client, args: &RedriveArgs) -> anyhow::Result<Exit> {
     let id = args.id.to_string();
     let job = client.json::<Job>(Method::POST, &["v1", "jobs", &id, "redrive"], &[]).await?.value;
     errln!("the job is {}\n({} shows its progress)", job.state, client.command("watch", args.id));
-    Ok(Exit::Whole)
-}
-
-/// Prints the server's JSON reply as one line.
-fn line(text: &str) -> anyhow::Result<Exit> {
-    out::answer(format!("{text}\n").as_bytes())?;
     Ok(Exit::Whole)
 }
 

@@ -63,6 +63,14 @@ pub(crate) fn answer(bytes: &[u8]) -> anyhow::Result<()> {
     answer.end()
 }
 
+/// Writes an answer of one line to stdout, see [`answer`].
+///
+/// # Errors
+/// See [`print`].
+pub(crate) fn answer_line(text: &str) -> anyhow::Result<()> {
+    answer(format!("{text}\n").as_bytes())
+}
+
 /// Writer of an answer to stdout, piece by piece. On a terminal it escapes control characters.
 pub(crate) struct Answer {
     out: Patient<io::Stdout>,

@@ -10,6 +10,7 @@
 //! its width.
 
 pub mod bench;
+pub mod cases;
 pub mod explain;
 pub(crate) mod jobs;
 pub mod model;
@@ -18,7 +19,6 @@ pub mod progress;
 pub mod replay;
 pub mod style;
 pub mod summary;
-pub mod tests;
 pub mod text;
 pub mod totals;
 pub mod trouble;

@@ -8,26 +8,23 @@ use std::time::Instant;
 
 use anyhow::Context;
 use frond_run::laws::{self, Laws};
-use frond_test::{Case, CaseResult, LawResult, Suite, Tester, Verdict, bless, junit, tester};
+use frond_test::{Case, CaseResult, LawResult, Suite, Tester, bless, junit, tester};
 use serde::Serialize;
 
 use crate::args::{OutputMode, TestArgs};
 use crate::exit::{Exit, MachineFault};
 use crate::loading;
 use crate::out::print;
+use crate::show::cases::{self as show, Sums};
 use crate::show::progress::Mode;
 use crate::show::style::TermStyle;
-use crate::show::tests::{self as show, Sums};
 
 /// Runs the verb.
 ///
 /// # Errors
 /// When the package is invalid, or cannot be built.
 pub(crate) fn run(args: &TestArgs) -> anyhow::Result<Exit> {
-    if args.watch {
-        return watch::run(args);
-    }
-    once(args)
+    if args.watch { watch::run(args, || once(args)) } else { once(args) }
 }
 
 /// Runs all cases once.
@@ -141,10 +138,4 @@ fn report(args: &TestArgs, name: &str, cases: &[CaseResult], laws: &[LawResult],
         std::fs::write(path, xml).with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     Ok(())
-}
-
-/// Returns true for a verdict that makes the process fail.
-#[must_use]
-pub(crate) fn is_bad(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Failed { .. } | Verdict::Broken { .. })
 }

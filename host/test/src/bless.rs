@@ -8,8 +8,10 @@ use bytes::Bytes;
 use frond_root::FailureKind;
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
-use crate::case::{Case, MAX_FILES};
-use crate::expect::{Form, shown};
+use crate::case::Case;
+use crate::diff::shown;
+use crate::expect::Form;
+use crate::fixture::MAX_FILES;
 use crate::observed::{NoResult, Observed};
 use crate::trial::{CaseResult, Verdict};
 

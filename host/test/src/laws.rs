@@ -28,7 +28,7 @@ use rand::rngs::ChaCha12Rng;
 use serde::Serialize;
 
 use crate::case::Lower;
-use crate::expect::{diff, shown};
+use crate::diff::{diff, shown};
 use crate::suite::Suite;
 use crate::tester::Tester;
 use partials::Group;

@@ -5,7 +5,8 @@ use frond_root::call::Limits;
 use frond_root::{Bound, Failure, Limit, LimitKey, Scope};
 use frond_sandbox::Trial;
 
-use crate::case::{Call, Fixture, Lower};
+use crate::case::{Call, Lower};
+use crate::fixture::Fixture;
 use crate::inject::Fault;
 use crate::tester::Tester;
 

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use frond_root::{Partition, PartitionKey};
 use serde::Serialize;
 
-use crate::case::{Call, Case, Fixture, Lower};
+use crate::case::{Call, Case, Lower};
+use crate::fixture::Fixture;
 use crate::laws::partials::cut;
 use crate::tester::Tester;
 

@@ -10,7 +10,7 @@ use frond_sandbox::Trial;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::expect::shown;
+use crate::diff::shown;
 
 /// Use of one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

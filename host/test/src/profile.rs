@@ -8,7 +8,8 @@
 use frond_sandbox::profile::{Profile, Sampling};
 use serde::{Deserialize, Serialize};
 
-use crate::case::{Case, Fixture};
+use crate::case::Case;
+use crate::fixture::Fixture;
 use crate::tester::Tester;
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
-use crate::case::{Case, Fixture, MAX_FILES};
+use crate::case::Case;
+use crate::fixture::{Fixture, MAX_FILES};
 
 /// Limit on the directory entries that are read.
 const MAX_CASES: usize = 10_000;

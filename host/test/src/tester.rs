@@ -16,7 +16,8 @@ use frond_sandbox::inspect::surface;
 use frond_sandbox::{Leaf, LoadError, Role, Trial, Trials};
 use tokio::runtime::Runtime;
 
-use crate::case::{Fixture, Lower};
+use crate::case::Lower;
+use crate::fixture::Fixture;
 use crate::inject::{self, Fault};
 
 /// Runs single calls and queries of one package.

@@ -11,8 +11,9 @@ use frond_run::{Question, RunError, ask, request};
 use frond_sandbox::{Guests, Leaf, Trial};
 use serde::Serialize;
 
-use crate::case::{Call, Case, Fixture, Promises};
+use crate::case::{Call, Case, Promises};
 use crate::expect::Difference;
+use crate::fixture::Fixture;
 use crate::inject;
 use crate::limits::{Origin, lower};
 use crate::observed::{Headroom, NoResult, Observed};
@@ -44,6 +45,14 @@ pub enum Verdict {
         /// The outcome in a phrase.
         what: String,
     },
+}
+
+impl Verdict {
+    /// Returns true for a verdict that fails the whole run.
+    #[must_use]
+    pub fn is_bad(&self) -> bool {
+        matches!(self, Self::Failed { .. } | Self::Broken { .. })
+    }
 }
 
 /// Result of a case.

@@ -1,6 +1,7 @@
 //! Rules for the source tree. Each returns its complaints, with place and remedy.
 
 mod bounds;
+mod circles;
 mod language;
 mod manifests;
 mod sources;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 pub use bounds::bounds;
+pub use circles::circles;
 pub use language::{docs, packed};
 pub use manifests::{acquaintances, fences, unchecked};
 pub use sources::{clocks, lengths, openings, readers};
@@ -70,8 +72,8 @@ impl Text {
 /// Applies every rule to the tree at `root`; complaints are sorted.
 #[must_use]
 pub fn all(root: &Path) -> Vec<Complaint> {
-    let rules: [fn(&Path) -> Vec<Complaint>; 11] =
-        [fences, acquaintances, unchecked, lengths, openings, clocks, readers, places, bounds, docs, packed];
+    let rules: [fn(&Path) -> Vec<Complaint>; 12] =
+        [fences, acquaintances, unchecked, lengths, openings, clocks, readers, places, bounds, docs, packed, circles];
     let mut complaints: Vec<Complaint> = rules.iter().flat_map(|rule| rule(root)).collect();
     complaints.sort();
     complaints

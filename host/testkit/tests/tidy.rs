@@ -185,6 +185,49 @@ fn a_source_says_first_what_it_is_for() {
 }
 
 #[test]
+fn files_do_not_import_each_other() {
+    let with = |a: &str, b: &str| {
+        let parent = "//! A crate.\nmod a;\nmod b;\n\npub use a::A;\npub use b::{B, b as call};\n";
+        let file = |code: &str| format!("//! A file.\n{code}\n");
+        let files = [("lib.rs", parent.to_owned()), ("a.rs", file(a)), ("b.rs", file(b))];
+        let paths = files.map(|(name, text)| (format!("host/cli/src/{name}"), text));
+        found(tidy::circles, &paths.each_ref().map(|(path, text)| (path.as_str(), text.as_str())))
+    };
+    let both = ["host/cli/src/a.rs:2", "host/cli/src/b.rs:2"];
+    for (a, b) in [
+        ("use crate::b::B;", "use crate::a::A;"),
+        ("use super::b::{self, B};", "fn b() -> super::a::A {}"),
+        ("use crate::{B, C};", "const A: &str = f(\"a // b\", crate::A);"),
+        ("use super::b as other; type X = other::B;", "use std::{fmt, io}; use crate::a::{A, C};"),
+        ("fn a() { crate::call(x as usize) }", "use super::A as Z;"),
+    ] {
+        assert_eq!(with(a, b), both, "{a} {b}");
+    }
+    let none: [&str; 0] = [];
+    for (a, b) in [
+        ("use crate::b::B;", "// use crate::a::A;"),
+        ("use crate::b::B;", "const A: &str = \"crate::a::A\";"),
+        ("use crate::b::B;", "mod tests {\n    use crate::a::A;\n}"),
+        ("use crate::b::B;", "pub(crate) use crate::a::A;"),
+        ("use crate::b::B;", "pub(in crate::a) fn b() -> impl Sized + use<'_> {}"),
+        ("use crate::b;", "use other::A;"),
+    ] {
+        assert_eq!(with(a, b), none, "{a} {b}");
+    }
+    let parent = "//! A parent.\nmod child;\nuse child::Child;\nstruct Parent;";
+    let family = |child: &str| {
+        let files = [("lib.rs", "mod parent;"), ("parent.rs", parent), ("parent/child.rs", child)];
+        let paths = files.map(|(name, text)| (format!("host/cli/src/{name}"), text));
+        found(tidy::circles, &paths.each_ref().map(|(path, text)| (path.as_str(), *text)))
+    };
+    assert_eq!(family("use super::Parent;"), ["host/cli/src/parent.rs:3", "host/cli/src/parent/child.rs:1"]);
+    assert_eq!(family("use super::child::Child;"), none);
+    let ring = [("a", "b"), ("b", "c"), ("c", "a")]
+        .map(|(file, next)| (format!("host/cli/src/{file}.rs"), format!("use crate::{next}::X;")));
+    assert_eq!(found(tidy::circles, &ring.each_ref().map(|(path, text)| (path.as_str(), text.as_str()))).len(), 3);
+}
+
+#[test]
 fn time_is_kept_where_it_is_kept() {
     let with = |folder: &str, code: &str| {
         found(tidy::clocks, &[(&format!("host/{folder}/src/a.rs"), &format!("//!\n{code}"))])

@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Check;
+use super::check::Check;
 use super::tools::{find, packages};
 use crate::args::Language;
 

@@ -3,8 +3,9 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use super::check::Check;
+use super::folder;
 use super::tools::{find, output, packages, version};
-use super::{Check, folder};
 use crate::args::Language;
 
 const RUSTUP: &str = "install Rust through rustup: https://rustup.rs";

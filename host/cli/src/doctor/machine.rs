@@ -10,7 +10,7 @@ use frond_run::cache::{self, cache_dir, cache_size};
 use frond_sandbox::{CACHE_SIZE, Settings};
 use serde::Serialize;
 
-use super::Check;
+use super::check::Check;
 use crate::exit;
 use crate::show::text::bytes;
 

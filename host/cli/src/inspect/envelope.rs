@@ -6,7 +6,7 @@ use frond_sandbox::inspect::Report;
 use frond_sandbox::inspect::report::Listed;
 use serde_json::{Value, json};
 
-use super::{Compiled, InspectedFile, halves};
+use super::inspected::{Compiled, InspectedFile, halves};
 use crate::exit::MachineFault;
 use crate::show::text::sanitise;
 

@@ -4,7 +4,7 @@ use frond_sandbox::component::Origin;
 use frond_sandbox::inspect::Report;
 use frond_sandbox::inspect::report::{Fit, Import, Listed, MismatchKind};
 
-use super::{Compiled, InspectedFile, halves};
+use super::inspected::{Compiled, InspectedFile, halves};
 use crate::show::page::{Line, Page, Tone};
 use crate::show::style::TermStyle;
 use crate::show::text::{bytes, count, duration, plural};

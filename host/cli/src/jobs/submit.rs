@@ -6,12 +6,14 @@ use frond_jobs::JobId;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
+use super::answer;
 use super::client::Client;
 use super::job::Job;
+use super::trouble::Trouble;
 use super::watching::{self, End};
-use super::{Trouble, answer, line};
 use crate::args::SubmitArgs;
 use crate::exit::Exit;
+use crate::out::answer_line;
 use crate::query::input;
 use crate::show::jobs::watch::Display;
 
@@ -28,7 +30,7 @@ pub(super) async fn submit(client: &Client, args: &SubmitArgs) -> anyhow::Result
         errln!("job {}", job.id);
         return watched(client, job.id).await;
     }
-    line(&job.id.to_string())?;
+    answer_line(&job.id.to_string())?;
     match args.wait {
         Some(longest) => {
             let until = longest.and_then(|longest| Instant::now().checked_add(longest));

@@ -132,15 +132,10 @@ pub(crate) fn files(name: &str, lang: Language, kind: Kind) -> Vec<File> {
         (leaf && merge, sources.both),
     ];
     templates.extend(parts.into_iter().filter(|(wanted, _)| *wanted).flat_map(|(_, part)| part));
-    let mut files: Vec<File> = templates
-        .into_iter()
-        .map(|(path, text)| File { path: path.into(), text: filled(text, name, lang, kind) })
-        .collect();
-    files.push(File { path: "README.md".into(), text: filled(template!("shared/README.md"), name, lang, kind) });
-    if lang == Language::Rust {
-        files.extend(sdk::files());
-    }
-    files
+    templates.push(("README.md", template!("shared/README.md")));
+    let templates = templates.into_iter().map(|(path, text)| (path.to_owned(), filled(text, name, lang, kind)));
+    let sdk = (lang == Language::Rust).then(sdk::files).into_iter().flatten();
+    templates.chain(sdk).map(|(path, text)| File { path: path.into(), text }).collect()
 }
 
 fn filled(text: &str, name: &str, lang: Language, kind: Kind) -> String {

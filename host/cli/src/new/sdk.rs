@@ -1,8 +1,6 @@
 //! The SDK: Frond's crate for plugins in Rust. It is on no registry, so its sources are in the
 //! binary and are written beside the plugin.
 
-use super::scaffold::File;
-
 macro_rules! source {
     ($path:literal) => {
         ($path, include_str!(concat!("../../../../plugins/sdk/", $path)))
@@ -32,11 +30,12 @@ const OWN: [&str; 2] = [
     "/// The README's plugin must compile.\n#[cfg(doctest)]\n#[doc = include_str!(\"../../../README.md\")]\nstruct Readme;\n",
 ];
 
-pub(super) fn files() -> impl Iterator<Item = File> {
+/// Returns the files of the crate, each with its path relative to the new folder.
+pub(super) fn files() -> impl Iterator<Item = (String, String)> {
     SOURCES.iter().map(|(path, text)| {
         let text = OWN.iter().fold((*text).to_owned(), |text, own| text.replace(own, ""));
         // Relative path of the contract, seen from the crate.
         let text = text.replace("\"../../wit\"", "\"../wit\"");
-        File { path: format!("frond-plugin/{path}").into(), text }
+        (format!("frond-plugin/{path}"), text)
     })
 }

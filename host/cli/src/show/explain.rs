@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
+use super::model::Model;
+use super::model::build::Builder;
 use super::model::figures::{Quantiles, Slot};
-use super::model::{Builder, Model};
 use super::page::{Line, Page, Tone};
 use super::style::TermStyle;
 use super::summary::{Verdict, verdict_rows};

@@ -9,10 +9,22 @@ use frond_root::event::{FORMAT_VERSION, GatherEnd};
 use frond_root::{
     Coverage, Event, EventKind, Failure, FailureKind, Floor, PartitionKey, QueryId, Reason, Status, Usage,
 };
+
+use crate::show::model::Model;
+use crate::show::model::build::Builder;
+
 pub(crate) const KEYS: [&str; 5] = ["London", "South East", "Scotland", "Wales", "Yorkshire"];
 
 pub(crate) fn query_id() -> QueryId {
     serde_json::from_str("\"019a5b3c7d8e0f1122334455667788aa\"").expect("an id")
+}
+
+impl Model {
+    pub(crate) fn of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let mut builder = Builder::default();
+        events.into_iter().for_each(|event| builder.take(event));
+        builder.build()
+    }
 }
 
 /// Builder of an event stream. Times are in milliseconds.

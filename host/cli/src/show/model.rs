@@ -8,8 +8,6 @@ pub mod path;
 use frond_root::event::GatherEnd;
 use frond_root::{Coverage, FailureKind, Floor, Reason, Status, Usage};
 
-pub use build::Builder;
-
 use super::trouble::Excerpt;
 use super::written::WrittenLines;
 
@@ -181,16 +179,6 @@ pub struct Trouble {
 }
 
 impl Model {
-    /// Builds the model of these events.
-    #[must_use]
-    pub fn of<'a>(events: impl IntoIterator<Item = &'a frond_root::Event>) -> Self {
-        let mut builder = Builder::default();
-        for event in events {
-            builder.take(event);
-        }
-        builder.build()
-    }
-
     /// Returns all attempts, by partition and start.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {

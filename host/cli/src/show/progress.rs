@@ -4,6 +4,7 @@
 pub mod bar;
 pub mod board;
 pub mod lines;
+mod view;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use super::style::{self, TermStyle};
 use crate::out;
 use bar::Bar;
 use lines::{Json, Lines};
+use view::View;
 
 /// Time before which mode `auto` prints no lines without a terminal, in microseconds.
 const QUIET: u64 = 2_000_000;
@@ -33,10 +35,6 @@ pub enum Mode {
     Json,
     /// Nothing.
     None,
-}
-
-trait View: Listener {
-    fn finish(&self);
 }
 
 /// One query's progress display.

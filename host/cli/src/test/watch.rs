@@ -16,7 +16,6 @@ use frond_test::tester;
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 
 use self::snapshot::{Ignored, Snapshot};
-use super::once;
 use crate::args::TestArgs;
 use crate::exit::{Exit, MachineFault};
 use crate::signals;
@@ -28,9 +27,9 @@ const SETTLED: Duration = Duration::from_millis(200);
 /// runs.
 const PATIENCE: u32 = 3;
 
-/// Runs until interrupted. Between two runs the exit code is that of the last run, and during a run
+/// Repeats `once`, a run of all cases, until interrupted. Between two runs the exit code is that of the last run, and during a run
 /// it is [`Exit::Interrupted`].
-pub(super) fn run(args: &TestArgs) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &TestArgs, once: impl Fn() -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     let folder = if args.path.is_dir() { args.path.as_path() } else { args.path.parent().unwrap_or(Path::new(".")) };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let (_watcher, changes) = watch(folder)?;
@@ -40,7 +39,7 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Exit> {
     let mut sources = Sources::new(folder);
     loop {
         sources.begin(written(args));
-        let exit = once(args).unwrap_or_else(|error| crate::report(&error));
+        let exit = once().unwrap_or_else(|error| crate::report(&error));
         last.store(exit as u8, Ordering::SeqCst);
         if !sources.changed_meanwhile() {
             errln!("waiting for a change in {} (Ctrl-C ends it)", folder.display());

@@ -103,7 +103,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("server/src/tls.rs", &["EVERY"]),
     ("server/src/traces.rs", &["BATCH"]),
     ("test/src/capture.rs", &["VERSION"]),
-    ("test/src/expect.rs", &["CONTEXT"]),
+    ("test/src/diff.rs", &["CONTEXT"]),
     ("test/src/laws.rs", &["TREES", "SLACK"]),
 ];
 

@@ -60,7 +60,7 @@ fn clocks_of(source: &Text) -> Vec<Complaint> {
     let is_named =
         |path: &[String], name: &[&str]| path.len() >= name.len() && path.iter().zip(name).all(|(a, b)| a == b);
     let mut complaints = Vec::new();
-    for (line, path) in paths(&source.text) {
+    for Named { line, path, .. } in paths(&source.text) {
         if !TIMEKEEPERS.contains(&member) && !source.is_test() && is_named(&path, &["tokio", "time"]) {
             let remedy = "let the root keep time: take the instant that something must end by as a value";
             complaints.push(source.complain(line, "`tokio::time` is for those who keep time", remedy));
@@ -97,57 +97,94 @@ fn readers_of(source: &Text) -> Vec<Complaint> {
     named.collect()
 }
 
-/// Every path of two or more names in `text`, with its line; groups of a `use` are expanded. Skips
-/// comments and, roughly, strings.
-fn paths(text: &str) -> Vec<(usize, Vec<String>)> {
+/// Part of code in which a path is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Code,
+    Use,
+    /// A `use` with a visibility.
+    Reexport,
+}
+
+/// A path of two or more names in code.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) line: usize,
+    /// Its names, without `self` at the end.
+    pub(super) path: Vec<String>,
+    /// Name that it has in a file that declares it with `use`.
+    pub(super) name: String,
+    pub(super) role: Role,
+}
+
+/// Every path of two or more names in `text`; groups of a `use` are expanded. Skips comments and,
+/// roughly, strings.
+pub(super) fn paths(text: &str) -> Vec<Named> {
     let mut found = Vec::new();
     // The path before each open brace of a group, and the path before the next name.
     let mut groups: Vec<Vec<String>> = Vec::new();
     let mut path: Vec<String> = Vec::new();
+    let mut role = Role::Code;
     for (number, line) in text.lines().enumerate() {
         let code = code_of(line);
         let mut joined = false;
-        for token in tokens(code) {
+        let mut before = "";
+        for token in tokens(&code) {
             match token {
-                "::" => joined = true,
-                "{" if joined => {
-                    groups.push(path.clone());
-                    joined = false;
-                }
+                "::" => {}
+                "{" if joined => groups.push(path.clone()),
                 "," | "}" | ";" | "{" => {
-                    note(&mut found, number, &path, groups.last());
+                    note(&mut found, number, &path, groups.last(), role);
                     if token == "}" {
                         groups.pop();
                     }
+                    if token == ";" {
+                        role = Role::Code;
+                    }
                     path = groups.last().cloned().unwrap_or_default();
-                    joined = false;
+                }
+                name if before == "as" => {
+                    if let Some(Named { name: declared, .. }) = found.last_mut().filter(|last| last.line == number + 1)
+                    {
+                        name.clone_into(declared);
+                    }
                 }
                 name => {
                     if !joined {
-                        note(&mut found, number, &path, groups.last());
+                        note(&mut found, number, &path, groups.last(), role);
                         path = groups.last().cloned().unwrap_or_default();
                     }
-                    path.push(name.to_owned());
-                    joined = false;
+                    match name {
+                        "use" => role = if ["pub", ")"].contains(&before) { Role::Reexport } else { Role::Use },
+                        // Lifetimes that a return type captures: `use<'_>`.
+                        "<" => role = Role::Code,
+                        "as" => {}
+                        name => path.push(name.to_owned()),
+                    }
                 }
             }
+            joined = token == "::";
+            before = token;
         }
-        note(&mut found, number, &path, groups.last());
+        note(&mut found, number, &path, groups.last(), role);
         path = groups.last().cloned().unwrap_or_default();
     }
     found
 }
 
-fn note(found: &mut Vec<(usize, Vec<String>)>, number: usize, path: &[String], group: Option<&Vec<String>>) {
+fn note(found: &mut Vec<Named>, number: usize, path: &[String], group: Option<&Vec<String>>, role: Role) {
     if path.len() > 1 && group.is_none_or(|group| group.len() < path.len()) {
-        found.push((number + 1, path.to_vec()));
+        let names = path.strip_suffix(&["self".to_owned()]).unwrap_or(path);
+        let name = names.last().cloned().unwrap_or_default();
+        found.push(Named { line: number + 1, path: names.to_vec(), name, role });
     }
 }
 
-/// The line without its comment and without strings.
-fn code_of(line: &str) -> &str {
-    let code = line.split("//").next().unwrap_or(line);
-    code.split('"').next().unwrap_or(code)
+/// The line without its comment and, roughly, without strings.
+fn code_of(line: &str) -> String {
+    let line = line.replace("\\\"", "").replace("'\"'", "");
+    let code: String = line.split('"').step_by(2).collect();
+    code.split("//").next().unwrap_or_default().to_owned()
 }
 
 /// Splits code into names, `::`, and single characters.

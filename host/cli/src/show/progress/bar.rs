@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use frond_root::{Event, Listener};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::View;
 use super::board::{Board, Leaf, Phase};
+use super::view::View;
 use crate::show::page::{Line, Page, Tone};
 use crate::show::style::TermStyle;
 use crate::show::text::{self, MAX_KEY, count, duration, fit, pad, pad_left, percent, plural, share};

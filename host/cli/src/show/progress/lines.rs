@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use frond_root::{Event, EventKind, Failure, Listener};
 
-use super::View;
 use super::board::{Board, Phase};
+use super::view::View;
 use crate::out::queue::Queue;
 use crate::show::text::{self, MAX_KEY, MAX_TEXT, count, duration, percent, plural, sanitise, share};
 

@@ -10,7 +10,6 @@ use super::page::{Line, Page, Tone};
 use super::style::TermStyle;
 use super::text::{count, millis, pad, pad_left, percent, plural};
 use super::trouble::Excerpt;
-use crate::test::is_bad;
 
 /// Limit on the width of the column of names.
 const MAX_NAME: usize = 40;
@@ -108,7 +107,7 @@ pub fn case(tried: &CaseResult, width: usize, style: TermStyle) -> String {
 #[must_use]
 pub fn written(tried: &CaseResult, style: TermStyle) -> String {
     let mut page = Page::new(style);
-    if !is_bad(&tried.verdict) {
+    if !tried.verdict.is_bad() {
         for line in &tried.log {
             page.wrapped(15, Line::new().tone(Tone::Dim, "          log: ").put(line));
         }
@@ -145,7 +144,7 @@ pub fn laws(laws: &[LawResult], style: TermStyle) -> String {
 #[must_use]
 pub fn failures(cases: &[CaseResult], laws: &[LawResult], style: TermStyle) -> String {
     let mut page = Page::new(style);
-    for tried in cases.iter().filter(|one| is_bad(&one.verdict)) {
+    for tried in cases.iter().filter(|one| one.verdict.is_bad()) {
         page.blank();
         page.line(Line::new().tone(Tone::Strong, format!("{} ({})", tried.name, tried.call)));
         match &tried.verdict {
