@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use frond_root::Digest;
 use frond_root::quote::clipped;
-use sha2::{Digest, Sha256};
 
 use crate::error::{AppError, Complaint, Location};
 use crate::manifest::{ComponentTable, Text};
@@ -24,7 +24,7 @@ pub struct Component {
     /// Path of the file, usable from the current folder.
     pub path: PathBuf,
     /// Pinned SHA-256 of the file, if any.
-    pub sha256: Option<[u8; 32]>,
+    pub sha256: Option<Digest>,
     /// Command that builds the file, run in the app's folder.
     pub build: Option<String>,
     /// Line and key that name the file.
@@ -49,7 +49,7 @@ impl Component {
             return Err(text.refuse(build.span().start, key("build"), "the command is empty", hint));
         }
         let pin = |written: &serde_spanned::Spanned<String>| {
-            digest(written.get_ref()).ok_or_else(|| {
+            written.get_ref().to_ascii_lowercase().parse().map_err(|_| {
                 let found = format!("expected 64 hexadecimal digits, found `{}`", clipped(written.get_ref()));
                 text.refuse(written.span().start, key("sha256"), found, "as `sha256sum` prints them")
             })
@@ -116,15 +116,13 @@ impl Component {
         let Some(expected) = &self.sha256 else {
             return Ok(());
         };
-        let found: [u8; 32] = Sha256::digest(bytes).into();
+        let found = Digest::of(bytes);
         if found == *expected {
             return Ok(());
         }
         let text = format!(
-            "`{}` is not the file that is pinned\n expected {}\n found    {}",
-            self.path.display(),
-            hex(expected),
-            hex(&found)
+            "`{}` is not the file that is pinned\n expected {expected}\n found    {found}",
+            self.path.display()
         );
         Err(AppError::Manifest {
             at: self.pin_at.clone().unwrap_or_else(|| self.at.clone()),
@@ -156,20 +154,4 @@ impl Component {
     fn complain(&self, text: String, hint: impl Into<String>, cause: Option<std::io::Error>) -> AppError {
         AppError::Manifest { at: self.at.clone(), complaint: Complaint::new(text, hint), cause }
     }
-}
-
-fn digest(text: &str) -> Option<[u8; 32]> {
-    let nibbles: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
-    let bytes: Vec<u8> = nibbles?
-        .chunks(2)
-        .filter_map(|pair| match pair {
-            [high, low] => u8::try_from(high * 16 + low).ok(),
-            _ => None,
-        })
-        .collect();
-    (text.len() == 64).then(|| bytes.try_into().ok()).flatten()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,9 +5,9 @@
 use std::fmt::Debug;
 use std::path::Path;
 
+use frond_root::DigestWriter;
 use frond_root::MergeOrder;
 use frond_root::call::{Directory, Grants, HttpGrant, Limits};
-use sha2::{Digest, Sha256};
 
 use crate::app::App;
 use crate::limits::AppLimits;
@@ -37,7 +37,7 @@ impl App {
             limits,
             retry: _,
         } = self;
-        let mut writer = Writer(Sha256::new());
+        let mut writer = Writer(DigestWriter::default());
         writer.text("frond-app-1");
         writer.text(content_type);
         writer.text(match order {
@@ -47,21 +47,16 @@ impl App {
         writer.source(source, dir);
         writer.grants(grants, dir);
         writer.limits(limits);
-        writer.0.finalize().into()
+        writer.0.finish().0
     }
 }
 
-struct Writer(Sha256);
+/// Writer of a fingerprint's parts, each preceded by its length.
+struct Writer(DigestWriter);
 
 impl Writer {
-    /// Writes the length first, so that different lists of texts never give the same bytes.
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0.update((bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
-    }
-
     fn text(&mut self, text: &str) {
-        self.bytes(text.as_bytes());
+        self.0.add_whole(text.as_bytes());
     }
 
     /// Writes the `Debug` form of a plain value: a number, or an enum without paths.
@@ -71,7 +66,7 @@ impl Writer {
 
     /// Writes a path, relative to the app's folder if it lies in there.
     fn path(&mut self, path: &Path, dir: &Path) {
-        self.bytes(path.strip_prefix(dir).unwrap_or(path).as_os_str().as_encoded_bytes());
+        self.0.add_whole(path.strip_prefix(dir).unwrap_or(path).as_os_str().as_encoded_bytes());
     }
 
     fn source(&mut self, source: &Source, dir: &Path) {
@@ -93,7 +88,7 @@ impl Writer {
         self.text(key.as_str());
         self.value(weight);
         match content {
-            ListedContent::Inline(bytes) => self.bytes(bytes),
+            ListedContent::Inline(bytes) => self.0.add_whole(bytes),
             ListedContent::File(path) => {
                 self.text("file");
                 self.path(path, dir);

@@ -10,11 +10,12 @@ use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use frond_app::{AppLimits, Package};
+use frond_root::Digest;
 use frond_root::call::Limits;
 use frond_run::cache::{self, cache_dir};
 use frond_sandbox::component::read;
 use frond_sandbox::inspect::report::{Mismatch, MismatchKind};
-use frond_sandbox::inspect::{Misfit, Report, digest, report};
+use frond_sandbox::inspect::{Misfit, Report, report};
 use frond_sandbox::{LoadError, Plugin, Role, Sandbox, Settings};
 
 use self::inspected::{Compiled, InspectedFile, halves};
@@ -122,7 +123,15 @@ fn inspect(target: Target, sandbox: Option<&Sandbox>) -> anyhow::Result<Inspecte
         (Ok(report), Some(sandbox)) => compile(report, &bytes, sandbox, limits.is_metered())?,
         (Err(_), Some(_)) => Compiled::NoUse,
     };
-    Ok(InspectedFile { size: bytes.len() as u64, digest: Some(digest(&bytes)), path, named, report, compiled, limits })
+    Ok(InspectedFile {
+        size: bytes.len() as u64,
+        digest: Some(Digest::of(&bytes)),
+        path,
+        named,
+        report,
+        compiled,
+        limits,
+    })
 }
 
 /// Compiles and links a component that fits a role by its types. Other components never reach the

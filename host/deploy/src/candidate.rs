@@ -9,11 +9,11 @@ use frond_app::{AppError, Component, Package};
 use frond_run::Role;
 use frond_run::load::from_file;
 
-use super::digest::Digest;
 use super::error::{RecallError, Refusal, Stage, StateError};
 use super::folder::FolderSnapshot;
 use super::releases::{Identity, Release, Uploads, VersionComponent, VersionComponents};
 use super::state::{ArtifactStore, Kind, State};
+use frond_root::Digest;
 
 /// The roles, in the order in which they are read.
 pub(crate) const ROLES: [Role; 3] = [Role::Leaf, Role::Merge, Role::Split];

@@ -50,6 +50,7 @@ pub(crate) enum Signal {
     Idle,
 }
 
+/// Pending work of the reconciler: commands, changes, finished loads.
 #[derive(Default)]
 struct Waiting {
     closing: bool,

@@ -15,10 +15,10 @@ use frond_app::source::ListedContent;
 use frond_app::{AppError, Component, Package, Source};
 use frond_run::{MAX_SIZE, Role};
 
-use super::digest::{Digest, DigestWriter};
 use super::error::chain;
 use super::links;
 use super::releases::{Identity, Uploads};
+use frond_root::{Digest, DigestWriter};
 
 /// The most apps of one server.
 const MAX_APPS: usize = 1000;

@@ -25,7 +25,6 @@ mod check;
 mod clock;
 mod command;
 mod commands;
-mod digest;
 mod error;
 mod folder;
 mod host;

@@ -8,6 +8,7 @@ use frond_root::CancellationToken;
 #[derive(Default)]
 pub(crate) struct Load(Mutex<Progress>);
 
+/// Progress of a load, which decides whether it can be given up.
 #[derive(Default)]
 struct Progress {
     is_over: bool,

@@ -14,7 +14,6 @@ use super::candidate::{Candidate, UploadSource};
 use super::check::{CheckReport, LoadedCandidate};
 use super::clock::unix_ms;
 use super::command::CommandKind;
-use super::digest::Digest;
 use super::error::{ChangeError, Refusal, Stage, chain};
 use super::folder::FolderSnapshot;
 use super::load::{Commit, Load};
@@ -24,6 +23,7 @@ use super::shared::Shared;
 use super::slot::Slot;
 use super::state::{ArtifactStore, State, lock};
 use super::version::Version;
+use frond_root::Digest;
 
 /// State of an app, which moves to the thread that loads the app.
 pub(crate) struct ManagedApp {

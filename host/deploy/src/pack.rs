@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::candidate::Candidate;
 use super::clock::unix_ms;
-use super::digest::Digest;
 use super::error::{RecallError, Refusal};
 use super::recall::load;
 use super::releases::{Release, VersionComponents};
 use super::shared::Shared;
 use super::state::{ArtifactStore, Kind};
 use super::version::Version;
+use frond_root::Digest;
 
 /// Format version of packs. Other formats are refused.
 const FORMAT: u32 = 1;

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::clock::unix_ms;
-use super::digest::Digest;
 use super::error::{Refusal, Stage};
 use super::releases::Identity;
+use frond_root::Digest;
 
 /// The most refusals stored for an app; the oldest is dropped first.
 const MAX_REFUSED: usize = 10;

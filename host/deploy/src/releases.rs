@@ -3,7 +3,7 @@
 use frond_run::Role;
 use serde::{Deserialize, Serialize};
 
-use super::digest::{Digest, DigestWriter};
+use frond_root::{Digest, DigestWriter};
 
 #[cfg(test)]
 mod tests;

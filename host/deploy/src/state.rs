@@ -14,10 +14,10 @@ use bytes::Bytes;
 use frond_run::MAX_SIZE;
 use serde::{Deserialize, Serialize};
 
-use super::digest::Digest;
 use super::error::StateError;
 use super::refused::RefusedChanges;
 use super::releases::ReleaseHistory;
+use frond_root::Digest;
 
 /// Format version of the histories. Other formats are refused.
 const FORMAT: u32 = 1;

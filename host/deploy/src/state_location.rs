@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use super::digest::Digest;
+use frond_root::Digest;
 
 /// The folder's name.
 const NAME: &str = ".frond";

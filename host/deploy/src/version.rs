@@ -3,9 +3,9 @@
 use frond_app::App;
 use frond_run::{Role, Wired};
 
-use super::digest::DigestWriter;
 use super::releases::{Identity, Release};
 use super::version_view::{Example, VersionView};
+use frond_root::DigestWriter;
 
 /// A version that serves, or that a running query still uses. A version is dropped with its last
 /// query.

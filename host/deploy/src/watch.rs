@@ -32,6 +32,7 @@ pub(crate) struct Watch {
     commands: Arc<CommandQueue>,
 }
 
+/// Source of notifications about changed files.
 enum Source {
     /// Changes are not watched.
     Off,

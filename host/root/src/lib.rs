@@ -10,8 +10,9 @@
 //!
 //! [`flow`] runs the steps. [`call`] bounds a guest call, [`failure`] and [`limit`] describe how it
 //! ended. [`event`] describes what happens, [`notes`] are remarks on inputs, [`quote`] shortens
-//! texts of others, and [`policy`] holds the formulas. Two seams lead out: [`runner`] runs leaves
-//! and merges, in this process or elsewhere; [`journal`] makes partials durable.
+//! texts of others, [`digest`] names contents, and [`policy`] holds the formulas. Two seams lead
+//! out: [`runner`] runs leaves and merges, in this process or elsewhere; [`journal`] makes partials
+//! durable.
 //!
 //! Nothing here opens a socket or a database, reads a file, or knows what WebAssembly is.
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
@@ -24,6 +25,7 @@ compile_error!("Frond runs on Linux, on x86-64 and aarch64: build it there");
 pub mod answer;
 pub mod attempt;
 pub mod call;
+pub mod digest;
 pub mod dispatch;
 pub mod event;
 pub mod failure;
@@ -49,6 +51,7 @@ pub mod work;
 pub use answer::{Answer, Coverage, Reason, Status};
 pub use attempt::Attempt;
 pub use call::{Bound, Usage};
+pub use digest::{Digest, DigestWriter};
 pub use event::{Event, EventKind, Events, Listener, Preview};
 pub use failure::{Error, Failure, FailureKind};
 pub use ids::{PartitionKey, QueryId};

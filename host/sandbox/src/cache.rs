@@ -18,6 +18,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use frond_root::Digest;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -67,7 +68,7 @@ impl Cache {
         Self { size, ..self }
     }
 
-    fn path(&self, engine: &Engine, digest: &str) -> PathBuf {
+    fn path(&self, engine: &Engine, digest: Digest) -> PathBuf {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         self.dir.join(format!("{digest}-{:016x}.cwasm", hasher.finish()))
@@ -75,7 +76,7 @@ impl Cache {
 
     /// Loads a component that was compiled earlier; `None` if there is none that this engine can
     /// load.
-    pub(crate) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
+    pub(crate) fn load(&self, engine: &Engine, digest: Digest) -> Option<Component> {
         let path = self.path(engine, digest);
         let found = fs::symlink_metadata(&path).ok()?;
         if !found.is_file() || !is_private(&found) {
@@ -97,7 +98,7 @@ impl Cache {
 
     /// Returns true if there is compiled code for a component. Its checksum is only verified by
     /// [`Cache::load`].
-    pub(crate) fn has(&self, engine: &Engine, digest: &str) -> bool {
+    pub(crate) fn has(&self, engine: &Engine, digest: Digest) -> bool {
         self.path(engine, digest).is_file()
     }
 
@@ -108,7 +109,7 @@ impl Cache {
 
     /// Removes the least recently used components until the rest is within the bound. The component
     /// with this digest stays whatever its size, as it is in use now.
-    pub(crate) fn evict(&self, engine: &Engine, digest: &str) -> io::Result<()> {
+    pub(crate) fn evict(&self, engine: &Engine, digest: Digest) -> io::Result<()> {
         let newest = self.path(engine, digest);
         let mut files = self.files()?;
         // Even if the clock was set back, that component must not count as the oldest.
@@ -149,7 +150,7 @@ impl Cache {
     }
 
     /// Stores a compiled component by atomic rename.
-    pub(crate) fn store(&self, engine: &Engine, digest: &str, compiled: &[u8]) -> io::Result<()> {
+    pub(crate) fn store(&self, engine: &Engine, digest: Digest, compiled: &[u8]) -> io::Result<()> {
         let path = self.path(engine, digest);
         let mut temporary = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.dir)?;
         let mut sum = Checksum::default();

@@ -4,13 +4,14 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
+use frond_root::Digest;
 use wasmtime::component::Component;
 
 use crate::engine::{Pool, Sandbox};
 use crate::escape::clip;
 use crate::fast_paths::FastPaths;
 use crate::inline::ShortCalls;
-use crate::inspect::{self, MAX_SIZE, Misfit, Role, surface};
+use crate::inspect::{MAX_SIZE, Misfit, Role, surface};
 use crate::load_error::LoadError;
 use crate::permits::{MergePermits, PoolPermit, PoolPermits};
 use crate::ready::Ready;
@@ -31,8 +32,7 @@ pub struct Plugin {
     slot_engines: SlotEngines,
     short_calls: ShortCalls,
     fast: FastPaths,
-    /// SHA-256 of the component's bytes, in hexadecimal.
-    digest: String,
+    digest: Digest,
     origin: Origin,
     pulls: bool,
     merge_permits: MergePermits,
@@ -66,9 +66,9 @@ impl Plugin {
     pub fn load(sandbox: &Sandbox, bytes: &[u8], roles: &[Role], metered: bool) -> Result<Self, LoadError> {
         let surface = surface(bytes)?;
         roles.iter().try_for_each(|role| surface.fits(*role))?;
-        let digest = inspect::digest(bytes);
+        let digest = Digest::of(bytes);
         let pool = sandbox.pool(metered).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
-        let (component, origin) = compiled(sandbox, &pool, bytes, &digest)?;
+        let (component, origin) = compiled(sandbox, &pool, bytes, digest)?;
         let fast = sandbox.fast_paths();
         Ok(Self {
             shared: Ready::new(&component, roles, pool.leaves)?,
@@ -93,18 +93,18 @@ impl Plugin {
     /// Returns true if [`Plugin::load`] would not have to compile: the cache has the code, or the
     /// refusal.
     pub fn is_cached(sandbox: &Sandbox, bytes: &[u8], metered: bool) -> bool {
-        let digest = inspect::digest(bytes);
+        let digest = Digest::of(bytes);
         let pool = sandbox.pool(metered).ok();
         let limits = sandbox.compiler().limits();
         pool.zip(sandbox.cache()).is_some_and(|(pool, cache)| {
-            cache.has(&pool.engine, &digest) || cache.refusal(&pool.engine, &digest, limits).is_some()
+            cache.has(&pool.engine, digest) || cache.refusal(&pool.engine, digest, limits).is_some()
         })
     }
 
-    /// Returns the SHA-256 of the component's bytes, in hexadecimal.
+    /// Returns the SHA-256 of the component's bytes.
     #[must_use]
-    pub fn digest(&self) -> String {
-        self.digest.clone()
+    pub fn digest(&self) -> Digest {
+        self.digest
     }
 
     /// Returns the source of the code: the compiler or the cache.
@@ -175,7 +175,7 @@ impl Plugin {
 
 /// Loads a component's code from the cache, or compiles it. Remembers there a refusal that the next
 /// attempt would repeat.
-fn compiled(sandbox: &Sandbox, pool: &Pool, bytes: &[u8], digest: &str) -> Result<(Component, Origin), LoadError> {
+fn compiled(sandbox: &Sandbox, pool: &Pool, bytes: &[u8], digest: Digest) -> Result<(Component, Origin), LoadError> {
     let engine = &pool.engine;
     let cached = || sandbox.cache().and_then(|cache| cache.load(engine, digest));
     if let Some(component) = cached() {

@@ -16,7 +16,7 @@ pub mod report;
 mod types;
 
 pub(crate) use parts::demand;
-pub use report::{Report, digest, report};
+pub use report::{Report, report};
 
 /// Most bytes of a component.
 pub const MAX_SIZE: u64 = 64 << 20;

@@ -5,8 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use frond_root::call::Limits;
-use frond_root::{Attempt, Bound, Content, Failure, FailureKind, Limit, Partition, Scope, Usage, Work};
-use sha2::{Digest, Sha256};
+use frond_root::{Attempt, Bound, Content, DigestWriter, Failure, FailureKind, Limit, Partition, Scope, Usage, Work};
 
 use crate::bindings::PartitionIn;
 use crate::call::{Call, CallResult};
@@ -147,9 +146,8 @@ fn no_place(stop: Stop, context: &CallContext) -> Failure {
 }
 
 fn seed(query: &[u8], key: &str) -> Seed {
-    let mut hasher = Sha256::new();
-    hasher.update((query.len() as u64).to_le_bytes());
-    hasher.update(query);
-    hasher.update(key);
-    hasher.finalize().into()
+    let mut digest = DigestWriter::default();
+    digest.add_whole(query);
+    digest.add(key.as_bytes());
+    digest.finish().0
 }

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use frond_root::Digest;
 use frond_root::sync::lock;
 use wasmtime::component::Component;
 use wasmtime::{GuestProfiler, Store, StoreContextMut};
@@ -92,10 +93,11 @@ pub(crate) struct Probe {
     state: Mutex<State>,
 }
 
+/// Running profiler with its samples and its first error.
 struct State {
     profiler: Option<GuestProfiler>,
     /// Digest of the sampled component.
-    of: String,
+    of: Option<Digest>,
     error: Option<ProfileError>,
     last: Instant,
     samples: u64,
@@ -118,7 +120,7 @@ impl Probe {
             used: AtomicU64::new(0),
             state: Mutex::new(State {
                 profiler: None,
-                of: String::new(),
+                of: None,
                 error: None,
                 last: Instant::now(),
                 samples: 0,
@@ -133,7 +135,7 @@ impl Probe {
 
     /// Begins to sample a call of the component with this digest. An error is reported by
     /// [`Probe::finish`]: the call itself goes on.
-    pub(crate) fn begin<T>(&self, component: &Component, digest: String, store: &mut Store<T>) {
+    pub(crate) fn begin<T>(&self, component: &Component, digest: Digest, store: &mut Store<T>) {
         let mut state = self.state();
         if state.error.is_some() {
             return;
@@ -147,7 +149,7 @@ impl Probe {
         &self,
         state: &mut State,
         component: &Component,
-        digest: String,
+        digest: Digest,
         store: &mut Store<T>,
     ) -> Result<(), ProfileError> {
         let engine = |error: wasmtime::Error| ProfileError::Engine(clip(&error.to_string()));
@@ -167,8 +169,8 @@ impl Probe {
             let of = component.clone();
             let profiler = GuestProfiler::new_component(component.engine(), &self.name, interval, of, []);
             state.profiler = Some(profiler.map_err(engine)?);
-            state.of = digest;
-        } else if state.of != digest {
+            state.of = Some(digest);
+        } else if state.of != Some(digest) {
             return Err(ProfileError::SeveralComponents);
         }
         state.last = Instant::now();

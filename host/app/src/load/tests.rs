@@ -51,7 +51,7 @@ fn what_is_written_is_taken() {
     assert_eq!(app.deadline, Duration::from_millis(2500));
     assert_eq!(app.required, ["a.txt".into(), "b.txt".into()]);
     assert_eq!(app.leaf.build.as_deref(), Some("make"));
-    assert_eq!(app.leaf.sha256, Some([0xAB; 32]));
+    assert_eq!(app.leaf.sha256, Some(frond_root::Digest([0xAB; 32])));
     assert_eq!(app.merge.path, Path::new("/opt/merge.wasm"));
     let Source::Files { globs, piece, cut, .. } = &app.source else { panic!("{:?}", app.source) };
     assert_eq!(globs.iter().map(Glob::as_str).collect::<Vec<_>>(), ["a.txt", "data/**/*.txt"]);

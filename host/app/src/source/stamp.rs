@@ -6,8 +6,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::{Duration, SystemTime};
 
+use frond_root::Digest;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::local::is_local;
 
@@ -116,7 +116,6 @@ fn tail(file: &File, size: u64) -> io::Result<u64> {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
         read => read?,
     }
-    let digest = Sha256::digest(&bytes);
-    let first = digest.first_chunk::<8>().copied().unwrap_or_default();
+    let first = Digest::of(&bytes).0.first_chunk::<8>().copied().unwrap_or_default();
     Ok(u64::from_le_bytes(first))
 }

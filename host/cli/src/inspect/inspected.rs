@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use frond_root::Digest;
 use frond_root::call::Limits;
 use frond_sandbox::Role;
 use frond_sandbox::component::Origin;
@@ -13,7 +14,7 @@ pub(super) struct InspectedFile {
     pub(super) path: PathBuf,
     pub(super) named: Vec<Role>,
     pub(super) size: u64,
-    pub(super) digest: Option<String>,
+    pub(super) digest: Option<Digest>,
     pub(super) report: Result<Report, Misfit>,
     pub(super) compiled: Compiled,
     /// The limits of its first role.

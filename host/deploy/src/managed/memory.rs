@@ -8,7 +8,6 @@ use frond_run::MAX_SIZE;
 
 use crate::candidate::ROLES;
 use crate::clock::unix_ms;
-use crate::digest::Digest;
 use crate::error::{Stage, StateError, chain};
 use crate::folder::FolderSnapshot;
 use crate::recall;
@@ -17,6 +16,7 @@ use crate::releases::Uploads;
 use crate::shared::Shared;
 use crate::state::{Kind, State, lock};
 use crate::view::Change;
+use frond_root::Digest;
 
 use super::ManagedApp;
 

@@ -221,6 +221,5 @@ pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, ChangeError>) -> (St
 
 /// The digest of bytes, in the notation of versions.
 pub(crate) fn digest(bytes: &[u8]) -> String {
-    use sha2::Digest;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    frond_root::Digest::of(bytes).to_string()
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::time::SystemTime;
 
+use frond_root::Digest;
 use wasmtime::Engine;
 
 use super::{Cache, UNFINISHED, remove};
@@ -22,7 +23,7 @@ const EXTENSION: &str = "refused";
 impl Cache {
     /// Returns the reason why a component was refused, if that was under limits no lower than
     /// these.
-    pub(crate) fn refusal(&self, engine: &Engine, digest: &str, limits: &CompileLimits) -> Option<String> {
+    pub(crate) fn refusal(&self, engine: &Engine, digest: Digest, limits: &CompileLimits) -> Option<String> {
         let path = self.path(engine, digest).with_extension(EXTENSION);
         let found = fs::symlink_metadata(&path).ok()?;
         if !found.is_file() || !is_private(&found) {
@@ -37,7 +38,7 @@ impl Cache {
     }
 
     /// Stores the reason why a component was refused under these limits. A failed write is ignored.
-    pub(crate) fn refuse(&self, engine: &Engine, digest: &str, limits: &CompileLimits, misfit: &Misfit) {
+    pub(crate) fn refuse(&self, engine: &Engine, digest: Digest, limits: &CompileLimits, misfit: &Misfit) {
         let Misfit::TooCostly(why) = misfit else { return };
         let path = self.path(engine, digest).with_extension(EXTENSION);
         let text = format!("{} {}\n{why}", limits.memory, limits.cpu.as_secs());

@@ -17,6 +17,7 @@ const MAX_PRODUCERS: usize = 32;
 /// Most names of custom sections in a report.
 const MAX_SECTIONS: usize = 32;
 
+/// Result of reading a part of a component.
 type Read<T> = Result<T, wasmparser::BinaryReaderError>;
 
 /// Resources that an instance needs before it runs.
@@ -172,6 +173,7 @@ pub(crate) fn parts(bytes: &[u8]) -> Read<Parts> {
     Ok(walk.parts)
 }
 
+/// Walk through a component's sections and inner modules.
 struct Walk {
     levels: Vec<Level>,
     sections: BTreeMap<String, (u64, u64)>,

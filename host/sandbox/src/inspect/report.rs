@@ -2,7 +2,6 @@
 //! differs, its imports, parts and origin. Everything in a report is bounded in size and safe to
 //! print.
 
-use sha2::{Digest, Sha256};
 use wasmparser::{Parser, Payload, Validator};
 
 pub use super::fit::{Fit, Mismatch, MismatchKind};
@@ -85,12 +84,6 @@ impl Report {
     pub fn fits(&self) -> impl Iterator<Item = Role> {
         self.roles.iter().filter(|fit| fit.mismatch.is_none()).map(|fit| fit.role)
     }
-}
-
-/// Returns the SHA-256 of a component's bytes, in hexadecimal.
-#[must_use]
-pub fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Inspects a component's bytes: validates but does not compile them, in time and memory

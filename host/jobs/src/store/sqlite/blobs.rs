@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use frond_root::{Digest, DigestWriter};
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 
 use crate::store::rows::damaged;
 use crate::store::{StoreError, StoreResult};
@@ -28,6 +28,7 @@ pub(super) fn large(bytes: &Bytes) -> u64 {
     if bytes.len() > INLINE { bytes.len() as u64 } else { 0 }
 }
 
+/// Files of large bytes, each named by its digest.
 pub(super) struct Blobs {
     folder: PathBuf,
     /// Reference counts of files whose rows are not committed yet, by digest.
@@ -100,7 +101,7 @@ impl Blobs {
 
     /// Writes `bytes` to a file durably, by an atomic rename.
     fn stow(&self, bytes: &[u8]) -> StoreResult<StoredBytes> {
-        let digest = hex(bytes);
+        let digest = Digest::of(bytes).to_string();
         // Pinned before the check for an existing file, which a sweep could remove in between.
         let pin = self.pin(&digest);
         let path = self.path(&digest);
@@ -126,9 +127,9 @@ impl Blobs {
     /// Verifies a file against its name, without reading it into memory.
     pub(super) fn check(&self, digest: &str) -> StoreResult<()> {
         let (mut file, _) = frond_files::open(&self.path(digest)).map_err(missing)?;
-        let mut hasher = Hashing(Sha256::new());
+        let mut hasher = DigestWriter::default();
         std::io::copy(&mut file, &mut hasher).map_err(on_disk)?;
-        if spelled(&hasher.0.finalize()) == digest { Ok(()) } else { Err(damaged(FILE)) }
+        if hasher.finish().to_string() == digest { Ok(()) } else { Err(damaged(FILE)) }
     }
 
     /// Reads bytes of a file from an offset: at most `most`, and none beyond the end.
@@ -144,7 +145,7 @@ impl Blobs {
     pub(super) fn read(&self, digest: &str) -> StoreResult<Bytes> {
         // The size was bounded when the file was written.
         let bytes = frond_files::read(&self.path(digest), u64::MAX).map_err(missing)?;
-        if hex(&bytes) == digest { Ok(Bytes::from(bytes)) } else { Err(damaged(FILE)) }
+        if Digest::of(&bytes).to_string() == digest { Ok(Bytes::from(bytes)) } else { Err(damaged(FILE)) }
     }
 
     /// Removes unreferenced files, and temporary files of killed writers. Returns their number.
@@ -210,31 +211,4 @@ fn missing(error: std::io::Error) -> StoreError {
         ErrorKind::NotFound => damaged(FILE),
         _ => on_disk(error),
     }
-}
-
-/// A `Write` adapter that computes a digest.
-struct Hashing(Sha256);
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// SHA-256 of bytes, in hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    spelled(&Sha256::digest(bytes))
-}
-
-fn spelled(digest: &[u8]) -> String {
-    use std::fmt::Write as _;
-    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

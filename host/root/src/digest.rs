@@ -1,46 +1,62 @@
 //! Content addresses: the SHA-256 of bytes.
-//! Files are named only by these digests, never by text that a client sent.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// A SHA-256, written as 64 hexadecimal digits in lower case.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Digest([u8; 32]);
+pub struct Digest(pub [u8; 32]);
 
 impl Digest {
     /// Hashes `bytes`.
-    pub(crate) fn of(bytes: &[u8]) -> Self {
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 }
 
-/// Incremental digest of several pieces of bytes.
+/// Incremental digest of several pieces of bytes, or of a stream.
 #[derive(Default)]
-pub(crate) struct DigestWriter(Sha256);
+pub struct DigestWriter(Sha256);
 
 impl DigestWriter {
-    pub(crate) fn add(&mut self, bytes: &[u8]) {
+    /// Adds bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
     /// Adds the length first, so that two different lists of pieces never hash the same bytes.
-    pub(crate) fn add_whole(&mut self, bytes: &[u8]) {
+    pub fn add_whole(&mut self, bytes: &[u8]) {
         self.add(&(bytes.len() as u64).to_le_bytes());
         self.add(bytes);
     }
 
-    pub(crate) fn finish(self) -> Digest {
+    /// Returns the digest of everything that was added.
+    #[must_use]
+    pub fn finish(self) -> Digest {
         Digest(self.0.finalize().into())
+    }
+}
+
+impl io::Write for DigestWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.add(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.pad(&HEXLOWER.encode(&self.0))
     }
 }
 
@@ -54,16 +70,8 @@ impl FromStr for Digest {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{}` is not 64 hexadecimal digits in lower case", text.escape_debug());
-        let mut bytes = [0; 32];
-        if text.len() != 64 || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(wrong());
-        }
-        for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
-            let pair = text.get(at..at + 2).ok_or_else(wrong)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
-        }
-        Ok(Self(bytes))
+        let bytes = HEXLOWER.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or_else(|| format!("`{}` is not 64 hexadecimal digits in lower case", text.escape_debug()))
     }
 }
 
