@@ -13,7 +13,7 @@
 #                  cargo-fuzz
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test soak bench fuzz plugins lint format clippy docs setup host tools browser-tools api-tools database-tools languages guests-python guests-javascript guests-c
+.PHONY: demo test types soak bench fuzz plugins lint format clippy docs setup host tools browser-tools api-tools database-tools languages guests-python guests-javascript guests-c
 
 # Guests have a separate target folder. So builds of guests and of the host never wait for each
 # other's locks, and the components are where the examples' frond.toml names them, whatever
@@ -127,6 +127,10 @@ test: plugins languages tools browser-tools api-tools database-tools
 	cargo test --quiet $(CHECKED) --doc --no-fail-fast || failed="$$failed, examples in the documentation"; \
 	cargo test $(CHECKED) --lib --bins --tests --no-fail-fast || failed="$$failed, tests (their targets are named above)"; \
 	test -z "$$failed" || { echo "failed: $${failed#, }"; exit 1; }
+
+# Writes the list of all types, which the tidy test compares with the code.
+types:
+	@cargo test --quiet $(CHECKED) --test tidy the_list_of_types_is_written -- --ignored
 
 soak: plugins
 	@FROND_SOAK_SECONDS=$${FROND_SOAK_SECONDS:-600} cargo test $(CHECKED) --test soak -- --nocapture

@@ -25,6 +25,7 @@ const TICK: Duration = Duration::from_millis(1);
 /// Samples of pi in a leaf: some milliseconds of work.
 const SAMPLES: u64 = 1 << 20;
 
+/// Measurement of one way to run leaves, for a given time.
 type Executor = fn(&Bench, Duration) -> anyhow::Result<Seen>;
 
 /// Measurements of one run: the timers' lateness in milliseconds, the number of leaves that ended,

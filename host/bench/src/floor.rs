@@ -76,11 +76,13 @@ pub(crate) fn keeping(keep: usize, meters: Meters, limits: &Limits) -> Config {
     config
 }
 
+/// Data of a store without the runtime: limits, and the partition's bytes.
 struct State {
     limits: StoreLimits,
     data: Bytes,
 }
 
+/// Partition as the guest gets it.
 #[derive(ComponentType, Lower, Clone, Copy)]
 #[component(record)]
 struct PartitionIn<'a> {
@@ -89,6 +91,7 @@ struct PartitionIn<'a> {
     data: &'a [u8],
 }
 
+/// Failure as the guest returns it.
 #[derive(ComponentType, Lift, Debug)]
 #[component(variant)]
 #[expect(dead_code, reason = "read through Debug only")]
@@ -101,7 +104,9 @@ enum FailureOut {
     Unavailable(String),
 }
 
+/// Parameters of the guest's `process`.
 type Params<'a> = (&'a [u8], PartitionIn<'a>);
+/// Result of the guest's `process`.
 type BytesOut = (Result<Vec<u8>, FailureOut>,);
 
 /// Input of one leaf.

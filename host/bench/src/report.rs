@@ -7,6 +7,7 @@ pub(crate) enum Bound {
     AtLeast(f64),
 }
 
+/// Measured value with its unit and the bound that it must keep.
 struct Target {
     what: String,
     value: f64,

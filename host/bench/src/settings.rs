@@ -13,6 +13,7 @@ use crate::report::{times, us};
 use crate::rig::Fold;
 use crate::work::{add_counts, add_samples, keep_first, spans, texts};
 
+/// Change of the engine's settings: its name, the meters that it leaves on, and its function.
 type Change = (&'static str, Meters, fn(&mut Config));
 
 const CHANGES: [Change; 8] = [

@@ -22,6 +22,7 @@ use crate::show::style::TermStyle;
 /// Limit on the size of the file for `--input`, in bytes.
 const MAX_INPUT: u64 = 1 << 30;
 
+/// JSON report of `frond bench`.
 #[derive(Serialize)]
 struct Report<'a> {
     version: u32,

@@ -23,6 +23,7 @@ use machine::Machine;
 /// Width of the first column.
 const NAME: usize = 20;
 
+/// JSON report of `frond doctor`.
 #[derive(Serialize)]
 struct Report {
     version: u32,
@@ -30,6 +31,7 @@ struct Report {
     machine: Machine,
 }
 
+/// Readiness of this machine for one language, with its checks.
 #[derive(Serialize)]
 struct Readiness {
     language: &'static str,

@@ -30,6 +30,7 @@ pub struct Recorder<W: Write + Send = File> {
     state: Mutex<State<W>>,
 }
 
+/// Open recording, and the first error of writing it.
 #[derive(Debug)]
 struct State<W: Write> {
     out: BufWriter<W>,
@@ -242,6 +243,7 @@ struct Opening {
     version: Option<u64>,
 }
 
+/// Reader of a recording's lines, each of bounded length.
 struct Lines<'a, R> {
     from: R,
     name: &'a str,

@@ -118,6 +118,7 @@ fn remember(tester: &Tester, args: &TestArgs, tried: &[LawResult]) {
     }
 }
 
+/// JSON report of `frond test`.
 #[derive(Serialize)]
 struct Report<'a> {
     version: u32,

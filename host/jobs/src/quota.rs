@@ -17,6 +17,7 @@ const UNCHECKED: u64 = 32;
 #[derive(Clone, Debug, Default)]
 pub struct Quotas(Arc<RwLock<Table>>);
 
+/// Quotas as the settings give them: the usual one, and those of named callers.
 #[derive(Debug, Default)]
 struct Table {
     usual: Option<u64>,

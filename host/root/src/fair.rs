@@ -16,12 +16,14 @@ use crate::sync::lock;
 #[derive(Clone, Debug)]
 pub struct FairPermits(Arc<Shared>);
 
+/// Permits as all of their owners share them.
 #[derive(Debug)]
 struct Shared {
     total: usize,
     state: Mutex<State>,
 }
 
+/// Permits in use, and the waiting owners.
 #[derive(Debug, Default)]
 struct State {
     used: usize,
@@ -30,6 +32,7 @@ struct State {
     waiting: VecDeque<Waiter>,
 }
 
+/// Owner that waits for a permit.
 #[derive(Debug)]
 struct Waiter {
     owner: Arc<str>,

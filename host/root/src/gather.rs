@@ -86,6 +86,7 @@ pub struct Demand {
     pub required: BTreeSet<u32>,
 }
 
+/// Phase of a gather.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Gathering,

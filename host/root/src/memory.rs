@@ -20,6 +20,7 @@ const PARTITION: u64 = 256;
 #[derive(Clone, Debug)]
 pub struct Memory(Arc<Shared>);
 
+/// Memory budget as all queries share it.
 #[derive(Debug)]
 struct Shared {
     most: u64,
@@ -28,6 +29,7 @@ struct Shared {
     freed: watch::Sender<()>,
 }
 
+/// Memory in use, in total and by caller.
 #[derive(Debug, Default)]
 struct State {
     used: u64,

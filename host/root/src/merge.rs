@@ -16,6 +16,7 @@ use fold::{Fold, TreePosition, Urgency, WORTH};
 /// output.
 const CHARGE: (u64, u64) = (3, 2);
 
+/// Merge tree, by the order in which the app's merge takes partials.
 #[derive(Debug)]
 enum Tree {
     Any(any::Levels),

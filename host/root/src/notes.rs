@@ -17,6 +17,7 @@ pub const MAX_NAME: usize = 200;
 #[derive(Debug, Default)]
 pub struct Notes(Mutex<Remarks>);
 
+/// Remarks by text, each with the inputs that it is about.
 #[derive(Debug, Default)]
 struct Remarks {
     by_text: BTreeMap<String, Inputs>,

@@ -81,6 +81,7 @@ const MAX_LISTS: usize = 64;
 #[repr(align(128))]
 struct Reports(Mutex<Vec<Report>>);
 
+/// Function that a runner registers for the end of a scatter.
 type Hook = Box<dyn Fn() + Send + Sync>;
 
 /// Partitions of one query, to be claimed by runners.

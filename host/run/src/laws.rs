@@ -42,14 +42,13 @@ impl Components {
     /// Key of these components; `None` without a merge.
     #[must_use]
     pub fn laws_key(&self, order: MergeOrder) -> Option<Key> {
-        let short = |digest: String| digest.get(..32).unwrap_or_default().to_owned();
-        let leaf = self.leaf.as_ref().map_or_else(|| "none".to_owned(), |leaf| short(leaf.plugin.digest()));
-        let merge = short(self.merge.as_ref()?.plugin().digest());
+        let leaf = self.leaf.as_ref().map_or_else(|| "none".to_owned(), |leaf| format!("{:.32}", leaf.plugin.digest()));
+        let merge = self.merge.as_ref()?.plugin().digest();
         let order = match order {
             MergeOrder::Any => "any",
             MergeOrder::Partition => "ordered",
         };
-        Some(Key(format!("{leaf}-{merge}-{order}")))
+        Some(Key(format!("{leaf}-{merge:.32}-{order}")))
     }
 }
 

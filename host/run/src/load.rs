@@ -123,6 +123,7 @@ impl Machine {
     }
 }
 
+/// Loader of a package's components; equal files are loaded once.
 struct Loader<'a> {
     package: &'a Package,
     sandbox: &'a Sandbox,

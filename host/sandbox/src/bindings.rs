@@ -14,6 +14,7 @@ use crate::escape::clip;
 /// Version of the contract's package.
 pub const VERSION: &str = "0.1.0";
 
+/// Partition as a leaf gets it.
 #[derive(ComponentType, Lower, Clone, Copy)]
 #[component(record)]
 pub(crate) struct PartitionIn<'a> {
@@ -22,6 +23,7 @@ pub(crate) struct PartitionIn<'a> {
     pub(crate) data: &'a [u8],
 }
 
+/// Partition as a split returns it.
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct PartitionOut {
@@ -38,6 +40,7 @@ impl PartitionOut {
     }
 }
 
+/// Coverage as `finish` gets it.
 #[derive(ComponentType, Lower, Clone, Copy)]
 #[component(record)]
 pub(crate) struct CoverageIn {
@@ -46,6 +49,7 @@ pub(crate) struct CoverageIn {
     pub(crate) complete: bool,
 }
 
+/// Failure as a guest returns it.
 #[derive(ComponentType, Lift)]
 #[component(variant)]
 pub(crate) enum FailureOut {

@@ -25,6 +25,7 @@ const AWAKE: u64 = 0;
 #[derive(Clone)]
 pub struct Clock(Arc<Shared>);
 
+/// Clock as its users and its thread share it.
 struct Shared {
     base: Instant,
     engines: Mutex<Vec<EngineWeak>>,

@@ -31,6 +31,7 @@ pub struct Compiler {
     stopped: CancellationToken,
 }
 
+/// Compiler as its callers share it.
 #[derive(Debug)]
 struct Shared {
     /// Program whose verb `compile` is the child; `None` compiles in this process, without limits.
@@ -40,6 +41,7 @@ struct Shared {
     changed: Condvar,
 }
 
+/// Running compilations, and the callers that wait for their turn.
 #[derive(Debug, Default)]
 struct Running {
     /// Keys of the components that are being compiled: digest and engine.

@@ -145,6 +145,7 @@ fn raised(lines: &[String], innermost: usize) -> Option<(Option<usize>, &str)> {
     }
 }
 
+/// Frame of a Python traceback.
 struct PythonFrame {
     place: String,
     function: String,

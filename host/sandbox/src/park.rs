@@ -14,6 +14,7 @@ use crate::classify::Stop;
 use crate::clock::Watch;
 use crate::profile::Probe;
 
+/// Waker that unparks a thread.
 struct Unpark(Thread);
 
 impl Wake for Unpark {

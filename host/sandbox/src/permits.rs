@@ -21,6 +21,7 @@ pub(crate) struct PoolPermits(Arc<Semaphore>);
 #[derive(Debug)]
 pub(crate) struct PoolPermit(#[expect(dead_code, reason = "held for its drop")] Held);
 
+/// Permits of one call, returned when it is dropped.
 #[derive(Debug)]
 #[expect(dead_code, reason = "held for their drop")]
 enum Held {

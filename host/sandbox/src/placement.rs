@@ -17,6 +17,7 @@ pub(crate) struct Parker {
     sleep: Mutex<ParkState>,
 }
 
+/// State of a parked thread.
 #[derive(Default)]
 struct ParkState {
     /// True from before its thread sleeps until the thread is awake.
@@ -122,8 +123,10 @@ mod kernel {
 /// Stand-in for other systems, which leave the placement to the kernel.
 #[cfg(not(target_os = "linux"))]
 mod kernel {
+    /// Core of the machine, of which this system reports none.
     pub(super) enum Core {}
 
+    /// Set of cores, which this system does not let a thread choose.
     pub(super) enum Cores {}
 
     impl Core {

@@ -23,6 +23,7 @@ pub(crate) struct SlotEngines {
     slots: Box<[SlotEngine]>,
 }
 
+/// Copy of a component on one slot's engine.
 #[derive(Default)]
 struct SlotEngine {
     brief: AtomicU32,

@@ -36,6 +36,7 @@ pub struct Slots(Arc<Owner>);
 /// Owner of the pool, which the threads do not hold: its drop tells them to end.
 struct Owner(Arc<Shared>);
 
+/// Queries and threads of a pool of slots.
 struct Shared {
     clock: Clock,
     queries: Mutex<Queries>,

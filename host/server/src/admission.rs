@@ -16,6 +16,7 @@ pub(crate) struct Admission {
     state: Arc<Mutex<State>>,
 }
 
+/// Running queries by tenant, and the costs of past ones by app.
 struct State {
     most: usize,
     next: u64,

@@ -55,6 +55,7 @@ impl<S> Clone for WatchedStream<S> {
     }
 }
 
+/// Connection as hyper and the writing side share it.
 struct Shared<S> {
     stream: S,
     handshake: HandshakeTimeout,

@@ -141,6 +141,7 @@ pub(crate) struct Links {
     closed: Counts,
 }
 
+/// Open connections by number.
 #[derive(Default)]
 struct State {
     next: u64,

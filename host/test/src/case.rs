@@ -117,6 +117,7 @@ pub struct Lower {
     pub host_calls: Option<u64>,
 }
 
+/// Case as its file gives it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct CaseFile {

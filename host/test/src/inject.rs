@@ -130,6 +130,7 @@ pub(crate) fn plan(faults: &[Fault], plan: &Plan) -> Result<Plan, Error> {
     })
 }
 
+/// Content without its end.
 #[derive(Debug)]
 struct Truncated {
     inner: Arc<dyn Content>,
@@ -151,6 +152,7 @@ impl Content for Truncated {
     }
 }
 
+/// Content that cannot be read, at the first try or at all.
 #[derive(Debug)]
 struct Unreadable {
     inner: Arc<dyn Content>,

@@ -112,6 +112,7 @@ pub fn speedscope(profile: &Profile, name: &str) -> Result<Vec<u8>, ReadError> {
     Ok(serde_json::to_vec(&file)?)
 }
 
+/// Profile in the format of speedscope.
 #[derive(Serialize)]
 struct SpeedscopeFile<'a> {
     #[serde(rename = "$schema")]
@@ -124,16 +125,19 @@ struct SpeedscopeFile<'a> {
     profiles: [SpeedscopeProfile<'a>; 1],
 }
 
+/// Frames that the profiles of a speedscope file share.
 #[derive(Serialize)]
 struct Shared<'a> {
     frames: Vec<SpeedscopeFrame<'a>>,
 }
 
+/// Frame of a speedscope file: a function.
 #[derive(Serialize)]
 struct SpeedscopeFrame<'a> {
     name: &'a str,
 }
 
+/// Sampled profile of a speedscope file.
 #[derive(Serialize)]
 struct SpeedscopeProfile<'a> {
     #[serde(rename = "type")]
@@ -161,6 +165,7 @@ struct Firefox {
     threads: Vec<Thread>,
 }
 
+/// Thread of a Firefox profile, as wasmtime writes it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Thread {
@@ -171,6 +176,7 @@ struct Thread {
     string_array: Vec<String>,
 }
 
+/// Samples of a Firefox profile, each with its stack and weight.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Samples {
@@ -179,17 +185,20 @@ struct Samples {
     weights: Vec<Option<u64>>,
 }
 
+/// Stacks of a Firefox profile, each a frame below a shorter stack.
 #[derive(Deserialize)]
 struct StackTable {
     prefix: Vec<Option<usize>>,
     frame: Vec<usize>,
 }
 
+/// Frames of a Firefox profile, each of a function.
 #[derive(Deserialize)]
 struct FrameTable {
     func: Vec<usize>,
 }
 
+/// Functions of a Firefox profile, each with its name.
 #[derive(Deserialize)]
 struct FuncTable {
     name: Vec<usize>,

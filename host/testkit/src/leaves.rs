@@ -56,6 +56,7 @@ impl Counts {
     }
 }
 
+/// Attached scatters, busy slots and counts of a scripted runner.
 #[derive(Default)]
 struct State {
     attached: Vec<(Arc<dyn Work>, watch::Receiver<bool>)>,
@@ -63,6 +64,7 @@ struct State {
     counts: Counts,
 }
 
+/// Scripted runner as its tasks share it.
 struct Shared {
     script: Script,
     slots: u32,

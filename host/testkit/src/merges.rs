@@ -23,6 +23,7 @@ pub struct Fold {
     pub ended: Option<Instant>,
 }
 
+/// Recorded calls of a scripted merger.
 #[derive(Default)]
 struct State {
     folds: Vec<Fold>,
@@ -31,6 +32,7 @@ struct State {
     live: usize,
 }
 
+/// Outcome of a scripted fold.
 #[derive(Clone, Copy)]
 enum Fate {
     Well,
@@ -38,6 +40,7 @@ enum Fate {
     Hangs,
 }
 
+/// Function that folds partials.
 type Operation = dyn Fn(&[Bytes]) -> Bytes + Send + Sync;
 
 /// Scripted merge component.

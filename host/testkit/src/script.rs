@@ -101,6 +101,7 @@ impl Turn {
     }
 }
 
+/// Function that plays one attempt of a partition.
 type Play = dyn Fn(u32, u32) -> Turn + Send + Sync;
 
 /// Actions of every attempt.

@@ -6,6 +6,7 @@ mod language;
 mod manifests;
 mod sources;
 mod texts;
+mod types;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ pub use language::{docs, packed};
 pub use manifests::{acquaintances, fences, unchecked};
 pub use sources::{clocks, lengths, openings, readers};
 pub use texts::places;
+pub use types::{TYPES, list_types, type_list, types};
 
 /// One breach of a rule.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -72,8 +74,21 @@ impl Text {
 /// Applies every rule to the tree at `root`; complaints are sorted.
 #[must_use]
 pub fn all(root: &Path) -> Vec<Complaint> {
-    let rules: [fn(&Path) -> Vec<Complaint>; 12] =
-        [fences, acquaintances, unchecked, lengths, openings, clocks, readers, places, bounds, docs, packed, circles];
+    let rules: [fn(&Path) -> Vec<Complaint>; 13] = [
+        fences,
+        acquaintances,
+        unchecked,
+        lengths,
+        openings,
+        clocks,
+        readers,
+        places,
+        bounds,
+        docs,
+        packed,
+        circles,
+        types,
+    ];
     let mut complaints: Vec<Complaint> = rules.iter().flat_map(|rule| rule(root)).collect();
     complaints.sort();
     complaints

@@ -164,6 +164,38 @@ fn doc_lines_stand_alone_and_fit_the_page() {
 }
 
 #[test]
+fn every_type_has_a_meaning_that_stands_alone() {
+    let with = |code: &str| found(tidy::types, &[("host/app/src/a.rs", &format!("//! A source.\n{code}\n"))]);
+    for code in ["struct A;", "pub(crate) enum A {", "    struct A {", "unsafe trait A {", "type A = B;", "union A {"] {
+        assert_eq!(with(code), ["host/app/src/a.rs:2"], "{code}");
+        assert_eq!(with(&format!("/// Its name.\n{code}")), ["host/app/src/a.rs:3"], "{code}");
+        let documented = format!("/// A value. More.\n///\n/// More.\n#[derive(\n    Clone,\n)]\n#[x]\n{code}");
+        assert!(with(&documented).is_empty(), "{code}");
+        assert_eq!(with(&format!("/// Another.\nfn a() {{\n{code}")), ["host/app/src/a.rs:4"], "{code}");
+    }
+    for code in ["    type A = B;", "struct $name;", "// struct A;", "mod tests {\nstruct A;", "let structure = A;"] {
+        assert!(with(code).is_empty(), "{code}");
+    }
+}
+
+#[test]
+fn the_list_of_types_is_compared_with_the_code() {
+    let source = ("host/app/src/a.rs", "//! A source.\n\n/// A | B. More.\nstruct A;\n");
+    let list = tidy::list_types(tree(&[source]).path());
+    assert!(list.ends_with("## host/app\n\n| file | type | meaning |\n|---|---|---|\n| src/a.rs | `A` | A \\| B. |\n"));
+    assert!(found(tidy::type_list, &[source, (tidy::TYPES, &list)]).is_empty());
+    assert_eq!(found(tidy::type_list, &[source, (tidy::TYPES, &list.replace("B.", "C."))]), ["host/TYPES.md:9"]);
+    assert_eq!(found(tidy::type_list, &[source]), ["host/TYPES.md:1"]);
+}
+
+/// Writes the list of types: `make types` runs it.
+#[test]
+#[ignore = "it writes a file of the tree"]
+fn the_list_of_types_is_written() {
+    std::fs::write(project().join(tidy::TYPES), tidy::list_types(&project())).unwrap();
+}
+
+#[test]
 fn code_packs_nothing() {
     let with = |line: &str| found(tidy::packed, &[("host/app/src/a.rs", &format!("//! A source.\n{line}\n"))]);
     for line in ["let (a, b) = (1, 2);", "    let (mut a, _b) = (x(), y());", "true => 1,", "false if a => 1,"] {

@@ -58,6 +58,7 @@ pub enum TrustError {
 #[derive(Clone, Debug, Default)]
 pub struct Trust(Arc<Roots>);
 
+/// Trusted root certificates of one source, loaded on first use.
 #[derive(Debug, Default)]
 struct Roots {
     file: Option<PathBuf>,

@@ -7,6 +7,7 @@
 macro_rules! leaf {
     ($process:path) => {
         const _: () = {
+            /// Guest of the role leaf, which calls the author's function.
             struct Leaf;
             impl $crate::__leaf::exports::frond::plugin::process_partition::Guest for Leaf {
                 fn process(
@@ -35,6 +36,7 @@ macro_rules! leaf {
 macro_rules! merger {
     ($merge:path, $finish:path) => {
         const _: () = {
+            /// Guest of the role merge, which calls the author's functions.
             struct Merger;
             impl $crate::__merger::exports::frond::plugin::merge_partials::Guest for Merger {
                 fn merge(
@@ -66,6 +68,7 @@ macro_rules! merger {
 macro_rules! splitter {
     ($split:path) => {
         const _: () = {
+            /// Guest of the role split, which calls the author's function.
             struct Splitter;
             impl $crate::__splitter::exports::frond::plugin::split_query::Guest for Splitter {
                 fn split(

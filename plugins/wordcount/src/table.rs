@@ -11,6 +11,7 @@ use crate::head::Head;
 #[cfg(test)]
 mod tests;
 
+/// Slot of the table: a word and its count.
 #[derive(Clone, Copy, Default)]
 struct Slot {
     word: Head,

@@ -87,6 +87,7 @@ trait Forms: Sized {
     }
 }
 
+/// Deserializer of a value with its place, as one of the forms that a key allows.
 struct Reader<T>(PhantomData<T>);
 
 impl<'de, T: Forms> Visitor<'de> for Reader<T> {

@@ -20,6 +20,7 @@ mod tests;
 const SHAPE: &str = "this app takes {\"query\": any JSON, \"partitions\": \
                      [{\"key\": \"a\", \"data\": a string or any JSON, \"weight\": 1}]}; `weight` may be left out";
 
+/// JSON of a query with its partitions.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body<'a> {
@@ -29,6 +30,7 @@ struct Body<'a> {
     partitions: Vec<Object<InlinePartition<'a>>>,
 }
 
+/// Partition as the caller's JSON gives it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct InlinePartition<'a> {
@@ -48,6 +50,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
+/// Deserializer that accepts an object only.
 struct Fields<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {

@@ -21,6 +21,7 @@ const KNOWN: [(&[u8], Kind); 11] = [
     (b"\xfe\xff", Kind::Text("UTF-16")),
 ];
 
+/// Kind of content that a leaf may not expect, with its name.
 #[derive(Clone, Copy)]
 enum Kind {
     Compressed(&'static str),

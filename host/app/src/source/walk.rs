@@ -138,6 +138,7 @@ struct Search<'a> {
     what: What,
 }
 
+/// Files that one input of a walk stands for.
 enum What {
     /// The start itself.
     File,

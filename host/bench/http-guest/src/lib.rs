@@ -6,13 +6,16 @@ use wasip2::exports::http::incoming_handler::Guest;
 use wasip2::http::types::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
 use wasip2::io::streams::StreamError;
 
+/// Guest of the HTTP benchmark, as `wasi:http` calls it.
 struct Handler;
 
+/// Query of the benchmark, as JSON.
 #[derive(Deserialize)]
 struct Query {
     seed: u64,
 }
 
+/// Answer of the benchmark, as JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Answer {

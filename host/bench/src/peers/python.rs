@@ -54,6 +54,7 @@ pub(super) fn run(bench: &mut Bench, ours: &Ours) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Rows of a table, as text.
 type Rows = Vec<Vec<String>>;
 
 /// Measures one peer and Frond interleaved, while that peer's processes run.

@@ -23,6 +23,7 @@ pub(super) struct Machine {
     pub(super) warnings: Vec<String>,
 }
 
+/// Cache of compiled components: its folder, content and size limit.
 #[derive(Debug, Serialize)]
 struct Cache {
     path: Option<PathBuf>,

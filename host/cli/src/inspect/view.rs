@@ -183,7 +183,7 @@ fn memory(page: &mut Page, file: &InspectedFile, report: &Report) {
 fn facts(page: &mut Page, file: &InspectedFile) {
     row(page, "size", Tone::Plain, &format!("{} ({} bytes)", bytes(file.size), count(file.size)));
     if let Some(digest) = &file.digest {
-        row(page, "sha256", Tone::Plain, digest);
+        row(page, "sha256", Tone::Plain, &digest.to_string());
     }
     let micros = |took: std::time::Duration| duration(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     let compiled = match &file.compiled {

@@ -20,12 +20,14 @@ pub(crate) struct Queue {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// Queue as its users and its thread share it.
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     notice: Notice,
 }
 
+/// Queued lines, and whether the queue is closed.
 #[derive(Default)]
 struct State {
     waiting: Vec<Entry>,
@@ -40,6 +42,7 @@ struct State {
     on_loss: Option<Box<dyn Fn(u64) + Send>>,
 }
 
+/// One entry of the queue.
 enum Entry {
     /// A line, with its line feed.
     Line(String),

@@ -20,6 +20,7 @@ pub struct WrittenLines {
     running: HashMap<u32, PartitionKey>,
 }
 
+/// Output lines of one leaf.
 #[derive(Clone, Debug)]
 struct Leaf {
     key: String,

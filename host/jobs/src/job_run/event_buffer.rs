@@ -26,6 +26,7 @@ const QUIET: Duration = Duration::from_secs(5);
 /// Buffer of one job's events.
 pub(super) struct EventBuffer(Mutex<Pages>);
 
+/// Events and failures since the last write to the store.
 struct Pages {
     lines: Vec<String>,
     /// Last failure of each partition that has not succeeded, with its attempt.

@@ -45,6 +45,7 @@ pub(crate) struct TakeStart {
 #[derive(Clone)]
 pub(crate) struct Lease(Arc<LeaseState>);
 
+/// Lease of a job, as the loops of its owner share it.
 struct LeaseState {
     store: Arc<dyn JobStore>,
     id: JobId,

@@ -46,6 +46,7 @@ pub(super) struct GatherResult {
     pub(super) memory: Held,
 }
 
+/// Reason why the query's task woke up.
 enum Signal {
     Woken,
     Timer,
@@ -55,6 +56,7 @@ enum Signal {
     Cancelled,
 }
 
+/// Loop of a query's task from scatter to the last partial.
 struct GatherLoop<'a> {
     run: &'a QueryRun,
     scatter: Arc<Scatter>,

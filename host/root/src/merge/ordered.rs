@@ -26,6 +26,7 @@ impl Run {
     }
 }
 
+/// Content of a run of neighbouring partitions.
 #[derive(Debug)]
 enum State {
     /// A partial.

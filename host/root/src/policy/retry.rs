@@ -107,6 +107,7 @@ pub struct RetryBudget {
     buckets: VecDeque<Bucket>,
 }
 
+/// Attempts and retries of one interval.
 #[derive(Debug)]
 struct Bucket {
     from: Instant,

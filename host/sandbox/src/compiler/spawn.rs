@@ -65,6 +65,7 @@ pub(super) fn compile(
     }
 }
 
+/// End of the compiling child process.
 enum ChildExit {
     Exited { status: ExitStatus, answer: Vec<u8>, stderr: Vec<u8> },
     OutOfTime,

@@ -53,6 +53,7 @@ fn open(folder: &File) -> io::Result<Dir> {
     Ok(Dir::new(cap_primitives::fs::open(folder, Path::new("."), &options)?)?)
 }
 
+/// Open folder, unless it is at its end, and the entries read so far.
 type Batch = (Option<Closing<Dir>>, VecDeque<Result<DirectoryEntry, FileError>>);
 
 /// Reads the next batch. Returns the folder only if there may be more entries.

@@ -27,6 +27,7 @@ pub(super) struct FileStream {
     _place: OwnedSemaphorePermit,
 }
 
+/// State of a stream that reads a file in the background.
 enum State {
     Idle,
     Reading(Reading),

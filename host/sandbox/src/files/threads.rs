@@ -37,6 +37,7 @@ pub(crate) static THREADS: LazyLock<Threads> = LazyLock::new(|| Threads::new(MAX
 #[derive(Clone)]
 pub(crate) struct Threads(Arc<Shared>);
 
+/// Thread pool for calls that may block, with its bulkheads.
 struct Shared {
     most: usize,
     queue: Mutex<Queue>,
@@ -46,6 +47,7 @@ struct Shared {
     bulkheads: Mutex<HashMap<Resource, Weak<Bulkhead>>>,
 }
 
+/// Queued calls, and the number of threads.
 #[derive(Default)]
 struct Queue {
     calls: VecDeque<Box<dyn FnOnce() + Send>>,

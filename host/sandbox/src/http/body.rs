@@ -22,6 +22,7 @@ pub(super) struct Limited<B> {
     timer: Option<Timer>,
 }
 
+/// Timeout between two frames of a body, within the deadline of the whole.
 struct Timer {
     sleep: Pin<Box<Sleep>>,
     until: Instant,

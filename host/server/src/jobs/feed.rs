@@ -67,6 +67,7 @@ pub(super) struct Feed {
     changed: watch::Sender<()>,
 }
 
+/// Window of a job's events that its followers share.
 struct State {
     job: Job,
     /// The number of the event before the first of `events`.

@@ -39,6 +39,7 @@ impl Listener for EventForwarder {
     }
 }
 
+/// Listener to one life of a job, for metrics and traces.
 struct Watch {
     metering: Arc<Metering>,
     traces: Option<Arc<Traces>>,

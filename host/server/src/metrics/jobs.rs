@@ -17,11 +17,13 @@ use super::register;
 /// Timeout of the store at a scrape.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Label of a job's state.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct State {
     state: &'static str,
 }
 
+/// Labels of a call of the store.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Call {
     call: &'static str,

@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 use super::register;
 use crate::traces::Traces;
 
+/// Label of the reason why a trace was lost.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,

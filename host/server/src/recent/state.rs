@@ -8,6 +8,7 @@ use frond_root::{Coverage, Event, EventKind, Failure, PartitionKey};
 
 use super::views::Counts;
 
+/// State of a recorded query: its events, counts and running leaves.
 #[derive(Default)]
 pub(super) struct State {
     pub(super) events: Vec<Event>,

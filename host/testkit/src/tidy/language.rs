@@ -18,7 +18,7 @@ pub fn docs(root: &Path) -> Vec<Complaint> {
 }
 
 fn docs_of(source: &Text) -> Vec<Complaint> {
-    let is_help = HELP.iter().any(|help| source.path.starts_with(help));
+    let is_help = is_help(source);
     let mut complaints = Vec::new();
     for (number, line) in source.text.lines().enumerate() {
         let Some(doc) = doc_of(line) else { continue };
@@ -34,6 +34,11 @@ fn docs_of(source: &Text) -> Vec<Complaint> {
         }
     }
     complaints
+}
+
+/// True for a source whose docs are the text of `--help`.
+pub(super) fn is_help(source: &Text) -> bool {
+    HELP.iter().any(|help| source.path.starts_with(help))
 }
 
 /// Text of a doc line.

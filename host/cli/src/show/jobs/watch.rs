@@ -18,6 +18,7 @@ const BAR: u64 = 20;
 /// The display of a watched job.
 pub(crate) struct Display(View);
 
+/// Form in which a watched job is shown.
 enum View {
     Bar(Box<Bar>),
     Lines(Lines),
@@ -96,6 +97,7 @@ fn say(words: &str) {
     errln!("{}", if TermStyle::stderr().unicode { line } else { text::ascii(&line).into_owned() });
 }
 
+/// Progress bar of a watched job, with the job as last seen.
 struct Bar {
     bar: ProgressBar,
     last: Option<Job>,

@@ -25,12 +25,14 @@ pub struct Bar {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// State that the bar shares with its drawing thread.
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     stop: Condvar,
 }
 
+/// State of the query, and whether the display has ended.
 #[derive(Default)]
 struct State {
     board: Board,

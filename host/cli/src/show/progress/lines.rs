@@ -21,6 +21,7 @@ pub struct Lines {
     quiet: u64,
 }
 
+/// State of the query, and how much of it has been told.
 #[derive(Default)]
 struct State {
     board: Board,

@@ -38,6 +38,7 @@ pub(super) struct Snapshot {
     files: BTreeMap<PathBuf, FileStamp>,
 }
 
+/// Stamp and content hash of one file.
 #[derive(Clone, Copy, Debug)]
 struct FileStamp {
     /// Size and modification time: a file with the same ones is not read again.

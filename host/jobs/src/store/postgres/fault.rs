@@ -79,6 +79,7 @@ pub(super) fn in_migration(error: refinery::Error) -> StoreError {
     }
 }
 
+/// Kind of a database error, by its SQLSTATE.
 enum Fault {
     Full,
     ReadOnly,

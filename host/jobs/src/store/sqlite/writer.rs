@@ -48,6 +48,7 @@ impl TransactionMode {
     pub(super) const PASS: Self = Self { full: false, reserve: true };
 }
 
+/// Command to the writing thread.
 enum WriteCommand {
     Work(Box<dyn FnOnce(&mut WriteConnection) + Send>),
     Accept(PendingResults, oneshot::Sender<StoreResult<AcceptReport>>),
