@@ -43,6 +43,7 @@ use report::Report;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
+/// Section of the report: its name, and the function that measures it.
 type Section = (&'static str, fn(&mut Bench) -> anyhow::Result<()>);
 
 const SECTIONS: [Section; 13] = [

@@ -45,7 +45,7 @@ pub(crate) struct Canary<'a> {
     pub(crate) load: &'a Load,
 }
 
-/// Why a version did not answer completely.
+/// Reason why a version did not answer completely.
 struct Shortfall {
     /// The failure, in one line.
     text: String,

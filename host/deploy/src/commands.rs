@@ -64,7 +64,7 @@ struct Waiting {
     idle_requests: u64,
 }
 
-/// The queue itself: filled from any thread, emptied by the reconciler.
+/// Queue of commands and changes: filled from any thread, emptied by the reconciler.
 pub(crate) struct CommandQueue {
     waiting: Mutex<Waiting>,
     woken: Condvar,
@@ -231,7 +231,7 @@ impl CommandQueue {
     }
 }
 
-/// How long the reconciler waits for a signal.
+/// Time for which the reconciler waits for a signal.
 #[derive(Clone, Copy)]
 pub(crate) enum Until {
     /// Work is in progress or settling, at least until this time.

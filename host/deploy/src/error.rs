@@ -61,7 +61,7 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     shortened(text, MAX_TEXT)
 }
 
-/// Why a requested change was not made. The version that served before keeps serving.
+/// Reason why a requested change was not made. The version that served before keeps serving.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChangeError {
@@ -106,7 +106,7 @@ impl From<Refusal> for ChangeError {
     }
 }
 
-/// Why a version that no longer serves cannot be loaded.
+/// Reason why a version that no longer serves cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecallError {
@@ -151,7 +151,7 @@ pub enum RecallError {
     Lost,
 }
 
-/// Why no app can be served.
+/// Reason why no app can be served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {

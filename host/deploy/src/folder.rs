@@ -33,7 +33,7 @@ const PARSED: u64 = 100;
 /// Bytes per read.
 const CHUNK: usize = 64 << 10;
 
-/// Location of the apps.
+/// Location of the served apps: the folder of one, or a folder of app folders.
 #[derive(Clone, Debug)]
 pub(crate) enum Root {
     /// The folder of a single app.

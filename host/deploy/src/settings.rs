@@ -29,7 +29,7 @@ pub struct Settings {
     pub together: Duration,
 }
 
-/// How changes of files are noticed.
+/// Way in which changes of files are noticed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Watching {
     /// Not at all: only [`Registry::reload`](crate::Registry::reload) applies changes.

@@ -58,7 +58,7 @@ pub struct AppView {
     pub examples: Vec<Example>,
 }
 
-/// Whether an app can be queried.
+/// Readiness of an app for queries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {

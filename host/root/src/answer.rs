@@ -247,7 +247,7 @@ pub struct Attempts {
     pub discarded: u64,
 }
 
-/// Where the time went, in milliseconds.
+/// Times of a query by step, in milliseconds.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Timings {
     /// Time that the query was given.

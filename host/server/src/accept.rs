@@ -14,7 +14,7 @@ struct Range {
     quality: u16,
 }
 
-/// How precisely a range matches a media type; the more precise, the larger.
+/// Precision with which a range matches a media type; the more precise, the larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
     /// `*/*`.

@@ -49,7 +49,7 @@ const AGAIN: Duration = Duration::from_secs(30);
 /// First and longest pause between attempts to open a database; the pause doubles each time.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
-/// The jobs of this server.
+/// Store, quotas and feeds of this server's jobs.
 pub(crate) struct Jobs {
     pub(crate) store: Arc<dyn JobStore>,
     pub(crate) wakeup: Wakeup,

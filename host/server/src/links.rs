@@ -33,7 +33,7 @@ pub(crate) enum Signal {
     End,
 }
 
-/// Why the server closed a connection.
+/// Reason why the server closed a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CloseReason {
     /// The connection was idle for too long.

@@ -244,7 +244,7 @@ impl Connection {
     }
 }
 
-/// The requests of one connection.
+/// Handler of one connection's requests.
 struct Exchange<S> {
     app: Router,
     wire: WatchedStream<S>,

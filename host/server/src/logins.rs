@@ -7,7 +7,7 @@ use crate::log_limit::LogLimit;
 use crate::metrics::Counts;
 use crate::reply::Problem;
 
-/// Why a request could not be authenticated.
+/// Reason why a request could not be authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LoginFailure {
     /// The request has no token.

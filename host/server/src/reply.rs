@@ -32,7 +32,7 @@ const MAX_ROOT: usize = 1 << 10;
 /// The media type of problems: RFC 9457.
 pub(crate) const PROBLEM: &str = "application/problem+json";
 
-/// Why there is no answer: a problem as in RFC 9457, with members of Frond.
+/// Reason why there is no answer: a problem as in RFC 9457, with members of Frond.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
     /// Always `about:blank`; `slug` distinguishes problems.

@@ -27,7 +27,7 @@ use crate::traces::Traces;
 /// jobs, traces.
 const CLOSING: Duration = Duration::from_millis(1500);
 
-/// Why a server does not start.
+/// Reason why a server does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {

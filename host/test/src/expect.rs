@@ -13,7 +13,7 @@ use crate::fixture::{CaseFiles, Fixture};
 use crate::json::Json;
 use crate::observed::Observed;
 
-/// `[expect]` as written.
+/// Table `[expect]` of a case, as written.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct ExpectTable {

@@ -41,7 +41,7 @@ const SLACK: u64 = 1 << 10;
 /// Limit on the folds that the search for a smaller counter-example may take.
 const MAX_SHRINKS: usize = 400;
 
-/// A law.
+/// Law that a merge or a leaf must obey.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the module says them")]

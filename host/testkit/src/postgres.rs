@@ -13,7 +13,7 @@ use tempfile::TempDir;
 /// Settings of a server whose data need not outlive it.
 const QUICK: &str = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off";
 
-/// A private server.
+/// Private PostgreSQL server of a test.
 pub struct Postgres {
     programs: PathBuf,
     user: Option<(u32, u32)>,

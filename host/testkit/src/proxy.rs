@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// A running proxy. Dropping it closes all of its connections.
+/// Running TCP proxy that tests can silence. Dropping it closes all of its connections.
 pub struct Proxy {
     port: u16,
     silent: Arc<watch::Sender<bool>>,

@@ -103,7 +103,7 @@ fn config(text: &Text, values: BTreeMap<Spanned<String>, String>) -> Result<BTre
     checked.collect()
 }
 
-/// Resolves the grant of HTTP requests at index `at` of the list.
+/// Resolver of one grant of HTTP requests, named by its index `at` in the list.
 struct Request<'a> {
     text: &'a Text,
     at: usize,

@@ -79,7 +79,7 @@ fn whole(mut stream: Stream<impl Read>, limit: u64) -> Result<Vec<Partition>, Ap
     }
 }
 
-/// The input, with the bytes that are read but not yet cut.
+/// Standard input, with the bytes that are read but not yet cut.
 struct Stream<R> {
     input: R,
     held: Vec<u8>,

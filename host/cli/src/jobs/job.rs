@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::exit::Exit;
 
-/// A job. Unknown fields of a newer server are ignored here; `--format json` prints them.
+/// Job as the server reports it. Unknown fields of a newer server are ignored here; `--format json`
+/// prints them.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Job {
     pub(crate) id: JobId,

@@ -21,7 +21,7 @@ use crate::show::text::is_unsafe;
 /// Limit on the time for the last lines at the end.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// The log. Dropping it writes the queued lines.
+/// Log of a server, on stderr. Dropping it writes the queued lines.
 pub(super) struct Log(Arc<Queue>);
 
 impl Log {

@@ -80,7 +80,7 @@ pub struct PlanInfo {
     pub gather_deadline: u64,
 }
 
-/// One partition.
+/// Partition of the query, with the range of its attempts.
 #[derive(Clone, Debug)]
 pub struct Lane {
     /// Its position in the plan.

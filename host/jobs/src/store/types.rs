@@ -84,7 +84,7 @@ impl Job {
     }
 }
 
-/// Query of a job.
+/// Query of a job, as its caller sent it and as the plan replaced it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobQuery {
     /// The query.
@@ -93,7 +93,8 @@ pub struct JobQuery {
     pub planned: Option<Bytes>,
 }
 
-/// Progress of a job. Partitions that are neither done, degraded nor failed are pending.
+/// Progress of a job in numbers of partitions. Partitions that are neither done, degraded nor
+/// failed are pending.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Counts {
     /// All partitions; 0 without a plan.

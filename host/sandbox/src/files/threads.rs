@@ -33,11 +33,11 @@ const STACK: usize = 1 << 20;
 /// Pool of the process.
 pub(crate) static THREADS: LazyLock<Threads> = LazyLock::new(|| Threads::new(MAX_THREADS));
 
-/// Thread pool. Clones share it.
+/// Thread pool for file operations that may block. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Threads(Arc<Shared>);
 
-/// Thread pool for calls that may block, with its bulkheads.
+/// State of a thread pool: queued calls, threads, and a bulkhead for each resource.
 struct Shared {
     most: usize,
     queue: Mutex<Queue>,

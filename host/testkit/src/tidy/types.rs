@@ -10,7 +10,7 @@ use super::{Complaint, Text, sources};
 pub const TYPES: &str = "host/TYPES.md";
 
 /// First words that refer to something before the line.
-const REFERRING: [&str; 8] = ["And", "But", "It", "Its", "Such", "Their", "They", "This"];
+const REFERRING: [&str; 10] = ["And", "But", "How", "It", "Its", "Such", "Their", "They", "This", "Why"];
 
 /// A type of the tree.
 struct Type {

@@ -6,6 +6,7 @@ use tokio::task::spawn_blocking;
 
 use crate::store::{StoreError, StoreResult, cause};
 
+/// Pool of read-only connections.
 pub(super) struct Readers(Pool<Connection>);
 
 impl Readers {

@@ -19,6 +19,7 @@ pub(super) struct PendingResults {
     results: Vec<PendingResult>,
 }
 
+/// Row of a partition's result, to be written.
 struct PendingResult {
     result: PartitionResult,
     partial: Option<StoredBytes>,
