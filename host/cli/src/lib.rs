@@ -19,6 +19,7 @@ mod new;
 mod query;
 pub mod record;
 mod replay;
+mod report;
 mod run_test;
 mod serve;
 pub mod show;
@@ -29,17 +30,11 @@ mod token;
 use anyhow::Context;
 use args::{Cli, Verb};
 use exit::{Exit, MachineFault};
-use frond_app::AppError;
-use frond_jobs::StoreError;
-use frond_run::RunError;
-use frond_server::ServeError;
-use jobs::Trouble;
-use show::text::sanitise;
+
+pub use report::report;
 
 /// The running program, even if its file has been replaced or deleted since the start.
 const SELF: &str = "/proc/self/exe";
-/// Limit in bytes on each line of an error message.
-const MAX_TEXT: usize = 16 << 10;
 
 /// Runs the verb of the command line.
 ///
@@ -79,36 +74,4 @@ pub fn advise(error: &clap::Error) {
     if let Some(remedy) = args::remedy(error, std::env::args_os()) {
         errln!("({remedy})");
     }
-}
-
-/// Prints the error and its causes to stderr, and returns its exit code.
-#[must_use]
-pub fn report(error: &anyhow::Error) -> Exit {
-    errln!("error: {}", shown(&error.to_string()));
-    for cause in error.chain().skip(1) {
-        errln!("  because: {}", shown(&cause.to_string()));
-    }
-    if let Some(trouble) = error.downcast_ref::<Trouble>() {
-        return trouble.exit();
-    }
-    if let Some(ServeError::Jobs { source: StoreError::Unavailable(_), .. }) = error.downcast_ref::<ServeError>() {
-        return Exit::Unavailable;
-    }
-    let app = match error.downcast_ref::<RunError>() {
-        Some(RunError::Machine { .. }) => return Exit::Bug,
-        Some(RunError::App(wrong)) => Some(wrong),
-        _ => error.downcast_ref::<AppError>(),
-    };
-    match app {
-        Some(wrong) if wrong.is_query() => Exit::InvalidQuery,
-        _ if error.is::<MachineFault>() => Exit::Bug,
-        _ => Exit::Usage,
-    }
-}
-
-/// Replaces control characters line by line: names of files and guests may contain escape
-/// sequences.
-fn shown(text: &str) -> String {
-    let lines: Vec<String> = text.lines().map(|line| sanitise(line, MAX_TEXT)).collect();
-    lines.join("\n")
 }

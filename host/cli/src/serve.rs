@@ -16,9 +16,9 @@ use self::log::Log;
 use crate::args::{ServeArgs, ServeRole};
 use crate::exit::{Exit, MachineFault};
 use crate::out::print;
+use crate::report::{MAX_TEXT, shown};
 use crate::show::text::{plural, sanitise};
 use crate::signals::Endings;
-use crate::{MAX_TEXT, shown};
 
 /// Capacity of the queue of orders to the server.
 const ORDERS: usize = 8;

@@ -27,8 +27,8 @@ const SETTLED: Duration = Duration::from_millis(200);
 /// runs.
 const PATIENCE: u32 = 3;
 
-/// Repeats `once`, a run of all cases, until interrupted. Between two runs the exit code is that of the last run, and during a run
-/// it is [`Exit::Interrupted`].
+/// Repeats `once`, a run of all cases, until interrupted. Between two runs the exit code is that of
+/// the last run, and during a run it is [`Exit::Interrupted`].
 pub(super) fn run(args: &TestArgs, once: impl Fn() -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     let folder = if args.path.is_dir() { args.path.as_path() } else { args.path.parent().unwrap_or(Path::new(".")) };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -39,7 +39,7 @@ pub(super) fn run(args: &TestArgs, once: impl Fn() -> anyhow::Result<Exit>) -> a
     let mut sources = Sources::new(folder);
     loop {
         sources.begin(written(args));
-        let exit = once().unwrap_or_else(|error| crate::report(&error));
+        let exit = once().unwrap_or_else(|error| crate::report::report(&error));
         last.store(exit as u8, Ordering::SeqCst);
         if !sources.changed_meanwhile() {
             errln!("waiting for a change in {} (Ctrl-C ends it)", folder.display());
