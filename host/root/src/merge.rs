@@ -1,6 +1,6 @@
-//! Decides which partials are folded together, and when. The merge tree has fan-in [`FAN_IN`](fold::FAN_IN), up
-//! to [`MAX_FAN_IN`](fold::MAX_FAN_IN) for tiny partials. Each partial is folded about log₈(n) times, whatever the
-//! order of arrival.
+//! Decides which partials are folded together, and when. The merge tree has fan-in
+//! [`FAN_IN`](fold::FAN_IN), up to [`MAX_FAN_IN`](fold::MAX_FAN_IN) for tiny partials. Each partial
+//! is folded about log₈(n) times, whatever the order of arrival.
 
 mod any;
 pub mod fold;
