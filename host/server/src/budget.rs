@@ -21,7 +21,7 @@ const FOR_REQUESTS: u64 = 4;
 /// Divisor: the large bodies of one token may use this part of the budget.
 const OF_ONE: u64 = 2;
 
-/// The budget.
+/// Byte budget for the bodies of requests and answers.
 pub(crate) struct Budget {
     most: u64,
     taken: Mutex<BudgetUse>,

@@ -48,6 +48,7 @@ pub(crate) fn event(name: &str, data: &impl Serialize) -> Event {
 
 /// Makes an event of a line of a recording, with its number.
 pub(crate) fn recorded(number: u64, line: &str) -> Event {
+    /// Name of a recorded event, the only member of its line that is read.
     #[derive(Deserialize)]
     struct Kind {
         event: String,

@@ -38,11 +38,13 @@ const TIMES: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 
 /// Upper bounds of the histogram of deadline overshoot, in seconds.
 const LATE: [f64; 9] = [0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 1.0];
 
+/// Label of an app.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct App {
     app: String,
 }
 
+/// Labels of an ended query.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Outcome {
     app: String,
@@ -50,12 +52,14 @@ struct Outcome {
     reason: &'static str,
 }
 
+/// Labels of a failure of an app.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Slug {
     app: String,
     slug: &'static str,
 }
 
+/// Labels of a response.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Reply {
     route: String,
@@ -63,6 +67,7 @@ struct Reply {
     status: u16,
 }
 
+/// Histograms by app.
 type Histograms = Family<App, Histogram, fn() -> Histogram>;
 
 /// All metrics of the server.
@@ -131,6 +136,7 @@ pub(crate) struct Metering {
     state: Mutex<Tally>,
 }
 
+/// Counts of one query's events.
 #[derive(Default)]
 struct Tally {
     /// Events by kind.

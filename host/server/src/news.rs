@@ -51,6 +51,7 @@ pub(crate) async fn news(
     Ok(followed(events, permit))
 }
 
+/// Stream of changes for one watcher of the page.
 struct Watch {
     server: Arc<Server>,
     /// The reader, whose role decides which queries it sees.

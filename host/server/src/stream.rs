@@ -26,12 +26,14 @@ use crate::server::Server;
 /// The minimum time between two progress events.
 const PACE: Duration = Duration::from_millis(100);
 
+/// Event `query`: the start of a streamed query.
 #[derive(Serialize)]
 struct Begun<'a> {
     query: QueryId,
     app: &'a str,
 }
 
+/// Event `progress` of a streamed query.
 #[derive(Serialize)]
 struct Progress {
     /// Microseconds since the query began.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Why a server cannot start with its settings.
+/// Reason why a server cannot start with its settings.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {

@@ -7,6 +7,7 @@ use prometheus_client::registry::Registry;
 
 use super::register;
 
+/// Label of an event's kind.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Kind {
     kind: &'static str,

@@ -20,7 +20,7 @@ impl LostLines {
     }
 }
 
-/// The gauges.
+/// Gauges of the server: running queries, memory in use, connections.
 pub(super) struct Gauges {
     pub(super) running: Gauge,
     pub(super) leaves_running: Gauge,

@@ -99,6 +99,7 @@ fn live(recorded: Arc<QueryRecord>, from: usize, permit: OwnedSemaphorePermit) -
     followed(events, permit)
 }
 
+/// Reader of a query's recorded events.
 struct Reader {
     recorded: Arc<QueryRecord>,
     next: usize,
