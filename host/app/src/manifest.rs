@@ -25,7 +25,7 @@ pub use values::{Share, Size, Time};
 /// The most entries of a list of grants, or of required partitions.
 pub(crate) const MAX_ENTRIES: usize = 1_000;
 
-/// The whole file.
+/// Content of a `frond.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub(crate) struct Manifest {
@@ -45,7 +45,7 @@ pub(crate) struct Manifest {
     pub(crate) retry: RetryTable,
 }
 
-/// `[leaf]` or `[split]`.
+/// Table of a component: `[leaf]` or `[split]`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub(crate) struct ComponentTable {
@@ -54,7 +54,7 @@ pub(crate) struct ComponentTable {
     pub(crate) build: Option<Spanned<String>>,
 }
 
-/// `[merge]`.
+/// Table `[merge]`: the component, and the order of partials.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub(crate) struct MergeTable {
@@ -74,8 +74,7 @@ impl MergeTable {
     }
 }
 
-/// `[source]` with the keys of every kind. The resolver refuses keys that do not belong to the
-/// kind.
+/// Table `[source]`, with the keys of every kind. The resolver refuses those of another kind.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub(crate) struct SourceTable {
@@ -124,7 +123,7 @@ pub(crate) struct ListedTable {
     pub(crate) weight: Option<Spanned<u64>>,
 }
 
-/// `[query]`.
+/// Table `[query]`: the promises of a query.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "a table")]
 pub(crate) struct QueryTable {
@@ -134,7 +133,7 @@ pub(crate) struct QueryTable {
     pub(crate) require: Vec<Spanned<String>>,
 }
 
-/// `[grants]`.
+/// Table `[grants]`.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "a table")]
 pub(crate) struct GrantsTable {
@@ -144,7 +143,7 @@ pub(crate) struct GrantsTable {
     pub(crate) http: Vec<HttpTable>,
 }
 
-/// One of `grants.directories`.
+/// Entry of `grants.directories`: a folder that guests may read.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub(crate) struct DirectoryTable {
@@ -152,7 +151,7 @@ pub(crate) struct DirectoryTable {
     pub(crate) guest: Spanned<String>,
 }
 
-/// One of `grants.http`.
+/// Entry of `grants.http`: a destination of guests' requests.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub(crate) struct HttpTable {
@@ -164,7 +163,7 @@ pub(crate) struct HttpTable {
     pub(crate) private: bool,
 }
 
-/// `[retry]`.
+/// Table `[retry]`: the rules for retries.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "a table")]
 pub(crate) struct RetryTable {

@@ -136,7 +136,7 @@ pub(crate) struct Metering {
     state: Mutex<Tally>,
 }
 
-/// Counts of one query's events.
+/// Numbers of one query's events by kind, and the starts of its running attempts.
 #[derive(Default)]
 struct Tally {
     /// Events by kind.

@@ -121,7 +121,7 @@ pub fn keep(
     let Ok(content) = partition.content.read(0, usize::MAX) else {
         return Ok(None);
     };
-    let digest = leaf.plugin.digest();
+    let digest = leaf.plugin.digest().to_string();
     let components = dir.join(COMPONENTS);
     fs::create_dir_all(&components)?;
     let file = components.join(format!("{digest}.wasm"));
@@ -208,10 +208,11 @@ impl Replay {
             Settings { slots: 1, limits: vec![limits], cache: cache::cache_dir(), compiler: frond_run::compiler() };
         let sandbox = cache::sandbox(settings).map_err(CaptureError::Machine)?;
         let plugin = Plugin::load(&sandbox, &self.component, &[Role::Leaf], limits.is_metered())?;
-        if !another && plugin.digest() != self.capture.digest {
+        let found = plugin.digest().to_string();
+        if !another && found != self.capture.digest {
             return Err(CaptureError::OtherComponent {
                 path: PathBuf::from(format!("components/{}.wasm", self.capture.digest)),
-                found: plugin.digest(),
+                found,
                 wanted: self.capture.digest.clone(),
             });
         }
