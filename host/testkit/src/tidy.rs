@@ -74,7 +74,7 @@ impl Text {
 /// Applies every rule to the tree at `root`; complaints are sorted.
 #[must_use]
 pub fn all(root: &Path) -> Vec<Complaint> {
-    let rules: [fn(&Path) -> Vec<Complaint>; 13] = [
+    let rules: [fn(&Path) -> Vec<Complaint>; 14] = [
         fences,
         acquaintances,
         unchecked,
@@ -88,6 +88,7 @@ pub fn all(root: &Path) -> Vec<Complaint> {
         packed,
         circles,
         types,
+        type_list,
     ];
     let mut complaints: Vec<Complaint> = rules.iter().flat_map(|rule| rule(root)).collect();
     complaints.sort();
