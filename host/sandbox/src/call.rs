@@ -191,7 +191,8 @@ impl Call<'_> {
                 None => {}
             }
             let own = host.probe.as_ref().map_or(0, |probe| probe.look(&store));
-            store.data_mut().host_calls -= own;
+            let host = store.data_mut();
+            host.host_calls = host.host_calls.saturating_sub(own);
             Ok(UpdateDeadline::Continue(1))
         });
         store.call_hook(|mut store, hook| match hook {
