@@ -109,8 +109,8 @@ impl Writer {
         }
     }
 
-    /// Writes the limits that affect answers. A limit that is added here is written only if it is not
-    /// the default, so that stored versions keep their ids.
+    /// Writes the limits that affect answers. A limit that is added here is written only if it is
+    /// not the default, so that stored versions keep their ids.
     fn limits(&mut self, limits: &AppLimits) {
         let AppLimits { deterministic, leaf, leaf_time, merge, split, split_time, partials: _ } = limits;
         self.value((deterministic, leaf.partition));

@@ -6,8 +6,8 @@
 //! 3. [`ask`](mod@ask): runs one query: plan, scatter, gather, merge, answer.
 //!
 //! [`machine`] is shared by all apps of a process. [`compile`] bounds the cost of compiling
-//! components, and [`cache`] keeps them compiled. [`laws`] records whether the answers of an app's merge depend on the order of
-//! arrival.
+//! components, and [`cache`] keeps them compiled. [`laws`] records whether the answers of an app's
+//! merge depend on the order of arrival.
 //!
 //! The command line, the tests of plugins and the server all use this crate, so that they run the
 //! same code.
